@@ -1,0 +1,140 @@
+//! The peer's side of the calls. Every call has a limit; none is repeated here: the caller knows what
+//! may be said twice.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::{
+    Hello, HoldingsReport, ProgressAnswer, ProgressReport, SecretText, SeedAddress, SettleAnswer,
+    SettleRequest, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
+};
+
+const CALL_LIMIT: Duration = Duration::from_secs(20);
+
+/// Calls one manager, as one peer.
+#[derive(Clone)]
+pub struct ManagerClient {
+    http: Client,
+    base: String,
+    token: SecretText,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Manager away or the way to it broken: try again.
+    #[error("the manager cannot be reached")]
+    Unreachable(#[source] reqwest::Error),
+    /// The session has ended: say hello again.
+    #[error("the manager does not know this session any more")]
+    SessionEnded,
+    #[error("the manager refused the peer's token ({0}); give the peer a token with scope `peer`")]
+    Refused(StatusCode),
+    #[error("what was asked for is gone")]
+    Gone,
+    #[error("the manager answered {status}: {text}")]
+    Answered { status: StatusCode, text: String },
+}
+
+impl ManagerClient {
+    /// `base` is the manager's URL as configured; a path in it is kept.
+    pub fn new(http: Client, base: &str, token: SecretText) -> Self {
+        Self {
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+            token,
+        }
+    }
+
+    pub async fn hello(&self, hello: &Hello) -> Result<Welcome, CallError> {
+        self.post(paths::SESSIONS.to_owned(), hello, CALL_LIMIT).await
+    }
+
+    pub async fn take(&self, session: Uuid, request: &TakeRequest) -> Result<TakeAnswer, CallError> {
+        let limit = CALL_LIMIT + Duration::from_millis(request.wait_ms);
+        self.post(of_session(paths::WORK, session), request, limit).await
+    }
+
+    pub async fn progress(
+        &self,
+        session: Uuid,
+        report: &ProgressReport,
+    ) -> Result<ProgressAnswer, CallError> {
+        self.post(of_session(paths::PROGRESS, session), report, CALL_LIMIT)
+            .await
+    }
+
+    pub async fn settle(&self, session: Uuid, request: &SettleRequest) -> Result<SettleAnswer, CallError> {
+        self.post(of_session(paths::SETTLE, session), request, CALL_LIMIT)
+            .await
+    }
+
+    pub async fn holdings(&self, session: Uuid, report: &HoldingsReport) -> Result<(), CallError> {
+        let request = self
+            .request(Method::POST, &of_session(paths::HOLDINGS, session), CALL_LIMIT)
+            .json(report);
+        accepted(request).await.map(drop)
+    }
+
+    /// The `Authorization` value of a credential; [`CallError::Gone`] once its preheat has ended.
+    pub async fn credential(&self, session: Uuid, credential: &str) -> Result<SecretText, CallError> {
+        self.get(of_session(paths::CREDENTIAL, session).replace("{credential}", credential))
+            .await
+    }
+
+    /// Peers of this cluster that hold the object whole, at most a few.
+    pub async fn parents(&self, session: Uuid, digest: &str) -> Result<Vec<SeedAddress>, CallError> {
+        self.get(of_session(paths::PARENTS, session).replace("{digest}", digest))
+            .await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: String,
+        body: &impl Serialize,
+        limit: Duration,
+    ) -> Result<T, CallError> {
+        read(accepted(self.request(Method::POST, &path, limit).json(body)).await?).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: String) -> Result<T, CallError> {
+        read(accepted(self.request(Method::GET, &path, CALL_LIMIT)).await?).await
+    }
+
+    fn request(&self, method: Method, path: &str, limit: Duration) -> RequestBuilder {
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(self.token.expose())
+            .timeout(limit);
+        match TraceContext::current() {
+            Some(context) => request.header("traceparent", context.as_str()),
+            None => request,
+        }
+    }
+}
+
+fn of_session(path: &str, session: Uuid) -> String {
+    path.replace("{session}", &session.to_string())
+}
+
+async fn accepted(request: RequestBuilder) -> Result<reqwest::Response, CallError> {
+    let response = request.send().await.map_err(CallError::Unreachable)?;
+    match response.status() {
+        status if status.is_success() => Ok(response),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(CallError::Refused(response.status())),
+        StatusCode::GONE => Err(CallError::SessionEnded),
+        StatusCode::NOT_FOUND => Err(CallError::Gone),
+        status => Err(CallError::Answered {
+            status,
+            text: response.text().await.unwrap_or_default(),
+        }),
+    }
+}
+
+async fn read<T: DeserializeOwned>(response: reqwest::Response) -> Result<T, CallError> {
+    response.json().await.map_err(CallError::Unreachable)
+}

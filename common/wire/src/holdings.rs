@@ -1,0 +1,49 @@
+//! What a peer holds, told in batches; a hash over the list tells whether both sides agree.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Held {
+    pub digest: String,
+    pub size: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct HoldingsReport {
+    /// First part of the whole list: the manager forgets what it had before.
+    pub starts_full_list: bool,
+    pub gained: Vec<Held>,
+    pub lost: Vec<String>,
+}
+
+/// The same for the same set of digests, in whatever order they come.
+pub fn holdings_hash<'a>(digests: impl IntoIterator<Item = &'a str>) -> String {
+    let mut digests: Vec<&str> = digests.into_iter().collect();
+    digests.sort_unstable();
+    digests.dedup();
+    let mut hash = Sha256::new();
+    for digest in digests {
+        hash.update(digest.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize()
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            hex.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+            hex.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+            hex
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_of_a_set() {
+        assert_eq!(holdings_hash(["b", "a"]), holdings_hash(["a", "b", "a"]));
+        assert_ne!(holdings_hash(["a"]), holdings_hash(["b"]));
+        assert_eq!(holdings_hash([]).len(), 64);
+    }
+}

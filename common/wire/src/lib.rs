@@ -1,0 +1,47 @@
+//! What the manager and its peers say to each other: serde types, the peer's client for them, and the
+//! few pure functions that both sides must answer alike.
+//!
+//! Digests, references and URLs travel as text here and are parsed by the side that receives them:
+//! this crate knows none of ours.
+
+mod client;
+mod holdings;
+mod neighbourhood;
+mod placing;
+mod secret;
+mod seeds;
+mod session;
+mod trace;
+
+pub use client::{CallError, ManagerClient};
+pub use holdings::{Held, HoldingsReport, holdings_hash};
+pub use neighbourhood::{Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress};
+pub use placing::{
+    Lot, ObjectKind, Outcome, PlacementOrder, PlacementProgress, ProgressAnswer, ProgressReport,
+    SettleAnswer, SettleRequest, Settled, Side, TagRecord, TakeAnswer, TakeRequest,
+};
+pub use secret::SecretText;
+pub use seeds::seeds_in_order;
+pub use session::{Hello, PeerClaims, Role, SHARE_AUDIENCE, Welcome};
+pub use trace::TraceContext;
+
+/// The version of this protocol. A manager serves peers one version older and one newer.
+pub const VERSION: u32 = 1;
+
+/// Where peers call the manager; every path below is relative to its base URL.
+pub mod paths {
+    /// POST [`crate::Hello`] -> [`crate::Welcome`].
+    pub const SESSIONS: &str = "/peer/v1/sessions";
+    /// POST [`crate::TakeRequest`] -> [`crate::TakeAnswer`]; waits.
+    pub const WORK: &str = "/peer/v1/sessions/{session}/work";
+    /// POST [`crate::ProgressReport`] -> [`crate::ProgressAnswer`]; renews the lease.
+    pub const PROGRESS: &str = "/peer/v1/sessions/{session}/progress";
+    /// POST [`crate::SettleRequest`] -> [`crate::SettleAnswer`].
+    pub const SETTLE: &str = "/peer/v1/sessions/{session}/settle";
+    /// POST [`crate::HoldingsReport`] -> 204.
+    pub const HOLDINGS: &str = "/peer/v1/sessions/{session}/holdings";
+    /// GET -> [`crate::SecretText`]: an `Authorization` header value; 404 when it is gone.
+    pub const CREDENTIAL: &str = "/peer/v1/sessions/{session}/credentials/{credential}";
+    /// GET -> list of [`crate::SeedAddress`]: who holds this object whole.
+    pub const PARENTS: &str = "/peer/v1/sessions/{session}/parents/{digest}";
+}

@@ -1,0 +1,51 @@
+//! What a peer knows of its surroundings: the seeds of its cluster and how each registry is reached.
+//! It keeps this on its disk, so that pulls flow while the manager is away.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The manager's answer to "who is around me and how are registries reached".
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbourhood {
+    /// A hash over the rest: a peer that names this version is told nothing new.
+    pub version: String,
+    /// Seeds of the peer's own cluster that have a live session, the peer itself included if it is one.
+    pub seeds: Vec<SeedAddress>,
+    /// The registries that are configured or were named by a preheat: what a front may dial.
+    pub registries: Vec<RegistryDescription>,
+}
+
+/// Where another peer's `share` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeedAddress {
+    pub peer: Uuid,
+    pub name: String,
+    /// Base URL, without a slash at its end: `http://10.0.0.7:65002`.
+    pub share_url: String,
+}
+
+/// How one registry is reached. Never holds a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RegistryDescription {
+    /// `host` or `host:port`, made equal: lower case, default port dropped.
+    pub name: String,
+    pub plain_http: bool,
+    pub insecure_skip_verify: bool,
+    /// PEM of the authorities that this registry's certificate is checked against, beside the system's.
+    pub ca_pem: Option<String>,
+    /// Other names of the same registry.
+    pub aliases: Vec<String>,
+    pub offline_access: OfflineAccess,
+}
+
+/// Who may read a cached private object while its registry is silent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfflineAccess {
+    /// Whoever the registry said yes to before, up to the configured age.
+    #[default]
+    KeptYes,
+    /// Every caller of a node that has a credential of its own configured for the registry.
+    NodeCredential,
+}

@@ -1,0 +1,147 @@
+//! Work on its way to a peer, and its outcome on the way back.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Neighbourhood, TraceContext};
+
+/// A peer asks for work in its lane; the manager answers when there is some or the wait is over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TakeRequest {
+    /// Lots that the peer has room for.
+    pub at_most: u32,
+    /// Milliseconds that the manager may hold the call; it caps this.
+    pub wait_ms: u64,
+    /// The version of [`Neighbourhood`] that the peer has.
+    pub neighbourhood_version: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct TakeAnswer {
+    pub lots: Vec<Lot>,
+    /// Only when it is not the one that the peer named.
+    pub neighbourhood: Option<Neighbourhood>,
+}
+
+/// All that one peer has to hold for one preheat, claimed as one piece of work.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Lot {
+    pub work: i64,
+    /// Goes back with every settle; a settle with an older one changes nothing.
+    pub fence: i64,
+    pub preheat: i64,
+    /// For people and spans: `harbor.example.com/library/nginx:1.27`.
+    pub image: String,
+    pub trace: Option<TraceContext>,
+    pub placements: Vec<PlacementOrder>,
+    /// What the tag meant when the preheat resolved it; kept beside the manifest.
+    pub tag: Option<TagRecord>,
+    /// Names the credential for the registry; fetched over the session, kept in memory only. Seeds only.
+    pub credential: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlacementOrder {
+    pub digest: String,
+    pub size: u64,
+    pub kind: ObjectKind,
+    pub media_type: String,
+    pub registry: String,
+    /// Path that the registry's `/v2/` lies under: empty, or `/registry`.
+    pub base_path: String,
+    pub repository: String,
+    /// Anybody may read it: the registry gave its manifest to an anonymous caller.
+    pub public: bool,
+    /// `share` URLs of peers that have the object whole, best first.
+    pub parents: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectKind {
+    /// A manifest or an index: fetched at `/manifests/`.
+    Manifest,
+    /// A layer or a config: fetched at `/blobs/`.
+    Blob,
+}
+
+/// What a tag meant at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagRecord {
+    pub registry: String,
+    pub repository: String,
+    pub tag: String,
+    pub digest: String,
+    pub media_type: String,
+    pub seen_unix_ms: i64,
+}
+
+/// The bytes of every placement that moves, in one call. Also the heartbeat.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ProgressReport {
+    pub placements: Vec<PlacementProgress>,
+    /// Every lot that the peer still works on.
+    pub working_on: Vec<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementProgress {
+    pub preheat: i64,
+    pub digest: String,
+    pub bytes_done: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ProgressAnswer {
+    pub lease_ms: u64,
+    /// Of `working_on`: lots that are no longer this session's, to be stopped.
+    pub withdrawn: Vec<i64>,
+    /// Only when it is not the one that the peer last got.
+    pub neighbourhood_version: String,
+}
+
+/// Outcomes, repeated until acknowledged.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SettleRequest {
+    pub settled: Vec<Settled>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Settled {
+    pub work: i64,
+    pub fence: i64,
+    pub digest: String,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// On disk, sha256 proven, fsynced, under its name.
+    Verified {
+        bytes_from_registry: u64,
+        bytes_from_peers: u64,
+    },
+    Failed {
+        /// For people: what happened and what to do.
+        reason: String,
+        side: Side,
+    },
+}
+
+/// Whose side a failure lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The request: a wrong name, a credential that does not do.
+    Caller,
+    Registry,
+    Network,
+    Peer,
+    Manager,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SettleAnswer {
+    /// Lots whose fence was older than the manager's: stop working on them.
+    pub stale: Vec<i64>,
+}

@@ -1,0 +1,71 @@
+//! The trace context as text (W3C `traceparent`), so that it can be stored with work and sent with it.
+
+use std::collections::HashMap;
+
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use serde::{Deserialize, Serialize};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+const HEADER: &str = "traceparent";
+
+/// A `traceparent` value: `00-<trace id>-<span id>-<flags>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TraceContext(String);
+
+impl TraceContext {
+    /// Takes a `traceparent` header; anything that is not one is no context.
+    pub fn parse(text: &str) -> Option<Self> {
+        let context = Self(text.to_owned());
+        context.extract().has_active_span().then_some(context)
+    }
+
+    /// The context of the span that this code runs in; none when nothing is traced.
+    pub fn current() -> Option<Self> {
+        Self::of(&Span::current())
+    }
+
+    /// The context of `span`, to be handed to whoever goes on with its work.
+    pub fn of(span: &Span) -> Option<Self> {
+        let mut headers = HashMap::new();
+        TraceContextPropagator::new().inject_context(&span.context(), &mut headers);
+        headers.remove(HEADER).map(Self)
+    }
+
+    /// Makes `span` a child of this context. Call it before the span is entered.
+    pub fn adopt(&self, span: &Span) {
+        // Fails only for a span that has already begun; it then keeps the parent it has.
+        let _ = span.set_parent(self.extract());
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The 32 hexadecimal digits by which Jaeger finds the trace.
+    pub fn trace_id(&self) -> &str {
+        self.0.split('-').nth(1).unwrap_or_default()
+    }
+
+    fn extract(&self) -> opentelemetry::Context {
+        let headers = HashMap::from([(HEADER.to_owned(), self.0.clone())]);
+        TraceContextPropagator::new().extract_with_context(&opentelemetry::Context::new(), &headers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_traceparent_is_a_context() {
+        let given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let context = TraceContext::parse(given).expect("a context");
+        assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(TraceContext::parse("00-zz-b7ad6b7169203331-01"), None);
+        assert_eq!(TraceContext::parse(""), None);
+    }
+}
