@@ -1,1 +1,25 @@
+//! What every program of ours needs around its own work: tasks that a shutdown waits for, listeners,
+//! readiness, telemetry, HTTP clients, configuration files, private files.
 //!
+//! Non-goals: nothing here knows of images, registries, peers or preheats.
+
+pub mod admin;
+pub mod clock;
+pub mod config;
+pub mod files;
+pub mod http;
+pub mod metrics;
+mod readiness;
+mod running;
+mod serve;
+pub mod telemetry;
+
+pub use readiness::{Latch, Readiness, readiness};
+pub use running::{Running, stop_signal};
+pub use serve::{ServeError, TlsFiles, bind, serve};
+
+/// Chooses the TLS provider for the whole process. First thing in every `main` and test harness.
+pub fn install_tls_provider() {
+    // Fails only when a provider is installed already, which is what we want.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
