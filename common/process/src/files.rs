@@ -44,8 +44,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn refuse_if_shared(path: &Path) -> io::Result<()> {
     let mode = fs::metadata(path)?.permissions().mode();
-    let owner_only = mode.trailing_zeros() >= 6;
-    if owner_only {
+    let for_others = mode & 0o077;
+    if for_others == 0 {
         return Ok(());
     }
     Err(io::Error::new(
