@@ -1,1 +1,29 @@
+//! The database schema, one small file a step.
 //!
+//! A migration runs while the older program may still serve, so a change first adds (expand), and a later one takes
+//! away (contract). The files never change once they were released: a new step is a new file, listed last.
+
+mod m20261121_000001_queue;
+mod m20261121_000002_clusters_and_peers;
+mod m20261121_000003_preheats;
+mod m20261121_000004_placing;
+mod m20261121_000005_tokens;
+mod schema;
+
+use sea_orm_migration::prelude::*;
+
+/// Every step, in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261121_000001_queue::Migration),
+            Box::new(m20261121_000002_clusters_and_peers::Migration),
+            Box::new(m20261121_000003_preheats::Migration),
+            Box::new(m20261121_000004_placing::Migration),
+            Box::new(m20261121_000005_tokens::Migration),
+        ]
+    }
+}
