@@ -1,1 +1,15 @@
+//! The peer: takes images from seeds and siblings instead of the registry, and gives them to the container
+//! runtimes of its node.
 //!
+//! **Invariant:** a name in the store is a promise about bytes, and nothing unproven is served as complete.
+//!
+//! Non-goals: no database, no planning; the manager decides who holds what.
+
+mod config;
+mod identity;
+mod neighbours;
+mod registry_section;
+
+pub use config::{Arguments, FrontLimits, PeerConfig};
+pub use neighbours::{Neighbours, OwnRegistry};
+pub use registry_section::RegistrySection;

@@ -36,6 +36,8 @@ pub struct RegistryDescription {
     pub ca_pem: Option<String>,
     /// Other names of the same registry.
     pub aliases: Vec<String>,
+    /// Hosts beside the registry's own that may hand out its tokens.
+    pub token_realms: Vec<String>,
     pub offline_access: OfflineAccess,
 }
 

@@ -1,0 +1,294 @@
+//! The peer's configuration: file, environment and flag, rising in rank; every fault reported at once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser;
+use process::TlsFiles;
+use process::config::{Faults, duration, read_toml};
+use serde::Deserialize;
+use wire::{Role, SecretText};
+
+use crate::neighbours::OwnRegistry;
+use crate::registry_section::RegistrySection;
+
+/// Everything that a peer is built from; nothing in here is text that still has to be understood.
+pub struct PeerConfig {
+    pub data_dir: PathBuf,
+    /// Base URL of the manager.
+    pub manager: String,
+    pub manager_ca_pem: Option<String>,
+    pub token: SecretText,
+    pub role: Role,
+    pub cluster: String,
+    pub name: String,
+    /// Where container runtimes ask.
+    pub front: String,
+    /// Where other peers ask.
+    pub share: String,
+    pub advertise: Option<String>,
+    /// Probes and metrics; none when the program around the peer has an admin port already.
+    pub admin: Option<String>,
+    pub share_tls: Option<TlsFiles>,
+    pub registries: Vec<OwnRegistry>,
+    pub front_limits: FrontLimits,
+}
+
+/// What the front may do on a client's word.
+#[derive(Debug, Clone)]
+pub struct FrontLimits {
+    /// A registry's yes is taken for as long as this without asking again.
+    pub yes_kept: Duration,
+    /// … and for as long as this while the registry is silent.
+    pub yes_kept_offline: Duration,
+    /// Registries that may be dialled beside those that the manager names: `registry.lan:5000`, `*.example.com`.
+    pub allow: Vec<String>,
+}
+
+impl Default for FrontLimits {
+    fn default() -> Self {
+        Self {
+            yes_kept: Duration::from_secs(600),
+            yes_kept_offline: Duration::from_secs(7 * 86_400),
+            allow: Vec::new(),
+        }
+    }
+}
+
+/// Caches container images on a node and shares them with the other nodes of its cluster.
+///
+/// A peer calls the manager, never the other way: it needs no port that the manager can reach.
+#[derive(Parser)]
+#[command(
+    name = "stoker-peer",
+    version,
+    after_help = "Examples:\n  \
+    stoker-peer --data-dir /var/lib/stoker --manager http://manager:8080 --token-file /etc/stoker/peer.token\n  \
+    stoker-peer --seed --cluster edge-7 --data-dir /var/lib/stoker --manager https://stoker.example.com --token-file t\n\n\
+    Make a token for peers with: stoker token create --name peers --scope peer\n\
+    Then point containerd at http://127.0.0.1:65001 (certs.d/_default/hosts.toml)."
+)]
+pub struct Arguments {
+    /// Folder for the peer's id, its store and what it knows of its surroundings.
+    #[arg(long, env = "STOKER_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// URL of the manager.
+    #[arg(long, env = "STOKER_MANAGER")]
+    pub manager: Option<String>,
+    /// File with a token of scope `peer`.
+    #[arg(long, env = "STOKER_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Configuration file (TOML); flags and environment win over it.
+    #[arg(long, env = "STOKER_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Be a seed: fetch from registries what preheats name, and serve it to the nodes.
+    #[arg(long, env = "STOKER_SEED")]
+    pub seed: bool,
+    /// The group of peers that share; made by its first peer. [default: default]
+    #[arg(long, env = "STOKER_CLUSTER")]
+    pub cluster: Option<String>,
+    /// A label for people. [default: the host's name]
+    #[arg(long, env = "STOKER_NAME")]
+    pub name: Option<String>,
+    /// Where container runtimes ask. [default: 127.0.0.1:65001]
+    #[arg(long, env = "STOKER_FRONT")]
+    pub front: Option<String>,
+    /// Where other peers ask. [default: 0.0.0.0:65002]
+    #[arg(long, env = "STOKER_SHARE")]
+    pub share: Option<String>,
+    /// Host, or host:port, that other peers reach this one at. [default: the address that the manager sees]
+    #[arg(long, env = "STOKER_ADVERTISE")]
+    pub advertise: Option<String>,
+    /// Probes and metrics. [default: 127.0.0.1:40901]
+    #[arg(long, env = "STOKER_ADMIN")]
+    pub admin: Option<String>,
+    /// The token itself; for the environment only, as a flag would stand in the process list.
+    #[arg(long = "token-from-environment", env = "STOKER_TOKEN", hide = true, hide_env_values = true)]
+    pub token: Option<String>,
+}
+
+/// The configuration file.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PeerFile {
+    data_dir: Option<PathBuf>,
+    manager: Option<String>,
+    manager_ca_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+    seed: bool,
+    cluster: Option<String>,
+    name: Option<String>,
+    front: Option<String>,
+    share: Option<String>,
+    advertise: Option<String>,
+    admin: Option<String>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    /// Registries that may be dialled on a client's word.
+    allow: Vec<String>,
+    yes_kept: Option<String>,
+    yes_kept_offline: Option<String>,
+    registry: BTreeMap<String, RegistrySection>,
+}
+
+impl PeerConfig {
+    /// Reads the file that the arguments name and merges both.
+    pub fn read(arguments: Arguments) -> Result<Self, Faults> {
+        let file: PeerFile = read_toml(arguments.config.as_deref())?;
+        let mut faults = Faults::default();
+        let config = merge(arguments, file, &mut faults);
+        faults.none()?;
+        // Without a fault there is a value for everything.
+        config.ok_or_else(Faults::default)
+    }
+}
+
+fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<PeerConfig> {
+    let data_dir = required(faults, "data_dir", arguments.data_dir.or(file.data_dir));
+    let manager = required(faults, "manager", arguments.manager.or(file.manager)).and_then(|url| {
+        let checked = url_of_manager(&url);
+        faults.check("manager", checked)
+    });
+    let token = token(faults, arguments.token, arguments.token_file.or(file.token_file));
+    let front_limits = front_limits(faults, file.allow, file.yes_kept.as_deref(), file.yes_kept_offline.as_deref());
+    let registries = registries(faults, file.registry);
+    let share_tls = tls_files(faults, file.tls_cert, file.tls_key);
+    let manager_ca_pem =
+        file.manager_ca_file.and_then(|path| faults.check("manager_ca_file", readable(&path)));
+    Some(PeerConfig {
+        data_dir: data_dir?,
+        manager: manager?,
+        manager_ca_pem,
+        token: token?,
+        role: if arguments.seed || file.seed { Role::Seed } else { Role::Node },
+        cluster: arguments.cluster.or(file.cluster).unwrap_or_else(|| "default".to_owned()),
+        name: arguments.name.or(file.name).unwrap_or_else(host_name),
+        front: arguments.front.or(file.front).unwrap_or_else(|| "127.0.0.1:65001".to_owned()),
+        share: arguments.share.or(file.share).unwrap_or_else(|| "0.0.0.0:65002".to_owned()),
+        advertise: arguments.advertise.or(file.advertise),
+        admin: Some(arguments.admin.or(file.admin).unwrap_or_else(|| "127.0.0.1:40901".to_owned())),
+        share_tls,
+        registries,
+        front_limits,
+    })
+}
+
+fn required<T>(faults: &mut Faults, key: &str, value: Option<T>) -> Option<T> {
+    if value.is_none() {
+        let flag = key.replace('_', "-");
+        faults.add(key, format!("is needed: give --{flag}, or {key} in the configuration file"));
+    }
+    value
+}
+
+fn url_of_manager(url: &str) -> Result<String, String> {
+    let parsed = url::Url::parse(url).map_err(|error| format!("`{url}` is no URL ({error}); write http://host:8080"))?;
+    match parsed.scheme() {
+        "http" | "https" if parsed.has_host() => Ok(url.to_owned()),
+        _ => Err(format!("`{url}` is no http or https URL; write http://host:8080")),
+    }
+}
+
+fn token(faults: &mut Faults, itself: Option<String>, file: Option<PathBuf>) -> Option<SecretText> {
+    if let Some(token) = itself {
+        return Some(SecretText::new(token.trim()));
+    }
+    let file = required(faults, "token_file", file)?;
+    let text = faults.check("token_file", readable(&file))?;
+    Some(SecretText::new(text.trim()))
+}
+
+fn front_limits(
+    faults: &mut Faults,
+    allow: Vec<String>,
+    yes_kept: Option<&str>,
+    yes_kept_offline: Option<&str>,
+) -> FrontLimits {
+    let default = FrontLimits::default();
+    let mut limit = |key: &str, text: Option<&str>, default: Duration| {
+        text.and_then(|text| faults.check(key, duration(text))).unwrap_or(default)
+    };
+    FrontLimits {
+        yes_kept: limit("yes_kept", yes_kept, default.yes_kept),
+        yes_kept_offline: limit("yes_kept_offline", yes_kept_offline, default.yes_kept_offline),
+        allow,
+    }
+}
+
+fn registries(faults: &mut Faults, sections: BTreeMap<String, RegistrySection>) -> Vec<OwnRegistry> {
+    let mut registries = Vec::new();
+    for (name, section) in sections {
+        match section.read(&name) {
+            Ok(registry) => registries.push(registry),
+            Err(found) => found.into_iter().for_each(|(key, fault)| faults.add(&key, fault)),
+        }
+    }
+    registries
+}
+
+fn tls_files(faults: &mut Faults, certificate: Option<PathBuf>, key: Option<PathBuf>) -> Option<TlsFiles> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            faults.add("tls_key", "is needed beside tls_cert");
+            None
+        }
+        (None, Some(_)) => {
+            faults.add("tls_cert", "is needed beside tls_key");
+            None
+        }
+    }
+}
+
+fn readable(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn host_name() -> String {
+    hostname::get().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "peer".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(given: &[&str]) -> Arguments {
+        Arguments::parse_from([&["stoker-peer"], given].concat())
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("peer.toml");
+        std::fs::write(
+            &file,
+            "manager = \"manager:8080\"\nyes_kept = \"soon\"\ntls_cert = \"cert.pem\"\n[registry.\"no name\"]\nca_file = \"/nowhere/ca.pem\"\n",
+        )
+        .expect("written");
+        let Err(faults) = PeerConfig::read(arguments(&["--config", file.to_str().expect("text")])) else {
+            panic!("a configuration full of faults was taken");
+        };
+        let told = faults.to_string();
+        for key in ["data_dir: ", "manager: ", "token_file: ", "yes_kept: ", "tls_key: ", "registry.\"no name\""] {
+            assert!(told.contains(key), "{key} is missing in {told}");
+        }
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("peer.toml");
+        let token = folder.path().join("token");
+        std::fs::write(&token, "abc\n").expect("written");
+        std::fs::write(&file, "cluster = \"edge\"\nname = \"from-file\"\nmanager = \"http://m:8080\"\n").expect("written");
+        let config = PeerConfig::read(arguments(&[
+            "--config", file.to_str().expect("text"), "--name", "from-flag", "--data-dir", "d",
+            "--token-file", token.to_str().expect("text"),
+        ]))
+        .unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!((config.name.as_str(), config.cluster.as_str()), ("from-flag", "edge"));
+        assert_eq!(config.token.expose(), "abc");
+    }
+}

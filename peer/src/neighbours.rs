@@ -1,0 +1,197 @@
+//! What this peer knows of its surroundings, in memory and on its disk: seeds of its cluster, how registries
+//! are reached, the token that opens other peers' `share` and the key that checks theirs.
+//!
+//! **Invariant:** what was learned last survives a restart without the manager. A registry that the peer's
+//! own file describes is never overridden by the manager.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use oci::{Credential, Digest, Registries, RegistryName, RegistrySettings};
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+use uuid::Uuid;
+use wire::{Neighbourhood, OfflineAccess, RegistryDescription, SecretText, SeedAddress, Welcome};
+
+/// A registry as the peer's own configuration describes it.
+#[derive(Clone)]
+pub struct OwnRegistry {
+    pub settings: RegistrySettings,
+    pub offline_access: OfflineAccess,
+}
+
+/// Shared by everything that looks around; clones see the same.
+#[derive(Clone)]
+pub struct Neighbours(Arc<Inner>);
+
+struct Inner {
+    me: Uuid,
+    cluster: String,
+    file: PathBuf,
+    own: Vec<OwnRegistry>,
+    registries: Registries,
+    known: RwLock<Known>,
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Known {
+    neighbourhood: Neighbourhood,
+    peer_token: Option<SecretText>,
+    peer_token_ends_unix: i64,
+    share_public_key: Option<String>,
+}
+
+impl Neighbours {
+    /// Starts with what the last session left in `data_dir`.
+    pub fn open(me: Uuid, cluster: &str, data_dir: &Path, own: Vec<OwnRegistry>, registries: Registries) -> Self {
+        let file = data_dir.join("neighbours.json");
+        let known = read(&file);
+        let inner = Inner { me, cluster: cluster.to_owned(), file, own, registries, known: RwLock::new(known) };
+        let neighbours = Self(Arc::new(inner));
+        neighbours.configure_registries();
+        neighbours
+    }
+
+    /// Takes over what the manager said at hello.
+    pub fn welcome(&self, welcome: &Welcome) {
+        self.change(|known| {
+            known.neighbourhood = welcome.neighbourhood.clone();
+            known.peer_token = Some(welcome.peer_token.clone());
+            known.peer_token_ends_unix = welcome.peer_token_ends_unix;
+            known.share_public_key = Some(welcome.share_public_key.clone());
+        });
+    }
+
+    pub fn learn(&self, neighbourhood: Neighbourhood) {
+        self.change(|known| known.neighbourhood = neighbourhood);
+    }
+
+    /// The version to name when asking for news.
+    pub fn version(&self) -> String {
+        self.read(|known| known.neighbourhood.version.clone())
+    }
+
+    pub fn cluster(&self) -> &str {
+        &self.0.cluster
+    }
+
+    /// Other seeds of the cluster, in the order in which they are asked for this object.
+    pub fn seeds_in_order(&self, digest: &Digest) -> Vec<SeedAddress> {
+        let seeds = self.read(|known| known.neighbourhood.seeds.clone());
+        wire::seeds_in_order(&self.0.cluster, digest.as_str(), &seeds, |seed| seed.peer)
+            .into_iter()
+            .filter(|seed| seed.peer != self.0.me)
+            .cloned()
+            .collect()
+    }
+
+    /// Other seeds of the cluster.
+    pub fn seeds(&self) -> Vec<SeedAddress> {
+        let others = |seed: &&SeedAddress| seed.peer != self.0.me;
+        self.read(|known| known.neighbourhood.seeds.iter().filter(others).cloned().collect())
+    }
+
+    pub fn peer_token(&self) -> Option<SecretText> {
+        self.read(|known| known.peer_token.clone())
+    }
+
+    /// Unix seconds.
+    pub fn peer_token_ends(&self) -> i64 {
+        self.read(|known| known.peer_token_ends_unix)
+    }
+
+    /// The Ed25519 key that other peers' tokens are checked against.
+    pub fn share_key(&self) -> Option<[u8; 32]> {
+        let text = self.read(|known| known.share_public_key.clone())?;
+        BASE64.decode(text).ok()?.try_into().ok()
+    }
+
+    pub fn registries(&self) -> &Registries {
+        &self.0.registries
+    }
+
+    /// Whether the registry is configured here or at the manager, or was named by a preheat.
+    pub fn may_dial(&self, name: &RegistryName) -> bool {
+        self.0.registries.knows(name)
+    }
+
+    pub fn offline_access(&self, name: &RegistryName) -> OfflineAccess {
+        if let Some(own) = self.own(name) {
+            return own.offline_access;
+        }
+        self.description(name).map(|description| description.offline_access).unwrap_or_default()
+    }
+
+    /// The credential that this node itself has for the registry.
+    pub fn own_credential(&self, name: &RegistryName) -> Option<Credential> {
+        let credential = self.own(name)?.settings.credential.clone();
+        (!matches!(credential, Credential::Anonymous)).then_some(credential)
+    }
+
+    /// What the manager says of the registry, under any of its names.
+    pub fn description(&self, name: &RegistryName) -> Option<RegistryDescription> {
+        let name = self.0.registries.canonical(name);
+        self.read(|known| {
+            known.neighbourhood.registries.iter().find(|registry| registry.name == name.as_str()).cloned()
+        })
+    }
+
+    fn own(&self, name: &RegistryName) -> Option<&OwnRegistry> {
+        let name = self.0.registries.canonical(name);
+        self.0.own.iter().find(|own| own.settings.name == name)
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.0.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Known)) {
+        let known = {
+            let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+            change(&mut known);
+            known.clone()
+        };
+        self.configure_registries();
+        let written = serde_json::to_vec_pretty(&known)
+            .map_err(std::io::Error::other)
+            .and_then(|bytes| process::files::write_private(&self.0.file, &bytes));
+        if let Err(error) = written {
+            warn!(file = %self.0.file.display(), %error, "what the manager said is not kept over a restart");
+        }
+    }
+
+    fn configure_registries(&self) {
+        let mut settings: Vec<RegistrySettings> = self.0.own.iter().map(|own| own.settings.clone()).collect();
+        let told = self.read(|known| known.neighbourhood.registries.clone());
+        for description in told {
+            match settings_of(&description) {
+                Some(told) if !settings.iter().any(|own| own.name == told.name) => settings.push(told),
+                Some(_) => {}
+                None => warn!(registry = %description.name, "the manager named a registry that cannot be one"),
+            }
+        }
+        self.0.registries.configure(settings);
+    }
+}
+
+fn settings_of(description: &RegistryDescription) -> Option<RegistrySettings> {
+    Some(RegistrySettings {
+        plain_http: description.plain_http,
+        insecure_skip_verify: description.insecure_skip_verify,
+        ca_pem: description.ca_pem.clone(),
+        aliases: description.aliases.iter().filter_map(|alias| alias.parse().ok()).collect(),
+        token_realms: description.token_realms.clone(),
+        ..RegistrySettings::new(description.name.parse().ok()?)
+    })
+}
+
+/// A file that is not there or cannot be read is a peer that has never been welcomed.
+fn read(file: &Path) -> Known {
+    let Ok(bytes) = std::fs::read(file) else { return Known::default() };
+    serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        warn!(file = %file.display(), %error, "what the manager said last cannot be read; waiting for it to say it again");
+        Known::default()
+    })
+}
