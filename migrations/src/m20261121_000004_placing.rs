@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::schema::{counted, create, digest, drop, flag, index, number, short, uuid};
+use crate::schema::{counted, create, digest, drop, flag, index, number, short, text, uuid};
 
 /// The step's name is its file's name.
 #[derive(DeriveMigrationName)]
