@@ -1,0 +1,83 @@
+//! Arrows between our crates point down, as ARCHITECTURE.md draws them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// Each crate, and those of ours that it may use outside its tests.
+const ARROWS: [(&str, &[&str]); 10] = [
+    ("api", &["migrations", "oci", "peer", "preheat", "process", "queue", "wire"]),
+    ("bench", &["world"]),
+    ("migrations", &[]),
+    ("oci", &[]),
+    ("peer", &["oci", "process", "wire"]),
+    ("preheat", &["oci", "queue", "wire"]),
+    ("process", &[]),
+    ("queue", &[]),
+    ("wire", &[]),
+    ("world", &[]),
+];
+
+/// Crates that a program on every node must not carry.
+const NOT_IN_THE_PEER: [&str; 3] = ["sea-orm", "sqlx", "sea-orm-migration"];
+
+fn metadata() -> cargo_metadata::Metadata {
+    MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .other_options(vec!["--locked".to_owned()])
+        .exec()
+        .expect("cargo metadata")
+}
+
+#[test]
+fn arrows_between_crates_point_down() {
+    let metadata = metadata();
+    let members: BTreeSet<&str> =
+        metadata.workspace_packages().iter().map(|package| package.name.as_str()).collect();
+    let drawn: BTreeMap<&str, BTreeSet<&str>> =
+        ARROWS.into_iter().map(|(from, to)| (from, to.iter().copied().collect())).collect();
+    assert_eq!(members, drawn.keys().copied().collect(), "a crate came or went: draw its arrows here");
+    for package in metadata.workspace_packages() {
+        let used: BTreeSet<&str> = package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.kind == DependencyKind::Normal)
+            .map(|dependency| dependency.name.as_str())
+            .filter(|name| members.contains(name))
+            .collect();
+        let undrawn: Vec<_> = used.difference(&drawn[package.name.as_str()]).collect();
+        assert!(undrawn.is_empty(), "{} uses {undrawn:?}, which no arrow allows", package.name);
+    }
+}
+
+#[test]
+fn the_peer_carries_no_database() {
+    let metadata = metadata();
+    let graph: BTreeMap<_, _> = metadata
+        .resolve
+        .as_ref()
+        .expect("a resolved graph")
+        .nodes
+        .iter()
+        .map(|node| (&node.id, node))
+        .collect();
+    let peer = metadata.packages.iter().find(|package| package.name.as_str() == "peer").expect("the peer");
+    let mut seen = BTreeSet::new();
+    let mut left = vec![&peer.id];
+    while let Some(id) = left.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        left.extend(graph[id].deps.iter().filter_map(|dependency| {
+            let shipped = dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
+            shipped.then_some(&dependency.pkg)
+        }));
+    }
+    let carried: Vec<_> = metadata
+        .packages
+        .iter()
+        .filter(|package| seen.contains(&package.id) && NOT_IN_THE_PEER.contains(&package.name.as_str()))
+        .map(|package| package.name.to_string())
+        .collect();
+    assert!(carried.is_empty(), "the peer carries {carried:?}");
+}
