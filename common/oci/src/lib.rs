@@ -1,1 +1,37 @@
+//! References, digests, manifests, registry sign-in and byte streams from a registry.
 //!
+//! **Invariant:** text from outside becomes a [`Digest`], [`Repository`], [`Tag`] or [`RegistryName`] only if it is
+//! harmless in a path, a URL and a log line; whatever a registry sends is bounded and checked before it is believed.
+//!
+//! Non-goals: retrying, caching of objects, deciding which registry may be dialled. Callers do that.
+
+pub mod challenge;
+mod credential;
+mod digest;
+mod error;
+pub mod manifest;
+mod names;
+mod platform;
+mod reference;
+mod registries;
+mod registry;
+mod settings;
+mod text;
+
+pub use credential::{Credential, Secret};
+pub use digest::{BadDigest, Digest};
+pub use error::{Asked, RegistryError, Said, Side};
+pub use names::{BadName, RegistryName, Repository, Tag};
+pub use platform::{BadPlatform, Platform};
+pub use reference::{BadReference, ImageReference, TagOrDigest};
+pub use registries::Registries;
+pub use registry::{ByteStream, FetchedManifest, ManifestHead, Question, QuestionKind, Registry};
+pub use settings::{BuildError, ClientFactory, Limits, RegistrySettings, TlsOptions};
+
+/// The manifest types that we ask for, all of them: a registry that keeps another type answers 404.
+pub const MANIFEST_ACCEPT: [&str; 4] = [
+    oci_distribution::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE,
+    oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE,
+    oci_distribution::manifest::IMAGE_MANIFEST_LIST_MEDIA_TYPE,
+    oci_distribution::manifest::IMAGE_MANIFEST_MEDIA_TYPE,
+];

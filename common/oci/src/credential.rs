@@ -1,0 +1,141 @@
+//! What opens a registry, in a type that cannot be printed.
+//!
+//! **Invariant:** no `Debug` and no `Display` here shows a password or a token.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::Digest;
+
+/// Text that must not be logged.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself: for the one place that sends or seals it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Secret(…)")
+    }
+}
+
+/// How a caller proves to a registry who they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Credential {
+    #[default]
+    Anonymous,
+    Basic {
+        username: String,
+        password: Secret,
+    },
+    /// An `Authorization` value that came with a request: used as it is. `Basic …` also does for a token exchange.
+    Header(Secret),
+}
+
+impl Credential {
+    /// From an `Authorization` value. `Basic` is decoded, so that a token can be had for it; all else stays as it is.
+    pub fn from_authorization(value: &str) -> Self {
+        let trimmed = value.trim();
+        if trimmed.is_empty() {
+            return Self::Anonymous;
+        }
+        decode_basic(trimmed).unwrap_or_else(|| Self::Header(Secret::new(trimmed)))
+    }
+
+    /// As an `Authorization` value; [`Credential::from_authorization`] reads it back.
+    pub fn authorization(&self) -> Option<Secret> {
+        match self {
+            Self::Anonymous => None,
+            Self::Basic { username, password } => {
+                let pair = STANDARD.encode(format!("{username}:{}", password.expose()));
+                Some(Secret::new(format!("Basic {pair}")))
+            }
+            Self::Header(value) => Some(value.clone()),
+        }
+    }
+
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self, Self::Anonymous)
+    }
+
+    /// The same credential in a form that a token can be had for, if it has one.
+    pub(crate) fn for_exchange(&self) -> Option<Self> {
+        match self {
+            Self::Header(value) => decode_basic(value.expose()),
+            other => Some(other.clone()),
+        }
+    }
+
+    /// Tells credentials apart in a cache without keeping them there.
+    pub(crate) fn fingerprint(&self) -> Digest {
+        let text = self.authorization();
+        Digest::of(text.as_ref().map_or("", Secret::expose).as_bytes())
+    }
+}
+
+fn decode_basic(value: &str) -> Option<Credential> {
+    let (scheme, pair) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(pair.trim()).ok()?).ok()?;
+    let (username, password) = decoded.split_once(':')?;
+    Some(Credential::Basic {
+        username: username.to_owned(),
+        password: Secret::new(password),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_not_printed() {
+        let basic = Credential::Basic {
+            username: "ann".into(),
+            password: Secret::new("s3cret"),
+        };
+        let header = Credential::Header(Secret::new("Bearer s3cret"));
+        assert!(!format!("{basic:?}{header:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn basic_is_decoded_and_read_back() {
+        let credential = Credential::from_authorization("basic YW5uOnA6dw==");
+        assert_eq!(
+            credential,
+            Credential::Basic {
+                username: "ann".into(),
+                password: Secret::new("p:w")
+            }
+        );
+        let value = credential.authorization().unwrap();
+        assert_eq!(value.expose(), "Basic YW5uOnA6dw==");
+        assert_eq!(Credential::from_authorization(value.expose()), credential);
+    }
+
+    #[test]
+    fn what_is_not_basic_stays_as_it_is() {
+        for value in ["Bearer a.b.c", "Basic !!!", "Token x"] {
+            assert_eq!(
+                Credential::from_authorization(value),
+                Credential::Header(Secret::new(value))
+            );
+        }
+        assert_eq!(Credential::from_authorization(" "), Credential::Anonymous);
+    }
+}

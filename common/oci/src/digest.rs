@@ -1,0 +1,156 @@
+//! The name of bytes: `sha256:` and 64 lower-case hexadecimal digits.
+//!
+//! **Invariant:** a [`Digest`] is always of that form, so it may stand in a path or a URL as it is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::text::tame;
+
+const PREFIX: &str = "sha256:";
+const HEX_LENGTH: usize = 64;
+
+/// A sha256 digest, kept as it is written.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(Box<str>);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is no digest: write sha256: and 64 digits from 0-9a-f")]
+pub struct BadDigest {
+    given: String,
+}
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+        Self::from_hash(hash.as_ref())
+    }
+
+    /// The digest that a finished sha256 computation gave.
+    pub fn from_sha256(hash: [u8; 32]) -> Self {
+        Self::from_hash(&hash)
+    }
+
+    /// `sha256:…`
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The 64 digits alone.
+    pub fn hex(&self) -> &str {
+        self.0.strip_prefix(PREFIX).unwrap_or(&self.0)
+    }
+
+    fn from_hash(hash: &[u8]) -> Self {
+        use fmt::Write as _;
+        let mut text = String::with_capacity(PREFIX.len() + HEX_LENGTH);
+        text.push_str(PREFIX);
+        for byte in hash {
+            // Writing into a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text.into())
+    }
+}
+
+impl FromStr for Digest {
+    type Err = BadDigest;
+
+    fn from_str(text: &str) -> Result<Self, BadDigest> {
+        let is_hex = |hex: &str| {
+            hex.len() == HEX_LENGTH && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        if text.strip_prefix(PREFIX).is_some_and(is_hex) {
+            return Ok(Self(text.into()));
+        }
+        Err(BadDigest {
+            given: tame(text, 100),
+        })
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn the_digest_of_nothing_is_the_known_one() {
+        assert_eq!(Digest::of(b"").as_str(), EMPTY);
+        assert_eq!(Digest::of(b"").hex().len(), 64);
+    }
+
+    #[test]
+    fn other_algorithms_capitals_and_wrong_lengths_are_refused() {
+        let capitals = EMPTY.replace('e', "E");
+        let long = format!("{EMPTY}0");
+        for bad in [
+            "",
+            "sha256:",
+            "sha512:00",
+            "e3b0",
+            capitals.as_str(),
+            long.as_str(),
+            &EMPTY[..70],
+        ] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn json_keeps_the_text() {
+        let digest: Digest = EMPTY.parse().unwrap();
+        let json = serde_json::to_string(&digest).unwrap();
+        assert_eq!(json, format!("\"{EMPTY}\""));
+        assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+        assert!(serde_json::from_str::<Digest>("\"sha256:../../etc\"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_of_makes_can_be_read_back(bytes: Vec<u8>) {
+            let digest = Digest::of(&bytes);
+            prop_assert_eq!(digest.as_str().parse::<Digest>().unwrap(), digest);
+        }
+
+        #[test]
+        fn any_text_is_refused_or_harmless(text in "(sha256:)?[0-9a-fA-F/.%:]{0,70}") {
+            if let Ok(digest) = text.parse::<Digest>() {
+                prop_assert!(digest.hex().bytes().all(|byte| byte.is_ascii_hexdigit()));
+                prop_assert_eq!(digest.as_str(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! What can go wrong with a registry, in sentences for people.
+//!
+//! **Invariant:** no error holds a credential, a query string or more than [`SAID_LIMIT`] letters of outside text.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::challenge::BadRealm;
+use crate::text::{SAID_LIMIT, tame};
+use crate::{Digest, RegistryName};
+
+/// Whose side a failure lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The request: a wrong name, a credential that does not do.
+    Caller,
+    Registry,
+    Network,
+}
+
+/// Which object was asked of which registry: `harbor.example.com: manifest 1.27 of library/nginx`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub registry: RegistryName,
+    pub object: String,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.registry, self.object)
+    }
+}
+
+/// A registry's refusal in its own words: status, and the first error of the body. Tamed and bounded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub status: u16,
+    pub words: String,
+}
+
+impl Said {
+    pub(crate) fn new(status: u16, body: &[u8]) -> Self {
+        Self {
+            status,
+            words: first_error(body),
+        }
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "the registry said {}", self.status)?;
+        if self.words.is_empty() {
+            Ok(())
+        } else {
+            write!(out, " ({})", self.words)
+        }
+    }
+}
+
+/// `CODE: message` of the first error, or whatever text there is; nothing of HTML pages.
+fn first_error(body: &[u8]) -> String {
+    let json: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let text_at = |pointer: &str| json.pointer(pointer).and_then(serde_json::Value::as_str);
+    let code = text_at("/errors/0/code");
+    let message = text_at("/errors/0/message")
+        .or_else(|| text_at("/details"))
+        .or_else(|| text_at("/message"));
+    match (code, message) {
+        (Some(code), Some(message)) => tame(&format!("{code}: {message}"), SAID_LIMIT),
+        (Some(one), None) | (None, Some(one)) => tame(one, SAID_LIMIT),
+        (None, None) if body.trim_ascii_start().starts_with(b"<") => String::new(),
+        (None, None) => tame(&String::from_utf8_lossy(body), SAID_LIMIT),
+    }
+}
+
+/// Why a registry did not give what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    #[error("{asked} was not found: {said}")]
+    NotFound { asked: Asked, said: Said },
+    #[error("{asked} needs a credential and none was given: {said}")]
+    NoCredential { asked: Asked, said: Said },
+    #[error("{asked} was refused with this credential: {said}")]
+    WrongCredential { asked: Asked, said: Said },
+    #[error("{asked} was refused, the credential that came with the request has ended: {said}")]
+    CredentialEnded { asked: Asked, said: Said },
+    #[error("{asked} is forbidden to this credential: {said}")]
+    Forbidden { asked: Asked, said: Said },
+    #[error("{asked} was put off, too many requests: {said}")]
+    TooManyRequests {
+        asked: Asked,
+        said: Said,
+        retry_after: Option<Duration>,
+    },
+    #[error("{asked} failed: {said}")]
+    ServerError {
+        asked: Asked,
+        said: Said,
+        retry_after: Option<Duration>,
+    },
+    #[error("{asked} got an unexpected answer: {said}")]
+    Unexpected { asked: Asked, said: Said },
+    #[error("{asked} cannot be fetched, the registry cannot be reached: {cause}")]
+    Unreachable { asked: Asked, cause: String },
+    #[error("{asked} cannot be fetched: no {awaited} within {} s", .limit.as_secs_f32())]
+    TimedOut {
+        asked: Asked,
+        awaited: &'static str,
+        limit: Duration,
+    },
+    #[error("{asked} broke off after {received} bytes: {cause}")]
+    CutShort {
+        asked: Asked,
+        received: u64,
+        cause: String,
+    },
+    #[error("{asked} came with other bytes than its digest promises: they are {found}, not {expected}")]
+    WrongBytes {
+        asked: Asked,
+        expected: Box<Digest>,
+        found: Box<Digest>,
+    },
+    #[error("{asked} is larger than {limit} bytes")]
+    TooLarge { asked: Asked, limit: usize },
+    #[error("{asked} got an answer that cannot be used: {what}")]
+    BadAnswer { asked: Asked, what: String },
+    #[error("{asked} was redirected to where we do not go: {what}")]
+    BadRedirect { asked: Asked, what: String },
+    #[error("{asked} cannot be signed in for: {realm}")]
+    UnsafeRealm { asked: Asked, realm: Box<BadRealm> },
+    #[error("{registry}: {cause}")]
+    Setup { registry: RegistryName, cause: String },
+}
+
+impl RegistryError {
+    /// Whose side it lies on.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::NotFound { .. }
+            | Self::NoCredential { .. }
+            | Self::WrongCredential { .. }
+            | Self::CredentialEnded { .. }
+            | Self::Forbidden { .. }
+            | Self::Setup { .. } => Side::Caller,
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::CutShort { .. } => Side::Network,
+            _ => Side::Registry,
+        }
+    }
+
+    /// Might the same request succeed in a while?
+    pub fn is_worth_retrying(&self) -> bool {
+        match self {
+            Self::TooManyRequests { .. }
+            | Self::ServerError { .. }
+            | Self::TimedOut { .. }
+            | Self::CutShort { .. }
+            | Self::WrongBytes { .. } => true,
+            Self::Unreachable { cause, .. } => !is_about_certificates(cause),
+            _ => false,
+        }
+    }
+
+    /// The registry gave no answer of its own: not reached, too slow, broken off, or a 5xx.
+    pub fn is_silent(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::TimedOut { .. }
+                | Self::CutShort { .. }
+                | Self::ServerError { .. }
+        )
+    }
+
+    /// How long the registry asked us to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyRequests { retry_after, .. } | Self::ServerError { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The status that the registry answered with, if it did.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::NotFound { said, .. }
+            | Self::NoCredential { said, .. }
+            | Self::WrongCredential { said, .. }
+            | Self::CredentialEnded { said, .. }
+            | Self::Forbidden { said, .. }
+            | Self::TooManyRequests { said, .. }
+            | Self::ServerError { said, .. }
+            | Self::Unexpected { said, .. } => Some(said.status),
+            _ => None,
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn what_to_do(&self) -> String {
+        let advice = match self {
+            Self::UnsafeRealm { realm, .. } => return realm.what_to_do(),
+            Self::NotFound { .. } => {
+                "check the name and the tag, and that the credential may see the repository"
+            }
+            Self::NoCredential { .. } => {
+                "give a credential with the request, or configure one for this registry"
+            }
+            Self::WrongCredential { .. } => {
+                "check the user name and password that are used for this registry"
+            }
+            Self::CredentialEnded { .. } => {
+                "ask again with a fresh credential, or configure a lasting one for this registry"
+            }
+            Self::Forbidden { .. } => "give this account the right to pull from the repository",
+            Self::TooManyRequests { .. } => "wait, or sign in with an account that has a higher limit",
+            Self::ServerError { .. } | Self::Unexpected { .. } => "look at the registry's own log",
+            Self::Unreachable { cause, .. } if is_about_certificates(cause) => {
+                "set ca_file for this registry to the authority that signed its certificate"
+            }
+            Self::Unreachable { .. } => "check the registry's address, and that it can be reached from here",
+            Self::TimedOut { .. } | Self::CutShort { .. } => {
+                "check the load of the registry and the network on the way to it"
+            }
+            Self::WrongBytes { .. } => "check the registry's storage, or push the image again",
+            Self::TooLarge { .. } | Self::BadAnswer { .. } => {
+                "check that this address is a registry's, and push the image again"
+            }
+            Self::BadRedirect { .. } => "check the redirects that the registry's storage is configured for",
+            Self::Setup { .. } => "correct the settings of this registry",
+        };
+        advice.to_owned()
+    }
+}
+
+fn is_about_certificates(cause: &str) -> bool {
+    cause.contains("certificate")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_registry_says_is_tamed_and_bounded() {
+        let hostile = format!(
+            "{{\"errors\":[{{\"code\":\"X\\u001b[2J\",\"message\":\"{}\"}}]}}",
+            "y\\n".repeat(5_000)
+        );
+        let said = Said::new(500, hostile.as_bytes());
+        assert!(said.words.starts_with("X [2J: y y"), "{said}");
+        assert!(said.words.chars().count() <= SAID_LIMIT + 1);
+        assert!(!said.words.contains(char::is_control));
+    }
+
+    #[test]
+    fn pages_for_browsers_are_left_out() {
+        assert_eq!(
+            Said::new(502, b" <html>bad gateway</html>").to_string(),
+            "the registry said 502"
+        );
+    }
+
+    #[test]
+    fn plain_text_and_other_shapes_are_repeated() {
+        assert_eq!(Said::new(429, b"slow down").words, "slow down");
+        assert_eq!(
+            Said::new(401, br#"{"details":"incorrect username or password"}"#).words,
+            "incorrect username or password"
+        );
+    }
+}

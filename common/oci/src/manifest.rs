@@ -1,0 +1,257 @@
+//! Manifests and indexes, Docker's and OCI's, read from a registry's bytes.
+//!
+//! **Invariant:** what comes out is bounded in number, each digest is a [`Digest`] and each size a real one; a
+//! document that could be read as two different things is refused.
+
+use oci_distribution::manifest::{
+    IMAGE_LAYER_NONDISTRIBUTABLE_GZIP_MEDIA_TYPE, IMAGE_LAYER_NONDISTRIBUTABLE_MEDIA_TYPE,
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE,
+    OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex, OciImageManifest,
+};
+use serde::Deserialize;
+
+use crate::text::tame;
+use crate::{Digest, Platform};
+
+/// The most bytes of one manifest. The distribution specification asks registries to take 4 MiB.
+pub const BYTES_LIMIT: usize = 4 * 1024 * 1024;
+/// The most layers of one image, and the most entries of one index.
+pub const ENTRIES_LIMIT: usize = 1_000;
+
+/// What a manifest document says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Manifest {
+    Image {
+        config: Descriptor,
+        layers: Vec<Descriptor>,
+    },
+    Index {
+        entries: Vec<IndexEntry>,
+    },
+}
+
+/// One object that a manifest names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    pub digest: Digest,
+    pub size: u64,
+    pub media_type: String,
+    /// Where else a foreign layer is to be had. Never dialled by this crate.
+    pub urls: Vec<String>,
+}
+
+/// One manifest of an index, and the machines that it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexEntry {
+    pub descriptor: Descriptor,
+    pub platform: Option<Platform>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadManifest {
+    #[error("it is {found} bytes long; {BYTES_LIMIT} are the most")]
+    TooLarge { found: usize },
+    #[error(
+        "it is of schema 1, which registries stopped serving: push the image again with a current client"
+    )]
+    SchemaOne,
+    #[error("its type {found:?} is no image manifest and no index")]
+    UnknownType { found: String },
+    #[error("it says to be {inside:?}, the registry says {outside:?}")]
+    TwoTypes { inside: String, outside: String },
+    #[error("it lists both layers and manifests, so it could be read as two different images")]
+    TwoMeanings,
+    #[error("it cannot be read: {cause}")]
+    Unreadable { cause: String },
+    #[error("it lists {found} objects; {ENTRIES_LIMIT} are the most")]
+    TooMany { found: usize },
+    #[error("object {number} of its list is wrong: {cause}")]
+    BadEntry { number: usize, cause: String },
+}
+
+impl Descriptor {
+    /// Not kept by registries: its bytes lie under `urls`, and the licence forbids to pass them on.
+    pub fn is_foreign(&self) -> bool {
+        matches!(
+            self.media_type.as_str(),
+            IMAGE_LAYER_NONDISTRIBUTABLE_MEDIA_TYPE
+                | IMAGE_LAYER_NONDISTRIBUTABLE_GZIP_MEDIA_TYPE
+                | "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
+                | "application/vnd.docker.image.rootfs.foreign.diff.tar"
+                | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+        )
+    }
+
+    /// Names a manifest or an index, to be fetched at `/manifests/`.
+    pub fn is_manifest(&self) -> bool {
+        Kind::of(&self.media_type).is_some()
+    }
+}
+
+impl Manifest {
+    /// Every object that the document names.
+    pub fn descriptors(&self) -> Vec<&Descriptor> {
+        match self {
+            Self::Image { config, layers } => std::iter::once(config).chain(layers).collect(),
+            Self::Index { entries } => entries.iter().map(|entry| &entry.descriptor).collect(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Image,
+    Index,
+}
+
+impl Kind {
+    fn of(media_type: &str) -> Option<Self> {
+        match media_type {
+            IMAGE_MANIFEST_MEDIA_TYPE | OCI_IMAGE_MEDIA_TYPE => Some(Self::Image),
+            IMAGE_MANIFEST_LIST_MEDIA_TYPE | OCI_IMAGE_INDEX_MEDIA_TYPE => Some(Self::Index),
+            _ => None,
+        }
+    }
+}
+
+/// What tells the kinds apart, read before the rest.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Outline {
+    schema_version: Option<i64>,
+    media_type: Option<String>,
+    layers: Option<serde::de::IgnoredAny>,
+    manifests: Option<serde::de::IgnoredAny>,
+}
+
+/// Reads a manifest. `media_type` is what the registry's `Content-Type` said; it may be empty or a general one.
+pub fn parse(bytes: &[u8], media_type: &str) -> Result<Manifest, BadManifest> {
+    if bytes.len() > BYTES_LIMIT {
+        return Err(BadManifest::TooLarge { found: bytes.len() });
+    }
+    let outside = without_parameters(media_type);
+    if is_schema_one(outside) {
+        return Err(BadManifest::SchemaOne);
+    }
+    match kind(&read::<Outline>(bytes)?, outside)? {
+        Kind::Image => image(read(bytes)?),
+        Kind::Index => index(read(bytes)?),
+    }
+}
+
+/// `application/json; charset=utf-8` without what follows the type.
+pub(crate) fn without_parameters(media_type: &str) -> &str {
+    media_type.split(';').next().unwrap_or_default().trim()
+}
+
+fn is_schema_one(media_type: &str) -> bool {
+    media_type.starts_with("application/vnd.docker.distribution.manifest.v1+")
+}
+
+fn kind(outline: &Outline, outside: &str) -> Result<Kind, BadManifest> {
+    let inside = outline.media_type.as_deref().unwrap_or_default();
+    if outline.schema_version == Some(1) || is_schema_one(inside) {
+        return Err(BadManifest::SchemaOne);
+    }
+    if outline.layers.is_some() && outline.manifests.is_some() {
+        return Err(BadManifest::TwoMeanings);
+    }
+    let shape = if outline.manifests.is_some() {
+        Kind::Index
+    } else {
+        Kind::Image
+    };
+    match (Kind::of(inside), Kind::of(outside)) {
+        (Some(inner), Some(outer)) if inner != outer => Err(BadManifest::TwoTypes {
+            inside: tame(inside, 100),
+            outside: tame(outside, 100),
+        }),
+        (None, _) if !inside.is_empty() => Err(BadManifest::UnknownType {
+            found: tame(inside, 100),
+        }),
+        (Some(kind), _) | (None, Some(kind)) => Ok(kind),
+        // Old registries send general types for OCI manifests that leave their own out.
+        (None, None) if outline.layers.is_some() || outline.manifests.is_some() => Ok(shape),
+        (None, None) => Err(BadManifest::UnknownType {
+            found: tame(outside, 100),
+        }),
+    }
+}
+
+fn read<'bytes, T: Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Result<T, BadManifest> {
+    serde_json::from_slice(bytes).map_err(|cause| BadManifest::Unreadable {
+        cause: tame(&cause.to_string(), 200),
+    })
+}
+
+fn image(manifest: OciImageManifest) -> Result<Manifest, BadManifest> {
+    check_count(manifest.layers.len())?;
+    let layers = manifest.layers.into_iter().enumerate();
+    Ok(Manifest::Image {
+        config: descriptor(0, manifest.config)?,
+        layers: layers
+            .map(|(at, layer)| descriptor(at + 1, layer))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn index(index: OciImageIndex) -> Result<Manifest, BadManifest> {
+    check_count(index.manifests.len())?;
+    let entries = index.manifests.into_iter().enumerate();
+    Ok(Manifest::Index {
+        entries: entries
+            .map(|(at, entry)| index_entry(at + 1, entry))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn check_count(found: usize) -> Result<(), BadManifest> {
+    if found > ENTRIES_LIMIT {
+        Err(BadManifest::TooMany { found })
+    } else {
+        Ok(())
+    }
+}
+
+fn descriptor(number: usize, found: OciDescriptor) -> Result<Descriptor, BadManifest> {
+    Ok(Descriptor {
+        digest: digest(number, &found.digest)?,
+        size: size(number, found.size)?,
+        media_type: tame(&found.media_type, 255),
+        urls: found.urls.unwrap_or_default(),
+    })
+}
+
+fn index_entry(number: usize, found: ImageIndexEntry) -> Result<IndexEntry, BadManifest> {
+    let platform = found.platform.map(|platform| Platform {
+        os: tame(&platform.os.to_string(), 64),
+        architecture: tame(&platform.architecture.to_string(), 64),
+        variant: platform.variant.map(|variant| tame(&variant, 64)),
+    });
+    let descriptor = Descriptor {
+        digest: digest(number, &found.digest)?,
+        size: size(number, found.size)?,
+        media_type: tame(&found.media_type, 255),
+        urls: Vec::new(),
+    };
+    Ok(IndexEntry { descriptor, platform })
+}
+
+fn digest(number: usize, text: &str) -> Result<Digest, BadManifest> {
+    text.parse()
+        .map_err(|cause: crate::BadDigest| BadManifest::BadEntry {
+            number,
+            cause: cause.to_string(),
+        })
+}
+
+fn size(number: usize, size: i64) -> Result<u64, BadManifest> {
+    u64::try_from(size).map_err(|_| BadManifest::BadEntry {
+        number,
+        cause: format!("its size is {size}"),
+    })
+}
+
+#[cfg(test)]
+#[path = "manifest_tests.rs"]
+mod tests;

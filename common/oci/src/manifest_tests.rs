@@ -1,0 +1,1 @@
+//! What documents are taken and which are refused.

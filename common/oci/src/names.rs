@@ -1,0 +1,384 @@
+//! Registry, repository and tag: the three names that an image reference is made of.
+//!
+//! **Invariant:** each holds only letters that mean nothing special in a path or a URL, so none can climb out of
+//! a folder, add a query or name another host.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::text::tame;
+
+const DOCKER_HUB: &str = "docker.io";
+const DOCKER_HUB_API: &str = "registry-1.docker.io";
+const LONGEST_HOST: usize = 253;
+const LONGEST_REPOSITORY: usize = 255;
+const LONGEST_TAG: usize = 128;
+
+/// `host` or `host:port`, made equal: lower case, default port dropped, Docker Hub under one name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegistryName(Box<str>);
+
+/// `library/nginx`: lower-case components with single slashes between them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Repository(Box<str>);
+
+/// `1.27`
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(Box<str>);
+
+/// A name that is not one, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is no {what}: {advice}")]
+pub struct BadName {
+    given: String,
+    what: &'static str,
+    advice: &'static str,
+}
+
+impl BadName {
+    fn new(given: &str, what: &'static str, advice: &'static str) -> Self {
+        Self {
+            given: tame(given, 100),
+            what,
+            advice,
+        }
+    }
+}
+
+impl RegistryName {
+    /// Reads `host[:port]`. Port 80 is the default one only where plain HTTP was asked for.
+    pub fn parse(text: &str, plain_http: bool) -> Result<Self, BadName> {
+        let lower = text.to_ascii_lowercase();
+        let (host, port) = split_port(&lower).map_err(|advice| BadName::new(text, "registry", advice))?;
+        check_host(host).map_err(|advice| BadName::new(text, "registry", advice))?;
+        let default_port = if plain_http { 80 } else { 443 };
+        let name = match port {
+            Some(port) if port != default_port => format!("{host}:{port}"),
+            _ => host.to_owned(),
+        };
+        let is_docker_hub = matches!(name.as_str(), DOCKER_HUB | DOCKER_HUB_API | "index.docker.io");
+        Ok(Self(if is_docker_hub {
+            DOCKER_HUB.into()
+        } else {
+            name.into()
+        }))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The host (and port) that answers the registry API.
+    pub fn api_host(&self) -> &str {
+        if self.is_docker_hub() {
+            DOCKER_HUB_API
+        } else {
+            &self.0
+        }
+    }
+
+    /// The name without its port.
+    pub fn host(&self) -> &str {
+        split_port(&self.0).map_or(&self.0, |(host, _)| host)
+    }
+
+    pub fn is_docker_hub(&self) -> bool {
+        &*self.0 == DOCKER_HUB
+    }
+
+    /// On this very machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.host();
+        host == "localhost"
+            || host
+                .parse::<Ipv4Addr>()
+                .is_ok_and(|address| address.is_loopback())
+            || bracketed(host).is_some_and(|address| address.is_loopback())
+    }
+
+    /// The same registry, when it turns out that it speaks plain HTTP.
+    pub(crate) fn for_scheme(&self, plain_http: bool) -> Self {
+        Self::parse(&self.0, plain_http).unwrap_or_else(|_| self.clone())
+    }
+}
+
+fn bracketed(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+fn split_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
+    const ADVICE: &str = "a port is a number from 1 to 65535";
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return Ok((text, None));
+    };
+    if text.ends_with(']') {
+        return Ok((text, None));
+    }
+    let all_digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(number) if all_digits && number > 0 => Ok((host, Some(number))),
+        _ => Err(ADVICE),
+    }
+}
+
+fn check_host(host: &str) -> Result<(), &'static str> {
+    const ADVICE: &str = "write host or host:port, for example harbor.example.com or 10.0.0.1:5000";
+    if host.starts_with('[') {
+        return bracketed(host)
+            .map(|_| ())
+            .ok_or("an IPv6 address is written [::1] or [::1]:5000");
+    }
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if host.len() > LONGEST_HOST || !host.split('.').all(is_label) {
+        return Err(ADVICE);
+    }
+    // 2130706433, 0x7f.1 and 127.1 are other spellings of an address: only the usual one is the same name everywhere.
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let looks_like_a_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
+    if looks_like_a_number && host.parse::<Ipv4Addr>().is_err() {
+        return Err("an IPv4 address is written as four numbers, for example 10.0.0.1");
+    }
+    Ok(())
+}
+
+impl FromStr for RegistryName {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        Self::parse(text, false)
+    }
+}
+
+impl Repository {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Repository {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let refuse = |advice| Err(BadName::new(text, "repository", advice));
+        if text.len() > LONGEST_REPOSITORY {
+            return refuse("a repository has 255 letters at most");
+        }
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return refuse("repositories are written in lower case");
+        }
+        if text.split('/').any(str::is_empty) {
+            return refuse("write its parts with one slash between them, for example library/nginx");
+        }
+        if !text.split('/').all(is_component) {
+            return refuse(
+                "its parts are letters and digits, joined by '.', '_', '__' or '-', for example team-a/web.app",
+            );
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+fn is_component(component: &str) -> bool {
+    let bytes = component.as_bytes();
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
+        return false;
+    };
+    is_word(*first)
+        && is_word(*last)
+        && component
+            .split(|letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit())
+            .all(|joint| matches!(joint, "" | "." | "_" | "__") || joint.bytes().all(|byte| byte == b'-'))
+}
+
+impl Tag {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Tag {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let starts_well = text.bytes().next().is_some_and(is_word);
+        let goes_on_well = text
+            .bytes()
+            .all(|byte| is_word(byte) || byte == b'.' || byte == b'-');
+        if starts_well && goes_on_well && text.len() <= LONGEST_TAG {
+            return Ok(Self(text.into()));
+        }
+        let advice =
+            "a tag is up to 128 letters, digits, '_', '.' and '-', and does not begin with '.' or '-'";
+        Err(BadName::new(text, "tag", advice))
+    }
+}
+
+macro_rules! reads_and_writes_as_text {
+    ($($name:ident),+) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(&self.0)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+reads_and_writes_as_text!(RegistryName, Repository, Tag);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_registry_has_one_name() {
+        for (given, name) in [
+            ("docker.io", "docker.io"),
+            ("registry-1.docker.io", "docker.io"),
+            ("Index.Docker.io:443", "docker.io"),
+            ("Harbor.Example.com:443", "harbor.example.com"),
+            ("harbor.example.com:8443", "harbor.example.com:8443"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+            ("[::1]:5000", "[::1]:5000"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(given.parse::<RegistryName>().unwrap().as_str(), name);
+        }
+        assert_eq!(
+            RegistryName::parse("10.0.0.1:80", true).unwrap().as_str(),
+            "10.0.0.1"
+        );
+        assert_eq!(
+            "docker.io".parse::<RegistryName>().unwrap().api_host(),
+            "registry-1.docker.io"
+        );
+    }
+
+    #[test]
+    fn hosts_that_hide_another_one_are_refused() {
+        for bad in [
+            "",
+            "a b",
+            "user@host",
+            "host:0",
+            "host:99999",
+            "host:+80",
+            "host:",
+            "a..b",
+            "-a.b",
+            "2130706433",
+            "0x7f.1",
+            "127.1",
+            "0177.0.0.1",
+            "[::1",
+            "[x]:1",
+            "host/..",
+            "ho%73t",
+            "host\\x",
+            "höst",
+            "a_b",
+        ] {
+            assert!(bad.parse::<RegistryName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_known() {
+        for (name, expected) in [
+            ("localhost:5000", true),
+            ("127.0.0.2", true),
+            ("[::1]:5", true),
+            ("10.0.0.1", false),
+        ] {
+            assert_eq!(
+                name.parse::<RegistryName>().unwrap().is_loopback(),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn repositories_follow_the_distribution_grammar() {
+        for good in [
+            "nginx",
+            "library/nginx",
+            "a/b__c/d-e.f_g",
+            "a--b",
+            "0/v2/manifests",
+        ] {
+            assert_eq!(good.parse::<Repository>().unwrap().as_str(), good);
+        }
+        let long = "a/".repeat(200) + "a";
+        for bad in [
+            "", "/", "a//b", "a/", "/a", "..", "a/../b", "A", "a/%2e%2e", "a___b", "a..b", "-a", "a b",
+            "a?b", &long,
+        ] {
+            assert!(bad.parse::<Repository>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_write() {
+        let said = "library/Nginx".parse::<Repository>().unwrap_err().to_string();
+        assert!(said.contains("lower case"), "{said}");
+    }
+
+    #[test]
+    fn tags_follow_the_distribution_grammar() {
+        for good in ["latest", "1.27", "_x", "V1-beta.2"] {
+            assert!(good.parse::<Tag>().is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "-a", "a/b", "a:b", "a%2f", &"x".repeat(129)] {
+            assert!(bad.parse::<Tag>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_repository_that_climbs(text in "[a-zA-Z0-9/._%\\\\?#@: -]{0,40}") {
+            if let Ok(repository) = text.parse::<Repository>() {
+                let url = url::Url::parse(&format!("https://h/v2/{repository}/x")).unwrap();
+                prop_assert_eq!(url.path(), format!("/v2/{text}/x"));
+            }
+        }
+
+        #[test]
+        fn no_text_makes_a_registry_with_another_host(text in "\\PC{0,40}") {
+            if let Ok(name) = text.parse::<RegistryName>() {
+                let url = url::Url::parse(&format!("https://{name}/")).unwrap();
+                prop_assert_eq!(url.path(), "/");
+                prop_assert_eq!(url.username(), "");
+                prop_assert_eq!(name.as_str().parse::<RegistryName>().unwrap(), name);
+            }
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Which image: as Harbor writes it (a manifest URL) and as people do (`harbor.example.com/library/nginx:1.27`).
+//!
+//! **Invariant:** parsing looks at the text as it stands. Nothing is decoded or normalised on the way, so what was
+//! checked is what is later put into a URL.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::text::tame;
+use crate::{BadDigest, BadName, Digest, RegistryName, Repository, Tag};
+
+const LONGEST_REFERENCE: usize = 2_048;
+const LONGEST_BASE_PATH: usize = 255;
+
+/// What stands behind `/manifests/`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TagOrDigest {
+    Tag(Tag),
+    Digest(Digest),
+}
+
+/// One image in one registry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ImageReference {
+    pub registry: RegistryName,
+    /// What the registry's `/v2/` lies under: empty, or `/path`.
+    pub base_path: String,
+    pub repository: Repository,
+    /// The digest, when both a tag and a digest were given.
+    pub wanted: TagOrDigest,
+    pub tag: Option<Tag>,
+    /// Named by an `http://` URL.
+    pub plain_http: bool,
+}
+
+/// A reference that is none, and what to write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadReference {
+    #[error("an image reference is needed, for example harbor.example.com/library/nginx:1.27")]
+    Empty,
+    #[error("the image reference is longer than {LONGEST_REFERENCE} letters")]
+    TooLong,
+    #[error("{given:?} has {what} in it: write only host, path and tag, for example {EXAMPLE_URL}")]
+    Forbidden { given: String, what: &'static str },
+    #[error("{given:?} is no manifest URL: write {EXAMPLE_URL} (a tag or sha256:… at the end)")]
+    NotAManifestUrl { given: String },
+    #[error(
+        "the path {given:?} before /v2/ has empty, '.' or '..' parts or odd letters in it: write it like /registry"
+    )]
+    BasePath { given: String },
+    #[error("{given:?} has no repository: write {given}/library/nginx:1.27")]
+    NoRepository { given: String },
+    #[error(transparent)]
+    Name(#[from] BadName),
+    #[error(transparent)]
+    Digest(#[from] BadDigest),
+}
+
+const EXAMPLE_URL: &str = "https://harbor.example.com/v2/library/nginx/manifests/1.27";
+
+impl TagOrDigest {
+    pub fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Digest(digest) => Some(digest),
+            Self::Tag(_) => None,
+        }
+    }
+
+    pub fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Tag(tag) => Some(tag),
+            Self::Digest(_) => None,
+        }
+    }
+}
+
+impl FromStr for TagOrDigest {
+    type Err = BadReference;
+
+    fn from_str(text: &str) -> Result<Self, BadReference> {
+        if text.contains(':') {
+            Ok(Self::Digest(text.parse()?))
+        } else {
+            Ok(Self::Tag(text.parse()?))
+        }
+    }
+}
+
+impl fmt::Display for TagOrDigest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(out),
+            Self::Digest(digest) => fmt::Display::fmt(digest, out),
+        }
+    }
+}
+
+impl ImageReference {
+    /// Reads only `https?://host[/path]/v2/<repository>/manifests/<tag or digest>`.
+    pub fn from_manifest_url(text: &str) -> Result<Self, BadReference> {
+        check_letters(text)?;
+        let not_one = || BadReference::NotAManifestUrl {
+            given: tame(text, 200),
+        };
+        let (plain_http, rest) = split_scheme(text).ok_or_else(not_one)?;
+        let (host, path) = rest.find('/').map(|at| rest.split_at(at)).ok_or_else(not_one)?;
+        let (base_path, path) = path.split_once("/v2/").ok_or_else(not_one)?;
+        let (repository, wanted) = path.rsplit_once("/manifests/").ok_or_else(not_one)?;
+        check_base_path(base_path)?;
+        let registry = RegistryName::parse(host, plain_http)?;
+        let wanted: TagOrDigest = wanted.parse()?;
+        Ok(Self {
+            repository: repository_of(&registry, repository)?,
+            registry,
+            base_path: base_path.to_owned(),
+            tag: wanted.tag().cloned(),
+            wanted,
+            plain_http,
+        })
+    }
+
+    /// The URL of its manifest. [`ImageReference::from_manifest_url`] reads it back.
+    pub fn manifest_url(&self) -> String {
+        let scheme = if self.plain_http { "http" } else { "https" };
+        let Self {
+            registry,
+            base_path,
+            repository,
+            wanted,
+            ..
+        } = self;
+        format!("{scheme}://{registry}{base_path}/v2/{repository}/manifests/{wanted}")
+    }
+
+    fn from_human(text: &str) -> Result<Self, BadReference> {
+        check_letters(text)?;
+        let (plain_http, has_scheme, rest) = match split_scheme(text) {
+            Some((plain_http, rest)) => (plain_http, true, rest),
+            None => (false, false, text),
+        };
+        let (name, digest) = match rest.split_once('@') {
+            Some((name, digest)) => (name, Some(digest.parse::<Digest>()?)),
+            None => (rest, None),
+        };
+        let (registry, path) = split_registry(name, has_scheme)?;
+        let registry = RegistryName::parse(registry, plain_http)?;
+        // A port belongs to the registry, which is gone from here: the last colon begins the tag.
+        let (repository, tag) = match path.rsplit_once(':') {
+            Some((repository, tag)) => (repository, Some(tag.parse::<Tag>()?)),
+            None if digest.is_none() => (path, Some("latest".parse()?)),
+            None => (path, None),
+        };
+        let repository = repository_of(&registry, repository)?;
+        let by_tag = tag.clone().map(TagOrDigest::Tag);
+        let wanted = digest
+            .map(TagOrDigest::Digest)
+            .or(by_tag)
+            .ok_or(BadReference::Empty)?;
+        Ok(Self {
+            registry,
+            base_path: String::new(),
+            repository,
+            wanted,
+            tag,
+            plain_http,
+        })
+    }
+}
+
+/// The registry's part and the rest. Without a scheme, the first part is a registry only if it looks like one.
+fn split_registry(name: &str, has_scheme: bool) -> Result<(&str, &str), BadReference> {
+    let (first, rest) = name
+        .split_once('/')
+        .map_or((name, None), |(first, rest)| (first, Some(rest)));
+    let looks_like_a_host = first.contains(['.', ':']) || first == "localhost" || first.starts_with('[');
+    match rest {
+        Some(rest) if has_scheme || looks_like_a_host => Ok((first, rest)),
+        None if has_scheme => Err(BadReference::NoRepository {
+            given: tame(name, 200),
+        }),
+        _ => Ok(("docker.io", name)),
+    }
+}
+
+/// Docker Hub keeps what has a name of one part under `library/`.
+fn repository_of(registry: &RegistryName, text: &str) -> Result<Repository, BadName> {
+    let repository: Repository = text.parse()?;
+    if registry.is_docker_hub() && !text.contains('/') {
+        return format!("library/{text}").parse();
+    }
+    Ok(repository)
+}
+
+/// `(plain_http, what follows the scheme)`
+fn split_scheme(text: &str) -> Option<(bool, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    if scheme.eq_ignore_ascii_case("https") {
+        return Some((false, rest));
+    }
+    scheme.eq_ignore_ascii_case("http").then_some((true, rest))
+}
+
+fn check_letters(text: &str) -> Result<(), BadReference> {
+    if text.is_empty() {
+        return Err(BadReference::Empty);
+    }
+    if text.len() > LONGEST_REFERENCE {
+        return Err(BadReference::TooLong);
+    }
+    let forbidden = |what| {
+        Err(BadReference::Forbidden {
+            given: tame(text, 200),
+            what,
+        })
+    };
+    if text
+        .chars()
+        .any(|letter| letter.is_whitespace() || letter.is_control())
+    {
+        return forbidden("a space or control character");
+    }
+    if text.contains('?') || text.contains('#') {
+        return forbidden("a query or fragment");
+    }
+    if text.contains('%') || text.contains('\\') {
+        return forbidden("'%' or '\\'");
+    }
+    if split_scheme(text).is_none() && text.contains("://") {
+        return forbidden("a scheme that is neither https:// nor http://");
+    }
+    if split_scheme(text).is_some_and(|(_, rest)| rest.split('/').next().is_some_and(has_user)) {
+        return forbidden("a user name or password");
+    }
+    Ok(())
+}
+
+/// `ann:pw@host` in front of the first slash. `host@sha256:…` is no user but a digest in an odd place.
+fn has_user(authority: &str) -> bool {
+    authority
+        .split_once('@')
+        .is_some_and(|(_, behind)| !behind.starts_with("sha256:"))
+}
+
+/// Refuses a base path that is more than plain, named folders.
+pub(crate) fn check_base_path(path: &str) -> Result<(), BadReference> {
+    let is_part = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'~' | b'-'))
+    };
+    let is_good = match path.strip_prefix('/') {
+        Some(parts) => parts.split('/').all(is_part),
+        None => path.is_empty(),
+    };
+    if is_good && path.len() <= LONGEST_BASE_PATH {
+        return Ok(());
+    }
+    Err(BadReference::BasePath {
+        given: tame(path, 100),
+    })
+}
+
+impl FromStr for ImageReference {
+    type Err = BadReference;
+
+    /// A manifest URL, or what people write. A URL with `/v2/` in it is meant as a manifest URL.
+    fn from_str(text: &str) -> Result<Self, BadReference> {
+        let is_api_url =
+            split_scheme(text).is_some_and(|(_, rest)| rest.contains("/v2/") || rest.ends_with("/v2"));
+        if is_api_url {
+            Self::from_manifest_url(text)
+        } else {
+            Self::from_human(text)
+        }
+    }
+}
+
+impl fmt::Display for ImageReference {
+    /// As people write it, in full: `docker.io/library/nginx:1.27@sha256:…`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.registry, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(out, ":{tag}")?;
+        }
+        self.wanted
+            .digest()
+            .map_or(Ok(()), |digest| write!(out, "@{digest}"))
+    }
+}

@@ -1,0 +1,155 @@
+//! Every registry that is known, under one name each, with one client for each way of checking certificates.
+//!
+//! Non-goal: whether a registry may be dialled at all. [`Registries::knows`] is there for who decides that.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crate::reference::check_base_path;
+use crate::settings::{ClientFactory, Limits, RegistrySettings, TlsOptions};
+use crate::{Registry, RegistryError, RegistryName};
+
+/// Registries that are kept with their tokens and connections; the rest is made anew when it is asked for.
+const KEPT_REGISTRIES: usize = 256;
+const KEPT_CLIENTS: usize = 64;
+
+/// Settings and one client per registry. A clone is the same one.
+#[derive(Clone)]
+pub struct Registries {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    factory: Arc<dyn ClientFactory>,
+    limits: Limits,
+    known: RwLock<Known>,
+    clients: Mutex<HashMap<TlsOptions, reqwest::Client>>,
+}
+
+/// What one configuration brought, and the registries that were made of it: replaced together.
+#[derive(Default)]
+struct Known {
+    settings: HashMap<RegistryName, Arc<RegistrySettings>>,
+    aliases: HashMap<RegistryName, RegistryName>,
+    made: Mutex<HashMap<Place, Registry>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Place {
+    name: RegistryName,
+    base_path: String,
+    plain_http: bool,
+}
+
+impl Registries {
+    pub fn new(factory: Arc<dyn ClientFactory>) -> Self {
+        Self::with_limits(factory, Limits::default())
+    }
+
+    pub fn with_limits(factory: Arc<dyn ClientFactory>, limits: Limits) -> Self {
+        let inner = Inner {
+            factory,
+            limits,
+            known: RwLock::default(),
+            clients: Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Replaces everything that was configured before.
+    pub fn configure(&self, settings: Vec<RegistrySettings>) {
+        let mut known = Known::default();
+        for mut one in settings {
+            one.name = one.name.for_scheme(one.plain_http);
+            for alias in &one.aliases {
+                known
+                    .aliases
+                    .insert(alias.for_scheme(one.plain_http), one.name.clone());
+            }
+            known.settings.insert(one.name.clone(), Arc::new(one));
+        }
+        *self.inner.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    /// Is it configured, under this name or another?
+    pub fn knows(&self, name: &RegistryName) -> bool {
+        let known = self.known();
+        known.settings.contains_key(known.canonical(name))
+    }
+
+    /// The one name of a registry that has several.
+    pub fn canonical(&self, name: &RegistryName) -> RegistryName {
+        self.known().canonical(name).clone()
+    }
+
+    pub fn settings(&self, name: &RegistryName) -> Option<RegistrySettings> {
+        let known = self.known();
+        known
+            .settings
+            .get(known.canonical(name))
+            .map(|settings| RegistrySettings::clone(settings))
+    }
+
+    /// The registry behind a name. One that is not configured is reached by HTTPS, or by plain HTTP where asked for.
+    pub fn registry(
+        &self,
+        name: &RegistryName,
+        base_path: &str,
+        plain_http: bool,
+    ) -> Result<Registry, RegistryError> {
+        let known = self.known();
+        let name = known.canonical(name).clone();
+        let setup = |cause: String| RegistryError::Setup {
+            registry: name.clone(),
+            cause,
+        };
+        check_base_path(base_path).map_err(|cause| setup(cause.to_string()))?;
+        let place = Place {
+            name: name.clone(),
+            base_path: base_path.to_owned(),
+            plain_http,
+        };
+        let mut made = known.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(registry) = made.get(&place) {
+            return Ok(registry.clone());
+        }
+        let mut settings = known.settings.get(&name).map_or_else(
+            || RegistrySettings::new(name.clone()),
+            |settings| RegistrySettings::clone(settings),
+        );
+        settings.plain_http |= plain_http;
+        let client = self.client(&settings.tls()).map_err(setup)?;
+        let registry = Registry::new(settings, base_path, client, self.inner.limits)?;
+        if made.len() >= KEPT_REGISTRIES {
+            made.clear();
+        }
+        made.insert(place, registry.clone());
+        Ok(registry)
+    }
+
+    fn known(&self) -> std::sync::RwLockReadGuard<'_, Known> {
+        self.inner.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client(&self, tls: &TlsOptions) -> Result<reqwest::Client, String> {
+        let mut clients = self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(tls) {
+            return Ok(client.clone());
+        }
+        let client = self.inner.factory.build(tls);
+        let client = client.map_err(|cause| format!("no client can be made for it: {cause}"))?;
+        if clients.len() >= KEPT_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(tls.clone(), client.clone());
+        Ok(client)
+    }
+}
+
+impl Known {
+    fn canonical<'name>(&'name self, name: &'name RegistryName) -> &'name RegistryName {
+        self.aliases.get(name).unwrap_or(name)
+    }
+}

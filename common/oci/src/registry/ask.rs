@@ -1,0 +1,69 @@
+//! Passes a client's own question on, with the client's own `Authorization` and nothing of ours.
+//!
+//! **Invariant:** any status is an answer. An error means that the registry is silent (or unusable), never that it
+//! refused.
+
+use std::time::Duration;
+
+use http::Method;
+use reqwest::Response;
+use tokio::time::timeout;
+
+use super::Registry;
+use crate::{Digest, RegistryError, Repository, Secret, TagOrDigest};
+
+/// What a client wants to know.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// `GET` or `HEAD`.
+    pub method: Method,
+    pub repository: Repository,
+    pub kind: QuestionKind,
+    pub authorization: Option<Secret>,
+    /// The client's `Accept` values; none is no `Accept` header for blobs and ours for manifests.
+    pub accept: Vec<String>,
+    /// Until the headers of the last answer, redirects included.
+    pub limit: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QuestionKind {
+    Manifest { wanted: TagOrDigest },
+    Blob { digest: Digest },
+}
+
+impl Registry {
+    /// The registry's answer, whatever it is. Redirects are followed, to other hosts without `Authorization`.
+    pub async fn ask(&self, question: Question) -> Result<Response, RegistryError> {
+        let Question {
+            method,
+            repository,
+            kind,
+            authorization,
+            accept,
+            limit,
+        } = question;
+        if !matches!(method, Method::GET | Method::HEAD) {
+            let cause = format!("{method} is not passed on, only GET and HEAD");
+            return Err(RegistryError::Setup {
+                registry: self.name().clone(),
+                cause,
+            });
+        }
+        let mut request = match &kind {
+            QuestionKind::Manifest { wanted } => self.manifest_request(method, &repository, wanted),
+            QuestionKind::Blob { digest } => self.blob_request(method, &repository, digest, 0),
+        };
+        if !accept.is_empty() {
+            request.accept = accept.join(", ");
+        }
+        let answer = timeout(limit, self.send(&request, authorization.as_ref())).await;
+        answer.unwrap_or_else(|_| {
+            Err(RegistryError::TimedOut {
+                asked: request.asked,
+                awaited: "answer",
+                limit,
+            })
+        })
+    }
+}

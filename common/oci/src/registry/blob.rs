@@ -1,0 +1,206 @@
+//! A blob's bytes as they come, from any offset.
+//!
+//! **Invariant:** the stream ends without an error only after as many bytes as the registry announced. It says
+//! nothing about which bytes they are: whoever stores them proves the digest.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use http::{HeaderMap, Method, StatusCode, header};
+use reqwest::Response;
+use tokio::time::timeout;
+
+use super::exchange::cut_short;
+use super::{Registry, check_coding, number};
+use crate::{Asked, Credential, Digest, RegistryError, Repository};
+
+/// The rest of a blob.
+pub struct ByteStream {
+    /// Size of the whole blob, when the registry says it.
+    pub total: Option<u64>,
+    /// Where the stream begins: what was asked for.
+    pub from: u64,
+    pub stream: Pin<Box<dyn Stream<Item = Result<Bytes, RegistryError>> + Send>>,
+}
+
+impl Registry {
+    /// The blob from byte `from` on. A registry that ignores ranges is read from the start, and the start dropped.
+    pub async fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        from: u64,
+        credential: &Credential,
+    ) -> Result<ByteStream, RegistryError> {
+        let request = self.blob_request(Method::GET, repository, digest, from);
+        let response = self.send_signed(&request, credential).await?;
+        let asked = request.asked.clone();
+        let span = match (response.status(), from) {
+            (StatusCode::OK, _) => whole(response.headers(), from, &asked)?,
+            (StatusCode::PARTIAL_CONTENT, 1..) => part(response.headers(), from, &asked)?,
+            _ => return Err(self.refusal(&request, response, !credential.is_anonymous()).await),
+        };
+        check_coding(response.headers(), &asked)?;
+        let limit = self.inner.limits.chunk_wait;
+        let reading = Reading {
+            response,
+            asked,
+            limit,
+            skip: span.skip,
+            received: 0,
+            expected: span.length,
+        };
+        let stream = Box::pin(stream::try_unfold(reading, Reading::next));
+        Ok(ByteStream {
+            total: span.total,
+            from,
+            stream,
+        })
+    }
+}
+
+/// What of the body is wanted.
+struct Span {
+    total: Option<u64>,
+    /// Bytes at the start of the body that come before what was asked for.
+    skip: u64,
+    /// Bytes of the whole body.
+    length: Option<u64>,
+}
+
+fn whole(headers: &HeaderMap, from: u64, asked: &Asked) -> Result<Span, RegistryError> {
+    let total = number(headers, &header::CONTENT_LENGTH);
+    if total.is_some_and(|total| total < from) {
+        let what = format!("byte {from} was asked for and the whole is shorter");
+        return Err(RegistryError::BadAnswer {
+            asked: asked.clone(),
+            what,
+        });
+    }
+    Ok(Span {
+        total,
+        skip: from,
+        length: total,
+    })
+}
+
+fn part(headers: &HeaderMap, from: u64, asked: &Asked) -> Result<Span, RegistryError> {
+    let value = headers
+        .get(header::CONTENT_RANGE)
+        .and_then(|value| value.to_str().ok());
+    match value.and_then(content_range) {
+        Some((first, last, total)) if first == from && last >= first => Ok(Span {
+            total,
+            skip: 0,
+            length: (last - first).checked_add(1),
+        }),
+        _ => {
+            let what = format!("bytes from {from} on were asked for and others were sent");
+            Err(RegistryError::BadAnswer {
+                asked: asked.clone(),
+                what,
+            })
+        }
+    }
+}
+
+/// `bytes 5-9/10` or `bytes 5-9/*`
+fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
+    let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let total = if total == "*" {
+        None
+    } else {
+        Some(total.parse().ok()?)
+    };
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    total
+        .is_none_or(|total| last < total)
+        .then_some((first, last, total))
+}
+
+/// A body on its way.
+struct Reading {
+    response: Response,
+    asked: Asked,
+    limit: Duration,
+    skip: u64,
+    received: u64,
+    expected: Option<u64>,
+}
+
+impl Reading {
+    /// The next bytes that are wanted; none at the honest end.
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, RegistryError> {
+        loop {
+            let chunk = timeout(self.limit, self.response.chunk())
+                .await
+                .map_err(|_| self.too_slow())?;
+            let Some(chunk) = chunk.map_err(|cause| cut_short(&self.asked, self.received, &cause))? else {
+                return self.end();
+            };
+            self.received += chunk.len() as u64;
+            if self.expected.is_some_and(|expected| self.received > expected) {
+                let what = "it is longer than was said".to_owned();
+                return Err(RegistryError::BadAnswer {
+                    asked: self.asked,
+                    what,
+                });
+            }
+            let wanted = self.without_the_start(chunk);
+            if !wanted.is_empty() {
+                return Ok(Some((wanted, self)));
+            }
+        }
+    }
+
+    fn without_the_start(&mut self, mut chunk: Bytes) -> Bytes {
+        let drop = usize::try_from(self.skip).map_or(chunk.len(), |skip| skip.min(chunk.len()));
+        self.skip -= drop as u64;
+        chunk.split_off(drop)
+    }
+
+    fn end(self) -> Result<Option<(Bytes, Self)>, RegistryError> {
+        let is_short = self.expected.is_some_and(|expected| self.received < expected) || self.skip > 0;
+        if is_short {
+            let cause = "the body ended before its announced length".to_owned();
+            return Err(RegistryError::CutShort {
+                asked: self.asked,
+                received: self.received,
+                cause,
+            });
+        }
+        Ok(None)
+    }
+
+    fn too_slow(&self) -> RegistryError {
+        RegistryError::TimedOut {
+            asked: self.asked.clone(),
+            awaited: "further bytes",
+            limit: self.limit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::content_range;
+
+    #[test]
+    fn a_content_range_is_read_or_refused() {
+        assert_eq!(content_range("bytes 5-9/10"), Some((5, 9, Some(10))));
+        assert_eq!(content_range("bytes 5-9/*"), Some((5, 9, None)));
+        for bad in [
+            "",
+            "bytes */10",
+            "bytes 5-10/10",
+            "bytes -9/10",
+            "items 1-2/3",
+            "bytes 5-9",
+        ] {
+            assert_eq!(content_range(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Words of others in our own sentences: no control characters, no endless lines.
+
+/// The most of a registry's words that an error repeats.
+pub(crate) const SAID_LIMIT: usize = 300;
+
+/// Outside text for a log line or an error: control and direction characters become spaces, runs of spaces one,
+/// and what is longer than `limit` characters ends in an ellipsis.
+pub(crate) fn tame(text: &str, limit: usize) -> String {
+    let mut tamed = String::new();
+    let mut length = 0;
+    for word in text.split(|letter: char| letter.is_whitespace() || is_unprintable(letter)) {
+        if word.is_empty() {
+            continue;
+        }
+        if length > 0 {
+            tamed.push(' ');
+            length += 1;
+        }
+        for letter in word.chars() {
+            if length >= limit {
+                tamed.push('…');
+                return tamed;
+            }
+            tamed.push(letter);
+            length += 1;
+        }
+    }
+    tamed
+}
+
+/// Characters that move the cursor, hide text or turn its direction round.
+fn is_unprintable(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffd}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_a_terminal() {
+        assert_eq!(
+            tame("no\u{1b}[31m such\r\n\r\nimage\u{202e}", 300),
+            "no [31m such image"
+        );
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        let cut = tame(&"x".repeat(10_000), SAID_LIMIT);
+        assert_eq!(cut.chars().count(), SAID_LIMIT + 1);
+    }
+}
