@@ -1,0 +1,88 @@
+//! Wakes those who wait for work of a lane, within this process.
+//!
+//! The bell is a hint: a lost ring costs one poll interval, never work. Whoever waits listens first, then looks, then
+//! waits; a ring between looking and waiting is therefore heard. Lanes that nobody listens to take no memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+type Lanes = HashMap<String, watch::Sender<()>>;
+
+/// Cheap to clone; all clones ring the same bell.
+#[derive(Clone, Debug, Default)]
+pub struct Bell {
+    lanes: Arc<Mutex<Lanes>>,
+}
+
+impl Bell {
+    /// Call it after the commit: who wakes earlier would look in vain.
+    pub fn ring(&self, lane: &str) {
+        if let Some(listeners) = self.lanes().get(lane) {
+            listeners.send_replace(());
+        }
+    }
+
+    pub fn ring_all(&self) {
+        for listeners in self.lanes().values() {
+            listeners.send_replace(());
+        }
+    }
+
+    /// Hears every ring from now on.
+    pub fn listen(&self, lane: &str) -> Listening {
+        let ears = self
+            .lanes()
+            .entry(lane.to_owned())
+            .or_insert_with(|| watch::channel(()).0)
+            .subscribe();
+        Listening {
+            bell: self.clone(),
+            lane: lane.to_owned(),
+            ears: Some(ears),
+        }
+    }
+
+    /// Waits for the next ring; one that rang before the call is missed, which is what [`Bell::listen`] is for.
+    pub async fn wait(&self, lane: &str) {
+        self.listen(lane).rung().await;
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody's ear for one lane.
+#[derive(Debug)]
+pub struct Listening {
+    bell: Bell,
+    lane: String,
+    ears: Option<watch::Receiver<()>>,
+}
+
+impl Listening {
+    /// Returns once the bell has rung since `listen`, or since the last time this returned. Cancelling it is safe.
+    pub async fn rung(&mut self) {
+        if let Some(ears) = &mut self.ears
+            && ears.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut lanes = self.bell.lanes();
+        self.ears = None;
+        if lanes
+            .get(&self.lane)
+            .is_some_and(|listeners| listeners.receiver_count() == 0)
+        {
+            lanes.remove(&self.lane);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Opens the database and is the door to it: reads on one pool, writes through the writer.
+//!
+//! **Invariant:** on SQLite an answered write survives a power cut: WAL with `synchronous = FULL`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sea_orm::{ConnectOptions, DatabaseConnection, DatabaseTransaction, DbErr};
+use sqlx::Executor;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use crate::entry::{Asked, WriteError};
+use crate::writer::{NoPlace, SERVER_WRITERS, Urgency, Writer};
+
+const READERS: u32 = 4;
+const SERVER_READERS: u32 = 8;
+const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
+const BUSY_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why the database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the database address must begin with sqlite:, postgres:// or mysql://")]
+    UnknownKind,
+    #[error(
+        "an in-memory SQLite database would forget everything; write sqlite:PATH, for example sqlite:/var/lib/stoker/stoker.db"
+    )]
+    InMemory,
+    #[error("the database cannot be opened: {0}. Look at the address, and whether this program may use it")]
+    Refused(#[from] DbErr),
+}
+
+/// Cheap to clone; all clones share the pools and the writer.
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    reads: DatabaseConnection,
+    writes: DatabaseConnection,
+    writer: Writer,
+}
+
+impl Database {
+    /// `sqlite:PATH` (the file is made when it is missing), `postgres://…` or `mysql://…` (MariaDB too).
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let (writes, reads) = match url.split_once(':') {
+            Some(("sqlite", path)) if path.contains(":memory:") || path.contains("mode=memory") => {
+                return Err(OpenError::InMemory);
+            }
+            Some(("sqlite", _)) => (sqlite_writes(url), sqlite_reads(url)),
+            Some(("postgres" | "postgresql" | "mysql" | "mariadb", _)) => {
+                (server_pool(url, SERVER_WRITERS), server_pool(url, SERVER_READERS))
+            }
+            _ => return Err(OpenError::UnknownKind),
+        };
+        // The writing connection makes the file and turns WAL on, so it comes first.
+        let writes = sea_orm::Database::connect(writes).await?;
+        let reads = sea_orm::Database::connect(reads).await?;
+        let writer = Writer::start(&writes);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                reads,
+                writes,
+                writer,
+            }),
+        })
+    }
+
+    /// For reading only; on SQLite a write here is refused.
+    pub fn reads(&self) -> &DatabaseConnection {
+        &self.shared.reads
+    }
+
+    /// For migrations, before anything is served. Everything else writes through [`Database::write`].
+    pub fn connection_for_migrations(&self) -> &DatabaseConnection {
+        &self.shared.writes
+    }
+
+    /// Runs `work` in a transaction and answers after its commit. An `Err` of `work` undoes what it did, and only
+    /// that. Once this has been polled the work runs to its end, even if the caller goes away.
+    pub async fn write<T, E, F>(&self, urgency: Urgency, work: F) -> Result<T, WriteError<E>>
+    where
+        F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (entry, answer) = Asked::new(work);
+        self.shared
+            .writer
+            .hand_in(urgency, Box::new(entry))
+            .await
+            .map_err(|refused| match refused {
+                NoPlace::Full => WriteError::Busy,
+                NoPlace::Closed => WriteError::Closed,
+            })?;
+        answer.await.unwrap_or(Err(WriteError::Closed))
+    }
+
+    /// How many writes wait for their batch.
+    pub fn queued_writes(&self) -> usize {
+        self.shared.writer.queued()
+    }
+
+    /// Writes what is queued, takes nothing new, and lets the connections go.
+    pub async fn close(&self) -> Result<(), DbErr> {
+        self.shared.writer.close().await;
+        self.shared.reads.close_by_ref().await?;
+        self.shared.writes.close_by_ref().await
+    }
+}
+
+fn pool(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_LIMIT)
+        .sqlx_logging(false);
+    options
+}
+
+fn sqlite(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .busy_timeout(BUSY_LIMIT)
+        .foreign_keys(true)
+        .pragma("temp_store", "MEMORY")
+}
+
+fn sqlite_writes(url: &str) -> ConnectOptions {
+    let mut options = pool(url, 1);
+    options.map_sqlx_sqlite_opts(|options| {
+        sqlite(options)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+    });
+    options
+}
+
+fn sqlite_reads(url: &str) -> ConnectOptions {
+    let mut options = pool(url, READERS);
+    options.map_sqlx_sqlite_opts(|options| sqlite(options).pragma("query_only", "ON"));
+    options
+}
+
+/// A cancelled `begin` leaves an open transaction on its connection (sqlx 0.9.0), and what is written there later
+/// would never be seen; so each connection is rolled back before it is handed out.
+fn server_pool(url: &str, connections: u32) -> ConnectOptions {
+    // The drivers know MariaDB by MySQL's name.
+    let url = url
+        .strip_prefix("mariadb:")
+        .map_or_else(|| url.to_owned(), |rest| format!("mysql:{rest}"));
+    let mut options = pool(&url, connections);
+    options
+        .map_sqlx_postgres_before_acquire(|connection, _| {
+            Box::pin(async move { connection.execute("ROLLBACK").await.map(|_| true) })
+        })
+        .map_sqlx_mysql_before_acquire(|connection, _| {
+            Box::pin(async move { connection.execute("ROLLBACK").await.map(|_| true) })
+        });
+    options
+}

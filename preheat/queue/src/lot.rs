@@ -1,0 +1,99 @@
+//! Work that is moved in numbers: parked and let go, moved to another lane, removed with its group, counted.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+
+use crate::rows::work::{Column, Entity, WAITING};
+use crate::work::WorkId;
+
+/// A due time that never comes: the work waits until [`unpark`] lets it go.
+pub const PARKED: i64 = i64::MAX / 4;
+
+/// Databases bound the number of values in one statement.
+const VALUES_AT_ONCE: usize = 500;
+
+/// Which work of a group is meant; nothing given means all of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Which<'a> {
+    pub kind: Option<&'a str>,
+    pub lanes: Option<&'a [String]>,
+}
+
+/// Lets parked work go. Returns the lanes whose bell to ring after the commit.
+pub async fn unpark(
+    txn: &impl ConnectionTrait,
+    group: &str,
+    which: Which<'_>,
+    now_ms: i64,
+) -> Result<Vec<String>, DbErr> {
+    let mut parked = Condition::all()
+        .add(Column::WorkGroup.eq(group))
+        .add(Column::State.eq(WAITING))
+        .add(Column::RunAtMs.gte(PARKED));
+    if let Some(kind) = which.kind {
+        parked = parked.add(Column::Kind.eq(kind));
+    }
+    let Some(lanes) = which.lanes else {
+        return unpark_where(txn, &parked, now_ms).await;
+    };
+    let mut let_go = Vec::new();
+    for lanes in lanes.chunks(VALUES_AT_ONCE) {
+        let here = parked.clone().add(Column::Lane.is_in(lanes));
+        let_go.extend(unpark_where(txn, &here, now_ms).await?);
+    }
+    Ok(let_go)
+}
+
+async fn unpark_where(
+    txn: &impl ConnectionTrait,
+    parked: &Condition,
+    now_ms: i64,
+) -> Result<Vec<String>, DbErr> {
+    let lanes = Entity::find()
+        .select_only()
+        .column(Column::Lane)
+        .distinct()
+        .filter(parked.clone())
+        .into_tuple()
+        .all(txn)
+        .await?;
+    Entity::update_many()
+        .col_expr(Column::RunAtMs, Expr::value(now_ms))
+        .filter(parked.clone())
+        .exec(txn)
+        .await?;
+    Ok(lanes)
+}
+
+/// Moves waiting work to another lane. `false`: somebody has it, or it is gone.
+pub async fn move_lane(txn: &impl ConnectionTrait, id: WorkId, lane: &str) -> Result<bool, DbErr> {
+    let moved = Entity::update_many()
+        .col_expr(Column::Lane, Expr::value(lane))
+        .filter(Column::Id.eq(id))
+        .filter(Column::State.eq(WAITING))
+        .exec(txn)
+        .await?;
+    Ok(moved.rows_affected == 1)
+}
+
+/// Removes all work of a group, also what is running: its settlement will change nothing. Returns how many.
+pub async fn remove_group(txn: &impl ConnectionTrait, group: &str) -> Result<u64, DbErr> {
+    let removed = Entity::delete_many()
+        .filter(Column::WorkGroup.eq(group))
+        .exec(txn)
+        .await?;
+    Ok(removed.rows_affected)
+}
+
+/// How much work waits in each lane that has some, parked work included.
+pub async fn waiting_by_lane(txn: &impl ConnectionTrait) -> Result<Vec<(String, i64)>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::Lane)
+        .column_as(Column::Id.count(), "waiting")
+        .filter(Column::State.eq(WAITING))
+        .group_by(Column::Lane)
+        .into_tuple()
+        .all(txn)
+        .await
+}

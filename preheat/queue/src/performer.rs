@@ -1,0 +1,198 @@
+//! Performs one claimed piece of work and settles it, whatever comes of it.
+//!
+//! **Invariant:** while its holder lives, claimed work is settled: an answer of the database is waited for as long as
+//! it takes, because nobody else would ever take the work back.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use sea_orm::DbErr;
+
+use crate::backoff::Backoff;
+use crate::claim::Claimed;
+use crate::clock::Clock;
+use crate::database::Database;
+use crate::entry::{WriteError, panic_text};
+use crate::work::{complete, release, retry_later};
+use crate::writer::Urgency;
+
+/// What happens next to work that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Again after a while, as often as there are attempts.
+    Retry(String),
+    /// The same, but not before this time has passed.
+    RetryAfter(String, Duration),
+    /// Nothing failed, it is only too early: again after this time; the attempt does not count.
+    Later(Duration),
+    /// Again would change nothing.
+    GiveUp(String),
+}
+
+/// What is done with the work of a lane.
+#[async_trait]
+pub trait Perform: Send + Sync {
+    /// `Ok`: done. Whoever has results writes them and calls [`complete`] in the same transaction; for all others the
+    /// worker removes the work.
+    async fn perform(&self, claimed: &Claimed) -> Result<(), Failure>;
+
+    /// The work will not be tried again: write down why, and call [`complete`] in the same transaction. An `Err`
+    /// brings the work back once more, to be given up then.
+    async fn gave_up(&self, claimed: &Claimed, reason: &str) -> Result<(), Failure>;
+}
+
+/// What becomes of the row.
+enum Settlement {
+    Done,
+    Again { run_at_ms: i64, error: String },
+    Untried { run_at_ms: i64 },
+}
+
+/// All that performing needs, shared by the performers of a lane.
+pub(crate) struct Performer {
+    pub(crate) db: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) perform: Arc<dyn Perform>,
+    pub(crate) backoff: Backoff,
+    pub(crate) max_attempts: i32,
+}
+
+impl Performer {
+    pub(crate) async fn run(&self, claimed: Claimed) {
+        let settlement = match self.outcome(&claimed).await {
+            Ok(()) => Settlement::Done,
+            Err(failure) => self.after(&claimed, failure).await,
+        };
+        self.settle(&claimed, &settlement).await;
+    }
+
+    async fn outcome(&self, claimed: &Claimed) -> Result<(), Failure> {
+        if claimed.attempt > self.max_attempts {
+            // Its performers died without a word, or giving up did not work out the last time.
+            let last = claimed
+                .last_error
+                .as_deref()
+                .unwrap_or("the program ended each time before it was done");
+            return Err(Failure::GiveUp(last.to_owned()));
+        }
+        caught(self.perform.perform(claimed)).await
+    }
+
+    async fn after(&self, claimed: &Claimed, failure: Failure) -> Settlement {
+        let (error, at_least) = match failure {
+            Failure::Later(after) => {
+                return Settlement::Untried {
+                    run_at_ms: self.in_time(after),
+                };
+            }
+            Failure::GiveUp(reason) => return self.give_up(claimed, &reason).await,
+            Failure::Retry(error) => (error, Duration::ZERO),
+            Failure::RetryAfter(error, at_least) => (error, at_least),
+        };
+        if claimed.attempt >= self.max_attempts {
+            return self.give_up(claimed, &error).await;
+        }
+        self.again(claimed, error, at_least)
+    }
+
+    async fn give_up(&self, claimed: &Claimed, reason: &str) -> Settlement {
+        tracing::warn!(
+            work.id = claimed.id,
+            work.kind = claimed.kind,
+            reason,
+            "gave work {} up",
+            claimed.id
+        );
+        match caught(self.perform.gave_up(claimed, reason)).await {
+            Ok(()) => Settlement::Done,
+            Err(failure) => {
+                tracing::error!(
+                    work.id = claimed.id,
+                    ?failure,
+                    "work {} could not even be given up",
+                    claimed.id
+                );
+                self.again(claimed, reason.to_owned(), Duration::ZERO)
+            }
+        }
+    }
+
+    fn again(&self, claimed: &Claimed, error: String, at_least: Duration) -> Settlement {
+        let attempt = u32::try_from(claimed.attempt).unwrap_or(1);
+        let run_at_ms = self.in_time(self.backoff.drawn(attempt).max(at_least));
+        tracing::info!(
+            work.id = claimed.id,
+            work.kind = claimed.kind,
+            work.attempt = attempt,
+            error,
+            "work is retried"
+        );
+        Settlement::Again { run_at_ms, error }
+    }
+
+    fn in_time(&self, after: Duration) -> i64 {
+        self.clock
+            .now_ms()
+            .saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    async fn settle(&self, claimed: &Claimed, settlement: &Settlement) {
+        let pauses = Backoff {
+            first: Duration::from_millis(100),
+            most: Duration::from_secs(5),
+        };
+        for attempt in 1.. {
+            let Err(error) = self.write(claimed, settlement).await else {
+                return;
+            };
+            if matches!(error, WriteError::Closed) {
+                return;
+            }
+            tracing::warn!(work.id = claimed.id, %error, "work {} is not settled yet; trying again", claimed.id);
+            tokio::time::sleep(pauses.drawn(attempt)).await;
+        }
+    }
+
+    async fn write(&self, claimed: &Claimed, settlement: &Settlement) -> Result<bool, WriteError<DbErr>> {
+        let (id, fence, holder) = (claimed.id, claimed.fence, claimed.holder);
+        match settlement {
+            Settlement::Done => {
+                self.db
+                    .write(Urgency::Background, move |txn| {
+                        Box::pin(complete(txn, id, fence, holder))
+                    })
+                    .await
+            }
+            Settlement::Untried { run_at_ms } => {
+                let at = *run_at_ms;
+                self.db
+                    .write(Urgency::Background, move |txn| {
+                        Box::pin(release(txn, id, fence, holder, at))
+                    })
+                    .await
+            }
+            Settlement::Again { run_at_ms, error } => {
+                let (at, error) = (*run_at_ms, error.clone());
+                self.db
+                    .write(Urgency::Background, move |txn| {
+                        Box::pin(async move { retry_later(txn, id, fence, holder, at, &error).await })
+                    })
+                    .await
+            }
+        }
+    }
+}
+
+/// A panic is this work's failure, not the worker's.
+async fn caught(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(panic) => Err(Failure::Retry(format!(
+            "the program went wrong: {}",
+            panic_text(panic.as_ref())
+        ))),
+    }
+}

@@ -1,0 +1,33 @@
+//! One row for each piece of work that is not done; done work has no row.
+
+use sea_orm::entity::prelude::*;
+
+/// Nobody has it; it may be claimed from `run_at_ms` on.
+pub(crate) const WAITING: &str = "waiting";
+/// `holder` has it.
+pub(crate) const RUNNING: &str = "running";
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "work")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub lane: String,
+    pub kind: String,
+    pub payload: String,
+    pub state: String,
+    pub holder: Option<String>,
+    pub fence: i64,
+    pub attempt: i32,
+    pub priority: i32,
+    pub run_at_ms: i64,
+    pub created_ms: i64,
+    pub trace: Option<String>,
+    pub work_group: Option<String>,
+    pub last_error: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

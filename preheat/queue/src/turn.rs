@@ -1,0 +1,108 @@
+//! Whose turn it is: urgent entries first, and a background one after every eighth of them.
+//!
+//! The count runs on across batches, so that background work moves even while every batch is full of urgent entries.
+
+use tokio::sync::mpsc::Receiver;
+
+const URGENT_IN_A_ROW: u32 = 8;
+
+/// The two queues and the memory of who went last.
+pub(crate) struct Turn<E> {
+    urgent: Receiver<E>,
+    background: Receiver<E>,
+    urgent_in_a_row: u32,
+}
+
+impl<E> Turn<E> {
+    pub(crate) fn new(urgent: Receiver<E>, background: Receiver<E>) -> Self {
+        Self {
+            urgent,
+            background,
+            urgent_in_a_row: 0,
+        }
+    }
+
+    /// Waits for an entry; none means that nobody is left who could ask.
+    pub(crate) async fn next(&mut self) -> Option<E> {
+        if let Some(entry) = self.queued() {
+            return Some(entry);
+        }
+        tokio::select! {
+            biased;
+            Some(entry) = self.urgent.recv() => Some(self.took_urgent(entry)),
+            Some(entry) = self.background.recv() => Some(self.took_background(entry)),
+            else => None,
+        }
+    }
+
+    /// The next entry that is there already.
+    pub(crate) fn queued(&mut self) -> Option<E> {
+        if self.urgent_in_a_row >= URGENT_IN_A_ROW
+            && let Ok(entry) = self.background.try_recv()
+        {
+            return Some(self.took_background(entry));
+        }
+        if let Ok(entry) = self.urgent.try_recv() {
+            return Some(self.took_urgent(entry));
+        }
+        let entry = self.background.try_recv().ok()?;
+        Some(self.took_background(entry))
+    }
+
+    /// Takes no new entries; those that are queued still come out.
+    pub(crate) fn close(&mut self) {
+        self.urgent.close();
+        self.background.close();
+    }
+
+    fn took_urgent(&mut self, entry: E) -> E {
+        self.urgent_in_a_row = self.urgent_in_a_row.saturating_add(1);
+        entry
+    }
+
+    fn took_background(&mut self, entry: E) -> E {
+        self.urgent_in_a_row = 0;
+        entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc;
+
+    fn queues_with(urgent: u32, background: u32) -> Turn<&'static str> {
+        let (to_urgent, from_urgent) = mpsc::channel(64);
+        let (to_background, from_background) = mpsc::channel(64);
+        (0..urgent).for_each(|_| to_urgent.try_send("urgent").unwrap());
+        (0..background).for_each(|_| to_background.try_send("background").unwrap());
+        Turn::new(from_urgent, from_background)
+    }
+
+    fn order(turn: &mut Turn<&'static str>) -> Vec<&'static str> {
+        std::iter::from_fn(|| turn.queued()).collect()
+    }
+
+    #[test]
+    fn urgent_goes_before_background() {
+        assert_eq!(
+            order(&mut queues_with(2, 2)),
+            ["urgent", "urgent", "background", "background"]
+        );
+    }
+
+    #[test]
+    fn background_never_starves() {
+        let order = order(&mut queues_with(40, 4));
+        let places: Vec<usize> = (0..order.len()).filter(|&n| order[n] == "background").collect();
+        assert_eq!(places, [8, 17, 26, 35]);
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_nobody_can_ask_any_more() {
+        let mut turn = queues_with(1, 1);
+        assert!(turn.next().await.is_some());
+        assert!(turn.next().await.is_some());
+        assert!(turn.next().await.is_none());
+    }
+}

@@ -1,0 +1,202 @@
+//! Work as its owners see it: put in, looked at, settled. All functions join the caller's transaction.
+//!
+//! **Invariant:** a settlement names the holder and the fence that its claim was given; when the work has meanwhile
+//! gone back or to somebody else, it changes nothing and says so.
+
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::holder::HolderId;
+use crate::rows::work::{ActiveModel, Column, Entity, Model, RUNNING, WAITING};
+
+pub type WorkId = i64;
+
+const LONGEST_ERROR: usize = 2000;
+
+/// Work to put in.
+#[derive(Clone, Debug, Default)]
+pub struct NewWork {
+    pub lane: String,
+    pub kind: String,
+    /// A small value that names things by id; never a secret.
+    pub payload: serde_json::Value,
+    /// Not claimed before; [`crate::PARKED`] waits for [`crate::unpark`].
+    pub run_at_ms: i64,
+    /// Higher goes first.
+    pub priority: i32,
+    /// The caller's trace context.
+    pub trace: Option<String>,
+    /// What belongs together and ends together.
+    pub group: Option<String>,
+}
+
+/// Work as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    pub id: WorkId,
+    pub lane: String,
+    pub kind: String,
+    pub payload: serde_json::Value,
+    pub is_running: bool,
+    pub holder: Option<HolderId>,
+    pub fence: i64,
+    /// How often it was claimed.
+    pub attempt: i32,
+    pub priority: i32,
+    pub run_at_ms: i64,
+    pub created_ms: i64,
+    pub trace: Option<String>,
+    pub group: Option<String>,
+    pub last_error: Option<String>,
+}
+
+impl Work {
+    pub(crate) fn read(row: Model) -> Result<Self, DbErr> {
+        let payload = serde_json::from_str(&row.payload).map_err(|error| {
+            DbErr::Type(format!("the payload of work {} cannot be read: {error}", row.id))
+        })?;
+        Ok(Self {
+            id: row.id,
+            lane: row.lane,
+            kind: row.kind,
+            payload,
+            is_running: row.state == RUNNING,
+            holder: row.holder.and_then(|id| id.parse().ok()),
+            fence: row.fence,
+            attempt: row.attempt,
+            priority: row.priority,
+            run_at_ms: row.run_at_ms,
+            created_ms: row.created_ms,
+            trace: row.trace,
+            group: row.work_group,
+            last_error: row.last_error,
+        })
+    }
+}
+
+/// Puts work in; it exists once the caller's transaction commits. Ring the lane's bell after that.
+pub async fn enqueue(txn: &impl ConnectionTrait, work: &NewWork, now_ms: i64) -> Result<WorkId, DbErr> {
+    let row = ActiveModel {
+        id: NotSet,
+        lane: Set(work.lane.clone()),
+        kind: Set(work.kind.clone()),
+        payload: Set(work.payload.to_string()),
+        state: Set(WAITING.to_owned()),
+        holder: Set(None),
+        fence: Set(0),
+        attempt: Set(0),
+        priority: Set(work.priority),
+        run_at_ms: Set(work.run_at_ms),
+        created_ms: Set(now_ms),
+        trace: Set(work.trace.clone()),
+        work_group: Set(work.group.clone()),
+        last_error: Set(None),
+    };
+    Ok(Entity::insert(row).exec(txn).await?.last_insert_id)
+}
+
+/// Ends the work. `false`: it is no longer ours, and the caller should undo what it did for it.
+pub async fn complete(
+    txn: &impl ConnectionTrait,
+    id: WorkId,
+    fence: i64,
+    holder: HolderId,
+) -> Result<bool, DbErr> {
+    let deleted = Entity::delete_many()
+        .filter(ours(id, fence, holder))
+        .exec(txn)
+        .await?;
+    Ok(deleted.rows_affected == 1)
+}
+
+/// Gives failed work back, to be claimed again from `run_at_ms` on.
+pub async fn retry_later(
+    txn: &impl ConnectionTrait,
+    id: WorkId,
+    fence: i64,
+    holder: HolderId,
+    run_at_ms: i64,
+    error: &str,
+) -> Result<bool, DbErr> {
+    let error: String = error.chars().take(LONGEST_ERROR).collect();
+    let given_back = Entity::update_many()
+        .col_expr(Column::State, Expr::value(WAITING))
+        .col_expr(Column::Holder, Expr::value(None::<String>))
+        .col_expr(Column::RunAtMs, Expr::value(run_at_ms))
+        .col_expr(Column::LastError, Expr::value(error))
+        .filter(ours(id, fence, holder))
+        .exec(txn)
+        .await?;
+    Ok(given_back.rows_affected == 1)
+}
+
+/// Gives work back that was not tried: the attempt does not count.
+pub async fn release(
+    txn: &impl ConnectionTrait,
+    id: WorkId,
+    fence: i64,
+    holder: HolderId,
+    run_at_ms: i64,
+) -> Result<bool, DbErr> {
+    let given_back = Entity::update_many()
+        .col_expr(Column::State, Expr::value(WAITING))
+        .col_expr(Column::Holder, Expr::value(None::<String>))
+        .col_expr(Column::RunAtMs, Expr::value(run_at_ms))
+        .col_expr(Column::Attempt, Expr::col(Column::Attempt).sub(1))
+        .filter(ours(id, fence, holder))
+        .exec(txn)
+        .await?;
+    Ok(given_back.rows_affected == 1)
+}
+
+/// Whether the claim still stands. It goes on standing until the caller's transaction ends: the row is locked.
+pub async fn holds(
+    txn: &impl ConnectionTrait,
+    id: WorkId,
+    fence: i64,
+    holder: HolderId,
+) -> Result<bool, DbErr> {
+    // SQLite has no row locks and needs none: its writers are one at a time.
+    let row = Entity::find()
+        .filter(ours(id, fence, holder))
+        .lock_exclusive()
+        .one(txn)
+        .await?;
+    Ok(row.is_some())
+}
+
+pub async fn work_of(txn: &impl ConnectionTrait, id: WorkId) -> Result<Option<Work>, DbErr> {
+    Entity::find_by_id(id).one(txn).await?.map(Work::read).transpose()
+}
+
+/// All work of a group, oldest first.
+pub async fn work_of_group(txn: &impl ConnectionTrait, group: &str) -> Result<Vec<Work>, DbErr> {
+    let rows = Entity::find()
+        .filter(Column::WorkGroup.eq(group))
+        .order_by_asc(Column::Id)
+        .all(txn)
+        .await?;
+    rows.into_iter().map(Work::read).collect()
+}
+
+/// All that a holder has claimed and not settled, oldest first.
+pub async fn held_by(txn: &impl ConnectionTrait, holder: HolderId) -> Result<Vec<Work>, DbErr> {
+    let rows = Entity::find()
+        .filter(Column::Holder.eq(holder.to_string()))
+        .filter(Column::State.eq(RUNNING))
+        .order_by_asc(Column::Id)
+        .all(txn)
+        .await?;
+    rows.into_iter().map(Work::read).collect()
+}
+
+fn ours(id: WorkId, fence: i64, holder: HolderId) -> Condition {
+    Condition::all()
+        .add(Column::Id.eq(id))
+        .add(Column::Fence.eq(fence))
+        .add(Column::State.eq(RUNNING))
+        .add(Column::Holder.eq(holder.to_string()))
+}

@@ -1,0 +1,274 @@
+//! Commits what has queued up as one group: one sync to the disk for many answers.
+//!
+//! On SQLite one task owns the only writing connection. A batch takes what is there, each entry in a savepoint of its
+//! own, and ends when nothing is queued or a limit is reached; nobody waits for company. While it commits, the next
+//! batch gathers. A database server groups commits by itself, so there several tasks commit single entries, which
+//! also keeps row locks short.
+//!
+//! **Invariant:** an asker hears `Ok` only after the commit that holds its entry. Transactions live in these tasks
+//! alone, so a caller that goes away never cancels one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::entry::{Entry, Wish};
+use crate::turn::Turn;
+
+/// Who goes first, and what happens when the queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Somebody waits for the answer: goes first; a full queue says busy at once.
+    Urgent,
+    /// The program's own business: goes when there is room, but always moves; waits a while for a place.
+    Background,
+}
+
+pub(crate) type BoxedEntry = Box<dyn Entry>;
+type Queues = Arc<Mutex<Turn<BoxedEntry>>>;
+
+const QUEUE: usize = 1024;
+const BATCH_ENTRIES: usize = 256;
+/// A batch that has run this long commits, so that its first asker is not kept waiting by those who came later.
+const BATCH_TIME: Duration = Duration::from_millis(2);
+/// One entry that hangs must not stop all the others for ever.
+const ENTRY_LIMIT: Duration = Duration::from_secs(10);
+const PLACE_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const SERVER_WRITERS: u32 = 8;
+
+/// Where entries are handed in.
+pub(crate) struct Writer {
+    urgent: mpsc::Sender<BoxedEntry>,
+    background: mpsc::Sender<BoxedEntry>,
+    closing: CancellationToken,
+    finished: CancellationToken,
+}
+
+/// Why an entry found no place.
+pub(crate) enum NoPlace {
+    Full,
+    Closed,
+}
+
+impl Writer {
+    /// Starts the tasks. They end when the last handle is gone, after writing what is queued.
+    pub(crate) fn start(connection: &DatabaseConnection) -> Self {
+        let (urgent, from_urgent) = mpsc::channel(QUEUE);
+        let (background, from_background) = mpsc::channel(QUEUE);
+        let queues = Arc::new(Mutex::new(Turn::new(from_urgent, from_background)));
+        let (closing, finished) = (CancellationToken::new(), CancellationToken::new());
+        let is_sqlite = connection.get_database_backend() == DbBackend::Sqlite;
+        let (writers, at_most) = if is_sqlite {
+            (1, BATCH_ENTRIES)
+        } else {
+            (SERVER_WRITERS, 1)
+        };
+        let mut tasks = JoinSet::new();
+        let finishing = Arc::new(finished.clone().drop_guard());
+        for _ in 0..writers {
+            let batches = Batches {
+                connection: connection.clone(),
+                queues: Arc::clone(&queues),
+                at_most,
+            };
+            let (closing, finishing) = (closing.clone(), Arc::clone(&finishing));
+            tasks.spawn(async move {
+                batches.write_all(&closing).await;
+                drop(finishing);
+            });
+        }
+        tasks.detach_all();
+        Self {
+            urgent,
+            background,
+            closing,
+            finished,
+        }
+    }
+
+    pub(crate) async fn hand_in(&self, urgency: Urgency, entry: BoxedEntry) -> Result<(), NoPlace> {
+        match urgency {
+            Urgency::Urgent => self.urgent.try_send(entry).map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => NoPlace::Full,
+                mpsc::error::TrySendError::Closed(_) => NoPlace::Closed,
+            }),
+            Urgency::Background => {
+                self.background
+                    .send_timeout(entry, PLACE_LIMIT)
+                    .await
+                    .map_err(|refused| match refused {
+                        mpsc::error::SendTimeoutError::Timeout(_) => NoPlace::Full,
+                        mpsc::error::SendTimeoutError::Closed(_) => NoPlace::Closed,
+                    })
+            }
+        }
+    }
+
+    /// Entries that wait for a batch.
+    pub(crate) fn queued(&self) -> usize {
+        [&self.urgent, &self.background]
+            .map(|queue| queue.max_capacity() - queue.capacity())
+            .iter()
+            .sum()
+    }
+
+    /// Takes nothing new and returns once all that was queued is written.
+    pub(crate) async fn close(&self) {
+        self.closing.cancel();
+        self.finished.cancelled().await;
+    }
+}
+
+/// One writing task.
+struct Batches {
+    connection: DatabaseConnection,
+    queues: Queues,
+    at_most: usize,
+}
+
+impl Batches {
+    async fn write_all(self, closing: &CancellationToken) {
+        while let Some(first) = self.first(closing).await {
+            self.write_batch(first).await;
+        }
+    }
+
+    async fn first(&self, closing: &CancellationToken) -> Option<BoxedEntry> {
+        let mut queues = self.queues.lock().await;
+        tokio::select! {
+            biased;
+            () = closing.cancelled() => { queues.close(); queues.next().await }
+            entry = queues.next() => entry,
+        }
+    }
+
+    async fn write_batch(&self, first: BoxedEntry) {
+        let mut entries = vec![first];
+        let outcome = match self
+            .connection
+            .begin_with_options(options(&self.connection))
+            .await
+        {
+            Ok(txn) => self.run_and_commit(txn, &mut entries).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, entries = entries.len(), "a batch of writes was lost; its askers are told");
+        }
+        let outcome = outcome.map_err(Arc::new);
+        for entry in entries {
+            entry.answer(outcome.clone());
+        }
+    }
+
+    async fn run_and_commit(
+        &self,
+        txn: DatabaseTransaction,
+        entries: &mut Vec<BoxedEntry>,
+    ) -> Result<(), DbErr> {
+        match self.run(&txn, entries).await? {
+            Wish::Keep => txn.commit().await,
+            Wish::Undo => txn.rollback().await,
+        }
+    }
+
+    /// Runs entries until nothing is queued or a limit is reached. Every entry that was taken is in `entries`, so that
+    /// it is answered whatever happens.
+    async fn run(&self, txn: &DatabaseTransaction, entries: &mut Vec<BoxedEntry>) -> Result<Wish, DbErr> {
+        let started = Instant::now();
+        let mut savepoint = Savepoint::new(txn);
+        let mut at = 0;
+        while at < entries.len() {
+            self.take_another(entries, started).await;
+            // An entry without company needs no savepoint: the transaction itself is one.
+            let is_alone = entries.len() == 1;
+            if !is_alone {
+                savepoint.set().await?;
+            }
+            match run_within_limit(entries.get_mut(at), txn).await? {
+                Wish::Keep => {}
+                Wish::Undo if is_alone => return Ok(Wish::Undo),
+                Wish::Undo => savepoint.undo().await?,
+            }
+            at += 1;
+            if at == entries.len() {
+                self.take_another(entries, started).await;
+            }
+        }
+        Ok(Wish::Keep)
+    }
+
+    async fn take_another(&self, entries: &mut Vec<BoxedEntry>, started: Instant) {
+        if entries.len() < self.at_most && started.elapsed() < BATCH_TIME {
+            entries.extend(self.queues.lock().await.queued());
+        }
+    }
+}
+
+async fn run_within_limit(entry: Option<&mut BoxedEntry>, txn: &DatabaseTransaction) -> Result<Wish, DbErr> {
+    let Some(entry) = entry else { return Ok(Wish::Keep) };
+    timeout(ENTRY_LIMIT, entry.run(txn))
+        .await
+        .map_err(|_| DbErr::Custom("one write took longer than 10 s; its batch was stopped".to_owned()))
+}
+
+/// A write takes SQLite's lock at once: a transaction that reads first and writes later fails as soon as another one
+/// wrote in between, whatever the busy timeout says.
+fn options(connection: &DatabaseConnection) -> TransactionOptions {
+    let is_sqlite = connection.get_database_backend() == DbBackend::Sqlite;
+    TransactionOptions {
+        isolation_level: (!is_sqlite).then_some(IsolationLevel::ReadCommitted),
+        access_mode: None,
+        sqlite_transaction_mode: is_sqlite.then_some(SqliteTransactionMode::Immediate),
+    }
+}
+
+/// One savepoint that moves along from entry to entry.
+struct Savepoint<'a> {
+    txn: &'a DatabaseTransaction,
+    place: Place,
+}
+
+enum Place {
+    Nowhere,
+    BeforeThisEntry,
+    BeforeAnEarlierOne,
+}
+
+impl<'a> Savepoint<'a> {
+    fn new(txn: &'a DatabaseTransaction) -> Self {
+        Self {
+            txn,
+            place: Place::Nowhere,
+        }
+    }
+
+    async fn set(&mut self) -> Result<(), DbErr> {
+        let statements = match self.place {
+            Place::Nowhere => "SAVEPOINT entry",
+            Place::BeforeThisEntry => "",
+            // Both in one go: half the way to the database and back.
+            Place::BeforeAnEarlierOne => "RELEASE SAVEPOINT entry; SAVEPOINT entry",
+        };
+        if !statements.is_empty() {
+            self.txn.execute_unprepared(statements).await?;
+        }
+        self.place = Place::BeforeAnEarlierOne;
+        Ok(())
+    }
+
+    /// Takes the entry's changes back. The savepoint stays, and is where the next entry begins.
+    async fn undo(&mut self) -> Result<(), DbErr> {
+        self.txn.execute_unprepared("ROLLBACK TO SAVEPOINT entry").await?;
+        self.place = Place::BeforeThisEntry;
+        Ok(())
+    }
+}
