@@ -6,9 +6,13 @@
 //! Non-goals: no database, no planning; the manager decides who holds what.
 
 mod config;
+pub mod fetch;
 mod identity;
 mod neighbours;
 mod registry_section;
+pub mod share;
+pub mod source;
+pub mod store;
 
 pub use config::{Arguments, FrontLimits, PeerConfig};
 pub use neighbours::{Neighbours, OwnRegistry};

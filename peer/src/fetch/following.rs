@@ -1,0 +1,250 @@
+//! A reader's view of a fetch.
+
+use std::fs::File;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream};
+use tokio::sync::watch;
+
+use super::passing::{Bypass, Passing};
+use super::progress::{Progress, Remains, Stage};
+use super::{FetchError, FetchReport, Fetches, Ongoing, Wanted};
+use crate::store::{READ_STEP, read_at};
+
+/// How often a follower starts or joins anew because the fetch it joined failed for reasons of its starter.
+const OWN_ATTEMPTS: u32 = 4;
+
+/// Follows one object. Clones follow the same fetch.
+#[derive(Clone)]
+pub struct Following {
+    fetches: Fetches,
+    wanted: Arc<Wanted>,
+    current: Arc<Mutex<Current>>,
+}
+
+struct Current {
+    ongoing: Ongoing,
+    attempts: u32,
+}
+
+impl Following {
+    pub(super) fn new(fetches: Fetches, wanted: Arc<Wanted>, ongoing: Ongoing) -> Self {
+        let current = Arc::new(Mutex::new(Current { ongoing, attempts: 1 }));
+        Self {
+            fetches,
+            wanted,
+            current,
+        }
+    }
+
+    /// The object's size, once a source has confirmed it. Until then nobody knows whether it can be had.
+    pub async fn size(&self) -> Result<u64, FetchError> {
+        match self.until(|progress| progress.size).await {
+            Ok(size) => Ok(size),
+            Err((FetchError::Disk { .. }, Some(_))) => self.passing().size().await,
+            Err((error, _)) => Err(error),
+        }
+    }
+
+    /// The bytes of `range` as they land; the object's last chunk comes once the whole is proven. When this
+    /// peer's disk gives up, the rest is streamed past it.
+    ///
+    /// Ends early only with an error, or at the object's end.
+    pub fn read(&self, range: Range<u64>) -> impl Stream<Item = Result<Bytes, FetchError>> + Send + use<> {
+        let reader = Reader {
+            following: self.clone(),
+            view: self.view(),
+            at: range.start,
+            end: range.end,
+            take: None,
+            file: None,
+            aside: None,
+        };
+        stream::unfold(Some(reader), |reader| async {
+            let mut reader = reader?;
+            match reader.next().await {
+                Ok(Some(bytes)) => Some((Ok(bytes), Some(reader))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
+    /// Bytes that have landed.
+    pub fn progress(&self) -> u64 {
+        self.view().borrow().landed
+    }
+
+    /// Waits until the bytes are right.
+    pub async fn proven(&self) -> Result<(), FetchError> {
+        let proven =
+            |progress: &Progress| matches!(progress.stage, Stage::Proven | Stage::Sealed(_)).then_some(());
+        self.until(proven).await.map_err(|(error, _)| error)
+    }
+
+    /// Waits until the object is on the disk under its name.
+    pub async fn sealed(&self) -> Result<FetchReport, FetchError> {
+        let sealed = |progress: &Progress| match &progress.stage {
+            Stage::Sealed(report) => Some(report.clone()),
+            _ => None,
+        };
+        self.until(sealed).await.map_err(|(error, _)| error)
+    }
+
+    async fn until<T>(
+        &self,
+        look: impl Fn(&Progress) -> Option<T>,
+    ) -> Result<T, (FetchError, Option<Remains>)> {
+        let mut view = self.view();
+        loop {
+            let failure = {
+                let progress = view.borrow_and_update();
+                if let Some(seen) = look(&progress) {
+                    return Ok(seen);
+                }
+                match &progress.stage {
+                    Stage::Failed(error, remains) => Some((error.clone(), remains.clone())),
+                    _ => None,
+                }
+            };
+            match failure {
+                Some((error, remains)) => view = self.another(&error).ok_or((error, remains))?,
+                None => view.changed().await.map_err(|_| (self.stopped(), None))?,
+            }
+        }
+    }
+
+    /// A fetch that may do better than the one that failed with `error`: ours, when that one was another's.
+    fn another(&self, error: &FetchError) -> Option<watch::Receiver<Progress>> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = matches!(current.ongoing.view.borrow().stage, Stage::Failed(..));
+        if failed {
+            let own = Arc::ptr_eq(&current.ongoing.starter, &self.wanted);
+            let hopeless = own || !self.wanted.may_do_better(&current.ongoing.starter, error);
+            if hopeless || current.attempts >= OWN_ATTEMPTS {
+                return None;
+            }
+            current.ongoing = self.fetches.ongoing(&self.wanted);
+            current.attempts += 1;
+        }
+        Some(current.ongoing.view.clone())
+    }
+
+    fn view(&self) -> watch::Receiver<Progress> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.ongoing.view.clone()
+    }
+
+    fn stopped(&self) -> FetchError {
+        FetchError::Stopped {
+            digest: self.wanted.digest.clone(),
+        }
+    }
+
+    fn passing(&self) -> Passing {
+        Passing::new(self.fetches.clone(), self.wanted.clone())
+    }
+}
+
+struct Reader {
+    following: Following,
+    view: watch::Receiver<Progress>,
+    at: u64,
+    end: u64,
+    /// The take that the bytes so far belong to.
+    take: Option<u32>,
+    file: Option<(u32, Arc<File>)>,
+    /// Set once the disk has given up.
+    aside: Option<Bypass>,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        loop {
+            if let Some(aside) = &mut self.aside {
+                let next = aside.recv().await;
+                return next.unwrap_or_else(|| Err(self.following.stopped()));
+            }
+            if self.at >= self.end {
+                return Ok(None);
+            }
+            let progress = self.view.borrow_and_update().clone();
+            if self.take.is_some_and(|take| take != progress.take) {
+                return Err(self.started_over());
+            }
+            if progress.readable() > self.at {
+                if let Some(bytes) = self.read(&progress).await? {
+                    return Ok(Some(bytes));
+                }
+                continue;
+            }
+            match progress.stage {
+                Stage::Proven | Stage::Sealed(_) => return Ok(None),
+                Stage::Failed(error, remains) => self.go_on_elsewhere(error, remains)?,
+                Stage::Running => self.view.changed().await.map_err(|_| self.following.stopped())?,
+            }
+        }
+    }
+
+    /// `None` when the fetch began again while these bytes were read.
+    async fn read(&mut self, progress: &Progress) -> Result<Option<Bytes>, FetchError> {
+        let length = (progress.readable().min(self.end) - self.at).min(READ_STEP);
+        let read = async {
+            let file = self.file(progress).await?;
+            read_at(file, self.at, length).await
+        };
+        let bytes = read.await.map_err(|error| self.disk(&error))?;
+        // The count goes up before a byte is touched, so bytes that were read under the old count are of the old take.
+        if self.view.borrow().take != progress.take {
+            return Ok(None);
+        }
+        self.take = Some(progress.take);
+        self.at += length;
+        Ok(Some(bytes))
+    }
+
+    async fn file(&mut self, progress: &Progress) -> std::io::Result<Arc<File>> {
+        if let Some((take, file)) = &self.file
+            && *take == progress.take
+        {
+            return Ok(file.clone());
+        }
+        let body = progress
+            .body
+            .as_ref()
+            .ok_or_else(|| std::io::Error::other("no file"))?;
+        let file = body.file().await?;
+        self.file = Some((progress.take, file.clone()));
+        Ok(file)
+    }
+
+    fn go_on_elsewhere(&mut self, error: FetchError, remains: Option<Remains>) -> Result<(), FetchError> {
+        if let Some(remains) = remains {
+            self.aside = Some(self.following.passing().read(remains, self.at..self.end));
+            return Ok(());
+        }
+        // Bytes of two fetches are not mixed.
+        if self.take.is_some() {
+            return Err(error);
+        }
+        self.view = self.following.another(&error).ok_or(error)?;
+        self.file = None;
+        Ok(())
+    }
+
+    fn started_over(&self) -> FetchError {
+        FetchError::StartedOver {
+            digest: self.following.wanted.digest.clone(),
+        }
+    }
+
+    fn disk(&self, error: &std::io::Error) -> FetchError {
+        FetchError::Disk {
+            digest: self.following.wanted.digest.clone(),
+            folder: self.following.fetches.0.store.folder().to_owned(),
+            cause: error.to_string(),
+        }
+    }
+}

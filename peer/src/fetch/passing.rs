@@ -1,0 +1,300 @@
+//! Past the disk: when it is full, readers still get their bytes, each by itself.
+//!
+//! **Invariant:** as with a fetch on disk, the last chunk is held back until the sha256 over the whole is proven:
+//! the hash goes on from what had landed, and what follows is fetched from there.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tracing::{Instrument as _, info_span};
+
+use super::progress::Remains;
+use super::run::{OPEN_LIMIT, ORIGIN_TRIES, failed, took_too_long};
+use super::{FetchError, Fetches, Wanted};
+use crate::source::{Opened, SourceError};
+use crate::store::{READ_STEP, hex, last_chunk_begins, read_at};
+
+/// Pieces that wait for a slow reader.
+const AHEAD: usize = 8;
+
+/// Pieces, then `None` for the end. A channel that closes before that was cut off.
+pub(super) type Bypass = mpsc::Receiver<Result<Option<Bytes>, FetchError>>;
+
+#[derive(Clone)]
+pub(super) struct Passing {
+    fetches: Fetches,
+    wanted: Arc<Wanted>,
+}
+
+/// The reader has left.
+struct Left;
+
+enum Halt {
+    Left,
+    Failed(FetchError),
+}
+
+impl From<Left> for Halt {
+    fn from(_: Left) -> Self {
+        Self::Left
+    }
+}
+
+impl From<FetchError> for Halt {
+    fn from(error: FetchError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Passing {
+    pub(super) fn new(fetches: Fetches, wanted: Arc<Wanted>) -> Self {
+        Self { fetches, wanted }
+    }
+
+    /// What the first source that answers says.
+    pub(super) async fn size(&self) -> Result<u64, FetchError> {
+        let mut faults = Vec::new();
+        for source in self.sources() {
+            match self.open(source.as_deref(), 0).await {
+                Ok(Opened { size: Some(size), .. }) => return Ok(size),
+                Ok(_) => {}
+                Err(fault) => faults.push((self.name(source.as_deref()), fault)),
+            }
+        }
+        Err(failed(&self.wanted.digest, &faults))
+    }
+
+    /// The bytes of `range`: from the file what has landed, the rest from a source.
+    pub(super) fn read(&self, remains: Remains, range: Range<u64>) -> Bypass {
+        let (out, bypass) = mpsc::channel(AHEAD);
+        let (passing, span) = (
+            self.clone(),
+            info_span!("pass", stoker.digest = %self.wanted.digest),
+        );
+        let work = async move {
+            let ended = Pass {
+                passing: &passing,
+                remains,
+                range,
+                out: &out,
+                held: BytesMut::new(),
+            }
+            .run()
+            .await;
+            let last = match ended {
+                Ok(()) => Ok(None),
+                Err(Halt::Failed(error)) => Err(error),
+                Err(Halt::Left) => return,
+            };
+            // The reader may have left.
+            let _ = out.send(last).await;
+        };
+        self.fetches.0.running.spawn(work.instrument(span));
+        bypass
+    }
+
+    /// Parents, each once, then the registry (`None`), a few times.
+    fn sources(&self) -> impl Iterator<Item = Option<String>> + use<> {
+        let tries = if self.wanted.origin_allowed {
+            ORIGIN_TRIES
+        } else {
+            0
+        };
+        let origin = std::iter::repeat_n(None, tries as usize);
+        self.wanted.parents.clone().into_iter().map(Some).chain(origin)
+    }
+
+    async fn open(&self, parent: Option<&str>, from: u64) -> Result<Opened, SourceError> {
+        let (sources, wanted) = (&self.fetches.0.sources, &self.wanted);
+        let opening = async {
+            match parent {
+                Some(url) => sources
+                    .parent(url, &wanted.digest, from)
+                    .await
+                    .map(|vouched| vouched.opened),
+                None => {
+                    sources
+                        .origin(&wanted.origin(), wanted.kind, &wanted.digest, from)
+                        .await
+                }
+            }
+        };
+        timeout(OPEN_LIMIT, opening)
+            .await
+            .unwrap_or_else(|_| Err(took_too_long()))
+    }
+
+    fn name(&self, parent: Option<&str>) -> String {
+        parent.map_or_else(|| self.wanted.registry.to_string(), str::to_owned)
+    }
+}
+
+/// One reader's way past the disk.
+struct Pass<'a> {
+    passing: &'a Passing,
+    remains: Remains,
+    range: Range<u64>,
+    out: &'a mpsc::Sender<Result<Option<Bytes>, FetchError>>,
+    /// Bytes of the last chunk that came from a source.
+    held: BytesMut,
+}
+
+impl Pass<'_> {
+    async fn run(mut self) -> Result<(), Halt> {
+        let Some(hash) = self.remains.hash.clone() else {
+            return self.from_file(0..self.remains.landed).await;
+        };
+        let free = last_chunk_begins(self.remains.landed);
+        self.from_file(0..free).await?;
+        if self.range.end <= free {
+            return Ok(());
+        }
+        self.from_sources(hash, free).await
+    }
+
+    async fn from_sources(&mut self, mut hash: Sha256, free: u64) -> Result<(), Halt> {
+        let mut at = self.remains.landed;
+        let mut faults = Vec::new();
+        let mut freed = free;
+        for source in self.passing.sources() {
+            let name = self.passing.name(source.as_deref());
+            let mut opened = match self.passing.open(source.as_deref(), at).await {
+                Ok(opened) => opened,
+                Err(fault) => {
+                    faults.push((name, fault));
+                    continue;
+                }
+            };
+            let Some(size) = self.size_of(&opened, &name, &mut faults) else {
+                continue;
+            };
+            let last = last_chunk_begins(size);
+            // What had landed of the last chunk but one was held back while nobody knew which is the last.
+            let landed = self.remains.landed.min(last);
+            if freed < landed {
+                self.from_file(freed..landed).await?;
+                freed = landed;
+            }
+            while at < size {
+                match opened.pieces.next().await {
+                    Some(Ok(piece)) => {
+                        let piece =
+                            piece.slice(..piece.len().min(usize::try_from(size - at).unwrap_or(usize::MAX)));
+                        hash.update(&piece);
+                        self.release(&piece, at, last).await?;
+                        at += piece.len() as u64;
+                    }
+                    Some(Err(fault)) => {
+                        faults.push((name, fault));
+                        break;
+                    }
+                    None => break,
+                }
+                if self.range.end <= at.min(last) {
+                    return Ok(());
+                }
+            }
+            if at == size {
+                return self.finish(&hash.finalize(), last, size).await;
+            }
+        }
+        Err(failed(&self.passing.wanted.digest, &faults).into())
+    }
+
+    fn size_of(&self, opened: &Opened, name: &str, faults: &mut Vec<(String, SourceError)>) -> Option<u64> {
+        let told = opened.size.or(self.passing.wanted.size);
+        let fault = match (told, self.passing.wanted.size) {
+            (None, _) => "it does not tell the size".to_owned(),
+            (Some(told), Some(expected)) if told != expected => {
+                format!("it says {told} bytes instead of {expected}")
+            }
+            (Some(told), _) if told < self.remains.landed => {
+                format!("it says {told} bytes and more have come")
+            }
+            (Some(told), _) => return Some(told),
+        };
+        faults.push((
+            name.to_owned(),
+            SourceError {
+                side: wire::Side::Registry,
+                passing: false,
+                text: fault,
+            },
+        ));
+        None
+    }
+
+    /// Sends what lies before the last chunk, keeps the rest.
+    async fn release(&mut self, piece: &Bytes, at: u64, last: u64) -> Result<(), Left> {
+        let before = usize::try_from(last.saturating_sub(at))
+            .unwrap_or(usize::MAX)
+            .min(piece.len());
+        self.held
+            .extend_from_slice(piece.get(before..).unwrap_or_default());
+        self.send(piece.slice(..before), at).await
+    }
+
+    async fn finish(&mut self, hash: &[u8], last: u64, size: u64) -> Result<(), Halt> {
+        let wanted = &self.passing.wanted;
+        let found = hex(hash);
+        if found != wanted.digest.hex() {
+            return Err(Halt::Failed(FetchError::WrongBytes {
+                digest: wanted.digest.clone(),
+                found: format!("sha256:{found}"),
+                from: wanted.registry.to_string(),
+                side: wire::Side::Registry,
+            }));
+        }
+        self.from_file(last..self.remains.landed).await?;
+        let held = std::mem::take(&mut self.held).freeze();
+        let begins = size - held.len() as u64;
+        Ok(self.send(held, begins).await?)
+    }
+
+    async fn from_file(&self, part: Range<u64>) -> Result<(), Halt> {
+        let Some(file) = &self.remains.file else {
+            return Ok(());
+        };
+        let end = part.end.min(self.range.end);
+        let mut at = part.start.max(self.range.start);
+        while at < end {
+            let bytes = read_at(file.clone(), at, (end - at).min(READ_STEP))
+                .await
+                .map_err(|error| self.disk(&error))?;
+            let length = bytes.len() as u64;
+            self.send(bytes, at).await?;
+            at += length;
+        }
+        Ok(())
+    }
+
+    /// Sends what of `bytes`, which begin at `at`, lies in the range.
+    async fn send(&self, bytes: Bytes, at: u64) -> Result<(), Left> {
+        let within = |offset: u64| {
+            usize::try_from(offset.saturating_sub(at))
+                .unwrap_or(usize::MAX)
+                .min(bytes.len())
+        };
+        let (first, end) = (within(self.range.start), within(self.range.end));
+        if first >= end {
+            return Ok(());
+        }
+        self.out
+            .send(Ok(Some(bytes.slice(first..end))))
+            .await
+            .map_err(|_| Left)
+    }
+
+    fn disk(&self, error: &std::io::Error) -> FetchError {
+        FetchError::Disk {
+            digest: self.passing.wanted.digest.clone(),
+            folder: self.passing.fetches.0.store.folder().to_owned(),
+            cause: error.to_string(),
+        }
+    }
+}

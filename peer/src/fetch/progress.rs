@@ -1,0 +1,135 @@
+//! What can be seen of a fetch while it runs, and how much of it a reader may have.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use sha2::Sha256;
+
+use super::{FetchError, FetchReport};
+use crate::store::{CHUNK, Sealed, last_chunk_begins, off_thread};
+
+#[derive(Clone, Default)]
+pub(super) struct Progress {
+    /// Counts how often the fetch began at the first byte again: bytes of two takes must not be mixed.
+    pub(super) take: u32,
+    pub(super) body: Option<Body>,
+    /// Once a source has confirmed it.
+    pub(super) size: Option<u64>,
+    pub(super) landed: u64,
+    pub(super) stage: Stage,
+}
+
+/// Where the bytes that have landed can be read.
+#[derive(Clone)]
+pub(super) enum Body {
+    Open(Arc<File>),
+    Sealed(Sealed),
+}
+
+#[derive(Clone, Default)]
+pub(super) enum Stage {
+    #[default]
+    Running,
+    /// The bytes are right; the disk does not promise them yet.
+    Proven,
+    Sealed(FetchReport),
+    Failed(FetchError, Option<Remains>),
+}
+
+/// What a fetch that the disk broke off leaves to its readers, so that each can go on by itself.
+#[derive(Clone)]
+pub(super) struct Remains {
+    pub(super) file: Option<Arc<File>>,
+    pub(super) landed: u64,
+    /// Over the bytes that have landed; `None` when they are all there and proven.
+    pub(super) hash: Option<Sha256>,
+}
+
+impl Remains {
+    pub(super) fn nothing() -> Self {
+        Self {
+            file: None,
+            landed: 0,
+            hash: Some(Sha256::default()),
+        }
+    }
+}
+
+impl Progress {
+    pub(super) fn of_sealed(sealed: Sealed) -> Self {
+        Self {
+            take: 0,
+            size: Some(sealed.size),
+            landed: sealed.size,
+            body: Some(Body::Sealed(sealed)),
+            stage: Stage::Sealed(FetchReport::default()),
+        }
+    }
+
+    /// Up to where a reader may read.
+    pub(super) fn readable(&self) -> u64 {
+        match self.stage {
+            Stage::Running => readable(self.size, self.landed),
+            Stage::Proven | Stage::Sealed(_) => self.landed,
+            Stage::Failed(..) => 0,
+        }
+    }
+}
+
+impl Stage {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Proven => "proven",
+            Self::Sealed(_) => "sealed",
+            Self::Failed(..) => "failed",
+        }
+    }
+}
+
+impl Body {
+    pub(super) async fn file(&self) -> io::Result<Arc<File>> {
+        match self {
+            Self::Open(file) => Ok(file.clone()),
+            Self::Sealed(sealed) => {
+                let sealed = sealed.clone();
+                off_thread(move || sealed.open().map(Arc::new)).await
+            }
+        }
+    }
+}
+
+/// What may be read of an object that is not proven: never its last chunk. As long as nobody knows the size, any
+/// chunk may be the last.
+pub(super) fn readable(size: Option<u64>, landed: u64) -> u64 {
+    match size {
+        Some(size) => landed.min(last_chunk_begins(size)),
+        None => last_chunk_begins(landed),
+    }
+}
+
+const _: () = assert!(
+    CHUNK == 1024 * 1024,
+    "readers are promised that at most 1 MiB is held back"
+);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_byte_is_always_held_back_and_never_more_than_a_chunk(size in 1..10 * CHUNK, landed in 0..10 * CHUNK) {
+            let landed = landed.min(size);
+            let known = readable(Some(size), landed);
+            prop_assert!(known < size && known <= landed);
+            prop_assert!(landed - known <= CHUNK);
+            let unknown = readable(None, landed);
+            prop_assert!(unknown <= known);
+            prop_assert!(landed - unknown <= CHUNK);
+        }
+    }
+}

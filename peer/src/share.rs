@@ -1,0 +1,107 @@
+//! What other peers talk to. It answers from the store alone and never asks further.
+//!
+//! **Invariant:** nothing is answered without a token that the manager signed for a peer; only whole, proven
+//! objects are given out.
+
+mod caller;
+mod objects;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use oci::Digest;
+use serde::{Deserialize, Serialize};
+use wire::{ObjectKind, TagRecord};
+
+use crate::source::Surroundings;
+use crate::store::Store;
+
+pub(crate) const MEDIA_TYPE_HEADER: &str = "stoker-media-type";
+pub(crate) const KIND_HEADER: &str = "stoker-kind";
+pub(crate) const SIZE_HEADER: &str = "stoker-size";
+
+/// Everything that `share` may use.
+#[derive(Clone)]
+pub struct ShareState {
+    store: Store,
+    around: Arc<dyn Surroundings>,
+}
+
+impl ShareState {
+    pub fn new(store: Store, around: impl Surroundings + 'static) -> Self {
+        Self {
+            store,
+            around: Arc::new(around),
+        }
+    }
+}
+
+pub fn router(state: ShareState) -> Router {
+    Router::new()
+        .route("/share/v1/objects/{digest}", get(objects::object))
+        .route("/share/v1/objects/{digest}/chunks", get(objects::chunks))
+        .route("/share/v1/tags", get(tag))
+        .route("/share/v1/public", get(public))
+        // Before every handler: whoever has no token learns nothing, not even what is not here.
+        .layer(middleware::from_fn_with_state(state.clone(), caller::only_peers))
+        .with_state(state)
+}
+
+#[derive(Deserialize)]
+struct TagQuery {
+    registry: String,
+    repository: String,
+    tag: String,
+}
+
+async fn tag(
+    State(state): State<ShareState>,
+    Query(query): Query<TagQuery>,
+) -> Result<Json<TagRecord>, StatusCode> {
+    state
+        .store
+        .tag(&query.registry, &query.repository, &query.tag)
+        .map(Json)
+        .ok_or(StatusCode::NOT_FOUND)
+}
+
+#[derive(Deserialize)]
+struct PublicQuery {
+    registry: String,
+    repository: String,
+    digest: String,
+}
+
+#[derive(Serialize)]
+struct Public {
+    public: bool,
+}
+
+async fn public(
+    State(state): State<ShareState>,
+    Query(query): Query<PublicQuery>,
+) -> Result<Json<Public>, StatusCode> {
+    let digest: Digest = query.digest.parse().map_err(|_| StatusCode::BAD_REQUEST)?;
+    let public = state.store.is_public(&query.registry, &query.repository, &digest);
+    Ok(Json(Public { public }))
+}
+
+/// How a kind is written in the header.
+pub(crate) fn word_of(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Manifest => "manifest",
+        ObjectKind::Blob => "blob",
+    }
+}
+
+pub(crate) fn kind_of(word: Option<&str>) -> ObjectKind {
+    match word {
+        Some("manifest") => ObjectKind::Manifest,
+        _ => ObjectKind::Blob,
+    }
+}

@@ -1,0 +1,125 @@
+//! Whole objects, ranges of them, and their chunk hashes.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use oci::Digest;
+use tracing::warn;
+
+use super::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, ShareState, word_of};
+use crate::store::{Sealed, off_thread};
+
+pub(super) enum Refusal {
+    NotADigest,
+    NotHeld,
+    /// The object's size tells what could be asked for.
+    BadRange(u64),
+    Disk,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NotADigest => {
+                (StatusCode::BAD_REQUEST, "write sha256: and 64 hexadecimal digits").into_response()
+            }
+            Self::NotHeld => (StatusCode::NOT_FOUND, "this peer does not hold it whole").into_response(),
+            Self::BadRange(size) => (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                [(CONTENT_RANGE, format!("bytes */{size}"))],
+            )
+                .into_response(),
+            Self::Disk => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "the disk of this peer refused").into_response()
+            }
+        }
+    }
+}
+
+pub(super) async fn object(
+    State(state): State<ShareState>,
+    Path(digest): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let sealed = find(&state, &digest)?;
+    let (status, range) = match asked_range(&headers, sealed.size)? {
+        Some(range) => (StatusCode::PARTIAL_CONTENT, range),
+        None => (StatusCode::OK, 0..sealed.size),
+    };
+    let mut response = if method == Method::HEAD {
+        Response::new(Body::empty())
+    } else {
+        let bytes = sealed
+            .read(range.clone())
+            .await
+            .map_err(|error| disk(&sealed, &error))?;
+        Response::new(Body::from_stream(bytes))
+    };
+    *response.status_mut() = status;
+    let about = state.store.about(&sealed.digest);
+    let answer = response.headers_mut();
+    answer.insert(CONTENT_LENGTH, (range.end - range.start).into());
+    answer.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    answer.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    if status == StatusCode::PARTIAL_CONTENT
+        && let Ok(value) = format!("bytes {}-{}/{}", range.start, range.end - 1, sealed.size).parse()
+    {
+        answer.insert(CONTENT_RANGE, value);
+    }
+    if let Some(about) = about {
+        answer.insert(KIND_HEADER, HeaderValue::from_static(word_of(about.kind)));
+        if let Some(Ok(value)) = about.media_type.map(|text| HeaderValue::from_str(&text)) {
+            answer.insert(MEDIA_TYPE_HEADER, value);
+        }
+    }
+    Ok(response)
+}
+
+pub(super) async fn chunks(
+    State(state): State<ShareState>,
+    Path(digest): Path<String>,
+) -> Result<Response, Refusal> {
+    let sealed = find(&state, &digest)?;
+    let reading = sealed.clone();
+    let hashes = off_thread(move || reading.chunk_hashes())
+        .await
+        .map_err(|error| disk(&sealed, &error))?;
+    let headers = [(SIZE_HEADER, sealed.size.to_string())];
+    Ok((headers, hashes.to_bytes()).into_response())
+}
+
+fn find(state: &ShareState, digest: &str) -> Result<Sealed, Refusal> {
+    let digest: Digest = digest.parse().map_err(|_| Refusal::NotADigest)?;
+    state.store.sealed(&digest).ok_or(Refusal::NotHeld)
+}
+
+fn disk(sealed: &Sealed, error: &std::io::Error) -> Refusal {
+    warn!(stoker.digest = %sealed.digest, %error, "a sealed object cannot be read");
+    Refusal::Disk
+}
+
+/// One range, or none. What is no range of bytes is ignored, as HTTP has it; several ranges are too.
+fn asked_range(headers: &HeaderMap, size: u64) -> Result<Option<std::ops::Range<u64>>, Refusal> {
+    let asked = headers
+        .get(RANGE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("bytes="))
+        .and_then(|value| value.split_once('-'));
+    let Some((first, last)) = asked else {
+        return Ok(None);
+    };
+    let range = match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
+        (Ok(first), Ok(last)) if first <= last => first..last.saturating_add(1).min(size),
+        (Ok(first), Err(_)) if last.trim().is_empty() => first..size,
+        (Err(_), Ok(length)) if first.trim().is_empty() => size.saturating_sub(length)..size,
+        _ => return Ok(None),
+    };
+    if range.start < range.end {
+        Ok(Some(range))
+    } else {
+        Err(Refusal::BadRange(size))
+    }
+}

@@ -1,0 +1,132 @@
+//! One source, opened at a byte.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt as _};
+use oci::{Credential, Digest, RegistryError, RegistryName, Repository, TagOrDigest};
+use wire::{ObjectKind, Side};
+
+use super::{ShareClient, ShareError, Sources};
+use crate::store::ChunkHashes;
+
+pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
+
+/// A source that answers, and what it says of the object.
+pub(crate) struct Opened {
+    /// `None` when a registry does not tell: its end is the end.
+    pub(crate) size: Option<u64>,
+    pub(crate) media_type: Option<String>,
+    pub(crate) pieces: Pieces,
+}
+
+/// A parent that answers, and the chunk hashes that it vouches for.
+pub(crate) struct Vouched {
+    pub(crate) opened: Opened,
+    pub(crate) hashes: ChunkHashes,
+}
+
+/// Where the registry has the object, and what opens it.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) registry: RegistryName,
+    pub(crate) base_path: String,
+    pub(crate) plain_http: bool,
+    pub(crate) repository: Repository,
+    pub(crate) credential: Credential,
+}
+
+/// Why a source gave nothing, or nothing more.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct SourceError {
+    pub(crate) side: Side,
+    /// The same source may do better in a moment.
+    pub(crate) passing: bool,
+    pub(crate) text: String,
+}
+
+impl Sources {
+    /// Opens a parent at `from`. One that vouches for no chunks is no parent.
+    pub(crate) async fn parent(&self, url: &str, digest: &Digest, from: u64) -> Result<Vouched, SourceError> {
+        let peers: &ShareClient = &self.peers;
+        let (object, hashes) =
+            tokio::try_join!(peers.object_from(url, digest, from), peers.chunks(url, digest))?;
+        if hashes.size() != object.size {
+            return Err(ShareError::Nonsense("two sizes for one object").into());
+        }
+        let opened = Opened {
+            size: Some(object.size),
+            media_type: object.media_type,
+            pieces: Box::pin(object.bytes.map(|piece| piece.map_err(SourceError::from))),
+        };
+        Ok(Vouched { opened, hashes })
+    }
+
+    /// Opens the registry at `from`.
+    pub(crate) async fn origin(
+        &self,
+        origin: &Origin,
+        kind: ObjectKind,
+        digest: &Digest,
+        from: u64,
+    ) -> Result<Opened, SourceError> {
+        let registry =
+            self.around
+                .registries()
+                .registry(&origin.registry, &origin.base_path, origin.plain_http)?;
+        match kind {
+            ObjectKind::Manifest => {
+                let wanted = TagOrDigest::Digest(digest.clone());
+                let manifest = registry
+                    .manifest(&origin.repository, &wanted, &origin.credential)
+                    .await?;
+                let skipped = usize::try_from(from)
+                    .unwrap_or(usize::MAX)
+                    .min(manifest.bytes.len());
+                let rest = manifest.bytes.slice(skipped..);
+                Ok(Opened {
+                    size: Some(manifest.bytes.len() as u64),
+                    media_type: Some(manifest.media_type),
+                    pieces: Box::pin(stream::iter([Ok(rest)])),
+                })
+            }
+            ObjectKind::Blob => {
+                let blob = registry
+                    .blob(&origin.repository, digest, from, &origin.credential)
+                    .await?;
+                Ok(Opened {
+                    size: blob.total,
+                    media_type: None,
+                    pieces: Box::pin(blob.stream.map(|piece| piece.map_err(SourceError::from))),
+                })
+            }
+        }
+    }
+}
+
+impl From<ShareError> for SourceError {
+    fn from(error: ShareError) -> Self {
+        let broke = matches!(error, ShareError::Broke(_) | ShareError::Silent(_));
+        let network = broke || matches!(error, ShareError::Unreachable(_));
+        Self {
+            side: if network { Side::Network } else { Side::Peer },
+            passing: broke,
+            text: error.to_string(),
+        }
+    }
+}
+
+impl From<RegistryError> for SourceError {
+    fn from(error: RegistryError) -> Self {
+        Self {
+            side: match error.side() {
+                oci::Side::Caller => Side::Caller,
+                oci::Side::Registry => Side::Registry,
+                oci::Side::Network => Side::Network,
+            },
+            passing: error.is_worth_retrying(),
+            text: format!("{error}; {}", error.what_to_do()),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! BLAKE3 of every [`CHUNK`] of an object, made beside its sha256, and the sidecar of a sealed object.
+//!
+//! The sidecar also keeps what the bytes themselves cannot tell (kind, media type), so that the index can be
+//! lost without losing an object. A partial's sidecar is the bare list of hashes, appended as chunks land.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use wire::ObjectKind;
+
+/// The verification unit.
+pub const CHUNK: u64 = 1024 * 1024;
+/// Bytes of one chunk's hash.
+pub(crate) const HASH_LENGTH: usize = 32;
+
+const MAGIC: &[u8; 8] = b"stokchk1";
+/// A media type is a short word; a longer header is damage.
+const HEADER_LIMIT: u32 = 4096;
+
+pub(crate) type ChunkHash = [u8; HASH_LENGTH];
+
+/// What is known of an object beside its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    pub media_type: Option<String>,
+    pub kind: ObjectKind,
+    pub size: u64,
+}
+
+/// One hash per chunk of an object of known size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkHashes {
+    size: u64,
+    hashes: Vec<ChunkHash>,
+}
+
+impl ChunkHashes {
+    /// `None` unless there is exactly one hash per chunk.
+    pub fn new(size: u64, hashes: Vec<[u8; 32]>) -> Option<Self> {
+        (hashes.len() as u64 == chunks_of(size)).then_some(Self { size, hashes })
+    }
+
+    /// From 32 bytes per chunk, one after the other.
+    pub fn from_bytes(size: u64, bytes: &[u8]) -> Option<Self> {
+        let (hashes, rest) = bytes.as_chunks::<HASH_LENGTH>();
+        if rest.is_empty() {
+            Self::new(size, hashes.to_vec())
+        } else {
+            None
+        }
+    }
+
+    pub fn to_bytes(&self) -> Bytes {
+        Bytes::from(self.hashes.concat())
+    }
+
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The hash of the chunk that begins at `offset`.
+    pub(crate) fn of_chunk_at(&self, offset: u64) -> Option<ChunkHash> {
+        let number = usize::try_from(offset / CHUNK).ok()?;
+        self.hashes.get(number).copied()
+    }
+}
+
+/// How many chunks an object of `size` bytes has.
+pub fn chunks_of(size: u64) -> u64 {
+    size.div_ceil(CHUNK)
+}
+
+/// Where the last chunk of an object of `size` bytes begins.
+pub fn last_chunk_begins(size: u64) -> u64 {
+    size.saturating_sub(1) / CHUNK * CHUNK
+}
+
+/// The sidecar of a sealed object as bytes.
+pub(crate) fn sidecar(about: &About, hashes: &ChunkHashes) -> io::Result<Vec<u8>> {
+    let header = serde_json::to_vec(about)?;
+    let length = u32::try_from(header.len()).map_err(io::Error::other)?;
+    Ok([
+        MAGIC.as_slice(),
+        &length.to_le_bytes(),
+        &header,
+        &hashes.hashes.concat(),
+    ]
+    .concat())
+}
+
+/// What the sidecar says of the object; the hashes are not read.
+pub(crate) fn read_about(path: &Path) -> io::Result<About> {
+    let mut start = Vec::with_capacity(512);
+    std::fs::File::open(path)?.take(512).read_to_end(&mut start)?;
+    match split(&start) {
+        Some((about, _)) => Ok(about),
+        None => parse(&std::fs::read(path)?).map(|(about, _)| about),
+    }
+}
+
+/// What the sidecar says of the object, and its hashes.
+pub(crate) fn read_sidecar(path: &Path) -> io::Result<(About, ChunkHashes)> {
+    parse(&std::fs::read(path)?)
+}
+
+fn parse(bytes: &[u8]) -> io::Result<(About, ChunkHashes)> {
+    split(bytes)
+        .and_then(|(about, hashes)| {
+            let hashes = ChunkHashes::from_bytes(about.size, hashes)?;
+            Some((about, hashes))
+        })
+        .ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the sidecar of chunk hashes is damaged",
+            )
+        })
+}
+
+fn split(bytes: &[u8]) -> Option<(About, &[u8])> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length);
+    if length > HEADER_LIMIT {
+        return None;
+    }
+    let (header, hashes) = rest.split_at_checked(length as usize)?;
+    Some((serde_json::from_slice(header).ok()?, hashes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_chunk_is_never_empty_and_never_longer_than_a_chunk() {
+        for size in [1, 2, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1] {
+            let last = size - last_chunk_begins(size);
+            assert!((1..=CHUNK).contains(&last), "{size}: {last}");
+        }
+        assert_eq!(last_chunk_begins(0), 0);
+    }
+
+    #[test]
+    fn hashes_must_fit_the_size() {
+        assert!(ChunkHashes::new(CHUNK + 1, vec![[0; 32]]).is_none());
+        assert!(ChunkHashes::new(CHUNK, vec![[0; 32]]).is_some());
+        assert!(ChunkHashes::new(0, vec![]).is_some());
+        assert!(ChunkHashes::from_bytes(1, &[0; 33]).is_none());
+    }
+
+    #[test]
+    fn a_damaged_sidecar_is_refused() {
+        let about = About {
+            media_type: Some("application/x".to_owned()),
+            kind: ObjectKind::Blob,
+            size: 3,
+        };
+        let hashes = ChunkHashes::new(3, vec![[7; 32]]).expect("fits");
+        let bytes = sidecar(&about, &hashes).expect("written");
+        assert_eq!(parse(&bytes).expect("read"), (about, hashes));
+        assert!(parse(&bytes[..bytes.len() - 1]).is_err());
+        assert!(parse(b"").is_err());
+    }
+}

@@ -1,0 +1,289 @@
+//! What the files cannot tell: where objects came from, who may read them, what tags mean, notes.
+//!
+//! It is read from memory and kept in one redb file by one thread, which commits whatever has queued. Losing
+//! the file loses this knowledge and no object. Writing never waits for the disk; [`Index::flush`] does.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use oci::Digest;
+use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use tokio::sync::oneshot;
+use tracing::warn;
+use wire::TagRecord;
+
+const ENTRIES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("entries");
+/// Memory is where we read from; redb needs little of its own.
+const CACHE: usize = 2 * 1024 * 1024;
+/// Changes that wait for the disk.
+const QUEUE: usize = 8 * 1024;
+/// Changes that share one commit.
+const BATCH: usize = 1024;
+/// Notes of one table.
+const NOTES: usize = 10_000;
+
+const ORIGINS: &str = "origin";
+const TAGS: &str = "tag";
+const NOTE: &str = "note";
+
+type Entries = BTreeMap<String, Box<[u8]>>;
+
+pub(super) struct Index {
+    entries: RwLock<Entries>,
+    queue: Option<SyncSender<Change>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+enum Change {
+    Put(String, Box<[u8]>),
+    Remove(String),
+    Flush(oneshot::Sender<()>),
+}
+
+impl Index {
+    /// A file that cannot be read is made anew.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let (database, entries) = match load(path) {
+            Ok(loaded) => loaded,
+            Err(LoadError::InUse) => {
+                let text = format!("{} is in use by another program", path.display());
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+            }
+            Err(LoadError::Damaged(fault)) => {
+                warn!(file = %path.display(), fault, "the store's index is damaged and is made anew; objects are not touched");
+                super::remove_if_there(path)?;
+                load(path).map_err(|error| io::Error::other(error.to_string()))?
+            }
+        };
+        let (queue, changes) = sync_channel(QUEUE);
+        let writer = std::thread::Builder::new()
+            .name("store-index".to_owned())
+            .spawn(move || write_until_closed(&database, &changes))?;
+        Ok(Self {
+            entries: RwLock::new(entries),
+            queue: Some(queue),
+            writer: Some(writer),
+        })
+    }
+
+    pub(super) fn record_origin(&self, digest: &Digest, registry: &str, repository: &str, public: bool) {
+        let key = origin_key(digest, registry, repository);
+        let known = self.get(&key).and_then(|value| value.first().copied());
+        let value = u8::from(public).max(known.unwrap_or(0));
+        if known != Some(value) {
+            self.put(key, &[value]);
+        }
+    }
+
+    pub(super) fn is_public(&self, registry: &str, repository: &str, digest: &Digest) -> bool {
+        self.get(&origin_key(digest, registry, repository)).as_deref() == Some(&[1])
+    }
+
+    pub(super) fn remove_origins(&self, digest: &Digest) {
+        for key in self.keys_below(&key(&[ORIGINS, digest.as_str(), ""])) {
+            self.remove(key);
+        }
+    }
+
+    pub(super) fn record_tag(&self, tag: &TagRecord) {
+        let newer = |known: TagRecord| known.seen_unix_ms > tag.seen_unix_ms;
+        if self
+            .tag(&tag.registry, &tag.repository, &tag.tag)
+            .is_some_and(newer)
+        {
+            return;
+        }
+        match serde_json::to_vec(tag) {
+            Ok(value) => self.put(key(&[TAGS, &tag.registry, &tag.repository, &tag.tag]), &value),
+            Err(error) => warn!(%error, "a tag cannot be kept"),
+        }
+    }
+
+    pub(super) fn tag(&self, registry: &str, repository: &str, tag: &str) -> Option<TagRecord> {
+        let value = self.get(&key(&[TAGS, registry, repository, tag]))?;
+        serde_json::from_slice(&value).ok()
+    }
+
+    pub(super) fn put_note(&self, table: &str, name: &str, value: &[u8]) {
+        let key_of_note = key(&[NOTE, table, name]);
+        // The keys that ask for many notes are hashes, so the first one is any one.
+        if self.len() >= NOTES && self.get(&key_of_note).is_none() {
+            let others = self.keys_below(&key(&[NOTE, table, ""]));
+            let too_many = (others.len() + 1).saturating_sub(NOTES);
+            others
+                .into_iter()
+                .take(too_many)
+                .for_each(|other| self.remove(other));
+        }
+        self.put(key_of_note, value);
+    }
+
+    pub(super) fn get_note(&self, table: &str, name: &str) -> Option<Vec<u8>> {
+        self.get(&key(&[NOTE, table, name])).map(Vec::from)
+    }
+
+    pub(super) fn remove_note(&self, table: &str, name: &str) {
+        self.remove(key(&[NOTE, table, name]));
+    }
+
+    pub(super) fn all_notes(&self, table: &str) -> Vec<(String, Vec<u8>)> {
+        let below = key(&[NOTE, table, ""]);
+        self.keys_below(&below)
+            .into_iter()
+            .filter_map(|full| {
+                let name = full.strip_prefix(&below)?.to_owned();
+                Some((name, self.get(&full)?.into()))
+            })
+            .collect()
+    }
+
+    pub(super) async fn flush(&self) -> io::Result<()> {
+        let (done, wait) = oneshot::channel();
+        self.send(Change::Flush(done));
+        wait.await
+            .map_err(|_| io::Error::other("the store's index could not be written"))
+    }
+
+    fn len(&self) -> usize {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn get(&self, key: &str) -> Option<Box<[u8]>> {
+        self.entries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
+    }
+
+    fn keys_below(&self, below: &str) -> Vec<String> {
+        self.entries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .range::<str, _>((Bound::Included(below), Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(below))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// The change is queued while the map is locked, so that disk and memory see changes in one order.
+    fn put(&self, key: String, value: &[u8]) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.insert(key.clone(), value.into());
+        self.send(Change::Put(key, value.into()));
+    }
+
+    fn remove(&self, key: String) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.remove(&key).is_some() {
+            self.send(Change::Remove(key));
+        }
+    }
+
+    fn send(&self, change: Change) {
+        let Some(queue) = &self.queue else { return };
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(change) {
+            warn!("the disk is too slow for the store's index: a change will be lost at the next start");
+        }
+    }
+}
+
+impl Drop for Index {
+    /// What has queued is written, and the file is unlocked, before the store is gone.
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Parts of a key, none of which can hold a NUL: names from registries are validated words.
+fn key(parts: &[&str]) -> String {
+    parts.join("\0")
+}
+
+fn origin_key(digest: &Digest, registry: &str, repository: &str) -> String {
+    key(&[ORIGINS, digest.as_str(), registry, repository])
+}
+
+#[derive(Debug, thiserror::Error)]
+enum LoadError {
+    #[error("another program uses it")]
+    InUse,
+    #[error("{0}")]
+    Damaged(String),
+}
+
+/// A damaged file may make redb panic: that is a damaged file too.
+fn load(path: &Path) -> Result<(Database, Entries), LoadError> {
+    catch_unwind(AssertUnwindSafe(|| read_all(path)))
+        .unwrap_or_else(|_| Err(redb::Error::Corrupted("reading it panicked".to_owned())))
+        .map_err(|error| match error {
+            redb::Error::DatabaseAlreadyOpen => LoadError::InUse,
+            other => LoadError::Damaged(other.to_string()),
+        })
+}
+
+fn read_all(path: &Path) -> Result<(Database, Entries), redb::Error> {
+    let database = Database::builder()
+        .set_cache_size(CACHE)
+        .create(path)
+        .map_err(|error: DatabaseError| redb::Error::from(error))?;
+    let making = database.begin_write()?;
+    making.open_table(ENTRIES)?;
+    making.commit()?;
+    let reading = database.begin_read()?;
+    let mut entries = Entries::new();
+    for entry in reading.open_table(ENTRIES)?.iter()? {
+        let (key, value) = entry?;
+        entries.insert(key.value().to_owned(), value.value().into());
+    }
+    drop(reading);
+    Ok((database, entries))
+}
+
+fn write_until_closed(database: &Database, changes: &Receiver<Change>) {
+    while let Ok(first) = changes.recv() {
+        let batch: Vec<Change> = std::iter::once(first)
+            .chain(std::iter::from_fn(|| changes.try_recv().ok()).take(BATCH - 1))
+            .collect();
+        match commit(database, &batch) {
+            Ok(()) => answer(batch),
+            Err(error) => {
+                warn!(%error, "the store's index could not be written: a change will be lost at the next start")
+            }
+        }
+    }
+}
+
+fn commit(database: &Database, batch: &[Change]) -> Result<(), redb::Error> {
+    let writing = database.begin_write()?;
+    {
+        let mut table = writing.open_table(ENTRIES)?;
+        for change in batch {
+            match change {
+                Change::Put(key, value) => drop(table.insert(key.as_str(), value.as_ref())?),
+                Change::Remove(key) => drop(table.remove(key.as_str())?),
+                Change::Flush(_) => {}
+            }
+        }
+    }
+    writing.commit()?;
+    Ok(())
+}
+
+fn answer(batch: Vec<Change>) {
+    for change in batch {
+        if let Change::Flush(done) = change {
+            // Whoever asked may have gone.
+            let _ = done.send(());
+        }
+    }
+}

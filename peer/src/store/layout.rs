@@ -1,0 +1,84 @@
+//! Where the store's files lie. Only a [`Digest`] becomes a file name, and only what this module says is one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use oci::Digest;
+
+/// Below the store's folder: `sealed/ab/<hex>` and `<hex>.chunks`, `partial/<hex>.part` and `<hex>.chunks`, `index.redb`.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self { root: dir.to_owned() }
+    }
+
+    /// Makes every folder at once, so that sealing has one folder to sync and none to make.
+    pub(crate) fn make(&self) -> io::Result<()> {
+        std::fs::create_dir_all(self.partial_dir())?;
+        for shelf in self.shelves() {
+            std::fs::create_dir_all(shelf)?;
+        }
+        sync_folder(&self.sealed_dir())?;
+        sync_folder(&self.root)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.root.join("index.redb")
+    }
+
+    pub(crate) fn partial_dir(&self) -> PathBuf {
+        self.root.join("partial")
+    }
+
+    pub(crate) fn partial(&self, digest: &Digest) -> PathBuf {
+        self.partial_dir().join(format!("{}.part", digest.hex()))
+    }
+
+    pub(crate) fn partial_chunks(&self, digest: &Digest) -> PathBuf {
+        self.partial_dir().join(format!("{}.chunks", digest.hex()))
+    }
+
+    pub(crate) fn shelf(&self, digest: &Digest) -> PathBuf {
+        let first_two: String = digest.hex().chars().take(2).collect();
+        self.sealed_dir().join(first_two)
+    }
+
+    pub(crate) fn sealed(&self, digest: &Digest) -> PathBuf {
+        self.shelf(digest).join(digest.hex())
+    }
+
+    pub(crate) fn sealed_chunks(&self, digest: &Digest) -> PathBuf {
+        self.shelf(digest).join(format!("{}.chunks", digest.hex()))
+    }
+
+    /// The 256 folders that sealed objects lie in.
+    pub(crate) fn shelves(&self) -> impl Iterator<Item = PathBuf> {
+        let sealed = self.sealed_dir();
+        (0..=u8::MAX).map(move |first| sealed.join(format!("{first:02x}")))
+    }
+
+    fn sealed_dir(&self) -> PathBuf {
+        self.root.join("sealed")
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// Removes a file; one that is not there is as good.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,31 @@
+//! What one peer has to hold for one preheat and stage: one piece of queue work, whose id this row shares.
+//!
+//! Rows live as long as their preheat is open. A lot that is not `expanded` stands for every object of the
+//! preheat (`all_peers`): its placements are written when the peer takes it.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "lots")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub work_id: i64,
+    pub preheat_id: i64,
+    pub cluster_id: i64,
+    pub peer_id: String,
+    pub stage: i32,
+    /// Placements that have not settled.
+    pub open: i64,
+    pub expanded: bool,
+    /// The session that took it last, with the fence it got.
+    pub session: Option<String>,
+    pub fence: Option<i64>,
+    pub taken_ms: Option<i64>,
+    /// The peer has shown that the lot reached it.
+    pub confirmed: bool,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,33 @@
+//! The tables as sea-orm sees them. Nothing outside this crate sees a row: what leaves is a view.
+//!
+//! Portable types only: integers for times (milliseconds since 1970), text for uuids, digests and JSON,
+//! so that `SQLite`, `PostgreSQL` and `MariaDB` hold the same.
+
+#![expect(unreachable_pub, reason = "sea-orm derives public types; this module keeps them in the crate")]
+
+pub(crate) mod clusters;
+pub(crate) mod credentials;
+pub(crate) mod holdings;
+pub(crate) mod lots;
+pub(crate) mod objects;
+pub(crate) mod peers;
+pub(crate) mod placements;
+pub(crate) mod preheats;
+pub(crate) mod progress;
+pub(crate) mod seen_registries;
+pub(crate) mod tokens;
+
+/// Rows that one `INSERT` carries: keeps every backend below its limit of bound values.
+pub(crate) const ROWS_AT_ONCE: usize = 90;
+/// Values that one `IN (…)` carries.
+pub(crate) const VALUES_AT_ONCE: usize = 500;
+
+/// Sizes are unsigned everywhere but in a database.
+pub(crate) fn stored_size(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// The way back of [`stored_size`].
+pub(crate) fn read_size(size: i64) -> u64 {
+    u64::try_from(size).unwrap_or(0)
+}

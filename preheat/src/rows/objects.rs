@@ -1,0 +1,22 @@
+//! A manifest or blob that a preheat's image needs.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "objects")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub preheat_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub digest: String,
+    /// 0 for manifests and indexes, 1 for configs, 2 for layers: the order in which they are fetched.
+    pub class: i32,
+    pub media_type: String,
+    pub size: i64,
+    pub platform: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,28 @@
+//! A seed or node that has said hello. Live while it has a session.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "peers")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub name: String,
+    pub cluster_id: i64,
+    pub seed: bool,
+    pub share_url: String,
+    pub address: String,
+    pub software: String,
+    /// The id of the token that it said hello with.
+    pub token_id: Option<String>,
+    pub session: Option<String>,
+    pub last_seen_ms: i64,
+    /// Since when it has no session, while it may still have work; none for a live peer and for one whose
+    /// work has been dealt with.
+    pub absent_since_ms: Option<i64>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

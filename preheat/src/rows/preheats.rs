@@ -1,0 +1,55 @@
+//! A job: one image, to be placed where its scope says.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "preheats")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    /// For people: `harbor.example.com/library/nginx:1.27`.
+    pub image: String,
+    pub registry: String,
+    pub base_path: String,
+    pub plain_http: bool,
+    pub repository: String,
+    /// Tag or digest: what stands behind `/manifests/`.
+    pub reference: String,
+    pub tag: Option<String>,
+    pub scope: String,
+    pub clusters: String,
+    pub platforms: String,
+    pub asked_by: String,
+    pub created_by: Option<String>,
+    pub trace: Option<String>,
+    pub state: String,
+    pub reason: Option<String>,
+    pub side: Option<String>,
+    pub digest: Option<String>,
+    pub media_type: Option<String>,
+    pub public: bool,
+    /// Names the credential that peers fetch; none means anonymous.
+    pub credential: Option<String>,
+    pub objects_total: i64,
+    /// Bytes of the image, each object once.
+    pub image_bytes: i64,
+    pub bytes_total: i64,
+    pub bytes_done: i64,
+    pub placements_total: i64,
+    pub placements_open: i64,
+    pub placements_verified: i64,
+    pub placements_failed: i64,
+    pub created_ms: i64,
+    pub updated_ms: i64,
+    pub finished_ms: Option<i64>,
+    /// When it fails unless it has ended; none once it has.
+    pub deadline_ms: Option<i64>,
+    /// When it fails for want of a seed, and when to look for one again; none unless it waits for one.
+    pub no_seed_deadline_ms: Option<i64>,
+    pub seed_check_ms: Option<i64>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
