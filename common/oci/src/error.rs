@@ -84,7 +84,9 @@ pub enum RegistryError {
     NoCredential { asked: Asked, said: Said },
     #[error("{asked} was refused with this credential: {said}")]
     WrongCredential { asked: Asked, said: Said },
-    #[error("{asked} was refused, the credential that came with the request has ended: {said}")]
+    #[error(
+        "{asked} was refused, credential ended (the one that came with the request is not taken any more): {said}"
+    )]
     CredentialEnded { asked: Asked, said: Said },
     #[error("{asked} is forbidden to this credential: {said}")]
     Forbidden { asked: Asked, said: Said },
@@ -217,6 +219,9 @@ impl RegistryError {
             Self::ServerError { .. } | Self::Unexpected { .. } => "look at the registry's own log",
             Self::Unreachable { cause, .. } if is_about_certificates(cause) => {
                 "set ca_file for this registry to the authority that signed its certificate"
+            }
+            Self::Unreachable { cause, .. } if cause.contains("corrupt message") => {
+                "the registry seems to speak plain HTTP: set plain_http for it, or write http:// in front"
             }
             Self::Unreachable { .. } => "check the registry's address, and that it can be reached from here",
             Self::TimedOut { .. } | Self::CutShort { .. } => {

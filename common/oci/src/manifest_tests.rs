@@ -1,1 +1,136 @@
 //! What documents are taken and which are refused.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn object(media_type: &str, size: i64) -> Value {
+    json!({"mediaType": media_type, "digest": DIGEST, "size": size})
+}
+
+fn image_of(layers: &[Value]) -> Value {
+    let config = object("application/vnd.oci.image.config.v1+json", 2);
+    json!({"schemaVersion": 2, "mediaType": OCI_IMAGE_MEDIA_TYPE, "config": config, "layers": layers})
+}
+
+fn read(document: &Value, media_type: &str) -> Result<Manifest, BadManifest> {
+    parse(document.to_string().as_bytes(), media_type)
+}
+
+#[test]
+fn an_image_of_either_kind_lists_config_and_layers() {
+    for media_type in [OCI_IMAGE_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE] {
+        let mut document = image_of(&[object("application/vnd.oci.image.layer.v1.tar+gzip", 7)]);
+        document["mediaType"] = media_type.into();
+        let manifest = read(&document, &format!("{media_type}; charset=utf-8")).unwrap();
+        let sizes: Vec<u64> = manifest
+            .descriptors()
+            .iter()
+            .map(|descriptor| descriptor.size)
+            .collect();
+        assert_eq!(sizes, [2, 7]);
+    }
+}
+
+#[test]
+fn an_index_lists_platforms() {
+    let mut entry = object(OCI_IMAGE_MEDIA_TYPE, 9);
+    entry["platform"] = json!({"os": "linux", "architecture": "arm64", "variant": "v8"});
+    let document = json!({"schemaVersion": 2, "manifests": [entry, object(OCI_IMAGE_INDEX_MEDIA_TYPE, 3)]});
+    for media_type in [
+        OCI_IMAGE_INDEX_MEDIA_TYPE,
+        IMAGE_MANIFEST_LIST_MEDIA_TYPE,
+        "application/json",
+        "",
+    ] {
+        let Manifest::Index { entries } = read(&document, media_type).unwrap() else {
+            panic!("no index")
+        };
+        let platforms: Vec<String> = entries
+            .iter()
+            .flat_map(|entry| &entry.platform)
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(platforms, ["linux/arm64/v8"]);
+        assert!(entries.iter().all(|entry| entry.descriptor.is_manifest()));
+    }
+}
+
+#[test]
+fn foreign_layers_are_told() {
+    let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+    let manifest = read(&image_of(&[object(foreign, 1)]), "").unwrap();
+    let flags: Vec<bool> = manifest
+        .descriptors()
+        .iter()
+        .map(|descriptor| descriptor.is_foreign())
+        .collect();
+    assert_eq!(flags, [false, true]);
+}
+
+#[test]
+fn schema_one_is_refused_by_name() {
+    let old = json!({"schemaVersion": 1, "fsLayers": []});
+    assert_eq!(read(&old, ""), Err(BadManifest::SchemaOne));
+    let signed = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    assert_eq!(parse(b"{}", signed), Err(BadManifest::SchemaOne));
+}
+
+#[test]
+fn a_document_with_two_meanings_is_refused() {
+    let mut both = image_of(&[]);
+    both["manifests"] = json!([]);
+    assert_eq!(read(&both, OCI_IMAGE_MEDIA_TYPE), Err(BadManifest::TwoMeanings));
+    let contradiction = read(&image_of(&[]), OCI_IMAGE_INDEX_MEDIA_TYPE);
+    assert!(matches!(contradiction, Err(BadManifest::TwoTypes { .. })));
+}
+
+#[test]
+fn wrong_sizes_digests_and_counts_are_refused() {
+    let negative = read(&image_of(&[object("x/y", -1)]), "");
+    assert!(
+        matches!(negative, Err(BadManifest::BadEntry { number: 1, .. })),
+        "{negative:?}"
+    );
+    let mut climbing = object("x/y", 1);
+    climbing["digest"] = "sha256:../../etc/passwd".into();
+    assert!(matches!(
+        read(&image_of(&[climbing]), ""),
+        Err(BadManifest::BadEntry { .. })
+    ));
+    let many = vec![object("x/y", 1); ENTRIES_LIMIT + 1];
+    assert!(matches!(
+        read(&image_of(&many), ""),
+        Err(BadManifest::TooMany { .. })
+    ));
+    assert!(matches!(
+        parse(&vec![b' '; BYTES_LIMIT + 1], ""),
+        Err(BadManifest::TooLarge { .. })
+    ));
+}
+
+#[test]
+fn what_is_no_manifest_is_said_to_be_none() {
+    assert!(matches!(
+        parse(b"<html>", ""),
+        Err(BadManifest::Unreadable { .. })
+    ));
+    assert!(matches!(
+        parse(b"{}", "text/html"),
+        Err(BadManifest::UnknownType { .. })
+    ));
+    assert!(matches!(
+        parse("[".repeat(100_000).as_bytes(), ""),
+        Err(BadManifest::Unreadable { .. })
+    ));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_parser_panic(bytes: Vec<u8>, outside in "[a-z/+.;]{0,40}") {
+        let _ = parse(&bytes, &outside);
+    }
+}

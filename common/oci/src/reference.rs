@@ -288,3 +288,7 @@ impl fmt::Display for ImageReference {
             .map_or(Ok(()), |digest| write!(out, "@{digest}"))
     }
 }
+
+#[cfg(test)]
+#[path = "reference_tests.rs"]
+mod tests;

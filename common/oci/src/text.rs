@@ -12,7 +12,7 @@ pub(crate) fn tame(text: &str, limit: usize) -> String {
         if word.is_empty() {
             continue;
         }
-        if length > 0 {
+        if length > 0 && length < limit {
             tamed.push(' ');
             length += 1;
         }
@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn long_text_is_cut() {
-        let cut = tame(&"x".repeat(10_000), SAID_LIMIT);
-        assert_eq!(cut.chars().count(), SAID_LIMIT + 1);
+        for long in ["x".repeat(10_000), "x ".repeat(10_000), "xy ".repeat(10_000)] {
+            assert!(tame(&long, SAID_LIMIT).chars().count() <= SAID_LIMIT + 1);
+        }
     }
 }

@@ -145,7 +145,7 @@ impl Registry {
             scope,
         } = challenge
         else {
-            return Err(self.bad_token(request, "no token is asked for"));
+            return Err(bad_token(request, "no token is asked for"));
         };
         let settings = &self.inner.settings;
         let url = check_realm(realm, &settings.name, settings.plain_http, &settings.token_realms).map_err(
@@ -175,7 +175,7 @@ impl Registry {
                 .await);
         }
         let body = self.read_whole(&exchange.asked, response, TOKEN_BYTES).await?;
-        self.read_token(&exchange, &body)
+        Self::read_token(&exchange, &body)
     }
 
     fn token_request(&self, request: &Request, url: &Url) -> Request {
@@ -206,7 +206,10 @@ impl Registry {
     /// The way of OAuth, for token servers that know no other.
     async fn post_for_token(&self, exchange: &Request, wish: &Wish<'_>) -> Result<Response, RegistryError> {
         let Credential::Basic { username, password } = wish.credential else {
-            return Err(self.bad_token(exchange, "the token server wants a user name and a password"));
+            return Err(bad_token(
+                exchange,
+                "the token server wants a user name and a password",
+            ));
         };
         let mut form = wish.pairs();
         form.extend([
@@ -219,29 +222,28 @@ impl Registry {
         self.send_once(exchange, &wish.url, prepared).await
     }
 
-    fn read_token(&self, exchange: &Request, body: &[u8]) -> Result<Token, RegistryError> {
+    fn read_token(exchange: &Request, body: &[u8]) -> Result<Token, RegistryError> {
         // What serde says about a body could repeat parts of a token.
         let answer: TokenAnswer = serde_json::from_slice(body)
-            .map_err(|_| self.bad_token(exchange, "it is no JSON with a token in it"))?;
+            .map_err(|_| bad_token(exchange, "it is no JSON with a token in it"))?;
         let given = [answer.token, answer.access_token].into_iter().flatten();
         let token = given.into_iter().find(|token| !token.expose().is_empty());
-        let token = token.ok_or_else(|| self.bad_token(exchange, "there is no token in it"))?;
+        let token = token.ok_or_else(|| bad_token(exchange, "there is no token in it"))?;
         let authorization = Secret::new(format!("Bearer {}", token.expose()));
         sensitive(&authorization, &exchange.asked)
-            .map_err(|_| self.bad_token(exchange, "its token has letters that no header may have"))?;
+            .map_err(|_| bad_token(exchange, "its token has letters that no header may have"))?;
         let lifetime = answer
             .expires_in
             .unwrap_or(DEFAULT_LIFETIME)
             .min(LONGEST_LIFETIME);
         Ok(Token::new(authorization, Duration::from_secs(lifetime)))
     }
+}
 
-    #[expect(clippy::unused_self, reason = "reads as the other errors of a registry do")]
-    fn bad_token(&self, exchange: &Request, what: &str) -> RegistryError {
-        RegistryError::BadAnswer {
-            asked: exchange.asked.clone(),
-            what: what.to_owned(),
-        }
+fn bad_token(exchange: &Request, what: &str) -> RegistryError {
+    RegistryError::BadAnswer {
+        asked: exchange.asked.clone(),
+        what: what.to_owned(),
     }
 }
 

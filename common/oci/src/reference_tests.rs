@@ -1,0 +1,136 @@
+//! What counts as an image reference, and that nothing hostile does.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn reference(text: &str) -> ImageReference {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn refusal(text: &str) -> String {
+    text.parse::<ImageReference>()
+        .map(|found| format!("taken as {found}"))
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn short_names_mean_docker_hub() {
+    for (short, long) in [
+        ("nginx", "docker.io/library/nginx:latest"),
+        ("nginx:1.27", "docker.io/library/nginx:1.27"),
+        ("bitnami/redis", "docker.io/bitnami/redis:latest"),
+        ("index.docker.io/nginx", "docker.io/library/nginx:latest"),
+        ("localhost/web", "localhost/web:latest"),
+        ("harbor.lan:5000/a/b:1", "harbor.lan:5000/a/b:1"),
+        ("[::1]:5000/a:1", "[::1]:5000/a:1"),
+        ("https://harbor.lan/library/nginx:1", "harbor.lan/library/nginx:1"),
+    ] {
+        assert_eq!(reference(short).to_string(), long);
+    }
+}
+
+#[test]
+fn a_digest_wins_over_a_tag() {
+    let both = reference(&format!("harbor.lan/a:1@{DIGEST}"));
+    assert_eq!(both.wanted.to_string(), DIGEST);
+    assert_eq!(both.tag.as_ref().map(Tag::as_str), Some("1"));
+    assert_eq!(both.to_string(), format!("harbor.lan/a:1@{DIGEST}"));
+    assert_eq!(reference(&format!("nginx@{DIGEST}")).tag, None);
+}
+
+#[test]
+fn harbors_manifest_url_is_read() {
+    let plain = ImageReference::from_manifest_url("http://10.0.0.1:5000/v2/p/app/manifests/1.0").unwrap();
+    assert!(plain.plain_http);
+    assert_eq!(plain.to_string(), "10.0.0.1:5000/p/app:1.0");
+    let below = reference(&format!(
+        "https://Harbor.lan:443/path/v2/p/app/manifests/{DIGEST}"
+    ));
+    assert_eq!(
+        (below.base_path.as_str(), below.registry.as_str()),
+        ("/path", "harbor.lan")
+    );
+    assert_eq!(below.wanted.to_string(), DIGEST);
+    assert!(!below.plain_http);
+}
+
+#[test]
+fn folders_named_like_the_api_stay_in_the_repository() {
+    let odd = reference("https://h.lan/v2/a/v2/manifests/manifests/1");
+    assert_eq!(
+        (odd.base_path.as_str(), odd.repository.as_str()),
+        ("", "a/v2/manifests")
+    );
+}
+
+#[test]
+fn a_refusal_says_what_to_write() {
+    for (bad, advice) in [
+        ("", "for example harbor.example.com/library/nginx:1.27"),
+        ("https://h.lan/v2/a/blobs/1", "/manifests/"),
+        ("https://h.lan", "h.lan/library/nginx:1.27"),
+        ("h.lan/Upper/case:1", "lower case"),
+        ("h.lan/a b", "a space"),
+        ("https://h.lan/v2/a/manifests/1?x=y", "a query"),
+        ("https://ann:pw@h.lan/v2/a/manifests/1", "a user name or password"),
+        ("ftp://h.lan/a:1", "a scheme"),
+        ("nginx@sha512:00", "sha256:"),
+    ] {
+        assert!(refusal(bad).contains(advice), "{bad}: {}", refusal(bad));
+    }
+}
+
+#[test]
+fn a_path_cannot_climb() {
+    for bad in [
+        "https://h.lan/v2/../manifests/1",
+        "https://h.lan/v2/a/../b/manifests/1",
+        "https://h.lan/v2/a/%2e%2e/b/manifests/1",
+        "https://h.lan/v2/a//b/manifests/1",
+        "https://h.lan/v2//manifests/1",
+        "https://h.lan/../v2/a/manifests/1",
+        "https://h.lan//v2/a/manifests/1",
+        "https://h.lan/x/./v2/a/manifests/1",
+        "https://h.lan/v2/a/manifests/..",
+        "https://h.lan/v2/a/manifests/",
+        "https://h.lan/v2/a\\..\\b/manifests/1",
+        "https:///v2/a/manifests/1",
+        "h.lan/a/../b:1",
+        "../../etc/passwd",
+    ] {
+        assert!(bad.parse::<ImageReference>().is_err(), "{bad}");
+    }
+    let long = format!("https://h.lan/v2/{}/manifests/1", "a/".repeat(3_000));
+    assert!(long.parse::<ImageReference>().is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_refused_or_comes_back_the_same(text in "(https?://)?[a-zA-Z0-9.:/@%_\\\\? -]{0,60}") {
+        if let Ok(found) = text.parse::<ImageReference>() {
+            prop_assert_eq!(ImageReference::from_manifest_url(&found.manifest_url()).unwrap().wanted, found.wanted.clone());
+            prop_assert_eq!(reference(&found.to_string()).repository, found.repository);
+        }
+    }
+
+    #[test]
+    fn what_is_taken_is_asked_for_as_it_was_written(
+        path in "(/[a-z.%]{1,4}){0,2}", repository in "[a-zA-Z0-9./%_-]{1,20}", tag in "[a-z0-9./%_-]{1,8}"
+    ) {
+        let text = format!("https://h.lan{path}/v2/{repository}/manifests/{tag}");
+        if let Ok(found) = ImageReference::from_manifest_url(&text) {
+            let url = url::Url::parse(&found.manifest_url()).unwrap();
+            prop_assert_eq!(url.as_str(), text);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,80}") {
+        let _ = text.parse::<ImageReference>();
+        let _ = ImageReference::from_manifest_url(&text);
+    }
+}

@@ -1,0 +1,252 @@
+//! Bodies that are cut, wrong, too long, in another place or from another offset.
+
+use futures_util::TryStreamExt as _;
+use oci::{ByteStream, Credential, Digest, Limits, RegistryError, TagOrDigest};
+
+use crate::server::{
+    MANIFEST, OCI_MANIFEST, Server, ann, answer, broken_body, manifest, reach_within, repository,
+    short_limits, tag,
+};
+
+const BLOB: &str = "0123456789";
+
+async fn read(stream: ByteStream) -> Result<String, RegistryError> {
+    let chunks: Vec<_> = stream.stream.try_collect().await?;
+    Ok(String::from_utf8(chunks.concat()).unwrap())
+}
+
+#[tokio::test]
+async fn a_manifest_comes_with_its_digest_and_type() {
+    let server = Server::start(|_| manifest()).await;
+    let found = server
+        .registry()
+        .manifest(&repository(), &tag("1"), &Credential::Anonymous)
+        .await
+        .unwrap();
+    assert_eq!(
+        (&*found.bytes, found.media_type.as_str()),
+        (MANIFEST, OCI_MANIFEST)
+    );
+    assert_eq!(found.digest, Digest::of(MANIFEST));
+    let accept = server.heard()[0].accept.clone().unwrap();
+    assert!(
+        oci::MANIFEST_ACCEPT
+            .iter()
+            .all(|media_type| accept.contains(media_type))
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_of_other_bytes_is_refused() {
+    let server = Server::start(|_| answer(200, &[("content-type", OCI_MANIFEST)], MANIFEST)).await;
+    let wanted = TagOrDigest::Digest(Digest::of(b"something else"));
+    let error = server
+        .registry()
+        .manifest(&repository(), &wanted, &Credential::Anonymous)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::WrongBytes { .. }), "{error}");
+
+    let lie = Digest::of(b"something else").to_string();
+    let server = Server::start(move |_| answer(200, &[("docker-content-digest", &lie)], MANIFEST)).await;
+    let error = server
+        .registry()
+        .manifest(&repository(), &tag("1"), &Credential::Anonymous)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::WrongBytes { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_oversized_manifest_is_not_read_to_its_end() {
+    let with_length = Server::start(|_| answer(200, &[], "x".repeat(1_001))).await;
+    let without_length = Server::start(|_| {
+        let chunks = futures_util::stream::repeat(Ok::<_, std::convert::Infallible>("x".repeat(100)));
+        answer(200, &[], axum::body::Body::from_stream(chunks))
+    })
+    .await;
+    for server in [with_length, without_length] {
+        let error = server
+            .registry()
+            .manifest(&repository(), &tag("1"), &Credential::Anonymous)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, RegistryError::TooLarge { limit: 1_000, .. }),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cut_body_is_never_a_whole_one() {
+    let server =
+        Server::start(|_| answer(200, &[("content-length", "10")], broken_body("01234", false))).await;
+    let registry = server.registry();
+    let error = registry
+        .manifest(&repository(), &tag("1"), &Credential::Anonymous)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, RegistryError::CutShort { received: 5, .. }),
+        "{error}"
+    );
+    let blob = registry
+        .blob(&repository(), &Digest::of(b""), 0, &Credential::Anonymous)
+        .await
+        .unwrap();
+    assert_eq!(blob.total, Some(10));
+    let error = read(blob).await.unwrap_err();
+    assert!(
+        matches!(error, RegistryError::CutShort { received: 5, .. }),
+        "{error}"
+    );
+    assert!(error.is_worth_retrying());
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_not_waited_for() {
+    let server =
+        Server::start(|_| answer(200, &[("content-length", "10")], broken_body("01234", true))).await;
+    let patient_with_headers = Limits {
+        header_wait: Limits::default().header_wait,
+        ..short_limits()
+    };
+    let registry = reach_within(server.settings(), patient_with_headers);
+    let error = registry
+        .manifest(&repository(), &tag("1"), &Credential::Anonymous)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::TimedOut { .. }), "{error}");
+    let blob = registry
+        .blob(&repository(), &Digest::of(b""), 0, &Credential::Anonymous)
+        .await
+        .unwrap();
+    assert!(matches!(read(blob).await, Err(RegistryError::TimedOut { .. })));
+}
+
+#[tokio::test]
+async fn a_blob_goes_on_where_it_was_broken_off() {
+    let server = Server::start(|heard| {
+        assert_eq!(heard.range.as_deref(), Some("bytes=4-"));
+        answer(206, &[("content-range", "bytes 4-9/10")], &BLOB[4..])
+    })
+    .await;
+    let blob = server
+        .registry()
+        .blob(&repository(), &Digest::of(b""), 4, &Credential::Anonymous)
+        .await
+        .unwrap();
+    assert_eq!((blob.from, blob.total), (4, Some(10)));
+    assert_eq!(read(blob).await.unwrap(), "456789");
+}
+
+#[tokio::test]
+async fn a_registry_that_ignores_ranges_is_read_from_the_start() {
+    let server = Server::start(|_| answer(200, &[], BLOB)).await;
+    let blob = server
+        .registry()
+        .blob(&repository(), &Digest::of(b""), 4, &Credential::Anonymous)
+        .await
+        .unwrap();
+    assert_eq!((blob.from, blob.total), (4, Some(10)));
+    assert_eq!(read(blob).await.unwrap(), "456789");
+}
+
+#[tokio::test]
+async fn another_range_than_the_one_asked_for_is_refused() {
+    for range in ["bytes 3-9/10", "bytes 4-12/10", "bytes 4-3/10", "junk"] {
+        let server = Server::start(move |_| answer(206, &[("content-range", range)], BLOB)).await;
+        let result = server
+            .registry()
+            .blob(&repository(), &Digest::of(b""), 4, &Credential::Anonymous)
+            .await;
+        assert!(matches!(result, Err(RegistryError::BadAnswer { .. })), "{range}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_is_shorter_than_announced_is_cut_short() {
+    let server = Server::start(|_| answer(206, &[("content-range", "bytes 4-9/10")], "45")).await;
+    let blob = server
+        .registry()
+        .blob(&repository(), &Digest::of(b""), 4, &Credential::Anonymous)
+        .await
+        .unwrap();
+    assert!(matches!(
+        read(blob).await,
+        Err(RegistryError::CutShort { received: 2, .. })
+    ));
+}
+
+#[tokio::test]
+async fn coded_bytes_are_refused() {
+    let server = Server::start(|_| answer(200, &[("content-encoding", "gzip")], BLOB)).await;
+    let result = server
+        .registry()
+        .blob(&repository(), &Digest::of(b""), 0, &Credential::Anonymous)
+        .await;
+    assert!(matches!(result, Err(RegistryError::BadAnswer { .. })));
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_goes_without_the_credential() {
+    let storage = Server::start(|_| answer(200, &[], BLOB)).await;
+    let place = format!("http://localhost:{}/bucket?signature=x", storage.address.port());
+    let server = Server::start(move |heard| match heard.authorization {
+        None => answer(401, &[("www-authenticate", "Basic realm=r")], ""),
+        Some(_) if heard.path == "/same" => answer(307, &[("location", &place)], ""),
+        Some(_) => answer(307, &[("location", "/same")], ""),
+    })
+    .await;
+    let blob = server
+        .registry()
+        .blob(&repository(), &Digest::of(b""), 0, &ann())
+        .await
+        .unwrap();
+    assert_eq!(read(blob).await.unwrap(), BLOB);
+    assert!(server.heard().last().unwrap().authorization.is_some());
+    let asked = storage.heard();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(
+        (&asked[0].authorization, asked[0].query.as_str()),
+        (&None, "signature=x")
+    );
+}
+
+#[tokio::test]
+async fn a_head_without_headers_or_not_allowed_becomes_a_get() {
+    for status in [200, 405] {
+        let server = Server::start(move |heard| match heard.method.as_str() {
+            "HEAD" => answer(status, &[], ""),
+            _ => manifest(),
+        })
+        .await;
+        let head = server
+            .registry()
+            .manifest_head(&repository(), &tag("1"), &Credential::Anonymous)
+            .await
+            .unwrap();
+        assert_eq!(
+            (head.digest, head.size),
+            (Digest::of(MANIFEST), Some(MANIFEST.len() as u64))
+        );
+        assert_eq!(server.heard().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_head_with_headers_is_enough() {
+    let server = Server::start(|_| manifest()).await;
+    let head = server
+        .registry()
+        .manifest_head(&repository(), &tag("1"), &Credential::Anonymous)
+        .await
+        .unwrap();
+    assert_eq!(
+        (head.digest, head.media_type.as_str()),
+        (Digest::of(MANIFEST), OCI_MANIFEST)
+    );
+    assert_eq!(head.size, Some(MANIFEST.len() as u64));
+    assert_eq!(server.heard().len(), 1);
+}

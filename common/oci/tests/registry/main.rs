@@ -1,0 +1,14 @@
+//! The client against a server that misbehaves in every way that a real registry cannot be made to.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests build their own client; process is above this crate"
+)]
+
+mod bodies;
+mod passing_on;
+mod refusals;
+mod server;
+mod sign_in;
+mod spans;
+mod transport;

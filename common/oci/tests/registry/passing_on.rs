@@ -1,0 +1,71 @@
+//! A client's own question: its own `Authorization` or none, any status an answer.
+
+use std::time::Duration;
+
+use oci::{Digest, Question, QuestionKind, RegistryError, Secret};
+
+use crate::server::{Server, answer, manifest, repository, tag};
+
+fn question(wanted: &str) -> Question {
+    Question {
+        method: http::Method::GET,
+        repository: repository(),
+        kind: QuestionKind::Manifest { wanted: tag(wanted) },
+        authorization: None,
+        accept: vec!["a/b".into(), "*/*".into()],
+        limit: Duration::from_secs(20),
+    }
+}
+
+#[tokio::test]
+async fn any_status_is_an_answer_and_no_sign_in_follows() {
+    let server = Server::start(|_| answer(401, &[("www-authenticate", "Basic realm=r")], "")).await;
+    let response = server.registry().ask(question("1")).await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert!(response.headers().contains_key("www-authenticate"));
+    let heard = server.heard();
+    assert_eq!((heard.len(), heard[0].accept.as_deref()), (1, Some("a/b, */*")));
+}
+
+#[tokio::test]
+async fn the_clients_own_authorization_is_passed_on_but_not_to_storage() {
+    let storage = Server::start(|_| answer(200, &[], "bytes")).await;
+    let place = format!("http://localhost:{}/bucket", storage.address.port());
+    let server = Server::start(move |_| answer(302, &[("location", &place)], "")).await;
+    let kind = QuestionKind::Blob {
+        digest: Digest::of(b"bytes"),
+    };
+    let asked = Question {
+        kind,
+        authorization: Some(Secret::new("Bearer mine")),
+        ..question("1")
+    };
+    assert_eq!(server.registry().ask(asked).await.unwrap().status(), 200);
+    assert_eq!(server.heard()[0].authorization.as_deref(), Some("Bearer mine"));
+    assert_eq!(storage.heard()[0].authorization, None);
+}
+
+#[tokio::test]
+async fn silence_is_an_error_within_the_limit() {
+    let server = Server::start(|_| manifest()).await;
+    let short = Question {
+        limit: Duration::from_millis(300),
+        ..question("hang")
+    };
+    let error = server.registry().ask(short).await.unwrap_err();
+    assert!(
+        matches!(error, RegistryError::TimedOut { .. }) && error.is_silent(),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn only_reading_is_passed_on() {
+    let server = Server::start(|_| manifest()).await;
+    let delete = Question {
+        method: http::Method::DELETE,
+        ..question("1")
+    };
+    assert!(server.registry().ask(delete).await.is_err());
+    assert!(server.heard().is_empty());
+}

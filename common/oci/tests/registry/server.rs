@@ -1,0 +1,210 @@
+//! A registry of one closure, that remembers what it was asked.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use futures_util::StreamExt as _;
+use oci::{
+    BuildError, Credential, Digest, Limits, Registries, Registry, RegistryName, RegistrySettings, Repository,
+    Secret, TagOrDigest, TlsOptions,
+};
+use tokio::task::JoinSet;
+
+pub(crate) const MANIFEST: &[u8] = br#"{"schemaVersion":2}"#;
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// What one request said.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) accept: Option<String>,
+    pub(crate) range: Option<String>,
+    pub(crate) body: String,
+}
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    heard: Arc<Mutex<Vec<Heard>>>,
+    _serving: JoinSet<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(answer: impl Fn(&Heard) -> Response + Clone + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self::on(listener, address, answer)
+    }
+
+    pub(crate) fn on<L>(
+        listener: L,
+        address: SocketAddr,
+        answer: impl Fn(&Heard) -> Response + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        L: axum::serve::Listener,
+        L::Addr: std::fmt::Debug,
+    {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&heard);
+        let router = axum::Router::new().fallback(move |request: Request| {
+            let (seen, answer) = (Arc::clone(&seen), answer.clone());
+            async move {
+                let one = hear(request).await;
+                seen.lock().unwrap().push(one.clone());
+                if one.path.contains("hang") {
+                    std::future::pending::<()>().await;
+                }
+                answer(&one)
+            }
+        });
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            address,
+            heard,
+            _serving: serving,
+        }
+    }
+
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    /// `(method, path, authorization)` of every request so far.
+    pub(crate) fn story(&self) -> Vec<(String, String, String)> {
+        let short = |one: Heard| (one.method, one.path, one.authorization.unwrap_or_default());
+        self.heard().into_iter().map(short).collect()
+    }
+
+    pub(crate) fn name(&self) -> RegistryName {
+        self.address.to_string().parse().unwrap()
+    }
+
+    pub(crate) fn settings(&self) -> RegistrySettings {
+        RegistrySettings {
+            plain_http: true,
+            ..RegistrySettings::new(self.name())
+        }
+    }
+
+    pub(crate) fn registry(&self) -> Registry {
+        reach(self.settings())
+    }
+}
+
+async fn hear(request: Request) -> Heard {
+    let (parts, body) = request.into_parts();
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
+    Heard {
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        authorization: header("authorization"),
+        accept: header("accept"),
+        range: header("range"),
+        body: String::from_utf8(to_bytes(body, 1 << 20).await.unwrap().to_vec()).unwrap(),
+    }
+}
+
+/// Limits short enough to be waited for.
+pub(crate) fn short_limits() -> Limits {
+    Limits {
+        header_wait: Duration::from_millis(400),
+        chunk_wait: Duration::from_millis(400),
+        document_wait: Duration::from_millis(800),
+        manifest_bytes: 1_000,
+        redirects: 5,
+    }
+}
+
+pub(crate) fn client(tls: &TlsOptions) -> Result<reqwest::Client, BuildError> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(tls.insecure_skip_verify);
+    if let Some(pem) = &tls.ca_pem {
+        let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(BuildError::new)?;
+        builder = builder.tls_certs_merge(authorities);
+    }
+    builder.build().map_err(BuildError::new)
+}
+
+/// With the real limits: for tests that must not fail on a busy machine.
+pub(crate) fn reach(settings: RegistrySettings) -> Registry {
+    reach_within(
+        settings,
+        Limits {
+            manifest_bytes: 1_000,
+            ..Limits::default()
+        },
+    )
+}
+
+pub(crate) fn reach_within(settings: RegistrySettings, limits: Limits) -> Registry {
+    let registries = Registries::with_limits(Arc::new(client), limits);
+    let name = settings.name.clone();
+    registries.configure(vec![settings]);
+    registries.registry(&name, "", false).unwrap()
+}
+
+pub(crate) fn repository() -> Repository {
+    "p/app".parse().unwrap()
+}
+
+pub(crate) fn tag(text: &str) -> TagOrDigest {
+    text.parse().unwrap()
+}
+
+pub(crate) fn ann() -> Credential {
+    Credential::Basic {
+        username: "ann".into(),
+        password: Secret::new("pw"),
+    }
+}
+
+pub(crate) const ANN: &str = "Basic YW5uOnB3";
+
+pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    response.body(body.into()).unwrap()
+}
+
+pub(crate) fn manifest() -> Response {
+    let digest = Digest::of(MANIFEST).to_string();
+    answer(
+        200,
+        &[("content-type", OCI_MANIFEST), ("docker-content-digest", &digest)],
+        MANIFEST,
+    )
+}
+
+/// Some bytes, and then the connection breaks (or, with `hang`, nothing more comes).
+pub(crate) fn broken_body(first: &'static str, hang: bool) -> Body {
+    let start = futures_util::stream::iter([Ok(Bytes::from_static(first.as_bytes()))]);
+    if hang {
+        return Body::from_stream(
+            start.chain(futures_util::stream::pending::<Result<Bytes, std::io::Error>>()),
+        );
+    }
+    // The pause lets the bytes leave before the connection is dropped.
+    let fault = futures_util::stream::once(async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(std::io::Error::other("broken on purpose"))
+    });
+    Body::from_stream(start.chain(fault))
+}
