@@ -10,6 +10,8 @@ mod m20261121_000004_placing;
 mod m20261121_000005_tokens;
 mod schema;
 
+/// What runs a [`Migrator`]: `Migrator::up(connection, None)`.
+pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
 /// Every step, in order.

@@ -70,7 +70,7 @@ impl Listening {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -84,5 +84,44 @@ impl Drop for Listening {
         {
             lanes.remove(&self.lane);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn a_ring_between_listening_and_waiting_is_heard() {
+        let bell = Bell::default();
+        let mut listening = bell.listen("lane");
+        bell.ring("lane");
+        assert!(listening.rung().now_or_never().is_some());
+        assert!(
+            listening.rung().now_or_never().is_none(),
+            "one ring is heard once"
+        );
+    }
+
+    #[test]
+    fn another_lane_is_not_woken() {
+        let bell = Bell::default();
+        let mut listening = bell.listen("lane");
+        bell.ring("another");
+        assert!(listening.rung().now_or_never().is_none());
+        bell.ring_all();
+        assert!(listening.rung().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_lane_that_nobody_listens_to_takes_no_memory() {
+        let bell = Bell::default();
+        let (first, second) = (bell.listen("lane"), bell.listen("lane"));
+        drop(first);
+        assert_eq!(bell.lanes().len(), 1);
+        drop(second);
+        bell.ring("lane");
+        assert!(bell.lanes().is_empty());
     }
 }

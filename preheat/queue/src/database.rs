@@ -46,7 +46,7 @@ struct Shared {
 impl Database {
     /// `sqlite:PATH` (the file is made when it is missing), `postgres://…` or `mysql://…` (MariaDB too).
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let (writes, reads) = match url.split_once(':') {
+        let (to_write, to_read) = match url.split_once(':') {
             Some(("sqlite", path)) if path.contains(":memory:") || path.contains("mode=memory") => {
                 return Err(OpenError::InMemory);
             }
@@ -57,15 +57,15 @@ impl Database {
             _ => return Err(OpenError::UnknownKind),
         };
         // The writing connection makes the file and turns WAL on, so it comes first.
-        let writes = sea_orm::Database::connect(writes).await?;
-        let reads = sea_orm::Database::connect(reads).await?;
-        let writer = Writer::start(&writes);
+        let writes = sea_orm::Database::connect(to_write).await?;
+        let reads = sea_orm::Database::connect(to_read).await?;
+        let shared = Shared {
+            writer: Writer::start(&writes),
+            reads,
+            writes,
+        };
         Ok(Self {
-            shared: Arc::new(Shared {
-                reads,
-                writes,
-                writer,
-            }),
+            shared: Arc::new(shared),
         })
     }
 

@@ -156,7 +156,7 @@ impl Workers {
                 tracing::info!(%holder, given_back, "gave unfinished work back");
             }
             Err(error) => {
-                tracing::warn!(%holder, %error, "unfinished work comes back when the lease runs out")
+                tracing::warn!(%holder, %error, "unfinished work comes back when the lease runs out");
             }
         }
     }

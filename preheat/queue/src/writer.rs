@@ -37,8 +37,10 @@ type Queues = Arc<Mutex<Turn<BoxedEntry>>>;
 
 const QUEUE: usize = 1024;
 const BATCH_ENTRIES: usize = 256;
-/// A batch that has run this long commits, so that its first asker is not kept waiting by those who came later.
+/// A batch that has run this long commits, so that its first asker is not kept waiting by those who came later…
 const BATCH_TIME: Duration = Duration::from_millis(2);
+/// … unless it is still small: on a machine that is short of time, a sync for each few entries would make it worse.
+const SMALL_BATCH: usize = 64;
 /// One entry that hangs must not stop all the others for ever.
 const ENTRY_LIMIT: Duration = Duration::from_secs(10);
 const PLACE_LIMIT: Duration = Duration::from_secs(5);
@@ -207,7 +209,8 @@ impl Batches {
     }
 
     async fn take_another(&self, entries: &mut Vec<BoxedEntry>, started: Instant) {
-        if entries.len() < self.at_most && started.elapsed() < BATCH_TIME {
+        let may_go_on = entries.len() < SMALL_BATCH || started.elapsed() < BATCH_TIME;
+        if entries.len() < self.at_most && may_go_on {
             entries.extend(self.queues.lock().await.queued());
         }
     }

@@ -1,0 +1,54 @@
+//! Measures the writer: many askers, one insert each, as web handlers would do it. Run with `--release`.
+
+use std::time::{Duration, Instant};
+
+use migrations::{Migrator, MigratorTrait};
+use queue::{Database, NewWork, Urgency};
+use tokio::task::JoinSet;
+
+const ENTRIES: u32 = 20_000;
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "it prints what it measured")]
+async fn main() {
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let db = Database::open(&format!("sqlite:{}", folder.path().join("queue.db").display()))
+        .await
+        .unwrap();
+    Migrator::up(db.connection_for_migrations(), None).await.unwrap();
+    for askers in [1_u32, 8, 64, 256] {
+        let entries = if askers == 1 { ENTRIES / 20 } else { ENTRIES };
+        let begun = Instant::now();
+        let mut waits = ask(&db, askers, entries).await;
+        let per_second = f64::from(entries) / begun.elapsed().as_secs_f64();
+        waits.sort();
+        let (median, worst) = (waits[waits.len() / 2], waits[waits.len() * 99 / 100]);
+        println!("{askers:>4} askers: {per_second:>7.0} entries/s, median {median:?}, p99 {worst:?}");
+    }
+}
+
+async fn ask(db: &Database, askers: u32, entries: u32) -> Vec<Duration> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..askers {
+        let db = db.clone();
+        tasks.spawn(async move {
+            let mut waits = Vec::new();
+            for _ in 0..entries / askers {
+                let begun = Instant::now();
+                let work = NewWork {
+                    lane: "manager".to_owned(),
+                    kind: "resolve".to_owned(),
+                    ..NewWork::default()
+                };
+                db.write(Urgency::Urgent, move |txn| {
+                    Box::pin(async move { queue::enqueue(txn, &work, 0).await })
+                })
+                .await
+                .unwrap();
+                waits.push(begun.elapsed());
+            }
+            waits
+        });
+    }
+    tasks.join_all().await.into_iter().flatten().collect()
+}

@@ -1,0 +1,8 @@
+//! What the queue promises, on a real database: SQLite files, or a server named by `STOKER_TEST_DATABASE`.
+
+mod claiming;
+mod leases;
+mod lots;
+mod working;
+mod world;
+mod writing;
