@@ -5,10 +5,14 @@
 //!
 //! Non-goals: no database, no planning; the manager decides who holds what.
 
+mod announce;
 mod config;
 pub mod fetch;
+pub mod front;
 mod identity;
 mod neighbours;
+mod orders;
+mod peer;
 mod registry_section;
 pub mod share;
 pub mod source;
@@ -16,4 +20,5 @@ pub mod store;
 
 pub use config::{Arguments, FrontLimits, PeerConfig};
 pub use neighbours::{Neighbours, OwnRegistry};
+pub use peer::{Peer, client_factory};
 pub use registry_section::RegistrySection;

@@ -1,0 +1,102 @@
+//! What the manager wants of this peer: sessions, work, progress, settling.
+//!
+//! The peer calls; the manager never does. A session carries the lease of everything taken, so losing it
+//! loses all of it: what was open comes back with the next hello, and what is on disk by then is settled
+//! at once.
+
+mod lot;
+mod session;
+
+use std::time::Duration;
+
+use process::{Latch, Running};
+use rand::Rng as _;
+use tracing::{info, warn};
+use uuid::Uuid;
+use wire::{CallError, Hello, ManagerClient, Role};
+
+use crate::fetch::Fetches;
+use crate::neighbours::Neighbours;
+use crate::store::Store;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Everything that carrying out orders may use.
+#[derive(Clone)]
+pub(crate) struct Orders {
+    pub(crate) manager: ManagerClient,
+    pub(crate) me: Me,
+    pub(crate) store: Store,
+    pub(crate) fetches: Fetches,
+    pub(crate) neighbours: Neighbours,
+}
+
+/// What this peer says of itself.
+#[derive(Clone)]
+pub(crate) struct Me {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) cluster: String,
+    pub(crate) role: Role,
+    pub(crate) advertise: Option<String>,
+    pub(crate) share_port: u16,
+    pub(crate) share_scheme: &'static str,
+}
+
+/// Holds one session after the other until the process stops. `first_contact` is dropped once the manager
+/// has answered, or found to be away: pulls need no manager, so a peer is ready without one.
+pub(crate) async fn follow_orders(orders: Orders, running: Running, first_contact: Latch) {
+    let mut latch = Some(first_contact);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let events = orders.store.watch();
+        let hello = orders.manager.hello(&orders.hello()).await;
+        latch.take();
+        match hello {
+            Ok(welcome) => {
+                pause = FIRST_PAUSE;
+                orders.neighbours.welcome(&welcome);
+                info!(session = %welcome.session, cluster = %orders.me.cluster, "the manager knows this peer");
+                let ended = session::hold(&orders, &welcome, events, &running).await;
+                info!(session = %welcome.session, why = ended, "session ended");
+            }
+            Err(error) => {
+                tell(&error);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        let stopped = running.stopping().run_until_cancelled(tokio::time::sleep(jittered(pause))).await.is_none();
+        if stopped {
+            return;
+        }
+    }
+}
+
+impl Orders {
+    fn hello(&self) -> Hello {
+        let held = self.store.held();
+        Hello {
+            wire_version: wire::VERSION,
+            peer: self.me.id,
+            name: self.me.name.clone(),
+            cluster: self.me.cluster.clone(),
+            role: self.me.role,
+            advertise: self.me.advertise.clone(),
+            share_port: self.me.share_port,
+            share_scheme: self.me.share_scheme.to_owned(),
+            software: process::http::USER_AGENT.to_owned(),
+            holdings_hash: wire::holdings_hash(held.iter().map(|held| held.digest.as_str())),
+        }
+    }
+}
+
+fn tell(error: &CallError) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    warn!(%error, cause, "no session with the manager; pulls go on with what this peer knows");
+}
+
+/// Peers that lost the same manager do not come back in the same moment.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..1.0))
+}

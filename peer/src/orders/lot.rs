@@ -1,0 +1,185 @@
+//! One lot: every object that this peer has to hold for one preheat, a few at a time.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use oci::{Credential, Digest, RegistryName, Secret};
+use tokio::sync::{OnceCell, mpsc};
+use tracing::{Instrument as _, Span, field, info_span, warn};
+use uuid::Uuid;
+use wire::{Lot, Outcome, PlacementOrder, Role, Settled, Side, TagRecord};
+
+use super::Orders;
+use super::session::Taken;
+use crate::fetch::{FetchError, FetchReport, Wanted};
+
+/// Objects of one lot that are fetched at the same time.
+const AT_ONCE: usize = 8;
+
+/// The credential of a lot, asked for once and only if somebody needs it.
+type LotCredential = Arc<OnceCell<Credential>>;
+
+pub(super) async fn work_on(orders: Orders, session: Uuid, lot: Lot, taken: Taken, outcomes: mpsc::Sender<Settled>) {
+    let span = info_span!("lot", preheat.id = lot.preheat, image.r#ref = %lot.image, peer.name = %orders.me.name, placements = lot.placements.len());
+    if let Some(trace) = &lot.trace {
+        trace.adopt(&span);
+    }
+    let credential = LotCredential::default();
+    let lot = Arc::new(lot);
+    let placing = stream::iter(0..lot.placements.len()).for_each_concurrent(AT_ONCE, |at| {
+        let (orders, lot, taken) = (orders.clone(), lot.clone(), taken.clone());
+        let (credential, outcomes) = (credential.clone(), outcomes.clone());
+        async move {
+            let Some(order) = lot.placements.get(at) else { return };
+            let outcome = place(&orders, session, &lot, order, &taken, &credential).await;
+            let settled = Settled { work: lot.work, fence: lot.fence, digest: order.digest.clone(), outcome };
+            // Closed only when the session is over, and then the work is not ours any more.
+            let _ = outcomes.send(settled).await;
+        }
+    });
+    placing.instrument(span).await;
+}
+
+async fn place(
+    orders: &Orders,
+    session: Uuid,
+    lot: &Lot,
+    order: &PlacementOrder,
+    taken: &Taken,
+    credential: &LotCredential,
+) -> Outcome {
+    let span = info_span!(
+        "place",
+        otel.name = "placement",
+        stoker.digest = %order.digest,
+        stoker.bytes = order.size,
+        stoker.repository = %order.repository,
+        error.r#type = field::Empty,
+    );
+    let outcome = async {
+        match parse(order) {
+            Ok(wanted) => fetch(orders, session, lot, order, wanted, taken, credential).await,
+            Err(fault) => Outcome::Failed { reason: fault, side: Side::Manager },
+        }
+    }
+    .instrument(span.clone())
+    .await;
+    if let Outcome::Failed { reason, side } = &outcome {
+        span.record("error.type", format!("{side:?}"));
+        span.in_scope(|| warn!(placement.digest = %order.digest, side = ?side, reason, "placement failed"));
+    }
+    outcome
+}
+
+async fn fetch(
+    orders: &Orders,
+    session: Uuid,
+    lot: &Lot,
+    order: &PlacementOrder,
+    mut wanted: Wanted,
+    taken: &Taken,
+    credential: &LotCredential,
+) -> Outcome {
+    wanted.parents = parents(orders, order, &wanted.digest);
+    wanted.credential = match (&lot.credential, orders.me.role) {
+        (Some(id), Role::Seed) => credential.get_or_init(|| ask_for(orders, session, id)).await.clone(),
+        _ => orders.neighbours.own_credential(&wanted.registry).unwrap_or(Credential::Anonymous),
+    };
+    let mut fetched = follow(orders, lot.work, wanted.clone(), taken).await;
+    if let Err(error) = &fetched
+        && error.side() == Side::Caller
+        && let Some(own) = configured_credential(orders, session, lot, &wanted.registry).await
+    {
+        wanted.credential = own;
+        fetched = follow(orders, lot.work, wanted.clone(), taken).await;
+    }
+    match fetched {
+        Ok(report) => {
+            remember(orders, lot, order, &wanted);
+            Outcome::Verified {
+                bytes_from_registry: report.bytes_from_registry,
+                bytes_from_peers: report.bytes_from_peers,
+            }
+        }
+        Err(error) => Outcome::Failed { reason: format!("peer {}: {error}", orders.me.name), side: error.side() },
+    }
+}
+
+async fn follow(orders: &Orders, work: i64, wanted: Wanted, taken: &Taken) -> Result<FetchReport, FetchError> {
+    let digest = wanted.digest.to_string();
+    let following = orders.fetches.join_or_start(wanted);
+    taken.moving(work, &digest, following.clone());
+    let sealed = following.sealed().await;
+    taken.stopped(work, &digest);
+    sealed
+}
+
+/// Kept beside the object: where it came from, who may read it, and what the tag meant.
+fn remember(orders: &Orders, lot: &Lot, order: &PlacementOrder, wanted: &Wanted) {
+    orders.store.record_origin(&wanted.digest, wanted.registry.as_str(), wanted.repository.as_str(), order.public);
+    let names_this = |tag: &&TagRecord| tag.digest == order.digest;
+    if let Some(tag) = lot.tag.as_ref().filter(names_this) {
+        orders.store.record_tag(tag);
+    }
+}
+
+/// Parents that the manager named, then the seeds where the object belongs.
+fn parents(orders: &Orders, order: &PlacementOrder, digest: &Digest) -> Vec<String> {
+    let mut parents = order.parents.clone();
+    if orders.me.role == Role::Node {
+        for seed in orders.neighbours.seeds_in_order(digest) {
+            if !parents.contains(&seed.share_url) {
+                parents.push(seed.share_url);
+            }
+        }
+    }
+    parents
+}
+
+async fn ask_for(orders: &Orders, session: Uuid, credential: &str) -> Credential {
+    match orders.manager.credential(session, credential).await {
+        Ok(header) => Credential::Header(Secret::new(header.expose())),
+        Err(error) => {
+            warn!(%error, "the credential of this preheat cannot be had");
+            Credential::Anonymous
+        }
+    }
+}
+
+/// What is configured for the registry, here or at the manager, for when the request's own credential ended.
+async fn configured_credential(
+    orders: &Orders,
+    session: Uuid,
+    lot: &Lot,
+    registry: &RegistryName,
+) -> Option<Credential> {
+    if let Some(own) = orders.neighbours.own_credential(registry) {
+        return Some(own);
+    }
+    if orders.me.role != Role::Seed || lot.credential.is_none() {
+        return None;
+    }
+    let named = format!("registry:{registry}");
+    let header = orders.manager.credential(session, &named).await.ok()?;
+    Some(Credential::Header(Secret::new(header.expose())))
+}
+
+fn parse(order: &PlacementOrder) -> Result<Wanted, String> {
+    let fault = |what: &str, error: &dyn std::fmt::Display| format!("the manager named a {what} that cannot be one: {error}");
+    Ok(Wanted {
+        digest: order.digest.parse().map_err(|error| fault("digest", &error))?,
+        kind: order.kind,
+        size: Some(order.size),
+        media_type: Some(order.media_type.clone()),
+        registry: order.registry.parse().map_err(|error| fault("registry", &error))?,
+        base_path: order.base_path.clone(),
+        plain_http: false,
+        repository: order.repository.parse().map_err(|error| fault("repository", &error))?,
+        credential: Credential::Anonymous,
+        parents: Vec::new(),
+        origin_allowed: true,
+        trace: wire::TraceContext::of(&Span::current()),
+    })
+}
+

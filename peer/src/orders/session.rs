@@ -1,0 +1,261 @@
+//! One session: asks for work, tells progress, settles, announces; ends when the manager says so or does
+//! not answer for as long as the lease.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use process::Running;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep};
+use tracing::{debug, warn};
+use uuid::Uuid;
+use wire::{
+    CallError, Lot, PlacementProgress, ProgressReport, SettleRequest, Settled, TakeRequest, Welcome,
+};
+
+use super::Orders;
+use super::lot::work_on;
+use crate::announce::announce;
+use crate::fetch::Following;
+use crate::store::StoreEvent;
+
+/// Lots that a peer works on at the same time.
+const LOTS: usize = 16;
+const POLL_WAIT: Duration = Duration::from_secs(15);
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+const SETTLE_AT_MOST: usize = 500;
+/// Outcomes that wait to be told; beyond it, finishing work waits too.
+const OUTCOMES: usize = 2_048;
+const RETRY: Duration = Duration::from_millis(500);
+/// A new token is asked for this long before the old one ends.
+const RENEW_TOKEN_BEFORE: i64 = 6 * 3_600;
+
+/// The lots that this session has taken and not yet settled whole.
+#[derive(Clone, Default)]
+pub(super) struct Taken(Arc<Mutex<HashMap<i64, TakenLot>>>);
+
+struct TakenLot {
+    preheat: i64,
+    /// Settles that are still to be acknowledged.
+    open: usize,
+    moving: HashMap<String, Following>,
+    task: Option<AbortHandle>,
+}
+
+/// Returns why the session ended.
+pub(super) async fn hold(
+    orders: &Orders,
+    welcome: &Welcome,
+    events: broadcast::Receiver<StoreEvent>,
+    running: &Running,
+) -> &'static str {
+    let session = welcome.session;
+    let taken = Taken::default();
+    let (outcomes, settling) = mpsc::channel(OUTCOMES);
+    let (alive, heard) = watch::channel(Instant::now());
+    let lease = Duration::from_millis(welcome.lease_ms.max(1_000));
+    let stopping = running.stopping();
+    // Dropping the futures drops the lots that they work on; fetches go on and are found again.
+    tokio::select! {
+        why = take_work(orders, session, &taken, outcomes, &alive) => why,
+        why = tell_progress(orders, session, &taken, lease, &alive) => why,
+        why = settle(orders, session, &taken, settling, &alive) => why,
+        () = announce(orders.manager.clone(), session, orders.store.clone(), events, welcome.send_full_holdings) => "it is over",
+        () = silence(heard, lease) => "the manager was silent for as long as the lease",
+        () = token_runs_out(orders, &taken) => "the peer token needs renewing",
+        () = stopping.cancelled() => "this peer stops",
+    }
+}
+
+async fn take_work(
+    orders: &Orders,
+    session: Uuid,
+    taken: &Taken,
+    outcomes: mpsc::Sender<Settled>,
+    alive: &watch::Sender<Instant>,
+) -> &'static str {
+    let mut lots = JoinSet::new();
+    loop {
+        while lots.try_join_next().is_some() {}
+        if lots.len() >= LOTS {
+            lots.join_next().await;
+            continue;
+        }
+        let request = TakeRequest {
+            at_most: u32::try_from(LOTS - lots.len()).unwrap_or(1),
+            wait_ms: u64::try_from(POLL_WAIT.as_millis()).unwrap_or(u64::MAX),
+            neighbourhood_version: orders.neighbours.version(),
+        };
+        match orders.manager.take(session, &request).await {
+            Ok(answer) => {
+                alive.send_replace(Instant::now());
+                if let Some(neighbourhood) = answer.neighbourhood {
+                    orders.neighbours.learn(neighbourhood);
+                }
+                for lot in answer.lots {
+                    start(orders, session, taken, &outcomes, &mut lots, lot);
+                }
+            }
+            Err(CallError::SessionEnded) => return "the manager ended it",
+            Err(error) => {
+                debug!(%error, "no work to be had");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+fn start(
+    orders: &Orders,
+    session: Uuid,
+    taken: &Taken,
+    outcomes: &mpsc::Sender<Settled>,
+    lots: &mut JoinSet<()>,
+    lot: Lot,
+) {
+    let work = lot.work;
+    taken.begin(&lot);
+    let handle = lots.spawn(work_on(orders.clone(), session, lot, taken.clone(), outcomes.clone()));
+    taken.with(work, |taken| taken.task = Some(handle));
+}
+
+async fn tell_progress(
+    orders: &Orders,
+    session: Uuid,
+    taken: &Taken,
+    lease: Duration,
+    alive: &watch::Sender<Instant>,
+) -> &'static str {
+    loop {
+        let pause = if taken.is_empty() { lease / 3 } else { PROGRESS_EVERY.min(lease / 3) };
+        sleep(pause).await;
+        match orders.manager.progress(session, &taken.report()).await {
+            Ok(answer) => {
+                alive.send_replace(Instant::now());
+                for work in answer.withdrawn {
+                    taken.withdraw(work);
+                }
+            }
+            Err(CallError::SessionEnded) => return "the manager ended it",
+            Err(error) => debug!(%error, "progress not told"),
+        }
+    }
+}
+
+/// Tells outcomes until they are acknowledged: said twice is said once.
+async fn settle(
+    orders: &Orders,
+    session: Uuid,
+    taken: &Taken,
+    mut outcomes: mpsc::Receiver<Settled>,
+    alive: &watch::Sender<Instant>,
+) -> &'static str {
+    let mut settled = Vec::new();
+    while outcomes.recv_many(&mut settled, SETTLE_AT_MOST).await > 0 {
+        let request = SettleRequest { settled: std::mem::take(&mut settled) };
+        loop {
+            match orders.manager.settle(session, &request).await {
+                Ok(answer) => {
+                    alive.send_replace(Instant::now());
+                    request.settled.iter().for_each(|settled| taken.acknowledged(settled.work));
+                    answer.stale.into_iter().for_each(|work| taken.withdraw(work));
+                    break;
+                }
+                Err(CallError::SessionEnded) => return "the manager ended it",
+                Err(error) => {
+                    warn!(%error, outcomes = request.settled.len(), "outcomes not told yet");
+                    sleep(RETRY).await;
+                }
+            }
+        }
+    }
+    "nothing can be settled any more"
+}
+
+async fn silence(mut heard: watch::Receiver<Instant>, lease: Duration) {
+    loop {
+        let ends = *heard.borrow_and_update() + lease;
+        tokio::select! {
+            () = tokio::time::sleep_until(ends) => return,
+            _ = heard.changed() => {}
+        }
+    }
+}
+
+/// Waits until the token is near its end and nothing is being worked on, so that nothing is lost by the hello.
+async fn token_runs_out(orders: &Orders, taken: &Taken) {
+    loop {
+        let left = orders.neighbours.peer_token_ends() - process::clock::unix_ms() / 1_000;
+        let urgent = left < RENEW_TOKEN_BEFORE / 6;
+        if urgent || (left < RENEW_TOKEN_BEFORE && taken.is_empty()) {
+            return;
+        }
+        sleep(Duration::from_secs(60)).await;
+    }
+}
+
+impl Taken {
+    fn begin(&self, lot: &Lot) {
+        let entry = TakenLot { preheat: lot.preheat, open: lot.placements.len(), moving: HashMap::new(), task: None };
+        if entry.open > 0 {
+            self.lock().insert(lot.work, entry);
+        }
+    }
+
+    pub(super) fn moving(&self, work: i64, digest: &str, following: Following) {
+        self.with(work, |lot| {
+            lot.moving.insert(digest.to_owned(), following);
+        });
+    }
+
+    pub(super) fn stopped(&self, work: i64, digest: &str) {
+        self.with(work, |lot| {
+            lot.moving.remove(digest);
+        });
+    }
+
+    fn acknowledged(&self, work: i64) {
+        let mut lots = self.lock();
+        if let Some(lot) = lots.get_mut(&work) {
+            lot.open = lot.open.saturating_sub(1);
+            if lot.open == 0 {
+                lots.remove(&work);
+            }
+        }
+    }
+
+    fn withdraw(&self, work: i64) {
+        if let Some(task) = self.lock().remove(&work).and_then(|lot| lot.task) {
+            debug!(work, "the manager took this lot back");
+            task.abort();
+        }
+    }
+
+    fn report(&self) -> ProgressReport {
+        let lots = self.lock();
+        let placements = lots.values().flat_map(|lot| {
+            lot.moving.iter().map(|(digest, following)| PlacementProgress {
+                preheat: lot.preheat,
+                digest: digest.clone(),
+                bytes_done: following.progress(),
+            })
+        });
+        ProgressReport { placements: placements.collect(), working_on: lots.keys().copied().collect() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn with(&self, work: i64, change: impl FnOnce(&mut TakenLot)) {
+        if let Some(lot) = self.lock().get_mut(&work) {
+            change(lot);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, TakenLot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,123 @@
+//! A peer, put together: built (addresses known, nothing served), then spawned.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use oci::{BuildError, ClientFactory, Registries, TlsOptions};
+use process::http::{ClientOptions, client};
+use process::metrics::Metrics;
+use process::{Running, TlsFiles, admin, bind, readiness, serve};
+use tokio::net::TcpListener;
+use tracing::warn;
+use wire::{ManagerClient, Role};
+
+use crate::config::PeerConfig;
+use crate::fetch::{Fetches, Sources};
+use crate::front::{self, FrontState};
+use crate::identity::{front_secret, peer_id};
+use crate::neighbours::Neighbours;
+use crate::orders::{Me, Orders, follow_orders};
+use crate::share::{self, ShareState};
+use crate::store::Store;
+
+/// All listeners are bound and the store is open; nothing is served yet.
+pub struct Peer {
+    front: TcpListener,
+    share: TcpListener,
+    admin: Option<TcpListener>,
+    share_tls: Option<TlsFiles>,
+    front_state: FrontState,
+    share_state: ShareState,
+    orders: Orders,
+    metrics: Metrics,
+    running: Running,
+}
+
+impl Peer {
+    pub async fn build(config: PeerConfig, metrics: Metrics, running: Running) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("the data folder {}", config.data_dir.display()))?;
+        let id = peer_id(&config.data_dir)?;
+        let store = Store::open(&config.data_dir.join("store"))
+            .with_context(|| format!("the store in {}", config.data_dir.display()))?;
+        let registries = Registries::new(client_factory());
+        let neighbours =
+            Neighbours::open(id, &config.cluster, &config.data_dir, config.registries, registries.clone());
+        let to_peers = client(&ClientOptions::default())?;
+        let to_manager =
+            client(&ClientOptions { ca_pem: config.manager_ca_pem.clone(), insecure_skip_verify: false })?;
+        let sources = Sources::new(to_peers, neighbours.clone());
+        let fetches = Fetches::new(store.clone(), sources, running.clone());
+
+        let front = bind(&config.front).await?;
+        let share = bind(&config.share).await?;
+        let admin = match &config.admin {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let front_state = FrontState::new(
+            store.clone(),
+            fetches.clone(),
+            neighbours.clone(),
+            config.front_limits,
+            front_secret(&config.data_dir)?,
+        );
+        let share_state = ShareState::new(store.clone(), neighbours.clone());
+        let me = Me {
+            id,
+            name: config.name,
+            cluster: config.cluster,
+            role: config.role,
+            advertise: config.advertise,
+            share_port: share.local_addr()?.port(),
+            share_scheme: if config.share_tls.is_some() { "https" } else { "http" },
+        };
+        warn_of_plain_http(&config.manager);
+        let manager = ManagerClient::new(to_manager, &config.manager, config.token);
+        let orders = Orders { manager, me, store, fetches, neighbours };
+        Ok(Self { front, share, admin, share_tls: config.share_tls, front_state, share_state, orders, metrics, running })
+    }
+
+    pub fn front_address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.front.local_addr()?)
+    }
+
+    pub fn share_address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.share.local_addr()?)
+    }
+
+    pub fn role(&self) -> Role {
+        self.orders.me.role
+    }
+
+    /// Serves until the process stops.
+    pub fn spawn(self) -> anyhow::Result<()> {
+        let (readiness, latch) = readiness();
+        let running = self.running;
+        serve(self.front, front::router(self.front_state), &running, None)?;
+        serve(self.share, share::router(self.share_state), &running, self.share_tls.as_ref())?;
+        if let Some(admin) = self.admin {
+            serve(admin, admin::router(readiness, self.metrics), &running, None)?;
+        }
+        running.spawn(follow_orders(self.orders, running.clone(), latch));
+        Ok(())
+    }
+}
+
+/// Clients for registries, one for each way of trusting.
+pub fn client_factory() -> Arc<dyn ClientFactory> {
+    Arc::new(|tls: &TlsOptions| {
+        let options =
+            ClientOptions { ca_pem: tls.ca_pem.clone(), insecure_skip_verify: tls.insecure_skip_verify };
+        client(&options).map_err(BuildError::new)
+    })
+}
+
+/// Credentials of registries come over this connection.
+fn warn_of_plain_http(manager: &str) {
+    let loopback = ["http://127.", "http://localhost", "http://[::1]"];
+    if manager.starts_with("http://") && !loopback.iter().any(|start| manager.starts_with(start)) {
+        warn!(manager, "the manager is called over plain HTTP: tokens and credentials can be read on the way; give the manager tls_cert and tls_key");
+    }
+}
