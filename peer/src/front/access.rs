@@ -1,0 +1,391 @@
+//! May this caller read this object here? Asks the registry for the very object with the caller's own credential
+//! when nothing that is kept tells.
+//!
+//! **Invariant:** nobody reads what the registry would not give them: a yes is for one caller, one registry, one
+//! repository and one digest. The decision itself is [`super::decision`], a function of values.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Method, StatusCode};
+use oci::{Digest, Question, QuestionKind, Repository, Secret, TagOrDigest};
+use wire::{ObjectKind, OfflineAccess};
+
+use super::Front;
+use super::caller::{CallerKey, Shown, shown};
+use super::decision::{Circumstances, Kept, Said, Verdict, judge};
+use super::registry_choice::Origin;
+use super::respond::Refusal;
+use super::yeses::Place;
+
+/// How long the registry may take, when there is an older yes to fall back on and when there is none.
+const LIMIT_WITH_A_YES: Duration = Duration::from_secs(3);
+const LIMIT_WITHOUT: Duration = Duration::from_secs(10);
+
+/// One request's caller, in one repository of one registry.
+pub(crate) struct Who {
+    pub(crate) origin: Origin,
+    pub(crate) repository: Repository,
+    /// Whose yeses count.
+    key: CallerKey,
+    /// Who gets the registry's yes: whoever the registry was shown.
+    shown_to_registry: CallerKey,
+    /// What the registry is shown: exactly what the caller sent, unless that was a token of our own.
+    pub(crate) authorization: Option<Secret>,
+    showed_a_credential: bool,
+    /// Host and port that the caller reached us at.
+    pub(crate) us: String,
+}
+
+/// The registry's answer about an object, as far as it told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    pub(crate) size: Option<u64>,
+    pub(crate) media_type: Option<String>,
+}
+
+/// A yes, and why.
+pub(crate) struct Granted {
+    pub(crate) because: &'static str,
+    /// When the registry was asked just now.
+    pub(crate) told: Option<Told>,
+}
+
+impl Granted {
+    fn because(because: &'static str) -> Self {
+        Self { because, told: None }
+    }
+}
+
+/// What an answer means for access.
+pub(crate) enum Answer {
+    Yes(HeaderMap),
+    Challenge(HeaderMap),
+    No(StatusCode),
+    Silent,
+}
+
+impl Who {
+    fn place(&self) -> Place {
+        Place::new(self.key, &self.origin, &self.repository)
+    }
+
+    /// The registry was shown nothing although the caller showed a token: one of ours. Its no is not meant for the
+    /// caller's account then.
+    fn was_hidden(&self) -> bool {
+        self.key != self.shown_to_registry
+    }
+}
+
+impl Front {
+    /// Reads the caller from the request's headers.
+    pub(crate) fn who(&self, origin: Origin, repository: Repository, headers: &HeaderMap) -> Who {
+        let anonymous = self.keyring.anonymous();
+        let (shown, authorization) = shown(headers, &self.keyring);
+        let (key, shown_to_registry, showed_a_credential) = match shown {
+            Shown::Nothing => (anonymous, anonymous, false),
+            Shown::Account(key) | Shown::Other(key) => (key, key, true),
+            Shown::Token(token) => {
+                let key = self.accounts.owner(token).unwrap_or(token);
+                (key, key, true)
+            }
+            Shown::LocalToken(token) => match self.accounts.owner(token) {
+                Some(account) => (account, anonymous, true),
+                // Ours, but from before a restart: the caller has to get another one.
+                None => (anonymous, anonymous, false),
+            },
+        };
+        Who {
+            origin,
+            repository,
+            key,
+            shown_to_registry,
+            authorization,
+            showed_a_credential,
+            us: super::own_address(headers),
+        }
+    }
+
+    /// May this caller read this object?
+    pub(crate) async fn may_read(
+        &self,
+        who: &Who,
+        digest: &Digest,
+        kind: ObjectKind,
+    ) -> Result<Granted, Refusal> {
+        let kept = self.kept(who, digest, kind).await;
+        if kept == Kept::Fresh {
+            return Ok(Granted::because("kept yes"));
+        }
+        if self.is_public(who, digest).await {
+            return Ok(Granted::because("public"));
+        }
+        let answer = self.ask_for(who, digest, kind, kept).await;
+        let told = self.learn(who, digest, kind, &answer).await;
+        match judge(answer.said(), self.circumstances(who, kept)) {
+            Verdict::Read if told.is_some() => Ok(Granted {
+                because: "registry's yes",
+                told,
+            }),
+            Verdict::Read => Ok(Granted::because("kept while the registry is silent")),
+            _ => Err(self.refusal(who, kind, &answer)),
+        }
+    }
+
+    /// The caller was told no, or has to come back with a credential.
+    pub(crate) fn refusal(&self, who: &Who, kind: ObjectKind, answer: &Answer) -> Refusal {
+        let registry = who.origin.registry.as_str();
+        let unknown = match kind {
+            ObjectKind::Manifest => "MANIFEST_UNKNOWN",
+            ObjectKind::Blob => "BLOB_UNKNOWN",
+        };
+        match answer {
+            Answer::Challenge(headers) => {
+                let registries = self.neighbours.registries();
+                Refusal::Challenge(self.challenges.pass(&who.origin, registries, headers, &who.us))
+            }
+            // The registry is back: the caller has to get a token that it takes.
+            Answer::No(_) if who.was_hidden() && self.challenges.is_known(&who.origin) => {
+                Refusal::Challenge(self.challenges.repeat(&who.origin, &who.repository, &who.us))
+            }
+            Answer::No(status) => Refusal::of_registry(*status, unknown, registry),
+            Answer::Yes(_) | Answer::Silent => self.unavailable(who),
+        }
+    }
+
+    /// The registry is silent and there is no yes to fall back on.
+    fn unavailable(&self, who: &Who) -> Refusal {
+        let circumstances = self.circumstances(who, Kept::None);
+        if judge(Said::Silent, circumstances) == Verdict::RepeatChallenge {
+            return Refusal::Challenge(self.challenges.repeat(&who.origin, &who.repository, &who.us));
+        }
+        Refusal::unavailable(format!(
+            "{} does not answer, and it has not said before that this credential may read {} (or too long ago)",
+            who.origin.registry, who.repository
+        ))
+    }
+
+    fn circumstances(&self, who: &Who, kept: Kept) -> Circumstances {
+        Circumstances {
+            kept,
+            showed_a_credential: who.showed_a_credential,
+            node_vouches: self.node_vouches(&who.origin),
+            challenge_is_known: self.challenges.is_known(&who.origin),
+        }
+    }
+
+    /// The node's own credential stands for every caller while the registry is silent, where that is configured.
+    pub(crate) fn node_vouches(&self, origin: &Origin) -> bool {
+        self.neighbours.offline_access(&origin.registry) == OfflineAccess::NodeCredential
+            && self.neighbours.own_credential(&origin.registry).is_some()
+    }
+
+    async fn kept(&self, who: &Who, digest: &Digest, kind: ObjectKind) -> Kept {
+        let (now, limits) = ((self.now)(), &self.limits);
+        let of_age = |at| Kept::of_age(Some(at), now, limits.yes_kept, limits.yes_kept_offline);
+        let place = who.place();
+        let direct = self.yeses.given_at(&place, digest).map_or(Kept::None, of_age);
+        if direct == Kept::Fresh {
+            return direct;
+        }
+        // Youngest first, so the first that covers the object decides.
+        for (manifest, at) in self.yeses.manifests(&place) {
+            let kept = of_age(at);
+            if kept == Kept::None || kept == direct {
+                break;
+            }
+            if self.listings.covers(&manifest, digest, kind).await {
+                return kept;
+            }
+        }
+        direct
+    }
+
+    async fn is_public(&self, who: &Who, digest: &Digest) -> bool {
+        let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
+        if self.store.is_public(registry, repository, digest) {
+            return true;
+        }
+        let public = self.seeds_say_public(who, digest).await;
+        if public {
+            self.store.record_origin(digest, registry, repository, true);
+        }
+        public
+    }
+
+    async fn ask_for(&self, who: &Who, digest: &Digest, kind: ObjectKind, kept: Kept) -> Answer {
+        let limit = if kept == Kept::None {
+            LIMIT_WITHOUT
+        } else {
+            LIMIT_WITH_A_YES
+        };
+        let kind = match kind {
+            ObjectKind::Manifest => QuestionKind::Manifest {
+                wanted: TagOrDigest::Digest(digest.clone()),
+            },
+            ObjectKind::Blob => QuestionKind::Blob {
+                digest: digest.clone(),
+            },
+        };
+        let head = self.question(who, Method::HEAD, kind.clone(), Vec::new(), limit);
+        match self.ask(who, head).await {
+            // A registry that knows no HEAD: the headers of a GET say the same.
+            Answer::No(StatusCode::METHOD_NOT_ALLOWED) => {
+                self.ask(who, self.question(who, Method::GET, kind, Vec::new(), limit))
+                    .await
+            }
+            answer => answer,
+        }
+    }
+
+    pub(crate) fn question(
+        &self,
+        who: &Who,
+        method: Method,
+        kind: QuestionKind,
+        accept: Vec<String>,
+        limit: Duration,
+    ) -> Question {
+        Question {
+            method,
+            repository: who.repository.clone(),
+            kind,
+            authorization: who.authorization.clone(),
+            accept,
+            limit,
+        }
+    }
+
+    /// Asks, unless the registry was found silent just now.
+    async fn ask(&self, who: &Who, question: Question) -> Answer {
+        match self.ask_raw(who, question).await {
+            Some(response) => Answer::of(&response),
+            None => Answer::Silent,
+        }
+    }
+
+    /// The registry's answer; none when it is silent. 429 and 5xx tell nothing about access: that is silence too.
+    pub(crate) async fn ask_raw(&self, who: &Who, question: Question) -> Option<reqwest::Response> {
+        let origin = &who.origin;
+        let name = origin.text();
+        if self.silence.lasts(&name) {
+            return None;
+        }
+        let registry =
+            self.neighbours
+                .registries()
+                .registry(&origin.registry, &origin.base_path, origin.plain_http);
+        let answer = match registry {
+            Ok(registry) => registry.ask(question).await,
+            Err(error) => Err(error),
+        };
+        let tells_nothing = |status: StatusCode| {
+            status.is_server_error()
+                || matches!(
+                    status,
+                    StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
+                )
+        };
+        match answer {
+            Ok(response) if !tells_nothing(response.status()) => return Some(response),
+            Ok(response) => {
+                tracing::warn!(registry = %origin.registry, status = response.status().as_u16(), "registry cannot answer, what it said before counts");
+            }
+            Err(error) => {
+                tracing::warn!(registry = %origin.registry, %error, "registry is silent, what it said before counts");
+            }
+        }
+        self.silence.begin(&name);
+        None
+    }
+
+    /// Keeps what the answer says about this caller.
+    async fn learn(&self, who: &Who, digest: &Digest, kind: ObjectKind, answer: &Answer) -> Option<Told> {
+        match answer {
+            Answer::Yes(headers) => {
+                self.grant(who, digest, kind);
+                Some(Told::from(headers))
+            }
+            Answer::Challenge(headers) if ends_yeses(who, headers) => {
+                self.forget(who, digest, kind).await;
+                None
+            }
+            Answer::No(StatusCode::FORBIDDEN) if !who.was_hidden() => {
+                self.forget(who, digest, kind).await;
+                None
+            }
+            Answer::No(_) if !who.was_hidden() => {
+                self.yeses.forget(&who.place(), std::slice::from_ref(digest));
+                None
+            }
+            Answer::Challenge(_) | Answer::No(_) | Answer::Silent => None,
+        }
+    }
+
+    pub(crate) fn grant(&self, who: &Who, digest: &Digest, kind: ObjectKind) {
+        let place = Place::new(who.shown_to_registry, &who.origin, &who.repository);
+        self.yeses.grant(&place, digest, kind, (self.now)());
+    }
+
+    /// The credential is refused: every yes goes that would let this caller read the object later.
+    async fn forget(&self, who: &Who, digest: &Digest, kind: ObjectKind) {
+        let place = who.place();
+        let mut gone = vec![digest.clone()];
+        for (manifest, _) in self.yeses.manifests(&place) {
+            if self.listings.covers(&manifest, digest, kind).await {
+                gone.push(manifest);
+            }
+        }
+        self.yeses.forget(&place, &gone);
+    }
+}
+
+/// A password that is refused, and a token whose account may not read this. A token that has merely ended says
+/// nothing about its account.
+fn ends_yeses(who: &Who, headers: &HeaderMap) -> bool {
+    let Some(sent) = &who.authorization else {
+        return false;
+    };
+    let is_basic = sent
+        .expose()
+        .get(..6)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic "));
+    let says = |value: &http::HeaderValue| {
+        value
+            .to_str()
+            .is_ok_and(|text| text.contains("insufficient_scope"))
+    };
+    is_basic || headers.get_all(http::header::WWW_AUTHENTICATE).iter().any(says)
+}
+
+impl Answer {
+    pub(crate) fn of(response: &reqwest::Response) -> Self {
+        match response.status() {
+            status if status.is_success() => Self::Yes(response.headers().clone()),
+            StatusCode::UNAUTHORIZED => Self::Challenge(response.headers().clone()),
+            status => Self::No(status),
+        }
+    }
+
+    fn said(&self) -> Said {
+        match self {
+            Self::Yes(_) => Said::Yes,
+            Self::Challenge(_) => Said::Challenge,
+            Self::No(_) => Said::No,
+            Self::Silent => Said::Silent,
+        }
+    }
+}
+
+impl From<&HeaderMap> for Told {
+    fn from(headers: &HeaderMap) -> Self {
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value: &http::HeaderValue| value.to_str().ok())
+        };
+        Self {
+            size: text(http::header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+            media_type: text(http::header::CONTENT_TYPE).map(str::to_owned),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `GET` and `HEAD /v2/<repository>/blobs/<digest>`, whole or one range of it.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::HeaderMap;
+use oci::Digest;
+use wire::ObjectKind;
+
+use super::Front;
+use super::access::{Told, Who};
+use super::range::Part;
+use super::respond::{Head, Refusal, wanted_part};
+use super::told::{Outcome, Source};
+
+const BLOB_TYPE: &str = "application/octet-stream";
+
+impl Front {
+    pub(crate) async fn blobs(
+        &self,
+        who: &Who,
+        digest: &Digest,
+        headers: &HeaderMap,
+        head_only: bool,
+        outcome: &mut Outcome,
+    ) -> Result<Response, Refusal> {
+        outcome.digest = Some(digest.clone());
+        let granted = self.may_read(who, digest, ObjectKind::Blob).await?;
+        outcome.access = granted.because;
+        if head_only && let Some(size) = self.size_without_bytes(digest, granted.told.as_ref(), outcome) {
+            return Ok(head(digest, size).whole(Body::empty()));
+        }
+        let object = self.object(who, digest, ObjectKind::Blob, None).await?;
+        outcome.source = Some(object.source());
+        let head = head(digest, object.size());
+        if head_only {
+            return Ok(head.whole(Body::empty()));
+        }
+        match wanted_part(headers, digest, object.size()) {
+            Part::None => Ok(head.nothing()),
+            Part::Whole => {
+                let pieces = object.read(0..object.size()).await?;
+                Ok(head.whole(outcome.body(pieces, object.size())))
+            }
+            Part::Some(range) => {
+                let pieces = object.read(range.clone()).await?;
+                outcome.status = http::StatusCode::PARTIAL_CONTENT;
+                let length = range.end.saturating_sub(range.start);
+                Ok(head.part(&range, outcome.body(pieces, length)))
+            }
+        }
+    }
+
+    /// `HEAD` alone starts no fetch when the size is known.
+    fn size_without_bytes(&self, digest: &Digest, told: Option<&Told>, outcome: &mut Outcome) -> Option<u64> {
+        if let Some(sealed) = self.store.sealed(digest) {
+            outcome.source = Some(Source::Store);
+            return Some(sealed.size);
+        }
+        outcome.source = Some(Source::Registry);
+        told.and_then(|told| told.size)
+            .or_else(|| self.listings.size_of(digest))
+    }
+}
+
+fn head(digest: &Digest, size: u64) -> Head<'_> {
+    Head {
+        digest,
+        size,
+        media_type: BLOB_TYPE,
+    }
+}

@@ -1,0 +1,339 @@
+//! Challenges on their way from a registry to a caller: the last one of each registry is kept, and a token realm is
+//! replaced by our own token path, so that we learn which account a token is for.
+//!
+//! **Invariant:** a realm is relayed to only if a registry that may be dialled named it and `oci` lets a credential
+//! go there. Nothing in here is secret, so the last challenges are kept as notes over a restart.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderValue, header};
+use oci::challenge::{Challenge, check_realm, parse};
+use oci::{Registries, Repository};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::registry_choice::Origin;
+use super::yeses::Notes;
+
+pub(crate) const TOKEN_PATH: &str = "/stoker/token";
+/// Registries whose challenges are kept.
+const KEPT: usize = 1_000;
+
+/// How a registry wants callers to sign in, as it said last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastChallenge {
+    basic: Option<String>,
+    bearer: Option<Bearer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Bearer {
+    realm: String,
+    service: Option<String>,
+}
+
+/// A token server, and the registry that named it.
+pub(crate) struct KnownRealm {
+    pub(crate) url: Url,
+    pub(crate) origins: Vec<Origin>,
+}
+
+pub(crate) struct ChallengeRelay {
+    notes: Box<dyn Notes>,
+    last: Mutex<HashMap<String, LastChallenge>>,
+}
+
+impl ChallengeRelay {
+    pub(crate) fn open(notes: impl Notes + 'static) -> Self {
+        let read = |(name, value): (String, Vec<u8>)| Some((name, serde_json::from_slice(&value).ok()?));
+        let last = notes.all().into_iter().filter_map(read).collect();
+        Self {
+            notes: Box::new(notes),
+            last: Mutex::new(last),
+        }
+    }
+
+    /// Keeps what the registry said, and returns it as the caller gets it: `WWW-Authenticate` values.
+    pub(crate) fn pass(
+        &self,
+        origin: &Origin,
+        registries: &Registries,
+        headers: &HeaderMap,
+        us: &str,
+    ) -> Vec<HeaderValue> {
+        let texts = || {
+            headers
+                .get_all(header::WWW_AUTHENTICATE)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+        };
+        let challenges: Vec<Challenge> = texts()
+            .flat_map(parse)
+            .filter(|challenge| may_be_passed(challenge, origin, registries))
+            .collect();
+        let error = texts().find_map(error_of);
+        self.keep(origin, &challenges);
+        challenges
+            .iter()
+            .filter_map(|challenge| rewritten(challenge, error, us))
+            .collect()
+    }
+
+    /// The last challenge again, for a repository that is now asked for.
+    pub(crate) fn repeat(&self, origin: &Origin, repository: &Repository, us: &str) -> Vec<HeaderValue> {
+        let last = self.last().get(&origin.text()).cloned().unwrap_or_default();
+        let bearer = last.bearer.map(|bearer| Challenge::Bearer {
+            realm: bearer.realm,
+            service: bearer.service,
+            scope: Some(format!("repository:{repository}:pull")),
+        });
+        let basic = last.basic.map(|realm| Challenge::Basic { realm });
+        bearer
+            .iter()
+            .chain(&basic)
+            .filter_map(|challenge| rewritten(challenge, None, us))
+            .collect()
+    }
+
+    pub(crate) fn is_known(&self, origin: &Origin) -> bool {
+        self.last().contains_key(&origin.text())
+    }
+
+    /// The token server behind a realm that one of our challenges named.
+    pub(crate) fn realm(&self, realm: &str, registries: &Registries) -> Option<KnownRealm> {
+        let names_it =
+            |last: &LastChallenge| last.bearer.as_ref().is_some_and(|bearer| bearer.realm == realm);
+        let origins: Vec<Origin> = self
+            .last()
+            .iter()
+            .filter(|(_, last)| names_it(last))
+            .filter_map(|(origin, _)| Origin::from_text(origin))
+            .filter(|origin| checked(realm, origin, registries).is_some())
+            .collect();
+        let url = checked(realm, origins.first()?, registries)?;
+        Some(KnownRealm { url, origins })
+    }
+
+    fn keep(&self, origin: &Origin, challenges: &[Challenge]) {
+        let mut said = LastChallenge::default();
+        for challenge in challenges {
+            match challenge {
+                Challenge::Basic { realm } => said.basic = Some(realm.clone()),
+                Challenge::Bearer { realm, service, .. } => {
+                    said.bearer = Some(Bearer {
+                        realm: realm.clone(),
+                        service: service.clone(),
+                    });
+                }
+            }
+        }
+        let name = origin.text();
+        let mut last = self.last();
+        if challenges.is_empty() || last.get(&name) == Some(&said) {
+            return;
+        }
+        if last.len() >= KEPT {
+            for gone in std::mem::take(&mut *last).into_keys() {
+                self.notes.remove(&gone);
+            }
+        }
+        if let Ok(value) = serde_json::to_vec(&said) {
+            self.notes.put(&name, &value);
+        }
+        last.insert(name, said);
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, HashMap<String, LastChallenge>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A challenge whose token server must not see credentials leads nowhere.
+fn may_be_passed(challenge: &Challenge, origin: &Origin, registries: &Registries) -> bool {
+    match challenge {
+        Challenge::Basic { .. } => true,
+        Challenge::Bearer { realm, .. } => checked(realm, origin, registries).is_some(),
+    }
+}
+
+fn checked(realm: &str, origin: &Origin, registries: &Registries) -> Option<Url> {
+    let settings = registries.settings(&origin.registry);
+    let listed = settings.map(|settings| settings.token_realms).unwrap_or_default();
+    check_realm(realm, &origin.registry, origin.plain_http, &listed).ok()
+}
+
+/// Why a token was refused: containerd stops asking when it is told.
+fn error_of(header: &str) -> Option<&'static str> {
+    ["insufficient_scope", "invalid_token"]
+        .into_iter()
+        .find(|word| header.contains(word))
+}
+
+/// As the caller gets it; `us` is the host and port that the caller reached us at.
+fn rewritten(challenge: &Challenge, error: Option<&str>, us: &str) -> Option<HeaderValue> {
+    let mut text = match challenge {
+        Challenge::Basic { realm } => format!("Basic realm={}", quoted(realm)),
+        Challenge::Bearer {
+            realm,
+            service,
+            scope,
+        } => {
+            let realm = utf8_percent_encode(realm, NON_ALPHANUMERIC);
+            let mut text = format!("Bearer realm=\"http://{us}{TOKEN_PATH}?realm={realm}\"");
+            for (name, value) in [("service", service), ("scope", scope)] {
+                if let Some(value) = value {
+                    text.push_str(&format!(",{name}={}", quoted(value)));
+                }
+            }
+            text
+        }
+    };
+    if let (Challenge::Bearer { .. }, Some(error)) = (challenge, error) {
+        text.push_str(&format!(",error=\"{error}\""));
+    }
+    HeaderValue::from_str(&text).ok()
+}
+
+fn quoted(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::front::yeses::tests::InMemory;
+
+    fn registries() -> Registries {
+        Registries::new(Arc::new(|_: &oci::TlsOptions| {
+            Err(oci::BuildError::new("no network in this test"))
+        }))
+    }
+
+    fn origin() -> Origin {
+        Origin {
+            registry: "reg.example.com".parse().expect("a registry"),
+            base_path: String::new(),
+            plain_http: false,
+        }
+    }
+
+    fn said(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::WWW_AUTHENTICATE, value.parse().expect("a header"));
+        }
+        headers
+    }
+
+    const BEARER: &str = r#"Bearer realm="https://auth.example.com/token",service="reg",scope="repository:a/b:pull",error="invalid_token""#;
+
+    #[test]
+    fn a_token_realm_becomes_ours_and_the_rest_stays() {
+        let relay = ChallengeRelay::open(InMemory::default());
+        let passed = relay.pass(&origin(), &registries(), &said(&[BEARER]), "127.0.0.1:65001");
+        assert_eq!(
+            passed,
+            [
+                r#"Bearer realm="http://127.0.0.1:65001/stoker/token?realm=https%3A%2F%2Fauth%2Eexample%2Ecom%2Ftoken",service="reg",scope="repository:a/b:pull",error="invalid_token""#
+            ]
+        );
+        let realm = relay
+            .realm("https://auth.example.com/token", &registries())
+            .expect("a known realm");
+        assert_eq!(realm.url.as_str(), "https://auth.example.com/token");
+        assert_eq!(realm.origins, [origin()]);
+    }
+
+    #[test]
+    fn a_basic_challenge_is_passed_as_it_is() {
+        let relay = ChallengeRelay::open(InMemory::default());
+        let passed = relay.pass(
+            &origin(),
+            &registries(),
+            &said(&[r#"Basic realm="a \"b\"""#]),
+            "us",
+        );
+        assert_eq!(passed, [r#"Basic realm="a \"b\"""#]);
+    }
+
+    #[test]
+    fn a_foreign_token_server_is_neither_passed_nor_asked() {
+        let relay = ChallengeRelay::open(InMemory::default());
+        let foreign = r#"Bearer realm="https://evil.example.net/token",service="reg""#;
+        assert!(
+            relay
+                .pass(&origin(), &registries(), &said(&[foreign]), "us")
+                .is_empty()
+        );
+        assert!(
+            relay
+                .realm("https://evil.example.net/token", &registries())
+                .is_none()
+        );
+        assert!(
+            relay
+                .realm("https://auth.example.com/token", &registries())
+                .is_none(),
+            "never seen"
+        );
+    }
+
+    #[test]
+    fn the_last_challenge_is_repeated_for_the_repository_that_is_asked_for_even_after_a_restart() {
+        let notes = InMemory::default();
+        ChallengeRelay::open(notes.clone()).pass(&origin(), &registries(), &said(&[BEARER]), "us");
+        let relay = ChallengeRelay::open(notes);
+        let repository = "c/d".parse().expect("a repository");
+        let repeated = relay.repeat(&origin(), &repository, "us");
+        assert_eq!(
+            repeated,
+            [
+                r#"Bearer realm="http://us/stoker/token?realm=https%3A%2F%2Fauth%2Eexample%2Ecom%2Ftoken",service="reg",scope="repository:c/d:pull""#
+            ]
+        );
+        let other = Origin {
+            plain_http: true,
+            ..origin()
+        };
+        assert!(!relay.is_known(&other));
+        assert!(relay.repeat(&other, &repository, "us").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_rewritten_reads_back(service in "\\PC{0,30}", scope in "[ -~]{0,40}") {
+            let challenge = Challenge::Bearer {
+                realm: "https://auth.example.com/token?x=1&y=\"2\"".to_owned(),
+                service: Some(service.clone()),
+                scope: Some(scope.clone()),
+            };
+            if let Some(value) = rewritten(&challenge, None, "us:1") {
+                let text = value.to_str().unwrap_or_default().to_owned();
+                if let [Challenge::Bearer { realm, service: read, scope: read_scope }] = parse(&text).as_slice() {
+                    prop_assert!(realm.starts_with("http://us:1/stoker/token?realm=https%3A"));
+                    prop_assert_eq!(read.as_deref(), Some(service.as_str()));
+                    prop_assert_eq!(read_scope.as_deref(), Some(scope.as_str()));
+                } else {
+                    prop_assert!(text.is_empty(), "{} does not read back", text);
+                }
+            }
+        }
+
+        #[test]
+        fn any_challenge_can_be_taken(header in "\\PC{0,80}") {
+            let relay = ChallengeRelay::open(InMemory::default());
+            if let Ok(value) = HeaderValue::from_str(&header) {
+                let mut headers = HeaderMap::new();
+                headers.append(header::WWW_AUTHENTICATE, value);
+                relay.pass(&origin(), &registries(), &headers, "us");
+            }
+        }
+    }
+}

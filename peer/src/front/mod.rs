@@ -1,0 +1,282 @@
+//! What container runtimes talk to: a registry's read side, over plain HTTP on this machine.
+//!
+//! A request is read once ([`path`], [`registry_choice`], [`caller`]), then asked the one question of
+//! [`access`] (may this caller read this object here?), then answered from the store or by following a fetch.
+//!
+//! **Invariant:** no cached private object goes to a caller who could not pull it from its registry; only registries
+//! that are configured, named by a preheat or allowed are dialled; a wrong object ends as a broken transfer.
+//!
+//! Non-goals: pushes, listings, referrers. Those get 404, and the runtime goes to the registry itself.
+
+mod access;
+mod accounts;
+mod blobs;
+mod caller;
+mod challenge_relay;
+mod decision;
+mod listings;
+mod manifests;
+mod objects;
+mod path;
+mod range;
+mod registry_choice;
+mod respond;
+mod seeds;
+mod silence;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod token_relay;
+mod told;
+mod yeses;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::any;
+use http::header::HOST;
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, Method, StatusCode};
+use tokio::sync::Semaphore;
+
+use crate::config::FrontLimits;
+use crate::fetch::Fetches;
+use crate::neighbours::Neighbours;
+use crate::store::Store;
+use accounts::Accounts;
+use caller::Keyring;
+use challenge_relay::{ChallengeRelay, TOKEN_PATH};
+use listings::Listings;
+use path::Object;
+use registry_choice::{NoRegistry, Origin, named};
+use respond::{Refusal, version_two};
+use seeds::NotPublic;
+use silence::Silence;
+use told::Outcome;
+use yeses::{Notes, Yeses};
+
+/// Requests that are answered at one time; the rest is told at once to go to the registry.
+const AT_ONCE: usize = 1_024;
+const FRONT_UNLESS_TOLD: &str = "127.0.0.1:65001";
+const YES_NOTES: &str = "front-yes";
+const CHALLENGE_NOTES: &str = "front-challenge";
+
+/// Everything that the front needs; clones share it.
+#[derive(Clone)]
+pub struct FrontState(Arc<Front>);
+
+struct Front {
+    store: Store,
+    fetches: Fetches,
+    neighbours: Neighbours,
+    limits: FrontLimits,
+    now: Box<dyn Fn() -> i64 + Send + Sync>,
+    keyring: Keyring,
+    accounts: Accounts,
+    yeses: Yeses,
+    listings: Listings,
+    challenges: ChallengeRelay,
+    silence: Silence,
+    not_public: NotPublic,
+    token_clients: token_relay::Clients,
+    room: Arc<Semaphore>,
+}
+
+impl FrontState {
+    /// `secret` is this node's own: what is remembered of callers is only good with it.
+    pub fn new(
+        store: Store,
+        fetches: Fetches,
+        neighbours: Neighbours,
+        limits: FrontLimits,
+        secret: [u8; 32],
+    ) -> Self {
+        Self::with_clock(
+            store,
+            fetches,
+            neighbours,
+            limits,
+            secret,
+            process::clock::unix_ms,
+        )
+    }
+
+    fn with_clock(
+        store: Store,
+        fetches: Fetches,
+        neighbours: Neighbours,
+        limits: FrontLimits,
+        secret: [u8; 32],
+        now: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> Self {
+        let notes = |table| StoreNotes {
+            store: store.clone(),
+            table,
+        };
+        Self(Arc::new(Front {
+            yeses: Yeses::open(notes(YES_NOTES)),
+            challenges: ChallengeRelay::open(notes(CHALLENGE_NOTES)),
+            listings: Listings::new(store.clone()),
+            keyring: Keyring::new(&secret),
+            accounts: Accounts::default(),
+            silence: Silence::default(),
+            not_public: NotPublic::default(),
+            token_clients: token_relay::Clients::default(),
+            room: Arc::new(Semaphore::new(AT_ONCE)),
+            now: Box::new(now),
+            store,
+            fetches,
+            neighbours,
+            limits,
+        }))
+    }
+}
+
+/// Every route of the front.
+pub fn router(state: FrontState) -> Router {
+    Router::new()
+        .route("/v2", any(root))
+        .route("/v2/", any(root))
+        .route("/v2/{*object}", any(object))
+        .route(TOKEN_PATH, any(token))
+        .fallback(nothing)
+        .layer(process::telemetry::request_layer())
+        .with_state(state)
+}
+
+async fn root() -> Response {
+    version_two()
+}
+
+async fn nothing() -> Response {
+    Refusal::not_found("UNSUPPORTED", "only manifests and blobs are served here").into_response()
+}
+
+async fn token(State(state): State<FrontState>, request: Request) -> Response {
+    state
+        .0
+        .token(request)
+        .await
+        .unwrap_or_else(Refusal::into_response)
+}
+
+async fn object(State(state): State<FrontState>, request: Request) -> Response {
+    let front = state.0;
+    // What there may be of a body is not read.
+    let (parts, _) = request.into_parts();
+    let head_only = parts.method == Method::HEAD;
+    let Ok(room) = front.room.clone().try_acquire_owned() else {
+        return Refusal::unavailable("too many requests are being answered: ask the registry itself")
+            .into_response();
+    };
+    let mut outcome = Outcome::begin(head_only, room);
+    match front.answer(&parts, head_only, &mut outcome).await {
+        Ok(response) => {
+            outcome.status = response.status();
+            response
+        }
+        Err(refusal) => {
+            outcome.status = refusal.status();
+            outcome.trouble = Some(refusal.text().to_owned());
+            refusal.into_response()
+        }
+    }
+}
+
+impl Front {
+    async fn answer(
+        &self,
+        request: &Parts,
+        head_only: bool,
+        outcome: &mut Outcome,
+    ) -> Result<Response, Refusal> {
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            let text = "this is a cache: push to the registry itself".to_owned();
+            return Err(Refusal::Status(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "UNSUPPORTED",
+                text,
+            ));
+        }
+        let uri = &request.uri;
+        let Some(asked) = path::parse(uri.path()) else {
+            return Err(Refusal::not_found(
+                "UNSUPPORTED",
+                "only manifests and blobs are served here",
+            ));
+        };
+        let headers = &request.headers;
+        let origin = self
+            .choose(uri.query(), headers)
+            .map_err(|why| Refusal::not_found("NAME_UNKNOWN", why))?;
+        origin.registry.as_str().clone_into(&mut outcome.registry);
+        asked.repository.as_str().clone_into(&mut outcome.repository);
+        let who = self.who(origin, asked.repository, headers);
+        match asked.object {
+            Object::Manifest(wanted) => {
+                outcome.reference = wanted.to_string();
+                self.manifests(&who, &wanted, headers, head_only, outcome).await
+            }
+            Object::Blob(digest) => {
+                outcome.reference = digest.to_string();
+                self.blobs(&who, &digest, headers, head_only, outcome).await
+            }
+        }
+    }
+
+    /// The registry that the request means, under its one name, if it may be dialled.
+    fn choose(&self, query: Option<&str>, headers: &HeaderMap) -> Result<Origin, NoRegistry> {
+        let named = named(query, headers)?;
+        let registries = self.neighbours.registries();
+        let registry = registries.canonical(&named.registry);
+        let configured_plain = registries
+            .settings(&registry)
+            .is_some_and(|settings| settings.plain_http);
+        let origin = Origin {
+            plain_http: named.plain_http || configured_plain,
+            base_path: named.base_path,
+            registry,
+        };
+        if self.may_dial(&origin) {
+            Ok(origin)
+        } else {
+            Err(NoRegistry::NotAllowed(origin.registry))
+        }
+    }
+
+    fn may_dial(&self, origin: &Origin) -> bool {
+        let allowed = |pattern: &String| registry_choice::matches(pattern, &origin.registry);
+        self.neighbours.may_dial(&origin.registry) || self.limits.allow.iter().any(allowed)
+    }
+}
+
+/// Host and port that the caller reached us at.
+fn own_address(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    host.and_then(|host| host.parse::<Authority>().ok())
+        .filter(|host| !host.as_str().contains('@'))
+        .map_or_else(|| FRONT_UNLESS_TOLD.to_owned(), |host| host.to_string())
+}
+
+/// Notes of one table of the store's index.
+struct StoreNotes {
+    store: Store,
+    table: &'static str,
+}
+
+impl Notes for StoreNotes {
+    fn put(&self, name: &str, value: &[u8]) {
+        self.store.put_note(self.table, name, value);
+    }
+
+    fn remove(&self, name: &str) {
+        self.store.remove_note(self.table, name);
+    }
+
+    fn all(&self) -> Vec<(String, Vec<u8>)> {
+        self.store.all_notes(self.table)
+    }
+}

@@ -1,0 +1,161 @@
+//! Gets an object for a caller who may read it: from the store, or by following its fetch.
+
+use std::pin::Pin;
+
+use axum::body::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use http::StatusCode;
+use oci::manifest::BYTES_LIMIT;
+use oci::{Credential, Digest};
+use wire::{ObjectKind, Side, TraceContext};
+
+use super::Front;
+use super::access::{Told, Who};
+use super::respond::Refusal;
+use super::told::Source;
+use crate::fetch::{FetchError, Wanted};
+use crate::store::Sealed;
+
+pub(crate) type Pieces = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
+
+/// An object that is here or on its way.
+pub(crate) enum Object {
+    Here(Sealed),
+    Coming(crate::fetch::Following, u64),
+}
+
+impl Object {
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Here(sealed) => sealed.size,
+            Self::Coming(_, size) => *size,
+        }
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        match self {
+            Self::Here(_) => Source::Store,
+            Self::Coming(following, _) => Source::Fetch(following.clone()),
+        }
+    }
+
+    /// The bytes of `range`. A failure on the way is an error of the stream, so that the transfer is cut short.
+    pub(crate) async fn read(&self, range: std::ops::Range<u64>) -> Result<Pieces, Refusal> {
+        match self {
+            Self::Here(sealed) => {
+                let pieces = sealed.read(range).await.map_err(|error| {
+                    Refusal::unavailable(format!("this peer's disk cannot give {}: {error}", sealed.digest))
+                })?;
+                Ok(Box::pin(pieces))
+            }
+            Self::Coming(following, _) => Ok(Box::pin(
+                following
+                    .read(range)
+                    .map(|piece| piece.map_err(std::io::Error::other)),
+            )),
+        }
+    }
+}
+
+impl Front {
+    /// The object, once it is known that it can be had and how long it is.
+    pub(crate) async fn object(
+        &self,
+        who: &Who,
+        digest: &Digest,
+        kind: ObjectKind,
+        told: Option<&Told>,
+    ) -> Result<Object, Refusal> {
+        if let Some(sealed) = self.store.sealed(digest) {
+            return Ok(Object::Here(sealed));
+        }
+        let following = self.fetches.join_or_start(self.wanted(who, digest, kind, told));
+        match following.size().await {
+            Ok(size) => {
+                let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
+                self.store.record_origin(digest, registry, repository, false);
+                Ok(Object::Coming(following, size))
+            }
+            Err(error) => Err(refusal(&error, kind)),
+        }
+    }
+
+    /// A manifest's bytes, proven.
+    pub(crate) async fn manifest(&self, object: &Object) -> Result<Bytes, Refusal> {
+        let too_large = || {
+            let text = format!(
+                "the manifest has {} bytes; {BYTES_LIMIT} are the most",
+                object.size()
+            );
+            Refusal::Status(StatusCode::BAD_GATEWAY, "MANIFEST_INVALID", text)
+        };
+        let size = usize::try_from(object.size())
+            .ok()
+            .filter(|size| *size <= BYTES_LIMIT);
+        let size = size.ok_or_else(too_large)?;
+        let mut pieces = object.read(0..object.size()).await?;
+        let mut bytes = Vec::with_capacity(size);
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| match error.get_ref().and_then(|it| it.downcast_ref()) {
+                Some(error) => refusal(error, ObjectKind::Manifest),
+                None => Refusal::unavailable(error),
+            })?;
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes.into())
+    }
+
+    fn wanted(&self, who: &Who, digest: &Digest, kind: ObjectKind, told: Option<&Told>) -> Wanted {
+        let parents = self.neighbours.seeds_in_order(digest);
+        Wanted {
+            digest: digest.clone(),
+            kind,
+            // Never from a caller's or a registry's word alone: the source that is read says it.
+            size: None,
+            media_type: told
+                .and_then(|told| told.media_type.clone())
+                .filter(|_| kind == ObjectKind::Manifest),
+            registry: who.origin.registry.clone(),
+            base_path: who.origin.base_path.clone(),
+            plain_http: who.origin.plain_http,
+            repository: who.repository.clone(),
+            credential: self.credential(who),
+            parents: parents.into_iter().map(|seed| seed.share_url).collect(),
+            origin_allowed: true,
+            trace: TraceContext::current(),
+        }
+    }
+
+    /// The caller's own; without one, what is configured on this node, if it would not travel more openly than
+    /// configured. Whether the caller may read the object was decided before.
+    fn credential(&self, who: &Who) -> Credential {
+        if let Some(authorization) = &who.authorization {
+            return Credential::from_authorization(authorization.expose());
+        }
+        let registry = &who.origin.registry;
+        let as_configured = self
+            .neighbours
+            .registries()
+            .settings(registry)
+            .is_some_and(|settings| settings.plain_http == who.origin.plain_http);
+        self.neighbours
+            .own_credential(registry)
+            .filter(|_| as_configured)
+            .unwrap_or_default()
+    }
+}
+
+/// A fetch that failed before its first byte.
+fn refusal(error: &FetchError, kind: ObjectKind) -> Refusal {
+    let unknown = match kind {
+        ObjectKind::Manifest => "MANIFEST_UNKNOWN",
+        ObjectKind::Blob => "BLOB_UNKNOWN",
+    };
+    match error.side() {
+        Side::Caller => Refusal::not_found(unknown, error),
+        Side::Registry | Side::Network => {
+            Refusal::Status(StatusCode::BAD_GATEWAY, "UNAVAILABLE", error.to_string())
+        }
+        Side::Peer | Side::Manager => Refusal::unavailable(error),
+    }
+}

@@ -1,0 +1,113 @@
+//! The path of a request, read once: which object of which repository.
+//!
+//! **Invariant:** what comes out is made of checked types only; no later code looks at the path's text again.
+
+use std::str::FromStr;
+
+use oci::{Digest, Repository, TagOrDigest};
+use percent_encoding::percent_decode_str;
+
+/// What a container runtime wants of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) repository: Repository,
+    pub(crate) object: Object,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Object {
+    Manifest(TagOrDigest),
+    Blob(Digest),
+}
+
+/// Reads `/v2/<repository>/manifests/<tag or digest>` and `/v2/<repository>/blobs/<digest>`.
+pub(crate) fn parse(path: &str) -> Option<Asked> {
+    let decoded = percent_decode_str(path).decode_utf8().ok()?;
+    let rest = decoded.strip_prefix("/v2/")?;
+    // From the end: a repository may have a part that is called `manifests`.
+    let (rest, name) = rest.rsplit_once('/')?;
+    let (repository, kind) = rest.rsplit_once('/')?;
+    let object = match kind {
+        "manifests" => Object::Manifest(tag_or_digest(name)?),
+        "blobs" => Object::Blob(name.parse().ok()?),
+        _ => return None,
+    };
+    Some(Asked {
+        repository: repository.parse().ok()?,
+        object,
+    })
+}
+
+fn tag_or_digest(text: &str) -> Option<TagOrDigest> {
+    if text.contains(':') {
+        return Digest::from_str(text).ok().map(TagOrDigest::Digest);
+    }
+    text.parse().ok().map(TagOrDigest::Tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn manifests_and_blobs_are_told_apart() {
+        let by_tag = parse("/v2/library/nginx/manifests/1.27").expect("a manifest");
+        assert_eq!(by_tag.repository.as_str(), "library/nginx");
+        assert!(matches!(by_tag.object, Object::Manifest(TagOrDigest::Tag(_))));
+        let by_digest = parse(&format!("/v2/a/manifests/{DIGEST}")).expect("a manifest");
+        assert!(matches!(
+            by_digest.object,
+            Object::Manifest(TagOrDigest::Digest(_))
+        ));
+        let blob = parse(&format!("/v2/a/blobs/{}", DIGEST.replace(':', "%3A"))).expect("a blob");
+        assert_eq!(blob.object, Object::Blob(DIGEST.parse().expect("a digest")));
+    }
+
+    #[test]
+    fn a_repository_may_be_called_like_a_part_of_the_path() {
+        let asked = parse("/v2/v2/manifests/blobs/manifests/x").expect("a manifest");
+        assert_eq!(asked.repository.as_str(), "v2/manifests/blobs");
+    }
+
+    #[test]
+    fn everything_else_is_nothing() {
+        for path in [
+            "",
+            "/v2/",
+            "/v2",
+            "/v2/a/referrers/x",
+            "/v2/a/tags/list",
+            "/v2/a/blobs/uploads/",
+            "/v2/../manifests/x",
+            "/v2/a/%2e%2e/manifests/x",
+            "/v2/a/manifests/..",
+            "/v2/a/manifests/sha256:00",
+            "/v2/a/blobs/latest",
+            "/v2//manifests/x",
+            "/v2/A/manifests/x",
+            "/v2/a/manifests/%ff",
+        ] {
+            assert_eq!(parse(path), None, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_climbs(path in "(/v2/)?[a-zA-Z0-9/._%:-]{0,60}") {
+            if let Some(asked) = parse(&path) {
+                prop_assert!(!asked.repository.as_str().split('/').any(|part| part == ".." || part.is_empty()));
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read(repository in "[a-z0-9]{1,9}(/[a-z0-9]{1,9}){0,3}", tag in "[a-z0-9_][a-z0-9._-]{0,20}") {
+            let asked = parse(&format!("/v2/{repository}/manifests/{tag}")).expect("a manifest");
+            prop_assert_eq!(asked.repository.as_str(), repository);
+            prop_assert_eq!(asked.object, Object::Manifest(TagOrDigest::Tag(tag.parse().expect("a tag"))));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Answers as the distribution specification wants them.
+//!
+//! **Invariant:** every answer has a `Content-Length`, and a body that is not whole ends its connection: never
+//! chunked, never padded. 429 is never said: containerd would ask again at once.
+
+use std::ops::Range;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use oci::Digest;
+
+use super::range::{Part, part};
+
+const CONTENT_DIGEST: &str = "docker-content-digest";
+
+/// Why a request gets no object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 401 with these `WWW-Authenticate` values.
+    Challenge(Vec<HeaderValue>),
+    Status(StatusCode, &'static str, String),
+}
+
+impl Refusal {
+    pub(crate) fn not_found(code: &'static str, text: impl ToString) -> Self {
+        Self::Status(StatusCode::NOT_FOUND, code, text.to_string())
+    }
+
+    pub(crate) fn unavailable(text: impl ToString) -> Self {
+        Self::Status(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", text.to_string())
+    }
+
+    /// The registry's own no, in our words.
+    pub(crate) fn of_registry(status: StatusCode, code_of_404: &'static str, registry: &str) -> Self {
+        let text = format!("{registry} answered {} to this credential", status.as_u16());
+        match status {
+            StatusCode::NOT_FOUND => Self::Status(status, code_of_404, text),
+            StatusCode::FORBIDDEN => Self::Status(status, "DENIED", text),
+            // Other noes would make a runtime do what only the registry may ask of it.
+            _ => Self::Status(StatusCode::BAD_GATEWAY, "UNAVAILABLE", text),
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Challenge(_) => StatusCode::UNAUTHORIZED,
+            Self::Status(status, ..) => *status,
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Challenge(_) => "the registry wants a credential for this",
+            Self::Status(.., text) => text,
+        }
+    }
+
+    pub(crate) fn into_response(self) -> Response {
+        let (status, text) = (self.status(), self.text().to_owned());
+        match self {
+            Self::Challenge(challenges) => {
+                let mut response = error(status, "UNAUTHORIZED", &text);
+                for challenge in challenges {
+                    response.headers_mut().append(WWW_AUTHENTICATE, challenge);
+                }
+                response
+            }
+            Self::Status(_, code, _) => error(status, code, &text),
+        }
+    }
+}
+
+fn error(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
+    json(status, body.to_string())
+}
+
+/// A small JSON answer.
+pub(crate) fn json(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// What `/v2/` answers: this is a registry that speaks version 2.
+pub(crate) fn version_two() -> Response {
+    let mut response = json(StatusCode::OK, "{}".to_owned());
+    response.headers_mut().insert(
+        "docker-distribution-api-version",
+        HeaderValue::from_static("registry/2.0"),
+    );
+    response
+}
+
+/// The part of an object that a request gets. `If-Range` with another object's tag means: the whole.
+pub(crate) fn wanted_part(headers: &HeaderMap, digest: &Digest, size: u64) -> Part {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    match text(IF_RANGE) {
+        Some(tag) if tag != entity_tag(digest) => Part::Whole,
+        _ => part(text(RANGE), size),
+    }
+}
+
+fn entity_tag(digest: &Digest) -> String {
+    format!("\"{digest}\"")
+}
+
+/// The head of an answer about an object.
+pub(crate) struct Head<'a> {
+    pub(crate) digest: &'a Digest,
+    pub(crate) size: u64,
+    pub(crate) media_type: &'a str,
+}
+
+impl Head<'_> {
+    /// The whole object, or its headers alone.
+    pub(crate) fn whole(&self, body: Body) -> Response {
+        self.answer(StatusCode::OK, self.size, body)
+    }
+
+    pub(crate) fn part(&self, range: &Range<u64>, body: Body) -> Response {
+        let mut response = self.answer(
+            StatusCode::PARTIAL_CONTENT,
+            range.end.saturating_sub(range.start),
+            body,
+        );
+        let value = format!(
+            "bytes {}-{}/{}",
+            range.start,
+            range.end.saturating_sub(1),
+            self.size
+        );
+        insert(&mut response, CONTENT_RANGE.as_str(), &value);
+        response
+    }
+
+    /// 416: the range lies behind the end.
+    pub(crate) fn nothing(&self) -> Response {
+        let text = format!("the object has {} bytes", self.size);
+        let mut response = error(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", &text);
+        insert(
+            &mut response,
+            CONTENT_RANGE.as_str(),
+            &format!("bytes */{}", self.size),
+        );
+        response
+    }
+
+    fn answer(&self, status: StatusCode, length: u64, body: Body) -> Response {
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        insert(&mut response, CONTENT_LENGTH.as_str(), &length.to_string());
+        insert(&mut response, CONTENT_TYPE.as_str(), self.media_type);
+        insert(&mut response, CONTENT_DIGEST, self.digest.as_str());
+        insert(&mut response, ETAG.as_str(), &entity_tag(self.digest));
+        insert(&mut response, ACCEPT_RANGES.as_str(), "bytes");
+        response
+    }
+}
+
+/// A value that no header can hold is left out.
+fn insert(response: &mut Response, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
