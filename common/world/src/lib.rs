@@ -1,1 +1,32 @@
+//! What tests and benchmarks stand on: images made on the spot, a real docker-registry, a real containerd, our own
+//! programs as real processes, and a client that speaks as Harbor does.
 //!
+//! **Invariant:** what is started here listens on 127.0.0.1, lives in a folder of its own, and is gone when its value
+//! is dropped. A program that is not installed is a failure with a text that says how to install it, never a skip.
+//!
+//! Non-goals: nothing here decides what is right; that is the test's part. Nothing of ours is linked in: a test that
+//! checks our code with our code proves little.
+
+mod clock;
+mod files;
+mod port;
+mod program;
+mod tls;
+
+pub mod containerd;
+pub mod harbor;
+pub mod http;
+pub mod image;
+pub mod programs;
+pub mod registry;
+pub mod secrets;
+pub mod sha256sum;
+
+pub use containerd::Containerd;
+pub use harbor::Harbor;
+pub use image::{Image, ImageSpec, LayerSpec};
+pub use port::Port;
+pub use program::{Program, eventually};
+pub use programs::{Manager, ManagerSpec, Peer, PeerSpec};
+pub use registry::Registry;
+pub use tls::Authority;

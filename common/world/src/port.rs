@@ -1,0 +1,72 @@
+//! Ports that stay ours.
+//!
+//! **Invariant:** as long as a [`Port`] lives, no other test of this machine is handed the same number, so a server can
+//! be stopped and started again on it. The numbers lie below those that the kernel gives to outgoing connections:
+//! one of those could otherwise take the port of a server that is just being restarted.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const FIRST: u32 = 11_000;
+const COUNT: u32 = 20_000;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A port of 127.0.0.1, ours until dropped.
+#[derive(Debug)]
+pub struct Port {
+    number: u16,
+    /// Locked; the lock ends with the file's descriptor, however this process ends.
+    _lock: File,
+}
+
+impl Port {
+    /// The next free one.
+    pub fn free() -> Self {
+        let folder = std::env::temp_dir().join("stoker-world-ports");
+        crate::files::make_dir(&folder);
+        let start = std::process::id().wrapping_mul(131);
+        for _ in 0..COUNT {
+            let number = FIRST + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+            let number = u16::try_from(number).unwrap_or(u16::MAX);
+            let Ok(lock) = File::create(folder.join(number.to_string())) else {
+                continue;
+            };
+            let unused = lock.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok();
+            if unused {
+                return Self { number, _lock: lock };
+            }
+        }
+        panic!("no free port between {FIRST} and {}", FIRST + COUNT);
+    }
+
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.number).into()
+    }
+}
+
+/// `127.0.0.1:PORT`.
+impl std::fmt::Display for Port {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}", self.address())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_port_is_handed_out_twice() {
+        let ports: Vec<Port> = (0..50).map(|_| Port::free()).collect();
+        let mut numbers: Vec<u16> = ports.iter().map(Port::number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), ports.len());
+    }
+}

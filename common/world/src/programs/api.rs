@@ -1,0 +1,59 @@
+//! The manager's native API and command line, as scripts use them.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Manager, binary};
+use crate::program::run;
+
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+const COMMAND_LIMIT: Duration = Duration::from_secs(120);
+
+impl Manager {
+    /// GET with the first token; the answer must be 2xx and JSON.
+    pub async fn get(&self, path: &str) -> Value {
+        let request = self.http().get(format!("{}{path}", self.url()));
+        answer(path, request.bearer_auth(self.admin_token())).await
+    }
+
+    /// POST of JSON with the first token; the answer must be 2xx and JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = self.http().post(format!("{}{path}", self.url())).json(body);
+        answer(path, request.bearer_auth(self.admin_token())).await
+    }
+
+    /// `stoker ARGUMENTS` with this manager's URL and first token in the environment.
+    pub async fn stoker(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(binary("stoker"));
+        command.args(arguments).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .env("STOKER_SERVER", self.url())
+            .env("STOKER_TOKEN_FILE", self.admin_token_file());
+        run(command, COMMAND_LIMIT).await
+    }
+
+    /// A new token with these scopes.
+    pub async fn new_token(&self, name: &str, scopes: &[&str]) -> String {
+        let body = serde_json::json!({"name": name, "scopes": scopes, "expires": "1d"});
+        let made = self.post("/api/v1/tokens", &body).await;
+        made["token"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no token for {name}"))
+            .to_owned()
+    }
+}
+
+async fn answer(path: &str, request: reqwest::RequestBuilder) -> Value {
+    let answer = request.timeout(ANSWER_LIMIT).send().await;
+    let answer = answer.unwrap_or_else(|error| panic!("{path}: {error:?}"));
+    let status = answer.status();
+    let text = answer
+        .text()
+        .await
+        .unwrap_or_else(|error| panic!("{path}: {error:?}"));
+    assert!(status.is_success(), "{path} answered {status}: {text}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path} answered no JSON ({error}): {text}"))
+}

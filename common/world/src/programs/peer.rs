@@ -1,0 +1,151 @@
+//! `stoker-peer`, as a seed or a node.
+
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+
+use super::process::Settings;
+use super::{Manager, OurProgram};
+use crate::Port;
+
+/// How a peer is to be started.
+pub struct PeerSpec {
+    name: String,
+    seed: bool,
+    cluster: Option<String>,
+    token_file: Option<PathBuf>,
+    settings: Settings,
+}
+
+/// A running peer.
+pub struct Peer {
+    program: OurProgram,
+    front: Port,
+    share: Port,
+}
+
+impl PeerSpec {
+    pub fn seed(name: &str) -> Self {
+        Self {
+            seed: true,
+            ..Self::node(name)
+        }
+    }
+
+    pub fn node(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            seed: false,
+            cluster: None,
+            token_file: None,
+            settings: Settings::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn cluster(mut self, cluster: &str) -> Self {
+        self.cluster = Some(cluster.to_owned());
+        self
+    }
+
+    /// Instead of the manager's first token.
+    #[must_use]
+    pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.token_file = Some(file.into());
+        self
+    }
+
+    /// A folder for data and log that is not removed at the end.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.settings.folder = Some(folder.into());
+        self
+    }
+
+    /// TOML; appended to what was given before.
+    #[must_use]
+    pub fn config(mut self, toml: &str) -> Self {
+        self.settings.config += toml;
+        self.settings.config += "\n";
+        self
+    }
+
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.settings.arguments.push(argument.into());
+        self
+    }
+
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.settings
+            .environment
+            .push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub async fn start(self, manager: &Manager) -> Peer {
+        let (front, share) = (Port::free(), Port::free());
+        let token_file = self.token_file.unwrap_or_else(|| manager.admin_token_file());
+        let given = [
+            ("--manager", manager.url()),
+            ("--token-file", token_file.display().to_string()),
+            ("--name", self.name.clone()),
+            ("--front", front.to_string()),
+            ("--share", share.to_string()),
+        ];
+        let mut arguments: Vec<String> = given
+            .into_iter()
+            .flat_map(|(flag, value)| [flag.to_owned(), value])
+            .collect();
+        if self.seed {
+            arguments.push("--seed".to_owned());
+        }
+        if let Some(cluster) = self.cluster {
+            arguments.extend(["--cluster".to_owned(), cluster]);
+        }
+        let mut peer = Peer {
+            program: OurProgram::new(&self.name, "stoker-peer", arguments, self.settings),
+            front,
+            share,
+        };
+        peer.start_again().await;
+        peer
+    }
+}
+
+impl Peer {
+    /// A seed of the default cluster.
+    pub async fn seed(name: &str, manager: &Manager) -> Self {
+        PeerSpec::seed(name).start(manager).await
+    }
+
+    /// A node of the default cluster.
+    pub async fn node(name: &str, manager: &Manager) -> Self {
+        PeerSpec::node(name).start(manager).await
+    }
+
+    /// Where containerd is pointed at.
+    pub fn front_url(&self) -> String {
+        format!("http://{}", self.front)
+    }
+
+    /// Where other peers ask.
+    pub fn share_url(&self) -> String {
+        format!("http://{}", self.share)
+    }
+}
+
+impl Deref for Peer {
+    type Target = OurProgram;
+
+    fn deref(&self) -> &OurProgram {
+        &self.program
+    }
+}
+
+impl DerefMut for Peer {
+    fn deref_mut(&mut self) -> &mut OurProgram {
+        &mut self.program
+    }
+}

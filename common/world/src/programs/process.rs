@@ -1,0 +1,195 @@
+//! What our programs have in common as processes: a data folder and ports that outlive a kill, one log, an admin port.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::files::{self, Folder};
+use crate::http::{self, status_of};
+use crate::{Port, Program};
+
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// One of our programs: running, killed or stopped.
+pub struct OurProgram {
+    name: String,
+    binary: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    folder: Folder,
+    admin: Port,
+    http: reqwest::Client,
+    program: Option<Program>,
+}
+
+/// What a test may set of any of our programs.
+#[derive(Default)]
+pub(super) struct Settings {
+    /// A folder that outlives the program's value.
+    pub(super) folder: Option<PathBuf>,
+    pub(super) config: String,
+    pub(super) arguments: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
+}
+
+impl OurProgram {
+    /// Nothing is started yet. `arguments` come before those of the settings.
+    pub(super) fn new(name: &str, binary_name: &str, arguments: Vec<String>, settings: Settings) -> Self {
+        let folder = settings.folder.map_or_else(|| Folder::new(name), Folder::Given);
+        files::make_dir(folder.path());
+        let admin = Port::free();
+        let mut ours = Self {
+            name: name.to_owned(),
+            binary: binary(binary_name),
+            arguments,
+            environment: settings.environment,
+            folder,
+            admin,
+            http: http::client(None),
+            program: None,
+        };
+        files::write(&ours.config_file(), settings.config);
+        ours.arguments
+            .extend(["--data-dir".to_owned(), ours.data_dir().display().to_string()]);
+        ours.arguments
+            .extend(["--config".to_owned(), ours.config_file().display().to_string()]);
+        ours.arguments
+            .extend(["--admin".to_owned(), ours.admin.to_string()]);
+        ours.arguments.extend(settings.arguments);
+        ours
+    }
+
+    /// Starts it without waiting until it is ready.
+    pub fn launch(&mut self) {
+        assert!(!self.is_running(), "{} runs already", self.name);
+        let mut command = Command::new(&self.binary);
+        command.args(&self.arguments).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .env("RUST_BACKTRACE", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        self.program = Some(Program::start(&self.name, command, &self.log_file(), None));
+    }
+
+    /// Waits until its admin port says that it is ready; shows its log if that fails.
+    pub async fn wait_ready(&mut self) {
+        let url = format!("{}/readyz", self.admin_url());
+        let http = self.http.clone();
+        let probe = async || status_of(&http, &url).await == Some(200);
+        self.program
+            .as_mut()
+            .expect("a started program")
+            .wait_until(READY_LIMIT, probe)
+            .await;
+    }
+
+    /// Launches it and waits until it is ready.
+    pub async fn start_again(&mut self) {
+        self.launch();
+        self.wait_ready().await;
+    }
+
+    /// Stops it if it runs, and starts it with the same folder and ports.
+    pub async fn restart(&mut self) {
+        if self.is_running() {
+            self.stop().await;
+        }
+        self.start_again().await;
+    }
+
+    /// As by a power cut, but for the operating system's caches.
+    pub fn kill9(&mut self) {
+        if let Some(program) = &mut self.program {
+            program.kill9();
+        }
+    }
+
+    /// SIGTERM; it must end by itself, and well.
+    pub async fn stop(&mut self) {
+        let status = self
+            .program
+            .as_mut()
+            .expect("a started program")
+            .stop(STOP_LIMIT)
+            .await;
+        assert!(
+            status.success(),
+            "{} did not end well: {status}\n{}",
+            self.name,
+            self.log()
+        );
+    }
+
+    /// Waits until it ends by itself: after a fault in its configuration, for one.
+    pub async fn wait_end(&mut self, limit: Duration) -> std::process::ExitStatus {
+        self.program
+            .as_mut()
+            .expect("a started program")
+            .wait(limit)
+            .await
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.program.as_mut().is_some_and(Program::is_running)
+    }
+
+    /// Of the running process.
+    pub fn pid(&self) -> u32 {
+        self.program.as_ref().expect("a started program").pid()
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Everything that it has written, over all its starts.
+    pub fn log(&self) -> String {
+        files::read_text(&self.log_file())
+    }
+
+    pub fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// Read at the next start.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("config.toml")
+    }
+
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    /// Memory that it has in RAM now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = files::read_text(Path::new(&format!("/proc/{}/status", self.pid())));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        kib.expect("VmRSS of a running process") * 1024
+    }
+
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+}
+
+/// The program of this name that was built with the running test.
+pub fn binary(name: &str) -> PathBuf {
+    let running = std::env::current_exe().expect("the path of this program");
+    // target/<profile>/deps/test-0123 for tests, target/<profile>/bench for programs.
+    let folders = running.ancestors().skip(1).take(2);
+    let found = folders
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!(
+            "{name} was not built beside {}; run first: cargo build --workspace --bins",
+            running.display()
+        )
+    })
+}

@@ -1,0 +1,190 @@
+//! A real docker-registry, with and without sign-in and TLS; its data and port outlive a stop.
+//!
+//! Its log is what tells how often an object was really fetched: [`Registry::gets_of`].
+
+mod access_log;
+mod faults;
+mod push;
+mod settings;
+mod token_server;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use reqwest::Client;
+use tempfile::TempDir;
+
+pub use access_log::Request;
+pub use settings::{PASSWORD, USER};
+pub use token_server::{BearerSpec, Exchange, TokenServer};
+
+use crate::http::status_of;
+use crate::program::Signal;
+use crate::{Authority, Port, Program, files};
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How callers sign in.
+#[derive(Debug, Clone, Default)]
+pub enum SignIn {
+    #[default]
+    Nobody,
+    /// [`USER`] with [`PASSWORD`], and `bob` with `b0bs-word`.
+    Basic,
+    Bearer(BearerSpec),
+}
+
+/// A docker-registry of a test's own.
+pub struct Registry {
+    dir: TempDir,
+    port: Port,
+    ca_pem: Option<String>,
+    asks_for_password: bool,
+    token_server: Option<TokenServer>,
+    client: Client,
+    /// Lines of the log that were there when it was last forgotten.
+    forgotten: usize,
+    program: Option<Program>,
+}
+
+impl Registry {
+    pub async fn plain() -> Self {
+        Self::with(SignIn::Nobody, false).await
+    }
+
+    pub async fn basic() -> Self {
+        Self::with(SignIn::Basic, false).await
+    }
+
+    /// HTTPS, signed by an authority of its own.
+    pub async fn tls() -> Self {
+        Self::with(SignIn::Nobody, true).await
+    }
+
+    pub async fn bearer(spec: BearerSpec) -> Self {
+        Self::with(SignIn::Bearer(spec), false).await
+    }
+
+    pub async fn with(sign_in: SignIn, tls: bool) -> Self {
+        let dir = files::temporary("registry");
+        let authority = tls.then(|| Authority::new("the registry's own authority"));
+        let asks_for_password = !matches!(sign_in, SignIn::Nobody);
+        let ca_pem = authority.as_ref().map(Authority::ca_pem);
+        let port = Port::free();
+        let token_server = settings::write(dir.path(), &port, sign_in, authority.as_ref()).await;
+        let mut registry = Self {
+            dir,
+            port,
+            client: crate::http::client(ca_pem.as_deref()),
+            ca_pem,
+            asks_for_password,
+            token_server,
+            forgotten: 0,
+            program: None,
+        };
+        registry.start().await;
+        registry.forget_requests().await;
+        registry
+    }
+
+    /// `127.0.0.1:PORT`: the registry's name in image references.
+    pub fn host(&self) -> String {
+        self.port.to_string()
+    }
+
+    /// `http://127.0.0.1:PORT`, or https.
+    pub fn url(&self) -> String {
+        let scheme = if self.ca_pem.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.port)
+    }
+
+    /// What Harbor would name this image.
+    pub fn manifest_url(&self, repository: &str, reference: &str) -> String {
+        format!("{}/v2/{repository}/manifests/{reference}", self.url())
+    }
+
+    /// Of the authority that signed its certificate; none without TLS.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
+    }
+
+    pub fn is_plain_http(&self) -> bool {
+        self.ca_pem.is_none()
+    }
+
+    /// Only with [`Registry::bearer`].
+    pub fn token_server(&self) -> &TokenServer {
+        self.token_server
+            .as_ref()
+            .expect("a registry with Bearer sign-in")
+    }
+
+    pub fn token_server_mut(&mut self) -> &mut TokenServer {
+        self.token_server
+            .as_mut()
+            .expect("a registry with Bearer sign-in")
+    }
+
+    /// A client that trusts this registry.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.program.as_mut().is_some_and(Program::is_running)
+    }
+
+    /// Gone at once, as by a power cut; nobody listens on its port.
+    pub fn stop(&mut self) {
+        self.program = None;
+    }
+
+    /// Runs again, on the same port with the same data.
+    pub async fn start(&mut self) {
+        if self.is_running() {
+            return;
+        }
+        let mut command = Command::new("docker-registry");
+        command
+            .arg("serve")
+            .arg(self.dir.path().join("config.yml"))
+            .env("OTEL_TRACES_EXPORTER", "none");
+        let log = self.dir.path().join("registry.log");
+        let mut program = Program::start("docker-registry", command, &log, Some(&self.access_log()));
+        let url = format!("{}/v2/", self.url());
+        program
+            .wait_until(START_LIMIT, async || {
+                status_of(&self.client, &url).await.is_some()
+            })
+            .await;
+        self.program = Some(program);
+    }
+
+    /// Takes connections and answers nothing, until [`Registry::resume`].
+    pub fn hang(&mut self) {
+        self.program
+            .as_mut()
+            .expect("a running registry")
+            .signal(Signal::Freeze);
+    }
+
+    pub fn resume(&mut self) {
+        self.program
+            .as_mut()
+            .expect("a running registry")
+            .signal(Signal::Thaw);
+    }
+
+    fn access_log(&self) -> PathBuf {
+        self.dir.path().join("access.log")
+    }
+
+    fn data(&self) -> PathBuf {
+        settings::data(self.dir.path())
+    }
+
+    fn certificates(&self) -> &Path {
+        self.dir.path()
+    }
+}

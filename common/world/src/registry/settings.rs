@@ -1,0 +1,86 @@
+//! The configuration of docker-registry, and the files that it names.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::{SignIn, TokenServer};
+use crate::program::run_well;
+use crate::{Authority, Port, files};
+
+/// Who may read and write everything, in registries that ask.
+pub const USER: &str = "alice";
+pub const PASSWORD: &str = "s3cret";
+const OTHER_USER: (&str, &str) = ("bob", "b0bs-word");
+
+/// Where the registry keeps its blobs.
+pub(super) fn data(dir: &Path) -> PathBuf {
+    dir.join("data")
+}
+
+/// Writes `config.yml` and what belongs to it into `dir`.
+pub(super) async fn write(
+    dir: &Path,
+    port: &Port,
+    sign_in: SignIn,
+    authority: Option<&Authority>,
+) -> Option<TokenServer> {
+    let mut config = format!(
+        "version: 0.1\n\
+         log: {{level: info, formatter: json}}\n\
+         storage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\n\
+         http:\n  addr: {port}\n  secret: world\n",
+        data(dir).display(),
+    );
+    if let Some(authority) = authority {
+        config += &tls(dir, authority);
+    }
+    let mut token_server = None;
+    match sign_in {
+        SignIn::Nobody => {}
+        SignIn::Basic => config += &basic(dir).await,
+        SignIn::Bearer(spec) => {
+            let server = TokenServer::start(spec);
+            config += &bearer(dir, &server);
+            token_server = Some(server);
+        }
+    }
+    files::write(&dir.join("config.yml"), config);
+    token_server
+}
+
+fn tls(dir: &Path, authority: &Authority) -> String {
+    let identity = authority.identity();
+    // The same folder is handed to skopeo, which trusts every *.crt and takes *.cert and *.key for a client's.
+    files::write(&dir.join("ca.crt"), authority.ca_pem());
+    files::write(&dir.join("server.pem"), identity.certificate_pem);
+    files::write(&dir.join("server-key.pem"), identity.key_pem);
+    let dir = dir.display();
+    format!("  tls: {{certificate: {dir}/server.pem, key: {dir}/server-key.pem}}\n")
+}
+
+async fn basic(dir: &Path) -> String {
+    let mut lines = String::new();
+    for (user, password) in [(USER, PASSWORD), OTHER_USER] {
+        let mut command = Command::new("htpasswd");
+        // The least cost that there is: a registry checks the password of every single request.
+        command.args(["-n", "-b", "-B", "-C", "4", user, password]);
+        lines += &run_well(command, Duration::from_secs(10)).await;
+        lines.push('\n');
+    }
+    let path = dir.join("htpasswd");
+    files::write(&path, lines);
+    format!("auth:\n  htpasswd: {{realm: world, path: {}}}\n", path.display())
+}
+
+fn bearer(dir: &Path, server: &TokenServer) -> String {
+    let bundle = dir.join("token-roots.pem");
+    files::write(&bundle, server.certificate_pem());
+    format!(
+        "auth:\n  token: {{realm: \"{}\", service: {}, issuer: {}, rootcertbundle: {}}}\n",
+        server.realm(),
+        TokenServer::SERVICE,
+        TokenServer::ISSUER,
+        bundle.display(),
+    )
+}

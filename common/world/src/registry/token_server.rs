@@ -1,0 +1,157 @@
+//! The token server of a registry with Bearer sign-in: GET with Basic or nobody, POST with a form, as the
+//! distribution specification has it. It runs on a thread of its own and can be stopped apart from the registry.
+
+mod answer;
+mod sign;
+mod spec;
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+
+pub use spec::BearerSpec;
+
+use crate::Port;
+use sign::Signer;
+
+/// Somebody asked for a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// GET or POST.
+    pub method: String,
+    /// None: anonymous.
+    pub user: Option<String>,
+    pub scopes: Vec<String>,
+    /// 200, or 401 for a wrong password.
+    pub status: u16,
+}
+
+pub(crate) struct Desk {
+    spec: BearerSpec,
+    signer: Signer,
+    exchanges: Mutex<Vec<Exchange>>,
+}
+
+impl Desk {
+    fn note(&self, exchange: Exchange) {
+        self.exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(exchange);
+    }
+}
+
+/// Hands out tokens that the registry takes.
+pub struct TokenServer {
+    port: Port,
+    desk: Arc<Desk>,
+    running: Option<(CancellationToken, JoinHandle<()>)>,
+}
+
+impl TokenServer {
+    pub(crate) const SERVICE: &'static str = "world-registry";
+    pub(crate) const ISSUER: &'static str = "world-token-issuer";
+
+    pub(crate) fn start(spec: BearerSpec) -> Self {
+        let desk = Desk {
+            spec,
+            signer: Signer::new(),
+            exchanges: Mutex::default(),
+        };
+        let mut server = Self {
+            port: Port::free(),
+            desk: Arc::new(desk),
+            running: None,
+        };
+        server.start_again();
+        server
+    }
+
+    pub(crate) fn certificate_pem(&self) -> &str {
+        self.desk.signer.certificate_pem()
+    }
+
+    pub fn realm(&self) -> String {
+        format!("http://{}/token", self.port)
+    }
+
+    /// Nobody listens on its port any more; tokens that it gave stay good.
+    pub fn stop(&mut self) {
+        let Some((token, thread)) = self.running.take() else {
+            return;
+        };
+        token.cancel();
+        // A panic of the thread was shown by itself.
+        let _ = thread.join();
+    }
+
+    pub fn start_again(&mut self) {
+        if self.running.is_some() {
+            return;
+        }
+        let listener = TcpListener::bind(self.port.address()).expect("the token server's port");
+        let token = CancellationToken::new();
+        let router = Router::new()
+            .route("/token", get(answer::get).post(answer::post))
+            .with_state(self.desk.clone());
+        let until = token.clone();
+        let thread = std::thread::spawn(move || serve(listener, router, &until));
+        self.running = Some((token, thread));
+    }
+
+    /// Who asked for a token, in order.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.desk
+            .exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub fn forget_exchanges(&self) {
+        self.desk
+            .exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    /// A ready-made pull token as Harbor puts it into a preheat request: good for 30 minutes, without any exchange.
+    pub fn jwt_for(&self, user: &str, repository: &str) -> String {
+        self.jwt_lasting(user, repository, Duration::from_secs(1800))
+    }
+
+    pub fn jwt_lasting(&self, user: &str, repository: &str, lifetime: Duration) -> String {
+        let access = sign::Access::new(repository, vec!["pull".to_owned()]);
+        self.desk.signer.sign(user, vec![access], lifetime)
+    }
+}
+
+impl Drop for TokenServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Dropping the runtime at the end closes every connection.
+fn serve(listener: TcpListener, router: Router, until: &CancellationToken) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        listener
+            .set_nonblocking(true)
+            .expect("a listener for the runtime");
+        let listener = tokio::net::TcpListener::from_std(listener).expect("a listener for the runtime");
+        tokio::select! {
+            ended = axum::serve(listener, router) => ended.expect("serving"),
+            () = until.cancelled() => {}
+        }
+    });
+}

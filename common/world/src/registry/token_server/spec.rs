@@ -1,0 +1,95 @@
+//! Who may have which token.
+
+use std::time::Duration;
+
+use super::super::{PASSWORD, USER};
+
+/// Users, what they may read, what anybody may read, and how long a token is good.
+#[derive(Debug, Clone)]
+pub struct BearerSpec {
+    users: Vec<User>,
+    public: Vec<String>,
+    lifetime: Duration,
+}
+
+#[derive(Debug, Clone)]
+struct User {
+    name: String,
+    password: String,
+    may_read: Reach,
+}
+
+#[derive(Debug, Clone)]
+enum Reach {
+    /// And may write.
+    Everything,
+    Repositories(Vec<String>),
+}
+
+/// [`USER`] with [`PASSWORD`] may pull and push everything; nobody else anything; tokens are good for five minutes.
+impl Default for BearerSpec {
+    fn default() -> Self {
+        let alice = User {
+            name: USER.to_owned(),
+            password: PASSWORD.to_owned(),
+            may_read: Reach::Everything,
+        };
+        Self {
+            users: vec![alice],
+            public: Vec::new(),
+            lifetime: Duration::from_secs(300),
+        }
+    }
+}
+
+impl BearerSpec {
+    /// Somebody who may pull these repositories.
+    #[must_use]
+    pub fn user(mut self, name: &str, password: &str, may_pull: &[&str]) -> Self {
+        self.users.push(User {
+            name: name.to_owned(),
+            password: password.to_owned(),
+            may_read: Reach::Repositories(may_pull.iter().map(|&name| name.to_owned()).collect()),
+        });
+        self
+    }
+
+    /// Anybody may pull this one, with an anonymous token.
+    #[must_use]
+    pub fn public(mut self, repository: &str) -> Self {
+        self.public.push(repository.to_owned());
+        self
+    }
+
+    /// The registry refuses a token after this (and never later: its own leeway of a minute is taken into account).
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    pub(super) fn tokens_last(&self) -> Duration {
+        self.lifetime
+    }
+
+    pub(super) fn knows(&self, name: &str, password: &str) -> bool {
+        self.users
+            .iter()
+            .any(|user| user.name == name && user.password == password)
+    }
+
+    /// Those of the asked actions that are granted.
+    pub(super) fn granted(&self, user: Option<&str>, repository: &str, asked: &[&str]) -> Vec<String> {
+        let user = user.and_then(|name| self.users.iter().find(|user| user.name == name));
+        let (pull, rest) = match user.map(|user| &user.may_read) {
+            Some(Reach::Everything) => (true, true),
+            Some(Reach::Repositories(names)) => (names.iter().any(|name| name == repository), false),
+            None => (false, false),
+        };
+        let pull = pull || self.public.iter().any(|name| name == repository);
+        let granted = asked
+            .iter()
+            .filter(|&&action| if action == "pull" { pull } else { rest });
+        granted.map(|&action| action.to_owned()).collect()
+    }
+}

@@ -1,0 +1,103 @@
+//! Asks the real `sha256sum` whether a peer's sealed files are what their names say: a check without a line of the
+//! code that is being checked.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::files;
+use crate::program::{run, text};
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Where a peer with this data folder has an object that it holds.
+pub fn sealed_path(data_dir: &Path, digest: &str) -> PathBuf {
+    let hex = digest
+        .strip_prefix("sha256:")
+        .unwrap_or_else(|| panic!("`{digest}` is no digest"));
+    data_dir.join("store/sealed").join(&hex[..2]).join(hex)
+}
+
+/// Fails unless the peer holds all of these objects, each with the right bytes.
+pub async fn assert_seed_holds<D: AsRef<str>>(data_dir: &Path, digests: impl IntoIterator<Item = D>) {
+    if let Err(wrong) = seed_holds(data_dir, digests).await {
+        panic!("{} does not hold what it should:\n{wrong}", data_dir.display());
+    }
+}
+
+/// Whether the peer holds all of these objects; else what `sha256sum` says.
+pub async fn seed_holds<D: AsRef<str>>(
+    data_dir: &Path,
+    digests: impl IntoIterator<Item = D>,
+) -> Result<(), String> {
+    let mut list = String::new();
+    for digest in digests {
+        let path = sealed_path(data_dir, digest.as_ref());
+        let hex = digest.as_ref().trim_start_matches("sha256:").to_owned();
+        list += &format!("{hex}  {}\n", path.display());
+    }
+    assert!(!list.is_empty(), "no object was named: that would always hold");
+    let folder = files::temporary("sums");
+    let sums = folder.path().join("sums");
+    files::write(&sums, list);
+    let mut command = Command::new("sha256sum");
+    command.args(["--check", "--strict", "--quiet"]).arg(&sums);
+    let output = run(command, LIMIT).await;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!("{}\n{}", text(&output.stdout), text(&output.stderr)))
+    }
+}
+
+/// The objects that a peer says it holds, by the names of its files.
+pub fn sealed_digests(data_dir: &Path) -> Vec<String> {
+    let shelves = std::fs::read_dir(data_dir.join("store/sealed"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let names = shelves.flat_map(|shelf| std::fs::read_dir(shelf.path()).into_iter().flatten().flatten());
+    let names = names.filter_map(|file| file.file_name().into_string().ok());
+    let mut digests: Vec<String> = names
+        .filter(|name| !name.contains('.'))
+        .map(|hex| format!("sha256:{hex}"))
+        .collect();
+    digests.sort();
+    digests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn store_with_an_empty_object() -> tempfile::TempDir {
+        let data = files::temporary("store");
+        let path = sealed_path(data.path(), EMPTY);
+        files::make_dir(path.parent().expect("a folder"));
+        files::write(&path, "");
+        data
+    }
+
+    #[tokio::test]
+    async fn right_bytes_are_right() {
+        let data = store_with_an_empty_object();
+        assert_seed_holds(data.path(), [EMPTY]).await;
+        assert_eq!(sealed_digests(data.path()), [EMPTY]);
+    }
+
+    #[tokio::test]
+    async fn wrong_bytes_are_found() {
+        let data = store_with_an_empty_object();
+        files::write(&sealed_path(data.path(), EMPTY), "x");
+        let wrong = seed_holds(data.path(), [EMPTY]).await.expect_err("wrong bytes");
+        assert!(wrong.contains("FAILED"), "{wrong}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_object_is_found() {
+        let data = files::temporary("store");
+        assert!(seed_holds(data.path(), [EMPTY]).await.is_err());
+    }
+}
