@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use oci::{Credential, Digest, RegistryName, Secret};
+use oci::{Credential, Digest, RegistryName};
 use tokio::sync::{OnceCell, mpsc};
 use tracing::{Instrument as _, Span, field, info_span, warn};
 use uuid::Uuid;
@@ -139,7 +139,7 @@ fn parents(orders: &Orders, order: &PlacementOrder, digest: &Digest) -> Vec<Stri
 
 async fn ask_for(orders: &Orders, session: Uuid, credential: &str) -> Credential {
     match orders.manager.credential(session, credential).await {
-        Ok(header) => Credential::Header(Secret::new(header.expose())),
+        Ok(header) => Credential::from_authorization(header.expose()),
         Err(error) => {
             warn!(%error, "the credential of this preheat cannot be had");
             Credential::Anonymous
@@ -157,12 +157,13 @@ async fn configured_credential(
     if let Some(own) = orders.neighbours.own_credential(registry) {
         return Some(own);
     }
-    if orders.me.role != Role::Seed || lot.credential.is_none() {
+    let named = format!("registry:{registry}");
+    let was_another = lot.credential.as_ref().is_some_and(|tried| *tried != named);
+    if orders.me.role != Role::Seed || !was_another {
         return None;
     }
-    let named = format!("registry:{registry}");
     let header = orders.manager.credential(session, &named).await.ok()?;
-    Some(Credential::Header(Secret::new(header.expose())))
+    Some(Credential::from_authorization(header.expose()))
 }
 
 fn parse(order: &PlacementOrder) -> Result<Wanted, String> {
