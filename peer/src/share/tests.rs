@@ -1,1 +1,217 @@
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use oci::Digest;
+use tower::ServiceExt as _;
+use wire::{SHARE_AUDIENCE, TagRecord};
 
+use super::{ShareState, router};
+use crate::fetch::tests::support::{Around, Parent, World, bytes, seal};
+use crate::source::{ShareError, Surroundings as _};
+use crate::store::{CHUNK, Store};
+
+struct Shared {
+    state: ShareState,
+    around: Around,
+    _dir: tempfile::TempDir,
+}
+
+async fn shared(body: &bytes::Bytes) -> Shared {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open(dir.path()).expect("a store");
+    seal(&store, body).await;
+    let around = Around::new();
+    Shared {
+        state: ShareState::new(store, around.clone()),
+        around,
+        _dir: dir,
+    }
+}
+
+impl Shared {
+    async fn ask(&self, request: axum::http::request::Builder) -> Response<Body> {
+        let token = self.around.peer_token().expect("a token");
+        let request = request.header("authorization", format!("Bearer {}", token.expose()));
+        self.send(request).await
+    }
+
+    async fn send(&self, request: axum::http::request::Builder) -> Response<Body> {
+        let request = request.body(Body::empty()).expect("a request");
+        router(self.state.clone())
+            .oneshot(request)
+            .await
+            .expect("an answer")
+    }
+}
+
+fn get(digest: &Digest) -> axum::http::request::Builder {
+    Request::get(format!("/share/v1/objects/{digest}"))
+}
+
+async fn body_of(response: Response<Body>) -> bytes::Bytes {
+    response.into_body().collect().await.expect("a body").to_bytes()
+}
+
+#[tokio::test]
+async fn share_refuses_whoever_has_no_token_of_our_manager() {
+    let body = bytes(10);
+    let digest = Digest::of(&body);
+    let shared = shared(&body).await;
+    let foreign = Around::new();
+    let tokens = [
+        shared.around.token("stoker-manager", 3600),
+        shared.around.token(SHARE_AUDIENCE, -3600),
+        foreign.token(SHARE_AUDIENCE, 3600),
+    ];
+    let mut refused = vec![
+        shared.send(get(&digest)).await,
+        shared
+            .send(get(&digest).header("authorization", "Bearer x"))
+            .await,
+        shared
+            .send(get(&digest).header("authorization", "Basic eDp5"))
+            .await,
+        shared.send(get(&Digest::of(b"not here"))).await,
+        shared
+            .send(Request::get("/share/v1/public?registry=r&repository=a&digest=x"))
+            .await,
+    ];
+    for token in tokens {
+        let bearer = format!("Bearer {}", token.expose());
+        refused.push(shared.send(get(&digest).header("authorization", bearer)).await);
+    }
+    for (number, response) in refused.into_iter().enumerate() {
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{number}");
+    }
+    assert_eq!(shared.ask(get(&digest)).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_range_is_exactly_those_bytes() {
+    let body = bytes(CHUNK + 10);
+    let digest = Digest::of(&body);
+    let shared = shared(&body).await;
+    let size = body.len();
+    for (asked, first, end) in [
+        ("bytes=0-0".to_owned(), 0, 1),
+        (format!("bytes={CHUNK}-"), CHUNK as usize, size),
+        ("bytes=-5".to_owned(), size - 5, size),
+        ("bytes=7-99999999".to_owned(), 7, size),
+    ] {
+        let response = shared.ask(get(&digest).header("range", &asked)).await;
+        assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT, "{asked}");
+        let told = response.headers()["content-range"]
+            .to_str()
+            .expect("text")
+            .to_owned();
+        assert_eq!(told, format!("bytes {first}-{}/{size}", end - 1));
+        assert_eq!(
+            response.headers()["content-length"],
+            (end - first).to_string().as_str()
+        );
+        assert!(body_of(response).await == body.slice(first..end), "{asked}");
+    }
+    let beyond = shared
+        .ask(get(&digest).header("range", format!("bytes={size}-")))
+        .await;
+    assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    for ignored in ["bytes=5-4", "lines=1-2", "bytes=1-2,4-5"] {
+        assert_eq!(
+            shared.ask(get(&digest).header("range", ignored)).await.status(),
+            StatusCode::OK,
+            "{ignored}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn head_tells_what_get_would_send() {
+    let body = bytes(77);
+    let digest = Digest::of(&body);
+    let shared = shared(&body).await;
+    let response = shared
+        .ask(Request::head(format!("/share/v1/objects/{digest}")))
+        .await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-length"], "77");
+    assert_eq!(response.headers()["stoker-media-type"], "application/x");
+    assert_eq!(response.headers()["stoker-kind"], "blob");
+    assert!(body_of(response).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_whole_is_not_given_out() {
+    let shared = shared(&bytes(1)).await;
+    let body = bytes(2 * CHUNK);
+    let digest = Digest::of(&body);
+    let mut partial = shared.state.store.partial(&digest).await.expect("a partial");
+    partial.append(body).await.expect("landed");
+    assert_eq!(shared.ask(get(&digest)).await.status(), StatusCode::NOT_FOUND);
+    let hostile = shared
+        .ask(Request::get("/share/v1/objects/..%2F..%2Fetc%2Fpasswd"))
+        .await;
+    assert_eq!(hostile.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn peers_understand_each_other() {
+    let world = World::new().await;
+    let body = bytes(CHUNK + 1);
+    let digest = Digest::of(&body);
+    let parent = Parent::holding(&world.around, &[&body]).await;
+    let client = world.share_client();
+
+    let object = client
+        .object(&parent.url, &digest, Some(5..9))
+        .await
+        .expect("an object");
+    assert_eq!(object.size, CHUNK + 1);
+    let got: Vec<bytes::Bytes> = futures_util::TryStreamExt::try_collect(object.bytes)
+        .await
+        .expect("bytes");
+    assert_eq!(got.concat(), body[5..9]);
+    assert_eq!(
+        client.chunks(&parent.url, &digest).await.expect("hashes").size(),
+        CHUNK + 1
+    );
+    let missing = client
+        .object(&parent.url, &Digest::of(b"missing"), None)
+        .await
+        .err();
+    assert_eq!(missing, Some(ShareError::NotHeld));
+
+    let record = TagRecord {
+        registry: "registry.lan:5000".to_owned(),
+        repository: "library/nginx".to_owned(),
+        tag: "1.27".to_owned(),
+        digest: digest.to_string(),
+        media_type: "application/x".to_owned(),
+        seen_unix_ms: 1,
+    };
+    parent.store.record_tag(&record);
+    parent
+        .store
+        .record_origin(&digest, "registry.lan:5000", "library/nginx", true);
+    let tag = client
+        .tag(&parent.url, "registry.lan:5000", "library/nginx", "1.27")
+        .await;
+    assert_eq!(tag, Ok(Some(record)));
+    assert_eq!(
+        client
+            .tag(&parent.url, "registry.lan:5000", "library/nginx", "none")
+            .await,
+        Ok(None)
+    );
+    assert_eq!(
+        client
+            .public(&parent.url, "registry.lan:5000", "library/nginx", &digest)
+            .await,
+        Ok(true)
+    );
+    assert_eq!(
+        client
+            .public(&parent.url, "registry.lan:5000", "library/other", &digest)
+            .await,
+        Ok(false)
+    );
+}

@@ -68,7 +68,7 @@ impl ChunkHashes {
 }
 
 /// How many chunks an object of `size` bytes has.
-pub fn chunks_of(size: u64) -> u64 {
+fn chunks_of(size: u64) -> u64 {
     size.div_ceil(CHUNK)
 }
 

@@ -1,1 +1,252 @@
+use std::fs::OpenOptions;
 
+use bytes::Bytes;
+use oci::Digest;
+use tempfile::TempDir;
+use wire::{Held, ObjectKind, TagRecord};
+
+use super::{CHUNK, Store, StoreEvent};
+use crate::fetch::tests::support::{bytes, seal};
+
+fn open(dir: &TempDir) -> Store {
+    Store::open(dir.path()).expect("a store")
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn tag(digest: &Digest, seen_unix_ms: i64) -> TagRecord {
+    TagRecord {
+        registry: "registry.lan".to_owned(),
+        repository: "library/nginx".to_owned(),
+        tag: "1.27".to_owned(),
+        digest: digest.to_string(),
+        media_type: "application/x".to_owned(),
+        seen_unix_ms,
+    }
+}
+
+#[tokio::test]
+async fn what_is_sealed_is_there_after_a_restart() {
+    let dir = folder();
+    let body = bytes(CHUNK + 1);
+    let digest = Digest::of(&body);
+    let store = open(&dir);
+    seal(&store, &body).await;
+    store
+        .describe(&digest, Some("application/y".to_owned()), ObjectKind::Manifest)
+        .await
+        .expect("described");
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(
+        store.held(),
+        [Held {
+            digest: digest.to_string(),
+            size: CHUNK + 1
+        }]
+    );
+    let about = store.about(&digest).expect("held");
+    assert_eq!(
+        (about.kind, about.media_type.as_deref()),
+        (ObjectKind::Manifest, Some("application/y"))
+    );
+    assert_eq!(
+        store
+            .sealed(&digest)
+            .expect("held")
+            .chunk_hashes()
+            .expect("hashes")
+            .size(),
+        CHUNK + 1
+    );
+}
+
+#[tokio::test]
+async fn nothing_has_a_name_before_it_is_proven() {
+    let dir = folder();
+    let store = open(&dir);
+    let digest = Digest::of(b"right");
+    let mut partial = store.partial(&digest).await.expect("a partial");
+    partial
+        .append(Bytes::from_static(b"wrong"))
+        .await
+        .expect("landed");
+    assert!(store.sealed(&digest).is_none());
+    let wrong = partial.prove().await.expect("read").err().expect("wrong bytes");
+    assert!(
+        wrong.to_string().contains(Digest::of(b"wrong").as_str()),
+        "{wrong}"
+    );
+    assert!(store.sealed(&digest).is_none());
+    assert!(store.partial(&digest).await.expect("a partial").is_empty());
+}
+
+#[tokio::test]
+async fn a_chunk_with_another_hash_does_not_land() {
+    let dir = folder();
+    let store = open(&dir);
+    let mut partial = store.partial(&Digest::of(b"right")).await.expect("a partial");
+    let hash = *blake3::hash(b"right").as_bytes();
+    assert!(
+        partial
+            .append_chunk(Bytes::from_static(b"wrong"), hash)
+            .await
+            .is_err()
+    );
+    assert!(partial.is_empty());
+    partial
+        .append_chunk(Bytes::from_static(b"right"), hash)
+        .await
+        .expect("landed");
+    assert!(partial.prove().await.expect("read").is_ok());
+}
+
+#[tokio::test]
+async fn an_object_has_one_writer_at_a_time() {
+    let dir = folder();
+    let store = open(&dir);
+    let digest = Digest::of(b"x");
+    let first = store.partial(&digest).await.expect("a partial");
+    assert!(store.partial(&digest).await.is_err());
+    drop(first);
+    assert!(store.partial(&digest).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_folder_has_one_store_at_a_time() {
+    let dir = folder();
+    let store = open(&dir);
+    assert!(Store::open(dir.path()).is_err());
+    drop(store);
+    open(&dir);
+}
+
+#[tokio::test]
+async fn index_is_rebuilt() {
+    for damage in [None, Some("this is no database".as_bytes()), Some(&[0; 8192])] {
+        let dir = folder();
+        let body = bytes(3);
+        let digest = Digest::of(&body);
+        let store = open(&dir);
+        seal(&store, &body).await;
+        store.record_tag(&tag(&digest, 1));
+        drop(store);
+        let index = dir.path().join("index.redb");
+        match damage {
+            None => std::fs::remove_file(&index).expect("removed"),
+            Some(bytes) => std::fs::write(&index, bytes).expect("damaged"),
+        }
+        let store = open(&dir);
+        assert_eq!(
+            store.about(&digest).expect("held").media_type.as_deref(),
+            Some("application/x")
+        );
+        assert_eq!(store.tag("registry.lan", "library/nginx", "1.27"), None);
+        store.record_tag(&tag(&digest, 2));
+        store.flush().await.expect("the new index works");
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_file_of_another_size_is_not_believed() {
+    let dir = folder();
+    let (cut, whole) = (bytes(10), bytes(11));
+    let store = open(&dir);
+    let path = seal(&store, &cut).await.path().to_owned();
+    seal(&store, &whole).await;
+    drop(store);
+    OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .expect("opened")
+        .set_len(5)
+        .expect("cut");
+    let store = open(&dir);
+    assert!(store.sealed(&Digest::of(&cut)).is_none());
+    assert!(!path.exists());
+    assert!(store.sealed(&Digest::of(&whole)).is_some());
+}
+
+#[tokio::test]
+async fn files_that_are_not_ours_are_left_alone() {
+    let dir = folder();
+    drop(open(&dir));
+    let foreign = dir.path().join("sealed/ab/README");
+    std::fs::write(&foreign, "hello").expect("written");
+    assert!(open(&dir).held().is_empty());
+    assert!(foreign.exists());
+}
+
+#[tokio::test]
+async fn of_two_tags_the_one_seen_last_holds_over_a_restart() {
+    let dir = folder();
+    let store = open(&dir);
+    let (old, new) = (Digest::of(b"old"), Digest::of(b"new"));
+    store.record_tag(&tag(&new, 20));
+    store.record_tag(&tag(&old, 10));
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(
+        store.tag("registry.lan", "library/nginx", "1.27"),
+        Some(tag(&new, 20))
+    );
+    assert_eq!(store.tag("registry.lan", "library/nginx", "1.26"), None);
+}
+
+#[tokio::test]
+async fn public_is_said_of_one_object_in_one_repository() {
+    let dir = folder();
+    let store = open(&dir);
+    let (open_to_all, private) = (Digest::of(b"public"), Digest::of(b"private"));
+    store.record_origin(&open_to_all, "registry.lan", "a", true);
+    store.record_origin(&open_to_all, "registry.lan", "a", false);
+    store.record_origin(&private, "registry.lan", "a", false);
+    drop(store);
+    let store = open(&dir);
+    assert!(
+        store.is_public("registry.lan", "a", &open_to_all),
+        "what is public stays public"
+    );
+    assert!(!store.is_public("registry.lan", "b", &open_to_all));
+    assert!(!store.is_public("other.lan", "a", &open_to_all));
+    assert!(!store.is_public("registry.lan", "a", &private));
+}
+
+#[tokio::test]
+async fn removing_forgets_the_object_and_who_may_read_it() {
+    let dir = folder();
+    let store = open(&dir);
+    let body = bytes(9);
+    let digest = Digest::of(&body);
+    let mut news = store.watch();
+    let path = seal(&store, &body).await.path().to_owned();
+    store.record_origin(&digest, "registry.lan", "a", true);
+    store.remove(&digest).await.expect("removed");
+    assert!(store.sealed(&digest).is_none() && !path.exists());
+    assert!(!store.is_public("registry.lan", "a", &digest));
+    let held = Held {
+        digest: digest.to_string(),
+        size: 9,
+    };
+    assert_eq!(news.recv().await.expect("news"), StoreEvent::Gained(held));
+    assert_eq!(news.recv().await.expect("news"), StoreEvent::Lost(digest));
+}
+
+#[tokio::test]
+async fn notes_survive_and_are_bounded() {
+    let dir = folder();
+    let store = open(&dir);
+    for number in 0..10_050 {
+        store.put_note("yes", &format!("{number:05}"), b"1");
+    }
+    assert_eq!(store.all_notes("yes").len(), 10_000);
+    assert_eq!(store.get_note("yes", "10049").as_deref(), Some(b"1".as_slice()));
+    store.remove_note("yes", "10049");
+    store.put_note("other", "key", b"value");
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(store.get_note("yes", "10049"), None);
+    assert_eq!(store.all_notes("other"), [("key".to_owned(), b"value".to_vec())]);
+}

@@ -1,0 +1,94 @@
+//! What holds for every object, however its bytes come and whatever is read of it.
+
+use bytes::Bytes;
+use futures_util::{TryStreamExt as _, stream};
+use oci::Digest;
+use proptest::prelude::*;
+use wire::ObjectKind;
+
+use super::support::{World, bytes};
+use crate::fetch::blocks::{Blocks, Next};
+use crate::store::{CHUNK, Store};
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+/// The body in pieces of the given lengths, the rest as one.
+fn cut(body: &Bytes, lengths: &[usize]) -> Vec<Bytes> {
+    let mut rest = body.clone();
+    let mut pieces: Vec<Bytes> = lengths
+        .iter()
+        .map(|length| rest.split_to(rest.len().min(*length)))
+        .collect();
+    pieces.push(rest);
+    pieces
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
+
+    #[test]
+    fn every_way_of_cutting_gives_the_same_object(
+        size in 0..3 * CHUNK,
+        lengths in prop::collection::vec(0_usize..700_000, 0..12),
+    ) {
+        let body = bytes(size);
+        let digest = Digest::of(&body);
+        runtime().block_on(async {
+            let dir = tempfile::tempdir().expect("a folder");
+            let store = Store::open(dir.path()).expect("a store");
+            let mut partial = store.partial(&digest).await.expect("a partial");
+            for piece in cut(&body, &lengths) {
+                partial.append(piece).await.expect("landed");
+            }
+            let proven = partial.prove().await.expect("read").expect("the right bytes");
+            let sealed = proven.seal(None, ObjectKind::Blob).await.expect("sealed");
+            assert_eq!(std::fs::read(sealed.path()).expect("read"), body);
+            let hashes: Vec<u8> =
+                body.chunks(CHUNK as usize).flat_map(|chunk| *blake3::hash(chunk).as_bytes()).collect();
+            assert_eq!(sealed.chunk_hashes().expect("hashes").to_bytes(), hashes);
+        });
+    }
+
+    #[test]
+    fn blocks_are_the_object_whatever_the_pieces(
+        size in 0..3 * CHUNK,
+        lengths in prop::collection::vec(0_usize..700_000, 0..12),
+        whole_chunks: bool,
+    ) {
+        let body = bytes(size);
+        let pieces: Vec<_> = cut(&body, &lengths).into_iter().map(Ok).collect();
+        runtime().block_on(async {
+            let mut blocks = Blocks::new(Box::pin(stream::iter(pieces)), 0, Some(size), whole_chunks);
+            let mut got = Vec::new();
+            while let Next::Block(block) = blocks.next().await {
+                assert!(!block.is_empty() && block.len() as u64 <= CHUNK);
+                assert!(!whole_chunks || got.len() as u64 % CHUNK == 0, "a part of a chunk");
+                got.extend_from_slice(&block);
+            }
+            assert_eq!(got, body);
+        });
+    }
+
+    #[test]
+    fn a_reader_of_any_range_gets_exactly_those_bytes(size in 0..3 * CHUNK, first in 0..4 * CHUNK, length in 0..4 * CHUNK) {
+        let body = bytes(size);
+        runtime().block_on(async {
+            let world = World::new().await;
+            let digest = world.registry.serve(&body);
+            let following = world.fetch(&digest);
+            let end = first + length;
+            let expected = &body[first.min(size) as usize..end.min(size) as usize];
+            for when in ["while it runs", "once it is sealed"] {
+                let got: Vec<Bytes> = following.read(first..end).try_collect().await.expect(when);
+                assert!(got.concat() == expected, "{when}");
+                following.sealed().await.expect("sealed");
+            }
+        });
+    }
+}

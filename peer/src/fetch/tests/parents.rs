@@ -1,0 +1,142 @@
+//! Other peers as sources: asked first, never believed.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use bytes::Bytes;
+use oci::Digest;
+use wire::Side;
+
+use super::support::{Parent, World, bytes, read_all, serve, with_byte_changed};
+use crate::fetch::FetchError;
+use crate::store::CHUNK;
+
+#[tokio::test]
+async fn a_parent_is_asked_before_the_registry() {
+    let world = World::new().await;
+    let body = bytes(2 * CHUNK + 3);
+    let digest = world.registry.serve(&body);
+    let parent = Parent::holding(&world.around, &[&body]).await;
+    let mut wanted = world.wanted(&digest);
+    wanted.parents = vec![parent.url.clone()];
+    let following = world.fetches.join_or_start(wanted);
+    assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));
+    let report = following.sealed().await.expect("sealed");
+    assert_eq!(
+        (report.bytes_from_peers, report.bytes_from_registry),
+        (2 * CHUNK + 3, 0)
+    );
+    assert!(world.registry.asked().is_empty());
+    let about = world.store.about(&digest).expect("held");
+    assert_eq!(about.media_type.as_deref(), Some("application/x"));
+}
+
+#[tokio::test]
+async fn a_parent_that_corrupts_is_left_out_and_the_reader_never_notices() {
+    let world = World::new().await;
+    let body = bytes(4 * CHUNK);
+    let digest = world.registry.serve(&body);
+    let damaged = Parent::holding(&world.around, &[&body]).await;
+    std::fs::write(damaged.file(&digest), with_byte_changed(&body, 2 * CHUNK + 7)).expect("damaged");
+    let sound = Parent::holding(&world.around, &[&body]).await;
+    let mut wanted = world.wanted(&digest);
+    wanted.parents = vec![damaged.url.clone(), sound.url.clone()];
+    let following = world.fetches.join_or_start(wanted);
+    assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));
+    let report = following.sealed().await.expect("sealed");
+    let used: Vec<_> = report
+        .sources
+        .iter()
+        .map(|used| (used.source.as_str(), used.bytes))
+        .collect();
+    assert_eq!(
+        used,
+        [(damaged.url.as_str(), 2 * CHUNK), (sound.url.as_str(), 2 * CHUNK)]
+    );
+    assert!(world.registry.asked().is_empty());
+}
+
+#[tokio::test]
+async fn the_registry_goes_on_where_a_corrupting_parent_was_left() {
+    let world = World::new().await;
+    let body = bytes(3 * CHUNK);
+    let digest = world.registry.serve(&body);
+    let damaged = Parent::holding(&world.around, &[&body]).await;
+    std::fs::write(damaged.file(&digest), with_byte_changed(&body, CHUNK)).expect("damaged");
+    let mut wanted = world.wanted(&digest);
+    wanted.parents = vec![damaged.url.clone()];
+    assert_eq!(
+        read_all(&world.fetches.join_or_start(wanted)).await,
+        (body.to_vec(), Ok(()))
+    );
+    assert_eq!(world.registry.ranges(), [Some(format!("bytes={CHUNK}-"))]);
+}
+
+#[tokio::test]
+async fn parents_that_are_away_or_do_not_hold_it_are_passed_over() {
+    let world = World::new().await;
+    let body = bytes(CHUNK + 1);
+    let digest = world.registry.serve(&body);
+    let empty = Parent::holding(&world.around, &[]).await;
+    let mut wanted = world.wanted(&digest);
+    wanted.parents = vec!["http://127.0.0.1:1".to_owned(), empty.url.clone()];
+    let following = world.fetches.join_or_start(wanted);
+    assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));
+    assert_eq!(
+        following.sealed().await.expect("sealed").bytes_from_registry,
+        CHUNK + 1
+    );
+}
+
+/// Serves one object's bytes and hashes under every name: a lie that fits together.
+async fn liar(body: Bytes) -> String {
+    async fn chunks(State(body): State<Bytes>) -> ([(&'static str, String); 1], Bytes) {
+        let hashes: Vec<u8> = body
+            .chunks(CHUNK as usize)
+            .flat_map(|chunk| *blake3::hash(chunk).as_bytes())
+            .collect();
+        ([("stoker-size", body.len().to_string())], hashes.into())
+    }
+    async fn object(State(body): State<Bytes>) -> Bytes {
+        body
+    }
+    let app = Router::new()
+        .route("/share/v1/objects/{digest}", get(object))
+        .route("/share/v1/objects/{digest}/chunks", get(chunks))
+        .with_state(body);
+    format!("http://{}", serve(app).await)
+}
+
+#[tokio::test]
+async fn a_lie_that_fits_together_is_thrown_away_as_a_whole() {
+    let world = World::new().await;
+    let body = bytes(2 * CHUNK);
+    let digest = world.registry.serve(&body);
+    let mut wanted = world.wanted(&digest);
+    wanted.parents = vec![liar(with_byte_changed(&body, 5)).await];
+    let following = world.fetches.join_or_start(wanted.clone());
+    following.sealed().await.expect("sealed from the registry");
+    assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));
+    assert_eq!(
+        std::fs::read(world.store.sealed(&digest).expect("held").path()).expect("read"),
+        body
+    );
+    assert_eq!(world.registry.ranges(), [None]);
+}
+
+#[tokio::test]
+async fn a_lie_with_nobody_else_to_ask_fails_on_the_peers_side() {
+    let world = World::new().await;
+    let body = bytes(2 * CHUNK);
+    let digest = Digest::of(&body);
+    let mut wanted = world.wanted(&digest);
+    wanted.origin_allowed = false;
+    wanted.parents = vec![liar(with_byte_changed(&body, 5)).await];
+    let following = world.fetches.join_or_start(wanted);
+    let error = following.sealed().await.expect_err("nothing right");
+    assert!(
+        matches!(error, FetchError::WrongBytes { side: Side::Peer, .. }),
+        "{error}"
+    );
+    assert!(world.store.sealed(&digest).is_none());
+}

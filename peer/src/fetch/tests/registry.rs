@@ -1,0 +1,180 @@
+//! What a registry may do wrong.
+
+use oci::Digest;
+use wire::{ObjectKind, Side};
+
+use super::support::{Asked, Treat, World, bytes, read_all, with_byte_changed};
+use crate::fetch::FetchError;
+use crate::store::{CHUNK, last_chunk_begins};
+
+#[tokio::test]
+async fn objects_of_every_interesting_size_are_sealed_and_read() {
+    let world = World::new().await;
+    for size in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 17] {
+        let body = bytes(size);
+        let digest = world.registry.serve(&body);
+        let following = world.fetch(&digest);
+        let (got, ended) = read_all(&following).await;
+        assert_eq!((got, ended), (body.to_vec(), Ok(())), "{size} bytes");
+        let report = following.sealed().await.expect("sealed");
+        assert_eq!(report.bytes_from_registry, size);
+        let on_disk = std::fs::read(world.store.sealed(&digest).expect("held").path()).expect("read");
+        assert_eq!(on_disk, body);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_body_is_never_sealed() {
+    let world = World::new().await;
+    let body = bytes(3 * CHUNK);
+    let digest = Digest::of(&body);
+    world.registry.put(
+        &digest,
+        Treat {
+            bytes: body,
+            cuts: [CHUNK + 5].into(),
+            always_cut: true,
+            ..Treat::default()
+        },
+    );
+    let following = world.fetch(&digest);
+    let (got, ended) = read_all(&following).await;
+    assert!((got.len() as u64) < 3 * CHUNK);
+    let error = ended.expect_err("broken");
+    assert_eq!(error.side(), Side::Network, "{error}");
+    assert!(following.sealed().await.is_err());
+    assert!(world.store.sealed(&digest).is_none());
+}
+
+#[tokio::test]
+async fn a_fetch_goes_on_at_the_byte_where_the_registry_broke_off() {
+    let world = World::new().await;
+    let body = bytes(3 * CHUNK);
+    let digest = Digest::of(&body);
+    let cuts = [CHUNK + 50_000, 2 * CHUNK].into();
+    world.registry.put(
+        &digest,
+        Treat {
+            bytes: body.clone(),
+            cuts,
+            ..Treat::default()
+        },
+    );
+    let (got, ended) = read_all(&world.fetch(&digest)).await;
+    assert_eq!((got, ended), (body.to_vec(), Ok(())));
+    let ranges = world.registry.ranges();
+    assert_eq!(ranges.len(), 3, "{ranges:?}");
+    assert_eq!(ranges[0], None);
+    assert!(ranges[1..].iter().all(Option::is_some), "{ranges:?}");
+}
+
+#[tokio::test]
+async fn wrong_bytes_are_never_served_as_complete() {
+    let world = World::new().await;
+    let body = bytes(2 * CHUNK + 5);
+    let digest = Digest::of(&body);
+    let wrong = with_byte_changed(&body, 10);
+    world.registry.put(
+        &digest,
+        Treat {
+            bytes: wrong,
+            ..Treat::default()
+        },
+    );
+    let following = world.fetch(&digest);
+    let (got, ended) = read_all(&following).await;
+    assert!(
+        got.len() as u64 <= last_chunk_begins(body.len() as u64),
+        "the last chunk came"
+    );
+    assert!(ended.is_err());
+    let error = following.sealed().await.expect_err("not sealed");
+    assert!(
+        matches!(
+            error,
+            FetchError::WrongBytes {
+                side: Side::Registry,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(world.store.sealed(&digest).is_none());
+    assert!(
+        world.store.partial(&digest).await.expect("opened").is_empty(),
+        "wrong bytes were kept"
+    );
+}
+
+#[tokio::test]
+async fn a_size_that_is_not_the_promised_one_fails_and_names_both() {
+    let world = World::new().await;
+    let body = bytes(CHUNK);
+    let digest = world.registry.serve(&body);
+    let mut wanted = world.wanted(&digest);
+    wanted.size = Some(77);
+    let error = world
+        .fetches
+        .join_or_start(wanted)
+        .sealed()
+        .await
+        .expect_err("refused");
+    let text = error.to_string();
+    assert!(text.contains("77") && text.contains(&CHUNK.to_string()), "{text}");
+    assert!(world.store.partial(&digest).await.expect("opened").is_empty());
+}
+
+#[tokio::test]
+async fn what_nobody_has_fails_and_names_object_and_registry() {
+    let world = World::new().await;
+    let digest = Digest::of(b"nobody has this");
+    let error = world.fetch(&digest).size().await.expect_err("not there");
+    let text = error.to_string();
+    assert!(text.contains(digest.as_str()) && text.contains("404"), "{text}");
+    assert_eq!(error.side(), Side::Caller);
+}
+
+#[tokio::test]
+async fn without_parents_and_without_the_registry_nobody_is_asked() {
+    let world = World::new().await;
+    let digest = world.registry.serve(&bytes(10));
+    let mut wanted = world.wanted(&digest);
+    wanted.origin_allowed = false;
+    let error = world
+        .fetches
+        .join_or_start(wanted)
+        .sealed()
+        .await
+        .expect_err("no source");
+    assert_eq!(error.side(), Side::Peer);
+    assert_eq!(world.registry.asked(), Vec::<Asked>::new());
+}
+
+#[tokio::test]
+async fn a_manifest_is_kept_with_its_media_type() {
+    let world = World::new().await;
+    let body = bytes::Bytes::from_static(
+        br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#,
+    );
+    let digest = Digest::of(&body);
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    world.registry.put(
+        &digest,
+        Treat {
+            bytes: body.clone(),
+            media_type: Some(media_type),
+            ..Treat::default()
+        },
+    );
+    let mut wanted = world.wanted(&digest);
+    wanted.kind = ObjectKind::Manifest;
+    let following = world.fetches.join_or_start(wanted);
+    assert_eq!(read_all(&following).await.0, body);
+    following.sealed().await.expect("sealed");
+    let about = world.store.about(&digest).expect("held");
+    assert_eq!(
+        (about.kind, about.media_type.as_deref()),
+        (ObjectKind::Manifest, Some(media_type))
+    );
+    assert!(world.registry.asked()[0].path.contains("/manifests/"));
+}

@@ -1,0 +1,397 @@
+//! A registry with faults to order, peers with real stores behind a real `share`, and a peer that fetches.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use oci::{BuildError, Credential, Digest, Registries, TlsOptions};
+use process::Running;
+use process::http::{ClientOptions, client};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use wire::{ObjectKind, PeerClaims, SHARE_AUDIENCE, SecretText};
+
+use crate::fetch::{FetchError, Fetches, Following, Sources, Wanted};
+use crate::share::{ShareState, router};
+use crate::source::{ShareClient, Surroundings};
+use crate::store::{CHUNK, Sealed, Store};
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Bytes that differ from chunk to chunk.
+pub(crate) fn bytes(length: u64) -> Bytes {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ length;
+    let words = (0..length.div_ceil(8)).flat_map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.take(usize::try_from(length).expect("fits")).collect()
+}
+
+pub(crate) fn with_byte_changed(bytes: &Bytes, at: u64) -> Bytes {
+    let mut changed = bytes.to_vec();
+    changed[usize::try_from(at).expect("fits")] ^= 1;
+    changed.into()
+}
+
+/// One manager's key, and the tokens that it signs.
+#[derive(Clone)]
+pub(crate) struct Around {
+    key: Arc<Vec<u8>>,
+    public: [u8; 32],
+    registries: Registries,
+}
+
+impl Around {
+    pub(crate) fn new() -> Self {
+        process::install_tls_provider();
+        let document = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).expect("a key");
+        let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).expect("a key");
+        let factory = |_: &TlsOptions| client(&ClientOptions::default()).map_err(BuildError::new);
+        Self {
+            key: Arc::new(document.as_ref().to_vec()),
+            public: pair.public_key().as_ref().try_into().expect("32 bytes"),
+            registries: Registries::new(Arc::new(factory)),
+        }
+    }
+
+    pub(crate) fn token(&self, audience: &str, ends_in: i64) -> SecretText {
+        let claims = PeerClaims {
+            sub: uuid::Uuid::nil(),
+            aud: audience.to_owned(),
+            exp: time::OffsetDateTime::now_utc().unix_timestamp() + ends_in,
+            cluster: "default".to_owned(),
+        };
+        let key = EncodingKey::from_ed_der(&self.key);
+        SecretText::new(encode(&Header::new(Algorithm::EdDSA), &claims, &key).expect("signed"))
+    }
+}
+
+impl Surroundings for Around {
+    fn peer_token(&self) -> Option<SecretText> {
+        Some(self.token(SHARE_AUDIENCE, 3600))
+    }
+
+    fn share_key(&self) -> Option<[u8; 32]> {
+        Some(self.public)
+    }
+
+    fn registries(&self) -> &Registries {
+        &self.registries
+    }
+}
+
+/// How the registry treats one object.
+#[derive(Clone, Default)]
+pub(crate) struct Treat {
+    pub(crate) bytes: Bytes,
+    /// Breaks off at these offsets of the object, one per GET; the last one for ever if `always_cut`.
+    pub(crate) cuts: VecDeque<u64>,
+    pub(crate) always_cut: bool,
+    /// Sends up to this offset, then waits.
+    pub(crate) hold: Option<(u64, CancellationToken)>,
+    /// The only `Authorization` that is let in; others get 401 after `refusal_waits_for`.
+    pub(crate) authorization: Option<&'static str>,
+    pub(crate) refusal_waits_for: Option<CancellationToken>,
+    pub(crate) media_type: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) range: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct FakeRegistry {
+    objects: Arc<Mutex<HashMap<String, Treat>>>,
+    log: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl FakeRegistry {
+    pub(crate) fn put(&self, digest: &Digest, treat: Treat) {
+        self.objects
+            .lock()
+            .expect("sound")
+            .insert(digest.to_string(), treat);
+    }
+
+    pub(crate) fn serve(&self, bytes: &Bytes) -> Digest {
+        let digest = Digest::of(bytes);
+        self.put(
+            &digest,
+            Treat {
+                bytes: bytes.clone(),
+                ..Treat::default()
+            },
+        );
+        digest
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.log.lock().expect("sound").clone()
+    }
+
+    pub(crate) fn ranges(&self) -> Vec<Option<String>> {
+        self.asked().into_iter().map(|asked| asked.range).collect()
+    }
+
+    async fn answer(&self, path: String, headers: &HeaderMap) -> Response {
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
+        let range = text(RANGE);
+        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        self.log.lock().expect("sound").push(Asked {
+            path,
+            range: range.clone(),
+        });
+        let (treat, cut) = {
+            let mut objects = self.objects.lock().expect("sound");
+            let Some(treat) = objects.get_mut(&name) else {
+                return StatusCode::NOT_FOUND.into_response();
+            };
+            let cut = if treat.always_cut {
+                treat.cuts.front().copied()
+            } else {
+                treat.cuts.pop_front()
+            };
+            (treat.clone(), cut)
+        };
+        if treat
+            .authorization
+            .is_some_and(|only| text(AUTHORIZATION).as_deref() != Some(only))
+        {
+            if let Some(wait) = &treat.refusal_waits_for {
+                wait.cancelled().await;
+            }
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
+        let first = range.and_then(|range| {
+            range
+                .strip_prefix("bytes=")?
+                .strip_suffix('-')?
+                .parse::<u64>()
+                .ok()
+        });
+        send(&treat, first, cut)
+    }
+}
+
+fn send(treat: &Treat, first: Option<u64>, cut: Option<u64>) -> Response {
+    let size = treat.bytes.len() as u64;
+    let from = first.unwrap_or(0);
+    if from > 0 && from >= size {
+        return StatusCode::RANGE_NOT_SATISFIABLE.into_response();
+    }
+    let end = cut.unwrap_or(size).max(from).min(size);
+    let pieces: Vec<(u64, Bytes)> = (from..end)
+        .step_by(50_000)
+        .map(|at| {
+            (
+                at,
+                treat.bytes.slice(at as usize..(at + 50_000).min(end) as usize),
+            )
+        })
+        .collect();
+    let hold = treat.hold.clone();
+    let sending = stream::iter(pieces).then(move |(at, piece)| {
+        let hold = hold.clone();
+        async move {
+            if let Some((offset, token)) = hold.filter(|(offset, _)| at + piece.len() as u64 > *offset) {
+                let _ = offset;
+                token.cancelled().await;
+            }
+            Ok::<_, std::io::Error>(piece)
+        }
+    });
+    let broken = cut.map(|_| Err(std::io::Error::other("cut")));
+    let body = Body::from_stream(sending.chain(stream::iter(broken)));
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, (size - from).into());
+    let media_type = treat.media_type.unwrap_or("application/octet-stream");
+    headers.insert(CONTENT_TYPE, media_type.parse().expect("a header"));
+    if first.is_some() {
+        headers.insert(
+            CONTENT_RANGE,
+            format!("bytes {from}-{}/{size}", size - 1)
+                .parse()
+                .expect("a header"),
+        );
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    response
+}
+
+async fn object(
+    State(registry): State<FakeRegistry>,
+    Path(path): Path<String>,
+    _: Method,
+    headers: HeaderMap,
+) -> Response {
+    registry.answer(path, &headers).await
+}
+
+/// Serves on a port of its own; gives its address.
+pub(crate) async fn serve(app: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    Running::new().spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+/// Another peer: a real store behind a real `share`.
+pub(crate) struct Parent {
+    pub(crate) store: Store,
+    pub(crate) url: String,
+    _dir: TempDir,
+}
+
+impl Parent {
+    pub(crate) async fn holding(around: &Around, objects: &[&Bytes]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path()).expect("a store");
+        for object in objects {
+            seal(&store, object).await;
+        }
+        let address = serve(router(ShareState::new(store.clone(), around.clone()))).await;
+        Self {
+            store,
+            url: format!("http://{address}"),
+            _dir: dir,
+        }
+    }
+
+    pub(crate) fn file(&self, digest: &Digest) -> PathBuf {
+        self.store.sealed(digest).expect("held").path().to_owned()
+    }
+}
+
+pub(crate) async fn seal(store: &Store, object: &Bytes) -> Sealed {
+    let mut partial = store.partial(&Digest::of(object)).await.expect("a partial");
+    for block in object.chunks(CHUNK as usize) {
+        partial
+            .append(Bytes::copy_from_slice(block))
+            .await
+            .expect("landed");
+    }
+    let proven = partial.prove().await.expect("read").expect("the right bytes");
+    proven
+        .seal(Some("application/x".to_owned()), ObjectKind::Blob)
+        .await
+        .expect("sealed")
+}
+
+/// The peer under test, and the registry that it may ask.
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    pub(crate) store: Store,
+    pub(crate) fetches: Fetches,
+    pub(crate) registry: FakeRegistry,
+    pub(crate) around: Around,
+    pub(crate) running: Running,
+    registry_address: String,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::in_folder(tempfile::tempdir().expect("a folder")).await
+    }
+
+    pub(crate) async fn in_folder(dir: TempDir) -> Self {
+        let around = Around::new();
+        let registry = FakeRegistry::default();
+        let app = Router::new()
+            .route("/v2/{*path}", get(object))
+            .with_state(registry.clone());
+        let registry_address = serve(app).await;
+        let store = Store::open(dir.path()).expect("a store");
+        let http = client(&ClientOptions::default()).expect("a client");
+        let running = Running::new();
+        let fetches = Fetches::new(store.clone(), Sources::new(http, around.clone()), running.clone());
+        Self {
+            dir,
+            store,
+            fetches,
+            registry,
+            around,
+            running,
+            registry_address,
+        }
+    }
+
+    pub(crate) fn share_client(&self) -> &ShareClient {
+        self.fetches.peers()
+    }
+
+    pub(crate) fn wanted(&self, digest: &Digest) -> Wanted {
+        Wanted {
+            digest: digest.clone(),
+            kind: ObjectKind::Blob,
+            size: None,
+            media_type: None,
+            registry: self.registry_address.parse().expect("a registry"),
+            base_path: String::new(),
+            plain_http: true,
+            repository: "library/sample".parse().expect("a repository"),
+            credential: Credential::Anonymous,
+            parents: Vec::new(),
+            origin_allowed: true,
+            trace: None,
+        }
+    }
+
+    pub(crate) fn fetch(&self, digest: &Digest) -> Following {
+        self.fetches.join_or_start(self.wanted(digest))
+    }
+}
+
+/// What a reader of the whole object got, and how it ended.
+pub(crate) async fn read_all(following: &Following) -> (Vec<u8>, Result<(), FetchError>) {
+    let reading = async {
+        let mut got = Vec::new();
+        let mut stream = Box::pin(following.read(0..u64::MAX));
+        loop {
+            match stream.try_next().await {
+                Ok(Some(piece)) => got.extend_from_slice(&piece),
+                Ok(None) => return (got, Ok(())),
+                Err(error) => return (got, Err(error)),
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, reading)
+        .await
+        .expect("within the limit")
+}
+
+/// Waits until `holds`, for a while.
+pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("never: {what}"));
+}
