@@ -65,6 +65,7 @@ async fn create_peers(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     ];
     create(manager, "peers", columns, &[]).await?;
     index(manager, "peers", &["session"]).await?;
+    index(manager, "peers", &["seed", "session"]).await?;
     index(manager, "peers", &["absent_since_ms"]).await
 }
 

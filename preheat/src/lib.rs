@@ -1,1 +1,72 @@
+//! The domain: submit, resolve, plan, place, settle.
 //!
+//! * [`submit`] writes a preheat and its first work in one transaction.
+//! * The manager's workers ([`Preheater::start_workers`]) resolve the image at its registry and write the plan:
+//!   *lots* of placements, each a piece of queue work in the lane of one peer.
+//! * Peers call in ([`hello`]), ask for lots ([`take`]), say how far they are ([`progress`]) and what became of each
+//!   placement ([`settle`]). The settle that closes the last placement ends the preheat.
+//! * [`get`], [`list`], [`objects`] and [`harbor_rows`] read rows and ask nobody.
+//!
+//! **Invariant:** a preheat ends exactly once, and it succeeds only if every placement of its scope was verified.
+//! Each step commits together with the work that follows from it, so that a manager may die anywhere.
+//!
+//! Non-goals: HTTP, signing of tokens, bytes of images.
+
+mod absent;
+mod address;
+mod clusters;
+mod credentials;
+mod deadlines;
+mod effects;
+mod fault;
+mod gather;
+mod get;
+mod harbor_rows;
+mod holdings;
+mod ledger;
+mod limits;
+mod neighbourhood;
+mod orders;
+mod parents;
+mod peers;
+mod place;
+mod placing;
+mod plan;
+mod preheater;
+mod progress;
+mod request;
+mod resolve;
+mod rows;
+mod scope;
+mod secret_box;
+mod sessions;
+mod settle;
+mod stage;
+mod submit;
+mod sums;
+pub mod tokens;
+mod verdict;
+mod views;
+mod workers;
+
+pub use clusters::clusters;
+pub use credentials::credential;
+pub use fault::{HelloError, SessionError, StorageError, SubmitError};
+pub use get::{ListQuery, get, list, objects};
+pub use harbor_rows::harbor_rows;
+pub use holdings::{holdings, parents};
+pub use limits::Limits;
+pub use peers::peers;
+pub use place::take;
+pub use preheater::{BadKey, Parts, Preheater};
+pub use progress::progress;
+pub use request::{Origin, PreheatRequest};
+pub use scope::{BadScope, ClusterChoice, Scope};
+pub use sessions::{PeerTokens, hello};
+pub use settle::settle;
+pub use submit::{PreheatId, submit};
+pub use views::{
+    ClusterView, HarborRow, HarborRows, ObjectView, PeerView, PlacementState, PlacementView, PreheatState,
+    PreheatView,
+};
+pub use workers::Background;

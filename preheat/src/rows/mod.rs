@@ -3,7 +3,10 @@
 //! Portable types only: integers for times (milliseconds since 1970), text for uuids, digests and JSON,
 //! so that `SQLite`, `PostgreSQL` and `MariaDB` hold the same.
 
-#![expect(unreachable_pub, reason = "sea-orm derives public types; this module keeps them in the crate")]
+#![expect(
+    unreachable_pub,
+    reason = "sea-orm derives public types; this module keeps them in the crate"
+)]
 
 pub(crate) mod clusters;
 pub(crate) mod credentials;

@@ -30,6 +30,8 @@ pub struct Model {
     pub public: bool,
     /// Names the credential that peers fetch; none means anonymous.
     pub credential: Option<String>,
+    /// When the registry said what the reference means.
+    pub resolved_ms: Option<i64>,
     pub objects_total: i64,
     /// Bytes of the image, each object once.
     pub image_bytes: i64,

@@ -1,0 +1,82 @@
+//! Credentials by name: a request's own, sealed in the database while its preheat is open, and the configured
+//! ones, which are never stored.
+
+use oci::{Credential, RegistryName};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
+use uuid::Uuid;
+use wire::SecretText;
+
+use crate::fault::{SessionError, StorageError};
+use crate::preheater::{Inner, Preheater};
+use crate::rows::{credentials, lots};
+use crate::sessions;
+use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
+
+/// Names what is configured for a registry: `registry:harbor.example.com`.
+const CONFIGURED: &str = "registry:";
+
+pub(crate) fn configured_name(registry: &RegistryName) -> String {
+    format!("{CONFIGURED}{registry}")
+}
+
+/// What is configured for a registry, if that is more than nothing.
+pub(crate) fn configured(inner: &Inner, registry: &RegistryName) -> Option<Credential> {
+    let credential = inner.registries.settings(registry)?.credential;
+    (!credential.is_anonymous()).then_some(credential)
+}
+
+/// The request's own credential, opened.
+pub(crate) async fn of_preheat(inner: &Inner, name: &str) -> Result<Option<Credential>, StorageError> {
+    let Some(row) = credentials::Entity::find_by_id(name).one(inner.reads()).await? else {
+        return Ok(None);
+    };
+    let opened = inner
+        .secrets
+        .open(name, &row.sealed)
+        .map_err(|broken| StorageError::Broken(broken.to_string()))?;
+    Ok(Some(Credential::from_authorization(&opened)))
+}
+
+pub(crate) async fn forget(txn: &impl ConnectionTrait, preheat: i64) -> Result<(), DbErr> {
+    let of_preheat = credentials::Column::PreheatId.eq(preheat);
+    credentials::Entity::delete_many()
+        .filter(of_preheat)
+        .exec(txn)
+        .await
+        .map(drop)
+}
+
+/// An `Authorization` value for a seed that works for the preheat in question; none when it is gone or was
+/// never this seed's business.
+pub async fn credential(
+    preheater: &Preheater,
+    session: Uuid,
+    name: &str,
+) -> Result<Option<SecretText>, SessionError> {
+    let inner = &preheater.inner;
+    let peer = sessions::live(inner, session).await?;
+    if !peer.seed {
+        return Ok(None);
+    }
+    let credential = match name.strip_prefix(CONFIGURED) {
+        Some(registry) => registry
+            .parse()
+            .ok()
+            .and_then(|registry| configured(inner, &registry)),
+        None if works_for(inner, &peer.id, name).await? => of_preheat(inner, name).await?,
+        None => None,
+    };
+    let value = credential.and_then(|credential| credential.authorization());
+    Ok(value.map(|value| SecretText::new(value.expose())))
+}
+
+async fn works_for(inner: &Inner, peer: &Uuid, name: &str) -> Result<bool, SessionError> {
+    let Some(row) = credentials::Entity::find_by_id(name).one(inner.reads()).await? else {
+        return Ok(false);
+    };
+    let open_lots = lots::Entity::find()
+        .filter(lots::Column::PreheatId.eq(row.preheat_id))
+        .filter(lots::Column::PeerId.eq(peer.to_string()))
+        .filter(lots::Column::Open.gt(0));
+    Ok(open_lots.count(inner.reads()).await? > 0)
+}

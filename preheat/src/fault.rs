@@ -1,0 +1,70 @@
+//! What callers of this crate may have to tell theirs.
+
+use std::sync::Arc;
+
+use queue::WriteError;
+use sea_orm::DbErr;
+
+/// The database did not do what it was asked to.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StorageError {
+    #[error("the manager has more to write than it can take; try again in a moment")]
+    Busy,
+    #[error("the database failed: {0}")]
+    Database(Arc<DbErr>),
+    #[error("the manager could not write: {0}")]
+    Broken(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    #[error("there is no cluster {wanted}; there are: {}", known.join(", "))]
+    UnknownCluster { wanted: String, known: Vec<String> },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error("this session has ended; say hello again")]
+    Ended,
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HelloError {
+    #[error("the peer speaks version {peer} of the protocol, this manager {manager}; update the older one")]
+    Version { peer: u32, manager: u32 },
+    #[error("{what} {given:?} cannot be used: {advice}")]
+    BadName {
+        what: &'static str,
+        given: String,
+        advice: &'static str,
+    },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<DbErr> for StorageError {
+    fn from(error: DbErr) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<DbErr> for SessionError {
+    fn from(error: DbErr) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl From<WriteError<DbErr>> for StorageError {
+    fn from(error: WriteError<DbErr>) -> Self {
+        match error {
+            WriteError::Busy => Self::Busy,
+            WriteError::Refused(error) => error.into(),
+            WriteError::Database(error) => Self::Database(error),
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}

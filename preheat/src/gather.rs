@@ -1,0 +1,139 @@
+//! Collects the objects of an image while its manifests are read, and refuses what contradicts itself.
+//!
+//! **Invariant:** one digest has one size and one kind; count and sum are bounded.
+
+use std::collections::BTreeMap;
+
+use oci::{Digest, Platform};
+
+use crate::limits::MAX_IMAGE_BYTES;
+
+/// How an object is fetched, and when: manifests first, then configs, then layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Class {
+    Manifest = 0,
+    Config = 1,
+    Layer = 2,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundObject {
+    pub(crate) class: Class,
+    pub(crate) media_type: String,
+    pub(crate) size: u64,
+    pub(crate) platform: Option<Platform>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    objects: BTreeMap<Digest, FoundObject>,
+    bytes: u64,
+    max_objects: usize,
+}
+
+/// The image contradicts itself or is beyond all limits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadImage {
+    #[error("{digest} is said to be {one} bytes long and {other} bytes long")]
+    ConflictingSizes { digest: Digest, one: u64, other: u64 },
+    #[error("{digest} is named both as a manifest and as a blob")]
+    ConflictingKinds { digest: Digest },
+    #[error("it has more than {0} objects")]
+    TooManyObjects(usize),
+    #[error("its objects add up to more than {MAX_IMAGE_BYTES} bytes")]
+    TooLarge,
+}
+
+impl Gathered {
+    pub(crate) fn new(max_objects: usize) -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            bytes: 0,
+            max_objects,
+        }
+    }
+
+    /// `false`: it was there already.
+    pub(crate) fn add(&mut self, digest: Digest, found: FoundObject) -> Result<bool, BadImage> {
+        if let Some(before) = self.objects.get(&digest) {
+            if before.size != found.size {
+                return Err(BadImage::ConflictingSizes {
+                    digest,
+                    one: before.size,
+                    other: found.size,
+                });
+            }
+            if (before.class == Class::Manifest) != (found.class == Class::Manifest) {
+                return Err(BadImage::ConflictingKinds { digest });
+            }
+            return Ok(false);
+        }
+        if self.objects.len() >= self.max_objects {
+            return Err(BadImage::TooManyObjects(self.max_objects));
+        }
+        self.bytes = self.bytes.saturating_add(found.size);
+        if self.bytes > MAX_IMAGE_BYTES {
+            return Err(BadImage::TooLarge);
+        }
+        self.objects.insert(digest, found);
+        Ok(true)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) fn objects(&self) -> &BTreeMap<Digest, FoundObject> {
+        &self.objects
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(class: Class, size: u64) -> FoundObject {
+        FoundObject {
+            class,
+            media_type: String::new(),
+            size,
+            platform: None,
+        }
+    }
+
+    #[test]
+    fn the_same_object_twice_is_one_object() {
+        let mut gathered = Gathered::new(10);
+        let digest = Digest::of(b"a");
+        assert_eq!(gathered.add(digest.clone(), found(Class::Layer, 1)), Ok(true));
+        assert_eq!(gathered.add(digest.clone(), found(Class::Config, 1)), Ok(false));
+        assert_eq!((gathered.objects().len(), gathered.bytes()), (1, 1));
+    }
+
+    #[test]
+    fn an_object_with_two_sizes_or_two_kinds_is_refused() {
+        let mut gathered = Gathered::new(10);
+        let digest = Digest::of(b"a");
+        gathered.add(digest.clone(), found(Class::Layer, 1)).unwrap();
+        let sizes = gathered.add(digest.clone(), found(Class::Layer, 2)).unwrap_err();
+        assert!(matches!(
+            sizes,
+            BadImage::ConflictingSizes { one: 1, other: 2, .. }
+        ));
+        let kinds = gathered
+            .add(digest.clone(), found(Class::Manifest, 1))
+            .unwrap_err();
+        assert_eq!(kinds, BadImage::ConflictingKinds { digest });
+    }
+
+    #[test]
+    fn count_and_sum_are_bounded() {
+        let mut gathered = Gathered::new(1);
+        let huge = gathered.add(Digest::of(b"h"), found(Class::Layer, u64::MAX));
+        assert_eq!(huge, Err(BadImage::TooLarge));
+        let mut gathered = Gathered::new(1);
+        gathered.add(Digest::of(b"a"), found(Class::Layer, 0)).unwrap();
+        let second = gathered.add(Digest::of(b"b"), found(Class::Layer, 0));
+        assert_eq!(second, Err(BadImage::TooManyObjects(1)));
+    }
+}

@@ -1,0 +1,230 @@
+//! One preheat or many, as they stand in the database. Nothing is asked of anybody.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use wire::TraceContext;
+
+use crate::fault::StorageError;
+use crate::orders::kind_of;
+use crate::preheater::{Preheater, read_uuid};
+use crate::progress;
+use crate::rows::placements::state::{FAILED, OPEN, VERIFIED};
+use crate::rows::{VALUES_AT_ONCE, lots, objects, peers, placements, preheats, read_size};
+use crate::verdict::side_of;
+use crate::views::{ObjectView, PlacementState, PlacementView, PreheatState, PreheatView};
+
+const LISTED_AT_MOST: u64 = 1_000;
+
+/// Newest first.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ListQuery {
+    pub limit: u64,
+    /// Only preheats with a smaller id: for the next page.
+    pub before: Option<i64>,
+}
+
+pub async fn get(preheater: &Preheater, id: i64) -> Result<Option<PreheatView>, StorageError> {
+    let db = preheater.inner.reads();
+    let Some(row) = preheats::Entity::find_by_id(id).one(db).await? else {
+        return Ok(None);
+    };
+    let mut view = view(row);
+    if view.state == PreheatState::Placing {
+        let moving: u64 = progress::of_preheat(db, id).await?.values().sum();
+        view.bytes_done = view.bytes_done.saturating_add(moving).min(view.bytes_total);
+    }
+    Ok(Some(view))
+}
+
+/// Bytes here are those of finished placements; [`get`] counts what moves as well.
+pub async fn list(preheater: &Preheater, query: ListQuery) -> Result<Vec<PreheatView>, StorageError> {
+    let mut rows = preheats::Entity::find().order_by_desc(preheats::Column::Id);
+    if let Some(before) = query.before {
+        rows = rows.filter(preheats::Column::Id.lt(before));
+    }
+    let rows = rows
+        .limit(query.limit.min(LISTED_AT_MOST))
+        .all(preheater.inner.reads())
+        .await?;
+    Ok(rows.into_iter().map(view).collect())
+}
+
+pub(crate) fn view(row: preheats::Model) -> PreheatView {
+    let scheme = if row.plain_http { "http" } else { "https" };
+    let (registry, base, repository, reference) =
+        (&row.registry, &row.base_path, &row.repository, &row.reference);
+    PreheatView {
+        id: row.id,
+        url: format!("{scheme}://{registry}{base}/v2/{repository}/manifests/{reference}"),
+        image: row.image,
+        scope: row.scope.parse().unwrap_or_default(),
+        clusters: serde_json::from_str(&row.clusters).unwrap_or_default(),
+        platforms: serde_json::from_str(&row.platforms).unwrap_or_default(),
+        state: PreheatState::of(&row.state),
+        reason: row.reason,
+        side: row.side.as_deref().map(side_of),
+        digest: row.digest,
+        public: row.public,
+        objects_total: read_size(row.objects_total),
+        image_bytes: read_size(row.image_bytes),
+        bytes_total: read_size(row.bytes_total),
+        bytes_done: read_size(row.bytes_done),
+        placements_total: read_size(row.placements_total),
+        placements_open: read_size(row.placements_open),
+        placements_verified: read_size(row.placements_verified),
+        placements_failed: read_size(row.placements_failed),
+        created_ms: row.created_ms,
+        updated_ms: row.updated_ms,
+        finished_ms: row.finished_ms,
+        trace_id: row
+            .trace
+            .as_deref()
+            .and_then(TraceContext::parse)
+            .map(|trace| trace.trace_id().to_owned()),
+        created_by: row.created_by,
+        registry: row.registry,
+        repository: row.repository,
+        reference: row.reference,
+    }
+}
+
+/// Every object of a preheat with its placements. A peer that has not begun stands with the root manifest.
+pub async fn objects(preheater: &Preheater, id: i64) -> Result<Vec<ObjectView>, StorageError> {
+    let db = preheater.inner.reads();
+    let found = objects::Entity::find()
+        .filter(objects::Column::PreheatId.eq(id))
+        .order_by_asc(objects::Column::Class)
+        .order_by_asc(objects::Column::Digest)
+        .all(db)
+        .await?;
+    let placed = placements::Entity::find()
+        .filter(placements::Column::PreheatId.eq(id))
+        .order_by_asc(placements::Column::Id)
+        .all(db)
+        .await?;
+    let lots = lots::Entity::find()
+        .filter(lots::Column::PreheatId.eq(id))
+        .all(db)
+        .await?;
+    let root = preheats::Entity::find_by_id(id)
+        .one(db)
+        .await?
+        .and_then(|row| row.digest)
+        .unwrap_or_default();
+    let of_lots = lots.iter().map(|lot| &lot.peer_id);
+    let peers = peers_named(db, placed.iter().map(|row| &row.peer_id).chain(of_lots)).await?;
+    let moving = progress::of_preheat(db, id).await?;
+    let sizes: HashMap<&str, u64> = found
+        .iter()
+        .map(|row| (row.digest.as_str(), read_size(row.size)))
+        .collect();
+    let taken: HashMap<i64, bool> = lots
+        .iter()
+        .map(|lot| (lot.work_id, lot.session.is_some()))
+        .collect();
+    let mut by_digest: HashMap<String, Vec<PlacementView>> = HashMap::new();
+    for row in placed {
+        let state = state_of(&row.state, taken.get(&row.work_id).copied().unwrap_or(false));
+        let moved = moving
+            .get(&(row.peer_id.clone(), row.digest.clone()))
+            .copied()
+            .unwrap_or(0);
+        let size = sizes.get(row.digest.as_str()).copied().unwrap_or(0);
+        let bytes_done = if state == PlacementState::Verified {
+            size
+        } else {
+            moved.min(size)
+        };
+        let digest = row.digest.clone();
+        by_digest
+            .entry(digest)
+            .or_default()
+            .push(placement(row, state, bytes_done, &peers));
+    }
+    for lot in lots.iter().filter(|lot| !lot.expanded && lot.open > 0) {
+        by_digest
+            .entry(root.clone())
+            .or_default()
+            .push(waiting(lot, &peers));
+    }
+    Ok(found.into_iter().map(|row| object(row, &mut by_digest)).collect())
+}
+
+fn object(row: objects::Model, placed: &mut HashMap<String, Vec<PlacementView>>) -> ObjectView {
+    ObjectView {
+        placements: placed.remove(&row.digest).unwrap_or_default(),
+        kind: kind_of(row.class),
+        digest: row.digest,
+        media_type: row.media_type,
+        size: read_size(row.size),
+        platform: row.platform,
+    }
+}
+
+fn state_of(word: &str, taken: bool) -> PlacementState {
+    match word {
+        VERIFIED => PlacementState::Verified,
+        FAILED => PlacementState::Failed,
+        OPEN if taken => PlacementState::Fetching,
+        _ => PlacementState::Waiting,
+    }
+}
+
+/// Name and address of peers by id.
+pub(crate) type PeerNames = HashMap<String, (String, String)>;
+
+pub(crate) async fn peers_named<'a>(
+    db: &impl ConnectionTrait,
+    ids: impl Iterator<Item = &'a String>,
+) -> Result<PeerNames, StorageError> {
+    let mut ids: Vec<&String> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut names = PeerNames::new();
+    for ids in ids.chunks(VALUES_AT_ONCE) {
+        let rows = peers::Entity::find()
+            .filter(peers::Column::Id.is_in(ids.iter().copied()))
+            .all(db)
+            .await?;
+        names.extend(rows.into_iter().map(|row| (row.id, (row.name, row.address))));
+    }
+    Ok(names)
+}
+
+fn placement(
+    row: placements::Model,
+    state: PlacementState,
+    bytes_done: u64,
+    peers: &PeerNames,
+) -> PlacementView {
+    let (peer_name, peer_ip) = peers.get(&row.peer_id).cloned().unwrap_or_default();
+    PlacementView {
+        peer_id: read_uuid(&row.peer_id),
+        peer_name,
+        cluster_id: row.cluster_id,
+        peer_ip,
+        state,
+        bytes_done,
+        bytes_from_registry: read_size(row.bytes_from_registry),
+        bytes_from_peers: read_size(row.bytes_from_peers),
+        reason: row.reason,
+        side: row.side.as_deref().map(side_of),
+    }
+}
+
+fn waiting(lot: &lots::Model, peers: &PeerNames) -> PlacementView {
+    let (peer_name, peer_ip) = peers.get(&lot.peer_id).cloned().unwrap_or_default();
+    PlacementView {
+        peer_id: read_uuid(&lot.peer_id),
+        peer_name,
+        cluster_id: lot.cluster_id,
+        peer_ip,
+        state: PlacementState::Waiting,
+        bytes_done: 0,
+        bytes_from_registry: 0,
+        bytes_from_peers: 0,
+        reason: None,
+        side: None,
+    }
+}

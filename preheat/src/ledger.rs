@@ -1,0 +1,250 @@
+//! Keeps a preheat's counts while its placements close, lets stage 1 go when stage 0 is done, and ends the
+//! preheat with the last of them: all in the transaction that closes a placement.
+//!
+//! **Invariant:** `placements_open` of a preheat is the sum of its lots' `open`; at 0 the preheat ends there and
+//! then, and it succeeds only if every placement was verified.
+
+use queue::{Which, remove_group, unpark};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use wire::Side;
+
+use crate::preheater::{group_of, parked_group_of};
+use crate::rows::placements::state::FAILED;
+use crate::rows::{lots, peers, placements, preheats};
+use crate::verdict::{FailedPlacement, TOLD, Verdict, cut, side_of, side_word, verdict};
+use crate::views::PreheatState;
+use crate::{credentials, stage};
+
+/// What is to be done once the transaction has committed.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// Lanes whose bell is rung.
+    pub(crate) lanes: Vec<String>,
+    pub(crate) ended: Vec<Ended>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) preheat: preheats::Model,
+    pub(crate) verdict: Verdict,
+}
+
+/// Placements that have just closed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Closed {
+    pub(crate) verified: i64,
+    pub(crate) failed: i64,
+    pub(crate) bytes: i64,
+}
+
+impl Closed {
+    pub(crate) fn failed(failed: i64) -> Self {
+        Self {
+            failed,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn count(self) -> i64 {
+        self.verified + self.failed
+    }
+}
+
+/// Counts placements of a lot as closed and does whatever follows from that.
+pub(crate) async fn close(
+    txn: &impl ConnectionTrait,
+    lot: &lots::Model,
+    closed: Closed,
+    now: i64,
+    effects: &mut Effects,
+) -> Result<(), DbErr> {
+    if closed.count() == 0 {
+        return Ok(());
+    }
+    count_in_lot(txn, lot.work_id, closed.count()).await?;
+    count_in_preheat(txn, lot.preheat_id, closed, now).await?;
+    if lot.stage == 0 && stage_is_done(txn, lot).await? {
+        stage::begin_next(txn, lot.preheat_id, lot.cluster_id, now).await?;
+        let group = parked_group_of(lot.preheat_id, lot.cluster_id);
+        effects
+            .lanes
+            .extend(unpark(txn, &group, Which::default(), now).await?);
+    }
+    end_if_nothing_is_open(txn, lot.preheat_id, now, effects).await
+}
+
+pub(crate) async fn count_in_lot(txn: &impl ConnectionTrait, work: i64, closed: i64) -> Result<(), DbErr> {
+    lots::Entity::update_many()
+        .col_expr(lots::Column::Open, Expr::col(lots::Column::Open).sub(closed))
+        .filter(lots::Column::WorkId.eq(work))
+        .exec(txn)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn count_in_preheat(
+    txn: &impl ConnectionTrait,
+    preheat: i64,
+    closed: Closed,
+    now: i64,
+) -> Result<(), DbErr> {
+    use preheats::Column;
+    preheats::Entity::update_many()
+        .col_expr(
+            Column::PlacementsOpen,
+            Expr::col(Column::PlacementsOpen).sub(closed.count()),
+        )
+        .col_expr(
+            Column::PlacementsVerified,
+            Expr::col(Column::PlacementsVerified).add(closed.verified),
+        )
+        .col_expr(
+            Column::PlacementsFailed,
+            Expr::col(Column::PlacementsFailed).add(closed.failed),
+        )
+        .col_expr(Column::BytesDone, Expr::col(Column::BytesDone).add(closed.bytes))
+        .col_expr(Column::UpdatedMs, Expr::value(now))
+        .filter(Column::Id.eq(preheat))
+        .filter(Column::FinishedMs.is_null())
+        .exec(txn)
+        .await
+        .map(drop)
+}
+
+async fn stage_is_done(txn: &impl ConnectionTrait, lot: &lots::Model) -> Result<bool, DbErr> {
+    let open = lots::Entity::find()
+        .filter(lots::Column::PreheatId.eq(lot.preheat_id))
+        .filter(lots::Column::ClusterId.eq(lot.cluster_id))
+        .filter(lots::Column::Stage.eq(0))
+        .filter(lots::Column::Open.gt(0))
+        .count(txn)
+        .await?;
+    Ok(open == 0)
+}
+
+async fn end_if_nothing_is_open(
+    txn: &impl ConnectionTrait,
+    preheat: i64,
+    now: i64,
+    effects: &mut Effects,
+) -> Result<(), DbErr> {
+    let row = preheats::Entity::find_by_id(preheat).one(txn).await?;
+    let Some(row) = row.filter(|row| row.finished_ms.is_none() && row.placements_open == 0) else {
+        return Ok(());
+    };
+    let failed = if row.placements_failed > 0 {
+        first_failed(txn, preheat).await?
+    } else {
+        Vec::new()
+    };
+    let verdict = verdict(row.placements_total, row.placements_verified, &failed);
+    end(txn, row, verdict, now, effects).await
+}
+
+async fn first_failed(txn: &impl ConnectionTrait, preheat: i64) -> Result<Vec<FailedPlacement>, DbErr> {
+    let rows = placements::Entity::find()
+        .filter(placements::Column::PreheatId.eq(preheat))
+        .filter(placements::Column::State.eq(FAILED))
+        .order_by_asc(placements::Column::Id)
+        .limit(TOLD as u64)
+        .all(txn)
+        .await?;
+    let mut failed = Vec::with_capacity(rows.len());
+    for row in rows {
+        failed.push(FailedPlacement {
+            peer: peer_name(txn, &row.peer_id).await?,
+            digest: row.digest,
+            reason: row.reason.unwrap_or_default(),
+            side: side_of(row.side.as_deref().unwrap_or_default()),
+        });
+    }
+    Ok(failed)
+}
+
+pub(crate) async fn peer_name(txn: &impl ConnectionTrait, peer: &str) -> Result<String, DbErr> {
+    let row = peers::Entity::find_by_id(peer).one(txn).await?;
+    Ok(row.map_or_else(|| peer.to_owned(), |row| row.name))
+}
+
+/// Ends a preheat before its placements did: what is open fails with this reason.
+pub(crate) async fn fail(
+    txn: &impl ConnectionTrait,
+    preheat: preheats::Model,
+    reason: &str,
+    side: Side,
+    now: i64,
+    effects: &mut Effects,
+) -> Result<(), DbErr> {
+    stage::fail_open_placements(txn, &preheat, reason, side).await?;
+    let open = Closed::failed(preheat.placements_open);
+    count_in_preheat(txn, preheat.id, open, now).await?;
+    let verdict = Verdict::Failed {
+        reason: cut(reason),
+        side,
+    };
+    end(txn, preheat, verdict, now, effects).await
+}
+
+/// The one place where a preheat ends. Its credential, its remaining work and its lots go with it.
+async fn end(
+    txn: &impl ConnectionTrait,
+    mut preheat: preheats::Model,
+    verdict: Verdict,
+    now: i64,
+    effects: &mut Effects,
+) -> Result<(), DbErr> {
+    use preheats::Column;
+    let (state, reason, side) = match &verdict {
+        Verdict::Succeeded => (PreheatState::Succeeded, None, None),
+        Verdict::Failed { reason, side } => {
+            (PreheatState::Failed, Some(reason.clone()), Some(side_word(*side)))
+        }
+    };
+    let none = || Expr::value(None::<i64>);
+    let ended = preheats::Entity::update_many()
+        .col_expr(Column::State, Expr::value(state.word()))
+        .col_expr(Column::Reason, Expr::value(reason))
+        .col_expr(Column::Side, Expr::value(side))
+        .col_expr(Column::UpdatedMs, Expr::value(now))
+        .col_expr(Column::FinishedMs, Expr::value(now))
+        .col_expr(Column::Credential, Expr::value(None::<String>))
+        .col_expr(Column::DeadlineMs, none())
+        .col_expr(Column::NoSeedDeadlineMs, none())
+        .col_expr(Column::SeedCheckMs, none())
+        .filter(Column::Id.eq(preheat.id))
+        .filter(Column::FinishedMs.is_null())
+        .exec(txn)
+        .await?;
+    if ended.rows_affected == 1 {
+        clear_away(txn, preheat.id).await?;
+        preheat.finished_ms = Some(now);
+        effects.ended.push(Ended { preheat, verdict });
+    }
+    Ok(())
+}
+
+async fn clear_away(txn: &impl ConnectionTrait, preheat: i64) -> Result<(), DbErr> {
+    credentials::forget(txn, preheat).await?;
+    let of_preheat = lots::Column::PreheatId.eq(preheat);
+    let clusters: Vec<i64> = lots::Entity::find()
+        .select_only()
+        .column(lots::Column::ClusterId)
+        .distinct()
+        .filter(of_preheat.clone())
+        .filter(lots::Column::Stage.gt(0))
+        .into_tuple()
+        .all(txn)
+        .await?;
+    for cluster in clusters {
+        remove_group(txn, &parked_group_of(preheat, cluster)).await?;
+    }
+    remove_group(txn, &group_of(preheat)).await?;
+    lots::Entity::delete_many()
+        .filter(of_preheat)
+        .exec(txn)
+        .await
+        .map(drop)
+}

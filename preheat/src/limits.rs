@@ -1,0 +1,53 @@
+//! How long and how much: every wait has an end and every count a bound.
+
+use std::time::Duration;
+
+/// The domain's limits. The defaults are what an installation runs with.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// A preheat ends within this; Harbor gives up after 1,801 s.
+    pub preheat_limit: Duration,
+    /// A preheat that finds no live seed fails after this.
+    pub no_seed_limit: Duration,
+    /// The placements of a peer that is away this long fail.
+    pub absent_limit: Duration,
+    /// Work of a seed that is away this long goes to another one, where the scope lets it.
+    pub replan_after: Duration,
+    /// A session ends unless its peer calls within this.
+    pub session_lease: Duration,
+    /// The longest that a peer's call for work is held.
+    pub take_wait: Duration,
+    /// A lot that its peer has not shown to have received is handed out again after this.
+    pub redeliver_after: Duration,
+    pub max_objects: usize,
+    /// Levels of indexes above a manifest.
+    pub max_depth: usize,
+    pub resolve_attempts: u32,
+    /// Preheats that are resolved at the same time.
+    pub resolvers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            preheat_limit: Duration::from_secs(1_700),
+            no_seed_limit: Duration::from_secs(300),
+            absent_limit: Duration::from_secs(300),
+            replan_after: Duration::from_secs(20),
+            session_lease: Duration::from_secs(15),
+            take_wait: Duration::from_secs(20),
+            redeliver_after: Duration::from_secs(10),
+            max_objects: 2_000,
+            max_depth: 4,
+            resolve_attempts: 5,
+            resolvers: 8,
+        }
+    }
+}
+
+/// Sizes beyond this are not an image but an attack on somebody's arithmetic: 16 TiB.
+pub(crate) const MAX_IMAGE_BYTES: u64 = 1 << 44;
+
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 8)
+}

@@ -1,0 +1,121 @@
+//! What a peer is told of its surroundings: the live seeds of its cluster, and how each registry is reached.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sea_orm::ActiveValue::Set;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, sea_query::OnConflict,
+};
+use wire::{Neighbourhood, RegistryDescription, SeedAddress};
+
+use crate::preheater::{Inner, read_uuid};
+use crate::rows::{peers, preheats, seen_registries};
+
+/// What another manager changed is seen here after this.
+const KNOWN_FOR_MS: i64 = 1_000;
+
+/// The last answer for each cluster.
+#[derive(Default)]
+pub(crate) struct KnownNeighbourhoods(Mutex<HashMap<i64, (i64, Arc<Neighbourhood>)>>);
+
+impl KnownNeighbourhoods {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, (i64, Arc<Neighbourhood>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session began or ended, or a registry was named for the first time.
+    pub(crate) fn forget(&self) {
+        self.lock().clear();
+    }
+}
+
+pub(crate) async fn current(inner: &Inner, cluster: i64) -> Result<Arc<Neighbourhood>, DbErr> {
+    let now = inner.now_ms();
+    let known = inner
+        .neighbourhoods
+        .lock()
+        .get(&cluster)
+        .filter(|(at, _)| now - at < KNOWN_FOR_MS)
+        .cloned();
+    if let Some((_, known)) = known {
+        return Ok(known);
+    }
+    let seeds = live_seeds(inner.reads(), cluster)
+        .await?
+        .iter()
+        .map(address)
+        .collect();
+    let read = Arc::new(with_version(seeds, registries(inner).await?));
+    inner
+        .neighbourhoods
+        .lock()
+        .insert(cluster, (now, Arc::clone(&read)));
+    Ok(read)
+}
+
+fn with_version(seeds: Vec<SeedAddress>, registries: Vec<RegistryDescription>) -> Neighbourhood {
+    let all = serde_json::json!([&seeds, &registries]).to_string();
+    let version = oci::Digest::of(all.as_bytes()).hex().chars().take(16).collect();
+    Neighbourhood {
+        version,
+        seeds,
+        registries,
+    }
+}
+
+/// Seeds of a cluster with a session, in a fixed order.
+pub(crate) async fn live_seeds(db: &impl ConnectionTrait, cluster: i64) -> Result<Vec<peers::Model>, DbErr> {
+    peers::Entity::find()
+        .filter(peers::Column::Seed.eq(true))
+        .filter(peers::Column::Session.is_not_null())
+        .filter(peers::Column::ClusterId.eq(cluster))
+        .order_by_asc(peers::Column::Id)
+        .all(db)
+        .await
+}
+
+pub(crate) fn address(seed: &peers::Model) -> SeedAddress {
+    SeedAddress {
+        peer: read_uuid(&seed.id),
+        name: seed.name.clone(),
+        share_url: seed.share_url.clone(),
+    }
+}
+
+async fn registries(inner: &Inner) -> Result<Vec<RegistryDescription>, DbErr> {
+    let seen = seen_registries::Entity::find()
+        .order_by_asc(seen_registries::Column::Name)
+        .all(inner.reads())
+        .await?;
+    let is_configured = |name: &str| {
+        let is_it =
+            |one: &RegistryDescription| one.name == name || one.aliases.iter().any(|alias| alias == name);
+        inner.descriptions.iter().any(is_it)
+    };
+    let seen = seen
+        .into_iter()
+        .filter(|row| !is_configured(&row.name))
+        .map(|row| RegistryDescription {
+            name: row.name,
+            plain_http: row.plain_http,
+            ..RegistryDescription::default()
+        });
+    Ok(inner.descriptions.iter().cloned().chain(seen).collect())
+}
+
+/// Remembers that a preheat named this registry; the scheme that was named last is the one that holds.
+pub(crate) async fn saw_registry(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<(), DbErr> {
+    let row = seen_registries::ActiveModel {
+        name: Set(preheat.registry.clone()),
+        plain_http: Set(preheat.plain_http),
+    };
+    let newest = OnConflict::column(seen_registries::Column::Name)
+        .update_column(seen_registries::Column::PlainHttp)
+        .to_owned();
+    seen_registries::Entity::insert(row)
+        .on_conflict(newest)
+        .exec_without_returning(txn)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,146 @@
+//! Turns lots into what a peer needs to know to fetch them.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
+use wire::{Lot, ObjectKind, PlacementOrder, TagRecord, TraceContext, seeds_in_order};
+
+use crate::holdings::PARENTS;
+use crate::parents::{Holders, holders};
+use crate::preheater::{Inner, read_uuid};
+use crate::rows::placements::state::OPEN;
+use crate::rows::{lots, objects, peers, placements, preheats, read_size};
+use crate::sessions::SessionPeer;
+use crate::{clusters, neighbourhood};
+
+pub(crate) async fn lots(
+    inner: &Inner,
+    peer: &SessionPeer,
+    taken: Vec<lots::Model>,
+) -> Result<Vec<Lot>, DbErr> {
+    let mut lots = Vec::with_capacity(taken.len());
+    if taken.is_empty() {
+        return Ok(lots);
+    }
+    let seeds = neighbourhood::live_seeds(inner.reads(), peer.cluster_id).await?;
+    for lot in taken {
+        let preheat = preheats::Entity::find_by_id(lot.preheat_id)
+            .one(inner.reads())
+            .await?;
+        // A preheat that has ended in between is found out by the peer's next progress report.
+        if let Some(preheat) = preheat.filter(|preheat| preheat.finished_ms.is_none()) {
+            lots.push(order(inner, peer, &seeds, &lot, preheat).await?);
+        }
+    }
+    Ok(lots)
+}
+
+async fn order(
+    inner: &Inner,
+    peer: &SessionPeer,
+    seeds: &[peers::Model],
+    lot: &lots::Model,
+    preheat: preheats::Model,
+) -> Result<Lot, DbErr> {
+    let open = open_objects(inner, lot).await?;
+    let digests: Vec<String> = open.iter().map(|object| object.digest.clone()).collect();
+    let others: Vec<peers::Model> = seeds
+        .iter()
+        .filter(|seed| read_uuid(&seed.id) != peer.id)
+        .cloned()
+        .collect();
+    let holders = holders(inner.reads(), &others, &digests, Some(preheat.id)).await?;
+    let cluster = clusters::name_of(inner, lot.cluster_id).await?;
+    let carries_root = preheat.digest.as_ref().is_some_and(|root| digests.contains(root));
+    let placements = open
+        .into_iter()
+        .map(|object| {
+            let parents = parents(&cluster, &object.digest, &others, &holders);
+            placement(&preheat, object, parents)
+        })
+        .collect();
+    let trace = queue::work_of(inner.reads(), lot.work_id)
+        .await?
+        .and_then(|work| work.trace);
+    Ok(Lot {
+        work: lot.work_id,
+        fence: lot.fence.unwrap_or_default(),
+        preheat: preheat.id,
+        trace: trace.as_deref().and_then(TraceContext::parse),
+        placements,
+        tag: if carries_root { tag_record(&preheat) } else { None },
+        credential: if peer.seed { preheat.credential } else { None },
+        image: preheat.image,
+    })
+}
+
+async fn open_objects(inner: &Inner, lot: &lots::Model) -> Result<Vec<objects::Model>, DbErr> {
+    let open: Vec<placements::Model> = placements::Entity::find()
+        .filter(placements::Column::WorkId.eq(lot.work_id))
+        .filter(placements::Column::State.eq(OPEN))
+        .all(inner.reads())
+        .await?;
+    let objects = objects::Entity::find().filter(objects::Column::PreheatId.eq(lot.preheat_id));
+    let mut by_digest: HashMap<String, objects::Model> = objects
+        .all(inner.reads())
+        .await?
+        .into_iter()
+        .map(|object| (object.digest.clone(), object))
+        .collect();
+    let mut open: Vec<objects::Model> = open
+        .iter()
+        .filter_map(|row| by_digest.remove(&row.digest))
+        .collect();
+    open.sort_by(|one, other| (one.class, &one.digest).cmp(&(other.class, &other.digest)));
+    Ok(open)
+}
+
+fn parents(cluster: &str, digest: &str, seeds: &[peers::Model], holders: &Holders) -> Vec<String> {
+    let Some(having) = holders.get(digest) else {
+        return Vec::new();
+    };
+    let having: Vec<&peers::Model> = seeds
+        .iter()
+        .filter(|seed| having.contains(&read_uuid(&seed.id)))
+        .collect();
+    let ordered = seeds_in_order(cluster, digest, &having, |seed| read_uuid(&seed.id));
+    ordered
+        .into_iter()
+        .take(PARENTS)
+        .map(|seed| seed.share_url.clone())
+        .collect()
+}
+
+fn placement(preheat: &preheats::Model, object: objects::Model, parents: Vec<String>) -> PlacementOrder {
+    PlacementOrder {
+        kind: kind_of(object.class),
+        digest: object.digest,
+        size: read_size(object.size),
+        media_type: object.media_type,
+        registry: preheat.registry.clone(),
+        base_path: preheat.base_path.clone(),
+        repository: preheat.repository.clone(),
+        public: preheat.public,
+        parents,
+    }
+}
+
+pub(crate) fn kind_of(class: i32) -> ObjectKind {
+    if class == 0 {
+        ObjectKind::Manifest
+    } else {
+        ObjectKind::Blob
+    }
+}
+
+/// Known only for a preheat that named a tag: what a tag that came with a digest meant was never asked.
+fn tag_record(preheat: &preheats::Model) -> Option<TagRecord> {
+    Some(TagRecord {
+        registry: preheat.registry.clone(),
+        repository: preheat.repository.clone(),
+        tag: preheat.tag.clone()?,
+        digest: preheat.digest.clone()?,
+        media_type: preheat.media_type.clone()?,
+        seen_unix_ms: preheat.resolved_ms?,
+    })
+}

@@ -1,0 +1,232 @@
+//! Writes a plan down: lots as work in the lanes of their peers, and their placements.
+
+use std::collections::BTreeMap;
+
+use queue::{NewWork, PARKED, enqueue};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::ledger::Effects;
+use crate::plan::{Content, LiveCluster, NoSeed, PlannedLot, PlannedObject, Stage, plan, wanted_clusters};
+use crate::preheater::{group_of, lane_of, parked_group_of, read_uuid};
+use crate::rows::{
+    ROWS_AT_ONCE, clusters, lots, objects, peers, placements, preheats, read_size, stored_size,
+};
+use crate::scope::{ClusterChoice, Scope};
+use crate::stage;
+use crate::views::PreheatState;
+
+/// The kind of work that a lot is.
+pub(crate) const PLACE: &str = "place";
+
+/// Plans the preheat and writes the plan, or says that nobody can fetch.
+pub(crate) async fn place(
+    txn: &impl ConnectionTrait,
+    preheat: &preheats::Model,
+    trace: Option<String>,
+    now: i64,
+    effects: &mut Effects,
+) -> Result<Result<(), NoSeed>, DbErr> {
+    let scope: Scope = preheat.scope.parse().unwrap_or_default();
+    let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
+    let clusters = live_clusters(txn, scope == Scope::AllPeers).await?;
+    let wanted = match wanted_clusters(&choice, &clusters) {
+        Ok(wanted) => wanted,
+        Err(no_seed) => return Ok(Err(no_seed)),
+    };
+    let objects = objects_of(txn, preheat.id).await?;
+    let lots = plan(&objects, &wanted, scope);
+    write(txn, preheat, &objects, &lots, trace, now).await?;
+    effects.lanes.extend(
+        lots.iter()
+            .filter(|lot| lot.stage == Stage::Origin)
+            .map(|lot| lane_of(lot.peer)),
+    );
+    Ok(Ok(()))
+}
+
+pub(crate) async fn live_clusters(
+    txn: &impl ConnectionTrait,
+    with_nodes: bool,
+) -> Result<Vec<LiveCluster>, DbErr> {
+    let rows = clusters::Entity::find()
+        .order_by_asc(clusters::Column::Id)
+        .all(txn)
+        .await?;
+    let mut clusters: BTreeMap<i64, LiveCluster> = rows
+        .into_iter()
+        .map(|row| {
+            (
+                row.id,
+                LiveCluster {
+                    id: row.id,
+                    name: row.name,
+                    ..LiveCluster::default()
+                },
+            )
+        })
+        .collect();
+    let mut live = peers::Entity::find().filter(peers::Column::Session.is_not_null());
+    if !with_nodes {
+        live = live.filter(peers::Column::Seed.eq(true));
+    }
+    for peer in live.all(txn).await? {
+        let Some(cluster) = clusters.get_mut(&peer.cluster_id) else {
+            continue;
+        };
+        let list = if peer.seed {
+            &mut cluster.seeds
+        } else {
+            &mut cluster.nodes
+        };
+        list.push(read_uuid(&peer.id));
+    }
+    Ok(clusters.into_values().collect())
+}
+
+async fn objects_of(txn: &impl ConnectionTrait, preheat: i64) -> Result<Vec<PlannedObject>, DbErr> {
+    let rows = objects::Entity::find()
+        .filter(objects::Column::PreheatId.eq(preheat))
+        .all(txn)
+        .await?;
+    let planned = |row: objects::Model| PlannedObject {
+        class: row.class,
+        digest: row.digest,
+        size: read_size(row.size),
+    };
+    Ok(rows.into_iter().map(planned).collect())
+}
+
+async fn write(
+    txn: &impl ConnectionTrait,
+    preheat: &preheats::Model,
+    objects: &[PlannedObject],
+    lots: &[PlannedLot],
+    trace: Option<String>,
+    now: i64,
+) -> Result<(), DbErr> {
+    let (mut count, mut bytes) = (0_i64, 0_i64);
+    let mut rows = Vec::with_capacity(lots.len());
+    for lot in lots {
+        let listed = match &lot.content {
+            Content::Objects(listed) => listed.as_slice(),
+            Content::Everything => objects,
+        };
+        count += i64::try_from(listed.len()).unwrap_or(i64::MAX);
+        bytes = bytes.saturating_add(stored_size(listed.iter().map(|object| object.size).sum()));
+        let work = work(preheat.id, lot.cluster, lot.stage, lot.peer, trace.clone(), now);
+        rows.push(row(
+            enqueue(txn, &work, now).await?,
+            preheat.id,
+            lot,
+            listed.len(),
+        ));
+    }
+    insert(txn, &rows, lots).await?;
+    begin_placing(txn, preheat.id, count, bytes, now).await
+}
+
+/// A lot as queue work; a lot of stage 1 is parked.
+pub(crate) fn work(
+    preheat: i64,
+    cluster: i64,
+    stage: Stage,
+    peer: Uuid,
+    trace: Option<String>,
+    now: i64,
+) -> NewWork {
+    let (group, run_at_ms) = match stage {
+        Stage::Origin => (group_of(preheat), now),
+        Stage::Peers => (parked_group_of(preheat, cluster), PARKED),
+    };
+    NewWork {
+        lane: lane_of(peer),
+        kind: PLACE.to_owned(),
+        payload: json!({ "preheat": preheat }),
+        run_at_ms,
+        priority: 0,
+        trace,
+        group: Some(group),
+    }
+}
+
+pub(crate) fn row(work: i64, preheat: i64, lot: &PlannedLot, objects: usize) -> lots::Model {
+    lots::Model {
+        work_id: work,
+        preheat_id: preheat,
+        cluster_id: lot.cluster,
+        peer_id: lot.peer.to_string(),
+        stage: lot.stage as i32,
+        open: i64::try_from(objects).unwrap_or(i64::MAX),
+        expanded: matches!(lot.content, Content::Objects(_)),
+        session: None,
+        fence: None,
+        taken_ms: None,
+        confirmed: false,
+    }
+}
+
+async fn insert(txn: &impl ConnectionTrait, rows: &[lots::Model], lots: &[PlannedLot]) -> Result<(), DbErr> {
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        insert_lots(txn, rows).await?;
+    }
+    let mut placements = Vec::new();
+    for (row, lot) in std::iter::zip(rows, lots) {
+        if let Content::Objects(listed) = &lot.content {
+            placements.extend(listed.iter().map(|object| stage::row(row, &object.digest, None)));
+        }
+    }
+    while !placements.is_empty() {
+        let rest = placements.split_off(placements.len().min(ROWS_AT_ONCE));
+        placements::Entity::insert_many(placements)
+            .exec_without_returning(txn)
+            .await?;
+        placements = rest;
+    }
+    Ok(())
+}
+
+pub(crate) async fn insert_lots(txn: &impl ConnectionTrait, rows: &[lots::Model]) -> Result<(), DbErr> {
+    let active = rows.iter().map(|row| lots::ActiveModel {
+        work_id: Set(row.work_id),
+        preheat_id: Set(row.preheat_id),
+        cluster_id: Set(row.cluster_id),
+        peer_id: Set(row.peer_id.clone()),
+        stage: Set(row.stage),
+        open: Set(row.open),
+        expanded: Set(row.expanded),
+        session: Set(None),
+        fence: Set(None),
+        taken_ms: Set(None),
+        confirmed: Set(false),
+    });
+    lots::Entity::insert_many(active)
+        .exec_without_returning(txn)
+        .await
+        .map(drop)
+}
+
+async fn begin_placing(
+    txn: &impl ConnectionTrait,
+    preheat: i64,
+    count: i64,
+    bytes: i64,
+    now: i64,
+) -> Result<(), DbErr> {
+    use preheats::Column;
+    preheats::Entity::update_many()
+        .col_expr(Column::State, Expr::value(PreheatState::Placing.word()))
+        .col_expr(Column::Reason, Expr::value(None::<String>))
+        .col_expr(Column::PlacementsTotal, Expr::value(count))
+        .col_expr(Column::PlacementsOpen, Expr::value(count))
+        .col_expr(Column::BytesTotal, Expr::value(bytes))
+        .col_expr(Column::NoSeedDeadlineMs, Expr::value(None::<i64>))
+        .col_expr(Column::SeedCheckMs, Expr::value(None::<i64>))
+        .col_expr(Column::UpdatedMs, Expr::value(now))
+        .filter(Column::Id.eq(preheat))
+        .exec(txn)
+        .await
+        .map(drop)
+}

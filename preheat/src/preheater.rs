@@ -1,0 +1,124 @@
+//! Everything that a preheat may use, in one place; the functions of this crate are handed one of these.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use queue::{Bell, Clock, Database, Urgency};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
+use uuid::Uuid;
+use wire::RegistryDescription;
+
+use crate::clusters::KnownClusters;
+use crate::fault::StorageError;
+use crate::limits::Limits;
+use crate::neighbourhood::KnownNeighbourhoods;
+use crate::secret_box::{SealBroken, SecretBox};
+use crate::sessions::KnownSessions;
+use crate::tokens::KnownTokens;
+
+/// The lane of the manager's own work.
+pub(crate) const MANAGER_LANE: &str = "manager";
+
+/// What a [`Preheater`] is made of.
+pub struct Parts {
+    pub db: Database,
+    pub registries: oci::Registries,
+    pub clock: Arc<dyn Clock>,
+    /// Opens the credentials in the database; from a file that only the manager reads.
+    pub secrets_key: [u8; 32],
+    pub limits: Limits,
+    /// The configured registries as peers are told of them.
+    pub descriptions: Vec<RegistryDescription>,
+}
+
+/// The domain's capabilities. A clone is the same one.
+#[derive(Clone)]
+pub struct Preheater {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) db: Database,
+    pub(crate) registries: oci::Registries,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) bell: Bell,
+    pub(crate) limits: Limits,
+    pub(crate) secrets: SecretBox,
+    pub(crate) descriptions: Vec<RegistryDescription>,
+    pub(crate) clusters: KnownClusters,
+    pub(crate) neighbourhoods: KnownNeighbourhoods,
+    pub(crate) sessions: KnownSessions,
+    pub(crate) tokens: KnownTokens,
+}
+
+/// The key for sealed credentials cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the manager's secrets key cannot be used: {0}")]
+pub struct BadKey(SealBroken);
+
+impl Preheater {
+    pub fn new(parts: Parts) -> Result<Self, BadKey> {
+        let Parts {
+            db,
+            registries,
+            clock,
+            secrets_key,
+            limits,
+            descriptions,
+        } = parts;
+        let inner = Inner {
+            db,
+            registries,
+            clock,
+            bell: Bell::default(),
+            limits,
+            secrets: SecretBox::new(&secrets_key).map_err(BadKey)?,
+            descriptions,
+            clusters: KnownClusters::default(),
+            neighbourhoods: KnownNeighbourhoods::default(),
+            sessions: KnownSessions::default(),
+            tokens: KnownTokens::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+}
+
+impl Inner {
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    pub(crate) fn reads(&self) -> &DatabaseConnection {
+        self.db.reads()
+    }
+
+    pub(crate) async fn write<T, F>(&self, urgency: Urgency, work: F) -> Result<T, StorageError>
+    where
+        F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.db.write(urgency, work).await.map_err(Into::into)
+    }
+}
+
+/// The lane that holds a peer's work.
+pub(crate) fn lane_of(peer: Uuid) -> String {
+    format!("peer:{peer}")
+}
+
+/// All work of a preheat that is not parked.
+pub(crate) fn group_of(preheat: i64) -> String {
+    format!("preheat:{preheat}")
+}
+
+/// The work of one cluster's stage 1, parked until stage 0 is done.
+pub(crate) fn parked_group_of(preheat: i64, cluster: i64) -> String {
+    format!("preheat:{preheat}/{cluster}")
+}
+
+/// Ids are written by us; a row that holds another text belongs to nobody.
+pub(crate) fn read_uuid(text: &str) -> Uuid {
+    text.parse().unwrap_or(Uuid::nil())
+}

@@ -1,0 +1,144 @@
+//! How far peers are: one small row per peer, overwritten. Also the heartbeat, and how a peer learns that a lot is
+//! no longer its own.
+
+use std::collections::HashMap;
+
+use queue::Urgency;
+use sea_orm::sea_query::{Expr, OnConflict, Query};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, QuerySelect,
+};
+use uuid::Uuid;
+use wire::{PlacementProgress, ProgressAnswer, ProgressReport};
+
+use crate::fault::SessionError;
+use crate::limits::milliseconds;
+use crate::preheater::Preheater;
+use crate::rows::{VALUES_AT_ONCE, lots, progress};
+use crate::{neighbourhood, sessions};
+
+/// Placements whose bytes one report keeps.
+const KEPT: usize = 4_000;
+
+pub async fn progress(
+    preheater: &Preheater,
+    session: Uuid,
+    report: ProgressReport,
+) -> Result<ProgressAnswer, SessionError> {
+    let inner = &preheater.inner;
+    let peer = sessions::renewed(inner, session).await?;
+    let ours = ours(inner.reads(), session, &report.working_on).await?;
+    let withdrawn = report
+        .working_on
+        .iter()
+        .copied()
+        .filter(|work| !ours.contains_key(work))
+        .collect();
+    let unconfirmed: Vec<i64> = ours
+        .into_iter()
+        .filter(|(_, confirmed)| !confirmed)
+        .map(|(work, _)| work)
+        .collect();
+    let row = row(peer.id, session, report.placements, inner.now_ms());
+    inner
+        .write(Urgency::Background, move |txn| {
+            Box::pin(write_down(txn, row, unconfirmed))
+        })
+        .await?;
+    let neighbourhood = neighbourhood::current(inner, peer.cluster_id).await?;
+    Ok(ProgressAnswer {
+        lease_ms: u64::try_from(milliseconds(inner.limits.session_lease)).unwrap_or_default(),
+        withdrawn,
+        neighbourhood_version: neighbourhood.version.clone(),
+    })
+}
+
+/// Of these lots the session's own, and whether it was seen that they reached it.
+async fn ours(
+    db: &impl ConnectionTrait,
+    session: Uuid,
+    working_on: &[i64],
+) -> Result<HashMap<i64, bool>, DbErr> {
+    let mut ours = HashMap::new();
+    for works in working_on.chunks(VALUES_AT_ONCE) {
+        let rows: Vec<(i64, bool)> = lots::Entity::find()
+            .select_only()
+            .columns([lots::Column::WorkId, lots::Column::Confirmed])
+            .filter(lots::Column::WorkId.is_in(works.iter().copied()))
+            .filter(lots::Column::Session.eq(session.to_string()))
+            .into_tuple()
+            .all(db)
+            .await?;
+        ours.extend(rows);
+    }
+    Ok(ours)
+}
+
+fn row(peer: Uuid, session: Uuid, mut placements: Vec<PlacementProgress>, now: i64) -> progress::ActiveModel {
+    placements.truncate(KEPT);
+    progress::ActiveModel {
+        peer_id: Set(peer.to_string()),
+        session: Set(session.to_string()),
+        report: Set(serde_json::json!(placements).to_string()),
+        updated_ms: Set(now),
+    }
+}
+
+async fn write_down(
+    txn: &DatabaseTransaction,
+    row: progress::ActiveModel,
+    unconfirmed: Vec<i64>,
+) -> Result<(), DbErr> {
+    let newest = OnConflict::column(progress::Column::PeerId)
+        .update_columns([
+            progress::Column::Session,
+            progress::Column::Report,
+            progress::Column::UpdatedMs,
+        ])
+        .to_owned();
+    progress::Entity::insert(row)
+        .on_conflict(newest)
+        .exec_without_returning(txn)
+        .await?;
+    for works in unconfirmed.chunks(VALUES_AT_ONCE) {
+        lots::Entity::update_many()
+            .col_expr(lots::Column::Confirmed, Expr::value(true))
+            .filter(lots::Column::WorkId.is_in(works.iter().copied()))
+            .exec(txn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// What moves for a preheat right now: (peer, digest) -> bytes.
+pub(crate) async fn of_preheat(
+    db: &impl ConnectionTrait,
+    preheat: i64,
+) -> Result<HashMap<(String, String), u64>, DbErr> {
+    let taken = Query::select()
+        .column(lots::Column::PeerId)
+        .from(lots::Entity)
+        .cond_where(
+            Condition::all()
+                .add(lots::Column::PreheatId.eq(preheat))
+                .add(lots::Column::Open.gt(0))
+                .add(lots::Column::Session.is_not_null()),
+        )
+        .to_owned();
+    let rows = progress::Entity::find()
+        .filter(progress::Column::PeerId.in_subquery(taken))
+        .all(db)
+        .await?;
+    let mut moving = HashMap::new();
+    for row in rows {
+        let report: Vec<PlacementProgress> = serde_json::from_str(&row.report).unwrap_or_default();
+        for placement in report
+            .into_iter()
+            .filter(|placement| placement.preheat == preheat)
+        {
+            moving.insert((row.peer_id.clone(), placement.digest), placement.bytes_done);
+        }
+    }
+    Ok(moving)
+}

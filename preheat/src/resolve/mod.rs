@@ -1,0 +1,196 @@
+//! From a reference to objects to placements: the manager's own work.
+//!
+//! **Invariant:** a step's results, the next step's work and the end of its own work commit together. A registry is
+//! asked outside of any transaction.
+
+mod find;
+mod reader;
+mod trouble;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use oci::{Platform, TagOrDigest};
+use queue::{Claimed, Failure, Perform, Urgency, complete};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use tracing::Instrument;
+use wire::{Side, TraceContext};
+
+use self::find::{Found, find};
+use self::reader::Reader;
+use self::trouble::Trouble;
+use crate::effects::adopted;
+use crate::fault::StorageError;
+use crate::ledger::{self, Effects};
+use crate::preheater::Inner;
+use crate::rows::preheats;
+use crate::submit::{PLAN, RESOLVE};
+use crate::verdict::cut;
+use crate::views::PreheatState;
+
+/// Performs the work of the manager's lane.
+pub(crate) struct ManagerWork(pub(crate) Arc<Inner>);
+
+#[async_trait]
+impl Perform for ManagerWork {
+    async fn perform(&self, claimed: &Claimed) -> Result<(), Failure> {
+        let inner = &self.0;
+        let Some(preheat) = open_preheat(inner, claimed).await? else {
+            return Ok(());
+        };
+        match claimed.kind.as_str() {
+            RESOLVE => resolve(inner, claimed, preheat).await,
+            PLAN => write(inner, claimed, &preheat, None).await,
+            other => Err(Failure::GiveUp(format!("nobody knows how to do {other:?}"))),
+        }
+    }
+
+    async fn gave_up(&self, claimed: &Claimed, reason: &str) -> Result<(), Failure> {
+        fail(&self.0, claimed, reason.to_owned(), Side::Manager).await
+    }
+}
+
+fn preheat_of(claimed: &Claimed) -> i64 {
+    claimed
+        .payload
+        .get("preheat")
+        .and_then(serde_json::Value::as_i64)
+        .unwrap_or_default()
+}
+
+async fn open_preheat(inner: &Inner, claimed: &Claimed) -> Result<Option<preheats::Model>, Failure> {
+    let row = preheats::Entity::find_by_id(preheat_of(claimed))
+        .one(inner.reads())
+        .await
+        .map_err(again)?;
+    Ok(row.filter(|row| row.finished_ms.is_none()))
+}
+
+fn again(error: impl std::fmt::Display) -> Failure {
+    Failure::Retry(error.to_string())
+}
+
+async fn resolve(inner: &Inner, claimed: &Claimed, preheat: preheats::Model) -> Result<(), Failure> {
+    let span = tracing::info_span!("resolve", preheat.id = preheat.id, image.ref = preheat.image);
+    let span = adopted(span, preheat.trace.as_deref());
+    async {
+        match found(inner, &preheat).await {
+            Ok(found) => write(inner, claimed, &preheat, Some(found)).await,
+            Err(trouble) => after(inner, claimed, &preheat, trouble).await,
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+async fn found(inner: &Inner, preheat: &preheats::Model) -> Result<Found, Trouble> {
+    let wanted: TagOrDigest = preheat
+        .reference
+        .parse()
+        .map_err(|bad: oci::BadReference| Trouble::of_caller(bad.to_string()))?;
+    let platforms: Vec<Platform> = serde_json::from_str(&preheat.platforms).unwrap_or_default();
+    let reader = Reader::new(inner, preheat).await?;
+    find(&reader, &wanted, &platforms, &inner.limits).await
+}
+
+/// Tries again where that may help; else the preheat fails with the registry's words.
+async fn after(
+    inner: &Inner,
+    claimed: &Claimed,
+    preheat: &preheats::Model,
+    trouble: Trouble,
+) -> Result<(), Failure> {
+    let attempt = u32::try_from(claimed.attempt).unwrap_or(u32::MAX);
+    if !trouble.retry || attempt >= inner.limits.resolve_attempts {
+        return fail(inner, claimed, trouble.text, trouble.side).await;
+    }
+    let told = format!(
+        "{} (attempt {attempt} of {})",
+        trouble.text, inner.limits.resolve_attempts
+    );
+    tell(inner, preheat.id, told).await.map_err(again)?;
+    Err(Failure::RetryAfter(
+        trouble.text,
+        trouble.retry_after.unwrap_or(Duration::ZERO),
+    ))
+}
+
+/// Writes down what an open preheat waits for.
+async fn tell(inner: &Inner, preheat: i64, reason: String) -> Result<(), StorageError> {
+    let update = preheats::Entity::update_many()
+        .col_expr(
+            preheats::Column::State,
+            Expr::value(PreheatState::Resolving.word()),
+        )
+        .col_expr(preheats::Column::Reason, Expr::value(cut(&reason)))
+        .col_expr(preheats::Column::UpdatedMs, Expr::value(inner.now_ms()))
+        .filter(preheats::Column::Id.eq(preheat))
+        .filter(preheats::Column::FinishedMs.is_null());
+    inner
+        .write(Urgency::Background, move |txn| {
+            Box::pin(async move { update.exec(txn).await.map(drop) })
+        })
+        .await
+}
+
+async fn fail(inner: &Inner, claimed: &Claimed, reason: String, side: Side) -> Result<(), Failure> {
+    let (claim, now) = (claimed.clone(), inner.now_ms());
+    let effects = inner
+        .write(Urgency::Background, move |txn| {
+            Box::pin(async move {
+                let mut effects = Effects::default();
+                if let Some(preheat) = still_ours(txn, &claim).await? {
+                    ledger::fail(txn, preheat, &reason, side, now, &mut effects).await?;
+                }
+                Ok(effects)
+            })
+        })
+        .await
+        .map_err(again)?;
+    inner.follow(effects);
+    Ok(())
+}
+
+/// Ends the work and gives the preheat, if both are still to be had.
+async fn still_ours(txn: &DatabaseTransaction, claimed: &Claimed) -> Result<Option<preheats::Model>, DbErr> {
+    if !complete(txn, claimed.id, claimed.fence, claimed.holder).await? {
+        return Ok(None);
+    }
+    let row = preheats::Entity::find_by_id(preheat_of(claimed)).one(txn).await?;
+    Ok(row.filter(|row| row.finished_ms.is_none()))
+}
+
+/// Writes down what was found, if anything new was, and the plan for it.
+async fn write(
+    inner: &Inner,
+    claimed: &Claimed,
+    preheat: &preheats::Model,
+    found: Option<Found>,
+) -> Result<(), Failure> {
+    let span = tracing::info_span!("plan", preheat.id = preheat.id, image.ref = preheat.image);
+    let span = if found.is_some() {
+        span
+    } else {
+        adopted(span, preheat.trace.as_deref())
+    };
+    let trace = TraceContext::of(&span)
+        .map(|trace| trace.as_str().to_owned())
+        .or_else(|| preheat.trace.clone());
+    let (claim, now, limits) = (claimed.clone(), inner.now_ms(), inner.limits.clone());
+    let written = inner.write(Urgency::Background, move |txn| {
+        Box::pin(async move {
+            let mut effects = Effects::default();
+            if let Some(preheat) = still_ours(txn, &claim).await? {
+                write::step(txn, preheat, found, trace, &limits, now, &mut effects).await?;
+            }
+            Ok(effects)
+        })
+    });
+    let effects = written.instrument(span).await.map_err(again)?;
+    inner.neighbourhoods.forget();
+    inner.follow(effects);
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Reads the manifests of one repository with the credential that works: the request's own, else the configured
+//! one.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use oci::{Credential, FetchedManifest, Registry, RegistryError, Repository, TagOrDigest};
+
+use super::trouble::Trouble;
+use crate::credentials;
+use crate::preheater::Inner;
+use crate::rows::preheats;
+
+/// A credential and the name that peers fetch it by.
+type Named = (Option<String>, Credential);
+
+pub(super) struct Reader {
+    registry: Registry,
+    repository: Repository,
+    /// In the order in which they are tried; never empty.
+    credentials: Vec<Named>,
+    /// Those before it were refused.
+    chosen: AtomicUsize,
+}
+
+impl Reader {
+    pub(super) async fn new(inner: &Inner, preheat: &preheats::Model) -> Result<Self, Trouble> {
+        let bad_name = |cause: oci::BadName| Trouble::of_caller(cause.to_string());
+        let name = oci::RegistryName::parse(&preheat.registry, preheat.plain_http).map_err(bad_name)?;
+        Ok(Self {
+            registry: inner
+                .registries
+                .registry(&name, &preheat.base_path, preheat.plain_http)?,
+            repository: preheat.repository.parse().map_err(bad_name)?,
+            credentials: credentials_for(inner, preheat, &name).await?,
+            chosen: AtomicUsize::new(0),
+        })
+    }
+
+    pub(super) async fn manifest(&self, wanted: &TagOrDigest) -> Result<FetchedManifest, Trouble> {
+        let mut at = self.chosen.load(Ordering::Relaxed);
+        loop {
+            let Some((_, credential)) = self.credentials.get(at) else {
+                return Err(Trouble::of_caller("no credential is left to try".to_owned()));
+            };
+            match self.registry.manifest(&self.repository, wanted, credential).await {
+                Err(error) if is_refusal(&error) && at + 1 < self.credentials.len() => {
+                    tracing::info!(%error, "the request's credential was refused; trying the configured one");
+                    at += 1;
+                    self.chosen.fetch_max(at, Ordering::Relaxed);
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// What peers fetch the blobs with.
+    pub(super) fn credential_name(&self) -> Option<String> {
+        let chosen = self.credentials.get(self.chosen.load(Ordering::Relaxed));
+        chosen.and_then(|(name, _)| name.clone())
+    }
+
+    /// Does the registry give this very manifest to anybody?
+    pub(super) async fn is_public(&self, root: &oci::Digest) -> bool {
+        let chosen = self.credentials.get(self.chosen.load(Ordering::Relaxed));
+        if chosen.is_some_and(|(_, credential)| credential.is_anonymous()) {
+            return true;
+        }
+        let wanted = TagOrDigest::Digest(root.clone());
+        let head = self
+            .registry
+            .manifest_head(&self.repository, &wanted, &Credential::Anonymous)
+            .await;
+        head.is_ok_and(|head| head.digest == *root)
+    }
+}
+
+async fn credentials_for(
+    inner: &Inner,
+    preheat: &preheats::Model,
+    registry: &oci::RegistryName,
+) -> Result<Vec<Named>, Trouble> {
+    let mut all = Vec::new();
+    if let Some(name) = &preheat.credential
+        && let Some(own) = credentials::of_preheat(inner, name).await?
+    {
+        all.push((Some(name.clone()), own));
+    }
+    if let Some(configured) = credentials::configured(inner, registry) {
+        all.push((Some(credentials::configured_name(registry)), configured));
+    }
+    if all.is_empty() {
+        all.push((None, Credential::Anonymous));
+    }
+    Ok(all)
+}
+
+fn is_refusal(error: &RegistryError) -> bool {
+    matches!(error.status(), Some(401 | 403)) || matches!(error, RegistryError::CredentialEnded { .. })
+}

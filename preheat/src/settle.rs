@@ -1,0 +1,177 @@
+//! Takes outcomes from peers. One transaction closes the placements, counts them, and ends the preheat with the
+//! last one.
+//!
+//! **Invariant:** an outcome counts once, and only from the session that holds the lot with its present fence.
+//! A repeated settle is acknowledged and changes nothing; an old one changes nothing and is named stale.
+
+use std::collections::BTreeMap;
+
+use queue::{Urgency, complete, holds};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use tracing::Instrument;
+use uuid::Uuid;
+use wire::{Outcome, SettleAnswer, SettleRequest, Settled};
+
+use crate::effects::adopted;
+use crate::fault::SessionError;
+use crate::ledger::{self, Closed, Effects};
+use crate::preheater::Preheater;
+use crate::rows::placements::state::{FAILED, OPEN, VERIFIED};
+use crate::rows::{lots, objects, placements, preheats, read_size, stored_size};
+use crate::sessions;
+use crate::verdict::{cut, side_word};
+
+/// The outcomes of one lot: work, fence and what became of which digest.
+type OfLot = BTreeMap<(i64, i64), Vec<(String, Outcome)>>;
+
+pub async fn settle(
+    preheater: &Preheater,
+    session: Uuid,
+    request: SettleRequest,
+) -> Result<SettleAnswer, SessionError> {
+    let inner = &preheater.inner;
+    let peer = sessions::live(inner, session).await?;
+    let (now, by_lot) = (inner.now_ms(), by_lot(request.settled));
+    let span = tracing::info_span!("settle", peer.id = %peer.id, lots = by_lot.len());
+    let trace = trace_of(preheater, &by_lot).await?;
+    let span = adopted(span, trace.as_deref());
+    let written = inner.write(Urgency::Urgent, move |txn| {
+        Box::pin(async move {
+            let (mut stale, mut effects) = (Vec::new(), Effects::default());
+            for ((work, fence), outcomes) in by_lot {
+                if !settle_lot(txn, session, (work, fence), outcomes, now, &mut effects).await? {
+                    stale.push(work);
+                }
+            }
+            Ok((stale, effects))
+        })
+    });
+    let (stale, effects) = written.instrument(span).await?;
+    inner.follow(effects);
+    Ok(SettleAnswer { stale })
+}
+
+fn by_lot(settled: Vec<Settled>) -> OfLot {
+    let mut by_lot = OfLot::new();
+    for Settled {
+        work,
+        fence,
+        digest,
+        outcome,
+    } in settled
+    {
+        by_lot.entry((work, fence)).or_default().push((digest, outcome));
+    }
+    by_lot
+}
+
+/// The trace of the first preheat in the call: nearly always there is one only.
+async fn trace_of(preheater: &Preheater, by_lot: &OfLot) -> Result<Option<String>, DbErr> {
+    let Some(((work, _), _)) = by_lot.first_key_value() else {
+        return Ok(None);
+    };
+    let db = preheater.inner.reads();
+    let Some(lot) = lots::Entity::find_by_id(*work).one(db).await? else {
+        return Ok(None);
+    };
+    let preheat = preheats::Entity::find_by_id(lot.preheat_id).one(db).await?;
+    Ok(preheat.and_then(|preheat| preheat.trace))
+}
+
+/// `false`: the lot is no longer this session's.
+async fn settle_lot(
+    txn: &DatabaseTransaction,
+    session: Uuid,
+    (work, fence): (i64, i64),
+    outcomes: Vec<(String, Outcome)>,
+    now: i64,
+    effects: &mut Effects,
+) -> Result<bool, DbErr> {
+    let lot = lots::Entity::find_by_id(work).one(txn).await?;
+    let is_ours =
+        |lot: &lots::Model| lot.fence == Some(fence) && lot.session.as_deref() == Some(&session.to_string());
+    let Some(lot) = lot.filter(is_ours) else {
+        return Ok(false);
+    };
+    if lot.open == 0 {
+        return Ok(true);
+    }
+    if !holds(txn, work, fence, session).await? {
+        return Ok(false);
+    }
+    let mut closed = Closed::default();
+    for (digest, outcome) in outcomes {
+        settle_placement(txn, &lot, &digest, outcome, &mut closed).await?;
+    }
+    confirm(txn, &lot).await?;
+    if closed.count() == lot.open {
+        complete(txn, work, fence, session).await?;
+    }
+    ledger::close(txn, &lot, closed, now, effects).await?;
+    Ok(true)
+}
+
+async fn settle_placement(
+    txn: &DatabaseTransaction,
+    lot: &lots::Model,
+    digest: &str,
+    outcome: Outcome,
+    closed: &mut Closed,
+) -> Result<(), DbErr> {
+    use placements::Column;
+    let update = placements::Entity::update_many()
+        .filter(Column::WorkId.eq(lot.work_id))
+        .filter(Column::Digest.eq(digest))
+        .filter(Column::State.eq(OPEN));
+    let was_verified = matches!(outcome, Outcome::Verified { .. });
+    let update = match outcome {
+        Outcome::Verified {
+            bytes_from_registry,
+            bytes_from_peers,
+        } => update
+            .col_expr(Column::State, Expr::value(VERIFIED))
+            .col_expr(
+                Column::BytesFromRegistry,
+                Expr::value(stored_size(bytes_from_registry)),
+            )
+            .col_expr(Column::BytesFromPeers, Expr::value(stored_size(bytes_from_peers))),
+        Outcome::Failed { reason, side } => update
+            .col_expr(Column::State, Expr::value(FAILED))
+            .col_expr(Column::Reason, Expr::value(cut(&reason)))
+            .col_expr(Column::Side, Expr::value(side_word(side))),
+    };
+    if update.exec(txn).await?.rows_affected == 0 {
+        return Ok(());
+    }
+    if was_verified {
+        let object = objects::Entity::find_by_id((lot.preheat_id, digest.to_owned()))
+            .one(txn)
+            .await?;
+        closed.verified += 1;
+        closed.bytes += object.map_or(0, |object| object.size);
+    } else {
+        closed.failed += 1;
+    }
+    tracing::debug!(
+        preheat.id = lot.preheat_id,
+        placement.digest = digest,
+        verified = was_verified,
+        size_bytes = read_size(closed.bytes),
+        "placement settled"
+    );
+    Ok(())
+}
+
+/// The peer has shown that the lot reached it, so it is not handed out again.
+async fn confirm(txn: &DatabaseTransaction, lot: &lots::Model) -> Result<(), DbErr> {
+    if lot.confirmed {
+        return Ok(());
+    }
+    lots::Entity::update_many()
+        .col_expr(lots::Column::Confirmed, Expr::value(true))
+        .filter(lots::Column::WorkId.eq(lot.work_id))
+        .exec(txn)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,143 @@
+//! Takes a request: the preheat, its credential and its first work commit together, and nothing else happens
+//! here. No registry is asked.
+
+use queue::{NewWork, Urgency, enqueue};
+use sea_orm::{ActiveValue::NotSet, ActiveValue::Set, DbErr, EntityTrait};
+use serde_json::json;
+use uuid::Uuid;
+use wire::TraceContext;
+
+use crate::fault::{StorageError, SubmitError};
+use crate::limits::milliseconds;
+use crate::preheater::{Inner, MANAGER_LANE, Preheater, group_of};
+use crate::request::PreheatRequest;
+use crate::rows::{credentials, preheats};
+use crate::{clusters, views};
+
+/// The kinds of the manager's work.
+pub(crate) const RESOLVE: &str = "resolve";
+pub(crate) const PLAN: &str = "plan";
+
+/// A preheat's number: counted by the database, never used again.
+pub type PreheatId = i64;
+
+/// Writes the preheat down and answers. `caller` is the id of the token that asked.
+pub async fn submit(
+    preheater: &Preheater,
+    caller: Option<&str>,
+    request: PreheatRequest,
+    trace: Option<TraceContext>,
+) -> Result<PreheatId, SubmitError> {
+    let inner = &preheater.inner;
+    clusters::check(inner, &request.clusters).await?;
+    let now = inner.now_ms();
+    let sealed = seal(inner, &request)?;
+    let mut row = new_row(inner, caller, &request, trace.as_ref(), now);
+    row.credential = Set(sealed.as_ref().map(|(id, _)| id.clone()));
+    let trace = trace.map(|trace| trace.as_str().to_owned());
+    let id = inner
+        .write(Urgency::Urgent, move |txn| {
+            Box::pin(async move {
+                let id = preheats::Entity::insert(row).exec(txn).await?.last_insert_id;
+                if let Some((name, sealed)) = sealed {
+                    let row = credentials::ActiveModel {
+                        id: Set(name),
+                        preheat_id: Set(id),
+                        sealed: Set(sealed),
+                    };
+                    credentials::Entity::insert(row)
+                        .exec_without_returning(txn)
+                        .await?;
+                }
+                enqueue(txn, &work_of_manager(RESOLVE, id, trace, now), now).await?;
+                Ok::<_, DbErr>(id)
+            })
+        })
+        .await?;
+    inner.bell.ring(MANAGER_LANE);
+    Ok(id)
+}
+
+/// The next step of a preheat, for the manager itself.
+pub(crate) fn work_of_manager(kind: &str, preheat: i64, trace: Option<String>, run_at_ms: i64) -> NewWork {
+    NewWork {
+        lane: MANAGER_LANE.to_owned(),
+        kind: kind.to_owned(),
+        payload: json!({ "preheat": preheat }),
+        run_at_ms,
+        priority: 0,
+        trace,
+        group: Some(group_of(preheat)),
+    }
+}
+
+fn seal(inner: &Inner, request: &PreheatRequest) -> Result<Option<(String, Vec<u8>)>, SubmitError> {
+    let Some(secret) = request
+        .credential
+        .as_ref()
+        .and_then(oci::Credential::authorization)
+    else {
+        return Ok(None);
+    };
+    let id = Uuid::new_v4().to_string();
+    let sealed = inner
+        .secrets
+        .seal(&id, secret.expose())
+        .map_err(|broken| StorageError::Broken(broken.to_string()))?;
+    Ok(Some((id, sealed)))
+}
+
+fn new_row(
+    inner: &Inner,
+    caller: Option<&str>,
+    request: &PreheatRequest,
+    trace: Option<&TraceContext>,
+    now: i64,
+) -> preheats::ActiveModel {
+    let PreheatRequest {
+        image,
+        scope,
+        clusters,
+        platforms,
+        asked_by,
+        ..
+    } = request;
+    preheats::ActiveModel {
+        id: NotSet,
+        image: Set(image.to_string()),
+        registry: Set(inner.registries.canonical(&image.registry).to_string()),
+        base_path: Set(image.base_path.clone()),
+        plain_http: Set(image.plain_http),
+        repository: Set(image.repository.to_string()),
+        reference: Set(image.wanted.to_string()),
+        tag: Set(image.wanted.tag().map(ToString::to_string)),
+        scope: Set(scope.to_string()),
+        clusters: Set(json!(clusters).to_string()),
+        platforms: Set(json!(platforms).to_string()),
+        asked_by: Set(asked_by.word().to_owned()),
+        created_by: Set(caller.map(str::to_owned)),
+        trace: Set(trace.map(|trace| trace.as_str().to_owned())),
+        state: Set(views::PreheatState::Waiting.word().to_owned()),
+        reason: Set(None),
+        side: Set(None),
+        digest: Set(None),
+        media_type: Set(None),
+        public: Set(false),
+        credential: NotSet,
+        resolved_ms: Set(None),
+        objects_total: Set(0),
+        image_bytes: Set(0),
+        bytes_total: Set(0),
+        bytes_done: Set(0),
+        placements_total: Set(0),
+        placements_open: Set(0),
+        placements_verified: Set(0),
+        placements_failed: Set(0),
+        created_ms: Set(now),
+        updated_ms: Set(now),
+        finished_ms: Set(None),
+        deadline_ms: Set(Some(now + milliseconds(inner.limits.preheat_limit))),
+        no_seed_deadline_ms: Set(None),
+        seed_check_ms: Set(None),
+    }
+}

@@ -1,0 +1,144 @@
+//! Callers' tokens by id: made, listed, revoked. What a token says is signed elsewhere; here is only whether it
+//! still holds.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use queue::Urgency;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use serde::Serialize;
+
+use crate::fault::StorageError;
+use crate::preheater::Preheater;
+use crate::rows::tokens;
+
+/// Another manager's revocation is seen here after this.
+const KNOWN_FOR_MS: i64 = 2_000;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToken {
+    pub id: String,
+    pub name: String,
+    pub scopes: Vec<String>,
+    pub expires_ms: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TokenView {
+    pub id: String,
+    pub name: String,
+    pub scopes: Vec<String>,
+    pub created_ms: i64,
+    pub expires_ms: Option<i64>,
+    pub revoked_ms: Option<i64>,
+}
+
+/// What stands about a token's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Signed with our key perhaps, but never written down.
+    Unknown,
+    Good,
+    /// Jobs that it made may still be polled with it for a while.
+    Revoked {
+        at_ms: i64,
+    },
+}
+
+type Revocations = HashMap<String, Option<i64>>;
+
+/// Every token's revocation, read again when it is older than [`KNOWN_FOR_MS`].
+#[derive(Default)]
+pub(crate) struct KnownTokens(Mutex<Option<(i64, Arc<Revocations>)>>);
+
+impl KnownTokens {
+    fn get(&self, now_ms: i64) -> Option<Arc<Revocations>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .as_ref()
+            .filter(|(at, _)| now_ms - at < KNOWN_FOR_MS)
+            .map(|(_, tokens)| Arc::clone(tokens))
+    }
+
+    fn put(&self, known: Option<(i64, Arc<Revocations>)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+}
+
+pub async fn create(preheater: &Preheater, token: NewToken) -> Result<(), StorageError> {
+    let inner = &preheater.inner;
+    let row = tokens::ActiveModel {
+        id: Set(token.id),
+        name: Set(token.name),
+        scopes: Set(token.scopes.join(" ")),
+        created_ms: Set(inner.now_ms()),
+        expires_ms: Set(token.expires_ms),
+        revoked_ms: Set(None),
+    };
+    let insert = tokens::Entity::insert(row);
+    inner
+        .write(Urgency::Urgent, move |txn| {
+            Box::pin(async move { insert.exec_without_returning(txn).await.map(drop) })
+        })
+        .await?;
+    inner.tokens.put(None);
+    Ok(())
+}
+
+/// Newest first.
+pub async fn list(preheater: &Preheater) -> Result<Vec<TokenView>, StorageError> {
+    let newest = tokens::Entity::find()
+        .order_by_desc(tokens::Column::CreatedMs)
+        .order_by_asc(tokens::Column::Id);
+    let rows = newest.all(preheater.inner.reads()).await?;
+    let view = |row: tokens::Model| TokenView {
+        id: row.id,
+        name: row.name,
+        scopes: row.scopes.split_whitespace().map(str::to_owned).collect(),
+        created_ms: row.created_ms,
+        expires_ms: row.expires_ms,
+        revoked_ms: row.revoked_ms,
+    };
+    Ok(rows.into_iter().map(view).collect())
+}
+
+/// `false`: there is no such token, or it was revoked before.
+pub async fn revoke(preheater: &Preheater, id: &str) -> Result<bool, StorageError> {
+    let inner = &preheater.inner;
+    let revoke = tokens::Entity::update_many()
+        .col_expr(tokens::Column::RevokedMs, Expr::value(inner.now_ms()))
+        .filter(tokens::Column::Id.eq(id))
+        .filter(tokens::Column::RevokedMs.is_null());
+    let changed = inner
+        .write(Urgency::Urgent, move |txn| {
+            Box::pin(async move { revoke.exec(txn).await })
+        })
+        .await?;
+    inner.tokens.put(None);
+    Ok(changed.rows_affected == 1)
+}
+
+pub async fn standing(preheater: &Preheater, id: &str) -> Result<Standing, StorageError> {
+    let inner = &preheater.inner;
+    let now = inner.now_ms();
+    let known = match inner.tokens.get(now) {
+        Some(known) => known,
+        None => {
+            let rows = tokens::Entity::find().all(inner.reads()).await?;
+            let known: Arc<Revocations> =
+                Arc::new(rows.into_iter().map(|row| (row.id, row.revoked_ms)).collect());
+            inner.tokens.put(Some((now, Arc::clone(&known))));
+            known
+        }
+    };
+    Ok(match known.get(id) {
+        None => Standing::Unknown,
+        Some(None) => Standing::Good,
+        Some(Some(at_ms)) => Standing::Revoked { at_ms: *at_ms },
+    })
+}
+
+pub async fn any_tokens_exist(preheater: &Preheater) -> Result<bool, StorageError> {
+    Ok(tokens::Entity::find().count(preheater.inner.reads()).await? > 0)
+}

@@ -1,0 +1,162 @@
+//! What readers get to see: values without rows, references parsed back to text.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use wire::{ObjectKind, Role, Side};
+
+use crate::scope::{ClusterChoice, Scope};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PreheatState {
+    /// Written down; nobody has asked the registry yet.
+    Waiting,
+    /// The registry is being asked, or no seed has called in yet; `reason` says what it waits for.
+    Resolving,
+    Placing,
+    Succeeded,
+    Failed,
+}
+
+impl PreheatState {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Resolving => "resolving",
+            Self::Placing => "placing",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+
+    pub(crate) fn of(word: &str) -> Self {
+        match word {
+            "waiting" => Self::Waiting,
+            "resolving" => Self::Resolving,
+            "placing" => Self::Placing,
+            "succeeded" => Self::Succeeded,
+            _ => Self::Failed,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PreheatView {
+    pub id: i64,
+    /// For people: `harbor.example.com/library/nginx:1.27`.
+    pub image: String,
+    pub registry: String,
+    pub repository: String,
+    /// Tag or digest.
+    pub reference: String,
+    /// The manifest's URL, as Harbor writes it.
+    pub url: String,
+    pub scope: Scope,
+    pub clusters: ClusterChoice,
+    pub platforms: Vec<String>,
+    pub state: PreheatState,
+    pub reason: Option<String>,
+    pub side: Option<Side>,
+    /// What the reference meant.
+    pub digest: Option<String>,
+    /// Anybody may pull it.
+    pub public: bool,
+    pub objects_total: u64,
+    /// Bytes of the image, each object once.
+    pub image_bytes: u64,
+    /// Bytes over all placements, and how many of them are there.
+    pub bytes_total: u64,
+    pub bytes_done: u64,
+    pub placements_total: u64,
+    pub placements_open: u64,
+    pub placements_verified: u64,
+    pub placements_failed: u64,
+    pub created_ms: i64,
+    pub updated_ms: i64,
+    pub finished_ms: Option<i64>,
+    pub trace_id: Option<String>,
+    /// The id of the token that asked.
+    pub created_by: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ObjectView {
+    pub digest: String,
+    pub kind: ObjectKind,
+    pub media_type: String,
+    pub size: u64,
+    pub platform: Option<String>,
+    pub placements: Vec<PlacementView>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlacementState {
+    /// The peer has not taken it yet, or it waits for the seeds.
+    Waiting,
+    Fetching,
+    Verified,
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlacementView {
+    pub peer_id: Uuid,
+    pub peer_name: String,
+    pub cluster_id: i64,
+    pub peer_ip: String,
+    pub state: PlacementState,
+    pub bytes_done: u64,
+    pub bytes_from_registry: u64,
+    pub bytes_from_peers: u64,
+    pub reason: Option<String>,
+    pub side: Option<Side>,
+}
+
+/// A preheat's placements as Harbor shows them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct HarborRows {
+    /// Failures first.
+    pub rows: Vec<HarborRow>,
+    /// Placements beyond the limit.
+    pub left_out: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HarborRow {
+    pub url: String,
+    pub hostname: String,
+    pub ip: String,
+    pub cluster_id: i64,
+    pub ok: bool,
+    pub description: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClusterView {
+    pub id: i64,
+    pub name: String,
+    /// With a live session.
+    pub seeds: u64,
+    pub nodes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PeerView {
+    pub id: Uuid,
+    pub name: String,
+    pub cluster: String,
+    pub cluster_id: i64,
+    pub role: Role,
+    pub share_url: String,
+    pub alive: bool,
+    pub last_seen_ms: i64,
+    pub software: String,
+    /// Objects that it holds, and their bytes.
+    pub holdings: u64,
+    pub held_bytes: u64,
+}

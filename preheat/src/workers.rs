@@ -1,0 +1,84 @@
+//! The manager's own tasks: workers for its lane, and the round of deadlines every second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue::{Urgency, Workers, WorkersSettings, grant_all};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::deadlines;
+use crate::fault::StorageError;
+use crate::limits::milliseconds;
+use crate::preheater::{Inner, MANAGER_LANE, Preheater};
+use crate::resolve::ManagerWork;
+use crate::sessions::SESSION;
+
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// The tasks that run for a [`Preheater`].
+pub struct Background(JoinSet<()>);
+
+impl Background {
+    /// Waits until every task has ended; they do once their token is cancelled.
+    pub async fn drain(mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}
+
+impl Preheater {
+    /// Starts the tasks; they end when the token is cancelled.
+    pub fn start_workers(&self, stop: CancellationToken) -> Background {
+        let mut tasks = JoinSet::new();
+        let inner = &self.inner;
+        let settings = WorkersSettings {
+            performers: inner.limits.resolvers,
+            max_attempts: i32::try_from(inner.limits.resolve_attempts).unwrap_or(i32::MAX),
+            ..WorkersSettings::of_lane(MANAGER_LANE)
+        };
+        let perform = Arc::new(ManagerWork(Arc::clone(inner)));
+        let workers = Workers::new(
+            settings,
+            inner.db.clone(),
+            Arc::clone(&inner.clock),
+            inner.bell.clone(),
+            perform,
+        );
+        tasks.spawn(workers.run(stop.clone()));
+        tasks.spawn(sweep_until(Arc::clone(inner), stop));
+        Background(tasks)
+    }
+
+    /// One round of looking for deadlines; the tasks do this every second.
+    pub async fn sweep(&self) -> Result<(), StorageError> {
+        deadlines::sweep(&self.inner).await
+    }
+}
+
+async fn sweep_until(inner: Arc<Inner>, stop: CancellationToken) {
+    // Nobody could renew while no manager ran, so everybody gets a full lease before any is taken back.
+    while let Err(error) = grant_leases(&inner).await {
+        tracing::warn!(%error, "sessions could not be granted a lease yet");
+        if stopped_within(&stop, SWEEP_EVERY).await {
+            return;
+        }
+    }
+    while !stopped_within(&stop, SWEEP_EVERY).await {
+        if let Err(error) = deadlines::sweep(&inner).await {
+            tracing::warn!(%error, "a round of deadlines failed; the next one follows");
+        }
+    }
+}
+
+async fn grant_leases(inner: &Inner) -> Result<(), StorageError> {
+    let until = inner.now_ms() + milliseconds(inner.limits.session_lease);
+    inner
+        .write(Urgency::Urgent, move |txn| {
+            Box::pin(async move { grant_all(txn, SESSION, until).await.map(drop) })
+        })
+        .await
+}
+
+async fn stopped_within(stop: &CancellationToken, wait: Duration) -> bool {
+    tokio::time::timeout(wait, stop.cancelled()).await.is_ok()
+}
