@@ -116,13 +116,18 @@ impl Listings {
         let file = tokio::fs::File::open(sealed.path()).await.ok()?;
         let mut bytes = Vec::new();
         file.take(BYTES_LIMIT as u64).read_to_end(&mut bytes).await.ok()?;
-        let listing = Arc::new(Listing::of(&bytes, media_type.as_deref().unwrap_or_default()));
+        Some(self.learn(manifest, &bytes, media_type.as_deref().unwrap_or_default()))
+    }
+
+    /// Takes what a proven manifest lists, also before it is on the disk.
+    pub(crate) fn learn(&self, manifest: &Digest, bytes: &[u8], media_type: &str) -> Arc<Listing> {
+        let listing = Arc::new(Listing::of(bytes, media_type));
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.len() >= KEPT {
             read.clear();
         }
         read.insert(manifest.clone(), listing.clone());
-        Some(listing)
+        listing
     }
 }
 

@@ -45,6 +45,7 @@ impl Front {
         outcome.source = Some(object.source());
         let bytes = self.manifest(&object).await?;
         let media_type = self.media_type(&digest, granted.told.as_ref(), &bytes);
+        self.listings.learn(&digest, &bytes, &media_type);
         let head = Head {
             digest: &digest,
             size: bytes.len() as u64,

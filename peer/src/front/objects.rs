@@ -130,7 +130,7 @@ impl Front {
     /// configured. Whether the caller may read the object was decided before.
     fn credential(&self, who: &Who) -> Credential {
         if let Some(authorization) = &who.authorization {
-            return Credential::from_authorization(authorization.expose());
+            return Credential::Header(authorization.clone());
         }
         let registry = &who.origin.registry;
         let as_configured = self

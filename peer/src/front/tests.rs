@@ -1,1 +1,7 @@
-//! End to end, in process: the real front against a registry that can be silenced.
+//! End to end, in process: the real front, a real share, and a registry that can be stopped.
+
+mod access;
+mod serving;
+mod support;
+mod tags;
+mod tokens;

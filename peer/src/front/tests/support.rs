@@ -1,0 +1,569 @@
+//! A registry with users and a token server, a front in front of it, and a client that asks as containerd does.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, StatusCode};
+use oci::challenge::{Challenge, parse};
+use oci::{Credential, Digest, Registries, RegistrySettings, Secret};
+use process::Running;
+use process::http::{ClientOptions, client};
+use tempfile::TempDir;
+use uuid::Uuid;
+use wire::{Neighbourhood, OfflineAccess, SHARE_AUDIENCE, SeedAddress, Welcome};
+
+use crate::config::FrontLimits;
+use crate::fetch::tests::support::Around;
+use crate::fetch::{Fetches, Sources};
+use crate::front::{FrontState, router};
+use crate::neighbours::{Neighbours, OwnRegistry};
+use crate::peer::client_factory;
+use crate::share::{self, ShareState};
+use crate::store::Store;
+
+pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(super) const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum SignIn {
+    None,
+    Basic,
+    Bearer,
+}
+
+#[derive(Default)]
+struct Repository {
+    tags: HashMap<String, Digest>,
+    manifests: HashMap<Digest, (Bytes, &'static str)>,
+    blobs: HashMap<Digest, Bytes>,
+}
+
+#[derive(Clone)]
+pub(super) struct FakeRegistry(Arc<Mutex<Contents>>);
+
+struct Contents {
+    sign_in: SignIn,
+    repositories: HashMap<String, Repository>,
+    /// Served with one byte changed.
+    wrong: HashSet<Digest>,
+    /// Everybody is refused with this.
+    refuses: Option<StatusCode>,
+    tokens: HashMap<String, Option<String>>,
+    asked: Vec<String>,
+    authorizations: Vec<String>,
+}
+
+/// Digests of an image with an index, one platform and one layer.
+pub(super) struct Image {
+    pub(super) index: Digest,
+    pub(super) manifest: Digest,
+    pub(super) config: Digest,
+    pub(super) layer: Digest,
+    pub(super) layer_bytes: Bytes,
+}
+
+/// `ann` may read `a`, `bob` may read `b`, anybody may read `open`. Passwords are `pw-` and the name.
+fn may(user: Option<&str>, repository: &str) -> bool {
+    matches!(
+        (user, repository),
+        (_, "open") | (Some("ann"), "a") | (Some("bob"), "b")
+    )
+}
+
+fn user_of(basic: &str) -> Option<String> {
+    let decoded = String::from_utf8(BASE64.decode(basic.strip_prefix("Basic ")?).ok()?).ok()?;
+    let (user, password) = decoded.split_once(':')?;
+    (password == format!("pw-{user}")).then(|| user.to_owned())
+}
+
+impl FakeRegistry {
+    fn new(sign_in: SignIn) -> Self {
+        Self(Arc::new(Mutex::new(Contents {
+            sign_in,
+            repositories: HashMap::new(),
+            wrong: HashSet::new(),
+            refuses: None,
+            tokens: HashMap::new(),
+            asked: Vec::new(),
+            authorizations: Vec::new(),
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an image with this layer into `repository`, tagged `v1`.
+    pub(super) fn push(&self, repository: &str, layer: impl Into<Bytes>) -> Image {
+        let layer_bytes: Bytes = layer.into();
+        let (layer, config) = (Digest::of(&layer_bytes), Digest::of(repository.as_bytes()));
+        let manifest_text = serde_json::json!({
+            "schemaVersion": 2, "mediaType": IMAGE,
+            "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": repository.len() },
+            "layers": [{ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer, "size": layer_bytes.len() }],
+        })
+        .to_string();
+        let manifest = Digest::of(manifest_text.as_bytes());
+        let index_text = serde_json::json!({
+            "schemaVersion": 2, "mediaType": INDEX,
+            "manifests": [{ "mediaType": IMAGE, "digest": manifest, "size": manifest_text.len() }],
+        })
+        .to_string();
+        let index = Digest::of(index_text.as_bytes());
+        let mut contents = self.lock();
+        let held = contents.repositories.entry(repository.to_owned()).or_default();
+        held.tags.insert("v1".to_owned(), index.clone());
+        held.manifests.insert(index.clone(), (index_text.into(), INDEX));
+        held.manifests
+            .insert(manifest.clone(), (manifest_text.into(), IMAGE));
+        held.blobs
+            .insert(config.clone(), Bytes::copy_from_slice(repository.as_bytes()));
+        held.blobs.insert(layer.clone(), layer_bytes.clone());
+        Image {
+            index,
+            manifest,
+            config,
+            layer,
+            layer_bytes,
+        }
+    }
+
+    pub(super) fn serves_wrong_bytes_of(&self, digest: &Digest) {
+        self.lock().wrong.insert(digest.clone());
+    }
+
+    /// From now on every request for an object is refused.
+    pub(super) fn refuses_with(&self, status: StatusCode) {
+        self.lock().refuses = Some(status);
+    }
+
+    /// `GET /v2/…` lines so far.
+    pub(super) fn asked(&self) -> Vec<String> {
+        self.lock().asked.clone()
+    }
+
+    pub(super) fn count(&self, start: &str) -> usize {
+        self.lock()
+            .asked
+            .iter()
+            .filter(|line| line.starts_with(start))
+            .count()
+    }
+
+    /// Every `Authorization` and every form that it was shown.
+    pub(super) fn authorizations(&self) -> Vec<String> {
+        self.lock().authorizations.clone()
+    }
+}
+
+async fn answer(State(registry): State<FakeRegistry>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let form = axum::body::to_bytes(body, 10_000).await.unwrap_or_default();
+    let authorization = parts
+        .headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let mut contents = registry.lock();
+    contents
+        .asked
+        .push(format!("{} {}", parts.method, parts.uri.path()));
+    contents.authorizations.push(authorization.clone());
+    if parts.uri.path() == "/token" {
+        return give_token(&mut contents, &form, &authorization);
+    }
+    if let Some(status) = contents.refuses {
+        return status.into_response();
+    }
+    let host = parts
+        .headers
+        .get(HOST)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let Some((repository, kind, name)) = split(parts.uri.path()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if let Err(refused) = let_in(&contents, host, repository, &authorization) {
+        return refused;
+    }
+    found(&contents, repository, kind, name, parts.method == Method::HEAD)
+        .unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
+}
+
+fn split(path: &str) -> Option<(&str, &str, &str)> {
+    let (rest, name) = path.strip_prefix("/v2/")?.rsplit_once('/')?;
+    let (repository, kind) = rest.rsplit_once('/')?;
+    Some((repository, kind, name))
+}
+
+fn give_token(contents: &mut Contents, form: &[u8], authorization: &str) -> Response {
+    let fields: HashMap<String, String> = url::form_urlencoded::parse(form).into_owned().collect();
+    contents
+        .authorizations
+        .push(String::from_utf8_lossy(form).into_owned());
+    let user = match (fields.get("username"), fields.get("password")) {
+        (Some(user), Some(password)) if *password == format!("pw-{user}") => Some(user.clone()),
+        (Some(_), _) => return StatusCode::UNAUTHORIZED.into_response(),
+        _ if authorization.is_empty() => None,
+        _ => match user_of(authorization) {
+            Some(user) => Some(user),
+            None => return StatusCode::UNAUTHORIZED.into_response(),
+        },
+    };
+    let token = format!(
+        "token-{}-{}",
+        contents.tokens.len(),
+        user.as_deref().unwrap_or("nobody")
+    );
+    contents.tokens.insert(token.clone(), user);
+    axum::Json(serde_json::json!({ "token": token, "expires_in": 300 })).into_response()
+}
+
+fn let_in(contents: &Contents, host: &str, repository: &str, authorization: &str) -> Result<(), Response> {
+    let refuse =
+        |challenge: String| Err((StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response());
+    match contents.sign_in {
+        SignIn::None => Ok(()),
+        SignIn::Basic if may(user_of(authorization).as_deref(), repository) => Ok(()),
+        SignIn::Basic => refuse("Basic realm=\"fake\"".to_owned()),
+        SignIn::Bearer => {
+            let token = authorization
+                .strip_prefix("Bearer ")
+                .and_then(|token| contents.tokens.get(token));
+            let error = match token {
+                Some(user) if may(user.as_deref(), repository) => return Ok(()),
+                Some(_) => ",error=\"insufficient_scope\"",
+                None => "",
+            };
+            refuse(format!(
+                "Bearer realm=\"http://{host}/token\",service=\"fake\",scope=\"repository:{repository}:pull\"{error}"
+            ))
+        }
+    }
+}
+
+fn found(contents: &Contents, repository: &str, kind: &str, name: &str, head: bool) -> Option<Response> {
+    let held = contents.repositories.get(repository)?;
+    let digest = held.tags.get(name).cloned().or_else(|| name.parse().ok())?;
+    let (bytes, media_type) = match kind {
+        "manifests" => held.manifests.get(&digest).cloned()?,
+        _ => (held.blobs.get(&digest).cloned()?, "application/octet-stream"),
+    };
+    let mut sent = bytes.to_vec();
+    if contents.wrong.contains(&digest)
+        && let Some(last) = sent.last_mut()
+    {
+        *last ^= 1;
+    }
+    let headers = [
+        (CONTENT_LENGTH.as_str(), bytes.len().to_string()),
+        (CONTENT_TYPE.as_str(), media_type.to_owned()),
+        ("docker-content-digest", digest.to_string()),
+    ];
+    let body = if head { Body::empty() } else { Body::from(sent) };
+    Some((headers, body).into_response())
+}
+
+/// A front, its registry, and a clock that is set by hand.
+pub(super) struct World {
+    pub(super) registry: FakeRegistry,
+    pub(super) registry_name: String,
+    pub(super) store: Store,
+    front: SocketAddr,
+    state: FrontState,
+    neighbours: Neighbours,
+    around: Around,
+    http: reqwest::Client,
+    now: Arc<AtomicI64>,
+    registry_runs: Running,
+    _running: Running,
+    _folders: Vec<TempDir>,
+}
+
+/// What came back.
+pub(super) struct Got {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// None when the transfer broke off.
+    pub(super) body: Option<Bytes>,
+}
+
+impl Got {
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn challenge(&self) -> &str {
+        self.header("www-authenticate")
+    }
+}
+
+impl World {
+    pub(super) async fn new(sign_in: SignIn) -> Self {
+        Self::with(sign_in, OfflineAccess::KeptYes, Credential::Anonymous).await
+    }
+
+    pub(super) async fn with(sign_in: SignIn, offline_access: OfflineAccess, credential: Credential) -> Self {
+        process::install_tls_provider();
+        let (registry, registry_runs) = (FakeRegistry::new(sign_in), Running::new());
+        let served = Router::new().fallback(answer).with_state(registry.clone());
+        let registry_name = serve(served, &registry_runs).await.to_string();
+        let settings = RegistrySettings {
+            plain_http: true,
+            credential,
+            ..RegistrySettings::new(registry_name.parse().expect("a registry"))
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = vec![OwnRegistry {
+            settings,
+            offline_access,
+        }];
+        let registries = Registries::new(client_factory());
+        let neighbours = Neighbours::open(Uuid::nil(), "default", folder.path(), own, registries);
+        let store = Store::open(&folder.path().join("store")).expect("a store");
+        let (running, now) = (Running::new(), Arc::new(AtomicI64::new(1_000_000)));
+        let state = front_state(&store, &neighbours, &running, &now);
+        let front = serve(router(state.clone()), &running).await;
+        Self {
+            registry,
+            registry_name,
+            store,
+            front,
+            state,
+            neighbours,
+            around: Around::new(),
+            http: client(&ClientOptions::default()).expect("a client"),
+            now,
+            registry_runs,
+            _running: running,
+            _folders: vec![folder],
+        }
+    }
+
+    /// The registry and its token server refuse connections from now on.
+    pub(super) async fn stop_registry(&self) {
+        self.registry_runs.drain(Duration::ZERO).await;
+    }
+
+    /// The peer starts again: all that was only in its memory is gone.
+    pub(super) async fn restart_front(&mut self) {
+        self.state = front_state(&self.store, &self.neighbours, &self._running, &self.now);
+        self.front = serve(router(self.state.clone()), &self._running).await;
+    }
+
+    pub(super) fn let_time_pass(&self, time: Duration) {
+        self.now
+            .fetch_add(i64::try_from(time.as_millis()).expect("fits"), Ordering::SeqCst);
+    }
+
+    /// A seed with an empty store, which the front knows.
+    pub(super) async fn add_seed(&mut self) -> Store {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let share = share::router(ShareState::new(store.clone(), self.around.clone()));
+        let address = serve(share, &self._running).await;
+        let mut seeds = self.neighbours.seeds();
+        seeds.push(SeedAddress {
+            peer: Uuid::new_v4(),
+            name: "seed".to_owned(),
+            share_url: format!("http://{address}"),
+        });
+        self.neighbours.welcome(&Welcome {
+            wire_version: 1,
+            session: Uuid::nil(),
+            cluster_id: 1,
+            lease_ms: 15_000,
+            peer_token: self.around.token(SHARE_AUDIENCE, 3_600),
+            peer_token_ends_unix: i64::MAX,
+            share_public_key: String::new(),
+            neighbourhood: Neighbourhood {
+                seeds,
+                ..Neighbourhood::default()
+            },
+            send_full_holdings: false,
+        });
+        self._folders.push(folder);
+        store
+    }
+
+    pub(super) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .request(method, format!("http://{}{path}", self.front))
+            .query(&[("ns", self.registry_name.as_str())])
+            .header("accept", ACCEPT)
+    }
+
+    pub(super) async fn send(&self, request: reqwest::RequestBuilder) -> Got {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        Got {
+            status,
+            headers,
+            body: response.bytes().await.ok(),
+        }
+    }
+
+    pub(super) async fn get(&self, path: &str, authorization: Option<&str>) -> Got {
+        self.ask(Method::GET, path, authorization).await
+    }
+
+    pub(super) async fn head(&self, path: &str, authorization: Option<&str>) -> Got {
+        self.ask(Method::HEAD, path, authorization).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, authorization: Option<&str>) -> Got {
+        let mut request = self.request(method, path);
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        self.send(request).await
+    }
+
+    /// As containerd does: HEAD of the tag, then index, manifest, config and layer by digest.
+    /// The first status that is no success ends it.
+    pub(super) async fn pull(
+        &self,
+        repository: &str,
+        image: &Image,
+        authorization: Option<&str>,
+    ) -> StatusCode {
+        let head = self
+            .head(&format!("/v2/{repository}/manifests/v1"), authorization)
+            .await;
+        if !head.status.is_success() {
+            return head.status;
+        }
+        assert_eq!(head.header("docker-content-digest"), image.index.as_str());
+        self.pull_by_digest(repository, image, authorization).await
+    }
+
+    pub(super) async fn pull_by_digest(
+        &self,
+        repository: &str,
+        image: &Image,
+        authorization: Option<&str>,
+    ) -> StatusCode {
+        for (kind, digest) in [
+            ("manifests", &image.index),
+            ("manifests", &image.manifest),
+            ("blobs", &image.config),
+            ("blobs", &image.layer),
+        ] {
+            let got = self
+                .get(&format!("/v2/{repository}/{kind}/{digest}"), authorization)
+                .await;
+            if !got.status.is_success() {
+                return got.status;
+            }
+            assert_eq!(Digest::of(&got.body.expect("a whole body")), *digest);
+        }
+        StatusCode::OK
+    }
+
+    /// Answers a Bearer challenge as containerd does; the `Authorization` to come back with.
+    pub(super) async fn sign_in(
+        &self,
+        challenge: &str,
+        account: Option<(&str, &str)>,
+    ) -> Result<String, StatusCode> {
+        let challenges = parse(challenge);
+        let [
+            Challenge::Bearer {
+                realm,
+                service,
+                scope,
+            },
+        ] = challenges.as_slice()
+        else {
+            panic!("{challenge:?} is no Bearer challenge");
+        };
+        assert!(
+            realm.starts_with(&format!("http://{}/stoker/token?", self.front)),
+            "{realm}"
+        );
+        let mut fields = vec![
+            ("service", service.clone().unwrap_or_default()),
+            ("scope", scope.clone().unwrap_or_default()),
+        ];
+        let request = match account {
+            None => self.http.get(realm).query(&fields),
+            Some((user, password)) => {
+                fields.extend([
+                    ("grant_type", "password".to_owned()),
+                    ("client_id", "containerd-client".to_owned()),
+                    ("username", user.to_owned()),
+                    ("password", password.to_owned()),
+                ]);
+                self.http.post(realm).form(&fields)
+            }
+        };
+        let response = request.send().await.expect("an answer");
+        let status = response.status();
+        let body: serde_json::Value = response.json().await.unwrap_or_default();
+        body["token"]
+            .as_str()
+            .map(|token| format!("Bearer {token}"))
+            .ok_or(status)
+    }
+
+    /// The whole round of containerd: asked without a credential, challenged, signed in.
+    pub(super) async fn bearer(
+        &self,
+        repository: &str,
+        account: Option<(&str, &str)>,
+    ) -> Result<String, StatusCode> {
+        let challenged = self.head(&format!("/v2/{repository}/manifests/v1"), None).await;
+        assert_eq!(challenged.status, StatusCode::UNAUTHORIZED);
+        self.sign_in(challenged.challenge(), account).await
+    }
+}
+
+fn front_state(
+    store: &Store,
+    neighbours: &Neighbours,
+    running: &Running,
+    now: &Arc<AtomicI64>,
+) -> FrontState {
+    let sources = Sources::new(
+        client(&ClientOptions::default()).expect("a client"),
+        neighbours.clone(),
+    );
+    let fetches = Fetches::new(store.clone(), sources, running.clone());
+    let now = now.clone();
+    let limits = FrontLimits::default();
+    let clock = move || now.load(Ordering::SeqCst);
+    FrontState::with_clock(store.clone(), fetches, neighbours.clone(), limits, [7; 32], clock)
+}
+
+async fn serve(router: Router, running: &Running) -> SocketAddr {
+    let listener = process::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    process::serve(listener, router, running, None).expect("served");
+    address
+}
+
+pub(super) fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
+}
+
+pub(super) fn node_credential() -> Credential {
+    Credential::Basic {
+        username: "ann".to_owned(),
+        password: Secret::new("pw-ann"),
+    }
+}

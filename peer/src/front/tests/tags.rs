@@ -1,0 +1,66 @@
+use http::StatusCode;
+use oci::Digest;
+use wire::TagRecord;
+
+use super::support::{SignIn, World, basic};
+
+#[tokio::test]
+async fn a_tag_is_what_the_registry_says_now() {
+    let world = World::new(SignIn::None).await;
+    let old = world.registry.push("a", "old layer");
+    assert_eq!(world.pull("a", &old, None).await, StatusCode::OK);
+    let new = world.registry.push("a", "new layer");
+    assert_eq!(world.pull("a", &new, None).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_tag_falls_back_to_the_youngest_record_of_the_seeds() {
+    let mut world = World::new(SignIn::Basic).await;
+    let image = world.registry.push("a", "layer of a");
+    let ann = basic("ann", "pw-ann");
+    assert_eq!(
+        world.pull_by_digest("a", &image, Some(&ann)).await,
+        StatusCode::OK
+    );
+    let record = |digest: &Digest, at| TagRecord {
+        registry: world.registry_name.clone(),
+        repository: "a".to_owned(),
+        tag: "v1".to_owned(),
+        digest: digest.to_string(),
+        media_type: String::new(),
+        seen_unix_ms: at,
+    };
+    let (stale, young) = (record(&Digest::of(b"long ago"), 1), record(&image.index, 2));
+    world.add_seed().await.record_tag(&stale);
+    world.add_seed().await.record_tag(&young);
+    world.stop_registry().await;
+    assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
+    let unknown = world.head("/v2/a/manifests/never-seen", Some(&ann)).await;
+    assert_eq!(unknown.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn knowing_what_a_tag_means_is_no_yes() {
+    let mut world = World::new(SignIn::Basic).await;
+    let image = world.registry.push("a", "layer of a");
+    assert_eq!(
+        world.pull("a", &image, Some(&basic("ann", "pw-ann"))).await,
+        StatusCode::OK
+    );
+    world.add_seed().await;
+    world.stop_registry().await;
+    let bob = world
+        .get("/v2/a/manifests/v1", Some(&basic("bob", "pw-bob")))
+        .await;
+    assert_eq!(bob.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_gone_is_gone() {
+    let world = World::new(SignIn::None).await;
+    world.registry.push("a", "layer of a");
+    let got = world.get("/v2/a/manifests/other", None).await;
+    assert_eq!(got.status, StatusCode::NOT_FOUND);
+    let text = String::from_utf8(got.body.expect("a body").to_vec()).expect("text");
+    assert!(text.contains("MANIFEST_UNKNOWN"), "{text}");
+}
