@@ -8,6 +8,7 @@
 
 mod blocks;
 mod error;
+mod faults;
 mod following;
 mod passing;
 mod progress;

@@ -13,12 +13,14 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{Instrument as _, info_span};
 
+use super::faults::{OPEN_LIMIT, failed, took_too_long};
 use super::progress::Remains;
-use super::run::{OPEN_LIMIT, ORIGIN_TRIES, failed, took_too_long};
 use super::{FetchError, Fetches, Wanted};
 use crate::source::{Opened, SourceError};
 use crate::store::{READ_STEP, hex, last_chunk_begins, read_at};
 
+/// Times that the registry is asked by one reader.
+const ORIGIN_TRIES: usize = 3;
 /// Pieces that wait for a slow reader.
 const AHEAD: usize = 8;
 
@@ -105,7 +107,7 @@ impl Passing {
         } else {
             0
         };
-        let origin = std::iter::repeat_n(None, tries as usize);
+        let origin = std::iter::repeat_n(None, tries);
         self.wanted.parents.clone().into_iter().map(Some).chain(origin)
     }
 
@@ -147,17 +149,17 @@ struct Pass<'a> {
 impl Pass<'_> {
     async fn run(mut self) -> Result<(), Halt> {
         let Some(hash) = self.remains.hash.clone() else {
-            return self.from_file(0..self.remains.landed).await;
+            return self.send_from_file(0..self.remains.landed).await;
         };
         let free = last_chunk_begins(self.remains.landed);
-        self.from_file(0..free).await?;
+        self.send_from_file(0..free).await?;
         if self.range.end <= free {
             return Ok(());
         }
-        self.from_sources(hash, free).await
+        self.send_from_sources(hash, free).await
     }
 
-    async fn from_sources(&mut self, mut hash: Sha256, free: u64) -> Result<(), Halt> {
+    async fn send_from_sources(&mut self, mut hash: Sha256, free: u64) -> Result<(), Halt> {
         let mut at = self.remains.landed;
         let mut faults = Vec::new();
         let mut freed = free;
@@ -177,7 +179,7 @@ impl Pass<'_> {
             // What had landed of the last chunk but one was held back while nobody knew which is the last.
             let landed = self.remains.landed.min(last);
             if freed < landed {
-                self.from_file(freed..landed).await?;
+                self.send_from_file(freed..landed).await?;
                 freed = landed;
             }
             while at < size {
@@ -250,13 +252,13 @@ impl Pass<'_> {
                 side: wire::Side::Registry,
             }));
         }
-        self.from_file(last..self.remains.landed).await?;
+        self.send_from_file(last..self.remains.landed).await?;
         let held = std::mem::take(&mut self.held).freeze();
         let begins = size - held.len() as u64;
         Ok(self.send(held, begins).await?)
     }
 
-    async fn from_file(&self, part: Range<u64>) -> Result<(), Halt> {
+    async fn send_from_file(&self, part: Range<u64>) -> Result<(), Halt> {
         let Some(file) = &self.remains.file else {
             return Ok(());
         };

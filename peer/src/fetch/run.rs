@@ -4,30 +4,21 @@
 //! against BLAKE3 hashes of a parent that has proven the whole; wrong ones never land. If the whole is wrong all
 //! the same, everything is thrown away and whoever gave it is left out.
 
+mod asking;
+
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use oci::Digest;
 use tokio::sync::watch;
-use tokio::time::timeout;
-use tracing::{Instrument as _, Span, debug, field, info, info_span, warn};
+use tracing::{Instrument as _, Span, info, info_span, warn};
 use wire::Side;
 
-use super::blocks::{Blocks, Next};
+use super::faults::failed;
 use super::progress::{Body, Progress, Remains, Stage};
 use super::{FetchError, FetchReport, Wanted};
-use crate::source::{Opened, SourceError, Sources};
-use crate::store::{ChunkHashes, LandError, Partial, Proven, Store};
+use crate::source::{SourceError, Sources};
+use crate::store::{ChunkHashes, Partial, Proven, Store};
 
-/// Times that the registry is asked without a byte coming of it.
-pub(super) const ORIGIN_TRIES: u32 = 3;
-/// Times that the registry is asked at all, for one object.
-const ORIGIN_TRIES_IN_ALL: u32 = 12;
-/// The first pause before the registry is asked again; doubled each time.
-const ORIGIN_PAUSE: Duration = Duration::from_millis(250);
-/// Until a source is open: sign-in, redirects and headers, each of which has a limit of its own.
-pub(super) const OPEN_LIMIT: Duration = Duration::from_secs(90);
 /// Times that the object is begun at its first byte.
 const TAKES: u32 = 3;
 
@@ -98,7 +89,7 @@ impl<'a> Fetch<'a> {
             self.begin(take, &partial);
             match self.fill(&mut partial).await {
                 Ok(()) => {}
-                Err(Failure::Fetch(error)) => return self.failed(error),
+                Err(Failure::Fetch(error)) => return give_up(error),
                 Err(Failure::Disk(error)) => return self.disk(&error, remains_of(&partial)),
             }
             let file = partial.file();
@@ -108,7 +99,7 @@ impl<'a> Fetch<'a> {
                     let wrong = self.wrong_bytes(wrong.found);
                     warn!(error = %wrong, "thrown away");
                     if take + 1 == TAKES || !self.leave_out_the_used(resumed > 0) {
-                        return self.failed(wrong);
+                        return give_up(wrong);
                     }
                 }
                 Err(error) => {
@@ -117,7 +108,7 @@ impl<'a> Fetch<'a> {
                 }
             }
         }
-        self.failed(failed(&self.wanted.digest, &self.faults))
+        give_up(failed(&self.wanted.digest, &self.faults))
     }
 
     fn begin(&mut self, take: u32, partial: &Partial) {
@@ -153,155 +144,6 @@ impl<'a> Fetch<'a> {
 
     fn is_complete(&self, partial: &Partial) -> bool {
         self.size == Some(partial.len())
-    }
-
-    async fn try_parent(&mut self, parent: &str, partial: &mut Partial) -> Result<(), Failure> {
-        let before = partial.len();
-        let span = source_span(parent);
-        let left = self.from_parent(parent, partial).instrument(span.clone()).await;
-        let bytes = self.count(parent, false, partial.len() - before);
-        let fault = match left {
-            Left::Done => return Ok(note(&span, bytes, "done")),
-            Left::Fatal(failure) => return Err(failure),
-            Left::Broke(error) => error,
-            Left::WrongChunk => {
-                self.voucher.take_if(|(voucher, _)| voucher == parent);
-                SourceError {
-                    side: Side::Peer,
-                    passing: false,
-                    text: "a chunk had other bytes than its hash promises".to_owned(),
-                }
-            }
-        };
-        note(&span, bytes, &fault.text);
-        if bytes == 0 || !fault.passing {
-            self.parents.retain(|other| other != parent);
-        }
-        info!(stoker.source = parent, why = %fault, at = partial.len(), "source left, the next one continues");
-        self.faults.push((parent.to_owned(), fault));
-        Ok(())
-    }
-
-    async fn from_parent(&mut self, parent: &str, partial: &mut Partial) -> Left {
-        let opening = self.sources.parent(parent, &self.wanted.digest, partial.len());
-        let vouched = match timeout(OPEN_LIMIT, opening).await {
-            Ok(Ok(vouched)) => vouched,
-            Ok(Err(error)) => return Left::Broke(error),
-            Err(_) => return Left::Broke(took_too_long()),
-        };
-        if let Some(expected) = self.size
-            && vouched.opened.size != Some(expected)
-        {
-            let text = format!("it has {} bytes instead of {expected}", vouched.hashes.size());
-            return Left::Broke(SourceError {
-                side: Side::Peer,
-                passing: false,
-                text,
-            });
-        }
-        let (_, hashes) = self.voucher.get_or_insert((parent.to_owned(), vouched.hashes));
-        let hashes = hashes.clone();
-        self.take(vouched.opened, Some(&hashes), partial).await
-    }
-
-    async fn try_origin(&mut self, partial: &mut Partial) -> Result<(), Failure> {
-        let registry = self.wanted.registry.to_string();
-        let mut fruitless = 0;
-        for _ in 0..ORIGIN_TRIES_IN_ALL {
-            let before = partial.len();
-            let span = source_span(&registry);
-            let left = self.from_origin(partial).instrument(span.clone()).await;
-            let bytes = self.count(&registry, true, partial.len() - before);
-            let fault = match left {
-                Left::Done => return Ok(note(&span, bytes, "done")),
-                Left::Fatal(failure) => return Err(failure),
-                Left::Broke(fault) => fault,
-                Left::WrongChunk => continue,
-            };
-            note(&span, bytes, &fault.text);
-            fruitless = if bytes > 0 { 0 } else { fruitless + 1 };
-            let hopeless = !fault.passing || fruitless >= ORIGIN_TRIES;
-            self.faults.push((registry.clone(), fault));
-            if hopeless {
-                break;
-            }
-            debug!(
-                stoker.source = registry,
-                at = partial.len(),
-                "the registry broke off and is asked again"
-            );
-            tokio::time::sleep(ORIGIN_PAUSE * 2_u32.pow(fruitless)).await;
-        }
-        Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
-    }
-
-    async fn from_origin(&mut self, partial: &mut Partial) -> Left {
-        let origin = self.wanted.origin();
-        let opening = self
-            .sources
-            .origin(&origin, self.wanted.kind, &self.wanted.digest, partial.len());
-        let opened = match timeout(OPEN_LIMIT, opening).await {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => return Left::Broke(error),
-            Err(_) => return Left::Broke(took_too_long()),
-        };
-        if let (Some(told), Some(expected)) = (opened.size, self.size)
-            && told != expected
-        {
-            return Left::Fatal(Failure::Fetch(self.wrong_size(expected, told)));
-        }
-        self.take(opened, None, partial).await
-    }
-
-    /// Lands what the source sends. The next block is gathered while one is written.
-    async fn take(&mut self, opened: Opened, hashes: Option<&ChunkHashes>, partial: &mut Partial) -> Left {
-        self.confirm(&opened);
-        let mut blocks = Blocks::new(opened.pieces, partial.len(), self.size, hashes.is_some());
-        let mut next = blocks.next().await;
-        loop {
-            let block = match next {
-                Next::Block(block) => block,
-                Next::Broke(error) => return Left::Broke(error),
-                Next::End => {
-                    self.size = Some(partial.len());
-                    return Left::Done;
-                }
-            };
-            let expected = hashes.map(|hashes| hashes.of_chunk_at(partial.len()).unwrap_or_default());
-            let progress = self.progress;
-            let landing = async {
-                let landed = match expected {
-                    Some(expected) => partial.append_chunk(block, expected).await,
-                    None => partial.append(block).await.map_err(LandError::from),
-                };
-                progress.send_modify(|now| now.landed = partial.len());
-                landed
-            };
-            let (landed, following) = tokio::join!(landing, blocks.next());
-            match landed {
-                Ok(()) => next = following,
-                Err(LandError::WrongChunk) => return Left::WrongChunk,
-                Err(LandError::Disk(error)) => return Left::Fatal(Failure::Disk(error)),
-            }
-        }
-    }
-
-    /// The source answers: readers may be told the size.
-    fn confirm(&mut self, opened: &Opened) {
-        self.size = self.size.or(opened.size);
-        if opened.media_type.is_some() && self.media_type.is_none() {
-            self.media_type.clone_from(&opened.media_type);
-        }
-        let size = self.size;
-        self.progress.send_modify(|now| now.size = size);
-    }
-
-    fn count(&mut self, source: &str, is_registry: bool, bytes: u64) -> u64 {
-        self.report.add(source, is_registry, bytes);
-        if bytes > 0 && !self.used.iter().any(|used| used == source) {
-            self.used.push(source.to_owned());
-        }
-        bytes
     }
 
     async fn seal(&self, proven: Proven) -> Stage {
@@ -354,21 +196,6 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    fn wrong_size(&self, expected: u64, told: u64) -> FetchError {
-        FetchError::WrongSize {
-            digest: self.wanted.digest.clone(),
-            expected,
-            told,
-            from: self.wanted.registry.to_string(),
-            side: Side::Registry,
-        }
-    }
-
-    fn failed(&self, error: FetchError) -> Stage {
-        info!(%error, "fetch failed");
-        Stage::Failed(error, None)
-    }
-
     fn disk(&self, error: &io::Error, remains: Remains) -> Stage {
         let error = FetchError::Disk {
             digest: self.wanted.digest.clone(),
@@ -388,47 +215,7 @@ fn remains_of(partial: &Partial) -> Remains {
     }
 }
 
-fn source_span(source: &str) -> Span {
-    info_span!(
-        "source",
-        stoker.source = source,
-        stoker.bytes = field::Empty,
-        stoker.left = field::Empty
-    )
-}
-
-fn note(span: &Span, bytes: u64, left: &str) {
-    span.record("stoker.bytes", bytes).record("stoker.left", left);
-}
-
-pub(super) fn took_too_long() -> SourceError {
-    SourceError {
-        side: Side::Network,
-        passing: true,
-        text: format!("it did not answer within {} s", OPEN_LIMIT.as_secs()),
-    }
-}
-
-/// All that was said, each source once with its last words; the side is that of the last source.
-pub(super) fn failed(digest: &Digest, faults: &[(String, SourceError)]) -> FetchError {
-    let Some((_, last)) = faults.last() else {
-        return FetchError::NoSource {
-            digest: digest.clone(),
-            side: Side::Peer,
-            said: "no peer that holds it is known, and the registry must not be asked for it".to_owned(),
-        };
-    };
-    let mut said: Vec<String> = Vec::new();
-    let mut named: Vec<&str> = Vec::new();
-    for (source, fault) in faults.iter().rev() {
-        if !named.contains(&source.as_str()) {
-            named.push(source);
-            said.insert(0, format!("{source}: {fault}"));
-        }
-    }
-    FetchError::NoSource {
-        digest: digest.clone(),
-        side: last.side,
-        said: said.join("; "),
-    }
+fn give_up(error: FetchError) -> Stage {
+    info!(%error, "fetch failed");
+    Stage::Failed(error, None)
 }

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "tests run where a usize has 64 bits"
+)]
+
 mod laws;
 mod no_disk;
 mod parents;

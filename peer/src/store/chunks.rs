@@ -12,6 +12,8 @@ use wire::ObjectKind;
 
 /// The verification unit.
 pub const CHUNK: u64 = 1024 * 1024;
+/// The same for what counts in memory.
+pub(crate) const CHUNK_LENGTH: usize = 1024 * 1024;
 /// Bytes of one chunk's hash.
 pub(crate) const HASH_LENGTH: usize = 32;
 

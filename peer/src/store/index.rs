@@ -257,7 +257,7 @@ fn write_until_closed(database: &Database, changes: &Receiver<Change>) {
         match commit(database, &batch) {
             Ok(()) => answer(batch),
             Err(error) => {
-                warn!(%error, "the store's index could not be written: a change will be lost at the next start")
+                warn!(%error, "the store's index could not be written: a change will be lost at the next start");
             }
         }
     }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use oci::Digest;
 use sha2::{Digest as _, Sha256};
 
-use super::chunks::{CHUNK, ChunkHash, ChunkHashes, HASH_LENGTH};
+use super::chunks::{CHUNK, CHUNK_LENGTH, ChunkHash, ChunkHashes, HASH_LENGTH};
 use super::layout::{Layout, remove_if_there};
 use super::{About, Sealed, Store, off_thread};
 
@@ -27,7 +27,7 @@ pub struct Partial {
     landing: Option<Box<Landing>>,
     len: u64,
     file: Arc<File>,
-    _only_one: OnlyOne,
+    only_one: OnlyOne,
 }
 
 /// All bytes are here and their sha256 is the digest. Readers may have the last chunk now.
@@ -70,7 +70,7 @@ impl Partial {
             landing: Some(Box::new(landing)),
             store,
             digest,
-            _only_one: only_one,
+            only_one,
         })
     }
 
@@ -133,7 +133,7 @@ impl Partial {
                 digest: self.digest,
                 file: self.file,
                 hashes,
-                _only_one: self._only_one,
+                _only_one: self.only_one,
             }));
         }
         let digest = self.digest.clone();
@@ -214,7 +214,7 @@ impl Landing {
         let mut buffer = Vec::new();
         let mut listed = [0; HASH_LENGTH];
         while self.len + CHUNK < there {
-            buffer.resize(CHUNK as usize, 0);
+            buffer.resize(CHUNK_LENGTH, 0);
             let listed_at = self.hashes.len() as u64 * HASH_LENGTH as u64;
             if self.hash_list.read_exact_at(&mut listed, listed_at).is_err() {
                 break;

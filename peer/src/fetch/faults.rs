@@ -1,0 +1,44 @@
+//! What is said when sources did not do.
+
+use std::time::Duration;
+
+use oci::Digest;
+use wire::Side;
+
+use super::FetchError;
+use crate::source::SourceError;
+
+/// Until a source is open: sign-in, redirects and headers, each of which has a limit of its own.
+pub(super) const OPEN_LIMIT: Duration = Duration::from_secs(90);
+
+pub(super) fn took_too_long() -> SourceError {
+    SourceError {
+        side: Side::Network,
+        passing: true,
+        text: format!("it did not answer within {} s", OPEN_LIMIT.as_secs()),
+    }
+}
+
+/// All that was said, each source once with its last words; the side is that of the last source.
+pub(super) fn failed(digest: &Digest, faults: &[(String, SourceError)]) -> FetchError {
+    let Some((_, last)) = faults.last() else {
+        return FetchError::NoSource {
+            digest: digest.clone(),
+            side: Side::Peer,
+            said: "no peer that holds it is known, and the registry must not be asked for it".to_owned(),
+        };
+    };
+    let mut said: Vec<String> = Vec::new();
+    let mut named: Vec<&str> = Vec::new();
+    for (source, fault) in faults.iter().rev() {
+        if !named.contains(&source.as_str()) {
+            named.push(source);
+            said.insert(0, format!("{source}: {fault}"));
+        }
+    }
+    FetchError::NoSource {
+        digest: digest.clone(),
+        side: last.side,
+        said: said.join("; "),
+    }
+}

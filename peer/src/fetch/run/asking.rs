@@ -1,0 +1,204 @@
+//! Asking one source, and landing what it sends.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::{Instrument as _, Span, debug, field, info, info_span};
+use wire::Side;
+
+use super::{Failure, Fetch, Left};
+use crate::fetch::FetchError;
+use crate::fetch::blocks::{Blocks, Next};
+use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
+use crate::source::{Opened, SourceError};
+use crate::store::{ChunkHashes, LandError, Partial};
+
+/// Times that the registry is asked without a byte coming of it.
+const ORIGIN_TRIES: u32 = 3;
+/// Times that the registry is asked at all, for one object.
+const ORIGIN_TRIES_IN_ALL: u32 = 12;
+/// The first pause before the registry is asked again; doubled each time.
+const ORIGIN_PAUSE: Duration = Duration::from_millis(250);
+
+impl Fetch<'_> {
+    pub(super) async fn try_parent(&mut self, parent: &str, partial: &mut Partial) -> Result<(), Failure> {
+        let before = partial.len();
+        let span = source_span(parent);
+        let left = self
+            .copy_from_parent(parent, partial)
+            .instrument(span.clone())
+            .await;
+        let bytes = self.count(parent, false, partial.len() - before);
+        let fault = match left {
+            Left::Done => {
+                note(&span, bytes, "done");
+                return Ok(());
+            }
+            Left::Fatal(failure) => return Err(failure),
+            Left::Broke(error) => error,
+            Left::WrongChunk => {
+                self.voucher.take_if(|(voucher, _)| voucher == parent);
+                SourceError {
+                    side: Side::Peer,
+                    passing: false,
+                    text: "a chunk had other bytes than its hash promises".to_owned(),
+                }
+            }
+        };
+        note(&span, bytes, &fault.text);
+        if bytes == 0 || !fault.passing {
+            self.parents.retain(|other| other != parent);
+        }
+        info!(stoker.source = parent, why = %fault, at = partial.len(), "source left, the next one continues");
+        self.faults.push((parent.to_owned(), fault));
+        Ok(())
+    }
+
+    async fn copy_from_parent(&mut self, parent: &str, partial: &mut Partial) -> Left {
+        let opening = self.sources.parent(parent, &self.wanted.digest, partial.len());
+        let vouched = match timeout(OPEN_LIMIT, opening).await {
+            Ok(Ok(vouched)) => vouched,
+            Ok(Err(error)) => return Left::Broke(error),
+            Err(_) => return Left::Broke(took_too_long()),
+        };
+        if let Some(expected) = self.size
+            && vouched.opened.size != Some(expected)
+        {
+            let text = format!("it has {} bytes instead of {expected}", vouched.hashes.size());
+            return Left::Broke(SourceError {
+                side: Side::Peer,
+                passing: false,
+                text,
+            });
+        }
+        let (_, hashes) = self.voucher.get_or_insert((parent.to_owned(), vouched.hashes));
+        let hashes = hashes.clone();
+        self.take(vouched.opened, Some(&hashes), partial).await
+    }
+
+    pub(super) async fn try_origin(&mut self, partial: &mut Partial) -> Result<(), Failure> {
+        let registry = self.wanted.registry.to_string();
+        let mut fruitless = 0;
+        for _ in 0..ORIGIN_TRIES_IN_ALL {
+            let before = partial.len();
+            let span = source_span(&registry);
+            let left = self.copy_from_origin(partial).instrument(span.clone()).await;
+            let bytes = self.count(&registry, true, partial.len() - before);
+            let fault = match left {
+                Left::Done => {
+                    note(&span, bytes, "done");
+                    return Ok(());
+                }
+                Left::Fatal(failure) => return Err(failure),
+                Left::Broke(fault) => fault,
+                Left::WrongChunk => continue,
+            };
+            note(&span, bytes, &fault.text);
+            fruitless = if bytes > 0 { 0 } else { fruitless + 1 };
+            let hopeless = !fault.passing || fruitless >= ORIGIN_TRIES;
+            self.faults.push((registry.clone(), fault));
+            if hopeless {
+                break;
+            }
+            debug!(
+                stoker.source = registry,
+                at = partial.len(),
+                "the registry broke off and is asked again"
+            );
+            tokio::time::sleep(ORIGIN_PAUSE * 2_u32.pow(fruitless)).await;
+        }
+        Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
+    }
+
+    async fn copy_from_origin(&mut self, partial: &mut Partial) -> Left {
+        let origin = self.wanted.origin();
+        let opening = self
+            .sources
+            .origin(&origin, self.wanted.kind, &self.wanted.digest, partial.len());
+        let opened = match timeout(OPEN_LIMIT, opening).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => return Left::Broke(error),
+            Err(_) => return Left::Broke(took_too_long()),
+        };
+        if let (Some(told), Some(expected)) = (opened.size, self.size)
+            && told != expected
+        {
+            return Left::Fatal(Failure::Fetch(self.wrong_size(expected, told)));
+        }
+        self.take(opened, None, partial).await
+    }
+
+    /// Lands what the source sends. The next block is gathered while one is written.
+    async fn take(&mut self, opened: Opened, hashes: Option<&ChunkHashes>, partial: &mut Partial) -> Left {
+        self.confirm(&opened);
+        let mut blocks = Blocks::new(opened.pieces, partial.len(), self.size, hashes.is_some());
+        let mut next = blocks.next().await;
+        loop {
+            let block = match next {
+                Next::Block(block) => block,
+                Next::Broke(error) => return Left::Broke(error),
+                Next::End => {
+                    self.size = Some(partial.len());
+                    return Left::Done;
+                }
+            };
+            let expected = hashes.map(|hashes| hashes.of_chunk_at(partial.len()).unwrap_or_default());
+            let progress = self.progress;
+            let landing = async {
+                let landed = match expected {
+                    Some(expected) => partial.append_chunk(block, expected).await,
+                    None => partial.append(block).await.map_err(LandError::from),
+                };
+                progress.send_modify(|now| now.landed = partial.len());
+                landed
+            };
+            let (landed, following) = tokio::join!(landing, blocks.next());
+            match landed {
+                Ok(()) => next = following,
+                Err(LandError::WrongChunk) => return Left::WrongChunk,
+                Err(LandError::Disk(error)) => return Left::Fatal(Failure::Disk(error)),
+            }
+        }
+    }
+
+    /// The source answers: readers may be told the size.
+    fn confirm(&mut self, opened: &Opened) {
+        self.size = self.size.or(opened.size);
+        if opened.media_type.is_some() && self.media_type.is_none() {
+            self.media_type.clone_from(&opened.media_type);
+        }
+        let size = self.size;
+        self.progress.send_modify(|now| now.size = size);
+    }
+
+    fn count(&mut self, source: &str, is_registry: bool, bytes: u64) -> u64 {
+        self.report.add(source, is_registry, bytes);
+        if bytes > 0 && !self.used.iter().any(|used| used == source) {
+            self.used.push(source.to_owned());
+        }
+        bytes
+    }
+
+    fn wrong_size(&self, expected: u64, told: u64) -> FetchError {
+        FetchError::WrongSize {
+            digest: self.wanted.digest.clone(),
+            expected,
+            told,
+            from: self.wanted.registry.to_string(),
+            side: Side::Registry,
+        }
+    }
+}
+
+fn source_span(source: &str) -> Span {
+    info_span!(
+        "source",
+        stoker.source = source,
+        stoker.bytes = field::Empty,
+        stoker.left = field::Empty
+    )
+}
+
+fn note(span: &Span, bytes: u64, left: &str) {
+    span.record("stoker.bytes", bytes).record("stoker.left", left);
+}
