@@ -79,9 +79,11 @@ impl Containerd {
 
     /// Pulls from `registry` go to `front` first, and to the registry itself for what the front does not give.
     pub fn mirror(&self, registry: &Registry, front_url: &str) {
-        let mut settings = format!("server = \"{}\"\n", registry.url());
-        settings += &self.trust(registry);
-        settings += &format!("[host.\"{front_url}\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
+        let settings = format!(
+            "server = \"{url}\"\n{trust}[host.\"{front_url}\"]\n  capabilities = [\"pull\", \"resolve\"]\n",
+            url = registry.url(),
+            trust = self.trust(registry),
+        );
         self.hosts_toml(&registry.host(), &settings);
     }
 
@@ -124,7 +126,8 @@ impl Containerd {
         self.take(Extent::Runnable, image, credentials).await
     }
 
-    /// Pulls every platform and unpacks nothing: quicker when only the bytes matter.
+    /// Pulls every platform and unpacks nothing: several times quicker for large images, as the snapshotter that works
+    /// everywhere copies the whole tree for each layer.
     pub async fn fetch(&self, image: &str, credentials: Option<(&str, &str)>) -> Result<PullReport, String> {
         self.take(Extent::AllContent, image, credentials).await
     }

@@ -168,7 +168,7 @@ pub(crate) async fn run(command: Command, limit: Duration) -> Output {
     match timeout(limit, command.output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => cannot_start(command.as_std(), &error),
-        Err(_) => panic!(
+        Err(tokio::time::error::Elapsed { .. }) => panic!(
             "{} has not ended within {limit:?}",
             command.as_std().get_program().display()
         ),
@@ -193,10 +193,12 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 
 fn cannot_start(command: &Command, error: &std::io::Error) -> ! {
     let program = command.get_program().display();
-    if error.kind() == std::io::ErrorKind::NotFound {
-        panic!("{program} is not on this machine; install it: make test-packages");
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            panic!("{program} is not on this machine; install it: make test-packages")
+        }
+        _ => panic!("{program} cannot be started: {error}"),
     }
-    panic!("{program} cannot be started: {error}");
 }
 
 /// Polls until `probe` gives a value; fails after `limit`, saying what was awaited.

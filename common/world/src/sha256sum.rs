@@ -30,16 +30,19 @@ pub async fn seed_holds<D: AsRef<str>>(
     data_dir: &Path,
     digests: impl IntoIterator<Item = D>,
 ) -> Result<(), String> {
-    let mut list = String::new();
-    for digest in digests {
+    let line = |digest: D| {
         let path = sealed_path(data_dir, digest.as_ref());
-        let hex = digest.as_ref().trim_start_matches("sha256:").to_owned();
-        list += &format!("{hex}  {}\n", path.display());
-    }
+        format!(
+            "{}  {}\n",
+            digest.as_ref().trim_start_matches("sha256:"),
+            path.display()
+        )
+    };
+    let list: Vec<String> = digests.into_iter().map(line).collect();
     assert!(!list.is_empty(), "no object was named: that would always hold");
     let folder = files::temporary("sums");
     let sums = folder.path().join("sums");
-    files::write(&sums, list);
+    files::write(&sums, list.concat());
     let mut command = Command::new("sha256sum");
     command.args(["--check", "--strict", "--quiet"]).arg(&sums);
     let output = run(command, LIMIT).await;

@@ -54,7 +54,7 @@ async fn tls_basic_and_bearer_are_spoken() {
         Registry::basic().await,
         Registry::with(bearer, false).await,
     ] {
-        let asks = !registry.is_plain_http();
+        let asks_for_password = registry.is_plain_http();
         let (registry, _image, name) = registry_with(registry, 4).await;
         let containerd = Containerd::start().await;
         containerd.direct(&registry);
@@ -63,7 +63,7 @@ async fn tls_basic_and_bearer_are_spoken() {
             .await
             .expect("pulled");
         containerd.remove_all().await;
-        if !asks {
+        if asks_for_password {
             let refused = containerd
                 .pull(&name, Some((USER, "wrong")))
                 .await

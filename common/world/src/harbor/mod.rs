@@ -192,18 +192,23 @@ impl Harbor {
 
     /// In Harbor's order and spelling.
     fn headers(&self, content_length: Option<usize>) -> String {
-        let mut headers = format!("Host: {}\r\nUser-Agent: Go-http-client/1.1\r\n", self.address);
-        if let Some(length) = content_length {
-            headers += &format!("Content-Length: {length}\r\n");
-        }
-        headers += "Accept: application/json\r\n";
-        if let Some(authorization) = &self.authorization {
-            headers += &format!("Authorization: {authorization}\r\n");
-        }
-        if content_length.is_some() {
-            headers += "Content-Type: application/json\r\n";
-        }
-        headers + "Accept-Encoding: gzip\r\n\r\n"
+        let of_body = |text: String| content_length.map(|_| text).unwrap_or_default();
+        let authorization = self
+            .authorization
+            .as_ref()
+            .map(|value| format!("Authorization: {value}\r\n"));
+        [
+            format!("Host: {}\r\nUser-Agent: Go-http-client/1.1\r\n", self.address),
+            of_body(format!(
+                "Content-Length: {}\r\n",
+                content_length.unwrap_or_default()
+            )),
+            "Accept: application/json\r\n".to_owned(),
+            authorization.unwrap_or_default(),
+            of_body("Content-Type: application/json\r\n".to_owned()),
+            "Accept-Encoding: gzip\r\n\r\n".to_owned(),
+        ]
+        .concat()
     }
 
     async fn ask(&mut self, request: &str) -> Result<Answer, HarborError> {

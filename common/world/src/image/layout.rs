@@ -50,13 +50,13 @@ pub(super) fn blob_path(dir: &Path, digest: &str) -> PathBuf {
 pub(super) fn build(spec: &ImageSpec) -> Image {
     let dir = files::temporary("image");
     files::make_dir(&dir.path().join("blobs/sha256"));
-    let types = match spec.format {
-        Format::Oci => &OCI,
-        Format::Docker => &DOCKER,
-    };
     let mut layout = Layout {
         dir,
-        types,
+        format: spec.format,
+        types: match spec.format {
+            Format::Oci => &OCI,
+            Format::Docker => &DOCKER,
+        },
         objects: Vec::new(),
     };
     let entries: Vec<Value> = spec
@@ -73,6 +73,7 @@ pub(super) fn build(spec: &ImageSpec) -> Image {
 
 struct Layout {
     dir: TempDir,
+    format: Format,
     types: &'static MediaTypes,
     objects: Vec<Object>,
 }
@@ -165,6 +166,7 @@ impl Layout {
         );
         Image {
             dir: self.dir,
+            format: self.format,
             objects: self.objects,
         }
     }

@@ -11,7 +11,7 @@ mod content;
 mod layer;
 mod layout;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -69,6 +69,7 @@ pub struct Object {
 #[derive(Debug)]
 pub struct Image {
     dir: TempDir,
+    format: Format,
     objects: Vec<Object>,
 }
 
@@ -148,7 +149,7 @@ impl ImageSpec {
         self
     }
 
-    /// Writes the image into a folder of its own. Blocks: some 300 MiB a second and core.
+    /// Writes the image into a folder of its own. Blocks the thread; some seconds for hundreds of MiB in a debug build.
     pub fn build(&self) -> Image {
         layout::build(self)
     }
@@ -186,10 +187,19 @@ impl Image {
         self.objects.iter().map(|object| object.size).sum()
     }
 
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The file with an object's bytes.
+    pub fn path(&self, digest: &str) -> PathBuf {
+        layout::blob_path(self.dir(), digest)
+    }
+
     /// The bytes of an object.
     pub fn bytes(&self, digest: &str) -> Vec<u8> {
-        let path = layout::blob_path(self.dir(), digest);
-        std::fs::read(&path).unwrap_or_else(|error| panic!("{digest} is not in this image: {error}"))
+        std::fs::read(self.path(digest))
+            .unwrap_or_else(|error| panic!("{digest} is not in this image: {error}"))
     }
 }
 

@@ -13,6 +13,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// One of our programs: running, killed or stopped.
 pub struct OurProgram {
+    // Before the folder: dropped in this order, so that nobody writes into a folder that is being removed.
+    program: Option<Program>,
     name: String,
     binary: PathBuf,
     arguments: Vec<String>,
@@ -20,7 +22,6 @@ pub struct OurProgram {
     folder: Folder,
     admin: Port,
     http: reqwest::Client,
-    program: Option<Program>,
 }
 
 /// What a test may set of any of our programs.
@@ -40,6 +41,7 @@ impl OurProgram {
         files::make_dir(folder.path());
         let admin = Port::free();
         let mut ours = Self {
+            program: None,
             name: name.to_owned(),
             binary: binary(binary_name),
             arguments,
@@ -47,7 +49,6 @@ impl OurProgram {
             folder,
             admin,
             http: http::client(None),
-            program: None,
         };
         files::write(&ours.config_file(), settings.config);
         ours.arguments
@@ -192,4 +193,15 @@ pub fn binary(name: &str) -> PathBuf {
             running.display()
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "run first: cargo build --workspace --bins")]
+    fn a_program_that_was_not_built_says_what_to_do() {
+        binary("no-program-of-ours");
+    }
 }

@@ -37,6 +37,8 @@ pub enum SignIn {
 
 /// A docker-registry of a test's own.
 pub struct Registry {
+    // Before the folder: dropped in this order, so that nobody writes into a folder that is being removed.
+    program: Option<Program>,
     dir: TempDir,
     port: Port,
     ca_pem: Option<String>,
@@ -45,7 +47,6 @@ pub struct Registry {
     client: Client,
     /// Lines of the log that were there when it was last forgotten.
     forgotten: usize,
-    program: Option<Program>,
 }
 
 impl Registry {
@@ -74,6 +75,7 @@ impl Registry {
         let port = Port::free();
         let token_server = settings::write(dir.path(), &port, sign_in, authority.as_ref()).await;
         let mut registry = Self {
+            program: None,
             dir,
             port,
             client: crate::http::client(ca_pem.as_deref()),
@@ -81,7 +83,6 @@ impl Registry {
             asks_for_password,
             token_server,
             forgotten: 0,
-            program: None,
         };
         registry.start().await;
         registry.forget_requests().await;

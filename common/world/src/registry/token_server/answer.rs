@@ -15,14 +15,14 @@ use super::sign::Access;
 use super::{Desk, Exchange};
 
 /// Who says to be whom.
-struct Asker {
+struct Caller {
     user: String,
     password: String,
 }
 
 struct Asked {
     method: &'static str,
-    asker: Option<Asker>,
+    caller: Option<Caller>,
     scopes: Vec<String>,
 }
 
@@ -37,16 +37,16 @@ pub(super) async fn get(
         .filter(|(name, _)| name == "scope")
         .flat_map(|(_, value)| words(&value))
         .collect();
-    let asker = match headers.get(header::AUTHORIZATION) {
+    let caller = match headers.get(header::AUTHORIZATION) {
         None => None,
         Some(value) => match basic(value.to_str().unwrap_or_default()) {
-            Some(asker) => Some(asker),
+            Some(caller) => Some(caller),
             None => return StatusCode::UNAUTHORIZED.into_response(),
         },
     };
     let asked = Asked {
         method: "GET",
-        asker,
+        caller,
         scopes,
     };
     answer(&desk, asked)
@@ -66,7 +66,7 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, form: String) -> Respons
     }
     let asked = Asked {
         method: "POST",
-        asker: Some(Asker {
+        caller: Some(Caller {
             user: field("username"),
             password: field("password"),
         }),
@@ -77,15 +77,15 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, form: String) -> Respons
 
 fn answer(desk: &Desk, asked: Asked) -> Response {
     let known = asked
-        .asker
+        .caller
         .as_ref()
-        .is_none_or(|asker| desk.spec.knows(&asker.user, &asker.password));
+        .is_none_or(|caller| desk.spec.knows(&caller.user, &caller.password));
     let status = if known {
         StatusCode::OK
     } else {
         StatusCode::UNAUTHORIZED
     };
-    let user = asked.asker.map(|asker| asker.user);
+    let user = asked.caller.map(|caller| caller.user);
     let access = asked
         .scopes
         .iter()
@@ -116,10 +116,10 @@ fn access(desk: &Desk, user: Option<&str>, scope: &str) -> Option<Access> {
     (!granted.is_empty()).then(|| Access::new(repository, granted))
 }
 
-fn basic(value: &str) -> Option<Asker> {
+fn basic(value: &str) -> Option<Caller> {
     let decoded = STANDARD.decode(value.strip_prefix("Basic ")?).ok()?;
     let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    Some(Asker {
+    Some(Caller {
         user: user.to_owned(),
         password: password.to_owned(),
     })
