@@ -112,11 +112,23 @@ impl Manager {
 
     /// Where containerd is pointed at; only of `stoker up`.
     pub fn front_url(&self) -> String {
-        let beside = self
-            .beside
+        format!("http://{}", self.beside().front)
+    }
+
+    /// Where other peers ask; only of `stoker up`.
+    pub fn share_url(&self) -> String {
+        format!("http://{}", self.beside().share)
+    }
+
+    fn beside(&self) -> &Beside {
+        self.beside
             .as_ref()
-            .expect("`stoker up`: a manager alone has no front");
-        format!("http://{}", beside.front)
+            .expect("`stoker up`: a manager alone has no peer")
+    }
+
+    /// The data folder of the peer in it; only of `stoker up`.
+    pub fn peer_data_dir(&self) -> PathBuf {
+        self.data_dir().join("peer")
     }
 
     /// The file with the token that the first start has written: every scope.
