@@ -85,6 +85,7 @@ fn count_columns() -> Vec<ColumnDef> {
         "updated_ms",
     ];
     let sometimes = [
+        "resolved_ms",
         "finished_ms",
         "deadline_ms",
         "no_seed_deadline_ms",

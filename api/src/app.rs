@@ -1,0 +1,123 @@
+//! All that a handler may use.
+
+use std::sync::Arc;
+
+use preheat::Preheater;
+use preheat::tokens::Standing as Written;
+use queue::Clock;
+use wire::SecretText;
+
+use crate::problem::Problem;
+use crate::tokens::{CallerKey, PeerSigner, Scope, Scopes};
+
+/// An ended token may poll the preheats that it made for this long: Harbor's jobs last 30 minutes at most.
+const GRACE_MS: i64 = 30 * 60 * 1000;
+
+/// Whether callers have to show a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AuthMode {
+    #[default]
+    Tokens,
+    /// Everybody may do everything. A wrong token is refused all the same.
+    None,
+}
+
+/// What an [`App`] is made of.
+pub struct AppParts {
+    pub preheater: Preheater,
+    pub callers: CallerKey,
+    pub peers: PeerSigner,
+    pub auth: AuthMode,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// All that a handler may use; clones share it.
+#[derive(Clone)]
+pub struct App(Arc<AppParts>);
+
+/// Who calls, once their token has been checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The token's id; none where no token is needed.
+    pub(crate) token: Option<String>,
+    pub(crate) scopes: Scopes,
+}
+
+impl Caller {
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        self.scopes.allow(scope)
+    }
+}
+
+/// What a token is worth at this moment.
+pub(crate) enum Standing {
+    Good(Caller),
+    /// Expired or revoked not long ago.
+    Former {
+        token: String,
+    },
+}
+
+impl App {
+    pub fn new(parts: AppParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    pub(crate) fn preheater(&self) -> &Preheater {
+        &self.0.preheater
+    }
+
+    pub(crate) fn caller_key(&self) -> &CallerKey {
+        &self.0.callers
+    }
+
+    pub(crate) fn peer_signer(&self) -> &PeerSigner {
+        &self.0.peers
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.0.clock.now_ms()
+    }
+
+    /// Of a caller who shows nothing: only where no token is needed.
+    pub(crate) fn standing_of_nobody(&self) -> Option<Standing> {
+        (self.0.auth == AuthMode::None).then(|| {
+            Standing::Good(Caller {
+                token: None,
+                scopes: Scopes::all(),
+            })
+        })
+    }
+
+    pub(crate) async fn standing_of(&self, token: &SecretText) -> Result<Standing, Problem> {
+        let claims = self
+            .0
+            .callers
+            .check(token.expose())
+            .map_err(|_| Problem::sign_in())?;
+        let revoked_ms = match preheat::tokens::standing(self.preheater(), &claims.jti).await? {
+            // Signed with our key and not in our list, so nobody could revoke it.
+            Written::Unknown => return Err(Problem::sign_in()),
+            Written::Good => None,
+            Written::Revoked { at_ms } => Some(at_ms),
+        };
+        let now_ms = self.now_ms();
+        let expires_ms = claims.exp.saturating_mul(1000);
+        let ends_ms = revoked_ms.map_or(expires_ms, |revoked_ms| revoked_ms.min(expires_ms));
+        if now_ms < ends_ms {
+            let scopes = if self.0.auth == AuthMode::None {
+                Scopes::all()
+            } else {
+                claims.scopes
+            };
+            return Ok(Standing::Good(Caller {
+                token: Some(claims.jti),
+                scopes,
+            }));
+        }
+        if now_ms < ends_ms.saturating_add(GRACE_MS) {
+            return Ok(Standing::Former { token: claims.jti });
+        }
+        Err(Problem::sign_in())
+    }
+}

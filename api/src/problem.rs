@@ -1,0 +1,200 @@
+//! What a caller is told when something is wrong (RFC 9457), and nothing that they should not be told.
+//!
+//! **Invariant:** no secret and no internal cause is ever in a problem. Causes go to the log, once, here.
+//! Harbor copies the whole body into its own log, so a problem is short and its `detail` is for people.
+
+use std::any::Any;
+use std::fmt::Display;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use preheat::{SessionError, StorageError};
+use serde::Serialize;
+use tracing::error;
+use utoipa::ToSchema;
+use wire::TraceContext;
+
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+const CHALLENGE: &str = "Bearer realm=\"stoker\"";
+const SIGN_IN: &str = "No valid token came with this request. Send `Authorization: Bearer <token>`, or Basic with any user \
+     name and the token as password. In Harbor choose auth mode OAUTH: for BASIC its portal sends the form's \
+     field names (`username:…` or `password:…`) instead of what was typed in.";
+
+/// A problem as RFC 9457 has it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// `urn:stoker:problem:…`: the kind, for programs.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "urn:stoker:problem:invalid")]
+    kind: Kind,
+    #[schema(value_type = String, example = "The request means nothing that can be done")]
+    title: &'static str,
+    /// The HTTP status, once more.
+    #[schema(value_type = u16, example = 422)]
+    status: u16,
+    /// What happened and what to do.
+    detail: String,
+    /// The trace of this request, when something failed on our side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum Kind {
+    #[serde(rename = "urn:stoker:problem:malformed")]
+    Malformed,
+    #[serde(rename = "urn:stoker:problem:invalid")]
+    Invalid,
+    #[serde(rename = "urn:stoker:problem:sign-in")]
+    SignIn,
+    #[serde(rename = "urn:stoker:problem:scope")]
+    Scope,
+    #[serde(rename = "urn:stoker:problem:not-found")]
+    NotFound,
+    #[serde(rename = "urn:stoker:problem:method")]
+    Method,
+    #[serde(rename = "urn:stoker:problem:gone")]
+    Gone,
+    #[serde(rename = "urn:stoker:problem:too-large")]
+    TooLarge,
+    #[serde(rename = "urn:stoker:problem:media-type")]
+    MediaType,
+    #[serde(rename = "urn:stoker:problem:busy")]
+    Busy,
+    #[serde(rename = "urn:stoker:problem:internal")]
+    Internal,
+}
+
+impl Kind {
+    fn says(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Malformed => (StatusCode::BAD_REQUEST, "The request cannot be read"),
+            Self::Invalid => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The request means nothing that can be done",
+            ),
+            Self::SignIn => (StatusCode::UNAUTHORIZED, "A valid token is needed"),
+            Self::Scope => (StatusCode::FORBIDDEN, "The token's scopes do not allow this"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "There is no such thing here"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Not with this method"),
+            Self::Gone => (StatusCode::GONE, "It has ended"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too much to do right now"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The manager failed"),
+        }
+    }
+}
+
+impl Problem {
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        let (status, title) = kind.says();
+        Self {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            trace_id: None,
+        }
+    }
+
+    /// Understood, and not possible: `detail` names the field and what to write.
+    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, detail)
+    }
+
+    /// The same words whatever was wrong with the token: they help its owner and nobody else.
+    pub(crate) fn sign_in() -> Self {
+        Self::new(Kind::SignIn, SIGN_IN)
+    }
+
+    pub(crate) fn scope(needed: impl Display) -> Self {
+        Self::new(
+            Kind::Scope,
+            format!(
+                "This needs a token with scope `{needed}`: make one with `stoker token create --name NAME --scope {needed}`."
+            ),
+        )
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, detail)
+    }
+
+    pub(crate) fn busy() -> Self {
+        Self::new(
+            Kind::Busy,
+            "The manager has too much to do to answer in time: try again in a second.",
+        )
+        .traced()
+    }
+
+    /// Our own failure. The cause goes to the log, under the trace id that the caller is given.
+    pub(crate) fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
+        error!(error = cause, "a request failed inside the manager");
+        Self::failed()
+    }
+
+    /// What storage could not do: busy is the caller's to wait for, all else is ours.
+    pub(crate) fn storage(cause: &StorageError) -> Self {
+        match cause {
+            StorageError::Busy => Self::busy(),
+            other => Self::internal(other),
+        }
+    }
+
+    /// For the layer that catches panics; the panic's own message is in the log by then.
+    pub(crate) fn from_panic(_payload: Box<dyn Any + Send>) -> Response {
+        error!("a handler panicked");
+        Self::failed().into_response()
+    }
+
+    fn failed() -> Self {
+        Self::new(
+            Kind::Internal,
+            "The manager could not do this; its log has the cause. Trying again later may help.",
+        )
+        .traced()
+    }
+
+    fn traced(mut self) -> Self {
+        self.trace_id = TraceContext::current().map(|context| context.trace_id().to_owned());
+        self
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(cause: StorageError) -> Self {
+        Self::storage(&cause)
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(cause: SessionError) -> Self {
+        match cause {
+            SessionError::Ended => Self::new(Kind::Gone, "This session has ended: say hello again."),
+            SessionError::Storage(cause) => Self::storage(&cause),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let kind = self.kind;
+        let mut response = (
+            status,
+            [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))],
+            Json(self),
+        )
+            .into_response();
+        let headers = response.headers_mut();
+        match kind {
+            Kind::SignIn => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)),
+            Kind::Busy => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            _ => None,
+        };
+        response
+    }
+}

@@ -1,0 +1,89 @@
+//! Every route and every layer, on one screen.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use wire::paths;
+
+use crate::app::App;
+use crate::openapi;
+use crate::problem::{Kind, Problem};
+use crate::routes::{clusters, harbor, peers, preheats, sessions, tokens};
+
+const CALLER_BODY: usize = 256 * 1024;
+/// A peer's full list of holdings comes in parts; this is room for some forty thousand objects.
+const PEER_BODY: usize = 8 * 1024 * 1024;
+/// Harbor gives up after 30 s, and a job whose answer it does not see is lost.
+const CALL_LIMIT: Duration = Duration::from_secs(25);
+/// The long poll waits 20 s at most, and then answers.
+const WORK_LIMIT: Duration = Duration::from_secs(40);
+
+/// The manager's whole HTTP interface.
+pub fn router(app: App) -> Router {
+    let callers = Router::new()
+        // what Harbor 2.12 and newer speaks
+        .route("/healthy", get(harbor::dragonfly_jobs::healthy::healthy))
+        .route("/oapi/v1/jobs", post(harbor::dragonfly_jobs::create::create))
+        .route("/oapi/v1/jobs/{id}", get(harbor::dragonfly_jobs::get::get))
+        // our own
+        .route(
+            "/api/v1/preheats",
+            post(preheats::create::create).get(preheats::list::list),
+        )
+        .route("/api/v1/preheats/{id}", get(preheats::get::get))
+        .route("/api/v1/preheats/{id}/objects", get(preheats::objects::objects))
+        .route("/api/v1/peers", get(peers::list::list))
+        .route("/api/v1/clusters", get(clusters::list::list))
+        .route(
+            "/api/v1/tokens",
+            post(tokens::create::create).get(tokens::list::list),
+        )
+        .route("/api/v1/tokens/{id}", delete(tokens::revoke::revoke))
+        .route("/openapi.json", get(openapi::serve))
+        .layer(DefaultBodyLimit::max(CALLER_BODY))
+        .layer(from_fn_with_state(CALL_LIMIT, within));
+    let peers = Router::new()
+        .route(paths::SESSIONS, post(sessions::hello::hello))
+        .route(paths::PROGRESS, post(sessions::progress::progress))
+        .route(paths::SETTLE, post(sessions::settle::settle))
+        .route(paths::HOLDINGS, post(sessions::holdings::holdings))
+        .route(paths::CREDENTIAL, get(sessions::credential::credential))
+        .route(paths::PARENTS, get(sessions::parents::parents))
+        .layer(DefaultBodyLimit::max(PEER_BODY))
+        .layer(from_fn_with_state(CALL_LIMIT, within));
+    let waiting = Router::new()
+        .route(paths::WORK, post(sessions::work::work))
+        .layer(DefaultBodyLimit::max(PEER_BODY))
+        .layer(from_fn_with_state(WORK_LIMIT, within));
+    Router::new()
+        .merge(callers)
+        .merge(peers)
+        .merge(waiting)
+        .fallback(|| async {
+            Problem::not_found("No such path: GET /openapi.json lists all that there are.")
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                Kind::Method,
+                "The path is right and the method is not: see GET /openapi.json.",
+            )
+        })
+        // a panic is that request's failure
+        .layer(CatchPanicLayer::custom(Problem::from_panic))
+        // outermost: all of the above happens inside the request's span
+        .layer(process::telemetry::request_layer())
+        .with_state(app)
+}
+
+/// A body that drips in, or a database that hangs, must not hold a connection for ever.
+async fn within(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::busy().into_response(),
+    }
+}

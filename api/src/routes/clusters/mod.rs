@@ -1,0 +1,3 @@
+//! Clusters: groups of peers that share. One is made by its first peer's hello.
+
+pub(crate) mod list;

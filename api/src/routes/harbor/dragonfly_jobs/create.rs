@@ -1,0 +1,142 @@
+//! `POST /oapi/v1/jobs`: Harbor asks for one image tag. It is written down and answered; no registry is asked yet.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use oci::{Credential, ImageReference, Secret};
+use preheat::{ClusterChoice, Origin, PreheatRequest, submit};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use wire::{SecretText, TraceContext};
+
+use super::{Job, JobState};
+use crate::app::App;
+use crate::extract::{Allowed, Body, Instant, ToPreheat};
+use crate::openapi::{BadBody, Refusals, Trouble};
+use crate::problem::Problem;
+use crate::routes::image;
+
+/// A registry's token is a kilobyte or two; this is far beyond.
+const LONGEST_AUTHORIZATION: usize = 64 * 1024;
+
+/// What Harbor sends. All may be missing but `args.url`, and what we do not know is passed over.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct CreateJob {
+    /// `preheat`, if anything.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    args: Option<Args>,
+    /// The clusters that are meant; `null` means every cluster that has a seed.
+    scheduler_cluster_ids: Option<Vec<i64>>,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+pub(crate) struct Args {
+    /// `image`, if anything.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// The manifest's URL.
+    #[schema(example = "https://harbor.example.com/v2/library/nginx/manifests/1.27")]
+    url: Option<String>,
+    /// Of these only `Authorization` is used: the registry is asked with it.
+    #[schema(value_type = Option<HashMap<String, String>>)]
+    headers: Option<HashMap<String, SecretText>>,
+    /// `single_seed_peer` (also when empty), `all_seed_peers` or `all_peers`.
+    scope: Option<String>,
+    /// A user of the registry, instead of `headers`.
+    username: Option<String>,
+    #[schema(value_type = Option<String>)]
+    password: Option<SecretText>,
+    /// `os/architecture[/variant]`; all platforms of the image unless given.
+    #[schema(example = "linux/amd64")]
+    platform: Option<String>,
+}
+
+#[utoipa::path(
+    post, path = "/oapi/v1/jobs", tag = "harbor", operation_id = "create_job",
+    summary = "Preheat an image, as Harbor asks for it",
+    request_body = CreateJob,
+    responses((status = 200, description = "Written down; poll it", body = Job), BadBody, Refusals, Trouble),
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    allowed: Allowed<ToPreheat>,
+    Body(body): Body<CreateJob>,
+) -> Result<Json<Job>, Problem> {
+    let request = body.parse()?;
+    let token = allowed.caller.token.as_deref();
+    let id = submit(app.preheater(), token, request, TraceContext::current())
+        .await
+        .map_err(image::not_taken)?;
+    let now = Instant::from_ms(app.now_ms());
+    Ok(Json(Job {
+        id,
+        kind: "preheat",
+        created_at: now,
+        updated_at: now,
+        // Harbor takes every answer to a POST for "pending" anyway.
+        state: JobState::Pending,
+        result: None,
+    }))
+}
+
+impl CreateJob {
+    fn parse(self) -> Result<PreheatRequest, Problem> {
+        only("type", self.kind.as_deref(), "preheat")?;
+        let args = self.args.unwrap_or_default();
+        only("args.type", args.kind.as_deref(), "image")?;
+        let url = args.url.as_deref().filter(|url| !url.is_empty()).ok_or_else(|| {
+            Problem::invalid("`args.url` is missing: the URL of the image's manifest is needed.")
+        })?;
+        Ok(PreheatRequest {
+            image: image::image("args.url", url, ImageReference::from_manifest_url)?,
+            scope: image::scope("args.scope", args.scope.as_deref().unwrap_or_default())?,
+            clusters: match self.scheduler_cluster_ids {
+                Some(ids) if !ids.is_empty() => ClusterChoice::Ids(ids),
+                _ => ClusterChoice::All,
+            },
+            platforms: image::platforms(
+                "args.platform",
+                args.platform.as_deref().filter(|one| !one.is_empty()),
+            )?,
+            credential: args.credential()?,
+            asked_by: Origin::Harbor,
+        })
+    }
+}
+
+impl Args {
+    fn credential(&self) -> Result<Option<Credential>, Problem> {
+        if let Some(username) = self.username.as_deref().filter(|name| !name.is_empty()) {
+            let password = self.password.as_ref().map_or("", SecretText::expose);
+            return image::basic("args.username", username, password).map(Some);
+        }
+        let headers = self.headers.as_ref().into_iter().flatten();
+        let authorization = headers
+            .filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+            .map(|(_, value)| value.expose().trim())
+            .find(|value| !value.is_empty());
+        authorization.map(header).transpose()
+    }
+}
+
+fn header(value: &str) -> Result<Credential, Problem> {
+    let is_sendable = value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    if is_sendable && value.len() <= LONGEST_AUTHORIZATION {
+        return Ok(Credential::Header(Secret::new(value)));
+    }
+    Err(Problem::invalid(
+        "`args.headers.Authorization` is too long or has characters that no header can carry.",
+    ))
+}
+
+fn only(field: &str, given: Option<&str>, understood: &str) -> Result<(), Problem> {
+    match given {
+        None | Some("") => Ok(()),
+        Some(word) if word == understood => Ok(()),
+        Some(_) => Err(Problem::invalid(format!(
+            "`{field}` is none that is understood here: write \"{understood}\", or leave it out."
+        ))),
+    }
+}

@@ -1,0 +1,9 @@
+//! One file per verb; the folders spell the paths. A handler translates, the domain decides.
+
+pub(crate) mod clusters;
+pub(crate) mod harbor;
+mod image;
+pub(crate) mod peers;
+pub(crate) mod preheats;
+pub(crate) mod sessions;
+pub(crate) mod tokens;

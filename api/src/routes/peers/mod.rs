@@ -1,0 +1,3 @@
+//! The peers that have called in.
+
+pub(crate) mod list;

@@ -1,0 +1,20 @@
+//! What a peer holds, in batches.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use uuid::Uuid;
+use wire::HoldingsReport;
+
+use crate::app::App;
+use crate::extract::{Allowed, AsPeer, Body, Parts};
+use crate::problem::Problem;
+
+pub(crate) async fn holdings(
+    State(app): State<App>,
+    _: Allowed<AsPeer>,
+    Parts(session): Parts<Uuid>,
+    Body(report): Body<HoldingsReport>,
+) -> Result<StatusCode, Problem> {
+    preheat::holdings(app.preheater(), session, report).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

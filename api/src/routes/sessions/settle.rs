@@ -1,0 +1,19 @@
+//! Outcomes. A peer repeats them until they are acknowledged, so saying one twice changes nothing.
+
+use axum::Json;
+use axum::extract::State;
+use uuid::Uuid;
+use wire::{SettleAnswer, SettleRequest};
+
+use crate::app::App;
+use crate::extract::{Allowed, AsPeer, Body, Parts};
+use crate::problem::Problem;
+
+pub(crate) async fn settle(
+    State(app): State<App>,
+    _: Allowed<AsPeer>,
+    Parts(session): Parts<Uuid>,
+    Body(request): Body<SettleRequest>,
+) -> Result<Json<SettleAnswer>, Problem> {
+    Ok(Json(preheat::settle(app.preheater(), session, request).await?))
+}

@@ -1,0 +1,19 @@
+//! The long poll: answers when there is work for this peer, or when the wait is over.
+
+use axum::Json;
+use axum::extract::State;
+use uuid::Uuid;
+use wire::{TakeAnswer, TakeRequest};
+
+use crate::app::App;
+use crate::extract::{Allowed, AsPeer, Body, Parts};
+use crate::problem::Problem;
+
+pub(crate) async fn work(
+    State(app): State<App>,
+    _: Allowed<AsPeer>,
+    Parts(session): Parts<Uuid>,
+    Body(request): Body<TakeRequest>,
+) -> Result<Json<TakeAnswer>, Problem> {
+    Ok(Json(preheat::take(app.preheater(), session, request).await?))
+}

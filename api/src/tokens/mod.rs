@@ -1,0 +1,24 @@
+//! The tokens that open the manager's door (callers) and other peers' doors (peers).
+//!
+//! **Invariant:** a token is never stored: its id, name and scopes are, so that it can be listed and revoked.
+
+mod caller;
+mod lifetime;
+mod peer;
+mod scope;
+
+pub use caller::{CallerClaims, CallerKey, Created, NotCreated, Token, Wish, create};
+pub use lifetime::{BadLifetime, Lifetime};
+pub use peer::PeerSigner;
+pub use scope::{BadScope, Scope, Scopes};
+
+/// A key file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("{file}: {error}")]
+    File { file: String, error: std::io::Error },
+    #[error(
+        "{file} holds no key of ours: remove it to have a new one made (tokens made with the old one die)"
+    )]
+    NotAKey { file: String },
+}

@@ -1,0 +1,14 @@
+//! The manager's HTTP interface, over real sockets, on a real database in a folder of its own.
+
+mod auth;
+mod bad_input;
+mod go_client;
+mod harbor;
+mod native;
+mod openapi;
+mod raw;
+mod registry;
+mod secrets;
+mod seed;
+mod tokens;
+mod world;

@@ -1,0 +1,211 @@
+//! A manager for tests: real database, real workers, real listener, and a clock that stands still.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish, create};
+use api::{App, AppParts, AuthMode};
+use oci::{Registries, RegistrySettings, TlsOptions};
+use preheat::{Limits, Parts, Preheater};
+use process::Running;
+use queue::{Clock, Database, TestClock};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use sea_orm_migration::MigratorTrait as _;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// 2026-11-21T10:18:08Z
+pub(crate) const START_MS: i64 = 1_795_256_288_000;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct World {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) preheater: Preheater,
+    pub(crate) http: Client,
+    key: CallerKey,
+    running: Running,
+    pub(crate) folder: TempDir,
+}
+
+/// A token and the id by which it is revoked.
+pub(crate) struct Token {
+    pub(crate) id: String,
+    pub(crate) text: String,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::with(AuthMode::Tokens, Vec::new()).await
+    }
+
+    pub(crate) async fn with(auth: AuthMode, registries: Vec<RegistrySettings>) -> Self {
+        process::install_tls_provider();
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(TestClock::at(START_MS));
+        let preheater = preheater(folder.path(), Arc::clone(&clock), registries).await;
+        let key = CallerKey::at(&folder.path().join("callers.key")).expect("a key");
+        let peers = PeerSigner::at(&folder.path().join("peers.key"), clock.clone()).expect("a key");
+        let running = Running::new();
+        let app = App::new(AppParts {
+            preheater: preheater.clone(),
+            callers: key.clone(),
+            peers,
+            auth,
+            clock: clock.clone(),
+        });
+        let listener = process::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        process::serve(listener, api::router(app), &running, None).expect("served");
+        let http = process::http::client(&process::http::ClientOptions::default()).expect("a client");
+        Self {
+            address,
+            clock,
+            preheater,
+            http,
+            key,
+            running,
+            folder,
+        }
+    }
+
+    /// Lets the manager resolve and plan, until the world is dropped.
+    pub(crate) fn start_workers(&self) {
+        let background = self.preheater.start_workers(self.running.stopping().clone());
+        self.running.spawn(background.drain());
+    }
+
+    pub(crate) async fn token(&self, scopes: impl IntoIterator<Item = Scope>) -> Token {
+        self.token_for(scopes, Lifetime::default()).await
+    }
+
+    pub(crate) async fn token_for(
+        &self,
+        scopes: impl IntoIterator<Item = Scope>,
+        lifetime: Lifetime,
+    ) -> Token {
+        let wish = Wish {
+            name: "test".to_owned(),
+            scopes: Scopes::new(scopes),
+            lifetime,
+        };
+        let created = create(&self.preheater, &self.key, wish, self.clock.now_ms())
+            .await
+            .expect("a token");
+        Token {
+            id: created.token.id,
+            text: created.text.expose().to_owned(),
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn ask(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
+        self.http
+            .request(method, self.url(path))
+            .bearer_auth(token)
+            .timeout(PATIENCE)
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+        Answer::of(self.ask(Method::GET, path, token)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        Answer::of(self.ask(Method::POST, path, token).json(body)).await
+    }
+
+    /// Preheats that stand in the database, asked of the domain itself.
+    pub(crate) async fn stored(&self) -> usize {
+        let query = preheat::ListQuery {
+            limit: 100,
+            before: None,
+        };
+        preheat::list(&self.preheater, query).await.expect("read").len()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.running.stopping().cancel();
+    }
+}
+
+async fn preheater(folder: &Path, clock: Arc<TestClock>, settings: Vec<RegistrySettings>) -> Preheater {
+    let url = format!("sqlite:{}", folder.join("stoker.db").display());
+    let db = Database::open(&url).await.expect("a database");
+    migrations::Migrator::up(db.connection_for_migrations(), None)
+        .await
+        .expect("migrated");
+    let client = |tls: &TlsOptions| {
+        let options = process::http::ClientOptions {
+            ca_pem: tls.ca_pem.clone(),
+            insecure_skip_verify: tls.insecure_skip_verify,
+        };
+        process::http::client(&options).map_err(oci::BuildError::new)
+    };
+    let registries = Registries::new(Arc::new(client));
+    registries.configure(settings);
+    Preheater::new(Parts {
+        db,
+        registries,
+        clock,
+        secrets_key: [3; 32],
+        limits: Limits::default(),
+        descriptions: Vec::new(),
+    })
+    .expect("a preheater")
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self {
+            status,
+            headers,
+            text: response.text().await.expect("a body"),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|fault| panic!("{fault}: {}", self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// Checks that this is an RFC 9457 problem with this status, and gives its detail.
+    pub(crate) fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], status, "{problem}");
+        assert!(
+            problem["type"]
+                .as_str()
+                .is_some_and(|kind| kind.starts_with("urn:stoker:problem:")),
+            "{problem}"
+        );
+        assert!(
+            problem["title"].as_str().is_some_and(|title| !title.is_empty()),
+            "{problem}"
+        );
+        problem["detail"].as_str().expect("a detail").to_owned()
+    }
+}
