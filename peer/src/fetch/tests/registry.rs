@@ -1,11 +1,13 @@
 //! What a registry may do wrong.
 
+use futures_util::StreamExt as _;
 use oci::Digest;
+use tokio_util::sync::CancellationToken;
 use wire::{ObjectKind, Side};
 
-use super::support::{Asked, Treat, World, bytes, read_all, with_byte_changed};
+use super::support::{Asked, Reading, Treat, World, bytes, read_all, read_what_comes, with_byte_changed};
 use crate::fetch::FetchError;
-use crate::store::{CHUNK, last_chunk_begins};
+use crate::store::CHUNK;
 
 #[tokio::test]
 async fn objects_of_every_interesting_size_are_sealed_and_read() {
@@ -71,39 +73,35 @@ async fn a_fetch_goes_on_at_the_byte_where_the_registry_broke_off() {
 #[tokio::test]
 async fn wrong_bytes_are_never_served_as_complete() {
     let world = World::new().await;
-    let body = bytes(2 * CHUNK + 5);
+    let size = 2 * CHUNK + 500_000;
+    let body = bytes(size);
     let digest = Digest::of(&body);
-    let wrong = with_byte_changed(&body, 10);
-    world.registry.put(
-        &digest,
-        Treat {
-            bytes: wrong,
-            ..Treat::default()
-        },
-    );
+    let goes_on = CancellationToken::new();
+    let treat = Treat {
+        bytes: with_byte_changed(&body, 10),
+        hold: Some((size - 1, goes_on.clone())),
+        ..Treat::default()
+    };
+    world.registry.put(&digest, treat);
     let following = world.fetch(&digest);
-    let (got, ended) = read_all(&following).await;
-    assert!(
-        got.len() as u64 <= last_chunk_begins(body.len() as u64),
-        "the last chunk came"
-    );
-    assert!(ended.is_err());
+    let mut reading: Reading = Box::pin(following.read(0..u64::MAX));
+    let before = read_what_comes(&mut reading).await.len() as u64;
+    assert_eq!(before, 2 * CHUNK, "all but the last chunk");
+    goes_on.cancel();
+    let next = reading.next().await.expect("no end without an error");
+    assert!(next.is_err(), "another byte of a wrong object");
     let error = following.sealed().await.expect_err("not sealed");
-    assert!(
-        matches!(
-            error,
-            FetchError::WrongBytes {
-                side: Side::Registry,
-                ..
-            }
-        ),
-        "{error}"
+    let by_registry = matches!(
+        error,
+        FetchError::WrongBytes {
+            side: Side::Registry,
+            ..
+        }
     );
+    assert!(by_registry, "{error}");
     assert!(world.store.sealed(&digest).is_none());
-    assert!(
-        world.store.partial(&digest).await.expect("opened").is_empty(),
-        "wrong bytes were kept"
-    );
+    let kept = world.store.partial(&digest).await.expect("opened");
+    assert!(kept.is_empty(), "wrong bytes were kept");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use oci::{BuildError, Credential, Digest, Registries, TlsOptions};
 use process::Running;
@@ -29,6 +30,10 @@ use crate::source::{ShareClient, Surroundings};
 use crate::store::{CHUNK, Sealed, Store};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// A reader that gets nothing for so long, from a file that is there, waits for something else.
+const QUIET: Duration = Duration::from_millis(500);
+
+pub(crate) type Reading = Pin<Box<dyn Stream<Item = Result<Bytes, FetchError>> + Send>>;
 
 /// Bytes that differ from chunk to chunk.
 pub(crate) fn bytes(length: u64) -> Bytes {
@@ -215,8 +220,7 @@ fn send(treat: &Treat, first: Option<u64>, cut: Option<u64>) -> Response {
     let sending = stream::iter(pieces).then(move |(at, piece)| {
         let hold = hold.clone();
         async move {
-            if let Some((offset, token)) = hold.filter(|(offset, _)| at + piece.len() as u64 > *offset) {
-                let _ = offset;
+            if let Some((_, token)) = hold.filter(|(offset, _)| at + piece.len() as u64 > *offset) {
                 token.cancelled().await;
             }
             Ok::<_, std::io::Error>(piece)
@@ -382,6 +386,15 @@ pub(crate) async fn read_all(following: &Following) -> (Vec<u8>, Result<(), Fetc
     tokio::time::timeout(LIMIT, reading)
         .await
         .expect("within the limit")
+}
+
+/// Reads all that comes while the source waits; over when nothing has come for a while.
+pub(crate) async fn read_what_comes(reading: &mut Reading) -> Vec<u8> {
+    let mut got = Vec::new();
+    while let Ok(Some(Ok(piece))) = tokio::time::timeout(QUIET, reading.next()).await {
+        got.extend_from_slice(&piece);
+    }
+    got
 }
 
 /// Waits until `holds`, for a while.
