@@ -45,7 +45,6 @@ async fn the_last_chunk_waits_for_the_proof() {
     })
     .await;
 
-    let free = last_chunk_begins(3 * CHUNK);
     let mut stream: Reading = Box::pin(following.read(0..u64::MAX));
     let mut got = read_what_comes(&mut stream).await;
     assert_eq!(got.len() as u64, last_chunk_begins(3 * CHUNK), "before the proof");
