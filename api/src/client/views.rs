@@ -1,0 +1,147 @@
+//! The manager's answers, as much of them as the command line shows. Fields that are not read here may come and go.
+
+use serde::Deserialize;
+use wire::SecretText;
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PreheatView {
+    pub(crate) id: i64,
+    pub(crate) image: String,
+    pub(crate) scope: String,
+    pub(crate) state: State,
+    pub(crate) reason: Option<String>,
+    pub(crate) side: Option<String>,
+    pub(crate) digest: Option<String>,
+    pub(crate) objects_total: u64,
+    pub(crate) bytes_total: u64,
+    pub(crate) bytes_done: u64,
+    pub(crate) placements: Counts,
+    pub(crate) created_at: String,
+    pub(crate) finished_at: Option<String>,
+    pub(crate) trace_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    Waiting,
+    Resolving,
+    Placing,
+    Succeeded,
+    Failed,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) total: u64,
+    pub(crate) verified: u64,
+    pub(crate) failed: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Preheats {
+    pub(crate) preheats: Vec<PreheatView>,
+    pub(crate) next_before: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Objects {
+    pub(crate) objects: Vec<ObjectView>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ObjectView {
+    pub(crate) digest: String,
+    pub(crate) kind: String,
+    pub(crate) size: u64,
+    pub(crate) platform: Option<String>,
+    pub(crate) placements: Vec<PlacementView>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PlacementView {
+    pub(crate) peer_name: String,
+    pub(crate) state: String,
+    pub(crate) bytes_done: u64,
+    pub(crate) bytes_from_registry: u64,
+    pub(crate) bytes_from_peers: u64,
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Clusters {
+    pub(crate) clusters: Vec<ClusterView>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ClusterView {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) seeds: u64,
+    pub(crate) nodes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Peers {
+    pub(crate) peers: Vec<PeerView>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct PeerView {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) cluster: String,
+    pub(crate) role: String,
+    pub(crate) share_url: String,
+    pub(crate) alive: bool,
+    pub(crate) holdings: u64,
+    pub(crate) held_bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Tokens {
+    pub(crate) tokens: Vec<TokenView>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct TokenView {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) expires_at: Option<String>,
+    pub(crate) revoked_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct MadeToken {
+    pub(crate) id: String,
+    pub(crate) expires_at: String,
+    pub(crate) token: SecretText,
+}
+
+impl State {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Resolving => "resolving",
+            Self::Placing => "placing",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub(crate) fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+impl PreheatView {
+    /// Why it failed and on whose side, for people.
+    pub(crate) fn why(&self) -> String {
+        let reason = self.reason.as_deref().unwrap_or("no reason was given");
+        match &self.side {
+            Some(side) => format!("{reason} [side: {side}]"),
+            None => reason.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `stoker clusters`: groups of peers that share.
+
+use clap::Args;
+
+use super::output::Table;
+use super::{Stop, output};
+use crate::client::{Api, Clusters, ServerFlags};
+
+/// List the clusters: groups of peers that share.
+#[derive(Debug, Args)]
+#[command(after_help = "A cluster is made by the first peer that names it: stoker-peer --cluster edge-7 …")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+    let api = Api::new(&arguments.server)?;
+    let Clusters { clusters } = api.get("/api/v1/clusters").await?;
+    if clusters.is_empty() {
+        output::remark("There is no cluster yet: the first peer that calls in makes one.");
+        return Ok(());
+    }
+    let mut table = Table::new(["ID", "NAME", "SEEDS", "NODES"]);
+    for cluster in clusters {
+        table.row([
+            cluster.id.to_string(),
+            cluster.name,
+            cluster.seeds.to_string(),
+            cluster.nodes.to_string(),
+        ]);
+    }
+    table.say();
+    Ok(())
+}

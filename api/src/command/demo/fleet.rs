@@ -1,0 +1,182 @@
+//! The installation of the demo: one manager, two seeds, three nodes, each with a folder and ports of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use api::AuthMode;
+use oci::RegistrySettings;
+use peer::{FrontLimits, OwnRegistry, Peer, PeerConfig};
+use process::Running;
+use process::metrics::Metrics;
+use process::telemetry::TelemetryOptions;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+use wire::{OfflineAccess, Role, SecretText};
+
+use crate::client::{Api, MadeToken, Peers};
+use crate::config::{LimitsSection, ManagerConfig, PeerSection, Registries, embedded_database};
+use crate::manager::Manager;
+
+const ANY_PORT: &str = "127.0.0.1:0";
+const PEERS: [(&str, Role); 5] = [
+    ("seed-1", Role::Seed),
+    ("seed-2", Role::Seed),
+    ("node-1", Role::Node),
+    ("node-2", Role::Node),
+    ("node-3", Role::Node),
+];
+const HELLO_LIMIT: Duration = Duration::from_secs(30);
+
+pub(crate) struct Fleet {
+    /// Base URL.
+    pub(crate) manager: String,
+    /// The API, as the administrator.
+    pub(crate) admin: Api,
+    /// What was given to Harbor.
+    pub(crate) harbor_token: SecretText,
+    pub(crate) peers: Vec<FleetPeer>,
+}
+
+pub(crate) struct FleetPeer {
+    pub(crate) name: &'static str,
+    pub(crate) role: Role,
+    /// Where a container runtime asks: `host:port`.
+    pub(crate) front: String,
+    pub(crate) share: String,
+}
+
+impl Fleet {
+    /// Ends once every peer has called in.
+    pub(crate) async fn start(
+        folder: &Path,
+        registry: SocketAddr,
+        running: &Running,
+    ) -> anyhow::Result<Self> {
+        let config = manager_config(&folder.join("manager"), registry)?;
+        let manager = Manager::build(&config, Metrics::new(), running.clone()).await?;
+        let base = format!("http://{}", manager.address()?);
+        let admin_token = std::fs::read_to_string(config.data_dir.join("admin.token"))
+            .context("the manager's first start wrote no admin.token")?;
+        manager.spawn(None)?;
+        let admin = Api::at(&base, Some(SecretText::new(admin_token.trim())))?;
+        let harbor_token = token(&admin, "harbor", "preheat").await?;
+        let peer_token = token(&admin, "peers", "peer").await?;
+        let mut peers = Vec::new();
+        for (name, role) in PEERS {
+            let config = peer_config(&folder.join(name), name, role, &base, &peer_token);
+            peers.push(
+                start_peer(config, name, role, running)
+                    .await
+                    .with_context(|| format!("peer {name}"))?,
+            );
+        }
+        all_have_called_in(&admin).await?;
+        Ok(Self {
+            manager: base,
+            admin,
+            harbor_token,
+            peers,
+        })
+    }
+
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &FleetPeer> {
+        self.peers.iter().filter(|peer| peer.role == Role::Node)
+    }
+}
+
+async fn token(admin: &Api, name: &str, scope: &str) -> anyhow::Result<SecretText> {
+    let made: MadeToken = admin
+        .post(
+            "/api/v1/tokens",
+            &json!({"name": name, "scopes": [scope], "expires": "1d"}),
+        )
+        .await?;
+    Ok(made.token)
+}
+
+async fn start_peer(
+    config: PeerConfig,
+    name: &'static str,
+    role: Role,
+    running: &Running,
+) -> anyhow::Result<FleetPeer> {
+    let peer = Peer::build(config, Metrics::new(), running.clone()).await?;
+    let (front, share) = (
+        peer.front_address()?.to_string(),
+        peer.share_address()?.to_string(),
+    );
+    peer.spawn()?;
+    Ok(FleetPeer {
+        name,
+        role,
+        front,
+        share,
+    })
+}
+
+async fn all_have_called_in(admin: &Api) -> anyhow::Result<()> {
+    let began = Instant::now();
+    loop {
+        let Peers { peers } = admin.get("/api/v1/peers").await?;
+        let alive = peers.iter().filter(|peer| peer.alive).count();
+        if alive == PEERS.len() {
+            return Ok(());
+        }
+        ensure!(
+            began.elapsed() < HELLO_LIMIT,
+            "only {alive} of {} peers have called in",
+            PEERS.len()
+        );
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The registry is described here, so that every peer knows it from its hello on.
+fn manager_config(data_dir: &Path, registry: SocketAddr) -> anyhow::Result<ManagerConfig> {
+    let name = registry.to_string().parse()?;
+    let described = OwnRegistry {
+        settings: RegistrySettings {
+            plain_http: true,
+            ..RegistrySettings::new(name)
+        },
+        offline_access: OfflineAccess::default(),
+    };
+    Ok(ManagerConfig {
+        data_dir: data_dir.to_owned(),
+        listen: ANY_PORT.to_owned(),
+        admin: ANY_PORT.to_owned(),
+        database_url: embedded_database(data_dir),
+        auth: AuthMode::Tokens,
+        public_url: None,
+        tls: None,
+        limits: LimitsSection::default(),
+        registries: Registries(vec![described]),
+        telemetry: TelemetryOptions::default(),
+        beside: PeerSection {
+            front: ANY_PORT.to_owned(),
+            share: ANY_PORT.to_owned(),
+            front_limits: FrontLimits::default(),
+        },
+    })
+}
+
+fn peer_config(data_dir: &Path, name: &str, role: Role, manager: &str, token: &SecretText) -> PeerConfig {
+    PeerConfig {
+        data_dir: data_dir.to_owned(),
+        manager: manager.to_owned(),
+        manager_ca_pem: None,
+        token: token.clone(),
+        role,
+        cluster: "default".to_owned(),
+        name: name.to_owned(),
+        front: ANY_PORT.to_owned(),
+        share: ANY_PORT.to_owned(),
+        advertise: None,
+        admin: None,
+        share_tls: None,
+        registries: Vec::new(),
+        front_limits: FrontLimits::default(),
+    }
+}

@@ -1,0 +1,144 @@
+//! `stoker demo`: the whole story in about a minute, in one process and a folder that is gone afterwards.
+//!
+//! Everything that it claims is checked, and it ends with code 1 if anything did not hold.
+
+mod bars;
+mod closing;
+mod fleet;
+mod harbor;
+mod image;
+mod pull;
+mod registry;
+mod size;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use process::Running;
+use process::telemetry::{self, TelemetryOptions};
+use tokio::time::Instant;
+
+use self::closing::Closing;
+use self::fleet::Fleet;
+use self::image::SampleImage;
+use self::registry::{REPOSITORY, SampleRegistry, TAG};
+use self::size::Size;
+use super::{Stop, output};
+
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Watch the whole story in about a minute, with nothing else installed.
+///
+/// A small sample registry, a manager, two seeds and three nodes run in this process, on loopback and in a temporary
+/// folder. The very request that Harbor sends preheats an image; then the registry is switched off, and every node
+/// pulls the image all the same.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The temporary folder needs about four times --size; TMPDIR says where it is made.
+
+Examples:
+  stoker demo
+  stoker demo --size 1GiB
+  RUST_LOG=info stoker demo --keep")]
+pub(crate) struct Arguments {
+    /// Size of the sample image, all platforms together.
+    #[arg(long, default_value = "200MiB", value_name = "SIZE")]
+    size: Size,
+    /// Keep the folder with what manager and peers have written.
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+    let mut options = TelemetryOptions::from_environment("stoker");
+    // Bars and logs on one screen are neither; whoever wants the log asks for it.
+    options.log_filter.get_or_insert_with(|| "error".to_owned());
+    let telemetry = telemetry::init(&options);
+    let folder = tempfile::Builder::new().prefix("stoker-demo-").tempdir();
+    let folder = folder.map_err(|error| Stop::failed(format!("no temporary folder can be made: {error}")))?;
+    let running = Running::new();
+    let ended = tokio::select! {
+        ended = story(arguments.size, folder.path(), &running) => ended,
+        () = process::stop_signal() => Err(anyhow::anyhow!("stopped before the end")),
+    };
+    running.drain(GRACE).await;
+    if arguments.keep {
+        output::say(format!("\nKept: {}", folder.keep().display()));
+    }
+    telemetry.flush().await;
+    Ok(ended?)
+}
+
+async fn story(size: Size, folder: &std::path::Path, running: &Running) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let registry = a_registry(size).await?;
+    let fleet = Fleet::start(folder, registry.address(), running).await?;
+    say_who_is_there(&fleet);
+
+    output::say("\n3. Harbor asks for the image. What it sends:");
+    let preheat_began = Instant::now();
+    let job = harbor::ask(&fleet, &registry).await?;
+    let objects = bars::until_placed(&fleet.admin, job, &registry).await?;
+    let preheat_took = preheat_began.elapsed();
+    harbor::poll(&fleet, job, objects.len()).await?;
+
+    output::say(
+        "\n4. The registry is switched off. Every node pulls the image through its own peer, as containerd does.",
+    );
+    registry.stop().await;
+    let pulls = pull::through_each_node(&fleet, &registry, running).await?;
+    for pull in &pulls {
+        output::say(format!(
+            "   {}  {}: {} objects, {} in {:.1} s, every digest right",
+            pull.node,
+            pull.platform,
+            pull.objects,
+            output::bytes(pull.bytes),
+            pull.took.as_secs_f64(),
+        ));
+    }
+    let closing = Closing {
+        registry: &registry,
+        objects: &objects,
+        pulls: &pulls,
+        preheat_took,
+    };
+    closing.say(began.elapsed());
+    ensure!(
+        closing.most_gets_of_a_layer() == 1,
+        "a layer was fetched from the registry {} times; once is promised",
+        closing.most_gets_of_a_layer()
+    );
+    Ok(())
+}
+
+async fn a_registry(size: Size) -> anyhow::Result<SampleRegistry> {
+    let image = tokio::task::spawn_blocking(move || SampleImage::make(size.bytes()))
+        .await
+        .context("the sample image could not be made")?;
+    let (bytes, objects) = (output::bytes(image.bytes()), image.objects.len());
+    let registry = SampleRegistry::start(image).await?;
+    output::say(format!(
+        "1. A registry far away: {}/{REPOSITORY}:{TAG}",
+        registry.address()
+    ));
+    output::say(format!(
+        "   {bytes} in {objects} objects, two platforms; the line to it carries {}/s",
+        registry::pace()
+    ));
+    Ok(registry)
+}
+
+fn say_who_is_there(fleet: &Fleet) {
+    output::say(format!(
+        "\n2. A manager at {} and five peers that have called in:",
+        fleet.manager
+    ));
+    for peer in &fleet.peers {
+        output::say(format!(
+            "   {}  front {}  share {}",
+            peer.name, peer.front, peer.share
+        ));
+    }
+}

@@ -1,0 +1,100 @@
+//! `stoker manager`: read, build, say where, run, drain.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use clap::Args;
+use process::Running;
+use process::metrics::Metrics;
+use process::telemetry;
+use tracing::info;
+
+use super::Stop;
+use crate::config::{Addresses, ManagerConfig, ManagerFlags};
+use crate::manager::Manager;
+
+/// How long requests may go on after the signal to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Run the manager: what Harbor, people and peers ask.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The first start writes a token with every scope to DIR/admin.token.
+
+Examples:
+  stoker manager --data-dir /var/lib/stoker
+  stoker manager --data-dir /var/lib/stoker --config /etc/stoker/stoker.toml --listen 0.0.0.0:8080
+
+A configuration file, all of it optional:
+  listen = \"0.0.0.0:8080\"
+  public_url = \"https://stoker.example.com\"
+  tls_cert = \"/etc/stoker/cert.pem\"
+  tls_key = \"/etc/stoker/key.pem\"
+  [limits]
+  absent_limit = \"300s\"
+  [registry.\"registry.lan:5000\"]
+  plain_http = true
+  [registry.\"harbor.example.com\"]
+  ca_file = \"/etc/stoker/harbor-ca.pem\"
+  username = \"robot$stoker\"
+  password_file = \"/etc/stoker/harbor-password\"")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    flags: ManagerFlags,
+    /// Where Harbor, people and peers ask. [default: 0.0.0.0:8080]
+    #[arg(long, env = "STOKER_LISTEN", value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Probes and metrics. [default: 127.0.0.1:40902]
+    #[arg(long, env = "STOKER_ADMIN", value_name = "HOST:PORT")]
+    admin: Option<String>,
+    /// The database. [default: sqlite:DIR/stoker.db]
+    #[arg(long, env = "STOKER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+    let config = ManagerConfig::read(
+        arguments.flags,
+        Addresses {
+            listen: arguments.listen,
+            admin: arguments.admin,
+            front: None,
+            share: None,
+            database_url: arguments.database_url,
+            listen_default: "0.0.0.0:8080",
+            admin_default: "127.0.0.1:40902",
+            service: "stoker-manager",
+        },
+    )?;
+    let telemetry = telemetry::init(&config.telemetry);
+    let running = Running::new();
+    let ended = until_stopped(start(&config, running.clone()), &running).await;
+    telemetry.flush().await;
+    Ok(ended?)
+}
+
+async fn start(config: &ManagerConfig, running: Running) -> anyhow::Result<()> {
+    let manager = Manager::build(config, Metrics::new(), running).await?;
+    info!(listen.addr = %manager.address()?, admin.addr = %manager.admin_address()?, "manager built");
+    manager.spawn(None)
+}
+
+/// Starts, runs until a signal asks to stop, and lets what runs finish.
+pub(super) async fn until_stopped(
+    start: impl Future<Output = anyhow::Result<()>>,
+    running: &Running,
+) -> anyhow::Result<()> {
+    let mut stopped = pin!(process::stop_signal());
+    tokio::select! {
+        biased;
+        // Looked at first, so that a signal is heard from the first moment on.
+        () = stopped.as_mut() => {}
+        started = start => {
+            started?;
+            stopped.await;
+        }
+    }
+    info!("stopping");
+    running.drain(GRACE).await;
+    Ok(())
+}

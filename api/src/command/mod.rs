@@ -1,0 +1,179 @@
+//! The command line: one file per command, and what their exit codes mean.
+
+mod clusters;
+mod demo;
+mod manager;
+mod migrate;
+mod openapi;
+mod output;
+mod peers;
+mod preheat;
+mod preheats;
+#[cfg(test)]
+mod tests;
+mod token;
+mod up;
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::client::AskError;
+
+/// Preheats container images: they are on the nodes before the first pull, and come from the LAN.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stoker",
+    version,
+    after_help = "\
+Try it, with nothing else installed:
+  stoker demo
+
+One machine:
+  stoker up --data-dir /var/lib/stoker
+  stoker preheat --token-file /var/lib/stoker/admin.token --wait nginx:1.27
+
+Harbor: add a provider \"Dragonfly\" with this manager's URL and, as OAUTH token, what
+`stoker token create --name harbor --scope preheat` prints.
+
+Exit codes: 0 done · 1 something failed, the reason is printed · 2 the manager could not be asked ·
+64 wrong use or configuration.
+Every flag has a mirror in the environment: --data-dir is STOKER_DATA_DIR."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Up(up::Arguments),
+    Manager(manager::Arguments),
+    Demo(demo::Arguments),
+    Preheat(preheat::Arguments),
+    Preheats(preheats::Arguments),
+    Clusters(clusters::Arguments),
+    Peers(peers::Arguments),
+    Token(token::Arguments),
+    Migrate(migrate::Arguments),
+    Openapi(openapi::Arguments),
+}
+
+/// What a command ends with when it does not end well.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    code: u8,
+    /// Told on stderr; empty when the command has told all.
+    said: String,
+}
+
+/// Something failed.
+const FAILED: u8 = 1;
+/// Nobody could be asked whether it did.
+const NOT_ASKED: u8 = 2;
+/// As in `sysexits.h`: the command line or the configuration is wrong.
+const USAGE: u8 = 64;
+
+impl Stop {
+    pub(crate) fn failed(said: impl Display) -> Self {
+        Self {
+            code: FAILED,
+            said: said.to_string(),
+        }
+    }
+
+    /// The command has told everything already.
+    fn silent(code: u8) -> Self {
+        Self {
+            code,
+            said: String::new(),
+        }
+    }
+
+    pub(crate) fn usage(said: impl Display) -> Self {
+        Self {
+            code: USAGE,
+            said: said.to_string(),
+        }
+    }
+
+    fn not_asked(said: impl Display) -> Self {
+        Self {
+            code: NOT_ASKED,
+            said: said.to_string(),
+        }
+    }
+}
+
+impl From<AskError> for Stop {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::BadServer(_) | AskError::TokenFile { .. } => Self::usage(error),
+            _ => Self::not_asked(error),
+        }
+    }
+}
+
+impl From<process::config::Faults> for Stop {
+    fn from(faults: process::config::Faults) -> Self {
+        Self::usage(faults)
+    }
+}
+
+/// With all causes, as only the innermost may say what to do.
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Self {
+        Self::failed(format!("{error:#}"))
+    }
+}
+
+/// The command, or the code to end with after help or a fault was printed.
+pub(crate) fn parse() -> Result<Command, ExitCode> {
+    Arguments::try_parse()
+        .map(|arguments| arguments.command)
+        .map_err(|told| {
+            let _ = told.print();
+            if told.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            }
+        })
+}
+
+pub(crate) fn run(command: Command) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(Err(Stop::failed(format!("the runtime cannot start: {error}")))),
+    };
+    end(runtime.block_on(perform(command)))
+}
+
+async fn perform(command: Command) -> Result<(), Stop> {
+    match command {
+        Command::Up(arguments) => up::run(arguments).await,
+        Command::Manager(arguments) => manager::run(arguments).await,
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Preheat(arguments) => preheat::run(arguments).await,
+        Command::Preheats(arguments) => preheats::run(arguments).await,
+        Command::Clusters(arguments) => clusters::run(arguments).await,
+        Command::Peers(arguments) => peers::run(arguments).await,
+        Command::Token(arguments) => token::run(arguments).await,
+        Command::Migrate(arguments) => migrate::run(arguments).await,
+        Command::Openapi(_) => {
+            openapi::run();
+            Ok(())
+        }
+    }
+}
+
+fn end(ended: Result<(), Stop>) -> ExitCode {
+    let Err(stop) = ended else {
+        return ExitCode::SUCCESS;
+    };
+    if !stop.said.is_empty() {
+        output::remark(format!("stoker: {}", stop.said));
+    }
+    ExitCode::from(stop.code)
+}

@@ -1,0 +1,88 @@
+//! What the command line prints: answers on stdout, remarks on stderr.
+//!
+//! A reader that goes away early (`stoker preheats | head`) is no fault of ours, so failed writes are dropped.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::HumanBytes;
+
+/// A line of the answer.
+pub(crate) fn say(line: impl AsRef<str>) {
+    let _ = writeln!(io::stdout().lock(), "{}", line.as_ref());
+}
+
+/// A remark beside the answer.
+pub(crate) fn remark(line: impl AsRef<str>) {
+    let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
+}
+
+/// Whether somebody watches: bars are drawn only then.
+pub(crate) fn somebody_watches() -> bool {
+    io::stderr().is_terminal()
+}
+
+pub(crate) fn bytes(count: u64) -> String {
+    HumanBytes(count).to_string()
+}
+
+/// Rows under headings, each column as wide as its widest cell.
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+    columns: usize,
+}
+
+impl Table {
+    pub(crate) fn new<const COLUMNS: usize>(headings: [&str; COLUMNS]) -> Self {
+        Self {
+            rows: vec![headings.map(str::to_owned).to_vec()],
+            columns: COLUMNS,
+        }
+    }
+
+    pub(crate) fn row<const COLUMNS: usize>(&mut self, cells: [String; COLUMNS]) {
+        self.rows.push(cells.map(|cell| printable(&cell)).to_vec());
+    }
+
+    pub(crate) fn say(&self) {
+        say(self.text().trim_end());
+    }
+
+    fn text(&self) -> String {
+        let widths: Vec<usize> = (0..self.columns).map(|column| self.width(column)).collect();
+        self.rows.iter().map(|row| line(row, &widths)).collect()
+    }
+
+    fn width(&self, column: usize) -> usize {
+        let cells = self.rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    }
+}
+
+fn line(row: &[String], widths: &[usize]) -> String {
+    let padded = row
+        .iter()
+        .zip(widths)
+        .map(|(cell, width)| format!("{cell:<width$}  "));
+    let line: String = padded.collect();
+    format!("{}\n", line.trim_end())
+}
+
+/// Text from elsewhere must not move the cursor of a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut table = Table::new(["ID", "STATE"]);
+        table.row(["1000".to_owned(), "placing".to_owned()]);
+        table.row(["2".to_owned(), "a\u{1b}[2Jb".to_owned()]);
+        assert_eq!(table.text(), "ID    STATE\n1000  placing\n2     a [2Jb\n");
+    }
+}

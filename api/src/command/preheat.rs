@@ -1,0 +1,114 @@
+//! `stoker preheat`: asks for images and, with `--wait`, follows them to their end.
+
+mod follow;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{FAILED, NOT_ASKED, Stop, output};
+use crate::client::{Api, AskError, PreheatView, ServerFlags};
+
+/// Preheat images: have them fetched before they are needed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without --wait it prints each preheat's id and ends once the manager has written them down.
+With --wait it follows them: exit code 0 when all succeeded, 1 when one failed (the reason is printed),
+2 when the manager could not be asked. Stopping it stops no preheat.
+
+Examples:
+  stoker preheat nginx:1.27
+  stoker preheat --wait --platform linux/arm64 harbor.example.com/team/app:1.4
+  stoker preheat --wait --scope all_peers http://registry.lan:5000/app@sha256:9f86d0…
+  stoker preheat --cluster edge-7 --cluster edge-8 registry.example.com/app:2
+
+Scopes: single_seed_peer (each object on one seed of each cluster; the default),
+all_seed_peers (on every seed), all_peers (on every seed and node).")]
+pub(crate) struct Arguments {
+    /// Image references: registry.example.com/app:1.4, nginx, app@sha256:…; http:// in front means plain HTTP.
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    #[command(flatten)]
+    server: ServerFlags,
+    /// Only this platform, os/arch[/variant]; may be given several times. [default: all that the image has]
+    #[arg(
+        long = "platform",
+        env = "STOKER_PLATFORM",
+        value_name = "PLATFORM",
+        value_delimiter = ','
+    )]
+    platforms: Vec<String>,
+    /// `single_seed_peer`, `all_seed_peers` or `all_peers`. [default: `single_seed_peer`]
+    #[arg(long, env = "STOKER_SCOPE")]
+    scope: Option<String>,
+    /// Only this cluster; may be given several times. [default: every cluster that has a seed]
+    #[arg(
+        long = "cluster",
+        env = "STOKER_CLUSTER",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    clusters: Vec<String>,
+    /// Follow the preheats to their end.
+    #[arg(long, env = "STOKER_WAIT")]
+    wait: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+    let api = Api::new(&arguments.server)?;
+    let mut asked = Vec::new();
+    let mut not_asked = Vec::new();
+    for image in &arguments.images {
+        match ask(&api, image, &arguments).await {
+            Ok(preheat) => asked.push(preheat),
+            Err(error) => not_asked.push((image, error)),
+        }
+    }
+    for (image, error) in &not_asked {
+        output::remark(format!("stoker: {image}: {error}"));
+    }
+    let any_failed = if arguments.wait {
+        follow::to_the_end(&api, asked).await?
+    } else {
+        tell(&asked);
+        false
+    };
+    match (not_asked.is_empty(), any_failed) {
+        (false, _) => Err(Stop::silent(NOT_ASKED)),
+        (true, true) => Err(Stop::silent(FAILED)),
+        (true, false) => Ok(()),
+    }
+}
+
+async fn ask(api: &Api, image: &str, arguments: &Arguments) -> Result<PreheatView, AskError> {
+    api.post("/api/v1/preheats", &body(image, arguments)).await
+}
+
+fn body(image: &str, arguments: &Arguments) -> Value {
+    let unless_empty = |texts: &[String]| {
+        if texts.is_empty() {
+            Value::Null
+        } else {
+            json!(texts)
+        }
+    };
+    json!({
+        "image": image,
+        "scope": arguments.scope,
+        "clusters": unless_empty(&arguments.clusters),
+        "platforms": unless_empty(&arguments.platforms),
+    })
+}
+
+fn tell(asked: &[PreheatView]) {
+    for preheat in asked {
+        output::say(format!(
+            "{}  {}  {}",
+            preheat.id,
+            preheat.state.word(),
+            preheat.image
+        ));
+    }
+    if let Some(first) = asked.first() {
+        output::remark(format!("See how it goes: stoker preheats {}", first.id));
+    }
+}

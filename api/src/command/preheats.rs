@@ -1,0 +1,174 @@
+//! `stoker preheats`: what was asked for and how it goes.
+
+use clap::Args;
+
+use super::output::Table;
+use super::{Stop, output};
+use crate::client::{Api, ObjectView, Objects, PlacementView, PreheatView, Preheats, ServerFlags, State};
+
+/// List preheats, newest first, or show one with its objects and where each is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stoker preheats
+  stoker preheats --limit 200
+  stoker preheats 17")]
+pub(crate) struct Arguments {
+    /// Show this one with its objects and placements.
+    id: Option<i64>,
+    /// How many to list, 200 at most.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    limit: u32,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+    let api = Api::new(&arguments.server)?;
+    match arguments.id {
+        Some(id) => one(&api, id).await,
+        None => list(&api, arguments.limit).await,
+    }
+}
+
+async fn list(api: &Api, limit: u32) -> Result<(), Stop> {
+    let page: Preheats = api.get(&format!("/api/v1/preheats?limit={limit}")).await?;
+    if page.preheats.is_empty() {
+        output::remark("Nothing was preheated yet. Begin with: stoker preheat IMAGE");
+        return Ok(());
+    }
+    let mut table = Table::new(["ID", "STATE", "DONE", "SCOPE", "ASKED", "IMAGE"]);
+    for preheat in page.preheats {
+        table.row([
+            preheat.id.to_string(),
+            preheat.state.word().to_owned(),
+            percent(preheat.bytes_done, preheat.bytes_total),
+            preheat.scope,
+            to_the_second(&preheat.created_at),
+            preheat.image,
+        ]);
+    }
+    table.say();
+    if page.next_before.is_some() {
+        output::remark(format!("The newest {limit}; more with --limit."));
+    }
+    Ok(())
+}
+
+async fn one(api: &Api, id: i64) -> Result<(), Stop> {
+    let preheat: PreheatView = api.get(&format!("/api/v1/preheats/{id}")).await?;
+    let Objects { objects } = api.get(&format!("/api/v1/preheats/{id}/objects")).await?;
+    head(&preheat);
+    if objects.is_empty() {
+        return Ok(());
+    }
+    output::say("");
+    let mut table = Table::new([
+        "OBJECT", "KIND", "PLATFORM", "SIZE", "PEER", "STATE", "DONE", "REGISTRY", "PEERS",
+    ]);
+    for object in &objects {
+        for placement in &object.placements {
+            table.row(placement_row(object, placement));
+        }
+    }
+    table.say();
+    failures(&objects);
+    Ok(())
+}
+
+fn head(preheat: &PreheatView) {
+    let say = |key: &str, value: &str| output::say(format!("{key:<9} {value}"));
+    say("image", &preheat.image);
+    say("digest", preheat.digest.as_deref().unwrap_or("not resolved yet"));
+    say("state", preheat.state.word());
+    if preheat.state == State::Failed || preheat.reason.is_some() {
+        say("reason", &preheat.why());
+    }
+    say("scope", &preheat.scope);
+    let counts = &preheat.placements;
+    say(
+        "placed",
+        &format!(
+            "{} of {}, {} failed",
+            counts.verified, counts.total, counts.failed
+        ),
+    );
+    say(
+        "bytes",
+        &format!(
+            "{} of {}",
+            output::bytes(preheat.bytes_done),
+            output::bytes(preheat.bytes_total)
+        ),
+    );
+    say("asked", &preheat.created_at);
+    say("ended", preheat.finished_at.as_deref().unwrap_or("not yet"));
+    if let Some(trace) = &preheat.trace_id {
+        say("trace", trace);
+    }
+}
+
+fn placement_row(object: &ObjectView, placement: &PlacementView) -> [String; 9] {
+    [
+        short(&object.digest),
+        object.kind.clone(),
+        object.platform.clone().unwrap_or_else(|| "-".to_owned()),
+        output::bytes(object.size),
+        placement.peer_name.clone(),
+        placement.state.clone(),
+        percent(placement.bytes_done, object.size),
+        output::bytes(placement.bytes_from_registry),
+        output::bytes(placement.bytes_from_peers),
+    ]
+}
+
+fn failures(objects: &[ObjectView]) {
+    let placements = objects
+        .iter()
+        .flat_map(|object| object.placements.iter().map(move |placed| (object, placed)));
+    for (object, placement) in placements {
+        if let Some(reason) = &placement.reason {
+            output::say(format!(
+                "\n{} on {}: {reason}",
+                object.digest, placement.peer_name
+            ));
+        }
+    }
+}
+
+/// Enough of a digest to find it again.
+fn short(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect()
+}
+
+fn percent(done: u64, total: u64) -> String {
+    match total {
+        0 => "-".to_owned(),
+        total => format!("{} %", done.min(total).saturating_mul(100) / total),
+    }
+}
+
+/// `2026-11-21T09:38:08.045Z` without what is smaller than a second.
+fn to_the_second(moment: &str) -> String {
+    let second: String = moment.chars().take(19).collect();
+    second.replace('T', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_whole_is_a_hundred_percent() {
+        assert_eq!(percent(0, 0), "-");
+        assert_eq!(percent(999, 1_000), "99 %");
+        assert_eq!(percent(1_000, 1_000), "100 %");
+        assert_eq!(percent(5, 4), "100 %");
+    }
+
+    #[test]
+    fn moments_are_shown_to_the_second() {
+        assert_eq!(to_the_second("2026-11-21T09:38:08.045Z"), "2026-11-21 09:38:08");
+        assert_eq!(to_the_second(""), "");
+    }
+}

@@ -1,0 +1,148 @@
+//! The command line as people type it.
+
+use clap::CommandFactory as _;
+
+use super::*;
+
+fn parsed(line: &str) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(line.split_whitespace())
+}
+
+fn help_of(path: &[&str]) -> String {
+    let mut command = Arguments::command();
+    for name in path {
+        command = command.find_subcommand(name).expect(name).clone();
+    }
+    command.render_long_help().to_string()
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    Arguments::command().debug_assert();
+}
+
+/// Names that people's scripts rely on.
+#[test]
+fn every_flag_stands_in_the_help() {
+    let promised: [(&[&str], &[&str]); 9] = [
+        (
+            &["up"],
+            &[
+                "--data-dir",
+                "--config",
+                "--listen",
+                "--front",
+                "--admin",
+                "--share",
+            ],
+        ),
+        (
+            &["manager"],
+            &["--data-dir", "--config", "--listen", "--admin", "--database-url"],
+        ),
+        (&["demo"], &["--size", "--keep"]),
+        (
+            &["preheat"],
+            &[
+                "--server",
+                "--token-file",
+                "--platform",
+                "--scope",
+                "--cluster",
+                "--wait",
+            ],
+        ),
+        (&["preheats"], &["--server", "--token-file", "[ID]"]),
+        (
+            &["token", "create"],
+            &[
+                "--name",
+                "--scope",
+                "--expires",
+                "365d",
+                "--server",
+                "--token-file",
+            ],
+        ),
+        (&["token", "revoke"], &["<ID>"]),
+        (&["migrate"], &["--data-dir", "--database-url"]),
+        (&["openapi"], &["--help"]),
+    ];
+    for (command, flags) in promised {
+        let help = help_of(command);
+        for flag in flags {
+            assert!(
+                help.contains(flag),
+                "{command:?} does not tell of {flag}:\n{help}"
+            );
+        }
+    }
+}
+
+#[test]
+fn defaults_are_told_where_people_look_for_them() {
+    for (command, default) in [
+        ("up", "127.0.0.1:8080"),
+        ("up", "127.0.0.1:65001"),
+        ("up", "127.0.0.1:40901"),
+        ("manager", "0.0.0.0:8080"),
+        ("manager", "127.0.0.1:40902"),
+    ] {
+        assert!(
+            help_of(&[command]).contains(&format!("[default: {default}]")),
+            "{command} {default}"
+        );
+    }
+}
+
+/// Every flag but the answers to single questions can be set in the environment.
+#[test]
+fn the_environment_mirrors_the_flags_that_describe_an_installation() {
+    for command in Arguments::command()
+        .get_subcommands()
+        .filter(|command| command.get_name() != "demo")
+    {
+        for argument in command.get_arguments() {
+            let (Some(flag), false) = (argument.get_long(), argument.get_id() == "help") else {
+                continue;
+            };
+            if flag == "limit" {
+                continue;
+            }
+            let mirror = format!("STOKER_{}", flag.replace('-', "_").to_uppercase());
+            let env = argument.get_env().map(|name| name.to_string_lossy().into_owned());
+            assert_eq!(env, Some(mirror), "{} --{flag}", command.get_name());
+        }
+    }
+}
+
+#[test]
+fn a_token_has_no_flag() {
+    assert!(parsed("stoker preheat --token abc nginx").is_err());
+}
+
+#[test]
+fn several_images_platforms_and_clusters_may_be_named() {
+    let line =
+        "stoker preheat a:1 b:2 --platform linux/amd64 --platform linux/arm64 --cluster x --cluster y --wait";
+    assert!(parsed(line).is_ok());
+    assert!(parsed("stoker preheat").is_err(), "an image is needed");
+    assert!(
+        parsed("stoker token create --name n").is_err(),
+        "a scope is needed"
+    );
+    assert!(parsed("stoker preheats 17").is_ok());
+    assert!(parsed("stoker preheats nginx").is_err());
+}
+
+#[test]
+fn exit_codes_tell_failures_from_not_having_been_asked() {
+    let unreachable = AskError::Unreachable {
+        base: "http://h".to_owned(),
+        reason: "refused".to_owned(),
+    };
+    assert_eq!(Stop::from(unreachable).code, NOT_ASKED);
+    assert_eq!(Stop::from(AskError::BadServer("h".to_owned())).code, USAGE);
+    assert_eq!(Stop::from(process::config::Faults::default()).code, USAGE);
+    assert_eq!(Stop::from(anyhow::anyhow!("no")).code, FAILED);
+}

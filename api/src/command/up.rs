@@ -1,0 +1,133 @@
+//! `stoker up`: the manager and one peer, seed and node at once, in one process.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::Args;
+use peer::{Peer, PeerConfig};
+use process::Running;
+use process::metrics::Metrics;
+use process::telemetry;
+use tracing::info;
+use wire::{Role, SecretText};
+
+use super::Stop;
+use super::manager::until_stopped;
+use crate::config::{Addresses, ManagerConfig, ManagerFlags};
+use crate::manager::Manager;
+
+/// Run everything on one machine: manager, seed and node peer, with an embedded database.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The first start writes a token with every scope to DIR/admin.token.
+
+Examples:
+  stoker up --data-dir ./stoker-data
+  stoker preheat --token-file ./stoker-data/admin.token --wait nginx:1.27
+
+Then let containerd pull through it, /etc/containerd/certs.d/_default/hosts.toml:
+  [host.\"http://127.0.0.1:65001\"]
+  capabilities = [\"pull\", \"resolve\"]")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    flags: ManagerFlags,
+    /// Where Harbor, people and peers ask. [default: 127.0.0.1:8080]
+    #[arg(long, env = "STOKER_LISTEN", value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Where container runtimes ask. [default: 127.0.0.1:65001]
+    #[arg(long, env = "STOKER_FRONT", value_name = "HOST:PORT")]
+    front: Option<String>,
+    /// Probes and metrics. [default: 127.0.0.1:40901]
+    #[arg(long, env = "STOKER_ADMIN", value_name = "HOST:PORT")]
+    admin: Option<String>,
+    /// Where other peers ask, should there be some. [default: 127.0.0.1:65002]
+    #[arg(long, env = "STOKER_SHARE", value_name = "HOST:PORT")]
+    share: Option<String>,
+    /// Host, or host:port, that other peers reach this one at.
+    #[arg(long, env = "STOKER_ADVERTISE", value_name = "ADDRESS")]
+    advertise: Option<String>,
+    /// The database. [default: sqlite:DIR/stoker.db]
+    #[arg(long, env = "STOKER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+    let config = ManagerConfig::read(
+        arguments.flags,
+        Addresses {
+            listen: arguments.listen,
+            admin: arguments.admin,
+            front: arguments.front,
+            share: arguments.share,
+            database_url: arguments.database_url,
+            listen_default: "127.0.0.1:8080",
+            admin_default: "127.0.0.1:40901",
+            service: "stoker",
+        },
+    )?;
+    let telemetry = telemetry::init(&config.telemetry);
+    let running = Running::new();
+    let ended = until_stopped(start(config, arguments.advertise, running.clone()), &running).await;
+    telemetry.flush().await;
+    Ok(ended?)
+}
+
+async fn start(config: ManagerConfig, advertise: Option<String>, running: Running) -> anyhow::Result<()> {
+    let metrics = Metrics::new();
+    let manager = Manager::build(&config, metrics.clone(), running.clone()).await?;
+    // A door of its own, so that the peer needs no certificate for a name that only others use.
+    let inner = process::bind("127.0.0.1:0").await?;
+    let base = format!("http://{}", inner.local_addr()?);
+    let token = manager.peer_token(&config.data_dir.join("peer.token")).await?;
+    let data_dir = config.data_dir.clone();
+    let peer = Peer::build(
+        beside(config, &data_dir, base, token, advertise),
+        metrics,
+        running,
+    )
+    .await
+    .context("the peer beside the manager")?;
+    info!(
+        listen.addr = %manager.address()?,
+        front.addr = %peer.front_address()?,
+        share.addr = %peer.share_address()?,
+        admin.addr = %manager.admin_address()?,
+        "manager and peer built"
+    );
+    manager.spawn(Some(inner))?;
+    peer.spawn()
+}
+
+/// One store plays both parts: the seed that preheats fill, and the node that runtimes pull from.
+fn beside(
+    config: ManagerConfig,
+    data_dir: &Path,
+    manager: String,
+    token: SecretText,
+    advertise: Option<String>,
+) -> PeerConfig {
+    PeerConfig {
+        data_dir: data_dir.join("peer"),
+        manager,
+        manager_ca_pem: None,
+        token,
+        role: Role::Seed,
+        cluster: "default".to_owned(),
+        name: host_name(),
+        front: config.beside.front,
+        share: config.beside.share,
+        advertise,
+        // The manager's admin port shows this process's probes and metrics.
+        admin: None,
+        share_tls: config.tls,
+        registries: config.registries.0,
+        front_limits: config.beside.front_limits,
+    }
+}
+
+fn host_name() -> String {
+    hostname::get()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "stoker".to_owned())
+}

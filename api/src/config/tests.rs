@@ -1,0 +1,172 @@
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+struct File {
+    folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn file(text: &str) -> File {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("stoker.toml");
+    std::fs::write(&path, text).expect("written");
+    File { folder, path }
+}
+
+fn flags(config: &Path) -> ManagerFlags {
+    ManagerFlags {
+        config: Some(config.to_owned()),
+        ..ManagerFlags::default()
+    }
+}
+
+fn addresses() -> Addresses {
+    Addresses {
+        listen: None,
+        admin: None,
+        front: None,
+        share: None,
+        database_url: None,
+        listen_default: "0.0.0.0:8080",
+        admin_default: "127.0.0.1:40902",
+        service: "stoker-manager",
+    }
+}
+
+fn faults_of(text: &str) -> String {
+    let file = file(text);
+    ManagerConfig::read(flags(&file.path), addresses())
+        .expect_err("a faulty configuration")
+        .to_string()
+}
+
+#[test]
+fn every_fault_of_a_configuration_is_told_at_once_with_its_key() {
+    let told = faults_of(
+        r#"
+        listen = "8080"
+        auth = "non"
+        public_url = "stoker.example.com"
+        database_url = "oracle://x:s3cret@y"
+        tls_cert = "/nowhere/cert.pem"
+        lissen = "0.0.0.0:80"
+        [limits]
+        preheat_limit = "soon"
+        absent_limt = "5m"
+        [telemetry]
+        otlp_protocol = "carrier pigeon"
+        [registry."registry.lan:5000"]
+        plain-http = true
+        insecure_skip_verify = "yes"
+        username = "u"
+        [registry."no name"]
+        "#,
+    );
+    let wanted = [
+        "data_dir: is needed: give --data-dir DIR, or data_dir in the configuration file",
+        "listen: `8080` is no host:port; write for example 0.0.0.0:8080",
+        "auth: must be \"tokens\"",
+        "public_url: `stoker.example.com` is no http or https URL",
+        "database_url: must begin with sqlite:, postgres:// or mysql://",
+        "tls_cert: /nowhere/cert.pem: ",
+        "tls_key: is needed beside tls_cert",
+        "lissen: unknown key; did you mean `listen`?",
+        "limits.preheat_limit: `soon`",
+        "limits.absent_limt: unknown key; did you mean `absent_limit`?",
+        "telemetry.otlp_protocol: must be \"grpc\" or \"http/protobuf\"",
+        "registry.\"registry.lan:5000\".plain-http: unknown key; did you mean `plain_http`?",
+        "registry.\"registry.lan:5000\".insecure_skip_verify: must be true or false",
+        "registry.\"registry.lan:5000\".password: is needed beside username",
+        "registry.\"no name\": ",
+    ];
+    for fault in wanted {
+        assert!(
+            told.contains(&format!("\n  {fault}")),
+            "`{fault}` is missing in:\n{told}"
+        );
+    }
+    assert_eq!(told.lines().count(), wanted.len() + 1, "{told}");
+    assert!(!told.contains("s3cret"), "{told}");
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_what_is_built_in() {
+    let file = file(
+        r#"
+        data_dir = "/from/file"
+        listen = "127.0.0.1:1"
+        admin = "127.0.0.1:2"
+        [limits]
+        absent_limit = "10m"
+        session_lease = 20
+        "#,
+    );
+    let given = Addresses {
+        listen: Some("127.0.0.1:3".to_owned()),
+        ..addresses()
+    };
+    let config = ManagerConfig::read(flags(&file.path), given).expect("a good configuration");
+    assert_eq!(
+        (config.listen.as_str(), config.admin.as_str()),
+        ("127.0.0.1:3", "127.0.0.1:2")
+    );
+    assert_eq!(config.beside.front, "127.0.0.1:65001");
+    assert_eq!(config.database_url, "sqlite:/from/file/stoker.db");
+    assert_eq!(config.limits.absent_limit, Some(Duration::from_secs(600)));
+    assert_eq!(config.limits.session_lease, Some(Duration::from_secs(20)));
+    assert_eq!(config.limits.preheat_limit, None);
+    assert_eq!(config.auth, AuthMode::Tokens);
+}
+
+#[test]
+fn a_registry_is_described_in_full_and_its_password_is_not_printed() {
+    let file = file(
+        r#"
+        data_dir = "d"
+        auth = "none"
+        [registry."registry.lan:5000"]
+        plain_http = true
+        username = "ci"
+        password = "s3cret"
+        aliases = ["mirror.lan:5000"]
+        token_realms = ["auth.lan"]
+        offline_access = "node_credential"
+        "#,
+    );
+    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
+    let registry = config.registries.0.first().expect("one registry");
+    assert_eq!(registry.settings.name.as_str(), "registry.lan:5000");
+    assert!(registry.settings.plain_http);
+    assert_eq!(registry.settings.aliases.len(), 1);
+    assert_eq!(registry.offline_access, wire::OfflineAccess::NodeCredential);
+    let printed = format!("{config:?} {:?}", registry.settings);
+    assert!(!printed.contains("s3cret"), "{printed}");
+    assert_eq!(config.auth, AuthMode::None);
+}
+
+#[test]
+fn a_password_may_stand_in_a_file_of_its_own() {
+    let secret = file("from-a-file\n");
+    let text = format!(
+        "data_dir = \"d\"\n[registry.\"r.lan\"]\nusername = \"ci\"\npassword_file = {:?}\n",
+        secret.path.display().to_string()
+    );
+    let file = file(&text);
+    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
+    let settings = &config.registries.0.first().expect("one registry").settings;
+    let oci::Credential::Basic { username, password } = &settings.credential else {
+        panic!("no credential was read");
+    };
+    assert_eq!((username.as_str(), password.expose()), ("ci", "from-a-file"));
+    drop(secret.folder);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let missing = flags(Path::new("/nowhere/stoker.toml"));
+    let told = ManagerConfig::read(missing, addresses())
+        .expect_err("no such file")
+        .to_string();
+    assert!(told.contains("/nowhere/stoker.toml"), "{told}");
+}

@@ -1,0 +1,260 @@
+//! A manager, put together: built (addresses known, nothing served), then spawned.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish};
+use api::{App, AppParts, AuthMode};
+use peer::OwnRegistry;
+use preheat::{Limits, Parts, Preheater};
+use process::metrics::Metrics;
+use process::{Latch, Readiness, Running, TlsFiles, files};
+use queue::{Clock, Database, SystemClock};
+use sea_orm_migration::MigratorTrait as _;
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+use wire::{RegistryDescription, SecretText};
+
+use crate::config::{LimitsSection, ManagerConfig};
+
+/// The first token: every scope.
+const ADMIN_TOKEN: &str = "admin.token";
+
+/// All listeners are bound and the database is open; nothing is served yet.
+pub(crate) struct Manager {
+    preheater: Preheater,
+    callers: CallerKey,
+    app: App,
+    clock: Arc<dyn Clock>,
+    listener: TcpListener,
+    admin: TcpListener,
+    tls: Option<TlsFiles>,
+    metrics: Metrics,
+    readiness: Readiness,
+    latch: Latch,
+    running: Running,
+}
+
+impl Manager {
+    pub(crate) async fn build(
+        config: &ManagerConfig,
+        metrics: Metrics,
+        running: Running,
+    ) -> anyhow::Result<Self> {
+        let folder = &config.data_dir;
+        make_folder(folder)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let callers = CallerKey::at(&folder.join("token.key"))?;
+        let peers = PeerSigner::at(&folder.join("peer.key"), clock.clone())?;
+        let preheater = preheater(config, clock.clone()).await?;
+        first_token(&preheater, &callers, clock.as_ref(), folder).await?;
+        let listener = process::bind(&config.listen).await?;
+        let admin = process::bind(&config.admin).await?;
+        say_who_can_reach_it(config, listener.local_addr()?);
+        let app = App::new(AppParts {
+            preheater: preheater.clone(),
+            callers: callers.clone(),
+            peers,
+            auth: config.auth,
+            clock: clock.clone(),
+        });
+        let (readiness, latch) = process::readiness();
+        let tls = config.tls.clone();
+        Ok(Self {
+            preheater,
+            callers,
+            app,
+            clock,
+            listener,
+            admin,
+            tls,
+            metrics,
+            readiness,
+            latch,
+            running,
+        })
+    }
+
+    pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    pub(crate) fn admin_address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.admin.local_addr()?)
+    }
+
+    /// A token for `stoker-peer`s, kept in `file` (0600) from then on.
+    pub(crate) async fn peer_token(&self, file: &Path) -> anyhow::Result<SecretText> {
+        if let Ok(text) = std::fs::read_to_string(file) {
+            return Ok(SecretText::new(text.trim()));
+        }
+        let wish = Wish {
+            name: "peer of this process".to_owned(),
+            scopes: Scopes::new([Scope::Peer]),
+            lifetime: lifetime(10 * 365)?,
+        };
+        let token = make_token(&self.preheater, &self.callers, self.clock.as_ref(), wish).await?;
+        write_token(file, &token)?;
+        Ok(token)
+    }
+
+    /// Serves until the process stops. `inner` is a door for the peer of the same process, on loopback.
+    pub(crate) fn spawn(self, inner: Option<TcpListener>) -> anyhow::Result<()> {
+        let router = api::router(self.app);
+        if let Some(inner) = inner {
+            process::serve(inner, router.clone(), &self.running, None)?;
+        }
+        process::serve(self.listener, router, &self.running, self.tls.as_ref())?;
+        process::serve(
+            self.admin,
+            process::admin::router(self.readiness, self.metrics),
+            &self.running,
+            None,
+        )?;
+        let workers = self.preheater.start_workers(self.running.stopping().clone());
+        self.running.spawn(async move { workers.drain().await });
+        drop(self.latch);
+        Ok(())
+    }
+}
+
+async fn preheater(config: &ManagerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Preheater> {
+    let registries = oci::Registries::new(peer::client_factory());
+    let configured = &config.registries.0;
+    registries.configure(
+        configured
+            .iter()
+            .map(|registry| registry.settings.clone())
+            .collect(),
+    );
+    let parts = Parts {
+        db: open_database(&config.database_url).await?,
+        registries,
+        clock,
+        secrets_key: secrets_key(&config.data_dir.join("secrets.key"))?,
+        limits: limits(&config.limits),
+        descriptions: configured.iter().map(description).collect(),
+    };
+    Ok(Preheater::new(parts)?)
+}
+
+/// Opens the database and brings its tables to this version.
+pub(crate) async fn open_database(url: &str) -> anyhow::Result<Database> {
+    let database = Database::open(url).await?;
+    migrations::Migrator::up(database.connection_for_migrations(), None)
+        .await
+        .context("the database's tables cannot be brought to this version")?;
+    Ok(database)
+}
+
+fn limits(section: &LimitsSection) -> Limits {
+    let built_in = Limits::default();
+    Limits {
+        preheat_limit: section.preheat_limit.unwrap_or(built_in.preheat_limit),
+        no_seed_limit: section.no_seed_limit.unwrap_or(built_in.no_seed_limit),
+        absent_limit: section.absent_limit.unwrap_or(built_in.absent_limit),
+        replan_after: section.replan_after.unwrap_or(built_in.replan_after),
+        session_lease: section.session_lease.unwrap_or(built_in.session_lease),
+        ..built_in
+    }
+}
+
+/// What peers are told of a configured registry: all but its credential.
+fn description(registry: &OwnRegistry) -> RegistryDescription {
+    let settings = &registry.settings;
+    RegistryDescription {
+        name: settings.name.to_string(),
+        plain_http: settings.plain_http,
+        insecure_skip_verify: settings.insecure_skip_verify,
+        ca_pem: settings.ca_pem.clone(),
+        aliases: settings.aliases.iter().map(ToString::to_string).collect(),
+        token_realms: settings.token_realms.clone(),
+        offline_access: registry.offline_access,
+    }
+}
+
+/// The key that opens the credentials in the database.
+fn secrets_key(file: &Path) -> anyhow::Result<[u8; 32]> {
+    let key = files::private_file(file, || {
+        let mut key = vec![0; 32];
+        // Fails only if the operating system has no randomness; the short key is then refused below.
+        if aws_lc_rs::rand::fill(&mut key).is_err() {
+            key.clear();
+        }
+        key
+    });
+    let key = key.with_context(|| format!("the secrets key {}", file.display()))?;
+    key.try_into().map_err(|_| {
+        anyhow::anyhow!(
+            "{} holds no key of ours: remove it to have a new one made (credentials of open preheats die)",
+            file.display()
+        )
+    })
+}
+
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("the data folder {} cannot be made", folder.display()))
+}
+
+/// Somebody has to be able to make tokens: the first start writes one that may do everything.
+async fn first_token(
+    preheater: &Preheater,
+    callers: &CallerKey,
+    clock: &dyn Clock,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    if preheat::tokens::any_tokens_exist(preheater).await? {
+        return Ok(());
+    }
+    let wish = Wish {
+        name: "admin".to_owned(),
+        scopes: Scopes::all(),
+        lifetime: lifetime(10 * 365)?,
+    };
+    let token = make_token(preheater, callers, clock, wish).await?;
+    let file = folder.join(ADMIN_TOKEN);
+    write_token(&file, &token)?;
+    info!(file = %file.display(), "first start: a token with every scope is in {}", file.display());
+    Ok(())
+}
+
+async fn make_token(
+    preheater: &Preheater,
+    callers: &CallerKey,
+    clock: &dyn Clock,
+    wish: Wish,
+) -> anyhow::Result<SecretText> {
+    let created = api::tokens::create(preheater, callers, wish, clock.now_ms()).await?;
+    Ok(created.text)
+}
+
+fn lifetime(days: u32) -> anyhow::Result<Lifetime> {
+    Ok(format!("{days}d").parse()?)
+}
+
+fn write_token(file: &Path, token: &SecretText) -> anyhow::Result<()> {
+    files::write_private(file, format!("{}\n", token.expose()).as_bytes())
+        .with_context(|| format!("the token file {} cannot be written", file.display()))
+}
+
+fn say_who_can_reach_it(config: &ManagerConfig, address: SocketAddr) {
+    if let Some(url) = &config.public_url {
+        info!(%url, "others reach this manager at {url}");
+    }
+    if config.auth == AuthMode::None {
+        warn!(listen.addr = %address, "auth = \"none\": WHOEVER REACHES {address} MAY DO EVERYTHING, without a token");
+    }
+    if config.tls.is_none() && !address.ip().is_loopback() {
+        warn!(
+            listen.addr = %address,
+            "serving plain HTTP off loopback: tokens and registry credentials can be read on the way; set tls_cert and tls_key"
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! The demo to its closing table. It checks its own claims; here only that it gets there and says them.
+
+use super::{stoker, told};
+
+#[test]
+fn the_demo_reaches_its_closing_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = stoker(&["demo", "--size", "8MiB"])
+        .env("TMPDIR", folder.path())
+        .output()
+        .expect("run");
+    let told = told(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let promised = [
+        "POST /oapi/v1/jobs",
+        "\"state\":\"PENDING\"",
+        "\"state\":\"SUCCESS\"",
+        "The registry is switched off",
+        "node-1  linux/amd64",
+        "node-2  linux/arm64",
+        "FROM REGISTRY",
+        "linux/amd64 layer 1",
+        "What to try next",
+    ];
+    for promise in promised {
+        assert!(told.contains(promise), "`{promise}` is missing in:\n{told}");
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("listed").collect();
+    assert!(left.is_empty(), "the demo left something behind: {left:?}");
+}
