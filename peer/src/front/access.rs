@@ -76,6 +76,26 @@ impl Who {
     }
 }
 
+impl Who {
+    /// A question that goes out with exactly what this caller sent.
+    pub(crate) fn question(
+        &self,
+        method: Method,
+        kind: QuestionKind,
+        accept: Vec<String>,
+        limit: Duration,
+    ) -> Question {
+        Question {
+            method,
+            repository: self.repository.clone(),
+            kind,
+            authorization: self.authorization.clone(),
+            accept,
+            limit,
+        }
+    }
+}
+
 impl Front {
     /// Reads the caller from the request's headers.
     pub(crate) fn who(&self, origin: Origin, repository: Repository, headers: &HeaderMap) -> Who {
@@ -226,32 +246,14 @@ impl Front {
                 digest: digest.clone(),
             },
         };
-        let head = self.question(who, Method::HEAD, kind.clone(), Vec::new(), limit);
+        let head = who.question(Method::HEAD, kind.clone(), Vec::new(), limit);
         match self.ask(who, head).await {
             // A registry that knows no HEAD: the headers of a GET say the same.
             Answer::No(StatusCode::METHOD_NOT_ALLOWED) => {
-                self.ask(who, self.question(who, Method::GET, kind, Vec::new(), limit))
+                self.ask(who, who.question(Method::GET, kind, Vec::new(), limit))
                     .await
             }
             answer => answer,
-        }
-    }
-
-    pub(crate) fn question(
-        &self,
-        who: &Who,
-        method: Method,
-        kind: QuestionKind,
-        accept: Vec<String>,
-        limit: Duration,
-    ) -> Question {
-        Question {
-            method,
-            repository: who.repository.clone(),
-            kind,
-            authorization: who.authorization.clone(),
-            accept,
-            limit,
         }
     }
 
@@ -318,6 +320,18 @@ impl Front {
                 None
             }
             Answer::Challenge(_) | Answer::No(_) | Answer::Silent => None,
+        }
+    }
+
+    /// A caller who is refused the tag itself may not pull from the repository: no older yes is prolonged.
+    pub(crate) fn learn_from_tag(&self, who: &Who, answer: &Answer) {
+        let is_refused = match answer {
+            Answer::Challenge(headers) => ends_yeses(who, headers),
+            Answer::No(status) => *status == StatusCode::FORBIDDEN && !who.was_hidden(),
+            Answer::Yes(_) | Answer::Silent => false,
+        };
+        if is_refused {
+            self.yeses.forget_place(&who.place());
         }
     }
 

@@ -184,14 +184,14 @@ fn rewritten(challenge: &Challenge, error: Option<&str>, us: &str) -> Option<Hea
             let mut text = format!("Bearer realm=\"http://{us}{TOKEN_PATH}?realm={realm}\"");
             for (name, value) in [("service", service), ("scope", scope)] {
                 if let Some(value) = value {
-                    text.push_str(&format!(",{name}={}", quoted(value)));
+                    text.extend([",", name, "=", &quoted(value)]);
                 }
             }
             text
         }
     };
     if let (Challenge::Bearer { .. }, Some(error)) = (challenge, error) {
-        text.push_str(&format!(",error=\"{error}\""));
+        text.extend([",error=", &quoted(error)]);
     }
     HeaderValue::from_str(&text).ok()
 }

@@ -1,7 +1,7 @@
 //! What container runtimes talk to: a registry's read side, over plain HTTP on this machine.
 //!
-//! A request is read once ([`path`], [`registry_choice`], [`caller`]), then asked the one question of
-//! [`access`] (may this caller read this object here?), then answered from the store or by following a fetch.
+//! A request is read once (`path`, `registry_choice`, `caller`), then asked the one question of
+//! `access` (may this caller read this object here?), then answered from the store or by following a fetch.
 //!
 //! **Invariant:** no cached private object goes to a caller who could not pull it from its registry; only registries
 //! that are configured, named by a preheat or allowed are dialled; a wrong object ends as a broken transfer.
@@ -211,7 +211,7 @@ impl Front {
         let headers = &request.headers;
         let origin = self
             .choose(uri.query(), headers)
-            .map_err(|why| Refusal::not_found("NAME_UNKNOWN", why))?;
+            .map_err(|why| Refusal::not_found("NAME_UNKNOWN", why.to_string()))?;
         origin.registry.as_str().clone_into(&mut outcome.registry);
         asked.repository.as_str().clone_into(&mut outcome.repository);
         let who = self.who(origin, asked.repository, headers);

@@ -98,7 +98,7 @@ impl Front {
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|error| match error.get_ref().and_then(|it| it.downcast_ref()) {
                 Some(error) => refusal(error, ObjectKind::Manifest),
-                None => Refusal::unavailable(error),
+                None => Refusal::unavailable(error.to_string()),
             })?;
             bytes.extend_from_slice(&piece);
         }
@@ -152,10 +152,10 @@ fn refusal(error: &FetchError, kind: ObjectKind) -> Refusal {
         ObjectKind::Blob => "BLOB_UNKNOWN",
     };
     match error.side() {
-        Side::Caller => Refusal::not_found(unknown, error),
+        Side::Caller => Refusal::not_found(unknown, error.to_string()),
         Side::Registry | Side::Network => {
             Refusal::Status(StatusCode::BAD_GATEWAY, "UNAVAILABLE", error.to_string())
         }
-        Side::Peer | Side::Manager => Refusal::unavailable(error),
+        Side::Peer | Side::Manager => Refusal::unavailable(error.to_string()),
     }
 }

@@ -26,12 +26,12 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn not_found(code: &'static str, text: impl ToString) -> Self {
-        Self::Status(StatusCode::NOT_FOUND, code, text.to_string())
+    pub(crate) fn not_found(code: &'static str, text: impl Into<String>) -> Self {
+        Self::Status(StatusCode::NOT_FOUND, code, text.into())
     }
 
-    pub(crate) fn unavailable(text: impl ToString) -> Self {
-        Self::Status(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", text.to_string())
+    pub(crate) fn unavailable(text: impl Into<String>) -> Self {
+        Self::Status(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", text.into())
     }
 
     /// The registry's own no, in our words.

@@ -82,7 +82,7 @@ impl Front {
         let _ = timeout(TAG_LIMIT, async {
             while let Some(answer) = answers.next().await {
                 if let Ok(Some(record)) = answer {
-                    youngest = younger(youngest.take(), record);
+                    youngest = Some(younger(youngest.take(), record));
                 }
             }
         })
@@ -91,9 +91,7 @@ impl Front {
     }
 }
 
-fn younger(one: Option<TagRecord>, other: TagRecord) -> Option<TagRecord> {
-    match one {
-        Some(one) if one.seen_unix_ms >= other.seen_unix_ms => Some(one),
-        _ => Some(other),
-    }
+fn younger(one: Option<TagRecord>, other: TagRecord) -> TagRecord {
+    one.filter(|one| one.seen_unix_ms >= other.seen_unix_ms)
+        .unwrap_or(other)
 }

@@ -34,7 +34,10 @@ impl Front {
         };
         let (digest, told) = match answer {
             Ok(meaning) => meaning,
-            Err(answer) => return Err(self.refusal(who, ObjectKind::Manifest, &answer)),
+            Err(answer) => {
+                self.learn_from_tag(who, &answer);
+                return Err(self.refusal(who, ObjectKind::Manifest, &answer));
+            }
         };
         self.grant(who, &digest, ObjectKind::Manifest);
         if takes_indexes(accept) {
@@ -109,7 +112,7 @@ impl Front {
             wanted: TagOrDigest::Tag(tag.clone()),
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        self.ask_raw(who, self.question(who, method, kind, accept.to_vec(), left))
+        self.ask_raw(who, who.question(method, kind, accept.to_vec(), left))
             .await
     }
 

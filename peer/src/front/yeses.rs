@@ -20,7 +20,7 @@ use super::registry_choice::Origin;
 /// All yeses of this peer.
 const KEPT: usize = 50_000;
 /// Of one caller in one repository.
-const KEPT_IN_ONE_PLACE: usize = 2_000;
+const KEPT_IN_ONE_PLACE: usize = 500;
 /// A yes that is repeated is written down again only when it is this much younger.
 const WRITTEN_AGAIN_AFTER_MS: i64 = 60_000;
 
@@ -163,6 +163,15 @@ impl Yeses {
         }
         known.count -= before - yeses.len();
         self.write(place, yeses);
+    }
+
+    /// The caller may not pull from this repository any more.
+    pub(crate) fn forget_place(&self, place: &Place) {
+        let known = &mut *self.known();
+        if let Some(yeses) = known.places.remove(place) {
+            known.count -= yeses.len();
+            self.notes.remove(&place.note());
+        }
     }
 
     /// The account does not exist any more, or not with this password.

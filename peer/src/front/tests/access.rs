@@ -161,6 +161,19 @@ async fn a_refusal_ends_the_yes_that_would_have_been_prolonged() {
 }
 
 #[tokio::test]
+async fn an_account_that_is_refused_the_tag_has_no_yes_left_in_the_repository() {
+    let world = World::new(SignIn::Basic).await;
+    let image = world.registry.push("a", "layer of a");
+    let ann = basic("ann", "pw-ann");
+    assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
+    world.registry.refuses_with(StatusCode::FORBIDDEN);
+    assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::FORBIDDEN);
+    world.stop_registry().await;
+    let offline = world.pull_by_digest("a", &image, Some(&ann)).await;
+    assert_eq!(offline, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
 async fn an_overloaded_registry_is_a_silent_one() {
     let world = World::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");

@@ -195,8 +195,8 @@ async fn answer(State(registry): State<FakeRegistry>, request: Request) -> Respo
     let Some((repository, kind, name)) = split(parts.uri.path()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    if let Err(refused) = let_in(&contents, host, repository, &authorization) {
-        return refused;
+    if let Some(challenge) = challenge(&contents, host, repository, &authorization) {
+        return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response();
     }
     found(&contents, repository, kind, name, parts.method == Method::HEAD)
         .unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
@@ -231,23 +231,23 @@ fn give_token(contents: &mut Contents, form: &[u8], authorization: &str) -> Resp
     axum::Json(serde_json::json!({ "token": token, "expires_in": 300 })).into_response()
 }
 
-fn let_in(contents: &Contents, host: &str, repository: &str, authorization: &str) -> Result<(), Response> {
-    let refuse =
-        |challenge: String| Err((StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response());
+/// What whoever may not read the repository is told.
+fn challenge(contents: &Contents, host: &str, repository: &str, authorization: &str) -> Option<String> {
     match contents.sign_in {
-        SignIn::None => Ok(()),
-        SignIn::Basic if may(user_of(authorization).as_deref(), repository) => Ok(()),
-        SignIn::Basic => refuse("Basic realm=\"fake\"".to_owned()),
+        SignIn::None => None,
+        SignIn::Basic => {
+            (!may(user_of(authorization).as_deref(), repository)).then(|| "Basic realm=\"fake\"".to_owned())
+        }
         SignIn::Bearer => {
             let token = authorization
                 .strip_prefix("Bearer ")
                 .and_then(|token| contents.tokens.get(token));
             let error = match token {
-                Some(user) if may(user.as_deref(), repository) => return Ok(()),
+                Some(user) if may(user.as_deref(), repository) => return None,
                 Some(_) => ",error=\"insufficient_scope\"",
                 None => "",
             };
-            refuse(format!(
+            Some(format!(
                 "Bearer realm=\"http://{host}/token\",service=\"fake\",scope=\"repository:{repository}:pull\"{error}"
             ))
         }
@@ -255,11 +255,11 @@ fn let_in(contents: &Contents, host: &str, repository: &str, authorization: &str
 }
 
 fn found(contents: &Contents, repository: &str, kind: &str, name: &str, head: bool) -> Option<Response> {
-    let held = contents.repositories.get(repository)?;
-    let digest = held.tags.get(name).cloned().or_else(|| name.parse().ok())?;
+    let objects = contents.repositories.get(repository)?;
+    let digest = objects.tags.get(name).cloned().or_else(|| name.parse().ok())?;
     let (bytes, media_type) = match kind {
-        "manifests" => held.manifests.get(&digest).cloned()?,
-        _ => (held.blobs.get(&digest).cloned()?, "application/octet-stream"),
+        "manifests" => objects.manifests.get(&digest).cloned()?,
+        _ => (objects.blobs.get(&digest).cloned()?, "application/octet-stream"),
     };
     let mut sent = bytes.to_vec();
     if contents.wrong.contains(&digest)
@@ -288,8 +288,8 @@ pub(super) struct World {
     http: reqwest::Client,
     now: Arc<AtomicI64>,
     registry_runs: Running,
-    _running: Running,
-    _folders: Vec<TempDir>,
+    running: Running,
+    folders: Vec<TempDir>,
 }
 
 /// What came back.
@@ -350,8 +350,8 @@ impl World {
             http: client(&ClientOptions::default()).expect("a client"),
             now,
             registry_runs,
-            _running: running,
-            _folders: vec![folder],
+            running,
+            folders: vec![folder],
         }
     }
 
@@ -362,8 +362,8 @@ impl World {
 
     /// The peer starts again: all that was only in its memory is gone.
     pub(super) async fn restart_front(&mut self) {
-        self.state = front_state(&self.store, &self.neighbours, &self._running, &self.now);
-        self.front = serve(router(self.state.clone()), &self._running).await;
+        self.state = front_state(&self.store, &self.neighbours, &self.running, &self.now);
+        self.front = serve(router(self.state.clone()), &self.running).await;
     }
 
     pub(super) fn let_time_pass(&self, time: Duration) {
@@ -376,7 +376,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         let share = share::router(ShareState::new(store.clone(), self.around.clone()));
-        let address = serve(share, &self._running).await;
+        let address = serve(share, &self.running).await;
         let mut seeds = self.neighbours.seeds();
         seeds.push(SeedAddress {
             peer: Uuid::new_v4(),
@@ -397,7 +397,7 @@ impl World {
             },
             send_full_holdings: false,
         });
-        self._folders.push(folder);
+        self.folders.push(folder);
         store
     }
 

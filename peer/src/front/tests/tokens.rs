@@ -153,13 +153,12 @@ async fn only_token_servers_that_a_challenge_named_are_called() {
 }
 
 #[tokio::test]
-async fn an_account_that_the_token_server_refuses_loses_its_yeses() {
+async fn a_guessed_password_ends_nobody_else_s_yes() {
     let world = World::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let challenged = world.head("/v2/a/manifests/v1", None).await;
     let token = world.sign_in(challenged.challenge(), ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
-    // A refused GET about another password says nothing about ann's yes.
     let realm = format!("http://{}/token", world.registry_name);
     let refused = world
         .request(http::Method::GET, "/stoker/token")
