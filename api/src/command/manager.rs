@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     )?;
     let telemetry = telemetry::init(&config.telemetry);
     let running = Running::new();
-    let ended = until_stopped(start(&config, running.clone()), &running).await;
+    let ended = until_stopped(Box::pin(start(&config, running.clone())), &running).await;
     telemetry.flush().await;
     Ok(ended?)
 }
