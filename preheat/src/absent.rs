@@ -20,7 +20,7 @@ use crate::{neighbourhood, placing, stage};
 
 /// One round looks at this many peers, and this many lots of each; the next round takes the rest.
 const PEERS_AT_ONCE: u64 = 50;
-const LOTS_AT_ONCE: u64 = 100;
+const LOTS_AT_ONCE: u64 = 200;
 
 pub(crate) async fn sweep(
     txn: &DatabaseTransaction,

@@ -32,7 +32,9 @@ pub(crate) async fn sweep(inner: &Inner) -> Result<(), StorageError> {
         .write(Urgency::Background, move |txn| Box::pin(end_sessions(txn, now)))
         .await?;
     if !ended.is_empty() {
-        ended.iter().for_each(|session| inner.sessions.forget(*session));
+        for session in &ended {
+            inner.sessions.forget(*session);
+        }
         inner.neighbourhoods.forget();
     }
     let limits = inner.limits.clone();
@@ -48,7 +50,7 @@ pub(crate) async fn sweep(inner: &Inner) -> Result<(), StorageError> {
             })
         })
         .await?;
-    inner.follow(effects);
+    inner.follow(&effects);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use crate::verdict::Verdict;
 
 impl Inner {
     /// Call it after the commit: whoever wakes earlier would look in vain.
-    pub(crate) fn follow(&self, effects: Effects) {
+    pub(crate) fn follow(&self, effects: &Effects) {
         for lane in &effects.lanes {
             self.bell.ring(lane);
         }

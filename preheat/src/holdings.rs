@@ -12,10 +12,10 @@ use uuid::Uuid;
 use wire::{Held, HoldingsReport, SeedAddress, holdings_hash, seeds_in_order};
 
 use crate::fault::{SessionError, StorageError};
+use crate::parents::holders;
 use crate::preheater::Inner;
 use crate::preheater::Preheater;
 use crate::rows::{ROWS_AT_ONCE, VALUES_AT_ONCE, holdings, objects, stored_size};
-use crate::parents::holders;
 use crate::{neighbourhood, sessions};
 
 /// Parents that a peer is told of.

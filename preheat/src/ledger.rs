@@ -66,7 +66,7 @@ pub(crate) async fn close(
     }
     count_in_lot(txn, lot.work_id, closed.count()).await?;
     count_in_preheat(txn, lot.preheat_id, closed, now).await?;
-    if lot.stage == 0 && stage_is_done(txn, lot).await? {
+    if lot.stage == 0 && !any_open(txn, lot, 0).await? && any_open(txn, lot, 1).await? {
         stage::begin_next(txn, lot.preheat_id, lot.cluster_id, now).await?;
         let group = parked_group_of(lot.preheat_id, lot.cluster_id);
         effects
@@ -114,15 +114,17 @@ pub(crate) async fn count_in_preheat(
         .map(drop)
 }
 
-async fn stage_is_done(txn: &impl ConnectionTrait, lot: &lots::Model) -> Result<bool, DbErr> {
+/// Whether anything of this stage is open in the lot's cluster.
+async fn any_open(txn: &impl ConnectionTrait, lot: &lots::Model, stage: i32) -> Result<bool, DbErr> {
     let open = lots::Entity::find()
         .filter(lots::Column::PreheatId.eq(lot.preheat_id))
         .filter(lots::Column::ClusterId.eq(lot.cluster_id))
-        .filter(lots::Column::Stage.eq(0))
+        .filter(lots::Column::Stage.eq(stage))
         .filter(lots::Column::Open.gt(0))
+        .limit(1)
         .count(txn)
         .await?;
-    Ok(open == 0)
+    Ok(open > 0)
 }
 
 async fn end_if_nothing_is_open(

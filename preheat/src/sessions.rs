@@ -98,7 +98,9 @@ pub async fn hello(
             renewed_ms: now,
         },
     );
-    inner.neighbourhoods.forget();
+    if seed {
+        inner.neighbourhoods.forget();
+    }
     inner.bell.ring(&lane_of(peer));
     tracing::info!(peer.id = %peer, peer.seed = seed, cluster.name = cluster, "peer {peer} has called in");
     let neighbourhood = neighbourhood::current(inner, cluster_id)

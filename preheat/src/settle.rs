@@ -48,7 +48,7 @@ pub async fn settle(
         })
     });
     let (stale, effects) = written.instrument(span).await?;
-    inner.follow(effects);
+    inner.follow(&effects);
     Ok(SettleAnswer { stale })
 }
 

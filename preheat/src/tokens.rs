@@ -122,15 +122,14 @@ pub async fn revoke(preheater: &Preheater, id: &str) -> Result<bool, StorageErro
 pub async fn standing(preheater: &Preheater, id: &str) -> Result<Standing, StorageError> {
     let inner = &preheater.inner;
     let now = inner.now_ms();
-    let known = match inner.tokens.get(now) {
-        Some(known) => known,
-        None => {
-            let rows = tokens::Entity::find().all(inner.reads()).await?;
-            let known: Arc<Revocations> =
-                Arc::new(rows.into_iter().map(|row| (row.id, row.revoked_ms)).collect());
-            inner.tokens.put(Some((now, Arc::clone(&known))));
-            known
-        }
+    let known = if let Some(known) = inner.tokens.get(now) {
+        known
+    } else {
+        let rows = tokens::Entity::find().all(inner.reads()).await?;
+        let known: Arc<Revocations> =
+            Arc::new(rows.into_iter().map(|row| (row.id, row.revoked_ms)).collect());
+        inner.tokens.put(Some((now, Arc::clone(&known))));
+        known
     };
     Ok(match known.get(id) {
         None => Standing::Unknown,

@@ -33,6 +33,7 @@ impl Preheater {
         let inner = &self.inner;
         let settings = WorkersSettings {
             performers: inner.limits.resolvers,
+            lease: inner.limits.session_lease,
             max_attempts: i32::try_from(inner.limits.resolve_attempts).unwrap_or(i32::MAX),
             ..WorkersSettings::of_lane(MANAGER_LANE)
         };

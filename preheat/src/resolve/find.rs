@@ -141,7 +141,7 @@ fn take_in(
             add_blob(gathered, Class::Config, config, read.platform.as_ref())?;
             for layer in layers
                 .into_iter()
-                .filter(|layer| !(layer.is_foreign() && !layer.urls.is_empty()))
+                .filter(|layer| !layer.is_foreign() || layer.urls.is_empty())
             {
                 add_blob(gathered, Class::Layer, layer, read.platform.as_ref())?;
             }

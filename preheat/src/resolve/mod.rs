@@ -150,7 +150,7 @@ async fn fail(inner: &Inner, claimed: &Claimed, reason: String, side: Side) -> R
         })
         .await
         .map_err(again)?;
-    inner.follow(effects);
+    inner.follow(&effects);
     Ok(())
 }
 
@@ -191,6 +191,6 @@ async fn write(
     });
     let effects = written.instrument(span).await.map_err(again)?;
     inner.neighbourhoods.forget();
-    inner.follow(effects);
+    inner.follow(&effects);
     Ok(())
 }

@@ -1,0 +1,14 @@
+//! What the domain promises, on a real database, against a registry that may lie.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests spawn their registry and make their own client"
+)]
+
+mod credentials;
+mod deadlines;
+mod manifests;
+mod placing;
+mod settling;
+mod support;
+mod tokens;

@@ -1,0 +1,190 @@
+use preheat::{PreheatState, Scope};
+use serde_json::json;
+
+use crate::support::{OCI_INDEX, OCI_MANIFEST, World, descriptor, index, manifest};
+
+#[tokio::test]
+async fn an_image_that_is_not_there_fails_with_the_registrys_words() {
+    let world = World::start().await;
+    let reason = world.reason_of_failure("v1").await;
+    assert!(
+        reason.contains("404") && reason.contains("MANIFEST_UNKNOWN") && reason.contains("check the name"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_with_another_digest_is_refused() {
+    let world = World::start().await;
+    let wanted = oci::Digest::of(b"something else");
+    world.registry.answers(
+        wanted.as_str(),
+        200,
+        OCI_MANIFEST,
+        manifest(&["a"]).to_string().as_bytes(),
+    );
+    world.seed("seed-1").await;
+    let id = world.submit(wanted.as_str(), Scope::SingleSeedPeer).await;
+    // It might be a broken transfer, so it is tried again: what stands there meanwhile says why.
+    let view = world.until(id, |view| view.reason.is_some()).await;
+    assert!(
+        view.reason
+            .unwrap()
+            .contains("other bytes than its digest promises")
+    );
+    assert_eq!(view.objects_total, 0);
+}
+
+#[tokio::test]
+async fn indexes_nested_too_deep_are_refused() {
+    let world = World::start().await;
+    let mut below = world.registry.image(None, &["a"]);
+    let mut media_type = OCI_MANIFEST;
+    for depth in 0..6 {
+        let document = index(&[(&below, media_type, "amd64")]);
+        let tag = (depth == 5).then_some("v1");
+        below = world.registry.keep(tag, OCI_INDEX, &document);
+        media_type = OCI_INDEX;
+    }
+    let reason = world.reason_of_failure("v1").await;
+    assert!(reason.contains("nested deeper than 4 levels"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_index_of_allowed_depth_is_resolved() {
+    let world = World::start().await;
+    world.seed("seed-1").await;
+    let below = world.registry.image(None, &["a"]);
+    let inner = world
+        .registry
+        .keep(None, OCI_INDEX, &index(&[(&below, OCI_MANIFEST, "amd64")]));
+    world
+        .registry
+        .keep(Some("v1"), OCI_INDEX, &index(&[(&inner, OCI_INDEX, "amd64")]));
+    let id = world.submit("v1", Scope::SingleSeedPeer).await;
+    assert_eq!(
+        world.until_state(id, PreheatState::Placing).await.objects_total,
+        5
+    );
+}
+
+#[tokio::test]
+async fn an_image_of_too_many_objects_is_refused() {
+    let limits = preheat::Limits {
+        max_objects: 10,
+        ..preheat::Limits::default()
+    };
+    let world = World::with_limits(limits).await;
+    let layers: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let layers: Vec<&str> = layers.iter().map(String::as_str).collect();
+    world.registry.image(Some("v1"), &layers);
+    let reason = world.reason_of_failure("v1").await;
+    assert!(reason.contains("more than 10 objects"), "{reason}");
+}
+
+#[tokio::test]
+async fn one_digest_with_two_sizes_is_refused() {
+    let world = World::start().await;
+    let mut document = manifest(&["a"]);
+    document["layers"] = json!([descriptor("x/y", "a", 1), descriptor("x/y", "a", 2)]);
+    world.registry.keep(Some("v1"), OCI_MANIFEST, &document);
+    let reason = world.reason_of_failure("v1").await;
+    assert!(reason.contains("1 bytes long and 2 bytes long"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_manifest_of_another_size_than_its_index_says_is_refused() {
+    let world = World::start().await;
+    let (digest, size) = world.registry.image(None, &["a"]);
+    let document = index(&[(&(digest, size + 1), OCI_MANIFEST, "amd64")]);
+    world.registry.keep(Some("v1"), OCI_INDEX, &document);
+    let reason = world.reason_of_failure("v1").await;
+    assert!(reason.contains("bytes long and"), "{reason}");
+}
+
+#[tokio::test]
+async fn huge_things_are_refused() {
+    let world = World::start().await;
+    world
+        .registry
+        .answers("v1", 200, OCI_MANIFEST, &vec![b' '; 5 * 1024 * 1024]);
+    let reason = world.reason_of_failure("v1").await;
+    assert!(reason.contains("larger than"), "{reason}");
+    let mut document = manifest(&["a"]);
+    document["layers"] = json!([descriptor("x/y", "a", i64::MAX), descriptor("x/y", "b", i64::MAX)]);
+    world.registry.keep(Some("v2"), OCI_MANIFEST, &document);
+    let reason = world.reason_of_failure("v2").await;
+    assert!(reason.contains("add up to more than"), "{reason}");
+}
+
+#[tokio::test]
+async fn duplicate_and_empty_layers_are_fine_and_foreign_ones_are_skipped() {
+    let world = World::start().await;
+    world.seed("seed-1").await;
+    let mut document = manifest(&["a"]);
+    let mut foreign = descriptor(
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "w",
+        5,
+    );
+    foreign["urls"] = json!(["https://example.com/w"]);
+    document["layers"] = json!([
+        descriptor("x/y", "a", 7),
+        descriptor("x/y", "a", 7),
+        descriptor("x/y", "", 0),
+        foreign
+    ]);
+    world.registry.keep(Some("v1"), OCI_MANIFEST, &document);
+    let id = world.submit("v1", Scope::SingleSeedPeer).await;
+    let view = world.until_state(id, PreheatState::Placing).await;
+    assert_eq!(view.objects_total, 4);
+}
+
+#[tokio::test]
+async fn documents_that_are_no_image_are_refused() {
+    let world = World::start().await;
+    let documents = [
+        ("v1", OCI_MANIFEST, json!("text")),
+        ("v2", "application/json", json!({ "schemaVersion": 2 })),
+        (
+            "v3",
+            OCI_INDEX,
+            index(&[(&(oci::Digest::of(b"x"), 1), "application/vnd.wasm", "amd64")]),
+        ),
+        (
+            "v4",
+            "application/vnd.docker.distribution.manifest.v1+json",
+            json!({ "schemaVersion": 1 }),
+        ),
+    ];
+    for (tag, media_type, document) in documents {
+        world.registry.keep(Some(tag), media_type, &document);
+        let reason = world.reason_of_failure(tag).await;
+        assert!(!reason.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_registry_in_trouble_is_asked_again_and_then_given_up() {
+    let world = World::start().await;
+    world.seed("seed-1").await;
+    world.registry.answers("v1", 503, "text/plain", b"out of order");
+    let id = world.submit("v1", Scope::SingleSeedPeer).await;
+    let view = world.until(id, |view| view.reason.is_some()).await;
+    assert!(view.reason.unwrap().contains("attempt 1 of 5"));
+    for attempt in 2..=5 {
+        world.clock.advance(5_000);
+        let reached = format!("attempt {attempt} of 5");
+        world
+            .until(id, |view| {
+                view.state.has_ended() || view.reason.as_ref().is_some_and(|r| r.contains(&reached))
+            })
+            .await;
+        world.clock.advance(5_000);
+    }
+    let reason = world.until_state(id, PreheatState::Failed).await.reason.unwrap();
+    assert!(
+        reason.contains("503") && reason.contains("look at the registry's own log"),
+        "{reason}"
+    );
+}

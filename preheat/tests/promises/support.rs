@@ -1,0 +1,458 @@
+//! A manager on a database of its own, a registry that answers what it is told to, and peers that do as a test says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use migrations::{Migrator, MigratorTrait};
+use oci::{Credential, Digest, ImageReference, Registries, RegistrySettings, TlsOptions};
+use preheat::{
+    Background, ClusterChoice, Limits, Origin, Parts, PeerTokens, PreheatRequest, PreheatState, PreheatView,
+    Preheater, Scope,
+};
+use queue::{Database, TestClock};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use wire::{
+    Hello, Lot, Outcome, Role, SecretText, SettleRequest, Settled, Side, TakeAnswer, TakeRequest, Welcome,
+};
+
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub(crate) const START_MS: i64 = 1_800_000_000_000;
+
+pub(crate) struct World {
+    pub(crate) preheater: Preheater,
+    pub(crate) registries: Registries,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) registry: FakeRegistry,
+    pub(crate) dir: TempDir,
+    stop: CancellationToken,
+    background: Option<Background>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::with_limits(Limits::default()).await
+    }
+
+    pub(crate) async fn with_limits(limits: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let client = |_: &TlsOptions| Ok(reqwest::Client::builder().no_proxy().build().unwrap());
+        let registries = Registries::new(Arc::new(client));
+        let clock = Arc::new(TestClock::at(START_MS));
+        let preheater = manager(&dir, &registries, &clock, limits).await;
+        let stop = CancellationToken::new();
+        let background = Some(preheater.start_workers(stop.clone()));
+        let registry = FakeRegistry::start().await;
+        Self {
+            preheater,
+            registries,
+            clock,
+            registry,
+            dir,
+            stop,
+            background,
+        }
+    }
+
+    /// Ends the manager's own tasks: what is written then stays as it was written.
+    pub(crate) async fn idle(&mut self) {
+        self.stop.cancel();
+        self.background.take().unwrap().drain().await;
+    }
+
+    /// Another manager on the same database, after the old one has been away for a while.
+    pub(crate) async fn restart(&mut self, away: Duration) {
+        self.idle().await;
+        self.clock.advance(i64::try_from(away.as_millis()).unwrap());
+        self.preheater = manager(&self.dir, &self.registries, &self.clock, Limits::default()).await;
+        self.stop = CancellationToken::new();
+        self.background = Some(self.preheater.start_workers(self.stop.clone()));
+    }
+
+    pub(crate) fn request(&self, reference: &str, scope: Scope) -> PreheatRequest {
+        let url = format!("http://{}/v2/team/app/manifests/{reference}", self.registry.host);
+        PreheatRequest {
+            image: ImageReference::from_manifest_url(&url).unwrap(),
+            scope,
+            clusters: ClusterChoice::All,
+            platforms: Vec::new(),
+            credential: None,
+            asked_by: Origin::Api,
+        }
+    }
+
+    pub(crate) async fn submit(&self, reference: &str, scope: Scope) -> i64 {
+        self.submit_request(self.request(reference, scope)).await
+    }
+
+    pub(crate) async fn submit_request(&self, request: PreheatRequest) -> i64 {
+        preheat::submit(&self.preheater, Some("token-1"), request, None)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) fn configure(&self, credential: Credential) {
+        let name = self.registry.host.parse().unwrap();
+        let settings = RegistrySettings {
+            plain_http: true,
+            credential,
+            ..RegistrySettings::new(name)
+        };
+        self.registries.configure(vec![settings]);
+    }
+
+    pub(crate) async fn view(&self, id: i64) -> PreheatView {
+        preheat::get(&self.preheater, id).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn until(&self, id: i64, is_it: impl Fn(&PreheatView) -> bool) -> PreheatView {
+        for _ in 0..1_500 {
+            let view = self.view(id).await;
+            if is_it(&view) {
+                return view;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("it did not come to that: {:?}", self.view(id).await);
+    }
+
+    pub(crate) async fn until_state(&self, id: i64, state: PreheatState) -> PreheatView {
+        self.until(id, |view| view.state == state).await
+    }
+
+    /// One preheat that fails for what the registry said.
+    pub(crate) async fn reason_of_failure(&self, reference: &str) -> String {
+        self.seed("seed-1").await;
+        let id = self.submit(reference, Scope::SingleSeedPeer).await;
+        let view = self.until(id, |view| view.state.has_ended()).await;
+        assert_eq!(view.state, PreheatState::Failed);
+        view.reason.unwrap()
+    }
+
+    pub(crate) async fn advance(&self, by: Duration) {
+        self.clock.advance(i64::try_from(by.as_millis()).unwrap());
+        self.preheater.sweep().await.unwrap();
+    }
+
+    pub(crate) async fn seed(&self, name: &str) -> Peer {
+        self.peer(name, Role::Seed, "default", Uuid::new_v4()).await
+    }
+
+    pub(crate) async fn node(&self, name: &str) -> Peer {
+        self.peer(name, Role::Node, "default", Uuid::new_v4()).await
+    }
+
+    pub(crate) async fn peer(&self, name: &str, role: Role, cluster: &str, id: Uuid) -> Peer {
+        let hello = Hello {
+            wire_version: wire::VERSION,
+            peer: id,
+            name: name.to_owned(),
+            cluster: cluster.to_owned(),
+            role,
+            advertise: Some(format!("{name}.lan")),
+            share_port: 65_002,
+            share_scheme: "http".to_owned(),
+            software: "test".to_owned(),
+            holdings_hash: wire::holdings_hash([]),
+        };
+        let seen = "10.0.0.1".parse().unwrap();
+        let welcome = preheat::hello(&self.preheater, hello, seen, None, &NoTokens)
+            .await
+            .unwrap();
+        Peer {
+            preheater: self.preheater.clone(),
+            id,
+            role,
+            name: name.to_owned(),
+            welcome,
+        }
+    }
+}
+
+async fn manager(
+    dir: &TempDir,
+    registries: &Registries,
+    clock: &Arc<TestClock>,
+    limits: Limits,
+) -> Preheater {
+    let url = format!("sqlite:{}", dir.path().join("stoker.db").display());
+    let db = Database::open(&url).await.unwrap();
+    Migrator::up(db.connection_for_migrations(), None).await.unwrap();
+    let parts = Parts {
+        db,
+        registries: registries.clone(),
+        clock: Arc::clone(clock) as Arc<dyn queue::Clock>,
+        secrets_key: [7; 32],
+        limits,
+        descriptions: Vec::new(),
+    };
+    Preheater::new(parts).unwrap()
+}
+
+struct NoTokens;
+
+impl PeerTokens for NoTokens {
+    fn issue(&self, _: Uuid, _: &str) -> (SecretText, i64) {
+        (SecretText::new("token"), 0)
+    }
+
+    fn public_key(&self) -> String {
+        String::new()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Peer {
+    preheater: Preheater,
+    pub(crate) id: Uuid,
+    pub(crate) role: Role,
+    pub(crate) name: String,
+    pub(crate) welcome: Welcome,
+}
+
+impl Peer {
+    /// The same session, at the manager that runs now.
+    pub(crate) fn at(&self, world: &World) -> Self {
+        Self {
+            preheater: world.preheater.clone(),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn session(&self) -> Uuid {
+        self.welcome.session
+    }
+
+    pub(crate) async fn try_take(&self, wait_ms: u64) -> Result<TakeAnswer, preheat::SessionError> {
+        let around = preheat::take(&self.preheater, self.session(), ask(0, String::new()))
+            .await?
+            .neighbourhood;
+        let version = around.map(|around| around.version).unwrap_or_default();
+        preheat::take(
+            &self.preheater,
+            self.session(),
+            TakeRequest {
+                wait_ms,
+                ..ask(16, version)
+            },
+        )
+        .await
+    }
+
+    /// What is there at once.
+    pub(crate) async fn take_now(&self) -> Vec<Lot> {
+        self.try_take(0).await.unwrap().lots
+    }
+
+    /// Waits for work; panics if none comes.
+    pub(crate) async fn take(&self) -> Vec<Lot> {
+        for _ in 0..100 {
+            let lots = self.try_take(200).await.unwrap().lots;
+            if !lots.is_empty() {
+                return lots;
+            }
+        }
+        panic!("no work came for {}", self.name);
+    }
+
+    pub(crate) async fn settle(&self, settled: Vec<Settled>) -> Vec<i64> {
+        let request = SettleRequest { settled };
+        preheat::settle(&self.preheater, self.session(), request)
+            .await
+            .unwrap()
+            .stale
+    }
+
+    pub(crate) async fn verify_all(&self, lots: &[Lot]) {
+        let stale = self.settle(lots.iter().flat_map(verified).collect()).await;
+        assert!(stale.is_empty(), "stale: {stale:?}");
+    }
+}
+
+fn ask(at_most: u32, neighbourhood_version: String) -> TakeRequest {
+    TakeRequest {
+        at_most,
+        wait_ms: 0,
+        neighbourhood_version,
+    }
+}
+
+pub(crate) fn verified(lot: &Lot) -> Vec<Settled> {
+    let outcome = Outcome::Verified {
+        bytes_from_registry: 1,
+        bytes_from_peers: 0,
+    };
+    with_outcome(lot, &outcome)
+}
+
+pub(crate) fn failed(lot: &Lot, reason: &str) -> Vec<Settled> {
+    with_outcome(
+        lot,
+        &Outcome::Failed {
+            reason: reason.to_owned(),
+            side: Side::Registry,
+        },
+    )
+}
+
+fn with_outcome(lot: &Lot, outcome: &Outcome) -> Vec<Settled> {
+    let settled = |digest: &String| Settled {
+        work: lot.work,
+        fence: lot.fence,
+        digest: digest.clone(),
+        outcome: outcome.clone(),
+    };
+    lot.placements
+        .iter()
+        .map(|placement| settled(&placement.digest))
+        .collect()
+}
+
+/// Answers manifests, and remembers what it was asked.
+#[derive(Clone)]
+pub(crate) struct FakeRegistry {
+    pub(crate) host: String,
+    shared: Arc<Mutex<Answers>>,
+}
+
+#[derive(Default)]
+struct Answers {
+    manifests: HashMap<String, (StatusCode, String, Vec<u8>)>,
+    /// The only `Authorization` that is let in; none lets everybody in.
+    opens_to: Option<String>,
+    asked: Vec<(String, Option<String>)>,
+}
+
+impl FakeRegistry {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let shared = Arc::new(Mutex::new(Answers::default()));
+        let router = axum::Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&shared));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { host, shared }
+    }
+
+    pub(crate) fn open_only_to(&self, authorization: &str) {
+        self.shared.lock().unwrap().opens_to = Some(authorization.to_owned());
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.shared.lock().unwrap().asked.len()
+    }
+
+    /// Whatever is asked for by this tag or digest gets this answer.
+    pub(crate) fn answers(&self, reference: &str, status: u16, media_type: &str, body: &[u8]) {
+        let answer = (
+            StatusCode::from_u16(status).unwrap(),
+            media_type.to_owned(),
+            body.to_vec(),
+        );
+        self.shared
+            .lock()
+            .unwrap()
+            .manifests
+            .insert(reference.to_owned(), answer);
+    }
+
+    /// Keeps a document by its digest, and by a tag if one is given.
+    pub(crate) fn keep(
+        &self,
+        tag: Option<&str>,
+        media_type: &str,
+        document: &serde_json::Value,
+    ) -> (Digest, usize) {
+        let bytes = document.to_string().into_bytes();
+        let digest = Digest::of(&bytes);
+        for reference in tag.into_iter().chain([digest.as_str()]) {
+            self.answers(reference, 200, media_type, &bytes);
+        }
+        (digest, bytes.len())
+    }
+
+    /// An image of these layers: 2 objects more than layers.
+    pub(crate) fn image(&self, tag: Option<&str>, layers: &[&str]) -> (Digest, usize) {
+        self.keep(tag, OCI_MANIFEST, &manifest(layers))
+    }
+}
+
+pub(crate) fn manifest(layers: &[&str]) -> serde_json::Value {
+    let layers: Vec<_> = layers.iter().map(|name| descriptor(LAYER, name, 100)).collect();
+    json!({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST,
+        "config": descriptor(CONFIG, &format!("config of {layers:?}"), 10), "layers": layers,
+    })
+}
+
+pub(crate) fn descriptor(media_type: &str, name: &str, size: i64) -> serde_json::Value {
+    json!({ "mediaType": media_type, "digest": Digest::of(name.as_bytes()), "size": size })
+}
+
+/// An index over manifests and the platforms that they are for.
+pub(crate) fn index(entries: &[(&(Digest, usize), &str, &str)]) -> serde_json::Value {
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|((digest, size), media_type, architecture)| {
+            let os = if *architecture == "unknown" {
+                "unknown"
+            } else {
+                "linux"
+            };
+            json!({
+                "mediaType": media_type, "digest": digest, "size": size,
+                "platform": { "os": os, "architecture": architecture },
+            })
+        })
+        .collect();
+    json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries })
+}
+
+async fn answer(State(shared): State<Arc<Mutex<Answers>>>, request: Request) -> Response {
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
+    let mut answers = shared.lock().unwrap();
+    answers
+        .asked
+        .push((request.uri().path().to_owned(), authorization.clone()));
+    if answers.opens_to.is_some() && answers.opens_to != authorization {
+        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"registry\"")];
+        return (StatusCode::UNAUTHORIZED, challenge, "{}").into_response();
+    }
+    let reference = request
+        .uri()
+        .path()
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    match answers.manifests.get(&reference) {
+        Some((status, media_type, body)) => (
+            *status,
+            [(header::CONTENT_TYPE, media_type.clone())],
+            body.clone(),
+        )
+            .into_response(),
+        None => (
+            StatusCode::NOT_FOUND,
+            r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#,
+        )
+            .into_response(),
+    }
+}
