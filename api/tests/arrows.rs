@@ -6,7 +6,10 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Each crate, and those of ours that it may use outside its tests.
 const ARROWS: [(&str, &[&str]); 10] = [
-    ("api", &["migrations", "oci", "peer", "preheat", "process", "queue", "wire"]),
+    (
+        "api",
+        &["migrations", "oci", "peer", "preheat", "process", "queue", "wire"],
+    ),
     ("bench", &["world"]),
     ("migrations", &[]),
     ("oci", &[]),
@@ -32,11 +35,20 @@ fn metadata() -> cargo_metadata::Metadata {
 #[test]
 fn arrows_between_crates_point_down() {
     let metadata = metadata();
-    let members: BTreeSet<&str> =
-        metadata.workspace_packages().iter().map(|package| package.name.as_str()).collect();
-    let drawn: BTreeMap<&str, BTreeSet<&str>> =
-        ARROWS.into_iter().map(|(from, to)| (from, to.iter().copied().collect())).collect();
-    assert_eq!(members, drawn.keys().copied().collect(), "a crate came or went: draw its arrows here");
+    let members: BTreeSet<&str> = metadata
+        .workspace_packages()
+        .iter()
+        .map(|package| package.name.as_str())
+        .collect();
+    let drawn: BTreeMap<&str, BTreeSet<&str>> = ARROWS
+        .into_iter()
+        .map(|(from, to)| (from, to.iter().copied().collect()))
+        .collect();
+    assert_eq!(
+        members,
+        drawn.keys().copied().collect(),
+        "a crate came or went: draw its arrows here"
+    );
     for package in metadata.workspace_packages() {
         let used: BTreeSet<&str> = package
             .dependencies
@@ -46,7 +58,11 @@ fn arrows_between_crates_point_down() {
             .filter(|name| members.contains(name))
             .collect();
         let undrawn: Vec<_> = used.difference(&drawn[package.name.as_str()]).collect();
-        assert!(undrawn.is_empty(), "{} uses {undrawn:?}, which no arrow allows", package.name);
+        assert!(
+            undrawn.is_empty(),
+            "{} uses {undrawn:?}, which no arrow allows",
+            package.name
+        );
     }
 }
 
@@ -61,7 +77,11 @@ fn the_peer_carries_no_database() {
         .iter()
         .map(|node| (&node.id, node))
         .collect();
-    let peer = metadata.packages.iter().find(|package| package.name.as_str() == "peer").expect("the peer");
+    let peer = metadata
+        .packages
+        .iter()
+        .find(|package| package.name.as_str() == "peer")
+        .expect("the peer");
     let mut seen = BTreeSet::new();
     let mut left = vec![&peer.id];
     while let Some(id) = left.pop() {
@@ -69,7 +89,10 @@ fn the_peer_carries_no_database() {
             continue;
         }
         left.extend(graph[id].deps.iter().filter_map(|dependency| {
-            let shipped = dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
+            let shipped = dependency
+                .dep_kinds
+                .iter()
+                .any(|kind| kind.kind == DependencyKind::Normal);
             shipped.then_some(&dependency.pkg)
         }));
     }

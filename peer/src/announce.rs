@@ -64,7 +64,16 @@ async fn tell_all(manager: &ManagerClient, session: Uuid, store: &Store) -> Resu
         if gained.is_empty() && !starts_full_list {
             return Ok(());
         }
-        manager.holdings(session, &HoldingsReport { starts_full_list, gained, lost: Vec::new() }).await?;
+        manager
+            .holdings(
+                session,
+                &HoldingsReport {
+                    starts_full_list,
+                    gained,
+                    lost: Vec::new(),
+                },
+            )
+            .await?;
         starts_full_list = false;
     }
 }

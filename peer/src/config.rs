@@ -104,7 +104,12 @@ pub struct Arguments {
     #[arg(long, env = "STOKER_ADMIN")]
     pub admin: Option<String>,
     /// The token itself; for the environment only, as a flag would stand in the process list.
-    #[arg(long = "token-from-environment", env = "STOKER_TOKEN", hide = true, hide_env_values = true)]
+    #[arg(
+        long = "token-from-environment",
+        env = "STOKER_TOKEN",
+        hide = true,
+        hide_env_values = true
+    )]
     pub token: Option<String>,
 }
 
@@ -151,23 +156,47 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         faults.check("manager", checked)
     });
     let token = token(faults, arguments.token, arguments.token_file.or(file.token_file));
-    let front_limits = front_limits(faults, file.allow, file.yes_kept.as_deref(), file.yes_kept_offline.as_deref());
+    let front_limits = front_limits(
+        faults,
+        file.allow,
+        file.yes_kept.as_deref(),
+        file.yes_kept_offline.as_deref(),
+    );
     let registries = registries(faults, file.registry);
     let share_tls = tls_files(faults, file.tls_cert, file.tls_key);
-    let manager_ca_pem =
-        file.manager_ca_file.and_then(|path| faults.check("manager_ca_file", readable(&path)));
+    let manager_ca_pem = file
+        .manager_ca_file
+        .and_then(|path| faults.check("manager_ca_file", readable(&path)));
     Some(PeerConfig {
         data_dir: data_dir?,
         manager: manager?,
         manager_ca_pem,
         token: token?,
-        role: if arguments.seed || file.seed { Role::Seed } else { Role::Node },
-        cluster: arguments.cluster.or(file.cluster).unwrap_or_else(|| "default".to_owned()),
+        role: if arguments.seed || file.seed {
+            Role::Seed
+        } else {
+            Role::Node
+        },
+        cluster: arguments
+            .cluster
+            .or(file.cluster)
+            .unwrap_or_else(|| "default".to_owned()),
         name: arguments.name.or(file.name).unwrap_or_else(host_name),
-        front: arguments.front.or(file.front).unwrap_or_else(|| "127.0.0.1:65001".to_owned()),
-        share: arguments.share.or(file.share).unwrap_or_else(|| "0.0.0.0:65002".to_owned()),
+        front: arguments
+            .front
+            .or(file.front)
+            .unwrap_or_else(|| "127.0.0.1:65001".to_owned()),
+        share: arguments
+            .share
+            .or(file.share)
+            .unwrap_or_else(|| "0.0.0.0:65002".to_owned()),
         advertise: arguments.advertise.or(file.advertise),
-        admin: Some(arguments.admin.or(file.admin).unwrap_or_else(|| "127.0.0.1:40901".to_owned())),
+        admin: Some(
+            arguments
+                .admin
+                .or(file.admin)
+                .unwrap_or_else(|| "127.0.0.1:40901".to_owned()),
+        ),
         share_tls,
         registries,
         front_limits,
@@ -177,13 +206,17 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
 fn required<T>(faults: &mut Faults, key: &str, value: Option<T>) -> Option<T> {
     if value.is_none() {
         let flag = key.replace('_', "-");
-        faults.add(key, format!("is needed: give --{flag}, or {key} in the configuration file"));
+        faults.add(
+            key,
+            format!("is needed: give --{flag}, or {key} in the configuration file"),
+        );
     }
     value
 }
 
 fn url_of_manager(url: &str) -> Result<String, String> {
-    let parsed = url::Url::parse(url).map_err(|error| format!("`{url}` is no URL ({error}); write http://host:8080"))?;
+    let parsed = url::Url::parse(url)
+        .map_err(|error| format!("`{url}` is no URL ({error}); write http://host:8080"))?;
     match parsed.scheme() {
         "http" | "https" if parsed.has_host() => Ok(url.to_owned()),
         _ => Err(format!("`{url}` is no http or https URL; write http://host:8080")),
@@ -207,7 +240,8 @@ fn front_limits(
 ) -> FrontLimits {
     let default = FrontLimits::default();
     let mut limit = |key: &str, text: Option<&str>, default: Duration| {
-        text.and_then(|text| faults.check(key, duration(text))).unwrap_or(default)
+        text.and_then(|text| faults.check(key, duration(text)))
+            .unwrap_or(default)
     };
     FrontLimits {
         yes_kept: limit("yes_kept", yes_kept, default.yes_kept),
@@ -247,7 +281,10 @@ fn readable(path: &Path) -> Result<String, String> {
 }
 
 fn host_name() -> String {
-    hostname::get().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "peer".to_owned())
+    hostname::get()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "peer".to_owned())
 }
 
 #[cfg(test)]
@@ -271,7 +308,14 @@ mod tests {
             panic!("a configuration full of faults was taken");
         };
         let told = faults.to_string();
-        for key in ["data_dir: ", "manager: ", "token_file: ", "yes_kept: ", "tls_key: ", "registry.\"no name\""] {
+        for key in [
+            "data_dir: ",
+            "manager: ",
+            "token_file: ",
+            "yes_kept: ",
+            "tls_key: ",
+            "registry.\"no name\"",
+        ] {
             assert!(told.contains(key), "{key} is missing in {told}");
         }
     }
@@ -282,13 +326,26 @@ mod tests {
         let file = folder.path().join("peer.toml");
         let token = folder.path().join("token");
         std::fs::write(&token, "abc\n").expect("written");
-        std::fs::write(&file, "cluster = \"edge\"\nname = \"from-file\"\nmanager = \"http://m:8080\"\n").expect("written");
+        std::fs::write(
+            &file,
+            "cluster = \"edge\"\nname = \"from-file\"\nmanager = \"http://m:8080\"\n",
+        )
+        .expect("written");
         let config = PeerConfig::read(arguments(&[
-            "--config", file.to_str().expect("text"), "--name", "from-flag", "--data-dir", "d",
-            "--token-file", token.to_str().expect("text"),
+            "--config",
+            file.to_str().expect("text"),
+            "--name",
+            "from-flag",
+            "--data-dir",
+            "d",
+            "--token-file",
+            token.to_str().expect("text"),
         ]))
         .unwrap_or_else(|faults| panic!("{faults}"));
-        assert_eq!((config.name.as_str(), config.cluster.as_str()), ("from-flag", "edge"));
+        assert_eq!(
+            (config.name.as_str(), config.cluster.as_str()),
+            ("from-flag", "edge")
+        );
         assert_eq!(config.token.expose(), "abc");
     }
 }

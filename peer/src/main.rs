@@ -23,14 +23,22 @@ async fn main() -> ExitCode {
         Ok(config) => config,
         Err(faults) => return refuse(&faults),
     };
-    let service = if config.role == Role::Seed { "stoker-seed" } else { "stoker-peer" };
+    let service = if config.role == Role::Seed {
+        "stoker-seed"
+    } else {
+        "stoker-peer"
+    };
     let telemetry = telemetry::init(&TelemetryOptions::from_environment(service));
     let ended = run(config).await;
     if let Err(error) = &ended {
         error!("{error:#}");
     }
     telemetry.flush().await;
-    if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if ended.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 async fn run(config: PeerConfig) -> anyhow::Result<()> {
@@ -50,7 +58,10 @@ async fn run(config: PeerConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "there is no log before the configuration is read")]
+#[expect(
+    clippy::print_stderr,
+    reason = "there is no log before the configuration is read"
+)]
 fn refuse(faults: &process::config::Faults) -> ExitCode {
     eprintln!("{faults}");
     ExitCode::from(USAGE)

@@ -45,10 +45,23 @@ struct Known {
 
 impl Neighbours {
     /// Starts with what the last session left in `data_dir`.
-    pub fn open(me: Uuid, cluster: &str, data_dir: &Path, own: Vec<OwnRegistry>, registries: Registries) -> Self {
+    pub fn open(
+        me: Uuid,
+        cluster: &str,
+        data_dir: &Path,
+        own: Vec<OwnRegistry>,
+        registries: Registries,
+    ) -> Self {
         let file = data_dir.join("neighbours.json");
         let known = read(&file);
-        let inner = Inner { me, cluster: cluster.to_owned(), file, own, registries, known: RwLock::new(known) };
+        let inner = Inner {
+            me,
+            cluster: cluster.to_owned(),
+            file,
+            own,
+            registries,
+            known: RwLock::new(known),
+        };
         let neighbours = Self(Arc::new(inner));
         neighbours.configure_registries();
         neighbours
@@ -121,7 +134,9 @@ impl Neighbours {
         if let Some(own) = self.own(name) {
             return own.offline_access;
         }
-        self.description(name).map(|description| description.offline_access).unwrap_or_default()
+        self.description(name)
+            .map(|description| description.offline_access)
+            .unwrap_or_default()
     }
 
     /// The credential that this node itself has for the registry.
@@ -134,7 +149,12 @@ impl Neighbours {
     pub fn description(&self, name: &RegistryName) -> Option<RegistryDescription> {
         let name = self.0.registries.canonical(name);
         self.read(|known| {
-            known.neighbourhood.registries.iter().find(|registry| registry.name == name.as_str()).cloned()
+            known
+                .neighbourhood
+                .registries
+                .iter()
+                .find(|registry| registry.name == name.as_str())
+                .cloned()
         })
     }
 
@@ -169,7 +189,9 @@ impl Neighbours {
             match settings_of(&description) {
                 Some(told) if !settings.iter().any(|own| own.name == told.name) => settings.push(told),
                 Some(_) => {}
-                None => warn!(registry = %description.name, "the manager named a registry that cannot be one"),
+                None => {
+                    warn!(registry = %description.name, "the manager named a registry that cannot be one")
+                }
             }
         }
         self.0.registries.configure(settings);
@@ -181,7 +203,11 @@ fn settings_of(description: &RegistryDescription) -> Option<RegistrySettings> {
         plain_http: description.plain_http,
         insecure_skip_verify: description.insecure_skip_verify,
         ca_pem: description.ca_pem.clone(),
-        aliases: description.aliases.iter().filter_map(|alias| alias.parse().ok()).collect(),
+        aliases: description
+            .aliases
+            .iter()
+            .filter_map(|alias| alias.parse().ok())
+            .collect(),
         token_realms: description.token_realms.clone(),
         ..RegistrySettings::new(description.name.parse().ok()?)
     })
@@ -189,7 +215,9 @@ fn settings_of(description: &RegistryDescription) -> Option<RegistrySettings> {
 
 /// A file that is not there or cannot be read is a peer that has never been welcomed.
 fn read(file: &Path) -> Known {
-    let Ok(bytes) = std::fs::read(file) else { return Known::default() };
+    let Ok(bytes) = std::fs::read(file) else {
+        return Known::default();
+    };
     serde_json::from_slice(&bytes).unwrap_or_else(|error| {
         warn!(file = %file.display(), %error, "what the manager said last cannot be read; waiting for it to say it again");
         Known::default()

@@ -66,7 +66,11 @@ pub(crate) async fn follow_orders(orders: Orders, running: Running, first_contac
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
-        let stopped = running.stopping().run_until_cancelled(tokio::time::sleep(jittered(pause))).await.is_none();
+        let stopped = running
+            .stopping()
+            .run_until_cancelled(tokio::time::sleep(jittered(pause)))
+            .await
+            .is_none();
         if stopped {
             return;
         }

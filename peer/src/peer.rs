@@ -42,11 +42,18 @@ impl Peer {
         let store = Store::open(&config.data_dir.join("store"))
             .with_context(|| format!("the store in {}", config.data_dir.display()))?;
         let registries = Registries::new(client_factory());
-        let neighbours =
-            Neighbours::open(id, &config.cluster, &config.data_dir, config.registries, registries.clone());
+        let neighbours = Neighbours::open(
+            id,
+            &config.cluster,
+            &config.data_dir,
+            config.registries,
+            registries.clone(),
+        );
         let to_peers = client(&ClientOptions::default())?;
-        let to_manager =
-            client(&ClientOptions { ca_pem: config.manager_ca_pem.clone(), insecure_skip_verify: false })?;
+        let to_manager = client(&ClientOptions {
+            ca_pem: config.manager_ca_pem.clone(),
+            insecure_skip_verify: false,
+        })?;
         let sources = Sources::new(to_peers, neighbours.clone());
         let fetches = Fetches::new(store.clone(), sources, running.clone());
 
@@ -71,12 +78,32 @@ impl Peer {
             role: config.role,
             advertise: config.advertise,
             share_port: share.local_addr()?.port(),
-            share_scheme: if config.share_tls.is_some() { "https" } else { "http" },
+            share_scheme: if config.share_tls.is_some() {
+                "https"
+            } else {
+                "http"
+            },
         };
         warn_of_plain_http(&config.manager);
         let manager = ManagerClient::new(to_manager, &config.manager, config.token);
-        let orders = Orders { manager, me, store, fetches, neighbours };
-        Ok(Self { front, share, admin, share_tls: config.share_tls, front_state, share_state, orders, metrics, running })
+        let orders = Orders {
+            manager,
+            me,
+            store,
+            fetches,
+            neighbours,
+        };
+        Ok(Self {
+            front,
+            share,
+            admin,
+            share_tls: config.share_tls,
+            front_state,
+            share_state,
+            orders,
+            metrics,
+            running,
+        })
     }
 
     pub fn front_address(&self) -> anyhow::Result<SocketAddr> {
@@ -96,7 +123,12 @@ impl Peer {
         let (readiness, latch) = readiness();
         let running = self.running;
         serve(self.front, front::router(self.front_state), &running, None)?;
-        serve(self.share, share::router(self.share_state), &running, self.share_tls.as_ref())?;
+        serve(
+            self.share,
+            share::router(self.share_state),
+            &running,
+            self.share_tls.as_ref(),
+        )?;
         if let Some(admin) = self.admin {
             serve(admin, admin::router(readiness, self.metrics), &running, None)?;
         }
@@ -108,8 +140,10 @@ impl Peer {
 /// Clients for registries, one for each way of trusting.
 pub fn client_factory() -> Arc<dyn ClientFactory> {
     Arc::new(|tls: &TlsOptions| {
-        let options =
-            ClientOptions { ca_pem: tls.ca_pem.clone(), insecure_skip_verify: tls.insecure_skip_verify };
+        let options = ClientOptions {
+            ca_pem: tls.ca_pem.clone(),
+            insecure_skip_verify: tls.insecure_skip_verify,
+        };
         client(&options).map_err(BuildError::new)
     })
 }
@@ -118,6 +152,9 @@ pub fn client_factory() -> Arc<dyn ClientFactory> {
 fn warn_of_plain_http(manager: &str) {
     let loopback = ["http://127.", "http://localhost", "http://[::1]"];
     if manager.starts_with("http://") && !loopback.iter().any(|start| manager.starts_with(start)) {
-        warn!(manager, "the manager is called over plain HTTP: tokens and credentials can be read on the way; give the manager tls_cert and tls_key");
+        warn!(
+            manager,
+            "the manager is called over plain HTTP: tokens and credentials can be read on the way; give the manager tls_cert and tls_key"
+        );
     }
 }

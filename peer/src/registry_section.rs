@@ -38,17 +38,27 @@ impl RegistrySection {
     pub fn read(self, name: &str) -> Result<OwnRegistry, KeyedFaults> {
         let mut faults = Vec::new();
         let key = |field: &str| format!("registry.\"{name}\".{field}");
-        let parsed: Option<RegistryName> =
-            name.parse().map_err(|fault| faults.push((format!("registry.\"{name}\""), format!("{fault}")))).ok();
-        let ca_pem = self.ca_file.and_then(|path| readable(&path, key("ca_file"), &mut faults));
-        let from_file = self.password_file.and_then(|path| readable(&path, key("password_file"), &mut faults));
+        let parsed: Option<RegistryName> = name
+            .parse()
+            .map_err(|fault| faults.push((format!("registry.\"{name}\""), format!("{fault}"))))
+            .ok();
+        let ca_pem = self
+            .ca_file
+            .and_then(|path| readable(&path, key("ca_file"), &mut faults));
+        let from_file = self
+            .password_file
+            .and_then(|path| readable(&path, key("password_file"), &mut faults));
         let credential = match (self.username, self.password.or(from_file)) {
-            (Some(username), Some(password)) => {
-                Credential::Basic { username, password: Secret::new(password.trim()) }
-            }
+            (Some(username), Some(password)) => Credential::Basic {
+                username,
+                password: Secret::new(password.trim()),
+            },
             (None, None) => Credential::Anonymous,
             (Some(_), None) => {
-                faults.push((key("password"), "is needed beside username (or password_file)".to_owned()));
+                faults.push((
+                    key("password"),
+                    "is needed beside username (or password_file)".to_owned(),
+                ));
                 Credential::Anonymous
             }
             (None, Some(_)) => {
@@ -63,7 +73,9 @@ impl RegistrySection {
                 Err(fault) => faults.push((key("aliases"), format!("{fault}"))),
             }
         }
-        let Some(name) = parsed.filter(|_| faults.is_empty()) else { return Err(faults) };
+        let Some(name) = parsed.filter(|_| faults.is_empty()) else {
+            return Err(faults);
+        };
         let settings = RegistrySettings {
             name,
             plain_http: self.plain_http,
@@ -73,10 +85,15 @@ impl RegistrySection {
             aliases,
             token_realms: self.token_realms,
         };
-        Ok(OwnRegistry { settings, offline_access: self.offline_access })
+        Ok(OwnRegistry {
+            settings,
+            offline_access: self.offline_access,
+        })
     }
 }
 
 fn readable(path: &PathBuf, key: String, faults: &mut KeyedFaults) -> Option<String> {
-    std::fs::read_to_string(path).map_err(|error| faults.push((key, format!("{}: {error}", path.display())))).ok()
+    std::fs::read_to_string(path)
+        .map_err(|error| faults.push((key, format!("{}: {error}", path.display()))))
+        .ok()
 }

@@ -20,7 +20,7 @@ use crate::scope::ClusterChoice;
 use crate::submit::{PLAN, work_of_manager};
 use crate::verdict::{TOLD, short};
 use crate::views::PreheatState;
-use crate::{absent, placing, sessions};
+use crate::{absent, neighbourhood, placing, sessions};
 
 /// Preheats that one transaction ends or sends on.
 const PREHEATS_AT_ONCE: u64 = 100;
@@ -35,7 +35,7 @@ pub(crate) async fn sweep(inner: &Inner) -> Result<(), StorageError> {
         for session in &ended {
             inner.sessions.forget(*session);
         }
-        inner.neighbourhoods.forget();
+        neighbourhood::changed(inner);
     }
     let limits = inner.limits.clone();
     let effects = inner

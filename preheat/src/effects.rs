@@ -3,12 +3,16 @@
 use wire::TraceContext;
 
 use crate::ledger::{Effects, Ended};
+use crate::neighbourhood;
 use crate::preheater::Inner;
 use crate::verdict::Verdict;
 
 impl Inner {
     /// Call it after the commit: whoever wakes earlier would look in vain.
     pub(crate) fn follow(&self, effects: &Effects) {
+        if effects.surroundings_changed {
+            neighbourhood::changed(self);
+        }
         for lane in &effects.lanes {
             self.bell.ring(lane);
         }

@@ -24,6 +24,8 @@ pub(crate) struct Effects {
     /// Lanes whose bell is rung.
     pub(crate) lanes: Vec<String>,
     pub(crate) ended: Vec<Ended>,
+    /// A registry was named for the first time: peers are told.
+    pub(crate) surroundings_changed: bool,
 }
 
 #[derive(Debug)]

@@ -30,6 +30,12 @@ impl KnownNeighbourhoods {
     }
 }
 
+/// Lets every peer that waits for work look again, so that it learns now what has changed around it.
+pub(crate) fn changed(inner: &Inner) {
+    inner.neighbourhoods.forget();
+    inner.bell.ring_all();
+}
+
 pub(crate) async fn current(inner: &Inner, cluster: i64) -> Result<Arc<Neighbourhood>, DbErr> {
     let now = inner.now_ms();
     let known = inner
@@ -104,8 +110,18 @@ async fn registries(inner: &Inner) -> Result<Vec<RegistryDescription>, DbErr> {
     Ok(inner.descriptions.iter().cloned().chain(seen).collect())
 }
 
-/// Remembers that a preheat named this registry; the scheme that was named last is the one that holds.
-pub(crate) async fn saw_registry(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<(), DbErr> {
+/// Remembers that a preheat named this registry; the scheme that was named last is the one that holds. Tells
+/// whether that was news.
+pub(crate) async fn saw_registry(
+    txn: &impl ConnectionTrait,
+    preheat: &preheats::Model,
+) -> Result<bool, DbErr> {
+    let known = seen_registries::Entity::find_by_id(&preheat.registry)
+        .one(txn)
+        .await?;
+    if known.is_some_and(|known| known.plain_http == preheat.plain_http) {
+        return Ok(false);
+    }
     let row = seen_registries::ActiveModel {
         name: Set(preheat.registry.clone()),
         plain_http: Set(preheat.plain_http),
@@ -117,5 +133,5 @@ pub(crate) async fn saw_registry(txn: &impl ConnectionTrait, preheat: &preheats:
         .on_conflict(newest)
         .exec_without_returning(txn)
         .await
-        .map(drop)
+        .map(|_| true)
 }

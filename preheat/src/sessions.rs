@@ -99,7 +99,7 @@ pub async fn hello(
         },
     );
     if seed {
-        inner.neighbourhoods.forget();
+        neighbourhood::changed(inner);
     }
     inner.bell.ring(&lane_of(peer));
     tracing::info!(peer.id = %peer, peer.seed = seed, cluster.name = cluster, "peer {peer} has called in");

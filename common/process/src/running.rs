@@ -86,7 +86,8 @@ mod tests {
         let running = Running::new();
         let stopping = running.stopping().clone();
         let task = running.spawn(async move { stopping.cancelled().await });
-        let drained = tokio::time::timeout(Duration::from_secs(60), running.drain(Duration::from_secs(3_600))).await;
+        let drained =
+            tokio::time::timeout(Duration::from_secs(60), running.drain(Duration::from_secs(3_600))).await;
         assert!(drained.is_ok(), "the drain waited for the grace");
         assert_eq!(task.await.expect("not panicked"), Some(()));
     }

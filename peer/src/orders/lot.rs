@@ -20,7 +20,13 @@ const AT_ONCE: usize = 8;
 /// The credential of a lot, asked for once and only if somebody needs it.
 type LotCredential = Arc<OnceCell<Credential>>;
 
-pub(super) async fn work_on(orders: Orders, session: Uuid, lot: Lot, taken: Taken, outcomes: mpsc::Sender<Settled>) {
+pub(super) async fn work_on(
+    orders: Orders,
+    session: Uuid,
+    lot: Lot,
+    taken: Taken,
+    outcomes: mpsc::Sender<Settled>,
+) {
     let span = info_span!("lot", preheat.id = lot.preheat, image.r#ref = %lot.image, peer.name = %orders.me.name, placements = lot.placements.len());
     if let Some(trace) = &lot.trace {
         trace.adopt(&span);
@@ -31,9 +37,16 @@ pub(super) async fn work_on(orders: Orders, session: Uuid, lot: Lot, taken: Take
         let (orders, lot, taken) = (orders.clone(), lot.clone(), taken.clone());
         let (credential, outcomes) = (credential.clone(), outcomes.clone());
         async move {
-            let Some(order) = lot.placements.get(at) else { return };
+            let Some(order) = lot.placements.get(at) else {
+                return;
+            };
             let outcome = place(&orders, session, &lot, order, &taken, &credential).await;
-            let settled = Settled { work: lot.work, fence: lot.fence, digest: order.digest.clone(), outcome };
+            let settled = Settled {
+                work: lot.work,
+                fence: lot.fence,
+                digest: order.digest.clone(),
+                outcome,
+            };
             // Closed only when the session is over, and then the work is not ours any more.
             let _ = outcomes.send(settled).await;
         }
@@ -60,7 +73,10 @@ async fn place(
     let outcome = async {
         match parse(order) {
             Ok(wanted) => fetch(orders, session, lot, order, wanted, taken, credential).await,
-            Err(fault) => Outcome::Failed { reason: fault, side: Side::Manager },
+            Err(fault) => Outcome::Failed {
+                reason: fault,
+                side: Side::Manager,
+            },
         }
     }
     .instrument(span.clone())
@@ -83,8 +99,14 @@ async fn fetch(
 ) -> Outcome {
     wanted.parents = parents(orders, order, &wanted.digest);
     wanted.credential = match (&lot.credential, orders.me.role) {
-        (Some(id), Role::Seed) => credential.get_or_init(|| ask_for(orders, session, id)).await.clone(),
-        _ => orders.neighbours.own_credential(&wanted.registry).unwrap_or(Credential::Anonymous),
+        (Some(id), Role::Seed) => credential
+            .get_or_init(|| ask_for(orders, session, id))
+            .await
+            .clone(),
+        _ => orders
+            .neighbours
+            .own_credential(&wanted.registry)
+            .unwrap_or(Credential::Anonymous),
     };
     let mut fetched = follow(orders, lot.work, wanted.clone(), taken).await;
     if let Err(error) = &fetched
@@ -102,11 +124,19 @@ async fn fetch(
                 bytes_from_peers: report.bytes_from_peers,
             }
         }
-        Err(error) => Outcome::Failed { reason: format!("peer {}: {error}", orders.me.name), side: error.side() },
+        Err(error) => Outcome::Failed {
+            reason: format!("peer {}: {error}", orders.me.name),
+            side: error.side(),
+        },
     }
 }
 
-async fn follow(orders: &Orders, work: i64, wanted: Wanted, taken: &Taken) -> Result<FetchReport, FetchError> {
+async fn follow(
+    orders: &Orders,
+    work: i64,
+    wanted: Wanted,
+    taken: &Taken,
+) -> Result<FetchReport, FetchError> {
     let digest = wanted.digest.to_string();
     let following = orders.fetches.join_or_start(wanted);
     taken.moving(work, &digest, following.clone());
@@ -117,7 +147,12 @@ async fn follow(orders: &Orders, work: i64, wanted: Wanted, taken: &Taken) -> Re
 
 /// Kept beside the object: where it came from, who may read it, and what the tag meant.
 fn remember(orders: &Orders, lot: &Lot, order: &PlacementOrder, wanted: &Wanted) {
-    orders.store.record_origin(&wanted.digest, wanted.registry.as_str(), wanted.repository.as_str(), order.public);
+    orders.store.record_origin(
+        &wanted.digest,
+        wanted.registry.as_str(),
+        wanted.repository.as_str(),
+        order.public,
+    );
     let names_this = |tag: &&TagRecord| tag.digest == order.digest;
     if let Some(tag) = lot.tag.as_ref().filter(names_this) {
         orders.store.record_tag(tag);
@@ -167,20 +202,27 @@ async fn configured_credential(
 }
 
 fn parse(order: &PlacementOrder) -> Result<Wanted, String> {
-    let fault = |what: &str, error: &dyn std::fmt::Display| format!("the manager named a {what} that cannot be one: {error}");
+    let fault = |what: &str, error: &dyn std::fmt::Display| {
+        format!("the manager named a {what} that cannot be one: {error}")
+    };
     Ok(Wanted {
         digest: order.digest.parse().map_err(|error| fault("digest", &error))?,
         kind: order.kind,
         size: Some(order.size),
         media_type: Some(order.media_type.clone()),
-        registry: order.registry.parse().map_err(|error| fault("registry", &error))?,
+        registry: order
+            .registry
+            .parse()
+            .map_err(|error| fault("registry", &error))?,
         base_path: order.base_path.clone(),
         plain_http: false,
-        repository: order.repository.parse().map_err(|error| fault("repository", &error))?,
+        repository: order
+            .repository
+            .parse()
+            .map_err(|error| fault("repository", &error))?,
         credential: Credential::Anonymous,
         parents: Vec::new(),
         origin_allowed: true,
         trace: wire::TraceContext::of(&Span::current()),
     })
 }
-

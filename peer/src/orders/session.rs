@@ -11,9 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 use uuid::Uuid;
-use wire::{
-    CallError, Lot, PlacementProgress, ProgressReport, SettleRequest, Settled, TakeRequest, Welcome,
-};
+use wire::{CallError, Lot, PlacementProgress, ProgressReport, SettleRequest, Settled, TakeRequest, Welcome};
 
 use super::Orders;
 use super::lot::work_on;
@@ -116,8 +114,16 @@ fn start(
     lot: Lot,
 ) {
     let work = lot.work;
-    taken.begin(&lot);
-    let handle = lots.spawn(work_on(orders.clone(), session, lot, taken.clone(), outcomes.clone()));
+    if !taken.begin(&lot) {
+        return;
+    }
+    let handle = lots.spawn(work_on(
+        orders.clone(),
+        session,
+        lot,
+        taken.clone(),
+        outcomes.clone(),
+    ));
     taken.with(work, |taken| taken.task = Some(handle));
 }
 
@@ -129,7 +135,11 @@ async fn tell_progress(
     alive: &watch::Sender<Instant>,
 ) -> &'static str {
     loop {
-        let pause = if taken.is_empty() { lease / 3 } else { PROGRESS_EVERY.min(lease / 3) };
+        let pause = if taken.is_empty() {
+            lease / 3
+        } else {
+            PROGRESS_EVERY.min(lease / 3)
+        };
         sleep(pause).await;
         match orders.manager.progress(session, &taken.report()).await {
             Ok(answer) => {
@@ -154,12 +164,17 @@ async fn settle(
 ) -> &'static str {
     let mut settled = Vec::new();
     while outcomes.recv_many(&mut settled, SETTLE_AT_MOST).await > 0 {
-        let request = SettleRequest { settled: std::mem::take(&mut settled) };
+        let request = SettleRequest {
+            settled: std::mem::take(&mut settled),
+        };
         loop {
             match orders.manager.settle(session, &request).await {
                 Ok(answer) => {
                     alive.send_replace(Instant::now());
-                    request.settled.iter().for_each(|settled| taken.acknowledged(settled.work));
+                    request
+                        .settled
+                        .iter()
+                        .for_each(|settled| taken.acknowledged(settled.work));
                     answer.stale.into_iter().for_each(|work| taken.withdraw(work));
                     break;
                 }
@@ -197,11 +212,22 @@ async fn token_runs_out(orders: &Orders, taken: &Taken) {
 }
 
 impl Taken {
-    fn begin(&self, lot: &Lot) {
-        let entry = TakenLot { preheat: lot.preheat, open: lot.placements.len(), moving: HashMap::new(), task: None };
-        if entry.open > 0 {
-            self.lock().insert(lot.work, entry);
+    /// False for a lot that is being worked on already (the manager hands out again what it is not sure has
+    /// arrived), and for one with nothing to do.
+    fn begin(&self, lot: &Lot) -> bool {
+        let mut lots = self.lock();
+        let is_new = !lot.placements.is_empty() && !lots.contains_key(&lot.work);
+        if is_new {
+            let open = lot.placements.len();
+            let entry = TakenLot {
+                preheat: lot.preheat,
+                open,
+                moving: HashMap::new(),
+                task: None,
+            };
+            lots.insert(lot.work, entry);
         }
+        is_new
     }
 
     pub(super) fn moving(&self, work: i64, digest: &str, following: Following) {
@@ -242,7 +268,10 @@ impl Taken {
                 bytes_done: following.progress(),
             })
         });
-        ProgressReport { placements: placements.collect(), working_on: lots.keys().copied().collect() }
+        ProgressReport {
+            placements: placements.collect(),
+            working_on: lots.keys().copied().collect(),
+        }
     }
 
     fn is_empty(&self) -> bool {

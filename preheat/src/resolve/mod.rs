@@ -190,7 +190,6 @@ async fn write(
         })
     });
     let effects = written.instrument(span).await.map_err(again)?;
-    inner.neighbourhoods.forget();
     inner.follow(&effects);
     Ok(())
 }

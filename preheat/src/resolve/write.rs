@@ -26,7 +26,7 @@ pub(super) async fn step(
     if let Some(found) = found {
         write_objects(txn, preheat.id, &found).await?;
         write_found(txn, preheat.id, &found, now).await?;
-        neighbourhood::saw_registry(txn, &preheat).await?;
+        effects.surroundings_changed |= neighbourhood::saw_registry(txn, &preheat).await?;
         preheat.digest = Some(found.digest.to_string());
     }
     match placing::place(txn, &preheat, trace, now, effects).await? {

@@ -1,0 +1,64 @@
+//! The whole of it on real parts: our programs as processes, a real docker-registry, a real containerd.
+
+mod bad_input;
+mod kills;
+mod one_trace;
+mod private;
+mod pulls;
+mod scopes;
+mod secrets;
+
+use std::time::Duration;
+
+use world::harbor::{Poll, State, Wish};
+use world::{Manager, ManagerSpec, Registry};
+
+/// Long enough for a slow machine; a preheat that needs this long has failed in truth.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+
+/// How peers reach this registry, for a manager's configuration.
+pub(crate) fn described(registry: &Registry, ca_file: Option<&std::path::Path>) -> String {
+    let mut section = format!(
+        "[registry.\"{}\"]\nplain_http = {}\n",
+        registry.host(),
+        registry.is_plain_http()
+    );
+    if let Some(file) = ca_file {
+        section += &format!("ca_file = \"{}\"\n", file.display());
+    }
+    section
+}
+
+/// `stoker up` that knows the registry.
+pub(crate) async fn up(registry: &Registry) -> Manager {
+    ManagerSpec::new()
+        .config(&described(registry, None))
+        .start_up()
+        .await
+}
+
+/// Preheats in Harbor's words and waits for the end, whatever it is.
+pub(crate) async fn preheat(manager: &Manager, wish: &Wish) -> Poll {
+    let mut harbor = manager.harbor();
+    let created = harbor.preheat(wish).await.expect("taken");
+    harbor.until_done(created.id, LIMIT).await
+}
+
+/// … and the end has to be a success.
+pub(crate) async fn preheat_well(manager: &Manager, wish: &Wish) -> Poll {
+    let poll = preheat(manager, wish).await;
+    assert_eq!(poll.state, State::Success, "{:?}", poll.errors);
+    poll
+}
+
+/// Every digest of the image stands in a row that says "held".
+pub(crate) fn assert_lists(poll: &Poll, image: &world::Image) {
+    let listed = poll.digests();
+    for digest in image.digests() {
+        assert!(
+            listed.contains(&digest),
+            "{digest} is not in Harbor's table: {:?}",
+            poll.rows
+        );
+    }
+}

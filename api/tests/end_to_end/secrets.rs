@@ -1,0 +1,88 @@
+//! Planted secrets are found nowhere: database and its log, folders, logs, API, OpenAPI document.
+
+use std::path::PathBuf;
+
+use world::harbor::Wish;
+use world::registry::{BearerSpec, PASSWORD, USER};
+use world::secrets::Planted;
+use world::{Containerd, ImageSpec, ManagerSpec, Peer, Registry};
+
+use crate::{described, preheat, preheat_well};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn planted_secrets_are_found_nowhere() {
+    let spec = BearerSpec::default().user("carol", "carols-p4ss:w/rd+", &["team/app"]);
+    let registry = Registry::bearer(spec).await;
+    let image = ImageSpec::small(31).build();
+    registry.push(&image, "team/app", "v1").await;
+    let config = described(&registry, None) + "username = \"robot\"\npassword = \"r0bots-Pa55word\"\n";
+    // The configuration file holds a secret by its nature; it lies beside the places that are looked at.
+    let manager = ManagerSpec::new()
+        .config(&config)
+        .environment("RUST_LOG", "debug")
+        .start()
+        .await;
+    let seed = Peer::seed("seed", &manager).await;
+
+    let jwt = registry.token_server().jwt_for(USER, "team/app");
+    let dead = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJkaXN0cmlidXRvciJ9.ZGVhZC1zaWduYXR1cmUtb2YtYS10b2tlbg";
+    preheat_well(
+        &manager,
+        &Wish::new(registry.manifest_url("team/app", "v1")).jwt(jwt.clone()),
+    )
+    .await;
+    preheat(
+        &manager,
+        &Wish::new(registry.manifest_url("team/app", "missing")).jwt(dead),
+    )
+    .await;
+    let asked = serde_json::json!({
+        "image": format!("{}/team/app:v1", registry.host()),
+        "credential": {"username": "carol", "password": "carols-p4ss:w/rd+"},
+    });
+    let native = manager.post("/api/v1/preheats", &asked).await;
+    let containerd = Containerd::start().await;
+    containerd.mirror_only(&registry, &seed.front_url());
+    let name = format!("{}/team/app:v1", registry.host());
+    containerd
+        .pull(&name, Some(("carol", "carols-p4ss:w/rd+")))
+        .await
+        .expect("pulled");
+
+    let planted = Planted::new()
+        .password("the user's password", "carol", "carols-p4ss:w/rd+")
+        .password("the registry's own password", USER, PASSWORD)
+        .password("the configured password", "robot", "r0bots-Pa55word")
+        .jwt("Harbor's token", &jwt)
+        .jwt("Harbor's dead token", dead);
+    let mut answers = vec![("native".to_owned(), native.to_string())];
+    for path in [
+        "/api/v1/preheats",
+        "/api/v1/preheats/1",
+        "/api/v1/preheats/2",
+        "/api/v1/preheats/1/objects",
+        "/api/v1/peers",
+        "/api/v1/clusters",
+        "/openapi.json",
+    ] {
+        answers.push((path.to_owned(), manager.get(path).await.to_string()));
+    }
+    for (path, text) in &answers {
+        let found = planted.found_in_text(path, text);
+        assert!(found.is_empty(), "{found:?}");
+    }
+    // Once with everything running (the database's log is there), once after all has been written out.
+    let places: Vec<PathBuf> = vec![
+        manager.data_dir(),
+        manager.log_file(),
+        seed.data_dir(),
+        seed.log_file(),
+    ];
+    let found = planted.found_in_files(&places).await;
+    assert!(found.is_empty(), "{found:?}");
+    let (mut manager, mut seed) = (manager, seed);
+    manager.stop().await;
+    seed.stop().await;
+    let found = planted.found_in_files(&places).await;
+    assert!(found.is_empty(), "{found:?}");
+}

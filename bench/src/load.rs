@@ -1,0 +1,81 @@
+//! Open-loop load: requests leave on a schedule, whether or not earlier ones were answered, and a latency
+//! counts from the moment that a request was due. A slow server cannot hide behind a waiting client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+/// Requests in flight before the generator itself waits (the wait then counts as latency).
+const IN_FLIGHT: usize = 512;
+
+pub(crate) struct Load {
+    pub(crate) per_second: u32,
+    pub(crate) lasts: Duration,
+}
+
+/// One request's outcome: how long after it was due it was answered, and what the answer was worth.
+pub(crate) struct Answered<T> {
+    pub(crate) latency: Duration,
+    pub(crate) outcome: Result<T, String>,
+}
+
+/// Sends request number 0, 1, 2 … on schedule and returns every outcome.
+pub(crate) async fn open_loop<T, F, R>(load: &Load, request: F) -> Vec<Answered<T>>
+where
+    T: Send + 'static,
+    F: Fn(u64) -> R,
+    R: Future<Output = Result<T, String>> + Send + 'static,
+{
+    let room = Arc::new(Semaphore::new(IN_FLIGHT));
+    let begin = Instant::now();
+    let total = u64::from(load.per_second) * load.lasts.as_secs();
+    let mut flying = JoinSet::new();
+    let mut answers = Vec::with_capacity(usize::try_from(total).unwrap_or(0));
+    for number in 0..total {
+        let due = begin + Duration::from_micros(number * 1_000_000 / u64::from(load.per_second));
+        sleep_until(due).await;
+        let Ok(permit) = room.clone().acquire_owned().await else {
+            break;
+        };
+        let answer = request(number);
+        flying.spawn(async move {
+            let outcome = answer.await;
+            drop(permit);
+            Answered {
+                latency: due.elapsed(),
+                outcome,
+            }
+        });
+        while let Some(Ok(answered)) = flying.try_join_next() {
+            answers.push(answered);
+        }
+    }
+    while let Some(answered) = flying.join_next().await {
+        answers.extend(answered);
+    }
+    answers
+}
+
+/// The latency that a share (0.99) of the answers stayed below.
+pub(crate) fn percentile(latencies: &mut [Duration], share: f64) -> Duration {
+    latencies.sort_unstable();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
+    let at = (share * latencies.len() as f64).floor() as usize;
+    latencies
+        .get(at.min(latencies.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or_default()
+}
+
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,179 @@
+//! `POST /oapi/v1/jobs` at 1,000 requests a second with workers running; then `kill -9`, restart, and every
+//! answered id has to be there and to end.
+
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use world::{ImageSpec, LayerSpec, Manager, ManagerSpec, Peer, Registry};
+
+use crate::described;
+use crate::load::{Answered, Load, open_loop, percentile};
+use crate::table::Row;
+
+const IMAGES: u64 = 100;
+const LOAD: Load = Load {
+    per_second: 1_000,
+    lasts: Duration::from_secs(30),
+};
+const GOAL: Duration = Duration::from_millis(10);
+const DRAIN_LIMIT: Duration = Duration::from_secs(900);
+
+pub(crate) async fn run() -> Vec<Row> {
+    let registry = Registry::plain().await;
+    for seed in 0..IMAGES {
+        let image = ImageSpec::new(seed).layers([LayerSpec::of(2_000)]).build();
+        registry.push(&image, "bench/app", &format!("v{seed}")).await;
+    }
+    let mut manager = ManagerSpec::new().config(&described(&registry)).start().await;
+    let _seed = Peer::seed("seed", &manager).await;
+    let client = registry.client().clone();
+
+    let mut reference = latencies(&open_loop(&LOAD, |_| healthy(&client, &manager)).await);
+    let answers = open_loop(&LOAD, |number| post(&client, &manager, &registry, number)).await;
+    let refused: Vec<String> = answers
+        .iter()
+        .filter_map(|answer| answer.outcome.clone().err())
+        .collect();
+    let ids: Vec<i64> = answers
+        .iter()
+        .filter_map(|answer| answer.outcome.clone().ok())
+        .collect();
+    let mut ours = latencies(&answers);
+    let (p50, p99) = (percentile(&mut ours, 0.5), percentile(&mut ours, 0.99));
+    let reference_p99 = percentile(&mut reference, 0.99);
+
+    manager.kill9();
+    manager.start_again().await;
+    let drained = drain(&client, &manager, &ids).await;
+    vec![
+        Row {
+            scenario: "POST /oapi/v1/jobs, 1,000/s for 30 s, p99".to_owned(),
+            ours: format!(
+                "{p99:?} (p50 {p50:?}, {} answered, {} refused{})",
+                ids.len(),
+                refused.len(),
+                first(&refused)
+            ),
+            reference: format!("GET /healthy at the same rate: p99 {reference_p99:?}"),
+            ratio: format!("{:.1}", p99.as_secs_f64() / reference_p99.as_secs_f64()),
+            goal: "p99 < 10 ms, none refused".to_owned(),
+            met: p99 < GOAL && refused.is_empty(),
+        },
+        Row {
+            scenario: "kill -9 after that, restart: answered ids that are there and end".to_owned(),
+            ours: format!(
+                "{} there, {} ended ({} SUCCESS) in {:?}",
+                drained.there, drained.ended, drained.succeeded, drained.took
+            ),
+            reference: format!("{} answered", ids.len()),
+            ratio: String::new(),
+            goal: "all".to_owned(),
+            met: drained.ended == ids.len(),
+        },
+    ]
+}
+
+fn first(refused: &[String]) -> String {
+    refused
+        .first()
+        .map(|text| format!(": {text}"))
+        .unwrap_or_default()
+}
+
+fn latencies<T>(answers: &[Answered<T>]) -> Vec<Duration> {
+    answers.iter().map(|answer| answer.latency).collect()
+}
+
+fn healthy(client: &Client, manager: &Manager) -> impl Future<Output = Result<(), String>> + Send + 'static {
+    let request = client
+        .get(format!("{}/healthy", manager.url()))
+        .bearer_auth(manager.admin_token());
+    async move { taken(request).await.map(drop) }
+}
+
+fn post(
+    client: &Client,
+    manager: &Manager,
+    registry: &Registry,
+    number: u64,
+) -> impl Future<Output = Result<i64, String>> + Send + 'static {
+    let body = json!({
+        "type": "preheat",
+        "args": {
+            "type": "image",
+            "url": registry.manifest_url("bench/app", &format!("v{}", number % IMAGES)),
+            "tag": "", "filtered_query_params": "", "headers": {}, "scope": "", "concurrent_count": 0, "timeout": 0,
+        },
+        "scheduler_cluster_ids": null,
+    });
+    let request = client
+        .post(format!("{}/oapi/v1/jobs", manager.url()))
+        .bearer_auth(manager.admin_token())
+        .json(&body);
+    async move {
+        taken(request).await?["id"]
+            .as_i64()
+            .ok_or_else(|| "no id".to_owned())
+    }
+}
+
+async fn taken(request: reqwest::RequestBuilder) -> Result<Value, String> {
+    let answer = request
+        .timeout(Duration::from_secs(30))
+        .send()
+        .await
+        .map_err(|error| error.to_string())?;
+    let status = answer.status();
+    let text = answer.text().await.map_err(|error| error.to_string())?;
+    if !status.is_success() {
+        return Err(format!("{status}: {text}"));
+    }
+    Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+struct Drained {
+    there: usize,
+    ended: usize,
+    succeeded: usize,
+    took: Duration,
+}
+
+/// Polls until every id has ended.
+async fn drain(client: &Client, manager: &Manager, ids: &[i64]) -> Drained {
+    let begin = Instant::now();
+    let mut drained = Drained {
+        there: 0,
+        ended: 0,
+        succeeded: 0,
+        took: Duration::ZERO,
+    };
+    let mut open: Vec<i64> = ids.to_vec();
+    let mut missing = 0;
+    while !open.is_empty() && begin.elapsed() < DRAIN_LIMIT {
+        let mut still_open = Vec::new();
+        for id in open {
+            let request = client
+                .get(format!("{}/oapi/v1/jobs/{id}", manager.url()))
+                .bearer_auth(manager.admin_token());
+            match taken(request)
+                .await
+                .map(|job| job["state"].as_str().unwrap_or_default().to_owned())
+                .as_deref()
+            {
+                Ok("PENDING") => still_open.push(id),
+                Ok(state) => {
+                    drained.ended += 1;
+                    drained.succeeded += usize::from(state == "SUCCESS");
+                }
+                Err(_) => missing += 1,
+            }
+        }
+        open = still_open;
+        sleep(Duration::from_secs(2)).await;
+    }
+    drained.there = ids.len() - missing;
+    drained.took = begin.elapsed();
+    drained
+}
