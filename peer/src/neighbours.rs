@@ -190,7 +190,7 @@ impl Neighbours {
                 Some(told) if !settings.iter().any(|own| own.name == told.name) => settings.push(told),
                 Some(_) => {}
                 None => {
-                    warn!(registry = %description.name, "the manager named a registry that cannot be one")
+                    warn!(registry = %description.name, "the manager named a registry that cannot be one");
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! The domain: submit, resolve, plan, place, settle.
 //!
-//! * [`submit`] writes a preheat and its first work in one transaction.
+//! * [`submit()`] writes a preheat and its first work in one transaction.
 //! * The manager's workers ([`Preheater::start_workers`]) resolve the image at its registry and write the plan:
 //!   *lots* of placements, each a piece of queue work in the lane of one peer.
-//! * Peers call in ([`hello`]), ask for lots ([`take`]), say how far they are ([`progress`]) and what became of each
-//!   placement ([`settle`]). The settle that closes the last placement ends the preheat.
-//! * [`get`], [`list`], [`objects`] and [`harbor_rows`] read rows and ask nobody.
+//! * Peers call in ([`hello()`]), ask for lots ([`take()`]), say how far they are ([`progress()`]) and what became of each
+//!   placement ([`settle()`]). The settle that closes the last placement ends the preheat.
+//! * [`get()`], [`list()`], [`objects()`] and [`harbor_rows()`] read rows and ask nobody.
 //!
 //! **Invariant:** a preheat ends exactly once, and it succeeds only if every placement of its scope was verified.
 //! Each step commits together with the work that follows from it, so that a manager may die anywhere.

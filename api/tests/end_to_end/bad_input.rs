@@ -65,7 +65,7 @@ async fn a_layer_that_the_registry_lost_fails_with_its_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layer_that_is_too_short_is_never_sealed() {
     let (registry, image, manager, _) = broken(53, |registry, image| {
-        registry.shorten(&image.layers()[0].digest, 1 << 20)
+        registry.shorten(&image.layers()[0].digest, 1 << 20);
     })
     .await;
     assert_not_given(&registry, &image, &manager).await;

@@ -18,15 +18,14 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// How peers reach this registry, for a manager's configuration.
 pub(crate) fn described(registry: &Registry, ca_file: Option<&std::path::Path>) -> String {
-    let mut section = format!(
-        "[registry.\"{}\"]\nplain_http = {}\n",
+    let trust = ca_file
+        .map(|file| format!("ca_file = \"{}\"\n", file.display()))
+        .unwrap_or_default();
+    format!(
+        "[registry.\"{}\"]\nplain_http = {}\n{trust}",
         registry.host(),
         registry.is_plain_http()
-    );
-    if let Some(file) = ca_file {
-        section += &format!("ca_file = \"{}\"\n", file.display());
-    }
-    section
+    )
 }
 
 /// `stoker up` that knows the registry.

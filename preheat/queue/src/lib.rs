@@ -3,7 +3,7 @@
 //! * [`Database`] opens the pools. Reads go to [`Database::reads`]; every write goes through [`Database::write`],
 //!   which commits what has queued up as a group and answers after the commit.
 //! * Work is a row in a *lane*. [`enqueue`] joins the caller's transaction, so that a record and the work it needs
-//!   commit together. [`claim`] gives work to a *holder*, whose single lease row keeps all that it has claimed.
+//!   commit together. [`claim()`] gives work to a *holder*, whose single lease row keeps all that it has claimed.
 //! * Each claim raises the work's *fence*; whoever settles names the fence it was given, and changes nothing when the
 //!   work has meanwhile gone to somebody else.
 //! * [`Workers`] perform the work of one lane and [`Bell`] wakes them.
