@@ -119,6 +119,7 @@ fn placement(preheat: &preheats::Model, object: objects::Model, parents: Vec<Str
         media_type: object.media_type,
         registry: preheat.registry.clone(),
         base_path: preheat.base_path.clone(),
+        plain_http: preheat.plain_http,
         repository: preheat.repository.clone(),
         public: preheat.public,
         parents,

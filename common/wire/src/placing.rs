@@ -48,6 +48,8 @@ pub struct PlacementOrder {
     pub registry: String,
     /// Path that the registry's `/v2/` lies under: empty, or `/registry`.
     pub base_path: String,
+    /// The preheat named the registry by `http://`.
+    pub plain_http: bool,
     pub repository: String,
     /// Anybody may read it: the registry gave its manifest to an anonymous caller.
     pub public: bool,

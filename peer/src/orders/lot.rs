@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use oci::{Credential, Digest, RegistryName};
+use oci::{Credential, Digest};
 use tokio::sync::{OnceCell, mpsc};
 use tracing::{Instrument as _, Span, field, info_span, warn};
 use uuid::Uuid;
@@ -111,7 +111,7 @@ async fn fetch(
     let mut fetched = follow(orders, lot.work, wanted.clone(), taken).await;
     if let Err(error) = &fetched
         && error.side() == Side::Caller
-        && let Some(own) = configured_credential(orders, session, lot, &wanted.registry).await
+        && let Some(own) = configured_credential(orders, session, lot, &wanted).await
     {
         wanted.credential = own;
         fetched = follow(orders, lot.work, wanted.clone(), taken).await;
@@ -187,18 +187,30 @@ async fn configured_credential(
     orders: &Orders,
     session: Uuid,
     lot: &Lot,
-    registry: &RegistryName,
+    wanted: &Wanted,
 ) -> Option<Credential> {
-    if let Some(own) = orders.neighbours.own_credential(registry) {
+    if let Some(own) = own_credential(orders, wanted) {
         return Some(own);
     }
-    let named = format!("registry:{registry}");
+    let named = format!("registry:{}", wanted.registry);
     let was_another = lot.credential.as_ref().is_some_and(|tried| *tried != named);
-    if orders.me.role != Role::Seed || !was_another {
+    if orders.me.role != Role::Seed || !was_another || is_downgraded(orders, wanted) {
         return None;
     }
     let header = orders.manager.credential(session, &named).await.ok()?;
     Some(Credential::from_authorization(header.expose()))
+}
+
+fn own_credential(orders: &Orders, wanted: &Wanted) -> Option<Credential> {
+    let own = orders.neighbours.own_credential(&wanted.registry)?;
+    (!is_downgraded(orders, wanted)).then_some(own)
+}
+
+/// A request that says `http://` of a registry that is configured for TLS must not make us send the registry's
+/// password in clear.
+fn is_downgraded(orders: &Orders, wanted: &Wanted) -> bool {
+    let configured = orders.neighbours.registries().settings(&wanted.registry);
+    wanted.plain_http && configured.is_some_and(|settings| !settings.plain_http)
 }
 
 fn parse(order: &PlacementOrder) -> Result<Wanted, String> {
@@ -215,7 +227,7 @@ fn parse(order: &PlacementOrder) -> Result<Wanted, String> {
             .parse()
             .map_err(|error| fault("registry", &error))?,
         base_path: order.base_path.clone(),
-        plain_http: false,
+        plain_http: order.plain_http,
         repository: order
             .repository
             .parse()

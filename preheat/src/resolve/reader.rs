@@ -85,13 +85,22 @@ async fn credentials_for(
     {
         all.push((Some(name.clone()), own));
     }
-    if let Some(configured) = credentials::configured(inner, registry) {
+    if let Some(configured) = credentials::configured(inner, registry)
+        && !is_downgraded(inner, preheat, registry)
+    {
         all.push((Some(credentials::configured_name(registry)), configured));
     }
     if all.is_empty() {
         all.push((None, Credential::Anonymous));
     }
     Ok(all)
+}
+
+/// A request that says `http://` of a registry that is configured for TLS must not make us send the registry's
+/// password in clear.
+fn is_downgraded(inner: &Inner, preheat: &preheats::Model, registry: &oci::RegistryName) -> bool {
+    let configured = inner.registries.settings(registry);
+    preheat.plain_http && configured.is_some_and(|settings| !settings.plain_http)
 }
 
 fn is_refusal(error: &RegistryError) -> bool {

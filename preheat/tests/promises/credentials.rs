@@ -91,6 +91,26 @@ async fn a_refused_credential_gives_way_to_the_configured_one() {
 }
 
 #[tokio::test]
+async fn a_request_that_says_http_does_not_make_us_send_a_configured_password_in_clear() {
+    let world = World::start().await;
+    world.seed("seed-1").await;
+    let configured = Credential::Basic {
+        username: "robot".into(),
+        password: Secret::new("pull"),
+    };
+    world
+        .registry
+        .open_only_to(configured.authorization().unwrap().expose());
+    world.registry.image(Some("v1"), &["a"]);
+    world.configure_with(configured, false);
+    let id = world.submit("v1", Scope::SingleSeedPeer).await;
+    let view = world.until_state(id, PreheatState::Failed).await;
+    assert_eq!(view.side, Some(Side::Caller));
+    assert!(world.registry.asked() > 0, "the registry was asked");
+    assert_eq!(world.registry.authorizations(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn without_another_one_the_credential_has_ended() {
     let world = World::start().await;
     world.seed("seed-1").await;

@@ -107,9 +107,13 @@ impl World {
     }
 
     pub(crate) fn configure(&self, credential: Credential) {
+        self.configure_with(credential, true);
+    }
+
+    pub(crate) fn configure_with(&self, credential: Credential, plain_http: bool) {
         let name = self.registry.host.parse().unwrap();
         let settings = RegistrySettings {
-            plain_http: true,
+            plain_http,
             credential,
             ..RegistrySettings::new(name)
         };
@@ -352,6 +356,16 @@ impl FakeRegistry {
 
     pub(crate) fn open_only_to(&self, authorization: &str) {
         self.shared.lock().unwrap().opens_to = Some(authorization.to_owned());
+    }
+
+    /// Every `Authorization` that came with a request.
+    pub(crate) fn authorizations(&self) -> Vec<String> {
+        let shared = self.shared.lock().unwrap();
+        shared
+            .asked
+            .iter()
+            .filter_map(|(_, authorization)| authorization.clone())
+            .collect()
     }
 
     pub(crate) fn asked(&self) -> usize {
