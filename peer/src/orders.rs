@@ -6,6 +6,7 @@
 
 mod lot;
 mod session;
+mod taken;
 
 use std::time::Duration;
 

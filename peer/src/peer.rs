@@ -10,6 +10,7 @@ use process::metrics::Metrics;
 use process::{Running, TlsFiles, admin, bind, readiness, serve};
 use tokio::net::TcpListener;
 use tracing::warn;
+use uuid::Uuid;
 use wire::{ManagerClient, Role};
 
 use crate::config::PeerConfig;
@@ -46,14 +47,11 @@ impl Peer {
             id,
             &config.cluster,
             &config.data_dir,
-            config.registries,
-            registries.clone(),
+            config.registries.clone(),
+            registries,
         );
+        let manager = manager_client(&config)?;
         let to_peers = client(&ClientOptions::default())?;
-        let to_manager = client(&ClientOptions {
-            ca_pem: config.manager_ca_pem.clone(),
-            insecure_skip_verify: false,
-        })?;
         let sources = Sources::new(to_peers, neighbours.clone());
         let fetches = Fetches::new(store.clone(), sources, running.clone());
 
@@ -63,29 +61,11 @@ impl Peer {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        let front_state = FrontState::new(
-            store.clone(),
-            fetches.clone(),
-            neighbours.clone(),
-            config.front_limits,
-            front_secret(&config.data_dir)?,
-        );
+        let secret = front_secret(&config.data_dir)?;
+        let (limits, around) = (config.front_limits.clone(), neighbours.clone());
+        let front_state = FrontState::new(store.clone(), fetches.clone(), around, limits, secret);
         let share_state = ShareState::new(store.clone(), neighbours.clone());
-        let me = Me {
-            id,
-            name: config.name,
-            cluster: config.cluster,
-            role: config.role,
-            advertise: config.advertise,
-            share_port: share.local_addr()?.port(),
-            share_scheme: if config.share_tls.is_some() {
-                "https"
-            } else {
-                "http"
-            },
-        };
-        warn_of_plain_http(&config.manager);
-        let manager = ManagerClient::new(to_manager, &config.manager, config.token);
+        let me = me(id, &config, share.local_addr()?.port());
         let orders = Orders {
             manager,
             me,
@@ -134,6 +114,35 @@ impl Peer {
         }
         running.spawn(follow_orders(self.orders, running.clone(), latch));
         Ok(())
+    }
+}
+
+fn manager_client(config: &PeerConfig) -> anyhow::Result<ManagerClient> {
+    warn_of_plain_http(&config.manager);
+    let trust = ClientOptions {
+        ca_pem: config.manager_ca_pem.clone(),
+        insecure_skip_verify: false,
+    };
+    Ok(ManagerClient::new(
+        client(&trust)?,
+        &config.manager,
+        config.token.clone(),
+    ))
+}
+
+fn me(id: Uuid, config: &PeerConfig, share_port: u16) -> Me {
+    Me {
+        id,
+        name: config.name.clone(),
+        cluster: config.cluster.clone(),
+        role: config.role,
+        advertise: config.advertise.clone(),
+        share_port,
+        share_scheme: if config.share_tls.is_some() {
+            "https"
+        } else {
+            "http"
+        },
     }
 }
 

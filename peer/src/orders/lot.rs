@@ -11,7 +11,7 @@ use uuid::Uuid;
 use wire::{Lot, Outcome, PlacementOrder, Role, Settled, Side, TagRecord};
 
 use super::Orders;
-use super::session::Taken;
+use super::taken::Taken;
 use crate::fetch::{FetchError, FetchReport, Wanted};
 
 /// Objects of one lot that are fetched at the same time.

@@ -1,22 +1,20 @@
 //! One session: asks for work, tells progress, settles, announces; ends when the manager says so or does
 //! not answer for as long as the lease.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use process::Running;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 use uuid::Uuid;
-use wire::{CallError, Lot, PlacementProgress, ProgressReport, SettleRequest, Settled, TakeRequest, Welcome};
+use wire::{CallError, Lot, SettleRequest, Settled, TakeRequest, Welcome};
 
 use super::Orders;
 use super::lot::work_on;
+use super::taken::Taken;
 use crate::announce::announce;
-use crate::fetch::Following;
 use crate::store::StoreEvent;
 
 /// Lots that a peer works on at the same time.
@@ -29,18 +27,6 @@ const OUTCOMES: usize = 2_048;
 const RETRY: Duration = Duration::from_millis(500);
 /// A new token is asked for this long before the old one ends.
 const RENEW_TOKEN_BEFORE: i64 = 6 * 3_600;
-
-/// The lots that this session has taken and not yet settled whole.
-#[derive(Clone, Default)]
-pub(super) struct Taken(Arc<Mutex<HashMap<i64, TakenLot>>>);
-
-struct TakenLot {
-    preheat: i64,
-    /// Settles that are still to be acknowledged.
-    open: usize,
-    moving: HashMap<String, Following>,
-    task: Option<AbortHandle>,
-}
 
 /// Returns why the session ended.
 pub(super) async fn hold(
@@ -124,7 +110,7 @@ fn start(
         taken.clone(),
         outcomes.clone(),
     ));
-    taken.with(work, |taken| taken.task = Some(handle));
+    taken.runs_as(work, handle);
 }
 
 async fn tell_progress(
@@ -208,83 +194,5 @@ async fn token_runs_out(orders: &Orders, taken: &Taken) {
             return;
         }
         sleep(Duration::from_secs(60)).await;
-    }
-}
-
-impl Taken {
-    /// False for a lot that is being worked on already (the manager hands out again what it is not sure has
-    /// arrived), and for one with nothing to do.
-    fn begin(&self, lot: &Lot) -> bool {
-        let mut lots = self.lock();
-        let is_new = !lot.placements.is_empty() && !lots.contains_key(&lot.work);
-        if is_new {
-            let open = lot.placements.len();
-            let entry = TakenLot {
-                preheat: lot.preheat,
-                open,
-                moving: HashMap::new(),
-                task: None,
-            };
-            lots.insert(lot.work, entry);
-        }
-        is_new
-    }
-
-    pub(super) fn moving(&self, work: i64, digest: &str, following: Following) {
-        self.with(work, |lot| {
-            lot.moving.insert(digest.to_owned(), following);
-        });
-    }
-
-    pub(super) fn stopped(&self, work: i64, digest: &str) {
-        self.with(work, |lot| {
-            lot.moving.remove(digest);
-        });
-    }
-
-    fn acknowledged(&self, work: i64) {
-        let mut lots = self.lock();
-        if let Some(lot) = lots.get_mut(&work) {
-            lot.open = lot.open.saturating_sub(1);
-            if lot.open == 0 {
-                lots.remove(&work);
-            }
-        }
-    }
-
-    fn withdraw(&self, work: i64) {
-        if let Some(task) = self.lock().remove(&work).and_then(|lot| lot.task) {
-            debug!(work, "the manager took this lot back");
-            task.abort();
-        }
-    }
-
-    fn report(&self) -> ProgressReport {
-        let lots = self.lock();
-        let placements = lots.values().flat_map(|lot| {
-            lot.moving.iter().map(|(digest, following)| PlacementProgress {
-                preheat: lot.preheat,
-                digest: digest.clone(),
-                bytes_done: following.progress(),
-            })
-        });
-        ProgressReport {
-            placements: placements.collect(),
-            working_on: lots.keys().copied().collect(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    fn with(&self, work: i64, change: impl FnOnce(&mut TakenLot)) {
-        if let Some(lot) = self.lock().get_mut(&work) {
-            change(lot);
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, TakenLot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

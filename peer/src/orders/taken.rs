@@ -1,0 +1,105 @@
+//! The lots that a session has taken and not yet settled whole, and how far each of their objects is.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::AbortHandle;
+use tracing::debug;
+use wire::{Lot, PlacementProgress, ProgressReport};
+
+use crate::fetch::Following;
+
+/// The lots that this session has taken and not yet settled whole.
+#[derive(Clone, Default)]
+pub(super) struct Taken(Arc<Mutex<HashMap<i64, TakenLot>>>);
+
+struct TakenLot {
+    preheat: i64,
+    /// Settles that are still to be acknowledged.
+    open: usize,
+    moving: HashMap<String, Following>,
+    task: Option<AbortHandle>,
+}
+
+impl Taken {
+    /// False for a lot that is being worked on already (the manager hands out again what it is not sure has
+    /// arrived), and for one with nothing to do.
+    pub(super) fn begin(&self, lot: &Lot) -> bool {
+        let mut lots = self.lock();
+        let is_new = !lot.placements.is_empty() && !lots.contains_key(&lot.work);
+        if is_new {
+            let open = lot.placements.len();
+            let entry = TakenLot {
+                preheat: lot.preheat,
+                open,
+                moving: HashMap::new(),
+                task: None,
+            };
+            lots.insert(lot.work, entry);
+        }
+        is_new
+    }
+
+    pub(super) fn moving(&self, work: i64, digest: &str, following: Following) {
+        self.with(work, |lot| {
+            lot.moving.insert(digest.to_owned(), following);
+        });
+    }
+
+    pub(super) fn stopped(&self, work: i64, digest: &str) {
+        self.with(work, |lot| {
+            lot.moving.remove(digest);
+        });
+    }
+
+    pub(super) fn acknowledged(&self, work: i64) {
+        let mut lots = self.lock();
+        if let Some(lot) = lots.get_mut(&work) {
+            lot.open = lot.open.saturating_sub(1);
+            if lot.open == 0 {
+                lots.remove(&work);
+            }
+        }
+    }
+
+    pub(super) fn withdraw(&self, work: i64) {
+        if let Some(task) = self.lock().remove(&work).and_then(|lot| lot.task) {
+            debug!(work, "the manager took this lot back");
+            task.abort();
+        }
+    }
+
+    pub(super) fn report(&self) -> ProgressReport {
+        let lots = self.lock();
+        let placements = lots.values().flat_map(|lot| {
+            lot.moving.iter().map(|(digest, following)| PlacementProgress {
+                preheat: lot.preheat,
+                digest: digest.clone(),
+                bytes_done: following.progress(),
+            })
+        });
+        ProgressReport {
+            placements: placements.collect(),
+            working_on: lots.keys().copied().collect(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// So that the lot can be stopped when the manager takes it back.
+    pub(super) fn runs_as(&self, work: i64, task: AbortHandle) {
+        self.with(work, |lot| lot.task = Some(task));
+    }
+
+    fn with(&self, work: i64, change: impl FnOnce(&mut TakenLot)) {
+        if let Some(lot) = self.lock().get_mut(&work) {
+            change(lot);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, TakenLot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
