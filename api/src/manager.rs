@@ -136,6 +136,7 @@ async fn preheater(config: &ManagerConfig, clock: Arc<dyn Clock>) -> anyhow::Res
         secrets_key: secrets_key(&config.data_dir.join("secrets.key"))?,
         limits: limits(&config.limits),
         descriptions: configured.iter().map(description).collect(),
+        clusters: config.clusters.clone(),
     };
     Ok(Preheater::new(parts)?)
 }

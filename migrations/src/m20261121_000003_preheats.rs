@@ -68,6 +68,7 @@ fn found_columns() -> Vec<ColumnDef> {
         short("media_type", 255),
         flag("public"),
         short("credential", 300),
+        text("tolerated_absent"),
     ]
 }
 
@@ -81,6 +82,7 @@ fn count_columns() -> Vec<ColumnDef> {
         "placements_open",
         "placements_verified",
         "placements_failed",
+        "placements_left",
         "created_ms",
         "updated_ms",
     ];

@@ -53,6 +53,7 @@ async fn create_placements(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         number("bytes_from_peers").not_null().take(),
         text("reason"),
         short("side", 16),
+        flag("peer_left"),
     ];
     create(manager, "placements", columns, &[]).await?;
     index(manager, "placements", &["work_id", "digest"]).await?;

@@ -7,7 +7,6 @@ use queue::enqueue;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
-use wire::Side;
 
 use crate::ledger::{self, Closed, Effects};
 use crate::limits::{Limits, milliseconds};
@@ -89,12 +88,17 @@ async fn fail(
         peer.name,
         limits.absent_limit.as_secs()
     );
+    // Failing this peer's lot before may have closed some of this one, or ended the preheat.
+    let lot = lots::Entity::find_by_id(lot.work_id).one(txn).await?;
+    let Some(lot) = lot.filter(|lot| lot.open > 0) else {
+        return Ok(());
+    };
     let Some(preheat) = preheats::Entity::find_by_id(lot.preheat_id).one(txn).await? else {
         return Ok(());
     };
     let root = preheat.digest.as_deref().unwrap_or_default();
-    stage::fail_lot(txn, lot, root, &reason, Side::Peer).await?;
-    ledger::close(txn, lot, Closed::failed(lot.open), now, effects).await
+    stage::fail_left(txn, &lot, root, &reason).await?;
+    ledger::close(txn, &lot, Closed::left(lot.open), now, effects).await
 }
 
 /// Moves what is open to the next live seed of each object. `false`: the scope binds it to this peer, or there is no

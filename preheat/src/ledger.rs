@@ -2,7 +2,9 @@
 //! preheat with the last of them: all in the transaction that closes a placement.
 //!
 //! **Invariant:** `placements_open` of a preheat is the sum of its lots' `open`; at 0 the preheat ends there and
-//! then, and it succeeds only if every placement was verified.
+//! then, and it succeeds only if every placement was verified, those of tolerated absentees aside.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use queue::{Which, remove_group, unpark};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -14,7 +16,7 @@ use wire::Side;
 use crate::preheater::{group_of, parked_group_of};
 use crate::rows::placements::state::FAILED;
 use crate::rows::{lots, peers, placements, preheats};
-use crate::verdict::{FailedPlacement, TOLD, Verdict, cut, side_of, side_word, verdict};
+use crate::verdict::{Counts, FailedPlacement, PeersLeft, TOLD, Verdict, cut, side_of, side_word, verdict};
 use crate::views::PreheatState;
 use crate::{credentials, stage};
 
@@ -39,6 +41,8 @@ pub(crate) struct Ended {
 pub(crate) struct Closed {
     pub(crate) verified: i64,
     pub(crate) failed: i64,
+    /// Those among the failed whose peer left.
+    pub(crate) left: i64,
     pub(crate) bytes: i64,
 }
 
@@ -47,6 +51,13 @@ impl Closed {
         Self {
             failed,
             ..Self::default()
+        }
+    }
+
+    pub(crate) fn left(left: i64) -> Self {
+        Self {
+            left,
+            ..Self::failed(left)
         }
     }
 
@@ -107,6 +118,10 @@ pub(crate) async fn count_in_preheat(
             Column::PlacementsFailed,
             Expr::col(Column::PlacementsFailed).add(closed.failed),
         )
+        .col_expr(
+            Column::PlacementsLeft,
+            Expr::col(Column::PlacementsLeft).add(closed.left),
+        )
         .col_expr(Column::BytesDone, Expr::col(Column::BytesDone).add(closed.bytes))
         .col_expr(Column::UpdatedMs, Expr::value(now))
         .filter(Column::Id.eq(preheat))
@@ -144,14 +159,52 @@ async fn end_if_nothing_is_open(
     } else {
         Vec::new()
     };
-    let verdict = verdict(row.placements_total, row.placements_verified, &failed);
+    let left = if row.placements_left > 0 {
+        peers_left(txn, &row).await?
+    } else {
+        Vec::new()
+    };
+    let counts = Counts {
+        total: row.placements_total,
+        verified: row.placements_verified,
+        left: row.placements_left,
+    };
+    let verdict = verdict(counts, &left, &failed);
     end(txn, row, verdict, now, effects).await
 }
 
+/// How many peers left, and how many may, for each cluster that one left.
+async fn peers_left(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<Vec<PeersLeft>, DbErr> {
+    use placements::Column;
+    let gone: Vec<(i64, String)> = placements::Entity::find()
+        .select_only()
+        .columns([Column::ClusterId, Column::PeerId])
+        .distinct()
+        .filter(Column::PreheatId.eq(preheat.id))
+        .filter(Column::State.eq(FAILED))
+        .filter(Column::PeerLeft.eq(true))
+        .into_tuple()
+        .all(txn)
+        .await?;
+    let tolerated: BTreeMap<i64, u32> = preheat
+        .tolerated_absent
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let clusters: BTreeSet<i64> = gone.iter().map(|(cluster, _)| *cluster).collect();
+    let left = |cluster: i64| PeersLeft {
+        peers: gone.iter().filter(|(of, _)| *of == cluster).count(),
+        tolerated: tolerated.get(&cluster).copied().unwrap_or_default(),
+    };
+    Ok(clusters.into_iter().map(left).collect())
+}
+
+/// Peers that left come last: they may be tolerated.
 async fn first_failed(txn: &impl ConnectionTrait, preheat: i64) -> Result<Vec<FailedPlacement>, DbErr> {
     let rows = placements::Entity::find()
         .filter(placements::Column::PreheatId.eq(preheat))
         .filter(placements::Column::State.eq(FAILED))
+        .order_by_asc(placements::Column::PeerLeft)
         .order_by_asc(placements::Column::Id)
         .limit(TOLD as u64)
         .all(txn)
@@ -163,6 +216,7 @@ async fn first_failed(txn: &impl ConnectionTrait, preheat: i64) -> Result<Vec<Fa
             digest: row.digest,
             reason: row.reason.unwrap_or_default(),
             side: side_of(row.side.as_deref().unwrap_or_default()),
+            peer_left: row.peer_left,
         });
     }
     Ok(failed)

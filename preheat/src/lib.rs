@@ -7,13 +7,15 @@
 //!   placement ([`settle()`]). The settle that closes the last placement ends the preheat.
 //! * [`get()`], [`list()`], [`objects()`] and [`harbor_rows()`] read rows and ask nobody.
 //!
-//! **Invariant:** a preheat ends exactly once, and it succeeds only if every placement of its scope was verified.
+//! **Invariant:** a preheat ends exactly once, and it succeeds only if every placement of its scope was verified,
+//! but for those of peers that left where the configuration tolerates that.
 //! Each step commits together with the work that follows from it, so that a manager may die anywhere.
 //!
 //! Non-goals: HTTP, signing of tokens, bytes of images.
 
 mod absent;
 mod address;
+mod cluster_settings;
 mod clusters;
 mod credentials;
 mod deadlines;
@@ -49,6 +51,7 @@ mod verdict;
 mod views;
 mod workers;
 
+pub use cluster_settings::ClusterSettings;
 pub use clusters::clusters;
 pub use credentials::credential;
 pub use fault::{HelloError, SessionError, StorageError, SubmitError};

@@ -8,6 +8,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::cluster_settings::{SettingsByCluster, tolerated_absent};
 use crate::ledger::Effects;
 use crate::plan::{Content, LiveCluster, NoSeed, PlannedLot, PlannedObject, Stage, plan, wanted_clusters};
 use crate::preheater::{group_of, lane_of, parked_group_of, read_uuid};
@@ -26,6 +27,7 @@ pub(crate) async fn place(
     txn: &impl ConnectionTrait,
     preheat: &preheats::Model,
     trace: Option<String>,
+    settings: &SettingsByCluster,
     now: i64,
     effects: &mut Effects,
 ) -> Result<Result<(), NoSeed>, DbErr> {
@@ -39,12 +41,33 @@ pub(crate) async fn place(
     let objects = objects_of(txn, preheat.id).await?;
     let lots = plan(&objects, &wanted, scope);
     write(txn, preheat, &objects, &lots, trace, now).await?;
+    tolerate(txn, preheat.id, &tolerated_absent(scope, &wanted, settings)).await?;
     effects.lanes.extend(
         lots.iter()
             .filter(|lot| lot.stage == Stage::Origin)
             .map(|lot| lane_of(lot.peer)),
     );
     Ok(Ok(()))
+}
+
+/// What is tolerated is settled with the plan: a new configuration is for later preheats.
+async fn tolerate(
+    txn: &impl ConnectionTrait,
+    preheat: i64,
+    tolerated: &BTreeMap<i64, u32>,
+) -> Result<(), DbErr> {
+    if tolerated.is_empty() {
+        return Ok(());
+    }
+    preheats::Entity::update_many()
+        .col_expr(
+            preheats::Column::ToleratedAbsent,
+            Expr::value(json!(tolerated).to_string()),
+        )
+        .filter(preheats::Column::Id.eq(preheat))
+        .exec(txn)
+        .await
+        .map(drop)
 }
 
 pub(crate) async fn live_clusters(

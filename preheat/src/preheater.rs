@@ -1,5 +1,6 @@
 //! Everything that a preheat may use, in one place; the functions of this crate are handed one of these.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -8,6 +9,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use uuid::Uuid;
 use wire::RegistryDescription;
 
+use crate::cluster_settings::{ClusterSettings, SettingsByCluster};
 use crate::clusters::KnownClusters;
 use crate::fault::StorageError;
 use crate::limits::Limits;
@@ -29,6 +31,8 @@ pub struct Parts {
     pub limits: Limits,
     /// The configured registries as peers are told of them.
     pub descriptions: Vec<RegistryDescription>,
+    /// By name; a cluster that is not here has the default.
+    pub clusters: BTreeMap<String, ClusterSettings>,
 }
 
 /// The domain's capabilities. A clone is the same one.
@@ -45,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) secrets: SecretBox,
     pub(crate) descriptions: Vec<RegistryDescription>,
+    /// Shared with writes, which outlive the borrow of this.
+    pub(crate) cluster_settings: Arc<SettingsByCluster>,
     pub(crate) clusters: KnownClusters,
     pub(crate) neighbourhoods: KnownNeighbourhoods,
     pub(crate) sessions: KnownSessions,
@@ -65,6 +71,7 @@ impl Preheater {
             secrets_key,
             limits,
             descriptions,
+            clusters,
         } = parts;
         let inner = Inner {
             db,
@@ -74,6 +81,7 @@ impl Preheater {
             limits,
             secrets: SecretBox::new(&secrets_key).map_err(BadKey)?,
             descriptions,
+            cluster_settings: Arc::new(clusters),
             clusters: KnownClusters::default(),
             neighbourhoods: KnownNeighbourhoods::default(),
             sessions: KnownSessions::default(),

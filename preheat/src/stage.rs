@@ -126,19 +126,27 @@ fn fail_where(work: i64, reason: &str, side: Side) -> sea_orm::UpdateMany<placem
         .filter(placements::Column::State.eq(OPEN))
 }
 
-/// Fails all that is open of one lot; the caller counts it.
-pub(crate) async fn fail_lot(
+/// Fails all that is open of one lot because its peer left; the caller counts it.
+pub(crate) async fn fail_left(
     txn: &impl ConnectionTrait,
     lot: &lots::Model,
     root: &str,
     reason: &str,
-    side: Side,
 ) -> Result<(), DbErr> {
     if lot.expanded {
-        return fail_where(lot.work_id, reason, side).exec(txn).await.map(drop);
+        let update = fail_where(lot.work_id, reason, Side::Peer)
+            .col_expr(placements::Column::PeerLeft, Expr::value(true));
+        return update.exec(txn).await.map(drop);
     }
     let reason = format!("{reason} (none of its {} objects was begun)", lot.open);
-    insert_failed(txn, lot, root, &reason, side).await
+    let row = placements::ActiveModel {
+        peer_left: Set(true),
+        ..row(lot, root, Some((&reason, Side::Peer)))
+    };
+    placements::Entity::insert(row)
+        .exec_without_returning(txn)
+        .await
+        .map(drop)
 }
 
 /// Fails all that is open of a preheat; the caller counts it.
@@ -225,5 +233,6 @@ pub(crate) fn row(lot: &lots::Model, digest: &str, failed: Option<(&str, Side)>)
         bytes_from_peers: Set(0),
         reason: Set(failed.map(|(reason, _)| cut(reason))),
         side: Set(failed.map(|(_, side)| side_word(side).to_owned())),
+        peer_left: Set(false),
     }
 }

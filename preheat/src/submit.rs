@@ -133,6 +133,8 @@ fn new_row(
         placements_open: Set(0),
         placements_verified: Set(0),
         placements_failed: Set(0),
+        placements_left: Set(0),
+        tolerated_absent: Set(None),
         created_ms: Set(now),
         updated_ms: Set(now),
         finished_ms: Set(None),

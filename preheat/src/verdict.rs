@@ -9,11 +9,29 @@ pub(crate) struct FailedPlacement {
     pub(crate) peer: String,
     pub(crate) reason: String,
     pub(crate) side: Side,
+    /// Because its peer was away for too long.
+    pub(crate) peer_left: bool,
+}
+
+/// Placements of a preheat of which nothing is open.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) total: i64,
+    pub(crate) verified: i64,
+    /// Failed because their peer left.
+    pub(crate) left: i64,
+}
+
+/// One cluster that peers left.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeersLeft {
+    pub(crate) peers: usize,
+    pub(crate) tolerated: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Every placement was proven.
+    /// Every placement was proven, but for those of peers whose leaving is tolerated.
     Succeeded,
     Failed {
         reason: String,
@@ -25,9 +43,13 @@ pub(crate) enum Verdict {
 pub(crate) const TOLD: usize = 3;
 const LONGEST_REASON: usize = 2_000;
 
-/// The verdict over a preheat of which nothing is open any more. Success only when everything was verified.
-pub(crate) fn verdict(total: i64, verified: i64, first_failed: &[FailedPlacement]) -> Verdict {
-    if total > 0 && verified == total && first_failed.is_empty() {
+/// The verdict over a preheat of which nothing is open any more. Success only when something was verified, and
+/// everything was that is not on a peer whose leaving its cluster tolerates.
+pub(crate) fn verdict(counts: Counts, left: &[PeersLeft], first_failed: &[FailedPlacement]) -> Verdict {
+    let Counts { total, verified, .. } = counts;
+    let tolerated = if are_tolerated(left) { counts.left } else { 0 };
+    let is_excused = |failed: &FailedPlacement| failed.peer_left && tolerated > 0;
+    if verified > 0 && verified + tolerated == total && first_failed.iter().all(is_excused) {
         return Verdict::Succeeded;
     }
     let told: Vec<String> = first_failed
@@ -42,6 +64,12 @@ pub(crate) fn verdict(total: i64, verified: i64, first_failed: &[FailedPlacement
         reason: cut(&reason),
         side,
     }
+}
+
+fn are_tolerated(left: &[PeersLeft]) -> bool {
+    let is_tolerated =
+        |left: &PeersLeft| u32::try_from(left.peers).is_ok_and(|peers| peers <= left.tolerated);
+    !left.is_empty() && left.iter().all(is_tolerated)
 }
 
 /// A digest as people tell it apart.
@@ -86,21 +114,64 @@ mod tests {
             peer: format!("seed-{n}"),
             reason: "disk full".to_owned(),
             side: Side::Peer,
+            peer_left: false,
+        }
+    }
+
+    fn counts(total: i64, verified: i64, left: i64) -> Counts {
+        Counts {
+            total,
+            verified,
+            left,
         }
     }
 
     proptest! {
         #[test]
-        fn success_is_never_said_without_proof(total in 0_i64..50, verified in 0_i64..50) {
-            let said = verdict(total, verified, &[]) == Verdict::Succeeded;
-            prop_assert_eq!(said, total > 0 && verified == total);
+        fn success_is_never_said_without_proof(
+            total in 0_i64..20,
+            verified in 0_i64..20,
+            left in 0_i64..20,
+            gone in proptest::collection::vec((1_usize..4, 0_u32..4), 0..4),
+        ) {
+            let within = !gone.is_empty() && gone.iter().all(|(peers, may)| *peers <= *may as usize);
+            let gone: Vec<_> = gone.into_iter().map(|(peers, tolerated)| PeersLeft { peers, tolerated }).collect();
+            let excused = if within { left } else { 0 };
+            let said = verdict(counts(total, verified, left), &gone, &[]) == Verdict::Succeeded;
+            prop_assert_eq!(said, verified > 0 && verified + excused == total);
         }
+    }
+
+    #[test]
+    fn a_tolerated_leaving_excuses_what_was_on_that_peer_and_nothing_else() {
+        let succeeds = |counts, left: &[PeersLeft], failed: &[FailedPlacement]| {
+            verdict(counts, left, failed) == Verdict::Succeeded
+        };
+        let gone = |peers, tolerated| PeersLeft { peers, tolerated };
+        let left = FailedPlacement {
+            peer_left: true,
+            ..failed(1)
+        };
+        let told = std::slice::from_ref(&left);
+        assert!(succeeds(counts(6, 3, 3), &[gone(1, 1)], told));
+        assert!(!succeeds(counts(6, 3, 3), &[gone(2, 1)], told));
+        assert!(!succeeds(counts(6, 3, 3), &[gone(1, 1), gone(1, 0)], told));
+        assert!(!succeeds(counts(6, 2, 3), &[gone(1, 1)], told), "one more failed");
+        assert!(!succeeds(
+            counts(6, 3, 3),
+            &[gone(1, 1)],
+            &[failed(2), left.clone()]
+        ));
+        assert!(
+            !succeeds(counts(3, 0, 3), &[gone(1, 1)], told),
+            "nothing was proven"
+        );
     }
 
     #[test]
     fn a_failure_names_object_peer_and_reason() {
         let all: Vec<_> = (0..5).map(failed).collect();
-        let Verdict::Failed { reason, side } = verdict(9, 4, &all) else {
+        let Verdict::Failed { reason, side } = verdict(counts(9, 4, 0), &[], &all) else {
             panic!("not failed")
         };
         assert!(

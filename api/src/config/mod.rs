@@ -1,6 +1,7 @@
 //! The manager's configuration: file, environment and flag, rising in rank. It is read once, before anything is
 //! opened or bound, and every fault is told at once with its key.
 
+mod clusters;
 mod registries;
 mod section;
 mod spelling;
@@ -8,12 +9,14 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::AuthMode;
 use clap::Args;
 use peer::{FrontLimits, OwnRegistry};
+use preheat::ClusterSettings;
 use process::TlsFiles;
 use process::config::Faults;
 use process::telemetry::TelemetryOptions;
@@ -37,6 +40,8 @@ pub(crate) struct ManagerConfig {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) limits: LimitsSection,
     pub(crate) registries: Registries,
+    /// By name; a cluster that is not here has the default.
+    pub(crate) clusters: BTreeMap<String, ClusterSettings>,
     pub(crate) telemetry: TelemetryOptions,
     pub(crate) beside: PeerSection,
 }
@@ -153,6 +158,7 @@ fn merge(
     let tls = tls(flags.tls_cert, flags.tls_key, file, faults);
     let limits = limits(file.table("limits", faults), faults);
     let registries = Registries(registries::read(file, faults));
+    let clusters = clusters::read(file, faults);
     let telemetry = telemetry::read(given.service, file.table("telemetry", faults), faults);
     let beside = beside(given.front, given.share, file, faults);
     Some(ManagerConfig {
@@ -165,6 +171,7 @@ fn merge(
         tls,
         limits,
         registries,
+        clusters,
         telemetry,
         beside,
     })

@@ -54,7 +54,7 @@ impl Section {
                     };
                     found.push((name, section));
                 }
-                _ => faults.add(&path, "must be a table; write [registry.\"host:port\"]"),
+                _ => faults.add(&path, format!("must be a table; write [{key}.\"name\"]")),
             }
         }
         found
@@ -87,6 +87,12 @@ impl Section {
             _ => None,
         })?;
         faults.check(&self.full(key), process::config::duration(&text))
+    }
+
+    pub(crate) fn count(&mut self, key: &'static str, faults: &mut Faults) -> Option<u32> {
+        self.take(key, faults, "a whole number, 0 or more", |value| {
+            value.as_integer().and_then(|number| number.try_into().ok())
+        })
     }
 
     pub(crate) fn list<T>(&mut self, key: &'static str, faults: &mut Faults) -> Vec<T>

@@ -61,6 +61,10 @@ fn every_fault_of_a_configuration_is_told_at_once_with_its_key() {
         insecure_skip_verify = "yes"
         username = "u"
         [registry."no name"]
+        [cluster."edge-7"]
+        platform = ["linux/amd64"]
+        platforms = ["linux"]
+        tolerated_absent = -1
         "#,
     );
     let wanted = [
@@ -79,6 +83,9 @@ fn every_fault_of_a_configuration_is_told_at_once_with_its_key() {
         "registry.\"registry.lan:5000\".insecure_skip_verify: must be true or false",
         "registry.\"registry.lan:5000\".password: is needed beside username",
         "registry.\"no name\": ",
+        "cluster.\"edge-7\".platform: unknown key; did you mean `platforms`?",
+        "cluster.\"edge-7\".platforms: \"linux\" is no platform",
+        "cluster.\"edge-7\".tolerated_absent: must be a whole number, 0 or more",
     ];
     for fault in wanted {
         assert!(
@@ -143,6 +150,24 @@ fn a_registry_is_described_in_full_and_its_password_is_not_printed() {
     let printed = format!("{config:?} {:?}", registry.settings);
     assert!(!printed.contains("s3cret"), "{printed}");
     assert_eq!(config.auth, AuthMode::None);
+}
+
+#[test]
+fn a_cluster_that_is_not_described_has_what_is_built_in() {
+    let file = file(
+        r#"
+        data_dir = "d"
+        [cluster."edge-7"]
+        platforms = ["linux/amd64", "linux/arm64/v8"]
+        [cluster.core]
+        tolerated_absent = 2
+        "#,
+    );
+    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
+    let (edge, core) = (&config.clusters["edge-7"], &config.clusters["core"]);
+    assert_eq!((edge.platforms.len(), edge.tolerated_absent), (2, 0));
+    assert_eq!((core.platforms.len(), core.tolerated_absent), (0, 2));
+    assert_eq!(config.clusters.len(), 2);
 }
 
 #[test]

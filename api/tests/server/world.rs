@@ -157,6 +157,7 @@ async fn preheater(folder: &Path, clock: Arc<TestClock>, settings: Vec<RegistryS
         secrets_key: [3; 32],
         limits: Limits::default(),
         descriptions: Vec::new(),
+        clusters: std::collections::BTreeMap::new(),
     })
     .expect("a preheater")
 }

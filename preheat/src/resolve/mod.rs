@@ -22,11 +22,14 @@ use wire::{Side, TraceContext};
 use self::find::{Found, find};
 use self::reader::Reader;
 use self::trouble::Trouble;
+use crate::cluster_settings::platforms_wanted;
 use crate::effects::adopted;
 use crate::fault::StorageError;
 use crate::ledger::{self, Effects};
+use crate::placing::live_clusters;
 use crate::preheater::Inner;
 use crate::rows::preheats;
+use crate::scope::ClusterChoice;
 use crate::submit::{PLAN, RESOLVE};
 use crate::verdict::cut;
 use crate::views::PreheatState;
@@ -91,9 +94,26 @@ async fn found(inner: &Inner, preheat: &preheats::Model) -> Result<Found, Troubl
         .reference
         .parse()
         .map_err(|bad: oci::BadReference| Trouble::of_caller(bad.to_string()))?;
-    let platforms: Vec<Platform> = serde_json::from_str(&preheat.platforms).unwrap_or_default();
+    let platforms = platforms(inner, preheat).await.map_err(StorageError::from)?;
     let reader = Reader::new(inner, preheat).await?;
     find(&reader, &wanted, &platforms, &inner.limits).await
+}
+
+/// Those that the request names, else those that its clusters want; empty: all.
+async fn platforms(inner: &Inner, preheat: &preheats::Model) -> Result<Vec<Platform>, DbErr> {
+    let named: Vec<Platform> = serde_json::from_str(&preheat.platforms).unwrap_or_default();
+    let nobody_cares = || {
+        let mut settings = inner.cluster_settings.values();
+        settings.all(|settings| settings.platforms.is_empty())
+    };
+    if !named.is_empty() || nobody_cares() {
+        return Ok(named);
+    }
+    let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
+    let clusters = live_clusters(inner.reads(), false).await?;
+    let wanted = platforms_wanted(&choice, &clusters, &inner.cluster_settings);
+    tracing::debug!(preheat.id = preheat.id, platforms = ?wanted, "the request names no platforms; its clusters do");
+    Ok(wanted)
 }
 
 /// Tries again where that may help; else the preheat fails with the registry's words.
@@ -180,11 +200,13 @@ async fn write(
         .map(|trace| trace.as_str().to_owned())
         .or_else(|| preheat.trace.clone());
     let (claim, now, limits) = (claimed.clone(), inner.now_ms(), inner.limits.clone());
+    let settings = Arc::clone(&inner.cluster_settings);
     let written = inner.write(Urgency::Background, move |txn| {
         Box::pin(async move {
             let mut effects = Effects::default();
             if let Some(preheat) = still_ours(txn, &claim).await? {
-                write::step(txn, preheat, found, trace, &limits, now, &mut effects).await?;
+                let config = (&limits, settings.as_ref());
+                write::step(txn, preheat, found, trace, config, now, &mut effects).await?;
             }
             Ok(effects)
         })

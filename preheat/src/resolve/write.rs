@@ -4,6 +4,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 
 use super::find::Found;
+use crate::cluster_settings::SettingsByCluster;
 use crate::ledger::Effects;
 use crate::limits::{Limits, milliseconds};
 use crate::plan::NoSeed;
@@ -19,7 +20,7 @@ pub(super) async fn step(
     mut preheat: preheats::Model,
     found: Option<Found>,
     trace: Option<String>,
-    limits: &Limits,
+    (limits, settings): (&Limits, &SettingsByCluster),
     now: i64,
     effects: &mut Effects,
 ) -> Result<(), DbErr> {
@@ -29,7 +30,7 @@ pub(super) async fn step(
         effects.surroundings_changed |= neighbourhood::saw_registry(txn, &preheat).await?;
         preheat.digest = Some(found.digest.to_string());
     }
-    match placing::place(txn, &preheat, trace, now, effects).await? {
+    match placing::place(txn, &preheat, trace, settings, now, effects).await? {
         Ok(()) => Ok(()),
         Err(no_seed) => wait_for_seed(txn, &preheat, &no_seed, limits, now).await,
     }

@@ -18,6 +18,8 @@ pub struct Model {
     pub bytes_from_peers: i64,
     pub reason: Option<String>,
     pub side: Option<String>,
+    /// It failed because its peer was away for too long.
+    pub peer_left: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -41,6 +41,10 @@ pub struct Model {
     pub placements_open: i64,
     pub placements_verified: i64,
     pub placements_failed: i64,
+    /// Those among the failed whose peer left.
+    pub placements_left: i64,
+    /// How many peers may leave, by cluster id, as JSON; none: nobody may.
+    pub tolerated_absent: Option<String>,
     pub created_ms: i64,
     pub updated_ms: i64,
     pub finished_ms: Option<i64>,

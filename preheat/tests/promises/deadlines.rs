@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use preheat::{ClusterChoice, Limits, PreheatState, Scope};
+use preheat::{ClusterChoice, ClusterSettings, Limits, PreheatState, Scope};
 use wire::{Role, Side};
 
 use crate::support::{Peer, World};
@@ -83,6 +83,73 @@ async fn an_absent_peer_fails_its_placements() {
         "{reason}"
     );
     assert_eq!((view.placements_verified, view.placements_failed), (3, 3));
+}
+
+/// Two nodes, of which some leave a cluster that tolerates one.
+async fn after_leaving(leaving: usize) -> (World, i64) {
+    let tolerant = ClusterSettings {
+        tolerated_absent: 1,
+        ..ClusterSettings::default()
+    };
+    let world = World::with_cluster(tolerant).await;
+    let seed = world.seed("seed-1").await;
+    let nodes = [world.node("node-1").await, world.node("node-2").await];
+    world.registry.image(Some("v1"), &["a"]);
+    let id = world.submit("v1", Scope::AllPeers).await;
+    seed.verify_all(&seed.take().await).await;
+    // One has begun, the other has not taken anything yet: both ways of leaving count alike.
+    nodes[0].take().await;
+    for node in &nodes[leaving..] {
+        node.verify_all(&node.take().await).await;
+    }
+    pass(&world, 330, &[&seed]).await;
+    (world, id)
+}
+
+#[tokio::test]
+async fn a_tolerated_absentee_does_not_fail_a_preheat_and_is_listed() {
+    let (world, id) = after_leaving(1).await;
+    let view = world.view(id).await;
+    assert_eq!((view.state, view.reason), (PreheatState::Succeeded, None));
+    assert_eq!((view.placements_verified, view.placements_failed), (6, 3));
+    let rows = preheat::harbor_rows(&world.preheater, id, 100)
+        .await
+        .unwrap()
+        .rows;
+    let failed: Vec<_> = rows.iter().filter(|row| !row.ok).collect();
+    assert_eq!((rows.len(), failed.len()), (9, 3));
+    assert!(
+        failed
+            .iter()
+            .all(|row| row.hostname == "node-1" && row.description.contains("peer left"))
+    );
+}
+
+#[tokio::test]
+async fn one_more_absentee_than_tolerated_fails_a_preheat() {
+    let (world, id) = after_leaving(2).await;
+    let view = world.view(id).await;
+    assert_eq!((view.state, view.side), (PreheatState::Failed, Some(Side::Peer)));
+    assert_eq!((view.placements_verified, view.placements_failed), (3, 6));
+}
+
+/// The failing of one lot may close a part of the next one of the same peer: nothing is counted twice.
+#[tokio::test]
+async fn a_seed_that_leaves_with_two_lots_is_counted_once() {
+    let world = World::start().await;
+    let seeds = [world.seed("seed-1").await, world.seed("seed-2").await];
+    let layers: Vec<String> = (0..30).map(|n| format!("layer-{n}")).collect();
+    let layers: Vec<&str> = layers.iter().map(String::as_str).collect();
+    world.registry.image(Some("v1"), &layers);
+    let id = world.submit("v1", Scope::AllSeedPeers).await;
+    let lots = seeds[0].take().await;
+    seeds[0]
+        .settle(crate::support::failed(&lots[0], "gone from the registry"))
+        .await;
+    pass(&world, 330, &[&seeds[0]]).await;
+    let view = world.view(id).await;
+    assert_eq!((view.state, view.placements_open), (PreheatState::Failed, 0));
+    assert_eq!((view.placements_total, view.placements_failed), (64, 64));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-use preheat::{PreheatState, Scope};
+use preheat::{ClusterSettings, PreheatState, Scope};
 use serde_json::json;
 
 use crate::support::{OCI_INDEX, OCI_MANIFEST, World, descriptor, index, manifest};
@@ -187,4 +187,30 @@ async fn a_registry_in_trouble_is_asked_again_and_then_given_up() {
         reason.contains("503") && reason.contains("look at the registry's own log"),
         "{reason}"
     );
+}
+
+#[tokio::test]
+async fn a_request_without_platforms_gets_those_of_its_clusters() {
+    let settings = ClusterSettings {
+        platforms: vec!["linux/amd64".parse().unwrap()],
+        ..ClusterSettings::default()
+    };
+    let world = World::with_cluster(settings).await;
+    world.seed("seed-1").await;
+    let amd64 = world.registry.image(None, &["a"]);
+    let arm64 = world.registry.image(None, &["b"]);
+    let entries = [(&amd64, OCI_MANIFEST, "amd64"), (&arm64, OCI_MANIFEST, "arm64")];
+    world.registry.keep(Some("v1"), OCI_INDEX, &index(&entries));
+    let found = async |id| world.until_state(id, PreheatState::Placing).await.objects_total;
+    let id = world.submit("v1", Scope::SingleSeedPeer).await;
+    assert_eq!(found(id).await, 4);
+    let mut request = world.request("v1", Scope::SingleSeedPeer);
+    request.platforms = vec!["linux/arm64".parse().unwrap(), "linux/amd64".parse().unwrap()];
+    let id = world.submit_request(request).await;
+    assert_eq!(found(id).await, 7, "what a request names goes first");
+    world
+        .peer("core-seed", wire::Role::Seed, "core", uuid::Uuid::new_v4())
+        .await;
+    let id = world.submit("v1", Scope::SingleSeedPeer).await;
+    assert_eq!(found(id).await, 7, "the other cluster wants everything");
 }

@@ -1,6 +1,6 @@
 //! A manager on a database of its own, a registry that answers what it is told to, and peers that do as a test says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use migrations::{Migrator, MigratorTrait};
 use oci::{Credential, Digest, ImageReference, Registries, RegistrySettings, TlsOptions};
 use preheat::{
-    Background, ClusterChoice, Limits, Origin, Parts, PeerTokens, PreheatRequest, PreheatState, PreheatView,
-    Preheater, Scope,
+    Background, ClusterChoice, ClusterSettings, Limits, Origin, Parts, PeerTokens, PreheatRequest,
+    PreheatState, PreheatView, Preheater, Scope,
 };
 use queue::{Database, TestClock};
 use serde_json::json;
@@ -50,11 +50,21 @@ impl World {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
+        Self::with(limits, BTreeMap::new()).await
+    }
+
+    /// With settings for the cluster that peers are in unless a test says otherwise.
+    pub(crate) async fn with_cluster(settings: ClusterSettings) -> Self {
+        let clusters = BTreeMap::from([("default".to_owned(), settings)]);
+        Self::with(Limits::default(), clusters).await
+    }
+
+    async fn with(limits: Limits, clusters: BTreeMap<String, ClusterSettings>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let client = |_: &TlsOptions| Ok(reqwest::Client::builder().no_proxy().build().unwrap());
         let registries = Registries::new(Arc::new(client));
         let clock = Arc::new(TestClock::at(START_MS));
-        let preheater = manager(&dir, &registries, &clock, limits).await;
+        let preheater = manager(&dir, &registries, &clock, limits, clusters).await;
         let stop = CancellationToken::new();
         let background = Some(preheater.start_workers(stop.clone()));
         let registry = FakeRegistry::start().await;
@@ -79,7 +89,8 @@ impl World {
     pub(crate) async fn restart(&mut self, away: Duration) {
         self.idle().await;
         self.clock.advance(i64::try_from(away.as_millis()).unwrap());
-        self.preheater = manager(&self.dir, &self.registries, &self.clock, Limits::default()).await;
+        let (limits, clusters) = (Limits::default(), BTreeMap::new());
+        self.preheater = manager(&self.dir, &self.registries, &self.clock, limits, clusters).await;
         self.stop = CancellationToken::new();
         self.background = Some(self.preheater.start_workers(self.stop.clone()));
     }
@@ -193,6 +204,7 @@ async fn manager(
     registries: &Registries,
     clock: &Arc<TestClock>,
     limits: Limits,
+    clusters: BTreeMap<String, ClusterSettings>,
 ) -> Preheater {
     let url = format!("sqlite:{}", dir.path().join("stoker.db").display());
     let db = Database::open(&url).await.unwrap();
@@ -204,6 +216,7 @@ async fn manager(
         secrets_key: [7; 32],
         limits,
         descriptions: Vec::new(),
+        clusters,
     };
     Preheater::new(parts).unwrap()
 }

@@ -153,6 +153,7 @@ fn manager_config(data_dir: &Path, registry: SocketAddr) -> anyhow::Result<Manag
         tls: None,
         limits: LimitsSection::default(),
         registries: Registries(vec![described]),
+        clusters: std::collections::BTreeMap::new(),
         telemetry: TelemetryOptions::default(),
         beside: PeerSection {
             front: ANY_PORT.to_owned(),
