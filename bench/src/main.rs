@@ -17,6 +17,9 @@ struct Arguments {
     /// Run only this one.
     #[arg(long)]
     only: Option<Scenario>,
+    /// How long `submit` sends requests.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,7 +34,7 @@ enum Scenario {
 
 #[tokio::main]
 async fn main() {
-    let only = Arguments::parse().only;
+    let Arguments { only, seconds } = Arguments::parse();
     let wanted = |scenario| only.is_none_or(|only| only == scenario);
     let mut rows: Vec<Row> = Vec::new();
     if wanted(Scenario::Footprint) {
@@ -41,7 +44,7 @@ async fn main() {
         rows.extend(small_image::run().await);
     }
     if wanted(Scenario::Submit) {
-        rows.extend(submit::run().await);
+        rows.extend(submit::run(seconds).await);
     }
     table::print(&rows);
     table::print_json(&rows);

@@ -13,14 +13,15 @@ use crate::load::{Answered, Load, open_loop, percentile};
 use crate::table::Row;
 
 const IMAGES: u64 = 100;
-const LOAD: Load = Load {
-    per_second: 1_000,
-    lasts: Duration::from_secs(30),
-};
+const PER_SECOND: u32 = 1_000;
 const GOAL: Duration = Duration::from_millis(10);
 const DRAIN_LIMIT: Duration = Duration::from_secs(900);
 
-pub(crate) async fn run() -> Vec<Row> {
+pub(crate) async fn run(seconds: u64) -> Vec<Row> {
+    let load = Load {
+        per_second: PER_SECOND,
+        lasts: Duration::from_secs(seconds),
+    };
     let registry = Registry::plain().await;
     for seed in 0..IMAGES {
         let image = ImageSpec::new(seed).layers([LayerSpec::of(2_000)]).build();
@@ -30,8 +31,8 @@ pub(crate) async fn run() -> Vec<Row> {
     let _seed = Peer::seed("seed", &manager).await;
     let client = registry.client().clone();
 
-    let mut reference = latencies(&open_loop(&LOAD, |_| healthy(&client, &manager)).await);
-    let answers = open_loop(&LOAD, |number| post(&client, &manager, &registry, number)).await;
+    let mut reference = latencies(&open_loop(&load, |_| healthy(&client, &manager)).await);
+    let answers = open_loop(&load, |number| post(&client, &manager, &registry, number)).await;
     let refused: Vec<String> = answers
         .iter()
         .filter_map(|answer| answer.outcome.clone().err())
@@ -49,7 +50,7 @@ pub(crate) async fn run() -> Vec<Row> {
     let drained = drain(&client, &manager, &ids).await;
     vec![
         Row {
-            scenario: "POST /oapi/v1/jobs, 1,000/s for 30 s, p99".to_owned(),
+            scenario: format!("POST /oapi/v1/jobs, 1,000/s for {seconds} s, p99"),
             ours: format!(
                 "{p99:?} (p50 {p50:?}, {} answered, {} refused{})",
                 ids.len(),

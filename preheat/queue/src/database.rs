@@ -104,6 +104,11 @@ impl Database {
         self.shared.writer.queued()
     }
 
+    /// Waits while many callers are writing, for half a second at most.
+    pub(crate) async fn give_way(&self) {
+        self.shared.writer.give_way().await;
+    }
+
     /// Writes what is queued, takes nothing new, and lets the connections go.
     pub async fn close(&self) -> Result<(), DbErr> {
         self.shared.writer.close().await;

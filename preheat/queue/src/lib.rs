@@ -11,6 +11,7 @@
 //! **Invariant:** a write that was answered is on the disk, and work that was enqueued is performed, settled or given
 //! up by name; it is never lost and never held by two at once.
 
+mod askers;
 mod backoff;
 mod bell;
 mod claim;

@@ -49,6 +49,21 @@ impl<E> Turn<E> {
         Some(self.took_background(entry))
     }
 
+    /// The next entry that may join a batch for which somebody waits: background entries only when it is their turn,
+    /// so that nobody's answer waits for the program's own business.
+    pub(crate) fn queued_for_an_asker(&mut self) -> Option<E> {
+        let is_their_turn = self.urgent_in_a_row >= URGENT_IN_A_ROW;
+        if !is_their_turn && self.urgent.is_empty() {
+            return None;
+        }
+        self.queued()
+    }
+
+    /// Whether somebody waits for a batch to begin.
+    pub(crate) fn has_askers(&self) -> bool {
+        !self.urgent.is_empty()
+    }
+
     /// Takes no new entries; those that are queued still come out.
     pub(crate) fn close(&mut self) {
         self.urgent.close();
@@ -96,6 +111,14 @@ mod tests {
         let order = order(&mut queues_with(40, 4));
         let places: Vec<usize> = (0..order.len()).filter(|&n| order[n] == "background").collect();
         assert_eq!(places, [8, 17, 26, 35]);
+    }
+
+    #[test]
+    fn an_asker_waits_for_no_background_entry_whose_turn_it_is_not() {
+        let mut turn = queues_with(2, 2);
+        let joined: Vec<_> = std::iter::from_fn(|| turn.queued_for_an_asker()).collect();
+        assert_eq!(joined, ["urgent", "urgent"]);
+        assert_eq!(order(&mut turn), ["background", "background"]);
     }
 
     #[tokio::test]

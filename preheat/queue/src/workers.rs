@@ -221,6 +221,7 @@ impl<'a> Shift<'a> {
             self.is_unsure = self.give_strays_back().await.is_err();
         }
         let workers = self.workers;
+        workers.db.give_way().await;
         let claimed = claim(
             &workers.db,
             &workers.settings.lane,

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::askers::Askers;
 use crate::entry::{Entry, Wish};
 use crate::turn::Turn;
 
@@ -48,6 +49,7 @@ pub(crate) const SERVER_WRITERS: u32 = 8;
 
 /// Where entries are handed in.
 pub(crate) struct Writer {
+    askers: Askers,
     urgent: mpsc::Sender<BoxedEntry>,
     background: mpsc::Sender<BoxedEntry>,
     closing: CancellationToken,
@@ -89,6 +91,7 @@ impl Writer {
         }
         tasks.detach_all();
         Self {
+            askers: Askers::default(),
             urgent,
             background,
             closing,
@@ -98,10 +101,13 @@ impl Writer {
 
     pub(crate) async fn hand_in(&self, urgency: Urgency, entry: BoxedEntry) -> Result<(), NoPlace> {
         match urgency {
-            Urgency::Urgent => self.urgent.try_send(entry).map_err(|refused| match refused {
-                mpsc::error::TrySendError::Full(_) => NoPlace::Full,
-                mpsc::error::TrySendError::Closed(_) => NoPlace::Closed,
-            }),
+            Urgency::Urgent => {
+                self.askers.another();
+                self.urgent.try_send(entry).map_err(|refused| match refused {
+                    mpsc::error::TrySendError::Full(_) => NoPlace::Full,
+                    mpsc::error::TrySendError::Closed(_) => NoPlace::Closed,
+                })
+            }
             Urgency::Background => {
                 self.background
                     .send_timeout(entry, PLACE_LIMIT)
@@ -112,6 +118,12 @@ impl Writer {
                     })
             }
         }
+    }
+
+    /// Waits while many callers are writing, for half a second at most: their answers come before the program's own
+    /// business, which moves all the same.
+    pub(crate) async fn give_way(&self) {
+        self.askers.give_way().await;
     }
 
     /// Entries that wait for a batch.
@@ -127,6 +139,13 @@ impl Writer {
         self.closing.cancel();
         self.finished.cancelled().await;
     }
+}
+
+/// What decides how long a batch goes on.
+struct Company {
+    started: Instant,
+    /// Somebody waits for it to be committed.
+    has_askers: bool,
 }
 
 /// One writing task.
@@ -185,11 +204,14 @@ impl Batches {
     /// Runs entries until nothing is queued or a limit is reached. Every entry that was taken is in `entries`, so that
     /// it is answered whatever happens.
     async fn run(&self, txn: &DatabaseTransaction, entries: &mut Vec<BoxedEntry>) -> Result<Wish, DbErr> {
-        let started = Instant::now();
+        let mut batch = Company {
+            started: Instant::now(),
+            has_askers: false,
+        };
         let mut savepoint = Savepoint::new(txn);
         let mut at = 0;
         while at < entries.len() {
-            self.take_another(entries, started).await;
+            self.take_another(entries, &mut batch).await;
             // An entry without company needs no savepoint: the transaction itself is one.
             let is_alone = entries.len() == 1;
             if !is_alone {
@@ -202,17 +224,25 @@ impl Batches {
             }
             at += 1;
             if at == entries.len() {
-                self.take_another(entries, started).await;
+                self.take_another(entries, &mut batch).await;
             }
         }
         Ok(Wish::Keep)
     }
 
-    async fn take_another(&self, entries: &mut Vec<BoxedEntry>, started: Instant) {
-        let may_go_on = entries.len() < SMALL_BATCH || started.elapsed() < BATCH_TIME;
-        if entries.len() < self.at_most && may_go_on {
-            entries.extend(self.queues.lock().await.queued());
+    async fn take_another(&self, entries: &mut Vec<BoxedEntry>, batch: &mut Company) {
+        let may_go_on = entries.len() < SMALL_BATCH || batch.started.elapsed() < BATCH_TIME;
+        if entries.len() >= self.at_most || !may_go_on {
+            return;
         }
+        let mut queues = self.queues.lock().await;
+        batch.has_askers |= queues.has_askers();
+        let another = if batch.has_askers {
+            queues.queued_for_an_asker()
+        } else {
+            queues.queued()
+        };
+        entries.extend(another);
     }
 }
 

@@ -1,0 +1,88 @@
+//! How many callers have been writing just now.
+//!
+//! On a machine with few cores, work that nobody waits for takes its time from callers who do. So workers look here
+//! before they claim, and wait a little while many are asking.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+const WINDOW: Duration = Duration::from_millis(50);
+/// In this window and the one before it: a hundred a second.
+const MANY: u32 = 10;
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Nobody gives way for longer than this at a time.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Counts callers in short windows.
+#[derive(Default)]
+pub(crate) struct Askers(Mutex<Counted>);
+
+#[derive(Default)]
+struct Counted {
+    began: Option<Instant>,
+    now: u32,
+    before: u32,
+}
+
+impl Askers {
+    pub(crate) fn another(&self) {
+        self.count(1);
+    }
+
+    pub(crate) async fn give_way(&self) {
+        let until = Instant::now() + PATIENCE;
+        while self.count(0) >= MANY && Instant::now() < until {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Adds to the window that runs now; how many there were lately.
+    fn count(&self, more: u32) -> u32 {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.roll(Instant::now());
+        counted.now = counted.now.saturating_add(more);
+        counted.now.saturating_add(counted.before)
+    }
+}
+
+impl Counted {
+    fn roll(&mut self, at: Instant) {
+        let began = *self.began.get_or_insert(at);
+        let age = at.saturating_duration_since(began);
+        if age >= WINDOW {
+            self.before = if age < WINDOW * 2 { self.now } else { 0 };
+            self.now = 0;
+            self.began = Some(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_of_long_ago_do_not_count() {
+        let mut counted = Counted::default();
+        let begin = Instant::now();
+        counted.roll(begin);
+        counted.now = 7;
+        counted.roll(begin + WINDOW);
+        assert_eq!((counted.before, counted.now), (7, 0));
+        counted.roll(begin + WINDOW * 4);
+        assert_eq!((counted.before, counted.now), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn nobody_gives_way_for_ever_and_nobody_at_all_when_few_ask() {
+        let askers = Askers::default();
+        askers.another();
+        let quick = tokio::time::timeout(Duration::from_secs(30), askers.give_way()).await;
+        assert!(quick.is_ok());
+        (0..1_000).for_each(|_| askers.another());
+        let patient = tokio::time::timeout(Duration::from_secs(30), askers.give_way()).await;
+        assert!(patient.is_ok());
+    }
+}
