@@ -255,6 +255,8 @@ async fn what_waits_to_be_resolved_survives_a_restart() {
     world.registry.image(Some("v1"), &["a"]);
     world.restart(Duration::from_secs(1)).await;
     world.seed("seed-1").await;
+    // Those that found no seed look again after this.
+    world.clock.advance(2_100);
     for id in ids {
         // Those that were resolved before the image was there have failed; none is forgotten.
         world
