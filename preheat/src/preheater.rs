@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use queue::{Bell, Clock, Database, Urgency};
+use queue::{Bell, Clock, Database, Together, Urgency};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use uuid::Uuid;
 use wire::RegistryDescription;
@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::neighbourhood::KnownNeighbourhoods;
 use crate::secret_box::{SealBroken, SecretBox};
 use crate::sessions::KnownSessions;
+use crate::submit::{PreheatId, Submission, write_all};
 use crate::tokens::KnownTokens;
 
 /// The lane of the manager's own work.
@@ -48,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) bell: Bell,
     pub(crate) limits: Limits,
     pub(crate) secrets: SecretBox,
+    pub(crate) submissions: Together<Submission, PreheatId>,
     pub(crate) descriptions: Vec<RegistryDescription>,
     /// Shared with writes, which outlive the borrow of this.
     pub(crate) cluster_settings: Arc<SettingsByCluster>,
@@ -80,6 +82,7 @@ impl Preheater {
             bell: Bell::default(),
             limits,
             secrets: SecretBox::new(&secrets_key).map_err(BadKey)?,
+            submissions: Together::new(write_all),
             descriptions,
             cluster_settings: Arc::new(clusters),
             clusters: KnownClusters::default(),

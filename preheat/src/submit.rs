@@ -1,8 +1,9 @@
 //! Takes a request: the preheat, its credential and its first work commit together, and nothing else happens
 //! here. No registry is asked.
 
-use queue::{NewWork, Urgency, enqueue};
-use sea_orm::{ActiveValue::NotSet, ActiveValue::Set, DbErr, EntityTrait};
+use futures_util::future::BoxFuture;
+use queue::{NewWork, enqueue_all};
+use sea_orm::{ActiveValue::NotSet, ActiveValue::Set, DatabaseTransaction, DbErr, EntityTrait};
 use serde_json::json;
 use uuid::Uuid;
 use wire::TraceContext;
@@ -35,27 +36,63 @@ pub async fn submit(
     let mut row = new_row(inner, caller, &request, trace.as_ref(), now);
     row.credential = Set(sealed.as_ref().map(|(id, _)| id.clone()));
     let trace = trace.map(|trace| trace.as_str().to_owned());
+    let submission = Submission {
+        row,
+        sealed,
+        trace,
+        now,
+    };
     let id = inner
-        .write(Urgency::Urgent, move |txn| {
-            Box::pin(async move {
-                let id = preheats::Entity::insert(row).exec(txn).await?.last_insert_id;
-                if let Some((name, sealed)) = sealed {
-                    let row = credentials::ActiveModel {
-                        id: Set(name),
-                        preheat_id: Set(id),
-                        sealed: Set(sealed),
-                    };
-                    credentials::Entity::insert(row)
-                        .exec_without_returning(txn)
-                        .await?;
-                }
-                enqueue(txn, &work_of_manager(RESOLVE, id, trace, now), now).await?;
-                Ok::<_, DbErr>(id)
-            })
-        })
-        .await?;
+        .submissions
+        .write(&inner.db, submission)
+        .await
+        .map_err(StorageError::from)?;
     inner.bell.ring(MANAGER_LANE);
     Ok(id)
+}
+
+/// A preheat on its way into the database.
+pub(crate) struct Submission {
+    row: preheats::ActiveModel,
+    /// Name and sealed text of the credential that came with it.
+    sealed: Option<(String, Vec<u8>)>,
+    trace: Option<String>,
+    now: i64,
+}
+
+/// Writes preheats that were submitted in the same moment, each with its credential and its first work.
+pub(crate) fn write_all(
+    txn: &DatabaseTransaction,
+    submissions: Vec<Submission>,
+) -> BoxFuture<'_, Result<Vec<PreheatId>, DbErr>> {
+    Box::pin(async move {
+        let mut ids = Vec::with_capacity(submissions.len());
+        let (mut work, mut secrets) = (Vec::new(), Vec::new());
+        let now = submissions.last().map_or(0, |last| last.now);
+        for Submission {
+            row,
+            sealed,
+            trace,
+            now,
+        } in submissions
+        {
+            let id = preheats::Entity::insert(row).exec(txn).await?.last_insert_id;
+            work.push(work_of_manager(RESOLVE, id, trace, now));
+            secrets.extend(sealed.map(|(name, sealed)| credentials::ActiveModel {
+                id: Set(name),
+                preheat_id: Set(id),
+                sealed: Set(sealed),
+            }));
+            ids.push(id);
+        }
+        enqueue_all(txn, &work, now).await?;
+        if !secrets.is_empty() {
+            credentials::Entity::insert_many(secrets)
+                .exec_without_returning(txn)
+                .await?;
+        }
+        Ok(ids)
+    })
 }
 
 /// The next step of a preheat, for the manager itself.

@@ -11,7 +11,7 @@ use sqlx::Executor;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use crate::entry::{Asked, WriteError};
-use crate::writer::{NoPlace, SERVER_WRITERS, Urgency, Writer};
+use crate::writer::{BoxedEntry, NoPlace, SERVER_WRITERS, Urgency, Writer};
 
 const READERS: u32 = 4;
 const SERVER_READERS: u32 = 8;
@@ -97,6 +97,14 @@ impl Database {
                 NoPlace::Closed => WriteError::Closed,
             })?;
         answer.await.unwrap_or(Err(WriteError::Closed))
+    }
+
+    pub(crate) fn hand_in_urgent(&self, entry: BoxedEntry) -> Result<(), NoPlace> {
+        self.shared.writer.hand_in_urgent(entry)
+    }
+
+    pub(crate) fn another_asker(&self) {
+        self.shared.writer.another_asker();
     }
 
     /// How many writes wait for their batch.

@@ -22,6 +22,7 @@ mod holder;
 mod lot;
 mod performer;
 mod rows;
+mod together;
 mod turn;
 mod work;
 mod workers;
@@ -36,8 +37,10 @@ pub use entry::WriteError;
 pub use holder::{HolderId, end_holder, grant_all, holder_exists, reclaim_expired, register_holder, renew};
 pub use lot::{PARKED, Which, move_lane, remove_group, unpark, waiting_by_lane};
 pub use performer::{Failure, Perform};
+pub use together::{Together, WriteAll};
 pub use work::{
-    NewWork, Work, WorkId, complete, enqueue, held_by, holds, release, retry_later, work_of, work_of_group,
+    NewWork, Work, WorkId, complete, enqueue, enqueue_all, held_by, holds, release, retry_later, work_of,
+    work_of_group,
 };
 pub use workers::{Workers, WorkersSettings};
 pub use writer::Urgency;

@@ -16,6 +16,9 @@ pub type WorkId = i64;
 
 const LONGEST_ERROR: usize = 2000;
 
+/// Rows in one statement: databases bound the parameters of one.
+const ROWS_AT_ONCE: usize = 64;
+
 /// Work to put in.
 #[derive(Clone, Debug, Default)]
 pub struct NewWork {
@@ -79,7 +82,20 @@ impl Work {
 
 /// Puts work in; it exists once the caller's transaction commits. Ring the lane's bell after that.
 pub async fn enqueue(txn: &impl ConnectionTrait, work: &NewWork, now_ms: i64) -> Result<WorkId, DbErr> {
-    let row = ActiveModel {
+    Ok(Entity::insert(row(work, now_ms)).exec(txn).await?.last_insert_id)
+}
+
+/// The same for many, by few statements.
+pub async fn enqueue_all(txn: &impl ConnectionTrait, all: &[NewWork], now_ms: i64) -> Result<(), DbErr> {
+    for some in all.chunks(ROWS_AT_ONCE) {
+        let rows = some.iter().map(|work| row(work, now_ms));
+        Entity::insert_many(rows).exec_without_returning(txn).await?;
+    }
+    Ok(())
+}
+
+fn row(work: &NewWork, now_ms: i64) -> ActiveModel {
+    ActiveModel {
         id: NotSet,
         lane: Set(work.lane.clone()),
         kind: Set(work.kind.clone()),
@@ -94,8 +110,7 @@ pub async fn enqueue(txn: &impl ConnectionTrait, work: &NewWork, now_ms: i64) ->
         trace: Set(work.trace.clone()),
         work_group: Set(work.group.clone()),
         last_error: Set(None),
-    };
-    Ok(Entity::insert(row).exec(txn).await?.last_insert_id)
+    }
 }
 
 /// Ends the work. `false`: it is no longer ours, and the caller should undo what it did for it.

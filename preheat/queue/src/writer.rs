@@ -101,13 +101,7 @@ impl Writer {
 
     pub(crate) async fn hand_in(&self, urgency: Urgency, entry: BoxedEntry) -> Result<(), NoPlace> {
         match urgency {
-            Urgency::Urgent => {
-                self.askers.another();
-                self.urgent.try_send(entry).map_err(|refused| match refused {
-                    mpsc::error::TrySendError::Full(_) => NoPlace::Full,
-                    mpsc::error::TrySendError::Closed(_) => NoPlace::Closed,
-                })
-            }
+            Urgency::Urgent => self.hand_in_urgent(entry),
             Urgency::Background => {
                 self.background
                     .send_timeout(entry, PLACE_LIMIT)
@@ -118,6 +112,20 @@ impl Writer {
                     })
             }
         }
+    }
+
+    /// At once or not at all.
+    pub(crate) fn hand_in_urgent(&self, entry: BoxedEntry) -> Result<(), NoPlace> {
+        self.another_asker();
+        self.urgent.try_send(entry).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => NoPlace::Full,
+            mpsc::error::TrySendError::Closed(_) => NoPlace::Closed,
+        })
+    }
+
+    /// Somebody waits for an entry that is on its way already.
+    pub(crate) fn another_asker(&self) {
+        self.askers.another();
     }
 
     /// Waits while many callers are writing, for half a second at most: their answers come before the program's own

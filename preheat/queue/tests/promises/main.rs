@@ -3,6 +3,7 @@
 mod claiming;
 mod leases;
 mod lots;
+mod together;
 mod working;
 mod world;
 mod writing;
