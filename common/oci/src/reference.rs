@@ -172,9 +172,8 @@ fn split_registry(name: &str, has_scheme: bool) -> Result<(&str, &str), BadRefer
     let (first, rest) = name
         .split_once('/')
         .map_or((name, None), |(first, rest)| (first, Some(rest)));
-    let looks_like_a_host = first.contains(['.', ':']) || first == "localhost" || first.starts_with('[');
     match rest {
-        Some(rest) if has_scheme || looks_like_a_host => Ok((first, rest)),
+        Some(rest) if has_scheme || looks_like_a_host(first) => Ok((first, rest)),
         None if has_scheme => Err(BadReference::NoRepository {
             given: tame(name, 200),
         }),
@@ -276,9 +275,18 @@ impl FromStr for ImageReference {
     }
 }
 
+/// Else the first part of a name without a scheme is a folder on Docker Hub.
+fn looks_like_a_host(first: &str) -> bool {
+    first.contains(['.', ':']) || first == "localhost" || first.starts_with('[')
+}
+
 impl fmt::Display for ImageReference {
-    /// As people write it, in full: `docker.io/library/nginx:1.27@sha256:…`.
+    /// As people write it, in full: `docker.io/library/nginx:1.27@sha256:…`. A registry whose name would be taken for
+    /// a folder on Docker Hub is written with its scheme.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !looks_like_a_host(self.registry.as_str()) {
+            out.write_str(if self.plain_http { "http://" } else { "https://" })?;
+        }
         write!(out, "{}/{}", self.registry, self.repository)?;
         if let Some(tag) = &self.tag {
             write!(out, ":{tag}")?;

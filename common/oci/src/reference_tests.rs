@@ -108,6 +108,14 @@ fn a_path_cannot_climb() {
     assert!(long.parse::<ImageReference>().is_err());
 }
 
+#[test]
+fn a_registry_of_one_word_is_written_so_that_it_stays_one() {
+    for text in ["http://registry/team/app:1", "https://registry/app:1"] {
+        let found: ImageReference = text.parse().unwrap();
+        assert_eq!(found.to_string(), text);
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_refused_or_comes_back_the_same(text in "(https?://)?[a-zA-Z0-9.:/@%_\\\\? -]{0,60}") {
