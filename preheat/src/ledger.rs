@@ -16,7 +16,7 @@ use wire::Side;
 use crate::preheater::{group_of, parked_group_of};
 use crate::rows::placements::state::FAILED;
 use crate::rows::{lots, peers, placements, preheats};
-use crate::verdict::{Counts, FailedPlacement, PeersLeft, TOLD, Verdict, cut, side_of, side_word, verdict};
+use crate::verdict::{Counts, FailedPlacement, PeersLeft, TOLD, Verdict, cut, side_of, verdict};
 use crate::views::PreheatState;
 use crate::{credentials, stage};
 
@@ -258,7 +258,7 @@ async fn end(
     let (state, reason, side) = match &verdict {
         Verdict::Succeeded => (PreheatState::Succeeded, None, None),
         Verdict::Failed { reason, side } => {
-            (PreheatState::Failed, Some(reason.clone()), Some(side_word(*side)))
+            (PreheatState::Failed, Some(reason.clone()), Some(side.word()))
         }
     };
     let none = || Expr::value(None::<i64>);

@@ -43,6 +43,7 @@ pub async fn take(
             return Ok(TakeAnswer {
                 lots,
                 neighbourhood: news,
+                questions: Vec::new(),
             });
         }
         let look_again = (Instant::now() + inner.limits.session_lease / 3).min(end);

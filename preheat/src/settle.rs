@@ -20,7 +20,7 @@ use crate::preheater::Preheater;
 use crate::rows::placements::state::{FAILED, OPEN, VERIFIED};
 use crate::rows::{lots, objects, placements, preheats, read_size, stored_size};
 use crate::sessions;
-use crate::verdict::{cut, side_word};
+use crate::verdict::cut;
 
 /// The outcomes of one lot: work, fence and what became of which digest.
 type OfLot = BTreeMap<(i64, i64), Vec<(String, Outcome)>>;
@@ -139,7 +139,7 @@ async fn settle_placement(
         Outcome::Failed { reason, side } => update
             .col_expr(Column::State, Expr::value(FAILED))
             .col_expr(Column::Reason, Expr::value(cut(&reason)))
-            .col_expr(Column::Side, Expr::value(side_word(side))),
+            .col_expr(Column::Side, Expr::value(side.word())),
     };
     if update.exec(txn).await?.rows_affected == 0 {
         return Ok(());

@@ -13,7 +13,7 @@ use wire::Side;
 use crate::ledger::{Closed, count_in_lot, count_in_preheat, peer_name};
 use crate::rows::placements::state::{FAILED, OPEN};
 use crate::rows::{ROWS_AT_ONCE, VALUES_AT_ONCE, lots, objects, placements, preheats};
-use crate::verdict::{cut, side_of, side_word};
+use crate::verdict::{cut, side_of};
 
 /// Why the seeds of a cluster do not have an object, in words for those who would have read it from them.
 struct Lacking {
@@ -121,7 +121,7 @@ fn fail_where(work: i64, reason: &str, side: Side) -> sea_orm::UpdateMany<placem
     placements::Entity::update_many()
         .col_expr(placements::Column::State, Expr::value(FAILED))
         .col_expr(placements::Column::Reason, Expr::value(cut(reason)))
-        .col_expr(placements::Column::Side, Expr::value(side_word(side)))
+        .col_expr(placements::Column::Side, Expr::value(side.word()))
         .filter(placements::Column::WorkId.eq(work))
         .filter(placements::Column::State.eq(OPEN))
 }
@@ -162,7 +162,7 @@ pub(crate) async fn fail_open_placements(
     placements::Entity::update_many()
         .col_expr(placements::Column::State, Expr::value(FAILED))
         .col_expr(placements::Column::Reason, Expr::value(cut(reason)))
-        .col_expr(placements::Column::Side, Expr::value(side_word(side)))
+        .col_expr(placements::Column::Side, Expr::value(side.word()))
         .filter(placements::Column::PreheatId.eq(preheat.id))
         .filter(placements::Column::State.eq(OPEN))
         .exec(txn)
@@ -232,7 +232,7 @@ pub(crate) fn row(lot: &lots::Model, digest: &str, failed: Option<(&str, Side)>)
         bytes_from_registry: Set(0),
         bytes_from_peers: Set(0),
         reason: Set(failed.map(|(reason, _)| cut(reason))),
-        side: Set(failed.map(|(_, side)| side_word(side).to_owned())),
+        side: Set(failed.map(|(_, side)| side.word().to_owned())),
         peer_left: Set(false),
     }
 }

@@ -81,17 +81,6 @@ pub(crate) fn cut(text: &str) -> String {
     text.chars().take(LONGEST_REASON).collect()
 }
 
-/// A side in the words of the wire, as it is stored.
-pub(crate) fn side_word(side: Side) -> &'static str {
-    match side {
-        Side::Caller => "caller",
-        Side::Registry => "registry",
-        Side::Network => "network",
-        Side::Peer => "peer",
-        Side::Manager => "manager",
-    }
-}
-
 pub(crate) fn side_of(word: &str) -> Side {
     match word {
         "caller" => Side::Caller,
@@ -191,7 +180,7 @@ mod tests {
             Side::Peer,
             Side::Manager,
         ] {
-            assert_eq!(side_of(side_word(side)), side);
+            assert_eq!(side_of(side.word()), side);
         }
     }
 }

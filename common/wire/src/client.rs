@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
-    Hello, HoldingsReport, ProgressAnswer, ProgressReport, SecretText, SeedAddress, SettleAnswer,
+    Hello, HoldingsReport, ProgressAnswer, ProgressReport, Reply, SecretText, SeedAddress, SettleAnswer,
     SettleRequest, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
 };
 
@@ -76,6 +76,12 @@ impl ManagerClient {
         let request = self
             .request(Method::POST, &of_session(paths::HOLDINGS, session), CALL_LIMIT)
             .json(report);
+        accepted(request).await.map(drop)
+    }
+
+    pub async fn answer(&self, session: Uuid, question: Uuid, reply: &Reply) -> Result<(), CallError> {
+        let path = of_session(paths::ANSWERS, session).replace("{question}", &question.to_string());
+        let request = self.request(Method::POST, &path, CALL_LIMIT).json(reply);
         accepted(request).await.map(drop)
     }
 

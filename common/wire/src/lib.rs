@@ -8,6 +8,7 @@ mod client;
 mod holdings;
 mod neighbourhood;
 mod placing;
+mod questions;
 mod secret;
 mod seeds;
 mod session;
@@ -19,6 +20,9 @@ pub use neighbourhood::{Neighbourhood, OfflineAccess, RegistryDescription, SeedA
 pub use placing::{
     Lot, ObjectKind, Outcome, PlacementOrder, PlacementProgress, ProgressAnswer, ProgressReport,
     SettleAnswer, SettleRequest, Settled, Side, TagRecord, TakeAnswer, TakeRequest,
+};
+pub use questions::{
+    PullResult, Pulled, PulledFrom, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply, Standing, StandingState,
 };
 pub use secret::SecretText;
 pub use seeds::seeds_in_order;
@@ -42,6 +46,8 @@ pub mod paths {
     pub const HOLDINGS: &str = "/peer/v1/sessions/{session}/holdings";
     /// GET -> [`crate::SecretText`]: an `Authorization` header value; 404 when it is gone.
     pub const CREDENTIAL: &str = "/peer/v1/sessions/{session}/credentials/{credential}";
+    /// POST [`crate::Reply`] -> 204: the answer to a [`crate::Question`].
+    pub const ANSWERS: &str = "/peer/v1/sessions/{session}/answers/{question}";
     /// GET -> list of [`crate::SeedAddress`]: who holds this object whole.
     pub const PARENTS: &str = "/peer/v1/sessions/{session}/parents/{digest}";
 }

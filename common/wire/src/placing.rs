@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Neighbourhood, TraceContext};
+use crate::{Neighbourhood, Question, TraceContext};
 
 /// A peer asks for work in its lane; the manager answers when there is some or the wait is over.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub struct TakeAnswer {
     pub lots: Vec<Lot>,
     /// Only when it is not the one that the peer named.
     pub neighbourhood: Option<Neighbourhood>,
+    #[serde(default)]
+    pub questions: Vec<Question>,
 }
 
 /// All that one peer has to hold for one preheat, claimed as one piece of work.
@@ -140,6 +142,26 @@ pub enum Side {
     Network,
     Peer,
     Manager,
+}
+
+impl Side {
+    pub const ALL: [Self; 5] = [
+        Self::Caller,
+        Self::Registry,
+        Self::Network,
+        Self::Peer,
+        Self::Manager,
+    ];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Registry => "registry",
+            Self::Network => "network",
+            Self::Peer => "peer",
+            Self::Manager => "manager",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

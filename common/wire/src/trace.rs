@@ -41,6 +41,11 @@ impl TraceContext {
         let _ = span.set_parent(self.extract());
     }
 
+    /// Notes on `span` that it has to do with this context, of which it is no child.
+    pub fn link_to(&self, span: &Span) {
+        span.add_link(self.extract().span().span_context().clone());
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use wire::ObjectKind;
 
-use super::view::side_word;
 use crate::app::App;
 use crate::extract::{Allowed, Parts, ToRead};
 use crate::openapi::{Refusals, Trouble, Unknown};
@@ -115,7 +114,7 @@ impl From<PlacementView> for PlacementBody {
             bytes_from_registry: view.bytes_from_registry,
             bytes_from_peers: view.bytes_from_peers,
             reason: view.reason,
-            side: view.side.map(side_word),
+            side: view.side.map(Side::word),
         }
     }
 }

@@ -108,7 +108,7 @@ impl From<PreheatView> for PreheatBody {
             platforms: view.platforms,
             state: view.state.into(),
             reason: view.reason,
-            side: view.side.map(side_word),
+            side: view.side.map(Side::word),
             digest: view.digest,
             public: view.public,
             objects_total: view.objects_total,
@@ -135,16 +135,6 @@ fn words_of(clusters: ClusterChoice) -> Vec<String> {
         ClusterChoice::All => Vec::new(),
         ClusterChoice::Ids(ids) => ids.iter().map(i64::to_string).collect(),
         ClusterChoice::Names(names) => names,
-    }
-}
-
-pub(crate) fn side_word(side: Side) -> &'static str {
-    match side {
-        Side::Caller => "caller",
-        Side::Registry => "registry",
-        Side::Network => "network",
-        Side::Peer => "peer",
-        Side::Manager => "manager",
     }
 }
 
