@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sea_orm::{ConnectOptions, DatabaseConnection, DatabaseTransaction, DbErr};
+use prometheus_client::registry::Registry;
+use sea_orm::{ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
 use sqlx::Executor;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use tokio::time::Instant;
 
 use crate::entry::{Asked, WriteError};
+use crate::metrics::{DatabaseGauges, WriteDurations};
 use crate::writer::{BoxedEntry, NoPlace, SERVER_WRITERS, Urgency, Writer};
 
 const READERS: u32 = 4;
@@ -37,10 +40,37 @@ pub struct Database {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     reads: DatabaseConnection,
     writes: DatabaseConnection,
-    writer: Writer,
+    pub(crate) writer: Writer,
+    durations: WriteDurations,
+}
+
+impl Shared {
+    /// Idle and used ones, of both pools.
+    pub(crate) fn connections(&self) -> (i64, i64) {
+        let pools = [counted(&self.reads), counted(&self.writes)];
+        let (open, idle) = pools
+            .iter()
+            .fold((0, 0), |sum, pool| (sum.0 + pool.0, sum.1 + pool.1));
+        (idle, (open - idle).max(0))
+    }
+}
+
+/// A pool's connections: all that are open, and the idle ones among them.
+fn counted(pool: &DatabaseConnection) -> (i64, i64) {
+    let (open, idle) = match pool.get_database_backend() {
+        DbBackend::Sqlite => of_pool(pool.get_sqlite_connection_pool()),
+        DbBackend::Postgres => of_pool(pool.get_postgres_connection_pool()),
+        DbBackend::MySql => of_pool(pool.get_mysql_connection_pool()),
+        _ => (0, 0),
+    };
+    (i64::from(open), i64::try_from(idle).unwrap_or(i64::MAX))
+}
+
+fn of_pool<DB: sqlx::Database>(pool: &sqlx::Pool<DB>) -> (u32, usize) {
+    (pool.size(), pool.num_idle())
 }
 
 impl Database {
@@ -63,6 +93,7 @@ impl Database {
             writer: Writer::start(&writes),
             reads,
             writes,
+            durations: WriteDurations::new(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -87,6 +118,7 @@ impl Database {
         T: Send + 'static,
         E: Send + 'static,
     {
+        let began = Instant::now();
         let (entry, answer) = Asked::new(work);
         self.shared
             .writer
@@ -96,7 +128,20 @@ impl Database {
                 NoPlace::Full => WriteError::Busy,
                 NoPlace::Closed => WriteError::Closed,
             })?;
-        answer.await.unwrap_or(Err(WriteError::Closed))
+        let answer = answer.await.unwrap_or(Err(WriteError::Closed));
+        self.wrote(urgency, began);
+        answer
+    }
+
+    /// Somebody who asked at `began` has heard what came of it.
+    pub(crate) fn wrote(&self, urgency: Urgency, began: Instant) {
+        self.shared.durations.note(urgency, began.elapsed());
+    }
+
+    /// What operators see of writes and connections.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.shared.durations.register(registry);
+        registry.register_collector(Box::new(DatabaseGauges(Arc::downgrade(&self.shared))));
     }
 
     pub(crate) fn hand_in_urgent(&self, entry: BoxedEntry) -> Result<(), NoPlace> {

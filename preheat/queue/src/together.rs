@@ -13,10 +13,11 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::database::Database;
 use crate::entry::{Entry, Wish, WriteError, panic_text};
-use crate::writer::NoPlace;
+use crate::writer::{NoPlace, Urgency};
 
 /// Callers that may wait for one entry; one more is told that the database is busy.
 const AT_MOST: usize = 1024;
@@ -53,9 +54,12 @@ impl<I: Send + 'static, T: Send + 'static> Together<I, T> {
 
     /// Writes the item, urgently, together with those of others.
     pub async fn write(&self, db: &Database, item: I) -> Answer<T> {
+        let began = Instant::now();
         let (asker, answer) = oneshot::channel();
         self.join(db, Joined { item, asker })?;
-        answer.await.unwrap_or(Err(WriteError::Closed))
+        let answer = answer.await.unwrap_or(Err(WriteError::Closed));
+        db.wrote(Urgency::Urgent, began);
+        answer
     }
 
     /// Without a pause in between: an item that has joined always has an entry on its way.

@@ -3,6 +3,7 @@
 mod claiming;
 mod leases;
 mod lots;
+mod metrics;
 mod together;
 mod working;
 mod world;

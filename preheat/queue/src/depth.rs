@@ -1,0 +1,62 @@
+//! How much work there is, by kind and state, and how old the oldest of it is.
+//!
+//! Two grouped looks at the whole table: made for a round every few seconds, not for every request.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Select};
+
+use crate::lot::PARKED;
+use crate::rows::work::{Column, Entity, WAITING};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WorkState {
+    /// To be claimed now, or after a pause.
+    Waiting,
+    Running,
+    /// Waits for [`crate::unpark`].
+    Parked,
+}
+
+/// Work of one kind in one state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Depth {
+    pub kind: String,
+    pub state: WorkState,
+    pub count: i64,
+    /// When the oldest of it was put in.
+    pub oldest_ms: i64,
+}
+
+/// Kinds and states that no work is in are left out.
+pub async fn depths(db: &impl ConnectionTrait) -> Result<Vec<Depth>, DbErr> {
+    let moving = grouped().filter(Column::RunAtMs.lt(PARKED));
+    let parked = grouped().filter(Column::RunAtMs.gte(PARKED));
+    let mut depths = Vec::new();
+    for (of, is_parked) in [(moving, false), (parked, true)] {
+        let rows: Vec<(String, String, i64, i64)> = of.into_tuple().all(db).await?;
+        depths.extend(rows.into_iter().map(|(kind, state, count, oldest_ms)| Depth {
+            kind,
+            state: state_of(&state, is_parked),
+            count,
+            oldest_ms,
+        }));
+    }
+    Ok(depths)
+}
+
+fn grouped() -> Select<Entity> {
+    Entity::find()
+        .select_only()
+        .columns([Column::Kind, Column::State])
+        .column_as(Column::Id.count(), "works")
+        .column_as(Column::CreatedMs.min(), "oldest")
+        .group_by(Column::Kind)
+        .group_by(Column::State)
+}
+
+fn state_of(word: &str, is_parked: bool) -> WorkState {
+    match (word == WAITING, is_parked) {
+        (true, true) => WorkState::Parked,
+        (true, false) => WorkState::Waiting,
+        (false, _) => WorkState::Running,
+    }
+}
