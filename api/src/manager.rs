@@ -7,10 +7,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish};
 use api::{App, AppParts, AuthMode};
+use axum::Router;
 use peer::OwnRegistry;
 use preheat::{Limits, Parts, Preheater};
-use process::metrics::Metrics;
-use process::{Latch, Readiness, Running, TlsFiles, files};
+use process::admin::{Admin, AdminKey};
+use process::{Latch, Readiness, TlsFiles, Vitals, files};
 use queue::{Clock, Database, SystemClock};
 use sea_orm_migration::MigratorTrait as _;
 use tokio::net::TcpListener;
@@ -31,20 +32,17 @@ pub(crate) struct Manager {
     listener: TcpListener,
     admin: TcpListener,
     tls: Option<TlsFiles>,
-    metrics: Metrics,
+    vitals: Vitals,
+    key: AdminKey,
     readiness: Readiness,
     latch: Latch,
-    running: Running,
 }
 
 impl Manager {
-    pub(crate) async fn build(
-        config: &ManagerConfig,
-        metrics: Metrics,
-        running: Running,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn build(config: &ManagerConfig, vitals: Vitals) -> anyhow::Result<Self> {
         let folder = &config.data_dir;
         make_folder(folder)?;
+        let key = AdminKey::open(folder).context("the admin key")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let callers = CallerKey::at(&folder.join("token.key"))?;
         let peers = PeerSigner::at(&folder.join("peer.key"), clock.clone())?;
@@ -70,10 +68,10 @@ impl Manager {
             listener,
             admin,
             tls,
-            metrics,
+            vitals,
+            key,
             readiness,
             latch,
-            running,
         })
     }
 
@@ -102,19 +100,25 @@ impl Manager {
 
     /// Serves until the process stops. `inner` is a door for the peer of the same process, on loopback.
     pub(crate) fn spawn(self, inner: Option<TcpListener>) -> anyhow::Result<()> {
-        let router = api::router(self.app);
+        let Vitals {
+            running,
+            metrics,
+            levels,
+        } = self.vitals;
+        let router = api::router(self.app, &metrics);
         if let Some(inner) = inner {
-            process::serve(inner, router.clone(), &self.running, None)?;
+            process::serve(inner, router.clone(), &running, None)?;
         }
-        process::serve(self.listener, router, &self.running, self.tls.as_ref())?;
-        process::serve(
-            self.admin,
-            process::admin::router(self.readiness, self.metrics),
-            &self.running,
-            None,
-        )?;
-        let workers = self.preheater.start_workers(self.running.stopping().clone());
-        self.running.spawn(async move { workers.drain().await });
+        process::serve(self.listener, router, &running, self.tls.as_ref())?;
+        let admin = Admin {
+            readiness: self.readiness,
+            metrics,
+            levels,
+            key: self.key,
+        };
+        process::serve(self.admin, admin.router(Router::new()), &running, None)?;
+        let workers = self.preheater.start_workers(running.stopping().clone());
+        running.spawn(async move { workers.drain().await });
         drop(self.latch);
         Ok(())
     }

@@ -7,6 +7,8 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use process::metrics::Metrics;
+use process::telemetry::edge;
 use tower_http::catch_panic::CatchPanicLayer;
 use wire::paths;
 
@@ -24,7 +26,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(25);
 const WORK_LIMIT: Duration = Duration::from_secs(40);
 
 /// The manager's whole HTTP interface.
-pub fn router(app: App) -> Router {
+pub fn router(app: App, metrics: &Metrics) -> Router {
     let callers = Router::new()
         // what Harbor 2.12 and newer speaks
         .route("/healthy", get(harbor::dragonfly_jobs::healthy::healthy))
@@ -52,6 +54,7 @@ pub fn router(app: App) -> Router {
         .route(paths::PROGRESS, post(sessions::progress::progress))
         .route(paths::SETTLE, post(sessions::settle::settle))
         .route(paths::HOLDINGS, post(sessions::holdings::holdings))
+        .route(paths::ANSWERS, post(sessions::answer::answer))
         .route(paths::CREDENTIAL, get(sessions::credential::credential))
         .route(paths::PARENTS, get(sessions::parents::parents))
         .layer(DefaultBodyLimit::max(PEER_BODY))
@@ -60,7 +63,7 @@ pub fn router(app: App) -> Router {
         .route(paths::WORK, post(sessions::work::work))
         .layer(DefaultBodyLimit::max(PEER_BODY))
         .layer(from_fn_with_state(WORK_LIMIT, within));
-    Router::new()
+    let all = Router::new()
         .merge(callers)
         .merge(peers)
         .merge(waiting)
@@ -74,10 +77,9 @@ pub fn router(app: App) -> Router {
             )
         })
         // a panic is that request's failure
-        .layer(CatchPanicLayer::custom(Problem::from_panic))
-        // outermost: all of the above happens inside the request's span
-        .layer(process::telemetry::request_layer())
-        .with_state(app)
+        .layer(CatchPanicLayer::custom(Problem::from_panic));
+    // outermost: all of the above happens inside the request's span
+    edge(all, "manager", metrics).with_state(app)
 }
 
 /// A body that drips in, or a database that hangs, must not hold a connection for ever.

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use peer::{Arguments, Peer, PeerConfig};
-use process::Running;
-use process::metrics::Metrics;
+use process::Vitals;
 use process::telemetry::{self, TelemetryOptions};
 use tracing::{error, info};
 use wire::Role;
@@ -29,7 +28,7 @@ async fn main() -> ExitCode {
         "stoker-peer"
     };
     let telemetry = telemetry::init(&TelemetryOptions::from_environment(service));
-    let ended = run(config).await;
+    let ended = run(config, telemetry.vitals()).await;
     if let Err(error) = &ended {
         error!("{error:#}");
     }
@@ -41,10 +40,10 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(config: PeerConfig) -> anyhow::Result<()> {
-    let running = Running::new();
+async fn run(config: PeerConfig, vitals: Vitals) -> anyhow::Result<()> {
+    let running = vitals.running.clone();
     let name = config.name.clone();
-    let peer = Peer::build(config, Metrics::new(), running.clone()).await?;
+    let peer = Peer::build(config, vitals).await?;
     info!(
         peer.name = %name,
         front.addr = %peer.front_address()?,

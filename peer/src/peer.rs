@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use axum::Router;
 use oci::{BuildError, ClientFactory, Registries, TlsOptions};
+use process::admin::{Admin, AdminKey};
 use process::http::{ClientOptions, client};
-use process::metrics::Metrics;
-use process::{Running, TlsFiles, admin, bind, readiness, serve};
+use process::{TlsFiles, Vitals, bind, readiness, serve};
 use tokio::net::TcpListener;
 use tracing::warn;
 use uuid::Uuid;
@@ -31,14 +32,16 @@ pub struct Peer {
     front_state: FrontState,
     share_state: ShareState,
     orders: Orders,
-    metrics: Metrics,
-    running: Running,
+    vitals: Vitals,
+    key: AdminKey,
 }
 
 impl Peer {
-    pub async fn build(config: PeerConfig, metrics: Metrics, running: Running) -> anyhow::Result<Self> {
+    pub async fn build(config: PeerConfig, vitals: Vitals) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("the data folder {}", config.data_dir.display()))?;
+        let key = AdminKey::open(&config.data_dir).context("the admin key")?;
+        let running = vitals.running.clone();
         let id = peer_id(&config.data_dir)?;
         let store = Store::open(&config.data_dir.join("store"))
             .with_context(|| format!("the store in {}", config.data_dir.display()))?;
@@ -81,8 +84,8 @@ impl Peer {
             front_state,
             share_state,
             orders,
-            metrics,
-            running,
+            vitals,
+            key,
         })
     }
 
@@ -101,16 +104,31 @@ impl Peer {
     /// Serves until the process stops.
     pub fn spawn(self) -> anyhow::Result<()> {
         let (readiness, latch) = readiness();
-        let running = self.running;
-        serve(self.front, front::router(self.front_state), &running, None)?;
+        let Vitals {
+            running,
+            metrics,
+            levels,
+        } = self.vitals;
+        serve(
+            self.front,
+            front::router(self.front_state, &metrics),
+            &running,
+            None,
+        )?;
         serve(
             self.share,
-            share::router(self.share_state),
+            share::router(self.share_state, &metrics),
             &running,
             self.share_tls.as_ref(),
         )?;
         if let Some(admin) = self.admin {
-            serve(admin, admin::router(readiness, self.metrics), &running, None)?;
+            let shown = Admin {
+                readiness,
+                metrics,
+                levels,
+                key: self.key,
+            };
+            serve(admin, shown.router(Router::new()), &running, None)?;
         }
         running.spawn(follow_orders(self.orders, running.clone(), latch));
         Ok(())

@@ -15,6 +15,8 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use oci::Digest;
+use process::metrics::Metrics;
+use process::telemetry::edge;
 use serde::{Deserialize, Serialize};
 use wire::{ObjectKind, TagRecord};
 
@@ -41,15 +43,15 @@ impl ShareState {
     }
 }
 
-pub fn router(state: ShareState) -> Router {
-    Router::new()
+pub fn router(state: ShareState, metrics: &Metrics) -> Router {
+    let all = Router::new()
         .route("/share/v1/objects/{digest}", get(objects::object))
         .route("/share/v1/objects/{digest}/chunks", get(objects::chunks))
         .route("/share/v1/tags", get(tag))
         .route("/share/v1/public", get(public))
         // Before every handler: whoever has no token learns nothing, not even what is not here.
-        .layer(middleware::from_fn_with_state(state.clone(), caller::only_peers))
-        .with_state(state)
+        .layer(middleware::from_fn_with_state(state.clone(), caller::only_peers));
+    edge(all, "share", metrics).with_state(state)
 }
 
 #[derive(Deserialize)]

@@ -4,9 +4,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
-use process::Running;
-use process::metrics::Metrics;
 use process::telemetry;
+use process::{Running, Vitals};
 use tracing::info;
 
 use super::Stop;
@@ -67,14 +66,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
         },
     )?;
     let telemetry = telemetry::init(&config.telemetry);
-    let running = Running::new();
-    let ended = until_stopped(Box::pin(start(&config, running.clone())), &running).await;
+    let vitals = telemetry.vitals();
+    let ended = until_stopped(Box::pin(start(&config, vitals.clone())), &vitals.running).await;
     telemetry.flush().await;
     Ok(ended?)
 }
 
-async fn start(config: &ManagerConfig, running: Running) -> anyhow::Result<()> {
-    let manager = Manager::build(config, Metrics::new(), running).await?;
+async fn start(config: &ManagerConfig, vitals: Vitals) -> anyhow::Result<()> {
+    let manager = Manager::build(config, vitals).await?;
     info!(listen.addr = %manager.address()?, admin.addr = %manager.admin_address()?, "manager built");
     manager.spawn(None)
 }

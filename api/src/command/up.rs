@@ -5,8 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::Args;
 use peer::{Peer, PeerConfig};
-use process::Running;
-use process::metrics::Metrics;
+use process::Vitals;
 use process::telemetry;
 use tracing::info;
 use wire::{Role, SecretText};
@@ -66,31 +65,26 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
         },
     )?;
     let telemetry = telemetry::init(&config.telemetry);
-    let running = Running::new();
+    let vitals = telemetry.vitals();
     let ended = until_stopped(
-        Box::pin(start(config, arguments.advertise, running.clone())),
-        &running,
+        Box::pin(start(config, arguments.advertise, vitals.clone())),
+        &vitals.running,
     )
     .await;
     telemetry.flush().await;
     Ok(ended?)
 }
 
-async fn start(config: ManagerConfig, advertise: Option<String>, running: Running) -> anyhow::Result<()> {
-    let metrics = Metrics::new();
-    let manager = Manager::build(&config, metrics.clone(), running.clone()).await?;
+async fn start(config: ManagerConfig, advertise: Option<String>, vitals: Vitals) -> anyhow::Result<()> {
+    let manager = Manager::build(&config, vitals.clone()).await?;
     // A door of its own, so that the peer needs no certificate for a name that only others use.
     let inner = process::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", inner.local_addr()?);
     let token = manager.peer_token(&config.data_dir.join("peer.token")).await?;
     let data_dir = config.data_dir.clone();
-    let peer = Peer::build(
-        beside(config, &data_dir, base, token, advertise),
-        metrics,
-        running,
-    )
-    .await
-    .context("the peer beside the manager")?;
+    let peer = Peer::build(beside(config, &data_dir, base, token, advertise), vitals)
+        .await
+        .context("the peer beside the manager")?;
     info!(
         listen.addr = %manager.address()?,
         front.addr = %peer.front_address()?,

@@ -58,7 +58,7 @@ impl World {
         });
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        process::serve(listener, api::router(app), &running, None).expect("served");
+        process::serve(listener, api::router(app, &process::metrics::Metrics::new()), &running, None).expect("served");
         let http = process::http::client(&process::http::ClientOptions::default()).expect("a client");
         Self {
             address,

@@ -13,10 +13,12 @@ mod readiness;
 mod running;
 mod serve;
 pub mod telemetry;
+mod vitals;
 
 pub use readiness::{Latch, Readiness, readiness};
 pub use running::{Running, stop_signal};
 pub use serve::{ServeError, TlsFiles, bind, serve};
+pub use vitals::Vitals;
 
 /// Chooses the TLS provider for the whole process. First thing in every `main` and test harness.
 pub fn install_tls_provider() {

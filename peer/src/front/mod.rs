@@ -40,6 +40,8 @@ use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
+use process::metrics::Metrics;
+use process::telemetry::edge;
 use tokio::sync::Semaphore;
 
 use crate::config::FrontLimits;
@@ -136,15 +138,14 @@ impl FrontState {
 }
 
 /// Every route of the front.
-pub fn router(state: FrontState) -> Router {
-    Router::new()
+pub fn router(state: FrontState, metrics: &Metrics) -> Router {
+    let all = Router::new()
         .route("/v2", any(root))
         .route("/v2/", any(root))
         .route("/v2/{*object}", any(object))
         .route(TOKEN_PATH, any(token))
-        .fallback(nothing)
-        .layer(process::telemetry::request_layer())
-        .with_state(state)
+        .fallback(nothing);
+    edge(all, "front", metrics).with_state(state)
 }
 
 async fn root() -> Response {

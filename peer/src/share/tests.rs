@@ -42,7 +42,7 @@ impl Shared {
 
     async fn send(&self, request: axum::http::request::Builder) -> Response<Body> {
         let request = request.body(Body::empty()).expect("a request");
-        router(self.state.clone())
+        router(self.state.clone(), &process::metrics::Metrics::new())
             .oneshot(request)
             .await
             .expect("an answer")

@@ -8,8 +8,7 @@ use anyhow::{Context as _, ensure};
 use api::AuthMode;
 use oci::RegistrySettings;
 use peer::{FrontLimits, OwnRegistry, Peer, PeerConfig};
-use process::Running;
-use process::metrics::Metrics;
+use process::Vitals;
 use process::telemetry::TelemetryOptions;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -49,13 +48,9 @@ pub(crate) struct FleetPeer {
 
 impl Fleet {
     /// Ends once every peer has called in.
-    pub(crate) async fn start(
-        folder: &Path,
-        registry: SocketAddr,
-        running: &Running,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn start(folder: &Path, registry: SocketAddr, vitals: &Vitals) -> anyhow::Result<Self> {
         let config = manager_config(&folder.join("manager"), registry)?;
-        let manager = Manager::build(&config, Metrics::new(), running.clone()).await?;
+        let manager = Manager::build(&config, vitals.clone()).await?;
         let base = format!("http://{}", manager.address()?);
         let admin_token = std::fs::read_to_string(config.data_dir.join("admin.token"))
             .context("the manager's first start wrote no admin.token")?;
@@ -67,7 +62,7 @@ impl Fleet {
         for (name, role) in PEERS {
             let config = peer_config(&folder.join(name), name, role, &base, &peer_token);
             peers.push(
-                start_peer(config, name, role, running)
+                start_peer(config, name, role, vitals)
                     .await
                     .with_context(|| format!("peer {name}"))?,
             );
@@ -100,9 +95,9 @@ async fn start_peer(
     config: PeerConfig,
     name: &'static str,
     role: Role,
-    running: &Running,
+    vitals: &Vitals,
 ) -> anyhow::Result<FleetPeer> {
-    let peer = Peer::build(config, Metrics::new(), running.clone()).await?;
+    let peer = Peer::build(config, vitals.counted_apart()).await?;
     let (front, share) = (
         peer.front_address()?.to_string(),
         peer.share_address()?.to_string(),

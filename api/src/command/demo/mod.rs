@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use process::Running;
+use process::Vitals;
 use process::telemetry::{self, TelemetryOptions};
 use tokio::time::Instant;
 
@@ -57,12 +57,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     let telemetry = telemetry::init(&options);
     let folder = tempfile::Builder::new().prefix("stoker-demo-").tempdir();
     let folder = folder.map_err(|error| Stop::failed(format!("no temporary folder can be made: {error}")))?;
-    let running = Running::new();
+    let vitals = telemetry.vitals();
     let ended = tokio::select! {
-        ended = story(arguments.size, folder.path(), &running) => ended,
+        ended = story(arguments.size, folder.path(), &vitals) => ended,
         () = process::stop_signal() => Err(anyhow::anyhow!("stopped before the end")),
     };
-    running.drain(GRACE).await;
+    vitals.running.drain(GRACE).await;
     if arguments.keep {
         output::say(format!("\nKept: {}", folder.keep().display()));
     }
@@ -70,10 +70,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     Ok(ended?)
 }
 
-async fn story(size: Size, folder: &std::path::Path, running: &Running) -> anyhow::Result<()> {
+async fn story(size: Size, folder: &std::path::Path, vitals: &Vitals) -> anyhow::Result<()> {
     let began = Instant::now();
     let registry = a_registry(size).await?;
-    let fleet = Fleet::start(folder, registry.address(), running).await?;
+    let fleet = Fleet::start(folder, registry.address(), vitals).await?;
     say_who_is_there(&fleet);
 
     output::say("\n3. Harbor asks for the image. What it sends:");
@@ -87,7 +87,7 @@ async fn story(size: Size, folder: &std::path::Path, running: &Running) -> anyho
         "\n4. The registry is switched off. Every node pulls the image through its own peer, as containerd does.",
     );
     registry.stop().await;
-    let pulls = pull::through_each_node(&fleet, &registry, running).await?;
+    let pulls = pull::through_each_node(&fleet, &registry, &vitals.running).await?;
     for pull in &pulls {
         output::say(format!(
             "   {}  {}: {} objects, {} in {:.1} s, every digest right",

@@ -6,7 +6,7 @@ use preheat::{ObjectView, PlacementState, PlacementView};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use wire::ObjectKind;
+use wire::{ObjectKind, Side};
 
 use crate::app::App;
 use crate::extract::{Allowed, Parts, ToRead};

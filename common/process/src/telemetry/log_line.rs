@@ -1,18 +1,18 @@
-//! Puts the trace id at the head of each log line, so that a line leads to its trace.
+//! Puts the ids of trace and span at the head of each log line, so that a line leads to its trace.
 
 use std::fmt;
 
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{SpanId, TraceContextExt, TraceId};
 use tracing::{Event, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Formats as `F` does, with `trace_id` first where there is one.
-pub(crate) struct WithTraceId<F>(pub(crate) F);
+/// Formats as `F` does, with `trace_id` and `span_id` first where there are any.
+pub(crate) struct WithTrace<F>(pub(crate) F);
 
-impl<S, N, F> FormatEvent<S, N> for WithTraceId<F>
+impl<S, N, F> FormatEvent<S, N> for WithTrace<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -26,18 +26,24 @@ where
     ) -> fmt::Result {
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
-        let Some(trace_id) = trace_id() else {
+        let Some((trace, span)) = ids() else {
             return writer.write_str(&line);
         };
         match line.strip_prefix('{') {
-            Some(fields) => write!(writer, "{{\"trace_id\":\"{trace_id}\",{fields}"),
-            None => write!(writer, "trace_id={trace_id} {line}"),
+            Some(fields) => write!(
+                writer,
+                "{{\"trace_id\":\"{trace}\",\"span_id\":\"{span}\",{fields}"
+            ),
+            None => write!(writer, "trace_id={trace} span_id={span} {line}"),
         }
     }
 }
 
-fn trace_id() -> Option<String> {
+fn ids() -> Option<(TraceId, SpanId)> {
     let context = Span::current().context();
-    let span = context.span().span_context().clone();
-    span.is_valid().then(|| span.trace_id().to_string())
+    let span = context.span();
+    let context = span.span_context();
+    context
+        .is_valid()
+        .then(|| (context.trace_id(), context.span_id()))
 }

@@ -278,7 +278,11 @@ impl Parent {
         for object in objects {
             seal(&store, object).await;
         }
-        let address = serve(router(ShareState::new(store.clone(), around.clone()))).await;
+        let address = serve(router(
+            ShareState::new(store.clone(), around.clone()),
+            &process::metrics::Metrics::new(),
+        ))
+        .await;
         Self {
             store,
             url: format!("http://{address}"),

@@ -18,6 +18,7 @@ use oci::challenge::{Challenge, parse};
 use oci::{Credential, Digest, Registries, RegistrySettings, Secret};
 use process::Running;
 use process::http::{ClientOptions, client};
+use process::metrics::Metrics;
 use tempfile::TempDir;
 use uuid::Uuid;
 use wire::{Neighbourhood, OfflineAccess, SHARE_AUDIENCE, SeedAddress, Welcome};
@@ -338,7 +339,7 @@ impl World {
         let store = Store::open(&folder.path().join("store")).expect("a store");
         let (running, now) = (Running::new(), Arc::new(AtomicI64::new(1_000_000)));
         let state = front_state(&store, &neighbours, &running, &now);
-        let front = serve(router(state.clone()), &running).await;
+        let front = serve(router(state.clone(), &Metrics::new()), &running).await;
         Self {
             registry,
             registry_name,
@@ -363,7 +364,7 @@ impl World {
     /// The peer starts again: all that was only in its memory is gone.
     pub(super) async fn restart_front(&mut self) {
         self.state = front_state(&self.store, &self.neighbours, &self.running, &self.now);
-        self.front = serve(router(self.state.clone()), &self.running).await;
+        self.front = serve(router(self.state.clone(), &Metrics::new()), &self.running).await;
     }
 
     pub(super) fn let_time_pass(&self, time: Duration) {
@@ -375,7 +376,10 @@ impl World {
     pub(super) async fn add_seed(&mut self) -> Store {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
-        let share = share::router(ShareState::new(store.clone(), self.around.clone()));
+        let share = share::router(
+            ShareState::new(store.clone(), self.around.clone()),
+            &Metrics::new(),
+        );
         let address = serve(share, &self.running).await;
         let mut seeds = self.neighbours.seeds();
         seeds.push(SeedAddress {

@@ -1,0 +1,66 @@
+//! The admin port: probes, metrics and what an operator changes while the process runs, apart from the data.
+//!
+//! **Invariant:** reading is open to whoever reaches the port; what changes something, or costs something, wants
+//! the [`AdminKey`], which only a reader of the data folder has.
+
+mod key;
+mod log;
+
+pub use key::AdminKey;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use crate::Readiness;
+use crate::metrics::{Format, Metrics};
+use crate::telemetry::Levels;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What an admin port shows, and what it may change.
+pub struct Admin {
+    pub readiness: Readiness,
+    pub metrics: Metrics,
+    pub levels: Levels,
+    pub key: AdminKey,
+}
+
+impl Admin {
+    /// Every route; `guarded` are the program's own that want the key.
+    pub fn router(self, guarded: Router) -> Router {
+        let own = Router::new()
+            .route("/log", get(log::get).put(log::put))
+            .with_state(self.levels);
+        let guarded = self.key.guard(guarded.merge(own));
+        Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready).with_state(self.readiness))
+            // nydus asks for this one
+            .route("/server/ping", get(|| async { "pong\n" }))
+            .route("/metrics", get(metrics_text).with_state(self.metrics))
+            .merge(guarded)
+    }
+}
+
+async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
+    if readiness.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
+    }
+}
+
+async fn metrics_text(State(metrics): State<Metrics>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let (format, content_type) =
+        if accept.is_some_and(|accept| accept.contains("application/openmetrics-text")) {
+            (Format::OpenMetrics, OPEN_METRICS)
+        } else {
+            (Format::Prometheus, PROMETHEUS)
+        };
+    ([(header::CONTENT_TYPE, content_type)], metrics.text(format))
+}

@@ -1,0 +1,137 @@
+//! Rate, errors and duration of every route, by its template: never by what a client made of it.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tracing::Span;
+
+use super::{SECONDS, TraceLabel, exemplar};
+use crate::telemetry::RouteTemplate;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    stoker_door: &'static str,
+    http_request_method: &'static str,
+    http_route: String,
+    http_response_status_code: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Door {
+    stoker_door: &'static str,
+}
+
+type Durations =
+    Family<Answered, HistogramWithExemplars<TraceLabel>, fn() -> HistogramWithExemplars<TraceLabel>>;
+
+#[derive(Clone)]
+pub(crate) struct Requests {
+    durations: Durations,
+    active: Family<Door, Gauge>,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self {
+            durations: Family::new_with_constructor(|| HistogramWithExemplars::new(SECONDS.into_iter())),
+            active: Family::default(),
+        }
+    }
+}
+
+impl Requests {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "http_server_request_duration_seconds",
+            "Time from a request's head to the head of its answer",
+            self.durations.clone(),
+        );
+        registry.register(
+            "http_server_active_requests",
+            "Requests whose answer has not begun",
+            self.active.clone(),
+        );
+    }
+
+    /// The gauge of one door, there from the start.
+    pub(crate) fn at(&self, door: &'static str) -> AtDoor {
+        let active = self.active.get_or_create_owned(&Door { stoker_door: door });
+        AtDoor {
+            door,
+            durations: self.durations.clone(),
+            active,
+        }
+    }
+}
+
+/// What [`measure`] counts into.
+#[derive(Clone)]
+pub(crate) struct AtDoor {
+    door: &'static str,
+    durations: Durations,
+    active: Gauge,
+}
+
+/// Counts down also when the client leaves and the handler is dropped.
+struct Active(Gauge);
+
+impl Active {
+    fn new(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+pub(crate) async fn measure(State(door): State<AtDoor>, request: Request, next: Next) -> Response {
+    let method = word_of(request.method());
+    let matched = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let begun = Instant::now();
+    let active = Active::new(door.active.clone());
+    let response = next.run(request).await;
+    drop(active);
+    let told = response.extensions().get::<RouteTemplate>();
+    if let Some(template) = told {
+        template.rename(&Span::current(), method);
+    }
+    let labels = Answered {
+        stoker_door: door.door,
+        http_request_method: method,
+        http_route: told.map_or(matched, |template| template.0.to_owned()),
+        http_response_status_code: response.status().as_u16(),
+    };
+    door.durations
+        .get_or_create(&labels)
+        .observe(begun.elapsed().as_secs_f64(), exemplar(), None);
+    response
+}
+
+/// Methods are made up by clients too.
+fn word_of(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::PATCH => "PATCH",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    }
+}

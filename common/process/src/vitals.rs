@@ -1,0 +1,23 @@
+//! What every part of a program is handed: its tasks, its metrics, and the levels of its logs.
+
+use crate::Running;
+use crate::metrics::Metrics;
+use crate::telemetry::Levels;
+
+/// Clones share all of it.
+#[derive(Clone, Default)]
+pub struct Vitals {
+    pub running: Running,
+    pub metrics: Metrics,
+    pub levels: Levels,
+}
+
+impl Vitals {
+    /// The same process, counted apart: for a second program of ours in it.
+    pub fn counted_apart(&self) -> Self {
+        Self {
+            metrics: Metrics::new(),
+            ..self.clone()
+        }
+    }
+}
