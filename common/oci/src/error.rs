@@ -198,6 +198,29 @@ impl RegistryError {
         }
     }
 
+    /// The same in a word, for spans and counts: one of few, whatever was asked.
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::NoCredential { .. } => "no_credential",
+            Self::WrongCredential { .. } => "wrong_credential",
+            Self::CredentialEnded { .. } => "credential_ended",
+            Self::Forbidden { .. } => "forbidden",
+            Self::TooManyRequests { .. } => "too_many_requests",
+            Self::ServerError { .. } => "server_error",
+            Self::Unexpected { .. } => "unexpected_answer",
+            Self::Unreachable { .. } => "unreachable",
+            Self::TimedOut { .. } => "timeout",
+            Self::CutShort { .. } => "cut_short",
+            Self::WrongBytes { .. } => "wrong_bytes",
+            Self::TooLarge { .. } => "too_large",
+            Self::BadAnswer { .. } => "bad_answer",
+            Self::BadRedirect { .. } => "bad_redirect",
+            Self::UnsafeRealm { .. } => "unsafe_realm",
+            Self::Setup { .. } => "setup",
+        }
+    }
+
     /// What a person can do about it.
     pub fn what_to_do(&self) -> String {
         let advice = match self {

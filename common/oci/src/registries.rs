@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use crate::metrics::RegistryMetrics;
 use crate::reference::check_base_path;
 use crate::settings::{ClientFactory, Limits, RegistrySettings, TlsOptions};
 use crate::{Registry, RegistryError, RegistryName};
@@ -22,6 +23,7 @@ pub struct Registries {
 struct Inner {
     factory: Arc<dyn ClientFactory>,
     limits: Limits,
+    metrics: RegistryMetrics,
     known: RwLock<Known>,
     clients: Mutex<HashMap<TlsOptions, reqwest::Client>>,
 }
@@ -50,12 +52,18 @@ impl Registries {
         let inner = Inner {
             factory,
             limits,
+            metrics: RegistryMetrics::default(),
             known: RwLock::default(),
             clients: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// What is counted about all of them.
+    pub fn metrics(&self) -> &RegistryMetrics {
+        &self.inner.metrics
     }
 
     /// Replaces everything that was configured before.
@@ -121,7 +129,8 @@ impl Registries {
         );
         settings.plain_http |= plain_http;
         let client = self.client(&settings.tls()).map_err(setup)?;
-        let registry = Registry::new(settings, base_path, client, self.inner.limits)?;
+        let (limits, metrics) = (self.inner.limits, self.inner.metrics.clone());
+        let registry = Registry::new(settings, base_path, client, limits, metrics)?;
         if made.len() >= KEPT_REGISTRIES {
             made.clear();
         }

@@ -58,12 +58,13 @@ impl Registry {
             request.accept = accept.join(", ");
         }
         let answer = timeout(limit, self.send(&request, authorization.as_ref())).await;
-        answer.unwrap_or_else(|_| {
+        let answer = answer.unwrap_or_else(|_| {
             Err(RegistryError::TimedOut {
                 asked: request.asked,
                 awaited: "answer",
                 limit,
             })
-        })
+        })?;
+        Ok(answer.into_response())
     }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::{HeaderMap, Method, StatusCode, header};
-use reqwest::Response;
 use tokio::time::timeout;
 
+use super::answer::Answer;
 use super::exchange::cut_short;
 use super::{Registry, check_coding, number};
 use crate::{Asked, Credential, Digest, RegistryError, Repository};
@@ -35,26 +35,28 @@ impl Registry {
         credential: &Credential,
     ) -> Result<ByteStream, RegistryError> {
         let request = self.blob_request(Method::GET, repository, digest, from);
-        let response = self.send_signed(&request, credential).await?;
+        let answer = self.send_signed(&request, credential).await?;
         let asked = request.asked.clone();
-        let span = match (response.status(), from) {
-            (StatusCode::OK, _) => whole(response.headers(), from, &asked)?,
-            (StatusCode::PARTIAL_CONTENT, 1..) => part(response.headers(), from, &asked)?,
-            _ => return Err(self.refusal(&request, response, !credential.is_anonymous()).await),
+        let extent = match (answer.status(), from) {
+            (StatusCode::OK, _) => whole(answer.headers(), from, &asked),
+            (StatusCode::PARTIAL_CONTENT, 1..) => part(answer.headers(), from, &asked),
+            _ => return Err(self.refusal(&request, answer, !credential.is_anonymous()).await),
         };
-        check_coding(response.headers(), &asked)?;
+        let extent = extent
+            .and_then(|extent| check_coding(answer.headers(), &asked).map(|()| extent))
+            .inspect_err(|error| answer.failed(error))?;
         let limit = self.inner.limits.chunk_wait;
         let reading = Reading {
-            response,
+            answer,
             asked,
             limit,
-            skip: span.skip,
+            skip: extent.skip,
             received: 0,
-            expected: span.length,
+            expected: extent.length,
         };
         let stream = Box::pin(stream::try_unfold(reading, Reading::next));
         Ok(ByteStream {
-            total: span.total,
+            total: extent.total,
             from,
             stream,
         })
@@ -62,7 +64,7 @@ impl Registry {
 }
 
 /// What of the body is wanted.
-struct Span {
+struct Extent {
     total: Option<u64>,
     /// Bytes at the start of the body that come before what was asked for.
     skip: u64,
@@ -70,7 +72,7 @@ struct Span {
     length: Option<u64>,
 }
 
-fn whole(headers: &HeaderMap, from: u64, asked: &Asked) -> Result<Span, RegistryError> {
+fn whole(headers: &HeaderMap, from: u64, asked: &Asked) -> Result<Extent, RegistryError> {
     let total = number(headers, &header::CONTENT_LENGTH);
     if total.is_some_and(|total| total < from) {
         let what = format!("byte {from} was asked for and the whole is shorter");
@@ -79,19 +81,19 @@ fn whole(headers: &HeaderMap, from: u64, asked: &Asked) -> Result<Span, Registry
             what,
         });
     }
-    Ok(Span {
+    Ok(Extent {
         total,
         skip: from,
         length: total,
     })
 }
 
-fn part(headers: &HeaderMap, from: u64, asked: &Asked) -> Result<Span, RegistryError> {
+fn part(headers: &HeaderMap, from: u64, asked: &Asked) -> Result<Extent, RegistryError> {
     let value = headers
         .get(header::CONTENT_RANGE)
         .and_then(|value| value.to_str().ok());
     match value.and_then(content_range) {
-        Some((first, last, total)) if first == from && last >= first => Ok(Span {
+        Some((first, last, total)) if first == from && last >= first => Ok(Extent {
             total,
             skip: 0,
             length: (last - first).checked_add(1),
@@ -123,7 +125,7 @@ fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
 
 /// A body on its way.
 struct Reading {
-    response: Response,
+    answer: Answer,
     asked: Asked,
     limit: Duration,
     skip: u64,
@@ -132,10 +134,16 @@ struct Reading {
 }
 
 impl Reading {
-    /// The next bytes that are wanted; none at the honest end.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, RegistryError> {
+        let bytes = self.wanted_bytes().await;
+        let bytes = bytes.inspect_err(|error| self.answer.failed(error))?;
+        Ok(bytes.map(|bytes| (bytes, self)))
+    }
+
+    /// The next bytes that are wanted; none at the honest end.
+    async fn wanted_bytes(&mut self) -> Result<Option<Bytes>, RegistryError> {
         loop {
-            let chunk = timeout(self.limit, self.response.chunk())
+            let chunk = timeout(self.limit, self.answer.chunk())
                 .await
                 .map_err(|_| self.too_slow())?;
             let Some(chunk) = chunk.map_err(|cause| cut_short(&self.asked, self.received, &cause))? else {
@@ -143,15 +151,14 @@ impl Reading {
             };
             self.received += chunk.len() as u64;
             if self.expected.is_some_and(|expected| self.received > expected) {
-                let what = "it is longer than was said".to_owned();
                 return Err(RegistryError::BadAnswer {
-                    asked: self.asked,
-                    what,
+                    asked: self.asked.clone(),
+                    what: "it is longer than was said".to_owned(),
                 });
             }
             let wanted = self.without_the_start(chunk);
             if !wanted.is_empty() {
-                return Ok(Some((wanted, self)));
+                return Ok(Some(wanted));
             }
         }
     }
@@ -162,14 +169,13 @@ impl Reading {
         chunk.split_off(drop)
     }
 
-    fn end(self) -> Result<Option<(Bytes, Self)>, RegistryError> {
+    fn end(&self) -> Result<Option<Bytes>, RegistryError> {
         let is_short = self.expected.is_some_and(|expected| self.received < expected) || self.skip > 0;
         if is_short {
-            let cause = "the body ended before its announced length".to_owned();
             return Err(RegistryError::CutShort {
-                asked: self.asked,
+                asked: self.asked.clone(),
                 received: self.received,
-                cause,
+                cause: "the body ended before its announced length".to_owned(),
             });
         }
         Ok(None)

@@ -1,8 +1,10 @@
 //! One request and its answer: the span, the time limit, redirects, bodies of bounded size.
 //!
-//! **Invariant:** an `Authorization` never goes to another scheme, host or port than the one it was meant for.
+//! **Invariant:** an `Authorization` never goes to another scheme, host or port than the one it was meant for. Spans
+//! and counts name hosts and path templates, never a path's variable parts, a query or a credential.
 
 use std::error::Error as _;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span, field, info_span};
 use url::Url;
 
+use super::answer::{Answer, mark_failed};
 use super::{Registry, number};
 use crate::challenge::is_loopback;
 use crate::text::tame;
@@ -21,11 +24,13 @@ use crate::{Asked, RegistryError, Repository, Said, Secret};
 const REFUSAL_BYTES: usize = 8 * 1024;
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_RETRY_AFTER: u64 = 3_600;
+/// Whatever a redirect leads to: its path is not ours to tell.
+const REDIRECTED: &str = "{redirect}";
 
 /// What is asked. Everything here may stand in a span.
 pub(super) struct Request {
     pub(super) method: Method,
-    /// `manifest`, `blob` or `token`: the low-cardinality half of the span's name.
+    /// `manifest`, `blob` or `token`.
     pub(super) kind: &'static str,
     pub(super) template: &'static str,
     /// Behind `/v2/`.
@@ -36,6 +41,26 @@ pub(super) struct Request {
     /// First byte that is wanted.
     pub(super) from: u64,
     pub(super) asked: Asked,
+    pub(super) history: History,
+}
+
+/// What became of a request so far.
+#[derive(Default)]
+pub(super) struct History {
+    sent: AtomicU32,
+    signed_in: AtomicBool,
+}
+
+impl History {
+    /// From now on it goes out with an `Authorization` that was fetched for it.
+    pub(super) fn has_signed_in(&self) {
+        self.signed_in.store(true, Ordering::Relaxed);
+    }
+
+    /// How often it had been sent before.
+    fn resent(&self) -> u32 {
+        self.sent.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 impl Request {
@@ -80,8 +105,9 @@ impl Registry {
         &self,
         request: &Request,
         authorization: Option<&Secret>,
-    ) -> Result<Response, RegistryError> {
+    ) -> Result<Answer, RegistryError> {
         let mut url = self.url_of(request)?;
+        let mut template = request.template;
         let mut authorization = authorization;
         for _ in 0..=self.inner.limits.redirects {
             let headers = request.headers(authorization)?;
@@ -90,14 +116,15 @@ impl Registry {
                 .client
                 .request(request.method.clone(), url.clone())
                 .headers(headers);
-            let response = self.send_once(request, &url, prepared).await?;
-            let Some(next) = self.redirect_of(&request.asked, &url, &response)? else {
-                return Ok(response);
+            let answer = self.send_once(request, template, &url, prepared).await?;
+            let next = self.redirect_of(&request.asked, &url, &answer);
+            let Some(next) = next.inspect_err(|error| answer.failed(error))? else {
+                return Ok(answer);
             };
             if next.origin() != url.origin() {
                 authorization = None;
             }
-            url = next;
+            (url, template) = (next, REDIRECTED);
         }
         let what = format!("more than {} redirects", self.inner.limits.redirects);
         Err(RegistryError::BadRedirect {
@@ -106,18 +133,41 @@ impl Registry {
         })
     }
 
-    /// One request without redirects, in a span that ends when the headers are there.
+    /// One request without redirects, in a span that ends with the answer's body.
     pub(super) async fn send_once(
         &self,
         request: &Request,
+        template: &'static str,
         url: &Url,
         prepared: reqwest::RequestBuilder,
+    ) -> Result<Answer, RegistryError> {
+        let span = span_of(request, template, url);
+        let began = Instant::now();
+        let result = self.response(request, prepared).instrument(span.clone()).await;
+        let status = result.as_ref().ok().map(|response| response.status().as_u16());
+        let host = url.host_str().unwrap_or_default();
+        let metrics = &self.inner.metrics;
+        metrics.answered(host, &request.method, request.kind, status, began.elapsed());
+        match result {
+            Ok(response) => {
+                record_status(&span, response.status());
+                Ok(Answer::new(response, span, metrics.bytes_from(host)))
+            }
+            Err(error) => {
+                mark_failed(&span, error.error_type());
+                Err(error)
+            }
+        }
+    }
+
+    async fn response(
+        &self,
+        request: &Request,
+        prepared: reqwest::RequestBuilder,
     ) -> Result<Response, RegistryError> {
-        let span = span_of(request, url);
         let limit = self.inner.limits.header_wait;
         let asked = || request.asked.clone();
-        let answer = timeout(limit, prepared.send()).instrument(span.clone()).await;
-        let result = match answer {
+        match timeout(limit, prepared.send()).await {
             Err(_) => Err(RegistryError::TimedOut {
                 asked: asked(),
                 awaited: "answer",
@@ -125,19 +175,7 @@ impl Registry {
             }),
             Ok(Err(cause)) => Err(unreachable(asked(), &cause, limit)),
             Ok(Ok(response)) => Ok(response),
-        };
-        match &result {
-            Ok(response) => span.record("http.response.status_code", response.status().as_u16()),
-            Err(error) => span.record(
-                "error.type",
-                if error.status().is_none() {
-                    "network"
-                } else {
-                    "status"
-                },
-            ),
-        };
-        result
+        }
     }
 
     fn url_of(&self, request: &Request) -> Result<Url, RegistryError> {
@@ -153,7 +191,7 @@ impl Registry {
         &self,
         asked: &Asked,
         from: &Url,
-        response: &Response,
+        response: &Answer,
     ) -> Result<Option<Url>, RegistryError> {
         if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
@@ -187,14 +225,24 @@ impl Registry {
     pub(super) async fn read_whole(
         &self,
         asked: &Asked,
-        mut response: Response,
+        mut answer: Answer,
+        limit: usize,
+    ) -> Result<Bytes, RegistryError> {
+        let read = self.read_to_the_end(asked, &mut answer, limit).await;
+        read.inspect_err(|error| answer.failed(error))
+    }
+
+    async fn read_to_the_end(
+        &self,
+        asked: &Asked,
+        answer: &mut Answer,
         limit: usize,
     ) -> Result<Bytes, RegistryError> {
         let too_large = || RegistryError::TooLarge {
             asked: asked.clone(),
             limit,
         };
-        let announced = number(response.headers(), &header::CONTENT_LENGTH);
+        let announced = number(answer.headers(), &header::CONTENT_LENGTH);
         if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
             return Err(too_large());
         }
@@ -203,7 +251,7 @@ impl Registry {
         let mut bytes = BytesMut::new();
         loop {
             let until = deadline.min(Instant::now() + self.inner.limits.chunk_wait);
-            let chunk = tokio::time::timeout_at(until, response.chunk())
+            let chunk = tokio::time::timeout_at(until, answer.chunk())
                 .await
                 .map_err(|_| RegistryError::TimedOut {
                     asked: asked.clone(),
@@ -219,7 +267,7 @@ impl Registry {
     }
 
     /// The error that a refusing answer means.
-    pub(super) async fn refusal(&self, request: &Request, response: Response, signed: bool) -> RegistryError {
+    pub(super) async fn refusal(&self, request: &Request, response: Answer, signed: bool) -> RegistryError {
         let retry_after = number(response.headers(), &header::RETRY_AFTER)
             .map(|seconds| Duration::from_secs(seconds.min(LONGEST_RETRY_AFTER)));
         let status = response.status();
@@ -246,7 +294,7 @@ impl Registry {
 }
 
 /// Status and words of an answer that is not what we wanted. A body that does not come is no words.
-pub(super) async fn said(mut response: Response) -> Said {
+pub(super) async fn said(mut response: Answer) -> Said {
     let status = response.status().as_u16();
     let mut body = BytesMut::new();
     let read = async {
@@ -263,19 +311,37 @@ pub(super) async fn said(mut response: Response) -> Said {
     Said::new(status, &body)
 }
 
-fn span_of(request: &Request, url: &Url) -> Span {
-    info_span!(
+fn span_of(request: &Request, template: &'static str, url: &Url) -> Span {
+    let span = info_span!(
         "registry.request",
-        otel.name = format!("{} {}", request.method, request.kind),
+        otel.name = format!("{} {template}", request.method),
         otel.kind = "client",
+        otel.status_code = field::Empty,
         http.request.method = %request.method,
-        server.address = url.host_str().unwrap_or_default(),
-        server.port = url.port_or_known_default(),
-        url.template = request.template,
+        http.request.resend_count = field::Empty,
+        http.response.body.size = field::Empty,
         http.response.status_code = field::Empty,
+        server.address = url.host_str().unwrap_or_default(),
+        server.port = url.port_or_known_default().map(i64::from),
+        url.template = template,
         error.type = field::Empty,
         stoker.image = %request.image,
-    )
+        stoker.signed_in = request.history.signed_in.load(Ordering::Relaxed),
+    );
+    let resent = request.history.resent();
+    if resent > 0 {
+        span.record("http.request.resend_count", i64::from(resent));
+    }
+    span
+}
+
+/// A 401 is a question, not an error: who cannot answer it says so in an error of its own.
+fn record_status(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", i64::from(status.as_u16()));
+    let is_error = status.is_client_error() || status.is_server_error();
+    if is_error && status != StatusCode::UNAUTHORIZED {
+        mark_failed(span, status.as_str());
+    }
 }
 
 /// Addresses that only a server inside could mean: a registry must not make us ask there.

@@ -3,6 +3,7 @@
 //! **Invariant:** what [`Registry::manifest`] returns has the digest it says; [`Registry::blob`] promises nothing
 //! about bytes beyond their number, its caller proves them.
 
+mod answer;
 mod ask;
 mod blob;
 mod exchange;
@@ -18,9 +19,10 @@ use url::Url;
 pub use ask::{Question, QuestionKind};
 pub use blob::ByteStream;
 
-use self::exchange::Request;
+use self::exchange::{History, Request};
 use self::tokens::Tokens;
 use crate::manifest::without_parameters;
+use crate::metrics::RegistryMetrics;
 use crate::settings::{Limits, RegistrySettings};
 use crate::text::tame;
 use crate::{
@@ -40,6 +42,7 @@ struct Inner {
     client: reqwest::Client,
     limits: Limits,
     tokens: Tokens,
+    metrics: RegistryMetrics,
 }
 
 /// A manifest as the registry keeps it, byte for byte.
@@ -64,6 +67,7 @@ impl Registry {
         base_path: &str,
         client: reqwest::Client,
         limits: Limits,
+        metrics: RegistryMetrics,
     ) -> Result<Self, RegistryError> {
         let scheme = if settings.plain_http { "http" } else { "https" };
         let base = format!("{scheme}://{}{base_path}/v2/", settings.name.api_host());
@@ -77,7 +81,9 @@ impl Registry {
             client,
             limits,
             tokens: Tokens::default(),
+            metrics,
         };
+        inner.metrics.expect(inner.base.host_str().unwrap_or_default());
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -177,6 +183,7 @@ impl Registry {
             accept: MANIFEST_ACCEPT.join(", "),
             from: 0,
             asked: self.asked(format!("manifest {wanted} of {repository}")),
+            history: History::default(),
         }
     }
 
@@ -191,12 +198,18 @@ impl Registry {
             accept: String::new(),
             from,
             asked: self.asked(format!("blob {digest} of {repository}")),
+            history: History::default(),
         }
     }
 
     fn image(&self, repository: &Repository, wanted: &TagOrDigest) -> String {
         let joint = if wanted.digest().is_some() { '@' } else { ':' };
         format!("{}/{repository}{joint}{wanted}", self.name())
+    }
+
+    /// Where requests go that are not redirected.
+    fn host(&self) -> &str {
+        self.inner.base.host_str().unwrap_or_default()
     }
 
     fn asked(&self, object: String) -> Asked {

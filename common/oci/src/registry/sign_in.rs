@@ -6,14 +6,15 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode, header};
-use reqwest::Response;
 use serde::Deserialize;
 use url::Url;
 
 use super::Registry;
-use super::exchange::{Request, said, sensitive};
+use super::answer::Answer;
+use super::exchange::{History, Request, said, sensitive};
 use super::tokens::{Key, Token};
 use crate::challenge::{self, Challenge, check_realm};
+use crate::metrics::SignedIn;
 use crate::{Credential, RegistryError, Said, Secret};
 
 const TOKEN_BYTES: usize = 256 * 1024;
@@ -42,7 +43,7 @@ impl Registry {
         &self,
         request: &Request,
         credential: &Credential,
-    ) -> Result<Response, RegistryError> {
+    ) -> Result<Answer, RegistryError> {
         let Some(exchangeable) = credential.for_exchange() else {
             return self.send_ready_made(request, credential).await;
         };
@@ -58,18 +59,44 @@ impl Registry {
             return Ok(response);
         }
         let refused = Refused::read(response).await;
-        let Some(authorization) = self
-            .answer_to(request, &exchangeable, &key, sent.as_ref(), &refused)
-            .await?
-        else {
-            return Err(refusal_of(request, &exchangeable, refused.said));
+        let result = self
+            .sign_in(request, &exchangeable, &key, sent.as_ref(), refused)
+            .await;
+        self.count_sign_in(&exchangeable, &result);
+        result
+    }
+
+    /// Answers the challenge, and sends once more with what that brought.
+    async fn sign_in(
+        &self,
+        request: &Request,
+        credential: &Credential,
+        key: &Key,
+        sent: Option<&Secret>,
+        refused: Refused,
+    ) -> Result<Answer, RegistryError> {
+        let Some(authorization) = self.answer_to(request, credential, key, sent, &refused).await? else {
+            return Err(refusal_of(request, credential, refused.said));
         };
+        request.history.has_signed_in();
         let response = self.send(request, Some(&authorization)).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            self.inner.tokens.forget(&key, &authorization);
-            return Err(refusal_of(request, &exchangeable, said(response).await));
+            self.inner.tokens.forget(key, &authorization);
+            return Err(refusal_of(request, credential, said(response).await));
         }
         Ok(response)
+    }
+
+    /// Who has no credential was not refused: it did not sign in.
+    fn count_sign_in(&self, credential: &Credential, result: &Result<Answer, RegistryError>) {
+        let how = result.as_ref().map_or_else(SignedIn::after, |_| SignedIn::Ok);
+        let is_nobodys = matches!(
+            result,
+            Err(RegistryError::NoCredential { .. } | RegistryError::Forbidden { .. })
+        ) && credential.is_anonymous();
+        if !is_nobodys {
+            self.inner.metrics.signed_in(self.host(), how);
+        }
     }
 
     /// A token that somebody made for us and that we cannot renew: used as it is, on the first request.
@@ -77,12 +104,13 @@ impl Registry {
         &self,
         request: &Request,
         credential: &Credential,
-    ) -> Result<Response, RegistryError> {
+    ) -> Result<Answer, RegistryError> {
         let response = self.send(request, credential.authorization().as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
         let first = Refused::read(response).await;
+        self.inner.metrics.signed_in(self.host(), SignedIn::Refused);
         let ended = || RegistryError::CredentialEnded {
             asked: request.asked.clone(),
             said: first.said.clone(),
@@ -163,10 +191,11 @@ impl Registry {
             scope: &scope,
             credential,
         };
-        let exchange = self.token_request(request, &wish.url);
+        let mut exchange = self.token_request(Method::GET, request, &wish.url);
         let mut response = self.ask_for_token(&exchange, &wish).await?;
         let speaks_only_post = matches!(response.status().as_u16(), 404 | 405);
         if speaks_only_post && !credential.is_anonymous() {
+            exchange = self.token_request(Method::POST, request, &wish.url);
             response = self.post_for_token(&exchange, &wish).await?;
         }
         if response.status() != StatusCode::OK {
@@ -178,33 +207,35 @@ impl Registry {
         Self::read_token(&exchange, &body)
     }
 
-    fn token_request(&self, request: &Request, url: &Url) -> Request {
+    fn token_request(&self, method: Method, request: &Request, url: &Url) -> Request {
         let host = url.host_str().unwrap_or_default();
         Request {
-            method: Method::GET,
+            method,
             kind: "token",
-            template: "{realm}",
+            // Whatever its path is: that is the registry's word.
+            template: "/token",
             path: String::new(),
             repository: request.repository.clone(),
             image: request.image.clone(),
             accept: String::new(),
             from: 0,
             asked: self.asked(format!("token for {} from {host}", request.repository)),
+            history: History::default(),
         }
     }
 
-    async fn ask_for_token(&self, exchange: &Request, wish: &Wish<'_>) -> Result<Response, RegistryError> {
+    async fn ask_for_token(&self, exchange: &Request, wish: &Wish<'_>) -> Result<Answer, RegistryError> {
         let mut url = wish.url.clone();
         url.query_pairs_mut().extend_pairs(wish.pairs());
         let mut prepared = self.inner.client.get(url.clone());
         if let Some(authorization) = wish.credential.authorization() {
             prepared = prepared.header(header::AUTHORIZATION, sensitive(&authorization, &exchange.asked)?);
         }
-        self.send_once(exchange, &url, prepared).await
+        self.send_once(exchange, exchange.template, &url, prepared).await
     }
 
     /// The way of OAuth, for token servers that know no other.
-    async fn post_for_token(&self, exchange: &Request, wish: &Wish<'_>) -> Result<Response, RegistryError> {
+    async fn post_for_token(&self, exchange: &Request, wish: &Wish<'_>) -> Result<Answer, RegistryError> {
         let Credential::Basic { username, password } = wish.credential else {
             return Err(bad_token(
                 exchange,
@@ -219,7 +250,8 @@ impl Registry {
         ]);
         form.push(("client_id", "stoker"));
         let prepared = self.inner.client.post(wish.url.clone()).form(&form);
-        self.send_once(exchange, &wish.url, prepared).await
+        self.send_once(exchange, exchange.template, &wish.url, prepared)
+            .await
     }
 
     fn read_token(exchange: &Request, body: &[u8]) -> Result<Token, RegistryError> {
@@ -264,7 +296,7 @@ impl Wish<'_> {
 }
 
 impl Refused {
-    async fn read(response: Response) -> Self {
+    async fn read(response: Answer) -> Self {
         let headers = response.headers().get_all(header::WWW_AUTHENTICATE);
         let texts = headers.iter().filter_map(|value| value.to_str().ok());
         let challenges = texts.flat_map(challenge::parse).collect();

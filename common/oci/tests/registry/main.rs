@@ -6,6 +6,7 @@
 )]
 
 mod bodies;
+mod counts;
 mod passing_on;
 mod refusals;
 mod server;

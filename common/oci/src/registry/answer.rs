@@ -1,0 +1,93 @@
+//! An answer on its way to us: its span lives as long as its body is read, and each byte is counted.
+//!
+//! **Invariant:** the size that the span says is what was really read, whether the body ended or was dropped.
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, StatusCode};
+use prometheus_client::metrics::counter::Counter;
+use reqwest::{Body, Response};
+use tracing::Span;
+
+use crate::RegistryError;
+
+/// A registry's answer, headers read.
+pub(super) struct Answer {
+    response: Response,
+    reading: Reading,
+}
+
+struct Reading {
+    span: Span,
+    bytes: u64,
+    counted: Counter,
+}
+
+impl Answer {
+    pub(super) fn new(response: Response, span: Span, counted: Counter) -> Self {
+        let reading = Reading {
+            span,
+            bytes: 0,
+            counted,
+        };
+        Self { response, reading }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    pub(super) async fn chunk(&mut self) -> reqwest::Result<Option<Bytes>> {
+        let chunk = self.response.chunk().await;
+        if let Ok(Some(bytes)) = &chunk {
+            self.reading.took(bytes);
+        }
+        chunk
+    }
+
+    /// The body cannot be used, or not to its end.
+    pub(super) fn failed(&self, error: &RegistryError) {
+        mark_failed(&self.reading.span, error.error_type());
+    }
+
+    /// For callers who read it themselves; it is counted all the same.
+    pub(super) fn into_response(self) -> Response {
+        let mut head = http::Response::new(());
+        *head.status_mut() = self.status();
+        *head.version_mut() = self.response.version();
+        head.headers_mut().clone_from(self.headers());
+        let body = stream::try_unfold(self, |mut answer| async {
+            Ok::<_, reqwest::Error>(answer.chunk().await?.map(|bytes| (bytes, answer)))
+        });
+        Response::from(head.map(|()| Body::wrap_stream(body)))
+    }
+}
+
+impl Reading {
+    fn took(&mut self, bytes: &Bytes) {
+        let size = bytes.len() as u64;
+        self.bytes += size;
+        self.counted.inc_by(size);
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.span.record("http.response.body.size", signed(self.bytes));
+    }
+}
+
+/// The exporter knows signed numbers only, and writes others as text.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Says on the span what went wrong, in a word.
+pub(super) fn mark_failed(span: &Span, error_type: &str) {
+    span.record("error.type", error_type);
+    span.record("otel.status_code", "ERROR");
+}
