@@ -91,7 +91,8 @@ impl<B> MakeSpan<B> for ServerSpan {
 impl<B> OnResponse<B> for RecordAnswer {
     fn on_response(self, response: &Response<B>, _took: Duration, span: &Span) {
         let status = response.status();
-        span.record("http.response.status_code", status.as_u16());
+        // The exporter knows signed numbers only, and writes others as text.
+        span.record("http.response.status_code", i64::from(status.as_u16()));
         if status.is_server_error() {
             span.record("otel.status_code", "ERROR")
                 .record("error.type", error_type(status));
