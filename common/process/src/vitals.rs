@@ -14,6 +14,7 @@ pub struct Vitals {
 
 impl Vitals {
     /// The same process, counted apart: for a second program of ours in it.
+    #[must_use]
     pub fn counted_apart(&self) -> Self {
         Self {
             metrics: Metrics::new(),

@@ -39,7 +39,7 @@ impl AdminKey {
     }
 
     pub(super) fn guard(self, router: Router) -> Router {
-        router.layer(from_fn_with_state(self, only_with_the_key))
+        router.route_layer(from_fn_with_state(self, only_with_the_key))
     }
 
     fn opens(&self, authorization: &[u8]) -> bool {

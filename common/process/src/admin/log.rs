@@ -15,13 +15,13 @@ pub(super) async fn put(
     State(levels): State<Levels>,
     wanted: String,
 ) -> Result<String, (StatusCode, String)> {
-    levels.set(&wanted).map_err(refused)?;
+    levels.set(&wanted).map_err(|error| refused(&error))?;
     let now = levels.get();
     info!(filter = now, "log levels changed to {now}");
     Ok(format!("{now}\n"))
 }
 
-fn refused(error: BadFilter) -> (StatusCode, String) {
+fn refused(error: &BadFilter) -> (StatusCode, String) {
     let status = match error {
         BadFilter::Unreadable(_) | BadFilter::TooLong => StatusCode::BAD_REQUEST,
         BadFilter::Gone => StatusCode::SERVICE_UNAVAILABLE,

@@ -21,7 +21,7 @@ const LAG_EVERY: Duration = Duration::from_secs(1);
 const TICKS: f64 = 100.0;
 
 pub(crate) fn register(metrics: &Metrics, running: &Running) {
-    let lag = Histogram::new(SECONDS.into_iter());
+    let lag = Histogram::new(SECONDS);
     let version: Family<[(&'static str, &'static str); 1], Gauge> = Family::default();
     version
         .get_or_create(&[("version", env!("CARGO_PKG_VERSION"))])
