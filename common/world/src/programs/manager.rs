@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::OurProgram;
 use super::process::Settings;
+use crate::jaeger::Export;
 use crate::{Harbor, Port, files};
 
 /// How a manager is to be started.
@@ -57,6 +58,13 @@ impl ManagerSpec {
         self.settings
             .environment
             .push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Its spans go there, a few times a second.
+    #[must_use]
+    pub fn traced(mut self, export: &Export) -> Self {
+        self.settings.environment.extend(export.environment());
         self
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::process::Settings;
 use super::{Manager, OurProgram};
 use crate::Port;
+use crate::jaeger::Export;
 
 /// How a peer is to be started.
 pub struct PeerSpec {
@@ -80,6 +81,13 @@ impl PeerSpec {
         self.settings
             .environment
             .push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Its spans go there, a few times a second.
+    #[must_use]
+    pub fn traced(mut self, export: &Export) -> Self {
+        self.settings.environment.extend(export.environment());
         self
     }
 
