@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use process::TlsFiles;
 use process::config::{Faults, duration, read_toml};
+use process::telemetry::{TelemetryOptions, TelemetrySection};
 use serde::Deserialize;
 use wire::{Role, SecretText};
 
@@ -33,6 +34,7 @@ pub struct PeerConfig {
     pub share_tls: Option<TlsFiles>,
     pub registries: Vec<OwnRegistry>,
     pub front_limits: FrontLimits,
+    pub telemetry: TelemetryOptions,
 }
 
 /// What the front may do on a client's word.
@@ -135,6 +137,7 @@ struct PeerFile {
     yes_kept: Option<String>,
     yes_kept_offline: Option<String>,
     registry: BTreeMap<String, RegistrySection>,
+    telemetry: TelemetrySection,
 }
 
 impl PeerConfig {
@@ -164,6 +167,12 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
     );
     let registries = registries(faults, file.registry);
     let share_tls = tls_files(faults, file.tls_cert, file.tls_key);
+    let role = if arguments.seed || file.seed {
+        Role::Seed
+    } else {
+        Role::Node
+    };
+    let telemetry = telemetry(role, file.telemetry, faults);
     let manager_ca_pem = file
         .manager_ca_file
         .and_then(|path| faults.check("manager_ca_file", readable(&path)));
@@ -172,11 +181,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         manager: manager?,
         manager_ca_pem,
         token: token?,
-        role: if arguments.seed || file.seed {
-            Role::Seed
-        } else {
-            Role::Node
-        },
+        role,
         cluster: arguments
             .cluster
             .or(file.cluster)
@@ -200,7 +205,18 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         share_tls,
         registries,
         front_limits,
+        telemetry,
     })
+}
+
+fn telemetry(role: Role, section: TelemetrySection, faults: &mut Faults) -> TelemetryOptions {
+    let service = match role {
+        Role::Seed => "stoker-seed",
+        Role::Node => "stoker-peer",
+    };
+    let mut options = TelemetryOptions::from_environment(service);
+    section.add_to(&mut options, faults);
+    options
 }
 
 fn required<T>(faults: &mut Faults, key: &str, value: Option<T>) -> Option<T> {

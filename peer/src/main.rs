@@ -6,9 +6,8 @@ use std::time::Duration;
 use clap::Parser as _;
 use peer::{Arguments, Peer, PeerConfig};
 use process::Vitals;
-use process::telemetry::{self, TelemetryOptions};
+use process::telemetry;
 use tracing::{error, info};
-use wire::Role;
 
 /// How long transfers may go on after the signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -22,12 +21,7 @@ async fn main() -> ExitCode {
         Ok(config) => config,
         Err(faults) => return refuse(&faults),
     };
-    let service = if config.role == Role::Seed {
-        "stoker-seed"
-    } else {
-        "stoker-peer"
-    };
-    let telemetry = telemetry::init(&TelemetryOptions::from_environment(service));
+    let telemetry = telemetry::init(&config.telemetry);
     let ended = run(config, telemetry.vitals()).await;
     if let Err(error) = &ended {
         error!("{error:#}");

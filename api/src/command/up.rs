@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use peer::{Peer, PeerConfig};
 use process::Vitals;
-use process::telemetry;
+use process::telemetry::{self, TelemetryOptions};
 use tracing::info;
 use wire::{Role, SecretText};
 
@@ -120,6 +120,8 @@ fn beside(
         share_tls: config.tls,
         registries: config.registries.0,
         front_limits: config.beside.front_limits,
+        // Of the whole process, and set up already.
+        telemetry: TelemetryOptions::default(),
     }
 }
 

@@ -14,7 +14,7 @@ mod sampling;
 
 pub use edge::{RouteTemplate, edge};
 pub use levels::{BadFilter, Levels};
-pub use options::{OtlpProtocol, TelemetryOptions};
+pub use options::{OtlpProtocol, TelemetryOptions, TelemetrySection};
 
 use std::time::Duration;
 

@@ -104,7 +104,7 @@ async fn routes_are_counted_by_their_template_and_never_by_the_path() {
 #[tokio::test]
 async fn a_client_that_leaves_is_no_active_request() {
     let metrics = Metrics::new();
-    let hanging = Router::new().route("/", get(|| std::future::pending::<&str>()));
+    let hanging = Router::new().route("/", get(std::future::pending::<&str>));
     let router = edge(hanging, "front", &metrics);
     let waiting = tokio::time::timeout(std::time::Duration::from_millis(50), get_of(&router, "/")).await;
     assert!(waiting.is_err());

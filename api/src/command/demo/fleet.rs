@@ -150,6 +150,7 @@ fn manager_config(data_dir: &Path, registry: SocketAddr) -> anyhow::Result<Manag
         registries: Registries(vec![described]),
         clusters: std::collections::BTreeMap::new(),
         telemetry: TelemetryOptions::default(),
+        jaeger_ui: None,
         beside: PeerSection {
             front: ANY_PORT.to_owned(),
             share: ANY_PORT.to_owned(),
@@ -174,5 +175,6 @@ fn peer_config(data_dir: &Path, name: &str, role: Role, manager: &str, token: &S
         share_tls: None,
         registries: Vec::new(),
         front_limits: FrontLimits::default(),
+        telemetry: TelemetryOptions::default(),
     }
 }
