@@ -10,6 +10,7 @@ mod config;
 pub mod fetch;
 pub mod front;
 mod identity;
+mod metrics;
 mod neighbours;
 mod orders;
 mod peer;

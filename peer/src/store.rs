@@ -9,24 +9,27 @@
 mod chunks;
 mod index;
 mod layout;
+mod objects;
 mod partial;
 mod recover;
+mod removals;
 mod sealed;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use oci::Digest;
 use tokio::sync::broadcast;
-use wire::{Held, ObjectKind, TagRecord};
+use wire::{Held, ObjectKind, TagRecord, TraceContext};
 
 pub use chunks::{About, CHUNK, ChunkHashes, last_chunk_begins};
+pub use objects::Totals;
 pub use partial::{LandError, Partial, Proven, WrongBytes};
+pub use removals::{Removal, RemovalReason};
 pub use sealed::Sealed;
 
 pub(crate) use partial::hex;
@@ -34,6 +37,7 @@ pub(crate) use sealed::{READ_STEP, read_at};
 
 use index::Index;
 use layout::{Layout, remove_if_there, sync_folder};
+use objects::Objects;
 use partial::OpenPartials;
 
 /// News that a listener may be behind; one that is further behind reads the whole list.
@@ -52,7 +56,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     layout: Layout,
-    objects: RwLock<HashMap<Digest, About>>,
+    objects: Objects,
     index: Index,
     events: broadcast::Sender<StoreEvent>,
     open_partials: OpenPartials,
@@ -65,11 +69,17 @@ impl Store {
         layout.make()?;
         // First, because it is locked: of two programs on one folder, the second stops here.
         let index = Index::open(&layout.index())?;
-        let objects = recover::sealed_objects(&layout)?;
-        recover::sweep_partials(&layout)?;
+        let found = recover::sealed_objects(&layout)?;
+        let partial = recover::sweep_partials(&layout)?;
+        let objects = Objects::new(found.whole, partial);
+        for digest in &found.damaged {
+            objects.count_removal(RemovalReason::Damaged);
+            index.forget_object(digest);
+            index.record_removal(digest, Removal::now(RemovalReason::Damaged));
+        }
         Ok(Self(Arc::new(Inner {
             layout,
-            objects: RwLock::new(objects),
+            objects,
             index,
             events: broadcast::channel(EVENTS).0,
             open_partials: OpenPartials::default(),
@@ -96,12 +106,7 @@ impl Store {
 
     /// What is known of a sealed object beside its bytes.
     pub fn about(&self, digest: &Digest) -> Option<About> {
-        self.0
-            .objects
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(digest)
-            .cloned()
+        self.0.objects.about(digest)
     }
 
     /// Keeps with a sealed object what its bytes cannot tell. Nothing happens when it is not here.
@@ -127,7 +132,7 @@ impl Store {
             let path = store.0.layout.sealed_chunks(&digest);
             let (_, hashes) = chunks::read_sidecar(&path)?;
             write_durably(&path, &chunks::sidecar(&about, &hashes)?)?;
-            store.objects_mut().insert(digest, about);
+            store.0.objects.insert(digest, about);
             Ok(())
         })
         .await
@@ -135,13 +140,37 @@ impl Store {
 
     /// Everything that is whole.
     pub fn held(&self) -> Vec<Held> {
-        self.0
-            .objects
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|(digest, about)| held(digest, about))
-            .collect()
+        self.0.objects.map(held)
+    }
+
+    /// Everything that is whole, with what is known of it.
+    pub fn list(&self) -> Vec<(Digest, About)> {
+        let mut list = self.0.objects.map(|digest, about| (digest.clone(), about.clone()));
+        list.sort_by(|(one, _), (other, _)| one.cmp(other));
+        list
+    }
+
+    /// How much there is. Reads no disk.
+    pub fn totals(&self) -> Totals {
+        self.0.objects.totals()
+    }
+
+    /// Bytes that the disk has left for this store.
+    pub fn disk_free(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(self.folder()).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// What has landed of an object that is begun and not whole.
+    pub async fn landed(&self, digest: &Digest) -> Option<u64> {
+        if !self.0.objects.is_partial(digest) {
+            return None;
+        }
+        let path = self.0.layout.partial(digest);
+        off_thread(move || std::fs::metadata(path))
+            .await
+            .ok()
+            .map(|file| file.len())
     }
 
     /// What is gained and lost from now on.
@@ -149,21 +178,43 @@ impl Store {
         self.0.events.subscribe()
     }
 
-    /// Forgets an object. Whoever reads it reads on to its end.
-    pub async fn remove(&self, digest: &Digest) -> io::Result<()> {
+    /// Forgets an object, and remembers why. Whoever reads it reads on to its end. Tells whether it was here.
+    pub async fn remove(&self, digest: &Digest, why: RemovalReason) -> io::Result<bool> {
         let (store, digest) = (self.clone(), digest.clone());
         off_thread(move || {
-            let known = store.objects_mut().remove(&digest).is_some();
+            let known = store.0.objects.remove(&digest);
             remove_if_there(&store.0.layout.sealed(&digest))?;
             remove_if_there(&store.0.layout.sealed_chunks(&digest))?;
-            store.0.index.remove_origins(&digest);
+            store.0.index.forget_object(&digest);
             if known {
+                store.0.objects.count_removal(why);
+                store.0.index.record_removal(&digest, Removal::now(why));
                 // Nobody listening is no fault.
                 let _ = store.0.events.send(StoreEvent::Lost(digest));
             }
-            Ok(())
+            Ok(known)
         })
         .await
+    }
+
+    /// When and why an object went that is not here any more; of very many, the last are remembered.
+    pub fn removal(&self, digest: &Digest) -> Option<Removal> {
+        self.0.index.removal(digest)
+    }
+
+    /// Objects that went since this store was opened.
+    pub fn removed(&self, why: RemovalReason) -> u64 {
+        self.0.objects.removed(why)
+    }
+
+    /// Keeps which span brought an object, for those who read it later.
+    pub fn record_brought(&self, digest: &Digest, trace: &TraceContext) {
+        self.0.index.record_brought(digest, trace);
+    }
+
+    /// The span that brought the object.
+    pub fn brought(&self, digest: &Digest) -> Option<TraceContext> {
+        self.0.index.brought(digest)
     }
 
     /// Notes that a registry has the object in this repository, and whether anybody may read it there.
@@ -213,12 +264,12 @@ impl Store {
         &self.0.layout
     }
 
-    fn open_partials(&self) -> OpenPartials {
-        self.0.open_partials.clone()
+    fn objects(&self) -> &Objects {
+        &self.0.objects
     }
 
-    fn objects_mut(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Digest, About>> {
-        self.0.objects.write().unwrap_or_else(PoisonError::into_inner)
+    fn open_partials(&self) -> OpenPartials {
+        self.0.open_partials.clone()
     }
 
     /// Called with proven bytes only: the types see to it.
@@ -233,8 +284,10 @@ impl Store {
         let size = about.size;
         off_thread(move || {
             name(&store.0.layout, &named, &file, &about, &hashes)?;
+            store.0.objects.no_longer_partial(&named);
             let news = StoreEvent::Gained(held(&named, &about));
-            store.objects_mut().insert(named, about);
+            store.0.index.forget_removal(&named);
+            store.0.objects.insert(named, about);
             // Nobody listening is no fault.
             let _ = store.0.events.send(news);
             Ok(())

@@ -1,4 +1,5 @@
-//! What the files cannot tell: where objects came from, who may read them, what tags mean, notes.
+//! What the files cannot tell: where objects came from, who may read them, what tags mean, notes, which trace
+//! brought an object, what was here and went.
 //!
 //! It is read from memory and kept in one redb file by one thread, which commits whatever has queued. Losing
 //! the file loses this knowledge and no object. Writing never waits for the disk; [`Index::flush`] does.
@@ -8,6 +9,7 @@ use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -16,7 +18,9 @@ use oci::Digest;
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tokio::sync::oneshot;
 use tracing::warn;
-use wire::TagRecord;
+use wire::{TagRecord, TraceContext};
+
+use super::removals::{REMEMBERED, Removal, SLACK, surplus};
 
 const ENTRIES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("entries");
 /// Memory is where we read from; redb needs little of its own.
@@ -31,11 +35,15 @@ const NOTES: usize = 10_000;
 const ORIGINS: &str = "origin";
 const TAGS: &str = "tag";
 const NOTE: &str = "note";
+const BROUGHT: &str = "brought";
+const REMOVED: &str = "removed";
 
 type Entries = BTreeMap<String, Box<[u8]>>;
 
 pub(super) struct Index {
     entries: RwLock<Entries>,
+    /// Objects of which is remembered that they went.
+    removals: AtomicUsize,
     queue: Option<SyncSender<Change>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -65,7 +73,10 @@ impl Index {
         let writer = std::thread::Builder::new()
             .name("store-index".to_owned())
             .spawn(move || write_until_closed(&database, &changes))?;
+        let below = key(&[REMOVED, ""]);
+        let removals = entries.keys().filter(|key| key.starts_with(&below)).count();
         Ok(Self {
+            removals: AtomicUsize::new(removals),
             entries: RwLock::new(entries),
             queue: Some(queue),
             writer: Some(writer),
@@ -85,9 +96,49 @@ impl Index {
         self.get(&origin_key(digest, registry, repository)).as_deref() == Some(&[1])
     }
 
-    pub(super) fn remove_origins(&self, digest: &Digest) {
+    /// What was known of an object that is gone.
+    pub(super) fn forget_object(&self, digest: &Digest) {
         for key in self.keys_below(&key(&[ORIGINS, digest.as_str(), ""])) {
             self.remove(key);
+        }
+        self.remove(key(&[BROUGHT, digest.as_str()]));
+    }
+
+    /// Keeps which span brought the object.
+    pub(super) fn record_brought(&self, digest: &Digest, trace: &TraceContext) {
+        self.put(key(&[BROUGHT, digest.as_str()]), trace.as_str().as_bytes());
+    }
+
+    pub(super) fn brought(&self, digest: &Digest) -> Option<TraceContext> {
+        let value = self.get(&key(&[BROUGHT, digest.as_str()]))?;
+        TraceContext::parse(std::str::from_utf8(&value).ok()?)
+    }
+
+    /// Keeps that an object was here and went. Of very many, the oldest are forgotten.
+    pub(super) fn record_removal(&self, digest: &Digest, removal: Removal) {
+        if self.put(key(&[REMOVED, digest.as_str()]), &removal.to_bytes()) {
+            self.removals.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.removals.load(Ordering::Relaxed) > REMEMBERED + SLACK {
+            let remembered = self.entries_below(&key(&[REMOVED, ""]));
+            surplus(remembered)
+                .into_iter()
+                .for_each(|key| self.remove_removal(key));
+        }
+    }
+
+    pub(super) fn removal(&self, digest: &Digest) -> Option<Removal> {
+        Removal::from_bytes(&self.get(&key(&[REMOVED, digest.as_str()]))?)
+    }
+
+    /// It is here again.
+    pub(super) fn forget_removal(&self, digest: &Digest) {
+        self.remove_removal(key(&[REMOVED, digest.as_str()]));
+    }
+
+    fn remove_removal(&self, key: String) {
+        if self.remove(key) {
+            self.removals.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -100,7 +151,9 @@ impl Index {
             return;
         }
         match serde_json::to_vec(tag) {
-            Ok(value) => self.put(key(&[TAGS, &tag.registry, &tag.repository, &tag.tag]), &value),
+            Ok(value) => {
+                self.put(key(&[TAGS, &tag.registry, &tag.repository, &tag.tag]), &value);
+            }
             Err(error) => warn!(%error, "a tag cannot be kept"),
         }
     }
@@ -116,10 +169,9 @@ impl Index {
         if self.len() >= NOTES && self.get(&key_of_note).is_none() {
             let others = self.keys_below(&key(&[NOTE, table, ""]));
             let too_many = (others.len() + 1).saturating_sub(NOTES);
-            others
-                .into_iter()
-                .take(too_many)
-                .for_each(|other| self.remove(other));
+            for other in others.into_iter().take(too_many) {
+                self.remove(other);
+            }
         }
         self.put(key_of_note, value);
     }
@@ -172,18 +224,33 @@ impl Index {
             .collect()
     }
 
-    /// The change is queued while the map is locked, so that disk and memory see changes in one order.
-    fn put(&self, key: String, value: &[u8]) {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.insert(key.clone(), value.into());
-        self.send(Change::Put(key, value.into()));
+    fn entries_below(&self, below: &str) -> Vec<(String, Box<[u8]>)> {
+        self.entries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .range::<str, _>((Bound::Included(below), Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(below))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 
-    fn remove(&self, key: String) {
+    /// Whether the key is a new one. The change is queued while the map is locked, so that disk and memory see
+    /// changes in one order.
+    fn put(&self, key: String, value: &[u8]) -> bool {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        if entries.remove(&key).is_some() {
+        let is_new = entries.insert(key.clone(), value.into()).is_none();
+        self.send(Change::Put(key, value.into()));
+        is_new
+    }
+
+    /// Whether it was there.
+    fn remove(&self, key: String) -> bool {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let was_there = entries.remove(&key).is_some();
+        if was_there {
             self.send(Change::Remove(key));
         }
+        was_there
     }
 
     fn send(&self, change: Change) {

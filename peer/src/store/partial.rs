@@ -64,6 +64,7 @@ impl Partial {
         let layout = store.layout().clone();
         let named = digest.clone();
         let landing = off_thread(move || Landing::resume(&layout, &named)).await?;
+        store.objects().begun(&digest);
         Ok(Self {
             len: landing.len,
             file: landing.file.clone(),
@@ -148,7 +149,9 @@ impl Partial {
     pub async fn abandon(self) -> io::Result<()> {
         let layout = self.store.layout().clone();
         let digest = self.digest.clone();
-        off_thread(move || remove_files(&layout, &digest)).await
+        off_thread(move || remove_files(&layout, &digest)).await?;
+        self.store.objects().no_longer_partial(&self.digest);
+        Ok(())
     }
 }
 

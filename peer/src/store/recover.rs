@@ -3,7 +3,7 @@
 //! **Invariant:** a file is believed only if its name is a digest and its size is the one that its sidecar
 //! tells. Anything else in the store's folders is put right or removed; bytes are not read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -15,23 +15,32 @@ use super::About;
 use super::chunks::read_about;
 use super::layout::{Layout, remove_if_there};
 
+/// What lay under the names of whole objects.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) whole: HashMap<Digest, About>,
+    /// Removed.
+    pub(super) damaged: Vec<Digest>,
+}
+
 /// Every sealed object with its sidecar.
-pub(super) fn sealed_objects(layout: &Layout) -> io::Result<HashMap<Digest, About>> {
-    let mut objects = HashMap::new();
+pub(super) fn sealed_objects(layout: &Layout) -> io::Result<Found> {
+    let mut found = Found::default();
     for shelf in layout.shelves() {
         for entry in std::fs::read_dir(&shelf)? {
             let entry = entry?;
             match digest_named_by(&entry.file_name(), "") {
                 Some(digest) => {
-                    if let Some(about) = believed(layout, &digest, entry.metadata()?.len())? {
-                        objects.insert(digest, about);
+                    match believed(layout, &digest, entry.metadata()?.len())? {
+                        Some(about) => drop(found.whole.insert(digest, about)),
+                        None => found.damaged.push(digest),
                     }
                 }
                 None => sweep_sidecar(layout, &entry.path())?,
             }
         }
     }
-    Ok(objects)
+    Ok(found)
 }
 
 fn believed(layout: &Layout, digest: &Digest, size: u64) -> io::Result<Option<About>> {
@@ -40,7 +49,7 @@ fn believed(layout: &Layout, digest: &Digest, size: u64) -> io::Result<Option<Ab
         Ok(about) => format!("it has {size} bytes and should have {}", about.size),
         Err(error) => format!("its chunk hashes cannot be read: {error}"),
     };
-    warn!(stoker.digest = %digest, fault, "removing {digest} from the store; it will be fetched again");
+    warn!(stoker.digest = %digest, stoker.side = "peer", fault, "removing {digest} from the store; it will be fetched again");
     remove_if_there(&layout.sealed(digest))?;
     remove_if_there(&layout.sealed_chunks(digest))?;
     Ok(None)
@@ -58,18 +67,21 @@ fn sweep_sidecar(layout: &Layout, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Lists of chunk hashes whose bytes are gone, and bytes that no list vouches for.
-pub(super) fn sweep_partials(layout: &Layout) -> io::Result<()> {
+/// Removes lists of chunk hashes whose bytes are gone, and bytes that no list vouches for. Tells what is left.
+pub(super) fn sweep_partials(layout: &Layout) -> io::Result<HashSet<Digest>> {
+    let mut left = HashSet::new();
     for entry in std::fs::read_dir(layout.partial_dir())? {
         let name = entry?.file_name();
         let digest = digest_named_by(&name, ".part").or_else(|| digest_named_by(&name, ".chunks"));
         let Some(digest) = digest else { continue };
         let whole = layout.partial(&digest).try_exists()? && layout.partial_chunks(&digest).try_exists()?;
-        if !whole {
+        if whole {
+            left.insert(digest);
+        } else {
             super::partial::remove_files(layout, &digest)?;
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 fn digest_named_by(name: &OsStr, ending: &str) -> Option<Digest> {

@@ -3,9 +3,10 @@ use std::fs::OpenOptions;
 use bytes::Bytes;
 use oci::Digest;
 use tempfile::TempDir;
-use wire::{Held, ObjectKind, TagRecord};
+use wire::{Held, ObjectKind, TagRecord, TraceContext};
 
-use super::{CHUNK, Store, StoreEvent};
+use super::removals::{REMEMBERED, SLACK};
+use super::{CHUNK, Removal, RemovalReason, Store, StoreEvent, Totals};
 use crate::fetch::tests::support::{bytes, seal};
 
 fn open(dir: &TempDir) -> Store {
@@ -223,7 +224,8 @@ async fn removing_forgets_the_object_and_who_may_read_it() {
     let mut news = store.watch();
     let path = seal(&store, &body).await.path().to_owned();
     store.record_origin(&digest, "registry.lan", "a", true);
-    store.remove(&digest).await.expect("removed");
+    let was_here = store.remove(&digest, RemovalReason::Asked).await;
+    assert!(was_here.expect("removed"));
     assert!(store.sealed(&digest).is_none() && !path.exists());
     assert!(!store.is_public("registry.lan", "a", &digest));
     let held = Held {
@@ -249,4 +251,105 @@ async fn notes_survive_and_are_bounded() {
     let store = open(&dir);
     assert_eq!(store.get_note("yes", "10049"), None);
     assert_eq!(store.all_notes("other"), [("key".to_owned(), b"value".to_vec())]);
+}
+
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+#[tokio::test]
+async fn a_removal_is_remembered_over_a_restart_until_the_object_is_here_again() {
+    let dir = folder();
+    let store = open(&dir);
+    let body = bytes(9);
+    let digest = Digest::of(&body);
+    assert!(!store.remove(&digest, RemovalReason::Evicted).await.expect("nothing to remove"));
+    assert_eq!(store.removal(&digest), None, "it was never here");
+    seal(&store, &body).await;
+    store.remove(&digest, RemovalReason::Evicted).await.expect("removed");
+    let remembered = store.removal(&digest).expect("remembered");
+    assert_eq!(remembered.why, RemovalReason::Evicted);
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(store.removal(&digest), Some(remembered));
+    seal(&store, &body).await;
+    assert_eq!(store.removal(&digest), None);
+    drop(store);
+    assert_eq!(open(&dir).removal(&digest), None);
+}
+
+#[tokio::test]
+async fn the_oldest_removals_are_forgotten() {
+    let dir = folder();
+    let store = open(&dir);
+    let digest_of = |number: usize| Digest::of(&number.to_be_bytes());
+    for number in 0..=REMEMBERED + SLACK {
+        let removal = Removal {
+            at_unix_ms: i64::try_from(number).expect("fits"),
+            why: RemovalReason::Evicted,
+        };
+        store.0.index.record_removal(&digest_of(number), removal);
+    }
+    assert_eq!(store.removal(&digest_of(SLACK)), None);
+    assert!(store.removal(&digest_of(SLACK + 1)).is_some());
+    assert!(store.removal(&digest_of(REMEMBERED + SLACK)).is_some());
+}
+
+#[tokio::test]
+async fn a_damaged_object_is_remembered_as_removed() {
+    let dir = folder();
+    let store = open(&dir);
+    let body = bytes(CHUNK);
+    let path = seal(&store, &body).await.path().to_owned();
+    drop(store);
+    let file = OpenOptions::new().write(true).open(path).expect("the object");
+    file.set_len(7).expect("cut");
+    let store = open(&dir);
+    let removal = store.removal(&Digest::of(&body)).expect("remembered");
+    assert_eq!(removal.why, RemovalReason::Damaged);
+    assert_eq!(store.removed(RemovalReason::Damaged), 1);
+}
+
+#[tokio::test]
+async fn which_span_brought_an_object_survives_a_restart_and_goes_with_the_object() {
+    let dir = folder();
+    let store = open(&dir);
+    let body = bytes(9);
+    let digest = Digest::of(&body);
+    let trace = TraceContext::parse(TRACEPARENT).expect("a context");
+    seal(&store, &body).await;
+    store.record_brought(&digest, &trace);
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(store.brought(&digest), Some(trace));
+    store.remove(&digest, RemovalReason::Asked).await.expect("removed");
+    assert_eq!(store.brought(&digest), None);
+}
+
+#[tokio::test]
+async fn totals_follow_what_comes_and_goes() {
+    let dir = folder();
+    let store = open(&dir);
+    let (one, other) = (bytes(9), bytes(CHUNK + 5));
+    seal(&store, &one).await;
+    let mut partial = store.partial(&Digest::of(&other)).await.expect("a partial");
+    partial.append(other.slice(..8)).await.expect("landed");
+    let begun = Totals {
+        bytes: 9,
+        objects: 1,
+        partial_objects: 1,
+    };
+    assert_eq!(store.totals(), begun);
+    assert_eq!(store.landed(&Digest::of(&other)).await, Some(8));
+    drop((partial, store));
+    let store = open(&dir);
+    assert_eq!(store.totals(), begun, "the same after a restart");
+    seal(&store, &other).await;
+    store.remove(&Digest::of(&one), RemovalReason::Asked).await.expect("removed");
+    let totals = Totals {
+        bytes: CHUNK + 5,
+        objects: 1,
+        partial_objects: 0,
+    };
+    assert_eq!(store.totals(), totals);
+    assert_eq!(store.landed(&Digest::of(&other)).await, None);
+    assert!(store.disk_free().expect("a disk") > 0);
 }
