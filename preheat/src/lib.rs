@@ -40,6 +40,7 @@ mod request;
 mod resolve;
 mod rows;
 mod scope;
+mod questions;
 mod secret_box;
 mod sessions;
 mod settle;
@@ -72,4 +73,5 @@ pub use views::{
     ClusterView, HarborRow, HarborRows, ObjectView, PeerView, PlacementState, PlacementView, PreheatState,
     PreheatView,
 };
+pub use questions::{NoAnswer, answer, ask};
 pub use workers::Background;

@@ -17,6 +17,8 @@ pub struct Limits {
     pub session_lease: Duration,
     /// The longest that a peer's call for work is held.
     pub take_wait: Duration,
+    /// The longest that a peer, or a registry, is waited for by somebody who only wants to know.
+    pub answer_wait: Duration,
     /// A lot that its peer has not shown to have received is handed out again after this.
     pub redeliver_after: Duration,
     pub max_objects: usize,
@@ -36,6 +38,7 @@ impl Default for Limits {
             replan_after: Duration::from_secs(20),
             session_lease: Duration::from_secs(15),
             take_wait: Duration::from_secs(20),
+            answer_wait: Duration::from_secs(5),
             redeliver_after: Duration::from_secs(10),
             max_objects: 2_000,
             max_depth: 4,

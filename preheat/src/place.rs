@@ -39,11 +39,12 @@ pub async fn take(
         let lots = lots_for(inner, session, &peer, request.at_most.min(LOTS_AT_ONCE)).await?;
         let around = neighbourhood::current(inner, peer.cluster_id).await?;
         let news = (around.version != request.neighbourhood_version).then(|| Arc::unwrap_or_clone(around));
-        if !lots.is_empty() || news.is_some() || Instant::now() >= end {
+        let questions = inner.questions.hand_out(peer.id, session);
+        if !lots.is_empty() || news.is_some() || !questions.is_empty() || Instant::now() >= end {
             return Ok(TakeAnswer {
                 lots,
                 neighbourhood: news,
-                questions: Vec::new(),
+                questions,
             });
         }
         let look_again = (Instant::now() + inner.limits.session_lease / 3).min(end);

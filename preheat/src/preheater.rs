@@ -17,6 +17,7 @@ use crate::neighbourhood::KnownNeighbourhoods;
 use crate::secret_box::{SealBroken, SecretBox};
 use crate::sessions::KnownSessions;
 use crate::submit::{PreheatId, Submission, write_all};
+use crate::questions::Board;
 use crate::tokens::KnownTokens;
 
 /// The lane of the manager's own work.
@@ -65,6 +66,7 @@ pub(crate) struct Inner {
 pub struct BadKey(SealBroken);
 
 impl Preheater {
+    pub(crate) questions: Board,
     pub fn new(parts: Parts) -> Result<Self, BadKey> {
         let Parts {
             db,
@@ -101,6 +103,7 @@ impl Inner {
         self.clock.now_ms()
     }
 
+            questions: Board::default(),
     pub(crate) fn reads(&self) -> &DatabaseConnection {
         self.db.reads()
     }

@@ -1,5 +1,6 @@
 //! What peers call. Paths and bodies are the `wire` crate's; peers call the manager and never the other way.
 
+pub(crate) mod answer;
 pub(crate) mod credential;
 pub(crate) mod hello;
 pub(crate) mod holdings;
