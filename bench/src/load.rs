@@ -8,6 +8,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::table::Row;
+
 /// Requests in flight before the generator itself waits (the wait then counts as latency).
 const IN_FLIGHT: usize = 512;
 
@@ -78,4 +80,44 @@ pub(crate) fn percentile(latencies: &mut [Duration], share: f64) -> Duration {
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Times of the same work done two ways, turn by turn.
+#[derive(Default)]
+pub(crate) struct Pairs {
+    ours: Vec<f64>,
+    references: Vec<f64>,
+    ratios: Vec<f64>,
+}
+
+/// Two in a hundred.
+const COST_ALLOWED: f64 = 1.02;
+
+impl Pairs {
+    pub(crate) fn add(&mut self, ours: f64, reference: f64) {
+        self.ours.push(ours);
+        self.references.push(reference);
+        self.ratios.push(ours / reference);
+    }
+
+    /// The median of the ratios, with the quarter and three-quarter points and the extremes.
+    pub(crate) fn row(mut self, what: &str) -> Row {
+        let ratio = median(&mut self.ratios);
+        let at = |quarter: usize| self.ratios[(self.ratios.len() - 1) * quarter / 4];
+        let spread = format!(
+            "{ratio:.3} (quartiles {:.3} to {:.3}, all {:.3} to {:.3})",
+            at(1),
+            at(3),
+            at(0),
+            at(4)
+        );
+        Row {
+            scenario: format!("{what}: traced beside untraced, {} pairs", self.ratios.len()),
+            ours: format!("{:.3} s", median(&mut self.ours)),
+            reference: format!("tracing off: {:.3} s", median(&mut self.references)),
+            ratio: spread,
+            goal: format!("<= {COST_ALLOWED}"),
+            met: ratio <= COST_ALLOWED,
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod load;
 mod small_image;
 mod submit;
 mod table;
+mod tracing;
 
 use clap::{Parser, ValueEnum};
 use table::Row;
@@ -30,6 +31,8 @@ enum Scenario {
     SmallImage,
     /// Memory of manager and peer.
     Footprint,
+    /// The same work with traces and without, and with collectors that do not do their part.
+    Tracing,
 }
 
 #[tokio::main]
@@ -45,6 +48,9 @@ async fn main() {
     }
     if wanted(Scenario::Submit) {
         rows.extend(submit::run(seconds).await);
+    }
+    if wanted(Scenario::Tracing) {
+        rows.extend(tracing::run().await);
     }
     table::print(&rows);
     table::print_json(&rows);

@@ -32,7 +32,11 @@ pub(crate) async fn run(seconds: u64) -> Vec<Row> {
     let client = registry.client().clone();
 
     let mut reference = latencies(&open_loop(&load, |_| healthy(&client, &manager)).await);
-    let answers = open_loop(&load, |number| post(&client, &manager, &registry, number)).await;
+    let answers = open_loop(&load, |number| {
+        let tag = format!("v{}", number % IMAGES);
+        post(&client, &manager, &registry.manifest_url("bench/app", &tag))
+    })
+    .await;
     let refused: Vec<String> = answers
         .iter()
         .filter_map(|answer| answer.outcome.clone().err())
@@ -94,17 +98,17 @@ fn healthy(client: &Client, manager: &Manager) -> impl Future<Output = Result<()
     async move { taken(request).await.map(drop) }
 }
 
-fn post(
+/// One preheat, as Harbor asks for it.
+pub(crate) fn post(
     client: &Client,
     manager: &Manager,
-    registry: &Registry,
-    number: u64,
-) -> impl Future<Output = Result<i64, String>> + Send + 'static {
+    manifest_url: &str,
+) -> impl Future<Output = Result<i64, String>> + Send + use<> {
     let body = json!({
         "type": "preheat",
         "args": {
             "type": "image",
-            "url": registry.manifest_url("bench/app", &format!("v{}", number % IMAGES)),
+            "url": manifest_url,
             "tag": "", "filtered_query_params": "", "headers": {}, "scope": "", "concurrent_count": 0, "timeout": 0,
         },
         "scheduler_cluster_ids": null,
@@ -134,15 +138,15 @@ async fn taken(request: reqwest::RequestBuilder) -> Result<Value, String> {
     Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
-struct Drained {
+pub(crate) struct Drained {
     there: usize,
-    ended: usize,
+    pub(crate) ended: usize,
     succeeded: usize,
     took: Duration,
 }
 
 /// Polls until every id has ended.
-async fn drain(client: &Client, manager: &Manager, ids: &[i64]) -> Drained {
+pub(crate) async fn drain(client: &Client, manager: &Manager, ids: &[i64]) -> Drained {
     let begin = Instant::now();
     let mut drained = Drained {
         there: 0,

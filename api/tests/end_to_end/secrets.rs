@@ -1,11 +1,11 @@
-//! Planted secrets are found nowhere: database and its log, folders, logs, API, OpenAPI document.
+//! Planted secrets are found nowhere: database and its log, folders, logs, API, OpenAPI document, spans, metrics.
 
 use std::path::PathBuf;
 
 use world::harbor::Wish;
 use world::registry::{BearerSpec, PASSWORD, USER};
 use world::secrets::Planted;
-use world::{Containerd, ImageSpec, ManagerSpec, Peer, Registry};
+use world::{Collector, Containerd, ImageSpec, ManagerSpec, Mood, PeerSpec, Registry};
 
 use crate::{described, preheat, preheat_well};
 
@@ -17,12 +17,18 @@ async fn planted_secrets_are_found_nowhere() {
     registry.push(&image, "team/app", "v1").await;
     let config = described(&registry, None) + "username = \"robot\"\npassword = \"r0bots-Pa55word\"\n";
     // The configuration file holds a secret by its nature; it lies beside the places that are looked at.
+    let collector = Collector::start(Mood::Keeps).await;
     let manager = ManagerSpec::new()
         .config(&config)
         .environment("RUST_LOG", "debug")
+        .environment("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url())
         .start()
         .await;
-    let seed = Peer::seed("seed", &manager).await;
+    let seed = PeerSpec::seed("seed")
+        .environment("RUST_LOG", "debug")
+        .environment("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url())
+        .start(&manager)
+        .await;
 
     let jwt = registry.token_server().jwt_for(USER, "team/app");
     let dead = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJkaXN0cmlidXRvciJ9.ZGVhZC1zaWduYXR1cmUtb2YtYS10b2tlbg";
@@ -67,6 +73,9 @@ async fn planted_secrets_are_found_nowhere() {
     ] {
         answers.push((path.to_owned(), manager.get(path).await.to_string()));
     }
+    for (whose, admin) in [("manager", manager.admin_url()), ("seed", seed.admin_url())] {
+        answers.push((format!("metrics of the {whose}"), metrics(&registry, &admin).await));
+    }
     for (path, text) in &answers {
         let found = planted.found_in_text(path, text);
         assert!(found.is_empty(), "{found:?}");
@@ -85,4 +94,18 @@ async fn planted_secrets_are_found_nowhere() {
     seed.stop().await;
     let found = planted.found_in_files(&places).await;
     assert!(found.is_empty(), "{found:?}");
+    // Stopping has sent the last of them.
+    let spans = String::from_utf8_lossy(&collector.bytes()).into_owned();
+    for told in ["POST /oapi/v1/jobs", "/v2/{repository}/blobs/{digest}", "team/app", "stoker-seed"] {
+        assert!(spans.contains(told), "{told} is in no span: nothing can be found in them");
+    }
+    let found = planted.found_in_text("spans", &spans);
+    assert!(found.is_empty(), "{found:?}");
+}
+
+async fn metrics(registry: &Registry, admin: &str) -> String {
+    let answer = registry.client().get(format!("{admin}/metrics")).send().await;
+    let text = answer.expect("answered").text().await.expect("text");
+    assert!(text.contains("stoker_registry_requests_total{"), "{text}");
+    text
 }

@@ -8,6 +8,7 @@
 //! checks our code with our code proves little.
 
 mod clock;
+mod collector;
 mod files;
 mod port;
 mod program;
@@ -24,6 +25,7 @@ pub mod registry;
 pub mod secrets;
 pub mod sha256sum;
 
+pub use collector::{Collector, Mood};
 pub use containerd::Containerd;
 pub use harbor::Harbor;
 pub use image::{Image, ImageSpec, LayerSpec};
