@@ -5,6 +5,7 @@ CARGO ?= cargo
 help:
 	@echo "make demo           build and run the whole story in about a minute"
 	@echo "make test           install what the tests need (Debian packages, as root) and run all tests"
+	@echo "make test-all       the same, and traces in a real Jaeger and metrics in a real Prometheus (wants Go)"
 	@echo "make check          format, lints, docs, generated files, dependency rules"
 	@echo "make bench          benchmarks, release build, each beside its reference"
 	@echo "make generate       write openapi/stoker.json anew"
@@ -19,6 +20,13 @@ test: test-packages
 
 test-packages:
 	./ci/test-packages
+
+test-all: test test-observed
+
+test-observed:
+	./ci/test-all-packages
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked -p api --test observed -- --ignored
 
 check:
 	$(CARGO) fmt --all --check
@@ -36,4 +44,4 @@ bench: bench-packages
 
 bench-packages: test-packages
 
-.PHONY: help demo test test-packages check generate bench bench-packages
+.PHONY: help demo test test-all test-observed test-packages check generate bench bench-packages
