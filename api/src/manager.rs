@@ -9,7 +9,7 @@ use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish};
 use api::{App, AppParts, AuthMode};
 use axum::Router;
 use peer::OwnRegistry;
-use preheat::{Limits, Parts, Preheater};
+use preheat::{Limits, Parts, Preheater, TracePages};
 use process::admin::{Admin, AdminKey};
 use process::{Latch, Readiness, TlsFiles, Vitals, files};
 use queue::{Clock, Database, SystemClock};
@@ -58,6 +58,9 @@ impl Manager {
             auth: config.auth,
             clock: clock.clone(),
         });
+        vitals
+            .metrics
+            .register(|registry| preheater.register_metrics(registry));
         let (readiness, latch) = process::readiness();
         let tls = config.tls.clone();
         Ok(Self {
@@ -141,6 +144,10 @@ async fn preheater(config: &ManagerConfig, clock: Arc<dyn Clock>) -> anyhow::Res
         limits: limits(&config.limits),
         descriptions: configured.iter().map(description).collect(),
         clusters: config.clusters.clone(),
+        trace_pages: config
+            .jaeger_ui
+            .as_ref()
+            .map_or_else(TracePages::default, |url| TracePages::at(url.as_str())),
     };
     Ok(Preheater::new(parts)?)
 }

@@ -8,7 +8,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use crate::ledger::{self, Closed, Effects};
+use crate::closed::Closed;
+use crate::ledger::{self, Effects};
 use crate::limits::{Limits, milliseconds};
 use crate::plan::{Content, PlannedLot, Stage, next_seed};
 use crate::preheater::{lane_of, read_uuid};
@@ -45,7 +46,7 @@ pub(crate) async fn sweep(
             .all(txn)
             .await?;
         for lot in open {
-            let moved = replan(txn, &lot, now, effects).await?;
+            let moved = replan(txn, &peer, &lot, now, effects).await?;
             if !moved && has_left {
                 fail(txn, &peer, &lot, limits, now, effects).await?;
             }
@@ -105,6 +106,7 @@ async fn fail(
 /// other seed.
 async fn replan(
     txn: &DatabaseTransaction,
+    peer: &peers::Model,
     lot: &lots::Model,
     now: i64,
     effects: &mut Effects,
@@ -133,7 +135,13 @@ async fn replan(
     }
     // Its queue work goes with the preheat; whoever claims it before finds no lot and drops it.
     lots::Entity::delete_by_id(lot.work_id).exec(txn).await?;
-    tracing::warn!(preheat.id = preheat.id, peer.id = %gone, "the peer is away; its work goes to other seeds");
+    tracing::warn!(
+        stoker.preheat = preheat.id,
+        stoker.peer = peer.name,
+        "{} is away; its work for preheat {} goes to other seeds",
+        peer.name,
+        preheat.id
+    );
     Ok(true)
 }
 

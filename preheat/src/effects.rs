@@ -1,10 +1,11 @@
-//! What follows a commit: bells, and the one log line of each preheat that ended.
+//! What follows a commit: bells, counts, and the one log line of each preheat that ended.
 
 use wire::TraceContext;
 
 use crate::ledger::{Effects, Ended};
 use crate::neighbourhood;
 use crate::preheater::Inner;
+use crate::trace_pages::TracePages;
 use crate::verdict::Verdict;
 
 impl Inner {
@@ -16,32 +17,40 @@ impl Inner {
         for lane in &effects.lanes {
             self.bell.ring(lane);
         }
+        for closed in effects.closed.values() {
+            self.metrics.closed(closed);
+        }
         for ended in &effects.ended {
-            log(ended);
+            self.metrics.ended(ended);
+            log(ended, &self.trace_pages);
         }
     }
 }
 
-fn log(Ended { preheat, verdict }: &Ended) {
+fn log(Ended { preheat, verdict }: &Ended, pages: &TracePages) {
     let id = preheat.id;
     let trace = preheat.trace.as_deref().and_then(TraceContext::parse);
-    let trace_id = trace.as_ref().map_or("", TraceContext::trace_id);
+    let trace_id = trace.as_ref().map(TraceContext::trace_id);
+    let trace_url = trace_id.and_then(|id| pages.url_of(id));
     let duration_ms = preheat.finished_ms.unwrap_or_default() - preheat.created_ms;
     let image = &preheat.image;
     match verdict {
         Verdict::Succeeded => tracing::info!(
-            preheat.id = id,
-            image.ref = image,
+            stoker.preheat = id,
+            stoker.image = image,
+            stoker.outcome = "succeeded",
             trace_id,
-            outcome = "succeeded",
+            trace_url,
             duration_ms,
             "preheat {id} of {image} succeeded"
         ),
-        Verdict::Failed { reason, .. } => tracing::warn!(
-            preheat.id = id,
-            image.ref = image,
+        Verdict::Failed { reason, side } => tracing::warn!(
+            stoker.preheat = id,
+            stoker.image = image,
+            stoker.outcome = "failed",
+            stoker.side = side.word(),
             trace_id,
-            outcome = "failed",
+            trace_url,
             duration_ms,
             reason,
             "preheat {id} of {image} failed"

@@ -11,6 +11,7 @@ use crate::preheater::{Preheater, read_uuid};
 use crate::progress;
 use crate::rows::placements::state::{FAILED, OPEN, VERIFIED};
 use crate::rows::{VALUES_AT_ONCE, lots, objects, peers, placements, preheats, read_size};
+use crate::trace_pages::TracePages;
 use crate::verdict::side_of;
 use crate::views::{ObjectView, PlacementState, PlacementView, PreheatState, PreheatView};
 
@@ -29,7 +30,7 @@ pub async fn get(preheater: &Preheater, id: i64) -> Result<Option<PreheatView>, 
     let Some(row) = preheats::Entity::find_by_id(id).one(db).await? else {
         return Ok(None);
     };
-    let mut view = view(row);
+    let mut view = view(row, &preheater.inner.trace_pages);
     if view.state == PreheatState::Placing {
         let moving: u64 = progress::of_preheat(db, id).await?.values().sum();
         view.bytes_done = view.bytes_done.saturating_add(moving).min(view.bytes_total);
@@ -47,10 +48,13 @@ pub async fn list(preheater: &Preheater, query: ListQuery) -> Result<Vec<Preheat
         .limit(query.limit.min(LISTED_AT_MOST))
         .all(preheater.inner.reads())
         .await?;
-    Ok(rows.into_iter().map(view).collect())
+    let pages = &preheater.inner.trace_pages;
+    Ok(rows.into_iter().map(|row| view(row, pages)).collect())
 }
 
-pub(crate) fn view(row: preheats::Model) -> PreheatView {
+pub(crate) fn view(row: preheats::Model, pages: &TracePages) -> PreheatView {
+    let trace = row.trace.as_deref().and_then(TraceContext::parse);
+    let trace_id = trace.map(|trace| trace.trace_id().to_owned());
     let scheme = if row.plain_http { "http" } else { "https" };
     let (registry, base, repository, reference) =
         (&row.registry, &row.base_path, &row.repository, &row.reference);
@@ -77,11 +81,8 @@ pub(crate) fn view(row: preheats::Model) -> PreheatView {
         created_ms: row.created_ms,
         updated_ms: row.updated_ms,
         finished_ms: row.finished_ms,
-        trace_id: row
-            .trace
-            .as_deref()
-            .and_then(TraceContext::parse)
-            .map(|trace| trace.trace_id().to_owned()),
+        trace_url: trace_id.as_deref().and_then(|id| pages.url_of(id)),
+        trace_id,
         created_by: row.created_by,
         registry: row.registry,
         repository: row.repository,

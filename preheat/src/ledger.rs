@@ -13,6 +13,8 @@ use sea_orm::{
 };
 use wire::Side;
 
+use crate::closed::{Closed, ClosedByPreheat};
+use crate::placing::Planning;
 use crate::preheater::{group_of, parked_group_of};
 use crate::rows::placements::state::FAILED;
 use crate::rows::{lots, peers, placements, preheats};
@@ -26,44 +28,26 @@ pub(crate) struct Effects {
     /// Lanes whose bell is rung.
     pub(crate) lanes: Vec<String>,
     pub(crate) ended: Vec<Ended>,
+    /// Placements that have closed, also those that closed because others did.
+    pub(crate) closed: ClosedByPreheat,
+    pub(crate) planning: Planning,
     /// A registry was named for the first time: peers are told.
     pub(crate) surroundings_changed: bool,
+}
+
+impl Effects {
+    fn note(&mut self, preheat: i64, closed: Closed) {
+        if closed.count() == 0 {
+            return;
+        }
+        self.closed.entry(preheat).or_default().add(closed);
+    }
 }
 
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) preheat: preheats::Model,
     pub(crate) verdict: Verdict,
-}
-
-/// Placements that have just closed.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Closed {
-    pub(crate) verified: i64,
-    pub(crate) failed: i64,
-    /// Those among the failed whose peer left.
-    pub(crate) left: i64,
-    pub(crate) bytes: i64,
-}
-
-impl Closed {
-    pub(crate) fn failed(failed: i64) -> Self {
-        Self {
-            failed,
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn left(left: i64) -> Self {
-        Self {
-            left,
-            ..Self::failed(left)
-        }
-    }
-
-    pub(crate) fn count(self) -> i64 {
-        self.verified + self.failed
-    }
 }
 
 /// Counts placements of a lot as closed and does whatever follows from that.
@@ -79,8 +63,10 @@ pub(crate) async fn close(
     }
     count_in_lot(txn, lot.work_id, closed.count()).await?;
     count_in_preheat(txn, lot.preheat_id, closed, now).await?;
+    effects.note(lot.preheat_id, closed);
     if lot.stage == 0 && !any_open(txn, lot, 0).await? && any_open(txn, lot, 1).await? {
-        stage::begin_next(txn, lot.preheat_id, lot.cluster_id, now).await?;
+        let lacking = stage::begin_next(txn, lot.preheat_id, lot.cluster_id, now).await?;
+        effects.note(lot.preheat_id, lacking);
         let group = parked_group_of(lot.preheat_id, lot.cluster_id);
         effects
             .lanes
@@ -116,7 +102,7 @@ pub(crate) async fn count_in_preheat(
         )
         .col_expr(
             Column::PlacementsFailed,
-            Expr::col(Column::PlacementsFailed).add(closed.failed),
+            Expr::col(Column::PlacementsFailed).add(closed.all_failed()),
         )
         .col_expr(
             Column::PlacementsLeft,
@@ -237,8 +223,9 @@ pub(crate) async fn fail(
     effects: &mut Effects,
 ) -> Result<(), DbErr> {
     stage::fail_open_placements(txn, &preheat, reason, side).await?;
-    let open = Closed::failed(preheat.placements_open);
+    let open = Closed::failed(preheat.placements_open, side);
     count_in_preheat(txn, preheat.id, open, now).await?;
+    effects.note(preheat.id, open);
     let verdict = Verdict::Failed {
         reason: cut(reason),
         side,
@@ -257,9 +244,7 @@ async fn end(
     use preheats::Column;
     let (state, reason, side) = match &verdict {
         Verdict::Succeeded => (PreheatState::Succeeded, None, None),
-        Verdict::Failed { reason, side } => {
-            (PreheatState::Failed, Some(reason.clone()), Some(side.word()))
-        }
+        Verdict::Failed { reason, side } => (PreheatState::Failed, Some(reason.clone()), Some(side.word())),
     };
     let none = || Expr::value(None::<i64>);
     let ended = preheats::Entity::update_many()

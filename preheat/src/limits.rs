@@ -51,6 +51,15 @@ impl Default for Limits {
 /// Sizes beyond this are not an image but an attack on somebody's arithmetic: 16 TiB.
 pub(crate) const MAX_IMAGE_BYTES: u64 = 1 << 44;
 
+/// For metrics, which count in seconds.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "no time that is measured here has 52 bits of milliseconds"
+)]
+pub(crate) fn seconds(milliseconds: i64) -> f64 {
+    milliseconds as f64 / 1_000.0
+}
+
 pub(crate) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 8)
 }

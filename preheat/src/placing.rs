@@ -1,6 +1,6 @@
 //! Writes a plan down: lots as work in the lanes of their peers, and their placements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use queue::{NewWork, PARKED, enqueue};
 use sea_orm::sea_query::Expr;
@@ -22,6 +22,23 @@ use crate::views::PreheatState;
 /// The kind of work that a lot is.
 pub(crate) const PLACE: &str = "place";
 
+/// What was written, for whoever looks at the trace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) objects: usize,
+    pub(crate) placements: i64,
+    pub(crate) peers: usize,
+}
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub(crate) enum Planning {
+    #[default]
+    NotTried,
+    NoSeed,
+    Done(Planned),
+}
+
 /// Plans the preheat and writes the plan, or says that nobody can fetch.
 pub(crate) async fn place(
     txn: &impl ConnectionTrait,
@@ -36,11 +53,20 @@ pub(crate) async fn place(
     let clusters = live_clusters(txn, scope == Scope::AllPeers).await?;
     let wanted = match wanted_clusters(&choice, &clusters) {
         Ok(wanted) => wanted,
-        Err(no_seed) => return Ok(Err(no_seed)),
+        Err(no_seed) => {
+            effects.planning = Planning::NoSeed;
+            return Ok(Err(no_seed));
+        }
     };
     let objects = objects_of(txn, preheat.id).await?;
     let lots = plan(&objects, &wanted, scope);
-    write(txn, preheat, &objects, &lots, trace, now).await?;
+    let placements = write(txn, preheat, &objects, &lots, trace, now).await?;
+    let peers: BTreeSet<Uuid> = lots.iter().map(|lot| lot.peer).collect();
+    effects.planning = Planning::Done(Planned {
+        objects: objects.len(),
+        placements,
+        peers: peers.len(),
+    });
     tolerate(txn, preheat.id, &tolerated_absent(scope, &wanted, settings)).await?;
     effects.lanes.extend(
         lots.iter()
@@ -129,7 +155,7 @@ async fn write(
     lots: &[PlannedLot],
     trace: Option<String>,
     now: i64,
-) -> Result<(), DbErr> {
+) -> Result<i64, DbErr> {
     let (mut count, mut bytes) = (0_i64, 0_i64);
     let mut rows = Vec::with_capacity(lots.len());
     for lot in lots {
@@ -148,7 +174,8 @@ async fn write(
         ));
     }
     insert(txn, &rows, lots).await?;
-    begin_placing(txn, preheat.id, count, bytes, now).await
+    begin_placing(txn, preheat.id, count, bytes, now).await?;
+    Ok(count)
 }
 
 /// A lot as queue work; a lot of stage 1 is parked.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use prometheus_client::registry::Registry;
 use queue::{Bell, Clock, Database, Together, Urgency};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use uuid::Uuid;
@@ -12,13 +13,16 @@ use wire::RegistryDescription;
 use crate::cluster_settings::{ClusterSettings, SettingsByCluster};
 use crate::clusters::KnownClusters;
 use crate::fault::StorageError;
+use crate::gauges::Gauges;
 use crate::limits::Limits;
+use crate::metrics::PreheatMetrics;
 use crate::neighbourhood::KnownNeighbourhoods;
+use crate::questions::Board;
 use crate::secret_box::{SealBroken, SecretBox};
 use crate::sessions::KnownSessions;
 use crate::submit::{PreheatId, Submission, write_all};
-use crate::questions::Board;
 use crate::tokens::KnownTokens;
+use crate::trace_pages::TracePages;
 
 /// The lane of the manager's own work.
 pub(crate) const MANAGER_LANE: &str = "manager";
@@ -35,6 +39,7 @@ pub struct Parts {
     pub descriptions: Vec<RegistryDescription>,
     /// By name; a cluster that is not here has the default.
     pub clusters: BTreeMap<String, ClusterSettings>,
+    pub trace_pages: TracePages,
 }
 
 /// The domain's capabilities. A clone is the same one.
@@ -54,10 +59,14 @@ pub(crate) struct Inner {
     pub(crate) descriptions: Vec<RegistryDescription>,
     /// Shared with writes, which outlive the borrow of this.
     pub(crate) cluster_settings: Arc<SettingsByCluster>,
+    pub(crate) trace_pages: TracePages,
+    pub(crate) metrics: PreheatMetrics,
+    pub(crate) gauges: Gauges,
     pub(crate) clusters: KnownClusters,
     pub(crate) neighbourhoods: KnownNeighbourhoods,
     pub(crate) sessions: KnownSessions,
     pub(crate) tokens: KnownTokens,
+    pub(crate) questions: Board,
 }
 
 /// The key for sealed credentials cannot be used.
@@ -66,7 +75,6 @@ pub(crate) struct Inner {
 pub struct BadKey(SealBroken);
 
 impl Preheater {
-    pub(crate) questions: Board,
     pub fn new(parts: Parts) -> Result<Self, BadKey> {
         let Parts {
             db,
@@ -76,6 +84,7 @@ impl Preheater {
             limits,
             descriptions,
             clusters,
+            trace_pages,
         } = parts;
         let inner = Inner {
             db,
@@ -87,14 +96,27 @@ impl Preheater {
             submissions: Together::new(write_all),
             descriptions,
             cluster_settings: Arc::new(clusters),
+            trace_pages,
+            metrics: PreheatMetrics::default(),
+            gauges: Gauges::default(),
             clusters: KnownClusters::default(),
             neighbourhoods: KnownNeighbourhoods::default(),
             sessions: KnownSessions::default(),
             tokens: KnownTokens::default(),
+            questions: Board::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// What operators see of preheats, of the database and of the registries.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        let inner = &self.inner;
+        inner.metrics.register(registry);
+        registry.register_collector(Box::new(inner.gauges.clone()));
+        inner.db.register_metrics(registry);
+        inner.registries.metrics().register(registry);
     }
 }
 
@@ -103,7 +125,6 @@ impl Inner {
         self.clock.now_ms()
     }
 
-            questions: Board::default(),
     pub(crate) fn reads(&self) -> &DatabaseConnection {
         self.db.reads()
     }

@@ -40,6 +40,7 @@ pub trait PeerTokens: Send + Sync {
 #[derive(Debug, Clone)]
 pub(crate) struct SessionPeer {
     pub(crate) id: Uuid,
+    pub(crate) name: String,
     pub(crate) cluster_id: i64,
     pub(crate) seed: bool,
     renewed_ms: i64,
@@ -55,6 +56,12 @@ impl KnownSessions {
 
     pub(crate) fn forget(&self, session: Uuid) {
         self.lock().remove(&session);
+    }
+
+    /// When the peer's lease was last prolonged, as far as this process knows.
+    pub(crate) fn last_heard_ms(&self, session: Uuid) -> Option<i64> {
+        let heard = self.lock().get(&session).map(|peer| peer.renewed_ms);
+        heard.filter(|at_ms| *at_ms > 0)
     }
 
     fn remember(&self, session: Uuid, peer: SessionPeer) {
@@ -78,6 +85,7 @@ pub async fn hello(
     address::check(&hello)?;
     let knows_holdings = holdings::hash_of(inner, hello.peer).await? == hello.holdings_hash;
     let (peer, cluster, seed) = (hello.peer, hello.cluster.clone(), hello.role == Role::Seed);
+    let name = hello.name.clone();
     let session = Uuid::new_v4();
     let (now, lease) = (inner.now_ms(), milliseconds(inner.limits.session_lease));
     let row = new_row(&hello, seen_ip, token_id, session, now);
@@ -93,6 +101,7 @@ pub async fn hello(
         session,
         SessionPeer {
             id: peer,
+            name: name.clone(),
             cluster_id,
             seed,
             renewed_ms: now,
@@ -102,7 +111,8 @@ pub async fn hello(
         neighbourhood::changed(inner);
     }
     inner.bell.ring(&lane_of(peer));
-    tracing::info!(peer.id = %peer, peer.seed = seed, cluster.name = cluster, "peer {peer} has called in");
+    let role = if seed { "seed" } else { "node" };
+    tracing::info!(stoker.peer = name, stoker.peer_id = %peer, stoker.role = role, stoker.cluster = cluster, "{role} {name} has called in");
     let neighbourhood = neighbourhood::current(inner, cluster_id)
         .await
         .map_err(StorageError::from)?;
@@ -197,6 +207,7 @@ pub(crate) async fn live(inner: &Inner, session: Uuid) -> Result<SessionPeer, Se
     let (id, cluster_id, seed) = (read_uuid(&row.id), row.cluster_id, row.seed);
     let peer = SessionPeer {
         id,
+        name: row.name,
         cluster_id,
         seed,
         renewed_ms: i64::MIN / 2,

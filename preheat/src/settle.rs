@@ -4,21 +4,23 @@
 //! **Invariant:** an outcome counts once, and only from the session that holds the lot with its present fence.
 //! A repeated settle is acknowledged and changes nothing; an old one changes nothing and is named stale.
 
+mod spans;
+
 use std::collections::BTreeMap;
 
 use queue::{Urgency, complete, holds};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
-use tracing::Instrument;
 use uuid::Uuid;
 use wire::{Outcome, SettleAnswer, SettleRequest, Settled};
 
-use crate::effects::adopted;
+use self::spans::Spans;
+use crate::closed::{Closed, ClosedByPreheat};
 use crate::fault::SessionError;
-use crate::ledger::{self, Closed, Effects};
+use crate::ledger::{self, Effects};
 use crate::preheater::Preheater;
 use crate::rows::placements::state::{FAILED, OPEN, VERIFIED};
-use crate::rows::{lots, objects, placements, preheats, read_size, stored_size};
+use crate::rows::{lots, objects, placements, stored_size};
 use crate::sessions;
 use crate::verdict::cut;
 
@@ -33,23 +35,40 @@ pub async fn settle(
     let inner = &preheater.inner;
     let peer = sessions::live(inner, session).await?;
     let (now, by_lot) = (inner.now_ms(), by_lot(request.settled));
-    let span = tracing::info_span!("settle", peer.id = %peer.id, lots = by_lot.len());
-    let trace = trace_of(preheater, &by_lot).await?;
-    let span = adopted(span, trace.as_deref());
-    let written = inner.write(Urgency::Urgent, move |txn| {
-        Box::pin(async move {
-            let (mut stale, mut effects) = (Vec::new(), Effects::default());
-            for ((work, fence), outcomes) in by_lot {
-                if !settle_lot(txn, session, (work, fence), outcomes, now, &mut effects).await? {
-                    stale.push(work);
-                }
-            }
-            Ok((stale, effects))
+    let works: Vec<i64> = by_lot.keys().map(|(work, _)| *work).collect();
+    let spans = Spans::open(inner, &peer.name, &works).await?;
+    let done = inner
+        .write(Urgency::Urgent, move |txn| {
+            Box::pin(settle_lots(txn, session, by_lot, now))
         })
-    });
-    let (stale, effects) = written.instrument(span).await?;
-    inner.follow(&effects);
-    Ok(SettleAnswer { stale })
+        .await?;
+    spans.record(&done.settled);
+    spans.within(|| inner.follow(&done.effects));
+    Ok(SettleAnswer { stale: done.stale })
+}
+
+/// What came of a call.
+#[derive(Default)]
+struct Done {
+    stale: Vec<i64>,
+    /// What the call itself closed.
+    settled: ClosedByPreheat,
+    effects: Effects,
+}
+
+async fn settle_lots(
+    txn: &DatabaseTransaction,
+    session: Uuid,
+    by_lot: OfLot,
+    now: i64,
+) -> Result<Done, DbErr> {
+    let mut done = Done::default();
+    for ((work, fence), outcomes) in by_lot {
+        if !settle_lot(txn, session, (work, fence), outcomes, now, &mut done).await? {
+            done.stale.push(work);
+        }
+    }
+    Ok(done)
 }
 
 fn by_lot(settled: Vec<Settled>) -> OfLot {
@@ -66,19 +85,6 @@ fn by_lot(settled: Vec<Settled>) -> OfLot {
     by_lot
 }
 
-/// The trace of the first preheat in the call: nearly always there is one only.
-async fn trace_of(preheater: &Preheater, by_lot: &OfLot) -> Result<Option<String>, DbErr> {
-    let Some(((work, _), _)) = by_lot.first_key_value() else {
-        return Ok(None);
-    };
-    let db = preheater.inner.reads();
-    let Some(lot) = lots::Entity::find_by_id(*work).one(db).await? else {
-        return Ok(None);
-    };
-    let preheat = preheats::Entity::find_by_id(lot.preheat_id).one(db).await?;
-    Ok(preheat.and_then(|preheat| preheat.trace))
-}
-
 /// `false`: the lot is no longer this session's.
 async fn settle_lot(
     txn: &DatabaseTransaction,
@@ -86,7 +92,7 @@ async fn settle_lot(
     (work, fence): (i64, i64),
     outcomes: Vec<(String, Outcome)>,
     now: i64,
-    effects: &mut Effects,
+    done: &mut Done,
 ) -> Result<bool, DbErr> {
     let lot = lots::Entity::find_by_id(work).one(txn).await?;
     let is_ours =
@@ -108,7 +114,8 @@ async fn settle_lot(
     if closed.count() == lot.open {
         complete(txn, work, fence, session).await?;
     }
-    ledger::close(txn, &lot, closed, now, effects).await?;
+    done.settled.entry(lot.preheat_id).or_default().add(closed);
+    ledger::close(txn, &lot, closed, now, &mut done.effects).await?;
     Ok(true)
 }
 
@@ -124,8 +131,7 @@ async fn settle_placement(
         .filter(Column::WorkId.eq(lot.work_id))
         .filter(Column::Digest.eq(digest))
         .filter(Column::State.eq(OPEN));
-    let was_verified = matches!(outcome, Outcome::Verified { .. });
-    let update = match outcome {
+    let update = match &outcome {
         Outcome::Verified {
             bytes_from_registry,
             bytes_from_peers,
@@ -133,33 +139,35 @@ async fn settle_placement(
             .col_expr(Column::State, Expr::value(VERIFIED))
             .col_expr(
                 Column::BytesFromRegistry,
-                Expr::value(stored_size(bytes_from_registry)),
+                Expr::value(stored_size(*bytes_from_registry)),
             )
-            .col_expr(Column::BytesFromPeers, Expr::value(stored_size(bytes_from_peers))),
+            .col_expr(
+                Column::BytesFromPeers,
+                Expr::value(stored_size(*bytes_from_peers)),
+            ),
         Outcome::Failed { reason, side } => update
             .col_expr(Column::State, Expr::value(FAILED))
-            .col_expr(Column::Reason, Expr::value(cut(&reason)))
+            .col_expr(Column::Reason, Expr::value(cut(reason)))
             .col_expr(Column::Side, Expr::value(side.word())),
     };
     if update.exec(txn).await?.rows_affected == 0 {
         return Ok(());
     }
-    if was_verified {
-        let object = objects::Entity::find_by_id((lot.preheat_id, digest.to_owned()))
-            .one(txn)
-            .await?;
-        closed.verified += 1;
-        closed.bytes += object.map_or(0, |object| object.size);
-    } else {
-        closed.failed += 1;
+    match outcome {
+        Outcome::Verified {
+            bytes_from_registry,
+            bytes_from_peers,
+        } => {
+            let object = objects::Entity::find_by_id((lot.preheat_id, digest.to_owned()))
+                .one(txn)
+                .await?;
+            closed.verified += 1;
+            closed.bytes += object.map_or(0, |object| object.size);
+            closed.from_registry += bytes_from_registry;
+            closed.from_peers += bytes_from_peers;
+        }
+        Outcome::Failed { side, .. } => closed.add_failed(1, side),
     }
-    tracing::debug!(
-        preheat.id = lot.preheat_id,
-        placement.digest = digest,
-        verified = was_verified,
-        size_bytes = read_size(closed.bytes),
-        "placement settled"
-    );
     Ok(())
 }
 

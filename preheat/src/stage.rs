@@ -10,7 +10,8 @@ use sea_orm::{
 };
 use wire::Side;
 
-use crate::ledger::{Closed, count_in_lot, count_in_preheat, peer_name};
+use crate::closed::Closed;
+use crate::ledger::{count_in_lot, count_in_preheat, peer_name};
 use crate::rows::placements::state::{FAILED, OPEN};
 use crate::rows::{ROWS_AT_ONCE, VALUES_AT_ONCE, lots, objects, placements, preheats};
 use crate::verdict::{cut, side_of};
@@ -21,16 +22,16 @@ struct Lacking {
     side: Side,
 }
 
-/// Stage 0 is done: closes what cannot be had. The caller lets the rest go.
+/// Stage 0 is done: closes what cannot be had, and says how much that was. The caller lets the rest go.
 pub(crate) async fn begin_next(
     txn: &impl ConnectionTrait,
     preheat: i64,
     cluster: i64,
     now: i64,
-) -> Result<(), DbErr> {
+) -> Result<Closed, DbErr> {
     let lacking = lacking(txn, preheat, cluster).await?;
     if lacking.is_empty() {
-        return Ok(());
+        return Ok(Closed::default());
     }
     let waiting = lots::Entity::find()
         .filter(lots::Column::PreheatId.eq(preheat))
@@ -39,26 +40,37 @@ pub(crate) async fn begin_next(
         .filter(lots::Column::Open.gt(0))
         .all(txn)
         .await?;
-    let mut all = 0;
+    let mut all = Closed::default();
     for lot in waiting {
         let failed = if lot.expanded {
             fail_lacking(txn, &lot, &lacking).await?
         } else {
-            let failed = i64::try_from(lacking.len()).unwrap_or(i64::MAX).min(lot.open);
-            if failed == lot.open {
-                let (digest, why) = lacking
-                    .iter()
-                    .next()
-                    .map_or(("", None), |(digest, why)| (digest, Some(why)));
-                let (reason, side) = why.map_or(("", Side::Registry), |why| (why.reason.as_str(), why.side));
-                insert_failed(txn, &lot, digest, reason, side).await?;
-            }
-            failed
+            fail_unwritten(txn, &lot, &lacking).await?
         };
-        count_in_lot(txn, lot.work_id, failed).await?;
-        all += failed;
+        count_in_lot(txn, lot.work_id, failed.count()).await?;
+        all.add(failed);
     }
-    count_in_preheat(txn, preheat, Closed::failed(all), now).await
+    count_in_preheat(txn, preheat, all, now).await?;
+    Ok(all)
+}
+
+/// Of a lot that stands for everything. A row is written only when nothing else of it will be.
+async fn fail_unwritten(
+    txn: &impl ConnectionTrait,
+    lot: &lots::Model,
+    lacking: &HashMap<String, Lacking>,
+) -> Result<Closed, DbErr> {
+    let open = usize::try_from(lot.open).unwrap_or(usize::MAX);
+    let mut failed = Closed::default();
+    for why in lacking.values().take(open) {
+        failed.add_failed(1, why.side);
+    }
+    if failed.count() == lot.open
+        && let Some((digest, why)) = lacking.iter().next()
+    {
+        insert_failed(txn, lot, digest, &why.reason, why.side).await?;
+    }
+    Ok(failed)
 }
 
 /// Digest -> why no seed of this cluster got it.
@@ -107,12 +119,13 @@ async fn fail_lacking(
     txn: &impl ConnectionTrait,
     lot: &lots::Model,
     lacking: &HashMap<String, Lacking>,
-) -> Result<i64, DbErr> {
-    let mut failed = 0;
+) -> Result<Closed, DbErr> {
+    let mut failed = Closed::default();
     for (digest, why) in lacking {
         let update =
             fail_where(lot.work_id, &why.reason, why.side).filter(placements::Column::Digest.eq(digest));
-        failed += i64::try_from(update.exec(txn).await?.rows_affected).unwrap_or(0);
+        let rows = update.exec(txn).await?.rows_affected;
+        failed.add_failed(i64::try_from(rows).unwrap_or(0), why.side);
     }
     Ok(failed)
 }

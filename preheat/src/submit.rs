@@ -5,6 +5,8 @@ use futures_util::future::BoxFuture;
 use queue::{NewWork, enqueue_all};
 use sea_orm::{ActiveValue::NotSet, ActiveValue::Set, DatabaseTransaction, DbErr, EntityTrait};
 use serde_json::json;
+use tracing::Instrument;
+use tracing::field::Empty;
 use uuid::Uuid;
 use wire::TraceContext;
 
@@ -22,14 +24,34 @@ pub(crate) const PLAN: &str = "plan";
 /// A preheat's number: counted by the database, never used again.
 pub type PreheatId = i64;
 
-/// Writes the preheat down and answers. `caller` is the id of the token that asked.
+/// Writes the preheat down and answers. `caller` is the id of the token that asked; what follows goes on in `trace`,
+/// which is the request's and not this step's.
 pub async fn submit(
     preheater: &Preheater,
     caller: Option<&str>,
     request: PreheatRequest,
     trace: Option<TraceContext>,
 ) -> Result<PreheatId, SubmitError> {
-    let inner = &preheater.inner;
+    let span = tracing::info_span!(
+        "submit",
+        stoker.preheat = Empty,
+        stoker.image = %request.image,
+        stoker.scope = %request.scope,
+    );
+    let asked_by = request.asked_by;
+    let written = write(&preheater.inner, caller, request, trace);
+    let id = written.instrument(span.clone()).await?;
+    span.record("stoker.preheat", id);
+    preheater.inner.metrics.submitted(asked_by);
+    Ok(id)
+}
+
+async fn write(
+    inner: &Inner,
+    caller: Option<&str>,
+    request: PreheatRequest,
+    trace: Option<TraceContext>,
+) -> Result<PreheatId, SubmitError> {
     clusters::check(inner, &request.clusters).await?;
     let now = inner.now_ms();
     let sealed = seal(inner, &request)?;

@@ -79,6 +79,8 @@ pub struct PreheatView {
     pub updated_ms: i64,
     pub finished_ms: Option<i64>,
     pub trace_id: Option<String>,
+    /// Where to look at the trace, if the configuration says where Jaeger's pages are.
+    pub trace_url: Option<String>,
     /// The id of the token that asked.
     pub created_by: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The manager's own tasks: workers for its lane, and the round of deadlines every second.
+//! The manager's own tasks: workers for its lane, the round of deadlines every second, and the counting of rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deadlines;
 use crate::fault::StorageError;
+use crate::gauges::COUNT_EVERY;
 use crate::limits::milliseconds;
 use crate::preheater::{Inner, MANAGER_LANE, Preheater};
 use crate::resolve::ManagerWork;
@@ -46,6 +47,7 @@ impl Preheater {
             perform,
         );
         tasks.spawn(workers.run(stop.clone()));
+        tasks.spawn(count_until(Arc::clone(inner), stop.clone()));
         tasks.spawn(sweep_until(Arc::clone(inner), stop));
         Background(tasks)
     }
@@ -53,6 +55,11 @@ impl Preheater {
     /// One round of looking for deadlines; the tasks do this every second.
     pub async fn sweep(&self) -> Result<(), StorageError> {
         deadlines::sweep(&self.inner).await
+    }
+
+    /// One round of counting rows for the gauges; the tasks do this every five seconds.
+    pub async fn count(&self) -> Result<(), StorageError> {
+        Ok(self.inner.gauges.count(&self.inner).await?)
     }
 }
 
@@ -67,6 +74,23 @@ async fn sweep_until(inner: Arc<Inner>, stop: CancellationToken) {
     while !stopped_within(&stop, SWEEP_EVERY).await {
         if let Err(error) = deadlines::sweep(&inner).await {
             tracing::warn!(%error, "a round of deadlines failed; the next one follows");
+        }
+    }
+}
+
+async fn count_until(inner: Arc<Inner>, stop: CancellationToken) {
+    let mut is_told = false;
+    loop {
+        match inner.gauges.count(&inner).await {
+            Ok(()) => is_told = false,
+            Err(error) if !is_told => {
+                tracing::warn!(%error, "rows could not be counted; the gauges show what was counted before");
+                is_told = true;
+            }
+            Err(_) => {}
+        }
+        if stopped_within(&stop, COUNT_EVERY).await {
+            return;
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) struct PreheatView {
     pub(crate) created_at: String,
     pub(crate) finished_at: Option<String>,
     pub(crate) trace_id: Option<String>,
+    pub(crate) trace_url: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -136,6 +137,11 @@ impl State {
 }
 
 impl PreheatView {
+    /// A link to its trace, or at least the name of it.
+    pub(crate) fn trace(&self) -> Option<&str> {
+        self.trace_url.as_deref().or(self.trace_id.as_deref())
+    }
+
     /// Why it failed and on whose side, for people.
     pub(crate) fn why(&self) -> String {
         let reason = self.reason.as_deref().unwrap_or("no reason was given");

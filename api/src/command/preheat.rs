@@ -99,13 +99,20 @@ fn body(image: &str, arguments: &Arguments) -> Value {
     })
 }
 
+/// At the end of a line, where there is a trace.
+fn trace_words(preheat: &PreheatView) -> String {
+    let trace = preheat.trace();
+    trace.map_or_else(String::new, |trace| format!("  trace {trace}"))
+}
+
 fn tell(asked: &[PreheatView]) {
     for preheat in asked {
         output::say(format!(
-            "{}  {}  {}",
+            "{}  {}  {}{}",
             preheat.id,
             preheat.state.word(),
-            preheat.image
+            preheat.image,
+            trace_words(preheat)
         ));
     }
     if let Some(first) = asked.first() {

@@ -37,8 +37,9 @@ async fn list(api: &Api, limit: u32) -> Result<(), Stop> {
         output::remark("Nothing was preheated yet. Begin with: stoker preheat IMAGE");
         return Ok(());
     }
-    let mut table = Table::new(["ID", "STATE", "DONE", "SCOPE", "ASKED", "IMAGE"]);
+    let mut table = Table::new(["ID", "STATE", "DONE", "SCOPE", "ASKED", "IMAGE", "TRACE"]);
     for preheat in page.preheats {
+        let trace = preheat.trace().unwrap_or("-").to_owned();
         table.row([
             preheat.id.to_string(),
             preheat.state.word().to_owned(),
@@ -46,6 +47,7 @@ async fn list(api: &Api, limit: u32) -> Result<(), Stop> {
             preheat.scope,
             to_the_second(&preheat.created_at),
             preheat.image,
+            trace,
         ]);
     }
     table.say();
@@ -106,6 +108,9 @@ fn head(preheat: &PreheatView) {
     if let Some(trace) = &preheat.trace_id {
         say("trace", trace);
     }
+    if let Some(link) = &preheat.trace_url {
+        say("link", link);
+    }
 }
 
 fn placement_row(object: &ObjectView, placement: &PlacementView) -> [String; 9] {
@@ -137,11 +142,11 @@ fn failures(objects: &[ObjectView]) {
 }
 
 /// Enough of a digest to find it again.
-fn short(digest: &str) -> String {
+pub(super) fn short(digest: &str) -> String {
     digest.chars().take("sha256:".len() + 12).collect()
 }
 
-fn percent(done: u64, total: u64) -> String {
+pub(super) fn percent(done: u64, total: u64) -> String {
     match total {
         0 => "-".to_owned(),
         total => format!("{} %", done.min(total).saturating_mul(100) / total),
@@ -149,7 +154,7 @@ fn percent(done: u64, total: u64) -> String {
 }
 
 /// `2026-11-21T09:38:08.045Z` without what is smaller than a second.
-fn to_the_second(moment: &str) -> String {
+pub(super) fn to_the_second(moment: &str) -> String {
     let second: String = moment.chars().take(19).collect();
     second.replace('T', " ")
 }

@@ -43,6 +43,8 @@ pub(crate) struct ManagerConfig {
     /// By name; a cluster that is not here has the default.
     pub(crate) clusters: BTreeMap<String, ClusterSettings>,
     pub(crate) telemetry: TelemetryOptions,
+    /// Where people look at traces.
+    pub(crate) jaeger_ui: Option<url::Url>,
     pub(crate) beside: PeerSection,
 }
 
@@ -103,6 +105,9 @@ pub(crate) struct ManagerFlags {
     /// PEM file with the private key of the certificate.
     #[arg(long, env = "STOKER_TLS_KEY", value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// URL of Jaeger's pages, for links to traces; where spans go is `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    #[arg(long, env = "STOKER_JAEGER_UI", value_name = "URL")]
+    pub(crate) jaeger_ui: Option<String>,
 }
 
 /// The flags whose defaults differ between `up` and `manager`, as given, and these defaults.
@@ -154,12 +159,18 @@ fn merge(
         faults.check("auth", auth_mode(&mode))
     });
     let public_url = flags.public_url.or(file.text("public_url", faults));
-    let public_url = public_url.and_then(|url| faults.check("public_url", web_address(&url)));
+    let public_url = public_url
+        .and_then(|url| faults.check("public_url", web_address(&url, "https://stoker.example.com")));
     let tls = tls(flags.tls_cert, flags.tls_key, file, faults);
     let limits = limits(file.table("limits", faults), faults);
     let registries = Registries(registries::read(file, faults));
     let clusters = clusters::read(file, faults);
-    let telemetry = telemetry::read(given.service, file.table("telemetry", faults), faults);
+    let (telemetry, jaeger_ui) = telemetry::read(
+        given.service,
+        flags.jaeger_ui,
+        file.table("telemetry", faults),
+        faults,
+    );
     let beside = beside(given.front, given.share, file, faults);
     Some(ManagerConfig {
         data_dir: data_dir?,
@@ -173,6 +184,7 @@ fn merge(
         registries,
         clusters,
         telemetry,
+        jaeger_ui,
         beside,
     })
 }
@@ -239,11 +251,11 @@ pub(crate) fn embedded_database(data_dir: &Path) -> String {
     format!("sqlite:{}", data_dir.join("stoker.db").display())
 }
 
-fn web_address(text: &str) -> Result<url::Url, String> {
+fn web_address(text: &str, example: &str) -> Result<url::Url, String> {
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err(format!(
-            "`{text}` is no http or https URL; write for example https://stoker.example.com"
+            "`{text}` is no http or https URL; write for example {example}"
         )),
     }
 }

@@ -56,6 +56,8 @@ fn every_fault_of_a_configuration_is_told_at_once_with_its_key() {
         absent_limt = "5m"
         [telemetry]
         otlp_protocol = "carrier pigeon"
+        sample_ratio = 10
+        jaeger_ui = "jaeger:16686"
         [registry."registry.lan:5000"]
         plain-http = true
         insecure_skip_verify = "yes"
@@ -79,6 +81,8 @@ fn every_fault_of_a_configuration_is_told_at_once_with_its_key() {
         "limits.preheat_limit: `soon`",
         "limits.absent_limt: unknown key; did you mean `absent_limit`?",
         "telemetry.otlp_protocol: must be \"grpc\" or \"http/protobuf\"",
+        "telemetry.sample_ratio: must be a number from 0 to 1",
+        "telemetry.jaeger_ui: `jaeger:16686` is no http or https URL; write for example http://jaeger:16686",
         "registry.\"registry.lan:5000\".plain-http: unknown key; did you mean `plain_http`?",
         "registry.\"registry.lan:5000\".insecure_skip_verify: must be true or false",
         "registry.\"registry.lan:5000\".password: is needed beside username",
@@ -124,6 +128,41 @@ fn a_flag_wins_over_the_file_and_the_file_over_what_is_built_in() {
     assert_eq!(config.limits.session_lease, Some(Duration::from_secs(20)));
     assert_eq!(config.limits.preheat_limit, None);
     assert_eq!(config.auth, AuthMode::Tokens);
+}
+
+#[test]
+fn preheats_are_traced_whatever_the_ratio_and_polls_are_not() {
+    let file = file(
+        r#"
+        data_dir = "d"
+        [telemetry]
+        sample_ratio = 0.1
+        jaeger_ui = "http://jaeger.lan:16686"
+        "#,
+    );
+    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
+    let telemetry = &config.telemetry;
+    assert_eq!(telemetry.sample_ratio, Some(0.1));
+    assert!(telemetry.trace_always.contains(&"POST /oapi/v1/jobs".to_owned()));
+    let polls = [
+        "POST /peer/v1/sessions/{session}/work",
+        "GET /oapi/v1/jobs/{id}",
+        "GET /metrics",
+    ];
+    for poll in polls {
+        assert!(telemetry.trace_never.iter().any(|never| never == poll), "{poll}");
+    }
+    let of_file = config.jaeger_ui.expect("an address");
+    assert_eq!(of_file.as_str(), "http://jaeger.lan:16686/");
+    let flags = ManagerFlags {
+        jaeger_ui: Some("https://other.lan".to_owned()),
+        ..flags(&file.path)
+    };
+    let config = ManagerConfig::read(flags, addresses()).expect("a good configuration");
+    assert_eq!(
+        config.jaeger_ui.expect("an address").as_str(),
+        "https://other.lan/"
+    );
 }
 
 #[test]

@@ -224,6 +224,8 @@ async fn the_callers_trace_goes_on_with_the_preheat() {
         .json(&json!({"image": "h.example/a:1"}));
     let view = crate::world::Answer::of(request).await.json();
     assert_eq!(view["trace_id"], "0af7651916cd43dd8448eb211c80319c", "{view}");
+    let link = format!("{}trace/0af7651916cd43dd8448eb211c80319c", crate::world::JAEGER);
+    assert_eq!(view["trace_url"], link, "{view}");
 }
 
 #[tokio::test]

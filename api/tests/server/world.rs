@@ -8,7 +8,7 @@ use std::time::Duration;
 use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish, create};
 use api::{App, AppParts, AuthMode};
 use oci::{Registries, RegistrySettings, TlsOptions};
-use preheat::{Limits, Parts, Preheater};
+use preheat::{Limits, Parts, Preheater, TracePages};
 use process::Running;
 use queue::{Clock, Database, TestClock};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -18,6 +18,8 @@ use tempfile::TempDir;
 
 /// 2026-11-21T10:18:08Z
 pub(crate) const START_MS: i64 = 1_795_256_288_000;
+/// Where this manager's configuration says that Jaeger's pages are.
+pub(crate) const JAEGER: &str = "http://jaeger.example:16686/";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
@@ -58,7 +60,13 @@ impl World {
         });
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        process::serve(listener, api::router(app, &process::metrics::Metrics::new()), &running, None).expect("served");
+        process::serve(
+            listener,
+            api::router(app, &process::metrics::Metrics::new()),
+            &running,
+            None,
+        )
+        .expect("served");
         let http = process::http::client(&process::http::ClientOptions::default()).expect("a client");
         Self {
             address,
@@ -158,6 +166,7 @@ async fn preheater(folder: &Path, clock: Arc<TestClock>, settings: Vec<RegistryS
         limits: Limits::default(),
         descriptions: Vec::new(),
         clusters: std::collections::BTreeMap::new(),
+        trace_pages: TracePages::at(JAEGER),
     })
     .expect("a preheater")
 }

@@ -55,6 +55,11 @@ impl TraceContext {
         self.0.split('-').nth(1).unwrap_or_default()
     }
 
+    /// Whether its spans are kept: only then does a link to it lead anywhere.
+    pub fn is_sampled(&self) -> bool {
+        self.extract().span().span_context().is_sampled()
+    }
+
     fn extract(&self) -> opentelemetry::Context {
         let headers = HashMap::from([(HEADER.to_owned(), self.0.clone())]);
         TraceContextPropagator::new().extract_with_context(&opentelemetry::Context::new(), &headers)
@@ -70,6 +75,9 @@ mod tests {
         let given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let context = TraceContext::parse(given).expect("a context");
         assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert!(context.is_sampled());
+        let unsampled = given.replace("-01", "-00");
+        assert!(!TraceContext::parse(&unsampled).expect("a context").is_sampled());
         assert_eq!(TraceContext::parse("00-zz-b7ad6b7169203331-01"), None);
         assert_eq!(TraceContext::parse(""), None);
     }

@@ -39,7 +39,7 @@ pub use depth::{Depth, WorkState, depths};
 pub use entry::WriteError;
 pub use holder::{HolderId, end_holder, grant_all, holder_exists, reclaim_expired, register_holder, renew};
 pub use lot::{PARKED, Which, move_lane, remove_group, unpark, waiting_by_lane};
-pub use metrics::encode_gauges;
+pub use metrics::{encode_gauge, encode_gauges};
 pub use performer::{Failure, Perform};
 pub use together::{Together, WriteAll};
 pub use work::{

@@ -8,7 +8,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -82,10 +82,8 @@ impl Collector for DatabaseGauges {
             return Ok(());
         };
         let waiting = i64::try_from(database.writer.queued()).unwrap_or(i64::MAX);
-        let help = "Writes that wait for a batch";
-        let name = "stoker_database_writes_waiting";
-        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(waiting).encode(metric)?;
+        let (name, help) = ("stoker_database_writes_waiting", "Writes that wait for a batch");
+        encode_gauge(&mut encoder, name, help, waiting)?;
         let (idle, used) = database.connections();
         let help = "Open connections to the database";
         let states = [("idle", idle), ("used", used)].map(|(state, count)| (InState { state }, count));
@@ -93,12 +91,23 @@ impl Collector for DatabaseGauges {
     }
 }
 
-/// Writes one gauge with its values of this moment, each under its labels.
-pub fn encode_gauges<L: EncodeLabelSet>(
+/// Writes a gauge that has no labels.
+pub fn encode_gauge(
     encoder: &mut DescriptorEncoder,
     name: &str,
     help: &str,
-    values: impl IntoIterator<Item = (L, i64)>,
+    value: impl EncodeGaugeValue,
+) -> fmt::Result {
+    let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(value).encode(gauge)
+}
+
+/// Writes a gauge with its values of this moment, each under its labels.
+pub fn encode_gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (L, V)>,
 ) -> fmt::Result {
     let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in values {

@@ -16,7 +16,8 @@ use oci::{Platform, TagOrDigest};
 use queue::{Claimed, Failure, Perform, Urgency, complete};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 use wire::{Side, TraceContext};
 
 use self::find::{Found, find};
@@ -26,7 +27,7 @@ use crate::cluster_settings::platforms_wanted;
 use crate::effects::adopted;
 use crate::fault::StorageError;
 use crate::ledger::{self, Effects};
-use crate::placing::live_clusters;
+use crate::placing::{Planning, live_clusters};
 use crate::preheater::Inner;
 use crate::rows::preheats;
 use crate::scope::ClusterChoice;
@@ -77,16 +78,32 @@ fn again(error: impl std::fmt::Display) -> Failure {
 }
 
 async fn resolve(inner: &Inner, claimed: &Claimed, preheat: preheats::Model) -> Result<(), Failure> {
-    let span = tracing::info_span!("resolve", preheat.id = preheat.id, image.ref = preheat.image);
+    let span = tracing::info_span!(
+        "resolve",
+        stoker.preheat = preheat.id,
+        stoker.image = preheat.image,
+        stoker.attempt = claimed.attempt,
+        error.type = Empty,
+        otel.status_code = Empty,
+    );
     let span = adopted(span, preheat.trace.as_deref());
     async {
         match found(inner, &preheat).await {
             Ok(found) => write(inner, claimed, &preheat, Some(found)).await,
-            Err(trouble) => after(inner, claimed, &preheat, trouble).await,
+            Err(trouble) => {
+                failed_with(&Span::current(), trouble.kind);
+                after(inner, claimed, &preheat, trouble).await
+            }
         }
     }
     .instrument(span)
     .await
+}
+
+/// Marks a span as failed, with one word of few.
+fn failed_with(span: &Span, error_type: &'static str) {
+    span.record("error.type", error_type);
+    span.record("otel.status_code", "ERROR");
 }
 
 async fn found(inner: &Inner, preheat: &preheats::Model) -> Result<Found, Trouble> {
@@ -112,7 +129,7 @@ async fn platforms(inner: &Inner, preheat: &preheats::Model) -> Result<Vec<Platf
     let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
     let clusters = live_clusters(inner.reads(), false).await?;
     let wanted = platforms_wanted(&choice, &clusters, &inner.cluster_settings);
-    tracing::debug!(preheat.id = preheat.id, platforms = ?wanted, "the request names no platforms; its clusters do");
+    tracing::debug!(stoker.preheat = preheat.id, platforms = ?wanted, "the request names no platforms; its clusters do");
     Ok(wanted)
 }
 
@@ -190,7 +207,14 @@ async fn write(
     preheat: &preheats::Model,
     found: Option<Found>,
 ) -> Result<(), Failure> {
-    let span = tracing::info_span!("plan", preheat.id = preheat.id, image.ref = preheat.image);
+    let span = tracing::info_span!(
+        "plan",
+        stoker.preheat = preheat.id,
+        stoker.objects = Empty,
+        stoker.placements = Empty,
+        stoker.peers = Empty,
+        error.type = Empty,
+    );
     let span = if found.is_some() {
         span
     } else {
@@ -211,7 +235,20 @@ async fn write(
             Ok(effects)
         })
     });
-    let effects = written.instrument(span).await.map_err(again)?;
-    inner.follow(&effects);
+    let effects = written.instrument(span.clone()).await.map_err(again)?;
+    record_plan(&span, &effects.planning);
+    span.in_scope(|| inner.follow(&effects));
     Ok(())
+}
+
+fn record_plan(span: &Span, planning: &Planning) {
+    match planning {
+        Planning::NotTried => {}
+        Planning::NoSeed => drop(span.record("error.type", "no_seed")),
+        Planning::Done(planned) => {
+            span.record("stoker.objects", planned.objects);
+            span.record("stoker.placements", planned.placements);
+            span.record("stoker.peers", planned.peers);
+        }
+    }
 }

@@ -10,6 +10,8 @@ use crate::gather::BadImage;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
+    /// One word of few, for spans.
+    pub(crate) kind: &'static str,
     pub(crate) text: String,
     pub(crate) side: Side,
     pub(crate) retry: bool,
@@ -20,6 +22,7 @@ impl Trouble {
     /// The image or the request is at fault: asking again changes nothing.
     pub(crate) fn of_caller(text: String) -> Self {
         Self {
+            kind: "bad_request",
             text,
             side: Side::Caller,
             retry: false,
@@ -31,6 +34,7 @@ impl Trouble {
     pub(crate) fn of_image(what: &str, cause: impl std::fmt::Display) -> Self {
         let text = format!("{what} cannot be preheated: {cause}; push the image again");
         Self {
+            kind: "bad_image",
             text,
             side: Side::Registry,
             retry: false,
@@ -47,6 +51,7 @@ impl From<RegistryError> for Trouble {
             oci::Side::Network => Side::Network,
         };
         Self {
+            kind: error.error_type(),
             text: format!("{error}; {}", error.what_to_do()),
             side,
             retry: error.is_worth_retrying(),
@@ -64,6 +69,7 @@ impl From<BadImage> for Trouble {
 impl From<StorageError> for Trouble {
     fn from(error: StorageError) -> Self {
         Self {
+            kind: "database",
             text: error.to_string(),
             side: Side::Manager,
             retry: true,

@@ -8,7 +8,9 @@
 mod credentials;
 mod deadlines;
 mod manifests;
+mod metrics;
 mod placing;
 mod settling;
+mod spans;
 mod support;
 mod tokens;

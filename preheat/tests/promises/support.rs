@@ -11,7 +11,7 @@ use migrations::{Migrator, MigratorTrait};
 use oci::{Credential, Digest, ImageReference, Registries, RegistrySettings, TlsOptions};
 use preheat::{
     Background, ClusterChoice, ClusterSettings, Limits, Origin, Parts, PeerTokens, PreheatRequest,
-    PreheatState, PreheatView, Preheater, Scope,
+    PreheatState, PreheatView, Preheater, Scope, TracePages,
 };
 use queue::{Database, TestClock};
 use serde_json::json;
@@ -217,6 +217,7 @@ async fn manager(
         limits,
         descriptions: Vec::new(),
         clusters,
+        trace_pages: TracePages::at("http://jaeger.example:16686"),
     };
     Preheater::new(parts).unwrap()
 }

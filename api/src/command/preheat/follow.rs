@@ -6,6 +6,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep};
 
 use super::super::{Stop, output};
+use super::trace_words;
 use crate::client::{Api, AskError, PreheatView, State};
 
 const WATCHED_PACE: Duration = Duration::from_millis(300);
@@ -131,10 +132,11 @@ impl Followed {
         let preheat = &self.last;
         if preheat.state == State::Failed {
             display.say(&format!(
-                "{}  failed  {}: {}",
+                "{}  failed  {}: {}{}",
                 preheat.id,
                 preheat.image,
-                preheat.why()
+                preheat.why(),
+                trace_words(preheat)
             ));
             return true;
         }
@@ -144,8 +146,10 @@ impl Followed {
             output::bytes(preheat.bytes_total)
         );
         display.say(&format!(
-            "{}  succeeded  {}: {placed} placed and proven",
-            preheat.id, preheat.image
+            "{}  succeeded  {}: {placed} placed and proven{}",
+            preheat.id,
+            preheat.image,
+            trace_words(preheat)
         ));
         false
     }

@@ -54,6 +54,9 @@ pub(crate) struct PreheatBody {
     finished_at: Option<Instant>,
     /// By which Jaeger finds the trace of the request and of all that followed.
     trace_id: Option<String>,
+    /// Where to look at the trace, if the configuration says where Jaeger's pages are.
+    #[schema(example = "http://jaeger:16686/trace/0af7651916cd43dd8448eb211c80319c")]
+    trace_url: Option<String>,
     /// The id of the token that asked for it.
     created_by: Option<String>,
 }
@@ -125,6 +128,7 @@ impl From<PreheatView> for PreheatBody {
             updated_at: Instant::from_ms(view.updated_ms),
             finished_at: view.finished_ms.map(Instant::from_ms),
             trace_id: view.trace_id,
+            trace_url: view.trace_url,
             created_by: view.created_by,
         }
     }
