@@ -42,6 +42,14 @@ pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
         .unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
 }
 
+/// For its owner only, as our programs want their keys.
+pub(crate) fn write_private(path: &Path, content: impl AsRef<[u8]>) {
+    use std::os::unix::fs::PermissionsExt as _;
+    write(path, content);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .unwrap_or_else(|error| panic!("{} cannot be closed to others: {error}", path.display()));
+}
+
 pub(crate) fn read_text(path: &Path) -> String {
     let bytes =
         std::fs::read(path).unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));

@@ -3,9 +3,11 @@
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 
+use uuid::Uuid;
+
 use super::process::Settings;
 use super::{Manager, OurProgram};
-use crate::Port;
+use crate::{Port, files};
 use crate::jaeger::Export;
 
 /// How a peer is to be started.
@@ -14,6 +16,7 @@ pub struct PeerSpec {
     seed: bool,
     cluster: Option<String>,
     token_file: Option<PathBuf>,
+    id: Option<Uuid>,
     settings: Settings,
 }
 
@@ -38,6 +41,7 @@ impl PeerSpec {
             seed: false,
             cluster: None,
             token_file: None,
+            id: None,
             settings: Settings::default(),
         }
     }
@@ -52,6 +56,13 @@ impl PeerSpec {
     #[must_use]
     pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.token_file = Some(file.into());
+        self
+    }
+
+    /// The id that it would else make up: which seed an object belongs to depends on it.
+    #[must_use]
+    pub fn id(mut self, id: Uuid) -> Self {
+        self.id = Some(id);
         self
     }
 
@@ -117,6 +128,10 @@ impl PeerSpec {
             front,
             share,
         };
+        if let Some(id) = self.id {
+            files::make_dir(&peer.data_dir());
+            files::write_private(&peer.data_dir().join("peer.id"), id.to_string());
+        }
         peer.start_again().await;
         peer
     }
