@@ -21,6 +21,7 @@ mod clusters;
 mod credentials;
 mod deadlines;
 mod effects;
+mod explain;
 mod fault;
 mod gather;
 mod gauges;
@@ -54,11 +55,16 @@ pub mod tokens;
 mod trace_pages;
 mod verdict;
 mod views;
+mod whereabouts;
 mod workers;
 
 pub use cluster_settings::ClusterSettings;
 pub use clusters::clusters;
 pub use credentials::credential;
+pub use explain::{
+    ExplainError, ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding,
+    ObjectStanding, ReferenceMeaning, RegistryStanding, Share, Verdict, explain,
+};
 pub use fault::{HelloError, SessionError, StorageError, SubmitError};
 pub use get::{ListQuery, get, list, objects};
 pub use harbor_rows::harbor_rows;
@@ -79,4 +85,5 @@ pub use views::{
     ClusterView, HarborRow, HarborRows, ObjectView, PeerView, PlacementState, PlacementView, PreheatState,
     PreheatView,
 };
+pub use whereabouts::{PeerShare, WhereError, Whereabouts, where_is};
 pub use workers::Background;

@@ -25,7 +25,8 @@ use crate::{neighbourhood, orders, stage};
 /// Lots that one call hands out at most.
 const LOTS_AT_ONCE: u32 = 64;
 
-/// Waits until there is work for the peer, or news of its surroundings, or the wait is over. Renews the lease.
+/// Waits until there is work or a question for the peer, or news of its surroundings, or the wait is over. Renews the
+/// lease.
 pub async fn take(
     preheater: &Preheater,
     session: Uuid,

@@ -29,7 +29,7 @@ struct Read {
     platform: Option<Platform>,
 }
 
-pub(super) async fn find(
+pub(crate) async fn find(
     reader: &Reader,
     wanted: &TagOrDigest,
     platforms: &[Platform],

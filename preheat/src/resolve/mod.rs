@@ -20,9 +20,11 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use wire::{Side, TraceContext};
 
-use self::find::{Found, find};
-use self::reader::Reader;
-use self::trouble::Trouble;
+pub(crate) use self::find::find;
+pub(crate) use self::reader::{Place, Reader};
+pub(crate) use self::trouble::Trouble;
+
+use self::find::Found;
 use crate::cluster_settings::platforms_wanted;
 use crate::effects::adopted;
 use crate::fault::StorageError;
@@ -112,7 +114,7 @@ async fn found(inner: &Inner, preheat: &preheats::Model) -> Result<Found, Troubl
         .parse()
         .map_err(|bad: oci::BadReference| Trouble::of_caller(bad.to_string()))?;
     let platforms = platforms(inner, preheat).await.map_err(StorageError::from)?;
-    let reader = Reader::new(inner, preheat).await?;
+    let reader = Reader::new(inner, &Place::of(preheat), preheat.credential.as_deref()).await?;
     find(&reader, &wanted, &platforms, &inner.limits).await
 }
 

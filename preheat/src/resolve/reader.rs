@@ -13,7 +13,27 @@ use crate::rows::preheats;
 /// A credential and the name that peers fetch it by.
 type Named = (Option<String>, Credential);
 
-pub(super) struct Reader {
+/// Where the manifests of an image are.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) registry: String,
+    pub(crate) base_path: String,
+    pub(crate) plain_http: bool,
+    pub(crate) repository: String,
+}
+
+impl Place {
+    pub(crate) fn of(preheat: &preheats::Model) -> Self {
+        Self {
+            registry: preheat.registry.clone(),
+            base_path: preheat.base_path.clone(),
+            plain_http: preheat.plain_http,
+            repository: preheat.repository.clone(),
+        }
+    }
+}
+
+pub(crate) struct Reader {
     registry: Registry,
     repository: Repository,
     /// In the order in which they are tried; never empty.
@@ -23,20 +43,30 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) async fn new(inner: &Inner, preheat: &preheats::Model) -> Result<Self, Trouble> {
+    /// `own` names the credential that came with the request.
+    pub(crate) async fn new(inner: &Inner, place: &Place, own: Option<&str>) -> Result<Self, Trouble> {
         let bad_name = |cause: oci::BadName| Trouble::of_caller(cause.to_string());
-        let name = oci::RegistryName::parse(&preheat.registry, preheat.plain_http).map_err(bad_name)?;
+        let name = oci::RegistryName::parse(&place.registry, place.plain_http).map_err(bad_name)?;
         Ok(Self {
             registry: inner
                 .registries
-                .registry(&name, &preheat.base_path, preheat.plain_http)?,
-            repository: preheat.repository.parse().map_err(bad_name)?,
-            credentials: credentials_for(inner, preheat, &name).await?,
+                .registry(&name, &place.base_path, place.plain_http)?,
+            repository: place.repository.parse().map_err(bad_name)?,
+            credentials: credentials_for(inner, place.plain_http, own, &name).await?,
             chosen: AtomicUsize::new(0),
         })
     }
 
-    pub(super) async fn manifest(&self, wanted: &TagOrDigest) -> Result<FetchedManifest, Trouble> {
+    /// What a reference means now, with the first credential there is.
+    pub(crate) async fn head(&self, wanted: &TagOrDigest) -> Result<oci::ManifestHead, RegistryError> {
+        let credential = self.credentials.first().map(|(_, credential)| credential);
+        let credential = credential.unwrap_or(&Credential::Anonymous);
+        self.registry
+            .manifest_head(&self.repository, wanted, credential)
+            .await
+    }
+
+    pub(crate) async fn manifest(&self, wanted: &TagOrDigest) -> Result<FetchedManifest, Trouble> {
         let mut at = self.chosen.load(Ordering::Relaxed);
         loop {
             let Some((_, credential)) = self.credentials.get(at) else {
@@ -54,13 +84,13 @@ impl Reader {
     }
 
     /// What peers fetch the blobs with.
-    pub(super) fn credential_name(&self) -> Option<String> {
+    pub(crate) fn credential_name(&self) -> Option<String> {
         let chosen = self.credentials.get(self.chosen.load(Ordering::Relaxed));
         chosen.and_then(|(name, _)| name.clone())
     }
 
     /// Does the registry give this very manifest to anybody?
-    pub(super) async fn is_public(&self, root: &oci::Digest) -> bool {
+    pub(crate) async fn is_public(&self, root: &oci::Digest) -> bool {
         let chosen = self.credentials.get(self.chosen.load(Ordering::Relaxed));
         if chosen.is_some_and(|(_, credential)| credential.is_anonymous()) {
             return true;
@@ -76,17 +106,18 @@ impl Reader {
 
 async fn credentials_for(
     inner: &Inner,
-    preheat: &preheats::Model,
+    plain_http: bool,
+    own: Option<&str>,
     registry: &oci::RegistryName,
 ) -> Result<Vec<Named>, Trouble> {
     let mut all = Vec::new();
-    if let Some(name) = &preheat.credential
+    if let Some(name) = own
         && let Some(own) = credentials::of_preheat(inner, name).await?
     {
-        all.push((Some(name.clone()), own));
+        all.push((Some(name.to_owned()), own));
     }
     if let Some(configured) = credentials::configured(inner, registry)
-        && !is_downgraded(inner, preheat, registry)
+        && !is_downgraded(inner, plain_http, registry)
     {
         all.push((Some(credentials::configured_name(registry)), configured));
     }
@@ -98,9 +129,9 @@ async fn credentials_for(
 
 /// A request that says `http://` of a registry that is configured for TLS must not make us send the registry's
 /// password in clear.
-fn is_downgraded(inner: &Inner, preheat: &preheats::Model, registry: &oci::RegistryName) -> bool {
+fn is_downgraded(inner: &Inner, plain_http: bool, registry: &oci::RegistryName) -> bool {
     let configured = inner.registries.settings(registry);
-    preheat.plain_http && configured.is_some_and(|settings| !settings.plain_http)
+    plain_http && configured.is_some_and(|settings| !settings.plain_http)
 }
 
 fn is_refusal(error: &RegistryError) -> bool {

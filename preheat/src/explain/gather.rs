@@ -1,0 +1,155 @@
+//! Reads everything that an explanation needs: rows, then the registry, then the node.
+
+use std::collections::{BTreeSet, HashMap};
+
+use oci::ImageReference;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use tokio::time::Instant;
+use uuid::Uuid;
+use wire::{Question, Reply};
+
+use super::ExplainError;
+use super::facts::{Facts, Meaning, Node, Object, Preheated};
+use super::meaning::{self, asked_within, place_of};
+use super::{node, preheats};
+use crate::fault::StorageError;
+use crate::preheater::{Inner, Preheater};
+use crate::questions::{NoAnswer, ask};
+use crate::resolve::Place;
+use crate::rows::{VALUES_AT_ONCE, holdings, peers, preheats as rows};
+
+pub(super) async fn gather(
+    preheater: &Preheater,
+    image: &ImageReference,
+    wanted: &str,
+) -> Result<Facts, ExplainError> {
+    let inner = &preheater.inner;
+    let node = node::find(inner, wanted).await?;
+    let (meaning, preheat, needed) = image_facts(inner, image, &node).await?;
+    let digests = preheats::digests(&needed);
+    let held = held(inner, &node, &digests).await?;
+    let reply = reply(preheater, image, &node, digests).await?;
+    Ok(Facts {
+        now_ms: inner.now_ms(),
+        image: image.to_string(),
+        registry: inner.registries.canonical(&image.registry).to_string(),
+        reference: image.wanted.to_string(),
+        tag: image.wanted.tag().map(ToString::to_string),
+        trace_pages: inner.trace_pages.clone(),
+        node,
+        meaning,
+        preheat,
+        needed,
+        reply,
+        held,
+    })
+}
+
+/// What the reference means now, which preheat that is about, and the objects in question.
+async fn image_facts(
+    inner: &Inner,
+    image: &ImageReference,
+    node: &Node,
+) -> Result<(Meaning, Option<Preheated>, Vec<Object>), ExplainError> {
+    let end = Instant::now() + inner.limits.answer_wait;
+    let mut rows = preheats::of_image(inner, image, None).await?;
+    let place = place_of(inner, image, rows.first()).await?;
+    let meaning = meaning::of(inner, place.as_ref(), &image.wanted, end).await;
+    if let Some(digest) = meaning.digest() {
+        rows = preheats::of_image(inner, image, Some(digest)).await?;
+    }
+    let preheat = preheats::judged(inner, &rows, meaning.digest(), node).await?;
+    let needed = needed(inner, (place.as_ref(), &meaning, end), preheat.as_ref(), &rows).await?;
+    Ok((meaning, preheat, needed))
+}
+
+/// Of what the reference means now, if that can be known; else of what was preheated.
+async fn needed(
+    inner: &Inner,
+    (place, meaning, end): (Option<&Place>, &Meaning, Instant),
+    preheat: Option<&Preheated>,
+    rows: &[rows::Model],
+) -> Result<Vec<Object>, StorageError> {
+    let preheated = preheat.and_then(|preheat| preheat.digest.as_deref());
+    let now = meaning.digest().filter(|now| preheated != Some(now));
+    if let (Some(place), Some(Ok(now))) = (place, now.map(str::parse)) {
+        let platforms = preheats::platforms(rows, preheat.map(|preheat| preheat.id));
+        match asked_within(inner, place, &now, &platforms, end).await {
+            Ok((_, objects)) => return Ok(objects),
+            Err(trouble) => tracing::debug!(
+                reason = trouble.text,
+                "what the image is made of now is not known"
+            ),
+        }
+    }
+    match preheat {
+        Some(preheat) => preheats::of_preheat(inner, preheat.id).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// What the node last said that it has of these.
+async fn held(
+    inner: &Inner,
+    node: &Node,
+    digests: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, StorageError> {
+    let digests: Vec<&String> = digests.iter().collect();
+    let mut held = BTreeSet::new();
+    for digests in digests.chunks(VALUES_AT_ONCE) {
+        let found: Vec<String> = holdings::Entity::find()
+            .select_only()
+            .column(holdings::Column::Digest)
+            .filter(holdings::Column::PeerId.eq(node.id.to_string()))
+            .filter(holdings::Column::Digest.is_in(digests.iter().copied()))
+            .into_tuple()
+            .all(inner.reads())
+            .await?;
+        held.extend(found);
+    }
+    Ok(held)
+}
+
+/// The node's own word, or why there is none.
+async fn reply(
+    preheater: &Preheater,
+    image: &ImageReference,
+    node: &Node,
+    digests: BTreeSet<String>,
+) -> Result<Result<Reply, String>, StorageError> {
+    let inner = &preheater.inner;
+    let question = Question {
+        id: Uuid::new_v4(),
+        registry: inner.registries.canonical(&image.registry).to_string(),
+        repository: image.repository.to_string(),
+        tag: image.wanted.tag().map(ToString::to_string),
+        digests: digests.into_iter().collect(),
+    };
+    match ask(preheater, node.id, question).await {
+        Ok(reply) => Ok(Ok(with_names(inner, reply).await?)),
+        Err(NoAnswer::Storage(error)) => Err(error),
+        Err(silence) => Ok(Err(silence.to_string())),
+    }
+}
+
+/// A source that the node knows by its address only has a name here.
+async fn with_names(inner: &Inner, mut reply: Reply) -> Result<Reply, StorageError> {
+    let urls: Vec<(String, String)> = peers::Entity::find()
+        .select_only()
+        .columns([peers::Column::ShareUrl, peers::Column::Name])
+        .into_tuple()
+        .all(inner.reads())
+        .await?;
+    let names: HashMap<&str, &String> = urls.iter().map(|(url, name)| (host_of(url), name)).collect();
+    let sources = reply.pulls.iter_mut().flat_map(|pulled| &mut pulled.sources);
+    for source in sources.filter(|source| !source.is_registry && source.peer.is_none()) {
+        source.peer = names.get(host_of(&source.source)).map(|name| (*name).clone());
+    }
+    Ok(reply)
+}
+
+fn host_of(url: &str) -> &str {
+    url.split_once("://")
+        .map_or(url, |(_, host)| host)
+        .trim_end_matches('/')
+}

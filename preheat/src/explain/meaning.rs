@@ -1,0 +1,159 @@
+//! What a reference means now, by the registry's own word, and what that is made of.
+//!
+//! **Invariant:** who may only read does not make us dial a registry that nobody has configured or preheated from.
+
+use std::time::Duration;
+
+use oci::{ImageReference, Platform, RegistryError, TagOrDigest};
+use sea_orm::EntityTrait;
+use tokio::time::{Instant, timeout_at};
+
+use super::facts::{Meaning, Object};
+use crate::fault::StorageError;
+use crate::gather::Class;
+use crate::preheater::Inner;
+use crate::resolve::{Place, Reader, Trouble, find};
+use crate::rows::{preheats, seen_registries};
+
+/// How the image's registry is reached: as its newest preheat did. None: it may not be dialled.
+pub(crate) async fn place_of(
+    inner: &Inner,
+    image: &ImageReference,
+    newest: Option<&preheats::Model>,
+) -> Result<Option<Place>, StorageError> {
+    if let Some(row) = newest {
+        return Ok(Some(Place::of(row)));
+    }
+    let registry = inner.registries.canonical(&image.registry).to_string();
+    let seen = seen_registries::Entity::find_by_id(&registry)
+        .one(inner.reads())
+        .await?;
+    if seen.is_none() && !inner.registries.knows(&image.registry) {
+        return Ok(None);
+    }
+    Ok(Some(Place {
+        registry,
+        base_path: image.base_path.clone(),
+        plain_http: image.plain_http || seen.is_some_and(|seen| seen.plain_http),
+        repository: image.repository.to_string(),
+    }))
+}
+
+pub(super) async fn of(inner: &Inner, place: Option<&Place>, wanted: &TagOrDigest, end: Instant) -> Meaning {
+    let Some(place) = place else {
+        let text = "it is not configured and no preheat has named it, so it was not asked";
+        return Meaning::NotAsked(text.to_owned());
+    };
+    let reader = match Reader::new(inner, place, None).await {
+        Ok(reader) => reader,
+        Err(trouble) => return Meaning::NotAsked(trouble.text),
+    };
+    match timeout_at(end, reader.head(wanted)).await {
+        Ok(Ok(head)) => Meaning::Digest(head.digest.to_string()),
+        Ok(Err(error)) => of_error(&error),
+        Err(_) => Meaning::Silent(late(place, inner.limits.answer_wait)),
+    }
+}
+
+fn late(place: &Place, limit: Duration) -> String {
+    format!(
+        "{} has not answered within {} s",
+        place.registry,
+        limit.as_secs_f32()
+    )
+}
+
+fn of_error(error: &RegistryError) -> Meaning {
+    let text = format!("{error}; {}", error.what_to_do());
+    match error.status() {
+        Some(404) => Meaning::Gone(error.to_string()),
+        _ if error.is_silent() => Meaning::Silent(text),
+        _ => Meaning::Refused(text),
+    }
+}
+
+/// Every object of an image, by the registry's word, if it gives it in time.
+pub(crate) async fn asked_within(
+    inner: &Inner,
+    place: &Place,
+    wanted: &TagOrDigest,
+    platforms: &[Platform],
+    end: Instant,
+) -> Result<(String, Vec<Object>), Trouble> {
+    let reader = Reader::new(inner, place, None).await?;
+    let found = timeout_at(end, find(&reader, wanted, platforms, &inner.limits)).await;
+    let late = |_| Trouble::of_caller(late(place, inner.limits.answer_wait));
+    let found = found.map_err(late)??;
+    let mut objects: Vec<(Class, Object)> = found
+        .objects
+        .objects()
+        .iter()
+        .map(|(digest, object)| {
+            let is_manifest = object.class == Class::Manifest;
+            let object_of = Object {
+                digest: digest.to_string(),
+                kind: if is_manifest {
+                    wire::ObjectKind::Manifest
+                } else {
+                    wire::ObjectKind::Blob
+                },
+                media_type: object.media_type.clone(),
+                size: object.size,
+                platform: object.platform.as_ref().map(ToString::to_string),
+            };
+            (object.class, object_of)
+        })
+        .collect();
+    objects.sort_by(|one, other| (one.0, &one.1.digest).cmp(&(other.0, &other.1.digest)));
+    let objects = objects.into_iter().map(|(_, object)| object).collect();
+    Ok((found.digest.to_string(), objects))
+}
+
+#[cfg(test)]
+mod tests {
+    use oci::{Asked, Said};
+
+    use super::*;
+
+    fn said(status: u16) -> (Asked, Said) {
+        let asked = Asked {
+            registry: "h.example".parse().expect("a name"),
+            object: "manifest v1 of a".to_owned(),
+        };
+        let words = String::new();
+        (asked, Said { status, words })
+    }
+
+    #[test]
+    fn a_registry_that_answers_is_told_from_one_that_does_not() {
+        let (asked, said_404) = said(404);
+        assert!(matches!(
+            of_error(&RegistryError::NotFound {
+                asked,
+                said: said_404
+            }),
+            Meaning::Gone(_)
+        ));
+        let (asked, said_401) = said(401);
+        assert!(matches!(
+            of_error(&RegistryError::NoCredential {
+                asked,
+                said: said_401
+            }),
+            Meaning::Refused(_)
+        ));
+        let (asked, said_503) = said(503);
+        let down = RegistryError::ServerError {
+            asked,
+            said: said_503,
+            retry_after: None,
+        };
+        assert!(matches!(of_error(&down), Meaning::Silent(_)));
+        let cause = "refused".to_owned();
+        let unreachable = RegistryError::Unreachable {
+            asked: said(0).0,
+            cause,
+        };
+        assert!(matches!(of_error(&unreachable), Meaning::Silent(text) if text.contains("address")));
+    }
+}

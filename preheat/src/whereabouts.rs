@@ -1,0 +1,138 @@
+//! Which peers hold what share of an image, by their own last word.
+//!
+//! What the image is made of is read from its newest preheat that found it, else asked of the registry. Of nodes only
+//! the objects of preheated images are written down, so an image that was never preheated is found on seeds only.
+
+use std::collections::HashMap;
+
+use oci::ImageReference;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::explain::{ImageObject, asked_within, objects_of_preheat, of_image, place_of};
+use crate::fault::StorageError;
+use crate::peers::peers;
+use crate::preheater::{Inner, Preheater};
+use crate::rows::{VALUES_AT_ONCE, holdings};
+use crate::views::PeerView;
+
+/// Where an image is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Whereabouts {
+    pub image: String,
+    pub digest: String,
+    /// The preheat that tells what it is made of; none: the registry did, just now.
+    pub preheat: Option<i64>,
+    pub objects: u64,
+    pub bytes: u64,
+    /// Those that hold any of it: the largest share first.
+    pub peers: Vec<PeerShare>,
+    /// Live peers that hold nothing of it.
+    pub without: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PeerShare {
+    pub peer: PeerView,
+    pub objects: u64,
+    pub bytes: u64,
+    pub whole: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WhereError {
+    #[error("{image} was never preheated, and {why}")]
+    NotKnown { image: String, why: String },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// What an image is made of, and who says so.
+struct MadeOf {
+    digest: String,
+    preheat: Option<i64>,
+    objects: Vec<ImageObject>,
+}
+
+pub async fn where_is(preheater: &Preheater, image: &ImageReference) -> Result<Whereabouts, WhereError> {
+    let inner = &preheater.inner;
+    let made_of = made_of(inner, image).await?;
+    let held = held(inner, &made_of.objects).await?;
+    let (mut shares, mut without) = (Vec::new(), 0);
+    for peer in peers(preheater).await? {
+        match held.get(&peer.id.to_string()) {
+            Some((objects, bytes)) => shares.push(PeerShare {
+                whole: *objects == made_of.objects.len() as u64,
+                objects: *objects,
+                bytes: *bytes,
+                peer,
+            }),
+            None => without += u64::from(peer.alive),
+        }
+    }
+    shares.sort_by(|one, other| (other.bytes, &one.peer.name).cmp(&(one.bytes, &other.peer.name)));
+    Ok(Whereabouts {
+        image: image.to_string(),
+        digest: made_of.digest,
+        preheat: made_of.preheat,
+        objects: made_of.objects.len() as u64,
+        bytes: made_of.objects.iter().map(|object| object.size).sum(),
+        peers: shares,
+        without,
+    })
+}
+
+async fn made_of(inner: &Inner, image: &ImageReference) -> Result<MadeOf, WhereError> {
+    let rows = of_image(inner, image, None).await?;
+    let resolved = rows.iter().find_map(|row| Some((row.id, row.digest.clone()?)));
+    if let Some((id, digest)) = resolved {
+        return Ok(MadeOf {
+            digest,
+            preheat: Some(id),
+            objects: objects_of_preheat(inner, id).await?,
+        });
+    }
+    let not_known = |why: String| WhereError::NotKnown {
+        image: image.to_string(),
+        why,
+    };
+    let Some(place) = place_of(inner, image, rows.first()).await? else {
+        let why = "its registry is neither configured nor named by a preheat, so it was not asked; preheat the image \
+                   first, or configure the registry";
+        return Err(not_known(why.to_owned()));
+    };
+    let end = Instant::now() + inner.limits.answer_wait;
+    let asked = asked_within(inner, &place, &image.wanted, &[], end).await;
+    let (digest, objects) =
+        asked.map_err(|trouble| not_known(format!("the registry does not say: {}", trouble.text)))?;
+    Ok(MadeOf {
+        digest,
+        preheat: None,
+        objects,
+    })
+}
+
+/// Objects and bytes of these, by peer.
+async fn held(inner: &Inner, objects: &[ImageObject]) -> Result<HashMap<String, (u64, u64)>, StorageError> {
+    let sizes: HashMap<&str, u64> = objects
+        .iter()
+        .map(|object| (object.digest.as_str(), object.size))
+        .collect();
+    let mut held: HashMap<String, (u64, u64)> = HashMap::new();
+    for objects in objects.chunks(VALUES_AT_ONCE) {
+        let rows: Vec<(String, String)> = holdings::Entity::find()
+            .select_only()
+            .columns([holdings::Column::PeerId, holdings::Column::Digest])
+            .filter(holdings::Column::Digest.is_in(objects.iter().map(|object| &object.digest)))
+            .into_tuple()
+            .all(inner.reads())
+            .await?;
+        for (peer, digest) in rows {
+            let share = held.entry(peer).or_default();
+            share.0 += 1;
+            share.1 += sizes.get(digest.as_str()).copied().unwrap_or_default();
+        }
+    }
+    Ok(held)
+}
