@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use process::TlsFiles;
 use process::config::{Faults, duration, read_toml};
 use process::telemetry::{TelemetryOptions, TelemetrySection};
@@ -13,6 +13,7 @@ use wire::{Role, SecretText};
 
 use crate::neighbours::OwnRegistry;
 use crate::registry_section::RegistrySection;
+use crate::store_command::StoreCommand;
 
 /// Everything that a peer is built from; nothing in here is text that still has to be understood.
 pub struct PeerConfig {
@@ -72,8 +73,11 @@ impl Default for FrontLimits {
     Then point containerd at http://127.0.0.1:65001 (certs.d/_default/hosts.toml)."
 )]
 pub struct Arguments {
+    /// Something else than to run the peer.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Folder for the peer's id, its store and what it knows of its surroundings.
-    #[arg(long, env = "STOKER_DATA_DIR")]
+    #[arg(long, env = "STOKER_DATA_DIR", global = true)]
     pub data_dir: Option<PathBuf>,
     /// URL of the manager.
     #[arg(long, env = "STOKER_MANAGER")]
@@ -82,7 +86,7 @@ pub struct Arguments {
     #[arg(long, env = "STOKER_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// Configuration file (TOML); flags and environment win over it.
-    #[arg(long, env = "STOKER_CONFIG")]
+    #[arg(long, env = "STOKER_CONFIG", global = true)]
     pub config: Option<PathBuf>,
     /// Be a seed: fetch from registries what preheats name, and serve it to the nodes.
     #[arg(long, env = "STOKER_SEED")]
@@ -103,7 +107,7 @@ pub struct Arguments {
     #[arg(long, env = "STOKER_ADVERTISE")]
     pub advertise: Option<String>,
     /// Probes and metrics. [default: 127.0.0.1:40901]
-    #[arg(long, env = "STOKER_ADMIN")]
+    #[arg(long, env = "STOKER_ADMIN", global = true)]
     pub admin: Option<String>,
     /// The token itself; for the environment only, as a flag would stand in the process list.
     #[arg(
@@ -113,6 +117,43 @@ pub struct Arguments {
         hide_env_values = true
     )]
     pub token: Option<String>,
+}
+
+/// What `stoker-peer` does when it is not to run the peer.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Look into the store of this machine's peer, or remove something from it.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  \
+        stoker-peer store list --data-dir /var/lib/stoker\n  \
+        stoker-peer store remove sha256:… --data-dir /var/lib/stoker"
+    )]
+    Store(StoreCommand),
+}
+
+/// Where a store lies, and where its peer can be asked while it runs.
+pub struct StorePlace {
+    pub data_dir: PathBuf,
+    pub admin: String,
+}
+
+impl StorePlace {
+    /// Reads no more than it needs: a token and a manager are not.
+    pub fn read(arguments: Arguments) -> Result<Self, Faults> {
+        let file: PeerFile = read_toml(arguments.config.as_deref())?;
+        let mut faults = Faults::default();
+        let data_dir = required(&mut faults, "data_dir", arguments.data_dir.or(file.data_dir));
+        let admin = admin(arguments.admin, file.admin);
+        faults.none()?;
+        // Without a fault there is a value for everything.
+        let data_dir = data_dir.ok_or_else(Faults::default)?;
+        Ok(Self { data_dir, admin })
+    }
+}
+
+fn admin(argument: Option<String>, file: Option<String>) -> String {
+    argument.or(file).unwrap_or_else(|| "127.0.0.1:40901".to_owned())
 }
 
 /// The configuration file.
@@ -196,12 +237,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
             .or(file.share)
             .unwrap_or_else(|| "0.0.0.0:65002".to_owned()),
         advertise: arguments.advertise.or(file.advertise),
-        admin: Some(
-            arguments
-                .admin
-                .or(file.admin)
-                .unwrap_or_else(|| "127.0.0.1:40901".to_owned()),
-        ),
+        admin: Some(admin(arguments.admin, file.admin)),
         share_tls,
         registries,
         front_limits,

@@ -23,7 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oci::{Credential, Digest, RegistryName, Repository};
 use process::Running;
 use tokio::sync::watch;
-use tracing::{Instrument as _, info_span};
+use tokio::time::Instant;
+use tracing::{Span, field, info_span};
 use wire::{ObjectKind, TraceContext};
 
 pub use crate::source::Sources;
@@ -31,9 +32,11 @@ pub use error::FetchError;
 pub use following::Following;
 pub use report::{FetchReport, SourceUse};
 
+use crate::metrics::{Counting, PeerMetrics};
 use crate::source::Origin;
+use crate::spans::mark_failed;
 use crate::store::Store;
-use progress::Progress;
+use progress::{Progress, Stage};
 
 /// An object, and where it may come from.
 #[derive(Debug, Clone)]
@@ -64,6 +67,7 @@ struct Inner {
     store: Store,
     sources: Sources,
     running: Running,
+    metrics: PeerMetrics,
     now: Mutex<HashMap<Digest, Ongoing>>,
 }
 
@@ -72,14 +76,27 @@ struct Inner {
 struct Ongoing {
     view: watch::Receiver<Progress>,
     starter: Arc<Wanted>,
+    /// The fetch's span; none when nothing has to be fetched, or nothing is traced.
+    span: Option<TraceContext>,
+}
+
+/// What a follower found when it asked for the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing had to be fetched.
+    Here,
+    /// Somebody had begun to fetch it.
+    Joined,
+    Started,
 }
 
 impl Fetches {
-    pub fn new(store: Store, sources: Sources, running: Running) -> Self {
+    pub fn new(store: Store, sources: Sources, running: Running, metrics: PeerMetrics) -> Self {
         Self(Arc::new(Inner {
             store,
             sources,
             running,
+            metrics,
             now: Mutex::default(),
         }))
     }
@@ -90,8 +107,13 @@ impl Fetches {
     /// Whether the caller may read the object is for the caller of this to find out.
     pub fn join_or_start(&self, wanted: Wanted) -> Following {
         let wanted = Arc::new(wanted);
-        let ongoing = self.ongoing(&wanted);
-        Following::new(self.clone(), wanted, ongoing)
+        let (ongoing, found) = self.ongoing(&wanted);
+        Following::new(self.clone(), wanted, ongoing, found)
+    }
+
+    /// What is counted of them.
+    pub(crate) fn metrics(&self) -> &PeerMetrics {
+        &self.0.metrics
     }
 
     /// The client for other peers' `share`.
@@ -99,52 +121,52 @@ impl Fetches {
         self.0.sources.peers()
     }
 
-    fn ongoing(&self, wanted: &Arc<Wanted>) -> Ongoing {
+    fn ongoing(&self, wanted: &Arc<Wanted>) -> (Ongoing, Found) {
         let mut now = self.now();
         if let Some(ongoing) = now.get(&wanted.digest) {
-            return ongoing.clone();
+            return (ongoing.clone(), Found::Joined);
         }
         // Looked at while the map is locked: a fetch seals before it leaves the map.
         if let Some(sealed) = self.0.store.sealed(&wanted.digest) {
-            return Ongoing {
+            let ongoing = Ongoing {
                 view: watch::channel(Progress::of_sealed(sealed)).1,
                 starter: wanted.clone(),
+                span: None,
             };
+            return (ongoing, Found::Here);
         }
         let (progress, view) = watch::channel(Progress::default());
+        let span = span_of(wanted);
         let ongoing = Ongoing {
             view,
             starter: wanted.clone(),
+            span: TraceContext::of(&span),
         };
         now.insert(wanted.digest.clone(), ongoing.clone());
         drop(now);
-        self.start(wanted.clone(), progress);
-        ongoing
+        self.start(wanted.clone(), progress, span);
+        (ongoing, Found::Started)
     }
 
-    fn start(&self, wanted: Arc<Wanted>, progress: watch::Sender<Progress>) {
-        let span = info_span!(
-            "fetch",
-            stoker.digest = %wanted.digest,
-            stoker.size = tracing::field::Empty,
-            stoker.outcome = tracing::field::Empty,
-        );
-        if let Some(trace) = &wanted.trace {
-            trace.adopt(&span);
-        }
+    fn start(&self, wanted: Arc<Wanted>, progress: watch::Sender<Progress>, span: Span) {
         let ends = LeavesMap {
             fetches: self.clone(),
             digest: wanted.digest.clone(),
+            _counting: self.0.metrics.fetch_begins(),
         };
         let (store, sources) = (self.0.store.clone(), self.0.sources.clone());
+        let (metrics, began) = (self.0.metrics.clone(), Instant::now());
         let work = async move {
-            let stage = run::Fetch::new(store, sources, wanted, &progress).run().await;
-            tracing::Span::current().record("stoker.outcome", stage.name());
+            let fetch = run::Fetch::new(store, sources, wanted, &progress, metrics.clone());
+            let stage = fetch.run().await;
+            note(&Span::current(), &stage);
+            metrics.fetch_ended(stage.failed_on(), began.elapsed());
             // The next who asks after a failure starts anew, whatever the readers of this one do.
             drop(ends);
             progress.send_modify(|now| now.stage = stage);
         };
-        self.0.running.spawn(work.instrument(span));
+        // In its own span only: whoever starts it may be answered, and that span closed, long before it ends.
+        span.in_scope(|| self.0.running.spawn(work));
     }
 
     fn now(&self) -> MutexGuard<'_, HashMap<Digest, Ongoing>> {
@@ -152,10 +174,37 @@ impl Fetches {
     }
 }
 
+/// A child of the span that wants the object, which it may outlive.
+fn span_of(wanted: &Wanted) -> Span {
+    let span = info_span!(
+        parent: None,
+        "fetch",
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
+        stoker.digest = %wanted.digest,
+        stoker.bytes = field::Empty,
+        stoker.outcome = field::Empty,
+        stoker.side = field::Empty,
+    );
+    if let Some(trace) = &wanted.trace {
+        trace.adopt(&span);
+    }
+    span
+}
+
+fn note(span: &Span, stage: &Stage) {
+    span.record("stoker.outcome", stage.name());
+    if let Stage::Failed(error, _) = stage {
+        span.record("stoker.side", error.side().word());
+        mark_failed(span, error.word());
+    }
+}
+
 /// Takes the fetch off the map when it ends, however it ends.
 struct LeavesMap {
     fetches: Fetches,
     digest: Digest,
+    _counting: Counting,
 }
 
 impl Drop for LeavesMap {

@@ -5,6 +5,7 @@
 //!
 //! Non-goals: no database, no planning; the manager decides who holds what.
 
+mod admin;
 mod announce;
 mod config;
 pub mod fetch;
@@ -14,12 +15,16 @@ mod metrics;
 mod neighbours;
 mod orders;
 mod peer;
+mod pulls;
 mod registry_section;
 pub mod share;
 pub mod source;
+mod spans;
 pub mod store;
+pub mod store_command;
 
-pub use config::{Arguments, FrontLimits, PeerConfig};
+pub use config::{Arguments, Command, FrontLimits, PeerConfig, StorePlace};
+pub use metrics::PeerMetrics;
 pub use neighbours::{Neighbours, OwnRegistry};
 pub use peer::{Peer, client_factory};
 pub use registry_section::RegistrySection;

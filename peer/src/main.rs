@@ -1,10 +1,11 @@
-//! `stoker-peer`: one program for seeds (`--seed`) and nodes.
+//! `stoker-peer`: one program for seeds (`--seed`) and nodes, and what looks into their stores.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use peer::{Arguments, Peer, PeerConfig};
+use peer::store_command::{self, StoreCommand};
+use peer::{Arguments, Command, Peer, PeerConfig, StorePlace};
 use process::Vitals;
 use process::telemetry;
 use tracing::{error, info};
@@ -13,18 +14,32 @@ use tracing::{error, info};
 const GRACE: Duration = Duration::from_secs(20);
 /// As in `sysexits.h`: the command line or the configuration is wrong.
 const USAGE: u8 = 64;
+/// The peer that has to do it does not answer.
+const UNREACHABLE: u8 = 2;
+const FAILED: u8 = 1;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     process::install_tls_provider();
-    let config = match PeerConfig::read(Arguments::parse()) {
+    let mut arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => return help_or_misuse(&told),
+    };
+    match arguments.command.take() {
+        Some(Command::Store(wanted)) => look_into_the_store(arguments, wanted).await,
+        None => be_a_peer(arguments).await,
+    }
+}
+
+async fn be_a_peer(arguments: Arguments) -> ExitCode {
+    let config = match PeerConfig::read(arguments) {
         Ok(config) => config,
-        Err(faults) => return refuse(&faults),
+        Err(faults) => return refuse(USAGE, &faults),
     };
     let telemetry = telemetry::init(&config.telemetry);
     let ended = run(config, telemetry.vitals()).await;
     if let Err(error) = &ended {
-        error!("{error:#}");
+        error!(stoker.side = "peer", "{error:#}");
     }
     telemetry.flush().await;
     if ended.is_ok() {
@@ -34,12 +49,28 @@ async fn main() -> ExitCode {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "what a command is asked for goes to stdout")]
+async fn look_into_the_store(arguments: Arguments, wanted: StoreCommand) -> ExitCode {
+    let place = match StorePlace::read(arguments) {
+        Ok(place) => place,
+        Err(faults) => return refuse(USAGE, &faults),
+    };
+    match store_command::run(&place, wanted).await {
+        Ok(lines) => {
+            lines.iter().for_each(|line| println!("{line}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) if error.is_about_reaching() => refuse(UNREACHABLE, &error),
+        Err(error) => refuse(FAILED, &error),
+    }
+}
+
 async fn run(config: PeerConfig, vitals: Vitals) -> anyhow::Result<()> {
     let running = vitals.running.clone();
     let name = config.name.clone();
     let peer = Peer::build(config, vitals).await?;
     info!(
-        peer.name = %name,
+        stoker.peer = %name,
         front.addr = %peer.front_address()?,
         share.addr = %peer.share_address()?,
         "peer built"
@@ -51,11 +82,21 @@ async fn run(config: PeerConfig, vitals: Vitals) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn help_or_misuse(told: &clap::Error) -> ExitCode {
+    // A closed terminal hears nothing of it.
+    let _ = told.print();
+    if told.use_stderr() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
 #[expect(
     clippy::print_stderr,
     reason = "there is no log before the configuration is read"
 )]
-fn refuse(faults: &process::config::Faults) -> ExitCode {
-    eprintln!("{faults}");
-    ExitCode::from(USAGE)
+fn refuse(code: u8, why: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::from(code)
 }

@@ -64,7 +64,9 @@ impl Default for PeerMetrics {
             from_peers: from("peer"),
             bytes_in,
             objects: Family::default(),
-            object_durations: Family::new_with_constructor(|| HistogramWithExemplars::new(OBJECT_SECONDS.into_iter())),
+            object_durations: Family::new_with_constructor(|| {
+                HistogramWithExemplars::new(OBJECT_SECONDS.into_iter())
+            }),
             bytes_out: Family::default(),
             fetches: Family::default(),
             fetch_durations: Family::new_with_constructor(|| Histogram::new(OBJECT_SECONDS)),
@@ -82,7 +84,7 @@ impl Default for PeerMetrics {
 impl PeerMetrics {
     /// Adds everything to what the admin port shows.
     pub(crate) fn register(&self, metrics: &Metrics, store: &Store) {
-        let gauges = StoreGauges::new(store.clone());
+        let gauges = StoreGauges::new(store);
         metrics.register(|registry| {
             self.0.register(registry);
             registry.register_collector(Box::new(gauges));
@@ -91,7 +93,9 @@ impl PeerMetrics {
 
     /// An object that a runtime asked for, at its last byte. Called in the request's span, which is its exemplar.
     pub(crate) fn pulled(&self, result: PullResult, took: Duration) {
-        let label = ResultLabel { result: result.word() };
+        let label = ResultLabel {
+            result: result.word(),
+        };
         self.0.objects.get_or_create(&label).inc();
         let durations = self.0.object_durations.get_or_create(&label);
         durations.observe(took.as_secs_f64(), exemplar(), None);
@@ -293,8 +297,14 @@ pub(crate) mod tests {
             metrics.chunk_failed(&format!("10.0.0.{number}:65002"));
         }
         let text = scraped(&metrics, &store);
-        assert!(text.contains("stoker_chunk_failures_total{parent=\"other\"} 3"), "{text}");
-        assert!(text.contains("stoker_chunk_failures_total{parent=\"10.0.0.0:65002\"} 1"), "{text}");
+        assert!(
+            text.contains("stoker_chunk_failures_total{parent=\"other\"} 3"),
+            "{text}"
+        );
+        assert!(
+            text.contains("stoker_chunk_failures_total{parent=\"10.0.0.0:65002\"} 1"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -106,6 +106,16 @@ impl Neighbours {
         self.read(|known| known.neighbourhood.seeds.iter().filter(others).cloned().collect())
     }
 
+    /// The name of the peer whose `share` this is, if it is one that the manager has told of.
+    pub fn name_of(&self, share_url: &str) -> Option<String> {
+        self.read(|known| {
+            let mut seeds = known.neighbourhood.seeds.iter();
+            seeds
+                .find(|seed| seed.share_url == share_url)
+                .map(|seed| seed.name.clone())
+        })
+    }
+
     pub fn peer_token(&self) -> Option<SecretText> {
         self.read(|known| known.peer_token.clone())
     }
@@ -178,7 +188,7 @@ impl Neighbours {
             .map_err(std::io::Error::other)
             .and_then(|bytes| process::files::write_private(&self.0.file, &bytes));
         if let Err(error) = written {
-            warn!(file = %self.0.file.display(), %error, "what the manager said is not kept over a restart");
+            warn!(file = %self.0.file.display(), stoker.side = "peer", %error, "what the manager said is not kept over a restart");
         }
     }
 
@@ -190,7 +200,7 @@ impl Neighbours {
                 Some(told) if !settings.iter().any(|own| own.name == told.name) => settings.push(told),
                 Some(_) => {}
                 None => {
-                    warn!(registry = %description.name, "the manager named a registry that cannot be one");
+                    warn!(stoker.registry = %description.name, stoker.side = "manager", "the manager named a registry that cannot be one");
                 }
             }
         }
@@ -219,7 +229,7 @@ fn read(file: &Path) -> Known {
         return Known::default();
     };
     serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-        warn!(file = %file.display(), %error, "what the manager said last cannot be read; waiting for it to say it again");
+        warn!(file = %file.display(), stoker.side = "peer", %error, "what the manager said last cannot be read; waiting for it to say it again");
         Known::default()
     })
 }

@@ -5,8 +5,11 @@
 //! at once.
 
 mod lot;
+mod questions;
 mod session;
 mod taken;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -14,10 +17,12 @@ use process::{Latch, Running};
 use rand::Rng as _;
 use tracing::{info, warn};
 use uuid::Uuid;
-use wire::{CallError, Hello, ManagerClient, Role};
+use wire::{CallError, Hello, ManagerClient, Role, Side};
 
 use crate::fetch::Fetches;
+use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
+use crate::pulls::RecentPulls;
 use crate::store::Store;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -31,6 +36,8 @@ pub(crate) struct Orders {
     pub(crate) store: Store,
     pub(crate) fetches: Fetches,
     pub(crate) neighbours: Neighbours,
+    pub(crate) pulls: RecentPulls,
+    pub(crate) metrics: PeerMetrics,
 }
 
 /// What this peer says of itself.
@@ -58,9 +65,16 @@ pub(crate) async fn follow_orders(orders: Orders, running: Running, first_contac
             Ok(welcome) => {
                 pause = FIRST_PAUSE;
                 orders.neighbours.welcome(&welcome);
-                info!(session = %welcome.session, cluster = %orders.me.cluster, "the manager knows this peer");
+                let up = orders.metrics.session_begins();
+                info!(
+                    stoker.session = %welcome.session,
+                    stoker.peer = orders.me.name,
+                    stoker.cluster = orders.me.cluster,
+                    "the manager knows this peer"
+                );
                 let ended = session::hold(&orders, &welcome, events, &running).await;
-                info!(session = %welcome.session, why = ended, "session ended");
+                drop(up);
+                info!(stoker.session = %welcome.session, because = ended, "session ended");
             }
             Err(error) => {
                 tell(&error);
@@ -98,7 +112,17 @@ impl Orders {
 
 fn tell(error: &CallError) {
     let cause = std::error::Error::source(error).map(ToString::to_string);
-    warn!(%error, cause, "no session with the manager; pulls go on with what this peer knows");
+    let side = match error {
+        CallError::Unreachable(_) => Side::Network,
+        CallError::Refused(_) => Side::Peer,
+        _ => Side::Manager,
+    };
+    warn!(
+        stoker.side = side.word(),
+        %error,
+        cause,
+        "no session with the manager; pulls go on with what this peer knows"
+    );
 }
 
 /// Peers that lost the same manager do not come back in the same moment.

@@ -14,10 +14,12 @@ use tracing::warn;
 use uuid::Uuid;
 use wire::{ManagerClient, Role};
 
+use crate::admin;
 use crate::config::PeerConfig;
 use crate::fetch::{Fetches, Sources};
 use crate::front::{self, FrontState};
 use crate::identity::{front_secret, peer_id};
+use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::orders::{Me, Orders, follow_orders};
 use crate::share::{self, ShareState};
@@ -46,6 +48,12 @@ impl Peer {
         let store = Store::open(&config.data_dir.join("store"))
             .with_context(|| format!("the store in {}", config.data_dir.display()))?;
         let registries = Registries::new(client_factory());
+        if config.admin.is_some() {
+            // Inside another program there may be registries beside ours, counted under the same names.
+            vitals
+                .metrics
+                .register(|registry| registries.metrics().register(registry));
+        }
         let neighbours = Neighbours::open(
             id,
             &config.cluster,
@@ -56,7 +64,9 @@ impl Peer {
         let manager = manager_client(&config)?;
         let to_peers = client(&ClientOptions::default())?;
         let sources = Sources::new(to_peers, neighbours.clone());
-        let fetches = Fetches::new(store.clone(), sources, running.clone());
+        let metrics = PeerMetrics::default();
+        metrics.register(&vitals.metrics, &store);
+        let fetches = Fetches::new(store.clone(), sources, running.clone(), metrics.clone());
 
         let front = bind(&config.front).await?;
         let share = bind(&config.share).await?;
@@ -67,7 +77,7 @@ impl Peer {
         let secret = front_secret(&config.data_dir)?;
         let (limits, around) = (config.front_limits.clone(), neighbours.clone());
         let front_state = FrontState::new(store.clone(), fetches.clone(), around, limits, secret);
-        let share_state = ShareState::new(store.clone(), neighbours.clone());
+        let share_state = ShareState::new(store.clone(), neighbours.clone(), &metrics);
         let me = me(id, &config, share.local_addr()?.port());
         let orders = Orders {
             manager,
@@ -75,6 +85,8 @@ impl Peer {
             store,
             fetches,
             neighbours,
+            pulls: front_state.pulls().clone(),
+            metrics,
         };
         Ok(Self {
             front,
@@ -101,9 +113,15 @@ impl Peer {
         self.orders.me.role
     }
 
+    /// What an admin port of this process may offer of this peer, to those who have its key.
+    pub fn admin_routes(&self) -> Router {
+        admin::routes(self.orders.store.clone())
+    }
+
     /// Serves until the process stops.
     pub fn spawn(self) -> anyhow::Result<()> {
         let (readiness, latch) = readiness();
+        let store = self.orders.store.clone();
         let Vitals {
             running,
             metrics,
@@ -128,7 +146,7 @@ impl Peer {
                 levels,
                 key: self.key,
             };
-            serve(admin, shown.router(Router::new()), &running, None)?;
+            serve(admin, shown.router(admin::routes(store)), &running, None)?;
         }
         running.spawn(follow_orders(self.orders, running.clone(), latch));
         Ok(())
@@ -180,6 +198,7 @@ fn warn_of_plain_http(manager: &str) {
     let loopback = ["http://127.", "http://localhost", "http://[::1]"];
     if manager.starts_with("http://") && !loopback.iter().any(|start| manager.starts_with(start)) {
         warn!(
+            stoker.side = "peer",
             manager,
             "the manager is called over plain HTTP: tokens and credentials can be read on the way; give the manager tls_cert and tls_key"
         );

@@ -17,9 +17,11 @@ use axum::{Json, Router, middleware};
 use oci::Digest;
 use process::metrics::Metrics;
 use process::telemetry::edge;
+use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
 use wire::{ObjectKind, TagRecord};
 
+use crate::metrics::PeerMetrics;
 use crate::source::Surroundings;
 use crate::store::Store;
 
@@ -31,13 +33,15 @@ pub(crate) const SIZE_HEADER: &str = "stoker-size";
 #[derive(Clone)]
 pub struct ShareState {
     store: Store,
+    sent: Counter,
     around: Arc<dyn Surroundings>,
 }
 
 impl ShareState {
-    pub fn new(store: Store, around: impl Surroundings + 'static) -> Self {
+    pub fn new(store: Store, around: impl Surroundings + 'static, metrics: &PeerMetrics) -> Self {
         Self {
             store,
+            sent: metrics.sent_by("share"),
             around: Arc::new(around),
         }
     }

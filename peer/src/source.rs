@@ -3,6 +3,7 @@
 //! **Invariant:** a source is only opened here, never believed: whoever reads from it checks what comes. Every
 //! wait for a source is limited.
 
+mod call;
 mod open;
 mod share_client;
 
@@ -15,6 +16,12 @@ pub(crate) use open::{Opened, Origin, Pieces, SourceError};
 pub use share_client::{ShareClient, ShareError};
 
 use crate::neighbours::Neighbours;
+
+/// Host and port of a `share` URL: how a peer is named in spans, metrics and answers.
+pub(crate) fn host_and_port(share_url: &str) -> &str {
+    let rest = share_url.split_once("://").map_or(share_url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+}
 
 /// What sources need to know of the surroundings.
 pub trait Surroundings: Send + Sync {
@@ -59,5 +66,17 @@ impl Sources {
     /// The client for other peers' `share`.
     pub fn peers(&self) -> &ShareClient {
         &self.peers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_named_by_host_and_port() {
+        assert_eq!(host_and_port("http://10.0.0.7:65002"), "10.0.0.7:65002");
+        assert_eq!(host_and_port("https://seed.lan:1/x?y#z"), "seed.lan:1");
+        assert_eq!(host_and_port("seed.lan"), "seed.lan");
     }
 }

@@ -20,7 +20,7 @@ mod tests;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use oci::Digest;
 use tokio::sync::broadcast;
@@ -54,6 +54,15 @@ pub enum StoreEvent {
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
+/// Names a store without keeping it open.
+pub(crate) struct WeakStore(Weak<Inner>);
+
+impl WeakStore {
+    pub(crate) fn upgrade(&self) -> Option<Store> {
+        self.0.upgrade().map(Store)
+    }
+}
+
 struct Inner {
     layout: Layout,
     objects: Objects,
@@ -84,6 +93,10 @@ impl Store {
             events: broadcast::channel(EVENTS).0,
             open_partials: OpenPartials::default(),
         })))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakStore {
+        WeakStore(Arc::downgrade(&self.0))
     }
 
     /// The folder that the store lies in.
@@ -145,7 +158,10 @@ impl Store {
 
     /// Everything that is whole, with what is known of it.
     pub fn list(&self) -> Vec<(Digest, About)> {
-        let mut list = self.0.objects.map(|digest, about| (digest.clone(), about.clone()));
+        let mut list = self
+            .0
+            .objects
+            .map(|digest, about| (digest.clone(), about.clone()));
         list.sort_by(|(one, _), (other, _)| one.cmp(other));
         list
     }

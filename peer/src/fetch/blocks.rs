@@ -102,6 +102,7 @@ impl Blocks {
             _ if self.size.is_none() => Next::End,
             _ => Next::Broke(SourceError {
                 side: Side::Network,
+                word: "cut_short",
                 passing: true,
                 text: format!("it ended {left} bytes too early"),
             }),
@@ -112,6 +113,7 @@ impl Blocks {
 fn silent() -> SourceError {
     SourceError {
         side: Side::Network,
+        word: "silent",
         passing: true,
         text: format!("it sent nothing for {} s", STALL.as_secs()),
     }

@@ -12,6 +12,8 @@ pub enum FetchError {
     NoSource {
         digest: Digest,
         side: Side,
+        /// What the last source said, in one of a few words.
+        word: &'static str,
         said: String,
     },
     #[error(
@@ -52,6 +54,18 @@ impl FetchError {
                 *side
             }
             Self::Disk { .. } | Self::StartedOver { .. } | Self::Stopped { .. } => Side::Peer,
+        }
+    }
+
+    /// The same in a word, for spans and logs: one of few, whatever was fetched.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NoSource { word, .. } => word,
+            Self::WrongBytes { .. } => "wrong_bytes",
+            Self::WrongSize { .. } => "wrong_size",
+            Self::Disk { .. } => "disk",
+            Self::StartedOver { .. } => "started_over",
+            Self::Stopped { .. } => "stopped",
         }
     }
 }

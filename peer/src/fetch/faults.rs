@@ -14,6 +14,7 @@ pub(super) const OPEN_LIMIT: Duration = Duration::from_secs(90);
 pub(super) fn took_too_long() -> SourceError {
     SourceError {
         side: Side::Network,
+        word: "timeout",
         passing: true,
         text: format!("it did not answer within {} s", OPEN_LIMIT.as_secs()),
     }
@@ -25,6 +26,7 @@ pub(super) fn failed(digest: &Digest, faults: &[(String, SourceError)]) -> Fetch
         return FetchError::NoSource {
             digest: digest.clone(),
             side: Side::Peer,
+            word: "no_source",
             said: "no peer that holds it is known, and the registry must not be asked for it".to_owned(),
         };
     };
@@ -39,6 +41,7 @@ pub(super) fn failed(digest: &Digest, faults: &[(String, SourceError)]) -> Fetch
     FetchError::NoSource {
         digest: digest.clone(),
         side: last.side,
+        word: last.word,
         said: said.join("; "),
     }
 }

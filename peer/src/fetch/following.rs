@@ -2,15 +2,17 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
+use tracing::warn;
+use wire::TraceContext;
 
 use super::passing::{Bypass, Passing};
 use super::progress::{Progress, Remains, Stage};
-use super::{FetchError, FetchReport, Fetches, Ongoing, Wanted};
+use super::{FetchError, FetchReport, Fetches, Found, Ongoing, Wanted};
 use crate::store::{READ_STEP, read_at};
 
 /// How often a follower starts or joins anew because the fetch it joined failed for reasons of its starter.
@@ -26,12 +28,17 @@ pub struct Following {
 
 struct Current {
     ongoing: Ongoing,
+    found: Found,
     attempts: u32,
 }
 
 impl Following {
-    pub(super) fn new(fetches: Fetches, wanted: Arc<Wanted>, ongoing: Ongoing) -> Self {
-        let current = Arc::new(Mutex::new(Current { ongoing, attempts: 1 }));
+    pub(super) fn new(fetches: Fetches, wanted: Arc<Wanted>, ongoing: Ongoing, found: Found) -> Self {
+        let current = Arc::new(Mutex::new(Current {
+            ongoing,
+            found,
+            attempts: 1,
+        }));
         Self {
             fetches,
             wanted,
@@ -72,6 +79,26 @@ impl Following {
         })
     }
 
+    /// How the object was found when this follower asked for it.
+    pub fn found(&self) -> Found {
+        self.current().found
+    }
+
+    /// The span of a fetch that somebody else had begun; of one's own, the follower's span is the parent.
+    pub fn joined(&self) -> Option<TraceContext> {
+        let current = self.current();
+        let joined = current.found == Found::Joined;
+        current.ongoing.span.clone().filter(|_| joined)
+    }
+
+    /// What the sources gave, once the object is proven.
+    pub fn report(&self) -> Option<FetchReport> {
+        match &self.view().borrow().stage {
+            Stage::Proven(report) | Stage::Sealed(report) => Some(report.clone()),
+            _ => None,
+        }
+    }
+
     /// Bytes that have landed.
     pub fn progress(&self) -> u64 {
         self.view().borrow().landed
@@ -80,7 +107,7 @@ impl Following {
     /// Waits until the bytes are right.
     pub async fn proven(&self) -> Result<(), FetchError> {
         let proven =
-            |progress: &Progress| matches!(progress.stage, Stage::Proven | Stage::Sealed(_)).then_some(());
+            |progress: &Progress| matches!(progress.stage, Stage::Proven(_) | Stage::Sealed(_)).then_some(());
         self.until(proven).await.map_err(|(error, _)| error)
     }
 
@@ -118,7 +145,7 @@ impl Following {
 
     /// A fetch that may do better than the one that failed with `error`: ours, when that one was another's.
     fn another(&self, error: &FetchError) -> Option<watch::Receiver<Progress>> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current();
         let failed = matches!(current.ongoing.view.borrow().stage, Stage::Failed(..));
         if failed {
             let own = Arc::ptr_eq(&current.ongoing.starter, &self.wanted);
@@ -126,15 +153,18 @@ impl Following {
             if hopeless || current.attempts >= OWN_ATTEMPTS {
                 return None;
             }
-            current.ongoing = self.fetches.ongoing(&self.wanted);
+            (current.ongoing, current.found) = self.fetches.ongoing(&self.wanted);
             current.attempts += 1;
         }
         Some(current.ongoing.view.clone())
     }
 
     fn view(&self) -> watch::Receiver<Progress> {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.ongoing.view.clone()
+        self.current().ongoing.view.clone()
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stopped(&self) -> FetchError {
@@ -181,7 +211,7 @@ impl Reader {
                 continue;
             }
             match progress.stage {
-                Stage::Proven | Stage::Sealed(_) => return Ok(None),
+                Stage::Proven(_) | Stage::Sealed(_) => return Ok(None),
                 Stage::Failed(error, remains) => self.go_on_elsewhere(error, remains)?,
                 Stage::Running => self.view.changed().await.map_err(|_| self.following.stopped())?,
             }
@@ -222,6 +252,12 @@ impl Reader {
 
     fn go_on_elsewhere(&mut self, error: FetchError, remains: Option<Remains>) -> Result<(), FetchError> {
         if let Some(remains) = remains {
+            warn!(
+                stoker.digest = %self.following.wanted.digest,
+                stoker.side = error.side().word(),
+                at = self.at,
+                "{error}; this reader gets the rest past the disk"
+            );
             self.aside = Some(self.following.passing().read(remains, self.at..self.end));
             return Ok(());
         }

@@ -11,12 +11,13 @@ use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tracing::{Instrument as _, info_span};
+use tracing::{Span, field, info_span};
 
 use super::faults::{OPEN_LIMIT, failed, took_too_long};
 use super::progress::Remains;
 use super::{FetchError, Fetches, Wanted};
 use crate::source::{Opened, SourceError};
+use crate::spans::mark_failed;
 use crate::store::{READ_STEP, hex, last_chunk_begins, read_at};
 
 /// Times that the registry is asked by one reader.
@@ -74,10 +75,7 @@ impl Passing {
     /// The bytes of `range`: from the file what has landed, the rest from a source.
     pub(super) fn read(&self, remains: Remains, range: Range<u64>) -> Bypass {
         let (out, bypass) = mpsc::channel(AHEAD);
-        let (passing, span) = (
-            self.clone(),
-            info_span!("pass", stoker.digest = %self.wanted.digest),
-        );
+        let (passing, span) = (self.clone(), span_of(&self.wanted));
         let work = async move {
             let ended = Pass {
                 passing: &passing,
@@ -90,13 +88,16 @@ impl Passing {
             .await;
             let last = match ended {
                 Ok(()) => Ok(None),
-                Err(Halt::Failed(error)) => Err(error),
+                Err(Halt::Failed(error)) => {
+                    mark_failed(&Span::current(), error.word());
+                    Err(error)
+                }
                 Err(Halt::Left) => return,
             };
             // The reader may have left.
             let _ = out.send(last).await;
         };
-        self.fetches.0.running.spawn(work.instrument(span));
+        span.in_scope(|| self.fetches.0.running.spawn(work));
         bypass
     }
 
@@ -134,6 +135,21 @@ impl Passing {
     fn name(&self, parent: Option<&str>) -> String {
         parent.map_or_else(|| self.wanted.registry.to_string(), str::to_owned)
     }
+}
+
+/// The bytes that one reader gets without the disk.
+fn span_of(wanted: &Wanted) -> Span {
+    let span = info_span!(
+        parent: None,
+        "pass",
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
+        stoker.digest = %wanted.digest,
+    );
+    if let Some(trace) = &wanted.trace {
+        trace.adopt(&span);
+    }
+    span
 }
 
 /// One reader's way past the disk.
@@ -187,6 +203,8 @@ impl Pass<'_> {
                     Some(Ok(piece)) => {
                         let piece =
                             piece.slice(..piece.len().min(usize::try_from(size - at).unwrap_or(usize::MAX)));
+                        let metrics = &self.passing.fetches.0.metrics;
+                        metrics.received(source.is_none(), piece.len() as u64);
                         hash.update(&piece);
                         self.release(&piece, at, last).await?;
                         at += piece.len() as u64;
@@ -224,6 +242,7 @@ impl Pass<'_> {
             name.to_owned(),
             SourceError {
                 side: wire::Side::Registry,
+                word: "wrong_size",
                 passing: false,
                 text: fault,
             },

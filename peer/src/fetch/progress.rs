@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use sha2::Sha256;
+use wire::Side;
 
 use super::{FetchError, FetchReport};
 use crate::store::{CHUNK, Sealed, last_chunk_begins, off_thread};
@@ -32,7 +33,7 @@ pub(super) enum Stage {
     #[default]
     Running,
     /// The bytes are right; the disk does not promise them yet.
-    Proven,
+    Proven(FetchReport),
     Sealed(FetchReport),
     Failed(FetchError, Option<Remains>),
 }
@@ -71,17 +72,25 @@ impl Progress {
     pub(super) fn readable(&self) -> u64 {
         match self.stage {
             Stage::Running => readable(self.size, self.landed),
-            Stage::Proven | Stage::Sealed(_) => self.landed,
+            Stage::Proven(_) | Stage::Sealed(_) => self.landed,
             Stage::Failed(..) => 0,
         }
     }
 }
 
 impl Stage {
+    /// Whose side a failure is on.
+    pub(super) fn failed_on(&self) -> Option<Side> {
+        match self {
+            Self::Failed(error, _) => Some(error.side()),
+            _ => None,
+        }
+    }
+
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Running => "running",
-            Self::Proven => "proven",
+            Self::Proven(_) => "proven",
             Self::Sealed(_) => "sealed",
             Self::Failed(..) => "failed",
         }

@@ -5,18 +5,21 @@
 //! the same, everything is thrown away and whoever gave it is left out.
 
 mod asking;
+mod source_span;
 
 use std::io;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tracing::{Instrument as _, Span, info, info_span, warn};
-use wire::Side;
+use tracing::{Instrument as _, Span, debug, info_span, warn};
+use wire::{Side, TraceContext};
 
 use super::faults::failed;
 use super::progress::{Body, Progress, Remains, Stage};
 use super::{FetchError, FetchReport, Wanted};
+use crate::metrics::PeerMetrics;
 use crate::source::{SourceError, Sources};
+use crate::spans::{is_sampled, signed};
 use crate::store::{ChunkHashes, Partial, Proven, Store};
 
 /// Times that the object is begun at its first byte.
@@ -38,6 +41,7 @@ pub(super) struct Fetch<'a> {
     used: Vec<String>,
     faults: Vec<(String, SourceError)>,
     report: FetchReport,
+    metrics: PeerMetrics,
 }
 
 /// Why a source was left.
@@ -55,12 +59,22 @@ enum Failure {
     Fetch(FetchError),
 }
 
+impl Failure {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Disk(_) => "disk",
+            Self::Fetch(error) => error.word(),
+        }
+    }
+}
+
 impl<'a> Fetch<'a> {
     pub(super) fn new(
         store: Store,
         sources: Sources,
         wanted: Arc<Wanted>,
         progress: &'a watch::Sender<Progress>,
+        metrics: PeerMetrics,
     ) -> Self {
         Self {
             store,
@@ -74,6 +88,7 @@ impl<'a> Fetch<'a> {
             used: Vec::new(),
             faults: Vec::new(),
             report: FetchReport::default(),
+            metrics,
             wanted,
         }
     }
@@ -97,10 +112,14 @@ impl<'a> Fetch<'a> {
                 Ok(Ok(proven)) => return self.seal(proven).await,
                 Ok(Err(wrong)) => {
                     let wrong = self.wrong_bytes(wrong.found);
-                    warn!(error = %wrong, "thrown away");
                     if take + 1 == TAKES || !self.leave_out_the_used(resumed > 0) {
                         return give_up(wrong);
                     }
+                    warn!(
+                        stoker.digest = %self.wanted.digest,
+                        stoker.side = wrong.side().word(),
+                        "fetched again: {wrong}"
+                    );
                 }
                 Err(error) => {
                     drop(file);
@@ -148,15 +167,19 @@ impl<'a> Fetch<'a> {
 
     async fn seal(&self, proven: Proven) -> Stage {
         let (file, size) = (proven.file(), proven.size());
-        Span::current().record("stoker.size", size);
+        Span::current().record("stoker.bytes", signed(size));
         self.progress.send_modify(|now| {
             now.size = Some(size);
             now.landed = size;
-            now.stage = Stage::Proven;
+            now.stage = Stage::Proven(self.report.clone());
         });
         let sealing = proven.seal(self.media_type.clone(), self.wanted.kind);
-        match sealing.instrument(info_span!("seal", stoker.size = size)).await {
-            Ok(_) => Stage::Sealed(self.report.clone()),
+        let span = info_span!("seal", stoker.bytes = signed(size));
+        match sealing.instrument(span).await {
+            Ok(_) => {
+                self.remember_the_trace();
+                Stage::Sealed(self.report.clone())
+            }
             Err(error) => self.disk(
                 &error,
                 Remains {
@@ -165,6 +188,14 @@ impl<'a> Fetch<'a> {
                     hash: None,
                 },
             ),
+        }
+    }
+
+    /// For those who read the object later: the span that wanted it, if it is kept anywhere.
+    fn remember_the_trace(&self) {
+        let trace = self.wanted.trace.clone().or_else(TraceContext::current);
+        if let Some(trace) = trace.filter(is_sampled) {
+            self.store.record_brought(&self.wanted.digest, &trace);
         }
     }
 
@@ -202,7 +233,8 @@ impl<'a> Fetch<'a> {
             folder: self.store.folder().to_owned(),
             cause: error.to_string(),
         };
-        warn!(%error, "readers get the rest past the disk");
+        // Told where it matters: by the placement that failed, or by the reader that goes on without the disk.
+        debug!(%error, stoker.digest = %self.wanted.digest, "the disk refused");
         Stage::Failed(error, Some(remains))
     }
 }
@@ -216,6 +248,7 @@ fn remains_of(partial: &Partial) -> Remains {
 }
 
 fn give_up(error: FetchError) -> Stage {
-    info!(%error, "fetch failed");
+    // Told at the edge, by the placement or the pull that it fails.
+    debug!(%error, "fetch failed");
     Stage::Failed(error, None)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 use oci::{Digest, Question, QuestionKind, Repository, Secret, TagOrDigest};
+use tracing::warn;
 use wire::{ObjectKind, OfflineAccess};
 
 use super::Front;
@@ -178,7 +179,7 @@ impl Front {
         if judge(Said::Silent, circumstances) == Verdict::RepeatChallenge {
             return Refusal::Challenge(self.challenges.repeat(&who.origin, &who.repository, &who.us));
         }
-        Refusal::unavailable(format!(
+        Refusal::silent(format!(
             "{} does not answer, and it has not said before that this credential may read {} (or too long ago)",
             who.origin.registry, who.repository
         ))
@@ -290,10 +291,22 @@ impl Front {
         match answer {
             Ok(response) if !tells_nothing(response.status()) => return Some(response),
             Ok(response) => {
-                tracing::warn!(registry = %origin.registry, status = response.status().as_u16(), "registry cannot answer, what it said before counts");
+                warn!(
+                    stoker.registry = %origin.registry,
+                    stoker.side = "registry",
+                    http.response.status_code = response.status().as_u16(),
+                    "registry {} cannot answer, what it said before counts",
+                    origin.registry
+                );
             }
             Err(error) => {
-                tracing::warn!(registry = %origin.registry, %error, "registry is silent, what it said before counts");
+                warn!(
+                    stoker.registry = %origin.registry,
+                    stoker.side = "network",
+                    %error,
+                    "registry {} is silent, what it said before counts",
+                    origin.registry
+                );
             }
         }
         self.silence.begin(&name);

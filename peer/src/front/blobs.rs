@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use oci::Digest;
 use wire::ObjectKind;
 
@@ -23,7 +23,7 @@ impl Front {
         head_only: bool,
         outcome: &mut Outcome,
     ) -> Result<Response, Refusal> {
-        outcome.digest = Some(digest.clone());
+        outcome.asked.digest = Some(digest.clone());
         let granted = self.may_read(who, digest, ObjectKind::Blob).await?;
         outcome.access = granted.because;
         if head_only && let Some(size) = self.size_without_bytes(digest, granted.told.as_ref(), outcome) {
@@ -39,13 +39,13 @@ impl Front {
             Part::None => Ok(head.nothing()),
             Part::Whole => {
                 let pieces = object.read(0..object.size()).await?;
-                Ok(head.whole(outcome.body(pieces, object.size())))
+                Ok(head.whole(outcome.body(StatusCode::OK, pieces, object.size())))
             }
             Part::Some(range) => {
                 let pieces = object.read(range.clone()).await?;
-                outcome.status = http::StatusCode::PARTIAL_CONTENT;
                 let length = range.end.saturating_sub(range.start);
-                Ok(head.part(&range, outcome.body(pieces, length)))
+                let body = outcome.body(StatusCode::PARTIAL_CONTENT, pieces, length);
+                Ok(head.part(&range, body))
             }
         }
     }

@@ -26,7 +26,7 @@ impl Front {
     ) -> Result<axum::response::Response, Refusal> {
         let (digest, granted) = match wanted {
             TagOrDigest::Digest(digest) => {
-                outcome.digest = Some(digest.clone());
+                outcome.asked.digest = Some(digest.clone());
                 (
                     digest.clone(),
                     self.may_read(who, digest, ObjectKind::Manifest).await?,
@@ -34,7 +34,7 @@ impl Front {
             }
             TagOrDigest::Tag(tag) => self.meaning(who, tag, &accept(headers)).await?,
         };
-        outcome.digest = Some(digest.clone());
+        outcome.asked.digest = Some(digest.clone());
         outcome.access = granted.because;
         if head_only && let Some(answer) = self.head_alone(&digest, &granted, outcome) {
             return Ok(answer);
@@ -51,12 +51,11 @@ impl Front {
             size: bytes.len() as u64,
             media_type: &media_type,
         };
-        outcome.bytes = if head_only { 0 } else { head.size };
-        Ok(head.whole(if head_only {
-            Body::empty()
-        } else {
-            Body::from(bytes)
-        }))
+        if head_only {
+            return Ok(head.whole(Body::empty()));
+        }
+        outcome.sends(head.size);
+        Ok(head.whole(Body::from(bytes)))
     }
 
     /// The headers of a manifest that is not here, when the registry has just told all of them.

@@ -41,18 +41,21 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
 use process::metrics::Metrics;
-use process::telemetry::edge;
+use process::telemetry::{RouteTemplate, edge};
 use tokio::sync::Semaphore;
+use wire::Side;
 
 use crate::config::FrontLimits;
 use crate::fetch::Fetches;
+use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
+use crate::pulls::RecentPulls;
 use crate::store::Store;
 use accounts::Accounts;
 use caller::Keyring;
 use challenge_relay::{ChallengeRelay, TOKEN_PATH};
 use listings::Listings;
-use path::Object;
+use path::{Asked, Object};
 use registry_choice::{NoRegistry, Origin, named};
 use respond::{Refusal, version_two};
 use seeds::NotPublic;
@@ -73,6 +76,8 @@ pub struct FrontState(Arc<Front>);
 struct Front {
     store: Store,
     fetches: Fetches,
+    metrics: PeerMetrics,
+    pulls: RecentPulls,
     neighbours: Neighbours,
     limits: FrontLimits,
     now: Box<dyn Fn() -> i64 + Send + Sync>,
@@ -106,6 +111,11 @@ impl FrontState {
         )
     }
 
+    /// What runtimes asked for last.
+    pub(crate) fn pulls(&self) -> &RecentPulls {
+        &self.0.pulls
+    }
+
     fn with_clock(
         store: Store,
         fetches: Fetches,
@@ -129,6 +139,8 @@ impl FrontState {
             token_clients: token_relay::Clients::default(),
             room: Arc::new(Semaphore::new(AT_ONCE)),
             now: Box::new(now),
+            metrics: fetches.metrics().clone(),
+            pulls: RecentPulls::default(),
             store,
             fetches,
             neighbours,
@@ -168,63 +180,55 @@ async fn object(State(state): State<FrontState>, request: Request) -> Response {
     let front = state.0;
     // What there may be of a body is not read.
     let (parts, _) = request.into_parts();
+    let asked = path::parse(parts.uri.path());
+    let template = asked.as_ref().map(|asked| RouteTemplate(asked.object.template()));
     let head_only = parts.method == Method::HEAD;
-    let Ok(room) = front.room.clone().try_acquire_owned() else {
-        return Refusal::unavailable("too many requests are being answered: ask the registry itself")
-            .into_response();
-    };
-    let mut outcome = Outcome::begin(head_only, room);
-    match front.answer(&parts, head_only, &mut outcome).await {
+    let mut outcome = Outcome::begin(head_only, front.clone());
+    let mut response = match front.answer(&parts, asked, head_only, &mut outcome).await {
         Ok(response) => {
-            outcome.status = response.status();
+            outcome.answered(response.status());
             response
         }
         Err(refusal) => {
-            outcome.status = refusal.status();
-            outcome.trouble = Some(refusal.text().to_owned());
+            outcome.refused(&refusal);
             refusal.into_response()
         }
+    };
+    if let Some(template) = template {
+        response.extensions_mut().insert(template);
     }
+    response
 }
 
 impl Front {
     async fn answer(
         &self,
         request: &Parts,
+        asked: Option<Asked>,
         head_only: bool,
         outcome: &mut Outcome,
     ) -> Result<Response, Refusal> {
-        if !matches!(request.method, Method::GET | Method::HEAD) {
-            let text = "this is a cache: push to the registry itself".to_owned();
-            return Err(Refusal::Status(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "UNSUPPORTED",
-                text,
-            ));
-        }
-        let uri = &request.uri;
-        let Some(asked) = path::parse(uri.path()) else {
-            return Err(Refusal::not_found(
-                "UNSUPPORTED",
-                "only manifests and blobs are served here",
-            ));
+        let Ok(room) = self.room.clone().try_acquire_owned() else {
+            let text = "too many requests are being answered: ask the registry itself";
+            return Err(Refusal::unavailable(text));
         };
+        outcome.takes(room);
+        let asked = readable(&request.method, asked)?;
         let headers = &request.headers;
         let origin = self
-            .choose(uri.query(), headers)
+            .choose(request.uri.query(), headers)
             .map_err(|why| Refusal::not_found("NAME_UNKNOWN", why.to_string()))?;
-        origin.registry.as_str().clone_into(&mut outcome.registry);
-        asked.repository.as_str().clone_into(&mut outcome.repository);
+        outcome.asked = told::Asked {
+            registry: origin.registry.to_string(),
+            repository: asked.repository.to_string(),
+            reference: asked.object.to_string(),
+            digest: None,
+            kind: Some(asked.object.kind()),
+        };
         let who = self.who(origin, asked.repository, headers);
         match asked.object {
-            Object::Manifest(wanted) => {
-                outcome.reference = wanted.to_string();
-                self.manifests(&who, &wanted, headers, head_only, outcome).await
-            }
-            Object::Blob(digest) => {
-                outcome.reference = digest.to_string();
-                self.blobs(&who, &digest, headers, head_only, outcome).await
-            }
+            Object::Manifest(wanted) => self.manifests(&who, &wanted, headers, head_only, outcome).await,
+            Object::Blob(digest) => self.blobs(&who, &digest, headers, head_only, outcome).await,
         }
     }
 
@@ -252,6 +256,19 @@ impl Front {
         let allowed = |pattern: &String| registry_choice::matches(pattern, &origin.registry);
         self.neighbours.may_dial(&origin.registry) || self.limits.allow.iter().any(allowed)
     }
+}
+
+/// What is asked, if it is something to be read here.
+fn readable(method: &Method, asked: Option<Asked>) -> Result<Asked, Refusal> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Err(Refusal::Status(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "UNSUPPORTED",
+            "this is a cache: push to the registry itself".to_owned(),
+            Side::Caller,
+        ));
+    }
+    asked.ok_or_else(|| Refusal::not_found("UNSUPPORTED", "only manifests and blobs are served here"))
 }
 
 /// Host and port that the caller reached us at.

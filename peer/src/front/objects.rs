@@ -4,7 +4,6 @@ use std::pin::Pin;
 
 use axum::body::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use http::StatusCode;
 use oci::manifest::BYTES_LIMIT;
 use oci::{Credential, Digest};
 use wire::{ObjectKind, Side, TraceContext};
@@ -87,7 +86,7 @@ impl Front {
                 "the manifest has {} bytes; {BYTES_LIMIT} are the most",
                 object.size()
             );
-            Refusal::Status(StatusCode::BAD_GATEWAY, "MANIFEST_INVALID", text)
+            Refusal::bad_gateway(Side::Registry, "MANIFEST_INVALID", text)
         };
         let size = usize::try_from(object.size())
             .ok()
@@ -154,7 +153,7 @@ fn refusal(error: &FetchError, kind: ObjectKind) -> Refusal {
     match error.side() {
         Side::Caller => Refusal::not_found(unknown, error.to_string()),
         Side::Registry | Side::Network => {
-            Refusal::Status(StatusCode::BAD_GATEWAY, "UNAVAILABLE", error.to_string())
+            Refusal::bad_gateway(error.side(), "UNAVAILABLE", error.to_string())
         }
         Side::Peer | Side::Manager => Refusal::unavailable(error.to_string()),
     }

@@ -2,10 +2,12 @@
 //!
 //! **Invariant:** what comes out is made of checked types only; no later code looks at the path's text again.
 
+use std::fmt;
 use std::str::FromStr;
 
 use oci::{Digest, Repository, TagOrDigest};
 use percent_encoding::percent_decode_str;
+use wire::ObjectKind;
 
 /// What a container runtime wants of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,32 @@ pub(crate) struct Asked {
 pub(crate) enum Object {
     Manifest(TagOrDigest),
     Blob(Digest),
+}
+
+impl Object {
+    /// The path without what a client puts in it.
+    pub(crate) fn template(&self) -> &'static str {
+        match self {
+            Self::Manifest(_) => "/v2/{repository}/manifests/{reference}",
+            Self::Blob(_) => "/v2/{repository}/blobs/{digest}",
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ObjectKind {
+        match self {
+            Self::Manifest(_) => ObjectKind::Manifest,
+            Self::Blob(_) => ObjectKind::Blob,
+        }
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifest(wanted) => wanted.fmt(out),
+            Self::Blob(digest) => digest.fmt(out),
+        }
+    }
 }
 
 /// Reads `/v2/<repository>/manifests/<tag or digest>` and `/v2/<repository>/blobs/<digest>`.

@@ -12,6 +12,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use oci::Digest;
+use wire::Side;
 
 use super::range::{Part, part};
 
@@ -22,26 +23,41 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 pub(crate) enum Refusal {
     /// 401 with these `WWW-Authenticate` values.
     Challenge(Vec<HeaderValue>),
-    Status(StatusCode, &'static str, String),
+    /// Status, code, text for people, and whose side it lies on.
+    Status(StatusCode, &'static str, String, Side),
 }
 
 impl Refusal {
     pub(crate) fn not_found(code: &'static str, text: impl Into<String>) -> Self {
-        Self::Status(StatusCode::NOT_FOUND, code, text.into())
+        Self::Status(StatusCode::NOT_FOUND, code, text.into(), Side::Caller)
     }
 
+    /// This peer cannot, now.
     pub(crate) fn unavailable(text: impl Into<String>) -> Self {
-        Self::Status(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", text.into())
+        Self::unavailable_for(Side::Peer, text)
+    }
+
+    /// The registry, or its token server, does not answer.
+    pub(crate) fn silent(text: impl Into<String>) -> Self {
+        Self::unavailable_for(Side::Network, text)
+    }
+
+    pub(crate) fn bad_gateway(side: Side, code: &'static str, text: impl Into<String>) -> Self {
+        Self::Status(StatusCode::BAD_GATEWAY, code, text.into(), side)
+    }
+
+    fn unavailable_for(side: Side, text: impl Into<String>) -> Self {
+        Self::Status(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", text.into(), side)
     }
 
     /// The registry's own no, in our words.
     pub(crate) fn of_registry(status: StatusCode, code_of_404: &'static str, registry: &str) -> Self {
         let text = format!("{registry} answered {} to this credential", status.as_u16());
         match status {
-            StatusCode::NOT_FOUND => Self::Status(status, code_of_404, text),
-            StatusCode::FORBIDDEN => Self::Status(status, "DENIED", text),
+            StatusCode::NOT_FOUND => Self::Status(status, code_of_404, text, Side::Caller),
+            StatusCode::FORBIDDEN => Self::Status(status, "DENIED", text, Side::Caller),
             // Other noes would make a runtime do what only the registry may ask of it.
-            _ => Self::Status(StatusCode::BAD_GATEWAY, "UNAVAILABLE", text),
+            _ => Self::bad_gateway(Side::Registry, "UNAVAILABLE", text),
         }
     }
 
@@ -55,7 +71,14 @@ impl Refusal {
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::Challenge(_) => "the registry wants a credential for this",
-            Self::Status(.., text) => text,
+            Self::Status(_, _, text, _) => text,
+        }
+    }
+
+    pub(crate) fn side(&self) -> Side {
+        match self {
+            Self::Challenge(_) => Side::Caller,
+            Self::Status(.., side) => *side,
         }
     }
 
@@ -69,7 +92,7 @@ impl Refusal {
                 }
                 response
             }
-            Self::Status(_, code, _) => error(status, code, &text),
+            Self::Status(_, code, ..) => error(status, code, &text),
         }
     }
 }

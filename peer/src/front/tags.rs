@@ -55,7 +55,7 @@ impl Front {
 
     async fn last_known(&self, who: &Who, tag: &Tag) -> Result<(Digest, Granted), Refusal> {
         let unknown = || {
-            Refusal::unavailable(format!(
+            Refusal::silent(format!(
                 "{} does not answer, and neither this node nor a seed knows what {}:{tag} meant last",
                 who.origin.registry, who.repository
             ))

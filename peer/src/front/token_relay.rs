@@ -16,6 +16,7 @@ use process::http::{ClientOptions, client};
 use serde::Deserialize;
 use tokio::time::timeout;
 use tracing::{info, warn};
+use wire::Side;
 
 use super::Front;
 use super::accounts::LOCAL_LIFETIME;
@@ -156,11 +157,17 @@ impl Front {
         match answered.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs()))) {
             Ok(exchanged) if !tells_nothing(exchanged.status) => return Some(exchanged),
             Ok(exchanged) => warn!(
-                server,
-                status = exchanged.status.as_u16(),
-                "token server cannot answer"
+                server.address = server,
+                stoker.side = "registry",
+                http.response.status_code = exchanged.status.as_u16(),
+                "token server {server} cannot answer"
             ),
-            Err(error) => warn!(server, error, "token server is silent"),
+            Err(error) => warn!(
+                server.address = server,
+                stoker.side = "network",
+                error,
+                "token server {server} is silent"
+            ),
         }
         self.silence.begin(&name);
         None
@@ -252,7 +259,7 @@ impl Front {
 
     fn local(&self, known: &KnownRealm, account: CallerKey) -> Result<Response, Refusal> {
         if !self.may_have_local(account, known) {
-            return Err(Refusal::unavailable(
+            return Err(Refusal::silent(
                 "the token server does not answer, and this account has no kept yes of its registry here",
             ));
         }
@@ -269,7 +276,7 @@ impl Front {
 }
 
 fn refuse(status: StatusCode, code: &'static str, text: &str) -> Refusal {
-    Refusal::Status(status, code, text.to_owned())
+    Refusal::Status(status, code, text.to_owned(), Side::Caller)
 }
 
 fn tells_nothing(status: StatusCode) -> bool {

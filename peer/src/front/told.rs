@@ -1,18 +1,33 @@
-//! One line per request, written where its outcome is known: when the last byte has gone, or the reader has.
+//! What became of each request, told where it is known: when the last byte has gone, or the reader has. One line, one
+//! count, one entry among the recent pulls, and the attributes and links of its span.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use futures_util::{FutureExt as _, Stream};
+use futures_util::Stream;
 use http::StatusCode;
 use oci::Digest;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{Span, info, warn};
+use wire::{ObjectKind, PullResult, Pulled, PulledFrom, Side, TraceContext};
 
+use super::Front;
 use super::objects::Pieces;
-use crate::fetch::Following;
+use super::respond::Refusal;
+use crate::fetch::{FetchError, Following, Found};
+use crate::pulls::harmless;
+use crate::source::host_and_port;
+use crate::spans::{mark_failed, signed};
+
+/// Nobody was there any more to be answered: as nginx has it.
+const LEFT_BEFORE: u16 = 499;
+
+const READER_LEFT: &str = "reader_left";
 
 /// Where an object came from.
 pub(crate) enum Source {
@@ -22,35 +37,37 @@ pub(crate) enum Source {
     Fetch(Following),
 }
 
-impl Source {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Store => "store",
-            Self::Registry => "registry",
-            Self::Fetch(following) => match following.sealed().now_or_never() {
-                Some(Ok(report)) if report.bytes_from_registry > 0 => "registry",
-                Some(Ok(report)) if report.bytes_from_peers > 0 => "parent",
-                _ => "fetch",
-            },
-        }
-    }
-}
-
-/// What becomes of one request. Tells it when it is dropped.
-pub(crate) struct Outcome {
+/// What was asked for.
+#[derive(Default)]
+pub(crate) struct Asked {
     pub(crate) registry: String,
     pub(crate) repository: String,
     pub(crate) reference: String,
     pub(crate) digest: Option<Digest>,
+    pub(crate) kind: Option<ObjectKind>,
+}
+
+/// Why there was nothing, or why it broke off.
+struct Trouble {
+    text: String,
+    side: Side,
+    word: &'static str,
+}
+
+/// What becomes of one request. Tells it when it is dropped.
+pub(crate) struct Outcome {
+    pub(crate) asked: Asked,
     pub(crate) access: &'static str,
     pub(crate) source: Option<Source>,
-    pub(crate) bytes: u64,
-    pub(crate) status: StatusCode,
-    /// Why there was none, or why it broke off.
-    pub(crate) trouble: Option<String>,
-    method: &'static str,
+    /// None until there is an answer.
+    status: Option<StatusCode>,
+    trouble: Option<Trouble>,
+    bytes: u64,
+    head_only: bool,
     began: Instant,
     span: Span,
+    front: Arc<Front>,
+    sent: Counter,
     room: Option<OwnedSemaphorePermit>,
     /// Bytes that a body on its way still owes.
     owed: u64,
@@ -59,98 +76,280 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn begin(head_only: bool, room: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn begin(head_only: bool, front: Arc<Front>) -> Self {
         Self {
-            registry: String::new(),
-            repository: String::new(),
-            reference: String::new(),
-            digest: None,
+            asked: Asked::default(),
             access: "none",
             source: None,
-            bytes: 0,
-            status: StatusCode::OK,
+            status: None,
             trouble: None,
-            method: if head_only { "HEAD" } else { "GET" },
+            bytes: 0,
+            head_only,
             began: Instant::now(),
             span: Span::current(),
-            room: Some(room),
+            sent: front.metrics.sent_by("front"),
+            front,
+            room: None,
             owed: 0,
             handed_on: false,
         }
     }
 
+    /// The place among the requests that are answered at one time; kept to the end.
+    pub(crate) fn takes(&mut self, room: OwnedSemaphorePermit) {
+        self.room = Some(room);
+    }
+
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    pub(crate) fn refused(&mut self, refusal: &Refusal) {
+        self.answered(refusal.status());
+        self.trouble = Some(Trouble {
+            text: refusal.text().to_owned(),
+            side: refusal.side(),
+            word: "refused",
+        });
+    }
+
+    /// A small object that goes out at once.
+    pub(crate) fn sends(&mut self, bytes: u64) {
+        self.bytes = bytes;
+        self.sent.inc_by(bytes);
+    }
+
     /// A body of `length` bytes that tells the outcome at its end.
-    pub(crate) fn body(&mut self, pieces: Pieces, length: u64) -> Body {
+    pub(crate) fn body(&mut self, status: StatusCode, pieces: Pieces, length: u64) -> Body {
         self.handed_on = true;
         let outcome = Self {
-            registry: std::mem::take(&mut self.registry),
-            repository: std::mem::take(&mut self.repository),
-            reference: std::mem::take(&mut self.reference),
-            digest: self.digest.take(),
+            asked: std::mem::take(&mut self.asked),
             access: self.access,
             source: self.source.take(),
-            bytes: 0,
-            status: self.status,
+            status: Some(status),
             trouble: None,
-            method: self.method,
+            bytes: 0,
+            head_only: self.head_only,
             began: self.began,
             span: self.span.clone(),
+            front: self.front.clone(),
+            sent: self.sent.clone(),
             room: self.room.take(),
             owed: length,
             handed_on: false,
         };
         Body::from_stream(Telling { pieces, outcome })
     }
+
+    fn ends(&mut self) {
+        if self.status.is_none() {
+            self.left("the reader left before there was an answer");
+        } else if self.owed > 0 && self.trouble.is_none() {
+            self.left("the reader left");
+        }
+        let (result, took) = (self.result(), self.began.elapsed());
+        let sources = self.sources();
+        self.note_on_span(result);
+        self.front.metrics.pulled(result, took);
+        self.log(result, took, &sources);
+        // What names no object of a registry that may be dialled was no pull.
+        if let Some(kind) = self.asked.kind {
+            let pulled = self.pulled(kind, result, took, sources);
+            self.front.pulls.push(pulled);
+        }
+    }
+
+    fn left(&mut self, text: &str) {
+        self.trouble = Some(Trouble {
+            text: text.to_owned(),
+            side: Side::Caller,
+            word: READER_LEFT,
+        });
+    }
+
+    fn result(&self) -> PullResult {
+        let Some(status) = self.status else {
+            return PullResult::Failed;
+        };
+        let broke_off = self.owed > 0 && self.trouble.as_ref().is_some_and(|it| it.word != READER_LEFT);
+        if status.is_server_error() || broke_off {
+            return PullResult::Failed;
+        }
+        if status.is_client_error() {
+            return PullResult::Refused;
+        }
+        match &self.source {
+            _ if self.head_only => PullResult::Head,
+            Some(Source::Fetch(following)) => match following.found() {
+                Found::Here => PullResult::Hit,
+                Found::Joined => PullResult::Join,
+                Found::Started => PullResult::Miss,
+            },
+            _ => PullResult::Hit,
+        }
+    }
+
+    fn status_code(&self) -> u16 {
+        self.status.map_or(LEFT_BEFORE, |status| status.as_u16())
+    }
+
+    /// Who gave the bytes; nobody when they were here.
+    fn sources(&self) -> Vec<PulledFrom> {
+        let report = match &self.source {
+            Some(Source::Fetch(following)) => following.report().unwrap_or_default(),
+            _ => return Vec::new(),
+        };
+        let gave = report.sources.into_iter().filter(|source| source.bytes > 0);
+        gave.map(|source| PulledFrom {
+            peer: self.front.neighbours.name_of(&source.source),
+            source: if source.is_registry {
+                source.source
+            } else {
+                host_and_port(&source.source).to_owned()
+            },
+            is_registry: source.is_registry,
+            bytes: source.bytes,
+        })
+        .collect()
+    }
+
+    /// Attributes, and links to the spans that brought the bytes.
+    fn note_on_span(&self, result: PullResult) {
+        let Asked {
+            registry,
+            repository,
+            digest,
+            ..
+        } = &self.asked;
+        if !repository.is_empty() {
+            self.span
+                .record("stoker.image", format!("{registry}/{repository}"));
+        }
+        if let Some(digest) = digest {
+            self.span.record("stoker.digest", digest.as_str());
+        }
+        self.span
+            .record("stoker.result", result.word())
+            .record("stoker.bytes", signed(self.bytes));
+        let failed_late = result == PullResult::Failed && self.status_code() < 500;
+        if let Some(trouble) = self.trouble.as_ref().filter(|_| failed_late) {
+            mark_failed(&self.span, trouble.word);
+        }
+        if let Some(trace) = self.brought_by() {
+            trace.link_to(&self.span);
+        }
+    }
+
+    /// The span of the fetch that this pull followed, or the one that brought the object before.
+    fn brought_by(&self) -> Option<TraceContext> {
+        match self.source.as_ref().filter(|_| !self.head_only)? {
+            Source::Registry => None,
+            Source::Fetch(following) if following.found() != Found::Here => following.joined(),
+            Source::Store | Source::Fetch(_) => self.front.store.brought(self.asked.digest.as_ref()?),
+        }
+    }
+
+    fn log(&self, result: PullResult, took: Duration, sources: &[PulledFrom]) {
+        let method = if self.head_only { "HEAD" } else { "GET" };
+        let image = format!("{}/{}", self.asked.registry, self.asked.repository);
+        let reference = self.asked.reference.as_str();
+        let digest = self.asked.digest.as_ref().map(Digest::as_str);
+        let (access, bytes, result) = (self.access, signed(self.bytes), result.word());
+        let (status, duration_ms) = (self.status_code(), millis(took));
+        let source = self.source_words(sources);
+        match &self.trouble {
+            Some(trouble) if result == PullResult::Failed.word() => {
+                let (side, why) = (trouble.side.word(), harmless(&trouble.text));
+                warn!(
+                    stoker.image = image,
+                    stoker.reference = reference,
+                    stoker.digest = digest,
+                    stoker.access = access,
+                    stoker.result = result,
+                    stoker.source = source,
+                    stoker.bytes = bytes,
+                    stoker.side = side,
+                    http.response.status_code = status,
+                    duration_ms,
+                    trouble = why,
+                    "{method} {image} {reference}: {why}"
+                );
+            }
+            trouble => info!(
+                stoker.image = image,
+                stoker.reference = reference,
+                stoker.digest = digest,
+                stoker.access = access,
+                stoker.result = result,
+                stoker.source = source,
+                stoker.bytes = bytes,
+                http.response.status_code = status,
+                duration_ms,
+                trouble = trouble.as_ref().map(|trouble| harmless(&trouble.text)),
+                "{method} {image} {reference}: {status} from {source}"
+            ),
+        }
+    }
+
+    fn source_words(&self, sources: &[PulledFrom]) -> String {
+        let names: Vec<&str> = sources.iter().map(|from| from.source.as_str()).collect();
+        match &self.source {
+            None => "none".to_owned(),
+            Some(Source::Store) => "store".to_owned(),
+            Some(Source::Registry) => "registry".to_owned(),
+            Some(Source::Fetch(_)) if names.is_empty() => "fetch".to_owned(),
+            Some(Source::Fetch(_)) => names.join(" "),
+        }
+    }
+
+    fn pulled(
+        &mut self,
+        kind: ObjectKind,
+        result: PullResult,
+        took: Duration,
+        sources: Vec<PulledFrom>,
+    ) -> Pulled {
+        let asked = std::mem::take(&mut self.asked);
+        let (took_ms, now) = (millis(took), (self.front.now)());
+        Pulled {
+            at_unix_ms: now.saturating_sub(signed(took_ms)),
+            registry: asked.registry,
+            repository: asked.repository,
+            reference: asked.reference,
+            digest: asked.digest.map(|digest| digest.to_string()),
+            kind,
+            result,
+            sources,
+            bytes: self.bytes,
+            took_ms,
+            status: self.status_code(),
+            trouble: self.trouble.take().map(|trouble| harmless(&trouble.text)),
+            trace_id: TraceContext::of(&self.span).map(|trace| trace.trace_id().to_owned()),
+        }
+    }
 }
 
 impl Drop for Outcome {
     fn drop(&mut self) {
-        if self.handed_on {
-            return;
+        if !self.handed_on {
+            let span = self.span.clone();
+            span.in_scope(|| self.ends());
         }
-        let _entered = self.span.enter();
-        if self.owed > 0 && self.trouble.is_none() {
-            self.trouble = Some("the reader left".to_owned());
-        }
-        let digest = self.digest.as_ref().map_or("", Digest::as_str);
-        let source = self.source.as_ref().map_or("none", Source::name);
-        let (status, duration_ms) = (self.status.as_u16(), self.began.elapsed().as_millis());
-        let Self {
-            registry,
-            repository,
-            reference,
-            access,
-            bytes,
-            method,
-            ..
-        } = self;
-        match &self.trouble {
-            Some(trouble) if self.status.is_server_error() || self.owed > 0 => warn!(
-                registry,
-                repository,
-                reference,
-                digest,
-                access,
-                source,
-                size_bytes = bytes,
-                status,
-                duration_ms,
-                trouble,
-                "{method} {registry}/{repository} {reference}: {trouble}"
-            ),
-            trouble => info!(
-                registry,
-                repository,
-                reference,
-                digest,
-                access,
-                source,
-                size_bytes = bytes,
-                status,
-                duration_ms,
-                trouble,
-                "{method} {registry}/{repository} {reference}: {status} from {source}"
-            ),
+    }
+}
+
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Trouble {
+    fn on_the_way(error: &std::io::Error) -> Self {
+        let fetch: Option<&FetchError> = error.get_ref().and_then(|inner| inner.downcast_ref());
+        Self {
+            text: error.to_string(),
+            // What is no failed fetch is a file that cannot be read.
+            side: fetch.map_or(Side::Peer, FetchError::side),
+            word: fetch.map_or("disk", FetchError::word),
         }
     }
 }
@@ -169,9 +368,10 @@ impl Stream for Telling {
             Poll::Ready(Some(Ok(piece))) => {
                 let length = piece.len() as u64;
                 self.outcome.bytes += length;
+                self.outcome.sent.inc_by(length);
                 self.outcome.owed = self.outcome.owed.saturating_sub(length);
             }
-            Poll::Ready(Some(Err(error))) => self.outcome.trouble = Some(error.to_string()),
+            Poll::Ready(Some(Err(error))) => self.outcome.trouble = Some(Trouble::on_the_way(error)),
             _ => {}
         }
         polled

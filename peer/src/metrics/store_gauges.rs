@@ -9,13 +9,14 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::labels::ReasonLabel;
-use crate::store::{RemovalReason, Store};
+use crate::store::{RemovalReason, Store, WeakStore};
 
-pub(super) struct StoreGauges(Store);
+pub(super) struct StoreGauges(WeakStore);
 
 impl StoreGauges {
-    pub(super) fn new(store: Store) -> Self {
-        Self(store)
+    /// The store may be closed before the metrics are gone.
+    pub(super) fn new(store: &Store) -> Self {
+        Self(store.downgrade())
     }
 }
 
@@ -27,7 +28,10 @@ impl fmt::Debug for StoreGauges {
 
 impl Collector for StoreGauges {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let totals = self.0.totals();
+        let Some(store) = self.0.upgrade() else {
+            return Ok(());
+        };
+        let totals = store.totals();
         let gauges = [
             (
                 "stoker_store_bytes",
@@ -48,7 +52,7 @@ impl Collector for StoreGauges {
         for (name, help, value) in gauges {
             gauge(&mut encoder, name, help, value)?;
         }
-        if let Some(free) = self.0.disk_free() {
+        if let Some(free) = store.disk_free() {
             let help = "Bytes that the disk under the store has left.";
             gauge(&mut encoder, "stoker_store_disk_free_bytes", help, free)?;
         }
@@ -59,7 +63,7 @@ impl Collector for StoreGauges {
             let label = ReasonLabel {
                 reason: reason.word(),
             };
-            ConstCounter::new(self.0.removed(reason)).encode(removals.encode_family(&label)?)?;
+            ConstCounter::new(store.removed(reason)).encode(removals.encode_family(&label)?)?;
         }
         Ok(())
     }

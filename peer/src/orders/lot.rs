@@ -8,11 +8,12 @@ use oci::{Credential, Digest};
 use tokio::sync::{OnceCell, mpsc};
 use tracing::{Instrument as _, Span, field, info_span, warn};
 use uuid::Uuid;
-use wire::{Lot, Outcome, PlacementOrder, Role, Settled, Side, TagRecord};
+use wire::{Lot, Outcome, PlacementOrder, PullResult, Role, Settled, Side, TagRecord};
 
 use super::Orders;
 use super::taken::Taken;
-use crate::fetch::{FetchError, FetchReport, Wanted};
+use crate::fetch::{FetchError, FetchReport, Following, Found, Wanted};
+use crate::spans::{mark_failed, signed};
 
 /// Objects of one lot that are fetched at the same time.
 const AT_ONCE: usize = 8;
@@ -27,10 +28,8 @@ pub(super) async fn work_on(
     taken: Taken,
     outcomes: mpsc::Sender<Settled>,
 ) {
-    let span = info_span!("lot", preheat.id = lot.preheat, image.r#ref = %lot.image, peer.name = %orders.me.name, placements = lot.placements.len());
-    if let Some(trace) = &lot.trace {
-        trace.adopt(&span);
-    }
+    let span = span_of_lot(&orders, &lot);
+    let _counting = orders.metrics.lot_begins();
     let credential = LotCredential::default();
     let lot = Arc::new(lot);
     let placing = stream::iter(0..lot.placements.len()).for_each_concurrent(AT_ONCE, |at| {
@@ -62,30 +61,84 @@ async fn place(
     taken: &Taken,
     credential: &LotCredential,
 ) -> Outcome {
-    let span = info_span!(
-        "place",
-        otel.name = "placement",
-        stoker.digest = %order.digest,
-        stoker.bytes = order.size,
-        stoker.repository = %order.repository,
-        error.r#type = field::Empty,
-    );
+    let span = span_of_placement(order);
     let outcome = async {
         match parse(order) {
             Ok(wanted) => fetch(orders, session, lot, order, wanted, taken, credential).await,
-            Err(fault) => Outcome::Failed {
+            Err(fault) => Err(Failed {
                 reason: fault,
                 side: Side::Manager,
-            },
+                word: "bad_order",
+            }),
         }
     }
     .instrument(span.clone())
     .await;
-    if let Outcome::Failed { reason, side } = &outcome {
-        span.record("error.type", format!("{side:?}"));
-        span.in_scope(|| warn!(placement.digest = %order.digest, side = ?side, reason, "placement failed"));
+    span.in_scope(|| tell(lot, order, outcome))
+}
+
+/// Says on the span how the placement ended, logs a failure, and makes it what the manager is told.
+fn tell(lot: &Lot, order: &PlacementOrder, ended: Result<FetchReport, Failed>) -> Outcome {
+    let span = Span::current();
+    match ended {
+        Ok(report) => {
+            span.record("stoker.outcome", "verified");
+            Outcome::Verified {
+                bytes_from_registry: report.bytes_from_registry,
+                bytes_from_peers: report.bytes_from_peers,
+            }
+        }
+        Err(Failed { reason, side, word }) => {
+            span.record("stoker.outcome", "failed")
+                .record("stoker.side", side.word());
+            mark_failed(&span, word);
+            warn!(
+                stoker.preheat = lot.preheat,
+                stoker.image = lot.image,
+                stoker.digest = order.digest,
+                stoker.side = side.word(),
+                error.type = word,
+                reason,
+                "placement failed: {reason}"
+            );
+            Outcome::Failed { reason, side }
+        }
     }
-    outcome
+}
+
+/// Why an object could not be had: for people, and in a word.
+struct Failed {
+    reason: String,
+    side: Side,
+    word: &'static str,
+}
+
+fn span_of_lot(orders: &Orders, lot: &Lot) -> Span {
+    let span = info_span!(
+        "lot",
+        stoker.preheat = lot.preheat,
+        stoker.image = lot.image,
+        stoker.peer = orders.me.name,
+        stoker.cluster = orders.me.cluster,
+        stoker.placements = signed(lot.placements.len() as u64),
+    );
+    if let Some(trace) = &lot.trace {
+        trace.adopt(&span);
+    }
+    span
+}
+
+fn span_of_placement(order: &PlacementOrder) -> Span {
+    info_span!(
+        "placement",
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
+        stoker.digest = order.digest,
+        stoker.bytes = signed(order.size),
+        stoker.outcome = field::Empty,
+        stoker.result = field::Empty,
+        stoker.side = field::Empty,
+    )
 }
 
 async fn fetch(
@@ -96,7 +149,7 @@ async fn fetch(
     mut wanted: Wanted,
     taken: &Taken,
     credential: &LotCredential,
-) -> Outcome {
+) -> Result<FetchReport, Failed> {
     wanted.parents = parents(orders, order, &wanted.digest);
     wanted.credential = match (&lot.credential, orders.me.role) {
         (Some(id), Role::Seed) => credential
@@ -119,15 +172,13 @@ async fn fetch(
     match fetched {
         Ok(report) => {
             remember(orders, lot, order, &wanted);
-            Outcome::Verified {
-                bytes_from_registry: report.bytes_from_registry,
-                bytes_from_peers: report.bytes_from_peers,
-            }
+            Ok(report)
         }
-        Err(error) => Outcome::Failed {
+        Err(error) => Err(Failed {
             reason: format!("peer {}: {error}", orders.me.name),
             side: error.side(),
-        },
+            word: error.word(),
+        }),
     }
 }
 
@@ -142,7 +193,22 @@ async fn follow(
     taken.moving(work, &digest, following.clone());
     let sealed = following.sealed().await;
     taken.stopped(work, &digest);
+    note_how_it_was_found(&following);
     sealed
+}
+
+/// A fetch of one's own is a child of the placement's span; one that somebody else had begun is linked.
+fn note_how_it_was_found(following: &Following) {
+    let span = Span::current();
+    let result = match following.found() {
+        Found::Here => PullResult::Hit,
+        Found::Joined => PullResult::Join,
+        Found::Started => PullResult::Miss,
+    };
+    span.record("stoker.result", result.word());
+    if let Some(trace) = following.joined() {
+        trace.link_to(&span);
+    }
 }
 
 /// Kept beside the object: where it came from, who may read it, and what the tag meant.
@@ -176,7 +242,7 @@ async fn ask_for(orders: &Orders, session: Uuid, credential: &str) -> Credential
     match orders.manager.credential(session, credential).await {
         Ok(header) => Credential::from_authorization(header.expose()),
         Err(error) => {
-            warn!(%error, "the credential of this preheat cannot be had");
+            warn!(stoker.side = "manager", %error, "the credential of this preheat cannot be had");
             Credential::Anonymous
         }
     }

@@ -9,10 +9,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 use uuid::Uuid;
-use wire::{CallError, Lot, SettleRequest, Settled, TakeRequest, Welcome};
+use wire::{CallError, Lot, SettleRequest, Settled, TakeAnswer, TakeRequest, Welcome};
 
 use super::Orders;
 use super::lot::work_on;
+use super::questions::Answering;
 use super::taken::Taken;
 use crate::announce::announce;
 use crate::store::StoreEvent;
@@ -61,22 +62,23 @@ async fn take_work(
     alive: &watch::Sender<Instant>,
 ) -> &'static str {
     let mut lots = JoinSet::new();
+    let mut answering = Answering::new();
     loop {
         while lots.try_join_next().is_some() {}
-        if lots.len() >= LOTS {
-            lots.join_next().await;
-            continue;
-        }
-        let request = TakeRequest {
-            at_most: u32::try_from(LOTS - lots.len()).unwrap_or(1),
-            wait_ms: u64::try_from(POLL_WAIT.as_millis()).unwrap_or(u64::MAX),
-            neighbourhood_version: orders.neighbours.version(),
+        let room = LOTS.saturating_sub(lots.len());
+        // With its hands full a peer asks for no work, and can still be asked how images stand with it.
+        let asked = tokio::select! {
+            asked = ask_for_work(orders, session, room) => asked,
+            Some(_) = lots.join_next(), if room == 0 => continue,
         };
-        match orders.manager.take(session, &request).await {
+        match asked {
             Ok(answer) => {
                 alive.send_replace(Instant::now());
                 if let Some(neighbourhood) = answer.neighbourhood {
                     orders.neighbours.learn(neighbourhood);
+                }
+                for question in answer.questions {
+                    answering.take(orders, session, question);
                 }
                 for lot in answer.lots {
                     start(orders, session, taken, &outcomes, &mut lots, lot);
@@ -89,6 +91,15 @@ async fn take_work(
             }
         }
     }
+}
+
+async fn ask_for_work(orders: &Orders, session: Uuid, room: usize) -> Result<TakeAnswer, CallError> {
+    let request = TakeRequest {
+        at_most: u32::try_from(room).unwrap_or(1),
+        wait_ms: u64::try_from(POLL_WAIT.as_millis()).unwrap_or(u64::MAX),
+        neighbourhood_version: orders.neighbours.version(),
+    };
+    orders.manager.take(session, &request).await
 }
 
 fn start(
@@ -166,7 +177,8 @@ async fn settle(
                 }
                 Err(CallError::SessionEnded) => return "the manager ended it",
                 Err(error) => {
-                    warn!(%error, outcomes = request.settled.len(), "outcomes not told yet");
+                    let outcomes = request.settled.len();
+                    warn!(stoker.side = "manager", %error, outcomes, "outcomes not told yet");
                     sleep(RETRY).await;
                 }
             }

@@ -64,7 +64,7 @@ impl Taken {
 
     pub(super) fn withdraw(&self, work: i64) {
         if let Some(task) = self.lock().remove(&work).and_then(|lot| lot.task) {
-            debug!(work, "the manager took this lot back");
+            debug!(stoker.work = work, "the manager took this lot back");
             task.abort();
         }
     }

@@ -5,8 +5,9 @@ use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::TryStreamExt as _;
 use oci::Digest;
-use tracing::warn;
+use tracing::{Span, warn};
 
 use super::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, ShareState, word_of};
 use crate::store::{Sealed, off_thread};
@@ -45,6 +46,7 @@ pub(super) async fn object(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let sealed = find(&state, &digest)?;
+    Span::current().record("stoker.digest", sealed.digest.as_str());
     let (status, range) = match asked_range(&headers, sealed.size)? {
         Some(range) => (StatusCode::PARTIAL_CONTENT, range),
         None => (StatusCode::OK, 0..sealed.size),
@@ -56,7 +58,11 @@ pub(super) async fn object(
             .read(range.clone())
             .await
             .map_err(|error| disk(&sealed, &error))?;
-        Response::new(Body::from_stream(bytes))
+        let sent = state.sent.clone();
+        let counted = bytes.inspect_ok(move |piece| {
+            sent.inc_by(piece.len() as u64);
+        });
+        Response::new(Body::from_stream(counted))
     };
     *response.status_mut() = status;
     let about = state.store.about(&sealed.digest);
@@ -97,7 +103,7 @@ fn find(state: &ShareState, digest: &str) -> Result<Sealed, Refusal> {
 }
 
 fn disk(sealed: &Sealed, error: &std::io::Error) -> Refusal {
-    warn!(stoker.digest = %sealed.digest, %error, "a sealed object cannot be read");
+    warn!(stoker.digest = %sealed.digest, stoker.side = "peer", %error, "a sealed object cannot be read");
     Refusal::Disk
 }
 

@@ -12,6 +12,7 @@ use wire::{SHARE_AUDIENCE, TagRecord};
 
 use super::{ShareState, router};
 use crate::fetch::tests::support::{Around, Parent, World, bytes, seal};
+use crate::metrics::PeerMetrics;
 use crate::source::{ShareError, Surroundings as _};
 use crate::store::{CHUNK, Store};
 
@@ -27,7 +28,7 @@ async fn shared(body: &bytes::Bytes) -> Shared {
     seal(&store, body).await;
     let around = Around::new();
     Shared {
-        state: ShareState::new(store, around.clone()),
+        state: ShareState::new(store, around.clone(), &PeerMetrics::default()),
         around,
         _dir: dir,
     }

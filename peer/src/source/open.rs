@@ -41,6 +41,8 @@ pub(crate) struct Origin {
 #[error("{text}")]
 pub(crate) struct SourceError {
     pub(crate) side: Side,
+    /// The same in one of a few words.
+    pub(crate) word: &'static str,
     /// The same source may do better in a moment.
     pub(crate) passing: bool,
     pub(crate) text: String,
@@ -111,6 +113,7 @@ impl From<ShareError> for SourceError {
         let network = broke || matches!(error, ShareError::Unreachable(_));
         Self {
             side: if network { Side::Network } else { Side::Peer },
+            word: error.word(),
             passing: broke,
             text: error.to_string(),
         }
@@ -125,6 +128,7 @@ impl From<RegistryError> for SourceError {
                 oci::Side::Registry => Side::Registry,
                 oci::Side::Network => Side::Network,
             },
+            word: error.error_type(),
             passing: error.is_worth_retrying(),
             text: format!("{error}; {}", error.what_to_do()),
         }

@@ -6,27 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::stream::Stream;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RANGE};
 use http::{Method, StatusCode};
 use oci::Digest;
-use reqwest::{RequestBuilder, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
-use wire::{ObjectKind, TagRecord, TraceContext};
+use wire::{ObjectKind, TagRecord};
 
 use super::Surroundings;
+use super::call::{Call, STALL_LIMIT};
 use crate::share::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, kind_of};
 use crate::store::{CHUNK, ChunkHashes};
 
-/// Until the headers of an answer are here, connecting included.
-const HEADERS_LIMIT: Duration = Duration::from_secs(5);
+const OBJECT: &str = "/share/v1/objects/{digest}";
+const CHUNKS: &str = "/share/v1/objects/{digest}/chunks";
+const TAGS: &str = "/share/v1/tags";
+const PUBLIC: &str = "/share/v1/public";
 /// Until a small answer is here as a whole.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-/// Between two pieces of an object.
-const STALL_LIMIT: Duration = Duration::from_secs(15);
 /// The longest list of chunk hashes that is read: an object of 1 TiB.
 const LIST_LIMIT: u64 = 32 * 1024 * 1024;
 
@@ -65,6 +64,22 @@ pub enum ShareError {
     Nonsense(&'static str),
 }
 
+impl ShareError {
+    /// The same in one of a few words.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::NotHeld => "not_held",
+            Self::Unreachable(_) => "unreachable",
+            Self::Silent(_) => "timeout",
+            Self::Broke(_) => "cut_short",
+            Self::Refused => "refused",
+            Self::NoToken => "no_token",
+            Self::Answered(_) => "unexpected_answer",
+            Self::Nonsense(_) => "bad_answer",
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Public {
     public: bool,
@@ -82,14 +97,12 @@ impl ShareClient {
         digest: &Digest,
         range: Option<Range<u64>>,
     ) -> Result<SharedObject, ShareError> {
-        let mut request = self.get(&format!("{share_url}/share/v1/objects/{digest}"))?;
+        let mut call = self.call(share_url, OBJECT, Some(digest))?;
         if let Some(range) = &range {
-            request = request.header(
-                RANGE,
-                format!("bytes={}-{}", range.start, range.end.saturating_sub(1)),
-            );
+            let value = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
+            call = call.with(|request| request.header(RANGE, value));
         }
-        self.streamed(request, range.map_or(0, |range| range.start)).await
+        streamed(call, range.map_or(0, |range| range.start)).await
     }
 
     /// The object's bytes from `from` to its end.
@@ -99,24 +112,24 @@ impl ShareClient {
         digest: &Digest,
         from: u64,
     ) -> Result<SharedObject, ShareError> {
-        let mut request = self.get(&format!("{share_url}/share/v1/objects/{digest}"))?;
+        let mut call = self.call(share_url, OBJECT, Some(digest))?;
         if from > 0 {
-            request = request.header(RANGE, format!("bytes={from}-"));
+            call = call.with(|request| request.header(RANGE, format!("bytes={from}-")));
         }
-        self.streamed(request, from).await
+        streamed(call, from).await
     }
 
     /// BLAKE3 of every chunk, from a peer that has proven the whole.
     pub async fn chunks(&self, share_url: &str, digest: &Digest) -> Result<ChunkHashes, ShareError> {
-        let response = answer(self.get(&format!("{share_url}/share/v1/objects/{digest}/chunks"))?).await?;
-        let size: u64 = number(response.headers(), SIZE_HEADER)
-            .ok_or(ShareError::Nonsense("no size with chunk hashes"))?;
+        let answer = self.call(share_url, CHUNKS, Some(digest))?.send().await?;
+        let size: u64 =
+            number(answer.headers(), SIZE_HEADER).ok_or(ShareError::Nonsense("no size with chunk hashes"))?;
         let expected = size.div_ceil(CHUNK).saturating_mul(32);
-        let fits = expected <= LIST_LIMIT && response.content_length().is_none_or(|told| told == expected);
+        let fits = expected <= LIST_LIMIT && answer.content_length().is_none_or(|told| told == expected);
         if !fits {
             return Err(ShareError::Nonsense("chunk hashes do not fit the size"));
         }
-        let bytes = timeout(ANSWER_LIMIT.max(STALL_LIMIT), gather(response, expected))
+        let bytes = timeout(ANSWER_LIMIT.max(STALL_LIMIT), answer.gather(expected))
             .await
             .map_err(|_| ShareError::Silent(STALL_LIMIT))??;
         ChunkHashes::from_bytes(size, &bytes).ok_or(ShareError::Nonsense("chunk hashes do not fit the size"))
@@ -131,8 +144,8 @@ impl ShareClient {
         tag: &str,
     ) -> Result<Option<TagRecord>, ShareError> {
         let query = [("registry", registry), ("repository", repository), ("tag", tag)];
-        let request = self.get(&format!("{share_url}/share/v1/tags"))?.query(&query);
-        match json(request).await {
+        let call = self.call(share_url, TAGS, None)?;
+        match json(call.with(|request| request.query(&query))).await {
             Ok(record) => Ok(Some(record)),
             Err(ShareError::NotHeld) => Ok(None),
             Err(error) => Err(error),
@@ -152,80 +165,53 @@ impl ShareClient {
             ("repository", repository),
             ("digest", digest.as_str()),
         ];
-        let request = self.get(&format!("{share_url}/share/v1/public"))?.query(&query);
-        json::<Public>(request).await.map(|answer| answer.public)
+        let call = self.call(share_url, PUBLIC, None)?;
+        let answer = json::<Public>(call.with(|request| request.query(&query))).await?;
+        Ok(answer.public)
     }
 
-    async fn streamed(&self, request: RequestBuilder, from: u64) -> Result<SharedObject, ShareError> {
-        let response = answer(request).await?;
-        let headers = response.headers();
-        let size = match response.status() {
-            StatusCode::PARTIAL_CONTENT => size_behind_range(headers, from),
-            _ if from == 0 => number(headers, CONTENT_LENGTH.as_str()),
-            _ => return Err(ShareError::Nonsense("the whole object instead of a range")),
-        };
-        Ok(SharedObject {
-            size: size.ok_or(ShareError::Nonsense("no size, or another range than asked for"))?,
-            media_type: text(headers, MEDIA_TYPE_HEADER).map(str::to_owned),
-            kind: kind_of(text(headers, KIND_HEADER)),
-            bytes: Box::pin(limited(response)),
-        })
-    }
-
-    fn get(&self, url: &str) -> Result<RequestBuilder, ShareError> {
+    fn call(
+        &self,
+        share_url: &str,
+        template: &'static str,
+        digest: Option<&Digest>,
+    ) -> Result<Call, ShareError> {
         let token = self.around.peer_token().ok_or(ShareError::NoToken)?;
-        let request = self.http.request(Method::GET, url).bearer_auth(token.expose());
-        Ok(match TraceContext::current() {
-            Some(context) => request.header("traceparent", context.as_str()),
-            None => request,
-        })
+        let path = digest.map_or_else(
+            || template.to_owned(),
+            |digest| template.replace("{digest}", digest.as_str()),
+        );
+        let request = self.http.request(Method::GET, format!("{share_url}{path}"));
+        Ok(Call::new(
+            request.bearer_auth(token.expose()),
+            share_url,
+            template,
+        ))
     }
 }
 
-async fn answer(request: RequestBuilder) -> Result<Response, ShareError> {
-    let response = timeout(HEADERS_LIMIT, request.send())
-        .await
-        .map_err(|_| ShareError::Silent(HEADERS_LIMIT))?
-        .map_err(|error| ShareError::Unreachable(causes(&error)))?;
-    match response.status() {
-        status if status.is_success() => Ok(response),
-        StatusCode::NOT_FOUND => Err(ShareError::NotHeld),
-        StatusCode::UNAUTHORIZED => Err(ShareError::Refused),
-        status => Err(ShareError::Answered(status)),
-    }
+async fn streamed(call: Call, from: u64) -> Result<SharedObject, ShareError> {
+    let answer = call.send().await?;
+    let headers = answer.headers();
+    let size = match answer.status() {
+        StatusCode::PARTIAL_CONTENT => size_behind_range(headers, from),
+        _ if from == 0 => number(headers, CONTENT_LENGTH.as_str()),
+        _ => return Err(ShareError::Nonsense("the whole object instead of a range")),
+    };
+    Ok(SharedObject {
+        size: size.ok_or(ShareError::Nonsense("no size, or another range than asked for"))?,
+        media_type: text(headers, MEDIA_TYPE_HEADER).map(str::to_owned),
+        kind: kind_of(text(headers, KIND_HEADER)),
+        bytes: Box::pin(answer.body()),
+    })
 }
 
-async fn json<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ShareError> {
-    let response = answer(request).await?;
-    let bytes = timeout(ANSWER_LIMIT, gather(response, 64 * 1024))
+async fn json<T: DeserializeOwned>(call: Call) -> Result<T, ShareError> {
+    let answer = call.send().await?;
+    let bytes = timeout(ANSWER_LIMIT, answer.gather(64 * 1024))
         .await
         .map_err(|_| ShareError::Silent(ANSWER_LIMIT))??;
     serde_json::from_slice(&bytes).map_err(|_| ShareError::Nonsense("not the JSON that was asked for"))
-}
-
-/// The body, as long as it is not longer than `at_most`.
-async fn gather(response: Response, at_most: u64) -> Result<Vec<u8>, ShareError> {
-    let mut body = std::pin::pin!(limited(response));
-    let mut all = Vec::new();
-    while let Some(bytes) = body.next().await {
-        all.extend_from_slice(&bytes?);
-        if all.len() as u64 > at_most {
-            return Err(ShareError::Nonsense("the answer is too long"));
-        }
-    }
-    Ok(all)
-}
-
-fn limited(response: Response) -> impl Stream<Item = Result<Bytes, ShareError>> + Send {
-    futures_util::stream::unfold(Some(response), |response| async {
-        let mut response = response?;
-        match timeout(STALL_LIMIT, response.chunk()).await {
-            Ok(Ok(Some(bytes))) => Some((Ok(bytes), Some(response))),
-            Ok(Ok(None)) => None,
-            Ok(Err(error)) => Some((Err(ShareError::Broke(causes(&error))), None)),
-            Err(_) => Some((Err(ShareError::Silent(STALL_LIMIT)), None)),
-        }
-    })
 }
 
 /// `Content-Range: bytes 5-9/10` says 10, if the range begins where it was asked to.
@@ -243,13 +229,4 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     text(headers, name)?.parse().ok()
-}
-
-/// The innermost cause says what happened; the URL in front of it is known already.
-fn causes(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(cause) = innermost.source() {
-        innermost = cause;
-    }
-    innermost.to_string()
 }

@@ -64,7 +64,7 @@ impl Index {
                 return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
             }
             Err(LoadError::Damaged(fault)) => {
-                warn!(file = %path.display(), fault, "the store's index is damaged and is made anew; objects are not touched");
+                warn!(file = %path.display(), stoker.side = "peer", fault, "the store's index is damaged and is made anew; objects are not touched");
                 super::remove_if_there(path)?;
                 load(path).map_err(|error| io::Error::other(error.to_string()))?
             }
@@ -154,7 +154,7 @@ impl Index {
             Ok(value) => {
                 self.put(key(&[TAGS, &tag.registry, &tag.repository, &tag.tag]), &value);
             }
-            Err(error) => warn!(%error, "a tag cannot be kept"),
+            Err(error) => warn!(%error, stoker.side = "peer", "a tag cannot be kept"),
         }
     }
 
@@ -256,7 +256,10 @@ impl Index {
     fn send(&self, change: Change) {
         let Some(queue) = &self.queue else { return };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(change) {
-            warn!("the disk is too slow for the store's index: a change will be lost at the next start");
+            warn!(
+                stoker.side = "peer",
+                "the disk is too slow for the store's index: a change will be lost at the next start"
+            );
         }
     }
 }
@@ -324,7 +327,7 @@ fn write_until_closed(database: &Database, changes: &Receiver<Change>) {
         match commit(database, &batch) {
             Ok(()) => answer(batch),
             Err(error) => {
-                warn!(%error, "the store's index could not be written: a change will be lost at the next start");
+                warn!(%error, stoker.side = "peer", "the store's index could not be written: a change will be lost at the next start");
             }
         }
     }

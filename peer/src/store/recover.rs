@@ -30,12 +30,10 @@ pub(super) fn sealed_objects(layout: &Layout) -> io::Result<Found> {
         for entry in std::fs::read_dir(&shelf)? {
             let entry = entry?;
             match digest_named_by(&entry.file_name(), "") {
-                Some(digest) => {
-                    match believed(layout, &digest, entry.metadata()?.len())? {
-                        Some(about) => drop(found.whole.insert(digest, about)),
-                        None => found.damaged.push(digest),
-                    }
-                }
+                Some(digest) => match believed(layout, &digest, entry.metadata()?.len())? {
+                    Some(about) => drop(found.whole.insert(digest, about)),
+                    None => found.damaged.push(digest),
+                },
                 None => sweep_sidecar(layout, &entry.path())?,
             }
         }

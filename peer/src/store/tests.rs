@@ -261,10 +261,18 @@ async fn a_removal_is_remembered_over_a_restart_until_the_object_is_here_again()
     let store = open(&dir);
     let body = bytes(9);
     let digest = Digest::of(&body);
-    assert!(!store.remove(&digest, RemovalReason::Evicted).await.expect("nothing to remove"));
+    assert!(
+        !store
+            .remove(&digest, RemovalReason::Evicted)
+            .await
+            .expect("nothing to remove")
+    );
     assert_eq!(store.removal(&digest), None, "it was never here");
     seal(&store, &body).await;
-    store.remove(&digest, RemovalReason::Evicted).await.expect("removed");
+    store
+        .remove(&digest, RemovalReason::Evicted)
+        .await
+        .expect("removed");
     let remembered = store.removal(&digest).expect("remembered");
     assert_eq!(remembered.why, RemovalReason::Evicted);
     drop(store);
@@ -320,7 +328,10 @@ async fn which_span_brought_an_object_survives_a_restart_and_goes_with_the_objec
     drop(store);
     let store = open(&dir);
     assert_eq!(store.brought(&digest), Some(trace));
-    store.remove(&digest, RemovalReason::Asked).await.expect("removed");
+    store
+        .remove(&digest, RemovalReason::Asked)
+        .await
+        .expect("removed");
     assert_eq!(store.brought(&digest), None);
 }
 
@@ -343,7 +354,10 @@ async fn totals_follow_what_comes_and_goes() {
     let store = open(&dir);
     assert_eq!(store.totals(), begun, "the same after a restart");
     seal(&store, &other).await;
-    store.remove(&Digest::of(&one), RemovalReason::Asked).await.expect("removed");
+    store
+        .remove(&Digest::of(&one), RemovalReason::Asked)
+        .await
+        .expect("removed");
     let totals = Totals {
         bytes: CHUNK + 5,
         objects: 1,

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::{Instrument as _, Span, debug, field, info, info_span};
+use tracing::{Instrument as _, debug, info};
 use wire::Side;
 
+use super::source_span::SourceSpan;
 use super::{Failure, Fetch, Left};
 use crate::fetch::FetchError;
 use crate::fetch::blocks::{Blocks, Next};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
-use crate::source::{Opened, SourceError};
+use crate::source::{Opened, SourceError, host_and_port};
 use crate::store::{ChunkHashes, LandError, Partial};
 
 /// Times that the registry is asked without a byte coming of it.
@@ -23,35 +24,51 @@ const ORIGIN_PAUSE: Duration = Duration::from_millis(250);
 impl Fetch<'_> {
     pub(super) async fn try_parent(&mut self, parent: &str, partial: &mut Partial) -> Result<(), Failure> {
         let before = partial.len();
-        let span = source_span(parent);
+        let told = SourceSpan::of_parent(parent, before);
         let left = self
             .copy_from_parent(parent, partial)
-            .instrument(span.clone())
+            .instrument(told.span())
             .await;
         let bytes = self.count(parent, false, partial.len() - before);
         let fault = match left {
             Left::Done => {
-                note(&span, bytes, "done");
+                told.done(partial.len());
                 return Ok(());
             }
-            Left::Fatal(failure) => return Err(failure),
-            Left::Broke(error) => error,
-            Left::WrongChunk => {
-                self.voucher.take_if(|(voucher, _)| voucher == parent);
-                SourceError {
-                    side: Side::Peer,
-                    passing: false,
-                    text: "a chunk had other bytes than its hash promises".to_owned(),
-                }
+            Left::Fatal(failure) => {
+                told.cut(partial.len(), failure.word());
+                return Err(failure);
             }
+            Left::Broke(error) => error,
+            Left::WrongChunk => self.wrong_chunk_of(parent),
         };
-        note(&span, bytes, &fault.text);
+        told.left(partial.len(), &fault);
         if bytes == 0 || !fault.passing {
             self.parents.retain(|other| other != parent);
         }
-        info!(stoker.source = parent, why = %fault, at = partial.len(), "source left, the next one continues");
+        info!(
+            stoker.digest = %self.wanted.digest,
+            stoker.source = host_and_port(parent),
+            stoker.source.kind = "peer",
+            stoker.left = fault.word,
+            stoker.side = fault.side.word(),
+            stoker.bytes = bytes,
+            because = %fault,
+            "source left, the next one continues"
+        );
         self.faults.push((parent.to_owned(), fault));
         Ok(())
+    }
+
+    fn wrong_chunk_of(&mut self, parent: &str) -> SourceError {
+        self.voucher.take_if(|(voucher, _)| voucher == parent);
+        self.metrics.chunk_failed(host_and_port(parent));
+        SourceError {
+            side: Side::Peer,
+            word: "wrong_chunk",
+            passing: false,
+            text: "a chunk had other bytes than its hash promises".to_owned(),
+        }
     }
 
     async fn copy_from_parent(&mut self, parent: &str, partial: &mut Partial) -> Left {
@@ -67,6 +84,7 @@ impl Fetch<'_> {
             let text = format!("it has {} bytes instead of {expected}", vouched.hashes.size());
             return Left::Broke(SourceError {
                 side: Side::Peer,
+                word: "wrong_size",
                 passing: false,
                 text,
             });
@@ -81,30 +99,39 @@ impl Fetch<'_> {
         let mut fruitless = 0;
         for _ in 0..ORIGIN_TRIES_IN_ALL {
             let before = partial.len();
-            let span = source_span(&registry);
-            let left = self.copy_from_origin(partial).instrument(span.clone()).await;
+            let told = SourceSpan::of_registry(&registry, before);
+            let left = self.copy_from_origin(partial).instrument(told.span()).await;
             let bytes = self.count(&registry, true, partial.len() - before);
             let fault = match left {
                 Left::Done => {
-                    note(&span, bytes, "done");
+                    told.done(partial.len());
                     return Ok(());
                 }
-                Left::Fatal(failure) => return Err(failure),
+                Left::Fatal(failure) => {
+                    told.cut(partial.len(), failure.word());
+                    return Err(failure);
+                }
                 Left::Broke(fault) => fault,
                 Left::WrongChunk => continue,
             };
-            note(&span, bytes, &fault.text);
+            told.left(partial.len(), &fault);
             fruitless = if bytes > 0 { 0 } else { fruitless + 1 };
             let hopeless = !fault.passing || fruitless >= ORIGIN_TRIES;
+            debug!(
+                stoker.digest = %self.wanted.digest,
+                stoker.source = registry,
+                stoker.source.kind = "registry",
+                stoker.left = fault.word,
+                stoker.side = fault.side.word(),
+                stoker.bytes = bytes,
+                because = %fault,
+                is_asked_again = !hopeless,
+                "the registry broke off"
+            );
             self.faults.push((registry.clone(), fault));
             if hopeless {
                 break;
             }
-            debug!(
-                stoker.source = registry,
-                at = partial.len(),
-                "the registry broke off and is asked again"
-            );
             tokio::time::sleep(ORIGIN_PAUSE * 2_u32.pow(fruitless)).await;
         }
         Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
@@ -143,12 +170,14 @@ impl Fetch<'_> {
                 }
             };
             let expected = hashes.map(|hashes| hashes.of_chunk_at(partial.len()).unwrap_or_default());
-            let progress = self.progress;
+            let (progress, metrics) = (self.progress, &self.metrics);
+            let (before, from_registry) = (partial.len(), hashes.is_none());
             let landing = async {
                 let landed = match expected {
                     Some(expected) => partial.append_chunk(block, expected).await,
                     None => partial.append(block).await.map_err(LandError::from),
                 };
+                metrics.received(from_registry, partial.len() - before);
                 progress.send_modify(|now| now.landed = partial.len());
                 landed
             };
@@ -188,17 +217,4 @@ impl Fetch<'_> {
             side: Side::Registry,
         }
     }
-}
-
-fn source_span(source: &str) -> Span {
-    info_span!(
-        "source",
-        stoker.source = source,
-        stoker.bytes = field::Empty,
-        stoker.left = field::Empty
-    )
-}
-
-fn note(span: &Span, bytes: u64, left: &str) {
-    span.record("stoker.bytes", bytes).record("stoker.left", left);
 }

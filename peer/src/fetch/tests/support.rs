@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use wire::{ObjectKind, PeerClaims, SHARE_AUDIENCE, SecretText};
 
 use crate::fetch::{FetchError, Fetches, Following, Sources, Wanted};
+use crate::metrics::PeerMetrics;
 use crate::share::{ShareState, router};
 use crate::source::{ShareClient, Surroundings};
 use crate::store::{CHUNK, Sealed, Store};
@@ -279,7 +280,7 @@ impl Parent {
             seal(&store, object).await;
         }
         let address = serve(router(
-            ShareState::new(store.clone(), around.clone()),
+            ShareState::new(store.clone(), around.clone(), &PeerMetrics::default()),
             &process::metrics::Metrics::new(),
         ))
         .await;
@@ -336,7 +337,12 @@ impl World {
         let store = Store::open(dir.path()).expect("a store");
         let http = client(&ClientOptions::default()).expect("a client");
         let running = Running::new();
-        let fetches = Fetches::new(store.clone(), Sources::new(http, around.clone()), running.clone());
+        let fetches = Fetches::new(
+            store.clone(),
+            Sources::new(http, around.clone()),
+            running.clone(),
+            PeerMetrics::default(),
+        );
         Self {
             dir,
             store,

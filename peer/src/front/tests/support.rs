@@ -27,6 +27,7 @@ use crate::config::FrontLimits;
 use crate::fetch::tests::support::Around;
 use crate::fetch::{Fetches, Sources};
 use crate::front::{FrontState, router};
+use crate::metrics::PeerMetrics;
 use crate::neighbours::{Neighbours, OwnRegistry};
 use crate::peer::client_factory;
 use crate::share::{self, ShareState};
@@ -377,7 +378,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         let share = share::router(
-            ShareState::new(store.clone(), self.around.clone()),
+            ShareState::new(store.clone(), self.around.clone(), &PeerMetrics::default()),
             &Metrics::new(),
         );
         let address = serve(share, &self.running).await;
@@ -547,7 +548,7 @@ fn front_state(
         client(&ClientOptions::default()).expect("a client"),
         neighbours.clone(),
     );
-    let fetches = Fetches::new(store.clone(), sources, running.clone());
+    let fetches = Fetches::new(store.clone(), sources, running.clone(), PeerMetrics::default());
     let now = now.clone();
     let limits = FrontLimits::default();
     let clock = move || now.load(Ordering::SeqCst);

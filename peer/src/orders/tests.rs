@@ -1,0 +1,1 @@
+//! Sessions against a manager that says what a test wants.

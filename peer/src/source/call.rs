@@ -1,0 +1,174 @@
+//! One call to another peer's `share`: its span lives until the body has been read, and carries the trace over.
+//!
+//! **Invariant:** a query string is in no span.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::Stream;
+use http::{HeaderMap, StatusCode};
+use reqwest::{RequestBuilder, Response};
+use tokio::time::timeout;
+use tracing::{Span, field, info_span};
+use wire::TraceContext;
+
+use super::ShareError;
+use crate::spans::{mark_failed, signed};
+
+/// Until the headers of an answer are here, connecting included.
+pub(super) const HEADERS_LIMIT: Duration = Duration::from_secs(5);
+/// Between two pieces of an object.
+pub(super) const STALL_LIMIT: Duration = Duration::from_secs(15);
+
+/// A request that is about to go out.
+pub(super) struct Call {
+    pub(super) request: RequestBuilder,
+    span: Span,
+}
+
+/// An answer, headers read.
+pub(super) struct Answer {
+    response: Response,
+    span: Span,
+    read: u64,
+}
+
+impl Call {
+    /// `template` is the path as the other peer's routes have it.
+    pub(super) fn new(request: RequestBuilder, share_url: &str, template: &'static str) -> Self {
+        let span = span_of(share_url, template);
+        let request = match TraceContext::of(&span) {
+            Some(context) => request.header("traceparent", context.as_str()),
+            None => request,
+        };
+        Self { request, span }
+    }
+
+    #[must_use]
+    pub(super) fn with(self, change: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Self {
+        Self {
+            request: change(self.request),
+            span: self.span,
+        }
+    }
+
+    /// The answer, if it is one that helps.
+    pub(super) async fn send(self) -> Result<Answer, ShareError> {
+        let answered = answer_to(self.request, &self.span).await;
+        match answered {
+            Ok(response) => Ok(Answer {
+                response,
+                span: self.span,
+                read: 0,
+            }),
+            Err(error) => {
+                // Not to hold it is an answer, not a fault.
+                if error != ShareError::NotHeld {
+                    mark_failed(&self.span, error.word());
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+async fn answer_to(request: RequestBuilder, span: &Span) -> Result<Response, ShareError> {
+    let response = timeout(HEADERS_LIMIT, request.send())
+        .await
+        .map_err(|_| ShareError::Silent(HEADERS_LIMIT))?
+        .map_err(|error| ShareError::Unreachable(causes(&error)))?;
+    let status = response.status();
+    span.record("http.response.status_code", i64::from(status.as_u16()));
+    match status {
+        status if status.is_success() => Ok(response),
+        StatusCode::NOT_FOUND => Err(ShareError::NotHeld),
+        StatusCode::UNAUTHORIZED => Err(ShareError::Refused),
+        status => Err(ShareError::Answered(status)),
+    }
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    pub(super) fn content_length(&self) -> Option<u64> {
+        self.response.content_length()
+    }
+
+    /// The body, as long as it is not longer than `at_most`.
+    pub(super) async fn gather(self, at_most: u64) -> Result<Vec<u8>, ShareError> {
+        let mut body = std::pin::pin!(self.body());
+        let mut all = Vec::new();
+        while let Some(bytes) = body.next().await {
+            all.extend_from_slice(&bytes?);
+            if all.len() as u64 > at_most {
+                return Err(ShareError::Nonsense("the answer is too long"));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The body piece by piece; a peer that stalls is left.
+    pub(super) fn body(self) -> impl Stream<Item = Result<Bytes, ShareError>> + Send {
+        futures_util::stream::unfold(Some(self), |answer| async {
+            let mut answer = answer?;
+            match answer.piece().await {
+                Ok(Some(bytes)) => Some((Ok(bytes), Some(answer))),
+                Ok(None) => None,
+                Err(error) => {
+                    mark_failed(&answer.span, error.word());
+                    Some((Err(error), None))
+                }
+            }
+        })
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, ShareError> {
+        let piece = timeout(STALL_LIMIT, self.response.chunk())
+            .await
+            .map_err(|_| ShareError::Silent(STALL_LIMIT))?
+            .map_err(|error| ShareError::Broke(causes(&error)))?;
+        self.read += piece.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Ok(piece)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.span.record("http.response.body.size", signed(self.read));
+    }
+}
+
+fn span_of(share_url: &str, template: &'static str) -> Span {
+    let url = url::Url::parse(share_url).ok();
+    let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+    let port = url.as_ref().and_then(url::Url::port_or_known_default);
+    info_span!(
+        "share.request",
+        otel.name = format!("GET {template}"),
+        otel.kind = "client",
+        otel.status_code = field::Empty,
+        http.request.method = "GET",
+        http.response.body.size = field::Empty,
+        http.response.status_code = field::Empty,
+        server.address = host,
+        server.port = port.map(i64::from),
+        url.template = template,
+        error.type = field::Empty,
+    )
+}
+
+/// The innermost cause says what happened; the URL in front of it is known already.
+fn causes(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,192 @@
+//! `stoker-peer store …`: looks into the store of this machine's peer, or takes an object out of it.
+//!
+//! A store belongs to one program at a time. While the peer runs, it is asked over its admin port, with the key in its
+//! data folder; else the store is opened here.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use oci::Digest;
+use process::admin::AdminKey;
+use process::http::{ClientOptions, client};
+use reqwest::{Method, Response, StatusCode};
+
+use crate::admin::{Listed, OBJECTS, everything, take_out};
+use crate::config::StorePlace;
+use crate::store::Store;
+
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+const KEY_FILE: &str = "admin.key";
+
+/// What is wanted of the store.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum StoreCommand {
+    /// Show every object that is here whole: digest, bytes, kind.
+    List,
+    /// Remove an object from the store; it is fetched again when somebody wants it.
+    Remove {
+        /// The object: sha256: and 64 hexadecimal digits.
+        digest: Digest,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreCommandError {
+    #[error("there is no store in {}: give --data-dir as the peer has it", .0.display())]
+    NoStore(PathBuf),
+    #[error("{0} is not in the store")]
+    NotHeld(Digest),
+    #[error(
+        "the store is in use by a peer that does not answer at {admin}: give --admin as that peer has it, or stop the peer ({cause})"
+    )]
+    NoAnswer { admin: String, cause: String },
+    #[error(
+        "the store is in use, and what answers at {admin} does not take the key of this data folder: give --admin as the peer of this folder has it"
+    )]
+    AnotherPeer { admin: String },
+    #[error("the peer at {admin} answered {status}: {text}")]
+    Answered {
+        admin: String,
+        status: StatusCode,
+        text: String,
+    },
+    #[error("{}: {cause}", .path.display())]
+    Disk { path: PathBuf, cause: io::Error },
+}
+
+impl StoreCommandError {
+    /// Nobody is there who could do it.
+    pub fn is_about_reaching(&self) -> bool {
+        matches!(self, Self::NoAnswer { .. } | Self::AnotherPeer { .. })
+    }
+}
+
+/// Does what is wanted; the lines are for people and scripts.
+pub async fn run(place: &StorePlace, wanted: StoreCommand) -> Result<Vec<String>, StoreCommandError> {
+    let objects = match open(&place.data_dir)? {
+        Some(store) => do_it_here(&store, &place.data_dir, wanted).await?,
+        None => ask_the_peer(place, wanted).await?,
+    };
+    Ok(objects)
+}
+
+/// None when a peer has it open.
+fn open(data_dir: &Path) -> Result<Option<Store>, StoreCommandError> {
+    let folder = data_dir.join("store");
+    if !folder.join("index.redb").exists() {
+        return Err(StoreCommandError::NoStore(data_dir.to_owned()));
+    }
+    match Store::open(&folder) {
+        Ok(store) => Ok(Some(store)),
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(None),
+        Err(cause) => Err(StoreCommandError::Disk { path: folder, cause }),
+    }
+}
+
+async fn do_it_here(
+    store: &Store,
+    data_dir: &Path,
+    wanted: StoreCommand,
+) -> Result<Vec<String>, StoreCommandError> {
+    let disk = |cause| StoreCommandError::Disk {
+        path: data_dir.to_owned(),
+        cause,
+    };
+    match wanted {
+        StoreCommand::List => Ok(everything(store).iter().map(line).collect()),
+        StoreCommand::Remove { digest } => {
+            let gone = take_out(store, &digest).await.map_err(disk)?;
+            store.flush().await.map_err(disk)?;
+            let gone = gone.ok_or(StoreCommandError::NotHeld(digest))?;
+            Ok(vec![removed(&gone)])
+        }
+    }
+}
+
+async fn ask_the_peer(place: &StorePlace, wanted: StoreCommand) -> Result<Vec<String>, StoreCommandError> {
+    match wanted {
+        StoreCommand::List => {
+            let response = call(place, Method::GET, OBJECTS).await?;
+            let list: Vec<Listed> = read(place, response).await?;
+            Ok(list.iter().map(line).collect())
+        }
+        StoreCommand::Remove { digest } => {
+            let response = call(place, Method::DELETE, &format!("{OBJECTS}/{digest}")).await?;
+            if response.status() == StatusCode::NOT_FOUND {
+                return Err(StoreCommandError::NotHeld(digest));
+            }
+            Ok(vec![removed(&read(place, response).await?)])
+        }
+    }
+}
+
+/// Asks with each key that may be the one, until one is taken.
+async fn call(place: &StorePlace, method: Method, path: &str) -> Result<Response, StoreCommandError> {
+    let no_answer = |cause: String| StoreCommandError::NoAnswer {
+        admin: place.admin.clone(),
+        cause,
+    };
+    let http = client(&ClientOptions::default()).map_err(|error| no_answer(error.to_string()))?;
+    for key in keys(&place.data_dir) {
+        let request = http
+            .request(method.clone(), format!("http://{}{path}", place.admin))
+            .header("authorization", key.authorization())
+            .timeout(CALL_LIMIT);
+        let response = request
+            .send()
+            .await
+            .map_err(|error| no_answer(innermost(&error)))?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+    }
+    Err(StoreCommandError::AnotherPeer {
+        admin: place.admin.clone(),
+    })
+}
+
+/// The key of the peer's folder; of the one around it, where the peer runs inside `stoker up`.
+fn keys(data_dir: &Path) -> impl Iterator<Item = AdminKey> {
+    let around = data_dir.parent().map(Path::to_owned);
+    let folders = std::iter::once(data_dir.to_owned()).chain(around);
+    // Only one that is there: a new one opens nothing.
+    folders
+        .filter(|folder| folder.join(KEY_FILE).exists())
+        .filter_map(|folder| AdminKey::open(&folder).ok())
+}
+
+async fn read<T: serde::de::DeserializeOwned>(
+    place: &StorePlace,
+    response: Response,
+) -> Result<T, StoreCommandError> {
+    let status = response.status();
+    let answered = |text: String| StoreCommandError::Answered {
+        admin: place.admin.clone(),
+        status,
+        text: text.trim().to_owned(),
+    };
+    if !status.is_success() {
+        return Err(answered(response.text().await.unwrap_or_default()));
+    }
+    response.json().await.map_err(|error| answered(innermost(&error)))
+}
+
+fn line(listed: &Listed) -> String {
+    format!("{} {} {}", listed.digest, listed.size, listed.kind)
+}
+
+fn removed(listed: &Listed) -> String {
+    format!(
+        "removed {} ({} bytes, {})",
+        listed.digest, listed.size, listed.kind
+    )
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
+}
