@@ -24,7 +24,7 @@ fn the_command_line_is_sound() {
 /// Names that people's scripts rely on.
 #[test]
 fn every_flag_stands_in_the_help() {
-    let promised: [(&[&str], &[&str]); 9] = [
+    let promised: [(&[&str], &[&str]); 11] = [
         (
             &["up"],
             &[
@@ -40,7 +40,7 @@ fn every_flag_stands_in_the_help() {
             &["manager"],
             &["--data-dir", "--config", "--listen", "--admin", "--database-url"],
         ),
-        (&["demo"], &["--size", "--keep"]),
+        (&["demo"], &["--size", "--keep", "--jaeger"]),
         (
             &["preheat"],
             &[
@@ -53,6 +53,8 @@ fn every_flag_stands_in_the_help() {
             ],
         ),
         (&["preheats"], &["--server", "--token-file", "[ID]"]),
+        (&["explain"], &["<IMAGE>", "--node", "--json", "--server", "--token-file"]),
+        (&["image", "where"], &["<IMAGE>", "--json", "--server", "--token-file"]),
         (
             &["token", "create"],
             &[

@@ -21,6 +21,7 @@ use process::TlsFiles;
 use process::config::Faults;
 use process::telemetry::TelemetryOptions;
 
+pub(crate) use self::telemetry::kept_and_dropped;
 use section::Section;
 
 /// Everything that a manager, and the peer beside it in `up`, is built from.

@@ -95,15 +95,11 @@ impl Section {
         })
     }
 
-    /// A part of a whole.
-    pub(crate) fn fraction(&mut self, key: &'static str, faults: &mut Faults) -> Option<f64> {
-        self.take(key, faults, "a number from 0 to 1", |value| {
-            let number = match value {
-                Value::Integer(0) => Some(0.0),
-                Value::Integer(1) => Some(1.0),
-                other => other.as_float(),
-            };
-            number.filter(|number| (0.0..=1.0).contains(number))
+    /// With a fraction or without.
+    pub(crate) fn number(&mut self, key: &'static str, faults: &mut Faults) -> Option<f64> {
+        self.take(key, faults, "a number", |value| match value {
+            Value::Integer(whole) => i32::try_from(whole).ok().map(f64::from),
+            other => other.as_float(),
         })
     }
 

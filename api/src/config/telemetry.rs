@@ -2,7 +2,7 @@
 //! variables win over the file.
 
 use process::config::Faults;
-use process::telemetry::{OtlpProtocol, TelemetryOptions};
+use process::telemetry::{TelemetryOptions, TelemetrySection};
 use wire::paths;
 
 use super::section::Section;
@@ -17,27 +17,19 @@ pub(super) fn read(
     mut section: Section,
     faults: &mut Faults,
 ) -> (TelemetryOptions, Option<url::Url>) {
-    let mut options = TelemetryOptions::from_environment(service);
-    let endpoint = section.text("otlp_endpoint", faults);
-    let protocol = section.text("otlp_protocol", faults);
-    let log = section.text("log", faults);
-    let format = section.text("log_format", faults);
-    let ratio = section.fraction("sample_ratio", faults);
+    let own = TelemetrySection {
+        otlp_endpoint: section.text("otlp_endpoint", faults),
+        otlp_protocol: section.text("otlp_protocol", faults),
+        log: section.text("log", faults),
+        log_format: section.text("log_format", faults),
+        sample_ratio: section.number("sample_ratio", faults),
+    };
     let jaeger = jaeger_flag.or(section.text(JAEGER_KEY, faults));
-    let [protocol_key, format_key, jaeger_key] =
-        ["otlp_protocol", "log_format", JAEGER_KEY].map(|key| section.full(key));
+    let jaeger_key = section.full(JAEGER_KEY);
     section.end(faults);
-
-    let protocol = protocol.and_then(|text| faults.check(&protocol_key, protocol_named(&text)));
-    let json = format.and_then(|text| faults.check(&format_key, is_json(&text)));
     let jaeger = jaeger.and_then(|url| faults.check(&jaeger_key, web_address(&url, "http://jaeger:16686")));
-    if options.otlp_endpoint.is_none() && endpoint.is_some() {
-        options.otlp_endpoint = endpoint;
-        options.otlp_protocol = protocol.unwrap_or_default();
-    }
-    options.log_filter = options.log_filter.or(log);
-    options.log_json = options.log_json || json.unwrap_or(false);
-    options.sample_ratio = options.sample_ratio.or(ratio);
+    let mut options = TelemetryOptions::from_environment(service);
+    own.add_to(&mut options, faults);
     kept_and_dropped(&mut options);
     (options, jaeger)
 }
@@ -58,20 +50,4 @@ pub(crate) fn kept_and_dropped(options: &mut TelemetryOptions) {
     ];
     let of_peers = [paths::WORK, paths::PROGRESS, paths::HOLDINGS].map(|path| format!("POST {path}"));
     options.trace_never = polls.into_iter().map(str::to_owned).chain(of_peers).collect();
-}
-
-fn protocol_named(text: &str) -> Result<OtlpProtocol, &'static str> {
-    match text {
-        "grpc" => Ok(OtlpProtocol::Grpc),
-        "http/protobuf" => Ok(OtlpProtocol::HttpBinary),
-        _ => Err("must be \"grpc\" or \"http/protobuf\""),
-    }
-}
-
-fn is_json(text: &str) -> Result<bool, &'static str> {
-    match text {
-        "json" => Ok(true),
-        "text" => Ok(false),
-        _ => Err("must be \"text\" or \"json\""),
-    }
 }

@@ -48,8 +48,13 @@ pub(crate) struct FleetPeer {
 
 impl Fleet {
     /// Ends once every peer has called in.
-    pub(crate) async fn start(folder: &Path, registry: SocketAddr, vitals: &Vitals) -> anyhow::Result<Self> {
-        let config = manager_config(&folder.join("manager"), registry)?;
+    pub(crate) async fn start(
+        folder: &Path,
+        registry: SocketAddr,
+        jaeger_pages: Option<&str>,
+        vitals: &Vitals,
+    ) -> anyhow::Result<Self> {
+        let config = manager_config(&folder.join("manager"), registry, jaeger_pages)?;
         let manager = Manager::build(&config, vitals.clone()).await?;
         let base = format!("http://{}", manager.address()?);
         let admin_token = std::fs::read_to_string(config.data_dir.join("admin.token"))
@@ -129,7 +134,11 @@ async fn all_have_called_in(admin: &Api) -> anyhow::Result<()> {
 }
 
 /// The registry is described here, so that every peer knows it from its hello on.
-fn manager_config(data_dir: &Path, registry: SocketAddr) -> anyhow::Result<ManagerConfig> {
+fn manager_config(
+    data_dir: &Path,
+    registry: SocketAddr,
+    jaeger_pages: Option<&str>,
+) -> anyhow::Result<ManagerConfig> {
     let name = registry.to_string().parse()?;
     let described = OwnRegistry {
         settings: RegistrySettings {
@@ -150,7 +159,7 @@ fn manager_config(data_dir: &Path, registry: SocketAddr) -> anyhow::Result<Manag
         registries: Registries(vec![described]),
         clusters: std::collections::BTreeMap::new(),
         telemetry: TelemetryOptions::default(),
-        jaeger_ui: None,
+        jaeger_ui: jaeger_pages.map(url::Url::parse).transpose()?,
         beside: PeerSection {
             front: ANY_PORT.to_owned(),
             share: ANY_PORT.to_owned(),

@@ -7,6 +7,7 @@ mod closing;
 mod fleet;
 mod harbor;
 mod image;
+mod jaeger;
 mod pull;
 mod registry;
 mod size;
@@ -22,9 +23,12 @@ use tokio::time::Instant;
 use self::closing::Closing;
 use self::fleet::Fleet;
 use self::image::SampleImage;
+use self::jaeger::Jaeger;
 use self::registry::{REPOSITORY, SampleRegistry, TAG};
 use self::size::Size;
 use super::{Stop, output};
+use crate::client::PreheatView;
+use crate::config::kept_and_dropped;
 
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -40,6 +44,7 @@ The temporary folder needs about four times --size; TMPDIR says where it is made
 Examples:
   stoker demo
   stoker demo --size 1GiB
+  stoker demo --jaeger localhost
   RUST_LOG=info stoker demo --keep")]
 pub(crate) struct Arguments {
     /// Size of the sample image, all platforms together.
@@ -48,18 +53,29 @@ pub(crate) struct Arguments {
     /// Keep the folder with what manager and peers have written.
     #[arg(long)]
     keep: bool,
+    /// Send traces to a Jaeger that runs there: host, host:port or URL of its OTLP port (4317 unless told).
+    #[arg(long, value_name = "ADDR")]
+    jaeger: Option<Jaeger>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     let mut options = TelemetryOptions::from_environment("stoker");
     // Bars and logs on one screen are neither; whoever wants the log asks for it.
     options.log_filter.get_or_insert_with(|| "error".to_owned());
+    kept_and_dropped(&mut options);
+    let jaeger = match arguments.jaeger {
+        Some(jaeger) => jaeger.if_it_answers().await,
+        None => None,
+    };
+    if let Some(jaeger) = &jaeger {
+        jaeger.take_traces_of(&mut options);
+    }
     let telemetry = telemetry::init(&options);
     let folder = tempfile::Builder::new().prefix("stoker-demo-").tempdir();
     let folder = folder.map_err(|error| Stop::failed(format!("no temporary folder can be made: {error}")))?;
     let vitals = telemetry.vitals();
     let ended = tokio::select! {
-        ended = story(arguments.size, folder.path(), &vitals) => ended,
+        ended = story(arguments.size, folder.path(), &vitals, jaeger.as_ref()) => ended,
         () = process::stop_signal() => Err(anyhow::anyhow!("stopped before the end")),
     };
     vitals.running.drain(GRACE).await;
@@ -70,10 +86,21 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     Ok(ended?)
 }
 
-async fn story(size: Size, folder: &std::path::Path, vitals: &Vitals) -> anyhow::Result<()> {
+async fn story(
+    size: Size,
+    folder: &std::path::Path,
+    vitals: &Vitals,
+    jaeger: Option<&Jaeger>,
+) -> anyhow::Result<()> {
     let began = Instant::now();
     let registry = a_registry(size).await?;
-    let fleet = Fleet::start(folder, registry.address(), vitals).await?;
+    let fleet = Fleet::start(
+        folder,
+        registry.address(),
+        jaeger.map(Jaeger::pages).as_deref(),
+        vitals,
+    )
+    .await?;
     say_who_is_there(&fleet);
 
     output::say("\n3. Harbor asks for the image. What it sends:");
@@ -105,6 +132,9 @@ async fn story(size: Size, folder: &std::path::Path, vitals: &Vitals) -> anyhow:
         preheat_took,
     };
     closing.say(began.elapsed());
+    if jaeger.is_some() {
+        say_where_the_trace_is(&fleet, job).await?;
+    }
     ensure!(
         closing.most_gets_of_a_layer() == 1,
         "a layer was fetched from the registry {} times; once is promised",
@@ -128,6 +158,17 @@ async fn a_registry(size: Size) -> anyhow::Result<SampleRegistry> {
         registry::pace()
     ));
     Ok(registry)
+}
+
+/// The last of it is sent as the demo ends.
+async fn say_where_the_trace_is(fleet: &Fleet, job: i64) -> anyhow::Result<()> {
+    let preheat: PreheatView = fleet.admin.get(&format!("/api/v1/preheats/{job}")).await?;
+    if let Some(link) = preheat.trace_url {
+        output::say(format!(
+            "\nThe preheat's trace, from Harbor's POST to every byte:\n  {link}"
+        ));
+    }
+    Ok(())
 }
 
 fn say_who_is_there(fleet: &Fleet) {
