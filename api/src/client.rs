@@ -1,6 +1,7 @@
 //! The command line's side of the native API. Every call has a limit; a refusal becomes a sentence that says what
 //! to do.
 
+pub(crate) mod explained;
 mod views;
 
 use std::path::PathBuf;
@@ -187,6 +188,21 @@ impl Api {
     }
 }
 
+/// A path with its query.
+pub(crate) fn query(path: &str, pairs: &[(&str, &str)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs);
+    format!("{path}?{}", query.finish())
+}
+
+/// An answer that was taken as it came, read.
+pub(crate) fn understood<T: DeserializeOwned>(answer: serde_json::Value) -> Result<T, AskError> {
+    serde_json::from_value(answer).map_err(|error| AskError::NotAManager {
+        base: "the manager".to_owned(),
+        reason: error.to_string(),
+    })
+}
+
 /// The cause that says most; the outer ones only repeat the URL.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
@@ -291,6 +307,14 @@ mod tests {
         let (_running, base) = answering(200, "application/json", Json(json!([1])).0.to_string()).await;
         let api = Api::at(&base, None).expect("a client");
         assert_eq!(api.get::<Vec<i64>>("/").await.expect("an answer"), vec![1]);
+    }
+
+    #[test]
+    fn what_people_write_stands_in_a_query_as_it_was_written() {
+        let path = query("/x", &[("image", "h:5000/a@sha256:1&b=c d")]);
+        let url = url::Url::parse(&format!("http://h{path}")).expect("a URL");
+        let pairs: Vec<_> = url.query_pairs().into_owned().collect();
+        assert_eq!(pairs, [("image".to_owned(), "h:5000/a@sha256:1&b=c d".to_owned())]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use crate::problem::Problem;
-use crate::routes::{clusters, harbor::dragonfly_jobs, peers, preheats, tokens};
+use crate::routes::{clusters, explain, harbor::dragonfly_jobs, images, peers, preheats, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,8 @@ use crate::routes::{clusters, harbor::dragonfly_jobs, peers, preheats, tokens};
         preheats::list::list,
         preheats::get::get,
         preheats::objects::objects,
+        explain::get::get,
+        images::whereabouts::whereabouts,
         peers::list::list,
         clusters::list::list,
         tokens::create::create,

@@ -15,7 +15,7 @@ use wire::paths;
 use crate::app::App;
 use crate::openapi;
 use crate::problem::{Kind, Problem};
-use crate::routes::{clusters, harbor, peers, preheats, sessions, tokens};
+use crate::routes::{clusters, explain, harbor, images, peers, preheats, sessions, tokens};
 
 const CALLER_BODY: usize = 256 * 1024;
 /// A peer's full list of holdings comes in parts; this is room for some forty thousand objects.
@@ -39,6 +39,8 @@ pub fn router(app: App, metrics: &Metrics) -> Router {
         )
         .route("/api/v1/preheats/{id}", get(preheats::get::get))
         .route("/api/v1/preheats/{id}/objects", get(preheats::objects::objects))
+        .route("/api/v1/explain", get(explain::get::get))
+        .route("/api/v1/images/where", get(images::whereabouts::whereabouts))
         .route("/api/v1/peers", get(peers::list::list))
         .route("/api/v1/clusters", get(clusters::list::list))
         .route(

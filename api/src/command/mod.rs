@@ -2,6 +2,8 @@
 
 mod clusters;
 mod demo;
+mod explain;
+mod image;
 mod manager;
 mod migrate;
 mod openapi;
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Demo(demo::Arguments),
     Preheat(preheat::Arguments),
     Preheats(preheats::Arguments),
+    Explain(explain::Arguments),
+    Image(image::Arguments),
     Clusters(clusters::Arguments),
     Peers(peers::Arguments),
     Token(token::Arguments),
@@ -157,6 +161,8 @@ async fn perform(command: Command) -> Result<(), Stop> {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Preheat(arguments) => preheat::run(arguments).await,
         Command::Preheats(arguments) => preheats::run(arguments).await,
+        Command::Explain(arguments) => explain::run(arguments).await,
+        Command::Image(arguments) => image::run(arguments).await,
         Command::Clusters(arguments) => clusters::run(arguments).await,
         Command::Peers(arguments) => peers::run(arguments).await,
         Command::Token(arguments) => token::run(arguments).await,

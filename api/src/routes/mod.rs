@@ -1,8 +1,10 @@
 //! One file per verb; the folders spell the paths. A handler translates, the domain decides.
 
 pub(crate) mod clusters;
+pub(crate) mod explain;
 pub(crate) mod harbor;
 mod image;
+pub(crate) mod images;
 pub(crate) mod peers;
 pub(crate) mod preheats;
 pub(crate) mod sessions;

@@ -1,0 +1,272 @@
+//! `stoker explain`: why an image is on a node, or is not.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::output::Table;
+use super::preheats::{percent, short, to_the_second};
+use super::{Stop, output};
+use crate::client::explained::{Explanation, Finding, Object, Preheat, Pull};
+use crate::client::{Api, ServerFlags, query, understood};
+
+/// Say why an image is on a node or not, and what its last pull there did.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It reads what was preheated, asks the registry what the tag means now, and asks the node itself; all of it
+takes ten seconds at most. Nothing is changed. The first line is the answer in one word, for programs too.
+
+Examples:
+  stoker explain harbor.example.com/team/app:1.4 --node edge-7
+  stoker explain nginx:1.27 --node 0d1c --json
+
+The words and what to do about each: docs/explain.md")]
+pub(crate) struct Arguments {
+    /// The image as it is pulled: registry.example.com/app:1.4, nginx, app@sha256:…, or a manifest's URL.
+    image: String,
+    /// The peer on the node: its name, its id, or the beginning of either.
+    #[arg(long, env = "STOKER_NODE", value_name = "NODE")]
+    node: String,
+    /// Print what the manager answered.
+    #[arg(long, env = "STOKER_JSON")]
+    json: bool,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+    let api = Api::new(&arguments.server)?;
+    let path = query(
+        "/api/v1/explain",
+        &[("image", &arguments.image), ("node", &arguments.node)],
+    );
+    let answer: Value = api.get(&path).await?;
+    if arguments.json {
+        output::say(format!("{answer:#}"));
+        return Ok(());
+    }
+    let explained: Explanation = understood(answer)?;
+    answer_first(&explained.findings);
+    output::say("");
+    head(&explained);
+    objects(&explained.objects);
+    pulls(&explained.pulls);
+    Ok(())
+}
+
+fn say(key: &str, value: &str) {
+    output::say(format!("{key:<9} {value}"));
+}
+
+fn answer_first(findings: &[Finding]) {
+    let Some((first, others)) = findings.split_first() else {
+        return;
+    };
+    say("verdict", &first.verdict);
+    say("", &first.says);
+    say("to do", &first.to_do);
+    for other in others {
+        say("also", &format!("{}: {}", other.verdict, other.says));
+        say("", &other.to_do);
+    }
+}
+
+fn head(explained: &Explanation) {
+    say("image", &explained.image);
+    say("node", &node(explained));
+    say("registry", &registry(explained));
+    for (key, digest) in meanings(explained) {
+        say(key, digest);
+    }
+    let preheat = explained.preheat.as_ref();
+    say(
+        "preheat",
+        &preheat.map_or_else(|| "none of this image".to_owned(), preheated),
+    );
+    if let Some(trace) = preheat.and_then(|preheat| preheat.trace_url.as_ref().or(preheat.trace_id.as_ref()))
+    {
+        say("trace", trace);
+    }
+    say("there", &there(explained));
+}
+
+fn node(explained: &Explanation) -> String {
+    let node = &explained.node;
+    let state = match (node.alive, node.answers) {
+        (true, true) => "alive".to_owned(),
+        (true, false) => format!(
+            "does not answer, last heard of {}",
+            to_the_second(&node.last_seen_at)
+        ),
+        (false, _) => format!("away since {}", to_the_second(&node.last_seen_at)),
+    };
+    format!(
+        "{} ({} of cluster {}), {state}",
+        node.name, node.role, node.cluster
+    )
+}
+
+fn registry(explained: &Explanation) -> String {
+    let registry = &explained.registry;
+    match (&registry.text, &explained.reference.now) {
+        (None, _) => registry.state.clone(),
+        (Some(text), None) => format!(
+            "{}, so what the tag means now is not known: {text}",
+            registry.state
+        ),
+        (Some(text), Some(_)) => format!("{}: {text}", registry.state),
+    }
+}
+
+/// What the reference means to whom, once where all agree.
+fn meanings(explained: &Explanation) -> Vec<(&'static str, &str)> {
+    let reference = &explained.reference;
+    let all = [
+        ("now", &reference.now),
+        ("preheated", &reference.preheated),
+        ("on node", &reference.on_node),
+    ];
+    let known: Vec<(&str, &str)> = all
+        .into_iter()
+        .filter_map(|(key, digest)| Some((key, digest.as_deref()?)))
+        .collect();
+    match known.as_slice() {
+        [(_, first), others @ ..]
+            if !others.is_empty() && others.iter().all(|(_, digest)| digest == first) =>
+        {
+            vec![("digest", *first)]
+        }
+        _ => known,
+    }
+}
+
+fn preheated(preheat: &Preheat) -> String {
+    let who = preheat.token.as_deref().unwrap_or("somebody");
+    let newest = preheat
+        .newest
+        .map(|newest| format!(" (the newest of this image is {newest})"));
+    format!(
+        "{} {}, {}, asked {} by {who} ({}){}",
+        preheat.id,
+        preheat.state,
+        preheat.scope,
+        to_the_second(&preheat.created_at),
+        preheat.asked_by,
+        newest.unwrap_or_default()
+    )
+}
+
+fn there(explained: &Explanation) -> String {
+    let share = &explained.share;
+    if share.objects == 0 {
+        return "what the image is made of is not known".to_owned();
+    }
+    let whole_for = match share.whole_for.as_slice() {
+        [] => String::new(),
+        platforms => format!(", whole for {}", platforms.join(", ")),
+    };
+    format!(
+        "{} of {} objects, {} of {} ({}){whole_for}",
+        share.objects_there,
+        share.objects,
+        output::bytes(share.bytes_there),
+        output::bytes(share.bytes),
+        percent(share.bytes_there, share.bytes),
+    )
+}
+
+fn objects(objects: &[Object]) {
+    if objects.is_empty() {
+        return;
+    }
+    output::say("");
+    let mut table = Table::new(["OBJECT", "KIND", "PLATFORM", "SIZE", "STATE", "WHY"]);
+    for object in objects {
+        table.row([
+            short(&object.digest),
+            object.kind.clone(),
+            object.platform.clone().unwrap_or_else(|| "-".to_owned()),
+            output::bytes(object.size),
+            object.state.clone(),
+            why(object),
+        ]);
+    }
+    table.say();
+}
+
+fn why(object: &Object) -> String {
+    let at = object.at.as_deref().map(|at| format!(" ({})", to_the_second(at)));
+    let reason = object.reason.clone().unwrap_or_default();
+    format!("{reason}{}", at.unwrap_or_default())
+}
+
+fn pulls(pulls: &[Pull]) {
+    output::say("");
+    if pulls.is_empty() {
+        output::say("No pull of it through this node is remembered.");
+        return;
+    }
+    let mut table = Table::new([
+        "LAST PULLED",
+        "WHAT",
+        "KIND",
+        "RESULT",
+        "FROM",
+        "BYTES",
+        "MB/S",
+        "STATUS",
+        "TRACE",
+    ]);
+    for pull in pulls {
+        table.row([
+            to_the_second(&pull.at),
+            what(&pull.reference),
+            pull.kind.clone(),
+            pull.result.clone(),
+            from(pull),
+            output::bytes(pull.bytes),
+            pull.megabytes_per_second
+                .map_or_else(|| "-".to_owned(), |speed| format!("{speed:.1}")),
+            pull.status.to_string(),
+            pull.trace_url
+                .clone()
+                .or_else(|| pull.trace_id.clone())
+                .unwrap_or_else(|| "-".to_owned()),
+        ]);
+    }
+    table.say();
+    for pull in pulls {
+        if let Some(trouble) = &pull.trouble {
+            output::say(format!("\n{}: {trouble}", pull.reference));
+        }
+    }
+}
+
+/// A tag as it is, a digest shortened.
+fn what(reference: &str) -> String {
+    if reference.contains(':') {
+        short(reference)
+    } else {
+        reference.to_owned()
+    }
+}
+
+/// Who gave the bytes.
+fn from(pull: &Pull) -> String {
+    if pull.result == "hit" {
+        return "store".to_owned();
+    }
+    let names: Vec<String> = pull
+        .sources
+        .iter()
+        .map(|source| match &source.peer {
+            _ if source.registry => format!("registry {}", source.source),
+            Some(peer) => peer.clone(),
+            None => source.source.clone(),
+        })
+        .collect();
+    if names.is_empty() {
+        "-".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,108 @@
+//! `stoker image`: what is known of one image.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::output::Table;
+use super::preheats::{percent, to_the_second};
+use super::{Stop, output};
+use crate::client::explained::{PeerShare, Whereabouts};
+use crate::client::{Api, ServerFlags, query, understood};
+
+/// Look at one image.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Where(Where),
+}
+
+/// List the peers that hold it, and how much of it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What the image is made of is known from its newest preheat; without one the registry is asked. Peers say what they hold
+as it changes; of nodes only the objects of preheated images are written down.
+
+Example:
+  stoker image where harbor.example.com/team/app:1.4")]
+struct Where {
+    /// The image as it is pulled: registry.example.com/app:1.4, nginx, app@sha256:…, or a manifest's URL.
+    image: String,
+    /// Print what the manager answered.
+    #[arg(long, env = "STOKER_JSON")]
+    json: bool,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+    let Command::Where(arguments) = arguments.command;
+    let api = Api::new(&arguments.server)?;
+    let path = query("/api/v1/images/where", &[("image", &arguments.image)]);
+    let answer: Value = api.get(&path).await?;
+    if arguments.json {
+        output::say(format!("{answer:#}"));
+        return Ok(());
+    }
+    tell(&understood(answer)?);
+    Ok(())
+}
+
+fn tell(found: &Whereabouts) {
+    let say = |key: &str, value: &str| output::say(format!("{key:<9} {value}"));
+    say("image", &found.image);
+    let source = match found.preheat {
+        Some(id) => format!("as preheat {id} found it"),
+        None => "by the registry's word just now".to_owned(),
+    };
+    say("digest", &format!("{} ({source})", found.digest));
+    say(
+        "size",
+        &format!("{} objects, {}", found.objects, output::bytes(found.bytes)),
+    );
+    output::say("");
+    if found.peers.is_empty() {
+        output::say(format!(
+            "No peer holds any of it; {} are alive.",
+            found.peers_without
+        ));
+        return;
+    }
+    let mut table = Table::new(["PEER", "CLUSTER", "ROLE", "STATE", "HOLDS", "OBJECTS", "BYTES"]);
+    for share in &found.peers {
+        table.row(row(found, share));
+    }
+    table.say();
+    if found.peers_without > 0 {
+        output::say(format!(
+            "Living peers with nothing of it: {}",
+            found.peers_without
+        ));
+    }
+}
+
+fn row(found: &Whereabouts, share: &PeerShare) -> [String; 7] {
+    let state = if share.alive {
+        "alive".to_owned()
+    } else {
+        format!("away since {}", to_the_second(&share.last_seen_at))
+    };
+    let holds = if share.whole {
+        "all of it".to_owned()
+    } else {
+        percent(share.bytes, found.bytes)
+    };
+    [
+        share.name.clone(),
+        share.cluster.clone(),
+        share.role.clone(),
+        state,
+        holds,
+        format!("{} of {}", share.objects, found.objects),
+        output::bytes(share.bytes),
+    ]
+}

@@ -1,0 +1,4 @@
+//! Why an image is on a node, or is not.
+
+pub(crate) mod get;
+mod view;

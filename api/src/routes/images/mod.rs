@@ -1,0 +1,3 @@
+//! Images, whoever asked for them.
+
+pub(crate) mod whereabouts;
