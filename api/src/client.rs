@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use wire::SecretText;
 
 pub(crate) use views::{
-    Clusters, MadeToken, ObjectView, Objects, Peers, PlacementView, PreheatView, Preheats, State, Tokens,
+    Clusters, MadeToken, ObjectView, Objects, PeerView, Peers, PlacementView, PreheatView, Preheats, State,
+    Tokens,
 };
 
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -204,7 +205,7 @@ pub(crate) fn understood<T: DeserializeOwned>(answer: serde_json::Value) -> Resu
 }
 
 /// The cause that says most; the outer ones only repeat the URL.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
@@ -314,7 +315,10 @@ mod tests {
         let path = query("/x", &[("image", "h:5000/a@sha256:1&b=c d")]);
         let url = url::Url::parse(&format!("http://h{path}")).expect("a URL");
         let pairs: Vec<_> = url.query_pairs().into_owned().collect();
-        assert_eq!(pairs, [("image".to_owned(), "h:5000/a@sha256:1&b=c d".to_owned())]);
+        assert_eq!(
+            pairs,
+            [("image".to_owned(), "h:5000/a@sha256:1&b=c d".to_owned())]
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod clusters;
 mod demo;
+mod doctor;
 mod explain;
 mod image;
 mod manager;
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Up(up::Arguments),
     Manager(manager::Arguments),
     Demo(demo::Arguments),
+    Doctor(doctor::Arguments),
     Preheat(preheat::Arguments),
     Preheats(preheats::Arguments),
     Explain(explain::Arguments),
@@ -159,6 +161,7 @@ async fn perform(command: Command) -> Result<(), Stop> {
         Command::Up(arguments) => up::run(arguments).await,
         Command::Manager(arguments) => manager::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Doctor(arguments) => doctor::run(arguments).await,
         Command::Preheat(arguments) => preheat::run(arguments).await,
         Command::Preheats(arguments) => preheats::run(arguments).await,
         Command::Explain(arguments) => explain::run(arguments).await,

@@ -68,7 +68,7 @@ fn line(row: &[String], widths: &[usize]) -> String {
 }
 
 /// Text from elsewhere must not move the cursor of a terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect()

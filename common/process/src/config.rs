@@ -20,6 +20,11 @@ impl Faults {
         result.map_err(|fault| self.add(key, fault)).ok()
     }
 
+    /// Each with its key in front.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// `Ok` when nothing was found.
     pub fn none(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }

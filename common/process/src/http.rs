@@ -44,6 +44,22 @@ pub fn client(options: &ClientOptions) -> Result<Client, ClientError> {
     builder.build().map_err(ClientError::Build)
 }
 
+/// For looking at a server whatever certificate it shows; its answers carry it ([`reqwest::tls::TlsInfo`]). Nothing
+/// secret may be sent with this one.
+#[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
+pub fn curious_client() -> Result<Client, ClientError> {
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .no_proxy()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_LIMIT)
+        .http1_only()
+        .tls_danger_accept_invalid_certs(true)
+        .tls_info(true)
+        .build()
+        .map_err(ClientError::Build)
+}
+
 /// Parsed by ourselves: the TLS library takes a file of junk for an empty list.
 fn certificates(pem: &str) -> Result<Vec<Certificate>, ClientError> {
     use rustls_pki_types::pem::PemObject;

@@ -1,0 +1,84 @@
+//! The configuration: can it be read, every fault of it, and what in it is risky.
+
+use std::path::Path;
+
+use api::AuthMode;
+use process::config::Faults;
+
+use super::finding::Finding;
+use crate::config::ManagerConfig;
+
+const WHAT: &str = "configuration";
+
+pub(super) fn check(config: &Result<ManagerConfig, Faults>, file: Option<&Path>) -> Vec<Finding> {
+    match config {
+        Ok(config) => good(config, file),
+        Err(faults) => faults.iter().map(fault).collect(),
+    }
+}
+
+fn fault(fault: &str) -> Finding {
+    Finding::fail(
+        WHAT,
+        fault,
+        "mend it in the configuration file, its flag or its variable (stoker manager --help)",
+    )
+}
+
+fn good(config: &ManagerConfig, file: Option<&Path>) -> Vec<Finding> {
+    let from = file.map_or_else(
+        || "no file, only flags and what is built in".to_owned(),
+        |file| file.display().to_string(),
+    );
+    let (registries, clusters) = (config.registries.0.len(), config.clusters.len());
+    let found = format!("{from}: {registries} registries, {clusters} clusters described");
+    let mut findings = vec![Finding::ok(WHAT, found)];
+    if config.auth == AuthMode::None {
+        findings.push(Finding::warn(
+            WHAT,
+            "auth = \"none\": whoever reaches the port may do everything",
+            "set auth = \"tokens\"",
+        ));
+    }
+    if config.jaeger_ui.is_some() && config.telemetry.otlp_endpoint.is_none() {
+        findings.push(Finding::warn(
+            WHAT,
+            "jaeger_ui is set and otlp_endpoint is not: links would lead to traces that were never sent",
+            "set otlp_endpoint in [telemetry], or OTEL_EXPORTER_OTLP_ENDPOINT",
+        ));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn every_fault_is_a_failure_of_its_own() {
+        let mut faults = Faults::default();
+        faults.add("listen", "`x` is no host:port");
+        faults.add("auth", "must be \"tokens\"");
+        let findings = check(&Err(faults), None);
+        assert_eq!(findings.len(), 2);
+        assert!(findings.iter().all(|finding| finding.verdict == Verdict::Fail));
+        assert_eq!(findings[0].found, "listen: `x` is no host:port");
+    }
+
+    #[test]
+    fn what_is_risky_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("stoker.toml");
+        let text = "data_dir = \"d\"\nauth = \"none\"\n[telemetry]\njaeger_ui = \"http://j:16686\"\n";
+        std::fs::write(&file, text).expect("written");
+        let config = super::super::read(Some(&file));
+        let findings = check(&config, Some(&file));
+        let verdicts: Vec<_> = findings.iter().map(|finding| finding.verdict).collect();
+        assert_eq!(
+            verdicts,
+            [Verdict::Ok, Verdict::Warn, Verdict::Warn],
+            "{findings:?}"
+        );
+    }
+}

@@ -1,0 +1,201 @@
+//! `stoker doctor`: looks at everything that an installation needs, and says of each what to do.
+//!
+//! **Invariant:** it changes nothing, every wait in it ends, and a credential goes only where the manager itself would
+//! send it. One file a check; what a check finds is a value, shown at the end.
+
+mod certificate;
+mod clock;
+mod collector;
+mod configuration;
+mod database;
+mod finding;
+mod folder;
+mod harbor;
+mod ports;
+mod registries;
+mod running;
+mod sign_in;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::future::join_all;
+use reqwest::{Client, Response};
+use url::Url;
+
+use self::finding::{Finding, any_failed, json, summary};
+use self::ports::Port;
+use super::{FAILED, Stop, output};
+use crate::client::innermost;
+use crate::config::{Addresses, ManagerConfig, ManagerFlags};
+
+/// For each single wait.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Look at everything that an installation needs, and say of each what to do.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+One line for each thing that was looked at:
+  ok | warn | FAIL  what: what was found -> what to do
+
+Exit codes: 0 nothing failed · 1 something did.
+
+Examples:
+  stoker doctor --config /etc/stoker/stoker.toml
+  stoker doctor --config /etc/stoker/stoker.toml --harbor https://harbor.example.com
+  stoker doctor --data-dir ./data --manager http://127.0.0.1:8080 --token-file ./data/admin.token --json")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    flags: ManagerFlags,
+    /// As for `stoker manager`. [default: 0.0.0.0:8080]
+    #[arg(long, env = "STOKER_LISTEN", value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// As for `stoker manager`. [default: 127.0.0.1:40902]
+    #[arg(long, env = "STOKER_ADMIN", value_name = "HOST:PORT")]
+    admin: Option<String>,
+    /// As for `stoker manager`. [default: sqlite:DIR/stoker.db]
+    #[arg(long, env = "STOKER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// Harbor's address: is it there, and what is to be entered in it?
+    #[arg(long, env = "STOKER_HARBOR", value_name = "URL")]
+    harbor: Option<Url>,
+    /// A manager that runs: which peers does it see?
+    #[arg(long, env = "STOKER_MANAGER", value_name = "URL")]
+    manager: Option<Url>,
+    /// File with a token for that manager, of scope `read`.
+    #[arg(long, env = "STOKER_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// For programs.
+    #[arg(long, env = "STOKER_JSON")]
+    json: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+    let as_json = arguments.json;
+    let findings = examine(arguments).await.map_err(Stop::failed)?;
+    if as_json {
+        output::say(json(&findings));
+    } else {
+        findings.iter().for_each(|finding| output::say(finding.line()));
+        output::say(summary(&findings));
+    }
+    if any_failed(&findings) {
+        return Err(Stop::silent(FAILED));
+    }
+    Ok(())
+}
+
+async fn examine(arguments: Arguments) -> Result<Vec<Finding>, process::http::ClientError> {
+    let curious = process::http::curious_client()?;
+    let Arguments {
+        flags,
+        harbor,
+        manager,
+        token_file,
+        ..
+    } = &arguments;
+    let (file, folder) = (flags.config.clone(), flags.data_dir.clone());
+    let (harbor, manager, token_file) = (harbor.clone(), manager.clone(), token_file.clone());
+    let config = ManagerConfig::read(
+        arguments.flags,
+        addresses(arguments.listen, arguments.admin, arguments.database_url),
+    );
+    let mut findings = configuration::check(&config, file.as_deref());
+    match &config {
+        Ok(config) => findings.extend(configured(config, &curious).await),
+        // What the flags say can be looked at all the same.
+        Err(_) => findings.extend(folder.iter().flat_map(|folder| folder::check(folder))),
+    }
+    if let Some(url) = &harbor {
+        findings.push(harbor::check(url, &curious).await);
+        let way = config
+            .as_ref()
+            .ok()
+            .map(|config| harbor::way_to_us(config, &own_name()));
+        findings.extend(way);
+    }
+    if let Some(url) = &manager {
+        findings.extend(running::check(url, token_file, &curious).await);
+    }
+    Ok(findings)
+}
+
+/// All that a good configuration names. Registries are asked at the same time.
+async fn configured(config: &ManagerConfig, curious: &Client) -> Vec<Finding> {
+    let mut findings = folder::check(&config.data_dir);
+    findings.extend(database::check(&config.database_url).await);
+    for port in ports_of(config) {
+        findings.push(port.check(curious).await);
+    }
+    findings.extend(all_registries(config, curious).await);
+    findings.push(collector::check(config.telemetry.otlp_endpoint.as_deref()).await);
+    findings
+}
+
+async fn all_registries(config: &ManagerConfig, curious: &Client) -> Vec<Finding> {
+    let checks = config.registries.0.iter().map(|registry| {
+        registries::check(registry.settings.clone(), curious.clone(), peer::client_factory())
+    });
+    join_all(checks).await.into_iter().flatten().collect()
+}
+
+fn ports_of(config: &ManagerConfig) -> [Port<'_>; 2] {
+    [
+        Port {
+            what: "port",
+            key: "listen",
+            address: &config.listen,
+            path: "/openapi.json",
+            says: "\"title\": \"Stoker\"",
+        },
+        Port {
+            what: "admin port",
+            key: "admin",
+            address: &config.admin,
+            path: "/server/ping",
+            says: "pong",
+        },
+    ]
+}
+
+fn addresses(listen: Option<String>, admin: Option<String>, database_url: Option<String>) -> Addresses {
+    Addresses {
+        listen,
+        admin,
+        front: None,
+        share: None,
+        database_url,
+        listen_default: "0.0.0.0:8080",
+        admin_default: "127.0.0.1:40902",
+        service: "stoker-manager",
+    }
+}
+
+fn own_name() -> String {
+    let name = hostname::get().ok().and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| "THIS-MACHINE".to_owned())
+}
+
+/// Why a request got no answer, for people.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", LIMIT.as_secs());
+    }
+    innermost(error)
+}
+
+fn date_of(answer: &Response) -> Option<String> {
+    let date = answer.headers().get(http::header::DATE)?;
+    date.to_str().ok().map(str::to_owned)
+}
+
+/// The configuration in a file, as checks are tested with it.
+#[cfg(test)]
+fn read(file: Option<&std::path::Path>) -> Result<ManagerConfig, process::config::Faults> {
+    let flags = ManagerFlags {
+        config: file.map(std::path::Path::to_owned),
+        ..ManagerFlags::default()
+    };
+    ManagerConfig::read(flags, addresses(None, None, None))
+}
