@@ -1,6 +1,7 @@
 //! The whole of it on real parts: our programs as processes, a real docker-registry, a real containerd.
 
 mod bad_input;
+mod explain;
 mod kills;
 mod one_trace;
 mod private;
