@@ -16,6 +16,8 @@ mod neighbours;
 mod orders;
 mod peer;
 mod pulls;
+#[cfg(test)]
+mod recorder;
 mod registry_section;
 pub mod share;
 pub mod source;

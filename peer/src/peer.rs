@@ -113,6 +113,11 @@ impl Peer {
         self.orders.me.role
     }
 
+    /// What this peer holds.
+    pub fn store(&self) -> &Store {
+        &self.orders.store
+    }
+
     /// What an admin port of this process may offer of this peer, to those who have its key.
     pub fn admin_routes(&self) -> Router {
         admin::routes(self.orders.store.clone())

@@ -3,6 +3,9 @@
 //! A store belongs to one program at a time. While the peer runs, it is asked over its admin port, with the key in its
 //! data folder; else the store is opened here.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

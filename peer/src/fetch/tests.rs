@@ -10,3 +10,4 @@ mod readers;
 mod registry;
 mod resuming;
 pub(crate) mod support;
+mod traces;

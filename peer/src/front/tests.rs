@@ -5,3 +5,4 @@ mod serving;
 mod support;
 mod tags;
 mod tokens;
+mod told;

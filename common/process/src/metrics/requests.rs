@@ -110,10 +110,12 @@ pub(crate) async fn measure(State(door): State<AtDoor>, request: Request, next: 
     if let Some(template) = told {
         template.rename(&Span::current(), method);
     }
+    let route = told.map_or(matched, |template| template.0.to_owned());
+    Span::current().record("http.route", route.as_str());
     let labels = Answered {
         stoker_door: door.door,
         http_request_method: method,
-        http_route: told.map_or(matched, |template| template.0.to_owned()),
+        http_route: route,
         http_response_status_code: response.status().as_u16(),
     };
     door.durations

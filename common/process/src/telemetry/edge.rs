@@ -23,8 +23,8 @@ pub struct RouteTemplate(pub &'static str);
 
 impl RouteTemplate {
     pub(crate) fn rename(self, span: &Span, method: &str) {
-        span.record("otel.name", format!("{method} {}", self.0))
-            .record("http.route", self.0);
+        // Not by the field `otel.name`: of a span that has begun, only the span itself takes another name.
+        span.context().span().update_name(format!("{method} {}", self.0));
     }
 }
 
@@ -68,7 +68,8 @@ impl<B> MakeSpan<B> for ServerSpan {
             otel.kind = "server",
             otel.status_code = field::Empty,
             http.request.method = %request.method(),
-            http.route = route,
+            // Told with the answer: what is told twice stands there twice.
+            http.route = field::Empty,
             http.response.status_code = field::Empty,
             url.path = request.uri().path(),
             request.id = header("x-request-id"),

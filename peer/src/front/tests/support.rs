@@ -20,14 +20,16 @@ use process::Running;
 use process::http::{ClientOptions, client};
 use process::metrics::Metrics;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wire::{Neighbourhood, OfflineAccess, SHARE_AUDIENCE, SeedAddress, Welcome};
+use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, SHARE_AUDIENCE, SeedAddress, Welcome};
 
 use crate::config::FrontLimits;
 use crate::fetch::tests::support::Around;
 use crate::fetch::{Fetches, Sources};
 use crate::front::{FrontState, router};
 use crate::metrics::PeerMetrics;
+use crate::metrics::tests::scraped;
 use crate::neighbours::{Neighbours, OwnRegistry};
 use crate::peer::client_factory;
 use crate::share::{self, ShareState};
@@ -61,6 +63,8 @@ struct Contents {
     wrong: HashSet<Digest>,
     /// Everybody is refused with this.
     refuses: Option<StatusCode>,
+    /// Bodies of GETs wait for this.
+    holds: Option<CancellationToken>,
     tokens: HashMap<String, Option<String>>,
     asked: Vec<String>,
     authorizations: Vec<String>,
@@ -96,6 +100,7 @@ impl FakeRegistry {
             repositories: HashMap::new(),
             wrong: HashSet::new(),
             refuses: None,
+            holds: None,
             tokens: HashMap::new(),
             asked: Vec::new(),
             authorizations: Vec::new(),
@@ -148,6 +153,13 @@ impl FakeRegistry {
     /// From now on every request for an object is refused.
     pub(super) fn refuses_with(&self, status: StatusCode) {
         self.lock().refuses = Some(status);
+    }
+
+    /// From now on bodies are held back, until the token is cancelled.
+    pub(super) fn holds_bodies(&self) -> CancellationToken {
+        let token = CancellationToken::new();
+        self.lock().holds = Some(token.clone());
+        token
     }
 
     /// `GET /v2/…` lines so far.
@@ -274,7 +286,14 @@ fn found(contents: &Contents, repository: &str, kind: &str, name: &str, head: bo
         (CONTENT_TYPE.as_str(), media_type.to_owned()),
         ("docker-content-digest", digest.to_string()),
     ];
-    let body = if head { Body::empty() } else { Body::from(sent) };
+    let body = match contents.holds.clone() {
+        _ if head => Body::empty(),
+        None => Body::from(sent),
+        Some(token) => Body::from_stream(futures_util::stream::once(async move {
+            token.cancelled().await;
+            Ok::<_, std::io::Error>(Bytes::from(sent))
+        })),
+    };
     Some((headers, body).into_response())
 }
 
@@ -360,6 +379,25 @@ impl World {
     /// The registry and its token server refuse connections from now on.
     pub(super) async fn stop_registry(&self) {
         self.registry_runs.drain(Duration::ZERO).await;
+    }
+
+    /// The recent pulls, newest first.
+    pub(super) fn pulls(&self) -> Vec<Pulled> {
+        self.state.pulls().newest(usize::MAX, |_| true)
+    }
+
+    /// What a scrape shows.
+    pub(super) fn counted(&self) -> String {
+        scraped(&self.state.0.metrics, &self.store)
+    }
+
+    pub(super) fn told(&self) -> Vec<(PullResult, u16)> {
+        let pulls = self.pulls();
+        pulls
+            .iter()
+            .rev()
+            .map(|pulled| (pulled.result, pulled.status))
+            .collect()
     }
 
     /// The peer starts again: all that was only in its memory is gone.

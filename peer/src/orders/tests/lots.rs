@@ -1,0 +1,104 @@
+use oci::Digest;
+use wire::Outcome;
+
+use super::support::{FakeManager, Peer};
+use crate::fetch::tests::support::{bytes, eventually, seal};
+use crate::metrics::tests::scraped;
+use crate::recorder::{Trace, attribute, id_of};
+use crate::store::RemovalReason;
+
+#[tokio::test]
+async fn a_lot_is_told_as_part_of_its_preheat_s_trace() {
+    let (peer, trace) = (Peer::of(FakeManager::default()).await, Trace::begin());
+    let digest = peer.world.registry.serve(&bytes(9));
+    peer.manager
+        .hands_out(peer.lot(1, &digest, 9, Some(trace.context())));
+    let lot = trace.the("lot").await;
+    assert_eq!(lot.parent_span_id, trace.root_id());
+    for (key, value) in [
+        ("stoker.preheat", "7"),
+        ("stoker.image", "registry.lan/library/sample:1"),
+        ("stoker.peer", "seed-a"),
+        ("stoker.cluster", "edge"),
+        ("stoker.placements", "1"),
+    ] {
+        assert_eq!(attribute(&lot, key).as_deref(), Some(value), "{key}");
+    }
+    let placement = trace.the("placement").await;
+    assert_eq!(placement.parent_span_id, id_of(&lot));
+    for (key, value) in [
+        ("stoker.digest", digest.as_str()),
+        ("stoker.bytes", "9"),
+        ("stoker.outcome", "verified"),
+        ("stoker.result", "miss"),
+    ] {
+        assert_eq!(attribute(&placement, key).as_deref(), Some(value), "{key}");
+    }
+    assert_eq!(trace.the("fetch").await.parent_span_id, id_of(&placement));
+    let brought = peer.world.store.brought(&digest).expect("kept");
+    assert!(brought.as_str().contains(&id_of(&placement).to_string()));
+}
+
+#[tokio::test]
+async fn a_lot_that_is_handed_out_again_after_a_restart_stays_in_its_trace() {
+    let (peer, trace) = (Peer::of(FakeManager::default()).await, Trace::begin());
+    let digest = peer.world.registry.serve(&bytes(9));
+    let context = Some(trace.context());
+    peer.manager.hands_out(peer.lot(1, &digest, 9, context.clone()));
+    eventually("settled", || peer.manager.settled().len() == 1).await;
+    peer.manager.ends_session();
+    eventually("a new session", || peer.manager.sessions() == 2).await;
+    peer.manager.hands_out(peer.lot(1, &digest, 9, context));
+    let lots = trace.named("lot", 2).await;
+    assert!(lots.iter().all(|lot| lot.parent_span_id == trace.root_id()));
+    let placements = trace.named("placement", 2).await;
+    assert_eq!(attribute(&placements[1], "stoker.result").as_deref(), Some("hit"));
+}
+
+#[tokio::test]
+async fn a_placement_that_fails_says_whose_side_it_was_on() {
+    let (peer, trace) = (Peer::of(FakeManager::default()).await, Trace::begin());
+    let unknown = Digest::of(b"nobody has it");
+    peer.manager
+        .hands_out(peer.lot(1, &unknown, 9, Some(trace.context())));
+    let placement = trace.the("placement").await;
+    for (key, value) in [
+        ("stoker.outcome", "failed"),
+        ("stoker.side", "caller"),
+        ("error.type", "not_found"),
+    ] {
+        assert_eq!(attribute(&placement, key).as_deref(), Some(value), "{key}");
+    }
+    eventually("settled", || !peer.manager.settled().is_empty()).await;
+    assert!(matches!(
+        peer.manager.settled()[0].outcome,
+        Outcome::Failed { .. }
+    ));
+}
+
+#[tokio::test]
+async fn sessions_and_lots_are_counted_while_they_last() {
+    let peer = Peer::of(FakeManager::default()).await;
+    let counted = || scraped(&peer.metrics, &peer.world.store);
+    eventually("up", || counted().contains("stoker_session_up 1\n")).await;
+    let digest = peer.world.registry.serve(&bytes(9));
+    peer.manager.hands_out(peer.lot(1, &digest, 9, None));
+    eventually("settled", || peer.manager.settled().len() == 1).await;
+    eventually("no lot", || counted().contains("stoker_lots_running 0\n")).await;
+    drop(peer);
+}
+
+#[tokio::test]
+async fn the_manager_learns_of_a_removal() {
+    let peer = Peer::of(FakeManager::default()).await;
+    eventually("the peer has called in", || peer.manager.sessions() == 1).await;
+    let body = bytes(9);
+    let digest = Digest::of(&body);
+    seal(&peer.world.store, &body).await;
+    peer.world
+        .store
+        .remove(&digest, RemovalReason::Asked)
+        .await
+        .expect("removed");
+    eventually("told", || peer.manager.lost() == [digest.to_string()]).await;
+}

@@ -1,0 +1,269 @@
+//! A manager that hands out what it is told to, and keeps what it is told.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use process::http::{ClientOptions, client};
+use process::{Running, readiness};
+use tokio::sync::Notify;
+use uuid::Uuid;
+use wire::{
+    Hello, HoldingsReport, Lot, ManagerClient, Neighbourhood, ObjectKind, PlacementOrder, ProgressAnswer,
+    ProgressReport, Question, RegistryDescription, Reply, Role, SecretText, SettleAnswer, SettleRequest,
+    Settled, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
+};
+
+use crate::fetch::tests::support::World;
+use crate::metrics::PeerMetrics;
+use crate::neighbours::Neighbours;
+use crate::orders::{Me, Orders, follow_orders};
+use crate::pulls::RecentPulls;
+
+#[derive(Clone, Default)]
+pub(super) struct FakeManager(Arc<Fake>);
+
+#[derive(Default)]
+struct Fake {
+    said: Mutex<Said>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Said {
+    lots: VecDeque<Lot>,
+    questions: VecDeque<Question>,
+    registries: Vec<RegistryDescription>,
+    replies: Vec<(Uuid, Reply)>,
+    settled: Vec<Settled>,
+    holdings: Vec<HoldingsReport>,
+    sessions: usize,
+    ended: bool,
+}
+
+impl FakeManager {
+    fn lock(&self) -> MutexGuard<'_, Said> {
+        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Known to the peer from its next hello on.
+    pub(super) fn knows_registry(&self, registry: RegistryDescription) {
+        self.lock().registries.push(registry);
+    }
+
+    pub(super) fn hands_out(&self, lot: Lot) {
+        self.lock().lots.push_back(lot);
+        self.0.news.notify_one();
+    }
+
+    pub(super) fn asks(&self, question: Question) {
+        self.lock().questions.push_back(question);
+        self.0.news.notify_one();
+    }
+
+    /// The session that runs is over; the peer has to say hello again.
+    pub(super) fn ends_session(&self) {
+        self.lock().ended = true;
+        self.0.news.notify_one();
+    }
+
+    pub(super) fn replies(&self) -> Vec<(Uuid, Reply)> {
+        self.lock().replies.clone()
+    }
+
+    pub(super) fn settled(&self) -> Vec<Settled> {
+        self.lock().settled.clone()
+    }
+
+    pub(super) fn sessions(&self) -> usize {
+        self.lock().sessions
+    }
+
+    pub(super) fn lost(&self) -> Vec<String> {
+        let said = self.lock();
+        said.holdings
+            .iter()
+            .flat_map(|report| report.lost.clone())
+            .collect()
+    }
+
+    pub(super) async fn serve(&self) -> String {
+        let router = Router::new()
+            .route(paths::SESSIONS, post(hello))
+            .route(paths::WORK, post(take))
+            .route(paths::PROGRESS, post(progress))
+            .route(paths::SETTLE, post(settle))
+            .route(paths::HOLDINGS, post(holdings))
+            .route(paths::ANSWERS, post(answer))
+            .with_state(self.clone());
+        format!("http://{}", crate::fetch::tests::support::serve(router).await)
+    }
+}
+
+async fn hello(State(manager): State<FakeManager>, Json(_): Json<Hello>) -> Json<Welcome> {
+    let mut said = manager.lock();
+    said.sessions += 1;
+    said.ended = false;
+    Json(Welcome {
+        wire_version: wire::VERSION,
+        session: Uuid::new_v4(),
+        cluster_id: 1,
+        lease_ms: 60_000,
+        peer_token: SecretText::new("token"),
+        peer_token_ends_unix: i64::MAX,
+        share_public_key: String::new(),
+        neighbourhood: Neighbourhood {
+            version: "one".to_owned(),
+            registries: said.registries.clone(),
+            ..Neighbourhood::default()
+        },
+        send_full_holdings: false,
+    })
+}
+
+async fn take(
+    State(manager): State<FakeManager>,
+    Json(request): Json<TakeRequest>,
+) -> Result<Json<TakeAnswer>, StatusCode> {
+    let end = tokio::time::Instant::now() + Duration::from_millis(request.wait_ms);
+    loop {
+        if let Some(answer) = manager.something_for(&request)? {
+            return Ok(Json(answer));
+        }
+        if tokio::time::timeout_at(end, manager.0.news.notified())
+            .await
+            .is_err()
+        {
+            return Ok(Json(TakeAnswer::default()));
+        }
+    }
+}
+
+impl FakeManager {
+    fn something_for(&self, request: &TakeRequest) -> Result<Option<TakeAnswer>, StatusCode> {
+        let mut said = self.lock();
+        if said.ended {
+            return Err(StatusCode::GONE);
+        }
+        let lots = said.lots.len().min(request.at_most as usize);
+        let answer = TakeAnswer {
+            lots: said.lots.drain(..lots).collect(),
+            neighbourhood: None,
+            questions: said.questions.drain(..).collect(),
+        };
+        Ok((!answer.lots.is_empty() || !answer.questions.is_empty()).then_some(answer))
+    }
+}
+
+async fn progress(Json(_): Json<ProgressReport>) -> Json<ProgressAnswer> {
+    Json(ProgressAnswer::default())
+}
+
+async fn settle(
+    State(manager): State<FakeManager>,
+    Json(request): Json<SettleRequest>,
+) -> Json<SettleAnswer> {
+    manager.lock().settled.extend(request.settled);
+    Json(SettleAnswer::default())
+}
+
+async fn holdings(State(manager): State<FakeManager>, Json(report): Json<HoldingsReport>) -> StatusCode {
+    manager.lock().holdings.push(report);
+    StatusCode::NO_CONTENT
+}
+
+async fn answer(
+    State(manager): State<FakeManager>,
+    Path((_, question)): Path<(Uuid, Uuid)>,
+    Json(reply): Json<Reply>,
+) -> StatusCode {
+    manager.lock().replies.push((question, reply));
+    StatusCode::NO_CONTENT
+}
+
+/// A peer that follows the orders of a fake manager.
+pub(super) struct Peer {
+    pub(super) world: World,
+    pub(super) manager: FakeManager,
+    pub(super) pulls: RecentPulls,
+    pub(super) metrics: PeerMetrics,
+    running: Running,
+}
+
+impl Peer {
+    pub(super) async fn of(manager: FakeManager) -> Self {
+        let world = World::new().await;
+        let base = manager.serve().await;
+        let http = client(&ClientOptions::default()).expect("a client");
+        let around = oci::Registries::new(crate::peer::client_factory());
+        let orders = Orders {
+            manager: ManagerClient::new(http, &base, SecretText::new("token")),
+            me: me(),
+            store: world.store.clone(),
+            fetches: world.fetches.clone(),
+            neighbours: Neighbours::open(Uuid::nil(), "edge", world.dir.path(), Vec::new(), around),
+            pulls: RecentPulls::default(),
+            metrics: PeerMetrics::default(),
+        };
+        let (pulls, metrics) = (orders.pulls.clone(), orders.metrics.clone());
+        let (_, latch) = readiness();
+        let running = Running::new();
+        running.spawn(follow_orders(orders, running.clone(), latch));
+        Self {
+            world,
+            manager,
+            pulls,
+            metrics,
+            running,
+        }
+    }
+
+    /// A lot of one object of the world's registry.
+    pub(super) fn lot(&self, work: i64, digest: &oci::Digest, size: u64, trace: Option<TraceContext>) -> Lot {
+        let wanted = self.world.wanted(digest);
+        let order = PlacementOrder {
+            digest: digest.to_string(),
+            size,
+            kind: ObjectKind::Blob,
+            media_type: "application/x".to_owned(),
+            registry: wanted.registry.to_string(),
+            base_path: String::new(),
+            plain_http: true,
+            repository: wanted.repository.to_string(),
+            public: false,
+            parents: Vec::new(),
+        };
+        Lot {
+            work,
+            fence: 1,
+            preheat: 7,
+            image: "registry.lan/library/sample:1".to_owned(),
+            trace,
+            placements: vec![order],
+            tag: None,
+            credential: None,
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.running.stopping().cancel();
+    }
+}
+
+fn me() -> Me {
+    Me {
+        id: Uuid::nil(),
+        name: "seed-a".to_owned(),
+        cluster: "edge".to_owned(),
+        role: Role::Seed,
+        advertise: None,
+        share_port: 1,
+        share_scheme: "http",
+    }
+}
