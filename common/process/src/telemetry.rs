@@ -61,6 +61,8 @@ pub fn init(options: &TelemetryOptions) -> Telemetry {
     let (levels, log_filter) = levels::reloadable(options.log_filter.as_deref());
     let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        // Lines are read by programs too: no colours between the fields of a span.
+        .with_ansi(false)
         .with_span_events(FmtSpan::NONE);
     let log = if options.log_json {
         log.event_format(WithTrace(tracing_subscriber::fmt::format().json()))
