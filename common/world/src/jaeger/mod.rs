@@ -69,6 +69,8 @@ impl Jaeger {
         let [grpc, http, query, query_grpc] = std::array::from_fn(|_| Port::free());
         let mut command = Command::new(binary());
         command.arg("--config").arg(config());
+        // Of itself it would tell whoever listens on the usual port.
+        command.env("OTEL_TRACES_SAMPLER", "always_off");
         for (name, port) in [
             ("OTLP_GRPC_PORT", &grpc),
             ("OTLP_HTTP_PORT", &http),

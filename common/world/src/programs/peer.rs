@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::process::Settings;
 use super::{Manager, OurProgram};
-use crate::{Port, files};
 use crate::jaeger::Export;
+use crate::{Port, files};
 
 /// How a peer is to be started.
 pub struct PeerSpec {
