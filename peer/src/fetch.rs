@@ -144,11 +144,11 @@ impl Fetches {
         };
         now.insert(wanted.digest.clone(), ongoing.clone());
         drop(now);
-        self.start(wanted.clone(), progress, span);
+        self.start(wanted.clone(), progress, &span);
         (ongoing, Found::Started)
     }
 
-    fn start(&self, wanted: Arc<Wanted>, progress: watch::Sender<Progress>, span: Span) {
+    fn start(&self, wanted: Arc<Wanted>, progress: watch::Sender<Progress>, span: &Span) {
         let ends = LeavesMap {
             fetches: self.clone(),
             digest: wanted.digest.clone(),

@@ -57,7 +57,9 @@ async fn look_into_the_store(arguments: Arguments, wanted: StoreCommand) -> Exit
     };
     match store_command::run(&place, wanted).await {
         Ok(lines) => {
-            lines.iter().for_each(|line| println!("{line}"));
+            for line in lines {
+                println!("{line}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) if error.is_about_reaching() => refuse(UNREACHABLE, &error),

@@ -121,9 +121,9 @@ impl Index {
         }
         if self.removals.load(Ordering::Relaxed) > REMEMBERED + SLACK {
             let remembered = self.entries_below(&key(&[REMOVED, ""]));
-            surplus(remembered)
-                .into_iter()
-                .for_each(|key| self.remove_removal(key));
+            for key in surplus(remembered) {
+                self.remove_removal(key);
+            }
         }
     }
 
