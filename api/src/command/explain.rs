@@ -9,6 +9,9 @@ use super::{Stop, output};
 use crate::client::explained::{Explanation, Finding, Object, Preheat, Pull};
 use crate::client::{Api, ServerFlags, query, understood};
 
+/// Letters of a reason that a table has room for.
+const LONGEST_CELL: usize = 70;
+
 /// Say why an image is on a node or not, and what its last pull there did.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -191,11 +194,22 @@ fn objects(objects: &[Object]) {
         ]);
     }
     table.say();
+    for object in objects {
+        if let Some(reason) = object.reason.as_ref().filter(|reason| is_long(reason)) {
+            output::say(format!("\n{}: {reason}", object.digest));
+        }
+    }
+}
+
+/// It stands below the table.
+fn is_long(reason: &str) -> bool {
+    reason.chars().count() > LONGEST_CELL
 }
 
 fn why(object: &Object) -> String {
     let at = object.at.as_deref().map(|at| format!(" ({})", to_the_second(at)));
-    let reason = object.reason.clone().unwrap_or_default();
+    let reason = object.reason.as_deref().unwrap_or_default();
+    let reason = if is_long(reason) { "see below" } else { reason };
     format!("{reason}{}", at.unwrap_or_default())
 }
 

@@ -19,6 +19,7 @@ pub(super) struct Case<'a> {
     pub(super) objects: &'a [ExplainedObject],
     pub(super) share: &'a Share,
     pub(super) reference: &'a ReferenceMeaning,
+    pub(super) pulls: &'a [ExplainedPull],
     pub(super) told: Told<'a>,
 }
 
@@ -32,6 +33,7 @@ pub(super) fn conclude(facts: &Facts) -> Explanation {
         objects: &objects,
         share: &share,
         reference: &reference,
+        pulls: &pulls,
         told: Told::of(&pulls),
     });
     with(facts, findings, objects, (share, reference, pulls))

@@ -59,7 +59,11 @@ async fn image_facts(
         rows = preheats::of_image(inner, image, Some(digest)).await?;
     }
     let preheat = preheats::judged(inner, &rows, meaning.digest(), node).await?;
-    let needed = needed(inner, (place.as_ref(), &meaning, end), preheat.as_ref(), &rows).await?;
+    let mut needed = needed(inner, (place.as_ref(), &meaning, end), preheat.as_ref(), &rows).await?;
+    let preheated = preheat.as_ref().and_then(|preheat| preheat.digest.as_deref());
+    let root = meaning.digest().or(preheated);
+    // People look for what the tag names first.
+    needed.sort_by_key(|object| Some(object.digest.as_str()) != root);
     Ok((meaning, preheat, needed))
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use wire::{PullResult, Pulled};
 
 use super::facts::Facts;
-use super::views::{ExplainedPull, Share};
+use super::views::{ExplainedObject, ExplainedPull, Share};
 
 /// The newest of each object, newest first.
 pub(super) fn last(facts: &Facts) -> Vec<ExplainedPull> {
@@ -62,9 +62,30 @@ fn explained(facts: &Facts, pulled: &Pulled) -> ExplainedPull {
     }
 }
 
+/// Less than this is over before a speed can be told.
+const TOO_LITTLE: u64 = 64 * 1024;
+
+/// Of all of them together, over the time in which any of them ran.
+pub(super) fn speed_of(pulls: &[&ExplainedPull]) -> Option<f64> {
+    let mut times: Vec<(i64, i64)> = pulls
+        .iter()
+        .map(|pull| (pull.at_ms, pull.at_ms.saturating_add_unsigned(pull.took_ms)))
+        .collect();
+    times.sort_unstable();
+    let (mut busy, mut until) = (0, i64::MIN);
+    for (begin, end) in times {
+        busy += end.saturating_sub(begin.max(until)).max(0);
+        until = until.max(end);
+    }
+    speed(
+        pulls.iter().map(|pull| pull.bytes).sum(),
+        u64::try_from(busy).ok()?,
+    )
+}
+
 /// Of 10^6 bytes a second.
-pub(super) fn speed(bytes: u64, took_ms: u64) -> Option<f64> {
-    let bytes = u32::try_from(bytes / 100).ok().filter(|hundreds| *hundreds > 0)?;
+fn speed(bytes: u64, took_ms: u64) -> Option<f64> {
+    let bytes = u32::try_from(bytes / 100).ok().filter(|_| bytes >= TOO_LITTLE)?;
     let took_ms = u32::try_from(took_ms).ok().filter(|took_ms| *took_ms > 0)?;
     Some((f64::from(bytes) / f64::from(took_ms)).round() / 10.0)
 }
@@ -112,7 +133,13 @@ pub(super) fn givers(pulls: &[&ExplainedPull]) -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// Everything that this node's platform needs is there.
-pub(super) fn is_enough(share: &Share) -> bool {
-    share.whole || !share.whole_for.is_empty()
+/// Everything is there, or all that the platforms need that were pulled here.
+pub(super) fn is_enough(share: &Share, objects: &[ExplainedObject], pulls: &[ExplainedPull]) -> bool {
+    let platform_of = |pull: &ExplainedPull| {
+        let digest = pull.digest.as_deref().unwrap_or(&pull.reference);
+        let object = objects.iter().find(|object| object.digest == digest);
+        object.and_then(|object| object.platform.as_ref())
+    };
+    let mut pulled = pulls.iter().filter_map(platform_of).peekable();
+    share.whole || (pulled.peek().is_some() && pulled.all(|platform| share.whole_for.contains(platform)))
 }

@@ -4,7 +4,7 @@ use super::conclude::Case;
 use super::facts::Preheated;
 use super::pulls::{self, givers};
 use super::views::{ExplainedObject, ExplainedPull, Finding, ObjectStanding, Verdict};
-use super::words::{advice, amount, are, counted, short, when};
+use super::words::{self, advice, amount, are, counted, short, when};
 use crate::scope::Scope;
 
 /// Objects that a sentence names.
@@ -132,6 +132,14 @@ pub(super) fn never_preheated(case: &Case) -> Finding {
     finding(Verdict::NeverPreheated, says, to_do)
 }
 
+/// The same, beside what is missing.
+fn enough_of(case: &Case) -> String {
+    match case.share.whole_for.as_slice() {
+        [] => String::new(),
+        platforms => format!(" (all that {} needs is)", platforms.join(", ")),
+    }
+}
+
 /// Part of an image is all that one platform needs.
 fn enough(case: &Case) -> String {
     match case.share.whole_for.as_slice() {
@@ -208,16 +216,30 @@ pub(super) fn removed_since(case: &Case) -> Finding {
         are(count),
         at.unwrap_or_default(),
     );
-    let scope = case
-        .facts
-        .preheat
-        .as_ref()
-        .map_or(Scope::AllPeers, |preheat| preheat.scope);
     let to_do = format!(
-        "Preheat it again: {}. If the store lacks room, give it more.",
-        again(case, scope)
+        "{}Preheat it again: {}",
+        before_that(&why),
+        again(case, scope_for(case))
     );
     finding(Verdict::RemovedSince, says, to_do)
+}
+
+/// The scope of a preheat that brings it here.
+fn scope_for(case: &Case) -> Scope {
+    let preheat = case.facts.preheat.as_ref();
+    let for_node = preheat.filter(|preheat| !preheat.placed.is_empty());
+    for_node.map_or(Scope::AllPeers, |preheat| preheat.scope)
+}
+
+/// So that it does not happen again.
+fn before_that(why: &str) -> &'static str {
+    if why == words::removal(Some("evicted")) {
+        return "Give the store more room. ";
+    }
+    if why == words::removal(Some("damaged")) {
+        return "Look at the node's disk. ";
+    }
+    ""
 }
 
 pub(super) fn pull_failed(case: &Case) -> Option<Finding> {
@@ -254,7 +276,7 @@ fn trouble(pull: &ExplainedPull) -> String {
 
 /// Only where all that the node's runtime needs is there.
 pub(super) fn whole(case: &Case) -> Option<Finding> {
-    if !pulls::is_enough(case.share) || case.facts.reply.is_err() {
+    if case.facts.reply.is_err() || !pulls::is_enough(case.share, case.objects, case.pulls) {
         return None;
     }
     let told = &case.told;
@@ -347,8 +369,7 @@ fn why_registry(case: &Case, fetched: &[&ExplainedPull]) -> &'static str {
 /// `3 objects, 11.77 MiB at 184.2 MB/s, 2026-11-21 15:40:02 UTC (3 min ago)`
 fn pulled(case: &Case, pulls: &[&ExplainedPull]) -> String {
     let bytes: u64 = pulls.iter().map(|pull| pull.bytes).sum();
-    let speed = pulls::speed(bytes, pulls.iter().map(|pull| pull.took_ms).sum());
-    let speed = speed.map(|speed| format!(" at {speed:.1} MB/s"));
+    let speed = pulls::speed_of(pulls).map(|speed| format!(" at {speed:.1} MB/s"));
     let at_ms = pulls.iter().map(|pull| pull.at_ms).max().unwrap_or_default();
     format!(
         "{}, {}{}, {}",
@@ -380,12 +401,12 @@ fn not_pulled(case: &Case) -> Finding {
 pub(super) fn not_in_scope(case: &Case, preheat: &Preheated) -> Finding {
     let missing = case.standing(ObjectStanding::NotPlacedHere).len() as u64;
     let says = format!(
-        "{} So {} of {} {} not here{}; a pull takes {} from {}.",
+        "{} {} of {} {} not here{}; a pull takes {} from {}.",
         who(case, preheat),
         missing,
         counted(case.share.objects, "object"),
         are(missing),
-        enough(case),
+        enough_of(case),
         if missing == 1 { "it" } else { "them" },
         if preheat.in_cluster {
             "the seeds of its cluster"

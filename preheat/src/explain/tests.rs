@@ -237,7 +237,7 @@ fn pulled_from_the_store() {
     assert_eq!(verdicts(&explained), [Verdict::WholePulledFromStore]);
     let says = &explained.findings[0].says;
     assert!(
-        says.contains("own store: 2 objects, 3.81 MiB at 20.0 MB/s, 2027-01-15"),
+        says.contains("own store: 2 objects, 3.81 MiB at 40.0 MB/s, 2027-01-15"),
         "{says}"
     );
     assert_eq!(explained.pulls[0].megabytes_per_second, Some(20.0));
@@ -643,6 +643,47 @@ fn all_that_one_platform_needs_is_enough() {
         explained.findings[0]
             .says
             .starts_with("What linux/amd64 needs of the image is on node-1 whole")
+    );
+}
+
+#[test]
+fn what_another_platform_needs_is_no_comfort() {
+    let narrow = |preheat: &mut Preheated| {
+        preheat.scope = Scope::SingleSeedPeer;
+        preheat.placed.clear();
+    };
+    let mut facts = with_preheat(narrow, vec![sealed(ROOT), sealed(LAYER)]);
+    facts.needed = vec![
+        object(ROOT, ObjectKind::Manifest, 500, None),
+        object(LAYER, ObjectKind::Blob, 2_000_000, Some("linux/amd64")),
+        object(OTHER_LAYER, ObjectKind::Blob, 2_000_000, Some("linux/arm64")),
+    ];
+    let preheat = facts.preheat.as_mut().expect("a preheat");
+    preheat.objects.insert(OTHER_LAYER.to_owned());
+    assert_eq!(told(&facts).0, [Verdict::NotInScope], "nobody has pulled it here");
+    let reply = facts.reply.as_mut().expect("a reply");
+    reply.pulls = vec![pull(OTHER_LAYER, PullResult::Hit, vec![])];
+    assert_eq!(
+        told(&facts).0,
+        [Verdict::NotInScope],
+        "another platform was pulled"
+    );
+}
+
+#[test]
+fn pulls_side_by_side_are_as_fast_as_they_are_together() {
+    let side_by_side = |gap: i64| {
+        let mut second = pull(LAYER, PullResult::Hit, vec![]);
+        second.at_unix_ms += gap;
+        let pulls = vec![pull(ROOT, PullResult::Hit, vec![]), second];
+        told(&with_reply(vec![sealed(ROOT), sealed(LAYER)], pulls)).1
+    };
+    assert!(side_by_side(0).contains("at 40.0 MB/s"), "{}", side_by_side(0));
+    assert!(side_by_side(50).contains("at 26.7 MB/s"), "{}", side_by_side(50));
+    assert!(
+        side_by_side(30_000).contains("at 20.0 MB/s"),
+        "{}",
+        side_by_side(30_000)
     );
 }
 

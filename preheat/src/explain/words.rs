@@ -31,7 +31,8 @@ pub(super) fn amount(bytes: u64) -> String {
     const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match UNITS.into_iter().find(|(_, bits)| bytes >> bits > 0) {
         Some((unit, bits)) => {
-            let hundredths = u128::from(bytes) * 100 >> bits;
+            let half = 1_u128 << (bits - 1);
+            let hundredths = (u128::from(bytes) * 100 + half) >> bits;
             format!("{}.{:02} {unit}", hundredths / 100, hundredths % 100)
         }
         None => format!("{bytes} B"),
@@ -72,7 +73,8 @@ pub(super) fn removal(why: Option<&str>) -> String {
 pub(super) fn advice(side: Option<Side>) -> &'static str {
     match side {
         Some(Side::Caller) => {
-            "Check the image's name and the credential that was sent, then preheat it again."
+            "Check that the credential that was sent may read the whole repository, and push the image again if the \
+             registry has lost part of it. Then preheat it again."
         }
         Some(Side::Registry) => {
             "Look at the registry: it does not give what its manifest lists. Push the image again, then preheat it again."
@@ -105,7 +107,8 @@ mod tests {
     fn amounts_are_written_as_the_command_line_writes_them() {
         assert_eq!(amount(999), "999 B");
         assert_eq!(amount(12_345_678), "11.77 MiB");
+        assert_eq!(amount(48_244_756), "46.01 MiB");
         assert_eq!(amount(1 << 30), "1.00 GiB");
-        assert_eq!(amount(u64::MAX), "16777215.99 TiB");
+        assert_eq!(amount(u64::MAX), "16777216.00 TiB");
     }
 }
