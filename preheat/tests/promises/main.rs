@@ -7,6 +7,7 @@
 
 mod credentials;
 mod deadlines;
+mod explaining;
 mod manifests;
 mod metrics;
 mod placing;
