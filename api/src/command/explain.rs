@@ -52,7 +52,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     output::say("");
     head(&explained);
     objects(&explained.objects);
-    pulls(&explained.pulls);
+    if explained.node.answers {
+        pulls(&explained.pulls);
+    } else {
+        output::say("\nWhat its last pulls did is not known: the node gives no answer.");
+    }
     Ok(())
 }
 

@@ -9,6 +9,9 @@ use super::views::{ExplainedObject, ObjectStanding, Share};
 use super::words;
 use crate::scope::Scope;
 
+/// A peer says what it gained or lost within this, and tries again once.
+const NEWS_TAKE_MS: i64 = 10_000;
+
 /// What is known of an object without asking why.
 struct Seen {
     is_there: bool,
@@ -56,7 +59,7 @@ fn seen(facts: &Facts, digest: &str) -> Seen {
         removed: None,
     };
     let Ok(reply) = &facts.reply else {
-        return nothing(facts.held.contains(digest));
+        return nothing(facts.held.contains(digest) || had_no_time_to_say(facts, digest));
     };
     match state_in(reply, digest) {
         Some(StandingState::Sealed { .. }) => nothing(true),
@@ -70,6 +73,16 @@ fn seen(facts: &Facts, digest: &str) -> Seen {
         },
         Some(StandingState::Absent) | None => nothing(false),
     }
+}
+
+/// It proved the object to its preheat and went silent before it said what it holds.
+fn had_no_time_to_say(facts: &Facts, digest: &str) -> bool {
+    let Some(preheat) = &facts.preheat else {
+        return false;
+    };
+    let was_proven = preheat.placed.get(digest) == Some(&Placed::Verified);
+    let spoke_after = |ended| facts.node.last_seen_ms.saturating_sub(ended) > NEWS_TAKE_MS;
+    was_proven && !preheat.finished_ms.is_some_and(spoke_after)
 }
 
 fn state_in<'a>(reply: &'a Reply, digest: &str) -> Option<&'a StandingState> {

@@ -197,6 +197,7 @@ fn named(objects: &[&ExplainedObject]) -> String {
 
 fn told(object: &ExplainedObject) -> String {
     let reason = object.reason.as_deref().unwrap_or("no reason was written down");
+    let reason = reason.replace(&object.digest, short(&object.digest));
     format!("{}: {reason}{}", short(&object.digest), side(object.side))
 }
 

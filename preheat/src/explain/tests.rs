@@ -707,6 +707,18 @@ fn a_node_that_is_down_is_judged_by_its_last_word() {
 }
 
 #[test]
+fn a_node_that_went_down_right_after_its_preheat_has_what_it_proved() {
+    let mut facts = Facts {
+        reply: Err("late".to_owned()),
+        ..facts()
+    };
+    facts.preheat.as_mut().expect("a preheat").finished_ms = Some(facts.node.last_seen_ms - 2_000);
+    let (verdicts, says) = told(&facts);
+    assert_eq!(verdicts, [Verdict::NodeDown]);
+    assert!(says.contains("all 2 objects are there"), "{says}");
+}
+
+#[test]
 fn a_registry_that_is_silent_is_a_fact_of_its_own() {
     let facts = Facts {
         meaning: Meaning::Silent("connection refused".to_owned()),
