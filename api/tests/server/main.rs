@@ -2,6 +2,7 @@
 
 mod auth;
 mod bad_input;
+mod explain;
 mod go_client;
 mod harbor;
 mod native;
