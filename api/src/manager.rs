@@ -101,16 +101,19 @@ impl Manager {
         Ok(token)
     }
 
-    /// Serves until the process stops. `inner` is a door for the peer of the same process, on loopback.
-    pub(crate) fn spawn(self, inner: Option<TcpListener>) -> anyhow::Result<()> {
+    /// Serves until the process stops. For a peer of the same process: a door on loopback, and what the admin port
+    /// offers of it to those who have the key.
+    pub(crate) fn spawn(self, beside: Option<(TcpListener, Router)>) -> anyhow::Result<()> {
         let Vitals {
             running,
             metrics,
             levels,
         } = self.vitals;
         let router = api::router(self.app, &metrics);
-        if let Some(inner) = inner {
+        let mut guarded = Router::new();
+        if let Some((inner, of_the_peer)) = beside {
             process::serve(inner, router.clone(), &running, None)?;
+            guarded = guarded.merge(of_the_peer);
         }
         process::serve(self.listener, router, &running, self.tls.as_ref())?;
         let admin = Admin {
@@ -119,7 +122,7 @@ impl Manager {
             levels,
             key: self.key,
         };
-        process::serve(self.admin, admin.router(Router::new()), &running, None)?;
+        process::serve(self.admin, admin.router(guarded), &running, None)?;
         let workers = self.preheater.start_workers(running.stopping().clone());
         running.spawn(async move { workers.drain().await });
         drop(self.latch);

@@ -92,7 +92,7 @@ async fn start(config: ManagerConfig, advertise: Option<String>, vitals: Vitals)
         admin.addr = %manager.admin_address()?,
         "manager and peer built"
     );
-    manager.spawn(Some(inner))?;
+    manager.spawn(Some((inner, peer.admin_routes())))?;
     peer.spawn()
 }
 

@@ -222,3 +222,18 @@ fn a_preheat_that_fails_says_why_and_is_1() {
         .expect("run");
     assert_eq!(unreadable.status.code(), Some(2), "{}", told(&unreadable));
 }
+
+#[tokio::test]
+async fn the_store_of_the_peer_inside_is_asked_over_the_admin_port() {
+    process::install_tls_provider();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().join("data");
+    let up = Up::start(&data_dir);
+    let place = peer::StorePlace {
+        data_dir: data_dir.join("peer"),
+        admin: up.admin.clone(),
+    };
+    let listed = peer::store_command::run(&place, peer::store_command::StoreCommand::List).await;
+    assert_eq!(listed.expect("an answer"), Vec::<String>::new());
+    assert!(up.stop().success());
+}
