@@ -415,15 +415,16 @@ pub(super) fn not_in_scope(case: &Case, preheat: &Preheated) -> Finding {
             "the registry"
         }
     );
-    let to_do = match preheat.in_cluster {
-        true => format!(
+    let to_do = if preheat.in_cluster {
+        format!(
             "Nothing, unless the image has to be on the node before the first pull: then {}",
             again(case, Scope::AllPeers)
-        ),
-        false => format!(
+        )
+    } else {
+        format!(
             "Preheat it for this cluster: stoker preheat --cluster {} {}",
             case.facts.node.cluster, case.facts.image
-        ),
+        )
     };
     finding(Verdict::NotInScope, says, to_do)
 }

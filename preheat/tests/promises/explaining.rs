@@ -55,9 +55,10 @@ async fn answer_with(world: &World, peer: &Peer, held: &[String]) {
     for question in questions(world, peer).await {
         let standing = |digest: &String| Standing {
             digest: digest.clone(),
-            state: match held.contains(digest) {
-                true => StandingState::Sealed { size: 1 },
-                false => StandingState::Absent,
+            state: if held.contains(digest) {
+                StandingState::Sealed { size: 1 }
+            } else {
+                StandingState::Absent
             },
         };
         let reply = Reply {
