@@ -24,7 +24,7 @@ fn the_command_line_is_sound() {
 /// Names that people's scripts rely on.
 #[test]
 fn every_flag_stands_in_the_help() {
-    let promised: [(&[&str], &[&str]); 11] = [
+    let promised: [(&[&str], &[&str]); 12] = [
         (
             &["up"],
             &[
@@ -42,6 +42,17 @@ fn every_flag_stands_in_the_help() {
         ),
         (&["demo"], &["--size", "--keep", "--jaeger"]),
         (
+            &["doctor"],
+            &[
+                "--config",
+                "--data-dir",
+                "--harbor",
+                "--manager",
+                "--token-file",
+                "--json",
+            ],
+        ),
+        (
             &["preheat"],
             &[
                 "--server",
@@ -53,8 +64,14 @@ fn every_flag_stands_in_the_help() {
             ],
         ),
         (&["preheats"], &["--server", "--token-file", "[ID]"]),
-        (&["explain"], &["<IMAGE>", "--node", "--json", "--server", "--token-file"]),
-        (&["image", "where"], &["<IMAGE>", "--json", "--server", "--token-file"]),
+        (
+            &["explain"],
+            &["<IMAGE>", "--node", "--json", "--server", "--token-file"],
+        ),
+        (
+            &["image", "where"],
+            &["<IMAGE>", "--json", "--server", "--token-file"],
+        ),
         (
             &["token", "create"],
             &[

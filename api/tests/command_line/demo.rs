@@ -41,6 +41,9 @@ fn a_jaeger_that_does_not_answer_is_named_and_the_demo_goes_on() {
         .expect("run");
     let told = told(&output);
     assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains(&format!("no Jaeger takes traces at {address}")), "{told}");
+    assert!(
+        told.contains(&format!("no Jaeger takes traces at {address}")),
+        "{told}"
+    );
     assert!(!told.contains("/trace/"), "{told}");
 }

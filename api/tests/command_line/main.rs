@@ -1,6 +1,7 @@
 //! The program as people run it: exit codes, the demo to its closing table, and `up` from nothing.
 
 mod demo;
+mod doctor;
 mod exit_codes;
 mod up;
 

@@ -36,7 +36,12 @@ fn not_there_yet(folder: &Path) -> Finding {
     let shown = folder.display();
     let above = folder.ancestors().skip(1).find(|above| above.exists());
     let above = above.map_or_else(|| PathBuf::from("."), Path::to_owned);
-    match access(&above, Access::WRITE_OK) {
+    let may = if above.is_dir() {
+        access(&above, Access::WRITE_OK).map_err(|error| error.to_string())
+    } else {
+        Err("it is no folder".to_owned())
+    };
+    match may {
         Ok(()) => Finding::ok(
             WHAT,
             format!("{shown} is not there yet; the first start makes it"),
@@ -125,7 +130,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let findings = check(&folder.path().join("a/b"));
         assert_eq!(verdicts(&findings), [Verdict::Ok], "{findings:?}");
-        let findings = check(Path::new("/proc/stoker/data"));
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"x").expect("written");
+        let findings = check(&file.join("data"));
         assert_eq!(verdicts(&findings), [Verdict::Fail], "{findings:?}");
     }
 

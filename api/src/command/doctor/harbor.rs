@@ -95,6 +95,22 @@ mod tests {
         assert_eq!(answered(&url, StatusCode::NOT_FOUND).verdict, Verdict::Warn);
     }
 
+    #[tokio::test]
+    async fn a_harbor_is_there_or_not() {
+        process::install_tls_provider();
+        let curious = process::http::curious_client().expect("a client");
+        let listener = process::bind("127.0.0.1:0").await.expect("a port");
+        let url: Url = format!("http://{}", listener.local_addr().expect("an address"))
+            .parse()
+            .expect("a URL");
+        let ping = axum::Router::new().route("/api/v2.0/ping", axum::routing::get(|| async { "Pong" }));
+        let running = process::Running::new();
+        process::serve(listener, ping, &running, None).expect("served");
+        assert_eq!(check(&url, &curious).await.verdict, Verdict::Ok);
+        running.drain(std::time::Duration::from_millis(10)).await;
+        assert_eq!(check(&url, &curious).await.verdict, Verdict::Fail);
+    }
+
     #[test]
     fn the_endpoint_to_enter_is_one_that_others_reach() {
         let way = |text: &str| way_to_us(&config(text), "stoker.lan");
