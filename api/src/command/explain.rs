@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::output::Table;
+use super::output::{Table, printable};
 use super::preheats::{percent, short, to_the_second};
 use super::{Stop, output};
 use crate::client::explained::{Explanation, Finding, Object, Preheat, Pull};
@@ -61,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
 }
 
 fn say(key: &str, value: &str) {
-    output::say(format!("{key:<9} {value}"));
+    output::say(format!("{key:<9} {}", printable(value)));
 }
 
 fn answer_first(findings: &[Finding]) {
@@ -200,7 +200,7 @@ fn objects(objects: &[Object]) {
     table.say();
     for object in objects {
         if let Some(reason) = object.reason.as_ref().filter(|reason| is_long(reason)) {
-            output::say(format!("\n{}: {reason}", object.digest));
+            output::say(format!("\n{}: {}", object.digest, printable(reason)));
         }
     }
 }
@@ -254,7 +254,7 @@ fn pulls(pulls: &[Pull]) {
     table.say();
     for pull in pulls {
         if let Some(trouble) = &pull.trouble {
-            output::say(format!("\n{}: {trouble}", pull.reference));
+            output::say(format!("\n{}: {}", what(&pull.reference), printable(trouble)));
         }
     }
 }
@@ -286,5 +286,53 @@ fn from(pull: &Pull) -> String {
         "-".to_owned()
     } else {
         names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::explained::Source;
+
+    fn pull(result: &str, sources: &[(&str, Option<&str>, bool)]) -> Pull {
+        let source = |(source, peer, registry): &(&str, Option<&str>, bool)| Source {
+            source: (*source).to_owned(),
+            peer: peer.map(str::to_owned),
+            registry: *registry,
+        };
+        Pull {
+            at: String::new(),
+            reference: String::new(),
+            kind: String::new(),
+            result: result.to_owned(),
+            sources: sources.iter().map(source).collect(),
+            bytes: 0,
+            megabytes_per_second: None,
+            status: 200,
+            trouble: None,
+            trace_id: None,
+            trace_url: None,
+        }
+    }
+
+    #[test]
+    fn whoever_gave_the_bytes_is_named_as_people_know_it() {
+        let given = [
+            ("10.0.0.7:65002", Some("seed-1"), false),
+            ("10.0.0.8:65002", None, false),
+            ("h.lan", None, true),
+        ];
+        assert_eq!(
+            from(&pull("miss", &given)),
+            "seed-1, 10.0.0.8:65002, registry h.lan"
+        );
+        assert_eq!(from(&pull("hit", &[])), "store");
+        assert_eq!(from(&pull("head", &[])), "-");
+    }
+
+    #[test]
+    fn a_tag_is_shown_whole_and_a_digest_short() {
+        assert_eq!(what("2026-11-21-a-very-long-tag"), "2026-11-21-a-very-long-tag");
+        assert_eq!(what(&format!("sha256:{}", "a".repeat(64))), "sha256:aaaaaaaaaaaa");
     }
 }

@@ -5,6 +5,7 @@
 
 use super::facts::{Facts, Meaning, Preheated};
 use super::objects;
+use super::pulled;
 use super::pulls::{self, Told};
 use super::sentences as say;
 use super::views::{
@@ -69,9 +70,9 @@ fn findings(case: &Case) -> Vec<Finding> {
         preheat_failed(case, false),
         object_failed(case),
         removed_since(case),
-        say::pull_failed(case),
-        say::pull_refused(case),
-        say::whole(case),
+        pulled::pull_failed(case),
+        pulled::pull_refused(case),
+        pulled::whole(case),
         not_in_scope(case),
         preheat_failed(case, true),
     ];

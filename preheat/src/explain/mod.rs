@@ -12,6 +12,7 @@ mod meaning;
 mod node;
 mod objects;
 mod preheats;
+mod pulled;
 mod pulls;
 mod sentences;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Where each object stands with the node, and how much of the image that makes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use wire::{Reply, Standing, StandingState};
+use wire::{Reply, StandingState};
 
 use super::facts::{Facts, Failure, Object, Placed, Preheated};
 use super::views::{ExplainedObject, ObjectStanding, Share};
@@ -28,11 +28,23 @@ struct Why {
 }
 
 pub(super) fn explained(facts: &Facts) -> Vec<ExplainedObject> {
-    facts.needed.iter().map(|object| one(facts, object)).collect()
+    let states = facts.reply.as_ref().ok().map(by_digest);
+    let one = |object| one(facts, states.as_ref(), object);
+    facts.needed.iter().map(one).collect()
 }
 
-fn one(facts: &Facts, object: &Object) -> ExplainedObject {
-    let seen = seen(facts, &object.digest);
+/// What the node says of each object.
+type States<'a> = HashMap<&'a str, &'a StandingState>;
+
+fn by_digest(reply: &Reply) -> States<'_> {
+    let standings = reply.objects.iter();
+    standings
+        .map(|standing| (standing.digest.as_str(), &standing.state))
+        .collect()
+}
+
+fn one(facts: &Facts, states: Option<&States>, object: &Object) -> ExplainedObject {
+    let seen = seen(facts, states, &object.digest);
     let why = if seen.is_there {
         Why::only(ObjectStanding::There)
     } else {
@@ -52,16 +64,16 @@ fn one(facts: &Facts, object: &Object) -> ExplainedObject {
     }
 }
 
-fn seen(facts: &Facts, digest: &str) -> Seen {
+fn seen(facts: &Facts, states: Option<&States>, digest: &str) -> Seen {
     let nothing = |is_there: bool| Seen {
         is_there,
         bytes: 0,
         removed: None,
     };
-    let Ok(reply) = &facts.reply else {
+    let Some(states) = states else {
         return nothing(facts.held.contains(digest) || had_no_time_to_say(facts, digest));
     };
-    match state_in(reply, digest) {
+    match states.get(digest) {
         Some(StandingState::Sealed { .. }) => nothing(true),
         Some(StandingState::Partial { bytes }) => Seen {
             bytes: *bytes,
@@ -83,15 +95,6 @@ fn had_no_time_to_say(facts: &Facts, digest: &str) -> bool {
     let was_proven = preheat.placed.get(digest) == Some(&Placed::Verified);
     let spoke_after = |ended| facts.node.last_seen_ms.saturating_sub(ended) > NEWS_TAKE_MS;
     was_proven && !preheat.finished_ms.is_some_and(spoke_after)
-}
-
-fn state_in<'a>(reply: &'a Reply, digest: &str) -> Option<&'a StandingState> {
-    let of_digest = |standing: &&Standing| standing.digest == digest;
-    reply
-        .objects
-        .iter()
-        .find(of_digest)
-        .map(|standing| &standing.state)
 }
 
 impl Why {
