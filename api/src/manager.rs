@@ -78,6 +78,11 @@ impl Manager {
         })
     }
 
+    /// For the peer in the same process.
+    pub(crate) fn registry_metrics(&self) -> oci::RegistryMetrics {
+        self.preheater.registry_metrics().clone()
+    }
+
     pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.listener.local_addr()?)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use oci::{BuildError, ClientFactory, Registries, TlsOptions};
+use oci::{BuildError, ClientFactory, Registries, RegistryMetrics, TlsOptions};
 use process::admin::{Admin, AdminKey};
 use process::http::{ClientOptions, client};
 use process::{TlsFiles, Vitals, bind, readiness, serve};
@@ -40,6 +40,17 @@ pub struct Peer {
 
 impl Peer {
     pub async fn build(config: PeerConfig, vitals: Vitals) -> anyhow::Result<Self> {
+        let counted = RegistryMetrics::default();
+        vitals.metrics.register(|registry| counted.register(registry));
+        Self::build_beside(config, vitals, counted).await
+    }
+
+    /// Inside another program, which shows what both ask of registries under the same names.
+    pub async fn build_beside(
+        config: PeerConfig,
+        vitals: Vitals,
+        counted: RegistryMetrics,
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("the data folder {}", config.data_dir.display()))?;
         let key = AdminKey::open(&config.data_dir).context("the admin key")?;
@@ -47,13 +58,7 @@ impl Peer {
         let id = peer_id(&config.data_dir)?;
         let store = Store::open(&config.data_dir.join("store"))
             .with_context(|| format!("the store in {}", config.data_dir.display()))?;
-        let registries = Registries::new(client_factory());
-        if config.admin.is_some() {
-            // Inside another program there may be registries beside ours, counted under the same names.
-            vitals
-                .metrics
-                .register(|registry| registries.metrics().register(registry));
-        }
+        let registries = Registries::counted_in(counted, client_factory());
         let neighbours = Neighbours::open(
             id,
             &config.cluster,

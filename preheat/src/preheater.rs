@@ -118,6 +118,11 @@ impl Preheater {
         inner.db.register_metrics(registry);
         inner.registries.metrics().register(registry);
     }
+
+    /// For who asks registries in the same process.
+    pub fn registry_metrics(&self) -> &oci::RegistryMetrics {
+        self.inner.registries.metrics()
+    }
 }
 
 impl Inner {

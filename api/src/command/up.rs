@@ -82,7 +82,8 @@ async fn start(config: ManagerConfig, advertise: Option<String>, vitals: Vitals)
     let base = format!("http://{}", inner.local_addr()?);
     let token = manager.peer_token(&config.data_dir.join("peer.token")).await?;
     let data_dir = config.data_dir.clone();
-    let peer = Peer::build(beside(config, &data_dir, base, token, advertise), vitals)
+    let config = beside(config, &data_dir, base, token, advertise);
+    let peer = Peer::build_beside(config, vitals, manager.registry_metrics())
         .await
         .context("the peer beside the manager")?;
     info!(

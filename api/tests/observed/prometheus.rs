@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use world::Prometheus;
+use world::harbor::{State, Wish};
 use world::prometheus::promtool;
+use world::{ImageSpec, ManagerSpec, Prometheus, Registry};
 
 use crate::LIMIT;
 use crate::documents::documented_metrics;
@@ -76,6 +77,33 @@ async fn the_alerts_fire_when_they_have_to() {
     ] {
         let said = promtool(&folder, &arguments, None).await;
         said.unwrap_or_else(|said| panic!("promtool {arguments:?}: {said}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs promtool: make test-all"]
+async fn manager_and_peer_in_one_process_have_one_set_of_metrics() {
+    let registry = Registry::plain().await;
+    let image = ImageSpec::small(42).build();
+    registry.push(&image, "library/app", "v1").await;
+    let described = format!("[registry.\"{}\"]\nplain_http = true\n", registry.host());
+    let manager = ManagerSpec::new().config(&described).start_up().await;
+    let mut harbor = manager.harbor();
+    let wish = Wish::new(registry.manifest_url("library/app", "v1"));
+    let id = harbor.preheat(&wish).await.expect("taken").id;
+    assert_eq!(harbor.until_done(id, LIMIT).await.state, State::Success);
+
+    let text = metrics_of(&manager.admin_url()).await;
+    let judged = promtool(&std::env::temp_dir(), &["check", "metrics"], Some(&text)).await;
+    judged.unwrap_or_else(|said| panic!("{said}\n{text}"));
+    let names: BTreeSet<String> = families(&text).into_iter().collect();
+    assert_eq!(names.len(), families(&text).len(), "a metric twice:\n{text}");
+    assert_eq!(names, documented_metrics());
+    // The manager asks for manifests, and the peer for blobs.
+    for object in ["manifest", "blob"] {
+        let asked = format!("stoker_object=\"{object}\",http_response_status_code=\"200\"}}");
+        let counted = text.lines().find(|line| line.contains(&asked)).expect(object);
+        assert!(!counted.ends_with(" 0"), "{counted}");
     }
 }
 

@@ -49,10 +49,19 @@ impl Registries {
     }
 
     pub fn with_limits(factory: Arc<dyn ClientFactory>, limits: Limits) -> Self {
+        Self::with(factory, limits, RegistryMetrics::default())
+    }
+
+    /// Counted together with others: several parts of one program have one set of counters.
+    pub fn counted_in(metrics: RegistryMetrics, factory: Arc<dyn ClientFactory>) -> Self {
+        Self::with(factory, Limits::default(), metrics)
+    }
+
+    fn with(factory: Arc<dyn ClientFactory>, limits: Limits, metrics: RegistryMetrics) -> Self {
         let inner = Inner {
             factory,
             limits,
-            metrics: RegistryMetrics::default(),
+            metrics,
             known: RwLock::default(),
             clients: Mutex::default(),
         };
