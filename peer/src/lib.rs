@@ -7,6 +7,7 @@
 
 mod admin;
 mod announce;
+mod arguments;
 mod config;
 pub mod fetch;
 pub mod front;
@@ -25,7 +26,8 @@ mod spans;
 pub mod store;
 pub mod store_command;
 
-pub use config::{Arguments, Command, FrontLimits, PeerConfig, StorePlace};
+pub use arguments::{Arguments, Command};
+pub use config::{FrontLimits, PeerConfig, StorePlace};
 pub use metrics::PeerMetrics;
 pub use neighbours::{Neighbours, OwnRegistry};
 pub use peer::{Peer, client_factory};

@@ -1,6 +1,8 @@
 //! What became of each request, told where it is known: when the last byte has gone, or the reader has. One line, one
 //! count, one entry among the recent pulls, and the attributes and links of its span.
 
+mod line;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +15,7 @@ use oci::Digest;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tracing::{Span, info, warn};
+use tracing::Span;
 use wire::{ObjectKind, PullResult, Pulled, PulledFrom, Side, TraceContext};
 
 use super::Front;
@@ -246,59 +248,6 @@ impl Outcome {
             Source::Registry => None,
             Source::Fetch(following) if following.found() != Found::Here => following.joined(),
             Source::Store | Source::Fetch(_) => self.front.store.brought(self.asked.digest.as_ref()?),
-        }
-    }
-
-    fn log(&self, result: PullResult, took: Duration, sources: &[PulledFrom]) {
-        let method = if self.head_only { "HEAD" } else { "GET" };
-        let image = format!("{}/{}", self.asked.registry, self.asked.repository);
-        let reference = self.asked.reference.as_str();
-        let digest = self.asked.digest.as_ref().map(Digest::as_str);
-        let (access, bytes, result) = (self.access, signed(self.bytes), result.word());
-        let (status, duration_ms) = (self.status_code(), millis(took));
-        let source = self.source_words(sources);
-        match &self.trouble {
-            Some(trouble) if result == PullResult::Failed.word() => {
-                let (side, why) = (trouble.side.word(), harmless(&trouble.text));
-                warn!(
-                    stoker.image = image,
-                    stoker.reference = reference,
-                    stoker.digest = digest,
-                    stoker.access = access,
-                    stoker.result = result,
-                    stoker.source = source,
-                    stoker.bytes = bytes,
-                    stoker.side = side,
-                    http.response.status_code = status,
-                    duration_ms,
-                    trouble = why,
-                    "{method} {image} {reference}: {why}"
-                );
-            }
-            trouble => info!(
-                stoker.image = image,
-                stoker.reference = reference,
-                stoker.digest = digest,
-                stoker.access = access,
-                stoker.result = result,
-                stoker.source = source,
-                stoker.bytes = bytes,
-                http.response.status_code = status,
-                duration_ms,
-                trouble = trouble.as_ref().map(|trouble| harmless(&trouble.text)),
-                "{method} {image} {reference}: {status} from {source}"
-            ),
-        }
-    }
-
-    fn source_words(&self, sources: &[PulledFrom]) -> String {
-        let names: Vec<&str> = sources.iter().map(|from| from.source.as_str()).collect();
-        match &self.source {
-            None => "none".to_owned(),
-            Some(Source::Store) => "store".to_owned(),
-            Some(Source::Registry) => "registry".to_owned(),
-            Some(Source::Fetch(_)) if names.is_empty() => "fetch".to_owned(),
-            Some(Source::Fetch(_)) => names.join(" "),
         }
     }
 
