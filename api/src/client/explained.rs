@@ -95,7 +95,8 @@ pub(crate) struct Pull {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Source {
-    pub(crate) source: String,
+    #[serde(rename = "source")]
+    pub(crate) name: String,
     pub(crate) peer: Option<String>,
     pub(crate) registry: bool,
 }

@@ -277,9 +277,9 @@ fn from(pull: &Pull) -> String {
         .sources
         .iter()
         .map(|source| match &source.peer {
-            _ if source.registry => format!("registry {}", source.source),
+            _ if source.registry => format!("registry {}", source.name),
             Some(peer) => peer.clone(),
-            None => source.source.clone(),
+            None => source.name.clone(),
         })
         .collect();
     if names.is_empty() {
@@ -295,8 +295,8 @@ mod tests {
     use crate::client::explained::Source;
 
     fn pull(result: &str, sources: &[(&str, Option<&str>, bool)]) -> Pull {
-        let source = |(source, peer, registry): &(&str, Option<&str>, bool)| Source {
-            source: (*source).to_owned(),
+        let source = |(name, peer, registry): &(&str, Option<&str>, bool)| Source {
+            name: (*name).to_owned(),
             peer: peer.map(str::to_owned),
             registry: *registry,
         };
