@@ -58,6 +58,12 @@ async fn a_manager_that_is_killed_goes_on_with_the_same_trace() {
     for span in &before.spans {
         assert!(trace.span(&span.id).is_some(), "{} is gone:\n{trace}", span.name);
     }
+    let attempts: Vec<_> = trace
+        .named("resolve")
+        .iter()
+        .map(|span| span.number("stoker.attempt"))
+        .collect();
+    assert_eq!(attempts, [Some(2)], "the first one died with its manager");
     // What was open at the kill was done again: the tree is the one of a preheat that nobody disturbed.
     tree::assert_documented(&tree::render(&trace));
 }
