@@ -132,7 +132,11 @@ impl Problem {
 
     /// Our own failure. The cause goes to the log, under the trace id that the caller is given.
     pub(crate) fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
-        error!(error = cause, "a request failed inside the manager");
+        error!(
+            stoker.side = "manager",
+            error = cause,
+            "a request failed inside the manager"
+        );
         Self::failed()
     }
 
@@ -146,7 +150,7 @@ impl Problem {
 
     /// For the layer that catches panics; the panic's own message is in the log by then.
     pub(crate) fn from_panic(_payload: Box<dyn Any + Send>) -> Response {
-        error!("a handler panicked");
+        error!(stoker.side = "manager", "a handler panicked");
         Self::failed().into_response()
     }
 

@@ -195,10 +195,10 @@ async fn peers_by_cluster(inner: &Inner) -> Result<BTreeMap<OfPeers, i64>, DbErr
 /// Rows are (cluster, whether they are seeds, known, alive).
 fn by_cluster(rows: &[(i64, bool, i64, i64)], names: &BTreeMap<i64, String>) -> BTreeMap<OfPeers, i64> {
     let clusters: BTreeSet<i64> = rows.iter().map(|row| row.0).collect();
-    let named: BTreeSet<i64> = clusters.into_iter().take(NAMED_CLUSTERS).collect();
+    let shown: BTreeSet<i64> = clusters.into_iter().take(NAMED_CLUSTERS).collect();
     let mut peers = BTreeMap::new();
     for (cluster, seed, known, alive) in rows {
-        let name = names.get(cluster).filter(|_| named.contains(cluster));
+        let name = names.get(cluster).filter(|_| shown.contains(cluster));
         let name = name.map_or("other", String::as_str);
         let role = if *seed { "seed" } else { "node" };
         for (state, count) in [("alive", *alive), ("absent", known - alive)] {

@@ -17,7 +17,7 @@ struct Patient {
 impl Patient {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let config = format!("data_dir = {:?}\n", folder.path().join("data"));
+        let config = format!("data_dir = \"{}\"\n", folder.path().join("data").display());
         Self { folder, config }
     }
 
@@ -29,7 +29,8 @@ impl Patient {
 
     fn registry(&mut self, registry: &Registry, more: &str) {
         let (host, plain) = (registry.host(), registry.is_plain_http());
-        self.config += &format!("[registry.\"{host}\"]\nplain_http = {plain}\n{more}\n");
+        let section = format!("[registry.\"{host}\"]\nplain_http = {plain}\n{more}\n");
+        self.config += &section;
     }
 
     fn examined(&self, more: &[&str]) -> Output {
@@ -62,7 +63,10 @@ async fn what_is_well_is_said_to_be_well() {
     let registry = Registry::with(SignIn::Basic, true).await;
     let mut patient = Patient::new();
     let ca = patient.file("ca.pem", registry.ca_pem().expect("an authority"));
-    patient.registry(&registry, &format!("ca_file = {ca:?}\n{}", credential(PASSWORD)));
+    patient.registry(
+        &registry,
+        &format!("ca_file = \"{}\"\n{}", ca.display(), credential(PASSWORD)),
+    );
     let manager = ManagerSpec::new().start().await;
     let seed = Peer::seed("seed-1", &manager).await;
     let (data_dir, token) = (manager.data_dir(), manager.admin_token_file());

@@ -100,8 +100,8 @@ impl Performer {
 
     async fn give_up(&self, claimed: &Claimed, reason: &str) -> Settlement {
         tracing::warn!(
-            work.id = claimed.id,
-            work.kind = claimed.kind,
+            stoker.work = claimed.id,
+            stoker.work_kind = claimed.kind,
             reason,
             "gave work {} up",
             claimed.id
@@ -110,7 +110,7 @@ impl Performer {
             Ok(()) => Settlement::Done,
             Err(failure) => {
                 tracing::error!(
-                    work.id = claimed.id,
+                    stoker.work = claimed.id,
                     ?failure,
                     "work {} could not even be given up",
                     claimed.id
@@ -123,10 +123,10 @@ impl Performer {
     fn again(&self, claimed: &Claimed, error: String, at_least: Duration) -> Settlement {
         let attempt = u32::try_from(claimed.attempt).unwrap_or(1);
         let run_at_ms = self.in_time(self.backoff.drawn(attempt).max(at_least));
-        tracing::info!(
-            work.id = claimed.id,
-            work.kind = claimed.kind,
-            work.attempt = attempt,
+        tracing::debug!(
+            stoker.work = claimed.id,
+            stoker.work_kind = claimed.kind,
+            stoker.attempt = attempt,
             error,
             "work is retried"
         );
@@ -151,7 +151,7 @@ impl Performer {
             if matches!(error, WriteError::Closed) {
                 return;
             }
-            tracing::warn!(work.id = claimed.id, %error, "work {} is not settled yet; trying again", claimed.id);
+            tracing::warn!(stoker.work = claimed.id, %error, "work {} is not settled yet; trying again", claimed.id);
             tokio::time::sleep(pauses.drawn(attempt)).await;
         }
     }

@@ -74,7 +74,7 @@ impl Reader {
             };
             match self.registry.manifest(&self.repository, wanted, credential).await {
                 Err(error) if is_refusal(&error) && at + 1 < self.credentials.len() => {
-                    tracing::info!(%error, "the request's credential was refused; trying the configured one");
+                    tracing::debug!(%error, "the request's credential was refused; trying the configured one");
                     at += 1;
                     self.chosen.fetch_max(at, Ordering::Relaxed);
                 }

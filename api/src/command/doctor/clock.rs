@@ -10,14 +10,14 @@ const NOTICED_S: i64 = 5;
 const TOO_MUCH_S: i64 = 60;
 
 /// An answer's `Date`, and when we asked and heard.
-pub(super) struct Heard {
+pub(super) struct Answered {
     pub(super) date: Option<String>,
     pub(super) asked_ms: i64,
     pub(super) heard_ms: i64,
 }
 
 /// None: the answer has no date.
-pub(super) fn check(server: &str, heard: &Heard) -> Option<Finding> {
+pub(super) fn check(server: &str, heard: &Answered) -> Option<Finding> {
     let theirs = unix_seconds(heard.date.as_deref()?)?;
     Some(finding(server, ahead_s(theirs, heard.asked_ms, heard.heard_ms)))
 }
@@ -67,8 +67,8 @@ mod tests {
     const DATE: &str = "Sat, 21 Nov 2026 10:18:08 GMT";
     const MS: i64 = 1_795_256_288_000;
 
-    fn heard(asked_ms: i64) -> Heard {
-        Heard {
+    fn heard(asked_ms: i64) -> Answered {
+        Answered {
             date: Some(DATE.to_owned()),
             asked_ms,
             heard_ms: asked_ms + 200,
@@ -110,12 +110,12 @@ mod tests {
 
     #[test]
     fn an_answer_without_a_date_says_nothing() {
-        let without = Heard {
+        let without = Answered {
             date: None,
             ..heard(MS)
         };
         assert!(check("r.lan", &without).is_none());
-        let junk = Heard {
+        let junk = Answered {
             date: Some("yesterday".to_owned()),
             ..heard(MS)
         };

@@ -77,7 +77,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     if as_json {
         output::say(json(&findings));
     } else {
-        findings.iter().for_each(|finding| output::say(finding.line()));
+        for finding in &findings {
+            output::say(finding.line());
+        }
         output::say(summary(&findings));
     }
     if any_failed(&findings) {

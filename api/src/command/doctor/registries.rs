@@ -8,7 +8,7 @@ use reqwest::tls::TlsInfo;
 use reqwest::{Client, Response, StatusCode};
 
 use super::certificate::{Certificate, Trust};
-use super::clock::Heard;
+use super::clock::Answered;
 use super::finding::Finding;
 use super::{LIMIT, cause, certificate, clock, date_of, sign_in};
 
@@ -24,7 +24,7 @@ pub(super) async fn check(
         Ok(answer) => answer,
         Err(error) => return vec![unreachable(&settings, &cause(&error))],
     };
-    let heard = Heard {
+    let heard = Answered {
         date: date_of(&answer),
         asked_ms,
         heard_ms: unix_ms(),

@@ -8,7 +8,7 @@ use reqwest::Client;
 use serde::Deserialize;
 use url::Url;
 
-use super::clock::Heard;
+use super::clock::Answered;
 use super::finding::Finding;
 use super::{LIMIT, clock, date_of};
 use crate::client::{Api, AskError, PeerView, Peers, ServerFlags};
@@ -53,7 +53,7 @@ async fn clock_of(server: &str, curious: &Client) -> Option<Finding> {
         .send()
         .await
         .ok()?;
-    let heard = Heard {
+    let heard = Answered {
         date: date_of(&answer),
         asked_ms,
         heard_ms: unix_ms(),
