@@ -301,7 +301,7 @@ async fn one_layer_failed() {
             .is_some_and(|reason| reason.contains("seed-1")),
         "{object}"
     );
-    assert!(object["side"].is_string(), "{object}");
+    assert_eq!(object["side"], "registry", "{object}");
     let there = states(&explained)
         .iter()
         .filter(|state| **state == "there")

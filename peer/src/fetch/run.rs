@@ -19,7 +19,7 @@ use super::progress::{Body, Progress, Remains, Stage};
 use super::{FetchError, FetchReport, Wanted};
 use crate::metrics::PeerMetrics;
 use crate::source::{SourceError, Sources};
-use crate::spans::{is_sampled, signed};
+use crate::spans::signed;
 use crate::store::{ChunkHashes, Partial, Proven, Store};
 
 /// Times that the object is begun at its first byte.
@@ -194,7 +194,7 @@ impl<'a> Fetch<'a> {
     /// For those who read the object later: the span that wanted it, if it is kept anywhere.
     fn remember_the_trace(&self) {
         let trace = self.wanted.trace.clone().or_else(TraceContext::current);
-        if let Some(trace) = trace.filter(is_sampled) {
+        if let Some(trace) = trace.filter(TraceContext::is_sampled) {
             self.store.record_brought(&self.wanted.digest, &trace);
         }
     }

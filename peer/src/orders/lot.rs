@@ -174,12 +174,23 @@ async fn fetch(
             remember(orders, lot, order, &wanted);
             Ok(report)
         }
-        Err(error) => Err(Failed {
-            reason: format!("peer {}: {error}", orders.me.name),
-            side: error.side(),
-            word: error.word(),
-        }),
+        Err(error) => Err(failed(&orders.me.name, order, &error)),
     }
+}
+
+/// The manager has seen the manifest that lists this object: what its registry does not know then, it has lost.
+fn failed(peer: &str, order: &PlacementOrder, error: &FetchError) -> Failed {
+    let word = error.word();
+    let (reason, side) = if word == "not_found" {
+        let lost = format!(
+            "peer {peer}: {} does not have {} any more, which the image's manifest lists: push the image again ({error})",
+            order.registry, order.digest
+        );
+        (lost, Side::Registry)
+    } else {
+        (format!("peer {peer}: {error}"), error.side())
+    };
+    Failed { reason, side, word }
 }
 
 async fn follow(

@@ -248,9 +248,11 @@ fn record_plan(span: &Span, planning: &Planning) {
         Planning::NotTried => {}
         Planning::NoSeed => drop(span.record("error.type", "no_seed")),
         Planning::Done(planned) => {
-            span.record("stoker.objects", planned.objects);
+            // The exporter writes unsigned numbers as text.
+            let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            span.record("stoker.objects", signed(planned.objects));
             span.record("stoker.placements", planned.placements);
-            span.record("stoker.peers", planned.peers);
+            span.record("stoker.peers", signed(planned.peers));
         }
     }
 }
