@@ -109,25 +109,16 @@ impl Manager {
     /// Serves until the process stops. For a peer of the same process: a door on loopback, and what the admin port
     /// offers of it to those who have the key.
     pub(crate) fn spawn(self, beside: Option<(TcpListener, Router)>) -> anyhow::Result<()> {
-        let Vitals {
-            running,
-            metrics,
-            levels,
-        } = self.vitals;
-        let router = api::router(self.app, &metrics);
+        let Vitals { running, metrics, .. } = &self.vitals;
+        let router = api::router(self.app, metrics);
         let mut guarded = Router::new();
         if let Some((inner, of_the_peer)) = beside {
-            process::serve(inner, router.clone(), &running, None)?;
+            process::serve(inner, router.clone(), running, None)?;
             guarded = guarded.merge(of_the_peer);
         }
-        process::serve(self.listener, router, &running, self.tls.as_ref())?;
-        let admin = Admin {
-            readiness: self.readiness,
-            metrics,
-            levels,
-            key: self.key,
-        };
-        process::serve(self.admin, admin.router(guarded), &running, None)?;
+        process::serve(self.listener, router, running, self.tls.as_ref())?;
+        let admin = Admin::new(&self.vitals, self.readiness, self.key);
+        process::serve(self.admin, admin.router(guarded), running, None)?;
         let workers = self.preheater.start_workers(running.stopping().clone());
         running.spawn(async move { workers.drain().await });
         drop(self.latch);

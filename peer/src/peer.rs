@@ -132,31 +132,22 @@ impl Peer {
     pub fn spawn(self) -> anyhow::Result<()> {
         let (readiness, latch) = readiness();
         let store = self.orders.store.clone();
-        let Vitals {
-            running,
-            metrics,
-            levels,
-        } = self.vitals;
+        let Vitals { running, metrics, .. } = &self.vitals;
         serve(
             self.front,
-            front::router(self.front_state, &metrics),
-            &running,
+            front::router(self.front_state, metrics),
+            running,
             None,
         )?;
         serve(
             self.share,
-            share::router(self.share_state, &metrics),
-            &running,
+            share::router(self.share_state, metrics),
+            running,
             self.share_tls.as_ref(),
         )?;
         if let Some(admin) = self.admin {
-            let shown = Admin {
-                readiness,
-                metrics,
-                levels,
-                key: self.key,
-            };
-            serve(admin, shown.router(admin::routes(store)), &running, None)?;
+            let shown = Admin::new(&self.vitals, readiness, self.key);
+            serve(admin, shown.router(admin::routes(store)), running, None)?;
         }
         running.spawn(follow_orders(self.orders, running.clone(), latch));
         Ok(())

@@ -23,6 +23,7 @@ pub(super) fn read(
         log: section.text("log", faults),
         log_format: section.text("log_format", faults),
         sample_ratio: section.number("sample_ratio", faults),
+        profiling: section.switch("profiling", faults).unwrap_or_default(),
     };
     let jaeger = jaeger_flag.or(section.text(JAEGER_KEY, faults));
     let jaeger_key = section.full(JAEGER_KEY);

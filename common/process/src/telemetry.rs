@@ -45,6 +45,7 @@ pub struct Telemetry {
     provider: SdkTracerProvider,
     losses: Losses,
     levels: Levels,
+    profiling: bool,
 }
 
 /// Sets up logs and traces for the process. Call it once, inside the runtime (the gRPC exporter needs one).
@@ -83,6 +84,7 @@ pub fn init(options: &TelemetryOptions) -> Telemetry {
         provider,
         losses,
         levels,
+        profiling: options.profiling,
     }
 }
 
@@ -91,6 +93,7 @@ impl Telemetry {
     pub fn vitals(&self) -> Vitals {
         let vitals = Vitals {
             levels: self.levels.clone(),
+            profiling: self.profiling,
             ..Vitals::default()
         };
         self.losses.register(&vitals.metrics);

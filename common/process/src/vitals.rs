@@ -1,4 +1,4 @@
-//! What every part of a program is handed: its tasks, its metrics, and the levels of its logs.
+//! What every part of a program is handed: its tasks, its metrics, the levels of its logs, and what may be done with it.
 
 use crate::Running;
 use crate::metrics::Metrics;
@@ -10,6 +10,8 @@ pub struct Vitals {
     pub running: Running,
     pub metrics: Metrics,
     pub levels: Levels,
+    /// CPU profiles may be taken over the admin port.
+    pub profiling: bool,
 }
 
 impl Vitals {

@@ -118,13 +118,11 @@ async fn a_client_that_leaves_is_no_active_request() {
 fn admin(key: &AdminKey) -> Router {
     let (readiness, latch) = process::readiness();
     drop(latch);
-    let Vitals { metrics, levels, .. } = Vitals::default();
-    let admin = Admin {
-        readiness,
-        metrics,
-        levels,
-        key: key.clone(),
+    let vitals = Vitals {
+        profiling: true,
+        ..Vitals::default()
     };
+    let admin = Admin::new(&vitals, readiness, key.clone());
     admin.router(Router::new().route("/dangerous", get(|| async { "done" })))
 }
 
@@ -186,4 +184,39 @@ async fn a_filter_that_is_none_is_refused_with_an_example() {
     let refused = ask(&admin(&key), wanted.expect("a request")).await;
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     assert!(text_of(refused).await.contains("write for example"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_names_the_function_that_burns_the_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = AdminKey::open(folder.path()).expect("a key");
+    let router = admin(&key);
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let burning = {
+        let stop = stop.clone();
+        std::thread::spawn(move || burn_time_for_the_profile(&stop))
+    };
+    let wanted =
+        Request::get("/debug/pprof/profile?seconds=2").header(header::AUTHORIZATION, key.authorization());
+    let response = ask(&router, wanted.body(Body::empty()).expect("a request")).await;
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(burning.join().expect("not panicked") > 0);
+    assert_eq!(response.status(), StatusCode::OK);
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 24)
+        .await
+        .expect("a body");
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(
+        text.contains("burn_time_for_the_profile"),
+        "the profile does not name it"
+    );
+}
+
+#[inline(never)]
+fn burn_time_for_the_profile(stop: &std::sync::atomic::AtomicBool) -> u64 {
+    let mut sum = 0_u64;
+    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+        sum = sum.wrapping_mul(31).wrapping_add(7) | 1;
+    }
+    sum
 }

@@ -5,6 +5,7 @@
 
 mod key;
 mod log;
+mod profile;
 
 pub use key::AdminKey;
 
@@ -14,34 +15,44 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use crate::Readiness;
 use crate::metrics::{Format, Metrics};
-use crate::telemetry::Levels;
+use crate::{Readiness, Vitals};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What an admin port shows, and what it may change.
 pub struct Admin {
-    pub readiness: Readiness,
-    pub metrics: Metrics,
-    pub levels: Levels,
-    pub key: AdminKey,
+    readiness: Readiness,
+    vitals: Vitals,
+    key: AdminKey,
 }
 
 impl Admin {
+    pub fn new(vitals: &Vitals, readiness: Readiness, key: AdminKey) -> Self {
+        Self {
+            readiness,
+            vitals: vitals.clone(),
+            key,
+        }
+    }
+
     /// Every route; `guarded` are the program's own that want the key.
     pub fn router(self, guarded: Router) -> Router {
-        let own = Router::new()
+        let mut own = Router::new()
             .route("/log", get(log::get).put(log::put))
-            .with_state(self.levels);
+            .with_state(self.vitals.levels);
+        if self.vitals.profiling {
+            let profile = get(profile::get).with_state(profile::Profiling::default());
+            own = own.route("/debug/pprof/profile", profile);
+        }
         let guarded = self.key.guard(guarded.merge(own));
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready).with_state(self.readiness))
             // nydus asks for this one
             .route("/server/ping", get(|| async { "pong\n" }))
-            .route("/metrics", get(metrics_text).with_state(self.metrics))
+            .route("/metrics", get(metrics_text).with_state(self.vitals.metrics))
             .merge(guarded)
     }
 }

@@ -21,6 +21,8 @@ pub struct TelemetryOptions {
     pub trace_always: Vec<String>,
     /// Server spans that are housekeeping: never recorded when they have no parent.
     pub trace_never: Vec<String>,
+    /// CPU profiles may be taken over the admin port.
+    pub profiling: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,6 +66,7 @@ impl TelemetryOptions {
             ),
             trace_always: Vec::new(),
             trace_never: Vec::new(),
+            profiling: variable("STOKER_PROFILING").is_some_and(|value| value == "1" || value == "true"),
         }
     }
 }
@@ -81,6 +84,7 @@ pub struct TelemetrySection {
     pub log_format: Option<String>,
     /// 0 to 1.
     pub sample_ratio: Option<f64>,
+    pub profiling: bool,
 }
 
 impl TelemetrySection {
@@ -104,6 +108,7 @@ impl TelemetrySection {
         options.log_filter = options.log_filter.take().or(self.log);
         options.log_json = options.log_json || json.unwrap_or(false);
         options.sample_ratio = options.sample_ratio.or(self.sample_ratio);
+        options.profiling |= self.profiling;
     }
 }
 
