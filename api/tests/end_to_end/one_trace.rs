@@ -15,6 +15,7 @@ async fn request_resolve_and_placements_are_one_trace() {
         .await;
     let manager = ManagerSpec::new()
         .config(&described(&registry, None))
+        .config("[telemetry]\njaeger_ui = \"http://jaeger.example:16686\"")
         .start()
         .await;
     // A seed that cannot write has something to say about a placement, under the trace of its preheat.
@@ -32,10 +33,12 @@ async fn request_resolve_and_placements_are_one_trace() {
     };
     let answer: serde_json::Value = asked(body).await.expect("answered").json().await.expect("JSON");
     assert_eq!(answer["trace_id"], TRACE_ID, "{answer}");
+    let link = format!("http://jaeger.example:16686/trace/{TRACE_ID}");
+    assert_eq!(answer["trace_url"], link, "{answer}");
     eventually("the manager's line about the end", LIMIT, async || {
         let log = manager.log();
         log.lines()
-            .any(|line| line.contains(TRACE_ID) && line.contains("preheat"))
+            .any(|line| line.contains(&link) && line.contains("failed"))
             .then_some(())
     })
     .await;
