@@ -74,7 +74,10 @@ async fn planted_secrets_are_found_nowhere() {
         answers.push((path.to_owned(), manager.get(path).await.to_string()));
     }
     for (whose, admin) in [("manager", manager.admin_url()), ("seed", seed.admin_url())] {
-        answers.push((format!("metrics of the {whose}"), metrics(&registry, &admin).await));
+        answers.push((
+            format!("metrics of the {whose}"),
+            metrics(&registry, &admin).await,
+        ));
     }
     for (path, text) in &answers {
         let found = planted.found_in_text(path, text);
@@ -96,8 +99,16 @@ async fn planted_secrets_are_found_nowhere() {
     assert!(found.is_empty(), "{found:?}");
     // Stopping has sent the last of them.
     let spans = String::from_utf8_lossy(&collector.bytes()).into_owned();
-    for told in ["POST /oapi/v1/jobs", "/v2/{repository}/blobs/{digest}", "team/app", "stoker-seed"] {
-        assert!(spans.contains(told), "{told} is in no span: nothing can be found in them");
+    for told in [
+        "POST /oapi/v1/jobs",
+        "/v2/{repository}/blobs/{digest}",
+        "team/app",
+        "stoker-seed",
+    ] {
+        assert!(
+            spans.contains(told),
+            "{told} is in no span: nothing can be found in them"
+        );
     }
     let found = planted.found_in_text("spans", &spans);
     assert!(found.is_empty(), "{found:?}");
