@@ -112,9 +112,9 @@ impl Pairs {
             at(4)
         );
         Row {
-            scenario: format!("{what}: traced beside untraced, {} pairs", self.ratios.len()),
+            scenario: format!("{what}, {} pairs", self.ratios.len()),
             ours: format!("{:.3} s", median(&mut self.ours)),
-            reference: format!("tracing off: {:.3} s", median(&mut self.references)),
+            reference: format!("untraced: {:.3} s", median(&mut self.references)),
             ratio: spread,
             goal: format!("<= {COST_ALLOWED}"),
             met: ratio <= COST_ALLOWED,

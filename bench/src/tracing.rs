@@ -15,16 +15,20 @@ use crate::load::Pairs;
 use crate::submit::{drain, post};
 use crate::table::Row;
 
-/// At least nine, and odd, so that the median is one of them.
-const PAIRS: usize = 11;
+/// Odd, so that the median is one of them.
+const PAIRS: usize = 31;
+/// A burst of preheats has to end before the other's turn, which takes seconds.
+const PAIRS_OF_POSTS: usize = 11;
 const GIB: u64 = 1 << 30;
 const SMALL: u64 = 64 << 10;
 const SMALL_OBJECTS: usize = 16;
-const SMALL_READS: usize = 4_000;
+const SMALL_READS: usize = 1_500;
 const READERS: usize = 8;
 const POSTS: u64 = 400;
 const POSTERS: usize = 64;
 const LIMIT: Duration = Duration::from_secs(300);
+const SMALL_GETS: &str = "1,500 warm GETs of 64 KiB, 8 readers";
+const TRACED: &str = "traced beside untraced";
 const REPOSITORY: &str = "bench/traced";
 /// Reads beside which a growth of memory would show: each makes a span.
 const READS_FOR_MEMORY: usize = 40_000;
@@ -43,18 +47,23 @@ pub(crate) async fn run() -> Vec<Row> {
     let off = Stack::start(&registry, None).await;
     let mut rows = Vec::new();
     {
+        let also_off = Stack::start(&registry, None).await;
+        let scenario = format!("{SMALL_GETS}: BOTH untraced, what this machine can tell apart");
+        rows.push(seconds(&scenario, &off, &also_off, Stack::read_small).await);
+    }
+    {
         let collector = Collector::start(Mood::Takes).await;
         let on = Stack::start(&registry, Some(&collector.url())).await;
-        rows.push(seconds("warm GET of 1 GiB", &off, &on, Stack::read_big).await);
         rows.push(
             seconds(
-                "4,000 warm GETs of 64 KiB, 8 readers",
+                &format!("warm GET of 1 GiB: {TRACED}"),
                 &off,
                 &on,
-                Stack::read_small,
+                Stack::read_big,
             )
             .await,
         );
+        rows.push(seconds(&format!("{SMALL_GETS}: {TRACED}"), &off, &on, Stack::read_small).await);
         rows.push(posts(&registry, &off, &on).await);
     }
     let slow = Collector::start(Mood::Slow).await;
@@ -62,7 +71,7 @@ pub(crate) async fn run() -> Vec<Row> {
     let dead = format!("http://{}", Port::free());
     for (collector, url) in [("dead", dead), ("slow", slow.url()), ("refusing", refusing.url())] {
         let on = Stack::start(&registry, Some(&url)).await;
-        let scenario = format!("4,000 warm GETs of 64 KiB, 8 readers, collector {collector}");
+        let scenario = format!("{SMALL_GETS}, collector {collector}: {TRACED}");
         rows.push(seconds(&scenario, &off, &on, Stack::read_small).await);
         rows.push(memory(collector, &on).await);
     }
@@ -186,7 +195,7 @@ async fn posts(registry: &Registry, off: &Stack, on: &Stack) -> Row {
     };
     join_all([burst(off), burst(on)]).await;
     let mut pairs = Pairs::default();
-    for turn in 0..PAIRS {
+    for turn in 0..PAIRS_OF_POSTS {
         let (without, with) = if turn % 2 == 0 {
             let without = burst(off).await;
             (without, burst(on).await)
@@ -196,7 +205,7 @@ async fn posts(registry: &Registry, off: &Stack, on: &Stack) -> Row {
         };
         pairs.add(with, without);
     }
-    pairs.row("400 POST /oapi/v1/jobs, 64 at a time")
+    pairs.row(&format!("400 POST /oapi/v1/jobs, 64 at a time: {TRACED}"))
 }
 
 /// Memory after many spans that nobody takes, beside memory after the first thousands of them.

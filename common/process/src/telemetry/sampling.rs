@@ -1,4 +1,6 @@
 //! Which traces are recorded: as the parent decided; without a parent by the ratio; what is named as always, always.
+//!
+//! Where nothing is exported, nothing is begun: spans cost next to nothing then, and still name their traces.
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
@@ -15,9 +17,10 @@ pub(super) struct Sampling {
 
 impl Sampling {
     pub(super) fn of(options: &TelemetryOptions) -> Self {
-        let root = match options.sample_ratio {
-            Some(ratio) => Sampler::TraceIdRatioBased(ratio),
-            None => Sampler::AlwaysOn,
+        let root = match (&options.otlp_endpoint, options.sample_ratio) {
+            (None, _) => Sampler::AlwaysOff,
+            (Some(_), Some(ratio)) => Sampler::TraceIdRatioBased(ratio),
+            (Some(_), None) => Sampler::AlwaysOn,
         };
         Self {
             always: options.trace_always.clone(),
@@ -100,8 +103,16 @@ mod tests {
     }
 
     #[test]
+    fn without_a_collector_no_trace_is_begun_but_one_that_others_record_goes_on() {
+        let options = TelemetryOptions::default();
+        assert!(!is_kept(&options, None, "GET /else"));
+        assert!(is_kept(&options, Some("kept"), "GET /else"));
+    }
+
+    #[test]
     fn housekeeping_makes_no_trace_of_its_own() {
         let options = TelemetryOptions {
+            otlp_endpoint: Some("http://collector:4318".to_owned()),
             trace_never: vec!["GET /poll".to_owned()],
             ..TelemetryOptions::default()
         };

@@ -56,7 +56,7 @@ async fn a_lot_that_is_handed_out_again_after_a_restart_stays_in_its_trace() {
 }
 
 #[tokio::test]
-async fn a_placement_that_fails_says_whose_side_it_was_on() {
+async fn what_a_manifest_lists_and_its_registry_has_lost_is_the_registrys_failure() {
     let (peer, trace) = (Peer::of(FakeManager::default()).await, Trace::begin());
     let unknown = Digest::of(b"nobody has it");
     peer.manager
@@ -64,16 +64,17 @@ async fn a_placement_that_fails_says_whose_side_it_was_on() {
     let placement = trace.the("placement").await;
     for (key, value) in [
         ("stoker.outcome", "failed"),
-        ("stoker.side", "caller"),
+        ("stoker.side", "registry"),
         ("error.type", "not_found"),
     ] {
         assert_eq!(attribute(&placement, key).as_deref(), Some(value), "{key}");
     }
     eventually("settled", || !peer.manager.settled().is_empty()).await;
-    assert!(matches!(
-        peer.manager.settled()[0].outcome,
-        Outcome::Failed { .. }
-    ));
+    let Outcome::Failed { reason, side } = peer.manager.settled()[0].outcome.clone() else {
+        panic!("what nobody has was verified");
+    };
+    assert_eq!(side, wire::Side::Registry);
+    assert!(reason.contains("push the image again"), "{reason}");
 }
 
 #[tokio::test]
