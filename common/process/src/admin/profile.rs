@@ -51,18 +51,18 @@ pub(super) async fn get(
         .frequency(SAMPLES_A_SECOND)
         .blocklist(&NOT_HERE)
         .build()
-        .map_err(trouble)?;
+        .map_err(|error| trouble(&error))?;
     tokio::time::sleep(Duration::from_secs(wanted.seconds)).await;
     let profile = guard
         .report()
         .build()
         .and_then(|report| report.pprof())
-        .map_err(trouble)?;
+        .map_err(|error| trouble(&error))?;
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     Ok((kind, profile.encode_to_vec()))
 }
 
-fn trouble(error: pprof::Error) -> (StatusCode, String) {
+fn trouble(error: &pprof::Error) -> (StatusCode, String) {
     (
         StatusCode::INTERNAL_SERVER_ERROR,
         format!("no profile: {error}\n"),
