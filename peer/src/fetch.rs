@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oci::{Credential, Digest, RegistryName, Repository};
 use process::Running;
+use process::metrics::Counting;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{Span, field, info_span};
@@ -32,7 +33,7 @@ pub use error::FetchError;
 pub use following::Following;
 pub use report::{FetchReport, SourceUse};
 
-use crate::metrics::{Counting, PeerMetrics};
+use crate::metrics::PeerMetrics;
 use crate::source::Origin;
 use crate::spans::mark_failed;
 use crate::store::Store;

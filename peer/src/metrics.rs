@@ -9,7 +9,7 @@ mod store_gauges;
 use std::sync::Arc;
 use std::time::Duration;
 
-use process::metrics::{Bounded, Metrics, TraceLabel, exemplar};
+use process::metrics::{Bounded, Counting, Metrics, TraceLabel, exemplar};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
@@ -220,22 +220,6 @@ impl Counted {
             "Chunks that came with other bytes than their hash promises, by the peer that gave them",
             self.chunk_failures.clone(),
         );
-    }
-}
-
-/// Counts up at its beginning and down at its end, however that comes about.
-pub(crate) struct Counting(Gauge);
-
-impl Counting {
-    fn in_gauge(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Counting {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -131,7 +131,7 @@ impl Peer {
     /// Serves until the process stops.
     pub fn spawn(self) -> anyhow::Result<()> {
         let (readiness, latch) = readiness();
-        let store = self.orders.store.clone();
+        let guarded = self.admin_routes();
         let Vitals { running, metrics, .. } = &self.vitals;
         serve(
             self.front,
@@ -147,7 +147,7 @@ impl Peer {
         )?;
         if let Some(admin) = self.admin {
             let shown = Admin::new(&self.vitals, readiness, self.key);
-            serve(admin, shown.router(admin::routes(store)), running, None)?;
+            serve(admin, shown.router(guarded), running, None)?;
         }
         running.spawn(follow_orders(self.orders, running.clone(), latch));
         Ok(())

@@ -116,10 +116,14 @@ async fn a_client_that_leaves_is_no_active_request() {
 }
 
 fn admin(key: &AdminKey) -> Router {
+    admin_with_profiling(key, true)
+}
+
+fn admin_with_profiling(key: &AdminKey, profiling: bool) -> Router {
     let (readiness, latch) = process::readiness();
     drop(latch);
     let vitals = Vitals {
-        profiling: true,
+        profiling,
         ..Vitals::default()
     };
     let admin = Admin::new(&vitals, readiness, key.clone());
@@ -210,6 +214,19 @@ async fn a_profile_names_the_function_that_burns_the_time() {
         text.contains("burn_time_for_the_profile"),
         "the profile does not name it"
     );
+}
+
+#[tokio::test]
+async fn a_profile_is_not_to_be_had_without_the_switch_or_without_the_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = AdminKey::open(folder.path()).expect("a key");
+    let path = "/debug/pprof/profile?seconds=1";
+    let wanted = Request::get(path).header(header::AUTHORIZATION, key.authorization());
+    let wanted = wanted.body(Body::empty()).expect("a request");
+    let switched_off = ask(&admin_with_profiling(&key, false), wanted).await;
+    assert_eq!(switched_off.status(), StatusCode::NOT_FOUND);
+    let without_key = get_of(&admin(&key), path).await;
+    assert_eq!(without_key.status(), StatusCode::UNAUTHORIZED);
 }
 
 #[inline(never)]

@@ -3,12 +3,14 @@
 //! **Invariant:** a scrape waits for nothing: what is costly to count is counted when it happens.
 
 mod bounded;
+mod counting;
 mod exemplar;
 mod prometheus_text;
 mod requests;
 mod this_process;
 
 pub use bounded::Bounded;
+pub use counting::Counting;
 pub use exemplar::{TraceLabel, exemplar};
 pub(crate) use requests::{Requests, measure};
 pub(crate) use this_process::register as register_process;

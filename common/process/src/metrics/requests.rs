@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tracing::Span;
 
-use super::{SECONDS, TraceLabel, exemplar};
+use super::{Counting, SECONDS, TraceLabel, exemplar};
 use crate::telemetry::RouteTemplate;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -80,22 +80,6 @@ pub(crate) struct AtDoor {
     active: Gauge,
 }
 
-/// Counts down also when the client leaves and the handler is dropped.
-struct Active(Gauge);
-
-impl Active {
-    fn new(gauge: Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 pub(crate) async fn measure(State(door): State<AtDoor>, request: Request, next: Next) -> Response {
     let method = word_of(request.method());
     let matched = request
@@ -103,7 +87,7 @@ pub(crate) async fn measure(State(door): State<AtDoor>, request: Request, next: 
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let begun = Instant::now();
-    let active = Active::new(door.active.clone());
+    let active = Counting::in_gauge(&door.active);
     let response = next.run(request).await;
     drop(active);
     let told = response.extensions().get::<RouteTemplate>();

@@ -209,4 +209,18 @@ mod tests {
         section("http://file:4317", 1.5).add_to(&mut options, &mut faults);
         assert!(faults.to_string().contains("telemetry.sample_ratio"));
     }
+
+    #[test]
+    fn profiles_are_off_until_variable_or_file_switch_them_on() {
+        assert!(!of(&[]).profiling);
+        assert!(!of(&[("STOKER_PROFILING", "0")]).profiling);
+        assert!(of(&[("STOKER_PROFILING", "1")]).profiling);
+        let section = TelemetrySection {
+            profiling: true,
+            ..TelemetrySection::default()
+        };
+        let mut options = of(&[]);
+        section.add_to(&mut options, &mut Faults::default());
+        assert!(options.profiling);
+    }
 }
