@@ -8,6 +8,7 @@ mod m20261121_000002_clusters_and_peers;
 mod m20261121_000003_preheats;
 mod m20261121_000004_placing;
 mod m20261121_000005_tokens;
+mod m20261121_000006_requests;
 mod schema;
 
 /// What runs a [`Migrator`]: `Migrator::up(connection, None)`.
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_preheats::Migration),
             Box::new(m20261121_000004_placing::Migration),
             Box::new(m20261121_000005_tokens::Migration),
+            Box::new(m20261121_000006_requests::Migration),
         ]
     }
 }

@@ -7,8 +7,10 @@ use wire::TraceContext;
 
 use crate::fault::StorageError;
 use crate::orders::kind_of;
+use crate::peer_choice::PeerChoice;
 use crate::preheater::{Preheater, read_uuid};
 use crate::progress;
+use crate::request::Priority;
 use crate::rows::placements::state::{FAILED, OPEN, VERIFIED};
 use crate::rows::{VALUES_AT_ONCE, lots, objects, peers, placements, preheats, read_size};
 use crate::trace_pages::TracePages;
@@ -84,6 +86,18 @@ pub(crate) fn view(row: preheats::Model, pages: &TracePages) -> PreheatView {
         trace_url: trace_id.as_deref().and_then(|id| pages.url_of(id)),
         trace_id,
         created_by: row.created_by,
+        asked_by: row.asked_by,
+        peers: row.peer_choice.map_or_else(PeerChoice::default, |text| {
+            serde_json::from_str(&text).unwrap_or_default()
+        }),
+        priority: Priority::of_rank(row.priority),
+        referrers: row.referrers,
+        attempt: read_size(row.attempt),
+        follows: row.follows,
+        notes: row
+            .notes
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
         registry: row.registry,
         repository: row.repository,
         reference: row.reference,

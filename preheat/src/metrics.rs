@@ -74,7 +74,7 @@ impl Default for PreheatMetrics {
 
 impl PreheatMetrics {
     fn begin_at_nought(&self) {
-        for origin in [Origin::Harbor, Origin::Api] {
+        for origin in Origin::ALL {
             drop(self.submitted.get_or_create(&asked_by(origin)));
         }
         for (family, good) in [(&self.ended, "succeeded"), (&self.placements_ended, "verified")] {

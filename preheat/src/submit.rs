@@ -161,6 +161,7 @@ fn new_row(
         asked_by,
         ..
     } = request;
+    let limit = request.time_limit.unwrap_or(inner.limits.preheat_limit);
     preheats::ActiveModel {
         id: NotSet,
         image: Set(image.to_string()),
@@ -197,8 +198,19 @@ fn new_row(
         created_ms: Set(now),
         updated_ms: Set(now),
         finished_ms: Set(None),
-        deadline_ms: Set(Some(now + milliseconds(inner.limits.preheat_limit))),
+        deadline_ms: Set(Some(now + milliseconds(limit))),
         no_seed_deadline_ms: Set(None),
         seed_check_ms: Set(None),
+        peer_choice: Set(Some(json!(request.peers).to_string())),
+        priority: Set(request.priority.rank()),
+        time_limit_ms: Set(request.time_limit.map(milliseconds)),
+        referrers: Set(request.referrers),
+        had_credential: Set(request.credential.is_some()),
+        delivery: Set(request.delivery.clone()),
+        fair_key: Set(None),
+        follows: Set(None),
+        share_key: Set(None),
+        attempt: Set(1),
+        notes: Set(None),
     }
 }

@@ -75,6 +75,7 @@ pub async fn create(preheater: &Preheater, token: NewToken) -> Result<(), Storag
         created_ms: Set(inner.now_ms()),
         expires_ms: Set(token.expires_ms),
         revoked_ms: Set(None),
+        path_hash: Set(None),
     };
     let insert = tokens::Entity::insert(row);
     inner

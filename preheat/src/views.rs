@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::{ObjectKind, Role, Side};
 
+use crate::peer_choice::PeerChoice;
+use crate::request::Priority;
 use crate::scope::{ClusterChoice, Scope};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,8 @@ pub enum PreheatState {
     Placing,
     Succeeded,
     Failed,
+    /// Somebody ended it before its time.
+    Cancelled,
 }
 
 impl PreheatState {
@@ -26,11 +30,12 @@ impl PreheatState {
             Self::Placing => "placing",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 
     pub fn has_ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed)
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 
     pub(crate) fn of(word: &str) -> Self {
@@ -39,12 +44,13 @@ impl PreheatState {
             "resolving" => Self::Resolving,
             "placing" => Self::Placing,
             "succeeded" => Self::Succeeded,
+            "cancelled" => Self::Cancelled,
             _ => Self::Failed,
         }
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreheatView {
     pub id: i64,
     /// For people: `harbor.example.com/library/nginx:1.27`.
@@ -83,6 +89,17 @@ pub struct PreheatView {
     pub trace_url: Option<String>,
     /// The id of the token that asked.
     pub created_by: Option<String>,
+    /// The door that the request came in by.
+    pub asked_by: String,
+    pub peers: PeerChoice,
+    pub priority: Priority,
+    pub referrers: Option<bool>,
+    /// 1 at first, one more with each retry.
+    pub attempt: u64,
+    /// The open preheat that does the work of this one too.
+    pub follows: Option<i64>,
+    /// What readers should know: a layer that was left out, and why.
+    pub notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

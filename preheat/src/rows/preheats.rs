@@ -53,6 +53,26 @@ pub struct Model {
     /// When it fails for want of a seed, and when to look for one again; none unless it waits for one.
     pub no_seed_deadline_ms: Option<i64>,
     pub seed_check_ms: Option<i64>,
+    /// JSON of a [`crate::PeerChoice`]; none: all.
+    pub peer_choice: Option<String>,
+    pub priority: i32,
+    /// As asked for; none: the configured limit.
+    pub time_limit_ms: Option<i64>,
+    pub referrers: Option<bool>,
+    /// The request brought a credential for the registry, which is gone once the preheat has ended.
+    pub had_credential: bool,
+    /// The message that asked for it.
+    pub delivery: Option<String>,
+    /// Callers and projects take turns.
+    pub fair_key: Option<String>,
+    /// The open preheat that does the work of this one too.
+    pub follows: Option<i64>,
+    /// Equal for those that can share the work; known once the reference is resolved.
+    pub share_key: Option<String>,
+    /// 1 at first, one more with each retry.
+    pub attempt: i64,
+    /// JSON list of what readers should know: a layer that was left out, and why.
+    pub notes: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

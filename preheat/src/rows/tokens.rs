@@ -12,6 +12,8 @@ pub struct Model {
     pub created_ms: i64,
     pub expires_ms: Option<i64>,
     pub revoked_ms: Option<i64>,
+    /// Of a token that stands in a path: its sha256 in hex. None for one that is signed.
+    pub path_hash: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use migrations::{Migrator, MigratorTrait};
 use oci::{Credential, Digest, ImageReference, Registries, RegistrySettings, TlsOptions};
 use preheat::{
-    Background, ClusterChoice, ClusterSettings, Limits, Origin, Parts, PeerTokens, PreheatRequest,
-    PreheatState, PreheatView, Preheater, Scope, TracePages,
+    Background, ClusterSettings, Limits, Origin, Parts, PeerTokens, PreheatRequest, PreheatState,
+    PreheatView, Preheater, Scope, TracePages,
 };
 use queue::{Database, TestClock};
 use serde_json::json;
@@ -97,13 +97,10 @@ impl World {
 
     pub(crate) fn request(&self, reference: &str, scope: Scope) -> PreheatRequest {
         let url = format!("http://{}/v2/team/app/manifests/{reference}", self.registry.host);
+        let image = ImageReference::from_manifest_url(&url).unwrap();
         PreheatRequest {
-            image: ImageReference::from_manifest_url(&url).unwrap(),
             scope,
-            clusters: ClusterChoice::All,
-            platforms: Vec::new(),
-            credential: None,
-            asked_by: Origin::Api,
+            ..PreheatRequest::new(image, Origin::Api)
         }
     }
 

@@ -82,8 +82,8 @@ pub(crate) async fn create(
 impl CreatePreheat {
     fn parse(self) -> Result<PreheatRequest, Problem> {
         let platforms = self.platforms.unwrap_or_default();
+        let image = image::image("image", &self.image, str::parse)?;
         Ok(PreheatRequest {
-            image: image::image("image", &self.image, str::parse)?,
             scope: image::scope("scope", self.scope.as_deref().unwrap_or_default())?,
             clusters: choice(self.clusters.unwrap_or_default())?,
             platforms: image::platforms("platforms", platforms.iter().map(String::as_str))?,
@@ -91,7 +91,7 @@ impl CreatePreheat {
                 .credential
                 .map(|user| image::basic("credential.username", &user.username, user.password.expose()))
                 .transpose()?,
-            asked_by: Origin::Api,
+            ..PreheatRequest::new(image, Origin::Api)
         })
     }
 }

@@ -83,6 +83,8 @@ pub(crate) enum State {
     /// Every object is on disk and proven, where the scope says.
     Succeeded,
     Failed,
+    /// Somebody ended it before its time.
+    Cancelled,
 }
 
 impl From<PreheatState> for State {
@@ -93,6 +95,7 @@ impl From<PreheatState> for State {
             PreheatState::Placing => Self::Placing,
             PreheatState::Succeeded => Self::Succeeded,
             PreheatState::Failed => Self::Failed,
+            PreheatState::Cancelled => Self::Cancelled,
         }
     }
 }

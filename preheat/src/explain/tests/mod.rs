@@ -66,6 +66,17 @@ pub(super) fn row() -> preheats::Model {
         deadline_ms: None,
         no_seed_deadline_ms: None,
         seed_check_ms: None,
+        peer_choice: None,
+        priority: 0,
+        time_limit_ms: None,
+        referrers: None,
+        had_credential: false,
+        delivery: None,
+        fair_key: None,
+        follows: None,
+        share_key: None,
+        attempt: 1,
+        notes: None,
     }
 }
 

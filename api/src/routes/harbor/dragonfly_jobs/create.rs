@@ -89,8 +89,8 @@ impl CreateJob {
         let url = args.url.as_deref().filter(|url| !url.is_empty()).ok_or_else(|| {
             Problem::invalid("`args.url` is missing: the URL of the image's manifest is needed.")
         })?;
+        let image = image::image("args.url", url, ImageReference::from_manifest_url)?;
         Ok(PreheatRequest {
-            image: image::image("args.url", url, ImageReference::from_manifest_url)?,
             scope: image::scope("args.scope", args.scope.as_deref().unwrap_or_default())?,
             clusters: match self.scheduler_cluster_ids {
                 Some(ids) if !ids.is_empty() => ClusterChoice::Ids(ids),
@@ -101,7 +101,7 @@ impl CreateJob {
                 args.platform.as_deref().filter(|one| !one.is_empty()),
             )?,
             credential: args.credential()?,
-            asked_by: Origin::Harbor,
+            ..PreheatRequest::new(image, Origin::Harbor)
         })
     }
 }

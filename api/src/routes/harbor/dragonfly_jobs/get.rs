@@ -60,13 +60,13 @@ fn state_of(state: PreheatState) -> JobState {
     match state {
         PreheatState::Waiting | PreheatState::Resolving | PreheatState::Placing => JobState::Pending,
         PreheatState::Succeeded => JobState::Success,
-        PreheatState::Failed => JobState::Failure,
+        PreheatState::Failed | PreheatState::Cancelled => JobState::Failure,
     }
 }
 
 /// Never empty for a failure: it is all that Harbor shows of one.
 fn error_of(view: &PreheatView) -> String {
-    if view.state != PreheatState::Failed {
+    if state_of(view.state) != JobState::Failure {
         return String::new();
     }
     let reason = view
