@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::challenge::BadRealm;
+use crate::dial::NotAllowed;
 use crate::text::{SAID_LIMIT, tame};
 use crate::{Digest, RegistryName};
 
@@ -132,6 +133,13 @@ pub enum RegistryError {
     BadRedirect { asked: Asked, what: String },
     #[error("{asked} cannot be signed in for: {realm}")]
     UnsafeRealm { asked: Asked, realm: Box<BadRealm> },
+    #[error("{asked} is not asked for: {refused}")]
+    NotAllowed {
+        asked: Asked,
+        refused: Box<NotAllowed>,
+        /// A redirect or a token realm led there, not the registry's own name.
+        by_registry: bool,
+    },
     #[error("{registry}: {cause}")]
     Setup { registry: RegistryName, cause: String },
 }
@@ -145,6 +153,9 @@ impl RegistryError {
             | Self::WrongCredential { .. }
             | Self::CredentialEnded { .. }
             | Self::Forbidden { .. }
+            | Self::NotAllowed {
+                by_registry: false, ..
+            }
             | Self::Setup { .. } => Side::Caller,
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::CutShort { .. } => Side::Network,
             _ => Side::Registry,
@@ -217,6 +228,7 @@ impl RegistryError {
             Self::BadAnswer { .. } => "bad_answer",
             Self::BadRedirect { .. } => "bad_redirect",
             Self::UnsafeRealm { .. } => "unsafe_realm",
+            Self::NotAllowed { .. } => "not_allowed",
             Self::Setup { .. } => "setup",
         }
     }
@@ -225,6 +237,7 @@ impl RegistryError {
     pub fn what_to_do(&self) -> String {
         let advice = match self {
             Self::UnsafeRealm { realm, .. } => return realm.what_to_do(),
+            Self::NotAllowed { refused, .. } => return refused.what_to_do(),
             Self::NotFound { .. } => {
                 "check the name and the tag, and that the credential may see the repository"
             }

@@ -7,6 +7,7 @@
 
 pub mod challenge;
 mod credential;
+mod dial;
 mod digest;
 mod error;
 pub mod manifest;
@@ -20,6 +21,7 @@ mod settings;
 mod text;
 
 pub use credential::{Credential, Secret};
+pub use dial::{AddressRange, BadRange, Dial, NotAllowed};
 pub use digest::{BadDigest, Digest};
 pub use error::{Asked, RegistryError, Said, Side};
 pub use metrics::RegistryMetrics;

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use crate::dial::Dial;
 use crate::metrics::RegistryMetrics;
 use crate::reference::check_base_path;
 use crate::settings::{ClientFactory, Limits, RegistrySettings, TlsOptions};
@@ -24,6 +25,7 @@ struct Inner {
     factory: Arc<dyn ClientFactory>,
     limits: Limits,
     metrics: RegistryMetrics,
+    dial: Dial,
     known: RwLock<Known>,
     clients: Mutex<HashMap<TlsOptions, reqwest::Client>>,
 }
@@ -44,24 +46,31 @@ struct Place {
 }
 
 impl Registries {
+    /// Whatever their names resolve to is dialled. Programs that dial on somebody's word want [`Self::behind`].
     pub fn new(factory: Arc<dyn ClientFactory>) -> Self {
         Self::with_limits(factory, Limits::default())
     }
 
     pub fn with_limits(factory: Arc<dyn ClientFactory>, limits: Limits) -> Self {
-        Self::with(factory, limits, RegistryMetrics::default())
+        Self::with(factory, limits, RegistryMetrics::default(), Dial::open())
     }
 
     /// Counted together with others: several parts of one program have one set of counters.
     pub fn counted_in(metrics: RegistryMetrics, factory: Arc<dyn ClientFactory>) -> Self {
-        Self::with(factory, Limits::default(), metrics)
+        Self::with(factory, Limits::default(), metrics, Dial::open())
     }
 
-    fn with(factory: Arc<dyn ClientFactory>, limits: Limits, metrics: RegistryMetrics) -> Self {
+    /// Behind a rule about addresses. `factory` has to make clients that resolve names by the same one.
+    pub fn behind(dial: Dial, metrics: RegistryMetrics, factory: Arc<dyn ClientFactory>) -> Self {
+        Self::with(factory, Limits::default(), metrics, dial)
+    }
+
+    fn with(factory: Arc<dyn ClientFactory>, limits: Limits, metrics: RegistryMetrics, dial: Dial) -> Self {
         let inner = Inner {
             factory,
             limits,
             metrics,
+            dial,
             known: RwLock::default(),
             clients: Mutex::default(),
         };
@@ -73,6 +82,11 @@ impl Registries {
     /// What is counted about all of them.
     pub fn metrics(&self) -> &RegistryMetrics {
         &self.inner.metrics
+    }
+
+    /// Which addresses are dialled.
+    pub fn dial(&self) -> &Dial {
+        &self.inner.dial
     }
 
     /// Replaces everything that was configured before.
@@ -139,7 +153,8 @@ impl Registries {
         settings.plain_http |= plain_http;
         let client = self.client(&settings.tls()).map_err(setup)?;
         let (limits, metrics) = (self.inner.limits, self.inner.metrics.clone());
-        let registry = Registry::new(settings, base_path, client, limits, metrics)?;
+        let dial = self.inner.dial.clone();
+        let registry = Registry::new(settings, base_path, client, dial, limits, metrics)?;
         if made.len() >= KEPT_REGISTRIES {
             made.clear();
         }

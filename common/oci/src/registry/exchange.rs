@@ -17,6 +17,7 @@ use url::Url;
 use super::answer::{Answer, mark_failed};
 use super::{Registry, number};
 use crate::challenge::is_loopback;
+use crate::dial::NotAllowed;
 use crate::text::tame;
 use crate::{Asked, RegistryError, Repository, Said, Secret};
 
@@ -143,7 +144,8 @@ impl Registry {
     ) -> Result<Answer, RegistryError> {
         let span = span_of(request, template, url);
         let began = Instant::now();
-        let result = self.response(request, prepared).instrument(span.clone()).await;
+        let result = self.response(request, template, url, prepared);
+        let result = result.instrument(span.clone()).await;
         let status = result.as_ref().ok().map(|response| response.status().as_u16());
         let host = url.host_str().unwrap_or_default();
         let metrics = &self.inner.metrics;
@@ -163,17 +165,29 @@ impl Registry {
     async fn response(
         &self,
         request: &Request,
+        template: &'static str,
+        url: &Url,
         prepared: reqwest::RequestBuilder,
     ) -> Result<Response, RegistryError> {
         let limit = self.inner.limits.header_wait;
         let asked = || request.asked.clone();
+        // Whose word leads there: a registry's, unless it is the registry itself.
+        let by_registry = template == REDIRECTED || request.kind == "token";
+        let refused = |refused: NotAllowed| RegistryError::NotAllowed {
+            asked: asked(),
+            refused: Box::new(refused.of(url)),
+            by_registry,
+        };
+        self.inner.dial.check(url).await.map_err(refused)?;
         match timeout(limit, prepared.send()).await {
             Err(_) => Err(RegistryError::TimedOut {
                 asked: asked(),
                 awaited: "answer",
                 limit,
             }),
-            Ok(Err(cause)) => Err(unreachable(asked(), &cause, limit)),
+            Ok(Err(cause)) => {
+                Err(not_allowed(&cause).map_or_else(|| unreachable(asked(), &cause, limit), refused))
+            }
             Ok(Ok(response)) => Ok(response),
         }
     }
@@ -215,7 +229,8 @@ impl Registry {
         if from.scheme() == "https" && next.scheme() == "http" && !self.inner.settings.insecure_skip_verify {
             return refuse("from https to plain http");
         }
-        if leads_inside(&next) && !self.name().is_loopback() && next.host() != from.host() {
+        let is_listed = self.inner.dial.lists(&next);
+        if leads_inside(&next) && !is_listed && !self.name().is_loopback() && next.host() != from.host() {
             return refuse("to an address of this machine or of its link");
         }
         Ok(Some(next))
@@ -353,6 +368,18 @@ fn leads_inside(url: &Url) -> bool {
         url::Host::Domain(_) => false,
     };
     is_link_local || is_loopback(&host)
+}
+
+/// The resolver's own refusal, from deep inside of the client's error.
+fn not_allowed(error: &reqwest::Error) -> Option<NotAllowed> {
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        if let Some(refused) = deeper.downcast_ref::<NotAllowed>() {
+            return Some(refused.clone());
+        }
+        cause = deeper.source();
+    }
+    None
 }
 
 fn unreachable(asked: Asked, cause: &reqwest::Error, limit: Duration) -> RegistryError {

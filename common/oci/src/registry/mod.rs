@@ -21,6 +21,7 @@ pub use blob::ByteStream;
 
 use self::exchange::{History, Request};
 use self::tokens::Tokens;
+use crate::dial::Dial;
 use crate::manifest::without_parameters;
 use crate::metrics::RegistryMetrics;
 use crate::settings::{Limits, RegistrySettings};
@@ -40,6 +41,7 @@ struct Inner {
     /// Ends with `/v2/`.
     base: Url,
     client: reqwest::Client,
+    dial: Dial,
     limits: Limits,
     tokens: Tokens,
     metrics: RegistryMetrics,
@@ -66,6 +68,7 @@ impl Registry {
         settings: RegistrySettings,
         base_path: &str,
         client: reqwest::Client,
+        dial: Dial,
         limits: Limits,
         metrics: RegistryMetrics,
     ) -> Result<Self, RegistryError> {
@@ -79,6 +82,7 @@ impl Registry {
             settings,
             base,
             client,
+            dial,
             limits,
             tokens: Tokens::default(),
             metrics,

@@ -1,0 +1,259 @@
+//! Which addresses are dialled: those outside and those of private networks always, those of this machine, of its
+//! link and of its cloud's metadata only if somebody listed them.
+//!
+//! **Invariant:** what is decided on is the address that the connection goes to. Numbers in a URL are looked at before
+//! each request ([`Dial::check`]), names when they are resolved ([`Dial`] is the resolver of our clients), so neither a
+//! redirect, nor a token realm, nor a name that changes its mind leads inside.
+//!
+//! Non-goal: which registries a client may name. The front and the manager decide that.
+
+mod address;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+pub use self::address::{AddressRange, BadRange};
+use self::address::{canonical, inside};
+use crate::RegistrySettings;
+
+/// The rule of one program. A clone is the same one.
+#[derive(Clone)]
+pub struct Dial(Arc<RwLock<Rule>>);
+
+#[derive(Default)]
+struct Rule {
+    /// Nothing is refused.
+    open: bool,
+    addresses: Vec<AddressRange>,
+    hosts: Vec<Listed>,
+}
+
+/// A host that the configuration names.
+#[derive(Debug, PartialEq, Eq)]
+struct Listed {
+    host: String,
+    ports: Ports,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Ports {
+    One(u16),
+    /// 80 and 443: a registry that was named without a port.
+    Usual,
+    All,
+}
+
+/// An address that nobody listed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{host} is at {address}, {what}, which is dialled only if it is listed")]
+pub struct NotAllowed {
+    host: String,
+    address: IpAddr,
+    what: &'static str,
+}
+
+impl NotAllowed {
+    /// What a person can do about it.
+    pub fn what_to_do(&self) -> String {
+        let Self { host, address, .. } = self;
+        format!(
+            "if it is meant, write [registry.\"{host}\"], or addresses = [\"{address}\"] below [dial], into the configuration of the manager (its peers learn it) or of this peer"
+        )
+    }
+
+    pub(crate) fn of(self, url: &Url) -> Self {
+        Self {
+            host: authority(url),
+            ..self
+        }
+    }
+}
+
+impl Dial {
+    /// Refuses nothing: for programs that dial only what their user named.
+    pub fn open() -> Self {
+        let rule = Rule {
+            open: true,
+            ..Rule::default()
+        };
+        Self(Arc::new(RwLock::new(rule)))
+    }
+
+    /// Inside, only these addresses, and hosts that are listed later.
+    pub fn guarded(addresses: Vec<AddressRange>) -> Self {
+        let rule = Rule {
+            addresses,
+            ..Rule::default()
+        };
+        Self(Arc::new(RwLock::new(rule)))
+    }
+
+    /// Replaces the addresses that were listed before.
+    pub fn list_addresses(&self, addresses: Vec<AddressRange>) {
+        self.write(|rule| rule.addresses = addresses);
+    }
+
+    /// Replaces the hosts that were listed before by those that these settings name. Settings that a request brought
+    /// about are not for this.
+    pub fn list_hosts<'all>(&self, settings: impl IntoIterator<Item = &'all RegistrySettings>) {
+        let hosts = settings.into_iter().flat_map(hosts_of).collect();
+        self.write(|rule| rule.hosts = hosts);
+    }
+
+    /// Whether a request may go there, as far as its URL tells; a name is looked at again when it is resolved.
+    pub async fn check(&self, url: &Url) -> Result<(), NotAllowed> {
+        if self.read().open || self.lists(url) {
+            return Ok(());
+        }
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.allow(address.into(), url),
+            Some(Host::Ipv6(address)) => self.allow(address.into(), url),
+            // Its name opens it for the resolver, but this port was not named.
+            Some(Host::Domain(name)) if self.lists_name(name) => self.check_behind(name, url).await,
+            Some(Host::Domain(_)) | None => Ok(()),
+        }
+    }
+
+    /// Whether the configuration names this very place.
+    pub(crate) fn lists(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        let rule = self.read();
+        let numbers = match url.host() {
+            Some(Host::Ipv4(address)) => rule.lists_address(address.into()),
+            Some(Host::Ipv6(address)) => rule.lists_address(address.into()),
+            _ => false,
+        };
+        numbers || rule.hosts.iter().any(|one| one.is(host) && one.has(port))
+    }
+
+    fn lists_name(&self, name: &str) -> bool {
+        self.read().hosts.iter().any(|one| one.is(name))
+    }
+
+    async fn check_behind(&self, name: &str, url: &Url) -> Result<(), NotAllowed> {
+        // A name that cannot be resolved is the connection's failure to tell.
+        let found = tokio::net::lookup_host((name, 0)).await.into_iter().flatten();
+        found
+            .map(|found| self.allow(found.ip(), url))
+            .collect::<Result<(), _>>()
+    }
+
+    fn allow(&self, address: IpAddr, url: &Url) -> Result<(), NotAllowed> {
+        match self.read().refusal(address) {
+            None => Ok(()),
+            Some(what) => Err(NotAllowed {
+                host: authority(url),
+                address: canonical(address),
+                what,
+            }),
+        }
+    }
+
+    /// Those of a name's addresses that may be dialled.
+    fn sieve(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, NotAllowed> {
+        let rule = self.read();
+        if rule.open || rule.hosts.iter().any(|one| one.is(name)) {
+            return Ok(found);
+        }
+        let refused = found.iter().find_map(|one| {
+            let what = rule.refusal(one.ip())?;
+            Some((canonical(one.ip()), what))
+        });
+        let allowed: Vec<_> = found
+            .into_iter()
+            .filter(|one| rule.refusal(one.ip()).is_none())
+            .collect();
+        match refused {
+            Some((address, what)) if allowed.is_empty() => Err(NotAllowed {
+                host: name.to_owned(),
+                address,
+                what,
+            }),
+            _ => Ok(allowed),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Rule> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, change: impl FnOnce(&mut Rule)) {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The resolver of every client that dials registries.
+impl Resolve for Dial {
+    fn resolve(&self, name: Name) -> Resolving {
+        let dial = self.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed = dial.sieve(name.as_str(), found)?;
+            let addresses: Addrs = Box::new(allowed.into_iter());
+            Ok(addresses)
+        })
+    }
+}
+
+impl Rule {
+    fn lists_address(&self, address: IpAddr) -> bool {
+        let address = canonical(address);
+        self.addresses.iter().any(|range| range.contains(address))
+    }
+
+    fn refusal(&self, address: IpAddr) -> Option<&'static str> {
+        inside(address).filter(|_| !self.open && !self.lists_address(address))
+    }
+}
+
+impl Listed {
+    /// `host` or `host:port`; without a port, `otherwise` are meant.
+    fn new(text: &str, otherwise: Ports) -> Self {
+        let parsed = text.rsplit_once(':');
+        let with_port = parsed.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+        let (host, ports) = with_port.map_or((text, otherwise), |(host, port)| (host, Ports::One(port)));
+        Self {
+            host: host.to_ascii_lowercase(),
+            ports,
+        }
+    }
+
+    fn is(&self, host: &str) -> bool {
+        self.host.eq_ignore_ascii_case(host.trim_end_matches('.'))
+    }
+
+    fn has(&self, port: u16) -> bool {
+        match self.ports {
+            Ports::One(one) => one == port,
+            Ports::Usual => matches!(port, 80 | 443),
+            Ports::All => true,
+        }
+    }
+}
+
+fn hosts_of(settings: &RegistrySettings) -> Vec<Listed> {
+    let names = std::iter::once(&settings.name).chain(&settings.aliases);
+    names
+        .map(|name| Listed::new(name.api_host(), Ports::Usual))
+        .chain(
+            settings
+                .token_realms
+                .iter()
+                .map(|host| Listed::new(host, Ports::All)),
+        )
+        .collect()
+}
+
+/// `host` or `host:port` as a person would write it.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests;
