@@ -7,7 +7,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use crate::problem::Problem;
-use crate::routes::{clusters, explain, harbor::dragonfly_jobs, images, peers, preheats, tokens};
+use crate::routes::{clusters, explain, harbor::dragonfly_jobs, harbor::dragonfly_preheats, images, peers, preheats, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +20,9 @@ use crate::routes::{clusters, explain, harbor::dragonfly_jobs, images, peers, pr
         dragonfly_jobs::healthy::healthy,
         dragonfly_jobs::create::create,
         dragonfly_jobs::get::get,
+        dragonfly_preheats::ping::ping,
+        dragonfly_preheats::create::create,
+        dragonfly_preheats::get::get,
         preheats::create::create,
         preheats::list::list,
         preheats::get::get,
@@ -37,7 +40,7 @@ use crate::routes::{clusters, explain, harbor::dragonfly_jobs, images, peers, pr
         (name = "preheats", description = "Ask for images, and see how they are doing"),
         (name = "peers", description = "Who caches and shares, and in which cluster"),
         (name = "tokens", description = "Who may call (scope `admin`)"),
-        (name = "harbor", description = "What Harbor 2.12 and newer speaks to a provider \"Dragonfly\""),
+        (name = "harbor", description = "What Harbor speaks to its providers, every generation"),
     ),
     security(("bearer" = []), ("basic" = [])),
     modifiers(&TokenSchemes),

@@ -32,6 +32,10 @@ pub fn router(app: App, metrics: &Metrics) -> Router {
         .route("/healthy", get(harbor::dragonfly_jobs::healthy::healthy))
         .route("/oapi/v1/jobs", post(harbor::dragonfly_jobs::create::create))
         .route("/oapi/v1/jobs/{id}", get(harbor::dragonfly_jobs::get::get))
+        // what Harbor 2.1 to 2.11 speaks
+        .route("/_ping", get(harbor::dragonfly_preheats::ping::ping))
+        .route("/preheats", post(harbor::dragonfly_preheats::create::create))
+        .route("/preheats/{id}", get(harbor::dragonfly_preheats::get::get))
         // our own
         .route(
             "/api/v1/preheats",

@@ -134,14 +134,16 @@ pub(crate) fn kind_of(class: i32) -> ObjectKind {
     }
 }
 
-/// Known only for a preheat that named a tag: what a tag that came with a digest meant was never asked.
+/// What the tag meant: the registry said so when it was asked by tag, or who asked by digest said so then.
 fn tag_record(preheat: &preheats::Model) -> Option<TagRecord> {
+    let resolved_ms = preheat.resolved_ms?;
+    let asked_by_tag = preheat.tag.as_ref() == Some(&preheat.reference);
     Some(TagRecord {
         registry: preheat.registry.clone(),
         repository: preheat.repository.clone(),
         tag: preheat.tag.clone()?,
         digest: preheat.digest.clone()?,
         media_type: preheat.media_type.clone()?,
-        seen_unix_ms: preheat.resolved_ms?,
+        seen_unix_ms: if asked_by_tag { resolved_ms } else { preheat.created_ms },
     })
 }

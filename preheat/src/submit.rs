@@ -13,7 +13,7 @@ use wire::TraceContext;
 use crate::fault::{StorageError, SubmitError};
 use crate::limits::milliseconds;
 use crate::preheater::{Inner, MANAGER_LANE, Preheater, group_of};
-use crate::request::PreheatRequest;
+use crate::request::{Origin, PreheatRequest};
 use crate::rows::{credentials, preheats};
 use crate::{clusters, views};
 
@@ -54,16 +54,19 @@ async fn write(
 ) -> Result<PreheatId, SubmitError> {
     clusters::check(inner, &request.clusters).await?;
     let now = inner.now_ms();
-    let sealed = seal(inner, &request)?;
+    let sealed = seal(inner, request.credential.as_ref())?;
     let mut row = new_row(inner, caller, &request, trace.as_ref(), now);
-    row.credential = Set(sealed.as_ref().map(|(id, _)| id.clone()));
-    let trace = trace.map(|trace| trace.as_str().to_owned());
-    let submission = Submission {
-        row,
-        sealed,
-        trace,
-        now,
+    row.credential = Set(sealed.as_ref().map(|sealed| sealed.name.clone()));
+    row.had_credential = Set(sealed.is_some());
+    let work = NewWork {
+        lane: MANAGER_LANE.to_owned(),
+        kind: RESOLVE.to_owned(),
+        run_at_ms: now,
+        priority: request.priority.rank(),
+        trace: trace.map(|trace| trace.as_str().to_owned()),
+        ..NewWork::default()
     };
+    let submission = Submission { row, sealed, work };
     let id = inner
         .submissions
         .write(&inner.db, submission)
@@ -76,10 +79,25 @@ async fn write(
 /// A preheat on its way into the database.
 pub(crate) struct Submission {
     row: preheats::ActiveModel,
-    /// Name and sealed text of the credential that came with it.
-    sealed: Option<(String, Vec<u8>)>,
-    trace: Option<String>,
-    now: i64,
+    sealed: Option<SealedCredential>,
+    /// The first of its work, which is told the preheat's id once there is one.
+    work: NewWork,
+}
+
+/// What came with a request for the registry.
+pub(crate) struct SealedCredential {
+    pub(crate) name: String,
+    sealed: Vec<u8>,
+}
+
+impl SealedCredential {
+    pub(crate) fn row(self, preheat: i64) -> credentials::ActiveModel {
+        credentials::ActiveModel {
+            id: Set(self.name),
+            preheat_id: Set(preheat),
+            sealed: Set(self.sealed),
+        }
+    }
 }
 
 /// Writes preheats that were submitted in the same moment, each with its credential and its first work.
@@ -89,25 +107,15 @@ pub(crate) fn write_all(
 ) -> BoxFuture<'_, Result<Vec<PreheatId>, DbErr>> {
     Box::pin(async move {
         let mut ids = Vec::with_capacity(submissions.len());
-        let (mut work, mut secrets) = (Vec::new(), Vec::new());
-        let now = submissions.last().map_or(0, |last| last.now);
-        for Submission {
-            row,
-            sealed,
-            trace,
-            now,
-        } in submissions
-        {
+        let (mut works, mut secrets) = (Vec::new(), Vec::new());
+        for Submission { row, sealed, work } in submissions {
             let id = preheats::Entity::insert(row).exec(txn).await?.last_insert_id;
-            work.push(work_of_manager(RESOLVE, id, trace, now));
-            secrets.extend(sealed.map(|(name, sealed)| credentials::ActiveModel {
-                id: Set(name),
-                preheat_id: Set(id),
-                sealed: Set(sealed),
-            }));
+            works.push(of_preheat(id, work));
+            secrets.extend(sealed.map(|sealed| sealed.row(id)));
             ids.push(id);
         }
-        enqueue_all(txn, &work, now).await?;
+        let now = works.last().map_or(0, |last| last.run_at_ms);
+        enqueue_all(txn, &works, now).await?;
         if !secrets.is_empty() {
             credentials::Entity::insert_many(secrets)
                 .exec_without_returning(txn)
@@ -118,32 +126,40 @@ pub(crate) fn write_all(
 }
 
 /// The next step of a preheat, for the manager itself.
-pub(crate) fn work_of_manager(kind: &str, preheat: i64, trace: Option<String>, run_at_ms: i64) -> NewWork {
-    NewWork {
+pub(crate) fn work_of_manager(kind: &str, preheat: &preheats::Model, run_at_ms: i64) -> NewWork {
+    let work = NewWork {
         lane: MANAGER_LANE.to_owned(),
         kind: kind.to_owned(),
-        payload: json!({ "preheat": preheat }),
         run_at_ms,
-        priority: 0,
-        trace,
-        group: Some(group_of(preheat)),
+        priority: preheat.priority,
+        trace: preheat.trace.clone(),
+        ..NewWork::default()
+    };
+    of_preheat(preheat.id, work)
+}
+
+fn of_preheat(id: PreheatId, work: NewWork) -> NewWork {
+    NewWork {
+        payload: json!({ "preheat": id }),
+        group: Some(group_of(id)),
+        ..work
     }
 }
 
-fn seal(inner: &Inner, request: &PreheatRequest) -> Result<Option<(String, Vec<u8>)>, SubmitError> {
-    let Some(secret) = request
-        .credential
-        .as_ref()
-        .and_then(oci::Credential::authorization)
-    else {
+/// None: nothing that a registry would want to see.
+pub(crate) fn seal(
+    inner: &Inner,
+    credential: Option<&oci::Credential>,
+) -> Result<Option<SealedCredential>, StorageError> {
+    let Some(secret) = credential.and_then(oci::Credential::authorization) else {
         return Ok(None);
     };
-    let id = Uuid::new_v4().to_string();
+    let name = Uuid::new_v4().to_string();
     let sealed = inner
         .secrets
-        .seal(&id, secret.expose())
+        .seal(&name, secret.expose())
         .map_err(|broken| StorageError::Broken(broken.to_string()))?;
-    Ok(Some((id, sealed)))
+    Ok(Some(SealedCredential { name, sealed }))
 }
 
 fn new_row(
@@ -161,7 +177,7 @@ fn new_row(
         asked_by,
         ..
     } = request;
-    let limit = request.time_limit.unwrap_or(inner.limits.preheat_limit);
+    let limit = inner.limits.of_preheat(request.time_limit);
     preheats::ActiveModel {
         id: NotSet,
         image: Set(image.to_string()),
@@ -170,7 +186,7 @@ fn new_row(
         plain_http: Set(image.plain_http),
         repository: Set(image.repository.to_string()),
         reference: Set(image.wanted.to_string()),
-        tag: Set(image.wanted.tag().map(ToString::to_string)),
+        tag: Set(tag_of(request).map(ToString::to_string)),
         scope: Set(scope.to_string()),
         clusters: Set(json!(clusters).to_string()),
         platforms: Set(json!(platforms).to_string()),
@@ -205,12 +221,13 @@ fn new_row(
         priority: Set(request.priority.rank()),
         time_limit_ms: Set(request.time_limit.map(milliseconds)),
         referrers: Set(request.referrers),
-        had_credential: Set(request.credential.is_some()),
+        had_credential: NotSet,
         delivery: Set(request.delivery.clone()),
         fair_key: Set(None),
         follows: Set(None),
         share_key: Set(None),
         attempt: Set(1),
         notes: Set(None),
+        retried_ms: Set(None),
     }
 }

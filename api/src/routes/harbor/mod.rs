@@ -1,4 +1,10 @@
-//! What Harbor speaks. Its client is strict about types and words: ids are integers, states are the three words
-//! it knows, times are RFC 3339; whatever else an answer holds it ignores.
+//! What Harbor speaks, each generation in its dialect, all on one listener: 2.12 and newer ([`dragonfly_jobs`]), 2.1 to 2.11
+//! ([`dragonfly_preheats`]). Their paths never meet.
+//!
+//! **Invariant:** Harbor's client is strict about types and words: ids are integers in one dialect and texts in the
+//! other, states are the words it knows, times are RFC 3339. Whatever else an answer holds it ignores.
 
 pub(crate) mod dragonfly_jobs;
+pub(crate) mod dragonfly_preheats;
+mod registry_token;
+mod words;

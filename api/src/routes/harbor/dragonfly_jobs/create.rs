@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
-use oci::{Credential, ImageReference, Secret};
+use oci::{Credential, ImageReference};
 use preheat::{ClusterChoice, Origin, PreheatRequest, submit};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -15,10 +15,9 @@ use crate::app::App;
 use crate::extract::{Allowed, Body, Instant, ToPreheat};
 use crate::openapi::{BadBody, Refusals, Trouble};
 use crate::problem::Problem;
+use crate::routes::harbor::registry_token;
+use crate::routes::harbor::words::only;
 use crate::routes::image;
-
-/// A registry's token is a kilobyte or two; this is far beyond.
-const LONGEST_AUTHORIZATION: usize = 64 * 1024;
 
 /// What Harbor sends. All may be missing but `args.url`, and what we do not know is passed over.
 #[derive(Deserialize, ToSchema)]
@@ -112,31 +111,6 @@ impl Args {
             let password = self.password.as_ref().map_or("", SecretText::expose);
             return image::basic("args.username", username, password).map(Some);
         }
-        let headers = self.headers.as_ref().into_iter().flatten();
-        let authorization = headers
-            .filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
-            .map(|(_, value)| value.expose().trim())
-            .find(|value| !value.is_empty());
-        authorization.map(header).transpose()
-    }
-}
-
-fn header(value: &str) -> Result<Credential, Problem> {
-    let is_sendable = value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    if is_sendable && value.len() <= LONGEST_AUTHORIZATION {
-        return Ok(Credential::Header(Secret::new(value)));
-    }
-    Err(Problem::invalid(
-        "`args.headers.Authorization` is too long or has characters that no header can carry.",
-    ))
-}
-
-fn only(field: &str, given: Option<&str>, understood: &str) -> Result<(), Problem> {
-    match given {
-        None | Some("") => Ok(()),
-        Some(word) if word == understood => Ok(()),
-        Some(_) => Err(Problem::invalid(format!(
-            "`{field}` is none that is understood here: write \"{understood}\", or leave it out."
-        ))),
+        registry_token::among("args.headers", self.headers.as_ref())
     }
 }

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::extract::{Instant, Parts, Poller};
 use crate::openapi::{Refusals, Trouble, Unknown};
 use crate::problem::Problem;
+use crate::routes::harbor::words::why_it_failed;
 use crate::routes::preheats;
 
 /// Harbor renders a table of them into its log.
@@ -69,12 +70,7 @@ fn error_of(view: &PreheatView) -> String {
     if state_of(view.state) != JobState::Failure {
         return String::new();
     }
-    let reason = view
-        .reason
-        .as_deref()
-        .unwrap_or("the preheat failed without a reason being recorded");
-    let side = view.side.map_or("", preheats::view::side_advice);
-    format!("{reason}{side} (preheat {} of Stoker)", view.id)
+    why_it_failed(view)
 }
 
 fn by_cluster(rows: HarborRows) -> Vec<ClusterResult> {
