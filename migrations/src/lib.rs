@@ -9,6 +9,7 @@ mod m20261121_000003_preheats;
 mod m20261121_000004_placing;
 mod m20261121_000005_tokens;
 mod m20261121_000006_requests;
+mod m20261121_000007_lives;
 mod schema;
 
 /// What runs a [`Migrator`]: `Migrator::up(connection, None)`.
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_placing::Migration),
             Box::new(m20261121_000005_tokens::Migration),
             Box::new(m20261121_000006_requests::Migration),
+            Box::new(m20261121_000007_lives::Migration),
         ]
     }
 }

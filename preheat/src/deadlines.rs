@@ -9,7 +9,9 @@ use sea_orm::{
 };
 use wire::Side;
 
+use crate::ending::run_out;
 use crate::fault::StorageError;
+use crate::followers::worker_of;
 use crate::ledger::{self, Effects, peer_name};
 use crate::limits::Limits;
 use crate::plan::wanted_clusters;
@@ -43,7 +45,7 @@ pub(crate) async fn sweep(inner: &Inner) -> Result<(), StorageError> {
             Box::pin(async move {
                 let mut effects = Effects::default();
                 absent::sweep(txn, &limits, now, &mut effects).await?;
-                overdue(txn, &limits, now, &mut effects).await?;
+                overdue(txn, now, &mut effects).await?;
                 without_seed(txn, &limits, now, &mut effects).await?;
                 seed_may_be_there(txn, now, &mut effects).await?;
                 Ok(effects)
@@ -60,12 +62,7 @@ async fn end_sessions(txn: &DatabaseTransaction, now: i64) -> Result<Vec<uuid::U
     Ok(expired)
 }
 
-async fn overdue(
-    txn: &DatabaseTransaction,
-    limits: &Limits,
-    now: i64,
-    effects: &mut Effects,
-) -> Result<(), DbErr> {
+async fn overdue(txn: &DatabaseTransaction, now: i64, effects: &mut Effects) -> Result<(), DbErr> {
     let overdue = preheats::Entity::find()
         .filter(preheats::Column::DeadlineMs.lte(now))
         .order_by_asc(preheats::Column::DeadlineMs)
@@ -73,14 +70,16 @@ async fn overdue(
         .all(txn)
         .await?;
     for preheat in overdue {
-        let open = open_words(txn, &preheat).await?;
-        let reason = format!("not done within {} s: {open}", limits.preheat_limit.as_secs());
-        let side = if preheat.placements_open > 0 {
+        let worker = worker_of(txn, preheat.clone()).await?;
+        let open = open_words(txn, &worker).await?;
+        let limit = preheat.deadline_ms.unwrap_or(now) - preheat.begun_ms();
+        let reason = format!("not done within {} s: {open}", limit / 1_000);
+        let side = if worker.placements_open > 0 {
             Side::Peer
         } else {
             Side::Manager
         };
-        ledger::fail(txn, preheat, &reason, side, now, effects).await?;
+        run_out(txn, preheat, &reason, side, now, effects).await?;
     }
     Ok(())
 }
@@ -163,7 +162,7 @@ async fn seed_may_be_there(txn: &DatabaseTransaction, now: i64, effects: &mut Ef
         return Ok(());
     }
     for preheat in waiting {
-        enqueue(txn, &work_of_manager(PLAN, preheat.id, preheat.trace, now), now).await?;
+        enqueue(txn, &work_of_manager(PLAN, &preheat, now), now).await?;
         preheats::Entity::update_many()
             .col_expr(preheats::Column::SeedCheckMs, Expr::value(None::<i64>))
             .filter(preheats::Column::Id.eq(preheat.id))

@@ -32,7 +32,7 @@ fn log(Ended { preheat, verdict }: &Ended, pages: &TracePages) {
     let trace = preheat.trace.as_deref().and_then(TraceContext::parse);
     let trace_id = trace.as_ref().map(TraceContext::trace_id);
     let trace_url = trace_id.and_then(|id| pages.url_of(id));
-    let duration_ms = preheat.finished_ms.unwrap_or_default() - preheat.created_ms;
+    let duration_ms = preheat.finished_ms.unwrap_or_default() - preheat.begun_ms();
     let image = &preheat.image;
     match verdict {
         Verdict::Succeeded => tracing::info!(
@@ -54,6 +54,16 @@ fn log(Ended { preheat, verdict }: &Ended, pages: &TracePages) {
             duration_ms,
             reason,
             "preheat {id} of {image} failed"
+        ),
+        Verdict::Cancelled { by } => tracing::info!(
+            stoker.preheat = id,
+            stoker.image = image,
+            stoker.outcome = "cancelled",
+            trace_id,
+            trace_url,
+            duration_ms,
+            stoker.by = by,
+            "preheat {id} of {image} was cancelled"
         ),
     }
 }

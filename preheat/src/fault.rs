@@ -5,6 +5,8 @@ use std::sync::Arc;
 use queue::WriteError;
 use sea_orm::DbErr;
 
+use crate::views::PreheatState;
+
 /// The database did not do what it was asked to.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
@@ -20,6 +22,34 @@ pub enum StorageError {
 pub enum SubmitError {
     #[error("there is no cluster {wanted}; there are: {}", known.join(", "))]
     UnknownCluster { wanted: String, known: Vec<String> },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    #[error("there is no preheat {0}")]
+    Unknown(i64),
+    #[error("preheat {id} has {} already; there is nothing to cancel", state.word())]
+    AlreadyEnded { id: i64, state: PreheatState },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError {
+    #[error("there is no preheat {0}")]
+    Unknown(i64),
+    #[error(
+        "preheat {id} is {}; only one that failed or was cancelled is tried again: ask for the image anew instead",
+        state.word()
+    )]
+    NotFailed { id: i64, state: PreheatState },
+    #[error(
+        "the credential that came with preheat {id} is gone, and none is configured for {registry}: send one with \
+         the retry, or write one under [registry.\"{registry}\"]"
+    )]
+    NoCredential { id: i64, registry: String },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

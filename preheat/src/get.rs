@@ -1,11 +1,14 @@
-//! One preheat or many, as they stand in the database. Nothing is asked of anybody.
+//! One preheat as it stands in the database. Nothing is asked of anybody.
+//!
+//! One that follows another shows what that one does: it has nothing of its own.
 
 use std::collections::HashMap;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use wire::TraceContext;
 
 use crate::fault::StorageError;
+use crate::followers::worker_of;
 use crate::orders::kind_of;
 use crate::peer_choice::PeerChoice;
 use crate::preheater::{Preheater, read_uuid};
@@ -17,41 +20,36 @@ use crate::trace_pages::TracePages;
 use crate::verdict::side_of;
 use crate::views::{ObjectView, PlacementState, PlacementView, PreheatState, PreheatView};
 
-const LISTED_AT_MOST: u64 = 1_000;
-
-/// Newest first.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ListQuery {
-    pub limit: u64,
-    /// Only preheats with a smaller id: for the next page.
-    pub before: Option<i64>,
-}
-
 pub async fn get(preheater: &Preheater, id: i64) -> Result<Option<PreheatView>, StorageError> {
     let db = preheater.inner.reads();
     let Some(row) = preheats::Entity::find_by_id(id).one(db).await? else {
         return Ok(None);
     };
-    let mut view = view(row, &preheater.inner.trace_pages);
-    if view.state == PreheatState::Placing {
-        let moving: u64 = progress::of_preheat(db, id).await?.values().sum();
-        view.bytes_done = view.bytes_done.saturating_add(moving).min(view.bytes_total);
+    let pages = &preheater.inner.trace_pages;
+    let worker = worker_of(db, row.clone()).await?;
+    let mut view = view(row, pages);
+    if view.state != PreheatState::Placing {
+        return Ok(Some(view));
     }
+    let moving: u64 = progress::of_preheat(db, worker.id).await?.values().sum();
+    show_work_of(&mut view, &worker);
+    view.bytes_done = view.bytes_done.saturating_add(moving).min(view.bytes_total);
     Ok(Some(view))
 }
 
-/// Bytes here are those of finished placements; [`get`] counts what moves as well.
-pub async fn list(preheater: &Preheater, query: ListQuery) -> Result<Vec<PreheatView>, StorageError> {
-    let mut rows = preheats::Entity::find().order_by_desc(preheats::Column::Id);
-    if let Some(before) = query.before {
-        rows = rows.filter(preheats::Column::Id.lt(before));
-    }
-    let rows = rows
-        .limit(query.limit.min(LISTED_AT_MOST))
-        .all(preheater.inner.reads())
-        .await?;
-    let pages = &preheater.inner.trace_pages;
-    Ok(rows.into_iter().map(|row| view(row, pages)).collect())
+/// The counts of whoever does the work: the preheat itself, or its leader.
+fn show_work_of(view: &mut PreheatView, worker: &preheats::Model) {
+    view.digest.clone_from(&worker.digest);
+    view.public = worker.public;
+    view.objects_total = read_size(worker.objects_total);
+    view.image_bytes = read_size(worker.image_bytes);
+    view.bytes_total = read_size(worker.bytes_total);
+    view.bytes_done = read_size(worker.bytes_done);
+    view.placements_total = read_size(worker.placements_total);
+    view.placements_open = read_size(worker.placements_open);
+    view.placements_verified = read_size(worker.placements_verified);
+    view.placements_failed = read_size(worker.placements_failed);
+    view.updated_ms = view.updated_ms.max(worker.updated_ms);
 }
 
 pub(crate) fn view(row: preheats::Model, pages: &TracePages) -> PreheatView {
@@ -107,6 +105,7 @@ pub(crate) fn view(row: preheats::Model, pages: &TracePages) -> PreheatView {
 /// Every object of a preheat with its placements. A peer that has not begun stands with the root manifest.
 pub async fn objects(preheater: &Preheater, id: i64) -> Result<Vec<ObjectView>, StorageError> {
     let db = preheater.inner.reads();
+    let (id, root) = work_of(db, id).await?;
     let found = objects::Entity::find()
         .filter(objects::Column::PreheatId.eq(id))
         .order_by_asc(objects::Column::Class)
@@ -122,11 +121,6 @@ pub async fn objects(preheater: &Preheater, id: i64) -> Result<Vec<ObjectView>, 
         .filter(lots::Column::PreheatId.eq(id))
         .all(db)
         .await?;
-    let root = preheats::Entity::find_by_id(id)
-        .one(db)
-        .await?
-        .and_then(|row| row.digest)
-        .unwrap_or_default();
     let of_lots = lots.iter().map(|lot| &lot.peer_id);
     let peers = peers_named(db, placed.iter().map(|row| &row.peer_id).chain(of_lots)).await?;
     let moving = progress::of_preheat(db, id).await?;
@@ -164,6 +158,15 @@ pub async fn objects(preheater: &Preheater, id: i64) -> Result<Vec<ObjectView>, 
             .push(waiting(lot, &peers));
     }
     Ok(found.into_iter().map(|row| object(row, &mut by_digest)).collect())
+}
+
+/// Under which id its rows stand, and its root manifest.
+async fn work_of(db: &impl ConnectionTrait, id: i64) -> Result<(i64, String), DbErr> {
+    let Some(preheat) = preheats::Entity::find_by_id(id).one(db).await? else {
+        return Ok((id, String::new()));
+    };
+    let worker = worker_of(db, preheat).await?;
+    Ok((worker.id, worker.digest.unwrap_or_default()))
 }
 
 fn object(row: objects::Model, placed: &mut HashMap<String, Vec<PlacementView>>) -> ObjectView {

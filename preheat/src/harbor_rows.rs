@@ -6,6 +6,7 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
 use wire::ObjectKind;
 
 use crate::fault::StorageError;
+use crate::followers::worker_of;
 use crate::get::peers_named;
 use crate::orders::kind_of;
 use crate::preheater::Preheater;
@@ -19,6 +20,7 @@ pub async fn harbor_rows(preheater: &Preheater, id: i64, limit: u64) -> Result<H
     let Some(preheat) = preheats::Entity::find_by_id(id).one(db).await? else {
         return Ok(HarborRows::default());
     };
+    let id = worker_of(db, preheat.clone()).await?.id;
     let of_preheat = placements::Entity::find()
         .filter(placements::Column::PreheatId.eq(id))
         .filter(placements::Column::State.is_in([FAILED, VERIFIED]));

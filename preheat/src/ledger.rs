@@ -6,21 +6,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queue::{Which, remove_group, unpark};
+use queue::{Which, unpark};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
-use wire::Side;
 
 use crate::closed::{Closed, ClosedByPreheat};
+use crate::ending::end;
+pub(crate) use crate::ending::fail;
 use crate::placing::Planning;
-use crate::preheater::{group_of, parked_group_of};
+use crate::preheater::parked_group_of;
 use crate::rows::placements::state::FAILED;
 use crate::rows::{lots, peers, placements, preheats};
-use crate::verdict::{Counts, FailedPlacement, PeersLeft, TOLD, Verdict, cut, side_of, verdict};
-use crate::views::PreheatState;
-use crate::{credentials, stage};
+use crate::stage;
+use crate::verdict::{Counts, FailedPlacement, PeersLeft, TOLD, Verdict, side_of, verdict};
 
 /// What is to be done once the transaction has committed.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    fn note(&mut self, preheat: i64, closed: Closed) {
+    pub(crate) fn note(&mut self, preheat: i64, closed: Closed) {
         if closed.count() == 0 {
             return;
         }
@@ -211,83 +211,4 @@ async fn first_failed(txn: &impl ConnectionTrait, preheat: i64) -> Result<Vec<Fa
 pub(crate) async fn peer_name(txn: &impl ConnectionTrait, peer: &str) -> Result<String, DbErr> {
     let row = peers::Entity::find_by_id(peer).one(txn).await?;
     Ok(row.map_or_else(|| peer.to_owned(), |row| row.name))
-}
-
-/// Ends a preheat before its placements did: what is open fails with this reason.
-pub(crate) async fn fail(
-    txn: &impl ConnectionTrait,
-    preheat: preheats::Model,
-    reason: &str,
-    side: Side,
-    now: i64,
-    effects: &mut Effects,
-) -> Result<(), DbErr> {
-    stage::fail_open_placements(txn, &preheat, reason, side).await?;
-    let open = Closed::failed(preheat.placements_open, side);
-    count_in_preheat(txn, preheat.id, open, now).await?;
-    effects.note(preheat.id, open);
-    let verdict = Verdict::Failed {
-        reason: cut(reason),
-        side,
-    };
-    end(txn, preheat, verdict, now, effects).await
-}
-
-/// The one place where a preheat ends. Its credential, its remaining work and its lots go with it.
-async fn end(
-    txn: &impl ConnectionTrait,
-    mut preheat: preheats::Model,
-    verdict: Verdict,
-    now: i64,
-    effects: &mut Effects,
-) -> Result<(), DbErr> {
-    use preheats::Column;
-    let (state, reason, side) = match &verdict {
-        Verdict::Succeeded => (PreheatState::Succeeded, None, None),
-        Verdict::Failed { reason, side } => (PreheatState::Failed, Some(reason.clone()), Some(side.word())),
-    };
-    let none = || Expr::value(None::<i64>);
-    let ended = preheats::Entity::update_many()
-        .col_expr(Column::State, Expr::value(state.word()))
-        .col_expr(Column::Reason, Expr::value(reason))
-        .col_expr(Column::Side, Expr::value(side))
-        .col_expr(Column::UpdatedMs, Expr::value(now))
-        .col_expr(Column::FinishedMs, Expr::value(now))
-        .col_expr(Column::Credential, Expr::value(None::<String>))
-        .col_expr(Column::DeadlineMs, none())
-        .col_expr(Column::NoSeedDeadlineMs, none())
-        .col_expr(Column::SeedCheckMs, none())
-        .filter(Column::Id.eq(preheat.id))
-        .filter(Column::FinishedMs.is_null())
-        .exec(txn)
-        .await?;
-    if ended.rows_affected == 1 {
-        clear_away(txn, preheat.id).await?;
-        preheat.finished_ms = Some(now);
-        effects.ended.push(Ended { preheat, verdict });
-    }
-    Ok(())
-}
-
-async fn clear_away(txn: &impl ConnectionTrait, preheat: i64) -> Result<(), DbErr> {
-    credentials::forget(txn, preheat).await?;
-    let of_preheat = lots::Column::PreheatId.eq(preheat);
-    let clusters: Vec<i64> = lots::Entity::find()
-        .select_only()
-        .column(lots::Column::ClusterId)
-        .distinct()
-        .filter(of_preheat.clone())
-        .filter(lots::Column::Stage.gt(0))
-        .into_tuple()
-        .all(txn)
-        .await?;
-    for cluster in clusters {
-        remove_group(txn, &parked_group_of(preheat, cluster)).await?;
-    }
-    remove_group(txn, &group_of(preheat)).await?;
-    lots::Entity::delete_many()
-        .filter(of_preheat)
-        .exec(txn)
-        .await
-        .map(drop)
 }

@@ -5,7 +5,8 @@
 //!   *lots* of placements, each a piece of queue work in the lane of one peer.
 //! * Peers call in ([`hello()`]), ask for lots ([`take()`]), say how far they are ([`progress()`]) and what became of each
 //!   placement ([`settle()`]). The settle that closes the last placement ends the preheat.
-//! * [`get()`], [`list()`], [`objects()`] and [`harbor_rows()`] read rows and ask nobody.
+//! * [`cancel()`] ends an open one, [`retry()`] tries one again that failed or was cancelled.
+//! * [`get()`], [`list()`], [`watch()`], [`objects()`] and [`harbor_rows()`] read rows and ask nobody.
 //!
 //! **Invariant:** a preheat ends exactly once, and it succeeds only if every placement of its scope was verified,
 //! but for those of peers that left where the configuration tolerates that.
@@ -15,14 +16,17 @@
 
 mod absent;
 mod address;
+mod cancel;
 mod closed;
 mod cluster_settings;
 mod clusters;
 mod credentials;
 mod deadlines;
 mod effects;
+mod ending;
 mod explain;
 mod fault;
+mod followers;
 mod gather;
 mod gauges;
 mod get;
@@ -30,6 +34,7 @@ mod harbor_rows;
 mod holdings;
 mod ledger;
 mod limits;
+mod list;
 mod metrics;
 mod neighbourhood;
 mod orders;
@@ -44,6 +49,7 @@ mod progress;
 mod questions;
 mod request;
 mod resolve;
+mod retry;
 mod rows;
 mod scope;
 mod secret_box;
@@ -56,9 +62,11 @@ pub mod tokens;
 mod trace_pages;
 mod verdict;
 mod views;
+mod watch;
 mod whereabouts;
 mod workers;
 
+pub use cancel::cancel;
 pub use cluster_settings::ClusterSettings;
 pub use clusters::clusters;
 pub use credentials::credential;
@@ -66,11 +74,12 @@ pub use explain::{
     ExplainError, ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding,
     ObjectStanding, ReferenceMeaning, RegistryStanding, Share, Verdict, explain,
 };
-pub use fault::{HelloError, SessionError, StorageError, SubmitError};
-pub use get::{ListQuery, get, list, objects};
+pub use fault::{CancelError, HelloError, RetryError, SessionError, StorageError, SubmitError};
+pub use get::{get, objects};
 pub use harbor_rows::harbor_rows;
 pub use holdings::{holdings, parents};
 pub use limits::Limits;
+pub use list::{ListQuery, list};
 pub use peer_choice::PeerChoice;
 pub use peers::peers;
 pub use place::take;
@@ -78,6 +87,7 @@ pub use preheater::{BadKey, Parts, Preheater};
 pub use progress::progress;
 pub use questions::{NoAnswer, answer, ask};
 pub use request::{BadPriority, Origin, PreheatRequest, Priority};
+pub use retry::retry;
 pub use scope::{BadScope, ClusterChoice, Scope};
 pub use sessions::{PeerTokens, hello};
 pub use settle::settle;
@@ -87,5 +97,6 @@ pub use views::{
     ClusterView, HarborRow, HarborRows, ObjectView, PeerView, PlacementState, PlacementView, PreheatState,
     PreheatView,
 };
+pub use watch::watch;
 pub use whereabouts::{PeerShare, WhereError, Whereabouts, where_is};
 pub use workers::Background;

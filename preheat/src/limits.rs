@@ -48,6 +48,18 @@ impl Default for Limits {
     }
 }
 
+/// However long a caller is willing to wait.
+const LONGEST_PREHEAT: Duration = Duration::from_secs(24 * 3_600);
+
+impl Limits {
+    /// How long a preheat may take whose request says this; nothing and none at all mean as configured.
+    pub(crate) fn of_preheat(&self, asked: Option<Duration>) -> Duration {
+        asked
+            .filter(|asked| !asked.is_zero())
+            .map_or(self.preheat_limit, |asked| asked.min(LONGEST_PREHEAT))
+    }
+}
+
 /// Sizes beyond this are not an image but an attack on somebody's arithmetic: 16 TiB.
 pub(crate) const MAX_IMAGE_BYTES: u64 = 1 << 44;
 

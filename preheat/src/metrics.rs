@@ -83,7 +83,8 @@ impl PreheatMetrics {
                 drop(family.get_or_create(&ending));
             }
         }
-        for outcome in ["succeeded", "failed"] {
+        drop(self.ended.get_or_create(&ending("cancelled", None)));
+        for outcome in ["succeeded", "failed", "cancelled"] {
             drop(self.duration.get_or_create(&Outcome { outcome }));
         }
         for source in ["registry", "peer"] {
@@ -101,7 +102,7 @@ impl PreheatMetrics {
         registry.register("stoker_preheats_ended", "Preheats that have ended", ended);
         registry.register(
             "stoker_preheat_duration_seconds",
-            "Time from asking for a preheat to its end",
+            "Time from asking for a preheat, or for it again, to its end",
             self.duration.clone(),
         );
         registry.register(
@@ -124,9 +125,10 @@ impl PreheatMetrics {
         let (outcome, side) = match verdict {
             Verdict::Succeeded => ("succeeded", None),
             Verdict::Failed { side, .. } => ("failed", Some(*side)),
+            Verdict::Cancelled { .. } => ("cancelled", None),
         };
         self.ended.get_or_create(&ending(outcome, side)).inc();
-        let took = preheat.finished_ms.unwrap_or(preheat.created_ms) - preheat.created_ms;
+        let took = preheat.finished_ms.unwrap_or(preheat.begun_ms()) - preheat.begun_ms();
         let trace = preheat.trace.as_deref().and_then(TraceContext::parse);
         let exemplar = trace.filter(TraceContext::is_sampled).map(|trace| TraceLabel {
             trace_id: trace.trace_id().to_owned(),

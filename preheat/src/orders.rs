@@ -144,6 +144,10 @@ fn tag_record(preheat: &preheats::Model) -> Option<TagRecord> {
         tag: preheat.tag.clone()?,
         digest: preheat.digest.clone()?,
         media_type: preheat.media_type.clone()?,
-        seen_unix_ms: if asked_by_tag { resolved_ms } else { preheat.created_ms },
+        seen_unix_ms: if asked_by_tag {
+            resolved_ms
+        } else {
+            preheat.created_ms
+        },
     })
 }

@@ -162,6 +162,16 @@ pub(crate) fn seal(
     Ok(Some(SealedCredential { name, sealed }))
 }
 
+/// The tag that the image has. One that came beside a digest counts if it was the registry's own side that named both.
+fn tag_of(request: &PreheatRequest) -> Option<&oci::Tag> {
+    let image = &request.image;
+    let beside_digest = match request.asked_by {
+        Origin::Api => None,
+        Origin::Harbor | Origin::Kraken | Origin::Notification | Origin::Webhook => image.tag.as_ref(),
+    };
+    image.wanted.tag().or(beside_digest)
+}
+
 fn new_row(
     inner: &Inner,
     caller: Option<&str>,

@@ -2,6 +2,8 @@
 
 use wire::Side;
 
+use crate::views::PreheatState;
+
 /// One placement that failed, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FailedPlacement {
@@ -37,6 +39,36 @@ pub(crate) enum Verdict {
         reason: String,
         side: Side,
     },
+    /// Somebody ended it before its time.
+    Cancelled {
+        by: String,
+    },
+}
+
+impl Verdict {
+    pub(crate) fn state(&self) -> PreheatState {
+        match self {
+            Self::Succeeded => PreheatState::Succeeded,
+            Self::Failed { .. } => PreheatState::Failed,
+            Self::Cancelled { .. } => PreheatState::Cancelled,
+        }
+    }
+
+    pub(crate) fn reason(&self) -> Option<String> {
+        match self {
+            Self::Succeeded => None,
+            Self::Failed { reason, .. } => Some(reason.clone()),
+            Self::Cancelled { by } => Some(format!("cancelled by {by}")),
+        }
+    }
+
+    /// Whose failure it was; a preheat that was cancelled did not fail.
+    pub(crate) fn side(&self) -> Option<Side> {
+        match self {
+            Self::Failed { side, .. } => Some(*side),
+            Self::Succeeded | Self::Cancelled { .. } => None,
+        }
+    }
 }
 
 /// Of how many failures a verdict tells.

@@ -131,7 +131,7 @@ impl World {
     pub(crate) async fn stored(&self) -> usize {
         let query = preheat::ListQuery {
             limit: 100,
-            before: None,
+            ..preheat::ListQuery::default()
         };
         preheat::list(&self.preheater, query).await.expect("read").len()
     }

@@ -1,5 +1,7 @@
 //! A job: one image, to be placed where its scope says.
 
+use std::time::Duration;
+
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -73,6 +75,21 @@ pub struct Model {
     pub attempt: i64,
     /// JSON list of what readers should know: a layer that was left out, and why.
     pub notes: Option<String>,
+    /// When its present attempt was asked for; none for the first one.
+    pub retried_ms: Option<i64>,
+}
+
+impl Model {
+    /// When its present attempt was asked for.
+    pub(crate) fn begun_ms(&self) -> i64 {
+        self.retried_ms.unwrap_or(self.created_ms)
+    }
+
+    /// The limit that its request named.
+    pub(crate) fn asked_limit(&self) -> Option<Duration> {
+        let limit = u64::try_from(self.time_limit_ms?).ok()?;
+        Some(Duration::from_millis(limit))
+    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

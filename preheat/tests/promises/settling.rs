@@ -79,7 +79,7 @@ async fn submit_keeps_who_asked_and_asks_no_registry() {
         &world.preheater,
         ListQuery {
             limit: 10,
-            before: None,
+            ..ListQuery::default()
         },
     )
     .await

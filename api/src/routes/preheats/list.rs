@@ -51,6 +51,7 @@ pub(crate) async fn list(
     let query = ListQuery {
         limit: u64::from(limit),
         before: page.before,
+        ..ListQuery::default()
     };
     let views = preheat::list(app.preheater(), query).await?;
     let is_full = views.len() >= usize::try_from(limit).unwrap_or(usize::MAX);

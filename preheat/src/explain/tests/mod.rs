@@ -77,6 +77,7 @@ pub(super) fn row() -> preheats::Model {
         share_key: None,
         attempt: 1,
         notes: None,
+        retried_ms: None,
     }
 }
 
