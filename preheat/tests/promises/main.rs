@@ -5,13 +5,19 @@
     reason = "tests spawn their registry and make their own client"
 )]
 
+mod cancelling;
 mod credentials;
 mod deadlines;
 mod explaining;
+mod following;
+mod listing;
 mod manifests;
 mod metrics;
 mod placing;
+mod retrying;
+mod rows;
 mod settling;
 mod spans;
 mod support;
 mod tokens;
+mod watching;

@@ -1,31 +1,11 @@
 use std::time::Duration;
 
 use preheat::{ListQuery, PlacementState, PreheatState, Scope, SessionError};
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::ConnectionTrait;
 use wire::{Outcome, PlacementProgress, ProgressReport, Role, Settled, TraceContext};
 
+use crate::rows::{count, database};
 use crate::support::{World, failed, verified};
-
-async fn database(world: &World) -> DatabaseConnection {
-    let path = world.dir.path().join("stoker.db");
-    sea_orm::Database::connect(format!("sqlite:{}", path.display()))
-        .await
-        .unwrap()
-}
-
-async fn count(world: &World, table: &str) -> i64 {
-    let question = Statement::from_string(
-        sea_orm::DbBackend::Sqlite,
-        format!("SELECT count(*) AS n FROM {table}"),
-    );
-    let row = database(world)
-        .await
-        .query_one_raw(question)
-        .await
-        .unwrap()
-        .unwrap();
-    row.try_get("", "n").unwrap()
-}
 
 fn with_credential(world: &World) -> preheat::PreheatRequest {
     let credential = Some(oci::Credential::from_authorization("Bearer x"));

@@ -82,7 +82,9 @@ impl World {
     /// Ends the manager's own tasks: what is written then stays as it was written.
     pub(crate) async fn idle(&mut self) {
         self.stop.cancel();
-        self.background.take().unwrap().drain().await;
+        if let Some(background) = self.background.take() {
+            background.drain().await;
+        }
     }
 
     /// Another manager on the same database, after the old one has been away for a while.
