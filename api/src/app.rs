@@ -8,7 +8,7 @@ use queue::Clock;
 use wire::SecretText;
 
 use crate::problem::Problem;
-use crate::tokens::{CallerKey, PeerSigner, Scope, Scopes};
+use crate::tokens::{CallerKey, PeerSigner, Scope, Scopes, endpoint_hash, endpoint_scopes};
 
 /// An ended token may poll the preheats that it made for this long: Harbor's jobs last 30 minutes at most.
 const GRACE_MS: i64 = 30 * 60 * 1000;
@@ -29,6 +29,14 @@ pub struct AppParts {
     pub peers: PeerSigner,
     pub auth: AuthMode,
     pub clock: Arc<dyn Clock>,
+    pub rims: Rims,
+}
+
+/// What the doors for Harbor and registries go by, as the configuration has it.
+#[derive(Debug, Clone, Default)]
+pub struct Rims {
+    /// The URL under which others reach this manager, if it is known.
+    pub public_url: Option<String>,
 }
 
 /// All that a handler may use; clones share it.
@@ -89,6 +97,10 @@ impl App {
         })
     }
 
+    pub(crate) fn public_url(&self) -> Option<&str> {
+        self.0.rims.public_url.as_deref()
+    }
+
     pub(crate) async fn standing_of(&self, token: &SecretText) -> Result<Standing, Problem> {
         let claims = self
             .0
@@ -101,22 +113,40 @@ impl App {
             Written::Good => None,
             Written::Revoked { at_ms } => Some(at_ms),
         };
-        let now_ms = self.now_ms();
         let expires_ms = claims.exp.saturating_mul(1000);
         let ends_ms = revoked_ms.map_or(expires_ms, |revoked_ms| revoked_ms.min(expires_ms));
+        self.standing_until(ends_ms, claims.jti, claims.scopes)
+    }
+
+    /// Of a token that stood in the path.
+    pub(crate) async fn standing_of_endpoint(&self, token: &SecretText) -> Result<Standing, Problem> {
+        let hash = endpoint_hash(token).ok_or_else(Problem::sign_in)?;
+        let endpoint = preheat::tokens::endpoint(self.preheater(), &hash)
+            .await?
+            .ok_or_else(Problem::sign_in)?;
+        let ends_ms = [endpoint.expires_ms, endpoint.revoked_ms]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(i64::MAX);
+        self.standing_until(ends_ms, endpoint.id, endpoint_scopes())
+    }
+
+    fn standing_until(&self, ends_ms: i64, token: String, scopes: Scopes) -> Result<Standing, Problem> {
+        let now_ms = self.now_ms();
         if now_ms < ends_ms {
             let scopes = if self.0.auth == AuthMode::None {
                 Scopes::all()
             } else {
-                claims.scopes
+                scopes
             };
             return Ok(Standing::Good(Caller {
-                token: Some(claims.jti),
+                token: Some(token),
                 scopes,
             }));
         }
         if now_ms < ends_ms.saturating_add(GRACE_MS) {
-            return Ok(Standing::Former { token: claims.jti });
+            return Ok(Standing::Former { token });
         }
         Err(Problem::sign_in())
     }

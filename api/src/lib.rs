@@ -1,6 +1,7 @@
 //! The manager's front door: what Harbor, people and peers call.
 
 mod app;
+mod endpoint;
 mod extract;
 pub mod openapi;
 mod problem;
@@ -8,5 +9,5 @@ mod router;
 mod routes;
 pub mod tokens;
 
-pub use app::{App, AppParts, AuthMode};
+pub use app::{App, AppParts, AuthMode, Rims};
 pub use router::router;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish};
-use api::{App, AppParts, AuthMode};
+use api::{App, AppParts, AuthMode, Rims};
 use axum::Router;
 use peer::OwnRegistry;
 use preheat::{Limits, Parts, Preheater, TracePages};
@@ -57,6 +57,7 @@ impl Manager {
             peers,
             auth: config.auth,
             clock: clock.clone(),
+            rims: rims(config),
         });
         vitals
             .metrics
@@ -158,6 +159,13 @@ pub(crate) async fn open_database(url: &str) -> anyhow::Result<Database> {
         .await
         .context("the database's tables cannot be brought to this version")?;
     Ok(database)
+}
+
+fn rims(config: &ManagerConfig) -> Rims {
+    let url = config.public_url.as_ref();
+    Rims {
+        public_url: url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
+    }
 }
 
 fn limits(section: &LimitsSection) -> Limits {

@@ -18,8 +18,12 @@ use wire::TraceContext;
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 const CHALLENGE: &str = "Bearer realm=\"stoker\"";
 const SIGN_IN: &str = "No valid token came with this request. Send `Authorization: Bearer <token>`, or Basic with any user \
-     name and the token as password. In Harbor choose auth mode OAUTH: for BASIC its portal sends the form's \
-     field names (`username:…` or `password:…`) instead of what was typed in.";
+     name and the token as password. Harbor 2.12 and newer: auth mode OAUTH (its portal gets BASIC wrong). Harbor \
+     2.1 to 2.11, or who else can send none: auth mode NONE and an endpoint of its own, which `stoker token create \
+     --endpoint` prints; it holds until it expires or is revoked.";
+const FIELD_NAME: &str = "Harbor's portal gets auth mode BASIC wrong: it sends the name of one of its form's fields (`username` or \
+     `password`) as the user, now one and then the other, so it can never work. In Harbor, edit the instance: auth \
+     mode OAUTH, with the token. Or set BASIC through Harbor's API: \"auth_info\": {\"stoker\": \"<token>\"}.";
 
 /// A problem as RFC 9457 has it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -107,6 +111,11 @@ impl Problem {
     /// The same words whatever was wrong with the token: they help its owner and nobody else.
     pub(crate) fn sign_in() -> Self {
         Self::new(Kind::SignIn, SIGN_IN)
+    }
+
+    /// What Harbor's portal makes of mode BASIC came, with whatever secret.
+    pub(crate) fn field_name() -> Self {
+        Self::new(Kind::SignIn, FIELD_NAME)
     }
 
     pub(crate) fn scope(needed: impl Display) -> Self {

@@ -13,6 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use wire::paths;
 
 use crate::app::App;
+use crate::endpoint;
 use crate::openapi;
 use crate::problem::{Kind, Problem};
 use crate::routes::{clusters, explain, harbor, images, peers, preheats, sessions, tokens};
@@ -85,7 +86,9 @@ pub fn router(app: App, metrics: &Metrics) -> Router {
         // a panic is that request's failure
         .layer(CatchPanicLayer::custom(Problem::from_panic));
     // outermost: all of the above happens inside the request's span
-    edge(all, "manager", metrics).with_state(app)
+    let seen = edge(all, "manager", metrics).with_state(app);
+    // further out still: tokens in paths are taken out before the span is made
+    endpoint::outside(seen)
 }
 
 /// A body that drips in, or a database that hangs, must not hold a connection for ever.

@@ -1,5 +1,5 @@
-//! Callers' tokens by id: made, listed, revoked. What a token says is signed elsewhere; here is only whether it
-//! still holds.
+//! Callers' tokens by id: made, listed, revoked. What a signed token says stands in it; here is only whether it still
+//! holds. Of a token that stands in the path of an endpoint, only its hash is known.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,8 @@ pub struct NewToken {
     pub name: String,
     pub scopes: Vec<String>,
     pub expires_ms: Option<i64>,
+    /// The sha256, in hex, of a token that stands in the path of an endpoint; none for one that is signed.
+    pub path_hash: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +32,16 @@ pub struct TokenView {
     pub name: String,
     pub scopes: Vec<String>,
     pub created_ms: i64,
+    pub expires_ms: Option<i64>,
+    pub revoked_ms: Option<i64>,
+    /// It stands in the path of an endpoint.
+    pub is_endpoint: bool,
+}
+
+/// A token that stands in the path of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointView {
+    pub id: String,
     pub expires_ms: Option<i64>,
     pub revoked_ms: Option<i64>,
 }
@@ -46,14 +58,19 @@ pub enum Standing {
     },
 }
 
-type Revocations = HashMap<String, Option<i64>>;
-
-/// Every token's revocation, read again when it is older than [`KNOWN_FOR_MS`].
+/// What is asked about tokens at every call.
 #[derive(Default)]
-pub(crate) struct KnownTokens(Mutex<Option<(i64, Arc<Revocations>)>>);
+struct Known {
+    revoked_ms: HashMap<String, Option<i64>>,
+    endpoints: HashMap<String, EndpointView>,
+}
+
+/// All tokens, read again when it is older than [`KNOWN_FOR_MS`].
+#[derive(Default)]
+pub(crate) struct KnownTokens(Mutex<Option<(i64, Arc<Known>)>>);
 
 impl KnownTokens {
-    fn get(&self, now_ms: i64) -> Option<Arc<Revocations>> {
+    fn get(&self, now_ms: i64) -> Option<Arc<Known>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known
             .as_ref()
@@ -61,7 +78,7 @@ impl KnownTokens {
             .map(|(_, tokens)| Arc::clone(tokens))
     }
 
-    fn put(&self, known: Option<(i64, Arc<Revocations>)>) {
+    fn put(&self, known: Option<(i64, Arc<Known>)>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
     }
 }
@@ -75,7 +92,7 @@ pub async fn create(preheater: &Preheater, token: NewToken) -> Result<(), Storag
         created_ms: Set(inner.now_ms()),
         expires_ms: Set(token.expires_ms),
         revoked_ms: Set(None),
-        path_hash: Set(None),
+        path_hash: Set(token.path_hash),
     };
     let insert = tokens::Entity::insert(row);
     inner
@@ -100,6 +117,7 @@ pub async fn list(preheater: &Preheater) -> Result<Vec<TokenView>, StorageError>
         created_ms: row.created_ms,
         expires_ms: row.expires_ms,
         revoked_ms: row.revoked_ms,
+        is_endpoint: row.path_hash.is_some(),
     };
     Ok(rows.into_iter().map(view).collect())
 }
@@ -121,22 +139,40 @@ pub async fn revoke(preheater: &Preheater, id: &str) -> Result<bool, StorageErro
 }
 
 pub async fn standing(preheater: &Preheater, id: &str) -> Result<Standing, StorageError> {
-    let inner = &preheater.inner;
-    let now = inner.now_ms();
-    let known = if let Some(known) = inner.tokens.get(now) {
-        known
-    } else {
-        let rows = tokens::Entity::find().all(inner.reads()).await?;
-        let known: Arc<Revocations> =
-            Arc::new(rows.into_iter().map(|row| (row.id, row.revoked_ms)).collect());
-        inner.tokens.put(Some((now, Arc::clone(&known))));
-        known
-    };
-    Ok(match known.get(id) {
+    let known = known(preheater).await?;
+    Ok(match known.revoked_ms.get(id) {
         None => Standing::Unknown,
         Some(None) => Standing::Good,
         Some(Some(at_ms)) => Standing::Revoked { at_ms: *at_ms },
     })
+}
+
+/// The endpoint whose token has this sha256 (in hex); also one that has ended.
+pub async fn endpoint(preheater: &Preheater, path_hash: &str) -> Result<Option<EndpointView>, StorageError> {
+    Ok(known(preheater).await?.endpoints.get(path_hash).cloned())
+}
+
+async fn known(preheater: &Preheater) -> Result<Arc<Known>, StorageError> {
+    let inner = &preheater.inner;
+    let now = inner.now_ms();
+    if let Some(known) = inner.tokens.get(now) {
+        return Ok(known);
+    }
+    let mut known = Known::default();
+    for row in tokens::Entity::find().all(inner.reads()).await? {
+        let endpoint = EndpointView {
+            id: row.id.clone(),
+            expires_ms: row.expires_ms,
+            revoked_ms: row.revoked_ms,
+        };
+        known
+            .endpoints
+            .extend(row.path_hash.map(|hash| (hash, endpoint)));
+        known.revoked_ms.insert(row.id, row.revoked_ms);
+    }
+    let known = Arc::new(known);
+    inner.tokens.put(Some((now, Arc::clone(&known))));
+    Ok(known)
 }
 
 pub async fn any_tokens_exist(preheater: &Preheater) -> Result<bool, StorageError> {

@@ -108,6 +108,7 @@ pub(crate) struct Tokens {
 pub(crate) struct TokenView {
     pub(crate) id: String,
     pub(crate) name: String,
+    pub(crate) kind: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) expires_at: Option<String>,
     pub(crate) revoked_at: Option<String>,
@@ -118,6 +119,8 @@ pub(crate) struct MadeToken {
     pub(crate) id: String,
     pub(crate) expires_at: String,
     pub(crate) token: SecretText,
+    /// Of a token that stands in a path: the URL, or only its path where the manager does not know its own URL.
+    pub(crate) endpoint: Option<SecretText>,
 }
 
 impl State {

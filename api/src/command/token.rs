@@ -15,6 +15,7 @@ Scopes: preheat (ask for preheats) · read (look) · peer (be a peer) · admin (
 Examples:
   stoker token create --name harbor --scope preheat --scope read
   stoker token create --name peers --scope peer --expires 365d > peer.token
+  stoker token create --name harbor-2.11 --endpoint     a URL to paste, for who can send no credential
   stoker token revoke 01k9…
 
 A revoked token is refused at once, but for polls of the preheats that it asked for (30 minutes):
@@ -38,8 +39,17 @@ struct Create {
     #[arg(long)]
     name: String,
     /// preheat, read, peer or admin; may be given several times.
-    #[arg(long = "scope", required = true, value_name = "SCOPE")]
+    #[arg(
+        long = "scope",
+        required_unless_present = "endpoint",
+        conflicts_with = "endpoint",
+        value_name = "SCOPE"
+    )]
     scopes: Vec<String>,
+    /// Print a URL with the token in its path: for Harbor up to 2.11, and for registries that can send no
+    /// credential. It may ask for preheats and poll its own.
+    #[arg(long)]
+    endpoint: bool,
     /// How long it is good for: 12h, 365d.
     #[arg(long, default_value = "365d", value_name = "TIME")]
     expires: String,
@@ -71,12 +81,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     }
 }
 
-/// Only the token stands on stdout, so that it can go into a file.
+/// Only the token, or the URL that it stands in, is on stdout, so that it can go into a file.
 async fn create(create: Create) -> Result<(), Stop> {
     let api = Api::new(&create.server)?;
-    let body = json!({"name": create.name, "scopes": create.scopes, "expires": create.expires});
+    let kind = if create.endpoint { "endpoint" } else { "caller" };
+    let body =
+        json!({"kind": kind, "name": create.name, "scopes": create.scopes, "expires": create.expires});
     let made: MadeToken = api.post("/api/v1/tokens", &body).await?;
-    output::say(made.token.expose());
+    match &made.endpoint {
+        Some(endpoint) => output::say(whole_url(&create.server.server, endpoint.expose())),
+        None => output::say(made.token.expose()),
+    }
     output::remark(format!(
         "Token {} ({}), good until {}. It is shown only now; keep it.",
         made.id, create.name, made.expires_at
@@ -84,14 +99,24 @@ async fn create(create: Create) -> Result<(), Stop> {
     Ok(())
 }
 
+/// A manager that does not know its own URL tells the path only; it was reached at `server`.
+fn whole_url(server: &str, endpoint: &str) -> String {
+    if endpoint.starts_with('/') {
+        format!("{}{endpoint}", server.trim_end_matches('/'))
+    } else {
+        endpoint.to_owned()
+    }
+}
+
 async fn list(list: List) -> Result<(), Stop> {
     let api = Api::new(&list.server)?;
     let Tokens { tokens } = api.get("/api/v1/tokens").await?;
-    let mut table = Table::new(["ID", "NAME", "SCOPES", "EXPIRES", "REVOKED"]);
+    let mut table = Table::new(["ID", "NAME", "KIND", "SCOPES", "EXPIRES", "REVOKED"]);
     for token in tokens {
         table.row([
             token.id,
             token.name,
+            token.kind,
             token.scopes.join(","),
             token.expires_at.unwrap_or_else(nothing),
             token.revoked_at.unwrap_or_else(nothing),

@@ -1,21 +1,36 @@
-//! What stands in the `Authorization` header. Parsing only: whether it is worth anything is decided elsewhere.
+//! What a caller shows: in the path of an endpoint, or in the `Authorization` header. Parsing only: whether it is
+//! worth anything is decided elsewhere.
 
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use wire::SecretText;
+
+use crate::endpoint::InPath;
 
 /// What a caller showed at the door.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Shown {
     Nothing,
     Token(SecretText),
+    /// It stood in the path.
+    Endpoint(SecretText),
+    /// What Harbor's portal makes of mode BASIC: the name of one of its form's fields as the user.
+    FieldName,
     /// Something that cannot be a token: refused even where nothing is needed.
     Unusable,
 }
 
+pub(super) fn shown(parts: &Parts) -> Shown {
+    match parts.extensions.get::<InPath>() {
+        Some(InPath(token)) => Shown::Endpoint(token.clone()),
+        None => in_header(&parts.headers),
+    }
+}
+
 /// `Bearer <token>`, or `Basic` with any user name and the token as password.
-pub(super) fn shown(headers: &HeaderMap) -> Shown {
+fn in_header(headers: &HeaderMap) -> Shown {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return if headers.contains_key(header::AUTHORIZATION) {
@@ -24,26 +39,27 @@ pub(super) fn shown(headers: &HeaderMap) -> Shown {
             Shown::Nothing
         };
     };
-    value
-        .to_str()
-        .ok()
-        .and_then(token_in)
-        .map_or(Shown::Unusable, Shown::Token)
+    value.to_str().ok().and_then(in_value).unwrap_or(Shown::Unusable)
 }
 
-fn token_in(value: &str) -> Option<SecretText> {
+fn in_value(value: &str) -> Option<Shown> {
     let (scheme, rest) = value.trim().split_once(' ')?;
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return (!rest.is_empty()).then(|| SecretText::new(rest));
+        return (!rest.is_empty()).then(|| Shown::Token(SecretText::new(rest)));
     }
-    scheme.eq_ignore_ascii_case("basic").then(|| password_in(rest))?
+    scheme.eq_ignore_ascii_case("basic").then(|| in_pair(rest))?
 }
 
-fn password_in(pair: &str) -> Option<SecretText> {
+/// The field's name is refused whatever follows it: the portal's choice between the two changes from call to call,
+/// so that the right one of them would work now and end a running job a moment later.
+fn in_pair(pair: &str) -> Option<Shown> {
     let decoded = String::from_utf8(STANDARD.decode(pair).ok()?).ok()?;
-    let (_any_user, password) = decoded.split_once(':')?;
-    (!password.is_empty()).then(|| SecretText::new(password))
+    let (user, password) = decoded.split_once(':')?;
+    if matches!(user, "username" | "password") {
+        return Some(Shown::FieldName);
+    }
+    (!password.is_empty()).then(|| Shown::Token(SecretText::new(password)))
 }
 
 #[cfg(test)]
@@ -60,7 +76,7 @@ mod tests {
                 HeaderValue::from_str(value).expect("a value"),
             );
         }
-        shown(&headers)
+        in_header(&headers)
     }
 
     fn token(text: &str) -> Shown {
@@ -73,6 +89,14 @@ mod tests {
         assert_eq!(of(&["bearer  a.b.c "]), token("a.b.c"));
         let basic = format!("Basic {}", STANDARD.encode("anyone:a.b.c"));
         assert_eq!(of(&[&basic]), token("a.b.c"));
+    }
+
+    #[test]
+    fn what_harbors_portal_makes_of_basic_is_known_for_what_it_is() {
+        for pair in ["username:alice", "password:a.b.c", "password:", "username:"] {
+            let basic = format!("Basic {}", STANDARD.encode(pair));
+            assert_eq!(of(&[&basic]), Shown::FieldName, "{pair}");
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl FromRequestParts<App> for Presented {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        if shown(&parts.headers) == Shown::Nothing {
+        if shown(parts) == Shown::Nothing {
             return Ok(Self);
         }
         match standing(parts, app).await? {
@@ -114,8 +114,10 @@ impl FromRequestParts<App> for Poller {
 }
 
 async fn standing(parts: &Parts, app: &App) -> Result<Standing, Problem> {
-    match shown(&parts.headers) {
+    match shown(parts) {
         Shown::Token(token) => app.standing_of(&token).await,
+        Shown::Endpoint(token) => app.standing_of_endpoint(&token).await,
+        Shown::FieldName => Err(Problem::field_name()),
         Shown::Nothing => app.standing_of_nobody().ok_or_else(Problem::sign_in),
         Shown::Unusable => Err(Problem::sign_in()),
     }

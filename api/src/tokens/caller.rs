@@ -127,6 +127,8 @@ pub enum NotCreated {
     NoScope,
     #[error(transparent)]
     Storage(#[from] StorageError),
+    #[error("the operating system gave no randomness")]
+    NoRandomness,
     #[error("the token could not be signed")]
     Sign(#[from] jsonwebtoken::errors::Error),
 }
@@ -139,11 +141,7 @@ pub async fn create(
     wish: Wish,
     now_ms: i64,
 ) -> Result<Created, NotCreated> {
-    let name_is_good =
-        (1..=LONGEST_NAME).contains(&wish.name.chars().count()) && !wish.name.contains(char::is_control);
-    if !name_is_good {
-        return Err(NotCreated::Name);
-    }
+    check_name(&wish.name)?;
     if wish.scopes.is_empty() {
         return Err(NotCreated::NoScope);
     }
@@ -154,12 +152,18 @@ pub async fn create(
         name: token.name.clone(),
         scopes: token.scopes.iter().map(|scope| scope.to_string()).collect(),
         expires_ms: Some(token.expires_ms),
+        path_hash: None,
     };
     preheat::tokens::create(preheater, record).await?;
     Ok(Created { token, text })
 }
 
-fn token_of(wish: Wish, now_ms: i64) -> Token {
+pub(super) fn check_name(name: &str) -> Result<(), NotCreated> {
+    let is_good = (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.contains(char::is_control);
+    if is_good { Ok(()) } else { Err(NotCreated::Name) }
+}
+
+pub(super) fn token_of(wish: Wish, now_ms: i64) -> Token {
     // Half a uuid is enough to tell tokens apart, and short enough for people to type.
     let id: String = Uuid::new_v4().simple().to_string().chars().take(16).collect();
     let lifetime_ms = i64::try_from(wish.lifetime.duration().as_millis()).unwrap_or(i64::MAX);

@@ -1,13 +1,17 @@
 //! The tokens that open the manager's door (callers) and other peers' doors (peers).
 //!
-//! **Invariant:** a token is never stored: its id, name and scopes are, so that it can be listed and revoked.
+//! **Invariant:** a token is never stored: its id, name and scopes are, so that it can be listed and revoked; of an
+//! endpoint's token also its hash, by which it is known.
 
 mod caller;
+mod endpoint;
 mod lifetime;
 mod peer;
 mod scope;
 
 pub use caller::{CallerClaims, CallerKey, Created, NotCreated, Token, Wish, create};
+pub use endpoint::create_endpoint;
+pub(crate) use endpoint::{LENGTH as ENDPOINT_TOKEN_LENGTH, hash as endpoint_hash, scopes as endpoint_scopes};
 pub use lifetime::{BadLifetime, Lifetime};
 pub use peer::PeerSigner;
 pub use scope::{BadScope, Scope, Scopes};

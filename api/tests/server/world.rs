@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish, create};
-use api::{App, AppParts, AuthMode};
+use api::{App, AppParts, AuthMode, Rims};
 use oci::{Registries, RegistrySettings, TlsOptions};
 use preheat::{Limits, Parts, Preheater, TracePages};
 use process::Running;
@@ -57,6 +57,7 @@ impl World {
             peers,
             auth,
             clock: clock.clone(),
+            rims: Rims::default(),
         });
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -11,6 +11,7 @@ async fn a_revoked_token_says_since_when() {
         id: "t1".into(),
         name: "harbor".into(),
         scopes: vec!["preheat".into(), "read".into()],
+        path_hash: None,
         expires_ms: None,
     };
     create(preheater, token).await.unwrap();

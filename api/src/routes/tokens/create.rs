@@ -12,15 +12,20 @@ use crate::app::App;
 use crate::extract::{Allowed, Body, Instant, ToAdminister};
 use crate::openapi::{BadBody, Refusals, Trouble};
 use crate::problem::Problem;
-use crate::tokens::{Created, Lifetime, NotCreated, Scope, Scopes, Wish};
+use crate::tokens::{Created, Lifetime, NotCreated, Scope, Scopes, Wish, endpoint_scopes};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateToken {
+    /// `caller` (the default): sent in the `Authorization` header. `endpoint`: stands in the path of a URL, for who
+    /// can send no credential (Harbor up to 2.11, some registries); it may ask for preheats and poll its own.
+    kind: Option<String>,
     /// A label for people.
     #[schema(example = "harbor")]
     name: String,
+    /// Needed for kind `caller`.
     #[schema(value_type = Vec<Scope>)]
+    #[serde(default)]
     scopes: Vec<String>,
     /// How long it is good for: a number and `w`, `d`, `h` or `m`; `365d` unless given.
     #[schema(example = "365d")]
@@ -40,6 +45,16 @@ pub(crate) struct NewToken {
     /// Not kept anywhere: write it down now.
     #[schema(value_type = String)]
     token: SecretText,
+    /// Of kind `endpoint`: what to paste into Harbor or the registry. Only a path where the manager's configuration
+    /// has no `public_url`: put the manager's URL in front.
+    #[schema(value_type = Option<String>, example = "http://stoker.example.com:8080/t/dXNlIHlvdXIgb3duLCB0aGlzIG9uZSBpcyBwdWJsaWM")]
+    endpoint: Option<SecretText>,
+}
+
+/// What is asked for, parsed.
+enum Asked {
+    Caller(Wish),
+    Endpoint { name: String, lifetime: Lifetime },
 }
 
 #[utoipa::path(
@@ -53,28 +68,54 @@ pub(crate) async fn create(
     _: Allowed<ToAdminister>,
     Body(body): Body<CreateToken>,
 ) -> Result<impl IntoResponse, Problem> {
-    let wish = body.parse()?;
-    let created = crate::tokens::create(app.preheater(), app.caller_key(), wish, app.now_ms())
-        .await
-        .map_err(not_created)?;
+    let (preheater, now) = (app.preheater(), app.now_ms());
+    let (created, endpoint) = match body.parse()? {
+        Asked::Caller(wish) => (
+            crate::tokens::create(preheater, app.caller_key(), wish, now).await,
+            None,
+        ),
+        Asked::Endpoint { name, lifetime } => (
+            crate::tokens::create_endpoint(preheater, name, lifetime, now).await,
+            Some(app.public_url().unwrap_or_default()),
+        ),
+    };
+    let created = created.map_err(not_created)?;
+    let endpoint = endpoint.map(|base| SecretText::new(format!("{base}/t/{}", created.text.expose())));
     Ok((
         StatusCode::CREATED,
         [(header::CACHE_CONTROL, "no-store")],
-        Json(NewToken::from(created)),
+        Json(NewToken {
+            endpoint,
+            ..NewToken::from(created)
+        }),
     ))
 }
 
 impl CreateToken {
-    fn parse(self) -> Result<Wish, Problem> {
+    fn parse(self) -> Result<Asked, Problem> {
         let scopes: Result<Vec<Scope>, _> = self.scopes.iter().map(|scope| scope.parse()).collect();
+        let scopes = Scopes::new(scopes.map_err(|fault| Problem::invalid(format!("`scopes`: {fault}.")))?);
         let lifetime = self.expires.as_deref().map(str::parse::<Lifetime>).transpose();
-        Ok(Wish {
-            name: self.name,
-            scopes: Scopes::new(scopes.map_err(|fault| Problem::invalid(format!("`scopes`: {fault}.")))?),
-            lifetime: lifetime
-                .map_err(|fault| Problem::invalid(format!("`expires`: {fault}.")))?
-                .unwrap_or_default(),
-        })
+        let lifetime = lifetime
+            .map_err(|fault| Problem::invalid(format!("`expires`: {fault}.")))?
+            .unwrap_or_default();
+        let name = self.name;
+        match self.kind.as_deref() {
+            None | Some("caller") => Ok(Asked::Caller(Wish {
+                name,
+                scopes,
+                lifetime,
+            })),
+            Some("endpoint") if scopes.is_empty() || scopes == endpoint_scopes() => {
+                Ok(Asked::Endpoint { name, lifetime })
+            }
+            Some("endpoint") => Err(Problem::invalid(
+                "`scopes`: a token of kind `endpoint` has scope `preheat` and no other: leave `scopes` out.",
+            )),
+            Some(_) => Err(Problem::invalid(
+                "`kind` is none that is understood here: write \"caller\" or \"endpoint\".",
+            )),
+        }
     }
 }
 
@@ -82,6 +123,7 @@ fn not_created(fault: NotCreated) -> Problem {
     match fault {
         NotCreated::Name | NotCreated::NoScope => Problem::invalid(format!("{fault}.")),
         NotCreated::Storage(cause) => Problem::storage(&cause),
+        NotCreated::NoRandomness => Problem::internal(&fault),
         NotCreated::Sign(cause) => Problem::internal(&cause),
     }
 }
@@ -96,6 +138,7 @@ impl From<Created> for NewToken {
             created_at: Instant::from_ms(token.created_ms),
             expires_at: Instant::from_ms(token.expires_ms),
             token: text,
+            endpoint: None,
         }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Tokens {
 pub(crate) struct TokenBody {
     id: String,
     name: String,
+    /// `caller` or `endpoint`.
+    kind: &'static str,
     #[schema(example = json!(["preheat"]))]
     scopes: Vec<String>,
     #[schema(value_type = String, format = DateTime)]
@@ -47,6 +49,7 @@ impl From<TokenView> for TokenBody {
         Self {
             id: view.id,
             name: view.name,
+            kind: if view.is_endpoint { "endpoint" } else { "caller" },
             scopes: view.scopes,
             created_at: Instant::from_ms(view.created_ms),
             expires_at: view.expires_ms.map(Instant::from_ms),
