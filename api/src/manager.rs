@@ -180,7 +180,7 @@ fn limits(section: &LimitsSection) -> Limits {
     }
 }
 
-/// What peers are told of a configured registry: all but its credential.
+/// What peers are told of a configured registry: all but its secrets.
 fn description(registry: &OwnRegistry) -> RegistryDescription {
     let settings = &registry.settings;
     RegistryDescription {
@@ -190,6 +190,9 @@ fn description(registry: &OwnRegistry) -> RegistryDescription {
         ca_pem: settings.ca_pem.clone(),
         aliases: settings.aliases.iter().map(ToString::to_string).collect(),
         token_realms: settings.token_realms.clone(),
+        // Without its password.
+        proxy: settings.proxy.as_ref().map(ToString::to_string),
+        max_connections: settings.max_connections,
         offline_access: registry.offline_access,
     }
 }

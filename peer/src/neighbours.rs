@@ -219,6 +219,8 @@ fn settings_of(description: &RegistryDescription) -> Option<RegistrySettings> {
             .filter_map(|alias| alias.parse().ok())
             .collect(),
         token_realms: description.token_realms.clone(),
+        proxy: description.proxy.as_ref().and_then(|proxy| proxy.parse().ok()),
+        max_connections: description.max_connections,
         ..RegistrySettings::new(description.name.parse().ok()?)
     })
 }

@@ -158,7 +158,7 @@ fn manager_client(config: &PeerConfig) -> anyhow::Result<ManagerClient> {
     warn_of_plain_http(&config.manager);
     let trust = ClientOptions {
         ca_pem: config.manager_ca_pem.clone(),
-        insecure_skip_verify: false,
+        ..ClientOptions::default()
     };
     Ok(ManagerClient::new(
         client(&trust)?,
@@ -185,13 +185,17 @@ fn me(id: Uuid, config: &PeerConfig, share_port: u16) -> Me {
 
 /// Clients for registries, one for each way of trusting.
 pub fn client_factory() -> Arc<dyn ClientFactory> {
-    Arc::new(|tls: &TlsOptions| {
-        let options = ClientOptions {
-            ca_pem: tls.ca_pem.clone(),
-            insecure_skip_verify: tls.insecure_skip_verify,
-        };
-        client(&options).map_err(BuildError::new)
-    })
+    Arc::new(|tls: &TlsOptions| client(&client_options(tls)).map_err(BuildError::new))
+}
+
+/// What a client for a registry has to be like.
+pub(crate) fn client_options(tls: &TlsOptions) -> ClientOptions {
+    ClientOptions {
+        ca_pem: tls.ca_pem.clone(),
+        insecure_skip_verify: tls.insecure_skip_verify,
+        identity_pem: tls.client_identity.as_ref().map(|pem| pem.expose().to_owned()),
+        proxy: tls.proxy.as_ref().map(|proxy| proxy.expose().to_owned()),
+    }
 }
 
 /// Credentials of registries come over this connection.

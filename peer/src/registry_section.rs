@@ -1,13 +1,19 @@
 //! `[registry."host:port"]` in a configuration file: one registry as its owner describes it.
 //! The manager's file and the peer's have the same section.
+//!
+//! **Invariant:** every fault is told with its key, and none repeats a secret.
 
-use std::path::PathBuf;
+mod credential;
 
-use oci::{Credential, RegistryName, RegistrySettings, Secret};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use oci::{Proxy, RegistryName, RegistrySettings, Secret};
 use serde::Deserialize;
 use wire::OfflineAccess;
 
 use crate::neighbours::OwnRegistry;
+use credential::CredentialKeys;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,10 +24,24 @@ pub struct RegistrySection {
     insecure_skip_verify: bool,
     /// PEM file with the authorities of the registry's certificate, beside the system's.
     ca_file: Option<PathBuf>,
+    /// PEM files of the certificate and private key that are shown to the registry.
+    client_cert_file: Option<PathBuf>,
+    client_key_file: Option<PathBuf>,
+    /// `http://user:password@proxy:3128`: an HTTP proxy on the way to the registry.
+    proxy: Option<String>,
+    proxy_password_file: Option<PathBuf>,
+    /// Requests to the registry at one time.
+    max_connections: Option<u32>,
     username: Option<String>,
     password: Option<String>,
     /// File whose content, without white space around it, is the password.
     password_file: Option<PathBuf>,
+    /// File with an identity token: what `docker login` keeps instead of a password.
+    identity_token_file: Option<PathBuf>,
+    /// A `config.json` as `docker login` writes it.
+    docker_config: Option<PathBuf>,
+    /// `NAME` of `docker-credential-NAME`, or a path.
+    credential_helper: Option<String>,
     /// Other names of the same registry.
     aliases: Vec<String>,
     /// Hosts beside the registry's own that may hand out its tokens.
@@ -32,68 +52,128 @@ pub struct RegistrySection {
 
 type KeyedFaults = Vec<(String, String)>;
 
+/// What is wrong with one section so far.
+struct Reading<'name> {
+    name: &'name str,
+    faults: KeyedFaults,
+}
+
 impl RegistrySection {
     /// # Errors
     /// All that is wrong with the section, each with its key.
     pub fn read(self, name: &str) -> Result<OwnRegistry, KeyedFaults> {
-        let mut faults = Vec::new();
-        let key = |field: &str| format!("registry.\"{name}\".{field}");
-        let parsed: Option<RegistryName> = name
-            .parse()
-            .map_err(|fault| faults.push((format!("registry.\"{name}\""), format!("{fault}"))))
-            .ok();
-        let ca_pem = self
-            .ca_file
-            .and_then(|path| readable(&path, key("ca_file"), &mut faults));
-        let from_file = self
-            .password_file
-            .and_then(|path| readable(&path, key("password_file"), &mut faults));
-        let credential = match (self.username, self.password.or(from_file)) {
-            (Some(username), Some(password)) => Credential::Basic {
-                username,
-                password: Secret::new(password.trim()),
-            },
-            (None, None) => Credential::Anonymous,
-            (Some(_), None) => {
-                faults.push((
-                    key("password"),
-                    "is needed beside username (or password_file)".to_owned(),
-                ));
-                Credential::Anonymous
-            }
-            (None, Some(_)) => {
-                faults.push((key("username"), "is needed beside password".to_owned()));
-                Credential::Anonymous
-            }
-        };
-        let mut aliases = Vec::new();
-        for alias in &self.aliases {
-            match alias.parse() {
-                Ok(alias) => aliases.push(alias),
-                Err(fault) => faults.push((key("aliases"), format!("{fault}"))),
-            }
+        let faults = Vec::new();
+        let mut reading = Reading { name, faults };
+        let settings = self.settings(&mut reading);
+        match settings.filter(|_| reading.faults.is_empty()) {
+            Some(settings) => Ok(OwnRegistry {
+                settings,
+                offline_access: self.offline_access,
+            }),
+            None => Err(reading.faults),
         }
-        let Some(name) = parsed.filter(|_| faults.is_empty()) else {
-            return Err(faults);
-        };
-        let settings = RegistrySettings {
-            name,
+    }
+
+    fn settings(&self, reading: &mut Reading<'_>) -> Option<RegistrySettings> {
+        let name = reading.registry_name();
+        let ca_pem = reading.content("ca_file", self.ca_file.as_deref());
+        let client_identity = self.identity(reading);
+        let proxy = self.proxy(reading);
+        let max_connections = self.max_connections.and_then(|limit| {
+            let limit = NonZeroU32::new(limit);
+            if limit.is_none() {
+                reading.fault("max_connections", "must be 1 or more; leave it out for no limit");
+            }
+            limit
+        });
+        let aliases = self.aliases(reading);
+        let credential = self.credential_keys().read(name.as_ref(), reading);
+        Some(RegistrySettings {
             plain_http: self.plain_http,
             insecure_skip_verify: self.insecure_skip_verify,
             ca_pem,
             credential,
             aliases,
-            token_realms: self.token_realms,
-        };
-        Ok(OwnRegistry {
-            settings,
-            offline_access: self.offline_access,
+            token_realms: self.token_realms.clone(),
+            client_identity,
+            proxy,
+            max_connections,
+            name: name?,
         })
+    }
+
+    fn identity(&self, reading: &mut Reading<'_>) -> Option<Secret> {
+        let (certificate, key) = (self.client_cert_file.as_deref(), self.client_key_file.as_deref());
+        match (certificate, key) {
+            (Some(_), None) => reading.fault("client_key_file", "is needed beside client_cert_file"),
+            (None, Some(_)) => reading.fault("client_cert_file", "is needed beside client_key_file"),
+            _ => {}
+        }
+        let certificate = reading.content("client_cert_file", certificate);
+        let key = reading.content("client_key_file", key);
+        Some(Secret::new(format!("{}\n{}", certificate?, key?)))
+    }
+
+    fn proxy(&self, reading: &mut Reading<'_>) -> Option<Proxy> {
+        let password = reading.content("proxy_password_file", self.proxy_password_file.as_deref());
+        let Some(proxy) = &self.proxy else {
+            if password.is_some() {
+                reading.fault("proxy", "is needed beside proxy_password_file");
+            }
+            return None;
+        };
+        let parsed = proxy.parse().and_then(|proxy: Proxy| match &password {
+            Some(password) => proxy.with_password(&Secret::new(password.trim())),
+            None => Ok(proxy),
+        });
+        parsed.map_err(|fault| reading.fault("proxy", fault)).ok()
+    }
+
+    fn aliases(&self, reading: &mut Reading<'_>) -> Vec<RegistryName> {
+        let mut aliases = Vec::new();
+        for alias in &self.aliases {
+            match alias.parse() {
+                Ok(alias) => aliases.push(alias),
+                Err(fault) => reading.fault("aliases", fault),
+            }
+        }
+        aliases
+    }
+
+    fn credential_keys(&self) -> CredentialKeys<'_> {
+        CredentialKeys {
+            username: self.username.as_deref(),
+            password: self.password.as_deref(),
+            password_file: self.password_file.as_deref(),
+            identity_token_file: self.identity_token_file.as_deref(),
+            docker_config: self.docker_config.as_deref(),
+            credential_helper: self.credential_helper.as_deref(),
+        }
     }
 }
 
-fn readable(path: &PathBuf, key: String, faults: &mut KeyedFaults) -> Option<String> {
-    std::fs::read_to_string(path)
-        .map_err(|error| faults.push((key, format!("{}: {error}", path.display()))))
-        .ok()
+impl Reading<'_> {
+    fn registry_name(&mut self) -> Option<RegistryName> {
+        let parsed = self.name.parse();
+        let key = format!("registry.\"{}\"", self.name);
+        parsed
+            .map_err(|fault: oci::BadName| self.faults.push((key, fault.to_string())))
+            .ok()
+    }
+
+    fn fault(&mut self, field: &str, fault: impl ToString) {
+        let key = format!("registry.\"{}\".{field}", self.name);
+        self.faults.push((key, fault.to_string()));
+    }
+
+    /// Of the file that the key names, if it names one.
+    fn content(&mut self, field: &str, path: Option<&Path>) -> Option<String> {
+        let path = path?;
+        std::fs::read_to_string(path)
+            .map_err(|error| self.fault(field, format!("{}: {error}", path.display())))
+            .ok()
+    }
 }
+
+#[cfg(test)]
+mod tests;

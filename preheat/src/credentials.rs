@@ -66,8 +66,21 @@ pub async fn credential(
         None if works_for(inner, &peer.id, name).await? => of_preheat(inner, name).await?,
         None => None,
     };
-    let value = credential.and_then(|credential| credential.authorization());
+    let value = match credential {
+        Some(credential) => looked_up(name, &credential).await.authorization(),
+        None => None,
+    };
     Ok(value.map(|value| SecretText::new(value.expose())))
+}
+
+/// A credential that is kept elsewhere, or nobody's: what cannot be looked up here is not had there either.
+async fn looked_up(name: &str, credential: &Credential) -> Credential {
+    let found = credential.looked_up().await;
+    found.unwrap_or_else(|error| {
+        let registry = name.strip_prefix(CONFIGURED).unwrap_or_default();
+        tracing::warn!(stoker.registry = registry, stoker.side = "manager", %error, "a configured credential cannot be looked up");
+        Credential::Anonymous
+    })
 }
 
 async fn works_for(inner: &Inner, peer: &Uuid, name: &str) -> Result<bool, SessionError> {

@@ -10,13 +10,21 @@ use super::section::{Section, Shape};
 const SHAPE: Shape = Shape {
     texts: &[
         "ca_file",
+        "client_cert_file",
+        "client_key_file",
+        "proxy",
+        "proxy_password_file",
         "username",
         "password",
         "password_file",
+        "identity_token_file",
+        "docker_config",
+        "credential_helper",
         "offline_access",
     ],
     switches: &["plain_http", "insecure_skip_verify"],
     lists: &["aliases", "token_realms"],
+    counts: &["max_connections"],
 };
 
 pub(super) fn read(top: &mut Section, faults: &mut Faults) -> Vec<OwnRegistry> {

@@ -60,6 +60,29 @@ impl Section {
         found
     }
 
+    /// The tables `[[key]]`, in their order.
+    pub(crate) fn tables(&mut self, key: &'static str, faults: &mut Faults) -> Vec<Self> {
+        let path = self.full(key);
+        let tables = self.take(key, faults, "tables: write [[…]] with this name", |value| match value {
+            Value::Array(values) => values
+                .into_iter()
+                .map(|value| match value {
+                    Value::Table(table) => Some(table),
+                    _ => None,
+                })
+                .collect::<Option<Vec<Table>>>(),
+            _ => None,
+        });
+        let tables = tables.unwrap_or_default().into_iter().enumerate();
+        tables
+            .map(|(n, left)| Self {
+                path: format!("{path}[{}].", n + 1),
+                left,
+                known: Vec::new(),
+            })
+            .collect()
+    }
+
     pub(crate) fn text(&mut self, key: &'static str, faults: &mut Faults) -> Option<String> {
         self.take(key, faults, "text in quotes", |value| match value {
             Value::String(text) => Some(text),
@@ -162,6 +185,8 @@ pub(crate) struct Shape {
     pub(crate) texts: &'static [&'static str],
     pub(crate) switches: &'static [&'static str],
     pub(crate) lists: &'static [&'static str],
+    /// Whole numbers.
+    pub(crate) counts: &'static [&'static str],
 }
 
 impl Section {
@@ -180,6 +205,10 @@ impl Section {
             let values: Vec<String> = self.list(key, faults);
             let values = values.into_iter().map(Value::String).collect();
             good.insert((*key).to_owned(), Value::Array(values));
+        }
+        for key in shape.counts {
+            let value = self.count(key, faults).map(|count| Value::Integer(count.into()));
+            good.extend(value.map(|value| ((*key).to_owned(), value)));
         }
         self.end(faults);
         good

@@ -154,6 +154,7 @@ async fn preheater(folder: &Path, clock: Arc<TestClock>, settings: Vec<RegistryS
         let options = process::http::ClientOptions {
             ca_pem: tls.ca_pem.clone(),
             insecure_skip_verify: tls.insecure_skip_verify,
+            ..process::http::ClientOptions::default()
         };
         process::http::client(&options).map_err(oci::BuildError::new)
     };

@@ -8,10 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::Digest;
+use crate::{Digest, KeptCredential, LookupError};
 
 /// Text that must not be logged.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -43,7 +43,14 @@ pub enum Credential {
     },
     /// An `Authorization` value that came with a request: used as it is. `Basic …` also does for a token exchange.
     Header(Secret),
+    /// What `docker login` keeps instead of a password: good for tokens of the registry's token server, and no more.
+    IdentityToken(Secret),
+    /// Looked up when it is needed.
+    Kept(KeptCredential),
 }
+
+/// How an identity token is handed from the manager to a seed; no registry is ever sent this.
+const IDENTITY_SCHEME: &str = "IdentityToken ";
 
 impl Credential {
     /// From an `Authorization` value. `Basic` is decoded, so that a token can be had for it; all else stays as it is.
@@ -52,13 +59,18 @@ impl Credential {
         if trimmed.is_empty() {
             return Self::Anonymous;
         }
+        if let Some(token) = trimmed.strip_prefix(IDENTITY_SCHEME) {
+            return Self::IdentityToken(Secret::new(token.trim_start()));
+        }
         decode_basic(trimmed).unwrap_or_else(|| Self::Header(Secret::new(trimmed)))
     }
 
-    /// As an `Authorization` value; [`Credential::from_authorization`] reads it back.
+    /// As text that [`Credential::from_authorization`] reads back: an `Authorization` value, but of an identity token.
+    /// None of a credential that was not looked up yet: [`Credential::looked_up`] comes first.
     pub fn authorization(&self) -> Option<Secret> {
         match self {
-            Self::Anonymous => None,
+            Self::Anonymous | Self::Kept(_) => None,
+            Self::IdentityToken(token) => Some(Secret::new(format!("{IDENTITY_SCHEME}{}", token.expose()))),
             Self::Basic { username, password } => {
                 let pair = STANDARD.encode(format!("{username}:{}", password.expose()));
                 Some(Secret::new(format!("Basic {pair}")))
@@ -67,8 +79,24 @@ impl Credential {
         }
     }
 
+    /// Nobody's. Whether a kept one is shows when it is looked up.
     pub fn is_anonymous(&self) -> bool {
         matches!(self, Self::Anonymous)
+    }
+
+    /// The same, fetched from where it is kept.
+    pub async fn looked_up(&self) -> Result<Self, LookupError> {
+        match self {
+            Self::Kept(kept) => kept.current().await,
+            other => Ok(other.clone()),
+        }
+    }
+
+    /// What HTTP Basic can send.
+    pub(crate) fn basic(&self) -> Option<Secret> {
+        matches!(self, Self::Basic { .. })
+            .then(|| self.authorization())
+            .flatten()
     }
 
     /// The same credential in a form that a token can be had for, if it has one.

@@ -245,6 +245,12 @@ fn hosts_of(settings: &RegistrySettings) -> Vec<Listed> {
                 .iter()
                 .map(|host| Listed::new(host, Ports::All)),
         )
+        .chain(
+            settings
+                .proxy
+                .iter()
+                .map(|proxy| Listed::new(proxy.authority(), Ports::Usual)),
+        )
         .collect()
 }
 

@@ -3,12 +3,13 @@
 //! **Invariant:** no error holds a credential, a query string or more than [`SAID_LIMIT`] letters of outside text.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::challenge::BadRealm;
 use crate::dial::NotAllowed;
 use crate::text::{SAID_LIMIT, tame};
-use crate::{Digest, RegistryName};
+use crate::{Digest, LookupError, RegistryName};
 
 /// Whose side a failure lies on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,6 +130,16 @@ pub enum RegistryError {
     TooLarge { asked: Asked, limit: usize },
     #[error("{asked} got an answer that cannot be used: {what}")]
     BadAnswer { asked: Asked, what: String },
+    #[error("{asked} was redirected to {host}, and refused there, also after asking anew: {said}")]
+    StorageRefused { asked: Asked, host: String, said: Said },
+    #[error("{asked} had no turn for {} s: all {limit} connections to the registry were in use", .waited.as_secs_f32())]
+    NoTurn {
+        asked: Asked,
+        limit: NonZeroU32,
+        waited: Duration,
+    },
+    #[error("{asked} cannot be signed in for, its credential cannot be looked up: {cause}")]
+    NoLookup { asked: Asked, cause: LookupError },
     #[error("{asked} was redirected to where we do not go: {what}")]
     BadRedirect { asked: Asked, what: String },
     #[error("{asked} cannot be signed in for: {realm}")]
@@ -156,6 +167,7 @@ impl RegistryError {
             | Self::NotAllowed {
                 by_registry: false, ..
             }
+            | Self::NoLookup { .. }
             | Self::Setup { .. } => Side::Caller,
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::CutShort { .. } => Side::Network,
             _ => Side::Registry,
@@ -169,13 +181,16 @@ impl RegistryError {
             | Self::ServerError { .. }
             | Self::TimedOut { .. }
             | Self::CutShort { .. }
+            | Self::StorageRefused { .. }
+            | Self::NoTurn { .. }
+            | Self::NoLookup { .. }
             | Self::WrongBytes { .. } => true,
             Self::Unreachable { cause, .. } => !is_about_certificates(cause),
             _ => false,
         }
     }
 
-    /// The registry gave no answer of its own: not reached, too slow, broken off, or a 5xx.
+    /// The registry gave no answer of its own: not reached, too slow, broken off, a 5xx, or its storage refused us.
     pub fn is_silent(&self) -> bool {
         matches!(
             self,
@@ -183,6 +198,8 @@ impl RegistryError {
                 | Self::TimedOut { .. }
                 | Self::CutShort { .. }
                 | Self::ServerError { .. }
+                | Self::StorageRefused { .. }
+                | Self::NoTurn { .. }
         )
     }
 
@@ -227,6 +244,9 @@ impl RegistryError {
             Self::TooLarge { .. } => "too_large",
             Self::BadAnswer { .. } => "bad_answer",
             Self::BadRedirect { .. } => "bad_redirect",
+            Self::StorageRefused { .. } => "storage_refused",
+            Self::NoTurn { .. } => "no_turn",
+            Self::NoLookup { .. } => "no_lookup",
             Self::UnsafeRealm { .. } => "unsafe_realm",
             Self::NotAllowed { .. } => "not_allowed",
             Self::Setup { .. } => "setup",
@@ -267,6 +287,11 @@ impl RegistryError {
             Self::TooLarge { .. } | Self::BadAnswer { .. } => {
                 "check that this address is a registry's, and push the image again"
             }
+            Self::StorageRefused { .. } => {
+                "check the clocks of the registry and its storage, and the key that the registry signs addresses with"
+            }
+            Self::NoTurn { .. } => "raise max_connections of this registry, or preheat less at one time",
+            Self::NoLookup { .. } => "check docker_config or credential_helper of this registry",
             Self::BadRedirect { .. } => "check the redirects that the registry's storage is configured for",
             Self::Setup { .. } => "correct the settings of this registry",
         };

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::dial::Dial;
 use crate::metrics::RegistryMetrics;
 use crate::reference::check_base_path;
+use crate::registry::{Clients, Shared, Turns};
 use crate::settings::{ClientFactory, Limits, RegistrySettings, TlsOptions};
 use crate::{Registry, RegistryError, RegistryName};
 
@@ -28,6 +29,8 @@ struct Inner {
     dial: Dial,
     known: RwLock<Known>,
     clients: Mutex<HashMap<TlsOptions, reqwest::Client>>,
+    /// Of configured registries: no more than the configuration names.
+    turns: Mutex<HashMap<RegistryName, Turns>>,
 }
 
 /// What one configuration brought, and the registries that were made of it: replaced together.
@@ -73,6 +76,7 @@ impl Registries {
             dial,
             known: RwLock::default(),
             clients: Mutex::default(),
+            turns: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -89,7 +93,7 @@ impl Registries {
         &self.inner.dial
     }
 
-    /// Replaces everything that was configured before.
+    /// Replaces everything that was configured before. Registries that it says nothing new of keep their tokens.
     pub fn configure(&self, settings: Vec<RegistrySettings>) {
         let mut known = Known::default();
         for mut one in settings {
@@ -101,7 +105,9 @@ impl Registries {
             }
             known.settings.insert(one.name.clone(), Arc::new(one));
         }
-        *self.inner.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+        let mut current = self.inner.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.take_over(&mut current);
+        *current = known;
     }
 
     /// Is it configured, under this name or another?
@@ -151,10 +157,14 @@ impl Registries {
             |settings| RegistrySettings::clone(settings),
         );
         settings.plain_http |= plain_http;
-        let client = self.client(&settings.tls()).map_err(setup)?;
-        let (limits, metrics) = (self.inner.limits, self.inner.metrics.clone());
-        let dial = self.inner.dial.clone();
-        let registry = Registry::new(settings, base_path, client, dial, limits, metrics)?;
+        let clients = self.clients(&settings).map_err(setup)?;
+        let shared = Shared {
+            dial: self.inner.dial.clone(),
+            limits: self.inner.limits,
+            turns: self.turns(&settings),
+            metrics: self.inner.metrics.clone(),
+        };
+        let registry = Registry::new(settings, base_path, clients, shared)?;
         if made.len() >= KEPT_REGISTRIES {
             made.clear();
         }
@@ -164,6 +174,28 @@ impl Registries {
 
     fn known(&self) -> std::sync::RwLockReadGuard<'_, Known> {
         self.inner.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clients(&self, settings: &RegistrySettings) -> Result<Clients, String> {
+        let mut tls = settings.tls();
+        let registry = self.client(&tls)?;
+        tls.client_identity = None;
+        let elsewhere = self.client(&tls)?;
+        Ok(Clients { registry, elsewhere })
+    }
+
+    /// The same ones for all paths of one registry, also after its settings were read anew.
+    fn turns(&self, settings: &RegistrySettings) -> Turns {
+        let Some(limit) = settings.max_connections else {
+            return Turns::default();
+        };
+        let mut all = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = all
+            .get(&settings.name)
+            .filter(|turns| turns.limit() == Some(limit));
+        let turns = kept.cloned().unwrap_or_else(|| Turns::of(Some(limit)));
+        all.insert(settings.name.clone(), turns.clone());
+        turns
     }
 
     fn client(&self, tls: &TlsOptions) -> Result<reqwest::Client, String> {
@@ -182,6 +214,12 @@ impl Registries {
 }
 
 impl Known {
+    fn take_over(&mut self, old: &mut Self) {
+        let mut made = std::mem::take(old.made.get_mut().unwrap_or_else(PoisonError::into_inner));
+        made.retain(|place, _| self.settings.get(&place.name) == old.settings.get(&place.name));
+        *self.made.get_mut().unwrap_or_else(PoisonError::into_inner) = made;
+    }
+
     fn canonical<'name>(&'name self, name: &'name RegistryName) -> &'name RegistryName {
         self.aliases.get(name).unwrap_or(name)
     }

@@ -1,10 +1,11 @@
 //! How one registry is reached, and how the client for it is made.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::{Credential, RegistryName};
+use crate::{Credential, Proxy, RegistryName, Secret};
 
 /// What the configuration says about one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -26,6 +27,15 @@ pub struct RegistrySettings {
     /// Hosts, beside the registry's own domain, that may hand out its tokens: `auth.example.net`.
     #[serde(default)]
     pub token_realms: Vec<String>,
+    /// PEM of a certificate and its private key: what we show to a registry that asks for one.
+    #[serde(skip)]
+    pub client_identity: Option<Secret>,
+    /// On the way to it.
+    #[serde(skip)]
+    pub proxy: Option<Proxy>,
+    /// Requests on their way at one time, their bodies included; the rest waits for a turn.
+    #[serde(default)]
+    pub max_connections: Option<NonZeroU32>,
 }
 
 impl RegistrySettings {
@@ -39,13 +49,19 @@ impl RegistrySettings {
             credential: Credential::Anonymous,
             aliases: Vec::new(),
             token_realms: Vec::new(),
+            client_identity: None,
+            proxy: None,
+            max_connections: None,
         }
     }
 
-    pub(crate) fn tls(&self) -> TlsOptions {
+    /// What the client for it has to be like.
+    pub fn tls(&self) -> TlsOptions {
         TlsOptions {
             ca_pem: self.ca_pem.clone(),
             insecure_skip_verify: self.insecure_skip_verify,
+            client_identity: self.client_identity.clone(),
+            proxy: self.proxy.clone(),
         }
     }
 }
@@ -55,6 +71,9 @@ impl RegistrySettings {
 pub struct TlsOptions {
     pub ca_pem: Option<String>,
     pub insecure_skip_verify: bool,
+    /// PEM of a certificate and its private key.
+    pub client_identity: Option<Secret>,
+    pub proxy: Option<Proxy>,
 }
 
 /// Makes HTTP clients. They must not follow redirects and must not use a proxy from the environment.
@@ -91,6 +110,10 @@ pub struct Limits {
     pub chunk_wait: Duration,
     /// Until a manifest or a token is there as a whole.
     pub document_wait: Duration,
+    /// Until it is this request's turn, where `max_connections` is set.
+    pub turn_wait: Duration,
+    /// The most that one call waits because the registry says `Retry-After`, all its waits together.
+    pub patience: Duration,
     pub manifest_bytes: usize,
     pub redirects: usize,
 }
@@ -101,6 +124,8 @@ impl Default for Limits {
             header_wait: Duration::from_secs(30),
             chunk_wait: Duration::from_secs(30),
             document_wait: Duration::from_secs(60),
+            turn_wait: Duration::from_secs(60),
+            patience: Duration::from_secs(20),
             manifest_bytes: crate::manifest::BYTES_LIMIT,
             redirects: 5,
         }

@@ -1,26 +1,50 @@
 //! HTTP clients as ours have to be: no proxy from the environment (a peer may itself be the node's proxy),
 //! no redirects by themselves (credentials must not follow one), limits on connecting.
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, Identity, Proxy};
 
 pub const USER_AGENT: &str = concat!("stoker/", env!("CARGO_PKG_VERSION"));
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const IDLE_LIMIT: Duration = Duration::from_mins(1);
 
-#[derive(Debug, Clone, Default)]
+/// What makes one client differ from another. `Debug` shows neither key nor proxy: both may hold secrets.
+#[derive(Clone, Default)]
 pub struct ClientOptions {
     /// PEM of authorities that are trusted beside the system's.
     pub ca_pem: Option<String>,
     pub insecure_skip_verify: bool,
+    /// PEM of the certificate and the private key that are shown to servers that ask for one.
+    pub identity_pem: Option<String>,
+    /// URL of an HTTP proxy that all goes through, its user name and password included.
+    pub proxy: Option<String>,
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ClientOptions")
+            .field("insecure_skip_verify", &self.insecure_skip_verify)
+            .field("has_ca", &self.ca_pem.is_some())
+            .field("has_identity", &self.identity_pem.is_some())
+            .field("has_proxy", &self.proxy.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("the CA file holds no PEM certificate that can be read")]
     NoCertificate,
+    // What the library says about these two could repeat parts of a key or a password.
+    #[error(
+        "the client certificate cannot be used: a PEM certificate and its unencrypted PEM private key are needed"
+    )]
+    NoIdentity,
+    #[error("the proxy's URL cannot be used; write http://proxy.example.com:3128")]
+    NoProxy,
     #[error("an HTTP client cannot be built (are CA certificates installed on this machine?)")]
     Build(#[source] reqwest::Error),
 }
@@ -40,6 +64,13 @@ pub fn client(options: &ClientOptions) -> Result<Client, ClientError> {
         .tls_danger_accept_invalid_certs(options.insecure_skip_verify);
     if let Some(pem) = &options.ca_pem {
         builder = builder.tls_certs_merge(certificates(pem)?);
+    }
+    if let Some(pem) = &options.identity_pem {
+        let identity = Identity::from_pem(pem.as_bytes()).map_err(|_| ClientError::NoIdentity)?;
+        builder = builder.identity(identity);
+    }
+    if let Some(url) = &options.proxy {
+        builder = builder.proxy(Proxy::all(url).map_err(|_| ClientError::NoProxy)?);
     }
     builder.build().map_err(ClientError::Build)
 }
@@ -85,8 +116,30 @@ mod tests {
     fn a_ca_file_of_junk_is_refused() {
         let options = ClientOptions {
             ca_pem: Some("junk".to_owned()),
-            insecure_skip_verify: false,
+            ..ClientOptions::default()
         };
         assert!(matches!(client(&options), Err(ClientError::NoCertificate)));
+    }
+
+    #[test]
+    fn a_client_certificate_of_junk_is_refused_without_repeating_it() {
+        let options = ClientOptions {
+            identity_pem: Some("s3cret".to_owned()),
+            ..ClientOptions::default()
+        };
+        let error = client(&options).expect_err("junk");
+        assert!(matches!(error, ClientError::NoIdentity));
+        assert!(!format!("{error} {error:?} {options:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_proxy_that_is_none_is_refused_without_repeating_it() {
+        let options = ClientOptions {
+            proxy: Some("http://ann:s3cret@[".to_owned()),
+            ..ClientOptions::default()
+        };
+        let error = client(&options).expect_err("no address");
+        assert!(matches!(error, ClientError::NoProxy));
+        assert!(!format!("{error} {error:?} {options:?}").contains("s3cret"));
     }
 }

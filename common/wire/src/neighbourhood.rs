@@ -1,6 +1,8 @@
 //! What a peer knows of its surroundings: the seeds of its cluster and how each registry is reached.
 //! It keeps this on its disk, so that pulls flow while the manager is away.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -38,6 +40,11 @@ pub struct RegistryDescription {
     pub aliases: Vec<String>,
     /// Hosts beside the registry's own that may hand out its tokens.
     pub token_realms: Vec<String>,
+    /// URL of an HTTP proxy on the way to it, without user name and password: a proxy that asks for them stands in the
+    /// peer's own file.
+    pub proxy: Option<String>,
+    /// Requests of one peer to it at one time.
+    pub max_connections: Option<NonZeroU32>,
     pub offline_access: OfflineAccess,
 }
 

@@ -12,7 +12,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::response::Response;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use process::http::{ClientOptions, client};
+use process::http::client;
 use serde::Deserialize;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -41,11 +41,7 @@ impl Clients {
         if let Some(client) = clients.get(tls) {
             return Ok(client.clone());
         }
-        let options = ClientOptions {
-            ca_pem: tls.ca_pem.clone(),
-            insecure_skip_verify: tls.insecure_skip_verify,
-        };
-        let made = client(&options)?;
+        let made = client(&crate::peer::client_options(tls))?;
         clients.insert(tls.clone(), made.clone());
         Ok(made)
     }
@@ -178,10 +174,7 @@ impl Front {
             .origins
             .first()
             .and_then(|origin| self.neighbours.registries().settings(&origin.registry));
-        let tls = tls.map_or_else(oci::TlsOptions::default, |settings| oci::TlsOptions {
-            ca_pem: settings.ca_pem,
-            insecure_skip_verify: settings.insecure_skip_verify,
-        });
+        let tls = tls.map(|settings| settings.tls()).unwrap_or_default();
         let client = self.token_clients.get(&tls).map_err(|error| error.to_string())?;
         let mut url = known.url.clone();
         if !exchange.query.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oci::{ClientFactory, RegistrySettings, TlsOptions};
+use oci::{ClientFactory, RegistrySettings};
 use process::clock::unix_ms;
 use reqwest::tls::TlsInfo;
 use reqwest::{Client, Response, StatusCode};
@@ -82,13 +82,10 @@ async fn trusted(
     base: &str,
     factory: &dyn ClientFactory,
 ) -> Result<(Option<Finding>, Client), Finding> {
-    let tls = TlsOptions {
-        ca_pem: settings.ca_pem.clone(),
-        insecure_skip_verify: settings.insecure_skip_verify,
-    };
-    let client = factory
-        .build(&tls)
-        .map_err(|error| Finding::fail(what(settings), error.to_string(), "check its ca_file"))?;
+    let client = factory.build(&settings.tls()).map_err(|error| {
+        let to_do = "check its ca_file, its client_cert_file and client_key_file, and its proxy";
+        Finding::fail(what(settings), error.to_string(), to_do)
+    })?;
     if settings.plain_http {
         return Ok((Some(plain(settings)), client));
     }

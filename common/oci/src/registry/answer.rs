@@ -9,12 +9,14 @@ use prometheus_client::metrics::counter::Counter;
 use reqwest::{Body, Response};
 use tracing::Span;
 
+use super::turns::Turn;
 use crate::RegistryError;
 
 /// A registry's answer, headers read.
 pub(super) struct Answer {
     response: Response,
     reading: Reading,
+    _turn: Turn,
 }
 
 struct Reading {
@@ -24,17 +26,25 @@ struct Reading {
 }
 
 impl Answer {
-    pub(super) fn new(response: Response, span: Span, counted: Counter) -> Self {
+    pub(super) fn new(response: Response, turn: Turn, span: Span, counted: Counter) -> Self {
         let reading = Reading {
             span,
             bytes: 0,
             counted,
         };
-        Self { response, reading }
+        Self {
+            response,
+            reading,
+            _turn: turn,
+        }
     }
 
     pub(super) fn status(&self) -> StatusCode {
         self.response.status()
+    }
+
+    pub(super) fn is_redirect(&self) -> bool {
+        matches!(self.status().as_u16(), 301 | 302 | 303 | 307 | 308)
     }
 
     pub(super) fn headers(&self) -> &HeaderMap {

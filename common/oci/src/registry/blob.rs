@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use tokio::time::timeout;
 
 use super::answer::Answer;
-use super::exchange::cut_short;
+use super::body::cut_short;
 use super::{Registry, check_coding, number};
 use crate::{Asked, Credential, Digest, RegistryError, Repository};
 

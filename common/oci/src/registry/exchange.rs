@@ -1,22 +1,23 @@
-//! One request and its answer: the span, the time limit, redirects, bodies of bounded size.
+//! One request and its answer: its turn, its span, the time limit, and what a refusal means.
 //!
-//! **Invariant:** an `Authorization` never goes to another scheme, host or port than the one it was meant for. Spans
-//! and counts name hosts and path templates, never a path's variable parts, a query or a credential.
+//! **Invariant:** whatever is asked on behalf of a registry goes through [`Registry::send_once`]. Spans and counts name
+//! hosts and path templates, never a path's variable parts, a query or a credential.
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::Response;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span, field, info_span};
 use url::Url;
 
+use super::Registry;
 use super::answer::{Answer, mark_failed};
-use super::{Registry, number};
-use crate::challenge::is_loopback;
+use super::patience::{Waited, retry_after};
+use super::redirect::REDIRECTED;
 use crate::dial::NotAllowed;
 use crate::text::tame;
 use crate::{Asked, RegistryError, Repository, Said, Secret};
@@ -24,9 +25,6 @@ use crate::{Asked, RegistryError, Repository, Said, Secret};
 /// The most of a refusal's body that is read for its words.
 const REFUSAL_BYTES: usize = 8 * 1024;
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
-const LONGEST_RETRY_AFTER: u64 = 3_600;
-/// Whatever a redirect leads to: its path is not ours to tell.
-const REDIRECTED: &str = "{redirect}";
 
 /// What is asked. Everything here may stand in a span.
 pub(super) struct Request {
@@ -48,6 +46,7 @@ pub(super) struct Request {
 /// What became of a request so far.
 #[derive(Default)]
 pub(super) struct History {
+    pub(super) waited: Waited,
     sent: AtomicU32,
     signed_in: AtomicBool,
 }
@@ -65,7 +64,7 @@ impl History {
 }
 
 impl Request {
-    fn headers(&self, authorization: Option<&Secret>) -> Result<HeaderMap, RegistryError> {
+    pub(super) fn headers(&self, authorization: Option<&Secret>) -> Result<HeaderMap, RegistryError> {
         let mut headers = HeaderMap::new();
         let unusable = |what: &str| RegistryError::BadAnswer {
             asked: self.asked.clone(),
@@ -101,39 +100,6 @@ pub(super) fn sensitive(secret: &Secret, asked: &Asked) -> Result<HeaderValue, R
 }
 
 impl Registry {
-    /// Sends with exactly this `Authorization`, and follows redirects by hand.
-    pub(super) async fn send(
-        &self,
-        request: &Request,
-        authorization: Option<&Secret>,
-    ) -> Result<Answer, RegistryError> {
-        let mut url = self.url_of(request)?;
-        let mut template = request.template;
-        let mut authorization = authorization;
-        for _ in 0..=self.inner.limits.redirects {
-            let headers = request.headers(authorization)?;
-            let prepared = self
-                .inner
-                .client
-                .request(request.method.clone(), url.clone())
-                .headers(headers);
-            let answer = self.send_once(request, template, &url, prepared).await?;
-            let next = self.redirect_of(&request.asked, &url, &answer);
-            let Some(next) = next.inspect_err(|error| answer.failed(error))? else {
-                return Ok(answer);
-            };
-            if next.origin() != url.origin() {
-                authorization = None;
-            }
-            (url, template) = (next, REDIRECTED);
-        }
-        let what = format!("more than {} redirects", self.inner.limits.redirects);
-        Err(RegistryError::BadRedirect {
-            asked: request.asked.clone(),
-            what,
-        })
-    }
-
     /// One request without redirects, in a span that ends with the answer's body.
     pub(super) async fn send_once(
         &self,
@@ -142,6 +108,11 @@ impl Registry {
         url: &Url,
         prepared: reqwest::RequestBuilder,
     ) -> Result<Answer, RegistryError> {
+        let turn = self
+            .inner
+            .turns
+            .next(&request.asked, self.inner.limits.turn_wait)
+            .await?;
         let span = span_of(request, template, url);
         let began = Instant::now();
         let result = self.response(request, template, url, prepared);
@@ -153,7 +124,7 @@ impl Registry {
         match result {
             Ok(response) => {
                 record_status(&span, response.status());
-                Ok(Answer::new(response, span, metrics.bytes_from(host)))
+                Ok(Answer::new(response, turn, span, metrics.bytes_from(host)))
             }
             Err(error) => {
                 mark_failed(&span, error.error_type());
@@ -192,99 +163,9 @@ impl Registry {
         }
     }
 
-    fn url_of(&self, request: &Request) -> Result<Url, RegistryError> {
-        let unusable = |cause: url::ParseError| RegistryError::Setup {
-            registry: self.name().clone(),
-            cause: format!("the address of {} cannot be used: {cause}", request.asked.object),
-        };
-        Url::parse(&format!("{}{}", self.inner.base, request.path)).map_err(unusable)
-    }
-
-    /// Where an answer sends us, if it does and we go there.
-    fn redirect_of(
-        &self,
-        asked: &Asked,
-        from: &Url,
-        response: &Answer,
-    ) -> Result<Option<Url>, RegistryError> {
-        if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return Ok(None);
-        }
-        let refuse = |what: &str| {
-            Err(RegistryError::BadRedirect {
-                asked: asked.clone(),
-                what: what.to_owned(),
-            })
-        };
-        let location = response
-            .headers()
-            .get(header::LOCATION)
-            .and_then(|value| value.to_str().ok());
-        let Some(next) = location.and_then(|location| from.join(location).ok()) else {
-            return refuse("the redirect names no place");
-        };
-        if !matches!(next.scheme(), "http" | "https") || !next.username().is_empty() {
-            return refuse("the redirect names no plain web address");
-        }
-        if from.scheme() == "https" && next.scheme() == "http" && !self.inner.settings.insecure_skip_verify {
-            return refuse("from https to plain http");
-        }
-        let is_listed = self.inner.dial.lists(&next);
-        if leads_inside(&next) && !is_listed && !self.name().is_loopback() && next.host() != from.host() {
-            return refuse("to an address of this machine or of its link");
-        }
-        Ok(Some(next))
-    }
-
-    /// A whole body of `limit` bytes at most.
-    pub(super) async fn read_whole(
-        &self,
-        asked: &Asked,
-        mut answer: Answer,
-        limit: usize,
-    ) -> Result<Bytes, RegistryError> {
-        let read = self.read_to_the_end(asked, &mut answer, limit).await;
-        read.inspect_err(|error| answer.failed(error))
-    }
-
-    async fn read_to_the_end(
-        &self,
-        asked: &Asked,
-        answer: &mut Answer,
-        limit: usize,
-    ) -> Result<Bytes, RegistryError> {
-        let too_large = || RegistryError::TooLarge {
-            asked: asked.clone(),
-            limit,
-        };
-        let announced = number(answer.headers(), &header::CONTENT_LENGTH);
-        if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
-            return Err(too_large());
-        }
-        let wait = self.inner.limits.document_wait;
-        let deadline = Instant::now() + wait;
-        let mut bytes = BytesMut::new();
-        loop {
-            let until = deadline.min(Instant::now() + self.inner.limits.chunk_wait);
-            let chunk = tokio::time::timeout_at(until, answer.chunk())
-                .await
-                .map_err(|_| RegistryError::TimedOut {
-                    asked: asked.clone(),
-                    awaited: "end of the body",
-                    limit: wait,
-                })?;
-            match chunk.map_err(|cause| cut_short(asked, bytes.len() as u64, &cause))? {
-                Some(chunk) if bytes.len() + chunk.len() > limit => return Err(too_large()),
-                Some(chunk) => bytes.extend_from_slice(&chunk),
-                None => return Ok(bytes.freeze()),
-            }
-        }
-    }
-
     /// The error that a refusing answer means.
     pub(super) async fn refusal(&self, request: &Request, response: Answer, signed: bool) -> RegistryError {
-        let retry_after = number(response.headers(), &header::RETRY_AFTER)
-            .map(|seconds| Duration::from_secs(seconds.min(LONGEST_RETRY_AFTER)));
+        let retry_after = retry_after(response.headers());
         let status = response.status();
         let said = said(response).await;
         let asked = request.asked.clone();
@@ -359,17 +240,6 @@ fn record_status(span: &Span, status: StatusCode) {
     }
 }
 
-/// Addresses that only a server inside could mean: a registry must not make us ask there.
-fn leads_inside(url: &Url) -> bool {
-    let Some(host) = url.host() else { return true };
-    let is_link_local = match host {
-        url::Host::Ipv4(address) => address.is_link_local() || address.is_unspecified(),
-        url::Host::Ipv6(address) => address.is_unicast_link_local() || address.is_unspecified(),
-        url::Host::Domain(_) => false,
-    };
-    is_link_local || is_loopback(&host)
-}
-
 /// The resolver's own refusal, from deep inside of the client's error.
 fn not_allowed(error: &reqwest::Error) -> Option<NotAllowed> {
     let mut cause = error.source();
@@ -396,16 +266,8 @@ fn unreachable(asked: Asked, cause: &reqwest::Error, limit: Duration) -> Registr
     }
 }
 
-pub(super) fn cut_short(asked: &Asked, received: u64, cause: &reqwest::Error) -> RegistryError {
-    RegistryError::CutShort {
-        asked: asked.clone(),
-        received,
-        cause: innermost(cause),
-    }
-}
-
 /// The last word of a chain of causes, which is the one that tells: "Connection refused". Never the URL.
-fn innermost(error: &reqwest::Error) -> String {
+pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(deeper) = cause.and_then(std::error::Error::source) {
         cause = Some(deeper);

@@ -6,9 +6,14 @@
 mod answer;
 mod ask;
 mod blob;
+mod body;
 mod exchange;
+mod exchange_for_token;
+mod patience;
+mod redirect;
 mod sign_in;
 mod tokens;
+mod turns;
 
 use std::sync::Arc;
 
@@ -21,6 +26,7 @@ pub use blob::ByteStream;
 
 use self::exchange::{History, Request};
 use self::tokens::Tokens;
+pub(crate) use self::turns::Turns;
 use crate::dial::Dial;
 use crate::manifest::without_parameters;
 use crate::metrics::RegistryMetrics;
@@ -40,11 +46,28 @@ struct Inner {
     settings: RegistrySettings,
     /// Ends with `/v2/`.
     base: Url,
-    client: reqwest::Client,
+    clients: Clients,
     dial: Dial,
     limits: Limits,
+    turns: Turns,
     tokens: Tokens,
     metrics: RegistryMetrics,
+}
+
+/// What requests are sent with.
+pub(crate) struct Clients {
+    /// To the registry, and to whoever may have its credential: shows our client certificate.
+    pub(crate) registry: reqwest::Client,
+    /// To where it redirects to: shows none.
+    pub(crate) elsewhere: reqwest::Client,
+}
+
+/// What a registry shares with others, and across changes of its settings.
+pub(crate) struct Shared {
+    pub(crate) dial: Dial,
+    pub(crate) limits: Limits,
+    pub(crate) turns: Turns,
+    pub(crate) metrics: RegistryMetrics,
 }
 
 /// A manifest as the registry keeps it, byte for byte.
@@ -67,10 +90,8 @@ impl Registry {
     pub(crate) fn new(
         settings: RegistrySettings,
         base_path: &str,
-        client: reqwest::Client,
-        dial: Dial,
-        limits: Limits,
-        metrics: RegistryMetrics,
+        clients: Clients,
+        shared: Shared,
     ) -> Result<Self, RegistryError> {
         let scheme = if settings.plain_http { "http" } else { "https" };
         let base = format!("{scheme}://{}{base_path}/v2/", settings.name.api_host());
@@ -78,12 +99,19 @@ impl Registry {
             registry: settings.name.clone(),
             cause: format!("its address cannot be used: {cause}"),
         })?;
+        let Shared {
+            dial,
+            limits,
+            turns,
+            metrics,
+        } = shared;
         let inner = Inner {
             settings,
             base,
-            client,
+            clients,
             dial,
             limits,
+            turns,
             tokens: Tokens::default(),
             metrics,
         };

@@ -124,6 +124,8 @@ pub(crate) fn short_limits() -> Limits {
         header_wait: Duration::from_millis(400),
         chunk_wait: Duration::from_millis(400),
         document_wait: Duration::from_millis(800),
+        turn_wait: Duration::from_millis(400),
+        patience: Duration::from_millis(2_000),
         manifest_bytes: 1_000,
         redirects: 5,
     }

@@ -1,0 +1,123 @@
+//! Programs that know credentials: `docker-credential-NAME get`, a server's name on its input, JSON on its output.
+//!
+//! **Invariant:** a helper is run directly, never through a shell; it is not waited for longer than [`WAIT`], not read
+//! further than [`OUTPUT`] bytes, and killed then. Nothing of what it printed stands in an error, but one known phrase.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::docker_config::pair;
+use crate::{Credential, LookupError, Secret};
+
+const WAIT: Duration = Duration::from_secs(15);
+const OUTPUT: u64 = 64 * 1024;
+/// The one thing that every helper says alike.
+const UNKNOWN: &[u8] = b"credentials not found";
+
+/// A program that can be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialHelper {
+    program: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    #[serde(default)]
+    username: String,
+    secret: Secret,
+}
+
+impl CredentialHelper {
+    /// `ecr-login` for `docker-credential-ecr-login` on the `PATH`, or the path of a program.
+    pub fn named(name: &str) -> Result<Self, LookupError> {
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        if name.starts_with('/') {
+            return Ok(Self { program: name.into() });
+        }
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
+            return Err(LookupError::BadHelper);
+        }
+        Ok(Self {
+            program: format!("docker-credential-{name}").into(),
+        })
+    }
+
+    /// What it knows of a server; nobody's credential when it knows none.
+    pub(crate) async fn ask(&self, server: &str) -> Result<Credential, LookupError> {
+        self.ask_within(server, WAIT).await
+    }
+
+    async fn ask_within(&self, server: &str, wait: Duration) -> Result<Credential, LookupError> {
+        let ran = timeout(wait, self.run(server)).await;
+        let (succeeded, output) =
+            ran.map_err(|_| self.failed(format!("no answer within {} s", wait.as_secs())))??;
+        if !succeeded {
+            let is_unknown = output.windows(UNKNOWN.len()).any(|window| window == UNKNOWN);
+            return if is_unknown {
+                Ok(Credential::Anonymous)
+            } else {
+                Err(self.failed("it ended with an error; run it by hand to see which".to_owned()))
+            };
+        }
+        let answer: Answer = serde_json::from_slice(&output)
+            .map_err(|_| self.failed("its answer is no JSON with Username and Secret".to_owned()))?;
+        if answer.secret.expose().is_empty() {
+            return Ok(Credential::Anonymous);
+        }
+        Ok(pair(&answer.username, answer.secret))
+    }
+
+    /// Whether it succeeded, and what it printed. Dropped before its end, it is killed.
+    async fn run(&self, server: &str) -> Result<(bool, Vec<u8>), LookupError> {
+        let io = |cause: std::io::Error| self.failed(cause.to_string());
+        let mut child = Command::new(&self.program)
+            .arg("get")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|cause| self.failed(format!("it cannot be run: {cause}")))?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let asking = async {
+            if let Some(mut input) = input {
+                // A helper that does not read its input may still answer.
+                let _ = input.write_all(format!("{server}\n").as_bytes()).await;
+            }
+        };
+        let ((), read) = tokio::join!(asking, read_bounded(output));
+        let output = read.map_err(io)?;
+        if output.len() as u64 > OUTPUT {
+            return Err(self.failed(format!("it printed more than {OUTPUT} bytes")));
+        }
+        let status = child.wait().await.map_err(io)?;
+        Ok((status.success(), output))
+    }
+
+    fn failed(&self, cause: String) -> LookupError {
+        LookupError::Helper {
+            program: self.program.clone(),
+            cause,
+        }
+    }
+}
+
+/// One byte more than the limit at most: enough to know that there is more.
+async fn read_bounded(output: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(output) = output {
+        output.take(OUTPUT + 1).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[path = "helper_tests.rs"]
+mod tests;

@@ -1,0 +1,65 @@
+//! Bodies that are wanted as a whole: bounded in size and time.
+
+use bytes::{Bytes, BytesMut};
+use http::header;
+use tokio::time::Instant;
+
+use super::answer::Answer;
+use super::exchange::innermost;
+use super::{Registry, number};
+use crate::{Asked, RegistryError};
+
+impl Registry {
+    /// A whole body of `limit` bytes at most.
+    pub(super) async fn read_whole(
+        &self,
+        asked: &Asked,
+        mut answer: Answer,
+        limit: usize,
+    ) -> Result<Bytes, RegistryError> {
+        let read = self.read_to_the_end(asked, &mut answer, limit).await;
+        read.inspect_err(|error| answer.failed(error))
+    }
+
+    async fn read_to_the_end(
+        &self,
+        asked: &Asked,
+        answer: &mut Answer,
+        limit: usize,
+    ) -> Result<Bytes, RegistryError> {
+        let too_large = || RegistryError::TooLarge {
+            asked: asked.clone(),
+            limit,
+        };
+        let announced = number(answer.headers(), &header::CONTENT_LENGTH);
+        if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
+            return Err(too_large());
+        }
+        let wait = self.inner.limits.document_wait;
+        let deadline = Instant::now() + wait;
+        let mut bytes = BytesMut::new();
+        loop {
+            let until = deadline.min(Instant::now() + self.inner.limits.chunk_wait);
+            let chunk = tokio::time::timeout_at(until, answer.chunk())
+                .await
+                .map_err(|_| RegistryError::TimedOut {
+                    asked: asked.clone(),
+                    awaited: "end of the body",
+                    limit: wait,
+                })?;
+            match chunk.map_err(|cause| cut_short(asked, bytes.len() as u64, &cause))? {
+                Some(chunk) if bytes.len() + chunk.len() > limit => return Err(too_large()),
+                Some(chunk) => bytes.extend_from_slice(&chunk),
+                None => return Ok(bytes.freeze()),
+            }
+        }
+    }
+}
+
+pub(super) fn cut_short(asked: &Asked, received: u64, cause: &reqwest::Error) -> RegistryError {
+    RegistryError::CutShort {
+        asked: asked.clone(),
+        received,
+        cause: innermost(cause),
+    }
+}

@@ -1,0 +1,223 @@
+//! A credential for a token: what the realm of a Bearer challenge is asked for.
+//!
+//! **Invariant:** a credential goes to a realm that [`check_realm`] lets it go to, and is not sent on from there. User
+//! name and password go by GET, as docker does it, so that a wrong password counts as one failed try; a server that
+//! knows no GET is posted to. An identity token goes by POST only.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode, header};
+use serde::Deserialize;
+use url::Url;
+
+use super::Registry;
+use super::answer::Answer;
+use super::exchange::{History, Request, sensitive};
+use super::tokens::Token;
+use crate::challenge::{Challenge, check_realm};
+use crate::{Credential, RegistryError, Secret};
+
+const TOKEN_BYTES: usize = 256 * 1024;
+/// The distribution specification's default for a token that does not say.
+const DEFAULT_LIFETIME: u64 = 60;
+const LONGEST_LIFETIME: u64 = 3_600;
+const CLIENT: (&str, &str) = ("client_id", "stoker");
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<Secret>,
+    access_token: Option<Secret>,
+    expires_in: Option<u64>,
+}
+
+/// What a token server is asked.
+struct Wish<'wish> {
+    url: Url,
+    service: Option<&'wish str>,
+    scope: &'wish str,
+    credential: &'wish Credential,
+}
+
+impl Registry {
+    pub(super) async fn token(
+        &self,
+        request: &Request,
+        credential: &Credential,
+        challenge: &Challenge,
+    ) -> Result<Token, RegistryError> {
+        let Challenge::Bearer {
+            realm,
+            service,
+            scope,
+        } = challenge
+        else {
+            return Err(bad_token(request, "no token is asked for"));
+        };
+        let scope = scope
+            .clone()
+            .unwrap_or_else(|| format!("repository:{}:pull", request.repository));
+        let wish = Wish {
+            url: self.realm(request, realm)?,
+            service: service.as_deref(),
+            scope: &scope,
+            credential,
+        };
+        let (exchange, response) = self.ask_either_way(request, &wish).await?;
+        if response.is_redirect() {
+            return Err(RegistryError::BadRedirect {
+                asked: exchange.asked,
+                what: "the token server redirects, and credentials are not sent on".to_owned(),
+            });
+        }
+        if response.status() != StatusCode::OK {
+            let is_signed = !credential.is_anonymous();
+            return Err(self.refusal(&exchange, response, is_signed).await);
+        }
+        let body = self.read_whole(&exchange.asked, response, TOKEN_BYTES).await?;
+        read_token(&exchange, &body)
+    }
+
+    fn realm(&self, request: &Request, realm: &str) -> Result<Url, RegistryError> {
+        let settings = &self.inner.settings;
+        let checked = check_realm(realm, &settings.name, settings.plain_http, &settings.token_realms);
+        checked.map_err(|realm| RegistryError::UnsafeRealm {
+            asked: request.asked.clone(),
+            realm: Box::new(realm),
+        })
+    }
+
+    /// By GET, by POST, or by POST because GET is not known there.
+    async fn ask_either_way(
+        &self,
+        request: &Request,
+        wish: &Wish<'_>,
+    ) -> Result<(Request, Answer), RegistryError> {
+        if let Some(form) = wish.oauth_only() {
+            return self.post_for_token(request, wish, form).await;
+        }
+        let exchange = self.token_request(Method::GET, request, &wish.url);
+        let response = self.get_token(&exchange, wish).await?;
+        let speaks_only_post = matches!(response.status().as_u16(), 404 | 405);
+        match wish.password_form().filter(|_| speaks_only_post) {
+            Some(form) => self.post_for_token(request, wish, form).await,
+            None => Ok((exchange, response)),
+        }
+    }
+
+    fn token_request(&self, method: Method, request: &Request, url: &Url) -> Request {
+        let host = url.host_str().unwrap_or_default();
+        Request {
+            method,
+            kind: "token",
+            // Whatever its path is: that is the registry's word.
+            template: "/token",
+            path: String::new(),
+            repository: request.repository.clone(),
+            image: request.image.clone(),
+            accept: String::new(),
+            from: 0,
+            asked: self.asked(format!("token for {} from {host}", request.repository)),
+            history: History::default(),
+        }
+    }
+
+    async fn get_token(&self, exchange: &Request, wish: &Wish<'_>) -> Result<Answer, RegistryError> {
+        let mut url = wish.url.clone();
+        url.query_pairs_mut().extend_pairs(wish.pairs());
+        let mut prepared = self.inner.clients.registry.get(url);
+        if let Some(authorization) = wish.credential.basic() {
+            prepared = prepared.header(header::AUTHORIZATION, sensitive(&authorization, &exchange.asked)?);
+        }
+        self.send_to_realm(exchange, &wish.url, prepared).await
+    }
+
+    /// The way of OAuth.
+    async fn post_for_token(
+        &self,
+        request: &Request,
+        wish: &Wish<'_>,
+        mut form: Vec<(&str, &str)>,
+    ) -> Result<(Request, Answer), RegistryError> {
+        let exchange = self.token_request(Method::POST, request, &wish.url);
+        form.extend(wish.pairs());
+        form.push(CLIENT);
+        let prepared = self.inner.clients.registry.post(wish.url.clone()).form(&form);
+        let response = self.send_to_realm(&exchange, &wish.url, prepared).await?;
+        Ok((exchange, response))
+    }
+
+    /// Token servers put callers off too.
+    async fn send_to_realm(
+        &self,
+        exchange: &Request,
+        url: &Url,
+        prepared: reqwest::RequestBuilder,
+    ) -> Result<Answer, RegistryError> {
+        let mut next = Some(prepared);
+        loop {
+            let Some(now) = next.take() else {
+                return Err(bad_token(exchange, "it cannot be asked twice"));
+            };
+            next = now.try_clone();
+            let answer = self.send_once(exchange, exchange.template, url, now).await?;
+            let Some(pause) = self.pause_after(exchange, &answer) else {
+                return Ok(answer);
+            };
+            drop(answer);
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+impl Wish<'_> {
+    fn pairs(&self) -> Vec<(&str, &str)> {
+        let service = self.service.map(|service| ("service", service));
+        let scopes = self.scope.split_whitespace().map(|scope| ("scope", scope));
+        service.into_iter().chain(scopes).collect()
+    }
+
+    fn oauth_only(&self) -> Option<Vec<(&str, &str)>> {
+        match self.credential {
+            Credential::IdentityToken(token) => Some(vec![
+                ("grant_type", "refresh_token"),
+                ("refresh_token", token.expose()),
+            ]),
+            _ => None,
+        }
+    }
+
+    fn password_form(&self) -> Option<Vec<(&str, &str)>> {
+        match self.credential {
+            Credential::Basic { username, password } => Some(vec![
+                ("grant_type", "password"),
+                ("username", username),
+                ("password", password.expose()),
+            ]),
+            _ => None,
+        }
+    }
+}
+
+fn read_token(exchange: &Request, body: &[u8]) -> Result<Token, RegistryError> {
+    // What serde says about a body could repeat parts of a token.
+    let answer: TokenAnswer =
+        serde_json::from_slice(body).map_err(|_| bad_token(exchange, "it is no JSON with a token in it"))?;
+    let given = [answer.token, answer.access_token].into_iter().flatten();
+    let token = given.into_iter().find(|token| !token.expose().is_empty());
+    let token = token.ok_or_else(|| bad_token(exchange, "there is no token in it"))?;
+    let authorization = Secret::new(format!("Bearer {}", token.expose()));
+    sensitive(&authorization, &exchange.asked)
+        .map_err(|_| bad_token(exchange, "its token has letters that no header may have"))?;
+    let lifetime = answer
+        .expires_in
+        .unwrap_or(DEFAULT_LIFETIME)
+        .min(LONGEST_LIFETIME);
+    Ok(Token::new(authorization, Duration::from_secs(lifetime)))
+}
+
+fn bad_token(exchange: &Request, what: &str) -> RegistryError {
+    RegistryError::BadAnswer {
+        asked: exchange.asked.clone(),
+        what: what.to_owned(),
+    }
+}

@@ -1,0 +1,141 @@
+//! Where answers send us on to, and what comes of it there.
+//!
+//! **Invariant:** an `Authorization` never goes to another scheme, host or port than the one it was meant for, nor does
+//! our client certificate. What another host says of a request is never taken for the registry's own word on it.
+
+use http::header;
+use url::Url;
+
+use super::Registry;
+use super::answer::Answer;
+use super::exchange::{Request, said};
+use crate::challenge::is_loopback;
+use crate::{Asked, RegistryError, Secret};
+
+/// Whatever a redirect leads to: its path is not ours to tell.
+pub(super) const REDIRECTED: &str = "{redirect}";
+/// How often the registry is asked for another address when the one that it gave does not do.
+const RENEWALS: usize = 2;
+
+impl Registry {
+    /// Sends with exactly this `Authorization`, and follows redirects by hand. An address that was signed for a while
+    /// may have ended on the way there: then the registry is asked for another.
+    pub(super) async fn send(
+        &self,
+        request: &Request,
+        authorization: Option<&Secret>,
+    ) -> Result<Answer, RegistryError> {
+        let mut renewals = 0;
+        loop {
+            let (answer, place) = self.follow(request, authorization).await?;
+            let is_elsewhere = place.origin() != self.inner.base.origin();
+            if !is_elsewhere || !matches!(answer.status().as_u16(), 400 | 401 | 403) {
+                return Ok(answer);
+            }
+            if renewals >= RENEWALS {
+                let error = RegistryError::StorageRefused {
+                    asked: request.asked.clone(),
+                    host: place.host_str().unwrap_or_default().to_owned(),
+                    said: said(answer).await,
+                };
+                return Err(error);
+            }
+            renewals += 1;
+        }
+    }
+
+    /// The last answer, and where it came from.
+    async fn follow(
+        &self,
+        request: &Request,
+        authorization: Option<&Secret>,
+    ) -> Result<(Answer, Url), RegistryError> {
+        let mut url = self.url_of(request)?;
+        let mut template = request.template;
+        let mut authorization = authorization;
+        for _ in 0..=self.inner.limits.redirects {
+            let headers = request.headers(authorization)?;
+            let client = self.client_for(&url);
+            let prepared = client
+                .request(request.method.clone(), url.clone())
+                .headers(headers);
+            let answer = self.send_once(request, template, &url, prepared).await?;
+            let next = self.redirect_of(&request.asked, &url, &answer);
+            let Some(next) = next.inspect_err(|error| answer.failed(error))? else {
+                return Ok((answer, url));
+            };
+            if next.origin() != url.origin() {
+                authorization = None;
+            }
+            (url, template) = (next, REDIRECTED);
+        }
+        let what = format!("more than {} redirects", self.inner.limits.redirects);
+        Err(RegistryError::BadRedirect {
+            asked: request.asked.clone(),
+            what,
+        })
+    }
+
+    fn client_for(&self, url: &Url) -> &reqwest::Client {
+        if url.origin() == self.inner.base.origin() {
+            &self.inner.clients.registry
+        } else {
+            &self.inner.clients.elsewhere
+        }
+    }
+
+    fn url_of(&self, request: &Request) -> Result<Url, RegistryError> {
+        let unusable = |cause: url::ParseError| RegistryError::Setup {
+            registry: self.name().clone(),
+            cause: format!("the address of {} cannot be used: {cause}", request.asked.object),
+        };
+        Url::parse(&format!("{}{}", self.inner.base, request.path)).map_err(unusable)
+    }
+
+    /// Where an answer sends us, if it does and we go there.
+    fn redirect_of(
+        &self,
+        asked: &Asked,
+        from: &Url,
+        response: &Answer,
+    ) -> Result<Option<Url>, RegistryError> {
+        if !response.is_redirect() {
+            return Ok(None);
+        }
+        let refuse = |what: &str| {
+            Err(RegistryError::BadRedirect {
+                asked: asked.clone(),
+                what: what.to_owned(),
+            })
+        };
+        let location = response
+            .headers()
+            .get(header::LOCATION)
+            .and_then(|value| value.to_str().ok());
+        let Some(next) = location.and_then(|location| from.join(location).ok()) else {
+            return refuse("the redirect names no place");
+        };
+        if !matches!(next.scheme(), "http" | "https") || !next.username().is_empty() {
+            return refuse("the redirect names no plain web address");
+        }
+        if from.scheme() == "https" && next.scheme() == "http" && !self.inner.settings.insecure_skip_verify {
+            return refuse("from https to plain http");
+        }
+        let is_listed = self.inner.dial.lists(&next);
+        if leads_inside(&next) && !is_listed && !self.name().is_loopback() && next.host() != from.host() {
+            return refuse("to an address of this machine or of its link");
+        }
+        Ok(Some(next))
+    }
+}
+
+/// Addresses that only a server inside could mean: a registry must not make us ask there.
+fn leads_inside(url: &Url) -> bool {
+    let Some(host) = url.host() else { return true };
+    let is_link_local = match host {
+        url::Host::Ipv4(address) => address.is_link_local() || address.is_unspecified(),
+        url::Host::Ipv6(address) => address.is_unicast_link_local() || address.is_unspecified(),
+        url::Host::Domain(_) => false,
+    };
+    is_link_local || is_loopback(&host)
+}
