@@ -272,6 +272,9 @@ impl RegistryError {
             }
             Self::Forbidden { .. } => "give this account the right to pull from the repository",
             Self::TooManyRequests { .. } => "wait, or sign in with an account that has a higher limit",
+            Self::Unexpected { said, .. } if said.status == 412 => {
+                "the project's rules in Harbor bar this image: mend its vulnerabilities or sign it, or change the rules"
+            }
             Self::ServerError { .. } | Self::Unexpected { .. } => "look at the registry's own log",
             Self::Unreachable { cause, .. } if is_about_certificates(cause) => {
                 "set ca_file for this registry to the authority that signed its certificate"

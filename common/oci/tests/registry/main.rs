@@ -7,6 +7,7 @@
 
 mod bodies;
 mod counts;
+mod harbor;
 mod passing_on;
 mod refusals;
 mod server;

@@ -4,6 +4,7 @@
 
 mod access_log;
 mod faults;
+mod harbor_endpoint;
 mod push;
 mod settings;
 mod token_server;
@@ -16,6 +17,7 @@ use reqwest::Client;
 use tempfile::TempDir;
 
 pub use access_log::Request;
+pub use harbor_endpoint::{HarborEndpoint, HarborPull, HarborRequest};
 pub use settings::{PASSWORD, USER};
 pub use token_server::{BearerSpec, Exchange, TokenServer};
 

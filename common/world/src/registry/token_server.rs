@@ -139,7 +139,7 @@ impl Drop for TokenServer {
 }
 
 /// Dropping the runtime at the end closes every connection.
-fn serve(listener: TcpListener, router: Router, until: &CancellationToken) {
+pub(super) fn serve(listener: TcpListener, router: Router, until: &CancellationToken) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

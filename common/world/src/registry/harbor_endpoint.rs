@@ -1,0 +1,218 @@
+//! The registry side of a Harbor, as a client sees it: what was measured of Harbor 2.15, row by row.
+//!
+//! **Invariant:** what it refuses is refused in Harbor's words, and every request stands in [`HarborEndpoint::requests`].
+//! Two projects differ in nothing but that one is public. Its clock can be put forward.
+//!
+//! Non-goal: pushing as docker does. Tests put objects in by hand.
+
+mod answer;
+mod tokens;
+
+use std::collections::{HashMap, HashSet};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::{PASSWORD, USER, token_server};
+use crate::image::Kind;
+use crate::{Image, Port};
+
+/// One request as it came, and the status that it got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HarborRequest {
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    pub authorization: Option<String>,
+    pub accept: Option<String>,
+    pub cookie: Option<String>,
+    pub range: Option<String>,
+    pub status: u16,
+}
+
+/// A manifest GET that was served: what stands in the project's log as operation pull.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HarborPull {
+    pub user: String,
+    pub repository: String,
+}
+
+pub(crate) struct Manifest {
+    media_type: String,
+    bytes: Vec<u8>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    public: HashSet<String>,
+    /// By `repository@digest` and `repository:tag`.
+    manifests: HashMap<String, Manifest>,
+    blobs: HashMap<String, Vec<u8>>,
+    /// Repositories whose images are too vulnerable to be pulled.
+    barred: HashSet<String>,
+    /// How far its clock is ahead.
+    ahead: Duration,
+    requests: Vec<HarborRequest>,
+    pulls: Vec<HarborPull>,
+    answered: u64,
+}
+
+pub(crate) struct Desk {
+    host: String,
+    signer: tokens::Signer,
+    state: Mutex<State>,
+}
+
+impl Desk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        crate::clock::now() + self.state().ahead.as_secs()
+    }
+}
+
+/// Answers on a thread of its own until it is dropped. [`USER`] with [`PASSWORD`] may read every project.
+pub struct HarborEndpoint {
+    port: Port,
+    desk: Arc<Desk>,
+    running: Option<(CancellationToken, JoinHandle<()>)>,
+}
+
+impl HarborEndpoint {
+    pub fn start() -> Self {
+        let port = Port::free();
+        let desk = Arc::new(Desk {
+            host: port.to_string(),
+            signer: tokens::Signer::new(),
+            state: Mutex::default(),
+        });
+        let listener = TcpListener::bind(port.address()).expect("the endpoint's port");
+        let token = CancellationToken::new();
+        let (router, until) = (Router::new().fallback(answer::answer), token.clone());
+        let router = router.with_state(Arc::clone(&desk));
+        let thread = std::thread::spawn(move || token_server::serve(listener, router, &until));
+        Self {
+            port,
+            desk,
+            running: Some((token, thread)),
+        }
+    }
+
+    /// `127.0.0.1:PORT`: its name in image references. Plain HTTP.
+    pub fn host(&self) -> String {
+        self.port.to_string()
+    }
+
+    /// As Harbor names an image in a preheat.
+    pub fn manifest_url(&self, repository: &str, reference: &str) -> String {
+        format!("http://{}/v2/{repository}/manifests/{reference}", self.port)
+    }
+
+    /// Anybody may read it, with a token.
+    pub fn make_public(&self, project: &str) {
+        self.desk.state().public.insert(project.to_owned());
+    }
+
+    /// Puts one manifest in; its digest.
+    pub fn put_manifest(&self, repository: &str, tag: &str, media_type: &str, bytes: &[u8]) -> String {
+        let digest = digest_of(bytes);
+        let mut state = self.desk.state();
+        for name in [format!("{repository}@{digest}"), format!("{repository}:{tag}")] {
+            let manifest = Manifest {
+                media_type: media_type.to_owned(),
+                bytes: bytes.to_vec(),
+            };
+            state.manifests.insert(name, manifest);
+        }
+        digest
+    }
+
+    /// Puts one blob in; its digest.
+    pub fn put_blob(&self, repository: &str, bytes: &[u8]) -> String {
+        let digest = digest_of(bytes);
+        let name = format!("{repository}@{digest}");
+        self.desk.state().blobs.insert(name, bytes.to_vec());
+        digest
+    }
+
+    /// Puts a whole image in.
+    pub fn put(&self, image: &Image, repository: &str, tag: &str) {
+        for object in image.objects() {
+            let bytes = image.bytes(&object.digest);
+            match object.kind {
+                Kind::Config | Kind::Layer => {
+                    self.put_blob(repository, &bytes);
+                }
+                Kind::Index | Kind::Manifest => {
+                    let tag = if object == image.root() { tag } else { "" };
+                    self.put_manifest(repository, tag, object.media_type, &bytes);
+                }
+            }
+        }
+    }
+
+    /// The blob is listed by its manifests, but gone.
+    pub fn lose(&self, repository: &str, digest: &str) {
+        self.desk.state().blobs.remove(&format!("{repository}@{digest}"));
+    }
+
+    /// From now on the images of this repository are too vulnerable for the project's rule: 412.
+    pub fn bar(&self, repository: &str) {
+        self.desk.state().barred.insert(repository.to_owned());
+    }
+
+    /// Puts its clock forward.
+    pub fn time_passes(&self, by: Duration) {
+        self.desk.state().ahead += by;
+    }
+
+    /// The `Authorization` that Harbor puts into a preheat of this repository: good for 30 minutes.
+    pub fn preheat_authorization(&self, repository: &str) -> String {
+        let now = self.desk.now();
+        format!("Bearer {}", self.desk.signer.sign("distributor", repository, now))
+    }
+
+    pub fn requests(&self) -> Vec<HarborRequest> {
+        self.desk.state().requests.clone()
+    }
+
+    pub fn forget_requests(&self) {
+        self.desk.state().requests.clear();
+    }
+
+    /// What Harbor's pull counts, retention and audit log are made of.
+    pub fn pulls(&self) -> Vec<HarborPull> {
+        self.desk.state().pulls.clone()
+    }
+
+    /// [`USER`] and [`PASSWORD`].
+    pub fn account() -> (&'static str, &'static str) {
+        (USER, PASSWORD)
+    }
+}
+
+impl Drop for HarborEndpoint {
+    fn drop(&mut self) {
+        if let Some((token, thread)) = self.running.take() {
+            token.cancel();
+            // A panic of the thread was shown by itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn digest_of(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let hash = Sha256::digest(bytes);
+    hash.iter().fold("sha256:".to_owned(), |mut name, byte| {
+        let _ = write!(name, "{byte:02x}");
+        name
+    })
+}
