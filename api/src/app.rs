@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use preheat::Preheater;
 use preheat::tokens::Standing as Written;
+use preheat::{Origin, Preheater};
+use process::metrics::Metrics;
 use queue::Clock;
 use wire::SecretText;
 
 use crate::problem::Problem;
 use crate::tokens::{CallerKey, PeerSigner, Scope, Scopes, endpoint_hash, endpoint_scopes};
+use crate::triggers::{Outcome, Rules, TriggerMetrics};
 
 /// An ended token may poll the preheats that it made for this long: Harbor's jobs last 30 minutes at most.
 const GRACE_MS: i64 = 30 * 60 * 1000;
@@ -37,11 +39,13 @@ pub struct AppParts {
 pub struct Rims {
     /// The URL under which others reach this manager, if it is known.
     pub public_url: Option<String>,
+    /// What is preheated when registries tell of pushes.
+    pub rules: Rules,
 }
 
 /// All that a handler may use; clones share it.
 #[derive(Clone)]
-pub struct App(Arc<AppParts>);
+pub struct App(Arc<AppParts>, TriggerMetrics);
 
 /// Who calls, once their token has been checked.
 #[derive(Debug, Clone)]
@@ -68,7 +72,7 @@ pub(crate) enum Standing {
 
 impl App {
     pub fn new(parts: AppParts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(parts), TriggerMetrics::default())
     }
 
     pub(crate) fn preheater(&self) -> &Preheater {
@@ -99,6 +103,19 @@ impl App {
 
     pub(crate) fn public_url(&self) -> Option<&str> {
         self.0.rims.public_url.as_deref()
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.0.rims.rules
+    }
+
+    /// What became of something that a registry told of.
+    pub(crate) fn count(&self, source: Origin, outcome: Outcome) {
+        self.1.count(source, outcome);
+    }
+
+    pub(crate) fn register_metrics(&self, metrics: &Metrics) {
+        metrics.register(|registry| self.1.register(registry));
     }
 
     pub(crate) async fn standing_of(&self, token: &SecretText) -> Result<Standing, Problem> {

@@ -8,6 +8,7 @@ mod problem;
 mod router;
 mod routes;
 pub mod tokens;
+pub mod triggers;
 
 pub use app::{App, AppParts, AuthMode, Rims};
 pub use router::router;

@@ -165,6 +165,7 @@ fn rims(config: &ManagerConfig) -> Rims {
     let url = config.public_url.as_ref();
     Rims {
         public_url: url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        rules: config.triggers.clone(),
     }
 }
 

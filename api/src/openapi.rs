@@ -7,7 +7,10 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use crate::problem::Problem;
-use crate::routes::{clusters, explain, harbor::dragonfly_jobs, harbor::dragonfly_preheats, images, peers, preheats, tokens};
+use crate::routes::{
+    clusters, explain, harbor::dragonfly_jobs, harbor::dragonfly_preheats, harbor::kraken, hooks, images,
+    notifications, peers, preheats, tokens,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +26,9 @@ use crate::routes::{clusters, explain, harbor::dragonfly_jobs, harbor::dragonfly
         dragonfly_preheats::ping::ping,
         dragonfly_preheats::create::create,
         dragonfly_preheats::get::get,
+        kraken::health::health,
+        notifications::create::create,
+        hooks::harbor::harbor,
         preheats::create::create,
         preheats::list::list,
         preheats::get::get,

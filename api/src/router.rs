@@ -16,7 +16,9 @@ use crate::app::App;
 use crate::endpoint;
 use crate::openapi;
 use crate::problem::{Kind, Problem};
-use crate::routes::{clusters, explain, harbor, images, peers, preheats, sessions, tokens};
+use crate::routes::{
+    clusters, explain, harbor, hooks, images, notifications, peers, preheats, sessions, tokens,
+};
 
 const CALLER_BODY: usize = 256 * 1024;
 /// A peer's full list of holdings comes in parts; this is room for some forty thousand objects.
@@ -28,6 +30,7 @@ const WORK_LIMIT: Duration = Duration::from_secs(40);
 
 /// The manager's whole HTTP interface.
 pub fn router(app: App, metrics: &Metrics) -> Router {
+    app.register_metrics(metrics);
     let callers = Router::new()
         // what Harbor 2.12 and newer speaks
         .route("/healthy", get(harbor::dragonfly_jobs::healthy::healthy))
@@ -37,6 +40,10 @@ pub fn router(app: App, metrics: &Metrics) -> Router {
         .route("/_ping", get(harbor::dragonfly_preheats::ping::ping))
         .route("/preheats", post(harbor::dragonfly_preheats::create::create))
         .route("/preheats/{id}", get(harbor::dragonfly_preheats::get::get))
+        // what Harbor's provider "Kraken" speaks, and registries that tell of pushes
+        .route("/health", get(harbor::kraken::health::health))
+        .route("/registry/notifications", post(notifications::create::create))
+        .route("/hooks/harbor", post(hooks::harbor::harbor))
         // our own
         .route(
             "/api/v1/preheats",

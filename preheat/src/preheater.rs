@@ -119,6 +119,11 @@ impl Preheater {
         inner.registries.metrics().register(registry);
     }
 
+    /// The registries as they are configured.
+    pub fn registries(&self) -> &oci::Registries {
+        &self.inner.registries
+    }
+
     /// For who asks registries in the same process.
     pub fn registry_metrics(&self) -> &oci::RegistryMetrics {
         self.inner.registries.metrics()

@@ -8,12 +8,14 @@ mod spelling;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod triggers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::AuthMode;
+use api::triggers::Rules;
 use clap::Args;
 use peer::{FrontLimits, OwnRegistry};
 use preheat::ClusterSettings;
@@ -43,6 +45,8 @@ pub(crate) struct ManagerConfig {
     pub(crate) registries: Registries,
     /// By name; a cluster that is not here has the default.
     pub(crate) clusters: BTreeMap<String, ClusterSettings>,
+    /// What is preheated when registries tell of pushes.
+    pub(crate) triggers: Rules,
     pub(crate) telemetry: TelemetryOptions,
     /// Where people look at traces.
     pub(crate) jaeger_ui: Option<url::Url>,
@@ -166,6 +170,7 @@ fn merge(
     let limits = limits(file.table("limits", faults), faults);
     let registries = Registries(registries::read(file, faults));
     let clusters = clusters::read(file, faults);
+    let triggers = triggers::read(file, faults);
     let (telemetry, jaeger_ui) = telemetry::read(
         given.service,
         flags.jaeger_ui,
@@ -184,6 +189,7 @@ fn merge(
         limits,
         registries,
         clusters,
+        triggers,
         telemetry,
         jaeger_ui,
         beside,

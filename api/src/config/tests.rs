@@ -234,3 +234,65 @@ fn a_file_that_is_not_there_is_named() {
         .to_string();
     assert!(told.contains("/nowhere/stoker.toml"), "{told}");
 }
+
+#[test]
+fn triggers_are_read_in_their_order() {
+    let file = file(
+        r#"
+        data_dir = "/var/lib/stoker"
+        [[trigger]]
+        registry = "harbor.example.com"
+        repository = "team/**"
+        tag = "v*"
+        scope = "all_peers"
+        percent = 50
+        clusters = ["north"]
+        platforms = ["linux/amd64"]
+        priority = "high"
+        referrers = true
+        [[trigger]]
+        registry = "*"
+        "#,
+    );
+    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
+    let told = format!("{:?}", config.triggers);
+    let (first, second) = (told.find("Percent(50)"), told.find("SingleSeedPeer"));
+    assert!(first.is_some() && first < second, "{told}");
+}
+
+#[test]
+fn every_fault_of_a_trigger_is_told_with_its_place() {
+    let told = faults_of(
+        r#"
+        data_dir = "/var/lib/stoker"
+        [[trigger]]
+        repository = "a b"
+        scope = "everywhere"
+        [[trigger]]
+        registry = "h"
+        count = 0
+        percent = 101
+        platfroms = ["linux/amd64"]
+        [[trigger]]
+        registry = 7
+        count = 2
+        addresses = ["10.0.0.1"]
+        priority = "urgent"
+        "#,
+    );
+    for place in [
+        "trigger[1].registry: is needed",
+        "trigger[1].repository",
+        "trigger[1].scope",
+        "trigger[2].count: must be 1 or more",
+        "trigger[2].percent: must be from 1 to 100",
+        "trigger[2].platfroms: unknown key; did you mean `platforms`",
+        "trigger[3].registry",
+        "trigger[3].count: only one of",
+        "trigger[3].scope: count, percent and addresses narrow",
+        "trigger[3].priority",
+    ] {
+        assert!(told.contains(place), "{place} is not told: {told}");
+    }
+    assert!(faults_of("data_dir = \"/x\"\ntrigger = 7").contains("trigger: must be tables"));
+}

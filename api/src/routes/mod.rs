@@ -3,8 +3,10 @@
 pub(crate) mod clusters;
 pub(crate) mod explain;
 pub(crate) mod harbor;
+pub(crate) mod hooks;
 mod image;
 pub(crate) mod images;
+pub(crate) mod notifications;
 pub(crate) mod peers;
 pub(crate) mod preheats;
 pub(crate) mod sessions;

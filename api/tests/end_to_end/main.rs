@@ -2,12 +2,14 @@
 
 mod bad_input;
 mod explain;
+mod generations;
 mod kills;
 mod one_trace;
 mod private;
 mod pulls;
 mod scopes;
 mod secrets;
+mod triggers;
 
 use std::time::Duration;
 

@@ -47,6 +47,16 @@ async fn planted_secrets_are_found_nowhere() {
         "credential": {"username": "carol", "password": "carols-p4ss:w/rd+"},
     });
     let native = manager.post("/api/v1/preheats", &asked).await;
+    let endpoint = manager.new_endpoint().await;
+    let asked = serde_json::json!({"url": registry.manifest_url("team/app", "v1")});
+    let old = manager.bare_post(&format!("{endpoint}/preheats"), &asked).await;
+    for odd in ["/_ping", "", "/api/v1/tokens", "/preheats/x"] {
+        for front in ["", "/proxy", "/"] {
+            let url = format!("{}{front}{endpoint}{odd}", manager.url());
+            let answer = registry.client().get(url).send().await.expect("answered");
+            assert!(!answer.text().await.expect("text").contains(&endpoint));
+        }
+    }
     let containerd = Containerd::start().await;
     containerd.mirror_only(&registry, &seed.front_url());
     let name = format!("{}/team/app:v1", registry.host());
@@ -59,9 +69,16 @@ async fn planted_secrets_are_found_nowhere() {
         .password("the user's password", "carol", "carols-p4ss:w/rd+")
         .password("the registry's own password", USER, PASSWORD)
         .password("the configured password", "robot", "r0bots-Pa55word")
+        .secret(
+            "the endpoint's token",
+            endpoint.rsplit('/').next().unwrap_or_default(),
+        )
         .jwt("Harbor's token", &jwt)
         .jwt("Harbor's dead token", dead);
-    let mut answers = vec![("native".to_owned(), native.to_string())];
+    let mut answers = vec![
+        ("native".to_owned(), native.to_string()),
+        ("old".to_owned(), old.to_string()),
+    ];
     for path in [
         "/api/v1/preheats",
         "/api/v1/preheats/1",
@@ -101,6 +118,8 @@ async fn planted_secrets_are_found_nowhere() {
     let spans = String::from_utf8_lossy(&collector.bytes()).into_owned();
     for told in [
         "POST /oapi/v1/jobs",
+        "POST /preheats",
+        "GET /_ping",
         "/v2/{repository}/blobs/{digest}",
         "team/app",
         "stoker-seed",

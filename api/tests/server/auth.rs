@@ -13,13 +13,19 @@ const MINUTE_MS: i64 = 60_000;
 const ALL: [Scope; 4] = [Scope::Preheat, Scope::Read, Scope::Peer, Scope::Admin];
 
 /// Every route that needs a scope, and the scopes that open it.
-const DOORS: [(&str, &str, &[Scope]); 18] = [
+const DOORS: [(&str, &str, &[Scope]); 24] = [
     ("POST", "/oapi/v1/jobs", &[Scope::Preheat, Scope::Admin]),
     (
         "GET",
         "/oapi/v1/jobs/1",
         &[Scope::Preheat, Scope::Read, Scope::Admin],
     ),
+    ("GET", "/_ping", &[Scope::Preheat, Scope::Admin]),
+    ("POST", "/preheats", &[Scope::Preheat, Scope::Admin]),
+    ("GET", "/preheats/1", &[Scope::Preheat, Scope::Read, Scope::Admin]),
+    ("GET", "/health", &[Scope::Preheat, Scope::Admin]),
+    ("POST", "/registry/notifications", &[Scope::Preheat, Scope::Admin]),
+    ("POST", "/hooks/harbor", &[Scope::Preheat, Scope::Admin]),
     ("POST", "/api/v1/preheats", &[Scope::Preheat, Scope::Admin]),
     ("GET", "/api/v1/preheats", &[Scope::Read, Scope::Admin]),
     (
@@ -150,14 +156,41 @@ async fn health_needs_nothing_but_refuses_what_is_wrong() {
 async fn basic_takes_the_token_as_password_under_any_name() {
     let world = World::start().await;
     let good = world.token([Scope::Read]).await.text;
-    // The middle one is what Harbor's portal makes of a form with the token as password.
-    for name in ["alice", "password", "username", ""] {
+    for name in ["alice", "stoker", "user", ""] {
         assert_eq!(basic(&world, name, &good).await.status, 200, "{name}");
     }
-    // And this is what it makes of the same form when it takes the other field.
-    basic(&world, "username", "alice").await.problem(401);
     basic(&world, &good, "").await.problem(401);
     basic(&world, "alice", "s3cret").await.problem(401);
+}
+
+#[tokio::test]
+async fn what_harbors_portal_makes_of_basic_is_told_what_it_is_wherever_harbor_asks() {
+    let world = World::start().await;
+    let good = world.token([Scope::Preheat, Scope::Read]).await.text;
+    let job = submit(&world, &good).await;
+    // The portal's form with the token as password; which of its two fields goes out changes from call to call.
+    for (user, password) in [("username", "alice"), ("password", good.as_str())] {
+        let pair = STANDARD.encode(format!("{user}:{password}"));
+        for (method, path) in [
+            (Method::GET, "/healthy".to_owned()),
+            (Method::POST, "/oapi/v1/jobs".to_owned()),
+            (Method::GET, format!("/oapi/v1/jobs/{job}")),
+            (Method::GET, "/_ping".to_owned()),
+            (Method::POST, "/preheats".to_owned()),
+            (Method::GET, format!("/preheats/{job}")),
+            (Method::GET, "/health".to_owned()),
+            (Method::POST, "/registry/notifications".to_owned()),
+        ] {
+            let request = world.http.request(method, world.url(&path)).json(&json!({}));
+            let detail = Answer::of(request.header("authorization", format!("Basic {pair}")))
+                .await
+                .problem(401);
+            for told in ["portal", "OAUTH", "auth_info", "`username`"] {
+                assert!(detail.contains(told), "{path}: {detail}");
+            }
+            assert!(!detail.contains(password), "{detail}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,14 +2,18 @@
 
 mod auth;
 mod bad_input;
+mod endpoints;
 mod explain;
+mod generations;
 mod go_client;
 mod harbor;
 mod native;
+mod notifications;
 mod openapi;
 mod raw;
 mod registry;
 mod secrets;
 mod seed;
 mod tokens;
+mod webhooks;
 mod world;

@@ -27,6 +27,13 @@ pub(crate) struct RegistryAt {
     running: Running,
 }
 
+impl RegistryAt {
+    /// Of the image's manifest.
+    pub(crate) fn digest(&self) -> String {
+        Digest::of(self.image.manifest.as_bytes()).to_string()
+    }
+}
+
 impl Drop for RegistryAt {
     fn drop(&mut self) {
         self.running.stopping().cancel();

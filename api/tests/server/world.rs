@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish, create};
+use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish, create, create_endpoint};
 use api::{App, AppParts, AuthMode, Rims};
 use oci::{Registries, RegistrySettings, TlsOptions};
 use preheat::{Limits, Parts, Preheater, TracePages};
 use process::Running;
+use process::metrics::Metrics;
 use queue::{Clock, Database, TestClock};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use sea_orm_migration::MigratorTrait as _;
@@ -44,6 +45,20 @@ impl World {
     }
 
     pub(crate) async fn with(auth: AuthMode, registries: Vec<RegistrySettings>) -> Self {
+        Self::with_rims(auth, registries, Rims::default()).await
+    }
+
+    pub(crate) async fn with_rims(auth: AuthMode, registries: Vec<RegistrySettings>, rims: Rims) -> Self {
+        Self::counted(auth, registries, rims, &Metrics::new()).await
+    }
+
+    /// What it counts is counted in `metrics`.
+    pub(crate) async fn counted(
+        auth: AuthMode,
+        registries: Vec<RegistrySettings>,
+        rims: Rims,
+        metrics: &Metrics,
+    ) -> Self {
         process::install_tls_provider();
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(TestClock::at(START_MS));
@@ -57,17 +72,11 @@ impl World {
             peers,
             auth,
             clock: clock.clone(),
-            rims: Rims::default(),
+            rims,
         });
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        process::serve(
-            listener,
-            api::router(app, &process::metrics::Metrics::new()),
-            &running,
-            None,
-        )
-        .expect("served");
+        process::serve(listener, api::router(app, metrics), &running, None).expect("served");
         let http = process::http::client(&process::http::ClientOptions::default()).expect("a client");
         Self {
             address,
@@ -107,6 +116,27 @@ impl World {
             id: created.token.id,
             text: created.text.expose().to_owned(),
         }
+    }
+
+    /// A token that stands in a path.
+    pub(crate) async fn endpoint(&self) -> Token {
+        let lifetime = Lifetime::default();
+        let created = create_endpoint(&self.preheater, "test".to_owned(), lifetime, self.clock.now_ms())
+            .await
+            .expect("a token");
+        Token {
+            id: created.token.id,
+            text: created.text.expose().to_owned(),
+        }
+    }
+
+    /// Without a credential, or with what the path holds.
+    pub(crate) async fn bare_get(&self, path: &str) -> Answer {
+        Answer::of(self.http.get(self.url(path)).timeout(PATIENCE)).await
+    }
+
+    pub(crate) async fn bare_post(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.http.post(self.url(path)).json(body).timeout(PATIENCE)).await
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

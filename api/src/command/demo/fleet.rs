@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use api::AuthMode;
+use api::triggers::Rules;
 use oci::RegistrySettings;
 use peer::{FrontLimits, OwnRegistry, Peer, PeerConfig};
 use process::Vitals;
@@ -157,6 +158,7 @@ fn manager_config(
         tls: None,
         limits: LimitsSection::default(),
         registries: Registries(vec![described]),
+        triggers: Rules::default(),
         clusters: std::collections::BTreeMap::new(),
         telemetry: TelemetryOptions::default(),
         jaeger_ui: jaeger_pages.map(url::Url::parse).transpose()?,

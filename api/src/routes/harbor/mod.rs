@@ -6,5 +6,6 @@
 
 pub(crate) mod dragonfly_jobs;
 pub(crate) mod dragonfly_preheats;
+pub(crate) mod kraken;
 mod registry_token;
 mod words;

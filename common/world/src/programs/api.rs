@@ -24,6 +24,26 @@ impl Manager {
         answer(path, request.bearer_auth(self.admin_token())).await
     }
 
+    /// GET without a credential; the answer must be 2xx and JSON.
+    pub async fn bare_get(&self, path: &str) -> Value {
+        answer(path, self.http().get(format!("{}{path}", self.url()))).await
+    }
+
+    /// POST of JSON without a credential, or with the one in the path; the answer must be 2xx and JSON.
+    pub async fn bare_post(&self, path: &str, body: &Value) -> Value {
+        answer(path, self.http().post(format!("{}{path}", self.url())).json(body)).await
+    }
+
+    /// The path of a new endpoint with a token in it: `/t/…`.
+    pub async fn new_endpoint(&self) -> String {
+        let made = self
+            .stoker(&["token", "create", "--name", "endpoint", "--endpoint"])
+            .await;
+        let told = String::from_utf8_lossy(&made.stdout);
+        let path = told.trim().strip_prefix(&self.url()).map(str::to_owned);
+        path.unwrap_or_else(|| panic!("no endpoint: {told} {}", String::from_utf8_lossy(&made.stderr)))
+    }
+
     /// `stoker ARGUMENTS` with this manager's URL and first token in the environment.
     pub async fn stoker(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(binary("stoker"));

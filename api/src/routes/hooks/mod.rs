@@ -1,0 +1,3 @@
+//! Webhooks that others call.
+
+pub(crate) mod harbor;
