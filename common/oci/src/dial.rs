@@ -136,10 +136,8 @@ impl Dial {
 
     async fn check_behind(&self, name: &str, url: &Url) -> Result<(), NotAllowed> {
         // A name that cannot be resolved is the connection's failure to tell.
-        let found = tokio::net::lookup_host((name, 0)).await.into_iter().flatten();
-        found
-            .map(|found| self.allow(found.ip(), url))
-            .collect::<Result<(), _>>()
+        let mut found = tokio::net::lookup_host((name, 0)).await.into_iter().flatten();
+        found.try_for_each(|found| self.allow(found.ip(), url))
     }
 
     fn allow(&self, address: IpAddr, url: &Url) -> Result<(), NotAllowed> {

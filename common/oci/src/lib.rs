@@ -5,6 +5,7 @@
 //!
 //! Non-goals: retrying, caching of objects, deciding which registry may be dialled. Callers do that.
 
+mod advice;
 pub mod challenge;
 mod credential;
 mod dial;

@@ -5,12 +5,19 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client};
 
+use crate::Identity;
+
 /// Trusts `ca_pem` and nothing else when it is given.
+pub fn client(ca_pem: Option<&str>) -> Client {
+    client_as(None, ca_pem)
+}
+
+/// The same, with a certificate of its own to show.
 #[expect(
     clippy::disallowed_methods,
     reason = "tests do not check our client with our client"
 )]
-pub fn client(ca_pem: Option<&str>) -> Client {
+pub fn client_as(identity: Option<&Identity>, ca_pem: Option<&str>) -> Client {
     let mut builder = Client::builder()
         .no_proxy()
         .redirect(Policy::none())
@@ -24,6 +31,11 @@ pub fn client(ca_pem: Option<&str>) -> Client {
         // Tests speak TLS only to authorities of their own; no need to load the system's.
         None => builder.tls_certs_only([]),
     };
+    if let Some(identity) = identity {
+        let pem = format!("{}\n{}", identity.certificate_pem, identity.key_pem);
+        let identity = reqwest::Identity::from_pem(pem.as_bytes()).expect("PEM");
+        builder = builder.identity(identity);
+    }
     builder.build().expect("an HTTP client")
 }
 

@@ -35,4 +35,4 @@ pub use program::{Program, eventually};
 pub use programs::{Manager, ManagerSpec, Peer, PeerSpec};
 pub use prometheus::Prometheus;
 pub use registry::Registry;
-pub use tls::Authority;
+pub use tls::{Authority, Identity};

@@ -30,10 +30,19 @@ impl Authority {
 
     /// For a server on this machine.
     pub fn identity(&self) -> Identity {
+        self.issue("localhost", ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// For somebody who calls a server.
+    pub fn client_identity(&self) -> Identity {
+        self.issue("somebody", ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn issue(&self, name: &str, purpose: ExtendedKeyUsagePurpose) -> Identity {
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
         let mut params = CertificateParams::new(names).expect("names that a certificate can carry");
-        params.distinguished_name.push(DnType::CommonName, "localhost");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![purpose];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a signed certificate");

@@ -33,10 +33,10 @@ impl Registry {
         credential: &Credential,
     ) -> Result<Answer, RegistryError> {
         let Credential::Kept(kept) = credential else {
-            return self.send_as(request, credential).await;
+            return Box::pin(self.send_as(request, credential)).await;
         };
         let found = look_up(request, kept, None).await?;
-        let first = self.send_as(request, &found).await;
+        let first = Box::pin(self.send_as(request, &found)).await;
         let Err(
             RegistryError::NoCredential { .. }
             | RegistryError::WrongCredential { .. }
@@ -50,7 +50,7 @@ impl Registry {
         if newer == found {
             return first;
         }
-        self.send_as(request, &newer).await
+        Box::pin(self.send_as(request, &newer)).await
     }
 
     async fn send_as(&self, request: &Request, credential: &Credential) -> Result<Answer, RegistryError> {

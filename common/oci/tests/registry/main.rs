@@ -8,9 +8,12 @@
 mod bodies;
 mod counts;
 mod harbor;
+mod hostile_tokens;
 mod passing_on;
+mod redirects;
 mod refusals;
 mod server;
 mod sign_in;
 mod spans;
 mod transport;
+mod waiting;

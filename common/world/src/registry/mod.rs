@@ -4,6 +4,7 @@
 
 mod access_log;
 mod faults;
+mod forward_proxy;
 mod harbor_endpoint;
 mod notifications;
 mod push;
@@ -18,13 +19,15 @@ use reqwest::Client;
 use tempfile::TempDir;
 
 pub use access_log::Request;
+pub use forward_proxy::ForwardProxy;
 pub use harbor_endpoint::{HarborEndpoint, HarborPull, HarborRequest};
+use settings::Tls;
 pub use settings::{PASSWORD, USER};
 pub use token_server::{BearerSpec, Exchange, TokenServer};
 
 use crate::http::status_of;
 use crate::program::Signal;
-use crate::{Authority, Port, Program, files};
+use crate::{Authority, Identity, Port, Program, files};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -45,6 +48,7 @@ pub struct Registry {
     dir: TempDir,
     port: Port,
     ca_pem: Option<String>,
+    client_identity: Option<Identity>,
     asks_for_password: bool,
     token_server: Option<TokenServer>,
     client: Client,
@@ -70,19 +74,36 @@ impl Registry {
         Self::with(SignIn::Bearer(spec), false).await
     }
 
+    /// HTTPS, and callers have to show a certificate: [`Registry::client_identity`].
+    pub async fn mutual_tls() -> Self {
+        let authority = Authority::new("the registry's own authority");
+        let client = authority.client_identity();
+        Self::build(SignIn::Nobody, Some(authority), Some(client)).await
+    }
+
     pub async fn with(sign_in: SignIn, tls: bool) -> Self {
-        let dir = files::temporary("registry");
         let authority = tls.then(|| Authority::new("the registry's own authority"));
+        Self::build(sign_in, authority, None).await
+    }
+
+    async fn build(sign_in: SignIn, authority: Option<Authority>, client: Option<Identity>) -> Self {
+        let dir = files::temporary("registry");
         let asks_for_password = !matches!(sign_in, SignIn::Nobody);
         let ca_pem = authority.as_ref().map(Authority::ca_pem);
         let port = Port::free();
-        let token_server = settings::write(dir.path(), &port, sign_in, authority.as_ref()).await;
+        let tls = match (&authority, &client) {
+            (None, _) => Tls::None,
+            (Some(authority), None) => Tls::Server(authority),
+            (Some(authority), Some(client)) => Tls::Mutual(authority, client),
+        };
+        let token_server = settings::write(dir.path(), &port, sign_in, tls).await;
         let mut registry = Self {
             program: None,
             dir,
             port,
-            client: crate::http::client(ca_pem.as_deref()),
+            client: crate::http::client_as(client.as_ref(), ca_pem.as_deref()),
             ca_pem,
+            client_identity: client,
             asks_for_password,
             token_server,
             forgotten: 0,
@@ -111,6 +132,13 @@ impl Registry {
     /// Of the authority that signed its certificate; none without TLS.
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
+    }
+
+    /// Only with [`Registry::mutual_tls`].
+    pub fn client_identity(&self) -> &Identity {
+        self.client_identity
+            .as_ref()
+            .expect("a registry that asks for certificates")
     }
 
     pub fn is_plain_http(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{SignIn, TokenServer};
 use crate::program::run_well;
-use crate::{Authority, Port, files};
+use crate::{Authority, Identity, Port, files};
 
 /// Who may read and write everything, in registries that ask.
 pub const USER: &str = "alice";
@@ -19,12 +19,7 @@ pub(super) fn data(dir: &Path) -> PathBuf {
 }
 
 /// Writes `config.yml` and what belongs to it into `dir`.
-pub(super) async fn write(
-    dir: &Path,
-    port: &Port,
-    sign_in: SignIn,
-    authority: Option<&Authority>,
-) -> Option<TokenServer> {
+pub(super) async fn write(dir: &Path, port: &Port, sign_in: SignIn, tls: Tls<'_>) -> Option<TokenServer> {
     let mut config = format!(
         "version: 0.1\n\
          log: {{level: info, formatter: json}}\n\
@@ -32,8 +27,10 @@ pub(super) async fn write(
          http:\n  addr: {port}\n  secret: world\n",
         data(dir).display(),
     );
-    if let Some(authority) = authority {
-        config += &tls(dir, authority);
+    match tls {
+        Tls::None => {}
+        Tls::Server(authority) => config += &served_with_tls(dir, authority, ""),
+        Tls::Mutual(authority, client) => config += &asks_for_certificates(dir, authority, client),
     }
     let mut token_server = None;
     match sign_in {
@@ -49,14 +46,32 @@ pub(super) async fn write(
     token_server
 }
 
-fn tls(dir: &Path, authority: &Authority) -> String {
+/// What a registry's certificates are about.
+pub(super) enum Tls<'authority> {
+    None,
+    Server(&'authority Authority),
+    /// Callers show one too: this one, or another of the same authority.
+    Mutual(&'authority Authority, &'authority Identity),
+}
+
+fn asks_for_certificates(dir: &Path, authority: &Authority, client: &Identity) -> String {
+    files::write(&dir.join("client.cert"), &client.certificate_pem);
+    files::write(&dir.join("client.key"), &client.key_pem);
+    served_with_tls(
+        dir,
+        authority,
+        &format!(", clientcas: [{}/ca.crt]", dir.display()),
+    )
+}
+
+fn served_with_tls(dir: &Path, authority: &Authority, more: &str) -> String {
     let identity = authority.identity();
     // The same folder is handed to skopeo, which trusts every *.crt and takes *.cert and *.key for a client's.
     files::write(&dir.join("ca.crt"), authority.ca_pem());
     files::write(&dir.join("server.pem"), identity.certificate_pem);
     files::write(&dir.join("server-key.pem"), identity.key_pem);
     let dir = dir.display();
-    format!("  tls: {{certificate: {dir}/server.pem, key: {dir}/server-key.pem}}\n")
+    format!("  tls: {{certificate: {dir}/server.pem, key: {dir}/server-key.pem{more}}}\n")
 }
 
 async fn basic(dir: &Path) -> String {

@@ -5,8 +5,9 @@ mod answer;
 mod sign;
 mod spec;
 
+use std::collections::HashMap;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,9 +36,15 @@ pub(crate) struct Desk {
     spec: BearerSpec,
     signer: Signer,
     exchanges: Mutex<Vec<Exchange>>,
+    /// By identity token.
+    identities: Mutex<HashMap<String, String>>,
 }
 
 impl Desk {
+    fn identities(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn note(&self, exchange: Exchange) {
         self.exchanges
             .lock()
@@ -62,6 +69,7 @@ impl TokenServer {
             spec,
             signer: Signer::new(),
             exchanges: Mutex::default(),
+            identities: Mutex::default(),
         };
         let mut server = Self {
             port: Port::free(),
@@ -119,6 +127,14 @@ impl TokenServer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+    }
+
+    /// What `docker login` would keep instead of this user's password.
+    pub fn identity_token(&self, user: &str) -> String {
+        let token = uuid::Uuid::new_v4().to_string();
+        let mut identities = self.desk.identities();
+        identities.insert(token.clone(), user.to_owned());
+        token
     }
 
     /// A ready-made pull token as Harbor puts it into a preheat request: good for 30 minutes, without any exchange.

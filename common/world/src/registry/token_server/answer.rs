@@ -14,10 +14,10 @@ use url::form_urlencoded;
 use super::sign::Access;
 use super::{Desk, Exchange};
 
-/// Who says to be whom.
+/// Who says to be whom; whoever shows an identity token has said so before.
 struct Caller {
     user: String,
-    password: String,
+    password: Option<String>,
 }
 
 struct Asked {
@@ -52,7 +52,7 @@ pub(super) async fn get(
     answer(&desk, asked)
 }
 
-/// `grant_type=password&username=…&password=…&scope=…`, as containerd asks.
+/// `grant_type=password&username=…&password=…&scope=…`, as containerd asks, or `grant_type=refresh_token&refresh_token=…`.
 pub(super) async fn post(State(desk): State<Arc<Desk>>, form: String) -> Response {
     let field = |wanted: &str| {
         let mut fields = form_urlencoded::parse(form.as_bytes());
@@ -61,25 +61,33 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, form: String) -> Respons
             .map(|(_, value)| value.into_owned())
             .unwrap_or_default()
     };
-    if field("grant_type") != "password" {
-        return StatusCode::BAD_REQUEST.into_response();
-    }
+    let caller = match field("grant_type").as_str() {
+        "password" => Caller {
+            user: field("username"),
+            password: Some(field("password")),
+        },
+        "refresh_token" => match desk.identities().get(&field("refresh_token")) {
+            Some(user) => Caller {
+                user: user.clone(),
+                password: None,
+            },
+            None => return StatusCode::UNAUTHORIZED.into_response(),
+        },
+        _ => return StatusCode::BAD_REQUEST.into_response(),
+    };
     let asked = Asked {
         method: "POST",
-        caller: Some(Caller {
-            user: field("username"),
-            password: field("password"),
-        }),
+        caller: Some(caller),
         scopes: words(&field("scope")),
     };
     answer(&desk, asked)
 }
 
 fn answer(desk: &Desk, asked: Asked) -> Response {
-    let known = asked
-        .caller
-        .as_ref()
-        .is_none_or(|caller| desk.spec.knows(&caller.user, &caller.password));
+    let known = asked.caller.as_ref().is_none_or(|caller| match &caller.password {
+        Some(password) => desk.spec.knows(&caller.user, password),
+        None => true,
+    });
     let status = if known {
         StatusCode::OK
     } else {
@@ -121,7 +129,7 @@ fn basic(value: &str) -> Option<Caller> {
     let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     Some(Caller {
         user: user.to_owned(),
-        password: password.to_owned(),
+        password: Some(password.to_owned()),
     })
 }
 

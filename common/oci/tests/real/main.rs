@@ -1,0 +1,255 @@
+//! Each way of signing in, with the client that our programs use, against a real docker-registry.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use oci::{
+    BuildError, Credential, CredentialHelper, Digest, KeptCredential, Registries, RegistryError,
+    RegistryName, RegistrySettings, Secret, TlsOptions,
+};
+use world::registry::{BearerSpec, ForwardProxy, PASSWORD, SignIn, USER};
+use world::{Image, ImageSpec, Registry};
+
+const REPOSITORY: &str = "team/app";
+
+async fn pushed(registry: &Registry) -> Image {
+    let image = ImageSpec::small(1).build();
+    registry.push(&image, REPOSITORY, "v1").await;
+    image
+}
+
+/// As the manager's and the peers' programs make it.
+fn client(tls: &TlsOptions) -> Result<reqwest::Client, BuildError> {
+    let options = process::http::ClientOptions {
+        ca_pem: tls.ca_pem.clone(),
+        insecure_skip_verify: tls.insecure_skip_verify,
+        identity_pem: tls.client_identity.as_ref().map(|pem| pem.expose().to_owned()),
+        proxy: tls.proxy.as_ref().map(|proxy| proxy.expose().to_owned()),
+    };
+    process::http::client(&options).map_err(BuildError::new)
+}
+
+fn name(registry: &Registry) -> RegistryName {
+    registry.host().parse().unwrap()
+}
+
+fn settings(registry: &Registry) -> RegistrySettings {
+    RegistrySettings {
+        plain_http: registry.is_plain_http(),
+        ca_pem: registry.ca_pem().map(str::to_owned),
+        ..RegistrySettings::new(name(registry))
+    }
+}
+
+/// Pulls the image, byte for byte, with what is configured.
+async fn pull(settings: RegistrySettings, image: &Image) -> Result<(), RegistryError> {
+    let credential = settings.credential.clone();
+    let name = settings.name.clone();
+    let registries = Registries::new(Arc::new(client));
+    registries.configure(vec![settings]);
+    let registry = registries.registry(&name, "", false)?;
+    let repository = REPOSITORY.parse().unwrap();
+    let head = registry
+        .manifest_head(&repository, &"v1".parse().unwrap(), &credential)
+        .await?;
+    assert_eq!(head.digest.as_str(), image.root().digest);
+    let manifest = registry
+        .manifest(&repository, &"v1".parse().unwrap(), &credential)
+        .await?;
+    assert_eq!(&*manifest.bytes, image.bytes(&image.root().digest));
+    for layer in image.layers() {
+        let digest: Digest = layer.digest.parse().unwrap();
+        for from in [0, layer.size / 2] {
+            let blob = registry.blob(&repository, &digest, from, &credential).await?;
+            let pieces: Vec<_> = blob.stream.try_collect().await?;
+            let from = usize::try_from(from).unwrap();
+            assert!(pieces.concat() == image.bytes(&layer.digest)[from..]);
+        }
+    }
+    Ok(())
+}
+
+fn alice() -> Credential {
+    Credential::Basic {
+        username: USER.to_owned(),
+        password: Secret::new(PASSWORD),
+    }
+}
+
+fn signed_in(registry: &Registry, credential: Credential) -> RegistrySettings {
+    RegistrySettings {
+        credential,
+        ..settings(registry)
+    }
+}
+
+fn is_refused(pulled: &Result<(), RegistryError>) -> bool {
+    matches!(
+        pulled,
+        Err(RegistryError::NoCredential { .. } | RegistryError::WrongCredential { .. })
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_to_sign_in() {
+    let registry = Registry::plain().await;
+    let image = pushed(&registry).await;
+    pull(settings(&registry), &image).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_and_password_by_basic_and_over_tls_of_an_own_authority() {
+    for tls in [false, true] {
+        let registry = Registry::with(SignIn::Basic, tls).await;
+        let image = pushed(&registry).await;
+        pull(signed_in(&registry, alice()), &image).await.unwrap();
+        assert!(is_refused(&pull(settings(&registry), &image).await));
+        let wrong = Credential::Basic {
+            username: USER.to_owned(),
+            password: Secret::new("wrong"),
+        };
+        assert!(is_refused(&pull(signed_in(&registry, wrong), &image).await));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_and_password_for_a_token() {
+    let registry = Registry::bearer(BearerSpec::default()).await;
+    let image = pushed(&registry).await;
+    registry.token_server().forget_exchanges();
+    pull(signed_in(&registry, alice()), &image).await.unwrap();
+    let exchanges = registry.token_server().exchanges();
+    assert_eq!(exchanges.len(), 1, "one token for the whole image: {exchanges:?}");
+    assert!(is_refused(&pull(settings(&registry), &image).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_token_for_a_token() {
+    let registry = Registry::bearer(BearerSpec::default()).await;
+    let image = pushed(&registry).await;
+    let token = Secret::new(registry.token_server().identity_token(USER));
+    registry.token_server().forget_exchanges();
+    pull(signed_in(&registry, Credential::IdentityToken(token)), &image)
+        .await
+        .unwrap();
+    let exchanges = registry.token_server().exchanges();
+    assert!(exchanges.iter().all(|one| one.method == "POST"), "{exchanges:?}");
+    let wrong = Credential::IdentityToken(Secret::new("not-one"));
+    assert!(is_refused(&pull(signed_in(&registry, wrong), &image).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ready_made_token_as_it_is() {
+    let registry = Registry::bearer(BearerSpec::default()).await;
+    let image = pushed(&registry).await;
+    let jwt = registry.token_server().jwt_for(USER, REPOSITORY);
+    registry.token_server().forget_exchanges();
+    let ready_made = Credential::from_authorization(&format!("Bearer {jwt}"));
+    pull(signed_in(&registry, ready_made), &image).await.unwrap();
+    assert_eq!(registry.token_server().exchanges(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobodys_token_for_a_public_repository() {
+    let registry = Registry::bearer(BearerSpec::default().public(REPOSITORY)).await;
+    let image = pushed(&registry).await;
+    pull(settings(&registry), &image).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate() {
+    let registry = Registry::mutual_tls().await;
+    let image = pushed(&registry).await;
+    let identity = registry.client_identity();
+    let identity = Secret::new(format!("{}\n{}", identity.certificate_pem, identity.key_pem));
+    let with_it = RegistrySettings {
+        client_identity: Some(identity),
+        ..settings(&registry)
+    };
+    pull(with_it, &image).await.unwrap();
+    let without = pull(settings(&registry), &image).await;
+    let error = without.expect_err("no certificate was shown");
+    assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
+    assert!(error.what_to_do().contains("client_cert_file"), "{error}");
+    let stranger = world::Authority::new("another authority").client_identity();
+    let identity = Secret::new(format!("{}\n{}", stranger.certificate_pem, stranger.key_pem));
+    let strange = RegistrySettings {
+        client_identity: Some(identity),
+        ..settings(&registry)
+    };
+    assert!(pull(strange, &image).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_docker_login_wrote() {
+    let registry = Registry::basic().await;
+    let image = pushed(&registry).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let auth = alice().authorization().unwrap().expose().replace("Basic ", "");
+    let text = format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, registry.host());
+    std::fs::write(file.path(), text).unwrap();
+    let kept = KeptCredential::in_docker_config(file.path(), name(&registry));
+    pull(signed_in(&registry, Credential::Kept(kept)), &image)
+        .await
+        .unwrap();
+}
+
+/// A helper that hands out what stands in a file beside it, and notes that it was asked.
+fn helper(folder: &std::path::Path) -> CredentialHelper {
+    let path = folder.join("docker-credential-test");
+    let lines = "#!/bin/sh\nread server\necho \"$1 $server\" >> \"$0.asked\"\ncat \"$0.answer\"\n";
+    std::fs::write(&path, lines).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    CredentialHelper::named(path.to_str().unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_helper_says_and_what_it_says_later() {
+    let registry = Registry::basic().await;
+    let image = pushed(&registry).await;
+    let folder = tempfile::tempdir().unwrap();
+    let says = |password: &str| {
+        let answer = format!(r#"{{"ServerURL":"x","Username":"{USER}","Secret":"{password}"}}"#);
+        std::fs::write(folder.path().join("docker-credential-test.answer"), answer).unwrap();
+    };
+    let asked = || std::fs::read_to_string(folder.path().join("docker-credential-test.asked")).unwrap();
+    let kept = KeptCredential::by_helper(helper(folder.path()), name(&registry));
+    let settings = signed_in(&registry, Credential::Kept(kept));
+    says("what-has-ended");
+    assert!(is_refused(&pull(settings.clone(), &image).await));
+    says(PASSWORD);
+    pull(settings.clone(), &image).await.unwrap();
+    let asked_until_now = asked();
+    assert!(
+        asked_until_now
+            .lines()
+            .all(|line| line == format!("get {}", registry.host()))
+    );
+    pull(settings, &image).await.unwrap();
+    assert_eq!(asked(), asked_until_now, "what is good is not asked for again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_a_proxy_that_asks_for_a_password() {
+    for tls in [false, true] {
+        let proxy = ForwardProxy::start().await;
+        let registry = Registry::with(SignIn::Basic, tls).await;
+        let image = pushed(&registry).await;
+        let through = |url: String| RegistrySettings {
+            proxy: Some(url.parse().unwrap()),
+            ..signed_in(&registry, alice())
+        };
+        pull(through(proxy.url_with_account()), &image).await.unwrap();
+        let heads = proxy.heads();
+        assert!(!heads.is_empty() && heads.iter().all(|head| head.contains(&registry.host())));
+        // Only what goes through in the clear carries the registry's credential past the proxy.
+        let shows_credential = heads
+            .iter()
+            .any(|head| head.to_lowercase().contains("\r\nauthorization:"));
+        assert_eq!(shows_credential, !tls);
+        let refused = pull(through(proxy.url()), &image).await.unwrap_err();
+        assert!(!format!("{refused} {refused:?}").contains(PASSWORD));
+        assert!(refused.what_to_do().contains("proxy"), "{refused}");
+    }
+}

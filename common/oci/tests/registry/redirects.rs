@@ -1,0 +1,182 @@
+//! Storage elsewhere: addresses that were signed for a while, and what other hosts may not be told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::response::Response;
+use futures_util::TryStreamExt as _;
+use oci::{Digest, Question, QuestionKind, Registry, RegistryError};
+
+use crate::server::{Heard, Server, ann, answer, repository};
+
+const BLOB: &str = "0123456789";
+const BASIC: &[(&str, &str)] = &[("www-authenticate", "Basic realm=r")];
+
+/// Signs a new address for each who signs in; `storage` answers by the number of the address.
+async fn signing(
+    storage: impl Fn(&Heard, usize) -> Response + Clone + Send + Sync + 'static,
+) -> (Server, Server) {
+    let storage = Server::start(move |heard| {
+        let number = heard
+            .query
+            .rsplit('=')
+            .next()
+            .and_then(|number| number.parse().ok());
+        storage(heard, number.unwrap())
+    })
+    .await;
+    let place = format!("http://localhost:{}/bucket?signature", storage.address.port());
+    let signed = Arc::new(AtomicUsize::new(0));
+    let registry = Server::start(move |heard| {
+        if heard.authorization.is_none() {
+            return answer(401, BASIC, "");
+        }
+        let number = signed.fetch_add(1, Ordering::SeqCst);
+        answer(307, &[("location", &format!("{place}={number}"))], "")
+    })
+    .await;
+    (registry, storage)
+}
+
+async fn read(registry: &Registry, from: u64) -> Result<String, RegistryError> {
+    let blob = registry
+        .blob(&repository(), &Digest::of(b""), from, &ann())
+        .await?;
+    let pieces: Vec<_> = blob.stream.try_collect().await?;
+    Ok(String::from_utf8(pieces.concat()).unwrap())
+}
+
+#[tokio::test]
+async fn an_address_that_has_ended_is_asked_for_anew() {
+    for status in [400, 401, 403] {
+        let (server, storage) = signing(move |heard, number| {
+            if number == 0 {
+                return answer(status, BASIC, "<Error><Code>AccessDenied</Code></Error>");
+            }
+            assert_eq!(heard.range.as_deref(), Some("bytes=4-"));
+            answer(206, &[("content-range", "bytes 4-9/10")], &BLOB[4..])
+        })
+        .await;
+        assert_eq!(read(&server.registry(), 4).await.unwrap(), "456789", "{status}");
+        assert!(storage.heard().iter().all(|heard| heard.authorization.is_none()));
+    }
+}
+
+#[tokio::test]
+async fn storage_that_always_refuses_is_not_asked_for_ever_and_not_the_callers_fault() {
+    let (server, storage) = signing(|_, _| answer(403, &[], "the key is s3cret")).await;
+    let error = read(&server.registry(), 0).await.unwrap_err();
+    assert!(matches!(error, RegistryError::StorageRefused { .. }), "{error}");
+    assert_eq!(error.side(), oci::Side::Registry);
+    assert!(error.to_string().contains("localhost"), "{error}");
+    assert!(!error.to_string().contains("signature"), "{error}");
+    assert_eq!(storage.heard().len(), 3);
+}
+
+#[tokio::test]
+async fn a_challenge_of_another_host_is_not_answered() {
+    let thief = Server::start(|_| answer(200, &[], r#"{"token":"good"}"#)).await;
+    let realm = format!("Bearer realm=\"http://127.0.0.1:{}/token\"", thief.address.port());
+    let (server, storage) =
+        signing(move |_, _| answer(401, &[("www-authenticate", realm.as_str())], "sign in here")).await;
+    let error = read(&server.registry(), 0).await.unwrap_err();
+    assert!(matches!(error, RegistryError::StorageRefused { .. }), "{error}");
+    assert!(thief.heard().is_empty(), "{:?}", thief.heard());
+    assert!(storage.heard().iter().all(|heard| heard.authorization.is_none()));
+}
+
+#[tokio::test]
+async fn what_storage_refuses_is_not_passed_on_as_the_registrys_word() {
+    let (server, _storage) = signing(|_, _| answer(403, &[], "")).await;
+    let question = Question {
+        method: http::Method::HEAD,
+        repository: repository(),
+        kind: QuestionKind::Blob {
+            digest: Digest::of(b""),
+        },
+        authorization: ann().authorization(),
+        accept: vec![],
+        limit: std::time::Duration::from_secs(20),
+    };
+    let error = server.registry().ask(question).await.unwrap_err();
+    assert!(error.is_silent(), "{error}");
+}
+
+#[tokio::test]
+async fn a_redirect_back_does_not_bring_the_credential_back() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let back = format!("http://{address}/back");
+    let storage = Server::start(move |_| answer(307, &[("location", back.as_str())], "")).await;
+    let place = format!("http://localhost:{}/away", storage.address.port());
+    let server = Server::on(listener, address, move |heard: &Heard| {
+        match (heard.path.as_str(), &heard.authorization) {
+            ("/back", _) => answer(200, &[], BLOB),
+            (_, None) => answer(401, BASIC, ""),
+            _ => answer(307, &[("location", &place)], ""),
+        }
+    });
+    assert_eq!(read(&server.registry(), 0).await.unwrap(), BLOB);
+    let back = server.heard().into_iter().find(|heard| heard.path == "/back");
+    assert_eq!(back.unwrap().authorization, None);
+}
+
+#[tokio::test]
+async fn a_transfer_that_broke_off_goes_on_at_its_byte_with_a_new_address_and_a_new_token() {
+    let storage = Server::start(|heard| match (heard.query.as_str(), heard.range.as_deref()) {
+        ("address=0", None) => answer(
+            200,
+            &[("content-length", "10")],
+            crate::server::broken_body("0123", false),
+        ),
+        ("address=1", Some("bytes=4-")) => answer(206, &[("content-range", "bytes 4-9/10")], &BLOB[4..]),
+        _ => answer(403, &[], "this address has ended"),
+    })
+    .await;
+    let place = format!("http://localhost:{}/bucket?address", storage.address.port());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tokens = Arc::new(AtomicUsize::new(0));
+    // Every token is good for one request only.
+    let server = Server::on(listener, address, move |heard: &Heard| {
+        let given = tokens.load(Ordering::SeqCst);
+        match heard.authorization.as_deref() {
+            _ if heard.path == "/token" => {
+                tokens.store(given + 1, Ordering::SeqCst);
+                answer(200, &[], format!(r#"{{"token":"t{given}","expires_in":300}}"#))
+            }
+            Some(shown) if heard.range.is_some() == (shown == "Bearer t1") && given > 0 => {
+                answer(307, &[("location", &format!("{place}={}", given - 1))], "")
+            }
+            _ => {
+                let realm = format!("Bearer realm=\"http://{address}/token\"");
+                answer(401, &[("www-authenticate", &realm)], "")
+            }
+        }
+    });
+    let registry = server.registry();
+    let digest = Digest::of(BLOB.as_bytes());
+    let mut got = Vec::new();
+    let mut breaks = 0;
+    while got.len() < BLOB.len() {
+        let from = got.len() as u64;
+        let mut blob = registry
+            .blob(&repository(), &digest, from, &ann())
+            .await
+            .unwrap()
+            .stream;
+        loop {
+            match blob.try_next().await {
+                Ok(Some(piece)) => got.extend_from_slice(&piece),
+                Ok(None) => break,
+                Err(error) => {
+                    assert!(error.is_worth_retrying(), "{error}");
+                    breaks += 1;
+                    break;
+                }
+            }
+        }
+    }
+    assert_eq!((Digest::of(&got), breaks), (digest, 1));
+    assert!(storage.heard().iter().all(|heard| heard.authorization.is_none()));
+}

@@ -1,0 +1,231 @@
+//! `Retry-After`, and registries that allow few connections.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use oci::{Credential, Digest, Limits, Registries, Registry, RegistryError, RegistrySettings};
+use tokio::task::JoinSet;
+
+use crate::server::{ANN, Heard, Server, ann, answer, client, manifest, reach_within, repository, tag};
+
+/// Puts its first `times` callers off, in this way.
+async fn put_off(times: usize, status: u16, headers: &'static [(&'static str, &'static str)]) -> Server {
+    let asked = Arc::new(AtomicUsize::new(0));
+    Server::start(move |_: &Heard| {
+        if asked.fetch_add(1, Ordering::SeqCst) < times {
+            answer(status, headers, "slow down")
+        } else {
+            manifest()
+        }
+    })
+    .await
+}
+
+fn patient_for(server: &Server, patience: Duration) -> Registry {
+    let limits = Limits {
+        patience,
+        ..Limits::default()
+    };
+    reach_within(server.settings(), limits)
+}
+
+const SOON: &[(&str, &str)] = &[("retry-after", "1")];
+const BY_DATE: &[(&str, &str)] = &[
+    ("date", "Sat, 21 Nov 2026 12:00:00 GMT"),
+    ("retry-after", "Sat, 21 Nov 2026 12:00:01 GMT"),
+];
+const LATER: &[(&str, &str)] = &[("retry-after", "30")];
+
+#[tokio::test]
+async fn a_registry_that_says_when_is_asked_again_then() {
+    for (status, headers) in [(429, SOON), (503, SOON), (429, BY_DATE)] {
+        let server = put_off(2, status, headers).await;
+        let registry = patient_for(&server, Duration::from_secs(10));
+        registry
+            .manifest(&repository(), &tag("1"), &Credential::Anonymous)
+            .await
+            .unwrap();
+        assert_eq!(server.heard().len(), 3, "{status} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_takes_too_long_to_wait_for_goes_to_the_caller_with_the_time() {
+    for status in [429, 503] {
+        let server = put_off(9, status, LATER).await;
+        let registry = patient_for(&server, Duration::from_secs(10));
+        let error = registry
+            .manifest(&repository(), &tag("1"), &Credential::Anonymous)
+            .await
+            .unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(30)), "{error}");
+        assert!(error.is_worth_retrying());
+        assert_eq!(server.heard().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn one_call_does_not_wait_for_ever_bit_by_bit() {
+    let server = put_off(usize::MAX, 429, SOON).await;
+    let registry = patient_for(&server, Duration::from_millis(2_500));
+    let error = registry
+        .manifest(&repository(), &tag("1"), &Credential::Anonymous)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::TooManyRequests { .. }), "{error}");
+    assert_eq!(server.heard().len(), 3, "the first, and two waits that fit in");
+}
+
+#[tokio::test]
+async fn who_says_nothing_of_when_is_not_waited_for() {
+    for headers in [&[] as &[(&str, &str)], &[("retry-after", "junk")]] {
+        let server = put_off(1, 429, headers).await;
+        let registry = patient_for(&server, Duration::from_secs(10));
+        let asked = registry
+            .manifest(&repository(), &tag("1"), &Credential::Anonymous)
+            .await;
+        assert!(matches!(asked, Err(RegistryError::TooManyRequests { .. })));
+        assert_eq!(server.heard().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_that_says_when_is_asked_again_then() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::on(listener, address, move |heard: &Heard| {
+        match (heard.path.as_str(), heard.authorization.as_deref()) {
+            ("/token", Some(ANN)) if asked.fetch_add(1, Ordering::SeqCst) == 0 => answer(429, SOON, ""),
+            ("/token", Some(ANN)) => answer(200, &[], r#"{"token":"good"}"#),
+            (_, Some("Bearer good")) => manifest(),
+            _ => {
+                let realm = format!("Bearer realm=\"http://{address}/token\"");
+                answer(401, &[("www-authenticate", &realm)], "")
+            }
+        }
+    });
+    let registry = patient_for(&server, Duration::from_secs(10));
+    registry.manifest(&repository(), &tag("1"), &ann()).await.unwrap();
+}
+
+/// Counts bodies that are on their way.
+#[derive(Clone, Default)]
+struct Counter {
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+struct Counted(Counter);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Counter {
+    /// A body of two pieces with a pause between them.
+    fn slow_body(&self) -> Response {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        let counted = Counted(self.clone());
+        let pieces = futures_util::stream::iter(0..2).then(move |_| {
+            let _until_the_end = &counted;
+            tokio::time::sleep(Duration::from_millis(60))
+        });
+        let body = pieces.map(|()| Ok::<_, std::io::Error>(Bytes::from_static(b"01234")));
+        answer(200, &[("content-length", "10")], Body::from_stream(body))
+    }
+}
+
+fn at_most(server: &Server, limit: u32) -> RegistrySettings {
+    RegistrySettings {
+        max_connections: NonZeroU32::new(limit),
+        ..server.settings()
+    }
+}
+
+async fn read(registry: &Registry) -> Result<usize, RegistryError> {
+    let digest = Digest::of(b"");
+    let blob = registry
+        .blob(&repository(), &digest, 0, &Credential::Anonymous)
+        .await?;
+    let pieces: Vec<Bytes> = blob.stream.try_collect().await?;
+    Ok(pieces.concat().len())
+}
+
+#[tokio::test]
+async fn no_more_than_the_configured_number_is_on_its_way_at_one_time() {
+    let counter = Counter::default();
+    let counting = counter.clone();
+    let server = Server::start(move |_| counting.slow_body()).await;
+    let registries = Registries::new(Arc::new(client));
+    registries.configure(vec![at_most(&server, 2)]);
+    let mut readers = JoinSet::new();
+    for number in 0..10 {
+        // All paths of one registry share its turns, also when the settings are read anew meanwhile.
+        let base_path = if number % 2 == 0 { "" } else { "/mirror" };
+        let registry = registries.registry(&server.name(), base_path, false).unwrap();
+        readers.spawn(async move { read(&registry).await });
+        registries.configure(vec![at_most(&server, 2)]);
+    }
+    for read in readers.join_all().await {
+        assert_eq!(read.unwrap(), 10);
+    }
+    assert_eq!(counter.most.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_turn_is_held_until_the_body_ends_and_a_reader_that_leaves_gives_it_back() {
+    let server = Server::start(|_| answer(200, &[], "0123456789")).await;
+    let limits = Limits {
+        turn_wait: Duration::from_millis(400),
+        ..Limits::default()
+    };
+    let registry = reach_within(at_most(&server, 1), limits);
+    let digest = Digest::of(b"");
+    let held = registry
+        .blob(&repository(), &digest, 0, &Credential::Anonymous)
+        .await
+        .unwrap();
+    let error = read(&registry).await.unwrap_err();
+    assert!(matches!(error, RegistryError::NoTurn { .. }), "{error}");
+    assert!(error.is_worth_retrying() && error.what_to_do().contains("max_connections"));
+    drop(held);
+    assert_eq!(read(&registry).await.unwrap(), 10);
+}
+
+#[tokio::test]
+async fn signing_in_redirects_and_waiting_need_no_second_turn() {
+    let storage = Server::start(|_| answer(200, &[], "0123456789")).await;
+    let place = format!("http://localhost:{}/bucket", storage.address.port());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let put_off = Arc::new(AtomicUsize::new(0));
+    let server = Server::on(listener, address, move |heard: &Heard| {
+        match (heard.path.as_str(), heard.authorization.as_deref()) {
+            ("/token", _) => answer(200, &[], r#"{"token":"good"}"#),
+            (_, Some("Bearer good")) if put_off.fetch_add(1, Ordering::SeqCst) == 0 => answer(503, SOON, ""),
+            (_, Some("Bearer good")) => answer(307, &[("location", &place)], ""),
+            _ => {
+                let realm = format!("Bearer realm=\"http://{address}/token\"");
+                answer(401, &[("www-authenticate", &realm)], "")
+            }
+        }
+    });
+    let limits = Limits {
+        turn_wait: Duration::from_millis(400),
+        ..Limits::default()
+    };
+    assert_eq!(
+        read(&reach_within(at_most(&server, 1), limits)).await.unwrap(),
+        10
+    );
+}

@@ -1,0 +1,119 @@
+//! A proxy of HTTP and HTTPS that asks for a user name and password, and remembers whom it was asked to reach.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::{PASSWORD, USER};
+
+/// The head of one request, at most.
+const HEAD_LIMIT: u64 = 64 * 1024;
+
+/// Runs until it is dropped. [`USER`] with [`PASSWORD`] may pass.
+pub struct ForwardProxy {
+    address: std::net::SocketAddr,
+    heads: Arc<Mutex<Vec<String>>>,
+    _serving: JoinSet<()>,
+}
+
+impl ForwardProxy {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&heads);
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let seen = Arc::clone(&seen);
+                connections.spawn(async move {
+                    // Whoever hangs up in the middle is no concern of the test.
+                    let _ = pass(stream, &seen).await;
+                });
+            }
+        });
+        Self {
+            address,
+            heads,
+            _serving: serving,
+        }
+    }
+
+    /// Without user name and password.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// With them.
+    pub fn url_with_account(&self) -> String {
+        format!("http://{USER}:{PASSWORD}@{}", self.address)
+    }
+
+    /// The head of every request, as it came.
+    pub fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// One connection, one request: the connection closes with its answer.
+async fn pass(stream: TcpStream, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let mut client = BufReader::new(stream);
+    let head = head(&mut client).await?;
+    seen.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(head.clone());
+    let pair = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let is_known = |line: &str| line.eq_ignore_ascii_case(&format!("proxy-authorization: Basic {pair}"));
+    if !head.lines().any(is_known) {
+        let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic realm=\"proxy\"\r\n\
+            content-length: 0\r\nconnection: close\r\n\r\n";
+        return client.get_mut().write_all(refusal.as_bytes()).await;
+    }
+    let mut words = head.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if method == "CONNECT" {
+        let mut server = TcpStream::connect(target).await?;
+        client.get_mut().write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+        copy_bidirectional(&mut client, &mut server).await?;
+        return Ok(());
+    }
+    let url = url::Url::parse(target).map_err(std::io::Error::other)?;
+    let place = url.socket_addrs(|| Some(80))?;
+    let mut server = TcpStream::connect(place.as_slice()).await?;
+    server.write_all(forwarded(&head, &url).as_bytes()).await?;
+    copy_bidirectional(&mut client, &mut server).await?;
+    Ok(())
+}
+
+async fn head(client: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+    let mut head = String::new();
+    let mut limited = client.take(HEAD_LIMIT);
+    while !head.ends_with("\r\n\r\n") {
+        if limited.read_line(&mut head).await? == 0 {
+            break;
+        }
+    }
+    Ok(head)
+}
+
+/// As the server wants it: its own path, nothing of the proxy's, and one request a connection.
+fn forwarded(head: &str, url: &url::Url) -> String {
+    let path = &url[url::Position::BeforePath..];
+    let first = head.lines().next().unwrap_or_default();
+    let method = first.split(' ').next().unwrap_or_default();
+    let rest = head.lines().skip(1).filter(|line| {
+        let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        !line.is_empty() && name != "proxy-authorization" && name != "connection"
+    });
+    let mut text = format!("{method} {path} HTTP/1.1\r\n");
+    for line in rest {
+        text += line;
+        text += "\r\n";
+    }
+    text + "connection: close\r\n\r\n"
+}
