@@ -128,14 +128,12 @@ impl Manager {
 }
 
 async fn preheater(config: &ManagerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Preheater> {
-    let registries = oci::Registries::new(peer::client_factory());
+    let dial = oci::Dial::guarded(config.dial.addresses.clone());
+    let registries = peer::guarded_registries(dial, oci::RegistryMetrics::default());
     let configured = &config.registries.0;
-    registries.configure(
-        configured
-            .iter()
-            .map(|registry| registry.settings.clone())
-            .collect(),
-    );
+    let settings = configured.iter().map(|registry| &registry.settings);
+    registries.dial().list_hosts(settings.clone());
+    registries.configure(settings.cloned().collect());
     let parts = Parts {
         db: open_database(&config.database_url).await?,
         registries,
@@ -143,6 +141,7 @@ async fn preheater(config: &ManagerConfig, clock: Arc<dyn Clock>) -> anyhow::Res
         secrets_key: secrets_key(&config.data_dir.join("secrets.key"))?,
         limits: limits(&config.limits),
         descriptions: configured.iter().map(description).collect(),
+        dial: config.dial.clone(),
         clusters: config.clusters.clone(),
         trace_pages: config
             .jaeger_ui
@@ -195,6 +194,7 @@ fn description(registry: &OwnRegistry) -> RegistryDescription {
         proxy: settings.proxy.as_ref().map(ToString::to_string),
         max_connections: settings.max_connections,
         offline_access: registry.offline_access,
+        configured: true,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use oci::DialRules;
 use process::TlsFiles;
 use process::config::{Faults, duration, read_toml};
 use process::telemetry::{TelemetryOptions, TelemetrySection};
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use wire::{Role, SecretText};
 
 use crate::arguments::Arguments;
+use crate::dial_section::DialSection;
 use crate::neighbours::OwnRegistry;
 use crate::registry_section::RegistrySection;
 
@@ -34,6 +36,7 @@ pub struct PeerConfig {
     pub share_tls: Option<TlsFiles>,
     pub registries: Vec<OwnRegistry>,
     pub front_limits: FrontLimits,
+    pub dial: DialRules,
     pub telemetry: TelemetryOptions,
 }
 
@@ -104,6 +107,7 @@ struct PeerFile {
     yes_kept: Option<String>,
     yes_kept_offline: Option<String>,
     registry: BTreeMap<String, RegistrySection>,
+    dial: DialSection,
     telemetry: TelemetrySection,
 }
 
@@ -133,6 +137,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         file.yes_kept_offline.as_deref(),
     );
     let registries = registries(faults, file.registry);
+    let dial = file.dial.read(faults);
     let share_tls = tls_files(faults, file.tls_cert, file.tls_key);
     let role = if arguments.seed || file.seed {
         Role::Seed
@@ -167,6 +172,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         share_tls,
         registries,
         front_limits,
+        dial,
         telemetry,
     })
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use oci::{Credential, Digest, Registries, RegistryName, RegistrySettings};
+use oci::{Credential, DialRules, Digest, Registries, RegistryName, RegistrySettings};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use uuid::Uuid;
@@ -31,6 +31,7 @@ struct Inner {
     cluster: String,
     file: PathBuf,
     own: Vec<OwnRegistry>,
+    rules: DialRules,
     registries: Registries,
     known: RwLock<Known>,
 }
@@ -50,6 +51,7 @@ impl Neighbours {
         cluster: &str,
         data_dir: &Path,
         own: Vec<OwnRegistry>,
+        rules: DialRules,
         registries: Registries,
     ) -> Self {
         let file = data_dir.join("neighbours.json");
@@ -59,6 +61,7 @@ impl Neighbours {
             cluster: cluster.to_owned(),
             file,
             own,
+            rules,
             registries,
             known: RwLock::new(known),
         };
@@ -135,9 +138,18 @@ impl Neighbours {
         &self.0.registries
     }
 
-    /// Whether the registry is configured here or at the manager, or was named by a preheat.
+    /// Whether the registry is configured or allowed, here or at the manager, or was named by a preheat.
     pub fn may_dial(&self, name: &RegistryName) -> bool {
-        self.0.registries.knows(name)
+        let is_allowed = || {
+            let told = self.read(|known| known.neighbourhood.dial.allow.clone());
+            told.iter().any(|pattern| oci::is_named_by(name, pattern))
+        };
+        self.0.registries.knows(name) || self.0.rules.allow(name) || is_allowed()
+    }
+
+    /// Whether this node fetches from the registry because a preheat wants it.
+    pub fn may_preheat_from(&self, name: &RegistryName) -> bool {
+        self.0.rules.open_by_preheat || self.may_dial(name)
     }
 
     pub fn offline_access(&self, name: &RegistryName) -> OfflineAccess {
@@ -194,9 +206,15 @@ impl Neighbours {
 
     fn configure_registries(&self) {
         let mut settings: Vec<RegistrySettings> = self.0.own.iter().map(|own| own.settings.clone()).collect();
-        let told = self.read(|known| known.neighbourhood.registries.clone());
-        for description in told {
-            match settings_of(&description) {
+        let told = self.read(|known| known.neighbourhood.clone());
+        let mut listed = settings.clone();
+        for description in told.registries {
+            if !description.configured && !self.0.rules.open_by_preheat {
+                continue;
+            }
+            let described = settings_of(&description);
+            listed.extend(described.clone().filter(|_| description.configured));
+            match described {
                 Some(told) if !settings.iter().any(|own| own.name == told.name) => settings.push(told),
                 Some(_) => {}
                 None => {
@@ -204,7 +222,16 @@ impl Neighbours {
                 }
             }
         }
+        self.list_what_may_be_dialled(&listed, &told.dial.addresses);
         self.0.registries.configure(settings);
+    }
+
+    /// Hosts of the configuration, here and at the manager; never what only a preheat named.
+    fn list_what_may_be_dialled(&self, hosts: &[RegistrySettings], told: &[String]) {
+        let dial = self.0.registries.dial();
+        let told = told.iter().filter_map(|range| range.parse().ok());
+        dial.list_addresses(self.0.rules.addresses.iter().copied().chain(told).collect());
+        dial.list_hosts(hosts);
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use oci::{BuildError, ClientFactory, Registries, RegistryMetrics, TlsOptions};
+use oci::{BuildError, ClientFactory, Dial, Registries, RegistryMetrics, TlsOptions};
 use process::admin::{Admin, AdminKey};
-use process::http::{ClientOptions, client};
+use process::http::{ClientOptions, client, guarded_client};
 use process::{TlsFiles, Vitals, bind, readiness, serve};
 use tokio::net::TcpListener;
 use tracing::warn;
@@ -58,12 +58,13 @@ impl Peer {
         let id = peer_id(&config.data_dir)?;
         let store = Store::open(&config.data_dir.join("store"))
             .with_context(|| format!("the store in {}", config.data_dir.display()))?;
-        let registries = Registries::counted_in(counted, client_factory());
+        let registries = guarded_registries(Dial::guarded(config.dial.addresses.clone()), counted);
         let neighbours = Neighbours::open(
             id,
             &config.cluster,
             &config.data_dir,
             config.registries.clone(),
+            config.dial.clone(),
             registries,
         );
         let manager = manager_client(&config)?;
@@ -196,6 +197,16 @@ pub(crate) fn client_options(tls: &TlsOptions) -> ClientOptions {
         identity_pem: tls.client_identity.as_ref().map(|pem| pem.expose().to_owned()),
         proxy: tls.proxy.as_ref().map(|proxy| proxy.expose().to_owned()),
     }
+}
+
+/// Registries whose clients look at what names resolve to.
+pub fn guarded_registries(dial: Dial, counted: RegistryMetrics) -> Registries {
+    let names = Arc::new(dial.clone());
+    let factory = move |tls: &TlsOptions| {
+        let names = Arc::clone(&names);
+        guarded_client(&client_options(tls), names).map_err(BuildError::new)
+    };
+    Registries::behind(dial, counted, Arc::new(factory))
 }
 
 /// Credentials of registries come over this connection.

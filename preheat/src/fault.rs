@@ -22,6 +22,10 @@ pub enum StorageError {
 pub enum SubmitError {
     #[error("there is no cluster {wanted}; there are: {}", known.join(", "))]
     UnknownCluster { wanted: String, known: Vec<String> },
+    #[error(
+        "{0} is not a registry that this manager asks: write [registry.\"{0}\"] into its configuration, or name it in allow below [dial], or set open_by_preheat = true there"
+    )]
+    RegistryNotOpen(oci::RegistryName),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -7,7 +7,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, sea_query::OnConflict,
 };
-use wire::{Neighbourhood, RegistryDescription, SeedAddress};
+use wire::{DialDescription, Neighbourhood, RegistryDescription, SeedAddress};
 
 use crate::preheater::{Inner, read_uuid};
 use crate::rows::{peers, preheats, seen_registries};
@@ -52,7 +52,7 @@ pub(crate) async fn current(inner: &Inner, cluster: i64) -> Result<Arc<Neighbour
         .iter()
         .map(address)
         .collect();
-    let read = Arc::new(with_version(seeds, registries(inner).await?));
+    let read = Arc::new(with_version(seeds, registries(inner).await?, dial(inner)));
     inner
         .neighbourhoods
         .lock()
@@ -60,13 +60,25 @@ pub(crate) async fn current(inner: &Inner, cluster: i64) -> Result<Arc<Neighbour
     Ok(read)
 }
 
-fn with_version(seeds: Vec<SeedAddress>, registries: Vec<RegistryDescription>) -> Neighbourhood {
-    let all = serde_json::json!([&seeds, &registries]).to_string();
+fn dial(inner: &Inner) -> DialDescription {
+    DialDescription {
+        addresses: inner.dial.addresses.iter().map(ToString::to_string).collect(),
+        allow: inner.dial.allow.clone(),
+    }
+}
+
+fn with_version(
+    seeds: Vec<SeedAddress>,
+    registries: Vec<RegistryDescription>,
+    dial: DialDescription,
+) -> Neighbourhood {
+    let all = serde_json::json!([&seeds, &registries, &dial]).to_string();
     let version = oci::Digest::of(all.as_bytes()).hex().chars().take(16).collect();
     Neighbourhood {
         version,
         seeds,
         registries,
+        dial,
     }
 }
 
@@ -101,13 +113,18 @@ async fn registries(inner: &Inner) -> Result<Vec<RegistryDescription>, DbErr> {
     };
     let seen = seen
         .into_iter()
-        .filter(|row| !is_configured(&row.name))
+        .filter(|row| !is_configured(&row.name) && is_open(inner, &row.name))
         .map(|row| RegistryDescription {
             name: row.name,
             plain_http: row.plain_http,
             ..RegistryDescription::default()
         });
     Ok(inner.descriptions.iter().cloned().chain(seen).collect())
+}
+
+/// What was opened before the configuration closed it is not open any more.
+fn is_open(inner: &Inner, name: &str) -> bool {
+    inner.dial.open_by_preheat || name.parse().is_ok_and(|name| inner.dial.allow(&name))
 }
 
 /// Remembers that a preheat named this registry; the scheme that was named last is the one that holds. Tells

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use oci::DialRules;
 use prometheus_client::registry::Registry;
 use queue::{Bell, Clock, Database, Together, Urgency};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
@@ -37,6 +38,7 @@ pub struct Parts {
     pub limits: Limits,
     /// The configured registries as peers are told of them.
     pub descriptions: Vec<RegistryDescription>,
+    pub dial: DialRules,
     /// By name; a cluster that is not here has the default.
     pub clusters: BTreeMap<String, ClusterSettings>,
     pub trace_pages: TracePages,
@@ -57,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) secrets: SecretBox,
     pub(crate) submissions: Together<Submission, PreheatId>,
     pub(crate) descriptions: Vec<RegistryDescription>,
+    pub(crate) dial: DialRules,
     /// Shared with writes, which outlive the borrow of this.
     pub(crate) cluster_settings: Arc<SettingsByCluster>,
     pub(crate) trace_pages: TracePages,
@@ -83,6 +86,7 @@ impl Preheater {
             secrets_key,
             limits,
             descriptions,
+            dial,
             clusters,
             trace_pages,
         } = parts;
@@ -95,6 +99,7 @@ impl Preheater {
             secrets: SecretBox::new(&secrets_key).map_err(BadKey)?,
             submissions: Together::new(write_all),
             descriptions,
+            dial,
             cluster_settings: Arc::new(clusters),
             trace_pages,
             metrics: PreheatMetrics::default(),

@@ -52,6 +52,7 @@ async fn write(
     request: PreheatRequest,
     trace: Option<TraceContext>,
 ) -> Result<PreheatId, SubmitError> {
+    check_registry(inner, &request)?;
     clusters::check(inner, &request.clusters).await?;
     let now = inner.now_ms();
     let sealed = seal(inner, request.credential.as_ref())?;
@@ -74,6 +75,17 @@ async fn write(
         .map_err(StorageError::from)?;
     inner.bell.ring(MANAGER_LANE);
     Ok(id)
+}
+
+/// Unless preheats open registries, only those that are configured or allowed are asked.
+fn check_registry(inner: &Inner, request: &PreheatRequest) -> Result<(), SubmitError> {
+    let name = &request.image.registry;
+    let is_open = inner.dial.open_by_preheat || inner.registries.knows(name) || inner.dial.allow(name);
+    if is_open {
+        Ok(())
+    } else {
+        Err(SubmitError::RegistryNotOpen(name.clone()))
+    }
 }
 
 /// A preheat on its way into the database.

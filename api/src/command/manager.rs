@@ -62,6 +62,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
             database_url: arguments.database_url,
             listen_default: "0.0.0.0:8080",
             admin_default: "127.0.0.1:40902",
+            is_laptop: false,
             service: "stoker-manager",
         },
     )?;

@@ -61,6 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
             database_url: arguments.database_url,
             listen_default: "127.0.0.1:8080",
             admin_default: "127.0.0.1:40901",
+            is_laptop: true,
             service: "stoker",
         },
     )?;
@@ -121,6 +122,7 @@ fn beside(
         share_tls: config.tls,
         registries: config.registries.0,
         front_limits: config.beside.front_limits,
+        dial: config.dial,
         // Of the whole process, and set up already.
         telemetry: TelemetryOptions::default(),
     }

@@ -2,6 +2,7 @@
 //! opened or bound, and every fault is told at once with its key.
 
 mod clusters;
+mod dial;
 mod registries;
 mod section;
 mod spelling;
@@ -17,12 +18,14 @@ use std::time::Duration;
 use api::AuthMode;
 use api::triggers::Rules;
 use clap::Args;
+use oci::DialRules;
 use peer::{FrontLimits, OwnRegistry};
 use preheat::ClusterSettings;
 use process::TlsFiles;
 use process::config::Faults;
 use process::telemetry::TelemetryOptions;
 
+pub(crate) use self::dial::loopback;
 pub(crate) use self::telemetry::kept_and_dropped;
 use section::Section;
 
@@ -43,6 +46,7 @@ pub(crate) struct ManagerConfig {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) limits: LimitsSection,
     pub(crate) registries: Registries,
+    pub(crate) dial: DialRules,
     /// By name; a cluster that is not here has the default.
     pub(crate) clusters: BTreeMap<String, ClusterSettings>,
     /// What is preheated when registries tell of pushes.
@@ -125,6 +129,8 @@ pub(crate) struct Addresses {
     pub(crate) database_url: Option<String>,
     pub(crate) listen_default: &'static str,
     pub(crate) admin_default: &'static str,
+    /// Everything runs on one machine, which is tried out: registries on it are dialled unless the file says otherwise.
+    pub(crate) is_laptop: bool,
     /// `stoker-manager`, or `stoker` when a peer runs beside it.
     pub(crate) service: &'static str,
 }
@@ -169,6 +175,7 @@ fn merge(
     let tls = tls(flags.tls_cert, flags.tls_key, file, faults);
     let limits = limits(file.table("limits", faults), faults);
     let registries = Registries(registries::read(file, faults));
+    let dial = dial::read(file, given.is_laptop, faults);
     let clusters = clusters::read(file, faults);
     let triggers = triggers::read(file, faults);
     let (telemetry, jaeger_ui) = telemetry::read(
@@ -188,6 +195,7 @@ fn merge(
         tls,
         limits,
         registries,
+        dial,
         clusters,
         triggers,
         telemetry,

@@ -83,6 +83,10 @@ impl Section {
             .collect()
     }
 
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.left.contains_key(key)
+    }
+
     pub(crate) fn text(&mut self, key: &'static str, faults: &mut Faults) -> Option<String> {
         self.take(key, faults, "text in quotes", |value| match value {
             Value::String(text) => Some(text),

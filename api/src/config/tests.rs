@@ -30,6 +30,7 @@ fn addresses() -> Addresses {
         database_url: None,
         listen_default: "0.0.0.0:8080",
         admin_default: "127.0.0.1:40902",
+        is_laptop: false,
         service: "stoker-manager",
     }
 }

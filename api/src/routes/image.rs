@@ -48,7 +48,9 @@ pub(super) fn platforms<'a>(
 
 pub(super) fn not_taken(fault: SubmitError) -> Problem {
     match fault {
-        SubmitError::UnknownCluster { .. } => Problem::invalid(format!("{fault}.")),
+        SubmitError::UnknownCluster { .. } | SubmitError::RegistryNotOpen(_) => {
+            Problem::invalid(format!("{fault}."))
+        }
         SubmitError::Storage(cause) => Problem::storage(&cause),
     }
 }

@@ -197,6 +197,7 @@ async fn preheater(folder: &Path, clock: Arc<TestClock>, settings: Vec<RegistryS
         secrets_key: [3; 32],
         limits: Limits::default(),
         descriptions: Vec::new(),
+        dial: oci::DialRules::default(),
         clusters: std::collections::BTreeMap::new(),
         trace_pages: TracePages::at(JAEGER),
     })

@@ -8,6 +8,7 @@
 //! Non-goal: which registries a client may name. The front and the manager decide that.
 
 mod address;
+mod rules;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -17,6 +18,7 @@ use url::{Host, Url};
 
 pub use self::address::{AddressRange, BadRange};
 use self::address::{canonical, inside};
+pub use self::rules::{DialRules, is_named_by};
 use crate::RegistrySettings;
 
 /// The rule of one program. A clone is the same one.
@@ -235,21 +237,15 @@ impl Listed {
 
 fn hosts_of(settings: &RegistrySettings) -> Vec<Listed> {
     let names = std::iter::once(&settings.name).chain(&settings.aliases);
-    names
-        .map(|name| Listed::new(name.api_host(), Ports::Usual))
-        .chain(
-            settings
-                .token_realms
-                .iter()
-                .map(|host| Listed::new(host, Ports::All)),
-        )
-        .chain(
-            settings
-                .proxy
-                .iter()
-                .map(|proxy| Listed::new(proxy.authority(), Ports::Usual)),
-        )
-        .collect()
+    let names = names.map(|name| Listed::new(name.api_host(), Ports::Usual));
+    let realms = settings.token_realms.iter();
+    let realms = realms.map(|host| Listed::new(host, Ports::All));
+    let proxies = settings.proxy.iter().map(|proxy| {
+        let shown = proxy.to_string();
+        let host = shown.split_once("://").map_or(shown.as_str(), |(_, host)| host);
+        Listed::new(host, Ports::Usual)
+    });
+    names.chain(realms).chain(proxies).collect()
 }
 
 /// `host` or `host:port` as a person would write it.

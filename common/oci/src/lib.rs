@@ -26,7 +26,7 @@ mod settings;
 mod text;
 
 pub use credential::{Credential, Secret};
-pub use dial::{AddressRange, BadRange, Dial, NotAllowed};
+pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, is_named_by};
 pub use digest::{BadDigest, Digest};
 pub use error::{Asked, RegistryError, Said, Side};
 pub use helper::CredentialHelper;

@@ -2,10 +2,12 @@
 //! no redirects by themselves (credentials must not follow one), limits on connecting.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::dns::Resolve;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Identity, Proxy};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Proxy};
 
 pub const USER_AGENT: &str = concat!("stoker/", env!("CARGO_PKG_VERSION"));
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -52,7 +54,17 @@ pub enum ClientError {
 /// The client that all our traffic goes through.
 #[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
 pub fn client(options: &ClientOptions) -> Result<Client, ClientError> {
-    let mut builder = Client::builder()
+    configured(Client::builder(), options)
+}
+
+/// The same, with names resolved by a rule of the caller's: it decides which addresses are dialled.
+#[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
+pub fn guarded_client(options: &ClientOptions, names: Arc<dyn Resolve>) -> Result<Client, ClientError> {
+    configured(Client::builder().dns_resolver(names), options)
+}
+
+fn configured(builder: ClientBuilder, options: &ClientOptions) -> Result<Client, ClientError> {
+    let mut builder = builder
         .user_agent(USER_AGENT)
         .no_proxy()
         .redirect(Policy::none())

@@ -15,6 +15,18 @@ pub struct Neighbourhood {
     pub seeds: Vec<SeedAddress>,
     /// The registries that are configured or were named by a preheat: what a front may dial.
     pub registries: Vec<RegistryDescription>,
+    #[serde(default)]
+    pub dial: DialDescription,
+}
+
+/// What the manager's configuration says about dialling.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DialDescription {
+    /// Addresses of a machine, its link and its cloud that are dialled all the same: `127.0.0.0/8`.
+    pub addresses: Vec<String>,
+    /// Registries that are dialled though nobody described them: `*.example.com`.
+    pub allow: Vec<String>,
 }
 
 /// Where another peer's `share` answers.
@@ -46,6 +58,8 @@ pub struct RegistryDescription {
     /// Requests of one peer to it at one time.
     pub max_connections: Option<NonZeroU32>,
     pub offline_access: OfflineAccess,
+    /// Somebody wrote it into the manager's configuration; else a preheat named it.
+    pub configured: bool,
 }
 
 /// Who may read a cached private object while its registry is silent.

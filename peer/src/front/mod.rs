@@ -253,7 +253,7 @@ impl Front {
     }
 
     fn may_dial(&self, origin: &Origin) -> bool {
-        let allowed = |pattern: &String| registry_choice::matches(pattern, &origin.registry);
+        let allowed = |pattern: &String| oci::is_named_by(&origin.registry, pattern);
         self.neighbours.may_dial(&origin.registry) || self.limits.allow.iter().any(allowed)
     }
 }

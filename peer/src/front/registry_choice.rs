@@ -42,7 +42,7 @@ pub(crate) enum NoRegistry {
     #[error("X-Dragonfly-Registry or ns holds no registry: write https://host[:port] or host[:port]")]
     Unreadable,
     #[error(
-        "{0} is not dialled on a client's word: configure it as [registry.\"{0}\"], preheat an image of it, or add it to `allow`"
+        "{0} is not dialled on a client's word: configure it as [registry.\"{0}\"], preheat an image of it, or add it to allow below [dial]"
     )]
     NotAllowed(RegistryName),
 }
@@ -100,21 +100,6 @@ fn base_path(path: &str) -> Option<String> {
     is_clean.then(|| path.to_owned())
 }
 
-/// Whether a pattern of the `allow` list names this registry: exactly, or as `*.domain` any host below it.
-pub(crate) fn matches(pattern: &str, registry: &RegistryName) -> bool {
-    let pattern = pattern.trim().to_ascii_lowercase();
-    if let Some(domain) = pattern.strip_prefix("*.") {
-        return registry
-            .as_str()
-            .strip_suffix(domain)
-            .and_then(|rest| rest.strip_suffix('.'))
-            .is_some_and(|rest| !rest.is_empty());
-    }
-    pattern
-        .parse::<RegistryName>()
-        .is_ok_and(|name| name == *registry)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,10 +108,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(REGISTRY_HEADER, value.parse().expect("a header"));
         headers
-    }
-
-    fn name(text: &str) -> RegistryName {
-        text.parse().expect("a registry")
     }
 
     #[test]
@@ -176,17 +157,5 @@ mod tests {
             named(Some("ns=a%2Fb"), &HeaderMap::new()),
             Err(NoRegistry::Unreadable)
         );
-    }
-
-    #[test]
-    fn a_pattern_matches_whole_labels_only() {
-        assert!(matches("*.example.com", &name("a.example.com")));
-        assert!(matches("*.Example.com:5000", &name("a.b.example.com:5000")));
-        assert!(!matches("*.example.com", &name("example.com")));
-        assert!(!matches("*.example.com", &name("evilexample.com")));
-        assert!(!matches("*.example.com", &name("a.example.com:5000")));
-        assert!(matches("index.docker.io", &name("docker.io")));
-        assert!(!matches("", &name("docker.io")));
-        assert!(!matches("*", &name("docker.io")));
     }
 }

@@ -5,14 +5,14 @@
 //! byte for byte; of tokens and passwords nothing is kept but HMACs.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::response::Response;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use process::http::client;
+use process::http::guarded_client;
 use serde::Deserialize;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -23,6 +23,7 @@ use super::accounts::LOCAL_LIFETIME;
 use super::caller::{CallerKey, Shown, shown};
 use super::challenge_relay::KnownRealm;
 use super::respond::{Refusal, json};
+use crate::peer::client_options;
 
 const FORM_LIMIT: usize = 64 * 1024;
 const FORM_WAIT: Duration = Duration::from_secs(10);
@@ -36,12 +37,16 @@ const LIMIT_WITHOUT: Duration = Duration::from_secs(15);
 pub(crate) struct Clients(Mutex<HashMap<oci::TlsOptions, reqwest::Client>>);
 
 impl Clients {
-    fn get(&self, tls: &oci::TlsOptions) -> Result<reqwest::Client, process::http::ClientError> {
+    fn get(
+        &self,
+        tls: &oci::TlsOptions,
+        names: &oci::Dial,
+    ) -> Result<reqwest::Client, process::http::ClientError> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(tls) {
             return Ok(client.clone());
         }
-        let made = client(&crate::peer::client_options(tls))?;
+        let made = guarded_client(&client_options(tls), Arc::new(names.clone()))?;
         clients.insert(tls.clone(), made.clone());
         Ok(made)
     }
@@ -175,11 +180,14 @@ impl Front {
             .first()
             .and_then(|origin| self.neighbours.registries().settings(&origin.registry));
         let tls = tls.map(|settings| settings.tls()).unwrap_or_default();
-        let client = self.token_clients.get(&tls).map_err(|error| error.to_string())?;
+        let dial = self.neighbours.registries().dial();
+        let client = self.token_clients.get(&tls, dial);
+        let client = client.map_err(|error| error.to_string())?;
         let mut url = known.url.clone();
         if !exchange.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&exchange.query);
         }
+        dial.check(&url).await.map_err(|refused| refused.to_string())?;
         let mut request = client.request(exchange.method.clone(), url);
         // Nothing else of a caller's headers is the token server's business.
         for name in [ACCEPT, AUTHORIZATION, CONTENT_TYPE] {

@@ -66,6 +66,7 @@ impl Here {
             share_tls: None,
             registries: vec![registry()],
             front_limits: FrontLimits::default(),
+            dial: oci::DialRules::default(),
             telemetry: process::telemetry::TelemetryOptions::default(),
         }
     }

@@ -215,6 +215,7 @@ async fn manager(
         secrets_key: [7; 32],
         limits,
         descriptions: Vec::new(),
+        dial: oci::DialRules::default(),
         clusters,
         trace_pages: TracePages::at("http://jaeger.example:16686"),
     };

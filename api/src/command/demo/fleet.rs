@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use api::AuthMode;
 use api::triggers::Rules;
-use oci::RegistrySettings;
+use oci::{DialRules, RegistrySettings};
 use peer::{FrontLimits, OwnRegistry, Peer, PeerConfig};
 use process::Vitals;
 use process::telemetry::TelemetryOptions;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use wire::{OfflineAccess, Role, SecretText};
 
 use crate::client::{Api, MadeToken, Peers};
-use crate::config::{LimitsSection, ManagerConfig, PeerSection, Registries, embedded_database};
+use crate::config::{LimitsSection, ManagerConfig, PeerSection, Registries, embedded_database, loopback};
 use crate::manager::Manager;
 
 const ANY_PORT: &str = "127.0.0.1:0";
@@ -159,6 +159,7 @@ fn manager_config(
         limits: LimitsSection::default(),
         registries: Registries(vec![described]),
         triggers: Rules::default(),
+        dial: loopback_too(),
         clusters: std::collections::BTreeMap::new(),
         telemetry: TelemetryOptions::default(),
         jaeger_ui: jaeger_pages.map(url::Url::parse).transpose()?,
@@ -168,6 +169,14 @@ fn manager_config(
             front_limits: FrontLimits::default(),
         },
     })
+}
+
+/// All of the demo is on this machine.
+fn loopback_too() -> DialRules {
+    DialRules {
+        addresses: loopback(),
+        ..DialRules::default()
+    }
 }
 
 fn peer_config(data_dir: &Path, name: &str, role: Role, manager: &str, token: &SecretText) -> PeerConfig {
@@ -186,6 +195,7 @@ fn peer_config(data_dir: &Path, name: &str, role: Role, manager: &str, token: &S
         share_tls: None,
         registries: Vec::new(),
         front_limits: FrontLimits::default(),
+        dial: DialRules::default(),
         telemetry: TelemetryOptions::default(),
     }
 }

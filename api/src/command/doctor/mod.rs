@@ -170,6 +170,7 @@ fn addresses(listen: Option<String>, admin: Option<String>, database_url: Option
         database_url,
         listen_default: "0.0.0.0:8080",
         admin_default: "127.0.0.1:40902",
+        is_laptop: false,
         service: "stoker-manager",
     }
 }

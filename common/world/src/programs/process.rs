@@ -50,7 +50,7 @@ impl OurProgram {
             admin,
             http: http::client(None),
         };
-        files::write(&ours.config_file(), settings.config);
+        files::write(&ours.config_file(), with_loopback(settings.config));
         ours.arguments
             .extend(["--data-dir".to_owned(), ours.data_dir().display().to_string()]);
         ours.arguments
@@ -177,6 +177,15 @@ impl OurProgram {
     pub(super) fn http(&self) -> &reqwest::Client {
         &self.http
     }
+}
+
+/// The registries of a test are on this machine, where our programs dial only what is listed. A test that is about that
+/// writes `[dial]` itself.
+fn with_loopback(config: String) -> String {
+    if config.contains("[dial]") {
+        return config;
+    }
+    config + "\n[dial]\naddresses = [\"127.0.0.0/8\", \"::1/128\"]\n"
 }
 
 /// The program of this name that was built with the running test.

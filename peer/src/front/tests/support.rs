@@ -355,7 +355,14 @@ impl World {
             offline_access,
         }];
         let registries = Registries::new(client_factory());
-        let neighbours = Neighbours::open(Uuid::nil(), "default", folder.path(), own, registries);
+        let neighbours = Neighbours::open(
+            Uuid::nil(),
+            "default",
+            folder.path(),
+            own,
+            oci::DialRules::default(),
+            registries,
+        );
         let store = Store::open(&folder.path().join("store")).expect("a store");
         let (running, now) = (Running::new(), Arc::new(AtomicI64::new(1_000_000)));
         let state = front_state(&store, &neighbours, &running, &now);

@@ -205,7 +205,14 @@ impl Peer {
             me: me(),
             store: world.store.clone(),
             fetches: world.fetches.clone(),
-            neighbours: Neighbours::open(Uuid::nil(), "edge", world.dir.path(), Vec::new(), around),
+            neighbours: Neighbours::open(
+                Uuid::nil(),
+                "edge",
+                world.dir.path(),
+                Vec::new(),
+                oci::DialRules::default(),
+                around,
+            ),
             pulls: RecentPulls::default(),
             metrics: PeerMetrics::default(),
         };
