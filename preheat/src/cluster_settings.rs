@@ -14,6 +14,8 @@ pub struct ClusterSettings {
     pub platforms: Vec<Platform>,
     /// Peers that may leave without failing a preheat that is for every seed or every peer.
     pub tolerated_absent: u32,
+    /// What refers to an image comes along with it, unless a request says something else.
+    pub referrers: bool,
 }
 
 /// By the cluster's name.
@@ -26,12 +28,8 @@ pub(crate) fn platforms_wanted(
     clusters: &[LiveCluster],
     settings: &SettingsByCluster,
 ) -> Vec<Platform> {
-    let meant = clusters.iter().filter(|cluster| {
-        choice.means(cluster.id, &cluster.name)
-            && (*choice != ClusterChoice::All || !cluster.seeds.is_empty())
-    });
     let mut union = BTreeSet::new();
-    for cluster in meant {
+    for cluster in meant(choice, clusters) {
         match settings.get(&cluster.name) {
             Some(settings) if !settings.platforms.is_empty() => {
                 union.extend(settings.platforms.iter().cloned());
@@ -40,6 +38,29 @@ pub(crate) fn platforms_wanted(
         }
     }
     union.into_iter().collect()
+}
+
+/// One cluster that wants them is enough.
+pub(crate) fn referrers_wanted(
+    choice: &ClusterChoice,
+    clusters: &[LiveCluster],
+    settings: &SettingsByCluster,
+) -> bool {
+    meant(choice, clusters).any(|cluster| {
+        settings
+            .get(&cluster.name)
+            .is_some_and(|settings| settings.referrers)
+    })
+}
+
+fn meant<'a>(
+    choice: &'a ClusterChoice,
+    clusters: &'a [LiveCluster],
+) -> impl Iterator<Item = &'a LiveCluster> {
+    clusters.iter().filter(|cluster| {
+        choice.means(cluster.id, &cluster.name)
+            && (*choice != ClusterChoice::All || !cluster.seeds.is_empty())
+    })
 }
 
 /// How many peers may leave, by cluster id; clusters where none may are left out.
@@ -77,6 +98,7 @@ mod tests {
         let settings = |platforms: &[&str], tolerated_absent| ClusterSettings {
             platforms: platforms.iter().map(|text| text.parse().unwrap()).collect(),
             tolerated_absent,
+            referrers: tolerated_absent > 0,
         };
         of.iter()
             .map(|(name, platforms, tolerated)| ((*name).to_owned(), settings(platforms, *tolerated)))
@@ -103,6 +125,8 @@ mod tests {
         assert_eq!(names(&platforms_wanted(&edge, &clusters, &both)), ["linux/amd64"]);
         let one = settings(&[("edge", &["linux/amd64"], 0), ("core", &[], 3)]);
         assert!(platforms_wanted(&all, &clusters, &one).is_empty());
+        assert!(referrers_wanted(&all, &clusters, &one));
+        assert!(!referrers_wanted(&edge, &clusters, &one));
         assert!(platforms_wanted(&all, &[], &both).is_empty());
     }
 

@@ -24,12 +24,20 @@ pub(crate) struct FoundObject {
     pub(crate) platform: Option<Platform>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Gathered {
     objects: BTreeMap<Digest, FoundObject>,
+    /// In the order in which they were found, the root first.
+    manifests: Vec<Digest>,
     bytes: u64,
     max_objects: usize,
+    notes: Vec<String>,
+    untold: usize,
 }
+
+/// Notes of one image, and the letters of each.
+const NOTES: usize = 20;
+const NOTE_LETTERS: usize = 600;
 
 /// The image contradicts itself or is beyond all limits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,8 +56,11 @@ impl Gathered {
     pub(crate) fn new(max_objects: usize) -> Self {
         Self {
             objects: BTreeMap::new(),
+            manifests: Vec::new(),
             bytes: 0,
             max_objects,
+            notes: Vec::new(),
+            untold: 0,
         }
     }
 
@@ -75,8 +86,55 @@ impl Gathered {
         if self.bytes > MAX_IMAGE_BYTES {
             return Err(BadImage::TooLarge);
         }
+        if found.class == Class::Manifest {
+            self.manifests.push(digest.clone());
+        }
         self.objects.insert(digest, found);
         Ok(true)
+    }
+
+    /// All of another one, or nothing of it.
+    pub(crate) fn take_over(&mut self, other: Self) -> Result<(), BadImage> {
+        let Self {
+            mut objects,
+            manifests,
+            notes,
+            ..
+        } = other;
+        let mut together = self.clone();
+        let manifests = manifests
+            .into_iter()
+            .filter_map(|digest| objects.remove_entry(&digest));
+        for (digest, found) in manifests.collect::<Vec<_>>().into_iter().chain(objects) {
+            together.add(digest, found)?;
+        }
+        notes.into_iter().for_each(|note| together.note(note));
+        *self = together;
+        Ok(())
+    }
+
+    /// Something that readers should know: what was left out, and why.
+    pub(crate) fn note(&mut self, text: String) {
+        if self.notes.contains(&text) {
+            return;
+        }
+        if self.notes.len() < NOTES {
+            self.notes.push(text.chars().take(NOTE_LETTERS).collect());
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let more = (self.untold > 0).then(|| format!("and {} more of this kind", self.untold));
+        self.notes.iter().cloned().chain(more).collect()
+    }
+
+    /// Manifests in the order in which they were found, the root first.
+    pub(crate) fn manifests(&self) -> impl Iterator<Item = (&Digest, &FoundObject)> {
+        self.manifests
+            .iter()
+            .filter_map(|digest| self.objects.get_key_value(digest))
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -124,6 +182,38 @@ mod tests {
             .add(digest.clone(), found(Class::Manifest, 1))
             .unwrap_err();
         assert_eq!(kinds, BadImage::ConflictingKinds { digest });
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_taken_in_half() {
+        let mut gathered = Gathered::new(3);
+        gathered.add(Digest::of(b"a"), found(Class::Manifest, 1)).unwrap();
+        let mut other = Gathered::new(9);
+        for name in [b"b", b"c", b"d"] {
+            other.add(Digest::of(name), found(Class::Layer, 1)).unwrap();
+        }
+        assert_eq!(
+            gathered.take_over(other.clone()),
+            Err(BadImage::TooManyObjects(3))
+        );
+        assert_eq!((gathered.objects().len(), gathered.bytes()), (1, 1));
+        let mut roomy = Gathered::new(4);
+        roomy.add(Digest::of(b"b"), found(Class::Layer, 1)).unwrap();
+        roomy.take_over(other).unwrap();
+        assert_eq!((roomy.objects().len(), roomy.bytes()), (3, 3));
+    }
+
+    #[test]
+    fn notes_are_bounded_and_told_once() {
+        let mut gathered = Gathered::new(1);
+        for n in 0..1_000 {
+            gathered.note(format!("{n} {}", "x".repeat(10_000)));
+            gathered.note("the same".to_owned());
+        }
+        let notes = gathered.notes();
+        assert_eq!(notes.len(), NOTES + 1);
+        assert!(notes.iter().all(|note| note.len() <= NOTE_LETTERS));
+        assert!(notes.last().unwrap().starts_with("and "));
     }
 
     #[test]

@@ -19,6 +19,7 @@ fn one(mut section: Section, faults: &mut Faults) -> ClusterSettings {
     let settings = ClusterSettings {
         platforms: section.list("platforms", faults),
         tolerated_absent: section.count("tolerated_absent", faults).unwrap_or_default(),
+        referrers: section.switch("referrers", faults).unwrap_or_default(),
     };
     section.end(faults);
     settings

@@ -20,6 +20,7 @@ mod names;
 mod platform;
 mod proxy;
 mod reference;
+pub mod referrers;
 mod registries;
 mod registry;
 mod settings;

@@ -4,9 +4,10 @@
 //! document that could be read as two different things is refused.
 
 use oci_distribution::manifest::{
-    IMAGE_LAYER_NONDISTRIBUTABLE_GZIP_MEDIA_TYPE, IMAGE_LAYER_NONDISTRIBUTABLE_MEDIA_TYPE,
-    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE,
-    OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex, OciImageManifest,
+    IMAGE_CONFIG_MEDIA_TYPE, IMAGE_DOCKER_CONFIG_MEDIA_TYPE, IMAGE_LAYER_NONDISTRIBUTABLE_GZIP_MEDIA_TYPE,
+    IMAGE_LAYER_NONDISTRIBUTABLE_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE,
+    ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex,
+    OciImageManifest,
 };
 use serde::Deserialize;
 
@@ -24,6 +25,8 @@ pub enum Manifest {
     Image {
         config: Descriptor,
         layers: Vec<Descriptor>,
+        /// What it is about: a signature names the image that it signs.
+        subject: Option<Digest>,
     },
     Index {
         entries: Vec<IndexEntry>,
@@ -45,7 +48,13 @@ pub struct Descriptor {
 pub struct IndexEntry {
     pub descriptor: Descriptor,
     pub platform: Option<Platform>,
+    /// The manifest of the same index that this one attests to, as `BuildKit` writes it.
+    pub attests_to: Option<Digest>,
 }
+
+/// The annotations that tell an attestation, and what it attests to.
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadManifest {
@@ -70,6 +79,16 @@ pub enum BadManifest {
 }
 
 impl Descriptor {
+    /// None: digest or size are none.
+    pub(crate) fn of_entry(entry: &ImageIndexEntry) -> Option<Self> {
+        Some(Self {
+            digest: entry.digest.parse().ok()?,
+            size: u64::try_from(entry.size).ok()?,
+            media_type: tame(&entry.media_type, 255),
+            urls: Vec::new(),
+        })
+    }
+
     /// Not kept by registries: its bytes lie under `urls`, and the licence forbids to pass them on.
     pub fn is_foreign(&self) -> bool {
         matches!(
@@ -82,6 +101,19 @@ impl Descriptor {
         )
     }
 
+    /// A config that says which machine the image is for. Charts, models and signatures have others.
+    pub fn is_image_config(&self) -> bool {
+        matches!(
+            self.media_type.as_str(),
+            IMAGE_CONFIG_MEDIA_TYPE | IMAGE_DOCKER_CONFIG_MEDIA_TYPE
+        )
+    }
+
+    /// Names an index, to be fetched at `/manifests/`.
+    pub fn is_index(&self) -> bool {
+        Kind::of(&self.media_type) == Some(Kind::Index)
+    }
+
     /// Names a manifest or an index, to be fetched at `/manifests/`.
     pub fn is_manifest(&self) -> bool {
         Kind::of(&self.media_type).is_some()
@@ -92,13 +124,13 @@ impl Manifest {
     /// Every object that the document names.
     pub fn descriptors(&self) -> Vec<&Descriptor> {
         match self {
-            Self::Image { config, layers } => std::iter::once(config).chain(layers).collect(),
+            Self::Image { config, layers, .. } => std::iter::once(config).chain(layers).collect(),
             Self::Index { entries } => entries.iter().map(|entry| &entry.descriptor).collect(),
         }
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Image,
     Index,
@@ -178,7 +210,7 @@ fn kind(outline: &Outline, outside: &str) -> Result<Kind, BadManifest> {
     }
 }
 
-fn read<'bytes, T: Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Result<T, BadManifest> {
+pub(crate) fn read<'bytes, T: Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Result<T, BadManifest> {
     serde_json::from_slice(bytes).map_err(|cause| BadManifest::Unreadable {
         cause: tame(&cause.to_string(), 200),
     })
@@ -186,12 +218,15 @@ fn read<'bytes, T: Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Result<T, BadMan
 
 fn image(manifest: OciImageManifest) -> Result<Manifest, BadManifest> {
     check_count(manifest.layers.len())?;
+    // One of another algorithm is not ours.
+    let subject = manifest.subject.and_then(|subject| subject.digest.parse().ok());
     let layers = manifest.layers.into_iter().enumerate();
     Ok(Manifest::Image {
         config: descriptor(0, manifest.config)?,
         layers: layers
             .map(|(at, layer)| descriptor(at + 1, layer))
             .collect::<Result<_, _>>()?,
+        subject,
     })
 }
 
@@ -223,10 +258,17 @@ fn descriptor(number: usize, found: OciDescriptor) -> Result<Descriptor, BadMani
 }
 
 fn index_entry(number: usize, found: ImageIndexEntry) -> Result<IndexEntry, BadManifest> {
-    let platform = found.platform.map(|platform| Platform {
-        os: tame(&platform.os.to_string(), 64),
-        architecture: tame(&platform.architecture.to_string(), 64),
-        variant: platform.variant.map(|variant| tame(&variant, 64)),
+    let platform = found.platform.map(|platform| {
+        let variant = platform.variant.map(|variant| tame(&variant, 64));
+        Platform::new(
+            &tame(&platform.os.to_string(), 64),
+            &tame(&platform.architecture.to_string(), 64),
+            variant.as_deref(),
+        )
+    });
+    let attests_to = found.annotations.as_ref().and_then(|annotations| {
+        annotations.get(REFERENCE_TYPE)?;
+        annotations.get(REFERENCE_DIGEST)?.parse().ok()
     });
     let descriptor = Descriptor {
         digest: digest(number, &found.digest)?,
@@ -234,7 +276,11 @@ fn index_entry(number: usize, found: ImageIndexEntry) -> Result<IndexEntry, BadM
         media_type: tame(&found.media_type, 255),
         urls: Vec::new(),
     };
-    Ok(IndexEntry { descriptor, platform })
+    Ok(IndexEntry {
+        descriptor,
+        platform,
+        attests_to,
+    })
 }
 
 fn digest(number: usize, text: &str) -> Result<Digest, BadManifest> {

@@ -60,6 +60,49 @@ fn an_index_lists_platforms() {
 }
 
 #[test]
+fn an_attestation_says_which_manifest_it_is_for() {
+    let mut entry = object(OCI_IMAGE_MEDIA_TYPE, 9);
+    entry["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+    entry["annotations"] =
+        json!({"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": DIGEST});
+    let document = json!({"schemaVersion": 2, "manifests": [entry, object(OCI_IMAGE_MEDIA_TYPE, 9)]});
+    let Manifest::Index { entries } = read(&document, OCI_IMAGE_INDEX_MEDIA_TYPE).unwrap() else {
+        panic!("no index")
+    };
+    let told: Vec<bool> = entries.iter().map(|entry| entry.attests_to.is_some()).collect();
+    assert_eq!(told, [true, false]);
+}
+
+#[test]
+fn a_platform_of_an_index_is_read_as_builders_spell_it() {
+    let mut entry = object(OCI_IMAGE_MEDIA_TYPE, 9);
+    entry["platform"] = json!({
+        "os": "windows", "architecture": "x86_64", "os.version": "10.0.20348.2031", "os.features": ["win32k"]
+    });
+    let document = json!({"schemaVersion": 2, "manifests": [entry]});
+    let Manifest::Index { entries } = read(&document, OCI_IMAGE_INDEX_MEDIA_TYPE).unwrap() else {
+        panic!("no index")
+    };
+    assert_eq!(entries[0].platform.as_ref().unwrap().to_string(), "windows/amd64");
+}
+
+#[test]
+fn what_an_artifact_is_about_is_told_and_its_type_and_embedded_config_disturb_nobody() {
+    let mut document = image_of(&[object("application/spdx+json", 7)]);
+    document["artifactType"] = "application/spdx+json".into();
+    document["config"] = json!({
+        "mediaType": "application/vnd.oci.empty.v1+json", "size": 2, "data": "e30=",
+        "digest": "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+    });
+    document["subject"] = object(OCI_IMAGE_MEDIA_TYPE, 7);
+    let Manifest::Image { config, subject, .. } = read(&document, "").unwrap() else {
+        panic!("no image")
+    };
+    assert_eq!(subject.unwrap().to_string(), DIGEST);
+    assert!(!config.is_image_config() && config.size == 2);
+}
+
+#[test]
 fn foreign_layers_are_told() {
     let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
     let manifest = read(&image_of(&[object(foreign, 1)]), "").unwrap();

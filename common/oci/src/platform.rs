@@ -24,27 +24,53 @@ pub struct BadPlatform {
 }
 
 impl Platform {
-    /// Is `found` what is wanted here? A wish without a variant takes any; `arm64` and `arm64/v8` are one.
-    pub fn matches(&self, found: &Platform) -> bool {
-        let same_machine = self.os == found.os && usual(&self.architecture) == usual(&found.architecture);
-        let variant = self.meaningful_variant();
-        same_machine && (self.variant.is_none() || variant == found.meaningful_variant())
+    /// As images and people write it; known spellings become the usual ones.
+    pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
+        let (architecture, implied) = usual(architecture);
+        let variant = variant.filter(|variant| !variant.is_empty()).or(implied);
+        Self {
+            os: os.to_ascii_lowercase(),
+            variant: variant.map(|variant| with_letter(&architecture, variant)),
+            architecture,
+        }
     }
 
-    fn meaningful_variant(&self) -> Option<&str> {
-        match (usual(&self.architecture), self.variant.as_deref()) {
-            ("arm64", Some("v8" | "8")) | ("amd64", Some("v1")) => None,
+    /// Is `found` what is wanted here? A wish without a variant takes any; `arm64` and `arm64/v8` are one, and so
+    /// are `amd64` and `amd64/v1`, `arm` and `arm/v7`.
+    pub fn matches(&self, found: &Platform) -> bool {
+        let same_machine = self.os == found.os && self.architecture == found.architecture;
+        same_machine && (self.variant.is_none() || self.meant_variant() == found.meant_variant())
+    }
+
+    fn meant_variant(&self) -> Option<&str> {
+        match (self.architecture.as_str(), self.variant.as_deref()) {
+            ("arm64", Some("v8")) | ("amd64", Some("v1")) => None,
+            ("arm", None) => Some("v7"),
             (_, variant) => variant,
         }
     }
 }
 
-/// The name that images use for an architecture.
-fn usual(architecture: &str) -> &str {
-    match architecture {
-        "x86_64" | "x86-64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
+/// The name that images use for an architecture, and the variant that is in the name.
+fn usual(architecture: &str) -> (String, Option<&'static str>) {
+    let lower = architecture.to_ascii_lowercase();
+    let (name, variant) = match lower.as_str() {
+        "x86_64" | "x86-64" => ("amd64", None),
+        "aarch64" => ("arm64", None),
+        "i386" => ("386", None),
+        "armhf" => ("arm", Some("v7")),
+        "armel" => ("arm", Some("v6")),
+        other => (other, None),
+    };
+    (name.to_owned(), variant)
+}
+
+/// `8` is what some builders write for `v8`.
+fn with_letter(architecture: &str, variant: &str) -> String {
+    let lower = variant.to_ascii_lowercase();
+    match (architecture, lower.as_str()) {
+        ("arm" | "arm64", "5" | "6" | "7" | "8" | "9") => format!("v{lower}"),
+        _ => lower,
     }
 }
 
@@ -61,8 +87,7 @@ impl FromStr for Platform {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
         };
-        let lower = text.to_ascii_lowercase();
-        let parts: Vec<&str> = lower.split('/').collect();
+        let parts: Vec<&str> = text.split('/').collect();
         if !parts.iter().all(is_word) {
             return Err(bad());
         }
@@ -70,16 +95,6 @@ impl FromStr for Platform {
             [os, architecture] => Ok(Self::new(os, architecture, None)),
             [os, architecture, variant] => Ok(Self::new(os, architecture, Some(variant))),
             _ => Err(bad()),
-        }
-    }
-}
-
-impl Platform {
-    fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
-        Self {
-            os: os.to_owned(),
-            architecture: usual(architecture).to_owned(),
-            variant: variant.map(str::to_owned),
         }
     }
 }
@@ -127,6 +142,28 @@ mod tests {
         assert!(platform("linux/arm64/v8").matches(&platform("linux/arm64")));
         assert!(platform("linux/aarch64").matches(&platform("linux/arm64/v8")));
         assert_eq!(platform("linux/x86_64"), platform("linux/amd64"));
+    }
+
+    #[test]
+    fn the_spellings_of_builders_and_machines_are_understood() {
+        for (wanted, found) in [
+            ("linux/arm/v7", "linux/arm"),
+            ("linux/arm", "linux/armhf"),
+            ("linux/armel", "linux/arm/v6"),
+            ("linux/i386", "linux/386"),
+            ("linux/arm64", "Linux/ARM64/8"),
+            ("linux/amd64/v1", "linux/amd64"),
+            ("linux/amd64", "linux/amd64/v3"),
+        ] {
+            assert!(platform(wanted).matches(&platform(found)), "{wanted} {found}");
+        }
+        for (wanted, found) in [
+            ("linux/amd64/v3", "linux/amd64"),
+            ("linux/arm/v6", "linux/arm"),
+            ("windows/amd64", "linux/amd64"),
+        ] {
+            assert!(!platform(wanted).matches(&platform(found)), "{wanted} {found}");
+        }
     }
 
     #[test]

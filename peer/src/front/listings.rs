@@ -28,7 +28,7 @@ pub(crate) struct Listing {
 impl Listing {
     pub(crate) fn of(bytes: &[u8], media_type: &str) -> Self {
         match parse(bytes, media_type) {
-            Ok(Manifest::Image { config, layers }) => Self {
+            Ok(Manifest::Image { config, layers, .. }) => Self {
                 manifests: HashSet::new(),
                 blobs: std::iter::once(config)
                     .chain(layers)

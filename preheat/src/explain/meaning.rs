@@ -12,7 +12,7 @@ use super::facts::{Meaning, Object};
 use crate::fault::StorageError;
 use crate::gather::Class;
 use crate::preheater::Inner;
-use crate::resolve::{Place, Reader, Trouble, find};
+use crate::resolve::{Place, Reader, Trouble, Wanted, Wants, find};
 use crate::rows::{preheats, seen_registries};
 
 /// How the image's registry is reached: as its newest preheat did. None: it may not be dialled.
@@ -81,7 +81,14 @@ pub(crate) async fn asked_within(
     end: Instant,
 ) -> Result<(String, Vec<Object>), Trouble> {
     let reader = Reader::new(inner, place, None).await?;
-    let found = timeout_at(end, find(&reader, wanted, platforms, &inner.limits)).await;
+    let wants = Wants {
+        platforms: Wanted {
+            platforms: platforms.to_vec(),
+            named: false,
+        },
+        referrers: false,
+    };
+    let found = timeout_at(end, find(&reader, wanted, &wants, None, &inner.limits)).await;
     let late = |_| Trouble::of_caller(late(place, inner.limits.answer_wait));
     let found = found.map_err(late)??;
     let mut objects: Vec<(Class, Object)> = found

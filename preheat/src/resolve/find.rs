@@ -5,14 +5,25 @@ use std::collections::HashSet;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci::manifest::{Descriptor, IndexEntry, Manifest, parse};
 use oci::{Digest, FetchedManifest, MANIFEST_ACCEPT, Platform, TagOrDigest};
+use serde::Deserialize;
 
+use super::choice::{Choice, Wanted};
 use super::reader::Reader;
+use super::referrers;
 use super::trouble::Trouble;
 use crate::gather::{BadImage, Class, FoundObject, Gathered};
 use crate::limits::Limits;
 
 /// Manifests that are asked for at the same time.
 const AT_ONCE: usize = 8;
+
+/// What of an image is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) platforms: Wanted,
+    /// What refers to the image, too.
+    pub(crate) referrers: bool,
+}
 
 pub(crate) struct Found {
     pub(crate) objects: Gathered,
@@ -22,31 +33,22 @@ pub(crate) struct Found {
     pub(crate) credential: Option<String>,
 }
 
-/// A manifest that was read, and the machine that it is for.
-struct Read {
-    manifest: FetchedManifest,
-    media_type: String,
-    platform: Option<Platform>,
-}
-
+/// `public`: whether anybody may read it, if that is known already.
 pub(crate) async fn find(
     reader: &Reader,
     wanted: &TagOrDigest,
-    platforms: &[Platform],
+    wants: &Wants,
+    public: Option<bool>,
     limits: &Limits,
 ) -> Result<Found, Trouble> {
-    let manifest = reader.manifest(wanted).await?;
-    let digest = manifest.digest.clone();
-    let media_type = media_type(&manifest.media_type, "");
-    let root = Read {
-        manifest,
-        media_type: media_type.clone(),
-        platform: None,
-    };
-    let (objects, public) = tokio::join!(
-        objects_below(reader, root, platforms, limits),
-        reader.is_public(&digest)
-    );
+    let root = Read::root(reader.manifest(wanted).await?);
+    let (digest, media_type) = (root.manifest.digest.clone(), root.media_type.clone());
+    let (objects, public) = tokio::join!(everything(reader, root, wants, limits), async {
+        match public {
+            Some(known) => known,
+            None => reader.is_public(&digest).await,
+        }
+    });
     Ok(Found {
         objects: objects?,
         digest,
@@ -56,38 +58,79 @@ pub(crate) async fn find(
     })
 }
 
-async fn objects_below(
+async fn everything(
     reader: &Reader,
     root: Read,
-    platforms: &[Platform],
+    wants: &Wants,
     limits: &Limits,
 ) -> Result<Gathered, Trouble> {
-    let mut gathered = Gathered::new(limits.max_objects);
-    let mut asked: HashSet<Digest> = HashSet::from([root.manifest.digest.clone()]);
-    let mut level = vec![root];
-    for depth in 0.. {
-        let mut next = Vec::new();
-        for read in level {
-            next.extend(take_in(&mut gathered, read, platforms, depth, limits.max_depth)?);
-        }
-        next.retain(|entry| asked.insert(entry.descriptor.digest.clone()));
-        if next.is_empty() {
-            break;
-        }
-        if asked.len() > limits.max_objects {
-            return Err(BadImage::TooManyObjects(limits.max_objects).into());
-        }
-        level = stream::iter(next)
-            .map(|entry| read(reader, entry))
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
+    let mut objects = below(reader, root, &wants.platforms, limits).await?;
+    if wants.referrers {
+        referrers::add(reader, &mut objects, limits).await?;
     }
-    Ok(gathered)
+    Ok(objects)
 }
 
-async fn read(reader: &Reader, entry: IndexEntry) -> Result<Read, Trouble> {
-    let IndexEntry { descriptor, platform } = entry;
+/// A manifest that was read, and the machine that it is for.
+pub(super) struct Read {
+    manifest: FetchedManifest,
+    media_type: String,
+    platform: Option<Platform>,
+}
+
+impl Read {
+    pub(super) fn root(manifest: FetchedManifest) -> Self {
+        Self {
+            media_type: media_type(&manifest.media_type, ""),
+            manifest,
+            platform: None,
+        }
+    }
+
+    pub(super) fn digest(&self) -> &Digest {
+        &self.manifest.digest
+    }
+
+    pub(super) fn parsed(&self) -> Result<Manifest, Trouble> {
+        parse(&self.manifest.bytes, &self.media_type).map_err(|cause| bad(self.digest(), cause))
+    }
+
+    /// Without what it names.
+    pub(super) fn alone(self) -> Gathered {
+        let mut gathered = Gathered::new(1);
+        // The first of one always has room.
+        let _ = gathered.add(self.digest().clone(), self.object());
+        gathered
+    }
+
+    fn object(&self) -> FoundObject {
+        FoundObject {
+            class: Class::Manifest,
+            media_type: self.media_type.clone(),
+            size: self.manifest.bytes.len() as u64,
+            platform: self.platform.clone(),
+        }
+    }
+}
+
+fn bad(digest: &Digest, cause: impl std::fmt::Display) -> Trouble {
+    Trouble::of_image(&format!("manifest {digest}"), cause)
+}
+
+/// The type that a runtime is told: what the registry said, else what the index said.
+fn media_type(said: &str, listed: &str) -> String {
+    let said = said.split(';').next().unwrap_or_default().trim();
+    let known = [said, listed]
+        .into_iter()
+        .find(|text| MANIFEST_ACCEPT.contains(text));
+    known.unwrap_or(said).to_owned()
+}
+
+/// Reads what an index or a list names, and holds it to the size that was named.
+pub(super) async fn read(reader: &Reader, entry: IndexEntry) -> Result<Read, Trouble> {
+    let IndexEntry {
+        descriptor, platform, ..
+    } = entry;
     let manifest = reader
         .manifest(&TagOrDigest::Digest(descriptor.digest.clone()))
         .await?;
@@ -109,53 +152,126 @@ async fn read(reader: &Reader, entry: IndexEntry) -> Result<Read, Trouble> {
     })
 }
 
-/// The type that a runtime is told: what the registry said, else what the index said.
-fn media_type(said: &str, listed: &str) -> String {
-    let said = said.split(';').next().unwrap_or_default().trim();
-    let known = [said, listed]
-        .into_iter()
-        .find(|text| MANIFEST_ACCEPT.contains(text));
-    known.unwrap_or(said).to_owned()
-}
-
-/// Takes one manifest's objects in; what comes back has to be read next.
-fn take_in(
-    gathered: &mut Gathered,
-    read: Read,
-    platforms: &[Platform],
-    depth: usize,
-    max_depth: usize,
-) -> Result<Vec<IndexEntry>, Trouble> {
-    let digest = read.manifest.digest.clone();
-    let bad = |cause: String| Trouble::of_image(&format!("manifest {digest}"), cause);
-    let manifest = parse(&read.manifest.bytes, &read.media_type).map_err(|cause| bad(cause.to_string()))?;
-    let own = FoundObject {
-        class: Class::Manifest,
-        media_type: read.media_type,
-        size: read.manifest.bytes.len() as u64,
-        platform: read.platform.clone(),
+/// Every object below a manifest, itself included.
+pub(super) async fn below(
+    reader: &Reader,
+    root: Read,
+    wanted: &Wanted,
+    limits: &Limits,
+) -> Result<Gathered, Trouble> {
+    let mut walk = Walk {
+        reader,
+        limits,
+        choice: Choice::new(wanted),
+        gathered: Gathered::new(limits.max_objects),
     };
-    gathered.add(digest.clone(), own)?;
-    match manifest {
-        Manifest::Image { config, layers } => {
-            add_blob(gathered, Class::Config, config, read.platform.as_ref())?;
-            for layer in layers
-                .into_iter()
-                .filter(|layer| !layer.is_foreign() || layer.urls.is_empty())
-            {
-                add_blob(gathered, Class::Layer, layer, read.platform.as_ref())?;
-            }
-            Ok(Vec::new())
+    let mut asked: HashSet<Digest> = HashSet::from([root.digest().clone()]);
+    let mut level = vec![root];
+    for depth in 0.. {
+        let mut next = Vec::new();
+        for read in level {
+            next.extend(walk.take_in(read, depth).await?);
         }
-        Manifest::Index { .. } if depth >= max_depth => Err(bad(format!(
-            "its indexes are nested deeper than {max_depth} levels"
-        ))),
-        Manifest::Index { entries } => chosen(entries, platforms, depth).map_err(bad_choice),
+        next.retain(|entry| asked.insert(entry.descriptor.digest.clone()));
+        if next.is_empty() {
+            break;
+        }
+        if asked.len() > limits.max_objects {
+            return Err(BadImage::TooManyObjects(limits.max_objects).into());
+        }
+        level = stream::iter(next)
+            .map(|entry| read(reader, entry))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
     }
+    walk.choice.end().map_err(Trouble::of_caller)?;
+    Ok(walk.gathered)
 }
 
-fn bad_choice(text: String) -> Trouble {
-    Trouble::of_caller(text)
+struct Walk<'a> {
+    reader: &'a Reader,
+    limits: &'a Limits,
+    choice: Choice<'a>,
+    gathered: Gathered,
+}
+
+impl Walk<'_> {
+    /// Takes one manifest's objects in; what comes back has to be read next.
+    async fn take_in(&mut self, mut read: Read, depth: usize) -> Result<Vec<IndexEntry>, Trouble> {
+        match read.parsed()? {
+            Manifest::Image { config, layers, .. } => {
+                if self.is_wanted(&mut read, &config, depth).await? {
+                    self.add_image(&read, config, layers)?;
+                }
+                Ok(Vec::new())
+            }
+            Manifest::Index { .. } if depth >= self.limits.max_depth => {
+                let most = self.limits.max_depth;
+                Err(bad(
+                    read.digest(),
+                    format!("its indexes are nested deeper than {most} levels"),
+                ))
+            }
+            Manifest::Index { entries } => {
+                self.gathered.add(read.digest().clone(), read.object())?;
+                let entries = self.without_odd_ones(read.digest(), entries)?;
+                Ok(self.choice.of_index(entries))
+            }
+        }
+    }
+
+    /// What no index said a platform of says it in its config.
+    async fn is_wanted(
+        &mut self,
+        read: &mut Read,
+        config: &Descriptor,
+        depth: usize,
+    ) -> Result<bool, Trouble> {
+        if read.platform.is_some() || !self.choice.needs_platform(depth == 0) {
+            return Ok(true);
+        }
+        if config.is_image_config() {
+            read.platform = platform_in(&self.reader.document(config).await?);
+        }
+        Ok(self.choice.wants_config(read.platform.as_ref()))
+    }
+
+    fn add_image(&mut self, read: &Read, config: Descriptor, layers: Vec<Descriptor>) -> Result<(), Trouble> {
+        let platform = read.platform.as_ref();
+        self.gathered.add(read.digest().clone(), read.object())?;
+        add_blob(&mut self.gathered, Class::Config, config, platform)?;
+        for layer in layers {
+            if layer.is_foreign() && !layer.urls.is_empty() {
+                self.gathered.note(foreign(read.digest(), &layer));
+            } else {
+                add_blob(&mut self.gathered, Class::Layer, layer, platform)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An index may list what is no manifest; the specification wants readers to pass over it.
+    fn without_odd_ones(
+        &mut self,
+        index: &Digest,
+        entries: Vec<IndexEntry>,
+    ) -> Result<Vec<IndexEntry>, Trouble> {
+        let (entries, odd): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .partition(|entry| entry.descriptor.is_manifest());
+        for IndexEntry { descriptor, .. } in &odd {
+            let Descriptor {
+                digest, media_type, ..
+            } = descriptor;
+            let text = format!("lists {digest} of type {media_type:?}, which is no image manifest");
+            if entries.is_empty() {
+                return Err(Trouble::of_caller(format!("the index {text}")));
+            }
+            self.gathered.note(format!("left out: the index {index} {text}"));
+        }
+        Ok(entries)
+    }
 }
 
 fn add_blob(
@@ -182,37 +298,75 @@ fn add_blob(
     Ok(())
 }
 
-/// The entries of an index that are wanted: all, attestations included, unless platforms were named.
-fn chosen(entries: Vec<IndexEntry>, platforms: &[Platform], depth: usize) -> Result<Vec<IndexEntry>, String> {
-    if let Some(odd) = entries.iter().find(|entry| !entry.descriptor.is_manifest()) {
-        let Descriptor {
-            digest, media_type, ..
-        } = &odd.descriptor;
-        return Err(format!(
-            "the index lists {digest} of type {media_type:?}, which is no image manifest"
-        ));
-    }
-    if platforms.is_empty() {
-        return Ok(entries);
-    }
-    let is_wanted = |entry: &IndexEntry| match &entry.platform {
-        Some(found) => platforms.iter().any(|platform| platform.matches(found)),
-        // An index within an index names its platforms itself.
-        None => entry.descriptor.media_type.contains("index") || entry.descriptor.media_type.contains("list"),
+/// Why a layer is not preheated, and where runtimes get it.
+fn foreign(manifest: &Digest, layer: &Descriptor) -> String {
+    let Descriptor { digest, urls, .. } = layer;
+    let hosts: Vec<&str> = urls.iter().take(3).filter_map(|url| host(url)).collect();
+    let place = if hosts.is_empty() {
+        "elsewhere".to_owned()
+    } else {
+        format!("from {}", hosts.join(", "))
     };
-    let there: Vec<String> = entries
-        .iter()
-        .filter_map(|entry| entry.platform.as_ref())
-        .map(ToString::to_string)
-        .collect();
-    let wanted: Vec<IndexEntry> = entries.into_iter().filter(is_wanted).collect();
-    if wanted.is_empty() && depth == 0 {
-        let asked: Vec<String> = platforms.iter().map(ToString::to_string).collect();
-        return Err(format!(
-            "the image has nothing for {}; it has {}",
-            asked.join(", "),
-            there.join(", ")
-        ));
+    format!(
+        "left out: layer {digest} of manifest {manifest} is a foreign one, which registries do not keep; \
+         whoever pulls the image gets it {place}"
+    )
+}
+
+/// Nothing of a URL but its host, if that is one.
+fn host(url: &str) -> Option<&str> {
+    let rest = url.split_once("://")?.1;
+    let host = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
+    ((1..=100).contains(&host.len()) && host.bytes().all(is_host)).then_some(host)
+}
+
+/// The platform that an image's config names.
+fn platform_in(config: &[u8]) -> Option<Platform> {
+    #[derive(Deserialize)]
+    struct Config {
+        os: Option<String>,
+        architecture: Option<String>,
+        variant: Option<String>,
     }
-    Ok(wanted)
+    let Config {
+        os,
+        architecture,
+        variant,
+    } = serde_json::from_slice(config).ok()?;
+    let mut text = format!("{}/{}", os?, architecture?);
+    if let Some(variant) = variant.filter(|variant| !variant.is_empty()) {
+        text = format!("{text}/{variant}");
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_foreign_layers_address_only_the_host_is_told() {
+        assert_eq!(
+            host("https://user:pass@mcr.example.com/a?sig=x"),
+            Some("mcr.example.com")
+        );
+        assert_eq!(host("https://evil\u{1b}[31m/x"), None);
+        assert_eq!(host("no address"), None);
+    }
+
+    #[test]
+    fn a_config_says_its_platform_or_nothing() {
+        let platform = |text: &str| platform_in(text.as_bytes()).map(|platform| platform.to_string());
+        assert_eq!(
+            platform(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).as_deref(),
+            Some("linux/arm64/v8")
+        );
+        assert_eq!(
+            platform(r#"{"os":"linux","architecture":"amd64","variant":""}"#).as_deref(),
+            Some("linux/amd64")
+        );
+        assert_eq!(platform(r#"{"os":"","architecture":""}"#), None);
+        assert_eq!(platform("[]"), None);
+    }
 }

@@ -3,8 +3,12 @@
 //! **Invariant:** a step's results, the next step's work and the end of its own work commit together. A registry is
 //! asked outside of any transaction.
 
+mod ask;
+mod choice;
 mod find;
 mod reader;
+mod referrers;
+mod share;
 mod trouble;
 mod write;
 
@@ -12,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oci::{Platform, TagOrDigest};
 use queue::{Claimed, Failure, Perform, Urgency, complete};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
@@ -20,19 +23,18 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use wire::{Side, TraceContext};
 
-pub(crate) use self::find::find;
+pub(crate) use self::choice::Wanted;
+pub(crate) use self::find::{Wants, find};
 pub(crate) use self::reader::{Place, Reader};
 pub(crate) use self::trouble::Trouble;
 
-use self::find::Found;
-use crate::cluster_settings::platforms_wanted;
+use self::ask::{Answer, ask};
 use crate::effects::adopted;
 use crate::fault::StorageError;
 use crate::ledger::{self, Effects};
-use crate::placing::{Planning, live_clusters};
+use crate::placing::Planning;
 use crate::preheater::Inner;
 use crate::rows::preheats;
-use crate::scope::ClusterChoice;
 use crate::submit::{PLAN, RESOLVE};
 use crate::verdict::cut;
 use crate::views::PreheatState;
@@ -90,8 +92,8 @@ async fn resolve(inner: &Inner, claimed: &Claimed, preheat: preheats::Model) -> 
     );
     let span = adopted(span, preheat.trace.as_deref());
     async {
-        match found(inner, &preheat).await {
-            Ok(found) => write(inner, claimed, &preheat, Some(found)).await,
+        match ask(inner, &preheat).await {
+            Ok(answer) => write(inner, claimed, &preheat, Some(answer)).await,
             Err(trouble) => {
                 failed_with(&Span::current(), trouble.kind);
                 after(inner, claimed, &preheat, trouble).await
@@ -106,33 +108,6 @@ async fn resolve(inner: &Inner, claimed: &Claimed, preheat: preheats::Model) -> 
 fn failed_with(span: &Span, error_type: &'static str) {
     span.record("error.type", error_type);
     span.record("otel.status_code", "ERROR");
-}
-
-async fn found(inner: &Inner, preheat: &preheats::Model) -> Result<Found, Trouble> {
-    let wanted: TagOrDigest = preheat
-        .reference
-        .parse()
-        .map_err(|bad: oci::BadReference| Trouble::of_caller(bad.to_string()))?;
-    let platforms = platforms(inner, preheat).await.map_err(StorageError::from)?;
-    let reader = Reader::new(inner, &Place::of(preheat), preheat.credential.as_deref()).await?;
-    find(&reader, &wanted, &platforms, &inner.limits).await
-}
-
-/// Those that the request names, else those that its clusters want; empty: all.
-async fn platforms(inner: &Inner, preheat: &preheats::Model) -> Result<Vec<Platform>, DbErr> {
-    let named: Vec<Platform> = serde_json::from_str(&preheat.platforms).unwrap_or_default();
-    let nobody_cares = || {
-        let mut settings = inner.cluster_settings.values();
-        settings.all(|settings| settings.platforms.is_empty())
-    };
-    if !named.is_empty() || nobody_cares() {
-        return Ok(named);
-    }
-    let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
-    let clusters = live_clusters(inner.reads(), false).await?;
-    let wanted = platforms_wanted(&choice, &clusters, &inner.cluster_settings);
-    tracing::debug!(stoker.preheat = preheat.id, platforms = ?wanted, "the request names no platforms; its clusters do");
-    Ok(wanted)
 }
 
 /// Tries again where that may help; else the preheat fails with the registry's words.
@@ -207,7 +182,7 @@ async fn write(
     inner: &Inner,
     claimed: &Claimed,
     preheat: &preheats::Model,
-    found: Option<Found>,
+    answer: Option<Answer>,
 ) -> Result<(), Failure> {
     let span = tracing::info_span!(
         "plan",
@@ -217,7 +192,7 @@ async fn write(
         stoker.peers = Empty,
         error.type = Empty,
     );
-    let span = if found.is_some() {
+    let span = if answer.is_some() {
         span
     } else {
         adopted(span, preheat.trace.as_deref())
@@ -232,7 +207,7 @@ async fn write(
             let mut effects = Effects::default();
             if let Some(preheat) = still_ours(txn, &claim).await? {
                 let config = (&limits, settings.as_ref());
-                write::step(txn, preheat, found, trace, config, now, &mut effects).await?;
+                write::step(txn, preheat, answer, trace, config, now, &mut effects).await?;
             }
             Ok(effects)
         })

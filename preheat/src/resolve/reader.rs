@@ -3,7 +3,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use oci::{Credential, FetchedManifest, Registry, RegistryError, Repository, TagOrDigest};
+use futures_util::StreamExt;
+use oci::manifest::{BYTES_LIMIT, Descriptor};
+use oci::referrers::Referrers;
+use oci::{
+    Credential, Digest, FetchedManifest, ManifestHead, Registry, RegistryError, Repository, TagOrDigest,
+};
 
 use super::trouble::Trouble;
 use crate::credentials;
@@ -58,27 +63,114 @@ impl Reader {
     }
 
     /// What a reference means now, with the first credential there is.
-    pub(crate) async fn head(&self, wanted: &TagOrDigest) -> Result<oci::ManifestHead, RegistryError> {
+    pub(crate) async fn head(&self, wanted: &TagOrDigest) -> Result<ManifestHead, RegistryError> {
         let credential = self.credentials.first().map(|(_, credential)| credential);
         let credential = credential.unwrap_or(&Credential::Anonymous);
         self.registry
-            .manifest_head(&self.repository, wanted, credential)
+            .manifest_head(&self.repository, wanted, &credential)
             .await
     }
 
+    /// The same with the credential that works.
+    pub(crate) async fn signed_head(&self, wanted: &TagOrDigest) -> Result<ManifestHead, RegistryError> {
+        self.asking(|credential| async move {
+            self.registry
+                .manifest_head(&self.repository, wanted, &credential)
+                .await
+        })
+        .await
+    }
+
+    /// The same as nobody in particular: who is answered may read what anybody may.
+    pub(crate) async fn public_head(&self, wanted: &TagOrDigest) -> Option<ManifestHead> {
+        let head = self
+            .registry
+            .manifest_head(&self.repository, wanted, &Credential::Anonymous);
+        head.await.ok()
+    }
+
     pub(crate) async fn manifest(&self, wanted: &TagOrDigest) -> Result<FetchedManifest, Trouble> {
+        let asked = self
+            .asking(|credential| async move {
+                self.registry
+                    .manifest(&self.repository, wanted, &credential)
+                    .await
+            })
+            .await;
+        Ok(asked?)
+    }
+
+    /// `None`: there is none.
+    pub(crate) async fn manifest_if_there(
+        &self,
+        wanted: &TagOrDigest,
+    ) -> Result<Option<FetchedManifest>, RegistryError> {
+        let asked = self
+            .asking(|credential| async move {
+                self.registry
+                    .manifest(&self.repository, wanted, &credential)
+                    .await
+            })
+            .await;
+        match asked {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(RegistryError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `None`: the registry keeps no lists of what refers to a manifest.
+    pub(crate) async fn referrers(&self, subject: &Digest) -> Result<Option<Referrers>, RegistryError> {
+        self.asking(|credential| async move {
+            self.registry
+                .referrers(&self.repository, subject, &credential)
+                .await
+        })
+        .await
+    }
+
+    /// A small blob, whole and proven.
+    pub(crate) async fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Trouble> {
+        let Descriptor { digest, size, .. } = descriptor;
+        let bad = |cause: String| Trouble::of_image(&format!("config {digest}"), cause);
+        let limit = usize::try_from(*size).ok().filter(|size| *size <= BYTES_LIMIT);
+        let limit =
+            limit.ok_or_else(|| bad(format!("it is {size} bytes long; {BYTES_LIMIT} are the most")))?;
+        let mut blob =
+            self.asking(|credential| async move {
+                self.registry.blob(&self.repository, digest, 0, &credential).await
+            })
+            .await?;
+        let mut bytes = Vec::with_capacity(limit);
+        while let Some(chunk) = blob.stream.next().await {
+            let chunk = chunk?;
+            if bytes.len() + chunk.len() > limit {
+                break;
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        if Digest::of(&bytes) == *digest {
+            Ok(bytes)
+        } else {
+            Err(bad("it came with other bytes than its digest promises".to_owned()))
+        }
+    }
+
+    /// With one credential after the other, as long as they are refused.
+    async fn asking<T, Answer>(&self, ask: impl Fn(Credential) -> Answer) -> Result<T, RegistryError>
+    where
+        Answer: Future<Output = Result<T, RegistryError>>,
+    {
         let mut at = self.chosen.load(Ordering::Relaxed);
         loop {
-            let Some((_, credential)) = self.credentials.get(at) else {
-                return Err(Trouble::of_caller("no credential is left to try".to_owned()));
-            };
-            match self.registry.manifest(&self.repository, wanted, credential).await {
+            let credential = self.credentials.get(at).map(|(_, credential)| credential);
+            match ask(credential.cloned().unwrap_or(Credential::Anonymous)).await {
                 Err(error) if is_refusal(&error) && at + 1 < self.credentials.len() => {
                     tracing::debug!(%error, "the request's credential was refused; trying the configured one");
                     at += 1;
                     self.chosen.fetch_max(at, Ordering::Relaxed);
                 }
-                other => return Ok(other?),
+                other => return other,
             }
         }
     }
@@ -89,10 +181,15 @@ impl Reader {
         chosen.and_then(|(name, _)| name.clone())
     }
 
-    /// Does the registry give this very manifest to anybody?
-    pub(crate) async fn is_public(&self, root: &oci::Digest) -> bool {
+    /// Nobody's credential takes part.
+    pub(crate) fn is_anonymous(&self) -> bool {
         let chosen = self.credentials.get(self.chosen.load(Ordering::Relaxed));
-        if chosen.is_some_and(|(_, credential)| credential.is_anonymous()) {
+        chosen.is_none_or(|(_, credential)| credential.is_anonymous())
+    }
+
+    /// Does the registry give this very manifest to anybody?
+    pub(crate) async fn is_public(&self, root: &Digest) -> bool {
+        if self.is_anonymous() {
             return true;
         }
         let wanted = TagOrDigest::Digest(root.clone());

@@ -1,13 +1,23 @@
-//! Writes what was found at the registry, and the plan for it, or that the preheat waits for a seed.
+//! Writes what was found at the registry, and the plan for it; or that the preheat waits for a seed, or for another
+//! one that does the same.
+//!
+//! **Invariant:** who follows has no objects of its own, and nobody follows a follower.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait,
+    IntoActiveModel, QueryFilter, UpdateMany,
+};
+use serde_json::json;
 
+use super::ask::{Answer, Image, Known};
 use super::find::Found;
+use super::share::{self, Content};
 use crate::cluster_settings::SettingsByCluster;
 use crate::ledger::Effects;
 use crate::limits::{Limits, milliseconds};
 use crate::plan::NoSeed;
+use crate::rows::preheats::Column;
 use crate::rows::{ROWS_AT_ONCE, objects, preheats, stored_size};
 use crate::views::PreheatState;
 use crate::{neighbourhood, placing};
@@ -18,22 +28,178 @@ const LOOK_AGAIN_MS: i64 = 2_000;
 pub(super) async fn step(
     txn: &DatabaseTransaction,
     mut preheat: preheats::Model,
-    found: Option<Found>,
+    answer: Option<Answer>,
     trace: Option<String>,
     (limits, settings): (&Limits, &SettingsByCluster),
     now: i64,
     effects: &mut Effects,
 ) -> Result<(), DbErr> {
-    if let Some(found) = found {
-        write_objects(txn, preheat.id, &found).await?;
-        write_found(txn, preheat.id, &found, now).await?;
+    let (content, image) = match answer {
+        Some(Answer { content, image }) => (Some(content), Some(image)),
+        None => (Content::known(&preheat), None),
+    };
+    if image.is_some() {
         effects.surroundings_changed |= neighbourhood::saw_registry(txn, &preheat).await?;
-        preheat.digest = Some(found.digest.to_string());
+    }
+    if let Some(content) = &content {
+        let key = content.and_place(txn, &preheat).await?;
+        if let Some(leader) = share::leader(txn, &preheat, &key).await? {
+            return follow(txn, &preheat, &leader, now).await;
+        }
+        take(txn, &mut preheat, image, content, key, now).await?;
     }
     match placing::place(txn, &preheat, trace, settings, now, effects).await? {
         Ok(()) => Ok(()),
         Err(no_seed) => wait_for_seed(txn, &preheat, &no_seed, limits, now).await,
     }
+}
+
+/// Writes down what is new, and the key by which equal ones find it.
+async fn take(
+    txn: &DatabaseTransaction,
+    preheat: &mut preheats::Model,
+    image: Option<Image>,
+    content: &Content,
+    key: String,
+    now: i64,
+) -> Result<(), DbErr> {
+    let facts = match image {
+        Some(Image::Found(found)) => {
+            forget_objects(txn, preheat).await?;
+            write_objects(txn, preheat.id, &found).await?;
+            Some(Facts::of_found(&found))
+        }
+        Some(Image::Known(known)) => {
+            forget_objects(txn, preheat).await?;
+            Some(copy(txn, preheat, content, known).await?)
+        }
+        None => None,
+    };
+    let mut update = preheats::Entity::update_many()
+        .col_expr(Column::ShareKey, Expr::value(key))
+        .filter(Column::Id.eq(preheat.id));
+    if let Some(facts) = facts {
+        preheat.digest = Some(facts.digest.clone());
+        update = facts
+            .written(update)
+            .col_expr(Column::ResolvedMs, Expr::value(now));
+    }
+    update.exec(txn).await.map(drop)
+}
+
+/// What is written down of an image beside its objects.
+struct Facts {
+    digest: String,
+    media_type: Option<String>,
+    public: bool,
+    credential: Option<String>,
+    count: i64,
+    bytes: i64,
+    notes: Option<String>,
+}
+
+impl Facts {
+    fn of_found(found: &Found) -> Self {
+        let notes = found.objects.notes();
+        Self {
+            digest: found.digest.to_string(),
+            media_type: Some(found.media_type.clone()),
+            public: found.public,
+            credential: found.credential.clone(),
+            count: i64::try_from(found.objects.objects().len()).unwrap_or(i64::MAX),
+            bytes: stored_size(found.objects.bytes()),
+            notes: (!notes.is_empty()).then(|| json!(notes).to_string()),
+        }
+    }
+
+    fn written(self, update: UpdateMany<preheats::Entity>) -> UpdateMany<preheats::Entity> {
+        update
+            .col_expr(Column::Digest, Expr::value(self.digest))
+            .col_expr(Column::MediaType, Expr::value(self.media_type))
+            .col_expr(Column::Public, Expr::value(self.public))
+            .col_expr(Column::Credential, Expr::value(self.credential))
+            .col_expr(Column::ObjectsTotal, Expr::value(self.count))
+            .col_expr(Column::ImageBytes, Expr::value(self.bytes))
+            .col_expr(Column::Notes, Expr::value(self.notes))
+    }
+}
+
+/// Takes the objects of an equal one over. Should they be gone by now, everything is asked for anew.
+async fn copy(
+    txn: &DatabaseTransaction,
+    preheat: &preheats::Model,
+    content: &Content,
+    known: Known,
+) -> Result<Facts, DbErr> {
+    let source = share::source(txn, preheat, content).await?;
+    let source = source.ok_or_else(|| {
+        DbErr::Custom("what was known of the image has just been forgotten; it is asked for anew".to_owned())
+    })?;
+    let rows = objects::Entity::find()
+        .filter(objects::Column::PreheatId.eq(source.id))
+        .all(txn)
+        .await?;
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        let rows = rows.iter().cloned().map(|row| {
+            let mut row = row.into_active_model();
+            row.preheat_id = Set(preheat.id);
+            row.reset_all()
+        });
+        objects::Entity::insert_many(rows)
+            .exec_without_returning(txn)
+            .await?;
+    }
+    Ok(Facts {
+        digest: known.digest.to_string(),
+        media_type: source.media_type,
+        public: known.public,
+        credential: known.credential,
+        count: source.objects_total,
+        bytes: source.image_bytes,
+        notes: source.notes,
+    })
+}
+
+/// What was written when it was resolved before: it followed somebody, or waited for a seed.
+async fn forget_objects(txn: &DatabaseTransaction, preheat: &preheats::Model) -> Result<(), DbErr> {
+    if preheat.objects_total == 0 {
+        return Ok(());
+    }
+    objects::Entity::delete_many()
+        .filter(objects::Column::PreheatId.eq(preheat.id))
+        .exec(txn)
+        .await
+        .map(drop)
+}
+
+/// Lets an equal one do the work.
+async fn follow(
+    txn: &DatabaseTransaction,
+    preheat: &preheats::Model,
+    leader: &preheats::Model,
+    now: i64,
+) -> Result<(), DbErr> {
+    forget_objects(txn, preheat).await?;
+    let none = || Expr::value(None::<i64>);
+    preheats::Entity::update_many()
+        .col_expr(Column::Follows, Expr::value(leader.id))
+        .col_expr(Column::ShareKey, Expr::value(leader.share_key.clone()))
+        .col_expr(Column::State, Expr::value(PreheatState::Placing.word()))
+        .col_expr(Column::Reason, Expr::value(None::<String>))
+        .col_expr(Column::Digest, Expr::value(leader.digest.clone()))
+        .col_expr(Column::MediaType, Expr::value(leader.media_type.clone()))
+        .col_expr(Column::Public, Expr::value(leader.public))
+        .col_expr(Column::ObjectsTotal, Expr::value(leader.objects_total))
+        .col_expr(Column::ImageBytes, Expr::value(leader.image_bytes))
+        .col_expr(Column::Notes, Expr::value(leader.notes.clone()))
+        .col_expr(Column::ResolvedMs, Expr::value(now))
+        .col_expr(Column::NoSeedDeadlineMs, none())
+        .col_expr(Column::SeedCheckMs, none())
+        .col_expr(Column::UpdatedMs, Expr::value(now))
+        .filter(Column::Id.eq(preheat.id))
+        .exec(txn)
+        .await
+        .map(drop)
 }
 
 async fn write_objects(txn: &DatabaseTransaction, preheat: i64, found: &Found) -> Result<(), DbErr> {
@@ -57,26 +223,6 @@ async fn write_objects(txn: &DatabaseTransaction, preheat: i64, found: &Found) -
     Ok(())
 }
 
-async fn write_found(txn: &DatabaseTransaction, preheat: i64, found: &Found, now: i64) -> Result<(), DbErr> {
-    use preheats::Column;
-    let count = i64::try_from(found.objects.objects().len()).unwrap_or(i64::MAX);
-    preheats::Entity::update_many()
-        .col_expr(Column::Digest, Expr::value(found.digest.to_string()))
-        .col_expr(Column::MediaType, Expr::value(found.media_type.clone()))
-        .col_expr(Column::Public, Expr::value(found.public))
-        .col_expr(Column::Credential, Expr::value(found.credential.clone()))
-        .col_expr(Column::ObjectsTotal, Expr::value(count))
-        .col_expr(
-            Column::ImageBytes,
-            Expr::value(stored_size(found.objects.bytes())),
-        )
-        .col_expr(Column::ResolvedMs, Expr::value(now))
-        .filter(Column::Id.eq(preheat))
-        .exec(txn)
-        .await
-        .map(drop)
-}
-
 async fn wait_for_seed(
     txn: &DatabaseTransaction,
     preheat: &preheats::Model,
@@ -84,7 +230,6 @@ async fn wait_for_seed(
     limits: &Limits,
     now: i64,
 ) -> Result<(), DbErr> {
-    use preheats::Column;
     let until = preheat
         .no_seed_deadline_ms
         .unwrap_or(now + milliseconds(limits.no_seed_limit));

@@ -236,7 +236,8 @@ async fn a_manager_that_starts_again_takes_nothing_away() {
     world.restart(Duration::from_secs(120)).await;
     let seed = seed.at(&world);
     // The next one is resolved by the new manager, whose rounds have begun by then.
-    let next = world.submit("v1", Scope::SingleSeedPeer).await;
+    world.registry.image(Some("v2"), &["b"]);
+    let next = world.submit("v2", Scope::SingleSeedPeer).await;
     world.until_state(next, PreheatState::Placing).await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     seed.verify_all(&lots).await;

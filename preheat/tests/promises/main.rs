@@ -5,6 +5,7 @@
     reason = "tests spawn their registry and make their own client"
 )]
 
+mod artifacts;
 mod cancelling;
 mod credentials;
 mod deadlines;
@@ -17,6 +18,7 @@ mod placing;
 mod retrying;
 mod rows;
 mod settling;
+mod sharing;
 mod spans;
 mod support;
 mod tokens;

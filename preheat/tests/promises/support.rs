@@ -354,6 +354,8 @@ struct Answers {
     /// The only `Authorization` that is let in; none lets everybody in.
     opens_to: Option<String>,
     asked: Vec<(String, Option<String>)>,
+    /// `HEAD /v2/team/app/manifests/v1`
+    requests: Vec<String>,
 }
 
 impl FakeRegistry {
@@ -386,7 +388,12 @@ impl FakeRegistry {
         self.shared.lock().unwrap().asked.len()
     }
 
-    /// Whatever is asked for by this tag or digest gets this answer.
+    /// What was asked since the last time.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared.lock().unwrap().requests)
+    }
+
+    /// Whatever is asked for by this tag or digest gets this answer; `referrers/sha256:…` is a list's.
     pub(crate) fn answers(&self, reference: &str, status: u16, media_type: &str, body: &[u8]) {
         let answer = (
             StatusCode::from_u16(status).unwrap(),
@@ -456,6 +463,8 @@ async fn answer(State(shared): State<Arc<Mutex<Answers>>>, request: Request) -> 
     let authorization = request.headers().get(header::AUTHORIZATION);
     let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
     let mut answers = shared.lock().unwrap();
+    let line = format!("{} {}", request.method(), request.uri().path());
+    answers.requests.push(line);
     answers
         .asked
         .push((request.uri().path().to_owned(), authorization.clone()));
@@ -463,20 +472,21 @@ async fn answer(State(shared): State<Arc<Mutex<Answers>>>, request: Request) -> 
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"registry\"")];
         return (StatusCode::UNAUTHORIZED, challenge, "{}").into_response();
     }
-    let reference = request
-        .uri()
-        .path()
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    match answers.manifests.get(&reference) {
-        Some((status, media_type, body)) => (
-            *status,
-            [(header::CONTENT_TYPE, media_type.clone())],
-            body.clone(),
-        )
-            .into_response(),
+    let path = request.uri().path();
+    let (folder, mut reference) = path.rsplit_once('/').unwrap_or_default();
+    let list = format!("referrers/{reference}");
+    if folder.ends_with("/referrers") {
+        reference = &list;
+    }
+    match answers.manifests.get(reference) {
+        Some((status, media_type, body)) => {
+            let digest = Digest::of(body).to_string();
+            let headers = [
+                ("content-type", media_type.clone()),
+                ("docker-content-digest", digest),
+            ];
+            (*status, headers, body.clone()).into_response()
+        }
         None => (
             StatusCode::NOT_FOUND,
             r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#,

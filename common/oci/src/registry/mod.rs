@@ -11,6 +11,7 @@ mod exchange;
 mod exchange_for_token;
 mod patience;
 mod redirect;
+mod referrers;
 mod sign_in;
 mod tokens;
 mod turns;

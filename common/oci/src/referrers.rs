@@ -1,0 +1,126 @@
+//! What refers to a manifest: signatures, lists of contents, attestations. Read from a registry's own list, from the
+//! index that stands in for it, and from the tags that cosign pushes.
+//!
+//! **Invariant:** what comes out is bounded; an entry that cannot be a manifest is counted, not believed.
+
+use oci_distribution::manifest::OciImageIndex;
+
+use crate::manifest::{BadManifest, Descriptor, read};
+use crate::{Digest, Tag};
+
+/// What is taken of a list; the rest is counted.
+pub const REFERRERS_LIMIT: usize = 100;
+
+/// The manifests that refer to another one, by the registry's word.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Referrers {
+    pub listed: Vec<Descriptor>,
+    /// Entries that no manifest can be, and those beyond [`REFERRERS_LIMIT`].
+    pub left_out: usize,
+}
+
+impl Referrers {
+    /// Reads a list that may be longer than an image's index may be.
+    pub fn parse(bytes: &[u8]) -> Result<Self, BadManifest> {
+        let mut all = Self::default();
+        all.add(bytes)?;
+        Ok(all)
+    }
+
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<(), BadManifest> {
+        let index: OciImageIndex = read(bytes)?;
+        for entry in index.manifests {
+            let descriptor = Descriptor::of_entry(&entry).filter(Descriptor::is_manifest);
+            match descriptor {
+                Some(descriptor) if self.listed.len() < REFERRERS_LIMIT => self.listed.push(descriptor),
+                _ => self.left_out += 1,
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.left_out > 0 && self.listed.len() >= REFERRERS_LIMIT
+    }
+}
+
+/// The tag of the index that stands in for the list, at registries that keep none.
+pub fn fallback_tag(subject: &Digest) -> Option<Tag> {
+    tag(subject, "")
+}
+
+/// The tags under which cosign keeps a signature, attestations and a list of contents.
+pub fn cosign_tags(subject: &Digest) -> Vec<Tag> {
+    [".sig", ".att", ".sbom"]
+        .iter()
+        .filter_map(|ending| tag(subject, ending))
+        .collect()
+}
+
+fn tag(subject: &Digest, ending: &str) -> Option<Tag> {
+    format!("sha256-{}{ending}", subject.hex()).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn entry(number: usize, media_type: &str) -> Value {
+        let digest = Digest::of(number.to_string().as_bytes());
+        json!({"mediaType": media_type, "digest": digest, "size": 10, "artifactType": "application/spdx+json"})
+    }
+
+    fn list(entries: &[Value]) -> Vec<u8> {
+        json!({"schemaVersion": 2, "manifests": entries})
+            .to_string()
+            .into_bytes()
+    }
+
+    const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+    #[test]
+    fn of_ten_thousand_some_are_taken_and_the_rest_is_counted() {
+        let entries: Vec<Value> = (0..10_000).map(|number| entry(number, MANIFEST)).collect();
+        let found = Referrers::parse(&list(&entries)).unwrap();
+        assert_eq!(
+            (found.listed.len(), found.left_out),
+            (REFERRERS_LIMIT, 10_000 - REFERRERS_LIMIT)
+        );
+        assert!(found.is_full());
+    }
+
+    #[test]
+    fn what_can_be_no_manifest_is_left_out() {
+        let mut climbing = entry(1, MANIFEST);
+        climbing["digest"] = json!("sha256:../../x");
+        let mut negative = entry(2, MANIFEST);
+        negative["size"] = json!(-1);
+        let found = Referrers::parse(&list(&[
+            climbing,
+            negative,
+            entry(3, "text/html"),
+            entry(4, MANIFEST),
+        ]));
+        let found = found.unwrap();
+        assert_eq!((found.listed.len(), found.left_out), (1, 3));
+        assert!(Referrers::parse(b"<html>").is_err());
+    }
+
+    #[test]
+    fn tags_are_those_of_the_specification_and_of_cosign() {
+        let subject = Digest::of(b"x");
+        let name = format!("sha256-{}", subject.hex());
+        assert_eq!(fallback_tag(&subject).unwrap().to_string(), name);
+        let tags: Vec<String> = cosign_tags(&subject).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            tags,
+            [
+                format!("{name}.sig"),
+                format!("{name}.att"),
+                format!("{name}.sbom")
+            ]
+        );
+    }
+}

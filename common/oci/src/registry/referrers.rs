@@ -1,0 +1,83 @@
+//! Asks a registry for its own list of what refers to a manifest.
+
+use http::{HeaderMap, Method, StatusCode, header};
+use oci_distribution::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE;
+use url::Url;
+
+use super::exchange::{History, Request};
+use super::{Registry, media_type};
+use crate::referrers::Referrers;
+use crate::{Credential, Digest, RegistryError, Repository};
+
+/// Parts of a list that are asked for.
+const PAGES: usize = 20;
+
+impl Registry {
+    /// `None`: it keeps no such lists.
+    pub async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        credential: &Credential,
+    ) -> Result<Option<Referrers>, RegistryError> {
+        let mut all = Referrers::default();
+        let first = format!("{repository}/referrers/{subject}");
+        let mut path = first.clone();
+        for page in 0..PAGES {
+            let request = self.referrers_request(repository, subject, path);
+            let answer = self.send_signed(&request, credential).await?;
+            let is_list = media_type(answer.headers()) == OCI_IMAGE_INDEX_MEDIA_TYPE;
+            match answer.status() {
+                StatusCode::OK if is_list => {}
+                status if page == 0 && keeps_no_lists(status) => return Ok(None),
+                _ => return Err(self.refusal(&request, answer, !credential.is_anonymous()).await),
+            }
+            let next = self.next_page(answer.headers(), &first);
+            let limit = self.inner.limits.manifest_bytes;
+            let bytes = self.read_whole(&request.asked, answer, limit).await?;
+            all.add(&bytes).map_err(|cause| RegistryError::BadAnswer {
+                asked: request.asked,
+                what: cause.to_string(),
+            })?;
+            match next {
+                Some(next) if !all.is_full() => path = next,
+                _ => break,
+            }
+        }
+        Ok(Some(all))
+    }
+
+    fn referrers_request(&self, repository: &Repository, subject: &Digest, path: String) -> Request {
+        Request {
+            method: Method::GET,
+            kind: "manifest",
+            template: "/v2/{repository}/referrers/{digest}",
+            path,
+            repository: repository.clone(),
+            image: format!("{}/{repository}@{subject}", self.name()),
+            accept: OCI_IMAGE_INDEX_MEDIA_TYPE.to_owned(),
+            from: 0,
+            asked: self.asked(format!("list of what refers to {subject} of {repository}")),
+            history: History::default(),
+        }
+    }
+
+    /// Where a list goes on: only at the same list of the same registry.
+    fn next_page(&self, headers: &HeaderMap, first: &str) -> Option<String> {
+        let link = headers.get(header::LINK)?.to_str().ok()?;
+        let (target, relation) = link.trim().strip_prefix('<')?.split_once('>')?;
+        if !relation.contains("next") {
+            return None;
+        }
+        let here: Url = self.inner.base.join(first).ok()?;
+        let there = here.join(target).ok()?;
+        let same_list = there.origin() == here.origin() && there.path() == here.path();
+        let query = there.query().filter(|_| same_list)?;
+        Some(format!("{first}?{query}"))
+    }
+}
+
+/// Pages for browsers too come from registries that know nothing of lists. Who is refused or put off gets an error.
+fn keeps_no_lists(status: StatusCode) -> bool {
+    !status.is_server_error() && !matches!(status.as_u16(), 401 | 403 | 429) || status.as_u16() == 501
+}

@@ -1,0 +1,164 @@
+//! Asks the registry what a preheat needs: what the reference means, and, unless that is known, every object of it.
+
+use oci::{ManifestHead, Platform, RegistryError, TagOrDigest};
+use sea_orm::DbErr;
+
+use super::choice::Wanted;
+use super::find::{Found, Wants, find};
+use super::reader::{Place, Reader};
+use super::share::{self, Content};
+use super::trouble::Trouble;
+use crate::cluster_settings::{platforms_wanted, referrers_wanted};
+use crate::fault::StorageError;
+use crate::placing::live_clusters;
+use crate::preheater::Inner;
+use crate::rows::preheats;
+use crate::scope::ClusterChoice;
+
+/// What the registry was asked for, and said.
+pub(super) struct Answer {
+    pub(super) content: Content,
+    pub(super) image: Image,
+}
+
+pub(super) enum Image {
+    Found(Box<Found>),
+    /// An earlier preheat has the objects in the database.
+    Known(Known),
+}
+
+pub(super) struct Known {
+    pub(super) digest: oci::Digest,
+    pub(super) public: bool,
+    pub(super) credential: Option<String>,
+}
+
+pub(super) async fn ask(inner: &Inner, preheat: &preheats::Model) -> Result<Answer, Trouble> {
+    let wanted: TagOrDigest = preheat
+        .reference
+        .parse()
+        .map_err(|bad: oci::BadReference| Trouble::of_caller(bad.to_string()))?;
+    let wants = wants(inner, preheat).await.map_err(StorageError::from)?;
+    let reader = Reader::new(inner, &Place::of(preheat), preheat.credential.as_deref()).await?;
+    let head = head(inner, &reader, preheat, &wanted).await?;
+    let public = head.as_ref().and_then(|(_, public)| *public);
+    if let Some((head, _)) = &head
+        && !wants.referrers
+    {
+        let content = Content::of(preheat, &head.digest, &wants);
+        let source = share::source(inner.reads(), preheat, &content).await;
+        if source.map_err(StorageError::from)?.is_some() {
+            let known = Known {
+                digest: head.digest.clone(),
+                public: public.unwrap_or_else(|| reader.is_anonymous()),
+                credential: reader.credential_name(),
+            };
+            let image = Image::Known(known);
+            return Ok(Answer { content, image });
+        }
+    }
+    let found = whole(
+        inner,
+        &reader,
+        &wanted,
+        head.map(|(head, _)| head),
+        &wants,
+        public,
+    )
+    .await?;
+    let content = Content::of_found(preheat, &found, &wants);
+    let image = Image::Found(Box::new(found));
+    Ok(Answer { content, image })
+}
+
+/// By digest, so that a tag that moves meanwhile does not make two answers of one; unless the digest is gone.
+async fn whole(
+    inner: &Inner,
+    reader: &Reader,
+    wanted: &TagOrDigest,
+    head: Option<ManifestHead>,
+    wants: &Wants,
+    public: Option<bool>,
+) -> Result<Found, Trouble> {
+    if let Some(head) = head {
+        let digest = TagOrDigest::Digest(head.digest);
+        match find(reader, &digest, wants, public, &inner.limits).await {
+            Err(trouble) if trouble.kind == "not_found" && wanted.tag().is_some() => {}
+            other => return other,
+        }
+    }
+    find(reader, wanted, wants, public, &inner.limits).await
+}
+
+/// What the reference means, for this request, and whether it was said to anybody. None: this registry has to be asked
+/// for the whole manifest, also to hear why not.
+async fn head(
+    inner: &Inner,
+    reader: &Reader,
+    preheat: &preheats::Model,
+    wanted: &TagOrDigest,
+) -> Result<Option<(ManifestHead, Option<bool>)>, Trouble> {
+    let was_public = share::was_public(inner.reads(), preheat).await;
+    if was_public.map_err(StorageError::from)?
+        && !reader.is_anonymous()
+        && let Some(head) = reader.public_head(wanted).await
+    {
+        return Ok(Some((head, Some(true))));
+    }
+    match reader.signed_head(wanted).await {
+        Ok(head) => Ok(Some((head, None))),
+        Err(error) if is_overloaded(&error) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Asking once more at once would make it worse.
+fn is_overloaded(error: &RegistryError) -> bool {
+    matches!(
+        error,
+        RegistryError::TooManyRequests { .. }
+            | RegistryError::Unreachable { .. }
+            | RegistryError::TimedOut { .. }
+    )
+}
+
+/// What the request says, else what its clusters want.
+async fn wants(inner: &Inner, preheat: &preheats::Model) -> Result<Wants, DbErr> {
+    let named: Vec<Platform> = serde_json::from_str(&preheat.platforms).unwrap_or_default();
+    let platforms = Wanted {
+        named: !named.is_empty(),
+        platforms: named,
+    };
+    let wants = Wants {
+        platforms,
+        referrers: preheat.referrers.unwrap_or_default(),
+    };
+    let settings = &inner.cluster_settings;
+    let nobody_cares = settings
+        .values()
+        .all(|one| one.platforms.is_empty() && !one.referrers);
+    if nobody_cares || (wants.platforms.named && preheat.referrers.is_some()) {
+        return Ok(wants);
+    }
+    let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
+    let clusters = live_clusters(inner.reads(), false).await?;
+    Ok(Wants {
+        platforms: if wants.platforms.named {
+            wants.platforms
+        } else {
+            let platforms = platforms_wanted(&choice, &clusters, settings);
+            tracing::debug!(
+                stoker.preheat = preheat.id,
+                ?platforms,
+                "the request names no platforms; its clusters do"
+            );
+            Wanted {
+                platforms,
+                named: false,
+            }
+        },
+        referrers: preheat
+            .referrers
+            .unwrap_or_else(|| referrers_wanted(&choice, &clusters, settings)),
+    })
+}

@@ -1,0 +1,169 @@
+//! Which preheats may share their work, and what earlier ones know of an image.
+//!
+//! **Invariant:** only equal ones share: the same bytes, under the same tag, for the same peers. What the registry said
+//! to one caller is no yes for another, so each asks for itself what its reference means.
+//!
+//! A share key has two halves: what is preheated, and where to. Whoever has the first half in common has the same
+//! objects; whoever has both can do the work for the other.
+
+use oci::Digest;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use serde_json::json;
+
+use super::find::{Found, Wants};
+use crate::placing::live_clusters;
+use crate::plan::wanted_clusters;
+use crate::rows::{objects, preheats};
+use crate::scope::{ClusterChoice, Scope};
+use crate::views::PreheatState;
+
+/// Letters of each half.
+const HALF: usize = 32;
+
+/// What is preheated, as the first half of a share key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Content(String);
+
+impl Content {
+    /// Of an image whose objects follow from its digest.
+    pub(super) fn of(preheat: &preheats::Model, digest: &Digest, wants: &Wants) -> Self {
+        Self::hashed(preheat, digest, wants, &[])
+    }
+
+    /// Of one with referrers, which come and go: their digests take part.
+    pub(super) fn of_found(preheat: &preheats::Model, found: &Found, wants: &Wants) -> Self {
+        let all: Vec<&Digest> = found.objects.objects().keys().collect();
+        let listed = if wants.referrers { all.as_slice() } else { &[] };
+        Self::hashed(preheat, &found.digest, wants, listed)
+    }
+
+    fn hashed(preheat: &preheats::Model, digest: &Digest, wants: &Wants, objects: &[&Digest]) -> Self {
+        let preheats::Model {
+            registry,
+            base_path,
+            plain_http,
+            repository,
+            ..
+        } = preheat;
+        let mut platforms = wants.platforms.platforms.clone();
+        platforms.sort();
+        platforms.dedup();
+        Self(half(&json!([
+            registry,
+            base_path,
+            plain_http,
+            repository,
+            digest,
+            platforms,
+            wants.platforms.named,
+            wants.referrers,
+            objects,
+        ])))
+    }
+
+    /// Of a preheat that was resolved before.
+    pub(super) fn known(preheat: &preheats::Model) -> Option<Self> {
+        let key = preheat.share_key.as_deref()?;
+        key.get(..HALF).map(|half| Self(half.to_owned()))
+    }
+
+    /// The whole key, with what the request says of places and the peers that are there now.
+    pub(super) async fn and_place(
+        &self,
+        db: &impl ConnectionTrait,
+        preheat: &preheats::Model,
+    ) -> Result<String, DbErr> {
+        let peers = peers_meant(db, preheat).await?;
+        let preheats::Model {
+            tag,
+            scope,
+            clusters,
+            peer_choice,
+            ..
+        } = preheat;
+        let place = half(&json!([tag, scope, clusters, peer_choice, peers]));
+        Ok(format!("{}{place}", self.0))
+    }
+}
+
+fn half(value: &serde_json::Value) -> String {
+    let hash = Digest::of(value.to_string().as_bytes());
+    hash.hex().chars().take(HALF).collect()
+}
+
+/// Those for whom the preheat would be planned now, as text. A peer that came since is not in a leader's plan.
+async fn peers_meant(db: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<Vec<String>, DbErr> {
+    let scope: Scope = preheat.scope.parse().unwrap_or_default();
+    let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
+    let clusters = live_clusters(db, scope == Scope::AllPeers).await?;
+    let mut meant = Vec::new();
+    for cluster in wanted_clusters(&choice, &clusters).unwrap_or_default() {
+        meant.push(cluster.id.to_string());
+        let all = cluster.seeds.iter().chain(&cluster.nodes);
+        let peers = all.filter(|_| scope != Scope::SingleSeedPeer);
+        meant.extend(peers.map(ToString::to_string));
+    }
+    meant.sort();
+    Ok(meant)
+}
+
+/// The open preheat that this one can follow.
+pub(super) async fn leader(
+    db: &impl ConnectionTrait,
+    preheat: &preheats::Model,
+    key: &str,
+) -> Result<Option<preheats::Model>, DbErr> {
+    use preheats::Column;
+    preheats::Entity::find()
+        .filter(Column::ShareKey.eq(key))
+        .filter(Column::FinishedMs.is_null())
+        .filter(Column::State.eq(PreheatState::Placing.word()))
+        .filter(Column::Follows.is_null())
+        .filter(Column::Id.ne(preheat.id))
+        .order_by_asc(Column::Id)
+        .one(db)
+        .await
+}
+
+/// A preheat that has the objects of this content in the database.
+pub(super) async fn source(
+    db: &impl ConnectionTrait,
+    preheat: &preheats::Model,
+    Content(content): &Content,
+) -> Result<Option<preheats::Model>, DbErr> {
+    use preheats::Column;
+    let known = [PreheatState::Placing, PreheatState::Succeeded].map(PreheatState::word);
+    let found = preheats::Entity::find()
+        .filter(Column::ShareKey.gte(content.as_str()))
+        // No letter of a hash comes after f.
+        .filter(Column::ShareKey.lt(format!("{content}g")))
+        .filter(Column::State.is_in(known))
+        .filter(Column::Follows.is_null())
+        .filter(Column::ObjectsTotal.gt(0))
+        .filter(Column::Id.ne(preheat.id))
+        .order_by_desc(Column::Id)
+        .one(db)
+        .await?;
+    let Some(found) = found else { return Ok(None) };
+    let there = objects::Entity::find()
+        .filter(objects::Column::PreheatId.eq(found.id))
+        .count(db)
+        .await?;
+    Ok((i64::try_from(there) == Ok(found.objects_total)).then_some(found))
+}
+
+/// Was this reference public the last time? Then nobody's credential is needed to ask what it means.
+pub(super) async fn was_public(db: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<bool, DbErr> {
+    use preheats::Column;
+    let newest = preheats::Entity::find()
+        .filter(Column::Registry.eq(&preheat.registry))
+        .filter(Column::Repository.eq(&preheat.repository))
+        .filter(Column::Reference.eq(&preheat.reference))
+        .filter(Column::BasePath.eq(&preheat.base_path))
+        .filter(Column::PlainHttp.eq(preheat.plain_http))
+        .filter(Column::State.eq(PreheatState::Succeeded.word()))
+        .order_by_desc(Column::Id)
+        .one(db)
+        .await?;
+    Ok(newest.is_some_and(|row| row.public))
+}

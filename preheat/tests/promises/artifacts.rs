@@ -1,0 +1,391 @@
+//! What of an image is preheated: its platforms, what attests to them, what refers to it, and what is left out.
+
+use oci::Digest;
+use preheat::{ClusterSettings, PreheatState, PreheatView, Scope};
+use serde_json::{Value, json};
+
+use crate::support::{OCI_INDEX, OCI_MANIFEST, World, descriptor, index, manifest};
+
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
+type Kept = (Digest, usize);
+
+/// An index of two platforms, each with an attestation: 13 objects.
+fn attested(world: &World) -> (Kept, [Kept; 4]) {
+    let images =
+        ["amd64", "arm64", "about amd64", "about arm64"].map(|name| world.registry.image(None, &[name]));
+    let [amd64, arm64, about_amd64, about_arm64] = &images;
+    let mut document = index(&[
+        (amd64, OCI_MANIFEST, "amd64"),
+        (arm64, OCI_MANIFEST, "arm64"),
+        (about_amd64, OCI_MANIFEST, "unknown"),
+        (about_arm64, OCI_MANIFEST, "unknown"),
+    ]);
+    for (at, subject) in [(2, amd64), (3, arm64)] {
+        document["manifests"][at]["annotations"] = json!({
+            "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": subject.0,
+        });
+    }
+    (world.registry.keep(Some("v1"), OCI_INDEX, &document), images)
+}
+
+async fn ended(world: &World, reference: &str, platforms: &[&str], referrers: Option<bool>) -> PreheatView {
+    let mut request = world.request(reference, Scope::SingleSeedPeer);
+    request.platforms = platforms.iter().map(|text| text.parse().unwrap()).collect();
+    request.referrers = referrers;
+    let id = world.submit_request(request).await;
+    let is_resolved = |view: &PreheatView| view.state == PreheatState::Placing || view.state.has_ended();
+    world.until(id, is_resolved).await
+}
+
+async fn objects(world: &World, view: &PreheatView) -> Vec<String> {
+    let objects = preheat::objects(&world.preheater, view.id).await.unwrap();
+    objects.into_iter().map(|object| object.digest).collect()
+}
+
+async fn world_with_seed() -> World {
+    let world = World::start().await;
+    world.seed("seed-1").await;
+    world
+}
+
+#[tokio::test]
+async fn attestations_are_preheated_with_the_platforms_that_they_are_about() {
+    let world = world_with_seed().await;
+    let (root, [amd64, arm64, about_amd64, about_arm64]) = attested(&world);
+    let view = ended(&world, "v1", &["linux/amd64"], None).await;
+    let held = objects(&world, &view).await;
+    assert_eq!(held.len(), 7, "index, two manifests, two configs, two layers");
+    for (digest, wanted) in [
+        (&root, true),
+        (&amd64, true),
+        (&about_amd64, true),
+        (&arm64, false),
+        (&about_arm64, false),
+    ] {
+        assert_eq!(held.contains(&digest.0.to_string()), wanted, "{}", digest.0);
+    }
+    assert_eq!(ended(&world, "v1", &[], None).await.objects_total, 13);
+}
+
+#[tokio::test]
+async fn each_platform_that_a_request_names_has_to_be_there() {
+    let world = world_with_seed().await;
+    attested(&world);
+    let view = ended(
+        &world,
+        "v1",
+        &["linux/amd64", "linux/s390x", "windows/amd64"],
+        None,
+    )
+    .await;
+    assert_eq!(view.state, PreheatState::Failed);
+    let reason = view.reason.unwrap();
+    assert!(
+        reason.contains("nothing for linux/s390x, windows/amd64; it has linux/amd64, linux/arm64"),
+        "{reason}"
+    );
+    assert!(!reason.contains("unknown"), "{reason}");
+}
+
+/// An image without an index, whose config says its platform.
+fn single(world: &World, tag: &str, config_type: &str, config: &Value) {
+    let bytes = config.to_string().into_bytes();
+    let digest = Digest::of(&bytes);
+    world
+        .registry
+        .answers(digest.as_str(), 200, "application/octet-stream", &bytes);
+    let mut document = manifest(&[tag]);
+    document["config"] = json!({"mediaType": config_type, "digest": digest, "size": bytes.len()});
+    world.registry.keep(Some(tag), OCI_MANIFEST, &document);
+}
+
+#[tokio::test]
+async fn the_platform_of_an_image_without_an_index_is_in_its_config() {
+    let world = world_with_seed().await;
+    single(
+        &world,
+        "v1",
+        CONFIG,
+        &json!({"os": "linux", "architecture": "arm64", "variant": "v8"}),
+    );
+    let view = ended(&world, "v1", &["linux/arm64"], None).await;
+    assert_eq!((view.state, view.objects_total), (PreheatState::Placing, 3));
+    let view = ended(&world, "v1", &["linux/amd64"], None).await;
+    let reason = view.reason.unwrap();
+    assert!(
+        reason.contains("nothing for linux/amd64; it has linux/arm64/v8"),
+        "{reason}"
+    );
+    single(
+        &world,
+        "chart",
+        "application/vnd.cncf.helm.config.v1+json",
+        &json!({"name": "app"}),
+    );
+    let view = ended(&world, "chart", &["linux/amd64"], None).await;
+    assert_eq!(
+        view.state,
+        PreheatState::Placing,
+        "a chart is for every machine: {view:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_config_that_lies_about_itself_is_refused() {
+    let world = world_with_seed().await;
+    let mut document = manifest(&["a"]);
+    let digest = Digest::of(b"what was promised");
+    document["config"] = json!({"mediaType": CONFIG, "digest": digest, "size": 40});
+    world.registry.keep(Some("v1"), OCI_MANIFEST, &document);
+    world.registry.answers(
+        digest.as_str(),
+        200,
+        "",
+        br#"{"os":"linux","architecture":"amd64"}"#,
+    );
+    let reason = ended(&world, "v1", &["linux/amd64"], None).await.reason.unwrap();
+    assert!(
+        reason.contains("other bytes than its digest promises"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn foreign_layers_are_left_out_and_said() {
+    let world = world_with_seed().await;
+    let mut document = manifest(&["a"]);
+    let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+    let mut layer = descriptor(foreign, "windows", 5);
+    layer["urls"] = json!(["https://mcr.example.com/windows?token=secret"]);
+    document["layers"] = json!([
+        layer,
+        descriptor("x/y", "a", 7),
+        descriptor(foreign, "kept by the registry", 9)
+    ]);
+    world.registry.keep(Some("v1"), OCI_MANIFEST, &document);
+    let view = ended(&world, "v1", &[], None).await;
+    assert_eq!(view.objects_total, 4);
+    let [note] = view.notes.as_slice() else {
+        panic!("{:?}", view.notes)
+    };
+    let layer = Digest::of(b"windows").to_string();
+    assert!(
+        note.contains(&layer) && note.contains("foreign") && note.contains("mcr.example.com"),
+        "{note}"
+    );
+    assert!(!note.contains("secret"), "{note}");
+}
+
+#[tokio::test]
+async fn what_no_manifest_can_be_is_passed_over_in_an_index_and_said() {
+    let world = world_with_seed().await;
+    let image = world.registry.image(None, &["a"]);
+    let odd = (Digest::of(b"x"), 1);
+    let document = index(&[
+        (&image, OCI_MANIFEST, "amd64"),
+        (&odd, "application/vnd.other+json", "amd64"),
+    ]);
+    world.registry.keep(Some("v1"), OCI_INDEX, &document);
+    let view = ended(&world, "v1", &[], None).await;
+    assert_eq!((view.state, view.objects_total), (PreheatState::Placing, 4));
+    assert!(
+        view.notes[0].contains("application/vnd.other+json"),
+        "{:?}",
+        view.notes
+    );
+}
+
+/// A manifest that refers to another one: 3 objects.
+fn referrer(world: &World, subject: &Kept, name: &str) -> Value {
+    let mut document = manifest(&[name]);
+    document["artifactType"] = json!("application/spdx+json");
+    document["subject"] = json!({"mediaType": OCI_MANIFEST, "digest": subject.0, "size": subject.1});
+    let (digest, size) = world.registry.keep(None, OCI_MANIFEST, &document);
+    json!({"mediaType": OCI_MANIFEST, "digest": digest, "size": size, "artifactType": "application/spdx+json"})
+}
+
+fn list(world: &World, subject: &Kept, entries: &[Value]) {
+    let document = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries});
+    let reference = format!("referrers/{}", subject.0);
+    world
+        .registry
+        .answers(&reference, 200, OCI_INDEX, document.to_string().as_bytes());
+}
+
+#[tokio::test]
+async fn what_refers_to_an_image_comes_along_where_it_is_wanted() {
+    let world = world_with_seed().await;
+    let image = world.registry.image(Some("v1"), &["a"]);
+    let entries = ["sbom", "signature"].map(|name| referrer(&world, &image, name));
+    list(&world, &image, &entries);
+    assert_eq!(ended(&world, "v1", &[], None).await.objects_total, 3);
+    assert!(
+        !world
+            .registry
+            .requests()
+            .iter()
+            .any(|line| line.contains("referrers"))
+    );
+    let view = ended(&world, "v1", &[], Some(true)).await;
+    assert_eq!((view.objects_total, view.notes.len()), (9, 0), "{:?}", view.notes);
+    assert_eq!(ended(&world, "v1", &[], Some(false)).await.objects_total, 3);
+}
+
+#[tokio::test]
+async fn a_signature_that_came_since_is_not_forgotten() {
+    let world = world_with_seed().await;
+    let image = world.registry.image(Some("v1"), &["a"]);
+    assert_eq!(ended(&world, "v1", &[], Some(true)).await.objects_total, 3);
+    list(&world, &image, &[referrer(&world, &image, "signature")]);
+    let view = ended(&world, "v1", &[], Some(true)).await;
+    assert_eq!((view.objects_total, view.follows), (6, None));
+    assert!(
+        ended(&world, "v1", &[], Some(true)).await.follows.is_some(),
+        "now they are equal"
+    );
+}
+
+#[tokio::test]
+async fn a_cluster_may_want_what_refers_to_images() {
+    let settings = ClusterSettings {
+        referrers: true,
+        ..ClusterSettings::default()
+    };
+    let world = World::with_cluster(settings).await;
+    world.seed("seed-1").await;
+    let image = world.registry.image(Some("v1"), &["a"]);
+    list(&world, &image, &[referrer(&world, &image, "sbom")]);
+    assert_eq!(ended(&world, "v1", &[], None).await.objects_total, 6);
+    assert_eq!(ended(&world, "v1", &[], Some(false)).await.objects_total, 3);
+}
+
+#[tokio::test]
+async fn a_registry_without_lists_is_asked_by_tag() {
+    let world = world_with_seed().await;
+    let (root, [amd64, ..]) = attested(&world);
+    let tag = |subject: &Kept, ending: &str| format!("sha256-{}{ending}", subject.0.hex());
+    let entries = [referrer(&world, &root, "sbom")];
+    let document = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries});
+    world.registry.keep(Some(&tag(&root, "")), OCI_INDEX, &document);
+    for (subject, ending) in [(&root, ".sig"), (&amd64, ".att"), (&amd64, ".sbom")] {
+        let name = tag(subject, ending);
+        world.registry.image(Some(&name), &[&name]);
+    }
+    let view = ended(&world, "v1", &["linux/amd64"], Some(true)).await;
+    // 7 of the image, the index of the tag and 3 of its entry, 3 of each of cosign's.
+    assert_eq!(
+        (view.objects_total, view.notes.len()),
+        (7 + 4 + 9, 0),
+        "{:?}",
+        view.notes
+    );
+}
+
+#[tokio::test]
+async fn what_hostile_referrers_say_is_left_out_and_said() {
+    let world = world_with_seed().await;
+    let image = world.registry.image(Some("v1"), &["a"]);
+    let other = world.registry.image(None, &["another image"]);
+    let good = referrer(&world, &image, "good");
+    let of_another = referrer(&world, &other, "of another image");
+    let mut lies_about_size = referrer(&world, &image, "lies about its size");
+    lies_about_size["size"] = json!(1);
+    let (plain, size) = world.registry.image(None, &["says nothing"]);
+    let says_nothing = json!({"mediaType": OCI_MANIFEST, "digest": plain, "size": size});
+    let lost = json!({"mediaType": OCI_MANIFEST, "digest": Digest::of(b"lost"), "size": 5});
+    let broken = world
+        .registry
+        .keep(None, OCI_MANIFEST, &json!({"schemaVersion": 2, "layers": "none"}));
+    let broken = json!({"mediaType": OCI_MANIFEST, "digest": broken.0, "size": broken.1});
+    list(
+        &world,
+        &image,
+        &[of_another, lies_about_size, says_nothing, lost, broken, good],
+    );
+    let view = ended(&world, "v1", &[], Some(true)).await;
+    assert_eq!(
+        (view.state, view.objects_total),
+        (PreheatState::Placing, 6),
+        "{view:?}"
+    );
+    assert_eq!(view.notes.len(), 5, "{:?}", view.notes);
+    let told = view.notes.join("\n");
+    for word in [
+        "refers to sha256",
+        "refers to nothing",
+        "bytes long and",
+        "404",
+        "cannot be read",
+    ] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_referrers_and_huge_annotations_do_not_stop_a_preheat() {
+    let world = world_with_seed().await;
+    let image = world.registry.image(Some("v1"), &["a"]);
+    let one = |number: usize| json!({"mediaType": OCI_MANIFEST, "digest": Digest::of(&number.to_be_bytes()), "size": 9});
+    let many: Vec<Value> = (0..10_000).map(one).collect();
+    list(&world, &image, &many);
+    let view = ended(&world, "v1", &[], Some(true)).await;
+    assert_eq!((view.state, view.objects_total), (PreheatState::Placing, 3));
+    assert!(
+        view.notes.iter().any(|note| note.contains("9900 entries")),
+        "{:?}",
+        view.notes
+    );
+    assert!(view.notes.len() < 30);
+    assert!(world.registry.requests().len() < 120);
+
+    let image = world.registry.image(Some("v2"), &["b"]);
+    let mut huge = referrer(&world, &image, "huge");
+    huge["annotations"] = json!({"x": "y".repeat(5 * 1024 * 1024)});
+    list(&world, &image, &[huge]);
+    let view = ended(&world, "v2", &[], Some(true)).await;
+    assert_eq!((view.state, view.objects_total), (PreheatState::Placing, 3));
+    assert!(view.notes[0].contains("larger than"), "{:?}", view.notes);
+}
+
+#[tokio::test]
+async fn a_list_that_the_registry_cannot_give_now_is_asked_for_again() {
+    let world = world_with_seed().await;
+    let image = world.registry.image(Some("v1"), &["a"]);
+    world.registry.answers(
+        &format!("referrers/{}", image.0),
+        503,
+        "text/plain",
+        b"out of order",
+    );
+    let mut request = world.request("v1", Scope::SingleSeedPeer);
+    request.referrers = Some(true);
+    let id = world.submit_request(request).await;
+    let view = world.until(id, |view| view.reason.is_some()).await;
+    assert!(view.reason.unwrap().contains("503"));
+    assert_eq!(view.objects_total, 0);
+}
+
+#[tokio::test]
+async fn an_index_that_lists_itself_or_what_is_above_it_is_refused() {
+    let world = world_with_seed().await;
+    // Digests make a true cycle impossible: a registry can only promise one and break it.
+    let promised = Digest::of(b"the outer index");
+    let inner = world.registry.keep(
+        None,
+        OCI_INDEX,
+        &index(&[(&(promised.clone(), 15), OCI_INDEX, "amd64")]),
+    );
+    let outer = index(&[(&inner, OCI_INDEX, "amd64")]);
+    world.registry.keep(Some("v1"), OCI_INDEX, &outer);
+    world
+        .registry
+        .answers(promised.as_str(), 200, OCI_INDEX, outer.to_string().as_bytes());
+    let id = world.submit("v1", Scope::SingleSeedPeer).await;
+    let view = world.until(id, |view| view.reason.is_some()).await;
+    assert!(
+        view.reason
+            .unwrap()
+            .contains("other bytes than its digest promises")
+    );
+}
