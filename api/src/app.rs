@@ -1,6 +1,7 @@
 //! All that a handler may use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use preheat::tokens::Standing as Written;
 use preheat::{Origin, Preheater};
@@ -41,6 +42,8 @@ pub struct Rims {
     pub public_url: Option<String>,
     /// What is preheated when registries tell of pushes.
     pub rules: Rules,
+    /// How long a call of Harbor's provider "Kraken", which takes the answer for the end, is kept waiting for it.
+    pub kraken_waits: Duration,
 }
 
 /// All that a handler may use; clones share it.
@@ -103,6 +106,10 @@ impl App {
 
     pub(crate) fn public_url(&self) -> Option<&str> {
         self.0.rims.public_url.as_deref()
+    }
+
+    pub(crate) fn kraken_waits(&self) -> Duration {
+        self.0.rims.kraken_waits
     }
 
     pub(crate) fn rules(&self) -> &Rules {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish};
@@ -20,6 +21,9 @@ use wire::{RegistryDescription, SecretText};
 
 use crate::config::{LimitsSection, ManagerConfig};
 
+/// Long enough for what fails at once (a wrong name, no credential) and for small images; Harbor gives up after 30 s,
+/// and its workers have other things to do.
+const KRAKEN_WAITS: Duration = Duration::from_secs(8);
 /// The first token: every scope.
 const ADMIN_TOKEN: &str = "admin.token";
 
@@ -165,6 +169,7 @@ fn rims(config: &ManagerConfig) -> Rims {
     Rims {
         public_url: url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
         rules: config.triggers.clone(),
+        kraken_waits: KRAKEN_WAITS,
     }
 }
 

@@ -64,6 +64,9 @@ pub(crate) enum Kind {
     TooLarge,
     #[serde(rename = "urn:stoker:problem:media-type")]
     MediaType,
+    /// What was asked for was tried, and failed.
+    #[serde(rename = "urn:stoker:problem:failed")]
+    Failed,
     #[serde(rename = "urn:stoker:problem:busy")]
     Busy,
     #[serde(rename = "urn:stoker:problem:internal")]
@@ -85,6 +88,7 @@ impl Kind {
             Self::Gone => (StatusCode::GONE, "It has ended"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON"),
+            Self::Failed => (StatusCode::BAD_GATEWAY, "The preheat failed"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too much to do right now"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The manager failed"),
         }

@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::raw::{RawConnection, fixture};
+use crate::registry;
 use crate::world::{Answer, World};
 
 const DOOR: &str = "/registry/notifications";
@@ -110,6 +111,24 @@ async fn a_rule_says_where_kraken_s_images_go() {
     let mut connection = RawConnection::to(world.address).await;
     connection.send(&fixture("kraken-2.15-notify.http", &token)).await;
     assert_eq!(view(&world, 1).await["scope"], "all_peers");
+}
+
+#[tokio::test]
+async fn what_fails_at_once_is_said_where_harbor_shows_it() {
+    let registry = registry::start("nobody").await;
+    let rims = Rims {
+        kraken_waits: std::time::Duration::from_secs(60),
+        ..Rims::default()
+    };
+    let world = World::with_rims(AuthMode::Tokens, vec![registry.settings.clone()], rims).await;
+    world.start_workers();
+    let token = world.token([Scope::Preheat]).await.text;
+    let mut connection = RawConnection::to(world.address).await;
+    let told = connection.send(&fixture("kraken-2.15-notify.http", &token)).await;
+    assert_eq!(told.status, 502, "{}", told.text());
+    for word in ["401", "side: caller", "preheat 1"] {
+        assert!(told.text().contains(word), "{}", told.text());
+    }
 }
 
 #[tokio::test]

@@ -8,4 +8,4 @@ pub(crate) mod dragonfly_jobs;
 pub(crate) mod dragonfly_preheats;
 pub(crate) mod kraken;
 mod registry_token;
-mod words;
+pub(crate) mod words;

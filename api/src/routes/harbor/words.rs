@@ -17,7 +17,7 @@ pub(super) fn only(field: &str, given: Option<&str>, understood: &str) -> Result
 }
 
 /// Why a preheat failed, on whose side, and which one it was; never empty.
-pub(super) fn why_it_failed(view: &PreheatView) -> String {
+pub(crate) fn why_it_failed(view: &PreheatView) -> String {
     let reason = view
         .reason
         .as_deref()

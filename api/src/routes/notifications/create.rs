@@ -19,7 +19,12 @@ use crate::problem::Problem;
         well for ever, so what cannot be used is answered 200, with the reason. The same event leads to one preheat, \
         however often it is told.",
     request_body(content = Value, description = "The envelope"),
-    responses((status = 200, description = "What is to be done is written down", body = Heard), BadBody, Refusals, Trouble),
+    responses(
+        (status = 200, description = "What is to be done is written down", body = Heard),
+        (status = 502, description = "To Kraken only: the preheat failed within a few seconds", body = Problem,
+         content_type = "application/problem+json"),
+        BadBody, Refusals, Trouble,
+    ),
 )]
 pub(crate) async fn create(
     State(app): State<App>,

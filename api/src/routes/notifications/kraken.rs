@@ -1,19 +1,25 @@
 //! Harbor's provider "Kraken": one event per image tag, with no credential for the registry; the configured one is
-//! used. Harbor takes any good answer for the end of its job, so what cannot be done is refused here, in words.
+//! used. Harbor takes any good answer for the end of its job and never asks again. So what cannot be done is refused
+//! here, and what fails within a few seconds (a wrong name, no credential) is said here too, where Harbor shows it.
+
+use std::time::Duration;
 
 use oci::{Digest, ImageReference, Tag, TagOrDigest};
-use preheat::Origin;
+use preheat::{Origin, PreheatId, PreheatState};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use super::Heard;
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
+use crate::routes::harbor::words::why_it_failed;
 use crate::routes::image;
 use crate::triggers::{Outcome, Pushed, delivery_named};
 
 const SOURCE: Origin = Origin::Kraken;
 const MOST_EVENTS: usize = 100;
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -35,14 +41,36 @@ struct Target {
 pub(super) async fn hear(app: &App, caller: Option<&str>, events: Vec<Value>) -> Result<Heard, Problem> {
     let pushed = read(events).inspect_err(|_| app.count(SOURCE, Outcome::Malformed))?;
     let mut heard = Heard::default();
+    let mut preheats = Vec::new();
     for pushed in pushed {
         let name = pushed.image.to_string();
         match pushed.act(app, caller).await? {
-            Ok(id) => heard.preheat(id),
+            Ok(id) => {
+                heard.preheat(id);
+                preheats.push(id);
+            }
             Err(why) => return Err(Problem::invalid(format!("{name}: {}.", why.words()))),
         }
     }
+    nothing_fails_at_once(app, &preheats).await?;
     Ok(heard)
+}
+
+/// Waits for the end of each, but not for long; what goes on then is left to itself.
+async fn nothing_fails_at_once(app: &App, preheats: &[PreheatId]) -> Result<(), Problem> {
+    let until = Instant::now() + app.kraken_waits();
+    for id in preheats {
+        while Instant::now() < until {
+            match preheat::get(app.preheater(), *id).await? {
+                Some(view) if view.state == PreheatState::Failed => {
+                    return Err(Problem::new(Kind::Failed, why_it_failed(&view)));
+                }
+                Some(view) if !view.state.has_ended() => sleep(LOOK_AGAIN).await,
+                _ => break,
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read(events: Vec<Value>) -> Result<Vec<Pushed>, Problem> {
