@@ -9,7 +9,6 @@ mod private;
 mod pulls;
 mod scopes;
 mod secrets;
-mod sign_in;
 mod triggers;
 
 use std::time::Duration;
