@@ -10,6 +10,7 @@ use queue::Clock;
 use wire::SecretText;
 
 use crate::problem::Problem;
+use crate::routes::preheats::events::Watchers;
 use crate::tokens::{CallerKey, PeerSigner, Scope, Scopes, endpoint_hash, endpoint_scopes};
 use crate::triggers::{Outcome, Rules, TriggerMetrics};
 
@@ -48,7 +49,13 @@ pub struct Rims {
 
 /// All that a handler may use; clones share it.
 #[derive(Clone)]
-pub struct App(Arc<AppParts>, TriggerMetrics);
+pub struct App(Arc<Shared>);
+
+struct Shared {
+    parts: AppParts,
+    watchers: Watchers,
+    triggers: TriggerMetrics,
+}
 
 /// Who calls, once their token has been checked.
 #[derive(Debug, Clone)]
@@ -75,28 +82,36 @@ pub(crate) enum Standing {
 
 impl App {
     pub fn new(parts: AppParts) -> Self {
-        Self(Arc::new(parts), TriggerMetrics::default())
+        Self(Arc::new(Shared {
+            parts,
+            watchers: Watchers::default(),
+            triggers: TriggerMetrics::default(),
+        }))
+    }
+
+    pub(crate) fn watchers(&self) -> &Watchers {
+        &self.0.watchers
     }
 
     pub(crate) fn preheater(&self) -> &Preheater {
-        &self.0.preheater
+        &self.0.parts.preheater
     }
 
     pub(crate) fn caller_key(&self) -> &CallerKey {
-        &self.0.callers
+        &self.0.parts.callers
     }
 
     pub(crate) fn peer_signer(&self) -> &PeerSigner {
-        &self.0.peers
+        &self.0.parts.peers
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
-        self.0.clock.now_ms()
+        self.0.parts.clock.now_ms()
     }
 
     /// Of a caller who shows nothing: only where no token is needed.
     pub(crate) fn standing_of_nobody(&self) -> Option<Standing> {
-        (self.0.auth == AuthMode::None).then(|| {
+        (self.0.parts.auth == AuthMode::None).then(|| {
             Standing::Good(Caller {
                 token: None,
                 scopes: Scopes::all(),
@@ -105,7 +120,7 @@ impl App {
     }
 
     pub(crate) fn public_url(&self) -> Option<&str> {
-        self.0.rims.public_url.as_deref()
+        self.0.parts.rims.public_url.as_deref()
     }
 
     pub(crate) fn kraken_waits(&self) -> Duration {
@@ -113,21 +128,22 @@ impl App {
     }
 
     pub(crate) fn rules(&self) -> &Rules {
-        &self.0.rims.rules
+        &self.0.parts.rims.rules
     }
 
     /// What became of something that a registry told of.
     pub(crate) fn count(&self, source: Origin, outcome: Outcome) {
-        self.1.count(source, outcome);
+        self.0.triggers.count(source, outcome);
     }
 
     pub(crate) fn register_metrics(&self, metrics: &Metrics) {
-        metrics.register(|registry| self.1.register(registry));
+        metrics.register(|registry| self.0.triggers.register(registry));
     }
 
     pub(crate) async fn standing_of(&self, token: &SecretText) -> Result<Standing, Problem> {
         let claims = self
             .0
+            .parts
             .callers
             .check(token.expose())
             .map_err(|_| Problem::sign_in())?;
@@ -159,7 +175,7 @@ impl App {
     fn standing_until(&self, ends_ms: i64, token: String, scopes: Scopes) -> Result<Standing, Problem> {
         let now_ms = self.now_ms();
         if now_ms < ends_ms {
-            let scopes = if self.0.auth == AuthMode::None {
+            let scopes = if self.0.parts.auth == AuthMode::None {
                 Scopes::all()
             } else {
                 scopes

@@ -5,8 +5,8 @@
 
 use axum::Router;
 use axum::extract::{OriginalUri, Request};
-use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::header;
+use axum::http::uri::{PathAndQuery, Uri};
 use tower::util::MapRequest;
 use wire::SecretText;
 
@@ -36,9 +36,15 @@ pub(crate) fn outside(router: Router) -> Router {
 
 fn take_out(mut request: Request) -> Request {
     let path = request.uri().path();
-    let Some((token, rest)) = split(path) else { return request };
+    let Some((token, rest)) = split(path) else {
+        return request;
+    };
     let token = InPath(SecretText::new(token));
-    let wanted = if is_served(&rest) { rest } else { NOT_SERVED.to_owned() };
+    let wanted = if is_served(&rest) {
+        rest
+    } else {
+        NOT_SERVED.to_owned()
+    };
     let wanted = match request.uri().query() {
         Some(query) => format!("{wanted}?{query}"),
         None => wanted,
@@ -99,7 +105,10 @@ mod tests {
         let request = Request::get(path).body(Body::empty()).expect("a request");
         let seen = take_out(request);
         let token = seen.extensions().get::<InPath>();
-        (seen.uri().to_string(), token.map(|token| token.0.expose().to_owned()))
+        (
+            seen.uri().to_string(),
+            token.map(|token| token.0.expose().to_owned()),
+        )
     }
 
     #[test]
@@ -134,18 +143,29 @@ mod tests {
 
     #[test]
     fn other_paths_stay_as_they_are() {
-        for path in ["/", "/t", "/healthy", "/api/v1/preheats?limit=1", "/a/t/b/c", "/preheats/t"] {
+        for path in [
+            "/",
+            "/t",
+            "/healthy",
+            "/api/v1/preheats?limit=1",
+            "/a/t/b/c",
+            "/preheats/t",
+        ] {
             assert_eq!(asked(path), (path.to_owned(), None));
         }
     }
 
     #[test]
     fn what_stands_beside_the_token_is_dropped() {
-        let mut request = Request::get("/t/abc/_ping").body(Body::empty()).expect("a request");
+        let mut request = Request::get("/t/abc/_ping")
+            .body(Body::empty())
+            .expect("a request");
         request
             .headers_mut()
             .insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer other"));
-        request.extensions_mut().insert(OriginalUri(Uri::from_static("/t/abc/_ping")));
+        request
+            .extensions_mut()
+            .insert(OriginalUri(Uri::from_static("/t/abc/_ping")));
         let seen = take_out(request);
         assert!(!seen.headers().contains_key(header::AUTHORIZATION));
         assert!(seen.extensions().get::<OriginalUri>().is_none());

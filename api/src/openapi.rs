@@ -33,6 +33,9 @@ use crate::routes::{
         preheats::list::list,
         preheats::get::get,
         preheats::objects::objects,
+        preheats::cancel::cancel,
+        preheats::retry::retry,
+        preheats::events::events,
         explain::get::get,
         images::whereabouts::whereabouts,
         peers::list::list,
@@ -149,6 +152,14 @@ pub(crate) enum Unknown {
     /// There is no such thing.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers; nobody makes one")]
+pub(crate) enum Conflicts {
+    /// Not as things stand: the problem says how they stand.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(Problem),
 }
 
 #[derive(IntoResponses)]

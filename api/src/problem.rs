@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     NotFound,
     #[serde(rename = "urn:stoker:problem:method")]
     Method,
+    #[serde(rename = "urn:stoker:problem:conflict")]
+    Conflict,
     #[serde(rename = "urn:stoker:problem:gone")]
     Gone,
     #[serde(rename = "urn:stoker:problem:too-large")]
@@ -85,6 +87,7 @@ impl Kind {
             Self::Scope => (StatusCode::FORBIDDEN, "The token's scopes do not allow this"),
             Self::NotFound => (StatusCode::NOT_FOUND, "There is no such thing here"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Not with this method"),
+            Self::Conflict => (StatusCode::CONFLICT, "Not as things stand"),
             Self::Gone => (StatusCode::GONE, "It has ended"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON"),

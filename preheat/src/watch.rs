@@ -14,7 +14,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The preheat as it stands, and then each time that a reader would see something else, up to its end. Nothing at all
 /// for one that is not there. A database that does not answer is asked again a second later.
-pub fn watch(preheater: &Preheater, id: PreheatId) -> impl Stream<Item = PreheatView> + Send + 'static {
+pub fn watch(preheater: &Preheater, id: PreheatId) -> impl Stream<Item = PreheatView> + Send + use<> {
     let watcher = Watcher {
         preheater: preheater.clone(),
         id,

@@ -20,6 +20,9 @@ pub(crate) struct PreheatView {
     pub(crate) finished_at: Option<String>,
     pub(crate) trace_id: Option<String>,
     pub(crate) trace_url: Option<String>,
+    pub(crate) attempt: u64,
+    pub(crate) follows: Option<i64>,
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -30,6 +33,7 @@ pub(crate) enum State {
     Placing,
     Succeeded,
     Failed,
+    Cancelled,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -131,11 +135,12 @@ impl State {
             Self::Placing => "placing",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 
     pub(crate) fn has_ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed)
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 }
 

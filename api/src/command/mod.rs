@@ -1,9 +1,11 @@
 //! The command line: one file per command, and what their exit codes mean.
 
+mod cancel;
 mod clusters;
 mod demo;
 mod doctor;
 mod explain;
+mod harbor;
 mod image;
 mod manager;
 mod migrate;
@@ -12,6 +14,7 @@ mod output;
 mod peers;
 mod preheat;
 mod preheats;
+mod retry;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -37,8 +40,7 @@ One machine:
   stoker up --data-dir /var/lib/stoker
   stoker preheat --token-file /var/lib/stoker/admin.token --wait nginx:1.27
 
-Harbor: add a provider \"Dragonfly\" with this manager's URL and, as OAUTH token, what
-`stoker token create --name harbor --scope preheat` prints.
+Harbor: stoker harbor connect --harbor https://harbor.example.com --project library
 
 Exit codes: 0 done · 1 something failed, the reason is printed · 2 the manager could not be asked ·
 64 wrong use or configuration.
@@ -57,7 +59,10 @@ pub(crate) enum Command {
     Doctor(doctor::Arguments),
     Preheat(preheat::Arguments),
     Preheats(preheats::Arguments),
+    Cancel(cancel::Arguments),
+    Retry(retry::Arguments),
     Explain(explain::Arguments),
+    Harbor(harbor::Arguments),
     Image(image::Arguments),
     Clusters(clusters::Arguments),
     Peers(peers::Arguments),
@@ -164,7 +169,10 @@ async fn perform(command: Command) -> Result<(), Stop> {
         Command::Doctor(arguments) => doctor::run(arguments).await,
         Command::Preheat(arguments) => preheat::run(arguments).await,
         Command::Preheats(arguments) => preheats::run(arguments).await,
+        Command::Cancel(arguments) => cancel::run(arguments).await,
+        Command::Retry(arguments) => retry::run(arguments).await,
         Command::Explain(arguments) => explain::run(arguments).await,
+        Command::Harbor(arguments) => harbor::run(arguments).await,
         Command::Image(arguments) => image::run(arguments).await,
         Command::Clusters(arguments) => clusters::run(arguments).await,
         Command::Peers(arguments) => peers::run(arguments).await,

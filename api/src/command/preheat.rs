@@ -20,6 +20,7 @@ Examples:
   stoker preheat --wait --platform linux/arm64 harbor.example.com/team/app:1.4
   stoker preheat --wait --scope all_peers http://registry.lan:5000/app@sha256:9f86d0…
   stoker preheat --cluster edge-7 --cluster edge-8 registry.example.com/app:2
+  stoker preheat --scope all_peers --percent 20 --priority high registry.example.com/app:2
 
 Scopes: single_seed_peer (each object on one seed of each cluster; the default),
 all_seed_peers (on every seed), all_peers (on every seed and node).")]
@@ -48,6 +49,30 @@ pub(crate) struct Arguments {
         value_delimiter = ','
     )]
     clusters: Vec<String>,
+    /// As many peers of each cluster, of those that the scope names.
+    #[arg(long, env = "STOKER_COUNT", group = "peers", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
+    /// This share of each cluster's peers, in percent, rounded up.
+    #[arg(long, env = "STOKER_PERCENT", group = "peers", value_parser = clap::value_parser!(u8).range(1..=100))]
+    percent: Option<u8>,
+    /// Only the peer that calls in from this address; may be given several times.
+    #[arg(
+        long = "address",
+        env = "STOKER_ADDRESS",
+        group = "peers",
+        value_name = "IP",
+        value_delimiter = ','
+    )]
+    addresses: Vec<String>,
+    /// `low`, `normal` or `high`: what goes first when there is much to do. [default: normal]
+    #[arg(long, env = "STOKER_PRIORITY")]
+    priority: Option<String>,
+    /// It fails unless it has ended after this time: 90s, 10m. [default: the manager's limit]
+    #[arg(long, env = "STOKER_TIME_LIMIT", value_name = "TIME")]
+    time_limit: Option<String>,
+    /// Signatures and lists of contents that refer to the image come along. [default: as the cluster wants it]
+    #[arg(long, env = "STOKER_REFERRERS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    referrers: Option<bool>,
     /// Follow the preheats to their end.
     #[arg(long, env = "STOKER_WAIT")]
     wait: bool,
@@ -96,7 +121,20 @@ fn body(image: &str, arguments: &Arguments) -> Value {
         "scope": arguments.scope,
         "clusters": unless_empty(&arguments.clusters),
         "platforms": unless_empty(&arguments.platforms),
+        "peers": peers(arguments),
+        "priority": arguments.priority,
+        "time_limit": arguments.time_limit,
+        "referrers": arguments.referrers,
     })
+}
+
+fn peers(arguments: &Arguments) -> Value {
+    match (arguments.count, arguments.percent, arguments.addresses.as_slice()) {
+        (Some(count), ..) => json!({ "count": count }),
+        (_, Some(percent), _) => json!({ "percent": percent }),
+        (None, None, []) => Value::Null,
+        (None, None, addresses) => json!({ "addresses": addresses }),
+    }
 }
 
 /// At the end of a line, where there is a trace.

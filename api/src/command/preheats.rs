@@ -4,14 +4,17 @@ use clap::Args;
 
 use super::output::Table;
 use super::{Stop, output};
-use crate::client::{Api, ObjectView, Objects, PlacementView, PreheatView, Preheats, ServerFlags, State};
+use crate::client::{
+    Api, ObjectView, Objects, PlacementView, PreheatView, Preheats, ServerFlags, State, query,
+};
 
 /// List preheats, newest first, or show one with its objects and where each is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   stoker preheats
-  stoker preheats --limit 200
+  stoker preheats --state open
+  stoker preheats --state failed,cancelled --image library/nginx --since 2026-11-21T00:00:00Z
   stoker preheats 17")]
 pub(crate) struct Arguments {
     /// Show this one with its objects and placements.
@@ -19,6 +22,21 @@ pub(crate) struct Arguments {
     /// How many to list, 200 at most.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
+    /// Only in these states: open, waiting, resolving, placing, succeeded, failed, cancelled; with commas between.
+    #[arg(long, value_name = "STATE")]
+    state: Option<String>,
+    /// Only images with this in their name.
+    #[arg(long, value_name = "TEXT")]
+    image: Option<String>,
+    /// Only of this registry.
+    #[arg(long, value_name = "HOST")]
+    registry: Option<String>,
+    /// Only those asked for at this time or later: 2026-11-21T10:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only those with a smaller id: goes on where the page before ended.
+    #[arg(long, value_name = "ID")]
+    before: Option<i64>,
     #[command(flatten)]
     server: ServerFlags,
 }
@@ -27,14 +45,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
     match arguments.id {
         Some(id) => one(&api, id).await,
-        None => list(&api, arguments.limit).await,
+        None => list(&api, &arguments).await,
     }
 }
 
-async fn list(api: &Api, limit: u32) -> Result<(), Stop> {
-    let page: Preheats = api.get(&format!("/api/v1/preheats?limit={limit}")).await?;
+async fn list(api: &Api, arguments: &Arguments) -> Result<(), Stop> {
+    let page: Preheats = api.get(&path_of(arguments)).await?;
     if page.preheats.is_empty() {
-        output::remark("Nothing was preheated yet. Begin with: stoker preheat IMAGE");
+        output::remark(nothing_found(arguments));
         return Ok(());
     }
     let mut table = Table::new(["ID", "STATE", "DONE", "SCOPE", "ASKED", "IMAGE", "TRACE"]);
@@ -51,10 +69,43 @@ async fn list(api: &Api, limit: u32) -> Result<(), Stop> {
         ]);
     }
     table.say();
-    if page.next_before.is_some() {
-        output::remark(format!("The newest {limit}; more with --limit."));
+    if let Some(before) = page.next_before {
+        output::remark(format!("There may be more: the same with --before {before}"));
     }
     Ok(())
+}
+
+fn path_of(arguments: &Arguments) -> String {
+    let (limit, before) = (
+        arguments.limit.to_string(),
+        arguments.before.map(|id| id.to_string()),
+    );
+    let all = [
+        ("limit", Some(&limit)),
+        ("before", before.as_ref()),
+        ("state", arguments.state.as_ref()),
+        ("image", arguments.image.as_ref()),
+        ("registry", arguments.registry.as_ref()),
+        ("since", arguments.since.as_ref()),
+    ];
+    let given: Vec<(&str, &str)> = all
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?.as_str())))
+        .collect();
+    query("/api/v1/preheats", &given)
+}
+
+fn nothing_found(arguments: &Arguments) -> &'static str {
+    let is_filtered = arguments.state.is_some()
+        || arguments.image.is_some()
+        || arguments.registry.is_some()
+        || arguments.since.is_some()
+        || arguments.before.is_some();
+    if is_filtered {
+        "No preheat is like that."
+    } else {
+        "Nothing was preheated yet. Begin with: stoker preheat IMAGE"
+    }
 }
 
 async fn one(api: &Api, id: i64) -> Result<(), Stop> {
@@ -83,8 +134,17 @@ fn head(preheat: &PreheatView) {
     say("image", &preheat.image);
     say("digest", preheat.digest.as_deref().unwrap_or("not resolved yet"));
     say("state", preheat.state.word());
-    if preheat.state == State::Failed || preheat.reason.is_some() {
+    if matches!(preheat.state, State::Failed | State::Cancelled) || preheat.reason.is_some() {
         say("reason", &preheat.why());
+    }
+    if let Some(leader) = preheat.follows {
+        say("follows", &format!("{leader}, which does the work of both"));
+    }
+    if preheat.attempt > 1 {
+        say("attempt", &preheat.attempt.to_string());
+    }
+    for note in &preheat.notes {
+        say("note", note);
     }
     say("scope", &preheat.scope);
     let counts = &preheat.placements;

@@ -85,8 +85,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
 async fn create(create: Create) -> Result<(), Stop> {
     let api = Api::new(&create.server)?;
     let kind = if create.endpoint { "endpoint" } else { "caller" };
-    let body =
-        json!({"kind": kind, "name": create.name, "scopes": create.scopes, "expires": create.expires});
+    let body = json!({"kind": kind, "name": create.name, "scopes": create.scopes, "expires": create.expires});
     let made: MadeToken = api.post("/api/v1/tokens", &body).await?;
     match &made.endpoint {
         Some(endpoint) => output::say(whole_url(&create.server.server, endpoint.expose())),

@@ -63,16 +63,21 @@ impl Section {
     /// The tables `[[key]]`, in their order.
     pub(crate) fn tables(&mut self, key: &'static str, faults: &mut Faults) -> Vec<Self> {
         let path = self.full(key);
-        let tables = self.take(key, faults, "tables: write [[…]] with this name", |value| match value {
-            Value::Array(values) => values
-                .into_iter()
-                .map(|value| match value {
-                    Value::Table(table) => Some(table),
-                    _ => None,
-                })
-                .collect::<Option<Vec<Table>>>(),
-            _ => None,
-        });
+        let tables = self.take(
+            key,
+            faults,
+            "tables: write [[…]] with this name",
+            |value| match value {
+                Value::Array(values) => values
+                    .into_iter()
+                    .map(|value| match value {
+                        Value::Table(table) => Some(table),
+                        _ => None,
+                    })
+                    .collect::<Option<Vec<Table>>>(),
+                _ => None,
+            },
+        );
         let tables = tables.unwrap_or_default().into_iter().enumerate();
         tables
             .map(|(n, left)| Self {

@@ -1,6 +1,7 @@
 //! A JSON body. Faults are told with place and expectation, and without the value that was sent: it may be a
 //! password that stands in the wrong field, and Harbor copies our answers into its log.
 
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
@@ -28,6 +29,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|fault| unreadable(&fault))
+    }
+}
+
+/// The same, or the default where no body was sent at all.
+pub(crate) struct BodyIfAny<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for BodyIfAny<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        let Body(body) = Body::from_request(request, state).await?;
+        Ok(Self(body))
     }
 }
 

@@ -9,7 +9,7 @@ mod caller;
 mod instant;
 mod path;
 
-pub(crate) use body::Body;
+pub(crate) use body::{Body, BodyIfAny};
 pub(crate) use caller::{Allowed, AsPeer, Poller, Presented, ToAdminister, ToPreheat, ToRead};
 pub(crate) use instant::Instant;
 pub(crate) use path::{Parts, Question};

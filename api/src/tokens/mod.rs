@@ -11,7 +11,9 @@ mod scope;
 
 pub use caller::{CallerClaims, CallerKey, Created, NotCreated, Token, Wish, create};
 pub use endpoint::create_endpoint;
-pub(crate) use endpoint::{LENGTH as ENDPOINT_TOKEN_LENGTH, hash as endpoint_hash, scopes as endpoint_scopes};
+pub(crate) use endpoint::{
+    LENGTH as ENDPOINT_TOKEN_LENGTH, hash as endpoint_hash, scopes as endpoint_scopes,
+};
 pub use lifetime::{BadLifetime, Lifetime};
 pub use peer::PeerSigner;
 pub use scope::{BadScope, Scope, Scopes};

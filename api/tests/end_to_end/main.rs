@@ -1,9 +1,11 @@
 //! The whole of it on real parts: our programs as processes, a real docker-registry, a real containerd.
 
 mod bad_input;
+mod connect;
 mod explain;
 mod generations;
 mod kills;
+mod life;
 mod one_trace;
 mod private;
 mod pulls;

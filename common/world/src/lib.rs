@@ -16,6 +16,7 @@ mod tls;
 
 pub mod containerd;
 pub mod harbor;
+mod harbor_core;
 pub mod http;
 pub mod image;
 pub mod jaeger;
@@ -28,6 +29,7 @@ pub mod sha256sum;
 pub use collector::{Collector, Mood};
 pub use containerd::Containerd;
 pub use harbor::Harbor;
+pub use harbor_core::{HarborCore, HarborCoreSpec};
 pub use image::{Image, ImageSpec, LayerSpec};
 pub use jaeger::Jaeger;
 pub use port::Port;

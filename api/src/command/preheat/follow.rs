@@ -130,10 +130,11 @@ impl Followed {
     fn end(&self, display: &Display) -> bool {
         self.bar.finish_and_clear();
         let preheat = &self.last;
-        if preheat.state == State::Failed {
+        if preheat.state != State::Succeeded {
             display.say(&format!(
-                "{}  failed  {}: {}{}",
+                "{}  {}  {}: {}{}",
                 preheat.id,
+                preheat.state.word(),
                 preheat.image,
                 preheat.why(),
                 trace_words(preheat)

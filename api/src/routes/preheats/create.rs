@@ -4,11 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use preheat::{ClusterChoice, Origin, PreheatRequest, submit};
+use oci::Credential;
+use preheat::{ClusterChoice, Origin, PreheatRequest, Priority, submit};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use wire::{SecretText, TraceContext};
 
+use super::choice::Peers;
 use super::view::PreheatBody;
 use crate::app::App;
 use crate::extract::{Allowed, Body, ToPreheat};
@@ -33,6 +35,16 @@ pub(crate) struct CreatePreheat {
     /// `os/architecture[/variant]`; all that the image has unless given.
     #[schema(example = json!(["linux/amd64"]))]
     platforms: Option<Vec<String>>,
+    /// Which of the peers that the scope names; all unless given.
+    peers: Option<Peers>,
+    /// What refers to the image comes along: signatures, lists of contents. As the cluster wants it unless given.
+    referrers: Option<bool>,
+    /// `low`, `normal` (the default) or `high`: what goes first when there is much to do.
+    #[schema(example = "normal")]
+    priority: Option<String>,
+    /// It fails unless it has ended after this time, for example `10m`; the manager's own limit unless given.
+    #[schema(example = "10m")]
+    time_limit: Option<String>,
     credential: Option<RegistryUser>,
 }
 
@@ -83,16 +95,31 @@ impl CreatePreheat {
     fn parse(self) -> Result<PreheatRequest, Problem> {
         let platforms = self.platforms.unwrap_or_default();
         let image = image::image("image", &self.image, str::parse)?;
+        let priority = self.priority.as_deref().map(str::parse::<Priority>).transpose();
+        let time_limit = self
+            .time_limit
+            .as_deref()
+            .map(process::config::duration)
+            .transpose();
         Ok(PreheatRequest {
             scope: image::scope("scope", self.scope.as_deref().unwrap_or_default())?,
             clusters: choice(self.clusters.unwrap_or_default())?,
             platforms: image::platforms("platforms", platforms.iter().map(String::as_str))?,
-            credential: self
-                .credential
-                .map(|user| image::basic("credential.username", &user.username, user.password.expose()))
-                .transpose()?,
+            peers: self.peers.map(Peers::read).transpose()?.unwrap_or_default(),
+            referrers: self.referrers,
+            priority: priority
+                .map_err(|fault| Problem::invalid(format!("`priority`: {fault}.")))?
+                .unwrap_or_default(),
+            time_limit: time_limit.map_err(|fault| Problem::invalid(format!("`time_limit`: {fault}.")))?,
+            credential: self.credential.map(RegistryUser::read).transpose()?,
             ..PreheatRequest::new(image, Origin::Api)
         })
+    }
+}
+
+impl RegistryUser {
+    pub(super) fn read(self) -> Result<Credential, Problem> {
+        image::basic("credential.username", &self.username, self.password.expose())
     }
 }
 

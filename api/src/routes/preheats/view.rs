@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wire::Side;
 
+use super::choice::Peers;
 use crate::extract::Instant;
 
 /// One image, on its way to where its scope says.
@@ -59,6 +60,21 @@ pub(crate) struct PreheatBody {
     trace_url: Option<String>,
     /// The id of the token that asked for it.
     created_by: Option<String>,
+    /// The door that it came in by: `harbor`, `api`, `kraken`, `notification` or `webhook`.
+    #[schema(example = "harbor")]
+    asked_by: String,
+    /// Which of the scope's peers; `null` for all.
+    peers: Option<Peers>,
+    #[schema(example = "normal")]
+    priority: &'static str,
+    /// Whether what refers to the image comes along; `null`: as its clusters want it.
+    referrers: Option<bool>,
+    /// 1 at first, one more with each retry.
+    attempt: u64,
+    /// The preheat that does the work of this one too.
+    follows: Option<i64>,
+    /// What to know about it: a layer that was left out, and why.
+    notes: Vec<String>,
 }
 
 /// Placements: one object that one peer has to hold.
@@ -133,6 +149,13 @@ impl From<PreheatView> for PreheatBody {
             trace_id: view.trace_id,
             trace_url: view.trace_url,
             created_by: view.created_by,
+            asked_by: view.asked_by,
+            peers: Peers::shown(view.peers),
+            priority: view.priority.word(),
+            referrers: view.referrers,
+            attempt: view.attempt,
+            follows: view.follows,
+            notes: view.notes,
         }
     }
 }

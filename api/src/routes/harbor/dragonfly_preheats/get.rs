@@ -36,7 +36,11 @@ fn polled(view: &PreheatView) -> Polled {
         start_time: Instant::from_ms(view.created_ms),
         finish_time: Instant::from_ms(view.finished_ms.unwrap_or(view.updated_ms)),
         status,
-        error_msg: if status == Status::Fail { reason() } else { String::new() },
+        error_msg: if status == Status::Fail {
+            reason()
+        } else {
+            String::new()
+        },
     }
 }
 
@@ -76,6 +80,9 @@ mod tests {
             PreheatState::Cancelled,
         ]
         .map(|state| serde_json::to_value(status_of(state)).expect("a word"));
-        assert_eq!(words, ["WAITING", "RUNNING", "RUNNING", "SUCCESS", "FAIL", "FAIL"]);
+        assert_eq!(
+            words,
+            ["WAITING", "RUNNING", "RUNNING", "SUCCESS", "FAIL", "FAIL"]
+        );
     }
 }

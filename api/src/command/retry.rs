@@ -1,0 +1,61 @@
+//! `stoker retry`: tries preheats again that failed or were cancelled.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Stop;
+use super::cancel::each;
+use crate::client::{Api, ServerFlags};
+
+/// Try preheats again that failed or were cancelled, under their own ids. Only what is missing is fetched.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The credential that came with a preheat (Harbor's, for example) is gone once it has ended. A retry uses the one that
+is configured for the registry, or the one given here.
+
+Examples:
+  stoker retry 17
+  stoker retry 17 --username robot --password-file /run/secrets/robot")]
+pub(crate) struct Arguments {
+    /// Ids, as `stoker preheats` shows them.
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<i64>,
+    /// A user of the registry.
+    #[arg(long, env = "STOKER_USERNAME", requires = "password_file")]
+    username: Option<String>,
+    /// File with that user's password.
+    #[arg(
+        long,
+        env = "STOKER_PASSWORD_FILE",
+        value_name = "FILE",
+        requires = "username"
+    )]
+    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+    let api = Api::new(&arguments.server)?;
+    let body = body(&arguments)?;
+    each(&arguments.ids, async |id| {
+        api.post(&format!("/api/v1/preheats/{id}/retry"), &body).await
+    })
+    .await
+}
+
+fn body(arguments: &Arguments) -> Result<Value, Stop> {
+    let (Some(username), Some(file)) = (&arguments.username, &arguments.password_file) else {
+        return Ok(json!({}));
+    };
+    let password = std::fs::read_to_string(file).map_err(|error| {
+        Stop::usage(format!(
+            "--password-file {} cannot be read: {error}",
+            file.display()
+        ))
+    })?;
+    let password = password.trim_end_matches(['\r', '\n']);
+    Ok(json!({ "credential": { "username": username, "password": password } }))
+}

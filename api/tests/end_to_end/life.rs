@@ -1,0 +1,61 @@
+//! The life of a preheat as people see it on the command line: listed, cancelled, tried again, done.
+
+use std::process::Output;
+
+use world::{Image, ImageSpec, LayerSpec, ManagerSpec, Peer, Registry};
+
+use crate::described;
+
+fn image(seed: u64) -> Image {
+    ImageSpec::new(seed).layers([LayerSpec::of(200_000)]).build()
+}
+
+fn told(output: &Output) -> String {
+    format!(
+        "{:?}: {}{}",
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preheat_is_cancelled_found_again_and_tried_again_until_it_is_done() {
+    let registry = Registry::plain().await;
+    registry.push(&image(71), "library/app", "v1").await;
+    let manager = ManagerSpec::new()
+        .config(&described(&registry, None))
+        .start()
+        .await;
+    let name = format!("http://{}/library/app:v1", registry.host());
+
+    let asked = manager.stoker(&["preheat", "--priority", "high", &name]).await;
+    assert!(asked.status.success(), "{}", told(&asked));
+    let open = manager
+        .stoker(&["preheats", "--state", "open", "--image", "LIBRARY/app"])
+        .await;
+    assert!(told(&open).contains("library/app:v1"), "{}", told(&open));
+
+    let cancelled = manager.stoker(&["cancel", "1"]).await;
+    assert!(
+        cancelled.status.success() && told(&cancelled).contains("1  cancelled"),
+        "{}",
+        told(&cancelled)
+    );
+    let again = manager.stoker(&["cancel", "1", "99"]).await;
+    assert_eq!(again.status.code(), Some(1), "{}", told(&again));
+    assert!(told(&again).contains("nothing to cancel"), "{}", told(&again));
+    let none = manager.stoker(&["preheats", "--state", "open"]).await;
+    assert!(told(&none).contains("No preheat is like that"), "{}", told(&none));
+
+    let _seed = Peer::seed("seed-1", &manager).await;
+    let retried = manager.stoker(&["retry", "1"]).await;
+    assert!(retried.status.success(), "{}", told(&retried));
+    world::eventually("the second attempt is done", crate::LIMIT, async || {
+        let view = manager.get("/api/v1/preheats/1").await;
+        (view["state"] == "succeeded").then_some(())
+    })
+    .await;
+    let shown = manager.stoker(&["preheats", "1"]).await;
+    assert!(told(&shown).contains("attempt   2"), "{}", told(&shown));
+}

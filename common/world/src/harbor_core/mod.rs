@@ -1,0 +1,206 @@
+//! A stand-in for Harbor's own API (version 2.0), as far as preheating goes: instances, their ping, policies,
+//! executions and tasks. A real Harbor is a dozen containers; what is kept here is what was seen of real ones.
+//!
+//! What it asks of a provider, it really asks: health, a job for each image, and polls (faster than Harbor's 10 s).
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests have no `Running`: what is spawned ends with the stand-in"
+)]
+
+mod driver;
+mod instances;
+mod policies;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use driver::Generation;
+use instances::Instance;
+use policies::Policy;
+
+/// A running stand-in; dropped, nobody answers at its address any more.
+pub struct HarborCore {
+    url: String,
+    shared: Shared,
+    serving: JoinHandle<()>,
+}
+
+/// Who may sign in, what version it is, and which images its one project `library` has.
+#[derive(Debug, Clone)]
+pub struct HarborCoreSpec {
+    /// `v2.15.2`
+    pub version: &'static str,
+    /// The administrator's password.
+    pub password: &'static str,
+    /// Manifest URLs: what every policy of the project matches.
+    pub images: Vec<String>,
+}
+
+type Shared = Arc<Core>;
+
+struct Core {
+    spec: HarborCoreSpec,
+    generation: Generation,
+    state: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    instances: BTreeMap<String, Instance>,
+    policies: BTreeMap<String, Policy>,
+    executions: Vec<Vec<driver::Task>>,
+    ids: i64,
+}
+
+impl HarborCore {
+    pub async fn start(spec: HarborCoreSpec) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let shared = Arc::new(Core {
+            generation: Generation::of(spec.version),
+            spec,
+            state: Mutex::default(),
+        });
+        let router = router(&shared);
+        let serving = tokio::spawn(async move {
+            // Ends only with the task.
+            let _ = axum::serve(listener, router).await;
+        });
+        Self { url, shared, serving }
+    }
+
+    /// The portal's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The instance as an administrator reads it.
+    pub fn instance(&self, name: &str) -> Option<Value> {
+        let held = self.shared.held();
+        held.instances
+            .get(name)
+            .map(|instance| instance.shown(self.shared.generation))
+    }
+
+    pub fn policy(&self, name: &str) -> Option<Value> {
+        self.shared
+            .held()
+            .policies
+            .get(name)
+            .map(|policy| policy.0.clone())
+    }
+
+    /// The credential that it sends to the provider of that name, if any.
+    pub fn credential(&self, instance: &str) -> Option<String> {
+        let held = self.shared.held();
+        let instance = held.instances.get(instance)?;
+        instance.authorization(self.shared.generation).ok().flatten()
+    }
+}
+
+impl Drop for HarborCore {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Core {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn next_id(&mut self) -> i64 {
+        self.ids += 1;
+        self.ids
+    }
+}
+
+fn router(shared: &Shared) -> Router {
+    let api = Router::new()
+        .route("/projects/{project}", get(policies::project))
+        .route(
+            "/p2p/preheat/instances",
+            get(instances::list).post(instances::create),
+        )
+        .route("/p2p/preheat/instances/ping", post(instances::ping))
+        .route(
+            "/p2p/preheat/instances/{name}",
+            get(instances::one).put(instances::update),
+        )
+        .route("/projects/{project}/preheat/policies", post(policies::create))
+        .route(
+            "/projects/{project}/preheat/policies/{name}",
+            get(policies::one).put(policies::update).post(policies::run),
+        )
+        .route(
+            "/projects/{project}/preheat/policies/{name}/executions/{id}",
+            get(policies::execution),
+        )
+        .route(
+            "/projects/{project}/preheat/policies/{name}/executions/{id}/tasks",
+            get(policies::tasks),
+        )
+        .route(
+            "/projects/{project}/preheat/policies/{name}/executions/{id}/tasks/{task}/logs",
+            get(policies::log),
+        )
+        .layer(from_fn_with_state(shared.clone(), signed_in))
+        .route("/systeminfo", get(systeminfo));
+    Router::new().nest("/api/v2.0", api).with_state(shared.clone())
+}
+
+/// The version is told to those who signed in, and to nobody else.
+async fn systeminfo(State(core): State<Shared>, headers: HeaderMap) -> Response {
+    match (
+        headers.contains_key(header::AUTHORIZATION),
+        core.lets_in(&headers),
+    ) {
+        (true, false) => refusal(StatusCode::UNAUTHORIZED, "unauthorized"),
+        (true, true) => {
+            Json(json!({"auth_mode": "db_auth", "harbor_version": core.spec.version})).into_response()
+        }
+        (false, _) => Json(json!({"auth_mode": "db_auth"})).into_response(),
+    }
+}
+
+async fn signed_in(State(core): State<Shared>, request: Request, next: Next) -> Response {
+    if core.lets_in(request.headers()) {
+        return next.run(request).await;
+    }
+    refusal(StatusCode::UNAUTHORIZED, "unauthorized")
+}
+
+impl Core {
+    fn lets_in(&self, headers: &HeaderMap) -> bool {
+        let pair = STANDARD.encode(format!("admin:{}", self.spec.password));
+        headers
+            .get(header::AUTHORIZATION)
+            .is_some_and(|value| value.as_bytes() == format!("Basic {pair}").as_bytes())
+    }
+}
+
+/// In Harbor's form; from 500 up its own words are kept from the caller.
+fn refusal(status: StatusCode, message: &str) -> Response {
+    let message = if status.is_server_error() {
+        "internal server error"
+    } else {
+        message
+    };
+    let errors = json!({"errors": [{"code": "UNKNOWN", "message": message}]});
+    (status, Json(errors)).into_response()
+}

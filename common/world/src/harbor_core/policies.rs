@@ -1,0 +1,158 @@
+//! Policies of the one project, and what came of running them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::driver::{self, Generation};
+use super::{Core, Shared, refusal};
+
+const PROJECT: &str = "library";
+const PROJECT_ID: i64 = 1;
+
+#[derive(Clone)]
+pub(super) struct Policy(pub(super) Value);
+
+pub(super) async fn project(Path(project): Path<String>) -> Response {
+    if project == PROJECT {
+        return Json(json!({"project_id": PROJECT_ID, "name": PROJECT})).into_response();
+    }
+    refusal(StatusCode::NOT_FOUND, &format!("project {project} not found"))
+}
+
+pub(super) async fn create(State(core): State<Shared>, Json(body): Json<Value>) -> Response {
+    let name = body["name"].as_str().unwrap_or_default().to_owned();
+    if let Some(fault) = fault(&body) {
+        return refusal(StatusCode::BAD_REQUEST, fault);
+    }
+    let mut held = core.held();
+    if held.policies.contains_key(&name) {
+        return refusal(StatusCode::CONFLICT, "policy exists");
+    }
+    let mut kept = core.kept(body);
+    kept["id"] = held.next_id().into();
+    held.policies.insert(name, Policy(kept));
+    StatusCode::CREATED.into_response()
+}
+
+pub(super) async fn update(
+    State(core): State<Shared>,
+    Path((_, name)): Path<(String, String)>,
+    Json(body): Json<Value>,
+) -> Response {
+    if let Some(fault) = fault(&body) {
+        return refusal(StatusCode::BAD_REQUEST, fault);
+    }
+    let kept = core.kept(body);
+    match core.held().policies.get_mut(&name) {
+        Some(policy) => {
+            *policy = Policy(kept);
+            StatusCode::OK.into_response()
+        }
+        None => refusal(StatusCode::NOT_FOUND, "policy not found"),
+    }
+}
+
+pub(super) async fn one(State(core): State<Shared>, Path((_, name)): Path<(String, String)>) -> Response {
+    match core.held().policies.get(&name) {
+        Some(policy) => Json(policy.0.clone()).into_response(),
+        None => refusal(StatusCode::NOT_FOUND, &format!("policy {name} not found")),
+    }
+}
+
+/// What Harbor wants to be JSON in a text.
+fn fault(body: &Value) -> Option<&'static str> {
+    let in_text = |key: &str| {
+        let text = body[key].as_str()?;
+        serde_json::from_str::<Value>(text).ok()
+    };
+    if in_text("filters").is_none() {
+        return Some("filters: not a JSON text");
+    }
+    if in_text("trigger").is_none() {
+        return Some("trigger: not a JSON text");
+    }
+    (body["project_id"].as_i64() != Some(PROJECT_ID)).then_some("project_id: not this project's")
+}
+
+impl Core {
+    /// Each generation drops what it does not know.
+    fn kept(&self, mut body: Value) -> Value {
+        let unknown: &[&str] = match self.generation {
+            Generation::Old => &["scope", "extra_attrs"],
+            Generation::ScopeInColumn => &["extra_attrs"],
+            Generation::ScopesInAttributes => &["scope"],
+        };
+        for key in unknown {
+            if let Some(fields) = body.as_object_mut() {
+                fields.remove(*key);
+            }
+        }
+        body
+    }
+}
+
+/// Asks the provider first, as Harbor does; an unhealthy one gets 500 and no execution.
+pub(super) async fn run(State(core): State<Shared>, Path((_, name)): Path<(String, String)>) -> Response {
+    let (policy, instance) = {
+        let held = core.held();
+        let Some(Policy(policy)) = held.policies.get(&name).cloned() else {
+            return refusal(StatusCode::NOT_FOUND, "policy not found");
+        };
+        let instance = held
+            .instances
+            .values()
+            .find(|instance| policy["provider_id"].as_i64() == Some(instance.id()))
+            .cloned();
+        (policy, instance)
+    };
+    let Some(instance) = instance else {
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "no such provider");
+    };
+    if let Err(hidden) = driver::health(&instance, core.generation).await {
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, &hidden);
+    }
+    let execution = driver::begin(&core, instance, &policy);
+    let location = format!("/api/v2.0/projects/{PROJECT}/preheat/policies/{name}/executions/{execution}");
+    (StatusCode::CREATED, [("location", location)]).into_response()
+}
+
+type OfExecution = (String, String, usize);
+
+/// Its own word comes up to half a minute after its tasks'; here it stays "Running" for ever.
+pub(super) async fn execution(State(core): State<Shared>, Path((_, _, id)): Path<OfExecution>) -> Response {
+    match core.held().executions.get(id) {
+        Some(tasks) if tasks.is_empty() => {
+            Json(json!({"id": id, "status": "Success", "status_message": ""})).into_response()
+        }
+        Some(_) => Json(json!({"id": id, "status": "Running", "status_message": ""})).into_response(),
+        None => refusal(StatusCode::NOT_FOUND, "execution not found"),
+    }
+}
+
+pub(super) async fn tasks(State(core): State<Shared>, Path((_, _, id)): Path<OfExecution>) -> Response {
+    let held = core.held();
+    let Some(tasks) = held.executions.get(id) else {
+        return refusal(StatusCode::NOT_FOUND, "execution not found");
+    };
+    let shown: Vec<Value> = tasks
+        .iter()
+        .enumerate()
+        .map(|(id, task)| json!({"id": id, "status": task.status}))
+        .collect();
+    Json(json!(shown)).into_response()
+}
+
+pub(super) async fn log(
+    State(core): State<Shared>,
+    Path((_, _, execution, task)): Path<(String, String, usize, usize)>,
+) -> Response {
+    let held = core.held();
+    let task = held.executions.get(execution).and_then(|tasks| tasks.get(task));
+    match task {
+        Some(task) => task.log.clone().into_response(),
+        None => refusal(StatusCode::NOT_FOUND, "task not found"),
+    }
+}
