@@ -31,5 +31,5 @@ pub use arguments::{Arguments, Command};
 pub use config::{FrontLimits, PeerConfig, StorePlace};
 pub use metrics::PeerMetrics;
 pub use neighbours::{Neighbours, OwnRegistry};
-pub use peer::{Peer, client_factory, guarded_registries};
+pub use peer::{Peer, client_factory, client_options, guarded_registries};
 pub use registry_section::RegistrySection;

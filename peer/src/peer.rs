@@ -190,7 +190,7 @@ pub fn client_factory() -> Arc<dyn ClientFactory> {
 }
 
 /// What a client for a registry has to be like.
-pub(crate) fn client_options(tls: &TlsOptions) -> ClientOptions {
+pub fn client_options(tls: &TlsOptions) -> ClientOptions {
     ClientOptions {
         ca_pem: tls.ca_pem.clone(),
         insecure_skip_verify: tls.insecure_skip_verify,

@@ -89,18 +89,19 @@ fn configured(builder: ClientBuilder, options: &ClientOptions) -> Result<Client,
 
 /// For looking at a server whatever certificate it shows; its answers carry it ([`reqwest::tls::TlsInfo`]). Nothing
 /// secret may be sent with this one.
-#[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
 pub fn curious_client() -> Result<Client, ClientError> {
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .no_proxy()
-        .redirect(Policy::none())
-        .connect_timeout(CONNECT_LIMIT)
-        .http1_only()
-        .tls_danger_accept_invalid_certs(true)
-        .tls_info(true)
-        .build()
-        .map_err(ClientError::Build)
+    curious_client_like(&ClientOptions::default())
+}
+
+/// The same, on the way and with the certificate of its own that these options say.
+#[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
+pub fn curious_client_like(options: &ClientOptions) -> Result<Client, ClientError> {
+    let trusting = ClientOptions {
+        ca_pem: None,
+        insecure_skip_verify: true,
+        ..options.clone()
+    };
+    configured(Client::builder().tls_info(true), &trusting)
 }
 
 /// Parsed by ourselves: the TLS library takes a file of junk for an empty list.

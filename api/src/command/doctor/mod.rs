@@ -130,15 +130,15 @@ async fn configured(config: &ManagerConfig, curious: &Client) -> Vec<Finding> {
     for port in ports_of(config) {
         findings.push(port.check(curious).await);
     }
-    findings.extend(all_registries(config, curious).await);
+    findings.extend(all_registries(config).await);
     findings.push(collector::check(config.telemetry.otlp_endpoint.as_deref()).await);
     findings
 }
 
-async fn all_registries(config: &ManagerConfig, curious: &Client) -> Vec<Finding> {
-    let checks = config.registries.0.iter().map(|registry| {
-        registries::check(registry.settings.clone(), curious.clone(), peer::client_factory())
-    });
+async fn all_registries(config: &ManagerConfig) -> Vec<Finding> {
+    let registries = config.registries.0.iter();
+    let checks = registries
+        .map(|registry| registries::check(registry.settings.clone(), peer::client_factory()));
     join_all(checks).await.into_iter().flatten().collect()
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use oci::{ClientFactory, RegistrySettings};
 use process::clock::unix_ms;
+use process::http::curious_client_like;
 use reqwest::tls::TlsInfo;
 use reqwest::{Client, Response, StatusCode};
 
@@ -12,13 +13,13 @@ use super::clock::Answered;
 use super::finding::Finding;
 use super::{LIMIT, cause, certificate, clock, date_of, sign_in};
 
-pub(super) async fn check(
-    settings: RegistrySettings,
-    curious: Client,
-    factory: Arc<dyn ClientFactory>,
-) -> Vec<Finding> {
+pub(super) async fn check(settings: RegistrySettings, factory: Arc<dyn ClientFactory>) -> Vec<Finding> {
     let scheme = if settings.plain_http { "http" } else { "https" };
     let base = format!("{scheme}://{}/v2/", settings.name.api_host());
+    let curious = match curious_client_like(&peer::client_options(&settings.tls())) {
+        Ok(curious) => curious,
+        Err(error) => return vec![unusable(&settings, &error.to_string())],
+    };
     let asked_ms = unix_ms();
     let answer = match curious.get(&base).timeout(LIMIT).send().await {
         Ok(answer) => answer,
@@ -44,6 +45,11 @@ pub(super) async fn check(
 
 fn what(settings: &RegistrySettings) -> String {
     format!("registry {}", settings.name)
+}
+
+fn unusable(settings: &RegistrySettings, fault: &str) -> Finding {
+    let to_do = "check its ca_file, its client_cert_file and client_key_file, and its proxy";
+    Finding::fail(what(settings), fault.to_owned(), to_do)
 }
 
 fn unreachable(settings: &RegistrySettings, cause: &str) -> Finding {
@@ -82,10 +88,9 @@ async fn trusted(
     base: &str,
     factory: &dyn ClientFactory,
 ) -> Result<(Option<Finding>, Client), Finding> {
-    let client = factory.build(&settings.tls()).map_err(|error| {
-        let to_do = "check its ca_file, its client_cert_file and client_key_file, and its proxy";
-        Finding::fail(what(settings), error.to_string(), to_do)
-    })?;
+    let client = factory
+        .build(&settings.tls())
+        .map_err(|error| unusable(settings, &error.to_string()))?;
     if settings.plain_http {
         return Ok((Some(plain(settings)), client));
     }

@@ -1,8 +1,8 @@
 //! Signing in at a registry with the credential that is configured for it: as its challenge wants, and no further.
 
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use oci::challenge::{Challenge, check_realm, parse};
-use oci::{RegistrySettings, Secret};
+use oci::{Credential, RegistrySettings};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use url::Url;
 
@@ -20,12 +20,16 @@ pub(super) async fn check(client: &Client, settings: &RegistrySettings, base: &s
     if answer.status() != StatusCode::UNAUTHORIZED {
         return Finding::ok(what, "the registry asks for none before it knows the image");
     }
-    let Some(authorization) = settings.credential.authorization() else {
+    let credential = match settings.credential.looked_up().await {
+        Ok(credential) => credential,
+        Err(cause) => return not_looked_up(what, &cause),
+    };
+    if credential.is_anonymous() {
         return Finding::ok(
             what,
             "no credential is configured: requests have to bring their own, as Harbor's do",
         );
-    };
+    }
     let challenges = challenges(&answer);
     let bearer = challenges.iter().find_map(|challenge| match challenge {
         Challenge::Bearer { realm, service, .. } => Some((realm, service)),
@@ -33,12 +37,49 @@ pub(super) async fn check(client: &Client, settings: &RegistrySettings, base: &s
     });
     let request = match bearer {
         Some((realm, service)) => match token_url(settings, realm, service.as_deref()) {
-            Ok(url) => client.get(url),
+            Ok(url) => for_token(client, url, &credential),
             Err(finding) => return finding,
         },
-        None => client.get(base),
+        None => client.get(base).headers(shown(&credential)),
     };
-    verdict(what, send(request, &authorization).await)
+    verdict(what, send(request).await)
+}
+
+/// As the manager asks for a token.
+fn for_token(client: &Client, url: Url, credential: &Credential) -> RequestBuilder {
+    match credential {
+        Credential::IdentityToken(token) => client.post(url).form(&[
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token.expose()),
+            ("client_id", "stoker"),
+        ]),
+        other => client.get(url).headers(shown(other)),
+    }
+}
+
+/// An identity token is shown to token servers only.
+fn shown(credential: &Credential) -> HeaderMap {
+    let authorization = match credential {
+        Credential::IdentityToken(_) => None,
+        other => other.authorization(),
+    };
+    let value = authorization.and_then(|value| HeaderValue::from_str(value.expose()).ok());
+    value
+        .map(|mut value| {
+            value.set_sensitive(true);
+            (AUTHORIZATION, value)
+        })
+        .into_iter()
+        .collect()
+}
+
+fn not_looked_up(what: String, cause: &oci::LookupError) -> Finding {
+    Finding::fail(
+        what,
+        cause.to_string(),
+        "check docker_config or credential_helper in the registry's section; the manager's user must be able to read \
+         the file and run the helper",
+    )
 }
 
 fn challenges(answer: &Response) -> Vec<Challenge> {
@@ -65,11 +106,12 @@ fn token_url(settings: &RegistrySettings, realm: &str, service: Option<&str>) ->
     Ok(url)
 }
 
-async fn send(request: RequestBuilder, authorization: &Secret) -> Result<StatusCode, String> {
-    let request = request
-        .header(AUTHORIZATION, authorization.expose())
-        .timeout(LIMIT);
-    let answer = request.send().await.map_err(|error| cause(&error))?;
+async fn send(request: RequestBuilder) -> Result<StatusCode, String> {
+    let answer = request
+        .timeout(LIMIT)
+        .send()
+        .await
+        .map_err(|error| cause(&error))?;
     Ok(answer.status())
 }
 
@@ -119,6 +161,21 @@ mod tests {
         assert!(of(401).line().contains("password"), "{:?}", of(401));
         let silent = verdict("sign-in".to_owned(), Err("refused".to_owned()));
         assert_eq!(silent.verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn an_identity_token_is_posted_and_shown_to_nobody_else() {
+        let client = process::http::client(&process::http::ClientOptions::default()).expect("a client");
+        let url: Url = "https://registry.lan/token".parse().expect("a URL");
+        let token = Credential::IdentityToken(oci::Secret::new("t0ken"));
+        let request = for_token(&client, url, &token).build().expect("a request");
+        assert_eq!(
+            (request.method().as_str(), request.headers().get(AUTHORIZATION)),
+            ("POST", None)
+        );
+        let form = request.body().and_then(|body| body.as_bytes()).expect("a form");
+        assert!(String::from_utf8_lossy(form).contains("grant_type=refresh_token&refresh_token=t0ken"));
+        assert!(shown(&token).is_empty());
     }
 
     #[test]

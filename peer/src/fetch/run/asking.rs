@@ -18,6 +18,8 @@ use crate::store::{ChunkHashes, LandError, Partial};
 const ORIGIN_TRIES: u32 = 3;
 /// Times that the registry is asked at all, for one object.
 const ORIGIN_TRIES_IN_ALL: u32 = 12;
+/// Its `max_connections` are in use: that is no try. The time that the lot or the reader has ends the wait.
+const NO_TURN: &str = "no_turn";
 /// The first pause before the registry is asked again; doubled each time.
 const ORIGIN_PAUSE: Duration = Duration::from_millis(250);
 
@@ -96,8 +98,8 @@ impl Fetch<'_> {
 
     pub(super) async fn try_origin(&mut self, partial: &mut Partial) -> Result<(), Failure> {
         let registry = self.wanted.registry.to_string();
-        let mut fruitless = 0;
-        for _ in 0..ORIGIN_TRIES_IN_ALL {
+        let (mut fruitless, mut tries) = (0, 0);
+        while tries < ORIGIN_TRIES_IN_ALL {
             let before = partial.len();
             let told = SourceSpan::of_registry(&registry, before);
             let left = self.copy_from_origin(partial).instrument(told.span()).await;
@@ -112,9 +114,17 @@ impl Fetch<'_> {
                     return Err(failure);
                 }
                 Left::Broke(fault) => fault,
-                Left::WrongChunk => continue,
+                Left::WrongChunk => {
+                    tries += 1;
+                    continue;
+                }
             };
             told.left(partial.len(), &fault);
+            if fault.word == NO_TURN {
+                tokio::time::sleep(ORIGIN_PAUSE).await;
+                continue;
+            }
+            tries += 1;
             fruitless = if bytes > 0 { 0 } else { fruitless + 1 };
             let hopeless = !fault.passing || fruitless >= ORIGIN_TRIES;
             debug!(

@@ -1,12 +1,18 @@
 //! What a registry may do wrong.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
-use oci::Digest;
+use oci::{Digest, RegistrySettings};
 use tokio_util::sync::CancellationToken;
 use wire::{ObjectKind, Side};
 
-use super::support::{Asked, Reading, Treat, World, bytes, read_all, read_what_comes, with_byte_changed};
+use super::support::{
+    Asked, Reading, Treat, World, bytes, eventually, read_all, read_what_comes, with_byte_changed,
+};
 use crate::fetch::FetchError;
+use crate::source::Surroundings as _;
 use crate::store::CHUNK;
 
 #[tokio::test]
@@ -175,4 +181,36 @@ async fn a_manifest_is_kept_with_its_media_type() {
         (ObjectKind::Manifest, Some(media_type))
     );
     assert!(world.registry.asked()[0].path.contains("/manifests/"));
+}
+
+#[tokio::test]
+async fn a_turn_at_a_registry_is_waited_for_and_is_no_failure() {
+    let world = World::new().await;
+    let (first, second) = (bytes(200_000), bytes(100_000));
+    let go_on = CancellationToken::new();
+    let held = Treat {
+        bytes: first.clone(),
+        hold: Some((100_000, go_on.clone())),
+        ..Treat::default()
+    };
+    let first = Digest::of(&first);
+    world.registry.put(&first, held);
+    let second = world.registry.serve(&second);
+    let settings = RegistrySettings {
+        plain_http: true,
+        max_connections: NonZeroU32::new(1),
+        ..RegistrySettings::new(world.wanted(&first).registry)
+    };
+    world.around.registries().configure(vec![settings]);
+
+    let reading = world.fetch(&first);
+    eventually("the first is on its way", || !world.registry.asked().is_empty()).await;
+    let waiting = world.fetch(&second);
+    // Far longer than the limit of one wait for a turn, and than three tries take.
+    let waited = tokio::time::timeout(Duration::from_secs(3), waiting.sealed()).await;
+    assert!(waited.is_err(), "it has no turn, and has not failed either");
+    assert_eq!(world.registry.asked().len(), 1);
+    go_on.cancel();
+    reading.sealed().await.expect("sealed");
+    waiting.sealed().await.expect("sealed");
 }

@@ -17,7 +17,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use oci::{BuildError, Credential, Digest, Registries, TlsOptions};
+use oci::{BuildError, Credential, Digest, Limits, Registries, TlsOptions};
 use process::Running;
 use process::http::{ClientOptions, client};
 use tempfile::TempDir;
@@ -68,10 +68,14 @@ impl Around {
         let document = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).expect("a key");
         let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).expect("a key");
         let factory = |_: &TlsOptions| client(&ClientOptions::default()).map_err(BuildError::new);
+        let limits = Limits {
+            turn_wait: Duration::from_millis(100),
+            ..Limits::default()
+        };
         Self {
             key: Arc::new(document.as_ref().to_vec()),
             public: pair.public_key().as_ref().try_into().expect("32 bytes"),
-            registries: Registries::new(Arc::new(factory)),
+            registries: Registries::with_limits(Arc::new(factory), limits),
         }
     }
 
