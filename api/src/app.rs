@@ -124,7 +124,7 @@ impl App {
     }
 
     pub(crate) fn kraken_waits(&self) -> Duration {
-        self.0.rims.kraken_waits
+        self.0.parts.rims.kraken_waits
     }
 
     pub(crate) fn rules(&self) -> &Rules {
