@@ -21,7 +21,7 @@ use crate::neighbourhood::KnownNeighbourhoods;
 use crate::questions::Board;
 use crate::secret_box::{SealBroken, SecretBox};
 use crate::sessions::KnownSessions;
-use crate::submit::{PreheatId, Submission, write_all};
+use crate::submit::{Submission, Written, write_all};
 use crate::tokens::KnownTokens;
 use crate::trace_pages::TracePages;
 
@@ -57,7 +57,7 @@ pub(crate) struct Inner {
     pub(crate) bell: Bell,
     pub(crate) limits: Limits,
     pub(crate) secrets: SecretBox,
-    pub(crate) submissions: Together<Submission, PreheatId>,
+    pub(crate) submissions: Together<Submission, Written>,
     pub(crate) descriptions: Vec<RegistryDescription>,
     pub(crate) dial: DialRules,
     /// Shared with writes, which outlive the borrow of this.

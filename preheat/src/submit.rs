@@ -3,7 +3,10 @@
 
 use futures_util::future::BoxFuture;
 use queue::{NewWork, enqueue_all};
-use sea_orm::{ActiveValue::NotSet, ActiveValue::Set, DatabaseTransaction, DbErr, EntityTrait};
+use sea_orm::{
+    ActiveValue::NotSet, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+};
 use serde_json::json;
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -24,8 +27,8 @@ pub(crate) const PLAN: &str = "plan";
 /// A preheat's number: counted by the database, never used again.
 pub type PreheatId = i64;
 
-/// Writes the preheat down and answers. `caller` is the id of the token that asked; what follows goes on in `trace`,
-/// which is the request's and not this step's.
+/// Writes the preheat down and answers; for a message that has come before, with the preheat that it made. `caller`
+/// is the id of the token that asked; what follows goes on in `trace`, which is the request's and not this step's.
 pub async fn submit(
     preheater: &Preheater,
     caller: Option<&str>,
@@ -40,9 +43,11 @@ pub async fn submit(
     );
     let asked_by = request.asked_by;
     let written = write(&preheater.inner, caller, request, trace);
-    let id = written.instrument(span.clone()).await?;
+    let Written { id, is_new } = written.instrument(span.clone()).await?;
     span.record("stoker.preheat", id);
-    preheater.inner.metrics.submitted(asked_by);
+    if is_new {
+        preheater.inner.metrics.submitted(asked_by);
+    }
     Ok(id)
 }
 
@@ -51,7 +56,7 @@ async fn write(
     caller: Option<&str>,
     request: PreheatRequest,
     trace: Option<TraceContext>,
-) -> Result<PreheatId, SubmitError> {
+) -> Result<Written, SubmitError> {
     check_registry(inner, &request)?;
     clusters::check(inner, &request.clusters).await?;
     let now = inner.now_ms();
@@ -68,13 +73,13 @@ async fn write(
         ..NewWork::default()
     };
     let submission = Submission { row, sealed, work };
-    let id = inner
+    let written = inner
         .submissions
         .write(&inner.db, submission)
         .await
         .map_err(StorageError::from)?;
     inner.bell.ring(MANAGER_LANE);
-    Ok(id)
+    Ok(written)
 }
 
 /// Unless preheats open registries, only those that are configured or allowed are asked.
@@ -94,6 +99,14 @@ pub(crate) struct Submission {
     sealed: Option<SealedCredential>,
     /// The first of its work, which is told the preheat's id once there is one.
     work: NewWork,
+}
+
+/// The preheat of a submission.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Written {
+    id: PreheatId,
+    /// The message has not come before.
+    is_new: bool,
 }
 
 /// What came with a request for the registry.
@@ -116,25 +129,49 @@ impl SealedCredential {
 pub(crate) fn write_all(
     txn: &DatabaseTransaction,
     submissions: Vec<Submission>,
-) -> BoxFuture<'_, Result<Vec<PreheatId>, DbErr>> {
+) -> BoxFuture<'_, Result<Vec<Written>, DbErr>> {
     Box::pin(async move {
-        let mut ids = Vec::with_capacity(submissions.len());
+        let mut written = Vec::with_capacity(submissions.len());
         let (mut works, mut secrets) = (Vec::new(), Vec::new());
         for Submission { row, sealed, work } in submissions {
+            if let Some(id) = asked_before(txn, &row).await? {
+                written.push(Written { id, is_new: false });
+                continue;
+            }
             let id = preheats::Entity::insert(row).exec(txn).await?.last_insert_id;
             works.push(of_preheat(id, work));
             secrets.extend(sealed.map(|sealed| sealed.row(id)));
-            ids.push(id);
+            written.push(Written { id, is_new: true });
         }
         let now = works.last().map_or(0, |last| last.run_at_ms);
-        enqueue_all(txn, &works, now).await?;
+        if !works.is_empty() {
+            enqueue_all(txn, &works, now).await?;
+        }
         if !secrets.is_empty() {
             credentials::Entity::insert_many(secrets)
                 .exec_without_returning(txn)
                 .await?;
         }
-        Ok(ids)
+        Ok(written)
     })
+}
+
+/// The preheat that the same message made, here or a moment ago in the same transaction.
+async fn asked_before(
+    txn: &DatabaseTransaction,
+    row: &preheats::ActiveModel,
+) -> Result<Option<PreheatId>, DbErr> {
+    let Some(Some(delivery)) = row.delivery.try_as_ref() else {
+        return Ok(None);
+    };
+    preheats::Entity::find()
+        .select_only()
+        .column(preheats::Column::Id)
+        .filter(preheats::Column::Delivery.eq(delivery))
+        .order_by_asc(preheats::Column::Id)
+        .into_tuple()
+        .one(txn)
+        .await
 }
 
 /// The next step of a preheat, for the manager itself.

@@ -9,6 +9,7 @@ mod artifacts;
 mod cancelling;
 mod credentials;
 mod deadlines;
+mod deliveries;
 mod explaining;
 mod following;
 mod listing;
