@@ -85,11 +85,11 @@ fn looks_like_ours(token: &str) -> bool {
 }
 
 fn is_served(rest: &str) -> bool {
-    let below = |served: &&str| {
-        rest.strip_prefix(*served)
+    let below = |served: &str| {
+        rest.strip_prefix(served)
             .is_some_and(|more| more.is_empty() || more.starts_with('/'))
     };
-    SERVED.iter().any(|served| below(&served)) && split(rest).is_none()
+    SERVED.iter().any(|served| below(served)) && split(rest).is_none()
 }
 
 #[cfg(test)]

@@ -10,5 +10,5 @@ mod rules;
 
 pub use glob::{BadGlob, Glob};
 pub(crate) use metrics::{Outcome, TriggerMetrics};
-pub(crate) use pushed::{NotTaken, Pushed, delivery_named, delivery_of};
+pub(crate) use pushed::{Pushed, delivery_named, delivery_of};
 pub use rules::{Rule, Rules, Wish};

@@ -47,7 +47,8 @@ struct Resource {
     /// The digest, for what has no tag.
     tag: Option<String>,
     /// Without a scheme.
-    resource_url: Option<String>,
+    #[serde(rename = "resource_url")]
+    url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -123,7 +124,7 @@ fn pushed(resource: &Resource, repository: &str, kind: &str, named: &str) -> Res
         .parse()
         .map_err(|fault| Problem::invalid(format!("`resources[].tag`: {fault}.")))?;
     let url = resource
-        .resource_url
+        .url
         .as_deref()
         .ok_or_else(|| missing("resources[].resource_url"))?;
     let digest = resource

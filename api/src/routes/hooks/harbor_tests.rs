@@ -16,11 +16,11 @@ fn data() -> Value {
     })
 }
 
-fn default_format(data: Value) -> Value {
+fn default_format(data: &Value) -> Value {
     json!({"type": "PUSH_ARTIFACT", "occur_at": 1_795_256_288, "operator": "admin", "event_data": data})
 }
 
-fn cloud_event(data: Value) -> Value {
+fn cloud_event(data: &Value) -> Value {
     json!({
         "specversion": "1.0", "id": "250302ed-462b-4c52-a2f0-7c521bc0166c",
         "source": "/projects/16/webhook/policies/2", "type": "harbor.artifact.pushed",
@@ -44,7 +44,7 @@ fn with(change: impl FnOnce(&mut Value)) -> Value {
 
 #[test]
 fn both_formats_name_the_image_by_digest_with_its_tag() {
-    for body in [default_format(data()), cloud_event(data())] {
+    for body in [default_format(&data()), cloud_event(&data())] {
         let pushes = pushes(body);
         assert_eq!(
             pushes[0].image.to_string(),
@@ -55,14 +55,17 @@ fn both_formats_name_the_image_by_digest_with_its_tag() {
 
 #[test]
 fn a_webhook_that_comes_again_has_the_same_name_and_the_next_push_another() {
-    let first = pushes(default_format(data()));
-    assert_eq!(first, pushes(default_format(data())));
-    let mut later = default_format(data());
+    let first = pushes(default_format(&data()));
+    assert_eq!(first, pushes(default_format(&data())));
+    let mut later = default_format(&data());
     later["occur_at"] = json!(1_795_256_289);
     assert_ne!(first[0].delivery, pushes(later)[0].delivery);
-    let mut other = cloud_event(data());
+    let mut other = cloud_event(&data());
     other["id"] = json!("another");
-    assert_ne!(pushes(cloud_event(data()))[0].delivery, pushes(other)[0].delivery);
+    assert_ne!(
+        pushes(cloud_event(&data()))[0].delivery,
+        pushes(other)[0].delivery
+    );
 }
 
 #[test]
@@ -71,7 +74,7 @@ fn a_host_without_dots_and_a_project_called_v2_are_what_they_are() {
         data["resources"][0]["resource_url"] = json!("harbor/v2/app:v1");
         data["repository"]["repo_full_name"] = json!("v2/app");
     });
-    let image = pushes(default_format(odd)).remove(0).image;
+    let image = pushes(default_format(&odd)).remove(0).image;
     assert_eq!(
         (image.registry.as_str(), image.repository.as_str()),
         ("harbor", "v2/app")
@@ -93,7 +96,7 @@ fn other_events_and_pushes_without_a_tag_lead_to_nothing() {
     for tag in [json!(DIGEST), json!(""), json!(null)] {
         let untagged = with(|data| data["resources"][0]["tag"] = tag.clone());
         assert!(
-            matches!(pushes_in(cloud_event(untagged)), Ok(Read::Nothing(_))),
+            matches!(pushes_in(cloud_event(&untagged)), Ok(Read::Nothing(_))),
             "{tag}"
         );
     }
@@ -107,24 +110,26 @@ fn what_harbor_would_not_send_is_refused() {
         json!({"type": 7}),
         json!({"text": "a message for Slack"}),
         json!({"type": "PUSH_ARTIFACT"}),
-        default_format(json!({"resources": "x"})),
-        default_format(with(|data| data["repository"] = json!(null))),
-        default_format(with(|data| data["resources"][0]["resource_url"] = json!(null))),
-        default_format(with(|data| {
-            data["resources"][0]["resource_url"] = json!("ann:pw@h/a:1")
+        default_format(&json!({"resources": "x"})),
+        default_format(&with(|data| data["repository"] = json!(null))),
+        default_format(&with(|data| data["resources"][0]["resource_url"] = json!(null))),
+        default_format(&with(|data| {
+            data["resources"][0]["resource_url"] = json!("ann:pw@h/a:1");
         })),
-        default_format(with(|data| {
-            data["resources"][0]["resource_url"] = json!("/etc/passwd")
+        default_format(&with(|data| {
+            data["resources"][0]["resource_url"] = json!("/etc/passwd");
         })),
-        default_format(with(|data| data["resources"][0]["digest"] = json!("sha256:12"))),
-        default_format(with(|data| data["resources"][0]["digest"] = json!(null))),
-        default_format(with(|data| data["resources"][0]["tag"] = json!("a\nb"))),
-        default_format(with(|data| {
-            data["repository"]["repo_full_name"] = json!("../../x")
+        default_format(&with(|data| data["resources"][0]["digest"] = json!("sha256:12"))),
+        default_format(&with(|data| data["resources"][0]["digest"] = json!(null))),
+        default_format(&with(|data| data["resources"][0]["tag"] = json!("a\nb"))),
+        default_format(&with(|data| {
+            data["repository"]["repo_full_name"] = json!("../../x");
         })),
-        default_format(with(|data| data["repository"]["repo_full_name"] = json!("a?b=c"))),
+        default_format(&with(|data| {
+            data["repository"]["repo_full_name"] = json!("a?b=c")
+        })),
         default_format(
-            json!({"resources": vec![data()["resources"][0].clone(); 101], "repository": {"repo_full_name": "a/b"}}),
+            &json!({"resources": vec![data()["resources"][0].clone(); 101], "repository": {"repo_full_name": "a/b"}}),
         ),
     ];
     for body in bodies {
