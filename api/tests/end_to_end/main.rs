@@ -11,6 +11,7 @@ mod private;
 mod pulls;
 mod scopes;
 mod secrets;
+mod sign_in;
 mod triggers;
 
 use std::time::Duration;

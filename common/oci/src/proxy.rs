@@ -48,11 +48,6 @@ impl Proxy {
         })
     }
 
-    /// `host:port`.
-    pub(crate) fn authority(&self) -> &str {
-        self.shown.split_once("://").map_or("", |(_, rest)| rest)
-    }
-
     /// The address with its credential: for the one place that makes clients.
     pub fn expose(&self) -> &str {
         self.full.expose()

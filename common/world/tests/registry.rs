@@ -280,3 +280,51 @@ async fn the_token_server_stops_alone() {
     registry.token_server_mut().start_again();
     assert_eq!(token(&registry, None, "library/open").await.0, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_asks_for_certificates_answers_nobody_without_one() {
+    let registry = Registry::mutual_tls().await;
+    registry
+        .push(&ImageSpec::small(9).build(), "library/app", "v1")
+        .await;
+    let (status, _) = get(&registry, "/v2/library/app/manifests/v1", None).await;
+    assert_eq!(status, 200);
+    let stranger = world::http::client(registry.ca_pem());
+    assert!(
+        stranger
+            .get(format!("{}/v2/", registry.url()))
+            .send()
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_token_is_exchanged_and_another_is_not() {
+    let registry = Registry::bearer(BearerSpec::default()).await;
+    registry
+        .push(&ImageSpec::small(10).build(), "library/app", "v1")
+        .await;
+    let exchange = async |token: &str| {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token),
+            ("scope", "repository:library/app:pull"),
+        ];
+        let realm = registry.token_server().realm();
+        registry
+            .client()
+            .post(realm)
+            .form(&form)
+            .send()
+            .await
+            .expect("an answer")
+    };
+    assert_eq!(exchange("junk").await.status(), 401);
+    let answer = exchange(&registry.token_server().identity_token(USER)).await;
+    let given: serde_json::Value = answer.json().await.expect("JSON");
+    let token = given["token"].as_str().expect("a token");
+    let bearer = format!("Bearer {token}");
+    let (status, _) = get(&registry, "/v2/library/app/manifests/v1", Some(&bearer)).await;
+    assert_eq!(status, 200);
+}

@@ -253,3 +253,31 @@ async fn through_a_proxy_that_asks_for_a_password() {
         assert!(refused.what_to_do().contains("proxy"), "{refused}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_hub_is_asked_at_its_own_address_whatever_it_is_called() {
+    let proxy = ForwardProxy::start().await;
+    for name in ["docker.io", "index.docker.io", "registry-1.docker.io"] {
+        let image: oci::ImageReference = format!("{name}/nginx:1.27").parse().unwrap();
+        assert_eq!(image.repository.as_str(), "library/nginx");
+        let registries = Registries::new(Arc::new(client));
+        registries.configure(vec![RegistrySettings {
+            // Without its password: it refuses, and nothing leaves this machine.
+            proxy: Some(proxy.url().parse().unwrap()),
+            ..RegistrySettings::new(name.parse().unwrap())
+        }]);
+        let registry = registries.registry(&image.registry, "", false).unwrap();
+        registry
+            .manifest(&image.repository, &image.wanted, &Credential::Anonymous)
+            .await
+            .unwrap_err();
+    }
+    let heads = proxy.heads();
+    assert_eq!(heads.len(), 3);
+    assert!(
+        heads
+            .iter()
+            .all(|head| head.starts_with("CONNECT registry-1.docker.io:443 ")),
+        "{heads:?}"
+    );
+}

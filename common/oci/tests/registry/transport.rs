@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::server::{Server, client, manifest, reach, repository, tag};
+use crate::server::{Heard, Server, answer, client, manifest, reach, repository, tag};
 
 struct TlsListener {
     listener: TcpListener,
@@ -168,4 +168,41 @@ fn a_registry_is_known_under_all_its_names() {
     assert!(!registries.knows(&name("other.lan")));
     registries.configure(vec![]);
     assert!(!registries.knows(&name("harbor.lan")));
+}
+
+#[tokio::test]
+async fn settings_that_say_nothing_new_keep_their_tokens() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::on(listener, address, move |heard: &Heard| {
+        match (heard.path.as_str(), heard.authorization.as_deref()) {
+            ("/token", _) => answer(200, &[], r#"{"token":"good","expires_in":300}"#),
+            (_, Some("Bearer good")) => manifest(),
+            _ => {
+                let realm = format!("Bearer realm=\"http://{address}/token\"");
+                answer(401, &[("www-authenticate", &realm)], "")
+            }
+        }
+    });
+    let registries = Registries::new(Arc::new(client));
+    let pull = async || {
+        let registry = registries.registry(&server.name(), "", false).unwrap();
+        registry
+            .manifest(&repository(), &tag("1"), &Credential::Anonymous)
+            .await
+            .unwrap();
+        let heard = server.heard();
+        heard.iter().filter(|heard| heard.path == "/token").count()
+    };
+    let changed = RegistrySettings {
+        token_realms: vec!["auth.lan".into()],
+        ..server.settings()
+    };
+    for (settings, exchanges) in [(server.settings(), 1), (server.settings(), 1), (changed, 2)] {
+        registries.configure(vec![
+            settings,
+            RegistrySettings::new("other.lan".parse().unwrap()),
+        ]);
+        assert_eq!(pull().await, exchanges);
+    }
 }
