@@ -9,14 +9,13 @@ use crate::schema::{index, number, short};
 pub(crate) struct Migration;
 
 /// Of `preheats`; each is a filter or what a look by id leads to.
-const INDEXES: [&[&str]; 7] = [
+const INDEXES: [&[&str]; 6] = [
     &["state", "id"],
     &["created_by", "id"],
     &["registry", "id"],
     &["finished_ms"],
     &["share_key"],
     &["follows"],
-    &["delivery"],
 ];
 
 #[async_trait::async_trait]
@@ -26,6 +25,8 @@ impl MigrationTrait for Migration {
         for columns in INDEXES {
             index(manager, "preheats", columns).await?;
         }
+        once(manager, "preheats", "delivery").await?;
+        add(manager, "peers", short("seen_ip", 45)).await?;
         add(manager, "work", short("fair_key", 255)).await?;
         let pass = number("pass").not_null().default(0).take();
         add(manager, "work", pass).await?;
@@ -41,12 +42,25 @@ impl MigrationTrait for Migration {
         for column in ["pass", "fair_key"] {
             remove(manager, "work", column).await?;
         }
+        remove(manager, "peers", "seen_ip").await?;
+        drop_index(manager, "preheats", "preheats_by_delivery").await?;
         for columns in INDEXES {
             let name = format!("preheats_by_{}", columns.join("_"));
             drop_index(manager, "preheats", &name).await?;
         }
         remove(manager, "preheats", "retried_ms").await
     }
+}
+
+/// Only one row has a value; any number have none.
+async fn once(manager: &SchemaManager<'_>, table: &'static str, column: &'static str) -> Result<(), DbErr> {
+    let mut index = Index::create();
+    index
+        .name(format!("{table}_by_{column}"))
+        .table(table)
+        .col(column);
+    index.unique();
+    manager.create_index(index).await
 }
 
 /// In the order of a claim.

@@ -165,7 +165,7 @@ async fn move_to(
     now: i64,
 ) -> Result<(), DbErr> {
     let (id, cluster) = (lot.preheat_id, lot.cluster_id);
-    let work = placing::work(id, cluster, Stage::Origin, seed, preheat.trace.clone(), now);
+    let work = placing::work(preheat, cluster, Stage::Origin, seed, preheat.trace.clone(), now);
     let work = enqueue(txn, &work, now).await?;
     let planned = PlannedLot {
         cluster,

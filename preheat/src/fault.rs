@@ -5,6 +5,7 @@ use std::sync::Arc;
 use queue::WriteError;
 use sea_orm::DbErr;
 
+use crate::peer_choice::BadPeers;
 use crate::views::PreheatState;
 
 /// The database did not do what it was asked to.
@@ -26,6 +27,8 @@ pub enum SubmitError {
         "{0} is not a registry that this manager asks: write [registry.\"{0}\"] into its configuration, or name it in allow below [dial], or set open_by_preheat = true there"
     )]
     RegistryNotOpen(oci::RegistryName),
+    #[error(transparent)]
+    BadPeers(#[from] BadPeers),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

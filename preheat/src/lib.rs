@@ -17,6 +17,7 @@
 mod absent;
 mod address;
 mod cancel;
+mod choosing;
 mod closed;
 mod cluster_settings;
 mod clusters;
@@ -80,7 +81,7 @@ pub use harbor_rows::harbor_rows;
 pub use holdings::{holdings, parents};
 pub use limits::Limits;
 pub use list::{ListQuery, list};
-pub use peer_choice::PeerChoice;
+pub use peer_choice::{BadPeers, PeerChoice};
 pub use peers::peers;
 pub use place::take;
 pub use preheater::{BadKey, Parts, Preheater};

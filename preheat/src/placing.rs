@@ -7,17 +7,18 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 use uuid::Uuid;
+use wire::Side;
 
 use crate::cluster_settings::{SettingsByCluster, tolerated_absent};
-use crate::ledger::Effects;
+use crate::ledger::{self, Effects};
 use crate::plan::{Content, LiveCluster, NoSeed, PlannedLot, PlannedObject, Stage, plan, wanted_clusters};
 use crate::preheater::{group_of, lane_of, parked_group_of, read_uuid};
 use crate::rows::{
     ROWS_AT_ONCE, clusters, lots, objects, peers, placements, preheats, read_size, stored_size,
 };
 use crate::scope::{ClusterChoice, Scope};
-use crate::stage;
 use crate::views::PreheatState;
+use crate::{choosing, stage};
 
 /// The kind of work that a lot is.
 pub(crate) const PLACE: &str = "place";
@@ -58,8 +59,15 @@ pub(crate) async fn place(
             return Ok(Err(no_seed));
         }
     };
+    let holders = match choosing::holders(txn, preheat, &wanted).await? {
+        Ok(holders) => holders,
+        Err(nobody) => {
+            ledger::fail(txn, preheat.clone(), &nobody.reason(), Side::Caller, now, effects).await?;
+            return Ok(Ok(()));
+        }
+    };
     let objects = objects_of(txn, preheat.id).await?;
-    let lots = plan(&objects, &wanted, scope);
+    let lots = plan(&objects, &wanted, &holders);
     let placements = write(txn, preheat, &objects, &lots, trace, now).await?;
     let peers: BTreeSet<Uuid> = lots.iter().map(|lot| lot.peer).collect();
     effects.planning = Planning::Done(Planned {
@@ -165,7 +173,7 @@ async fn write(
         };
         count += i64::try_from(listed.len()).unwrap_or(i64::MAX);
         bytes = bytes.saturating_add(stored_size(listed.iter().map(|object| object.size).sum()));
-        let work = work(preheat.id, lot.cluster, lot.stage, lot.peer, trace.clone(), now);
+        let work = work(preheat, lot.cluster, lot.stage, lot.peer, trace.clone(), now);
         rows.push(row(
             enqueue(txn, &work, now).await?,
             preheat.id,
@@ -180,7 +188,7 @@ async fn write(
 
 /// A lot as queue work; a lot of stage 1 is parked.
 pub(crate) fn work(
-    preheat: i64,
+    preheat: &preheats::Model,
     cluster: i64,
     stage: Stage,
     peer: Uuid,
@@ -188,17 +196,18 @@ pub(crate) fn work(
     now: i64,
 ) -> NewWork {
     let (group, run_at_ms) = match stage {
-        Stage::Origin => (group_of(preheat), now),
-        Stage::Peers => (parked_group_of(preheat, cluster), PARKED),
+        Stage::Origin => (group_of(preheat.id), now),
+        Stage::Peers => (parked_group_of(preheat.id, cluster), PARKED),
     };
     NewWork {
         lane: lane_of(peer),
         kind: PLACE.to_owned(),
-        payload: json!({ "preheat": preheat }),
+        payload: json!({ "preheat": preheat.id }),
         run_at_ms,
-        priority: 0,
+        priority: preheat.priority,
         trace,
         group: Some(group),
+        fair_key: preheat.fair_key.clone(),
     }
 }
 

@@ -2,7 +2,10 @@
 //! its arguments come.
 //!
 //! Stage 0: each object has exactly one seed of each cluster, which fetches it from the registry. Stage 1:
-//! everybody else that the scope names; they read from the seeds of stage 0 and start once those are done.
+//! everybody else that has to hold the image; they read from the seeds of stage 0 and start once those are done.
+//! Stage 0 is the same whoever was chosen: somebody has to fetch.
+
+use std::collections::BTreeSet;
 
 use uuid::Uuid;
 use wire::seeds_in_order;
@@ -51,6 +54,24 @@ pub(crate) enum Content {
     Everything,
 }
 
+/// Who has to hold the image in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holders {
+    pub(crate) scope: Scope,
+    pub(crate) chosen: Chosen,
+    /// What the choice goes by: the same image, the same peers.
+    pub(crate) root: String,
+}
+
+/// Which of the peers that a scope names, cluster by cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    All,
+    Count(u32),
+    Percent(u8),
+    Named(BTreeSet<Uuid>),
+}
+
 /// Nobody can fetch: the named clusters have no live seed (none named: no cluster has one).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NoSeed {
@@ -79,53 +100,80 @@ pub(crate) fn wanted_clusters<'a>(
 }
 
 /// Every lot of a preheat, in a fixed order.
-pub(crate) fn plan(objects: &[PlannedObject], clusters: &[&LiveCluster], scope: Scope) -> Vec<PlannedLot> {
+pub(crate) fn plan(
+    objects: &[PlannedObject],
+    clusters: &[&LiveCluster],
+    holders: &Holders,
+) -> Vec<PlannedLot> {
     let mut objects: Vec<&PlannedObject> = objects.iter().collect();
     objects.sort();
     let mut lots: Vec<PlannedLot> = clusters
         .iter()
-        .flat_map(|cluster| plan_cluster(&objects, cluster, scope))
+        .flat_map(|cluster| plan_cluster(&objects, cluster, holders))
         .collect();
     lots.sort();
     lots
 }
 
-fn plan_cluster(objects: &[&PlannedObject], cluster: &LiveCluster, scope: Scope) -> Vec<PlannedLot> {
+fn plan_cluster(objects: &[&PlannedObject], cluster: &LiveCluster, holders: &Holders) -> Vec<PlannedLot> {
     let seed_of: Vec<Option<Uuid>> = objects
         .iter()
         .map(|object| next_seed(&cluster.name, &object.digest, &cluster.seeds, None))
         .collect();
     let lot_of = |seed: Uuid, stage: Stage| {
         let is_first = stage == Stage::Origin;
-        let chosen: Vec<PlannedObject> = std::iter::zip(objects, &seed_of)
+        let listed: Vec<PlannedObject> = std::iter::zip(objects, &seed_of)
             .filter(|(_, first)| (**first == Some(seed)) == is_first)
             .map(|(object, _)| (*object).clone())
             .collect();
-        let content = Content::Objects(chosen.clone());
-        (!chosen.is_empty()).then_some(PlannedLot {
-            cluster: cluster.id,
+        let (cluster, peer) = (cluster.id, seed);
+        (!listed.is_empty()).then_some(PlannedLot {
+            cluster,
             stage,
-            peer: seed,
-            content,
+            peer,
+            content: Content::Objects(listed),
         })
     };
-    let mut lots: Vec<PlannedLot> = cluster
-        .seeds
-        .iter()
-        .filter_map(|seed| lot_of(*seed, Stage::Origin))
-        .collect();
-    if scope != Scope::SingleSeedPeer {
-        lots.extend(
-            cluster
-                .seeds
-                .iter()
-                .filter_map(|seed| lot_of(*seed, Stage::Peers)),
-        );
+    let held_by = holders.of(cluster);
+    let seeds = || cluster.seeds.iter().copied();
+    let origin = seeds().filter_map(|seed| lot_of(seed, Stage::Origin));
+    let others = seeds()
+        .filter(|seed| held_by.contains(seed))
+        .filter_map(|seed| lot_of(seed, Stage::Peers));
+    let nodes = cluster.nodes.iter().filter(|node| held_by.contains(node));
+    let nodes = nodes
+        .filter(|_| !objects.is_empty())
+        .map(|node| everything_for(cluster.id, *node));
+    origin.chain(others).chain(nodes).collect()
+}
+
+impl Holders {
+    /// The peers of a cluster that have to hold every object; none where one seed for each object is enough.
+    fn of(&self, cluster: &LiveCluster) -> BTreeSet<Uuid> {
+        let meant = named_by(self.scope, cluster);
+        let wanted = match &self.chosen {
+            Chosen::All => meant.len(),
+            Chosen::Count(count) => usize::try_from(*count).unwrap_or(usize::MAX),
+            Chosen::Percent(percent) => share_of(meant.len(), *percent),
+            Chosen::Named(named) => return meant.into_iter().filter(|peer| named.contains(peer)).collect(),
+        };
+        let ordered = seeds_in_order(&cluster.name, &self.root, &meant, |peer| *peer);
+        ordered.into_iter().copied().take(wanted).collect()
     }
-    if scope == Scope::AllPeers && !objects.is_empty() {
-        lots.extend(cluster.nodes.iter().map(|node| everything_for(cluster.id, *node)));
+}
+
+/// Rounded up: a share of some peers is one at least.
+fn share_of(peers: usize, percent: u8) -> usize {
+    (peers * usize::from(percent)).div_ceil(100)
+}
+
+/// The peers of a cluster that a scope means as a whole.
+pub(crate) fn named_by(scope: Scope, cluster: &LiveCluster) -> Vec<Uuid> {
+    match scope {
+        Scope::SingleSeedPeer => Vec::new(),
+        Scope::AllSeedPeers => cluster.seeds.clone(),
+        Scope::AllPeers => cluster.seeds.iter().chain(&cluster.nodes).copied().collect(),
     }
-    lots
 }
 
 fn everything_for(cluster: i64, peer: Uuid) -> PlannedLot {

@@ -37,6 +37,24 @@ fn placed(lots: &[PlannedLot], objects: &[PlannedObject]) -> BTreeMap<Uuid, Vec<
     placed
 }
 
+fn all(scope: Scope) -> Holders {
+    some(scope, Chosen::All)
+}
+
+fn some(scope: Scope, chosen: Chosen) -> Holders {
+    let root = "sha256:root".to_owned();
+    Holders { scope, chosen, root }
+}
+
+/// Peers of a cluster that hold every object.
+fn whole(lots: &[PlannedLot], objects: &[PlannedObject]) -> BTreeSet<Uuid> {
+    placed(lots, objects)
+        .into_iter()
+        .filter(|(_, rows)| rows.len() == objects.len())
+        .map(|(peer, _)| peer)
+        .collect()
+}
+
 fn any_scope() -> impl Strategy<Value = Scope> {
     prop_oneof![
         Just(Scope::SingleSeedPeer),
@@ -52,7 +70,7 @@ proptest! {
     ) {
         let objects: Vec<_> = (0..count).map(object).collect();
         let one = cluster(1, seeds, nodes);
-        let placed = placed(&plan(&objects, &[&one], scope), &objects);
+        let placed = placed(&plan(&objects, &[&one], &all(scope)), &objects);
         let expected: BTreeSet<String> = objects.iter().map(|object| object.digest.clone()).collect();
         let whole = |peer: &Uuid| placed.get(peer).is_some_and(|rows| {
             rows.len() == expected.len() && rows.iter().all(|(digest, _)| expected.contains(digest))
@@ -77,7 +95,7 @@ proptest! {
         let objects: Vec<_> = (0..count).map(object).collect();
         let clusters = [cluster(1, seeds, 2), cluster(2, 3, 0)];
         for each in &clusters {
-            let origin: Vec<_> = plan(&objects, &[&clusters[0], &clusters[1]], scope)
+            let origin: Vec<_> = plan(&objects, &[&clusters[0], &clusters[1]], &all(scope))
                 .into_iter()
                 .filter(|lot| lot.cluster == each.id && lot.stage == Stage::Origin)
                 .collect();
@@ -91,24 +109,78 @@ proptest! {
     }
 
     #[test]
+    fn as_many_peers_hold_an_image_as_were_chosen(
+        count in 2_usize..20, seeds in 1_u128..6, nodes in 0_u128..20, wanted in 1_u32..30, percent in 1_u8..=100,
+    ) {
+        let objects: Vec<_> = (0..count).map(object).collect();
+        let one = cluster(1, seeds, nodes);
+        let peers = usize::try_from(seeds + nodes).unwrap();
+        let rounded_up = (1..=peers).find(|n| n * 100 >= peers * usize::from(percent)).unwrap();
+        let by_count = usize::try_from(wanted).unwrap().min(peers);
+        for (chosen, expected) in [(Chosen::Count(wanted), by_count), (Chosen::Percent(percent), rounded_up)] {
+            let holders = some(Scope::AllPeers, chosen);
+            let lots = plan(&objects, &[&one], &holders);
+            let origin: Vec<_> = lots.iter().filter(|lot| lot.stage == Stage::Origin).cloned().collect();
+            let all_lots = plan(&objects, &[&one], &all(Scope::AllPeers));
+            let all_origin: Vec<_> = all_lots.into_iter().filter(|lot| lot.stage == Stage::Origin).collect();
+            prop_assert_eq!(&origin, &all_origin, "who fetches does not depend on who holds");
+            let held_by = holders.of(&one);
+            prop_assert_eq!(held_by.len(), expected);
+            prop_assert!(held_by.is_subset(&whole(&lots, &objects)), "each of them gets all");
+            let others: BTreeSet<Uuid> = lots.iter().filter(|lot| lot.stage == Stage::Peers).map(|lot| lot.peer).collect();
+            prop_assert!(others.is_subset(&held_by), "nobody else is asked to read");
+        }
+    }
+
+    #[test]
+    fn more_peers_means_the_same_ones_and_others(seeds in 1_u128..4, nodes in 0_u128..20, wanted in 1_u32..20) {
+        let one = cluster(1, seeds, nodes);
+        let of = |count| some(Scope::AllPeers, Chosen::Count(count)).of(&one);
+        prop_assert!(of(wanted).is_subset(&of(wanted + 1)));
+    }
+
+    #[test]
     fn the_plan_does_not_depend_on_who_was_listed_first(
         count in 1_usize..20, seeds in 1_u128..6, nodes in 0_u128..4, scope in any_scope(),
     ) {
         let mut objects: Vec<_> = (0..count).map(object).collect();
         let (mut one, two) = (cluster(1, seeds, nodes), cluster(2, 2, 1));
-        let before = plan(&objects, &[&one, &two], scope);
+        let before = plan(&objects, &[&one, &two], &all(scope));
         objects.reverse();
         one.seeds.reverse();
         one.nodes.reverse();
-        prop_assert_eq!(before, plan(&objects, &[&two, &one], scope));
+        prop_assert_eq!(before, plan(&objects, &[&two, &one], &all(scope)));
     }
+}
+
+#[test]
+fn named_peers_hold_an_image_and_only_as_far_as_the_scope_goes() {
+    let one = cluster(1, 2, 2);
+    let named: BTreeSet<Uuid> = [one.seeds[1], one.nodes[0]].into();
+    let of = |scope| some(scope, Chosen::Named(named.clone())).of(&one);
+    assert_eq!(of(Scope::AllPeers), named);
+    assert_eq!(of(Scope::AllSeedPeers), BTreeSet::from([one.seeds[1]]));
+}
+
+#[test]
+fn another_image_may_be_held_by_others() {
+    let one = cluster(1, 1, 50);
+    let of = |root: &str| {
+        let holders = Holders {
+            root: root.to_owned(),
+            ..some(Scope::AllPeers, Chosen::Count(5))
+        };
+        holders.of(&one)
+    };
+    assert_eq!(of("a"), of("a"));
+    assert_ne!(of("a"), of("b"));
 }
 
 #[test]
 fn a_lot_begins_with_the_manifests_then_configs_then_layers() {
     let objects: Vec<_> = (0..9).map(object).collect();
     let one = cluster(1, 1, 0);
-    let lots = plan(&objects, &[&one], Scope::SingleSeedPeer);
+    let lots = plan(&objects, &[&one], &all(Scope::SingleSeedPeer));
     let Content::Objects(listed) = &lots[0].content else {
         panic!("no objects")
     };
@@ -120,7 +192,7 @@ fn a_lot_begins_with_the_manifests_then_configs_then_layers() {
 fn an_object_goes_to_the_seed_where_a_node_looks_first() {
     let one = cluster(1, 4, 0);
     for n in 0..50 {
-        let lots = plan(&[object(n)], &[&one], Scope::SingleSeedPeer);
+        let lots = plan(&[object(n)], &[&one], &all(Scope::SingleSeedPeer));
         let first = *seeds_in_order("c1", &object(n).digest, &one.seeds, |seed| *seed)[0];
         assert_eq!(lots[0].peer, first);
     }

@@ -4,8 +4,8 @@
 use futures_util::future::BoxFuture;
 use queue::{NewWork, enqueue_all};
 use sea_orm::{
-    ActiveValue::NotSet, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveValue::NotSet, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr,
+    EntityTrait, QueryFilter, QuerySelect,
 };
 use serde_json::json;
 use tracing::Instrument;
@@ -27,8 +27,8 @@ pub(crate) const PLAN: &str = "plan";
 /// A preheat's number: counted by the database, never used again.
 pub type PreheatId = i64;
 
-/// Writes the preheat down and answers; for a message that has come before, with the preheat that it made. `caller`
-/// is the id of the token that asked; what follows goes on in `trace`, which is the request's and not this step's.
+/// Writes the preheat down and answers; a message that has made one already is answered with that one. `caller` is the id of the token that asked; what follows goes on in `trace`,
+/// which is the request's and not this step's.
 pub async fn submit(
     preheater: &Preheater,
     caller: Option<&str>,
@@ -58,6 +58,7 @@ async fn write(
     trace: Option<TraceContext>,
 ) -> Result<Written, SubmitError> {
     check_registry(inner, &request)?;
+    request.peers.check(request.scope)?;
     clusters::check(inner, &request.clusters).await?;
     let now = inner.now_ms();
     let sealed = seal(inner, request.credential.as_ref())?;
@@ -69,17 +70,35 @@ async fn write(
         kind: RESOLVE.to_owned(),
         run_at_ms: now,
         priority: request.priority.rank(),
+        fair_key: Some(fair_key(inner, caller, &request.image)),
         trace: trace.map(|trace| trace.as_str().to_owned()),
         ..NewWork::default()
     };
     let submission = Submission { row, sealed, work };
-    let written = inner
-        .submissions
-        .write(&inner.db, submission)
-        .await
-        .map_err(StorageError::from)?;
-    inner.bell.ring(MANAGER_LANE);
-    Ok(written)
+    let delivery = request.delivery.as_deref().map(cut_to_column);
+    match inner.submissions.write(&inner.db, submission).await {
+        Ok(written) => {
+            inner.bell.ring(MANAGER_LANE);
+            Ok(written)
+        }
+        Err(error) => match before_us(inner, delivery).await {
+            Some(id) => Ok(Written { id, is_new: false }),
+            None => Err(StorageError::from(error).into()),
+        },
+    }
+}
+
+/// Another manager may have taken the same message in the same moment, and the database let one of them in.
+async fn before_us(inner: &Inner, delivery: Option<String>) -> Option<PreheatId> {
+    of_delivery(inner.reads(), &delivery?).await.ok().flatten()
+}
+
+/// What stands in the database for a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Written {
+    id: PreheatId,
+    /// Not so for a message that came again.
+    is_new: bool,
 }
 
 /// Unless preheats open registries, only those that are configured or allowed are asked.
@@ -99,14 +118,6 @@ pub(crate) struct Submission {
     sealed: Option<SealedCredential>,
     /// The first of its work, which is told the preheat's id once there is one.
     work: NewWork,
-}
-
-/// The preheat of a submission.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Written {
-    id: PreheatId,
-    /// The message has not come before.
-    is_new: bool,
 }
 
 /// What came with a request for the registry.
@@ -134,7 +145,7 @@ pub(crate) fn write_all(
         let mut written = Vec::with_capacity(submissions.len());
         let (mut works, mut secrets) = (Vec::new(), Vec::new());
         for Submission { row, sealed, work } in submissions {
-            if let Some(id) = asked_before(txn, &row).await? {
+            if let Some(id) = delivered_before(txn, &row).await? {
                 written.push(Written { id, is_new: false });
                 continue;
             }
@@ -144,9 +155,7 @@ pub(crate) fn write_all(
             written.push(Written { id, is_new: true });
         }
         let now = works.last().map_or(0, |last| last.run_at_ms);
-        if !works.is_empty() {
-            enqueue_all(txn, &works, now).await?;
-        }
+        enqueue_all(txn, &works, now).await?;
         if !secrets.is_empty() {
             credentials::Entity::insert_many(secrets)
                 .exec_without_returning(txn)
@@ -156,21 +165,24 @@ pub(crate) fn write_all(
     })
 }
 
-/// The preheat that the same message made, here or a moment ago in the same transaction.
-async fn asked_before(
+/// The preheat that the same message has made; a message that comes again makes no second one.
+async fn delivered_before(
     txn: &DatabaseTransaction,
     row: &preheats::ActiveModel,
 ) -> Result<Option<PreheatId>, DbErr> {
-    let Some(Some(delivery)) = row.delivery.try_as_ref() else {
+    let Some(Some(delivery)) = row.delivery.clone().take() else {
         return Ok(None);
     };
+    of_delivery(txn, &delivery).await
+}
+
+async fn of_delivery(db: &impl ConnectionTrait, delivery: &str) -> Result<Option<PreheatId>, DbErr> {
     preheats::Entity::find()
         .select_only()
         .column(preheats::Column::Id)
         .filter(preheats::Column::Delivery.eq(delivery))
-        .order_by_asc(preheats::Column::Id)
         .into_tuple()
-        .one(txn)
+        .one(db)
         .await
 }
 
@@ -181,6 +193,7 @@ pub(crate) fn work_of_manager(kind: &str, preheat: &preheats::Model, run_at_ms: 
         kind: kind.to_owned(),
         run_at_ms,
         priority: preheat.priority,
+        fair_key: preheat.fair_key.clone(),
         trace: preheat.trace.clone(),
         ..NewWork::default()
     };
@@ -193,6 +206,19 @@ fn of_preheat(id: PreheatId, work: NewWork) -> NewWork {
         group: Some(group_of(id)),
         ..work
     }
+}
+
+/// Callers take turns, and so do the projects of a registry that one caller asks for.
+fn fair_key(inner: &Inner, caller: Option<&str>, image: &oci::ImageReference) -> String {
+    let registry = inner.registries.canonical(&image.registry);
+    let repository = image.repository.as_str();
+    let project = repository.split('/').next().unwrap_or_default();
+    cut_to_column(&format!("{}/{registry}/{project}", caller.unwrap_or_default()))
+}
+
+/// What a bounded column holds.
+fn cut_to_column(text: &str) -> String {
+    text.chars().take(255).collect()
 }
 
 /// None: nothing that a registry would want to see.
@@ -281,8 +307,8 @@ fn new_row(
         time_limit_ms: Set(request.time_limit.map(milliseconds)),
         referrers: Set(request.referrers),
         had_credential: NotSet,
-        delivery: Set(request.delivery.clone()),
-        fair_key: Set(None),
+        delivery: Set(request.delivery.as_deref().map(cut_to_column)),
+        fair_key: Set(Some(fair_key(inner, caller, image))),
         follows: Set(None),
         share_key: Set(None),
         attempt: Set(1),

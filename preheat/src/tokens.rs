@@ -165,9 +165,7 @@ async fn known(preheater: &Preheater) -> Result<Arc<Known>, StorageError> {
             expires_ms: row.expires_ms,
             revoked_ms: row.revoked_ms,
         };
-        known
-            .endpoints
-            .extend(row.path_hash.map(|hash| (hash, endpoint)));
+        known.endpoints.extend(row.path_hash.map(|hash| (hash, endpoint)));
         known.revoked_ms.insert(row.id, row.revoked_ms);
     }
     let known = Arc::new(known);

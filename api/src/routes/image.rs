@@ -48,7 +48,7 @@ pub(super) fn platforms<'a>(
 
 pub(super) fn not_taken(fault: SubmitError) -> Problem {
     match fault {
-        SubmitError::UnknownCluster { .. } | SubmitError::RegistryNotOpen(_) => {
+        SubmitError::UnknownCluster { .. } | SubmitError::RegistryNotOpen(_) | SubmitError::BadPeers(_) => {
             Problem::invalid(format!("{fault}."))
         }
         SubmitError::Storage(cause) => Problem::storage(&cause),

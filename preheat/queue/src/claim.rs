@@ -115,7 +115,7 @@ fn due(lane: &str, at_most: usize, now_ms: i64) -> Select<work::Entity> {
         .filter(work::Column::State.eq(work::WAITING))
         .filter(work::Column::RunAtMs.lte(now_ms))
         .order_by_desc(work::Column::Priority)
-        .order_by_asc(work::Column::RunAtMs)
+        .order_by_asc(work::Column::Pass)
         .order_by_asc(work::Column::Id)
         .limit(at_most.min(MOST_AT_ONCE) as u64)
 }

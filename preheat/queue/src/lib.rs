@@ -6,6 +6,7 @@
 //!   commit together. [`claim()`] gives work to a *holder*, whose single lease row keeps all that it has claimed.
 //! * Each claim raises the work's *fence*; whoever settles names the fence it was given, and changes nothing when the
 //!   work has meanwhile gone to somebody else.
+//! * Work of one lane is claimed by priority; within one, the keys that it was put in for take turns.
 //! * [`Workers`] perform the work of one lane and [`Bell`] wakes them.
 //!
 //! **Invariant:** a write that was answered is on the disk, and work that was enqueued is performed, settled or given
@@ -22,6 +23,7 @@ mod entry;
 mod holder;
 mod lot;
 mod metrics;
+mod passes;
 mod performer;
 mod rows;
 mod together;

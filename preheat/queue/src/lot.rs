@@ -1,9 +1,12 @@
 //! Work that is moved in numbers: parked and let go, moved to another lane, removed with its group, counted.
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::{CaseStatement, Expr, SimpleExpr};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 
-use crate::rows::work::{Column, Entity, WAITING};
+use crate::passes::{Stand, passes};
+use crate::rows::work::{Column, Entity, Model, WAITING};
 use crate::work::WorkId;
 
 /// A due time that never comes: the work waits until [`unpark`] lets it go.
@@ -11,6 +14,7 @@ pub const PARKED: i64 = i64::MAX / 4;
 
 /// Databases bound the number of values in one statement.
 const VALUES_AT_ONCE: usize = 500;
+const CASES_AT_ONCE: usize = 200;
 
 /// Which work of a group is meant; nothing given means all of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,7 +23,7 @@ pub struct Which<'a> {
     pub lanes: Option<&'a [String]>,
 }
 
-/// Lets parked work go. Returns the lanes whose bell to ring after the commit.
+/// Lets parked work go; it stands in line from now on. Returns the lanes whose bell to ring after the commit.
 pub async fn unpark(
     txn: &impl ConnectionTrait,
     group: &str,
@@ -49,20 +53,48 @@ async fn unpark_where(
     parked: &Condition,
     now_ms: i64,
 ) -> Result<Vec<String>, DbErr> {
-    let lanes = Entity::find()
-        .select_only()
-        .column(Column::Lane)
-        .distinct()
+    let found = Entity::find()
         .filter(parked.clone())
-        .into_tuple()
+        .order_by_asc(Column::Id)
         .all(txn)
         .await?;
-    Entity::update_many()
-        .col_expr(Column::RunAtMs, Expr::value(now_ms))
-        .filter(parked.clone())
-        .exec(txn)
-        .await?;
+    let stands: Vec<Stand<'_>> = found.iter().map(stand_of).collect();
+    let passes = passes(txn, &stands).await?;
+    let placed: Vec<(WorkId, i64)> = std::iter::zip(&found, passes)
+        .map(|(row, pass)| (row.id, pass))
+        .collect();
+    for some in placed.chunks(CASES_AT_ONCE) {
+        let ids = some.iter().map(|(id, _)| *id);
+        Entity::update_many()
+            .col_expr(Column::RunAtMs, Expr::value(now_ms))
+            .col_expr(Column::Pass, pass_by_id(some))
+            .filter(Column::Id.is_in(ids))
+            .filter(parked.clone())
+            .exec(txn)
+            .await?;
+    }
+    let mut lanes: Vec<String> = found.into_iter().map(|row| row.lane).collect();
+    lanes.sort_unstable();
+    lanes.dedup();
     Ok(lanes)
+}
+
+fn stand_of(row: &Model) -> Stand<'_> {
+    Stand {
+        lane: &row.lane,
+        priority: row.priority,
+        fair_key: row.fair_key.as_deref().unwrap_or_default(),
+    }
+}
+
+fn pass_by_id(placed: &[(WorkId, i64)]) -> SimpleExpr {
+    let by_id =
+        |case: CaseStatement, (id, pass): &(WorkId, i64)| case.case(Column::Id.eq(*id), Expr::value(*pass));
+    placed
+        .iter()
+        .fold(CaseStatement::new(), by_id)
+        .finally(Expr::col(Column::Pass))
+        .into()
 }
 
 /// Moves waiting work to another lane. `false`: somebody has it, or it is gone.

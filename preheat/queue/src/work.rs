@@ -10,6 +10,8 @@ use sea_orm::{
 };
 
 use crate::holder::HolderId;
+use crate::lot::PARKED;
+use crate::passes::{Stand, passes};
 use crate::rows::work::{ActiveModel, Column, Entity, Model, RUNNING, WAITING};
 
 pub type WorkId = i64;
@@ -34,6 +36,18 @@ pub struct NewWork {
     pub trace: Option<String>,
     /// What belongs together and ends together.
     pub group: Option<String>,
+    /// Whose it is: keys of a lane take turns, so that one who puts in much does not keep the others waiting.
+    pub fair_key: Option<String>,
+}
+
+impl NewWork {
+    pub(crate) fn stand(&self) -> Stand<'_> {
+        Stand {
+            lane: &self.lane,
+            priority: self.priority,
+            fair_key: self.fair_key.as_deref().unwrap_or_default(),
+        }
+    }
 }
 
 /// Work as it stands.
@@ -82,19 +96,36 @@ impl Work {
 
 /// Puts work in; it exists once the caller's transaction commits. Ring the lane's bell after that.
 pub async fn enqueue(txn: &impl ConnectionTrait, work: &NewWork, now_ms: i64) -> Result<WorkId, DbErr> {
-    Ok(Entity::insert(row(work, now_ms)).exec(txn).await?.last_insert_id)
+    let pass = passes_of(txn, std::slice::from_ref(work)).await?;
+    let row = row(work, pass.first().copied().unwrap_or(PARKED), now_ms);
+    Ok(Entity::insert(row).exec(txn).await?.last_insert_id)
 }
 
 /// The same for many, by few statements.
 pub async fn enqueue_all(txn: &impl ConnectionTrait, all: &[NewWork], now_ms: i64) -> Result<(), DbErr> {
-    for some in all.chunks(ROWS_AT_ONCE) {
-        let rows = some.iter().map(|work| row(work, now_ms));
+    let passes = passes_of(txn, all).await?;
+    let placed: Vec<(&NewWork, i64)> = std::iter::zip(all, passes).collect();
+    for some in placed.chunks(ROWS_AT_ONCE) {
+        let rows = some.iter().map(|(work, pass)| row(work, *pass, now_ms));
         Entity::insert_many(rows).exec_without_returning(txn).await?;
     }
     Ok(())
 }
 
-fn row(work: &NewWork, now_ms: i64) -> ActiveModel {
+/// Parked work stands behind everything until it is let go.
+async fn passes_of(txn: &impl ConnectionTrait, all: &[NewWork]) -> Result<Vec<i64>, DbErr> {
+    let is_parked = |work: &NewWork| work.run_at_ms >= PARKED;
+    let stands: Vec<Stand<'_>> = all
+        .iter()
+        .filter(|work| !is_parked(work))
+        .map(NewWork::stand)
+        .collect();
+    let mut placed = passes(txn, &stands).await?.into_iter();
+    let pass = |work: &NewWork| if is_parked(work) { None } else { placed.next() };
+    Ok(all.iter().map(pass).map(|pass| pass.unwrap_or(PARKED)).collect())
+}
+
+fn row(work: &NewWork, pass: i64, now_ms: i64) -> ActiveModel {
     ActiveModel {
         id: NotSet,
         lane: Set(work.lane.clone()),
@@ -110,6 +141,8 @@ fn row(work: &NewWork, now_ms: i64) -> ActiveModel {
         trace: Set(work.trace.clone()),
         work_group: Set(work.group.clone()),
         last_error: Set(None),
+        fair_key: Set(Some(work.stand().fair_key.to_owned())),
+        pass: Set(pass),
     }
 }
 

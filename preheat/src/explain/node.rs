@@ -124,6 +124,7 @@ mod tests {
             seed: false,
             share_url: String::new(),
             address: String::new(),
+            seen_ip: None,
             software: String::new(),
             token_id: None,
             session: alive.then(String::new),

@@ -12,6 +12,8 @@ pub struct Model {
     pub seed: bool,
     pub share_url: String,
     pub address: String,
+    /// Where its last hello came from.
+    pub seen_ip: Option<String>,
     pub software: String,
     /// The id of the token that it said hello with.
     pub token_id: Option<String>,

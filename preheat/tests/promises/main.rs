@@ -6,7 +6,9 @@
 )]
 
 mod artifacts;
+mod asking;
 mod cancelling;
+mod choosing;
 mod credentials;
 mod deadlines;
 mod deliveries;

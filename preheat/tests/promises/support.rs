@@ -172,18 +172,20 @@ impl World {
     }
 
     pub(crate) async fn peer(&self, name: &str, role: Role, cluster: &str, id: Uuid) -> Peer {
+        self.say_hello(hello(name, role, cluster, id)).await
+    }
+
+    /// A peer that is reached under this address.
+    pub(crate) async fn peer_at(&self, address: &str, role: Role, id: Uuid) -> Peer {
         let hello = Hello {
-            wire_version: wire::VERSION,
-            peer: id,
-            name: name.to_owned(),
-            cluster: cluster.to_owned(),
-            role,
-            advertise: Some(format!("{name}.lan")),
-            share_port: 65_002,
-            share_scheme: "http".to_owned(),
-            software: "test".to_owned(),
-            holdings_hash: wire::holdings_hash([]),
+            advertise: Some(address.to_owned()),
+            ..hello(address, role, "default", id)
         };
+        self.say_hello(hello).await
+    }
+
+    async fn say_hello(&self, hello: Hello) -> Peer {
+        let (id, role, name) = (hello.peer, hello.role, hello.name.clone());
         let seen = "10.0.0.1".parse().unwrap();
         let welcome = preheat::hello(&self.preheater, hello, seen, None, &NoTokens)
             .await
@@ -192,9 +194,24 @@ impl World {
             preheater: self.preheater.clone(),
             id,
             role,
-            name: name.to_owned(),
+            name,
             welcome,
         }
+    }
+}
+
+fn hello(name: &str, role: Role, cluster: &str, id: Uuid) -> Hello {
+    Hello {
+        wire_version: wire::VERSION,
+        peer: id,
+        name: name.to_owned(),
+        cluster: cluster.to_owned(),
+        role,
+        advertise: Some(format!("{name}.lan")),
+        share_port: 65_002,
+        share_scheme: "http".to_owned(),
+        software: "test".to_owned(),
+        holdings_hash: wire::holdings_hash([]),
     }
 }
 

@@ -25,6 +25,10 @@ pub struct Model {
     pub trace: Option<String>,
     pub work_group: Option<String>,
     pub last_error: Option<String>,
+    /// Whose it is, among those who take turns.
+    pub fair_key: Option<String>,
+    /// Its place in line: the lowest is claimed first.
+    pub pass: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

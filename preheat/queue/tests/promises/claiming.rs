@@ -36,9 +36,14 @@ async fn claims_are_never_doubled() {
 }
 
 #[tokio::test]
-async fn priority_goes_first_and_then_what_was_due_first() {
+async fn priority_goes_first_and_then_what_was_put_in_first() {
     let world = World::new().await;
-    for (kind, priority, run_at_ms) in [("late", 0, NOW), ("early", 0, NOW - 5), ("important", 9, NOW)] {
+    for (kind, priority, run_at_ms) in [
+        ("first", 0, NOW),
+        ("second", 0, NOW - 5),
+        ("important", 9, NOW),
+        ("whenever", -9, NOW - 99),
+    ] {
         world
             .enqueue(NewWork {
                 priority,
@@ -54,7 +59,7 @@ async fn priority_goes_first_and_then_what_was_due_first() {
         .into_iter()
         .map(|work| work.kind)
         .collect();
-    assert_eq!(order, ["important", "early", "late"]);
+    assert_eq!(order, ["important", "first", "second", "whenever"]);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod leases;
 mod lots;
 mod metrics;
 mod together;
+mod turns;
 mod working;
 mod world;
 mod writing;

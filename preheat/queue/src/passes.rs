@@ -1,0 +1,181 @@
+//! Who goes first among those who want the same lane: start-time fair queueing.
+//!
+//! Work of a lane carries a *pass*, and the lowest pass is claimed first. Each piece stands one behind the last piece of
+//! its own key, but never before what the lane has reached. So a key with a thousand pieces and a key with one take
+//! turns, and a key that was away has saved nothing up. Priorities are lines of their own.
+//!
+//! **Invariant:** passes of one key, lane and priority rise in the order in which the work was put in. Parked work has
+//! no place in line until it is let go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::sea_query::{Query, SelectStatement, SimpleExpr, SubQueryStatement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
+
+use crate::lot::PARKED;
+use crate::rows::work::{Column, Entity, RUNNING, WAITING};
+
+/// Questions in one statement: databases bound the parameters of one.
+const QUESTIONS_AT_ONCE: usize = 90;
+
+/// What a place in line depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stand<'a> {
+    pub(crate) lane: &'a str,
+    pub(crate) priority: i32,
+    pub(crate) fair_key: &'a str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Question<'a> {
+    /// The next one in line.
+    LowestWaiting(&'a str, i32),
+    /// How far the line has come, when nobody waits.
+    HighestRunning(&'a str, i32),
+    LastOfKey(&'a str, i32, &'a str),
+}
+
+type Answers<'a> = BTreeMap<Question<'a>, i64>;
+
+/// A pass for each, in their order; by one statement for some thirty lanes.
+pub(crate) async fn passes(txn: &impl ConnectionTrait, stands: &[Stand<'_>]) -> Result<Vec<i64>, DbErr> {
+    let questions: BTreeSet<Question<'_>> = stands.iter().flat_map(questions).collect();
+    let questions: Vec<Question<'_>> = questions.into_iter().collect();
+    let mut answers = Answers::new();
+    for some in questions.chunks(QUESTIONS_AT_ONCE) {
+        ask(txn, some, &mut answers).await?;
+    }
+    Ok(in_line(stands, &answers))
+}
+
+fn questions<'a>(stand: &Stand<'a>) -> [Question<'a>; 3] {
+    let Stand {
+        lane,
+        priority,
+        fair_key,
+    } = *stand;
+    [
+        Question::LowestWaiting(lane, priority),
+        Question::HighestRunning(lane, priority),
+        Question::LastOfKey(lane, priority, fair_key),
+    ]
+}
+
+/// Decides; the answers are those from before any of them stood there.
+fn in_line<'a>(stands: &[Stand<'a>], answers: &Answers<'a>) -> Vec<i64> {
+    let mut last_of_key: BTreeMap<Stand<'a>, i64> = BTreeMap::new();
+    let pass = |stand: &Stand<'a>| {
+        let [waiting, running, of_key] = questions(stand).map(|question| answers.get(&question).copied());
+        let reached = waiting.or(running).unwrap_or(0);
+        let last = last_of_key.get(stand).copied().or(of_key).unwrap_or(0);
+        let pass = reached.max(last) + 1;
+        last_of_key.insert(*stand, pass);
+        pass
+    };
+    stands.iter().map(pass).collect()
+}
+
+async fn ask<'a>(
+    txn: &impl ConnectionTrait,
+    questions: &[Question<'a>],
+    answers: &mut Answers<'a>,
+) -> Result<(), DbErr> {
+    let mut all = Query::select();
+    for (n, question) in questions.iter().enumerate() {
+        all.expr_as(scalar(question), format!("q{n}"));
+    }
+    let Some(row) = txn.query_one(&all).await? else {
+        return Ok(());
+    };
+    for (n, question) in questions.iter().enumerate() {
+        if let Some(pass) = row.try_get_by_index::<Option<i64>>(n)? {
+            answers.insert(*question, pass);
+        }
+    }
+    Ok(())
+}
+
+/// One look into an index, however long the lane is.
+fn scalar(question: &Question<'_>) -> SimpleExpr {
+    SimpleExpr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(look(question))))
+}
+
+fn look(question: &Question<'_>) -> SelectStatement {
+    let (Question::LowestWaiting(lane, priority)
+    | Question::HighestRunning(lane, priority)
+    | Question::LastOfKey(lane, priority, _)) = *question;
+    let in_lane = Entity::find()
+        .select_only()
+        .column(Column::Pass)
+        .filter(Column::Lane.eq(lane))
+        .filter(Column::Priority.eq(priority))
+        .filter(Column::Pass.lt(PARKED))
+        .limit(1);
+    match question {
+        Question::LowestWaiting(..) => in_lane
+            .filter(Column::State.eq(WAITING))
+            .order_by_asc(Column::Pass),
+        Question::HighestRunning(..) => in_lane
+            .filter(Column::State.eq(RUNNING))
+            .order_by_desc(Column::Pass),
+        Question::LastOfKey(_, _, key) => in_lane
+            .filter(Column::FairKey.eq(*key))
+            .order_by_desc(Column::Pass),
+    }
+    .into_query()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LANE: &str = "manager";
+
+    fn of(fair_key: &str) -> Stand<'_> {
+        Stand {
+            lane: LANE,
+            priority: 0,
+            fair_key,
+        }
+    }
+
+    #[test]
+    fn keys_take_turns_from_the_place_that_the_lane_has_reached() {
+        let answers = Answers::from([
+            (Question::LowestWaiting(LANE, 0), 501),
+            (Question::LastOfKey(LANE, 0, "many"), 1_000),
+        ]);
+        let stands = [of("few"), of("few"), of("many"), of("new")];
+        assert_eq!(in_line(&stands, &answers), [502, 503, 1_001, 502]);
+    }
+
+    #[test]
+    fn nobody_gains_by_coming_while_everything_is_running() {
+        let answers = Answers::from([
+            (Question::HighestRunning(LANE, 0), 1_000),
+            (Question::LastOfKey(LANE, 0, "many"), 1_000),
+        ]);
+        assert_eq!(in_line(&[of("new"), of("many")], &answers), [1_001, 1_001]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_stands_behind_itself_and_at_most_its_own_pieces_behind_the_others(
+            keys in proptest::collection::vec(0_usize..4, 1..60),
+        ) {
+            const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+            let stands: Vec<_> = keys.iter().map(|key| of(NAMES[*key])).collect();
+            let passes = in_line(&stands, &Answers::new());
+            for name in NAMES {
+                let own: Vec<i64> =
+                    std::iter::zip(&stands, &passes).filter(|(s, _)| s.fair_key == name).map(|(_, p)| *p).collect();
+                let expected: Vec<i64> = (1..).take(own.len()).collect();
+                prop_assert_eq!(own, expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Those who want the same lane take turns.
+
+use queue::{Claimed, HolderId, NewWork, PARKED, Urgency, Which};
+
+use crate::world::{LANE, NOW, World, work};
+
+const LATER: i64 = NOW + 60_000;
+
+fn of(key: &str) -> NewWork {
+    NewWork {
+        fair_key: Some(key.to_owned()),
+        ..work(key)
+    }
+}
+
+async fn put_in(world: &World, all: Vec<NewWork>) {
+    world
+        .db
+        .write(Urgency::Urgent, move |txn| {
+            Box::pin(async move { queue::enqueue_all(txn, &all, NOW).await })
+        })
+        .await
+        .unwrap();
+}
+
+/// Kinds in the order in which they are claimed, one at a time.
+async fn order(world: &World, lane: &str, holder: HolderId, at_most: usize) -> Vec<String> {
+    let mut kinds = Vec::new();
+    for _ in 0..at_most {
+        let claimed: Vec<Claimed> = queue::claim(&world.db, lane, holder, 1, NOW).await.unwrap();
+        kinds.extend(claimed.into_iter().map(|work| work.kind));
+    }
+    kinds
+}
+
+#[tokio::test]
+async fn one_who_comes_after_a_thousand_pieces_of_another_is_among_the_next() {
+    let world = World::new().await;
+    put_in(&world, vec![of("policy"); 1_000]).await;
+    world.enqueue(of("ana")).await;
+    let holder = world.holder("manager", LATER).await;
+    let order = order(&world, LANE, holder, 4).await;
+    let place = order.iter().position(|kind| kind == "ana");
+    assert!(place.is_some_and(|place| place < 3), "{order:?}");
+}
+
+#[tokio::test]
+async fn that_holds_in_the_middle_of_it_too_and_while_everything_runs() {
+    let world = World::new().await;
+    put_in(&world, vec![of("policy"); 200]).await;
+    let holder = world.holder("manager", LATER).await;
+    assert_eq!(world.claim(holder, 120, NOW).await.len(), 120);
+    put_in(&world, vec![of("ana"), of("ana")]).await;
+    let middle = order(&world, LANE, holder, 5).await;
+    assert_eq!(
+        middle.iter().filter(|kind| *kind == "ana").count(),
+        2,
+        "{middle:?}"
+    );
+    assert_eq!(world.claim(holder, 120, NOW).await.len(), 77, "all of it");
+    put_in(&world, vec![of("ben"); 50]).await;
+    world.enqueue(of("policy")).await;
+    let end = order(&world, LANE, holder, 3).await;
+    assert!(
+        end.contains(&"policy".to_owned()),
+        "nobody pays for what is done: {end:?}"
+    );
+}
+
+#[tokio::test]
+async fn turns_are_taken_within_a_priority() {
+    let world = World::new().await;
+    put_in(&world, vec![of("policy"); 10]).await;
+    let low = NewWork {
+        priority: -1,
+        ..of("low")
+    };
+    let high = NewWork {
+        priority: 1,
+        ..of("policy")
+    };
+    put_in(&world, vec![low, high]).await;
+    let holder = world.holder("manager", LATER).await;
+    let claimed = world.claim(holder, 20, NOW).await;
+    let kinds: Vec<&str> = claimed.iter().map(|work| work.kind.as_str()).collect();
+    assert_eq!((kinds.len(), kinds.last()), (12, Some(&"low")));
+    let ids: Vec<i64> = claimed.iter().map(|work| work.id).collect();
+    assert_eq!(
+        ids[0], 12,
+        "the important one of the same key goes first: {ids:?}"
+    );
+}
+
+#[tokio::test]
+async fn work_that_was_parked_takes_its_turn_from_when_it_is_let_go() {
+    let world = World::new().await;
+    let parked = NewWork {
+        run_at_ms: PARKED,
+        group: Some("preheat:1".to_owned()),
+        ..of("policy")
+    };
+    put_in(&world, vec![parked; 50]).await;
+    put_in(&world, vec![of("ana"); 3]).await;
+    world
+        .db
+        .write(Urgency::Urgent, |txn| {
+            Box::pin(async move { queue::unpark(txn, "preheat:1", Which::default(), NOW).await })
+        })
+        .await
+        .unwrap();
+    world.enqueue(of("ben")).await;
+    let holder = world.holder("session", LATER).await;
+    let order = order(&world, LANE, holder, 8).await;
+    for (key, pieces) in [("ana", 3), ("ben", 1)] {
+        assert_eq!(
+            order.iter().filter(|kind| *kind == key).count(),
+            pieces,
+            "{order:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn lanes_have_turns_of_their_own() {
+    let world = World::new().await;
+    put_in(&world, vec![of("policy"); 30]).await;
+    let elsewhere = |key: &str| NewWork {
+        lane: "peer:1".to_owned(),
+        ..of(key)
+    };
+    put_in(
+        &world,
+        vec![elsewhere("policy"), elsewhere("ana"), elsewhere("policy")],
+    )
+    .await;
+    let holder = world.holder("session", LATER).await;
+    assert_eq!(
+        order(&world, "peer:1", holder, 3).await,
+        ["policy", "ana", "policy"]
+    );
+}
