@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::schema::{index, number, short};
+use crate::schema::{index, number, short, text};
 
 /// The step's name is its file's name.
 #[derive(DeriveMigrationName)]
@@ -22,6 +22,7 @@ const INDEXES: [&[&str]; 6] = [
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         add(manager, "preheats", number("retried_ms")).await?;
+        add(manager, "preheats", text("tells")).await?;
         for columns in INDEXES {
             index(manager, "preheats", columns).await?;
         }
@@ -48,6 +49,7 @@ impl MigrationTrait for Migration {
             let name = format!("preheats_by_{}", columns.join("_"));
             drop_index(manager, "preheats", &name).await?;
         }
+        remove(manager, "preheats", "tells").await?;
         remove(manager, "preheats", "retried_ms").await
     }
 }

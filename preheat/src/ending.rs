@@ -13,7 +13,9 @@ use crate::followers::{self, Following};
 use crate::ledger::{Effects, Ended, count_in_preheat};
 use crate::preheater::{group_of, lane_of, parked_group_of, read_uuid};
 use crate::rows::{lots, preheats};
+use crate::tell::tell;
 use crate::verdict::{Verdict, cut};
+use crate::webhook::WebhookEvent;
 use crate::{credentials, stage};
 
 /// Ends a preheat before its placements did: what is open fails with this reason.
@@ -131,6 +133,7 @@ async fn end_with(
     let id = preheat.id;
     clear_away(txn, id).await?;
     preheat.finished_ms = Some(now);
+    tell(txn, &preheat, WebhookEvent::Ended, now, effects).await?;
     effects.ended.push(Ended {
         preheat,
         verdict: verdict.clone(),

@@ -13,8 +13,10 @@ use crate::ledger::{Effects, Ended};
 use crate::preheater::MANAGER_LANE;
 use crate::rows::{VALUES_AT_ONCE, objects, placements, preheats};
 use crate::submit::{RESOLVE, work_of_manager};
+use crate::tell::tell;
 use crate::verdict::Verdict;
 use crate::views::PreheatState;
+use crate::webhook::WebhookEvent;
 
 /// What the end of a leader means to those that follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +84,7 @@ pub(crate) async fn end_alike(
             clear_away(txn, preheat.id).await?;
             leaders.push(preheat.id);
             preheat.finished_ms = Some(now);
+            tell(txn, &preheat, WebhookEvent::Ended, now, effects).await?;
             let verdict = verdict.clone();
             effects.ended.push(Ended { preheat, verdict });
         }

@@ -20,13 +20,14 @@ use crate::preheater::Inner;
 use crate::rows::{peers, preheats};
 use crate::submit::{PLAN, RESOLVE};
 use crate::sums::whole_sum;
+use crate::tell::TELL;
 use crate::views::PreheatState;
 
 pub(crate) const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// Clusters beyond the first ones that were made are counted together, as `other`.
 const NAMED_CLUSTERS: usize = 64;
 
-const KINDS: [&str; 3] = [RESOLVE, PLAN, PLACE];
+const KINDS: [&str; 4] = [RESOLVE, PLAN, PLACE, TELL];
 const WORK_STATES: [WorkState; 3] = [WorkState::Waiting, WorkState::Running, WorkState::Parked];
 const OPEN_STATES: [PreheatState; 3] = [
     PreheatState::Waiting,

@@ -28,6 +28,7 @@ mod ending;
 mod explain;
 mod fault;
 mod followers;
+mod forget;
 mod gather;
 mod gauges;
 mod get;
@@ -59,11 +60,13 @@ mod settle;
 mod stage;
 mod submit;
 mod sums;
+mod tell;
 pub mod tokens;
 mod trace_pages;
 mod verdict;
 mod views;
 mod watch;
+mod webhook;
 mod whereabouts;
 mod workers;
 
@@ -99,5 +102,6 @@ pub use views::{
     PreheatView,
 };
 pub use watch::watch;
+pub use webhook::{BadEvent, SendWebhook, Webhook, WebhookCall, WebhookEvent, Webhooks};
 pub use whereabouts::{PeerShare, WhereError, Whereabouts, where_is};
 pub use workers::Background;

@@ -27,6 +27,8 @@ pub struct Limits {
     pub resolve_attempts: u32,
     /// Preheats that are resolved at the same time.
     pub resolvers: usize,
+    /// Preheats that ended longer ago are forgotten; none: they are kept for ever.
+    pub keep_ended: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
             max_depth: 4,
             resolve_attempts: 5,
             resolvers: 8,
+            keep_ended: Some(Duration::from_secs(30 * 24 * 3_600)),
         }
     }
 }

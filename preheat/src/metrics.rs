@@ -56,6 +56,7 @@ pub(crate) struct PreheatMetrics {
     duration: Family<Outcome, Durations, fn() -> Durations>,
     placements_ended: Family<Ending, Counter>,
     placed_bytes: Family<Source, Counter>,
+    webhook_calls: Family<Outcome, Counter>,
 }
 
 impl Default for PreheatMetrics {
@@ -66,6 +67,7 @@ impl Default for PreheatMetrics {
             duration: Family::new_with_constructor(|| Durations::new(BUCKETS.into_iter())),
             placements_ended: Family::default(),
             placed_bytes: Family::default(),
+            webhook_calls: Family::default(),
         };
         metrics.begin_at_nought();
         metrics
@@ -86,6 +88,9 @@ impl PreheatMetrics {
         drop(self.ended.get_or_create(&ending("cancelled", None)));
         for outcome in ["succeeded", "failed", "cancelled"] {
             drop(self.duration.get_or_create(&Outcome { outcome }));
+        }
+        for outcome in ["taken", "failed"] {
+            drop(self.webhook_calls.get_or_create(&Outcome { outcome }));
         }
         for source in ["registry", "peer"] {
             drop(self.placed_bytes.get_or_create(&Source { source }));
@@ -115,6 +120,17 @@ impl PreheatMetrics {
             "Bytes of verified placements, by where peers got them",
             self.placed_bytes.clone(),
         );
+        registry.register(
+            "stoker_webhook_calls",
+            "Calls to those who want to hear of preheats",
+            self.webhook_calls.clone(),
+        );
+    }
+
+    /// Somebody was called who wants to hear of preheats.
+    pub(crate) fn told(&self, is_taken: bool) {
+        let outcome = if is_taken { "taken" } else { "failed" };
+        self.webhook_calls.get_or_create(&Outcome { outcome }).inc();
     }
 
     pub(crate) fn submitted(&self, origin: Origin) {

@@ -17,7 +17,9 @@ use crate::rows::{
     ROWS_AT_ONCE, clusters, lots, objects, peers, placements, preheats, read_size, stored_size,
 };
 use crate::scope::{ClusterChoice, Scope};
+use crate::tell::tell;
 use crate::views::PreheatState;
+use crate::webhook::WebhookEvent;
 use crate::{choosing, stage};
 
 /// The kind of work that a lot is.
@@ -76,6 +78,7 @@ pub(crate) async fn place(
         peers: peers.len(),
     });
     tolerate(txn, preheat.id, &tolerated_absent(scope, &wanted, settings)).await?;
+    tell(txn, preheat, WebhookEvent::Resolved, now, effects).await?;
     effects.lanes.extend(
         lots.iter()
             .filter(|lot| lot.stage == Stage::Origin)

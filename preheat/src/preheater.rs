@@ -24,6 +24,7 @@ use crate::sessions::KnownSessions;
 use crate::submit::{Submission, Written, write_all};
 use crate::tokens::KnownTokens;
 use crate::trace_pages::TracePages;
+use crate::webhook::Webhooks;
 
 /// The lane of the manager's own work.
 pub(crate) const MANAGER_LANE: &str = "manager";
@@ -42,6 +43,8 @@ pub struct Parts {
     /// By name; a cluster that is not here has the default.
     pub clusters: BTreeMap<String, ClusterSettings>,
     pub trace_pages: TracePages,
+    /// Who wants to hear of preheats.
+    pub webhooks: Webhooks,
 }
 
 /// The domain's capabilities. A clone is the same one.
@@ -63,6 +66,7 @@ pub(crate) struct Inner {
     /// Shared with writes, which outlive the borrow of this.
     pub(crate) cluster_settings: Arc<SettingsByCluster>,
     pub(crate) trace_pages: TracePages,
+    pub(crate) webhooks: Webhooks,
     pub(crate) metrics: PreheatMetrics,
     pub(crate) gauges: Gauges,
     pub(crate) clusters: KnownClusters,
@@ -89,6 +93,7 @@ impl Preheater {
             dial,
             clusters,
             trace_pages,
+            webhooks,
         } = parts;
         let inner = Inner {
             db,
@@ -102,6 +107,7 @@ impl Preheater {
             dial,
             cluster_settings: Arc::new(clusters),
             trace_pages,
+            webhooks,
             metrics: PreheatMetrics::default(),
             gauges: Gauges::default(),
             clusters: KnownClusters::default(),

@@ -13,11 +13,14 @@ use crate::ending::clear_away;
 use crate::fault::RetryError;
 use crate::followers::hand_over;
 use crate::get::get;
+use crate::ledger::Effects;
 use crate::limits::milliseconds;
 use crate::preheater::{Inner, MANAGER_LANE, Preheater};
 use crate::rows::{credentials, preheats};
 use crate::submit::{PreheatId, RESOLVE, SealedCredential, seal, work_of_manager};
+use crate::tell::tell;
 use crate::views::{PreheatState, PreheatView};
+use crate::webhook::WebhookEvent;
 
 /// A preheat whose request brought a credential needs another one, since that is gone; one that is configured for the
 /// registry does as well. Answers with the preheat as it stands then.
@@ -38,17 +41,18 @@ pub async fn retry(
     let now = inner.now_ms();
     let limit = inner.limits.of_preheat(preheat.asked_limit());
     let deadline = now + milliseconds(limit);
+    let tells = inner.webhooks.tells();
     let begun = inner
         .write(Urgency::Urgent, move |txn| {
-            Box::pin(begin(txn, preheat, sealed, now, deadline))
+            Box::pin(begin(txn, preheat, sealed, tells, (now, deadline)))
         })
         .await?;
     let view = get(preheater, id).await?.ok_or(RetryError::Unknown(id))?;
-    if !begun {
+    let Some(effects) = begun else {
         let state = view.state;
         return Err(RetryError::NotFailed { id, state });
-    }
-    inner.bell.ring(MANAGER_LANE);
+    };
+    inner.follow(&effects);
     tracing::info!(
         stoker.preheat = id,
         stoker.image = view.image,
@@ -86,23 +90,25 @@ fn check(inner: &Inner, preheat: &preheats::Model, has_credential: bool) -> Resu
     }
 }
 
-/// `false`: somebody else has begun it meanwhile.
+/// None: somebody else has begun it meanwhile.
 async fn begin(
     txn: &DatabaseTransaction,
-    preheat: preheats::Model,
+    mut preheat: preheats::Model,
     sealed: Option<SealedCredential>,
-    now: i64,
-    deadline: i64,
-) -> Result<bool, DbErr> {
+    tells: Option<String>,
+    (now, deadline): (i64, i64),
+) -> Result<Option<Effects>, DbErr> {
     let name = sealed.as_ref().map(|sealed| sealed.name.clone());
+    preheat.tells = tells;
     let begun = anew(name, now, deadline)
+        .col_expr(preheats::Column::Tells, Expr::value(preheat.tells.clone()))
         .filter(preheats::Column::Id.eq(preheat.id))
         .filter(preheats::Column::Attempt.eq(preheat.attempt))
         .filter(preheats::Column::FinishedMs.is_not_null())
         .exec(txn)
         .await?;
     if begun.rows_affected == 0 {
-        return Ok(false);
+        return Ok(None);
     }
     clear_away(txn, preheat.id).await?;
     hand_over(txn, preheat.id).await?;
@@ -113,7 +119,10 @@ async fn begin(
             .await?;
     }
     enqueue(txn, &work_of_manager(RESOLVE, &preheat, now), now).await?;
-    Ok(true)
+    let mut effects = Effects::default();
+    effects.lanes.push(MANAGER_LANE.to_owned());
+    tell(txn, &preheat, WebhookEvent::Retried, now, &mut effects).await?;
+    Ok(Some(effects))
 }
 
 /// As if it had just been asked for.

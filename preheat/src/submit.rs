@@ -314,5 +314,6 @@ fn new_row(
         attempt: Set(1),
         notes: Set(None),
         retried_ms: Set(None),
+        tells: Set(inner.webhooks.tells()),
     }
 }

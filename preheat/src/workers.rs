@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use queue::{Urgency, Workers, WorkersSettings, grant_all};
+use queue::{Backoff, Urgency, Workers, WorkersSettings, grant_all};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +14,11 @@ use crate::limits::milliseconds;
 use crate::preheater::{Inner, MANAGER_LANE, Preheater};
 use crate::resolve::ManagerWork;
 use crate::sessions::SESSION;
+use crate::tell::{TellReceivers, WEBHOOK_LANE};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Receivers that are told something at the same time.
+const TELLERS: usize = 8;
 
 /// The tasks that run for a [`Preheater`].
 pub struct Background(JoinSet<()>);
@@ -47,9 +50,34 @@ impl Preheater {
             perform,
         );
         tasks.spawn(workers.run(stop.clone()));
+        if !inner.webhooks.receivers.is_empty() {
+            tasks.spawn(self.telling().run(stop.clone()));
+        }
         tasks.spawn(count_until(Arc::clone(inner), stop.clone()));
         tasks.spawn(sweep_until(Arc::clone(inner), stop));
         Background(tasks)
+    }
+
+    /// Receivers that do not answer are asked again after ten minutes at most, for a day.
+    fn telling(&self) -> Workers {
+        let inner = &self.inner;
+        let settings = WorkersSettings {
+            performers: TELLERS,
+            lease: inner.limits.session_lease,
+            max_attempts: i32::MAX,
+            backoff: Backoff {
+                first: Duration::from_secs(1),
+                most: Duration::from_secs(600),
+            },
+            ..WorkersSettings::of_lane(WEBHOOK_LANE)
+        };
+        Workers::new(
+            settings,
+            inner.db.clone(),
+            Arc::clone(&inner.clock),
+            inner.bell.clone(),
+            Arc::new(TellReceivers(Arc::clone(inner))),
+        )
     }
 
     /// One round of looking for deadlines; the tasks do this every second.

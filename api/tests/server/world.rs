@@ -200,6 +200,7 @@ async fn preheater(folder: &Path, clock: Arc<TestClock>, settings: Vec<RegistryS
         dial: oci::DialRules::default(),
         clusters: std::collections::BTreeMap::new(),
         trace_pages: TracePages::at(JAEGER),
+        webhooks: preheat::Webhooks::default(),
     })
     .expect("a preheater")
 }

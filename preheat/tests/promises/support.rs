@@ -11,7 +11,7 @@ use migrations::{Migrator, MigratorTrait};
 use oci::{Credential, Digest, ImageReference, Registries, RegistrySettings, TlsOptions};
 use preheat::{
     Background, ClusterSettings, Limits, Origin, Parts, PeerTokens, PreheatRequest, PreheatState,
-    PreheatView, Preheater, Scope, TracePages,
+    PreheatView, Preheater, Scope, TracePages, Webhooks,
 };
 use queue::{Database, TestClock};
 use serde_json::json;
@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) registry: FakeRegistry,
     pub(crate) dir: TempDir,
+    webhooks: Webhooks,
     stop: CancellationToken,
     background: Option<Background>,
 }
@@ -50,21 +51,25 @@ impl World {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
-        Self::with(limits, BTreeMap::new()).await
+        Self::with(limits, BTreeMap::new(), Webhooks::default()).await
     }
 
     /// With settings for the cluster that peers are in unless a test says otherwise.
     pub(crate) async fn with_cluster(settings: ClusterSettings) -> Self {
         let clusters = BTreeMap::from([("default".to_owned(), settings)]);
-        Self::with(Limits::default(), clusters).await
+        Self::with(Limits::default(), clusters, Webhooks::default()).await
     }
 
-    async fn with(limits: Limits, clusters: BTreeMap<String, ClusterSettings>) -> Self {
+    pub(crate) async fn with_webhooks(webhooks: Webhooks) -> Self {
+        Self::with(Limits::default(), BTreeMap::new(), webhooks).await
+    }
+
+    async fn with(limits: Limits, clusters: BTreeMap<String, ClusterSettings>, webhooks: Webhooks) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let client = |_: &TlsOptions| Ok(reqwest::Client::builder().no_proxy().build().unwrap());
         let registries = Registries::new(Arc::new(client));
         let clock = Arc::new(TestClock::at(START_MS));
-        let preheater = manager(&dir, &registries, &clock, limits, clusters).await;
+        let preheater = manager(&dir, &registries, &clock, limits, clusters, webhooks.clone()).await;
         let stop = CancellationToken::new();
         let background = Some(preheater.start_workers(stop.clone()));
         let registry = FakeRegistry::start().await;
@@ -74,6 +79,7 @@ impl World {
             clock,
             registry,
             dir,
+            webhooks,
             stop,
             background,
         }
@@ -91,8 +97,16 @@ impl World {
     pub(crate) async fn restart(&mut self, away: Duration) {
         self.idle().await;
         self.clock.advance(i64::try_from(away.as_millis()).unwrap());
-        let (limits, clusters) = (Limits::default(), BTreeMap::new());
-        self.preheater = manager(&self.dir, &self.registries, &self.clock, limits, clusters).await;
+        let (limits, clusters, webhooks) = (Limits::default(), BTreeMap::new(), self.webhooks.clone());
+        self.preheater = manager(
+            &self.dir,
+            &self.registries,
+            &self.clock,
+            limits,
+            clusters,
+            webhooks,
+        )
+        .await;
         self.stop = CancellationToken::new();
         self.background = Some(self.preheater.start_workers(self.stop.clone()));
     }
@@ -221,6 +235,7 @@ async fn manager(
     clock: &Arc<TestClock>,
     limits: Limits,
     clusters: BTreeMap<String, ClusterSettings>,
+    webhooks: Webhooks,
 ) -> Preheater {
     let url = format!("sqlite:{}", dir.path().join("stoker.db").display());
     let db = Database::open(&url).await.unwrap();
@@ -235,6 +250,7 @@ async fn manager(
         dial: oci::DialRules::default(),
         clusters,
         trace_pages: TracePages::at("http://jaeger.example:16686"),
+        webhooks,
     };
     Preheater::new(parts).unwrap()
 }

@@ -78,6 +78,7 @@ pub(super) fn row() -> preheats::Model {
         attempt: 1,
         notes: None,
         retried_ms: None,
+        tells: None,
     }
 }
 

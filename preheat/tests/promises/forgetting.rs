@@ -1,0 +1,91 @@
+use std::time::Duration;
+
+use preheat::{Limits, PreheatState, Scope};
+
+use crate::rows::{count, execute};
+use crate::support::World;
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+async fn keeping(keep_ended: Option<Duration>) -> World {
+    World::with_limits(Limits {
+        keep_ended,
+        ..Limits::default()
+    })
+    .await
+}
+
+async fn ended_one(world: &World, tag: &str) -> i64 {
+    let seed = world.seed("seed-1").await;
+    world.registry.image(Some(tag), &[tag]);
+    let id = world.submit(tag, Scope::SingleSeedPeer).await;
+    seed.verify_all(&seed.take().await).await;
+    assert_eq!(world.view(id).await.state, PreheatState::Succeeded);
+    id
+}
+
+#[tokio::test]
+async fn preheats_that_ended_long_ago_go_with_all_that_they_had() {
+    let mut world = keeping(Some(DAY)).await;
+    let old = ended_one(&world, "v1").await;
+    world.clock.advance(12 * 3_600_000);
+    let young = ended_one(&world, "v2").await;
+    world.idle().await;
+    let open = world.submit("v1", Scope::SingleSeedPeer).await;
+    world.advance(DAY / 2).await;
+    let there = async |id| preheat::get(&world.preheater, id).await.unwrap().is_some();
+    assert!(!there(old).await && there(young).await && there(open).await);
+    for table in ["objects", "placements"] {
+        assert_eq!(count(&world, table).await, 3, "{table}: those of the young one");
+    }
+    world.advance(DAY * 30).await;
+    assert!(
+        there(open).await,
+        "whatever its age: it is open, or has just ended"
+    );
+}
+
+#[tokio::test]
+async fn a_leader_is_kept_until_its_followers_are_gone() {
+    let mut world = keeping(Some(DAY)).await;
+    let leader = ended_one(&world, "v1").await;
+    let follower = ended_one(&world, "v2").await;
+    world.idle().await;
+    execute(
+        &world,
+        &format!("UPDATE preheats SET follows = {leader}, finished_ms = finished_ms + 3600000 WHERE id = {follower}"),
+    )
+    .await;
+    let there = async |id| preheat::get(&world.preheater, id).await.unwrap().is_some();
+    world.advance(DAY + Duration::from_secs(60)).await;
+    assert!(there(leader).await && there(follower).await);
+    world.advance(Duration::from_secs(3_600)).await;
+    world.advance(Duration::ZERO).await;
+    assert!(!there(leader).await && !there(follower).await);
+}
+
+#[tokio::test]
+async fn many_placements_are_forgotten_in_several_rounds() {
+    let mut world = keeping(Some(DAY)).await;
+    let id = ended_one(&world, "v1").await;
+    world.idle().await;
+    let more = "INSERT INTO placements (preheat_id, cluster_id, peer_id, work_id, digest, state, \
+        bytes_from_registry, bytes_from_peers, peer_left) \
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) \
+        SELECT 1, 1, 'p', 1, 'd', 'verified', 0, 0, 0 FROM n";
+    execute(&world, more).await;
+    world.advance(DAY * 2).await;
+    assert!(preheat::get(&world.preheater, id).await.unwrap().is_some());
+    assert_eq!(count(&world, "placements").await, 503);
+    world.advance(Duration::ZERO).await;
+    assert!(preheat::get(&world.preheater, id).await.unwrap().is_none());
+    assert_eq!(count(&world, "placements").await, 0);
+}
+
+#[tokio::test]
+async fn nothing_is_forgotten_where_all_is_to_be_kept() {
+    let world = keeping(None).await;
+    let id = ended_one(&world, "v1").await;
+    world.advance(DAY * 3_650).await;
+    assert_eq!(world.view(id).await.state, PreheatState::Succeeded);
+}
