@@ -4,6 +4,7 @@ mod client;
 mod command;
 mod config;
 mod manager;
+mod webhooks;
 
 use std::process::ExitCode;
 

@@ -10,7 +10,7 @@ use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish};
 use api::{App, AppParts, AuthMode, Rims};
 use axum::Router;
 use peer::OwnRegistry;
-use preheat::{Limits, Parts, Preheater, TracePages};
+use preheat::{Limits, Parts, Preheater, TracePages, Webhooks};
 use process::admin::{Admin, AdminKey};
 use process::{Latch, Readiness, TlsFiles, Vitals, files};
 use queue::{Clock, Database, SystemClock};
@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use wire::{RegistryDescription, SecretText};
 
 use crate::config::{LimitsSection, ManagerConfig};
+use crate::webhooks::Caller;
 
 /// Long enough for what fails at once (a wrong name, no credential) and for small images; Harbor gives up after 30 s,
 /// and its workers have other things to do.
@@ -151,8 +152,16 @@ async fn preheater(config: &ManagerConfig, clock: Arc<dyn Clock>) -> anyhow::Res
             .jaeger_ui
             .as_ref()
             .map_or_else(TracePages::default, |url| TracePages::at(url.as_str())),
+        webhooks: webhooks(config)?,
     };
     Ok(Preheater::new(parts)?)
+}
+
+fn webhooks(config: &ManagerConfig) -> anyhow::Result<Webhooks> {
+    Ok(Webhooks {
+        receivers: config.webhooks.clone(),
+        sender: Some(Arc::new(Caller::new()?)),
+    })
 }
 
 /// Opens the database and brings its tables to this version.
@@ -181,6 +190,10 @@ fn limits(section: &LimitsSection) -> Limits {
         absent_limit: section.absent_limit.unwrap_or(built_in.absent_limit),
         replan_after: section.replan_after.unwrap_or(built_in.replan_after),
         session_lease: section.session_lease.unwrap_or(built_in.session_lease),
+        keep_ended: match section.keep_preheats {
+            None => built_in.keep_ended,
+            Some(keep) => (!keep.is_zero()).then_some(keep),
+        },
         ..built_in
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use wire::SecretText;
 
@@ -75,10 +75,9 @@ pub struct WebhookCall {
 }
 
 /// Sends calls: the caller of this crate has the HTTP client.
-#[async_trait]
 pub trait SendWebhook: Send + Sync {
     /// The status that came back, or why none did, without the URL.
-    async fn send(&self, call: &WebhookCall) -> Result<u16, String>;
+    fn send<'a>(&'a self, call: &'a WebhookCall) -> BoxFuture<'a, Result<u16, String>>;
 }
 
 /// Every receiver, and the way to them.

@@ -10,6 +10,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod triggers;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use api::triggers::Rules;
 use clap::Args;
 use oci::DialRules;
 use peer::{FrontLimits, OwnRegistry};
-use preheat::ClusterSettings;
+use preheat::{ClusterSettings, Webhook};
 use process::TlsFiles;
 use process::config::Faults;
 use process::telemetry::TelemetryOptions;
@@ -49,6 +50,8 @@ pub(crate) struct ManagerConfig {
     pub(crate) dial: DialRules,
     /// By name; a cluster that is not here has the default.
     pub(crate) clusters: BTreeMap<String, ClusterSettings>,
+    /// Who is told of preheats.
+    pub(crate) webhooks: Vec<Webhook>,
     /// What is preheated when registries tell of pushes.
     pub(crate) triggers: Rules,
     pub(crate) telemetry: TelemetryOptions,
@@ -81,6 +84,8 @@ pub(crate) struct LimitsSection {
     pub(crate) replan_after: Option<Duration>,
     /// A peer that has not called for as long has lost its session.
     pub(crate) session_lease: Option<Duration>,
+    /// Preheats that ended longer ago are forgotten; no time at all keeps them for ever.
+    pub(crate) keep_preheats: Option<Duration>,
 }
 
 /// For the peer that `up` runs in the same process; `manager` has none and ignores it.
@@ -177,6 +182,7 @@ fn merge(
     let registries = Registries(registries::read(file, faults));
     let dial = dial::read(file, given.is_laptop, faults);
     let clusters = clusters::read(file, faults);
+    let webhooks = webhooks::read(file, faults);
     let triggers = triggers::read(file, faults);
     let (telemetry, jaeger_ui) = telemetry::read(
         given.service,
@@ -197,6 +203,7 @@ fn merge(
         registries,
         dial,
         clusters,
+        webhooks,
         triggers,
         telemetry,
         jaeger_ui,
@@ -312,6 +319,7 @@ fn limits(mut section: Section, faults: &mut Faults) -> LimitsSection {
         absent_limit: section.duration("absent_limit", faults),
         replan_after: section.duration("replan_after", faults),
         session_lease: section.duration("session_lease", faults),
+        keep_preheats: section.duration("keep_preheats", faults),
     };
     section.end(faults);
     limits

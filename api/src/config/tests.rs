@@ -297,3 +297,51 @@ fn every_fault_of_a_trigger_is_told_with_its_place() {
     }
     assert!(faults_of("data_dir = \"/x\"\ntrigger = 7").contains("trigger: must be tables"));
 }
+
+#[test]
+fn webhooks_are_read_with_their_secret_from_a_file() {
+    let secret = file("a-long-enough-secret\n");
+    let text = format!(
+        "data_dir = \"d\"\n[limits]\nkeep_preheats = \"7d\"\n[webhook.\"ci\"]\nurl = \"https://ci.lan/hook\"\n\
+         secret_file = {:?}\nevents = [\"ended\"]\n",
+        secret.path.display().to_string()
+    );
+    let file = file(&text);
+    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
+    let hook = config.webhooks.first().expect("one webhook");
+    assert_eq!(
+        (hook.name.as_str(), hook.url.expose()),
+        ("ci", "https://ci.lan/hook")
+    );
+    assert_eq!(hook.secret.expose(), "a-long-enough-secret");
+    assert_eq!(hook.events, [preheat::WebhookEvent::Ended]);
+    let keep = config.limits.keep_preheats.expect("a time");
+    assert_eq!(keep.as_secs(), 7 * 24 * 3_600);
+    drop(secret.folder);
+}
+
+#[test]
+fn every_fault_of_a_webhook_is_told_and_its_address_is_not() {
+    let secret = file("short");
+    let text = format!(
+        "data_dir = \"d\"\n[webhook.\"a\"]\nurl = \"ftp://token-in-it.lan\"\nsecret_file = {:?}\nevents = [\"finished\"]\n\
+         [webhook.\"b\"]\nsecret = \"inline\"\n",
+        secret.path.display().to_string()
+    );
+    let file = file(&text);
+    let told = ManagerConfig::read(flags(&file.path), addresses())
+        .expect_err("faults")
+        .to_string();
+    for part in [
+        "webhook.\"a\".url: is no http or https URL",
+        "fewer than 16 letters",
+        "\"finished\" is no event",
+        "webhook.\"b\".url: is needed",
+        "webhook.\"b\".secret_file: is needed",
+        "webhook.\"b\".secret: unknown key",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("token-in-it"), "{told}");
+    drop(secret.folder);
+}

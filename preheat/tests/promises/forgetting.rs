@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use preheat::{Limits, PreheatState, Scope};
+use uuid::Uuid;
+use wire::Role;
 
 use crate::rows::{count, execute};
 use crate::support::World;
@@ -15,8 +17,11 @@ async fn keeping(keep_ended: Option<Duration>) -> World {
     .await
 }
 
+/// A seed of the same name takes the place of the one before.
 async fn ended_one(world: &World, tag: &str) -> i64 {
-    let seed = world.seed("seed-1").await;
+    let seed = world
+        .peer("seed-1", Role::Seed, "default", Uuid::from_u128(1))
+        .await;
     world.registry.image(Some(tag), &[tag]);
     let id = world.submit(tag, Scope::SingleSeedPeer).await;
     seed.verify_all(&seed.take().await).await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use futures_util::future::BoxFuture;
 use preheat::{PreheatState, Scope, SendWebhook, Webhook, WebhookCall, WebhookEvent, Webhooks};
 use serde_json::Value;
 use wire::SecretText;
@@ -75,19 +76,21 @@ async fn hear(State(receiver): State<Receiver>, headers: HeaderMap, body: String
 
 struct Client(reqwest::Client);
 
-#[async_trait::async_trait]
 impl SendWebhook for Client {
-    async fn send(&self, call: &WebhookCall) -> Result<u16, String> {
+    fn send<'a>(&'a self, call: &'a WebhookCall) -> BoxFuture<'a, Result<u16, String>> {
         let request = call
             .headers
             .iter()
             .fold(self.0.post(call.url.expose()), |request, (name, value)| {
                 request.header(*name, value)
             });
-        let answer = request.body(call.body.clone()).send().await;
-        answer
-            .map(|answer| answer.status().as_u16())
-            .map_err(|error| error.without_url().to_string())
+        let answer = request.body(call.body.clone()).send();
+        Box::pin(async move {
+            let answer = answer.await;
+            answer
+                .map(|answer| answer.status().as_u16())
+                .map_err(|error| error.without_url().to_string())
+        })
     }
 }
 
