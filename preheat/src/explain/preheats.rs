@@ -7,6 +7,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, 
 
 use super::facts::{Failure, Node, Object, Placed, Preheated};
 use crate::fault::StorageError;
+use crate::followers::worker_of;
 use crate::get::{peers_named, view};
 use crate::orders::kind_of;
 use crate::preheater::Inner;
@@ -110,7 +111,9 @@ async fn read(
     newest: Option<i64>,
     node: &Node,
 ) -> Result<Preheated, StorageError> {
-    let placed = placed(inner, row.id, node).await?;
+    // What one that follows has placed stands with its leader.
+    let worker = worker_of(inner.reads(), row.clone()).await?.id;
+    let placed = placed(inner, worker, node).await?;
     let asked_by = row.asked_by.clone();
     let view = view(row, &inner.trace_pages);
     Ok(Preheated {
@@ -127,12 +130,12 @@ async fn read(
         trace_url: view.trace_url,
         newest,
         digest: view.digest,
-        objects: of_preheat(inner, view.id)
+        objects: of_preheat(inner, worker)
             .await?
             .into_iter()
             .map(|object| object.digest)
             .collect(),
-        lot_waits: lot_waits(inner, view.id, node).await?,
+        lot_waits: lot_waits(inner, worker, node).await?,
         in_cluster: in_cluster(inner, view.id, node).await?,
         failed_elsewhere: failed_elsewhere(inner, view.id, node).await?,
         placed,

@@ -19,7 +19,9 @@ use crate::limits::{Limits, milliseconds};
 use crate::plan::NoSeed;
 use crate::rows::preheats::Column;
 use crate::rows::{ROWS_AT_ONCE, objects, preheats, stored_size};
+use crate::tell::tell;
 use crate::views::PreheatState;
+use crate::webhook::WebhookEvent;
 use crate::{neighbourhood, placing};
 
 /// How soon a preheat without a seed is planned anew.
@@ -44,7 +46,8 @@ pub(super) async fn step(
     if let Some(content) = &content {
         let key = content.and_place(txn, &preheat).await?;
         if let Some(leader) = share::leader(txn, &preheat, &key).await? {
-            return follow(txn, &preheat, &leader, now).await;
+            follow(txn, &preheat, &leader, now).await?;
+            return tell(txn, &preheat, WebhookEvent::Resolved, now, effects).await;
         }
         take(txn, &mut preheat, image, content, key, now).await?;
     }

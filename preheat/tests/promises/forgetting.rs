@@ -43,11 +43,6 @@ async fn preheats_that_ended_long_ago_go_with_all_that_they_had() {
     for table in ["objects", "placements"] {
         assert_eq!(count(&world, table).await, 3, "{table}: those of the young one");
     }
-    world.advance(DAY * 30).await;
-    assert!(
-        there(open).await,
-        "whatever its age: it is open, or has just ended"
-    );
 }
 
 #[tokio::test]

@@ -161,6 +161,7 @@ fn manager_config(
         triggers: Rules::default(),
         dial: loopback_too(),
         clusters: std::collections::BTreeMap::new(),
+        webhooks: Vec::new(),
         telemetry: TelemetryOptions::default(),
         jaeger_ui: jaeger_pages.map(url::Url::parse).transpose()?,
         beside: PeerSection {

@@ -1,6 +1,7 @@
 //! What the queue promises, on a real database: SQLite files, or a server named by `STOKER_TEST_DATABASE`.
 
 mod claiming;
+mod counting;
 mod leases;
 mod lots;
 mod metrics;

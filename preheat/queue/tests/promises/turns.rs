@@ -1,7 +1,11 @@
 //! Those who want the same lane take turns.
 
-use queue::{Claimed, HolderId, NewWork, PARKED, Urgency, Which};
+use std::sync::{Arc, Mutex};
 
+use queue::{Claimed, HolderId, NewWork, PARKED, Urgency, Which};
+use sea_orm::{ConnectionTrait, Statement};
+
+use crate::counting::Counting;
 use crate::world::{LANE, NOW, World, work};
 
 const LATER: i64 = NOW + 60_000;
@@ -138,4 +142,52 @@ async fn lanes_have_turns_of_their_own() {
         order(&world, "peer:1", holder, 3).await,
         ["policy", "ana", "policy"]
     );
+}
+
+/// What it costs to put this in: its statements.
+async fn statements(world: &World, all: Vec<NewWork>) -> Vec<Statement> {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    world
+        .db
+        .write(Urgency::Urgent, move |txn| {
+            Box::pin(async move {
+                let txn = Counting { txn, asked: noted };
+                queue::enqueue_all(&txn, &all, NOW).await
+            })
+        })
+        .await
+        .unwrap();
+    asked.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_place_in_line_costs_one_statement_for_many_callers_in_a_long_lane() {
+    let world = World::new().await;
+    put_in(&world, vec![of("policy"); 2_000]).await;
+    let callers: Vec<NewWork> = (0..60).map(|n| of(&format!("caller-{n}"))).collect();
+    let asked = statements(&world, callers).await;
+    assert_eq!(asked.len(), 2, "one to look, one to put in: {asked:?}");
+    if !world.is_sqlite() {
+        return;
+    }
+    let plan = Statement {
+        sql: format!("EXPLAIN QUERY PLAN {}", asked[0].sql),
+        ..asked[0].clone()
+    };
+    let rows = world.db.reads().query_all_raw(plan).await.unwrap();
+    let steps: Vec<String> = rows
+        .iter()
+        .map(|row| row.try_get("", "detail").unwrap())
+        .collect();
+    assert_eq!(
+        steps
+            .iter()
+            .filter(|step| step.contains("USING COVERING INDEX"))
+            .count(),
+        62,
+        "{steps:?}"
+    );
+    let is_slow = |step: &&String| step.contains("SCAN work") || step.contains("TEMP B-TREE");
+    assert_eq!(steps.iter().find(is_slow), None);
 }
