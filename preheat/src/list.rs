@@ -71,7 +71,7 @@ fn filtered(inner: &Inner, query: ListQuery) -> Select<preheats::Entity> {
     [image, before, since]
         .into_iter()
         .flatten()
-        .fold(rows, |rows, condition| rows.filter(condition))
+        .fold(rows, QueryFilter::filter)
 }
 
 fn anything() -> SimpleExpr {

@@ -64,7 +64,8 @@ pub(crate) async fn place(
     let holders = match choosing::holders(txn, preheat, &wanted).await? {
         Ok(holders) => holders,
         Err(nobody) => {
-            ledger::fail(txn, preheat.clone(), &nobody.reason(), Side::Caller, now, effects).await?;
+            let (preheat, reason) = (preheat.clone(), nobody.reason());
+            Box::pin(ledger::fail(txn, preheat, &reason, Side::Caller, now, effects)).await?;
             return Ok(Ok(()));
         }
     };
