@@ -93,13 +93,13 @@ pub enum RegistryError {
     CredentialEnded { asked: Asked, said: Said },
     #[error("{asked} is forbidden to this credential: {said}")]
     Forbidden { asked: Asked, said: Said },
-    #[error("{asked} was put off, too many requests: {said}")]
+    #[error("{asked} was put off, too many requests{}: {said}", when(.retry_after.as_ref()))]
     TooManyRequests {
         asked: Asked,
         said: Said,
         retry_after: Option<Duration>,
     },
-    #[error("{asked} failed: {said}")]
+    #[error("{asked} failed{}: {said}", when(.retry_after.as_ref()))]
     ServerError {
         asked: Asked,
         said: Said,
@@ -154,6 +154,13 @@ pub enum RegistryError {
     },
     #[error("{registry}: {cause}")]
     Setup { registry: RegistryName, cause: String },
+}
+
+/// What of `Retry-After` was not waited for.
+fn when(retry_after: Option<&Duration>) -> String {
+    retry_after.map_or_else(String::new, |wait| {
+        format!(" (to be asked again in {} s)", wait.as_secs_f32())
+    })
 }
 
 impl RegistryError {

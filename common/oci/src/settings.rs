@@ -124,7 +124,7 @@ impl Default for Limits {
             header_wait: Duration::from_secs(30),
             chunk_wait: Duration::from_secs(30),
             document_wait: Duration::from_secs(60),
-            turn_wait: Duration::from_secs(60),
+            turn_wait: Duration::from_secs(20),
             patience: Duration::from_secs(20),
             manifest_bytes: crate::manifest::BYTES_LIMIT,
             redirects: 5,

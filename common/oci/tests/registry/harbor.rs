@@ -157,12 +157,13 @@ async fn our_own_token_that_ends_early_is_replaced_by_way_of_the_bearer_challeng
 }
 
 #[tokio::test]
-async fn nobodys_token_that_ends_early_is_replaced_too() {
-    let world = World::private();
-    world.harbor.make_public("p");
+async fn nobodys_token_that_has_ended_is_nobodys_still() {
+    let world = World::public();
     world.manifest(&Credential::Anonymous).await.unwrap();
+    world.story();
     world.harbor.time_passes(Duration::from_secs(1_861));
     world.manifest(&Credential::Anonymous).await.unwrap();
+    assert_eq!(world.story(), [step(MANIFEST, 200, "Bearer")]);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use super::{PASSWORD, USER};
 /// The head of one request, at most.
 const HEAD_LIMIT: u64 = 64 * 1024;
 
-/// Runs until it is dropped. [`USER`] with [`PASSWORD`] may pass.
+/// Runs until it is dropped. It alone knows the names that end in `.invalid`: they are this machine's.
 pub struct ForwardProxy {
     address: std::net::SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -21,7 +21,17 @@ pub struct ForwardProxy {
 }
 
 impl ForwardProxy {
+    /// [`USER`] with [`PASSWORD`] may pass.
     pub async fn start() -> Self {
+        Self::with(true).await
+    }
+
+    /// Anybody may.
+    pub async fn open() -> Self {
+        Self::with(false).await
+    }
+
+    async fn with(asks: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -33,7 +43,7 @@ impl ForwardProxy {
                 let seen = Arc::clone(&seen);
                 connections.spawn(async move {
                     // Whoever hangs up in the middle is no concern of the test.
-                    let _ = pass(stream, &seen).await;
+                    let _ = pass(stream, asks, &seen).await;
                 });
             }
         });
@@ -61,7 +71,7 @@ impl ForwardProxy {
 }
 
 /// One connection, one request: the connection closes with its answer.
-async fn pass(stream: TcpStream, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
+async fn pass(stream: TcpStream, asks: bool, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut client = BufReader::new(stream);
     let head = head(&mut client).await?;
     seen.lock()
@@ -69,7 +79,7 @@ async fn pass(stream: TcpStream, seen: &Mutex<Vec<String>>) -> std::io::Result<(
         .push(head.clone());
     let pair = STANDARD.encode(format!("{USER}:{PASSWORD}"));
     let is_known = |line: &str| line.eq_ignore_ascii_case(&format!("proxy-authorization: Basic {pair}"));
-    if !head.lines().any(is_known) {
+    if asks && !head.lines().any(is_known) {
         let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic realm=\"proxy\"\r\n\
             content-length: 0\r\nconnection: close\r\n\r\n";
         return client.get_mut().write_all(refusal.as_bytes()).await;
@@ -77,17 +87,24 @@ async fn pass(stream: TcpStream, seen: &Mutex<Vec<String>>) -> std::io::Result<(
     let mut words = head.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     if method == "CONNECT" {
-        let mut server = TcpStream::connect(target).await?;
+        let (host, port) = target.rsplit_once(':').unwrap_or((target, "443"));
+        let mut server = connect(host, port.parse().unwrap_or_default()).await?;
         client.get_mut().write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
         copy_bidirectional(&mut client, &mut server).await?;
         return Ok(());
     }
     let url = url::Url::parse(target).map_err(std::io::Error::other)?;
-    let place = url.socket_addrs(|| Some(80))?;
-    let mut server = TcpStream::connect(place.as_slice()).await?;
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
+    let mut server = connect(host, port.unwrap_or_default()).await?;
     server.write_all(forwarded(&head, &url).as_bytes()).await?;
     copy_bidirectional(&mut client, &mut server).await?;
     Ok(())
+}
+
+async fn connect(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let is_ours = host.rsplit('.').next() == Some("invalid");
+    let host = if is_ours { "127.0.0.1" } else { host };
+    TcpStream::connect((host, port)).await
 }
 
 async fn head(client: &mut BufReader<TcpStream>) -> std::io::Result<String> {
