@@ -9,9 +9,11 @@ mod life;
 mod one_trace;
 mod private;
 mod pulls;
+mod retrying;
 mod scopes;
 mod secrets;
 mod sign_in;
+mod telling;
 mod triggers;
 
 use std::time::Duration;
