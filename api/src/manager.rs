@@ -212,6 +212,8 @@ fn description(registry: &OwnRegistry) -> RegistryDescription {
         proxy: settings.proxy.as_ref().map(ToString::to_string),
         max_connections: settings.max_connections,
         offline_access: registry.offline_access,
+        authorize: registry.authorize,
+        harbor: false,
         configured: true,
     }
 }

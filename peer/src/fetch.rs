@@ -10,6 +10,7 @@ mod blocks;
 mod error;
 mod faults;
 mod following;
+mod keep;
 mod passing;
 mod progress;
 mod report;
@@ -19,13 +20,16 @@ pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use oci::{Credential, Digest, RegistryName, Repository};
 use process::Running;
 use process::metrics::Counting;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use tracing::{Span, field, info_span};
+use tokio_util::sync::CancellationToken;
+use tracing::{Span, debug, field, info_span};
 use wire::{ObjectKind, TraceContext};
 
 pub use crate::source::Sources;
@@ -38,6 +42,10 @@ use crate::source::Origin;
 use crate::spans::mark_failed;
 use crate::store::Store;
 use progress::{Progress, Stage};
+
+/// A task that was told to end does so when it is next looked at.
+const TASK_ENDS_STEP: Duration = Duration::from_millis(10);
+const TASK_ENDS_STEPS: u32 = 200;
 
 /// An object, and where it may come from.
 #[derive(Debug, Clone)]
@@ -77,6 +85,9 @@ struct Inner {
 struct Ongoing {
     view: watch::Receiver<Progress>,
     starter: Arc<Wanted>,
+    /// One is the map's; whoever follows has another.
+    followers: Arc<()>,
+    stop: CancellationToken,
     /// The fetch's span; none when nothing has to be fetched, or nothing is traced.
     span: Option<TraceContext>,
 }
@@ -112,6 +123,33 @@ impl Fetches {
         Following::new(self.clone(), wanted, ongoing, found)
     }
 
+    /// Once `task` is over, the fetches of these objects end that nobody follows any more. What has landed is gone on
+    /// with by the next who wants it.
+    pub(crate) fn stop_after(&self, task: AbortHandle, digests: Vec<Digest>) {
+        let fetches = self.clone();
+        self.0.running.spawn(async move {
+            for _ in 0..TASK_ENDS_STEPS {
+                if task.is_finished() {
+                    break;
+                }
+                tokio::time::sleep(TASK_ENDS_STEP).await;
+            }
+            for digest in &digests {
+                fetches.stop_unless_followed(digest);
+            }
+        });
+    }
+
+    fn stop_unless_followed(&self, digest: &Digest) {
+        // While the map is locked nobody begins to follow.
+        if let Some(ongoing) = self.now().get(digest)
+            && Arc::strong_count(&ongoing.followers) == 1
+        {
+            debug!(stoker.digest = %digest, "nobody wants this object any more");
+            ongoing.stop.cancel();
+        }
+    }
+
     /// What is counted of them.
     pub(crate) fn metrics(&self) -> &PeerMetrics {
         &self.0.metrics
@@ -132,6 +170,8 @@ impl Fetches {
             let ongoing = Ongoing {
                 view: watch::channel(Progress::of_sealed(sealed)).1,
                 starter: wanted.clone(),
+                followers: Arc::default(),
+                stop: CancellationToken::new(),
                 span: None,
             };
             return (ongoing, Found::Here);
@@ -141,15 +181,23 @@ impl Fetches {
         let ongoing = Ongoing {
             view,
             starter: wanted.clone(),
+            followers: Arc::default(),
+            stop: CancellationToken::new(),
             span: TraceContext::of(&span),
         };
         now.insert(wanted.digest.clone(), ongoing.clone());
         drop(now);
-        self.start(wanted.clone(), progress, &span);
+        self.start(wanted.clone(), progress, ongoing.stop.clone(), &span);
         (ongoing, Found::Started)
     }
 
-    fn start(&self, wanted: Arc<Wanted>, progress: watch::Sender<Progress>, span: &Span) {
+    fn start(
+        &self,
+        wanted: Arc<Wanted>,
+        progress: watch::Sender<Progress>,
+        stop: CancellationToken,
+        span: &Span,
+    ) {
         let ends = LeavesMap {
             fetches: self.clone(),
             digest: wanted.digest.clone(),
@@ -158,7 +206,7 @@ impl Fetches {
         let (store, sources) = (self.0.store.clone(), self.0.sources.clone());
         let (metrics, began) = (self.0.metrics.clone(), Instant::now());
         let work = async move {
-            let fetch = run::Fetch::new(store, sources, wanted, &progress, metrics.clone());
+            let fetch = run::Fetch::new(store, sources, wanted, &progress, stop, metrics.clone());
             let stage = fetch.run().await;
             note(&Span::current(), &stage);
             metrics.fetch_ended(stage.failed_on(), began.elapsed());
@@ -227,6 +275,9 @@ impl Wanted {
 
     /// Whether a fetch of one's own may succeed where the one that `starter` started failed.
     fn may_do_better(&self, starter: &Self, error: &FetchError) -> bool {
+        if matches!(error, FetchError::Stopped { .. }) {
+            return true;
+        }
         let another_way_in = self.origin_allowed
             && (!starter.origin_allowed
                 || error.side() == wire::Side::Caller

@@ -13,13 +13,14 @@ use oci::{Credential, DialRules, Digest, Registries, RegistryName, RegistrySetti
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use uuid::Uuid;
-use wire::{Neighbourhood, OfflineAccess, RegistryDescription, SecretText, SeedAddress, Welcome};
+use wire::{Authorize, Neighbourhood, OfflineAccess, RegistryDescription, SecretText, SeedAddress, Welcome};
 
 /// A registry as the peer's own configuration describes it.
 #[derive(Clone)]
 pub struct OwnRegistry {
     pub settings: RegistrySettings,
     pub offline_access: OfflineAccess,
+    pub authorize: Option<Authorize>,
 }
 
 /// Shared by everything that looks around; clones see the same.
@@ -159,6 +160,20 @@ impl Neighbours {
         self.description(name)
             .map(|description| description.offline_access)
             .unwrap_or_default()
+    }
+
+    /// How it is asked whether a caller may have a manifest; `seen` tells whether this node has seen it to be a Harbor.
+    pub fn authorize(&self, name: &RegistryName, seen: impl FnOnce() -> bool) -> Authorize {
+        let described = self.description(name).unwrap_or_default();
+        let configured = self.own(name).and_then(|own| own.authorize);
+        let by_default = || {
+            if described.harbor || self.0.registries.is_harbor(name) || seen() {
+                Authorize::ManifestGet
+            } else {
+                Authorize::Head
+            }
+        };
+        configured.or(described.authorize).unwrap_or_else(by_default)
     }
 
     /// The credential that this node itself has for the registry.

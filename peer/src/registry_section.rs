@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use oci::{Proxy, RegistryName, RegistrySettings, Secret};
 use serde::Deserialize;
-use wire::OfflineAccess;
+use wire::{Authorize, OfflineAccess};
 
 use crate::neighbours::OwnRegistry;
 use credential::CredentialKeys;
@@ -48,6 +48,8 @@ pub struct RegistrySection {
     token_realms: Vec<String>,
     /// Who may read private objects while the registry is silent: `kept_yes` or `node_credential`.
     offline_access: OfflineAccess,
+    /// How it is asked whether a caller may have a manifest: `manifest_get` or `head`.
+    authorize: Option<Authorize>,
 }
 
 type KeyedFaults = Vec<(String, String)>;
@@ -69,6 +71,7 @@ impl RegistrySection {
             Some(settings) => Ok(OwnRegistry {
                 settings,
                 offline_access: self.offline_access,
+                authorize: self.authorize,
             }),
             None => Err(reading.faults),
         }

@@ -119,7 +119,15 @@ async fn registries(inner: &Inner) -> Result<Vec<RegistryDescription>, DbErr> {
             plain_http: row.plain_http,
             ..RegistryDescription::default()
         });
-    Ok(inner.descriptions.iter().cloned().chain(seen).collect())
+    let all = inner.descriptions.iter().cloned().chain(seen);
+    Ok(all.map(|description| with_harbor(inner, description)).collect())
+}
+
+/// Every peer learns what one of us has seen of a registry.
+fn with_harbor(inner: &Inner, mut description: RegistryDescription) -> RegistryDescription {
+    let name = description.name.parse();
+    description.harbor = name.is_ok_and(|name| inner.registries.is_harbor(&name));
+    description
 }
 
 /// What was opened before the configuration closed it is not open any more.

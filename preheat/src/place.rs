@@ -18,6 +18,7 @@ use wire::{Lot, TakeAnswer, TakeRequest};
 use crate::fault::{SessionError, StorageError};
 use crate::limits::milliseconds;
 use crate::preheater::{Inner, Preheater, lane_of};
+use crate::progress::withdrawn;
 use crate::rows::lots;
 use crate::sessions::{self, SessionPeer};
 use crate::{neighbourhood, orders, stage};
@@ -41,11 +42,14 @@ pub async fn take(
         let around = neighbourhood::current(inner, peer.cluster_id).await?;
         let news = (around.version != request.neighbourhood_version).then(|| Arc::unwrap_or_clone(around));
         let questions = inner.questions.hand_out(peer.id, session);
-        if !lots.is_empty() || news.is_some() || !questions.is_empty() || Instant::now() >= end {
+        let withdrawn = withdrawn(inner.reads(), session, &request.working_on).await?;
+        let has_news = news.is_some() || !questions.is_empty() || !withdrawn.is_empty();
+        if !lots.is_empty() || has_news || Instant::now() >= end {
             return Ok(TakeAnswer {
                 lots,
                 neighbourhood: news,
                 questions,
+                withdrawn,
             });
         }
         let look_again = (Instant::now() + inner.limits.session_lease / 3).min(end);

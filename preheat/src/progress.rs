@@ -29,12 +29,7 @@ pub async fn progress(
     let inner = &preheater.inner;
     let peer = sessions::renewed(inner, session).await?;
     let ours = ours(inner.reads(), session, &report.working_on).await?;
-    let withdrawn = report
-        .working_on
-        .iter()
-        .copied()
-        .filter(|work| !ours.contains_key(work))
-        .collect();
+    let withdrawn = not_in(&ours, &report.working_on);
     let unconfirmed: Vec<i64> = ours
         .into_iter()
         .filter(|(_, confirmed)| !confirmed)
@@ -52,6 +47,20 @@ pub async fn progress(
         withdrawn,
         neighbourhood_version: neighbourhood.version.clone(),
     })
+}
+
+/// Of these lots those that are not the session's any more.
+pub(crate) async fn withdrawn(
+    db: &impl ConnectionTrait,
+    session: Uuid,
+    working_on: &[i64],
+) -> Result<Vec<i64>, DbErr> {
+    Ok(not_in(&ours(db, session, working_on).await?, working_on))
+}
+
+fn not_in(ours: &HashMap<i64, bool>, working_on: &[i64]) -> Vec<i64> {
+    let gone = working_on.iter().filter(|work| !ours.contains_key(work));
+    gone.copied().collect()
 }
 
 /// Of these lots the session's own, and whether it was seen that they reached it.

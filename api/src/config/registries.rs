@@ -21,6 +21,7 @@ const SHAPE: Shape = Shape {
         "docker_config",
         "credential_helper",
         "offline_access",
+        "authorize",
     ],
     switches: &["plain_http", "insecure_skip_verify"],
     lists: &["aliases", "token_realms"],

@@ -18,6 +18,7 @@ async fn question(seed: &FakeSeed) -> Question {
             at_most: 0,
             wait_ms: 500,
             neighbourhood_version: version.clone(),
+            working_on: Vec::new(),
         };
         let answer = seed.manager.take(seed.welcome.session, &request).await;
         let mut answer = answer.expect("an answer");

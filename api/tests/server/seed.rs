@@ -47,6 +47,7 @@ impl FakeSeed {
             at_most: 10,
             wait_ms: 20_000,
             neighbourhood_version: String::new(),
+            working_on: Vec::new(),
         };
         loop {
             let answer = self

@@ -28,6 +28,23 @@ pub enum Challenge {
     },
 }
 
+impl Challenge {
+    /// Harbor names itself: as the service that a token is for, and when it has no token to ask for.
+    pub fn is_of_harbor(&self) -> bool {
+        match self {
+            Self::Basic { realm } => realm == "harbor",
+            Self::Bearer { service, .. } => service.as_deref() == Some("harbor-registry"),
+        }
+    }
+}
+
+/// Whether a 401 comes from a Harbor.
+pub(crate) fn is_of_harbor(headers: &http::HeaderMap) -> bool {
+    let challenges = headers.get_all(http::header::WWW_AUTHENTICATE);
+    let texts = challenges.iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(parse).any(|challenge| challenge.is_of_harbor())
+}
+
 /// Why a token realm is not asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRealm {

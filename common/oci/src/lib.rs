@@ -12,6 +12,7 @@ mod dial;
 mod digest;
 mod docker_config;
 mod error;
+mod harbors;
 mod helper;
 mod kept;
 pub mod manifest;

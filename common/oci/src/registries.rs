@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::dial::Dial;
+use crate::harbors::Harbors;
 use crate::metrics::RegistryMetrics;
 use crate::reference::check_base_path;
 use crate::registry::{Clients, Shared, Turns};
@@ -27,6 +28,7 @@ struct Inner {
     limits: Limits,
     metrics: RegistryMetrics,
     dial: Dial,
+    harbors: Harbors,
     known: RwLock<Known>,
     clients: Mutex<HashMap<TlsOptions, reqwest::Client>>,
     /// Of configured registries: no more than the configuration names.
@@ -74,6 +76,7 @@ impl Registries {
             limits,
             metrics,
             dial,
+            harbors: Harbors::default(),
             known: RwLock::default(),
             clients: Mutex::default(),
             turns: Mutex::default(),
@@ -108,6 +111,11 @@ impl Registries {
         let mut current = self.inner.known.write().unwrap_or_else(PoisonError::into_inner);
         known.take_over(&mut current);
         *current = known;
+    }
+
+    /// Whether it has shown itself to be a Harbor since this program began.
+    pub fn is_harbor(&self, name: &RegistryName) -> bool {
+        self.inner.harbors.has(self.known().canonical(name))
     }
 
     /// Is it configured, under this name or another?
@@ -160,6 +168,7 @@ impl Registries {
         let clients = self.clients(&settings).map_err(setup)?;
         let shared = Shared {
             dial: self.inner.dial.clone(),
+            harbors: self.inner.harbors.clone(),
             limits: self.inner.limits,
             turns: self.turns(&settings),
             metrics: self.inner.metrics.clone(),

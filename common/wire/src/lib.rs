@@ -16,7 +16,9 @@ mod trace;
 
 pub use client::{CallError, ManagerClient};
 pub use holdings::{Held, HoldingsReport, holdings_hash};
-pub use neighbourhood::{DialDescription, Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress};
+pub use neighbourhood::{
+    Authorize, DialDescription, Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress,
+};
 pub use placing::{
     Lot, ObjectKind, Outcome, PlacementOrder, PlacementProgress, ProgressAnswer, ProgressReport,
     SettleAnswer, SettleRequest, Settled, Side, TagRecord, TakeAnswer, TakeRequest,

@@ -58,8 +58,22 @@ pub struct RegistryDescription {
     /// Requests of one peer to it at one time.
     pub max_connections: Option<NonZeroU32>,
     pub offline_access: OfflineAccess,
+    /// How a front asks whether a caller may have a manifest; unless given, [`Authorize::ManifestGet`] of a Harbor.
+    pub authorize: Option<Authorize>,
+    /// It has shown itself to be a Harbor.
+    pub harbor: bool,
     /// Somebody wrote it into the manager's configuration; else a preheat named it.
     pub configured: bool,
+}
+
+/// How a front asks a registry whether a caller may have a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authorize {
+    /// By a GET for each GET, so that the registry's own rules and counts about pulls stay true.
+    ManifestGet,
+    /// By a HEAD, and not again while its yes is kept.
+    Head,
 }
 
 /// Who may read a cached private object while its registry is silent.

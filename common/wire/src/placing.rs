@@ -13,6 +13,9 @@ pub struct TakeRequest {
     pub wait_ms: u64,
     /// The version of [`Neighbourhood`] that the peer has.
     pub neighbourhood_version: String,
+    /// Every lot that the peer still works on.
+    #[serde(default)]
+    pub working_on: Vec<i64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -22,6 +25,9 @@ pub struct TakeAnswer {
     pub neighbourhood: Option<Neighbourhood>,
     #[serde(default)]
     pub questions: Vec<Question>,
+    /// Of `working_on`: lots that are no longer this session's, to be stopped.
+    #[serde(default)]
+    pub withdrawn: Vec<i64>,
 }
 
 /// All that one peer has to hold for one preheat, claimed as one piece of work.

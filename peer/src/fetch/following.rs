@@ -79,6 +79,10 @@ impl Following {
         })
     }
 
+    pub fn digest(&self) -> &oci::Digest {
+        &self.wanted.digest
+    }
+
     /// How the object was found when this follower asked for it.
     pub fn found(&self) -> Found {
         self.current().found

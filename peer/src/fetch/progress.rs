@@ -79,9 +79,10 @@ impl Progress {
 }
 
 impl Stage {
-    /// Whose side a failure is on.
+    /// Whose side a failure is on. That nobody wants the object any more is none.
     pub(super) fn failed_on(&self) -> Option<Side> {
         match self {
+            Self::Failed(FetchError::Stopped { .. }, _) => None,
             Self::Failed(error, _) => Some(error.side()),
             _ => None,
         }

@@ -10,7 +10,9 @@ mod source_span;
 use std::io;
 use std::sync::Arc;
 
+use oci::Digest;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, debug, info_span, warn};
 use wire::{Side, TraceContext};
 
@@ -30,6 +32,8 @@ pub(super) struct Fetch<'a> {
     sources: Sources,
     wanted: Arc<Wanted>,
     progress: &'a watch::Sender<Progress>,
+    /// Nobody wants the object any more.
+    stop: CancellationToken,
     parents: Vec<String>,
     origin: bool,
     /// What the object's size has to be, by the order or by the first source.
@@ -74,12 +78,14 @@ impl<'a> Fetch<'a> {
         sources: Sources,
         wanted: Arc<Wanted>,
         progress: &'a watch::Sender<Progress>,
+        stop: CancellationToken,
         metrics: PeerMetrics,
     ) -> Self {
         Self {
             store,
             sources,
             progress,
+            stop,
             parents: wanted.parents.clone(),
             origin: wanted.origin_allowed,
             size: wanted.size,
@@ -159,6 +165,20 @@ impl<'a> Fetch<'a> {
             return self.try_origin(partial).await;
         }
         Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
+    }
+
+    /// What it waits for, unless the whole is not wanted any more. Not for steps to the disk: those end by themselves.
+    async fn unless_stopped<T>(
+        stop: &CancellationToken,
+        digest: &Digest,
+        waited: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let stopped = || {
+            Failure::Fetch(FetchError::Stopped {
+                digest: digest.clone(),
+            })
+        };
+        stop.run_until_cancelled(waited).await.ok_or_else(stopped)
     }
 
     fn is_complete(&self, partial: &Partial) -> bool {

@@ -8,6 +8,7 @@ mod no_disk;
 mod parents;
 mod readers;
 mod registry;
+mod renewing;
 mod resuming;
 pub(crate) mod support;
 mod traces;

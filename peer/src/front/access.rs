@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
-use oci::{Digest, Question, QuestionKind, Repository, Secret, TagOrDigest};
+use oci::{Digest, Question, QuestionKind, Repository, Secret, Tag, TagOrDigest};
 use tracing::warn;
 use wire::{ObjectKind, OfflineAccess};
 
 use super::Front;
+use super::bars::Bar;
 use super::caller::{CallerKey, Shown, shown};
 use super::decision::{Circumstances, Kept, Said, Verdict, judge};
 use super::registry_choice::Origin;
@@ -19,8 +20,8 @@ use super::respond::Refusal;
 use super::yeses::Place;
 
 /// How long the registry may take, when there is an older yes to fall back on and when there is none.
-const LIMIT_WITH_A_YES: Duration = Duration::from_secs(3);
-const LIMIT_WITHOUT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT_WITH_A_YES: Duration = Duration::from_secs(3);
+pub(super) const LIMIT_WITHOUT: Duration = Duration::from_secs(10);
 
 /// One request's caller, in one repository of one registry.
 pub(crate) struct Who {
@@ -52,7 +53,7 @@ pub(crate) struct Granted {
 }
 
 impl Granted {
-    fn because(because: &'static str) -> Self {
+    pub(super) fn because(because: &'static str) -> Self {
         Self { because, told: None }
     }
 }
@@ -62,6 +63,8 @@ pub(crate) enum Answer {
     Yes(HeaderMap),
     Challenge(HeaderMap),
     No(StatusCode),
+    /// 412: by a rule of its own about this image.
+    Barred(Bar),
     Silent,
 }
 
@@ -140,6 +143,17 @@ impl Front {
         if self.is_public(who, digest).await {
             return Ok(Granted::because("public"));
         }
+        self.ask_and_judge(who, digest, kind, kept).await
+    }
+
+    /// The registry's own word, or what is kept while it is silent.
+    pub(super) async fn ask_and_judge(
+        &self,
+        who: &Who,
+        digest: &Digest,
+        kind: ObjectKind,
+        kept: Kept,
+    ) -> Result<Granted, Refusal> {
         let answer = self.ask_for(who, digest, kind, kept).await;
         let told = self.learn(who, digest, kind, &answer).await;
         match judge(answer.said(), self.circumstances(who, kept)) {
@@ -168,6 +182,7 @@ impl Front {
             Answer::No(_) if who.was_hidden() && self.challenges.is_known(&who.origin) => {
                 Refusal::Challenge(self.challenges.repeat(&who.origin, &who.repository, &who.us))
             }
+            Answer::Barred(bar) => Refusal::Barred(bar.clone()),
             Answer::No(status) => Refusal::of_registry(*status, unknown, registry),
             Answer::Yes(_) | Answer::Silent => self.unavailable(who),
         }
@@ -185,7 +200,7 @@ impl Front {
         ))
     }
 
-    fn circumstances(&self, who: &Who, kept: Kept) -> Circumstances {
+    pub(super) fn circumstances(&self, who: &Who, kept: Kept) -> Circumstances {
         Circumstances {
             kept,
             showed_a_credential: who.showed_a_credential,
@@ -200,7 +215,7 @@ impl Front {
             && self.neighbours.own_credential(&origin.registry).is_some()
     }
 
-    async fn kept(&self, who: &Who, digest: &Digest, kind: ObjectKind) -> Kept {
+    pub(super) async fn kept(&self, who: &Who, digest: &Digest, kind: ObjectKind) -> Kept {
         let (now, limits) = ((self.now)(), &self.limits);
         let of_age = |at| Kept::of_age(Some(at), now, limits.yes_kept, limits.yes_kept_offline);
         let place = who.place();
@@ -221,7 +236,7 @@ impl Front {
         direct
     }
 
-    async fn is_public(&self, who: &Who, digest: &Digest) -> bool {
+    pub(super) async fn is_public(&self, who: &Who, digest: &Digest) -> bool {
         let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
         if self.store.is_public(registry, repository, digest) {
             return true;
@@ -261,9 +276,16 @@ impl Front {
     /// Asks, unless the registry was found silent just now.
     async fn ask(&self, who: &Who, question: Question) -> Answer {
         match self.ask_raw(who, question).await {
-            Some(response) => Answer::of(&response),
+            Some(response) => self.read_answer(who, response).await,
             None => Answer::Silent,
         }
+    }
+
+    pub(super) async fn read_answer(&self, who: &Who, response: reqwest::Response) -> Answer {
+        if response.status() == StatusCode::PRECONDITION_FAILED {
+            return Answer::Barred(Bar::read(response, who.origin.registry.as_str()).await);
+        }
+        Answer::of(&response)
     }
 
     /// The registry's answer; none when it is silent. 429 and 5xx tell nothing about access: that is silence too.
@@ -314,7 +336,13 @@ impl Front {
     }
 
     /// Keeps what the answer says about this caller.
-    async fn learn(&self, who: &Who, digest: &Digest, kind: ObjectKind, answer: &Answer) -> Option<Told> {
+    pub(super) async fn learn(
+        &self,
+        who: &Who,
+        digest: &Digest,
+        kind: ObjectKind,
+        answer: &Answer,
+    ) -> Option<Told> {
         match answer {
             Answer::Yes(headers) => {
                 self.grant(who, digest, kind);
@@ -328,6 +356,13 @@ impl Front {
                 self.forget(who, digest, kind).await;
                 None
             }
+            Answer::Barred(bar) => {
+                if kind == ObjectKind::Manifest {
+                    self.bar(who, digest, bar);
+                }
+                self.forget(who, digest, kind).await;
+                None
+            }
             Answer::No(_) if !who.was_hidden() => {
                 self.yeses.forget(&who.place(), std::slice::from_ref(digest));
                 None
@@ -336,12 +371,18 @@ impl Front {
         }
     }
 
-    /// A caller who is refused the tag itself may not pull from the repository: no older yes is prolonged.
-    pub(crate) fn learn_from_tag(&self, who: &Who, answer: &Answer) {
+    /// A caller who is refused the tag itself may not pull from the repository: no older yes is prolonged. An image that
+    /// is barred stays so under the digest that the tag meant last.
+    pub(crate) async fn learn_from_tag(&self, who: &Who, tag: &Tag, answer: &Answer) {
+        if let Answer::Barred(_) = answer
+            && let Some(digest) = self.meant_last(who, tag)
+        {
+            self.learn(who, &digest, ObjectKind::Manifest, answer).await;
+        }
         let is_refused = match answer {
             Answer::Challenge(headers) => ends_yeses(who, headers),
             Answer::No(status) => *status == StatusCode::FORBIDDEN && !who.was_hidden(),
-            Answer::Yes(_) | Answer::Silent => false,
+            Answer::Yes(_) | Answer::Barred(_) | Answer::Silent => false,
         };
         if is_refused {
             self.yeses.forget_place(&who.place());
@@ -397,7 +438,7 @@ impl Answer {
         match self {
             Self::Yes(_) => Said::Yes,
             Self::Challenge(_) => Said::Challenge,
-            Self::No(_) => Said::No,
+            Self::No(_) | Self::Barred(_) => Said::No,
             Self::Silent => Said::Silent,
         }
     }

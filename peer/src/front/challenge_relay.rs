@@ -101,6 +101,16 @@ impl ChallengeRelay {
         self.last().contains_key(&origin.text())
     }
 
+    /// Whether its last challenge was a Harbor's.
+    pub(crate) fn is_harbors(&self, origin: &Origin) -> bool {
+        let last = self.last();
+        let Some(last) = last.get(&origin.text()) else {
+            return false;
+        };
+        let by_service = |bearer: &Bearer| bearer.service.as_deref() == Some("harbor-registry");
+        last.bearer.as_ref().is_some_and(by_service) || last.basic.as_deref() == Some("harbor")
+    }
+
     /// The token server behind a realm that one of our challenges named.
     pub(crate) fn realm(&self, realm: &str, registries: &Registries) -> Option<KnownRealm> {
         let names_it =

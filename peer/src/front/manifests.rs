@@ -9,6 +9,7 @@ use wire::ObjectKind;
 
 use super::Front;
 use super::access::{Granted, Told, Who};
+use super::authorize::Meant;
 use super::respond::{Head, Refusal};
 use super::told::{Outcome, Source};
 
@@ -24,26 +25,27 @@ impl Front {
         head_only: bool,
         outcome: &mut Outcome,
     ) -> Result<axum::response::Response, Refusal> {
-        let (digest, granted) = match wanted {
+        let meant = match wanted {
             TagOrDigest::Digest(digest) => {
                 outcome.asked.digest = Some(digest.clone());
-                (
-                    digest.clone(),
-                    self.may_read(who, digest, ObjectKind::Manifest).await?,
-                )
+                self.manifest_by_digest(who, digest, head_only).await?
             }
-            TagOrDigest::Tag(tag) => self.meaning(who, tag, &accept(headers)).await?,
+            TagOrDigest::Tag(tag) => self.meaning(who, tag, &accept(headers), head_only).await?,
         };
+        let Meant {
+            digest,
+            granted,
+            bytes,
+        } = meant;
         outcome.asked.digest = Some(digest.clone());
         outcome.access = granted.because;
         if head_only && let Some(answer) = self.head_alone(&digest, &granted, outcome) {
             return Ok(answer);
         }
-        let object = self
-            .object(who, &digest, ObjectKind::Manifest, granted.told.as_ref())
-            .await?;
-        outcome.source = Some(object.source());
-        let bytes = self.manifest(&object).await?;
+        let bytes = match bytes {
+            Some(bytes) => self.just_sent(who, &digest, &granted, bytes, outcome),
+            None => self.gathered(who, &digest, &granted, outcome).await?,
+        };
         let media_type = self.media_type(&digest, granted.told.as_ref(), &bytes);
         self.listings.learn(&digest, &bytes, &media_type);
         let head = Head {
@@ -56,6 +58,41 @@ impl Front {
         }
         outcome.sends(head.size);
         Ok(head.whole(Body::from(bytes)))
+    }
+
+    async fn gathered(
+        &self,
+        who: &Who,
+        digest: &Digest,
+        granted: &Granted,
+        outcome: &mut Outcome,
+    ) -> Result<Bytes, Refusal> {
+        let object = self
+            .object(who, digest, ObjectKind::Manifest, granted.told.as_ref())
+            .await?;
+        outcome.source = Some(object.source());
+        self.manifest(&object).await
+    }
+
+    /// The registry's own bytes; kept for when it is silent.
+    fn just_sent(
+        &self,
+        who: &Who,
+        digest: &Digest,
+        granted: &Granted,
+        bytes: Bytes,
+        outcome: &mut Outcome,
+    ) -> Bytes {
+        if self.store.sealed(digest).is_some() {
+            outcome.source = Some(Source::Store);
+            return bytes;
+        }
+        outcome.source = Some(Source::Registry);
+        let wanted = self.wanted(who, digest, ObjectKind::Manifest, granted.told.as_ref());
+        self.fetches.keep(wanted, bytes.clone());
+        let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
+        self.store.record_origin(digest, registry, repository, false);
+        bytes
     }
 
     /// The headers of a manifest that is not here, when the registry has just told all of them.

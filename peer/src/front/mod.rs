@@ -10,6 +10,8 @@
 
 mod access;
 mod accounts;
+mod authorize;
+mod bars;
 mod blobs;
 mod caller;
 mod challenge_relay;

@@ -104,7 +104,7 @@ impl Front {
         Ok(bytes.into())
     }
 
-    fn wanted(&self, who: &Who, digest: &Digest, kind: ObjectKind, told: Option<&Told>) -> Wanted {
+    pub(super) fn wanted(&self, who: &Who, digest: &Digest, kind: ObjectKind, told: Option<&Told>) -> Wanted {
         let parents = self.neighbours.seeds_in_order(digest);
         Wanted {
             digest: digest.clone(),

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use oci::Digest;
 use wire::Side;
 
+use super::bars::Bar;
 use super::range::{Part, part};
 
 const CONTENT_DIGEST: &str = "docker-content-digest";
@@ -23,6 +24,8 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 pub(crate) enum Refusal {
     /// 401 with these `WWW-Authenticate` values.
     Challenge(Vec<HeaderValue>),
+    /// 412: a rule of the registry's own about this image. Its body as it was, if there was one.
+    Barred(Bar),
     /// Status, code, text for people, and whose side it lies on.
     Status(StatusCode, &'static str, String, Side),
 }
@@ -64,6 +67,7 @@ impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Challenge(_) => StatusCode::UNAUTHORIZED,
+            Self::Barred(_) => StatusCode::PRECONDITION_FAILED,
             Self::Status(status, ..) => *status,
         }
     }
@@ -71,6 +75,7 @@ impl Refusal {
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::Challenge(_) => "the registry wants a credential for this",
+            Self::Barred(bar) => &bar.text,
             Self::Status(_, _, text, _) => text,
         }
     }
@@ -78,6 +83,7 @@ impl Refusal {
     pub(crate) fn side(&self) -> Side {
         match self {
             Self::Challenge(_) => Side::Caller,
+            Self::Barred(_) => Side::Registry,
             Self::Status(.., side) => *side,
         }
     }
@@ -92,12 +98,13 @@ impl Refusal {
                 }
                 response
             }
+            Self::Barred(bar) => bar.into_response(),
             Self::Status(_, code, ..) => error(status, code, &text),
         }
     }
 }
 
-fn error(status: StatusCode, code: &str, message: &str) -> Response {
+pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Response {
     let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
     json(status, body.to_string())
 }

@@ -5,15 +5,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use oci::manifest::BYTES_LIMIT;
 use oci::{Digest, QuestionKind, Tag, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
 use wire::{ObjectKind, TagRecord};
 
 use super::Front;
 use super::access::{Answer, Granted, Told, Who};
+use super::authorize::{Meant, gather};
 use super::respond::Refusal;
+
+/// What a tag means, what was told of it, and its bytes if the registry sent them.
+type Meaning = (Digest, Told, Option<Bytes>);
 
 /// In all, whatever the registry makes of it.
 const REVALIDATION_LIMIT: Duration = Duration::from_secs(3);
@@ -27,33 +31,47 @@ impl Front {
         who: &Who,
         tag: &Tag,
         accept: &[String],
-    ) -> Result<(Digest, Granted), Refusal> {
+        head_only: bool,
+    ) -> Result<Meant, Refusal> {
         let deadline = Instant::now() + REVALIDATION_LIMIT;
-        let Some(answer) = self.revalidate(who, tag, accept, deadline).await else {
-            return self.last_known(who, tag).await;
+        let by_get = !head_only && self.asks_for_each(who);
+        let Some(answer) = self.revalidate(who, tag, accept, by_get, deadline).await else {
+            return self.last_known(who, tag, head_only).await;
         };
-        let (digest, told) = match answer {
+        let (digest, told, bytes) = match answer {
             Ok(meaning) => meaning,
             Err(answer) => {
-                self.learn_from_tag(who, &answer);
+                self.learn_from_tag(who, tag, &answer).await;
                 return Err(self.refusal(who, ObjectKind::Manifest, &answer));
             }
         };
-        self.grant(who, &digest, ObjectKind::Manifest);
+        if by_get {
+            self.given_out(who, &digest);
+        } else {
+            self.grant(who, &digest, ObjectKind::Manifest);
+        }
         if takes_indexes(accept) {
             self.record(who, tag, &digest, &told);
         }
-        let because = "registry's yes";
-        Ok((
+        let granted = Granted {
+            because: "registry's yes",
+            told: Some(told),
+        };
+        Ok(Meant {
             digest,
-            Granted {
-                because,
-                told: Some(told),
-            },
-        ))
+            granted,
+            bytes: bytes.filter(|_| by_get),
+        })
     }
 
-    async fn last_known(&self, who: &Who, tag: &Tag) -> Result<(Digest, Granted), Refusal> {
+    /// What this node last heard that the tag means.
+    pub(super) fn meant_last(&self, who: &Who, tag: &Tag) -> Option<Digest> {
+        let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
+        let record = self.store.tag(registry, repository, &tag.to_string())?;
+        record.digest.parse().ok()
+    }
+
+    async fn last_known(&self, who: &Who, tag: &Tag, head_only: bool) -> Result<Meant, Refusal> {
         let unknown = || {
             Refusal::silent(format!(
                 "{} does not answer, and neither this node nor a seed knows what {}:{tag} meant last",
@@ -62,9 +80,9 @@ impl Front {
         };
         let record = self.last_meaning(who, tag).await.ok_or_else(unknown)?;
         let digest: Digest = record.digest.parse().map_err(|_| unknown())?;
-        let granted = self.may_read(who, &digest, ObjectKind::Manifest).await?;
+        let meant = self.manifest_by_digest(who, &digest, head_only).await?;
         self.store.record_tag(&record);
-        Ok((digest, granted))
+        Ok(meant)
     }
 
     /// None when the registry is silent.
@@ -73,31 +91,45 @@ impl Front {
         who: &Who,
         tag: &Tag,
         accept: &[String],
+        by_get: bool,
         deadline: Instant,
-    ) -> Option<Result<(Digest, Told), Answer>> {
+    ) -> Option<Result<Meaning, Answer>> {
+        if by_get {
+            return self.read_whole(who, tag, accept, deadline).await;
+        }
         let head = self.ask_about(who, tag, accept, Method::HEAD, deadline).await?;
-        let answer = Answer::of(&head);
+        let answer = self.read_answer(who, head).await;
         match &answer {
             Answer::Yes(headers) => {
                 if let Some(digest) = digest_of(headers) {
-                    return Some(Ok((digest, Told::from(headers))));
+                    return Some(Ok((digest, Told::from(headers), None)));
                 }
             }
             Answer::No(StatusCode::METHOD_NOT_ALLOWED) => {}
             _ => return Some(Err(answer)),
         }
         // A registry that leaves the digest out, or knows no HEAD: the manifest itself tells.
+        self.read_whole(who, tag, accept, deadline).await
+    }
+
+    async fn read_whole(
+        &self,
+        who: &Who,
+        tag: &Tag,
+        accept: &[String],
+        deadline: Instant,
+    ) -> Option<Result<Meaning, Answer>> {
         let whole = self.ask_about(who, tag, accept, Method::GET, deadline).await?;
-        let answer = Answer::of(&whole);
-        let Answer::Yes(headers) = &answer else {
-            return Some(Err(answer));
-        };
+        if !whole.status().is_success() {
+            return Some(Err(self.read_answer(who, whole).await));
+        }
+        let told = Told::from(whole.headers());
         let bytes = timeout_at(deadline, gather(whole)).await.ok()??;
         let told = Told {
             size: Some(bytes.len() as u64),
-            ..Told::from(headers)
+            ..told
         };
-        Some(Ok((Digest::of(&bytes), told)))
+        Some(Ok((Digest::of(&bytes), told, Some(bytes))))
     }
 
     async fn ask_about(
@@ -142,18 +174,6 @@ fn digest_of(headers: &HeaderMap) -> Option<Digest> {
         .ok()?
         .parse()
         .ok()
-}
-
-/// A manifest's bytes, unless they are too many or break off.
-async fn gather(mut response: reqwest::Response) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    while let Some(piece) = response.chunk().await.ok()? {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > BYTES_LIMIT {
-            return None;
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

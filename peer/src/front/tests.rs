@@ -1,6 +1,7 @@
 //! End to end, in process: the real front, a real share, and a registry that can be stopped.
 
 mod access;
+mod authorize;
 mod serving;
 mod support;
 mod tags;

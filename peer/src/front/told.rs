@@ -34,7 +34,7 @@ const READER_LEFT: &str = "reader_left";
 /// Where an object came from.
 pub(crate) enum Source {
     Store,
-    /// Only asked, nothing read.
+    /// Only asked; what it answered may be all there is to read.
     Registry,
     Fetch(Following),
 }
@@ -182,6 +182,7 @@ impl Outcome {
         }
         match &self.source {
             _ if self.head_only => PullResult::Head,
+            Some(Source::Registry) => PullResult::Miss,
             Some(Source::Fetch(following)) => match following.found() {
                 Found::Here => PullResult::Hit,
                 Found::Joined => PullResult::Join,
@@ -199,6 +200,7 @@ impl Outcome {
     fn sources(&self) -> Vec<PulledFrom> {
         let report = match &self.source {
             Some(Source::Fetch(following)) => following.report().unwrap_or_default(),
+            Some(Source::Registry) if !self.head_only => return vec![self.gave_by_itself()],
             _ => return Vec::new(),
         };
         let gave = report.sources.into_iter().filter(|source| source.bytes > 0);
@@ -213,6 +215,16 @@ impl Outcome {
             bytes: source.bytes,
         })
         .collect()
+    }
+
+    /// The registry, in its answer to the question whether the caller may have it.
+    fn gave_by_itself(&self) -> PulledFrom {
+        PulledFrom {
+            source: self.asked.registry.clone(),
+            peer: None,
+            is_registry: true,
+            bytes: self.bytes,
+        }
     }
 
     /// Attributes, and links to the spans that brought the bytes.

@@ -5,21 +5,19 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use oci::{Credential, Digest};
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span, field, info_span, warn};
 use uuid::Uuid;
 use wire::{Lot, Outcome, PlacementOrder, PullResult, Role, Settled, Side, TagRecord};
 
 use super::Orders;
+use super::credentials::{First, LotCredential, configured};
 use super::taken::Taken;
 use crate::fetch::{FetchError, FetchReport, Following, Found, Wanted};
 use crate::spans::{mark_failed, signed};
 
 /// Objects of one lot that are fetched at the same time.
 const AT_ONCE: usize = 8;
-
-/// The credential of a lot, asked for once and only if somebody needs it.
-type LotCredential = Arc<OnceCell<Credential>>;
 
 pub(super) async fn work_on(
     orders: Orders,
@@ -151,20 +149,13 @@ async fn fetch(
     credential: &LotCredential,
 ) -> Result<FetchReport, Failed> {
     wanted.parents = parents(orders, order, &wanted.digest);
-    wanted.credential = match (&lot.credential, orders.me.role) {
-        (Some(id), Role::Seed) => credential
-            .get_or_init(|| ask_for(orders, session, id))
-            .await
-            .clone(),
-        _ => orders
-            .neighbours
-            .own_credential(&wanted.registry)
-            .unwrap_or(Credential::Anonymous),
-    };
+    let opened = credential.first(orders, session, lot, &wanted).await;
+    let ended = matches!(opened, First::Ended);
+    wanted.credential = opened.into();
     let mut fetched = follow(orders, lot.work, wanted.clone(), taken).await;
     if let Err(error) = &fetched
         && error.side() == Side::Caller
-        && let Some(own) = configured_credential(orders, session, lot, &wanted).await
+        && let Some(own) = configured(orders, session, lot, &wanted).await
     {
         wanted.credential = own;
         fetched = follow(orders, lot.work, wanted.clone(), taken).await;
@@ -173,6 +164,9 @@ async fn fetch(
         Ok(report) => {
             remember(orders, lot, order, &wanted);
             Ok(report)
+        }
+        Err(error) if ended && error.side() == Side::Caller => {
+            Err(credential_ended(&orders.me.name, order, &error))
         }
         Err(error) => Err(failed(&orders.me.name, order, &error)),
     }
@@ -191,6 +185,19 @@ fn failed(peer: &str, order: &PlacementOrder, error: &FetchError) -> Failed {
         (format!("peer {peer}: {error}"), error.side())
     };
     Failed { reason, side, word }
+}
+
+/// The request's own credential is gone, and nothing that is configured opens the registry.
+fn credential_ended(peer: &str, order: &PlacementOrder, error: &FetchError) -> Failed {
+    let reason = format!(
+        "peer {peer}: credential ended: the one that came with the request is gone and none is configured for {}; preheat again, or write username and password_file into [registry.\"{}\"] of the manager or of the seeds ({error})",
+        order.registry, order.registry
+    );
+    Failed {
+        reason,
+        side: Side::Caller,
+        word: "credential_ended",
+    }
 }
 
 async fn follow(
@@ -247,47 +254,6 @@ fn parents(orders: &Orders, order: &PlacementOrder, digest: &Digest) -> Vec<Stri
         }
     }
     parents
-}
-
-async fn ask_for(orders: &Orders, session: Uuid, credential: &str) -> Credential {
-    match orders.manager.credential(session, credential).await {
-        Ok(header) => Credential::from_authorization(header.expose()),
-        Err(error) => {
-            warn!(stoker.side = "manager", %error, "the credential of this preheat cannot be had");
-            Credential::Anonymous
-        }
-    }
-}
-
-/// What is configured for the registry, here or at the manager, for when the request's own credential ended.
-async fn configured_credential(
-    orders: &Orders,
-    session: Uuid,
-    lot: &Lot,
-    wanted: &Wanted,
-) -> Option<Credential> {
-    if let Some(own) = own_credential(orders, wanted) {
-        return Some(own);
-    }
-    let named = format!("registry:{}", wanted.registry);
-    let was_another = lot.credential.as_ref().is_some_and(|tried| *tried != named);
-    if orders.me.role != Role::Seed || !was_another || is_downgraded(orders, wanted) {
-        return None;
-    }
-    let header = orders.manager.credential(session, &named).await.ok()?;
-    Some(Credential::from_authorization(header.expose()))
-}
-
-fn own_credential(orders: &Orders, wanted: &Wanted) -> Option<Credential> {
-    let own = orders.neighbours.own_credential(&wanted.registry)?;
-    (!is_downgraded(orders, wanted)).then_some(own)
-}
-
-/// A request that says `http://` of a registry that is configured for TLS must not make us send the registry's
-/// password in clear.
-fn is_downgraded(orders: &Orders, wanted: &Wanted) -> bool {
-    let configured = orders.neighbours.registries().settings(&wanted.registry);
-    wanted.plain_http && configured.is_some_and(|settings| !settings.plain_http)
 }
 
 fn parse(order: &PlacementOrder) -> Result<Wanted, String> {

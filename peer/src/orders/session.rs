@@ -68,12 +68,13 @@ async fn take_work(
         let room = LOTS.saturating_sub(lots.len());
         // With its hands full a peer asks for no work, and can still be asked how images stand with it.
         let asked = tokio::select! {
-            asked = ask_for_work(orders, session, room) => asked,
+            asked = ask_for_work(orders, session, room, taken) => asked,
             Some(_) = lots.join_next(), if room == 0 => continue,
         };
         match asked {
             Ok(answer) => {
                 alive.send_replace(Instant::now());
+                stop(orders, taken, answer.withdrawn);
                 if let Some(neighbourhood) = answer.neighbourhood {
                     orders.neighbours.learn(neighbourhood);
                 }
@@ -93,11 +94,17 @@ async fn take_work(
     }
 }
 
-async fn ask_for_work(orders: &Orders, session: Uuid, room: usize) -> Result<TakeAnswer, CallError> {
+async fn ask_for_work(
+    orders: &Orders,
+    session: Uuid,
+    room: usize,
+    taken: &Taken,
+) -> Result<TakeAnswer, CallError> {
     let request = TakeRequest {
         at_most: u32::try_from(room).unwrap_or(1),
         wait_ms: u64::try_from(POLL_WAIT.as_millis()).unwrap_or(u64::MAX),
         neighbourhood_version: orders.neighbours.version(),
+        working_on: taken.working_on(),
     };
     orders.manager.take(session, &request).await
 }
@@ -124,6 +131,15 @@ fn start(
     taken.runs_as(work, handle);
 }
 
+/// Stops lots that are not this session's any more, and the fetches that nobody else follows. What has landed stays.
+fn stop(orders: &Orders, taken: &Taken, withdrawn: Vec<i64>) {
+    for work in withdrawn {
+        if let Some(stopped) = taken.withdraw(work) {
+            orders.fetches.stop_after(stopped.task, stopped.digests);
+        }
+    }
+}
+
 async fn tell_progress(
     orders: &Orders,
     session: Uuid,
@@ -141,9 +157,7 @@ async fn tell_progress(
         match orders.manager.progress(session, &taken.report()).await {
             Ok(answer) => {
                 alive.send_replace(Instant::now());
-                for work in answer.withdrawn {
-                    taken.withdraw(work);
-                }
+                stop(orders, taken, answer.withdrawn);
             }
             Err(CallError::SessionEnded) => return "the manager ended it",
             Err(error) => debug!(%error, "progress not told"),
@@ -172,7 +186,7 @@ async fn settle(
                         .settled
                         .iter()
                         .for_each(|settled| taken.acknowledged(settled.work));
-                    answer.stale.into_iter().for_each(|work| taken.withdraw(work));
+                    stop(orders, taken, answer.stale);
                     break;
                 }
                 Err(CallError::SessionEnded) => return "the manager ended it",

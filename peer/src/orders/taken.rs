@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use oci::Digest;
 use tokio::task::AbortHandle;
 use tracing::debug;
 use wire::{Lot, PlacementProgress, ProgressReport};
@@ -19,6 +20,12 @@ struct TakenLot {
     open: usize,
     moving: HashMap<String, Following>,
     task: Option<AbortHandle>,
+}
+
+/// A lot that was taken back: its task, which ends soon, and what it was fetching.
+pub(super) struct Stopped {
+    pub(super) task: AbortHandle,
+    pub(super) digests: Vec<Digest>,
 }
 
 impl Taken {
@@ -62,11 +69,21 @@ impl Taken {
         }
     }
 
-    pub(super) fn withdraw(&self, work: i64) {
-        if let Some(task) = self.lock().remove(&work).and_then(|lot| lot.task) {
-            debug!(stoker.work = work, "the manager took this lot back");
-            task.abort();
-        }
+    /// What was being fetched for it then; none for a lot that nobody works on.
+    pub(super) fn withdraw(&self, work: i64) -> Option<Stopped> {
+        let lot = self.lock().remove(&work)?;
+        let task = lot.task?;
+        debug!(stoker.work = work, "the manager took this lot back");
+        task.abort();
+        let following = lot.moving.into_values();
+        Some(Stopped {
+            task,
+            digests: following.map(|following| following.digest().clone()).collect(),
+        })
+    }
+
+    pub(super) fn working_on(&self) -> Vec<i64> {
+        self.lock().keys().copied().collect()
     }
 
     pub(super) fn report(&self) -> ProgressReport {

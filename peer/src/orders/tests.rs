@@ -1,5 +1,7 @@
 //! Sessions against a manager that says what a test wants.
 
+mod cancelling;
+mod credentials;
 mod lots;
 mod questions;
 mod support;

@@ -80,6 +80,7 @@ fn registry() -> OwnRegistry {
     OwnRegistry {
         settings: oci::RegistrySettings::new("127.0.0.1:1".parse().expect("a registry")),
         offline_access: wire::OfflineAccess::default(),
+        authorize: None,
     }
 }
 

@@ -38,6 +38,7 @@ async fn questions(world: &World, peer: &Peer) -> Vec<Question> {
             at_most: 0,
             wait_ms: 200,
             neighbourhood_version: version.clone(),
+            working_on: Vec::new(),
         };
         let answer = preheat::take(&world.preheater, peer.session(), request)
             .await
@@ -310,6 +311,7 @@ async fn a_question_does_not_wait_behind_a_full_peer() {
         at_most: 0,
         wait_ms: 20_000,
         neighbourhood_version: seed.welcome.neighbourhood.version.clone(),
+        working_on: Vec::new(),
     };
     let taking = preheat::take(&world.preheater, seed.session(), full);
     let asking = tokio::time::timeout(SOON * 3, preheat::ask(&world.preheater, seed.id, question()));

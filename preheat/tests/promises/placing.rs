@@ -88,6 +88,7 @@ async fn a_lot_says_all_that_its_peer_needs() {
             at_most: 0,
             wait_ms: 0,
             neighbourhood_version: String::new(),
+            working_on: Vec::new(),
         },
     );
     let told = told.await.unwrap().neighbourhood.unwrap();

@@ -340,6 +340,7 @@ fn ask(at_most: u32, neighbourhood_version: String) -> TakeRequest {
         at_most,
         wait_ms: 0,
         neighbourhood_version,
+        working_on: Vec::new(),
     }
 }
 

@@ -147,6 +147,7 @@ fn manager_config(
             ..RegistrySettings::new(name)
         },
         offline_access: OfflineAccess::default(),
+        authorize: None,
     };
     Ok(ManagerConfig {
         data_dir: data_dir.to_owned(),

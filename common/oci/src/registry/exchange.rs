@@ -18,6 +18,7 @@ use super::Registry;
 use super::answer::{Answer, mark_failed};
 use super::patience::{Waited, retry_after};
 use super::redirect::REDIRECTED;
+use crate::challenge::is_of_harbor;
 use crate::dial::NotAllowed;
 use crate::text::tame;
 use crate::{Asked, RegistryError, Repository, Said, Secret};
@@ -124,12 +125,21 @@ impl Registry {
         match result {
             Ok(response) => {
                 record_status(&span, response.status());
+                self.look_for_harbor(url, &response);
                 Ok(Answer::new(response, turn, span, metrics.bytes_from(host)))
             }
             Err(error) => {
                 mark_failed(&span, error.error_type());
                 Err(error)
             }
+        }
+    }
+
+    /// Only the registry itself can say that it is one.
+    fn look_for_harbor(&self, url: &Url, response: &Response) {
+        let is_own = url.origin() == self.inner.base.origin();
+        if is_own && response.status() == StatusCode::UNAUTHORIZED && is_of_harbor(response.headers()) {
+            self.inner.harbors.add(self.name());
         }
     }
 

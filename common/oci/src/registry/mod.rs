@@ -29,6 +29,7 @@ use self::exchange::{History, Request};
 use self::tokens::Tokens;
 pub(crate) use self::turns::Turns;
 use crate::dial::Dial;
+use crate::harbors::Harbors;
 use crate::manifest::without_parameters;
 use crate::metrics::RegistryMetrics;
 use crate::settings::{Limits, RegistrySettings};
@@ -49,6 +50,7 @@ struct Inner {
     base: Url,
     clients: Clients,
     dial: Dial,
+    harbors: Harbors,
     limits: Limits,
     turns: Turns,
     tokens: Tokens,
@@ -66,6 +68,7 @@ pub(crate) struct Clients {
 /// What a registry shares with others, and across changes of its settings.
 pub(crate) struct Shared {
     pub(crate) dial: Dial,
+    pub(crate) harbors: Harbors,
     pub(crate) limits: Limits,
     pub(crate) turns: Turns,
     pub(crate) metrics: RegistryMetrics,
@@ -102,6 +105,7 @@ impl Registry {
         })?;
         let Shared {
             dial,
+            harbors,
             limits,
             turns,
             metrics,
@@ -111,6 +115,7 @@ impl Registry {
             base,
             clients,
             dial,
+            harbors,
             limits,
             turns,
             tokens: Tokens::default(),

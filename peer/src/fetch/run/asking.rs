@@ -75,10 +75,12 @@ impl Fetch<'_> {
 
     async fn copy_from_parent(&mut self, parent: &str, partial: &mut Partial) -> Left {
         let opening = self.sources.parent(parent, &self.wanted.digest, partial.len());
-        let vouched = match timeout(OPEN_LIMIT, opening).await {
-            Ok(Ok(vouched)) => vouched,
-            Ok(Err(error)) => return Left::Broke(error),
-            Err(_) => return Left::Broke(took_too_long()),
+        let opening = timeout(OPEN_LIMIT, opening);
+        let vouched = match Self::unless_stopped(&self.stop, &self.wanted.digest, opening).await {
+            Ok(Ok(Ok(vouched))) => vouched,
+            Ok(Ok(Err(error))) => return Left::Broke(error),
+            Ok(Err(_)) => return Left::Broke(took_too_long()),
+            Err(stopped) => return Left::Fatal(stopped),
         };
         if let Some(expected) = self.size
             && vouched.opened.size != Some(expected)
@@ -142,7 +144,8 @@ impl Fetch<'_> {
             if hopeless {
                 break;
             }
-            tokio::time::sleep(ORIGIN_PAUSE * 2_u32.pow(fruitless)).await;
+            let pause = tokio::time::sleep(ORIGIN_PAUSE * 2_u32.pow(fruitless));
+            Self::unless_stopped(&self.stop, &self.wanted.digest, pause).await?;
         }
         Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
     }
@@ -152,10 +155,12 @@ impl Fetch<'_> {
         let opening = self
             .sources
             .origin(&origin, self.wanted.kind, &self.wanted.digest, partial.len());
-        let opened = match timeout(OPEN_LIMIT, opening).await {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => return Left::Broke(error),
-            Err(_) => return Left::Broke(took_too_long()),
+        let opening = timeout(OPEN_LIMIT, opening);
+        let opened = match Self::unless_stopped(&self.stop, &self.wanted.digest, opening).await {
+            Ok(Ok(Ok(opened))) => opened,
+            Ok(Ok(Err(error))) => return Left::Broke(error),
+            Ok(Err(_)) => return Left::Broke(took_too_long()),
+            Err(stopped) => return Left::Fatal(stopped),
         };
         if let (Some(told), Some(expected)) = (opened.size, self.size)
             && told != expected
@@ -169,12 +174,14 @@ impl Fetch<'_> {
     async fn take(&mut self, opened: Opened, hashes: Option<&ChunkHashes>, partial: &mut Partial) -> Left {
         self.confirm(&opened);
         let mut blocks = Blocks::new(opened.pieces, partial.len(), self.size, hashes.is_some());
-        let mut next = blocks.next().await;
+        let (stop, digest) = (self.stop.clone(), self.wanted.digest.clone());
+        let mut next = Self::unless_stopped(&stop, &digest, blocks.next()).await;
         loop {
             let block = match next {
-                Next::Block(block) => block,
-                Next::Broke(error) => return Left::Broke(error),
-                Next::End => {
+                Ok(Next::Block(block)) => block,
+                Ok(Next::Broke(error)) => return Left::Broke(error),
+                Err(stopped) => return Left::Fatal(stopped),
+                Ok(Next::End) => {
                     self.size = Some(partial.len());
                     return Left::Done;
                 }
@@ -191,7 +198,8 @@ impl Fetch<'_> {
                 progress.send_modify(|now| now.landed = partial.len());
                 landed
             };
-            let (landed, following) = tokio::join!(landing, blocks.next());
+            let following = Self::unless_stopped(&stop, &digest, blocks.next());
+            let (landed, following) = tokio::join!(landing, following);
             match landed {
                 Ok(()) => next = following,
                 Err(LandError::WrongChunk) => return Left::WrongChunk,

@@ -10,7 +10,9 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -192,7 +194,8 @@ impl FakeRegistry {
             if let Some(wait) = &treat.refusal_waits_for {
                 wait.cancelled().await;
             }
-            return StatusCode::UNAUTHORIZED.into_response();
+            let challenge = [(WWW_AUTHENTICATE, "Basic realm=\"fake\"")];
+            return (StatusCode::UNAUTHORIZED, challenge).into_response();
         }
         let first = range.and_then(|range| {
             range

@@ -39,6 +39,9 @@ pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(super) const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
 
+/// What Harbor says of an image with too many vulnerabilities.
+pub(super) const BARRED: &str = r#"{"errors":[{"code":"PROJECTPOLICYVIOLATION","message":"current image with 3 vulnerabilities cannot be pulled due to configured policy"}]}"#;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum SignIn {
     None,
@@ -61,6 +64,10 @@ struct Contents {
     repositories: HashMap<String, Repository>,
     /// Served with one byte changed.
     wrong: HashSet<Digest>,
+    /// It names itself as Harbor does.
+    harbor: bool,
+    /// GETs of manifests get 412, as of an image with too many vulnerabilities.
+    bars: bool,
     /// Everybody is refused with this.
     refuses: Option<StatusCode>,
     /// Bodies of GETs wait for this.
@@ -99,6 +106,8 @@ impl FakeRegistry {
             sign_in,
             repositories: HashMap::new(),
             wrong: HashSet::new(),
+            harbor: false,
+            bars: false,
             refuses: None,
             holds: None,
             tokens: HashMap::new(),
@@ -148,6 +157,15 @@ impl FakeRegistry {
 
     pub(super) fn serves_wrong_bytes_of(&self, digest: &Digest) {
         self.lock().wrong.insert(digest.clone());
+    }
+
+    pub(super) fn is_a_harbor(&self) {
+        self.lock().harbor = true;
+    }
+
+    /// From now on, or not any more, GETs of manifests are refused as Harbor does by its project's rule.
+    pub(super) fn bars_images(&self, bars: bool) {
+        self.lock().bars = bars;
     }
 
     /// From now on every request for an object is refused.
@@ -212,6 +230,9 @@ async fn answer(State(registry): State<FakeRegistry>, request: Request) -> Respo
     if let Some(challenge) = challenge(&contents, host, repository, &authorization) {
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response();
     }
+    if contents.bars && kind == "manifests" && parts.method == Method::GET {
+        return (StatusCode::PRECONDITION_FAILED, BARRED).into_response();
+    }
     found(&contents, repository, kind, name, parts.method == Method::HEAD)
         .unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
 }
@@ -253,6 +274,11 @@ fn challenge(contents: &Contents, host: &str, repository: &str, authorization: &
             (!may(user_of(authorization).as_deref(), repository)).then(|| "Basic realm=\"fake\"".to_owned())
         }
         SignIn::Bearer => {
+            let service = if contents.harbor {
+                "harbor-registry"
+            } else {
+                "fake"
+            };
             let token = authorization
                 .strip_prefix("Bearer ")
                 .and_then(|token| contents.tokens.get(token));
@@ -262,7 +288,7 @@ fn challenge(contents: &Contents, host: &str, repository: &str, authorization: &
                 None => "",
             };
             Some(format!(
-                "Bearer realm=\"http://{host}/token\",service=\"fake\",scope=\"repository:{repository}:pull\"{error}"
+                "Bearer realm=\"http://{host}/token\",service=\"{service}\",scope=\"repository:{repository}:pull\"{error}"
             ))
         }
     }
@@ -353,6 +379,7 @@ impl World {
         let own = vec![OwnRegistry {
             settings,
             offline_access,
+            authorize: None,
         }];
         let registries = Registries::new(client_factory());
         let neighbours = Neighbours::open(

@@ -1,12 +1,12 @@
 //! A manager that hands out what it is told to, and keeps what it is told.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use process::http::{ClientOptions, client};
 use process::{Running, readiness};
@@ -43,6 +43,8 @@ struct Said {
     holdings: Vec<HoldingsReport>,
     sessions: usize,
     ended: bool,
+    withdrawn: Vec<i64>,
+    credentials: HashMap<String, SecretText>,
 }
 
 impl FakeManager {
@@ -63,6 +65,18 @@ impl FakeManager {
     pub(super) fn asks(&self, question: Question) {
         self.lock().questions.push_back(question);
         self.0.news.notify_one();
+    }
+
+    /// The lot is not the peer's any more.
+    pub(super) fn takes_back(&self, work: i64) {
+        self.lock().withdrawn.push(work);
+        self.0.news.notify_one();
+    }
+
+    /// An `Authorization` value, by the name that lots give it.
+    pub(super) fn keeps_credential(&self, name: &str, authorization: &str) {
+        let text = SecretText::new(authorization);
+        self.lock().credentials.insert(name.to_owned(), text);
     }
 
     /// The session that runs is over; the peer has to say hello again.
@@ -99,6 +113,7 @@ impl FakeManager {
             .route(paths::SETTLE, post(settle))
             .route(paths::HOLDINGS, post(holdings))
             .route(paths::ANSWERS, post(answer))
+            .route(paths::CREDENTIAL, get(credential))
             .with_state(self.clone());
         format!("http://{}", crate::fetch::tests::support::serve(router).await)
     }
@@ -150,12 +165,16 @@ impl FakeManager {
             return Err(StatusCode::GONE);
         }
         let lots = said.lots.len().min(request.at_most as usize);
+        let gone = |work: &i64| request.working_on.contains(work);
+        let withdrawn: Vec<i64> = said.withdrawn.extract_if(.., |work| gone(work)).collect();
         let answer = TakeAnswer {
             lots: said.lots.drain(..lots).collect(),
             neighbourhood: None,
             questions: said.questions.drain(..).collect(),
+            withdrawn,
         };
-        Ok((!answer.lots.is_empty() || !answer.questions.is_empty()).then_some(answer))
+        let is_empty = answer.lots.is_empty() && answer.questions.is_empty() && answer.withdrawn.is_empty();
+        Ok((!is_empty).then_some(answer))
     }
 }
 
@@ -174,6 +193,15 @@ async fn settle(
 async fn holdings(State(manager): State<FakeManager>, Json(report): Json<HoldingsReport>) -> StatusCode {
     manager.lock().holdings.push(report);
     StatusCode::NO_CONTENT
+}
+
+async fn credential(
+    State(manager): State<FakeManager>,
+    Path((_, name)): Path<(Uuid, String)>,
+) -> Result<Json<SecretText>, StatusCode> {
+    let said = manager.lock();
+    let known = said.credentials.get(&name).cloned();
+    known.map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
 async fn answer(

@@ -1,0 +1,139 @@
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::support::{BARRED, Image, SignIn, World};
+
+const MINUTES: Duration = Duration::from_secs(11 * 60);
+const ANN: Option<(&str, &str)> = Some(("ann", "pw-ann"));
+
+/// A Harbor with one image, and ann's token for it.
+async fn harbor() -> (World, Image, String) {
+    let world = World::new(SignIn::Bearer).await;
+    world.registry.is_a_harbor();
+    let image = world.registry.push("a", "layer of a");
+    let ann = world.bearer("a", ANN).await.expect("signed in");
+    (world, image, ann)
+}
+
+fn manifest_gets(world: &World) -> usize {
+    world.registry.count("GET /v2/a/manifests/")
+}
+
+fn by_digest(image: &Image) -> String {
+    format!("/v2/a/manifests/{}", image.index)
+}
+
+#[tokio::test]
+async fn harbor_counts_each_get_of_a_manifest_and_no_more() {
+    let (world, image, ann) = harbor().await;
+    for pulls in 1..=3 {
+        assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
+        assert_eq!(manifest_gets(&world), 2 * pulls, "{:?}", world.registry.asked());
+        assert_eq!(
+            world.registry.count("GET /v2/a/blobs/"),
+            2,
+            "blobs come from the cache"
+        );
+    }
+    let got = world.get("/v2/a/manifests/v1", Some(&ann)).await;
+    assert_eq!(got.status, StatusCode::OK);
+    assert_eq!(manifest_gets(&world), 7, "a GET by tag is one GET too");
+}
+
+#[tokio::test]
+async fn a_head_stays_a_head() {
+    let (world, image, ann) = harbor().await;
+    for path in ["/v2/a/manifests/v1".to_owned(), by_digest(&image)] {
+        assert_eq!(world.head(&path, Some(&ann)).await.status, StatusCode::OK);
+    }
+    assert_eq!(manifest_gets(&world), 0);
+}
+
+#[tokio::test]
+async fn who_is_no_harbor_is_not_asked_for_a_manifest_that_is_held() {
+    let world = World::new(SignIn::Bearer).await;
+    let image = world.registry.push("a", "layer of a");
+    let ann = world.bearer("a", ANN).await.expect("signed in");
+    for _ in 0..2 {
+        assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
+    }
+    assert_eq!(manifest_gets(&world), 2);
+}
+
+#[tokio::test]
+async fn a_barred_image_is_refused_in_harbors_words_whatever_is_cached() {
+    let (world, image, ann) = harbor().await;
+    assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
+    world.registry.bars_images(true);
+    for path in [by_digest(&image), "/v2/a/manifests/v1".to_owned()] {
+        let got = world.get(&path, Some(&ann)).await;
+        assert_eq!(got.status, StatusCode::PRECONDITION_FAILED, "{path}");
+        assert_eq!(got.body.expect("a body"), BARRED, "{path}");
+    }
+    let told = world.pulls()[0].trouble.clone().expect("told");
+    assert!(
+        told.contains("bars this image") && told.contains("3 vulnerabilities"),
+        "{told}"
+    );
+    world.stop_registry().await;
+    let got = world.get(&by_digest(&image), Some(&ann)).await;
+    assert_eq!(
+        got.status,
+        StatusCode::PRECONDITION_FAILED,
+        "silence lifts no bar"
+    );
+}
+
+#[tokio::test]
+async fn a_bar_by_tag_holds_for_the_digest_that_it_meant() {
+    let (world, image, ann) = harbor().await;
+    assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
+    world.registry.bars_images(true);
+    let got = world.get("/v2/a/manifests/v1", Some(&ann)).await;
+    assert_eq!(got.status, StatusCode::PRECONDITION_FAILED);
+    world.stop_registry().await;
+    let got = world.get(&by_digest(&image), Some(&ann)).await;
+    assert_eq!(got.status, StatusCode::PRECONDITION_FAILED);
+}
+
+#[tokio::test]
+async fn a_bar_that_is_lifted_is_forgotten() {
+    let (world, image, ann) = harbor().await;
+    world.registry.bars_images(true);
+    let barred = world.get(&by_digest(&image), Some(&ann)).await;
+    assert_eq!(barred.status, StatusCode::PRECONDITION_FAILED);
+    world.registry.bars_images(false);
+    assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
+    world.stop_registry().await;
+    let got = world.get(&by_digest(&image), Some(&ann)).await;
+    assert_eq!(got.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_silent_harbor_is_taken_at_its_last_word() {
+    let (mut world, image, ann) = harbor().await;
+    assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
+    world.stop_registry().await;
+    world.let_time_pass(MINUTES);
+    assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
+    world.restart_front().await;
+    let anonymous = world.get(&by_digest(&image), None).await;
+    assert_eq!(
+        anonymous.status,
+        StatusCode::UNAUTHORIZED,
+        "its challenge is known"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_ends_the_yes_that_was_kept() {
+    let (world, image, ann) = harbor().await;
+    assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
+    world.registry.refuses_with(StatusCode::FORBIDDEN);
+    let got = world.get(&by_digest(&image), Some(&ann)).await;
+    assert_eq!(got.status, StatusCode::FORBIDDEN, "though a yes was fresh");
+    world.stop_registry().await;
+    let got = world.get(&by_digest(&image), Some(&ann)).await;
+    assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
+}

@@ -1,0 +1,69 @@
+use wire::{Lot, Outcome, Side};
+
+use super::support::{FakeManager, Peer};
+use crate::fetch::tests::support::{Treat, bytes, eventually};
+use oci::Digest;
+
+const GOOD: &str = "Basic bGFzdGluZzpwdw==";
+
+/// A lot of one object that only [`GOOD`] opens; the request came with the credential `c-1`.
+async fn private(manager: &FakeManager) -> (Peer, Lot) {
+    let peer = Peer::of(manager.clone()).await;
+    let body = bytes(9);
+    let digest = Digest::of(&body);
+    let treat = Treat {
+        bytes: body,
+        authorization: Some(GOOD),
+        ..Treat::default()
+    };
+    peer.world.registry.put(&digest, treat);
+    let mut lot = peer.lot(1, &digest, 9, None);
+    lot.credential = Some("c-1".to_owned());
+    (peer, lot)
+}
+
+async fn outcome(peer: &Peer, lot: Lot) -> Outcome {
+    peer.manager.hands_out(lot);
+    eventually("settled", || !peer.manager.settled().is_empty()).await;
+    peer.manager.settled()[0].outcome.clone()
+}
+
+fn configured_name(lot: &Lot) -> String {
+    format!("registry:{}", lot.placements[0].registry)
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_taken_any_more_gives_way_to_the_configured_credential() {
+    let manager = FakeManager::default();
+    let (peer, lot) = private(&manager).await;
+    manager.keeps_credential("c-1", "Bearer ended.long.ago");
+    manager.keeps_credential(&configured_name(&lot), GOOD);
+    let verified = outcome(&peer, lot).await;
+    assert!(matches!(verified, Outcome::Verified { .. }), "{verified:?}");
+}
+
+#[tokio::test]
+async fn a_credential_that_is_gone_gives_way_to_the_configured_one() {
+    let manager = FakeManager::default();
+    let (peer, lot) = private(&manager).await;
+    manager.keeps_credential(&configured_name(&lot), GOOD);
+    let verified = outcome(&peer, lot).await;
+    assert!(matches!(verified, Outcome::Verified { .. }), "{verified:?}");
+}
+
+#[tokio::test]
+async fn without_another_the_placement_fails_because_the_credential_ended() {
+    for kept in [None, Some("Bearer ended.long.ago")] {
+        let manager = FakeManager::default();
+        let (peer, lot) = private(&manager).await;
+        if let Some(kept) = kept {
+            manager.keeps_credential("c-1", kept);
+        }
+        let Outcome::Failed { reason, side } = outcome(&peer, lot).await else {
+            panic!("a private object was had without a credential");
+        };
+        assert_eq!(side, Side::Caller);
+        assert!(reason.contains("credential ended"), "{reason}");
+        assert!(!reason.contains("long.ago"), "{reason}");
+    }
+}
