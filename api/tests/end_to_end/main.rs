@@ -1,5 +1,6 @@
 //! The whole of it on real parts: our programs as processes, a real docker-registry, a real containerd.
 
+mod artifacts;
 mod bad_input;
 mod connect;
 mod explain;

@@ -8,6 +8,7 @@ use oci::{Digest, FetchedManifest, MANIFEST_ACCEPT, Platform, TagOrDigest};
 use serde::Deserialize;
 
 use super::choice::{Choice, Wanted};
+use super::foreign::foreign;
 use super::reader::Reader;
 use super::referrers;
 use super::trouble::Trouble;
@@ -298,29 +299,6 @@ fn add_blob(
     Ok(())
 }
 
-/// Why a layer is not preheated, and where runtimes get it.
-fn foreign(manifest: &Digest, layer: &Descriptor) -> String {
-    let Descriptor { digest, urls, .. } = layer;
-    let hosts: Vec<&str> = urls.iter().take(3).filter_map(|url| host(url)).collect();
-    let place = if hosts.is_empty() {
-        "elsewhere".to_owned()
-    } else {
-        format!("from {}", hosts.join(", "))
-    };
-    format!(
-        "left out: layer {digest} of manifest {manifest} is a foreign one, which registries do not keep; \
-         whoever pulls the image gets it {place}"
-    )
-}
-
-/// Nothing of a URL but its host, if that is one.
-fn host(url: &str) -> Option<&str> {
-    let rest = url.split_once("://")?.1;
-    let host = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
-    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
-    ((1..=100).contains(&host.len()) && host.bytes().all(is_host)).then_some(host)
-}
-
 /// The platform that an image's config names.
 fn platform_in(config: &[u8]) -> Option<Platform> {
     #[derive(Deserialize)]
@@ -344,16 +322,6 @@ fn platform_in(config: &[u8]) -> Option<Platform> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn of_a_foreign_layers_address_only_the_host_is_told() {
-        assert_eq!(
-            host("https://user:pass@mcr.example.com/a?sig=x"),
-            Some("mcr.example.com")
-        );
-        assert_eq!(host("https://evil\u{1b}[31m/x"), None);
-        assert_eq!(host("no address"), None);
-    }
 
     #[test]
     fn a_config_says_its_platform_or_nothing() {

@@ -6,6 +6,7 @@
 mod ask;
 mod choice;
 mod find;
+mod foreign;
 mod reader;
 mod referrers;
 mod share;

@@ -6,6 +6,7 @@
 )]
 
 mod artifacts;
+mod artifacts_referrers;
 mod asking;
 mod cancelling;
 mod choosing;

@@ -11,6 +11,7 @@ mod harbor;
 mod hostile_tokens;
 mod passing_on;
 mod redirects;
+mod referrers;
 mod refusals;
 mod server;
 mod sign_in;

@@ -199,7 +199,7 @@ fn descriptor(object: &Object) -> Value {
 }
 
 /// `os/architecture[/variant]` as a config and an index say it.
-fn described_platform(platform: &str) -> Value {
+pub(super) fn described_platform(platform: &str) -> Value {
     let mut parts = platform.splitn(3, '/');
     let (os, architecture) = (parts.next(), parts.next());
     assert!(

@@ -7,6 +7,7 @@
 //! assert_eq!(image.objects().len(), 1 + 2 * 3); // the index; and of each platform manifest, config and layer
 //! ```
 
+pub mod artifact;
 mod content;
 mod layer;
 mod layout;

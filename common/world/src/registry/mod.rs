@@ -10,6 +10,7 @@ mod notifications;
 mod push;
 mod settings;
 mod token_server;
+mod upload;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
