@@ -108,14 +108,16 @@ impl Gathered {
         for (digest, found) in manifests.collect::<Vec<_>>().into_iter().chain(objects) {
             together.add(digest, found)?;
         }
-        notes.into_iter().for_each(|note| together.note(note));
+        for note in &notes {
+            together.note(note);
+        }
         *self = together;
         Ok(())
     }
 
     /// Something that readers should know: what was left out, and why.
-    pub(crate) fn note(&mut self, text: String) {
-        if self.notes.contains(&text) {
+    pub(crate) fn note(&mut self, text: &str) {
+        if self.notes.iter().any(|note| note == text) {
             return;
         }
         if self.notes.len() < NOTES {
@@ -207,8 +209,8 @@ mod tests {
     fn notes_are_bounded_and_told_once() {
         let mut gathered = Gathered::new(1);
         for n in 0..1_000 {
-            gathered.note(format!("{n} {}", "x".repeat(10_000)));
-            gathered.note("the same".to_owned());
+            gathered.note(&format!("{n} {}", "x".repeat(10_000)));
+            gathered.note("the same");
         }
         let notes = gathered.notes();
         assert_eq!(notes.len(), NOTES + 1);

@@ -85,12 +85,11 @@ impl<'a> Choice<'a> {
     /// What a manifest's own config says; nothing: it is for no machine in particular.
     pub(super) fn wants_config(&mut self, platform: Option<&Platform>) -> bool {
         self.has_chosen = true;
-        match platform {
-            Some(platform) => self.is_for(platform),
-            None => {
-                self.has_something_for_all = true;
-                true
-            }
+        if let Some(platform) = platform {
+            self.is_for(platform)
+        } else {
+            self.has_something_for_all = true;
+            true
         }
     }
 

@@ -244,7 +244,7 @@ impl Walk<'_> {
         add_blob(&mut self.gathered, Class::Config, config, platform)?;
         for layer in layers {
             if layer.is_foreign() && !layer.urls.is_empty() {
-                self.gathered.note(foreign(read.digest(), &layer));
+                self.gathered.note(&foreign(read.digest(), &layer));
             } else {
                 add_blob(&mut self.gathered, Class::Layer, layer, platform)?;
             }
@@ -269,7 +269,7 @@ impl Walk<'_> {
             if entries.is_empty() {
                 return Err(Trouble::of_caller(format!("the index {text}")));
             }
-            self.gathered.note(format!("left out: the index {index} {text}"));
+            self.gathered.note(&format!("left out: the index {index} {text}"));
         }
         Ok(entries)
     }

@@ -67,7 +67,7 @@ impl Reader {
         let credential = self.credentials.first().map(|(_, credential)| credential);
         let credential = credential.unwrap_or(&Credential::Anonymous);
         self.registry
-            .manifest_head(&self.repository, wanted, &credential)
+            .manifest_head(&self.repository, wanted, credential)
             .await
     }
 

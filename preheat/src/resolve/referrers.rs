@@ -38,11 +38,13 @@ pub(super) async fn add(reader: &Reader, objects: &mut Gathered, limits: &Limits
         .await?;
     let mut taken = 0;
     for (subject, About { referrers, notes }) in found {
-        notes.into_iter().for_each(|note| objects.note(note));
+        for note in &notes {
+            objects.note(note);
+        }
         for referrer in referrers {
             taken += 1;
             if taken > REFERRERS_LIMIT {
-                objects.note(format!(
+                objects.note(&format!(
                     "left out: more than {REFERRERS_LIMIT} manifests refer to the image"
                 ));
                 return Ok(());
@@ -60,7 +62,7 @@ fn said(objects: &mut Gathered, subject: &Digest, outcome: Result<(), Trouble>) 
     match outcome {
         Err(trouble) if trouble.retry => Err(trouble),
         Err(trouble) => {
-            objects.note(format!(
+            objects.note(&format!(
                 "left out: something that refers to {subject}: {}",
                 trouble.text
             ));

@@ -108,6 +108,7 @@ async fn a_policy_with_many_tags_does_not_keep_the_next_caller_waiting() {
 
 #[tokio::test]
 async fn a_request_may_have_less_time_than_configured_and_never_more_than_a_day() {
+    use PreheatState::{Failed, Waiting};
     let mut world = World::start().await;
     world.idle().await;
     let of = |limit: u64| PreheatRequest {
@@ -125,7 +126,6 @@ async fn a_request_may_have_less_time_than_configured_and_never_more_than_a_day(
         }
         states
     };
-    use PreheatState::{Failed, Waiting};
     assert_eq!(states().await, [Failed, Waiting, Waiting]);
     world.advance(Duration::from_secs(1_640)).await;
     assert_eq!(states().await, [Failed, Failed, Waiting]);
