@@ -126,7 +126,7 @@ fn what_harbor_would_not_send_is_refused() {
             data["repository"]["repo_full_name"] = json!("../../x");
         })),
         default_format(&with(|data| {
-            data["repository"]["repo_full_name"] = json!("a?b=c")
+            data["repository"]["repo_full_name"] = json!("a?b=c");
         })),
         default_format(
             &json!({"resources": vec![data()["resources"][0].clone(); 101], "repository": {"repo_full_name": "a/b"}}),
