@@ -140,6 +140,26 @@ async fn a_proxy_with_a_password_and_one_connection_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_a_peer_knows_from_its_manager() {
+    let registry = Registry::plain().await;
+    let image = pushed(&registry).await;
+    let proxy = ForwardProxy::open().await;
+    // Nobody but the proxy can tell where that is.
+    let name = registry.host().replace("127.0.0.1", "registry.invalid");
+    let section = format!(
+        "[registry.\"{name}\"]\nplain_http = true\nmax_connections = 2\nproxy = \"{}\"\n",
+        proxy.url()
+    );
+    let url = format!("http://{name}/v2/{REPOSITORY}/manifests/v1");
+    is_preheated(&url, &image, &section, "").await;
+    let blob = format!("/v2/{REPOSITORY}/blobs/{}", image.layers()[0].digest);
+    assert!(
+        proxy.heads().iter().any(|head| head.contains(&blob)),
+        "by the seed"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn harbors_own_answers_with_a_configured_account() {
     let harbor = HarborEndpoint::start();
     let image = ImageSpec::small(62).build();
