@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use world::harbor::Wish;
 use world::registry::{BearerSpec, PASSWORD, USER};
 use world::secrets::Planted;
-use world::{Collector, Containerd, ImageSpec, ManagerSpec, Mood, PeerSpec, Registry};
+use world::{Collector, Containerd, ImageSpec, Manager, ManagerSpec, Mood, PeerSpec, Registry};
 
 use crate::{described, preheat, preheat_well};
 
@@ -47,16 +47,7 @@ async fn planted_secrets_are_found_nowhere() {
         "credential": {"username": "carol", "password": "carols-p4ss:w/rd+"},
     });
     let native = manager.post("/api/v1/preheats", &asked).await;
-    let endpoint = manager.new_endpoint().await;
-    let asked = serde_json::json!({"url": registry.manifest_url("team/app", "v1")});
-    let old = manager.bare_post(&format!("{endpoint}/preheats"), &asked).await;
-    for odd in ["/_ping", "", "/api/v1/tokens", "/preheats/x"] {
-        for front in ["", "/proxy", "/"] {
-            let url = format!("{}{front}{endpoint}{odd}", manager.url());
-            let answer = registry.client().get(url).send().await.expect("answered");
-            assert!(!answer.text().await.expect("text").contains(&endpoint));
-        }
-    }
+    let (endpoint, old) = through_an_endpoint(&manager, &registry).await;
     let containerd = Containerd::start().await;
     containerd.mirror_only(&registry, &seed.front_url());
     let name = format!("{}/team/app:v1", registry.host());
@@ -79,17 +70,7 @@ async fn planted_secrets_are_found_nowhere() {
         ("native".to_owned(), native.to_string()),
         ("old".to_owned(), old.to_string()),
     ];
-    for path in [
-        "/api/v1/preheats",
-        "/api/v1/preheats/1",
-        "/api/v1/preheats/2",
-        "/api/v1/preheats/1/objects",
-        "/api/v1/peers",
-        "/api/v1/clusters",
-        "/openapi.json",
-    ] {
-        answers.push((path.to_owned(), manager.get(path).await.to_string()));
-    }
+    answers.extend(told_by_the_api(&manager).await);
     for (whose, admin) in [("manager", manager.admin_url()), ("seed", seed.admin_url())] {
         answers.push((
             format!("metrics of the {whose}"),
@@ -115,6 +96,13 @@ async fn planted_secrets_are_found_nowhere() {
     let found = planted.found_in_files(&places).await;
     assert!(found.is_empty(), "{found:?}");
     // Stopping has sent the last of them.
+    let spans = spans_in(&collector);
+    let found = planted.found_in_text("spans", &spans);
+    assert!(found.is_empty(), "{found:?}");
+}
+
+/// Everything that was sent to the collector, once it is sure that it holds what was asked.
+fn spans_in(collector: &Collector) -> String {
     let spans = String::from_utf8_lossy(&collector.bytes()).into_owned();
     for told in [
         "POST /oapi/v1/jobs",
@@ -129,8 +117,38 @@ async fn planted_secrets_are_found_nowhere() {
             "{told} is in no span: nothing can be found in them"
         );
     }
-    let found = planted.found_in_text("spans", &spans);
-    assert!(found.is_empty(), "{found:?}");
+    spans
+}
+
+async fn told_by_the_api(manager: &Manager) -> Vec<(String, String)> {
+    let mut answers = Vec::new();
+    for path in [
+        "/api/v1/preheats",
+        "/api/v1/preheats/1",
+        "/api/v1/preheats/2",
+        "/api/v1/preheats/1/objects",
+        "/api/v1/peers",
+        "/api/v1/clusters",
+        "/openapi.json",
+    ] {
+        answers.push((path.to_owned(), manager.get(path).await.to_string()));
+    }
+    answers
+}
+
+/// Asks in all ways by a path with a token in it, good ones and bad ones; gives the endpoint and an answer.
+async fn through_an_endpoint(manager: &Manager, registry: &Registry) -> (String, serde_json::Value) {
+    let endpoint = manager.new_endpoint().await;
+    let asked = serde_json::json!({"url": registry.manifest_url("team/app", "v1")});
+    let old = manager.bare_post(&format!("{endpoint}/preheats"), &asked).await;
+    for odd in ["/_ping", "", "/api/v1/tokens", "/preheats/x"] {
+        for front in ["", "/proxy", "/"] {
+            let url = format!("{}{front}{endpoint}{odd}", manager.url());
+            let answer = registry.client().get(url).send().await.expect("answered");
+            assert!(!answer.text().await.expect("text").contains(&endpoint));
+        }
+    }
+    (endpoint, old)
 }
 
 async fn metrics(registry: &Registry, admin: &str) -> String {
