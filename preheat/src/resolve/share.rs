@@ -152,11 +152,15 @@ pub(super) async fn source(
     Ok((i64::try_from(there) == Ok(found.objects_total)).then_some(found))
 }
 
+/// How many preheats back it is looked: it is only a hint, and repositories have no index.
+const LOOKED_BACK: i64 = 5_000;
+
 /// Was this reference public the last time? Then nobody's credential is needed to ask what it means.
 pub(super) async fn was_public(db: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<bool, DbErr> {
     use preheats::Column;
     let newest = preheats::Entity::find()
         .filter(Column::Registry.eq(&preheat.registry))
+        .filter(Column::Id.gt(preheat.id - LOOKED_BACK))
         .filter(Column::Repository.eq(&preheat.repository))
         .filter(Column::Reference.eq(&preheat.reference))
         .filter(Column::BasePath.eq(&preheat.base_path))
