@@ -1,5 +1,7 @@
-use preheat::{CancelError, PreheatState, Scope};
-use wire::{ProgressReport, Side};
+use std::time::Duration;
+
+use preheat::{CancelError, Limits, PreheatState, Scope};
+use wire::{ProgressReport, Side, TakeRequest};
 
 use crate::rows::count;
 use crate::support::{World, verified};
@@ -38,10 +40,6 @@ async fn a_peer_learns_that_its_lot_was_cancelled_and_settles_nothing_of_it() {
     world.registry.image(Some("v1"), &["a"]);
     let id = world.submit("v1", Scope::SingleSeedPeer).await;
     let lots = seed.take().await;
-    let waits = {
-        let seed = seed.clone();
-        tokio::spawn(async move { seed.try_take(20_000).await.unwrap() })
-    };
     cancel(&world, id).await.unwrap();
     let report = ProgressReport {
         working_on: vec![lots[0].work],
@@ -57,7 +55,35 @@ async fn a_peer_learns_that_its_lot_was_cancelled_and_settles_nothing_of_it() {
         (view.state, view.placements_verified),
         (PreheatState::Cancelled, 0)
     );
-    waits.abort();
+}
+
+#[tokio::test]
+async fn a_peer_that_waits_for_work_hears_of_a_cancelled_lot_at_once() {
+    let hour = Duration::from_secs(3_600);
+    let world = World::with_limits(Limits {
+        take_wait: hour,
+        session_lease: hour * 3,
+        ..Limits::default()
+    })
+    .await;
+    let seed = world.seed("seed-1").await;
+    world.registry.image(Some("v1"), &["a"]);
+    let id = world.submit("v1", Scope::SingleSeedPeer).await;
+    let lots = seed.take().await;
+    let request = TakeRequest {
+        at_most: 4,
+        wait_ms: 3_600_000,
+        neighbourhood_version: seed.neighbourhood_version().await.unwrap(),
+        working_on: vec![lots[0].work],
+    };
+    let (preheater, session) = (world.preheater.clone(), seed.session());
+    let waits = tokio::spawn(async move { preheat::take(&preheater, session, request).await.unwrap() });
+    // Most likely it waits by then; should it not, it is told all the same.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    cancel(&world, id).await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(60), waits).await;
+    let answer = answer.expect("it does not wait for an hour").unwrap();
+    assert_eq!(answer.withdrawn, [lots[0].work]);
 }
 
 #[tokio::test]

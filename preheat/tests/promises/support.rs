@@ -290,10 +290,7 @@ impl Peer {
     }
 
     pub(crate) async fn try_take(&self, wait_ms: u64) -> Result<TakeAnswer, preheat::SessionError> {
-        let around = preheat::take(&self.preheater, self.session(), ask(0, String::new()))
-            .await?
-            .neighbourhood;
-        let version = around.map(|around| around.version).unwrap_or_default();
+        let version = self.neighbourhood_version().await?;
         preheat::take(
             &self.preheater,
             self.session(),
@@ -303,6 +300,14 @@ impl Peer {
             },
         )
         .await
+    }
+
+    /// With this a call is not answered for news of the surroundings.
+    pub(crate) async fn neighbourhood_version(&self) -> Result<String, preheat::SessionError> {
+        let around = preheat::take(&self.preheater, self.session(), ask(0, String::new()))
+            .await?
+            .neighbourhood;
+        Ok(around.map(|around| around.version).unwrap_or_default())
     }
 
     /// What is there at once.
