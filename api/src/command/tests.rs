@@ -114,7 +114,10 @@ fn defaults_are_told_where_people_look_for_them() {
     }
 }
 
-/// Every flag but the answers to single questions can be set in the environment.
+/// What describes one question, and no installation.
+const OF_ONE_QUESTION: [&str; 6] = ["limit", "state", "image", "registry", "since", "before"];
+
+/// Every flag but those of single questions can be set in the environment.
 #[test]
 fn the_environment_mirrors_the_flags_that_describe_an_installation() {
     for command in Arguments::command()
@@ -125,7 +128,7 @@ fn the_environment_mirrors_the_flags_that_describe_an_installation() {
             let (Some(flag), false) = (argument.get_long(), argument.get_id() == "help") else {
                 continue;
             };
-            if flag == "limit" {
+            if OF_ONE_QUESTION.contains(&flag) {
                 continue;
             }
             let mirror = format!("STOKER_{}", flag.replace('-', "_").to_uppercase());

@@ -207,3 +207,38 @@ async fn how_and_where_is_shown_as_it_was_asked_for() {
         assert!(answer.text.contains(field), "{}", answer.text);
     }
 }
+
+#[tokio::test]
+async fn a_job_may_name_its_peers_in_dragonflys_words() {
+    let world = World::start().await;
+    let token = world.token([Scope::Preheat, Scope::Read]).await.text;
+    let job = async |args: Value| {
+        let mut body = json!({"args": {"url": "https://h.example/v2/a/manifests/1", "scope": "all_peers"}});
+        for (key, value) in args.as_object().expect("fields") {
+            body["args"][key] = value.clone();
+        }
+        world.post("/oapi/v1/jobs", &token, &body).await
+    };
+    let cases = [
+        (json!({"percentage": 20}), json!({"percent": 20})),
+        (
+            json!({"count": 3, "ips": [], "percentage": 0}),
+            json!({"count": 3}),
+        ),
+        (json!({"ips": ["10.0.0.7"]}), json!({"addresses": ["10.0.0.7"]})),
+        (json!({"count": 0, "timeout": 600_000_000_000_u64}), json!(null)),
+    ];
+    for (args, peers) in cases {
+        let id = job(args.clone()).await.json()["id"].as_i64().expect("an id");
+        let view = world.get(&format!("/api/v1/preheats/{id}"), &token).await.json();
+        assert_eq!(view["peers"], peers, "{args}");
+    }
+    for wrong in [
+        json!({"percentage": 101}),
+        json!({"count": 1, "percentage": 1}),
+        json!({"ips": ["x"]}),
+    ] {
+        let answer = job(wrong).await;
+        assert_eq!(answer.status, 422, "{}", answer.text);
+    }
+}

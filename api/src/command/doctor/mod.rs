@@ -137,8 +137,8 @@ async fn configured(config: &ManagerConfig, curious: &Client) -> Vec<Finding> {
 
 async fn all_registries(config: &ManagerConfig) -> Vec<Finding> {
     let registries = config.registries.0.iter();
-    let checks = registries
-        .map(|registry| registries::check(registry.settings.clone(), peer::client_factory()));
+    let checks =
+        registries.map(|registry| registries::check(registry.settings.clone(), peer::client_factory()));
     join_all(checks).await.into_iter().flatten().collect()
 }
 

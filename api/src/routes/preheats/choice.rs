@@ -17,15 +17,15 @@ pub(crate) struct Peers {
     /// As many of each cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
-    count: Option<u32>,
+    pub(crate) count: Option<u32>,
     /// Of each cluster's peers, rounded up.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 100)]
-    percent: Option<u8>,
+    pub(crate) percent: Option<u8>,
     /// Those that call in from these addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>, example = json!(["10.0.0.7"]))]
-    addresses: Option<Vec<String>>,
+    pub(crate) addresses: Option<Vec<String>>,
 }
 
 impl Peers {
@@ -36,7 +36,8 @@ impl Peers {
             (None, Some(percent @ 1..=100), None) => Ok(PeerChoice::Percent(percent)),
             (None, None, Some(addresses)) => read_addresses(&addresses).map(PeerChoice::Addresses),
             _ => Err(Problem::invalid(
-                "`peers`: write one of `count` (1 or more), `percent` (1 to 100) and `addresses`.",
+                "`peers`: write one of `count` (1 or more), `percent` (1 to 100; `percentage` in a job) and `addresses` \
+             (`ips` in a job).",
             )),
         }
     }

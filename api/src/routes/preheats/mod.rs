@@ -1,7 +1,7 @@
 //! The native API for preheats.
 
 pub(crate) mod cancel;
-mod choice;
+pub(crate) mod choice;
 pub(crate) mod create;
 pub(crate) mod events;
 pub(crate) mod get;

@@ -1,11 +1,12 @@
 //! `POST /oapi/v1/jobs`: Harbor asks for one image tag. It is written down and answered; no registry is asked yet.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use oci::{Credential, ImageReference};
-use preheat::{ClusterChoice, Origin, PreheatRequest, submit};
+use preheat::{ClusterChoice, Origin, PeerChoice, PreheatRequest, submit};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use wire::{SecretText, TraceContext};
@@ -18,6 +19,7 @@ use crate::problem::Problem;
 use crate::routes::harbor::registry_token;
 use crate::routes::harbor::words::only;
 use crate::routes::image;
+use crate::routes::preheats::choice::Peers;
 
 /// What Harbor sends. All may be missing but `args.url`, and what we do not know is passed over.
 #[derive(Deserialize, ToSchema)]
@@ -50,6 +52,15 @@ pub(crate) struct Args {
     /// `os/architecture[/variant]`; all platforms of the image unless given.
     #[schema(example = "linux/amd64")]
     platform: Option<String>,
+    /// Only peers that call in from these addresses.
+    ips: Option<Vec<String>>,
+    /// Only this share of each cluster's peers, rounded up.
+    #[schema(minimum = 0, maximum = 100)]
+    percentage: Option<u8>,
+    /// Only so many peers of each cluster.
+    count: Option<u32>,
+    /// Nanoseconds until it has to have ended; the manager's limit when 0 or left out.
+    timeout: Option<u64>,
 }
 
 #[utoipa::path(
@@ -99,6 +110,8 @@ impl CreateJob {
                 "args.platform",
                 args.platform.as_deref().filter(|one| !one.is_empty()),
             )?,
+            peers: args.peers()?,
+            time_limit: args.timeout.filter(|limit| *limit > 0).map(Duration::from_nanos),
             credential: args.credential()?,
             ..PreheatRequest::new(image, Origin::Harbor)
         })
@@ -106,6 +119,16 @@ impl CreateJob {
 }
 
 impl Args {
+    /// What is zero or empty was not asked for.
+    fn peers(&self) -> Result<PeerChoice, Problem> {
+        let peers = Peers {
+            count: self.count.filter(|count| *count > 0),
+            percent: self.percentage.filter(|percent| *percent > 0),
+            addresses: self.ips.clone().filter(|addresses| !addresses.is_empty()),
+        };
+        peers.read()
+    }
+
     fn credential(&self) -> Result<Option<Credential>, Problem> {
         if let Some(username) = self.username.as_deref().filter(|name| !name.is_empty()) {
             let password = self.password.as_ref().map_or("", SecretText::expose);
