@@ -85,7 +85,7 @@ fn model() -> Artifact {
         vec![
             (
                 "application/vnd.cncf.model.weight.v1.tar",
-                tar(&[("model.safetensors", &[9; 300_000])]),
+                tar(&[("model.safetensors", &vec![9; 300_000])]),
             ),
             (
                 "application/vnd.cncf.model.weight.config.v1.raw",

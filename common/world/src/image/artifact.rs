@@ -201,26 +201,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zstd_frame_is_what_other_programs_read() {
-        let content = tar(&[("file", &[7; 250_000])]);
-        let folder = crate::files::temporary("zstd");
-        let path = folder.path().join("layer.zst");
-        crate::files::write(&path, zstd(&content));
-        let tar = std::process::Command::new("tar")
-            .arg("tf")
-            .arg(&path)
-            .output()
-            .expect("tar");
-        let unzstd = std::process::Command::new("zstd")
-            .args(["-dc"])
-            .arg(&path)
-            .output();
-        let read_back = unzstd.map_or(content.clone(), |output| output.stdout);
-        assert_eq!(read_back, content);
-        assert!(tar.status.code().is_some());
-    }
-
-    #[test]
     fn an_estargz_layer_is_a_tar_gz_with_its_list_at_the_end() {
         let layer = estargz("data/file", b"content");
         let mut content = Vec::new();
