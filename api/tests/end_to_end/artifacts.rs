@@ -87,7 +87,7 @@ async fn a_runtime_pulls_zstd_and_estargz_layers_from_the_cache() {
         image_config("linux/amd64", &[digest_of(&files)]),
         vec![("application/vnd.oci.image.layer.v1.tar+gzip", estargz_layer)],
         |manifest| {
-            manifest["layers"][0]["annotations"] = json!({"containerd.io/snapshot/stargz/toc.digest": "x"})
+            manifest["layers"][0]["annotations"] = json!({"containerd.io/snapshot/stargz/toc.digest": "x"});
         },
     );
     let zstd = image(b"packed", "application/vnd.oci.image.layer.v1.tar+zstd", zstd);
@@ -198,7 +198,7 @@ async fn push_referrers(registry: &Registry, image: &Artifact) -> Vec<String> {
             payload.into_bytes(),
         )],
         |manifest| {
-            manifest["layers"][0]["annotations"] = json!({"dev.cosignproject.cosign/signature": "MEUC"})
+            manifest["layers"][0]["annotations"] = json!({"dev.cosignproject.cosign/signature": "MEUC"});
         },
     );
     let tag = image.root().digest.replace(':', "-");

@@ -135,7 +135,7 @@ fn for_platforms(platforms: &[&str]) -> Vec<(Artifact, Value)> {
     platforms.iter().map(one).collect()
 }
 
-/// As BuildKit pushes it: two platforms, an attestation for each.
+/// As `BuildKit` pushes it: two platforms, an attestation for each.
 pub(super) fn attested() -> Artifact {
     let mut entries = for_platforms(&["linux/amd64", "linux/arm64"]);
     let attestations: Vec<(Artifact, Value)> =
