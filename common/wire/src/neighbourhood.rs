@@ -41,6 +41,10 @@ pub struct SeedAddress {
 /// How one registry is reached. Never holds a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of one section of a file"
+)]
 pub struct RegistryDescription {
     /// `host` or `host:port`, made equal: lower case, default port dropped.
     pub name: String,
