@@ -277,3 +277,6 @@ fn read(file: &Path) -> Known {
         Known::default()
     })
 }
+
+#[cfg(test)]
+mod tests;

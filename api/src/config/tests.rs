@@ -345,3 +345,29 @@ fn every_fault_of_a_webhook_is_told_and_its_address_is_not() {
     assert!(!told.contains("token-in-it"), "{told}");
     drop(secret.folder);
 }
+
+#[test]
+fn loopback_is_listed_for_a_laptop_only_and_only_unless_the_file_speaks() {
+    let read = |text: &str, is_laptop: bool| {
+        let file = file(&format!("data_dir = \"d\"\n{text}"));
+        let given = Addresses {
+            is_laptop,
+            ..addresses()
+        };
+        let config = ManagerConfig::read(flags(&file.path), given).expect("a configuration");
+        config.dial
+    };
+    assert_eq!(read("", false), oci::DialRules::default());
+    assert_eq!(read("", true).addresses.len(), 2);
+    let said = read(
+        "[dial]\naddresses = []\nopen_by_preheat = false\nallow = [\"*.x.lan\"]",
+        true,
+    );
+    assert!(said.addresses.is_empty() && !said.open_by_preheat);
+    assert_eq!(said.allow, ["*.x.lan"]);
+    let told = faults_of("data_dir = \"d\"\n[dial]\naddresses = [\"localhost\"]\nalow = []");
+    assert!(
+        told.contains("dial.addresses: ") && told.contains("did you mean `allow`?"),
+        "{told}"
+    );
+}

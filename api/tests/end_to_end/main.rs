@@ -1,8 +1,10 @@
 //! The whole of it on real parts: our programs as processes, a real docker-registry, a real containerd.
 
 mod artifacts;
+mod authorize;
 mod bad_input;
 mod connect;
+mod dial;
 mod explain;
 mod generations;
 mod kills;

@@ -39,6 +39,10 @@ pub struct SeedAddress {
 }
 
 /// How one registry is reached. Never holds a secret.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of a configuration, each with a name of its own"
+)]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(

@@ -46,11 +46,19 @@ impl Fetches {
             metrics.received(true, bytes.len() as u64);
             let kept = seal(&store, &wanted, bytes).await;
             drop(ends);
-            progress.send_modify(|now| match kept {
-                Some(sealed) => *now = Progress::of_sealed(sealed),
-                None => {
-                    let digest = wanted.digest.clone();
-                    now.stage = Stage::Failed(FetchError::Stopped { digest }, None);
+            let stopped = || {
+                Stage::Failed(
+                    FetchError::Stopped {
+                        digest: wanted.digest.clone(),
+                    },
+                    None,
+                )
+            };
+            progress.send_modify(|now| {
+                if let Some(sealed) = kept {
+                    *now = Progress::of_sealed(sealed);
+                } else {
+                    now.stage = stopped();
                 }
             });
         });

@@ -148,6 +148,9 @@ async fn fetch(
     taken: &Taken,
     credential: &LotCredential,
 ) -> Result<FetchReport, Failed> {
+    if !orders.neighbours.may_preheat_from(&wanted.registry) {
+        return Err(not_open(&orders.me.name, order));
+    }
     wanted.parents = parents(orders, order, &wanted.digest);
     let opened = credential.first(orders, session, lot, &wanted).await;
     let ended = matches!(opened, First::Ended);
@@ -185,6 +188,19 @@ fn failed(peer: &str, order: &PlacementOrder, error: &FetchError) -> Failed {
         (format!("peer {peer}: {error}"), error.side())
     };
     Failed { reason, side, word }
+}
+
+/// This node's own file keeps preheats from opening registries.
+fn not_open(peer: &str, order: &PlacementOrder) -> Failed {
+    let reason = format!(
+        "peer {peer}: its configuration keeps preheats from opening registries (open_by_preheat = false): write [registry.\"{}\"] into the manager's or the peer's file, or name it in allow below [dial]",
+        order.registry
+    );
+    Failed {
+        reason,
+        side: Side::Peer,
+        word: "not_open",
+    }
 }
 
 /// The request's own credential is gone, and nothing that is configured opens the registry.

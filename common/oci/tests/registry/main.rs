@@ -7,6 +7,7 @@
 
 mod bodies;
 mod counts;
+mod dial;
 mod harbor;
 mod hostile_tokens;
 mod passing_on;
