@@ -45,10 +45,6 @@ pub struct SeedAddress {
 )]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent switches of one section of a file"
-)]
 pub struct RegistryDescription {
     /// `host` or `host:port`, made equal: lower case, default port dropped.
     pub name: String,
