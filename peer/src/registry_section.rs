@@ -129,7 +129,7 @@ impl RegistrySection {
             Some(password) => proxy.with_password(&Secret::new(password.trim())),
             None => Ok(proxy),
         });
-        parsed.map_err(|fault| reading.fault("proxy", fault)).ok()
+        parsed.map_err(|fault| reading.fault("proxy", &fault)).ok()
     }
 
     fn aliases(&self, reading: &mut Reading<'_>) -> Vec<RegistryName> {
@@ -137,7 +137,7 @@ impl RegistrySection {
         for alias in &self.aliases {
             match alias.parse() {
                 Ok(alias) => aliases.push(alias),
-                Err(fault) => reading.fault("aliases", fault),
+                Err(fault) => reading.fault("aliases", &fault),
             }
         }
         aliases
@@ -164,7 +164,7 @@ impl Reading<'_> {
             .ok()
     }
 
-    fn fault(&mut self, field: &str, fault: impl ToString) {
+    fn fault(&mut self, field: &str, fault: &(impl ToString + ?Sized)) {
         let key = format!("registry.\"{}\".{field}", self.name);
         self.faults.push((key, fault.to_string()));
     }
@@ -173,7 +173,7 @@ impl Reading<'_> {
     fn content(&mut self, field: &str, path: Option<&Path>) -> Option<String> {
         let path = path?;
         std::fs::read_to_string(path)
-            .map_err(|error| self.fault(field, format!("{}: {error}", path.display())))
+            .map_err(|error| self.fault(field, &format!("{}: {error}", path.display())))
             .ok()
     }
 }

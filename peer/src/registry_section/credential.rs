@@ -47,7 +47,7 @@ impl CredentialKeys<'_> {
         if let Some(path) = self.docker_config {
             let kept = KeptCredential::in_docker_config(path, registry.clone());
             if let Err(fault) = kept.check() {
-                reading.fault("docker_config", fault);
+                reading.fault("docker_config", &fault);
             }
             return Some(kept);
         }
@@ -55,7 +55,7 @@ impl CredentialKeys<'_> {
         match CredentialHelper::named(helper) {
             Ok(helper) => Some(KeptCredential::by_helper(helper, registry.clone())),
             Err(fault) => {
-                reading.fault("credential_helper", fault);
+                reading.fault("credential_helper", &fault);
                 None
             }
         }
@@ -75,7 +75,7 @@ impl CredentialKeys<'_> {
             .map(|(key, _)| *key)
             .collect();
         if let [first, second, ..] = given.as_slice() {
-            reading.fault(second, format!("does not go together with {first}: choose one"));
+            reading.fault(second, &format!("does not go together with {first}: choose one"));
         }
     }
 }
