@@ -40,17 +40,13 @@ fn address(section: &mut Section, faults: &mut Faults) -> Option<SecretText> {
         );
         return None;
     };
-    match web_address(&text, "https://ci.example.com/hook") {
-        Ok(url) => Some(SecretText::new(url.as_str())),
-        Err(_) => {
-            // The address itself may hold a secret: it is not repeated.
-            faults.add(
-                &key,
-                "is no http or https URL; write for example https://ci.example.com/hook",
-            );
-            None
-        }
-    }
+    let Ok(url) = web_address(&text, "https://ci.example.com/hook") else {
+        // The address itself may hold a secret: it is not repeated.
+        let fault = "is no http or https URL; write for example https://ci.example.com/hook";
+        faults.add(&key, fault);
+        return None;
+    };
+    Some(SecretText::new(url.as_str()))
 }
 
 fn secret(section: &mut Section, faults: &mut Faults) -> Option<SecretText> {

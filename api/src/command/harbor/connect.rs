@@ -191,10 +191,11 @@ impl Granted {
         let host = url::Url::parse(&arguments.harbor).ok();
         let host = host.as_ref().and_then(url::Url::host_str).unwrap_or("harbor");
         let name = format!("{} of {host}", arguments.name);
-        let mut body = json!({ "name": name, "scopes": ["preheat", "read"], "expires": "365d" });
-        if in_path {
-            body["kind"] = "endpoint".into();
-        }
+        let body = if in_path {
+            json!({ "kind": "endpoint", "name": name, "expires": "365d" })
+        } else {
+            json!({ "name": name, "scopes": ["preheat", "read"], "expires": "365d" })
+        };
         let made: MadeToken = manager.post("/api/v1/tokens", &body).await?;
         output::say(format!(
             "token     {} ({name}), good until {}",
