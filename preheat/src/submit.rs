@@ -27,8 +27,8 @@ pub(crate) const PLAN: &str = "plan";
 /// A preheat's number: counted by the database, never used again.
 pub type PreheatId = i64;
 
-/// Writes the preheat down and answers; a message that has made one already is answered with that one. `caller` is the id of the token that asked; what follows goes on in `trace`,
-/// which is the request's and not this step's.
+/// Writes the preheat down and answers; a message that has made one already is answered with that one. `caller` is the
+/// id of the token that asked; what follows goes on in `trace`, which is the request's and not this step's.
 pub async fn submit(
     preheater: &Preheater,
     caller: Option<&str>,

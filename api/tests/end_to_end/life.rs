@@ -59,3 +59,57 @@ async fn a_preheat_is_cancelled_found_again_and_tried_again_until_it_is_done() {
     let shown = manager.stoker(&["preheats", "1"]).await;
     assert!(told(&shown).contains("attempt   2"), "{}", told(&shown));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_requests_share_their_work_and_a_count_narrows_a_scope() {
+    let mut registry = Registry::plain().await;
+    let image = image(72);
+    registry.push(&image, "library/app", "v1").await;
+    let manager = ManagerSpec::new()
+        .config(&described(&registry, None))
+        .start()
+        .await;
+    let name = format!("http://{}/library/app:v1", registry.host());
+    for _ in 0..3 {
+        let asked = manager
+            .stoker(&["preheat", "--scope", "all_peers", "--count", "1", &name])
+            .await;
+        assert!(asked.status.success(), "{}", told(&asked));
+    }
+    let _peers = [
+        Peer::seed("seed-1", &manager).await,
+        Peer::node("node-1", &manager).await,
+        Peer::node("node-2", &manager).await,
+    ];
+    world::eventually("all three are done", crate::LIMIT, async || {
+        let page = manager.get("/api/v1/preheats?state=succeeded").await;
+        (page["preheats"].as_array()?.len() == 3).then_some(())
+    })
+    .await;
+    for layer in image.layers() {
+        assert_eq!(
+            registry.gets_of(&layer.digest).await,
+            1,
+            "GETs of {}",
+            layer.digest
+        );
+    }
+    // Nobody had called in when they were asked for, so any of them may have become the one that works.
+    let mut leaders = 0;
+    for id in 1..=3 {
+        let view = manager.get(&format!("/api/v1/preheats/{id}")).await;
+        leaders += i32::from(view["follows"].is_null());
+        assert_eq!(view["peers"], serde_json::json!({"count": 1}), "{view}");
+    }
+    let pages = manager.stoker(&["preheats", "--limit", "2"]).await;
+    assert!(told(&pages).contains("--before 2"), "{}", told(&pages));
+    let last = manager
+        .stoker(&["preheats", "--limit", "2", "--before", "2"])
+        .await;
+    assert!(
+        told(&last).contains("library/app:v1") && !told(&last).contains("--before"),
+        "{}",
+        told(&last)
+    );
+    assert!(leaders >= 1, "somebody did the work");
+}
