@@ -1,8 +1,9 @@
 //! The life of a preheat as people see it on the command line: listed, cancelled, tried again, done.
 
 use std::process::Output;
+use std::time::Duration;
 
-use world::{Image, ImageSpec, LayerSpec, ManagerSpec, Peer, Registry};
+use world::{Image, ImageSpec, LayerSpec, Manager, ManagerSpec, Peer, Registry};
 
 use crate::described;
 
@@ -112,4 +113,76 @@ async fn equal_requests_share_their_work_and_a_count_narrows_a_scope() {
         told(&last)
     );
     assert!(leaders >= 1, "somebody did the work");
+}
+
+/// Far less than a seed would wait for a registry that has fallen silent.
+const MOMENTS: Duration = Duration::from_secs(15);
+
+async fn lots_running(seed: &Peer) -> Option<String> {
+    let url = format!("{}/metrics", seed.admin_url());
+    let text = world::http::client(None)
+        .get(url)
+        .send()
+        .await
+        .ok()?
+        .text()
+        .await
+        .ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("stoker_lots_running "))
+        .map(str::to_owned)
+}
+
+/// Has the registry fall silent while the seed fetches, and cancels; `false`: the seed was done before.
+async fn caught_in_the_middle(registry: &mut Registry, manager: &Manager, seed: &Peer, id: i64) -> bool {
+    let name = format!("http://{}/library/app:v{id}", registry.host());
+    manager.stoker(&["preheat", &name]).await;
+    world::eventually("the seed has taken it", crate::LIMIT, async || {
+        let view = manager.get(&format!("/api/v1/preheats/{id}")).await;
+        let is_running = lots_running(seed).await? == "1";
+        (is_running || view["state"] == "succeeded").then_some(())
+    })
+    .await;
+    registry.hang();
+    manager
+        .stoker(&["cancel", &id.to_string()])
+        .await
+        .status
+        .success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_that_waits_for_a_silent_registry_stops_when_its_preheat_is_cancelled() {
+    let mut registry = Registry::plain().await;
+    let manager = ManagerSpec::new()
+        .config(&described(&registry, None))
+        .start()
+        .await;
+    let seed = Peer::seed("seed-1", &manager).await;
+    // A fast seed may be done before the registry falls silent; then the next image has to do.
+    for id in 1_i64..=5 {
+        let image = ImageSpec::new(730 + id.unsigned_abs())
+            .layers([LayerSpec::of(64 << 20)])
+            .build();
+        registry.push(&image, "library/app", &format!("v{id}")).await;
+        if !caught_in_the_middle(&mut registry, &manager, &seed, id).await {
+            registry.resume();
+            continue;
+        }
+        world::eventually("the seed has stopped", MOMENTS, async || {
+            (lots_running(&seed).await? == "0").then_some(())
+        })
+        .await;
+        registry.resume();
+        let retried = manager.stoker(&["retry", &id.to_string()]).await;
+        assert!(retried.status.success(), "{}", told(&retried));
+        world::eventually("the second attempt is done", crate::LIMIT, async || {
+            let view = manager.get(&format!("/api/v1/preheats/{id}")).await;
+            (view["state"] == "succeeded").then_some(())
+        })
+        .await;
+        world::sha256sum::assert_seed_holds(&seed.data_dir(), image.digests()).await;
+        return;
+    }
+    panic!("no seed was caught in the middle");
 }
