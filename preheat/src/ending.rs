@@ -27,10 +27,7 @@ pub(crate) async fn fail(
     now: i64,
     effects: &mut Effects,
 ) -> Result<(), DbErr> {
-    let verdict = Verdict::Failed {
-        reason: cut(reason),
-        side,
-    };
+    let verdict = failed(reason, side);
     let following = followers::after(&verdict);
     stop(txn, preheat, (verdict, following), reason, now, effects).await
 }
@@ -44,11 +41,15 @@ pub(crate) async fn run_out(
     now: i64,
     effects: &mut Effects,
 ) -> Result<(), DbErr> {
-    let verdict = Verdict::Failed {
+    let ending = (failed(reason, side), Following::GoesOn);
+    stop(txn, preheat, ending, reason, now, effects).await
+}
+
+fn failed(reason: &str, side: Side) -> Verdict {
+    Verdict::Failed {
         reason: cut(reason),
         side,
-    };
-    stop(txn, preheat, (verdict, Following::GoesOn), reason, now, effects).await
+    }
 }
 
 /// Somebody wants no more of it.

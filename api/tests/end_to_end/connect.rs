@@ -6,7 +6,7 @@ use std::process::Output;
 use serde_json::json;
 use world::{HarborCore, HarborCoreSpec, Image, ImageSpec, LayerSpec, Manager, Registry};
 
-use crate::up;
+use crate::{told, up};
 
 const PASSWORD: &str = "Harbor12345";
 
@@ -69,15 +69,6 @@ impl Site {
             .filter(|token| token["name"] == "stoker of 127.0.0.1" && token["revoked_at"].is_null())
             .count()
     }
-}
-
-fn told(output: &Output) -> String {
-    format!(
-        "{:?}: {}{}",
-        output.status.code(),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,23 +1,13 @@
 //! The life of a preheat as people see it on the command line: listed, cancelled, tried again, done.
 
-use std::process::Output;
 use std::time::Duration;
 
 use world::{Image, ImageSpec, LayerSpec, Manager, ManagerSpec, Peer, Registry};
 
-use crate::described;
+use crate::{described, told};
 
 fn image(seed: u64) -> Image {
     ImageSpec::new(seed).layers([LayerSpec::of(200_000)]).build()
-}
-
-fn told(output: &Output) -> String {
-    format!(
-        "{:?}: {}{}",
-        output.status.code(),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ mod sign_in;
 mod telling;
 mod triggers;
 
+use std::process::Output;
 use std::time::Duration;
 
 use world::harbor::{Poll, State, Wish};
@@ -59,6 +60,16 @@ pub(crate) async fn preheat_well(manager: &Manager, wish: &Wish) -> Poll {
     let poll = preheat(manager, wish).await;
     assert_eq!(poll.state, State::Success, "{:?}", poll.errors);
     poll
+}
+
+/// What a command has printed, and how it ended.
+pub(crate) fn told(output: &Output) -> String {
+    format!(
+        "{:?}: {}{}",
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// Every digest of the image stands in a row that says "held".

@@ -90,14 +90,16 @@ impl Reader {
     }
 
     pub(crate) async fn manifest(&self, wanted: &TagOrDigest) -> Result<FetchedManifest, Trouble> {
-        let asked = self
-            .asking(|credential| async move {
-                self.registry
-                    .manifest(&self.repository, wanted, &credential)
-                    .await
-            })
-            .await;
-        Ok(asked?)
+        Ok(self.asked_for(wanted).await?)
+    }
+
+    async fn asked_for(&self, wanted: &TagOrDigest) -> Result<FetchedManifest, RegistryError> {
+        self.asking(|credential| async move {
+            self.registry
+                .manifest(&self.repository, wanted, &credential)
+                .await
+        })
+        .await
     }
 
     /// `None`: there is none.
@@ -105,14 +107,7 @@ impl Reader {
         &self,
         wanted: &TagOrDigest,
     ) -> Result<Option<FetchedManifest>, RegistryError> {
-        let asked = self
-            .asking(|credential| async move {
-                self.registry
-                    .manifest(&self.repository, wanted, &credential)
-                    .await
-            })
-            .await;
-        match asked {
+        match self.asked_for(wanted).await {
             Ok(manifest) => Ok(Some(manifest)),
             Err(RegistryError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
