@@ -119,7 +119,8 @@ fn tag_moved(case: &Case) -> Option<Finding> {
 /// As a whole: no object of it is to blame. Where the image is whole all the same, it is said last.
 fn preheat_failed(case: &Case, at_the_end: bool) -> Option<Finding> {
     let preheat = case.facts.preheat.as_ref()?;
-    let is_it = preheat.state == PreheatState::Failed && !case.has(ObjectStanding::Failed);
+    let has_failed = matches!(preheat.state, PreheatState::Failed | PreheatState::Cancelled);
+    let is_it = has_failed && !case.has(ObjectStanding::Failed);
     (is_it && case.share.whole == at_the_end).then(|| say::preheat_failed(case, preheat))
 }
 

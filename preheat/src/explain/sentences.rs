@@ -5,6 +5,7 @@ use super::facts::Preheated;
 use super::views::{ExplainedObject, Finding, ObjectStanding, Verdict};
 use super::words::{self, advice, amount, are, counted, short, when};
 use crate::scope::Scope;
+use crate::views::PreheatState;
 
 /// Objects that a sentence names.
 const NAMED: usize = 3;
@@ -149,9 +150,15 @@ fn enough(case: &Case) -> String {
 
 pub(super) fn preheat_failed(case: &Case, preheat: &Preheated) -> Finding {
     let reason = preheat.reason.as_deref().unwrap_or("no reason was written down");
+    let is_cancelled = preheat.state == PreheatState::Cancelled;
     let says = format!(
-        "Preheat {} failed {}: {reason}{}. On {}, {}.",
+        "Preheat {} {} {}: {reason}{}. On {}, {}.",
         preheat.id,
+        if is_cancelled {
+            "was ended by hand"
+        } else {
+            "failed"
+        },
         when(
             preheat.finished_ms.unwrap_or(preheat.created_ms),
             case.facts.now_ms
@@ -160,7 +167,12 @@ pub(super) fn preheat_failed(case: &Case, preheat: &Preheated) -> Finding {
         case.facts.node.name,
         held(case)
     );
-    finding(Verdict::PreheatFailed, says, advice(preheat.side))
+    let to_do = if is_cancelled {
+        format!("If it is wanted after all: stoker retry {}", preheat.id)
+    } else {
+        advice(preheat.side).into()
+    };
+    finding(Verdict::PreheatFailed, says, to_do)
 }
 
 fn side(side: Option<wire::Side>) -> String {

@@ -227,6 +227,26 @@ fn a_preheat_that_never_found_the_image() {
 }
 
 #[test]
+fn a_preheat_that_somebody_cancelled() {
+    let cancel = |preheat: &mut Preheated| {
+        preheat.state = PreheatState::Cancelled;
+        (preheat.digest, preheat.objects, preheat.placed) = (None, BTreeSet::new(), BTreeMap::new());
+        preheat.reason = Some("cancelled by token 01k9".to_owned());
+    };
+    let mut facts = with_preheat(cancel, vec![]);
+    facts.needed = Vec::new();
+    let explained = conclude(&facts);
+    assert_eq!(verdicts(&explained), [Verdict::PreheatFailed]);
+    let finding = &explained.findings[0];
+    assert!(
+        finding.says.contains("cancelled by token 01k9"),
+        "{}",
+        finding.says
+    );
+    assert!(finding.to_do.contains("stoker retry"), "{}", finding.to_do);
+}
+
+#[test]
 fn a_preheat_that_failed_elsewhere_is_told_last_where_all_is_there() {
     let fail = |preheat: &mut Preheated| preheat.state = PreheatState::Failed;
     let (verdicts, _) = told(&with_preheat(fail, vec![sealed(ROOT), sealed(LAYER)]));
