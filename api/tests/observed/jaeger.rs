@@ -43,7 +43,7 @@ async fn a_manager_that_is_killed_goes_on_with_the_same_trace() {
     site.registry.hang();
     let id = site.submit("v1").await;
     let trace_id = site.trace_id(id).await;
-    resolving(&site, id).await;
+    resolving(&site).await;
     let before = jaeger
         .trace_when(&trace_id, |trace| trace.named(POST).len() == 1)
         .await;
@@ -68,11 +68,14 @@ async fn a_manager_that_is_killed_goes_on_with_the_same_trace() {
     tree::assert_documented(&tree::render(&trace));
 }
 
-/// The registry holds the manifest back meanwhile.
-async fn resolving(site: &Site, id: i64) {
+/// The first attempt has begun, and cannot end while the registry holds the manifest back.
+async fn resolving(site: &Site) {
+    let url = format!("{}/metrics", site.manager.admin_url());
     world::eventually("the preheat is being resolved", LIMIT, async || {
-        let view = site.manager.get(&format!("/api/v1/preheats/{id}")).await;
-        (view["state"] == "resolving").then_some(())
+        let answer = world::http::client(None).get(&url).send().await.ok()?;
+        let text = answer.text().await.ok()?;
+        let running = "stoker_queue_depth{kind=\"resolve\",state=\"running\"} 1";
+        text.lines().any(|line| line == running).then_some(())
     })
     .await;
 }
