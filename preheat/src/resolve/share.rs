@@ -152,8 +152,8 @@ pub(super) async fn source(
     Ok((i64::try_from(there) == Ok(found.objects_total)).then_some(found))
 }
 
-/// How many preheats back it is looked: it is only a hint, and repositories have no index.
-const LOOKED_BACK: i64 = 5_000;
+/// How many preheats back it is looked: it is only a hint, repositories have no index, and each resolve pays for it.
+const LOOKED_BACK: i64 = 500;
 
 /// Was this reference public the last time? Then nobody's credential is needed to ask what it means.
 pub(super) async fn was_public(db: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<bool, DbErr> {
