@@ -168,10 +168,7 @@ async fn a_client_certificate() {
         ..settings(&registry)
     };
     pull(with_it, &image).await.unwrap();
-    let without = pull(settings(&registry), &image).await;
-    let error = without.expect_err("no certificate was shown");
-    assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
-    assert!(error.what_to_do().contains("client_cert_file"), "{error}");
+    assert!(says_what_is_missing(&registry, &image).await);
     let stranger = world::Authority::new("another authority").client_identity();
     let identity = Secret::new(format!("{}\n{}", stranger.certificate_pem, stranger.key_pem));
     let strange = RegistrySettings {
@@ -179,6 +176,20 @@ async fn a_client_certificate() {
         ..settings(&registry)
     };
     assert!(pull(strange, &image).await.is_err());
+}
+
+/// In TLS 1.3 the registry's refusal comes after the handshake, and now and then the connection is gone before it could
+/// be read: then only that is known.
+async fn says_what_is_missing(registry: &Registry, image: &Image) -> bool {
+    for _ in 0..20 {
+        let without = pull(settings(registry), image).await;
+        let error = without.expect_err("no certificate was shown");
+        assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
+        if error.what_to_do().contains("client_cert_file") {
+            return true;
+        }
+    }
+    false
 }
 
 #[tokio::test(flavor = "multi_thread")]
