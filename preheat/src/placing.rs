@@ -42,10 +42,20 @@ pub(crate) enum Planning {
     Done(Planned),
 }
 
-/// Plans the preheat and writes the plan, or says that nobody can fetch.
+/// The clusters with the peers that may have to hold something of it.
+pub(crate) async fn live_clusters_for(
+    txn: &impl ConnectionTrait,
+    preheat: &preheats::Model,
+) -> Result<Vec<LiveCluster>, DbErr> {
+    let scope: Scope = preheat.scope.parse().unwrap_or_default();
+    live_clusters(txn, scope == Scope::AllPeers).await
+}
+
+/// Plans the preheat for the peers of `clusters` and writes the plan, or says that nobody can fetch.
 pub(crate) async fn place(
     txn: &impl ConnectionTrait,
     preheat: &preheats::Model,
+    clusters: &[LiveCluster],
     trace: Option<String>,
     settings: &SettingsByCluster,
     now: i64,
@@ -53,8 +63,7 @@ pub(crate) async fn place(
 ) -> Result<Result<(), NoSeed>, DbErr> {
     let scope: Scope = preheat.scope.parse().unwrap_or_default();
     let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
-    let clusters = live_clusters(txn, scope == Scope::AllPeers).await?;
-    let wanted = match wanted_clusters(&choice, &clusters) {
+    let wanted = match wanted_clusters(&choice, clusters) {
         Ok(wanted) => wanted,
         Err(no_seed) => {
             effects.planning = Planning::NoSeed;

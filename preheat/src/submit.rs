@@ -62,7 +62,11 @@ async fn write(
     clusters::check(inner, &request.clusters).await?;
     let now = inner.now_ms();
     let sealed = seal(inner, request.credential.as_ref())?;
+    let fair_key = fair_key(inner, caller, &request.image);
+    let delivery = request.delivery.as_deref().map(cut_to_column);
     let mut row = new_row(inner, caller, &request, trace.as_ref(), now);
+    row.fair_key = Set(Some(fair_key.clone()));
+    row.delivery = Set(delivery.clone());
     row.credential = Set(sealed.as_ref().map(|sealed| sealed.name.clone()));
     row.had_credential = Set(sealed.is_some());
     let work = NewWork {
@@ -70,12 +74,11 @@ async fn write(
         kind: RESOLVE.to_owned(),
         run_at_ms: now,
         priority: request.priority.rank(),
-        fair_key: Some(fair_key(inner, caller, &request.image)),
+        fair_key: Some(fair_key),
         trace: trace.map(|trace| trace.as_str().to_owned()),
         ..NewWork::default()
     };
     let submission = Submission { row, sealed, work };
-    let delivery = request.delivery.as_deref().map(cut_to_column);
     match inner.submissions.write(&inner.db, submission).await {
         Ok(written) => {
             inner.bell.ring(MANAGER_LANE);
@@ -307,8 +310,8 @@ fn new_row(
         time_limit_ms: Set(request.time_limit.map(milliseconds)),
         referrers: Set(request.referrers),
         had_credential: NotSet,
-        delivery: Set(request.delivery.as_deref().map(cut_to_column)),
-        fair_key: Set(Some(fair_key(inner, caller, image))),
+        delivery: NotSet,
+        fair_key: NotSet,
         follows: Set(None),
         share_key: Set(None),
         attempt: Set(1),

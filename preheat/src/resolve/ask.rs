@@ -98,9 +98,10 @@ async fn head(
     preheat: &preheats::Model,
     wanted: &TagOrDigest,
 ) -> Result<Option<(ManifestHead, Option<bool>)>, Trouble> {
-    let was_public = share::was_public(inner.reads(), preheat).await;
-    if was_public.map_err(StorageError::from)?
-        && !reader.is_anonymous()
+    if !reader.is_anonymous()
+        && share::was_public(inner.reads(), preheat)
+            .await
+            .map_err(StorageError::from)?
         && let Some(head) = reader.public_head(wanted).await
     {
         return Ok(Some((head, Some(true))));

@@ -187,12 +187,8 @@ impl Reader {
         if self.is_anonymous() {
             return true;
         }
-        let wanted = TagOrDigest::Digest(root.clone());
-        let head = self
-            .registry
-            .manifest_head(&self.repository, &wanted, &Credential::Anonymous)
-            .await;
-        head.is_ok_and(|head| head.digest == *root)
+        let head = self.public_head(&TagOrDigest::Digest(root.clone())).await;
+        head.is_some_and(|head| head.digest == *root)
     }
 }
 

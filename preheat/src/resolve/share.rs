@@ -11,8 +11,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, 
 use serde_json::json;
 
 use super::find::{Found, Wants};
-use crate::placing::live_clusters;
-use crate::plan::wanted_clusters;
+use crate::plan::{LiveCluster, wanted_clusters};
 use crate::rows::{objects, preheats};
 use crate::scope::{ClusterChoice, Scope};
 use crate::views::PreheatState;
@@ -67,13 +66,9 @@ impl Content {
         key.get(..HALF).map(|half| Self(half.to_owned()))
     }
 
-    /// The whole key, with what the request says of places and the peers that are there now.
-    pub(super) async fn and_place(
-        &self,
-        db: &impl ConnectionTrait,
-        preheat: &preheats::Model,
-    ) -> Result<String, DbErr> {
-        let peers = peers_meant(db, preheat).await?;
+    /// The whole key, with what the request says of places and the peers that are there now: those of `clusters`.
+    pub(super) fn and_place(&self, preheat: &preheats::Model, clusters: &[LiveCluster]) -> String {
+        let peers = peers_meant(preheat, clusters);
         let preheats::Model {
             tag,
             scope,
@@ -82,7 +77,7 @@ impl Content {
             ..
         } = preheat;
         let place = half(&json!([tag, scope, clusters, peer_choice, peers]));
-        Ok(format!("{}{place}", self.0))
+        format!("{}{place}", self.0)
     }
 }
 
@@ -92,19 +87,18 @@ fn half(value: &serde_json::Value) -> String {
 }
 
 /// Those for whom the preheat would be planned now, as text. A peer that came since is not in a leader's plan.
-async fn peers_meant(db: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<Vec<String>, DbErr> {
+fn peers_meant(preheat: &preheats::Model, clusters: &[LiveCluster]) -> Vec<String> {
     let scope: Scope = preheat.scope.parse().unwrap_or_default();
     let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
-    let clusters = live_clusters(db, scope == Scope::AllPeers).await?;
     let mut meant = Vec::new();
-    for cluster in wanted_clusters(&choice, &clusters).unwrap_or_default() {
+    for cluster in wanted_clusters(&choice, clusters).unwrap_or_default() {
         meant.push(cluster.id.to_string());
         let all = cluster.seeds.iter().chain(&cluster.nodes);
         let peers = all.filter(|_| scope != Scope::SingleSeedPeer);
         meant.extend(peers.map(ToString::to_string));
     }
     meant.sort();
-    Ok(meant)
+    meant
 }
 
 /// The open preheat that this one can follow.

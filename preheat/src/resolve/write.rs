@@ -43,15 +43,16 @@ pub(super) async fn step(
     if image.is_some() {
         effects.surroundings_changed |= neighbourhood::saw_registry(txn, &preheat).await?;
     }
+    let clusters = placing::live_clusters_for(txn, &preheat).await?;
     if let Some(content) = &content {
-        let key = content.and_place(txn, &preheat).await?;
+        let key = content.and_place(&preheat, &clusters);
         if let Some(leader) = share::leader(txn, &preheat, &key).await? {
             follow(txn, &preheat, &leader, now).await?;
             return tell(txn, &preheat, WebhookEvent::Resolved, now, effects).await;
         }
         take(txn, &mut preheat, image, content, key, now).await?;
     }
-    match placing::place(txn, &preheat, trace, settings, now, effects).await? {
+    match placing::place(txn, &preheat, &clusters, trace, settings, now, effects).await? {
         Ok(()) => Ok(()),
         Err(no_seed) => wait_for_seed(txn, &preheat, &no_seed, limits, now).await,
     }
