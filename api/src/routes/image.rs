@@ -1,8 +1,10 @@
 //! The words of a request, read into what the domain understands. Both doors, Harbor's and ours, use these.
 
 use oci::{BadReference, Credential, ImageReference, Platform, Secret};
-use preheat::{Scope, SubmitError};
+use preheat::{PreheatId, PreheatRequest, Scope, SubmitError, submit};
+use wire::TraceContext;
 
+use crate::app::{App, Caller};
 use crate::problem::Problem;
 
 const MOST_PLATFORMS: usize = 64;
@@ -46,7 +48,19 @@ pub(super) fn platforms<'a>(
     Ok(platforms)
 }
 
-pub(super) fn not_taken(fault: SubmitError) -> Problem {
+/// Has the request written down; what follows goes on in the trace of this call.
+pub(super) async fn submitted(
+    app: &App,
+    caller: &Caller,
+    request: PreheatRequest,
+) -> Result<PreheatId, Problem> {
+    let token = caller.token.as_deref();
+    submit(app.preheater(), token, request, TraceContext::current())
+        .await
+        .map_err(not_taken)
+}
+
+fn not_taken(fault: SubmitError) -> Problem {
     match fault {
         SubmitError::UnknownCluster { .. } | SubmitError::RegistryNotOpen(_) | SubmitError::BadPeers(_) => {
             Problem::invalid(format!("{fault}."))

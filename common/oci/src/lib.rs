@@ -37,7 +37,7 @@ pub use metrics::RegistryMetrics;
 pub use names::{BadName, RegistryName, Repository, Tag};
 pub use platform::{BadPlatform, Platform};
 pub use proxy::{BadProxy, Proxy};
-pub use reference::{BadReference, ImageReference, TagOrDigest};
+pub use reference::{BadReference, ImageReference, OtherDigest, TagOrDigest};
 pub use registries::Registries;
 pub use registry::{ByteStream, FetchedManifest, ManifestHead, Question, QuestionKind, Registry};
 pub use settings::{BuildError, ClientFactory, Limits, RegistrySettings, TlsOptions};

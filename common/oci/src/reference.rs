@@ -95,7 +95,21 @@ impl fmt::Display for TagOrDigest {
     }
 }
 
+/// A digest beside a reference that names another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("different digests are named: one of them is wrong")]
+pub struct OtherDigest;
+
 impl ImageReference {
+    /// The digest decides from now on; a tag stays beside it.
+    pub fn pin(&mut self, digest: Digest) -> Result<(), OtherDigest> {
+        if self.wanted.digest().is_some_and(|named| *named != digest) {
+            return Err(OtherDigest);
+        }
+        self.wanted = TagOrDigest::Digest(digest);
+        Ok(())
+    }
+
     /// Reads only `https?://host[/path]/v2/<repository>/manifests/<tag or digest>`.
     pub fn from_manifest_url(text: &str) -> Result<Self, BadReference> {
         check_letters(text)?;

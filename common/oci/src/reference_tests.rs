@@ -142,3 +142,15 @@ proptest! {
         let _ = ImageReference::from_manifest_url(&text);
     }
 }
+
+#[test]
+fn a_digest_pins_a_tag_and_contradicts_another_digest() {
+    let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+    let mut image: ImageReference = "h.example/app:v1".parse().unwrap();
+    assert_eq!(image.pin(one.clone()), Ok(()));
+    assert_eq!(image.wanted.digest(), Some(&one));
+    assert_eq!(image.tag.as_ref().map(ToString::to_string).as_deref(), Some("v1"));
+    assert_eq!(image.pin(one.clone()), Ok(()));
+    assert_eq!(image.pin(other), Err(OtherDigest));
+    assert_eq!(image.wanted.digest(), Some(&one));
+}

@@ -1,7 +1,7 @@
 //! Notifications of distribution (docker-registry): one event for each blob and manifest that is pushed, pulled or
 //! deleted. Only a manifest that is pushed under a tag is an image.
 
-use oci::{Digest, ImageReference, Tag, TagOrDigest};
+use oci::{Digest, ImageReference, Tag};
 use preheat::Origin;
 use serde::Deserialize;
 use serde_json::Value;
@@ -91,10 +91,9 @@ fn image(url: &str, tag: &str, digest: Option<&str>) -> Result<ImageReference, S
         let digest: Digest = digest
             .parse()
             .map_err(|fault| format!("target.digest: {fault}"))?;
-        if image.wanted.digest().is_some_and(|named| *named != digest) {
-            return Err("target.url and target.digest name different digests".to_owned());
-        }
-        image.wanted = TagOrDigest::Digest(digest);
+        image
+            .pin(digest)
+            .map_err(|_| "target.url and target.digest name different digests".to_owned())?;
     }
     image.tag = Some(tag);
     Ok(image)

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use oci::{Digest, ImageReference, Tag, TagOrDigest};
+use oci::{Digest, ImageReference, Tag};
 use preheat::{Origin, PreheatId, PreheatState};
 use serde::Deserialize;
 use serde_json::Value;
@@ -105,12 +105,9 @@ fn pushed(event: Value) -> Result<Pushed, Problem> {
         let digest: Digest = digest
             .parse()
             .map_err(|fault| Problem::invalid(format!("`Target.Digest`: {fault}.")))?;
-        if image.wanted.digest().is_some_and(|named| *named != digest) {
-            return Err(Problem::invalid(
-                "`Target.Url` and `Target.Digest` name different digests: one of them is wrong.",
-            ));
-        }
-        image.wanted = TagOrDigest::Digest(digest);
+        image.pin(digest).map_err(|_| {
+            Problem::invalid("`Target.Url` and `Target.Digest` name different digests: one of them is wrong.")
+        })?;
     }
     let parts = [event.time_stamp.as_deref().unwrap_or_default(), url];
     Ok(Pushed {

@@ -5,10 +5,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use oci::Credential;
-use preheat::{ClusterChoice, Origin, PreheatRequest, Priority, submit};
+use preheat::{ClusterChoice, Origin, PreheatRequest, Priority};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use wire::{SecretText, TraceContext};
+use wire::SecretText;
 
 use super::choice::Peers;
 use super::view::PreheatBody;
@@ -80,10 +80,7 @@ pub(crate) async fn create(
     Body(body): Body<CreatePreheat>,
 ) -> Result<impl IntoResponse, Problem> {
     let request = body.parse()?;
-    let token = allowed.caller.token.as_deref();
-    let id = submit(app.preheater(), token, request, TraceContext::current())
-        .await
-        .map_err(image::not_taken)?;
+    let id = image::submitted(&app, &allowed.caller, request).await?;
     let view = preheat::get(app.preheater(), id)
         .await?
         .ok_or_else(super::get::unknown)?;

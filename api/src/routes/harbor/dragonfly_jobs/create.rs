@@ -6,10 +6,10 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use oci::{Credential, ImageReference};
-use preheat::{ClusterChoice, Origin, PeerChoice, PreheatRequest, submit};
+use preheat::{ClusterChoice, Origin, PeerChoice, PreheatRequest};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use wire::{SecretText, TraceContext};
+use wire::SecretText;
 
 use super::{Job, JobState};
 use crate::app::App;
@@ -75,10 +75,7 @@ pub(crate) async fn create(
     Body(body): Body<CreateJob>,
 ) -> Result<Json<Job>, Problem> {
     let request = body.parse()?;
-    let token = allowed.caller.token.as_deref();
-    let id = submit(app.preheater(), token, request, TraceContext::current())
-        .await
-        .map_err(image::not_taken)?;
+    let id = image::submitted(&app, &allowed.caller, request).await?;
     let now = Instant::from_ms(app.now_ms());
     Ok(Json(Job {
         id,

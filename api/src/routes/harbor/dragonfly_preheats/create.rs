@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
-use oci::{Digest, ImageReference, TagOrDigest};
-use preheat::{Origin, PreheatRequest, submit};
+use oci::{Digest, ImageReference};
+use preheat::{Origin, PreheatRequest};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use wire::{SecretText, TraceContext};
+use wire::SecretText;
 
 use super::Accepted;
 use crate::app::App;
@@ -48,10 +48,7 @@ pub(crate) async fn create(
     Body(body): Body<CreatePreheatForHarbor>,
 ) -> Result<Json<Accepted>, Problem> {
     let request = body.parse()?;
-    let token = allowed.caller.token.as_deref();
-    let id = submit(app.preheater(), token, request, TraceContext::current())
-        .await
-        .map_err(image::not_taken)?;
+    let id = image::submitted(&app, &allowed.caller, request).await?;
     Ok(Json(Accepted { id: id.to_string() }))
 }
 
@@ -63,7 +60,7 @@ impl CreatePreheatForHarbor {
         })?;
         let mut image = image::image("url", url, ImageReference::from_manifest_url)?;
         if let Some(digest) = self.digest.as_deref().filter(|digest| !digest.is_empty()) {
-            image.wanted = TagOrDigest::Digest(wanted(&image, digest)?);
+            pin(&mut image, digest)?;
         }
         Ok(PreheatRequest {
             credential: registry_token::among("headers", self.headers.as_ref())?,
@@ -73,14 +70,11 @@ impl CreatePreheatForHarbor {
 }
 
 /// The tag in the URL may have moved on since Harbor looked; another digest in the URL is a contradiction.
-fn wanted(image: &ImageReference, digest: &str) -> Result<Digest, Problem> {
+fn pin(image: &mut ImageReference, digest: &str) -> Result<(), Problem> {
     let digest: Digest = digest
         .parse()
         .map_err(|fault| Problem::invalid(format!("`digest`: {fault}.")))?;
-    match image.wanted.digest() {
-        Some(named) if *named != digest => Err(Problem::invalid(
-            "`url` and `digest` name different digests: one of them is wrong.",
-        )),
-        _ => Ok(digest),
-    }
+    image
+        .pin(digest)
+        .map_err(|_| Problem::invalid("`url` and `digest` name different digests: one of them is wrong."))
 }
