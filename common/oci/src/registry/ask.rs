@@ -10,6 +10,7 @@ use reqwest::Response;
 use tokio::time::timeout;
 
 use super::Registry;
+use super::blob::BlobPart;
 use crate::{Digest, RegistryError, Repository, Secret, TagOrDigest};
 
 /// What a client wants to know.
@@ -52,7 +53,9 @@ impl Registry {
         }
         let mut request = match &kind {
             QuestionKind::Manifest { wanted } => self.manifest_request(method, &repository, wanted),
-            QuestionKind::Blob { digest } => self.blob_request(method, &repository, digest, 0),
+            QuestionKind::Blob { digest } => {
+                self.blob_request(method, &repository, digest, BlobPart::from(0))
+            }
         };
         if !accept.is_empty() {
             request.accept = accept.join(", ");

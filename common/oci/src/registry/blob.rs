@@ -25,6 +25,24 @@ pub struct ByteStream {
     pub stream: Pin<Box<dyn Stream<Item = Result<Bytes, RegistryError>> + Send>>,
 }
 
+/// Which bytes of a blob are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobPart {
+    pub from: u64,
+    /// Behind the last byte; the blob's end unless given.
+    pub until: Option<u64>,
+}
+
+impl BlobPart {
+    pub fn from(from: u64) -> Self {
+        Self { from, until: None }
+    }
+
+    fn is_whole(self) -> bool {
+        self.from == 0 && self.until.is_none()
+    }
+}
+
 impl Registry {
     /// The blob from byte `from` on. A registry that ignores ranges is read from the start, and the start dropped.
     pub async fn blob(
@@ -34,12 +52,40 @@ impl Registry {
         from: u64,
         credential: &Credential,
     ) -> Result<ByteStream, RegistryError> {
-        let request = self.blob_request(Method::GET, repository, digest, from);
+        self.blob_part(repository, digest, BlobPart::from(from), credential)
+            .await
+    }
+
+    /// Size of the blob, if the registry tells, once it has said that this credential may have it.
+    pub async fn blob_head(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        credential: &Credential,
+    ) -> Result<Option<u64>, RegistryError> {
+        let request = self.blob_request(Method::HEAD, repository, digest, BlobPart::from(0));
+        let answer = self.send_signed(&request, credential).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(number(answer.headers(), &header::CONTENT_LENGTH)),
+            _ => Err(self.refusal(&request, answer, !credential.is_anonymous()).await),
+        }
+    }
+
+    /// A part of the blob. The stream ends with the part, or with the blob if that is shorter.
+    pub async fn blob_part(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        wanted: BlobPart,
+        credential: &Credential,
+    ) -> Result<ByteStream, RegistryError> {
+        let from = wanted.from;
+        let request = self.blob_request(Method::GET, repository, digest, wanted);
         let answer = self.send_signed(&request, credential).await?;
         let asked = request.asked.clone();
-        let extent = match (answer.status(), from) {
-            (StatusCode::OK, _) => whole(answer.headers(), from, &asked),
-            (StatusCode::PARTIAL_CONTENT, 1..) => part(answer.headers(), from, &asked),
+        let extent = match answer.status() {
+            StatusCode::OK => whole(answer.headers(), from, &asked),
+            StatusCode::PARTIAL_CONTENT if !wanted.is_whole() => part(answer.headers(), from, &asked),
             _ => return Err(self.refusal(&request, answer, !credential.is_anonymous()).await),
         };
         let extent = extent
@@ -53,6 +99,7 @@ impl Registry {
             skip: extent.skip,
             received: 0,
             expected: extent.length,
+            left: wanted.until.map_or(u64::MAX, |until| until.saturating_sub(from)),
         };
         let stream = Box::pin(stream::try_unfold(reading, Reading::next));
         Ok(ByteStream {
@@ -131,6 +178,8 @@ struct Reading {
     skip: u64,
     received: u64,
     expected: Option<u64>,
+    /// Bytes of the part that have not come yet.
+    left: u64,
 }
 
 impl Reading {
@@ -142,7 +191,7 @@ impl Reading {
 
     /// The next bytes that are wanted; none at the honest end.
     async fn wanted_bytes(&mut self) -> Result<Option<Bytes>, RegistryError> {
-        loop {
+        while self.left > 0 {
             let chunk = timeout(self.limit, self.answer.chunk())
                 .await
                 .map_err(|_| self.too_slow())?;
@@ -156,11 +205,14 @@ impl Reading {
                     what: "it is longer than was said".to_owned(),
                 });
             }
-            let wanted = self.without_the_start(chunk);
+            let mut wanted = self.without_the_start(chunk);
+            wanted.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
             if !wanted.is_empty() {
+                self.left -= wanted.len() as u64;
                 return Ok(Some(wanted));
             }
         }
+        Ok(None)
     }
 
     fn without_the_start(&mut self, mut chunk: Bytes) -> Bytes {

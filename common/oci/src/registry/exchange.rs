@@ -40,6 +40,8 @@ pub(super) struct Request {
     pub(super) accept: String,
     /// First byte that is wanted.
     pub(super) from: u64,
+    /// Behind the last byte that is wanted; the end unless given.
+    pub(super) until: Option<u64>,
     pub(super) asked: Asked,
     pub(super) history: History,
 }
@@ -76,8 +78,7 @@ impl Request {
                 HeaderValue::from_str(&self.accept).map_err(|_| unusable("the Accept has odd letters"))?;
             headers.insert(header::ACCEPT, accept);
         }
-        if self.from > 0 {
-            let range = format!("bytes={}-", self.from);
+        if let Some(range) = self.range() {
             headers.insert(
                 header::RANGE,
                 HeaderValue::from_str(&range).map_err(|_| unusable("no range"))?,
@@ -87,6 +88,14 @@ impl Request {
             headers.insert(header::AUTHORIZATION, sensitive(secret, &self.asked)?);
         }
         Ok(headers)
+    }
+
+    fn range(&self) -> Option<String> {
+        match (self.from, self.until) {
+            (0, None) => None,
+            (from, None) => Some(format!("bytes={from}-")),
+            (from, Some(until)) => Some(format!("bytes={from}-{}", until.saturating_sub(1))),
+        }
     }
 }
 

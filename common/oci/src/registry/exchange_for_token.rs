@@ -116,6 +116,7 @@ impl Registry {
             image: request.image.clone(),
             accept: String::new(),
             from: 0,
+            until: None,
             asked: self.asked(format!("token for {} from {host}", request.repository)),
             history: History::default(),
         }

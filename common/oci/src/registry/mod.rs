@@ -23,7 +23,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
 pub use ask::{Question, QuestionKind};
-pub use blob::ByteStream;
+pub use blob::{BlobPart, ByteStream};
 
 use self::exchange::{History, Request};
 use self::tokens::Tokens;
@@ -220,12 +220,19 @@ impl Registry {
             image: self.image(repository, wanted),
             accept: MANIFEST_ACCEPT.join(", "),
             from: 0,
+            until: None,
             asked: self.asked(format!("manifest {wanted} of {repository}")),
             history: History::default(),
         }
     }
 
-    fn blob_request(&self, method: Method, repository: &Repository, digest: &Digest, from: u64) -> Request {
+    fn blob_request(
+        &self,
+        method: Method,
+        repository: &Repository,
+        digest: &Digest,
+        part: BlobPart,
+    ) -> Request {
         Request {
             method,
             kind: "blob",
@@ -234,7 +241,8 @@ impl Registry {
             repository: repository.clone(),
             image: format!("{}/{repository}", self.name()),
             accept: String::new(),
-            from,
+            from: part.from,
+            until: part.until,
             asked: self.asked(format!("blob {digest} of {repository}")),
             history: History::default(),
         }

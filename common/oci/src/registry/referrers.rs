@@ -57,6 +57,7 @@ impl Registry {
             image: format!("{}/{repository}@{subject}", self.name()),
             accept: OCI_IMAGE_INDEX_MEDIA_TYPE.to_owned(),
             from: 0,
+            until: None,
             asked: self.asked(format!("list of what refers to {subject} of {repository}")),
             history: History::default(),
         }

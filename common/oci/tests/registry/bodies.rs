@@ -1,7 +1,7 @@
 //! Bodies that are cut, wrong, too long, in another place or from another offset.
 
 use futures_util::TryStreamExt as _;
-use oci::{ByteStream, Credential, Digest, Limits, RegistryError, TagOrDigest};
+use oci::{BlobPart, ByteStream, Credential, Digest, Limits, RegistryError, TagOrDigest};
 
 use crate::server::{
     MANIFEST, OCI_MANIFEST, Server, ann, answer, broken_body, manifest, reach_within, repository,
@@ -249,4 +249,48 @@ async fn a_head_with_headers_is_enough() {
     );
     assert_eq!(head.size, Some(MANIFEST.len() as u64));
     assert_eq!(server.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn a_part_is_asked_for_by_its_first_and_last_byte() {
+    for ignores_ranges in [false, true] {
+        let server = Server::start(move |heard| match (&heard.range, ignores_ranges) {
+            (Some(range), false) => {
+                assert_eq!(range, "bytes=2-4");
+                answer(206, &[("content-range", "bytes 2-4/10")], &BLOB.as_bytes()[2..5])
+            }
+            _ => answer(200, &[], BLOB),
+        })
+        .await;
+        let part = BlobPart {
+            from: 2,
+            until: Some(5),
+        };
+        let blob = server
+            .registry()
+            .blob_part(&repository(), &Digest::of(BLOB.as_bytes()), part, &ann())
+            .await
+            .unwrap();
+        assert_eq!(blob.total, Some(10));
+        assert_eq!(read(blob).await.unwrap(), "234");
+    }
+}
+
+#[tokio::test]
+async fn whether_a_blob_may_be_had_is_asked_without_its_bytes() {
+    let server = Server::start(|heard| match heard.method.as_str() {
+        "HEAD" => answer(200, &[("content-length", "10")], ""),
+        _ => answer(500, &[], ""),
+    })
+    .await;
+    let digest = Digest::of(BLOB.as_bytes());
+    let size = server
+        .registry()
+        .blob_head(&repository(), &digest, &ann())
+        .await
+        .unwrap();
+    assert_eq!(size, Some(10));
+    let server = Server::start(|_| answer(404, &[], "")).await;
+    let gone = server.registry().blob_head(&repository(), &digest, &ann()).await;
+    assert!(gone.is_err());
 }
