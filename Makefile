@@ -43,5 +43,6 @@ bench: bench-packages
 	$(CARGO) run --locked --release -p bench
 
 bench-packages: test-packages
+	./ci/bench-packages
 
 .PHONY: help demo test test-all test-observed test-packages check generate bench bench-packages

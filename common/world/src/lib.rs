@@ -1,7 +1,7 @@
 //! What tests and benchmarks stand on: images made on the spot, a real docker-registry, a real containerd, our own
 //! programs as real processes, and a client that speaks as Harbor does.
 //!
-//! **Invariant:** what is started here listens on 127.0.0.1, lives in a folder of its own, and is gone when its value
+//! **Invariant:** what is started here listens on 127.0.0.1 or in a network namespace of its own, lives in a folder of its own, and is gone when its value
 //! is dropped. A program that is not installed is a failure with a text that says how to install it, never a skip.
 //!
 //! Non-goals: nothing here decides what is right; that is the test's part. Nothing of ours is linked in: a test that
@@ -13,6 +13,7 @@ mod files;
 mod port;
 mod program;
 mod tls;
+mod usage;
 
 pub mod containerd;
 pub mod harbor;
@@ -20,6 +21,8 @@ mod harbor_core;
 pub mod http;
 pub mod image;
 pub mod jaeger;
+pub mod net;
+pub mod nginx;
 pub mod programs;
 pub mod prometheus;
 pub mod registry;
@@ -32,9 +35,12 @@ pub use harbor::Harbor;
 pub use harbor_core::{HarborCore, HarborCoreSpec};
 pub use image::{Image, ImageSpec, LayerSpec};
 pub use jaeger::Jaeger;
+pub use net::{Host, Net, Rate};
+pub use nginx::{Nginx, NginxSpec};
 pub use port::Port;
 pub use program::{Program, eventually};
 pub use programs::{Manager, ManagerSpec, Peer, PeerSpec};
 pub use prometheus::Prometheus;
 pub use registry::Registry;
 pub use tls::{Authority, Identity};
+pub use usage::Usage;

@@ -13,10 +13,11 @@ const COUNT: u32 = 20_000;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// A port of 127.0.0.1, ours until dropped.
+/// A port of 127.0.0.1 (or of a machine of our own), ours until dropped.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
+    host: Ipv4Addr,
     /// Locked; the lock ends with the file's descriptor, however this process ends.
     _lock: File,
 }
@@ -24,6 +25,11 @@ pub struct Port {
 impl Port {
     /// The next free one.
     pub fn free() -> Self {
+        Self::free_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// On another machine nothing is tried: who could have it there has got its number from here.
+    pub(crate) fn free_at(host: Ipv4Addr) -> Self {
         let folder = std::env::temp_dir().join("stoker-world-ports");
         crate::files::make_dir(&folder);
         let start = std::process::id().wrapping_mul(131);
@@ -33,9 +39,13 @@ impl Port {
             let Ok(lock) = File::create(folder.join(number.to_string())) else {
                 continue;
             };
-            let unused = lock.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok();
-            if unused {
-                return Self { number, _lock: lock };
+            let unused = || host != Ipv4Addr::LOCALHOST || TcpListener::bind((host, number)).is_ok();
+            if lock.try_lock().is_ok() && unused() {
+                return Self {
+                    number,
+                    host,
+                    _lock: lock,
+                };
             }
         }
         panic!("no free port between {FIRST} and {}", FIRST + COUNT);
@@ -46,11 +56,11 @@ impl Port {
     }
 
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.number).into()
+        (self.host, self.number).into()
     }
 }
 
-/// `127.0.0.1:PORT`.
+/// `127.0.0.1:PORT`, or the address of its machine.
 impl std::fmt::Display for Port {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "{}", self.address())

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::OurProgram;
 use super::process::Settings;
 use crate::jaeger::Export;
-use crate::{Harbor, Port, files};
+use crate::net::port_on;
+use crate::{Harbor, Host, Port, files};
 
 /// How a manager is to be started.
 #[derive(Default)]
@@ -36,6 +37,13 @@ impl ManagerSpec {
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.settings.folder = Some(folder.into());
+        self
+    }
+
+    /// It runs there, and listens there.
+    #[must_use]
+    pub fn on(mut self, host: &Host) -> Self {
+        self.settings.host = Some(host.clone());
         self
     }
 
@@ -83,7 +91,7 @@ impl ManagerSpec {
     }
 
     async fn start_as(self, command: &str, beside: Option<Beside>) -> Manager {
-        let listen = Port::free();
+        let listen = port_on(self.settings.host.as_ref());
         let mut arguments = vec![command.to_owned(), "--listen".to_owned(), listen.to_string()];
         if let Some(beside) = &beside {
             arguments.extend(["--front".to_owned(), beside.front.to_string()]);

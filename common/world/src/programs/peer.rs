@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::process::Settings;
 use super::{Manager, OurProgram};
 use crate::jaeger::Export;
-use crate::{Port, files};
+use crate::net::port_on;
+use crate::{Host, Port, files};
 
 /// How a peer is to be started.
 pub struct PeerSpec {
@@ -73,6 +74,13 @@ impl PeerSpec {
         self
     }
 
+    /// It runs there, and listens there.
+    #[must_use]
+    pub fn on(mut self, host: &Host) -> Self {
+        self.settings.host = Some(host.clone());
+        self
+    }
+
     /// TOML; appended to what was given before.
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
@@ -104,7 +112,8 @@ impl PeerSpec {
 
     /// Starts it and waits until it is ready.
     pub async fn start(self, manager: &Manager) -> Peer {
-        let (front, share) = (Port::free(), Port::free());
+        let host = self.settings.host.as_ref();
+        let (front, share) = (port_on(host), port_on(host));
         let token_file = self.token_file.unwrap_or_else(|| manager.admin_token_file());
         let given = [
             ("--manager", manager.url()),

@@ -1,11 +1,12 @@
 //! What our programs have in common as processes: a data folder and ports that outlive a kill, one log, an admin port.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::files::{self, Folder};
 use crate::http::{self, status_of};
+use crate::net::{Host, command_on, port_on};
+use crate::usage::Usage;
 use crate::{Port, Program};
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -22,6 +23,7 @@ pub struct OurProgram {
     folder: Folder,
     admin: Port,
     http: reqwest::Client,
+    host: Option<Host>,
 }
 
 /// What a test may set of any of our programs.
@@ -32,6 +34,8 @@ pub(super) struct Settings {
     pub(super) config: String,
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(String, String)>,
+    /// The machine that it runs on: this one unless told.
+    pub(super) host: Option<Host>,
 }
 
 impl OurProgram {
@@ -39,7 +43,7 @@ impl OurProgram {
     pub(super) fn new(name: &str, binary_name: &str, arguments: Vec<String>, settings: Settings) -> Self {
         let folder = settings.folder.map_or_else(|| Folder::new(name), Folder::Given);
         files::make_dir(folder.path());
-        let admin = Port::free();
+        let admin = port_on(settings.host.as_ref());
         let mut ours = Self {
             program: None,
             name: name.to_owned(),
@@ -49,6 +53,7 @@ impl OurProgram {
             folder,
             admin,
             http: http::client(None),
+            host: settings.host,
         };
         files::write(&ours.config_file(), with_loopback(settings.config));
         ours.arguments
@@ -64,7 +69,7 @@ impl OurProgram {
     /// Starts it without waiting until it is ready.
     pub fn launch(&mut self) {
         assert!(!self.is_running(), "{} runs already", self.name);
-        let mut command = Command::new(&self.binary);
+        let mut command = command_on(self.host.as_ref(), &self.binary.to_string_lossy());
         command.args(&self.arguments).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
@@ -168,10 +173,12 @@ impl OurProgram {
 
     /// Memory that it has in RAM now, in bytes.
     pub fn resident_bytes(&self) -> u64 {
-        let status = files::read_text(Path::new(&format!("/proc/{}/status", self.pid())));
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-        kib.expect("VmRSS of a running process") * 1024
+        self.usage().resident_bytes
+    }
+
+    /// What it has used of this machine since its start.
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.pid())
     }
 
     pub(super) fn http(&self) -> &reqwest::Client {

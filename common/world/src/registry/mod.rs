@@ -13,7 +13,6 @@ mod token_server;
 mod upload;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use reqwest::Client;
@@ -27,8 +26,9 @@ pub use settings::{PASSWORD, USER};
 pub use token_server::{BearerSpec, Exchange, TokenServer};
 
 use crate::http::status_of;
+use crate::net::{Host, command_on, port_on};
 use crate::program::Signal;
-use crate::{Authority, Identity, Port, Program, files};
+use crate::{Authority, Identity, Port, Program, Usage, files};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -52,6 +52,7 @@ pub struct Registry {
     client_identity: Option<Identity>,
     asks_for_password: bool,
     token_server: Option<TokenServer>,
+    host: Option<Host>,
     client: Client,
     /// Lines of the log that were there when it was last forgotten.
     forgotten: usize,
@@ -60,6 +61,11 @@ pub struct Registry {
 impl Registry {
     pub async fn plain() -> Self {
         Self::with(SignIn::Nobody, false).await
+    }
+
+    /// On a machine of its own.
+    pub async fn plain_on(host: &Host) -> Self {
+        Self::build(SignIn::Nobody, None, None, Some(host.clone())).await
     }
 
     pub async fn basic() -> Self {
@@ -79,19 +85,24 @@ impl Registry {
     pub async fn mutual_tls() -> Self {
         let authority = Authority::new("the registry's own authority");
         let client = authority.client_identity();
-        Self::build(SignIn::Nobody, Some(authority), Some(client)).await
+        Self::build(SignIn::Nobody, Some(authority), Some(client), None).await
     }
 
     pub async fn with(sign_in: SignIn, tls: bool) -> Self {
         let authority = tls.then(|| Authority::new("the registry's own authority"));
-        Self::build(sign_in, authority, None).await
+        Self::build(sign_in, authority, None, None).await
     }
 
-    async fn build(sign_in: SignIn, authority: Option<Authority>, client: Option<Identity>) -> Self {
+    async fn build(
+        sign_in: SignIn,
+        authority: Option<Authority>,
+        client: Option<Identity>,
+        host: Option<Host>,
+    ) -> Self {
         let dir = files::temporary("registry");
         let asks_for_password = !matches!(sign_in, SignIn::Nobody);
         let ca_pem = authority.as_ref().map(Authority::ca_pem);
-        let port = Port::free();
+        let port = port_on(host.as_ref());
         let tls = match (&authority, &client) {
             (None, _) => Tls::None,
             (Some(authority), None) => Tls::Server(authority),
@@ -107,6 +118,7 @@ impl Registry {
             client_identity: client,
             asks_for_password,
             token_server,
+            host,
             forgotten: 0,
         };
         registry.start().await;
@@ -164,6 +176,11 @@ impl Registry {
         &self.client
     }
 
+    /// What it has used of this machine.
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.program.as_ref().expect("a running registry").pid())
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.program.as_mut().is_some_and(Program::is_running)
     }
@@ -178,7 +195,7 @@ impl Registry {
         if self.is_running() {
             return;
         }
-        let mut command = Command::new("docker-registry");
+        let mut command = command_on(self.host.as_ref(), "docker-registry");
         command
             .arg("serve")
             .arg(self.dir.path().join("config.yml"))

@@ -1,0 +1,49 @@
+//! `ip` and `tc`, run to their end. They take milliseconds.
+
+use std::process::{Command, Output};
+
+use super::Rate;
+use crate::program::text;
+
+/// A burst of this many bytes goes at once, and so much more may wait.
+const BURST: &str = "256kb";
+const QUEUE: &str = "50ms";
+
+pub(super) fn ip(arguments: &[&str]) {
+    well("ip", arguments);
+}
+
+/// What is gone already is no fault: a removal is tried once.
+pub(super) fn ip_if_there(arguments: &[&str]) {
+    let _ = output("ip", arguments);
+}
+
+/// What `ip` lists; nothing where there is no such thing.
+pub(super) fn list(arguments: &[&str]) -> String {
+    text(&output("ip", arguments).stdout)
+}
+
+pub(super) fn shape(namespace: Option<&str>, device: &str, rate: Rate) {
+    let bits = format!("{}bit", rate.bytes_a_second() * 8);
+    let within: Vec<&str> = namespace.map_or_else(Vec::new, |name| vec!["-n", name]);
+    let bucket = ["qdisc", "replace", "dev", device, "root", "tbf", "rate", &bits];
+    let sizes = ["burst", BURST, "latency", QUEUE];
+    well("tc", &[&within[..], &bucket[..], &sizes[..]].concat());
+}
+
+fn well(program: &str, arguments: &[&str]) {
+    let output = output(program, arguments);
+    assert!(
+        output.status.success(),
+        "{program} {} failed (namespaces need root): {}",
+        arguments.join(" "),
+        text(&output.stderr)
+    );
+}
+
+fn output(program: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(program).args(arguments).output();
+    output.unwrap_or_else(|error| {
+        panic!("{program} cannot be run ({error}); install iproute2: make test-packages")
+    })
+}
