@@ -1,4 +1,6 @@
-//! `GET` and `HEAD /v2/<repository>/blobs/<digest>`, whole or one range of it.
+//! `GET` and `HEAD /v2/<repository>/blobs/<digest>`, whole or ranges of it.
+
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -9,7 +11,7 @@ use wire::ObjectKind;
 use super::Front;
 use super::access::{Told, Who};
 use super::range::Part;
-use super::respond::{Head, Refusal, wanted_part};
+use super::respond::{Head, Refusal, is_unchanged, unchanged, wanted_part};
 use super::told::{Outcome, Source};
 
 const BLOB_TYPE: &str = "application/octet-stream";
@@ -26,6 +28,9 @@ impl Front {
         outcome.asked.digest = Some(digest.clone());
         let granted = self.may_read(who, digest, ObjectKind::Blob).await?;
         outcome.access = granted.because;
+        if is_unchanged(headers, digest) {
+            return Ok(unchanged(digest));
+        }
         if head_only && let Some(size) = self.size_without_bytes(digest, granted.told.as_ref(), outcome) {
             return Ok(head(digest, size).whole(Body::empty()));
         }
@@ -46,6 +51,16 @@ impl Front {
                 let length = range.end.saturating_sub(range.start);
                 let body = outcome.body(StatusCode::PARTIAL_CONTENT, pieces, length);
                 Ok(head.part(&range, body))
+            }
+            Part::Many(ranges) => {
+                let parts = head.many(ranges);
+                let object = Arc::new(object);
+                let pieces = parts.clone().body(move |range| {
+                    let object = object.clone();
+                    async move { object.read(range).await }
+                });
+                let body = outcome.body(StatusCode::PARTIAL_CONTENT, pieces, parts.length());
+                Ok(head.parts(&parts, body))
             }
         }
     }

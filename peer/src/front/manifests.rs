@@ -1,6 +1,9 @@
 //! `GET` and `HEAD /v2/<repository>/manifests/<tag or digest>`.
 
+use std::ops::Range;
+
 use axum::body::{Body, Bytes};
+use axum::response::Response;
 use http::HeaderMap;
 use http::header::ACCEPT;
 use oci::{Digest, TagOrDigest};
@@ -10,7 +13,8 @@ use wire::ObjectKind;
 use super::Front;
 use super::access::{Granted, Told, Who};
 use super::authorize::Meant;
-use super::respond::{Head, Refusal};
+use super::range::Part;
+use super::respond::{Head, Refusal, is_unchanged, unchanged, wanted_part};
 use super::told::{Outcome, Source};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -39,6 +43,9 @@ impl Front {
         } = meant;
         outcome.asked.digest = Some(digest.clone());
         outcome.access = granted.because;
+        if is_unchanged(headers, &digest) {
+            return Ok(unchanged(&digest));
+        }
         if head_only && let Some(answer) = self.head_alone(&digest, &granted, outcome) {
             return Ok(answer);
         }
@@ -56,8 +63,7 @@ impl Front {
         if head_only {
             return Ok(head.whole(Body::empty()));
         }
-        outcome.sends(head.size);
-        Ok(head.whole(Body::from(bytes)))
+        Ok(sent(&head, &bytes, headers, outcome))
     }
 
     async fn gathered(
@@ -96,12 +102,7 @@ impl Front {
     }
 
     /// The headers of a manifest that is not here, when the registry has just told all of them.
-    fn head_alone(
-        &self,
-        digest: &Digest,
-        granted: &Granted,
-        outcome: &mut Outcome,
-    ) -> Option<axum::response::Response> {
+    fn head_alone(&self, digest: &Digest, granted: &Granted, outcome: &mut Outcome) -> Option<Response> {
         let told = granted.told.as_ref()?;
         if self.store.about(digest).is_some() {
             return None;
@@ -122,6 +123,30 @@ impl Front {
             .filter(|media_type| !media_type.is_empty())
             .or_else(|| told.and_then(|told| told.media_type.clone()))
             .unwrap_or_else(|| media_type_inside(bytes))
+    }
+}
+
+/// The manifest, or what of it is asked for.
+fn sent(head: &Head<'_>, bytes: &Bytes, headers: &HeaderMap, outcome: &mut Outcome) -> Response {
+    let slice = |range: &Range<u64>| {
+        let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+        bytes.slice(within(range.start)..within(range.end))
+    };
+    match wanted_part(headers, head.digest, head.size) {
+        Part::None => head.nothing(),
+        Part::Whole => {
+            outcome.sends(head.size);
+            head.whole(Body::from(bytes.clone()))
+        }
+        Part::Some(range) => {
+            outcome.sends(range.end.saturating_sub(range.start));
+            head.part(&range, Body::from(slice(&range)))
+        }
+        Part::Many(ranges) => {
+            let parts = head.many(ranges);
+            outcome.sends(parts.length());
+            head.parts(&parts, Body::from(parts.body_of(slice)))
+        }
     }
 }
 

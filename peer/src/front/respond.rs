@@ -8,14 +8,15 @@ use std::ops::Range;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE, WWW_AUTHENTICATE,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use oci::Digest;
 use wire::Side;
 
 use super::bars::Bar;
-use super::range::{Part, part};
+use super::range::{Multipart, Part, part};
 
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
@@ -129,17 +130,42 @@ pub(crate) fn version_two() -> Response {
     response
 }
 
-/// The part of an object that a request gets. `If-Range` with another object's tag means: the whole.
+/// The part of an object that a request gets. `If-Range` with anything but this object's own tag (another one, a weak
+/// one, a date) means: the whole.
 pub(crate) fn wanted_part(headers: &HeaderMap, digest: &Digest, size: u64) -> Part {
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    match text(IF_RANGE) {
-        Some(tag) if tag != entity_tag(digest) => Part::Whole,
-        _ => part(text(RANGE), size),
+    let is_of_another = |tag: &HeaderValue| tag.as_bytes() != entity_tag(digest).as_bytes();
+    if headers.get_all(IF_RANGE).iter().any(is_of_another) {
+        return Part::Whole;
     }
+    let mut ranges = headers.get_all(RANGE).iter();
+    match (ranges.next(), ranges.next()) {
+        (Some(range), None) => part(range.to_str().ok(), size),
+        // Two such headers say nothing.
+        _ => Part::Whole,
+    }
+}
+
+/// Whether the caller says that it has this object (`If-None-Match`). What has a digest never changes.
+pub(crate) fn is_unchanged(headers: &HeaderMap, digest: &Digest) -> bool {
+    let own = entity_tag(digest);
+    let names_it = |tag: &str| {
+        let tag = tag.trim();
+        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own
+    };
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|tags| tags.split(',').any(names_it))
+}
+
+/// 304: the caller has it.
+pub(crate) fn unchanged(digest: &Digest) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    insert(&mut response, ETAG.as_str(), &entity_tag(digest));
+    insert(&mut response, CONTENT_DIGEST, digest.as_str());
+    response
 }
 
 fn entity_tag(digest: &Digest) -> String {
@@ -156,13 +182,14 @@ pub(crate) struct Head<'a> {
 impl Head<'_> {
     /// The whole object, or its headers alone.
     pub(crate) fn whole(&self, body: Body) -> Response {
-        self.answer(StatusCode::OK, self.size, body)
+        self.answer(StatusCode::OK, self.size, self.media_type, body)
     }
 
     pub(crate) fn part(&self, range: &Range<u64>, body: Body) -> Response {
         let mut response = self.answer(
             StatusCode::PARTIAL_CONTENT,
             range.end.saturating_sub(range.start),
+            self.media_type,
             body,
         );
         let value = format!(
@@ -173,6 +200,20 @@ impl Head<'_> {
         );
         insert(&mut response, CONTENT_RANGE.as_str(), &value);
         response
+    }
+
+    /// An answer of several parts of the object.
+    pub(crate) fn many(&self, parts: Vec<Range<u64>>) -> Multipart {
+        Multipart::new(parts, self.size, self.media_type, rand::random())
+    }
+
+    pub(crate) fn parts(&self, parts: &Multipart, body: Body) -> Response {
+        self.answer(
+            StatusCode::PARTIAL_CONTENT,
+            parts.length(),
+            &parts.media_type(),
+            body,
+        )
     }
 
     /// 416: the range lies behind the end.
@@ -187,11 +228,11 @@ impl Head<'_> {
         response
     }
 
-    fn answer(&self, status: StatusCode, length: u64, body: Body) -> Response {
+    fn answer(&self, status: StatusCode, length: u64, media_type: &str, body: Body) -> Response {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         insert(&mut response, CONTENT_LENGTH.as_str(), &length.to_string());
-        insert(&mut response, CONTENT_TYPE.as_str(), self.media_type);
+        insert(&mut response, CONTENT_TYPE.as_str(), media_type);
         insert(&mut response, CONTENT_DIGEST, self.digest.as_str());
         insert(&mut response, ETAG.as_str(), &entity_tag(self.digest));
         insert(&mut response, ACCEPT_RANGES.as_str(), "bytes");

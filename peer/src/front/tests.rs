@@ -2,6 +2,7 @@
 
 mod access;
 mod authorize;
+mod ranges;
 mod serving;
 mod support;
 mod tags;

@@ -116,7 +116,7 @@ async fn a_range_is_exactly_those_bytes_from_the_registry_and_from_the_store() {
         .await;
     assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
-    for whole in ["bytes=0-1,3-4", "bytes=x", "lines=1-2"] {
+    for whole in ["bytes=0-1,x", "bytes=x", "lines=1-2"] {
         let got = world
             .send(world.request(Method::GET, &path).header("range", whole))
             .await;
