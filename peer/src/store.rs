@@ -6,16 +6,23 @@
 //!
 //! Non-goals: this module does not know about registries that could be asked, peers or preheats.
 
+mod begun;
+mod catalog;
 mod chunks;
 mod index;
 mod layout;
+mod limits;
 mod objects;
 mod partial;
 mod recover;
 mod removals;
+mod room;
+mod rules;
 mod sealed;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use std::fs::File;
 use std::io;
@@ -27,18 +34,27 @@ use tokio::sync::broadcast;
 use wire::{Held, ObjectKind, TagRecord, TraceContext};
 
 pub use chunks::{About, CHUNK, ChunkHashes, last_chunk_begins};
+pub use limits::{Amount, Disk, StoreLimits};
 pub use objects::Totals;
 pub use partial::{LandError, Partial, Proven, WrongBytes};
 pub use removals::{Removal, RemovalReason};
+pub use room::{Hold, NoRoom, Room};
 pub use sealed::Sealed;
+pub use sweep::SWEEP_EVERY;
 
 pub(crate) use partial::hex;
 pub(crate) use sealed::{READ_STEP, read_at};
 
 use index::Index;
-use layout::{Layout, remove_if_there, sync_folder};
-use objects::Objects;
+use layout::{Layout, sync_folder};
+use objects::{InUse, Objects};
 use partial::OpenPartials;
+use room::RoomKeeper;
+use rules::Rules;
+use uses::Uses;
+
+/// Unix milliseconds.
+pub type Clock = Box<dyn Fn() -> i64 + Send + Sync>;
 
 /// News that a listener may be behind; one that is further behind reads the whole list.
 const EVENTS: usize = 1024;
@@ -69,16 +85,26 @@ struct Inner {
     index: Index,
     events: broadcast::Sender<StoreEvent>,
     open_partials: OpenPartials,
+    room: RoomKeeper,
+    rules: Rules,
+    uses: Uses,
+    clock: Clock,
 }
 
 impl Store {
-    /// Opens the store in the folder `dir`, or makes it. Reads names and sizes, not bytes.
+    /// The store in the folder `dir`, or a new one, with the disk as its only limit.
     pub fn open(dir: &Path) -> io::Result<Self> {
+        let clock = Box::new(process::clock::unix_ms);
+        Self::open_with(dir, StoreLimits::default(), clock)
+    }
+
+    /// Opens the store in the folder `dir`, or makes it. Reads names and sizes, not bytes.
+    pub fn open_with(dir: &Path, limits: StoreLimits, clock: Clock) -> io::Result<Self> {
         let layout = Layout::new(dir);
         layout.make()?;
         // First, because it is locked: of two programs on one folder, the second stops here.
         let index = Index::open(&layout.index())?;
-        let found = recover::sealed_objects(&layout)?;
+        let found = recover::sealed_objects(&layout, clock() / 1_000)?;
         let partial = recover::sweep_partials(&layout)?;
         let objects = Objects::new(found.whole, partial);
         for digest in &found.damaged {
@@ -92,6 +118,10 @@ impl Store {
             index,
             events: broadcast::channel(EVENTS).0,
             open_partials: OpenPartials::default(),
+            room: RoomKeeper::new(limits),
+            rules: Rules::default(),
+            uses: Uses::default(),
+            clock,
         })))
     }
 
@@ -104,12 +134,16 @@ impl Store {
         self.0.layout.root()
     }
 
-    /// The object, if it is whole.
+    /// The object, if it is whole. That is a use of it, and it is not evicted while somebody has the answer.
     pub fn sealed(&self, digest: &Digest) -> Option<Sealed> {
-        let about = self.about(digest)?;
+        let (size, in_use) = self.0.objects.use_now(digest, self.now_unix())?;
+        Some(self.named(digest, size, in_use))
+    }
+
+    fn named(&self, digest: &Digest, size: u64, in_use: InUse) -> Sealed {
         let layout = &self.0.layout;
         let (path, chunks) = (layout.sealed(digest), layout.sealed_chunks(digest));
-        Some(Sealed::new(digest.clone(), about.size, path, chunks))
+        Sealed::new(digest.clone(), size, path, chunks, in_use)
     }
 
     /// What has landed of an object, or nothing yet. One at a time per digest.
@@ -145,7 +179,7 @@ impl Store {
             let path = store.0.layout.sealed_chunks(&digest);
             let (_, hashes) = chunks::read_sidecar(&path)?;
             write_durably(&path, &chunks::sidecar(&about, &hashes)?)?;
-            store.0.objects.insert(digest, about);
+            store.0.objects.describe(&digest, about);
             Ok(())
         })
         .await
@@ -173,8 +207,8 @@ impl Store {
 
     /// Bytes that the disk has left for this store.
     pub fn disk_free(&self) -> Option<u64> {
-        let disk = rustix::fs::statvfs(self.folder()).ok()?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        let disk = self.disk();
+        (disk.size < u64::MAX).then_some(disk.free)
     }
 
     /// What has landed of an object that is begun and not whole.
@@ -197,20 +231,7 @@ impl Store {
     /// Forgets an object, and remembers why. Whoever reads it reads on to its end. Tells whether it was here.
     pub async fn remove(&self, digest: &Digest, why: RemovalReason) -> io::Result<bool> {
         let (store, digest) = (self.clone(), digest.clone());
-        off_thread(move || {
-            let known = store.0.objects.remove(&digest);
-            remove_if_there(&store.0.layout.sealed(&digest))?;
-            remove_if_there(&store.0.layout.sealed_chunks(&digest))?;
-            store.0.index.forget_object(&digest);
-            if known {
-                store.0.objects.count_removal(why);
-                store.0.index.record_removal(&digest, Removal::now(why));
-                // Nobody listening is no fault.
-                let _ = store.0.events.send(StoreEvent::Lost(digest));
-            }
-            Ok(known)
-        })
-        .await
+        off_thread(move || store.remove_now(&digest, why)).await
     }
 
     /// When and why an object went that is not here any more; of very many, the last are remembered.
@@ -276,6 +297,15 @@ impl Store {
         self.0.index.flush().await
     }
 
+    fn now_ms(&self) -> i64 {
+        (self.0.clock)()
+    }
+
+    /// Seconds.
+    fn now_unix(&self) -> i64 {
+        self.now_ms() / 1_000
+    }
+
     fn layout(&self) -> &Layout {
         &self.0.layout
     }
@@ -296,22 +326,18 @@ impl Store {
         about: About,
         hashes: ChunkHashes,
     ) -> io::Result<Sealed> {
-        let (store, named) = (self.clone(), digest.clone());
-        let size = about.size;
+        let (store, named, size) = (self.clone(), digest.clone(), about.size);
         off_thread(move || {
             name(&store.0.layout, &named, &file, &about, &hashes)?;
             store.0.objects.no_longer_partial(&named);
             let news = StoreEvent::Gained(held(&named, &about));
             store.0.index.forget_removal(&named);
-            store.0.objects.insert(named, about);
+            let in_use = store.0.objects.insert(named.clone(), about, store.now_unix());
             // Nobody listening is no fault.
             let _ = store.0.events.send(news);
-            Ok(())
+            Ok(store.named(&named, size, in_use))
         })
-        .await?;
-        let layout = &self.0.layout;
-        let (path, chunks) = (layout.sealed(digest), layout.sealed_chunks(digest));
-        Ok(Sealed::new(digest.clone(), size, path, chunks))
+        .await
     }
 }
 

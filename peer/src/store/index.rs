@@ -65,7 +65,7 @@ impl Index {
             }
             Err(LoadError::Damaged(fault)) => {
                 warn!(file = %path.display(), stoker.side = "peer", fault, "the store's index is damaged and is made anew; objects are not touched");
-                super::remove_if_there(path)?;
+                super::layout::remove_if_there(path)?;
                 load(path).map_err(|error| io::Error::other(error.to_string()))?
             }
         };

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use oci::Digest;
 
-/// Below the store's folder: `sealed/ab/<hex>` and `<hex>.chunks`, `partial/<hex>.part` and `<hex>.chunks`, `index.redb`.
+/// Below the store's folder: `sealed/ab/<hex>` and `<hex>.chunks`, `partial/<hex>.part` and `<hex>.chunks`, `index.redb`,
+/// `catalog.json`.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     root: PathBuf,
@@ -32,6 +33,10 @@ impl Layout {
 
     pub(crate) fn index(&self) -> PathBuf {
         self.root.join("index.redb")
+    }
+
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.root.join("catalog.json")
     }
 
     pub(crate) fn partial_dir(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! What a start finds on the disk.
 //!
 //! **Invariant:** a file is believed only if its name is a digest and its size is the one that its sidecar
-//! tells. Anything else in the store's folders is put right or removed; bytes are not read.
+//! tells, or the one that the catalog tells of that same sidecar. Anything else in the store's folders is put right or removed; bytes are not read.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -12,28 +12,35 @@ use oci::Digest;
 use tracing::warn;
 
 use super::About;
+use super::catalog::{self, Entry};
 use super::chunks::read_about;
 use super::layout::{Layout, remove_if_there};
 
 /// What lay under the names of whole objects.
 #[derive(Default)]
 pub(super) struct Found {
-    pub(super) whole: HashMap<Digest, About>,
+    /// With the time of its last use, in Unix seconds.
+    pub(super) whole: HashMap<Digest, (About, i64)>,
     /// Removed.
     pub(super) damaged: Vec<Digest>,
 }
 
-/// Every sealed object with its sidecar.
-pub(super) fn sealed_objects(layout: &Layout) -> io::Result<Found> {
+/// Every sealed object. One whose last use nobody wrote down was used `now`.
+pub(super) fn sealed_objects(layout: &Layout, now: i64) -> io::Result<Found> {
+    let mut listed = catalog::read(layout);
     let mut found = Found::default();
     for shelf in layout.shelves() {
         for entry in std::fs::read_dir(&shelf)? {
             let entry = entry?;
             match digest_named_by(&entry.file_name(), "") {
-                Some(digest) => match believed(layout, &digest, entry.metadata()?.len())? {
-                    Some(about) => drop(found.whole.insert(digest, about)),
-                    None => found.damaged.push(digest),
-                },
+                Some(digest) => {
+                    let listed = listed.remove(&digest);
+                    let used = listed.as_ref().map_or(now, |entry| entry.used);
+                    match believed(layout, &digest, entry.metadata()?.len(), listed)? {
+                        Some(about) => drop(found.whole.insert(digest, (about, used))),
+                        None => found.damaged.push(digest),
+                    }
+                }
                 None => sweep_sidecar(layout, &entry.path())?,
             }
         }
@@ -41,8 +48,12 @@ pub(super) fn sealed_objects(layout: &Layout) -> io::Result<Found> {
     Ok(found)
 }
 
-fn believed(layout: &Layout, digest: &Digest, size: u64) -> io::Result<Option<About>> {
-    let fault = match read_about(&layout.sealed_chunks(digest)) {
+fn believed(layout: &Layout, digest: &Digest, size: u64, listed: Option<Entry>) -> io::Result<Option<About>> {
+    let sidecar = layout.sealed_chunks(digest);
+    if let Some(listed) = listed.filter(|entry| entry.holds(size, &sidecar)) {
+        return Ok(Some(listed.about));
+    }
+    let fault = match read_about(&sidecar) {
         Ok(about) if about.size == size => return Ok(Some(about)),
         Ok(about) => format!("it has {size} bytes and should have {}", about.size),
         Err(error) => format!("its chunk hashes cannot be read: {error}"),

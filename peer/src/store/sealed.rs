@@ -12,27 +12,30 @@ use futures_util::stream::{self, Stream};
 use oci::Digest;
 
 use super::chunks::{ChunkHashes, read_sidecar};
+use super::objects::InUse;
 use super::off_thread;
 
 /// Bytes that are read in one step: large enough that the way to a blocking thread costs little.
 pub(crate) const READ_STEP: u64 = 512 * 1024;
 
-/// Names a file whose bytes have this digest.
+/// Names a file whose bytes have this digest. While it is there, or bytes are read of it, the object is not evicted.
 #[derive(Debug, Clone)]
 pub struct Sealed {
     pub digest: Digest,
     pub size: u64,
     path: PathBuf,
     chunks: PathBuf,
+    in_use: InUse,
 }
 
 impl Sealed {
-    pub(super) fn new(digest: Digest, size: u64, path: PathBuf, chunks: PathBuf) -> Self {
+    pub(super) fn new(digest: Digest, size: u64, path: PathBuf, chunks: PathBuf, in_use: InUse) -> Self {
         Self {
             digest,
             size,
             path,
             chunks,
+            in_use,
         }
     }
 
@@ -52,11 +55,12 @@ impl Sealed {
     /// The bytes of `range`, read off the async threads. Opens the file before it returns, so that an
     /// object that is removed meanwhile is still read to its end.
     pub async fn read(&self, range: Range<u64>) -> io::Result<impl Stream<Item = io::Result<Bytes>> + use<>> {
-        let path = self.path.clone();
+        let (path, in_use) = (self.path.clone(), self.in_use.clone());
         let file = Arc::new(off_thread(move || File::open(path)).await?);
         let end = range.end.min(self.size);
         Ok(stream::try_unfold(range.start, move |at| {
-            let file = file.clone();
+            // Kept until the last byte is read.
+            let (file, _in_use) = (file.clone(), &in_use);
             async move {
                 if at >= end {
                     return Ok(None);

@@ -1,0 +1,56 @@
+//! Objects that were begun, seen from outside: what they take, and how those go that nobody fetches any more.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::PoisonError;
+
+use oci::Digest;
+
+use super::{Store, partial};
+
+/// Bytes of a block as `stat` counts it.
+const BLOCK: u64 = 512;
+
+/// An object that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Resting {
+    pub(super) digest: Digest,
+    /// What it takes of the disk.
+    pub(super) bytes: u64,
+    /// When it was last written, in Unix seconds.
+    pub(super) written: i64,
+}
+
+impl Store {
+    /// Every object that was begun, the one that was left longest ago first. Blocks.
+    pub(super) fn begun(&self) -> Vec<Resting> {
+        let mut begun: Vec<Resting> = self
+            .0
+            .objects
+            .partial()
+            .into_iter()
+            .filter_map(|digest| {
+                let file = std::fs::metadata(self.layout().partial(&digest)).ok()?;
+                Some(Resting {
+                    digest,
+                    bytes: file.blocks().saturating_mul(BLOCK),
+                    written: file.mtime(),
+                })
+            })
+            .collect();
+        begun.sort_by_key(|one| one.written);
+        begun
+    }
+
+    /// Whether it went: one that is being written stays. Nobody can begin to write it meanwhile.
+    pub(super) fn remove_resting(&self, resting: &Resting) -> io::Result<bool> {
+        let open = self.open_partials();
+        let open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.contains(&resting.digest) {
+            return Ok(false);
+        }
+        partial::remove_files(self.layout(), &resting.digest)?;
+        self.0.objects.no_longer_partial(&resting.digest);
+        Ok(true)
+    }
+}

@@ -1,0 +1,139 @@
+//! How much of a disk the store may take, as a calculation with values.
+//!
+//! **Invariant:** only our own objects count against the quota; what others put on the same disk counts only where it
+//! leaves less than is to be kept free.
+
+use std::time::Duration;
+
+/// Bytes, or a share of the disk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Amount {
+    Bytes(u64),
+    /// From 0 to 1.
+    Share(f64),
+}
+
+/// What an operator allows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StoreLimits {
+    /// The most that our objects may take.
+    pub quota: Option<u64>,
+    /// The same, as a share of the disk's size; the smaller one holds.
+    pub quota_share: Option<f64>,
+    /// What the disk has to have left; of several, the least holds.
+    pub keep_free: Vec<Amount>,
+    /// What nobody used for so long goes, though there is room.
+    pub keep_unused: Option<Duration>,
+}
+
+/// A disk at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    pub size: u64,
+    pub free: u64,
+}
+
+/// What of the disk is ours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Ours {
+    /// Objects, whole and begun, and what was promised to those that are being fetched.
+    pub(super) bytes: u64,
+    /// Of what was promised: not written yet, so that the disk shows it as free.
+    pub(super) unwritten: u64,
+}
+
+impl Amount {
+    fn of(self, whole: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Share(share) => share_of(share, whole),
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of a disk, to the byte or nearly so"
+)]
+fn share_of(share: f64, whole: u64) -> u64 {
+    (whole as f64 * share.clamp(0.0, 1.0)) as u64
+}
+
+impl StoreLimits {
+    /// Unless an operator says otherwise: all but a little of the disk.
+    pub fn of_a_good_neighbour() -> Self {
+        Self {
+            keep_free: vec![Amount::Share(0.05), Amount::Bytes(5 * 1024 * 1024 * 1024)],
+            ..Self::default()
+        }
+    }
+
+    /// The most that our objects may take of a disk of this size; none: there is no quota.
+    pub fn quota_of(&self, size: u64) -> Option<u64> {
+        let share = self.quota_share.map(|share| share_of(share, size));
+        self.quota.into_iter().chain(share).min()
+    }
+
+    fn keep_free_of(&self, size: u64) -> u64 {
+        let amounts = self.keep_free.iter().map(|amount| amount.of(size));
+        amounts.min().unwrap_or(0)
+    }
+
+    /// How much of ours has to go, so that what was promised has room.
+    pub(super) fn too_much(&self, disk: Disk, ours: Ours) -> u64 {
+        let over_quota = self
+            .quota_of(disk.size)
+            .map_or(0, |quota| ours.bytes.saturating_sub(quota));
+        let asked_of_disk = self.keep_free_of(disk.size).saturating_add(ours.unwritten);
+        over_quota.max(asked_of_disk.saturating_sub(disk.free))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DISK: Disk = Disk {
+        size: 1_000,
+        free: 400,
+    };
+
+    fn ours(bytes: u64, unwritten: u64) -> Ours {
+        Ours { bytes, unwritten }
+    }
+
+    #[test]
+    fn the_smaller_quota_holds_and_foreign_files_do_not_count() {
+        let limits = StoreLimits {
+            quota: Some(300),
+            quota_share: Some(0.2),
+            ..StoreLimits::default()
+        };
+        assert_eq!(limits.quota_of(1_000), Some(200));
+        // 600 of the disk are taken, 50 of them by us.
+        assert_eq!(limits.too_much(DISK, ours(200, 150)), 0);
+        assert_eq!(limits.too_much(DISK, ours(201, 151)), 1);
+        assert_eq!(limits.too_much(DISK, ours(250, 0)), 50);
+    }
+
+    #[test]
+    fn what_is_kept_free_counts_everybody_and_what_was_promised() {
+        let limits = StoreLimits {
+            keep_free: vec![Amount::Bytes(100), Amount::Share(0.05)],
+            ..StoreLimits::default()
+        };
+        assert_eq!(limits.too_much(DISK, ours(350, 350)), 0);
+        assert_eq!(limits.too_much(DISK, ours(351, 351)), 1);
+        assert_eq!(limits.too_much(DISK, ours(900, 351)), 1);
+    }
+
+    #[test]
+    fn without_limits_the_disk_is_the_limit() {
+        let limits = StoreLimits::default();
+        assert_eq!(limits.too_much(DISK, ours(900, 400)), 0);
+        assert_eq!(limits.too_much(DISK, ours(900, 401)), 1);
+        assert_eq!(limits.too_much(DISK, ours(u64::MAX, u64::MAX)), u64::MAX - 400);
+    }
+}

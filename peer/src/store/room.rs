@@ -1,0 +1,336 @@
+//! Room for what is fetched: promised before the bytes come, and made by letting go what was used longest ago.
+//!
+//! **Invariant:** nothing goes that is pinned, read, held for a lot or being written; and nothing goes in vain: when
+//! all that may go is not enough for what is wanted, it stays.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oci::Digest;
+use tracing::{debug, warn};
+
+use super::begun::Resting;
+use super::limits::{Disk, Ours, StoreLimits};
+use super::{RemovalReason, Store, off_thread};
+
+/// There is no room, and nothing more that may go.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "no room for {bytes} bytes of {digest} in {}: {missing} bytes more would have to go, and what is left is pinned or in use; give it a larger disk or quota, or unpin",
+    .folder.display()
+)]
+pub struct NoRoom {
+    pub digest: Digest,
+    pub bytes: u64,
+    pub missing: u64,
+    pub folder: PathBuf,
+}
+
+impl From<NoRoom> for io::Error {
+    fn from(no_room: NoRoom) -> Self {
+        Self::new(io::ErrorKind::StorageFull, no_room)
+    }
+}
+
+/// Room that is promised to one object. To be kept until the object has its name or is given up.
+#[derive(Debug)]
+pub struct Room {
+    promises: Promises,
+    digest: Digest,
+    number: u64,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.promises.lock().take_back(&self.digest, self.number);
+    }
+}
+
+/// Objects that are wanted by who has this: none of them is evicted.
+#[derive(Debug)]
+pub struct Hold {
+    held: Held,
+    digests: Vec<Digest>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut held = self.held.lock();
+        for digest in &self.digests {
+            if let Some(count) = held.get_mut(digest) {
+                *count -= 1;
+                if *count == 0 {
+                    held.remove(digest);
+                }
+            }
+        }
+    }
+}
+
+/// What a store keeps of its room.
+#[derive(Default)]
+pub(super) struct RoomKeeper {
+    pub(super) limits: StoreLimits,
+    promises: Promises,
+    held: Held,
+    /// Of objects that were begun and that nobody fetches now, as they were last seen.
+    resting: AtomicU64,
+    one_at_a_time: tokio::sync::Mutex<()>,
+    refused: AtomicU64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Promises(Arc<Mutex<Promised>>);
+
+#[derive(Debug, Default)]
+struct Promised {
+    by_digest: HashMap<Digest, (u64, u64)>,
+    bytes: u64,
+    last_number: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Held(Arc<Mutex<HashMap<Digest, usize>>>);
+
+impl Promises {
+    fn lock(&self) -> MutexGuard<'_, Promised> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Promised {
+    /// Of two promises to one object the last holds.
+    fn give(&mut self, digest: &Digest, bytes: u64) -> u64 {
+        self.last_number += 1;
+        let before = self.by_digest.insert(digest.clone(), (self.last_number, bytes));
+        self.bytes = self
+            .bytes
+            .saturating_add(bytes)
+            .saturating_sub(before.map_or(0, |(_, bytes)| bytes));
+        self.last_number
+    }
+
+    fn take_back(&mut self, digest: &Digest, number: u64) {
+        if self
+            .by_digest
+            .get(digest)
+            .is_some_and(|(given, _)| *given == number)
+            && let Some((_, bytes)) = self.by_digest.remove(digest)
+        {
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+    }
+}
+
+impl RoomKeeper {
+    pub(super) fn new(limits: StoreLimits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Without a look at what is written already: more than it is, so that what fits by this fits.
+    fn at_most(&self, whole: u64) -> Ours {
+        let promised = self.promises.lock().bytes;
+        Ours {
+            bytes: whole + promised + self.resting.load(Ordering::Relaxed),
+            unwritten: promised,
+        }
+    }
+
+    /// With a look at each object that is begun.
+    fn exactly(&self, whole: u64, written: &HashMap<Digest, u64>) -> Ours {
+        let promised = self.promises.lock();
+        let mut ours = Ours {
+            bytes: whole,
+            unwritten: 0,
+        };
+        let mut resting = 0;
+        for (digest, bytes) in written {
+            ours.bytes += bytes;
+            if !promised.by_digest.contains_key(digest) {
+                resting += bytes;
+            }
+        }
+        for (digest, (_, bytes)) in &promised.by_digest {
+            let unwritten = bytes.saturating_sub(written.get(digest).copied().unwrap_or(0));
+            ours.bytes += unwritten;
+            ours.unwritten += unwritten;
+        }
+        self.resting.store(resting, Ordering::Relaxed);
+        ours
+    }
+}
+
+/// Something that may go.
+enum Candidate {
+    Begun(Resting),
+    Whole(super::objects::Idle),
+}
+
+impl Candidate {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Begun(resting) => resting.bytes,
+            Self::Whole(idle) => idle.size,
+        }
+    }
+}
+
+impl Store {
+    /// Promises room for an object of `bytes` bytes, and lets go what was used longest ago where there is none.
+    ///
+    /// To be asked before an object is fetched, as soon as its size is known, and again when a write finds the disk
+    /// full: then once more room is made where something may go. The room is kept until [`Room`] is dropped: after
+    /// the object was sealed or given up.
+    pub async fn make_room(&self, digest: &Digest, bytes: u64) -> Result<Room, NoRoom> {
+        let keeper = &self.0.room;
+        let number = keeper.promises.lock().give(digest, bytes);
+        let room = Room {
+            promises: keeper.promises.clone(),
+            digest: digest.clone(),
+            number,
+        };
+        if self.fits() {
+            return Ok(room);
+        }
+        let _one = keeper.one_at_a_time.lock().await;
+        let store = self.clone();
+        let missing = off_thread(move || Ok(store.let_go(Wish::AllOrNothing)))
+            .await
+            .unwrap_or(bytes);
+        if missing == 0 {
+            return Ok(room);
+        }
+        keeper.refused.fetch_add(1, Ordering::Relaxed);
+        let no_room = NoRoom {
+            digest: digest.clone(),
+            bytes,
+            missing,
+            folder: self.folder().to_owned(),
+        };
+        warn!(stoker.digest = %digest, stoker.side = "peer", stoker.bytes = bytes, "{no_room}");
+        Err(no_room)
+    }
+
+    /// Keeps these objects from being evicted, also those that are not here yet.
+    pub fn hold(&self, digests: impl IntoIterator<Item = Digest>) -> Hold {
+        let held = self.0.room.held.clone();
+        let digests: Vec<Digest> = digests.into_iter().collect();
+        {
+            let mut counts = held.lock();
+            for digest in &digests {
+                *counts.entry(digest.clone()).or_default() += 1;
+            }
+        }
+        Hold { held, digests }
+    }
+
+    /// Times that there was no room since this store was opened.
+    pub fn rooms_refused(&self) -> u64 {
+        self.0.room.refused.load(Ordering::Relaxed)
+    }
+
+    /// What an operator allows this store.
+    pub fn limits(&self) -> &StoreLimits {
+        &self.0.room.limits
+    }
+
+    /// Whether it is neither held for a lot nor pinned.
+    pub(super) fn may_go(&self, digest: &Digest) -> bool {
+        !self.0.room.held.lock().contains_key(digest) && !self.is_pinned(digest)
+    }
+
+    pub(super) fn disk(&self) -> Disk {
+        let whole = |disk: rustix::fs::StatVfs| Disk {
+            size: disk.f_blocks.saturating_mul(disk.f_frsize),
+            free: disk.f_bavail.saturating_mul(disk.f_frsize),
+        };
+        // A disk that does not tell is tried.
+        let unknown = Disk {
+            size: u64::MAX,
+            free: u64::MAX,
+        };
+        rustix::fs::statvfs(self.folder()).map_or(unknown, whole)
+    }
+
+    fn fits(&self) -> bool {
+        let keeper = &self.0.room;
+        let ours = keeper.at_most(self.totals().bytes);
+        keeper.limits.too_much(self.disk(), ours) == 0
+    }
+
+    /// Blocks. Tells how many bytes are still missing.
+    pub(super) fn let_go(&self, wish: Wish) -> u64 {
+        let keeper = &self.0.room;
+        let begun = self.begun();
+        let written = begun.iter().map(|one| (one.digest.clone(), one.bytes)).collect();
+        let ours = keeper.exactly(self.totals().bytes, &written);
+        let mut missing = keeper.limits.too_much(self.disk(), ours);
+        if missing == 0 {
+            return 0;
+        }
+        let candidates = self.candidates(begun);
+        let most: u64 = candidates.iter().map(Candidate::size).sum();
+        if wish == Wish::AllOrNothing && most < missing {
+            return missing - most;
+        }
+        for candidate in candidates {
+            if missing == 0 {
+                break;
+            }
+            let size = candidate.size();
+            if self.goes(&candidate) {
+                missing = missing.saturating_sub(size);
+            }
+        }
+        missing
+    }
+
+    /// What was begun and left first, then what was used longest ago.
+    fn candidates(&self, begun: Vec<Resting>) -> Vec<Candidate> {
+        let keeper = &self.0.room;
+        let promised: Vec<Digest> = keeper.promises.lock().by_digest.keys().cloned().collect();
+        let begun = begun
+            .into_iter()
+            .filter(|one| !promised.contains(&one.digest) && self.may_go(&one.digest));
+        let idle = self
+            .0
+            .objects
+            .idle()
+            .into_iter()
+            .filter(|one| self.may_go(&one.digest));
+        begun
+            .map(Candidate::Begun)
+            .chain(idle.map(Candidate::Whole))
+            .collect()
+    }
+
+    fn goes(&self, candidate: &Candidate) -> bool {
+        let gone = match candidate {
+            Candidate::Begun(resting) => self.remove_resting(resting),
+            Candidate::Whole(idle) => self.remove_idle(idle, RemovalReason::Evicted),
+        };
+        gone.unwrap_or_else(|error| {
+            debug!(%error, "what should go cannot be removed");
+            false
+        })
+    }
+}
+
+/// Whether a part of what is wanted is worth anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    AllOrNothing,
+    AsMuchAsMayGo,
+}

@@ -1,0 +1,60 @@
+//! What the store does by itself now and then: lets go what nobody used for too long and what is too much, and writes
+//! down what was used when.
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::room::Wish;
+use super::{RemovalReason, Store, off_thread};
+
+/// How often it does.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// What was begun and left is not gone on with after this.
+const BEGUN_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+impl Store {
+    /// One round.
+    pub async fn sweep(&self) {
+        let store = self.clone();
+        let swept = off_thread(move || {
+            store.let_go_unused();
+            let missing = store.let_go(Wish::AsMuchAsMayGo);
+            if missing > 0 {
+                warn!(
+                    stoker.side = "peer",
+                    stoker.bytes = missing,
+                    folder = %store.folder().display(),
+                    "the store takes more than it may, and all of it is pinned or in use"
+                );
+            }
+            store.write_catalog_if_due()
+        });
+        if let Err(error) = swept.await {
+            warn!(stoker.side = "peer", %error, "when objects were used last cannot be written down");
+        }
+    }
+
+    /// Blocks.
+    fn let_go_unused(&self) {
+        let now = self.now_unix();
+        let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        let unused = self.limits().keep_unused;
+        let begun_before = before(unused.map_or(BEGUN_KEPT, |unused| unused.min(BEGUN_KEPT)));
+        for begun in self.begun() {
+            if begun.written < begun_before && self.may_go(&begun.digest) {
+                // One that cannot be removed now is tried again in the next round.
+                let _ = self.remove_resting(&begun);
+            }
+        }
+        let Some(unused) = unused else { return };
+        let used_before = before(unused);
+        let old = self.0.objects.idle().into_iter();
+        for idle in old.take_while(|idle| idle.used < used_before) {
+            if self.may_go(&idle.digest) && matches!(self.remove_idle(&idle, RemovalReason::Unused), Ok(true))
+            {
+                info!(stoker.digest = %idle.digest, stoker.bytes = idle.size, "an object that nobody used for long is let go");
+            }
+        }
+    }
+}
