@@ -64,6 +64,8 @@ pub struct Wanted {
     pub credential: Credential,
     /// `share` URLs of peers that may have the object whole, best first. They are asked before the registry.
     pub parents: Vec<String>,
+    /// Seeds that fetch it from the registry for us when no parent has it, best first.
+    pub relays: Vec<String>,
     pub origin_allowed: bool,
     pub trace: Option<TraceContext>,
 }
@@ -288,6 +290,7 @@ impl Wanted {
             .parents
             .iter()
             .any(|parent| !starter.parents.contains(parent));
-        another_way_in || another_parent
+        let another_relay = self.relays.iter().any(|relay| !starter.relays.contains(relay));
+        another_way_in || another_parent || another_relay
     }
 }

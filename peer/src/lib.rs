@@ -21,6 +21,7 @@ mod pulls;
 #[cfg(test)]
 mod recorder;
 mod registry_section;
+pub mod relay;
 pub mod share;
 pub mod source;
 mod spans;

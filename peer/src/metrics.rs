@@ -152,7 +152,7 @@ impl Counted {
             drop(self.objects.get_or_create(&label));
             drop(self.object_durations.get_or_create(&label));
         }
-        for door in ["front", "share"] {
+        for door in ["front", "share", "relay"] {
             drop(self.bytes_out.get_or_create(&DoorLabel { door }));
         }
         for failed_on in std::iter::once(None).chain(Side::ALL.map(Some)) {

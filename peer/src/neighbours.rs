@@ -104,6 +104,17 @@ impl Neighbours {
             .collect()
     }
 
+    /// `share` URLs of the seeds that fetch this object from the registry for others, best first. A seed that is among
+    /// them asks only those before itself: it is the next to fetch.
+    pub fn relays(&self, digest: &Digest) -> Vec<String> {
+        let seeds = self.read(|known| known.neighbourhood.seeds.clone());
+        wire::seeds_in_order(&self.0.cluster, digest.as_str(), &seeds, |seed| seed.peer)
+            .into_iter()
+            .take_while(|seed| seed.peer != self.0.me)
+            .map(|seed| seed.share_url.clone())
+            .collect()
+    }
+
     /// Other seeds of the cluster.
     pub fn seeds(&self) -> Vec<SeedAddress> {
         let others = |seed: &&SeedAddress| seed.peer != self.0.me;

@@ -22,6 +22,7 @@ use crate::identity::{front_secret, peer_id};
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::orders::{Me, Orders, follow_orders};
+use crate::relay::{self, RelayState};
 use crate::share::{self, ShareState};
 use crate::store::Store;
 
@@ -33,6 +34,7 @@ pub struct Peer {
     share_tls: Option<TlsFiles>,
     front_state: FrontState,
     share_state: ShareState,
+    relay_state: RelayState,
     orders: Orders,
     vitals: Vitals,
     key: AdminKey,
@@ -84,6 +86,8 @@ impl Peer {
         let (limits, around) = (config.front_limits.clone(), neighbours.clone());
         let front_state = FrontState::new(store.clone(), fetches.clone(), around, limits, secret);
         let share_state = ShareState::new(store.clone(), neighbours.clone(), &metrics);
+        let (around, fronts) = (neighbours.clone(), front_state.clone());
+        let relay_state = RelayState::new(fronts, store.clone(), around, &metrics);
         let me = me(id, &config, share.local_addr()?.port());
         let orders = Orders {
             manager,
@@ -101,6 +105,7 @@ impl Peer {
             share_tls: config.share_tls,
             front_state,
             share_state,
+            relay_state,
             orders,
             vitals,
             key,
@@ -140,12 +145,11 @@ impl Peer {
             running,
             None,
         )?;
-        serve(
-            self.share,
-            share::router(self.share_state, metrics),
-            running,
-            self.share_tls.as_ref(),
-        )?;
+        let mut to_peers = share::router(self.share_state, metrics);
+        if self.orders.me.role == Role::Seed {
+            to_peers = to_peers.merge(relay::router(self.relay_state, metrics));
+        }
+        serve(self.share, to_peers, running, self.share_tls.as_ref())?;
         if let Some(admin) = self.admin {
             let shown = Admin::new(&self.vitals, readiness, self.key);
             serve(admin, shown.router(guarded), running, None)?;

@@ -4,7 +4,7 @@
 //! objects are given out.
 
 mod caller;
-mod objects;
+pub(crate) mod objects;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +20,8 @@ use process::telemetry::edge;
 use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
 use wire::{ObjectKind, TagRecord};
+
+pub(crate) use caller::only_peers;
 
 use crate::metrics::PeerMetrics;
 use crate::source::Surroundings;
@@ -54,7 +56,7 @@ pub fn router(state: ShareState, metrics: &Metrics) -> Router {
         .route("/share/v1/tags", get(tag))
         .route("/share/v1/public", get(public))
         // Before every handler: whoever has no token learns nothing, not even what is not here.
-        .layer(middleware::from_fn_with_state(state.clone(), caller::only_peers));
+        .layer(middleware::from_fn_with_state(state.around.clone(), only_peers));
     edge(all, "share", metrics).with_state(state)
 }
 

@@ -12,6 +12,7 @@ mod life;
 mod one_trace;
 mod private;
 mod pulls;
+mod relay;
 mod retrying;
 mod scopes;
 mod secrets;

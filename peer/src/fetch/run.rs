@@ -35,6 +35,7 @@ pub(super) struct Fetch<'a> {
     /// Nobody wants the object any more.
     stop: CancellationToken,
     parents: Vec<String>,
+    relays: Vec<String>,
     origin: bool,
     /// What the object's size has to be, by the order or by the first source.
     size: Option<u64>,
@@ -87,6 +88,7 @@ impl<'a> Fetch<'a> {
             progress,
             stop,
             parents: wanted.parents.clone(),
+            relays: wanted.relays.clone(),
             origin: wanted.origin_allowed,
             size: wanted.size,
             voucher: None,
@@ -157,6 +159,12 @@ impl<'a> Fetch<'a> {
                 }
                 self.try_parent(&parent, partial).await?;
             }
+        }
+        for relay in self.relays.clone() {
+            if self.is_complete(partial) {
+                return Ok(());
+            }
+            self.try_relay(&relay, partial).await?;
         }
         if self.is_complete(partial) {
             return Ok(());
@@ -229,7 +237,8 @@ impl<'a> Fetch<'a> {
         self.origin = self.origin && !by_registry_alone;
         self.parents
             .retain(|parent| !used.contains(parent) && voucher.as_ref() != Some(parent));
-        self.origin || !self.parents.is_empty()
+        self.relays.retain(|relay| !used.contains(relay));
+        self.origin || !self.parents.is_empty() || !self.relays.is_empty()
     }
 
     fn wrong_bytes(&self, found: String) -> FetchError {

@@ -22,6 +22,7 @@ mod objects;
 mod path;
 mod range;
 mod registry_choice;
+mod relayed;
 mod respond;
 mod seeds;
 mod silence;
@@ -57,9 +58,13 @@ use accounts::Accounts;
 use caller::Keyring;
 use challenge_relay::{ChallengeRelay, TOKEN_PATH};
 use listings::Listings;
-use path::{Asked, Object};
+use path::{Asked, Object as AskedObject};
 use registry_choice::{NoRegistry, Origin, named};
 use respond::{Refusal, version_two};
+
+pub(crate) use objects::Object;
+pub(crate) use relayed::Relayed;
+
 use seeds::NotPublic;
 use silence::Silence;
 use told::Outcome;
@@ -229,8 +234,8 @@ impl Front {
         };
         let who = self.who(origin, asked.repository, headers);
         match asked.object {
-            Object::Manifest(wanted) => self.manifests(&who, &wanted, headers, head_only, outcome).await,
-            Object::Blob(digest) => self.blobs(&who, &digest, headers, head_only, outcome).await,
+            AskedObject::Manifest(wanted) => self.manifests(&who, &wanted, headers, head_only, outcome).await,
+            AskedObject::Blob(digest) => self.blobs(&who, &digest, headers, head_only, outcome).await,
         }
     }
 

@@ -120,6 +120,7 @@ impl Front {
             repository: who.repository.clone(),
             credential: self.credential(who),
             parents: parents.into_iter().map(|seed| seed.share_url).collect(),
+            relays: self.neighbours.relays(digest),
             origin_allowed: true,
             trace: TraceContext::current(),
         }
@@ -145,7 +146,7 @@ impl Front {
 }
 
 /// A fetch that failed before its first byte.
-fn refusal(error: &FetchError, kind: ObjectKind) -> Refusal {
+pub(super) fn refusal(error: &FetchError, kind: ObjectKind) -> Refusal {
     let unknown = match kind {
         ObjectKind::Manifest => "MANIFEST_UNKNOWN",
         ObjectKind::Blob => "BLOB_UNKNOWN",

@@ -293,6 +293,7 @@ fn parse(order: &PlacementOrder) -> Result<Wanted, String> {
             .map_err(|error| fault("repository", &error))?,
         credential: Credential::Anonymous,
         parents: Vec::new(),
+        relays: Vec::new(),
         origin_allowed: true,
         trace: wire::TraceContext::of(&Span::current()),
     })

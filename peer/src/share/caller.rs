@@ -1,5 +1,7 @@
 //! Who may ask: peers with a token of our manager, checked offline.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
@@ -10,10 +12,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use wire::{PeerClaims, SHARE_AUDIENCE};
 
-use super::ShareState;
+use crate::source::Surroundings;
 
-pub(super) async fn only_peers(State(state): State<ShareState>, request: Request, next: Next) -> Response {
-    let Some(key) = state.around.share_key() else {
+pub(crate) async fn only_peers(
+    State(around): State<Arc<dyn Surroundings>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(key) = around.share_key() else {
         // Not refused for good: this peer has not called in at the manager yet.
         return (StatusCode::UNAUTHORIZED, "this peer cannot check tokens yet").into_response();
     };

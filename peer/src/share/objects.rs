@@ -7,12 +7,14 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt as _;
 use oci::Digest;
+use prometheus_client::metrics::counter::Counter;
 use tracing::{Span, warn};
 
 use super::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, ShareState, word_of};
-use crate::store::{Sealed, off_thread};
+use crate::front::Object;
+use crate::store::{About, Sealed, off_thread};
 
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     NotADigest,
     NotHeld,
     /// The object's size tells what could be asked for.
@@ -47,31 +49,41 @@ pub(super) async fn object(
 ) -> Result<Response, Refusal> {
     let sealed = find(&state, &digest)?;
     Span::current().record("stoker.digest", sealed.digest.as_str());
-    let (status, range) = match asked_range(&headers, sealed.size)? {
+    let about = state.store.about(&sealed.digest);
+    answer(&Object::Here(sealed), about, &method, &headers, &state.sent).await
+}
+
+/// The object, or the range of it that is asked for.
+pub(crate) async fn answer(
+    object: &Object,
+    about: Option<About>,
+    method: &Method,
+    headers: &HeaderMap,
+    sent: &Counter,
+) -> Result<Response, Refusal> {
+    let size = object.size();
+    let (status, range) = match asked_range(headers, size)? {
         Some(range) => (StatusCode::PARTIAL_CONTENT, range),
-        None => (StatusCode::OK, 0..sealed.size),
+        None => (StatusCode::OK, 0..size),
     };
     let mut response = if method == Method::HEAD {
         Response::new(Body::empty())
     } else {
-        let bytes = sealed
-            .read(range.clone())
-            .await
-            .map_err(|error| disk(&sealed, &error))?;
-        let sent = state.sent.clone();
+        // Whoever reads the object says in its log what the disk refused.
+        let bytes = object.read(range.clone()).await.map_err(|_| Refusal::Disk)?;
+        let sent = sent.clone();
         let counted = bytes.inspect_ok(move |piece| {
             sent.inc_by(piece.len() as u64);
         });
         Response::new(Body::from_stream(counted))
     };
     *response.status_mut() = status;
-    let about = state.store.about(&sealed.digest);
     let answer = response.headers_mut();
     answer.insert(CONTENT_LENGTH, (range.end - range.start).into());
     answer.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     answer.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     if status == StatusCode::PARTIAL_CONTENT
-        && let Ok(value) = format!("bytes {}-{}/{}", range.start, range.end - 1, sealed.size).parse()
+        && let Ok(value) = format!("bytes {}-{}/{}", range.start, range.end - 1, size).parse()
     {
         answer.insert(CONTENT_RANGE, value);
     }

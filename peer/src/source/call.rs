@@ -18,6 +18,9 @@ use crate::spans::{mark_failed, signed};
 
 /// Until the headers of an answer are here, connecting included.
 pub(super) const HEADERS_LIMIT: Duration = Duration::from_secs(5);
+/// The same of an answer that a registry has a part in.
+const RELAY_LIMIT: Duration = Duration::from_secs(60);
+const REFUSAL_LETTERS: usize = 500;
 /// Between two pieces of an object.
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(15);
 
@@ -25,6 +28,7 @@ pub(super) const STALL_LIMIT: Duration = Duration::from_secs(15);
 pub(super) struct Call {
     pub(super) request: RequestBuilder,
     span: Span,
+    limit: Duration,
 }
 
 /// An answer, headers read.
@@ -42,20 +46,28 @@ impl Call {
             Some(context) => request.header("traceparent", context.as_str()),
             None => request,
         };
-        Self { request, span }
+        let limit = HEADERS_LIMIT;
+        Self { request, span, limit }
+    }
+
+    /// Waits as long as a seed may wait for the registry.
+    #[must_use]
+    pub(super) fn patient(self) -> Self {
+        let limit = RELAY_LIMIT;
+        Self { limit, ..self }
     }
 
     #[must_use]
     pub(super) fn with(self, change: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Self {
         Self {
             request: change(self.request),
-            span: self.span,
+            ..self
         }
     }
 
     /// The answer, if it is one that helps.
     pub(super) async fn send(self) -> Result<Answer, ShareError> {
-        let answered = answer_to(self.request, &self.span).await;
+        let answered = answer_to(self.request, self.limit, &self.span).await;
         match answered {
             Ok(response) => Ok(Answer {
                 response,
@@ -73,10 +85,10 @@ impl Call {
     }
 }
 
-async fn answer_to(request: RequestBuilder, span: &Span) -> Result<Response, ShareError> {
-    let response = timeout(HEADERS_LIMIT, request.send())
+async fn answer_to(request: RequestBuilder, limit: Duration, span: &Span) -> Result<Response, ShareError> {
+    let response = timeout(limit, request.send())
         .await
-        .map_err(|_| ShareError::Silent(HEADERS_LIMIT))?
+        .map_err(|_| ShareError::Silent(limit))?
         .map_err(|error| ShareError::Unreachable(causes(&error)))?;
     let status = response.status();
     span.record("http.response.status_code", i64::from(status.as_u16()));
@@ -84,8 +96,20 @@ async fn answer_to(request: RequestBuilder, span: &Span) -> Result<Response, Sha
         status if status.is_success() => Ok(response),
         StatusCode::NOT_FOUND => Err(ShareError::NotHeld),
         StatusCode::UNAUTHORIZED => Err(ShareError::Refused),
+        StatusCode::FORBIDDEN => Err(ShareError::Denied(words_of(response).await)),
         status => Err(ShareError::Answered(status)),
     }
+}
+
+/// What a refusal says for people; bounded, and no wait.
+async fn words_of(mut response: Response) -> String {
+    let first = timeout(HEADERS_LIMIT, response.chunk()).await;
+    let bytes = first.ok().and_then(Result::ok).flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    text.chars()
+        .filter(|letter| !letter.is_control())
+        .take(REFUSAL_LETTERS)
+        .collect()
 }
 
 impl Answer {

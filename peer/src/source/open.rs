@@ -65,6 +65,23 @@ impl Sources {
         Ok(Vouched { opened, hashes })
     }
 
+    /// Opens a seed that reads the registry for us, at `from`.
+    pub(crate) async fn relay(
+        &self,
+        url: &str,
+        origin: &Origin,
+        kind: ObjectKind,
+        digest: &Digest,
+        from: u64,
+    ) -> Result<Opened, SourceError> {
+        let object = self.peers.relay(url, origin, kind, digest, from).await?;
+        Ok(Opened {
+            size: Some(object.size),
+            media_type: object.media_type,
+            pieces: Box::pin(object.bytes.map(|piece| piece.map_err(SourceError::from))),
+        })
+    }
+
     /// Opens the registry at `from`.
     pub(crate) async fn origin(
         &self,
@@ -112,7 +129,11 @@ impl From<ShareError> for SourceError {
         let broke = matches!(error, ShareError::Broke(_) | ShareError::Silent(_));
         let network = broke || matches!(error, ShareError::Unreachable(_));
         Self {
-            side: if network { Side::Network } else { Side::Peer },
+            side: match error {
+                ShareError::Denied(_) => Side::Caller,
+                _ if network => Side::Network,
+                _ => Side::Peer,
+            },
             word: error.word(),
             passing: broke,
             text: error.to_string(),

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::Stream;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
 use http::{Method, StatusCode};
-use oci::Digest;
+use oci::{Digest, Secret};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -17,13 +17,18 @@ use wire::{ObjectKind, TagRecord};
 
 use super::Surroundings;
 use super::call::{Call, STALL_LIMIT};
-use crate::share::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, kind_of};
+use super::open::Origin;
+use crate::relay::{
+    AUTHORIZATION_HEADER, BASE_PATH_HEADER, PLAIN_HTTP_HEADER, REGISTRY_HEADER, REPOSITORY_HEADER,
+};
+use crate::share::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, kind_of, word_of};
 use crate::store::{CHUNK, ChunkHashes};
 
 const OBJECT: &str = "/share/v1/objects/{digest}";
 const CHUNKS: &str = "/share/v1/objects/{digest}/chunks";
 const TAGS: &str = "/share/v1/tags";
 const PUBLIC: &str = "/share/v1/public";
+const RELAY: &str = "/relay/v1/objects/{digest}";
 /// Until a small answer is here as a whole.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// The longest list of chunk hashes that is read: an object of 1 TiB.
@@ -58,6 +63,10 @@ pub enum ShareError {
     Refused,
     #[error("this peer has no token for other peers yet: it has not called in at the manager")]
     NoToken,
+    #[error("the seed may not give it to this credential: {0}")]
+    Denied(String),
+    #[error("the credential for the registry could not be looked up: {0}")]
+    NoCredential(String),
     #[error("the peer answered {0}")]
     Answered(StatusCode),
     #[error("the peer's answer makes no sense: {0}")]
@@ -74,6 +83,8 @@ impl ShareError {
             Self::Broke(_) => "cut_short",
             Self::Refused => "refused",
             Self::NoToken => "no_token",
+            Self::Denied(_) => "denied",
+            Self::NoCredential(_) => "no_credential",
             Self::Answered(_) => "unexpected_answer",
             Self::Nonsense(_) => "bad_answer",
         }
@@ -117,6 +128,35 @@ impl ShareClient {
             call = call.with(|request| request.header(RANGE, format!("bytes={from}-")));
         }
         streamed(call, from).await
+    }
+
+    /// The object's bytes from `from` on, as a seed gets them from the registry.
+    pub(crate) async fn relay(
+        &self,
+        share_url: &str,
+        origin: &Origin,
+        kind: ObjectKind,
+        digest: &Digest,
+        from: u64,
+    ) -> Result<SharedObject, ShareError> {
+        let looked_up = origin.credential.looked_up().await;
+        let credential = looked_up.map_err(|error| ShareError::NoCredential(error.to_string()))?;
+        let mut call = self.call(share_url, RELAY, Some(digest))?.with(|request| {
+            let request = request
+                .header(REGISTRY_HEADER, origin.registry.as_str())
+                .header(BASE_PATH_HEADER, &origin.base_path)
+                .header(PLAIN_HTTP_HEADER, origin.plain_http.to_string())
+                .header(REPOSITORY_HEADER, origin.repository.as_str())
+                .header(KIND_HEADER, word_of(kind));
+            match credential.authorization().and_then(|value| sensitive(&value)) {
+                Some(value) => request.header(AUTHORIZATION_HEADER, value),
+                None => request,
+            }
+        });
+        if from > 0 {
+            call = call.with(|request| request.header(RANGE, format!("bytes={from}-")));
+        }
+        streamed(call.patient(), from).await
     }
 
     /// BLAKE3 of every chunk, from a peer that has proven the whole.
@@ -188,6 +228,13 @@ impl ShareClient {
             template,
         ))
     }
+}
+
+/// A value that HTTP libraries do not print either.
+fn sensitive(secret: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(secret.expose()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 async fn streamed(call: Call, from: u64) -> Result<SharedObject, ShareError> {

@@ -27,30 +27,55 @@ impl Fetch<'_> {
     pub(super) async fn try_parent(&mut self, parent: &str, partial: &mut Partial) -> Result<(), Failure> {
         let before = partial.len();
         let told = SourceSpan::of_parent(parent, before);
-        let left = self
-            .copy_from_parent(parent, partial)
-            .instrument(told.span())
-            .await;
-        let bytes = self.count(parent, false, partial.len() - before);
+        let copying = self.copy_from_parent(parent, partial);
+        let left = copying.instrument(told.span()).await;
+        let Some(stays) = self.left_peer(parent, &told, left, before, partial)? else {
+            return Ok(());
+        };
+        if !stays {
+            self.parents.retain(|other| other != parent);
+        }
+        Ok(())
+    }
+
+    /// A seed that has nothing of it yet and reads the registry for us.
+    pub(super) async fn try_relay(&mut self, relay: &str, partial: &mut Partial) -> Result<(), Failure> {
+        let before = partial.len();
+        let told = SourceSpan::of_relay(relay, before);
+        let copying = self.copy_from_relay(relay, partial);
+        let left = copying.instrument(told.span()).await;
+        if self.left_peer(relay, &told, left, before, partial)? == Some(false) {
+            self.relays.retain(|other| other != relay);
+        }
+        Ok(())
+    }
+
+    /// Notes how it went with another peer. Tells whether it may be asked again; none when it has given all.
+    fn left_peer(
+        &mut self,
+        peer: &str,
+        told: &SourceSpan,
+        left: Left,
+        before: u64,
+        partial: &Partial,
+    ) -> Result<Option<bool>, Failure> {
+        let bytes = self.count(peer, false, partial.len() - before);
         let fault = match left {
             Left::Done => {
                 told.done(partial.len());
-                return Ok(());
+                return Ok(None);
             }
             Left::Fatal(failure) => {
                 told.cut(partial.len(), failure.word());
                 return Err(failure);
             }
             Left::Broke(error) => error,
-            Left::WrongChunk => self.wrong_chunk_of(parent),
+            Left::WrongChunk => self.wrong_chunk_of(peer),
         };
         told.left(partial.len(), &fault);
-        if bytes == 0 || !fault.passing {
-            self.parents.retain(|other| other != parent);
-        }
         info!(
             stoker.digest = %self.wanted.digest,
-            stoker.source = host_and_port(parent),
+            stoker.source = host_and_port(peer),
             stoker.source.kind = "peer",
             stoker.left = fault.word,
             stoker.side = fault.side.word(),
@@ -58,8 +83,9 @@ impl Fetch<'_> {
             because = %fault,
             "source left, the next one continues"
         );
-        self.faults.push((parent.to_owned(), fault));
-        Ok(())
+        let stays = bytes > 0 && fault.passing;
+        self.faults.push((peer.to_owned(), fault));
+        Ok(Some(stays))
     }
 
     fn wrong_chunk_of(&mut self, parent: &str) -> SourceError {
@@ -85,17 +111,32 @@ impl Fetch<'_> {
         if let Some(expected) = self.size
             && vouched.opened.size != Some(expected)
         {
-            let text = format!("it has {} bytes instead of {expected}", vouched.hashes.size());
-            return Left::Broke(SourceError {
-                side: Side::Peer,
-                word: "wrong_size",
-                passing: false,
-                text,
-            });
+            return Left::Broke(other_size(vouched.hashes.size(), expected));
         }
         let (_, hashes) = self.voucher.get_or_insert((parent.to_owned(), vouched.hashes));
         let hashes = hashes.clone();
-        self.take(vouched.opened, Some(&hashes), partial).await
+        self.take(vouched.opened, Some(&hashes), false, partial).await
+    }
+
+    async fn copy_from_relay(&mut self, relay: &str, partial: &mut Partial) -> Left {
+        let origin = self.wanted.origin();
+        let (kind, digest) = (self.wanted.kind, &self.wanted.digest);
+        let opening = timeout(
+            OPEN_LIMIT,
+            self.sources.relay(relay, &origin, kind, digest, partial.len()),
+        );
+        let opened = match Self::unless_stopped(&self.stop, digest, opening).await {
+            Ok(Ok(Ok(opened))) => opened,
+            Ok(Ok(Err(error))) => return Left::Broke(error),
+            Ok(Err(_)) => return Left::Broke(took_too_long()),
+            Err(stopped) => return Left::Fatal(stopped),
+        };
+        if let (Some(told), Some(expected)) = (opened.size, self.size)
+            && told != expected
+        {
+            return Left::Broke(other_size(told, expected));
+        }
+        self.take(opened, None, false, partial).await
     }
 
     pub(super) async fn try_origin(&mut self, partial: &mut Partial) -> Result<(), Failure> {
@@ -167,11 +208,17 @@ impl Fetch<'_> {
         {
             return Left::Fatal(Failure::Fetch(self.wrong_size(expected, told)));
         }
-        self.take(opened, None, partial).await
+        self.take(opened, None, true, partial).await
     }
 
     /// Lands what the source sends. The next block is gathered while one is written.
-    async fn take(&mut self, opened: Opened, hashes: Option<&ChunkHashes>, partial: &mut Partial) -> Left {
+    async fn take(
+        &mut self,
+        opened: Opened,
+        hashes: Option<&ChunkHashes>,
+        from_registry: bool,
+        partial: &mut Partial,
+    ) -> Left {
         self.confirm(&opened);
         let mut blocks = Blocks::new(opened.pieces, partial.len(), self.size, hashes.is_some());
         let (stop, digest) = (self.stop.clone(), self.wanted.digest.clone());
@@ -188,7 +235,7 @@ impl Fetch<'_> {
             };
             let expected = hashes.map(|hashes| hashes.of_chunk_at(partial.len()).unwrap_or_default());
             let (progress, metrics) = (self.progress, &self.metrics);
-            let (before, from_registry) = (partial.len(), hashes.is_none());
+            let before = partial.len();
             let landing = async {
                 let landed = match expected {
                     Some(expected) => partial.append_chunk(block, expected).await,
@@ -234,5 +281,14 @@ impl Fetch<'_> {
             from: self.wanted.registry.to_string(),
             side: Side::Registry,
         }
+    }
+}
+
+fn other_size(told: u64, expected: u64) -> SourceError {
+    SourceError {
+        side: Side::Peer,
+        word: "wrong_size",
+        passing: false,
+        text: format!("it has {told} bytes instead of {expected}"),
     }
 }

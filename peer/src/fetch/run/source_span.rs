@@ -19,6 +19,10 @@ impl SourceSpan {
         Self::begin(host_and_port(share_url), "peer", from)
     }
 
+    pub(super) fn of_relay(share_url: &str, from: u64) -> Self {
+        Self::begin(host_and_port(share_url), "relay", from)
+    }
+
     pub(super) fn of_registry(name: &str, from: u64) -> Self {
         Self::begin(name, "registry", from)
     }

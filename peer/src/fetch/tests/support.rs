@@ -377,6 +377,7 @@ impl World {
             repository: "library/sample".parse().expect("a repository"),
             credential: Credential::Anonymous,
             parents: Vec::new(),
+            relays: Vec::new(),
             origin_allowed: true,
             trace: None,
         }
