@@ -13,6 +13,7 @@ mod dial_section;
 pub mod fetch;
 pub mod front;
 mod identity;
+pub mod limits;
 mod metrics;
 mod neighbours;
 mod orders;

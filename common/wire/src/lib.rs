@@ -9,6 +9,7 @@ mod holdings;
 mod neighbourhood;
 mod placing;
 mod questions;
+mod rate;
 mod secret;
 mod seeds;
 mod session;
@@ -26,6 +27,7 @@ pub use placing::{
 pub use questions::{
     PullResult, Pulled, PulledFrom, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply, Standing, StandingState,
 };
+pub use rate::{BadRate, Rate};
 pub use secret::SecretText;
 pub use seeds::seeds_in_order;
 pub use session::{Hello, PeerClaims, Role, SHARE_AUDIENCE, Welcome};
