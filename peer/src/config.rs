@@ -49,6 +49,8 @@ pub struct FrontLimits {
     pub yes_kept_offline: Duration,
     /// Registries that may be dialled beside those that the manager names: `registry.lan:5000`, `*.example.com`.
     pub allow: Vec<String>,
+    /// Of an object that somebody reads a range of, the rest is fetched too.
+    pub prefetch: bool,
 }
 
 impl Default for FrontLimits {
@@ -57,6 +59,7 @@ impl Default for FrontLimits {
             yes_kept: Duration::from_secs(600),
             yes_kept_offline: Duration::from_secs(7 * 86_400),
             allow: Vec::new(),
+            prefetch: false,
         }
     }
 }
@@ -106,6 +109,7 @@ struct PeerFile {
     allow: Vec<String>,
     yes_kept: Option<String>,
     yes_kept_offline: Option<String>,
+    prefetch: bool,
     registry: BTreeMap<String, RegistrySection>,
     dial: DialSection,
     telemetry: TelemetrySection,
@@ -135,6 +139,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         file.allow,
         file.yes_kept.as_deref(),
         file.yes_kept_offline.as_deref(),
+        file.prefetch,
     );
     let registries = registries(faults, file.registry);
     let dial = file.dial.read(faults);
@@ -221,6 +226,7 @@ fn front_limits(
     allow: Vec<String>,
     yes_kept: Option<&str>,
     yes_kept_offline: Option<&str>,
+    prefetch: bool,
 ) -> FrontLimits {
     let default = FrontLimits::default();
     let mut limit = |key: &str, text: Option<&str>, default: Duration| {
@@ -231,6 +237,7 @@ fn front_limits(
         yes_kept: limit("yes_kept", yes_kept, default.yes_kept),
         yes_kept_offline: limit("yes_kept_offline", yes_kept_offline, default.yes_kept_offline),
         allow,
+        prefetch,
     }
 }
 

@@ -11,6 +11,8 @@ mod error;
 mod faults;
 mod following;
 mod keep;
+mod needs;
+mod partly;
 mod passing;
 mod progress;
 mod report;
@@ -35,12 +37,14 @@ use wire::{ObjectKind, TraceContext};
 pub use crate::source::Sources;
 pub use error::FetchError;
 pub use following::Following;
+pub(crate) use partly::Partly;
 pub use report::{FetchReport, SourceUse};
 
 use crate::metrics::PeerMetrics;
 use crate::source::Origin;
 use crate::spans::mark_failed;
 use crate::store::Store;
+use needs::Needs;
 use progress::{Progress, Stage};
 
 /// A task that was told to end does so when it is next looked at.
@@ -67,7 +71,17 @@ pub struct Wanted {
     /// Seeds that fetch it from the registry for us when no parent has it, best first.
     pub relays: Vec<String>,
     pub origin_allowed: bool,
+    pub extent: Extent,
     pub trace: Option<TraceContext>,
+}
+
+/// How much of an object is to be fetched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Extent {
+    #[default]
+    Whole,
+    /// What is read of it, and no more, unless somebody else wants the whole.
+    Parts,
 }
 
 /// All fetches of one peer. Clones share them.
@@ -87,6 +101,7 @@ struct Inner {
 struct Ongoing {
     view: watch::Receiver<Progress>,
     starter: Arc<Wanted>,
+    needs: Arc<Needs>,
     /// One is the map's; whoever follows has another.
     followers: Arc<()>,
     stop: CancellationToken,
@@ -165,6 +180,9 @@ impl Fetches {
     fn ongoing(&self, wanted: &Arc<Wanted>) -> (Ongoing, Found) {
         let mut now = self.now();
         if let Some(ongoing) = now.get(&wanted.digest) {
+            if wanted.extent == Extent::Whole {
+                ongoing.needs.want_whole();
+            }
             return (ongoing.clone(), Found::Joined);
         }
         // Looked at while the map is locked: a fetch seals before it leaves the map.
@@ -172,6 +190,7 @@ impl Fetches {
             let ongoing = Ongoing {
                 view: watch::channel(Progress::of_sealed(sealed)).1,
                 starter: wanted.clone(),
+                needs: Arc::default(),
                 followers: Arc::default(),
                 stop: CancellationToken::new(),
                 span: None,
@@ -183,32 +202,31 @@ impl Fetches {
         let ongoing = Ongoing {
             view,
             starter: wanted.clone(),
+            needs: Arc::default(),
             followers: Arc::default(),
             stop: CancellationToken::new(),
             span: TraceContext::of(&span),
         };
+        if wanted.extent == Extent::Whole {
+            ongoing.needs.want_whole();
+        }
         now.insert(wanted.digest.clone(), ongoing.clone());
         drop(now);
-        self.start(wanted.clone(), progress, ongoing.stop.clone(), &span);
+        self.start(wanted.clone(), progress, &ongoing, &span);
         (ongoing, Found::Started)
     }
 
-    fn start(
-        &self,
-        wanted: Arc<Wanted>,
-        progress: watch::Sender<Progress>,
-        stop: CancellationToken,
-        span: &Span,
-    ) {
+    fn start(&self, wanted: Arc<Wanted>, progress: watch::Sender<Progress>, ongoing: &Ongoing, span: &Span) {
         let ends = LeavesMap {
             fetches: self.clone(),
             digest: wanted.digest.clone(),
             _counting: self.0.metrics.fetch_begins(),
         };
         let (store, sources) = (self.0.store.clone(), self.0.sources.clone());
+        let (needs, stop) = (ongoing.needs.clone(), ongoing.stop.clone());
         let (metrics, began) = (self.0.metrics.clone(), Instant::now());
         let work = async move {
-            let fetch = run::Fetch::new(store, sources, wanted, &progress, stop, metrics.clone());
+            let fetch = run::Fetch::new(store, sources, wanted, &progress, needs, stop, metrics.clone());
             let stage = fetch.run().await;
             note(&Span::current(), &stage);
             metrics.fetch_ended(stage.failed_on(), began.elapsed());

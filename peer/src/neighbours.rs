@@ -5,7 +5,7 @@
 //! own file describes is never overridden by the manager.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -35,6 +35,7 @@ struct Inner {
     rules: DialRules,
     registries: Registries,
     known: RwLock<Known>,
+    own_share: OnceLock<String>,
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -65,6 +66,7 @@ impl Neighbours {
             rules,
             registries,
             known: RwLock::new(known),
+            own_share: OnceLock::new(),
         };
         let neighbours = Self(Arc::new(inner));
         neighbours.configure_registries();
@@ -83,6 +85,16 @@ impl Neighbours {
 
     pub fn learn(&self, neighbourhood: Neighbourhood) {
         self.change(|known| known.neighbourhood = neighbourhood);
+    }
+
+    /// Where our own `share` answers, once it listens; a `*` for the host: where our requests come from.
+    pub fn listens_at(&self, share_url: String) {
+        // It listens once.
+        let _ = self.0.own_share.set(share_url);
+    }
+
+    pub fn own_share(&self) -> Option<String> {
+        self.0.own_share.get().cloned()
     }
 
     /// The version to name when asking for news.

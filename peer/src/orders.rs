@@ -53,6 +53,19 @@ pub(crate) struct Me {
     pub(crate) share_scheme: &'static str,
 }
 
+impl Me {
+    /// Where other peers reach `share`; a `*` for the host when only they can tell.
+    pub(crate) fn share_url(&self) -> String {
+        let scheme = self.share_scheme;
+        let bracketed_whole = |host: &str| host.starts_with('[') && host.ends_with(']');
+        match self.advertise.as_deref() {
+            Some(host) if host.contains(':') && !bracketed_whole(host) => format!("{scheme}://{host}"),
+            Some(host) => format!("{scheme}://{host}:{}", self.share_port),
+            None => format!("{scheme}://*:{}", self.share_port),
+        }
+    }
+}
+
 /// Holds one session after the other until the process stops. `first_contact` is dropped once the manager
 /// has answered, or found to be away: pulls need no manager, so a peer is ready without one.
 pub(crate) async fn follow_orders(orders: Orders, running: Running, first_contact: Latch) {

@@ -85,10 +85,12 @@ impl Peer {
         let secret = front_secret(&config.data_dir)?;
         let (limits, around) = (config.front_limits.clone(), neighbours.clone());
         let front_state = FrontState::new(store.clone(), fetches.clone(), around, limits, secret);
-        let share_state = ShareState::new(store.clone(), neighbours.clone(), &metrics);
+        let share_state =
+            ShareState::new(store.clone(), neighbours.clone(), &metrics).sharing(fetches.clone());
         let (around, fronts) = (neighbours.clone(), front_state.clone());
         let relay_state = RelayState::new(fronts, store.clone(), around, &metrics);
         let me = me(id, &config, share.local_addr()?.port());
+        neighbours.listens_at(me.share_url());
         let orders = Orders {
             manager,
             me,

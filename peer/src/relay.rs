@@ -17,6 +17,7 @@ use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
 use tracing::Span;
 
+use crate::fetch::Extent;
 use crate::front::{FrontState, Relayed};
 use crate::metrics::PeerMetrics;
 use crate::share::{KIND_HEADER, kind_of, objects, only_peers};
@@ -27,6 +28,9 @@ pub(crate) const REGISTRY_HEADER: &str = "stoker-registry";
 pub(crate) const BASE_PATH_HEADER: &str = "stoker-base-path";
 pub(crate) const PLAIN_HTTP_HEADER: &str = "stoker-plain-http";
 pub(crate) const REPOSITORY_HEADER: &str = "stoker-repository";
+/// [`PARTS`] unless all of the object is to be fetched.
+pub(crate) const EXTENT_HEADER: &str = "stoker-extent";
+pub(crate) const PARTS: &str = "parts";
 /// The caller's credential for the registry: a secret.
 pub(crate) const AUTHORIZATION_HEADER: &str = "stoker-registry-authorization";
 
@@ -102,6 +106,11 @@ fn read(digest: &str, headers: &HeaderMap) -> Result<Relayed, String> {
             .parse()
             .map_err(|error| fault(REPOSITORY_HEADER, &error))?,
         authorization: text(AUTHORIZATION_HEADER).map(Secret::new),
+        extent: if text(EXTENT_HEADER) == Some(PARTS) {
+            Extent::Parts
+        } else {
+            Extent::Whole
+        },
     })
 }
 

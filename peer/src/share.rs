@@ -4,6 +4,7 @@
 //! objects are given out.
 
 mod caller;
+pub(crate) mod crowd;
 pub(crate) mod objects;
 #[cfg(test)]
 mod tests;
@@ -23,9 +24,11 @@ use wire::{ObjectKind, TagRecord};
 
 pub(crate) use caller::only_peers;
 
+use crate::fetch::{Fetches, Partly};
 use crate::metrics::PeerMetrics;
 use crate::source::Surroundings;
 use crate::store::Store;
+use crowd::Crowds;
 
 pub(crate) const MEDIA_TYPE_HEADER: &str = "stoker-media-type";
 pub(crate) const KIND_HEADER: &str = "stoker-kind";
@@ -37,6 +40,9 @@ pub struct ShareState {
     store: Store,
     sent: Counter,
     around: Arc<dyn Surroundings>,
+    /// What of objects on their way is shared too.
+    fetches: Option<Fetches>,
+    crowds: Crowds,
 }
 
 impl ShareState {
@@ -45,7 +51,20 @@ impl ShareState {
             store,
             sent: metrics.sent_by("share"),
             around: Arc::new(around),
+            fetches: None,
+            crowds: Crowds::default(),
         }
+    }
+
+    /// Shares also what has landed of objects that are on their way.
+    #[must_use]
+    pub fn sharing(self, fetches: Fetches) -> Self {
+        let fetches = Some(fetches);
+        Self { fetches, ..self }
+    }
+
+    fn on_its_way(&self, digest: &Digest) -> Option<Partly> {
+        self.fetches.as_ref()?.on_its_way(digest)
     }
 }
 
@@ -53,6 +72,7 @@ pub fn router(state: ShareState, metrics: &Metrics) -> Router {
     let all = Router::new()
         .route("/share/v1/objects/{digest}", get(objects::object))
         .route("/share/v1/objects/{digest}/chunks", get(objects::chunks))
+        .route("/share/v1/objects/{digest}/crowd", get(crowd::crowd))
         .route("/share/v1/tags", get(tag))
         .route("/share/v1/public", get(public))
         // Before every handler: whoever has no token learns nothing, not even what is not here.

@@ -4,6 +4,7 @@
 //! wait for a source is limited.
 
 mod call;
+mod crowd;
 mod open;
 mod share_client;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use oci::Registries;
 use wire::SecretText;
 
+pub(crate) use crowd::CrowdFeed;
 pub(crate) use open::{Opened, Origin, Pieces, SourceError};
 pub use share_client::{ShareClient, ShareError};
 
@@ -30,6 +32,10 @@ pub trait Surroundings: Send + Sync {
     /// Checks other peers' tokens.
     fn share_key(&self) -> Option<[u8; 32]>;
     fn registries(&self) -> &Registries;
+    /// Where our own `share` answers, as others may know it; a `*` for the host: where our requests come from.
+    fn own_share(&self) -> Option<String> {
+        None
+    }
 }
 
 impl Surroundings for Neighbours {
@@ -43,6 +49,10 @@ impl Surroundings for Neighbours {
 
     fn registries(&self) -> &Registries {
         Neighbours::registries(self)
+    }
+
+    fn own_share(&self) -> Option<String> {
+        Neighbours::own_share(self)
     }
 }
 

@@ -8,8 +8,10 @@
 
 mod begun;
 mod catalog;
+mod chunk_set;
 mod chunks;
 mod index;
+mod landing;
 mod layout;
 mod limits;
 mod objects;
@@ -42,7 +44,8 @@ pub use room::{Hold, NoRoom, Room};
 pub use sealed::Sealed;
 pub use sweep::SWEEP_EVERY;
 
-pub(crate) use partial::hex;
+pub(crate) use chunks::{ChunkHash, HASH_LENGTH};
+pub(crate) use partial::{PartialView, hex};
 pub(crate) use sealed::{READ_STEP, read_at};
 
 use index::Index;

@@ -341,6 +341,7 @@ fn beside(
                 .duration("yes_kept_offline", faults)
                 .unwrap_or(built_in.yes_kept_offline),
             allow: file.list("allow", faults),
+            prefetch: file.switch("prefetch", faults).unwrap_or(built_in.prefetch),
         },
     }
 }

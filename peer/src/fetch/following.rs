@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use tracing::warn;
 use wire::TraceContext;
 
+use super::needs::Demand;
 use super::passing::{Bypass, Passing};
 use super::progress::{Progress, Remains, Stage};
-use super::{FetchError, FetchReport, Fetches, Found, Ongoing, Wanted};
+use super::{Extent, FetchError, FetchReport, Fetches, Found, Ongoing, Wanted};
 use crate::store::{READ_STEP, read_at};
 
 /// How often a follower starts or joins anew because the fetch it joined failed for reasons of its starter.
@@ -63,6 +64,7 @@ impl Following {
         let reader = Reader {
             following: self.clone(),
             view: self.view(),
+            demand: self.current().ongoing.needs.demand(),
             at: range.start,
             end: range.end,
             take: None,
@@ -185,6 +187,8 @@ impl Following {
 struct Reader {
     following: Following,
     view: watch::Receiver<Progress>,
+    /// What it waits for, told to whoever fetches.
+    demand: Demand,
     at: u64,
     end: u64,
     /// The take that the bytes so far belong to.
@@ -196,6 +200,7 @@ struct Reader {
 
 impl Reader {
     async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let reads_part = self.following.wanted.extent == Extent::Parts;
         loop {
             if let Some(aside) = &mut self.aside {
                 let next = aside.recv().await;
@@ -208,8 +213,12 @@ impl Reader {
             if self.take.is_some_and(|take| take != progress.take) {
                 return Err(self.started_over());
             }
-            if progress.readable() > self.at {
-                if let Some(bytes) = self.read(&progress).await? {
+            if reads_part {
+                self.demand.at(self.at, self.end);
+            }
+            let readable = progress.readable_from(self.at, reads_part);
+            if readable > self.at {
+                if let Some(bytes) = self.read(&progress, readable).await? {
                     return Ok(Some(bytes));
                 }
                 continue;
@@ -223,8 +232,8 @@ impl Reader {
     }
 
     /// `None` when the fetch began again while these bytes were read.
-    async fn read(&mut self, progress: &Progress) -> Result<Option<Bytes>, FetchError> {
-        let length = (progress.readable().min(self.end) - self.at).min(READ_STEP);
+    async fn read(&mut self, progress: &Progress, readable: u64) -> Result<Option<Bytes>, FetchError> {
+        let length = (readable.min(self.end) - self.at).min(READ_STEP);
         let read = async {
             let file = self.file(progress).await?;
             read_at(file, self.at, length).await
@@ -270,6 +279,7 @@ impl Reader {
             return Err(error);
         }
         self.view = self.following.another(&error).ok_or(error)?;
+        self.demand = self.following.current().ongoing.needs.demand();
         self.file = None;
         Ok(())
     }

@@ -30,6 +30,7 @@ impl Fetches {
         let ongoing = Ongoing {
             view,
             starter: wanted.clone(),
+            needs: Arc::default(),
             followers: Arc::default(),
             stop: CancellationToken::new(),
             span: None,
@@ -69,7 +70,7 @@ async fn seal(store: &Store, wanted: &Wanted, bytes: Bytes) -> Option<Sealed> {
     let sealing = async {
         let partial = store.partial(&wanted.digest).await?;
         // What a broken fetch left is begun anew.
-        let mut partial = if partial.is_empty() {
+        let partial = if partial.is_empty() {
             partial
         } else {
             partial.abandon().await?;

@@ -8,7 +8,7 @@ use sha2::Sha256;
 use wire::Side;
 
 use super::{FetchError, FetchReport};
-use crate::store::{CHUNK, Sealed, last_chunk_begins, off_thread};
+use crate::store::{CHUNK, PartialView, Sealed, last_chunk_begins, off_thread};
 
 #[derive(Clone, Default)]
 pub(super) struct Progress {
@@ -17,14 +17,17 @@ pub(super) struct Progress {
     pub(super) body: Option<Body>,
     /// Once a source has confirmed it.
     pub(super) size: Option<u64>,
+    /// The frontier: one after the other, from the first byte on.
     pub(super) landed: u64,
+    /// The last chunk is here, and is the one that a peer vouches for who has proven the whole.
+    pub(super) last_is_vouched: bool,
     pub(super) stage: Stage,
 }
 
 /// Where the bytes that have landed can be read.
 #[derive(Clone)]
 pub(super) enum Body {
-    Open(Arc<File>),
+    Open(PartialView),
     Sealed(Sealed),
 }
 
@@ -63,17 +66,25 @@ impl Progress {
             take: 0,
             size: Some(sealed.size),
             landed: sealed.size,
+            last_is_vouched: true,
             body: Some(Body::Sealed(sealed)),
             stage: Stage::Sealed(FetchReport::default()),
         }
     }
 
-    /// Up to where a reader may read.
-    pub(super) fn readable(&self) -> u64 {
-        match self.stage {
-            Stage::Running => readable(self.size, self.landed),
-            Stage::Proven(_) | Stage::Sealed(_) => self.landed,
-            Stage::Failed(..) => 0,
+    /// Up to where a reader at `at` may read without a gap. Whoever reads a part and cannot prove the whole itself gets
+    /// the last chunk once it is vouched for.
+    pub(super) fn readable_from(&self, at: u64, reads_part: bool) -> u64 {
+        match (&self.stage, &self.body) {
+            (Stage::Running, Some(Body::Open(view))) => {
+                let free = match self.size {
+                    Some(size) if reads_part && self.last_is_vouched => size,
+                    size => free(size, self.landed),
+                };
+                view.readable_from(at, free)
+            }
+            (Stage::Proven(_) | Stage::Sealed(_), _) => self.landed,
+            _ => 0,
         }
     }
 }
@@ -101,7 +112,7 @@ impl Stage {
 impl Body {
     pub(super) async fn file(&self) -> io::Result<Arc<File>> {
         match self {
-            Self::Open(file) => Ok(file.clone()),
+            Self::Open(view) => Ok(view.file()),
             Self::Sealed(sealed) => {
                 let sealed = sealed.clone();
                 off_thread(move || sealed.open().map(Arc::new)).await
@@ -112,11 +123,8 @@ impl Body {
 
 /// What may be read of an object that is not proven: never its last chunk. As long as nobody knows the size, any
 /// chunk may be the last.
-pub(super) fn readable(size: Option<u64>, landed: u64) -> u64 {
-    match size {
-        Some(size) => landed.min(last_chunk_begins(size)),
-        None => last_chunk_begins(landed),
-    }
+fn free(size: Option<u64>, landed: u64) -> u64 {
+    last_chunk_begins(size.unwrap_or(landed))
 }
 
 const _: () = assert!(
@@ -134,10 +142,10 @@ mod tests {
         #[test]
         fn a_byte_is_always_held_back_and_never_more_than_a_chunk(size in 1..10 * CHUNK, landed in 0..10 * CHUNK) {
             let landed = landed.min(size);
-            let known = readable(Some(size), landed);
+            let known = free(Some(size), landed).min(landed);
             prop_assert!(known < size && known <= landed);
             prop_assert!(landed - known <= CHUNK);
-            let unknown = readable(None, landed);
+            let unknown = free(None, landed).min(landed);
             prop_assert!(unknown <= known);
             prop_assert!(landed - unknown <= CHUNK);
         }

@@ -5,6 +5,9 @@
 //! the same, everything is thrown away and whoever gave it is left out.
 
 mod asking;
+mod choice;
+mod parts;
+mod pieces;
 mod source_span;
 
 use std::io;
@@ -17,12 +20,14 @@ use tracing::{Instrument as _, Span, debug, info_span, warn};
 use wire::{Side, TraceContext};
 
 use super::faults::failed;
+use super::needs::Needs;
 use super::progress::{Body, Progress, Remains, Stage};
 use super::{FetchError, FetchReport, Wanted};
 use crate::metrics::PeerMetrics;
 use crate::source::{SourceError, Sources};
 use crate::spans::signed;
 use crate::store::{ChunkHashes, Partial, Proven, Store};
+use pieces::Pieces;
 
 /// Times that the object is begun at its first byte.
 const TAKES: u32 = 3;
@@ -32,8 +37,12 @@ pub(super) struct Fetch<'a> {
     sources: Sources,
     wanted: Arc<Wanted>,
     progress: &'a watch::Sender<Progress>,
+    needs: Arc<Needs>,
     /// Nobody wants the object any more.
     stop: CancellationToken,
+    /// Somebody waits for a part that lies elsewhere.
+    is_interrupted: bool,
+    may_gather: bool,
     parents: Vec<String>,
     relays: Vec<String>,
     origin: bool,
@@ -55,6 +64,10 @@ enum Left {
     Done,
     Broke(SourceError),
     WrongChunk,
+    /// Others fetch it too: chunks are taken from all of them.
+    Gather(Box<Pieces>),
+    /// Somebody waits for a part that lies elsewhere.
+    Elsewhere,
     /// Not the source's fault.
     Fatal(Failure),
 }
@@ -79,6 +92,7 @@ impl<'a> Fetch<'a> {
         sources: Sources,
         wanted: Arc<Wanted>,
         progress: &'a watch::Sender<Progress>,
+        needs: Arc<Needs>,
         stop: CancellationToken,
         metrics: PeerMetrics,
     ) -> Self {
@@ -86,7 +100,10 @@ impl<'a> Fetch<'a> {
             store,
             sources,
             progress,
+            needs,
             stop,
+            is_interrupted: false,
+            may_gather: true,
             parents: wanted.parents.clone(),
             relays: wanted.relays.clone(),
             origin: wanted.origin_allowed,
@@ -104,13 +121,13 @@ impl<'a> Fetch<'a> {
     /// Fetches, proves, seals. Says how it ended; the files are closed then.
     pub(super) async fn run(mut self) -> Stage {
         for take in 0..TAKES {
-            let mut partial = match self.store.partial(&self.wanted.digest).await {
+            let partial = match self.store.partial(&self.wanted.digest).await {
                 Ok(partial) => partial,
                 Err(error) => return self.disk(&error, Remains::nothing()),
             };
             let resumed = partial.len();
             self.begin(take, &partial);
-            match self.fill(&mut partial).await {
+            match self.fill(&partial).await {
                 Ok(()) => {}
                 Err(Failure::Fetch(error)) => return give_up(error),
                 Err(Failure::Disk(error)) => return self.disk(&error, remains_of(&partial)),
@@ -140,39 +157,61 @@ impl<'a> Fetch<'a> {
 
     fn begin(&mut self, take: u32, partial: &Partial) {
         self.used.clear();
+        self.may_gather = true;
         self.size = self.wanted.size;
         self.progress.send_modify(|now| {
             now.take = take;
-            now.body = Some(Body::Open(partial.file()));
+            now.body = Some(Body::Open(partial.view()));
+            now.last_is_vouched = false;
             now.size = None;
             now.landed = partial.len();
         });
     }
 
-    /// Until all bytes are there, right or wrong.
-    async fn fill(&mut self, partial: &mut Partial) -> Result<(), Failure> {
+    /// Until all bytes are there, right or wrong: parts that somebody waits for first, all else if it is wanted.
+    async fn fill(&mut self, partial: &Partial) -> Result<(), Failure> {
+        while !self.is_complete(partial) {
+            if !self.needs.is_whole() || self.is_wanted_elsewhere(partial) {
+                self.fill_parts(partial).await?;
+            }
+            self.is_interrupted = false;
+            if self.needs.is_whole() && !self.is_complete(partial) {
+                self.fill_whole(partial).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Until all bytes are there, or somebody waits for a part that lies elsewhere.
+    async fn fill_whole(&mut self, partial: &Partial) -> Result<(), Failure> {
         // A second round for parents that broke off in the middle, as a restart of theirs does.
         for _ in 0..2 {
             for parent in self.parents.clone() {
-                if self.is_complete(partial) {
+                if self.is_complete(partial) || self.is_interrupted {
                     return Ok(());
                 }
                 self.try_parent(&parent, partial).await?;
             }
         }
         for relay in self.relays.clone() {
-            if self.is_complete(partial) {
+            if self.is_complete(partial) || self.is_interrupted {
                 return Ok(());
             }
             self.try_relay(&relay, partial).await?;
         }
-        if self.is_complete(partial) {
+        if self.is_complete(partial) || self.is_interrupted {
             return Ok(());
         }
         if self.origin {
             return self.try_origin(partial).await;
         }
         Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
+    }
+
+    fn stopped(&self) -> Failure {
+        Failure::Fetch(FetchError::Stopped {
+            digest: self.wanted.digest.clone(),
+        })
     }
 
     /// What it waits for, unless the whole is not wanted any more. Not for steps to the disk: those end by themselves.

@@ -3,6 +3,7 @@
     reason = "tests run where a usize has 64 bits"
 )]
 
+mod crowds;
 mod laws;
 mod no_disk;
 mod parents;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
+use http::header::RANGE;
 use http::{HeaderMap, StatusCode};
 use oci::Digest;
 use wire::ObjectKind;
@@ -13,6 +14,7 @@ use super::access::{Told, Who};
 use super::range::Part;
 use super::respond::{Head, Refusal, is_unchanged, unchanged, wanted_part};
 use super::told::{Outcome, Source};
+use crate::fetch::Extent;
 
 const BLOB_TYPE: &str = "application/octet-stream";
 
@@ -34,7 +36,8 @@ impl Front {
         if head_only && let Some(size) = self.size_without_bytes(digest, granted.told.as_ref(), outcome) {
             return Ok(head(digest, size).whole(Body::empty()));
         }
-        let object = self.object(who, digest, ObjectKind::Blob, None).await?;
+        let extent = self.extent_of(headers, head_only);
+        let object = self.object(who, digest, ObjectKind::Blob, None, extent).await?;
         outcome.source = Some(object.source());
         let head = head(digest, object.size());
         if head_only {
@@ -62,6 +65,16 @@ impl Front {
                 let body = outcome.body(StatusCode::PARTIAL_CONTENT, pieces, parts.length());
                 Ok(head.parts(&parts, body))
             }
+        }
+    }
+
+    /// Whoever reads a part has that part fetched; the rest too, where that is configured.
+    fn extent_of(&self, headers: &HeaderMap, head_only: bool) -> Extent {
+        let reads_part = head_only || headers.contains_key(RANGE);
+        if reads_part && !self.limits.prefetch {
+            Extent::Parts
+        } else {
+            Extent::Whole
         }
     }
 

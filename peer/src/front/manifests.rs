@@ -16,6 +16,7 @@ use super::authorize::Meant;
 use super::range::Part;
 use super::respond::{Head, Refusal, is_unchanged, unchanged, wanted_part};
 use super::told::{Outcome, Source};
+use crate::fetch::Extent;
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -74,7 +75,13 @@ impl Front {
         outcome: &mut Outcome,
     ) -> Result<Bytes, Refusal> {
         let object = self
-            .object(who, digest, ObjectKind::Manifest, granted.told.as_ref())
+            .object(
+                who,
+                digest,
+                ObjectKind::Manifest,
+                granted.told.as_ref(),
+                Extent::Whole,
+            )
             .await?;
         outcome.source = Some(object.source());
         self.manifest(&object).await

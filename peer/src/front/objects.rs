@@ -12,7 +12,7 @@ use super::Front;
 use super::access::{Told, Who};
 use super::respond::Refusal;
 use super::told::Source;
-use crate::fetch::{FetchError, Wanted};
+use crate::fetch::{Extent, FetchError, Wanted};
 use crate::store::Sealed;
 
 pub(crate) type Pieces = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
@@ -64,11 +64,15 @@ impl Front {
         digest: &Digest,
         kind: ObjectKind,
         told: Option<&Told>,
+        extent: Extent,
     ) -> Result<Object, Refusal> {
         if let Some(sealed) = self.store.sealed(digest) {
             return Ok(Object::Here(sealed));
         }
-        let following = self.fetches.join_or_start(self.wanted(who, digest, kind, told));
+        let following = self.fetches.join_or_start(Wanted {
+            extent,
+            ..self.wanted(who, digest, kind, told)
+        });
         match following.size().await {
             Ok(size) => {
                 let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
@@ -122,6 +126,7 @@ impl Front {
             parents: parents.into_iter().map(|seed| seed.share_url).collect(),
             relays: self.neighbours.relays(digest),
             origin_allowed: true,
+            extent: Extent::Whole,
             trace: TraceContext::current(),
         }
     }

@@ -15,7 +15,7 @@ use super::objects::{Object, refusal};
 use super::registry_choice::{NoRegistry, Origin};
 use super::respond::Refusal;
 use super::{Front, FrontState};
-use crate::fetch::{Found, Wanted};
+use crate::fetch::{Extent, Found, Wanted};
 
 /// What another node asks for.
 pub(crate) struct Relayed {
@@ -27,6 +27,7 @@ pub(crate) struct Relayed {
     pub(crate) repository: Repository,
     /// As [`Credential::authorization`] writes it. In memory only, for this fetch.
     pub(crate) authorization: Option<Secret>,
+    pub(crate) extent: Extent,
 }
 
 impl FrontState {
@@ -147,6 +148,7 @@ impl Relayed {
             parents: Vec::new(),
             relays: Vec::new(),
             origin_allowed: true,
+            extent: self.extent,
             trace: TraceContext::current(),
         }
     }

@@ -13,7 +13,7 @@ use wire::{Lot, Outcome, PlacementOrder, PullResult, Role, Settled, Side, TagRec
 use super::Orders;
 use super::credentials::{First, LotCredential, configured};
 use super::taken::Taken;
-use crate::fetch::{FetchError, FetchReport, Following, Found, Wanted};
+use crate::fetch::{Extent, FetchError, FetchReport, Following, Found, Wanted};
 use crate::spans::{mark_failed, signed};
 
 /// Objects of one lot that are fetched at the same time.
@@ -295,6 +295,7 @@ fn parse(order: &PlacementOrder) -> Result<Wanted, String> {
         parents: Vec::new(),
         relays: Vec::new(),
         origin_allowed: true,
+        extent: Extent::Whole,
         trace: wire::TraceContext::of(&Span::current()),
     })
 }

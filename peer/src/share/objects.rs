@@ -1,5 +1,7 @@
 //! Whole objects, ranges of them, and their chunk hashes.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
@@ -12,7 +14,11 @@ use tracing::{Span, warn};
 
 use super::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, ShareState, word_of};
 use crate::front::Object;
-use crate::store::{About, Sealed, off_thread};
+use crate::store::{About, CHUNK, Sealed, off_thread, read_at};
+
+/// Milliseconds that the asking peer waits for chunks that are on their way.
+pub(crate) const WAIT_HEADER: &str = "stoker-wait-ms";
+const WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) enum Refusal {
     NotADigest,
@@ -47,10 +53,56 @@ pub(super) async fn object(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let sealed = find(&state, &digest)?;
-    Span::current().record("stoker.digest", sealed.digest.as_str());
+    let digest: Digest = digest.parse().map_err(|_| Refusal::NotADigest)?;
+    Span::current().record("stoker.digest", digest.as_str());
+    let Some(sealed) = state.store.sealed(&digest) else {
+        return partly(&state, &digest, &headers).await;
+    };
     let about = state.store.about(&sealed.digest);
     answer(&Object::Here(sealed), about, &method, &headers, &state.sent).await
+}
+
+/// A part that has landed of an object that is on its way here.
+async fn partly(state: &ShareState, digest: &Digest, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let range = closed_range(headers).ok_or(Refusal::NotHeld)?;
+    let mut partly = state.on_its_way(digest).ok_or(Refusal::NotHeld)?;
+    let part = partly.part(range.clone(), wait(headers)).await;
+    let (file, size) = part.ok_or(Refusal::NotHeld)?;
+    let range = range.start..range.end.min(size);
+    if range.is_empty() {
+        return Err(Refusal::BadRange(size));
+    }
+    let length = range.end - range.start;
+    let bytes = read_at(file, range.start, length)
+        .await
+        .map_err(|_| Refusal::Disk)?;
+    state.sent.inc_by(length);
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    let answer = response.headers_mut();
+    if let Ok(value) = format!("bytes {}-{}/{size}", range.start, range.end - 1).parse() {
+        answer.insert(CONTENT_RANGE, value);
+    }
+    Ok(response)
+}
+
+/// How long the asking peer waits for chunks that are on their way.
+fn wait(headers: &HeaderMap) -> Duration {
+    let asked = headers
+        .get(WAIT_HEADER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse().ok());
+    asked
+        .map_or(Duration::ZERO, Duration::from_millis)
+        .min(WAIT_LIMIT)
+}
+
+/// No more than is read in one step.
+fn closed_range(headers: &HeaderMap) -> Option<std::ops::Range<u64>> {
+    let value = headers.get(RANGE)?.to_str().ok()?;
+    let (first, last) = value.strip_prefix("bytes=")?.split_once('-')?;
+    let range = first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?;
+    (range.start < range.end && range.end - range.start <= CHUNK).then_some(range)
 }
 
 /// The object, or the range of it that is asked for.

@@ -150,7 +150,7 @@ async fn what_is_not_whole_is_not_given_out() {
     let shared = shared(&bytes(1)).await;
     let body = bytes(2 * CHUNK);
     let digest = Digest::of(&body);
-    let mut partial = shared.state.store.partial(&digest).await.expect("a partial");
+    let partial = shared.state.store.partial(&digest).await.expect("a partial");
     partial.append(body).await.expect("landed");
     assert_eq!(shared.ask(get(&digest)).await.status(), StatusCode::NOT_FOUND);
     let hostile = shared

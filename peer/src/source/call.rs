@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::Stream;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use reqwest::{RequestBuilder, Response};
 use tokio::time::timeout;
 use tracing::{Span, field, info_span};
@@ -40,8 +40,13 @@ pub(super) struct Answer {
 
 impl Call {
     /// `template` is the path as the other peer's routes have it.
-    pub(super) fn new(request: RequestBuilder, share_url: &str, template: &'static str) -> Self {
-        let span = span_of(share_url, template);
+    pub(super) fn new(
+        method: &Method,
+        request: RequestBuilder,
+        share_url: &str,
+        template: &'static str,
+    ) -> Self {
+        let span = span_of(method, share_url, template);
         let request = match TraceContext::of(&span) {
             Some(context) => request.header("traceparent", context.as_str()),
             None => request,
@@ -127,8 +132,9 @@ impl Answer {
 
     /// The body, as long as it is not longer than `at_most`.
     pub(super) async fn gather(self, at_most: u64) -> Result<Vec<u8>, ShareError> {
+        let expected = self.content_length().unwrap_or_default().min(at_most);
         let mut body = std::pin::pin!(self.body());
-        let mut all = Vec::new();
+        let mut all = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
         while let Some(bytes) = body.next().await {
             all.extend_from_slice(&bytes?);
             if all.len() as u64 > at_most {
@@ -169,16 +175,16 @@ impl Drop for Answer {
     }
 }
 
-fn span_of(share_url: &str, template: &'static str) -> Span {
+fn span_of(method: &Method, share_url: &str, template: &'static str) -> Span {
     let url = url::Url::parse(share_url).ok();
     let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
     let port = url.as_ref().and_then(url::Url::port_or_known_default);
     info_span!(
         "share.request",
-        otel.name = format!("GET {template}"),
+        otel.name = format!("{method} {template}"),
         otel.kind = "client",
         otel.status_code = field::Empty,
-        http.request.method = "GET",
+        http.request.method = method.as_str(),
         http.response.body.size = field::Empty,
         http.response.status_code = field::Empty,
         server.address = host,

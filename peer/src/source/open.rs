@@ -1,12 +1,14 @@
 //! One source, opened at a byte.
 
+use std::ops::Range;
 use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
-use oci::{Credential, Digest, RegistryError, RegistryName, Repository, TagOrDigest};
+use oci::{BlobPart, Credential, Digest, Registry, RegistryError, RegistryName, Repository, TagOrDigest};
 use wire::{ObjectKind, Side};
 
+use super::share_client::SharedObject;
 use super::{ShareClient, ShareError, Sources};
 use crate::store::ChunkHashes;
 
@@ -57,11 +59,7 @@ impl Sources {
         if hashes.size() != object.size {
             return Err(ShareError::Nonsense("two sizes for one object").into());
         }
-        let opened = Opened {
-            size: Some(object.size),
-            media_type: object.media_type,
-            pieces: Box::pin(object.bytes.map(|piece| piece.map_err(SourceError::from))),
-        };
+        let opened = opened(object);
         Ok(Vouched { opened, hashes })
     }
 
@@ -75,11 +73,92 @@ impl Sources {
         from: u64,
     ) -> Result<Opened, SourceError> {
         let object = self.peers.relay(url, origin, kind, digest, from).await?;
+        Ok(opened(object))
+    }
+
+    /// Opens a part at a peer. Who checks the bytes has hashes from one that vouches.
+    pub(crate) async fn parent_part(
+        &self,
+        url: &str,
+        digest: &Digest,
+        part: Range<u64>,
+    ) -> Result<Opened, SourceError> {
+        Ok(opened(self.peers.object(url, digest, Some(part)).await?))
+    }
+
+    /// Opens a part at a seed that reads the registry for us.
+    pub(crate) async fn relay_part(
+        &self,
+        url: &str,
+        origin: &Origin,
+        kind: ObjectKind,
+        digest: &Digest,
+        part: Range<u64>,
+    ) -> Result<Opened, SourceError> {
+        let object = self.peers.relay_part(url, origin, kind, digest, part).await?;
+        Ok(opened(object))
+    }
+
+    /// The object's size, as a seed has it from the registry.
+    pub(crate) async fn relay_size(
+        &self,
+        url: &str,
+        origin: &Origin,
+        kind: ObjectKind,
+        digest: &Digest,
+    ) -> Result<u64, SourceError> {
+        Ok(self.peers.relay_size(url, origin, kind, digest).await?)
+    }
+
+    /// The object's size, as the registry tells it.
+    pub(crate) async fn origin_size(
+        &self,
+        origin: &Origin,
+        kind: ObjectKind,
+        digest: &Digest,
+    ) -> Result<Option<u64>, SourceError> {
+        let registry = self.registry(origin)?;
+        match kind {
+            ObjectKind::Manifest => {
+                let wanted = TagOrDigest::Digest(digest.clone());
+                let told = registry.manifest_head(&origin.repository, &wanted, &origin.credential);
+                Ok(told.await?.size)
+            }
+            ObjectKind::Blob => {
+                let told = registry.blob_head(&origin.repository, digest, &origin.credential);
+                Ok(told.await?)
+            }
+        }
+    }
+
+    /// Opens a part at the registry.
+    pub(crate) async fn origin_part(
+        &self,
+        origin: &Origin,
+        kind: ObjectKind,
+        digest: &Digest,
+        part: Range<u64>,
+    ) -> Result<Opened, SourceError> {
+        if kind == ObjectKind::Manifest {
+            return self.origin(origin, kind, digest, part.start).await;
+        }
+        let wanted = BlobPart {
+            from: part.start,
+            until: Some(part.end),
+        };
+        let registry = self.registry(origin)?;
+        let blob = registry.blob_part(&origin.repository, digest, wanted, &origin.credential);
+        let blob = blob.await?;
         Ok(Opened {
-            size: Some(object.size),
-            media_type: object.media_type,
-            pieces: Box::pin(object.bytes.map(|piece| piece.map_err(SourceError::from))),
+            size: blob.total,
+            media_type: None,
+            pieces: Box::pin(blob.stream.map(|piece| piece.map_err(SourceError::from))),
         })
+    }
+
+    fn registry(&self, origin: &Origin) -> Result<Registry, SourceError> {
+        let registries = self.around.registries();
+        Ok(registries.registry(&origin.registry, &origin.base_path, origin.plain_http)?)
     }
 
     /// Opens the registry at `from`.
@@ -90,10 +169,7 @@ impl Sources {
         digest: &Digest,
         from: u64,
     ) -> Result<Opened, SourceError> {
-        let registry =
-            self.around
-                .registries()
-                .registry(&origin.registry, &origin.base_path, origin.plain_http)?;
+        let registry = self.registry(origin)?;
         match kind {
             ObjectKind::Manifest => {
                 let wanted = TagOrDigest::Digest(digest.clone());
@@ -121,6 +197,14 @@ impl Sources {
                 })
             }
         }
+    }
+}
+
+fn opened(object: SharedObject) -> Opened {
+    Opened {
+        size: Some(object.size),
+        media_type: object.media_type,
+        pieces: Box::pin(object.bytes.map(|piece| piece.map_err(SourceError::from))),
     }
 }
 

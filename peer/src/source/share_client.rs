@@ -19,13 +19,17 @@ use super::Surroundings;
 use super::call::{Call, STALL_LIMIT};
 use super::open::Origin;
 use crate::relay::{
-    AUTHORIZATION_HEADER, BASE_PATH_HEADER, PLAIN_HTTP_HEADER, REGISTRY_HEADER, REPOSITORY_HEADER,
+    AUTHORIZATION_HEADER, BASE_PATH_HEADER, EXTENT_HEADER, PARTS, PLAIN_HTTP_HEADER, REGISTRY_HEADER,
+    REPOSITORY_HEADER,
 };
+use crate::share::crowd::SHARE_URL_HEADER;
+use crate::share::objects::WAIT_HEADER;
 use crate::share::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, kind_of, word_of};
 use crate::store::{CHUNK, ChunkHashes};
 
 const OBJECT: &str = "/share/v1/objects/{digest}";
 const CHUNKS: &str = "/share/v1/objects/{digest}/chunks";
+const CROWD: &str = "/share/v1/objects/{digest}/crowd";
 const TAGS: &str = "/share/v1/tags";
 const PUBLIC: &str = "/share/v1/public";
 const RELAY: &str = "/relay/v1/objects/{digest}";
@@ -67,6 +71,8 @@ pub enum ShareError {
     Denied(String),
     #[error("the credential for the registry could not be looked up: {0}")]
     NoCredential(String),
+    #[error("this peer does not know where others reach it")]
+    NoAddress,
     #[error("the peer answered {0}")]
     Answered(StatusCode),
     #[error("the peer's answer makes no sense: {0}")]
@@ -85,6 +91,7 @@ impl ShareError {
             Self::NoToken => "no_token",
             Self::Denied(_) => "denied",
             Self::NoCredential(_) => "no_credential",
+            Self::NoAddress => "no_address",
             Self::Answered(_) => "unexpected_answer",
             Self::Nonsense(_) => "bad_answer",
         }
@@ -116,6 +123,48 @@ impl ShareClient {
         streamed(call, range.map_or(0, |range| range.start)).await
     }
 
+    /// One chunk, which the peer may have to wait for itself: no longer than `wait`.
+    pub(crate) async fn chunk(
+        &self,
+        share_url: &str,
+        digest: &Digest,
+        range: Range<u64>,
+        wait: Duration,
+    ) -> Result<Bytes, ShareError> {
+        let asked = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
+        let call = self.call(share_url, OBJECT, Some(digest))?.with(|request| {
+            request
+                .header(RANGE, asked)
+                .header(WAIT_HEADER, wait.as_millis().to_string())
+        });
+        let answer = call.send().await?;
+        if answer.status() != StatusCode::PARTIAL_CONTENT
+            || size_behind_range(answer.headers(), range.start).is_none()
+        {
+            return Err(ShareError::Nonsense("another range than asked for"));
+        }
+        let bytes = answer.gather(range.end - range.start).await?;
+        if bytes.len() as u64 != range.end - range.start {
+            return Err(ShareError::Nonsense("fewer bytes than asked for"));
+        }
+        Ok(bytes.into())
+    }
+
+    /// What a seed tells, line by line, of the others who fetch the object.
+    pub(crate) async fn crowd(
+        &self,
+        share_url: &str,
+        digest: &Digest,
+    ) -> Result<Pin<Box<dyn Stream<Item = Result<Bytes, ShareError>> + Send>>, ShareError> {
+        let us = self.around.own_share().ok_or(ShareError::NoAddress)?;
+        let call = self.call(share_url, CROWD, Some(digest))?;
+        let answer = call
+            .with(|request| request.header(SHARE_URL_HEADER, us))
+            .send()
+            .await?;
+        Ok(Box::pin(answer.body()))
+    }
+
     /// The object's bytes from `from` to its end.
     pub async fn object_from(
         &self,
@@ -139,24 +188,75 @@ impl ShareClient {
         digest: &Digest,
         from: u64,
     ) -> Result<SharedObject, ShareError> {
-        let looked_up = origin.credential.looked_up().await;
-        let credential = looked_up.map_err(|error| ShareError::NoCredential(error.to_string()))?;
-        let mut call = self.call(share_url, RELAY, Some(digest))?.with(|request| {
-            let request = request
-                .header(REGISTRY_HEADER, origin.registry.as_str())
-                .header(BASE_PATH_HEADER, &origin.base_path)
-                .header(PLAIN_HTTP_HEADER, origin.plain_http.to_string())
-                .header(REPOSITORY_HEADER, origin.repository.as_str())
-                .header(KIND_HEADER, word_of(kind));
-            match credential.authorization().and_then(|value| sensitive(&value)) {
-                Some(value) => request.header(AUTHORIZATION_HEADER, value),
-                None => request,
-            }
-        });
+        let mut call = self
+            .relay_call(Method::GET, share_url, origin, kind, digest)
+            .await?;
         if from > 0 {
             call = call.with(|request| request.header(RANGE, format!("bytes={from}-")));
         }
-        streamed(call.patient(), from).await
+        streamed(call, from).await
+    }
+
+    /// A part of the object; the seed fetches no more than that.
+    pub(crate) async fn relay_part(
+        &self,
+        share_url: &str,
+        origin: &Origin,
+        kind: ObjectKind,
+        digest: &Digest,
+        part: Range<u64>,
+    ) -> Result<SharedObject, ShareError> {
+        let asked = format!("bytes={}-{}", part.start, part.end.saturating_sub(1));
+        let call = self
+            .relay_call(Method::GET, share_url, origin, kind, digest)
+            .await?;
+        let call = call.with(|request| request.header(RANGE, asked).header(EXTENT_HEADER, PARTS));
+        streamed(call, part.start).await
+    }
+
+    /// The object's size.
+    pub(crate) async fn relay_size(
+        &self,
+        share_url: &str,
+        origin: &Origin,
+        kind: ObjectKind,
+        digest: &Digest,
+    ) -> Result<u64, ShareError> {
+        let call = self
+            .relay_call(Method::HEAD, share_url, origin, kind, digest)
+            .await?;
+        let answer = call
+            .with(|request| request.header(EXTENT_HEADER, PARTS))
+            .send()
+            .await?;
+        number(answer.headers(), CONTENT_LENGTH.as_str()).ok_or(ShareError::Nonsense("no size"))
+    }
+
+    async fn relay_call(
+        &self,
+        method: Method,
+        share_url: &str,
+        origin: &Origin,
+        kind: ObjectKind,
+        digest: &Digest,
+    ) -> Result<Call, ShareError> {
+        let looked_up = origin.credential.looked_up().await;
+        let credential = looked_up.map_err(|error| ShareError::NoCredential(error.to_string()))?;
+        let call = self
+            .call_by(&method, share_url, RELAY, Some(digest))?
+            .with(|request| {
+                let request = request
+                    .header(REGISTRY_HEADER, origin.registry.as_str())
+                    .header(BASE_PATH_HEADER, &origin.base_path)
+                    .header(PLAIN_HTTP_HEADER, origin.plain_http.to_string())
+                    .header(REPOSITORY_HEADER, origin.repository.as_str())
+                    .header(KIND_HEADER, word_of(kind));
+                match credential.authorization().and_then(|value| sensitive(&value)) {
+                    Some(value) => request.header(AUTHORIZATION_HEADER, value),
+                    None => request,
+                }
+            });
+        Ok(call.patient())
     }
 
     /// BLAKE3 of every chunk, from a peer that has proven the whole.
@@ -216,17 +316,24 @@ impl ShareClient {
         template: &'static str,
         digest: Option<&Digest>,
     ) -> Result<Call, ShareError> {
+        self.call_by(&Method::GET, share_url, template, digest)
+    }
+
+    fn call_by(
+        &self,
+        method: &Method,
+        share_url: &str,
+        template: &'static str,
+        digest: Option<&Digest>,
+    ) -> Result<Call, ShareError> {
         let token = self.around.peer_token().ok_or(ShareError::NoToken)?;
         let path = digest.map_or_else(
             || template.to_owned(),
             |digest| template.replace("{digest}", digest.as_str()),
         );
-        let request = self.http.request(Method::GET, format!("{share_url}{path}"));
-        Ok(Call::new(
-            request.bearer_auth(token.expose()),
-            share_url,
-            template,
-        ))
+        let request = self.http.request(method.clone(), format!("{share_url}{path}"));
+        let request = request.bearer_auth(token.expose());
+        Ok(Call::new(method, request, share_url, template))
     }
 }
 

@@ -58,6 +58,11 @@ impl ChunkHashes {
         Bytes::from(self.hashes.concat())
     }
 
+    /// Each hash with the number of its chunk.
+    pub(crate) fn listed(&self) -> Vec<(u64, ChunkHash)> {
+        (0..).zip(self.hashes.iter().copied()).collect()
+    }
+
     pub fn size(&self) -> u64 {
         self.size
     }

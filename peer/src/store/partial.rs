@@ -1,34 +1,35 @@
 //! An object on its way: a file without a name of its own.
 //!
 //! **Invariant:** the only way from here to a name leads through [`Partial::prove`] (sha256 over every byte)
-//! and [`Proven::seal`] (fsync, then rename). Bytes are hashed as they pass and never read again, except
-//! after a crash: then the file is checked against its list of chunk hashes and goes on from the last good
-//! chunk.
+//! and [`Proven::seal`] (fsync, then rename). Bytes are hashed as they pass; chunks that come before their turn are
+//! hashed when it is theirs. After a crash the file is checked against its list of chunk hashes and goes on with what
+//! is good.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use oci::Digest;
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 
-use super::chunks::{CHUNK, CHUNK_LENGTH, ChunkHash, ChunkHashes, HASH_LENGTH};
+use super::chunks::{CHUNK, ChunkHash, ChunkHashes};
+use super::landing::Landing;
 use super::layout::{Layout, remove_if_there};
 use super::{About, Sealed, Store, off_thread};
 
-/// Bytes that have landed, and the hashes over them.
+/// Bytes that have landed, and the hashes over them. Several sources may land bytes at the same time.
 pub struct Partial {
     store: Store,
     digest: Digest,
-    /// Away while a blocking thread works on it; gone for good when that work was cut.
-    landing: Option<Box<Landing>>,
-    len: u64,
-    file: Arc<File>,
+    landing: Arc<Landing>,
     only_one: OnlyOne,
 }
+
+/// What can be seen of an object on its way; outlives it.
+#[derive(Clone)]
+pub(crate) struct PartialView(Arc<Landing>);
 
 /// All bytes are here and their sha256 is the digest. Readers may have the last chunk now.
 pub struct Proven {
@@ -66,73 +67,79 @@ impl Partial {
         let landing = off_thread(move || Landing::resume(&layout, &named)).await?;
         store.objects().begun(&digest);
         Ok(Self {
-            len: landing.len,
-            file: landing.file.clone(),
-            landing: Some(Box::new(landing)),
+            landing: Arc::new(landing),
             store,
             digest,
             only_one,
         })
     }
 
-    /// Bytes that have landed.
+    /// The frontier: bytes that have landed one after the other, from the first one on.
     pub fn len(&self) -> u64 {
-        self.len
+        self.landing.frontier()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
-    /// For readers that follow: everything below [`Partial::len`] can be read.
+    /// For readers that follow.
     pub fn file(&self) -> Arc<File> {
-        self.file.clone()
+        self.landing.file()
     }
 
-    /// The sha256 over what has landed, for whoever goes on without a disk.
+    pub(crate) fn view(&self) -> PartialView {
+        PartialView(self.landing.clone())
+    }
+
+    /// The sha256 over what lies before the frontier, for whoever goes on without a disk.
     pub fn hash_so_far(&self) -> Sha256 {
-        self.landing
-            .as_ref()
-            .map_or_else(Sha256::new, |landing| landing.sha.clone())
+        self.landing.hash_so_far()
     }
 
-    /// Lands a block. After an error, what had landed before is still good.
-    pub async fn append(&mut self, block: Bytes) -> io::Result<()> {
-        match self.land(block, None).await {
-            Ok(()) => Ok(()),
-            Err(LandError::Disk(error)) => Err(error),
-            Err(LandError::WrongChunk) => Err(io::Error::other("an unchecked chunk cannot be wrong")),
+    /// Lands a block at the frontier. After an error, what had landed before is still good.
+    pub async fn append(&self, block: Bytes) -> io::Result<()> {
+        self.append_at(self.len(), block).await
+    }
+
+    /// Lands a block that begins at `at`: at the frontier, or before it if others were quicker.
+    pub async fn append_at(&self, at: u64, block: Bytes) -> io::Result<()> {
+        let landing = self.landing.clone();
+        off_thread(move || landing.append(at, &block)).await
+    }
+
+    /// Lands one whole chunk at the frontier if it is the one that `expected` names.
+    pub async fn append_chunk(&self, chunk: Bytes, expected: [u8; 32]) -> Result<(), LandError> {
+        let at = self.len();
+        if !at.is_multiple_of(CHUNK) {
+            return Err(LandError::WrongChunk);
         }
+        self.land_chunk(at / CHUNK, chunk, Some(expected)).await
     }
 
-    /// Lands one whole chunk if it is the one that `expected` names. Only at a chunk's beginning.
-    pub async fn append_chunk(&mut self, chunk: Bytes, expected: [u8; 32]) -> Result<(), LandError> {
-        self.land(chunk, Some(expected)).await
-    }
-
-    async fn land(&mut self, block: Bytes, expected: Option<ChunkHash>) -> Result<(), LandError> {
-        let mut landing = self.landing.take().ok_or_else(cut_off)?;
-        let work = move || {
-            let landed = landing.land(&block, expected);
-            Ok((landing, landed))
-        };
-        let (landing, landed) = off_thread(work).await?;
-        self.len = landing.len;
-        self.landing = Some(landing);
-        landed
+    /// Lands one whole chunk, if it is the one that `expected` names; the last one may be shorter than others.
+    pub async fn land_chunk(
+        &self,
+        number: u64,
+        chunk: Bytes,
+        expected: Option<[u8; 32]>,
+    ) -> Result<(), LandError> {
+        let landing = self.landing.clone();
+        let landed = off_thread(move || Ok(landing.land_chunk(number, &chunk, expected))).await;
+        landed.map_err(LandError::from)?
     }
 
     /// The only way to a name. Wrong bytes are removed at once.
-    pub async fn prove(mut self) -> io::Result<Result<Proven, WrongBytes>> {
-        let landing = self.landing.take().ok_or_else(cut_off)?;
+    pub async fn prove(self) -> io::Result<Result<Proven, WrongBytes>> {
+        let landing = self.landing.clone();
         let (found, hashes) = off_thread(move || Ok(landing.finish())).await?;
         if found == self.digest.hex() {
-            let hashes = ChunkHashes::new(self.len, hashes)
+            let hashes = ChunkHashes::new(self.len(), hashes)
                 .ok_or_else(|| io::Error::other("chunk hashes do not fit the object"))?;
             return Ok(Ok(Proven {
+                file: self.file(),
                 store: self.store,
                 digest: self.digest,
-                file: self.file,
                 hashes,
                 _only_one: self.only_one,
             }));
@@ -152,6 +159,27 @@ impl Partial {
         off_thread(move || remove_files(&layout, &digest)).await?;
         self.store.objects().no_longer_partial(&self.digest);
         Ok(())
+    }
+}
+
+impl PartialView {
+    pub(crate) fn file(&self) -> Arc<File> {
+        self.0.file()
+    }
+
+    /// Where the bytes end that can be read from `at` on without a gap; not beyond `size`.
+    pub(crate) fn readable_from(&self, at: u64, size: u64) -> u64 {
+        self.0.readable_from(at).min(size)
+    }
+
+    /// Whether all of the chunk is there, of an object of this size.
+    pub(crate) fn has_chunk(&self, number: u64, size: u64) -> bool {
+        self.0.has_chunk(number, size)
+    }
+
+    /// Hashes of the chunks that are there, from this one on, with their numbers.
+    pub(crate) fn hashes_from(&self, number: u64) -> Vec<(u64, ChunkHash)> {
+        self.0.hashes_from(number)
     }
 }
 
@@ -177,113 +205,6 @@ impl Proven {
     }
 }
 
-/// The part that blocking threads work on.
-struct Landing {
-    file: Arc<File>,
-    hash_list: File,
-    sha: Sha256,
-    chunk: blake3::Hasher,
-    hashes: Vec<ChunkHash>,
-    len: u64,
-}
-
-impl Landing {
-    fn resume(layout: &Layout, digest: &Digest) -> io::Result<Self> {
-        let open = |path| {
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)
-        };
-        let mut landing = Self {
-            file: Arc::new(open(layout.partial(digest))?),
-            hash_list: open(layout.partial_chunks(digest))?,
-            sha: Sha256::new(),
-            chunk: blake3::Hasher::new(),
-            hashes: Vec::new(),
-            len: 0,
-        };
-        landing.take_what_is_good()?;
-        Ok(landing)
-    }
-
-    /// Reads the file again up to the first chunk that its hash does not vouch for, and cuts off the rest.
-    ///
-    /// The chunk at the very end is left to be fetched again, so that a source has always something to send.
-    fn take_what_is_good(&mut self) -> io::Result<()> {
-        let there = self.file.metadata()?.len();
-        let mut buffer = Vec::new();
-        let mut listed = [0; HASH_LENGTH];
-        while self.len + CHUNK < there {
-            buffer.resize(CHUNK_LENGTH, 0);
-            let listed_at = self.hashes.len() as u64 * HASH_LENGTH as u64;
-            if self.hash_list.read_exact_at(&mut listed, listed_at).is_err() {
-                break;
-            }
-            self.file.read_exact_at(&mut buffer, self.len)?;
-            if blake3::hash(&buffer) != blake3::Hash::from_bytes(listed) {
-                break;
-            }
-            self.sha.update(&buffer);
-            self.hashes.push(listed);
-            self.len += CHUNK;
-        }
-        let list_length = self.hashes.len() as u64 * HASH_LENGTH as u64;
-        if there > self.len {
-            self.file.set_len(self.len)?;
-        }
-        if self.hash_list.metadata()?.len() > list_length {
-            self.hash_list.set_len(list_length)?;
-        }
-        Ok(())
-    }
-
-    fn land(&mut self, block: &[u8], expected: Option<ChunkHash>) -> Result<(), LandError> {
-        if let Some(expected) = expected {
-            let whole_chunk = self.len.is_multiple_of(CHUNK) && block.len() as u64 <= CHUNK;
-            if !whole_chunk || blake3::hash(block) != blake3::Hash::from_bytes(expected) {
-                return Err(LandError::WrongChunk);
-            }
-        }
-        let mut rest = block;
-        while !rest.is_empty() {
-            let room = usize::try_from(CHUNK - self.len % CHUNK).unwrap_or(rest.len());
-            let (piece, after) = rest.split_at(room.min(rest.len()));
-            self.land_piece(piece)?;
-            rest = after;
-        }
-        Ok(())
-    }
-
-    /// Written first and counted last: after an error the hashes are those of what had landed before.
-    fn land_piece(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(piece, self.len)?;
-        let landed = self.len + piece.len() as u64;
-        if landed.is_multiple_of(CHUNK) {
-            let hash = *self.chunk.clone().update(piece).finalize().as_bytes();
-            let listed_at = self.hashes.len() as u64 * HASH_LENGTH as u64;
-            self.hash_list.write_all_at(&hash, listed_at)?;
-            self.hashes.push(hash);
-            self.chunk.reset();
-        } else {
-            self.chunk.update(piece);
-        }
-        self.sha.update(piece);
-        self.len = landed;
-        Ok(())
-    }
-
-    /// The sha256 in hexadecimal, and the hashes of all chunks, the short one at the end included.
-    fn finish(mut self) -> (String, Vec<ChunkHash>) {
-        if !self.len.is_multiple_of(CHUNK) {
-            self.hashes.push(*self.chunk.finalize().as_bytes());
-        }
-        (hex(&self.sha.finalize()), self.hashes)
-    }
-}
-
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes
@@ -298,10 +219,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(super) fn remove_files(layout: &Layout, digest: &Digest) -> io::Result<()> {
     remove_if_there(&layout.partial(digest))?;
     remove_if_there(&layout.partial_chunks(digest))
-}
-
-fn cut_off() -> io::Error {
-    io::Error::other("writing was cut off: this peer is stopping")
 }
 
 pub(super) type OpenPartials = Arc<Mutex<HashSet<Digest>>>;

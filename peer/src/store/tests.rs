@@ -69,7 +69,7 @@ async fn nothing_has_a_name_before_it_is_proven() {
     let dir = folder();
     let store = open(&dir);
     let digest = Digest::of(b"right");
-    let mut partial = store.partial(&digest).await.expect("a partial");
+    let partial = store.partial(&digest).await.expect("a partial");
     partial
         .append(Bytes::from_static(b"wrong"))
         .await
@@ -88,7 +88,7 @@ async fn nothing_has_a_name_before_it_is_proven() {
 async fn a_chunk_with_another_hash_does_not_land() {
     let dir = folder();
     let store = open(&dir);
-    let mut partial = store.partial(&Digest::of(b"right")).await.expect("a partial");
+    let partial = store.partial(&Digest::of(b"right")).await.expect("a partial");
     let hash = *blake3::hash(b"right").as_bytes();
     assert!(
         partial
@@ -341,7 +341,7 @@ async fn totals_follow_what_comes_and_goes() {
     let store = open(&dir);
     let (one, other) = (bytes(9), bytes(CHUNK + 5));
     seal(&store, &one).await;
-    let mut partial = store.partial(&Digest::of(&other)).await.expect("a partial");
+    let partial = store.partial(&Digest::of(&other)).await.expect("a partial");
     partial.append(other.slice(..8)).await.expect("landed");
     let begun = Totals {
         bytes: 9,

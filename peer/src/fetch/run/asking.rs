@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::timeout;
 use tracing::{Instrument as _, debug, info};
 use wire::Side;
 
+use super::pieces::Pieces;
 use super::source_span::SourceSpan;
 use super::{Failure, Fetch, Left};
 use crate::fetch::FetchError;
-use crate::fetch::blocks::{Blocks, Next};
+use crate::fetch::blocks::{self, Blocks};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
-use crate::source::{Opened, SourceError, host_and_port};
-use crate::store::{ChunkHashes, LandError, Partial};
+use crate::source::{CrowdFeed, Opened, SourceError, host_and_port};
+use crate::store::{CHUNK, ChunkHashes, LandError, Partial};
 
+/// An object of which no more than this is missing comes from one source.
+const GATHERED_FROM: u64 = 4 * CHUNK;
 /// Times that the registry is asked without a byte coming of it.
 const ORIGIN_TRIES: u32 = 3;
 /// Times that the registry is asked at all, for one object.
@@ -24,46 +28,56 @@ const NO_TURN: &str = "no_turn";
 const ORIGIN_PAUSE: Duration = Duration::from_millis(250);
 
 impl Fetch<'_> {
-    pub(super) async fn try_parent(&mut self, parent: &str, partial: &mut Partial) -> Result<(), Failure> {
+    pub(super) async fn try_parent(&mut self, parent: &str, partial: &Partial) -> Result<(), Failure> {
         let before = partial.len();
         let told = SourceSpan::of_parent(parent, before);
         let copying = self.copy_from_parent(parent, partial);
         let left = copying.instrument(told.span()).await;
-        let Some(stays) = self.left_peer(parent, &told, left, before, partial)? else {
-            return Ok(());
-        };
-        if !stays {
+        if self.left_peer(parent, &told, left, before, partial).await? == Next::Other {
             self.parents.retain(|other| other != parent);
         }
         Ok(())
     }
 
     /// A seed that has nothing of it yet and reads the registry for us.
-    pub(super) async fn try_relay(&mut self, relay: &str, partial: &mut Partial) -> Result<(), Failure> {
+    pub(super) async fn try_relay(&mut self, relay: &str, partial: &Partial) -> Result<(), Failure> {
         let before = partial.len();
         let told = SourceSpan::of_relay(relay, before);
         let copying = self.copy_from_relay(relay, partial);
         let left = copying.instrument(told.span()).await;
-        if self.left_peer(relay, &told, left, before, partial)? == Some(false) {
+        if self.left_peer(relay, &told, left, before, partial).await? == Next::Other {
             self.relays.retain(|other| other != relay);
         }
         Ok(())
     }
 
-    /// Notes how it went with another peer. Tells whether it may be asked again; none when it has given all.
-    fn left_peer(
+    /// Notes how it went with another peer, and goes on with many where others fetch too.
+    async fn left_peer(
         &mut self,
         peer: &str,
         told: &SourceSpan,
         left: Left,
         before: u64,
         partial: &Partial,
-    ) -> Result<Option<bool>, Failure> {
+    ) -> Result<Next, Failure> {
         let bytes = self.count(peer, false, partial.len() - before);
         let fault = match left {
             Left::Done => {
                 told.done(partial.len());
-                return Ok(None);
+                return Ok(Next::Same);
+            }
+            Left::Gather(pieces) => {
+                told.cut(partial.len(), "gather");
+                self.fill_by_pieces(*pieces, partial).await?;
+                // Where many peers do not do, each is asked by itself.
+                self.may_gather = false;
+                self.is_interrupted = !self.is_complete(partial);
+                return Ok(Next::Same);
+            }
+            Left::Elsewhere => {
+                told.cut(partial.len(), "elsewhere");
+                self.is_interrupted = true;
+                return Ok(Next::Same);
             }
             Left::Fatal(failure) => {
                 told.cut(partial.len(), failure.word());
@@ -85,10 +99,10 @@ impl Fetch<'_> {
         );
         let stays = bytes > 0 && fault.passing;
         self.faults.push((peer.to_owned(), fault));
-        Ok(Some(stays))
+        Ok(if stays { Next::Same } else { Next::Other })
     }
 
-    fn wrong_chunk_of(&mut self, parent: &str) -> SourceError {
+    pub(super) fn wrong_chunk_of(&mut self, parent: &str) -> SourceError {
         self.voucher.take_if(|(voucher, _)| voucher == parent);
         self.metrics.chunk_failed(host_and_port(parent));
         SourceError {
@@ -99,7 +113,7 @@ impl Fetch<'_> {
         }
     }
 
-    async fn copy_from_parent(&mut self, parent: &str, partial: &mut Partial) -> Left {
+    async fn copy_from_parent(&mut self, parent: &str, partial: &Partial) -> Left {
         let opening = self.sources.parent(parent, &self.wanted.digest, partial.len());
         let opening = timeout(OPEN_LIMIT, opening);
         let vouched = match Self::unless_stopped(&self.stop, &self.wanted.digest, opening).await {
@@ -115,10 +129,14 @@ impl Fetch<'_> {
         }
         let (_, hashes) = self.voucher.get_or_insert((parent.to_owned(), vouched.hashes));
         let hashes = hashes.clone();
-        self.take(vouched.opened, Some(&hashes), false, partial).await
+        let flow = Flow {
+            hashes: Some(hashes),
+            from: Some(parent.to_owned()),
+        };
+        self.take(vouched.opened, flow, partial).await
     }
 
-    async fn copy_from_relay(&mut self, relay: &str, partial: &mut Partial) -> Left {
+    async fn copy_from_relay(&mut self, relay: &str, partial: &Partial) -> Left {
         let origin = self.wanted.origin();
         let (kind, digest) = (self.wanted.kind, &self.wanted.digest);
         let opening = timeout(
@@ -136,10 +154,14 @@ impl Fetch<'_> {
         {
             return Left::Broke(other_size(told, expected));
         }
-        self.take(opened, None, false, partial).await
+        let flow = Flow {
+            hashes: None,
+            from: Some(relay.to_owned()),
+        };
+        self.take(opened, flow, partial).await
     }
 
-    pub(super) async fn try_origin(&mut self, partial: &mut Partial) -> Result<(), Failure> {
+    pub(super) async fn try_origin(&mut self, partial: &Partial) -> Result<(), Failure> {
         let registry = self.wanted.registry.to_string();
         let (mut fruitless, mut tries) = (0, 0);
         while tries < ORIGIN_TRIES_IN_ALL {
@@ -157,7 +179,12 @@ impl Fetch<'_> {
                     return Err(failure);
                 }
                 Left::Broke(fault) => fault,
-                Left::WrongChunk => {
+                Left::Elsewhere => {
+                    told.cut(partial.len(), "elsewhere");
+                    self.is_interrupted = true;
+                    return Ok(());
+                }
+                Left::WrongChunk | Left::Gather(_) => {
                     tries += 1;
                     continue;
                 }
@@ -191,7 +218,7 @@ impl Fetch<'_> {
         Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
     }
 
-    async fn copy_from_origin(&mut self, partial: &mut Partial) -> Left {
+    async fn copy_from_origin(&mut self, partial: &Partial) -> Left {
         let origin = self.wanted.origin();
         let opening = self
             .sources
@@ -208,51 +235,64 @@ impl Fetch<'_> {
         {
             return Left::Fatal(Failure::Fetch(self.wrong_size(expected, told)));
         }
-        self.take(opened, None, true, partial).await
+        let flow = Flow {
+            hashes: None,
+            from: None,
+        };
+        self.take(opened, flow, partial).await
     }
 
     /// Lands what the source sends. The next block is gathered while one is written.
-    async fn take(
-        &mut self,
-        opened: Opened,
-        hashes: Option<&ChunkHashes>,
-        from_registry: bool,
-        partial: &mut Partial,
-    ) -> Left {
+    async fn take(&mut self, opened: Opened, flow: Flow, partial: &Partial) -> Left {
         self.confirm(&opened);
-        let mut blocks = Blocks::new(opened.pieces, partial.len(), self.size, hashes.is_some());
+        let mut at = partial.len();
+        let mut blocks = Blocks::new(opened.pieces, at, self.size, flow.hashes.is_some());
+        let mut feed = self.listen(&flow, partial);
         let (stop, digest) = (self.stop.clone(), self.wanted.digest.clone());
         let mut next = Self::unless_stopped(&stop, &digest, blocks.next()).await;
         loop {
             let block = match next {
-                Ok(Next::Block(block)) => block,
-                Ok(Next::Broke(error)) => return Left::Broke(error),
+                Ok(blocks::Next::Block(block)) => block,
+                Ok(blocks::Next::Broke(error)) => return Left::Broke(error),
                 Err(stopped) => return Left::Fatal(stopped),
-                Ok(Next::End) => {
+                Ok(blocks::Next::End) => {
                     self.size = Some(partial.len());
                     return Left::Done;
                 }
             };
-            let expected = hashes.map(|hashes| hashes.of_chunk_at(partial.len()).unwrap_or_default());
-            let (progress, metrics) = (self.progress, &self.metrics);
-            let before = partial.len();
-            let landing = async {
-                let landed = match expected {
-                    Some(expected) => partial.append_chunk(block, expected).await,
-                    None => partial.append(block).await.map_err(LandError::from),
-                };
-                metrics.received(from_registry, partial.len() - before);
-                progress.send_modify(|now| now.landed = partial.len());
-                landed
-            };
+            let length = block.len() as u64;
+            let landing = self.land(block, at, &flow, partial);
             let following = Self::unless_stopped(&stop, &digest, blocks.next());
             let (landed, following) = tokio::join!(landing, following);
+            at += length;
             match landed {
                 Ok(()) => next = following,
                 Err(LandError::WrongChunk) => return Left::WrongChunk,
                 Err(LandError::Disk(error)) => return Left::Fatal(Failure::Disk(error)),
             }
+            if self.is_wanted_elsewhere(partial) {
+                return Left::Elsewhere;
+            }
+            if let Some(pieces) = self.gather(&mut feed, &flow, partial) {
+                return Left::Gather(Box::new(pieces));
+            }
         }
+    }
+
+    async fn land(&self, block: Bytes, at: u64, flow: &Flow, partial: &Partial) -> Result<(), LandError> {
+        let length = block.len() as u64;
+        let landed = match &flow.hashes {
+            Some(hashes) => {
+                let expected = hashes.of_chunk_at(at).unwrap_or_default();
+                partial.land_chunk(at / CHUNK, block, Some(expected)).await
+            }
+            None => partial.append_at(at, block).await.map_err(LandError::from),
+        };
+        if landed.is_ok() {
+            self.metrics.received(flow.from.is_none(), length);
+        }
+        self.progress.send_modify(|now| now.landed = partial.len());
+        landed
     }
 
     /// The source answers: readers may be told the size.
@@ -265,7 +305,7 @@ impl Fetch<'_> {
         self.progress.send_modify(|now| now.size = size);
     }
 
-    fn count(&mut self, source: &str, is_registry: bool, bytes: u64) -> u64 {
+    pub(super) fn count(&mut self, source: &str, is_registry: bool, bytes: u64) -> u64 {
         self.report.add(source, is_registry, bytes);
         if bytes > 0 && !self.used.iter().any(|used| used == source) {
             self.used.push(source.to_owned());
@@ -273,7 +313,7 @@ impl Fetch<'_> {
         bytes
     }
 
-    fn wrong_size(&self, expected: u64, told: u64) -> FetchError {
+    pub(super) fn wrong_size(&self, expected: u64, told: u64) -> FetchError {
         FetchError::WrongSize {
             digest: self.wanted.digest.clone(),
             expected,
@@ -284,11 +324,51 @@ impl Fetch<'_> {
     }
 }
 
-fn other_size(told: u64, expected: u64) -> SourceError {
+pub(super) fn other_size(told: u64, expected: u64) -> SourceError {
     SourceError {
         side: Side::Peer,
         word: "wrong_size",
         passing: false,
         text: format!("it has {told} bytes instead of {expected}"),
+    }
+}
+
+/// Whether a source may be asked again.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Same,
+    Other,
+}
+
+/// A stream of an object's bytes, one after the other.
+struct Flow {
+    /// What each chunk has to be, if its source vouches for it.
+    hashes: Option<ChunkHashes>,
+    /// The peer that it comes from; none is the registry.
+    from: Option<String>,
+}
+
+impl Fetch<'_> {
+    /// Of a large object it is heard who else fetches it.
+    fn listen(&self, flow: &Flow, partial: &Partial) -> Option<CrowdFeed> {
+        let from = flow.from.as_ref()?;
+        let left = self.size?.saturating_sub(partial.len());
+        (self.may_gather && left > GATHERED_FROM)
+            .then(|| CrowdFeed::open(&self.sources.peers, from, &self.wanted.digest))
+    }
+
+    /// Others fetch the object too, or have it.
+    fn gather(&self, feed: &mut Option<CrowdFeed>, flow: &Flow, partial: &Partial) -> Option<Pieces> {
+        let (from, size) = (flow.from.as_ref()?, self.size?);
+        let is_crowd = !feed.as_ref()?.now().siblings.is_empty();
+        let several = flow.hashes.is_some() && self.parents.len() > 1;
+        if !(is_crowd || several) || size.saturating_sub(partial.len()) <= GATHERED_FROM {
+            return None;
+        }
+        let mut seeds = vec![from.clone()];
+        if flow.hashes.is_some() {
+            seeds.extend(self.parents.iter().filter(|parent| *parent != from).cloned());
+        }
+        Some(Pieces::new(feed.take()?, seeds, flow.hashes.clone(), size))
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct SourceSpan {
     began: Instant,
     /// Byte of the object that it was asked from.
     from: u64,
+    /// Of pieces, wherever they lie.
+    gave: u64,
 }
 
 impl SourceSpan {
@@ -41,11 +43,27 @@ impl SourceSpan {
             stoker.left.because = field::Empty,
         );
         let began = Instant::now();
-        Self { span, began, from }
+        let gave = 0;
+        Self {
+            span,
+            began,
+            from,
+            gave,
+        }
     }
 
     pub(super) fn span(&self) -> Span {
         self.span.clone()
+    }
+
+    /// One piece more.
+    pub(super) fn gave(&mut self, bytes: u64) {
+        self.gave += bytes;
+    }
+
+    /// It gave the pieces that were told.
+    pub(super) fn gave_pieces(&self) {
+        self.note(self.from + self.gave, "done");
     }
 
     /// It gave all that was wanted; the object is here up to `at`.

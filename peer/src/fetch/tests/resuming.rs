@@ -15,7 +15,7 @@ use crate::store::{CHUNK, Store};
 async fn crashed(body: &Bytes) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).expect("a store");
-    let mut partial = store.partial(&Digest::of(body)).await.expect("a partial");
+    let partial = store.partial(&Digest::of(body)).await.expect("a partial");
     partial
         .append(body.slice(..(3 * CHUNK + CHUNK / 2) as usize))
         .await
@@ -84,7 +84,7 @@ async fn a_partial_that_was_all_there_is_proven_after_little_more() {
     let body = bytes(4 * CHUNK);
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).expect("a store");
-    let mut partial = store.partial(&Digest::of(&body)).await.expect("a partial");
+    let partial = store.partial(&Digest::of(&body)).await.expect("a partial");
     partial.append(body.clone()).await.expect("landed");
     drop((partial, store));
     goes_on_from(dir, &body, 3 * CHUNK).await;

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use wire::{ObjectKind, PeerClaims, SHARE_AUDIENCE, SecretText};
 
-use crate::fetch::{FetchError, Fetches, Following, Sources, Wanted};
+use crate::fetch::{Extent, FetchError, Fetches, Following, Sources, Wanted};
 use crate::metrics::PeerMetrics;
 use crate::share::{ShareState, router};
 use crate::source::{ShareClient, Surroundings};
@@ -62,9 +62,19 @@ pub(crate) struct Around {
     key: Arc<Vec<u8>>,
     public: [u8; 32],
     registries: Registries,
+    own_share: Option<String>,
 }
 
 impl Around {
+    /// The same, for a peer whose share answers there.
+    pub(crate) fn at(&self, share_url: &str) -> Self {
+        let own_share = Some(share_url.to_owned());
+        Self {
+            own_share,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn new() -> Self {
         process::install_tls_provider();
         let document = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).expect("a key");
@@ -78,6 +88,7 @@ impl Around {
             key: Arc::new(document.as_ref().to_vec()),
             public: pair.public_key().as_ref().try_into().expect("32 bytes"),
             registries: Registries::with_limits(Arc::new(factory), limits),
+            own_share: None,
         }
     }
 
@@ -104,6 +115,10 @@ impl Surroundings for Around {
 
     fn registries(&self) -> &Registries {
         &self.registries
+    }
+
+    fn own_share(&self) -> Option<String> {
+        self.own_share.clone()
     }
 }
 
@@ -272,6 +287,13 @@ pub(crate) async fn serve(app: Router) -> String {
     address
 }
 
+/// The same on a port that is open already.
+pub(crate) fn serve_on(listener: std::net::TcpListener, app: Router) {
+    listener.set_nonblocking(true).expect("a socket");
+    let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
+    Running::new().spawn(async move { axum::serve(listener, app).await });
+}
+
 /// Another peer: a real store behind a real `share`.
 pub(crate) struct Parent {
     pub(crate) store: Store,
@@ -304,7 +326,7 @@ impl Parent {
 }
 
 pub(crate) async fn seal(store: &Store, object: &Bytes) -> Sealed {
-    let mut partial = store.partial(&Digest::of(object)).await.expect("a partial");
+    let partial = store.partial(&Digest::of(object)).await.expect("a partial");
     for block in object.chunks(CHUNK as usize) {
         partial
             .append(Bytes::copy_from_slice(block))
@@ -379,6 +401,7 @@ impl World {
             parents: Vec::new(),
             relays: Vec::new(),
             origin_allowed: true,
+            extent: Extent::Whole,
             trace: None,
         }
     }

@@ -57,7 +57,7 @@ async fn each_object_is_told_as_it_stands() {
         .remove(&Digest::of(&gone), RemovalReason::Evicted)
         .await
         .expect("removed");
-    let mut partial = store.partial(&Digest::of(&begun)).await.expect("a partial");
+    let partial = store.partial(&Digest::of(&begun)).await.expect("a partial");
     partial.append(begun.slice(..7)).await.expect("landed");
     let never = Digest::of(b"never");
     let digests = [

@@ -1,0 +1,68 @@
+//! An object on its way, as other peers may read it: chunks that are there, whether or not the whole is proven.
+//!
+//! Whoever takes a chunk checks it against a hash that did not come from here.
+
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oci::Digest;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::Fetches;
+use super::progress::{Body, Progress, Stage};
+use crate::store::PartialView;
+
+#[derive(Clone)]
+pub(crate) struct Partly(watch::Receiver<Progress>);
+
+impl Fetches {
+    pub(crate) fn on_its_way(&self, digest: &Digest) -> Option<Partly> {
+        self.now().get(digest).map(|ongoing| Partly(ongoing.view.clone()))
+    }
+}
+
+impl Partly {
+    /// The file, once all of `range` is in it, and the object's size. Waits so long for it and no longer.
+    pub(crate) async fn part(&mut self, range: Range<u64>, wait: Duration) -> Option<(Arc<File>, u64)> {
+        timeout(wait, self.until(range)).await.ok().flatten()
+    }
+
+    async fn until(&mut self, range: Range<u64>) -> Option<(Arc<File>, u64)> {
+        loop {
+            {
+                let progress = self.0.borrow_and_update();
+                if let (Some(Body::Open(view)), Some(size)) = (&progress.body, progress.size)
+                    && view.readable_from(range.start, size) >= range.end.min(size)
+                {
+                    return Some((view.file(), size));
+                }
+                if !matches!(progress.stage, Stage::Running) {
+                    return None;
+                }
+            }
+            self.0.changed().await.ok()?;
+        }
+    }
+
+    /// Hashes of the chunks that are there, from this one on, with their numbers.
+    pub(crate) fn hashes_from(&self, number: u64) -> Vec<(u64, [u8; 32])> {
+        self.view().map_or_else(Vec::new, |view| view.hashes_from(number))
+    }
+
+    /// More has landed. For ever nothing, once it has ended.
+    pub(crate) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn view(&self) -> Option<PartialView> {
+        match &self.0.borrow().body {
+            Some(Body::Open(view)) => Some(view.clone()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Whom to ask for a chunk: a function of values.
+//!
+//! Every peer of a crowd ranks the others alike, chunk by chunk (rendezvous hashing). The first in rank takes the chunk
+//! from a seed, all others take it from the first: so a seed sends each chunk about once, and everybody sends about as
+//! much as everybody else. Nobody waits for anybody who is behind itself in rank, so nobody waits in a circle.
+
+use std::collections::{HashMap, HashSet};
+
+use sha2::{Digest as _, Sha256};
+
+/// Faults after which a peer is not asked for this object any more.
+const FAULTS: u32 = 3;
+
+/// What is known of the others when a chunk is to be asked for.
+pub(super) struct Choice<'a> {
+    pub(super) object: &'a str,
+    /// What we are called among the siblings.
+    pub(super) me: &'a str,
+    pub(super) siblings: &'a [String],
+    /// Peers that have all of it, or read it from the registry.
+    pub(super) seeds: &'a [String],
+    /// How often each has failed us.
+    pub(super) faults: &'a HashMap<String, u32>,
+}
+
+impl<'a> Choice<'a> {
+    /// Who is asked for `chunk`, when those in `tried` did not do.
+    pub(super) fn parent_of(&self, chunk: u64, tried: &HashSet<String>) -> Option<&'a str> {
+        let fit = |peer: &&'a String| {
+            !tried.contains(*peer) && self.faults.get(*peer).copied().unwrap_or(0) < FAULTS
+        };
+        let rank = |peer: &str| rank(self.object, chunk, peer);
+        let mine = rank(self.me);
+        // After a first failure whoever is certain to have it is asked.
+        let before_us = self.siblings.iter().filter(fit).filter(|_| tried.is_empty());
+        let sibling = before_us
+            .map(|peer| (rank(peer), peer))
+            .filter(|(of_peer, _)| *of_peer > mine)
+            .max();
+        let seed = || {
+            let seeds = self.seeds.iter().filter(fit);
+            seeds.map(|peer| (rank(peer), peer)).max()
+        };
+        let anybody = || {
+            let others = self.siblings.iter().filter(fit);
+            others.map(|peer| (rank(peer), peer)).max()
+        };
+        sibling
+            .or_else(seed)
+            .or_else(anybody)
+            .map(|(_, peer)| peer.as_str())
+    }
+}
+
+fn rank(object: &str, chunk: u64, peer: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(object.as_bytes());
+    hash.update(chunk.to_be_bytes());
+    hash.update(peer.as_bytes());
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count)
+            .map(|number| format!("http://10.0.0.{number}:65002"))
+            .collect()
+    }
+
+    fn others(all: &[String], me: &str) -> Vec<String> {
+        all.iter().filter(|name| *name != me).cloned().collect()
+    }
+
+    /// Who asks whom for a chunk, in a crowd where everybody knows everybody.
+    fn asked(all: &[String], chunk: u64, faults: &HashMap<String, u32>) -> Vec<String> {
+        let seeds = ["http://seed:1".to_owned()];
+        let ask = |me: &String| {
+            let siblings = others(all, me);
+            let choice = Choice {
+                object: "sha256:x",
+                me,
+                siblings: &siblings,
+                seeds: &seeds,
+                faults,
+            };
+            let parent = choice.parent_of(chunk, &HashSet::new());
+            parent.expect("somebody").to_owned()
+        };
+        all.iter().map(ask).collect()
+    }
+
+    #[test]
+    fn one_peer_takes_a_chunk_from_the_seed_and_all_others_from_that_one() {
+        let all = names(8);
+        for chunk in 0..50 {
+            let asked = asked(&all, chunk, &HashMap::new());
+            let first = asked.iter().position(|parent| parent == "http://seed:1");
+            let first = &all[first.expect("one asks the seed")];
+            let from_first = asked.iter().filter(|parent| *parent == first).count();
+            assert_eq!(from_first, 7, "{chunk}");
+        }
+    }
+
+    #[test]
+    fn everybody_is_first_about_as_often() {
+        let all = names(8);
+        let firsts: Vec<usize> = (0..800)
+            .map(|chunk| {
+                let asked = asked(&all, chunk, &HashMap::new());
+                asked
+                    .iter()
+                    .position(|parent| parent == "http://seed:1")
+                    .expect("one")
+            })
+            .collect();
+        for peer in 0..8 {
+            let count = firsts.iter().filter(|first| **first == peer).count();
+            assert!((60..140).contains(&count), "{peer} is first for {count} of 800");
+        }
+    }
+
+    #[test]
+    fn alone_one_asks_the_seed() {
+        assert_eq!(asked(&names(1), 3, &HashMap::new()), ["http://seed:1"]);
+    }
+
+    #[test]
+    fn who_has_failed_too_often_is_not_asked() {
+        let all = names(3);
+        let faults: HashMap<String, u32> = all.iter().map(|name| (name.clone(), FAULTS)).collect();
+        assert!(
+            asked(&all, 1, &faults)
+                .iter()
+                .all(|parent| parent == "http://seed:1")
+        );
+    }
+
+    #[test]
+    fn after_a_failure_the_seed_is_asked_and_then_anybody() {
+        let (all, seeds) = (names(4), ["http://seed:1".to_owned()]);
+        let siblings = others(&all, &all[0]);
+        let faults = HashMap::new();
+        let choice = Choice {
+            object: "sha256:x",
+            me: &all[0],
+            siblings: &siblings,
+            seeds: &seeds,
+            faults: &faults,
+        };
+        let mut tried: HashSet<String> = HashSet::from([siblings[0].clone()]);
+        assert_eq!(choice.parent_of(1, &tried), Some("http://seed:1"));
+        tried.insert(seeds[0].clone());
+        let next = choice.parent_of(1, &tried).expect("somebody is left");
+        assert!(siblings[1..].iter().any(|name| name == next));
+        tried.extend(siblings.iter().cloned());
+        assert_eq!(choice.parent_of(1, &tried), None);
+    }
+}

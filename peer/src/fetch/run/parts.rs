@@ -1,0 +1,358 @@
+//! Fetches the parts that somebody reads, and nothing more.
+//!
+//! **Invariant:** a part is fetched in whole chunks, so no more than a chunk at each end of a range is fetched in vain.
+//! Chunks from a peer that vouches are checked; those from a seed's relay or the registry are proven with the whole, if
+//! it is ever here as a whole.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use tokio::time::{sleep, timeout};
+use tracing::{Instrument as _, debug};
+use wire::Side;
+
+use super::source_span::SourceSpan;
+use super::{Failure, Fetch};
+use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
+use crate::source::{Opened, SourceError};
+use crate::store::{CHUNK, ChunkHash, LandError, Partial, last_chunk_begins};
+
+/// Objects up to this size are fetched as a whole: asking again would cost as much.
+const SMALL: u64 = 4 * CHUNK;
+/// Chunks in one request.
+const RUN: u64 = 4;
+/// Requests at one time.
+const RUNS: usize = 8;
+/// A source that sends nothing for so long is left.
+const STALL: Duration = Duration::from_secs(30);
+/// Nobody reads: what is here waits on the disk for the next reader.
+const IDLE: Duration = Duration::from_secs(30);
+
+#[derive(Clone, PartialEq, Eq)]
+enum From {
+    Parent(String),
+    Relay(String),
+    Registry,
+}
+
+/// What became of one run of chunks.
+#[derive(Default)]
+struct RunOutcome {
+    gave: Vec<(String, bool, u64)>,
+    faults: Vec<(String, SourceError)>,
+    corrupt: Option<String>,
+    failed: Option<Failure>,
+    /// The last chunk is here, and vouched for.
+    last_is_vouched: bool,
+    is_done: bool,
+}
+
+impl Fetch<'_> {
+    /// Until the whole is wanted, or nobody reads any more.
+    pub(super) async fn fill_parts(&mut self, partial: &Partial) -> Result<(), Failure> {
+        let size = match self.size {
+            Some(size) => size,
+            None => self.learn_size().await?,
+        };
+        if size <= SMALL {
+            self.needs.want_whole();
+        }
+        loop {
+            let missing = self.needs.missing(&partial.view(), size);
+            if missing.is_empty() {
+                if self.needs.is_whole() || self.is_complete(partial) {
+                    return Ok(());
+                }
+                self.wait_for_readers(partial, size).await?;
+            } else {
+                self.fetch_runs(&runs_of(missing), size, partial).await?;
+            }
+        }
+    }
+
+    /// Whether somebody waits for chunks that lie well behind the frontier.
+    pub(super) fn is_wanted_elsewhere(&self, partial: &Partial) -> bool {
+        let soon = partial.len() / CHUNK + RUN;
+        let is_far = |size| {
+            let missing = self.needs.missing(&partial.view(), size);
+            missing.into_iter().any(|chunk| chunk > soon)
+        };
+        !self.needs.nobody_reads() && self.size.is_some_and(is_far)
+    }
+
+    async fn wait_for_readers(&mut self, partial: &Partial, size: u64) -> Result<(), Failure> {
+        let last = last_chunk_begins(size) / CHUNK;
+        let is_held_back = self.needs.reaches_the_end(size)
+            && partial.view().has_chunk(last, size)
+            && !self.progress.borrow().last_is_vouched;
+        if is_held_back {
+            // Nobody vouches for the last chunk: only the whole proves it.
+            self.needs.want_whole();
+            return Ok(());
+        }
+        tokio::select! {
+            () = self.needs.changed() => Ok(()),
+            () = self.stop.cancelled() => Err(self.stopped()),
+            () = sleep(IDLE) => if self.needs.nobody_reads() { Err(self.stopped()) } else { Ok(()) },
+        }
+    }
+
+    /// From whoever has it, or can ask for it.
+    async fn learn_size(&mut self) -> Result<u64, Failure> {
+        for parent in self.parents.clone() {
+            match self.sources.peers.chunks(&parent, &self.wanted.digest).await {
+                Ok(hashes) => {
+                    let size = hashes.size();
+                    self.voucher = Some((parent, hashes));
+                    return self.take_size(size);
+                }
+                Err(error) => self.parent_is_out(&parent, error.into()),
+            }
+        }
+        let origin = self.wanted.origin();
+        for relay in self.relays.clone() {
+            let (kind, digest) = (self.wanted.kind, &self.wanted.digest);
+            match self.sources.relay_size(&relay, &origin, kind, digest).await {
+                Ok(size) => return self.take_size(size),
+                Err(error) => {
+                    self.relays.retain(|other| *other != relay);
+                    self.faults.push((relay, error));
+                }
+            }
+        }
+        if !self.origin {
+            return Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)));
+        }
+        let asking = self
+            .sources
+            .origin_size(&origin, self.wanted.kind, &self.wanted.digest);
+        match asking.await {
+            Ok(Some(size)) => self.take_size(size),
+            // It does not tell: its end is the end.
+            Ok(None) => {
+                self.needs.want_whole();
+                Ok(0)
+            }
+            Err(error) => {
+                self.faults.push((self.wanted.registry.to_string(), error));
+                Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
+            }
+        }
+    }
+
+    fn take_size(&mut self, size: u64) -> Result<u64, Failure> {
+        if let Some(expected) = self
+            .size
+            .or(self.wanted.size)
+            .filter(|expected| *expected != size)
+        {
+            return Err(Failure::Fetch(self.wrong_size(expected, size)));
+        }
+        self.size = Some(size);
+        self.progress.send_modify(|now| now.size = Some(size));
+        Ok(size)
+    }
+
+    fn parent_is_out(&mut self, parent: &str, fault: SourceError) {
+        self.parents.retain(|other| other != parent);
+        self.faults.push((parent.to_owned(), fault));
+    }
+
+    async fn fetch_runs(&mut self, runs: &[Range<u64>], size: u64, partial: &Partial) -> Result<(), Failure> {
+        let fetching = runs.iter().map(|run| self.fetch_run(run.clone(), size, partial));
+        let fetching = join_all(fetching);
+        let outcomes = Self::unless_stopped(&self.stop, &self.wanted.digest, fetching).await?;
+        let mut last_is_vouched = false;
+        for outcome in outcomes {
+            for (source, is_registry, bytes) in outcome.gave {
+                self.count(&source, is_registry, bytes);
+            }
+            self.faults.extend(outcome.faults);
+            if let Some(parent) = outcome.corrupt {
+                let fault = self.wrong_chunk_of(&parent);
+                self.parent_is_out(&parent, fault);
+            }
+            last_is_vouched |= outcome.last_is_vouched;
+            if let Some(failure) = outcome.failed {
+                return Err(failure);
+            }
+            if !outcome.is_done && self.parents.is_empty() && self.relays.is_empty() && !self.origin {
+                return Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)));
+            }
+        }
+        self.progress.send_modify(|now| {
+            now.landed = partial.len();
+            now.last_is_vouched |= last_is_vouched;
+        });
+        Ok(())
+    }
+
+    /// Asks one source after the other for what is missing of the run.
+    async fn fetch_run(&self, run: Range<u64>, size: u64, partial: &Partial) -> RunOutcome {
+        let mut outcome = RunOutcome::default();
+        let parents = self.parents.iter().cloned().map(From::Parent);
+        let relays = self.relays.iter().cloned().map(From::Relay);
+        let origin = self.origin.then_some(From::Registry);
+        let mut at = run.start;
+        for from in parents.chain(relays).chain(origin) {
+            let told = self.span_of(&from, at * CHUNK);
+            let part = at * CHUNK..(run.end * CHUNK).min(size);
+            let taking = self.take_part(&from, part, size, partial, &mut outcome);
+            let (next, fault) = taking.instrument(told.span()).await;
+            outcome
+                .gave
+                .push((self.name_of(&from), from == From::Registry, (next - at) * CHUNK));
+            at = next;
+            match fault {
+                Some(fault) => {
+                    told.left((at * CHUNK).min(size), &fault);
+                    debug!(stoker.digest = %self.wanted.digest, because = %fault, "another source is asked for this part");
+                    outcome.faults.push((self.name_of(&from), fault));
+                }
+                None => told.done((at * CHUNK).min(size)),
+            }
+            if at >= run.end || outcome.failed.is_some() {
+                break;
+            }
+        }
+        outcome.is_done = at >= run.end;
+        if !outcome.is_done && outcome.failed.is_none() && outcome.corrupt.is_none() {
+            let faults: Vec<_> = self.faults.iter().chain(&outcome.faults).cloned().collect();
+            outcome.failed = Some(Failure::Fetch(failed(&self.wanted.digest, &faults)));
+        }
+        outcome
+    }
+
+    /// Tells the first chunk that did not land, and why.
+    async fn take_part(
+        &self,
+        from: &From,
+        part: Range<u64>,
+        size: u64,
+        partial: &Partial,
+        outcome: &mut RunOutcome,
+    ) -> (u64, Option<SourceError>) {
+        let mut at = part.start;
+        let mut opened = match timeout(OPEN_LIMIT, self.open_part(from, part.clone(), size)).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(fault)) => return (at / CHUNK, Some(fault)),
+            Err(_) => return (at / CHUNK, Some(took_too_long())),
+        };
+        let mut unread = BytesMut::new();
+        while at < part.end {
+            let length = usize::try_from(CHUNK.min(part.end - at)).unwrap_or(usize::MAX);
+            while unread.len() < length {
+                match timeout(STALL, opened.pieces.next()).await {
+                    Ok(Some(Ok(piece))) => unread.extend_from_slice(&piece),
+                    Ok(Some(Err(fault))) => return (at / CHUNK, Some(fault)),
+                    Ok(None) => return (at / CHUNK, Some(cut_short())),
+                    Err(_) => return (at / CHUNK, Some(took_too_long())),
+                }
+            }
+            let chunk = unread.split_to(length).freeze();
+            let number = at / CHUNK;
+            let expected = self.expected(from, number);
+            match partial.land_chunk(number, chunk, expected).await {
+                Ok(()) => {
+                    self.metrics.received(*from == From::Registry, length as u64);
+                    at += length as u64;
+                    outcome.last_is_vouched |= expected.is_some() && at >= size;
+                    self.progress.send_modify(|now| now.landed = partial.len());
+                }
+                Err(LandError::WrongChunk) => {
+                    outcome.corrupt = Some(self.name_of(from));
+                    return (number, None);
+                }
+                Err(LandError::Disk(error)) => {
+                    outcome.failed = Some(Failure::Disk(error));
+                    return (number, None);
+                }
+            }
+        }
+        (part.end.div_ceil(CHUNK), None)
+    }
+
+    async fn open_part(&self, from: &From, part: Range<u64>, size: u64) -> Result<Opened, SourceError> {
+        let (digest, kind) = (&self.wanted.digest, self.wanted.kind);
+        let opened = match from {
+            From::Parent(url) => self.sources.parent_part(url, digest, part).await,
+            From::Relay(url) => {
+                let origin = self.wanted.origin();
+                self.sources.relay_part(url, &origin, kind, digest, part).await
+            }
+            From::Registry => {
+                let origin = self.wanted.origin();
+                self.sources.origin_part(&origin, kind, digest, part).await
+            }
+        }?;
+        match opened.size {
+            Some(told) if told != size => Err(super::asking::other_size(told, size)),
+            _ => Ok(opened),
+        }
+    }
+
+    /// Only a parent is checked: the others read the registry.
+    fn expected(&self, from: &From, chunk: u64) -> Option<ChunkHash> {
+        match (from, &self.voucher) {
+            (From::Parent(_), Some((_, hashes))) => {
+                Some(hashes.of_chunk_at(chunk * CHUNK).unwrap_or_default())
+            }
+            // Nobody vouches for it: no chunk has this hash.
+            (From::Parent(_), None) => Some(ChunkHash::default()),
+            _ => None,
+        }
+    }
+
+    fn name_of(&self, from: &From) -> String {
+        match from {
+            From::Parent(url) | From::Relay(url) => url.clone(),
+            From::Registry => self.wanted.registry.to_string(),
+        }
+    }
+
+    fn span_of(&self, from: &From, at: u64) -> SourceSpan {
+        match from {
+            From::Parent(url) => SourceSpan::of_parent(url, at),
+            From::Relay(url) => SourceSpan::of_relay(url, at),
+            From::Registry => SourceSpan::of_registry(self.wanted.registry.as_str(), at),
+        }
+    }
+}
+
+/// Chunks that follow each other are asked for together.
+fn runs_of(mut chunks: Vec<u64>) -> Vec<Range<u64>> {
+    chunks.truncate(usize::try_from(RUN).unwrap_or(1) * RUNS);
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    for chunk in chunks {
+        match runs.last_mut() {
+            Some(run) if run.end == chunk && run.end - run.start < RUN => run.end += 1,
+            _ => runs.push(chunk..chunk + 1),
+        }
+    }
+    runs.truncate(RUNS);
+    runs
+}
+
+fn cut_short() -> SourceError {
+    SourceError {
+        side: Side::Network,
+        word: "cut_short",
+        passing: true,
+        text: "it ended too early".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_asked_for_together() {
+        assert_eq!(runs_of(vec![3, 4, 9, 10, 11, 12, 13]), [3..5, 9..13, 13..14]);
+        assert_eq!(runs_of(vec![2, 1]), [2..3, 1..2]);
+        assert_eq!(runs_of((0..100).map(|at| 2 * at).collect()).len(), RUNS);
+    }
+}

@@ -1,0 +1,156 @@
+//! Hears from a seed who else fetches an object, and which chunks of it are at the seed.
+//!
+//! **Invariant:** what is told here is a seed's word, and is used for choosing whom to ask; bytes are checked.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
+use oci::Digest;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::{ShareClient, ShareError};
+use crate::share::crowd::News;
+use crate::store::{ChunkHash, HASH_LENGTH};
+
+/// The other side writes a line each few seconds.
+const SILENCE: Duration = Duration::from_secs(15);
+/// The longest line: some hundred hashes, some dozen names.
+const LINE_LIMIT: usize = 256 * 1024;
+/// Chunks of an object of 1 TiB.
+const CHUNKS_LIMIT: usize = 1024 * 1024;
+
+/// What a seed has told so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Crowd {
+    /// What we are called among the siblings.
+    pub(crate) me: String,
+    /// Peers that fetch the same object, or have just done so.
+    pub(crate) siblings: Vec<String>,
+    /// Of the chunks that the seed has, from the first one on.
+    pub(crate) hashes: Vec<ChunkHash>,
+    /// Nothing more will be told.
+    pub(crate) is_over: bool,
+}
+
+/// Hears as long as it is there.
+pub(crate) struct CrowdFeed {
+    crowd: watch::Receiver<Crowd>,
+    _hearing: JoinSet<()>,
+}
+
+impl CrowdFeed {
+    pub(crate) fn open(peers: &ShareClient, seed: &str, digest: &Digest) -> Self {
+        let (told, crowd) = watch::channel(Crowd::default());
+        let (peers, seed, digest) = (peers.clone(), seed.to_owned(), digest.clone());
+        let mut hearing = JoinSet::new();
+        hearing.spawn(async move {
+            if let Err(error) = hear(&peers, &seed, &digest, &told).await {
+                debug!(stoker.digest = %digest, because = %error, "nothing more is heard of who else fetches");
+            }
+            told.send_modify(|crowd| crowd.is_over = true);
+        });
+        Self {
+            crowd,
+            _hearing: hearing,
+        }
+    }
+
+    pub(crate) fn now(&self) -> watch::Ref<'_, Crowd> {
+        self.crowd.borrow()
+    }
+
+    /// Something has changed; for ever nothing, once it is over.
+    pub(crate) async fn changed(&mut self) {
+        if self.crowd.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn hear(
+    peers: &ShareClient,
+    seed: &str,
+    digest: &Digest,
+    told: &watch::Sender<Crowd>,
+) -> Result<(), ShareError> {
+    let mut body = peers.crowd(seed, digest).await?;
+    let mut unread = BytesMut::new();
+    loop {
+        let piece = timeout(SILENCE, body.next())
+            .await
+            .map_err(|_| ShareError::Silent(SILENCE))?;
+        let Some(piece) = piece else { return Ok(()) };
+        unread.extend_from_slice(&piece?);
+        while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
+            let line = unread.split_to(end + 1);
+            let news: News =
+                serde_json::from_slice(&line).map_err(|_| ShareError::Nonsense("a line that is no news"))?;
+            told.send_if_modified(|crowd| crowd.learn(news));
+        }
+        if unread.len() > LINE_LIMIT {
+            return Err(ShareError::Nonsense("a line without an end"));
+        }
+    }
+}
+
+impl Crowd {
+    /// Tells whether anything is new.
+    fn learn(&mut self, news: News) -> bool {
+        let before = (self.me.len(), self.hashes.len());
+        if let Some(you) = news.you {
+            self.me = you;
+        }
+        let has_siblings = news.siblings.is_some();
+        if let Some(siblings) = news.siblings {
+            self.siblings = siblings;
+        }
+        for (number, hash) in news.chunks {
+            let is_next = usize::try_from(number) == Ok(self.hashes.len());
+            match read_hash(&hash).filter(|_| is_next && self.hashes.len() < CHUNKS_LIMIT) {
+                Some(hash) => self.hashes.push(hash),
+                None => break,
+            }
+        }
+        has_siblings || before != (self.me.len(), self.hashes.len())
+    }
+
+    pub(crate) fn hash_of(&self, chunk: u64) -> Option<ChunkHash> {
+        self.hashes.get(usize::try_from(chunk).ok()?).copied()
+    }
+}
+
+fn read_hash(text: &str) -> Option<ChunkHash> {
+    let mut hash = [0; HASH_LENGTH];
+    if text.len() != 2 * HASH_LENGTH || !text.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::hex;
+
+    #[test]
+    fn news_are_taken_in_their_order_and_nonsense_is_not() {
+        let mut crowd = Crowd::default();
+        let hash = [7; HASH_LENGTH];
+        let news = |chunks: Vec<(u64, String)>| News {
+            chunks,
+            ..News::default()
+        };
+        assert!(crowd.learn(news(vec![(0, hex(&hash)), (1, hex(&hash))])));
+        assert!(!crowd.learn(news(vec![(5, hex(&hash))])), "a gap");
+        assert!(!crowd.learn(news(vec![(2, "zz".repeat(32))])), "no hash");
+        assert_eq!(crowd.hash_of(1), Some(hash));
+        assert_eq!(crowd.hash_of(9), None);
+    }
+}

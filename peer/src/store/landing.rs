@@ -1,0 +1,306 @@
+//! Where the bytes of an object land: at the frontier one after the other, and chunks beyond it in any order.
+//!
+//! **Invariant:** what has landed is never written again. The sha256 goes over the bytes up to the *frontier*; a chunk
+//! beyond it is hashed when the frontier gets there. A chunk is listed once all of it is written.
+//!
+//! Everything here blocks: it is called off the async threads.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use oci::Digest;
+use sha2::{Digest as _, Sha256};
+
+use super::chunk_set::ChunkSet;
+use super::chunks::{CHUNK, CHUNK_LENGTH, ChunkHash, HASH_LENGTH};
+use super::layout::Layout;
+use super::partial::{LandError, hex};
+
+/// Chunks beyond the frontier whose bytes are kept, so that they need not be read again to be hashed.
+const KEPT_AHEAD: usize = 8;
+/// A place in the list where no hash was written.
+const NO_HASH: ChunkHash = [0; HASH_LENGTH];
+
+pub(super) struct Landing {
+    file: Arc<File>,
+    hash_list: File,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Bytes from the first one on that are there and hashed.
+    frontier: u64,
+    sha: Sha256,
+    /// Of the chunk that the frontier is in.
+    chunk: blake3::Hasher,
+    hashes: Vec<Option<ChunkHash>>,
+    there: ChunkSet,
+    ahead: BTreeMap<u64, Bytes>,
+    /// A chunk shorter than others is the last one.
+    short: Option<(u64, u64)>,
+}
+
+impl Landing {
+    pub(super) fn resume(layout: &Layout, digest: &Digest) -> io::Result<Self> {
+        let open = |path| {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)
+        };
+        let mut state = State {
+            frontier: 0,
+            sha: Sha256::new(),
+            chunk: blake3::Hasher::new(),
+            hashes: Vec::new(),
+            there: ChunkSet::default(),
+            ahead: BTreeMap::new(),
+            short: None,
+        };
+        let file = open(layout.partial(digest))?;
+        let hash_list = open(layout.partial_chunks(digest))?;
+        state.take_what_is_good(&file, &hash_list)?;
+        Ok(Self {
+            file: Arc::new(file),
+            hash_list,
+            state: Mutex::new(state),
+        })
+    }
+
+    pub(super) fn file(&self) -> Arc<File> {
+        self.file.clone()
+    }
+
+    pub(super) fn frontier(&self) -> u64 {
+        self.state().frontier
+    }
+
+    pub(super) fn hash_so_far(&self) -> Sha256 {
+        self.state().sha.clone()
+    }
+
+    /// Where the bytes end that can be read from `at` on without a gap; `at` if it cannot be read itself. Beyond the
+    /// object's end, if its last chunk is there: the size is for the caller to know.
+    pub(super) fn readable_from(&self, at: u64) -> u64 {
+        let state = self.state();
+        if at < state.frontier {
+            return state.frontier.max(state.there_from(state.frontier));
+        }
+        state.there_from(at).max(at)
+    }
+
+    /// Whether all of the chunk is there, of an object of this size.
+    pub(super) fn has_chunk(&self, number: u64, size: u64) -> bool {
+        let end = ((number + 1).saturating_mul(CHUNK)).min(size);
+        let state = self.state();
+        state.frontier >= end || state.there.contains(number)
+    }
+
+    /// Hashes of the chunks that are there, from this one on, with their numbers.
+    pub(super) fn hashes_from(&self, number: u64) -> Vec<(u64, ChunkHash)> {
+        let state = self.state();
+        let skipped = usize::try_from(number).unwrap_or(usize::MAX);
+        let listed = state.hashes.iter().enumerate().skip(skipped);
+        listed
+            .filter_map(|(at, hash)| hash.map(|hash| (at as u64, hash)))
+            .collect()
+    }
+
+    /// Lands bytes that begin at `at`, which is the frontier or lies before it: what is there already is passed over.
+    pub(super) fn append(&self, at: u64, block: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        let known = usize::try_from(state.frontier.saturating_sub(at)).unwrap_or(usize::MAX);
+        let mut rest = block.get(known..).unwrap_or_default();
+        if at > state.frontier {
+            return Err(io::Error::other(
+                "bytes beyond a gap can only land as whole chunks",
+            ));
+        }
+        while !rest.is_empty() {
+            let room = usize::try_from(CHUNK - state.frontier % CHUNK).unwrap_or(rest.len());
+            let (piece, after) = rest.split_at(room.min(rest.len()));
+            let before = state.frontier;
+            self.land_piece(&mut state, piece)?;
+            self.absorb(&mut state)?;
+            // The frontier may have jumped over chunks that were there.
+            let jumped = usize::try_from(state.frontier - before).unwrap_or(usize::MAX) - piece.len();
+            rest = after.get(jumped..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Lands a whole chunk, wherever it lies; the last one may be shorter.
+    pub(super) fn land_chunk(
+        &self,
+        number: u64,
+        chunk: &Bytes,
+        expected: Option<ChunkHash>,
+    ) -> Result<(), LandError> {
+        let hash = *blake3::hash(chunk).as_bytes();
+        if expected.is_some_and(|expected| expected != hash) || chunk.is_empty() || chunk.len() > CHUNK_LENGTH
+        {
+            return Err(LandError::WrongChunk);
+        }
+        let mut state = self.state();
+        let begins = number * CHUNK;
+        if state.there.contains(number) || state.frontier >= begins + chunk.len() as u64 {
+            return Ok(());
+        }
+        if (chunk.len() as u64) < CHUNK {
+            state.short = Some((number, chunk.len() as u64));
+        }
+        if state.frontier > begins {
+            return Ok(self.land_rest(&mut state, number, chunk, hash)?);
+        }
+        self.file.write_all_at(chunk, begins)?;
+        self.list(&mut state, number, hash)?;
+        if state.ahead.len() < KEPT_AHEAD {
+            state.ahead.insert(number, chunk.clone());
+        }
+        Ok(self.absorb(&mut state)?)
+    }
+
+    /// Of a chunk whose beginning had landed by itself, what is missing.
+    fn land_rest(&self, state: &mut State, number: u64, chunk: &[u8], hash: ChunkHash) -> io::Result<()> {
+        let known = usize::try_from(state.frontier - number * CHUNK).unwrap_or(usize::MAX);
+        let rest = chunk.get(known..).unwrap_or_default();
+        self.file.write_all_at(rest, state.frontier)?;
+        self.list(state, number, hash)?;
+        state.chunk.reset();
+        state.take_in(rest);
+        self.absorb(state)
+    }
+
+    /// The sha256 in hexadecimal, and the hashes of all chunks, the short one at the end included.
+    pub(super) fn finish(&self) -> (String, Vec<ChunkHash>) {
+        let state = self.state();
+        let mut hashes: Vec<ChunkHash> = state.hashes.iter().copied().map_while(|hash| hash).collect();
+        if (hashes.len() as u64) < state.frontier.div_ceil(CHUNK) {
+            hashes.push(*state.chunk.finalize().as_bytes());
+        }
+        (hex(&state.sha.clone().finalize()), hashes)
+    }
+
+    /// Written first and counted last: after an error the hashes are those of what had landed before.
+    fn land_piece(&self, state: &mut State, piece: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(piece, state.frontier)?;
+        let landed = state.frontier + piece.len() as u64;
+        if landed.is_multiple_of(CHUNK) {
+            let hash = *state.chunk.clone().update(piece).finalize().as_bytes();
+            self.list(state, state.frontier / CHUNK, hash)?;
+            state.chunk.reset();
+        } else {
+            state.chunk.update(piece);
+        }
+        state.sha.update(piece);
+        state.frontier = landed;
+        Ok(())
+    }
+
+    fn list(&self, state: &mut State, number: u64, hash: ChunkHash) -> io::Result<()> {
+        self.hash_list.write_all_at(&hash, number * HASH_LENGTH as u64)?;
+        state.list(number, hash);
+        Ok(())
+    }
+
+    /// Moves the frontier over chunks that are there.
+    fn absorb(&self, state: &mut State) -> io::Result<()> {
+        while state.frontier.is_multiple_of(CHUNK) && state.there.contains(state.frontier / CHUNK) {
+            let number = state.frontier / CHUNK;
+            if let Some(chunk) = state.ahead.remove(&number) {
+                state.take_in(&chunk);
+            } else {
+                let mut chunk = vec![0; state.length_of(number)];
+                self.file.read_exact_at(&mut chunk, state.frontier)?;
+                state.take_in(&chunk);
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take_in(&mut self, chunk: &[u8]) {
+        self.sha.update(chunk);
+        self.frontier += chunk.len() as u64;
+    }
+
+    fn length_of(&self, number: u64) -> usize {
+        match self.short {
+            Some((last, length)) if last == number => usize::try_from(length).unwrap_or(CHUNK_LENGTH),
+            _ => CHUNK_LENGTH,
+        }
+    }
+
+    fn there_from(&self, at: u64) -> u64 {
+        let number = at / CHUNK;
+        let missing = self.there.first_missing_from(number);
+        if missing == number { at } else { missing * CHUNK }
+    }
+
+    fn list(&mut self, number: u64, hash: ChunkHash) {
+        let Ok(at) = usize::try_from(number) else { return };
+        if at >= self.hashes.len() {
+            self.hashes.resize(at + 1, None);
+        }
+        if let Some(place) = self.hashes.get_mut(at) {
+            *place = Some(hash);
+        }
+        self.there.insert(number);
+    }
+
+    /// Reads the chunks that are listed and keeps those that their hashes vouch for; cuts off what lies behind the last.
+    ///
+    /// The chunk at the very end is left to be fetched again, so that a source has always something to send.
+    fn take_what_is_good(&mut self, file: &File, hash_list: &File) -> io::Result<()> {
+        let there = file.metadata()?.len();
+        let mut buffer = vec![0; CHUNK_LENGTH];
+        let mut listed = NO_HASH;
+        let mut good_until = 0;
+        for number in 0..there.saturating_sub(1) / CHUNK {
+            if hash_list
+                .read_exact_at(&mut listed, number * HASH_LENGTH as u64)
+                .is_err()
+            {
+                break;
+            }
+            if listed == NO_HASH {
+                continue;
+            }
+            file.read_exact_at(&mut buffer, number * CHUNK)?;
+            if blake3::hash(&buffer) != blake3::Hash::from_bytes(listed) {
+                continue;
+            }
+            self.list(number, listed);
+            good_until = (number + 1) * CHUNK;
+            if self.frontier == number * CHUNK {
+                self.take_in(&buffer);
+            }
+        }
+        if there > good_until {
+            file.set_len(good_until)?;
+        }
+        self.forget_the_rest(hash_list)
+    }
+
+    /// The list says no more than is there.
+    fn forget_the_rest(&self, hash_list: &File) -> io::Result<()> {
+        hash_list.set_len(self.hashes.len() as u64 * HASH_LENGTH as u64)?;
+        for (number, hash) in self.hashes.iter().enumerate() {
+            if hash.is_none() {
+                hash_list.write_all_at(&NO_HASH, number as u64 * HASH_LENGTH as u64)?;
+            }
+        }
+        Ok(())
+    }
+}
