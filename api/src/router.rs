@@ -56,6 +56,14 @@ pub fn router(app: App, metrics: &Metrics) -> Router {
         .route("/api/v1/preheats/{id}/events", get(preheats::events::events))
         .route("/api/v1/explain", get(explain::get::get))
         .route("/api/v1/images/where", get(images::whereabouts::whereabouts))
+        .route(
+            "/api/v1/images/pins",
+            post(images::rules::create_pin).get(images::rules::list_pins),
+        )
+        .route("/api/v1/images/pins/{id}", delete(images::rules::delete_pin))
+        .route("/api/v1/images/removals", post(images::rules::create_removal))
+        .route("/api/v1/images/blocks", get(images::rules::list_blocks))
+        .route("/api/v1/images/blocks/{id}", delete(images::rules::delete_block))
         .route("/api/v1/peers", get(peers::list::list))
         .route("/api/v1/clusters", get(clusters::list::list))
         .route(

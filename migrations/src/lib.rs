@@ -10,6 +10,7 @@ mod m20261121_000004_placing;
 mod m20261121_000005_tokens;
 mod m20261121_000006_requests;
 mod m20261121_000007_lives;
+mod m20261121_000008_image_rules;
 mod schema;
 
 /// What runs a [`Migrator`]: `Migrator::up(connection, None)`.
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000005_tokens::Migration),
             Box::new(m20261121_000006_requests::Migration),
             Box::new(m20261121_000007_lives::Migration),
+            Box::new(m20261121_000008_image_rules::Migration),
         ]
     }
 }

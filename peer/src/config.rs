@@ -15,6 +15,8 @@ use crate::arguments::Arguments;
 use crate::dial_section::DialSection;
 use crate::neighbours::OwnRegistry;
 use crate::registry_section::RegistrySection;
+use crate::store::StoreLimits;
+use crate::store_section::StoreSection;
 
 /// Everything that a peer is built from; nothing in here is text that still has to be understood.
 pub struct PeerConfig {
@@ -37,6 +39,7 @@ pub struct PeerConfig {
     pub registries: Vec<OwnRegistry>,
     pub front_limits: FrontLimits,
     pub dial: DialRules,
+    pub store: StoreLimits,
     pub telemetry: TelemetryOptions,
 }
 
@@ -112,6 +115,7 @@ struct PeerFile {
     prefetch: bool,
     registry: BTreeMap<String, RegistrySection>,
     dial: DialSection,
+    store: StoreSection,
     telemetry: TelemetrySection,
 }
 
@@ -143,6 +147,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
     );
     let registries = registries(faults, file.registry);
     let dial = file.dial.read(faults);
+    let store = file.store.read(faults);
     let share_tls = tls_files(faults, file.tls_cert, file.tls_key);
     let role = if arguments.seed || file.seed {
         Role::Seed
@@ -178,6 +183,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         registries,
         front_limits,
         dial,
+        store,
         telemetry,
     })
 }

@@ -28,6 +28,7 @@ pub mod source;
 mod spans;
 pub mod store;
 pub mod store_command;
+mod store_section;
 
 pub use arguments::{Arguments, Command};
 pub use config::{FrontLimits, PeerConfig, StorePlace};
@@ -35,3 +36,4 @@ pub use metrics::PeerMetrics;
 pub use neighbours::{Neighbours, OwnRegistry};
 pub use peer::{Peer, client_factory, client_options, guarded_registries};
 pub use registry_section::RegistrySection;
+pub use store_section::StoreSection;

@@ -230,7 +230,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Every name of the contract, as a scrape shows it.
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 18] = [
         "stoker_front_objects_total{result=\"hit\"} 0",
         "stoker_front_object_duration_seconds_count{result=\"miss\"} 0",
         "stoker_bytes_in_total{source=\"registry\"} 0",
@@ -245,6 +245,7 @@ pub(crate) mod tests {
         "stoker_store_objects 0",
         "stoker_store_partial_objects 0",
         "stoker_store_disk_free_bytes ",
+        "stoker_store_rooms_refused_total 0",
         "stoker_store_removals_total{reason=\"evicted\"} 0",
         "stoker_session_up 0",
         "stoker_lots_running 0",

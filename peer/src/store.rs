@@ -42,7 +42,7 @@ pub use partial::{LandError, Partial, Proven, WrongBytes};
 pub use removals::{Removal, RemovalReason};
 pub use room::{Hold, NoRoom, Room};
 pub use sealed::Sealed;
-pub use sweep::SWEEP_EVERY;
+pub use sweep::sweep_until;
 
 pub(crate) use chunks::{ChunkHash, HASH_LENGTH};
 pub(crate) use partial::{PartialView, hex};
@@ -118,11 +118,11 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             layout,
             objects,
+            rules: Rules::open(&index),
             index,
             events: broadcast::channel(EVENTS).0,
             open_partials: OpenPartials::default(),
             room: RoomKeeper::new(limits),
-            rules: Rules::default(),
             uses: Uses::default(),
             clock,
         })))

@@ -27,6 +27,9 @@ pub enum SubmitError {
         "{0} is not a registry that this manager asks: write [registry.\"{0}\"] into its configuration, or name it in allow below [dial], or set open_by_preheat = true there"
     )]
     RegistryNotOpen(oci::RegistryName),
+    /// Who blocked it, when and why.
+    #[error("{0}; `stoker image unblock` lifts that")]
+    Blocked(String),
     #[error(transparent)]
     BadPeers(#[from] BadPeers),
     #[error(transparent)]

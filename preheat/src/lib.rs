@@ -34,6 +34,7 @@ mod gauges;
 mod get;
 mod harbor_rows;
 mod holdings;
+pub mod image_rules;
 mod ledger;
 mod limits;
 mod list;

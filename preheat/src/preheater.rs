@@ -15,6 +15,7 @@ use crate::cluster_settings::{ClusterSettings, SettingsByCluster};
 use crate::clusters::KnownClusters;
 use crate::fault::StorageError;
 use crate::gauges::Gauges;
+use crate::image_rules::KnownRules;
 use crate::limits::Limits;
 use crate::metrics::PreheatMetrics;
 use crate::neighbourhood::KnownNeighbourhoods;
@@ -73,6 +74,7 @@ pub(crate) struct Inner {
     pub(crate) neighbourhoods: KnownNeighbourhoods,
     pub(crate) sessions: KnownSessions,
     pub(crate) tokens: KnownTokens,
+    pub(crate) image_rules: KnownRules,
     pub(crate) questions: Board,
 }
 
@@ -114,6 +116,7 @@ impl Preheater {
             neighbourhoods: KnownNeighbourhoods::default(),
             sessions: KnownSessions::default(),
             tokens: KnownTokens::default(),
+            image_rules: KnownRules::default(),
             questions: Board::default(),
         };
         Ok(Self {

@@ -18,7 +18,7 @@ use crate::limits::milliseconds;
 use crate::preheater::{Inner, MANAGER_LANE, Preheater, group_of};
 use crate::request::{Origin, PreheatRequest};
 use crate::rows::{credentials, preheats};
-use crate::{clusters, views};
+use crate::{clusters, image_rules, views};
 
 /// The kinds of the manager's work.
 pub(crate) const RESOLVE: &str = "resolve";
@@ -58,6 +58,9 @@ async fn write(
     trace: Option<TraceContext>,
 ) -> Result<Written, SubmitError> {
     check_registry(inner, &request)?;
+    if let Some(blocked) = image_rules::blocked_image(inner, &request.image).await? {
+        return Err(SubmitError::Blocked(blocked));
+    }
     request.peers.check(request.scope)?;
     clusters::check(inner, &request.clusters).await?;
     let now = inner.now_ms();

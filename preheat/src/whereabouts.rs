@@ -1,21 +1,28 @@
-//! Which peers hold what share of an image, by their own last word.
+//! Which peers hold what share of an image, by their own last word; of what is not whole there, by their word now.
 //!
 //! What the image is made of is read from its newest preheat that found it, else asked of the registry. Of nodes only
 //! the objects of preheated images are written down, so an image that was never preheated is found on seeds only.
 
 use std::collections::HashMap;
 
+use futures_util::future::join_all;
 use oci::ImageReference;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde::Serialize;
 use tokio::time::Instant;
+use uuid::Uuid;
+use wire::{Question, Reply, StandingState};
 
 use crate::explain::{ImageObject, asked_within, objects_of_preheat, of_image, place_of};
 use crate::fault::StorageError;
 use crate::peers::peers;
 use crate::preheater::{Inner, Preheater};
+use crate::questions::ask;
 use crate::rows::{VALUES_AT_ONCE, holdings};
 use crate::views::PeerView;
+
+/// Live peers that are asked what they have begun; of more, those that are listed first.
+const PEERS_ASKED: usize = 64;
 
 /// Where an image is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,6 +45,9 @@ pub struct PeerShare {
     pub objects: u64,
     pub bytes: u64,
     pub whole: bool,
+    /// Objects that it has a part of, and how much of them; known of those peers only that were asked and answered.
+    pub begun: u64,
+    pub begun_bytes: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -49,27 +59,51 @@ pub enum WhereError {
 }
 
 /// What an image is made of, and who says so.
-struct MadeOf {
-    digest: String,
+pub(crate) struct MadeOf {
+    pub(crate) digest: String,
     preheat: Option<i64>,
-    objects: Vec<ImageObject>,
+    pub(crate) objects: Vec<ImageObject>,
+}
+
+impl MadeOf {
+    /// Nothing is known of it but its digest.
+    pub(crate) fn only(digest: String) -> Self {
+        Self {
+            digest,
+            preheat: None,
+            objects: Vec::new(),
+        }
+    }
 }
 
 pub async fn where_is(preheater: &Preheater, image: &ImageReference) -> Result<Whereabouts, WhereError> {
     let inner = &preheater.inner;
     let made_of = made_of(inner, image).await?;
     let held = held(inner, &made_of.objects).await?;
+    let peers = peers(preheater).await?;
+    let all = made_of.objects.len() as u64;
+    let is_whole = |peer: &PeerView| held.get(&peer.id.to_string()).is_some_and(|held| held.0 == all);
+    let asked: Vec<&PeerView> = peers
+        .iter()
+        .filter(|peer| peer.alive && !is_whole(peer))
+        .collect();
+    let begun = begun(preheater, image, &made_of.objects, &asked).await;
     let (mut shares, mut without) = (Vec::new(), 0);
-    for peer in peers(preheater).await? {
-        match held.get(&peer.id.to_string()) {
-            Some((objects, bytes)) => shares.push(PeerShare {
-                whole: *objects == made_of.objects.len() as u64,
-                objects: *objects,
-                bytes: *bytes,
-                peer,
-            }),
-            None => without += u64::from(peer.alive),
+    for peer in peers {
+        let (objects, bytes) = held.get(&peer.id.to_string()).copied().unwrap_or_default();
+        let (begun, begun_bytes) = begun.get(&peer.id).copied().unwrap_or_default();
+        if objects + begun == 0 {
+            without += u64::from(peer.alive);
+            continue;
         }
+        shares.push(PeerShare {
+            whole: objects == all,
+            objects,
+            bytes,
+            begun,
+            begun_bytes,
+            peer,
+        });
     }
     shares.sort_by(|one, other| (other.bytes, &one.peer.name).cmp(&(one.bytes, &other.peer.name)));
     Ok(Whereabouts {
@@ -83,7 +117,7 @@ pub async fn where_is(preheater: &Preheater, image: &ImageReference) -> Result<W
     })
 }
 
-async fn made_of(inner: &Inner, image: &ImageReference) -> Result<MadeOf, WhereError> {
+pub(crate) async fn made_of(inner: &Inner, image: &ImageReference) -> Result<MadeOf, WhereError> {
     let rows = of_image(inner, image, None).await?;
     let resolved = rows.iter().find_map(|row| Some((row.id, row.digest.clone()?)));
     if let Some((id, digest)) = resolved {
@@ -111,6 +145,36 @@ async fn made_of(inner: &Inner, image: &ImageReference) -> Result<MadeOf, WhereE
         preheat: None,
         objects,
     })
+}
+
+/// Objects that peers have a part of, and how much of them, by peer. Who does not answer in time has told nothing.
+async fn begun(
+    preheater: &Preheater,
+    image: &ImageReference,
+    objects: &[ImageObject],
+    asked: &[&PeerView],
+) -> HashMap<Uuid, (u64, u64)> {
+    let question = || Question {
+        id: Uuid::new_v4(),
+        registry: preheater.inner.registries.canonical(&image.registry).to_string(),
+        repository: image.repository.to_string(),
+        tag: None,
+        digests: objects.iter().map(|object| object.digest.clone()).collect(),
+    };
+    let replies = asked.iter().take(PEERS_ASKED).map(|peer| async {
+        let reply = ask(preheater, peer.id, question()).await.ok()?;
+        Some((peer.id, parts(&reply)))
+    });
+    let replies = join_all(replies).await;
+    replies.into_iter().flatten().collect()
+}
+
+fn parts(reply: &Reply) -> (u64, u64) {
+    let parts = reply.objects.iter().filter_map(|standing| match standing.state {
+        StandingState::Partial { bytes } => Some(bytes),
+        _ => None,
+    });
+    parts.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes))
 }
 
 /// Objects and bytes of these, by peer.

@@ -122,4 +122,8 @@ pub(crate) struct PeerShare {
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
     pub(crate) whole: bool,
+    #[serde(default)]
+    pub(crate) objects_begun: u64,
+    #[serde(default)]
+    pub(crate) bytes_begun: u64,
 }

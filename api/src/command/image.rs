@@ -1,4 +1,6 @@
-//! `stoker image`: what is known of one image.
+//! `stoker image`: what is known of one image, and what holds for it.
+
+mod rules;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -9,7 +11,7 @@ use super::{Stop, output};
 use crate::client::explained::{PeerShare, Whereabouts};
 use crate::client::{Api, ServerFlags, query, understood};
 
-/// Look at one image.
+/// Look at one image; keep it, or take it off the peers.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -19,6 +21,14 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Where(Where),
+    Pin(rules::Pin),
+    Unpin(rules::Unpin),
+    /// List the images that are pinned.
+    Pins(rules::List),
+    Remove(rules::Remove),
+    Unblock(rules::Unblock),
+    /// List the images that are blocked.
+    Blocks(rules::List),
 }
 
 /// List the peers that hold it, and how much of it.
@@ -40,7 +50,18 @@ struct Where {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
-    let Command::Where(arguments) = arguments.command;
+    match arguments.command {
+        Command::Where(arguments) => whereabouts(arguments).await,
+        Command::Pin(arguments) => rules::pin(arguments).await,
+        Command::Unpin(arguments) => rules::unpin(arguments).await,
+        Command::Pins(arguments) => rules::pins(arguments).await,
+        Command::Remove(arguments) => rules::remove(arguments).await,
+        Command::Unblock(arguments) => rules::unblock(arguments).await,
+        Command::Blocks(arguments) => rules::blocks(arguments).await,
+    }
+}
+
+async fn whereabouts(arguments: Where) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
     let path = query("/api/v1/images/where", &[("image", &arguments.image)]);
     let answer: Value = api.get(&path).await?;
@@ -72,7 +93,9 @@ fn tell(found: &Whereabouts) {
         ));
         return;
     }
-    let mut table = Table::new(["PEER", "CLUSTER", "ROLE", "STATE", "HOLDS", "OBJECTS", "BYTES"]);
+    let mut table = Table::new([
+        "PEER", "CLUSTER", "ROLE", "STATE", "HOLDS", "OBJECTS", "BYTES", "BEGUN",
+    ]);
     for share in &found.peers {
         table.row(row(found, share));
     }
@@ -85,7 +108,7 @@ fn tell(found: &Whereabouts) {
     }
 }
 
-fn row(found: &Whereabouts, share: &PeerShare) -> [String; 7] {
+fn row(found: &Whereabouts, share: &PeerShare) -> [String; 8] {
     let state = if share.alive {
         "alive".to_owned()
     } else {
@@ -104,5 +127,14 @@ fn row(found: &Whereabouts, share: &PeerShare) -> [String; 7] {
         holds,
         format!("{} of {}", share.objects, found.objects),
         output::bytes(share.bytes),
+        begun(share),
     ]
+}
+
+/// What is on its way, or was.
+fn begun(share: &PeerShare) -> String {
+    match share.objects_begun {
+        0 => "-".to_owned(),
+        count => format!("{} in {count}", output::bytes(share.bytes_begun)),
+    }
 }

@@ -123,6 +123,7 @@ fn beside(
         registries: config.registries.0,
         front_limits: config.beside.front_limits,
         dial: config.dial,
+        store: config.beside.store,
         // Of the whole process, and set up already.
         telemetry: TelemetryOptions::default(),
     }

@@ -6,6 +6,7 @@ mod dial;
 mod registries;
 mod section;
 mod spelling;
+mod store;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use api::AuthMode;
 use api::triggers::Rules;
 use clap::Args;
 use oci::DialRules;
+use peer::store::StoreLimits;
 use peer::{FrontLimits, OwnRegistry};
 use preheat::{ClusterSettings, Webhook};
 use process::TlsFiles;
@@ -96,6 +98,7 @@ pub(crate) struct PeerSection {
     /// Where other peers ask.
     pub(crate) share: String,
     pub(crate) front_limits: FrontLimits,
+    pub(crate) store: StoreLimits,
 }
 
 /// What `up` and `manager` take on the command line; each flag has its mirror in the environment.
@@ -343,5 +346,6 @@ fn beside(
             allow: file.list("allow", faults),
             prefetch: file.switch("prefetch", faults).unwrap_or(built_in.prefetch),
         },
+        store: store::read(file, faults),
     }
 }

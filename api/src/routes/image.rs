@@ -65,6 +65,7 @@ fn not_taken(fault: SubmitError) -> Problem {
         SubmitError::UnknownCluster { .. } | SubmitError::RegistryNotOpen(_) | SubmitError::BadPeers(_) => {
             Problem::invalid(format!("{fault}."))
         }
+        SubmitError::Blocked(_) => Problem::invalid(format!("{fault}.")),
         SubmitError::Storage(cause) => Problem::storage(&cause),
     }
 }

@@ -7,6 +7,7 @@ mod connect;
 mod dial;
 mod explain;
 mod generations;
+mod images;
 mod kills;
 mod life;
 mod one_trace;

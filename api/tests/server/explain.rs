@@ -19,6 +19,7 @@ async fn question(seed: &FakeSeed) -> Question {
             wait_ms: 500,
             neighbourhood_version: version.clone(),
             working_on: Vec::new(),
+            images: None,
         };
         let answer = seed.manager.take(seed.welcome.session, &request).await;
         let mut answer = answer.expect("an answer");

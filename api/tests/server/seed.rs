@@ -48,6 +48,7 @@ impl FakeSeed {
             wait_ms: 20_000,
             neighbourhood_version: String::new(),
             working_on: Vec::new(),
+            images: None,
         };
         loop {
             let answer = self

@@ -6,6 +6,7 @@
 
 mod client;
 mod holdings;
+mod images;
 mod neighbourhood;
 mod placing;
 mod questions;
@@ -17,6 +18,9 @@ mod trace;
 
 pub use client::{CallError, ManagerClient};
 pub use holdings::{Held, HoldingsReport, holdings_hash};
+pub use images::{
+    Block, IMAGE_RULES, ImageRules, KnownImageRules, Pin, RECALLED_AT_ONCE, RULE_DIGESTS, Recall, RuledImage,
+};
 pub use neighbourhood::{
     Authorize, DialDescription, Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress,
 };

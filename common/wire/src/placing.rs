@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Neighbourhood, Question, TraceContext};
+use crate::{ImageRules, KnownImageRules, Neighbourhood, Question, TraceContext};
 
 /// A peer asks for work in its lane; the manager answers when there is some or the wait is over.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct TakeRequest {
     /// Every lot that the peer still works on.
     #[serde(default)]
     pub working_on: Vec<i64>,
+    /// What the peer knows of pinned, blocked and recalled images; none: it knows nothing of such.
+    #[serde(default)]
+    pub images: Option<KnownImageRules>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -28,6 +31,9 @@ pub struct TakeAnswer {
     /// Of `working_on`: lots that are no longer this session's, to be stopped.
     #[serde(default)]
     pub withdrawn: Vec<i64>,
+    /// Only when they are not those that the peer named.
+    #[serde(default)]
+    pub images: Option<ImageRules>,
 }
 
 /// All that one peer has to hold for one preheat, claimed as one piece of work.

@@ -46,7 +46,7 @@ pub enum StandingState {
     Sealed { size: u64 },
     /// Begun; `bytes` are there.
     Partial { bytes: u64 },
-    /// It was there. `why`: `asked`, `evicted`, `damaged`.
+    /// It was there. `why`: `asked`, `evicted`, `damaged`, `unused`, `recalled`.
     Removed { at_unix_ms: i64, why: String },
     /// Not there, and nobody remembers that it was.
     Absent,

@@ -43,6 +43,7 @@ impl Front {
             bytes,
         } = meant;
         outcome.asked.digest = Some(digest.clone());
+        self.unless_blocked_digest(&digest)?;
         outcome.access = granted.because;
         if is_unchanged(headers, &digest) {
             return Ok(unchanged(&digest));

@@ -13,6 +13,7 @@ mod accounts;
 mod authorize;
 mod bars;
 mod blobs;
+mod blocked;
 mod caller;
 mod challenge_relay;
 mod decision;
@@ -233,6 +234,7 @@ impl Front {
             kind: Some(asked.object.kind()),
         };
         let who = self.who(origin, asked.repository, headers);
+        self.unless_blocked(&who, &asked.object)?;
         match asked.object {
             AskedObject::Manifest(wanted) => self.manifests(&who, &wanted, headers, head_only, outcome).await,
             AskedObject::Blob(digest) => self.blobs(&who, &digest, headers, head_only, outcome).await,

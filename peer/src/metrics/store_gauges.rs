@@ -56,6 +56,14 @@ impl Collector for StoreGauges {
             let help = "Bytes that the disk under the store has left.";
             gauge(&mut encoder, "stoker_store_disk_free_bytes", help, free)?;
         }
+        if let Some(quota) = store.quota() {
+            let help = "The most that objects may take; not there where there is no quota.";
+            gauge(&mut encoder, "stoker_store_quota_bytes", help, quota)?;
+        }
+        let help = "Objects for which there was no room, and nothing that might go.";
+        let refused =
+            encoder.encode_descriptor("stoker_store_rooms_refused", help, None, MetricType::Counter)?;
+        ConstCounter::new(store.rooms_refused()).encode(refused)?;
         let help = "Objects that were whole and are gone, by why.";
         let mut removals =
             encoder.encode_descriptor("stoker_store_removals", help, None, MetricType::Counter)?;

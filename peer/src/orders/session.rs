@@ -78,6 +78,9 @@ async fn take_work(
                 if let Some(neighbourhood) = answer.neighbourhood {
                     orders.neighbours.learn(neighbourhood);
                 }
+                if let Some(images) = answer.images {
+                    orders.store.learn_image_rules(images).await;
+                }
                 for question in answer.questions {
                     answering.take(orders, session, question);
                 }
@@ -105,6 +108,7 @@ async fn ask_for_work(
         wait_ms: u64::try_from(POLL_WAIT.as_millis()).unwrap_or(u64::MAX),
         neighbourhood_version: orders.neighbours.version(),
         working_on: taken.working_on(),
+        images: Some(orders.store.known_image_rules()),
     };
     orders.manager.take(session, &request).await
 }

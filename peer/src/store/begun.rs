@@ -42,6 +42,12 @@ impl Store {
         begun
     }
 
+    /// What an object that was begun takes of the disk.
+    pub(super) fn taken_by(&self, digest: &Digest) -> u64 {
+        let file = std::fs::metadata(self.layout().partial(digest));
+        file.map_or(0, |file| file.blocks().saturating_mul(BLOCK))
+    }
+
     /// Whether it went: one that is being written stays. Nobody can begin to write it meanwhile.
     pub(super) fn remove_resting(&self, resting: &Resting) -> io::Result<bool> {
         let open = self.open_partials();

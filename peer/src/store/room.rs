@@ -16,6 +16,9 @@ use super::begun::Resting;
 use super::limits::{Disk, Ours, StoreLimits};
 use super::{RemovalReason, Store, off_thread};
 
+/// Objects that were begun and left: more of them are looked at off the async threads.
+const LOOKED_AT_INLINE: usize = 8;
+
 /// There is no room, and nothing more that may go.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
@@ -76,8 +79,6 @@ pub(super) struct RoomKeeper {
     pub(super) limits: StoreLimits,
     promises: Promises,
     held: Held,
-    /// Of objects that were begun and that nobody fetches now, as they were last seen.
-    resting: AtomicU64,
     one_at_a_time: tokio::sync::Mutex<()>,
     refused: AtomicU64,
 }
@@ -140,12 +141,19 @@ impl RoomKeeper {
     }
 
     /// Without a look at what is written already: more than it is, so that what fits by this fits.
-    fn at_most(&self, whole: u64) -> Ours {
+    fn at_most(&self, whole: u64, without_promise: u64) -> Ours {
         let promised = self.promises.lock().bytes;
         Ours {
-            bytes: whole + promised + self.resting.load(Ordering::Relaxed),
+            bytes: whole.saturating_add(promised).saturating_add(without_promise),
             unwritten: promised,
         }
+    }
+
+    /// Those of `begun` that were promised nothing.
+    fn without_promise(&self, mut begun: Vec<Digest>) -> Vec<Digest> {
+        let promised = self.promises.lock();
+        begun.retain(|digest| !promised.by_digest.contains_key(digest));
+        begun
     }
 
     /// With a look at each object that is begun.
@@ -155,19 +163,12 @@ impl RoomKeeper {
             bytes: whole,
             unwritten: 0,
         };
-        let mut resting = 0;
-        for (digest, bytes) in written {
-            ours.bytes += bytes;
-            if !promised.by_digest.contains_key(digest) {
-                resting += bytes;
-            }
-        }
+        ours.bytes += written.values().sum::<u64>();
         for (digest, (_, bytes)) in &promised.by_digest {
             let unwritten = bytes.saturating_sub(written.get(digest).copied().unwrap_or(0));
             ours.bytes += unwritten;
             ours.unwritten += unwritten;
         }
-        self.resting.store(resting, Ordering::Relaxed);
         ours
     }
 }
@@ -241,8 +242,13 @@ impl Store {
         self.0.room.refused.load(Ordering::Relaxed)
     }
 
+    /// The most that objects may take, where there is a quota.
+    pub fn quota(&self) -> Option<u64> {
+        self.limits().quota_of(self.disk().size)
+    }
+
     /// What an operator allows this store.
-    pub fn limits(&self) -> &StoreLimits {
+    pub(super) fn limits(&self) -> &StoreLimits {
         &self.0.room.limits
     }
 
@@ -264,9 +270,15 @@ impl Store {
         rustix::fs::statvfs(self.folder()).map_or(unknown, whole)
     }
 
+    /// A quick look: not a wait for the disk, but for a few names that are in memory most likely.
     fn fits(&self) -> bool {
         let keeper = &self.0.room;
-        let ours = keeper.at_most(self.totals().bytes);
+        let begun = keeper.without_promise(self.0.objects.partial());
+        if begun.len() > LOOKED_AT_INLINE {
+            return false;
+        }
+        let without_promise = begun.iter().map(|digest| self.taken_by(digest)).sum();
+        let ours = keeper.at_most(self.totals().bytes, without_promise);
         keeper.limits.too_much(self.disk(), ours) == 0
     }
 

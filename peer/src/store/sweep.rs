@@ -3,15 +3,31 @@
 
 use std::time::Duration;
 
+use process::Running;
 use tracing::{info, warn};
 
 use super::room::Wish;
 use super::{RemovalReason, Store, off_thread};
 
 /// How often it does.
-pub const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// What was begun and left is not gone on with after this.
 const BEGUN_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// Sweeps until the process stops; what was used when is written down then.
+pub async fn sweep_until(store: Store, running: Running) {
+    let stopping = running.stopping();
+    while stopping
+        .run_until_cancelled(tokio::time::sleep(SWEEP_EVERY))
+        .await
+        .is_some()
+    {
+        store.sweep().await;
+    }
+    if let Err(error) = store.write_uses().await {
+        warn!(stoker.side = "peer", %error, "when objects were used last cannot be written down");
+    }
+}
 
 impl Store {
     /// One round.

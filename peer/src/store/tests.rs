@@ -1,3 +1,6 @@
+mod room;
+mod small_disk;
+
 use std::fs::OpenOptions;
 
 use bytes::Bytes;

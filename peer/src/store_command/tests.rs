@@ -67,6 +67,7 @@ impl Here {
             registries: vec![registry()],
             front_limits: FrontLimits::default(),
             dial: oci::DialRules::default(),
+            store: crate::store::StoreLimits::default(),
             telemetry: process::telemetry::TelemetryOptions::default(),
         }
     }

@@ -64,6 +64,8 @@ pub(super) fn removal(why: Option<&str>) -> String {
         Some("asked") => "somebody removed it from the store".to_owned(),
         Some("evicted") => "the store needed room".to_owned(),
         Some("damaged") => "its bytes on disk were damaged, so it was thrown away".to_owned(),
+        Some("unused") => "nobody had used it for as long as unused objects are kept".to_owned(),
+        Some("recalled") => "its image was taken off every peer (`stoker image remove`)".to_owned(),
         Some(other) => other.to_owned(),
         None => "the peer does not remember when or why; its data folder may have been emptied".to_owned(),
     }

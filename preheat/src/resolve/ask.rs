@@ -21,6 +21,15 @@ pub(super) struct Answer {
     pub(super) image: Image,
 }
 
+impl Answer {
+    pub(super) fn digest(&self) -> &str {
+        match &self.image {
+            Image::Found(found) => found.digest.as_str(),
+            Image::Known(known) => known.digest.as_str(),
+        }
+    }
+}
+
 pub(super) enum Image {
     Found(Box<Found>),
     /// An earlier preheat has the objects in the database.

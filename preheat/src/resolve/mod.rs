@@ -32,6 +32,7 @@ pub(crate) use self::trouble::Trouble;
 use self::ask::{Answer, ask};
 use crate::effects::adopted;
 use crate::fault::StorageError;
+use crate::image_rules;
 use crate::ledger::{self, Effects};
 use crate::placing::Planning;
 use crate::preheater::Inner;
@@ -93,7 +94,7 @@ async fn resolve(inner: &Inner, claimed: &Claimed, preheat: preheats::Model) -> 
     );
     let span = adopted(span, preheat.trace.as_deref());
     async {
-        match ask(inner, &preheat).await {
+        match unless_blocked(inner, ask(inner, &preheat).await).await {
             Ok(answer) => write(inner, claimed, &preheat, Some(answer)).await,
             Err(trouble) => {
                 failed_with(&Span::current(), trouble.kind);
@@ -103,6 +104,18 @@ async fn resolve(inner: &Inner, claimed: &Claimed, preheat: preheats::Model) -> 
     }
     .instrument(span)
     .await
+}
+
+/// What a reference means is blocked, whatever it is called.
+async fn unless_blocked(inner: &Inner, asked: Result<Answer, Trouble>) -> Result<Answer, Trouble> {
+    let answer = asked?;
+    match image_rules::blocked_digest(inner, answer.digest()).await? {
+        None => Ok(answer),
+        Some(blocked) => Err(Trouble {
+            kind: "blocked",
+            ..Trouble::of_caller(format!("{blocked}; `stoker image unblock` lifts that"))
+        }),
+    }
 }
 
 /// Marks a span as failed, with one word of few.
@@ -214,6 +227,7 @@ async fn write(
         })
     });
     let effects = written.instrument(span.clone()).await.map_err(again)?;
+    image_rules::planned(inner);
     record_plan(&span, &effects.planning);
     span.in_scope(|| inner.follow(&effects));
     Ok(())

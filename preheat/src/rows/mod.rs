@@ -11,6 +11,7 @@
 pub(crate) mod clusters;
 pub(crate) mod credentials;
 pub(crate) mod holdings;
+pub(crate) mod image_rules;
 pub(crate) mod lots;
 pub(crate) mod objects;
 pub(crate) mod peers;

@@ -39,6 +39,7 @@ async fn questions(world: &World, peer: &Peer) -> Vec<Question> {
             wait_ms: 200,
             neighbourhood_version: version.clone(),
             working_on: Vec::new(),
+            images: None,
         };
         let answer = preheat::take(&world.preheater, peer.session(), request)
             .await
@@ -312,6 +313,7 @@ async fn a_question_does_not_wait_behind_a_full_peer() {
         wait_ms: 20_000,
         neighbourhood_version: seed.welcome.neighbourhood.version.clone(),
         working_on: Vec::new(),
+        images: None,
     };
     let taking = preheat::take(&world.preheater, seed.session(), full);
     let asking = tokio::time::timeout(SOON * 3, preheat::ask(&world.preheater, seed.id, question()));

@@ -89,6 +89,7 @@ async fn a_lot_says_all_that_its_peer_needs() {
             wait_ms: 0,
             neighbourhood_version: String::new(),
             working_on: Vec::new(),
+            images: None,
         },
     );
     let told = told.await.unwrap().neighbourhood.unwrap();

@@ -346,6 +346,7 @@ fn ask(at_most: u32, neighbourhood_version: String) -> TakeRequest {
         wait_ms: 0,
         neighbourhood_version,
         working_on: Vec::new(),
+        images: None,
     }
 }
 

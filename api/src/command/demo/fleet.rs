@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use api::AuthMode;
 use api::triggers::Rules;
 use oci::{DialRules, RegistrySettings};
+use peer::store::StoreLimits;
 use peer::{FrontLimits, OwnRegistry, Peer, PeerConfig};
 use process::Vitals;
 use process::telemetry::TelemetryOptions;
@@ -169,6 +170,7 @@ fn manager_config(
             front: ANY_PORT.to_owned(),
             share: ANY_PORT.to_owned(),
             front_limits: FrontLimits::default(),
+            store: StoreLimits::default(),
         },
     })
 }
@@ -198,6 +200,7 @@ fn peer_config(data_dir: &Path, name: &str, role: Role, manager: &str, token: &S
         registries: Vec::new(),
         front_limits: FrontLimits::default(),
         dial: DialRules::default(),
+        store: StoreLimits::default(),
         telemetry: TelemetryOptions::default(),
     }
 }

@@ -1,3 +1,4 @@
 //! Images, whoever asked for them.
 
+pub(crate) mod rules;
 pub(crate) mod whereabouts;

@@ -57,6 +57,10 @@ struct PeerShareBody {
     objects: u64,
     bytes: u64,
     whole: bool,
+    /// Objects that it has a part of, as it says now; 64 live peers are asked at most.
+    objects_begun: u64,
+    /// What it has of those.
+    bytes_begun: u64,
 }
 
 #[utoipa::path(
@@ -110,6 +114,8 @@ impl From<PeerShare> for PeerShareBody {
             objects: share.objects,
             bytes: share.bytes,
             whole: share.whole,
+            objects_begun: share.begun,
+            bytes_begun: share.begun_bytes,
         }
     }
 }

@@ -172,6 +172,7 @@ impl FakeManager {
             neighbourhood: None,
             questions: said.questions.drain(..).collect(),
             withdrawn,
+            images: None,
         };
         let is_empty = answer.lots.is_empty() && answer.questions.is_empty() && answer.withdrawn.is_empty();
         Ok((!is_empty).then_some(answer))

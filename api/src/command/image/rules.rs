@@ -1,0 +1,214 @@
+//! `stoker image pin | unpin | pins | remove | unblock | blocks`: images that stay, go, or are kept off.
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::client::{Api, ServerFlags};
+use crate::command::output::Table;
+use crate::command::preheats::to_the_second;
+use crate::command::{FAILED, Stop, output};
+
+const PINS: &str = "/api/v1/images/pins";
+const BLOCKS: &str = "/api/v1/images/blocks";
+
+/// Keep an image on the peers that have it: it is not evicted, whatever room is needed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A pin of a tag follows the tag to what it was last preheated as. It fetches nothing: preheat the image first.
+
+Example:
+  stoker image pin harbor.example.com/team/app:1.4 --for 30d")]
+pub(super) struct Pin {
+    /// The image as it is pulled.
+    image: String,
+    /// How long it stays: 12h, 30d; until `stoker image unpin` unless given.
+    #[arg(long = "for", value_name = "TIME")]
+    lifetime: Option<String>,
+    /// Why, for people.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// Let an image go when room is needed, as others do.
+#[derive(Debug, Args)]
+pub(super) struct Unpin {
+    /// The image as `stoker image pins` shows it.
+    image: String,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// Take an image off every peer, also off those that come back later.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Needs a token of scope `admin`. Objects that another known image needs stay.
+Blocked: preheats of the image fail, and peers refuse it with 403, whoever asks, until `stoker image unblock`.
+
+Example:
+  stoker image remove harbor.example.com/team/app:1.4 --block --reason CVE-2026-12345")]
+pub(super) struct Remove {
+    /// The image as it is pulled.
+    image: String,
+    /// Refuse it from now on.
+    #[arg(long, env = "STOKER_BLOCK")]
+    block: bool,
+    /// Why, for people; who is refused is told.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// Lift the block of an image (needs a token of scope `admin`).
+#[derive(Debug, Args)]
+pub(super) struct Unblock {
+    /// The image as `stoker image blocks` shows it.
+    image: String,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// List what is pinned, or blocked.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+#[derive(Deserialize)]
+struct Rule {
+    id: i64,
+    image: String,
+    objects: u64,
+    created_by: String,
+    created_at: String,
+    until: Option<String>,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Pins {
+    pins: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+struct Blocks {
+    blocks: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+struct Removed {
+    image: String,
+    objects: u64,
+    shared: u64,
+    blocked: bool,
+}
+
+pub(super) async fn pin(arguments: Pin) -> Result<(), Stop> {
+    let api = Api::new(&arguments.server)?;
+    let mut wish = json!({"image": arguments.image});
+    add(&mut wish, "for", arguments.lifetime);
+    add(&mut wish, "reason", arguments.reason);
+    let pinned: Rule = api.post(PINS, &wish).await?;
+    let until = pinned.until.as_deref().map_or_else(
+        || "until it is unpinned".to_owned(),
+        |until| format!("until {}", to_the_second(until)),
+    );
+    output::say(format!(
+        "pinned {} ({} objects) {until}",
+        pinned.image, pinned.objects
+    ));
+    Ok(())
+}
+
+pub(super) async fn remove(arguments: Remove) -> Result<(), Stop> {
+    let api = Api::new(&arguments.server)?;
+    let mut wish = json!({"image": arguments.image, "block": arguments.block});
+    add(&mut wish, "reason", arguments.reason);
+    let removed: Removed = api.post("/api/v1/images/removals", &wish).await?;
+    output::say(format!(
+        "{}: {} objects go from every peer, {} stay for other images",
+        removed.image, removed.objects, removed.shared
+    ));
+    if removed.blocked {
+        output::say("It is blocked until `stoker image unblock`.");
+    }
+    Ok(())
+}
+
+pub(super) async fn unpin(arguments: Unpin) -> Result<(), Stop> {
+    let api = Api::new(&arguments.server)?;
+    let Pins { pins } = api.get(PINS).await?;
+    lift(&api, PINS, pins, &arguments.image, "pinned").await
+}
+
+pub(super) async fn unblock(arguments: Unblock) -> Result<(), Stop> {
+    let api = Api::new(&arguments.server)?;
+    let Blocks { blocks } = api.get(BLOCKS).await?;
+    lift(&api, BLOCKS, blocks, &arguments.image, "blocked").await
+}
+
+pub(super) async fn pins(arguments: List) -> Result<(), Stop> {
+    let Pins { pins } = Api::new(&arguments.server)?.get(PINS).await?;
+    say(pins, "No image is pinned.");
+    Ok(())
+}
+
+pub(super) async fn blocks(arguments: List) -> Result<(), Stop> {
+    let Blocks { blocks } = Api::new(&arguments.server)?.get(BLOCKS).await?;
+    say(blocks, "No image is blocked.");
+    Ok(())
+}
+
+/// All of this image, however it is written.
+async fn lift(api: &Api, path: &str, rules: Vec<Rule>, image: &str, word: &str) -> Result<(), Stop> {
+    let meant = meant(image);
+    let mut any = false;
+    for rule in rules
+        .iter()
+        .filter(|rule| rule.image == image || meant.as_ref() == Some(&rule.image))
+    {
+        api.delete(&format!("{path}/{}", rule.id)).await?;
+        output::say(format!("{} is not {word} any more", rule.image));
+        any = true;
+    }
+    if any {
+        return Ok(());
+    }
+    output::remark(format!("stoker: {image} is not {word}"));
+    Err(Stop::silent(FAILED))
+}
+
+/// As the manager writes it.
+fn meant(image: &str) -> Option<String> {
+    let reference: oci::ImageReference = image.parse().ok()?;
+    Some(reference.to_string())
+}
+
+fn say(rules: Vec<Rule>, none: &str) {
+    if rules.is_empty() {
+        output::remark(none);
+        return;
+    }
+    let mut table = Table::new(["IMAGE", "OBJECTS", "BY", "SINCE", "UNTIL", "REASON"]);
+    for rule in rules {
+        table.row([
+            rule.image,
+            rule.objects.to_string(),
+            rule.created_by,
+            to_the_second(&rule.created_at),
+            rule.until.as_deref().map(to_the_second).unwrap_or_default(),
+            rule.reason.unwrap_or_default(),
+        ]);
+    }
+    table.say();
+}
+
+fn add(wish: &mut Value, key: &str, value: Option<String>) {
+    if let (Some(fields), Some(value)) = (wish.as_object_mut(), value) {
+        fields.insert(key.to_owned(), value.into());
+    }
+}

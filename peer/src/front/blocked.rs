@@ -1,0 +1,53 @@
+//! Images that somebody blocked at the manager: they are given to nobody, whoever may read them at their registry.
+//!
+//! **Invariant:** a block is looked at before anybody is asked about access, and again when a tag has become a digest.
+
+use http::StatusCode;
+use oci::{Digest, RegistryName, TagOrDigest};
+use wire::{RuledImage, Side};
+
+use super::Front;
+use super::access::Who;
+use super::path::Object;
+use super::respond::Refusal;
+
+impl Front {
+    pub(super) fn unless_blocked(&self, who: &Who, asked: &Object) -> Result<(), Refusal> {
+        match asked {
+            Object::Blob(digest) | Object::Manifest(TagOrDigest::Digest(digest)) => {
+                self.unless_blocked_digest(digest)
+            }
+            Object::Manifest(TagOrDigest::Tag(tag)) => {
+                let is_it = |image: &RuledImage| {
+                    image.tag.as_deref() == Some(tag.as_str())
+                        && image.repository == who.repository.as_str()
+                        && self.is_same_registry(&image.registry, &who.origin.registry)
+                };
+                refused(self.store.blocked_by_name(is_it))
+            }
+        }
+    }
+
+    pub(super) fn unless_blocked_digest(&self, digest: &Digest) -> Result<(), Refusal> {
+        refused(self.store.blocked(digest))
+    }
+
+    fn is_same_registry(&self, named: &str, asked: &RegistryName) -> bool {
+        let registries = self.neighbours.registries();
+        named
+            .parse()
+            .is_ok_and(|named| registries.canonical(&named) == registries.canonical(asked))
+    }
+}
+
+fn refused(blocked: Option<String>) -> Result<(), Refusal> {
+    match blocked {
+        Some(text) => Err(Refusal::Status(
+            StatusCode::FORBIDDEN,
+            "DENIED",
+            text,
+            Side::Caller,
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,89 @@
+//! What leaves this module.
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::fault::StorageError;
+use crate::rows::image_rules;
+use crate::whereabouts::WhereError;
+
+/// A pin or a block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageRule {
+    pub id: i64,
+    pub image: String,
+    pub digest: Option<String>,
+    /// That the image needed when it was pinned or blocked.
+    pub objects: u64,
+    pub created_by: String,
+    pub created_ms: i64,
+    pub until_ms: Option<i64>,
+    pub reason: Option<String>,
+}
+
+/// What became of an image that was taken off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    pub image: String,
+    pub digest: Option<String>,
+    /// That go.
+    pub objects: u64,
+    /// That stay, for other images need them.
+    pub shared: u64,
+    pub blocked: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RuleError {
+    #[error("what {image} is made of is not known: {why}")]
+    NotKnown { image: String, why: String },
+    #[error("there are {0} of them already, which is all that peers are told of: take some away first")]
+    TooMany(usize),
+    #[error("somebody else has just taken it away")]
+    Gone,
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<WhereError> for RuleError {
+    fn from(error: WhereError) -> Self {
+        match error {
+            WhereError::NotKnown { image, why } => Self::NotKnown { image, why },
+            WhereError::Storage(cause) => Self::Storage(cause),
+        }
+    }
+}
+
+impl From<sea_orm::DbErr> for RuleError {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl From<image_rules::Model> for ImageRule {
+    fn from(row: image_rules::Model) -> Self {
+        Self {
+            objects: row.list().len() as u64,
+            id: row.id,
+            image: row.image,
+            digest: row.digest,
+            created_by: row.created_by,
+            created_ms: row.created_ms,
+            until_ms: row.until_ms,
+            reason: row.reason,
+        }
+    }
+}
+
+/// For who is refused: who blocked it, when and why.
+pub(super) fn text_of(row: &image_rules::Model) -> String {
+    let at =
+        OffsetDateTime::from_unix_timestamp(row.created_ms / 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let at = at.format(&Rfc3339).unwrap_or_default();
+    let why = row
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(": {reason}"));
+    format!("{} was blocked by {} at {at}{why}", row.image, row.created_by)
+}

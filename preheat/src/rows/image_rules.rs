@@ -1,0 +1,36 @@
+//! A pin, a block or a recall of an image. Ids are never used again: peers count recalls by them.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "image_rules")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    /// `pin`, `block` or `recall`.
+    pub kind: String,
+    /// For people: `harbor.example.com/library/nginx:1.27`.
+    pub image: String,
+    pub registry: String,
+    pub repository: String,
+    pub tag: Option<String>,
+    /// Of its manifest, as far as it was known.
+    pub digest: Option<String>,
+    /// JSON list: of a recall those that went, else all that the image needs.
+    pub digests: String,
+    pub created_by: String,
+    pub created_ms: i64,
+    pub until_ms: Option<i64>,
+    pub reason: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    pub(crate) fn list(&self) -> Vec<String> {
+        serde_json::from_str(&self.digests).unwrap_or_default()
+    }
+}
