@@ -40,6 +40,7 @@ pub use following::Following;
 pub(crate) use partly::Partly;
 pub use report::{FetchReport, SourceUse};
 
+use crate::limits::Class;
 use crate::metrics::PeerMetrics;
 use crate::source::Origin;
 use crate::spans::mark_failed;
@@ -72,6 +73,8 @@ pub struct Wanted {
     pub relays: Vec<String>,
     pub origin_allowed: bool,
     pub extent: Extent,
+    /// How urgent the whole is.
+    pub class: Class,
     pub trace: Option<TraceContext>,
 }
 
@@ -82,6 +85,8 @@ pub enum Extent {
     Whole,
     /// What is read of it, and no more, unless somebody else wants the whole.
     Parts,
+    /// What is read of it, then the rest.
+    PartsFirst,
 }
 
 /// All fetches of one peer. Clones share them.
@@ -180,9 +185,7 @@ impl Fetches {
     fn ongoing(&self, wanted: &Arc<Wanted>) -> (Ongoing, Found) {
         let mut now = self.now();
         if let Some(ongoing) = now.get(&wanted.digest) {
-            if wanted.extent == Extent::Whole {
-                ongoing.needs.want_whole();
-            }
+            wanted.tell(&ongoing.needs);
             return (ongoing.clone(), Found::Joined);
         }
         // Looked at while the map is locked: a fetch seals before it leaves the map.
@@ -207,9 +210,7 @@ impl Fetches {
             stop: CancellationToken::new(),
             span: TraceContext::of(&span),
         };
-        if wanted.extent == Extent::Whole {
-            ongoing.needs.want_whole();
-        }
+        wanted.tell(&ongoing.needs);
         now.insert(wanted.digest.clone(), ongoing.clone());
         drop(now);
         self.start(wanted.clone(), progress, &ongoing, &span);
@@ -283,6 +284,14 @@ impl Drop for LeavesMap {
 }
 
 impl Wanted {
+    fn tell(&self, needs: &Needs) {
+        match self.extent {
+            Extent::Whole => needs.want_whole(self.class),
+            Extent::PartsFirst => needs.want_whole(Class::Prefetch),
+            Extent::Parts => {}
+        }
+    }
+
     fn origin(&self) -> Origin {
         Origin {
             registry: self.registry.clone(),

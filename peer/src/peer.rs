@@ -19,6 +19,7 @@ use crate::config::PeerConfig;
 use crate::fetch::{Fetches, Sources};
 use crate::front::{self, FrontState};
 use crate::identity::{front_secret, peer_id};
+use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::orders::{Me, Orders, follow_orders};
@@ -71,7 +72,9 @@ impl Peer {
         );
         let manager = manager_client(&config)?;
         let to_peers = client(&ClientOptions::default())?;
-        let sources = Sources::new(to_peers, neighbours.clone());
+        let limits = Limits::none(running.clone());
+        limits.register(&vitals.metrics);
+        let sources = Sources::new(to_peers, neighbours.clone(), limits.clone());
         let metrics = PeerMetrics::default();
         metrics.register(&vitals.metrics, &store);
         let fetches = Fetches::new(store.clone(), sources, running.clone(), metrics.clone());
@@ -83,12 +86,12 @@ impl Peer {
             None => None,
         };
         let secret = front_secret(&config.data_dir)?;
-        let (limits, around) = (config.front_limits.clone(), neighbours.clone());
-        let front_state = FrontState::new(store.clone(), fetches.clone(), around, limits, secret);
-        let share_state =
-            ShareState::new(store.clone(), neighbours.clone(), &metrics).sharing(fetches.clone());
+        let (rules, around) = (config.front_limits.clone(), neighbours.clone());
+        let front_state = FrontState::new(store.clone(), fetches.clone(), around, rules, secret);
+        let share_state = ShareState::new(store.clone(), neighbours.clone(), limits.clone(), &metrics)
+            .sharing(fetches.clone());
         let (around, fronts) = (neighbours.clone(), front_state.clone());
-        let relay_state = RelayState::new(fronts, store.clone(), around, &metrics);
+        let relay_state = RelayState::new(fronts, store.clone(), around, limits, &metrics);
         let me = me(id, &config, share.local_addr()?.port());
         neighbours.listens_at(me.share_url());
         let orders = Orders {

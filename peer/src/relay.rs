@@ -19,6 +19,7 @@ use tracing::Span;
 
 use crate::fetch::Extent;
 use crate::front::{FrontState, Relayed};
+use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
 use crate::share::{KIND_HEADER, kind_of, objects, only_peers};
 use crate::source::Surroundings;
@@ -40,6 +41,7 @@ pub struct RelayState {
     front: FrontState,
     store: Store,
     sent: Counter,
+    limits: Limits,
     around: Arc<dyn Surroundings>,
 }
 
@@ -48,12 +50,14 @@ impl RelayState {
         front: FrontState,
         store: Store,
         around: impl Surroundings + 'static,
+        limits: Limits,
         metrics: &PeerMetrics,
     ) -> Self {
         Self {
             front,
             store,
             sent: metrics.sent_by("relay"),
+            limits,
             around: Arc::new(around),
         }
     }
@@ -81,7 +85,11 @@ async fn object(
     match state.front.relayed(asked).await {
         Ok(object) => {
             let about = state.store.about(&digest);
-            let answered = objects::answer(&object, about, &method, &headers, &state.sent).await;
+            let out = objects::Out {
+                sent: state.sent,
+                limits: state.limits,
+            };
+            let answered = objects::answer(&object, about, &method, &headers, &out).await;
             answered.unwrap_or_else(objects::Refusal::into_response)
         }
         Err(refusal) => refusal.into_response(),

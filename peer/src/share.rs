@@ -25,6 +25,7 @@ use wire::{ObjectKind, TagRecord};
 pub(crate) use caller::only_peers;
 
 use crate::fetch::{Fetches, Partly};
+use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
 use crate::source::Surroundings;
 use crate::store::Store;
@@ -40,17 +41,24 @@ pub struct ShareState {
     store: Store,
     sent: Counter,
     around: Arc<dyn Surroundings>,
+    limits: Limits,
     /// What of objects on their way is shared too.
     fetches: Option<Fetches>,
     crowds: Crowds,
 }
 
 impl ShareState {
-    pub fn new(store: Store, around: impl Surroundings + 'static, metrics: &PeerMetrics) -> Self {
+    pub fn new(
+        store: Store,
+        around: impl Surroundings + 'static,
+        limits: Limits,
+        metrics: &PeerMetrics,
+    ) -> Self {
         Self {
             store,
             sent: metrics.sent_by("share"),
             around: Arc::new(around),
+            limits,
             fetches: None,
             crowds: Crowds::default(),
         }
@@ -61,6 +69,13 @@ impl ShareState {
     pub fn sharing(self, fetches: Fetches) -> Self {
         let fetches = Some(fetches);
         Self { fetches, ..self }
+    }
+
+    fn out(&self) -> objects::Out {
+        objects::Out {
+            sent: self.sent.clone(),
+            limits: self.limits.clone(),
+        }
     }
 
     fn on_its_way(&self, digest: &Digest) -> Option<Partly> {

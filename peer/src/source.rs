@@ -17,6 +17,7 @@ pub(crate) use crowd::CrowdFeed;
 pub(crate) use open::{Opened, Origin, Pieces, SourceError};
 pub use share_client::{ShareClient, ShareError};
 
+use crate::limits::Limits;
 use crate::neighbours::Neighbours;
 
 /// Host and port of a `share` URL: how a peer is named in spans, metrics and answers.
@@ -61,15 +62,17 @@ impl Surroundings for Neighbours {
 pub struct Sources {
     pub(crate) peers: ShareClient,
     pub(crate) around: Arc<dyn Surroundings>,
+    pub(crate) limits: Limits,
 }
 
 impl Sources {
     /// `http` is for calling other peers; clients for registries come with [`Surroundings::registries`].
-    pub fn new(http: reqwest::Client, around: impl Surroundings + 'static) -> Self {
+    pub fn new(http: reqwest::Client, around: impl Surroundings + 'static, limits: Limits) -> Self {
         let around: Arc<dyn Surroundings> = Arc::new(around);
         Self {
             peers: ShareClient::new(http, around.clone()),
             around,
+            limits,
         }
     }
 

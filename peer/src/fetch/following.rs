@@ -200,7 +200,7 @@ struct Reader {
 
 impl Reader {
     async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
-        let reads_part = self.following.wanted.extent == Extent::Parts;
+        let reads_part = self.following.wanted.extent != Extent::Whole;
         loop {
             if let Some(aside) = &mut self.aside {
                 let next = aside.recv().await;

@@ -1,5 +1,7 @@
 //! What readers want of an object that is on its way: all of it, or the parts that they are reading.
 //!
+//! What a reader waits for goes before what a preheat wants, and that before what is fetched ahead.
+//!
 //! **Invariant:** a part is wanted as long as its reader is there, and no further ahead than [`AHEAD`]: a range that its
 //! client gives up costs little more than what was read of it.
 
@@ -9,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::limits::Class;
 use crate::store::{CHUNK, PartialView, last_chunk_begins};
 
 /// Bytes that are fetched ahead of somebody who reads a part.
@@ -22,7 +25,8 @@ pub(super) struct Needs {
 
 #[derive(Default)]
 struct Wanted {
-    whole: bool,
+    /// Who wants all of it.
+    whole: Option<Class>,
     last: u64,
     parts: BTreeMap<u64, Range<u64>>,
 }
@@ -34,13 +38,25 @@ pub(super) struct Demand {
 }
 
 impl Needs {
-    pub(super) fn want_whole(&self) {
-        self.lock().whole = true;
+    pub(super) fn want_whole(&self, class: Class) {
+        let mut wanted = self.lock();
+        wanted.whole = wanted.whole.map(|known| known.min(class)).or(Some(class));
+        drop(wanted);
         self.changed.notify_one();
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        self.lock().whole
+        self.lock().whole.is_some()
+    }
+
+    /// How urgent the next bytes are.
+    pub(super) fn class(&self) -> Class {
+        let wanted = self.lock();
+        if wanted.parts.is_empty() {
+            wanted.whole.unwrap_or(Class::Interactive)
+        } else {
+            Class::Interactive
+        }
     }
 
     pub(super) fn nobody_reads(&self) -> bool {

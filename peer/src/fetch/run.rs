@@ -26,7 +26,7 @@ use super::{FetchError, FetchReport, Wanted};
 use crate::metrics::PeerMetrics;
 use crate::source::{SourceError, Sources};
 use crate::spans::signed;
-use crate::store::{ChunkHashes, Partial, Proven, Store};
+use crate::store::{ChunkHashes, Partial, Proven, Room, Store};
 use pieces::Pieces;
 
 /// Times that the object is begun at its first byte.
@@ -43,6 +43,8 @@ pub(super) struct Fetch<'a> {
     /// Somebody waits for a part that lies elsewhere.
     is_interrupted: bool,
     may_gather: bool,
+    /// What the store has promised.
+    room: Option<Room>,
     parents: Vec<String>,
     relays: Vec<String>,
     origin: bool,
@@ -104,6 +106,7 @@ impl<'a> Fetch<'a> {
             stop,
             is_interrupted: false,
             may_gather: true,
+            room: None,
             parents: wanted.parents.clone(),
             relays: wanted.relays.clone(),
             origin: wanted.origin_allowed,
@@ -127,7 +130,7 @@ impl<'a> Fetch<'a> {
             };
             let resumed = partial.len();
             self.begin(take, &partial);
-            match self.fill(&partial).await {
+            match self.fill_with_room(&partial).await {
                 Ok(()) => {}
                 Err(Failure::Fetch(error)) => return give_up(error),
                 Err(Failure::Disk(error)) => return self.disk(&error, remains_of(&partial)),
@@ -166,6 +169,23 @@ impl<'a> Fetch<'a> {
             now.size = None;
             now.landed = partial.len();
         });
+    }
+
+    /// A disk that is full is asked once to make room.
+    async fn fill_with_room(&mut self, partial: &Partial) -> Result<(), Failure> {
+        match self.fill(partial).await {
+            Err(Failure::Disk(error)) if error.kind() == io::ErrorKind::StorageFull => {
+                let size = self.size.unwrap_or_else(|| partial.len());
+                match self.store.make_room(&self.wanted.digest, size).await {
+                    Ok(room) => {
+                        self.room = Some(room);
+                        self.fill(partial).await
+                    }
+                    Err(_) => Err(Failure::Disk(error)),
+                }
+            }
+            ended => ended,
+        }
     }
 
     /// Until all bytes are there, right or wrong: parts that somebody waits for first, all else if it is wanted.

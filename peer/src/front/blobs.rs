@@ -71,10 +71,10 @@ impl Front {
     /// Whoever reads a part has that part fetched; the rest too, where that is configured.
     fn extent_of(&self, headers: &HeaderMap, head_only: bool) -> Extent {
         let reads_part = head_only || headers.contains_key(RANGE);
-        if reads_part && !self.limits.prefetch {
-            Extent::Parts
-        } else {
-            Extent::Whole
+        match (reads_part, self.limits.prefetch) {
+            (false, _) => Extent::Whole,
+            (true, false) => Extent::Parts,
+            (true, true) => Extent::PartsFirst,
         }
     }
 

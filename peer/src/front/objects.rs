@@ -13,6 +13,7 @@ use super::access::{Told, Who};
 use super::respond::Refusal;
 use super::told::Source;
 use crate::fetch::{Extent, FetchError, Wanted};
+use crate::limits::Class;
 use crate::store::Sealed;
 
 pub(crate) type Pieces = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
@@ -127,6 +128,7 @@ impl Front {
             relays: self.neighbours.relays(digest),
             origin_allowed: true,
             extent: Extent::Whole,
+            class: Class::Interactive,
             trace: TraceContext::current(),
         }
     }

@@ -16,6 +16,7 @@ use super::registry_choice::{NoRegistry, Origin};
 use super::respond::Refusal;
 use super::{Front, FrontState};
 use crate::fetch::{Extent, Found, Wanted};
+use crate::limits::Class;
 
 /// What another node asks for.
 pub(crate) struct Relayed {
@@ -39,6 +40,15 @@ impl FrontState {
 
 impl Front {
     async fn relayed(&self, asked: Relayed) -> Result<Object, Refusal> {
+        if self.store.is_blocked(&asked.digest) {
+            let text = format!("{} is blocked: it was taken off this cluster", asked.digest);
+            return Err(Refusal::Status(
+                StatusCode::FORBIDDEN,
+                "DENIED",
+                text,
+                Side::Caller,
+            ));
+        }
         if let Some(sealed) = self.store.sealed(&asked.digest) {
             return Ok(Object::Here(sealed));
         }
@@ -149,6 +159,7 @@ impl Relayed {
             relays: Vec::new(),
             origin_allowed: true,
             extent: self.extent,
+            class: Class::Interactive,
             trace: TraceContext::current(),
         }
     }

@@ -14,6 +14,7 @@ use super::Orders;
 use super::credentials::{First, LotCredential, configured};
 use super::taken::Taken;
 use crate::fetch::{Extent, FetchError, FetchReport, Following, Found, Wanted};
+use crate::limits::Class;
 use crate::spans::{mark_failed, signed};
 
 /// Objects of one lot that are fetched at the same time.
@@ -296,6 +297,7 @@ fn parse(order: &PlacementOrder) -> Result<Wanted, String> {
         relays: Vec::new(),
         origin_allowed: true,
         extent: Extent::Whole,
+        class: Class::Preheat,
         trace: wire::TraceContext::of(&Span::current()),
     })
 }

@@ -179,6 +179,9 @@ pub(super) async fn crowd(
     let digest: Digest = digest.parse().map_err(|_| Refusal::NotADigest)?;
     let from = from.map(|Extension(ConnectInfo(from))| from);
     let url = share_url(&headers, from).ok_or(Refusal::NotHeld)?;
+    if state.store.is_blocked(&digest) {
+        return Err(Refusal::NotHeld);
+    }
     let chunks = match state.store.sealed(&digest) {
         Some(sealed) => {
             let hashes = off_thread(move || sealed.chunk_hashes())

@@ -14,11 +14,18 @@ use tracing::{Span, warn};
 
 use super::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, ShareState, word_of};
 use crate::front::Object;
+use crate::limits::{Class, Limits, Way};
 use crate::store::{About, CHUNK, Sealed, off_thread, read_at};
 
 /// Milliseconds that the asking peer waits for chunks that are on their way.
 pub(crate) const WAIT_HEADER: &str = "stoker-wait-ms";
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is counted of bytes on their way to another peer, and how fast they may go.
+pub(crate) struct Out {
+    pub(crate) sent: Counter,
+    pub(crate) limits: Limits,
+}
 
 pub(crate) enum Refusal {
     NotADigest,
@@ -55,11 +62,14 @@ pub(super) async fn object(
 ) -> Result<Response, Refusal> {
     let digest: Digest = digest.parse().map_err(|_| Refusal::NotADigest)?;
     Span::current().record("stoker.digest", digest.as_str());
+    if state.store.is_blocked(&digest) {
+        return Err(Refusal::NotHeld);
+    }
     let Some(sealed) = state.store.sealed(&digest) else {
         return partly(&state, &digest, &headers).await;
     };
     let about = state.store.about(&sealed.digest);
-    answer(&Object::Here(sealed), about, &method, &headers, &state.sent).await
+    answer(&Object::Here(sealed), about, &method, &headers, &state.out()).await
 }
 
 /// A part that has landed of an object that is on its way here.
@@ -76,6 +86,7 @@ async fn partly(state: &ShareState, digest: &Digest, headers: &HeaderMap) -> Res
     let bytes = read_at(file, range.start, length)
         .await
         .map_err(|_| Refusal::Disk)?;
+    state.limits.outgoing(length).await;
     state.sent.inc_by(length);
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -111,7 +122,7 @@ pub(crate) async fn answer(
     about: Option<About>,
     method: &Method,
     headers: &HeaderMap,
-    sent: &Counter,
+    out: &Out,
 ) -> Result<Response, Refusal> {
     let size = object.size();
     let (status, range) = match asked_range(headers, size)? {
@@ -123,8 +134,9 @@ pub(crate) async fn answer(
     } else {
         // Whoever reads the object says in its log what the disk refused.
         let bytes = object.read(range.clone()).await.map_err(|_| Refusal::Disk)?;
-        let sent = sent.clone();
-        let counted = bytes.inspect_ok(move |piece| {
+        let sent = out.sent.clone();
+        let paced = out.limits.paced(Way::ToPeer, bytes, || Class::Interactive);
+        let counted = paced.inspect_ok(move |piece| {
             sent.inc_by(piece.len() as u64);
         });
         Response::new(Body::from_stream(counted))
@@ -163,6 +175,9 @@ pub(super) async fn chunks(
 
 fn find(state: &ShareState, digest: &str) -> Result<Sealed, Refusal> {
     let digest: Digest = digest.parse().map_err(|_| Refusal::NotADigest)?;
+    if state.store.is_blocked(&digest) {
+        return Err(Refusal::NotHeld);
+    }
     state.store.sealed(&digest).ok_or(Refusal::NotHeld)
 }
 

@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 use wire::{SHARE_AUDIENCE, TagRecord};
 
 use super::{ShareState, router};
-use crate::fetch::tests::support::{Around, Parent, World, bytes, seal};
+use crate::fetch::tests::support::{Around, Parent, World, bytes, seal, unlimited};
 use crate::metrics::PeerMetrics;
 use crate::source::{ShareError, Surroundings as _};
 use crate::store::{CHUNK, Store};
@@ -28,7 +28,7 @@ async fn shared(body: &bytes::Bytes) -> Shared {
     seal(&store, body).await;
     let around = Around::new();
     Shared {
-        state: ShareState::new(store, around.clone(), &PeerMetrics::default()),
+        state: ShareState::new(store, around.clone(), unlimited(), &PeerMetrics::default()),
         around,
         _dir: dir,
     }

@@ -13,6 +13,7 @@ use super::{Failure, Fetch, Left};
 use crate::fetch::FetchError;
 use crate::fetch::blocks::{self, Blocks};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
+use crate::limits::Way;
 use crate::source::{CrowdFeed, Opened, SourceError, host_and_port};
 use crate::store::{CHUNK, ChunkHashes, LandError, Partial};
 
@@ -245,6 +246,14 @@ impl Fetch<'_> {
     /// Lands what the source sends. The next block is gathered while one is written.
     async fn take(&mut self, opened: Opened, flow: Flow, partial: &Partial) -> Left {
         self.confirm(&opened);
+        if let Err(failure) = self.take_room().await {
+            return Left::Fatal(failure);
+        }
+        let way = match &flow.from {
+            Some(_) => Way::FromPeer,
+            None => Way::FromOrigin(self.wanted.registry.clone()),
+        };
+        let opened = self.paced(opened, way);
         let mut at = partial.len();
         let mut blocks = Blocks::new(opened.pieces, at, self.size, flow.hashes.is_some());
         let mut feed = self.listen(&flow, partial);
@@ -293,6 +302,28 @@ impl Fetch<'_> {
         }
         self.progress.send_modify(|now| now.landed = partial.len());
         landed
+    }
+
+    /// No faster than the limits let it.
+    pub(super) fn paced(&self, opened: Opened, way: Way) -> Opened {
+        let needs = self.needs.clone();
+        let pieces = self
+            .sources
+            .limits
+            .paced(way, opened.pieces, move || needs.class());
+        Opened {
+            pieces: Box::pin(pieces),
+            ..opened
+        }
+    }
+
+    /// Has the store make room for all of it.
+    async fn take_room(&mut self) -> Result<(), Failure> {
+        if let (None, Some(size)) = (&self.room, self.size) {
+            let room = self.store.make_room(&self.wanted.digest, size).await;
+            self.room = Some(room.map_err(|none| Failure::Disk(none.into()))?);
+        }
+        Ok(())
     }
 
     /// The source answers: readers may be told the size.

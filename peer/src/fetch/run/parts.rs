@@ -17,6 +17,7 @@ use wire::Side;
 use super::source_span::SourceSpan;
 use super::{Failure, Fetch};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
+use crate::limits::{Class, Way};
 use crate::source::{Opened, SourceError};
 use crate::store::{CHUNK, ChunkHash, LandError, Partial, last_chunk_begins};
 
@@ -58,7 +59,7 @@ impl Fetch<'_> {
             None => self.learn_size().await?,
         };
         if size <= SMALL {
-            self.needs.want_whole();
+            self.needs.want_whole(Class::Interactive);
         }
         loop {
             let missing = self.needs.missing(&partial.view(), size);
@@ -90,7 +91,7 @@ impl Fetch<'_> {
             && !self.progress.borrow().last_is_vouched;
         if is_held_back {
             // Nobody vouches for the last chunk: only the whole proves it.
-            self.needs.want_whole();
+            self.needs.want_whole(Class::Interactive);
             return Ok(());
         }
         tokio::select! {
@@ -133,7 +134,7 @@ impl Fetch<'_> {
             Ok(Some(size)) => self.take_size(size),
             // It does not tell: its end is the end.
             Ok(None) => {
-                self.needs.want_whole();
+                self.needs.want_whole(Class::Interactive);
                 Ok(0)
             }
             Err(error) => {
@@ -288,9 +289,13 @@ impl Fetch<'_> {
                 self.sources.origin_part(&origin, kind, digest, part).await
             }
         }?;
+        let way = match from {
+            From::Registry => Way::FromOrigin(self.wanted.registry.clone()),
+            From::Parent(_) | From::Relay(_) => Way::FromPeer,
+        };
         match opened.size {
             Some(told) if told != size => Err(super::asking::other_size(told, size)),
-            _ => Ok(opened),
+            _ => Ok(self.paced(opened, way)),
         }
     }
 

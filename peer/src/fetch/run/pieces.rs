@@ -18,6 +18,7 @@ use wire::Side;
 use super::choice::Choice;
 use super::source_span::SourceSpan;
 use super::{Failure, Fetch};
+use crate::limits::Way;
 use crate::source::{CrowdFeed, ShareError, SourceError, host_and_port};
 use crate::store::{CHUNK, ChunkHash, ChunkHashes, LandError, Partial};
 
@@ -217,8 +218,12 @@ impl Fetch<'_> {
         );
         let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(pieces.size);
         let began = Instant::now();
+        let (limits, class) = (self.sources.limits.clone(), self.needs.class());
         let getting = async move {
-            let asking = peers.chunk(&from, &digest, range, wait);
+            let asking = async {
+                limits.pass(&Way::FromPeer, class, range.end - range.start).await;
+                peers.chunk(&from, &digest, range, wait).await
+            };
             let got = enough.run_until_cancelled(asking).await;
             Piece {
                 chunk,

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use oci::Digest;
 use tempfile::TempDir;
 
-use super::support::{Around, LIMIT, Parent, World, bytes, read_all, with_byte_changed};
+use super::support::{Around, LIMIT, Parent, World, bytes, read_all, unlimited, with_byte_changed};
 use crate::fetch::{Extent, Fetches, Following, Sources, Wanted};
 use crate::metrics::PeerMetrics;
 use crate::share::{ShareState, router};
@@ -22,7 +22,7 @@ struct Node {
 }
 
 impl Node {
-    async fn new(around: &Around) -> Self {
+    fn new(around: &Around) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let store = Store::open(dir.path()).expect("a store");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -31,11 +31,12 @@ impl Node {
         let http = process::http::client(&process::http::ClientOptions::default()).expect("a client");
         let fetches = Fetches::new(
             store.clone(),
-            Sources::new(http, around.clone()),
+            Sources::new(http, around.clone(), unlimited()),
             process::Running::new(),
             PeerMetrics::default(),
         );
-        let state = ShareState::new(store.clone(), around, &PeerMetrics::default()).sharing(fetches.clone());
+        let state = ShareState::new(store.clone(), around, unlimited(), &PeerMetrics::default())
+            .sharing(fetches.clone());
         super::support::serve_on(listener, router(state, &process::metrics::Metrics::new()));
         Self {
             store,
@@ -45,8 +46,8 @@ impl Node {
     }
 }
 
-async fn nodes(world: &World, count: usize) -> Vec<Node> {
-    join_all((0..count).map(|_| Node::new(&world.around))).await
+fn nodes(world: &World, count: usize) -> Vec<Node> {
+    (0..count).map(|_| Node::new(&world.around)).collect()
 }
 
 fn from_parents(world: &World, digest: &Digest, parents: &[&Parent]) -> Wanted {
@@ -62,7 +63,7 @@ async fn nodes_that_fetch_at_once_take_chunks_from_each_other() {
     let body = bytes(24 * CHUNK + 5);
     let digest = Digest::of(&body);
     let seed = Parent::holding(&world.around, &[&body]).await;
-    let nodes = nodes(&world, 4).await;
+    let nodes = nodes(&world, 4);
     let reports = join_all(nodes.iter().map(async |node| {
         let following = node
             .fetches

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use wire::{ObjectKind, PeerClaims, SHARE_AUDIENCE, SecretText};
 
 use crate::fetch::{Extent, FetchError, Fetches, Following, Sources, Wanted};
+use crate::limits::{self, Class};
 use crate::metrics::PeerMetrics;
 use crate::share::{ShareState, router};
 use crate::source::{ShareClient, Surroundings};
@@ -37,6 +38,11 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_millis(500);
 
 pub(crate) type Reading = Pin<Box<dyn Stream<Item = Result<Bytes, FetchError>> + Send>>;
+
+/// As fast as it goes.
+pub(crate) fn unlimited() -> limits::Limits {
+    limits::Limits::none(Running::new())
+}
 
 /// Bytes that differ from chunk to chunk.
 pub(crate) fn bytes(length: u64) -> Bytes {
@@ -309,7 +315,12 @@ impl Parent {
             seal(&store, object).await;
         }
         let address = serve(router(
-            ShareState::new(store.clone(), around.clone(), &PeerMetrics::default()),
+            ShareState::new(
+                store.clone(),
+                around.clone(),
+                unlimited(),
+                &PeerMetrics::default(),
+            ),
             &process::metrics::Metrics::new(),
         ))
         .await;
@@ -368,7 +379,7 @@ impl World {
         let running = Running::new();
         let fetches = Fetches::new(
             store.clone(),
-            Sources::new(http, around.clone()),
+            Sources::new(http, around.clone(), unlimited()),
             running.clone(),
             PeerMetrics::default(),
         );
@@ -402,6 +413,7 @@ impl World {
             relays: Vec::new(),
             origin_allowed: true,
             extent: Extent::Whole,
+            class: Class::Interactive,
             trace: None,
         }
     }

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, SHARE_AUDIENCE, SeedAddress, Welcome};
 
 use crate::config::FrontLimits;
-use crate::fetch::tests::support::Around;
+use crate::fetch::tests::support::{Around, unlimited};
 use crate::fetch::{Fetches, Sources};
 use crate::front::{FrontState, router};
 use crate::metrics::PeerMetrics;
@@ -450,7 +450,12 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         let share = share::router(
-            ShareState::new(store.clone(), self.around.clone(), &PeerMetrics::default()),
+            ShareState::new(
+                store.clone(),
+                self.around.clone(),
+                unlimited(),
+                &PeerMetrics::default(),
+            ),
             &Metrics::new(),
         );
         let address = serve(share, &self.running).await;
@@ -619,6 +624,7 @@ fn front_state(
     let sources = Sources::new(
         client(&ClientOptions::default()).expect("a client"),
         neighbours.clone(),
+        unlimited(),
     );
     let fetches = Fetches::new(store.clone(), sources, running.clone(), PeerMetrics::default());
     let now = now.clone();
