@@ -25,7 +25,7 @@ use crate::neighbours::Neighbours;
 use crate::orders::{Me, Orders, follow_orders};
 use crate::relay::{self, RelayState};
 use crate::share::{self, ShareState};
-use crate::store::Store;
+use crate::store::{Store, sweep_until};
 
 /// All listeners are bound and the store is open; nothing is served yet.
 pub struct Peer {
@@ -59,7 +59,9 @@ impl Peer {
         let key = AdminKey::open(&config.data_dir).context("the admin key")?;
         let running = vitals.running.clone();
         let id = peer_id(&config.data_dir)?;
-        let store = Store::open(&config.data_dir.join("store"))
+        let folder = config.data_dir.join("store");
+        let clock = Box::new(process::clock::unix_ms);
+        let store = Store::open_with(&folder, config.store.clone(), clock)
             .with_context(|| format!("the store in {}", config.data_dir.display()))?;
         let registries = guarded_registries(Dial::guarded(config.dial.addresses.clone()), counted);
         let neighbours = Neighbours::open(
@@ -159,6 +161,7 @@ impl Peer {
             let shown = Admin::new(&self.vitals, readiness, self.key);
             serve(admin, shown.router(guarded), running, None)?;
         }
+        running.spawn(sweep_until(self.orders.store.clone(), running.clone()));
         running.spawn(follow_orders(self.orders, running.clone(), latch));
         Ok(())
     }

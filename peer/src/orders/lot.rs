@@ -31,6 +31,7 @@ pub(super) async fn work_on(
     let _counting = orders.metrics.lot_begins();
     let credential = LotCredential::default();
     let lot = Arc::new(lot);
+    let _hold = orders.store.hold(digests(&lot));
     let placing = stream::iter(0..lot.placements.len()).for_each_concurrent(AT_ONCE, |at| {
         let (orders, lot, taken) = (orders.clone(), lot.clone(), taken.clone());
         let (credential, outcomes) = (credential.clone(), outcomes.clone());
@@ -50,6 +51,12 @@ pub(super) async fn work_on(
         }
     });
     placing.instrument(span).await;
+}
+
+/// None of them is evicted while the lot is worked on.
+fn digests(lot: &Lot) -> Vec<Digest> {
+    let orders = lot.placements.iter();
+    orders.filter_map(|order| order.digest.parse().ok()).collect()
 }
 
 async fn place(
@@ -151,6 +158,13 @@ async fn fetch(
 ) -> Result<FetchReport, Failed> {
     if !orders.neighbours.may_preheat_from(&wanted.registry) {
         return Err(not_open(&orders.me.name, order));
+    }
+    if let Some(reason) = orders.store.blocked(&wanted.digest) {
+        return Err(Failed {
+            reason,
+            side: Side::Caller,
+            word: "blocked",
+        });
     }
     wanted.parents = parents(orders, order, &wanted.digest);
     let opened = credential.first(orders, session, lot, &wanted).await;
