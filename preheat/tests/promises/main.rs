@@ -16,6 +16,7 @@ mod deliveries;
 mod explaining;
 mod following;
 mod forgetting;
+mod images;
 mod listing;
 mod manifests;
 mod metrics;
