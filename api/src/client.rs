@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use wire::SecretText;
 
 pub(crate) use views::{
-    Clusters, MadeToken, ObjectView, Objects, PeerView, Peers, PlacementView, PreheatView, Preheats, State,
-    Tokens,
+    Clusters, Limits, LimitsOfCluster, MadeToken, ObjectView, Objects, PeerView, Peers, PlacementView,
+    PreheatView, Preheats, State, Tokens,
 };
 
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -121,6 +121,21 @@ impl Api {
         body: &impl Serialize,
     ) -> Result<T, AskError> {
         self.read(self.send(self.request(Method::POST, path).json(body)).await?)
+            .await
+    }
+
+    pub(crate) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, AskError> {
+        self.read(self.send(self.request(Method::PUT, path).json(body)).await?)
+            .await
+    }
+
+    /// A deletion that is answered by how things stand then.
+    pub(crate) async fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
+        self.read(self.send(self.request(Method::DELETE, path)).await?)
             .await
     }
 

@@ -211,6 +211,7 @@ fn description(registry: &OwnRegistry) -> RegistryDescription {
         // Without its password.
         proxy: settings.proxy.as_ref().map(ToString::to_string),
         max_connections: settings.max_connections,
+        bandwidth: registry.bandwidth,
         offline_access: registry.offline_access,
         authorize: registry.authorize,
         harbor: false,

@@ -67,6 +67,12 @@ pub fn router(app: App, metrics: &Metrics) -> Router {
         .route("/api/v1/peers", get(peers::list::list))
         .route("/api/v1/clusters", get(clusters::list::list))
         .route(
+            "/api/v1/clusters/{name}/limits",
+            get(clusters::limits::get)
+                .put(clusters::limits::set)
+                .delete(clusters::limits::reset),
+        )
+        .route(
             "/api/v1/tokens",
             post(tokens::create::create).get(tokens::list::list),
         )

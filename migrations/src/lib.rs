@@ -11,6 +11,7 @@ mod m20261121_000005_tokens;
 mod m20261121_000006_requests;
 mod m20261121_000007_lives;
 mod m20261121_000008_image_rules;
+mod m20261121_000009_limits;
 mod schema;
 
 /// What runs a [`Migrator`]: `Migrator::up(connection, None)`.
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000006_requests::Migration),
             Box::new(m20261121_000007_lives::Migration),
             Box::new(m20261121_000008_image_rules::Migration),
+            Box::new(m20261121_000009_limits::Migration),
         ]
     }
 }

@@ -13,6 +13,7 @@ use wire::{Role, SecretText};
 
 use crate::arguments::Arguments;
 use crate::dial_section::DialSection;
+use crate::limits::{LimitSettings, LimitsSection};
 use crate::neighbours::OwnRegistry;
 use crate::registry_section::RegistrySection;
 use crate::store::StoreLimits;
@@ -41,6 +42,7 @@ pub struct PeerConfig {
     pub dial: DialRules,
     pub store: StoreLimits,
     pub telemetry: TelemetryOptions,
+    pub limits: LimitSettings,
 }
 
 /// What the front may do on a client's word.
@@ -117,6 +119,7 @@ struct PeerFile {
     dial: DialSection,
     store: StoreSection,
     telemetry: TelemetrySection,
+    limits: LimitsSection,
 }
 
 impl PeerConfig {
@@ -146,6 +149,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         file.prefetch,
     );
     let registries = registries(faults, file.registry);
+    let limits = file.limits.read(&registries, faults);
     let dial = file.dial.read(faults);
     let store = file.store.read(faults);
     let share_tls = tls_files(faults, file.tls_cert, file.tls_key);
@@ -185,6 +189,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         dial,
         store,
         telemetry,
+        limits,
     })
 }
 
@@ -300,7 +305,7 @@ mod tests {
         let file = folder.path().join("peer.toml");
         std::fs::write(
             &file,
-            "manager = \"manager:8080\"\nyes_kept = \"soon\"\ntls_cert = \"cert.pem\"\n[registry.\"no name\"]\nca_file = \"/nowhere/ca.pem\"\n",
+            "manager = \"manager:8080\"\nyes_kept = \"soon\"\ntls_cert = \"cert.pem\"\n[limits]\nincoming = \"fast\"\n[registry.\"no name\"]\nca_file = \"/nowhere/ca.pem\"\n",
         )
         .expect("written");
         let Err(faults) = PeerConfig::read(arguments(&["--config", file.to_str().expect("text")])) else {
@@ -313,6 +318,7 @@ mod tests {
             "token_file: ",
             "yes_kept: ",
             "tls_key: ",
+            "limits.incoming: ",
             "registry.\"no name\"",
         ] {
             assert!(told.contains(key), "{key} is missing in {told}");

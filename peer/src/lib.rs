@@ -32,6 +32,7 @@ mod store_section;
 
 pub use arguments::{Arguments, Command};
 pub use config::{FrontLimits, PeerConfig, StorePlace};
+pub use limits::LimitSettings;
 pub use metrics::PeerMetrics;
 pub use neighbours::{Neighbours, OwnRegistry};
 pub use peer::{Peer, client_factory, client_options, guarded_registries};

@@ -11,6 +11,7 @@ mod bucket;
 mod counted;
 mod gate;
 mod paced;
+mod section;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -21,9 +22,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use oci::RegistryName;
 use process::Running;
 use process::metrics::Metrics;
+use uuid::Uuid;
+use wire::Neighbourhood;
 
 pub use bucket::Class;
 pub use paced::Way;
+pub(crate) use section::LimitsSection;
 pub use settings::LimitSettings;
 
 use counted::Counted;
@@ -76,6 +80,11 @@ impl Limits {
     /// Adds what waits to what the admin port shows.
     pub fn register(&self, metrics: &Metrics) {
         self.0.counted.register(metrics);
+    }
+
+    /// What the manager says to this peer holds from now on.
+    pub(crate) fn learn(&self, me: Uuid, told: &Neighbourhood) {
+        self.told(&LimitSettings::told(me, told));
     }
 
     /// What the manager says holds from now on, beside what the peer's own file says.

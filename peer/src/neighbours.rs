@@ -13,7 +13,11 @@ use oci::{Credential, DialRules, Digest, Registries, RegistryName, RegistrySetti
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use uuid::Uuid;
-use wire::{Authorize, Neighbourhood, OfflineAccess, RegistryDescription, SecretText, SeedAddress, Welcome};
+use wire::{
+    Authorize, Neighbourhood, OfflineAccess, Rate, RegistryDescription, SecretText, SeedAddress, Welcome,
+};
+
+use crate::limits::Limits;
 
 /// A registry as the peer's own configuration describes it.
 #[derive(Clone)]
@@ -21,6 +25,8 @@ pub struct OwnRegistry {
     pub settings: RegistrySettings,
     pub offline_access: OfflineAccess,
     pub authorize: Option<Authorize>,
+    /// The most that this peer takes from it.
+    pub bandwidth: Option<Rate>,
 }
 
 /// Shared by everything that looks around; clones see the same.
@@ -36,6 +42,7 @@ struct Inner {
     registries: Registries,
     known: RwLock<Known>,
     own_share: OnceLock<String>,
+    paced: OnceLock<Limits>,
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -67,10 +74,17 @@ impl Neighbours {
             registries,
             known: RwLock::new(known),
             own_share: OnceLock::new(),
+            paced: OnceLock::new(),
         };
         let neighbours = Self(Arc::new(inner));
         neighbours.configure_registries();
         neighbours
+    }
+
+    /// From now on these limits are what the manager says, beginning with what it said last.
+    pub(crate) fn pace(&self, limits: Limits) {
+        let limits = self.0.paced.get_or_init(|| limits);
+        self.read(|known| limits.learn(self.0.me, &known.neighbourhood));
     }
 
     /// Takes over what the manager said at hello.
@@ -234,6 +248,9 @@ impl Neighbours {
             known.clone()
         };
         self.configure_registries();
+        if let Some(limits) = self.0.paced.get() {
+            limits.learn(self.0.me, &known.neighbourhood);
+        }
         let written = serde_json::to_vec_pretty(&known)
             .map_err(std::io::Error::other)
             .and_then(|bytes| process::files::write_private(&self.0.file, &bytes));

@@ -72,6 +72,9 @@ impl Peer {
             config.dial.clone(),
             registries,
         );
+        let limits = Limits::new(config.limits.clone(), running.clone());
+        limits.register(&vitals.metrics);
+        neighbours.pace(limits.clone());
         let manager = manager_client(&config)?;
         let to_peers = client(&ClientOptions::default())?;
         let limits = Limits::none(running.clone());

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use oci::{Proxy, RegistryName, RegistrySettings, Secret};
 use serde::Deserialize;
-use wire::{Authorize, OfflineAccess};
+use wire::{Authorize, BadRate, OfflineAccess, Rate};
 
 use crate::neighbours::OwnRegistry;
 use credential::CredentialKeys;
@@ -32,6 +32,8 @@ pub struct RegistrySection {
     proxy_password_file: Option<PathBuf>,
     /// Requests to the registry at one time.
     max_connections: Option<u32>,
+    /// Bytes per second that one peer takes from the registry: `50MiB/s`.
+    bandwidth: Option<String>,
     username: Option<String>,
     password: Option<String>,
     /// File whose content, without white space around it, is the password.
@@ -67,11 +69,13 @@ impl RegistrySection {
         let faults = Vec::new();
         let mut reading = Reading { name, faults };
         let settings = self.settings(&mut reading);
+        let bandwidth = self.bandwidth(&mut reading);
         match settings.filter(|_| reading.faults.is_empty()) {
             Some(settings) => Ok(OwnRegistry {
                 settings,
                 offline_access: self.offline_access,
                 authorize: self.authorize,
+                bandwidth,
             }),
             None => Err(reading.faults),
         }
@@ -103,6 +107,13 @@ impl RegistrySection {
             max_connections,
             name: name?,
         })
+    }
+
+    fn bandwidth(&self, reading: &mut Reading<'_>) -> Option<Rate> {
+        let parsed = self.bandwidth.as_ref()?.parse();
+        parsed
+            .map_err(|fault: BadRate| reading.fault("bandwidth", &fault))
+            .ok()
     }
 
     fn identity(&self, reading: &mut Reading<'_>) -> Option<Secret> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oci::Platform;
 
+use crate::bandwidth::ClusterLimits;
 use crate::plan::LiveCluster;
 use crate::scope::{ClusterChoice, Scope};
 
@@ -16,6 +17,8 @@ pub struct ClusterSettings {
     pub tolerated_absent: u32,
     /// What refers to an image comes along with it, unless a request says something else.
     pub referrers: bool,
+    /// How fast its peers may be, until somebody says something else at run time.
+    pub limits: ClusterLimits,
 }
 
 /// By the cluster's name.
@@ -99,6 +102,7 @@ mod tests {
             platforms: platforms.iter().map(|text| text.parse().unwrap()).collect(),
             tolerated_absent,
             referrers: tolerated_absent > 0,
+            limits: ClusterLimits::default(),
         };
         of.iter()
             .map(|(name, platforms, tolerated)| ((*name).to_owned(), settings(platforms, *tolerated)))

@@ -16,6 +16,7 @@
 
 mod absent;
 mod address;
+mod bandwidth;
 mod cancel;
 mod choosing;
 mod closed;
@@ -71,6 +72,7 @@ mod webhook;
 mod whereabouts;
 mod workers;
 
+pub use bandwidth::{ClusterLimits, LimitsError, LimitsInForce, cluster_limits, set_cluster_limits};
 pub use cancel::cancel;
 pub use cluster_settings::ClusterSettings;
 pub use clusters::clusters;

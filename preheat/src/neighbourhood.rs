@@ -9,6 +9,7 @@ use sea_orm::{
 };
 use wire::{DialDescription, Neighbourhood, RegistryDescription, SeedAddress};
 
+use crate::bandwidth;
 use crate::preheater::{Inner, read_uuid};
 use crate::rows::{peers, preheats, seen_registries};
 
@@ -47,12 +48,15 @@ pub(crate) async fn current(inner: &Inner, cluster: i64) -> Result<Arc<Neighbour
     if let Some((_, known)) = known {
         return Ok(known);
     }
-    let seeds = live_seeds(inner.reads(), cluster)
-        .await?
-        .iter()
-        .map(address)
-        .collect();
-    let read = Arc::new(with_version(seeds, registries(inner).await?, dial(inner)));
+    let seeds = live_seeds(inner.reads(), cluster).await?;
+    let limits = bandwidth::told(inner, cluster, seeds.len()).await?;
+    let read = Arc::new(with_version(Neighbourhood {
+        version: String::new(),
+        seeds: seeds.iter().map(address).collect(),
+        registries: registries(inner).await?,
+        dial: dial(inner),
+        limits,
+    }));
     inner
         .neighbourhoods
         .lock()
@@ -67,18 +71,12 @@ fn dial(inner: &Inner) -> DialDescription {
     }
 }
 
-fn with_version(
-    seeds: Vec<SeedAddress>,
-    registries: Vec<RegistryDescription>,
-    dial: DialDescription,
-) -> Neighbourhood {
-    let all = serde_json::json!([&seeds, &registries, &dial]).to_string();
+fn with_version(neighbourhood: Neighbourhood) -> Neighbourhood {
+    let all = serde_json::json!(&neighbourhood).to_string();
     let version = oci::Digest::of(all.as_bytes()).hex().chars().take(16).collect();
     Neighbourhood {
         version,
-        seeds,
-        registries,
-        dial,
+        ..neighbourhood
     }
 }
 

@@ -1,6 +1,8 @@
 //! The manager's answers, as much of them as the command line shows. Fields that are not read here may come and go.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 use wire::SecretText;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -84,6 +86,22 @@ pub(crate) struct ClusterView {
     pub(crate) name: String,
     pub(crate) seeds: u64,
     pub(crate) nodes: u64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    pub(crate) peer_incoming: Option<String>,
+    pub(crate) peer_outgoing: Option<String>,
+    pub(crate) origins: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct LimitsOfCluster {
+    pub(crate) cluster: String,
+    pub(crate) limits: Limits,
+    pub(crate) as_configured: bool,
+    pub(crate) each_seed: BTreeMap<String, String>,
+    pub(crate) each_node: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]

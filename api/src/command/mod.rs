@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod harbor;
 mod image;
+mod limits;
 mod manager;
 mod migrate;
 mod openapi;
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     Harbor(harbor::Arguments),
     Image(image::Arguments),
     Clusters(clusters::Arguments),
+    Limits(limits::Arguments),
     Peers(peers::Arguments),
     Token(token::Arguments),
     Migrate(migrate::Arguments),
@@ -175,6 +177,7 @@ async fn perform(command: Command) -> Result<(), Stop> {
         Command::Harbor(arguments) => harbor::run(arguments).await,
         Command::Image(arguments) => image::run(arguments).await,
         Command::Clusters(arguments) => clusters::run(arguments).await,
+        Command::Limits(arguments) => limits::run(arguments).await,
         Command::Peers(arguments) => peers::run(arguments).await,
         Command::Token(arguments) => token::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,

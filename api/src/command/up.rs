@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
-use peer::{Peer, PeerConfig};
+use peer::{LimitSettings, Peer, PeerConfig};
 use process::Vitals;
 use process::telemetry::{self, TelemetryOptions};
 use tracing::info;
@@ -126,6 +126,8 @@ fn beside(
         store: config.beside.store,
         // Of the whole process, and set up already.
         telemetry: TelemetryOptions::default(),
+        // What the manager tells all its peers.
+        limits: LimitSettings::default(),
     }
 }
 

@@ -22,6 +22,7 @@ const SHAPE: Shape = Shape {
         "credential_helper",
         "offline_access",
         "authorize",
+        "bandwidth",
     ],
     switches: &["plain_http", "insecure_skip_verify"],
     lists: &["aliases", "token_realms"],

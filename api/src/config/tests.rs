@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use preheat::ClusterLimits;
+
 use super::*;
 
 struct File {
@@ -68,6 +70,9 @@ fn every_fault_of_a_configuration_is_told_at_once_with_its_key() {
         platform = ["linux/amd64"]
         platforms = ["linux"]
         tolerated_absent = -1
+        peer_incoming = "fast"
+        [cluster."edge-7".origin."no name"]
+        bandwidth = "1B/s"
         "#,
     );
     let wanted = [
@@ -91,6 +96,9 @@ fn every_fault_of_a_configuration_is_told_at_once_with_its_key() {
         "cluster.\"edge-7\".platform: unknown key; did you mean `platforms`?",
         "cluster.\"edge-7\".platforms: \"linux\" is no platform",
         "cluster.\"edge-7\".tolerated_absent: must be a whole number, 0 or more",
+        "cluster.\"edge-7\".peer_incoming: `fast` is no rate: write for example 100MiB/s",
+        "cluster.\"edge-7\".origin.\"no name\": ",
+        "cluster.\"edge-7\".origin.\"no name\".bandwidth: `1B/s` is too little",
     ];
     for fault in wanted {
         assert!(
@@ -201,6 +209,9 @@ fn a_cluster_that_is_not_described_has_what_is_built_in() {
         platforms = ["linux/amd64", "linux/arm64/v8"]
         [cluster.core]
         tolerated_absent = 2
+        peer_outgoing = "200MiB/s"
+        [cluster.core.origin."registry.lan:5000"]
+        bandwidth = "50MB/s"
         "#,
     );
     let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
@@ -208,6 +219,13 @@ fn a_cluster_that_is_not_described_has_what_is_built_in() {
     assert_eq!((edge.platforms.len(), edge.tolerated_absent), (2, 0));
     assert_eq!((core.platforms.len(), core.tolerated_absent), (0, 2));
     assert_eq!(config.clusters.len(), 2);
+    assert_eq!(edge.limits, ClusterLimits::default());
+    let registry = "registry.lan:5000".parse().expect("a name");
+    assert_eq!(core.limits.origins[&registry].bytes_per_second(), 50_000_000);
+    assert_eq!(
+        core.limits.peer_outgoing.map(wire::Rate::bytes_per_second),
+        Some(200 << 20)
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod client;
 mod holdings;
 mod images;
+mod limits;
 mod neighbourhood;
 mod placing;
 mod questions;
@@ -21,6 +22,7 @@ pub use holdings::{Held, HoldingsReport, holdings_hash};
 pub use images::{
     Block, IMAGE_RULES, ImageRules, KnownImageRules, Pin, RECALLED_AT_ONCE, RULE_DIGESTS, Recall, RuledImage,
 };
+pub use limits::{BandwidthLimits, OriginShare};
 pub use neighbourhood::{
     Authorize, DialDescription, Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress,
 };

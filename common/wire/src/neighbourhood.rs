@@ -6,6 +6,8 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::{BandwidthLimits, Rate};
+
 /// The manager's answer to "who is around me and how are registries reached".
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Neighbourhood {
@@ -17,6 +19,8 @@ pub struct Neighbourhood {
     pub registries: Vec<RegistryDescription>,
     #[serde(default)]
     pub dial: DialDescription,
+    #[serde(default)]
+    pub limits: BandwidthLimits,
 }
 
 /// What the manager's configuration says about dialling.
@@ -61,6 +65,8 @@ pub struct RegistryDescription {
     pub proxy: Option<String>,
     /// Requests of one peer to it at one time.
     pub max_connections: Option<NonZeroU32>,
+    /// The most that one peer takes from it.
+    pub bandwidth: Option<Rate>,
     pub offline_access: OfflineAccess,
     /// How a front asks whether a caller may have a manifest; unless given, [`Authorize::ManifestGet`] of a Harbor.
     pub authorize: Option<Authorize>,

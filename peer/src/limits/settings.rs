@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oci::RegistryName;
-use wire::Rate;
+use uuid::Uuid;
+use wire::{Neighbourhood, Rate};
 
 /// None: as fast as it goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +20,33 @@ pub struct LimitSettings {
 }
 
 impl LimitSettings {
+    /// What the manager says to this peer: of each peer, of this one's share of what the cluster may take, and of each
+    /// registry.
+    pub(super) fn told(me: Uuid, told: &Neighbourhood) -> Self {
+        let is_seed = told.seeds.iter().any(|seed| seed.peer == me);
+        let shares = told.limits.origins.iter().map(|share| {
+            let rate = if is_seed { share.each_seed } else { share.each_node };
+            (&share.registry, rate)
+        });
+        let described = told.registries.iter();
+        let described = described.filter_map(|registry| Some((&registry.name, registry.bandwidth?)));
+        let mut origins: BTreeMap<RegistryName, Rate> = BTreeMap::new();
+        for (registry, rate) in shares.chain(described) {
+            // A name that is none names nothing that could be asked.
+            if let Ok(registry) = registry.parse() {
+                origins
+                    .entry(registry)
+                    .and_modify(|known| *known = rate.min(*known))
+                    .or_insert(rate);
+            }
+        }
+        Self {
+            incoming: told.limits.peer_incoming,
+            outgoing: told.limits.peer_outgoing,
+            origins,
+        }
+    }
+
     /// What holds when both have been said.
     #[must_use]
     pub(super) fn and(&self, other: &Self) -> Self {
@@ -45,7 +73,44 @@ fn lower(one: Option<Rate>, other: Option<Rate>) -> Option<Rate> {
 
 #[cfg(test)]
 mod tests {
+    use wire::{BandwidthLimits, OriginShare, RegistryDescription, SeedAddress};
+
     use super::*;
+
+    #[test]
+    fn a_seed_has_another_share_than_a_node_and_the_lower_of_share_and_registry_holds() {
+        let (seed, node) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let described = |name: &str, rate| RegistryDescription {
+            name: name.to_owned(),
+            bandwidth: Some(Rate::at_least(rate)),
+            ..RegistryDescription::default()
+        };
+        let told = Neighbourhood {
+            seeds: vec![SeedAddress {
+                peer: seed,
+                name: "seed".to_owned(),
+                share_url: "http://10.0.0.1:65002".to_owned(),
+            }],
+            registries: vec![
+                described("a.lan", 150_000),
+                described("b.lan", 500_000),
+                described("no name", 1),
+            ],
+            limits: BandwidthLimits {
+                peer_incoming: Some(Rate::at_least(900_000)),
+                peer_outgoing: None,
+                origins: vec![OriginShare {
+                    registry: "a.lan".to_owned(),
+                    each_seed: Rate::at_least(200_000),
+                    each_node: Rate::at_least(100_000),
+                }],
+            },
+            ..Neighbourhood::default()
+        };
+        let expected = |a| settings(Some(900_000), &[("a.lan", a), ("b.lan", 500_000)]);
+        assert_eq!(LimitSettings::told(seed, &told), expected(150_000));
+        assert_eq!(LimitSettings::told(node, &told), expected(100_000));
+    }
 
     fn settings(incoming: Option<u64>, origins: &[(&str, u64)]) -> LimitSettings {
         let origin = |(name, rate): &(&str, u64)| (name.parse().expect("a name"), Rate::at_least(*rate));

@@ -69,6 +69,7 @@ impl Here {
             dial: oci::DialRules::default(),
             store: crate::store::StoreLimits::default(),
             telemetry: process::telemetry::TelemetryOptions::default(),
+            limits: crate::limits::LimitSettings::default(),
         }
     }
 
@@ -82,6 +83,7 @@ fn registry() -> OwnRegistry {
         settings: oci::RegistrySettings::new("127.0.0.1:1".parse().expect("a registry")),
         offline_access: wire::OfflineAccess::default(),
         authorize: None,
+        bandwidth: None,
     }
 }
 

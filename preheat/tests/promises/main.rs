@@ -8,6 +8,7 @@
 mod artifacts;
 mod artifacts_referrers;
 mod asking;
+mod bandwidth;
 mod cancelling;
 mod choosing;
 mod credentials;

@@ -9,7 +9,7 @@ use api::AuthMode;
 use api::triggers::Rules;
 use oci::{DialRules, RegistrySettings};
 use peer::store::StoreLimits;
-use peer::{FrontLimits, OwnRegistry, Peer, PeerConfig};
+use peer::{FrontLimits, LimitSettings, OwnRegistry, Peer, PeerConfig};
 use process::Vitals;
 use process::telemetry::TelemetryOptions;
 use serde_json::json;
@@ -149,6 +149,7 @@ fn manager_config(
         },
         offline_access: OfflineAccess::default(),
         authorize: None,
+        bandwidth: None,
     };
     Ok(ManagerConfig {
         data_dir: data_dir.to_owned(),
@@ -202,5 +203,6 @@ fn peer_config(data_dir: &Path, name: &str, role: Role, manager: &str, token: &S
         dial: DialRules::default(),
         store: StoreLimits::default(),
         telemetry: TelemetryOptions::default(),
+        limits: LimitSettings::default(),
     }
 }

@@ -380,6 +380,7 @@ impl World {
             settings,
             offline_access,
             authorize: None,
+            bandwidth: None,
         }];
         let registries = Registries::new(client_factory());
         let neighbours = Neighbours::open(

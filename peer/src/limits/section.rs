@@ -1,0 +1,31 @@
+//! `[limits]` in the peer's configuration file.
+
+use process::config::Faults;
+use serde::Deserialize;
+
+use super::LimitSettings;
+use crate::neighbours::OwnRegistry;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsSection {
+    /// Bytes per second from registries and other peers: `100MiB/s`.
+    incoming: Option<String>,
+    /// Bytes per second to other peers.
+    outgoing: Option<String>,
+}
+
+impl LimitsSection {
+    pub(crate) fn read(&self, registries: &[OwnRegistry], faults: &mut Faults) -> LimitSettings {
+        let mut rate = |key: &str, text: &Option<String>| {
+            let text = text.as_deref()?;
+            faults.check(&format!("limits.{key}"), text.parse())
+        };
+        let bandwidth = |own: &OwnRegistry| Some((own.settings.name.clone(), own.bandwidth?));
+        LimitSettings {
+            incoming: rate("incoming", &self.incoming),
+            outgoing: rate("outgoing", &self.outgoing),
+            origins: registries.iter().filter_map(bandwidth).collect(),
+        }
+    }
+}
