@@ -2,6 +2,7 @@
 
 mod access;
 mod authorize;
+mod fuzz;
 mod ranges;
 mod serving;
 mod support;

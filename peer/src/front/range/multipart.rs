@@ -49,8 +49,11 @@ impl Multipart {
 
     /// Bytes of the whole body.
     pub(crate) fn length(&self) -> u64 {
-        let of_part = |(head, range): &(Bytes, Range<u64>)| head.len() as u64 + (range.end - range.start);
-        self.parts.iter().map(of_part).sum::<u64>() + self.tail.len() as u64
+        let of_part = |(head, range): &(Bytes, Range<u64>)| {
+            (head.len() as u64).saturating_add(range.end.saturating_sub(range.start))
+        };
+        let parts = self.parts.iter().map(of_part);
+        parts.fold(self.tail.len() as u64, u64::saturating_add)
     }
 
     /// The body of an object that is at hand.

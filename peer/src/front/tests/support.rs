@@ -328,7 +328,7 @@ pub(super) struct World {
     pub(super) registry: FakeRegistry,
     pub(super) registry_name: String,
     pub(super) store: Store,
-    front: SocketAddr,
+    pub(super) front: SocketAddr,
     state: FrontState,
     neighbours: Neighbours,
     around: Around,

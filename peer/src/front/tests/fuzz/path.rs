@@ -1,0 +1,91 @@
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use oci::TagOrDigest;
+
+use super::{Fuzzing, Tried};
+use crate::front::path::{Asked, Object, parse};
+
+const SAMPLES: [&str; 5] = [
+    "/v2/library/nginx/manifests/1.27",
+    "/v2/a/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "/v2/a/b/c/manifests/sha256%3Ae3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "/v2/v2/manifests/blobs/manifests/x",
+    "/v2/a/tags/list",
+];
+const WORDS: [&str; 24] = [
+    "/v2/",
+    "/",
+    "//",
+    "/manifests/",
+    "/blobs/",
+    "..",
+    "../",
+    "./",
+    "%2e%2e",
+    "%2F",
+    "%00",
+    "%",
+    "%zz",
+    "sha256:",
+    "sha512:",
+    "%3A",
+    "latest",
+    "__",
+    "-",
+    "@",
+    "\\",
+    "\u{e9}",
+    "A",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+];
+
+/// What is read is made of names that may be part of a URL or of a file's name, and is written as one path only.
+#[test]
+fn no_path_leads_anywhere_but_to_a_repository() {
+    let mut fuzzing = Fuzzing::new("path", &SAMPLES, &WORDS);
+    while let Some(input) = fuzzing.next() {
+        let tried = Tried(&input);
+        let way = parse(&String::from_utf8_lossy(&input)).map_or(0, |asked| check(&asked));
+        drop(tried);
+        fuzzing.went(input, way);
+    }
+}
+
+fn check(asked: &Asked) -> u64 {
+    let repository = asked.repository.as_str();
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte);
+    assert!(
+        repository.bytes().all(plain) && repository.len() <= 255,
+        "{repository:?}"
+    );
+    assert!(
+        !repository
+            .split('/')
+            .any(|part| part.is_empty() || part.starts_with('.')),
+        "{repository:?}"
+    );
+    let (kind, name) = match &asked.object {
+        Object::Manifest(wanted) => ("manifests", wanted.to_string()),
+        Object::Blob(digest) => ("blobs", digest.to_string()),
+    };
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte);
+    assert!(
+        name.bytes().all(safe) && name != "." && name != ".." && !name.is_empty(),
+        "{name:?}"
+    );
+    let written = format!("/v2/{repository}/{kind}/{name}");
+    assert_eq!(parse(&written).as_ref(), Some(asked), "{written}");
+    let mut way = DefaultHasher::new();
+    let by_digest = matches!(
+        asked.object,
+        Object::Blob(_) | Object::Manifest(TagOrDigest::Digest(_))
+    );
+    (
+        kind,
+        by_digest,
+        repository.split('/').count().min(6),
+        name.len().ilog2(),
+    )
+        .hash(&mut way);
+    way.finish()
+}
