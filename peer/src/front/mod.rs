@@ -44,6 +44,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
+use oci::RegistryName;
 use process::metrics::Metrics;
 use process::telemetry::{RouteTemplate, edge};
 use tokio::sync::Semaphore;
@@ -60,7 +61,7 @@ use caller::Keyring;
 use challenge_relay::{ChallengeRelay, TOKEN_PATH};
 use listings::Listings;
 use path::{Asked, Object as AskedObject};
-use registry_choice::{NoRegistry, Origin, named};
+use registry_choice::{NoRegistry, Origin, is_named, named};
 use respond::{Refusal, version_two};
 
 pub(crate) use objects::Object;
@@ -188,7 +189,7 @@ async fn object(State(state): State<FrontState>, request: Request) -> Response {
     let front = state.0;
     // What there may be of a body is not read.
     let (parts, _) = request.into_parts();
-    let asked = path::parse(parts.uri.path());
+    let asked = asked_of(&parts);
     let template = asked.as_ref().map(|asked| RouteTemplate(asked.object.template()));
     let head_only = parts.method == Method::HEAD;
     let mut outcome = Outcome::begin(head_only, front.clone());
@@ -224,7 +225,7 @@ impl Front {
         let asked = readable(&request.method, asked)?;
         let headers = &request.headers;
         let origin = self
-            .choose(request.uri.query(), headers)
+            .choose(asked.registry.clone(), request.uri.query(), headers)
             .map_err(|why| Refusal::not_found("NAME_UNKNOWN", why.to_string()))?;
         outcome.asked = told::Asked {
             registry: origin.registry.to_string(),
@@ -242,8 +243,16 @@ impl Front {
     }
 
     /// The registry that the request means, under its one name, if it may be dialled.
-    fn choose(&self, query: Option<&str>, headers: &HeaderMap) -> Result<Origin, NoRegistry> {
-        let named = named(query, headers)?;
+    fn choose(
+        &self,
+        by_path: Option<RegistryName>,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Origin, NoRegistry> {
+        let named = match by_path {
+            Some(registry) => Origin::of(registry),
+            None => named(query, headers)?,
+        };
         let registries = self.neighbours.registries();
         let registry = registries.canonical(&named.registry);
         let configured_plain = registries
@@ -264,6 +273,16 @@ impl Front {
     fn may_dial(&self, origin: &Origin) -> bool {
         let allowed = |pattern: &String| oci::is_named_by(&origin.registry, pattern);
         self.neighbours.may_dial(&origin.registry) || self.limits.allow.iter().any(allowed)
+    }
+}
+
+/// A registry in the path counts where none is named beside it.
+fn asked_of(request: &Parts) -> Option<Asked> {
+    let path = request.uri.path();
+    if is_named(request.uri.query(), &request.headers) {
+        path::parse(path)
+    } else {
+        path::parse_with_registry(path)
     }
 }
 

@@ -1,17 +1,20 @@
-//! The path of a request, read once: which object of which repository.
+//! The path of a request, read once: which object of which repository, and of which registry where a client can say so
+//! in no other way (podman, CRI-O).
 //!
 //! **Invariant:** what comes out is made of checked types only; no later code looks at the path's text again.
 
 use std::fmt;
 use std::str::FromStr;
 
-use oci::{Digest, Repository, TagOrDigest};
+use oci::{Digest, RegistryName, Repository, TagOrDigest};
 use percent_encoding::percent_decode_str;
 use wire::ObjectKind;
 
 /// What a container runtime wants of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
+    /// Where the path begins with one.
+    pub(crate) registry: Option<RegistryName>,
     pub(crate) repository: Repository,
     pub(crate) object: Object,
 }
@@ -50,6 +53,15 @@ impl fmt::Display for Object {
 
 /// Reads `/v2/<repository>/manifests/<tag or digest>` and `/v2/<repository>/blobs/<digest>`.
 pub(crate) fn parse(path: &str) -> Option<Asked> {
+    read(path, false)
+}
+
+/// Reads `/v2/<registry>/<repository>/…`; what has no registry there is read like [`parse`] does.
+pub(crate) fn parse_with_registry(path: &str) -> Option<Asked> {
+    read(path, true)
+}
+
+fn read(path: &str, may_name_registry: bool) -> Option<Asked> {
     let decoded = percent_decode_str(path).decode_utf8().ok()?;
     let rest = decoded.strip_prefix("/v2/")?;
     // From the end: a repository may have a part that is called `manifests`.
@@ -60,10 +72,22 @@ pub(crate) fn parse(path: &str) -> Option<Asked> {
         "blobs" => Object::Blob(name.parse().ok()?),
         _ => return None,
     };
+    let named = repository
+        .split_once('/')
+        .filter(|(first, _)| may_name_registry && is_host(first));
+    let registry = named.and_then(|(first, _)| first.parse().ok());
+    let repository = named.map_or(repository, |(_, rest)| rest);
     Some(Asked {
+        registry,
         repository: repository.parse().ok()?,
         object,
     })
+}
+
+/// As in image references: `a/b` begins with no host, `a.lan/b`, `a:5000/b` and `localhost/b` do.
+fn is_host(first: &str) -> bool {
+    let reads = first.contains(['.', ':']) || first == "localhost";
+    reads && RegistryName::from_str(first).is_ok()
 }
 
 fn tag_or_digest(text: &str) -> Option<TagOrDigest> {
@@ -99,6 +123,38 @@ mod tests {
     fn a_repository_may_be_called_like_a_part_of_the_path() {
         let asked = parse("/v2/v2/manifests/blobs/manifests/x").expect("a manifest");
         assert_eq!(asked.repository.as_str(), "v2/manifests/blobs");
+    }
+
+    #[test]
+    fn a_path_may_begin_with_the_registry() {
+        for (path, registry, repository) in [
+            (
+                "/v2/docker.io/library/nginx/manifests/1.27",
+                "docker.io",
+                "library/nginx",
+            ),
+            ("/v2/127.0.0.1:5000/app/manifests/v1", "127.0.0.1:5000", "app"),
+            ("/v2/reg.lan%3A5000/a/b/manifests/v1", "reg.lan:5000", "a/b"),
+            ("/v2/localhost/app/manifests/v1", "localhost", "app"),
+        ] {
+            let asked = parse_with_registry(path).expect("a manifest");
+            assert_eq!(asked.registry.expect("a registry").as_str(), registry);
+            assert_eq!(asked.repository.as_str(), repository);
+        }
+        for (path, repository) in [
+            ("/v2/library/nginx/manifests/1.27", "library/nginx"),
+            ("/v2/app.v2/manifests/1.27", "app.v2"),
+        ] {
+            let asked = parse_with_registry(path).expect("a manifest");
+            assert_eq!((asked.registry, asked.repository.as_str()), (None, repository));
+        }
+        // Where the registry is named elsewhere, a dot is part of the repository.
+        let asked = parse("/v2/docker.io/library/nginx/manifests/1.27").expect("a manifest");
+        assert_eq!(
+            (asked.registry, asked.repository.as_str()),
+            (None, "docker.io/library/nginx")
+        );
+        assert_eq!(parse_with_registry("/v2/127.0.0.1:5000/manifests/v1"), None);
     }
 
     #[test]

@@ -21,6 +21,15 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
+    /// As nothing but its name says.
+    pub(crate) fn of(registry: RegistryName) -> Self {
+        Self {
+            registry,
+            base_path: String::new(),
+            plain_http: false,
+        }
+    }
+
     /// One text for keys of maps and of notes.
     pub(crate) fn text(&self) -> String {
         let scheme = if self.plain_http { "http" } else { "https" };
@@ -36,7 +45,7 @@ impl Origin {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoRegistry {
     #[error(
-        "this request names no registry: give the mirror in hosts.toml as [host.\"http://127.0.0.1:65001\"], so that containerd adds ns=<registry>, or add the header X-Dragonfly-Registry = \"https://<registry>\""
+        "this request names no registry: give the mirror in hosts.toml as [host.\"http://127.0.0.1:65001\"], so that containerd adds ns=<registry>, or add the header X-Dragonfly-Registry = \"https://<registry>\"; podman and CRI-O: location = \"127.0.0.1:65001/<registry>\" in registries.conf"
     )]
     NotNamed,
     #[error("X-Dragonfly-Registry or ns holds no registry: write https://host[:port] or host[:port]")]
@@ -45,6 +54,11 @@ pub(crate) enum NoRegistry {
         "{0} is not dialled on a client's word: configure it as [registry.\"{0}\"], preheat an image of it, or add it to allow below [dial]"
     )]
     NotAllowed(RegistryName),
+}
+
+/// Whether a request names a registry beside its path.
+pub(crate) fn is_named(query: Option<&str>, headers: &HeaderMap) -> bool {
+    named(query, headers) != Err(NoRegistry::NotNamed)
 }
 
 /// What a request names, before it is known whether that may be dialled.
@@ -57,11 +71,7 @@ pub(crate) fn named(query: Option<&str>, headers: &HeaderMap) -> Result<Origin, 
         .and_then(|query| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == NAMESPACE))
         .ok_or(NoRegistry::NotNamed)?;
     let registry = namespace.1.parse().map_err(|_| NoRegistry::Unreadable)?;
-    Ok(Origin {
-        registry,
-        base_path: String::new(),
-        plain_http: false,
-    })
+    Ok(Origin::of(registry))
 }
 
 fn from_header(text: &str) -> Option<Origin> {

@@ -3,14 +3,16 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use oci::TagOrDigest;
 
 use super::{Fuzzing, Tried};
-use crate::front::path::{Asked, Object, parse};
+use crate::front::path::{Asked, Object, parse, parse_with_registry};
 
-const SAMPLES: [&str; 5] = [
+const SAMPLES: [&str; 7] = [
     "/v2/library/nginx/manifests/1.27",
     "/v2/a/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "/v2/a/b/c/manifests/sha256%3Ae3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "/v2/v2/manifests/blobs/manifests/x",
     "/v2/a/tags/list",
+    "/v2/docker.io/library/nginx/manifests/1.27",
+    "/v2/[::1]:5000/a/manifests/v1",
 ];
 const WORDS: [&str; 24] = [
     "/v2/",
@@ -45,7 +47,10 @@ fn no_path_leads_anywhere_but_to_a_repository() {
     let mut fuzzing = Fuzzing::new("path", &SAMPLES, &WORDS);
     while let Some(input) = fuzzing.next() {
         let tried = Tried(&input);
-        let way = parse(&String::from_utf8_lossy(&input)).map_or(0, |asked| check(&asked));
+        let text = String::from_utf8_lossy(&input);
+        let way = parse(&text).map_or(0, |asked| check(&asked));
+        let prefixed = parse_with_registry(&text).map_or(0, |asked| check(&asked));
+        let way = way.wrapping_mul(31).wrapping_add(prefixed);
         drop(tried);
         fuzzing.went(input, way);
     }
@@ -73,8 +78,19 @@ fn check(asked: &Asked) -> u64 {
         name.bytes().all(safe) && name != "." && name != ".." && !name.is_empty(),
         "{name:?}"
     );
-    let written = format!("/v2/{repository}/{kind}/{name}");
-    assert_eq!(parse(&written).as_ref(), Some(asked), "{written}");
+    let (written, again) = match &asked.registry {
+        None => {
+            let written = format!("/v2/{repository}/{kind}/{name}");
+            let again = parse(&written);
+            (written, again)
+        }
+        Some(registry) => {
+            let written = format!("/v2/{registry}/{repository}/{kind}/{name}");
+            let again = parse_with_registry(&written);
+            (written, again)
+        }
+    };
+    assert_eq!(again.as_ref(), Some(asked), "{written}");
     let mut way = DefaultHasher::new();
     let by_digest = matches!(
         asked.object,
@@ -83,6 +99,7 @@ fn check(asked: &Asked) -> u64 {
     (
         kind,
         by_digest,
+        asked.registry.is_some(),
         repository.split('/').count().min(6),
         name.len().ilog2(),
     )
