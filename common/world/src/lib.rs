@@ -9,7 +9,9 @@
 
 mod clock;
 mod collector;
+mod faulty_link;
 mod files;
+mod podman;
 mod port;
 mod program;
 mod tls;
@@ -31,12 +33,14 @@ pub mod sha256sum;
 
 pub use collector::{Collector, Mood};
 pub use containerd::Containerd;
+pub use faulty_link::{FaultyLink, LinkFaults};
 pub use harbor::Harbor;
 pub use harbor_core::{HarborCore, HarborCoreSpec};
 pub use image::{Image, ImageSpec, LayerSpec};
 pub use jaeger::Jaeger;
 pub use net::{Host, Net, Rate};
 pub use nginx::{Nginx, NginxSpec};
+pub use podman::Podman;
 pub use port::Port;
 pub use program::{Program, eventually};
 pub use programs::{Manager, ManagerSpec, Peer, PeerSpec};

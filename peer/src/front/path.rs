@@ -72,11 +72,12 @@ fn read(path: &str, may_name_registry: bool) -> Option<Asked> {
         "blobs" => Object::Blob(name.parse().ok()?),
         _ => return None,
     };
-    let named = repository
-        .split_once('/')
-        .filter(|(first, _)| may_name_registry && is_host(first));
-    let registry = named.and_then(|(first, _)| first.parse().ok());
-    let repository = named.map_or(repository, |(_, rest)| rest);
+    let prefix = repository.split_once('/').filter(|_| may_name_registry);
+    let prefix = prefix.and_then(|(first, rest)| Some((host(first)?, rest)));
+    let (registry, repository) = match prefix {
+        Some((registry, rest)) => (Some(registry), rest),
+        None => (None, repository),
+    };
     Some(Asked {
         registry,
         repository: repository.parse().ok()?,
@@ -84,10 +85,15 @@ fn read(path: &str, may_name_registry: bool) -> Option<Asked> {
     })
 }
 
-/// As in image references: `a/b` begins with no host, `a.lan/b`, `a:5000/b` and `localhost/b` do.
-fn is_host(first: &str) -> bool {
+/// As in image references: `a/b` begins with no host, `a.lan/b`, `a:5000/b` and `localhost/b` do. Those who write a
+/// location of podman cannot use a colon there: `a__5000/b`.
+fn host(first: &str) -> Option<RegistryName> {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some((host, port)) = first.split_once("__").filter(|(_, port)| is_port(port)) {
+        return format!("{host}:{port}").parse().ok();
+    }
     let reads = first.contains(['.', ':']) || first == "localhost";
-    reads && RegistryName::from_str(first).is_ok()
+    first.parse().ok().filter(|_| reads)
 }
 
 fn tag_or_digest(text: &str) -> Option<TagOrDigest> {
@@ -136,6 +142,8 @@ mod tests {
             ("/v2/127.0.0.1:5000/app/manifests/v1", "127.0.0.1:5000", "app"),
             ("/v2/reg.lan%3A5000/a/b/manifests/v1", "reg.lan:5000", "a/b"),
             ("/v2/localhost/app/manifests/v1", "localhost", "app"),
+            ("/v2/127.0.0.1__5000/app/manifests/v1", "127.0.0.1:5000", "app"),
+            ("/v2/reg__5000/a/b/manifests/v1", "reg:5000", "a/b"),
         ] {
             let asked = parse_with_registry(path).expect("a manifest");
             assert_eq!(asked.registry.expect("a registry").as_str(), registry);
@@ -144,6 +152,7 @@ mod tests {
         for (path, repository) in [
             ("/v2/library/nginx/manifests/1.27", "library/nginx"),
             ("/v2/app.v2/manifests/1.27", "app.v2"),
+            ("/v2/my__app/x/manifests/1.27", "my__app/x"),
         ] {
             let asked = parse_with_registry(path).expect("a manifest");
             assert_eq!((asked.registry, asked.repository.as_str()), (None, repository));
