@@ -23,6 +23,7 @@ async fn told(world: &World, peer: &Peer) -> BandwidthLimits {
         wait_ms: 0,
         neighbourhood_version: String::new(),
         working_on: Vec::new(),
+        images: None,
     };
     let answer = preheat::take(&world.preheater, peer.session(), request)
         .await
