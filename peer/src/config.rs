@@ -200,6 +200,7 @@ fn telemetry(role: Role, section: TelemetrySection, faults: &mut Faults) -> Tele
     };
     let mut options = TelemetryOptions::from_environment(service);
     section.add_to(&mut options, faults);
+    options.trace_never = crate::share::UNTRACED.map(str::to_owned).to_vec();
     options
 }
 

@@ -35,6 +35,12 @@ pub(crate) const MEDIA_TYPE_HEADER: &str = "stoker-media-type";
 pub(crate) const KIND_HEADER: &str = "stoker-kind";
 pub(crate) const SIZE_HEADER: &str = "stoker-size";
 
+/// Asked so often that they begin no trace: the span of a source tells of all its pieces.
+pub const UNTRACED: [&str; 2] = [
+    "GET /share/v1/objects/{digest}/piece",
+    "GET /share/v1/objects/{digest}/crowd",
+];
+
 /// Everything that `share` may use.
 #[derive(Clone)]
 pub struct ShareState {
@@ -87,6 +93,7 @@ pub fn router(state: ShareState, metrics: &Metrics) -> Router {
     let all = Router::new()
         .route("/share/v1/objects/{digest}", get(objects::object))
         .route("/share/v1/objects/{digest}/chunks", get(objects::chunks))
+        .route("/share/v1/objects/{digest}/piece", get(objects::object))
         .route("/share/v1/objects/{digest}/crowd", get(crowd::crowd))
         .route("/share/v1/tags", get(tag))
         .route("/share/v1/public", get(public))

@@ -50,5 +50,6 @@ pub(crate) fn kept_and_dropped(options: &mut TelemetryOptions) {
         "GET /server/ping",
     ];
     let of_peers = [paths::WORK, paths::PROGRESS, paths::HOLDINGS].map(|path| format!("POST {path}"));
-    options.trace_never = polls.into_iter().map(str::to_owned).chain(of_peers).collect();
+    let polls = polls.into_iter().chain(peer::share::UNTRACED);
+    options.trace_never = polls.map(str::to_owned).chain(of_peers).collect();
 }

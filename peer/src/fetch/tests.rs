@@ -13,3 +13,4 @@ mod renewing;
 mod resuming;
 pub(crate) mod support;
 mod traces;
+mod weather;

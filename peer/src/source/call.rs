@@ -55,6 +55,15 @@ impl Call {
         Self { request, span, limit }
     }
 
+    /// One of very many of the same kind: in no trace by itself. The span of its source tells of all.
+    pub(super) fn untraced(request: RequestBuilder) -> Self {
+        Self {
+            request,
+            span: Span::none(),
+            limit: HEADERS_LIMIT,
+        }
+    }
+
     /// Waits as long as a seed may wait for the registry.
     #[must_use]
     pub(super) fn patient(self) -> Self {

@@ -10,6 +10,7 @@ use futures_util::stream::Stream;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
 use http::{Method, StatusCode};
 use oci::{Digest, Secret};
+use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -29,6 +30,7 @@ use crate::store::{CHUNK, ChunkHashes};
 
 const OBJECT: &str = "/share/v1/objects/{digest}";
 const CHUNKS: &str = "/share/v1/objects/{digest}/chunks";
+const PIECE: &str = "/share/v1/objects/{digest}/piece";
 const CROWD: &str = "/share/v1/objects/{digest}/crowd";
 const TAGS: &str = "/share/v1/tags";
 const PUBLIC: &str = "/share/v1/public";
@@ -132,11 +134,11 @@ impl ShareClient {
         wait: Duration,
     ) -> Result<Bytes, ShareError> {
         let asked = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
-        let call = self.call(share_url, OBJECT, Some(digest))?.with(|request| {
-            request
-                .header(RANGE, asked)
-                .header(WAIT_HEADER, wait.as_millis().to_string())
-        });
+        let request = self.request(&Method::GET, share_url, PIECE, Some(digest))?;
+        let request = request
+            .header(RANGE, asked)
+            .header(WAIT_HEADER, wait.as_millis().to_string());
+        let call = Call::untraced(request);
         let answer = call.send().await?;
         if answer.status() != StatusCode::PARTIAL_CONTENT
             || size_behind_range(answer.headers(), range.start).is_none()
@@ -157,9 +159,8 @@ impl ShareClient {
         digest: &Digest,
     ) -> Result<Pin<Box<dyn Stream<Item = Result<Bytes, ShareError>> + Send>>, ShareError> {
         let us = self.around.own_share().ok_or(ShareError::NoAddress)?;
-        let call = self.call(share_url, CROWD, Some(digest))?;
-        let answer = call
-            .with(|request| request.header(SHARE_URL_HEADER, us))
+        let request = self.request(&Method::GET, share_url, CROWD, Some(digest))?;
+        let answer = Call::untraced(request.header(SHARE_URL_HEADER, us))
             .send()
             .await?;
         Ok(Box::pin(answer.body()))
@@ -326,14 +327,24 @@ impl ShareClient {
         template: &'static str,
         digest: Option<&Digest>,
     ) -> Result<Call, ShareError> {
+        let request = self.request(method, share_url, template, digest)?;
+        Ok(Call::new(method, request, share_url, template))
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        share_url: &str,
+        template: &'static str,
+        digest: Option<&Digest>,
+    ) -> Result<RequestBuilder, ShareError> {
         let token = self.around.peer_token().ok_or(ShareError::NoToken)?;
         let path = digest.map_or_else(
             || template.to_owned(),
             |digest| template.replace("{digest}", digest.as_str()),
         );
         let request = self.http.request(method.clone(), format!("{share_url}{path}"));
-        let request = request.bearer_auth(token.expose());
-        Ok(Call::new(method, request, share_url, template))
+        Ok(request.bearer_auth(token.expose()))
     }
 }
 

@@ -10,7 +10,7 @@ use super::support::{World, bytes};
 use crate::fetch::blocks::{Blocks, Next};
 use crate::store::{CHUNK, Store};
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -1,0 +1,260 @@
+//! Any mix of sources, faults, readers and ranges gives the bytes of the object or an error, never other bytes.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use futures_util::future::join_all;
+use oci::Digest;
+use proptest::prelude::*;
+
+use super::support::{LIMIT, Parent, Treat, World, bytes, with_byte_changed};
+use crate::fetch::{Extent, Following, Wanted};
+use crate::store::{CHUNK, LandError, Store};
+
+const SIZE: u64 = 6 * CHUNK + 77;
+
+/// How a source treats the object.
+#[derive(Debug, Clone)]
+enum Source {
+    Sound,
+    /// One byte is another one.
+    Corrupt(u64),
+    Missing,
+}
+
+#[derive(Debug, Clone)]
+struct Weather {
+    parents: Vec<Source>,
+    registry: Source,
+    /// Where the registry breaks off, one after the other.
+    cuts: Vec<u64>,
+    readers: Vec<(bool, Range<u64>)>,
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    prop_oneof![
+        3 => Just(Source::Sound),
+        2 => (0..SIZE).prop_map(Source::Corrupt),
+        1 => Just(Source::Missing),
+    ]
+}
+
+fn range() -> impl Strategy<Value = Range<u64>> {
+    (0..SIZE, 1..SIZE).prop_map(|(first, length)| first..(first + length).min(SIZE))
+}
+
+fn weather() -> impl Strategy<Value = Weather> {
+    (
+        prop::collection::vec(source(), 0..4),
+        source(),
+        prop::collection::vec(0..SIZE, 0..3),
+        prop::collection::vec((any::<bool>(), range()), 1..5),
+    )
+        .prop_map(|(parents, registry, cuts, readers)| Weather {
+            parents,
+            registry,
+            cuts,
+            readers,
+        })
+}
+
+async fn parent(world: &World, body: &Bytes, digest: &Digest, source: &Source) -> Parent {
+    match source {
+        Source::Missing => Parent::holding(&world.around, &[]).await,
+        Source::Sound => Parent::holding(&world.around, &[body]).await,
+        Source::Corrupt(at) => {
+            let parent = Parent::holding(&world.around, &[body]).await;
+            std::fs::write(parent.file(digest), with_byte_changed(body, *at)).expect("damaged");
+            parent
+        }
+    }
+}
+
+fn serve(world: &World, body: &Bytes, digest: &Digest, weather: &Weather) {
+    let bytes = match weather.registry {
+        Source::Missing => return,
+        Source::Sound => body.clone(),
+        Source::Corrupt(at) => with_byte_changed(body, at),
+    };
+    let cuts = weather.cuts.iter().copied().collect();
+    world.registry.put(
+        digest,
+        Treat {
+            bytes,
+            cuts,
+            ..Treat::default()
+        },
+    );
+}
+
+/// What came of the range, and whether it was all.
+async fn read(following: &Following, range: Range<u64>) -> (Vec<u8>, bool) {
+    let mut got = Vec::new();
+    let mut reading = Box::pin(following.read(range));
+    loop {
+        match tokio::time::timeout(LIMIT, reading.try_next())
+            .await
+            .expect("an end")
+        {
+            Ok(Some(piece)) => got.extend_from_slice(&piece),
+            Ok(None) => return (got, true),
+            Err(_) => return (got, false),
+        }
+    }
+}
+
+/// The registry is the only source that nobody can check before the whole is here.
+fn may_stream_wrong_bytes(weather: &Weather) -> bool {
+    matches!(weather.registry, Source::Corrupt(_))
+}
+
+async fn holds_in(weather: Weather, body: &Bytes) {
+    let world = World::new().await;
+    let digest = Digest::of(body);
+    serve(&world, body, &digest, &weather);
+    let making = weather
+        .parents
+        .iter()
+        .map(|source| parent(&world, body, &digest, source));
+    let parents = join_all(making).await;
+    let readers = weather.readers.iter().map(|(whole, range)| {
+        let wanted = Wanted {
+            parents: parents.iter().map(|parent| parent.url.clone()).collect(),
+            extent: if *whole { Extent::Whole } else { Extent::Parts },
+            ..world.wanted(&digest)
+        };
+        let following = world.fetches.join_or_start(wanted);
+        let range = if *whole { 0..SIZE } else { range.clone() };
+        async move {
+            let (got, all) = read(&following, range.clone()).await;
+            (range, got, all)
+        }
+    });
+    for (range, got, all) in join_all(readers).await {
+        let expected = &body[range.start as usize..range.end as usize];
+        assert!(got.len() <= expected.len());
+        if !may_stream_wrong_bytes(&weather) {
+            assert!(got == expected[..got.len()], "other bytes of {range:?}");
+        }
+        assert!(
+            !all || got.len() == expected.len(),
+            "{range:?} ended early as if it were whole"
+        );
+        // Whoever reads to the object's end has a proven object.
+        assert!(
+            !all || range.end < SIZE || got == expected,
+            "other bytes of {range:?}"
+        );
+    }
+    if let Some(sealed) = world.store.sealed(&digest) {
+        assert!(
+            std::fs::read(sealed.path()).expect("read") == *body,
+            "sealed with other bytes"
+        );
+    }
+}
+
+#[test]
+fn any_weather_gives_the_bytes_of_the_object_or_an_error() {
+    let runtime = super::laws::runtime();
+    let body = bytes(SIZE);
+    let config = ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 32,
+        ..ProptestConfig::with_cases(24)
+    };
+    proptest!(config, |(weather in weather())| {
+        runtime.block_on(holds_in(weather, &body));
+    });
+}
+
+/// What lands, in which order: a piece at the frontier, a whole chunk, a wrong chunk, or a crash.
+#[derive(Debug, Clone)]
+enum Step {
+    Append(usize),
+    Chunk(u64),
+    WrongChunk(u64),
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1_usize..1_500_000).prop_map(Step::Append),
+        6 => (0_u64..5).prop_map(Step::Chunk),
+        1 => (0_u64..5).prop_map(Step::WrongChunk),
+        1 => Just(Step::Crash),
+    ]
+}
+
+fn chunk_of(body: &Bytes, number: u64) -> Bytes {
+    let begin = (number * CHUNK).min(body.len() as u64) as usize;
+    let end = ((number + 1) * CHUNK).min(body.len() as u64) as usize;
+    body.slice(begin..end)
+}
+
+async fn lands(steps: Vec<Step>, body: &Bytes) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let digest = Digest::of(body);
+    let store = Store::open(dir.path()).expect("a store");
+    let mut partial = store.partial(&digest).await.expect("a partial");
+    for step in steps {
+        match step {
+            Step::Append(length) => {
+                let at = partial.len() as usize;
+                let end = (at + length).min(body.len());
+                partial.append(body.slice(at..end)).await.expect("landed");
+            }
+            Step::Chunk(number) => {
+                let chunk = chunk_of(body, number);
+                let hash = *blake3::hash(&chunk).as_bytes();
+                if !chunk.is_empty() {
+                    partial
+                        .land_chunk(number, chunk, Some(hash))
+                        .await
+                        .expect("landed");
+                }
+            }
+            Step::WrongChunk(number) => {
+                let chunk = chunk_of(body, number);
+                let hash = *blake3::hash(&chunk).as_bytes();
+                let wrong = Bytes::from(vec![7; chunk.len()]);
+                let landed = partial.land_chunk(number, wrong, Some(hash)).await;
+                assert!(matches!(landed, Err(LandError::WrongChunk)));
+            }
+            Step::Crash => {
+                drop(partial);
+                partial = store.partial(&digest).await.expect("a partial");
+            }
+        }
+        let there = partial.view().readable_from(0, body.len() as u64);
+        assert!(there >= partial.len());
+        let file = std::fs::read(dir.path().join(format!("partial/{}.part", digest.hex()))).expect("read");
+        assert!(
+            file[..there as usize] == body[..there as usize],
+            "other bytes are readable"
+        );
+    }
+    let rest = body.slice(partial.len() as usize..);
+    partial.append(rest).await.expect("landed");
+    let proven = partial.prove().await.expect("read").expect("the right bytes");
+    let sealed = proven.seal(None, wire::ObjectKind::Blob).await.expect("sealed");
+    let hashes: Vec<u8> = body
+        .chunks(CHUNK as usize)
+        .flat_map(|chunk| *blake3::hash(chunk).as_bytes())
+        .collect();
+    assert_eq!(sealed.chunk_hashes().expect("hashes").to_bytes(), hashes);
+}
+
+#[test]
+fn whatever_lands_in_whatever_order_the_object_is_the_same() {
+    let runtime = super::laws::runtime();
+    let body = bytes(4 * CHUNK + 999);
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(48)
+    };
+    proptest!(config, |(steps in prop::collection::vec(step(), 0..14))| {
+        runtime.block_on(lands(steps, &body));
+    });
+}
