@@ -72,5 +72,6 @@ fn row(scenario: &str, bytes: u64, goal_mib: u64, reference: &str) -> Row {
         ratio: String::new(),
         goal: format!("< {goal_mib} MiB"),
         met: mib < goal_mib,
+        ..Row::default()
     }
 }

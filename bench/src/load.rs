@@ -118,6 +118,7 @@ impl Pairs {
             ratio: spread,
             goal: format!("<= {COST_ALLOWED}"),
             met: ratio <= COST_ALLOWED,
+            ..Row::default()
         }
     }
 }

@@ -65,6 +65,7 @@ pub(crate) async fn run(seconds: u64) -> Vec<Row> {
             ratio: format!("{:.1}", p99.as_secs_f64() / reference_p99.as_secs_f64()),
             goal: "p99 < 10 ms, none refused".to_owned(),
             met: p99 < GOAL && refused.is_empty(),
+            ..Row::default()
         },
         Row {
             scenario: "kill -9 after that, restart: answered ids that are there and end".to_owned(),
@@ -76,6 +77,7 @@ pub(crate) async fn run(seconds: u64) -> Vec<Row> {
             ratio: String::new(),
             goal: "all".to_owned(),
             met: drained.ended == ids.len(),
+            ..Row::default()
         },
     ]
 }

@@ -236,5 +236,6 @@ async fn memory(collector: &str, on: &Stack) -> Row {
         ratio: String::new(),
         goal: format!("< {GROWTH_MIB} MiB more, losses counted"),
         met: after < before + GROWTH_MIB && lost > 0.0,
+        ..Row::default()
     }
 }

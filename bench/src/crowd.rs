@@ -1,0 +1,78 @@
+//! A cluster of its own on a wire of its own: origin, seeds and nodes, each a machine. A run begins with peers that are
+//! new and whose stores are empty, in memory.
+
+use futures_util::future::join_all;
+use tempfile::TempDir;
+use world::{Host, Net, Peer, PeerSpec, Usage};
+
+use crate::stage::{Stage, in_memory};
+
+/// Origin and manager on a wire.
+pub(crate) struct Wire {
+    pub(crate) stage: Stage,
+    pub(crate) origin: Host,
+    pub(crate) net: Net,
+}
+
+/// Peers of one run.
+pub(crate) struct Crowd {
+    pub(crate) seeds: Vec<Peer>,
+    pub(crate) nodes: Vec<Peer>,
+    pub(crate) hosts: Vec<Host>,
+    // After the peers, which write into it.
+    _stores: TempDir,
+}
+
+impl Wire {
+    pub(crate) async fn new() -> Self {
+        let net = Net::new();
+        let origin = net.host();
+        let stage = Stage::on(&origin, &net.host()).await;
+        Self { stage, origin, net }
+    }
+
+    /// A cluster that nobody was in before, each peer on the machine that `host` makes for it.
+    pub(crate) async fn crowd(
+        &self,
+        cluster: &str,
+        (seeds, nodes): (usize, usize),
+        host: impl Fn(&Net) -> Host,
+    ) -> Crowd {
+        let stores = in_memory();
+        let start = |name: String, is_seed: bool| {
+            let role = if is_seed { PeerSpec::seed } else { PeerSpec::node };
+            let (spec, machine) = (role(&name), host(&self.net));
+            let spec = spec
+                .cluster(cluster)
+                .on(&machine)
+                .folder(stores.path().join(&name));
+            async move { (spec.start(&self.stage.manager).await, machine) }
+        };
+        let seeds = join_all((0..seeds).map(|number| start(format!("{cluster}-seed-{number}"), true))).await;
+        let nodes = join_all((0..nodes).map(|number| start(format!("{cluster}-node-{number}"), false))).await;
+        let (nodes, hosts) = nodes.into_iter().unzip();
+        Crowd {
+            seeds: seeds.into_iter().map(|(seed, _)| seed).collect(),
+            nodes,
+            hosts,
+            _stores: stores,
+        }
+    }
+}
+
+impl Crowd {
+    /// Of all peers together.
+    pub(crate) fn usage(&self) -> Usage {
+        let peers = self.seeds.iter().chain(&self.nodes);
+        peers.map(|peer| peer.usage()).fold(Usage::default(), Usage::plus)
+    }
+
+    /// The most memory that one of them had.
+    pub(crate) fn largest(&self) -> u64 {
+        let peers = self.seeds.iter().chain(&self.nodes);
+        peers
+            .map(|peer| peer.usage().peak_bytes)
+            .max()
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,86 @@
+//! What the serving benchmarks stand on: an origin that does nothing but send (nginx over a tree of files), a manager,
+//! and peers, all on this machine or each on one of its own.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use world::nginx::Mover;
+use world::{Host, Image, ImageSpec, LayerSpec, Manager, ManagerSpec, Nginx, NginxSpec, Peer};
+
+pub(crate) const REPOSITORY: &str = "bench/image";
+
+/// An origin and a manager that knows it.
+pub(crate) struct Stage {
+    pub(crate) origin: Nginx,
+    pub(crate) manager: Manager,
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        Self::with(NginxSpec::new(Mover::Sendfile).access_log(), ManagerSpec::new()).await
+    }
+
+    /// Origin and manager on machines of their own.
+    pub(crate) async fn on(origin: &Host, manager: &Host) -> Self {
+        let nginx = NginxSpec::new(Mover::Sendfile).access_log().on(origin);
+        Self::with(nginx, ManagerSpec::new().on(manager)).await
+    }
+
+    async fn with(origin: NginxSpec, manager: ManagerSpec) -> Self {
+        let origin = origin.start().await;
+        let described = format!("[registry.\"{}\"]\nplain_http = true\n", origin.host());
+        let manager = manager.config(&described).start().await;
+        Self { origin, manager }
+    }
+
+    /// Path and query of an object at a peer's front.
+    pub(crate) fn path(&self, digest: &str) -> String {
+        let registry = self.origin.host().replace(':', "%3A");
+        format!("/v2/{REPOSITORY}/blobs/{digest}?ns={registry}")
+    }
+
+    pub(crate) fn url(&self, peer: &Peer, digest: &str) -> String {
+        peer.front_url() + &self.path(digest)
+    }
+
+    pub(crate) fn origin_url(&self, digest: &str) -> String {
+        self.origin.blob_url(REPOSITORY, digest)
+    }
+}
+
+/// An image whose layers are these, at the origin.
+pub(crate) fn served(stage: &Stage, seed: u64, layers: impl IntoIterator<Item = u64>) -> Image {
+    let image = ImageSpec::new(seed)
+        .layers(layers.into_iter().map(LayerSpec::plain))
+        .build();
+    stage.origin.serve(&image, REPOSITORY);
+    image
+}
+
+pub(crate) fn digests(image: &Image) -> Vec<String> {
+    image.layers().iter().map(|layer| layer.digest.clone()).collect()
+}
+
+/// The file of a sealed object, below its peer's folder.
+pub(crate) fn sealed_path(digest: &str) -> String {
+    let hex = digest.trim_start_matches("sha256:");
+    format!("/sealed/{}/{hex}", &hex[..2])
+}
+
+pub(crate) fn store_of(peer: &Peer) -> PathBuf {
+    peer.data_dir().join("store")
+}
+
+/// A folder in memory: where the disk would be the limit, and many copies are written at once.
+pub(crate) fn in_memory() -> TempDir {
+    let base = Path::new("/dev/shm");
+    let base = if base.is_dir() {
+        base.to_owned()
+    } else {
+        std::env::temp_dir()
+    };
+    tempfile::Builder::new()
+        .prefix("stoker-bench-")
+        .tempdir_in(base)
+        .expect("a folder in memory")
+}
