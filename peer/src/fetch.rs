@@ -59,6 +59,8 @@ pub struct Wanted {
     pub kind: ObjectKind,
     /// When it is known beforehand, no other size is taken.
     pub size: Option<u64>,
+    /// What a caller or a registry has said of the size: good for choosing a way, and never believed.
+    pub size_hint: Option<u64>,
     pub media_type: Option<String>,
     pub registry: RegistryName,
     /// Path that the registry's `/v2/` lies under.
@@ -299,6 +301,7 @@ impl Wanted {
             plain_http: self.plain_http,
             repository: self.repository.clone(),
             credential: self.credential.clone(),
+            size_hint: self.size.or(self.size_hint),
         }
     }
 

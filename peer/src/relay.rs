@@ -21,7 +21,7 @@ use crate::fetch::Extent;
 use crate::front::{FrontState, Relayed};
 use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
-use crate::share::{KIND_HEADER, kind_of, objects, only_peers};
+use crate::share::{KIND_HEADER, SIZE_HEADER, kind_of, objects, only_peers};
 use crate::source::Surroundings;
 use crate::store::Store;
 
@@ -114,6 +114,7 @@ fn read(digest: &str, headers: &HeaderMap) -> Result<Relayed, String> {
             .parse()
             .map_err(|error| fault(REPOSITORY_HEADER, &error))?,
         authorization: text(AUTHORIZATION_HEADER).map(Secret::new),
+        size_hint: text(SIZE_HEADER).and_then(|size| size.parse().ok()),
         extent: if text(EXTENT_HEADER) == Some(PARTS) {
             Extent::Parts
         } else {

@@ -21,6 +21,7 @@ mod removals;
 mod room;
 mod rules;
 mod sealed;
+mod small;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub use partial::{LandError, Partial, Proven, WrongBytes};
 pub use removals::{Removal, RemovalReason};
 pub use room::{Hold, NoRoom, Room};
 pub use sealed::Sealed;
+pub use small::ProvenBytes;
 pub use sweep::sweep_until;
 
 pub(crate) use chunks::{ChunkHash, HASH_LENGTH};

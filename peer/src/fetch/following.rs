@@ -235,6 +235,9 @@ impl Reader {
     async fn read(&mut self, progress: &Progress, readable: u64) -> Result<Option<Bytes>, FetchError> {
         let length = (readable.min(self.end) - self.at).min(READ_STEP);
         let read = async {
+            if let Some(bytes) = progress.in_memory(self.at, length) {
+                return Ok(bytes);
+            }
             let file = self.file(progress).await?;
             read_at(file, self.at, length).await
         };

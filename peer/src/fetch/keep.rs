@@ -12,6 +12,12 @@ use super::{FetchError, Fetches, LeavesMap, Ongoing, Wanted};
 use crate::store::{Sealed, Store};
 
 impl Fetches {
+    /// Nothing is fetched, and nothing is on its way to the disk.
+    #[cfg(test)]
+    pub(crate) fn are_over(&self) -> bool {
+        self.now().is_empty()
+    }
+
     /// How much of an object has landed that is being fetched.
     #[cfg(test)]
     pub(crate) fn landed(&self, digest: &oci::Digest) -> Option<u64> {

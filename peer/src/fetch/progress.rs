@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sha2::Sha256;
 use wire::Side;
 
@@ -28,6 +29,8 @@ pub(super) struct Progress {
 #[derive(Clone)]
 pub(super) enum Body {
     Open(PartialView),
+    /// Proven, and on its way to the disk.
+    Memory(Bytes),
     Sealed(Sealed),
 }
 
@@ -72,6 +75,16 @@ impl Progress {
         }
     }
 
+    /// What lies there, of an object that is in memory as a whole.
+    pub(super) fn in_memory(&self, at: u64, length: u64) -> Option<Bytes> {
+        let Some(Body::Memory(bytes)) = &self.body else {
+            return None;
+        };
+        let begin = usize::try_from(at).ok()?;
+        let end = begin.checked_add(usize::try_from(length).ok()?)?;
+        (end <= bytes.len()).then(|| bytes.slice(begin..end))
+    }
+
     /// Up to where a reader at `at` may read without a gap. Whoever reads a part and cannot prove the whole itself gets
     /// the last chunk once it is vouched for.
     pub(super) fn readable_from(&self, at: u64, reads_part: bool) -> u64 {
@@ -113,6 +126,7 @@ impl Body {
     pub(super) async fn file(&self) -> io::Result<Arc<File>> {
         match self {
             Self::Open(view) => Ok(view.file()),
+            Self::Memory(_) => Err(io::Error::other("it is not on the disk yet")),
             Self::Sealed(sealed) => {
                 let sealed = sealed.clone();
                 off_thread(move || sealed.open().map(Arc::new)).await

@@ -8,6 +8,7 @@ mod asking;
 mod choice;
 mod parts;
 mod pieces;
+mod small;
 mod source_span;
 
 use std::io;
@@ -123,6 +124,9 @@ impl<'a> Fetch<'a> {
 
     /// Fetches, proves, seals. Says how it ended; the files are closed then.
     pub(super) async fn run(mut self) -> Stage {
+        if let Some(stage) = self.run_small().await {
+            return stage;
+        }
         for take in 0..TAKES {
             let partial = match self.store.partial(&self.wanted.digest).await {
                 Ok(partial) => partial,

@@ -37,7 +37,9 @@ impl Front {
             return Ok(head(digest, size).whole(Body::empty()));
         }
         let extent = self.extent_of(headers, head_only);
-        let object = self.object(who, digest, ObjectKind::Blob, None, extent).await?;
+        let object = self
+            .object(who, digest, ObjectKind::Blob, granted.told.as_ref(), extent)
+            .await?;
         outcome.source = Some(object.source());
         let head = head(digest, object.size());
         if head_only {

@@ -116,6 +116,9 @@ impl Front {
             kind,
             // Never from a caller's or a registry's word alone: the source that is read says it.
             size: None,
+            size_hint: told
+                .and_then(|told| told.size)
+                .or_else(|| self.listings.size_of(digest)),
             media_type: told
                 .and_then(|told| told.media_type.clone())
                 .filter(|_| kind == ObjectKind::Manifest),

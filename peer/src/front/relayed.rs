@@ -29,6 +29,7 @@ pub(crate) struct Relayed {
     /// As [`Credential::authorization`] writes it. In memory only, for this fetch.
     pub(crate) authorization: Option<Secret>,
     pub(crate) extent: Extent,
+    pub(crate) size_hint: Option<u64>,
 }
 
 impl FrontState {
@@ -148,6 +149,7 @@ impl Relayed {
             digest: self.digest.clone(),
             kind: self.kind,
             size: None,
+            size_hint: self.size_hint,
             media_type: None,
             registry: who.origin.registry.clone(),
             base_path: who.origin.base_path.clone(),

@@ -295,6 +295,7 @@ fn parse(order: &PlacementOrder) -> Result<Wanted, String> {
         digest: order.digest.parse().map_err(|error| fault("digest", &error))?,
         kind: order.kind,
         size: Some(order.size),
+        size_hint: None,
         media_type: Some(order.media_type.clone()),
         registry: order
             .registry

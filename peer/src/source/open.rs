@@ -36,6 +36,8 @@ pub(crate) struct Origin {
     pub(crate) plain_http: bool,
     pub(crate) repository: Repository,
     pub(crate) credential: Credential,
+    /// What is said of the object's size.
+    pub(crate) size_hint: Option<u64>,
 }
 
 /// Why a source gave nothing, or nothing more.
@@ -74,6 +76,11 @@ impl Sources {
     ) -> Result<Opened, SourceError> {
         let object = self.peers.relay(url, origin, kind, digest, from).await?;
         Ok(opened(object))
+    }
+
+    /// All of an object at a peer, for whoever proves it at once.
+    pub(crate) async fn whole(&self, url: &str, digest: &Digest) -> Result<Opened, SourceError> {
+        Ok(opened(self.peers.object_from(url, digest, 0).await?))
     }
 
     /// Opens a part at a peer. Who checks the bytes has hashes from one that vouches.

@@ -252,6 +252,10 @@ impl ShareClient {
                     .header(PLAIN_HTTP_HEADER, origin.plain_http.to_string())
                     .header(REPOSITORY_HEADER, origin.repository.as_str())
                     .header(KIND_HEADER, word_of(kind));
+                let request = match origin.size_hint {
+                    Some(size) => request.header(SIZE_HEADER, size.to_string()),
+                    None => request,
+                };
                 match credential.authorization().and_then(|value| sensitive(&value)) {
                     Some(value) => request.header(AUTHORIZATION_HEADER, value),
                     None => request,

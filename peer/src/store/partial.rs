@@ -224,13 +224,13 @@ pub(super) fn remove_files(layout: &Layout, digest: &Digest) -> io::Result<()> {
 pub(super) type OpenPartials = Arc<Mutex<HashSet<Digest>>>;
 
 /// Two writers on one file would each break the other's promise.
-struct OnlyOne {
+pub(super) struct OnlyOne {
     open: OpenPartials,
     digest: Digest,
 }
 
 impl OnlyOne {
-    fn claim(open: OpenPartials, digest: &Digest) -> io::Result<Self> {
+    pub(super) fn claim(open: OpenPartials, digest: &Digest) -> io::Result<Self> {
         let first = open
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -190,3 +190,51 @@ async fn a_seed_that_vouches_gives_the_last_chunk_alone() {
     );
     assert!(world.store.sealed(&digest).is_none());
 }
+
+fn said_to_be_small(world: &World, digest: &Digest) -> Wanted {
+    Wanted {
+        size_hint: Some(65_536),
+        ..world.wanted(digest)
+    }
+}
+
+#[tokio::test]
+async fn a_small_object_is_asked_for_once_and_sealed() {
+    let world = World::new().await;
+    let body = bytes(65_536);
+    let digest = world.registry.serve(&body);
+    let following = world.fetches.join_or_start(said_to_be_small(&world, &digest));
+    assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));
+    following.sealed().await.expect("sealed");
+    assert_eq!(world.registry.asked().len(), 1);
+    let sealed = world.store.sealed(&digest).expect("held");
+    assert_eq!(std::fs::read(sealed.path()).expect("read"), body);
+    assert_eq!(sealed.chunk_hashes().expect("hashes").size(), 65_536);
+}
+
+#[tokio::test]
+async fn of_a_small_object_with_wrong_bytes_nothing_is_given_out() {
+    let world = World::new().await;
+    let body = bytes(65_536);
+    let digest = Digest::of(&body);
+    world.registry.put(
+        &digest,
+        super::support::Treat {
+            bytes: with_byte_changed(&body, 5),
+            ..super::support::Treat::default()
+        },
+    );
+    let following = world.fetches.join_or_start(said_to_be_small(&world, &digest));
+    let (got, ended) = read_all(&following).await;
+    assert!(got.is_empty() && ended.is_err(), "{ended:?}");
+}
+
+#[tokio::test]
+async fn an_object_that_is_larger_than_was_said_is_fetched_all_the_same() {
+    let world = World::new().await;
+    let body = bytes(3 * CHUNK + 1);
+    let digest = world.registry.serve(&body);
+    let following = world.fetches.join_or_start(said_to_be_small(&world, &digest));
+    assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));
+    following.sealed().await.expect("sealed");
+}

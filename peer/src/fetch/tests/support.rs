@@ -403,6 +403,7 @@ impl World {
             digest: digest.clone(),
             kind: ObjectKind::Blob,
             size: None,
+            size_hint: None,
             media_type: None,
             registry: self.registry_address.parse().expect("a registry"),
             base_path: String::new(),

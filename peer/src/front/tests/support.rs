@@ -25,7 +25,7 @@ use uuid::Uuid;
 use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, SHARE_AUDIENCE, SeedAddress, Welcome};
 
 use crate::config::FrontLimits;
-use crate::fetch::tests::support::{Around, unlimited};
+use crate::fetch::tests::support::{Around, eventually, unlimited};
 use crate::fetch::{Fetches, Sources};
 use crate::front::{FrontState, router};
 use crate::metrics::PeerMetrics;
@@ -412,7 +412,9 @@ impl World {
     }
 
     /// The registry and its token server refuse connections from now on.
+    /// Once what was fetched from it is on the disk.
     pub(super) async fn stop_registry(&self) {
+        eventually("all is sealed", || self.state.0.fetches.are_over()).await;
         self.registry_runs.drain(Duration::ZERO).await;
     }
 
