@@ -10,6 +10,7 @@ mod begun;
 mod catalog;
 mod chunk_set;
 mod chunks;
+mod describe;
 mod index;
 mod landing;
 mod layout;
@@ -161,35 +162,6 @@ impl Store {
         self.0.objects.about(digest)
     }
 
-    /// Keeps with a sealed object what its bytes cannot tell. Nothing happens when it is not here.
-    pub async fn describe(
-        &self,
-        digest: &Digest,
-        media_type: Option<String>,
-        kind: ObjectKind,
-    ) -> io::Result<()> {
-        let Some(known) = self.about(digest) else {
-            return Ok(());
-        };
-        let about = About {
-            media_type,
-            kind,
-            size: known.size,
-        };
-        if about == known {
-            return Ok(());
-        }
-        let (store, digest) = (self.clone(), digest.clone());
-        off_thread(move || {
-            let path = store.0.layout.sealed_chunks(&digest);
-            let (_, hashes) = chunks::read_sidecar(&path)?;
-            write_durably(&path, &chunks::sidecar(&about, &hashes)?)?;
-            store.0.objects.describe(&digest, about);
-            Ok(())
-        })
-        .await
-    }
-
     /// Everything that is whole.
     pub fn held(&self) -> Vec<Held> {
         self.0.objects.map(held)
@@ -214,18 +186,6 @@ impl Store {
     pub fn disk_free(&self) -> Option<u64> {
         let disk = self.disk();
         (disk.size < u64::MAX).then_some(disk.free)
-    }
-
-    /// What has landed of an object that is begun and not whole.
-    pub async fn landed(&self, digest: &Digest) -> Option<u64> {
-        if !self.0.objects.is_partial(digest) {
-            return None;
-        }
-        let path = self.0.layout.partial(digest);
-        off_thread(move || std::fs::metadata(path))
-            .await
-            .ok()
-            .map(|file| file.len())
     }
 
     /// What is gained and lost from now on.

@@ -74,11 +74,8 @@ impl Site {
     /// What the node's front says to a runtime.
     async fn ask(&self, path: &str) -> (u16, String) {
         let url = format!("{}/v2/{path}?ns={}", self.node.front_url(), self.registry.host());
-        let answer = world::http::client(None)
-            .get(url)
-            .send()
-            .await
-            .expect("an answer");
+        let request = world::http::client(None).get(url).header("accept", OCI_MANIFEST);
+        let answer = request.send().await.expect("an answer");
         let status = answer.status().as_u16();
         (status, answer.text().await.unwrap_or_default())
     }

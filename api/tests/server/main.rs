@@ -7,6 +7,7 @@ mod explain;
 mod generations;
 mod go_client;
 mod harbor;
+mod images;
 mod life;
 mod native;
 mod notifications;

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 
 use oci::Digest;
 
-use super::{Store, partial};
+use super::{Store, off_thread, partial};
 
 /// Bytes of a block as `stat` counts it.
 const BLOCK: u64 = 512;
@@ -22,6 +22,16 @@ pub(super) struct Resting {
 }
 
 impl Store {
+    /// What has landed of an object that is begun and not whole; gaps in it do not count.
+    pub async fn landed(&self, digest: &Digest) -> Option<u64> {
+        if !self.0.objects.is_partial(digest) {
+            return None;
+        }
+        let path = self.layout().partial(digest);
+        let file = off_thread(move || std::fs::metadata(path)).await.ok()?;
+        Some(file.len().min(file.blocks().saturating_mul(BLOCK)))
+    }
+
     /// Every object that was begun, the one that was left longest ago first. Blocks.
     pub(super) fn begun(&self) -> Vec<Resting> {
         let mut begun: Vec<Resting> = self

@@ -1,3 +1,4 @@
+mod fetching;
 mod room;
 mod small_disk;
 
