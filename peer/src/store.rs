@@ -35,7 +35,7 @@ use std::sync::{Arc, Weak};
 
 use oci::Digest;
 use tokio::sync::broadcast;
-use wire::{Held, ObjectKind, TagRecord, TraceContext};
+use wire::{Held, TagRecord, TraceContext};
 
 pub use chunks::{About, CHUNK, ChunkHashes, last_chunk_begins};
 pub use limits::{Amount, Disk, StoreLimits};

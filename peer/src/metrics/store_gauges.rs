@@ -56,10 +56,8 @@ impl Collector for StoreGauges {
             let help = "Bytes that the disk under the store has left.";
             gauge(&mut encoder, "stoker_store_disk_free_bytes", help, free)?;
         }
-        if let Some(quota) = store.quota() {
-            let help = "The most that objects may take; not there where there is no quota.";
-            gauge(&mut encoder, "stoker_store_quota_bytes", help, quota)?;
-        }
+        let help = "The most that objects may take: the quota, or the whole disk where there is none.";
+        gauge(&mut encoder, "stoker_store_quota_bytes", help, store.most())?;
         let help = "Objects for which there was no room, and nothing that might go.";
         let refused =
             encoder.encode_descriptor("stoker_store_rooms_refused", help, None, MetricType::Counter)?;

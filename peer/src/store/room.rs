@@ -242,9 +242,10 @@ impl Store {
         self.0.room.refused.load(Ordering::Relaxed)
     }
 
-    /// The most that objects may take, where there is a quota.
-    pub fn quota(&self) -> Option<u64> {
-        self.limits().quota_of(self.disk().size)
+    /// The most that objects may take: the quota, or the whole disk where there is none.
+    pub fn most(&self) -> u64 {
+        let size = self.disk().size;
+        self.limits().quota_of(size).unwrap_or(size)
     }
 
     /// What an operator allows this store.

@@ -53,7 +53,7 @@ pub(super) struct Remove {
     /// The image as it is pulled.
     image: String,
     /// Refuse it from now on.
-    #[arg(long, env = "STOKER_BLOCK")]
+    #[arg(long)]
     block: bool,
     /// Why, for people; who is refused is told.
     #[arg(long, value_name = "TEXT")]
