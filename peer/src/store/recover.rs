@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci::Digest;
 use tracing::warn;
@@ -15,6 +15,9 @@ use super::About;
 use super::catalog::{self, Entry};
 use super::chunks::read_about;
 use super::layout::{Layout, remove_if_there};
+
+/// Threads that look: a disk answers several at once, and a start waits for all of it.
+const READERS: usize = 4;
 
 /// What lay under the names of whole objects.
 #[derive(Default)]
@@ -27,31 +30,60 @@ pub(super) struct Found {
 
 /// Every sealed object. One whose last use nobody wrote down was used `now`.
 pub(super) fn sealed_objects(layout: &Layout, now: i64) -> io::Result<Found> {
-    let mut listed = catalog::read(layout);
+    let listed = catalog::read(layout);
+    let shelves: Vec<PathBuf> = layout.shelves().collect();
+    std::thread::scope(|scope| {
+        let share = shelves.len().div_ceil(READERS);
+        let readers: Vec<_> = shelves
+            .chunks(share)
+            .map(|shelves| scope.spawn(|| on_shelves(layout, &listed, shelves, now)))
+            .collect();
+        let mut found = Found::default();
+        for reader in readers {
+            let read = reader.join();
+            let more =
+                read.unwrap_or_else(|_| Err(io::Error::other("reading the store's folders panicked")))?;
+            found.whole.extend(more.whole);
+            found.damaged.extend(more.damaged);
+        }
+        Ok(found)
+    })
+}
+
+fn on_shelves(
+    layout: &Layout,
+    listed: &HashMap<Digest, Entry>,
+    shelves: &[PathBuf],
+    now: i64,
+) -> io::Result<Found> {
     let mut found = Found::default();
-    for shelf in layout.shelves() {
-        for entry in std::fs::read_dir(&shelf)? {
+    for shelf in shelves {
+        for entry in std::fs::read_dir(shelf)? {
             let entry = entry?;
-            match digest_named_by(&entry.file_name(), "") {
-                Some(digest) => {
-                    let listed = listed.remove(&digest);
-                    let used = listed.as_ref().map_or(now, |entry| entry.used);
-                    match believed(layout, &digest, entry.metadata()?.len(), listed)? {
-                        Some(about) => drop(found.whole.insert(digest, (about, used))),
-                        None => found.damaged.push(digest),
-                    }
-                }
-                None => sweep_sidecar(layout, &entry.path())?,
+            let Some(digest) = digest_named_by(&entry.file_name(), "") else {
+                sweep_sidecar(layout, &entry.path())?;
+                continue;
+            };
+            let listed = listed.get(&digest);
+            let used = listed.map_or(now, |entry| entry.used);
+            match believed(layout, &digest, entry.metadata()?.len(), listed)? {
+                Some(about) => drop(found.whole.insert(digest, (about, used))),
+                None => found.damaged.push(digest),
             }
         }
     }
     Ok(found)
 }
 
-fn believed(layout: &Layout, digest: &Digest, size: u64, listed: Option<Entry>) -> io::Result<Option<About>> {
+fn believed(
+    layout: &Layout,
+    digest: &Digest,
+    size: u64,
+    listed: Option<&Entry>,
+) -> io::Result<Option<About>> {
     let sidecar = layout.sealed_chunks(digest);
     if let Some(listed) = listed.filter(|entry| entry.holds(size, &sidecar)) {
-        return Ok(Some(listed.about));
+        return Ok(Some(listed.about.clone()));
     }
     let fault = match read_about(&sidecar) {
         Ok(about) if about.size == size => return Ok(Some(about)),
