@@ -16,7 +16,9 @@ mod landing;
 mod layout;
 mod limits;
 mod objects;
+mod open_files;
 mod partial;
+mod reading;
 mod recover;
 mod removals;
 mod room;
@@ -49,11 +51,12 @@ pub use sweep::sweep_until;
 
 pub(crate) use chunks::{ChunkHash, HASH_LENGTH};
 pub(crate) use partial::{PartialView, hex};
-pub(crate) use sealed::{READ_STEP, read_at};
+pub(crate) use reading::{READ_STEP, read_at};
 
 use index::Index;
 use layout::{Layout, sync_folder};
 use objects::{InUse, Objects};
+use open_files::OpenFiles;
 use partial::OpenPartials;
 use room::RoomKeeper;
 use rules::Rules;
@@ -91,6 +94,7 @@ struct Inner {
     index: Index,
     events: broadcast::Sender<StoreEvent>,
     open_partials: OpenPartials,
+    open_files: OpenFiles,
     room: RoomKeeper,
     rules: Rules,
     uses: Uses,
@@ -125,6 +129,7 @@ impl Store {
             index,
             events: broadcast::channel(EVENTS).0,
             open_partials: OpenPartials::default(),
+            open_files: OpenFiles::default(),
             room: RoomKeeper::new(limits),
             uses: Uses::default(),
             clock,
@@ -148,8 +153,8 @@ impl Store {
 
     fn named(&self, digest: &Digest, size: u64, in_use: InUse) -> Sealed {
         let layout = &self.0.layout;
-        let (path, chunks) = (layout.sealed(digest), layout.sealed_chunks(digest));
-        Sealed::new(digest.clone(), size, path, chunks, in_use)
+        let paths = (layout.sealed(digest), layout.sealed_chunks(digest));
+        Sealed::new(digest.clone(), size, paths, in_use, self.0.open_files.clone())
     }
 
     /// What has landed of an object, or nothing yet. One at a time per digest.

@@ -11,14 +11,14 @@ use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
     WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oci::Digest;
 use wire::Side;
 
 use super::bars::Bar;
 use super::range::{Multipart, Part, part};
 
-const CONTENT_DIGEST: &str = "docker-content-digest";
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Why a request gets no object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +163,7 @@ pub(crate) fn is_unchanged(headers: &HeaderMap, digest: &Digest) -> bool {
 pub(crate) fn unchanged(digest: &Digest) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    insert(&mut response, ETAG.as_str(), &entity_tag(digest));
+    insert(&mut response, ETAG, &entity_tag(digest));
     insert(&mut response, CONTENT_DIGEST, digest.as_str());
     response
 }
@@ -198,7 +198,7 @@ impl Head<'_> {
             range.end.saturating_sub(1),
             self.size
         );
-        insert(&mut response, CONTENT_RANGE.as_str(), &value);
+        insert(&mut response, CONTENT_RANGE, &value);
         response
     }
 
@@ -220,28 +220,24 @@ impl Head<'_> {
     pub(crate) fn nothing(&self) -> Response {
         let text = format!("the object has {} bytes", self.size);
         let mut response = error(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", &text);
-        insert(
-            &mut response,
-            CONTENT_RANGE.as_str(),
-            &format!("bytes */{}", self.size),
-        );
+        insert(&mut response, CONTENT_RANGE, &format!("bytes */{}", self.size));
         response
     }
 
     fn answer(&self, status: StatusCode, length: u64, media_type: &str, body: Body) -> Response {
         let mut response = Response::new(body);
         *response.status_mut() = status;
-        insert(&mut response, CONTENT_LENGTH.as_str(), &length.to_string());
-        insert(&mut response, CONTENT_TYPE.as_str(), media_type);
+        insert(&mut response, CONTENT_LENGTH, &length.to_string());
+        insert(&mut response, CONTENT_TYPE, media_type);
         insert(&mut response, CONTENT_DIGEST, self.digest.as_str());
-        insert(&mut response, ETAG.as_str(), &entity_tag(self.digest));
-        insert(&mut response, ACCEPT_RANGES.as_str(), "bytes");
+        insert(&mut response, ETAG, &entity_tag(self.digest));
+        insert(&mut response, ACCEPT_RANGES, "bytes");
         response
     }
 }
 
 /// A value that no header can hold is left out.
-fn insert(response: &mut Response, name: &'static str, value: &str) {
+fn insert(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }

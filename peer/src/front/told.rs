@@ -15,7 +15,7 @@ use oci::Digest;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tracing::Span;
+use tracing::{Span, record_all};
 use wire::{ObjectKind, PullResult, Pulled, PulledFrom, Side, TraceContext};
 
 use super::Front;
@@ -151,9 +151,10 @@ impl Outcome {
         }
         let (result, took) = (self.result(), self.began.elapsed());
         let sources = self.sources();
-        self.note_on_span(result);
         self.front.metrics.pulled(result, took);
+        // First, so that the line does not say twice what the span is told.
         self.log(result, took, &sources);
+        self.note_on_span(result);
         // What names no object of a registry that may be dialled was no pull.
         if let Some(kind) = self.asked.kind {
             let pulled = self.pulled(kind, result, took, sources);
@@ -229,22 +230,17 @@ impl Outcome {
 
     /// Attributes, and links to the spans that brought the bytes.
     fn note_on_span(&self, result: PullResult) {
-        let Asked {
-            registry,
-            repository,
-            digest,
-            ..
-        } = &self.asked;
-        if !repository.is_empty() {
-            self.span
-                .record("stoker.image", format!("{registry}/{repository}"));
-        }
-        if let Some(digest) = digest {
-            self.span.record("stoker.digest", digest.as_str());
-        }
-        self.span
-            .record("stoker.result", result.word())
-            .record("stoker.bytes", signed(self.bytes));
+        let asked = &self.asked;
+        let image =
+            (!asked.repository.is_empty()).then(|| format!("{}/{}", asked.registry, asked.repository));
+        // At once: each record costs a walk through all who listen.
+        record_all!(
+            self.span,
+            stoker.image = image,
+            stoker.digest = asked.digest.as_ref().map(Digest::as_str),
+            stoker.result = result.word(),
+            stoker.bytes = signed(self.bytes),
+        );
         let failed_late = result == PullResult::Failed && self.status_code() < 500;
         if let Some(trouble) = self.trouble.as_ref().filter(|_| failed_late) {
             mark_failed(&self.span, trouble.word);

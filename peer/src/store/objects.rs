@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use oci::Digest;
 
+use super::open_files::Place;
 use super::{About, RemovalReason};
 
 /// How much a store holds.
@@ -38,9 +39,15 @@ struct Entry {
     readers: InUse,
 }
 
-/// While a clone of it is there, the object is not evicted.
+/// While a clone of it is there, the object is not evicted. Its file may be open in there.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InUse(Arc<()>);
+pub(super) struct InUse(Arc<Place>);
+
+impl InUse {
+    pub(super) fn place(&self) -> &Arc<Place> {
+        &self.0
+    }
+}
 
 /// An object that could go.
 #[derive(Debug, Clone, PartialEq, Eq)]

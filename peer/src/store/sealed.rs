@@ -3,9 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
@@ -13,10 +11,8 @@ use oci::Digest;
 
 use super::chunks::{ChunkHashes, read_sidecar};
 use super::objects::InUse;
-use super::off_thread;
-
-/// Bytes that are read in one step: large enough that the way to a blocking thread costs little.
-pub(crate) const READ_STEP: u64 = 512 * 1024;
+use super::open_files::OpenFiles;
+use super::reading::read_some;
 
 /// Names a file whose bytes have this digest. While it is there, or bytes are read of it, the object is not evicted.
 #[derive(Debug, Clone)]
@@ -26,16 +22,24 @@ pub struct Sealed {
     path: PathBuf,
     chunks: PathBuf,
     in_use: InUse,
+    open_files: OpenFiles,
 }
 
 impl Sealed {
-    pub(super) fn new(digest: Digest, size: u64, path: PathBuf, chunks: PathBuf, in_use: InUse) -> Self {
+    pub(super) fn new(
+        digest: Digest,
+        size: u64,
+        (path, chunks): (PathBuf, PathBuf),
+        in_use: InUse,
+        open_files: OpenFiles,
+    ) -> Self {
         Self {
             digest,
             size,
             path,
             chunks,
             in_use,
+            open_files,
         }
     }
 
@@ -52,12 +56,14 @@ impl Sealed {
         read_sidecar(&self.chunks).map(|(_, hashes)| hashes)
     }
 
-    /// The bytes of `range`, read off the async threads. Opens the file before it returns, so that an
-    /// object that is removed meanwhile is still read to its end.
+    /// The bytes of `range`. Opens the file before it returns, so that an object that is removed meanwhile is still read
+    /// to its end. Nothing is read ahead of who polls.
     pub async fn read(&self, range: Range<u64>) -> io::Result<impl Stream<Item = io::Result<Bytes>> + use<>> {
-        let (path, in_use) = (self.path.clone(), self.in_use.clone());
-        let file = Arc::new(off_thread(move || File::open(path)).await?);
-        let end = range.end.min(self.size);
+        let file = self
+            .open_files
+            .open(self.in_use.place(), self.path.clone())
+            .await?;
+        let (in_use, end) = (self.in_use.clone(), range.end.min(self.size));
         Ok(stream::try_unfold(range.start, move |at| {
             // Kept until the last byte is read.
             let (file, _in_use) = (file.clone(), &in_use);
@@ -65,21 +71,10 @@ impl Sealed {
                 if at >= end {
                     return Ok(None);
                 }
-                let bytes = read_at(file, at, (end - at).min(READ_STEP)).await?;
+                let bytes = read_some(&file, at, end - at).await?;
                 let next = at + bytes.len() as u64;
                 Ok(Some((bytes, next)))
             }
         }))
     }
-}
-
-/// Exactly `length` bytes from `offset`.
-pub(crate) async fn read_at(file: Arc<File>, offset: u64, length: u64) -> io::Result<Bytes> {
-    let length = usize::try_from(length).map_err(io::Error::other)?;
-    off_thread(move || {
-        let mut buffer = vec![0; length];
-        file.read_exact_at(&mut buffer, offset)?;
-        Ok(Bytes::from(buffer))
-    })
-    .await
 }

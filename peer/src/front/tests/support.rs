@@ -438,7 +438,11 @@ impl World {
     }
 
     /// The peer starts again: all that was only in its memory is gone.
+    /// What was pulled before has got its names by then.
     pub(super) async fn restart_front(&mut self) {
+        while self.store.totals().partial_objects > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         self.state = front_state(&self.store, &self.neighbours, &self.running, &self.now);
         self.front = serve(router(self.state.clone(), &Metrics::new()), &self.running).await;
     }

@@ -1,0 +1,88 @@
+//! Files of sealed objects that stay open between two readers: opening one costs a reader more than a small object does.
+//!
+//! **Invariant:** an open file belongs to the entry of its object. When the object goes, and its last reader, the file is
+//! closed, and the disk has its room back. Of very many, those that were opened longest ago are closed.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::off_thread;
+
+/// Files that are open at one time beside those that are read.
+const KEPT: usize = 512;
+
+/// The place of one object's file.
+#[derive(Debug, Default)]
+pub(super) struct Place(Mutex<Option<Arc<File>>>);
+
+/// Which places have a file, in the order in which they got it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OpenFiles(Arc<Mutex<VecDeque<Weak<Place>>>>);
+
+impl OpenFiles {
+    /// The file of this place, which is opened if it is not.
+    pub(super) async fn open(&self, place: &Arc<Place>, path: PathBuf) -> io::Result<Arc<File>> {
+        if let Some(file) = place.get() {
+            return Ok(file);
+        }
+        let file = Arc::new(off_thread(move || File::open(path)).await?);
+        place.put(Some(file.clone()));
+        self.remember(place);
+        Ok(file)
+    }
+
+    fn remember(&self, place: &Arc<Place>) {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.push_back(Arc::downgrade(place));
+        let surplus = places.len().saturating_sub(KEPT);
+        for oldest in places.drain(..surplus).filter_map(|place| place.upgrade()) {
+            oldest.put(None);
+        }
+    }
+}
+
+impl Place {
+    fn get(&self) -> Option<Arc<File>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, file: Option<Arc<File>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = file;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_opened_once_and_closed_when_many_others_were() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("object");
+        std::fs::write(&path, "bytes").expect("written");
+        let (files, place) = (OpenFiles::default(), Arc::new(Place::default()));
+        let first = files.open(&place, path.clone()).await.expect("opened");
+        let again = files.open(&place, path.clone()).await.expect("opened");
+        assert!(Arc::ptr_eq(&first, &again));
+        let others: Vec<Arc<Place>> = (0..KEPT).map(|_| Arc::default()).collect();
+        for other in &others {
+            files.open(other, path.clone()).await.expect("opened");
+        }
+        assert!(place.get().is_none());
+        assert!(others[0].get().is_some());
+    }
+
+    #[tokio::test]
+    async fn the_file_of_an_object_that_went_is_closed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("object");
+        std::fs::write(&path, "bytes").expect("written");
+        let (files, place) = (OpenFiles::default(), Arc::new(Place::default()));
+        let file = Arc::downgrade(&files.open(&place, path).await.expect("opened"));
+        drop(place);
+        assert!(file.upgrade().is_none());
+    }
+}
