@@ -10,6 +10,7 @@ mod crowd;
 mod fan_out;
 mod faults;
 mod footprint;
+mod limits;
 mod load;
 mod machine;
 mod measure;
@@ -74,6 +75,8 @@ enum Scenario {
     P5b,
     /// Memory at rest, and after 100 GB.
     P9,
+    /// What a peer and a cluster may take.
+    Limits,
     /// Pulls while something goes wrong.
     Faults,
     /// 64 readers of one object, half of them slow.
@@ -99,6 +102,7 @@ impl Scenario {
             Self::P5Cold => cold_small::one_range().await,
             Self::P5b => whole_pull::run().await,
             Self::P9 => rest::run().await,
+            Self::Limits => limits::run().await,
             Self::Faults => faults::run().await,
             Self::Readers => readers::run().await,
             Self::Restart => restart::run().await,

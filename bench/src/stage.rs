@@ -17,19 +17,26 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
-        Self::with(NginxSpec::new(Mover::Sendfile).access_log(), ManagerSpec::new()).await
+        Self::configured(|_| String::new()).await
+    }
+
+    /// With more in the manager's file, which may name the origin.
+    pub(crate) async fn configured(more: impl FnOnce(&str) -> String) -> Self {
+        let origin = NginxSpec::new(Mover::Sendfile).access_log();
+        Self::with(origin, ManagerSpec::new(), more).await
     }
 
     /// Origin and manager on machines of their own.
     pub(crate) async fn on(origin: &Host, manager: &Host) -> Self {
         let nginx = NginxSpec::new(Mover::Sendfile).access_log().on(origin);
-        Self::with(nginx, ManagerSpec::new().on(manager)).await
+        Self::with(nginx, ManagerSpec::new().on(manager), |_| String::new()).await
     }
 
-    async fn with(origin: NginxSpec, manager: ManagerSpec) -> Self {
+    async fn with(origin: NginxSpec, manager: ManagerSpec, more: impl FnOnce(&str) -> String) -> Self {
         let origin = origin.start().await;
         let described = format!("[registry.\"{}\"]\nplain_http = true\n", origin.host());
-        let manager = manager.config(&described).start().await;
+        let manager = manager.config(&described).config(&more(&origin.host()));
+        let manager = manager.start().await;
         Self { origin, manager }
     }
 
