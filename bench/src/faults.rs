@@ -123,12 +123,11 @@ async fn seed_behind(wire: &Wire, cluster: &str, shelf: &tempfile::TempDir, faul
     let known = address.clone();
     let server = move || known.get().cloned().unwrap_or_default();
     let weather = Weather::before(wire.net.own_address(), server, fault).await;
-    let advertised = format!("http://{}", weather.address());
     let peer = PeerSpec::seed(cluster)
         .cluster(cluster)
         .on(&wire.net.host())
         .argument("--advertise")
-        .argument(advertised)
+        .argument(weather.address())
         .folder(shelf.path().join("seed"))
         .start(&wire.stage.manager)
         .await;
