@@ -105,6 +105,8 @@ impl Fetch<'_> {
 
     pub(super) fn wrong_chunk_of(&mut self, parent: &str) -> SourceError {
         self.voucher.take_if(|(voucher, _)| voucher == parent);
+        // What it relays comes without hashes, and from the same hand.
+        self.relays.retain(|relay| relay != parent);
         self.metrics.chunk_failed(host_and_port(parent));
         SourceError {
             side: Side::Peer,

@@ -199,6 +199,9 @@ impl Fetch<'_> {
         let origin = self.origin.then_some(From::Registry);
         let mut at = run.start;
         for from in parents.chain(relays).chain(origin) {
+            if outcome.corrupt == Some(self.name_of(&from)) {
+                continue;
+            }
             let told = self.span_of(&from, at * CHUNK);
             let part = at * CHUNK..(run.end * CHUNK).min(size);
             let taking = self.take_part(&from, part, size, partial, &mut outcome);
