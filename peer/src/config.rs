@@ -28,6 +28,8 @@ pub struct PeerConfig {
     pub token: SecretText,
     pub role: Role,
     pub cluster: String,
+    /// The rack or site: peers of one zone take pieces from each other, so that each comes into the zone once.
+    pub zone: Option<String>,
     pub name: String,
     /// Where container runtimes ask.
     pub front: String,
@@ -103,6 +105,7 @@ struct PeerFile {
     token_file: Option<PathBuf>,
     seed: bool,
     cluster: Option<String>,
+    zone: Option<String>,
     name: Option<String>,
     front: Option<String>,
     share: Option<String>,
@@ -172,6 +175,9 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
             .cluster
             .or(file.cluster)
             .unwrap_or_else(|| "default".to_owned()),
+        zone: file
+            .zone
+            .and_then(|zone| faults.check("zone", word_of_zone(zone))),
         name: arguments.name.or(file.name).unwrap_or_else(host_name),
         front: arguments
             .front
@@ -202,6 +208,18 @@ fn telemetry(role: Role, section: TelemetrySection, faults: &mut Faults) -> Tele
     section.add_to(&mut options, faults);
     options.trace_never = crate::share::UNTRACED.map(str::to_owned).to_vec();
     options
+}
+
+/// Goes into a header as it is.
+fn word_of_zone(zone: String) -> Result<String, String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._/".contains(letter);
+    if (1..=64).contains(&zone.len()) && zone.chars().all(plain) {
+        Ok(zone)
+    } else {
+        Err(format!(
+            "`{zone}` is no name of a zone: write up to 64 letters, digits, - . _ or /"
+        ))
+    }
 }
 
 fn required<T>(faults: &mut Faults, key: &str, value: Option<T>) -> Option<T> {

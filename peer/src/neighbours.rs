@@ -42,6 +42,7 @@ struct Inner {
     registries: Registries,
     known: RwLock<Known>,
     own_share: OnceLock<String>,
+    zone: OnceLock<String>,
     paced: OnceLock<Limits>,
 }
 
@@ -74,6 +75,7 @@ impl Neighbours {
             registries,
             known: RwLock::new(known),
             own_share: OnceLock::new(),
+            zone: OnceLock::new(),
             paced: OnceLock::new(),
         };
         let neighbours = Self(Arc::new(inner));
@@ -105,6 +107,16 @@ impl Neighbours {
     pub fn listens_at(&self, share_url: String) {
         // It listens once.
         let _ = self.0.own_share.set(share_url);
+    }
+
+    /// The rack or site that this peer is in.
+    pub fn lies_in(&self, zone: String) {
+        // It does not move.
+        let _ = self.0.zone.set(zone);
+    }
+
+    pub fn zone(&self) -> Option<String> {
+        self.0.zone.get().cloned()
     }
 
     pub fn own_share(&self) -> Option<String> {

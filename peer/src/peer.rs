@@ -99,6 +99,9 @@ impl Peer {
         let relay_state = RelayState::new(fronts, store.clone(), around, limits, &metrics);
         let me = me(id, &config, share.local_addr()?.port());
         neighbours.listens_at(me.share_url());
+        if let Some(zone) = config.zone.clone() {
+            neighbours.lies_in(zone);
+        }
         let orders = Orders {
             manager,
             me,

@@ -3,6 +3,7 @@
 //! **Invariant:** a source is only opened here, never believed: whoever reads from it checks what comes. Every
 //! wait for a source is limited.
 
+mod absent;
 mod call;
 mod crowd;
 mod open;
@@ -37,6 +38,10 @@ pub trait Surroundings: Send + Sync {
     fn own_share(&self) -> Option<String> {
         None
     }
+    /// The rack or site that we are in: those in the same one are near.
+    fn zone(&self) -> Option<String> {
+        None
+    }
 }
 
 impl Surroundings for Neighbours {
@@ -54,6 +59,10 @@ impl Surroundings for Neighbours {
 
     fn own_share(&self) -> Option<String> {
         Neighbours::own_share(self)
+    }
+
+    fn zone(&self) -> Option<String> {
+        Neighbours::zone(self)
     }
 }
 

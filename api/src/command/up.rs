@@ -113,6 +113,7 @@ fn beside(
         token,
         role: Role::Seed,
         cluster: "default".to_owned(),
+        zone: None,
         name: host_name(),
         front: config.beside.front,
         share: config.beside.share,

@@ -4,6 +4,8 @@
 //! however many want it. The hashes that travel with the news are this peer's own: of a whole object, or of what it
 //! reads from the registry.
 //!
+//! Peers of one zone (a rack, a site) hear of each other only, so that a chunk crosses the link between zones once.
+//!
 //! **Invariant:** bounded: so many objects, so many members each. It tells no peer of itself.
 
 use std::collections::HashMap;
@@ -32,6 +34,8 @@ use crate::store::{hex, off_thread};
 
 /// Where the asking peer's `share` answers; a `*` for the host means: where the request came from.
 pub(crate) const SHARE_URL_HEADER: &str = "stoker-share-url";
+/// The rack or site of the asking peer.
+pub(crate) const ZONE_HEADER: &str = "stoker-zone";
 const OBJECTS: usize = 4_096;
 const MEMBERS: usize = 64;
 /// Whoever has left has the object, most likely, and is named a while longer.
@@ -68,6 +72,7 @@ struct Crowd {
 
 struct Member {
     url: String,
+    zone: String,
     connections: usize,
     left: Instant,
 }
@@ -77,11 +82,12 @@ struct Membership {
     crowds: Crowds,
     digest: Digest,
     url: String,
+    zone: String,
     changed: watch::Receiver<()>,
 }
 
 impl Crowds {
-    fn join(&self, digest: &Digest, url: &str) -> Option<Membership> {
+    fn join(&self, digest: &Digest, url: &str, zone: &str) -> Option<Membership> {
         let mut crowds = self.lock();
         if crowds.len() >= OBJECTS {
             crowds.retain(|_, crowd| crowd.is_alive());
@@ -90,7 +96,7 @@ impl Crowds {
             return None;
         }
         let crowd = crowds.entry(digest.clone()).or_insert_with(Crowd::new);
-        if !crowd.admit(url) {
+        if !crowd.admit(url, zone) {
             return None;
         }
         let changed = crowd.changed.subscribe();
@@ -99,6 +105,7 @@ impl Crowds {
             crowds: self.clone(),
             digest: digest.clone(),
             url: url.to_owned(),
+            zone: zone.to_owned(),
             changed,
         })
     }
@@ -120,7 +127,7 @@ impl Crowd {
         self.members.iter().any(Member::counts)
     }
 
-    fn admit(&mut self, url: &str) -> bool {
+    fn admit(&mut self, url: &str, zone: &str) -> bool {
         self.members.retain(Member::counts);
         if let Some(known) = self.members.iter_mut().find(|member| member.url == url) {
             known.connections += 1;
@@ -131,6 +138,7 @@ impl Crowd {
         }
         self.members.push(Member {
             url: url.to_owned(),
+            zone: zone.to_owned(),
             connections: 1,
             left: Instant::now(),
         });
@@ -148,7 +156,8 @@ impl Membership {
     fn others(&self) -> Vec<String> {
         let crowds = self.crowds.lock();
         let members = crowds.get(&self.digest).map(|crowd| &crowd.members);
-        let counted = members.into_iter().flatten().filter(|member| member.counts());
+        let is_near = |member: &&Member| member.counts() && member.zone == self.zone;
+        let counted = members.into_iter().flatten().filter(is_near);
         let mut others: Vec<String> = counted
             .map(|member| member.url.clone())
             .filter(|url| *url != self.url)
@@ -191,7 +200,9 @@ pub(super) async fn crowd(
         }
         None => Chunks::Coming(state.on_its_way(&digest).ok_or(Refusal::NotHeld)?),
     };
-    let membership = state.crowds.join(&digest, &url).ok_or(Refusal::NotHeld)?;
+    let zone = headers.get(ZONE_HEADER).and_then(|zone| zone.to_str().ok());
+    let membership = state.crowds.join(&digest, &url, zone.unwrap_or_default());
+    let membership = membership.ok_or(Refusal::NotHeld)?;
     let feed = Feed {
         membership,
         chunks,
@@ -316,9 +327,9 @@ mod tests {
     #[tokio::test]
     async fn everybody_hears_of_all_others() {
         let crowds = Crowds::default();
-        let a = crowds.join(&digest(1), "http://a:1").expect("room");
-        let b = crowds.join(&digest(1), "http://b:1").expect("room");
-        let _other = crowds.join(&digest(2), "http://c:1").expect("room");
+        let a = crowds.join(&digest(1), "http://a:1", "").expect("room");
+        let b = crowds.join(&digest(1), "http://b:1", "").expect("room");
+        let _other = crowds.join(&digest(2), "http://c:1", "").expect("room");
         assert_eq!(a.others(), ["http://b:1"]);
         assert_eq!(b.others(), ["http://a:1"]);
         assert!(a.changed.has_changed().expect("open"));
@@ -328,10 +339,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_zone_keeps_to_itself() {
+        let crowds = Crowds::default();
+        let join = |url, zone| crowds.join(&digest(1), url, zone).expect("room");
+        let (a, _b) = (join("http://a:1", "north"), join("http://b:1", "north"));
+        let c = join("http://c:1", "south");
+        assert_eq!(a.others(), ["http://b:1"]);
+        assert!(c.others().is_empty());
+    }
+
+    #[tokio::test]
     async fn a_crowd_has_bounds() {
         let crowds = Crowds::default();
         let members: Vec<_> = (0..=MEMBERS)
-            .map(|number| crowds.join(&digest(1), &format!("http://h{number}:1")))
+            .map(|number| crowds.join(&digest(1), &format!("http://h{number}:1"), ""))
             .collect();
         assert!(members[..MEMBERS].iter().all(Option::is_some));
         assert!(members[MEMBERS].is_none());

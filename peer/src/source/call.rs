@@ -9,11 +9,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream::Stream;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::{RequestBuilder, Response};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Span, field, info_span};
 use wire::TraceContext;
 
 use super::ShareError;
+use super::absent::Absent;
 use crate::spans::{mark_failed, signed};
 
 /// Until the headers of an answer are here, connecting included.
@@ -29,6 +30,13 @@ pub(super) struct Call {
     pub(super) request: RequestBuilder,
     span: Span,
     limit: Duration,
+    peer: Peer,
+}
+
+/// Who is asked, and who did not answer lately.
+pub(super) struct Peer {
+    pub(super) share_url: String,
+    pub(super) absent: Absent,
 }
 
 /// An answer, headers read.
@@ -40,27 +48,28 @@ pub(super) struct Answer {
 
 impl Call {
     /// `template` is the path as the other peer's routes have it.
-    pub(super) fn new(
-        method: &Method,
-        request: RequestBuilder,
-        share_url: &str,
-        template: &'static str,
-    ) -> Self {
-        let span = span_of(method, share_url, template);
+    pub(super) fn new(method: &Method, request: RequestBuilder, peer: Peer, template: &'static str) -> Self {
+        let span = span_of(method, &peer.share_url, template);
         let request = match TraceContext::of(&span) {
             Some(context) => request.header("traceparent", context.as_str()),
             None => request,
         };
         let limit = HEADERS_LIMIT;
-        Self { request, span, limit }
+        Self {
+            request,
+            span,
+            limit,
+            peer,
+        }
     }
 
     /// One of very many of the same kind: in no trace by itself. The span of its source tells of all.
-    pub(super) fn untraced(request: RequestBuilder) -> Self {
+    pub(super) fn untraced(request: RequestBuilder, peer: Peer) -> Self {
         Self {
             request,
             span: Span::none(),
             limit: HEADERS_LIMIT,
+            peer,
         }
     }
 
@@ -81,7 +90,18 @@ impl Call {
 
     /// The answer, if it is one that helps.
     pub(super) async fn send(self) -> Result<Answer, ShareError> {
-        let answered = answer_to(self.request, self.limit, &self.span).await;
+        let Peer { share_url, absent } = self.peer;
+        let began = Instant::now();
+        let answered = if absent.is_away(&share_url) {
+            Err(ShareError::Unreachable(
+                "it did not answer a moment ago".to_owned(),
+            ))
+        } else {
+            answer_to(self.request, self.limit, &self.span).await
+        };
+        if let Err(ShareError::Silent(_) | ShareError::Unreachable(_)) = &answered {
+            absent.note(&share_url, began.elapsed());
+        }
         match answered {
             Ok(response) => Ok(Answer {
                 response,

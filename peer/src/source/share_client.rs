@@ -17,13 +17,14 @@ use tokio::time::timeout;
 use wire::{ObjectKind, TagRecord};
 
 use super::Surroundings;
-use super::call::{Call, STALL_LIMIT};
+use super::absent::Absent;
+use super::call::{Call, Peer, STALL_LIMIT};
 use super::open::Origin;
 use crate::relay::{
     AUTHORIZATION_HEADER, BASE_PATH_HEADER, EXTENT_HEADER, PARTS, PLAIN_HTTP_HEADER, REGISTRY_HEADER,
     REPOSITORY_HEADER,
 };
-use crate::share::crowd::SHARE_URL_HEADER;
+use crate::share::crowd::{SHARE_URL_HEADER, ZONE_HEADER};
 use crate::share::objects::WAIT_HEADER;
 use crate::share::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, kind_of, word_of};
 use crate::store::{CHUNK, ChunkHashes};
@@ -45,6 +46,7 @@ const LIST_LIMIT: u64 = 32 * 1024 * 1024;
 pub struct ShareClient {
     http: reqwest::Client,
     around: Arc<dyn Surroundings>,
+    absent: Absent,
 }
 
 /// An object as it comes from another peer. Nothing of it is proven.
@@ -107,7 +109,8 @@ struct Public {
 
 impl ShareClient {
     pub fn new(http: reqwest::Client, around: Arc<dyn Surroundings>) -> Self {
-        Self { http, around }
+        let absent = Absent::default();
+        Self { http, around, absent }
     }
 
     /// The object's bytes in `range`; from its start to its end unless one is given.
@@ -138,7 +141,7 @@ impl ShareClient {
         let request = request
             .header(RANGE, asked)
             .header(WAIT_HEADER, wait.as_millis().to_string());
-        let call = Call::untraced(request);
+        let call = Call::untraced(request, self.peer(share_url));
         let answer = call.send().await?;
         if answer.status() != StatusCode::PARTIAL_CONTENT
             || size_behind_range(answer.headers(), range.start).is_none()
@@ -160,7 +163,11 @@ impl ShareClient {
     ) -> Result<Pin<Box<dyn Stream<Item = Result<Bytes, ShareError>> + Send>>, ShareError> {
         let us = self.around.own_share().ok_or(ShareError::NoAddress)?;
         let request = self.request(&Method::GET, share_url, CROWD, Some(digest))?;
-        let answer = Call::untraced(request.header(SHARE_URL_HEADER, us))
+        let request = match self.around.zone() {
+            Some(zone) => request.header(ZONE_HEADER, zone),
+            None => request,
+        };
+        let answer = Call::untraced(request.header(SHARE_URL_HEADER, us), self.peer(share_url))
             .send()
             .await?;
         Ok(Box::pin(answer.body()))
@@ -332,7 +339,14 @@ impl ShareClient {
         digest: Option<&Digest>,
     ) -> Result<Call, ShareError> {
         let request = self.request(method, share_url, template, digest)?;
-        Ok(Call::new(method, request, share_url, template))
+        Ok(Call::new(method, request, self.peer(share_url), template))
+    }
+
+    fn peer(&self, share_url: &str) -> Peer {
+        Peer {
+            share_url: share_url.to_owned(),
+            absent: self.absent.clone(),
+        }
     }
 
     fn request(

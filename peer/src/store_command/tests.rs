@@ -58,6 +58,7 @@ impl Here {
             token: SecretText::new("token"),
             role: Role::Node,
             cluster: "default".to_owned(),
+            zone: None,
             name: "node".to_owned(),
             front: ANY_PORT.to_owned(),
             share: ANY_PORT.to_owned(),

@@ -192,6 +192,7 @@ fn peer_config(data_dir: &Path, name: &str, role: Role, manager: &str, token: &S
         token: token.clone(),
         role,
         cluster: "default".to_owned(),
+        zone: None,
         name: name.to_owned(),
         front: ANY_PORT.to_owned(),
         share: ANY_PORT.to_owned(),
