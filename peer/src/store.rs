@@ -51,7 +51,7 @@ pub use sweep::sweep_until;
 
 pub(crate) use chunks::{ChunkHash, HASH_LENGTH};
 pub(crate) use partial::{PartialView, hex};
-pub(crate) use reading::{READ_STEP, read_at};
+pub(crate) use reading::{read_at, read_some};
 
 use index::Index;
 use layout::{Layout, sync_folder};

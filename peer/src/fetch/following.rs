@@ -14,7 +14,7 @@ use super::needs::Demand;
 use super::passing::{Bypass, Passing};
 use super::progress::{Progress, Remains, Stage};
 use super::{Extent, FetchError, FetchReport, Fetches, Found, Ongoing, Wanted};
-use crate::store::{READ_STEP, read_at};
+use crate::store::read_some;
 
 /// How often a follower starts or joins anew because the fetch it joined failed for reasons of its starter.
 const OWN_ATTEMPTS: u32 = 4;
@@ -233,13 +233,13 @@ impl Reader {
 
     /// `None` when the fetch began again while these bytes were read.
     async fn read(&mut self, progress: &Progress, readable: u64) -> Result<Option<Bytes>, FetchError> {
-        let length = (readable.min(self.end) - self.at).min(READ_STEP);
+        let at_most = readable.min(self.end) - self.at;
         let read = async {
-            if let Some(bytes) = progress.in_memory(self.at, length) {
+            if let Some(bytes) = progress.in_memory(self.at, at_most) {
                 return Ok(bytes);
             }
             let file = self.file(progress).await?;
-            read_at(file, self.at, length).await
+            read_some(&file, self.at, at_most).await
         };
         let bytes = read.await.map_err(|error| self.disk(&error))?;
         // The count goes up before a byte is touched, so bytes that were read under the old count are of the old take.
@@ -247,7 +247,7 @@ impl Reader {
             return Ok(None);
         }
         self.take = Some(progress.take);
-        self.at += length;
+        self.at += bytes.len() as u64;
         Ok(Some(bytes))
     }
 

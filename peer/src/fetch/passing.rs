@@ -18,7 +18,7 @@ use super::progress::Remains;
 use super::{FetchError, Fetches, Wanted};
 use crate::source::{Opened, SourceError};
 use crate::spans::mark_failed;
-use crate::store::{READ_STEP, hex, last_chunk_begins, read_at};
+use crate::store::{hex, last_chunk_begins, read_some};
 
 /// Times that the registry is asked by one reader.
 const ORIGIN_TRIES: usize = 3;
@@ -284,7 +284,7 @@ impl Pass<'_> {
         let end = part.end.min(self.range.end);
         let mut at = part.start.max(self.range.start);
         while at < end {
-            let bytes = read_at(file.clone(), at, (end - at).min(READ_STEP))
+            let bytes = read_some(file, at, end - at)
                 .await
                 .map_err(|error| self.disk(&error))?;
             let length = bytes.len() as u64;

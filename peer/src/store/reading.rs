@@ -18,9 +18,7 @@ use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::off_thread;
 
-/// Bytes that are read in one step: large enough that a system call costs little, small enough for a processor's cache.
-pub(crate) const READ_STEP: u64 = LARGE as u64;
-
+/// Large enough that a system call costs little, small enough for a processor's cache.
 const LARGE: usize = 512 * 1024;
 const SMALL: usize = 64 * 1024;
 const CACHE_LINE: usize = 64;
@@ -34,7 +32,7 @@ static LARGE_BUFFERS: Shelf = Shelf::new(LARGE, LARGE_KEPT);
 static SMALL_BUFFERS: Shelf = Shelf::new(SMALL, SMALL_KEPT);
 
 /// Some of the next `at_most` bytes from `offset`, one at least; a file that ends there is an error.
-pub(super) async fn read_some(file: &Arc<File>, offset: u64, at_most: u64) -> io::Result<Bytes> {
+pub(crate) async fn read_some(file: &Arc<File>, offset: u64, at_most: u64) -> io::Result<Bytes> {
     match cached(file, offset, at_most) {
         Some(bytes) => Ok(bytes),
         None => from_disk(file.clone(), offset, at_most).await,
