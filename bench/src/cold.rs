@@ -76,7 +76,7 @@ async fn measured(wire: &Wire, digest: &str, case: &Case<'_>) -> Row {
             ..sample(fetched)
         });
     }
-    row(case, &ours, &direct)
+    row(case, &ours, &direct).told()
 }
 
 fn row(case: &Case<'_>, ours: &Samples, direct: &Samples) -> Row {

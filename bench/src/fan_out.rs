@@ -50,7 +50,7 @@ pub(crate) async fn run() -> Vec<Row> {
             runs: if size == SIZE { 5 } else { 3 },
             goal,
         };
-        rows.push(measured(&case).await);
+        rows.push(measured(&case).await.told());
     }
     rows
 }

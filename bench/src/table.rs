@@ -45,6 +45,15 @@ fn table(rows: &[Row]) -> String {
     HEAD.to_owned() + &rows.iter().map(Row::line).collect::<String>()
 }
 
+impl Row {
+    /// Says at once what came out, for rows whose fellows take minutes.
+    #[expect(clippy::print_stderr, reason = "progress of a benchmark")]
+    pub(crate) fn told(self) -> Self {
+        eprint!("{}", self.line());
+        self
+    }
+}
+
 #[expect(clippy::print_stdout, reason = "the table is the program's output")]
 pub(crate) fn print(rows: &[Row]) {
     println!("\n{}", table(rows));
