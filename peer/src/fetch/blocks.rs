@@ -12,8 +12,9 @@ use wire::Side;
 use crate::source::{Pieces, SourceError};
 use crate::store::CHUNK;
 
-/// Bytes that are worth a step to the disk.
-const BLOCK: u64 = 256 * 1024;
+/// Bytes that are worth a step to the disk, and with the first ones: readers wait for them.
+const BLOCK: u64 = CHUNK;
+const FIRST_BLOCK: u64 = 64 * 1024;
 /// A block that is not full waits this long for more: readers of a slow source wait no longer than that.
 const LINGER: Duration = Duration::from_millis(20);
 /// A source that sends nothing for so long is left.
@@ -25,6 +26,7 @@ pub(super) struct Blocks {
     at: u64,
     size: Option<u64>,
     whole_chunks: bool,
+    step: u64,
     over: Option<Over>,
 }
 
@@ -49,6 +51,7 @@ impl Blocks {
             at,
             size,
             whole_chunks,
+            step: if whole_chunks { CHUNK } else { FIRST_BLOCK },
             over: None,
         }
     }
@@ -58,8 +61,8 @@ impl Blocks {
         if left == 0 {
             return Next::End;
         }
-        let step = if self.whole_chunks { CHUNK } else { BLOCK };
-        let target = usize::try_from(step.min(left)).unwrap_or(usize::MAX);
+        let target = usize::try_from(self.step.min(left)).unwrap_or(usize::MAX);
+        self.step = (self.step * 2).min(BLOCK);
         let block = self.gather(target).await;
         if block.is_empty() || self.whole_chunks && block.len() < target {
             return self.why_over(left);

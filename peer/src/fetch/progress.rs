@@ -20,6 +20,8 @@ pub(super) struct Progress {
     pub(super) size: Option<u64>,
     /// The frontier: one after the other, from the first byte on.
     pub(super) landed: u64,
+    /// What landed last, and where it begins: whoever keeps pace reads no disk.
+    pub(super) recent: Option<(u64, Bytes)>,
     /// The last chunk is here, and is the one that a peer vouches for who has proven the whole.
     pub(super) last_is_vouched: bool,
     pub(super) stage: Stage,
@@ -69,20 +71,24 @@ impl Progress {
             take: 0,
             size: Some(sealed.size),
             landed: sealed.size,
+            recent: None,
             last_is_vouched: true,
             body: Some(Body::Sealed(sealed)),
             stage: Stage::Sealed(FetchReport::default()),
         }
     }
 
-    /// What lies there, of an object that is in memory as a whole.
-    pub(super) fn in_memory(&self, at: u64, length: u64) -> Option<Bytes> {
-        let Some(Body::Memory(bytes)) = &self.body else {
-            return None;
+    /// What lies there, if it is in memory: of an object that is there as a whole, or of what has landed last.
+    pub(super) fn in_memory(&self, at: u64, at_most: u64) -> Option<Bytes> {
+        let (begins, bytes) = match (&self.body, &self.recent) {
+            (Some(Body::Memory(bytes)), _) => (0, bytes),
+            (_, Some((begins, bytes))) => (*begins, bytes),
+            _ => return None,
         };
-        let begin = usize::try_from(at).ok()?;
-        let end = begin.checked_add(usize::try_from(length).ok()?)?;
-        (end <= bytes.len()).then(|| bytes.slice(begin..end))
+        let skipped = usize::try_from(at.checked_sub(begins)?).ok()?;
+        let rest = bytes.get(skipped..).filter(|rest| !rest.is_empty())?;
+        let length = usize::try_from(at_most).unwrap_or(usize::MAX).min(rest.len());
+        Some(bytes.slice(skipped..skipped + length))
     }
 
     /// Up to where a reader at `at` may read without a gap. Whoever reads a part and cannot prove the whole itself gets

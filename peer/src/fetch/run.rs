@@ -169,6 +169,7 @@ impl<'a> Fetch<'a> {
         self.progress.send_modify(|now| {
             now.take = take;
             now.body = Some(Body::Open(partial.view()));
+            now.recent = None;
             now.last_is_vouched = false;
             now.size = None;
             now.landed = partial.len();

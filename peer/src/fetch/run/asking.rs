@@ -292,18 +292,20 @@ impl Fetch<'_> {
 
     async fn land(&self, block: Bytes, at: u64, flow: &Flow, partial: &Partial) -> Result<(), LandError> {
         let length = block.len() as u64;
-        let landed = match &flow.hashes {
+        let landing = block.clone();
+        match &flow.hashes {
             Some(hashes) => {
                 let expected = hashes.of_chunk_at(at).unwrap_or_default();
-                partial.land_chunk(at / CHUNK, block, Some(expected)).await
+                partial.land_chunk(at / CHUNK, landing, Some(expected)).await?;
             }
-            None => partial.append_at(at, block).await.map_err(LandError::from),
-        };
-        if landed.is_ok() {
-            self.metrics.received(flow.from.is_none(), length);
+            None => partial.append_at(at, landing).await?,
         }
-        self.progress.send_modify(|now| now.landed = partial.len());
-        landed
+        self.metrics.received(flow.from.is_none(), length);
+        self.progress.send_modify(|now| {
+            now.landed = partial.len();
+            now.recent = Some((at, block));
+        });
+        Ok(())
     }
 
     /// No faster than the limits let it.
