@@ -270,6 +270,43 @@ async fn where_counts_what_peers_hold_of_the_newest_preheat() {
 }
 
 #[tokio::test]
+async fn where_tells_what_live_peers_have_begun_and_waits_for_nobody_who_is_silent() {
+    let limits = Limits {
+        answer_wait: Duration::from_secs(3),
+        ..Limits::default()
+    };
+    let world = World::with_limits(limits).await;
+    world.configure(oci::Credential::Anonymous);
+    let (seed, _silent) = (world.seed("seed-1").await, world.node("node-1").await);
+    world.registry.image(Some("v1"), &["a"]);
+    let begun = async {
+        for question in questions(&world, &seed).await {
+            let part = |(number, digest): (usize, &String)| Standing {
+                digest: digest.clone(),
+                state: if number == 0 {
+                    StandingState::Partial { bytes: 40 }
+                } else {
+                    StandingState::Absent
+                },
+            };
+            let reply = Reply {
+                objects: question.digests.iter().enumerate().map(part).collect(),
+                ..Reply::default()
+            };
+            let taken = preheat::answer(&world.preheater, seed.session(), question.id, reply);
+            assert!(taken.await.unwrap());
+        }
+    };
+    let image = image(&world, "v1");
+    let (found, ()) = tokio::join!(preheat::where_is(&world.preheater, &image), begun);
+    let found = found.unwrap();
+    assert_eq!((found.peers.len(), found.without), (1, 1), "{found:?}");
+    let share = &found.peers[0];
+    assert_eq!(share.peer.name, "seed-1");
+    assert_eq!((share.objects, share.begun, share.begun_bytes), (0, 1, 40));
+}
+
+#[tokio::test]
 async fn where_asks_the_registry_about_an_image_that_was_never_preheated() {
     let world = World::start().await;
     world.configure(oci::Credential::Anonymous);
