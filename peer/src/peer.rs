@@ -77,8 +77,6 @@ impl Peer {
         neighbours.pace(limits.clone());
         let manager = manager_client(&config)?;
         let to_peers = client(&ClientOptions::default())?;
-        let limits = Limits::none(running.clone());
-        limits.register(&vitals.metrics);
         let sources = Sources::new(to_peers, neighbours.clone(), limits.clone());
         let metrics = PeerMetrics::default();
         metrics.register(&vitals.metrics, &store);

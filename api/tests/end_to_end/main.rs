@@ -12,6 +12,7 @@ mod generations;
 mod images;
 mod kills;
 mod life;
+mod limits;
 mod one_trace;
 mod plain_client;
 mod private;
