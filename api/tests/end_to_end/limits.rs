@@ -49,7 +49,7 @@ async fn limits_are_shown_set_felt_and_taken_back() {
     );
     let nowhere = told(&manager.stoker(&["limits", "show", "nowhere"]).await);
     assert!(
-        nowhere.starts_with("Some(1)") && nowhere.contains("no cluster nowhere"),
+        nowhere.starts_with("Some(2)") && nowhere.contains("no cluster nowhere"),
         "{nowhere}"
     );
 }
