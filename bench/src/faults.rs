@@ -104,10 +104,27 @@ async fn bad_parent(wire: &Wire, digest: &str, fault: Fault, run: usize) -> Run 
         .start(&wire.stage.manager)
         .await;
     let (seconds, digest) = proven(&node.front_url(), &wire.stage.path(digest)).await;
+    if digest.is_none() {
+        // It writes its line after the connection is cut.
+        sleep(Duration::from_millis(300)).await;
+        tell_why(&node);
+    }
     Run {
         seconds,
         digest,
         struck: seed.weather.struck(),
+    }
+}
+
+/// The node's own words about a pull that broke off.
+#[expect(clippy::print_stderr, reason = "progress of a benchmark")]
+fn tell_why(node: &Peer) {
+    let log = node.log();
+    for line in log
+        .lines()
+        .filter(|line| line.contains(" WARN ") || line.contains("told::line"))
+    {
+        eprintln!("{line}");
     }
 }
 
