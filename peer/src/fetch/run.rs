@@ -6,6 +6,7 @@
 
 mod asking;
 mod choice;
+mod pace;
 mod parts;
 mod pieces;
 mod small;
@@ -27,7 +28,7 @@ use super::{FetchError, FetchReport, Wanted};
 use crate::metrics::PeerMetrics;
 use crate::source::{SourceError, Sources};
 use crate::spans::signed;
-use crate::store::{ChunkHashes, Partial, Proven, Room, Store};
+use crate::store::{ChunkHashes, NoRoom, Partial, Proven, Room, Store};
 use pieces::Pieces;
 
 /// Times that the object is begun at its first byte.
@@ -179,7 +180,8 @@ impl<'a> Fetch<'a> {
     /// A disk that is full is asked once to make room.
     async fn fill_with_room(&mut self, partial: &Partial) -> Result<(), Failure> {
         match self.fill(partial).await {
-            Err(Failure::Disk(error)) if error.kind() == io::ErrorKind::StorageFull => {
+            // A store that has refused once has no more room the second time.
+            Err(Failure::Disk(error)) if is_full(&error) => {
                 let size = self.size.unwrap_or_else(|| partial.len());
                 match self.store.make_room(&self.wanted.digest, size).await {
                     Ok(room) => {
@@ -330,6 +332,14 @@ impl<'a> Fetch<'a> {
         debug!(%error, stoker.digest = %self.wanted.digest, "the disk refused");
         Stage::Failed(error, Some(remains))
     }
+}
+
+/// The disk itself was full: the store may know what may go.
+fn is_full(error: &io::Error) -> bool {
+    let was_asked = error
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<NoRoom>);
+    error.kind() == io::ErrorKind::StorageFull && !was_asked
 }
 
 fn remains_of(partial: &Partial) -> Remains {

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use tracing::{Instrument as _, debug, info};
 use wire::Side;
 
+use super::pace::Pace;
 use super::pieces::Pieces;
 use super::source_span::SourceSpan;
 use super::{Failure, Fetch, Left};
@@ -34,8 +35,12 @@ impl Fetch<'_> {
         let told = SourceSpan::of_parent(parent, before);
         let copying = self.copy_from_parent(parent, partial);
         let left = copying.instrument(told.span()).await;
+        let is_slow = matches!(&left, Left::Broke(fault) if fault.word == "slow");
         if self.left_peer(parent, &told, left, before, partial).await? == Next::Other {
             self.parents.retain(|other| other != parent);
+            if is_slow {
+                self.relays.retain(|other| other != parent);
+            }
         }
         Ok(())
     }
@@ -259,6 +264,7 @@ impl Fetch<'_> {
         let mut at = partial.len();
         let mut blocks = Blocks::new(opened.pieces, at, self.size, flow.hashes.is_some());
         let mut feed = self.listen(&flow, partial);
+        let mut pace = self.may_be_left_for_the_registry(&flow).then(Pace::begin);
         let (stop, digest) = (self.stop.clone(), self.wanted.digest.clone());
         let mut next = Self::unless_stopped(&stop, &digest, blocks.next()).await;
         loop {
@@ -283,6 +289,9 @@ impl Fetch<'_> {
             }
             if self.is_wanted_elsewhere(partial) {
                 return Left::Elsewhere;
+            }
+            if pace.as_mut().is_some_and(|pace| pace.is_too_slow(length)) {
+                return Left::Broke(too_slow());
             }
             if let Some(pieces) = self.gather(&mut feed, &flow, partial) {
                 return Left::Gather(Box::new(pieces));
@@ -359,6 +368,16 @@ impl Fetch<'_> {
     }
 }
 
+/// Not asked again for this object: also not to relay it.
+fn too_slow() -> SourceError {
+    SourceError {
+        side: Side::Network,
+        word: "slow",
+        passing: false,
+        text: "it gave less than 2 MB/s".to_owned(),
+    }
+}
+
 pub(super) fn other_size(told: u64, expected: u64) -> SourceError {
     SourceError {
         side: Side::Peer,
@@ -384,6 +403,14 @@ struct Flow {
 }
 
 impl Fetch<'_> {
+    /// A peer that has all of it is no better than the registry when it is very slow, unless that is how fast transfers
+    /// are meant to be. A relay may be slow because the registry is.
+    fn may_be_left_for_the_registry(&self, flow: &Flow) -> bool {
+        let limits = self.sources.limits.in_force_now();
+        let is_limited = limits.incoming.is_some() || limits.outgoing.is_some();
+        flow.from.is_some() && flow.hashes.is_some() && self.origin && !is_limited
+    }
+
     /// Of a large object it is heard who else fetches it.
     fn listen(&self, flow: &Flow, partial: &Partial) -> Option<CrowdFeed> {
         let from = flow.from.as_ref()?;
