@@ -9,21 +9,23 @@ use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use oci::{Digest, Secret};
 use process::metrics::Metrics;
 use process::telemetry::edge;
 use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 use tracing::Span;
 
 use crate::fetch::Extent;
-use crate::front::{FrontState, Relayed};
+use crate::front::{FrontState, Object, Relayed};
 use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
 use crate::share::{KIND_HEADER, SIZE_HEADER, kind_of, objects, only_peers};
 use crate::source::Surroundings;
-use crate::store::Store;
+use crate::store::{Store, hex};
 
 pub(crate) const REGISTRY_HEADER: &str = "stoker-registry";
 pub(crate) const BASE_PATH_HEADER: &str = "stoker-base-path";
@@ -32,6 +34,10 @@ pub(crate) const REPOSITORY_HEADER: &str = "stoker-repository";
 /// [`PARTS`] unless all of the object is to be fetched.
 pub(crate) const EXTENT_HEADER: &str = "stoker-extent";
 pub(crate) const PARTS: &str = "parts";
+/// BLAKE3 of each chunk of a part, with commas between them.
+pub(crate) const CHUNK_HASHES_HEADER: &str = "stoker-chunk-hashes";
+/// Until the chunks of a part are here.
+const HASHES_LIMIT: Duration = Duration::from_secs(30);
 /// The caller's credential for the registry: a secret.
 pub(crate) const AUTHORIZATION_HEADER: &str = "stoker-registry-authorization";
 
@@ -81,19 +87,43 @@ async fn object(
         Err(fault) => return (StatusCode::BAD_REQUEST, fault).into_response(),
     };
     Span::current().record("stoker.digest", asked.digest.as_str());
-    let digest = asked.digest.clone();
+    let (digest, extent) = (asked.digest.clone(), asked.extent);
     match state.front.relayed(asked).await {
         Ok(object) => {
+            let hashes = match extent {
+                Extent::Whole => None,
+                Extent::Parts | Extent::PartsFirst => hashes_of(&object, &headers).await,
+            };
             let about = state.store.about(&digest);
             let out = objects::Out {
                 sent: state.sent,
                 limits: state.limits,
             };
             let answered = objects::answer(&object, about, &method, &headers, &out).await;
-            answered.unwrap_or_else(objects::Refusal::into_response)
+            let mut response = answered.unwrap_or_else(objects::Refusal::into_response);
+            if let Some(hashes) = hashes {
+                response.headers_mut().insert(CHUNK_HASHES_HEADER, hashes);
+            }
+            response
         }
         Err(refusal) => refusal.into_response(),
     }
+}
+
+/// Of the part that is asked for, so that whoever gets it can check what comes.
+async fn hashes_of(object: &Object, headers: &HeaderMap) -> Option<HeaderValue> {
+    let Object::Coming(following, size) = object else {
+        return None;
+    };
+    let part = objects::asked_range(headers, *size).ok()??;
+    let hashes = timeout(HASHES_LIMIT, following.chunk_hashes(part))
+        .await
+        .ok()?
+        .ok()?;
+    let text: Vec<String> = hashes.iter().map(|hash| hex(hash)).collect();
+    HeaderValue::from_str(&text.join(","))
+        .ok()
+        .filter(|_| !hashes.is_empty())
 }
 
 fn read(digest: &str, headers: &HeaderMap) -> Result<Relayed, String> {

@@ -137,7 +137,6 @@ async fn no_client_sees_what_a_corrupting_parent_sends() {
 
 /// containerd goes on with a broken transfer where it broke: what was wrong before that stays wrong.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "what a seed relays while it fetches is proven at its end only, and not chunk by chunk"]
 async fn containerd_pulls_what_a_seed_sends_wrongly_while_it_fetches() {
     let corrupting = LinkFaults {
         flip_every: Some(300_000),

@@ -12,9 +12,9 @@ use wire::TraceContext;
 
 use super::needs::Demand;
 use super::passing::{Bypass, Passing};
-use super::progress::{Progress, Remains, Stage};
+use super::progress::{Body, Progress, Remains, Stage};
 use super::{Extent, FetchError, FetchReport, Fetches, Found, Ongoing, Wanted};
-use crate::store::read_some;
+use crate::store::{ChunkHash, read_some};
 
 /// How often a follower starts or joins anew because the fetch it joined failed for reasons of its starter.
 const OWN_ATTEMPTS: u32 = 4;
@@ -79,6 +79,18 @@ impl Following {
                 Err(error) => Some((Err(error), None)),
             }
         })
+    }
+
+    /// Hashes of the chunks of this part, once they are all here. Of an object that is here as a whole, none.
+    pub(crate) async fn chunk_hashes(&self, part: Range<u64>) -> Result<Vec<ChunkHash>, FetchError> {
+        let demand = self.current().ongoing.needs.demand();
+        demand.at(part.start, part.end);
+        let there = |progress: &Progress| match (&progress.body, progress.size) {
+            (Some(Body::Open(view)), Some(size)) => view.hashes_of(&part, size),
+            (Some(_), _) => Some(Vec::new()),
+            _ => None,
+        };
+        self.until(there).await.map_err(|(error, _)| error)
     }
 
     pub fn digest(&self) -> &oci::Digest {

@@ -43,7 +43,7 @@ const LINGERS: Duration = Duration::from_secs(30);
 /// Between two lines, whatever happens: silence would mean that we are gone.
 const HEARTBEAT: Duration = Duration::from_secs(4);
 /// News that come one after the other go out together.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(2);
 /// Hashes in one line.
 const HASHES: usize = 512;
 

@@ -187,7 +187,7 @@ fn disk(sealed: &Sealed, error: &std::io::Error) -> Refusal {
 }
 
 /// One range, or none. What is no range of bytes is ignored, as HTTP has it; several ranges are too.
-fn asked_range(headers: &HeaderMap, size: u64) -> Result<Option<std::ops::Range<u64>>, Refusal> {
+pub(crate) fn asked_range(headers: &HeaderMap, size: u64) -> Result<Option<std::ops::Range<u64>>, Refusal> {
     let asked = headers
         .get(RANGE)
         .and_then(|value| value.to_str().ok())

@@ -63,6 +63,22 @@ impl CrowdFeed {
         self.crowd.borrow()
     }
 
+    /// The hash of a chunk, once it is told; none when nothing more will be told.
+    pub(crate) async fn hash_of(&mut self, chunk: u64) -> Option<ChunkHash> {
+        loop {
+            {
+                let crowd = self.crowd.borrow_and_update();
+                if let Some(hash) = crowd.hash_of(chunk) {
+                    return Some(hash);
+                }
+                if crowd.is_over {
+                    return None;
+                }
+            }
+            self.crowd.changed().await.ok()?;
+        }
+    }
+
     /// Something has changed; for ever nothing, once it is over.
     pub(crate) async fn changed(&mut self) {
         if self.crowd.changed().await.is_err() {
@@ -123,7 +139,8 @@ impl Crowd {
     }
 }
 
-fn read_hash(text: &str) -> Option<ChunkHash> {
+/// 64 hexadecimal digits.
+pub(super) fn read_hash(text: &str) -> Option<ChunkHash> {
     let mut hash = [0; HASH_LENGTH];
     if text.len() != 2 * HASH_LENGTH || !text.is_ascii() {
         return None;

@@ -10,7 +10,7 @@ use wire::{ObjectKind, Side};
 
 use super::share_client::SharedObject;
 use super::{ShareClient, ShareError, Sources};
-use crate::store::ChunkHashes;
+use crate::store::{ChunkHash, ChunkHashes};
 
 pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
 
@@ -19,6 +19,8 @@ pub(crate) struct Opened {
     /// `None` when a registry does not tell: its end is the end.
     pub(crate) size: Option<u64>,
     pub(crate) media_type: Option<String>,
+    /// Of each chunk of a part, where a seed tells them.
+    pub(crate) hashes: Vec<ChunkHash>,
     pub(crate) pieces: Pieces,
 }
 
@@ -159,6 +161,7 @@ impl Sources {
         Ok(Opened {
             size: blob.total,
             media_type: None,
+            hashes: Vec::new(),
             pieces: Box::pin(blob.stream.map(|piece| piece.map_err(SourceError::from))),
         })
     }
@@ -190,6 +193,7 @@ impl Sources {
                 Ok(Opened {
                     size: Some(manifest.bytes.len() as u64),
                     media_type: Some(manifest.media_type),
+                    hashes: Vec::new(),
                     pieces: Box::pin(stream::iter([Ok(rest)])),
                 })
             }
@@ -200,6 +204,7 @@ impl Sources {
                 Ok(Opened {
                     size: blob.total,
                     media_type: None,
+                    hashes: Vec::new(),
                     pieces: Box::pin(blob.stream.map(|piece| piece.map_err(SourceError::from))),
                 })
             }
@@ -211,6 +216,7 @@ fn opened(object: SharedObject) -> Opened {
     Opened {
         size: Some(object.size),
         media_type: object.media_type,
+        hashes: object.chunk_hashes,
         pieces: Box::pin(object.bytes.map(|piece| piece.map_err(SourceError::from))),
     }
 }

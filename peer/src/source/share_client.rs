@@ -19,15 +19,16 @@ use wire::{ObjectKind, TagRecord};
 use super::Surroundings;
 use super::absent::Absent;
 use super::call::{Call, Peer, STALL_LIMIT};
+use super::crowd::read_hash;
 use super::open::Origin;
 use crate::relay::{
-    AUTHORIZATION_HEADER, BASE_PATH_HEADER, EXTENT_HEADER, PARTS, PLAIN_HTTP_HEADER, REGISTRY_HEADER,
-    REPOSITORY_HEADER,
+    AUTHORIZATION_HEADER, BASE_PATH_HEADER, CHUNK_HASHES_HEADER, EXTENT_HEADER, PARTS, PLAIN_HTTP_HEADER,
+    REGISTRY_HEADER, REPOSITORY_HEADER,
 };
 use crate::share::crowd::{SHARE_URL_HEADER, ZONE_HEADER};
 use crate::share::objects::WAIT_HEADER;
 use crate::share::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, kind_of, word_of};
-use crate::store::{CHUNK, ChunkHashes};
+use crate::store::{CHUNK, ChunkHash, ChunkHashes};
 
 const OBJECT: &str = "/share/v1/objects/{digest}";
 const CHUNKS: &str = "/share/v1/objects/{digest}/chunks";
@@ -54,6 +55,8 @@ pub struct SharedObject {
     pub size: u64,
     pub media_type: Option<String>,
     pub kind: ObjectKind,
+    /// Of each chunk of a part, as a relay tells them.
+    pub(crate) chunk_hashes: Vec<ChunkHash>,
     pub bytes: Pin<Box<dyn Stream<Item = Result<Bytes, ShareError>> + Send>>,
 }
 
@@ -385,8 +388,15 @@ async fn streamed(call: Call, from: u64) -> Result<SharedObject, ShareError> {
         size: size.ok_or(ShareError::Nonsense("no size, or another range than asked for"))?,
         media_type: text(headers, MEDIA_TYPE_HEADER).map(str::to_owned),
         kind: kind_of(text(headers, KIND_HEADER)),
+        chunk_hashes: chunk_hashes(text(headers, CHUNK_HASHES_HEADER)),
         bytes: Box::pin(answer.body()),
     })
+}
+
+/// All of them or none.
+fn chunk_hashes(listed: Option<&str>) -> Vec<ChunkHash> {
+    let read = listed.map(|listed| listed.split(',').map(read_hash).collect::<Option<Vec<_>>>());
+    read.flatten().unwrap_or_default()
 }
 
 async fn json<T: DeserializeOwned>(call: Call) -> Result<T, ShareError> {

@@ -179,11 +179,14 @@ impl Landing {
 
     /// The sha256 in hexadecimal, and the hashes of all chunks, the short one at the end included.
     pub(super) fn finish(&self) -> (String, Vec<ChunkHash>) {
-        let state = self.state();
-        let mut hashes: Vec<ChunkHash> = state.hashes.iter().copied().map_while(|hash| hash).collect();
-        if (hashes.len() as u64) < state.frontier.div_ceil(CHUNK) {
-            hashes.push(*state.chunk.finalize().as_bytes());
+        let mut state = self.state();
+        let last = state.frontier.div_ceil(CHUNK);
+        if (state.hashes.len() as u64) < last {
+            // Whoever reads along is told of it too.
+            let hash = *state.chunk.finalize().as_bytes();
+            state.list(last - 1, hash);
         }
+        let hashes = state.hashes.iter().copied().map_while(|hash| hash).collect();
         (hex(&state.sha.clone().finalize()), hashes)
     }
 

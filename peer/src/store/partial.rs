@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -175,6 +176,18 @@ impl PartialView {
     /// Whether all of the chunk is there, of an object of this size.
     pub(crate) fn has_chunk(&self, number: u64, size: u64) -> bool {
         self.0.has_chunk(number, size)
+    }
+
+    /// Hashes of all chunks of a part; none unless all of them are there.
+    pub(crate) fn hashes_of(&self, part: &Range<u64>, size: u64) -> Option<Vec<ChunkHash>> {
+        let (first, end) = (part.start / CHUNK, part.end.min(size).div_ceil(CHUNK));
+        let there = self.0.hashes_from(first);
+        let hashes: Vec<ChunkHash> = there
+            .into_iter()
+            .take_while(|(number, _)| *number < end)
+            .map(|(_, hash)| hash)
+            .collect();
+        (hashes.len() as u64 == end.saturating_sub(first)).then_some(hashes)
     }
 
     /// Hashes of the chunks that are there, from this one on, with their numbers.

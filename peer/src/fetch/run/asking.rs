@@ -16,10 +16,12 @@ use crate::fetch::blocks::{self, Blocks};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
 use crate::limits::Way;
 use crate::source::{CrowdFeed, Opened, SourceError, host_and_port};
-use crate::store::{CHUNK, ChunkHashes, LandError, Partial};
+use crate::store::{CHUNK, ChunkHash, ChunkHashes, LandError, Partial};
 
 /// An object of which no more than this is missing comes from one source.
 const GATHERED_FROM: u64 = 4 * CHUNK;
+/// The hash of a chunk comes with its bytes, or a moment later.
+const HASH_LIMIT: Duration = Duration::from_secs(15);
 /// Times that the registry is asked without a byte coming of it.
 const ORIGIN_TRIES: u32 = 3;
 /// Times that the registry is asked at all, for one object.
@@ -122,7 +124,8 @@ impl Fetch<'_> {
     }
 
     async fn copy_from_parent(&mut self, parent: &str, partial: &Partial) -> Left {
-        let opening = self.sources.parent(parent, &self.wanted.digest, partial.len());
+        let from = chunk_begins(partial.len());
+        let opening = self.sources.parent(parent, &self.wanted.digest, from);
         let opening = timeout(OPEN_LIMIT, opening);
         let vouched = match Self::unless_stopped(&self.stop, &self.wanted.digest, opening).await {
             Ok(Ok(Ok(vouched))) => vouched,
@@ -138,19 +141,18 @@ impl Fetch<'_> {
         let (_, hashes) = self.voucher.get_or_insert((parent.to_owned(), vouched.hashes));
         let hashes = hashes.clone();
         let flow = Flow {
-            hashes: Some(hashes),
+            proof: Proof::Vouched(hashes),
             from: Some(parent.to_owned()),
         };
-        self.take(vouched.opened, flow, partial).await
+        self.take(vouched.opened, from, flow, partial).await
     }
 
     async fn copy_from_relay(&mut self, relay: &str, partial: &Partial) -> Left {
         let origin = self.wanted.origin();
         let (kind, digest) = (self.wanted.kind, &self.wanted.digest);
-        let opening = timeout(
-            OPEN_LIMIT,
-            self.sources.relay(relay, &origin, kind, digest, partial.len()),
-        );
+        let from = chunk_begins(partial.len());
+        let opening = self.sources.relay(relay, &origin, kind, digest, from);
+        let opening = timeout(OPEN_LIMIT, opening);
         let opened = match Self::unless_stopped(&self.stop, digest, opening).await {
             Ok(Ok(Ok(opened))) => opened,
             Ok(Ok(Err(error))) => return Left::Broke(error),
@@ -163,10 +165,10 @@ impl Fetch<'_> {
             return Left::Broke(other_size(told, expected));
         }
         let flow = Flow {
-            hashes: None,
+            proof: Proof::Coming,
             from: Some(relay.to_owned()),
         };
-        self.take(opened, flow, partial).await
+        self.take(opened, from, flow, partial).await
     }
 
     pub(super) async fn try_origin(&mut self, partial: &Partial) -> Result<(), Failure> {
@@ -227,10 +229,10 @@ impl Fetch<'_> {
     }
 
     async fn copy_from_origin(&mut self, partial: &Partial) -> Left {
-        let origin = self.wanted.origin();
+        let (origin, from) = (self.wanted.origin(), partial.len());
         let opening = self
             .sources
-            .origin(&origin, self.wanted.kind, &self.wanted.digest, partial.len());
+            .origin(&origin, self.wanted.kind, &self.wanted.digest, from);
         let opening = timeout(OPEN_LIMIT, opening);
         let opened = match Self::unless_stopped(&self.stop, &self.wanted.digest, opening).await {
             Ok(Ok(Ok(opened))) => opened,
@@ -244,14 +246,14 @@ impl Fetch<'_> {
             return Left::Fatal(Failure::Fetch(self.wrong_size(expected, told)));
         }
         let flow = Flow {
-            hashes: None,
+            proof: Proof::None,
             from: None,
         };
-        self.take(opened, flow, partial).await
+        self.take(opened, from, flow, partial).await
     }
 
     /// Lands what the source sends. The next block is gathered while one is written.
-    async fn take(&mut self, opened: Opened, flow: Flow, partial: &Partial) -> Left {
+    async fn take(&mut self, opened: Opened, from: u64, flow: Flow, partial: &Partial) -> Left {
         self.confirm(&opened);
         if let Err(failure) = self.take_room().await {
             return Left::Fatal(failure);
@@ -261,9 +263,10 @@ impl Fetch<'_> {
             None => Way::FromOrigin(self.wanted.registry.clone()),
         };
         let opened = self.paced(opened, way);
-        let mut at = partial.len();
-        let mut blocks = Blocks::new(opened.pieces, at, self.size, flow.hashes.is_some());
+        let mut at = from;
         let mut feed = self.listen(&flow, partial);
+        let by_chunks = matches!(flow.proof, Proof::Vouched(_)) || feed.is_some();
+        let mut blocks = Blocks::new(opened.pieces, at, self.size, by_chunks);
         let mut pace = self.may_be_left_for_the_registry(&flow).then(Pace::begin);
         let (stop, digest) = (self.stop.clone(), self.wanted.digest.clone());
         let mut next = Self::unless_stopped(&stop, &digest, blocks.next()).await;
@@ -278,7 +281,11 @@ impl Fetch<'_> {
                 }
             };
             let length = block.len() as u64;
-            let landing = self.land(block, at, &flow, partial);
+            let expected = match expected_at(at, &flow.proof, feed.as_mut()).await {
+                Ok(expected) => expected,
+                Err(untold) => return Left::Broke(untold),
+            };
+            let landing = self.land(block, at, expected, &flow, partial);
             let following = Self::unless_stopped(&stop, &digest, blocks.next());
             let (landed, following) = tokio::join!(landing, following);
             at += length;
@@ -299,14 +306,18 @@ impl Fetch<'_> {
         }
     }
 
-    async fn land(&self, block: Bytes, at: u64, flow: &Flow, partial: &Partial) -> Result<(), LandError> {
+    async fn land(
+        &self,
+        block: Bytes,
+        at: u64,
+        expected: Option<ChunkHash>,
+        flow: &Flow,
+        partial: &Partial,
+    ) -> Result<(), LandError> {
         let length = block.len() as u64;
         let landing = block.clone();
-        match &flow.hashes {
-            Some(hashes) => {
-                let expected = hashes.of_chunk_at(at).unwrap_or_default();
-                partial.land_chunk(at / CHUNK, landing, Some(expected)).await?;
-            }
+        match expected {
+            Some(_) => partial.land_chunk(at / CHUNK, landing, expected).await?,
             None => partial.append_at(at, landing).await?,
         }
         self.metrics.received(flow.from.is_none(), length);
@@ -394,10 +405,18 @@ enum Next {
     Other,
 }
 
+/// What tells whether a chunk is right, before the whole does.
+enum Proof {
+    /// Hashes of a peer that has proven the whole.
+    Vouched(ChunkHashes),
+    /// Hashes of the seed that reads the registry, as it gets there.
+    Coming,
+    None,
+}
+
 /// A stream of an object's bytes, one after the other.
 struct Flow {
-    /// What each chunk has to be, if its source vouches for it.
-    hashes: Option<ChunkHashes>,
+    proof: Proof,
     /// The peer that it comes from; none is the registry.
     from: Option<String>,
 }
@@ -408,29 +427,66 @@ impl Fetch<'_> {
     fn may_be_left_for_the_registry(&self, flow: &Flow) -> bool {
         let limits = self.sources.limits.in_force_now();
         let is_limited = limits.incoming.is_some() || limits.outgoing.is_some();
-        flow.from.is_some() && flow.hashes.is_some() && self.origin && !is_limited
+        matches!(flow.proof, Proof::Vouched(_)) && self.origin && !is_limited
     }
 
-    /// Of a large object it is heard who else fetches it.
+    /// Of a large object it is heard who else fetches it; of what a seed reads for us, what it should be.
     fn listen(&self, flow: &Flow, partial: &Partial) -> Option<CrowdFeed> {
         let from = flow.from.as_ref()?;
-        let left = self.size?.saturating_sub(partial.len());
-        (self.may_gather && left > GATHERED_FROM)
-            .then(|| CrowdFeed::open(&self.sources.peers, from, &self.wanted.digest))
+        let size = self.size?;
+        let is_large = self.may_gather && size.saturating_sub(partial.len()) > GATHERED_FROM;
+        // Of a single chunk nothing is given out before the whole is proven.
+        let is_unproven = matches!(flow.proof, Proof::Coming) && size > CHUNK;
+        (is_large || is_unproven).then(|| CrowdFeed::open(&self.sources.peers, from, &self.wanted.digest))
     }
 
     /// Others fetch the object too, or have it.
     fn gather(&self, feed: &mut Option<CrowdFeed>, flow: &Flow, partial: &Partial) -> Option<Pieces> {
         let (from, size) = (flow.from.as_ref()?, self.size?);
         let is_crowd = !feed.as_ref()?.now().siblings.is_empty();
-        let several = flow.hashes.is_some() && self.parents.len() > 1;
-        if !(is_crowd || several) || size.saturating_sub(partial.len()) <= GATHERED_FROM {
+        let hashes = match &flow.proof {
+            Proof::Vouched(hashes) => Some(hashes),
+            Proof::Coming | Proof::None => None,
+        };
+        let several = hashes.is_some() && self.parents.len() > 1;
+        let is_large = size.saturating_sub(partial.len()) > GATHERED_FROM;
+        if !(is_crowd || several) || !is_large || !self.may_gather {
             return None;
         }
         let mut seeds = vec![from.clone()];
-        if flow.hashes.is_some() {
+        if several {
             seeds.extend(self.parents.iter().filter(|parent| *parent != from).cloned());
         }
-        Some(Pieces::new(feed.take()?, seeds, flow.hashes.clone(), size))
+        Some(Pieces::new(feed.take()?, seeds, hashes.cloned(), size))
+    }
+}
+
+fn chunk_begins(at: u64) -> u64 {
+    at / CHUNK * CHUNK
+}
+
+/// What the chunk at `at` has to be; none when nobody tells.
+async fn expected_at(
+    at: u64,
+    proof: &Proof,
+    feed: Option<&mut CrowdFeed>,
+) -> Result<Option<ChunkHash>, SourceError> {
+    match (proof, feed) {
+        (Proof::Vouched(hashes), _) => Ok(Some(hashes.of_chunk_at(at).unwrap_or_default())),
+        (Proof::Coming, Some(feed)) => match timeout(HASH_LIMIT, feed.hash_of(at / CHUNK)).await {
+            Ok(told) => Ok(told),
+            Err(_) => Err(untold()),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// The bytes are here, and the seed does not say what they should be.
+fn untold() -> SourceError {
+    SourceError {
+        side: Side::Peer,
+        word: "no_hash",
+        passing: true,
+        text: format!("it did not tell a chunk's hash for {} s", HASH_LIMIT.as_secs()),
     }
 }
