@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::progress::{Progress, Stage};
 use super::{FetchError, Fetches, LeavesMap, Ongoing, Wanted};
-use crate::store::{Sealed, Store};
+use crate::store::{ProvenBytes, Sealed, Store};
 
 impl Fetches {
     /// Nothing is fetched, and nothing is on its way to the disk.
@@ -73,27 +73,10 @@ impl Fetches {
 }
 
 async fn seal(store: &Store, wanted: &Wanted, bytes: Bytes) -> Option<Sealed> {
-    let sealing = async {
-        let partial = store.partial(&wanted.digest).await?;
-        // What a broken fetch left is begun anew.
-        let partial = if partial.is_empty() {
-            partial
-        } else {
-            partial.abandon().await?;
-            store.partial(&wanted.digest).await?
-        };
-        partial.append(bytes).await?;
-        match partial.prove().await? {
-            Ok(proven) => proven
-                .seal(wanted.media_type.clone(), wanted.kind)
-                .await
-                .map(Some),
-            Err(_) => Ok(None),
-        }
-    };
-    let sealed: std::io::Result<Option<Sealed>> = sealing.await;
-    sealed.unwrap_or_else(|error| {
+    let proven = ProvenBytes::prove(&wanted.digest, bytes).ok()?;
+    let keeping = store.keep(proven, wanted.media_type.clone(), wanted.kind);
+    let kept = keeping.await.inspect_err(|error| {
         debug!(%error, stoker.digest = %wanted.digest, "a manifest that was passed on is not kept");
-        None
-    })
+    });
+    kept.ok()
 }

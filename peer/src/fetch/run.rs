@@ -236,9 +236,7 @@ impl<'a> Fetch<'a> {
     }
 
     fn stopped(&self) -> Failure {
-        Failure::Fetch(FetchError::Stopped {
-            digest: self.wanted.digest.clone(),
-        })
+        nobody_wants(&self.wanted.digest)
     }
 
     /// What it waits for, unless the whole is not wanted any more. Not for steps to the disk: those end by themselves.
@@ -247,12 +245,8 @@ impl<'a> Fetch<'a> {
         digest: &Digest,
         waited: impl Future<Output = T>,
     ) -> Result<T, Failure> {
-        let stopped = || {
-            Failure::Fetch(FetchError::Stopped {
-                digest: digest.clone(),
-            })
-        };
-        stop.run_until_cancelled(waited).await.ok_or_else(stopped)
+        let ended = stop.run_until_cancelled(waited).await;
+        ended.ok_or_else(|| nobody_wants(digest))
     }
 
     fn is_complete(&self, partial: &Partial) -> bool {
@@ -332,6 +326,12 @@ impl<'a> Fetch<'a> {
         debug!(%error, stoker.digest = %self.wanted.digest, "the disk refused");
         Stage::Failed(error, Some(remains))
     }
+}
+
+fn nobody_wants(digest: &Digest) -> Failure {
+    Failure::Fetch(FetchError::Stopped {
+        digest: digest.clone(),
+    })
 }
 
 /// The disk itself was full: the store may know what may go.

@@ -109,15 +109,6 @@ impl Partial {
         off_thread(move || landing.append(at, &block)).await
     }
 
-    /// Lands one whole chunk at the frontier if it is the one that `expected` names.
-    pub async fn append_chunk(&self, chunk: Bytes, expected: [u8; 32]) -> Result<(), LandError> {
-        let at = self.len();
-        if !at.is_multiple_of(CHUNK) {
-            return Err(LandError::WrongChunk);
-        }
-        self.land_chunk(at / CHUNK, chunk, Some(expected)).await
-    }
-
     /// Lands one whole chunk, if it is the one that `expected` names; the last one may be shorter than others.
     pub async fn land_chunk(
         &self,

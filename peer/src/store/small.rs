@@ -10,7 +10,7 @@ use oci::Digest;
 use wire::ObjectKind;
 
 use super::chunks::{CHUNK, ChunkHashes};
-use super::partial::{OnlyOne, WrongBytes};
+use super::partial::{OnlyOne, WrongBytes, remove_files};
 use super::{About, Sealed, Store, off_thread};
 
 /// Bytes whose sha256 is the digest.
@@ -58,15 +58,30 @@ impl Store {
             kind,
             size: bytes.len() as u64,
         };
-        let path = self.layout().partial(&digest);
+        let sealed = self.write(&digest, bytes, about, hashes).await;
+        if sealed.is_err() {
+            // On a full disk it would take the room that others wait for.
+            let (layout, gone) = (self.layout().clone(), digest.clone());
+            off_thread(move || remove_files(&layout, &gone)).await?;
+        }
+        drop(only_one);
+        sealed
+    }
+
+    async fn write(
+        &self,
+        digest: &Digest,
+        bytes: Bytes,
+        about: About,
+        hashes: ChunkHashes,
+    ) -> io::Result<Sealed> {
+        let path = self.layout().partial(digest);
         let file = off_thread(move || {
             let mut file = File::create(path)?;
             file.write_all(&bytes)?;
             Ok(file)
         })
         .await?;
-        let sealed = self.seal(&digest, file.into(), about, hashes).await;
-        drop(only_one);
-        sealed
+        self.seal(digest, file.into(), about, hashes).await
     }
 }

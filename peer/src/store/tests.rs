@@ -96,13 +96,13 @@ async fn a_chunk_with_another_hash_does_not_land() {
     let hash = *blake3::hash(b"right").as_bytes();
     assert!(
         partial
-            .append_chunk(Bytes::from_static(b"wrong"), hash)
+            .land_chunk(0, Bytes::from_static(b"wrong"), Some(hash))
             .await
             .is_err()
     );
     assert!(partial.is_empty());
     partial
-        .append_chunk(Bytes::from_static(b"right"), hash)
+        .land_chunk(0, Bytes::from_static(b"right"), Some(hash))
         .await
         .expect("landed");
     assert!(partial.prove().await.expect("read").is_ok());

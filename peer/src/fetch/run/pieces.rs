@@ -30,6 +30,8 @@ const AHEAD: u64 = 24;
 const PATIENCE: u32 = 4;
 const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 const MOST_PATIENCE: Duration = Duration::from_secs(4);
+/// The fault of a peer that is not asked again for this object, whatever it gave before.
+const NOT_AGAIN: u32 = u32::MAX / 2;
 /// Chunks that are raced for in one look.
 const RACES: usize = 2;
 /// How often it is looked whether a peer is too slow.
@@ -260,7 +262,6 @@ impl Fetch<'_> {
             from,
             got,
             took,
-            ..
         } = piece;
         let is_last = pieces.asked.get_mut(&chunk).is_some_and(|asked| {
             asked.peers.retain(|peer| *peer != from);
@@ -272,7 +273,7 @@ impl Fetch<'_> {
             Some(Err(error)) => {
                 let has_none =
                     error == ShareError::NotHeld && pieces.hashes.is_some() && pieces.seeds.contains(&from);
-                pieces.blame(&from, if has_none { u32::MAX / 2 } else { 1 });
+                pieces.blame(&from, if has_none { NOT_AGAIN } else { 1 });
                 debug!(stoker.digest = %self.wanted.digest, stoker.source = host_and_port(&from), chunk, because = %error, "another peer is asked for this chunk");
                 self.faults.push((from, error.into()));
             }
@@ -315,7 +316,7 @@ impl Fetch<'_> {
             }
             Err(LandError::WrongChunk) => {
                 pieces.asked.remove(&chunk);
-                pieces.blame(from, u32::MAX / 2);
+                pieces.blame(from, NOT_AGAIN);
                 let fault = self.wrong_chunk_of(from);
                 self.leave_out(from, fault);
                 Ok(())
