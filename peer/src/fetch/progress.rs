@@ -24,6 +24,8 @@ pub(super) struct Progress {
     pub(super) recent: Option<(u64, Bytes)>,
     /// The last chunk is here, and is the one that a peer vouches for who has proven the whole.
     pub(super) last_is_vouched: bool,
+    /// Bytes have landed, or are about to, that nobody vouches for before the whole is proven.
+    pub(super) has_unvouched: bool,
     pub(super) stage: Stage,
 }
 
@@ -73,6 +75,7 @@ impl Progress {
             landed: sealed.size,
             recent: None,
             last_is_vouched: true,
+            has_unvouched: false,
             body: Some(Body::Sealed(sealed)),
             stage: Stage::Sealed(FetchReport::default()),
         }
@@ -91,13 +94,18 @@ impl Progress {
         Some(bytes.slice(skipped..skipped + length))
     }
 
+    /// Whether the last chunk may go to readers of parts: what they have read before is vouched for, too.
+    pub(super) fn gives_last(&self) -> bool {
+        self.last_is_vouched && !self.has_unvouched
+    }
+
     /// Up to where a reader at `at` may read without a gap. Whoever reads a part and cannot prove the whole itself gets
     /// the last chunk once it is vouched for.
     pub(super) fn readable_from(&self, at: u64, reads_part: bool) -> u64 {
         match (&self.stage, &self.body) {
             (Stage::Running, Some(Body::Open(view))) => {
                 let free = match self.size {
-                    Some(size) if reads_part && self.last_is_vouched => size,
+                    Some(size) if reads_part && self.gives_last() => size,
                     size => free(size, self.landed),
                 };
                 view.readable_from(at, free)

@@ -172,6 +172,7 @@ impl<'a> Fetch<'a> {
             now.body = Some(Body::Open(partial.view()));
             now.recent = None;
             now.last_is_vouched = false;
+            now.has_unvouched = !partial.view().hashes_from(0).is_empty();
             now.size = None;
             now.landed = partial.len();
         });
@@ -233,6 +234,12 @@ impl<'a> Fetch<'a> {
             return self.try_origin(partial).await;
         }
         Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
+    }
+
+    /// To be said before the bytes land: from then on readers of parts wait for the proof of the whole.
+    fn lands_unvouched(&self) {
+        self.progress
+            .send_if_modified(|now| !std::mem::replace(&mut now.has_unvouched, true));
     }
 
     fn stopped(&self) -> Failure {

@@ -262,6 +262,9 @@ impl Fetch<'_> {
             Some(_) => Way::FromPeer,
             None => Way::FromOrigin(self.wanted.registry.clone()),
         };
+        if !matches!(flow.proof, Proof::Vouched(_)) {
+            self.lands_unvouched();
+        }
         let opened = self.paced(opened, way);
         let mut at = from;
         let mut feed = self.listen(&flow, partial);

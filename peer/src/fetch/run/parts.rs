@@ -88,7 +88,7 @@ impl Fetch<'_> {
         let last = last_chunk_begins(size) / CHUNK;
         let is_held_back = self.needs.reaches_the_end(size)
             && partial.view().has_chunk(last, size)
-            && !self.progress.borrow().last_is_vouched;
+            && !self.progress.borrow().gives_last();
         if is_held_back {
             // Nobody vouches for the last chunk: only the whole proves it.
             self.needs.want_whole(Class::Interactive);
@@ -260,6 +260,9 @@ impl Fetch<'_> {
             let number = at / CHUNK;
             let told = usize::try_from(number - part.start / CHUNK).ok();
             let told = told.and_then(|at| opened.hashes.get(at).copied());
+            if !matches!(from, From::Parent(_)) {
+                self.lands_unvouched();
+            }
             let expected = self.expected(from, number).or(told);
             match partial.land_chunk(number, chunk, expected).await {
                 Ok(()) => {

@@ -146,6 +146,9 @@ impl Fetch<'_> {
         partial: &Partial,
     ) -> Result<(), Failure> {
         debug!(stoker.digest = %self.wanted.digest, "taken in pieces from several peers");
+        if pieces.hashes.is_none() {
+            self.lands_unvouched();
+        }
         loop {
             if self.is_complete(partial) || pieces.last_came.elapsed() > STALL {
                 break;

@@ -238,3 +238,32 @@ async fn an_object_that_is_larger_than_was_said_is_fetched_all_the_same() {
     assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));
     following.sealed().await.expect("sealed");
 }
+
+#[tokio::test]
+async fn a_vouched_last_chunk_does_not_end_a_part_that_nobody_vouched_for() {
+    let world = World::new().await;
+    let body = bytes(9 * CHUNK + 20);
+    let digest = Digest::of(&body);
+    // The seed's copy of one chunk is damaged, and so is the registry's.
+    let seed = Parent::holding(&world.around, &[&body]).await;
+    std::fs::write(seed.file(&digest), with_byte_changed(&body, 8 * CHUNK + 3)).expect("damaged");
+    world.registry.put(
+        &digest,
+        super::support::Treat {
+            bytes: with_byte_changed(&body, 8 * CHUNK + 9),
+            ..super::support::Treat::default()
+        },
+    );
+    let wanted = parts_of(from_parents(&world, &digest, &[&seed]));
+    let following = world.fetches.join_or_start(wanted);
+    following.size().await.expect("known");
+    let last = 9 * CHUNK + 10..9 * CHUNK + 20;
+    read_part(&following, last).await;
+    let reading = following
+        .read(8 * CHUNK..9 * CHUNK + 20)
+        .try_collect::<Vec<Bytes>>();
+    let read = tokio::time::timeout(LIMIT, reading)
+        .await
+        .expect("within the limit");
+    assert!(read.is_err(), "a part with other bytes ended as if it were right");
+}
