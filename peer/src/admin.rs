@@ -8,7 +8,6 @@ use oci::Digest;
 use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 
-use crate::share::word_of;
 use crate::store::{About, RemovalReason, Store};
 
 pub(crate) const OBJECTS: &str = "/store/objects";
@@ -26,7 +25,7 @@ impl Listed {
         Self {
             digest: digest.to_string(),
             size: about.size,
-            kind: word_of(about.kind).to_owned(),
+            kind: about.kind.word().to_owned(),
         }
     }
 }

@@ -18,28 +18,22 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 use tracing::Span;
+use wire::ObjectKind;
+use wire::between_peers::{
+    AUTHORIZATION_HEADER, BASE_PATH_HEADER, CHUNK_HASHES_HEADER, EXTENT_HEADER, KIND_HEADER, PARTS,
+    PLAIN_HTTP_HEADER, REGISTRY_HEADER, RELAY, REPOSITORY_HEADER, SIZE_HEADER,
+};
 
 use crate::fetch::Extent;
 use crate::front::{FrontState, Object, Relayed};
 use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
-use crate::share::{KIND_HEADER, SIZE_HEADER, kind_of, objects, only_peers};
+use crate::share::{objects, only_peers};
 use crate::source::Surroundings;
-use crate::store::{Store, hex};
+use crate::store::Store;
 
-pub(crate) const REGISTRY_HEADER: &str = "stoker-registry";
-pub(crate) const BASE_PATH_HEADER: &str = "stoker-base-path";
-pub(crate) const PLAIN_HTTP_HEADER: &str = "stoker-plain-http";
-pub(crate) const REPOSITORY_HEADER: &str = "stoker-repository";
-/// [`PARTS`] unless all of the object is to be fetched.
-pub(crate) const EXTENT_HEADER: &str = "stoker-extent";
-pub(crate) const PARTS: &str = "parts";
-/// BLAKE3 of each chunk of a part, with commas between them.
-pub(crate) const CHUNK_HASHES_HEADER: &str = "stoker-chunk-hashes";
 /// Until the chunks of a part are here.
 const HASHES_LIMIT: Duration = Duration::from_secs(30);
-/// The caller's credential for the registry: a secret.
-pub(crate) const AUTHORIZATION_HEADER: &str = "stoker-registry-authorization";
 
 /// Everything that `relay` may use.
 #[derive(Clone)]
@@ -71,7 +65,7 @@ impl RelayState {
 
 pub fn router(state: RelayState, metrics: &Metrics) -> Router {
     let all = Router::new()
-        .route("/relay/v1/objects/{digest}", get(object))
+        .route(RELAY, get(object))
         .layer(middleware::from_fn_with_state(state.around.clone(), only_peers));
     edge(all, "relay", metrics).with_state(state)
 }
@@ -120,7 +114,7 @@ async fn hashes_of(object: &Object, headers: &HeaderMap) -> Option<HeaderValue> 
         .await
         .ok()?
         .ok()?;
-    let text: Vec<String> = hashes.iter().map(|hash| hex(hash)).collect();
+    let text: Vec<String> = hashes.iter().map(hex::encode).collect();
     HeaderValue::from_str(&text.join(","))
         .ok()
         .filter(|_| !hashes.is_empty())
@@ -134,7 +128,7 @@ fn read(digest: &str, headers: &HeaderMap) -> Result<Relayed, String> {
         digest: digest
             .parse::<Digest>()
             .map_err(|error| fault("digest", &error))?,
-        kind: kind_of(text(KIND_HEADER)),
+        kind: ObjectKind::of_word(text(KIND_HEADER)),
         registry: needed(REGISTRY_HEADER)?
             .parse()
             .map_err(|error| fault(REGISTRY_HEADER, &error))?,

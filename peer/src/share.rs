@@ -20,7 +20,8 @@ use process::metrics::Metrics;
 use process::telemetry::edge;
 use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
-use wire::{ObjectKind, TagRecord};
+use wire::TagRecord;
+use wire::between_peers::{CHUNKS, CROWD, OBJECT, PIECE, PUBLIC, TAGS};
 
 pub(crate) use caller::only_peers;
 
@@ -30,10 +31,6 @@ use crate::metrics::PeerMetrics;
 use crate::source::Surroundings;
 use crate::store::Store;
 use crowd::Crowds;
-
-pub(crate) const MEDIA_TYPE_HEADER: &str = "stoker-media-type";
-pub(crate) const KIND_HEADER: &str = "stoker-kind";
-pub(crate) const SIZE_HEADER: &str = "stoker-size";
 
 /// Asked so often that they begin no trace: the span of a source tells of all its pieces.
 pub const UNTRACED: [&str; 2] = [
@@ -91,12 +88,12 @@ impl ShareState {
 
 pub fn router(state: ShareState, metrics: &Metrics) -> Router {
     let all = Router::new()
-        .route("/share/v1/objects/{digest}", get(objects::object))
-        .route("/share/v1/objects/{digest}/chunks", get(objects::chunks))
-        .route("/share/v1/objects/{digest}/piece", get(objects::object))
-        .route("/share/v1/objects/{digest}/crowd", get(crowd::crowd))
-        .route("/share/v1/tags", get(tag))
-        .route("/share/v1/public", get(public))
+        .route(OBJECT, get(objects::object))
+        .route(CHUNKS, get(objects::chunks))
+        .route(PIECE, get(objects::object))
+        .route(CROWD, get(crowd::crowd))
+        .route(TAGS, get(tag))
+        .route(PUBLIC, get(public))
         // Before every handler: whoever has no token learns nothing, not even what is not here.
         .layer(middleware::from_fn_with_state(state.around.clone(), only_peers));
     edge(all, "share", metrics).with_state(state)
@@ -139,19 +136,4 @@ async fn public(
     let digest: Digest = query.digest.parse().map_err(|_| StatusCode::BAD_REQUEST)?;
     let public = state.store.is_public(&query.registry, &query.repository, &digest);
     Ok(Json(Public { public }))
-}
-
-/// How a kind is written in the header.
-pub(crate) fn word_of(kind: ObjectKind) -> &'static str {
-    match kind {
-        ObjectKind::Manifest => "manifest",
-        ObjectKind::Blob => "blob",
-    }
-}
-
-pub(crate) fn kind_of(word: Option<&str>) -> ObjectKind {
-    match word {
-        Some("manifest") => ObjectKind::Manifest,
-        _ => ObjectKind::Blob,
-    }
 }

@@ -49,8 +49,8 @@ pub use sealed::Sealed;
 pub use small::ProvenBytes;
 pub use sweep::sweep_until;
 
-pub(crate) use chunks::{ChunkHash, HASH_LENGTH};
-pub(crate) use partial::{PartialView, hex};
+pub(crate) use chunks::ChunkHash;
+pub(crate) use partial::PartialView;
 pub(crate) use reading::{read_at, read_some};
 
 use index::Index;

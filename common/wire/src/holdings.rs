@@ -27,13 +27,7 @@ pub fn holdings_hash<'a>(digests: impl IntoIterator<Item = &'a str>) -> String {
         hash.update(digest.as_bytes());
         hash.update([0]);
     }
-    hash.finalize()
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            hex.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-            hex.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-            hex
-        })
+    hex::encode(hash.finalize())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! Digests, references and URLs travel as text here and are parsed by the side that receives them:
 //! this crate knows none of ours.
 
+pub mod between_peers;
 mod client;
 mod holdings;
 mod images;

@@ -18,7 +18,7 @@ use super::progress::Remains;
 use super::{FetchError, Fetches, Wanted};
 use crate::source::{Opened, SourceError};
 use crate::spans::mark_failed;
-use crate::store::{hex, last_chunk_begins, read_some};
+use crate::store::{last_chunk_begins, read_some};
 
 /// Times that the registry is asked by one reader.
 const ORIGIN_TRIES: usize = 3;
@@ -262,7 +262,7 @@ impl Pass<'_> {
 
     async fn finish(&mut self, hash: &[u8], last: u64, size: u64) -> Result<(), Halt> {
         let wanted = &self.passing.wanted;
-        let found = hex(hash);
+        let found = hex::encode(hash);
         if found != wanted.digest.hex() {
             return Err(Halt::Failed(FetchError::WrongBytes {
                 digest: wanted.digest.clone(),

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oci::{Digest, Repository};
 use serde::{Deserialize, Serialize};
 use wire::ObjectKind;
+use wire::between_peers::read_hash;
 
 use super::caller::CallerKey;
 use super::registry_choice::Origin;
@@ -43,30 +44,19 @@ impl Place {
 
     /// Begins with the caller's HMAC, so that names of notes are spread evenly.
     fn note(&self) -> String {
-        let caller = crate::store::hex(self.caller.bytes());
+        let caller = hex::encode(self.caller.bytes());
         format!("{caller} {} {}", self.origin, self.repository)
     }
 
     fn from_note(note: &str) -> Option<Self> {
         let mut parts = note.splitn(3, ' ');
-        let caller = from_hex(parts.next()?)?;
+        let caller = read_hash(parts.next()?)?;
         Some(Self {
             caller: CallerKey::from_bytes(caller),
             origin: parts.next()?.into(),
             repository: parts.next()?.into(),
         })
     }
-}
-
-fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 2 * bytes.len() || !text.is_ascii() {
-        return None;
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

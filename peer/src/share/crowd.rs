@@ -23,19 +23,15 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use oci::Digest;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
+use wire::between_peers::{News, SHARE_URL_HEADER, ZONE_HEADER};
 
 use super::ShareState;
 use super::objects::Refusal;
 use crate::fetch::Partly;
-use crate::store::{hex, off_thread};
+use crate::store::off_thread;
 
-/// Where the asking peer's `share` answers; a `*` for the host means: where the request came from.
-pub(crate) const SHARE_URL_HEADER: &str = "stoker-share-url";
-/// The rack or site of the asking peer.
-pub(crate) const ZONE_HEADER: &str = "stoker-zone";
 const OBJECTS: usize = 4_096;
 const MEMBERS: usize = 64;
 /// Whoever has left has the object, most likely, and is named a while longer.
@@ -46,20 +42,6 @@ const HEARTBEAT: Duration = Duration::from_secs(4);
 const GATHER: Duration = Duration::from_millis(2);
 /// Hashes in one line.
 const HASHES: usize = 512;
-
-/// One line of the feed.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct News {
-    /// What the peer that asks is called among the others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) you: Option<String>,
-    /// All others, when they have changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) siblings: Option<Vec<String>>,
-    /// Number and BLAKE3 of chunks that are here.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) chunks: Vec<(u64, String)>,
-}
 
 /// Everybody who fetches, by object. Clones share it.
 #[derive(Clone, Default)]
@@ -298,7 +280,7 @@ impl Feed {
         let next = there.iter().zip(from..).take_while(|((at, _), next)| at == next);
         let told: Vec<(u64, String)> = next
             .take(HASHES)
-            .map(|((at, hash), _)| (*at, hex(hash)))
+            .map(|((at, hash), _)| (*at, hex::encode(hash)))
             .collect();
         self.told.chunks += told.len() as u64;
         told

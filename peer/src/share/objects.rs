@@ -11,14 +11,13 @@ use futures_util::TryStreamExt as _;
 use oci::Digest;
 use prometheus_client::metrics::counter::Counter;
 use tracing::{Span, warn};
+use wire::between_peers::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, WAIT_HEADER};
 
-use super::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, ShareState, word_of};
+use super::ShareState;
 use crate::front::Object;
 use crate::limits::{Class, Limits, Way};
 use crate::store::{About, CHUNK, Sealed, off_thread, read_at};
 
-/// Milliseconds that the asking peer waits for chunks that are on their way.
-pub(crate) const WAIT_HEADER: &str = "stoker-wait-ms";
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What is counted of bytes on their way to another peer, and how fast they may go.
@@ -152,7 +151,7 @@ pub(crate) async fn answer(
         answer.insert(CONTENT_RANGE, value);
     }
     if let Some(about) = about {
-        answer.insert(KIND_HEADER, HeaderValue::from_static(word_of(about.kind)));
+        answer.insert(KIND_HEADER, HeaderValue::from_static(about.kind.word()));
         if let Some(Ok(value)) = about.media_type.map(|text| HeaderValue::from_str(&text)) {
             answer.insert(MEDIA_TYPE_HEADER, value);
         }

@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::debug;
+use wire::between_peers::{News, read_hash};
 
 use super::{ShareClient, ShareError};
-use crate::share::crowd::News;
-use crate::store::{ChunkHash, HASH_LENGTH};
+use crate::store::ChunkHash;
 
 /// The other side writes a line each few seconds.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -139,22 +139,11 @@ impl Crowd {
     }
 }
 
-/// 64 hexadecimal digits.
-pub(super) fn read_hash(text: &str) -> Option<ChunkHash> {
-    let mut hash = [0; HASH_LENGTH];
-    if text.len() != 2 * HASH_LENGTH || !text.is_ascii() {
-        return None;
-    }
-    for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(hash)
-}
-
 #[cfg(test)]
 mod tests {
+    use wire::between_peers::HASH_LENGTH;
+
     use super::*;
-    use crate::store::hex;
 
     #[test]
     fn news_are_taken_in_their_order_and_nonsense_is_not() {
@@ -164,8 +153,8 @@ mod tests {
             chunks,
             ..News::default()
         };
-        assert!(crowd.learn(news(vec![(0, hex(&hash)), (1, hex(&hash))])));
-        assert!(!crowd.learn(news(vec![(5, hex(&hash))])), "a gap");
+        assert!(crowd.learn(news(vec![(0, hex::encode(hash)), (1, hex::encode(hash))])));
+        assert!(!crowd.learn(news(vec![(5, hex::encode(hash))])), "a gap");
         assert!(!crowd.learn(news(vec![(2, "zz".repeat(32))])), "no hash");
         assert_eq!(crowd.hash_of(1), Some(hash));
         assert_eq!(crowd.hash_of(9), None);

@@ -14,29 +14,19 @@ use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+use wire::between_peers::{
+    AUTHORIZATION_HEADER, BASE_PATH_HEADER, CHUNK_HASHES_HEADER, CHUNKS, CROWD, EXTENT_HEADER, KIND_HEADER,
+    MEDIA_TYPE_HEADER, OBJECT, PARTS, PIECE, PLAIN_HTTP_HEADER, PUBLIC, REGISTRY_HEADER, RELAY,
+    REPOSITORY_HEADER, SHARE_URL_HEADER, SIZE_HEADER, TAGS, WAIT_HEADER, ZONE_HEADER, read_hash,
+};
 use wire::{ObjectKind, TagRecord};
 
 use super::Surroundings;
 use super::absent::Absent;
 use super::call::{Call, Peer, STALL_LIMIT};
-use super::crowd::read_hash;
 use super::open::Origin;
-use crate::relay::{
-    AUTHORIZATION_HEADER, BASE_PATH_HEADER, CHUNK_HASHES_HEADER, EXTENT_HEADER, PARTS, PLAIN_HTTP_HEADER,
-    REGISTRY_HEADER, REPOSITORY_HEADER,
-};
-use crate::share::crowd::{SHARE_URL_HEADER, ZONE_HEADER};
-use crate::share::objects::WAIT_HEADER;
-use crate::share::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, kind_of, word_of};
 use crate::store::{CHUNK, ChunkHash, ChunkHashes};
 
-const OBJECT: &str = "/share/v1/objects/{digest}";
-const CHUNKS: &str = "/share/v1/objects/{digest}/chunks";
-const PIECE: &str = "/share/v1/objects/{digest}/piece";
-const CROWD: &str = "/share/v1/objects/{digest}/crowd";
-const TAGS: &str = "/share/v1/tags";
-const PUBLIC: &str = "/share/v1/public";
-const RELAY: &str = "/relay/v1/objects/{digest}";
 /// Until a small answer is here as a whole.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// The longest list of chunk hashes that is read: an object of 1 TiB.
@@ -261,7 +251,7 @@ impl ShareClient {
                     .header(BASE_PATH_HEADER, &origin.base_path)
                     .header(PLAIN_HTTP_HEADER, origin.plain_http.to_string())
                     .header(REPOSITORY_HEADER, origin.repository.as_str())
-                    .header(KIND_HEADER, word_of(kind));
+                    .header(KIND_HEADER, kind.word());
                 let request = match origin.size_hint {
                     Some(size) => request.header(SIZE_HEADER, size.to_string()),
                     None => request,
@@ -387,7 +377,7 @@ async fn streamed(call: Call, from: u64) -> Result<SharedObject, ShareError> {
     Ok(SharedObject {
         size: size.ok_or(ShareError::Nonsense("no size, or another range than asked for"))?,
         media_type: text(headers, MEDIA_TYPE_HEADER).map(str::to_owned),
-        kind: kind_of(text(headers, KIND_HEADER)),
+        kind: ObjectKind::of_word(text(headers, KIND_HEADER)),
         chunk_hashes: chunk_hashes(text(headers, CHUNK_HASHES_HEADER)),
         bytes: Box::pin(answer.body()),
     })

@@ -9,19 +9,15 @@ use std::path::Path;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wire::ObjectKind;
+pub(crate) use wire::between_peers::{ChunkHash, HASH_LENGTH};
 
 /// The verification unit.
 pub const CHUNK: u64 = 1024 * 1024;
 /// The same for what counts in memory.
 pub(crate) const CHUNK_LENGTH: usize = 1024 * 1024;
-/// Bytes of one chunk's hash.
-pub(crate) const HASH_LENGTH: usize = 32;
-
 const MAGIC: &[u8; 8] = b"stokchk1";
 /// A media type is a short word; a longer header is damage.
 const HEADER_LIMIT: u32 = 4096;
-
-pub(crate) type ChunkHash = [u8; HASH_LENGTH];
 
 /// What is known of an object beside its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

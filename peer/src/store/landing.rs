@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::chunk_set::ChunkSet;
 use super::chunks::{CHUNK, CHUNK_LENGTH, ChunkHash, HASH_LENGTH};
 use super::layout::Layout;
-use super::partial::{LandError, hex};
+use super::partial::LandError;
 
 /// Chunks beyond the frontier whose bytes are kept, so that they need not be read again to be hashed.
 const KEPT_AHEAD: usize = 8;
@@ -187,7 +187,7 @@ impl Landing {
             state.list(last - 1, hash);
         }
         let hashes = state.hashes.iter().copied().map_while(|hash| hash).collect();
-        (hex(&state.sha.clone().finalize()), hashes)
+        (hex::encode(state.sha.clone().finalize()), hashes)
     }
 
     /// Written first and counted last: after an error the hashes are those of what had landed before.

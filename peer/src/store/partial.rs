@@ -209,17 +209,6 @@ impl Proven {
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 pub(super) fn remove_files(layout: &Layout, digest: &Digest) -> io::Result<()> {
     remove_if_there(&layout.partial(digest))?;
     remove_if_there(&layout.partial_chunks(digest))
