@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use oci::DialRules;
+use oci::{DialRules, RegistryName};
 use process::TlsFiles;
 use process::config::{Faults, duration, read_toml};
 use process::telemetry::{TelemetryOptions, TelemetrySection};
 use serde::Deserialize;
-use wire::{Role, SecretText};
+use wire::{Rate, Role, SecretText};
 
 use crate::arguments::Arguments;
 use crate::dial_section::DialSection;
@@ -152,7 +152,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         file.prefetch,
     );
     let registries = registries(faults, file.registry);
-    let limits = file.limits.read(&registries, faults);
+    let limits = file.limits.read(bandwidths(&registries), faults);
     let dial = file.dial.read(faults);
     let store = file.store.read(faults);
     let share_tls = tls_files(faults, file.tls_cert, file.tls_key);
@@ -280,6 +280,12 @@ fn registries(faults: &mut Faults, sections: BTreeMap<String, RegistrySection>) 
         }
     }
     registries
+}
+
+/// What of the registries' own sections limits how fast they are read.
+fn bandwidths(registries: &[OwnRegistry]) -> BTreeMap<RegistryName, Rate> {
+    let limited = |own: &OwnRegistry| Some((own.settings.name.clone(), own.bandwidth?));
+    registries.iter().filter_map(limited).collect()
 }
 
 fn tls_files(faults: &mut Faults, certificate: Option<PathBuf>, key: Option<PathBuf>) -> Option<TlsFiles> {

@@ -12,6 +12,7 @@ mod faults;
 mod following;
 mod keep;
 mod needs;
+mod object;
 mod partly;
 mod passing;
 mod progress;
@@ -37,6 +38,7 @@ use wire::{ObjectKind, TraceContext};
 pub use crate::source::Sources;
 pub use error::FetchError;
 pub use following::Following;
+pub(crate) use object::{Object, Pieces};
 pub(crate) use partly::Partly;
 pub use report::{FetchReport, SourceUse};
 

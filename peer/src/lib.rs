@@ -8,6 +8,7 @@
 mod admin;
 mod announce;
 mod arguments;
+mod clients;
 mod config;
 mod dial_section;
 pub mod fetch;
@@ -31,10 +32,11 @@ pub mod store_command;
 mod store_section;
 
 pub use arguments::{Arguments, Command};
+pub use clients::{client_factory, client_options, guarded_registries};
 pub use config::{FrontLimits, PeerConfig, StorePlace};
 pub use limits::LimitSettings;
 pub use metrics::PeerMetrics;
-pub use neighbours::{Neighbours, OwnRegistry};
-pub use peer::{Peer, client_factory, client_options, guarded_registries};
+pub use neighbours::{Neighbours, OwnRegistry, Surroundings};
+pub use peer::Peer;
 pub use registry_section::RegistrySection;
 pub use store_section::StoreSection;

@@ -4,6 +4,8 @@
 //! **Invariant:** what was learned last survives a restart without the manager. A registry that the peer's
 //! own file describes is never overridden by the manager.
 
+mod surroundings;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -18,6 +20,7 @@ use wire::{
 };
 
 use crate::limits::Limits;
+pub use surroundings::Surroundings;
 
 /// A registry as the peer's own configuration describes it.
 #[derive(Clone)]

@@ -1,13 +1,12 @@
 //! A peer, put together: built (addresses known, nothing served), then spawned.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use oci::{BuildError, ClientFactory, Dial, Registries, RegistryMetrics, TlsOptions};
+use oci::{Dial, RegistryMetrics};
 use process::admin::{Admin, AdminKey};
-use process::http::{ClientOptions, client, guarded_client};
+use process::http::{ClientOptions, client};
 use process::{TlsFiles, Vitals, bind, readiness, serve};
 use tokio::net::TcpListener;
 use tracing::warn;
@@ -15,6 +14,7 @@ use uuid::Uuid;
 use wire::{ManagerClient, Role};
 
 use crate::admin;
+use crate::clients::guarded_registries;
 use crate::config::PeerConfig;
 use crate::fetch::{Fetches, Sources};
 use crate::front::{self, FrontState};
@@ -198,31 +198,6 @@ fn me(id: Uuid, config: &PeerConfig, share_port: u16) -> Me {
             "http"
         },
     }
-}
-
-/// Clients for registries, one for each way of trusting.
-pub fn client_factory() -> Arc<dyn ClientFactory> {
-    Arc::new(|tls: &TlsOptions| client(&client_options(tls)).map_err(BuildError::new))
-}
-
-/// What a client for a registry has to be like.
-pub fn client_options(tls: &TlsOptions) -> ClientOptions {
-    ClientOptions {
-        ca_pem: tls.ca_pem.clone(),
-        insecure_skip_verify: tls.insecure_skip_verify,
-        identity_pem: tls.client_identity.as_ref().map(|pem| pem.expose().to_owned()),
-        proxy: tls.proxy.as_ref().map(|proxy| proxy.expose().to_owned()),
-    }
-}
-
-/// Registries whose clients look at what names resolve to.
-pub fn guarded_registries(dial: Dial, counted: RegistryMetrics) -> Registries {
-    let names = Arc::new(dial.clone());
-    let factory = move |tls: &TlsOptions| {
-        let names = Arc::clone(&names);
-        guarded_client(&client_options(tls), names).map_err(BuildError::new)
-    };
-    Registries::behind(dial, counted, Arc::new(factory))
 }
 
 /// Credentials of registries come over this connection.

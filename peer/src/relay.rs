@@ -24,12 +24,12 @@ use wire::between_peers::{
     PLAIN_HTTP_HEADER, REGISTRY_HEADER, RELAY, REPOSITORY_HEADER, SIZE_HEADER,
 };
 
-use crate::fetch::Extent;
-use crate::front::{FrontState, Object, Relayed};
+use crate::fetch::{Extent, Object};
+use crate::front::{FrontState, Relayed};
 use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
+use crate::neighbours::Surroundings;
 use crate::share::{objects, only_peers};
-use crate::source::Surroundings;
 use crate::store::Store;
 
 /// Until the chunks of a part are here.

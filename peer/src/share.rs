@@ -28,7 +28,7 @@ pub(crate) use caller::only_peers;
 use crate::fetch::{Fetches, Partly};
 use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
-use crate::source::Surroundings;
+use crate::neighbours::Surroundings;
 use crate::store::Store;
 use crowd::Crowds;
 

@@ -11,59 +11,17 @@ mod share_client;
 
 use std::sync::Arc;
 
-use oci::Registries;
-use wire::SecretText;
-
 pub(crate) use crowd::CrowdFeed;
 pub(crate) use open::{Opened, Origin, Pieces, SourceError};
 pub use share_client::{ShareClient, ShareError};
 
 use crate::limits::Limits;
-use crate::neighbours::Neighbours;
+use crate::neighbours::Surroundings;
 
 /// Host and port of a `share` URL: how a peer is named in spans, metrics and answers.
 pub(crate) fn host_and_port(share_url: &str) -> &str {
     let rest = share_url.split_once("://").map_or(share_url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
-}
-
-/// What sources need to know of the surroundings.
-pub trait Surroundings: Send + Sync {
-    /// Opens other peers' `share`.
-    fn peer_token(&self) -> Option<SecretText>;
-    /// Checks other peers' tokens.
-    fn share_key(&self) -> Option<[u8; 32]>;
-    fn registries(&self) -> &Registries;
-    /// Where our own `share` answers, as others may know it; a `*` for the host: where our requests come from.
-    fn own_share(&self) -> Option<String> {
-        None
-    }
-    /// The rack or site that we are in: those in the same one are near.
-    fn zone(&self) -> Option<String> {
-        None
-    }
-}
-
-impl Surroundings for Neighbours {
-    fn peer_token(&self) -> Option<SecretText> {
-        Neighbours::peer_token(self)
-    }
-
-    fn share_key(&self) -> Option<[u8; 32]> {
-        Neighbours::share_key(self)
-    }
-
-    fn registries(&self) -> &Registries {
-        Neighbours::registries(self)
-    }
-
-    fn own_share(&self) -> Option<String> {
-        Neighbours::own_share(self)
-    }
-
-    fn zone(&self) -> Option<String> {
-        Neighbours::zone(self)
-    }
 }
 
 /// Everything that an object can be fetched from.

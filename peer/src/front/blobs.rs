@@ -11,6 +11,7 @@ use wire::ObjectKind;
 
 use super::Front;
 use super::access::{Told, Who};
+use super::objects::disk_refused;
 use super::range::Part;
 use super::respond::{Head, Refusal, is_unchanged, unchanged, wanted_part};
 use super::told::{Outcome, Source};
@@ -40,7 +41,7 @@ impl Front {
         let object = self
             .object(who, digest, ObjectKind::Blob, granted.told.as_ref(), extent)
             .await?;
-        outcome.source = Some(object.source());
+        outcome.source = Some(Source::of(&object));
         let head = head(digest, object.size());
         if head_only {
             return Ok(head.whole(Body::empty()));
@@ -48,11 +49,17 @@ impl Front {
         match wanted_part(headers, digest, object.size()) {
             Part::None => Ok(head.nothing()),
             Part::Whole => {
-                let pieces = object.read(0..object.size()).await?;
+                let pieces = object
+                    .read(0..object.size())
+                    .await
+                    .map_err(|error| disk_refused(&error))?;
                 Ok(head.whole(outcome.body(StatusCode::OK, pieces, object.size())))
             }
             Part::Some(range) => {
-                let pieces = object.read(range.clone()).await?;
+                let pieces = object
+                    .read(range.clone())
+                    .await
+                    .map_err(|error| disk_refused(&error))?;
                 let length = range.end.saturating_sub(range.start);
                 let body = outcome.body(StatusCode::PARTIAL_CONTENT, pieces, length);
                 Ok(head.part(&range, body))

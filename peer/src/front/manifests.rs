@@ -84,7 +84,7 @@ impl Front {
                 Extent::Whole,
             )
             .await?;
-        outcome.source = Some(object.source());
+        outcome.source = Some(Source::of(&object));
         self.manifest(&object).await
     }
 

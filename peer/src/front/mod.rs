@@ -64,7 +64,6 @@ use path::{Asked, Object as AskedObject};
 use registry_choice::{NoRegistry, Origin, is_named, named};
 use respond::{Refusal, version_two};
 
-pub(crate) use objects::Object;
 pub(crate) use relayed::Relayed;
 
 use seeds::NotPublic;

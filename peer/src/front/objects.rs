@@ -1,9 +1,7 @@
 //! Gets an object for a caller who may read it: from the store, or by following its fetch.
 
-use std::pin::Pin;
-
 use axum::body::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use oci::manifest::BYTES_LIMIT;
 use oci::{Credential, Digest};
 use wire::{ObjectKind, Side, TraceContext};
@@ -11,51 +9,8 @@ use wire::{ObjectKind, Side, TraceContext};
 use super::Front;
 use super::access::{Told, Who};
 use super::respond::Refusal;
-use super::told::Source;
-use crate::fetch::{Extent, FetchError, Wanted};
+use crate::fetch::{Extent, FetchError, Object, Wanted};
 use crate::limits::Class;
-use crate::store::Sealed;
-
-pub(crate) type Pieces = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
-
-/// An object that is here or on its way.
-pub(crate) enum Object {
-    Here(Sealed),
-    Coming(crate::fetch::Following, u64),
-}
-
-impl Object {
-    pub(crate) fn size(&self) -> u64 {
-        match self {
-            Self::Here(sealed) => sealed.size,
-            Self::Coming(_, size) => *size,
-        }
-    }
-
-    pub(crate) fn source(&self) -> Source {
-        match self {
-            Self::Here(_) => Source::Store,
-            Self::Coming(following, _) => Source::Fetch(following.clone()),
-        }
-    }
-
-    /// The bytes of `range`. A failure on the way is an error of the stream, so that the transfer is cut short.
-    pub(crate) async fn read(&self, range: std::ops::Range<u64>) -> Result<Pieces, Refusal> {
-        match self {
-            Self::Here(sealed) => {
-                let pieces = sealed.read(range).await.map_err(|error| {
-                    Refusal::unavailable(format!("this peer's disk cannot give {}: {error}", sealed.digest))
-                })?;
-                Ok(Box::pin(pieces))
-            }
-            Self::Coming(following, _) => Ok(Box::pin(
-                following
-                    .read(range)
-                    .map(|piece| piece.map_err(std::io::Error::other)),
-            )),
-        }
-    }
-}
 
 impl Front {
     /// The object, once it is known that it can be had and how long it is.
@@ -97,7 +52,10 @@ impl Front {
             .ok()
             .filter(|size| *size <= BYTES_LIMIT);
         let size = size.ok_or_else(too_large)?;
-        let mut pieces = object.read(0..object.size()).await?;
+        let mut pieces = object
+            .read(0..object.size())
+            .await
+            .map_err(|error| disk_refused(&error))?;
         let mut bytes = Vec::with_capacity(size);
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|error| match error.get_ref().and_then(|it| it.downcast_ref()) {
@@ -153,6 +111,11 @@ impl Front {
             .filter(|_| as_configured)
             .unwrap_or_default()
     }
+}
+
+/// The store has the object, and the disk does not give it.
+pub(super) fn disk_refused(error: &std::io::Error) -> Refusal {
+    Refusal::unavailable(format!("the disk of this peer does not give the object: {error}"))
 }
 
 /// A fetch that failed before its first byte.

@@ -11,11 +11,11 @@ use wire::{ObjectKind, Side, TraceContext};
 
 use super::access::Who;
 use super::decision::Kept;
-use super::objects::{Object, refusal};
+use super::objects::refusal;
 use super::registry_choice::{NoRegistry, Origin};
 use super::respond::Refusal;
 use super::{Front, FrontState};
-use crate::fetch::{Extent, Found, Wanted};
+use crate::fetch::{Extent, Found, Object, Wanted};
 use crate::limits::Class;
 
 /// What another node asks for.

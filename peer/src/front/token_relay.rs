@@ -23,7 +23,7 @@ use super::accounts::LOCAL_LIFETIME;
 use super::caller::{CallerKey, Shown, shown};
 use super::challenge_relay::KnownRealm;
 use super::respond::{Refusal, json};
-use crate::peer::client_options;
+use crate::clients::client_options;
 
 const FORM_LIMIT: usize = 64 * 1024;
 const FORM_WAIT: Duration = Duration::from_secs(10);

@@ -19,9 +19,8 @@ use tracing::{Span, record_all};
 use wire::{ObjectKind, PullResult, Pulled, PulledFrom, Side, TraceContext};
 
 use super::Front;
-use super::objects::Pieces;
 use super::respond::Refusal;
-use crate::fetch::{FetchError, Following, Found};
+use crate::fetch::{FetchError, Following, Found, Object, Pieces};
 use crate::pulls::harmless;
 use crate::source::host_and_port;
 use crate::spans::{mark_failed, signed};
@@ -37,6 +36,15 @@ pub(crate) enum Source {
     /// Only asked; what it answered may be all there is to read.
     Registry,
     Fetch(Following),
+}
+
+impl Source {
+    pub(crate) fn of(object: &Object) -> Self {
+        match object {
+            Object::Here(_) => Self::Store,
+            Object::Coming(following, _) => Self::Fetch(following.clone()),
+        }
+    }
 }
 
 /// What was asked for.

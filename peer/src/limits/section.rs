@@ -1,10 +1,13 @@
 //! `[limits]` in the peer's configuration file.
 
+use std::collections::BTreeMap;
+
+use oci::RegistryName;
 use process::config::Faults;
 use serde::Deserialize;
+use wire::Rate;
 
 use super::LimitSettings;
-use crate::neighbours::OwnRegistry;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -16,16 +19,15 @@ pub(crate) struct LimitsSection {
 }
 
 impl LimitsSection {
-    pub(crate) fn read(&self, registries: &[OwnRegistry], faults: &mut Faults) -> LimitSettings {
+    pub(crate) fn read(&self, origins: BTreeMap<RegistryName, Rate>, faults: &mut Faults) -> LimitSettings {
         let mut rate = |key: &str, text: &Option<String>| {
             let text = text.as_deref()?;
             faults.check(&format!("limits.{key}"), text.parse())
         };
-        let bandwidth = |own: &OwnRegistry| Some((own.settings.name.clone(), own.bandwidth?));
         LimitSettings {
             incoming: rate("incoming", &self.incoming),
             outgoing: rate("outgoing", &self.outgoing),
-            origins: registries.iter().filter_map(bandwidth).collect(),
+            origins,
         }
     }
 }

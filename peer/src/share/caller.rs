@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use wire::{PeerClaims, SHARE_AUDIENCE};
 
-use crate::source::Surroundings;
+use crate::neighbours::Surroundings;
 
 pub(crate) async fn only_peers(
     State(around): State<Arc<dyn Surroundings>>,

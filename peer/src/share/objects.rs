@@ -14,7 +14,7 @@ use tracing::{Span, warn};
 use wire::between_peers::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, WAIT_HEADER};
 
 use super::ShareState;
-use crate::front::Object;
+use crate::fetch::Object;
 use crate::limits::{Class, Limits, Way};
 use crate::store::{About, CHUNK, Sealed, off_thread, read_at};
 

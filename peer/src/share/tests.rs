@@ -13,7 +13,8 @@ use wire::{SHARE_AUDIENCE, TagRecord};
 use super::{ShareState, router};
 use crate::fetch::tests::support::{Around, Parent, World, bytes, seal, unlimited};
 use crate::metrics::PeerMetrics;
-use crate::source::{ShareError, Surroundings as _};
+use crate::neighbours::Surroundings as _;
+use crate::source::ShareError;
 use crate::store::{CHUNK, Store};
 
 struct Shared {

@@ -21,10 +21,10 @@ use wire::between_peers::{
 };
 use wire::{ObjectKind, TagRecord};
 
-use super::Surroundings;
 use super::absent::Absent;
 use super::call::{Call, Peer, STALL_LIMIT};
 use super::open::Origin;
+use crate::neighbours::Surroundings;
 use crate::store::{CHUNK, ChunkHash, ChunkHashes};
 
 /// Until a small answer is here as a whole.

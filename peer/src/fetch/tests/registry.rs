@@ -12,7 +12,7 @@ use super::support::{
     Asked, Reading, Treat, World, bytes, eventually, read_all, read_what_comes, with_byte_changed,
 };
 use crate::fetch::FetchError;
-use crate::source::Surroundings as _;
+use crate::neighbours::Surroundings as _;
 use crate::store::CHUNK;
 
 #[tokio::test]

@@ -29,8 +29,9 @@ use wire::{ObjectKind, PeerClaims, SHARE_AUDIENCE, SecretText};
 use crate::fetch::{Extent, FetchError, Fetches, Following, Sources, Wanted};
 use crate::limits::{self, Class};
 use crate::metrics::PeerMetrics;
+use crate::neighbours::Surroundings;
 use crate::share::{ShareState, router};
-use crate::source::{ShareClient, Surroundings};
+use crate::source::ShareClient;
 use crate::store::{CHUNK, Sealed, Store};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);

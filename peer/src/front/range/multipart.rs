@@ -9,8 +9,7 @@ use std::ops::Range;
 use axum::body::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::front::objects::Pieces;
-use crate::front::respond::Refusal;
+use crate::fetch::Pieces;
 
 /// The parts of an answer, and what is written between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,22 +69,18 @@ impl Multipart {
     /// The body; each part is opened when what lies before it has been taken.
     pub(crate) fn body<Opening>(self, open: impl Fn(Range<u64>) -> Opening + Send + 'static) -> Pieces
     where
-        Opening: Future<Output = Result<Pieces, Refusal>> + Send + 'static,
+        Opening: Future<Output = std::io::Result<Pieces>> + Send + 'static,
     {
         let opened = move |(head, range): (Bytes, Range<u64>)| {
             let opening = open(range);
             async move {
-                let pieces = opening.await.map_err(|refusal| broken(&refusal))?;
+                let pieces = opening.await?;
                 Ok::<_, std::io::Error>(stream::iter([Ok(head)]).chain(pieces))
             }
         };
         let parts = stream::iter(self.parts).then(opened).try_flatten();
         Box::pin(parts.chain(stream::iter([Ok(self.tail)])))
     }
-}
-
-fn broken(refusal: &Refusal) -> std::io::Error {
-    std::io::Error::other(refusal.text().to_owned())
 }
 
 #[cfg(test)]
@@ -141,7 +136,7 @@ mod tests {
             ready(if range.start == 0 {
                 Ok(digits(range))
             } else {
-                Err(Refusal::unavailable("no disk"))
+                Err(std::io::Error::other("no disk"))
             })
         });
         let pieces: Vec<std::io::Result<Bytes>> = body.collect().await;

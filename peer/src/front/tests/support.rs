@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, SHARE_AUDIENCE, SeedAddress, Welcome};
 
+use crate::clients::client_factory;
 use crate::config::FrontLimits;
 use crate::fetch::tests::support::{Around, eventually, unlimited};
 use crate::fetch::{Fetches, Sources};
@@ -31,7 +32,6 @@ use crate::front::{FrontState, router};
 use crate::metrics::PeerMetrics;
 use crate::metrics::tests::scraped;
 use crate::neighbours::{Neighbours, OwnRegistry};
-use crate::peer::client_factory;
 use crate::share::{self, ShareState};
 use crate::store::Store;
 

@@ -228,7 +228,7 @@ impl Peer {
         let world = World::new().await;
         let base = manager.serve().await;
         let http = client(&ClientOptions::default()).expect("a client");
-        let around = oci::Registries::new(crate::peer::client_factory());
+        let around = oci::Registries::new(crate::clients::client_factory());
         let orders = Orders {
             manager: ManagerClient::new(http, &base, SecretText::new("token")),
             me: me(),

@@ -1,0 +1,39 @@
+//! An object that can be read: whole on this peer's disk, or on its way.
+
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+
+use super::Following;
+use crate::store::Sealed;
+
+pub(crate) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// An object that is here or on its way.
+pub(crate) enum Object {
+    Here(Sealed),
+    Coming(Following, u64),
+}
+
+impl Object {
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Here(sealed) => sealed.size,
+            Self::Coming(_, size) => *size,
+        }
+    }
+
+    /// Reads the bytes of `range`. A failure on the way is an error of the stream, so that the transfer is cut short;
+    /// an error of this call is the disk's.
+    pub(crate) async fn read(&self, range: Range<u64>) -> io::Result<Pieces> {
+        match self {
+            Self::Here(sealed) => Ok(Box::pin(sealed.read(range).await?)),
+            Self::Coming(following, _) => Ok(Box::pin(
+                following.read(range).map(|piece| piece.map_err(io::Error::other)),
+            )),
+        }
+    }
+}
