@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Each crate, and those of ours that it may use outside its tests.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     (
         "api",
         &["migrations", "oci", "peer", "preheat", "process", "queue", "wire"],
@@ -13,10 +13,11 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("bench", &["world"]),
     ("migrations", &[]),
     ("oci", &[]),
-    ("peer", &["oci", "process", "wire"]),
+    ("peer", &["oci", "process", "store", "wire"]),
     ("preheat", &["oci", "queue", "wire"]),
     ("process", &[]),
     ("queue", &[]),
+    ("store", &["oci", "process", "wire"]),
     ("wire", &[]),
     ("world", &[]),
 ];

@@ -8,7 +8,7 @@ use oci::Digest;
 use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 
-use crate::store::{About, RemovalReason, Store};
+use store::{About, RemovalReason, Store};
 
 pub(crate) const OBJECTS: &str = "/store/objects";
 

@@ -4,14 +4,13 @@
 
 use std::time::Duration;
 
+use store::{Store, StoreEvent};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 use tracing::debug;
 use uuid::Uuid;
 use wire::{CallError, Held, HoldingsReport, ManagerClient};
-
-use crate::store::{Store, StoreEvent};
 
 /// Objects told in one call.
 const BATCH: usize = 1_000;

@@ -9,6 +9,7 @@ use process::TlsFiles;
 use process::config::{Faults, duration, read_toml};
 use process::telemetry::{TelemetryOptions, TelemetrySection};
 use serde::Deserialize;
+use store::StoreLimits;
 use wire::{Rate, Role, SecretText};
 
 use crate::arguments::Arguments;
@@ -16,7 +17,6 @@ use crate::dial_section::DialSection;
 use crate::limits::{LimitSettings, LimitsSection};
 use crate::neighbours::OwnRegistry;
 use crate::registry_section::RegistrySection;
-use crate::store::StoreLimits;
 use crate::store_section::StoreSection;
 
 /// Everything that a peer is built from; nothing in here is text that still has to be understood.

@@ -46,9 +46,9 @@ use crate::limits::Class;
 use crate::metrics::PeerMetrics;
 use crate::source::Origin;
 use crate::spans::mark_failed;
-use crate::store::Store;
 use needs::Needs;
 use progress::{Progress, Stage};
+use store::Store;
 
 /// A task that was told to end does so when it is next looked at.
 const TASK_ENDS_STEP: Duration = Duration::from_millis(10);

@@ -27,7 +27,6 @@ pub mod relay;
 pub mod share;
 pub mod source;
 mod spans;
-pub mod store;
 pub mod store_command;
 mod store_section;
 
@@ -39,4 +38,5 @@ pub use metrics::PeerMetrics;
 pub use neighbours::{Neighbours, OwnRegistry, Surroundings};
 pub use peer::Peer;
 pub use registry_section::RegistrySection;
+pub use store::StoreLimits;
 pub use store_section::StoreSection;

@@ -18,8 +18,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use wire::{PullResult, Side};
 
-use crate::store::Store;
 use labels::{DoorLabel, EndedLabels, OutcomeLabel, ParentLabel, ResultLabel, SourceLabel};
+use store::Store;
 use store_gauges::StoreGauges;
 
 /// Upper ends of the buckets for objects: a manifest from memory to a large layer over a slow line, in seconds.

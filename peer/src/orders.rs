@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use process::{Latch, Running};
 use rand::Rng as _;
+use store::Store;
 use tracing::{info, warn};
 use uuid::Uuid;
 use wire::{CallError, Hello, ManagerClient, Role, Side};
@@ -24,7 +25,6 @@ use crate::fetch::Fetches;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::pulls::RecentPulls;
-use crate::store::Store;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);

@@ -8,6 +8,7 @@ use oci::{Dial, RegistryMetrics};
 use process::admin::{Admin, AdminKey};
 use process::http::{ClientOptions, client};
 use process::{TlsFiles, Vitals, bind, readiness, serve};
+use store::{Store, sweep_until};
 use tokio::net::TcpListener;
 use tracing::warn;
 use uuid::Uuid;
@@ -25,7 +26,6 @@ use crate::neighbours::Neighbours;
 use crate::orders::{Me, Orders, follow_orders};
 use crate::relay::{self, RelayState};
 use crate::share::{self, ShareState};
-use crate::store::{Store, sweep_until};
 
 /// All listeners are bound and the store is open; nothing is served yet.
 pub struct Peer {

@@ -16,6 +16,7 @@ use process::telemetry::edge;
 use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
 use std::time::Duration;
+use store::Store;
 use tokio::time::timeout;
 use tracing::Span;
 use wire::ObjectKind;
@@ -30,7 +31,6 @@ use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Surroundings;
 use crate::share::{objects, only_peers};
-use crate::store::Store;
 
 /// Until the chunks of a part are here.
 const HASHES_LIMIT: Duration = Duration::from_secs(30);

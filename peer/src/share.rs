@@ -29,8 +29,8 @@ use crate::fetch::{Fetches, Partly};
 use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Surroundings;
-use crate::store::Store;
 use crowd::Crowds;
+use store::Store;
 
 /// Asked so often that they begin no trace: the span of a source tells of all its pieces.
 pub const UNTRACED: [&str; 2] = [

@@ -14,10 +14,10 @@ use oci::Digest;
 use process::admin::AdminKey;
 use process::http::{ClientOptions, client};
 use reqwest::{Method, Response, StatusCode};
+use store::Store;
 
 use crate::admin::{Listed, OBJECTS, everything, take_out};
 use crate::config::StorePlace;
-use crate::store::Store;
 
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 const KEY_FILE: &str = "admin.key";

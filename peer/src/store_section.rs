@@ -2,8 +2,7 @@
 
 use process::config::{Faults, duration};
 use serde::Deserialize;
-
-use crate::store::{Amount, StoreLimits};
+use store::{Amount, StoreLimits};
 
 const UNITS: [(&str, u64); 9] = [
     ("", 1),

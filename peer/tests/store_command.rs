@@ -45,7 +45,7 @@ fn a_folder_without_a_store_is_told_and_left_as_it_is() {
 #[test]
 fn an_object_that_is_not_there_is_1() {
     let folder = tempfile::tempdir().expect("a folder");
-    drop(peer::store::Store::open(&folder.path().join("store")).expect("a store"));
+    drop(store::Store::open(&folder.path().join("store")).expect("a store"));
     let output = stoker_peer(&["store", "remove", DIGEST], folder.path());
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(
@@ -58,7 +58,7 @@ fn an_object_that_is_not_there_is_1() {
 #[test]
 fn a_store_in_use_by_a_silent_peer_is_2() {
     let folder = tempfile::tempdir().expect("a folder");
-    let _in_use = peer::store::Store::open(&folder.path().join("store")).expect("a store");
+    let _in_use = store::Store::open(&folder.path().join("store")).expect("a store");
     let admin = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = admin.local_addr().expect("an address").to_string();
     drop(admin);

@@ -21,7 +21,7 @@ use api::AuthMode;
 use api::triggers::Rules;
 use clap::Args;
 use oci::DialRules;
-use peer::store::StoreLimits;
+use peer::StoreLimits;
 use peer::{FrontLimits, OwnRegistry};
 use preheat::{ClusterSettings, Webhook};
 use process::TlsFiles;

@@ -1,7 +1,7 @@
 //! `[store]`: how much of the disk the peer of `stoker up` may take. The keys are those of a peer's own file.
 
+use peer::StoreLimits;
 use peer::StoreSection;
-use peer::store::StoreLimits;
 use process::config::Faults;
 
 use super::section::Section;

@@ -14,6 +14,7 @@ mod files;
 mod podman;
 mod port;
 mod program;
+mod small_disk;
 mod tls;
 mod usage;
 
@@ -46,5 +47,6 @@ pub use program::{Program, eventually};
 pub use programs::{Manager, ManagerSpec, Peer, PeerSpec};
 pub use prometheus::Prometheus;
 pub use registry::Registry;
+pub use small_disk::SmallDisk;
 pub use tls::{Authority, Identity};
 pub use usage::Usage;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use store::CHUNK;
 use tokio::time::timeout;
 use wire::Side;
 
 use crate::source::{Pieces, SourceError};
-use crate::store::CHUNK;
 
 /// Bytes that are worth a step to the disk, and with the first ones: readers wait for them.
 const BLOCK: u64 = CHUNK;

@@ -14,7 +14,7 @@ use super::needs::Demand;
 use super::passing::{Bypass, Passing};
 use super::progress::{Body, Progress, Remains, Stage};
 use super::{Extent, FetchError, FetchReport, Fetches, Found, Ongoing, Wanted};
-use crate::store::{ChunkHash, read_some};
+use store::{ChunkHash, read_some};
 
 /// How often a follower starts or joins anew because the fetch it joined failed for reasons of its starter.
 const OWN_ATTEMPTS: u32 = 4;

@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::progress::{Progress, Stage};
 use super::{FetchError, Fetches, LeavesMap, Ongoing, Wanted};
-use crate::store::{ProvenBytes, Sealed, Store};
+use store::{ProvenBytes, Sealed, Store};
 
 impl Fetches {
     /// Nothing is fetched, and nothing is on its way to the disk.

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use store::{CHUNK, PartialView, last_chunk_begins};
 use tokio::sync::Notify;
 
 use crate::limits::Class;
-use crate::store::{CHUNK, PartialView, last_chunk_begins};
 
 /// Bytes that are fetched ahead of somebody who reads a part.
 const AHEAD: u64 = 4 * CHUNK;

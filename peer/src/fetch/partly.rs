@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::Fetches;
 use super::progress::{Body, Progress, Stage};
-use crate::store::PartialView;
+use store::PartialView;
 
 #[derive(Clone)]
 pub(crate) struct Partly(watch::Receiver<Progress>);

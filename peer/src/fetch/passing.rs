@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
+use store::{last_chunk_begins, read_some};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{Span, field, info_span};
@@ -18,7 +19,6 @@ use super::progress::Remains;
 use super::{FetchError, Fetches, Wanted};
 use crate::source::{Opened, SourceError};
 use crate::spans::mark_failed;
-use crate::store::{last_chunk_begins, read_some};
 
 /// Times that the registry is asked by one reader.
 const ORIGIN_TRIES: usize = 3;

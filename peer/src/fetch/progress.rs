@@ -9,7 +9,7 @@ use sha2::Sha256;
 use wire::Side;
 
 use super::{FetchError, FetchReport};
-use crate::store::{CHUNK, PartialView, Sealed, last_chunk_begins, off_thread};
+use store::{CHUNK, PartialView, Sealed, last_chunk_begins, off_thread};
 
 #[derive(Clone, Default)]
 pub(super) struct Progress {

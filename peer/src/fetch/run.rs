@@ -28,8 +28,8 @@ use super::{FetchError, FetchReport, Wanted};
 use crate::metrics::PeerMetrics;
 use crate::source::{SourceError, Sources};
 use crate::spans::signed;
-use crate::store::{ChunkHashes, NoRoom, Partial, Proven, Room, Store};
 use pieces::Pieces;
+use store::{ChunkHashes, NoRoom, Partial, Proven, Room, Store};
 
 /// Times that the object is begun at its first byte.
 const TAKES: u32 = 3;

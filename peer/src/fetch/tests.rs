@@ -11,6 +11,7 @@ mod readers;
 mod registry;
 mod renewing;
 mod resuming;
+mod storing;
 pub(crate) mod support;
 mod traces;
 mod weather;

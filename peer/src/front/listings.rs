@@ -11,7 +11,7 @@ use oci::manifest::{BYTES_LIMIT, Manifest, parse};
 use tokio::io::AsyncReadExt as _;
 use wire::ObjectKind;
 
-use crate::store::Store;
+use store::Store;
 
 /// Listings in memory; beyond that they are read from the disk again.
 const KEPT: usize = 2_000;

@@ -55,7 +55,6 @@ use crate::fetch::Fetches;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::pulls::RecentPulls;
-use crate::store::Store;
 use accounts::Accounts;
 use caller::Keyring;
 use challenge_relay::{ChallengeRelay, TOKEN_PATH};
@@ -63,6 +62,7 @@ use listings::Listings;
 use path::{Asked, Object as AskedObject};
 use registry_choice::{NoRegistry, Origin, is_named, named};
 use respond::{Refusal, version_two};
+use store::Store;
 
 pub(crate) use relayed::Relayed;
 

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::labels::ReasonLabel;
-use crate::store::{RemovalReason, Store, WeakStore};
+use store::{RemovalReason, Store, WeakStore};
 
 pub(super) struct StoreGauges(WeakStore);
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use process::Running;
+use store::StoreEvent;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -16,7 +17,6 @@ use super::lot::work_on;
 use super::questions::Answering;
 use super::taken::Taken;
 use crate::announce::announce;
-use crate::store::StoreEvent;
 
 /// Lots that a peer works on at the same time.
 const LOTS: usize = 16;

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use oci::Digest;
+use store::off_thread;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use wire::between_peers::{News, SHARE_URL_HEADER, ZONE_HEADER};
@@ -30,7 +31,6 @@ use wire::between_peers::{News, SHARE_URL_HEADER, ZONE_HEADER};
 use super::ShareState;
 use super::objects::Refusal;
 use crate::fetch::Partly;
-use crate::store::off_thread;
 
 const OBJECTS: usize = 4_096;
 const MEMBERS: usize = 64;

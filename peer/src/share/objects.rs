@@ -10,13 +10,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt as _;
 use oci::Digest;
 use prometheus_client::metrics::counter::Counter;
+use store::{About, CHUNK, Sealed, off_thread, read_at};
 use tracing::{Span, warn};
 use wire::between_peers::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, WAIT_HEADER};
 
 use super::ShareState;
 use crate::fetch::Object;
 use crate::limits::{Class, Limits, Way};
-use crate::store::{About, CHUNK, Sealed, off_thread, read_at};
 
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
 

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use oci::Digest;
+use store::{CHUNK, Store};
 use tower::ServiceExt as _;
 use wire::{SHARE_AUDIENCE, TagRecord};
 
@@ -15,7 +16,6 @@ use crate::fetch::tests::support::{Around, Parent, World, bytes, seal, unlimited
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Surroundings as _;
 use crate::source::ShareError;
-use crate::store::{CHUNK, Store};
 
 struct Shared {
     state: ShareState,

@@ -14,7 +14,7 @@ use tracing::debug;
 use wire::between_peers::{News, read_hash};
 
 use super::{ShareClient, ShareError};
-use crate::store::ChunkHash;
+use store::ChunkHash;
 
 /// The other side writes a line each few seconds.
 const SILENCE: Duration = Duration::from_secs(15);

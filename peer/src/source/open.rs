@@ -10,7 +10,7 @@ use wire::{ObjectKind, Side};
 
 use super::share_client::SharedObject;
 use super::{ShareClient, ShareError, Sources};
-use crate::store::{ChunkHash, ChunkHashes};
+use store::{ChunkHash, ChunkHashes};
 
 pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
 

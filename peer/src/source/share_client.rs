@@ -13,6 +13,7 @@ use oci::{Digest, Secret};
 use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use store::{CHUNK, ChunkHash, ChunkHashes};
 use tokio::time::timeout;
 use wire::between_peers::{
     AUTHORIZATION_HEADER, BASE_PATH_HEADER, CHUNK_HASHES_HEADER, CHUNKS, CROWD, EXTENT_HEADER, KIND_HEADER,
@@ -25,7 +26,6 @@ use super::absent::Absent;
 use super::call::{Call, Peer, STALL_LIMIT};
 use super::open::Origin;
 use crate::neighbours::Surroundings;
-use crate::store::{CHUNK, ChunkHash, ChunkHashes};
 
 /// Until a small answer is here as a whole.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);

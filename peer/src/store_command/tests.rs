@@ -1,5 +1,6 @@
 use oci::Digest;
 use process::Vitals;
+use store::{RemovalReason, Store};
 use tempfile::TempDir;
 use wire::{Role, SecretText};
 
@@ -8,7 +9,6 @@ use crate::config::{FrontLimits, PeerConfig, StorePlace};
 use crate::fetch::tests::support::{bytes, seal};
 use crate::neighbours::OwnRegistry;
 use crate::peer::Peer;
-use crate::store::{RemovalReason, Store};
 
 const ANY_PORT: &str = "127.0.0.1:0";
 
@@ -68,7 +68,7 @@ impl Here {
             registries: vec![registry()],
             front_limits: FrontLimits::default(),
             dial: oci::DialRules::default(),
-            store: crate::store::StoreLimits::default(),
+            store: store::StoreLimits::default(),
             telemetry: process::telemetry::TelemetryOptions::default(),
             limits: crate::limits::LimitSettings::default(),
         }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use api::AuthMode;
 use api::triggers::Rules;
 use oci::{DialRules, RegistrySettings};
-use peer::store::StoreLimits;
+use peer::StoreLimits;
 use peer::{FrontLimits, LimitSettings, OwnRegistry, Peer, PeerConfig};
 use process::Vitals;
 use process::telemetry::TelemetryOptions;

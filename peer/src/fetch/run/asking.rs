@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use store::{CHUNK, ChunkHash, ChunkHashes, LandError, Partial};
 use tokio::time::timeout;
 use tracing::{Instrument as _, debug, info};
 use wire::Side;
@@ -16,7 +17,6 @@ use crate::fetch::blocks::{self, Blocks};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
 use crate::limits::Way;
 use crate::source::{CrowdFeed, Opened, SourceError, host_and_port};
-use crate::store::{CHUNK, ChunkHash, ChunkHashes, LandError, Partial};
 
 /// An object of which no more than this is missing comes from one source.
 const GATHERED_FROM: u64 = 4 * CHUNK;

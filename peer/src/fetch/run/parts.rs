@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use store::{CHUNK, ChunkHash, LandError, Partial, last_chunk_begins};
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument as _, debug};
 use wire::Side;
@@ -19,7 +20,6 @@ use super::{Failure, Fetch};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
 use crate::limits::{Class, Way};
 use crate::source::{Opened, SourceError};
-use crate::store::{CHUNK, ChunkHash, LandError, Partial, last_chunk_begins};
 
 /// Objects up to this size are fetched as a whole: asking again would cost as much.
 const SMALL: u64 = 4 * CHUNK;

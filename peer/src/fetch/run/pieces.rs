@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use store::{CHUNK, ChunkHash, ChunkHashes, LandError, Partial};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info};
@@ -20,7 +21,6 @@ use super::source_span::SourceSpan;
 use super::{Failure, Fetch};
 use crate::limits::Way;
 use crate::source::{CrowdFeed, ShareError, SourceError, host_and_port};
-use crate::store::{CHUNK, ChunkHash, ChunkHashes, LandError, Partial};
 
 /// Chunks that are asked for at one time.
 const AT_ONCE: usize = 8;

@@ -4,6 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use store::{CHUNK, ProvenBytes};
 use tokio::time::timeout;
 use tracing::{Instrument as _, debug, info_span};
 use wire::Side;
@@ -15,7 +16,6 @@ use crate::fetch::progress::{Body, Remains};
 use crate::limits::Way;
 use crate::source::{Opened, SourceError};
 use crate::spans::signed;
-use crate::store::{CHUNK, ProvenBytes};
 
 /// Objects up to this size.
 const SMALL: u64 = CHUNK;

@@ -1,11 +1,11 @@
 //! The span of one source of a fetch: who it was, what it gave, how fast, and why it was left.
 
+use store::CHUNK;
 use tokio::time::Instant;
 use tracing::{Span, field, info_span};
 
 use crate::source::{SourceError, host_and_port};
 use crate::spans::{mark_failed, signed};
-use crate::store::CHUNK;
 
 pub(super) struct SourceSpan {
     span: Span,

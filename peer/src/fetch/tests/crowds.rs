@@ -6,13 +6,13 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
 use oci::Digest;
+use store::{CHUNK, Store};
 use tempfile::TempDir;
 
 use super::support::{Around, LIMIT, Parent, World, bytes, read_all, unlimited, with_byte_changed};
 use crate::fetch::{Extent, Fetches, Following, Sources, Wanted};
 use crate::metrics::PeerMetrics;
 use crate::share::{ShareState, router};
-use crate::store::{CHUNK, Store};
 
 /// A node that shares what it fetches.
 struct Node {

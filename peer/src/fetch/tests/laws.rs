@@ -4,11 +4,11 @@ use bytes::Bytes;
 use futures_util::{TryStreamExt as _, stream};
 use oci::Digest;
 use proptest::prelude::*;
+use store::{CHUNK, Store};
 use wire::ObjectKind;
 
 use super::support::{World, bytes};
 use crate::fetch::blocks::{Blocks, Next};
-use crate::store::{CHUNK, Store};
 
 pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()

@@ -5,11 +5,11 @@ use std::os::unix::fs::symlink;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use oci::Digest;
+use store::{CHUNK, last_chunk_begins};
 use wire::Side;
 
 use super::support::{Parent, Treat, World, bytes, read_all, with_byte_changed};
 use crate::fetch::FetchError;
-use crate::store::{CHUNK, last_chunk_begins};
 
 async fn world_without_room_for(digest: &Digest, file: &str) -> World {
     let world = World::new().await;

@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::routing::get;
 use bytes::Bytes;
 use oci::Digest;
+use store::CHUNK;
 use wire::Side;
 
 use super::support::{Parent, World, bytes, read_all, serve, with_byte_changed};
 use crate::fetch::FetchError;
-use crate::store::CHUNK;
 
 #[tokio::test]
 async fn a_parent_is_asked_before_the_registry() {

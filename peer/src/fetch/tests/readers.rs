@@ -6,7 +6,7 @@ use oci::{Credential, Digest, Secret};
 use tokio_util::sync::CancellationToken;
 
 use super::support::{Reading, Treat, World, bytes, eventually, read_all, read_what_comes};
-use crate::store::{CHUNK, last_chunk_begins};
+use store::{CHUNK, last_chunk_begins};
 
 #[tokio::test]
 async fn one_fetch_serves_many_readers() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use oci::{Digest, RegistrySettings};
+use store::CHUNK;
 use tokio_util::sync::CancellationToken;
 use wire::{ObjectKind, Side};
 
@@ -13,7 +14,6 @@ use super::support::{
 };
 use crate::fetch::FetchError;
 use crate::neighbours::Surroundings as _;
-use crate::store::CHUNK;
 
 #[tokio::test]
 async fn objects_of_every_interesting_size_are_sealed_and_read() {

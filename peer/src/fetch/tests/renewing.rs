@@ -11,10 +11,10 @@ use futures_util::stream;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HOST, LOCATION, RANGE, WWW_AUTHENTICATE};
 use oci::{Credential, Digest, Secret};
+use store::CHUNK;
 
 use super::support::{World, bytes, read_all, serve};
 use crate::fetch::Wanted;
-use crate::store::CHUNK;
 
 /// Bytes after which the first transfer breaks off, and with it what opened it.
 const ENDS_AT: u64 = 2 * CHUNK;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use oci::Digest;
 
 use super::support::{World, bytes, read_all};
-use crate::store::{CHUNK, Store};
+use store::{CHUNK, Store};
 
 /// A folder as a killed peer leaves it: 3.5 chunks have landed.
 async fn crashed(body: &Bytes) -> tempfile::TempDir {

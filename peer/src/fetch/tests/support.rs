@@ -22,6 +22,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use oci::{BuildError, Credential, Digest, Limits, Registries, TlsOptions};
 use process::Running;
 use process::http::{ClientOptions, client};
+use store::Store;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use wire::{ObjectKind, PeerClaims, SHARE_AUDIENCE, SecretText};
@@ -32,7 +33,6 @@ use crate::metrics::PeerMetrics;
 use crate::neighbours::Surroundings;
 use crate::share::{ShareState, router};
 use crate::source::ShareClient;
-use crate::store::{CHUNK, Sealed, Store};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// A reader that gets nothing for so long, from a file that is there, waits for something else.
@@ -46,16 +46,7 @@ pub(crate) fn unlimited() -> limits::Limits {
 }
 
 /// Bytes that differ from chunk to chunk.
-pub(crate) fn bytes(length: u64) -> Bytes {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ length;
-    let words = (0..length.div_ceil(8)).flat_map(|_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.take(usize::try_from(length).expect("fits")).collect()
-}
+pub(crate) use store::testing::{bytes, seal};
 
 pub(crate) fn with_byte_changed(bytes: &Bytes, at: u64) -> Bytes {
     let mut changed = bytes.to_vec();
@@ -335,21 +326,6 @@ impl Parent {
     pub(crate) fn file(&self, digest: &Digest) -> PathBuf {
         self.store.sealed(digest).expect("held").path().to_owned()
     }
-}
-
-pub(crate) async fn seal(store: &Store, object: &Bytes) -> Sealed {
-    let partial = store.partial(&Digest::of(object)).await.expect("a partial");
-    for block in object.chunks(CHUNK as usize) {
-        partial
-            .append(Bytes::copy_from_slice(block))
-            .await
-            .expect("landed");
-    }
-    let proven = partial.prove().await.expect("read").expect("the right bytes");
-    proven
-        .seal(Some("application/x".to_owned()), ObjectKind::Blob)
-        .await
-        .expect("sealed")
 }
 
 /// The peer under test, and the registry that it may ask.

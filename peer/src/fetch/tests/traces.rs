@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use oci::Digest;
+use store::CHUNK;
 use tokio_util::sync::CancellationToken;
 
 use super::support::{Parent, Treat, World, bytes, read_all, with_byte_changed};
 use crate::fetch::Found;
 use crate::metrics::tests::scraped;
 use crate::recorder::{Trace, attribute, id_of};
-use crate::store::CHUNK;
 
 /// A parent whose third chunk is wrong.
 async fn damaged_parent(world: &World, body: &Bytes) -> Parent {

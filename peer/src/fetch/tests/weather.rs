@@ -7,10 +7,10 @@ use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
 use oci::Digest;
 use proptest::prelude::*;
+use store::{CHUNK, LandError, Store};
 
 use super::support::{LIMIT, Parent, Treat, World, bytes, with_byte_changed};
 use crate::fetch::{Extent, Following, Wanted};
-use crate::store::{CHUNK, LandError, Store};
 
 const SIZE: u64 = 6 * CHUNK + 77;
 

@@ -19,6 +19,7 @@ use oci::{Credential, Digest, Registries, RegistrySettings, Secret};
 use process::Running;
 use process::http::{ClientOptions, client};
 use process::metrics::Metrics;
+use store::Store;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -33,7 +34,6 @@ use crate::metrics::PeerMetrics;
 use crate::metrics::tests::scraped;
 use crate::neighbours::{Neighbours, OwnRegistry};
 use crate::share::{self, ShareState};
-use crate::store::Store;
 
 pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";

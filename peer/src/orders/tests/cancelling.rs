@@ -1,10 +1,10 @@
 use bytes::Bytes;
 use oci::Digest;
+use store::CHUNK;
 use tokio_util::sync::CancellationToken;
 
 use super::support::{FakeManager, Peer};
 use crate::fetch::tests::support::{Treat, bytes, eventually, read_all};
-use crate::store::CHUNK;
 
 const HELD_AT: u64 = 3 * CHUNK;
 

@@ -1,11 +1,11 @@
 use oci::Digest;
+use store::RemovalReason;
 use wire::Outcome;
 
 use super::support::{FakeManager, Peer};
 use crate::fetch::tests::support::{bytes, eventually, seal};
 use crate::metrics::tests::scraped;
 use crate::recorder::{Trace, attribute, id_of};
-use crate::store::RemovalReason;
 
 #[tokio::test]
 async fn a_lot_is_told_as_part_of_its_preheat_s_trace() {

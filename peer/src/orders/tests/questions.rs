@@ -1,4 +1,5 @@
 use oci::Digest;
+use store::{CHUNK, RemovalReason};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{
@@ -7,7 +8,6 @@ use wire::{
 
 use super::support::{FakeManager, Peer};
 use crate::fetch::tests::support::{Treat, bytes, eventually, seal};
-use crate::store::{CHUNK, RemovalReason};
 
 fn question(digests: &[&Digest]) -> Question {
     Question {

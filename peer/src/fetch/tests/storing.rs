@@ -3,10 +3,11 @@
 use oci::Digest;
 use wire::Side;
 
-use super::small_disk::SmallDisk;
+use store::{CHUNK, RemovalReason};
+use world::SmallDisk;
+
+use super::support::{World, bytes, read_all, seal};
 use crate::fetch::FetchError;
-use crate::fetch::tests::support::{World, bytes, read_all, seal};
-use crate::store::{CHUNK, RemovalReason};
 
 async fn world_on(disk: &SmallDisk) -> World {
     let folder = tempfile::tempdir_in(disk.path()).expect("a folder");

@@ -6,20 +6,20 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-pub(super) struct SmallDisk {
+pub struct SmallDisk {
     mounted: PathBuf,
     _dir: TempDir,
 }
 
 impl SmallDisk {
     /// In memory: as large as told, to the page.
-    pub(super) fn tmpfs(mib: u64) -> Option<Self> {
+    pub fn tmpfs(mib: u64) -> Option<Self> {
         let size = format!("size={mib}m");
         Self::mount(|_, at| run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", at]))
     }
 
     /// In a file: with journal, inodes and blocks of its own.
-    pub(super) fn ext4(mib: u64) -> Option<Self> {
+    pub fn ext4(mib: u64) -> Option<Self> {
         Self::mount(|dir, at| {
             let image = dir.join("disk");
             let file = std::fs::File::create(&image).expect("a file");
@@ -42,12 +42,12 @@ impl SmallDisk {
         is_mounted.then_some(Self { mounted, _dir: dir })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.mounted
     }
 
     /// What somebody else puts on the same disk.
-    pub(super) fn fill(&self, name: &str, bytes: usize) {
+    pub fn fill(&self, name: &str, bytes: usize) {
         std::fs::write(self.mounted.join(name), vec![7; bytes]).expect("written");
     }
 }

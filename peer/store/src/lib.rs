@@ -26,6 +26,8 @@ mod rules;
 mod sealed;
 mod small;
 mod sweep;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod uses;
@@ -49,9 +51,9 @@ pub use sealed::Sealed;
 pub use small::ProvenBytes;
 pub use sweep::sweep_until;
 
-pub(crate) use chunks::ChunkHash;
-pub(crate) use partial::PartialView;
-pub(crate) use reading::{read_at, read_some};
+pub use chunks::ChunkHash;
+pub use partial::PartialView;
+pub use reading::{read_at, read_some};
 
 use index::Index;
 use layout::{Layout, sync_folder};
@@ -80,10 +82,10 @@ pub enum StoreEvent {
 pub struct Store(Arc<Inner>);
 
 /// Names a store without keeping it open.
-pub(crate) struct WeakStore(Weak<Inner>);
+pub struct WeakStore(Weak<Inner>);
 
 impl WeakStore {
-    pub(crate) fn upgrade(&self) -> Option<Store> {
+    pub fn upgrade(&self) -> Option<Store> {
         self.0.upgrade().map(Store)
     }
 }
@@ -136,7 +138,7 @@ impl Store {
         })))
     }
 
-    pub(crate) fn downgrade(&self) -> WeakStore {
+    pub fn downgrade(&self) -> WeakStore {
         WeakStore(Arc::downgrade(&self.0))
     }
 
@@ -346,7 +348,7 @@ fn held(digest: &Digest, about: &About) -> Held {
 }
 
 /// Runs file work where it may block.
-pub(crate) async fn off_thread<T: Send + 'static>(
+pub async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work)

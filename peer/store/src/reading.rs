@@ -32,7 +32,7 @@ static LARGE_BUFFERS: Shelf = Shelf::new(LARGE, LARGE_KEPT);
 static SMALL_BUFFERS: Shelf = Shelf::new(SMALL, SMALL_KEPT);
 
 /// Some of the next `at_most` bytes from `offset`, one at least; a file that ends there is an error.
-pub(crate) async fn read_some(file: &Arc<File>, offset: u64, at_most: u64) -> io::Result<Bytes> {
+pub async fn read_some(file: &Arc<File>, offset: u64, at_most: u64) -> io::Result<Bytes> {
     match cached(file, offset, at_most) {
         Some(bytes) => Ok(bytes),
         None => from_disk(file.clone(), offset, at_most).await,
@@ -40,7 +40,7 @@ pub(crate) async fn read_some(file: &Arc<File>, offset: u64, at_most: u64) -> io
 }
 
 /// Exactly `length` bytes from `offset`.
-pub(crate) async fn read_at(file: Arc<File>, offset: u64, length: u64) -> io::Result<Bytes> {
+pub async fn read_at(file: Arc<File>, offset: u64, length: u64) -> io::Result<Bytes> {
     match cached(&file, offset, length) {
         Some(bytes) if bytes.len() as u64 == length => Ok(bytes),
         _ => off_thread(move || exactly(&file, offset, length)).await,

@@ -11,9 +11,9 @@ use oci::Digest;
 use tempfile::TempDir;
 use wire::{Block, ImageRules, Pin, Recall, RuledImage};
 
-use super::small_disk::SmallDisk;
-use crate::fetch::tests::support::{bytes, seal};
-use crate::store::{Amount, CHUNK, NoRoom, RemovalReason, Room, Store, StoreLimits};
+use crate::testing::{bytes, seal};
+use crate::{Amount, CHUNK, NoRoom, RemovalReason, Room, Store, StoreLimits};
+use world::SmallDisk;
 
 const DAY: i64 = 86_400_000;
 
@@ -420,8 +420,8 @@ async fn a_store_of_ten_thousand_objects_opens_from_its_list_and_without_it() {
 
 /// A sealed object as it lies on the disk.
 fn plant(store: &Path, body: &[u8]) {
-    use crate::store::chunks::{About, ChunkHashes, sidecar};
-    let layout = crate::store::layout::Layout::new(store);
+    use crate::chunks::{About, ChunkHashes, sidecar};
+    let layout = crate::layout::Layout::new(store);
     let digest = Digest::of(body);
     let about = About {
         media_type: Some("application/vnd.oci.image.layer.v1.tar+gzip".to_owned()),

@@ -30,7 +30,7 @@ pub struct Partial {
 
 /// What can be seen of an object on its way; outlives it.
 #[derive(Clone)]
-pub(crate) struct PartialView(Arc<Landing>);
+pub struct PartialView(Arc<Landing>);
 
 /// All bytes are here and their sha256 is the digest. Readers may have the last chunk now.
 pub struct Proven {
@@ -89,7 +89,7 @@ impl Partial {
         self.landing.file()
     }
 
-    pub(crate) fn view(&self) -> PartialView {
+    pub fn view(&self) -> PartialView {
         PartialView(self.landing.clone())
     }
 
@@ -155,22 +155,22 @@ impl Partial {
 }
 
 impl PartialView {
-    pub(crate) fn file(&self) -> Arc<File> {
+    pub fn file(&self) -> Arc<File> {
         self.0.file()
     }
 
     /// Where the bytes end that can be read from `at` on without a gap; not beyond `size`.
-    pub(crate) fn readable_from(&self, at: u64, size: u64) -> u64 {
+    pub fn readable_from(&self, at: u64, size: u64) -> u64 {
         self.0.readable_from(at).min(size)
     }
 
     /// Whether all of the chunk is there, of an object of this size.
-    pub(crate) fn has_chunk(&self, number: u64, size: u64) -> bool {
+    pub fn has_chunk(&self, number: u64, size: u64) -> bool {
         self.0.has_chunk(number, size)
     }
 
     /// Hashes of all chunks of a part; none unless all of them are there.
-    pub(crate) fn hashes_of(&self, part: &Range<u64>, size: u64) -> Option<Vec<ChunkHash>> {
+    pub fn hashes_of(&self, part: &Range<u64>, size: u64) -> Option<Vec<ChunkHash>> {
         let (first, end) = (part.start / CHUNK, part.end.min(size).div_ceil(CHUNK));
         let there = self.0.hashes_from(first);
         let hashes: Vec<ChunkHash> = there
@@ -182,7 +182,7 @@ impl PartialView {
     }
 
     /// Hashes of the chunks that are there, from this one on, with their numbers.
-    pub(crate) fn hashes_from(&self, number: u64) -> Vec<(u64, ChunkHash)> {
+    pub fn hashes_from(&self, number: u64) -> Vec<(u64, ChunkHash)> {
         self.0.hashes_from(number)
     }
 }

@@ -1,6 +1,4 @@
-mod fetching;
 mod room;
-mod small_disk;
 
 use std::fs::OpenOptions;
 
@@ -11,7 +9,7 @@ use wire::{Held, ObjectKind, TagRecord, TraceContext};
 
 use super::removals::{REMEMBERED, SLACK};
 use super::{CHUNK, Removal, RemovalReason, Store, StoreEvent, Totals};
-use crate::fetch::tests::support::{bytes, seal};
+use crate::testing::{bytes, seal};
 
 fn open(dir: &TempDir) -> Store {
     Store::open(dir.path()).expect("a store")

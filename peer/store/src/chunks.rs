@@ -9,7 +9,8 @@ use std::path::Path;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wire::ObjectKind;
-pub(crate) use wire::between_peers::{ChunkHash, HASH_LENGTH};
+pub use wire::between_peers::ChunkHash;
+pub(crate) use wire::between_peers::HASH_LENGTH;
 
 /// The verification unit.
 pub const CHUNK: u64 = 1024 * 1024;
@@ -55,7 +56,7 @@ impl ChunkHashes {
     }
 
     /// Each hash with the number of its chunk.
-    pub(crate) fn listed(&self) -> Vec<(u64, ChunkHash)> {
+    pub fn listed(&self) -> Vec<(u64, ChunkHash)> {
         (0..).zip(self.hashes.iter().copied()).collect()
     }
 
@@ -64,7 +65,7 @@ impl ChunkHashes {
     }
 
     /// The hash of the chunk that begins at `offset`.
-    pub(crate) fn of_chunk_at(&self, offset: u64) -> Option<ChunkHash> {
+    pub fn of_chunk_at(&self, offset: u64) -> Option<ChunkHash> {
         let number = usize::try_from(offset / CHUNK).ok()?;
         self.hashes.get(number).copied()
     }
