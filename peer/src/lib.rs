@@ -5,6 +5,7 @@
 //!
 //! Non-goals: no database, no planning; the manager decides who holds what.
 
+mod access;
 mod admin;
 mod announce;
 mod arguments;

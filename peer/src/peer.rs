@@ -14,6 +14,7 @@ use tracing::warn;
 use uuid::Uuid;
 use wire::{ManagerClient, Role};
 
+use crate::access::Access;
 use crate::admin;
 use crate::clients::guarded_registries;
 use crate::config::PeerConfig;
@@ -90,11 +91,21 @@ impl Peer {
         };
         let secret = front_secret(&config.data_dir)?;
         let (rules, around) = (config.front_limits.clone(), neighbours.clone());
-        let front_state = FrontState::new(store.clone(), fetches.clone(), around, rules, secret);
+        let (prefetch, peers) = (rules.prefetch, fetches.peers().clone());
+        let now = process::clock::unix_ms;
+        let access = Access::new(store.clone(), around.clone(), peers, rules, secret, now);
+        let front_state = FrontState::new(
+            access.clone(),
+            store.clone(),
+            fetches.clone(),
+            around,
+            prefetch,
+            now,
+        );
         let share_state = ShareState::new(store.clone(), neighbours.clone(), limits.clone(), &metrics)
             .sharing(fetches.clone());
-        let (around, fronts) = (neighbours.clone(), front_state.clone());
-        let relay_state = RelayState::new(fronts, store.clone(), around, limits, &metrics);
+        let around = neighbours.clone();
+        let relay_state = RelayState::new(access, fetches.clone(), store.clone(), around, limits, &metrics);
         let me = me(id, &config, share.local_addr()?.port());
         neighbours.listens_at(me.share_url());
         if let Some(zone) = config.zone.clone() {

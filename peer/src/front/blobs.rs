@@ -10,11 +10,11 @@ use oci::Digest;
 use wire::ObjectKind;
 
 use super::Front;
-use super::access::{Told, Who};
 use super::objects::disk_refused;
 use super::range::Part;
-use super::respond::{Head, Refusal, is_unchanged, unchanged, wanted_part};
+use super::respond::{Head, is_unchanged, unchanged, wanted_part};
 use super::told::{Outcome, Source};
+use crate::access::{Refusal, Told, Who};
 use crate::fetch::Extent;
 
 const BLOB_TYPE: &str = "application/octet-stream";
@@ -29,7 +29,7 @@ impl Front {
         outcome: &mut Outcome,
     ) -> Result<Response, Refusal> {
         outcome.asked.digest = Some(digest.clone());
-        let granted = self.may_read(who, digest, ObjectKind::Blob).await?;
+        let granted = self.access.may_read(who, digest, ObjectKind::Blob).await?;
         outcome.access = granted.because;
         if is_unchanged(headers, digest) {
             return Ok(unchanged(digest));
@@ -80,7 +80,7 @@ impl Front {
     /// Whoever reads a part has that part fetched; the rest too, where that is configured.
     fn extent_of(&self, headers: &HeaderMap, head_only: bool) -> Extent {
         let reads_part = head_only || headers.contains_key(RANGE);
-        match (reads_part, self.limits.prefetch) {
+        match (reads_part, self.prefetch) {
             (false, _) => Extent::Whole,
             (true, false) => Extent::Parts,
             (true, true) => Extent::PartsFirst,
@@ -95,7 +95,7 @@ impl Front {
         }
         outcome.source = Some(Source::Registry);
         told.and_then(|told| told.size)
-            .or_else(|| self.listings.size_of(digest))
+            .or_else(|| self.access.size_of(digest))
     }
 }
 

@@ -7,9 +7,8 @@ use oci::{Digest, RegistryName, TagOrDigest};
 use wire::{RuledImage, Side};
 
 use super::Front;
-use super::access::Who;
 use super::path::Object;
-use super::respond::Refusal;
+use crate::access::{Refusal, Who};
 
 impl Front {
     pub(super) fn unless_blocked(&self, who: &Who, asked: &Object) -> Result<(), Refusal> {

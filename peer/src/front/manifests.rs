@@ -11,11 +11,10 @@ use serde::Deserialize;
 use wire::ObjectKind;
 
 use super::Front;
-use super::access::{Granted, Told, Who};
-use super::authorize::Meant;
 use super::range::Part;
-use super::respond::{Head, Refusal, is_unchanged, unchanged, wanted_part};
+use super::respond::{Head, is_unchanged, unchanged, wanted_part};
 use super::told::{Outcome, Source};
+use crate::access::{Granted, Meant, Refusal, Told, Who};
 use crate::fetch::Extent;
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -33,9 +32,9 @@ impl Front {
         let meant = match wanted {
             TagOrDigest::Digest(digest) => {
                 outcome.asked.digest = Some(digest.clone());
-                self.manifest_by_digest(who, digest, head_only).await?
+                self.access.manifest_by_digest(who, digest, head_only).await?
             }
-            TagOrDigest::Tag(tag) => self.meaning(who, tag, &accept(headers), head_only).await?,
+            TagOrDigest::Tag(tag) => self.access.meaning(who, tag, &accept(headers), head_only).await?,
         };
         let Meant {
             digest,
@@ -56,7 +55,7 @@ impl Front {
             None => self.gathered(who, &digest, &granted, outcome).await?,
         };
         let media_type = self.media_type(&digest, granted.told.as_ref(), &bytes);
-        self.listings.learn(&digest, &bytes, &media_type);
+        self.access.read_listing(&digest, &bytes, &media_type);
         let head = Head {
             digest: &digest,
             size: bytes.len() as u64,

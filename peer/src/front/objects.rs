@@ -7,9 +7,8 @@ use oci::{Credential, Digest};
 use wire::{ObjectKind, Side, TraceContext};
 
 use super::Front;
-use super::access::{Told, Who};
-use super::respond::Refusal;
-use crate::fetch::{Extent, FetchError, Object, Wanted};
+use crate::access::{Refusal, Told, Who};
+use crate::fetch::{Extent, Object, Wanted};
 use crate::limits::Class;
 
 impl Front {
@@ -35,7 +34,7 @@ impl Front {
                 self.store.record_origin(digest, registry, repository, false);
                 Ok(Object::Coming(following, size))
             }
-            Err(error) => Err(refusal(&error, kind)),
+            Err(error) => Err(Refusal::of_fetch(&error, kind)),
         }
     }
 
@@ -59,7 +58,7 @@ impl Front {
         let mut bytes = Vec::with_capacity(size);
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|error| match error.get_ref().and_then(|it| it.downcast_ref()) {
-                Some(error) => refusal(error, ObjectKind::Manifest),
+                Some(error) => Refusal::of_fetch(error, ObjectKind::Manifest),
                 None => Refusal::unavailable(error.to_string()),
             })?;
             bytes.extend_from_slice(&piece);
@@ -76,7 +75,7 @@ impl Front {
             size: None,
             size_hint: told
                 .and_then(|told| told.size)
-                .or_else(|| self.listings.size_of(digest)),
+                .or_else(|| self.access.size_of(digest)),
             media_type: told
                 .and_then(|told| told.media_type.clone())
                 .filter(|_| kind == ObjectKind::Manifest),
@@ -116,19 +115,4 @@ impl Front {
 /// The store has the object, and the disk does not give it.
 pub(super) fn disk_refused(error: &std::io::Error) -> Refusal {
     Refusal::unavailable(format!("the disk of this peer does not give the object: {error}"))
-}
-
-/// A fetch that failed before its first byte.
-pub(super) fn refusal(error: &FetchError, kind: ObjectKind) -> Refusal {
-    let unknown = match kind {
-        ObjectKind::Manifest => "MANIFEST_UNKNOWN",
-        ObjectKind::Blob => "BLOB_UNKNOWN",
-    };
-    match error.side() {
-        Side::Caller => Refusal::not_found(unknown, error.to_string()),
-        Side::Registry | Side::Network => {
-            Refusal::bad_gateway(error.side(), "UNAVAILABLE", error.to_string())
-        }
-        Side::Peer | Side::Manager => Refusal::unavailable(error.to_string()),
-    }
 }

@@ -19,7 +19,7 @@ use tracing::{Span, record_all};
 use wire::{ObjectKind, PullResult, Pulled, PulledFrom, Side, TraceContext};
 
 use super::Front;
-use super::respond::Refusal;
+use crate::access::Refusal;
 use crate::fetch::{FetchError, Following, Found, Object, Pieces};
 use crate::pulls::harmless;
 use crate::source::host_and_port;

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, SHARE_AUDIENCE, SeedAddress, Welcome};
 
+use crate::access::Access;
 use crate::clients::client_factory;
 use crate::config::FrontLimits;
 use crate::fetch::tests::support::{Around, eventually, unlimited};
@@ -637,7 +638,16 @@ fn front_state(
     let now = now.clone();
     let limits = FrontLimits::default();
     let clock = move || now.load(Ordering::SeqCst);
-    FrontState::with_clock(store.clone(), fetches, neighbours.clone(), limits, [7; 32], clock)
+    let peers = fetches.peers().clone();
+    let access = Access::new(
+        store.clone(),
+        neighbours.clone(),
+        peers,
+        limits,
+        [7; 32],
+        clock.clone(),
+    );
+    FrontState::new(access, store.clone(), fetches, neighbours.clone(), false, clock)
 }
 
 async fn serve(router: Router, running: &Running) -> SocketAddr {

@@ -7,128 +7,22 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
-use oci::{Digest, Question, QuestionKind, Repository, Secret, Tag, TagOrDigest};
+use oci::{Digest, Question, QuestionKind, Tag, TagOrDigest};
 use tracing::warn;
 use wire::{ObjectKind, OfflineAccess};
 
-use super::Front;
 use super::bars::Bar;
-use super::caller::{CallerKey, Shown, shown};
 use super::decision::{Circumstances, Kept, Said, Verdict, judge};
+use super::refusal::Refusal;
 use super::registry_choice::Origin;
-use super::respond::Refusal;
 use super::yeses::Place;
+use super::{Access, Answer, Granted, Told, Who};
 
 /// How long the registry may take, when there is an older yes to fall back on and when there is none.
 pub(super) const LIMIT_WITH_A_YES: Duration = Duration::from_secs(3);
 pub(super) const LIMIT_WITHOUT: Duration = Duration::from_secs(10);
 
-/// One request's caller, in one repository of one registry.
-pub(crate) struct Who {
-    pub(crate) origin: Origin,
-    pub(crate) repository: Repository,
-    /// Whose yeses count.
-    key: CallerKey,
-    /// Who gets the registry's yes: whoever the registry was shown.
-    shown_to_registry: CallerKey,
-    /// What the registry is shown: exactly what the caller sent, unless that was a token of our own.
-    pub(crate) authorization: Option<Secret>,
-    showed_a_credential: bool,
-    /// Host and port that the caller reached us at.
-    pub(crate) us: String,
-}
-
-/// The registry's answer about an object, as far as it told.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Told {
-    pub(crate) size: Option<u64>,
-    pub(crate) media_type: Option<String>,
-}
-
-/// A yes, and why.
-pub(crate) struct Granted {
-    pub(crate) because: &'static str,
-    /// When the registry was asked just now.
-    pub(crate) told: Option<Told>,
-}
-
-impl Granted {
-    pub(super) fn because(because: &'static str) -> Self {
-        Self { because, told: None }
-    }
-}
-
-/// What an answer means for access.
-pub(crate) enum Answer {
-    Yes(HeaderMap),
-    Challenge(HeaderMap),
-    No(StatusCode),
-    /// 412: by a rule of its own about this image.
-    Barred(Bar),
-    Silent,
-}
-
-impl Who {
-    fn place(&self) -> Place {
-        Place::new(self.key, &self.origin, &self.repository)
-    }
-
-    /// The registry was shown nothing although the caller showed a token: one of ours. Its no is not meant for the
-    /// caller's account then.
-    fn was_hidden(&self) -> bool {
-        self.key != self.shown_to_registry
-    }
-}
-
-impl Who {
-    /// A question that goes out with exactly what this caller sent.
-    pub(crate) fn question(
-        &self,
-        method: Method,
-        kind: QuestionKind,
-        accept: Vec<String>,
-        limit: Duration,
-    ) -> Question {
-        Question {
-            method,
-            repository: self.repository.clone(),
-            kind,
-            authorization: self.authorization.clone(),
-            accept,
-            limit,
-        }
-    }
-}
-
-impl Front {
-    /// Reads the caller from the request's headers.
-    pub(crate) fn who(&self, origin: Origin, repository: Repository, headers: &HeaderMap) -> Who {
-        let anonymous = self.keyring.anonymous();
-        let (shown, authorization) = shown(headers, &self.keyring);
-        let (key, shown_to_registry, showed_a_credential) = match shown {
-            Shown::Nothing => (anonymous, anonymous, false),
-            Shown::Account(key) | Shown::Other(key) => (key, key, true),
-            Shown::Token(token) => {
-                let key = self.accounts.owner(token).unwrap_or(token);
-                (key, key, true)
-            }
-            Shown::LocalToken(token) => match self.accounts.owner(token) {
-                Some(account) => (account, anonymous, true),
-                // Ours, but from before a restart: the caller has to get another one.
-                None => (anonymous, anonymous, false),
-            },
-        };
-        Who {
-            origin,
-            repository,
-            key,
-            shown_to_registry,
-            authorization,
-            showed_a_credential,
-            us: super::own_address(headers),
-        }
-    }
-
+impl Access {
     /// May this caller read this object?
     pub(crate) async fn may_read(
         &self,
@@ -234,6 +128,11 @@ impl Front {
             }
         }
         direct
+    }
+
+    /// Whether a yes is known that nobody has to be asked about: this caller's own, or one for everybody.
+    pub(crate) async fn knows_yes(&self, who: &Who, digest: &Digest, kind: ObjectKind) -> bool {
+        self.kept(who, digest, kind).await == Kept::Fresh || self.is_public(who, digest).await
     }
 
     pub(super) async fn is_public(&self, who: &Who, digest: &Digest) -> bool {
@@ -423,37 +322,4 @@ fn ends_yeses(who: &Who, headers: &HeaderMap) -> bool {
             .is_ok_and(|text| text.contains("insufficient_scope"))
     };
     is_basic || headers.get_all(http::header::WWW_AUTHENTICATE).iter().any(says)
-}
-
-impl Answer {
-    pub(crate) fn of(response: &reqwest::Response) -> Self {
-        match response.status() {
-            status if status.is_success() => Self::Yes(response.headers().clone()),
-            StatusCode::UNAUTHORIZED => Self::Challenge(response.headers().clone()),
-            status => Self::No(status),
-        }
-    }
-
-    fn said(&self) -> Said {
-        match self {
-            Self::Yes(_) => Said::Yes,
-            Self::Challenge(_) => Said::Challenge,
-            Self::No(_) | Self::Barred(_) => Said::No,
-            Self::Silent => Said::Silent,
-        }
-    }
-}
-
-impl From<&HeaderMap> for Told {
-    fn from(headers: &HeaderMap) -> Self {
-        let text = |name| {
-            headers
-                .get(name)
-                .and_then(|value: &http::HeaderValue| value.to_str().ok())
-        };
-        Self {
-            size: text(http::header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
-            media_type: text(http::header::CONTENT_TYPE).map(str::to_owned),
-        }
-    }
 }

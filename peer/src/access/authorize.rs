@@ -13,10 +13,10 @@ use oci::{Digest, QuestionKind, TagOrDigest};
 use tokio::time::timeout;
 use wire::{Authorize, ObjectKind};
 
-use super::Front;
-use super::access::{Answer, Granted, LIMIT_WITH_A_YES, LIMIT_WITHOUT, Told, Who};
+use super::asking::{LIMIT_WITH_A_YES, LIMIT_WITHOUT};
 use super::decision::{Kept, Said, Verdict, judge};
-use super::respond::Refusal;
+use super::refusal::Refusal;
+use super::{Access, Answer, Granted, Told, Who};
 
 /// How long a manifest may take from its headers to its end.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ impl Meant {
     }
 }
 
-impl Front {
+impl Access {
     /// Whether a GET of a client has to be one at the registry.
     pub(crate) fn asks_for_each(&self, who: &Who) -> bool {
         let seen = || self.challenges.is_harbors(&who.origin);

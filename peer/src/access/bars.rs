@@ -11,9 +11,8 @@ use http::StatusCode;
 use oci::Digest;
 use tokio::time::timeout;
 
-use super::Front;
-use super::access::Who;
-use super::respond::{error, json};
+use super::refusal::{error, json};
+use super::{Access, Who};
 
 const BARRED_NOTES: &str = "front-barred";
 /// What is kept and passed on of the registry's words.
@@ -82,7 +81,7 @@ fn tamed(text: &str) -> String {
         .collect()
 }
 
-impl Front {
+impl Access {
     pub(crate) fn bar(&self, who: &Who, digest: &Digest, bar: &Bar) {
         self.store.put_note(BARRED_NOTES, &name(who, digest), &bar.body);
     }

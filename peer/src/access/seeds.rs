@@ -11,8 +11,7 @@ use oci::{Digest, Tag};
 use tokio::time::{Instant, timeout};
 use wire::TagRecord;
 
-use super::Front;
-use super::access::Who;
+use super::{Access, Who};
 
 const TAG_LIMIT: Duration = Duration::from_secs(2);
 const PUBLIC_LIMIT: Duration = Duration::from_secs(1);
@@ -39,7 +38,7 @@ impl NotPublic {
     }
 }
 
-impl Front {
+impl Access {
     /// Whether a seed has recorded that anybody may read the object in this repository.
     pub(crate) async fn seeds_say_public(&self, who: &Who, digest: &Digest) -> bool {
         let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
@@ -48,7 +47,7 @@ impl Front {
         if seeds.is_empty() || self.not_public.is_known(&key) {
             return false;
         }
-        let peers = self.fetches.peers();
+        let peers = &self.peers;
         let mut answers: FuturesUnordered<_> = seeds
             .iter()
             .map(|seed| peers.public(&seed.share_url, registry, repository, digest))
@@ -73,7 +72,7 @@ impl Front {
         let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
         let mut youngest = self.store.tag(registry, repository, tag.as_str());
         let seeds = self.neighbours.seeds();
-        let peers = self.fetches.peers();
+        let peers = &self.peers;
         let mut answers: FuturesUnordered<_> = seeds
             .iter()
             .map(|seed| peers.tag(&seed.share_url, registry, repository, tag.as_str()))

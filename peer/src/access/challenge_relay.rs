@@ -218,7 +218,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::front::yeses::tests::InMemory;
+    use crate::access::yeses::tests::InMemory;
 
     fn registries() -> Registries {
         Registries::new(Arc::new(|_: &oci::TlsOptions| {

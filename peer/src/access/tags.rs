@@ -11,10 +11,9 @@ use oci::{Digest, QuestionKind, Tag, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
 use wire::{ObjectKind, TagRecord};
 
-use super::Front;
-use super::access::{Answer, Granted, Told, Who};
 use super::authorize::{Meant, gather};
-use super::respond::Refusal;
+use super::refusal::Refusal;
+use super::{Access, Answer, Granted, Told, Who};
 
 /// What a tag means, what was told of it, and its bytes if the registry sent them.
 type Meaning = (Digest, Told, Option<Bytes>);
@@ -24,7 +23,7 @@ const REVALIDATION_LIMIT: Duration = Duration::from_secs(3);
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-impl Front {
+impl Access {
     /// The manifest that the tag means, which this caller may read.
     pub(crate) async fn meaning(
         &self,

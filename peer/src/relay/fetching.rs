@@ -9,12 +9,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use oci::{Credential, Digest, RegistryError, RegistryName, Repository, Secret, TagOrDigest};
 use wire::{ObjectKind, Side, TraceContext};
 
-use super::access::Who;
-use super::decision::Kept;
-use super::objects::refusal;
-use super::registry_choice::{NoRegistry, Origin};
-use super::respond::Refusal;
-use super::{Front, FrontState};
+use super::RelayState;
+use crate::access::{NoRegistry, Origin, Refusal, Who};
 use crate::fetch::{Extent, Found, Object, Wanted};
 use crate::limits::Class;
 
@@ -32,15 +28,9 @@ pub(crate) struct Relayed {
     pub(crate) size_hint: Option<u64>,
 }
 
-impl FrontState {
+impl RelayState {
     /// The object, once the registry has let this credential have it.
-    pub(crate) async fn relayed(&self, asked: Relayed) -> Result<Object, Refusal> {
-        self.0.relayed(asked).await
-    }
-}
-
-impl Front {
-    async fn relayed(&self, asked: Relayed) -> Result<Object, Refusal> {
+    pub(super) async fn relayed(&self, asked: Relayed) -> Result<Object, Refusal> {
         if self.store.is_blocked(&asked.digest) {
             let text = format!("{} is blocked: it was taken off this cluster", asked.digest);
             return Err(Refusal::Status(
@@ -55,15 +45,17 @@ impl Front {
         }
         let origin = self.origin_of(&asked)?;
         let credential = asked.credential();
-        let who = self.who(origin, asked.repository.clone(), &asked.as_sent());
+        let who = self
+            .access
+            .who(origin, asked.repository.clone(), &asked.as_sent());
         let following = self.fetches.join_or_start(asked.wanted(&who, credential.clone()));
         let size = following
             .size()
             .await
-            .map_err(|error| refusal(&error, asked.kind))?;
+            .map_err(|error| Refusal::of_fetch(&error, asked.kind))?;
         if following.found() == Found::Started {
             // The registry has answered this credential.
-            self.grant(&who, &asked.digest, asked.kind);
+            self.access.grant(&who, &asked.digest, asked.kind);
         } else {
             self.yes_for(&who, &asked, &credential).await?;
         }
@@ -72,11 +64,11 @@ impl Front {
 
     fn origin_of(&self, asked: &Relayed) -> Result<Origin, Refusal> {
         let origin = Origin {
-            registry: self.neighbours.registries().canonical(&asked.registry),
+            registry: self.around.registries().canonical(&asked.registry),
             base_path: asked.base_path.clone(),
             plain_http: asked.plain_http,
         };
-        if self.may_dial(&origin) {
+        if self.access.may_dial(&origin) {
             return Ok(origin);
         }
         let why = NoRegistry::NotAllowed(origin.registry).to_string();
@@ -85,14 +77,12 @@ impl Front {
 
     /// Somebody else's credential has opened the fetch that runs.
     async fn yes_for(&self, who: &Who, asked: &Relayed, credential: &Credential) -> Result<(), Refusal> {
-        if self.kept(who, &asked.digest, asked.kind).await == Kept::Fresh
-            || self.is_public(who, &asked.digest).await
-        {
+        if self.access.knows_yes(who, &asked.digest, asked.kind).await {
             return Ok(());
         }
         match self.head(who, asked, credential).await {
             Ok(()) => {
-                self.grant(who, &asked.digest, asked.kind);
+                self.access.grant(who, &asked.digest, asked.kind);
                 Ok(())
             }
             Err(error) => Err(refused(&error)),
@@ -102,7 +92,7 @@ impl Front {
     async fn head(&self, who: &Who, asked: &Relayed, credential: &Credential) -> Result<(), RegistryError> {
         let origin = &who.origin;
         let registry =
-            self.neighbours
+            self.around
                 .registries()
                 .registry(&origin.registry, &origin.base_path, origin.plain_http)?;
         match asked.kind {

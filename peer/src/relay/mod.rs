@@ -4,6 +4,8 @@
 //! **Invariant:** only seeds open this door, and only to peers of the same manager. A relay asks the registry and
 //! nobody else, with the credential that came with the request; that credential is kept in memory for this fetch only.
 
+mod fetching;
+
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse as _, Response};
@@ -25,12 +27,13 @@ use wire::between_peers::{
     PLAIN_HTTP_HEADER, REGISTRY_HEADER, RELAY, REPOSITORY_HEADER, SIZE_HEADER,
 };
 
-use crate::fetch::{Extent, Object};
-use crate::front::{FrontState, Relayed};
+use crate::access::Access;
+use crate::fetch::{Extent, Fetches, Object};
 use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Surroundings;
 use crate::share::{objects, only_peers};
+use fetching::Relayed;
 
 /// Until the chunks of a part are here.
 const HASHES_LIMIT: Duration = Duration::from_secs(30);
@@ -38,7 +41,8 @@ const HASHES_LIMIT: Duration = Duration::from_secs(30);
 /// Everything that `relay` may use.
 #[derive(Clone)]
 pub struct RelayState {
-    front: FrontState,
+    access: Access,
+    fetches: Fetches,
     store: Store,
     sent: Counter,
     limits: Limits,
@@ -47,14 +51,16 @@ pub struct RelayState {
 
 impl RelayState {
     pub fn new(
-        front: FrontState,
+        access: Access,
+        fetches: Fetches,
         store: Store,
         around: impl Surroundings + 'static,
         limits: Limits,
         metrics: &PeerMetrics,
     ) -> Self {
         Self {
-            front,
+            access,
+            fetches,
             store,
             sent: metrics.sent_by("relay"),
             limits,
@@ -82,7 +88,7 @@ async fn object(
     };
     Span::current().record("stoker.digest", asked.digest.as_str());
     let (digest, extent) = (asked.digest.clone(), asked.extent);
-    match state.front.relayed(asked).await {
+    match state.relayed(asked).await {
         Ok(object) => {
             let hashes = match extent {
                 Extent::Whole => None,

@@ -261,7 +261,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::front::caller::Keyring;
+    use crate::access::caller::Keyring;
 
     /// Notes that outlive what is opened on them.
     #[derive(Clone, Default)]

@@ -18,11 +18,11 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use wire::Side;
 
-use super::Front;
+use super::Access;
 use super::accounts::LOCAL_LIFETIME;
 use super::caller::{CallerKey, Shown, shown};
 use super::challenge_relay::KnownRealm;
-use super::respond::{Refusal, json};
+use super::refusal::{Refusal, json};
 use crate::clients::client_options;
 
 const FORM_LIMIT: usize = 64 * 1024;
@@ -76,7 +76,7 @@ struct Exchange {
     form: Bytes,
 }
 
-impl Front {
+impl Access {
     pub(crate) async fn token(&self, request: axum::extract::Request) -> Result<Response, Refusal> {
         let (parts, body) = request.into_parts();
         let form = match parts.method {

@@ -1,0 +1,180 @@
+//! Who may read what: asks registries with their callers' own credentials and keeps what they said.
+//!
+//! Few doors: [`Access::who`] reads a caller, [`Access::may_read`] and [`Access::meaning`] decide, [`Access::learn`]
+//! and [`Access::grant`] take in what a registry said, [`Access::refusal`] puts a no into words, [`Access::token`]
+//! relays a sign-in.
+//!
+//! **Invariant:** a yes is for one caller, one registry, one repository and one digest, and comes from the registry.
+//!
+//! Non-goals: bytes. `front` and `relay` get them from the store and from fetches once access says yes.
+
+mod accounts;
+mod answer;
+mod asking;
+mod authorize;
+mod bars;
+mod caller;
+mod challenge_relay;
+mod decision;
+mod listings;
+mod refusal;
+mod registry_choice;
+mod seeds;
+mod silence;
+mod tags;
+mod token_relay;
+mod who;
+mod yeses;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use oci::{Digest, RegistryName};
+use store::Store;
+
+pub(crate) use answer::{Answer, Granted, Told};
+pub(crate) use authorize::Meant;
+pub(crate) use challenge_relay::TOKEN_PATH;
+pub(crate) use refusal::{Refusal, error, json};
+pub(crate) use registry_choice::{NoRegistry, Origin, is_named};
+pub(crate) use who::Who;
+
+use crate::config::FrontLimits;
+use crate::neighbours::Neighbours;
+use crate::source::ShareClient;
+use accounts::Accounts;
+use caller::Keyring;
+use challenge_relay::ChallengeRelay;
+use listings::Listings;
+use registry_choice::named;
+use seeds::NotPublic;
+use silence::Silence;
+use yeses::{Notes, Yeses};
+
+const YES_NOTES: &str = "front-yes";
+const CHALLENGE_NOTES: &str = "front-challenge";
+
+/// Everything that is known of who may read what. Clones share it.
+#[derive(Clone)]
+pub struct Access(Arc<Inner>);
+
+pub struct Inner {
+    store: Store,
+    neighbours: Neighbours,
+    peers: ShareClient,
+    limits: FrontLimits,
+    now: Box<dyn Fn() -> i64 + Send + Sync>,
+    keyring: Keyring,
+    accounts: Accounts,
+    yeses: Yeses,
+    listings: Listings,
+    challenges: ChallengeRelay,
+    silence: Silence,
+    not_public: NotPublic,
+    token_clients: token_relay::Clients,
+}
+
+impl Access {
+    /// `secret` is this peer's own: what is remembered of callers is only good with it. `now` is Unix milliseconds.
+    pub fn new(
+        store: Store,
+        neighbours: Neighbours,
+        peers: ShareClient,
+        limits: FrontLimits,
+        secret: [u8; 32],
+        now: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> Self {
+        let notes = |table| StoreNotes {
+            store: store.clone(),
+            table,
+        };
+        Self(Arc::new(Inner {
+            yeses: Yeses::open(notes(YES_NOTES)),
+            challenges: ChallengeRelay::open(notes(CHALLENGE_NOTES)),
+            listings: Listings::new(store.clone()),
+            keyring: Keyring::new(&secret),
+            accounts: Accounts::default(),
+            silence: Silence::default(),
+            not_public: NotPublic::default(),
+            token_clients: token_relay::Clients::default(),
+            now: Box::new(now),
+            store,
+            neighbours,
+            peers,
+            limits,
+        }))
+    }
+}
+
+impl Access {
+    /// The registry that the request means, under its one name, if it may be dialled.
+    pub(crate) fn choose(
+        &self,
+        by_path: Option<RegistryName>,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Origin, NoRegistry> {
+        let named = match by_path {
+            Some(registry) => Origin::of(registry),
+            None => named(query, headers)?,
+        };
+        let registries = self.neighbours.registries();
+        let registry = registries.canonical(&named.registry);
+        let configured_plain = registries
+            .settings(&registry)
+            .is_some_and(|settings| settings.plain_http);
+        let origin = Origin {
+            plain_http: named.plain_http || configured_plain,
+            base_path: named.base_path,
+            registry,
+        };
+        if self.may_dial(&origin) {
+            Ok(origin)
+        } else {
+            Err(NoRegistry::NotAllowed(origin.registry))
+        }
+    }
+
+    pub(crate) fn may_dial(&self, origin: &Origin) -> bool {
+        let allowed = |pattern: &String| oci::is_named_by(&origin.registry, pattern);
+        self.neighbours.may_dial(&origin.registry) || self.limits.allow.iter().any(allowed)
+    }
+
+    /// How long a blob is, as far as the manifests say that were read so far.
+    pub(crate) fn size_of(&self, blob: &Digest) -> Option<u64> {
+        self.listings.size_of(blob)
+    }
+
+    /// Takes what a proven manifest lists, also before it is on the disk.
+    pub(crate) fn read_listing(&self, manifest: &Digest, bytes: &[u8], media_type: &str) {
+        self.listings.learn(manifest, bytes, media_type);
+    }
+}
+
+impl std::ops::Deref for Access {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// Notes of one table of the store's index.
+struct StoreNotes {
+    store: Store,
+    table: &'static str,
+}
+
+impl Notes for StoreNotes {
+    fn put(&self, name: &str, value: &[u8]) {
+        self.store.put_note(self.table, name, value);
+    }
+
+    fn remove(&self, name: &str) {
+        self.store.remove_note(self.table, name);
+    }
+
+    fn all(&self) -> Vec<(String, Vec<u8>)> {
+        self.store.all_notes(self.table)
+    }
+}

@@ -1,0 +1,127 @@
+//! Why a caller gets no object, in the words and statuses of the distribution specification.
+//!
+//! **Invariant:** 429 is never said in our own name: containerd would ask again at once.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use wire::{ObjectKind, Side};
+
+use super::bars::Bar;
+use crate::fetch::FetchError;
+
+/// Why a request gets no object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 401 with these `WWW-Authenticate` values.
+    Challenge(Vec<HeaderValue>),
+    /// 412: a rule of the registry's own about this image. Its body as it was, if there was one.
+    Barred(Bar),
+    /// Status, code, text for people, and whose side it lies on.
+    Status(StatusCode, &'static str, String, Side),
+}
+
+impl Refusal {
+    pub(crate) fn not_found(code: &'static str, text: impl Into<String>) -> Self {
+        Self::Status(StatusCode::NOT_FOUND, code, text.into(), Side::Caller)
+    }
+
+    /// This peer cannot, now.
+    pub(crate) fn unavailable(text: impl Into<String>) -> Self {
+        Self::unavailable_for(Side::Peer, text)
+    }
+
+    /// The registry, or its token server, does not answer.
+    pub(crate) fn silent(text: impl Into<String>) -> Self {
+        Self::unavailable_for(Side::Network, text)
+    }
+
+    pub(crate) fn bad_gateway(side: Side, code: &'static str, text: impl Into<String>) -> Self {
+        Self::Status(StatusCode::BAD_GATEWAY, code, text.into(), side)
+    }
+
+    fn unavailable_for(side: Side, text: impl Into<String>) -> Self {
+        Self::Status(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", text.into(), side)
+    }
+
+    /// The registry's own no, in our words.
+    pub(crate) fn of_registry(status: StatusCode, code_of_404: &'static str, registry: &str) -> Self {
+        let text = format!("{registry} answered {} to this credential", status.as_u16());
+        match status {
+            StatusCode::NOT_FOUND => Self::Status(status, code_of_404, text, Side::Caller),
+            StatusCode::FORBIDDEN => Self::Status(status, "DENIED", text, Side::Caller),
+            // Other noes would make a runtime do what only the registry may ask of it.
+            _ => Self::bad_gateway(Side::Registry, "UNAVAILABLE", text),
+        }
+    }
+
+    /// A fetch that failed before its first byte.
+    pub(crate) fn of_fetch(error: &FetchError, kind: ObjectKind) -> Self {
+        let unknown = match kind {
+            ObjectKind::Manifest => "MANIFEST_UNKNOWN",
+            ObjectKind::Blob => "BLOB_UNKNOWN",
+        };
+        match error.side() {
+            Side::Caller => Self::not_found(unknown, error.to_string()),
+            Side::Registry | Side::Network => {
+                Self::bad_gateway(error.side(), "UNAVAILABLE", error.to_string())
+            }
+            Side::Peer | Side::Manager => Self::unavailable(error.to_string()),
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Challenge(_) => StatusCode::UNAUTHORIZED,
+            Self::Barred(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Status(status, ..) => *status,
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Challenge(_) => "the registry wants a credential for this",
+            Self::Barred(bar) => &bar.text,
+            Self::Status(_, _, text, _) => text,
+        }
+    }
+
+    pub(crate) fn side(&self) -> Side {
+        match self {
+            Self::Challenge(_) => Side::Caller,
+            Self::Barred(_) => Side::Registry,
+            Self::Status(.., side) => *side,
+        }
+    }
+
+    pub(crate) fn into_response(self) -> Response {
+        let (status, text) = (self.status(), self.text().to_owned());
+        match self {
+            Self::Challenge(challenges) => {
+                let mut response = error(status, "UNAUTHORIZED", &text);
+                for challenge in challenges {
+                    response.headers_mut().append(WWW_AUTHENTICATE, challenge);
+                }
+                response
+            }
+            Self::Barred(bar) => bar.into_response(),
+            Self::Status(_, code, ..) => error(status, code, &text),
+        }
+    }
+}
+
+pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
+    json(status, body.to_string())
+}
+
+/// A small JSON answer.
+pub(crate) fn json(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

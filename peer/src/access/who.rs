@@ -1,0 +1,100 @@
+//! Who asks, where: one request's caller in one repository of one registry.
+//!
+//! **Invariant:** the registry is shown exactly what the caller sent, and never a token of our own.
+
+use std::time::Duration;
+
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderMap, Method};
+use oci::{Question, QuestionKind, Repository, Secret};
+
+use super::Access;
+use super::caller::{CallerKey, Shown, shown};
+use super::registry_choice::Origin;
+use super::yeses::Place;
+
+const FRONT_UNLESS_TOLD: &str = "127.0.0.1:65001";
+
+/// One request's caller, in one repository of one registry.
+pub(crate) struct Who {
+    pub(crate) origin: Origin,
+    pub(crate) repository: Repository,
+    /// Whose yeses count.
+    pub(super) key: CallerKey,
+    /// Who gets the registry's yes: whoever the registry was shown.
+    pub(super) shown_to_registry: CallerKey,
+    /// What the registry is shown: exactly what the caller sent, unless that was a token of our own.
+    pub(crate) authorization: Option<Secret>,
+    pub(super) showed_a_credential: bool,
+    /// Host and port that the caller reached us at.
+    pub(crate) us: String,
+}
+
+impl Who {
+    pub(super) fn place(&self) -> Place {
+        Place::new(self.key, &self.origin, &self.repository)
+    }
+
+    /// The registry was shown nothing although the caller showed a token: one of ours. Its no is not meant for the
+    /// caller's account then.
+    pub(super) fn was_hidden(&self) -> bool {
+        self.key != self.shown_to_registry
+    }
+
+    /// A question that goes out with exactly what this caller sent.
+    pub(crate) fn question(
+        &self,
+        method: Method,
+        kind: QuestionKind,
+        accept: Vec<String>,
+        limit: Duration,
+    ) -> Question {
+        Question {
+            method,
+            repository: self.repository.clone(),
+            kind,
+            authorization: self.authorization.clone(),
+            accept,
+            limit,
+        }
+    }
+}
+
+/// Host and port that the caller reached us at.
+fn own_address(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    host.and_then(|host| host.parse::<Authority>().ok())
+        .filter(|host| !host.as_str().contains('@'))
+        .map_or_else(|| FRONT_UNLESS_TOLD.to_owned(), |host| host.to_string())
+}
+
+impl Access {
+    /// Reads the caller from the request's headers.
+    pub(crate) fn who(&self, origin: Origin, repository: Repository, headers: &HeaderMap) -> Who {
+        let anonymous = self.keyring.anonymous();
+        let (shown, authorization) = shown(headers, &self.keyring);
+        let (key, shown_to_registry, showed_a_credential) = match shown {
+            Shown::Nothing => (anonymous, anonymous, false),
+            Shown::Account(key) | Shown::Other(key) => (key, key, true),
+            Shown::Token(token) => {
+                let key = self.accounts.owner(token).unwrap_or(token);
+                (key, key, true)
+            }
+            Shown::LocalToken(token) => match self.accounts.owner(token) {
+                Some(account) => (account, anonymous, true),
+                // Ours, but from before a restart: the caller has to get another one.
+                None => (anonymous, anonymous, false),
+            },
+        };
+        Who {
+            origin,
+            repository,
+            key,
+            shown_to_registry,
+            authorization,
+            showed_a_credential,
+            us: own_address(headers),
+        }
+    }
+}
