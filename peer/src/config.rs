@@ -54,6 +54,8 @@ pub struct FrontLimits {
     pub yes_kept: Duration,
     /// … and for as long as this while the registry is silent.
     pub yes_kept_offline: Duration,
+    /// How long a record that anybody may read an object is taken without asking again.
+    pub public_kept: Duration,
     /// Registries that may be dialled beside those that the manager names: `registry.lan:5000`, `*.example.com`.
     pub allow: Vec<String>,
     /// Of an object that somebody reads a range of, the rest is fetched too.
@@ -65,6 +67,7 @@ impl Default for FrontLimits {
         Self {
             yes_kept: Duration::from_secs(600),
             yes_kept_offline: Duration::from_secs(7 * 86_400),
+            public_kept: Duration::from_secs(6 * 3_600),
             allow: Vec::new(),
             prefetch: false,
         }
@@ -117,6 +120,7 @@ struct PeerFile {
     allow: Vec<String>,
     yes_kept: Option<String>,
     yes_kept_offline: Option<String>,
+    public_kept: Option<String>,
     prefetch: bool,
     registry: BTreeMap<String, RegistrySection>,
     dial: DialSection,
@@ -149,6 +153,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         file.allow,
         file.yes_kept.as_deref(),
         file.yes_kept_offline.as_deref(),
+        file.public_kept.as_deref(),
         file.prefetch,
     );
     let registries = registries(faults, file.registry);
@@ -256,6 +261,7 @@ fn front_limits(
     allow: Vec<String>,
     yes_kept: Option<&str>,
     yes_kept_offline: Option<&str>,
+    public_kept: Option<&str>,
     prefetch: bool,
 ) -> FrontLimits {
     let default = FrontLimits::default();
@@ -266,6 +272,7 @@ fn front_limits(
     FrontLimits {
         yes_kept: limit("yes_kept", yes_kept, default.yes_kept),
         yes_kept_offline: limit("yes_kept_offline", yes_kept_offline, default.yes_kept_offline),
+        public_kept: limit("public_kept", public_kept, default.public_kept),
         allow,
         prefetch,
     }

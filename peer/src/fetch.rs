@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oci::{Credential, Digest, RegistryName, Repository};
+use oci::{Credential, Digest, Location};
 use process::Running;
 use process::metrics::Counting;
 use tokio::sync::watch;
@@ -44,7 +44,7 @@ pub use report::{FetchReport, SourceUse};
 
 use crate::limits::Class;
 use crate::metrics::PeerMetrics;
-use crate::source::Origin;
+use crate::source::AtRegistry;
 use crate::spans::mark_failed;
 use needs::Needs;
 use progress::{Progress, Stage};
@@ -64,12 +64,8 @@ pub struct Wanted {
     /// What a caller or a registry has said of the size: good for choosing a way, and never believed.
     pub size_hint: Option<u64>,
     pub media_type: Option<String>,
-    pub registry: RegistryName,
-    /// Path that the registry's `/v2/` lies under.
-    pub base_path: String,
-    /// Plain HTTP beside what the registry's settings say.
-    pub plain_http: bool,
-    pub repository: Repository,
+    /// Where the registry has it.
+    pub location: Location,
     pub credential: Credential,
     /// `share` URLs of peers that may have the object whole, best first. They are asked before the registry.
     pub parents: Vec<String>,
@@ -111,11 +107,20 @@ struct Ongoing {
     view: watch::Receiver<Progress>,
     starter: Arc<Wanted>,
     needs: Arc<Needs>,
+    /// All of its bytes come from the starter's location, what had landed before included.
+    is_pure: bool,
     /// One is the map's; whoever follows has another.
     followers: Arc<()>,
     stop: CancellationToken,
     /// The fetch's span; none when nothing has to be fetched, or nothing is traced.
     span: Option<TraceContext>,
+}
+
+impl Ongoing {
+    /// Whether its bytes may be read as those of this location, before they are whole.
+    fn reads_from(&self, location: &Location) -> bool {
+        self.is_pure && self.starter.location == *location
+    }
 }
 
 /// What a follower found when it asked for the object.
@@ -176,6 +181,11 @@ impl Fetches {
         }
     }
 
+    /// What they read from.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.0.sources
+    }
+
     /// What is counted of them.
     pub(crate) fn metrics(&self) -> &PeerMetrics {
         &self.0.metrics
@@ -198,6 +208,8 @@ impl Fetches {
                 view: watch::channel(Progress::of_sealed(sealed)).1,
                 starter: wanted.clone(),
                 needs: Arc::default(),
+                // Where a whole object came from is the store's to tell.
+                is_pure: false,
                 followers: Arc::default(),
                 stop: CancellationToken::new(),
                 span: None,
@@ -210,6 +222,7 @@ impl Fetches {
             view,
             starter: wanted.clone(),
             needs: Arc::default(),
+            is_pure: self.0.store.partial_reads_from(&wanted.digest, &wanted.location),
             followers: Arc::default(),
             stop: CancellationToken::new(),
             span: TraceContext::of(&span),
@@ -230,8 +243,14 @@ impl Fetches {
         let (store, sources) = (self.0.store.clone(), self.0.sources.clone());
         let (needs, stop) = (ongoing.needs.clone(), ongoing.stop.clone());
         let (metrics, began) = (self.0.metrics.clone(), Instant::now());
+        let is_pure = ongoing.is_pure;
         let work = async move {
-            let fetch = run::Fetch::new(store, sources, wanted, &progress, needs, stop, metrics.clone());
+            let around = run::Around {
+                store,
+                sources,
+                metrics: metrics.clone(),
+            };
+            let fetch = run::Fetch::new(around, wanted, is_pure, &progress, needs, stop);
             let stage = fetch.run().await;
             note(&Span::current(), &stage);
             metrics.fetch_ended(stage.failed_on(), began.elapsed());
@@ -296,12 +315,9 @@ impl Wanted {
         }
     }
 
-    fn origin(&self) -> Origin {
-        Origin {
-            registry: self.registry.clone(),
-            base_path: self.base_path.clone(),
-            plain_http: self.plain_http,
-            repository: self.repository.clone(),
+    pub(crate) fn at_registry(&self) -> AtRegistry {
+        AtRegistry {
+            location: self.location.clone(),
             credential: self.credential.clone(),
             size_hint: self.size.or(self.size_hint),
         }
@@ -315,9 +331,7 @@ impl Wanted {
         let another_way_in = self.origin_allowed
             && (!starter.origin_allowed
                 || error.side() == wire::Side::Caller
-                    && (self.credential != starter.credential
-                        || self.registry != starter.registry
-                        || self.repository != starter.repository));
+                    && (self.credential != starter.credential || self.location != starter.location));
         let another_parent = self
             .parents
             .iter()

@@ -11,6 +11,7 @@ mod announce;
 mod arguments;
 mod clients;
 mod config;
+mod delivery;
 mod dial_section;
 pub mod fetch;
 pub mod front;

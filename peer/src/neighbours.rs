@@ -247,6 +247,12 @@ impl Neighbours {
         })
     }
 
+    /// Whether nobody has described the registry, and preheats have named it by plain HTTP only.
+    pub fn seen_by_plain_http_only(&self, name: &RegistryName) -> bool {
+        let is_it = |description: &RegistryDescription| !description.configured && description.plain_http;
+        self.own(name).is_none() && self.description(name).as_ref().is_some_and(is_it)
+    }
+
     fn own(&self, name: &RegistryName) -> Option<&OwnRegistry> {
         let name = self.0.registries.canonical(name);
         self.0.own.iter().find(|own| own.settings.name == name)
@@ -307,7 +313,8 @@ impl Neighbours {
 
 fn settings_of(description: &RegistryDescription) -> Option<RegistrySettings> {
     Some(RegistrySettings {
-        plain_http: description.plain_http,
+        // What only a preheat has named decides nothing about a location that names its scheme.
+        plain_http: description.plain_http && description.configured,
         insecure_skip_verify: description.insecure_skip_verify,
         ca_pem: description.ca_pem.clone(),
         aliases: description

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 use wire::{CallError, Hello, ManagerClient, Role, Side};
 
+use crate::delivery::Delivery;
 use crate::fetch::Fetches;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
@@ -36,6 +37,7 @@ pub(crate) struct Orders {
     pub(crate) me: Me,
     pub(crate) store: Store,
     pub(crate) fetches: Fetches,
+    pub(crate) delivery: Delivery,
     pub(crate) neighbours: Neighbours,
     pub(crate) pulls: RecentPulls,
     pub(crate) metrics: PeerMetrics,

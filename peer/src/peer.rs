@@ -18,6 +18,7 @@ use crate::access::Access;
 use crate::admin;
 use crate::clients::guarded_registries;
 use crate::config::PeerConfig;
+use crate::delivery::Delivery;
 use crate::fetch::{Fetches, Sources};
 use crate::front::{self, FrontState};
 use crate::identity::{front_secret, peer_id};
@@ -92,10 +93,12 @@ impl Peer {
         let secret = front_secret(&config.data_dir)?;
         let (rules, around) = (config.front_limits.clone(), neighbours.clone());
         let (prefetch, peers) = (rules.prefetch, fetches.peers().clone());
+        let delivery = Delivery::new(store.clone(), fetches.sources().clone(), &secret);
         let now = process::clock::unix_ms;
         let access = Access::new(store.clone(), around.clone(), peers, rules, secret, now);
         let front_state = FrontState::new(
             access.clone(),
+            delivery.clone(),
             store.clone(),
             fetches.clone(),
             around,
@@ -105,7 +108,15 @@ impl Peer {
         let share_state = ShareState::new(store.clone(), neighbours.clone(), limits.clone(), &metrics)
             .sharing(fetches.clone());
         let around = neighbours.clone();
-        let relay_state = RelayState::new(access, fetches.clone(), store.clone(), around, limits, &metrics);
+        let relay_state = RelayState::new(
+            access,
+            delivery.clone(),
+            fetches.clone(),
+            store.clone(),
+            around,
+            limits,
+            &metrics,
+        );
         let me = me(id, &config, share.local_addr()?.port());
         neighbours.listens_at(me.share_url());
         if let Some(zone) = config.zone.clone() {
@@ -116,6 +127,7 @@ impl Peer {
             me,
             store,
             fetches,
+            delivery,
             neighbours,
             pulls: front_state.pulls().clone(),
             metrics,

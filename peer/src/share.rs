@@ -12,16 +12,16 @@ mod tests;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use oci::Digest;
+use oci::{Digest, Location};
 use process::metrics::Metrics;
 use process::telemetry::edge;
 use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
 use wire::TagRecord;
-use wire::between_peers::{CHUNKS, CROWD, OBJECT, PIECE, PUBLIC, TAGS};
+use wire::between_peers::{CHUNKS, CROWD, LOCATION_HEADER, OBJECT, PIECE, PUBLIC, TAGS};
 
 pub(crate) use caller::only_peers;
 
@@ -30,7 +30,7 @@ use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Surroundings;
 use crowd::Crowds;
-use store::Store;
+use store::{Sealed, Store};
 
 /// Asked so often that they begin no trace: the span of a source tells of all its pieces.
 pub const UNTRACED: [&str; 2] = [
@@ -84,13 +84,17 @@ impl ShareState {
     fn on_its_way(&self, digest: &Digest) -> Option<Partly> {
         self.fetches.as_ref()?.on_its_way(digest)
     }
+
+    fn on_its_way_from(&self, digest: &Digest, location: &Location) -> Option<Partly> {
+        self.fetches.as_ref()?.on_its_way_from(digest, location)
+    }
 }
 
 pub fn router(state: ShareState, metrics: &Metrics) -> Router {
     let all = Router::new()
         .route(OBJECT, get(objects::object))
         .route(CHUNKS, get(objects::chunks))
-        .route(PIECE, get(objects::object))
+        .route(PIECE, get(objects::piece))
         .route(CROWD, get(crowd::crowd))
         .route(TAGS, get(tag))
         .route(PUBLIC, get(public))
@@ -101,39 +105,48 @@ pub fn router(state: ShareState, metrics: &Metrics) -> Router {
 
 #[derive(Deserialize)]
 struct TagQuery {
-    registry: String,
-    repository: String,
     tag: String,
 }
 
 async fn tag(
     State(state): State<ShareState>,
     Query(query): Query<TagQuery>,
+    headers: HeaderMap,
 ) -> Result<Json<TagRecord>, StatusCode> {
-    state
-        .store
-        .tag(&query.registry, &query.repository, &query.tag)
-        .map(Json)
-        .ok_or(StatusCode::NOT_FOUND)
+    let location = location(&headers).ok_or(StatusCode::BAD_REQUEST)?;
+    let record = state.store.tag(&location.to_string(), &query.tag);
+    record.map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
 #[derive(Deserialize)]
 struct PublicQuery {
-    registry: String,
-    repository: String,
     digest: String,
 }
 
 #[derive(Serialize)]
 struct Public {
-    public: bool,
+    at_unix_ms: Option<i64>,
 }
 
 async fn public(
     State(state): State<ShareState>,
     Query(query): Query<PublicQuery>,
+    headers: HeaderMap,
 ) -> Result<Json<Public>, StatusCode> {
     let digest: Digest = query.digest.parse().map_err(|_| StatusCode::BAD_REQUEST)?;
-    let public = state.store.is_public(&query.registry, &query.repository, &digest);
-    Ok(Json(Public { public }))
+    let location = location(&headers).ok_or(StatusCode::BAD_REQUEST)?;
+    let at_unix_ms = state.store.public_at(&digest, &location);
+    Ok(Json(Public { at_unix_ms }))
+}
+
+/// The object, if it is whole here and the location that the request names delivers it.
+fn delivered(state: &ShareState, digest: &Digest, headers: &HeaderMap) -> Option<Sealed> {
+    let location = location(headers)?;
+    let sealed = state.store.sealed(digest)?;
+    state.store.has_delivered(digest, &location).then_some(sealed)
+}
+
+/// The repository that the asking peer wants the object from.
+fn location(headers: &HeaderMap) -> Option<Location> {
+    headers.get(LOCATION_HEADER)?.to_str().ok()?.parse().ok()
 }

@@ -12,7 +12,7 @@ mod share_client;
 use std::sync::Arc;
 
 pub(crate) use crowd::CrowdFeed;
-pub(crate) use open::{Opened, Origin, Pieces, SourceError};
+pub(crate) use open::{AtRegistry, Opened, Pieces, SourceError};
 pub use share_client::{ShareClient, ShareError};
 
 use crate::limits::Limits;

@@ -39,6 +39,7 @@ pub mod image_rules;
 mod ledger;
 mod limits;
 mod list;
+mod location;
 mod metrics;
 mod neighbourhood;
 mod orders;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use oci::Location;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
 use wire::{Lot, ObjectKind, PlacementOrder, TagRecord, TraceContext, seeds_in_order};
 
@@ -11,7 +12,7 @@ use crate::preheater::{Inner, read_uuid};
 use crate::rows::placements::state::OPEN;
 use crate::rows::{lots, objects, peers, placements, preheats, read_size};
 use crate::sessions::SessionPeer;
-use crate::{clusters, neighbourhood};
+use crate::{clusters, location, neighbourhood};
 
 pub(crate) async fn lots(
     inner: &Inner,
@@ -42,6 +43,7 @@ async fn order(
     lot: &lots::Model,
     preheat: preheats::Model,
 ) -> Result<Lot, DbErr> {
+    let location = location::of_preheat(inner, &preheat).map_err(|bad| DbErr::Custom(bad.to_string()))?;
     let open = open_objects(inner, lot).await?;
     let digests: Vec<String> = open.iter().map(|object| object.digest.clone()).collect();
     let others: Vec<peers::Model> = seeds
@@ -56,7 +58,7 @@ async fn order(
         .into_iter()
         .map(|object| {
             let parents = parents(&cluster, &object.digest, &others, &holders);
-            placement(&preheat, object, parents)
+            placement(&preheat, &location, object, parents)
         })
         .collect();
     let trace = queue::work_of(inner.reads(), lot.work_id)
@@ -68,7 +70,11 @@ async fn order(
         preheat: preheat.id,
         trace: trace.as_deref().and_then(TraceContext::parse),
         placements,
-        tag: if carries_root { tag_record(&preheat) } else { None },
+        tag: if carries_root {
+            tag_record(&preheat, &location)
+        } else {
+            None
+        },
         credential: if peer.seed { preheat.credential } else { None },
         image: preheat.image,
     })
@@ -111,16 +117,18 @@ fn parents(cluster: &str, digest: &str, seeds: &[peers::Model], holders: &Holder
         .collect()
 }
 
-fn placement(preheat: &preheats::Model, object: objects::Model, parents: Vec<String>) -> PlacementOrder {
+fn placement(
+    preheat: &preheats::Model,
+    location: &Location,
+    object: objects::Model,
+    parents: Vec<String>,
+) -> PlacementOrder {
     PlacementOrder {
         kind: kind_of(object.class),
         digest: object.digest,
         size: read_size(object.size),
         media_type: object.media_type,
-        registry: preheat.registry.clone(),
-        base_path: preheat.base_path.clone(),
-        plain_http: preheat.plain_http,
-        repository: preheat.repository.clone(),
+        location: location.to_string(),
         public: preheat.public,
         parents,
     }
@@ -135,12 +143,11 @@ pub(crate) fn kind_of(class: i32) -> ObjectKind {
 }
 
 /// What the tag meant: the registry said so when it was asked by tag, or who asked by digest said so then.
-fn tag_record(preheat: &preheats::Model) -> Option<TagRecord> {
+fn tag_record(preheat: &preheats::Model, location: &Location) -> Option<TagRecord> {
     let resolved_ms = preheat.resolved_ms?;
     let asked_by_tag = preheat.tag.as_ref() == Some(&preheat.reference);
     Some(TagRecord {
-        registry: preheat.registry.clone(),
-        repository: preheat.repository.clone(),
+        location: location.to_string(),
         tag: preheat.tag.clone()?,
         digest: preheat.digest.clone()?,
         media_type: preheat.media_type.clone()?,

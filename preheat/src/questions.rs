@@ -153,8 +153,7 @@ mod tests {
     fn question() -> Question {
         Question {
             id: Uuid::new_v4(),
-            registry: "harbor.lan".to_owned(),
-            repository: "team/app".to_owned(),
+            location: "https://harbor.lan/v2/team/app".to_owned(),
             tag: None,
             digests: Vec::new(),
         }

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Question, Reply, StandingState};
 
-use crate::explain::{ImageObject, asked_within, objects_of_preheat, of_image, place_of};
+use crate::explain::{ImageObject, asked_within, location_of, objects_of_preheat, of_image};
 use crate::fault::StorageError;
+use crate::location;
 use crate::peers::peers;
 use crate::preheater::{Inner, Preheater};
 use crate::questions::ask;
@@ -131,13 +132,13 @@ pub(crate) async fn made_of(inner: &Inner, image: &ImageReference) -> Result<Mad
         image: image.to_string(),
         why,
     };
-    let Some(place) = place_of(inner, image, rows.first()).await? else {
+    let Some(location) = location_of(inner, image, rows.first()).await? else {
         let why = "its registry is neither configured nor named by a preheat, so it was not asked; preheat the image \
                    first, or configure the registry";
         return Err(not_known(why.to_owned()));
     };
     let end = Instant::now() + inner.limits.answer_wait;
-    let asked = asked_within(inner, &place, &image.wanted, &[], end).await;
+    let asked = asked_within(inner, &location, &image.wanted, &[], end).await;
     let (digest, objects) =
         asked.map_err(|trouble| not_known(format!("the registry does not say: {}", trouble.text)))?;
     Ok(MadeOf {
@@ -154,10 +155,11 @@ async fn begun(
     objects: &[ImageObject],
     asked: &[&PeerView],
 ) -> HashMap<Uuid, (u64, u64)> {
+    let location = location::of_image(&preheater.inner, image);
+    let location = location.map_or_else(|_| String::new(), |location| location.to_string());
     let question = || Question {
         id: Uuid::new_v4(),
-        registry: preheater.inner.registries.canonical(&image.registry).to_string(),
-        repository: image.repository.to_string(),
+        location: location.clone(),
         tag: None,
         digests: objects.iter().map(|object| object.digest.clone()).collect(),
     };

@@ -56,6 +56,13 @@ impl Digest {
     }
 }
 
+impl Digest {
+    /// The first twelve hexadecimal digits, for messages whose fields hold the whole.
+    pub fn short(&self) -> &str {
+        self.hex().get(..12).unwrap_or_default()
+    }
+}
+
 impl FromStr for Digest {
     type Err = BadDigest;
 

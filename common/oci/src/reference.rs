@@ -7,7 +7,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::text::tame;
-use crate::{BadDigest, BadName, Digest, RegistryName, Repository, Tag};
+use crate::{
+    BadDigest, BadLocation, BadName, Digest, Location, Origin, RegistryName, Repository, Scheme, Tag,
+};
 
 const LONGEST_REFERENCE: usize = 2_048;
 const LONGEST_BASE_PATH: usize = 255;
@@ -144,6 +146,19 @@ impl ImageReference {
             ..
         } = self;
         format!("{scheme}://{registry}{base_path}/v2/{repository}/manifests/{wanted}")
+    }
+
+    /// The repository that the image is in.
+    ///
+    /// # Errors
+    /// When the path above `/v2/` has a part `v2` itself.
+    pub fn location(&self) -> Result<Location, BadLocation> {
+        let origin = Origin {
+            scheme: Scheme::of(self.plain_http),
+            registry: self.registry.clone(),
+            base_path: self.base_path.parse()?,
+        };
+        Ok(origin.at(self.repository.clone()))
     }
 
     fn from_human(text: &str) -> Result<Self, BadReference> {

@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::dial::Dial;
 use crate::harbors::Harbors;
 use crate::metrics::RegistryMetrics;
-use crate::reference::check_base_path;
 use crate::registry::{Clients, Shared, Turns};
 use crate::settings::{ClientFactory, Limits, RegistrySettings, TlsOptions};
-use crate::{Registry, RegistryError, RegistryName};
+use crate::{Credential, Location, Origin, Registry, RegistryError, RegistryName, Scheme};
 
 /// Registries that are kept with their tokens and connections; the rest is made anew when it is asked for.
 const KEPT_REGISTRIES: usize = 256;
@@ -40,14 +39,7 @@ struct Inner {
 struct Known {
     settings: HashMap<RegistryName, Arc<RegistrySettings>>,
     aliases: HashMap<RegistryName, RegistryName>,
-    made: Mutex<HashMap<Place, Registry>>,
-}
-
-#[derive(PartialEq, Eq, Hash)]
-struct Place {
-    name: RegistryName,
-    base_path: String,
-    plain_http: bool,
+    made: Mutex<HashMap<Origin, Registry>>,
 }
 
 impl Registries {
@@ -137,35 +129,36 @@ impl Registries {
             .map(|settings| RegistrySettings::clone(settings))
     }
 
-    /// The registry behind a name. One that is not configured is reached by HTTPS, or by plain HTTP where asked for.
-    pub fn registry(
-        &self,
-        name: &RegistryName,
-        base_path: &str,
-        plain_http: bool,
-    ) -> Result<Registry, RegistryError> {
+    /// The same place under the registry's one name; by plain HTTP where the registry is configured so.
+    pub fn canonical_origin(&self, origin: &Origin) -> Origin {
+        self.known().canonical_origin(origin)
+    }
+
+    /// Returns what is configured for a registry, unless it would travel there more openly than configured: a request
+    /// that says `http://` of a registry with TLS must not make us send the registry's password in clear.
+    pub fn configured_credential(&self, location: &Location) -> Option<Credential> {
+        let settings = self.settings(location.registry())?;
+        let is_downgraded = location.origin.scheme.is_plain() && !settings.plain_http;
+        (!is_downgraded && !settings.credential.is_anonymous()).then_some(settings.credential)
+    }
+
+    /// The registry behind an origin. One that is not configured is reached as the origin says.
+    pub fn registry(&self, origin: &Origin) -> Result<Registry, RegistryError> {
         let known = self.known();
-        let name = known.canonical(name).clone();
-        let setup = |cause: String| RegistryError::Setup {
-            registry: name.clone(),
-            cause,
-        };
-        check_base_path(base_path).map_err(|cause| setup(cause.to_string()))?;
-        let place = Place {
-            name: name.clone(),
-            base_path: base_path.to_owned(),
-            plain_http,
-        };
+        let origin = known.canonical_origin(origin);
         let mut made = known.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(registry) = made.get(&place) {
+        if let Some(registry) = made.get(&origin) {
             return Ok(registry.clone());
         }
-        let mut settings = known.settings.get(&name).map_or_else(
-            || RegistrySettings::new(name.clone()),
+        let mut settings = known.settings.get(&origin.registry).map_or_else(
+            || RegistrySettings::new(origin.registry.clone()),
             |settings| RegistrySettings::clone(settings),
         );
-        settings.plain_http |= plain_http;
-        let clients = self.clients(&settings).map_err(setup)?;
+        settings.plain_http = origin.scheme.is_plain();
+        let clients = self.clients(&settings).map_err(|cause| RegistryError::Setup {
+            registry: origin.registry.clone(),
+            cause,
+        })?;
         let shared = Shared {
             dial: self.inner.dial.clone(),
             harbors: self.inner.harbors.clone(),
@@ -173,11 +166,11 @@ impl Registries {
             turns: self.turns(&settings),
             metrics: self.inner.metrics.clone(),
         };
-        let registry = Registry::new(settings, base_path, clients, shared)?;
+        let registry = Registry::new(settings, origin.base_path.as_str(), clients, shared)?;
         if made.len() >= KEPT_REGISTRIES {
             made.clear();
         }
-        made.insert(place, registry.clone());
+        made.insert(origin, registry.clone());
         Ok(registry)
     }
 
@@ -225,8 +218,22 @@ impl Registries {
 impl Known {
     fn take_over(&mut self, old: &mut Self) {
         let mut made = std::mem::take(old.made.get_mut().unwrap_or_else(PoisonError::into_inner));
-        made.retain(|place, _| self.settings.get(&place.name) == old.settings.get(&place.name));
+        made.retain(|origin, _| self.settings.get(&origin.registry) == old.settings.get(&origin.registry));
         *self.made.get_mut().unwrap_or_else(PoisonError::into_inner) = made;
+    }
+
+    fn canonical_origin(&self, origin: &Origin) -> Origin {
+        let registry = self.canonical(&origin.registry);
+        let is_plain = self
+            .settings
+            .get(registry)
+            .is_some_and(|settings| settings.plain_http);
+        let scheme = if is_plain { Scheme::Http } else { origin.scheme };
+        Origin {
+            scheme,
+            registry: registry.for_scheme(scheme.is_plain()),
+            base_path: origin.base_path.clone(),
+        }
     }
 
     fn canonical<'name>(&'name self, name: &'name RegistryName) -> &'name RegistryName {

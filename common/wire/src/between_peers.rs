@@ -22,6 +22,9 @@ pub const PUBLIC: &str = "/share/v1/public";
 /// GET, HEAD: an object that a seed reads from the registry for the caller.
 pub const RELAY: &str = "/relay/v1/objects/{digest}";
 
+/// GET: finds out whether the location that the request names delivers the object that both hold; 204 if it does.
+pub const DELIVERY: &str = "/relay/v1/objects/{digest}/delivery";
+
 pub const MEDIA_TYPE_HEADER: &str = "stoker-media-type";
 /// [`ObjectKind::word`].
 pub const KIND_HEADER: &str = "stoker-kind";
@@ -33,10 +36,8 @@ pub const SHARE_URL_HEADER: &str = "stoker-share-url";
 /// The rack or site of the asking peer.
 pub const ZONE_HEADER: &str = "stoker-zone";
 
-pub const REGISTRY_HEADER: &str = "stoker-registry";
-pub const BASE_PATH_HEADER: &str = "stoker-base-path";
-pub const PLAIN_HTTP_HEADER: &str = "stoker-plain-http";
-pub const REPOSITORY_HEADER: &str = "stoker-repository";
+/// The repository that the object is wanted from: `https://harbor.example.com/v2/library/nginx`.
+pub const LOCATION_HEADER: &str = "stoker-location";
 /// [`PARTS`] unless all of the object is to be fetched.
 pub const EXTENT_HEADER: &str = "stoker-extent";
 pub const PARTS: &str = "parts";

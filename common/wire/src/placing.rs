@@ -59,12 +59,8 @@ pub struct PlacementOrder {
     pub size: u64,
     pub kind: ObjectKind,
     pub media_type: String,
-    pub registry: String,
-    /// Path that the registry's `/v2/` lies under: empty, or `/registry`.
-    pub base_path: String,
-    /// The preheat named the registry by `http://`.
-    pub plain_http: bool,
-    pub repository: String,
+    /// Where it is fetched from: `https://harbor.example.com/v2/library/nginx`.
+    pub location: String,
     /// Anybody may read it: the registry gave its manifest to an anonymous caller.
     pub public: bool,
     /// `share` URLs of peers that have the object whole, best first.
@@ -83,8 +79,8 @@ pub enum ObjectKind {
 /// What a tag meant at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagRecord {
-    pub registry: String,
-    pub repository: String,
+    /// `https://harbor.example.com/v2/library/nginx`
+    pub location: String,
     pub tag: String,
     pub digest: String,
     pub media_type: String,

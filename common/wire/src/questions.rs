@@ -16,8 +16,8 @@ pub const REPLY_PULLS: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     pub id: Uuid,
-    pub registry: String,
-    pub repository: String,
+    /// The image's repository: `https://harbor.example.com/v2/library/nginx`.
+    pub location: String,
     /// What does the peer take this tag for?
     pub tag: Option<String>,
     pub digests: Vec<String>,

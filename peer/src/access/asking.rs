@@ -7,14 +7,13 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
-use oci::{Digest, Question, QuestionKind, Tag, TagOrDigest};
+use oci::{Digest, Origin, Question, QuestionKind, Tag, TagOrDigest};
 use tracing::warn;
 use wire::{ObjectKind, OfflineAccess};
 
 use super::bars::Bar;
 use super::decision::{Circumstances, Kept, Said, Verdict, judge};
-use super::refusal::Refusal;
-use super::registry_choice::Origin;
+use super::refusal::{Refusal, unknown};
 use super::yeses::Place;
 use super::{Access, Answer, Granted, Told, Who};
 
@@ -37,6 +36,8 @@ impl Access {
         if self.is_public(who, digest).await {
             return Ok(Granted::because("public"));
         }
+        // A record that is too old to be taken at once counts like a yes of the same age.
+        let kept = kept.or(self.public(who, digest));
         self.ask_and_judge(who, digest, kind, kept).await
     }
 
@@ -62,22 +63,21 @@ impl Access {
 
     /// The caller was told no, or has to come back with a credential.
     pub(crate) fn refusal(&self, who: &Who, kind: ObjectKind, answer: &Answer) -> Refusal {
-        let registry = who.origin.registry.as_str();
-        let unknown = match kind {
-            ObjectKind::Manifest => "MANIFEST_UNKNOWN",
-            ObjectKind::Blob => "BLOB_UNKNOWN",
-        };
+        let registry = who.location().registry().as_str();
         match answer {
             Answer::Challenge(headers) => {
                 let registries = self.neighbours.registries();
-                Refusal::Challenge(self.challenges.pass(&who.origin, registries, headers, &who.us))
+                Refusal::Challenge(
+                    self.challenges
+                        .pass(&who.location().origin, registries, headers, &who.us),
+                )
             }
             // The registry is back: the caller has to get a token that it takes.
-            Answer::No(_) if who.was_hidden() && self.challenges.is_known(&who.origin) => {
-                Refusal::Challenge(self.challenges.repeat(&who.origin, &who.repository, &who.us))
+            Answer::No(_) if who.was_hidden() && self.challenges.is_known(&who.location().origin) => {
+                Refusal::Challenge(self.challenges.repeat(who.location(), &who.us))
             }
             Answer::Barred(bar) => Refusal::Barred(bar.clone()),
-            Answer::No(status) => Refusal::of_registry(*status, unknown, registry),
+            Answer::No(status) => Refusal::of_registry(*status, unknown(kind), registry),
             Answer::Yes(_) | Answer::Silent => self.unavailable(who),
         }
     }
@@ -86,11 +86,12 @@ impl Access {
     fn unavailable(&self, who: &Who) -> Refusal {
         let circumstances = self.circumstances(who, Kept::None);
         if judge(Said::Silent, circumstances) == Verdict::RepeatChallenge {
-            return Refusal::Challenge(self.challenges.repeat(&who.origin, &who.repository, &who.us));
+            return Refusal::Challenge(self.challenges.repeat(who.location(), &who.us));
         }
         Refusal::silent(format!(
             "{} does not answer, and it has not said before that this credential may read {} (or too long ago)",
-            who.origin.registry, who.repository
+            who.location().registry(),
+            who.location().repository
         ))
     }
 
@@ -98,8 +99,8 @@ impl Access {
         Circumstances {
             kept,
             showed_a_credential: who.showed_a_credential,
-            node_vouches: self.node_vouches(&who.origin),
-            challenge_is_known: self.challenges.is_known(&who.origin),
+            node_vouches: self.node_vouches(&who.location().origin),
+            challenge_is_known: self.challenges.is_known(&who.location().origin),
         }
     }
 
@@ -135,16 +136,27 @@ impl Access {
         self.kept(who, digest, kind).await == Kept::Fresh || self.is_public(who, digest).await
     }
 
+    /// Whether anybody may read the object here: by a record that is not too old.
     pub(super) async fn is_public(&self, who: &Who, digest: &Digest) -> bool {
-        let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
-        if self.store.is_public(registry, repository, digest) {
+        if self.public(who, digest) == Kept::Fresh {
             return true;
         }
-        let public = self.seeds_say_public(who, digest).await;
-        if public {
-            self.store.record_origin(digest, registry, repository, true);
-        }
-        public
+        let Some(at_ms) = self.seeds_say_public(who, digest).await else {
+            return false;
+        };
+        self.store.record_public(digest, who.location(), at_ms);
+        self.public(who, digest) == Kept::Fresh
+    }
+
+    /// What is known here of whether anybody may read the object.
+    pub(super) fn public(&self, who: &Who, digest: &Digest) -> Kept {
+        let at = self.store.public_at(digest, who.location());
+        Kept::of_age(
+            at,
+            (self.now)(),
+            self.limits.public_kept,
+            self.limits.yes_kept_offline,
+        )
     }
 
     async fn ask_for(&self, who: &Who, digest: &Digest, kind: ObjectKind, kept: Kept) -> Answer {
@@ -182,22 +194,19 @@ impl Access {
 
     pub(super) async fn read_answer(&self, who: &Who, response: reqwest::Response) -> Answer {
         if response.status() == StatusCode::PRECONDITION_FAILED {
-            return Answer::Barred(Bar::read(response, who.origin.registry.as_str()).await);
+            return Answer::Barred(Bar::read(response, who.location().registry().as_str()).await);
         }
         Answer::of(&response)
     }
 
     /// The registry's answer; none when it is silent. 429 and 5xx tell nothing about access: that is silence too.
     pub(crate) async fn ask_raw(&self, who: &Who, question: Question) -> Option<reqwest::Response> {
-        let origin = &who.origin;
-        let name = origin.text();
+        let origin = &who.location().origin;
+        let name = origin.to_string();
         if self.silence.lasts(&name) {
             return None;
         }
-        let registry =
-            self.neighbours
-                .registries()
-                .registry(&origin.registry, &origin.base_path, origin.plain_http);
+        let registry = self.neighbours.registries().registry(origin);
         let answer = match registry {
             Ok(registry) => registry.ask(question).await,
             Err(error) => Err(error),
@@ -289,7 +298,7 @@ impl Access {
     }
 
     pub(crate) fn grant(&self, who: &Who, digest: &Digest, kind: ObjectKind) {
-        let place = Place::new(who.shown_to_registry, &who.origin, &who.repository);
+        let place = Place::new(who.shown_to_registry, who.location());
         self.yeses.grant(&place, digest, kind, (self.now)());
     }
 

@@ -41,8 +41,8 @@ impl Meant {
 impl Access {
     /// Whether a GET of a client has to be one at the registry.
     pub(crate) fn asks_for_each(&self, who: &Who) -> bool {
-        let seen = || self.challenges.is_harbors(&who.origin);
-        self.neighbours.authorize(&who.origin.registry, seen) == Authorize::ManifestGet
+        let seen = || self.challenges.is_harbors(&who.location().origin);
+        self.neighbours.authorize(who.location().registry(), seen) == Authorize::ManifestGet
     }
 
     /// May this caller read this manifest? A GET asks as the registry wants to be asked.
@@ -114,7 +114,7 @@ impl Access {
         }
         let because = if judge(Said::Silent, self.circumstances(who, kept)) == Verdict::Read {
             "kept while the registry is silent"
-        } else if self.is_public(who, digest).await {
+        } else if self.is_public(who, digest).await || self.public(who, digest) != Kept::None {
             "public"
         } else {
             return Err(self.refusal(who, ObjectKind::Manifest, &Answer::Silent));

@@ -96,13 +96,13 @@ impl Access {
 
     pub(crate) fn bar_of(&self, who: &Who, digest: &Digest) -> Option<Bar> {
         let body = self.store.get_note(BARRED_NOTES, &name(who, digest))?;
-        Some(Bar::new(&body, who.origin.registry.as_str()))
+        Some(Bar::new(&body, who.location().registry().as_str()))
     }
 }
 
 /// Begins with the digest, so that names of notes are spread evenly.
 fn name(who: &Who, digest: &Digest) -> String {
-    format!("{} {} {}", digest.hex(), who.origin.text(), who.repository)
+    format!("{} {}", digest.hex(), who.location())
 }
 
 #[cfg(test)]

@@ -9,12 +9,11 @@ use std::sync::{Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderValue, header};
 use oci::challenge::{Challenge, check_realm, parse};
-use oci::{Registries, Repository};
+use oci::{Location, Origin, Registries};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::registry_choice::Origin;
 use super::yeses::Notes;
 
 pub(crate) const TOKEN_PATH: &str = "/stoker/token";
@@ -82,8 +81,9 @@ impl ChallengeRelay {
     }
 
     /// The last challenge again, for a repository that is now asked for.
-    pub(crate) fn repeat(&self, origin: &Origin, repository: &Repository, us: &str) -> Vec<HeaderValue> {
-        let last = self.last().get(&origin.text()).cloned().unwrap_or_default();
+    pub(crate) fn repeat(&self, location: &Location, us: &str) -> Vec<HeaderValue> {
+        let Location { origin, repository } = location;
+        let last = self.last().get(&origin.to_string()).cloned().unwrap_or_default();
         let bearer = last.bearer.map(|bearer| Challenge::Bearer {
             realm: bearer.realm,
             service: bearer.service,
@@ -98,13 +98,13 @@ impl ChallengeRelay {
     }
 
     pub(crate) fn is_known(&self, origin: &Origin) -> bool {
-        self.last().contains_key(&origin.text())
+        self.last().contains_key(&origin.to_string())
     }
 
     /// Whether its last challenge was a Harbor's.
     pub(crate) fn is_harbors(&self, origin: &Origin) -> bool {
         let last = self.last();
-        let Some(last) = last.get(&origin.text()) else {
+        let Some(last) = last.get(&origin.to_string()) else {
             return false;
         };
         let by_service = |bearer: &Bearer| bearer.service.as_deref() == Some("harbor-registry");
@@ -119,7 +119,7 @@ impl ChallengeRelay {
             .last()
             .iter()
             .filter(|(_, last)| names_it(last))
-            .filter_map(|(origin, _)| Origin::from_text(origin))
+            .filter_map(|(origin, _)| origin.parse().ok())
             .filter(|origin| checked(realm, origin, registries).is_some())
             .collect();
         let url = checked(realm, origins.first()?, registries)?;
@@ -139,7 +139,7 @@ impl ChallengeRelay {
                 }
             }
         }
-        let name = origin.text();
+        let name = origin.to_string();
         let mut last = self.last();
         if challenges.is_empty() || last.get(&name) == Some(&said) {
             return;
@@ -171,7 +171,7 @@ fn may_be_passed(challenge: &Challenge, origin: &Origin, registries: &Registries
 fn checked(realm: &str, origin: &Origin, registries: &Registries) -> Option<Url> {
     let settings = registries.settings(&origin.registry);
     let listed = settings.map(|settings| settings.token_realms).unwrap_or_default();
-    check_realm(realm, &origin.registry, origin.plain_http, &listed).ok()
+    check_realm(realm, &origin.registry, origin.scheme.is_plain(), &listed).ok()
 }
 
 /// Why a token was refused: containerd stops asking when it is told.
@@ -227,11 +227,7 @@ mod tests {
     }
 
     fn origin() -> Origin {
-        Origin {
-            registry: "reg.example.com".parse().expect("a registry"),
-            base_path: String::new(),
-            plain_http: false,
-        }
+        "https://reg.example.com".parse().expect("an origin")
     }
 
     fn said(values: &[&str]) -> HeaderMap {
@@ -300,8 +296,8 @@ mod tests {
         let notes = InMemory::default();
         ChallengeRelay::open(notes.clone()).pass(&origin(), &registries(), &said(&[BEARER]), "us");
         let relay = ChallengeRelay::open(notes);
-        let repository = "c/d".parse().expect("a repository");
-        let repeated = relay.repeat(&origin(), &repository, "us");
+        let at = |origin: Origin| origin.at("c/d".parse().expect("a repository"));
+        let repeated = relay.repeat(&at(origin()), "us");
         assert_eq!(
             repeated,
             [
@@ -309,11 +305,11 @@ mod tests {
             ]
         );
         let other = Origin {
-            plain_http: true,
+            scheme: oci::Scheme::Http,
             ..origin()
         };
         assert!(!relay.is_known(&other));
-        assert!(relay.repeat(&other, &repository, "us").is_empty());
+        assert!(relay.repeat(&at(other), "us").is_empty());
     }
 
     proptest! {

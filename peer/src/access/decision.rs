@@ -32,6 +32,17 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// The younger of two.
+    pub(crate) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Fresh, _) | (_, Self::Fresh) => Self::Fresh,
+            (Self::Stale, _) | (_, Self::Stale) => Self::Stale,
+            (Self::None, Self::None) => Self::None,
+        }
+    }
+}
+
 /// What the registry answered when it was asked for the very object with the caller's own credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Said {

@@ -4,7 +4,7 @@
 //! and [`Access::grant`] take in what a registry said, [`Access::refusal`] puts a no into words, [`Access::token`]
 //! relays a sign-in.
 //!
-//! **Invariant:** a yes is for one caller, one registry, one repository and one digest, and comes from the registry.
+//! **Invariant:** a yes is for one caller, one location and one digest, and comes from the registry.
 //!
 //! Non-goals: bytes. `front` and `relay` get them from the store and from fetches once access says yes.
 
@@ -17,8 +17,8 @@ mod caller;
 mod challenge_relay;
 mod decision;
 mod listings;
+mod named;
 mod refusal;
-mod registry_choice;
 mod seeds;
 mod silence;
 mod tags;
@@ -28,15 +28,14 @@ mod yeses;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-use oci::{Digest, RegistryName};
+use oci::Digest;
 use store::Store;
 
 pub(crate) use answer::{Answer, Granted, Told};
 pub(crate) use authorize::Meant;
 pub(crate) use challenge_relay::TOKEN_PATH;
+pub(crate) use named::{Allowed, is_named};
 pub(crate) use refusal::{Refusal, error, json};
-pub(crate) use registry_choice::{NoRegistry, Origin, is_named};
 pub(crate) use who::Who;
 
 use crate::config::FrontLimits;
@@ -46,7 +45,6 @@ use accounts::Accounts;
 use caller::Keyring;
 use challenge_relay::ChallengeRelay;
 use listings::Listings;
-use registry_choice::named;
 use seeds::NotPublic;
 use silence::Silence;
 use yeses::{Notes, Yeses};
@@ -56,9 +54,9 @@ const CHALLENGE_NOTES: &str = "front-challenge";
 
 /// Everything that is known of who may read what. Clones share it.
 #[derive(Clone)]
-pub struct Access(Arc<Inner>);
+pub(crate) struct Access(Arc<Inner>);
 
-pub struct Inner {
+pub(crate) struct Inner {
     store: Store,
     neighbours: Neighbours,
     peers: ShareClient,
@@ -76,7 +74,7 @@ pub struct Inner {
 
 impl Access {
     /// `secret` is this peer's own: what is remembered of callers is only good with it. `now` is Unix milliseconds.
-    pub fn new(
+    pub(crate) fn new(
         store: Store,
         neighbours: Neighbours,
         peers: ShareClient,
@@ -107,39 +105,6 @@ impl Access {
 }
 
 impl Access {
-    /// The registry that the request means, under its one name, if it may be dialled.
-    pub(crate) fn choose(
-        &self,
-        by_path: Option<RegistryName>,
-        query: Option<&str>,
-        headers: &HeaderMap,
-    ) -> Result<Origin, NoRegistry> {
-        let named = match by_path {
-            Some(registry) => Origin::of(registry),
-            None => named(query, headers)?,
-        };
-        let registries = self.neighbours.registries();
-        let registry = registries.canonical(&named.registry);
-        let configured_plain = registries
-            .settings(&registry)
-            .is_some_and(|settings| settings.plain_http);
-        let origin = Origin {
-            plain_http: named.plain_http || configured_plain,
-            base_path: named.base_path,
-            registry,
-        };
-        if self.may_dial(&origin) {
-            Ok(origin)
-        } else {
-            Err(NoRegistry::NotAllowed(origin.registry))
-        }
-    }
-
-    pub(crate) fn may_dial(&self, origin: &Origin) -> bool {
-        let allowed = |pattern: &String| oci::is_named_by(&origin.registry, pattern);
-        self.neighbours.may_dial(&origin.registry) || self.limits.allow.iter().any(allowed)
-    }
-
     /// How long a blob is, as far as the manifests say that were read so far.
     pub(crate) fn size_of(&self, blob: &Digest) -> Option<u64> {
         self.listings.size_of(blob)

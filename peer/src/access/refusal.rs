@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode};
 use wire::{ObjectKind, Side};
 
 use super::bars::Bar;
+use crate::delivery::{NotDelivered, NotOpened};
 use crate::fetch::FetchError;
 
 /// Why a request gets no object.
@@ -58,16 +59,41 @@ impl Refusal {
 
     /// A fetch that failed before its first byte.
     pub(crate) fn of_fetch(error: &FetchError, kind: ObjectKind) -> Self {
-        let unknown = match kind {
-            ObjectKind::Manifest => "MANIFEST_UNKNOWN",
-            ObjectKind::Blob => "BLOB_UNKNOWN",
-        };
         match error.side() {
-            Side::Caller => Self::not_found(unknown, error.to_string()),
+            Side::Caller => Self::not_found(unknown(kind), error.to_string()),
             Side::Registry | Side::Network => {
                 Self::bad_gateway(error.side(), "UNAVAILABLE", error.to_string())
             }
             Side::Peer | Side::Manager => Self::unavailable(error.to_string()),
+        }
+    }
+
+    pub(crate) fn of_opening(not_opened: &NotOpened, kind: ObjectKind) -> Self {
+        match not_opened {
+            NotOpened::Fetch(error) => Self::of_fetch(error, kind),
+            NotOpened::NotDelivered(why) => Self::of_delivery(why, kind),
+        }
+    }
+
+    /// The same for another peer: 409 says that the bytes are different.
+    pub(crate) fn of_comparison(why: &NotDelivered) -> Self {
+        if matches!(why, NotDelivered::Different { .. }) {
+            return Self::Status(StatusCode::CONFLICT, "DENIED", why.to_string(), Side::Registry);
+        }
+        Self::of_delivery(why, ObjectKind::Blob)
+    }
+
+    /// The location does not show the bytes: the runtime asks the registry itself.
+    pub(crate) fn of_delivery(why: &NotDelivered, kind: ObjectKind) -> Self {
+        match why.side() {
+            Side::Caller => Self::Status(StatusCode::FORBIDDEN, "DENIED", why.to_string(), Side::Caller),
+            Side::Registry => Self::Status(
+                StatusCode::NOT_FOUND,
+                unknown(kind),
+                why.to_string(),
+                Side::Registry,
+            ),
+            side => Self::unavailable_for(side, why.to_string()),
         }
     }
 
@@ -108,6 +134,13 @@ impl Refusal {
             Self::Barred(bar) => bar.into_response(),
             Self::Status(_, code, ..) => error(status, code, &text),
         }
+    }
+}
+
+pub(crate) fn unknown(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Manifest => "MANIFEST_UNKNOWN",
+        ObjectKind::Blob => "BLOB_UNKNOWN",
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use oci::{Digest, Tag};
+use oci::{Digest, Location, Tag};
 use tokio::time::{Instant, timeout};
 use wire::TagRecord;
 
@@ -21,15 +21,15 @@ const KEPT: usize = 10_000;
 
 /// Objects that no seed knew to be public when they were asked.
 #[derive(Default)]
-pub(crate) struct NotPublic(Mutex<HashMap<(String, Digest), Instant>>);
+pub(crate) struct NotPublic(Mutex<HashMap<(Location, Digest), Instant>>);
 
 impl NotPublic {
-    fn is_known(&self, key: &(String, Digest)) -> bool {
+    fn is_known(&self, key: &(Location, Digest)) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(key).is_some_and(|until| Instant::now() < *until)
     }
 
-    fn remember(&self, key: (String, Digest)) {
+    fn remember(&self, key: (Location, Digest)) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KEPT {
             known.clear();
@@ -39,43 +39,42 @@ impl NotPublic {
 }
 
 impl Access {
-    /// Whether a seed has recorded that anybody may read the object in this repository.
-    pub(crate) async fn seeds_say_public(&self, who: &Who, digest: &Digest) -> bool {
-        let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
-        let key = (format!("{registry}/{repository}"), digest.clone());
+    /// When a seed found that anybody may read the object at this location (Unix milliseconds).
+    pub(crate) async fn seeds_say_public(&self, who: &Who, digest: &Digest) -> Option<i64> {
+        let key = (who.location().clone(), digest.clone());
         let seeds = self.neighbours.seeds();
         if seeds.is_empty() || self.not_public.is_known(&key) {
-            return false;
+            return None;
         }
         let peers = &self.peers;
         let mut answers: FuturesUnordered<_> = seeds
             .iter()
-            .map(|seed| peers.public(&seed.share_url, registry, repository, digest))
+            .map(|seed| peers.public(&seed.share_url, who.location(), digest))
             .collect();
         let public = timeout(PUBLIC_LIMIT, async {
             while let Some(answer) = answers.next().await {
-                if answer == Ok(true) {
-                    return true;
+                if let Ok(Some(at)) = answer {
+                    return Some(at);
                 }
             }
-            false
+            None
         });
-        if public.await.unwrap_or(false) {
-            return true;
+        let found = public.await.ok().flatten();
+        if found.is_none() {
+            self.not_public.remember(key);
         }
-        self.not_public.remember(key);
-        false
+        found
     }
 
     /// The youngest record of what the tag means: ours, or a seed's.
     pub(crate) async fn last_meaning(&self, who: &Who, tag: &Tag) -> Option<TagRecord> {
-        let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
-        let mut youngest = self.store.tag(registry, repository, tag.as_str());
+        let location = who.location();
+        let mut youngest = self.store.tag(&location.to_string(), tag.as_str());
         let seeds = self.neighbours.seeds();
         let peers = &self.peers;
         let mut answers: FuturesUnordered<_> = seeds
             .iter()
-            .map(|seed| peers.tag(&seed.share_url, registry, repository, tag.as_str()))
+            .map(|seed| peers.tag(&seed.share_url, location, tag.as_str()))
             .collect();
         // Whoever has answered when the time is over counts.
         let _ = timeout(TAG_LIMIT, async {

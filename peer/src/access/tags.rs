@@ -65,8 +65,7 @@ impl Access {
 
     /// What this node last heard that the tag means.
     pub(super) fn meant_last(&self, who: &Who, tag: &Tag) -> Option<Digest> {
-        let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
-        let record = self.store.tag(registry, repository, &tag.to_string())?;
+        let record = self.store.tag(&who.location().to_string(), tag.as_str())?;
         record.digest.parse().ok()
     }
 
@@ -74,7 +73,8 @@ impl Access {
         let unknown = || {
             Refusal::silent(format!(
                 "{} does not answer, and neither this node nor a seed knows what {}:{tag} meant last",
-                who.origin.registry, who.repository
+                who.location().registry(),
+                who.location().repository
             ))
         };
         let record = self.last_meaning(who, tag).await.ok_or_else(unknown)?;
@@ -149,8 +149,7 @@ impl Access {
 
     fn record(&self, who: &Who, tag: &Tag, digest: &Digest, told: &Told) {
         self.store.record_tag(&TagRecord {
-            registry: who.origin.registry.to_string(),
-            repository: who.repository.to_string(),
+            location: who.location().to_string(),
             tag: tag.to_string(),
             digest: digest.to_string(),
             media_type: told.media_type.clone().unwrap_or_default(),

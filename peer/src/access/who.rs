@@ -7,19 +7,17 @@ use std::time::Duration;
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, Method};
-use oci::{Question, QuestionKind, Repository, Secret};
+use oci::{Location, Question, QuestionKind, Secret};
 
-use super::Access;
 use super::caller::{CallerKey, Shown, shown};
-use super::registry_choice::Origin;
 use super::yeses::Place;
+use super::{Access, Allowed};
 
 const FRONT_UNLESS_TOLD: &str = "127.0.0.1:65001";
 
 /// One request's caller, in one repository of one registry.
 pub(crate) struct Who {
-    pub(crate) origin: Origin,
-    pub(crate) repository: Repository,
+    allowed: Allowed,
     /// Whose yeses count.
     pub(super) key: CallerKey,
     /// Who gets the registry's yes: whoever the registry was shown.
@@ -32,8 +30,13 @@ pub(crate) struct Who {
 }
 
 impl Who {
+    /// Where the object is wanted from.
+    pub(crate) fn location(&self) -> &Location {
+        self.allowed.location()
+    }
+
     pub(super) fn place(&self) -> Place {
-        Place::new(self.key, &self.origin, &self.repository)
+        Place::new(self.key, self.location())
     }
 
     /// The registry was shown nothing although the caller showed a token: one of ours. Its no is not meant for the
@@ -52,7 +55,7 @@ impl Who {
     ) -> Question {
         Question {
             method,
-            repository: self.repository.clone(),
+            repository: self.location().repository.clone(),
             kind,
             authorization: self.authorization.clone(),
             accept,
@@ -71,9 +74,10 @@ fn own_address(headers: &HeaderMap) -> String {
 
 impl Access {
     /// Reads the caller from the request's headers.
-    pub(crate) fn who(&self, origin: Origin, repository: Repository, headers: &HeaderMap) -> Who {
+    pub(crate) fn who(&self, allowed: Allowed, headers: &HeaderMap) -> Who {
         let anonymous = self.keyring.anonymous();
         let (shown, authorization) = shown(headers, &self.keyring);
+        let authorization = authorization.filter(|_| !allowed.hides_passwords());
         let (key, shown_to_registry, showed_a_credential) = match shown {
             Shown::Nothing => (anonymous, anonymous, false),
             Shown::Account(key) | Shown::Other(key) => (key, key, true),
@@ -88,8 +92,7 @@ impl Access {
             },
         };
         Who {
-            origin,
-            repository,
+            allowed,
             key,
             shown_to_registry,
             authorization,

@@ -10,13 +10,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use oci::{Digest, Repository};
+use oci::{Digest, Location, Origin};
 use serde::{Deserialize, Serialize};
 use wire::ObjectKind;
 use wire::between_peers::read_hash;
 
 use super::caller::CallerKey;
-use super::registry_choice::Origin;
 
 /// All yeses of this peer.
 const KEPT: usize = 50_000;
@@ -29,32 +28,28 @@ const WRITTEN_AGAIN_AFTER_MS: i64 = 60_000;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) caller: CallerKey,
-    origin: Arc<str>,
-    repository: Arc<str>,
+    location: Arc<Location>,
 }
 
 impl Place {
-    pub(crate) fn new(caller: CallerKey, origin: &Origin, repository: &Repository) -> Self {
+    pub(crate) fn new(caller: CallerKey, location: &Location) -> Self {
         Self {
             caller,
-            origin: origin.text().into(),
-            repository: repository.as_str().into(),
+            location: Arc::new(location.clone()),
         }
     }
 
     /// Begins with the caller's HMAC, so that names of notes are spread evenly.
     fn note(&self) -> String {
         let caller = hex::encode(self.caller.bytes());
-        format!("{caller} {} {}", self.origin, self.repository)
+        format!("{caller} {}", self.location)
     }
 
     fn from_note(note: &str) -> Option<Self> {
-        let mut parts = note.splitn(3, ' ');
-        let caller = read_hash(parts.next()?)?;
+        let (caller, location) = note.split_once(' ')?;
         Some(Self {
-            caller: CallerKey::from_bytes(caller),
-            origin: parts.next()?.into(),
-            repository: parts.next()?.into(),
+            caller: CallerKey::from_bytes(read_hash(caller)?),
+            location: Arc::new(location.parse().ok()?),
         })
     }
 }
@@ -166,12 +161,11 @@ impl Yeses {
 
     /// The account does not exist any more, or not with this password.
     pub(crate) fn forget_caller(&self, caller: &CallerKey, origin: &Origin) {
-        let origin = origin.text();
         let known = &mut *self.known();
         let gone: Vec<Place> = known
             .places
             .keys()
-            .filter(|at| at.caller == *caller && *at.origin == *origin)
+            .filter(|at| at.caller == *caller && at.location.origin == *origin)
             .cloned()
             .collect();
         for place in gone {
@@ -201,10 +195,9 @@ impl Yeses {
 
     /// Whether this caller has any yes of this registry that is younger than `since_ms`.
     pub(crate) fn any(&self, caller: &CallerKey, origin: &Origin, since_ms: i64) -> bool {
-        let origin = origin.text();
         self.known().places.iter().any(|(place, yeses)| {
             place.caller == *caller
-                && *place.origin == *origin
+                && place.location.origin == *origin
                 && yeses.values().any(|yes| yes.at_ms >= since_ms)
         })
     }
@@ -291,13 +284,9 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn place(user: &str, repository: &str) -> Place {
-        let origin = Origin {
-            registry: "reg.lan".parse().expect("a registry"),
-            base_path: String::new(),
-            plain_http: false,
-        };
+        let location = format!("https://reg.lan/v2/{repository}");
         let caller = Keyring::new(&[1; 32]).account(user, "pw");
-        Place::new(caller, &origin, &repository.parse().expect("a repository"))
+        Place::new(caller, &location.parse().expect("a location"))
     }
 
     fn digest(of: u32) -> Digest {
@@ -351,11 +340,7 @@ pub(crate) mod tests {
         let (ann, bob) = (place("ann", "a"), place("bob", "a"));
         yeses.grant(&ann, &digest(1), ObjectKind::Blob, 5);
         yeses.grant(&bob, &digest(1), ObjectKind::Blob, 5);
-        let origin = Origin {
-            registry: "reg.lan".parse().expect("a registry"),
-            base_path: String::new(),
-            plain_http: false,
-        };
+        let origin = ann.location.origin.clone();
         assert!(yeses.any(&ann.caller, &origin, 5));
         assert!(!yeses.any(&ann.caller, &origin, 6));
         yeses.forget_caller(&ann.caller, &origin);

@@ -50,7 +50,8 @@ impl Following {
     /// The object's size, once a source has confirmed it. Until then nobody knows whether it can be had.
     pub async fn size(&self) -> Result<u64, FetchError> {
         match self.until(|progress| progress.size).await {
-            Ok(size) => Ok(size),
+            Ok(size) if self.reads_here() => Ok(size),
+            Ok(_) => Err(self.stopped()),
             Err((FetchError::Disk { .. }, Some(_))) => self.passing().size().await,
             Err((error, _)) => Err(error),
         }
@@ -91,6 +92,11 @@ impl Following {
             _ => None,
         };
         self.until(there).await.map_err(|(error, _)| error)
+    }
+
+    /// Whether what it follows may be read as the wanted location's bytes, before the whole is proven.
+    pub(crate) fn reads_here(&self) -> bool {
+        self.current().ongoing.reads_from(&self.wanted.location)
     }
 
     pub fn digest(&self) -> &oci::Digest {
@@ -293,7 +299,10 @@ impl Reader {
         if self.take.is_some() {
             return Err(error);
         }
-        self.view = self.following.another(&error).ok_or(error)?;
+        self.view = self.following.another(&error).ok_or_else(|| error.clone())?;
+        if !self.following.reads_here() {
+            return Err(error);
+        }
         self.demand = self.following.current().ongoing.needs.demand();
         self.file = None;
         Ok(())

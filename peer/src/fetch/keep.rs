@@ -37,6 +37,7 @@ impl Fetches {
             view,
             starter: wanted.clone(),
             needs: Arc::default(),
+            is_pure: true,
             followers: Arc::default(),
             stop: CancellationToken::new(),
             span: None,
@@ -74,6 +75,7 @@ impl Fetches {
 
 async fn seal(store: &Store, wanted: &Wanted, bytes: Bytes) -> Option<Sealed> {
     let proven = ProvenBytes::prove(&wanted.digest, bytes).ok()?;
+    store.record_delivered(&wanted.digest, &wanted.location);
     let keeping = store.keep(proven, wanted.media_type.clone(), wanted.kind);
     let kept = keeping.await.inspect_err(|error| {
         debug!(%error, stoker.digest = %wanted.digest, "a manifest that was passed on is not kept");

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oci::Digest;
+use oci::{Digest, Location};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -21,6 +21,13 @@ pub(crate) struct Partly(watch::Receiver<Progress>);
 impl Fetches {
     pub(crate) fn on_its_way(&self, digest: &Digest) -> Option<Partly> {
         self.now().get(digest).map(|ongoing| Partly(ongoing.view.clone()))
+    }
+
+    /// An object on its way, whose bytes all come from this location.
+    pub(crate) fn on_its_way_from(&self, digest: &Digest, location: &Location) -> Option<Partly> {
+        let now = self.now();
+        let ongoing = now.get(digest).filter(|ongoing| ongoing.reads_from(location))?;
+        Some(Partly(ongoing.view.clone()))
     }
 }
 

@@ -117,12 +117,12 @@ impl Passing {
         let opening = async {
             match parent {
                 Some(url) => sources
-                    .parent(url, &wanted.digest, from)
+                    .parent(url, &wanted.digest, &wanted.location, from)
                     .await
                     .map(|vouched| vouched.opened),
                 None => {
                     sources
-                        .origin(&wanted.origin(), wanted.kind, &wanted.digest, from)
+                        .origin(&wanted.at_registry(), wanted.kind, &wanted.digest, from)
                         .await
                 }
             }
@@ -133,7 +133,7 @@ impl Passing {
     }
 
     fn name(&self, parent: Option<&str>) -> String {
-        parent.map_or_else(|| self.wanted.registry.to_string(), str::to_owned)
+        parent.map_or_else(|| self.wanted.location.registry().to_string(), str::to_owned)
     }
 }
 
@@ -267,7 +267,7 @@ impl Pass<'_> {
             return Err(Halt::Failed(FetchError::WrongBytes {
                 digest: wanted.digest.clone(),
                 found: format!("sha256:{found}"),
-                from: wanted.registry.to_string(),
+                from: wanted.location.registry().to_string(),
                 side: wire::Side::Registry,
             }));
         }

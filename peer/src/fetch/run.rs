@@ -44,6 +44,7 @@ pub(super) struct Fetch<'a> {
     stop: CancellationToken,
     /// Somebody waits for a part that lies elsewhere.
     is_interrupted: bool,
+    is_pure: bool,
     may_gather: bool,
     /// What the store has promised.
     room: Option<Room>,
@@ -60,6 +61,13 @@ pub(super) struct Fetch<'a> {
     faults: Vec<(String, SourceError)>,
     report: FetchReport,
     metrics: PeerMetrics,
+}
+
+/// What a fetch may use.
+pub(super) struct Around {
+    pub(super) store: Store,
+    pub(super) sources: Sources,
+    pub(super) metrics: PeerMetrics,
 }
 
 /// Why a source was left.
@@ -91,15 +99,20 @@ impl Failure {
 }
 
 impl<'a> Fetch<'a> {
+    /// `is_pure`: what has landed of it before came from the wanted location too.
     pub(super) fn new(
-        store: Store,
-        sources: Sources,
+        around: Around,
         wanted: Arc<Wanted>,
+        is_pure: bool,
         progress: &'a watch::Sender<Progress>,
         needs: Arc<Needs>,
         stop: CancellationToken,
-        metrics: PeerMetrics,
     ) -> Self {
+        let Around {
+            store,
+            sources,
+            metrics,
+        } = around;
         Self {
             store,
             sources,
@@ -107,6 +120,7 @@ impl<'a> Fetch<'a> {
             needs,
             stop,
             is_interrupted: false,
+            is_pure,
             may_gather: true,
             room: None,
             parents: wanted.parents.clone(),
@@ -263,6 +277,7 @@ impl<'a> Fetch<'a> {
     async fn seal(&self, proven: Proven) -> Stage {
         let (file, size) = (proven.file(), proven.size());
         Span::current().record("stoker.bytes", signed(size));
+        self.note_delivered();
         self.progress.send_modify(|now| {
             now.size = Some(size);
             now.landed = size;
@@ -286,6 +301,14 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    /// Before the object can be found under its name: whoever finds it need not ask its location again.
+    fn note_delivered(&self) {
+        if self.is_pure {
+            self.store
+                .record_delivered(&self.wanted.digest, &self.wanted.location);
+        }
+    }
+
     /// For those who read the object later: the span that wanted it, if it is kept anywhere.
     fn remember_the_trace(&self) {
         let trace = self.wanted.trace.clone().or_else(TraceContext::current);
@@ -298,7 +321,7 @@ impl<'a> Fetch<'a> {
     fn leave_out_the_used(&mut self, resumed: bool) -> bool {
         let used = std::mem::take(&mut self.used);
         let voucher = self.voucher.take().map(|(voucher, _)| voucher);
-        let registry = self.wanted.registry.to_string();
+        let registry = self.wanted.location.registry().to_string();
         // Beside others it may be innocent: it gets a take of its own.
         let by_registry_alone = !resumed && used == [registry];
         self.origin = self.origin && !by_registry_alone;
@@ -309,7 +332,7 @@ impl<'a> Fetch<'a> {
     }
 
     fn wrong_bytes(&self, found: String) -> FetchError {
-        let registry = self.wanted.registry.to_string();
+        let registry = self.wanted.location.registry().to_string();
         let side = if self.used.contains(&registry) {
             Side::Registry
         } else {

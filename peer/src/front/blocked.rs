@@ -19,8 +19,8 @@ impl Front {
             Object::Manifest(TagOrDigest::Tag(tag)) => {
                 let is_it = |image: &RuledImage| {
                     image.tag.as_deref() == Some(tag.as_str())
-                        && image.repository == who.repository.as_str()
-                        && self.is_same_registry(&image.registry, &who.origin.registry)
+                        && image.repository == who.location().repository.as_str()
+                        && self.is_same_registry(&image.registry, who.location().registry())
                 };
                 refused(self.store.blocked_by_name(is_it))
             }

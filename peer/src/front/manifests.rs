@@ -103,8 +103,7 @@ impl Front {
         outcome.source = Some(Source::Registry);
         let wanted = self.wanted(who, digest, ObjectKind::Manifest, granted.told.as_ref());
         self.fetches.keep(wanted, bytes.clone());
-        let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
-        self.store.record_origin(digest, registry, repository, false);
+        self.store.record_delivered(digest, who.location());
         bytes
     }
 

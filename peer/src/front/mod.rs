@@ -34,6 +34,7 @@ use tokio::sync::Semaphore;
 use wire::Side;
 
 use crate::access::{Access, Refusal, TOKEN_PATH, is_named};
+use crate::delivery::Delivery;
 use crate::fetch::Fetches;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
@@ -51,6 +52,7 @@ pub struct FrontState(Arc<Front>);
 
 struct Front {
     access: Access,
+    delivery: Delivery,
     store: Store,
     fetches: Fetches,
     metrics: PeerMetrics,
@@ -63,8 +65,9 @@ struct Front {
 }
 
 impl FrontState {
-    pub fn new(
+    pub(crate) fn new(
         access: Access,
+        delivery: Delivery,
         store: Store,
         fetches: Fetches,
         neighbours: Neighbours,
@@ -73,6 +76,7 @@ impl FrontState {
     ) -> Self {
         Self(Arc::new(Front {
             access,
+            delivery,
             room: Arc::new(Semaphore::new(AT_ONCE)),
             now: Box::new(now),
             metrics: fetches.metrics().clone(),
@@ -157,18 +161,18 @@ impl Front {
         outcome.takes(room);
         let asked = readable(&request.method, asked)?;
         let headers = &request.headers;
-        let origin = self
+        let allowed = self
             .access
-            .choose(asked.registry.clone(), request.uri.query(), headers)
+            .choose(asked.registry, asked.repository, request.uri.query(), headers)
             .map_err(|why| Refusal::not_found("NAME_UNKNOWN", why.to_string()))?;
         outcome.asked = told::Asked {
-            registry: origin.registry.to_string(),
-            repository: asked.repository.to_string(),
+            registry: allowed.location().registry().to_string(),
+            repository: allowed.location().repository.to_string(),
             reference: asked.object.to_string(),
             digest: None,
             kind: Some(asked.object.kind()),
         };
-        let who = self.access.who(origin, asked.repository, headers);
+        let who = self.access.who(allowed, headers);
         self.unless_blocked(&who, &asked.object)?;
         match asked.object {
             AskedObject::Manifest(wanted) => self.manifests(&who, &wanted, headers, head_only, outcome).await,

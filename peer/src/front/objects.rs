@@ -21,20 +21,13 @@ impl Front {
         told: Option<&Told>,
         extent: Extent,
     ) -> Result<Object, Refusal> {
-        if let Some(sealed) = self.store.sealed(digest) {
-            return Ok(Object::Here(sealed));
-        }
-        let following = self.fetches.join_or_start(Wanted {
+        let wanted = Wanted {
             extent,
             ..self.wanted(who, digest, kind, told)
-        });
-        match following.size().await {
-            Ok(size) => {
-                let (registry, repository) = (who.origin.registry.as_str(), who.repository.as_str());
-                self.store.record_origin(digest, registry, repository, false);
-                Ok(Object::Coming(following, size))
-            }
-            Err(error) => Err(Refusal::of_fetch(&error, kind)),
+        };
+        match self.delivery.open(&self.fetches, wanted).await {
+            Ok((object, _)) => Ok(object),
+            Err(not_opened) => Err(Refusal::of_opening(&not_opened, kind)),
         }
     }
 
@@ -79,10 +72,7 @@ impl Front {
             media_type: told
                 .and_then(|told| told.media_type.clone())
                 .filter(|_| kind == ObjectKind::Manifest),
-            registry: who.origin.registry.clone(),
-            base_path: who.origin.base_path.clone(),
-            plain_http: who.origin.plain_http,
-            repository: who.repository.clone(),
+            location: who.location().clone(),
             credential: self.credential(who),
             parents: parents.into_iter().map(|seed| seed.share_url).collect(),
             relays: self.neighbours.relays(digest),
@@ -99,15 +89,9 @@ impl Front {
         if let Some(authorization) = &who.authorization {
             return Credential::Header(authorization.clone());
         }
-        let registry = &who.origin.registry;
-        let as_configured = self
-            .neighbours
-            .registries()
-            .settings(registry)
-            .is_some_and(|settings| settings.plain_http == who.origin.plain_http);
-        self.neighbours
-            .own_credential(registry)
-            .filter(|_| as_configured)
+        let registries = self.neighbours.registries();
+        registries
+            .configured_credential(who.location())
             .unwrap_or_default()
     }
 }

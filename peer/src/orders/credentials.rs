@@ -68,7 +68,7 @@ pub(super) async fn configured(
     if let Some(own) = own(orders, wanted) {
         return Some(own);
     }
-    let named = format!("registry:{}", wanted.registry);
+    let named = format!("registry:{}", wanted.location.registry());
     let was_another = lot.credential.as_ref().is_some_and(|tried| *tried != named);
     if orders.me.role != Role::Seed || !was_another || is_downgraded(orders, wanted) {
         return None;
@@ -78,13 +78,15 @@ pub(super) async fn configured(
 }
 
 fn own(orders: &Orders, wanted: &Wanted) -> Option<Credential> {
-    let own = orders.neighbours.own_credential(&wanted.registry)?;
-    (!is_downgraded(orders, wanted)).then_some(own)
+    orders
+        .neighbours
+        .registries()
+        .configured_credential(&wanted.location)
 }
 
-/// A request that says `http://` of a registry that is configured for TLS must not make us send the registry's
-/// password in clear.
+/// The manager does not know which scheme a seed is about to use, so the seed has to look.
 fn is_downgraded(orders: &Orders, wanted: &Wanted) -> bool {
-    let configured = orders.neighbours.registries().settings(&wanted.registry);
-    wanted.plain_http && configured.is_some_and(|settings| !settings.plain_http)
+    let location = &wanted.location;
+    let configured = orders.neighbours.registries().settings(location.registry());
+    location.origin.scheme.is_plain() && configured.is_some_and(|settings| !settings.plain_http)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use oci::{Credential, Digest};
+use oci::{Credential, Digest, Location};
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span, field, info_span, warn};
 use uuid::Uuid;
@@ -69,7 +69,7 @@ async fn place(
 ) -> Outcome {
     let span = span_of_placement(order);
     let outcome = async {
-        match parse(order) {
+        match parse(orders, order) {
             Ok(wanted) => fetch(orders, session, lot, order, wanted, taken, credential).await,
             Err(fault) => Err(Failed {
                 reason: fault,
@@ -156,8 +156,8 @@ async fn fetch(
     taken: &Taken,
     credential: &LotCredential,
 ) -> Result<FetchReport, Failed> {
-    if !orders.neighbours.may_preheat_from(&wanted.registry) {
-        return Err(not_open(&orders.me.name, order));
+    if !orders.neighbours.may_preheat_from(wanted.location.registry()) {
+        return Err(not_open(&orders.me.name, &wanted));
     }
     if let Some(reason) = orders.store.blocked(&wanted.digest) {
         return Err(Failed {
@@ -180,23 +180,42 @@ async fn fetch(
     }
     match fetched {
         Ok(report) => {
+            delivered(orders, &wanted).await?;
             remember(orders, lot, order, &wanted);
             Ok(report)
         }
         Err(error) if ended && error.side() == Side::Caller => {
-            Err(credential_ended(&orders.me.name, order, &error))
+            Err(credential_ended(&orders.me.name, &wanted, &error))
         }
-        Err(error) => Err(failed(&orders.me.name, order, &error)),
+        Err(error) => Err(failed(&orders.me.name, order, &wanted, &error)),
     }
 }
 
+/// Held because of another location, it is compared with what this one sends: pulls of this image have to get it.
+async fn delivered(orders: &Orders, wanted: &Wanted) -> Result<(), Failed> {
+    let Some(held) = orders.store.sealed(&wanted.digest) else {
+        return Ok(());
+    };
+    let wanted = Wanted {
+        relays: orders.neighbours.relays(&wanted.digest),
+        ..wanted.clone()
+    };
+    let ensured = orders.delivery.ensure(&held, &wanted).await;
+    ensured.map_err(|why| Failed {
+        reason: format!("peer {}: {why}", orders.me.name),
+        side: why.side(),
+        word: why.word(),
+    })
+}
+
 /// The manager has seen the manifest that lists this object: what its registry does not know then, it has lost.
-fn failed(peer: &str, order: &PlacementOrder, error: &FetchError) -> Failed {
+fn failed(peer: &str, order: &PlacementOrder, wanted: &Wanted, error: &FetchError) -> Failed {
     let word = error.word();
     let (reason, side) = if word == "not_found" {
         let lost = format!(
             "peer {peer}: {} does not have {} any more, which the image's manifest lists: push the image again ({error})",
-            order.registry, order.digest
+            wanted.location.registry(),
+            order.digest
         );
         (lost, Side::Registry)
     } else {
@@ -206,10 +225,11 @@ fn failed(peer: &str, order: &PlacementOrder, error: &FetchError) -> Failed {
 }
 
 /// This node's own file keeps preheats from opening registries.
-fn not_open(peer: &str, order: &PlacementOrder) -> Failed {
+fn not_open(peer: &str, wanted: &Wanted) -> Failed {
+    let registry = wanted.location.registry();
     let reason = format!(
         "peer {peer}: its configuration keeps preheats from opening registries (open_by_preheat = false): write [registry.\"{}\"] into the manager's or the peer's file, or name it in allow below [dial]",
-        order.registry
+        registry
     );
     Failed {
         reason,
@@ -219,10 +239,11 @@ fn not_open(peer: &str, order: &PlacementOrder) -> Failed {
 }
 
 /// The request's own credential is gone, and nothing that is configured opens the registry.
-fn credential_ended(peer: &str, order: &PlacementOrder, error: &FetchError) -> Failed {
+fn credential_ended(peer: &str, wanted: &Wanted, error: &FetchError) -> Failed {
+    let registry = wanted.location.registry();
     let reason = format!(
         "peer {peer}: credential ended: the one that came with the request is gone and none is configured for {}; preheat again, or write username and password_file into [registry.\"{}\"] of the manager or of the seeds ({error})",
-        order.registry, order.registry
+        registry, registry
     );
     Failed {
         reason,
@@ -260,17 +281,19 @@ fn note_how_it_was_found(following: &Following) {
     }
 }
 
-/// Kept beside the object: where it came from, who may read it, and what the tag meant.
+/// Kept beside the object: who may read it, and what the tag meant.
 fn remember(orders: &Orders, lot: &Lot, order: &PlacementOrder, wanted: &Wanted) {
-    orders.store.record_origin(
-        &wanted.digest,
-        wanted.registry.as_str(),
-        wanted.repository.as_str(),
-        order.public,
-    );
+    if order.public {
+        let now = process::clock::unix_ms();
+        orders.store.record_public(&wanted.digest, &wanted.location, now);
+    }
     let names_this = |tag: &&TagRecord| tag.digest == order.digest;
     if let Some(tag) = lot.tag.as_ref().filter(names_this) {
-        orders.store.record_tag(tag);
+        let location = wanted.location.to_string();
+        orders.store.record_tag(&TagRecord {
+            location,
+            ..tag.clone()
+        });
     }
 }
 
@@ -287,26 +310,27 @@ fn parents(orders: &Orders, order: &PlacementOrder, digest: &Digest) -> Vec<Stri
     parents
 }
 
-fn parse(order: &PlacementOrder) -> Result<Wanted, String> {
+/// This peer's own file may know the registry better than the manager does.
+fn canonical(orders: &Orders, location: Location) -> Location {
+    let origin = orders.neighbours.registries().canonical_origin(&location.origin);
+    origin.at(location.repository)
+}
+
+fn parse(orders: &Orders, order: &PlacementOrder) -> Result<Wanted, String> {
     let fault = |what: &str, error: &dyn std::fmt::Display| {
         format!("the manager named a {what} that cannot be one: {error}")
     };
+    let location: Location = order
+        .location
+        .parse()
+        .map_err(|error| fault("location", &error))?;
     Ok(Wanted {
         digest: order.digest.parse().map_err(|error| fault("digest", &error))?,
         kind: order.kind,
         size: Some(order.size),
         size_hint: None,
         media_type: Some(order.media_type.clone()),
-        registry: order
-            .registry
-            .parse()
-            .map_err(|error| fault("registry", &error))?,
-        base_path: order.base_path.clone(),
-        plain_http: order.plain_http,
-        repository: order
-            .repository
-            .parse()
-            .map_err(|error| fault("repository", &error))?,
+        location: canonical(orders, location),
         credential: Credential::Anonymous,
         parents: Vec::new(),
         relays: Vec::new(),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use oci::{Digest, RegistryName};
+use oci::{Digest, Location, RegistryName};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::debug;
@@ -95,20 +95,26 @@ async fn standing(orders: &Orders, digest: &str) -> StandingState {
         })
 }
 
-/// Recorded under the registry's one name by the front, and as the manager calls it by a lot.
 fn meaning(orders: &Orders, question: &Question, tag: &str) -> Option<TagRecord> {
-    let names = [canonical(orders, &question.registry), question.registry.clone()];
-    let records = names
-        .iter()
-        .filter_map(|registry| orders.store.tag(registry, &question.repository, tag));
-    records.max_by_key(|record| record.seen_unix_ms)
+    let location = canonical_location(orders, &question.location)?;
+    orders.store.tag(&location.to_string(), tag)
 }
 
 fn pulls(orders: &Orders, question: &Question) -> Vec<Pulled> {
-    let registry = canonical(orders, &question.registry);
+    let Some(location) = canonical_location(orders, &question.location) else {
+        return Vec::new();
+    };
     orders.pulls.newest(REPLY_PULLS, |pulled| {
-        pulled.repository == question.repository && canonical(orders, &pulled.registry) == registry
+        pulled.repository == location.repository.as_str()
+            && canonical(orders, &pulled.registry) == location.registry().as_str()
     })
+}
+
+/// As the front records it; none for what is no location.
+fn canonical_location(orders: &Orders, text: &str) -> Option<Location> {
+    let location: Location = text.parse().ok()?;
+    let origin = orders.neighbours.registries().canonical_origin(&location.origin);
+    Some(origin.at(location.repository))
 }
 
 /// The registry's one name; what cannot be a registry is called what it is called.

@@ -6,11 +6,11 @@
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use oci::{Credential, Digest, RegistryError, RegistryName, Repository, Secret, TagOrDigest};
+use oci::{Credential, Digest, Location, RegistryError, Secret, TagOrDigest};
 use wire::{ObjectKind, Side, TraceContext};
 
 use super::RelayState;
-use crate::access::{NoRegistry, Origin, Refusal, Who};
+use crate::access::{Refusal, Who};
 use crate::fetch::{Extent, Found, Object, Wanted};
 use crate::limits::Class;
 
@@ -18,10 +18,7 @@ use crate::limits::Class;
 pub(crate) struct Relayed {
     pub(crate) digest: Digest,
     pub(crate) kind: ObjectKind,
-    pub(crate) registry: RegistryName,
-    pub(crate) base_path: String,
-    pub(crate) plain_http: bool,
-    pub(crate) repository: Repository,
+    pub(crate) location: Location,
     /// As [`Credential::authorization`] writes it. In memory only, for this fetch.
     pub(crate) authorization: Option<Secret>,
     pub(crate) extent: Extent,
@@ -29,10 +26,44 @@ pub(crate) struct Relayed {
 }
 
 impl RelayState {
-    /// The object, once the registry has let this credential have it.
+    /// The object, once the registry has let this credential have it and its location delivers it.
     pub(super) async fn relayed(&self, asked: Relayed) -> Result<Object, Refusal> {
-        if self.store.is_blocked(&asked.digest) {
-            let text = format!("{} is blocked: it was taken off this cluster", asked.digest);
+        self.unless_blocked(&asked.digest)?;
+        let credential = asked.credential();
+        let who = self.who_asks(&asked)?;
+        let wanted = asked.wanted(&who, credential.clone());
+        let opened = self.delivery.open(&self.fetches, wanted).await;
+        let (object, found) = opened.map_err(|why| Refusal::of_opening(&why, asked.kind))?;
+        match found {
+            // What is whole is given like `share` gives it: to any peer.
+            Found::Here => {}
+            // The registry has answered this credential.
+            Found::Started => self.access.grant(&who, &asked.digest, asked.kind),
+            Found::Joined => self.yes_for(&who, &asked, &credential).await?,
+        }
+        Ok(object)
+    }
+
+    /// Compares an object that is whole here with the bytes of the location.
+    pub(super) async fn compared(&self, asked: Relayed) -> Result<(), Refusal> {
+        self.unless_blocked(&asked.digest)?;
+        let held = self.store.sealed(&asked.digest);
+        let held = held.ok_or_else(|| Refusal::not_found("BLOB_UNKNOWN", "not held here"))?;
+        let who = self.who_asks(&asked)?;
+        let wanted = asked.wanted(&who, asked.credential());
+        let proven = self.delivery.ensure(&held, &wanted).await;
+        proven.map_err(|why| Refusal::of_comparison(&why))
+    }
+
+    fn who_asks(&self, asked: &Relayed) -> Result<Who, Refusal> {
+        let allowed = self.access.allow(&asked.location);
+        let allowed = allowed.map_err(|why| Refusal::not_found("NAME_UNKNOWN", why.to_string()))?;
+        Ok(self.access.who(allowed, &asked.as_sent()))
+    }
+
+    fn unless_blocked(&self, digest: &Digest) -> Result<(), Refusal> {
+        if self.store.is_blocked(digest) {
+            let text = format!("{digest} is blocked: it was taken off this cluster");
             return Err(Refusal::Status(
                 StatusCode::FORBIDDEN,
                 "DENIED",
@@ -40,39 +71,7 @@ impl RelayState {
                 Side::Caller,
             ));
         }
-        if let Some(sealed) = self.store.sealed(&asked.digest) {
-            return Ok(Object::Here(sealed));
-        }
-        let origin = self.origin_of(&asked)?;
-        let credential = asked.credential();
-        let who = self
-            .access
-            .who(origin, asked.repository.clone(), &asked.as_sent());
-        let following = self.fetches.join_or_start(asked.wanted(&who, credential.clone()));
-        let size = following
-            .size()
-            .await
-            .map_err(|error| Refusal::of_fetch(&error, asked.kind))?;
-        if following.found() == Found::Started {
-            // The registry has answered this credential.
-            self.access.grant(&who, &asked.digest, asked.kind);
-        } else {
-            self.yes_for(&who, &asked, &credential).await?;
-        }
-        Ok(Object::Coming(following, size))
-    }
-
-    fn origin_of(&self, asked: &Relayed) -> Result<Origin, Refusal> {
-        let origin = Origin {
-            registry: self.around.registries().canonical(&asked.registry),
-            base_path: asked.base_path.clone(),
-            plain_http: asked.plain_http,
-        };
-        if self.access.may_dial(&origin) {
-            return Ok(origin);
-        }
-        let why = NoRegistry::NotAllowed(origin.registry).to_string();
-        Err(Refusal::not_found("NAME_UNKNOWN", why))
+        Ok(())
     }
 
     /// Somebody else's credential has opened the fetch that runs.
@@ -90,19 +89,16 @@ impl RelayState {
     }
 
     async fn head(&self, who: &Who, asked: &Relayed, credential: &Credential) -> Result<(), RegistryError> {
-        let origin = &who.origin;
-        let registry =
-            self.around
-                .registries()
-                .registry(&origin.registry, &origin.base_path, origin.plain_http)?;
+        let location = who.location();
+        let registry = self.around.registries().registry(&location.origin)?;
         match asked.kind {
             ObjectKind::Manifest => {
                 let wanted = TagOrDigest::Digest(asked.digest.clone());
-                let told = registry.manifest_head(&asked.repository, &wanted, credential);
+                let told = registry.manifest_head(&location.repository, &wanted, credential);
                 told.await.map(drop)
             }
             ObjectKind::Blob => {
-                let told = registry.blob_head(&asked.repository, &asked.digest, credential);
+                let told = registry.blob_head(&location.repository, &asked.digest, credential);
                 told.await.map(drop)
             }
         }
@@ -141,10 +137,7 @@ impl Relayed {
             size: None,
             size_hint: self.size_hint,
             media_type: None,
-            registry: who.origin.registry.clone(),
-            base_path: who.origin.base_path.clone(),
-            plain_http: who.origin.plain_http,
-            repository: self.repository.clone(),
+            location: who.location().clone(),
             credential,
             // No hop asks a second hop.
             parents: Vec::new(),

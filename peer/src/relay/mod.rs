@@ -23,11 +23,12 @@ use tokio::time::timeout;
 use tracing::Span;
 use wire::ObjectKind;
 use wire::between_peers::{
-    AUTHORIZATION_HEADER, BASE_PATH_HEADER, CHUNK_HASHES_HEADER, EXTENT_HEADER, KIND_HEADER, PARTS,
-    PLAIN_HTTP_HEADER, REGISTRY_HEADER, RELAY, REPOSITORY_HEADER, SIZE_HEADER,
+    AUTHORIZATION_HEADER, CHUNK_HASHES_HEADER, DELIVERY, EXTENT_HEADER, KIND_HEADER, LOCATION_HEADER, PARTS,
+    RELAY, SIZE_HEADER,
 };
 
 use crate::access::Access;
+use crate::delivery::Delivery;
 use crate::fetch::{Extent, Fetches, Object};
 use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
@@ -42,6 +43,7 @@ const HASHES_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct RelayState {
     access: Access,
+    delivery: Delivery,
     fetches: Fetches,
     store: Store,
     sent: Counter,
@@ -50,8 +52,9 @@ pub struct RelayState {
 }
 
 impl RelayState {
-    pub fn new(
+    pub(crate) fn new(
         access: Access,
+        delivery: Delivery,
         fetches: Fetches,
         store: Store,
         around: impl Surroundings + 'static,
@@ -60,6 +63,7 @@ impl RelayState {
     ) -> Self {
         Self {
             access,
+            delivery,
             fetches,
             store,
             sent: metrics.sent_by("relay"),
@@ -72,6 +76,7 @@ impl RelayState {
 pub fn router(state: RelayState, metrics: &Metrics) -> Router {
     let all = Router::new()
         .route(RELAY, get(object))
+        .route(DELIVERY, get(delivery))
         .layer(middleware::from_fn_with_state(state.around.clone(), only_peers));
     edge(all, "relay", metrics).with_state(state)
 }
@@ -110,6 +115,22 @@ async fn object(
     }
 }
 
+/// 204 once the location is known to deliver the object that this seed holds.
+async fn delivery(
+    State(state): State<RelayState>,
+    Path(digest): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let asked = match read(&digest, &headers) {
+        Ok(asked) => asked,
+        Err(fault) => return (StatusCode::BAD_REQUEST, fault).into_response(),
+    };
+    match state.compared(asked).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
 /// Of the part that is asked for, so that whoever gets it can check what comes.
 async fn hashes_of(object: &Object, headers: &HeaderMap) -> Option<HeaderValue> {
     let Object::Coming(following, size) = object else {
@@ -135,14 +156,9 @@ fn read(digest: &str, headers: &HeaderMap) -> Result<Relayed, String> {
             .parse::<Digest>()
             .map_err(|error| fault("digest", &error))?,
         kind: ObjectKind::of_word(text(KIND_HEADER)),
-        registry: needed(REGISTRY_HEADER)?
+        location: needed(LOCATION_HEADER)?
             .parse()
-            .map_err(|error| fault(REGISTRY_HEADER, &error))?,
-        base_path: base_path(text(BASE_PATH_HEADER).unwrap_or_default())?,
-        plain_http: text(PLAIN_HTTP_HEADER) == Some("true"),
-        repository: needed(REPOSITORY_HEADER)?
-            .parse()
-            .map_err(|error| fault(REPOSITORY_HEADER, &error))?,
+            .map_err(|error| fault(LOCATION_HEADER, &error))?,
         authorization: text(AUTHORIZATION_HEADER).map(Secret::new),
         size_hint: text(SIZE_HEADER).and_then(|size| size.parse().ok()),
         extent: if text(EXTENT_HEADER) == Some(PARTS) {
@@ -151,36 +167,4 @@ fn read(digest: &str, headers: &HeaderMap) -> Result<Relayed, String> {
             Extent::Whole
         },
     })
-}
-
-/// Goes into a URL as it is: no query, no climbing.
-fn base_path(path: &str) -> Result<String, String> {
-    let is_segment = |part: &str| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        !part.is_empty() && part != "." && part != ".." && part.bytes().all(plain)
-    };
-    let fits = path.is_empty()
-        || path
-            .strip_prefix('/')
-            .is_some_and(|rest| rest.split('/').all(is_segment));
-    if fits {
-        Ok(path.to_owned())
-    } else {
-        Err(format!("{BASE_PATH_HEADER}: write it as /path"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_base_path_stays_a_path() {
-        for fine in ["", "/registry", "/a/b-c"] {
-            assert_eq!(base_path(fine).as_deref(), Ok(fine));
-        }
-        for bad in ["registry", "/", "/a//b", "/../x", "/a?b=c", "/a#b", "/a@b"] {
-            assert!(base_path(bad).is_err(), "{bad}");
-        }
-    }
 }

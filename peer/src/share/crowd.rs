@@ -28,8 +28,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use wire::between_peers::{News, SHARE_URL_HEADER, ZONE_HEADER};
 
-use super::ShareState;
 use super::objects::Refusal;
+use super::{ShareState, delivered, location};
 use crate::fetch::Partly;
 
 const OBJECTS: usize = 4_096;
@@ -173,14 +173,18 @@ pub(super) async fn crowd(
     if state.store.is_blocked(&digest) {
         return Err(Refusal::NotHeld);
     }
-    let chunks = match state.store.sealed(&digest) {
+    let location = location(&headers).ok_or(Refusal::NoLocation)?;
+    let chunks = match delivered(&state, &digest, &headers) {
         Some(sealed) => {
             let hashes = off_thread(move || sealed.chunk_hashes())
                 .await
                 .map_err(|_| Refusal::Disk)?;
             Chunks::All(hashes.listed())
         }
-        None => Chunks::Coming(state.on_its_way(&digest).ok_or(Refusal::NotHeld)?),
+        None => {
+            let partly = state.on_its_way_from(&digest, &location);
+            Chunks::Coming(partly.ok_or(Refusal::NotHeld)?)
+        }
     };
     let zone = headers.get(ZONE_HEADER).and_then(|zone| zone.to_str().ok());
     let membership = state.crowds.join(&digest, &url, zone.unwrap_or_default());

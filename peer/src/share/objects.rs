@@ -12,10 +12,10 @@ use oci::Digest;
 use prometheus_client::metrics::counter::Counter;
 use store::{About, CHUNK, Sealed, off_thread, read_at};
 use tracing::{Span, warn};
-use wire::between_peers::{KIND_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, WAIT_HEADER};
+use wire::between_peers::{KIND_HEADER, LOCATION_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, WAIT_HEADER};
 
-use super::ShareState;
-use crate::fetch::Object;
+use super::{ShareState, delivered, location};
+use crate::fetch::{Object, Partly};
 use crate::limits::{Class, Limits, Way};
 
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
@@ -28,6 +28,7 @@ pub(crate) struct Out {
 
 pub(crate) enum Refusal {
     NotADigest,
+    NoLocation,
     NotHeld,
     /// The object's size tells what could be asked for.
     BadRange(u64),
@@ -40,7 +41,12 @@ impl IntoResponse for Refusal {
             Self::NotADigest => {
                 (StatusCode::BAD_REQUEST, "write sha256: and 64 hexadecimal digits").into_response()
             }
-            Self::NotHeld => (StatusCode::NOT_FOUND, "this peer does not hold it whole").into_response(),
+            Self::NoLocation => {
+                let text =
+                    format!("name the repository in {LOCATION_HEADER}: https://<registry>/v2/<repository>");
+                (StatusCode::BAD_REQUEST, text).into_response()
+            }
+            Self::NotHeld => (StatusCode::NOT_FOUND, "not delivered here").into_response(),
             Self::BadRange(size) => (
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 [(CONTENT_RANGE, format!("bytes */{size}"))],
@@ -64,17 +70,41 @@ pub(super) async fn object(
     if state.store.is_blocked(&digest) {
         return Err(Refusal::NotHeld);
     }
+    let Some(sealed) = delivered(&state, &digest, &headers) else {
+        let location = location(&headers).ok_or(Refusal::NoLocation)?;
+        let partly = state.on_its_way_from(&digest, &location);
+        return part_of(&state, partly, &headers).await;
+    };
+    let about = state.store.about(&sealed.digest);
+    answer(&Object::Here(sealed), about, &method, &headers, &state.out()).await
+}
+
+/// A piece of an object that the asking peer has hashes of: from a peer that answered for its location.
+pub(super) async fn piece(
+    State(state): State<ShareState>,
+    Path(digest): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let digest: Digest = digest.parse().map_err(|_| Refusal::NotADigest)?;
+    if state.store.is_blocked(&digest) {
+        return Err(Refusal::NotHeld);
+    }
     let Some(sealed) = state.store.sealed(&digest) else {
-        return partly(&state, &digest, &headers).await;
+        return part_of(&state, state.on_its_way(&digest), &headers).await;
     };
     let about = state.store.about(&sealed.digest);
     answer(&Object::Here(sealed), about, &method, &headers, &state.out()).await
 }
 
 /// A part that has landed of an object that is on its way here.
-async fn partly(state: &ShareState, digest: &Digest, headers: &HeaderMap) -> Result<Response, Refusal> {
+async fn part_of(
+    state: &ShareState,
+    partly: Option<Partly>,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
     let range = closed_range(headers).ok_or(Refusal::NotHeld)?;
-    let mut partly = state.on_its_way(digest).ok_or(Refusal::NotHeld)?;
+    let mut partly = partly.ok_or(Refusal::NotHeld)?;
     let part = partly.part(range.clone(), wait(headers)).await;
     let (file, size) = part.ok_or(Refusal::NotHeld)?;
     let range = range.start..range.end.min(size);
@@ -162,8 +192,9 @@ pub(crate) async fn answer(
 pub(super) async fn chunks(
     State(state): State<ShareState>,
     Path(digest): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let sealed = find(&state, &digest)?;
+    let sealed = find(&state, &digest, &headers)?;
     let reading = sealed.clone();
     let hashes = off_thread(move || reading.chunk_hashes())
         .await
@@ -172,12 +203,12 @@ pub(super) async fn chunks(
     Ok((headers, hashes.to_bytes()).into_response())
 }
 
-fn find(state: &ShareState, digest: &str) -> Result<Sealed, Refusal> {
+fn find(state: &ShareState, digest: &str, headers: &HeaderMap) -> Result<Sealed, Refusal> {
     let digest: Digest = digest.parse().map_err(|_| Refusal::NotADigest)?;
     if state.store.is_blocked(&digest) {
         return Err(Refusal::NotHeld);
     }
-    state.store.sealed(&digest).ok_or(Refusal::NotHeld)
+    delivered(state, &digest, headers).ok_or(Refusal::NotHeld)
 }
 
 fn disk(sealed: &Sealed, error: &std::io::Error) -> Refusal {

@@ -6,9 +6,10 @@
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use oci::Digest;
+use oci::{Digest, Location};
 use store::{CHUNK, Store};
 use tower::ServiceExt as _;
+use wire::between_peers::LOCATION_HEADER;
 use wire::{SHARE_AUDIENCE, TagRecord};
 
 use super::{ShareState, router};
@@ -26,8 +27,9 @@ struct Shared {
 async fn shared(body: &bytes::Bytes) -> Shared {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).expect("a store");
-    seal(&store, body).await;
     let around = Around::new();
+    let sealed = seal(&store, body).await;
+    store.record_delivered(&sealed.digest, around.location());
     Shared {
         state: ShareState::new(store, around.clone(), unlimited(), &PeerMetrics::default()),
         around,
@@ -38,7 +40,9 @@ async fn shared(body: &bytes::Bytes) -> Shared {
 impl Shared {
     async fn ask(&self, request: axum::http::request::Builder) -> Response<Body> {
         let token = self.around.peer_token().expect("a token");
-        let request = request.header("authorization", format!("Bearer {}", token.expose()));
+        let request = request
+            .header("authorization", format!("Bearer {}", token.expose()))
+            .header(LOCATION_HEADER, self.around.location().to_string());
         self.send(request).await
     }
 
@@ -49,6 +53,12 @@ impl Shared {
             .await
             .expect("an answer")
     }
+}
+
+fn nginx() -> Location {
+    "https://registry.lan:5000/v2/library/nginx"
+        .parse()
+        .expect("a location")
 }
 
 fn get(digest: &Digest) -> axum::http::request::Builder {
@@ -169,7 +179,7 @@ async fn peers_understand_each_other() {
     let client = world.share_client();
 
     let object = client
-        .object(&parent.url, &digest, Some(5..9))
+        .object(&parent.url, &digest, world.around.location(), Some(5..9))
         .await
         .expect("an object");
     assert_eq!(object.size, CHUNK + 1);
@@ -177,48 +187,42 @@ async fn peers_understand_each_other() {
         .await
         .expect("bytes");
     assert_eq!(got.concat(), body[5..9]);
-    assert_eq!(
-        client.chunks(&parent.url, &digest).await.expect("hashes").size(),
-        CHUNK + 1
-    );
+    let hashes = client.chunks(&parent.url, &digest, world.around.location()).await;
+    assert_eq!(hashes.expect("hashes").size(), CHUNK + 1);
     let missing = client
-        .object(&parent.url, &Digest::of(b"missing"), None)
+        .object(
+            &parent.url,
+            &Digest::of(b"missing"),
+            world.around.location(),
+            None,
+        )
         .await
         .err();
     assert_eq!(missing, Some(ShareError::NotHeld));
 
+    let elsewhere = "http://registry.lan/v2/library/other"
+        .parse()
+        .expect("a location");
+    for location in [&elsewhere, &nginx()] {
+        let refused = client.object(&parent.url, &digest, location, None).await.err();
+        assert_eq!(refused, Some(ShareError::NotHeld), "not delivered at {location}");
+        let refused = client.chunks(&parent.url, &digest, location).await.err();
+        assert_eq!(refused, Some(ShareError::NotHeld), "not delivered at {location}");
+    }
+
     let record = TagRecord {
-        registry: "registry.lan:5000".to_owned(),
-        repository: "library/nginx".to_owned(),
+        location: nginx().to_string(),
         tag: "1.27".to_owned(),
         digest: digest.to_string(),
         media_type: "application/x".to_owned(),
         seen_unix_ms: 1,
     };
     parent.store.record_tag(&record);
-    parent
-        .store
-        .record_origin(&digest, "registry.lan:5000", "library/nginx", true);
-    let tag = client
-        .tag(&parent.url, "registry.lan:5000", "library/nginx", "1.27")
-        .await;
+    parent.store.record_public(&digest, &nginx(), 5);
+    let tag = client.tag(&parent.url, &nginx(), "1.27").await;
     assert_eq!(tag, Ok(Some(record)));
-    assert_eq!(
-        client
-            .tag(&parent.url, "registry.lan:5000", "library/nginx", "none")
-            .await,
-        Ok(None)
-    );
-    assert_eq!(
-        client
-            .public(&parent.url, "registry.lan:5000", "library/nginx", &digest)
-            .await,
-        Ok(true)
-    );
-    assert_eq!(
-        client
-            .public(&parent.url, "registry.lan:5000", "library/other", &digest)
-            .await,
-        Ok(false)
-    );
+    assert_eq!(client.tag(&parent.url, &nginx(), "none").await, Ok(None));
+    assert_eq!(client.tag(&parent.url, &elsewhere, "1.27").await, Ok(None));
+    assert_eq!(client.public(&parent.url, &nginx(), &digest).await, Ok(Some(5)));
+    assert_eq!(client.public(&parent.url, &elsewhere, &digest).await, Ok(None));
 }

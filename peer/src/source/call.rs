@@ -8,10 +8,12 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::Stream;
 use http::{HeaderMap, Method, StatusCode};
+use oci::Location;
 use reqwest::{RequestBuilder, Response};
 use tokio::time::{Instant, timeout};
 use tracing::{Span, field, info_span};
 use wire::TraceContext;
+use wire::between_peers::LOCATION_HEADER;
 
 use super::ShareError;
 use super::absent::Absent;
@@ -86,6 +88,12 @@ impl Call {
             request: change(self.request),
             ..self
         }
+    }
+
+    /// About an object as this location has it.
+    #[must_use]
+    pub(super) fn at(self, location: &Location) -> Self {
+        self.with(|request| request.header(LOCATION_HEADER, location.to_string()))
     }
 
     /// The answer, if it is one that helps.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
-use oci::Digest;
+use oci::{Digest, Location};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -43,12 +43,13 @@ pub(crate) struct CrowdFeed {
 }
 
 impl CrowdFeed {
-    pub(crate) fn open(peers: &ShareClient, seed: &str, digest: &Digest) -> Self {
+    pub(crate) fn open(peers: &ShareClient, seed: &str, digest: &Digest, location: &Location) -> Self {
         let (told, crowd) = watch::channel(Crowd::default());
         let (peers, seed, digest) = (peers.clone(), seed.to_owned(), digest.clone());
+        let location = location.clone();
         let mut hearing = JoinSet::new();
         hearing.spawn(async move {
-            if let Err(error) = hear(&peers, &seed, &digest, &told).await {
+            if let Err(error) = hear(&peers, &seed, &digest, &location, &told).await {
                 debug!(stoker.digest = %digest, because = %error, "nothing more is heard of who else fetches");
             }
             told.send_modify(|crowd| crowd.is_over = true);
@@ -91,9 +92,10 @@ async fn hear(
     peers: &ShareClient,
     seed: &str,
     digest: &Digest,
+    location: &Location,
     told: &watch::Sender<Crowd>,
 ) -> Result<(), ShareError> {
-    let mut body = peers.crowd(seed, digest).await?;
+    let mut body = peers.crowd(seed, digest, location).await?;
     let mut unread = BytesMut::new();
     loop {
         let piece = timeout(SILENCE, body.next())

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
-use oci::{BlobPart, Credential, Digest, Registry, RegistryError, RegistryName, Repository, TagOrDigest};
+use oci::{BlobPart, Credential, Digest, Location, Registry, RegistryError, TagOrDigest};
 use wire::{ObjectKind, Side};
 
 use super::share_client::SharedObject;
@@ -32,11 +32,8 @@ pub(crate) struct Vouched {
 
 /// Where the registry has the object, and what opens it.
 #[derive(Debug, Clone)]
-pub(crate) struct Origin {
-    pub(crate) registry: RegistryName,
-    pub(crate) base_path: String,
-    pub(crate) plain_http: bool,
-    pub(crate) repository: Repository,
+pub(crate) struct AtRegistry {
+    pub(crate) location: Location,
     pub(crate) credential: Credential,
     /// What is said of the object's size.
     pub(crate) size_hint: Option<u64>,
@@ -56,10 +53,18 @@ pub(crate) struct SourceError {
 
 impl Sources {
     /// Opens a parent at `from`. One that vouches for no chunks is no parent.
-    pub(crate) async fn parent(&self, url: &str, digest: &Digest, from: u64) -> Result<Vouched, SourceError> {
+    pub(crate) async fn parent(
+        &self,
+        url: &str,
+        digest: &Digest,
+        location: &Location,
+        from: u64,
+    ) -> Result<Vouched, SourceError> {
         let peers: &ShareClient = &self.peers;
-        let (object, hashes) =
-            tokio::try_join!(peers.object_from(url, digest, from), peers.chunks(url, digest))?;
+        let (object, hashes) = tokio::try_join!(
+            peers.object_from(url, digest, location, from),
+            peers.chunks(url, digest, location)
+        )?;
         if hashes.size() != object.size {
             return Err(ShareError::Nonsense("two sizes for one object").into());
         }
@@ -71,7 +76,7 @@ impl Sources {
     pub(crate) async fn relay(
         &self,
         url: &str,
-        origin: &Origin,
+        origin: &AtRegistry,
         kind: ObjectKind,
         digest: &Digest,
         from: u64,
@@ -81,8 +86,13 @@ impl Sources {
     }
 
     /// All of an object at a peer, for whoever proves it at once.
-    pub(crate) async fn whole(&self, url: &str, digest: &Digest) -> Result<Opened, SourceError> {
-        Ok(opened(self.peers.object_from(url, digest, 0).await?))
+    pub(crate) async fn whole(
+        &self,
+        url: &str,
+        digest: &Digest,
+        location: &Location,
+    ) -> Result<Opened, SourceError> {
+        Ok(opened(self.peers.object_from(url, digest, location, 0).await?))
     }
 
     /// Opens a part at a peer. Who checks the bytes has hashes from one that vouches.
@@ -90,16 +100,18 @@ impl Sources {
         &self,
         url: &str,
         digest: &Digest,
+        location: &Location,
         part: Range<u64>,
     ) -> Result<Opened, SourceError> {
-        Ok(opened(self.peers.object(url, digest, Some(part)).await?))
+        let object = self.peers.object(url, digest, location, Some(part));
+        Ok(opened(object.await?))
     }
 
     /// Opens a part at a seed that reads the registry for us.
     pub(crate) async fn relay_part(
         &self,
         url: &str,
-        origin: &Origin,
+        origin: &AtRegistry,
         kind: ObjectKind,
         digest: &Digest,
         part: Range<u64>,
@@ -112,7 +124,7 @@ impl Sources {
     pub(crate) async fn relay_size(
         &self,
         url: &str,
-        origin: &Origin,
+        origin: &AtRegistry,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<u64, SourceError> {
@@ -122,7 +134,7 @@ impl Sources {
     /// The object's size, as the registry tells it.
     pub(crate) async fn origin_size(
         &self,
-        origin: &Origin,
+        origin: &AtRegistry,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<Option<u64>, SourceError> {
@@ -130,11 +142,11 @@ impl Sources {
         match kind {
             ObjectKind::Manifest => {
                 let wanted = TagOrDigest::Digest(digest.clone());
-                let told = registry.manifest_head(&origin.repository, &wanted, &origin.credential);
+                let told = registry.manifest_head(&origin.location.repository, &wanted, &origin.credential);
                 Ok(told.await?.size)
             }
             ObjectKind::Blob => {
-                let told = registry.blob_head(&origin.repository, digest, &origin.credential);
+                let told = registry.blob_head(&origin.location.repository, digest, &origin.credential);
                 Ok(told.await?)
             }
         }
@@ -143,7 +155,7 @@ impl Sources {
     /// Opens a part at the registry.
     pub(crate) async fn origin_part(
         &self,
-        origin: &Origin,
+        origin: &AtRegistry,
         kind: ObjectKind,
         digest: &Digest,
         part: Range<u64>,
@@ -156,7 +168,7 @@ impl Sources {
             until: Some(part.end),
         };
         let registry = self.registry(origin)?;
-        let blob = registry.blob_part(&origin.repository, digest, wanted, &origin.credential);
+        let blob = registry.blob_part(&origin.location.repository, digest, wanted, &origin.credential);
         let blob = blob.await?;
         Ok(Opened {
             size: blob.total,
@@ -166,15 +178,15 @@ impl Sources {
         })
     }
 
-    fn registry(&self, origin: &Origin) -> Result<Registry, SourceError> {
+    fn registry(&self, origin: &AtRegistry) -> Result<Registry, SourceError> {
         let registries = self.around.registries();
-        Ok(registries.registry(&origin.registry, &origin.base_path, origin.plain_http)?)
+        Ok(registries.registry(&origin.location.origin)?)
     }
 
     /// Opens the registry at `from`.
     pub(crate) async fn origin(
         &self,
-        origin: &Origin,
+        origin: &AtRegistry,
         kind: ObjectKind,
         digest: &Digest,
         from: u64,
@@ -184,7 +196,7 @@ impl Sources {
             ObjectKind::Manifest => {
                 let wanted = TagOrDigest::Digest(digest.clone());
                 let manifest = registry
-                    .manifest(&origin.repository, &wanted, &origin.credential)
+                    .manifest(&origin.location.repository, &wanted, &origin.credential)
                     .await?;
                 let skipped = usize::try_from(from)
                     .unwrap_or(usize::MAX)
@@ -199,7 +211,7 @@ impl Sources {
             }
             ObjectKind::Blob => {
                 let blob = registry
-                    .blob(&origin.repository, digest, from, &origin.credential)
+                    .blob(&origin.location.repository, digest, from, &origin.credential)
                     .await?;
                 Ok(Opened {
                     size: blob.total,

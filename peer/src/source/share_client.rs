@@ -9,22 +9,22 @@ use bytes::Bytes;
 use futures_util::stream::Stream;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
 use http::{Method, StatusCode};
-use oci::{Digest, Secret};
+use oci::{Credential, Digest, Location, Secret};
 use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use store::{CHUNK, ChunkHash, ChunkHashes};
 use tokio::time::timeout;
 use wire::between_peers::{
-    AUTHORIZATION_HEADER, BASE_PATH_HEADER, CHUNK_HASHES_HEADER, CHUNKS, CROWD, EXTENT_HEADER, KIND_HEADER,
-    MEDIA_TYPE_HEADER, OBJECT, PARTS, PIECE, PLAIN_HTTP_HEADER, PUBLIC, REGISTRY_HEADER, RELAY,
-    REPOSITORY_HEADER, SHARE_URL_HEADER, SIZE_HEADER, TAGS, WAIT_HEADER, ZONE_HEADER, read_hash,
+    AUTHORIZATION_HEADER, CHUNK_HASHES_HEADER, CHUNKS, CROWD, DELIVERY, EXTENT_HEADER, KIND_HEADER,
+    LOCATION_HEADER, MEDIA_TYPE_HEADER, OBJECT, PARTS, PIECE, PUBLIC, RELAY, SHARE_URL_HEADER, SIZE_HEADER,
+    TAGS, WAIT_HEADER, ZONE_HEADER, read_hash,
 };
 use wire::{ObjectKind, TagRecord};
 
 use super::absent::Absent;
 use super::call::{Call, Peer, STALL_LIMIT};
-use super::open::Origin;
+use super::open::AtRegistry;
 use crate::neighbours::Surroundings;
 
 /// Until a small answer is here as a whole.
@@ -52,7 +52,7 @@ pub struct SharedObject {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShareError {
-    #[error("the peer does not hold it")]
+    #[error("the peer does not hold it for this repository")]
     NotHeld,
     #[error("the peer cannot be reached: {0}")]
     Unreachable(String),
@@ -97,7 +97,7 @@ impl ShareError {
 
 #[derive(Deserialize)]
 struct Public {
-    public: bool,
+    at_unix_ms: Option<i64>,
 }
 
 impl ShareClient {
@@ -111,9 +111,10 @@ impl ShareClient {
         &self,
         share_url: &str,
         digest: &Digest,
+        location: &Location,
         range: Option<Range<u64>>,
     ) -> Result<SharedObject, ShareError> {
-        let mut call = self.call(share_url, OBJECT, Some(digest))?;
+        let mut call = self.call(share_url, OBJECT, Some(digest))?.at(location);
         if let Some(range) = &range {
             let value = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
             call = call.with(|request| request.header(RANGE, value));
@@ -153,9 +154,11 @@ impl ShareClient {
         &self,
         share_url: &str,
         digest: &Digest,
+        location: &Location,
     ) -> Result<Pin<Box<dyn Stream<Item = Result<Bytes, ShareError>> + Send>>, ShareError> {
         let us = self.around.own_share().ok_or(ShareError::NoAddress)?;
         let request = self.request(&Method::GET, share_url, CROWD, Some(digest))?;
+        let request = request.header(LOCATION_HEADER, location.to_string());
         let request = match self.around.zone() {
             Some(zone) => request.header(ZONE_HEADER, zone),
             None => request,
@@ -171,9 +174,10 @@ impl ShareClient {
         &self,
         share_url: &str,
         digest: &Digest,
+        location: &Location,
         from: u64,
     ) -> Result<SharedObject, ShareError> {
-        let mut call = self.call(share_url, OBJECT, Some(digest))?;
+        let mut call = self.call(share_url, OBJECT, Some(digest))?.at(location);
         if from > 0 {
             call = call.with(|request| request.header(RANGE, format!("bytes={from}-")));
         }
@@ -184,7 +188,7 @@ impl ShareClient {
     pub(crate) async fn relay(
         &self,
         share_url: &str,
-        origin: &Origin,
+        origin: &AtRegistry,
         kind: ObjectKind,
         digest: &Digest,
         from: u64,
@@ -202,7 +206,7 @@ impl ShareClient {
     pub(crate) async fn relay_part(
         &self,
         share_url: &str,
-        origin: &Origin,
+        origin: &AtRegistry,
         kind: ObjectKind,
         digest: &Digest,
         part: Range<u64>,
@@ -219,7 +223,7 @@ impl ShareClient {
     pub(crate) async fn relay_size(
         &self,
         share_url: &str,
-        origin: &Origin,
+        origin: &AtRegistry,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<u64, ShareError> {
@@ -237,36 +241,35 @@ impl ShareClient {
         &self,
         method: Method,
         share_url: &str,
-        origin: &Origin,
+        origin: &AtRegistry,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<Call, ShareError> {
-        let looked_up = origin.credential.looked_up().await;
-        let credential = looked_up.map_err(|error| ShareError::NoCredential(error.to_string()))?;
+        let credential = looked_up(origin).await?;
         let call = self
             .call_by(&method, share_url, RELAY, Some(digest))?
             .with(|request| {
                 let request = request
-                    .header(REGISTRY_HEADER, origin.registry.as_str())
-                    .header(BASE_PATH_HEADER, &origin.base_path)
-                    .header(PLAIN_HTTP_HEADER, origin.plain_http.to_string())
-                    .header(REPOSITORY_HEADER, origin.repository.as_str())
+                    .header(LOCATION_HEADER, origin.location.to_string())
                     .header(KIND_HEADER, kind.word());
                 let request = match origin.size_hint {
                     Some(size) => request.header(SIZE_HEADER, size.to_string()),
                     None => request,
                 };
-                match credential.authorization().and_then(|value| sensitive(&value)) {
-                    Some(value) => request.header(AUTHORIZATION_HEADER, value),
-                    None => request,
-                }
+                with_credential(request, &credential)
             });
         Ok(call.patient())
     }
 
     /// BLAKE3 of every chunk, from a peer that has proven the whole.
-    pub async fn chunks(&self, share_url: &str, digest: &Digest) -> Result<ChunkHashes, ShareError> {
-        let answer = self.call(share_url, CHUNKS, Some(digest))?.send().await?;
+    pub async fn chunks(
+        &self,
+        share_url: &str,
+        digest: &Digest,
+        location: &Location,
+    ) -> Result<ChunkHashes, ShareError> {
+        let call = self.call(share_url, CHUNKS, Some(digest))?.at(location);
+        let answer = call.send().await?;
         let size: u64 =
             number(answer.headers(), SIZE_HEADER).ok_or(ShareError::Nonsense("no size with chunk hashes"))?;
         let expected = size.div_ceil(CHUNK).saturating_mul(32);
@@ -284,35 +287,46 @@ impl ShareClient {
     pub async fn tag(
         &self,
         share_url: &str,
-        registry: &str,
-        repository: &str,
+        location: &Location,
         tag: &str,
     ) -> Result<Option<TagRecord>, ShareError> {
-        let query = [("registry", registry), ("repository", repository), ("tag", tag)];
-        let call = self.call(share_url, TAGS, None)?;
-        match json(call.with(|request| request.query(&query))).await {
+        let call = self.call(share_url, TAGS, None)?.at(location);
+        match json(call.with(|request| request.query(&[("tag", tag)]))).await {
             Ok(record) => Ok(Some(record)),
             Err(ShareError::NotHeld) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether the peer knows that anybody may read the object in this repository.
+    /// When it was found that anybody may read the object at this location (Unix milliseconds), as far as the peer
+    /// knows.
     pub async fn public(
         &self,
         share_url: &str,
-        registry: &str,
-        repository: &str,
+        location: &Location,
         digest: &Digest,
-    ) -> Result<bool, ShareError> {
-        let query = [
-            ("registry", registry),
-            ("repository", repository),
-            ("digest", digest.as_str()),
-        ];
-        let call = self.call(share_url, PUBLIC, None)?;
+    ) -> Result<Option<i64>, ShareError> {
+        let call = self.call(share_url, PUBLIC, None)?.at(location);
+        let query = [("digest", digest.as_str())];
         let answer = json::<Public>(call.with(|request| request.query(&query))).await?;
-        Ok(answer.public)
+        Ok(answer.at_unix_ms)
+    }
+
+    /// Has a seed find out whether the location delivers the object that both hold.
+    pub(crate) async fn delivery(
+        &self,
+        share_url: &str,
+        origin: &AtRegistry,
+        kind: ObjectKind,
+        digest: &Digest,
+    ) -> Result<(), ShareError> {
+        let credential = looked_up(origin).await?;
+        let call = self.call(share_url, DELIVERY, Some(digest))?.at(&origin.location);
+        let call = call.with(|request| {
+            let request = request.header(KIND_HEADER, kind.word());
+            with_credential(request, &credential)
+        });
+        call.patient().send().await.map(drop)
     }
 
     fn call(
@@ -356,6 +370,18 @@ impl ShareClient {
         );
         let request = self.http.request(method.clone(), format!("{share_url}{path}"));
         Ok(request.bearer_auth(token.expose()))
+    }
+}
+
+async fn looked_up(origin: &AtRegistry) -> Result<Credential, ShareError> {
+    let found = origin.credential.looked_up().await;
+    found.map_err(|error| ShareError::NoCredential(error.to_string()))
+}
+
+fn with_credential(request: RequestBuilder, credential: &Credential) -> RequestBuilder {
+    match credential.authorization().and_then(|value| sensitive(&value)) {
+        Some(value) => request.header(AUTHORIZATION_HEADER, value),
+        None => request,
     }
 }
 

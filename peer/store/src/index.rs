@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use oci::Digest;
+use oci::{Digest, Location};
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tokio::sync::oneshot;
 use tracing::warn;
@@ -32,11 +32,15 @@ const BATCH: usize = 1024;
 /// Notes of one table.
 const NOTES: usize = 10_000;
 
-const ORIGINS: &str = "origin";
+const DELIVERED: &str = "delivered";
+const PUBLIC: &str = "public";
 const TAGS: &str = "tag";
 const NOTE: &str = "note";
 const BROUGHT: &str = "brought";
 const REMOVED: &str = "removed";
+
+/// Locations that are remembered of one object; beyond that, the oldest is proven again when it is asked for.
+const LOCATIONS: usize = 512;
 
 type Entries = BTreeMap<String, Box<[u8]>>;
 
@@ -83,23 +87,45 @@ impl Index {
         })
     }
 
-    pub(super) fn record_origin(&self, digest: &Digest, registry: &str, repository: &str, public: bool) {
-        let key = origin_key(digest, registry, repository);
-        let known = self.get(&key).and_then(|value| value.first().copied());
-        let value = u8::from(public).max(known.unwrap_or(0));
-        if known != Some(value) {
-            self.put(key, &[value]);
+    pub(super) fn record_delivered(&self, digest: &Digest, location: &Location, at_ms: i64) {
+        let below = key(&[DELIVERED, digest.as_str(), ""]);
+        let name = format!("{below}{location}");
+        if self.get(&name).is_some() {
+            return;
+        }
+        let mut known = self.entries_below(&below);
+        if known.len() >= LOCATIONS {
+            known.sort_by_key(|(_, value)| read_time(value));
+            for (oldest, _) in known.into_iter().take(1) {
+                self.remove(oldest);
+            }
+        }
+        self.put(name, &at_ms.to_be_bytes());
+    }
+
+    pub(super) fn has_delivered(&self, digest: &Digest, location: &Location) -> bool {
+        self.get(&key(&[DELIVERED, digest.as_str(), &location.to_string()]))
+            .is_some()
+    }
+
+    pub(super) fn record_public(&self, digest: &Digest, location: &Location, at_ms: i64) {
+        let key = key(&[PUBLIC, digest.as_str(), &location.to_string()]);
+        let known = self.get(&key).and_then(|value| read_time(&value));
+        if known.is_none_or(|known| known < at_ms) {
+            self.put(key, &at_ms.to_be_bytes());
         }
     }
 
-    pub(super) fn is_public(&self, registry: &str, repository: &str, digest: &Digest) -> bool {
-        self.get(&origin_key(digest, registry, repository)).as_deref() == Some(&[1])
+    pub(super) fn public_at(&self, digest: &Digest, location: &Location) -> Option<i64> {
+        read_time(&self.get(&key(&[PUBLIC, digest.as_str(), &location.to_string()]))?)
     }
 
     /// What was known of an object that is gone.
     pub(super) fn forget_object(&self, digest: &Digest) {
-        for key in self.keys_below(&key(&[ORIGINS, digest.as_str(), ""])) {
-            self.remove(key);
+        for table in [DELIVERED, PUBLIC] {
+            for key in self.keys_below(&key(&[table, digest.as_str(), ""])) {
+                self.remove(key);
+            }
         }
         self.remove(key(&[BROUGHT, digest.as_str()]));
     }
@@ -144,23 +170,30 @@ impl Index {
 
     pub(super) fn record_tag(&self, tag: &TagRecord) {
         let newer = |known: TagRecord| known.seen_unix_ms > tag.seen_unix_ms;
-        if self
-            .tag(&tag.registry, &tag.repository, &tag.tag)
-            .is_some_and(newer)
-        {
+        if self.tag(&tag.location, &tag.tag).is_some_and(newer) {
             return;
         }
         match serde_json::to_vec(tag) {
             Ok(value) => {
-                self.put(key(&[TAGS, &tag.registry, &tag.repository, &tag.tag]), &value);
+                self.put(key(&[TAGS, &tag.location, &tag.tag]), &value);
             }
             Err(error) => warn!(%error, stoker.side = "peer", "a tag cannot be kept"),
         }
     }
 
-    pub(super) fn tag(&self, registry: &str, repository: &str, tag: &str) -> Option<TagRecord> {
-        let value = self.get(&key(&[TAGS, registry, repository, tag]))?;
+    pub(super) fn tag(&self, location: &str, tag: &str) -> Option<TagRecord> {
+        let value = self.get(&key(&[TAGS, location, tag]))?;
         serde_json::from_slice(&value).ok()
+    }
+
+    /// What a tag means at each location that `is_it`.
+    pub(super) fn tag_wherever(&self, tag: &str, is_it: impl Fn(&Location) -> bool) -> Vec<Digest> {
+        let records = self.entries_below(&key(&[TAGS, ""])).into_iter();
+        let records = records.filter_map(|(_, value)| serde_json::from_slice::<TagRecord>(&value).ok());
+        records
+            .filter(|record| record.tag == tag && record.location.parse().is_ok_and(|at| is_it(&at)))
+            .filter_map(|record| record.digest.parse().ok())
+            .collect()
     }
 
     pub(super) fn put_note(&self, table: &str, name: &str, value: &[u8]) {
@@ -279,8 +312,9 @@ fn key(parts: &[&str]) -> String {
     parts.join("\0")
 }
 
-fn origin_key(digest: &Digest, registry: &str, repository: &str) -> String {
-    key(&[ORIGINS, digest.as_str(), registry, repository])
+/// Unix milliseconds.
+fn read_time(value: &[u8]) -> Option<i64> {
+    Some(i64::from_be_bytes(value.try_into().ok()?))
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -37,7 +37,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use oci::Digest;
+use oci::{Digest, Location};
 use tokio::sync::broadcast;
 use wire::{Held, TagRecord, TraceContext};
 
@@ -69,6 +69,11 @@ pub type Clock = Box<dyn Fn() -> i64 + Send + Sync>;
 
 /// News that a listener may be behind; one that is further behind reads the whole list.
 const EVENTS: usize = 1024;
+
+/// Notes of where the bytes of partial objects come from.
+const PARTIAL_FROM: &str = "partial-from";
+/// Of more than one location: no location's text.
+const MIXED: &[u8] = b"";
 
 /// What happened to the set of sealed objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,15 +231,38 @@ impl Store {
         self.0.index.brought(digest)
     }
 
-    /// Notes that a registry has the object in this repository, and whether anybody may read it there.
-    /// A public one stays public: what everybody could read once is no secret.
-    pub fn record_origin(&self, digest: &Digest, registry: &str, repository: &str, public: bool) {
-        self.0.index.record_origin(digest, registry, repository, public);
+    /// Notes that the object's bytes came from this location, proven by their digest.
+    pub fn record_delivered(&self, digest: &Digest, location: &Location) {
+        let now = (self.0.clock)();
+        self.0.index.record_delivered(digest, location, now);
     }
 
-    /// Whether anybody may read the object in this repository.
-    pub fn is_public(&self, registry: &str, repository: &str, digest: &Digest) -> bool {
-        self.0.index.is_public(registry, repository, digest)
+    /// Whether this location is known to have delivered the object's bytes.
+    pub fn has_delivered(&self, digest: &Digest, location: &Location) -> bool {
+        self.0.index.has_delivered(digest, location)
+    }
+
+    /// Notes that bytes of this object are about to come from this location. Returns whether all of them do that have
+    /// landed before; if not, nobody may take the partial object for this location's.
+    pub fn partial_reads_from(&self, digest: &Digest, location: &Location) -> bool {
+        let (name, text) = (digest.as_str(), location.to_string());
+        let is_begun = self.0.objects.is_partial(digest);
+        if is_begun && self.get_note(PARTIAL_FROM, name).as_deref() != Some(text.as_bytes()) {
+            self.put_note(PARTIAL_FROM, name, MIXED);
+            return false;
+        }
+        self.put_note(PARTIAL_FROM, name, text.as_bytes());
+        true
+    }
+
+    /// Notes when it was found that anybody may read the object at this location (Unix milliseconds).
+    pub fn record_public(&self, digest: &Digest, location: &Location, at_ms: i64) {
+        self.0.index.record_public(digest, location, at_ms);
+    }
+
+    /// When it was last found that anybody may read the object at this location (Unix milliseconds).
+    pub fn public_at(&self, digest: &Digest, location: &Location) -> Option<i64> {
+        self.0.index.public_at(digest, location)
     }
 
     /// Notes what a tag means; of two records the one that was seen last holds.
@@ -242,8 +270,8 @@ impl Store {
         self.0.index.record_tag(tag);
     }
 
-    pub fn tag(&self, registry: &str, repository: &str, tag: &str) -> Option<TagRecord> {
-        self.0.index.tag(registry, repository, tag)
+    pub fn tag(&self, location: &str, tag: &str) -> Option<TagRecord> {
+        self.0.index.tag(location, tag)
     }
 
     /// Keeps a small value over a restart. A table holds some thousand notes; beyond that, others go.
@@ -304,6 +332,7 @@ impl Store {
             store.0.objects.no_longer_partial(&named);
             let news = StoreEvent::Gained(held(&named, &about));
             store.0.index.forget_removal(&named);
+            store.0.index.remove_note(PARTIAL_FROM, named.as_str());
             let in_use = store.0.objects.insert(named.clone(), about, store.now_unix());
             // Nobody listening is no fault.
             let _ = store.0.events.send(news);

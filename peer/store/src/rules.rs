@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use oci::Digest;
+use oci::{Digest, Location};
 use tracing::{info, warn};
 use wire::{Block, ImageRules, KnownImageRules, Recall};
 
@@ -166,9 +166,14 @@ impl Store {
         Ok(())
     }
 
-    /// What its tag means here.
-    fn meant_by(&self, image: &wire::RuledImage) -> Option<Digest> {
-        let record = self.tag(&image.registry, &image.repository, image.tag.as_deref()?)?;
-        record.digest.parse().ok()
+    /// What its tag means here, by whatever scheme and path the registry was reached.
+    fn meant_by(&self, image: &wire::RuledImage) -> Vec<Digest> {
+        let Some(tag) = image.tag.as_deref() else {
+            return Vec::new();
+        };
+        let is_it = |location: &Location| {
+            location.registry().as_str() == image.registry && location.repository.as_str() == image.repository
+        };
+        self.0.index.tag_wherever(tag, is_it)
     }
 }

@@ -3,13 +3,19 @@ mod room;
 use std::fs::OpenOptions;
 
 use bytes::Bytes;
-use oci::Digest;
+use oci::{Digest, Location};
 use tempfile::TempDir;
 use wire::{Held, ObjectKind, TagRecord, TraceContext};
 
 use super::removals::{REMEMBERED, SLACK};
 use super::{CHUNK, Removal, RemovalReason, Store, StoreEvent, Totals};
 use crate::testing::{bytes, seal};
+
+const NGINX: &str = "https://registry.lan/v2/library/nginx";
+
+fn at(location: &str) -> Location {
+    location.parse().expect("a location")
+}
 
 fn open(dir: &TempDir) -> Store {
     Store::open(dir.path()).expect("a store")
@@ -21,8 +27,7 @@ fn folder() -> TempDir {
 
 fn tag(digest: &Digest, seen_unix_ms: i64) -> TagRecord {
     TagRecord {
-        registry: "registry.lan".to_owned(),
-        repository: "library/nginx".to_owned(),
+        location: NGINX.to_owned(),
         tag: "1.27".to_owned(),
         digest: digest.to_string(),
         media_type: "application/x".to_owned(),
@@ -146,7 +151,7 @@ async fn index_is_rebuilt() {
             store.about(&digest).expect("held").media_type.as_deref(),
             Some("application/x")
         );
-        assert_eq!(store.tag("registry.lan", "library/nginx", "1.27"), None);
+        assert_eq!(store.tag(NGINX, "1.27"), None);
         store.record_tag(&tag(&digest, 2));
         store.flush().await.expect("the new index works");
     }
@@ -191,30 +196,63 @@ async fn of_two_tags_the_one_seen_last_holds_over_a_restart() {
     store.record_tag(&tag(&old, 10));
     drop(store);
     let store = open(&dir);
-    assert_eq!(
-        store.tag("registry.lan", "library/nginx", "1.27"),
-        Some(tag(&new, 20))
-    );
-    assert_eq!(store.tag("registry.lan", "library/nginx", "1.26"), None);
+    assert_eq!(store.tag(NGINX, "1.27"), Some(tag(&new, 20)));
+    assert_eq!(store.tag(NGINX, "1.26"), None);
+}
+
+/// Neighbours of `https://registry.lan/v2/a` that share something with it.
+const OTHERS: [&str; 4] = [
+    "http://registry.lan/v2/a",
+    "https://registry.lan/path/v2/a",
+    "https://registry.lan/v2/b",
+    "https://other.lan/v2/a",
+];
+
+#[tokio::test]
+async fn what_is_public_is_said_of_one_object_at_one_location() {
+    let dir = folder();
+    let store = open(&dir);
+    let (public, private) = (Digest::of(b"public"), Digest::of(b"private"));
+    let here = at("https://registry.lan/v2/a");
+    store.record_public(&public, &here, 20);
+    store.record_public(&public, &here, 10);
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(store.public_at(&public, &here), Some(20), "the newest counts");
+    assert_eq!(store.public_at(&private, &here), None);
+    for other in OTHERS {
+        assert_eq!(store.public_at(&public, &at(other)), None, "{other}");
+    }
 }
 
 #[tokio::test]
-async fn public_is_said_of_one_object_in_one_repository() {
+async fn what_was_delivered_is_said_of_one_object_at_one_location() {
     let dir = folder();
     let store = open(&dir);
-    let (open_to_all, private) = (Digest::of(b"public"), Digest::of(b"private"));
-    store.record_origin(&open_to_all, "registry.lan", "a", true);
-    store.record_origin(&open_to_all, "registry.lan", "a", false);
-    store.record_origin(&private, "registry.lan", "a", false);
+    let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+    let here = at("https://registry.lan/v2/a");
+    store.record_delivered(&one, &here);
     drop(store);
     let store = open(&dir);
-    assert!(
-        store.is_public("registry.lan", "a", &open_to_all),
-        "what is public stays public"
-    );
-    assert!(!store.is_public("registry.lan", "b", &open_to_all));
-    assert!(!store.is_public("other.lan", "a", &open_to_all));
-    assert!(!store.is_public("registry.lan", "a", &private));
+    assert!(store.has_delivered(&one, &here));
+    assert!(!store.has_delivered(&other, &here));
+    for other in OTHERS {
+        assert!(!store.has_delivered(&one, &at(other)), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn the_locations_of_one_object_have_a_bound() {
+    let dir = folder();
+    let store = open(&dir);
+    let digest = Digest::of(b"everywhere");
+    let place = |number: usize| at(&format!("https://registry.lan/v2/r{number}"));
+    for number in 0..=600 {
+        store.record_delivered(&digest, &place(number));
+    }
+    let known = (0..=600).filter(|number| store.has_delivered(&digest, &place(*number)));
+    assert_eq!(known.count(), 512);
+    assert!(store.has_delivered(&digest, &place(600)), "the newest stays");
 }
 
 #[tokio::test]
@@ -225,11 +263,14 @@ async fn removing_forgets_the_object_and_who_may_read_it() {
     let digest = Digest::of(&body);
     let mut news = store.watch();
     let path = seal(&store, &body).await.path().to_owned();
-    store.record_origin(&digest, "registry.lan", "a", true);
+    let here = at("https://registry.lan/v2/a");
+    store.record_public(&digest, &here, 1);
+    store.record_delivered(&digest, &here);
     let was_here = store.remove(&digest, RemovalReason::Asked).await;
     assert!(was_here.expect("removed"));
     assert!(store.sealed(&digest).is_none() && !path.exists());
-    assert!(!store.is_public("registry.lan", "a", &digest));
+    assert_eq!(store.public_at(&digest, &here), None);
+    assert!(!store.has_delivered(&digest, &here));
     let held = Held {
         digest: digest.to_string(),
         size: 9,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use oci::ImageReference;
+use oci::{ImageReference, Location};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -10,12 +10,11 @@ use wire::{Question, Reply};
 
 use super::ExplainError;
 use super::facts::{Facts, Meaning, Node, Object, Preheated};
-use super::meaning::{self, asked_within, place_of};
+use super::meaning::{self, asked_within, location_of};
 use super::{node, preheats};
 use crate::fault::StorageError;
 use crate::preheater::{Inner, Preheater};
 use crate::questions::{NoAnswer, ask};
-use crate::resolve::Place;
 use crate::rows::{VALUES_AT_ONCE, holdings, peers, preheats as rows};
 
 pub(super) async fn gather(
@@ -53,13 +52,13 @@ async fn image_facts(
 ) -> Result<(Meaning, Option<Preheated>, Vec<Object>), ExplainError> {
     let end = Instant::now() + inner.limits.answer_wait;
     let mut rows = preheats::of_image(inner, image, None).await?;
-    let place = place_of(inner, image, rows.first()).await?;
-    let meaning = meaning::of(inner, place.as_ref(), &image.wanted, end).await;
+    let location = location_of(inner, image, rows.first()).await?;
+    let meaning = meaning::of(inner, location.as_ref(), &image.wanted, end).await;
     if let Some(digest) = meaning.digest() {
         rows = preheats::of_image(inner, image, Some(digest)).await?;
     }
     let preheat = preheats::judged(inner, &rows, meaning.digest(), node).await?;
-    let mut needed = needed(inner, (place.as_ref(), &meaning, end), preheat.as_ref(), &rows).await?;
+    let mut needed = needed(inner, (location.as_ref(), &meaning, end), preheat.as_ref(), &rows).await?;
     let preheated = preheat.as_ref().and_then(|preheat| preheat.digest.as_deref());
     let root = meaning.digest().or(preheated);
     // People look for what the tag names first.
@@ -70,15 +69,15 @@ async fn image_facts(
 /// Of what the reference means now, if that can be known; else of what was preheated.
 async fn needed(
     inner: &Inner,
-    (place, meaning, end): (Option<&Place>, &Meaning, Instant),
+    (location, meaning, end): (Option<&Location>, &Meaning, Instant),
     preheat: Option<&Preheated>,
     rows: &[rows::Model],
 ) -> Result<Vec<Object>, StorageError> {
     let preheated = preheat.and_then(|preheat| preheat.digest.as_deref());
     let now = meaning.digest().filter(|now| preheated != Some(now));
-    if let (Some(place), Some(Ok(now))) = (place, now.map(str::parse)) {
+    if let (Some(location), Some(Ok(now))) = (location, now.map(str::parse)) {
         let platforms = preheats::platforms(rows, preheat.map(|preheat| preheat.id));
-        match asked_within(inner, place, &now, &platforms, end).await {
+        match asked_within(inner, location, &now, &platforms, end).await {
             Ok((_, objects)) => return Ok(objects),
             Err(trouble) => tracing::debug!(
                 reason = trouble.text,
@@ -124,8 +123,7 @@ async fn reply(
     let inner = &preheater.inner;
     let question = Question {
         id: Uuid::new_v4(),
-        registry: inner.registries.canonical(&image.registry).to_string(),
-        repository: image.repository.to_string(),
+        location: location_text(inner, image).await?,
         tag: image.wanted.tag().map(ToString::to_string),
         digests: digests.into_iter().collect(),
     };
@@ -134,6 +132,14 @@ async fn reply(
         Err(NoAnswer::Storage(error)) => Err(error),
         Err(silence) => Ok(Err(silence.to_string())),
     }
+}
+
+/// Where the image's newest preheat found it, or else as its reference says.
+pub(crate) async fn location_text(inner: &Inner, image: &ImageReference) -> Result<String, StorageError> {
+    let rows = preheats::of_image(inner, image, None).await?;
+    let location = location_of(inner, image, rows.first()).await?;
+    let location = location.or_else(|| crate::location::of_image(inner, image).ok());
+    Ok(location.map_or_else(String::new, |location| location.to_string()))
 }
 
 /// A source that the node knows by its address only has a name here.

@@ -4,25 +4,29 @@
 
 use std::time::Duration;
 
-use oci::{ImageReference, Platform, RegistryError, TagOrDigest};
+use oci::{ImageReference, Location, Platform, RegistryError, TagOrDigest};
 use sea_orm::EntityTrait;
 use tokio::time::{Instant, timeout_at};
 
 use super::facts::{Meaning, Object};
 use crate::fault::StorageError;
 use crate::gather::Class;
+use crate::location;
 use crate::preheater::Inner;
-use crate::resolve::{Place, Reader, Trouble, Wanted, Wants, find};
+use crate::resolve::{Reader, Trouble, Wanted, Wants, find};
 use crate::rows::{preheats, seen_registries};
 
 /// How the image's registry is reached: as its newest preheat did. None: it may not be dialled.
-pub(crate) async fn place_of(
+pub(crate) async fn location_of(
     inner: &Inner,
     image: &ImageReference,
     newest: Option<&preheats::Model>,
-) -> Result<Option<Place>, StorageError> {
+) -> Result<Option<Location>, StorageError> {
     if let Some(row) = newest {
-        return Ok(Some(Place::of(row)));
+        let location = location::of_preheat(inner, row);
+        return location
+            .map(Some)
+            .map_err(|bad| StorageError::Broken(bad.to_string()));
     }
     let registry = inner.registries.canonical(&image.registry).to_string();
     let seen = seen_registries::Entity::find_by_id(&registry)
@@ -31,34 +35,42 @@ pub(crate) async fn place_of(
     if seen.is_none() && !inner.registries.knows(&image.registry) {
         return Ok(None);
     }
-    Ok(Some(Place {
-        registry,
-        base_path: image.base_path.clone(),
-        plain_http: image.plain_http || seen.is_some_and(|seen| seen.plain_http),
-        repository: image.repository.to_string(),
+    let named = location::of_image(inner, image).ok();
+    let by_plain_http = seen.is_some_and(|seen| seen.plain_http);
+    Ok(named.map(|named| {
+        if by_plain_http {
+            location::by_plain_http(named)
+        } else {
+            named
+        }
     }))
 }
 
-pub(super) async fn of(inner: &Inner, place: Option<&Place>, wanted: &TagOrDigest, end: Instant) -> Meaning {
-    let Some(place) = place else {
+pub(super) async fn of(
+    inner: &Inner,
+    location: Option<&Location>,
+    wanted: &TagOrDigest,
+    end: Instant,
+) -> Meaning {
+    let Some(location) = location else {
         let text = "it is not configured and no preheat has named it, so it was not asked";
         return Meaning::NotAsked(text.to_owned());
     };
-    let reader = match Reader::new(inner, place, None).await {
+    let reader = match Reader::new(inner, location, None).await {
         Ok(reader) => reader,
         Err(trouble) => return Meaning::NotAsked(trouble.text),
     };
     match timeout_at(end, reader.head(wanted)).await {
         Ok(Ok(head)) => Meaning::Digest(head.digest.to_string()),
         Ok(Err(error)) => of_error(&error),
-        Err(_) => Meaning::Silent(late(place, inner.limits.answer_wait)),
+        Err(_) => Meaning::Silent(late(location, inner.limits.answer_wait)),
     }
 }
 
-fn late(place: &Place, limit: Duration) -> String {
+fn late(location: &Location, limit: Duration) -> String {
     format!(
         "{} has not answered within {} s",
-        place.registry,
+        location.registry(),
         limit.as_secs_f32()
     )
 }
@@ -75,12 +87,12 @@ fn of_error(error: &RegistryError) -> Meaning {
 /// Every object of an image, by the registry's word, if it gives it in time.
 pub(crate) async fn asked_within(
     inner: &Inner,
-    place: &Place,
+    location: &Location,
     wanted: &TagOrDigest,
     platforms: &[Platform],
     end: Instant,
 ) -> Result<(String, Vec<Object>), Trouble> {
-    let reader = Reader::new(inner, place, None).await?;
+    let reader = Reader::new(inner, location, None).await?;
     let wants = Wants {
         platforms: Wanted {
             platforms: platforms.to_vec(),
@@ -89,7 +101,7 @@ pub(crate) async fn asked_within(
         referrers: false,
     };
     let found = timeout_at(end, find(&reader, wanted, &wants, None, &inner.limits)).await;
-    let late = |_| Trouble::of_caller(late(place, inner.limits.answer_wait));
+    let late = |_| Trouble::of_caller(late(location, inner.limits.answer_wait));
     let found = found.map_err(late)??;
     let mut objects: Vec<(Class, Object)> = found
         .objects

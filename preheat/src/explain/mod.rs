@@ -26,7 +26,7 @@ use crate::fault::StorageError;
 use crate::preheater::Preheater;
 
 pub(crate) use self::facts::Object as ImageObject;
-pub(crate) use self::meaning::{asked_within, place_of};
+pub(crate) use self::meaning::{asked_within, location_of};
 pub(crate) use self::preheats::{of_image, of_preheat as objects_of_preheat};
 pub use self::views::{
     ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding, ObjectStanding,

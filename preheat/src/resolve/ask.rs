@@ -5,11 +5,12 @@ use sea_orm::DbErr;
 
 use super::choice::Wanted;
 use super::find::{Found, Wants, find};
-use super::reader::{Place, Reader};
+use super::reader::Reader;
 use super::share::{self, Content};
 use super::trouble::Trouble;
 use crate::cluster_settings::{platforms_wanted, referrers_wanted};
 use crate::fault::StorageError;
+use crate::location;
 use crate::placing::live_clusters;
 use crate::preheater::Inner;
 use crate::rows::preheats;
@@ -48,7 +49,9 @@ pub(super) async fn ask(inner: &Inner, preheat: &preheats::Model) -> Result<Answ
         .parse()
         .map_err(|bad: oci::BadReference| Trouble::of_caller(bad.to_string()))?;
     let wants = wants(inner, preheat).await.map_err(StorageError::from)?;
-    let reader = Reader::new(inner, &Place::of(preheat), preheat.credential.as_deref()).await?;
+    let location = location::of_preheat(inner, preheat);
+    let location = location.map_err(|bad| Trouble::of_caller(bad.to_string()))?;
+    let reader = Reader::new(inner, &location, preheat.credential.as_deref()).await?;
     let head = head(inner, &reader, preheat, &wanted).await?;
     let public = head.as_ref().and_then(|(_, public)| *public);
     if let Some((head, _)) = &head

@@ -26,7 +26,7 @@ use wire::{Side, TraceContext};
 
 pub(crate) use self::choice::Wanted;
 pub(crate) use self::find::{Wants, find};
-pub(crate) use self::reader::{Place, Reader};
+pub(crate) use self::reader::Reader;
 pub(crate) use self::trouble::Trouble;
 
 use self::ask::{Answer, ask};

@@ -7,36 +7,16 @@ use futures_util::StreamExt;
 use oci::manifest::{BYTES_LIMIT, Descriptor};
 use oci::referrers::Referrers;
 use oci::{
-    Credential, Digest, FetchedManifest, ManifestHead, Registry, RegistryError, Repository, TagOrDigest,
+    Credential, Digest, FetchedManifest, Location, ManifestHead, Registry, RegistryError, Repository,
+    TagOrDigest,
 };
 
 use super::trouble::Trouble;
 use crate::credentials;
 use crate::preheater::Inner;
-use crate::rows::preheats;
 
 /// A credential and the name that peers fetch it by.
 type Named = (Option<String>, Credential);
-
-/// Where the manifests of an image are.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) registry: String,
-    pub(crate) base_path: String,
-    pub(crate) plain_http: bool,
-    pub(crate) repository: String,
-}
-
-impl Place {
-    pub(crate) fn of(preheat: &preheats::Model) -> Self {
-        Self {
-            registry: preheat.registry.clone(),
-            base_path: preheat.base_path.clone(),
-            plain_http: preheat.plain_http,
-            repository: preheat.repository.clone(),
-        }
-    }
-}
 
 pub(crate) struct Reader {
     registry: Registry,
@@ -49,15 +29,11 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// `own` names the credential that came with the request.
-    pub(crate) async fn new(inner: &Inner, place: &Place, own: Option<&str>) -> Result<Self, Trouble> {
-        let bad_name = |cause: oci::BadName| Trouble::of_caller(cause.to_string());
-        let name = oci::RegistryName::parse(&place.registry, place.plain_http).map_err(bad_name)?;
+    pub(crate) async fn new(inner: &Inner, location: &Location, own: Option<&str>) -> Result<Self, Trouble> {
         Ok(Self {
-            registry: inner
-                .registries
-                .registry(&name, &place.base_path, place.plain_http)?,
-            repository: place.repository.parse().map_err(bad_name)?,
-            credentials: credentials_for(inner, place.plain_http, own, &name).await?,
+            registry: inner.registries.registry(&location.origin)?,
+            repository: location.repository.clone(),
+            credentials: credentials_for(inner, own, location).await?,
             chosen: AtomicUsize::new(0),
         })
     }
@@ -194,9 +170,8 @@ impl Reader {
 
 async fn credentials_for(
     inner: &Inner,
-    plain_http: bool,
     own: Option<&str>,
-    registry: &oci::RegistryName,
+    location: &Location,
 ) -> Result<Vec<Named>, Trouble> {
     let mut all = Vec::new();
     if let Some(name) = own
@@ -204,22 +179,14 @@ async fn credentials_for(
     {
         all.push((Some(name.to_owned()), own));
     }
-    if let Some(configured) = credentials::configured(inner, registry)
-        && !is_downgraded(inner, plain_http, registry)
-    {
-        all.push((Some(credentials::configured_name(registry)), configured));
+    if let Some(configured) = inner.registries.configured_credential(location) {
+        let name = credentials::configured_name(location.registry());
+        all.push((Some(name), configured));
     }
     if all.is_empty() {
         all.push((None, Credential::Anonymous));
     }
     Ok(all)
-}
-
-/// A request that says `http://` of a registry that is configured for TLS must not make us send the registry's
-/// password in clear.
-fn is_downgraded(inner: &Inner, plain_http: bool, registry: &oci::RegistryName) -> bool {
-    let configured = inner.registries.settings(registry);
-    plain_http && configured.is_some_and(|settings| !settings.plain_http)
 }
 
 fn is_refusal(error: &RegistryError) -> bool {

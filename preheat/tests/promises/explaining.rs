@@ -15,8 +15,7 @@ const SOON: Duration = Duration::from_millis(300);
 fn question() -> Question {
     Question {
         id: Uuid::new_v4(),
-        registry: "h.example".to_owned(),
-        repository: "team/app".to_owned(),
+        location: "https://h.example/v2/team/app".to_owned(),
         tag: Some("v1".to_owned()),
         digests: Vec::new(),
     }

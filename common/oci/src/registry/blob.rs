@@ -22,6 +22,8 @@ pub struct ByteStream {
     pub total: Option<u64>,
     /// Where the stream begins: what was asked for.
     pub from: u64,
+    /// The registry sent a part (206), and not the whole with its start dropped.
+    pub is_part: bool,
     pub stream: Pin<Box<dyn Stream<Item = Result<Bytes, RegistryError>> + Send>>,
 }
 
@@ -83,6 +85,7 @@ impl Registry {
         let request = self.blob_request(Method::GET, repository, digest, wanted);
         let answer = self.send_signed(&request, credential).await?;
         let asked = request.asked.clone();
+        let is_part = answer.status() == StatusCode::PARTIAL_CONTENT;
         let extent = match answer.status() {
             StatusCode::OK => whole(answer.headers(), from, &asked),
             StatusCode::PARTIAL_CONTENT if !wanted.is_whole() => part(answer.headers(), from, &asked),
@@ -105,6 +108,7 @@ impl Registry {
         Ok(ByteStream {
             total: extent.total,
             from,
+            is_part,
             stream,
         })
     }

@@ -48,7 +48,7 @@ async fn pull(settings: RegistrySettings, image: &Image) -> Result<(), RegistryE
     let name = settings.name.clone();
     let registries = Registries::new(Arc::new(client));
     registries.configure(vec![settings]);
-    let registry = registries.registry(&name, "", false)?;
+    let registry = registries.registry(&oci::Origin::of(name.clone(), oci::Scheme::Https))?;
     let repository = REPOSITORY.parse().unwrap();
     let head = registry
         .manifest_head(&repository, &"v1".parse().unwrap(), &credential)
@@ -277,7 +277,9 @@ async fn docker_hub_is_asked_at_its_own_address_whatever_it_is_called() {
             proxy: Some(proxy.url().parse().unwrap()),
             ..RegistrySettings::new(name.parse().unwrap())
         }]);
-        let registry = registries.registry(&image.registry, "", false).unwrap();
+        let registry = registries
+            .registry(&oci::Origin::of(image.registry.clone(), oci::Scheme::Https))
+            .unwrap();
         registry
             .manifest(&image.repository, &image.wanted, &Credential::Anonymous)
             .await

@@ -59,7 +59,9 @@ async fn with_tokens() -> Server {
 async fn requests_bytes_and_sign_ins_are_counted_by_host() {
     let server = with_tokens().await;
     let registries = registries(&server);
-    let registry = registries.registry(&server.name(), "", false).unwrap();
+    let registry = registries
+        .registry(&oci::Origin::of(server.name().clone(), oci::Scheme::Https))
+        .unwrap();
     registry.manifest(&repository(), &tag("1"), &ann()).await.unwrap();
     let digest = Digest::of(LAYER);
     let blob = registry.blob(&repository(), &digest, 0, &ann()).await.unwrap();
@@ -100,7 +102,9 @@ async fn requests_bytes_and_sign_ins_are_counted_by_host() {
 async fn only_a_credential_can_be_refused() {
     let server = with_tokens().await;
     let registries = registries(&server);
-    let registry = registries.registry(&server.name(), "", false).unwrap();
+    let registry = registries
+        .registry(&oci::Origin::of(server.name().clone(), oci::Scheme::Https))
+        .unwrap();
     let nobody = Credential::Anonymous;
     registry
         .manifest(&repository(), &tag("1"), &nobody)
@@ -131,7 +135,9 @@ async fn no_answer_is_counted_as_such() {
     let registries = registries(&server);
     let name = server.name();
     drop(server);
-    let registry = registries.registry(&name, "", false).unwrap();
+    let registry = registries
+        .registry(&oci::Origin::of(name.clone(), oci::Scheme::Https))
+        .unwrap();
     registry
         .manifest(&repository(), &tag("1"), &Credential::Anonymous)
         .await

@@ -158,7 +158,9 @@ pub(crate) fn reach_within(settings: RegistrySettings, limits: Limits) -> Regist
     let registries = Registries::with_limits(Arc::new(client), limits);
     let name = settings.name.clone();
     registries.configure(vec![settings]);
-    registries.registry(&name, "", false).unwrap()
+    registries
+        .registry(&oci::Origin::of(name.clone(), oci::Scheme::Https))
+        .unwrap()
 }
 
 pub(crate) fn repository() -> Repository {

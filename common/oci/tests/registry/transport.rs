@@ -125,7 +125,7 @@ async fn a_file_that_is_no_certificate_is_a_fault_of_the_settings() {
         ..RegistrySettings::new(name.clone())
     }]);
     assert!(matches!(
-        registries.registry(&name, "", false),
+        registries.registry(&oci::Origin::of(name.clone(), oci::Scheme::Https)),
         Err(RegistryError::Setup { .. })
     ));
 }
@@ -136,15 +136,12 @@ async fn harbors_url_leads_to_the_registry_below_its_path() {
     let url = format!("http://{}/path/v2/p/app/manifests/1", server.address);
     let image: ImageReference = url.parse().unwrap();
     let registries = Registries::new(Arc::new(client));
-    let registry = registries
-        .registry(&image.registry, &image.base_path, image.plain_http)
-        .unwrap();
+    let registry = registries.registry(&image.location().unwrap().origin).unwrap();
     registry
         .manifest(&image.repository, &image.wanted, &Credential::Anonymous)
         .await
         .unwrap();
     assert_eq!(server.heard()[0].path, "/path/v2/p/app/manifests/1");
-    assert!(registries.registry(&image.registry, "/../x", true).is_err());
 }
 
 #[test]
@@ -186,7 +183,9 @@ async fn settings_that_say_nothing_new_keep_their_tokens() {
     });
     let registries = Registries::new(Arc::new(client));
     let pull = async || {
-        let registry = registries.registry(&server.name(), "", false).unwrap();
+        let registry = registries
+            .registry(&oci::Origin::of(server.name(), oci::Scheme::Https))
+            .unwrap();
         registry
             .manifest(&repository(), &tag("1"), &Credential::Anonymous)
             .await

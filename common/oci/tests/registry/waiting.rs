@@ -173,7 +173,11 @@ async fn no_more_than_the_configured_number_is_on_its_way_at_one_time() {
     for number in 0..10 {
         // All paths of one registry share its turns, also when the settings are read anew meanwhile.
         let base_path = if number % 2 == 0 { "" } else { "/mirror" };
-        let registry = registries.registry(&server.name(), base_path, false).unwrap();
+        let origin = Origin {
+            base_path: base_path.parse().unwrap(),
+            ..Origin::of(server.name(), Scheme::Https)
+        };
+        let registry = registries.registry(&origin).unwrap();
         readers.spawn(async move { read(&registry).await });
         registries.configure(vec![at_most(&server, 2)]);
     }

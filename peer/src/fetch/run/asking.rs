@@ -125,7 +125,9 @@ impl Fetch<'_> {
 
     async fn copy_from_parent(&mut self, parent: &str, partial: &Partial) -> Left {
         let from = chunk_begins(partial.len());
-        let opening = self.sources.parent(parent, &self.wanted.digest, from);
+        let opening = self
+            .sources
+            .parent(parent, &self.wanted.digest, &self.wanted.location, from);
         let opening = timeout(OPEN_LIMIT, opening);
         let vouched = match Self::unless_stopped(&self.stop, &self.wanted.digest, opening).await {
             Ok(Ok(Ok(vouched))) => vouched,
@@ -148,7 +150,7 @@ impl Fetch<'_> {
     }
 
     async fn copy_from_relay(&mut self, relay: &str, partial: &Partial) -> Left {
-        let origin = self.wanted.origin();
+        let origin = self.wanted.at_registry();
         let (kind, digest) = (self.wanted.kind, &self.wanted.digest);
         let from = chunk_begins(partial.len());
         let opening = self.sources.relay(relay, &origin, kind, digest, from);
@@ -172,7 +174,7 @@ impl Fetch<'_> {
     }
 
     pub(super) async fn try_origin(&mut self, partial: &Partial) -> Result<(), Failure> {
-        let registry = self.wanted.registry.to_string();
+        let registry = self.wanted.location.registry().to_string();
         let (mut fruitless, mut tries) = (0, 0);
         while tries < ORIGIN_TRIES_IN_ALL {
             let before = partial.len();
@@ -229,7 +231,7 @@ impl Fetch<'_> {
     }
 
     async fn copy_from_origin(&mut self, partial: &Partial) -> Left {
-        let (origin, from) = (self.wanted.origin(), partial.len());
+        let (origin, from) = (self.wanted.at_registry(), partial.len());
         let opening = self
             .sources
             .origin(&origin, self.wanted.kind, &self.wanted.digest, from);
@@ -260,7 +262,7 @@ impl Fetch<'_> {
         }
         let way = match &flow.from {
             Some(_) => Way::FromPeer,
-            None => Way::FromOrigin(self.wanted.registry.clone()),
+            None => Way::FromOrigin(self.wanted.location.registry().clone()),
         };
         if !matches!(flow.proof, Proof::Vouched(_)) {
             self.lands_unvouched();
@@ -376,7 +378,7 @@ impl Fetch<'_> {
             digest: self.wanted.digest.clone(),
             expected,
             told,
-            from: self.wanted.registry.to_string(),
+            from: self.wanted.location.registry().to_string(),
             side: Side::Registry,
         }
     }
@@ -440,7 +442,14 @@ impl Fetch<'_> {
         let is_large = self.may_gather && size.saturating_sub(partial.len()) > GATHERED_FROM;
         // Of a single chunk nothing is given out before the whole is proven.
         let is_unproven = matches!(flow.proof, Proof::Coming) && size > CHUNK;
-        (is_large || is_unproven).then(|| CrowdFeed::open(&self.sources.peers, from, &self.wanted.digest))
+        (is_large || is_unproven).then(|| {
+            CrowdFeed::open(
+                &self.sources.peers,
+                from,
+                &self.wanted.digest,
+                &self.wanted.location,
+            )
+        })
     }
 
     /// Others fetch the object too, or have it.

@@ -104,7 +104,12 @@ impl Fetch<'_> {
     /// From whoever has it, or can ask for it.
     async fn learn_size(&mut self) -> Result<u64, Failure> {
         for parent in self.parents.clone() {
-            match self.sources.peers.chunks(&parent, &self.wanted.digest).await {
+            match self
+                .sources
+                .peers
+                .chunks(&parent, &self.wanted.digest, &self.wanted.location)
+                .await
+            {
                 Ok(hashes) => {
                     let size = hashes.size();
                     self.voucher = Some((parent, hashes));
@@ -113,7 +118,7 @@ impl Fetch<'_> {
                 Err(error) => self.parent_is_out(&parent, error.into()),
             }
         }
-        let origin = self.wanted.origin();
+        let origin = self.wanted.at_registry();
         for relay in self.relays.clone() {
             let (kind, digest) = (self.wanted.kind, &self.wanted.digest);
             match self.sources.relay_size(&relay, &origin, kind, digest).await {
@@ -138,7 +143,8 @@ impl Fetch<'_> {
                 Ok(0)
             }
             Err(error) => {
-                self.faults.push((self.wanted.registry.to_string(), error));
+                self.faults
+                    .push((self.wanted.location.registry().to_string(), error));
                 Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
             }
         }
@@ -288,18 +294,22 @@ impl Fetch<'_> {
     async fn open_part(&self, from: &From, part: Range<u64>, size: u64) -> Result<Opened, SourceError> {
         let (digest, kind) = (&self.wanted.digest, self.wanted.kind);
         let opened = match from {
-            From::Parent(url) => self.sources.parent_part(url, digest, part).await,
+            From::Parent(url) => {
+                self.sources
+                    .parent_part(url, digest, &self.wanted.location, part)
+                    .await
+            }
             From::Relay(url) => {
-                let origin = self.wanted.origin();
+                let origin = self.wanted.at_registry();
                 self.sources.relay_part(url, &origin, kind, digest, part).await
             }
             From::Registry => {
-                let origin = self.wanted.origin();
+                let origin = self.wanted.at_registry();
                 self.sources.origin_part(&origin, kind, digest, part).await
             }
         }?;
         let way = match from {
-            From::Registry => Way::FromOrigin(self.wanted.registry.clone()),
+            From::Registry => Way::FromOrigin(self.wanted.location.registry().clone()),
             From::Parent(_) | From::Relay(_) => Way::FromPeer,
         };
         match opened.size {
@@ -323,7 +333,7 @@ impl Fetch<'_> {
     fn name_of(&self, from: &From) -> String {
         match from {
             From::Parent(url) | From::Relay(url) => url.clone(),
-            From::Registry => self.wanted.registry.to_string(),
+            From::Registry => self.wanted.location.registry().to_string(),
         }
     }
 
@@ -331,7 +341,7 @@ impl Fetch<'_> {
         match from {
             From::Parent(url) => SourceSpan::of_parent(url, at),
             From::Relay(url) => SourceSpan::of_relay(url, at),
-            From::Registry => SourceSpan::of_registry(self.wanted.registry.as_str(), at),
+            From::Registry => SourceSpan::of_registry(self.wanted.location.registry().as_str(), at),
         }
     }
 }

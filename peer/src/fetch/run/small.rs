@@ -39,7 +39,7 @@ impl Fetch<'_> {
                 From::Parent(url) => (url.clone(), SourceSpan::of_parent(url, 0)),
                 From::Relay(url) => (url.clone(), SourceSpan::of_relay(url, 0)),
                 From::Registry => {
-                    let name = self.wanted.registry.to_string();
+                    let name = self.wanted.location.registry().to_string();
                     (name.clone(), SourceSpan::of_registry(&name, 0))
                 }
             };
@@ -106,16 +106,19 @@ impl Fetch<'_> {
     }
 
     async fn take_all(&self, from: &From) -> Result<(ProvenBytes, Option<String>), SourceError> {
-        let (digest, kind, origin) = (&self.wanted.digest, self.wanted.kind, self.wanted.origin());
+        let (digest, kind, origin) = (&self.wanted.digest, self.wanted.kind, self.wanted.at_registry());
         let (opened, way) = match from {
-            From::Parent(url) => (self.sources.whole(url, digest).await?, Way::FromPeer),
+            From::Parent(url) => (
+                self.sources.whole(url, digest, &self.wanted.location).await?,
+                Way::FromPeer,
+            ),
             From::Relay(url) => (
                 self.sources.relay(url, &origin, kind, digest, 0).await?,
                 Way::FromPeer,
             ),
             From::Registry => (
                 self.sources.origin(&origin, kind, digest, 0).await?,
-                Way::FromOrigin(self.wanted.registry.clone()),
+                Way::FromOrigin(self.wanted.location.registry().clone()),
             ),
         };
         if let (Some(told), Some(expected)) = (opened.size, self.wanted.size)
@@ -143,6 +146,7 @@ impl Fetch<'_> {
     async fn keep(&mut self, proven: ProvenBytes) -> Stage {
         let bytes = proven.bytes().clone();
         let size = bytes.len() as u64;
+        self.note_delivered();
         self.progress.send_modify(|now| {
             now.size = Some(size);
             now.landed = size;

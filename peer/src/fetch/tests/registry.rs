@@ -199,7 +199,7 @@ async fn a_turn_at_a_registry_is_waited_for_and_is_no_failure() {
     let settings = RegistrySettings {
         plain_http: true,
         max_connections: NonZeroU32::new(1),
-        ..RegistrySettings::new(world.wanted(&first).registry)
+        ..RegistrySettings::new(world.wanted(&first).location.registry().clone())
     };
     world.around.registries().configure(vec![settings]);
 

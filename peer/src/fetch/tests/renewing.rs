@@ -59,7 +59,9 @@ impl Server {
     fn wanted(&self, world: &World, address: &str) -> Wanted {
         let digest = Digest::of(&self.lock().body);
         Wanted {
-            registry: address.parse().expect("a registry"),
+            location: format!("http://{address}/v2/library/sample")
+                .parse()
+                .expect("a location"),
             credential: Credential::Basic {
                 username: "ann".to_owned(),
                 password: Secret::new("pw"),

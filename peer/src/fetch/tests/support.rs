@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -19,7 +19,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use oci::{BuildError, Credential, Digest, Limits, Registries, TlsOptions};
+use oci::{BuildError, Credential, Digest, Limits, Location, Registries, TlsOptions};
 use process::Running;
 use process::http::{ClientOptions, client};
 use store::Store;
@@ -61,9 +61,21 @@ pub(crate) struct Around {
     public: [u8; 32],
     registries: Registries,
     own_share: Option<String>,
+    /// Where the registry of the world has its objects.
+    location: Arc<OnceLock<Location>>,
 }
 
 impl Around {
+    /// The repository that objects are wanted from.
+    pub(crate) fn location(&self) -> &Location {
+        let unless_told = || {
+            "http://registry.lan/v2/library/sample"
+                .parse()
+                .expect("a location")
+        };
+        self.location.get_or_init(unless_told)
+    }
+
     /// The same, for a peer whose share answers there.
     pub(crate) fn at(&self, share_url: &str) -> Self {
         let own_share = Some(share_url.to_owned());
@@ -87,6 +99,7 @@ impl Around {
             public: pair.public_key().as_ref().try_into().expect("32 bytes"),
             registries: Registries::with_limits(Arc::new(factory), limits),
             own_share: None,
+            location: Arc::default(),
         }
     }
 
@@ -304,7 +317,8 @@ impl Parent {
         let dir = tempfile::tempdir().expect("a folder");
         let store = Store::open(dir.path()).expect("a store");
         for object in objects {
-            seal(&store, object).await;
+            let sealed = seal(&store, object).await;
+            store.record_delivered(&sealed.digest, around.location());
         }
         let address = serve(router(
             ShareState::new(
@@ -336,7 +350,6 @@ pub(crate) struct World {
     pub(crate) registry: FakeRegistry,
     pub(crate) around: Around,
     pub(crate) running: Running,
-    registry_address: String,
 }
 
 impl World {
@@ -351,6 +364,9 @@ impl World {
             .route("/v2/{*path}", get(object))
             .with_state(registry.clone());
         let registry_address = serve(app).await;
+        let location = format!("http://{registry_address}/v2/library/sample");
+        let location = around.location.set(location.parse().expect("a location"));
+        location.expect("one registry");
         let store = Store::open(dir.path()).expect("a store");
         let http = client(&ClientOptions::default()).expect("a client");
         let running = Running::new();
@@ -367,7 +383,6 @@ impl World {
             registry,
             around,
             running,
-            registry_address,
         }
     }
 
@@ -382,10 +397,7 @@ impl World {
             size: None,
             size_hint: None,
             media_type: None,
-            registry: self.registry_address.parse().expect("a registry"),
-            base_path: String::new(),
-            plain_http: true,
-            repository: "library/sample".parse().expect("a repository"),
+            location: self.around.location().clone(),
             credential: Credential::Anonymous,
             parents: Vec::new(),
             relays: Vec::new(),

@@ -201,11 +201,11 @@ async fn what_anybody_may_read_needs_no_yes() {
     );
     let seed = world.add_seed().await;
     for digest in [&image.index, &image.manifest, &image.config] {
-        seed.record_origin(digest, &world.registry_name, "a", true);
+        seed.record_public(digest, &world.location("a"), world.now());
     }
     world
         .store
-        .record_origin(&image.layer, &world.registry_name, "a", true);
+        .record_public(&image.layer, &world.location("a"), world.now());
     world.stop_registry().await;
     assert_eq!(world.pull("a", &image, None).await, StatusCode::OK);
     let elsewhere = world.get(&format!("/v2/b/blobs/{}", image.layer), None).await;

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, StatusCode};
 use oci::challenge::{Challenge, parse};
-use oci::{Credential, Digest, Registries, RegistrySettings, Secret};
+use oci::{Credential, Digest, Location, Registries, RegistrySettings, Secret};
 use process::Running;
 use process::http::{ClientOptions, client};
 use process::metrics::Metrics;
@@ -28,6 +28,7 @@ use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, SHARE_AUDIENCE, See
 use crate::access::Access;
 use crate::clients::client_factory;
 use crate::config::FrontLimits;
+use crate::delivery::Delivery;
 use crate::fetch::tests::support::{Around, eventually, unlimited};
 use crate::fetch::{Fetches, Sources};
 use crate::front::{FrontState, router};
@@ -454,6 +455,17 @@ impl World {
     }
 
     /// A seed with an empty store, which the front knows.
+    /// A repository of the registry, as the front names it.
+    pub(super) fn location(&self, repository: &str) -> Location {
+        let location = format!("http://{}/v2/{repository}", self.registry_name);
+        location.parse().expect("a location")
+    }
+
+    /// Unix milliseconds, as the front has them.
+    pub(super) fn now(&self) -> i64 {
+        self.now.load(Ordering::SeqCst)
+    }
+
     pub(super) async fn add_seed(&mut self) -> Store {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
@@ -647,7 +659,16 @@ fn front_state(
         [7; 32],
         clock.clone(),
     );
-    FrontState::new(access, store.clone(), fetches, neighbours.clone(), false, clock)
+    let delivery = Delivery::new(store.clone(), fetches.sources().clone(), &[7; 32]);
+    FrontState::new(
+        access,
+        delivery,
+        store.clone(),
+        fetches,
+        neighbours.clone(),
+        false,
+        clock,
+    )
 }
 
 async fn serve(router: Router, running: &Running) -> SocketAddr {

@@ -23,8 +23,7 @@ async fn a_tag_falls_back_to_the_youngest_record_of_the_seeds() {
         StatusCode::OK
     );
     let record = |digest: &Digest, at| TagRecord {
-        registry: world.registry_name.clone(),
-        repository: "a".to_owned(),
+        location: world.location("a").to_string(),
         tag: "v1".to_owned(),
         digest: digest.to_string(),
         media_type: String::new(),

@@ -82,6 +82,7 @@ async fn a_recent_pull_says_where_its_bytes_came_from_and_what_went_wrong() {
     let image = world.registry.push("a", "layer of a");
     let seed = world.add_seed().await;
     seal(&seed, &image.layer_bytes).await;
+    seed.record_delivered(&image.layer, &world.location("a"));
     world.get(&blob(&image.layer), None).await;
     let wrong = world.registry.push("a", vec![7; 3_000_000]).layer;
     world.registry.serves_wrong_bytes_of(&wrong);
@@ -183,6 +184,7 @@ async fn a_pull_from_the_store_is_linked_to_the_span_that_brought_the_object() {
     let image = world.registry.push("a", "layer of a");
     let (preheat, pull) = (Trace::begin(), Trace::begin());
     seal(&world.store, &image.layer_bytes).await;
+    world.store.record_delivered(&image.layer, &world.location("a"));
     world.store.record_brought(&image.layer, &preheat.context());
     assert!(get_within(&world, &pull, &blob(&image.layer)).await.is_some());
     let span = pull_of(&pull).await;

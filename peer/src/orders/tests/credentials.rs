@@ -29,7 +29,8 @@ async fn outcome(peer: &Peer, lot: Lot) -> Outcome {
 }
 
 fn configured_name(lot: &Lot) -> String {
-    format!("registry:{}", lot.placements[0].registry)
+    let location: oci::Location = lot.placements[0].location.parse().expect("a location");
+    format!("registry:{}", location.registry())
 }
 
 #[tokio::test]

@@ -12,8 +12,7 @@ use crate::fetch::tests::support::{Treat, bytes, eventually, seal};
 fn question(digests: &[&Digest]) -> Question {
     Question {
         id: Uuid::new_v4(),
-        registry: "hub.lan".to_owned(),
-        repository: "library/nginx".to_owned(),
+        location: "https://hub.lan/v2/library/nginx".to_owned(),
         tag: Some("1.27".to_owned()),
         digests: digests.iter().map(ToString::to_string).collect(),
     }
@@ -110,8 +109,7 @@ async fn pulls_and_tags_are_found_under_every_name_of_the_registry() {
         peer.pulls.push(pulled(registry, repository, at));
     }
     let tag = TagRecord {
-        registry: "registry.lan".to_owned(),
-        repository: "library/nginx".to_owned(),
+        location: "https://registry.lan/v2/library/nginx".to_owned(),
         tag: "1.27".to_owned(),
         digest: Digest::of(b"meant").to_string(),
         media_type: "application/x".to_owned(),

@@ -18,6 +18,7 @@ use wire::{
     Settled, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
 };
 
+use crate::delivery::Delivery;
 use crate::fetch::tests::support::World;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
@@ -234,6 +235,7 @@ impl Peer {
             me: me(),
             store: world.store.clone(),
             fetches: world.fetches.clone(),
+            delivery: Delivery::new(world.store.clone(), world.fetches.sources().clone(), &[7; 32]),
             neighbours: Neighbours::open(
                 Uuid::nil(),
                 "edge",
@@ -266,10 +268,7 @@ impl Peer {
             size,
             kind: ObjectKind::Blob,
             media_type: "application/x".to_owned(),
-            registry: wanted.registry.to_string(),
-            base_path: String::new(),
-            plain_http: true,
-            repository: wanted.repository.to_string(),
+            location: wanted.location.to_string(),
             public: false,
             parents: Vec::new(),
         };

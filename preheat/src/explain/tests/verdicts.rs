@@ -378,8 +378,7 @@ fn a_registry_that_is_silent_is_a_fact_of_its_own() {
 fn what_the_node_takes_the_tag_for_is_told() {
     let mut facts = facts();
     facts.reply.as_mut().expect("a reply").tag = Some(TagRecord {
-        registry: "h.lan".to_owned(),
-        repository: "team/app".to_owned(),
+        location: "https://h.lan/v2/team/app".to_owned(),
         tag: "v1".to_owned(),
         digest: OTHER.to_owned(),
         media_type: String::new(),

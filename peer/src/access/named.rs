@@ -1,44 +1,52 @@
-//! Which registry a request means, and whether it may be dialled.
+//! Which registry a request names, and whether it may be dialled.
 //!
-//! **Invariant:** an [`Origin`] exists only for a registry that is configured, that a preheat named, or that the
-//! peer's own `allow` list matches. Nobody has any other registry dialled by asking for it.
+//! **Invariant:** an [`Allowed`] is made by the check only: its registry is configured, was named by a preheat, or is
+//! matched by an `allow` list. Nobody has any other registry dialled by asking for it.
 
 use http::HeaderMap;
-use oci::RegistryName;
+use oci::{BasePath, Location, Origin, RegistryName, Repository, Scheme};
 use url::Url;
+
+use super::Access;
 
 pub(crate) const REGISTRY_HEADER: &str = "x-dragonfly-registry";
 const NAMESPACE: &str = "ns";
 
-/// A registry as a request reaches it. Part of what a yes is for: the same host may serve other registries under
-/// other paths, or something else over plain HTTP.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Origin {
+/// A registry as a caller wrote it: nothing is known of it yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
     pub(crate) registry: RegistryName,
-    /// Path that `/v2/` lies under: empty, or `/registry`.
-    pub(crate) base_path: String,
-    pub(crate) plain_http: bool,
+    /// None: containerd's `ns` has no scheme.
+    pub(crate) scheme: Option<Scheme>,
+    pub(crate) base_path: BasePath,
 }
 
-impl Origin {
+impl Named {
     /// As nothing but its name says.
     pub(crate) fn of(registry: RegistryName) -> Self {
         Self {
             registry,
-            base_path: String::new(),
-            plain_http: false,
+            scheme: None,
+            base_path: BasePath::default(),
         }
     }
+}
 
-    /// One text for keys of maps and of notes.
-    pub(crate) fn text(&self) -> String {
-        let scheme = if self.plain_http { "http" } else { "https" };
-        format!("{scheme}://{}{}", self.registry, self.base_path)
+/// A location that may be dialled on a caller's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Allowed {
+    location: Location,
+    /// The caller did not ask for plain HTTP, and only a preheat has: the caller's password is not for this road.
+    hides_passwords: bool,
+}
+
+impl Allowed {
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
     }
 
-    /// Reads [`Self::text`].
-    pub(crate) fn from_text(text: &str) -> Option<Self> {
-        from_header(text)
+    pub(crate) fn hides_passwords(&self) -> bool {
+        self.hides_passwords
     }
 }
 
@@ -56,13 +64,58 @@ pub(crate) enum NoRegistry {
     NotAllowed(RegistryName),
 }
 
+impl Access {
+    /// The location that a request means, if it may be dialled. A registry in the path counts where none is named
+    /// beside it.
+    pub(crate) fn choose(
+        &self,
+        by_path: Option<RegistryName>,
+        repository: Repository,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Allowed, NoRegistry> {
+        let named = match by_path {
+            Some(registry) => Named::of(registry),
+            None => named(query, headers)?,
+        };
+        let canonical = self.neighbours.registries().canonical(&named.registry);
+        let seen_plain = named.scheme.is_none() && self.neighbours.seen_by_plain_http_only(&canonical);
+        let scheme = named.scheme.unwrap_or(Scheme::of(seen_plain));
+        let origin = Origin {
+            scheme,
+            registry: named.registry,
+            base_path: named.base_path,
+        };
+        let mut allowed = self.allow(&origin.at(repository))?;
+        allowed.hides_passwords = seen_plain;
+        Ok(allowed)
+    }
+
+    /// The location under its registry's one name, by the configured scheme, if it may be dialled.
+    pub(crate) fn allow(&self, location: &Location) -> Result<Allowed, NoRegistry> {
+        let origin = self.neighbours.registries().canonical_origin(&location.origin);
+        if !self.may_dial(&origin) {
+            return Err(NoRegistry::NotAllowed(origin.registry));
+        }
+        Ok(Allowed {
+            location: origin.at(location.repository.clone()),
+            hides_passwords: false,
+        })
+    }
+
+    pub(super) fn may_dial(&self, origin: &Origin) -> bool {
+        let allowed = |pattern: &String| oci::is_named_by(&origin.registry, pattern);
+        self.neighbours.may_dial(&origin.registry) || self.limits.allow.iter().any(allowed)
+    }
+}
+
 /// Whether a request names a registry beside its path.
 pub(crate) fn is_named(query: Option<&str>, headers: &HeaderMap) -> bool {
     named(query, headers) != Err(NoRegistry::NotNamed)
 }
 
 /// What a request names, before it is known whether that may be dialled.
-pub(crate) fn named(query: Option<&str>, headers: &HeaderMap) -> Result<Origin, NoRegistry> {
+fn named(query: Option<&str>, headers: &HeaderMap) -> Result<Named, NoRegistry> {
     if let Some(header) = headers.get(REGISTRY_HEADER) {
         let text = header.to_str().map_err(|_| NoRegistry::Unreadable)?;
         return from_header(text.trim()).ok_or(NoRegistry::Unreadable);
@@ -71,19 +124,19 @@ pub(crate) fn named(query: Option<&str>, headers: &HeaderMap) -> Result<Origin, 
         .and_then(|query| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == NAMESPACE))
         .ok_or(NoRegistry::NotNamed)?;
     let registry = namespace.1.parse().map_err(|_| NoRegistry::Unreadable)?;
-    Ok(Origin::of(registry))
+    Ok(Named::of(registry))
 }
 
-fn from_header(text: &str) -> Option<Origin> {
+fn from_header(text: &str) -> Option<Named> {
     let with_scheme = if text.contains("://") {
         text.to_owned()
     } else {
         format!("https://{text}")
     };
     let url = Url::parse(&with_scheme).ok()?;
-    let plain_http = match url.scheme() {
-        "http" => true,
-        "https" => false,
+    let scheme = match url.scheme() {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
         _ => return None,
     };
     let hides_something = !url.username().is_empty() || url.password().is_some() || url.query().is_some();
@@ -94,20 +147,12 @@ fn from_header(text: &str) -> Option<Origin> {
     let name = url
         .port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    Some(Origin {
-        registry: RegistryName::parse(&name, plain_http).ok()?,
-        base_path: base_path(url.path())?,
-        plain_http,
+    let path = url.path().trim_end_matches('/');
+    Some(Named {
+        registry: RegistryName::parse(&name, scheme.is_plain()).ok()?,
+        scheme: Some(scheme),
+        base_path: path.strip_suffix("/v2").unwrap_or(path).parse().ok()?,
     })
-}
-
-/// The path above `/v2`; letters that could end it early are refused.
-fn base_path(path: &str) -> Option<String> {
-    let path = path.trim_end_matches('/');
-    let path = path.strip_suffix("/v2").unwrap_or(path);
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
-    let is_clean = path.bytes().all(is_plain) && !path.split('/').any(|part| part == "..");
-    is_clean.then(|| path.to_owned())
 }
 
 #[cfg(test)]
@@ -126,20 +171,17 @@ mod tests {
         assert_eq!(origin.registry.as_str(), "127.0.0.1:5912");
         let hub = named(Some("ns=docker.io"), &HeaderMap::new()).expect("named");
         assert_eq!(hub.registry.as_str(), "docker.io");
-        assert!(!hub.plain_http);
+        assert_eq!(hub.scheme, None);
     }
 
     #[test]
     fn the_header_carries_scheme_and_path() {
         let origin = named(None, &headers("http://Reg.lan:5000/team/v2/")).expect("named");
         assert_eq!(origin.registry.as_str(), "reg.lan:5000");
-        assert_eq!(origin.base_path, "/team");
-        assert!(origin.plain_http);
-        assert_eq!(origin.text(), "http://reg.lan:5000/team");
-        assert_eq!(
-            named(None, &headers("https://reg.lan")).expect("named").text(),
-            "https://reg.lan"
-        );
+        assert_eq!(origin.base_path.as_str(), "/team");
+        assert_eq!(origin.scheme, Some(Scheme::Http));
+        let secure = named(None, &headers("https://reg.lan")).expect("named");
+        assert_eq!(secure.scheme, Some(Scheme::Https));
     }
 
     #[test]
@@ -157,6 +199,7 @@ mod tests {
             "ftp://reg.lan",
             "file:///etc/passwd",
             "https://reg.lan/a%2f..",
+            "https://reg.lan/v2/x",
             "",
             "https://",
         ] {
