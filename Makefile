@@ -16,7 +16,7 @@ demo:
 
 test: test-packages
 	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
 
 test-packages:
 	./ci/test-packages
