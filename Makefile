@@ -5,7 +5,9 @@ CARGO ?= cargo
 help:
 	@echo "make demo           build and run the whole story in about a minute"
 	@echo "make test           install what the tests need (Debian packages, as root) and run all tests"
-	@echo "make test-all       the same, and traces in a real Jaeger and metrics in a real Prometheus (wants Go)"
+	@echo "make test-later     the quick tests again, with the clock a year ahead"
+	@echo "make test-fresh     make demo and make test on a fresh Debian in a folder (as root, half an hour)"
+	@echo "make test-all       all tests, and traces in a real Jaeger and metrics in a real Prometheus (wants Go)"
 	@echo "make check          format, lints, docs, generated files, dependency rules"
 	@echo "make bench          benchmarks, release build, each beside its reference"
 	@echo "make generate       write openapi/stoker.json anew"
@@ -16,7 +18,13 @@ demo:
 
 test: test-packages
 	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
+
+test-later:
+	./ci/test-later
+
+test-fresh:
+	./ci/test-fresh
 
 test-packages:
 	./ci/test-packages
@@ -45,4 +53,4 @@ bench: bench-packages
 bench-packages: test-packages
 	./ci/bench-packages
 
-.PHONY: help demo test test-all test-observed test-packages check generate bench bench-packages
+.PHONY: help demo test test-later test-fresh test-all test-observed test-packages check generate bench bench-packages

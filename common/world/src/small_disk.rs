@@ -1,5 +1,5 @@
 //! A real file system of a few MiB, mounted for one test. Mounting is for root: elsewhere such tests pass unless
-//! `CI=true`, where they fail.
+//! `CI=true`, where they fail. A missing program is a failure everywhere.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -61,5 +61,7 @@ impl Drop for SmallDisk {
 
 fn run(program: &str, arguments: &[&str]) -> bool {
     let ended = Command::new(program).args(arguments).output();
-    ended.is_ok_and(|ended| ended.status.success())
+    let ended = ended
+        .unwrap_or_else(|error| panic!("{program} cannot be run ({error}); install it: make test-packages"));
+    ended.status.success()
 }

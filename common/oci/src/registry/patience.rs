@@ -85,6 +85,10 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// By the registry's own clock, which it sends along: ours may differ.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "without the registry's `Date` only the machine's clock is left"
+)]
 fn until(date: &str, headers: &HeaderMap) -> Option<Duration> {
     let parse = |text: &str| OffsetDateTime::parse(text, &Rfc2822).ok();
     let there = headers.get(header::DATE).and_then(|value| value.to_str().ok());

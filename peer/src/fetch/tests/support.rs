@@ -107,7 +107,7 @@ impl Around {
         let claims = PeerClaims {
             sub: uuid::Uuid::nil(),
             aud: audience.to_owned(),
-            exp: time::OffsetDateTime::now_utc().unix_timestamp() + ends_in,
+            exp: process::clock::unix_ms() / 1_000 + ends_in,
             cluster: "default".to_owned(),
         };
         let key = EncodingKey::from_ed_der(&self.key);
