@@ -25,6 +25,7 @@ pub mod referrers;
 mod registries;
 mod registry;
 mod settings;
+mod strict;
 mod text;
 
 pub use credential::{Credential, Secret};
