@@ -7,6 +7,7 @@
 
 mod advice;
 pub mod challenge;
+mod clients;
 mod credential;
 mod dial;
 mod digest;
