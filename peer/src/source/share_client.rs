@@ -251,7 +251,7 @@ impl ShareClient {
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<Call, ShareError> {
-        let looked_up = origin.credential.looked_up().await;
+        let looked_up = origin.credential.looked_up(Some(&origin.repository)).await;
         let credential = looked_up.map_err(|error| ShareError::NoCredential(error.to_string()))?;
         let call = self
             .call_by(&method, share_url, RELAY, Some(digest))?

@@ -52,12 +52,13 @@ impl Reader {
     pub(crate) async fn new(inner: &Inner, place: &Place, own: Option<&str>) -> Result<Self, Trouble> {
         let bad_name = |cause: oci::BadName| Trouble::of_caller(cause.to_string());
         let name = oci::RegistryName::parse(&place.registry, place.plain_http).map_err(bad_name)?;
+        let repository: Repository = place.repository.parse().map_err(bad_name)?;
         Ok(Self {
             registry: inner
                 .registries
                 .registry(&name, &place.base_path, place.plain_http)?,
-            repository: place.repository.parse().map_err(bad_name)?,
-            credentials: credentials_for(inner, place.plain_http, own, &name).await?,
+            credentials: credentials_for(inner, place.plain_http, own, (&name, &repository)).await?,
+            repository,
             chosen: AtomicUsize::new(0),
         })
     }
@@ -196,7 +197,7 @@ async fn credentials_for(
     inner: &Inner,
     plain_http: bool,
     own: Option<&str>,
-    registry: &oci::RegistryName,
+    (registry, repository): (&oci::RegistryName, &Repository),
 ) -> Result<Vec<Named>, Trouble> {
     let mut all = Vec::new();
     if let Some(name) = own
@@ -207,7 +208,8 @@ async fn credentials_for(
     if let Some(configured) = credentials::configured(inner, registry)
         && !is_downgraded(inner, plain_http, registry)
     {
-        all.push((Some(credentials::configured_name(registry)), configured));
+        let name = credentials::configured_name(registry, repository, &configured);
+        all.push((Some(name), configured));
     }
     if all.is_empty() {
         all.push((None, Credential::Anonymous));

@@ -193,7 +193,7 @@ async fn look_up(
     kept: &KeptCredential,
     refused: Option<&Credential>,
 ) -> Result<Credential, RegistryError> {
-    let found = kept.other_than(refused).await;
+    let found = kept.other_than(refused, Some(&request.repository)).await;
     found.map_err(|cause| RegistryError::NoLookup {
         asked: request.asked.clone(),
         cause,
