@@ -80,10 +80,10 @@ pub async fn credential(
     if !peer.seed {
         return Ok(None);
     }
-    let read = name.strip_prefix(CONFIGURED).map(read_configured);
-    let (credential, repository) = match read {
-        Some(Some((registry, repository))) => (configured(inner, &registry), repository),
-        Some(None) => (None, None),
+    let (credential, repository) = match name.strip_prefix(CONFIGURED) {
+        Some(named) => read_configured(named).map_or((None, None), |(registry, repository)| {
+            (configured(inner, &registry), repository)
+        }),
         None if works_for(inner, &peer.id, name).await? => (of_preheat(inner, name).await?, None),
         None => (None, None),
     };
