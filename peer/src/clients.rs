@@ -19,14 +19,15 @@ pub fn client_options(tls: &TlsOptions) -> ClientOptions {
         insecure_skip_verify: tls.insecure_skip_verify,
         identity_pem: tls.client_identity.as_ref().map(|pem| pem.expose().to_owned()),
         proxy: tls.proxy.as_ref().map(|proxy| proxy.expose().to_owned()),
+        fresh: tls.fresh,
     }
 }
 
 /// Registries whose clients look at what names resolve to.
 pub fn guarded_registries(dial: Dial, counted: RegistryMetrics) -> Registries {
-    let names = Arc::new(dial.clone());
+    let rule = dial.clone();
     let factory = move |tls: &TlsOptions| {
-        let names = Arc::clone(&names);
+        let names = Arc::new(rule.for_client(tls));
         guarded_client(&client_options(tls), names).map_err(BuildError::new)
     };
     Registries::behind(dial, counted, Arc::new(factory))

@@ -1,7 +1,7 @@
 //! Credentials by name: a request's own, sealed in the database while its preheat is open, and the configured
 //! ones, which are never stored.
 
-use oci::{Credential, RegistryName};
+use oci::{Credential, RegistryName, Repository};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
 use uuid::Uuid;
 use wire::SecretText;
@@ -12,11 +12,33 @@ use crate::rows::{credentials, lots};
 use crate::sessions;
 use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
 
-/// Names what is configured for a registry: `registry:harbor.example.com`.
+/// Names what is configured for a registry, or for one of its repositories: `registry:harbor.example.com`,
+/// `registry:harbor.example.com/team-a/app`.
 const CONFIGURED: &str = "registry:";
+/// What the columns that keep names have room for.
+const LONGEST_NAME: usize = 300;
 
-pub(crate) fn configured_name(registry: &RegistryName) -> String {
-    format!("{CONFIGURED}{registry}")
+/// With the repository where the credential is looked up by it.
+pub(crate) fn configured_name(
+    registry: &RegistryName,
+    repository: &Repository,
+    credential: &Credential,
+) -> String {
+    let of_registry = format!("{CONFIGURED}{registry}");
+    let of_repository = format!("{of_registry}/{repository}");
+    if matches!(credential, Credential::Kept(_)) && of_repository.len() <= LONGEST_NAME {
+        return of_repository;
+    }
+    of_registry
+}
+
+/// What follows [`CONFIGURED`] in a name.
+fn read_configured(name: &str) -> Option<(RegistryName, Option<Repository>)> {
+    let (registry, repository) = match name.split_once('/') {
+        Some((registry, repository)) => (registry, Some(repository.parse().ok()?)),
+        None => (name, None),
+    };
+    Some((registry.parse().ok()?, repository))
 }
 
 /// What is configured for a registry, if that is more than nothing.
@@ -58,24 +80,25 @@ pub async fn credential(
     if !peer.seed {
         return Ok(None);
     }
-    let credential = match name.strip_prefix(CONFIGURED) {
-        Some(registry) => registry
-            .parse()
-            .ok()
-            .and_then(|registry| configured(inner, &registry)),
-        None if works_for(inner, &peer.id, name).await? => of_preheat(inner, name).await?,
-        None => None,
+    let (credential, repository) = match name.strip_prefix(CONFIGURED) {
+        Some(named) => read_configured(named).map_or((None, None), |(registry, repository)| {
+            (configured(inner, &registry), repository)
+        }),
+        None if works_for(inner, &peer.id, name).await? => (of_preheat(inner, name).await?, None),
+        None => (None, None),
     };
     let value = match credential {
-        Some(credential) => looked_up(name, &credential).await.authorization(),
+        Some(credential) => looked_up(name, &credential, repository.as_ref())
+            .await
+            .authorization(),
         None => None,
     };
     Ok(value.map(|value| SecretText::new(value.expose())))
 }
 
 /// A credential that is kept elsewhere, or nobody's: what cannot be looked up here is not had there either.
-async fn looked_up(name: &str, credential: &Credential) -> Credential {
-    let found = credential.looked_up().await;
+async fn looked_up(name: &str, credential: &Credential, repository: Option<&Repository>) -> Credential {
+    let found = credential.looked_up(repository).await;
     found.unwrap_or_else(|error| {
         let registry = name.strip_prefix(CONFIGURED).unwrap_or_default();
         tracing::warn!(stoker.registry = registry, stoker.side = "manager", %error, "a configured credential cannot be looked up");
@@ -92,4 +115,48 @@ async fn works_for(inner: &Inner, peer: &Uuid, name: &str) -> Result<bool, Sessi
         .filter(lots::Column::PeerId.eq(peer.to_string()))
         .filter(lots::Column::Open.gt(0));
     Ok(open_lots.count(inner.reads()).await? > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name_for(credential: &Credential, repository: &str) -> (String, Option<Repository>) {
+        let registry: RegistryName = "h.example:5000".parse().expect("a registry");
+        let repository = repository.parse().expect("a repository");
+        let name = configured_name(&registry, &repository, credential);
+        let (read, repository) = read_configured(&name[CONFIGURED.len()..]).expect("a name");
+        assert_eq!(read, registry);
+        (name, repository)
+    }
+
+    #[test]
+    fn a_credential_that_is_looked_up_is_named_with_its_repository() {
+        let registry: RegistryName = "h.example:5000".parse().expect("a registry");
+        let kept = oci::KeptCredential::in_docker_config("/x".as_ref(), registry);
+        let kept = Credential::Kept(kept);
+        let (name, repository) = name_for(&kept, "team-b/app");
+        assert_eq!(name, "registry:h.example:5000/team-b/app");
+        assert_eq!(repository.expect("one").as_str(), "team-b/app");
+        let (name, repository) = name_for(&Credential::from_authorization("Bearer x"), "team-b/app");
+        assert_eq!((name.as_str(), repository), ("registry:h.example:5000", None));
+    }
+
+    #[test]
+    fn no_name_is_longer_than_its_column_and_none_is_read_as_another() {
+        let registry: RegistryName = "h.example:5000".parse().expect("a registry");
+        let kept = oci::KeptCredential::in_docker_config("/x".as_ref(), registry);
+        let deep = "a/".repeat(126) + "a";
+        assert!(name_for(&Credential::Kept(kept), &deep).0.len() <= LONGEST_NAME);
+        for junk in [
+            "",
+            "/",
+            "h.example/",
+            "h.example//a",
+            "h.example/../a",
+            "h.example/A",
+        ] {
+            assert!(read_configured(junk).is_none(), "{junk}");
+        }
+    }
 }

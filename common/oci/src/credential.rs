@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::{Digest, KeptCredential, LookupError};
+use crate::{Digest, KeptCredential, LookupError, Repository};
 
 /// Text that must not be logged.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
@@ -84,10 +84,10 @@ impl Credential {
         matches!(self, Self::Anonymous)
     }
 
-    /// The same, fetched from where it is kept.
-    pub async fn looked_up(&self) -> Result<Self, LookupError> {
+    /// The same, fetched from where it is kept: for this repository, or, without one, for the whole registry.
+    pub async fn looked_up(&self, repository: Option<&Repository>) -> Result<Self, LookupError> {
         match self {
-            Self::Kept(kept) => kept.current().await,
+            Self::Kept(kept) => kept.of(repository).await,
             other => Ok(other.clone()),
         }
     }

@@ -1,9 +1,10 @@
-//! Which addresses are dialled: those outside and those of private networks always, those of this machine, of its
-//! link and of its cloud's metadata only if somebody listed them.
+//! Which addresses are dialled. Those outside always. Those of private networks, unless a registry outside that is not
+//! configured leads there ([`Dial::outside_only`]). Those of this machine, of its link and of its cloud's metadata only
+//! if somebody listed them.
 //!
 //! **Invariant:** what is decided on is the address that the connection goes to. Numbers in a URL are looked at before
 //! each request ([`Dial::check`]), names when they are resolved ([`Dial`] is the resolver of our clients), so neither a
-//! redirect, nor a token realm, nor a name that changes its mind leads inside.
+//! redirect, nor a token realm, nor a name that changes its mind leads where it must not.
 //!
 //! Non-goal: which registries a client may name. The front and the manager decide that.
 
@@ -16,14 +17,19 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+pub(crate) use self::address::is_inside;
 pub use self::address::{AddressRange, BadRange};
-use self::address::{canonical, inside};
+use self::address::{PRIVATE, canonical, inside, is_private};
 pub use self::rules::{DialRules, is_named_by};
-use crate::RegistrySettings;
+use crate::{RegistrySettings, TlsOptions};
 
 /// The rule of one program. A clone is the same one.
 #[derive(Clone)]
-pub struct Dial(Arc<RwLock<Rule>>);
+pub struct Dial {
+    rule: Arc<RwLock<Rule>>,
+    /// For requests that must not end inside.
+    outside_only: bool,
+}
 
 #[derive(Default)]
 struct Rule {
@@ -77,20 +83,45 @@ impl NotAllowed {
 impl Dial {
     /// Refuses nothing: for programs that dial only what their user named.
     pub fn open() -> Self {
-        let rule = Rule {
+        Self::with(Rule {
             open: true,
             ..Rule::default()
-        };
-        Self(Arc::new(RwLock::new(rule)))
+        })
     }
 
     /// Inside, only these addresses, and hosts that are listed later.
     pub fn guarded(addresses: Vec<AddressRange>) -> Self {
-        let rule = Rule {
+        Self::with(Rule {
             addresses,
             ..Rule::default()
-        };
-        Self(Arc::new(RwLock::new(rule)))
+        })
+    }
+
+    fn with(rule: Rule) -> Self {
+        Self {
+            rule: Arc::new(RwLock::new(rule)),
+            outside_only: false,
+        }
+    }
+
+    /// The same rule where private networks are to be listed too: for what a registry names that lies outside and that
+    /// nobody configured.
+    #[must_use]
+    pub fn outside_only(&self) -> Self {
+        Self {
+            rule: Arc::clone(&self.rule),
+            outside_only: true,
+        }
+    }
+
+    /// What resolves the names of a client with these options.
+    #[must_use]
+    pub fn for_client(&self, options: &TlsOptions) -> Self {
+        if options.outside_only {
+            self.outside_only()
+        } else {
+            self.clone()
+        }
     }
 
     /// Replaces the addresses that were listed before.
@@ -143,7 +174,7 @@ impl Dial {
     }
 
     fn allow(&self, address: IpAddr, url: &Url) -> Result<(), NotAllowed> {
-        match self.read().refusal(address) {
+        match self.read().refusal(address, self.outside_only) {
             None => Ok(()),
             Some(what) => Err(NotAllowed {
                 host: authority(url),
@@ -160,12 +191,12 @@ impl Dial {
             return Ok(found);
         }
         let refused = found.iter().find_map(|one| {
-            let what = rule.refusal(one.ip())?;
+            let what = rule.refusal(one.ip(), self.outside_only)?;
             Some((canonical(one.ip()), what))
         });
         let allowed: Vec<_> = found
             .into_iter()
-            .filter(|one| rule.refusal(one.ip()).is_none())
+            .filter(|one| rule.refusal(one.ip(), self.outside_only).is_none())
             .collect();
         match refused {
             Some((address, what)) if allowed.is_empty() => Err(NotAllowed {
@@ -178,11 +209,11 @@ impl Dial {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Rule> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.rule.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, change: impl FnOnce(&mut Rule)) {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.rule.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -205,8 +236,11 @@ impl Rule {
         self.addresses.iter().any(|range| range.contains(address))
     }
 
-    fn refusal(&self, address: IpAddr) -> Option<&'static str> {
-        inside(address).filter(|_| !self.open && !self.lists_address(address))
+    fn refusal(&self, address: IpAddr, outside_only: bool) -> Option<&'static str> {
+        let private = (outside_only && is_private(address)).then_some(PRIVATE);
+        inside(address)
+            .or(private)
+            .filter(|_| !self.open && !self.lists_address(address))
     }
 }
 
@@ -249,7 +283,7 @@ fn hosts_of(settings: &RegistrySettings) -> Vec<Listed> {
 }
 
 /// `host` or `host:port` as a person would write it.
-fn authority(url: &Url) -> String {
+pub(crate) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))

@@ -1,15 +1,23 @@
-//! `config.json` as `docker login` writes it: which of its entries is a registry's.
+//! `config.json` as `docker login`, podman, kubelet and jib write it: which of its entries is for a repository.
 //!
-//! **Invariant:** a fault of the file never repeats what is in it.
+//! A key is a host, with or without a scheme, a port and a path: `r.lan:5000`, `https://r.lan/v1/`, `r.lan/team-a`. A `*`
+//! stands for letters within one label of the host, or for any port. The longest key that matches counts.
+//!
+//! **Invariant:** an entry with a path is used for what lies below that path only, label by label: never the credential of
+//! another namespace. A fault of the file never repeats what is in it.
+
+mod key;
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
-use crate::{Credential, CredentialHelper, LookupError, RegistryName, Secret};
+use self::key::{Key, Kind, Order, Rank};
+use crate::{Credential, CredentialHelper, LookupError, RegistryName, Repository, Secret};
 
 /// Larger files are no such file.
 const LIMIT: u64 = 1024 * 1024;
@@ -18,9 +26,10 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 /// As user name it says that the password is an identity token.
 const TOKEN_USER: &str = "<token>";
 
+/// The file, read.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct DockerConfig {
+pub(crate) struct DockerConfig {
     auths: HashMap<String, Entry>,
     cred_helpers: HashMap<String, String>,
     creds_store: String,
@@ -36,27 +45,113 @@ struct Entry {
     registrytoken: Option<Secret>,
 }
 
-/// Where the file says that the credential is.
-pub(crate) enum Found {
-    Credential(Credential),
-    Helper(CredentialHelper),
+/// A place where the file says that the credential is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Entry(Credential),
+    /// Knows it by the name of this server.
+    Helper {
+        helper: CredentialHelper,
+        server: String,
+    },
 }
 
-/// The registry's entry; nobody's credential when it has none.
-pub(crate) fn find(path: &Path, registry: &RegistryName) -> Result<Found, LookupError> {
-    let config = read(path)?;
-    let helper = of_registry(&config.cred_helpers, registry)
-        .map(String::as_str)
-        .or(Some(config.creds_store.as_str()))
-        .filter(|name| !name.is_empty());
-    if let Some(name) = helper {
-        return Ok(Found::Helper(CredentialHelper::named(name)?));
+impl DockerConfig {
+    pub(crate) fn read(path: &Path) -> Result<Self, LookupError> {
+        let unreadable = |cause: std::io::Error| LookupError::Unreadable {
+            path: path.to_owned(),
+            cause: cause.to_string(),
+        };
+        if std::fs::metadata(path).map_err(unreadable)?.len() > LIMIT {
+            return Err(bad(path, "it is larger than 1 MiB"));
+        }
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        // What serde says could repeat parts of a password.
+        serde_json::from_slice(&bytes)
+            .map_err(|_| bad(path, "it is no JSON of the shape that `docker login` writes"))
     }
-    let credential = match of_registry(&config.auths, registry) {
-        Some(entry) => entry.credential(path)?,
-        None => Credential::Anonymous,
+
+    /// Where the credential for a repository is, best first: the next one counts where the one before knows nothing.
+    /// Without a repository only keys without a path match.
+    pub(crate) fn sources(
+        &self,
+        path: &Path,
+        registry: &RegistryName,
+        repository: Option<&Repository>,
+    ) -> Result<Vec<Source>, LookupError> {
+        let fits = |key: &Key<'_>| key.covers(repository);
+        let mut ranked = Vec::new();
+        for (rank, entry) in matching(&self.auths, registry, fits) {
+            let credential = entry.credential(path)?;
+            if !credential.is_anonymous() {
+                ranked.push((rank.order(Kind::Entry), Source::Entry(credential)));
+            }
+        }
+        let helpers = matching(&self.cred_helpers, registry, fits);
+        for (rank, name) in helpers.iter().filter(|(_, name)| !name.is_empty()) {
+            let helper = CredentialHelper::named(name)?;
+            ranked.extend(asked(registry, rank, &helper));
+        }
+        let has_helper = helpers
+            .iter()
+            .any(|(rank, name)| rank.is_of_host() && !name.is_empty());
+        if !self.creds_store.is_empty() && !has_helper {
+            let helper = CredentialHelper::named(&self.creds_store)?;
+            let server = server_name(registry).to_owned();
+            ranked.push((
+                Rank::of_host().order(Kind::Store),
+                Source::Helper { helper, server },
+            ));
+        }
+        ranked.sort_by(|(one, _), (other, _)| other.cmp(one));
+        Ok(ranked.into_iter().map(|(_, source)| source).collect())
+    }
+
+    /// Can every entry of this registry be used, whatever its repositories?
+    pub(crate) fn check(&self, path: &Path, registry: &RegistryName) -> Result<(), LookupError> {
+        for (_, entry) in matching(&self.auths, registry, |_| true) {
+            entry.credential(path)?;
+        }
+        let helpers = matching(&self.cred_helpers, registry, |_| true);
+        let names = helpers
+            .into_iter()
+            .map(|(_, name)| name)
+            .chain([&self.creds_store]);
+        for name in names.filter(|name| !name.is_empty()) {
+            CredentialHelper::named(name)?;
+        }
+        Ok(())
+    }
+}
+
+fn matching<'map, T>(
+    map: &'map HashMap<String, T>,
+    registry: &RegistryName,
+    fits: impl Fn(&Key<'_>) -> bool,
+) -> Vec<(Rank, &'map T)> {
+    let ranked = map.iter().filter_map(|(text, value)| {
+        let key = Key::of(text);
+        let rank = key.rank(registry).filter(|_| fits(&key))?;
+        Some((rank, value))
+    });
+    ranked.collect()
+}
+
+/// The names that a helper may know a credential by: the path of its key, if that has one, and, less closely, the host.
+fn asked(registry: &RegistryName, rank: &Rank, helper: &CredentialHelper) -> Vec<(Order, Source)> {
+    let of = |server: String| Source::Helper {
+        helper: helper.clone(),
+        server,
     };
-    Ok(Found::Credential(credential))
+    let by_host = of(server_name(registry).to_owned());
+    if rank.is_of_host() {
+        return vec![(rank.clone().order(Kind::Helper), by_host)];
+    }
+    let by_path = of(format!("{registry}/{}", rank.path));
+    vec![
+        (rank.clone().order(Kind::Helper), by_path),
+        (Rank::of_host().order(Kind::Helper), by_host),
+    ]
 }
 
 /// The name that docker gives a registry when it asks a helper.
@@ -78,46 +173,11 @@ pub(crate) fn pair(username: &str, secret: Secret) -> Credential {
     }
 }
 
-fn read(path: &Path) -> Result<DockerConfig, LookupError> {
-    let unreadable = |cause: std::io::Error| LookupError::Unreadable {
-        path: path.to_owned(),
-        cause: cause.to_string(),
-    };
-    let bad = |what| LookupError::BadFile {
+fn bad(path: &Path, what: &'static str) -> LookupError {
+    LookupError::BadFile {
         path: path.to_owned(),
         what,
-    };
-    if std::fs::metadata(path).map_err(unreadable)?.len() > LIMIT {
-        return Err(bad("it is larger than 1 MiB"));
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    // What serde says could repeat parts of a password.
-    serde_json::from_slice(&bytes).map_err(|_| bad("it is no JSON of the shape that `docker login` writes"))
-}
-
-/// Docker's keys are hosts, or URLs that begin with one.
-fn of_registry<'map, T>(map: &'map HashMap<String, T>, registry: &RegistryName) -> Option<&'map T> {
-    let exact = map
-        .get(server_name(registry))
-        .or_else(|| map.get(registry.as_str()));
-    exact.or_else(|| {
-        let mut keys: Vec<_> = map
-            .keys()
-            .filter(|key| host_of(key).as_ref() == Some(registry))
-            .collect();
-        keys.sort_unstable();
-        keys.first().and_then(|key| map.get(*key))
-    })
-}
-
-fn host_of(key: &str) -> Option<RegistryName> {
-    let plain_http = key.starts_with("http://");
-    let rest = key
-        .strip_prefix("https://")
-        .or_else(|| key.strip_prefix("http://"))
-        .unwrap_or(key);
-    let host = rest.split('/').next()?;
-    RegistryName::parse(host, plain_http).ok()
 }
 
 impl Entry {
@@ -133,10 +193,8 @@ impl Entry {
             ))));
         }
         if let Some(auth) = given(&self.auth) {
-            let (username, password) = decode(&auth).ok_or_else(|| LookupError::BadFile {
-                path: path.to_owned(),
-                what: "its auth is no user:password in base64",
-            })?;
+            let (username, password) =
+                decode(&auth).ok_or_else(|| bad(path, "its auth is no user:password in base64"))?;
             return Ok(pair(&username, password));
         }
         match (&self.username, given(&self.password)) {
@@ -146,12 +204,21 @@ impl Entry {
     }
 }
 
+/// In either alphabet of base64, padded or not: tools differ.
 fn decode(auth: &Secret) -> Option<(String, Secret)> {
-    let decoded = STANDARD.decode(auth.expose().trim()).ok()?;
+    let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let text = auth.expose().trim();
+    let alphabet = if text.contains(['-', '_']) {
+        &alphabet::URL_SAFE
+    } else {
+        &alphabet::STANDARD
+    };
+    let decoded = GeneralPurpose::new(alphabet, lenient).decode(text).ok()?;
     let text = String::from_utf8(decoded).ok()?;
     let (username, password) = text.split_once(':')?;
-    // Docker has been known to pad with zero bytes.
-    Some((username.to_owned(), Secret::new(password.trim_end_matches('\0'))))
+    // Docker has been known to pad with zero bytes, and `base64` in a shell to take a line's end along.
+    let password = password.trim_end_matches(['\0', '\r', '\n']);
+    Some((username.to_owned(), Secret::new(password)))
 }
 
 #[cfg(test)]

@@ -8,14 +8,135 @@ fn file(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
-fn found(text: &str, registry: &str) -> Result<Found, LookupError> {
-    find(file(text).path(), &registry.parse().unwrap())
+fn sources(text: &str, registry: &str, repository: Option<&str>) -> Result<Vec<Source>, LookupError> {
+    let file = file(text);
+    let (registry, repository) = (
+        registry.parse().unwrap(),
+        repository.map(|one| one.parse().unwrap()),
+    );
+    let config = DockerConfig::read(file.path())?;
+    config.check(file.path(), &registry)?;
+    config.sources(file.path(), &registry, repository.as_ref())
+}
+
+/// The first that is found, where no helper is named.
+fn credential_for(text: &str, registry: &str, repository: Option<&str>) -> Credential {
+    match sources(text, registry, repository).unwrap().into_iter().next() {
+        None => Credential::Anonymous,
+        Some(Source::Entry(credential)) => credential,
+        Some(Source::Helper { helper, .. }) => panic!("{helper:?}"),
+    }
 }
 
 fn credential(text: &str, registry: &str) -> Credential {
-    match found(text, registry).unwrap() {
-        Found::Credential(credential) => credential,
-        Found::Helper(helper) => panic!("{helper:?}"),
+    credential_for(text, registry, Some("team-a/app"))
+}
+
+/// A file with these keys, each with its own text as the user.
+fn keyed(keys: &[&str]) -> String {
+    let entries = keys.iter().map(|key| {
+        let entry = serde_json::json!({"username": *key, "password": "pw"});
+        ((*key).to_owned(), entry)
+    });
+    serde_json::json!({"auths": entries.collect::<serde_json::Map<_, _>>()}).to_string()
+}
+
+/// The key that counts, for a repository of a registry.
+fn chosen(keys: &[&str], registry: &str, repository: Option<&str>) -> Option<String> {
+    match credential_for(&keyed(keys), registry, repository) {
+        Credential::Basic { username, .. } => Some(username),
+        _ => None,
+    }
+}
+
+#[test]
+fn the_longest_key_that_matches_counts_and_never_another_namespaces() {
+    let keys = [
+        "r.lan",
+        "r.lan/team-a",
+        "r.lan/team-b",
+        "r.lan/team-b/deep/er",
+        "*.lan",
+        "r.lan:5000/team-b",
+    ];
+    for (repository, key) in [
+        ("team-b/app", "r.lan/team-b"),
+        ("team-b/deep/er", "r.lan/team-b/deep/er"),
+        ("team-b/deep/er/app", "r.lan/team-b/deep/er"),
+        ("team-b/deep/erer", "r.lan/team-b"),
+        ("team-ab/app", "r.lan"),
+        ("app", "r.lan"),
+    ] {
+        let found = chosen(&keys, "r.lan", Some(repository));
+        assert_eq!(found.as_deref(), Some(key), "{repository}");
+    }
+    assert_eq!(chosen(&keys, "r.lan", None).as_deref(), Some("r.lan"));
+    let with_port = chosen(&keys, "r.lan:5000", Some("team-b/app"));
+    assert_eq!(with_port.as_deref(), Some("r.lan:5000/team-b"));
+    assert_eq!(
+        chosen(&keys, "s.lan", Some("team-b/app")).as_deref(),
+        Some("*.lan")
+    );
+    let only = ["r.lan/team-a", "r.lan/team-b"];
+    for repository in [Some("team-c/app"), Some("team"), Some("team-ab/app"), None] {
+        assert_eq!(chosen(&only, "r.lan", repository), None, "{repository:?}");
+    }
+}
+
+#[test]
+fn keys_of_all_spellings_match_what_they_mean_and_nothing_else() {
+    let repository = Some("team-a/app");
+    for (key, registry) in [
+        ("https://r.lan/team-a", "r.lan"),
+        ("https://r.lan/v2/team-a/", "r.lan"),
+        ("r.lan:443/team-a", "r.lan"),
+        ("docker.io/team-a", "docker.io"),
+        ("https://index.docker.io/v1/team-a", "docker.io"),
+        ("*.docker.io", "docker.io"),
+        ("*.example.com", "r.example.com"),
+        ("*.Example.com:5000/team-a", "r.example.com:5000"),
+        ("https://*.example.com:443", "r.example.com"),
+        ("reg*.*.com", "registry.example.com"),
+        (
+            "*.dkr.ecr.*.amazonaws.com",
+            "1234.dkr.ecr.eu-west-1.amazonaws.com",
+        ),
+        ("*.0.0.1:*", "127.0.0.1:5000"),
+        ("127.*.0.1:*/team-a", "127.0.0.1"),
+    ] {
+        let found = chosen(&[key], registry, repository);
+        assert_eq!(found.as_deref(), Some(key), "{registry}");
+    }
+    for (key, registry) in [
+        ("*.example.com", "example.com"),
+        ("*.example.com", "a.b.example.com"),
+        ("*.example.com", "r.example.com:5000"),
+        ("*.example.com:5000", "r.example.com"),
+        ("*example.com", "evilexample.com.lan"),
+        ("127.*.0.1", "127.0.0.1:5000"),
+        ("r.lan/team-a/app/more", "r.lan"),
+        ("r.lan/TEAM-A", "r.lan"),
+        ("r.lan?team-a", "r.lan"),
+        ("", "r.lan"),
+    ] {
+        assert_eq!(chosen(&[key], registry, repository), None, "{key} {registry}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_key_makes_the_reader_panic(key in "[a-z*.:/\\[\\]0-9]{0,30}") {
+        chosen(&[&key], "r.lan:5000", Some("team-a/app"));
+    }
+
+    #[test]
+    fn no_path_opens_a_repository_that_does_not_lie_below_it(
+        path in "[a-c]{1,2}(/[a-c]{1,2}){0,2}", repository in "[a-c]{1,2}(/[a-c]{1,2}){0,2}",
+    ) {
+        let key = format!("r.lan/{path}");
+        let lies_below = format!("{repository}/").starts_with(&format!("{path}/"));
+        let found = chosen(&[&key], "r.lan", Some(&repository));
+        proptest::prop_assert_eq!(found.is_some(), lies_below);
     }
 }
 
@@ -57,16 +178,64 @@ fn each_shape_of_an_entry_is_read() {
     assert_eq!(of("{}"), Credential::Anonymous);
 }
 
+fn helper(name: &str, server: &str) -> Source {
+    Source::Helper {
+        helper: CredentialHelper::named(name).unwrap(),
+        server: server.to_owned(),
+    }
+}
+
 #[test]
-fn a_helper_of_the_registry_goes_before_the_one_of_all() {
-    let text =
-        r#"{"credHelpers":{"r.lan":"one"},"credsStore":"all","auths":{"r.lan":{"auth":"YW5uOnA6dw=="}}}"#;
-    let helper = |registry: &str| match found(text, registry).unwrap() {
-        Found::Helper(helper) => helper,
-        Found::Credential(_) => panic!("a helper is named"),
+fn a_helper_of_the_registry_goes_before_the_one_of_all_and_both_before_the_file() {
+    let text = r#"{"credHelpers":{"r.lan":"one"},"credsStore":"all","auths":{"https://r.lan":{"auth":"YW5uOnA6dw=="}}}"#;
+    let of = |registry: &str| sources(text, registry, Some("team-a/app")).unwrap();
+    assert_eq!(of("r.lan"), [helper("one", "r.lan"), Source::Entry(ann())]);
+    assert_eq!(of("other.lan"), [helper("all", "other.lan")]);
+    assert_eq!(of("docker.io"), [helper("all", DOCKER_HUB)]);
+}
+
+#[test]
+fn helpers_of_namespaces_are_asked_for_their_namespace_first() {
+    let text = r#"{
+        "credHelpers":{"r.lan/team-a":"one","r.lan/team-b":"two"},"credsStore":"all",
+        "auths":{"r.lan/team-b":{"auth":"YW5uOnA6dw=="},"r.lan":{}}
+    }"#;
+    let of = |repository: Option<&str>| sources(text, "r.lan", repository).unwrap();
+    assert_eq!(
+        of(Some("team-b/app")),
+        [
+            helper("two", "r.lan/team-b"),
+            Source::Entry(ann()),
+            helper("two", "r.lan"),
+            helper("all", "r.lan")
+        ]
+    );
+    assert_eq!(
+        of(Some("team-a/app")),
+        [
+            helper("one", "r.lan/team-a"),
+            helper("one", "r.lan"),
+            helper("all", "r.lan")
+        ]
+    );
+    assert_eq!(of(Some("team-c/app")), [helper("all", "r.lan")]);
+    assert_eq!(of(None), [helper("all", "r.lan")]);
+}
+
+#[test]
+fn base64_of_every_tool_is_read() {
+    let with = |auth: &str| {
+        credential(
+            &format!(r#"{{"auths":{{"r.lan":{{"auth":"{auth}"}}}}}}"#),
+            "r.lan",
+        )
     };
-    assert_eq!(helper("r.lan"), CredentialHelper::named("one").unwrap());
-    assert_eq!(helper("other.lan"), CredentialHelper::named("all").unwrap());
+    let of = |password: &str| pair("u", Secret::new(password));
+    assert_eq!(with("dTpwCg=="), of("p"), "a line's end");
+    assert_eq!(with("dTpwP35-"), of("p?~~"), "for URLs");
+    assert_eq!(with("dTpwP35+"), of("p?~~"));
+    assert_eq!(with("dTpw"), of("p"));
+    assert_eq!(with("dTpwcA"), of("pp"), "without padding");
 }
 
 #[test]
@@ -81,11 +250,11 @@ fn a_broken_file_is_said_to_be_one_and_not_repeated() {
         r#"{"credHelpers":{"r.lan":"../s3cret"}}"#.to_owned(),
         " ".repeat(1_100_000),
     ] {
-        let Err(fault) = found(&text, "r.lan") else {
+        let Err(fault) = sources(&text, "r.lan", None) else {
             panic!("{text} was taken")
         };
         assert!(!format!("{fault} {fault:?}").contains("s3cret"), "{fault}");
     }
-    let gone = find(Path::new("/no/such/file"), &"r.lan".parse().unwrap());
+    let gone = DockerConfig::read(Path::new("/no/such/file"));
     assert!(matches!(gone, Err(LookupError::Unreadable { .. })));
 }

@@ -1,6 +1,7 @@
 //! What can go wrong with a registry, in sentences for people.
 //!
-//! **Invariant:** no error holds a credential, a query string or more than [`SAID_LIMIT`] letters of outside text.
+//! **Invariant:** no error holds a credential, a query string or more than [`SAID_LIMIT`] letters of outside text, and
+//! none holds words of another host than the registry's own.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -47,6 +48,12 @@ impl Said {
             status,
             words: first_error(body),
         }
+    }
+
+    /// What another host answered where the registry led to. Its words are not for who asked us.
+    pub(crate) fn elsewhere(status: u16, host: &str) -> Self {
+        let words = format!("answered by {}, to which it led", tame(host, 100));
+        Self { status, words }
     }
 }
 
@@ -131,7 +138,7 @@ pub enum RegistryError {
     TooLarge { asked: Asked, limit: usize },
     #[error("{asked} got an answer that cannot be used: {what}")]
     BadAnswer { asked: Asked, what: String },
-    #[error("{asked} was redirected to {host}, and refused there, also after asking anew: {said}")]
+    #[error("{asked} was redirected to {host}, and refused there, also after asking anew, with status {}", .said.status)]
     StorageRefused { asked: Asked, host: String, said: Said },
     #[error("{asked} had no turn for {} s: all {limit} connections to the registry were in use", .waited.as_secs_f32())]
     NoTurn {

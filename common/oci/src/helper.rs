@@ -21,7 +21,7 @@ const OUTPUT: u64 = 64 * 1024;
 const UNKNOWN: &[u8] = b"credentials not found";
 
 /// A program that can be asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CredentialHelper {
     program: PathBuf,
 }

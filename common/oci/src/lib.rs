@@ -7,6 +7,7 @@
 
 mod advice;
 pub mod challenge;
+mod clients;
 mod credential;
 mod dial;
 mod digest;
@@ -26,6 +27,7 @@ pub mod referrers;
 mod registries;
 mod registry;
 mod settings;
+mod strict;
 mod text;
 
 pub use credential::{Credential, Secret};

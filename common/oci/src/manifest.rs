@@ -1,7 +1,7 @@
 //! Manifests and indexes, Docker's and OCI's, read from a registry's bytes.
 //!
 //! **Invariant:** what comes out is bounded in number, each digest is a [`Digest`] and each size a real one; a
-//! document that could be read as two different things is refused.
+//! document that could be read as two different things is refused ([`strict`]), before anything of it is believed.
 
 use oci_distribution::manifest::{
     IMAGE_CONFIG_MEDIA_TYPE, IMAGE_DOCKER_CONFIG_MEDIA_TYPE, IMAGE_LAYER_NONDISTRIBUTABLE_GZIP_MEDIA_TYPE,
@@ -12,7 +12,7 @@ use oci_distribution::manifest::{
 use serde::Deserialize;
 
 use crate::text::tame;
-use crate::{Digest, Platform};
+use crate::{Digest, Platform, strict};
 
 /// The most bytes of one manifest. The distribution specification asks registries to take 4 MiB.
 pub const BYTES_LIMIT: usize = 4 * 1024 * 1024;
@@ -70,6 +70,16 @@ pub enum BadManifest {
     TwoTypes { inside: String, outside: String },
     #[error("it lists both layers and manifests, so it could be read as two different images")]
     TwoMeanings,
+    #[error(
+        "it has the key {key:?} twice, and readers differ in which one counts: build it with each key once"
+    )]
+    KeyTwice { key: String },
+    #[error(
+        "it has the key {found:?}, which many registries read as {known:?}: build it with {known:?} alone"
+    )]
+    FoldedKey { found: String, known: &'static str },
+    #[error("it has a list where an object belongs: build it with a current tool")]
+    ListForObject,
     #[error("it cannot be read: {cause}")]
     Unreadable { cause: String },
     #[error("it lists {found} objects; {ENTRIES_LIMIT} are the most")]
@@ -165,6 +175,7 @@ pub fn parse(bytes: &[u8], media_type: &str) -> Result<Manifest, BadManifest> {
     if is_schema_one(outside) {
         return Err(BadManifest::SchemaOne);
     }
+    strict::check(bytes, strict::MANIFEST)?;
     match kind(&read::<Outline>(bytes)?, outside)? {
         Kind::Image => image(read(bytes)?),
         Kind::Index => index(read(bytes)?),
@@ -210,10 +221,55 @@ fn kind(outline: &Outline, outside: &str) -> Result<Kind, BadManifest> {
     }
 }
 
+/// The media type of a manifest or index: the one that it names, or the one of OCI that its shape tells.
+pub fn media_type_inside(bytes: &[u8]) -> Result<String, BadManifest> {
+    strict::check(bytes, strict::MANIFEST)?;
+    let outline: Outline = read(bytes)?;
+    let shape = if outline.manifests.is_some() {
+        OCI_IMAGE_INDEX_MEDIA_TYPE
+    } else {
+        OCI_IMAGE_MEDIA_TYPE
+    };
+    Ok(outline.media_type.unwrap_or_else(|| shape.to_owned()))
+}
+
+/// The platform that an image's config names; none if it names none, or could be read as naming two.
+pub fn platform_of_config(config: &[u8]) -> Option<Platform> {
+    #[derive(Deserialize)]
+    struct Config {
+        os: Option<String>,
+        architecture: Option<String>,
+        variant: Option<String>,
+    }
+    strict::check(config, strict::IMAGE_CONFIG).ok()?;
+    let Config {
+        os,
+        architecture,
+        variant,
+    } = serde_json::from_slice(config).ok()?;
+    let mut text = format!("{}/{}", os?, architecture?);
+    if let Some(variant) = variant.filter(|variant| !variant.is_empty()) {
+        text = format!("{text}/{variant}");
+    }
+    text.parse().ok()
+}
+
+/// Reads a document that [`strict::check`] accepted.
 pub(crate) fn read<'bytes, T: Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Result<T, BadManifest> {
-    serde_json::from_slice(bytes).map_err(|cause| BadManifest::Unreadable {
-        cause: tame(&cause.to_string(), 200),
-    })
+    serde_json::from_slice(bytes).map_err(|cause| unreadable(&cause))
+}
+
+/// Never repeats values of the document: it may come from another host than the registry's.
+pub(crate) fn unreadable(cause: &serde_json::Error) -> BadManifest {
+    let text = cause.to_string();
+    let (line, column) = (cause.line(), cause.column());
+    // Of serde's texts about data, only those about a field that is not there name nothing but our own words.
+    let cause = if !cause.is_data() || text.starts_with("missing field") {
+        tame(&text, 200)
+    } else {
+        format!("a value is of another type than a manifest's at line {line} column {column}")
+    };
+    BadManifest::Unreadable { cause }
 }
 
 fn image(manifest: OciImageManifest) -> Result<Manifest, BadManifest> {

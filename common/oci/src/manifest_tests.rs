@@ -167,8 +167,45 @@ fn what_is_no_manifest_is_said_to_be_none() {
     ));
     assert!(matches!(
         parse("[".repeat(100_000).as_bytes(), ""),
-        Err(BadManifest::Unreadable { .. })
+        Err(BadManifest::ListForObject)
     ));
+}
+
+#[test]
+fn a_value_of_a_wrong_type_is_not_repeated() {
+    let told = parse(br#"{"schemaVersion":"s3cret","layers":[]}"#, "").unwrap_err();
+    assert!(matches!(told, BadManifest::Unreadable { .. }), "{told}");
+    assert!(!told.to_string().contains("s3cret"), "{told}");
+    let missing = parse(br#"{"schemaVersion":2,"layers":[]}"#, "").unwrap_err();
+    assert!(missing.to_string().contains("config"), "{missing}");
+}
+
+#[test]
+fn a_manifest_tells_its_type_unless_it_tells_two() {
+    let inside = |text: &str| media_type_inside(text.as_bytes());
+    assert_eq!(inside(r#"{"mediaType":"x/y","layers":[]}"#).unwrap(), "x/y");
+    assert_eq!(inside(r#"{"manifests":[]}"#).unwrap(), OCI_IMAGE_INDEX_MEDIA_TYPE);
+    assert_eq!(inside(r#"{"layers":[]}"#).unwrap(), OCI_IMAGE_MEDIA_TYPE);
+    assert!(inside(r#"{"mediaType":"x/y","MediaType":"x/z"}"#).is_err());
+}
+
+#[test]
+fn a_config_says_its_platform_or_nothing() {
+    let platform = |text: &str| platform_of_config(text.as_bytes()).map(|platform| platform.to_string());
+    assert_eq!(
+        platform(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).as_deref(),
+        Some("linux/arm64/v8")
+    );
+    assert_eq!(
+        platform(r#"{"os":"linux","architecture":"amd64","variant":""}"#).as_deref(),
+        Some("linux/amd64")
+    );
+    assert_eq!(platform(r#"{"os":"","architecture":""}"#), None);
+    assert_eq!(platform(r#"["linux","amd64",null]"#), None);
+    assert_eq!(
+        platform(r#"{"os":"linux","architecture":"amd64","OS":"windows"}"#),
+        None
+    );
 }
 
 proptest! {

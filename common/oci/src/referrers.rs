@@ -6,7 +6,7 @@
 use oci_distribution::manifest::OciImageIndex;
 
 use crate::manifest::{BadManifest, Descriptor, read};
-use crate::{Digest, Tag};
+use crate::{Digest, Tag, strict};
 
 /// What is taken of a list; the rest is counted.
 pub const REFERRERS_LIMIT: usize = 100;
@@ -28,6 +28,7 @@ impl Referrers {
     }
 
     pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<(), BadManifest> {
+        strict::check(bytes, strict::MANIFEST)?;
         let index: OciImageIndex = read(bytes)?;
         for entry in index.manifests {
             let descriptor = Descriptor::of_entry(&entry).filter(Descriptor::is_manifest);

@@ -5,16 +5,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use crate::clients::{ClientCache, Clients};
 use crate::dial::Dial;
 use crate::harbors::Harbors;
 use crate::metrics::RegistryMetrics;
-use crate::registry::{Clients, Shared, Turns};
-use crate::settings::{ClientFactory, Limits, RegistrySettings, TlsOptions};
+use crate::registry::{Shared, Turns};
+use crate::settings::{ClientFactory, Limits, RegistrySettings};
 use crate::{Credential, Location, Origin, Registry, RegistryError, RegistryName, Scheme};
 
 /// Registries that are kept with their tokens and connections; the rest is made anew when it is asked for.
 const KEPT_REGISTRIES: usize = 256;
-const KEPT_CLIENTS: usize = 64;
 
 /// Settings and one client per registry. A clone is the same one.
 #[derive(Clone)]
@@ -23,13 +23,12 @@ pub struct Registries {
 }
 
 struct Inner {
-    factory: Arc<dyn ClientFactory>,
+    clients: Arc<ClientCache>,
     limits: Limits,
     metrics: RegistryMetrics,
     dial: Dial,
     harbors: Harbors,
     known: RwLock<Known>,
-    clients: Mutex<HashMap<TlsOptions, reqwest::Client>>,
     /// Of configured registries: no more than the configuration names.
     turns: Mutex<HashMap<RegistryName, Turns>>,
 }
@@ -57,20 +56,20 @@ impl Registries {
         Self::with(factory, Limits::default(), metrics, Dial::open())
     }
 
-    /// Behind a rule about addresses. `factory` has to make clients that resolve names by the same one.
+    /// Behind a rule about addresses. `factory` has to make clients that resolve names by the same one, as
+    /// [`Dial::for_client`] says.
     pub fn behind(dial: Dial, metrics: RegistryMetrics, factory: Arc<dyn ClientFactory>) -> Self {
         Self::with(factory, Limits::default(), metrics, dial)
     }
 
     fn with(factory: Arc<dyn ClientFactory>, limits: Limits, metrics: RegistryMetrics, dial: Dial) -> Self {
         let inner = Inner {
-            factory,
+            clients: Arc::new(ClientCache::new(factory)),
             limits,
             metrics,
             dial,
             harbors: Harbors::default(),
             known: RwLock::default(),
-            clients: Mutex::default(),
             turns: Mutex::default(),
         };
         Self {
@@ -155,7 +154,8 @@ impl Registries {
             |settings| RegistrySettings::clone(settings),
         );
         settings.plain_http = origin.scheme.is_plain();
-        let clients = self.clients(&settings).map_err(|cause| RegistryError::Setup {
+        let clients = Clients::new(Arc::clone(&self.inner.clients), &settings);
+        let clients = clients.map_err(|cause| RegistryError::Setup {
             registry: origin.registry.clone(),
             cause,
         })?;
@@ -178,14 +178,6 @@ impl Registries {
         self.inner.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn clients(&self, settings: &RegistrySettings) -> Result<Clients, String> {
-        let mut tls = settings.tls();
-        let registry = self.client(&tls)?;
-        tls.client_identity = None;
-        let elsewhere = self.client(&tls)?;
-        Ok(Clients { registry, elsewhere })
-    }
-
     /// The same ones for all paths of one registry, also after its settings were read anew.
     fn turns(&self, settings: &RegistrySettings) -> Turns {
         let Some(limit) = settings.max_connections else {
@@ -198,20 +190,6 @@ impl Registries {
         let turns = kept.cloned().unwrap_or_else(|| Turns::of(Some(limit)));
         all.insert(settings.name.clone(), turns.clone());
         turns
-    }
-
-    fn client(&self, tls: &TlsOptions) -> Result<reqwest::Client, String> {
-        let mut clients = self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(tls) {
-            return Ok(client.clone());
-        }
-        let client = self.inner.factory.build(tls);
-        let client = client.map_err(|cause| format!("no client can be made for it: {cause}"))?;
-        if clients.len() >= KEPT_CLIENTS {
-            clients.clear();
-        }
-        clients.insert(tls.clone(), client.clone());
-        Ok(client)
     }
 }
 

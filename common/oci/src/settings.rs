@@ -62,6 +62,8 @@ impl RegistrySettings {
             insecure_skip_verify: self.insecure_skip_verify,
             client_identity: self.client_identity.clone(),
             proxy: self.proxy.clone(),
+            fresh: false,
+            outside_only: false,
         }
     }
 }
@@ -74,6 +76,10 @@ pub struct TlsOptions {
     /// PEM of a certificate and its private key.
     pub client_identity: Option<Secret>,
     pub proxy: Option<Proxy>,
+    /// Keeps no connection open for a later request.
+    pub fresh: bool,
+    /// Goes to no address inside: names are resolved by [`crate::Dial::for_client`].
+    pub outside_only: bool,
 }
 
 /// Makes HTTP clients. They must not follow redirects and must not use a proxy from the environment.

@@ -7,7 +7,6 @@ use axum::response::Response;
 use http::HeaderMap;
 use http::header::ACCEPT;
 use oci::{Digest, TagOrDigest};
-use serde::Deserialize;
 use wire::ObjectKind;
 
 use super::Front;
@@ -17,7 +16,6 @@ use super::told::{Outcome, Source};
 use crate::access::{Granted, Meant, Refusal, Told, Who};
 use crate::fetch::Extent;
 
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 impl Front {
@@ -165,30 +163,16 @@ fn accept(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Outline {
-    media_type: Option<String>,
-    manifests: Option<serde::de::IgnoredAny>,
-}
-
 /// OCI manifests may leave their type out; their shape tells then.
 fn media_type_inside(bytes: &[u8]) -> String {
-    match serde_json::from_slice::<Outline>(bytes) {
-        Ok(Outline {
-            media_type: Some(media_type),
-            ..
-        }) => media_type,
-        Ok(Outline {
-            manifests: Some(_), ..
-        }) => OCI_INDEX.to_owned(),
-        _ => OCI_IMAGE.to_owned(),
-    }
+    oci::manifest::media_type_inside(bytes).unwrap_or_else(|_| OCI_IMAGE.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
     #[test]
     fn a_manifest_tells_its_type() {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use oci::Credential;
+use oci::{Credential, Location};
 use tokio::sync::OnceCell;
 use tracing::warn;
 use uuid::Uuid;
@@ -68,8 +68,9 @@ pub(super) async fn configured(
     if let Some(own) = own(orders, wanted) {
         return Some(own);
     }
-    let named = format!("registry:{}", wanted.location.registry());
-    let was_another = lot.credential.as_ref().is_some_and(|tried| *tried != named);
+    let Location { origin, repository } = &wanted.location;
+    let named = format!("registry:{}/{repository}", origin.registry);
+    let was_another = lot.credential.as_ref().is_some_and(|tried| !tried.starts_with("registry:"));
     if orders.me.role != Role::Seed || !was_another || is_downgraded(orders, wanted) {
         return None;
     }

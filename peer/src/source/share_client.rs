@@ -374,7 +374,10 @@ impl ShareClient {
 }
 
 async fn looked_up(origin: &AtRegistry) -> Result<Credential, ShareError> {
-    let found = origin.credential.looked_up().await;
+    let found = origin
+        .credential
+        .looked_up(Some(&origin.location.repository))
+        .await;
     found.map_err(|error| ShareError::NoCredential(error.to_string()))
 }
 

@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use oci::manifest::{Descriptor, IndexEntry, Manifest, parse};
+use oci::manifest::{Descriptor, IndexEntry, Manifest, parse, platform_of_config};
 use oci::{Digest, FetchedManifest, MANIFEST_ACCEPT, Platform, TagOrDigest};
-use serde::Deserialize;
 
 use super::choice::{Choice, Wanted};
 use super::foreign::foreign;
@@ -233,7 +232,7 @@ impl Walk<'_> {
             return Ok(true);
         }
         if config.is_image_config() {
-            read.platform = platform_in(&self.reader.document(config).await?);
+            read.platform = platform_of_config(&self.reader.document(config).await?);
         }
         Ok(self.choice.wants_config(read.platform.as_ref()))
     }
@@ -297,44 +296,4 @@ fn add_blob(
         },
     )?;
     Ok(())
-}
-
-/// The platform that an image's config names.
-fn platform_in(config: &[u8]) -> Option<Platform> {
-    #[derive(Deserialize)]
-    struct Config {
-        os: Option<String>,
-        architecture: Option<String>,
-        variant: Option<String>,
-    }
-    let Config {
-        os,
-        architecture,
-        variant,
-    } = serde_json::from_slice(config).ok()?;
-    let mut text = format!("{}/{}", os?, architecture?);
-    if let Some(variant) = variant.filter(|variant| !variant.is_empty()) {
-        text = format!("{text}/{variant}");
-    }
-    text.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_config_says_its_platform_or_nothing() {
-        let platform = |text: &str| platform_in(text.as_bytes()).map(|platform| platform.to_string());
-        assert_eq!(
-            platform(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).as_deref(),
-            Some("linux/arm64/v8")
-        );
-        assert_eq!(
-            platform(r#"{"os":"linux","architecture":"amd64","variant":""}"#).as_deref(),
-            Some("linux/amd64")
-        );
-        assert_eq!(platform(r#"{"os":"","architecture":""}"#), None);
-        assert_eq!(platform("[]"), None);
-    }
 }

@@ -180,7 +180,7 @@ async fn credentials_for(
         all.push((Some(name.to_owned()), own));
     }
     if let Some(configured) = inner.registries.configured_credential(location) {
-        let name = credentials::configured_name(location.registry());
+        let name = credentials::configured_name(location.registry(), &location.repository, &configured);
         all.push((Some(name), configured));
     }
     if all.is_empty() {

@@ -20,7 +20,7 @@ pub(super) async fn check(client: &Client, settings: &RegistrySettings, base: &s
     if answer.status() != StatusCode::UNAUTHORIZED {
         return Finding::ok(what, "the registry asks for none before it knows the image");
     }
-    let credential = match settings.credential.looked_up().await {
+    let credential = match settings.credential.looked_up(None).await {
         Ok(credential) => credential,
         Err(cause) => return not_looked_up(what, &cause),
     };

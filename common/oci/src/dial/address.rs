@@ -81,27 +81,107 @@ fn last_four(address: Ipv6Addr) -> Ipv4Addr {
 
 /// What an address means that is not simply another machine.
 pub(super) fn inside(address: IpAddr) -> Option<&'static str> {
-    const LOOPBACK: &str = "an address of this machine";
-    const LINK_LOCAL: &str = "an address of this machine's link";
-    const METADATA: &str = "where clouds keep what a machine must not tell";
-    const NOBODY: &str = "no machine's address";
     match canonical(address) {
-        IpAddr::V4(four) if is_metadata_v4(four) => Some(METADATA),
-        IpAddr::V4(four) if four.is_loopback() => Some(LOOPBACK),
-        IpAddr::V4(four) if four.is_link_local() => Some(LINK_LOCAL),
-        IpAddr::V4(four) if four.octets()[0] == 0 || four.is_multicast() || four.is_broadcast() => {
-            Some(NOBODY)
+        IpAddr::V4(four) => inside_v4(four),
+        IpAddr::V6(six) => inside_v6(six).or_else(|| carried(six).into_iter().find_map(inside_v4)),
+    }
+}
+
+/// Of a private network: RFC 1918, ULA, 100.64.0.0/10.
+pub(super) fn is_private(address: IpAddr) -> bool {
+    match canonical(address) {
+        IpAddr::V4(four) => is_private_v4(four),
+        IpAddr::V6(six) => {
+            let is_site_local = six.segments()[0] & 0xffc0 == 0xfec0;
+            six.is_unique_local() || is_site_local || carried(six).into_iter().any(is_private_v4)
         }
-        IpAddr::V6(six) if six == AWS_METADATA => Some(METADATA),
-        IpAddr::V6(six) if six.is_loopback() => Some(LOOPBACK),
-        IpAddr::V6(six) if six.is_unicast_link_local() => Some(LINK_LOCAL),
-        IpAddr::V6(six) if six.is_unspecified() || six.is_multicast() => Some(NOBODY),
+    }
+}
+
+/// Not an address of the internet.
+pub(crate) fn is_inside(address: IpAddr) -> bool {
+    is_private(address) || inside(address).is_some()
+}
+
+pub(super) const PRIVATE: &str = "an address of a private network that a registry outside led to";
+const LOOPBACK: &str = "an address of this machine";
+const LINK_LOCAL: &str = "an address of this machine's link";
+const METADATA: &str = "where clouds keep what a machine must not tell";
+const NOBODY: &str = "no machine's address";
+
+fn inside_v4(address: Ipv4Addr) -> Option<&'static str> {
+    match address {
+        four if METADATA_V4.contains(&four.octets()) => Some(METADATA),
+        four if four.is_loopback() => Some(LOOPBACK),
+        four if four.is_link_local() => Some(LINK_LOCAL),
+        four if four.octets()[0] == 0 || four.is_multicast() || four.is_broadcast() => Some(NOBODY),
         _ => None,
     }
 }
 
-const AWS_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+fn inside_v6(address: Ipv6Addr) -> Option<&'static str> {
+    match address {
+        six if is_metadata_v6(six) => Some(METADATA),
+        six if six.is_loopback() => Some(LOOPBACK),
+        six if six.is_unicast_link_local() => Some(LINK_LOCAL),
+        six if six.is_unspecified() || six.is_multicast() => Some(NOBODY),
+        _ => None,
+    }
+}
 
-fn is_metadata_v4(address: Ipv4Addr) -> bool {
-    matches!(address.octets(), [169, 254, 169, 254] | [100, 100, 100, 200])
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    address.is_private() || (first == 100 && second & 0xc0 == 64)
+}
+
+/// Of AWS, Google, Azure and most others; of Alibaba; Azure's wire server; Oracle's.
+const METADATA_V4: [[u8; 4]; 4] = [
+    [169, 254, 169, 254],
+    [100, 100, 100, 200],
+    [168, 63, 129, 16],
+    [192, 0, 0, 192],
+];
+
+/// Google's, Oracle's, Scaleway's, Linode's.
+const METADATA_V6: [Ipv6Addr; 4] = [
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
+    Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1),
+];
+
+/// AWS keeps more than the metadata below one prefix: the credentials of pods, its name server, its clock.
+fn is_metadata_v6(address: Ipv6Addr) -> bool {
+    matches!(address.segments(), [0xfd00, 0xec2, 0, 0, 0, 0, 0, _]) || METADATA_V6.contains(&address)
+}
+
+/// The IPv4 addresses that packets to an IPv6 address may end at, beside those that [`canonical`] knows: by 6to4, by
+/// Teredo (its server and its client), by ISATAP, by a translator that has a prefix of its own (RFC 8215).
+fn carried(address: Ipv6Addr) -> Vec<Ipv4Addr> {
+    let octets = address.octets();
+    let at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| octets.get(place).copied().unwrap_or(0)));
+    match address.segments() {
+        [0x2002, ..] => vec![at([2, 3, 4, 5])],
+        [0x2001, 0, ..] => vec![at([4, 5, 6, 7]), Ipv4Addr::from(!u32::from(last_four(address)))],
+        [0, 0, 0, 0, 0xffff, 0, ..] | [_, _, _, _, 0 | 0x200, 0x5efe, ..] => vec![last_four(address)],
+        [0x64, 0xff9b, 1, ..] => translated(&octets, at),
+        _ => Vec::new(),
+    }
+}
+
+/// The forms of RFC 6052 that fit below a /48. Octet 8 is left out by it, and what follows the address is zero.
+fn translated(octets: &[u8; 16], at: impl Fn([usize; 4]) -> Ipv4Addr) -> Vec<Ipv4Addr> {
+    let forms = [
+        ([6, 7, 9, 10], 11),
+        ([7, 9, 10, 11], 12),
+        ([9, 10, 11, 12], 13),
+        ([12, 13, 14, 15], 16),
+    ];
+    let fits = |end: usize| octets.iter().skip(end).all(|octet| *octet == 0);
+    let found = forms.into_iter().filter(|(_, end)| fits(*end));
+    // A shorter address in a longer form begins with zero.
+    found
+        .map(|(places, _)| at(places))
+        .filter(|four| four.octets()[0] != 0)
+        .collect()
 }

@@ -35,6 +35,27 @@ async fn addresses_inside_are_not_dialled() {
         "http://[::ffff:127.0.0.1]/",
         "http://[::127.0.0.1]/",
         "http://[64:ff9b::169.254.169.254]/",
+        // Metadata and its like of Azure, Oracle, AWS, Google, Scaleway, Linode.
+        "http://168.63.129.16/",
+        "http://192.0.0.192/opc/v1/",
+        "http://[fd00:ec2::23]/v1/credentials",
+        "http://[fd20:ce::254]/",
+        "http://[fd00:c1::a9fe:a9fe]/",
+        "http://[fd00:42::42]/",
+        "http://[fd00:a9fe:a9fe::1]/",
+        // 6to4, Teredo (server, client), ISATAP, translators with a prefix of their own.
+        "http://[2002:7f00:1::]/",
+        "http://[2002:a9fe:a9fe::1]/",
+        "http://[2002:a83f:8110::1]/",
+        "http://[2001:0:7f00:1::1]/",
+        "http://[2001:0:5db8:d70e:0:0:5601:5601]/",
+        "http://[2001:db8::5efe:169.254.169.254]/",
+        "http://[2001:db8::200:5efe:127.0.0.1]/",
+        "http://[::ffff:0:127.0.0.1]/",
+        "http://[64:ff9b:1::169.254.169.254]/",
+        "http://[64:ff9b:1:a9fe:a9:fe00::]/",
+        "http://[64:ff9b:1:a9:fe:a9fe::]/",
+        "http://[64:ff9b:1:0:a9:fea9:fe00:0]/",
     ] {
         assert!(!goes(&dial, inside).await, "{inside}");
     }
@@ -52,9 +73,84 @@ async fn other_machines_are_dialled() {
         "https://[fd00::1]/",
         "https://[2606:2800:21f::1]/",
         "https://registry.example.com/",
+        "https://168.63.129.17/",
+        "https://[2002:5db8:d70e::1]/",
+        "https://[64:ff9b::93.184.215.14]/",
+        "https://[64:ff9b:1::93.184.215.14]/",
+        "https://[2001:db8::5efe:93.184.215.14]/",
     ] {
         assert!(goes(&dial, outside).await, "{outside}");
     }
+}
+
+#[tokio::test]
+async fn who_leads_from_outside_leads_to_no_private_network() {
+    let dial = Dial::guarded(Vec::new()).outside_only();
+    for inside in [
+        "http://10.0.0.7/",
+        "http://172.31.3.4:5000/",
+        "http://192.168.1.1/",
+        "http://100.127.0.1/",
+        "http://[fd12::1]/",
+        "http://[fec0::1]/",
+        "http://[::ffff:10.0.0.7]/",
+        "http://[64:ff9b::10.0.0.7]/",
+        "http://[64:ff9b:1::10.0.0.7]/",
+        "http://[2002:a00:7::]/",
+        "http://127.0.0.1/",
+        "http://169.254.169.254/",
+    ] {
+        assert!(!goes(&dial, inside).await, "{inside}");
+    }
+    for outside in [
+        "http://93.184.215.14/",
+        "http://[2606:2800:21f::1]/",
+        "http://100.128.0.1/",
+    ] {
+        assert!(goes(&dial, outside).await, "{outside}");
+    }
+}
+
+#[tokio::test]
+async fn a_private_address_that_is_listed_may_be_led_to() {
+    let dial = Dial::guarded(vec!["10.1.0.0/16".parse().expect("a range")]);
+    dial.list_hosts(&[settings("10.2.0.1:9000"), settings("storage.lan")]);
+    let dial = dial.outside_only();
+    for listed in [
+        "http://10.1.2.3/",
+        "http://10.2.0.1:9000/",
+        "https://storage.lan/",
+    ] {
+        assert!(goes(&dial, listed).await, "{listed}");
+    }
+    assert!(!goes(&dial, "http://10.2.0.1:9001/").await);
+    assert!(!goes(&dial, "http://10.3.0.1/").await);
+}
+
+#[test]
+fn a_name_that_is_led_to_is_judged_by_what_it_resolves_to() {
+    let dial = Dial::guarded(Vec::new());
+    dial.list_hosts(&[settings("storage.lan")]);
+    let found = ["10.0.0.7:0", "93.184.215.14:0"].map(|one| one.parse().expect("an address"));
+    let outside = dial.for_client(&TlsOptions {
+        outside_only: true,
+        ..TlsOptions::default()
+    });
+    assert_eq!(
+        outside.sieve("both.example.com", found.to_vec()).expect("one"),
+        [found[1]]
+    );
+    let refused = outside
+        .sieve("evil.example.com", vec![found[0]])
+        .expect_err("inside");
+    assert!(
+        refused.what_to_do().contains("addresses = [\"10.0.0.7\"]"),
+        "{}",
+        refused.what_to_do()
+    );
+    assert!(outside.sieve("storage.lan", vec![found[0]]).is_ok());
+    let anywhere = dial.for_client(&TlsOptions::default());
+    assert!(anywhere.sieve("harbor.lan", vec![found[0]]).is_ok());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use futures_util::stream;
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use prometheus_client::metrics::counter::Counter;
 use reqwest::{Body, Response};
@@ -15,8 +16,18 @@ use crate::RegistryError;
 /// A registry's answer, headers read.
 pub(super) struct Answer {
     response: Response,
+    whose: Whose,
     reading: Reading,
     _turn: Turn,
+}
+
+/// Who gave an answer.
+#[derive(Debug)]
+pub(super) struct Whose {
+    /// The host, if it does not speak for the registry.
+    pub(super) elsewhere: Option<String>,
+    /// By the address that the connection went to.
+    pub(super) is_inside: bool,
 }
 
 struct Reading {
@@ -26,7 +37,7 @@ struct Reading {
 }
 
 impl Answer {
-    pub(super) fn new(response: Response, turn: Turn, span: Span, counted: Counter) -> Self {
+    pub(super) fn new(response: Response, whose: Whose, turn: Turn, span: Span, counted: Counter) -> Self {
         let reading = Reading {
             span,
             bytes: 0,
@@ -34,6 +45,7 @@ impl Answer {
         };
         Self {
             response,
+            whose,
             reading,
             _turn: turn,
         }
@@ -41,6 +53,15 @@ impl Answer {
 
     pub(super) fn status(&self) -> StatusCode {
         self.response.status()
+    }
+
+    /// The host that gave it, if that does not speak for the registry.
+    pub(super) fn elsewhere(&self) -> Option<&str> {
+        self.whose.elsewhere.as_deref()
+    }
+
+    pub(super) fn is_from_inside(&self) -> bool {
+        self.whose.is_inside
     }
 
     pub(super) fn is_redirect(&self) -> bool {
@@ -64,11 +85,18 @@ impl Answer {
         mark_failed(&self.reading.span, error.error_type());
     }
 
-    /// For callers who read it themselves; it is counted all the same.
+    /// For callers who read it themselves; it is counted all the same. Of a refusal by another host than the registry's
+    /// own they get the status and `Retry-After`, and no words.
     pub(super) fn into_response(self) -> Response {
         let mut head = http::Response::new(());
         *head.status_mut() = self.status();
         *head.version_mut() = self.response.version();
+        if self.elsewhere().is_some() && !self.status().is_success() {
+            if let Some(wait) = self.headers().get(RETRY_AFTER) {
+                head.headers_mut().insert(RETRY_AFTER, wait.clone());
+            }
+            return Response::from(head.map(|()| Body::default()));
+        }
         head.headers_mut().clone_from(self.headers());
         let body = stream::try_unfold(self, |mut answer| async {
             Ok::<_, reqwest::Error>(answer.chunk().await?.map(|bytes| (bytes, answer)))

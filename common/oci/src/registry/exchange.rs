@@ -1,6 +1,7 @@
 //! One request and its answer: its turn, its span, the time limit, and what a refusal means.
 //!
-//! **Invariant:** whatever is asked on behalf of a registry goes through [`Registry::send_once`]. Spans and counts name
+//! **Invariant:** whatever is asked on behalf of a registry goes through [`Registry::send_once`], which alone knows whether
+//! an answer is the registry's own. What another host says is never repeated in an error. Spans and counts name
 //! hosts and path templates, never a path's variable parts, a query or a credential.
 
 use std::error::Error as _;
@@ -14,12 +15,13 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span, field, info_span};
 use url::Url;
 
-use super::Registry;
-use super::answer::{Answer, mark_failed};
+use super::answer::{Answer, Whose, mark_failed};
 use super::patience::{Waited, retry_after};
 use super::redirect::REDIRECTED;
+use super::{Inner, Registry};
 use crate::challenge::is_of_harbor;
-use crate::dial::NotAllowed;
+use crate::clients::Way;
+use crate::dial::{NotAllowed, authority, is_inside};
 use crate::text::tame;
 use crate::{Asked, RegistryError, Repository, Said, Secret};
 
@@ -61,7 +63,7 @@ impl History {
     }
 
     /// How often it had been sent before.
-    fn resent(&self) -> u32 {
+    pub(super) fn resent(&self) -> u32 {
         self.sent.fetch_add(1, Ordering::Relaxed)
     }
 }
@@ -116,7 +118,7 @@ impl Registry {
         request: &Request,
         template: &'static str,
         url: &Url,
-        prepared: reqwest::RequestBuilder,
+        (way, prepared): (Way, reqwest::Request),
     ) -> Result<Answer, RegistryError> {
         let turn = self
             .inner
@@ -125,7 +127,7 @@ impl Registry {
             .await?;
         let span = span_of(request, template, url);
         let began = Instant::now();
-        let result = self.response(request, template, url, prepared);
+        let result = self.response(request, template, url, (way, prepared));
         let result = result.instrument(span.clone()).await;
         let status = result.as_ref().ok().map(|response| response.status().as_u16());
         let host = url.host_str().unwrap_or_default();
@@ -135,13 +137,33 @@ impl Registry {
             Ok(response) => {
                 record_status(&span, response.status());
                 self.look_for_harbor(url, &response);
-                Ok(Answer::new(response, turn, span, metrics.bytes_from(host)))
+                let whose = self.whose(request, url, &response);
+                Ok(Answer::new(response, whose, turn, span, metrics.bytes_from(host)))
             }
             Err(error) => {
                 mark_failed(&span, error.error_type());
                 Err(error)
             }
         }
+    }
+
+    fn whose(&self, request: &Request, url: &Url, response: &Response) -> Whose {
+        let Inner { base, dial, .. } = &*self.inner;
+        let is_own = url.origin() == base.origin();
+        // A token server speaks for the registry where it is on the same host, or where the configuration names it.
+        let speaks_for_it = request.kind == "token" && (url.host() == base.host() || dial.lists(url));
+        let is_inside = response
+            .remote_addr()
+            .is_some_and(|address| is_inside(address.ip()));
+        Whose {
+            elsewhere: (!is_own && !speaks_for_it).then(|| authority(url)),
+            is_inside,
+        }
+    }
+
+    /// Whether what an answer names may be inside: the registry is configured, or is inside itself.
+    pub(super) fn may_lead_inside(&self, is_from_inside: bool) -> bool {
+        is_from_inside || self.inner.dial.lists(&self.inner.base)
     }
 
     /// Only the registry itself can say that it is one.
@@ -157,7 +179,7 @@ impl Registry {
         request: &Request,
         template: &'static str,
         url: &Url,
-        prepared: reqwest::RequestBuilder,
+        (way, prepared): (Way, reqwest::Request),
     ) -> Result<Response, RegistryError> {
         let limit = self.inner.limits.header_wait;
         let asked = || request.asked.clone();
@@ -168,14 +190,24 @@ impl Registry {
             refused: Box::new(refused.of(url)),
             by_registry,
         };
-        self.inner.dial.check(url).await.map_err(refused)?;
-        match timeout(limit, prepared.send()).await {
+        let dial = &self.inner.dial;
+        let checked = if way.outside_only {
+            dial.outside_only().check(url).await
+        } else {
+            dial.check(url).await
+        };
+        checked.map_err(refused)?;
+        match timeout(limit, self.send_and_resend(request, way, prepared)).await {
             Err(_) => Err(RegistryError::TimedOut {
                 asked: asked(),
                 awaited: "answer",
                 limit,
             }),
-            Ok(Err(cause)) => {
+            Ok(Err(Failed::Setup(cause))) => Err(RegistryError::Setup {
+                registry: self.name().clone(),
+                cause,
+            }),
+            Ok(Err(Failed::Sending(cause))) => {
                 Err(not_allowed(&cause).map_or_else(|| unreachable(asked(), &cause, limit), refused))
             }
             Ok(Ok(response)) => Ok(response),
@@ -208,9 +240,20 @@ impl Registry {
     }
 }
 
-/// Status and words of an answer that is not what we wanted. A body that does not come is no words.
+/// Why a request brought no answer.
+pub(super) enum Failed {
+    /// There is no client to send it with.
+    Setup(String),
+    Sending(reqwest::Error),
+}
+
+/// Status and words of an answer that is not what we wanted. A body that does not come is no words, and neither is
+/// what another host says than the registry's own.
 pub(super) async fn said(mut response: Answer) -> Said {
     let status = response.status().as_u16();
+    if let Some(host) = response.elsewhere() {
+        return Said::elsewhere(status, host);
+    }
     let mut body = BytesMut::new();
     let read = async {
         while let Ok(Some(chunk)) = response.chunk().await {

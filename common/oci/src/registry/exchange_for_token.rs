@@ -1,20 +1,22 @@
 //! A credential for a token: what the realm of a Bearer challenge is asked for.
 //!
-//! **Invariant:** a credential goes to a realm that [`check_realm`] lets it go to, and is not sent on from there. User
+//! **Invariant:** a credential goes to a realm that [`check_realm`] lets it go to, and is not sent on from there. A realm
+//! is at an address inside only where the registry that named it is configured or inside itself. User
 //! name and password go by GET, as docker does it, so that a wrong password counts as one failed try; a server that
 //! knows no GET is posted to. An identity token goes by POST only.
 
 use std::time::Duration;
 
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::Registry;
 use super::answer::Answer;
 use super::exchange::{History, Request, sensitive};
 use super::tokens::Token;
 use crate::challenge::{Challenge, check_realm};
+use crate::clients::Way;
 use crate::{Credential, RegistryError, Secret};
 
 const TOKEN_BYTES: usize = 256 * 1024;
@@ -36,6 +38,7 @@ struct Wish<'wish> {
     service: Option<&'wish str>,
     scope: &'wish str,
     credential: &'wish Credential,
+    way: Way,
 }
 
 impl Registry {
@@ -44,6 +47,7 @@ impl Registry {
         request: &Request,
         credential: &Credential,
         challenge: &Challenge,
+        may_lead_inside: bool,
     ) -> Result<Token, RegistryError> {
         let Challenge::Bearer {
             realm,
@@ -56,11 +60,17 @@ impl Registry {
         let scope = scope
             .clone()
             .unwrap_or_else(|| format!("repository:{}:pull", request.repository));
+        let url = self.realm(request, realm)?;
+        let is_own = url.origin() == self.inner.base.origin();
         let wish = Wish {
-            url: self.realm(request, realm)?,
+            url,
             service: service.as_deref(),
             scope: &scope,
             credential,
+            way: Way {
+                outside_only: !is_own && !may_lead_inside,
+                ..Way::to_registry()
+            },
         };
         let (exchange, response) = self.ask_either_way(request, &wish).await?;
         if response.is_redirect() {
@@ -125,11 +135,14 @@ impl Registry {
     async fn get_token(&self, exchange: &Request, wish: &Wish<'_>) -> Result<Answer, RegistryError> {
         let mut url = wish.url.clone();
         url.query_pairs_mut().extend_pairs(wish.pairs());
-        let mut prepared = self.inner.clients.registry.get(url);
+        let mut prepared = reqwest::Request::new(Method::GET, url);
         if let Some(authorization) = wish.credential.basic() {
-            prepared = prepared.header(header::AUTHORIZATION, sensitive(&authorization, &exchange.asked)?);
+            let authorization = sensitive(&authorization, &exchange.asked)?;
+            prepared
+                .headers_mut()
+                .insert(header::AUTHORIZATION, authorization);
         }
-        self.send_to_realm(exchange, &wish.url, prepared).await
+        self.send_to_realm(exchange, wish, prepared).await
     }
 
     /// The way of OAuth.
@@ -142,8 +155,14 @@ impl Registry {
         let exchange = self.token_request(Method::POST, request, &wish.url);
         form.extend(wish.pairs());
         form.push(CLIENT);
-        let prepared = self.inner.clients.registry.post(wish.url.clone()).form(&form);
-        let response = self.send_to_realm(&exchange, &wish.url, prepared).await?;
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let mut prepared = reqwest::Request::new(Method::POST, wish.url.clone());
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        prepared.headers_mut().insert(header::CONTENT_TYPE, form_type);
+        *prepared.body_mut() = Some(body.into());
+        let response = self.send_to_realm(&exchange, wish, prepared).await?;
         Ok((exchange, response))
     }
 
@@ -151,8 +170,8 @@ impl Registry {
     async fn send_to_realm(
         &self,
         exchange: &Request,
-        url: &Url,
-        prepared: reqwest::RequestBuilder,
+        wish: &Wish<'_>,
+        prepared: reqwest::Request,
     ) -> Result<Answer, RegistryError> {
         let mut next = Some(prepared);
         loop {
@@ -160,7 +179,8 @@ impl Registry {
                 return Err(bad_token(exchange, "it cannot be asked twice"));
             };
             next = now.try_clone();
-            let answer = self.send_once(exchange, exchange.template, url, now).await?;
+            let sent = self.send_once(exchange, exchange.template, &wish.url, (wish.way, now));
+            let answer = sent.await?;
             let Some(pause) = self.pause_after(exchange, &answer) else {
                 return Ok(answer);
             };

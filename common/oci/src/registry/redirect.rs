@@ -1,7 +1,8 @@
 //! Where answers send us on to, and what comes of it there.
 //!
 //! **Invariant:** an `Authorization` never goes to another scheme, host or port than the one it was meant for, nor does
-//! our client certificate. What another host says of a request is never taken for the registry's own word on it.
+//! our client certificate. What another host says of a request is never taken for the registry's own word on it. A
+//! registry that lies outside and is not configured leads to no address inside, however many redirects it uses.
 
 use http::header;
 use url::Url;
@@ -10,6 +11,7 @@ use super::Registry;
 use super::answer::Answer;
 use super::exchange::{Request, said};
 use crate::challenge::is_loopback;
+use crate::clients::Way;
 use crate::{Asked, RegistryError, Secret};
 
 /// Whatever a redirect leads to: its path is not ours to tell.
@@ -53,13 +55,14 @@ impl Registry {
         let mut url = self.url_of(request)?;
         let mut template = request.template;
         let mut authorization = authorization;
+        let mut may_lead_inside = true;
         for _ in 0..=self.inner.limits.redirects {
             let headers = request.headers(authorization)?;
-            let client = self.client_for(&url);
-            let prepared = client
-                .request(request.method.clone(), url.clone())
-                .headers(headers);
-            let answer = self.send_once(request, template, &url, prepared).await?;
+            let mut prepared = reqwest::Request::new(request.method.clone(), url.clone());
+            *prepared.headers_mut() = headers;
+            let way = self.way_to(&url, may_lead_inside);
+            let answer = self.send_once(request, template, &url, (way, prepared)).await?;
+            may_lead_inside = may_lead_inside && self.may_lead_inside(answer.is_from_inside());
             let next = self.redirect_of(&request.asked, &url, &answer);
             let Some(next) = next.inspect_err(|error| answer.failed(error))? else {
                 return Ok((answer, url));
@@ -76,11 +79,13 @@ impl Registry {
         })
     }
 
-    fn client_for(&self, url: &Url) -> &reqwest::Client {
-        if url.origin() == self.inner.base.origin() {
-            &self.inner.clients.registry
-        } else {
-            &self.inner.clients.elsewhere
+    /// The registry itself may be anywhere, and only it gets to see our certificate.
+    fn way_to(&self, url: &Url, may_lead_inside: bool) -> Way {
+        let is_own = url.origin() == self.inner.base.origin();
+        Way {
+            shows_identity: is_own,
+            outside_only: !is_own && !may_lead_inside,
+            fresh: false,
         }
     }
 

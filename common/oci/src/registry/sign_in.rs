@@ -23,6 +23,7 @@ const BASIC_LIFETIME: Duration = Duration::from_secs(3_600);
 struct Refused {
     challenges: Vec<Challenge>,
     said: Said,
+    is_from_inside: bool,
 }
 
 impl Registry {
@@ -166,7 +167,8 @@ impl Registry {
             .iter()
             .find(|one| matches!(one, Challenge::Bearer { .. }));
         if let Some(bearer) = bearer {
-            let fetch = self.token(request, credential, bearer);
+            let may_lead_inside = self.may_lead_inside(refused.is_from_inside);
+            let fetch = self.token(request, credential, bearer, may_lead_inside);
             return self.inner.tokens.renew(key, sent, wait, fetch).await.map(Some);
         }
         let wants_basic = refused
@@ -191,7 +193,7 @@ async fn look_up(
     kept: &KeptCredential,
     refused: Option<&Credential>,
 ) -> Result<Credential, RegistryError> {
-    let found = kept.other_than(refused).await;
+    let found = kept.other_than(refused, Some(&request.repository)).await;
     found.map_err(|cause| RegistryError::NoLookup {
         asked: request.asked.clone(),
         cause,
@@ -216,6 +218,7 @@ impl Refused {
         let challenges = texts.flat_map(challenge::parse).collect();
         Self {
             challenges,
+            is_from_inside: response.is_from_inside(),
             said: said(response).await,
         }
     }

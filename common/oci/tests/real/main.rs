@@ -22,6 +22,7 @@ async fn pushed(registry: &Registry) -> Image {
 /// As the manager's and the peers' programs make it.
 fn client(tls: &TlsOptions) -> Result<reqwest::Client, BuildError> {
     let options = process::http::ClientOptions {
+        fresh: tls.fresh,
         ca_pem: tls.ca_pem.clone(),
         insecure_skip_verify: tls.insecure_skip_verify,
         identity_pem: tls.client_identity.as_ref().map(|pem| pem.expose().to_owned()),

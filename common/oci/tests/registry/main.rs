@@ -14,6 +14,7 @@ mod passing_on;
 mod redirects;
 mod referrers;
 mod refusals;
+mod resend;
 mod server;
 mod sign_in;
 mod spans;

@@ -180,3 +180,61 @@ async fn a_transfer_that_broke_off_goes_on_at_its_byte_with_a_new_address_and_a_
     assert_eq!((Digest::of(&got), breaks), (digest, 1));
     assert!(storage.heard().iter().all(|heard| heard.authorization.is_none()));
 }
+
+#[tokio::test]
+async fn what_another_host_says_is_repeated_to_nobody() {
+    for status in [400, 401, 403, 404, 409, 416, 429, 500, 503] {
+        let storage = Server::start(move |_| {
+            let body = r#"{"errors":[{"code":"s3cret","message":"s3cret"}]}"#;
+            answer(
+                status,
+                &[("x-inside", "s3cret"), ("content-encoding", "s3cret")],
+                body,
+            )
+        })
+        .await;
+        let place = format!("http://localhost:{}/inside", storage.address.port());
+        let server = Server::start(move |_| answer(307, &[("location", &place)], "")).await;
+        let manifest = server
+            .registry()
+            .manifest(&repository(), &crate::server::tag("1"), &ann())
+            .await;
+        let blob = server
+            .registry()
+            .blob_head(&repository(), &Digest::of(b""), &ann())
+            .await;
+        for error in [manifest.unwrap_err(), blob.unwrap_err()] {
+            let told = format!("{error} {error:?} {}", error.what_to_do());
+            assert!(!told.contains("s3cret"), "{status}: {told}");
+            assert!(told.contains("localhost"), "{status}: {told}");
+        }
+        let question = Question {
+            method: http::Method::GET,
+            repository: repository(),
+            kind: QuestionKind::Blob {
+                digest: Digest::of(b""),
+            },
+            authorization: None,
+            accept: vec![],
+            limit: std::time::Duration::from_secs(20),
+        };
+        // Some refusals are errors here: those are among the ones above.
+        if let Ok(passed_on) = server.registry().ask(question).await {
+            assert_eq!(passed_on.status().as_u16(), status);
+            assert!(
+                !format!("{:?}", passed_on.headers()).contains("s3cret"),
+                "{status}"
+            );
+            assert_eq!(passed_on.text().await.unwrap(), "", "{status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_coding_that_another_host_names_is_not_repeated() {
+    let storage = Server::start(|_| answer(200, &[("content-encoding", "s3cret")], BLOB)).await;
+    let place = format!("http://localhost:{}/inside", storage.address.port());
+    let server = Server::start(move |_| answer(307, &[("location", &place)], "")).await;
+    let error = read(&server.registry(), 0).await.unwrap_err();
+    assert!(!error.to_string().contains("s3cret"), "{error}");
+}

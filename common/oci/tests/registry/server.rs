@@ -135,6 +135,7 @@ pub(crate) fn client(tls: &TlsOptions) -> Result<reqwest::Client, BuildError> {
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        .pool_max_idle_per_host(if tls.fresh { 0 } else { usize::MAX })
         .tls_danger_accept_invalid_certs(tls.insecure_skip_verify);
     if let Some(pem) = &tls.ca_pem {
         let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(BuildError::new)?;

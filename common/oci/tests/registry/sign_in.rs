@@ -353,3 +353,39 @@ async fn basic_from_a_request_is_served_directly_or_exchanged() {
         .unwrap();
     assert_eq!(tokens_asked(&exchanged), 1);
 }
+
+#[tokio::test]
+async fn a_pull_shows_the_credential_of_its_own_namespace() {
+    let server = Server::start(|heard| match heard.authorization.as_deref() {
+        None => answer(401, &[("www-authenticate", "Basic realm=r")], ""),
+        Some(_) => manifest(),
+    })
+    .await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let host = server.name();
+    let text = format!(
+        r#"{{"auths":{{"{host}/team-a":{{"username":"a","password":"pa"}},"{host}/team-b":{{"username":"b","password":"pb"}}}}}}"#
+    );
+    std::fs::write(file.path(), text).unwrap();
+    let kept = Credential::Kept(oci::KeptCredential::in_docker_config(file.path(), host));
+    let registry = server.registry();
+    for (name, shown) in [("team-b/app", "Basic YjpwYg=="), ("team-a/app", "Basic YTpwYQ==")] {
+        let repository = name.parse().unwrap();
+        registry.manifest(&repository, &tag("1"), &kept).await.unwrap();
+        let heard = server.heard();
+        let of_it = heard.iter().filter(|heard| heard.path.contains(name));
+        let values: Vec<&str> = of_it.filter_map(|heard| heard.authorization.as_deref()).collect();
+        assert_eq!(values, [shown], "{name}");
+    }
+    let error = registry
+        .manifest(&"team-c/app".parse().unwrap(), &tag("1"), &kept)
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        oci::RegistryError::WrongCredential { .. } | oci::RegistryError::NoCredential { .. }
+    ));
+    let heard = server.heard();
+    let of_it = heard.iter().filter(|heard| heard.path.contains("team-c"));
+    assert!(of_it.into_iter().all(|heard| heard.authorization.is_none()));
+}

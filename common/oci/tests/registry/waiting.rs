@@ -9,7 +9,9 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use oci::{Credential, Digest, Limits, Registries, Registry, RegistryError, RegistrySettings};
+use oci::{
+    Credential, Digest, Limits, Origin, Registries, Registry, RegistryError, RegistrySettings, Scheme,
+};
 use tokio::task::JoinSet;
 
 use crate::server::{ANN, Heard, Server, ann, answer, client, manifest, reach_within, repository, tag};

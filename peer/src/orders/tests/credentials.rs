@@ -30,7 +30,7 @@ async fn outcome(peer: &Peer, lot: Lot) -> Outcome {
 
 fn configured_name(lot: &Lot) -> String {
     let location: oci::Location = lot.placements[0].location.parse().expect("a location");
-    format!("registry:{}", location.registry())
+    format!("registry:{}/{}", location.registry(), location.repository)
 }
 
 #[tokio::test]

@@ -1,0 +1,173 @@
+//! One key of `config.json`: which registries and repositories it matches, and how closely.
+
+use std::cmp::Reverse;
+
+use super::server_name;
+use crate::{RegistryName, Repository};
+
+/// `https://*.example.com:5000/team-a`, taken apart.
+pub(super) struct Key<'text> {
+    text: &'text str,
+    plain_http: bool,
+    /// With its port.
+    host: &'text str,
+    /// Without slashes at its ends.
+    path: &'text str,
+}
+
+/// What a key is for. Docker asks a helper before its store, and its store before it looks at the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Entry,
+    Store,
+    Helper,
+}
+
+/// The greatest comes first: the longest path, the host without `*`, then the kind, then what else tells keys apart.
+pub(super) type Order = (usize, bool, Kind, Rank);
+
+/// How closely a key matches; the greatest counts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    /// Of the path.
+    parts: usize,
+    /// No `*` in its host.
+    is_exact: bool,
+    /// Of the host.
+    letters: usize,
+    /// As docker itself would write it.
+    is_usual: u8,
+    /// Decides where nothing else does, so that the file's order never counts.
+    text: Reverse<String>,
+    pub(super) path: String,
+}
+
+impl<'text> Key<'text> {
+    pub(super) fn of(text: &'text str) -> Self {
+        let plain_http = text.starts_with("http://");
+        let rest = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"))
+            .unwrap_or(text);
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let path = path.trim_matches('/');
+        // The API's own path is none of an image's.
+        let (first, behind) = path.split_once('/').unwrap_or((path, ""));
+        let path = if matches!(first, "v1" | "v2") {
+            behind.trim_matches('/')
+        } else {
+            path
+        };
+        Self {
+            text,
+            plain_http,
+            host,
+            path,
+        }
+    }
+
+    /// None: it is for another registry.
+    pub(super) fn rank(&self, registry: &RegistryName) -> Option<Rank> {
+        let is_exact = RegistryName::parse(self.host, self.plain_http).is_ok_and(|host| host == *registry);
+        if !is_exact && !self.host_matches(registry) {
+            return None;
+        }
+        let usual = [registry.as_str(), server_name(registry)];
+        let is_usual = usual.iter().rposition(|usual| *usual == self.text);
+        Some(Rank {
+            parts: parts(self.path).count(),
+            is_exact,
+            letters: self.host.bytes().filter(|byte| *byte != b'*').count(),
+            is_usual: is_usual.map_or(0, |at| if at == 0 { 1 } else { 2 }),
+            text: Reverse(self.text.to_owned()),
+            path: self.path.to_owned(),
+        })
+    }
+
+    /// Whether the repository lies below its path. Only whole parts count: `team-a` is not above `team-ab/app`.
+    pub(super) fn covers(&self, repository: Option<&Repository>) -> bool {
+        let mut given = parts(repository.map_or("", Repository::as_str));
+        parts(self.path).all(|part| given.next() == Some(part))
+    }
+
+    fn host_matches(&self, registry: &RegistryName) -> bool {
+        if !self.host.contains('*') {
+            return false;
+        }
+        let names = [registry.as_str(), registry.api_host()];
+        names.into_iter().any(|name| self.pattern_matches(name))
+    }
+
+    fn pattern_matches(&self, name: &str) -> bool {
+        let (pattern, port) = with_port(self.host);
+        let (host, found_port) = with_port(name);
+        let default_port = if self.plain_http { "80" } else { "443" };
+        let port = port.filter(|port| *port != default_port);
+        if port != Some("*") && port != found_port {
+            return false;
+        }
+        let pattern = pattern.to_ascii_lowercase();
+        let (mut labels, mut wanted) = (host.split('.'), pattern.split('.'));
+        loop {
+            match (wanted.next(), labels.next()) {
+                (None, None) => return true,
+                (Some(pattern), Some(label)) if label_matches(pattern, label) => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+impl Rank {
+    /// Of a key that is the host alone.
+    pub(super) fn of_host() -> Self {
+        Self {
+            parts: 0,
+            is_exact: true,
+            letters: usize::MAX,
+            is_usual: u8::MAX,
+            text: Reverse(String::new()),
+            path: String::new(),
+        }
+    }
+
+    pub(super) fn order(self, kind: Kind) -> Order {
+        (self.parts, self.is_exact, kind, self)
+    }
+
+    pub(super) fn is_of_host(&self) -> bool {
+        self.parts == 0
+    }
+}
+
+fn parts(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|part| !part.is_empty())
+}
+
+fn with_port(host: &str) -> (&str, Option<&str>) {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    }
+}
+
+/// `*` stands for any letters, none included.
+fn label_matches(pattern: &str, label: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == label;
+    };
+    let Some(label) = label.strip_prefix(start) else {
+        return false;
+    };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(mut label) = label.strip_suffix(end) else {
+        return false;
+    };
+    for piece in middle.split('*') {
+        match label.find(piece) {
+            Some(at) => label = label.get(at + piece.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    true
+}

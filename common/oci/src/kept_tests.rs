@@ -1,0 +1,119 @@
+//! One file, several namespaces, helpers that fail.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+use crate::Secret;
+
+fn basic(username: &str, password: &str) -> Credential {
+    Credential::Basic {
+        username: username.to_owned(),
+        password: Secret::new(password),
+    }
+}
+
+fn repository(text: &str) -> Repository {
+    text.parse().unwrap()
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn write(&self, config: &str) -> KeptCredential {
+        let path = self.0.path().join("config.json");
+        std::fs::write(&path, config).unwrap();
+        KeptCredential::in_docker_config(&path, "r.lan".parse().unwrap())
+    }
+
+    /// A helper that notes each server that it is asked for, and does this then.
+    fn helper(&self, lines: &str) -> String {
+        let path = self.0.path().join("helper");
+        let text = format!("#!/bin/sh\nread server\necho \"$server\" >> \"$0.asked\"\n{lines}\n");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn asked(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.0.path().join("helper.asked")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test]
+async fn each_namespace_has_its_own_credential_also_while_it_is_remembered() {
+    let folder = Folder::new();
+    let kept = folder.write(
+        r#"{"auths":{"r.lan/team-a":{"username":"a","password":"pa"},"r.lan/team-b":{"username":"b","password":"pb"}}}"#,
+    );
+    for _ in 0..2 {
+        assert_eq!(
+            kept.of(Some(&repository("team-b/app"))).await.unwrap(),
+            basic("b", "pb")
+        );
+        assert_eq!(
+            kept.of(Some(&repository("team-a/app"))).await.unwrap(),
+            basic("a", "pa")
+        );
+        assert_eq!(
+            kept.of(Some(&repository("team-c/app"))).await.unwrap(),
+            Credential::Anonymous
+        );
+        assert_eq!(kept.of(None).await.unwrap(), Credential::Anonymous);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_written_anew_is_read_when_the_old_credential_is_refused() {
+    let folder = Folder::new();
+    let of =
+        |password: &str| format!(r#"{{"auths":{{"r.lan":{{"username":"a","password":"{password}"}}}}}}"#);
+    let kept = folder.write(&of("old"));
+    let app = repository("team-a/app");
+    assert_eq!(kept.of(Some(&app)).await.unwrap(), basic("a", "old"));
+    folder.write(&of("new"));
+    assert_eq!(
+        kept.of(Some(&app)).await.unwrap(),
+        basic("a", "old"),
+        "still fresh"
+    );
+    let newer = kept.other_than(Some(&basic("a", "old")), Some(&app)).await;
+    assert_eq!(newer.unwrap(), basic("a", "new"));
+}
+
+#[tokio::test]
+async fn a_helper_is_asked_once_for_many_repositories() {
+    let folder = Folder::new();
+    let helper = folder.helper(r#"echo '{"Username":"h","Secret":"s"}'"#);
+    let kept = folder.write(&format!(r#"{{"credHelpers":{{"r.lan":"{helper}"}}}}"#));
+    for name in ["team-a/app", "team-b/app"] {
+        assert_eq!(kept.of(Some(&repository(name))).await.unwrap(), basic("h", "s"));
+    }
+    assert_eq!(folder.asked(), ["r.lan"]);
+    kept.other_than(Some(&basic("h", "s")), Some(&repository("team-a/app")))
+        .await
+        .unwrap();
+    assert_eq!(folder.asked(), ["r.lan", "r.lan"]);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_gives_way_to_the_files_own_entry_and_is_not_run_for_each_request() {
+    let folder = Folder::new();
+    let helper = folder.helper("exit 1");
+    let with = |auths: &str| format!(r#"{{"credsStore":"{helper}","auths":{auths}}}"#);
+    let kept = folder.write(&with(r#"{"r.lan":{"username":"u","password":"p"}}"#));
+    for _ in 0..3 {
+        assert_eq!(
+            kept.of(Some(&repository("team-a/app"))).await.unwrap(),
+            basic("u", "p")
+        );
+    }
+    assert_eq!(folder.asked().len(), 1);
+    let kept = folder.write(&with(r#"{"r.lan":{}}"#));
+    let fault = kept.of(Some(&repository("team-a/app"))).await.unwrap_err();
+    assert!(matches!(fault, LookupError::Helper { .. }), "{fault}");
+}

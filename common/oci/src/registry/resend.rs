@@ -1,0 +1,112 @@
+//! Once more on a connection of its own, where a connection broke before the head of an answer came.
+//!
+//! Servers, load balancers and NATs close connections that were kept open, and a client learns of it by its next
+//! request. Such a break says nothing about the registry.
+//!
+//! **Invariant:** one retry at most, within the same time limit, of requests that change nothing. An error while
+//! connecting and a timeout are no such break: the first would fail again, the second has used the time up.
+
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
+
+use http::Method;
+use reqwest::Response;
+use tracing::Span;
+
+use super::Registry;
+use super::answer::signed;
+use super::exchange::{Failed, Request};
+use crate::clients::Way;
+
+impl Registry {
+    pub(super) async fn send_and_resend(
+        &self,
+        request: &Request,
+        way: Way,
+        prepared: reqwest::Request,
+    ) -> Result<Response, Failed> {
+        let again = prepared
+            .try_clone()
+            .filter(|_| may_be_repeated(&request.method, request.kind));
+        let clients = &self.inner.clients;
+        let first = clients.of(way).map_err(Failed::Setup)?.execute(prepared).await;
+        match (first, again) {
+            (Err(cause), Some(again)) if broke_before_the_head(&cause) => {
+                tracing::debug!(%cause, "a connection broke; asking once more on a fresh one");
+                let resent = u64::from(request.history.resent());
+                Span::current().record("http.request.resend_count", signed(resent));
+                let fresh = clients.of(way.fresh()).map_err(Failed::Setup)?;
+                fresh.execute(again).await.map_err(Failed::Sending)
+            }
+            (first, _) => first.map_err(Failed::Sending),
+        }
+    }
+}
+
+/// What reads may be sent twice. So may an exchange for a token, also by POST: it changes nothing but that one more
+/// token exists for minutes, and a refresh token that rotates would not survive our second exchange anyway.
+fn may_be_repeated(method: &Method, kind: &str) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) || (kind == "token" && method == Method::POST)
+}
+
+fn broke_before_the_head(error: &reqwest::Error) -> bool {
+    if error.is_connect() || error.is_timeout() {
+        return false;
+    }
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        if deeper.downcast_ref::<hyper::Error>().is_some_and(is_break)
+            || deeper.downcast_ref::<io::Error>().is_some_and(is_broken)
+        {
+            return true;
+        }
+        cause = deeper.source();
+    }
+    false
+}
+
+fn is_break(error: &hyper::Error) -> bool {
+    error.is_incomplete_message() || error.is_closed() || error.is_canceled()
+}
+
+fn is_broken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::NotConnected
+            | ErrorKind::UnexpectedEof
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_something_is_not_repeated() {
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            for kind in ["manifest", "blob"] {
+                assert!(!may_be_repeated(&method, kind), "{method} {kind}");
+            }
+        }
+        assert!(!may_be_repeated(&Method::PUT, "token"));
+        for (method, kind) in [
+            (Method::GET, "blob"),
+            (Method::HEAD, "manifest"),
+            (Method::GET, "token"),
+            (Method::POST, "token"),
+        ] {
+            assert!(may_be_repeated(&method, kind), "{method} {kind}");
+        }
+    }
+
+    #[test]
+    fn a_break_is_told_from_other_faults() {
+        assert!(is_broken(&ErrorKind::ConnectionReset.into()));
+        assert!(is_broken(&ErrorKind::UnexpectedEof.into()));
+        assert!(!is_broken(&ErrorKind::TimedOut.into()));
+        assert!(!is_broken(&ErrorKind::ConnectionRefused.into()));
+    }
+}

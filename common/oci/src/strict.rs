@@ -1,0 +1,235 @@
+//! Refuses JSON documents that two readers could read as two different things.
+//!
+//! Registries written in Go take a key that differs only in case for the same key, and let the last one win. We compare
+//! keys letter by letter. So `{"layers":[a],"Layers":[b]}` is one image to the registry and another one to us.
+//!
+//! **Invariant:** in a document that [`check`] accepts, no object with fixed fields has a key twice, a key that folds to
+//! a known one and is spelled otherwise, or a list in its place. Maps that are free (annotations, labels) stay free.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::manifest::{BadManifest, unreadable};
+use crate::text::tame;
+
+/// Letters of a key that an error repeats.
+const KEY_LIMIT: usize = 60;
+
+/// What is known about a value.
+#[derive(Clone, Copy)]
+pub(crate) enum Shape {
+    /// Anything: not looked into.
+    Free,
+    Object(Fields),
+    ListOf(Fields),
+}
+
+/// The keys that an object with fixed fields is known to have, all in ASCII.
+pub(crate) type Fields = &'static [(&'static str, Shape)];
+
+const PLATFORM: Fields = &[
+    ("architecture", Shape::Free),
+    ("os", Shape::Free),
+    ("os.version", Shape::Free),
+    ("os.features", Shape::Free),
+    ("variant", Shape::Free),
+    ("features", Shape::Free),
+];
+
+const DESCRIPTOR: Fields = &[
+    ("mediaType", Shape::Free),
+    ("digest", Shape::Free),
+    ("size", Shape::Free),
+    ("urls", Shape::Free),
+    ("annotations", Shape::Free),
+    ("data", Shape::Free),
+    ("artifactType", Shape::Free),
+    ("platform", Shape::Object(PLATFORM)),
+];
+
+/// Images, indexes, Docker's schema 2 and list, and artifact manifests, all at once: what tells them apart is a key, and
+/// so must not be ambiguous itself.
+pub(crate) const MANIFEST: Fields = &[
+    ("schemaVersion", Shape::Free),
+    ("mediaType", Shape::Free),
+    ("artifactType", Shape::Free),
+    ("config", Shape::Object(DESCRIPTOR)),
+    ("layers", Shape::ListOf(DESCRIPTOR)),
+    ("manifests", Shape::ListOf(DESCRIPTOR)),
+    ("blobs", Shape::ListOf(DESCRIPTOR)),
+    ("subject", Shape::Object(DESCRIPTOR)),
+    ("annotations", Shape::Free),
+];
+
+/// The fields of an image's config that say which machine it is for.
+pub(crate) const IMAGE_CONFIG: Fields = PLATFORM;
+
+/// Reads the document for its keys alone.
+pub(crate) fn check(bytes: &[u8], fields: Fields) -> Result<(), BadManifest> {
+    let mut fault = None;
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Value {
+        shape: Shape::Object(fields),
+        fault: &mut fault,
+    };
+    let read = value.deserialize(&mut reader).and_then(|()| reader.end());
+    match (read, fault) {
+        (_, Some(fault)) => Err(fault),
+        (Err(cause), None) => Err(unreadable(&cause)),
+        (Ok(()), None) => Ok(()),
+    }
+}
+
+/// A value that has to be of a shape. `fault` keeps what serde's error cannot carry.
+struct Value<'fault> {
+    shape: Shape,
+    fault: &'fault mut Option<BadManifest>,
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        match self.shape {
+            // serde_json skips values without recursion, so depth costs nothing here.
+            Shape::Free => reader.deserialize_ignored_any(IgnoredAny).map(drop),
+            Shape::Object(_) | Shape::ListOf(_) => reader.deserialize_any(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a value of a manifest")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Shape::Object(fields) = self.shape else {
+            return IgnoredAny.visit_map(map).map(drop);
+        };
+        let mut seen = Seen::new(fields);
+        while let Some(key) = map.next_key::<String>()? {
+            let shape = match seen.shape_of(key) {
+                Ok(shape) => shape,
+                Err(fault) => return Err(refuse(self.fault, fault)),
+            };
+            map.next_value_seed(Value {
+                shape,
+                fault: &mut *self.fault,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Shape::ListOf(fields) = self.shape else {
+            // serde would read the items as the object's fields, in the order of our own declaration.
+            return Err(refuse(self.fault, BadManifest::ListForObject));
+        };
+        let shape = Shape::Object(fields);
+        while list
+            .next_element_seed(Value {
+                shape,
+                fault: &mut *self.fault,
+            })?
+            .is_some()
+        {}
+        Ok(())
+    }
+
+    // Whether another kind of value does in this place, its reader says.
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+fn refuse<E: Error>(kept: &mut Option<BadManifest>, fault: BadManifest) -> E {
+    let error = E::custom(&fault);
+    *kept = Some(fault);
+    error
+}
+
+/// The keys that one object has had so far.
+struct Seen {
+    fields: Fields,
+    known: Vec<bool>,
+    others: HashSet<String>,
+}
+
+impl Seen {
+    fn new(fields: Fields) -> Self {
+        Self {
+            fields,
+            known: vec![false; fields.len()],
+            others: HashSet::new(),
+        }
+    }
+
+    /// What the value of the next key has to be.
+    fn shape_of(&mut self, key: String) -> Result<Shape, BadManifest> {
+        let at = self.fields.iter().position(|(known, _)| folds_to(&key, known));
+        let Some((known, shape, seen)) = at.and_then(|at| {
+            let (known, shape) = self.fields.get(at)?;
+            Some((*known, *shape, self.known.get_mut(at)?))
+        }) else {
+            return match self.others.replace(key) {
+                Some(key) => Err(twice(&key)),
+                None => Ok(Shape::Free),
+            };
+        };
+        if key != known {
+            let found = tame(&key, KEY_LIMIT);
+            return Err(BadManifest::FoldedKey { found, known });
+        }
+        if std::mem::replace(seen, true) {
+            return Err(twice(known));
+        }
+        Ok(shape)
+    }
+}
+
+fn twice(key: &str) -> BadManifest {
+    BadManifest::KeyTwice {
+        key: tame(key, KEY_LIMIT),
+    }
+}
+
+/// Whether Go's encoding/json takes `found` for the ASCII key `known`: the same under Unicode's simple case folding.
+/// Beside the ASCII letters themselves only two letters fold to ASCII ones.
+fn folds_to(found: &str, known: &str) -> bool {
+    let folded = found.chars().map(|letter| match letter {
+        '\u{212a}' => 'k',
+        '\u{17f}' => 's',
+        other => other.to_ascii_lowercase(),
+    });
+    folded.eq(known.chars().map(|letter| letter.to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+#[path = "strict_tests.rs"]
+mod tests;
