@@ -267,6 +267,28 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_client_that_never_begins_the_handshake_is_closed() {
+        use tokio::io::AsyncReadExt as _;
+        let mut world = World::new();
+        world.renew();
+        let certificates = Certificates::open(&world.files).expect("a good pair");
+        let listener = bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let limits = crate::Limits {
+            handshake: Duration::from_millis(100),
+            ..crate::Limits::default()
+        };
+        Serving::new(listener, Router::new())
+            .limits(limits)
+            .acceptor(certificates.acceptor())
+            .spawn(&world.running);
+        let mut silent = TcpStream::connect(address).await.expect("connected");
+        let mut all = Vec::new();
+        let closed = timeout(AT_MOST, silent.read_to_end(&mut all)).await;
+        assert!(closed.is_ok(), "still open after {AT_MOST:?}");
+    }
+
     fn hang_up() {
         kill_process(getpid(), Signal::HUP).expect("sent");
     }

@@ -59,7 +59,7 @@ impl Default for Limits {
             connections: 65_536,
             // One address cannot take all descriptors.
             per_address: usize::try_from(descriptors / 2).map_or(4_096, |half| half.min(4_096)),
-            per_identity: 256,
+            per_identity: 2_048,
             descriptors,
         }
     }
