@@ -1,7 +1,10 @@
 //! Endpoints with a token in their path: `/t/<token>/preheats` is `/preheats`, asked with that token.
 //!
 //! **Invariant:** this stands outside of everything that writes down what was asked. Whatever follows `/t/` is taken
-//! out of the path before a span, a log line, a measurement or a route sees it, also when it is no token of ours.
+//! out of the path before a span, a log line, a measurement or a route sees it, also when it is no token of ours. A path
+//! that may hold a token in another spelling (`/%74/…`, `/T/…`, `/t%2F…`) is not served and not written down either.
+
+mod spelling;
 
 use axum::Router;
 use axum::extract::{OriginalUri, Request};
@@ -37,7 +40,11 @@ pub(crate) fn outside(router: Router) -> Router {
 fn take_out(mut request: Request) -> Request {
     let path = request.uri().path();
     let Some((token, rest)) = split(path) else {
-        return request;
+        return if spelling::may_hold_a_token(path) {
+            hidden(request)
+        } else {
+            request
+        };
     };
     let token = InPath(SecretText::new(token));
     let wanted = if is_served(&rest) {
@@ -49,18 +56,26 @@ fn take_out(mut request: Request) -> Request {
         Some(query) => format!("{wanted}?{query}"),
         None => wanted,
     };
+    // The token speaks for the caller; what may stand beside it does not.
+    request.headers_mut().remove(header::AUTHORIZATION);
+    request.extensions_mut().insert(token);
+    with_path(request, &wanted)
+}
+
+/// A request whose path is not to be seen. No route answers it.
+fn hidden(request: Request) -> Request {
+    with_path(request, NOT_SERVED)
+}
+
+fn with_path(mut request: Request, path: &str) -> Request {
     let mut parts = request.uri().clone().into_parts();
     parts.path_and_query = Some(
-        wanted
-            .parse()
+        path.parse()
             .unwrap_or_else(|_| PathAndQuery::from_static(NOT_SERVED)),
     );
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_else(|_| Uri::from_static(NOT_SERVED));
-    // The token speaks for the caller; what may stand beside it does not.
-    request.headers_mut().remove(header::AUTHORIZATION);
     // The router around has kept the path as it came.
     request.extensions_mut().remove::<OriginalUri>();
-    request.extensions_mut().insert(token);
     request
 }
 
@@ -89,13 +104,20 @@ fn is_served(rest: &str) -> bool {
         rest.strip_prefix(served)
             .is_some_and(|more| more.is_empty() || more.starts_with('/'))
     };
-    SERVED.iter().any(|served| below(served)) && split(rest).is_none()
+    SERVED.iter().any(|served| below(served)) && split(rest).is_none() && !spelling::may_hold_a_token(rest)
 }
 
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use std::sync::{Arc, Mutex};
+
     use axum::http::HeaderValue;
+    use process::metrics::{Format, Metrics};
+    use process::telemetry::edge;
+    use proptest::prelude::{Just, Strategy, prop_assert, prop_oneof, proptest};
+    use tower::ServiceExt as _;
+    use tracing_subscriber::fmt::format::FmtSpan;
 
     use super::*;
 
@@ -150,8 +172,143 @@ mod tests {
             "/api/v1/preheats?limit=1",
             "/a/t/b/c",
             "/preheats/t",
+            "/api/v1/clusters/t/limits",
+            "/api/v1/clusters/a-cluster-whose-name-has-as-many-letters-as-1/limits",
+            "/peer/v1/objects/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855/parents",
+            "/caf%C3%A9/100%",
         ] {
             assert_eq!(asked(path), (path.to_owned(), None));
+        }
+    }
+
+    /// How one segment, or one slash, can be written so that some program in between reads the same.
+    fn spelled() -> impl Strategy<Value = String> {
+        let letter = prop_oneof![Just("t"), Just("T"), Just("%74"), Just("%54"), Just("%2574")];
+        let slash = prop_oneof![
+            Just("/"),
+            Just("//"),
+            Just("%2F"),
+            Just("%2f"),
+            Just("%252F"),
+            Just("/./"),
+            Just("/x/../"),
+            Just("/%2e/"),
+            Just("/x/%2E%2e/"),
+            Just("%5C"),
+        ];
+        let front = prop_oneof![
+            Just(""),
+            Just("/stoker"),
+            Just("/a/b"),
+            Just("/api/v1"),
+            Just("/peer/v1")
+        ];
+        let behind = prop_oneof![
+            Just(""),
+            Just("/"),
+            Just("/_ping"),
+            Just("/../_ping"),
+            Just("?a=b"),
+            Just(".json"),
+            Just("%00")
+        ];
+        let token = prop_oneof![
+            Just(OURS.to_owned()),
+            Just(OURS.replace('A', "%41")),
+            Just(OURS.replace('-', "%2D")),
+        ];
+        (front, slash.clone(), letter, slash, token, behind).prop_map(
+            |(front, one, letter, other, token, behind)| {
+                let path = format!("{front}{one}{letter}{other}{token}{behind}");
+                if path.starts_with('/') {
+                    path
+                } else {
+                    format!("/{path}")
+                }
+            },
+        )
+    }
+
+    /// Spans with all their fields, log lines, metrics and the answer of one request.
+    fn written_down(path: &str) -> String {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let writer = Mutex::new(Written(Arc::clone(&written)));
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(FmtSpan::FULL)
+            .with_writer(writer)
+            .finish();
+        let metrics = Metrics::new();
+        let routes = Router::new().fallback(|request: Request| async move {
+            tracing::info!("asked for {}", request.uri());
+            format!(
+                "no {}, {:?}",
+                request.uri(),
+                request.extensions().get::<OriginalUri>()
+            )
+        });
+        let door = outside(edge(routes, "manager", &metrics));
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let answer = tracing::subscriber::with_default(subscriber, || {
+            runtime.block_on(async {
+                let response = door.oneshot(request).await.expect("infallible");
+                axum::body::to_bytes(response.into_body(), 1 << 20)
+                    .await
+                    .expect("a body")
+            })
+        });
+        let logged = written.lock().expect("not poisoned");
+        format!(
+            "{}{}{}",
+            String::from_utf8_lossy(&logged),
+            String::from_utf8_lossy(&answer),
+            metrics.text(Format::OpenMetrics)
+        )
+    }
+
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("not poisoned").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_written_down() {
+        let written = written_down("/api/v1/anything");
+        for part in [
+            "url.path",
+            "asked for /api/v1/anything",
+            "no /api/v1/anything",
+            "unmatched",
+        ] {
+            assert!(written.contains(part), "{part} is not in\n{written}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_span_log_metric_or_answer_holds_a_token_however_it_is_spelled(path in spelled()) {
+            let written = written_down(&path);
+            prop_assert!(!written.contains(&OURS[5..15]), "{}\n{}", path, written);
+        }
+
+        #[test]
+        fn no_spelling_of_a_token_gets_past(path in spelled()) {
+            let (seen, _) = asked(&path);
+            prop_assert!(
+                SERVED.iter().any(|served| seen.starts_with(served)) || seen.ends_with("/t/_"),
+                "{} became {}", path, seen
+            );
+            prop_assert!(!seen.contains(&OURS[5..15]), "{} became {}", path, seen);
         }
     }
 

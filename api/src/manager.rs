@@ -12,7 +12,7 @@ use axum::Router;
 use peer::OwnRegistry;
 use preheat::{Limits, Parts, Preheater, TracePages, Webhooks};
 use process::admin::{Admin, AdminKey};
-use process::{Latch, Readiness, TlsFiles, Vitals, files};
+use process::{Latch, Readiness, Serving, TlsFiles, Vitals, files};
 use queue::{Clock, Database, SystemClock};
 use sea_orm_migration::MigratorTrait as _;
 use tokio::net::TcpListener;
@@ -46,7 +46,7 @@ pub(crate) struct Manager {
 impl Manager {
     pub(crate) async fn build(config: &ManagerConfig, vitals: Vitals) -> anyhow::Result<Self> {
         let folder = &config.data_dir;
-        make_folder(folder)?;
+        make_private(folder, &config.database_url)?;
         let key = AdminKey::open(folder).context("the admin key")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let callers = CallerKey::at(&folder.join("token.key"))?;
@@ -124,7 +124,9 @@ impl Manager {
         }
         process::serve(self.listener, router, running, self.tls.as_ref())?;
         let admin = Admin::new(&self.vitals, self.readiness, self.key);
-        process::serve(self.admin, admin.router(guarded), running, None)?;
+        Serving::new(self.admin, admin.router(guarded))
+            .limits(process::Limits::for_probes())
+            .spawn(running);
         let workers = self.preheater.start_workers(running.stopping().clone());
         running.spawn(async move { workers.drain().await });
         drop(self.latch);
@@ -238,13 +240,22 @@ fn secrets_key(file: &Path) -> anyhow::Result<[u8; 32]> {
     })
 }
 
-fn make_folder(folder: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("the data folder {} cannot be made", folder.display()))
+/// The data folder and the embedded database are for this program's user alone, also those of an older version.
+fn make_private(folder: &Path, database_url: &str) -> anyhow::Result<()> {
+    files::private_folder(folder)
+        .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
+    let path = database_url.strip_prefix("sqlite:").unwrap_or_default();
+    let path = path
+        .trim_start_matches("//")
+        .split('?')
+        .next()
+        .unwrap_or_default();
+    if !path.is_empty() {
+        for beside in ["", "-wal", "-shm"] {
+            files::close_to_others(Path::new(&format!("{path}{beside}")));
+        }
+    }
+    Ok(())
 }
 
 /// Somebody has to be able to make tokens: the first start writes one that may do everything.

@@ -37,6 +37,7 @@ async fn be_a_peer(arguments: Arguments) -> ExitCode {
         Err(faults) => return refuse(USAGE, &faults),
     };
     let telemetry = telemetry::init(&config.telemetry);
+    process::begin();
     let ended = run(config, telemetry.vitals()).await;
     if let Err(error) = &ended {
         error!(stoker.side = "peer", "{error:#}");

@@ -1,13 +1,14 @@
 //! A peer, put together: built (addresses known, nothing served), then spawned.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::Context as _;
 use axum::Router;
 use oci::{Dial, RegistryMetrics};
 use process::admin::{Admin, AdminKey};
 use process::http::{ClientOptions, client};
-use process::{TlsFiles, Vitals, bind, readiness, serve};
+use process::{Serving, TlsFiles, Vitals, bind, files, readiness, serve};
 use store::{Store, sweep_until};
 use tokio::net::TcpListener;
 use tracing::warn;
@@ -28,6 +29,8 @@ use crate::neighbours::Neighbours;
 use crate::orders::{Me, Orders, follow_orders};
 use crate::relay::{self, RelayState};
 use crate::share::{self, ShareState};
+
+const STORE: &str = "store";
 
 /// All listeners are bound and the store is open; nothing is served yet.
 pub struct Peer {
@@ -56,12 +59,12 @@ impl Peer {
         vitals: Vitals,
         counted: RegistryMetrics,
     ) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&config.data_dir)
+        make_private(&config.data_dir)
             .with_context(|| format!("the data folder {}", config.data_dir.display()))?;
         let key = AdminKey::open(&config.data_dir).context("the admin key")?;
         let running = vitals.running.clone();
         let id = peer_id(&config.data_dir)?;
-        let folder = config.data_dir.join("store");
+        let folder = config.data_dir.join(STORE);
         let clock = Box::new(process::clock::unix_ms);
         let store = Store::open_with(&folder, config.store.clone(), clock)
             .with_context(|| format!("the store in {}", config.data_dir.display()))?;
@@ -186,12 +189,25 @@ impl Peer {
         serve(self.share, to_peers, running, self.share_tls.as_ref())?;
         if let Some(admin) = self.admin {
             let shown = Admin::new(&self.vitals, readiness, self.key);
-            serve(admin, shown.router(guarded), running, None)?;
+            Serving::new(admin, shown.router(guarded))
+                .limits(process::Limits::for_probes())
+                .spawn(running);
         }
         running.spawn(sweep_until(self.orders.store.clone(), running.clone()));
         running.spawn(follow_orders(self.orders, running.clone(), latch));
         Ok(())
     }
+}
+
+/// Layers of private images and what the index tells of them are for this program's user alone, also those that an older
+/// version wrote.
+fn make_private(data_dir: &Path) -> std::io::Result<()> {
+    files::private_folder(data_dir)?;
+    let store = data_dir.join(STORE);
+    files::private_folder(&store)?;
+    files::close_to_others(&store);
+    files::close_to_others(&data_dir.join("neighbours.json"));
+    Ok(())
 }
 
 fn manager_client(config: &PeerConfig) -> anyhow::Result<ManagerClient> {

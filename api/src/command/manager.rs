@@ -67,6 +67,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
         },
     )?;
     let telemetry = telemetry::init(&config.telemetry);
+    process::begin();
     let vitals = telemetry.vitals();
     let ended = until_stopped(Box::pin(start(&config, vitals.clone())), &vitals.running).await;
     telemetry.flush().await;

@@ -34,8 +34,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     let Some(url) = arguments.database_url.or(embedded) else {
         return Err(Stop::usage("give --data-dir DIR or --database-url URL"));
     };
+    process::files::keep_new_files_private();
     if let Some(folder) = &arguments.data_dir {
-        std::fs::create_dir_all(folder)
+        process::files::private_folder(folder)
             .map_err(|error| Stop::failed(format!("{}: {error}", folder.display())))?;
     }
     crate::manager::open_database(&url).await?;

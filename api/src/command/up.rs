@@ -66,6 +66,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
         },
     )?;
     let telemetry = telemetry::init(&config.telemetry);
+    process::begin();
     let vitals = telemetry.vitals();
     let ended = until_stopped(
         Box::pin(start(config, arguments.advertise, vitals.clone())),

@@ -7,6 +7,7 @@ pub(crate) mod hooks;
 mod image;
 pub(crate) mod images;
 pub(crate) mod notifications;
+mod owner;
 pub(crate) mod peers;
 pub(crate) mod preheats;
 pub(crate) mod sessions;

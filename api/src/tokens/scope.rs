@@ -16,7 +16,7 @@ pub enum Scope {
     Read,
     /// Call in as a peer: take work, read the credentials that belong to it. Only this scope allows it.
     Peer,
-    /// Make and revoke tokens; and everything that `preheat` and `read` allow.
+    /// Make tokens with scopes that one has oneself, and revoke tokens; and everything that `preheat` and `read` allow.
     Admin,
 }
 
@@ -82,6 +82,13 @@ impl Scopes {
         by_admin || self.0.contains(&wanted)
     }
 
+    /// The first of `wanted` that a token with these scopes may not give to another: a token gives only what it allows
+    /// itself. So the scopes of all tokens go back to the first one, which has every scope.
+    pub(crate) fn may_not_give(&self, wanted: &Self) -> Option<Scope> {
+        let administers = self.allow(Scope::Admin);
+        wanted.iter().find(|scope| !administers || !self.allow(*scope))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -113,6 +120,26 @@ mod tests {
                 .collect();
             assert_eq!(allowed, [scope]);
         }
+    }
+
+    #[test]
+    fn a_token_gives_only_what_it_allows_itself() {
+        let gives = |maker: Scopes| -> Vec<Scope> {
+            let one = |scope: &Scope| maker.may_not_give(&Scopes::new([*scope])).is_none();
+            Scope::ALL.into_iter().filter(one).collect()
+        };
+        for scope in [Scope::Preheat, Scope::Read, Scope::Peer] {
+            assert_eq!(gives(Scopes::new([scope])), [], "{scope}");
+        }
+        let admin = Scopes::new([Scope::Admin]);
+        assert_eq!(gives(admin.clone()), [Scope::Preheat, Scope::Read, Scope::Admin]);
+        assert_eq!(gives(Scopes::new([Scope::Admin, Scope::Peer])), Scope::ALL);
+        assert_eq!(gives(Scopes::all()), Scope::ALL);
+        assert_eq!(
+            admin.may_not_give(&Scopes::all()),
+            Some(Scope::Peer),
+            "one of many"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod demo;
 mod doctor;
 mod exit_codes;
+mod own_process;
 mod up;
 
 use std::process::{Command, Output};
@@ -11,6 +12,19 @@ use std::process::{Command, Output};
 fn stoker(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stoker"));
     command.args(arguments);
+    unsteered(command)
+}
+
+/// The same, by a shell that runs `before` first: `umask 022 &&`. The process stays the same one.
+fn stoker_after(before: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("{before} exec \"$0\" \"$@\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_stoker")]);
+    command.args(arguments);
+    unsteered(command)
+}
+
+fn unsteered(mut command: Command) -> Command {
     for (name, _) in std::env::vars() {
         if name.starts_with("STOKER_") || name.starts_with("OTEL_") || name == "RUST_LOG" {
             command.env_remove(name);

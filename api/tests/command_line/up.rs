@@ -7,29 +7,35 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{stoker, told};
+use super::{stoker, stoker_after, told};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running `stoker up`, killed when the test ends.
-struct Up {
+pub(super) struct Up {
     child: Child,
-    listen: String,
-    admin: String,
+    pub(super) listen: String,
+    pub(super) admin: String,
 }
 
 impl Up {
-    fn start(data_dir: &Path) -> Self {
+    pub(super) fn start(data_dir: &Path) -> Self {
+        Self::start_after("", data_dir)
+    }
+
+    /// Started by a shell that runs `before` first.
+    pub(super) fn start_after(before: &str, data_dir: &Path) -> Self {
         let any = "127.0.0.1:0";
-        let mut child = stoker(&[
+        let arguments = [
             "up", "--listen", any, "--front", any, "--share", any, "--admin", any,
-        ])
-        .arg("--data-dir")
-        .arg(data_dir)
-        .env("STOKER_LOG_FORMAT", "json")
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
+        ];
+        let mut child = stoker_after(before, &arguments)
+            .arg("--data-dir")
+            .arg(data_dir)
+            .env("STOKER_LOG_FORMAT", "json")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("started");
         let mut log = BufReader::new(child.stderr.take().expect("a log"));
         let mut seen = String::new();
         let built = loop {
@@ -69,13 +75,21 @@ impl Up {
         command
     }
 
-    /// Asks it to stop, as systemd does.
-    fn stop(mut self) -> ExitStatus {
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn signal(&self, name: &str) {
         let asked = Command::new("kill")
-            .arg(self.child.id().to_string())
+            .args(["-s", name, &self.child.id().to_string()])
             .status()
             .expect("kill");
         assert!(asked.success());
+    }
+
+    /// Asks it to stop, as systemd does.
+    pub(super) fn stop(mut self) -> ExitStatus {
+        self.signal("TERM");
         self.child.wait().expect("ended")
     }
 }
@@ -87,7 +101,7 @@ impl Drop for Up {
     }
 }
 
-fn get(address: &str, path: &str) -> std::io::Result<String> {
+pub(super) fn get(address: &str, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     write!(
@@ -99,7 +113,7 @@ fn get(address: &str, path: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < LIMIT, "{what} did not come within {LIMIT:?}");

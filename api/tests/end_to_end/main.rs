@@ -14,6 +14,7 @@ mod kills;
 mod life;
 mod limits;
 mod one_trace;
+mod own_files;
 mod plain_client;
 mod private;
 mod pulls;

@@ -1,9 +1,112 @@
-//! Files that only their owner may read: keys and tokens.
+//! Files and folders that only their owner may read: keys, tokens, and all data of ours.
+//!
+//! **Invariant:** what a program of ours writes below its data folder is for its own user alone: layers of private images,
+//! the index and the database say what others may not know.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+
+use tracing::{info, warn};
+
+/// Everybody but the owner.
+const OTHERS: u32 = 0o077;
+/// Set on folders that many users share, such as `/tmp`: their mode is not ours to change.
+const STICKY: u32 = 0o1000;
+
+/// New files and folders of this process are for its own user (umask 077). First thing in a program that keeps data.
+pub fn keep_new_files_private() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
+}
+
+/// Makes a folder that only its owner may enter. One that is there already is closed to others; where that is not possible
+/// the log says so.
+pub fn private_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mode = fs::metadata(folder)?.permissions().mode();
+    if mode & STICKY != 0 {
+        warn!(
+            folder = %folder.display(),
+            "the data folder is one that many users share: choose a folder of its own"
+        );
+        return Ok(());
+    }
+    let mut tally = Tally::default();
+    tally.close(folder, mode);
+    tally.tell(folder);
+    Ok(())
+}
+
+/// Closes what an older version left open: `path`, and all below it if it is a folder. Symbolic links are left alone, and so
+/// are keys: one that others could read is refused when it is read. What cannot be closed is logged, and does not stop the
+/// program.
+pub fn close_to_others(path: &Path) {
+    let mut tally = Tally::default();
+    tally.walk(path);
+    tally.tell(path);
+}
+
+/// What became of the files and folders of one walk.
+#[derive(Default)]
+struct Tally {
+    closed: usize,
+    failed: usize,
+    first_fault: Option<String>,
+}
+
+impl Tally {
+    fn walk(&mut self, path: &Path) {
+        let found = match fs::symlink_metadata(path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return self.fault(path, &error),
+        };
+        let is_key = path.extension().is_some_and(|extension| extension == "key");
+        if found.is_symlink() || is_key {
+            return;
+        }
+        self.close(path, found.permissions().mode());
+        if !found.is_dir() {
+            return;
+        }
+        match fs::read_dir(path) {
+            Ok(entries) => entries.flatten().for_each(|entry| self.walk(&entry.path())),
+            Err(error) => self.fault(path, &error),
+        }
+    }
+
+    fn close(&mut self, path: &Path, mode: u32) {
+        if mode & OTHERS == 0 {
+            return;
+        }
+        match fs::set_permissions(path, Permissions::from_mode(mode & 0o700)) {
+            Ok(()) => self.closed += 1,
+            Err(error) => self.fault(path, &error),
+        }
+    }
+
+    fn fault(&mut self, path: &Path, error: &io::Error) {
+        self.failed += 1;
+        let text = || format!("{}: {error}", path.display());
+        self.first_fault.get_or_insert_with(text);
+    }
+
+    fn tell(self, path: &Path) {
+        let path = path.display();
+        if self.closed > 0 {
+            info!(%path, closed = self.closed, "files closed to other users");
+        }
+        if let Some(first) = self.first_fault {
+            warn!(
+                %path,
+                failed = self.failed,
+                first,
+                "other users may read data of this program: chown it to the program's user, or chmod -R go= it"
+            );
+        }
+    }
+}
 
 /// Reads `path`, or makes it (mode 0600, fsynced) from `make` when it is not there.
 ///
@@ -73,6 +176,59 @@ mod tests {
         );
         let mode = fs::metadata(&path).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).expect("there").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_an_older_version_left_open_is_closed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("store/sealed/ab")).expect("made");
+        for name in [
+            "store/sealed/ab/layer",
+            "store/index",
+            "elsewhere",
+            "store/the.key",
+        ] {
+            fs::write(path(name), b"bytes").expect("written");
+            fs::set_permissions(path(name), Permissions::from_mode(0o644)).expect("opened up");
+        }
+        for name in ["store/sealed/ab", "store/sealed", "store"] {
+            fs::set_permissions(path(name), Permissions::from_mode(0o755)).expect("opened up");
+        }
+        std::os::unix::fs::symlink(path("elsewhere"), path("store/link")).expect("linked");
+        close_to_others(&path("store"));
+        for name in ["store", "store/sealed", "store/sealed/ab"] {
+            assert_eq!(mode(&path(name)), 0o700, "{name}");
+        }
+        for name in ["store/sealed/ab/layer", "store/index"] {
+            assert_eq!(mode(&path(name)), 0o600, "{name}");
+        }
+        for untouched in ["elsewhere", "store/the.key"] {
+            assert_eq!(mode(&path(untouched)), 0o644, "{untouched}");
+        }
+        close_to_others(&path("not there"));
+    }
+
+    #[test]
+    fn a_data_folder_is_made_private_and_one_that_many_share_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (made, open, shared) = (
+            folder.path().join("a/b"),
+            folder.path().join("open"),
+            folder.path().join("shared"),
+        );
+        private_folder(&made).expect("made");
+        assert_eq!((mode(&made), mode(&folder.path().join("a"))), (0o700, 0o700));
+        for (path, bits) in [(&open, 0o755), (&shared, 0o1777)] {
+            fs::create_dir(path).expect("made");
+            fs::set_permissions(path, Permissions::from_mode(bits)).expect("opened up");
+            private_folder(path).expect("taken");
+        }
+        assert_eq!((mode(&open), mode(&shared)), (0o700, 0o777));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod descriptors;
 pub mod files;
 pub mod http;
 pub mod metrics;
@@ -16,9 +17,19 @@ pub mod telemetry;
 mod vitals;
 
 pub use readiness::{Latch, Readiness, readiness};
-pub use running::{Running, stop_signal};
-pub use serve::{ServeError, TlsFiles, bind, serve};
+pub use running::{Running, stop_signal, survive_hangup};
+pub use serve::{
+    Certificates, ClientCertificate, Identify, Limits, ServeError, Serving, TlsFiles, bind, serve,
+};
 pub use vitals::Vitals;
+
+/// What a program that runs for long does first, once its log is set up and before it opens anything: its files are its
+/// own, it may open as many as the machine lets it, and SIGHUP does not end it.
+pub fn begin() {
+    files::keep_new_files_private();
+    descriptors::raise_limit();
+    survive_hangup();
+}
 
 /// Chooses the TLS provider for the whole process. First thing in every `main` and test harness.
 pub fn install_tls_provider() {

@@ -56,6 +56,14 @@ impl Running {
     }
 }
 
+/// SIGHUP means "read your files again" to daemons, and ends a process that has no handler. From here on it does not; what
+/// has files to read again listens for itself ([`crate::Certificates`]).
+pub fn survive_hangup() {
+    if let Err(error) = signal(SignalKind::hangup()) {
+        warn!(%error, "no handler for SIGHUP can be installed: this signal ends the process");
+    }
+}
+
 /// Waits for SIGTERM or SIGINT.
 pub async fn stop_signal() {
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))

@@ -28,6 +28,8 @@ pub(crate) const RECALL: &str = "recall";
 /// Recalls are forgotten after this: a peer that was away for longer is told of none.
 const RECALLS_KEPT_MS: i64 = 366 * 86_400_000;
 const LONGEST_REASON: usize = 500;
+/// Of all pins, one token may have a quarter: nobody else can take them away but an administrator.
+const PINS_OF_ONE: usize = wire::IMAGE_RULES / 4;
 
 /// Which rule is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,8 @@ impl RuleKind {
 pub struct Author {
     /// For people.
     pub by: String,
+    /// The id of the token: only who has it, and administrators, take the rule away again.
+    pub token: Option<String>,
     pub reason: Option<String>,
 }
 
@@ -62,6 +66,7 @@ pub async fn pin(
 ) -> Result<ImageRule, RuleError> {
     let inner = &preheater.inner;
     room_for_one(inner, PIN).await?;
+    room_of_one(inner, author.token.as_deref()).await?;
     let made_of = made_of(inner, image).await?;
     let mut row = new_row(inner, PIN, image, Some(made_of.digest), author);
     row.digests = Set(json(&digests(&made_of.objects)));
@@ -132,6 +137,15 @@ pub async fn list(preheater: &Preheater, kind: RuleKind) -> Result<Vec<ImageRule
     Ok(rows.into_iter().filter(holds).map(ImageRule::from).collect())
 }
 
+/// One rule; none: there is none with this id.
+pub async fn find(preheater: &Preheater, kind: RuleKind, id: i64) -> Result<Option<ImageRule>, RuleError> {
+    let row = image_rules::Entity::find_by_id(id)
+        .filter(image_rules::Column::Kind.eq(kind.word()))
+        .one(preheater.inner.reads())
+        .await?;
+    Ok(row.map(ImageRule::from))
+}
+
 /// Takes a pin or block away; `false`: there is none with this id.
 pub async fn lift(preheater: &Preheater, kind: RuleKind, id: i64) -> Result<bool, RuleError> {
     let inner = &preheater.inner;
@@ -189,6 +203,7 @@ fn new_row(
         digest: Set(digest),
         digests: Set("[]".to_owned()),
         created_by: Set(cut(author.by, 255)),
+        created_by_token: Set(author.token),
         created_ms: Set(inner.now_ms()),
         until_ms: Set(None),
         reason: Set(author.reason.map(|reason| cut(reason, LONGEST_REASON))),
@@ -233,6 +248,19 @@ async fn room_for_one(inner: &Inner, kind: &str) -> Result<(), RuleError> {
         return Ok(());
     }
     Err(RuleError::TooMany(wire::IMAGE_RULES))
+}
+
+async fn room_of_one(inner: &Inner, token: Option<&str>) -> Result<(), RuleError> {
+    let Some(token) = token else {
+        return Ok(());
+    };
+    let own = image_rules::Entity::find()
+        .filter(image_rules::Column::Kind.eq(PIN))
+        .filter(image_rules::Column::CreatedByToken.eq(token));
+    if own.count(inner.reads()).await? < PINS_OF_ONE as u64 {
+        return Ok(());
+    }
+    Err(RuleError::TooManyOfOne(PINS_OF_ONE))
 }
 
 async fn one(inner: &Inner, id: i64) -> Result<ImageRule, RuleError> {

@@ -17,6 +17,8 @@ pub struct ImageRule {
     /// That the image needed when it was pinned or blocked.
     pub objects: u64,
     pub created_by: String,
+    /// The id of its maker's token, if there was one.
+    pub created_by_token: Option<String>,
     pub created_ms: i64,
     pub until_ms: Option<i64>,
     pub reason: Option<String>,
@@ -40,6 +42,8 @@ pub enum RuleError {
     NotKnown { image: String, why: String },
     #[error("there are {0} of them already, which is all that peers are told of: take some away first")]
     TooMany(usize),
+    #[error("this token has pinned {0} images already, which is all that one token may: unpin some first")]
+    TooManyOfOne(usize),
     #[error("somebody else has just taken it away")]
     Gone,
     #[error(transparent)]
@@ -69,6 +73,7 @@ impl From<image_rules::Model> for ImageRule {
             image: row.image,
             digest: row.digest,
             created_by: row.created_by,
+            created_by_token: row.created_by_token,
             created_ms: row.created_ms,
             until_ms: row.until_ms,
             reason: row.reason,

@@ -18,7 +18,10 @@ pub struct Model {
     pub digest: Option<String>,
     /// JSON list: of a recall those that went, else all that the image needs.
     pub digests: String,
+    /// For people: the name of the token.
     pub created_by: String,
+    /// Id of the token; none for rows of versions that did not keep it, and where no token is needed.
+    pub created_by_token: Option<String>,
     pub created_ms: i64,
     pub until_ms: Option<i64>,
     pub reason: Option<String>,

@@ -19,6 +19,7 @@ fn image(world: &World, reference: &str) -> ImageReference {
 fn by(name: &str) -> Author {
     Author {
         by: name.to_owned(),
+        token: Some(format!("token-of-{name}")),
         reason: Some("CVE-1".to_owned()),
     }
 }

@@ -71,6 +71,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
         jaeger.take_traces_of(&mut options);
     }
     let telemetry = telemetry::init(&options);
+    process::begin();
     let folder = tempfile::Builder::new().prefix("stoker-demo-").tempdir();
     let folder = folder.map_err(|error| Stop::failed(format!("no temporary folder can be made: {error}")))?;
     let vitals = telemetry.vitals();

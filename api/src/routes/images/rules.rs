@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use preheat::image_rules::{Author, ImageRule, Removed, RuleError, RuleKind, lift, list, pin, remove};
+use preheat::image_rules::{Author, ImageRule, Removed, RuleError, RuleKind, find, lift, list, pin, remove};
 use preheat::tokens;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use crate::app::{App, Caller};
 use crate::extract::{Allowed, Body, Instant, Parts, ToAdminister, ToPreheat, ToRead};
 use crate::openapi::{BadBody, Refusals, Trouble, Unknown};
 use crate::problem::Problem;
-use crate::routes::image;
+use crate::routes::{image, owner};
 use crate::tokens::Lifetime;
 
 #[derive(Deserialize, ToSchema)]
@@ -124,14 +124,18 @@ pub(crate) async fn list_pins(State(app): State<App>, _: Allowed<ToRead>) -> Res
 #[utoipa::path(
     delete, path = "/api/v1/images/pins/{id}", tag = "images", operation_id = "unpin_image",
     summary = "Unpin an image",
+    description = "For whoever pinned it, and for scope `admin`.",
     params(("id" = i64, Path, description = "The pin's id, as the list has it")),
     responses((status = 204, description = "Unpinned"), Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn delete_pin(
     State(app): State<App>,
-    _: Allowed<ToPreheat>,
+    allowed: Allowed<ToPreheat>,
     Parts(id): Parts<i64>,
 ) -> Result<StatusCode, Problem> {
+    let found = find(app.preheater(), RuleKind::Pin, id).await.map_err(not_done)?;
+    let made_by = found.as_ref().and_then(|pin| pin.created_by_token.as_deref());
+    owner::check(&allowed.caller, made_by, "pin")?;
     lifted(&app, RuleKind::Pin, id).await
 }
 
@@ -201,14 +205,18 @@ async fn author(app: &App, caller: &Caller, reason: Option<String>) -> Result<Au
             named.map_or_else(|| id.clone(), |token| token.name)
         }
     };
-    Ok(Author { by, reason })
+    Ok(Author {
+        by,
+        token: caller.token.clone(),
+        reason,
+    })
 }
 
 fn not_done(fault: RuleError) -> Problem {
     match fault {
         RuleError::Storage(cause) => Problem::storage(&cause),
         RuleError::NotKnown { .. } | RuleError::Gone => Problem::not_found(format!("{fault}.")),
-        RuleError::TooMany(_) => Problem::invalid(format!("{fault}.")),
+        RuleError::TooMany(_) | RuleError::TooManyOfOne(_) => Problem::invalid(format!("{fault}.")),
     }
 }
 

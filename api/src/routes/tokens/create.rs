@@ -1,17 +1,20 @@
 //! `POST /api/v1/tokens`: the one answer that holds a token.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
+use tracing::info;
 use utoipa::ToSchema;
 use wire::SecretText;
 
-use crate::app::App;
+use crate::app::{App, Caller};
 use crate::extract::{Allowed, Body, Instant, ToAdminister};
 use crate::openapi::{BadBody, Refusals, Trouble};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::tokens::{Created, Lifetime, NotCreated, Scope, Scopes, Wish, endpoint_scopes};
 
 #[derive(Deserialize, ToSchema)]
@@ -60,16 +63,22 @@ enum Asked {
 #[utoipa::path(
     post, path = "/api/v1/tokens", tag = "tokens", operation_id = "create_token",
     summary = "Make a token",
+    description = "A token gives only scopes that it allows itself: one with scope `admin` gives `preheat`, `read` and \
+        `admin`, and others only if it has them too. The token of the first start (`admin.token`) has every scope.",
     request_body = CreateToken,
     responses((status = 201, description = "The token; it is shown this once", body = NewToken), BadBody, Refusals, Trouble),
 )]
 pub(crate) async fn create(
     State(app): State<App>,
-    _: Allowed<ToAdminister>,
+    Allowed { caller, .. }: Allowed<ToAdminister>,
     Body(body): Body<CreateToken>,
 ) -> Result<impl IntoResponse, Problem> {
     let (preheater, now) = (app.preheater(), app.now_ms());
-    let (created, endpoint) = match body.parse()? {
+    let asked = body.parse()?;
+    if let Some(scope) = caller.scopes.may_not_give(&asked.scopes()) {
+        return Err(not_given(scope));
+    }
+    let (created, endpoint) = match asked {
         Asked::Caller(wish) => (
             crate::tokens::create(preheater, app.caller_key(), wish, now).await,
             None,
@@ -80,6 +89,7 @@ pub(crate) async fn create(
         ),
     };
     let created = created.map_err(not_created)?;
+    said(&caller, &created);
     let endpoint = endpoint.map(|base| SecretText::new(format!("{base}/t/{}", created.text.expose())));
     Ok((
         StatusCode::CREATED,
@@ -89,6 +99,37 @@ pub(crate) async fn create(
             ..NewToken::from(created)
         }),
     ))
+}
+
+impl Asked {
+    fn scopes(&self) -> Cow<'_, Scopes> {
+        match self {
+            Self::Caller(wish) => Cow::Borrowed(&wish.scopes),
+            Self::Endpoint { .. } => Cow::Owned(endpoint_scopes()),
+        }
+    }
+}
+
+/// Who gave what to whom stays in the log.
+fn said(caller: &Caller, created: &Created) {
+    let scopes: Vec<&str> = created.token.scopes.iter().map(Scope::as_str).collect();
+    info!(
+        token.id = created.token.id,
+        token.name = created.token.name,
+        token.scopes = scopes.join(","),
+        made_by = caller.token.as_deref().unwrap_or("a caller without a token"),
+        "token made"
+    );
+}
+
+fn not_given(scope: Scope) -> Problem {
+    Problem::new(
+        Kind::Scope,
+        format!(
+            "A token gives only scopes that it has itself, and this one has no scope `{scope}`: use one that has it, for \
+             example the first token (`admin.token` in the manager's data folder)."
+        ),
+    )
 }
 
 impl CreateToken {

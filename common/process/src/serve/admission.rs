@@ -1,0 +1,205 @@
+//! Which connections are taken: counted in all, per address and per client certificate.
+//!
+//! **Invariant:** every count is given back when its [`Place`] is dropped, and the map holds no more entries than there are
+//! connections.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Limits;
+
+/// Whose connections are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Holder {
+    Address(IpAddr),
+    Identity(Arc<str>),
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    of: HashMap<Holder, usize>,
+}
+
+/// The counts of one listener; clones share them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Admission(Arc<Mutex<Counts>>);
+
+/// Why a connection is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    Listener,
+    Address,
+    Identity,
+    Descriptors,
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Listener => "the listener has as many connections as it may have",
+            Self::Address => "the address has as many connections as one may have",
+            Self::Identity => "the certificate has as many connections as one may have",
+            Self::Descriptors => "too few free descriptors: raise the limit of open files",
+        })
+    }
+}
+
+/// One connection's place, given back on drop.
+#[derive(Debug)]
+pub(super) struct Place {
+    counts: Arc<Mutex<Counts>>,
+    holders: Vec<Holder>,
+}
+
+impl Admission {
+    /// A place for a connection from `address` that has the descriptor `descriptor`.
+    pub(super) fn admit(&self, address: IpAddr, descriptor: u64, limits: &Limits) -> Result<Place, Full> {
+        if descriptor >= limits.descriptors {
+            return Err(Full::Descriptors);
+        }
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.all >= limits.connections {
+            return Err(Full::Listener);
+        }
+        let holder = counted(address).map(Holder::Address);
+        if let Some(holder) = &holder {
+            counts.take(holder, limits.per_address, Full::Address)?;
+        }
+        counts.all += 1;
+        Ok(Place {
+            counts: Arc::clone(&self.0),
+            holders: holder.into_iter().collect(),
+        })
+    }
+}
+
+impl Place {
+    /// Counts the connection for the client that its certificate names, too.
+    pub(super) fn identified(&mut self, identity: Arc<str>, limits: &Limits) -> Result<(), Full> {
+        let holder = Holder::Identity(identity);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.take(&holder, limits.per_identity, Full::Identity)?;
+        self.holders.push(holder);
+        Ok(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.all -= 1;
+        for holder in &self.holders {
+            counts.give_back(holder);
+        }
+    }
+}
+
+impl Counts {
+    fn take(&mut self, holder: &Holder, most: usize, full: Full) -> Result<(), Full> {
+        let held = self.of.get(holder).copied().unwrap_or(0);
+        if held >= most {
+            return Err(full);
+        }
+        self.of.insert(holder.clone(), held + 1);
+        Ok(())
+    }
+
+    fn give_back(&mut self, holder: &Holder) {
+        if let Some(held) = self.of.get_mut(holder) {
+            *held -= 1;
+            if *held == 0 {
+                self.of.remove(holder);
+            }
+        }
+    }
+}
+
+/// What an address is counted as; none for loopback. One IPv6 host has a whole /64 to itself.
+fn counted(address: IpAddr) -> Option<IpAddr> {
+    let address = address.to_canonical();
+    if address.is_loopback() {
+        return None;
+    }
+    Some(match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            connections: 4,
+            per_address: 2,
+            per_identity: 1,
+            descriptors: 100,
+            ..Limits::default()
+        }
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn one_address_cannot_take_all_places_and_gives_its_own_back() {
+        let (admission, limits) = (Admission::default(), limits());
+        let admit = |text: &str| admission.admit(address(text), 9, &limits);
+        let first = admit("10.0.0.1").expect("a place");
+        let _second = admit("::ffff:10.0.0.1").expect("a place");
+        assert_eq!(admit("10.0.0.1").err(), Some(Full::Address));
+        let _other = admit("10.0.0.2").expect("a place");
+        drop(first);
+        let _again = admit("10.0.0.1").expect("the place that was given back");
+        let _fourth = admit("10.0.0.3").expect("a place");
+        assert_eq!(admit("10.0.0.4").err(), Some(Full::Listener));
+    }
+
+    #[test]
+    fn a_whole_ipv6_network_counts_as_one_address_and_loopback_is_not_counted() {
+        let (admission, limits) = (Admission::default(), limits());
+        let admit = |text: &str| admission.admit(address(text), 9, &limits);
+        let held = [admit("2001:db8::1"), admit("2001:db8::2:0:0:2")];
+        assert_eq!(admit("2001:db8::3").err(), Some(Full::Address));
+        drop(held);
+        let held: Vec<_> = (0..4).map(|_| admit("127.0.0.1").expect("a place")).collect();
+        assert_eq!(
+            admit("::1").err(),
+            Some(Full::Listener),
+            "loopback counts for the whole"
+        );
+        drop(held);
+        let counts = admission.0.lock().expect("not poisoned");
+        assert_eq!((counts.all, counts.of.len()), (0, 0), "a count was left behind");
+    }
+
+    #[test]
+    fn one_certificate_cannot_take_all_places() {
+        let (admission, limits) = (Admission::default(), limits());
+        let mut one = admission.admit(address("10.0.0.1"), 9, &limits).expect("a place");
+        let mut other = admission.admit(address("10.0.0.2"), 9, &limits).expect("a place");
+        one.identified("node-1".into(), &limits).expect("the first");
+        assert_eq!(other.identified("node-1".into(), &limits), Err(Full::Identity));
+        drop(one);
+        other
+            .identified("node-1".into(), &limits)
+            .expect("it is free again");
+    }
+
+    #[test]
+    fn a_descriptor_of_the_reserve_is_not_for_clients() {
+        let (admission, limits) = (Admission::default(), limits());
+        assert!(admission.admit(address("127.0.0.1"), 99, &limits).is_ok());
+        let refused = admission.admit(address("127.0.0.1"), 100, &limits);
+        assert_eq!(refused.err(), Some(Full::Descriptors));
+    }
+}

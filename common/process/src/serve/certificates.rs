@@ -1,0 +1,344 @@
+//! A server's certificate, read again when its files change and on SIGHUP.
+//!
+//! **Invariant:** a pair that cannot be used never replaces one that can: the connections go on with the old one, and the
+//! log says what is wrong with the new one.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::{ServeError, TlsFiles};
+
+/// How often the files are compared with what is in use. By content: links that a Kubernetes secret swaps, and copies that
+/// keep their times, count as well.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(30);
+
+/// The bytes of both files, by which a change is known.
+#[derive(Clone, PartialEq, Eq)]
+struct Content {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+/// The certificate that new connections get.
+pub struct Certificates {
+    files: TlsFiles,
+    look_every: Duration,
+    current: RwLock<Arc<CertifiedKey>>,
+    /// What was looked at last, also if it was of no use: it is complained about once.
+    seen: Mutex<Content>,
+}
+
+impl Certificates {
+    /// Reads the pair; a broken one is an error here, and only here.
+    pub fn open(files: &TlsFiles) -> Result<Arc<Self>, ServeError> {
+        Self::looked_at_every(files, LOOKED_AT_EVERY)
+    }
+
+    fn looked_at_every(files: &TlsFiles, look_every: Duration) -> Result<Arc<Self>, ServeError> {
+        let content = read(files)?;
+        let pair = parse(files, &content)?;
+        Ok(Arc::new(Self {
+            files: files.clone(),
+            look_every,
+            current: RwLock::new(Arc::new(pair)),
+            seen: Mutex::new(content),
+        }))
+    }
+
+    /// Accepts TLS connections with the certificate of the moment, and asks for none of the client.
+    pub fn acceptor(self: &Arc<Self>) -> TlsAcceptor {
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(self) as _;
+        let mut config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Looks at the files until the process stops: now and then, and on SIGHUP.
+    pub async fn follow(self: Arc<Self>, stopping: CancellationToken) {
+        // Without a handler there is the interval.
+        let mut hangup = signal(SignalKind::hangup()).ok();
+        let mut hung_up = async move || match &mut hangup {
+            Some(signal) => signal.recv().await,
+            None => std::future::pending().await,
+        };
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                _ = hung_up() => info!("SIGHUP: reading the certificate again"),
+                () = sleep(self.look_every) => {}
+            }
+            let this = Arc::clone(&self);
+            // File systems may hang; the connections must not.
+            let _ = tokio::task::spawn_blocking(move || this.look()).await;
+        }
+    }
+
+    /// Takes a new pair if there is a good one.
+    fn look(&self) {
+        let file = self.files.certificate.display();
+        match self.take_anew() {
+            Ok(false) => {}
+            Ok(true) => info!(%file, "new certificate in use"),
+            Err(fault) => error!(
+                error = %fault,
+                "the new certificate cannot be used, the old one stays in use: {fault}"
+            ),
+        }
+    }
+
+    /// Whether a new pair was taken.
+    fn take_anew(&self) -> Result<bool, ServeError> {
+        let content = read(&self.files)?;
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if *seen == content {
+                return Ok(false);
+            }
+            *seen = content.clone();
+        }
+        let pair = Arc::new(parse(&self.files, &content)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
+        Ok(true)
+    }
+}
+
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Certificates")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&current))
+    }
+}
+
+fn fault(file: &Path, reason: String) -> ServeError {
+    ServeError::Tls {
+        file: file.to_owned(),
+        reason,
+    }
+}
+
+fn read(files: &TlsFiles) -> Result<Content, ServeError> {
+    let bytes = |file: &Path| {
+        fs::read(file).map_err(|error| {
+            fault(
+                file,
+                format!("cannot be read: {error}; check its path and its rights"),
+            )
+        })
+    };
+    Ok(Content {
+        certificate: bytes(&files.certificate)?,
+        key: bytes(&files.key)?,
+    })
+}
+
+fn parse(files: &TlsFiles, content: &Content) -> Result<CertifiedKey, ServeError> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&content.certificate)
+        .collect::<Result<_, _>>()
+        .map_err(|error| fault(&files.certificate, format!("no PEM certificates: {error}")))?;
+    if chain.is_empty() {
+        return Err(fault(&files.certificate, "no PEM certificates in it".to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&content.key)
+        .map_err(|error| fault(&files.key, format!("no PEM private key: {error}")))?;
+    CertifiedKey::from_der(chain, key, &provider())
+        .map_err(|error| fault(&files.key, format!("certificate and key do not fit: {error}")))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default().map_or_else(
+        || Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+        Arc::clone,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use rustix::process::{Signal, getpid, kill_process};
+    use rustls::{ClientConfig, RootCertStore};
+    use tempfile::TempDir;
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+    use tokio_rustls::TlsConnector;
+
+    use super::super::{Serving, bind};
+    use super::*;
+    use crate::Running;
+
+    const AT_MOST: Duration = Duration::from_secs(30);
+    const NEVER: Duration = Duration::from_secs(3_600);
+
+    /// A listener whose certificate is followed, and every certificate that was made for it.
+    struct World {
+        folder: TempDir,
+        files: TlsFiles,
+        roots: RootCertStore,
+        running: Running,
+    }
+
+    impl World {
+        fn new() -> Self {
+            crate::install_tls_provider();
+            let folder = tempfile::tempdir().expect("a folder");
+            let files = TlsFiles {
+                certificate: folder.path().join("cert.pem"),
+                key: folder.path().join("key.pem"),
+            };
+            Self {
+                folder,
+                files,
+                roots: RootCertStore::empty(),
+                running: Running::new(),
+            }
+        }
+
+        /// Writes a new pair; its certificate is told.
+        fn renew(&mut self) -> CertificateDer<'static> {
+            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+            fs::write(&self.files.key, made.signing_key.serialize_pem()).expect("written");
+            fs::write(&self.files.certificate, made.cert.pem()).expect("written");
+            let certificate = made.cert.der().clone();
+            self.roots.add(certificate.clone()).expect("a root");
+            certificate
+        }
+
+        async fn serve(&self, look_every: Duration) -> String {
+            let certificates = Certificates::looked_at_every(&self.files, look_every).expect("a good pair");
+            let listener = bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("an address").to_string();
+            Serving::new(listener, Router::new())
+                .acceptor(certificates.acceptor())
+                .spawn(&self.running);
+            let stopping = self.running.stopping().clone();
+            self.running.spawn(certificates.follow(stopping));
+            address
+        }
+
+        /// The certificate that a new connection gets.
+        async fn shown(&self, address: &str) -> CertificateDer<'static> {
+            let config = ClientConfig::builder()
+                .with_root_certificates(self.roots.clone())
+                .with_no_client_auth();
+            let stream = TcpStream::connect(address).await.expect("connected");
+            let name = "localhost".try_into().expect("a name");
+            let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+            let stream = connected.expect("a handshake");
+            let (_, session) = stream.get_ref();
+            let chain = session.peer_certificates().expect("a certificate");
+            chain.first().expect("a leaf").clone().into_owned()
+        }
+
+        /// Until new connections get this certificate; `nudge` is done before each look.
+        async fn until_shown(&self, address: &str, wanted: &CertificateDer<'_>, nudge: impl Fn()) {
+            let shown = timeout(AT_MOST, async {
+                loop {
+                    nudge();
+                    if self.shown(address).await == *wanted {
+                        return;
+                    }
+                    sleep(Duration::from_millis(20)).await;
+                }
+            });
+            assert!(shown.await.is_ok(), "the new certificate is not taken");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_begins_the_handshake_is_closed() {
+        use tokio::io::AsyncReadExt as _;
+        let mut world = World::new();
+        world.renew();
+        let certificates = Certificates::open(&world.files).expect("a good pair");
+        let listener = bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let limits = crate::Limits {
+            handshake: Duration::from_millis(100),
+            ..crate::Limits::default()
+        };
+        Serving::new(listener, Router::new())
+            .limits(limits)
+            .acceptor(certificates.acceptor())
+            .spawn(&world.running);
+        let mut silent = TcpStream::connect(address).await.expect("connected");
+        let mut all = Vec::new();
+        let closed = timeout(AT_MOST, silent.read_to_end(&mut all)).await;
+        assert!(closed.is_ok(), "still open after {AT_MOST:?}");
+    }
+
+    fn hang_up() {
+        kill_process(getpid(), Signal::HUP).expect("sent");
+    }
+
+    #[tokio::test]
+    async fn a_new_certificate_is_taken_when_the_files_change() {
+        let mut world = World::new();
+        let first = world.renew();
+        let address = world.serve(Duration::from_millis(20)).await;
+        assert_eq!(world.shown(&address).await, first);
+        let second = world.renew();
+        world.until_shown(&address, &second, || ()).await;
+    }
+
+    #[tokio::test]
+    async fn a_hangup_has_the_certificate_read_again_and_ends_nothing() {
+        crate::survive_hangup();
+        let mut world = World::new();
+        world.renew();
+        let address = world.serve(NEVER).await;
+        let second = world.renew();
+        world.until_shown(&address, &second, hang_up).await;
+    }
+
+    #[test]
+    fn a_pair_that_cannot_be_used_leaves_the_old_one_in_use() {
+        let mut world = World::new();
+        world.renew();
+        let certificates = Certificates::open(&world.files).expect("a good pair");
+        let in_use = || Arc::clone(&certificates.current.read().expect("not poisoned"));
+        let old = in_use();
+        let key_of_another = rcgen::KeyPair::generate().expect("a key").serialize_pem();
+        let good = fs::read(&world.files.key).expect("a key");
+        for (file, bytes) in [
+            (&world.files.key, b"no key".to_vec()),
+            (&world.files.key, key_of_another.into_bytes()),
+            (&world.files.certificate, Vec::new()),
+        ] {
+            fs::write(file, bytes).expect("written");
+            certificates.take_anew().expect_err("a broken pair was taken");
+            assert!(Arc::ptr_eq(&in_use(), &old));
+            assert!(matches!(certificates.take_anew(), Ok(false)), "told twice");
+        }
+        fs::remove_file(&world.files.certificate).expect("removed");
+        let fault = certificates.take_anew().expect_err("no file");
+        assert!(fault.to_string().contains("cert.pem"), "{fault}");
+        fs::write(&world.files.key, good).expect("written");
+        world.renew();
+        assert!(matches!(certificates.take_anew(), Ok(true)));
+        assert!(!Arc::ptr_eq(&in_use(), &old));
+        drop(world.folder);
+    }
+}
