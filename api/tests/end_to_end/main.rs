@@ -1,6 +1,7 @@
 //! The whole of it on real parts: our programs as processes, a real docker-registry, a real containerd.
 
 mod artifacts;
+mod attacks;
 mod authorize;
 mod bad_input;
 mod clients;

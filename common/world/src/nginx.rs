@@ -12,7 +12,7 @@ use crate::image::Kind;
 use crate::net::{Host, command_on, port_on};
 use crate::program::Signal;
 use crate::usage::Usage;
-use crate::{Image, Port, Program, files};
+use crate::{Image, Port, Program, Registry, files};
 
 const START_LIMIT: Duration = Duration::from_secs(10);
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -35,6 +35,15 @@ pub struct NginxSpec {
     limit_rate: Option<u64>,
     root: Option<PathBuf>,
     host: Option<Host>,
+    portal: Option<Portal>,
+}
+
+/// A host that answers 200 with a page to every path that it does not know, as Harbor's portal does.
+enum Portal {
+    /// The API below `/v2/` is this registry's (`host:port`, plain HTTP).
+    Before(String),
+    /// There is no registry behind it: the page is its answer to the API too.
+    Alone,
 }
 
 /// A running nginx.
@@ -55,6 +64,7 @@ impl NginxSpec {
             limit_rate: None,
             root: None,
             host: None,
+            portal: None,
         }
     }
 
@@ -77,6 +87,40 @@ impl NginxSpec {
     pub fn limit_rate(mut self, bytes: u64) -> Self {
         self.limit_rate = Some(bytes);
         self
+    }
+
+    /// Passes `/v2/` on to this registry, and answers 200 with a page to everything else.
+    #[must_use]
+    pub fn portal_before(mut self, registry: &Registry) -> Self {
+        self.portal = Some(Portal::Before(registry.host()));
+        self
+    }
+
+    /// Answers 200 with a page to everything, the registry's API included.
+    #[must_use]
+    pub fn says_yes_to_everything(mut self) -> Self {
+        self.portal = Some(Portal::Alone);
+        self
+    }
+
+    fn locations(&self) -> String {
+        let page =
+            r#"location / { default_type text/html; return 200 "<!doctype html><title>Portal</title>"; }"#;
+        let files = r#"location = /v2/ { default_type application/json; return 200 "{}"; }
+    location ~ "/v2/.+/manifests/(sha256:[0-9a-f]+)$" {
+      default_type application/vnd.oci.image.manifest.v1+json; add_header Docker-Content-Digest $1;
+    }
+    location ~ "/v2/.+/manifests/[^:]+$" { default_type application/vnd.oci.image.manifest.v1+json; }
+    location ~ "/v2/.+/blobs/(sha256:[0-9a-f]+)$" { add_header Docker-Content-Digest $1; }"#;
+        match &self.portal {
+            None => files.to_owned(),
+            Some(Portal::Alone) => page.to_owned(),
+            Some(Portal::Before(host)) => {
+                format!(
+                    "{page}\n    location /v2/ {{ proxy_pass http://{host}; proxy_set_header Host $http_host; }}"
+                )
+            }
+        }
     }
 
     /// The folder that it serves, instead of an empty one of its own.
@@ -110,7 +154,7 @@ impl NginxSpec {
         let http = client(None);
         let url = format!("http://{port}/v2/");
         program
-            .wait_until(START_LIMIT, async || status_of(&http, &url).await == Some(200))
+            .wait_until(START_LIMIT, async || status_of(&http, &url).await.is_some())
             .await;
         Nginx {
             program,
@@ -132,7 +176,7 @@ impl NginxSpec {
         };
         let slow = self.limit_rate.map(|rate| format!("limit_rate {rate};"));
         let (slow, workers) = (slow.unwrap_or_default(), &self.workers);
-        let (dir, root) = (dir.display(), root.display());
+        let (dir, root, locations) = (dir.display(), root.display(), self.locations());
         format!(
             r#"daemon off; worker_processes {workers}; pid {dir}/pid; user root;
 events {{ worker_connections 1024; }}
@@ -143,11 +187,7 @@ http {{
   uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
   server {{
     listen {port} backlog=1024; root {root};
-    location = /v2/ {{ default_type application/json; return 200 "{{}}"; }}
-    location ~ "^/v2/.+/manifests/(sha256:[0-9a-f]+)$" {{
-      default_type application/vnd.oci.image.manifest.v1+json; add_header Docker-Content-Digest $1;
-    }}
-    location ~ "^/v2/.+/blobs/(sha256:[0-9a-f]+)$" {{ add_header Docker-Content-Digest $1; }}
+    {locations}
   }}
 }}
 "#
@@ -180,12 +220,24 @@ impl Nginx {
 
     /// Serves the image's objects as a registry would; the same files, not copies, where that can be.
     pub fn serve(&self, image: &Image, repository: &str) {
+        self.serve_below("", image, repository);
+    }
+
+    /// The same below a path of this host, with a tag: what somebody can do who may upload files there.
+    pub fn serve_tagged_below(&self, path: &str, image: &Image, repository: &str, tag: &str) {
+        self.serve_below(path, image, repository);
+        let root = &image.root().digest;
+        let manifests = self.root.join(path).join("v2").join(repository).join("manifests");
+        files::write(&manifests.join(tag), image.bytes(root));
+    }
+
+    fn serve_below(&self, path: &str, image: &Image, repository: &str) {
         for object in image.objects() {
             let folder = match object.kind {
                 Kind::Index | Kind::Manifest => "manifests",
                 _ => "blobs",
             };
-            let folder = self.root.join("v2").join(repository).join(folder);
+            let folder = self.root.join(path).join("v2").join(repository).join(folder);
             files::make_dir(&folder);
             let (from, to) = (image.path(&object.digest), folder.join(&object.digest));
             if std::fs::hard_link(&from, &to).is_err() {
