@@ -12,6 +12,7 @@ mod m20261121_000006_requests;
 mod m20261121_000007_lives;
 mod m20261121_000008_image_rules;
 mod m20261121_000009_limits;
+mod m20261201_000010_joining;
 mod schema;
 
 /// What runs a [`Migrator`]: `Migrator::up(connection, None)`.
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000007_lives::Migration),
             Box::new(m20261121_000008_image_rules::Migration),
             Box::new(m20261121_000009_limits::Migration),
+            Box::new(m20261201_000010_joining::Migration),
         ]
     }
 }

@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-pub use self::address::{AddressRange, BadRange};
+pub use self::address::{AddressRange, BadRange, inside};
 use self::address::{canonical, inside};
 pub use self::rules::{DialRules, is_named_by};
 use crate::RegistrySettings;

@@ -9,6 +9,7 @@ pub mod config;
 pub mod files;
 pub mod http;
 pub mod metrics;
+pub mod mutual;
 mod readiness;
 mod running;
 mod serve;
@@ -17,7 +18,7 @@ mod vitals;
 
 pub use readiness::{Latch, Readiness, readiness};
 pub use running::{Running, stop_signal};
-pub use serve::{ServeError, TlsFiles, bind, serve};
+pub use serve::{ServeError, TlsFiles, bind, serve, serve_mutual};
 pub use vitals::Vitals;
 
 /// Chooses the TLS provider for the whole process. First thing in every `main` and test harness.

@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::Running;
+use crate::mutual::{ClientCertificate, MutualAcceptor};
 
 /// A client that does not finish its request head in this time is let go.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
@@ -66,6 +67,13 @@ pub fn serve(
     Ok(())
 }
 
+/// Serves `router` to callers whose certificates the acceptor verifies; each request carries the shown certificate as
+/// [`ClientCertificate`].
+pub fn serve_mutual(listener: TcpListener, router: Router, running: &Running, acceptor: &MutualAcceptor) {
+    let (tasks, acceptor) = (running.clone(), Some(acceptor.tls()));
+    running.spawn(async move { accept_until_stopped(listener, router, tasks, acceptor).await });
+}
+
 async fn accept_until_stopped(
     listener: TcpListener,
     router: Router,
@@ -106,21 +114,32 @@ async fn speak_on(
     // Small answers must not wait for the client's acknowledgement of the previous one.
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = acceptor else {
-        return speak(stream, from, router, stopping).await;
+        return speak(stream, from, None, router, stopping).await;
     };
     match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => speak(stream, from, router, stopping).await,
+        Ok(Ok(stream)) => {
+            let shown = ClientCertificate::shown_on(&stream);
+            speak(stream, from, shown, router, stopping).await;
+        }
         Ok(Err(error)) => debug!(%from, %error, "TLS handshake failed"),
         Err(_) => debug!(%from, "TLS handshake took too long"),
     }
 }
 
-async fn speak<S>(stream: S, from: SocketAddr, router: Router, stopping: CancellationToken)
-where
+async fn speak<S>(
+    stream: S,
+    from: SocketAddr,
+    shown: Option<ClientCertificate>,
+    router: Router,
+    stopping: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(from));
+        if let Some(shown) = &shown {
+            request.extensions_mut().insert(shown.clone());
+        }
         request.map(axum::body::Body::new)
     });
     let mut builder = Builder::new(TokioExecutor::new());

@@ -80,7 +80,7 @@ fn last_four(address: Ipv6Addr) -> Ipv4Addr {
 }
 
 /// What an address means that is not simply another machine.
-pub(super) fn inside(address: IpAddr) -> Option<&'static str> {
+pub fn inside(address: IpAddr) -> Option<&'static str> {
     const LOOPBACK: &str = "an address of this machine";
     const LINK_LOCAL: &str = "an address of this machine's link";
     const METADATA: &str = "where clouds keep what a machine must not tell";
