@@ -1,7 +1,7 @@
 //! What a node asks of a seed when no peer holds an object: the seed starts or joins the one fetch from the registry,
 //! and the node reads along.
 //!
-//! **Invariant:** only seeds open this door, and only to peers of the same manager. A relay asks the registry and
+//! **Invariant:** only seeds open this door, and only to peers of the same cluster. A relay asks the registry and
 //! nobody else, with the credential that came with the request; that credential is kept in memory for this fetch only.
 
 use axum::extract::{Path, State};
@@ -14,7 +14,6 @@ use oci::{Digest, Secret};
 use process::metrics::Metrics;
 use process::telemetry::edge;
 use prometheus_client::metrics::counter::Counter;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 use tracing::Span;
@@ -22,9 +21,9 @@ use tracing::Span;
 use crate::fetch::Extent;
 use crate::front::{FrontState, Object, Relayed};
 use crate::limits::Limits;
+use crate::membership::Membership;
 use crate::metrics::PeerMetrics;
 use crate::share::{KIND_HEADER, SIZE_HEADER, kind_of, objects, only_peers};
-use crate::source::Surroundings;
 use crate::store::{Store, hex};
 
 pub(crate) const REGISTRY_HEADER: &str = "stoker-registry";
@@ -48,31 +47,23 @@ pub struct RelayState {
     store: Store,
     sent: Counter,
     limits: Limits,
-    around: Arc<dyn Surroundings>,
 }
 
 impl RelayState {
-    pub fn new(
-        front: FrontState,
-        store: Store,
-        around: impl Surroundings + 'static,
-        limits: Limits,
-        metrics: &PeerMetrics,
-    ) -> Self {
+    pub fn new(front: FrontState, store: Store, limits: Limits, metrics: &PeerMetrics) -> Self {
         Self {
             front,
             store,
             sent: metrics.sent_by("relay"),
             limits,
-            around: Arc::new(around),
         }
     }
 }
 
-pub fn router(state: RelayState, metrics: &Metrics) -> Router {
+pub fn router(state: RelayState, membership: Membership, metrics: &Metrics) -> Router {
     let all = Router::new()
         .route("/relay/v1/objects/{digest}", get(object))
-        .layer(middleware::from_fn_with_state(state.around.clone(), only_peers));
+        .layer(middleware::from_fn_with_state(membership, only_peers));
     edge(all, "relay", metrics).with_state(state)
 }
 

@@ -1,15 +1,13 @@
 //! What other peers talk to. It answers from the store alone and never asks further.
 //!
-//! **Invariant:** nothing is answered without a token that the manager signed for a peer; only whole, proven
-//! objects are given out.
+//! **Invariant:** nothing is answered but to a peer of our cluster, by its certificate; only whole, proven objects are
+//! given out.
 
 mod caller;
 pub(crate) mod crowd;
 pub(crate) mod objects;
 #[cfg(test)]
 mod tests;
-
-use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -26,8 +24,8 @@ pub(crate) use caller::only_peers;
 
 use crate::fetch::{Fetches, Partly};
 use crate::limits::Limits;
+use crate::membership::Membership;
 use crate::metrics::PeerMetrics;
-use crate::source::Surroundings;
 use crate::store::Store;
 use crowd::Crowds;
 
@@ -46,7 +44,6 @@ pub const UNTRACED: [&str; 2] = [
 pub struct ShareState {
     store: Store,
     sent: Counter,
-    around: Arc<dyn Surroundings>,
     limits: Limits,
     /// What of objects on their way is shared too.
     fetches: Option<Fetches>,
@@ -54,16 +51,10 @@ pub struct ShareState {
 }
 
 impl ShareState {
-    pub fn new(
-        store: Store,
-        around: impl Surroundings + 'static,
-        limits: Limits,
-        metrics: &PeerMetrics,
-    ) -> Self {
+    pub fn new(store: Store, limits: Limits, metrics: &PeerMetrics) -> Self {
         Self {
             store,
             sent: metrics.sent_by("share"),
-            around: Arc::new(around),
             limits,
             fetches: None,
             crowds: Crowds::default(),
@@ -89,7 +80,7 @@ impl ShareState {
     }
 }
 
-pub fn router(state: ShareState, metrics: &Metrics) -> Router {
+pub fn router(state: ShareState, membership: Membership, metrics: &Metrics) -> Router {
     let all = Router::new()
         .route("/share/v1/objects/{digest}", get(objects::object))
         .route("/share/v1/objects/{digest}/chunks", get(objects::chunks))
@@ -97,8 +88,8 @@ pub fn router(state: ShareState, metrics: &Metrics) -> Router {
         .route("/share/v1/objects/{digest}/crowd", get(crowd::crowd))
         .route("/share/v1/tags", get(tag))
         .route("/share/v1/public", get(public))
-        // Before every handler: whoever has no token learns nothing, not even what is not here.
-        .layer(middleware::from_fn_with_state(state.around.clone(), only_peers));
+        // Before every handler: whoever is no peer learns nothing, not even what is not here.
+        .layer(middleware::from_fn_with_state(membership, only_peers));
     edge(all, "share", metrics).with_state(state)
 }
 

@@ -12,7 +12,6 @@ mod share_client;
 use std::sync::Arc;
 
 use oci::Registries;
-use wire::SecretText;
 
 pub(crate) use crowd::CrowdFeed;
 pub(crate) use open::{Opened, Origin, Pieces, SourceError};
@@ -29,10 +28,6 @@ pub(crate) fn host_and_port(share_url: &str) -> &str {
 
 /// What sources need to know of the surroundings.
 pub trait Surroundings: Send + Sync {
-    /// Opens other peers' `share`.
-    fn peer_token(&self) -> Option<SecretText>;
-    /// Checks other peers' tokens.
-    fn share_key(&self) -> Option<[u8; 32]>;
     fn registries(&self) -> &Registries;
     /// Where our own `share` answers, as others may know it; a `*` for the host: where our requests come from.
     fn own_share(&self) -> Option<String> {
@@ -45,14 +40,6 @@ pub trait Surroundings: Send + Sync {
 }
 
 impl Surroundings for Neighbours {
-    fn peer_token(&self) -> Option<SecretText> {
-        Neighbours::peer_token(self)
-    }
-
-    fn share_key(&self) -> Option<[u8; 32]> {
-        Neighbours::share_key(self)
-    }
-
     fn registries(&self) -> &Registries {
         Neighbours::registries(self)
     }
@@ -83,6 +70,13 @@ impl Sources {
             around,
             limits,
         }
+    }
+
+    /// Seeds, which are sent callers' credentials, are called by this client.
+    #[must_use]
+    pub fn calling_seeds_by(self, http: reqwest::Client) -> Self {
+        let peers = self.peers.calling_seeds_by(http);
+        Self { peers, ..self }
     }
 
     /// The client for other peers' `share`.

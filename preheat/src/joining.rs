@@ -80,9 +80,13 @@ pub enum NotJoined {
          `stoker token create --scope {role}`"
     )]
     UsedUp { joins: i64, role: &'static str },
-    #[error("{0} peers have joined with this token in the last minute, and it allows no more: try again in a minute")]
+    #[error(
+        "{0} peers have joined with this token in the last minute, and it allows no more: try again in a minute"
+    )]
     TooFast(u64),
-    #[error("{0} peers have joined in the last minute, and this manager takes no more: try again in a minute")]
+    #[error(
+        "{0} peers have joined in the last minute, and this manager takes no more: try again in a minute"
+    )]
     Crowd(u64),
     #[error("this manager has {0} peers and takes no more: remove some with `stoker peers remove`")]
     Full(u64),
@@ -120,7 +124,9 @@ pub async fn create_join_token(preheater: &Preheater, token: NewJoinToken) -> Re
                 if clusters::ensure(txn, &cluster, at_most).await?.is_none() {
                     return Ok(Err(NotJoined::TooManyClusters(at_most)));
                 }
-                join_tokens::Entity::insert(row).exec_without_returning(txn).await?;
+                join_tokens::Entity::insert(row)
+                    .exec_without_returning(txn)
+                    .await?;
                 Ok(Ok(()))
             })
         })
@@ -265,7 +271,9 @@ async fn admit_with_token(
     limits: Limits,
     now: i64,
 ) -> Result<Result<PeerIdentity, NotJoined>, DbErr> {
-    let token = join_tokens::Entity::find_by_id(&applicant.token_id).one(txn).await?;
+    let token = join_tokens::Entity::find_by_id(&applicant.token_id)
+        .one(txn)
+        .await?;
     // Hashes of 32 random bytes: how long the comparison takes tells nothing.
     let Some(token) = token.filter(|token| token.secret_hash == applicant.secret_hash) else {
         return Ok(Err(NotJoined::UnknownToken));
@@ -328,12 +336,7 @@ async fn count(txn: &DatabaseTransaction, token: &str, now: i64) -> Result<Count
 }
 
 /// Whether the token admits one more peer now.
-fn decide(
-    token: &join_tokens::Model,
-    counts: &Counts,
-    limits: &Limits,
-    now: i64,
-) -> Result<(), NotJoined> {
+fn decide(token: &join_tokens::Model, counts: &Counts, limits: &Limits, now: i64) -> Result<(), NotJoined> {
     let role = role_of(token.seed).word();
     if token.revoked_ms.is_some() {
         return Err(NotJoined::Revoked(role));
@@ -462,7 +465,10 @@ mod tests {
         let used_up = join_tokens::Model { joined: 3, ..token() };
         assert!(matches!(
             decided(&used_up, (0, 0), 0),
-            Err(NotJoined::UsedUp { joins: 3, role: "node" })
+            Err(NotJoined::UsedUp {
+                joins: 3,
+                role: "node"
+            })
         ));
         let expired = join_tokens::Model {
             expires_ms: NOW,

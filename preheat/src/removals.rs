@@ -54,13 +54,15 @@ impl KnownRemovals {
 async fn current(inner: &Inner) -> Result<Arc<Told>, StorageError> {
     let now = inner.now_ms();
     let known = inner.removals.get();
-    if let Some(known) = known.as_ref().filter(|known| now - known.looked_ms < KNOWN_FOR_MS) {
+    if let Some(known) = known
+        .as_ref()
+        .filter(|known| now - known.looked_ms < KNOWN_FOR_MS)
+    {
         return Ok(Arc::clone(&known.told));
     }
     let number = last_number(inner).await?;
-    let unchanged = known.filter(|known| {
-        known.told.list.number == number && now - known.read_ms < READ_AGAIN_MS
-    });
+    let unchanged =
+        known.filter(|known| known.told.list.number == number && now - known.read_ms < READ_AGAIN_MS);
     let known = match unchanged {
         Some(known) => Known {
             looked_ms: now,
@@ -178,12 +180,7 @@ pub async fn remove_peer(
 
 type Outcome = Result<(Removed, Option<Uuid>), RemoveError>;
 
-async fn remove(
-    txn: &DatabaseTransaction,
-    peer: Uuid,
-    with_token: bool,
-    now: i64,
-) -> Result<Outcome, DbErr> {
+async fn remove(txn: &DatabaseTransaction, peer: Uuid, with_token: bool, now: i64) -> Result<Outcome, DbErr> {
     let row = peers::Entity::find_by_id(peer.to_string()).one(txn).await?;
     let member = members::Entity::find_by_id(peer.to_string()).one(txn).await?;
     if row.is_none() && member.is_none() {

@@ -22,7 +22,17 @@ impl Up {
     fn start(data_dir: &Path) -> Self {
         let any = "127.0.0.1:0";
         let mut child = stoker(&[
-            "up", "--listen", any, "--front", any, "--share", any, "--admin", any,
+            "up",
+            "--listen",
+            any,
+            "--peer-listen",
+            any,
+            "--front",
+            any,
+            "--share",
+            any,
+            "--admin",
+            any,
         ])
         .arg("--data-dir")
         .arg(data_dir)

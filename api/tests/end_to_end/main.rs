@@ -10,6 +10,7 @@ mod dial;
 mod explain;
 mod generations;
 mod images;
+mod joining;
 mod kills;
 mod life;
 mod limits;

@@ -16,8 +16,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use self::address::canonical;
 pub use self::address::{AddressRange, BadRange, inside};
-use self::address::{canonical, inside};
 pub use self::rules::{DialRules, is_named_by};
 use crate::RegistrySettings;
 

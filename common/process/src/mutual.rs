@@ -35,7 +35,7 @@ use crate::http::{ClientError, client_over};
 pub enum MutualError {
     #[error("there is no PEM certificate that can be read")]
     NoCertificate,
-    // What the library says could repeat parts of a key.
+    // What the library says could repeat parts of the key.
     #[error("the private key cannot be read, or is none of this certificate")]
     NoKey,
     #[error("the authority's certificate cannot be used: {0}")]
@@ -72,13 +72,14 @@ impl ClientCertificate {
 pub struct OwnCertificate(Arc<RwLock<Arc<CertifiedKey>>>);
 
 impl OwnCertificate {
-    pub fn new(chain_pem: &str, key_pem: &str) -> Result<Self, MutualError> {
-        Ok(Self(Arc::new(RwLock::new(certified(chain_pem, key_pem)?))))
+    /// The key is in PKCS#8.
+    pub fn new(chain_pem: &str, key: &[u8]) -> Result<Self, MutualError> {
+        Ok(Self(Arc::new(RwLock::new(certified(chain_pem, key)?))))
     }
 
     /// New connections show this one.
-    pub fn replace(&self, chain_pem: &str, key_pem: &str) -> Result<(), MutualError> {
-        let certified = certified(chain_pem, key_pem)?;
+    pub fn replace(&self, chain_pem: &str, key: &[u8]) -> Result<(), MutualError> {
+        let certified = certified(chain_pem, key)?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
         Ok(())
     }
@@ -110,8 +111,8 @@ impl ResolvesClientCert for OwnCertificate {
     }
 }
 
-fn certified(chain_pem: &str, key_pem: &str) -> Result<Arc<CertifiedKey>, MutualError> {
-    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|_| MutualError::NoKey)?;
+fn certified(chain_pem: &str, key: &[u8]) -> Result<Arc<CertifiedKey>, MutualError> {
+    let key = PrivateKeyDer::Pkcs8(key.to_vec().into());
     let chain = certificates(chain_pem)?;
     CertifiedKey::from_der(chain, key, &provider())
         .map(Arc::new)

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
-    Hello, JoinRequest, Joined, HoldingsReport, ProgressAnswer, ProgressReport, Reply, SecretText, SeedAddress, SettleAnswer,
-    SettleRequest, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
+    Hello, HoldingsReport, JoinRequest, Joined, ProgressAnswer, ProgressReport, Reply, SecretText,
+    SeedAddress, SettleAnswer, SettleRequest, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
 };
 
 const CALL_LIMIT: Duration = Duration::from_secs(20);

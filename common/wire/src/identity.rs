@@ -11,7 +11,7 @@ use uuid::Uuid;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::Role;
+use crate::{PublicKey, Role};
 
 /// The DNS name in every peer's certificate. Peers are called under this name, whatever their address is.
 pub const PEER_HOST: &str = "peer.stoker.internal";
@@ -96,6 +96,8 @@ pub enum NoIdentity {
     Uris(usize),
     #[error("the certificate's URI {0:?} names no peer")]
     BadUri(String),
+    #[error("the certificate's key is no ECDSA key on P-256")]
+    OtherKey,
     #[error("the certificate is for no peer: it lacks the name {PEER_HOST}")]
     NotForPeers,
 }
@@ -119,7 +121,11 @@ impl PeerIdentity {
             role: Role::from_word(role).ok_or_else(bad)?,
         };
         // A uuid has several spellings.
-        if read.to_uri() == uri { Ok(read) } else { Err(bad()) }
+        if read.to_uri() == uri {
+            Ok(read)
+        } else {
+            Err(bad())
+        }
     }
 }
 
@@ -128,6 +134,7 @@ impl PeerIdentity {
 pub struct PeerCertificate {
     pub identity: PeerIdentity,
     pub validity: Validity,
+    pub public_key: PublicKey,
 }
 
 impl PeerCertificate {
@@ -140,6 +147,8 @@ impl PeerCertificate {
         Ok(Self {
             identity: identity(&certificate)?,
             validity: validity(&certificate),
+            public_key: PublicKey::from_point(&certificate.public_key().subject_public_key.data)
+                .ok_or(NoIdentity::OtherKey)?,
         })
     }
 }
@@ -158,7 +167,8 @@ fn identity(certificate: &X509Certificate<'_>) -> Result<PeerIdentity, NoIdentit
             _ => None,
         })
         .collect();
-    let is_for_peers = |name: &GeneralName<'_>| matches!(name, GeneralName::DNSName(host) if *host == PEER_HOST);
+    let is_for_peers =
+        |name: &GeneralName<'_>| matches!(name, GeneralName::DNSName(host) if *host == PEER_HOST);
     match uris[..] {
         [uri] if names.iter().any(is_for_peers) => PeerIdentity::from_uri(uri),
         [_] => Err(NoIdentity::NotForPeers),
@@ -328,7 +338,10 @@ mod tests {
         assert_eq!(read(&[MANAGER_HOST], &[&seed]), Err(NoIdentity::NotForPeers));
         assert_eq!(read(&[], &[]), Err(NoIdentity::NotForPeers));
         let root = format!("stoker://default/root/{ID}");
-        assert_eq!(read(&[PEER_HOST], &[&root]), Err(NoIdentity::BadUri(root.clone())));
+        assert_eq!(
+            read(&[PEER_HOST], &[&root]),
+            Err(NoIdentity::BadUri(root.clone()))
+        );
         assert_eq!(PeerCertificate::read(b"junk"), Err(NoIdentity::Unreadable));
         let with_more = [certificate(&[PEER_HOST], &[&seed]), vec![0]].concat();
         assert_eq!(PeerCertificate::read(&with_more), Err(NoIdentity::Unreadable));

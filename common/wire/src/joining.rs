@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -69,6 +71,11 @@ impl FromStr for CaFingerprint {
 }
 
 impl JoinToken {
+    /// SHA-256 in hex of the secret: what a manager keeps of it.
+    pub fn secret_hash(&self) -> String {
+        CaFingerprint::of(self.secret.expose().as_bytes()).to_string()
+    }
+
     /// What a peer is given.
     pub fn text(&self) -> SecretText {
         let Self { id, secret, ca } = self;
@@ -106,13 +113,59 @@ impl fmt::Debug for JoinToken {
     }
 }
 
+/// A peer's public key: ECDSA on P-256, as an uncompressed point (base64 in JSON). Whoever shows a certificate for it in
+/// a handshake has proven to have the private half.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PublicKey([u8; 65]);
+
+impl PublicKey {
+    /// `None` unless it is an uncompressed point: the byte 4 and two coordinates.
+    pub fn from_point(bytes: &[u8]) -> Option<Self> {
+        let point: [u8; 65] = bytes.try_into().ok()?;
+        (point[0] == 4).then_some(Self(point))
+    }
+
+    pub fn point(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// SHA-256 in hex: by which a manager knows a key again.
+    pub fn hash(&self) -> String {
+        CaFingerprint::of(&self.0).to_string()
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "PublicKey({})", String::from(*self))
+    }
+}
+
+impl From<PublicKey> for String {
+    fn from(key: PublicKey) -> Self {
+        BASE64.encode(key.0)
+    }
+}
+
+impl TryFrom<String> for PublicKey {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bytes = BASE64.decode(text).ok();
+        bytes
+            .and_then(|bytes| Self::from_point(&bytes))
+            .ok_or("no public key: an uncompressed point of P-256, 65 bytes in base64")
+    }
+}
+
 /// What a peer sends to join.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JoinRequest {
     /// [`JoinToken::text`].
     pub token: SecretText,
-    /// The public key that the certificate is for: ECDSA on P-256, PEM (`PUBLIC KEY`).
-    pub public_key_pem: String,
+    /// The key that the certificate is for.
+    pub public_key: PublicKey,
     /// A label for people.
     pub name: String,
     /// What the peer takes for the time: certificates mean nothing to a clock that is wrong.

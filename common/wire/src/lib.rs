@@ -24,13 +24,13 @@ mod trace;
 pub use client::{CallError, ManagerClient, join};
 pub use holdings::{Held, HoldingsReport, holdings_hash};
 pub use identity::{
-    BadCluster, ClusterName, MANAGER_HOST, NoIdentity, PEER_HOST, PeerCertificate, PeerIdentity, Standing as CertificateStanding,
-    Validity, validity_of,
+    BadCluster, ClusterName, MANAGER_HOST, NoIdentity, PEER_HOST, PeerCertificate, PeerIdentity,
+    Standing as CertificateStanding, Validity, validity_of,
 };
 pub use images::{
     Block, IMAGE_RULES, ImageRules, KnownImageRules, Pin, RECALLED_AT_ONCE, RULE_DIGESTS, Recall, RuledImage,
 };
-pub use joining::{BadJoinToken, CaFingerprint, JoinRequest, JoinToken, Joined};
+pub use joining::{BadJoinToken, CaFingerprint, JoinRequest, JoinToken, Joined, PublicKey};
 pub use limits::{BandwidthLimits, OriginShare};
 pub use neighbourhood::{
     Authorize, DialDescription, Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress,

@@ -21,7 +21,9 @@ impl Role {
     }
 
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Seed, Self::Node].into_iter().find(|role| role.word() == word)
+        [Self::Seed, Self::Node]
+            .into_iter()
+            .find(|role| role.word() == word)
     }
 }
 

@@ -164,7 +164,11 @@ mod tests {
         for signature in ["", "x", "AAAA"] {
             let mut changed = signed.clone();
             changed.signature = signature.to_owned();
-            assert_eq!(changed.verify(&key.verifying_key()), Err(NotSigned), "{signature}");
+            assert_eq!(
+                changed.verify(&key.verifying_key()),
+                Err(NotSigned),
+                "{signature}"
+            );
         }
     }
 

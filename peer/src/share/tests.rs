@@ -8,17 +8,21 @@ use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use oci::Digest;
 use tower::ServiceExt as _;
-use wire::{SHARE_AUDIENCE, TagRecord};
+use wire::{Role, TagRecord};
 
 use super::{ShareState, router};
-use crate::fetch::tests::support::{Around, Parent, World, bytes, seal, unlimited};
+use crate::fetch::tests::support::{Parent, World, bytes, seal, unlimited};
+use crate::membership::tests::{Authority, Member};
 use crate::metrics::PeerMetrics;
-use crate::source::{ShareError, Surroundings as _};
+use crate::source::ShareError;
 use crate::store::{CHUNK, Store};
+
+mod doors;
 
 struct Shared {
     state: ShareState,
-    around: Around,
+    authority: Authority,
+    ours: Member,
     _dir: tempfile::TempDir,
 }
 
@@ -26,24 +30,25 @@ async fn shared(body: &bytes::Bytes) -> Shared {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).expect("a store");
     seal(&store, body).await;
-    let around = Around::new();
+    let authority = Authority::new();
     Shared {
-        state: ShareState::new(store, around.clone(), unlimited(), &PeerMetrics::default()),
-        around,
+        state: ShareState::new(store, unlimited(), &PeerMetrics::default()),
+        ours: authority.member(Role::Seed, "default"),
+        authority,
         _dir: dir,
     }
 }
 
 impl Shared {
     async fn ask(&self, request: axum::http::request::Builder) -> Response<Body> {
-        let token = self.around.peer_token().expect("a token");
-        let request = request.header("authorization", format!("Bearer {}", token.expose()));
-        self.send(request).await
+        let caller = self.authority.member(Role::Node, "default");
+        self.send(request.extension(caller.shown())).await
     }
 
     async fn send(&self, request: axum::http::request::Builder) -> Response<Body> {
         let request = request.body(Body::empty()).expect("a request");
-        router(self.state.clone(), &process::metrics::Metrics::new())
+        let ours = self.ours.membership.clone();
+        router(self.state.clone(), ours, &process::metrics::Metrics::new())
             .oneshot(request)
             .await
             .expect("an answer")
@@ -59,33 +64,22 @@ async fn body_of(response: Response<Body>) -> bytes::Bytes {
 }
 
 #[tokio::test]
-async fn share_refuses_whoever_has_no_token_of_our_manager() {
+async fn share_refuses_whoever_is_no_peer_of_the_cluster() {
     let body = bytes(10);
     let digest = Digest::of(&body);
     let shared = shared(&body).await;
-    let foreign = Around::new();
-    let tokens = [
-        shared.around.token("stoker-manager", 3600),
-        shared.around.token(SHARE_AUDIENCE, -3600),
-        foreign.token(SHARE_AUDIENCE, 3600),
-    ];
-    let mut refused = vec![
+    let elsewhere = shared.authority.member(Role::Seed, "elsewhere");
+    let refused = [
         shared.send(get(&digest)).await,
         shared
             .send(get(&digest).header("authorization", "Bearer x"))
-            .await,
-        shared
-            .send(get(&digest).header("authorization", "Basic eDp5"))
             .await,
         shared.send(get(&Digest::of(b"not here"))).await,
         shared
             .send(Request::get("/share/v1/public?registry=r&repository=a&digest=x"))
             .await,
+        shared.send(get(&digest).extension(elsewhere.shown())).await,
     ];
-    for token in tokens {
-        let bearer = format!("Bearer {}", token.expose());
-        refused.push(shared.send(get(&digest).header("authorization", bearer)).await);
-    }
     for (number, response) in refused.into_iter().enumerate() {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{number}");
     }
@@ -164,7 +158,7 @@ async fn peers_understand_each_other() {
     let world = World::new().await;
     let body = bytes(CHUNK + 1);
     let digest = Digest::of(&body);
-    let parent = Parent::holding(&world.around, &[&body]).await;
+    let parent = Parent::holding(&[&body]).await;
     let client = world.share_client();
 
     let object = client
