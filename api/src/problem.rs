@@ -236,6 +236,10 @@ impl IntoResponse for Problem {
             Kind::SignIn => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)),
             Kind::Busy => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
             Kind::TooMany => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60")),
+            // The next connection shows the certificate that the peer has then.
+            Kind::NoCertificate | Kind::NotAdmitted => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"))
+            }
             Kind::JoinAnew => headers.insert(header::UPGRADE, HeaderValue::from_static("TLS/1.3")),
             _ => None,
         };

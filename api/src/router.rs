@@ -92,7 +92,7 @@ pub fn router(app: App, metrics: &Metrics) -> Router {
         .layer(from_fn_with_state(CALL_LIMIT, within));
     let all = Router::new()
         .merge(callers)
-        .route("/peer/v1/{*rest}", any(join_anew))
+        .route(paths::ALL, any(join_anew))
         .fallback(|| async {
             Problem::not_found("No such path: GET /openapi.json lists all that there are.")
         })

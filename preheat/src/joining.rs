@@ -18,7 +18,7 @@ use crate::clusters;
 use crate::fault::StorageError;
 use crate::limits::Limits;
 use crate::preheater::{Preheater, read_uuid};
-use crate::removals::dead_before;
+use crate::removals::{dead_before, was_removed};
 use crate::rows::{join_tokens, members};
 
 /// How far a peer's clock may differ from ours: its certificate holds from an hour before it was issued.
@@ -92,7 +92,10 @@ pub enum NotJoined {
     Full(u64),
     #[error("this manager has {0} clusters and takes no more: join one of them (see `stoker clusters`)")]
     TooManyClusters(u64),
-    #[error("the peer was removed and cannot come back under its key: empty its data folder and join anew")]
+    #[error(
+        "the peer was removed and cannot come back under its key or its id: empty its data folder and join anew with a \
+         join token that names no id"
+    )]
     Removed,
     #[error(
         "the peer's clock and the manager's differ by {} minutes: set both (the manager's says {manager_ms} ms since \
@@ -279,7 +282,8 @@ async fn admit_with_token(
         return Ok(Err(NotJoined::UnknownToken));
     };
     if let Some(before) = joined_before(txn, &token, &applicant.key_hash).await? {
-        return Ok(Ok(before));
+        let removed = was_removed(txn, before.peer).await?;
+        return Ok(if removed { Err(NotJoined::Removed) } else { Ok(before) });
     }
     let counts = count(txn, &token.id, now).await?;
     if let Err(refusal) = decide(&token, &counts, &limits, now) {
@@ -389,6 +393,9 @@ async fn admit(
         return Ok(Err(NotJoined::TooManyClusters(limits.clusters)));
     }
     let peer = token.peer_id.as_deref().map_or_else(Uuid::new_v4, read_uuid);
+    if was_removed(txn, peer).await? {
+        return Ok(Err(NotJoined::Removed));
+    }
     let identity = PeerIdentity {
         peer,
         cluster,

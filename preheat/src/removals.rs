@@ -201,10 +201,15 @@ async fn remove(txn: &DatabaseTransaction, peer: Uuid, with_token: bool, now: i6
     Ok(Ok((Removed { token }, session)))
 }
 
+/// Whether the peer was removed, however long ago.
+pub(crate) async fn was_removed(txn: &DatabaseTransaction, peer: Uuid) -> Result<bool, DbErr> {
+    let of_peer = removals::Column::PeerId.eq(peer.to_string());
+    Ok(removals::Entity::find().filter(of_peer).one(txn).await?.is_some())
+}
+
 /// `false`: the list is full.
 async fn list(txn: &DatabaseTransaction, peer: Uuid, now: i64) -> Result<bool, DbErr> {
-    let of_peer = removals::Column::PeerId.eq(peer.to_string());
-    if removals::Entity::find().filter(of_peer).one(txn).await?.is_some() {
+    if was_removed(txn, peer).await? {
         return Ok(true);
     }
     let alive = removals::Column::RemovedMs.gt(dead_before(now));

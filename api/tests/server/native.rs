@@ -181,7 +181,7 @@ async fn peers_and_clusters_are_listed() {
         (&peer["name"], &peer["role"], &peer["alive"]),
         (&json!("seed-1"), &json!("seed"), &json!(true))
     );
-    assert_eq!(peer["share_url"], "http://127.0.0.1:65002");
+    assert_eq!(peer["share_url"], "https://127.0.0.1:65002");
     let clusters = world.get("/api/v1/clusters", &token).await.json();
     assert_eq!(
         clusters,

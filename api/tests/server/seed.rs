@@ -49,6 +49,8 @@ impl Key {
 /// A peer with a certificate, that has not said hello.
 pub(crate) struct Member {
     pub(crate) joined: Joined,
+    own: OwnCertificate,
+    key: Key,
     pub(crate) http: reqwest::Client,
     pub(crate) manager: ManagerClient,
 }
@@ -92,7 +94,19 @@ impl Member {
             joined,
             manager: ManagerClient::new(http.clone(), &world.peer_url()),
             http,
+            own,
+            key: key.clone(),
         }
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// New connections show this certificate.
+    pub(crate) fn shows(&self, joined: &Joined) {
+        let replaced = self.own.replace(&joined.certificate_pem, &self.key.pkcs8);
+        replaced.expect("a certificate");
     }
 
     pub(crate) fn identity(&self) -> PeerIdentity {

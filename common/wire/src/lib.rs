@@ -55,6 +55,8 @@ pub const VERSION: u32 = 2;
 
 /// Where peers call the manager; every path below is relative to its base URL.
 pub mod paths {
+    /// All of them, as a route.
+    pub const ALL: &str = "/peer/v1/{*rest}";
     /// POST [`crate::JoinRequest`] -> [`crate::Joined`]: the one path that wants no certificate.
     pub const JOIN: &str = "/peer/v1/join";
     /// POST -> [`crate::Joined`]: a new certificate for the key of the shown one.

@@ -2,6 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use process::mutual::{ClientCertificate, cut_when};
@@ -21,6 +22,12 @@ pub(crate) async fn only_peers(
         .and_then(|shown| membership.judge(shown.der()));
     match caller {
         Ok(caller) => cut_when(membership.removal_of(caller.peer), next.run(request).await),
-        Err(fault) => (StatusCode::UNAUTHORIZED, format!("{fault}\n")).into_response(),
+        // The next connection shows the certificate that the caller has then.
+        Err(fault) => (
+            StatusCode::UNAUTHORIZED,
+            [(CONNECTION, "close")],
+            format!("{fault}\n"),
+        )
+            .into_response(),
     }
 }
