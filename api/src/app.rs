@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use preheat::tokens::Standing as Written;
-use preheat::{Origin, Preheater};
+use preheat::{Origin, Preheater, StorageError};
 use process::metrics::Metrics;
 use queue::Clock;
-use wire::SecretText;
+use wire::{ClusterName, Joined, PeerIdentity, PublicKey, Role, SecretText};
 
+use crate::attempts::Attempts;
+use crate::authority::{Authority, NotIssued};
 use crate::problem::Problem;
 use crate::routes::preheats::events::Watchers;
-use crate::tokens::{CallerKey, PeerSigner, Scope, Scopes, endpoint_hash, endpoint_scopes};
+use crate::tokens::{CallerKey, Scope, Scopes, endpoint_hash, endpoint_scopes};
 use crate::triggers::{Outcome, Rules, TriggerMetrics};
 
 /// An ended token may poll the preheats that it made for this long: Harbor's jobs last 30 minutes at most.
@@ -30,7 +32,7 @@ pub enum AuthMode {
 pub struct AppParts {
     pub preheater: Preheater,
     pub callers: CallerKey,
-    pub peers: PeerSigner,
+    pub authority: Authority,
     pub auth: AuthMode,
     pub clock: Arc<dyn Clock>,
     pub rims: Rims,
@@ -43,6 +45,8 @@ pub struct Rims {
     pub public_url: Option<String>,
     /// What is preheated when registries tell of pushes.
     pub rules: Rules,
+    /// The port that peers call.
+    pub peer_port: u16,
     /// How long a call of Harbor's provider "Kraken", which takes the answer for the end, is kept waiting for it.
     pub kraken_waits: Duration,
 }
@@ -55,6 +59,16 @@ struct Shared {
     parts: AppParts,
     watchers: Watchers,
     triggers: TriggerMetrics,
+    attempts: Attempts,
+}
+
+/// A peer could not be given what makes it one.
+#[derive(Debug, thiserror::Error)]
+pub enum NoMembership {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    NotIssued(#[from] NotIssued),
 }
 
 /// Who calls, once their token has been checked.
@@ -86,6 +100,7 @@ impl App {
             parts,
             watchers: Watchers::default(),
             triggers: TriggerMetrics::default(),
+            attempts: Attempts::default(),
         }))
     }
 
@@ -101,8 +116,24 @@ impl App {
         &self.0.parts.callers
     }
 
-    pub(crate) fn peer_signer(&self) -> &PeerSigner {
-        &self.0.parts.peers
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.0.parts.authority
+    }
+
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.0.attempts
+    }
+
+    pub(crate) fn peer_port(&self) -> u16 {
+        self.0.parts.rims.peer_port
+    }
+
+    pub(crate) async fn joined(&self, identity: &PeerIdentity, key: PublicKey) -> Result<Joined, Problem> {
+        let membership = self.membership(identity, key).await;
+        membership.map_err(|fault| match fault {
+            NoMembership::Storage(cause) => Problem::storage(&cause),
+            NoMembership::NotIssued(cause) => Problem::internal(&cause),
+        })
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
@@ -138,6 +169,27 @@ impl App {
 
     pub(crate) fn register_metrics(&self, metrics: &Metrics) {
         metrics.register(|registry| self.0.triggers.register(registry));
+    }
+
+    /// The peer of the manager's own process joins, without a token.
+    pub async fn join_directly(
+        &self,
+        role: Role,
+        cluster: ClusterName,
+        key: PublicKey,
+    ) -> Result<Joined, NoMembership> {
+        let identity = preheat::join_directly(self.preheater(), role, cluster, key.hash()).await?;
+        self.membership(&identity, key).await
+    }
+
+    /// What a peer with this identity and key gets: a certificate, and what goes with it.
+    async fn membership(&self, identity: &PeerIdentity, key: PublicKey) -> Result<Joined, NoMembership> {
+        Ok(Joined {
+            certificate_pem: self.authority().issue(identity, key, self.now_ms() / 1_000)?,
+            ca_pem: self.authority().ca_pem().to_owned(),
+            signing_key: self.preheater().verifying_key(),
+            removals: preheat::removal_list(self.preheater()).await?,
+        })
     }
 
     pub(crate) async fn standing_of(&self, token: &SecretText) -> Result<Standing, Problem> {

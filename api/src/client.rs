@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use wire::SecretText;
 
 pub(crate) use views::{
-    Clusters, Limits, LimitsOfCluster, MadeToken, ObjectView, Objects, PeerView, Peers, PlacementView,
-    PreheatView, Preheats, State, Tokens,
+    Clusters, JoinTokens, Limits, LimitsOfCluster, MadeJoinToken, MadeToken, ObjectView, Objects, PeerView,
+    Peers, PlacementView, PreheatView, Preheats, RemovedPeer, State, Tokens,
 };
 
 const CALL_LIMIT: Duration = Duration::from_secs(30);

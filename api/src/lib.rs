@@ -1,6 +1,8 @@
 //! The manager's front door: what Harbor, people and peers call.
 
 mod app;
+mod attempts;
+mod authority;
 mod endpoint;
 mod extract;
 pub mod openapi;
@@ -10,5 +12,6 @@ mod routes;
 pub mod tokens;
 pub mod triggers;
 
-pub use app::{App, AppParts, AuthMode, Rims};
-pub use router::router;
+pub use app::{App, AppParts, AuthMode, NoMembership, Rims};
+pub use authority::{Authority, NotIssued, ServerCertificate};
+pub use router::{peer_router, router};

@@ -1,23 +1,24 @@
 //! A manager, put together: built (addresses known, nothing served), then spawned.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish};
-use api::{App, AppParts, AuthMode, Rims};
+use api::tokens::{CallerKey, Lifetime, Scopes, Wish, signing_key};
+use api::{App, AppParts, AuthMode, Authority, Rims};
 use axum::Router;
-use peer::OwnRegistry;
+use peer::{DirectJoining, Joining, OwnRegistry};
 use preheat::{Limits, Parts, Preheater, TracePages, Webhooks};
 use process::admin::{Admin, AdminKey};
+use process::mutual::{Callers, MutualAcceptor, OwnCertificate};
 use process::{Latch, Readiness, Serving, TlsFiles, Vitals, files};
 use queue::{Clock, Database, SystemClock};
 use sea_orm_migration::MigratorTrait as _;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
-use wire::{RegistryDescription, SecretText};
+use wire::{CaFingerprint, ClusterName, RegistryDescription, Role, SecretText};
 
 use crate::config::{LimitsSection, ManagerConfig};
 use crate::webhooks::Caller;
@@ -31,10 +32,11 @@ const ADMIN_TOKEN: &str = "admin.token";
 /// All listeners are bound and the database is open; nothing is served yet.
 pub(crate) struct Manager {
     preheater: Preheater,
-    callers: CallerKey,
     app: App,
-    clock: Arc<dyn Clock>,
+    authority: CaFingerprint,
     listener: TcpListener,
+    for_peers: TcpListener,
+    acceptor: MutualAcceptor,
     admin: TcpListener,
     tls: Option<TlsFiles>,
     vitals: Vitals,
@@ -50,19 +52,23 @@ impl Manager {
         let key = AdminKey::open(folder).context("the admin key")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let callers = CallerKey::at(&folder.join("token.key"))?;
-        let peers = PeerSigner::at(&folder.join("peer.key"), clock.clone())?;
+        let now_unix = clock.now_ms() / 1_000;
+        let authority = Authority::at(folder, now_unix)?;
+        let acceptor = acceptor(&authority, now_unix)?;
         let preheater = preheater(config, clock.clone()).await?;
         first_token(&preheater, &callers, clock.as_ref(), folder).await?;
         let listener = process::bind(&config.listen).await?;
+        let for_peers = process::bind(&config.peer_listen).await?;
         let admin = process::bind(&config.admin).await?;
         say_who_can_reach_it(config, listener.local_addr()?);
+        let fingerprint = authority.fingerprint();
         let app = App::new(AppParts {
             preheater: preheater.clone(),
-            callers: callers.clone(),
-            peers,
+            callers,
+            authority,
             auth: config.auth,
-            clock: clock.clone(),
-            rims: rims(config),
+            clock,
+            rims: rims(config, for_peers.local_addr()?.port()),
         });
         vitals
             .metrics
@@ -71,10 +77,11 @@ impl Manager {
         let tls = config.tls.clone();
         Ok(Self {
             preheater,
-            callers,
             app,
-            clock,
+            authority: fingerprint,
             listener,
+            for_peers,
+            acceptor,
             admin,
             tls,
             vitals,
@@ -97,31 +104,44 @@ impl Manager {
         Ok(self.admin.local_addr()?)
     }
 
-    /// A token for `stoker-peer`s, kept in `file` (0600) from then on.
-    pub(crate) async fn peer_token(&self, file: &Path) -> anyhow::Result<SecretText> {
-        if let Ok(text) = std::fs::read_to_string(file) {
-            return Ok(SecretText::new(text.trim()));
-        }
-        let wish = Wish {
-            name: "peer of this process".to_owned(),
-            scopes: Scopes::new([Scope::Peer]),
-            lifetime: lifetime(10 * 365)?,
-        };
-        let token = make_token(&self.preheater, &self.callers, self.clock.as_ref(), wish).await?;
-        write_token(file, &token)?;
-        Ok(token)
+    /// Where peers call.
+    pub(crate) fn peer_address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.for_peers.local_addr()?)
     }
 
-    /// Serves until the process stops. For a peer of the same process: a door on loopback, and what the admin port
-    /// offers of it to those who have the key.
-    pub(crate) fn spawn(self, beside: Option<(TcpListener, Router)>) -> anyhow::Result<()> {
-        let Vitals { running, metrics, .. } = &self.vitals;
-        let router = api::router(self.app, metrics);
-        let mut guarded = Router::new();
-        if let Some((inner, of_the_peer)) = beside {
-            process::serve(inner, router.clone(), running, None)?;
-            guarded = guarded.merge(of_the_peer);
+    /// The same as a URL for peers on this machine.
+    pub(crate) fn peer_url(&self) -> anyhow::Result<String> {
+        let mut address = self.peer_address()?;
+        if address.ip().is_unspecified() {
+            let loopback = if address.is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            };
+            address.set_ip(loopback);
         }
+        Ok(format!("https://{address}"))
+    }
+
+    /// How a peer of the same process joins: without a token.
+    pub(crate) fn direct_joining(&self, cluster: ClusterName, role: Role) -> Joining {
+        let app = self.app.clone();
+        Joining::Direct(DirectJoining {
+            ca: self.authority,
+            join: Box::new(move |key| {
+                Box::pin(async move { Ok(app.join_directly(role, cluster, key).await?) })
+            }),
+        })
+    }
+
+    /// Serves until the process stops. For a peer of the same process: what the admin port offers of it to those who have
+    /// the key.
+    pub(crate) fn spawn(self, beside: Option<Router>) -> anyhow::Result<()> {
+        let Vitals { running, metrics, .. } = &self.vitals;
+        let for_peers = api::peer_router(self.app.clone(), metrics);
+        process::serve_mutual(self.for_peers, for_peers, running, &self.acceptor);
+        let router = api::router(self.app, metrics);
+        let guarded = beside.unwrap_or_default();
         process::serve(self.listener, router, running, self.tls.as_ref())?;
         let admin = Admin::new(&self.vitals, self.readiness, self.key);
         Serving::new(self.admin, admin.router(guarded))
@@ -155,6 +175,7 @@ async fn preheater(config: &ManagerConfig, clock: Arc<dyn Clock>) -> anyhow::Res
             .as_ref()
             .map_or_else(TracePages::default, |url| TracePages::at(url.as_str())),
         webhooks: webhooks(config)?,
+        signing: signing_key(&config.data_dir.join("peer.key"))?,
     };
     Ok(Preheater::new(parts)?)
 }
@@ -175,11 +196,20 @@ pub(crate) async fn open_database(url: &str) -> anyhow::Result<Database> {
     Ok(database)
 }
 
-fn rims(config: &ManagerConfig) -> Rims {
+/// The peers' port shows a certificate whose key lives as long as this process.
+fn acceptor(authority: &Authority, now_unix: i64) -> anyhow::Result<MutualAcceptor> {
+    let shown = authority.server_certificate(now_unix)?;
+    let own = OwnCertificate::new(&shown.chain_pem, &shown.key)?;
+    // Who joins has no certificate yet; the router sees to it that all others do.
+    Ok(MutualAcceptor::new(authority.ca_pem(), &own, Callers::MayShow)?)
+}
+
+fn rims(config: &ManagerConfig, peer_port: u16) -> Rims {
     let url = config.public_url.as_ref();
     Rims {
         public_url: url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
         rules: config.triggers.clone(),
+        peer_port,
         kraken_waits: KRAKEN_WAITS,
     }
 }

@@ -9,7 +9,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 use crate::problem::Problem;
 use crate::routes::{
     clusters, explain, harbor::dragonfly_jobs, harbor::dragonfly_preheats, harbor::kraken, hooks, images,
-    notifications, peers, preheats, tokens,
+    join_tokens, notifications, peers, preheats, tokens,
 };
 
 #[derive(OpenApi)]
@@ -45,6 +45,10 @@ use crate::routes::{
         images::rules::list_blocks,
         images::rules::delete_block,
         peers::list::list,
+        peers::remove::remove,
+        join_tokens::create::create,
+        join_tokens::list::list,
+        join_tokens::revoke::revoke,
         clusters::list::list,
         clusters::limits::get,
         clusters::limits::set,

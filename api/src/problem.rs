@@ -54,6 +54,16 @@ pub(crate) enum Kind {
     SignIn,
     #[serde(rename = "urn:stoker:problem:scope")]
     Scope,
+    /// A peer, or one that would be one, is refused.
+    #[serde(rename = "urn:stoker:problem:not-admitted")]
+    NotAdmitted,
+    #[serde(rename = "urn:stoker:problem:no-certificate")]
+    NoCertificate,
+    /// A peer that knows nothing of certificates.
+    #[serde(rename = "urn:stoker:problem:join-anew")]
+    JoinAnew,
+    #[serde(rename = "urn:stoker:problem:too-many")]
+    TooMany,
     #[serde(rename = "urn:stoker:problem:not-found")]
     NotFound,
     #[serde(rename = "urn:stoker:problem:method")]
@@ -85,6 +95,10 @@ impl Kind {
             ),
             Self::SignIn => (StatusCode::UNAUTHORIZED, "A valid token is needed"),
             Self::Scope => (StatusCode::FORBIDDEN, "The token's scopes do not allow this"),
+            Self::NotAdmitted => (StatusCode::FORBIDDEN, "The peer is not let in"),
+            Self::NoCertificate => (StatusCode::UNAUTHORIZED, "A valid peer certificate is needed"),
+            Self::JoinAnew => (StatusCode::UPGRADE_REQUIRED, "Peers join with a join token now"),
+            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "Too many attempts"),
             Self::NotFound => (StatusCode::NOT_FOUND, "There is no such thing here"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Not with this method"),
             Self::Conflict => (StatusCode::CONFLICT, "Not as things stand"),
@@ -132,6 +146,14 @@ impl Problem {
                 "This needs a token with scope `{needed}`: make one with `stoker token create --name NAME --scope {needed}`."
             ),
         )
+    }
+
+    pub(crate) fn not_admitted(detail: impl Into<String>) -> Self {
+        Self::new(Kind::NotAdmitted, detail)
+    }
+
+    pub(crate) fn no_certificate(detail: impl Into<String>) -> Self {
+        Self::new(Kind::NoCertificate, detail)
     }
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
@@ -213,6 +235,12 @@ impl IntoResponse for Problem {
         match kind {
             Kind::SignIn => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)),
             Kind::Busy => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            Kind::TooMany => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60")),
+            // The next connection shows the certificate that the peer has then.
+            Kind::NoCertificate | Kind::NotAdmitted => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"))
+            }
+            Kind::JoinAnew => headers.insert(header::UPGRADE, HeaderValue::from_static("TLS/1.3")),
             _ => None,
         };
         response

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 use process::metrics::Metrics;
 use process::telemetry::edge;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -14,10 +14,12 @@ use wire::paths;
 
 use crate::app::App;
 use crate::endpoint;
+use crate::extract::{of_own_session, only_peers, only_renewable};
 use crate::openapi;
 use crate::problem::{Kind, Problem};
 use crate::routes::{
-    clusters, explain, harbor, hooks, images, notifications, peers, preheats, sessions, tokens,
+    clusters, explain, harbor, hooks, images, join_tokens, joining, notifications, peers, preheats, sessions,
+    tokens,
 };
 
 const CALLER_BODY: usize = 256 * 1024;
@@ -28,7 +30,9 @@ const CALL_LIMIT: Duration = Duration::from_secs(25);
 /// The long poll waits 20 s at most, and then answers.
 const WORK_LIMIT: Duration = Duration::from_secs(40);
 
-/// The manager's whole HTTP interface.
+const JOIN_BODY: usize = 16 * 1024;
+
+/// What Harbor, people and registries call.
 pub fn router(app: App, metrics: &Metrics) -> Router {
     app.register_metrics(metrics);
     let callers = Router::new()
@@ -65,6 +69,12 @@ pub fn router(app: App, metrics: &Metrics) -> Router {
         .route("/api/v1/images/blocks", get(images::rules::list_blocks))
         .route("/api/v1/images/blocks/{id}", delete(images::rules::delete_block))
         .route("/api/v1/peers", get(peers::list::list))
+        .route("/api/v1/peers/{id}", delete(peers::remove::remove))
+        .route(
+            "/api/v1/join-tokens",
+            post(join_tokens::create::create).get(join_tokens::list::list),
+        )
+        .route("/api/v1/join-tokens/{id}", delete(join_tokens::revoke::revoke))
         .route("/api/v1/clusters", get(clusters::list::list))
         .route(
             "/api/v1/clusters/{name}/limits",
@@ -80,24 +90,9 @@ pub fn router(app: App, metrics: &Metrics) -> Router {
         .route("/openapi.json", get(openapi::serve))
         .layer(DefaultBodyLimit::max(CALLER_BODY))
         .layer(from_fn_with_state(CALL_LIMIT, within));
-    let peers = Router::new()
-        .route(paths::SESSIONS, post(sessions::hello::hello))
-        .route(paths::PROGRESS, post(sessions::progress::progress))
-        .route(paths::SETTLE, post(sessions::settle::settle))
-        .route(paths::HOLDINGS, post(sessions::holdings::holdings))
-        .route(paths::ANSWERS, post(sessions::answer::answer))
-        .route(paths::CREDENTIAL, get(sessions::credential::credential))
-        .route(paths::PARENTS, get(sessions::parents::parents))
-        .layer(DefaultBodyLimit::max(PEER_BODY))
-        .layer(from_fn_with_state(CALL_LIMIT, within));
-    let waiting = Router::new()
-        .route(paths::WORK, post(sessions::work::work))
-        .layer(DefaultBodyLimit::max(PEER_BODY))
-        .layer(from_fn_with_state(WORK_LIMIT, within));
     let all = Router::new()
         .merge(callers)
-        .merge(peers)
-        .merge(waiting)
+        .route(paths::ALL, any(join_anew))
         .fallback(|| async {
             Problem::not_found("No such path: GET /openapi.json lists all that there are.")
         })
@@ -113,6 +108,56 @@ pub fn router(app: App, metrics: &Metrics) -> Router {
     let seen = edge(all, "manager", metrics).with_state(app);
     // further out still: tokens in paths are taken out before the span is made
     endpoint::outside(seen)
+}
+
+/// What peers call, on a port of its own: TLS 1.3 with certificates of the manager's authority. Only the join route wants
+/// none.
+pub fn peer_router(app: App, metrics: &Metrics) -> Router {
+    let join = Router::new()
+        .route(paths::JOIN, post(joining::join::join))
+        .layer(DefaultBodyLimit::max(JOIN_BODY));
+    let renew = Router::new()
+        .route(paths::RENEW, post(joining::renew::renew))
+        .layer(from_fn_with_state(app.clone(), only_renewable));
+    let hello = Router::new()
+        .route(paths::SESSIONS, post(sessions::hello::hello))
+        .layer(from_fn_with_state(app.clone(), only_peers));
+    let sessions = Router::new()
+        .route(paths::PROGRESS, post(sessions::progress::progress))
+        .route(paths::SETTLE, post(sessions::settle::settle))
+        .route(paths::HOLDINGS, post(sessions::holdings::holdings))
+        .route(paths::ANSWERS, post(sessions::answer::answer))
+        .route(paths::CREDENTIAL, get(sessions::credential::credential))
+        .route(paths::PARENTS, get(sessions::parents::parents))
+        .layer(from_fn_with_state(CALL_LIMIT, within));
+    let waiting = Router::new()
+        .route(paths::WORK, post(sessions::work::work))
+        .layer(from_fn_with_state(WORK_LIMIT, within));
+    let of_sessions = sessions
+        .merge(waiting)
+        .layer(DefaultBodyLimit::max(PEER_BODY))
+        .layer(from_fn_with_state(app.clone(), of_own_session))
+        .layer(from_fn_with_state(app.clone(), only_peers));
+    let all = join
+        .merge(renew)
+        .merge(hello)
+        .layer(from_fn_with_state(CALL_LIMIT, within))
+        .merge(of_sessions)
+        .fallback(|| async { Problem::not_found("No such path on the peers' port.") })
+        .layer(CatchPanicLayer::custom(Problem::from_panic));
+    edge(all, "manager", metrics).with_state(app)
+}
+
+/// A peer of before certificates: its log shows this text.
+async fn join_anew(State(app): State<App>) -> Problem {
+    Problem::new(
+        Kind::JoinAnew,
+        format!(
+            "Peers join with a join token and speak TLS on port {port} now: make a token with `stoker token create --scope \
+             node` (or seed), then start `stoker-peer --manager https://THIS-MANAGER:{port} --join-token-file FILE`.",
+            port = app.peer_port()
+        ),
+    )
 }
 
 /// A body that drips in, or a database that hangs, must not hold a connection for ever.

@@ -146,7 +146,7 @@ async fn seed_behind(wire: &Wire, cluster: &str, shelf: &tempfile::TempDir, faul
         .folder(shelf.path().join("seed"))
         .start(&wire.stage.manager)
         .await;
-    let _ = address.set(peer.share_url().trim_start_matches("http://").to_owned());
+    let _ = address.set(peer.share_url().trim_start_matches("https://").to_owned());
     SeedBehind { peer, weather }
 }
 

@@ -14,31 +14,34 @@ use crate::store_command::StoreCommand;
     name = "stoker-peer",
     version,
     after_help = "Examples:\n  \
-    stoker-peer --data-dir /var/lib/stoker --manager http://manager:8080 --token-file /etc/stoker/peer.token\n  \
-    stoker-peer --seed --cluster edge-7 --data-dir /var/lib/stoker --manager https://stoker.example.com --token-file t\n\n\
-    Make a token for peers with: stoker token create --name peers --scope peer\n\
+    stoker-peer --data-dir /var/lib/stoker --manager https://manager:8443 --join-token-file join.token\n  \
+    stoker-peer --data-dir /var/lib/stoker --manager https://manager:8443       (every later start)\n\n\
+    Make a join token with: stoker token create --scope node (or seed) --cluster NAME\n\
     Then point containerd at http://127.0.0.1:65001 (certs.d/_default/hosts.toml)."
 )]
 pub struct Arguments {
     /// Something else than to run the peer.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Folder for the peer's id, its store and what it knows of its surroundings.
+    /// Folder for the peer's key and certificate, its store and what it knows of its surroundings.
     #[arg(long, env = "STOKER_DATA_DIR", global = true)]
     pub data_dir: Option<PathBuf>,
-    /// URL of the manager.
+    /// URL of the manager's peer port: https://host:8443.
     #[arg(long, env = "STOKER_MANAGER")]
     pub manager: Option<String>,
-    /// File with a token of scope `peer`.
-    #[arg(long, env = "STOKER_TOKEN_FILE")]
+    /// File with a join token; only the first start needs it.
+    #[arg(long, env = "STOKER_JOIN_TOKEN_FILE")]
+    pub join_token_file: Option<PathBuf>,
+    /// What peers had before join tokens: told what to use instead.
+    #[arg(long, env = "STOKER_TOKEN_FILE", hide = true)]
     pub token_file: Option<PathBuf>,
     /// Configuration file (TOML); flags and environment win over it.
     #[arg(long, env = "STOKER_CONFIG", global = true)]
     pub config: Option<PathBuf>,
-    /// Be a seed: fetch from registries what preheats name, and serve it to the nodes.
+    /// Make sure to be a seed, which fetches from registries what preheats name: the join token decides.
     #[arg(long, env = "STOKER_SEED")]
     pub seed: bool,
-    /// The group of peers that share; made by its first peer. [default: default]
+    /// Make sure to be in this cluster, the group of peers that share: the join token decides.
     #[arg(long, env = "STOKER_CLUSTER")]
     pub cluster: Option<String>,
     /// A label for people. [default: the host's name]
@@ -56,14 +59,14 @@ pub struct Arguments {
     /// Probes and metrics. [default: 127.0.0.1:40901]
     #[arg(long, env = "STOKER_ADMIN", global = true)]
     pub admin: Option<String>,
-    /// The token itself; for the environment only, as a flag would stand in the process list.
+    /// The join token itself; for the environment only, as a flag would stand in the process list.
     #[arg(
-        long = "token-from-environment",
-        env = "STOKER_TOKEN",
+        long = "join-token-from-environment",
+        env = "STOKER_JOIN_TOKEN",
         hide = true,
         hide_env_values = true
     )]
-    pub token: Option<String>,
+    pub join_token: Option<String>,
 }
 
 /// What `stoker-peer` does when it is not to run the peer.

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oci::{DialRules, RegistryName};
-use process::TlsFiles;
 use process::config::{Faults, duration, read_toml};
 use process::telemetry::{TelemetryOptions, TelemetrySection};
 use serde::Deserialize;
 use store::StoreLimits;
-use wire::{Rate, Role, SecretText};
+use wire::{ClusterName, JoinToken, Rate, Role};
 
 use crate::arguments::Arguments;
 use crate::dial_section::DialSection;
+use crate::joining::Joining;
 use crate::limits::{LimitSettings, LimitsSection};
 use crate::neighbours::OwnRegistry;
 use crate::registry_section::RegistrySection;
@@ -22,12 +22,14 @@ use crate::store_section::StoreSection;
 /// Everything that a peer is built from; nothing in here is text that still has to be understood.
 pub struct PeerConfig {
     pub data_dir: PathBuf,
-    /// Base URL of the manager.
+    /// Base URL of the manager's peer port.
     pub manager: String,
-    pub manager_ca_pem: Option<String>,
-    pub token: SecretText,
-    pub role: Role,
-    pub cluster: String,
+    /// For the first start.
+    pub joining: Joining,
+    /// What the certificate has to say; nothing: whatever it says.
+    pub role: Option<Role>,
+    /// What the certificate has to say; nothing: whatever it says.
+    pub cluster: Option<ClusterName>,
     /// The rack or site: peers of one zone take pieces from each other, so that each comes into the zone once.
     pub zone: Option<String>,
     pub name: String,
@@ -38,7 +40,6 @@ pub struct PeerConfig {
     pub advertise: Option<String>,
     /// Probes and metrics; none when the program around the peer has an admin port already.
     pub admin: Option<String>,
-    pub share_tls: Option<TlsFiles>,
     pub registries: Vec<OwnRegistry>,
     pub front_limits: FrontLimits,
     pub dial: DialRules,
@@ -104,8 +105,12 @@ fn admin(argument: Option<String>, file: Option<String>) -> String {
 struct PeerFile {
     data_dir: Option<PathBuf>,
     manager: Option<String>,
+    join_token_file: Option<PathBuf>,
+    /// These three are from before join tokens: told what to use instead.
     manager_ca_file: Option<PathBuf>,
     token_file: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     seed: bool,
     cluster: Option<String>,
     zone: Option<String>,
@@ -114,8 +119,6 @@ struct PeerFile {
     share: Option<String>,
     advertise: Option<String>,
     admin: Option<String>,
-    tls_cert: Option<PathBuf>,
-    tls_key: Option<PathBuf>,
     /// Registries that may be dialled on a client's word.
     allow: Vec<String>,
     yes_kept: Option<String>,
@@ -142,12 +145,22 @@ impl PeerConfig {
 }
 
 fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<PeerConfig> {
+    refuse_former(faults, &arguments, &file);
     let data_dir = required(faults, "data_dir", arguments.data_dir.or(file.data_dir));
     let manager = required(faults, "manager", arguments.manager.or(file.manager)).and_then(|url| {
         let checked = url_of_manager(&url);
         faults.check("manager", checked)
     });
-    let token = token(faults, arguments.token, arguments.token_file.or(file.token_file));
+    let joining = joining(
+        faults,
+        arguments.join_token,
+        arguments.join_token_file.or(file.join_token_file),
+        data_dir.as_deref(),
+    );
+    let cluster = arguments
+        .cluster
+        .or(file.cluster)
+        .and_then(|cluster| faults.check("cluster", cluster.parse()));
     let front_limits = front_limits(
         faults,
         file.allow,
@@ -160,26 +173,14 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
     let limits = file.limits.read(bandwidths(&registries), faults);
     let dial = file.dial.read(faults);
     let store = file.store.read(faults);
-    let share_tls = tls_files(faults, file.tls_cert, file.tls_key);
-    let role = if arguments.seed || file.seed {
-        Role::Seed
-    } else {
-        Role::Node
-    };
-    let telemetry = telemetry(role, file.telemetry, faults);
-    let manager_ca_pem = file
-        .manager_ca_file
-        .and_then(|path| faults.check("manager_ca_file", readable(&path)));
+    let role = (arguments.seed || file.seed).then_some(Role::Seed);
+    let telemetry = telemetry(role.unwrap_or(Role::Node), file.telemetry, faults);
     Some(PeerConfig {
         data_dir: data_dir?,
         manager: manager?,
-        manager_ca_pem,
-        token: token?,
+        joining: joining?,
         role,
-        cluster: arguments
-            .cluster
-            .or(file.cluster)
-            .unwrap_or_else(|| "default".to_owned()),
+        cluster,
         zone: file
             .zone
             .and_then(|zone| faults.check("zone", word_of_zone(zone))),
@@ -194,7 +195,6 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
             .unwrap_or_else(|| "0.0.0.0:65002".to_owned()),
         advertise: arguments.advertise.or(file.advertise),
         admin: Some(admin(arguments.admin, file.admin)),
-        share_tls,
         registries,
         front_limits,
         dial,
@@ -240,20 +240,62 @@ fn required<T>(faults: &mut Faults, key: &str, value: Option<T>) -> Option<T> {
 
 fn url_of_manager(url: &str) -> Result<String, String> {
     let parsed = url::Url::parse(url)
-        .map_err(|error| format!("`{url}` is no URL ({error}); write http://host:8080"))?;
+        .map_err(|error| format!("`{url}` is no URL ({error}); write https://host:8443"))?;
     match parsed.scheme() {
-        "http" | "https" if parsed.has_host() => Ok(url.to_owned()),
-        _ => Err(format!("`{url}` is no http or https URL; write http://host:8080")),
+        "https" if parsed.has_host() => Ok(url.to_owned()),
+        "http" => Err(format!(
+            "`{url}` is plain HTTP: peers call the manager's peer port over TLS; write https://host:8443"
+        )),
+        _ => Err(format!("`{url}` is no https URL; write https://host:8443")),
     }
 }
 
-fn token(faults: &mut Faults, itself: Option<String>, file: Option<PathBuf>) -> Option<SecretText> {
-    if let Some(token) = itself {
-        return Some(SecretText::new(token.trim()));
+/// Without a token a peer can start that has joined before; whether it has is found out when it starts.
+fn joining(
+    faults: &mut Faults,
+    itself: Option<String>,
+    file: Option<PathBuf>,
+    data_dir: Option<&Path>,
+) -> Option<Joining> {
+    let (key, text) = match (itself, file) {
+        (Some(itself), _) => ("STOKER_JOIN_TOKEN", itself),
+        (None, None) => return Some(Joining::Token(None)),
+        (None, Some(file)) => {
+            let has_joined = data_dir.is_some_and(crate::membership::is_in);
+            match readable(&file) {
+                Ok(text) => ("join_token_file", text),
+                // Once used, the file may go.
+                Err(_) if has_joined => return Some(Joining::Token(None)),
+                Err(fault) => {
+                    faults.add("join_token_file", fault);
+                    return None;
+                }
+            }
+        }
+    };
+    let token = faults.check(key, text.parse::<JoinToken>())?;
+    Some(Joining::Token(Some(token)))
+}
+
+fn refuse_former(faults: &mut Faults, arguments: &Arguments, file: &PeerFile) {
+    const JOIN: &str = "is from before join tokens: make one with `stoker token create --scope node` (or seed) and give \
+         --join-token-file, or join_token_file in the configuration file";
+    const CERTIFICATES: &str = "is not needed any more, remove it: peers and the manager show certificates of the manager's \
+         own authority, which the join token names";
+    for (key, is_given, advice) in [
+        (
+            "token_file",
+            arguments.token_file.is_some() || file.token_file.is_some(),
+            JOIN,
+        ),
+        ("manager_ca_file", file.manager_ca_file.is_some(), CERTIFICATES),
+        ("tls_cert", file.tls_cert.is_some(), CERTIFICATES),
+        ("tls_key", file.tls_key.is_some(), CERTIFICATES),
+    ] {
+        if is_given {
+            faults.add(key, advice);
+        }
     }
-    let file = required(faults, "token_file", file)?;
-    let text = faults.check("token_file", readable(&file))?;
-    Some(SecretText::new(text.trim()))
 }
 
 fn front_limits(
@@ -295,21 +337,6 @@ fn bandwidths(registries: &[OwnRegistry]) -> BTreeMap<RegistryName, Rate> {
     registries.iter().filter_map(limited).collect()
 }
 
-fn tls_files(faults: &mut Faults, certificate: Option<PathBuf>, key: Option<PathBuf>) -> Option<TlsFiles> {
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
-        (None, None) => None,
-        (Some(_), None) => {
-            faults.add("tls_key", "is needed beside tls_cert");
-            None
-        }
-        (None, Some(_)) => {
-            faults.add("tls_cert", "is needed beside tls_key");
-            None
-        }
-    }
-}
-
 fn readable(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
@@ -337,7 +364,7 @@ mod tests {
         let file = folder.path().join("peer.toml");
         std::fs::write(
             &file,
-            "manager = \"manager:8080\"\nyes_kept = \"soon\"\ntls_cert = \"cert.pem\"\n[limits]\nincoming = \"fast\"\n[registry.\"no name\"]\nca_file = \"/nowhere/ca.pem\"\n",
+            "manager = \"manager:8080\"\ncluster = \"a/b\"\njoin_token_file = \"/nowhere/t\"\ntoken_file = \"t\"\nyes_kept = \"soon\"\ntls_cert = \"cert.pem\"\n[limits]\nincoming = \"fast\"\n[registry.\"no name\"]\nca_file = \"/nowhere/ca.pem\"\n",
         )
         .expect("written");
         let Err(faults) = PeerConfig::read(arguments(&["--config", file.to_str().expect("text")])) else {
@@ -348,8 +375,10 @@ mod tests {
             "data_dir: ",
             "manager: ",
             "token_file: ",
+            "cluster: ",
+            "join_token_file: ",
             "yes_kept: ",
-            "tls_key: ",
+            "tls_cert: ",
             "limits.incoming: ",
             "registry.\"no name\"",
         ] {
@@ -358,14 +387,22 @@ mod tests {
     }
 
     #[test]
+    fn a_manager_is_never_called_over_plain_http() {
+        let refused = url_of_manager("http://manager:8080").expect_err("refused");
+        assert!(refused.contains("https://host:8443"), "{refused}");
+        assert!(url_of_manager("https://manager:8443").is_ok());
+    }
+
+    #[test]
     fn a_flag_wins_over_the_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("peer.toml");
         let token = folder.path().join("token");
-        std::fs::write(&token, "abc\n").expect("written");
+        let text = format!("stoker-join.abc.s3cret.{}\n", "0".repeat(64));
+        std::fs::write(&token, text).expect("written");
         std::fs::write(
             &file,
-            "cluster = \"edge\"\nname = \"from-file\"\nmanager = \"http://m:8080\"\n",
+            "cluster = \"edge\"\nname = \"from-file\"\nmanager = \"https://m:8443\"\n",
         )
         .expect("written");
         let config = PeerConfig::read(arguments(&[
@@ -375,14 +412,15 @@ mod tests {
             "from-flag",
             "--data-dir",
             "d",
-            "--token-file",
+            "--join-token-file",
             token.to_str().expect("text"),
         ]))
         .unwrap_or_else(|faults| panic!("{faults}"));
-        assert_eq!(
-            (config.name.as_str(), config.cluster.as_str()),
-            ("from-flag", "edge")
-        );
-        assert_eq!(config.token.expose(), "abc");
+        assert_eq!(config.name, "from-flag");
+        assert_eq!(config.cluster.expect("given").as_str(), "edge");
+        let Joining::Token(Some(token)) = config.joining else {
+            panic!("no join token");
+        };
+        assert_eq!(token.id, "abc");
     }
 }

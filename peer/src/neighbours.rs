@@ -1,5 +1,5 @@
 //! What this peer knows of its surroundings, in memory and on its disk: seeds of its cluster, how registries
-//! are reached, the token that opens other peers' `share` and the key that checks theirs.
+//! are reached.
 //!
 //! **Invariant:** what was learned last survives a restart without the manager. A registry that the peer's
 //! own file describes is never overridden by the manager.
@@ -9,15 +9,11 @@ mod surroundings;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use oci::{Credential, DialRules, Digest, Registries, RegistryName, RegistrySettings};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use uuid::Uuid;
-use wire::{
-    Authorize, Neighbourhood, OfflineAccess, Rate, RegistryDescription, SecretText, SeedAddress, Welcome,
-};
+use wire::{Authorize, Neighbourhood, OfflineAccess, Rate, RegistryDescription, SeedAddress, Welcome};
 
 use crate::limits::Limits;
 pub use surroundings::Surroundings;
@@ -52,9 +48,6 @@ struct Inner {
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Known {
     neighbourhood: Neighbourhood,
-    peer_token: Option<SecretText>,
-    peer_token_ends_unix: i64,
-    share_public_key: Option<String>,
 }
 
 impl Neighbours {
@@ -94,12 +87,7 @@ impl Neighbours {
 
     /// Takes over what the manager said at hello.
     pub fn welcome(&self, welcome: &Welcome) {
-        self.change(|known| {
-            known.neighbourhood = welcome.neighbourhood.clone();
-            known.peer_token = Some(welcome.peer_token.clone());
-            known.peer_token_ends_unix = welcome.peer_token_ends_unix;
-            known.share_public_key = Some(welcome.share_public_key.clone());
-        });
+        self.learn(welcome.neighbourhood.clone());
     }
 
     pub fn learn(&self, neighbourhood: Neighbourhood) {
@@ -170,21 +158,6 @@ impl Neighbours {
                 .find(|seed| seed.share_url == share_url)
                 .map(|seed| seed.name.clone())
         })
-    }
-
-    pub fn peer_token(&self) -> Option<SecretText> {
-        self.read(|known| known.peer_token.clone())
-    }
-
-    /// Unix seconds.
-    pub fn peer_token_ends(&self) -> i64 {
-        self.read(|known| known.peer_token_ends_unix)
-    }
-
-    /// The Ed25519 key that other peers' tokens are checked against.
-    pub fn share_key(&self) -> Option<[u8; 32]> {
-        let text = self.read(|known| known.share_public_key.clone())?;
-        BASE64.decode(text).ok()?.try_into().ok()
     }
 
     pub fn registries(&self) -> &Registries {

@@ -18,17 +18,19 @@ use process::{Latch, Running};
 use rand::Rng as _;
 use store::Store;
 use tracing::{info, warn};
-use uuid::Uuid;
 use wire::{CallError, Hello, ManagerClient, Role, Side};
 
 use crate::delivery::Delivery;
 use crate::fetch::Fetches;
+use crate::membership::Membership;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::pulls::RecentPulls;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A peer that was removed, or whose certificate does not hold, need not ask often.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Everything that carrying out orders may use.
 #[derive(Clone)]
@@ -39,6 +41,7 @@ pub(crate) struct Orders {
     pub(crate) fetches: Fetches,
     pub(crate) delivery: Delivery,
     pub(crate) neighbours: Neighbours,
+    pub(crate) membership: Membership,
     pub(crate) pulls: RecentPulls,
     pub(crate) metrics: PeerMetrics,
 }
@@ -46,19 +49,17 @@ pub(crate) struct Orders {
 /// What this peer says of itself.
 #[derive(Clone)]
 pub(crate) struct Me {
-    pub(crate) id: Uuid,
     pub(crate) name: String,
     pub(crate) cluster: String,
     pub(crate) role: Role,
     pub(crate) advertise: Option<String>,
     pub(crate) share_port: u16,
-    pub(crate) share_scheme: &'static str,
 }
 
 impl Me {
     /// Where other peers reach `share`; a `*` for the host when only they can tell.
     pub(crate) fn share_url(&self) -> String {
-        let scheme = self.share_scheme;
+        let scheme = "https";
         let bracketed_whole = |host: &str| host.starts_with('[') && host.ends_with(']');
         match self.advertise.as_deref() {
             Some(host) if host.contains(':') && !bracketed_whole(host) => format!("{scheme}://{host}"),
@@ -81,6 +82,7 @@ pub(crate) async fn follow_orders(orders: Orders, running: Running, first_contac
             Ok(welcome) => {
                 pause = FIRST_PAUSE;
                 orders.neighbours.welcome(&welcome);
+                orders.membership.learn_removals(welcome.removals.clone());
                 let up = orders.metrics.session_begins();
                 info!(
                     stoker.session = %welcome.session,
@@ -94,7 +96,12 @@ pub(crate) async fn follow_orders(orders: Orders, running: Running, first_contac
             }
             Err(error) => {
                 tell(&error);
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                let longest = if matches!(error, CallError::Refused(_)) {
+                    REFUSED_PAUSE
+                } else {
+                    LONGEST_PAUSE
+                };
+                pause = (pause * 2).min(longest);
             }
         }
         let stopped = running
@@ -113,13 +120,9 @@ impl Orders {
         let held = self.store.held();
         Hello {
             wire_version: wire::VERSION,
-            peer: self.me.id,
             name: self.me.name.clone(),
-            cluster: self.me.cluster.clone(),
-            role: self.me.role,
             advertise: self.me.advertise.clone(),
             share_port: self.me.share_port,
-            share_scheme: self.me.share_scheme.to_owned(),
             software: process::http::USER_AGENT.to_owned(),
             holdings_hash: wire::holdings_hash(held.iter().map(|held| held.digest.as_str())),
         }

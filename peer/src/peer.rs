@@ -8,11 +8,10 @@ use axum::Router;
 use oci::{Dial, RegistryMetrics};
 use process::admin::{Admin, AdminKey};
 use process::http::{ClientOptions, client};
-use process::{Serving, TlsFiles, Vitals, bind, files, readiness, serve};
+use process::mutual::MutualAcceptor;
+use process::{Serving, Vitals, bind, files, readiness, serve, serve_mutual};
 use store::{Store, sweep_until};
 use tokio::net::TcpListener;
-use tracing::warn;
-use uuid::Uuid;
 use wire::{ManagerClient, Role};
 
 use crate::access::Access;
@@ -22,8 +21,10 @@ use crate::config::PeerConfig;
 use crate::delivery::Delivery;
 use crate::fetch::{Fetches, Sources};
 use crate::front::{self, FrontState};
-use crate::identity::{front_secret, peer_id};
+use crate::identity::front_secret;
+use crate::joining::{self, Expected, Joining, keep_renewed};
 use crate::limits::Limits;
+use crate::membership::{Clock, Membership};
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::orders::{Me, Orders, follow_orders};
@@ -37,7 +38,7 @@ pub struct Peer {
     front: TcpListener,
     share: TcpListener,
     admin: Option<TcpListener>,
-    share_tls: Option<TlsFiles>,
+    acceptor: MutualAcceptor,
     front_state: FrontState,
     share_state: ShareState,
     relay_state: RelayState,
@@ -55,7 +56,7 @@ impl Peer {
 
     /// Inside another program, which shows what both ask of registries under the same names.
     pub async fn build_beside(
-        config: PeerConfig,
+        mut config: PeerConfig,
         vitals: Vitals,
         counted: RegistryMetrics,
     ) -> anyhow::Result<Self> {
@@ -63,15 +64,16 @@ impl Peer {
             .with_context(|| format!("the data folder {}", config.data_dir.display()))?;
         let key = AdminKey::open(&config.data_dir).context("the admin key")?;
         let running = vitals.running.clone();
-        let id = peer_id(&config.data_dir)?;
+        let membership = membership(&mut config).await?;
+        let identity = membership.identity().clone();
         let folder = config.data_dir.join(STORE);
         let clock = Box::new(process::clock::unix_ms);
         let store = Store::open_with(&folder, config.store.clone(), clock)
             .with_context(|| format!("the store in {}", config.data_dir.display()))?;
         let registries = guarded_registries(Dial::guarded(config.dial.addresses.clone()), counted);
         let neighbours = Neighbours::open(
-            id,
-            &config.cluster,
+            identity.peer,
+            identity.cluster.as_str(),
             &config.data_dir,
             config.registries.clone(),
             config.dial.clone(),
@@ -80,9 +82,9 @@ impl Peer {
         let limits = Limits::new(config.limits.clone(), running.clone());
         limits.register(&vitals.metrics);
         neighbours.pace(limits.clone());
-        let manager = manager_client(&config)?;
-        let to_peers = client(&ClientOptions::default())?;
-        let sources = Sources::new(to_peers, neighbours.clone(), limits.clone());
+        let manager = ManagerClient::new(membership.to_manager()?, &config.manager);
+        let sources = Sources::new(membership.to_peers()?, neighbours.clone(), limits.clone())
+            .calling_seeds_by(membership.to_seeds()?);
         let metrics = PeerMetrics::default();
         metrics.register(&vitals.metrics, &store);
         let fetches = Fetches::new(store.clone(), sources, running.clone(), metrics.clone());
@@ -108,8 +110,7 @@ impl Peer {
             prefetch,
             now,
         );
-        let share_state = ShareState::new(store.clone(), neighbours.clone(), limits.clone(), &metrics)
-            .sharing(fetches.clone());
+        let share_state = ShareState::new(store.clone(), limits.clone(), &metrics).sharing(fetches.clone());
         let around = neighbours.clone();
         let relay_state = RelayState::new(
             access,
@@ -120,7 +121,13 @@ impl Peer {
             limits,
             &metrics,
         );
-        let me = me(id, &config, share.local_addr()?.port());
+        let me = Me {
+            name: config.name.clone(),
+            cluster: identity.cluster.to_string(),
+            role: identity.role,
+            advertise: config.advertise.clone(),
+            share_port: share.local_addr()?.port(),
+        };
         neighbours.listens_at(me.share_url());
         if let Some(zone) = config.zone.clone() {
             neighbours.lies_in(zone);
@@ -132,6 +139,7 @@ impl Peer {
             fetches,
             delivery,
             neighbours,
+            membership: membership.clone(),
             pulls: front_state.pulls().clone(),
             metrics,
         };
@@ -139,7 +147,7 @@ impl Peer {
             front,
             share,
             admin,
-            share_tls: config.share_tls,
+            acceptor: membership.acceptor()?,
             front_state,
             share_state,
             relay_state,
@@ -182,11 +190,12 @@ impl Peer {
             running,
             None,
         )?;
-        let mut to_peers = share::router(self.share_state, metrics);
+        let membership = self.orders.membership.clone();
+        let mut to_peers = share::router(self.share_state, membership.clone(), metrics);
         if self.orders.me.role == Role::Seed {
-            to_peers = to_peers.merge(relay::router(self.relay_state, metrics));
+            to_peers = to_peers.merge(relay::router(self.relay_state, membership.clone(), metrics));
         }
-        serve(self.share, to_peers, running, self.share_tls.as_ref())?;
+        serve_mutual(self.share, to_peers, running, &self.acceptor);
         if let Some(admin) = self.admin {
             let shown = Admin::new(&self.vitals, readiness, self.key);
             Serving::new(admin, shown.router(guarded))
@@ -194,6 +203,11 @@ impl Peer {
                 .spawn(running);
         }
         running.spawn(sweep_until(self.orders.store.clone(), running.clone()));
+        let (renewing, stopping) = (
+            keep_renewed(membership, self.orders.manager.clone()),
+            running.clone(),
+        );
+        running.spawn(async move { stopping.stopping().run_until_cancelled(renewing).await });
         running.spawn(follow_orders(self.orders, running.clone(), latch));
         Ok(())
     }
@@ -210,43 +224,17 @@ fn make_private(data_dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn manager_client(config: &PeerConfig) -> anyhow::Result<ManagerClient> {
-    warn_of_plain_http(&config.manager);
-    let trust = ClientOptions {
-        ca_pem: config.manager_ca_pem.clone(),
-        ..ClientOptions::default()
-    };
-    Ok(ManagerClient::new(
-        client(&trust)?,
-        &config.manager,
-        config.token.clone(),
-    ))
-}
-
-fn me(id: Uuid, config: &PeerConfig, share_port: u16) -> Me {
-    Me {
-        id,
-        name: config.name.clone(),
-        cluster: config.cluster.clone(),
+/// Joins, unless this peer has joined before.
+async fn membership(config: &mut PeerConfig) -> anyhow::Result<Membership> {
+    let clock: Clock = Arc::new(process::clock::unix_ms);
+    let joining = std::mem::replace(&mut config.joining, Joining::Token(None));
+    let (folder, name) = (&config.data_dir, &config.name);
+    let membership = joining::membership(folder, &config.manager, name, joining, clock).await?;
+    let expected = Expected {
         role: config.role,
-        advertise: config.advertise.clone(),
-        share_port,
-        share_scheme: if config.share_tls.is_some() {
-            "https"
-        } else {
-            "http"
-        },
-    }
+        cluster: config.cluster.clone(),
+    };
+    joining::check(&membership, &expected)?;
+    Ok(membership)
 }
 
-/// Credentials of registries come over this connection.
-fn warn_of_plain_http(manager: &str) {
-    let loopback = ["http://127.", "http://localhost", "http://[::1]"];
-    if manager.starts_with("http://") && !loopback.iter().any(|start| manager.starts_with(start)) {
-        warn!(
-            stoker.side = "peer",
-            manager,
-            "the manager is called over plain HTTP: tokens and credentials can be read on the way; give the manager tls_cert and tls_key"
-        );
-    }
-}

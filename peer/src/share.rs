@@ -1,15 +1,13 @@
 //! What other peers talk to. It answers from the store alone and never asks further.
 //!
-//! **Invariant:** nothing is answered without a token that the manager signed for a peer; only whole, proven
-//! objects are given out.
+//! **Invariant:** nothing is answered but to a peer of our cluster, by its certificate; only whole, proven objects are
+//! given out.
 
 mod caller;
 pub(crate) mod crowd;
 pub(crate) mod objects;
 #[cfg(test)]
 mod tests;
-
-use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -27,8 +25,8 @@ pub(crate) use caller::only_peers;
 
 use crate::fetch::{Fetches, Partly};
 use crate::limits::Limits;
+use crate::membership::Membership;
 use crate::metrics::PeerMetrics;
-use crate::neighbours::Surroundings;
 use crowd::Crowds;
 use store::{Sealed, Store};
 
@@ -43,7 +41,6 @@ pub const UNTRACED: [&str; 2] = [
 pub struct ShareState {
     store: Store,
     sent: Counter,
-    around: Arc<dyn Surroundings>,
     limits: Limits,
     /// What of objects on their way is shared too.
     fetches: Option<Fetches>,
@@ -51,16 +48,10 @@ pub struct ShareState {
 }
 
 impl ShareState {
-    pub fn new(
-        store: Store,
-        around: impl Surroundings + 'static,
-        limits: Limits,
-        metrics: &PeerMetrics,
-    ) -> Self {
+    pub fn new(store: Store, limits: Limits, metrics: &PeerMetrics) -> Self {
         Self {
             store,
             sent: metrics.sent_by("share"),
-            around: Arc::new(around),
             limits,
             fetches: None,
             crowds: Crowds::default(),
@@ -90,7 +81,7 @@ impl ShareState {
     }
 }
 
-pub fn router(state: ShareState, metrics: &Metrics) -> Router {
+pub fn router(state: ShareState, membership: Membership, metrics: &Metrics) -> Router {
     let all = Router::new()
         .route(OBJECT, get(objects::object))
         .route(CHUNKS, get(objects::chunks))
@@ -98,8 +89,8 @@ pub fn router(state: ShareState, metrics: &Metrics) -> Router {
         .route(CROWD, get(crowd::crowd))
         .route(TAGS, get(tag))
         .route(PUBLIC, get(public))
-        // Before every handler: whoever has no token learns nothing, not even what is not here.
-        .layer(middleware::from_fn_with_state(state.around.clone(), only_peers));
+        // Before every handler: whoever is no peer learns nothing, not even what is not here.
+        .layer(middleware::from_fn_with_state(membership, only_peers));
     edge(all, "share", metrics).with_state(state)
 }
 

@@ -43,6 +43,13 @@ impl Sources {
         }
     }
 
+    /// Seeds, which are sent callers' credentials, are called by this client.
+    #[must_use]
+    pub fn calling_seeds_by(self, http: reqwest::Client) -> Self {
+        let peers = self.peers.calling_seeds_by(http);
+        Self { peers, ..self }
+    }
+
     /// The client for other peers' `share`.
     pub fn peers(&self) -> &ShareClient {
         &self.peers

@@ -7,9 +7,14 @@ use wire::Hello;
 use crate::fault::HelloError;
 
 const LONGEST_NAME: usize = 255;
-const LONGEST_CLUSTER: usize = 100;
 
-pub(crate) fn check(hello: &Hello) -> Result<(), HelloError> {
+/// An advertised address that other peers must not dial.
+pub(crate) struct BadAddress {
+    pub(crate) given: String,
+    pub(crate) advice: &'static str,
+}
+
+pub(crate) fn check(hello: &Hello, seen_ip: IpAddr) -> Result<(), HelloError> {
     let manager = wire::VERSION;
     if hello.wire_version.abs_diff(manager) > 1 {
         return Err(HelloError::Version {
@@ -19,49 +24,54 @@ pub(crate) fn check(hello: &Hello) -> Result<(), HelloError> {
     }
     let name_is_good =
         (1..=LONGEST_NAME).contains(&hello.name.len()) && !hello.name.contains(char::is_control);
-    let is_word = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
-    let cluster_is_good =
-        (1..=LONGEST_CLUSTER).contains(&hello.cluster.len()) && hello.cluster.chars().all(is_word);
-    let scheme_is_good = matches!(hello.share_scheme.as_str(), "http" | "https");
-    let host_is_good = hello
-        .advertise
-        .as_deref()
-        .is_none_or(|host| split(host).is_some());
-    for (is_good, what, given, advice) in [
-        (
-            name_is_good,
-            "the peer's name",
-            hello.name.as_str(),
-            "write 1 to 255 letters without control characters",
-        ),
-        (
-            cluster_is_good,
-            "the cluster",
-            &hello.cluster,
-            "write 1 to 100 letters, digits, '.', '_' and '-'",
-        ),
-        (
-            scheme_is_good,
-            "the scheme of share",
-            &hello.share_scheme,
-            "write http or https",
-        ),
-        (
-            host_is_good,
-            "--advertise",
-            hello.advertise.as_deref().unwrap_or(""),
-            "write host or host:port",
-        ),
-    ] {
-        if !is_good {
-            return Err(HelloError::BadName {
-                what,
-                given: given.chars().take(100).collect(),
-                advice,
-            });
-        }
+    if !name_is_good {
+        return Err(HelloError::BadName {
+            what: "the peer's name",
+            given: hello.name.chars().take(100).collect(),
+            advice: "write 1 to 255 letters without control characters",
+        });
+    }
+    if let Some(address) = hello.advertise.as_deref() {
+        check_advertised(address, seen_ip).map_err(|advice| BadAddress {
+            given: address.chars().take(100).collect(),
+            advice,
+        })?;
     }
     Ok(())
+}
+
+/// Private addresses are usual. A loopback address is one that only the manager's own machine may advertise: what comes
+/// from loopback is on this machine.
+fn check_advertised(address: &str, seen_ip: IpAddr) -> Result<(), &'static str> {
+    let (host, port) = split(address).ok_or("write host or host:port")?;
+    if port == Some(0) {
+        return Err("port 0 is none: write the port that share listens on");
+    }
+    let is_here = seen_ip.to_canonical().is_loopback();
+    let bare = host.trim_matches(['[', ']']);
+    let Ok(ip) = bare.parse::<IpAddr>() else {
+        let is_local = bare.eq_ignore_ascii_case("localhost") || is_number(bare);
+        return if is_local && !is_here {
+            Err("other machines cannot reach it: write a name or an address that they can reach")
+        } else {
+            Ok(())
+        };
+    };
+    match oci::special_address(ip) {
+        None => Ok(()),
+        Some(_) if ip.to_canonical().is_loopback() && is_here => Ok(()),
+        Some(_) => Err(
+            "loopback, link-local, metadata, multicast and unspecified addresses are no peer's: write an address \
+             that other machines can reach",
+        ),
+    }
+}
+
+/// `127.1` or `2130706433`: resolvers take such for addresses.
+fn is_number(host: &str) -> bool {
+    host.split('.')
+        .next_back()
+        .is_some_and(|last| last.starts_with(|letter: char| letter.is_ascii_digit()))
 }
 
 /// The host for people, and the base URL of `share`.
@@ -74,7 +84,7 @@ pub(crate) fn of(hello: &Hello, seen_ip: IpAddr) -> (String, String) {
         Some((host, port)) => (host.to_owned(), port.unwrap_or(hello.share_port)),
         None => (seen, hello.share_port),
     };
-    let url = format!("{}://{host}:{port}", hello.share_scheme);
+    let url = format!("https://{host}:{port}");
     (host.trim_matches(['[', ']']).to_owned(), url)
 }
 
@@ -97,67 +107,93 @@ fn split(text: &str) -> Option<(&str, Option<u16>)> {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-    use wire::Role;
-
     use super::*;
+
+    const ELSEWHERE: &str = "10.0.0.7";
 
     fn hello(advertise: Option<&str>) -> Hello {
         Hello {
             wire_version: wire::VERSION,
-            peer: Uuid::nil(),
             name: "seed-1".into(),
-            cluster: "default".into(),
-            role: Role::Seed,
             advertise: advertise.map(str::to_owned),
             share_port: 65_002,
-            share_scheme: "http".into(),
             software: String::new(),
             holdings_hash: String::new(),
         }
     }
 
+    fn checked(advertise: &str, seen: &str) -> Result<(), HelloError> {
+        check(&hello(Some(advertise)), seen.parse().unwrap())
+    }
+
     #[test]
     fn the_address_is_the_seen_one_unless_another_was_given() {
-        let seen: IpAddr = "10.0.0.7".parse().unwrap();
+        let seen: IpAddr = ELSEWHERE.parse().unwrap();
         let url = |advertise, seen| of(&hello(advertise), seen).1;
-        assert_eq!(url(None, seen), "http://10.0.0.7:65002");
-        assert_eq!(url(Some("edge.lan"), seen), "http://edge.lan:65002");
-        assert_eq!(url(Some("edge.lan:7"), seen), "http://edge.lan:7");
-        assert_eq!(url(Some("[fd00::1]:7"), seen), "http://[fd00::1]:7");
-        assert_eq!(url(None, "::1".parse().unwrap()), "http://[::1]:65002");
+        assert_eq!(url(None, seen), "https://10.0.0.7:65002");
+        assert_eq!(url(Some("edge.lan"), seen), "https://edge.lan:65002");
+        assert_eq!(url(Some("edge.lan:7"), seen), "https://edge.lan:7");
+        assert_eq!(url(Some("[fd00::1]:7"), seen), "https://[fd00::1]:7");
+        assert_eq!(url(None, "::1".parse().unwrap()), "https://[::1]:65002");
         assert_eq!(
             url(None, "::ffff:10.0.0.7".parse().unwrap()),
-            "http://10.0.0.7:65002"
+            "https://10.0.0.7:65002"
         );
     }
 
     #[test]
     fn names_that_could_be_something_else_are_refused() {
-        for bad in ["a/b", "user@host", "host:99999", "", "a b", "[::1"] {
-            assert!(check(&hello(Some(bad))).is_err(), "{bad}");
+        for bad in ["a/b", "user@host", "host:99999", "host:0", "", "a b", "[::1"] {
+            assert!(checked(bad, ELSEWHERE).is_err(), "{bad}");
         }
-        assert!(
-            check(&Hello {
-                cluster: "a/b".into(),
-                ..hello(None)
-            })
-            .is_err()
-        );
-        assert!(
-            check(&Hello {
-                name: String::new(),
-                ..hello(None)
-            })
-            .is_err()
-        );
-        assert!(
-            check(&Hello {
-                share_scheme: "ftp".into(),
-                ..hello(None)
-            })
-            .is_err()
-        );
+        let nameless = Hello {
+            name: String::new(),
+            ..hello(None)
+        };
+        assert!(check(&nameless, ELSEWHERE.parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn addresses_that_no_other_machine_may_dial_are_refused() {
+        for bad in [
+            "169.254.169.254",
+            "169.254.169.254:80",
+            "100.100.100.200",
+            "[fd00:ec2::254]",
+            "169.254.7.7",
+            "[fe80::1]:7000",
+            "224.0.0.1",
+            "[ff02::1]",
+            "0.0.0.0",
+            "[::]:65002",
+            "255.255.255.255",
+            "127.0.0.1:65002",
+            "[::1]",
+            "[::ffff:127.0.0.1]:7",
+            "[::ffff:169.254.169.254]:7",
+            "localhost:7",
+            "127.1",
+            "2130706433",
+        ] {
+            assert!(checked(bad, ELSEWHERE).is_err(), "{bad}");
+        }
+        for fine in [
+            "10.0.0.9:7000",
+            "192.168.1.2",
+            "[fd00::1]",
+            "100.64.0.1",
+            "edge.lan",
+        ] {
+            assert!(checked(fine, ELSEWHERE).is_ok(), "{fine}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_for_peers_of_the_managers_own_machine() {
+        for fine in ["127.0.0.1:65002", "[::1]:7", "localhost"] {
+            assert!(checked(fine, "127.0.0.1").is_ok(), "{fine}");
+        }
+        assert!(checked("169.254.169.254", "127.0.0.1").is_err());
     }
 
     #[test]
@@ -166,6 +202,7 @@ mod tests {
             wire_version: wire::VERSION + 2,
             ..hello(None)
         };
-        assert!(matches!(check(&old), Err(HelloError::Version { .. })));
+        let refused = check(&old, ELSEWHERE.parse().unwrap());
+        assert!(matches!(refused, Err(HelloError::Version { .. })));
     }
 }

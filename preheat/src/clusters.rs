@@ -1,11 +1,13 @@
-//! Clusters: made by a peer's hello, looked up by every request. The list is small and kept in memory.
+//! Clusters: made with the first join token that names them, looked up by every request. The list is small and kept in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
+use wire::ClusterName;
 
 use crate::fault::{StorageError, SubmitError};
 use crate::preheater::{Inner, Preheater};
@@ -79,20 +81,29 @@ fn unknown(choice: &ClusterChoice, known: &BTreeMap<i64, String>) -> Option<Stri
     }
 }
 
-/// The cluster's id; a name that is new becomes a cluster.
-pub(crate) async fn ensure(txn: &impl ConnectionTrait, name: &str) -> Result<i64, DbErr> {
+/// The cluster's id; a name that is new becomes a cluster. None: there are `at_most` clusters already.
+pub(crate) async fn ensure(
+    txn: &impl ConnectionTrait,
+    name: &ClusterName,
+    at_most: u64,
+) -> Result<Option<i64>, DbErr> {
     let found = clusters::Entity::find()
-        .filter(clusters::Column::Name.eq(name))
+        .filter(clusters::Column::Name.eq(name.as_str()))
         .one(txn)
         .await?;
     if let Some(row) = found {
-        return Ok(row.id);
+        return Ok(Some(row.id));
+    }
+    if clusters::Entity::find().count(txn).await? >= at_most {
+        return Ok(None);
     }
     let row = clusters::ActiveModel {
-        name: Set(name.to_owned()),
+        name: Set(name.to_string()),
         ..Default::default()
     };
-    Ok(clusters::Entity::insert(row).exec(txn).await?.last_insert_id)
+    Ok(Some(
+        clusters::Entity::insert(row).exec(txn).await?.last_insert_id,
+    ))
 }
 
 /// Every cluster, with how many live seeds and nodes it has.

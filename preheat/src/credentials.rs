@@ -2,15 +2,15 @@
 //! ones, which are never stored.
 
 use oci::{Credential, RegistryName, Repository};
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::sea_query::Query;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 use wire::SecretText;
 
 use crate::fault::{SessionError, StorageError};
 use crate::preheater::{Inner, Preheater};
-use crate::rows::{credentials, lots};
+use crate::rows::{credentials, lots, preheats};
 use crate::sessions;
-use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
 
 /// Names what is configured for a registry, or for one of its repositories: `registry:harbor.example.com`,
 /// `registry:harbor.example.com/team-a/app`.
@@ -68,8 +68,8 @@ pub(crate) async fn forget(txn: &impl ConnectionTrait, preheat: i64) -> Result<(
         .map(drop)
 }
 
-/// An `Authorization` value for a seed that works for the preheat in question; none when it is gone or was
-/// never this seed's business.
+/// An `Authorization` value for a seed that has an open lot of the preheat, or of an image of the registry, in question;
+/// none when it is gone or was never this seed's business.
 pub async fn credential(
     preheater: &Preheater,
     session: Uuid,
@@ -80,10 +80,11 @@ pub async fn credential(
     if !peer.seed {
         return Ok(None);
     }
-    let (credential, repository) = match name.strip_prefix(CONFIGURED) {
-        Some(named) => read_configured(named).map_or((None, None), |(registry, repository)| {
+    let (credential, repository) = match name.strip_prefix(CONFIGURED).map(read_configured) {
+        Some(Some((registry, repository))) if fetches_from(inner, &peer.id, &registry).await? => {
             (configured(inner, &registry), repository)
-        }),
+        }
+        Some(_) => (None, None),
         None if works_for(inner, &peer.id, name).await? => (of_preheat(inner, name).await?, None),
         None => (None, None),
     };
@@ -104,6 +105,30 @@ async fn looked_up(name: &str, credential: &Credential, repository: Option<&Repo
         tracing::warn!(stoker.registry = registry, stoker.side = "manager", %error, "a configured credential cannot be looked up");
         Credential::Anonymous
     })
+}
+
+/// Whether the peer has an open lot of an image of this registry.
+async fn fetches_from(inner: &Inner, peer: &Uuid, registry: &RegistryName) -> Result<bool, SessionError> {
+    let open_lots = Query::select()
+        .column(lots::Column::PreheatId)
+        .from(lots::Entity)
+        .and_where(lots::Column::PeerId.eq(peer.to_string()))
+        .and_where(lots::Column::Open.gt(0))
+        .to_owned();
+    let registries: Vec<String> = preheats::Entity::find()
+        .select_only()
+        .column(preheats::Column::Registry)
+        .distinct()
+        .filter(preheats::Column::Id.in_subquery(open_lots))
+        .into_tuple()
+        .all(inner.reads())
+        .await?;
+    let wanted = inner.registries.canonical(registry);
+    let is_it = |name: &String| {
+        name.parse()
+            .is_ok_and(|name| inner.registries.canonical(&name) == wanted)
+    };
+    Ok(registries.iter().any(is_it))
 }
 
 async fn works_for(inner: &Inner, peer: &Uuid, name: &str) -> Result<bool, SessionError> {

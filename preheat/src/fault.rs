@@ -5,6 +5,7 @@ use std::sync::Arc;
 use queue::WriteError;
 use sea_orm::DbErr;
 
+use crate::address::BadAddress;
 use crate::peer_choice::BadPeers;
 use crate::views::PreheatState;
 
@@ -76,6 +77,14 @@ pub enum SessionError {
 pub enum HelloError {
     #[error("the peer speaks version {peer} of the protocol, this manager {manager}; update the older one")]
     Version { peer: u32, manager: u32 },
+    #[error("the peer was removed from this manager: empty its data folder and join anew")]
+    Removed,
+    #[error(
+        "{0} peers have a session with this manager, and it takes no more: remove some with `stoker peers remove`"
+    )]
+    Full(u64),
+    #[error("this manager has {0} clusters and takes no more: join one of them (see `stoker clusters`)")]
+    TooManyClusters(u64),
     #[error("{what} {given:?} cannot be used: {advice}")]
     BadName {
         what: &'static str,
@@ -84,6 +93,16 @@ pub enum HelloError {
     },
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl From<BadAddress> for HelloError {
+    fn from(bad: BadAddress) -> Self {
+        Self::BadName {
+            what: "--advertise",
+            given: bad.given,
+            advice: bad.advice,
+        }
+    }
 }
 
 impl From<DbErr> for StorageError {

@@ -3,7 +3,7 @@
 //! * [`submit()`] writes a preheat and its first work in one transaction.
 //! * The manager's workers ([`Preheater::start_workers`]) resolve the image at its registry and write the plan:
 //!   *lots* of placements, each a piece of queue work in the lane of one peer.
-//! * Peers call in ([`hello()`]), ask for lots ([`take()`]), say how far they are ([`progress()`]) and what became of each
+//! * Peers join once ([`join()`]), call in ([`hello()`]), ask for lots ([`take()`]), say how far they are ([`progress()`]) and what became of each
 //!   placement ([`settle()`]). The settle that closes the last placement ends the preheat.
 //! * [`cancel()`] ends an open one, [`retry()`] tries one again that failed or was cancelled.
 //! * [`get()`], [`list()`], [`watch()`], [`objects()`] and [`harbor_rows()`] read rows and ask nobody.
@@ -12,7 +12,7 @@
 //! but for those of peers that left where the configuration tolerates that.
 //! Each step commits together with the work that follows from it, so that a manager may die anywhere.
 //!
-//! Non-goals: HTTP, signing of tokens, bytes of images.
+//! Non-goals: HTTP, signing of tokens and certificates, bytes of images.
 
 mod absent;
 mod address;
@@ -36,6 +36,7 @@ mod get;
 mod harbor_rows;
 mod holdings;
 pub mod image_rules;
+mod joining;
 mod ledger;
 mod limits;
 mod list;
@@ -52,6 +53,7 @@ mod plan;
 mod preheater;
 mod progress;
 mod questions;
+mod removals;
 mod request;
 mod resolve;
 mod retry;
@@ -86,6 +88,10 @@ pub use fault::{CancelError, HelloError, RetryError, SessionError, StorageError,
 pub use get::{get, objects};
 pub use harbor_rows::harbor_rows;
 pub use holdings::{holdings, parents};
+pub use joining::{
+    Applicant, JoinError, JoinTokenView, NewJoinToken, NotJoined, create_join_token, join, join_directly,
+    join_tokens, renewed, revoke_join_token,
+};
 pub use limits::Limits;
 pub use list::{ListQuery, list};
 pub use peer_choice::{BadPeers, PeerChoice};
@@ -94,10 +100,11 @@ pub use place::take;
 pub use preheater::{BadKey, Parts, Preheater};
 pub use progress::progress;
 pub use questions::{NoAnswer, answer, ask};
+pub use removals::{RemoveError, Removed, is_removed, removal_list, remove_peer};
 pub use request::{BadPriority, Origin, PreheatRequest, Priority};
 pub use retry::retry;
 pub use scope::{BadScope, ClusterChoice, Scope};
-pub use sessions::{PeerTokens, hello};
+pub use sessions::{hello, is_session_of};
 pub use settle::settle;
 pub use submit::{PreheatId, submit};
 pub use trace_pages::TracePages;

@@ -29,6 +29,12 @@ pub struct Limits {
     pub resolvers: usize,
     /// Preheats that ended longer ago are forgotten; none: they are kept for ever.
     pub keep_ended: Option<Duration>,
+    /// Peers with a session.
+    pub live_peers: u64,
+    /// Peers that joined and whose certificates can still be renewed.
+    pub members: u64,
+    pub clusters: u64,
+    pub joins_a_minute: u64,
 }
 
 impl Default for Limits {
@@ -47,6 +53,10 @@ impl Default for Limits {
             resolve_attempts: 5,
             resolvers: 8,
             keep_ended: Some(Duration::from_secs(30 * 24 * 3_600)),
+            live_peers: 20_000,
+            members: 100_000,
+            clusters: 1_000,
+            joins_a_minute: 1_200,
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::preheater::{Inner, Preheater, lane_of};
 use crate::progress::withdrawn;
 use crate::rows::lots;
 use crate::sessions::{self, SessionPeer};
-use crate::{image_rules, neighbourhood, orders, stage};
+use crate::{image_rules, neighbourhood, orders, removals, stage};
 
 /// Lots that one call hands out at most.
 const LOTS_AT_ONCE: u32 = 64;
@@ -44,7 +44,12 @@ pub async fn take(
         let questions = inner.questions.hand_out(peer.id, session);
         let withdrawn = withdrawn(inner.reads(), session, &request.working_on).await?;
         let images = image_rules::news(inner, request.images.as_ref()).await?;
-        let has_news = news.is_some() || images.is_some() || !questions.is_empty() || !withdrawn.is_empty();
+        let removals = removals::news(inner, request.removals).await?;
+        let has_news = news.is_some()
+            || images.is_some()
+            || removals.is_some()
+            || !questions.is_empty()
+            || !withdrawn.is_empty();
         if !lots.is_empty() || has_news || Instant::now() >= end {
             return Ok(TakeAnswer {
                 lots,
@@ -52,6 +57,7 @@ pub async fn take(
                 questions,
                 withdrawn,
                 images,
+                removals,
             });
         }
         let look_again = (Instant::now() + inner.limits.session_lease / 3).min(end);

@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::metrics::PreheatMetrics;
 use crate::neighbourhood::KnownNeighbourhoods;
 use crate::questions::Board;
+use crate::removals::KnownRemovals;
 use crate::secret_box::{SealBroken, SecretBox};
 use crate::sessions::KnownSessions;
 use crate::submit::{Submission, Written, write_all};
@@ -46,6 +47,8 @@ pub struct Parts {
     pub trace_pages: TracePages,
     /// Who wants to hear of preheats.
     pub webhooks: Webhooks,
+    /// Signs what peers only carry.
+    pub signing: wire::SigningKey,
 }
 
 /// The domain's capabilities. A clone is the same one.
@@ -73,6 +76,8 @@ pub(crate) struct Inner {
     pub(crate) clusters: KnownClusters,
     pub(crate) neighbourhoods: KnownNeighbourhoods,
     pub(crate) sessions: KnownSessions,
+    pub(crate) signing: wire::SigningKey,
+    pub(crate) removals: KnownRemovals,
     pub(crate) tokens: KnownTokens,
     pub(crate) image_rules: KnownRules,
     pub(crate) questions: Board,
@@ -96,6 +101,7 @@ impl Preheater {
             clusters,
             trace_pages,
             webhooks,
+            signing,
         } = parts;
         let inner = Inner {
             db,
@@ -115,6 +121,8 @@ impl Preheater {
             clusters: KnownClusters::default(),
             neighbourhoods: KnownNeighbourhoods::default(),
             sessions: KnownSessions::default(),
+            signing,
+            removals: KnownRemovals::default(),
             tokens: KnownTokens::default(),
             image_rules: KnownRules::default(),
             questions: Board::default(),
@@ -131,6 +139,11 @@ impl Preheater {
         registry.register_collector(Box::new(inner.gauges.clone()));
         inner.db.register_metrics(registry);
         inner.registries.metrics().register(registry);
+    }
+
+    /// Verifies what this manager signs.
+    pub fn verifying_key(&self) -> wire::VerifyingKey {
+        self.inner.signing.verifying_key()
     }
 
     /// The registries as they are configured.

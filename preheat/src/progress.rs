@@ -16,7 +16,7 @@ use crate::fault::SessionError;
 use crate::limits::milliseconds;
 use crate::preheater::Preheater;
 use crate::rows::{VALUES_AT_ONCE, lots, progress};
-use crate::{neighbourhood, sessions};
+use crate::{neighbourhood, removals, sessions};
 
 /// Placements whose bytes one report keeps.
 const KEPT: usize = 4_000;
@@ -46,6 +46,7 @@ pub async fn progress(
         lease_ms: u64::try_from(milliseconds(inner.limits.session_lease)).unwrap_or_default(),
         withdrawn,
         neighbourhood_version: neighbourhood.version.clone(),
+        removals: removals::news(inner, report.removals).await?,
     })
 }
 

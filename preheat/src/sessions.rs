@@ -11,30 +11,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use queue::{Urgency, end_holder, register_holder, renew};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
     sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
-use wire::{Hello, Role, SecretText, Welcome};
+use wire::{Hello, PeerIdentity, Role, Welcome};
 
 use crate::fault::{HelloError, SessionError, StorageError};
-use crate::limits::milliseconds;
+use crate::limits::{Limits, milliseconds};
 use crate::preheater::{Inner, Preheater, lane_of, read_uuid};
-use crate::rows::peers;
-use crate::{address, clusters, holdings, neighbourhood};
+use crate::rows::{members, peers};
+use crate::{address, clusters, holdings, joining, neighbourhood, removals};
 
 /// The kind of holder that a session is.
 pub(crate) const SESSION: &str = "session";
 /// Sessions kept in memory; beyond this the database is asked again.
 const KEPT: usize = 50_000;
-
-/// Signs what opens `share` of other peers.
-pub trait PeerTokens: Send + Sync {
-    /// The token, and when it ends in Unix seconds.
-    fn issue(&self, peer: Uuid, cluster: &str) -> (SecretText, i64);
-    /// Ed25519, 32 bytes in base64.
-    fn public_key(&self) -> String;
-}
 
 /// The peer behind a session.
 #[derive(Debug, Clone)]
@@ -73,102 +65,129 @@ impl KnownSessions {
     }
 }
 
-/// A peer calls in.
+/// A peer registers. Who it is stands in its certificate.
 pub async fn hello(
     preheater: &Preheater,
+    identity: &PeerIdentity,
     hello: Hello,
     seen_ip: IpAddr,
-    token_id: Option<&str>,
-    tokens: &dyn PeerTokens,
 ) -> Result<Welcome, HelloError> {
     let inner = &preheater.inner;
-    address::check(&hello)?;
-    let knows_holdings = holdings::hash_of(inner, hello.peer).await? == hello.holdings_hash;
-    let (peer, cluster, seed) = (hello.peer, hello.cluster.clone(), hello.role == Role::Seed);
-    let name = hello.name.clone();
+    address::check(&hello, seen_ip)?;
+    let peer = identity.peer;
+    if crate::is_removed(preheater, peer).await? {
+        return Err(HelloError::Removed);
+    }
+    let knows_holdings = holdings::hash_of(inner, peer).await? == hello.holdings_hash;
     let session = Uuid::new_v4();
     let (now, lease) = (inner.now_ms(), milliseconds(inner.limits.session_lease));
-    let row = new_row(&hello, seen_ip, token_id, session, now);
+    let beginning = Beginning {
+        row: new_row(identity, &hello, seen_ip, session, now),
+        identity: identity.clone(),
+        session,
+        now,
+        until_ms: now + lease,
+        limits: inner.limits.clone(),
+    };
     let (cluster_id, old) = inner
-        .write(Urgency::Urgent, move |txn| {
-            Box::pin(begin(txn, row, hello.cluster, session, now + lease))
-        })
-        .await?;
+        .write(Urgency::Urgent, move |txn| Box::pin(begin(txn, beginning)))
+        .await??;
     if let Some(old) = old {
         inner.sessions.forget(old);
     }
-    inner.sessions.remember(
-        session,
-        SessionPeer {
-            id: peer,
-            name: name.clone(),
-            cluster_id,
-            seed,
-            renewed_ms: now,
-        },
-    );
+    let seed = identity.role == Role::Seed;
+    let known = SessionPeer {
+        id: peer,
+        name: hello.name.clone(),
+        cluster_id,
+        seed,
+        renewed_ms: now,
+    };
+    inner.sessions.remember(session, known);
     if seed {
         neighbourhood::changed(inner);
     }
     inner.bell.ring(&lane_of(peer));
-    let role = if seed { "seed" } else { "node" };
-    tracing::info!(stoker.peer = name, stoker.peer_id = %peer, stoker.role = role, stoker.cluster = cluster, "{role} {name} has called in");
+    tell(identity, &hello.name);
     let neighbourhood = neighbourhood::current(inner, cluster_id)
         .await
         .map_err(StorageError::from)?;
-    let (peer_token, peer_token_ends_unix) = tokens.issue(peer, &cluster);
     Ok(Welcome {
         wire_version: wire::VERSION,
         session,
         cluster_id,
         lease_ms: u64::try_from(lease).unwrap_or_default(),
-        peer_token,
-        peer_token_ends_unix,
-        share_public_key: tokens.public_key(),
         neighbourhood: (*neighbourhood).clone(),
         send_full_holdings: !knows_holdings,
+        removals: removals::signed(inner).await?,
     })
 }
 
+fn tell(identity: &PeerIdentity, name: &str) {
+    let (role, cluster) = (identity.role.word(), &identity.cluster);
+    tracing::info!(stoker.peer = name, stoker.peer_id = %identity.peer, stoker.role = role, stoker.cluster = %cluster, "{role} {name} registered");
+}
+
 fn new_row(
+    identity: &PeerIdentity,
     hello: &Hello,
     seen_ip: IpAddr,
-    token_id: Option<&str>,
     session: Uuid,
     now: i64,
 ) -> peers::ActiveModel {
     let (host, share_url) = address::of(hello, seen_ip);
     peers::ActiveModel {
-        id: Set(hello.peer.to_string()),
+        id: Set(identity.peer.to_string()),
         name: Set(hello.name.clone()),
         cluster_id: Set(0),
-        seed: Set(hello.role == Role::Seed),
+        seed: Set(identity.role == Role::Seed),
         share_url: Set(share_url),
         address: Set(host),
         seen_ip: Set(Some(seen_ip.to_canonical().to_string())),
         software: Set(hello.software.chars().take(255).collect()),
-        token_id: Set(token_id.map(str::to_owned)),
+        token_id: Set(None),
         session: Set(Some(session.to_string())),
         last_seen_ms: Set(now),
         absent_since_ms: Set(None),
     }
 }
 
-async fn begin(
-    txn: &DatabaseTransaction,
-    mut row: peers::ActiveModel,
-    cluster: String,
+/// A session that is to begin.
+struct Beginning {
+    row: peers::ActiveModel,
+    identity: PeerIdentity,
     session: Uuid,
+    now: i64,
     until_ms: i64,
-) -> Result<(i64, Option<Uuid>), DbErr> {
-    let cluster_id = clusters::ensure(txn, &cluster).await?;
-    row.cluster_id = Set(cluster_id);
-    let before = peers::Entity::find_by_id(row.id.clone().take().unwrap_or_default())
+    limits: Limits,
+}
+
+/// The cluster's id, and the peer's session before.
+type Begun = Result<(i64, Option<Uuid>), HelloError>;
+
+async fn begin(txn: &DatabaseTransaction, beginning: Beginning) -> Result<Begun, DbErr> {
+    let Beginning {
+        mut row,
+        identity,
+        session,
+        now,
+        until_ms,
+        limits,
+    } = beginning;
+    let before = peers::Entity::find_by_id(identity.peer.to_string())
         .one(txn)
         .await?;
     let old = before
         .and_then(|peer| peer.session)
         .map(|session| read_uuid(&session));
+    if old.is_none() && live_peers(txn).await? >= limits.live_peers {
+        return Ok(Err(HelloError::Full(limits.live_peers)));
+    }
+    let Some(cluster_id) = clusters::ensure(txn, &identity.cluster, limits.clusters).await? else {
+        return Ok(Err(HelloError::TooManyClusters(limits.clusters)));
+    };
+    row.cluster_id = Set(cluster_id);
+    row.token_id = Set(token_of(txn, &identity, now).await?);
     if let Some(old) = old {
         end_holder(txn, old).await?;
     }
@@ -192,7 +211,35 @@ async fn begin(
         .on_conflict(every_column)
         .exec_without_returning(txn)
         .await?;
-    Ok((cluster_id, old))
+    Ok(Ok((cluster_id, old)))
+}
+
+async fn live_peers(txn: &DatabaseTransaction) -> Result<u64, DbErr> {
+    let live = peers::Column::Session.is_not_null();
+    peers::Entity::find().filter(live).count(txn).await
+}
+
+/// The join token that the peer came by. A certificate of ours is proof enough: a peer that joined before an older copy
+/// of the database was restored is noted again.
+async fn token_of(
+    txn: &DatabaseTransaction,
+    identity: &PeerIdentity,
+    now: i64,
+) -> Result<Option<String>, DbErr> {
+    if let Some(member) = members::Entity::find_by_id(identity.peer.to_string())
+        .one(txn)
+        .await?
+    {
+        return Ok(member.token_id);
+    }
+    let row = joining::member_of(identity, None, String::new(), now);
+    members::Entity::insert(row).exec_without_returning(txn).await?;
+    Ok(None)
+}
+
+/// Whether the session is this peer's; an error when it has ended.
+pub async fn is_session_of(preheater: &Preheater, session: Uuid, peer: Uuid) -> Result<bool, SessionError> {
+    Ok(live(&preheater.inner, session).await?.id == peer)
 }
 
 /// The peer behind a session that has not ended, as far as is known here.

@@ -137,6 +137,37 @@ pub(crate) struct TokenView {
 }
 
 #[derive(Debug, Deserialize)]
+pub(crate) struct JoinTokens {
+    pub(crate) join_tokens: Vec<JoinTokenView>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct JoinTokenView {
+    pub(crate) id: String,
+    pub(crate) scope: String,
+    pub(crate) cluster: String,
+    pub(crate) joined: u64,
+    pub(crate) joins_left: Option<u64>,
+    pub(crate) expires_at: String,
+    pub(crate) revoked_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct MadeJoinToken {
+    pub(crate) id: String,
+    pub(crate) scope: String,
+    pub(crate) cluster: String,
+    pub(crate) expires_at: String,
+    pub(crate) token: SecretText,
+    pub(crate) peer_port: u16,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct RemovedPeer {
+    pub(crate) revoked_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
 pub(crate) struct MadeToken {
     pub(crate) id: String,
     pub(crate) expires_at: String,

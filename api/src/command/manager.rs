@@ -26,6 +26,7 @@ Examples:
 
 A configuration file, all of it optional:
   listen = \"0.0.0.0:8080\"
+  peer_listen = \"0.0.0.0:8443\"
   public_url = \"https://stoker.example.com\"
   tls_cert = \"/etc/stoker/cert.pem\"
   tls_key = \"/etc/stoker/key.pem\"
@@ -40,9 +41,12 @@ A configuration file, all of it optional:
 pub(crate) struct Arguments {
     #[command(flatten)]
     flags: ManagerFlags,
-    /// Where Harbor, people and peers ask. [default: 0.0.0.0:8080]
+    /// Where Harbor and people ask. [default: 0.0.0.0:8080]
     #[arg(long, env = "STOKER_LISTEN", value_name = "HOST:PORT")]
     listen: Option<String>,
+    /// Where peers call (TLS 1.3 with certificates of this manager's authority). [default: 0.0.0.0:8443]
+    #[arg(long, env = "STOKER_PEER_LISTEN", value_name = "HOST:PORT")]
+    peer_listen: Option<String>,
     /// Probes and metrics. [default: 127.0.0.1:40902]
     #[arg(long, env = "STOKER_ADMIN", value_name = "HOST:PORT")]
     admin: Option<String>,
@@ -56,11 +60,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
         arguments.flags,
         Addresses {
             listen: arguments.listen,
+            peer_listen: arguments.peer_listen,
             admin: arguments.admin,
             front: None,
             share: None,
             database_url: arguments.database_url,
             listen_default: "0.0.0.0:8080",
+            peer_listen_default: "0.0.0.0:8443",
             admin_default: "127.0.0.1:40902",
             is_laptop: false,
             service: "stoker-manager",
@@ -76,7 +82,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
 
 async fn start(config: &ManagerConfig, vitals: Vitals) -> anyhow::Result<()> {
     let manager = Manager::build(config, vitals).await?;
-    info!(listen.addr = %manager.address()?, admin.addr = %manager.admin_address()?, "manager built");
+    info!(listen.addr = %manager.address()?, peer_listen.addr = %manager.peer_address()?, admin.addr = %manager.admin_address()?, "manager built");
     manager.spawn(None)
 }
 

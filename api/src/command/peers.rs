@@ -1,24 +1,58 @@
-//! `stoker peers`: who has called in.
+//! `stoker peers`: who has registered, and who is shut out.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::output::Table;
 use super::{Stop, output};
-use crate::client::{Api, Peers, ServerFlags};
+use crate::client::{Api, PeerView, Peers, RemovedPeer, ServerFlags};
 
-/// List the peers: seeds and nodes that have called in.
+/// List the peers (seeds and nodes that have registered), or remove one.
 #[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  stoker peers
+  stoker peers remove node-17
+  stoker peers remove 4f3c1c2e-7f5b-4c8e-9f0a-0d6f2f1f2a3b --with-token"
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Remove(Remove),
+}
+
+/// Shut a peer out: here at once, at the doors of other peers within seconds.
+#[derive(Debug, Args)]
+struct Remove {
+    /// Its name or its id, as `stoker peers` shows them.
+    peer: String,
+    /// Revoke the join token that it came by too.
+    #[arg(long)]
+    with_token: bool,
     #[command(flatten)]
     server: ServerFlags,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
-    let api = Api::new(&arguments.server)?;
+    match arguments.action {
+        Some(Action::Remove(remove)) => self::remove(remove).await,
+        None => list(&arguments.server).await,
+    }
+}
+
+async fn list(server: &ServerFlags) -> Result<(), Stop> {
+    let api = Api::new(server)?;
     let Peers { peers } = api.get("/api/v1/peers").await?;
     if peers.is_empty() {
         output::remark(
-            "No peer has called in yet. Start one: stoker-peer --seed --data-dir DIR --manager URL --token-file FILE",
+            "No peer has registered yet. `stoker token create --scope seed` makes a join token and prints how to use it.",
         );
         return Ok(());
     }
@@ -40,4 +74,69 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     }
     table.say();
     Ok(())
+}
+
+async fn remove(remove: Remove) -> Result<(), Stop> {
+    let api = Api::new(&remove.server)?;
+    let id = match remove.peer.parse::<uuid::Uuid>() {
+        Ok(id) => id.to_string(),
+        Err(_) => {
+            let Peers { peers } = api.get("/api/v1/peers").await?;
+            id_of(&remove.peer, &peers).map_err(Stop::usage)?
+        }
+    };
+    let with_token = remove.with_token;
+    let path = format!("/api/v1/peers/{id}?with_token={with_token}");
+    let removed: RemovedPeer = api.delete_for(&path).await?;
+    output::say(format!("Peer {} ({id}) is removed.", remove.peer));
+    match removed.revoked_token {
+        Some(token) => output::say(format!("Join token {token} is revoked.")),
+        None if with_token => output::remark("It came by no join token that is known: none was revoked."),
+        None => {}
+    }
+    Ok(())
+}
+
+/// A name is only a label: several peers may have it.
+fn id_of(name: &str, peers: &[PeerView]) -> Result<String, String> {
+    let ids: Vec<&str> = peers
+        .iter()
+        .filter(|peer| peer.name == name)
+        .map(|peer| peer.id.as_str())
+        .collect();
+    match ids[..] {
+        [id] => Ok(id.to_owned()),
+        [] => Err(format!("no peer is named `{name}`; see stoker peers")),
+        _ => Err(format!(
+            "{} peers are named `{name}`: give the id of one, {}",
+            ids.len(),
+            ids.join(", ")
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(name: &str, id: &str) -> PeerView {
+        PeerView {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            cluster: String::new(),
+            role: String::new(),
+            share_url: String::new(),
+            alive: true,
+            holdings: 0,
+            held_bytes: 0,
+        }
+    }
+
+    #[test]
+    fn a_name_that_several_peers_have_removes_none_of_them() {
+        let peers = [peer("a", "1"), peer("b", "2"), peer("b", "3")];
+        assert_eq!(id_of("a", &peers), Ok("1".to_owned()));
+        assert!(id_of("b", &peers).is_err_and(|told| told.contains("2, 3")));
+        assert!(id_of("c", &peers).is_err());
+    }
 }

@@ -1,20 +1,23 @@
 //! `stoker token`: who may ask the manager for what.
 
 use clap::{Args, Subcommand};
+use http::StatusCode;
 use serde_json::json;
 
 use super::output::Table;
 use super::{Stop, output};
-use crate::client::{Api, MadeToken, ServerFlags, Tokens};
+use crate::client::{Api, AskError, JoinTokens, MadeJoinToken, MadeToken, ServerFlags, Tokens};
 
-/// Make, list and revoke tokens (needs a token of scope `admin`).
+/// Make, list and revoke tokens of callers, and tokens that peers join with (needs a token of scope `admin`).
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Scopes: preheat (ask for preheats) · read (look) · peer (be a peer) · admin (tokens, and all the rest)
+Scopes of callers: preheat (ask for preheats) · read (look) · admin (tokens, and all the rest)
+Scopes of join tokens: node · seed. A peer uses one once; from then on it has a certificate of its own.
 
 Examples:
   stoker token create --name harbor --scope preheat --scope read
-  stoker token create --name peers --scope peer --expires 365d > peer.token
+  stoker token create --scope node --cluster edge-7 > join.token
+  stoker token create --scope seed --joins 2 --expires 1d
   stoker token create --name harbor-2.11 --endpoint     a URL to paste, for who can send no credential
   stoker token revoke 01k9…
 
@@ -35,10 +38,10 @@ enum Action {
 /// Make a token; it is printed once and kept nowhere.
 #[derive(Debug, Args)]
 struct Create {
-    /// What it is for, for people.
+    /// What it is for, for people; not of a join token.
     #[arg(long)]
-    name: String,
-    /// preheat, read, peer or admin; may be given several times.
+    name: Option<String>,
+    /// preheat, read or admin, several times if need be; or node, or seed: a token that peers join with.
     #[arg(
         long = "scope",
         required_unless_present = "endpoint",
@@ -50,11 +53,30 @@ struct Create {
     /// credential. It may ask for preheats and poll its own.
     #[arg(long)]
     endpoint: bool,
-    /// How long it is good for: 12h, 365d.
-    #[arg(long, default_value = "365d", value_name = "TIME")]
-    expires: String,
+    /// How long it is good for: 12h, 365d. [default: 365d, of a join token 7d]
+    #[arg(long, value_name = "TIME")]
+    expires: Option<String>,
+    #[command(flatten)]
+    joining: Joining,
     #[command(flatten)]
     server: ServerFlags,
+}
+
+/// What only a join token has.
+#[derive(Debug, Args)]
+struct Joining {
+    /// The cluster of the peers that join with it. [default: default]
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// How many peers may join with it; 0 for as many as like. [default: 1 seed, as many nodes as like]
+    #[arg(long, value_name = "N")]
+    joins: Option<u32>,
+    /// How many peers may join in a minute. [default: 600]
+    #[arg(long, value_name = "N")]
+    per_minute: Option<u32>,
+    /// The id of a peer that lost its data folder and comes back under it.
+    #[arg(long, value_name = "ID")]
+    peer: Option<uuid::Uuid>,
 }
 
 /// List all tokens, without the tokens themselves.
@@ -81,11 +103,79 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     }
 }
 
-/// Only the token, or the URL that it stands in, is on stdout, so that it can go into a file.
 async fn create(create: Create) -> Result<(), Stop> {
+    let joins = |scope: &String| matches!(scope.as_str(), "seed" | "node");
+    match &create.scopes[..] {
+        [scope] if joins(scope) => create_for_peers(&create, scope).await,
+        scopes if scopes.iter().any(joins) => Err(Stop::usage(
+            "a join token has one scope, seed or node: make one token for each".to_owned(),
+        )),
+        _ if create.joining.is_given() => Err(Stop::usage(
+            "--cluster, --joins, --per-minute and --peer are for join tokens: give --scope node or --scope seed"
+                .to_owned(),
+        )),
+        _ => create_for_callers(create).await,
+    }
+}
+
+impl Joining {
+    fn is_given(&self) -> bool {
+        let Self {
+            cluster,
+            joins,
+            per_minute,
+            peer,
+        } = self;
+        cluster.is_some() || joins.is_some() || per_minute.is_some() || peer.is_some()
+    }
+}
+
+/// Only the token is on stdout, so that it can go into a file.
+async fn create_for_peers(create: &Create, scope: &str) -> Result<(), Stop> {
+    let api = Api::new(&create.server)?;
+    let Joining {
+        cluster,
+        joins,
+        per_minute,
+        peer,
+    } = &create.joining;
+    let body = json!({
+        "scope": scope, "cluster": cluster, "joins": joins, "per_minute": per_minute, "peer": peer,
+        "expires": create.expires,
+    });
+    let made: MadeJoinToken = api.post("/api/v1/join-tokens", &body).await?;
+    output::say(made.token.expose());
+    output::remark(format!(
+        "Join token {} for a {} of cluster {}, good until {}. It is shown only now. On the peer's machine, with the token \
+         in the file join.token:\n  stoker-peer --data-dir /var/lib/stoker --manager https://{}:{} --join-token-file \
+         join.token",
+        made.id,
+        made.scope,
+        made.cluster,
+        made.expires_at,
+        host_of(&create.server.server),
+        made.peer_port,
+    ));
+    Ok(())
+}
+
+/// The host that the manager was reached at.
+fn host_of(server: &str) -> String {
+    url::Url::parse(server)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_else(|| "MANAGER".to_owned())
+}
+
+/// Only the token, or the URL that it stands in, is on stdout, so that it can go into a file.
+async fn create_for_callers(create: Create) -> Result<(), Stop> {
+    let Some(name) = &create.name else {
+        return Err(Stop::usage("--name is needed: what is the token for?".to_owned()));
+    };
+    let expires = create.expires.as_deref().unwrap_or("365d");
     let api = Api::new(&create.server)?;
     let kind = if create.endpoint { "endpoint" } else { "caller" };
-    let body = json!({"kind": kind, "name": create.name, "scopes": create.scopes, "expires": create.expires});
+    let body = json!({"kind": kind, "name": name, "scopes": create.scopes, "expires": expires});
     let made: MadeToken = api.post("/api/v1/tokens", &body).await?;
     match &made.endpoint {
         Some(endpoint) => output::say(whole_url(&create.server.server, endpoint.expose())),
@@ -93,7 +183,7 @@ async fn create(create: Create) -> Result<(), Stop> {
     }
     output::remark(format!(
         "Token {} ({}), good until {}. It is shown only now; keep it.",
-        made.id, create.name, made.expires_at
+        made.id, name, made.expires_at
     ));
     Ok(())
 }
@@ -122,6 +212,38 @@ async fn list(list: List) -> Result<(), Stop> {
         ]);
     }
     table.say();
+    list_join_tokens(&api).await
+}
+
+async fn list_join_tokens(api: &Api) -> Result<(), Stop> {
+    let JoinTokens { join_tokens } = api.get("/api/v1/join-tokens").await?;
+    if join_tokens.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new([
+        "JOIN TOKEN",
+        "SCOPE",
+        "CLUSTER",
+        "JOINED",
+        "LEFT",
+        "EXPIRES",
+        "REVOKED",
+    ]);
+    for token in join_tokens {
+        table.row([
+            token.id,
+            token.scope,
+            token.cluster,
+            token.joined.to_string(),
+            token
+                .joins_left
+                .map_or_else(|| "any number".to_owned(), |left| left.to_string()),
+            token.expires_at,
+            token.revoked_at.unwrap_or_else(nothing),
+        ]);
+    }
+    output::say("");
+    table.say();
     Ok(())
 }
 
@@ -141,7 +263,13 @@ async fn revoke(revoke: Revoke) -> Result<(), Stop> {
         )));
     }
     let api = Api::new(&revoke.server)?;
-    api.delete(&format!("/api/v1/tokens/{}", revoke.id)).await?;
+    match api.delete(&format!("/api/v1/tokens/{}", revoke.id)).await {
+        // Ids of both kinds look alike.
+        Err(AskError::Refused { status, .. }) if status == StatusCode::NOT_FOUND => {
+            api.delete(&format!("/api/v1/join-tokens/{}", revoke.id)).await?;
+        }
+        other => other?,
+    }
     output::say(format!("Token {} is revoked.", revoke.id));
     Ok(())
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
-use peer::{LimitSettings, Peer, PeerConfig};
+use peer::{Joining, LimitSettings, Peer, PeerConfig};
 use process::Vitals;
 use process::telemetry::{self, TelemetryOptions};
 use tracing::info;
-use wire::{Role, SecretText};
+use wire::{ClusterName, Role};
 
 use super::Stop;
 use super::manager::until_stopped;
@@ -30,9 +30,12 @@ Then let containerd pull through it, /etc/containerd/certs.d/_default/hosts.toml
 pub(crate) struct Arguments {
     #[command(flatten)]
     flags: ManagerFlags,
-    /// Where Harbor, people and peers ask. [default: 127.0.0.1:8080]
+    /// Where Harbor and people ask. [default: 127.0.0.1:8080]
     #[arg(long, env = "STOKER_LISTEN", value_name = "HOST:PORT")]
     listen: Option<String>,
+    /// Where peers call (TLS 1.3 with certificates of this manager's authority). [default: 127.0.0.1:8443]
+    #[arg(long, env = "STOKER_PEER_LISTEN", value_name = "HOST:PORT")]
+    peer_listen: Option<String>,
     /// Where container runtimes ask. [default: 127.0.0.1:65001]
     #[arg(long, env = "STOKER_FRONT", value_name = "HOST:PORT")]
     front: Option<String>,
@@ -55,11 +58,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
         arguments.flags,
         Addresses {
             listen: arguments.listen,
+            peer_listen: arguments.peer_listen,
             admin: arguments.admin,
             front: arguments.front,
             share: arguments.share,
             database_url: arguments.database_url,
             listen_default: "127.0.0.1:8080",
+            peer_listen_default: "127.0.0.1:8443",
             admin_default: "127.0.0.1:40901",
             is_laptop: true,
             service: "stoker",
@@ -79,12 +84,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
 
 async fn start(config: ManagerConfig, advertise: Option<String>, vitals: Vitals) -> anyhow::Result<()> {
     let manager = Manager::build(&config, vitals.clone()).await?;
-    // A door of its own, so that the peer needs no certificate for a name that only others use.
-    let inner = process::bind("127.0.0.1:0").await?;
-    let base = format!("http://{}", inner.local_addr()?);
-    let token = manager.peer_token(&config.data_dir.join("peer.token")).await?;
     let data_dir = config.data_dir.clone();
-    let config = beside(config, &data_dir, base, token, advertise);
+    let config = beside(
+        config,
+        &data_dir,
+        manager.peer_url()?,
+        manager.direct_joining(ClusterName::default(), Role::Seed),
+        advertise,
+    );
     let peer = Peer::build_beside(config, vitals, manager.registry_metrics())
         .await
         .context("the peer beside the manager")?;
@@ -92,10 +99,11 @@ async fn start(config: ManagerConfig, advertise: Option<String>, vitals: Vitals)
         listen.addr = %manager.address()?,
         front.addr = %peer.front_address()?,
         share.addr = %peer.share_address()?,
+        peer_listen.addr = %manager.peer_address()?,
         admin.addr = %manager.admin_address()?,
         "manager and peer built"
     );
-    manager.spawn(Some((inner, peer.admin_routes())))?;
+    manager.spawn(Some(peer.admin_routes()))?;
     peer.spawn()
 }
 
@@ -104,16 +112,15 @@ fn beside(
     config: ManagerConfig,
     data_dir: &Path,
     manager: String,
-    token: SecretText,
+    joining: Joining,
     advertise: Option<String>,
 ) -> PeerConfig {
     PeerConfig {
         data_dir: data_dir.join("peer"),
         manager,
-        manager_ca_pem: None,
-        token,
-        role: Role::Seed,
-        cluster: "default".to_owned(),
+        joining,
+        role: Some(Role::Seed),
+        cluster: None,
         zone: None,
         name: host_name(),
         front: config.beside.front,
@@ -121,7 +128,6 @@ fn beside(
         advertise,
         // The manager's admin port shows this process's probes and metrics.
         admin: None,
-        share_tls: config.tls,
         registries: config.registries.0,
         front_limits: config.beside.front_limits,
         dial: config.dial,

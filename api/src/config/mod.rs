@@ -37,8 +37,10 @@ use section::Section;
 pub(crate) struct ManagerConfig {
     /// Keys, the embedded database and the first token.
     pub(crate) data_dir: PathBuf,
-    /// Where Harbor, people and peers ask: `host:port`.
+    /// Where Harbor and people ask: `host:port`.
     pub(crate) listen: String,
+    /// Where peers call: `host:port`.
+    pub(crate) peer_listen: String,
     /// Probes and metrics: `host:port`.
     pub(crate) admin: String,
     pub(crate) database_url: String,
@@ -131,11 +133,13 @@ pub(crate) struct ManagerFlags {
 #[derive(Debug)]
 pub(crate) struct Addresses {
     pub(crate) listen: Option<String>,
+    pub(crate) peer_listen: Option<String>,
     pub(crate) admin: Option<String>,
     pub(crate) front: Option<String>,
     pub(crate) share: Option<String>,
     pub(crate) database_url: Option<String>,
     pub(crate) listen_default: &'static str,
+    pub(crate) peer_listen_default: &'static str,
     pub(crate) admin_default: &'static str,
     /// Everything runs on one machine, which is tried out: registries on it are dialled unless the file says otherwise.
     pub(crate) is_laptop: bool,
@@ -171,6 +175,13 @@ fn merge(
         );
     }
     let listen = address("listen", given.listen, given.listen_default, file, faults);
+    let peer_listen = address(
+        "peer_listen",
+        given.peer_listen,
+        given.peer_listen_default,
+        file,
+        faults,
+    );
     let admin = address("admin", given.admin, given.admin_default, file, faults);
     let database_url = database_url(given.database_url, data_dir.as_deref(), file, faults);
     let auth = flags.auth.or(file.text("auth", faults));
@@ -197,6 +208,7 @@ fn merge(
     Some(ManagerConfig {
         data_dir: data_dir?,
         listen,
+        peer_listen,
         admin,
         database_url: database_url?,
         auth: auth?,

@@ -26,11 +26,13 @@ fn flags(config: &Path) -> ManagerFlags {
 fn addresses() -> Addresses {
     Addresses {
         listen: None,
+        peer_listen: None,
         admin: None,
         front: None,
         share: None,
         database_url: None,
         listen_default: "0.0.0.0:8080",
+        peer_listen_default: "0.0.0.0:8443",
         admin_default: "127.0.0.1:40902",
         is_laptop: false,
         service: "stoker-manager",

@@ -19,7 +19,6 @@ pub(crate) trait Need {
 
 pub(crate) struct ToPreheat;
 pub(crate) struct ToRead;
-pub(crate) struct AsPeer;
 pub(crate) struct ToAdminister;
 
 impl Need for ToPreheat {
@@ -28,10 +27,6 @@ impl Need for ToPreheat {
 
 impl Need for ToRead {
     const SCOPE: Scope = Scope::Read;
-}
-
-impl Need for AsPeer {
-    const SCOPE: Scope = Scope::Peer;
 }
 
 impl Need for ToAdminister {

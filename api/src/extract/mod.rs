@@ -8,8 +8,10 @@ mod body;
 mod caller;
 mod instant;
 mod path;
+mod peer;
 
 pub(crate) use body::{Body, BodyIfAny};
-pub(crate) use caller::{Allowed, AsPeer, Poller, Presented, ToAdminister, ToPreheat, ToRead};
+pub(crate) use caller::{Allowed, Poller, Presented, ToAdminister, ToPreheat, ToRead};
 pub(crate) use instant::Instant;
 pub(crate) use path::{Parts, Question};
+pub(crate) use peer::{of_own_session, only_peers, only_renewable};

@@ -6,6 +6,8 @@ pub(crate) mod harbor;
 pub(crate) mod hooks;
 mod image;
 pub(crate) mod images;
+pub(crate) mod join_tokens;
+pub(crate) mod joining;
 pub(crate) mod notifications;
 mod owner;
 pub(crate) mod peers;

@@ -123,7 +123,7 @@ pub struct Created {
 pub enum NotCreated {
     #[error("a token's name has 1 to {LONGEST_NAME} characters, none of them a control character")]
     Name,
-    #[error("a token needs a scope: choose of preheat, read, peer, admin")]
+    #[error("a token needs a scope: choose of preheat, read, admin")]
     NoScope,
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -1,10 +1,11 @@
-//! The tokens that open the manager's door (callers) and other peers' doors (peers).
+//! The tokens that open the manager's door, and those that peers join with.
 //!
 //! **Invariant:** a token is never stored: its id, name and scopes are, so that it can be listed and revoked; of an
 //! endpoint's token also its hash, by which it is known.
 
 mod caller;
 mod endpoint;
+mod join;
 mod lifetime;
 mod peer;
 mod scope;
@@ -14,8 +15,9 @@ pub use endpoint::create_endpoint;
 pub(crate) use endpoint::{
     LENGTH as ENDPOINT_TOKEN_LENGTH, hash as endpoint_hash, scopes as endpoint_scopes,
 };
+pub use join::{JoinWish, NoJoinToken, create_join_token};
 pub use lifetime::{BadLifetime, Lifetime};
-pub use peer::PeerSigner;
+pub use peer::signing_key;
 pub use scope::{BadScope, Scope, Scopes};
 
 /// A key file that cannot be used.
@@ -27,4 +29,9 @@ pub enum KeyError {
         "{file} holds no key of ours: remove it to have a new one made (tokens made with the old one die)"
     )]
     NotAKey { file: String },
+    #[error(
+        "{file} holds no authority of ours: put it back from a backup; without it a new one is made once the file is gone, \
+         and every peer has to join anew"
+    )]
+    NotAnAuthority { file: String },
 }

@@ -14,30 +14,35 @@ pub enum Scope {
     Preheat,
     /// Read all preheats, peers and clusters.
     Read,
-    /// Call in as a peer: take work, read the credentials that belong to it. Only this scope allows it.
-    Peer,
     /// Make tokens with scopes that one has oneself, and revoke tokens; and everything that `preheat` and `read` allow.
     Admin,
 }
 
 impl Scope {
-    pub const ALL: [Self; 4] = [Self::Preheat, Self::Read, Self::Peer, Self::Admin];
+    pub const ALL: [Self; 3] = [Self::Preheat, Self::Read, Self::Admin];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Preheat => "preheat",
             Self::Read => "read",
-            Self::Peer => "peer",
             Self::Admin => "admin",
         }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is no scope: choose of preheat, read, peer, admin")]
-pub struct BadScope {
-    given: String,
+pub enum BadScope {
+    #[error("{given:?} is no scope: choose of preheat, read, admin")]
+    Unknown { given: String },
+    #[error(
+        "{given:?} is no scope of a caller: peers join with a token of their own, `stoker token create --scope node` or \
+         `--scope seed`"
+    )]
+    OfPeers { given: String },
 }
+
+/// Was a scope once; old tokens still name it, and it opens nothing.
+const FORMER: &str = "peer";
 
 impl FromStr for Scope {
     type Err = BadScope;
@@ -46,8 +51,13 @@ impl FromStr for Scope {
         Self::ALL
             .into_iter()
             .find(|scope| scope.as_str() == text)
-            .ok_or_else(|| BadScope {
-                given: text.chars().take(40).collect(),
+            .ok_or_else(|| {
+                let given = text.chars().take(40).collect();
+                if [FORMER, "seed", "node"].contains(&text) {
+                    BadScope::OfPeers { given }
+                } else {
+                    BadScope::Unknown { given }
+                }
             })
     }
 }
@@ -60,8 +70,20 @@ impl fmt::Display for Scope {
 
 /// The scopes of one token.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Vec<String>")]
 pub struct Scopes(Vec<Scope>);
+
+impl TryFrom<Vec<String>> for Scopes {
+    type Error = BadScope;
+
+    /// Of a token that was signed when peers had a scope, the others still hold.
+    fn try_from(words: Vec<String>) -> Result<Self, BadScope> {
+        let known = words.iter().filter(|word| *word != FORMER);
+        Ok(Self::new(
+            known.map(|word| word.parse()).collect::<Result<Vec<_>, _>>()?,
+        ))
+    }
+}
 
 impl Scopes {
     pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Self {
@@ -75,8 +97,7 @@ impl Scopes {
         Self::new(Scope::ALL)
     }
 
-    /// `admin` includes `preheat` and `read`, never `peer`: who administers is not thereby handed
-    /// the registries' credentials.
+    /// `admin` includes `preheat` and `read`.
     pub fn allow(&self, wanted: Scope) -> bool {
         let by_admin = matches!(wanted, Scope::Preheat | Scope::Read) && self.0.contains(&Scope::Admin);
         by_admin || self.0.contains(&wanted)
@@ -103,16 +124,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn admin_is_not_a_peer() {
+    fn admin_is_all() {
         let admin = Scopes::new([Scope::Admin]);
-        assert!(admin.allow(Scope::Preheat) && admin.allow(Scope::Read) && admin.allow(Scope::Admin));
-        assert!(!admin.allow(Scope::Peer));
-        assert!(Scopes::new([Scope::Admin, Scope::Peer]).allow(Scope::Peer));
+        assert!(Scope::ALL.into_iter().all(|scope| admin.allow(scope)));
     }
 
     #[test]
     fn one_scope_gives_no_other() {
-        for scope in [Scope::Preheat, Scope::Read, Scope::Peer] {
+        for scope in [Scope::Preheat, Scope::Read] {
             let scopes = Scopes::new([scope]);
             let allowed: Vec<Scope> = Scope::ALL
                 .into_iter()
@@ -128,26 +147,33 @@ mod tests {
             let one = |scope: &Scope| maker.may_not_give(&Scopes::new([*scope])).is_none();
             Scope::ALL.into_iter().filter(one).collect()
         };
-        for scope in [Scope::Preheat, Scope::Read, Scope::Peer] {
+        for scope in [Scope::Preheat, Scope::Read] {
             assert_eq!(gives(Scopes::new([scope])), [], "{scope}");
         }
-        let admin = Scopes::new([Scope::Admin]);
-        assert_eq!(gives(admin.clone()), [Scope::Preheat, Scope::Read, Scope::Admin]);
-        assert_eq!(gives(Scopes::new([Scope::Admin, Scope::Peer])), Scope::ALL);
-        assert_eq!(gives(Scopes::all()), Scope::ALL);
+        assert_eq!(gives(Scopes::new([Scope::Admin])), Scope::ALL);
+        let reads = Scopes::new([Scope::Read]);
+        assert_eq!(reads.may_not_give(&Scopes::all()), Some(Scope::Preheat), "one of many");
+    }
+
+    #[test]
+    fn a_token_that_was_also_a_peers_keeps_its_other_scopes() {
+        let old: Scopes = serde_json::from_str(r#"["preheat","read","peer","admin"]"#).expect("read");
+        assert_eq!(old, Scopes::all());
+        let of_peers: Scopes = serde_json::from_str(r#"["peer"]"#).expect("read");
+        assert!(of_peers.is_empty());
         assert_eq!(
-            admin.may_not_give(&Scopes::all()),
-            Some(Scope::Peer),
-            "one of many"
+            serde_json::to_string(&Scopes::all()).expect("text"),
+            r#"["preheat","read","admin"]"#
         );
     }
 
     #[test]
     fn an_unknown_scope_is_told_the_known_ones() {
         let error = "root".parse::<Scope>().expect_err("no scope");
-        assert!(
-            error.to_string().contains("preheat, read, peer, admin"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("preheat, read, admin"), "{error}");
+        for of_peers in ["peer", "node", "seed"] {
+            let error = of_peers.parse::<Scope>().expect_err("no scope");
+            assert!(error.to_string().contains("--scope node"), "{error}");
+        }
     }
 }

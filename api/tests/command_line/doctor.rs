@@ -36,9 +36,11 @@ impl Patient {
     fn examined(&self, more: &[&str]) -> Output {
         let file = self.file("stoker.toml", &self.config);
         let any = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let peers = ["--peer-listen", "127.0.0.1:0"];
         stoker(&["doctor", "--config"])
             .arg(file)
             .args(any.iter().filter(|_| !more.contains(&"--listen")))
+            .args(peers.iter().filter(|_| !more.contains(&"--peer-listen")))
             .args(more)
             .output()
             .expect("run")
@@ -78,6 +80,8 @@ async fn what_is_well_is_said_to_be_well() {
         &manager.address(),
         "--admin",
         admin.trim_start_matches("http://"),
+        "--peer-listen",
+        manager.peer_url().trim_start_matches("https://"),
         "--manager",
         &manager.url(),
         "--token-file",
@@ -90,6 +94,7 @@ async fn what_is_well_is_said_to_be_well() {
     has(&output, "ok    keys: ", &["readable by their owner alone"]);
     has(&output, "ok    database: ", &["written and read back"]);
     has(&output, "ok    port: ", &["a Stoker answers"]);
+    has(&output, "ok    peer port: ", &["a Stoker answers"]);
     has(&output, "ok    admin port: ", &["a Stoker answers"]);
     has(&output, &format!("ok    registry {host}: "), &["answers"]);
     has(

@@ -27,7 +27,17 @@ impl Up {
     pub(super) fn start_after(before: &str, data_dir: &Path) -> Self {
         let any = "127.0.0.1:0";
         let arguments = [
-            "up", "--listen", any, "--front", any, "--share", any, "--admin", any,
+            "up",
+            "--listen",
+            any,
+            "--peer-listen",
+            any,
+            "--front",
+            any,
+            "--share",
+            any,
+            "--admin",
+            any,
         ];
         let mut child = stoker_after(before, &arguments)
             .arg("--data-dir")

@@ -11,6 +11,7 @@ mod dial;
 mod explain;
 mod generations;
 mod images;
+mod joining;
 mod kills;
 mod life;
 mod limits;

@@ -10,10 +10,10 @@ use serde_json::json;
 use crate::world::{Answer, START_MS, World};
 
 const MINUTE_MS: i64 = 60_000;
-const ALL: [Scope; 4] = [Scope::Preheat, Scope::Read, Scope::Peer, Scope::Admin];
+const ALL: [Scope; 3] = Scope::ALL;
 
 /// Every route that needs a scope, and the scopes that open it.
-const DOORS: [(&str, &str, &[Scope]); 24] = [
+const DOORS: [(&str, &str, &[Scope]); 21] = [
     ("POST", "/oapi/v1/jobs", &[Scope::Preheat, Scope::Admin]),
     (
         "GET",
@@ -39,36 +39,13 @@ const DOORS: [(&str, &str, &[Scope]); 24] = [
     ("POST", "/api/v1/tokens", &[Scope::Admin]),
     ("GET", "/api/v1/tokens", &[Scope::Admin]),
     ("DELETE", "/api/v1/tokens/x", &[Scope::Admin]),
-    ("POST", "/peer/v1/sessions", &[Scope::Peer]),
+    ("POST", "/api/v1/join-tokens", &[Scope::Admin]),
+    ("GET", "/api/v1/join-tokens", &[Scope::Admin]),
+    ("DELETE", "/api/v1/join-tokens/x", &[Scope::Admin]),
     (
-        "POST",
-        "/peer/v1/sessions/4f3c1c2e-7f5b-4c8e-9f0a-0d6f2f1f2a3b/work",
-        &[Scope::Peer],
-    ),
-    (
-        "POST",
-        "/peer/v1/sessions/4f3c1c2e-7f5b-4c8e-9f0a-0d6f2f1f2a3b/progress",
-        &[Scope::Peer],
-    ),
-    (
-        "POST",
-        "/peer/v1/sessions/4f3c1c2e-7f5b-4c8e-9f0a-0d6f2f1f2a3b/settle",
-        &[Scope::Peer],
-    ),
-    (
-        "POST",
-        "/peer/v1/sessions/4f3c1c2e-7f5b-4c8e-9f0a-0d6f2f1f2a3b/holdings",
-        &[Scope::Peer],
-    ),
-    (
-        "GET",
-        "/peer/v1/sessions/4f3c1c2e-7f5b-4c8e-9f0a-0d6f2f1f2a3b/credentials/c",
-        &[Scope::Peer],
-    ),
-    (
-        "GET",
-        "/peer/v1/sessions/4f3c1c2e-7f5b-4c8e-9f0a-0d6f2f1f2a3b/parents/sha256:0",
-        &[Scope::Peer],
+        "DELETE",
+        "/api/v1/peers/4f3c1c2e-7f5b-4c8e-9f0a-0d6f2f1f2a3b",
+        &[Scope::Admin],
     ),
 ];
 

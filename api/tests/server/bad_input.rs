@@ -11,10 +11,7 @@ const URL: &str = "https://harbor.example.com/v2/library/nginx/manifests/1.27";
 #[tokio::test]
 async fn bodies_that_cannot_be_read_are_problems() {
     let world = World::start().await;
-    let token = world
-        .token([Scope::Preheat, Scope::Peer, Scope::Admin])
-        .await
-        .text;
+    let token = world.token([Scope::Preheat, Scope::Admin]).await.text;
     let large = format!(r#"{{"image":"{}"}}"#, "x".repeat(300 * 1024));
     let cases = [
         ("", "application/json", 400),
@@ -28,7 +25,12 @@ async fn bodies_that_cannot_be_read_are_problems() {
         ("{}", "application/x-www-form-urlencoded", 415),
         (&large, "application/json", 413),
     ];
-    for path in ["/oapi/v1/jobs", "/api/v1/preheats", "/api/v1/tokens"] {
+    for path in [
+        "/oapi/v1/jobs",
+        "/api/v1/preheats",
+        "/api/v1/tokens",
+        "/api/v1/join-tokens",
+    ] {
         for (body, kind, status) in cases {
             let request = world
                 .ask(Method::POST, path, &token)
@@ -227,50 +229,38 @@ async fn unknown_paths_and_methods_are_problems_too() {
 #[tokio::test]
 async fn a_peer_that_says_nonsense_is_told_so() {
     let world = World::start().await;
-    let token = world.token([Scope::Peer]).await.text;
+    let member = crate::seed::Member::of(&world, wire::Role::Seed, "default").await;
+    let url = |path: &str| format!("{}{path}", world.peer_url());
     let hello = |change: &dyn Fn(&mut wire::Hello)| {
         let mut hello = crate::seed::hello_of("seed");
         change(&mut hello);
-        serde_json::to_value(&hello).expect("written")
+        hello
     };
     let cases = [
         hello(&|hello| hello.wire_version = 99),
         hello(&|hello| hello.name = "a\u{1b}[2J".to_owned()),
-        hello(&|hello| hello.cluster = String::new()),
+        hello(&|hello| hello.advertise = Some("a/b".to_owned())),
     ];
     for body in cases {
-        world
-            .post(wire::paths::SESSIONS, &token, &body)
-            .await
-            .problem(422);
+        let request = member.http.post(url(wire::paths::SESSIONS)).json(&body);
+        Answer::of(request).await.problem(422);
     }
-    let session = "/peer/v1/sessions/4f3c1c2e-7f5b-4c8e-9f0a-0d6f2f1f2a3b";
-    world
-        .post(
-            &format!("{session}/progress"),
-            &token,
-            &json!({"placements": [], "working_on": []}),
-        )
+    let gone = "/peer/v1/sessions/4f3c1c2e-7f5b-4c8e-9f0a-0d6f2f1f2a3b";
+    let nothing = json!({"placements": [], "working_on": []});
+    let progress = member.http.post(url(&format!("{gone}/progress"))).json(&nothing);
+    Answer::of(progress).await.problem(410);
+    let settle = member.http.post(url(&format!("{gone}/settle")));
+    Answer::of(settle.json(&json!({"settled": []})))
         .await
         .problem(410);
-    world
-        .post(&format!("{session}/settle"), &token, &json!({"settled": []}))
+    let get = async |path: String| Answer::of(member.http.get(url(&path))).await;
+    get(format!("{gone}/credentials/c")).await.problem(410);
+    get(format!("{gone}/parents/../../x")).await.problem(404);
+    get("/peer/v1/sessions/me/credentials/c".to_owned())
         .await
-        .problem(410);
-    world
-        .get(&format!("{session}/credentials/c"), &token)
-        .await
-        .problem(410);
-    world
-        .get(&format!("{session}/parents/../../x"), &token)
-        .await
-        .problem(404);
-    world
-        .get(&format!("{session}/parents/sha256:12"), &token)
+        .problem(400);
+    let session = member.hello("seed").await.session;
+    get(format!("/peer/v1/sessions/{session}/parents/sha256:12"))
         .await
         .problem(422);
-    world
-        .get("/peer/v1/sessions/me/credentials/c", &token)
-        .await
-        .problem(404);
 }

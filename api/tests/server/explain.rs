@@ -20,6 +20,7 @@ async fn question(seed: &FakeSeed) -> Question {
             neighbourhood_version: version.clone(),
             working_on: Vec::new(),
             images: None,
+            removals: 0,
         };
         let answer = seed.manager.take(seed.welcome.session, &request).await;
         let mut answer = answer.expect("an answer");
@@ -32,7 +33,7 @@ async fn question(seed: &FakeSeed) -> Question {
 }
 
 async fn join(world: &World) -> FakeSeed {
-    FakeSeed::join(world, &world.token([Scope::Peer]).await.text, "seed-1").await
+    FakeSeed::join(world, "seed-1").await
 }
 
 #[tokio::test]
@@ -94,7 +95,7 @@ async fn an_answer_that_nobody_waits_for_is_404_and_one_of_an_ended_session_410(
 #[tokio::test]
 async fn only_readers_are_told() {
     let world = World::start().await;
-    let token = world.token([Scope::Preheat, Scope::Peer]).await.text;
+    let token = world.token([Scope::Preheat]).await.text;
     for path in ["/api/v1/explain?image=a&node=b", "/api/v1/images/where?image=a"] {
         assert!(world.get(path, &token).await.problem(403).contains("`read`"));
         let nobody = Answer::of(world.http.get(world.url(path))).await;

@@ -214,7 +214,7 @@ async fn a_preheat_on_a_seed(version: &str, digest: Option<&str>) -> (Job, FakeS
     let registry = registry::start(&registry_token(&fixture(&create, "stub-token"))).await;
     let world = World::with(AuthMode::Tokens, vec![registry.settings.clone()]).await;
     world.start_workers();
-    let seed = FakeSeed::join(&world, &world.token([Scope::Peer]).await.text, "seed-1").await;
+    let seed = FakeSeed::join(&world, "seed-1").await;
     let token = world.endpoint().await.text;
     let mut connection = RawConnection::to(world.address).await;
     let image = registry.digest();

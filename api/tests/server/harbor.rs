@@ -148,14 +148,8 @@ async fn clusters_that_do_not_exist_are_named_and_nothing_is_stored() {
 #[tokio::test]
 async fn clusters_that_exist_are_taken() {
     let world = World::start().await;
-    let peer = world.token([Scope::Peer]).await.text;
     for cluster in ["default", "edge"] {
-        let hello = wire::Hello {
-            cluster: cluster.to_owned(),
-            ..crate::seed::hello_of(cluster)
-        };
-        let hello = serde_json::to_value(&hello).expect("written");
-        assert_eq!(world.post(wire::paths::SESSIONS, &peer, &hello).await.status, 200);
+        world.join_token(wire::Role::Seed, cluster).await;
     }
     let token = world.token([Scope::Preheat, Scope::Read]).await.text;
     let mut connection = RawConnection::to(world.address).await;
@@ -197,7 +191,7 @@ async fn a_job_on_a_seed() -> (Job, FakeSeed, RawConnection, String) {
     let registry = registry::start(&registry_token(&fixture("harbor-2.15-create.http", ""))).await;
     let world = World::with(AuthMode::Tokens, vec![registry.settings.clone()]).await;
     world.start_workers();
-    let seed = FakeSeed::join(&world, &world.token([Scope::Peer]).await.text, "seed-1").await;
+    let seed = FakeSeed::join(&world, "seed-1").await;
     let token = world.token([Scope::Preheat]).await.text;
     let mut connection = RawConnection::to(world.address).await;
     read(&connection.send(&fixture("harbor-2.15-create.http", &token)).await);

@@ -102,7 +102,7 @@ async fn progress_and_outcome_are_shown_object_by_object() {
     let registry = registry::start("Basic YW5uOnMzY3JldA==").await;
     let world = World::with(AuthMode::Tokens, vec![registry.settings.clone()]).await;
     world.start_workers();
-    let seed = FakeSeed::join(&world, &world.token([Scope::Peer]).await.text, "seed-1").await;
+    let seed = FakeSeed::join(&world, "seed-1").await;
     let token = world.token([Scope::Preheat, Scope::Read]).await.text;
     let image = format!("http://{}/library/app:v1", registry.settings.name);
     let body = json!({"image": image, "credential": {"username": "ann", "password": "s3cret"}});
@@ -122,6 +122,7 @@ async fn progress_and_outcome_are_shown_object_by_object() {
     let report = ProgressReport {
         placements: vec![moving],
         working_on: vec![lots[0].work],
+        removals: 0,
     };
     seed.manager
         .progress(seed.welcome.session, &report)
@@ -171,7 +172,7 @@ async fn progress_and_outcome_are_shown_object_by_object() {
 #[tokio::test]
 async fn peers_and_clusters_are_listed() {
     let world = World::start().await;
-    let _seed = FakeSeed::join(&world, &world.token([Scope::Peer]).await.text, "seed-1").await;
+    let _seed = FakeSeed::join(&world, "seed-1").await;
     let token = world.token([Scope::Read]).await.text;
     let peers = world.get("/api/v1/peers", &token).await.json();
     let [peer] = &peers["peers"].as_array().expect("a list")[..] else {
@@ -181,37 +182,12 @@ async fn peers_and_clusters_are_listed() {
         (&peer["name"], &peer["role"], &peer["alive"]),
         (&json!("seed-1"), &json!("seed"), &json!(true))
     );
-    assert_eq!(peer["share_url"], "http://127.0.0.1:65002");
+    assert_eq!(peer["share_url"], "https://127.0.0.1:65002");
     let clusters = world.get("/api/v1/clusters", &token).await.json();
     assert_eq!(
         clusters,
         json!({"clusters": [{"id": 1, "name": "default", "seeds": 1, "nodes": 0}]})
     );
-}
-
-#[tokio::test]
-async fn a_peers_token_opens_share_and_is_checked_offline() {
-    use base64::Engine as _;
-    let world = World::start().await;
-    let seed = FakeSeed::join(&world, &world.token([Scope::Peer]).await.text, "seed-1").await;
-    let key = base64::engine::general_purpose::STANDARD
-        .decode(&seed.welcome.share_public_key)
-        .expect("base64");
-    assert_eq!(key.len(), 32);
-    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::EdDSA);
-    validation.set_audience(&[wire::SHARE_AUDIENCE]);
-    // The library compares with the machine's clock, and the manager of this test has another one.
-    validation.validate_exp = false;
-    let read = jsonwebtoken::decode::<wire::PeerClaims>(
-        seed.welcome.peer_token.expose(),
-        &jsonwebtoken::DecodingKey::from_ed_der(&key),
-        &validation,
-    )
-    .expect("signed by the manager");
-    assert_eq!(read.claims.cluster, "default");
-    assert_eq!(read.claims.exp, seed.welcome.peer_token_ends_unix);
-    let left_s = read.claims.exp - world.clock.now_ms() / 1000;
-    assert_eq!(left_s, 24 * 3600, "by the manager's clock");
 }
 
 #[tokio::test]

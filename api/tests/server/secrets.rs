@@ -19,7 +19,7 @@ async fn a_planted_secret_is_in_no_answer() {
     let registry = registry::start(&registry_token(&recorded)).await;
     let world = World::with(AuthMode::Tokens, vec![registry.settings.clone()]).await;
     world.start_workers();
-    let seed = FakeSeed::join(&world, &world.token([Scope::Peer]).await.text, "seed-1").await;
+    let seed = FakeSeed::join(&world, "seed-1").await;
     let token = world
         .token([Scope::Preheat, Scope::Read, Scope::Admin])
         .await
@@ -88,7 +88,7 @@ async fn a_credential_is_gone_when_its_preheat_has_ended() {
     let registry = registry::start(&registry_token(&recorded)).await;
     let world = World::with(AuthMode::Tokens, vec![registry.settings.clone()]).await;
     world.start_workers();
-    let seed = FakeSeed::join(&world, &world.token([Scope::Peer]).await.text, "seed-1").await;
+    let seed = FakeSeed::join(&world, "seed-1").await;
     let token = world.token([Scope::Preheat]).await.text;
     RawConnection::to(world.address)
         .await

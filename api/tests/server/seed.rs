@@ -1,9 +1,13 @@
 //! A seed peer that speaks over the wire and settles without fetching anything.
 
-use process::http::{ClientOptions, client};
-use uuid::Uuid;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use process::mutual::{self, OwnCertificate};
+use std::sync::Arc;
 use wire::{
-    Hello, Lot, ManagerClient, Outcome, Role, SecretText, SettleRequest, Settled, TakeRequest, Welcome,
+    CaFingerprint, CallError, Hello, JoinRequest, JoinToken, Joined, Lot, MANAGER_HOST, ManagerClient,
+    Outcome, PeerCertificate, PeerIdentity, PublicKey, Role, SecretText, SettleRequest, Settled, TakeRequest,
+    Welcome,
 };
 
 use crate::world::World;
@@ -17,26 +21,112 @@ pub(crate) struct FakeSeed {
 pub(crate) fn hello_of(name: &str) -> Hello {
     Hello {
         wire_version: wire::VERSION,
-        peer: Uuid::new_v4(),
         name: name.to_owned(),
-        cluster: "default".to_owned(),
-        role: Role::Seed,
         advertise: None,
         share_port: 65002,
-        share_scheme: "http".to_owned(),
         software: "test".to_owned(),
         holdings_hash: wire::holdings_hash([]),
     }
 }
 
-impl FakeSeed {
-    pub(crate) async fn join(world: &World, token: &str, name: &str) -> Self {
-        let http = client(&ClientOptions::default()).expect("a client");
-        let manager = ManagerClient::new(http, &world.url(""), SecretText::new(token));
-        let welcome = manager.hello(&hello_of(name)).await.expect("welcome");
+/// A key of a peer.
+#[derive(Clone)]
+pub(crate) struct Key {
+    pkcs8: Vec<u8>,
+    pub(crate) public: PublicKey,
+}
+
+impl Key {
+    pub(crate) fn new() -> Self {
+        let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
+        let pkcs8 = made.expect("a key").as_ref().to_vec();
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &pkcs8).expect("a key");
+        let public = PublicKey::from_point(pair.public_key().as_ref()).expect("a point");
+        Self { pkcs8, public }
+    }
+}
+
+/// A peer with a certificate, that has not said hello.
+pub(crate) struct Member {
+    pub(crate) joined: Joined,
+    own: OwnCertificate,
+    key: Key,
+    pub(crate) http: reqwest::Client,
+    pub(crate) manager: ManagerClient,
+}
+
+/// What a peer sends that joins with this token.
+pub(crate) fn request(world: &World, token: &str, key: &Key) -> JoinRequest {
+    use queue::Clock as _;
+    JoinRequest {
+        token: SecretText::new(token),
+        public_key: key.public,
+        name: "test".to_owned(),
+        clock_unix_ms: world.clock.now_ms(),
+        wire_version: wire::VERSION,
+    }
+}
+
+/// Joins by a client that believes the authority which the token names.
+pub(crate) async fn join(world: &World, request: &JoinRequest) -> Result<Joined, CallError> {
+    let token: JoinToken = request.token.expose().parse().expect("a join token");
+    let is_authority = move |der: &[u8]| CaFingerprint::of(der) == token.ca;
+    let http = mutual::pinned_client(MANAGER_HOST, Arc::new(is_authority)).expect("a client");
+    wire::join(&http, &world.peer_url(), request).await
+}
+
+impl Member {
+    pub(crate) async fn of(world: &World, role: Role, cluster: &str) -> Self {
+        let token = world.join_token(role, cluster).await;
+        Self::with(world, &token, &Key::new()).await
+    }
+
+    pub(crate) async fn with(world: &World, token: &str, key: &Key) -> Self {
+        let joined = join(world, &request(world, token, key)).await.expect("joined");
+        Self::showing(world, joined, key)
+    }
+
+    pub(crate) fn showing(world: &World, joined: Joined, key: &Key) -> Self {
+        let own = OwnCertificate::new(&joined.certificate_pem, &key.pkcs8).expect("a certificate");
+        let http = mutual::client(&joined.ca_pem, &own, MANAGER_HOST, Arc::new(|_| Ok(())));
+        let http = http.expect("a client");
         Self {
-            manager,
-            welcome,
+            joined,
+            manager: ManagerClient::new(http.clone(), &world.peer_url()),
+            http,
+            own,
+            key: key.clone(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// New connections show this certificate.
+    pub(crate) fn shows(&self, joined: &Joined) {
+        let replaced = self.own.replace(&joined.certificate_pem, &self.key.pkcs8);
+        replaced.expect("a certificate");
+    }
+
+    pub(crate) fn identity(&self) -> PeerIdentity {
+        let der = mutual::certificates(&self.joined.certificate_pem)
+            .expect("one")
+            .remove(0);
+        PeerCertificate::read(&der).expect("a peer's").identity
+    }
+
+    pub(crate) async fn hello(&self, name: &str) -> Welcome {
+        self.manager.hello(&hello_of(name)).await.expect("welcome")
+    }
+}
+
+impl FakeSeed {
+    pub(crate) async fn join(world: &World, name: &str) -> Self {
+        let member = Member::of(world, Role::Seed, "default").await;
+        Self {
+            welcome: member.hello(name).await,
+            manager: member.manager,
             name: name.to_owned(),
         }
     }
@@ -49,6 +139,7 @@ impl FakeSeed {
             neighbourhood_version: String::new(),
             working_on: Vec::new(),
             images: None,
+            removals: 0,
         };
         loop {
             let answer = self

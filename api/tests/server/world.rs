@@ -5,17 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::tokens::{CallerKey, Lifetime, PeerSigner, Scope, Scopes, Wish, create, create_endpoint};
-use api::{App, AppParts, AuthMode, Rims};
+use api::tokens::{CallerKey, Lifetime, Scope, Scopes, Wish, create, create_endpoint};
+use api::{App, AppParts, AuthMode, Authority, Rims};
 use oci::{Registries, RegistrySettings, TlsOptions};
 use preheat::{Limits, Parts, Preheater, TracePages};
 use process::Running;
 use process::metrics::Metrics;
+use process::mutual::{Callers, MutualAcceptor, OwnCertificate};
 use queue::{Clock, Database, TestClock};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use sea_orm_migration::MigratorTrait as _;
 use serde_json::Value;
 use tempfile::TempDir;
+use wire::Role;
 
 /// 2026-11-21T10:18:08Z
 pub(crate) const START_MS: i64 = 1_795_256_288_000;
@@ -25,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
+    peer_address: SocketAddr,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) preheater: Preheater,
     pub(crate) http: Client,
@@ -59,27 +62,50 @@ impl World {
         rims: Rims,
         metrics: &Metrics,
     ) -> Self {
+        Self::whole(auth, registries, rims, metrics, Limits::default()).await
+    }
+
+    pub(crate) async fn with_limits(limits: Limits) -> Self {
+        let (registries, rims) = (Vec::new(), Rims::default());
+        Self::whole(AuthMode::Tokens, registries, rims, &Metrics::new(), limits).await
+    }
+
+    async fn whole(
+        auth: AuthMode,
+        registries: Vec<RegistrySettings>,
+        rims: Rims,
+        metrics: &Metrics,
+        limits: Limits,
+    ) -> Self {
         process::install_tls_provider();
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(TestClock::at(START_MS));
-        let preheater = preheater(folder.path(), Arc::clone(&clock), registries).await;
+        let preheater = preheater(folder.path(), Arc::clone(&clock), registries, limits).await;
         let key = CallerKey::at(&folder.path().join("callers.key")).expect("a key");
-        let peers = PeerSigner::at(&folder.path().join("peers.key"), clock.clone()).expect("a key");
+        let authority = Authority::at(folder.path(), START_MS / 1_000).expect("an authority");
+        let shown = authority.server_certificate(START_MS / 1_000).expect("signed");
+        let own = OwnCertificate::new(&shown.chain_pem, &shown.key).expect("a certificate");
+        let acceptor = MutualAcceptor::new(authority.ca_pem(), &own, Callers::MayShow).expect("an acceptor");
         let running = Running::new();
         let app = App::new(AppParts {
             preheater: preheater.clone(),
             callers: key.clone(),
-            peers,
+            authority,
             auth,
             clock: clock.clone(),
             rims,
         });
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
+        let for_peers = process::bind("127.0.0.1:0").await.expect("a port");
+        let peer_address = for_peers.local_addr().expect("an address");
+        let peer_router = api::peer_router(app.clone(), metrics);
+        process::serve_mutual(for_peers, peer_router, &running, &acceptor);
         process::serve(listener, api::router(app, metrics), &running, None).expect("served");
         let http = process::http::client(&process::http::ClientOptions::default()).expect("a client");
         Self {
             address,
+            peer_address,
             clock,
             preheater,
             http,
@@ -139,6 +165,26 @@ impl World {
         Answer::of(self.http.post(self.url(path)).json(body).timeout(PATIENCE)).await
     }
 
+    /// Where peers call.
+    pub(crate) fn peer_url(&self) -> String {
+        format!("https://{}", self.peer_address)
+    }
+
+    /// A join token, made as the command line makes it.
+    pub(crate) async fn join_token(&self, role: Role, cluster: &str) -> String {
+        let body = serde_json::json!({"scope": role, "cluster": cluster});
+        self.join_token_for(&body).await.1
+    }
+
+    /// A join token's id and its text.
+    pub(crate) async fn join_token_for(&self, body: &Value) -> (String, String) {
+        let admin = self.token([Scope::Admin]).await.text;
+        let made = self.post("/api/v1/join-tokens", &admin, body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let field = |name: &str| made.json()[name].as_str().expect("text").to_owned();
+        (field("id"), field("token"))
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -174,7 +220,12 @@ impl Drop for World {
     }
 }
 
-async fn preheater(folder: &Path, clock: Arc<TestClock>, settings: Vec<RegistrySettings>) -> Preheater {
+async fn preheater(
+    folder: &Path,
+    clock: Arc<TestClock>,
+    settings: Vec<RegistrySettings>,
+    limits: Limits,
+) -> Preheater {
     let url = format!("sqlite:{}", folder.join("stoker.db").display());
     let db = Database::open(&url).await.expect("a database");
     migrations::Migrator::up(db.connection_for_migrations(), None)
@@ -195,12 +246,13 @@ async fn preheater(folder: &Path, clock: Arc<TestClock>, settings: Vec<RegistryS
         registries,
         clock,
         secrets_key: [3; 32],
-        limits: Limits::default(),
+        limits,
         descriptions: Vec::new(),
         dial: oci::DialRules::default(),
         clusters: std::collections::BTreeMap::new(),
         trace_pages: TracePages::at(JAEGER),
         webhooks: preheat::Webhooks::default(),
+        signing: api::tokens::signing_key(&folder.join("peer.key")).expect("a key"),
     })
     .expect("a preheater")
 }

@@ -18,8 +18,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 pub(crate) use self::address::is_inside;
-pub use self::address::{AddressRange, BadRange};
-use self::address::{PRIVATE, canonical, inside, is_private};
+pub use self::address::{AddressRange, BadRange, inside};
+use self::address::{PRIVATE, canonical, is_private};
 pub use self::rules::{DialRules, is_named_by};
 use crate::{RegistrySettings, TlsOptions};
 

@@ -31,7 +31,7 @@ mod strict;
 mod text;
 
 pub use credential::{Credential, Secret};
-pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, is_named_by};
+pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, inside as special_address, is_named_by};
 pub use digest::{BadDigest, Digest};
 pub use error::{Asked, RegistryError, Said, Side};
 pub use helper::CredentialHelper;

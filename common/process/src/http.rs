@@ -72,6 +72,13 @@ pub fn guarded_client(options: &ClientOptions, names: Arc<dyn Resolve>) -> Resul
     configured(Client::builder().dns_resolver(names), options)
 }
 
+/// The same over TLS that is set up already.
+#[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
+pub(crate) fn client_over(tls: rustls::ClientConfig) -> Result<Client, ClientError> {
+    let builder = Client::builder().tls_backend_preconfigured(tls).https_only(true);
+    configured(builder, &ClientOptions::default())
+}
+
 fn configured(builder: ClientBuilder, options: &ClientOptions) -> Result<Client, ClientError> {
     let mut builder = builder
         .user_agent(USER_AGENT)

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
-    Hello, HoldingsReport, ProgressAnswer, ProgressReport, Reply, SecretText, SeedAddress, SettleAnswer,
-    SettleRequest, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
+    Hello, HoldingsReport, JoinRequest, Joined, ProgressAnswer, ProgressReport, Reply, SecretText,
+    SeedAddress, SettleAnswer, SettleRequest, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
 };
 
 const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -20,7 +20,6 @@ const CALL_LIMIT: Duration = Duration::from_secs(20);
 pub struct ManagerClient {
     http: Client,
     base: String,
-    token: SecretText,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +30,11 @@ pub enum CallError {
     /// The session has ended: say hello again.
     #[error("the manager does not know this session any more")]
     SessionEnded,
-    #[error("the manager refused the peer's token ({0}); give the peer a token with scope `peer`")]
-    Refused(StatusCode),
+    /// This peer's certificate, or its join token, does not do.
+    #[error("the manager refused this peer: {0}")]
+    Refused(String),
+    #[error("the manager is busy: {0}")]
+    Busy(String),
     #[error("what was asked for is gone")]
     Gone,
     #[error("the manager answered {status}: {text}")]
@@ -41,12 +43,17 @@ pub enum CallError {
 
 impl ManagerClient {
     /// `base` is the manager's URL as configured; a path in it is kept.
-    pub fn new(http: Client, base: &str, token: SecretText) -> Self {
+    /// `http` shows the peer's certificate.
+    pub fn new(http: Client, base: &str) -> Self {
         Self {
             http,
             base: base.trim_end_matches('/').to_owned(),
-            token,
         }
+    }
+
+    /// A new certificate for the key of the shown one.
+    pub async fn renew(&self) -> Result<Joined, CallError> {
+        read(accepted(self.request(Method::POST, paths::RENEW, CALL_LIMIT)).await?).await
     }
 
     pub async fn hello(&self, hello: &Hello) -> Result<Welcome, CallError> {
@@ -114,13 +121,18 @@ impl ManagerClient {
         let request = self
             .http
             .request(method, format!("{}{path}", self.base))
-            .bearer_auth(self.token.expose())
             .timeout(limit);
         match TraceContext::current() {
             Some(context) => request.header("traceparent", context.as_str()),
             None => request,
         }
     }
+}
+
+/// Joins a manager, by a client that trusts the authority whose fingerprint the join token names.
+pub async fn join(http: &Client, base: &str, request: &JoinRequest) -> Result<Joined, CallError> {
+    let url = format!("{}{}", base.trim_end_matches('/'), paths::JOIN);
+    read(accepted(http.post(url).json(request).timeout(CALL_LIMIT)).await?).await
 }
 
 fn of_session(path: &str, session: Uuid) -> String {
@@ -131,13 +143,29 @@ async fn accepted(request: RequestBuilder) -> Result<reqwest::Response, CallErro
     let response = request.send().await.map_err(CallError::Unreachable)?;
     match response.status() {
         status if status.is_success() => Ok(response),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(CallError::Refused(response.status())),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(CallError::Refused(words(response).await)),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            Err(CallError::Busy(words(response).await))
+        }
         StatusCode::GONE => Err(CallError::SessionEnded),
         StatusCode::NOT_FOUND => Err(CallError::Gone),
         status => Err(CallError::Answered {
             status,
-            text: response.text().await.unwrap_or_default(),
+            text: words(response).await,
         }),
+    }
+}
+
+/// What the manager says to people: the `detail` of its problem, or its whole answer.
+async fn words(response: reqwest::Response) -> String {
+    #[derive(serde::Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    let text = response.text().await.unwrap_or_default();
+    match serde_json::from_str(&text) {
+        Ok(Problem { detail }) => detail,
+        Err(_) => text,
     }
 }
 

@@ -7,22 +7,31 @@
 pub mod between_peers;
 mod client;
 mod holdings;
+mod identity;
 mod images;
+mod joining;
 mod limits;
 mod neighbourhood;
 mod placing;
 mod questions;
 mod rate;
+mod removals;
 mod secret;
 mod seeds;
 mod session;
+mod signed;
 mod trace;
 
-pub use client::{CallError, ManagerClient};
+pub use client::{CallError, ManagerClient, join};
 pub use holdings::{Held, HoldingsReport, holdings_hash};
+pub use identity::{
+    BadCluster, ClusterName, MANAGER_HOST, NoIdentity, PEER_HOST, PeerCertificate, PeerIdentity,
+    Standing as CertificateStanding, Validity, validity_of,
+};
 pub use images::{
     Block, IMAGE_RULES, ImageRules, KnownImageRules, Pin, RECALLED_AT_ONCE, RULE_DIGESTS, Recall, RuledImage,
 };
+pub use joining::{BadJoinToken, CaFingerprint, JoinRequest, JoinToken, Joined, PublicKey};
 pub use limits::{BandwidthLimits, OriginShare};
 pub use neighbourhood::{
     Authorize, DialDescription, Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress,
@@ -35,16 +44,24 @@ pub use questions::{
     PullResult, Pulled, PulledFrom, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply, Standing, StandingState,
 };
 pub use rate::{BadRate, Rate};
+pub use removals::{REMOVED_AT_MOST, RemovalList};
 pub use secret::SecretText;
 pub use seeds::seeds_in_order;
-pub use session::{Hello, PeerClaims, Role, SHARE_AUDIENCE, Welcome};
+pub use session::{Hello, Role, Welcome};
+pub use signed::{NotSigned, Record, Signed, SigningKey, VerifyingKey};
 pub use trace::TraceContext;
 
 /// The version of this protocol. A manager serves peers one version older and one newer.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Where peers call the manager; every path below is relative to its base URL.
 pub mod paths {
+    /// All of them, as a route.
+    pub const ALL: &str = "/peer/v1/{*rest}";
+    /// POST [`crate::JoinRequest`] -> [`crate::Joined`]: the one path that wants no certificate.
+    pub const JOIN: &str = "/peer/v1/join";
+    /// POST -> [`crate::Joined`]: a new certificate for the key of the shown one.
+    pub const RENEW: &str = "/peer/v1/renew";
     /// POST [`crate::Hello`] -> [`crate::Welcome`].
     pub const SESSIONS: &str = "/peer/v1/sessions";
     /// POST [`crate::TakeRequest`] -> [`crate::TakeAnswer`]; waits.

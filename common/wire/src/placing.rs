@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageRules, KnownImageRules, Neighbourhood, Question, TraceContext};
+use crate::{ImageRules, KnownImageRules, Neighbourhood, Question, RemovalList, Signed, TraceContext};
 
 /// A peer asks for work in its lane; the manager answers when there is some or the wait is over.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct TakeRequest {
     /// What the peer knows of pinned, blocked and recalled images; none: it knows nothing of such.
     #[serde(default)]
     pub images: Option<KnownImageRules>,
+    /// The number of the [`RemovalList`] that the peer has.
+    #[serde(default)]
+    pub removals: i64,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -34,6 +37,9 @@ pub struct TakeAnswer {
     /// Only when they are not those that the peer named.
     #[serde(default)]
     pub images: Option<ImageRules>,
+    /// Only when it is newer than the one that the peer named.
+    #[serde(default)]
+    pub removals: Option<Signed<RemovalList>>,
 }
 
 /// All that one peer has to hold for one preheat, claimed as one piece of work.
@@ -93,6 +99,9 @@ pub struct ProgressReport {
     pub placements: Vec<PlacementProgress>,
     /// Every lot that the peer still works on.
     pub working_on: Vec<i64>,
+    /// The number of the [`RemovalList`] that the peer has.
+    #[serde(default)]
+    pub removals: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +118,9 @@ pub struct ProgressAnswer {
     pub withdrawn: Vec<i64>,
     /// Only when it is not the one that the peer last got.
     pub neighbourhood_version: String,
+    /// Only when it is newer than the one that the peer named.
+    #[serde(default)]
+    pub removals: Option<Signed<RemovalList>>,
 }
 
 /// Outcomes, repeated until acknowledged.

@@ -65,7 +65,10 @@ impl FaultyLink {
     }
 
     pub fn leads_to(&self, server_url: &str) {
-        let server = server_url.trim_start_matches("http://").to_owned();
+        let address = server_url
+            .split_once("://")
+            .map_or(server_url, |(_, address)| address);
+        let server = address.to_owned();
         *self.shared.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
     }
 

@@ -1,16 +1,11 @@
 //! What the roads of bytes need to know of a peer's surroundings, as a port that tests fill in their own way.
 
 use oci::Registries;
-use wire::SecretText;
 
 use super::Neighbours;
 
 /// What sources need to know of the surroundings.
 pub trait Surroundings: Send + Sync {
-    /// Opens other peers' `share`.
-    fn peer_token(&self) -> Option<SecretText>;
-    /// Checks other peers' tokens.
-    fn share_key(&self) -> Option<[u8; 32]>;
     fn registries(&self) -> &Registries;
     /// Where our own `share` answers, as others may know it; a `*` for the host: where our requests come from.
     fn own_share(&self) -> Option<String> {
@@ -23,14 +18,6 @@ pub trait Surroundings: Send + Sync {
 }
 
 impl Surroundings for Neighbours {
-    fn peer_token(&self) -> Option<SecretText> {
-        Neighbours::peer_token(self)
-    }
-
-    fn share_key(&self) -> Option<[u8; 32]> {
-        Neighbours::share_key(self)
-    }
-
     fn registries(&self) -> &Registries {
         Neighbours::registries(self)
     }

@@ -26,8 +26,6 @@ const SETTLE_AT_MOST: usize = 500;
 /// Outcomes that wait to be told; beyond it, finishing work waits too.
 const OUTCOMES: usize = 2_048;
 const RETRY: Duration = Duration::from_millis(500);
-/// A new token is asked for this long before the old one ends.
-const RENEW_TOKEN_BEFORE: i64 = 6 * 3_600;
 
 /// Returns why the session ended.
 pub(super) async fn hold(
@@ -49,7 +47,6 @@ pub(super) async fn hold(
         why = settle(orders, session, &taken, settling, &alive) => why,
         () = announce(orders.manager.clone(), session, orders.store.clone(), events, welcome.send_full_holdings) => "it is over",
         () = silence(heard, lease) => "the manager was silent for as long as the lease",
-        () = token_runs_out(orders, &taken) => "the peer token needs renewing",
         () = stopping.cancelled() => "this peer stops",
     }
 }
@@ -78,6 +75,9 @@ async fn take_work(
                 if let Some(neighbourhood) = answer.neighbourhood {
                     orders.neighbours.learn(neighbourhood);
                 }
+                if let Some(removals) = answer.removals {
+                    orders.membership.learn_removals(removals);
+                }
                 if let Some(images) = answer.images {
                     orders.store.learn_image_rules(images).await;
                 }
@@ -89,6 +89,7 @@ async fn take_work(
                 }
             }
             Err(CallError::SessionEnded) => return "the manager ended it",
+            Err(CallError::Refused(_)) => return "the manager refused it",
             Err(error) => {
                 debug!(%error, "no work to be had");
                 sleep(RETRY).await;
@@ -109,6 +110,7 @@ async fn ask_for_work(
         neighbourhood_version: orders.neighbours.version(),
         working_on: taken.working_on(),
         images: Some(orders.store.known_image_rules()),
+        removals: orders.membership.removals_known(),
     };
     orders.manager.take(session, &request).await
 }
@@ -158,9 +160,14 @@ async fn tell_progress(
             PROGRESS_EVERY.min(lease / 3)
         };
         sleep(pause).await;
-        match orders.manager.progress(session, &taken.report()).await {
+        let mut report = taken.report();
+        report.removals = orders.membership.removals_known();
+        match orders.manager.progress(session, &report).await {
             Ok(answer) => {
                 alive.send_replace(Instant::now());
+                if let Some(removals) = answer.removals {
+                    orders.membership.learn_removals(removals);
+                }
                 stop(orders, taken, answer.withdrawn);
             }
             Err(CallError::SessionEnded) => return "the manager ended it",
@@ -212,17 +219,5 @@ async fn silence(mut heard: watch::Receiver<Instant>, lease: Duration) {
             () = tokio::time::sleep_until(ends) => return,
             _ = heard.changed() => {}
         }
-    }
-}
-
-/// Waits until the token is near its end and nothing is being worked on, so that nothing is lost by the hello.
-async fn token_runs_out(orders: &Orders, taken: &Taken) {
-    loop {
-        let left = orders.neighbours.peer_token_ends() - process::clock::unix_ms() / 1_000;
-        let urgent = left < RENEW_TOKEN_BEFORE / 6;
-        if urgent || (left < RENEW_TOKEN_BEFORE && taken.is_empty()) {
-            return;
-        }
-        sleep(Duration::from_secs(60)).await;
     }
 }

@@ -98,6 +98,7 @@ impl Taken {
         ProgressReport {
             placements: placements.collect(),
             working_on: lots.keys().copied().collect(),
+            ..ProgressReport::default()
         }
     }
 

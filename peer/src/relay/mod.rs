@@ -1,7 +1,7 @@
 //! What a node asks of a seed when no peer holds an object: the seed starts or joins the one fetch from the registry,
 //! and the node reads along.
 //!
-//! **Invariant:** only seeds open this door, and only to peers of the same manager. A relay asks the registry and
+//! **Invariant:** only seeds open this door, and only to peers of the same cluster. A relay asks the registry and
 //! nobody else, with the credential that came with the request; that credential is kept in memory for this fetch only.
 
 mod fetching;
@@ -31,6 +31,7 @@ use crate::access::Access;
 use crate::delivery::Delivery;
 use crate::fetch::{Extent, Fetches, Object};
 use crate::limits::Limits;
+use crate::membership::Membership;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Surroundings;
 use crate::share::{objects, only_peers};
@@ -73,11 +74,11 @@ impl RelayState {
     }
 }
 
-pub fn router(state: RelayState, metrics: &Metrics) -> Router {
+pub fn router(state: RelayState, membership: Membership, metrics: &Metrics) -> Router {
     let all = Router::new()
         .route(RELAY, get(object))
         .route(DELIVERY, get(delivery))
-        .layer(middleware::from_fn_with_state(state.around.clone(), only_peers));
+        .layer(middleware::from_fn_with_state(membership, only_peers));
     edge(all, "relay", metrics).with_state(state)
 }
 

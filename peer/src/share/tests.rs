@@ -10,45 +10,48 @@ use oci::{Digest, Location};
 use store::{CHUNK, Store};
 use tower::ServiceExt as _;
 use wire::between_peers::LOCATION_HEADER;
-use wire::{SHARE_AUDIENCE, TagRecord};
+use wire::{Role, TagRecord};
 
 use super::{ShareState, router};
-use crate::fetch::tests::support::{Around, Parent, World, bytes, seal, unlimited};
+use crate::fetch::tests::support::{Parent, World, bytes, seal, unlimited};
+use crate::membership::tests::{Authority, Member};
 use crate::metrics::PeerMetrics;
-use crate::neighbours::Surroundings as _;
 use crate::source::ShareError;
+
+mod doors;
 
 struct Shared {
     state: ShareState,
-    around: Around,
+    authority: Authority,
+    ours: Member,
     _dir: tempfile::TempDir,
 }
 
 async fn shared(body: &bytes::Bytes) -> Shared {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).expect("a store");
-    let around = Around::new();
     let sealed = seal(&store, body).await;
-    store.record_delivered(&sealed.digest, around.location());
+    store.record_delivered(&sealed.digest, &sample());
+    let authority = Authority::new();
     Shared {
-        state: ShareState::new(store, around.clone(), unlimited(), &PeerMetrics::default()),
-        around,
+        state: ShareState::new(store, unlimited(), &PeerMetrics::default()),
+        ours: authority.member(Role::Seed, "default"),
+        authority,
         _dir: dir,
     }
 }
 
 impl Shared {
     async fn ask(&self, request: axum::http::request::Builder) -> Response<Body> {
-        let token = self.around.peer_token().expect("a token");
-        let request = request
-            .header("authorization", format!("Bearer {}", token.expose()))
-            .header(LOCATION_HEADER, self.around.location().to_string());
-        self.send(request).await
+        let caller = self.authority.member(Role::Node, "default");
+        let request = request.header(LOCATION_HEADER, sample().to_string());
+        self.send(request.extension(caller.shown())).await
     }
 
     async fn send(&self, request: axum::http::request::Builder) -> Response<Body> {
         let request = request.body(Body::empty()).expect("a request");
-        router(self.state.clone(), &process::metrics::Metrics::new())
+        let ours = self.ours.membership.clone();
+        router(self.state.clone(), ours, &process::metrics::Metrics::new())
             .oneshot(request)
             .await
             .expect("an answer")
@@ -61,6 +64,10 @@ fn nginx() -> Location {
         .expect("a location")
 }
 
+fn sample() -> Location {
+    "http://registry.lan/v2/library/sample".parse().expect("a location")
+}
+
 fn get(digest: &Digest) -> axum::http::request::Builder {
     Request::get(format!("/share/v1/objects/{digest}"))
 }
@@ -70,33 +77,22 @@ async fn body_of(response: Response<Body>) -> bytes::Bytes {
 }
 
 #[tokio::test]
-async fn share_refuses_whoever_has_no_token_of_our_manager() {
+async fn share_refuses_whoever_is_no_peer_of_the_cluster() {
     let body = bytes(10);
     let digest = Digest::of(&body);
     let shared = shared(&body).await;
-    let foreign = Around::new();
-    let tokens = [
-        shared.around.token("stoker-manager", 3600),
-        shared.around.token(SHARE_AUDIENCE, -3600),
-        foreign.token(SHARE_AUDIENCE, 3600),
-    ];
-    let mut refused = vec![
+    let elsewhere = shared.authority.member(Role::Seed, "elsewhere");
+    let refused = [
         shared.send(get(&digest)).await,
         shared
             .send(get(&digest).header("authorization", "Bearer x"))
-            .await,
-        shared
-            .send(get(&digest).header("authorization", "Basic eDp5"))
             .await,
         shared.send(get(&Digest::of(b"not here"))).await,
         shared
             .send(Request::get("/share/v1/public?registry=r&repository=a&digest=x"))
             .await,
+        shared.send(get(&digest).extension(elsewhere.shown())).await,
     ];
-    for token in tokens {
-        let bearer = format!("Bearer {}", token.expose());
-        refused.push(shared.send(get(&digest).header("authorization", bearer)).await);
-    }
     for (number, response) in refused.into_iter().enumerate() {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{number}");
     }
@@ -175,7 +171,7 @@ async fn peers_understand_each_other() {
     let world = World::new().await;
     let body = bytes(CHUNK + 1);
     let digest = Digest::of(&body);
-    let parent = Parent::holding(&world.around, &[&body]).await;
+    let parent = Parent::holding(&[&body]).await;
     let client = world.share_client();
 
     let object = client

@@ -27,6 +27,8 @@ use super::call::{Call, Peer, STALL_LIMIT};
 use super::open::AtRegistry;
 use crate::neighbours::Surroundings;
 
+/// What only seeds are asked: they are sent credentials, and believed.
+const FOR_SEEDS: [&str; 4] = [RELAY, DELIVERY, TAGS, PUBLIC];
 /// Until a small answer is here as a whole.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// The longest list of chunk hashes that is read: an object of 1 TiB.
@@ -36,6 +38,8 @@ const LIST_LIMIT: u64 = 32 * 1024 * 1024;
 #[derive(Clone)]
 pub struct ShareClient {
     http: reqwest::Client,
+    /// For what only seeds may be sent.
+    seeds: reqwest::Client,
     around: Arc<dyn Surroundings>,
     absent: Absent,
 }
@@ -60,10 +64,8 @@ pub enum ShareError {
     Silent(Duration),
     #[error("the transfer broke off: {0}")]
     Broke(String),
-    #[error("the peer refused our token: is its clock right, and has it called in at the same manager?")]
+    #[error("the peer refused our certificate: are both clocks right, and was this peer removed?")]
     Refused,
-    #[error("this peer has no token for other peers yet: it has not called in at the manager")]
-    NoToken,
     #[error("the seed may not give it to this credential: {0}")]
     Denied(String),
     #[error("the credential for the registry could not be looked up: {0}")]
@@ -85,7 +87,6 @@ impl ShareError {
             Self::Silent(_) => "timeout",
             Self::Broke(_) => "cut_short",
             Self::Refused => "refused",
-            Self::NoToken => "no_token",
             Self::Denied(_) => "denied",
             Self::NoCredential(_) => "no_credential",
             Self::NoAddress => "no_address",
@@ -102,8 +103,18 @@ struct Public {
 
 impl ShareClient {
     pub fn new(http: reqwest::Client, around: Arc<dyn Surroundings>) -> Self {
-        let absent = Absent::default();
-        Self { http, around, absent }
+        Self {
+            seeds: http.clone(),
+            http,
+            around,
+            absent: Absent::default(),
+        }
+    }
+
+    /// Relays, which are sent callers' credentials, are called by this client.
+    #[must_use]
+    pub fn calling_seeds_by(self, seeds: reqwest::Client) -> Self {
+        Self { seeds, ..self }
     }
 
     /// The object's bytes in `range`; from its start to its end unless one is given.
@@ -363,13 +374,16 @@ impl ShareClient {
         template: &'static str,
         digest: Option<&Digest>,
     ) -> Result<RequestBuilder, ShareError> {
-        let token = self.around.peer_token().ok_or(ShareError::NoToken)?;
         let path = digest.map_or_else(
             || template.to_owned(),
             |digest| template.replace("{digest}", digest.as_str()),
         );
-        let request = self.http.request(method.clone(), format!("{share_url}{path}"));
-        Ok(request.bearer_auth(token.expose()))
+        let http = if FOR_SEEDS.contains(&template) {
+            &self.seeds
+        } else {
+            &self.http
+        };
+        Ok(http.request(method.clone(), format!("{share_url}{path}")))
     }
 }
 

@@ -2,11 +2,12 @@ use oci::Digest;
 use process::Vitals;
 use store::{RemovalReason, Store};
 use tempfile::TempDir;
-use wire::{Role, SecretText};
+use wire::Role;
 
 use super::{StoreCommand, StoreCommandError, run};
 use crate::config::{FrontLimits, PeerConfig, StorePlace};
 use crate::fetch::tests::support::{bytes, seal};
+use crate::membership::tests::Authority;
 use crate::neighbours::OwnRegistry;
 use crate::peer::Peer;
 
@@ -53,18 +54,16 @@ impl Here {
     fn config(&self) -> PeerConfig {
         PeerConfig {
             data_dir: self.place.data_dir.clone(),
-            manager: "http://127.0.0.1:1".to_owned(),
-            manager_ca_pem: None,
-            token: SecretText::new("token"),
-            role: Role::Node,
-            cluster: "default".to_owned(),
+            manager: "https://127.0.0.1:1".to_owned(),
+            joining: Authority::new().directly(Role::Node, "default"),
+            role: None,
+            cluster: None,
             zone: None,
             name: "node".to_owned(),
             front: ANY_PORT.to_owned(),
             share: ANY_PORT.to_owned(),
             advertise: None,
             admin: Some(self.place.admin.clone()),
-            share_tls: None,
             registries: vec![registry()],
             front_limits: FrontLimits::default(),
             dial: oci::DialRules::default(),

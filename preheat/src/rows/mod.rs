@@ -12,12 +12,15 @@ pub(crate) mod clusters;
 pub(crate) mod credentials;
 pub(crate) mod holdings;
 pub(crate) mod image_rules;
+pub(crate) mod join_tokens;
 pub(crate) mod lots;
+pub(crate) mod members;
 pub(crate) mod objects;
 pub(crate) mod peers;
 pub(crate) mod placements;
 pub(crate) mod preheats;
 pub(crate) mod progress;
+pub(crate) mod removals;
 pub(crate) mod seen_registries;
 pub(crate) mod tokens;
 

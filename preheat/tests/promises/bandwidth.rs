@@ -24,6 +24,7 @@ async fn told(world: &World, peer: &Peer) -> BandwidthLimits {
         neighbourhood_version: String::new(),
         working_on: Vec::new(),
         images: None,
+        removals: 0,
     };
     let answer = preheat::take(&world.preheater, peer.session(), request)
         .await

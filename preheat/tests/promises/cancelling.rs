@@ -76,6 +76,7 @@ async fn a_peer_that_waits_for_work_hears_of_a_cancelled_lot_at_once() {
         neighbourhood_version: seed.neighbourhood_version().await.unwrap(),
         working_on: vec![lots[0].work],
         images: None,
+        removals: 0,
     };
     let (preheater, session) = (world.preheater.clone(), seed.session());
     let waits = tokio::spawn(async move { preheat::take(&preheater, session, request).await.unwrap() });

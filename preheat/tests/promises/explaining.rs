@@ -39,6 +39,7 @@ async fn questions(world: &World, peer: &Peer) -> Vec<Question> {
             neighbourhood_version: version.clone(),
             working_on: Vec::new(),
             images: None,
+            removals: 0,
         };
         let answer = preheat::take(&world.preheater, peer.session(), request)
             .await
@@ -350,6 +351,7 @@ async fn a_question_does_not_wait_behind_a_full_peer() {
         neighbourhood_version: seed.welcome.neighbourhood.version.clone(),
         working_on: Vec::new(),
         images: None,
+        removals: 0,
     };
     let taking = preheat::take(&world.preheater, seed.session(), full);
     let asking = tokio::time::timeout(SOON * 3, preheat::ask(&world.preheater, seed.id, question()));

@@ -43,6 +43,7 @@ async fn told(world: &World, peer: &Peer, known: KnownImageRules) -> Option<Imag
         neighbourhood_version: peer.neighbourhood_version().await.unwrap(),
         working_on: Vec::new(),
         images: Some(known),
+        removals: 0,
     };
     let answer = preheat::take(&world.preheater, peer.session(), request).await;
     answer.unwrap().images

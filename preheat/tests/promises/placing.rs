@@ -90,6 +90,7 @@ async fn a_lot_says_all_that_its_peer_needs() {
             neighbourhood_version: String::new(),
             working_on: Vec::new(),
             images: None,
+            removals: 0,
         },
     );
     let told = told.await.unwrap().neighbourhood.unwrap();
@@ -170,7 +171,7 @@ async fn all_peers_means_every_seed_and_node_and_the_placeholder_expands() {
             lots[0]
                 .placements
                 .iter()
-                .all(|placement| placement.parents == ["http://seed-1.lan:65002"])
+                .all(|placement| placement.parents == ["https://seed-1.lan:65002"])
         );
         node.verify_all(&lots).await;
     }

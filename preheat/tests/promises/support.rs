@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use migrations::{Migrator, MigratorTrait};
 use oci::{Credential, Digest, ImageReference, Registries, RegistrySettings, TlsOptions};
 use preheat::{
-    Background, ClusterSettings, Limits, Origin, Parts, PeerTokens, PreheatRequest, PreheatState,
-    PreheatView, Preheater, Scope, TracePages, Webhooks,
+    Background, ClusterSettings, Limits, Origin, Parts, PreheatRequest, PreheatState, PreheatView, Preheater,
+    Scope, TracePages, Webhooks,
 };
 use queue::{Database, TestClock};
 use serde_json::json;
@@ -19,7 +19,8 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{
-    Hello, Lot, Outcome, Role, SecretText, SettleRequest, Settled, Side, TakeAnswer, TakeRequest, Welcome,
+    Hello, Lot, Outcome, PeerIdentity, Role, SettleRequest, Settled, Side, SigningKey, TakeAnswer,
+    TakeRequest, Welcome,
 };
 
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -186,44 +187,48 @@ impl World {
     }
 
     pub(crate) async fn peer(&self, name: &str, role: Role, cluster: &str, id: Uuid) -> Peer {
-        self.say_hello(hello(name, role, cluster, id)).await
+        self.say_hello(identity(role, cluster, id), hello(name)).await
     }
 
     /// A peer that is reached under this address.
     pub(crate) async fn peer_at(&self, address: &str, role: Role, id: Uuid) -> Peer {
         let hello = Hello {
             advertise: Some(address.to_owned()),
-            ..hello(address, role, "default", id)
+            ..hello(address)
         };
-        self.say_hello(hello).await
+        self.say_hello(identity(role, "default", id), hello).await
     }
 
-    async fn say_hello(&self, hello: Hello) -> Peer {
-        let (id, role, name) = (hello.peer, hello.role, hello.name.clone());
+    async fn say_hello(&self, identity: PeerIdentity, hello: Hello) -> Peer {
+        let name = hello.name.clone();
         let seen = "10.0.0.1".parse().unwrap();
-        let welcome = preheat::hello(&self.preheater, hello, seen, None, &NoTokens)
+        let welcome = preheat::hello(&self.preheater, &identity, hello, seen)
             .await
             .unwrap();
         Peer {
             preheater: self.preheater.clone(),
-            id,
-            role,
+            id: identity.peer,
+            role: identity.role,
             name,
             welcome,
         }
     }
 }
 
-fn hello(name: &str, role: Role, cluster: &str, id: Uuid) -> Hello {
+pub(crate) fn identity(role: Role, cluster: &str, peer: Uuid) -> PeerIdentity {
+    PeerIdentity {
+        peer,
+        cluster: cluster.parse().unwrap(),
+        role,
+    }
+}
+
+pub(crate) fn hello(name: &str) -> Hello {
     Hello {
         wire_version: wire::VERSION,
-        peer: id,
         name: name.to_owned(),
-        cluster: cluster.to_owned(),
-        role,
         advertise: Some(format!("{name}.lan")),
         share_port: 65_002,
-        share_scheme: "http".to_owned(),
         software: "test".to_owned(),
         holdings_hash: wire::holdings_hash([]),
     }
@@ -251,20 +256,9 @@ async fn manager(
         clusters,
         trace_pages: TracePages::at("http://jaeger.example:16686"),
         webhooks,
+        signing: SigningKey::from_pkcs8(&SigningKey::generate_pkcs8()).unwrap(),
     };
     Preheater::new(parts).unwrap()
-}
-
-struct NoTokens;
-
-impl PeerTokens for NoTokens {
-    fn issue(&self, _: Uuid, _: &str) -> (SecretText, i64) {
-        (SecretText::new("token"), 0)
-    }
-
-    fn public_key(&self) -> String {
-        String::new()
-    }
 }
 
 #[derive(Clone)]
@@ -347,6 +341,7 @@ fn ask(at_most: u32, neighbourhood_version: String) -> TakeRequest {
         neighbourhood_version,
         working_on: Vec::new(),
         images: None,
+        removals: 0,
     }
 }
 

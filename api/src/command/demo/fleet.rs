@@ -8,13 +8,12 @@ use anyhow::{Context as _, ensure};
 use api::AuthMode;
 use api::triggers::Rules;
 use oci::{DialRules, RegistrySettings};
-use peer::StoreLimits;
-use peer::{FrontLimits, LimitSettings, OwnRegistry, Peer, PeerConfig};
+use peer::{FrontLimits, Joining, LimitSettings, OwnRegistry, Peer, PeerConfig, StoreLimits};
 use process::Vitals;
 use process::telemetry::TelemetryOptions;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
-use wire::{OfflineAccess, Role, SecretText};
+use wire::{ClusterName, OfflineAccess, Role, SecretText};
 
 use crate::client::{Api, MadeToken, Peers};
 use crate::config::{LimitsSection, ManagerConfig, PeerSection, Registries, embedded_database, loopback};
@@ -59,15 +58,16 @@ impl Fleet {
         let config = manager_config(&folder.join("manager"), registry, jaeger_pages)?;
         let manager = Manager::build(&config, vitals.clone()).await?;
         let base = format!("http://{}", manager.address()?);
+        let for_peers = manager.peer_url()?;
+        let joining = PEERS.map(|(_, role)| manager.direct_joining(ClusterName::default(), role));
         let admin_token = std::fs::read_to_string(config.data_dir.join("admin.token"))
             .context("the manager's first start wrote no admin.token")?;
         manager.spawn(None)?;
         let admin = Api::at(&base, Some(SecretText::new(admin_token.trim())))?;
         let harbor_token = token(&admin, "harbor", "preheat").await?;
-        let peer_token = token(&admin, "peers", "peer").await?;
         let mut peers = Vec::new();
-        for (name, role) in PEERS {
-            let config = peer_config(&folder.join(name), name, role, &base, &peer_token);
+        for ((name, role), joining) in PEERS.into_iter().zip(joining) {
+            let config = peer_config(&folder.join(name), name, role, &for_peers, joining);
             peers.push(
                 start_peer(config, name, role, vitals)
                     .await
@@ -154,6 +154,7 @@ fn manager_config(
     Ok(ManagerConfig {
         data_dir: data_dir.to_owned(),
         listen: ANY_PORT.to_owned(),
+        peer_listen: ANY_PORT.to_owned(),
         admin: ANY_PORT.to_owned(),
         database_url: embedded_database(data_dir),
         auth: AuthMode::Tokens,
@@ -184,21 +185,19 @@ fn loopback_too() -> DialRules {
     }
 }
 
-fn peer_config(data_dir: &Path, name: &str, role: Role, manager: &str, token: &SecretText) -> PeerConfig {
+fn peer_config(data_dir: &Path, name: &str, role: Role, manager: &str, joining: Joining) -> PeerConfig {
     PeerConfig {
         data_dir: data_dir.to_owned(),
         manager: manager.to_owned(),
-        manager_ca_pem: None,
-        token: token.clone(),
-        role,
-        cluster: "default".to_owned(),
+        joining,
+        role: Some(role),
+        cluster: None,
         zone: None,
         name: name.to_owned(),
         front: ANY_PORT.to_owned(),
         share: ANY_PORT.to_owned(),
         advertise: None,
         admin: None,
-        share_tls: None,
         registries: Vec::new(),
         front_limits: FrontLimits::default(),
         dial: DialRules::default(),

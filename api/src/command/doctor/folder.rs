@@ -10,9 +10,10 @@ use super::super::output;
 use super::finding::Finding;
 
 const WHAT: &str = "data folder";
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "token.key",
     "peer.key",
+    "peer-ca.pem",
     "secrets.key",
     "admin.key",
     "admin.token",

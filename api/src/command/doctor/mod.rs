@@ -51,6 +51,9 @@ pub(crate) struct Arguments {
     /// As for `stoker manager`. [default: 0.0.0.0:8080]
     #[arg(long, env = "STOKER_LISTEN", value_name = "HOST:PORT")]
     listen: Option<String>,
+    /// As for `stoker manager`. [default: 0.0.0.0:8443]
+    #[arg(long, env = "STOKER_PEER_LISTEN", value_name = "HOST:PORT")]
+    peer_listen: Option<String>,
     /// As for `stoker manager`. [default: 127.0.0.1:40902]
     #[arg(long, env = "STOKER_ADMIN", value_name = "HOST:PORT")]
     admin: Option<String>,
@@ -101,7 +104,12 @@ async fn examine(arguments: Arguments) -> Result<Vec<Finding>, process::http::Cl
     let (harbor, manager, token_file) = (harbor.clone(), manager.clone(), token_file.clone());
     let config = ManagerConfig::read(
         arguments.flags,
-        addresses(arguments.listen, arguments.admin, arguments.database_url),
+        addresses(
+            arguments.listen,
+            arguments.peer_listen,
+            arguments.admin,
+            arguments.database_url,
+        ),
     );
     let mut findings = configuration::check(&config, file.as_deref());
     match &config {
@@ -142,7 +150,7 @@ async fn all_registries(config: &ManagerConfig) -> Vec<Finding> {
     join_all(checks).await.into_iter().flatten().collect()
 }
 
-fn ports_of(config: &ManagerConfig) -> [Port<'_>; 2] {
+fn ports_of(config: &ManagerConfig) -> [Port<'_>; 3] {
     [
         Port {
             what: "port",
@@ -150,6 +158,13 @@ fn ports_of(config: &ManagerConfig) -> [Port<'_>; 2] {
             address: &config.listen,
             path: "/openapi.json",
             says: "\"title\": \"Stoker\"",
+        },
+        Port {
+            what: "peer port",
+            key: "peer-listen",
+            address: &config.peer_listen,
+            path: "/",
+            says: "peers' port",
         },
         Port {
             what: "admin port",
@@ -161,14 +176,21 @@ fn ports_of(config: &ManagerConfig) -> [Port<'_>; 2] {
     ]
 }
 
-fn addresses(listen: Option<String>, admin: Option<String>, database_url: Option<String>) -> Addresses {
+fn addresses(
+    listen: Option<String>,
+    peer_listen: Option<String>,
+    admin: Option<String>,
+    database_url: Option<String>,
+) -> Addresses {
     Addresses {
         listen,
+        peer_listen,
         admin,
         front: None,
         share: None,
         database_url,
         listen_default: "0.0.0.0:8080",
+        peer_listen_default: "0.0.0.0:8443",
         admin_default: "127.0.0.1:40902",
         is_laptop: false,
         service: "stoker-manager",
@@ -200,5 +222,5 @@ fn read(file: Option<&std::path::Path>) -> Result<ManagerConfig, process::config
         config: file.map(std::path::Path::to_owned),
         ..ManagerFlags::default()
     };
-    ManagerConfig::read(flags, addresses(None, None, None))
+    ManagerConfig::read(flags, addresses(None, None, None, None))
 }

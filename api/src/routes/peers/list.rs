@@ -30,7 +30,7 @@ pub(crate) struct PeerBody {
     #[schema(example = "seed")]
     role: &'static str,
     /// Where other peers reach it.
-    #[schema(example = "http://10.0.0.7:65002")]
+    #[schema(example = "https://10.0.0.7:65002")]
     share_url: String,
     /// It has a session that has not run out.
     alive: bool,

@@ -6,12 +6,11 @@ use uuid::Uuid;
 use wire::Reply;
 
 use crate::app::App;
-use crate::extract::{Allowed, AsPeer, Body, Parts};
+use crate::extract::{Body, Parts};
 use crate::problem::Problem;
 
 pub(crate) async fn answer(
     State(app): State<App>,
-    _: Allowed<AsPeer>,
     Parts((session, question)): Parts<(Uuid, Uuid)>,
     Body(reply): Body<Reply>,
 ) -> Result<StatusCode, Problem> {

@@ -7,14 +7,13 @@ use uuid::Uuid;
 use wire::SecretText;
 
 use crate::app::App;
-use crate::extract::{Allowed, AsPeer, Parts};
+use crate::extract::Parts;
 use crate::problem::Problem;
 
 type Unstored = [(HeaderName, &'static str); 1];
 
 pub(crate) async fn credential(
     State(app): State<App>,
-    _: Allowed<AsPeer>,
     Parts((session, credential)): Parts<(Uuid, String)>,
 ) -> Result<(Unstored, Json<SecretText>), Problem> {
     let found = preheat::credential(app.preheater(), session, &credential).await?;

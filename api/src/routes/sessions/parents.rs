@@ -7,12 +7,11 @@ use uuid::Uuid;
 use wire::SeedAddress;
 
 use crate::app::App;
-use crate::extract::{Allowed, AsPeer, Parts};
+use crate::extract::Parts;
 use crate::problem::Problem;
 
 pub(crate) async fn parents(
     State(app): State<App>,
-    _: Allowed<AsPeer>,
     Parts((session, digest)): Parts<(Uuid, String)>,
 ) -> Result<Json<Vec<SeedAddress>>, Problem> {
     let digest: Digest = digest

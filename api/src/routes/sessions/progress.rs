@@ -6,12 +6,11 @@ use uuid::Uuid;
 use wire::{ProgressAnswer, ProgressReport};
 
 use crate::app::App;
-use crate::extract::{Allowed, AsPeer, Body, Parts};
+use crate::extract::{Body, Parts};
 use crate::problem::Problem;
 
 pub(crate) async fn progress(
     State(app): State<App>,
-    _: Allowed<AsPeer>,
     Parts(session): Parts<Uuid>,
     Body(report): Body<ProgressReport>,
 ) -> Result<Json<ProgressAnswer>, Problem> {

@@ -6,12 +6,11 @@ use uuid::Uuid;
 use wire::{TakeAnswer, TakeRequest};
 
 use crate::app::App;
-use crate::extract::{Allowed, AsPeer, Body, Parts};
+use crate::extract::{Body, Parts};
 use crate::problem::Problem;
 
 pub(crate) async fn work(
     State(app): State<App>,
-    _: Allowed<AsPeer>,
     Parts(session): Parts<Uuid>,
     Body(request): Body<TakeRequest>,
 ) -> Result<Json<TakeAnswer>, Problem> {

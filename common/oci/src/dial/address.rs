@@ -80,7 +80,7 @@ fn last_four(address: Ipv6Addr) -> Ipv4Addr {
 }
 
 /// What an address means that is not simply another machine.
-pub(super) fn inside(address: IpAddr) -> Option<&'static str> {
+pub fn inside(address: IpAddr) -> Option<&'static str> {
     match canonical(address) {
         IpAddr::V4(four) => inside_v4(four),
         IpAddr::V6(six) => inside_v6(six).or_else(|| carried(six).into_iter().find_map(inside_v4)),

@@ -19,7 +19,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::debug;
@@ -29,7 +28,8 @@ use super::answer::Answer;
 use super::pulse::Pulse;
 use super::upload::Upload;
 use super::watched::Watched;
-use super::{ClientCertificate, Identify, Limits};
+use super::{Identify, Limits};
+use crate::mutual::ClientCertificate;
 
 /// TCP keepalive: below the five minutes after which common NATs forget a connection.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -67,7 +67,7 @@ impl Door {
             Ok(Err(error)) => return debug!(%from, %error, "TLS handshake failed"),
             Err(_) => return debug!(%from, "TLS handshake took too long"),
         };
-        let certificate = certificate_of(&stream);
+        let certificate = ClientCertificate::shown_on(&stream);
         if let Err(why) = self.count(&mut place, certificate.as_ref()) {
             return debug!(%from, "connection refused: {why}");
         }
@@ -75,12 +75,12 @@ impl Door {
     }
 
     fn count(&self, place: &mut Place, certificate: Option<&ClientCertificate>) -> Result<(), Full> {
-        let Some(ClientCertificate(certificate)) = certificate else {
+        let Some(certificate) = certificate else {
             return Ok(());
         };
         let identity = match &self.identify {
             Some(identify) => identify(certificate),
-            None => Some(fingerprint(certificate)),
+            None => Some(fingerprint(certificate.der())),
         };
         identity.map_or(Ok(()), |identity| place.identified(identity, &self.limits))
     }
@@ -152,12 +152,6 @@ fn tune(stream: &TcpStream) -> rustix::io::Result<()> {
     set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
     set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
     set_tcp_keepcnt(stream, KEEPALIVE_PROBES)
-}
-
-fn certificate_of(stream: &TlsStream<TcpStream>) -> Option<ClientCertificate> {
-    let (_, connection) = stream.get_ref();
-    let leaf = connection.peer_certificates()?.first()?;
-    Some(ClientCertificate(leaf.clone().into_owned()))
 }
 
 fn fingerprint(certificate: &[u8]) -> Arc<str> {

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use rustls_pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
@@ -31,6 +30,7 @@ use tracing::warn;
 use self::admission::{Admission, Full, Place};
 use self::connection::Door;
 use crate::Running;
+use crate::mutual::{ClientCertificate, MutualAcceptor};
 
 pub use self::certificates::Certificates;
 pub use self::limits::Limits;
@@ -55,12 +55,8 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// The certificate that a client proved its identity with: an extension of its requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientCertificate(pub CertificateDer<'static>);
-
 /// Names the client that a certificate belongs to: its connections are counted together. None: they are not counted.
-pub type Identify = Arc<dyn Fn(&CertificateDer<'_>) -> Option<Arc<str>> + Send + Sync>;
+pub type Identify = Arc<dyn Fn(&ClientCertificate) -> Option<Arc<str>> + Send + Sync>;
 
 pub async fn bind(address: &str) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address)
@@ -87,6 +83,12 @@ pub fn serve(
     }
     serving.spawn(running);
     Ok(())
+}
+
+/// Serves `router` to callers whose certificates the acceptor verifies; each request carries the shown certificate as
+/// [`ClientCertificate`].
+pub fn serve_mutual(listener: TcpListener, router: Router, running: &Running, acceptor: &MutualAcceptor) {
+    Serving::new(listener, router).acceptor(acceptor.tls()).spawn(running);
 }
 
 /// A listener with all that can be chosen about it.

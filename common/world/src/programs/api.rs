@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{Manager, binary};
 use crate::program::run;
@@ -53,6 +54,17 @@ impl Manager {
             .env("STOKER_SERVER", self.url())
             .env("STOKER_TOKEN_FILE", self.admin_token_file());
         run(command, COMMAND_LIMIT).await
+    }
+
+    /// A new token that peers join with: scope `seed` or `node`; for the peer of this id, if there is one.
+    pub async fn join_token(&self, scope: &str, cluster: &str, peer: Option<Uuid>) -> String {
+        let joins = if peer.is_some() { 1 } else { 0 };
+        let body = serde_json::json!({"scope": scope, "cluster": cluster, "joins": joins, "peer": peer});
+        let made = self.post("/api/v1/join-tokens", &body).await;
+        made["token"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no join token for a {scope}: {made}"))
+            .to_owned()
     }
 
     /// A new token with these scopes.

@@ -19,6 +19,7 @@ pub struct ManagerSpec {
 pub struct Manager {
     program: OurProgram,
     listen: Port,
+    peer_listen: Port,
     beside: Option<Beside>,
 }
 
@@ -92,7 +93,9 @@ impl ManagerSpec {
 
     async fn start_as(self, command: &str, beside: Option<Beside>) -> Manager {
         let listen = port_on(self.settings.host.as_ref());
+        let peer_listen = port_on(self.settings.host.as_ref());
         let mut arguments = vec![command.to_owned(), "--listen".to_owned(), listen.to_string()];
+        arguments.extend(["--peer-listen".to_owned(), peer_listen.to_string()]);
         if let Some(beside) = &beside {
             arguments.extend(["--front".to_owned(), beside.front.to_string()]);
             arguments.extend(["--share".to_owned(), beside.share.to_string()]);
@@ -100,6 +103,7 @@ impl ManagerSpec {
         let mut manager = Manager {
             program: OurProgram::new(command, "stoker", arguments, self.settings),
             listen,
+            peer_listen,
             beside,
         };
         manager.start_again().await;
@@ -126,6 +130,11 @@ impl Manager {
         format!("http://{}", self.listen)
     }
 
+    /// Where peers call.
+    pub fn peer_url(&self) -> String {
+        format!("https://{}", self.peer_listen)
+    }
+
     /// Where containerd is pointed at; only of `stoker up`.
     pub fn front_url(&self) -> String {
         format!("http://{}", self.beside().front)
@@ -133,7 +142,7 @@ impl Manager {
 
     /// Where other peers ask; only of `stoker up`.
     pub fn share_url(&self) -> String {
-        format!("http://{}", self.beside().share)
+        format!("https://{}", self.beside().share)
     }
 
     fn beside(&self) -> &Beside {

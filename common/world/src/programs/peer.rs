@@ -1,7 +1,7 @@
 //! `stoker-peer`, as a seed or a node.
 
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ pub struct PeerSpec {
     name: String,
     seed: bool,
     cluster: Option<String>,
-    token_file: Option<PathBuf>,
+    join_token_file: Option<PathBuf>,
     id: Option<Uuid>,
     settings: Settings,
 }
@@ -41,7 +41,7 @@ impl PeerSpec {
             name: name.to_owned(),
             seed: false,
             cluster: None,
-            token_file: None,
+            join_token_file: None,
             id: None,
             settings: Settings::default(),
         }
@@ -53,14 +53,14 @@ impl PeerSpec {
         self
     }
 
-    /// Instead of the manager's first token.
+    /// Instead of one that is made for it.
     #[must_use]
-    pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
-        self.token_file = Some(file.into());
+    pub fn join_token_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.join_token_file = Some(file.into());
         self
     }
 
-    /// The id that it would else make up: which seed an object belongs to depends on it.
+    /// The id that the manager would else give it: which seed an object belongs to depends on it.
     #[must_use]
     pub fn id(mut self, id: Uuid) -> Self {
         self.id = Some(id);
@@ -110,14 +110,41 @@ impl PeerSpec {
         self
     }
 
-    /// Starts it and waits until it is ready.
+    /// Starts it and waits until it is ready. It joins the manager, unless its folder holds a membership of this manager.
     pub async fn start(self, manager: &Manager) -> Peer {
+        let mut peer = self.build(manager).await;
+        peer.start_again().await;
+        peer
+    }
+
+    /// The same, not started yet.
+    pub async fn build(mut self, manager: &Manager) -> Peer {
+        let join_token_file = self.join_token_file.take();
+        let (role, cluster) = (
+            if self.seed { "seed" } else { "node" },
+            self.cluster.clone().unwrap_or_else(|| "default".to_owned()),
+        );
+        let id = self.id;
+        let mut peer = self.program(manager);
+        forget_other_managers(&peer.data_dir(), manager);
+        let file = match join_token_file {
+            Some(file) => file,
+            None => {
+                let token = manager.join_token(role, &cluster, id).await;
+                let file = peer.config_file().with_file_name("join.token");
+                files::write_private(&file, token);
+                file
+            }
+        };
+        peer.add_arguments(["--join-token-file".to_owned(), file.display().to_string()]);
+        peer
+    }
+
+    fn program(self, manager: &Manager) -> Peer {
         let host = self.settings.host.as_ref();
         let (front, share) = (port_on(host), port_on(host));
-        let token_file = self.token_file.unwrap_or_else(|| manager.admin_token_file());
         let given = [
-            ("--manager", manager.url()),
-            ("--token-file", token_file.display().to_string()),
+            ("--manager", manager.peer_url()),
             ("--name", self.name.clone()),
             ("--front", front.to_string()),
             ("--share", share.to_string()),
@@ -132,17 +159,26 @@ impl PeerSpec {
         if let Some(cluster) = self.cluster {
             arguments.extend(["--cluster".to_owned(), cluster]);
         }
-        let mut peer = Peer {
+        Peer {
             program: OurProgram::new(&self.name, "stoker-peer", arguments, self.settings),
             front,
             share,
-        };
-        if let Some(id) = self.id {
-            files::make_dir(&peer.data_dir());
-            files::write_private(&peer.data_dir().join("peer.id"), id.to_string());
         }
-        peer.start_again().await;
-        peer
+    }
+}
+
+/// A folder that is used again under another manager keeps its store and joins anew.
+fn forget_other_managers(data_dir: &Path, manager: &Manager) {
+    let membership = data_dir.join("membership.json");
+    let Ok(text) = std::fs::read_to_string(&membership) else {
+        return;
+    };
+    let joined: serde_json::Value = serde_json::from_str(&text).expect("a membership");
+    let authority = files::read_text(&manager.data_dir().join("peer-ca.pem"));
+    let ca = joined["ca_pem"].as_str().expect("an authority").trim();
+    if !authority.contains(ca) {
+        std::fs::remove_file(&membership).expect("removed");
+        std::fs::remove_file(data_dir.join("membership.key")).expect("removed");
     }
 }
 
@@ -164,7 +200,7 @@ impl Peer {
 
     /// Where other peers ask.
     pub fn share_url(&self) -> String {
-        format!("http://{}", self.share)
+        format!("https://{}", self.share)
     }
 }
 

@@ -66,6 +66,10 @@ impl OurProgram {
         ours
     }
 
+    pub(super) fn add_arguments(&mut self, more: impl IntoIterator<Item = String>) {
+        self.arguments.extend(more);
+    }
+
     /// Starts it without waiting until it is ready.
     pub fn launch(&mut self) {
         assert!(!self.is_running(), "{} runs already", self.name);

@@ -9,10 +9,12 @@ use oci::Digest;
 use store::{CHUNK, Store};
 use tempfile::TempDir;
 
-use super::support::{Around, LIMIT, Parent, World, bytes, read_all, unlimited, with_byte_changed};
+use super::support::{
+    Around, LIMIT, Parent, World, bytes, read_all, shown_to_a_peer, unlimited, with_byte_changed,
+};
 use crate::fetch::{Extent, Fetches, Following, Sources, Wanted};
 use crate::metrics::PeerMetrics;
-use crate::share::{ShareState, router};
+use crate::share::ShareState;
 
 /// A node that shares what it fetches.
 struct Node {
@@ -31,13 +33,13 @@ impl Node {
         let http = process::http::client(&process::http::ClientOptions::default()).expect("a client");
         let fetches = Fetches::new(
             store.clone(),
-            Sources::new(http, around.clone(), unlimited()),
+            Sources::new(http, around, unlimited()),
             process::Running::new(),
             PeerMetrics::default(),
         );
-        let state = ShareState::new(store.clone(), around, unlimited(), &PeerMetrics::default())
-            .sharing(fetches.clone());
-        super::support::serve_on(listener, router(state, &process::metrics::Metrics::new()));
+        let state =
+            ShareState::new(store.clone(), unlimited(), &PeerMetrics::default()).sharing(fetches.clone());
+        super::support::serve_on(listener, shown_to_a_peer(state));
         Self {
             store,
             fetches,
@@ -62,7 +64,7 @@ async fn nodes_that_fetch_at_once_take_chunks_from_each_other() {
     let world = World::new().await;
     let body = bytes(24 * CHUNK + 5);
     let digest = Digest::of(&body);
-    let seed = Parent::holding(&world.around, &[&body]).await;
+    let seed = Parent::holding(&[&body]).await;
     let nodes = nodes(&world, 4);
     let reports = join_all(nodes.iter().map(async |node| {
         let following = node
@@ -91,8 +93,8 @@ async fn of_two_seeds_both_give_and_a_corrupt_one_is_left_out() {
     let world = World::new().await;
     let body = bytes(20 * CHUNK);
     let digest = world.registry.serve(&body);
-    let sound = Parent::holding(&world.around, &[&body]).await;
-    let damaged = Parent::holding(&world.around, &[&body]).await;
+    let sound = Parent::holding(&[&body]).await;
+    let damaged = Parent::holding(&[&body]).await;
     std::fs::write(damaged.file(&digest), with_byte_changed(&body, 11 * CHUNK + 9)).expect("damaged");
     let following = world
         .fetches
@@ -179,7 +181,7 @@ async fn a_seed_that_vouches_gives_the_last_chunk_alone() {
     let world = World::new().await;
     let body = bytes(9 * CHUNK + 20);
     let digest = Digest::of(&body);
-    let seed = Parent::holding(&world.around, &[&body]).await;
+    let seed = Parent::holding(&[&body]).await;
     let wanted = parts_of(from_parents(&world, &digest, &[&seed]));
     let following = world.fetches.join_or_start(wanted);
     following.size().await.expect("known");
@@ -245,7 +247,7 @@ async fn a_vouched_last_chunk_does_not_end_a_part_that_nobody_vouched_for() {
     let body = bytes(9 * CHUNK + 20);
     let digest = Digest::of(&body);
     // The seed's copy of one chunk is damaged, and so is the registry's.
-    let seed = Parent::holding(&world.around, &[&body]).await;
+    let seed = Parent::holding(&[&body]).await;
     std::fs::write(seed.file(&digest), with_byte_changed(&body, 8 * CHUNK + 3)).expect("damaged");
     world.registry.put(
         &digest,

@@ -6,8 +6,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{
@@ -16,19 +14,20 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use oci::{BuildError, Credential, Digest, Limits, Location, Registries, TlsOptions};
 use process::Running;
 use process::http::{ClientOptions, client};
 use store::Store;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-use wire::{ObjectKind, PeerClaims, SHARE_AUDIENCE, SecretText};
+use wire::{ObjectKind, Role};
 
 use crate::fetch::{Extent, FetchError, Fetches, Following, Sources, Wanted};
 use crate::limits::{self, Class};
+use crate::membership::tests::Authority;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Surroundings;
 use crate::share::{ShareState, router};
@@ -54,11 +53,9 @@ pub(crate) fn with_byte_changed(bytes: &Bytes, at: u64) -> Bytes {
     changed.into()
 }
 
-/// One manager's key, and the tokens that it signs.
+/// What a peer knows of its surroundings.
 #[derive(Clone)]
 pub(crate) struct Around {
-    key: Arc<Vec<u8>>,
-    public: [u8; 32],
     registries: Registries,
     own_share: Option<String>,
     /// Where the registry of the world has its objects.
@@ -87,43 +84,20 @@ impl Around {
 
     pub(crate) fn new() -> Self {
         process::install_tls_provider();
-        let document = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).expect("a key");
-        let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).expect("a key");
         let factory = |_: &TlsOptions| client(&ClientOptions::default()).map_err(BuildError::new);
         let limits = Limits {
             turn_wait: Duration::from_millis(100),
             ..Limits::default()
         };
         Self {
-            key: Arc::new(document.as_ref().to_vec()),
-            public: pair.public_key().as_ref().try_into().expect("32 bytes"),
             registries: Registries::with_limits(Arc::new(factory), limits),
             own_share: None,
             location: Arc::default(),
         }
     }
-
-    pub(crate) fn token(&self, audience: &str, ends_in: i64) -> SecretText {
-        let claims = PeerClaims {
-            sub: uuid::Uuid::nil(),
-            aud: audience.to_owned(),
-            exp: process::clock::unix_ms() / 1_000 + ends_in,
-            cluster: "default".to_owned(),
-        };
-        let key = EncodingKey::from_ed_der(&self.key);
-        SecretText::new(encode(&Header::new(Algorithm::EdDSA), &claims, &key).expect("signed"))
-    }
 }
 
 impl Surroundings for Around {
-    fn peer_token(&self) -> Option<SecretText> {
-        Some(self.token(SHARE_AUDIENCE, 3600))
-    }
-
-    fn share_key(&self) -> Option<[u8; 32]> {
-        Some(self.public)
-    }
-
     fn registries(&self) -> &Registries {
         &self.registries
     }
@@ -305,6 +279,14 @@ pub(crate) fn serve_on(listener: std::net::TcpListener, app: Router) {
     Running::new().spawn(async move { axum::serve(listener, app).await });
 }
 
+/// The routes of `share` with their guard, as a peer of the cluster sees them.
+pub(crate) fn shown_to_a_peer(state: ShareState) -> Router {
+    let authority = Authority::new();
+    let ours = authority.member(Role::Seed, "default");
+    let caller = authority.member(Role::Node, "default");
+    router(state, ours.membership, &process::metrics::Metrics::new()).layer(Extension(caller.shown()))
+}
+
 /// Another peer: a real store behind a real `share`.
 pub(crate) struct Parent {
     pub(crate) store: Store,
@@ -313,23 +295,15 @@ pub(crate) struct Parent {
 }
 
 impl Parent {
-    pub(crate) async fn holding(around: &Around, objects: &[&Bytes]) -> Self {
+    pub(crate) async fn holding(objects: &[&Bytes]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let store = Store::open(dir.path()).expect("a store");
         for object in objects {
             let sealed = seal(&store, object).await;
             store.record_delivered(&sealed.digest, around.location());
         }
-        let address = serve(router(
-            ShareState::new(
-                store.clone(),
-                around.clone(),
-                unlimited(),
-                &PeerMetrics::default(),
-            ),
-            &process::metrics::Metrics::new(),
-        ))
-        .await;
+        let state = ShareState::new(store.clone(), unlimited(), &PeerMetrics::default());
+        let address = serve(shown_to_a_peer(state)).await;
         Self {
             store,
             url: format!("http://{address}"),

@@ -23,19 +23,19 @@ use store::Store;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, SHARE_AUDIENCE, SeedAddress, Welcome};
+use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, SeedAddress};
 
 use crate::access::Access;
 use crate::clients::client_factory;
 use crate::config::FrontLimits;
 use crate::delivery::Delivery;
-use crate::fetch::tests::support::{Around, eventually, unlimited};
+use crate::fetch::tests::support::{eventually, shown_to_a_peer, unlimited};
 use crate::fetch::{Fetches, Sources};
 use crate::front::{FrontState, router};
 use crate::metrics::PeerMetrics;
 use crate::metrics::tests::scraped;
 use crate::neighbours::{Neighbours, OwnRegistry};
-use crate::share::{self, ShareState};
+use crate::share::ShareState;
 
 pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -333,7 +333,6 @@ pub(super) struct World {
     pub(super) front: SocketAddr,
     state: FrontState,
     neighbours: Neighbours,
-    around: Around,
     http: reqwest::Client,
     now: Arc<AtomicI64>,
     registry_runs: Running,
@@ -404,7 +403,6 @@ impl World {
             front,
             state,
             neighbours,
-            around: Around::new(),
             http: client(&ClientOptions::default()).expect("a client"),
             now,
             registry_runs,
@@ -469,35 +467,17 @@ impl World {
     pub(super) async fn add_seed(&mut self) -> Store {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
-        let share = share::router(
-            ShareState::new(
-                store.clone(),
-                self.around.clone(),
-                unlimited(),
-                &PeerMetrics::default(),
-            ),
-            &Metrics::new(),
-        );
-        let address = serve(share, &self.running).await;
+        let state = ShareState::new(store.clone(), unlimited(), &PeerMetrics::default());
+        let address = serve(shown_to_a_peer(state), &self.running).await;
         let mut seeds = self.neighbours.seeds();
         seeds.push(SeedAddress {
             peer: Uuid::new_v4(),
             name: "seed".to_owned(),
             share_url: format!("http://{address}"),
         });
-        self.neighbours.welcome(&Welcome {
-            wire_version: 1,
-            session: Uuid::nil(),
-            cluster_id: 1,
-            lease_ms: 15_000,
-            peer_token: self.around.token(SHARE_AUDIENCE, 3_600),
-            peer_token_ends_unix: i64::MAX,
-            share_public_key: String::new(),
-            neighbourhood: Neighbourhood {
-                seeds,
-                ..Neighbourhood::default()
-            },
-            send_full_holdings: false,
+        self.neighbours.learn(Neighbourhood {
+            seeds,
+            ..Neighbourhood::default()
         });
         self.folders.push(folder);
         store

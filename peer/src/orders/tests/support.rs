@@ -20,6 +20,8 @@ use wire::{
 
 use crate::delivery::Delivery;
 use crate::fetch::tests::support::World;
+use crate::membership::Membership;
+use crate::membership::tests::Authority;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::orders::{Me, Orders, follow_orders};
@@ -43,6 +45,7 @@ struct Said {
     settled: Vec<Settled>,
     holdings: Vec<HoldingsReport>,
     sessions: usize,
+    authority: Authority,
     ended: bool,
     withdrawn: Vec<i64>,
     credentials: HashMap<String, SecretText>,
@@ -51,6 +54,11 @@ struct Said {
 impl FakeManager {
     fn lock(&self) -> MutexGuard<'_, Said> {
         self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A seed that has joined.
+    fn member(&self) -> Membership {
+        self.lock().authority.member(Role::Seed, "edge").membership
     }
 
     /// Known to the peer from its next hello on.
@@ -129,15 +137,13 @@ async fn hello(State(manager): State<FakeManager>, Json(_): Json<Hello>) -> Json
         session: Uuid::new_v4(),
         cluster_id: 1,
         lease_ms: 60_000,
-        peer_token: SecretText::new("token"),
-        peer_token_ends_unix: i64::MAX,
-        share_public_key: String::new(),
         neighbourhood: Neighbourhood {
             version: "one".to_owned(),
             registries: said.registries.clone(),
             ..Neighbourhood::default()
         },
         send_full_holdings: false,
+        removals: said.authority.removals(0, &[]),
     })
 }
 
@@ -174,6 +180,7 @@ impl FakeManager {
             questions: said.questions.drain(..).collect(),
             withdrawn,
             images: None,
+            removals: None,
         };
         let is_empty = answer.lots.is_empty() && answer.questions.is_empty() && answer.withdrawn.is_empty();
         Ok((!is_empty).then_some(answer))
@@ -231,7 +238,7 @@ impl Peer {
         let http = client(&ClientOptions::default()).expect("a client");
         let around = oci::Registries::new(crate::clients::client_factory());
         let orders = Orders {
-            manager: ManagerClient::new(http, &base, SecretText::new("token")),
+            manager: ManagerClient::new(http, &base),
             me: me(),
             store: world.store.clone(),
             fetches: world.fetches.clone(),
@@ -244,6 +251,7 @@ impl Peer {
                 oci::DialRules::default(),
                 around,
             ),
+            membership: manager.member(),
             pulls: RecentPulls::default(),
             metrics: PeerMetrics::default(),
         };
@@ -293,12 +301,10 @@ impl Drop for Peer {
 
 fn me() -> Me {
     Me {
-        id: Uuid::nil(),
         name: "seed-a".to_owned(),
         cluster: "edge".to_owned(),
         role: Role::Seed,
         advertise: None,
         share_port: 1,
-        share_scheme: "http",
     }
 }

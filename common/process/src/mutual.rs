@@ -1,0 +1,420 @@
+//! TLS 1.3 in which both sides show certificates of one private authority.
+//!
+//! **Invariants:** a server is believed under a fixed name that its certificate carries, never under the host that was
+//! dialled. TLS verifies that the authority signed; whether a certificate holds *now* is for the caller to judge, with
+//! the caller's clock, so that a wrong clock gets a clear answer instead of a broken handshake. No session is resumed: a
+//! resumed one would skip the judgement.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
+use http::Response;
+use http_body::{Frame, SizeHint};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::version::TLS13;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    ServerConfig, SignatureScheme,
+};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::http::{ClientError, client_over};
+
+#[derive(Debug, thiserror::Error)]
+pub enum MutualError {
+    #[error("there is no PEM certificate that can be read")]
+    NoCertificate,
+    // What the library says could repeat parts of the key.
+    #[error("the private key cannot be read, or is none of this certificate")]
+    NoKey,
+    #[error("the authority's certificate cannot be used: {0}")]
+    BadAuthority(String),
+    #[error("`{0}` is no DNS name")]
+    BadName(String),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// The certificate that a caller has shown, in DER: signed by the authority, and perhaps expired. An extension of each
+/// request.
+#[derive(Clone)]
+pub struct ClientCertificate(Arc<[u8]>);
+
+impl ClientCertificate {
+    /// What a test shows.
+    pub fn from_der(der: &[u8]) -> Self {
+        Self(der.into())
+    }
+
+    pub(crate) fn shown_on<S>(stream: &TlsStream<S>) -> Option<Self> {
+        let chain = stream.get_ref().1.peer_certificates()?;
+        chain.first().map(|certificate| Self::from_der(certificate))
+    }
+
+    pub fn der(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A certificate chain and its key, replaced while connections go on. Clones share it.
+#[derive(Clone)]
+pub struct OwnCertificate(Arc<RwLock<Arc<CertifiedKey>>>);
+
+impl OwnCertificate {
+    /// The key is in PKCS#8.
+    pub fn new(chain_pem: &str, key: &[u8]) -> Result<Self, MutualError> {
+        Ok(Self(Arc::new(RwLock::new(certified(chain_pem, key)?))))
+    }
+
+    /// New connections show this one.
+    pub fn replace(&self, chain_pem: &str, key: &[u8]) -> Result<(), MutualError> {
+        let certified = certified(chain_pem, key)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
+        Ok(())
+    }
+
+    fn get(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for OwnCertificate {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("OwnCertificate(…)")
+    }
+}
+
+impl ResolvesServerCert for OwnCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.get())
+    }
+}
+
+impl ResolvesClientCert for OwnCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.get())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+fn certified(chain_pem: &str, key: &[u8]) -> Result<Arc<CertifiedKey>, MutualError> {
+    let key = PrivateKeyDer::Pkcs8(key.to_vec().into());
+    let chain = certificates(chain_pem)?;
+    CertifiedKey::from_der(chain, key, &provider())
+        .map(Arc::new)
+        .map_err(|_| MutualError::NoKey)
+}
+
+/// The certificates in a PEM text; at least one.
+pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, MutualError> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    read.ok()
+        .filter(|certificates| !certificates.is_empty())
+        .ok_or(MutualError::NoCertificate)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn roots(authority: CertificateDer<'static>) -> Result<Arc<RootCertStore>, MutualError> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(authority)
+        .map_err(|error| MutualError::BadAuthority(error.to_string()))?;
+    Ok(Arc::new(roots))
+}
+
+/// Whether a caller may come without a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callers {
+    MustShow,
+    /// The handlers decide what such a caller may do.
+    MayShow,
+}
+
+/// Accepts connections of callers with certificates of one authority.
+#[derive(Clone)]
+pub struct MutualAcceptor(TlsAcceptor);
+
+impl MutualAcceptor {
+    pub fn new(ca_pem: &str, own: &OwnCertificate, callers: Callers) -> Result<Self, MutualError> {
+        let authority = certificates(ca_pem)?.swap_remove(0);
+        let builder = WebPkiClientVerifier::builder_with_provider(roots(authority)?, provider());
+        let builder = match callers {
+            Callers::MustShow => builder,
+            Callers::MayShow => builder.allow_unauthenticated(),
+        };
+        let verifier = builder
+            .build()
+            .map_err(|error| MutualError::BadAuthority(error.to_string()))?;
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13])
+            .map_err(|error| MutualError::BadAuthority(error.to_string()))?
+            .with_client_cert_verifier(Arc::new(Timeless(verifier)))
+            .with_cert_resolver(Arc::new(own.clone()));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.send_tls13_tickets = 0;
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    pub(crate) fn tls(&self) -> TlsAcceptor {
+        self.0.clone()
+    }
+}
+
+/// Verifies all of a client's certificate but its dates.
+#[derive(Debug)]
+struct Timeless(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Timeless {
+    fn offer_client_auth(&self) -> bool {
+        self.0.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.0.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        within_its_dates(now, |now| {
+            self.0.verify_client_cert(end_entity, intermediates, now)
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// Verifies at a moment within the certificate's dates.
+fn within_its_dates<T>(now: UnixTime, verify: impl Fn(UnixTime) -> Result<T, Error>) -> Result<T, Error> {
+    match verify(now) {
+        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            verify(not_after)
+        }
+        Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
+            verify(not_before)
+        }
+        other => other,
+    }
+}
+
+/// What a client holds a server's certificate (DER) to, beside the authority's signature and the name. The text of a
+/// refusal is for people.
+pub type Judge = Arc<dyn Fn(&[u8]) -> Result<(), String> + Send + Sync>;
+
+/// Tells whether a certificate (DER) that a server shows is the authority's own.
+pub type IsAuthority = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+/// A client that shows `own` and calls servers whose certificates carry the DNS name `host`, wherever they are.
+pub fn client(
+    ca_pem: &str,
+    own: &OwnCertificate,
+    host: &str,
+    judge: Judge,
+) -> Result<reqwest::Client, MutualError> {
+    let authority = certificates(ca_pem)?.swap_remove(0);
+    let verifier = verifier_of(authority)?;
+    let verifier = FixedName {
+        chosen: Chosen::Known(verifier),
+        host: name_of(host)?,
+        judge,
+    };
+    let config = client_config(verifier)?.with_client_cert_resolver(Arc::new(own.clone()));
+    finish(config)
+}
+
+/// A client without a certificate: it believes the authority that `is_authority` recognises in the chain that the server
+/// shows.
+pub fn pinned_client(host: &str, is_authority: IsAuthority) -> Result<reqwest::Client, MutualError> {
+    let verifier = FixedName {
+        chosen: Chosen::Pinned(is_authority),
+        host: name_of(host)?,
+        judge: Arc::new(|_| Ok(())),
+    };
+    finish(client_config(verifier)?.with_no_client_auth())
+}
+
+fn client_config(
+    verifier: FixedName,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>, MutualError> {
+    Ok(ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|error| MutualError::BadAuthority(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier)))
+}
+
+fn finish(mut config: ClientConfig) -> Result<reqwest::Client, MutualError> {
+    config.resumption = Resumption::disabled();
+    // The name that was dialled is nobody's business.
+    config.enable_sni = false;
+    Ok(client_over(config)?)
+}
+
+fn name_of(host: &str) -> Result<ServerName<'static>, MutualError> {
+    ServerName::try_from(host.to_owned()).map_err(|_| MutualError::BadName(host.to_owned()))
+}
+
+fn verifier_of(authority: CertificateDer<'static>) -> Result<Arc<WebPkiServerVerifier>, MutualError> {
+    WebPkiServerVerifier::builder_with_provider(roots(authority)?, provider())
+        .build()
+        .map_err(|error| MutualError::BadAuthority(error.to_string()))
+}
+
+/// Whose signature counts.
+enum Chosen {
+    Known(Arc<WebPkiServerVerifier>),
+    Pinned(IsAuthority),
+}
+
+struct FixedName {
+    chosen: Chosen,
+    host: ServerName<'static>,
+    judge: Judge,
+}
+
+impl fmt::Debug for FixedName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("FixedName").field(&self.host).finish()
+    }
+}
+
+impl FixedName {
+    fn verifier(&self, chain: &[CertificateDer<'_>]) -> Result<Arc<WebPkiServerVerifier>, Error> {
+        match &self.chosen {
+            Chosen::Known(verifier) => Ok(Arc::clone(verifier)),
+            Chosen::Pinned(is_authority) => {
+                let found = chain.iter().find(|certificate| is_authority(certificate));
+                let found = found.ok_or_else(|| {
+                    Error::General("the server's authority is another than the expected one".to_owned())
+                })?;
+                verifier_of(found.clone().into_owned()).map_err(|error| Error::General(error.to_string()))
+            }
+        }
+    }
+}
+
+impl ServerCertVerifier for FixedName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verifier = self.verifier(intermediates)?;
+        let verified = within_its_dates(now, |now| {
+            verifier.verify_server_cert(end_entity, intermediates, &self.host, &[], now)
+        })?;
+        (self.judge)(end_entity).map_err(Error::General)?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("only TLS 1.3 is spoken here".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A response whose body breaks off once `ended` has come about: the connection is cut with it.
+pub fn cut_when(
+    ended: impl Future<Output = ()> + Send + 'static,
+    response: Response<Body>,
+) -> Response<Body> {
+    let ended = Box::pin(ended);
+    response.map(|body| Body::new(Cut { body, ended }))
+}
+
+struct Cut {
+    body: Body,
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the caller may not read on")]
+struct CutOff;
+
+impl HttpBody for Cut {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.ended.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(axum::Error::new(CutOff))));
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

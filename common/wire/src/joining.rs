@@ -1,0 +1,227 @@
+//! How a peer joins: a join token is used once, and the manager's authority signs a certificate for the peer's key.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{RemovalList, SecretText, Signed, VerifyingKey};
+
+const START: &str = "stoker-join";
+const LONGEST_PART: usize = 64;
+/// Of a join token's text.
+const LONGEST_TOKEN: usize = 512;
+
+/// The SHA-256 of the certificate of a manager's authority: what a peer trusts before it has joined.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CaFingerprint([u8; 32]);
+
+/// A join token. Its text carries the fingerprint of the manager's authority, so that a peer needs no certificate to
+/// know the manager. Nothing of it is printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JoinToken {
+    /// By which it is listed and revoked.
+    pub id: String,
+    pub secret: SecretText,
+    pub ca: CaFingerprint,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this is no join token: one begins with `stoker-join.`; make one with `stoker token create --scope node`"
+)]
+pub struct BadJoinToken;
+
+impl CaFingerprint {
+    /// Of a certificate in DER.
+    pub fn of(certificate: &[u8]) -> Self {
+        Self(Sha256::digest(certificate).into())
+    }
+}
+
+impl fmt::Display for CaFingerprint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for CaFingerprint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "CaFingerprint({self})")
+    }
+}
+
+impl FromStr for CaFingerprint {
+    type Err = BadJoinToken;
+
+    fn from_str(text: &str) -> Result<Self, BadJoinToken> {
+        let is_hex = |letter: u8| letter.is_ascii_digit() || (b'a'..=b'f').contains(&letter);
+        if text.len() != 64 || !text.bytes().all(is_hex) {
+            return Err(BadJoinToken);
+        }
+        let mut bytes = [0; 32];
+        for (byte, place) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[place..place + 2], 16).map_err(|_| BadJoinToken)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl JoinToken {
+    /// SHA-256 in hex of the secret: what a manager keeps of it.
+    pub fn secret_hash(&self) -> String {
+        CaFingerprint::of(self.secret.expose().as_bytes()).to_string()
+    }
+
+    /// What a peer is given.
+    pub fn text(&self) -> SecretText {
+        let Self { id, secret, ca } = self;
+        SecretText::new(format!("{START}.{id}.{}.{ca}", secret.expose()))
+    }
+}
+
+impl FromStr for JoinToken {
+    type Err = BadJoinToken;
+
+    fn from_str(text: &str) -> Result<Self, BadJoinToken> {
+        let text = text.trim();
+        let parts: Vec<&str> = text.split('.').collect();
+        let [START, id, secret, ca] = parts[..] else {
+            return Err(BadJoinToken);
+        };
+        let is_word = |part: &str| {
+            let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+            (1..=LONGEST_PART).contains(&part.len()) && part.chars().all(plain)
+        };
+        if text.len() > LONGEST_TOKEN || !is_word(id) || !is_word(secret) {
+            return Err(BadJoinToken);
+        }
+        Ok(Self {
+            id: id.to_owned(),
+            secret: SecretText::new(secret),
+            ca: ca.parse()?,
+        })
+    }
+}
+
+impl fmt::Debug for JoinToken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "JoinToken({})", self.id)
+    }
+}
+
+/// A peer's public key: ECDSA on P-256, as an uncompressed point (base64 in JSON). Whoever shows a certificate for it in
+/// a handshake has proven to have the private half.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PublicKey([u8; 65]);
+
+impl PublicKey {
+    /// `None` unless it is an uncompressed point: the byte 4 and two coordinates.
+    pub fn from_point(bytes: &[u8]) -> Option<Self> {
+        let point: [u8; 65] = bytes.try_into().ok()?;
+        (point[0] == 4).then_some(Self(point))
+    }
+
+    pub fn point(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// SHA-256 in hex: by which a manager knows a key again.
+    pub fn hash(&self) -> String {
+        CaFingerprint::of(&self.0).to_string()
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "PublicKey({})", String::from(*self))
+    }
+}
+
+impl From<PublicKey> for String {
+    fn from(key: PublicKey) -> Self {
+        BASE64.encode(key.0)
+    }
+}
+
+impl TryFrom<String> for PublicKey {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bytes = BASE64.decode(text).ok();
+        bytes
+            .and_then(|bytes| Self::from_point(&bytes))
+            .ok_or("no public key: an uncompressed point of P-256, 65 bytes in base64")
+    }
+}
+
+/// What a peer sends to join.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JoinRequest {
+    /// [`JoinToken::text`].
+    pub token: SecretText,
+    /// The key that the certificate is for.
+    pub public_key: PublicKey,
+    /// A label for people.
+    pub name: String,
+    /// What the peer takes for the time: certificates mean nothing to a clock that is wrong.
+    pub clock_unix_ms: i64,
+    pub wire_version: u32,
+}
+
+/// What makes a peer one; it keeps all of this on its disk. Uuid, cluster and role stand in the certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    pub certificate_pem: String,
+    pub ca_pem: String,
+    /// Verifies what the manager signs.
+    pub signing_key: VerifyingKey,
+    pub removals: Signed<RemovalList>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token() -> JoinToken {
+        JoinToken {
+            id: "0123456789abcdef".to_owned(),
+            secret: SecretText::new("s3cret_-"),
+            ca: CaFingerprint::of(b"certificate"),
+        }
+    }
+
+    #[test]
+    fn a_join_token_is_read_back_and_not_printed() {
+        let text = token().text();
+        assert_eq!(text.expose().parse(), Ok(token()));
+        assert_eq!(format!("{}\n", text.expose()).parse(), Ok(token()));
+        assert!(!format!("{:?}", token()).contains("s3cret"));
+    }
+
+    #[test]
+    fn what_is_no_join_token_is_refused() {
+        let good = token().text().expose().to_owned();
+        for bad in [
+            String::new(),
+            "eyJhbGciOiJIUzI1NiJ9.e30.x".to_owned(),
+            good.replace("stoker-join", "stoker"),
+            good.replace("s3cret", ""),
+            good.replace("s3cret_-", ""),
+            format!("{good}0"),
+            format!("{good}.x"),
+            good[..good.len() - 1].to_owned(),
+            good.to_uppercase(),
+            format!("stoker-join.a.b.{}", "é".repeat(32)),
+        ] {
+            let is_another = bad.parse::<JoinToken>().map_or(true, |read| read != token());
+            assert!(is_another, "{bad}");
+        }
+        assert_eq!("stoker-join.a.b.c".parse::<JoinToken>(), Err(BadJoinToken));
+        assert_eq!(good.to_uppercase().parse::<JoinToken>(), Err(BadJoinToken));
+    }
+}

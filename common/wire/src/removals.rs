@@ -1,0 +1,32 @@
+//! The list of removed peers. It wins over any certificate, at the manager and at every peer's door.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Record;
+
+/// Peers that a list names at most.
+pub const REMOVED_AT_MOST: usize = 20_000;
+
+/// Every removed peer whose certificate could still be shown. A list with a higher number replaces one with a lower.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovalList {
+    pub number: i64,
+    pub peers: BTreeSet<Uuid>,
+}
+
+impl RemovalList {
+    pub fn names(&self, peer: Uuid) -> bool {
+        self.peers.contains(&peer)
+    }
+
+    pub fn replaces(&self, older: &Self) -> bool {
+        self.number > older.number
+    }
+}
+
+impl Record for RemovalList {
+    const KIND: &'static str = "removals-v1";
+}

@@ -1,0 +1,233 @@
+//! How a process becomes a peer: what lies in its data folder, else a join token, used once.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use futures_util::future::BoxFuture;
+use process::mutual::pinned_client;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+use wire::{
+    CaFingerprint, CallError, ClusterName, JoinRequest, JoinToken, Joined, MANAGER_HOST, ManagerClient,
+    PublicKey, Role,
+};
+
+use crate::membership::{self, Clock, Membership, OwnKey};
+
+/// A manager that cannot be reached, or is busy, is waited for.
+const WAIT_FOR_MANAGER: Duration = Duration::from_secs(300);
+const PAUSE: Duration = Duration::from_secs(2);
+/// Renewal is looked at this often; a certificate is due once a day.
+const LOOK_AGAIN: Duration = Duration::from_secs(300);
+
+/// How a peer without a membership joins.
+pub enum Joining {
+    /// None: it must have joined before.
+    Token(Option<JoinToken>),
+    Direct(DirectJoining),
+}
+
+type JoinDirectly = dyn FnOnce(PublicKey) -> BoxFuture<'static, anyhow::Result<Joined>> + Send;
+
+/// Joins the manager of the same process.
+pub struct DirectJoining {
+    /// Of another authority's membership nothing is kept.
+    pub ca: CaFingerprint,
+    pub join: Box<JoinDirectly>,
+}
+
+/// What a peer says of itself, and is held to.
+pub(crate) struct Expected {
+    pub(crate) role: Option<Role>,
+    pub(crate) cluster: Option<ClusterName>,
+}
+
+/// The membership in the folder, or a new one.
+pub(crate) async fn membership(
+    folder: &Path,
+    manager: &str,
+    name: &str,
+    joining: Joining,
+    clock: Clock,
+) -> anyhow::Result<Membership> {
+    let present = match &joining {
+        Joining::Direct(direct) => of_authority(folder, direct.ca, &clock)?,
+        Joining::Token(_) => Membership::open(folder, Arc::clone(&clock))?,
+    };
+    match (present, joining) {
+        (Some(present), joining) => {
+            look_at_token(&present, &joining)?;
+            Ok(present)
+        }
+        (None, Joining::Direct(direct)) => {
+            let key = OwnKey::at(folder)?;
+            Membership::begin(folder, (direct.join)(key.public).await?, clock)
+        }
+        (None, Joining::Token(Some(token))) => join_with(folder, manager, name, &token, clock).await,
+        (None, Joining::Token(None)) => bail!(
+            "this peer has not joined a manager yet: make a join token there with `stoker token create --scope node` (or \
+             seed) and start the peer with --join-token-file FILE"
+        ),
+    }
+}
+
+/// The membership, unless it is none of this authority's.
+fn of_authority(folder: &Path, ca: CaFingerprint, clock: &Clock) -> anyhow::Result<Option<Membership>> {
+    let present = Membership::open(folder, Arc::clone(clock));
+    match present {
+        Ok(Some(present)) if present.authority()? == ca => Ok(Some(present)),
+        Ok(None) => Ok(None),
+        // The manager is in this process: joining it anew costs nothing.
+        Ok(Some(_)) | Err(_) => {
+            membership::forget(folder)?;
+            Ok(None)
+        }
+    }
+}
+
+fn look_at_token(present: &Membership, joining: &Joining) -> anyhow::Result<()> {
+    if let Joining::Token(Some(token)) = joining
+        && present.authority()? != token.ca
+    {
+        warn!(
+            stoker.side = "peer",
+            "the join token is of another manager than the one that this peer has joined, and is not used: to change the \
+             manager, remove membership.json and membership.key in the data folder"
+        );
+    }
+    Ok(())
+}
+
+/// Refuses flags that say otherwise than the certificate.
+pub(crate) fn check(membership: &Membership, expected: &Expected) -> anyhow::Result<()> {
+    let identity = membership.identity();
+    let role = identity.role.word();
+    if let Some(wanted) = expected.role {
+        ensure!(
+            wanted == identity.role,
+            "--{} was given, and this peer's certificate says {role}: the join token decides; make one with `stoker token \
+             create --scope {}` and join anew in an empty data folder, or leave the flag out",
+            wanted.word(),
+            wanted.word()
+        );
+    }
+    if let Some(wanted) = &expected.cluster {
+        ensure!(
+            *wanted == identity.cluster,
+            "--cluster {wanted} was given, and this peer's certificate says {}: the join token decides; make one with \
+             `stoker token create --scope {role} --cluster {wanted}` and join anew in an empty data folder, or leave the \
+             flag out",
+            identity.cluster
+        );
+    }
+    Ok(())
+}
+
+async fn join_with(
+    folder: &Path,
+    manager: &str,
+    name: &str,
+    token: &JoinToken,
+    clock: Clock,
+) -> anyhow::Result<Membership> {
+    let key = OwnKey::at(folder)?;
+    let ca = token.ca;
+    let is_authority = move |der: &[u8]| CaFingerprint::of(der) == ca;
+    let http = pinned_client(MANAGER_HOST, Arc::new(is_authority))?;
+    let ask = || JoinRequest {
+        token: token.text(),
+        public_key: key.public,
+        name: name.to_owned(),
+        clock_unix_ms: clock(),
+        wire_version: wire::VERSION,
+    };
+    let joined = patiently(|| {
+        let request = ask();
+        let http = &http;
+        async move { wire::join(http, manager, &request).await }
+    })
+    .await
+    .with_context(|| format!("joining the manager at {manager} failed"))?;
+    ensure!(
+        membership::fingerprint(&joined.ca_pem)? == ca,
+        "the manager at {manager} named another authority than the one that signed for it"
+    );
+    let membership = Membership::begin(folder, joined, clock)?;
+    let identity = membership.identity();
+    info!(
+        stoker.peer_id = %identity.peer,
+        stoker.role = identity.role.word(),
+        stoker.cluster = %identity.cluster,
+        "joined the manager"
+    );
+    Ok(membership)
+}
+
+/// Asks again while the manager may still come; what it refuses, it refuses for good.
+async fn patiently<F, Fut>(ask: F) -> anyhow::Result<Joined>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<Joined, CallError>>,
+{
+    let began = Instant::now();
+    loop {
+        let error = match ask().await {
+            Ok(joined) => return Ok(joined),
+            Err(error) => error,
+        };
+        let may_pass = matches!(error, CallError::Unreachable(_) | CallError::Busy(_)) && !is_refusal(&error);
+        if !may_pass || began.elapsed() > WAIT_FOR_MANAGER {
+            return Err(explained(error));
+        }
+        warn!(stoker.side = "network", error = %causes(&error), "the manager does not let this peer in yet; asking again");
+        sleep(PAUSE).await;
+    }
+}
+
+/// The manager is there, and is not the one that the token names, or speaks no TLS.
+fn is_refusal(error: &CallError) -> bool {
+    let causes = causes(error);
+    causes.contains("authority is another") || causes.contains("invalid peer certificate")
+}
+
+fn explained(error: CallError) -> anyhow::Error {
+    if is_refusal(&error) {
+        return anyhow::anyhow!(
+            "the manager's authority is another than the join token names ({}): is the token of another manager, or the \
+             address wrong?",
+            causes(&error)
+        );
+    }
+    let text = causes(&error);
+    anyhow::anyhow!("{text}")
+}
+
+/// All causes, outermost first: the library's own text alone says little.
+fn causes(error: &CallError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(one) = cause {
+        text = format!("{text}: {one}");
+        cause = one.source();
+    }
+    text
+}
+
+/// Renews the certificate every day; ends with the process.
+pub(crate) async fn keep_renewed(membership: Membership, manager: ManagerClient) {
+    loop {
+        if membership.is_due() {
+            let renewed = match manager.renew().await {
+                Ok(joined) => membership.renew(joined),
+                Err(error) => Err(error.into()),
+            };
+            match renewed {
+                Ok(()) => info!("certificate renewed"),
+                Err(error) => warn!(stoker.side = "manager", %error, "the certificate is not renewed yet"),
+            }
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}

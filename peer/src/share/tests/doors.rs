@@ -1,0 +1,205 @@
+//! The door of `share` over real TLS.
+
+use std::time::Duration;
+
+use process::{Running, bind, serve_mutual};
+use wire::Role;
+
+use super::*;
+use crate::membership::tests::{Authority, Member};
+
+struct Door {
+    url: String,
+    authority: Authority,
+    seed: Member,
+    running: Running,
+    _dir: tempfile::TempDir,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.running.stopping().cancel();
+    }
+}
+
+async fn door(body: &bytes::Bytes) -> Door {
+    let authority = Authority::new();
+    let seed = authority.member(Role::Seed, "default");
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open(dir.path()).expect("a store");
+    seal(&store, body).await;
+    let state = ShareState::new(store, unlimited(), &PeerMetrics::default());
+    let routes = router(state, seed.membership.clone(), &process::metrics::Metrics::new());
+    let listener = bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("https://{}", listener.local_addr().expect("an address"));
+    let running = Running::new();
+    let acceptor = seed.membership.acceptor().expect("an acceptor");
+    serve_mutual(listener, routes, &running, &acceptor);
+    Door {
+        url,
+        authority,
+        seed,
+        running,
+        _dir: dir,
+    }
+}
+
+impl Door {
+    async fn ask(&self, http: &reqwest::Client, digest: &Digest) -> reqwest::Result<reqwest::Response> {
+        let url = format!("{}/share/v1/objects/{digest}", self.url);
+        http.get(url).timeout(Duration::from_secs(30)).send().await
+    }
+
+    async fn status(&self, member: &Member, digest: &Digest) -> u16 {
+        let http = member.membership.to_peers().expect("a client");
+        self.ask(&http, digest)
+            .await
+            .expect("an answer")
+            .status()
+            .as_u16()
+    }
+}
+
+#[tokio::test]
+async fn a_peer_of_the_cluster_is_given_what_it_asks_for() {
+    let body = bytes(10);
+    let door = door(&body).await;
+    let node = door.authority.member(Role::Node, "default");
+    let http = node.membership.to_peers().expect("a client");
+    let answer = door.ask(&http, &Digest::of(&body)).await.expect("an answer");
+    assert_eq!(answer.bytes().await.expect("bytes"), body);
+}
+
+#[tokio::test]
+async fn nobody_without_a_certificate_of_our_authority_gets_a_word() {
+    let body = bytes(10);
+    let (door, digest) = (door(&body).await, Digest::of(&body));
+    let stranger = Authority::new().member(Role::Seed, "default");
+    let http = stranger.membership.to_peers().expect("a client");
+    assert!(door.ask(&http, &digest).await.is_err(), "another authority");
+    let bare = process::http::curious_client().expect("a client");
+    assert!(door.ask(&bare, &digest).await.is_err(), "no certificate");
+    let plain = format!("{}/share/v1/objects/{digest}", door.url.replace("https", "http"));
+    assert!(bare.get(plain).send().await.is_err(), "no TLS");
+}
+
+#[tokio::test]
+async fn another_clusters_peer_is_refused_with_a_text() {
+    let body = bytes(10);
+    let (door, digest) = (door(&body).await, Digest::of(&body));
+    let elsewhere = door.authority.member(Role::Seed, "elsewhere");
+    let http = elsewhere.membership.judging(std::sync::Arc::new(|_| Ok(())));
+    let refused = door.ask(&http, &digest).await.expect("an answer");
+    assert_eq!(refused.status().as_u16(), 401);
+    let text = refused.text().await.expect("a text");
+    assert!(
+        text.contains("cluster elsewhere") && text.contains("cluster default"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_of_another_cluster_is_not_called() {
+    let body = bytes(10);
+    let (door, digest) = (door(&body).await, Digest::of(&body));
+    let elsewhere = door.authority.member(Role::Node, "elsewhere");
+    let http = elsewhere.membership.to_peers().expect("a client");
+    let error = door.ask(&http, &digest).await.expect_err("not called");
+    let text = format!("{error:?}");
+    assert!(text.contains("elsewhere"), "{text}");
+}
+
+#[tokio::test]
+async fn a_node_is_never_taken_for_a_seed() {
+    let body = bytes(10);
+    let door = door(&body).await;
+    let node = door.authority.member(Role::Node, "default");
+    let other = door.authority.member(Role::Node, "default");
+    let (listener, running) = (bind("127.0.0.1:0").await.expect("a port"), Running::new());
+    let url = format!("https://{}/", listener.local_addr().expect("an address"));
+    let acceptor = other.membership.acceptor().expect("an acceptor");
+    serve_mutual(listener, axum::Router::new(), &running, &acceptor);
+    let as_seed = node
+        .membership
+        .to_seeds()
+        .expect("a client")
+        .get(&url)
+        .send()
+        .await;
+    assert!(as_seed.is_err());
+    let as_peer = node
+        .membership
+        .to_peers()
+        .expect("a client")
+        .get(&url)
+        .send()
+        .await;
+    assert_eq!(as_peer.expect("an answer").status().as_u16(), 404);
+}
+
+#[tokio::test]
+async fn a_removed_peer_is_refused_on_the_connection_that_it_has() {
+    let body = bytes(10);
+    let (door, digest) = (door(&body).await, Digest::of(&body));
+    let (node, other) = (
+        door.authority.member(Role::Node, "default"),
+        door.authority.member(Role::Node, "default"),
+    );
+    let http = node.membership.to_peers().expect("a client");
+    let first = door.ask(&http, &digest).await.expect("an answer");
+    assert_eq!(first.status().as_u16(), 200);
+    first
+        .bytes()
+        .await
+        .expect("read to its end, so that the connection is used again");
+    let removals = door.authority.removals(1, &[node.peer()]);
+    door.seed.membership.learn_removals(removals);
+    let second = door.ask(&http, &digest).await.expect("an answer");
+    assert_eq!(second.status().as_u16(), 401);
+    assert!(second.text().await.expect("a text").contains("removed"));
+    assert_eq!(door.status(&other, &digest).await, 200);
+}
+
+#[tokio::test]
+async fn what_a_removed_peer_is_just_being_sent_breaks_off() {
+    // More than all buffers between the two hold.
+    let body = bytes(64 * CHUNK);
+    let (door, digest) = (door(&body).await, Digest::of(&body));
+    let node = door.authority.member(Role::Node, "default");
+    let http = node.membership.to_peers().expect("a client");
+    let mut answer = door.ask(&http, &digest).await.expect("an answer");
+    answer.chunk().await.expect("a first piece").expect("not the end");
+    let removals = door.authority.removals(1, &[node.peer()]);
+    door.seed.membership.learn_removals(removals);
+    let mut got = 0;
+    let broke = loop {
+        match answer.chunk().await {
+            Ok(Some(bytes)) => got += bytes.len(),
+            Ok(None) => break false,
+            Err(_) => break true,
+        }
+    };
+    assert!(broke, "all {got} bytes came");
+}
+
+#[tokio::test]
+async fn the_dates_of_a_certificate_are_judged_with_our_clock() {
+    let body = bytes(10);
+    let (door, digest) = (door(&body).await, Digest::of(&body));
+    let node = door.authority.member(Role::Node, "default");
+    let judge: process::mutual::Judge = std::sync::Arc::new(|_| Ok(()));
+    let http = node.membership.judging(judge);
+    door.authority.set_clock(1_800_000_000 + 29 * 86_400);
+    assert_eq!(
+        door.ask(&http, &digest)
+            .await
+            .expect("an answer")
+            .status()
+            .as_u16(),
+        200
+    );
+    door.authority.set_clock(1_800_000_000 + 31 * 86_400);
+    let refused = door.ask(&http, &digest).await.expect("an answer");
+    assert_eq!(refused.status().as_u16(), 401);
+    assert!(refused.text().await.expect("a text").contains("clock"));
+}

@@ -1,0 +1,24 @@
+//! Peers that joined: who has a certificate of ours that holds, or that can still be renewed.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "members")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub peer_id: String,
+    /// The join token that it came by; none for the peer of the manager's own process.
+    pub token_id: Option<String>,
+    /// SHA-256 in hex of its public key.
+    pub key_hash: String,
+    pub cluster: String,
+    pub seed: bool,
+    pub joined_ms: i64,
+    /// When it got its last certificate.
+    pub renewed_ms: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

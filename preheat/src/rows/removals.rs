@@ -1,0 +1,17 @@
+//! Removed peers. The highest number is the number of the list: it only grows, so no row is ever deleted.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "removals")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub number: i64,
+    pub peer_id: String,
+    pub removed_ms: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
