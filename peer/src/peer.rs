@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
 use oci::{Dial, RegistryMetrics};
 use process::admin::{Admin, AdminKey};
-use process::http::{ClientOptions, client};
 use process::mutual::MutualAcceptor;
 use process::{Serving, Vitals, bind, files, readiness, serve, serve_mutual};
 use store::{Store, sweep_until};
@@ -237,4 +237,3 @@ async fn membership(config: &mut PeerConfig) -> anyhow::Result<Membership> {
     joining::check(&membership, &expected)?;
     Ok(membership)
 }
-

@@ -152,7 +152,11 @@ mod tests {
         }
         assert_eq!(gives(Scopes::new([Scope::Admin])), Scope::ALL);
         let reads = Scopes::new([Scope::Read]);
-        assert_eq!(reads.may_not_give(&Scopes::all()), Some(Scope::Preheat), "one of many");
+        assert_eq!(
+            reads.may_not_give(&Scopes::all()),
+            Some(Scope::Preheat),
+            "one of many"
+        );
     }
 
     #[test]

@@ -65,7 +65,9 @@ fn nginx() -> Location {
 }
 
 fn sample() -> Location {
-    "http://registry.lan/v2/library/sample".parse().expect("a location")
+    "http://registry.lan/v2/library/sample"
+        .parse()
+        .expect("a location")
 }
 
 fn get(digest: &Digest) -> axum::http::request::Builder {
@@ -171,7 +173,7 @@ async fn peers_understand_each_other() {
     let world = World::new().await;
     let body = bytes(CHUNK + 1);
     let digest = Digest::of(&body);
-    let parent = Parent::holding(&[&body]).await;
+    let parent = Parent::holding(&world.around, &[&body]).await;
     let client = world.share_client();
 
     let object = client

@@ -88,7 +88,9 @@ pub fn serve(
 /// Serves `router` to callers whose certificates the acceptor verifies; each request carries the shown certificate as
 /// [`ClientCertificate`].
 pub fn serve_mutual(listener: TcpListener, router: Router, running: &Running, acceptor: &MutualAcceptor) {
-    Serving::new(listener, router).acceptor(acceptor.tls()).spawn(running);
+    Serving::new(listener, router)
+        .acceptor(acceptor.tls())
+        .spawn(running);
 }
 
 /// A listener with all that can be chosen about it.

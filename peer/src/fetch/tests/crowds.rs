@@ -64,7 +64,7 @@ async fn nodes_that_fetch_at_once_take_chunks_from_each_other() {
     let world = World::new().await;
     let body = bytes(24 * CHUNK + 5);
     let digest = Digest::of(&body);
-    let seed = Parent::holding(&[&body]).await;
+    let seed = Parent::holding(&world.around, &[&body]).await;
     let nodes = nodes(&world, 4);
     let reports = join_all(nodes.iter().map(async |node| {
         let following = node
@@ -93,8 +93,8 @@ async fn of_two_seeds_both_give_and_a_corrupt_one_is_left_out() {
     let world = World::new().await;
     let body = bytes(20 * CHUNK);
     let digest = world.registry.serve(&body);
-    let sound = Parent::holding(&[&body]).await;
-    let damaged = Parent::holding(&[&body]).await;
+    let sound = Parent::holding(&world.around, &[&body]).await;
+    let damaged = Parent::holding(&world.around, &[&body]).await;
     std::fs::write(damaged.file(&digest), with_byte_changed(&body, 11 * CHUNK + 9)).expect("damaged");
     let following = world
         .fetches
@@ -181,7 +181,7 @@ async fn a_seed_that_vouches_gives_the_last_chunk_alone() {
     let world = World::new().await;
     let body = bytes(9 * CHUNK + 20);
     let digest = Digest::of(&body);
-    let seed = Parent::holding(&[&body]).await;
+    let seed = Parent::holding(&world.around, &[&body]).await;
     let wanted = parts_of(from_parents(&world, &digest, &[&seed]));
     let following = world.fetches.join_or_start(wanted);
     following.size().await.expect("known");
@@ -247,7 +247,7 @@ async fn a_vouched_last_chunk_does_not_end_a_part_that_nobody_vouched_for() {
     let body = bytes(9 * CHUNK + 20);
     let digest = Digest::of(&body);
     // The seed's copy of one chunk is damaged, and so is the registry's.
-    let seed = Parent::holding(&[&body]).await;
+    let seed = Parent::holding(&world.around, &[&body]).await;
     std::fs::write(seed.file(&digest), with_byte_changed(&body, 8 * CHUNK + 3)).expect("damaged");
     world.registry.put(
         &digest,

@@ -66,7 +66,7 @@ async fn readers_go_on_with_a_parent_when_the_disk_is_full() {
     let body = bytes(2 * CHUNK + 1);
     let digest = Digest::of(&body);
     let world = world_without_room_for(&digest, "part").await;
-    let parent = Parent::holding(&[&body]).await;
+    let parent = Parent::holding(&world.around, &[&body]).await;
     let mut wanted = world.wanted(&digest);
     wanted.parents = vec![parent.url.clone()];
     assert_eq!(

@@ -16,7 +16,7 @@ async fn a_parent_is_asked_before_the_registry() {
     let world = World::new().await;
     let body = bytes(2 * CHUNK + 3);
     let digest = world.registry.serve(&body);
-    let parent = Parent::holding(&[&body]).await;
+    let parent = Parent::holding(&world.around, &[&body]).await;
     let mut wanted = world.wanted(&digest);
     wanted.parents = vec![parent.url.clone()];
     let following = world.fetches.join_or_start(wanted);
@@ -36,9 +36,9 @@ async fn a_parent_that_corrupts_is_left_out_and_the_reader_never_notices() {
     let world = World::new().await;
     let body = bytes(4 * CHUNK);
     let digest = world.registry.serve(&body);
-    let damaged = Parent::holding(&[&body]).await;
+    let damaged = Parent::holding(&world.around, &[&body]).await;
     std::fs::write(damaged.file(&digest), with_byte_changed(&body, 2 * CHUNK + 7)).expect("damaged");
-    let sound = Parent::holding(&[&body]).await;
+    let sound = Parent::holding(&world.around, &[&body]).await;
     let mut wanted = world.wanted(&digest);
     wanted.parents = vec![damaged.url.clone(), sound.url.clone()];
     let following = world.fetches.join_or_start(wanted);
@@ -61,7 +61,7 @@ async fn the_registry_goes_on_where_a_corrupting_parent_was_left() {
     let world = World::new().await;
     let body = bytes(3 * CHUNK);
     let digest = world.registry.serve(&body);
-    let damaged = Parent::holding(&[&body]).await;
+    let damaged = Parent::holding(&world.around, &[&body]).await;
     std::fs::write(damaged.file(&digest), with_byte_changed(&body, CHUNK)).expect("damaged");
     let mut wanted = world.wanted(&digest);
     wanted.parents = vec![damaged.url.clone()];
@@ -77,7 +77,7 @@ async fn parents_that_are_away_or_do_not_hold_it_are_passed_over() {
     let world = World::new().await;
     let body = bytes(CHUNK + 1);
     let digest = world.registry.serve(&body);
-    let empty = Parent::holding(&[]).await;
+    let empty = Parent::holding(&world.around, &[]).await;
     let mut wanted = world.wanted(&digest);
     wanted.parents = vec!["http://127.0.0.1:1".to_owned(), empty.url.clone()];
     let following = world.fetches.join_or_start(wanted);

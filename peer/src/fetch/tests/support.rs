@@ -295,7 +295,7 @@ pub(crate) struct Parent {
 }
 
 impl Parent {
-    pub(crate) async fn holding(objects: &[&Bytes]) -> Self {
+    pub(crate) async fn holding(around: &Around, objects: &[&Bytes]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let store = Store::open(dir.path()).expect("a store");
         for object in objects {

@@ -11,8 +11,8 @@ use crate::metrics::tests::scraped;
 use crate::recorder::{Trace, attribute, id_of};
 
 /// A parent whose third chunk is wrong.
-async fn damaged_parent(body: &Bytes) -> Parent {
-    let damaged = Parent::holding(&[body]).await;
+async fn damaged_parent(world: &World, body: &Bytes) -> Parent {
+    let damaged = Parent::holding(&world.around, &[body]).await;
     let file = damaged.file(&Digest::of(body));
     std::fs::write(file, with_byte_changed(body, 2 * CHUNK + 7)).expect("damaged");
     damaged
@@ -27,7 +27,7 @@ async fn each_source_says_what_it_gave_and_why_it_was_left() {
     let (world, trace) = (World::new().await, Trace::begin());
     let body = bytes(4 * CHUNK + 5);
     let digest = world.registry.serve(&body);
-    let damaged = damaged_parent(&body).await;
+    let damaged = damaged_parent(&world, &body).await;
     let mut wanted = world.wanted(&digest);
     wanted.parents = vec![damaged.url.clone()];
     wanted.trace = Some(trace.context());
@@ -79,7 +79,7 @@ async fn each_source_says_what_it_gave_and_why_it_was_left() {
 async fn a_request_to_another_peer_joins_its_span_to_the_trace() {
     let (world, trace) = (World::new().await, Trace::begin());
     let body = bytes(CHUNK + 5);
-    let parent = Parent::holding(&[&body]).await;
+    let parent = Parent::holding(&world.around, &[&body]).await;
     let mut wanted = world.wanted(&Digest::of(&body));
     wanted.parents = vec![parent.url.clone()];
     wanted.trace = Some(trace.context());
@@ -181,7 +181,7 @@ async fn chunk_failures_are_counted_by_parent() {
     let world = World::new().await;
     let body = bytes(4 * CHUNK);
     let digest = world.registry.serve(&body);
-    let damaged = damaged_parent(&body).await;
+    let damaged = damaged_parent(&world, &body).await;
     let mut wanted = world.wanted(&digest);
     wanted.parents = vec![damaged.url.clone()];
     world

@@ -59,12 +59,12 @@ fn weather() -> impl Strategy<Value = Weather> {
         })
 }
 
-async fn parent(body: &Bytes, digest: &Digest, source: &Source) -> Parent {
+async fn parent(world: &World, body: &Bytes, digest: &Digest, source: &Source) -> Parent {
     match source {
-        Source::Missing => Parent::holding(&[]).await,
-        Source::Sound => Parent::holding(&[body]).await,
+        Source::Missing => Parent::holding(&world.around, &[]).await,
+        Source::Sound => Parent::holding(&world.around, &[body]).await,
         Source::Corrupt(at) => {
-            let parent = Parent::holding(&[body]).await;
+            let parent = Parent::holding(&world.around, &[body]).await;
             std::fs::write(parent.file(digest), with_byte_changed(body, *at)).expect("damaged");
             parent
         }
@@ -113,7 +113,10 @@ async fn holds_in(weather: Weather, body: &Bytes) {
     let world = World::new().await;
     let digest = Digest::of(body);
     serve(&world, body, &digest, &weather);
-    let making = weather.parents.iter().map(|source| parent(body, &digest, source));
+    let making = weather
+        .parents
+        .iter()
+        .map(|source| parent(&world, &body, &digest, source));
     let parents = join_all(making).await;
     let readers = weather.readers.iter().map(|(whole, range)| {
         let wanted = Wanted {
