@@ -355,6 +355,9 @@ fn beside(
             yes_kept_offline: file
                 .duration("yes_kept_offline", faults)
                 .unwrap_or(built_in.yes_kept_offline),
+            public_kept: file
+                .duration("public_kept", faults)
+                .unwrap_or(built_in.public_kept),
             allow: file.list("allow", faults),
             prefetch: file.switch("prefetch", faults).unwrap_or(built_in.prefetch),
         },

@@ -37,7 +37,7 @@ mod tests {
         assert!(asks(Some("a"), Scope::Preheat, Some("a")));
         assert!(asks(Some("b"), Scope::Admin, Some("a")));
         assert!(asks(Some("b"), Scope::Admin, None));
-        for stranger in [Scope::Preheat, Scope::Read, Scope::Peer] {
+        for stranger in [Scope::Preheat, Scope::Read] {
             assert!(!asks(Some("b"), stranger, Some("a")), "{stranger}");
             assert!(
                 !asks(Some("b"), stranger, None),

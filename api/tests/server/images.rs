@@ -84,7 +84,7 @@ async fn with_a_known_image() -> (World, String) {
     let registry = registry::start(&registry_token(&recorded)).await;
     let world = World::with(AuthMode::Tokens, vec![registry.settings.clone()]).await;
     world.start_workers();
-    let seed = FakeSeed::join(&world, &world.token([Scope::Peer]).await.text, "seed-1").await;
+    let seed = FakeSeed::join(&world, "seed-1").await;
     let token = world.token([Scope::Preheat, Scope::Read]).await.text;
     let mut connection = RawConnection::to(world.address).await;
     connection.send(&fixture("harbor-2.15-create.http", &token)).await;

@@ -2,7 +2,6 @@
 
 use api::AuthMode;
 use api::tokens::Scope;
-use queue::Clock as _;
 use serde_json::json;
 use wire::{Outcome, PlacementProgress, ProgressReport, Side};
 
