@@ -133,8 +133,7 @@ fn is_open(inner: &Inner, name: &str) -> bool {
     inner.dial.open_by_preheat || name.parse().is_ok_and(|name| inner.dial.allow(&name))
 }
 
-/// Remembers that a preheat named this registry; the scheme that was named last is the one that holds. Tells
-/// whether that was news.
+/// Remembers that a preheat found an image at this registry. Tells whether that was news.
 pub(crate) async fn saw_registry(
     txn: &impl ConnectionTrait,
     preheat: &preheats::Model,
@@ -142,12 +141,12 @@ pub(crate) async fn saw_registry(
     let known = seen_registries::Entity::find_by_id(&preheat.registry)
         .one(txn)
         .await?;
-    if known.is_some_and(|known| known.plain_http == preheat.plain_http) {
+    let Some(plain_http) = newly_seen(known.map(|known| known.plain_http), preheat.plain_http) else {
         return Ok(false);
-    }
+    };
     let row = seen_registries::ActiveModel {
         name: Set(preheat.registry.clone()),
-        plain_http: Set(preheat.plain_http),
+        plain_http: Set(plain_http),
     };
     let newest = OnConflict::column(seen_registries::Column::Name)
         .update_column(seen_registries::Column::PlainHttp)
@@ -157,4 +156,34 @@ pub(crate) async fn saw_registry(
         .exec_without_returning(txn)
         .await
         .map(|_| true)
+}
+
+/// Whether a registry counts as one with plain HTTP only, if that is news. HTTPS once seen is never downgraded: nodes
+/// would send their callers' passwords in clear because of one preheat.
+fn newly_seen(known_plain: Option<bool>, named_plain: bool) -> Option<bool> {
+    match known_plain {
+        None => Some(named_plain),
+        Some(true) if !named_plain => Some(false),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newly_seen;
+
+    #[test]
+    fn https_once_seen_is_never_downgraded() {
+        assert_eq!(newly_seen(None, true), Some(true));
+        assert_eq!(newly_seen(Some(true), false), Some(false), "upgraded");
+        assert_eq!(
+            newly_seen(Some(false), true),
+            None,
+            "one preheat by http:// changes nothing"
+        );
+        assert_eq!(
+            (newly_seen(None, false), newly_seen(Some(true), true)),
+            (Some(false), None)
+        );
+    }
 }

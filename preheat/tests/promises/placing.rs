@@ -61,12 +61,13 @@ async fn a_lot_says_all_that_its_peer_needs() {
     let lot = &answer.lots[0];
     assert_eq!((lot.preheat, lot.image.ends_with("/team/app:v1")), (id, true));
     let first = &lot.placements[0];
+    let location: oci::Location = first.location.parse().unwrap();
     assert_eq!(
         (first.kind, first.size, first.digest.as_str()),
         (ObjectKind::Manifest, size as u64, root.as_str())
     );
     assert_eq!(
-        (first.media_type.as_str(), first.repository.as_str()),
+        (first.media_type.as_str(), location.repository.as_str()),
         (OCI_MANIFEST, "team/app")
     );
     assert!(first.public);
@@ -97,7 +98,7 @@ async fn a_lot_says_all_that_its_peer_needs() {
     assert!(
         told.registries
             .iter()
-            .any(|one| one.name == first.registry && one.plain_http),
+            .any(|one| one.name == location.registry().as_str() && one.plain_http),
         "{told:?}"
     );
 }
