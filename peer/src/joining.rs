@@ -179,7 +179,7 @@ where
         };
         let may_pass = matches!(error, CallError::Unreachable(_) | CallError::Busy(_)) && !is_refusal(&error);
         if !may_pass || began.elapsed() > WAIT_FOR_MANAGER {
-            return Err(explained(error));
+            return Err(explained(&error));
         }
         warn!(stoker.side = "network", error = %causes(&error), "the manager does not let this peer in yet; asking again");
         sleep(PAUSE).await;
@@ -192,16 +192,15 @@ fn is_refusal(error: &CallError) -> bool {
     causes.contains("authority is another") || causes.contains("invalid peer certificate")
 }
 
-fn explained(error: CallError) -> anyhow::Error {
-    if is_refusal(&error) {
+fn explained(error: &CallError) -> anyhow::Error {
+    if is_refusal(error) {
         return anyhow::anyhow!(
             "the manager's authority is another than the join token names ({}): is the token of another manager, or the \
              address wrong?",
-            causes(&error)
+            causes(error)
         );
     }
-    let text = causes(&error);
-    anyhow::anyhow!("{text}")
+    anyhow::anyhow!(causes(error))
 }
 
 /// All causes, outermost first: the library's own text alone says little.

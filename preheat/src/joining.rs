@@ -283,7 +283,11 @@ async fn admit_with_token(
     };
     if let Some(before) = joined_before(txn, &token, &applicant.key_hash).await? {
         let removed = was_removed(txn, before.peer).await?;
-        return Ok(if removed { Err(NotJoined::Removed) } else { Ok(before) });
+        return Ok(if removed {
+            Err(NotJoined::Removed)
+        } else {
+            Ok(before)
+        });
     }
     let counts = count(txn, &token.id, now).await?;
     if let Err(refusal) = decide(&token, &counts, &limits, now) {

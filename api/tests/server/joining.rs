@@ -260,7 +260,10 @@ async fn a_certificate_is_renewed_for_its_key_until_90_days_after_its_end() {
     for _ in 0..3 {
         answers.push(member.manager.hello(&hello_of("node")).await.is_ok());
     }
-    assert!(answers.contains(&true), "the same client never showed the new certificate");
+    assert!(
+        answers.contains(&true),
+        "the same client never showed the new certificate"
+    );
     let renewed = Member::showing(&world, renewed, &key);
     assert_eq!(renewed.identity(), member.identity());
     renewed.hello("node").await;
@@ -306,7 +309,10 @@ async fn a_removed_peer_is_out_at_once_and_all_others_learn_it() {
     let poll = removed.manager.take(session, &waiting).await;
     assert!(matches!(poll, Err(CallError::Refused(_))), "{poll:?}");
     let with_its_key = refused(join(&world, &request(&world, &token, removed.key())).await);
-    assert!(with_its_key.contains("revoked") || with_its_key.contains("removed"), "{with_its_key}");
+    assert!(
+        with_its_key.contains("revoked") || with_its_key.contains("removed"),
+        "{with_its_key}"
+    );
     let renew = removed.manager.renew().await;
     assert!(matches!(renew, Err(CallError::Refused(_))), "{renew:?}");
     let told = refused(join(&world, &request(&world, &token, &Key::new())).await);

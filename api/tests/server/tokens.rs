@@ -50,10 +50,7 @@ async fn a_wish_that_makes_no_sense_is_told_what_would() {
     let admin = world.token([Scope::Admin]).await.text;
     let cases = [
         (json!({"name": "x", "scopes": []}), "needs a scope"),
-        (
-            json!({"name": "x", "scopes": ["root"]}),
-            "preheat, read, admin",
-        ),
+        (json!({"name": "x", "scopes": ["root"]}), "preheat, read, admin"),
         (json!({"name": "", "scopes": ["read"]}), "name"),
         (json!({"name": "a\nb", "scopes": ["read"]}), "name"),
         (

@@ -21,6 +21,7 @@ use super::absent::Absent;
 use super::call::{Call, Peer, STALL_LIMIT};
 use super::crowd::read_hash;
 use super::open::Origin;
+use super::turns::Turns;
 use crate::relay::{
     AUTHORIZATION_HEADER, BASE_PATH_HEADER, CHUNK_HASHES_HEADER, EXTENT_HEADER, PARTS, PLAIN_HTTP_HEADER,
     REGISTRY_HEADER, REPOSITORY_HEADER,
@@ -50,6 +51,7 @@ pub struct ShareClient {
     seeds: reqwest::Client,
     around: Arc<dyn Surroundings>,
     absent: Absent,
+    turns: Turns,
 }
 
 /// An object as it comes from another peer. Nothing of it is proven.
@@ -116,6 +118,7 @@ impl ShareClient {
             http,
             around,
             absent: Absent::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -132,7 +135,7 @@ impl ShareClient {
         digest: &Digest,
         range: Option<Range<u64>>,
     ) -> Result<SharedObject, ShareError> {
-        let mut call = self.call(share_url, OBJECT, Some(digest))?;
+        let mut call = self.call(share_url, OBJECT, Some(digest));
         if let Some(range) = &range {
             let value = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
             call = call.with(|request| request.header(RANGE, value));
@@ -149,7 +152,7 @@ impl ShareClient {
         wait: Duration,
     ) -> Result<Bytes, ShareError> {
         let asked = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
-        let request = self.request(&Method::GET, share_url, PIECE, Some(digest))?;
+        let request = self.request(&Method::GET, share_url, PIECE, Some(digest));
         let request = request
             .header(RANGE, asked)
             .header(WAIT_HEADER, wait.as_millis().to_string());
@@ -174,7 +177,7 @@ impl ShareClient {
         digest: &Digest,
     ) -> Result<Pin<Box<dyn Stream<Item = Result<Bytes, ShareError>> + Send>>, ShareError> {
         let us = self.around.own_share().ok_or(ShareError::NoAddress)?;
-        let request = self.request(&Method::GET, share_url, CROWD, Some(digest))?;
+        let request = self.request(&Method::GET, share_url, CROWD, Some(digest));
         let request = match self.around.zone() {
             Some(zone) => request.header(ZONE_HEADER, zone),
             None => request,
@@ -192,7 +195,7 @@ impl ShareClient {
         digest: &Digest,
         from: u64,
     ) -> Result<SharedObject, ShareError> {
-        let mut call = self.call(share_url, OBJECT, Some(digest))?;
+        let mut call = self.call(share_url, OBJECT, Some(digest));
         if from > 0 {
             call = call.with(|request| request.header(RANGE, format!("bytes={from}-")));
         }
@@ -263,7 +266,7 @@ impl ShareClient {
         let looked_up = origin.credential.looked_up().await;
         let credential = looked_up.map_err(|error| ShareError::NoCredential(error.to_string()))?;
         let call = self
-            .call_by(&method, share_url, RELAY, Some(digest))?
+            .call_by(&method, share_url, RELAY, Some(digest))
             .with(|request| {
                 let request = request
                     .header(REGISTRY_HEADER, origin.registry.as_str())
@@ -285,7 +288,7 @@ impl ShareClient {
 
     /// BLAKE3 of every chunk, from a peer that has proven the whole.
     pub async fn chunks(&self, share_url: &str, digest: &Digest) -> Result<ChunkHashes, ShareError> {
-        let answer = self.call(share_url, CHUNKS, Some(digest))?.send().await?;
+        let answer = self.call(share_url, CHUNKS, Some(digest)).send().await?;
         let size: u64 =
             number(answer.headers(), SIZE_HEADER).ok_or(ShareError::Nonsense("no size with chunk hashes"))?;
         let expected = size.div_ceil(CHUNK).saturating_mul(32);
@@ -308,7 +311,7 @@ impl ShareClient {
         tag: &str,
     ) -> Result<Option<TagRecord>, ShareError> {
         let query = [("registry", registry), ("repository", repository), ("tag", tag)];
-        let call = self.call(share_url, TAGS, None)?;
+        let call = self.call(share_url, TAGS, None);
         match json(call.with(|request| request.query(&query))).await {
             Ok(record) => Ok(Some(record)),
             Err(ShareError::NotHeld) => Ok(None),
@@ -329,17 +332,12 @@ impl ShareClient {
             ("repository", repository),
             ("digest", digest.as_str()),
         ];
-        let call = self.call(share_url, PUBLIC, None)?;
+        let call = self.call(share_url, PUBLIC, None);
         let answer = json::<Public>(call.with(|request| request.query(&query))).await?;
         Ok(answer.public)
     }
 
-    fn call(
-        &self,
-        share_url: &str,
-        template: &'static str,
-        digest: Option<&Digest>,
-    ) -> Result<Call, ShareError> {
+    fn call(&self, share_url: &str, template: &'static str, digest: Option<&Digest>) -> Call {
         self.call_by(&Method::GET, share_url, template, digest)
     }
 
@@ -349,15 +347,16 @@ impl ShareClient {
         share_url: &str,
         template: &'static str,
         digest: Option<&Digest>,
-    ) -> Result<Call, ShareError> {
-        let request = self.request(method, share_url, template, digest)?;
-        Ok(Call::new(method, request, self.peer(share_url), template))
+    ) -> Call {
+        let request = self.request(method, share_url, template, digest);
+        Call::new(method, request, self.peer(share_url), template)
     }
 
     fn peer(&self, share_url: &str) -> Peer {
         Peer {
             share_url: share_url.to_owned(),
             absent: self.absent.clone(),
+            turns: self.turns.of(share_url),
         }
     }
 
@@ -367,7 +366,7 @@ impl ShareClient {
         share_url: &str,
         template: &'static str,
         digest: Option<&Digest>,
-    ) -> Result<RequestBuilder, ShareError> {
+    ) -> RequestBuilder {
         let path = digest.map_or_else(
             || template.to_owned(),
             |digest| template.replace("{digest}", digest.as_str()),
@@ -377,7 +376,7 @@ impl ShareClient {
         } else {
             &self.http
         };
-        Ok(http.request(method.clone(), format!("{share_url}{path}")))
+        http.request(method.clone(), format!("{share_url}{path}"))
     }
 }
 
