@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 use uuid::Uuid;
 use wire::{
-    CaFingerprint, CertificateStanding as Standing, Joined, MANAGER_HOST, NoIdentity, PEER_HOST,
-    PeerCertificate, PeerIdentity, PublicKey, RemovalList, Role, Signed,
+    CaFingerprint, CertificateStanding as Standing, Joined, MANAGER_HOST, NoIdentity, NotSigned, PEER_HOST,
+    PeerCertificate, PeerIdentity, PublicKey, Record, RemovalList, Role, Signed,
 };
 
 const KEY: &str = "membership.key";
@@ -257,10 +257,14 @@ impl Membership {
         self.0.removals.borrow().number
     }
 
+    /// What the manager has signed, whoever carried it.
+    pub(crate) fn verify<T: Record>(&self, signed: &Signed<T>) -> Result<T, NotSigned> {
+        signed.verify(&self.read(|known| known.joined.signing_key))
+    }
+
     /// Takes over a newer list; one that the manager did not sign is none.
     pub(crate) fn learn_removals(&self, signed: Signed<RemovalList>) {
-        let key = self.read(|known| known.joined.signing_key);
-        let Ok(list) = signed.verify(&key) else {
+        let Ok(list) = self.verify(&signed) else {
             warn!(
                 stoker.side = "manager",
                 "a list of removed peers does not bear the manager's signature"
