@@ -26,7 +26,7 @@ pub struct Arguments {
     /// Folder for the peer's key and certificate, its store and what it knows of its surroundings.
     #[arg(long, env = "STOKER_DATA_DIR", global = true)]
     pub data_dir: Option<PathBuf>,
-    /// URL of the manager's peer port: https://host:8443.
+    /// URL of the manager's peer port: `https://host:8443`.
     #[arg(long, env = "STOKER_MANAGER")]
     pub manager: Option<String>,
     /// File with a join token; only the first start needs it.

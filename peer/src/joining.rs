@@ -179,7 +179,7 @@ where
         };
         let may_pass = matches!(error, CallError::Unreachable(_) | CallError::Busy(_)) && !is_refusal(&error);
         if !may_pass || began.elapsed() > WAIT_FOR_MANAGER {
-            return Err(explained(error));
+            return Err(explained(&error));
         }
         warn!(stoker.side = "network", error = %causes(&error), "the manager does not let this peer in yet; asking again");
         sleep(PAUSE).await;
@@ -189,19 +189,29 @@ where
 /// The manager is there, and is not the one that the token names, or speaks no TLS.
 fn is_refusal(error: &CallError) -> bool {
     let causes = causes(error);
-    causes.contains("authority is another") || causes.contains("invalid peer certificate")
+    speaks_no_tls(error)
+        || causes.contains("authority is another")
+        || causes.contains("invalid peer certificate")
 }
 
-fn explained(error: CallError) -> anyhow::Error {
-    if is_refusal(&error) {
+fn speaks_no_tls(error: &CallError) -> bool {
+    causes(error).contains("corrupt message")
+}
+
+fn explained(error: &CallError) -> anyhow::Error {
+    if speaks_no_tls(error) {
+        return anyhow::anyhow!(
+            "no TLS is spoken there: is it the manager's peer port? write https://host:8443"
+        );
+    }
+    if is_refusal(error) {
         return anyhow::anyhow!(
             "the manager's authority is another than the join token names ({}): is the token of another manager, or the \
              address wrong?",
-            causes(&error)
+            causes(error)
         );
     }
-    let text = causes(&error);
-    anyhow::anyhow!("{text}")
+    anyhow::anyhow!(causes(error))
 }
 
 /// All causes, outermost first: the library's own text alone says little.
@@ -229,5 +239,54 @@ pub(crate) async fn keep_renewed(membership: Membership, manager: ManagerClient)
             }
         }
         sleep(LOOK_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::membership::tests::Authority;
+
+    #[tokio::test]
+    async fn a_port_without_tls_is_said_and_not_waited_for() {
+        process::install_tls_provider();
+        let listener = process::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let running = process::Running::new();
+        process::serve(listener, axum::Router::new(), &running, None).expect("served");
+        let http = pinned_client(MANAGER_HOST, Arc::new(|_| true)).expect("a client");
+        let url = format!("https://{address}");
+        let asked = wire::ManagerClient::new(http, &url).renew().await;
+        let error = asked.expect_err("no TLS");
+        assert!(is_refusal(&error), "{error:?}");
+        assert!(explained(&error).to_string().contains("8443"));
+        running.stopping().cancel();
+    }
+
+    #[test]
+    fn flags_are_held_to_the_certificate() {
+        let node = Authority::new().member(Role::Node, "edge");
+        let expecting = |role, cluster: Option<&str>| {
+            let cluster = cluster.map(|cluster| cluster.parse().expect("a name"));
+            check(&node.membership, &Expected { role, cluster })
+        };
+        assert!(expecting(None, None).is_ok());
+        assert!(expecting(Some(Role::Node), Some("edge")).is_ok());
+        let seed = expecting(Some(Role::Seed), None).expect_err("a node");
+        assert!(seed.to_string().contains("--scope seed"), "{seed}");
+        let elsewhere = expecting(None, Some("default")).expect_err("another cluster");
+        assert!(elsewhere.to_string().contains("--cluster default"), "{elsewhere}");
+    }
+
+    #[tokio::test]
+    async fn without_membership_and_token_a_peer_is_told_how_to_join() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock: Clock = Arc::new(|| 0);
+        let manager = "https://127.0.0.1:1";
+        let joined = membership(folder.path(), manager, "node", Joining::Token(None), clock).await;
+        let Err(error) = joined else {
+            panic!("a peer started without a membership");
+        };
+        assert!(error.to_string().contains("token create --scope node"), "{error}");
     }
 }

@@ -5,8 +5,9 @@
 //! **Invariants:** the private key never leaves the data folder. Another peer is believed only if our authority signed its
 //! certificate, it names our cluster, it holds now, and the removal list does not name the peer.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use anyhow::{Context as _, bail, ensure};
 use aws_lc_rs::rand::SystemRandom;
@@ -17,8 +18,8 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 use uuid::Uuid;
 use wire::{
-    CaFingerprint, CertificateStanding as Standing, Joined, MANAGER_HOST, NoIdentity, PEER_HOST,
-    PeerCertificate, PeerIdentity, PublicKey, RemovalList, Role, Signed,
+    CaFingerprint, CertificateStanding as Standing, Joined, MANAGER_HOST, NoIdentity, NotSigned, PEER_HOST,
+    PeerCertificate, PeerIdentity, PublicKey, Record, RemovalList, Role, Signed,
 };
 
 const KEY: &str = "membership.key";
@@ -39,6 +40,28 @@ struct Inner {
     clock: Clock,
     known: RwLock<Known>,
     removals: watch::Sender<Arc<RemovalList>>,
+    read: ReadCertificates,
+}
+
+/// Certificates that were read before, by their bytes: each is shown with very many requests.
+#[derive(Default)]
+struct ReadCertificates(Mutex<HashMap<Vec<u8>, PeerCertificate>>);
+
+impl ReadCertificates {
+    const KEPT: usize = 4_096;
+
+    fn read(&self, der: &[u8]) -> Result<PeerCertificate, NoIdentity> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(read) = known.get(der) {
+            return Ok(read.clone());
+        }
+        let read = PeerCertificate::read(der)?;
+        if known.len() >= Self::KEPT {
+            known.clear();
+        }
+        known.insert(der.to_vec(), read.clone());
+        Ok(read)
+    }
 }
 
 struct Known {
@@ -159,6 +182,7 @@ impl Membership {
             clock,
             known: RwLock::new(Known { joined, certificate }),
             removals: watch::Sender::new(Arc::new(removals)),
+            read: ReadCertificates::default(),
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -188,7 +212,7 @@ impl Membership {
     pub(crate) fn judge(&self, der: &[u8]) -> Result<PeerIdentity, NotBelieved> {
         let PeerCertificate {
             identity, validity, ..
-        } = PeerCertificate::read(der)?;
+        } = self.0.read.read(der)?;
         if self.0.removals.borrow().names(identity.peer) {
             return Err(NotBelieved::Removed(identity.peer));
         }
@@ -233,10 +257,14 @@ impl Membership {
         self.0.removals.borrow().number
     }
 
+    /// What the manager has signed, whoever carried it.
+    pub(crate) fn verify<T: Record>(&self, signed: &Signed<T>) -> Result<T, NotSigned> {
+        signed.verify(&self.read(|known| known.joined.signing_key))
+    }
+
     /// Takes over a newer list; one that the manager did not sign is none.
     pub(crate) fn learn_removals(&self, signed: Signed<RemovalList>) {
-        let key = self.read(|known| known.joined.signing_key);
-        let Ok(list) = signed.verify(&key) else {
+        let Ok(list) = self.verify(&signed) else {
             warn!(
                 stoker.side = "manager",
                 "a list of removed peers does not bear the manager's signature"

@@ -8,6 +8,7 @@ mod call;
 mod crowd;
 mod open;
 mod share_client;
+mod turns;
 
 use std::sync::Arc;
 

@@ -141,7 +141,7 @@ async fn without_seed(
             format!("cluster {}", lacking.join(", "))
         };
         let reason = format!(
-            "no seed peer of {place} has called in within {} s; start one (stoker-peer --seed) and check that it \
+            "no seed peer of {place} has called in within {} s; start one (`stoker token create --scope seed` says how) and check that it \
              reaches the manager",
             limits.no_seed_limit.as_secs()
         );

@@ -1,21 +1,27 @@
-//! Every peer that ever said hello, for people.
+//! Every peer that ever said hello and was not removed, for people.
 
 use std::collections::HashMap;
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryOrder, QuerySelect};
+use sea_orm::sea_query::Query;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use wire::Role;
 
 use crate::clusters;
 use crate::fault::StorageError;
 use crate::preheater::{Preheater, read_uuid};
-use crate::rows::{holdings, peers, read_size};
+use crate::rows::{holdings, peers, read_size, removals};
 use crate::sums::whole_sum;
 use crate::views::PeerView;
 
 /// Live ones first, then by name.
 pub async fn peers(preheater: &Preheater) -> Result<Vec<PeerView>, StorageError> {
     let inner = &preheater.inner;
+    let removed = Query::select()
+        .column(removals::Column::PeerId)
+        .from(removals::Entity)
+        .to_owned();
     let rows = peers::Entity::find()
+        .filter(peers::Column::Id.not_in_subquery(removed))
         .order_by_asc(peers::Column::Name)
         .order_by_asc(peers::Column::Id)
         .all(inner.reads())

@@ -8,7 +8,9 @@ use crate::client::{Api, Clusters, ServerFlags};
 
 /// List the clusters: groups of peers that share.
 #[derive(Debug, Args)]
-#[command(after_help = "A cluster is made by the first peer that names it: stoker-peer --cluster edge-7 …")]
+#[command(
+    after_help = "A cluster is made with the first join token that names it: stoker token create --scope node --cluster edge-7"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     server: ServerFlags,

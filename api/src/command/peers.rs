@@ -78,12 +78,11 @@ async fn list(server: &ServerFlags) -> Result<(), Stop> {
 
 async fn remove(remove: Remove) -> Result<(), Stop> {
     let api = Api::new(&remove.server)?;
-    let id = match remove.peer.parse::<uuid::Uuid>() {
-        Ok(id) => id.to_string(),
-        Err(_) => {
-            let Peers { peers } = api.get("/api/v1/peers").await?;
-            id_of(&remove.peer, &peers).map_err(Stop::usage)?
-        }
+    let id = if let Ok(id) = remove.peer.parse::<uuid::Uuid>() {
+        id.to_string()
+    } else {
+        let Peers { peers } = api.get("/api/v1/peers").await?;
+        id_of(&remove.peer, &peers).map_err(Stop::usage)?
     };
     let with_token = remove.with_token;
     let path = format!("/api/v1/peers/{id}?with_token={with_token}");

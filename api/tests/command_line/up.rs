@@ -143,9 +143,11 @@ fn up_serves_from_nothing_keeps_its_token_and_stops_when_asked() {
     let token = data_dir.join("admin.token");
     for secret in [
         "admin.token",
-        "peer.token",
         "token.key",
         "peer.key",
+        "peer-ca.pem",
+        "peer/membership.json",
+        "peer/membership.key",
         "secrets.key",
     ] {
         let mode = std::fs::metadata(data_dir.join(secret))

@@ -317,6 +317,10 @@ async fn a_removed_peer_is_out_at_once_and_all_others_learn_it() {
     assert!(matches!(renew, Err(CallError::Refused(_))), "{renew:?}");
     let told = refused(join(&world, &request(&world, &token, &Key::new())).await);
     assert!(told.contains("revoked"), "{told}");
+    let reader = world.token([Scope::Read]).await.text;
+    let peers = world.get("/api/v1/peers", &reader).await.json();
+    let listed = peers["peers"].as_array().expect("peers").len();
+    assert_eq!(listed, 1, "a removed peer is not listed any more: {peers}");
     let report = wire::ProgressReport::default();
     let progress = other
         .manager

@@ -347,11 +347,11 @@ impl ServerCertVerifier for FixedName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let verifier = self.verifier(intermediates)?;
-        let verified = within_its_dates(now, |now| {
+        let outcome = within_its_dates(now, |now| {
             verifier.verify_server_cert(end_entity, intermediates, &self.host, &[], now)
         })?;
         (self.judge)(end_entity).map_err(Error::General)?;
-        Ok(verified)
+        Ok(outcome)
     }
 
     fn verify_tls12_signature(

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -94,7 +95,9 @@ impl ManagerClient {
 
     /// The `Authorization` value of a credential; [`CallError::Gone`] once its preheat has ended.
     pub async fn credential(&self, session: Uuid, credential: &str) -> Result<SecretText, CallError> {
-        self.get(of_session(paths::CREDENTIAL, session).replace("{credential}", credential))
+        // A name may hold a repository, whose slashes would be another path.
+        let name = utf8_percent_encode(credential, NON_ALPHANUMERIC).to_string();
+        self.get(of_session(paths::CREDENTIAL, session).replace("{credential}", &name))
             .await
     }
 

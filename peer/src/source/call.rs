@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a query string is in no span.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use futures_util::stream::Stream;
 use http::{HeaderMap, Method, StatusCode};
 use oci::Location;
 use reqwest::{RequestBuilder, Response};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::{Span, field, info_span};
 use wire::TraceContext;
@@ -33,12 +35,15 @@ pub(super) struct Call {
     span: Span,
     limit: Duration,
     peer: Peer,
+    /// Whether the peer answers from its store, so that its answer begins at once.
+    quick: bool,
 }
 
 /// Who is asked, and who did not answer lately.
 pub(super) struct Peer {
     pub(super) share_url: String,
     pub(super) absent: Absent,
+    pub(super) turns: Arc<Semaphore>,
 }
 
 /// An answer, headers read.
@@ -62,6 +67,7 @@ impl Call {
             span,
             limit,
             peer,
+            quick: true,
         }
     }
 
@@ -72,14 +78,18 @@ impl Call {
             span: Span::none(),
             limit: HEADERS_LIMIT,
             peer,
+            quick: false,
         }
     }
 
     /// Waits as long as a seed may wait for the registry.
     #[must_use]
     pub(super) fn patient(self) -> Self {
-        let limit = RELAY_LIMIT;
-        Self { limit, ..self }
+        Self {
+            limit: RELAY_LIMIT,
+            quick: false,
+            ..self
+        }
     }
 
     #[must_use]
@@ -98,7 +108,17 @@ impl Call {
 
     /// The answer, if it is one that helps.
     pub(super) async fn send(self) -> Result<Answer, ShareError> {
-        let Peer { share_url, absent } = self.peer;
+        let Peer {
+            share_url,
+            absent,
+            turns,
+        } = self.peer;
+        // Held until the answer begins. None for what waits for more than a store: it must not hold others up.
+        let _turn = if self.quick {
+            turns.acquire().await.ok()
+        } else {
+            None
+        };
         let began = Instant::now();
         let answered = if absent.is_away(&share_url) {
             Err(ShareError::Unreachable(

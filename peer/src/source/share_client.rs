@@ -25,6 +25,7 @@ use wire::{ObjectKind, TagRecord};
 use super::absent::Absent;
 use super::call::{Call, Peer, STALL_LIMIT};
 use super::open::AtRegistry;
+use super::turns::Turns;
 use crate::neighbours::Surroundings;
 
 /// What only seeds are asked: they are sent credentials, and believed.
@@ -42,6 +43,7 @@ pub struct ShareClient {
     seeds: reqwest::Client,
     around: Arc<dyn Surroundings>,
     absent: Absent,
+    turns: Turns,
 }
 
 /// An object as it comes from another peer. Nothing of it is proven.
@@ -108,6 +110,7 @@ impl ShareClient {
             http,
             around,
             absent: Absent::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -125,7 +128,7 @@ impl ShareClient {
         location: &Location,
         range: Option<Range<u64>>,
     ) -> Result<SharedObject, ShareError> {
-        let mut call = self.call(share_url, OBJECT, Some(digest))?.at(location);
+        let mut call = self.call(share_url, OBJECT, Some(digest)).at(location);
         if let Some(range) = &range {
             let value = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
             call = call.with(|request| request.header(RANGE, value));
@@ -142,7 +145,7 @@ impl ShareClient {
         wait: Duration,
     ) -> Result<Bytes, ShareError> {
         let asked = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
-        let request = self.request(&Method::GET, share_url, PIECE, Some(digest))?;
+        let request = self.request(&Method::GET, share_url, PIECE, Some(digest));
         let request = request
             .header(RANGE, asked)
             .header(WAIT_HEADER, wait.as_millis().to_string());
@@ -168,7 +171,7 @@ impl ShareClient {
         location: &Location,
     ) -> Result<Pin<Box<dyn Stream<Item = Result<Bytes, ShareError>> + Send>>, ShareError> {
         let us = self.around.own_share().ok_or(ShareError::NoAddress)?;
-        let request = self.request(&Method::GET, share_url, CROWD, Some(digest))?;
+        let request = self.request(&Method::GET, share_url, CROWD, Some(digest));
         let request = request.header(LOCATION_HEADER, location.to_string());
         let request = match self.around.zone() {
             Some(zone) => request.header(ZONE_HEADER, zone),
@@ -188,7 +191,7 @@ impl ShareClient {
         location: &Location,
         from: u64,
     ) -> Result<SharedObject, ShareError> {
-        let mut call = self.call(share_url, OBJECT, Some(digest))?.at(location);
+        let mut call = self.call(share_url, OBJECT, Some(digest)).at(location);
         if from > 0 {
             call = call.with(|request| request.header(RANGE, format!("bytes={from}-")));
         }
@@ -258,7 +261,7 @@ impl ShareClient {
     ) -> Result<Call, ShareError> {
         let credential = looked_up(origin).await?;
         let call = self
-            .call_by(&method, share_url, RELAY, Some(digest))?
+            .call_by(&method, share_url, RELAY, Some(digest))
             .with(|request| {
                 let request = request
                     .header(LOCATION_HEADER, origin.location.to_string())
@@ -279,7 +282,7 @@ impl ShareClient {
         digest: &Digest,
         location: &Location,
     ) -> Result<ChunkHashes, ShareError> {
-        let call = self.call(share_url, CHUNKS, Some(digest))?.at(location);
+        let call = self.call(share_url, CHUNKS, Some(digest)).at(location);
         let answer = call.send().await?;
         let size: u64 =
             number(answer.headers(), SIZE_HEADER).ok_or(ShareError::Nonsense("no size with chunk hashes"))?;
@@ -301,7 +304,7 @@ impl ShareClient {
         location: &Location,
         tag: &str,
     ) -> Result<Option<TagRecord>, ShareError> {
-        let call = self.call(share_url, TAGS, None)?.at(location);
+        let call = self.call(share_url, TAGS, None).at(location);
         match json(call.with(|request| request.query(&[("tag", tag)]))).await {
             Ok(record) => Ok(Some(record)),
             Err(ShareError::NotHeld) => Ok(None),
@@ -317,7 +320,7 @@ impl ShareClient {
         location: &Location,
         digest: &Digest,
     ) -> Result<Option<i64>, ShareError> {
-        let call = self.call(share_url, PUBLIC, None)?.at(location);
+        let call = self.call(share_url, PUBLIC, None).at(location);
         let query = [("digest", digest.as_str())];
         let answer = json::<Public>(call.with(|request| request.query(&query))).await?;
         Ok(answer.at_unix_ms)
@@ -332,7 +335,7 @@ impl ShareClient {
         digest: &Digest,
     ) -> Result<(), ShareError> {
         let credential = looked_up(origin).await?;
-        let call = self.call(share_url, DELIVERY, Some(digest))?.at(&origin.location);
+        let call = self.call(share_url, DELIVERY, Some(digest)).at(&origin.location);
         let call = call.with(|request| {
             let request = request.header(KIND_HEADER, kind.word());
             with_credential(request, &credential)
@@ -340,12 +343,7 @@ impl ShareClient {
         call.patient().send().await.map(drop)
     }
 
-    fn call(
-        &self,
-        share_url: &str,
-        template: &'static str,
-        digest: Option<&Digest>,
-    ) -> Result<Call, ShareError> {
+    fn call(&self, share_url: &str, template: &'static str, digest: Option<&Digest>) -> Call {
         self.call_by(&Method::GET, share_url, template, digest)
     }
 
@@ -355,15 +353,16 @@ impl ShareClient {
         share_url: &str,
         template: &'static str,
         digest: Option<&Digest>,
-    ) -> Result<Call, ShareError> {
-        let request = self.request(method, share_url, template, digest)?;
-        Ok(Call::new(method, request, self.peer(share_url), template))
+    ) -> Call {
+        let request = self.request(method, share_url, template, digest);
+        Call::new(method, request, self.peer(share_url), template)
     }
 
     fn peer(&self, share_url: &str) -> Peer {
         Peer {
             share_url: share_url.to_owned(),
             absent: self.absent.clone(),
+            turns: self.turns.of(share_url),
         }
     }
 
@@ -373,7 +372,7 @@ impl ShareClient {
         share_url: &str,
         template: &'static str,
         digest: Option<&Digest>,
-    ) -> Result<RequestBuilder, ShareError> {
+    ) -> RequestBuilder {
         let path = digest.map_or_else(
             || template.to_owned(),
             |digest| template.replace("{digest}", digest.as_str()),
@@ -383,7 +382,7 @@ impl ShareClient {
         } else {
             &self.http
         };
-        Ok(http.request(method.clone(), format!("{share_url}{path}")))
+        http.request(method.clone(), format!("{share_url}{path}"))
     }
 }
 

@@ -108,7 +108,7 @@ fn by_cluster(peers: &[PeerView]) -> Vec<Finding> {
         return vec![Finding::warn(
             "peers",
             "none has called in",
-            "start a seed: stoker-peer --seed --manager URL --token-file FILE --data-dir DIR",
+            "make a join token with stoker token create --scope seed, which prints how to start a seed",
         )];
     }
     clusters

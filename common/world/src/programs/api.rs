@@ -58,7 +58,7 @@ impl Manager {
 
     /// A new token that peers join with: scope `seed` or `node`; for the peer of this id, if there is one.
     pub async fn join_token(&self, scope: &str, cluster: &str, peer: Option<Uuid>) -> String {
-        let joins = if peer.is_some() { 1 } else { 0 };
+        let joins = u32::from(peer.is_some());
         let body = serde_json::json!({"scope": scope, "cluster": cluster, "joins": joins, "peer": peer});
         let made = self.post("/api/v1/join-tokens", &body).await;
         made["token"]

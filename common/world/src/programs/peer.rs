@@ -127,14 +127,13 @@ impl PeerSpec {
         let id = self.id;
         let mut peer = self.program(manager);
         forget_other_managers(&peer.data_dir(), manager);
-        let file = match join_token_file {
-            Some(file) => file,
-            None => {
-                let token = manager.join_token(role, &cluster, id).await;
-                let file = peer.config_file().with_file_name("join.token");
-                files::write_private(&file, token);
-                file
-            }
+        let file = if let Some(file) = join_token_file {
+            file
+        } else {
+            let token = manager.join_token(role, &cluster, id).await;
+            let file = peer.config_file().with_file_name("join.token");
+            files::write_private(&file, token);
+            file
         };
         peer.add_arguments(["--join-token-file".to_owned(), file.display().to_string()]);
         peer

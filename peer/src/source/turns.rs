@@ -1,0 +1,46 @@
+//! How many requests to one peer wait for an answer at a time: each that finds no open connection costs both sides a TLS
+//! handshake, and with turns most find one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+const AT_ONCE: usize = 16;
+/// Peers that are remembered; beyond it all begin anew.
+const KEPT: usize = 1_024;
+
+/// Turns by the URL of a peer's `share`. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Turns(Arc<Mutex<HashMap<String, Arc<Semaphore>>>>);
+
+impl Turns {
+    pub(super) fn of(&self, share_url: &str) -> Arc<Semaphore> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turns) = known.get(share_url) {
+            return Arc::clone(turns);
+        }
+        if known.len() >= KEPT {
+            known.clear();
+        }
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        known.insert(share_url.to_owned(), Arc::clone(&turns));
+        turns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_has_its_own_turns_and_what_is_remembered_is_bounded() {
+        let turns = Turns::default();
+        assert!(Arc::ptr_eq(&turns.of("https://a"), &turns.of("https://a")));
+        assert!(!Arc::ptr_eq(&turns.of("https://a"), &turns.of("https://b")));
+        for number in 0..3 * KEPT {
+            turns.of(&number.to_string());
+        }
+        assert!(turns.0.lock().expect("whole").len() <= KEPT);
+    }
+}
