@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-
-use crate::store_command::StoreCommand;
+use oci::Digest;
 
 /// Caches container images on a node and shares them with the other nodes of its cluster.
 ///
@@ -80,4 +79,16 @@ pub enum Command {
         stoker-peer store remove sha256:… --data-dir /var/lib/stoker"
     )]
     Store(StoreCommand),
+}
+
+/// What is wanted of the store.
+#[derive(Debug, Clone, Subcommand)]
+pub enum StoreCommand {
+    /// Show every object that is here whole: digest, bytes, kind.
+    List,
+    /// Remove an object from the store; it is fetched again when somebody wants it.
+    Remove {
+        /// The object: sha256: and 64 hexadecimal digits.
+        digest: Digest,
+    },
 }

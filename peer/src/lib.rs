@@ -34,7 +34,7 @@ mod spans;
 pub mod store_command;
 mod store_section;
 
-pub use arguments::{Arguments, Command};
+pub use arguments::{Arguments, Command, StoreCommand};
 pub use clients::{client_factory, client_options, guarded_registries};
 pub use config::{FrontLimits, PeerConfig, StorePlace};
 pub use joining::{DirectJoining, Joining};

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use peer::store_command::{self, StoreCommand};
-use peer::{Arguments, Command, Peer, PeerConfig, StorePlace};
+use peer::store_command;
+use peer::{Arguments, Command, Peer, PeerConfig, StoreCommand, StorePlace};
 use process::Vitals;
 use process::telemetry;
 use tracing::{error, info};

@@ -17,22 +17,11 @@ use reqwest::{Method, Response, StatusCode};
 use store::Store;
 
 use crate::admin::{Listed, OBJECTS, everything, take_out};
+use crate::arguments::StoreCommand;
 use crate::config::StorePlace;
 
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 const KEY_FILE: &str = "admin.key";
-
-/// What is wanted of the store.
-#[derive(Debug, Clone, clap::Subcommand)]
-pub enum StoreCommand {
-    /// Show every object that is here whole: digest, bytes, kind.
-    List,
-    /// Remove an object from the store; it is fetched again when somebody wants it.
-    Remove {
-        /// The object: sha256: and 64 hexadecimal digits.
-        digest: Digest,
-    },
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreCommandError {

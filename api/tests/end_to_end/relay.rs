@@ -5,8 +5,6 @@ use world::{Containerd, Image, ImageSpec, LayerSpec, Manager, ManagerSpec, Peer,
 
 use crate::described;
 
-const NODES: usize = 3;
-
 struct Cluster {
     registry: Registry,
     seeds: Vec<Peer>,
@@ -15,6 +13,10 @@ struct Cluster {
 }
 
 async fn cluster(seeds: usize) -> Cluster {
+    cluster_of(seeds, 3).await
+}
+
+async fn cluster_of(seeds: usize, nodes: usize) -> Cluster {
     let registry = Registry::plain().await;
     let manager = ManagerSpec::new()
         .config(&described(&registry, None))
@@ -22,7 +24,7 @@ async fn cluster(seeds: usize) -> Cluster {
         .await;
     let names = (0..seeds).map(|number| PeerSpec::seed(&format!("seed-{number}")));
     let seeds = join_all(names.map(|seed| seed.start(&manager))).await;
-    let names = (0..NODES).map(|number| PeerSpec::node(&format!("node-{number}")));
+    let names = (0..nodes).map(|number| PeerSpec::node(&format!("node-{number}")));
     let nodes = join_all(names.map(|node| node.start(&manager))).await;
     Cluster {
         registry,
@@ -39,7 +41,11 @@ fn sample() -> Image {
 }
 
 async fn pull_through_all(cluster: &Cluster) {
-    let name = format!("{}/library/app:v1", cluster.registry.host());
+    pull_from("library/app", cluster).await;
+}
+
+async fn pull_from(repository: &str, cluster: &Cluster) {
+    let name = format!("{}/{repository}:v1", cluster.registry.host());
     join_all(cluster.nodes.iter().map(async |node| {
         let containerd = Containerd::start().await;
         containerd.mirror_only(&cluster.registry, &node.front_url());
@@ -73,4 +79,39 @@ async fn a_dead_seed_is_passed_over_for_the_next_one() {
     cluster.registry.forget_requests().await;
     pull_through_all(&cluster).await;
     assert_one_get_an_object(&mut cluster, &image).await;
+}
+
+/// GETs of one object in one repository, by the registry's own log.
+async fn gets_in(registry: &mut Registry, repository: &str, digest: &str) -> usize {
+    let below = format!("/v2/{repository}/");
+    let requests = registry.requests().await;
+    let asked = requests
+        .iter()
+        .filter(|request| request.is_get_of(digest) && request.path().starts_with(&below));
+    asked.count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_repository_brought_costs_one_small_comparison_in_the_whole_cluster() {
+    let mut cluster = cluster_of(3, 5).await;
+    let image = sample();
+    for repository in ["team-a/app", "team-b/app"] {
+        cluster.registry.push(&image, repository, "v1").await;
+    }
+    pull_from("team-a/app", &cluster).await;
+    cluster.registry.forget_requests().await;
+    for _ in 0..2 {
+        pull_from("team-b/app", &cluster).await;
+        for object in image.objects() {
+            let gets = gets_in(&mut cluster.registry, "team-b/app", &object.digest).await;
+            // Four ranges of a large object, all of a small one; the image's root is asked for by its tag too.
+            let at_most = if object.size > 256 * 1024 { 4 } else { 1 };
+            assert!(gets <= at_most, "{} was asked for {gets} times", object.digest);
+            assert!(gets > 0, "{} was given without a comparison", object.digest);
+        }
+    }
+    for object in image.objects() {
+        let gets = gets_in(&mut cluster.registry, "team-a/app", &object.digest).await;
+        assert_eq!(gets, 0, "{} of the other repository", object.digest);
+    }
 }

@@ -12,7 +12,8 @@ mod options;
 mod request_id;
 mod sampling;
 
-pub use edge::{RouteTemplate, edge};
+pub use crate::metrics::RouteTemplate;
+pub use edge::edge;
 pub use levels::{BadFilter, Levels};
 pub use options::{OtlpProtocol, TelemetryOptions, TelemetrySection};
 

@@ -12,6 +12,7 @@ mod this_process;
 pub use bounded::Bounded;
 pub use counting::Counting;
 pub use exemplar::{TraceLabel, exemplar};
+pub use requests::RouteTemplate;
 pub(crate) use requests::{Requests, measure};
 pub(crate) use this_process::register as register_process;
 

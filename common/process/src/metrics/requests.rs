@@ -6,15 +6,27 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
+use opentelemetry::trace::TraceContextExt as _;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::{Counting, SECONDS, TraceLabel, exemplar};
-use crate::telemetry::RouteTemplate;
+
+/// The route's template, from a handler that knows it better than the router: put it into the response's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteTemplate(pub &'static str);
+
+impl RouteTemplate {
+    fn rename(self, span: &Span, method: &str) {
+        // Not by the field `otel.name`: of a span that has begun, only the span itself takes another name.
+        span.context().span().update_name(format!("{method} {}", self.0));
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {

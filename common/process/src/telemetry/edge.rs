@@ -17,17 +17,6 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::request_id;
 use crate::metrics::{Metrics, measure};
 
-/// The route's template, from a handler that knows it better than the router: put it into the response's extensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RouteTemplate(pub &'static str);
-
-impl RouteTemplate {
-    pub(crate) fn rename(self, span: &Span, method: &str) {
-        // Not by the field `otel.name`: of a span that has begun, only the span itself takes another name.
-        span.context().span().update_name(format!("{method} {}", self.0));
-    }
-}
-
 /// Puts the request id, the server span and the measurements around all routes of one door.
 pub fn edge<S>(router: Router<S>, door: &'static str, metrics: &Metrics) -> Router<S>
 where
