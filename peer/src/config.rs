@@ -52,7 +52,9 @@ pub struct PeerConfig {
 pub struct FrontLimits {
     /// A registry's yes is taken for as long as this without asking again.
     pub yes_kept: Duration,
-    /// … and for as long as this while the registry is silent.
+    /// … for as long as this when this one question fails, such as by a 429, 5xx or a storage's refusal …
+    pub yes_kept_on_error: Duration,
+    /// … and for as long as this while the registry's host is unreachable.
     pub yes_kept_offline: Duration,
     /// How long a record that anybody may read an object is taken without asking again.
     pub public_kept: Duration,
@@ -66,6 +68,7 @@ impl Default for FrontLimits {
     fn default() -> Self {
         Self {
             yes_kept: Duration::from_secs(600),
+            yes_kept_on_error: Duration::from_secs(3_600),
             yes_kept_offline: Duration::from_secs(7 * 86_400),
             public_kept: Duration::from_secs(6 * 3_600),
             allow: Vec::new(),
@@ -119,6 +122,7 @@ struct PeerFile {
     /// Registries that may be dialled on a client's word.
     allow: Vec<String>,
     yes_kept: Option<String>,
+    yes_kept_on_error: Option<String>,
     yes_kept_offline: Option<String>,
     public_kept: Option<String>,
     prefetch: bool,
@@ -148,14 +152,15 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         faults.check("manager", checked)
     });
     let token = token(faults, arguments.token, arguments.token_file.or(file.token_file));
-    let front_limits = front_limits(
-        faults,
-        file.allow,
-        file.yes_kept.as_deref(),
-        file.yes_kept_offline.as_deref(),
-        file.public_kept.as_deref(),
-        file.prefetch,
-    );
+    let front_limits = FrontSection {
+        allow: file.allow,
+        yes_kept: file.yes_kept,
+        yes_kept_on_error: file.yes_kept_on_error,
+        yes_kept_offline: file.yes_kept_offline,
+        public_kept: file.public_kept,
+        prefetch: file.prefetch,
+    };
+    let front_limits = front_limits.read(faults);
     let registries = registries(faults, file.registry);
     let limits = file.limits.read(bandwidths(&registries), faults);
     let dial = file.dial.read(faults);
@@ -256,25 +261,39 @@ fn token(faults: &mut Faults, itself: Option<String>, file: Option<PathBuf>) -> 
     Some(SecretText::new(text.trim()))
 }
 
-fn front_limits(
-    faults: &mut Faults,
+/// What the file says of the front.
+struct FrontSection {
     allow: Vec<String>,
-    yes_kept: Option<&str>,
-    yes_kept_offline: Option<&str>,
-    public_kept: Option<&str>,
+    yes_kept: Option<String>,
+    yes_kept_on_error: Option<String>,
+    yes_kept_offline: Option<String>,
+    public_kept: Option<String>,
     prefetch: bool,
-) -> FrontLimits {
-    let default = FrontLimits::default();
-    let mut limit = |key: &str, text: Option<&str>, default: Duration| {
-        text.and_then(|text| faults.check(key, duration(text)))
-            .unwrap_or(default)
-    };
-    FrontLimits {
-        yes_kept: limit("yes_kept", yes_kept, default.yes_kept),
-        yes_kept_offline: limit("yes_kept_offline", yes_kept_offline, default.yes_kept_offline),
-        public_kept: limit("public_kept", public_kept, default.public_kept),
-        allow,
-        prefetch,
+}
+
+impl FrontSection {
+    fn read(self, faults: &mut Faults) -> FrontLimits {
+        let default = FrontLimits::default();
+        let mut limit = |key: &str, text: Option<String>, default: Duration| {
+            text.and_then(|text| faults.check(key, duration(&text)))
+                .unwrap_or(default)
+        };
+        FrontLimits {
+            yes_kept: limit("yes_kept", self.yes_kept, default.yes_kept),
+            yes_kept_on_error: limit(
+                "yes_kept_on_error",
+                self.yes_kept_on_error,
+                default.yes_kept_on_error,
+            ),
+            yes_kept_offline: limit(
+                "yes_kept_offline",
+                self.yes_kept_offline,
+                default.yes_kept_offline,
+            ),
+            public_kept: limit("public_kept", self.public_kept, default.public_kept),
+            allow: self.allow,
+            prefetch: self.prefetch,
+        }
     }
 }
 

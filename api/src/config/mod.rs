@@ -340,9 +340,15 @@ fn beside(
         share: address("share", share, "127.0.0.1:65002", file, faults),
         front_limits: FrontLimits {
             yes_kept: file.duration("yes_kept", faults).unwrap_or(built_in.yes_kept),
+            yes_kept_on_error: file
+                .duration("yes_kept_on_error", faults)
+                .unwrap_or(built_in.yes_kept_on_error),
             yes_kept_offline: file
                 .duration("yes_kept_offline", faults)
                 .unwrap_or(built_in.yes_kept_offline),
+            public_kept: file
+                .duration("public_kept", faults)
+                .unwrap_or(built_in.public_kept),
             allow: file.list("allow", faults),
             prefetch: file.switch("prefetch", faults).unwrap_or(built_in.prefetch),
         },

@@ -70,7 +70,10 @@ pub(super) async fn configured(
     }
     let Location { origin, repository } = &wanted.location;
     let named = format!("registry:{}/{repository}", origin.registry);
-    let was_another = lot.credential.as_ref().is_some_and(|tried| !tried.starts_with("registry:"));
+    let was_another = lot
+        .credential
+        .as_ref()
+        .is_some_and(|tried| !tried.starts_with("registry:"));
     if orders.me.role != Role::Seed || !was_another || is_downgraded(orders, wanted) {
         return None;
     }
