@@ -356,7 +356,7 @@ mod tests {
         let file = folder.path().join("peer.toml");
         std::fs::write(
             &file,
-            "manager = \"manager:8080\"\nyes_kept = \"soon\"\ntls_cert = \"cert.pem\"\n[limits]\nincoming = \"fast\"\n[registry.\"no name\"]\nca_file = \"/nowhere/ca.pem\"\n",
+            "manager = \"manager:8080\"\nyes_kept = \"soon\"\nyes_kept_on_error = \"later\"\ntls_cert = \"cert.pem\"\n[limits]\nincoming = \"fast\"\n[registry.\"no name\"]\nca_file = \"/nowhere/ca.pem\"\n",
         )
         .expect("written");
         let Err(faults) = PeerConfig::read(arguments(&["--config", file.to_str().expect("text")])) else {
@@ -368,6 +368,7 @@ mod tests {
             "manager: ",
             "token_file: ",
             "yes_kept: ",
+            "yes_kept_on_error: ",
             "tls_key: ",
             "limits.incoming: ",
             "registry.\"no name\"",

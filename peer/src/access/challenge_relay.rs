@@ -306,6 +306,29 @@ mod tests {
     }
 
     #[test]
+    fn a_token_server_may_be_inside_only_if_its_registry_is_configured_or_inside() {
+        let (realm, registries) = ("https://auth.example.com/token", registries());
+        let relay = ChallengeRelay::open(InMemory::default());
+        let known = |relay: &ChallengeRelay| {
+            let known = relay.realm(realm, &registries).expect("a known realm");
+            known.may_be_inside
+        };
+        let headers = said(&[BEARER]);
+        relay.pass(&origin(), &registries, &outside(&headers), "us");
+        assert!(!known(&relay));
+        let inside = Challenged {
+            headers: &headers,
+            is_inside: true,
+        };
+        relay.pass(&origin(), &registries, &inside, "us");
+        assert!(known(&relay));
+        relay.pass(&origin(), &registries, &outside(&headers), "us");
+        assert!(!known(&relay), "as it is now");
+        registries.configure(vec![oci::RegistrySettings::new(origin().registry)]);
+        assert!(known(&relay));
+    }
+
+    #[test]
     fn a_basic_challenge_is_passed_as_it_is() {
         let relay = ChallengeRelay::open(InMemory::default());
         let passed = relay.pass(

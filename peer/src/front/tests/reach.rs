@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use http::StatusCode;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 use wire::TagRecord;
 
@@ -332,4 +333,40 @@ async fn a_local_token_reads_kept_yeses_while_only_the_token_server_is_unreachab
     assert_eq!(world.pull("a", &image, Some(&local)).await, StatusCode::OK);
     let shown = world.registry.authorizations();
     assert!(!shown.iter().any(|value| value.contains("stoker-local")));
+}
+
+/// Breaks its first connection after the request, and gives a token on every other one.
+async fn breaking_token_server(running: &process::Running) -> std::net::SocketAddr {
+    let listener = process::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    running.spawn(async move {
+        let body = r#"{"token":"t","expires_in":300}"#;
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        for number in 0.. {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = [0; 8_192];
+            let _ = stream.read(&mut request).await;
+            if number > 0 {
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_token_exchange_is_sent_again_where_its_connection_broke() {
+    for account in [ANN, None] {
+        let world = World::new(SignIn::Bearer).await;
+        let server = breaking_token_server(&world.running).await;
+        let challenge = format!("Bearer realm=\"http://{server}/token\",service=\"fake\"");
+        world.registry.treats(
+            "HEAD /v2/a/",
+            Fate::Answered(StatusCode::UNAUTHORIZED, vec![("www-authenticate", challenge)]),
+        );
+        assert_eq!(world.bearer("a", account).await, Ok("Bearer t".to_owned()));
+    }
 }
