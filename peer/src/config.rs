@@ -53,7 +53,9 @@ pub struct PeerConfig {
 pub struct FrontLimits {
     /// A registry's yes is taken for as long as this without asking again.
     pub yes_kept: Duration,
-    /// … and for as long as this while the registry is silent.
+    /// … for as long as this when this one question fails, such as by a 429, 5xx or a storage's refusal …
+    pub yes_kept_on_error: Duration,
+    /// … and for as long as this while the registry's host is unreachable.
     pub yes_kept_offline: Duration,
     /// How long a record that anybody may read an object is taken without asking again.
     pub public_kept: Duration,
@@ -67,6 +69,7 @@ impl Default for FrontLimits {
     fn default() -> Self {
         Self {
             yes_kept: Duration::from_secs(600),
+            yes_kept_on_error: Duration::from_secs(3_600),
             yes_kept_offline: Duration::from_secs(7 * 86_400),
             public_kept: Duration::from_secs(6 * 3_600),
             allow: Vec::new(),
@@ -122,6 +125,7 @@ struct PeerFile {
     /// Registries that may be dialled on a client's word.
     allow: Vec<String>,
     yes_kept: Option<String>,
+    yes_kept_on_error: Option<String>,
     yes_kept_offline: Option<String>,
     public_kept: Option<String>,
     prefetch: bool,
@@ -161,14 +165,15 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         .cluster
         .or(file.cluster)
         .and_then(|cluster| faults.check("cluster", cluster.parse()));
-    let front_limits = front_limits(
-        faults,
-        file.allow,
-        file.yes_kept.as_deref(),
-        file.yes_kept_offline.as_deref(),
-        file.public_kept.as_deref(),
-        file.prefetch,
-    );
+    let front_limits = FrontSection {
+        allow: file.allow,
+        yes_kept: file.yes_kept,
+        yes_kept_on_error: file.yes_kept_on_error,
+        yes_kept_offline: file.yes_kept_offline,
+        public_kept: file.public_kept,
+        prefetch: file.prefetch,
+    };
+    let front_limits = front_limits.read(faults);
     let registries = registries(faults, file.registry);
     let limits = file.limits.read(bandwidths(&registries), faults);
     let dial = file.dial.read(faults);
@@ -298,25 +303,39 @@ fn refuse_former(faults: &mut Faults, arguments: &Arguments, file: &PeerFile) {
     }
 }
 
-fn front_limits(
-    faults: &mut Faults,
+/// What the file says of the front.
+struct FrontSection {
     allow: Vec<String>,
-    yes_kept: Option<&str>,
-    yes_kept_offline: Option<&str>,
-    public_kept: Option<&str>,
+    yes_kept: Option<String>,
+    yes_kept_on_error: Option<String>,
+    yes_kept_offline: Option<String>,
+    public_kept: Option<String>,
     prefetch: bool,
-) -> FrontLimits {
-    let default = FrontLimits::default();
-    let mut limit = |key: &str, text: Option<&str>, default: Duration| {
-        text.and_then(|text| faults.check(key, duration(text)))
-            .unwrap_or(default)
-    };
-    FrontLimits {
-        yes_kept: limit("yes_kept", yes_kept, default.yes_kept),
-        yes_kept_offline: limit("yes_kept_offline", yes_kept_offline, default.yes_kept_offline),
-        public_kept: limit("public_kept", public_kept, default.public_kept),
-        allow,
-        prefetch,
+}
+
+impl FrontSection {
+    fn read(self, faults: &mut Faults) -> FrontLimits {
+        let default = FrontLimits::default();
+        let mut limit = |key: &str, text: Option<String>, default: Duration| {
+            text.and_then(|text| faults.check(key, duration(&text)))
+                .unwrap_or(default)
+        };
+        FrontLimits {
+            yes_kept: limit("yes_kept", self.yes_kept, default.yes_kept),
+            yes_kept_on_error: limit(
+                "yes_kept_on_error",
+                self.yes_kept_on_error,
+                default.yes_kept_on_error,
+            ),
+            yes_kept_offline: limit(
+                "yes_kept_offline",
+                self.yes_kept_offline,
+                default.yes_kept_offline,
+            ),
+            public_kept: limit("public_kept", self.public_kept, default.public_kept),
+            allow: self.allow,
+            prefetch: self.prefetch,
+        }
     }
 }
 
@@ -364,7 +383,7 @@ mod tests {
         let file = folder.path().join("peer.toml");
         std::fs::write(
             &file,
-            "manager = \"manager:8080\"\ncluster = \"a/b\"\njoin_token_file = \"/nowhere/t\"\ntoken_file = \"t\"\nyes_kept = \"soon\"\ntls_cert = \"cert.pem\"\n[limits]\nincoming = \"fast\"\n[registry.\"no name\"]\nca_file = \"/nowhere/ca.pem\"\n",
+            "manager = \"manager:8080\"\ncluster = \"a/b\"\njoin_token_file = \"/nowhere/t\"\ntoken_file = \"t\"\nyes_kept = \"soon\"\nyes_kept_on_error = \"later\"\ntls_cert = \"cert.pem\"\n[limits]\nincoming = \"fast\"\n[registry.\"no name\"]\nca_file = \"/nowhere/ca.pem\"\n",
         )
         .expect("written");
         let Err(faults) = PeerConfig::read(arguments(&["--config", file.to_str().expect("text")])) else {
@@ -379,6 +398,7 @@ mod tests {
             "join_token_file: ",
             "yes_kept: ",
             "tls_cert: ",
+            "yes_kept_on_error: ",
             "limits.incoming: ",
             "registry.\"no name\"",
         ] {

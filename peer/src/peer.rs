@@ -100,7 +100,15 @@ impl Peer {
         let (prefetch, peers) = (rules.prefetch, fetches.peers().clone());
         let delivery = Delivery::new(store.clone(), fetches.sources().clone(), &secret);
         let now = process::clock::unix_ms;
-        let access = Access::new(store.clone(), around.clone(), peers, rules, secret, now);
+        let access = Access::new(
+            store.clone(),
+            around.clone(),
+            peers,
+            rules,
+            secret,
+            running.clone(),
+            now,
+        );
         let front_state = FrontState::new(
             access.clone(),
             delivery.clone(),

@@ -352,6 +352,9 @@ fn beside(
         share: address("share", share, "127.0.0.1:65002", file, faults),
         front_limits: FrontLimits {
             yes_kept: file.duration("yes_kept", faults).unwrap_or(built_in.yes_kept),
+            yes_kept_on_error: file
+                .duration("yes_kept_on_error", faults)
+                .unwrap_or(built_in.yes_kept_on_error),
             yes_kept_offline: file
                 .duration("yes_kept_offline", faults)
                 .unwrap_or(built_in.yes_kept_offline),

@@ -43,7 +43,10 @@ pub use platform::{BadPlatform, Platform};
 pub use proxy::{BadProxy, Proxy};
 pub use reference::{BadReference, ImageReference, OtherDigest, TagOrDigest};
 pub use registries::Registries;
-pub use registry::{BlobPart, ByteStream, FetchedManifest, ManifestHead, Question, QuestionKind, Registry};
+pub use registry::{
+    BlobPart, ByteStream, FetchedManifest, FromInside, ManifestHead, Probe, Question, QuestionKind, Registry,
+    broke_before_the_head, retry_after,
+};
 pub use settings::{BuildError, ClientFactory, Limits, RegistrySettings, TlsOptions};
 
 /// The manifest types that we ask for, all of them: a registry that keeps another type answers 404.

@@ -6,20 +6,15 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode};
-use oci::{Digest, Origin, Question, QuestionKind, Tag, TagOrDigest};
-use tracing::warn;
+use http::{HeaderMap, StatusCode};
+use oci::{Digest, Origin, Tag};
 use wire::{ObjectKind, OfflineAccess};
 
-use super::bars::Bar;
-use super::decision::{Circumstances, Kept, Said, Verdict, judge};
+use super::challenge_relay::Challenged;
+use super::decision::{Ages, Circumstances, Kept, Said, Verdict, judge};
 use super::refusal::{Refusal, unknown};
 use super::yeses::Place;
 use super::{Access, Answer, Granted, Told, Who};
-
-/// How long the registry may take, when there is an older yes to fall back on and when there is none.
-pub(super) const LIMIT_WITH_A_YES: Duration = Duration::from_secs(3);
-pub(super) const LIMIT_WITHOUT: Duration = Duration::from_secs(10);
 
 impl Access {
     /// May this caller read this object?
@@ -37,11 +32,11 @@ impl Access {
             return Ok(Granted::because("public"));
         }
         // A record that is too old to be taken at once counts like a yes of the same age.
-        let kept = kept.or(self.public(who, digest));
+        let kept = kept.max(self.public(who, digest));
         self.ask_and_judge(who, digest, kind, kept).await
     }
 
-    /// The registry's own word, or what is kept while it is silent.
+    /// The registry's own word, or what is kept where it gives none.
     pub(super) async fn ask_and_judge(
         &self,
         who: &Who,
@@ -56,7 +51,7 @@ impl Access {
                 because: "registry's yes",
                 told,
             }),
-            Verdict::Read => Ok(Granted::because("kept while the registry is silent")),
+            Verdict::Read => Ok(Granted::because(because_kept(&answer))),
             _ => Err(self.refusal(who, kind, &answer)),
         }
     }
@@ -65,11 +60,15 @@ impl Access {
     pub(crate) fn refusal(&self, who: &Who, kind: ObjectKind, answer: &Answer) -> Refusal {
         let registry = who.location().registry().as_str();
         match answer {
-            Answer::Challenge(headers) => {
+            Answer::Challenge { headers, is_inside } => {
                 let registries = self.neighbours.registries();
+                let said = Challenged {
+                    headers,
+                    is_inside: *is_inside,
+                };
                 Refusal::Challenge(
                     self.challenges
-                        .pass(&who.location().origin, registries, headers, &who.us),
+                        .pass(&who.location().origin, registries, &said, &who.us),
                 )
             }
             // The registry is back: the caller has to get a token that it takes.
@@ -78,18 +77,19 @@ impl Access {
             }
             Answer::Barred(bar) => Refusal::Barred(bar.clone()),
             Answer::No(status) => Refusal::of_registry(*status, unknown(kind), registry),
-            Answer::Yes(_) | Answer::Silent => self.unavailable(who),
+            Answer::Failed(failure) => Refusal::Failed(failure.clone()),
+            Answer::Yes(_) | Answer::Unreachable => self.unavailable(who),
         }
     }
 
-    /// The registry is silent and there is no yes to fall back on.
+    /// The host is unreachable and there is no yes to fall back on.
     fn unavailable(&self, who: &Who) -> Refusal {
         let circumstances = self.circumstances(who, Kept::None);
-        if judge(Said::Silent, circumstances) == Verdict::RepeatChallenge {
+        if judge(Said::Unreachable, circumstances) == Verdict::RepeatChallenge {
             return Refusal::Challenge(self.challenges.repeat(who.location(), &who.us));
         }
-        Refusal::silent(format!(
-            "{} does not answer, and it has not said before that this credential may read {} (or too long ago)",
+        Refusal::unreachable(format!(
+            "{} is unreachable, and it has not said before that this credential may read {} (or too long ago)",
             who.location().registry(),
             who.location().repository
         ))
@@ -104,16 +104,17 @@ impl Access {
         }
     }
 
-    /// The node's own credential stands for every caller while the registry is silent, where that is configured.
+    /// The node's own credential stands for every caller while the host is unreachable, where that is configured.
     pub(crate) fn node_vouches(&self, origin: &Origin) -> bool {
         self.neighbours.offline_access(&origin.registry) == OfflineAccess::NodeCredential
             && self.neighbours.own_credential(&origin.registry).is_some()
     }
 
     pub(super) async fn kept(&self, who: &Who, digest: &Digest, kind: ObjectKind) -> Kept {
-        let (now, limits) = ((self.now)(), &self.limits);
-        let of_age = |at| Kept::of_age(Some(at), now, limits.yes_kept, limits.yes_kept_offline);
-        let place = who.place();
+        let (now, place) = ((self.now)(), who.place());
+        let refused_at = self.refused.since(&place, digest, now);
+        let ages = self.ages(self.limits.yes_kept);
+        let of_age = |at| Kept::of_age(unless_refused(Some(at), refused_at), now, ages);
         let direct = self.yeses.given_at(&place, digest).map_or(Kept::None, of_age);
         if direct == Kept::Fresh {
             return direct;
@@ -150,97 +151,22 @@ impl Access {
 
     /// What is known here of whether anybody may read the object.
     pub(super) fn public(&self, who: &Who, digest: &Digest) -> Kept {
+        let (now, nobody) = ((self.now)(), Place::new(self.keyring.anonymous(), who.location()));
         let at = self.store.public_at(digest, who.location());
+        let refused_at = self.refused.since(&nobody, digest, now);
         Kept::of_age(
-            at,
-            (self.now)(),
-            self.limits.public_kept,
-            self.limits.yes_kept_offline,
+            unless_refused(at, refused_at),
+            now,
+            self.ages(self.limits.public_kept),
         )
     }
 
-    async fn ask_for(&self, who: &Who, digest: &Digest, kind: ObjectKind, kept: Kept) -> Answer {
-        let limit = if kept == Kept::None {
-            LIMIT_WITHOUT
-        } else {
-            LIMIT_WITH_A_YES
-        };
-        let kind = match kind {
-            ObjectKind::Manifest => QuestionKind::Manifest {
-                wanted: TagOrDigest::Digest(digest.clone()),
-            },
-            ObjectKind::Blob => QuestionKind::Blob {
-                digest: digest.clone(),
-            },
-        };
-        let head = who.question(Method::HEAD, kind.clone(), Vec::new(), limit);
-        match self.ask(who, head).await {
-            // A registry that knows no HEAD: the headers of a GET say the same.
-            Answer::No(StatusCode::METHOD_NOT_ALLOWED) => {
-                self.ask(who, who.question(Method::GET, kind, Vec::new(), limit))
-                    .await
-            }
-            answer => answer,
+    fn ages(&self, fresh: Duration) -> Ages {
+        Ages {
+            fresh,
+            on_error: self.limits.yes_kept_on_error,
+            offline: self.limits.yes_kept_offline,
         }
-    }
-
-    /// Asks, unless the registry was found silent just now.
-    async fn ask(&self, who: &Who, question: Question) -> Answer {
-        match self.ask_raw(who, question).await {
-            Some(response) => self.read_answer(who, response).await,
-            None => Answer::Silent,
-        }
-    }
-
-    pub(super) async fn read_answer(&self, who: &Who, response: reqwest::Response) -> Answer {
-        if response.status() == StatusCode::PRECONDITION_FAILED {
-            return Answer::Barred(Bar::read(response, who.location().registry().as_str()).await);
-        }
-        Answer::of(&response)
-    }
-
-    /// The registry's answer; none when it is silent. 429 and 5xx tell nothing about access: that is silence too.
-    pub(crate) async fn ask_raw(&self, who: &Who, question: Question) -> Option<reqwest::Response> {
-        let origin = &who.location().origin;
-        let name = origin.to_string();
-        if self.silence.lasts(&name) {
-            return None;
-        }
-        let registry = self.neighbours.registries().registry(origin);
-        let answer = match registry {
-            Ok(registry) => registry.ask(question).await,
-            Err(error) => Err(error),
-        };
-        let tells_nothing = |status: StatusCode| {
-            status.is_server_error()
-                || matches!(
-                    status,
-                    StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
-                )
-        };
-        match answer {
-            Ok(response) if !tells_nothing(response.status()) => return Some(response),
-            Ok(response) => {
-                warn!(
-                    stoker.registry = %origin.registry,
-                    stoker.side = "registry",
-                    http.response.status_code = response.status().as_u16(),
-                    "registry {} cannot answer, what it said before counts",
-                    origin.registry
-                );
-            }
-            Err(error) => {
-                warn!(
-                    stoker.registry = %origin.registry,
-                    stoker.side = "network",
-                    %error,
-                    "registry {} is silent, what it said before counts",
-                    origin.registry
-                );
-            }
-        }
-        self.silence.begin(&name);
-        None
     }
 
     /// Keeps what the answer says about this caller.
@@ -252,15 +178,13 @@ impl Access {
         answer: &Answer,
     ) -> Option<Told> {
         match answer {
-            Answer::Yes(headers) => {
+            Answer::Yes(told) => {
                 self.grant(who, digest, kind);
-                Some(Told::from(headers))
+                Some(told.clone())
             }
-            Answer::Challenge(headers) if ends_yeses(who, headers) => {
-                self.forget(who, digest, kind).await;
-                None
-            }
-            Answer::No(StatusCode::FORBIDDEN) if !who.was_hidden() => {
+            answer if is_refusal(who, answer) => {
+                self.refused
+                    .remember(who.place(), Some(digest.clone()), (self.now)());
                 self.forget(who, digest, kind).await;
                 None
             }
@@ -275,7 +199,7 @@ impl Access {
                 self.yeses.forget(&who.place(), std::slice::from_ref(digest));
                 None
             }
-            Answer::Challenge(_) | Answer::No(_) | Answer::Silent => None,
+            Answer::Challenge { .. } | Answer::No(_) | Answer::Failed(_) | Answer::Unreachable => None,
         }
     }
 
@@ -287,18 +211,15 @@ impl Access {
         {
             self.learn(who, &digest, ObjectKind::Manifest, answer).await;
         }
-        let is_refused = match answer {
-            Answer::Challenge(headers) => ends_yeses(who, headers),
-            Answer::No(status) => *status == StatusCode::FORBIDDEN && !who.was_hidden(),
-            Answer::Yes(_) | Answer::Barred(_) | Answer::Silent => false,
-        };
-        if is_refused {
+        if is_refusal(who, answer) {
+            self.refused.remember(who.place(), None, (self.now)());
             self.yeses.forget_place(&who.place());
         }
     }
 
     pub(crate) fn grant(&self, who: &Who, digest: &Digest, kind: ObjectKind) {
         let place = Place::new(who.shown_to_registry, who.location());
+        self.refused.end(&place, digest);
         self.yeses.grant(&place, digest, kind, (self.now)());
     }
 
@@ -312,6 +233,28 @@ impl Access {
             }
         }
         self.yeses.forget(&place, &gone);
+    }
+}
+
+/// The registry has refused the credential that it was shown.
+fn is_refusal(who: &Who, answer: &Answer) -> bool {
+    match answer {
+        Answer::Challenge { headers, .. } => ends_yeses(who, headers),
+        Answer::No(status) => *status == StatusCode::FORBIDDEN && !who.was_hidden(),
+        Answer::Yes(_) | Answer::Barred(_) | Answer::Failed(_) | Answer::Unreachable => false,
+    }
+}
+
+/// A yes counts unless the registry has refused since.
+fn unless_refused(given_at_ms: Option<i64>, refused_at_ms: Option<i64>) -> Option<i64> {
+    given_at_ms.filter(|given| refused_at_ms.is_none_or(|refused| *given > refused))
+}
+
+/// Why something kept counts.
+pub(super) fn because_kept(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Failed(_) => "kept while the question fails",
+        _ => "kept while the registry is unreachable",
     }
 }
 

@@ -1,31 +1,27 @@
 //! Registries that want to see each pull: a client's GET of a manifest is a GET there, even if we hold the manifest, so
 //! that pull counts, retention and bars stay true. The answer's bytes are then the ones that are served.
 //!
-//! **Invariant:** one GET at the registry for one GET of a client. Only a silent registry is overruled by a kept yes, and
-//! never where it had barred the image.
+//! **Invariant:** one GET at the registry for one GET of a client. Only a registry that gives no answer is overruled by a
+//! kept yes, and never where it had barred the image.
 
-use std::time::Duration;
-
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::Method;
-use oci::manifest::BYTES_LIMIT;
 use oci::{Digest, QuestionKind, TagOrDigest};
-use tokio::time::timeout;
 use wire::{Authorize, ObjectKind};
 
-use super::asking::{LIMIT_WITH_A_YES, LIMIT_WITHOUT};
-use super::decision::{Kept, Said, Verdict, judge};
+use super::asking::because_kept;
+use super::decision::{Kept, Verdict, judge};
+use super::questions::{Reply, limit, patience, proven};
 use super::refusal::Refusal;
-use super::{Access, Answer, Granted, Told, Who};
-
-/// How long a manifest may take from its headers to its end.
-const BODY_LIMIT: Duration = Duration::from_secs(10);
+use super::{Access, Answer, Granted, Who};
 
 /// A manifest that the caller may read, and its bytes if the registry has just sent them.
 pub(crate) struct Meant {
     pub(crate) digest: Digest,
     pub(crate) granted: Granted,
     pub(crate) bytes: Option<Bytes>,
+    /// The tag's last meaning: the registry did not say what it means now.
+    pub(crate) is_stale: bool,
 }
 
 impl Meant {
@@ -34,6 +30,7 @@ impl Meant {
             digest,
             granted,
             bytes: None,
+            is_stale: false,
         }
     }
 }
@@ -71,24 +68,24 @@ impl Access {
             wanted: TagOrDigest::Digest(digest.clone()),
         };
         let kept = self.kept(who, digest, ObjectKind::Manifest).await;
-        let limit = if kept == Kept::None {
-            LIMIT_WITHOUT
-        } else {
-            LIMIT_WITH_A_YES
+        let question = who.question(Method::GET, kind, Vec::new(), limit(kept));
+        let reply = self.ask_raw(who, question, patience(kept != Kept::None)).await;
+        let (bytes, answer) = match reply {
+            Reply::Answered(response) if response.status().is_success() => proven(digest, response).await,
+            Reply::Answered(response) => (None, self.read_answer(who, response).await),
+            Reply::Failed(failure) => (None, Answer::Failed(failure)),
+            Reply::Unreachable => (None, Answer::Unreachable),
         };
-        let question = who.question(Method::GET, kind, Vec::new(), limit);
-        let Some(response) = self.ask_raw(who, question).await else {
-            return self.kept_manifest(who, digest, kept).await;
+        let told = match answer {
+            Answer::Yes(told) => told,
+            Answer::Failed(_) | Answer::Unreachable => {
+                return self.kept_manifest(who, digest, kept, &answer).await;
+            }
+            answer => {
+                self.learn(who, digest, ObjectKind::Manifest, &answer).await;
+                return Err(self.refusal(who, ObjectKind::Manifest, &answer));
+            }
         };
-        if !response.status().is_success() {
-            let answer = self.read_answer(who, response).await;
-            self.learn(who, digest, ObjectKind::Manifest, &answer).await;
-            return Err(self.refusal(who, ObjectKind::Manifest, &answer));
-        }
-        let told = Told::from(response.headers());
-        let bytes = timeout(BODY_LIMIT, gather(response)).await.ok().flatten();
-        // What broke off, or is another's, is a yes all the same: the fetch that follows proves what it gets.
-        let bytes = bytes.filter(|bytes| Digest::of(bytes) == *digest);
         self.given_out(who, digest);
         let granted = Granted {
             because: "registry's yes",
@@ -98,6 +95,7 @@ impl Access {
             digest: digest.clone(),
             granted,
             bytes,
+            is_stale: false,
         })
     }
 
@@ -107,30 +105,31 @@ impl Access {
         self.grant(who, digest, ObjectKind::Manifest);
     }
 
-    /// The registry is silent.
-    async fn kept_manifest(&self, who: &Who, digest: &Digest, kept: Kept) -> Result<Meant, Refusal> {
+    /// The registry gives no answer.
+    async fn kept_manifest(
+        &self,
+        who: &Who,
+        digest: &Digest,
+        kept: Kept,
+        answer: &Answer,
+    ) -> Result<Meant, Refusal> {
         if let Some(bar) = self.bar_of(who, digest) {
             return Err(Refusal::Barred(bar));
         }
-        let because = if judge(Said::Silent, self.circumstances(who, kept)) == Verdict::Read {
-            "kept while the registry is silent"
-        } else if self.is_public(who, digest).await || self.public(who, digest) != Kept::None {
+        let public = if self.is_public(who, digest).await {
+            Kept::Fresh
+        } else {
+            self.public(who, digest)
+        };
+        let circumstances = self.circumstances(who, kept.max(public));
+        if judge(answer.said(), circumstances) != Verdict::Read {
+            return Err(self.refusal(who, ObjectKind::Manifest, answer));
+        }
+        let because = if kept < public {
             "public"
         } else {
-            return Err(self.refusal(who, ObjectKind::Manifest, &Answer::Silent));
+            because_kept(answer)
         };
         Ok(Meant::without_bytes(digest.clone(), Granted::because(because)))
     }
-}
-
-/// A manifest's bytes, unless they are too many or break off.
-pub(super) async fn gather(mut response: reqwest::Response) -> Option<Bytes> {
-    let mut bytes = BytesMut::new();
-    while let Some(piece) = response.chunk().await.ok()? {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > BYTES_LIMIT {
-            return None;
-        }
-    }
-    Some(bytes.freeze())
 }

@@ -25,6 +25,9 @@ const KEPT: usize = 1_000;
 pub(crate) struct LastChallenge {
     basic: Option<String>,
     bearer: Option<Bearer>,
+    /// It came from an address inside.
+    #[serde(default)]
+    is_inside: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,10 +36,19 @@ struct Bearer {
     service: Option<String>,
 }
 
-/// A token server, and the registry that named it.
+/// A registry's 401.
+pub(crate) struct Challenged<'answer> {
+    pub(crate) headers: &'answer HeaderMap,
+    /// It came from an address inside.
+    pub(crate) is_inside: bool,
+}
+
+/// A token server, and the registries that named it.
 pub(crate) struct KnownRealm {
     pub(crate) url: Url,
     pub(crate) origins: Vec<Origin>,
+    /// A registry that is configured or inside itself named it, or it is the registry's own server.
+    pub(crate) may_be_inside: bool,
 }
 
 pub(crate) struct ChallengeRelay {
@@ -59,9 +71,10 @@ impl ChallengeRelay {
         &self,
         origin: &Origin,
         registries: &Registries,
-        headers: &HeaderMap,
+        said: &Challenged<'_>,
         us: &str,
     ) -> Vec<HeaderValue> {
+        let headers = said.headers;
         let texts = || {
             headers
                 .get_all(header::WWW_AUTHENTICATE)
@@ -73,7 +86,7 @@ impl ChallengeRelay {
             .filter(|challenge| may_be_passed(challenge, origin, registries))
             .collect();
         let error = texts().find_map(error_of);
-        self.keep(origin, &challenges);
+        self.keep(origin, &challenges, said.is_inside);
         challenges
             .iter()
             .filter_map(|challenge| rewritten(challenge, error, us))
@@ -115,19 +128,36 @@ impl ChallengeRelay {
     pub(crate) fn realm(&self, realm: &str, registries: &Registries) -> Option<KnownRealm> {
         let names_it =
             |last: &LastChallenge| last.bearer.as_ref().is_some_and(|bearer| bearer.realm == realm);
-        let origins: Vec<Origin> = self
+        let named: Vec<(Origin, bool)> = self
             .last()
             .iter()
             .filter(|(_, last)| names_it(last))
-            .filter_map(|(origin, _)| origin.parse().ok())
-            .filter(|origin| checked(realm, origin, registries).is_some())
+            .filter_map(|(origin, last)| Some((origin.parse().ok()?, last.is_inside)))
+            .filter(|(origin, _)| checked(realm, origin, registries).is_some())
             .collect();
-        let url = checked(realm, origins.first()?, registries)?;
-        Some(KnownRealm { url, origins })
+        let url = checked(realm, &named.first()?.0, registries)?;
+        let leads_inside = |(origin, is_inside): &(Origin, bool)| {
+            *is_inside || registries.knows(&origin.registry) || is_own(&url, origin, registries)
+        };
+        let may_be_inside = named.iter().any(leads_inside);
+        Some(KnownRealm {
+            may_be_inside,
+            origins: named.into_iter().map(|(origin, _)| origin).collect(),
+            url,
+        })
     }
 
-    fn keep(&self, origin: &Origin, challenges: &[Challenge]) {
-        let mut said = LastChallenge::default();
+    /// The token server that this registry named last.
+    pub(crate) fn realm_of(&self, origin: &Origin, registries: &Registries) -> Option<KnownRealm> {
+        let bearer = self.last().get(&origin.to_string())?.bearer.clone()?;
+        self.realm(&bearer.realm, registries)
+    }
+
+    fn keep(&self, origin: &Origin, challenges: &[Challenge], is_inside: bool) {
+        let mut said = LastChallenge {
+            is_inside,
+            ..LastChallenge::default()
+        };
         for challenge in challenges {
             match challenge {
                 Challenge::Basic { realm } => said.basic = Some(realm.clone()),
@@ -172,6 +202,12 @@ fn checked(realm: &str, origin: &Origin, registries: &Registries) -> Option<Url>
     let settings = registries.settings(&origin.registry);
     let listed = settings.map(|settings| settings.token_realms).unwrap_or_default();
     check_realm(realm, &origin.registry, origin.scheme.is_plain(), &listed).ok()
+}
+
+/// Whether the token server is the registry's own server.
+fn is_own(realm: &Url, origin: &Origin, registries: &Registries) -> bool {
+    let registry = registries.registry(origin);
+    registry.is_ok_and(|registry| registry.server() == realm.origin().ascii_serialization())
 }
 
 /// Why a token was refused: containerd stops asking when it is told.
@@ -230,6 +266,13 @@ mod tests {
         "https://reg.example.com".parse().expect("an origin")
     }
 
+    fn outside(headers: &HeaderMap) -> Challenged<'_> {
+        Challenged {
+            headers,
+            is_inside: false,
+        }
+    }
+
     fn said(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
@@ -243,7 +286,12 @@ mod tests {
     #[test]
     fn a_token_realm_becomes_ours_and_the_rest_stays() {
         let relay = ChallengeRelay::open(InMemory::default());
-        let passed = relay.pass(&origin(), &registries(), &said(&[BEARER]), "127.0.0.1:65001");
+        let passed = relay.pass(
+            &origin(),
+            &registries(),
+            &outside(&said(&[BEARER])),
+            "127.0.0.1:65001",
+        );
         assert_eq!(
             passed,
             [
@@ -258,12 +306,35 @@ mod tests {
     }
 
     #[test]
+    fn a_token_server_may_be_inside_only_if_its_registry_is_configured_or_inside() {
+        let (realm, registries) = ("https://auth.example.com/token", registries());
+        let relay = ChallengeRelay::open(InMemory::default());
+        let known = |relay: &ChallengeRelay| {
+            let known = relay.realm(realm, &registries).expect("a known realm");
+            known.may_be_inside
+        };
+        let headers = said(&[BEARER]);
+        relay.pass(&origin(), &registries, &outside(&headers), "us");
+        assert!(!known(&relay));
+        let inside = Challenged {
+            headers: &headers,
+            is_inside: true,
+        };
+        relay.pass(&origin(), &registries, &inside, "us");
+        assert!(known(&relay));
+        relay.pass(&origin(), &registries, &outside(&headers), "us");
+        assert!(!known(&relay), "as it is now");
+        registries.configure(vec![oci::RegistrySettings::new(origin().registry)]);
+        assert!(known(&relay));
+    }
+
+    #[test]
     fn a_basic_challenge_is_passed_as_it_is() {
         let relay = ChallengeRelay::open(InMemory::default());
         let passed = relay.pass(
             &origin(),
             &registries(),
-            &said(&[r#"Basic realm="a \"b\"""#]),
+            &outside(&said(&[r#"Basic realm="a \"b\"""#])),
             "us",
         );
         assert_eq!(passed, [r#"Basic realm="a \"b\"""#]);
@@ -275,7 +346,7 @@ mod tests {
         let foreign = r#"Bearer realm="https://evil.example.net/token",service="reg""#;
         assert!(
             relay
-                .pass(&origin(), &registries(), &said(&[foreign]), "us")
+                .pass(&origin(), &registries(), &outside(&said(&[foreign])), "us")
                 .is_empty()
         );
         assert!(
@@ -294,7 +365,7 @@ mod tests {
     #[test]
     fn the_last_challenge_is_repeated_for_the_repository_that_is_asked_for_even_after_a_restart() {
         let notes = InMemory::default();
-        ChallengeRelay::open(notes.clone()).pass(&origin(), &registries(), &said(&[BEARER]), "us");
+        ChallengeRelay::open(notes.clone()).pass(&origin(), &registries(), &outside(&said(&[BEARER])), "us");
         let relay = ChallengeRelay::open(notes);
         let at = |origin: Origin| origin.at("c/d".parse().expect("a repository"));
         let repeated = relay.repeat(&at(origin()), "us");
@@ -338,7 +409,7 @@ mod tests {
             if let Ok(value) = HeaderValue::from_str(&header) {
                 let mut headers = HeaderMap::new();
                 headers.append(header::WWW_AUTHENTICATE, value);
-                relay.pass(&origin(), &registries(), &headers, "us");
+                relay.pass(&origin(), &registries(), &outside(&headers), "us");
             }
         }
     }

@@ -1,44 +1,40 @@
 //! May this caller read this object: the decision alone, from what is kept and what the registry said.
 //!
 //! **Invariant:** bytes are given out only on a yes: the registry's own, just now or kept and not too old, or a
-//! record that anybody may read. A silent registry prolongs a yes and never makes one.
+//! record that anybody may read. An unreachable host prolongs a yes by days, a failed question by an hour; neither
+//! makes one.
 
 use std::time::Duration;
 
 /// How old the youngest yes is that covers the object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kept {
+    None,
+    /// Taken while the host is unreachable.
+    Stale,
+    /// Taken when the question fails, too.
+    Recent,
     /// Taken without asking again.
     Fresh,
-    /// Taken while the registry is silent.
-    Stale,
-    None,
+}
+
+/// How long a yes counts, by what became of the question.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ages {
+    pub(crate) fresh: Duration,
+    pub(crate) on_error: Duration,
+    pub(crate) offline: Duration,
 }
 
 impl Kept {
-    pub(crate) fn of_age(
-        given_at_ms: Option<i64>,
-        now_ms: i64,
-        yes_kept: Duration,
-        yes_kept_offline: Duration,
-    ) -> Self {
+    pub(crate) fn of_age(given_at_ms: Option<i64>, now_ms: i64, ages: Ages) -> Self {
         // A clock that was turned back makes no yes younger than new.
         let age = given_at_ms.map(|at| u128::try_from(now_ms.saturating_sub(at)).unwrap_or(0));
         match age {
-            Some(age) if age <= yes_kept.as_millis() => Self::Fresh,
-            Some(age) if age <= yes_kept_offline.as_millis() => Self::Stale,
+            Some(age) if age <= ages.fresh.as_millis() => Self::Fresh,
+            Some(age) if age <= ages.on_error.as_millis() => Self::Recent,
+            Some(age) if age <= ages.offline.as_millis() => Self::Stale,
             _ => Self::None,
-        }
-    }
-}
-
-impl Kept {
-    /// The younger of two.
-    pub(crate) fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Fresh, _) | (_, Self::Fresh) => Self::Fresh,
-            (Self::Stale, _) | (_, Self::Stale) => Self::Stale,
-            (Self::None, Self::None) => Self::None,
         }
     }
 }
@@ -51,10 +47,13 @@ pub(crate) enum Said {
     Challenge,
     /// 403, 404 and whatever else is a no.
     No,
-    Silent,
+    /// This question has no answer, and the host is reachable.
+    Failed,
+    /// The host is unreachable.
+    Unreachable,
 }
 
-/// What else counts while the registry is silent.
+/// What else counts where the registry gives no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Circumstances {
     pub(crate) kept: Kept,
@@ -73,6 +72,8 @@ pub(crate) enum Verdict {
     PassRefusal,
     /// The registry's last challenge goes to the caller, who may come back with a credential.
     RepeatChallenge,
+    /// The failure goes to the caller, with the registry's status.
+    PassFailure,
     /// Nothing can be told: the runtime asks elsewhere.
     Unavailable,
 }
@@ -88,9 +89,11 @@ pub(crate) fn judge(said: Said, circumstances: Circumstances) -> Verdict {
         Said::Yes => Verdict::Read,
         Said::Challenge => Verdict::PassChallenge,
         Said::No => Verdict::PassRefusal,
-        Said::Silent if kept != Kept::None || node_vouches => Verdict::Read,
-        Said::Silent if challenge_is_known && !showed_a_credential => Verdict::RepeatChallenge,
-        Said::Silent => Verdict::Unavailable,
+        Said::Failed if kept >= Kept::Recent => Verdict::Read,
+        Said::Failed => Verdict::PassFailure,
+        Said::Unreachable if kept != Kept::None || node_vouches => Verdict::Read,
+        Said::Unreachable if challenge_is_known && !showed_a_credential => Verdict::RepeatChallenge,
+        Said::Unreachable => Verdict::Unavailable,
     }
 }
 
@@ -100,11 +103,19 @@ mod tests {
 
     use super::*;
 
-    const MINUTES: Duration = Duration::from_secs(600);
-    const DAYS: Duration = Duration::from_secs(7 * 86_400);
+    const AGES: Ages = Ages {
+        fresh: Duration::from_secs(600),
+        on_error: Duration::from_secs(3_600),
+        offline: Duration::from_secs(7 * 86_400),
+    };
 
     fn kept() -> impl Strategy<Value = Kept> {
-        prop_oneof![Just(Kept::Fresh), Just(Kept::Stale), Just(Kept::None)]
+        prop_oneof![
+            Just(Kept::Fresh),
+            Just(Kept::Recent),
+            Just(Kept::Stale),
+            Just(Kept::None)
+        ]
     }
 
     fn said() -> impl Strategy<Value = Said> {
@@ -112,7 +123,8 @@ mod tests {
             Just(Said::Yes),
             Just(Said::Challenge),
             Just(Said::No),
-            Just(Said::Silent)
+            Just(Said::Failed),
+            Just(Said::Unreachable)
         ]
     }
 
@@ -140,31 +152,41 @@ mod tests {
                 Said::Yes => prop_assert_eq!(verdict, Verdict::Read),
                 Said::Challenge => prop_assert_eq!(verdict, Verdict::PassChallenge),
                 Said::No => prop_assert_eq!(verdict, Verdict::PassRefusal),
-                Said::Silent => prop_assert_eq!(verdict == Verdict::Read, kept != Kept::None || vouches),
+                Said::Failed => prop_assert_eq!(verdict == Verdict::Read, kept >= Kept::Recent),
+                Said::Unreachable => prop_assert_eq!(verdict == Verdict::Read, kept != Kept::None || vouches),
             }
         }
 
         #[test]
         fn a_yes_never_gets_younger(at in 0_i64..1_000_000_000, later in 0_i64..1_000_000_000) {
-            let rank = |now| match Kept::of_age(Some(at), now, MINUTES, DAYS) {
-                Kept::Fresh => 0,
-                Kept::Stale => 1,
-                Kept::None => 2,
-            };
-            prop_assert!(rank(at) <= rank(at + later));
-            prop_assert_eq!(rank(at), 0);
+            let kept = |now| Kept::of_age(Some(at), now, AGES);
+            prop_assert!(kept(at) >= kept(at + later));
+            prop_assert_eq!(kept(at), Kept::Fresh);
         }
     }
 
     #[test]
     fn the_limits_are_the_configured_ones() {
-        assert_eq!(Kept::of_age(Some(0), 600_000, MINUTES, DAYS), Kept::Fresh);
-        assert_eq!(Kept::of_age(Some(0), 600_001, MINUTES, DAYS), Kept::Stale);
-        assert_eq!(Kept::of_age(Some(0), 7 * 86_400_000, MINUTES, DAYS), Kept::Stale);
-        assert_eq!(
-            Kept::of_age(Some(0), 7 * 86_400_000 + 1, MINUTES, DAYS),
-            Kept::None
-        );
-        assert_eq!(Kept::of_age(None, 0, MINUTES, DAYS), Kept::None);
+        let kept = |now| Kept::of_age(Some(0), now, AGES);
+        assert_eq!(kept(600_000), Kept::Fresh);
+        assert_eq!(kept(600_001), Kept::Recent);
+        assert_eq!(kept(3_600_000), Kept::Recent);
+        assert_eq!(kept(3_600_001), Kept::Stale);
+        assert_eq!(kept(7 * 86_400_000), Kept::Stale);
+        assert_eq!(kept(7 * 86_400_000 + 1), Kept::None);
+        assert_eq!(Kept::of_age(None, 0, AGES), Kept::None);
+    }
+
+    /// What one caller's bad luck may open is no more than an hour old, whoever vouches.
+    #[test]
+    fn a_failed_question_is_no_outage() {
+        let stale = Circumstances {
+            kept: Kept::Stale,
+            showed_a_credential: true,
+            node_vouches: true,
+            challenge_is_known: true,
+        };
+        assert_eq!(judge(Said::Failed, stale), Verdict::PassFailure);
+        assert_eq!(judge(Said::Unreachable, stale), Verdict::Read);
     }
 }

@@ -16,11 +16,15 @@ mod bars;
 mod caller;
 mod challenge_relay;
 mod decision;
+mod failure;
 mod listings;
 mod named;
+mod questions;
+mod reach;
 mod refusal;
+mod refused;
 mod seeds;
-mod silence;
+mod tag_questions;
 mod tags;
 mod token_relay;
 mod who;
@@ -29,6 +33,7 @@ mod yeses;
 use std::sync::Arc;
 
 use oci::Digest;
+use process::Running;
 use store::Store;
 
 pub(crate) use answer::{Answer, Granted, Told};
@@ -44,9 +49,12 @@ use crate::source::ShareClient;
 use accounts::Accounts;
 use caller::Keyring;
 use challenge_relay::ChallengeRelay;
+use failure::RateLimited;
 use listings::Listings;
+use reach::Reach;
+use refused::Refused;
 use seeds::NotPublic;
-use silence::Silence;
+use tag_questions::TagQuestions;
 use yeses::{Notes, Yeses};
 
 const YES_NOTES: &str = "front-yes";
@@ -67,19 +75,25 @@ pub(crate) struct Inner {
     yeses: Yeses,
     listings: Listings,
     challenges: ChallengeRelay,
-    silence: Silence,
+    reach: Reach,
+    rate_limited: RateLimited,
+    refused: Refused,
+    tag_questions: TagQuestions,
+    running: Running,
     not_public: NotPublic,
     token_clients: token_relay::Clients,
 }
 
 impl Access {
     /// `secret` is this peer's own: what is remembered of callers is only good with it. `now` is Unix milliseconds.
+    /// Questions that outlast their caller belong to `running`.
     pub(crate) fn new(
         store: Store,
         neighbours: Neighbours,
         peers: ShareClient,
         limits: FrontLimits,
         secret: [u8; 32],
+        running: Running,
         now: impl Fn() -> i64 + Send + Sync + 'static,
     ) -> Self {
         let notes = |table| StoreNotes {
@@ -92,7 +106,11 @@ impl Access {
             listings: Listings::new(store.clone()),
             keyring: Keyring::new(&secret),
             accounts: Accounts::default(),
-            silence: Silence::default(),
+            reach: Reach::new(tokio::time::Instant::now),
+            rate_limited: RateLimited::default(),
+            refused: Refused::default(),
+            tag_questions: TagQuestions::default(),
+            running,
             not_public: NotPublic::default(),
             token_clients: token_relay::Clients::default(),
             now: Box::new(now),

@@ -1,14 +1,16 @@
 //! Why a caller gets no object, in the words and statuses of the distribution specification.
 //!
-//! **Invariant:** 429 is never said in our own name: containerd would ask again at once.
+//! **Invariant:** 429 and 408 are only passed on, to the caller whose question the registry answered so; containerd
+//! repeats them at once, and [`super::failure`] answers that from memory. Our own limits answer 503.
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use wire::{ObjectKind, Side};
 
 use super::bars::Bar;
+use super::failure::Failure;
 use crate::delivery::{NotDelivered, NotOpened};
 use crate::fetch::FetchError;
 
@@ -19,6 +21,8 @@ pub(crate) enum Refusal {
     Challenge(Vec<HeaderValue>),
     /// 412: a rule of the registry's own about this image. Its body as it was, if there was one.
     Barred(Bar),
+    /// The registry's own trouble with this one question.
+    Failed(Failure),
     /// Status, code, text for people, and whose side it lies on.
     Status(StatusCode, &'static str, String, Side),
 }
@@ -33,8 +37,8 @@ impl Refusal {
         Self::unavailable_for(Side::Peer, text)
     }
 
-    /// The registry, or its token server, does not answer.
-    pub(crate) fn silent(text: impl Into<String>) -> Self {
+    /// The registry, or its token server, is unreachable.
+    pub(crate) fn unreachable(text: impl Into<String>) -> Self {
         Self::unavailable_for(Side::Network, text)
     }
 
@@ -101,6 +105,7 @@ impl Refusal {
         match self {
             Self::Challenge(_) => StatusCode::UNAUTHORIZED,
             Self::Barred(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Failed(failure) => failure.passed_status(),
             Self::Status(status, ..) => *status,
         }
     }
@@ -109,6 +114,7 @@ impl Refusal {
         match self {
             Self::Challenge(_) => "the registry wants a credential for this",
             Self::Barred(bar) => &bar.text,
+            Self::Failed(failure) => &failure.text,
             Self::Status(_, _, text, _) => text,
         }
     }
@@ -117,6 +123,7 @@ impl Refusal {
         match self {
             Self::Challenge(_) => Side::Caller,
             Self::Barred(_) => Side::Registry,
+            Self::Failed(failure) => failure.side,
             Self::Status(.., side) => *side,
         }
     }
@@ -132,6 +139,20 @@ impl Refusal {
                 response
             }
             Self::Barred(bar) => bar.into_response(),
+            Self::Failed(failure) => {
+                let code = if status == StatusCode::TOO_MANY_REQUESTS {
+                    "TOOMANYREQUESTS"
+                } else {
+                    "UNAVAILABLE"
+                };
+                let mut response = error(status, code, &text);
+                if let Some(wait) = failure.retry_after {
+                    // Whole seconds, and not too early.
+                    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+                }
+                response
+            }
             Self::Status(_, code, ..) => error(status, code, &text),
         }
     }

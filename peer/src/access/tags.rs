@@ -1,25 +1,23 @@
-//! What a tag means: what the registry says now, or what it said last when it is silent.
+//! What a tag means: what the registry says now, or what it said last where it gives no answer.
 //!
-//! **Invariant:** a tag is asked for anew each time, and never for longer than the limit. The registry's answer to
-//! this caller is at once the yes for the manifest that the tag means.
-
-use std::time::Duration;
+//! **Invariant:** a tag is asked for anew each time. The registry's answer to this caller is at once the yes for the
+//! manifest that the tag means. Its last meaning stands in for an unreachable host, and for a failed or slow question
+//! where the caller has a fresh yes or the image is public; it is never given without a `Warning`.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use oci::{Digest, QuestionKind, Tag, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
 use wire::{ObjectKind, TagRecord};
 
-use super::authorize::{Meant, gather};
+use super::authorize::Meant;
+use super::decision::Kept;
+use super::failure::Failure;
+use super::questions::{LIMIT, Reply, gather, patience};
 use super::refusal::Refusal;
+use super::tag_questions::{Meaning, TagAnswer, TagQuestion};
 use super::{Access, Answer, Granted, Told, Who};
 
-/// What a tag means, what was told of it, and its bytes if the registry sent them.
-type Meaning = (Digest, Told, Option<Bytes>);
-
-/// In all, whatever the registry makes of it.
-const REVALIDATION_LIMIT: Duration = Duration::from_secs(3);
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
@@ -32,35 +30,83 @@ impl Access {
         accept: &[String],
         head_only: bool,
     ) -> Result<Meant, Refusal> {
-        let deadline = Instant::now() + REVALIDATION_LIMIT;
         let by_get = !head_only && self.asks_for_each(who);
-        let Some(answer) = self.revalidate(who, tag, accept, by_get, deadline).await else {
-            return self.last_known(who, tag, head_only).await;
+        let question = self.ask_about_tag(TagQuestion {
+            who: who.clone(),
+            tag: tag.clone(),
+            accept: accept.to_vec(),
+            by_get,
+            has_something_kept: self.meant_last(who, tag).is_some(),
+        });
+        let answer = match question.answer_soon().await {
+            Some(answer) => answer,
+            None => match self.stand_in(who, tag, "kept while the registry is slow").await {
+                Some(meant) => {
+                    self.stood_in(&question);
+                    return Ok(meant);
+                }
+                None => question.answer().await,
+            },
         };
-        let (digest, told, bytes) = match answer {
-            Ok(meaning) => meaning,
-            Err(answer) => {
-                self.learn_from_tag(who, tag, &answer).await;
-                return Err(self.refusal(who, ObjectKind::Manifest, &answer));
+        match answer {
+            Ok((digest, told, bytes)) => Ok(Meant {
+                digest,
+                granted: Granted {
+                    because: "registry's yes",
+                    told: Some(told),
+                },
+                bytes: bytes.filter(|_| by_get),
+                is_stale: false,
+            }),
+            Err(Answer::Unreachable) => self.last_known(who, tag, head_only).await,
+            Err(answer @ Answer::Failed(_)) => self
+                .stand_in(who, tag, "kept while the question fails")
+                .await
+                .ok_or_else(|| self.refusal(who, ObjectKind::Manifest, &answer)),
+            Err(answer) => Err(self.refusal(who, ObjectKind::Manifest, &answer)),
+        }
+    }
+
+    /// Asks, and keeps what the answer says, whether or not the caller still waits.
+    pub(super) async fn find_meaning(&self, question: &TagQuestion) -> TagAnswer {
+        let TagQuestion {
+            who,
+            tag,
+            accept,
+            by_get,
+            ..
+        } = question;
+        let answer = self.revalidate(question, Instant::now() + LIMIT).await;
+        match &answer {
+            Ok((digest, told, _)) => {
+                if *by_get {
+                    self.given_out(who, digest);
+                } else {
+                    self.grant(who, digest, ObjectKind::Manifest);
+                }
+                if takes_indexes(accept) {
+                    self.record(who, tag, digest, told);
+                }
             }
-        };
-        if by_get {
-            self.given_out(who, &digest);
-        } else {
-            self.grant(who, &digest, ObjectKind::Manifest);
+            Err(answer) => self.learn_from_tag(who, tag, answer).await,
         }
-        if takes_indexes(accept) {
-            self.record(who, tag, &digest, &told);
+        answer
+    }
+
+    /// The last meaning, where it may stand in for a question that is slow or failed.
+    async fn stand_in(&self, who: &Who, tag: &Tag, because: &'static str) -> Option<Meant> {
+        let record = self.last_meaning(who, tag).await?;
+        let digest: Digest = record.digest.parse().ok()?;
+        if self.bar_of(who, &digest).is_some() {
+            return None;
         }
-        let granted = Granted {
-            because: "registry's yes",
-            told: Some(told),
-        };
-        Ok(Meant {
-            digest,
-            granted,
-            bytes: bytes.filter(|_| by_get),
-        })
+        let has_yes = self.kept(who, &digest, ObjectKind::Manifest).await == Kept::Fresh;
+        if !has_yes && !self.is_public(who, &digest).await {
+            return None;
+        }
+        let mut meant = Meant::without_bytes(digest, Granted::because(because));
+        meant.is_stale = true;
+        Some(meant)
     }
 
     /// What this node last heard that the tag means.
@@ -71,80 +117,73 @@ impl Access {
 
     async fn last_known(&self, who: &Who, tag: &Tag, head_only: bool) -> Result<Meant, Refusal> {
         let unknown = || {
-            Refusal::silent(format!(
-                "{} does not answer, and neither this node nor a seed knows what {}:{tag} meant last",
+            Refusal::unreachable(format!(
+                "{} is unreachable, and neither this node nor a seed knows what {}:{tag} meant last",
                 who.location().registry(),
                 who.location().repository
             ))
         };
         let record = self.last_meaning(who, tag).await.ok_or_else(unknown)?;
         let digest: Digest = record.digest.parse().map_err(|_| unknown())?;
-        let meant = self.manifest_by_digest(who, &digest, head_only).await?;
+        let mut meant = self.manifest_by_digest(who, &digest, head_only).await?;
         self.store.record_tag(&record);
+        meant.is_stale = true;
         Ok(meant)
     }
 
-    /// None when the registry is silent.
-    async fn revalidate(
-        &self,
-        who: &Who,
-        tag: &Tag,
-        accept: &[String],
-        by_get: bool,
-        deadline: Instant,
-    ) -> Option<Result<Meaning, Answer>> {
-        if by_get {
-            return self.read_whole(who, tag, accept, deadline).await;
+    async fn revalidate(&self, question: &TagQuestion, deadline: Instant) -> TagAnswer {
+        if question.by_get {
+            return self.read_whole(question, deadline).await;
         }
-        let head = self.ask_about(who, tag, accept, Method::HEAD, deadline).await?;
-        let answer = self.read_answer(who, head).await;
-        match &answer {
-            Answer::Yes(headers) => {
-                if let Some(digest) = digest_of(headers) {
-                    return Some(Ok((digest, Told::from(headers), None)));
+        let head = self.ask_about(question, Method::HEAD, deadline).await?;
+        match self.read_answer(&question.who, head).await {
+            Answer::Yes(told) => {
+                if let Some(digest) = told.digest.clone() {
+                    return Ok((digest, told, None));
                 }
             }
-            Answer::No(StatusCode::METHOD_NOT_ALLOWED) => {}
-            _ => return Some(Err(answer)),
+            Answer::No(StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) => {}
+            answer => return Err(answer),
         }
         // A registry that leaves the digest out, or knows no HEAD: the manifest itself tells.
-        self.read_whole(who, tag, accept, deadline).await
+        self.read_whole(question, deadline).await
     }
 
-    async fn read_whole(
-        &self,
-        who: &Who,
-        tag: &Tag,
-        accept: &[String],
-        deadline: Instant,
-    ) -> Option<Result<Meaning, Answer>> {
-        let whole = self.ask_about(who, tag, accept, Method::GET, deadline).await?;
+    async fn read_whole(&self, question: &TagQuestion, deadline: Instant) -> TagAnswer {
+        let whole = self.ask_about(question, Method::GET, deadline).await?;
         if !whole.status().is_success() {
-            return Some(Err(self.read_answer(who, whole).await));
+            return Err(self.read_answer(&question.who, whole).await);
         }
         let told = Told::from(whole.headers());
-        let bytes = timeout_at(deadline, gather(whole)).await.ok()??;
-        let told = Told {
-            size: Some(bytes.len() as u64),
-            ..told
-        };
-        Some(Ok((Digest::of(&bytes), told, Some(bytes))))
+        let bytes = timeout_at(deadline, gather(whole)).await.ok().flatten();
+        let bytes = bytes.ok_or_else(|| {
+            Answer::Failed(Failure::of_network(
+                "the manifest broke off, came too slowly, or is too large",
+            ))
+        })?;
+        Ok(meaning_of(bytes, told))
     }
 
+    /// The registry's answer, or why there is none.
     async fn ask_about(
         &self,
-        who: &Who,
-        tag: &Tag,
-        accept: &[String],
+        question: &TagQuestion,
         method: Method,
         deadline: Instant,
-    ) -> Option<reqwest::Response> {
+    ) -> Result<reqwest::Response, Answer> {
         let kind = QuestionKind::Manifest {
-            wanted: TagOrDigest::Tag(tag.clone()),
+            wanted: TagOrDigest::Tag(question.tag.clone()),
         };
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.ask_raw(who, who.question(method, kind, accept.to_vec(), left))
+        let (who, left) = (&question.who, deadline.saturating_duration_since(Instant::now()));
+        let asked = who.question(method, kind, question.accept.clone(), left);
+        match self
+            .ask_raw(who, asked, patience(question.has_something_kept))
             .await
+        {
+            Reply::Answered(response) => Ok(response),
+            Reply::Failed(failure) => Err(Answer::Failed(failure)),
+            Reply::Unreachable => Err(Answer::Unreachable),
+        }
     }
 
     fn record(&self, who: &Who, tag: &Tag, digest: &Digest, told: &Told) {
@@ -165,13 +204,12 @@ fn takes_indexes(accept: &[String]) -> bool {
     accept.is_empty() || (names(OCI_INDEX) && names(DOCKER_LIST))
 }
 
-fn digest_of(headers: &HeaderMap) -> Option<Digest> {
-    headers
-        .get("docker-content-digest")
-        .map(HeaderValue::to_str)?
-        .ok()?
-        .parse()
-        .ok()
+fn meaning_of(bytes: Bytes, told: Told) -> Meaning {
+    let told = Told {
+        size: Some(bytes.len() as u64),
+        ..told
+    };
+    (Digest::of(&bytes), told, Some(bytes))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! The token path that challenges name: passes an exchange on to the true token server and learns which account
-//! the token is for. When that server is silent, an account that has kept yeses gets a token of our own.
+//! the token is for. While that server is unreachable, an account that has kept yeses gets a token of our own.
 //!
 //! **Invariant:** only token servers are called that an allowed registry named in a challenge. The answer goes back
 //! byte for byte; of tokens and passwords nothing is kept but HMACs.
@@ -10,29 +10,32 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::response::Response;
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
+use oci::{Probe, broke_before_the_head, retry_after};
 use process::http::guarded_client;
 use serde::Deserialize;
 use tokio::time::timeout;
 use tracing::{info, warn};
 use wire::Side;
 
-use super::Access;
 use super::accounts::LOCAL_LIFETIME;
 use super::caller::{CallerKey, Shown, shown};
 use super::challenge_relay::KnownRealm;
+use super::failure::Failure;
+use super::questions::patience;
+use super::reach::PROBE_LIMIT;
 use super::refusal::{Refusal, json};
+use super::{Access, Who};
 use crate::clients::client_options;
 
 const FORM_LIMIT: usize = 64 * 1024;
 const FORM_WAIT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: usize = 1024 * 1024;
-/// How long the token server may take, when there is something to fall back on and when there is nothing.
-const LIMIT_WITH_A_YES: Duration = Duration::from_secs(3);
-const LIMIT_WITHOUT: Duration = Duration::from_secs(15);
+/// How long the token server may take.
+const LIMIT: Duration = Duration::from_secs(30);
 
-/// Clients for token servers, by how their registries' certificates are checked.
+/// Clients for token servers, by how their registries' certificates are checked and where they may lead.
 #[derive(Default)]
 pub(crate) struct Clients(Mutex<HashMap<oci::TlsOptions, reqwest::Client>>);
 
@@ -46,7 +49,7 @@ impl Clients {
         if let Some(client) = clients.get(tls) {
             return Ok(client.clone());
         }
-        let made = guarded_client(&client_options(tls), Arc::new(names.clone()))?;
+        let made = guarded_client(&client_options(tls), Arc::new(names.for_client(tls)))?;
         clients.insert(tls.clone(), made.clone());
         Ok(made)
     }
@@ -55,8 +58,15 @@ impl Clients {
 /// What a token server gave.
 struct Exchanged {
     status: StatusCode,
-    content_type: Option<HeaderValue>,
+    headers: HeaderMap,
     body: Bytes,
+}
+
+/// What became of an exchange.
+enum Outcome {
+    Answered(Exchanged),
+    Failed(Failure),
+    Unreachable,
 }
 
 #[derive(Deserialize)]
@@ -115,12 +125,11 @@ impl Access {
             form,
         };
         let account = self.account(&exchange);
-        match self
-            .exchange(&known, &exchange, self.may_have_local(account, &known))
-            .await
-        {
-            Some(exchanged) => Ok(self.pass_on(&known, &exchange, account, exchanged)),
-            None => self.local(&known, account),
+        let has_a_yes = self.may_have_local(account, &known);
+        match self.exchange(&known, &exchange, has_a_yes).await {
+            Outcome::Answered(exchanged) => Ok(self.pass_on(&known, &exchange, account, exchanged)),
+            Outcome::Failed(failure) => Err(Refusal::Failed(failure)),
+            Outcome::Unreachable => self.local(&known, account),
         }
     }
 
@@ -142,70 +151,98 @@ impl Access {
         }
     }
 
-    /// The token server's answer; none when it is silent.
-    async fn exchange(&self, known: &KnownRealm, exchange: &Exchange, has_a_yes: bool) -> Option<Exchanged> {
-        let server = known.url.origin().ascii_serialization();
-        let name = format!("token server {server}");
-        if self.silence.lasts(&name) {
-            return None;
+    async fn exchange(&self, known: &KnownRealm, exchange: &Exchange, has_a_yes: bool) -> Outcome {
+        let (server, name) = (known.server(), known.name());
+        let probe = self.probe_token_server(known);
+        if self.reach.is_still_unreachable(&name, probe).await {
+            return Outcome::Unreachable;
         }
-        let limit = if has_a_yes {
-            LIMIT_WITH_A_YES
-        } else {
-            LIMIT_WITHOUT
+        let sending = timeout(LIMIT, self.send(known, exchange));
+        let probe = self.probe_token_server(known);
+        let answered = self
+            .reach
+            .unless_unreachable(&name, patience(has_a_yes), sending, probe);
+        let Some(answered) = answered.await else {
+            return unreachable(&server);
         };
-        let answered = timeout(limit, self.send(known, exchange)).await;
-        match answered.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs()))) {
-            Ok(exchanged) if !tells_nothing(exchanged.status) => return Some(exchanged),
-            Ok(exchanged) => warn!(
-                server.address = server,
-                stoker.side = "registry",
-                http.response.status_code = exchanged.status.as_u16(),
-                "token server {server} cannot answer"
-            ),
-            Err(error) => warn!(
-                server.address = server,
-                stoker.side = "network",
-                error,
-                "token server {server} is silent"
-            ),
+        let late = |_| Err(format!("no answer within {} s", LIMIT.as_secs()));
+        let failure = match answered.unwrap_or_else(late) {
+            Ok(exchanged) if !exchanged.status.is_server_error() => {
+                self.reach.answered(&name);
+                return Outcome::Answered(exchanged);
+            }
+            Ok(exchanged) => exchanged.failure(&server),
+            Err(cause) => Failure::of_network(format!("token server {server} did not answer: {cause}")),
+        };
+        let probe = self.probe_token_server(known);
+        if self.reach.is_unreachable(&name, probe).await {
+            return unreachable(&server);
         }
-        self.silence.begin(&name);
-        None
+        warn!(
+            server.address = server,
+            stoker.side = failure.side.word(),
+            error = failure.text,
+            "token server did not answer one exchange"
+        );
+        Outcome::Failed(failure)
     }
 
-    async fn send(&self, known: &KnownRealm, exchange: &Exchange) -> Result<Exchanged, String> {
+    /// Whether the token server of the caller's registry is known to be unreachable.
+    pub(super) async fn token_server_is_unreachable(&self, who: &Who) -> bool {
+        let registries = self.neighbours.registries();
+        let Some(known) = self.challenges.realm_of(&who.location().origin, registries) else {
+            return false;
+        };
+        let probe = self.probe_token_server(&known);
+        self.reach.is_still_unreachable(&known.name(), probe).await
+    }
+
+    /// Without a credential or a query: whatever it answers below 500 tells that it is there.
+    async fn probe_token_server(&self, known: &KnownRealm) -> Probe {
+        let options = self.options_for(known);
+        let dial = self.neighbours.registries().dial().for_client(&options);
+        if dial.check(&known.url).await.is_err() {
+            return Probe::NotAsked;
+        }
+        match self.token_clients.get(&fresh(options), &dial) {
+            Ok(client) => Probe::send(&client, known.url.clone(), PROBE_LIMIT).await,
+            Err(_) => Probe::NotAsked,
+        }
+    }
+
+    fn options_for(&self, known: &KnownRealm) -> oci::TlsOptions {
         let tls = known
             .origins
             .first()
             .and_then(|origin| self.neighbours.registries().settings(&origin.registry));
-        let tls = tls.map(|settings| settings.tls()).unwrap_or_default();
-        let dial = self.neighbours.registries().dial();
-        let client = self.token_clients.get(&tls, dial);
-        let client = client.map_err(|error| error.to_string())?;
+        oci::TlsOptions {
+            outside_only: !known.may_be_inside,
+            ..tls.map(|settings| settings.tls()).unwrap_or_default()
+        }
+    }
+
+    async fn send(&self, known: &KnownRealm, exchange: &Exchange) -> Result<Exchanged, String> {
+        let options = self.options_for(known);
+        let dial = self.neighbours.registries().dial().for_client(&options);
         let mut url = known.url.clone();
         if !exchange.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&exchange.query);
         }
         dial.check(&url).await.map_err(|refused| refused.to_string())?;
-        let mut request = client.request(exchange.method.clone(), url);
-        // Nothing else of a caller's headers is the token server's business.
-        for name in [ACCEPT, AUTHORIZATION, CONTENT_TYPE] {
-            if let Some(value) = exchange
-                .headers
-                .get(&name)
-                .filter(|_| !is_local(&exchange.headers, &name))
-            {
-                let mut value = value.clone();
-                value.set_sensitive(name == AUTHORIZATION);
-                request = request.header(name, value);
+        let client = |options| {
+            let client = self.token_clients.get(&options, &dial);
+            client.map_err(|error| error.to_string())
+        };
+        let request = exchange.request(url);
+        let again = request.try_clone();
+        let sent = match (client(options.clone())?.execute(request).await, again) {
+            // One more token for minutes is all that a repetition changes.
+            (Err(error), Some(again)) if broke_before_the_head(&error) => {
+                client(fresh(options))?.execute(again).await
             }
-        }
-        if exchange.method == Method::POST {
-            request = request.body(exchange.form.clone());
-        }
-        let response = request.send().await.map_err(|error| cause(&error))?;
-        read_answer(response).await
+            (sent, _) => sent,
+        };
+        read_answer(sent.map_err(|error| cause(&error))?).await
     }
 
     fn pass_on(
@@ -227,8 +264,10 @@ impl Access {
         }
         let mut response = Response::new(Body::from(exchanged.body));
         *response.status_mut() = exchanged.status;
-        if let Some(content_type) = exchanged.content_type {
-            response.headers_mut().insert(CONTENT_TYPE, content_type);
+        for name in [CONTENT_TYPE, RETRY_AFTER] {
+            if let Some(value) = exchanged.headers.get(&name) {
+                response.headers_mut().insert(name, value.clone());
+            }
         }
         response
     }
@@ -260,12 +299,12 @@ impl Access {
 
     fn local(&self, known: &KnownRealm, account: CallerKey) -> Result<Response, Refusal> {
         if !self.may_have_local(account, known) {
-            return Err(Refusal::silent(
-                "the token server does not answer, and this account has no kept yes of its registry here",
+            return Err(Refusal::unreachable(
+                "the token server is unreachable, and this account has no kept yes of its registry here",
             ));
         }
         let token = self.accounts.local_token(account, &self.keyring);
-        info!("token server is silent: an account with kept yeses goes on with a token of this peer");
+        info!("token server unreachable: gave out a token of this peer");
         let lifetime = LOCAL_LIFETIME.as_secs();
         let body = serde_json::json!({ "token": token, "access_token": token, "expires_in": lifetime });
         let mut response = json(StatusCode::OK, body.to_string());
@@ -280,12 +319,62 @@ fn refuse(status: StatusCode, code: &'static str, text: &str) -> Refusal {
     Refusal::Status(status, code, text.to_owned(), Side::Caller)
 }
 
-fn tells_nothing(status: StatusCode) -> bool {
-    status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
-        )
+fn unreachable(server: &str) -> Outcome {
+    warn!(
+        server.address = server,
+        stoker.side = "network",
+        "token server is unreachable"
+    );
+    Outcome::Unreachable
+}
+
+fn fresh(options: oci::TlsOptions) -> oci::TlsOptions {
+    oci::TlsOptions {
+        fresh: true,
+        ..options
+    }
+}
+
+impl KnownRealm {
+    /// Scheme, host and port.
+    fn server(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
+    /// What its reach is known by. A registry on the same host has a name of its own.
+    fn name(&self) -> String {
+        format!("token server {}", self.url)
+    }
+}
+
+impl Exchanged {
+    fn failure(&self, server: &str) -> Failure {
+        let status = self.status;
+        Failure {
+            status: Some(status),
+            retry_after: retry_after(&self.headers),
+            ..Failure::of_registry(format!("token server {server} answered {}", status.as_u16()))
+        }
+    }
+}
+
+impl Exchange {
+    /// Nothing else of a caller's headers is the token server's business.
+    fn request(&self, url: url::Url) -> reqwest::Request {
+        let mut request = reqwest::Request::new(self.method.clone(), url);
+        for name in [ACCEPT, AUTHORIZATION, CONTENT_TYPE] {
+            let value = self.headers.get(&name);
+            if let Some(value) = value.filter(|_| !is_local(&self.headers, &name)) {
+                let mut value = value.clone();
+                value.set_sensitive(name == AUTHORIZATION);
+                request.headers_mut().insert(name, value);
+            }
+        }
+        if self.method == Method::POST {
+            *request.body_mut() = Some(self.form.clone().into());
+        }
+        request
+    }
 }
 
 /// A token of our own is nobody else's business.
@@ -309,7 +398,7 @@ async fn read_form(body: Body) -> Result<Bytes, Refusal> {
 }
 
 async fn read_answer(mut response: reqwest::Response) -> Result<Exchanged, String> {
-    let (status, content_type) = (response.status(), response.headers().get(CONTENT_TYPE).cloned());
+    let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| cause(&error))? {
         body.extend_from_slice(&piece);
@@ -319,7 +408,7 @@ async fn read_answer(mut response: reqwest::Response) -> Result<Exchanged, Strin
     }
     Ok(Exchanged {
         status,
-        content_type,
+        headers,
         body: body.into(),
     })
 }

@@ -16,6 +16,7 @@ use super::{Access, Allowed};
 const FRONT_UNLESS_TOLD: &str = "127.0.0.1:65001";
 
 /// One request's caller, in one repository of one registry.
+#[derive(Clone)]
 pub(crate) struct Who {
     allowed: Allowed,
     /// Whose yeses count.
@@ -25,6 +26,8 @@ pub(crate) struct Who {
     /// What the registry is shown: exactly what the caller sent, unless that was a token of our own.
     pub(crate) authorization: Option<Secret>,
     pub(super) showed_a_credential: bool,
+    /// A token that this peer made while the token server was unreachable.
+    pub(super) showed_local_token: bool,
     /// Host and port that the caller reached us at.
     pub(crate) us: String,
 }
@@ -78,6 +81,7 @@ impl Access {
         let anonymous = self.keyring.anonymous();
         let (shown, authorization) = shown(headers, &self.keyring);
         let authorization = authorization.filter(|_| !allowed.hides_passwords());
+        let showed_local_token = matches!(shown, Shown::LocalToken(_));
         let (key, shown_to_registry, showed_a_credential) = match shown {
             Shown::Nothing => (anonymous, anonymous, false),
             Shown::Account(key) | Shown::Other(key) => (key, key, true),
@@ -97,6 +101,7 @@ impl Access {
             shown_to_registry,
             authorization,
             showed_a_credential,
+            showed_local_token,
             us: own_address(headers),
         }
     }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use http::HeaderMap;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, WARNING};
+use http::{HeaderMap, HeaderValue};
 use oci::{Digest, TagOrDigest};
 use wire::ObjectKind;
 
@@ -18,6 +18,10 @@ use crate::fetch::Extent;
 
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
+/// On a tag's last meaning (RFC 7234, 5.5.1): the registry did not say what the tag means now.
+const STALE: HeaderValue =
+    HeaderValue::from_static("110 - \"the registry gave no answer; this is what the tag meant last\"");
+
 impl Front {
     pub(crate) async fn manifests(
         &self,
@@ -26,18 +30,48 @@ impl Front {
         headers: &HeaderMap,
         head_only: bool,
         outcome: &mut Outcome,
-    ) -> Result<axum::response::Response, Refusal> {
-        let meant = match wanted {
+    ) -> Result<Response, Refusal> {
+        let meant = self.meant(who, wanted, headers, head_only, outcome).await?;
+        let is_stale = meant.is_stale;
+        let mut response = self
+            .manifest_meant(who, meant, headers, head_only, outcome)
+            .await?;
+        if is_stale {
+            response.headers_mut().insert(WARNING, STALE);
+        }
+        Ok(response)
+    }
+
+    async fn meant(
+        &self,
+        who: &Who,
+        wanted: &TagOrDigest,
+        headers: &HeaderMap,
+        head_only: bool,
+        outcome: &mut Outcome,
+    ) -> Result<Meant, Refusal> {
+        match wanted {
             TagOrDigest::Digest(digest) => {
                 outcome.asked.digest = Some(digest.clone());
-                self.access.manifest_by_digest(who, digest, head_only).await?
+                self.access.manifest_by_digest(who, digest, head_only).await
             }
-            TagOrDigest::Tag(tag) => self.access.meaning(who, tag, &accept(headers), head_only).await?,
-        };
+            TagOrDigest::Tag(tag) => self.access.meaning(who, tag, &accept(headers), head_only).await,
+        }
+    }
+
+    async fn manifest_meant(
+        &self,
+        who: &Who,
+        meant: Meant,
+        headers: &HeaderMap,
+        head_only: bool,
+        outcome: &mut Outcome,
+    ) -> Result<Response, Refusal> {
         let Meant {
             digest,
             granted,
             bytes,
+            ..
         } = meant;
         outcome.asked.digest = Some(digest.clone());
         self.unless_blocked_digest(&digest)?;
@@ -85,7 +119,7 @@ impl Front {
         self.manifest(&object).await
     }
 
-    /// The registry's own bytes; kept for when it is silent.
+    /// The registry's own bytes; kept for when it is unreachable.
     fn just_sent(
         &self,
         who: &Who,

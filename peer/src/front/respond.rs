@@ -1,7 +1,7 @@
 //! Answers as the distribution specification wants them.
 //!
 //! **Invariant:** every answer has a `Content-Length`, and a body that is not whole ends its connection: never
-//! chunked, never padded. 429 is never said: containerd would ask again at once.
+//! chunked, never padded.
 
 use std::ops::Range;
 

@@ -4,6 +4,7 @@ mod access;
 mod authorize;
 mod fuzz;
 mod ranges;
+mod reach;
 mod serving;
 mod support;
 mod tags;

@@ -110,7 +110,7 @@ fn refused(error: &RegistryError) -> Refusal {
     match error.side() {
         oci::Side::Caller => Refusal::Status(StatusCode::FORBIDDEN, "DENIED", text, Side::Caller),
         oci::Side::Registry => Refusal::bad_gateway(Side::Registry, "UNAVAILABLE", text),
-        oci::Side::Network => Refusal::silent(text),
+        oci::Side::Network => Refusal::unreachable(text),
     }
 }
 

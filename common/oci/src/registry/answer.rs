@@ -30,6 +30,10 @@ pub(super) struct Whose {
     pub(super) is_inside: bool,
 }
 
+/// On a [`Response`] that came from an address inside: what it names may be inside too.
+#[derive(Debug, Clone, Copy)]
+pub struct FromInside;
+
 struct Reading {
     span: Span,
     bytes: u64,
@@ -91,6 +95,9 @@ impl Answer {
         let mut head = http::Response::new(());
         *head.status_mut() = self.status();
         *head.version_mut() = self.response.version();
+        if self.is_from_inside() {
+            head.extensions_mut().insert(FromInside);
+        }
         if self.elsewhere().is_some() && !self.status().is_success() {
             if let Some(wait) = self.headers().get(RETRY_AFTER) {
                 head.headers_mut().insert(RETRY_AFTER, wait.clone());

@@ -29,8 +29,16 @@ pub struct Question {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QuestionKind {
-    Manifest { wanted: TagOrDigest },
-    Blob { digest: Digest },
+    Manifest {
+        wanted: TagOrDigest,
+    },
+    Blob {
+        digest: Digest,
+    },
+    /// The first byte of a blob: whether it may be read, and its length, where `HEAD` tells neither.
+    FirstByte {
+        digest: Digest,
+    },
 }
 
 impl Registry {
@@ -56,7 +64,17 @@ impl Registry {
             QuestionKind::Blob { digest } => {
                 self.blob_request(method, &repository, digest, BlobPart::from(0))
             }
+            QuestionKind::FirstByte { digest } => self.blob_request(
+                method,
+                &repository,
+                digest,
+                BlobPart {
+                    from: 0,
+                    until: Some(1),
+                },
+            ),
         };
+        request.header_wait = Some(limit);
         if !accept.is_empty() {
             request.accept = accept.join(", ");
         }

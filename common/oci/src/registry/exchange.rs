@@ -45,6 +45,8 @@ pub(super) struct Request {
     /// Behind the last byte that is wanted; the end unless given.
     pub(super) until: Option<u64>,
     pub(super) asked: Asked,
+    /// Until the headers of one answer are here, where the caller says it.
+    pub(super) header_wait: Option<Duration>,
     pub(super) history: History,
 }
 
@@ -181,7 +183,7 @@ impl Registry {
         url: &Url,
         (way, prepared): (Way, reqwest::Request),
     ) -> Result<Response, RegistryError> {
-        let limit = self.inner.limits.header_wait;
+        let limit = request.header_wait.unwrap_or(self.inner.limits.header_wait);
         let asked = || request.asked.clone();
         // Whose word leads there: a registry's, unless it is the registry itself.
         let by_registry = template == REDIRECTED || request.kind == "token";

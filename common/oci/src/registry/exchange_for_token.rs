@@ -128,6 +128,7 @@ impl Registry {
             from: 0,
             until: None,
             asked: self.asked(format!("token for {} from {host}", request.repository)),
+            header_wait: None,
             history: History::default(),
         }
     }

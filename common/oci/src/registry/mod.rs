@@ -10,6 +10,7 @@ mod body;
 mod exchange;
 mod exchange_for_token;
 mod patience;
+mod probe;
 mod redirect;
 mod referrers;
 mod resend;
@@ -23,8 +24,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
+pub use answer::FromInside;
 pub use ask::{Question, QuestionKind};
 pub use blob::{BlobPart, ByteStream};
+pub use patience::retry_after;
+pub use probe::Probe;
+pub use resend::broke_before_the_head;
 
 use self::exchange::{History, Request};
 use self::tokens::Tokens;
@@ -216,6 +221,7 @@ impl Registry {
             from: 0,
             until: None,
             asked: self.asked(format!("manifest {wanted} of {repository}")),
+            header_wait: None,
             history: History::default(),
         }
     }
@@ -238,6 +244,7 @@ impl Registry {
             from: part.from,
             until: part.until,
             asked: self.asked(format!("blob {digest} of {repository}")),
+            header_wait: None,
             history: History::default(),
         }
     }

@@ -74,8 +74,8 @@ impl Registry {
     }
 }
 
-/// Seconds, or a date; an hour at most.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// Reads `Retry-After`: seconds, or a date; an hour at most.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),

@@ -59,6 +59,7 @@ impl Registry {
             from: 0,
             until: None,
             asked: self.asked(format!("list of what refers to {subject} of {repository}")),
+            header_wait: None,
             history: History::default(),
         }
     }

@@ -49,7 +49,8 @@ fn may_be_repeated(method: &Method, kind: &str) -> bool {
     matches!(*method, Method::GET | Method::HEAD) || (kind == "token" && method == Method::POST)
 }
 
-fn broke_before_the_head(error: &reqwest::Error) -> bool {
+/// Whether a connection broke before the head of an answer came.
+pub fn broke_before_the_head(error: &reqwest::Error) -> bool {
     if error.is_connect() || error.is_timeout() {
         return false;
     }

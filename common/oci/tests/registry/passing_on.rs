@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use oci::{Digest, Question, QuestionKind, RegistryError, Secret};
+use oci::{Digest, Probe, Question, QuestionKind, RegistryError, RegistrySettings, Secret};
 
-use crate::server::{Server, answer, manifest, repository, tag};
+use crate::server::{Server, answer, manifest, reach, repository, tag};
 
 fn question(wanted: &str) -> Question {
     Question {
@@ -68,4 +68,40 @@ async fn only_reading_is_passed_on() {
     };
     assert!(server.registry().ask(delete).await.is_err());
     assert!(server.heard().is_empty());
+}
+
+#[tokio::test]
+async fn one_byte_is_asked_for_as_a_range() {
+    let server = Server::start(|_| answer(206, &[("content-range", "bytes 0-0/5")], "b")).await;
+    let asked = Question {
+        kind: QuestionKind::FirstByte {
+            digest: Digest::of(b"bytes"),
+        },
+        accept: vec![],
+        ..question("1")
+    };
+    assert_eq!(server.registry().ask(asked).await.unwrap().status(), 206);
+    assert_eq!(server.heard()[0].range.as_deref(), Some("bytes=0-0"));
+}
+
+#[tokio::test]
+async fn a_probe_tells_an_answer_from_no_answer() {
+    let server = Server::start(|_| answer(502, &[], "")).await;
+    let limit = Duration::from_secs(20);
+    let registry = server.registry();
+    assert_eq!(
+        registry.probe(limit).await,
+        Probe::Answered(http::StatusCode::BAD_GATEWAY)
+    );
+    let heard = server.heard();
+    assert_eq!((heard[0].path.as_str(), &heard[0].authorization), ("/v2/", &None));
+    assert_eq!(registry.server(), format!("http://{}", server.address));
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = free.local_addr().unwrap();
+    drop(free);
+    let settings = RegistrySettings {
+        plain_http: true,
+        ..RegistrySettings::new(nobody.to_string().parse().unwrap())
+    };
+    assert_eq!(reach(settings).probe(limit).await, Probe::Nothing);
 }

@@ -81,7 +81,7 @@ async fn a_barred_image_is_refused_in_harbors_words_whatever_is_cached() {
     assert_eq!(
         got.status,
         StatusCode::PRECONDITION_FAILED,
-        "silence lifts no bar"
+        "an outage lifts no bar"
     );
 }
 
@@ -111,7 +111,7 @@ async fn a_bar_that_is_lifted_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_silent_harbor_is_taken_at_its_last_word() {
+async fn an_unreachable_harbor_is_taken_at_its_last_word() {
     let (mut world, image, ann) = harbor().await;
     assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
     world.stop_registry().await;

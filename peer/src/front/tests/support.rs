@@ -51,6 +51,17 @@ pub(super) enum SignIn {
     Bearer,
 }
 
+/// What becomes of a request instead of its own answer.
+#[derive(Clone)]
+pub(super) enum Fate {
+    /// This status, with these headers and no body.
+    Answered(StatusCode, Vec<(&'static str, String)>),
+    /// Its own answer, once the token is cancelled.
+    Held(CancellationToken),
+    /// Its own answer.
+    AsUsual,
+}
+
 #[derive(Default)]
 struct Repository {
     tags: HashMap<String, Digest>,
@@ -72,6 +83,8 @@ struct Contents {
     bars: bool,
     /// Everybody is refused with this.
     refuses: Option<StatusCode>,
+    /// What becomes of requests whose method and path begin so; the last one counts.
+    fates: Vec<(String, Fate)>,
     /// Bodies of GETs wait for this.
     holds: Option<CancellationToken>,
     tokens: HashMap<String, Option<String>>,
@@ -111,6 +124,7 @@ impl FakeRegistry {
             harbor: false,
             bars: false,
             refuses: None,
+            fates: Vec::new(),
             holds: None,
             tokens: HashMap::new(),
             asked: Vec::new(),
@@ -175,6 +189,23 @@ impl FakeRegistry {
         self.lock().refuses = Some(status);
     }
 
+    /// From now on requests that begin so (`HEAD /v2/a/`) have this fate.
+    pub(super) fn treats(&self, start: &str, fate: Fate) {
+        self.lock().fates.push((start.to_owned(), fate));
+    }
+
+    /// The same, with a status and nothing else.
+    pub(super) fn answers(&self, start: &str, status: StatusCode) {
+        self.treats(start, Fate::Answered(status, Vec::new()));
+    }
+
+    fn fate(&self, line: &str) -> Fate {
+        let contents = self.lock();
+        let mut fates = contents.fates.iter().rev();
+        let fate = fates.find(|(start, _)| line.starts_with(start.as_str()));
+        fate.map_or(Fate::AsUsual, |(_, fate)| fate.clone())
+    }
+
     /// From now on bodies are held back, until the token is cancelled.
     pub(super) fn holds_bodies(&self) -> CancellationToken {
         let token = CancellationToken::new();
@@ -210,11 +241,22 @@ async fn answer(State(registry): State<FakeRegistry>, request: Request) -> Respo
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
+    let line = format!("{} {}", parts.method, parts.uri.path());
+    let fate = registry.fate(&line);
+    {
+        let mut contents = registry.lock();
+        contents.asked.push(line);
+        contents.authorizations.push(authorization.clone());
+    }
+    match fate {
+        Fate::AsUsual => {}
+        Fate::Held(token) => token.cancelled().await,
+        Fate::Answered(status, headers) => {
+            let headers = axum::response::AppendHeaders(headers);
+            return (status, headers).into_response();
+        }
+    }
     let mut contents = registry.lock();
-    contents
-        .asked
-        .push(format!("{} {}", parts.method, parts.uri.path()));
-    contents.authorizations.push(authorization.clone());
     if parts.uri.path() == "/token" {
         return give_token(&mut contents, &form, &authorization);
     }
@@ -336,7 +378,7 @@ pub(super) struct World {
     http: reqwest::Client,
     now: Arc<AtomicI64>,
     registry_runs: Running,
-    running: Running,
+    pub(super) running: Running,
     folders: Vec<TempDir>,
 }
 
@@ -637,6 +679,7 @@ fn front_state(
         peers,
         limits,
         [7; 32],
+        running.clone(),
         clock.clone(),
     );
     let delivery = Delivery::new(store.clone(), fetches.sources().clone(), &[7; 32]);
@@ -651,7 +694,7 @@ fn front_state(
     )
 }
 
-async fn serve(router: Router, running: &Running) -> SocketAddr {
+pub(super) async fn serve(router: Router, running: &Running) -> SocketAddr {
     let listener = process::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     process::serve(listener, router, running, None).expect("served");

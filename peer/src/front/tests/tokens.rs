@@ -49,7 +49,7 @@ async fn a_fresh_token_of_the_same_account_finds_its_yes() {
 }
 
 #[tokio::test]
-async fn a_second_pull_succeeds_while_registry_and_token_server_are_silent() {
+async fn a_second_pull_succeeds_while_registry_and_token_server_are_unreachable() {
     let mut world = World::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");

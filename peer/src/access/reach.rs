@@ -1,0 +1,325 @@
+//! Which hosts are unreachable, by probes that all who wait share.
+//!
+//! **Invariant:** a host is unreachable because a probe of the host itself brought no headers or a 5xx, never because
+//! of one request's trouble. Any status below 500 to anybody ends that. A host is probed once in [`PROBED_FOR`].
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use oci::Probe;
+use tokio::time::{Instant, timeout};
+
+/// Until the headers of a probe's answer are here.
+pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(5);
+const PROBED_FOR: Duration = Duration::from_secs(5);
+const KEPT: usize = 1_000;
+
+/// What is known of hosts, by scheme, host and port.
+pub(super) struct Reach {
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    now: Box<dyn Fn() -> Instant + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Host {
+    known: Mutex<Known>,
+    /// Held by the one who probes.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    is_unreachable: bool,
+    probed_at: Option<Instant>,
+    answered_at: Option<Instant>,
+}
+
+/// Why somebody wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// A question is about to be asked.
+    BeforeAsking,
+    /// A question brought no headers or a 5xx.
+    Trouble,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Reachable,
+    Unreachable,
+    Probe,
+}
+
+impl Reach {
+    pub(super) fn new(now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Self {
+            hosts: Mutex::default(),
+            now: Box::new(now),
+        }
+    }
+
+    /// Whether a host that was found unreachable still is. A host that was not is asked without a probe.
+    pub(super) async fn is_still_unreachable(&self, host: &str, probe: impl Future<Output = Probe>) -> bool {
+        self.find_out(host, Cause::BeforeAsking, probe).await
+    }
+
+    /// Whether the host is unreachable, now that a question brought no headers or a 5xx.
+    pub(super) async fn is_unreachable(&self, host: &str, probe: impl Future<Output = Probe>) -> bool {
+        self.find_out(host, Cause::Trouble, probe).await
+    }
+
+    /// The answer; none when the host is found unreachable while it does not come.
+    pub(super) async fn unless_unreachable<T>(
+        &self,
+        host: &str,
+        patience: Duration,
+        asking: impl Future<Output = T>,
+        probe: impl Future<Output = Probe>,
+    ) -> Option<T> {
+        tokio::pin!(asking);
+        if let Ok(answer) = timeout(patience, &mut asking).await {
+            return Some(answer);
+        }
+        tokio::select! {
+            biased;
+            answer = &mut asking => Some(answer),
+            true = self.is_unreachable(host, probe) => None,
+        }
+    }
+
+    /// The host gave somebody a status below 500.
+    pub(super) fn answered(&self, host: &str) {
+        // A host that was never in trouble is not remembered.
+        let Some(host) = self.hosts().get(host).cloned() else {
+            return;
+        };
+        let mut known = host.known();
+        known.is_unreachable = false;
+        known.answered_at = Some((self.now)());
+    }
+
+    async fn find_out(&self, host: &str, cause: Cause, probe: impl Future<Output = Probe>) -> bool {
+        let host = match cause {
+            Cause::BeforeAsking => self.hosts().get(host).cloned(),
+            Cause::Trouble => Some(self.host(host)),
+        };
+        let Some(host) = host else { return false };
+        let step = step(*host.known(), cause, (self.now)());
+        if step != Step::Probe {
+            return step == Step::Unreachable;
+        }
+        let _turn = host.turn.lock().await;
+        // Another one may have probed meanwhile.
+        let step = self::step(*host.known(), cause, (self.now)());
+        if step != Step::Probe {
+            return step == Step::Unreachable;
+        }
+        let began = (self.now)();
+        let found = probe.await;
+        let mut known = host.known();
+        *known = after_probe(*known, found, began, (self.now)());
+        known.is_unreachable
+    }
+
+    fn host(&self, name: &str) -> Arc<Host> {
+        let mut hosts = self.hosts();
+        if hosts.len() >= KEPT && !hosts.contains_key(name) {
+            hosts.retain(|_, host| host.known().is_unreachable);
+        }
+        if hosts.len() >= KEPT && !hosts.contains_key(name) {
+            hosts.clear();
+        }
+        hosts.entry(name.to_owned()).or_default().clone()
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, HashMap<String, Arc<Host>>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn step(known: Known, cause: Cause, now: Instant) -> Step {
+    let is_fresh = known
+        .probed_at
+        .is_some_and(|at| now.saturating_duration_since(at) < PROBED_FOR);
+    match (known.is_unreachable, is_fresh, cause) {
+        (true, true, _) => Step::Unreachable,
+        (true, false, _) | (false, false, Cause::Trouble) => Step::Probe,
+        (false, true, _) | (false, false, Cause::BeforeAsking) => Step::Reachable,
+    }
+}
+
+/// What is known once a probe that began then has ended.
+fn after_probe(known: Known, found: Probe, began: Instant, now: Instant) -> Known {
+    let answered_meanwhile = known.answered_at.is_some_and(|at| at >= began);
+    Known {
+        is_unreachable: finds_unreachable(found) && !answered_meanwhile,
+        probed_at: Some(now),
+        ..known
+    }
+}
+
+fn finds_unreachable(probe: Probe) -> bool {
+    match probe {
+        Probe::Answered(status) => status.is_server_error(),
+        Probe::Nothing => true,
+        // Our own trouble is not the host's.
+        Probe::NotAsked => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::StatusCode;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOST: &str = "https://reg.lan";
+
+    /// A clock that is set by hand.
+    #[derive(Clone, Default)]
+    struct Clock(Arc<AtomicUsize>);
+
+    impl Clock {
+        fn advance(&self, by: Duration) {
+            let by = usize::try_from(by.as_millis()).expect("fits");
+            self.0.fetch_add(by, Ordering::SeqCst);
+        }
+    }
+
+    fn reach() -> (Reach, Clock) {
+        let (began, clock) = (Instant::now(), Clock::default());
+        let set = clock.clone();
+        let now = move || began + Duration::from_millis(set.0.load(Ordering::SeqCst) as u64);
+        (Reach::new(now), clock)
+    }
+
+    fn probe() -> impl Strategy<Value = Probe> {
+        prop_oneof![
+            (100_u16..600)
+                .prop_map(|status| Probe::Answered(StatusCode::from_u16(status).expect("a status"))),
+            Just(Probe::Nothing),
+            Just(Probe::NotAsked)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn only_a_probe_without_headers_or_with_a_5xx_makes_a_host_unreachable(found in probe()) {
+            let now = Instant::now();
+            let known = after_probe(Known::default(), found, now, now);
+            let expected = match found {
+                Probe::Answered(status) => status.as_u16() >= 500,
+                Probe::Nothing => true,
+                Probe::NotAsked => false,
+            };
+            prop_assert_eq!(known.is_unreachable, expected);
+        }
+
+        #[test]
+        fn a_host_is_not_probed_twice_within_the_window(found in probe(), later in 0_u64..5_000, trouble: bool) {
+            let now = Instant::now();
+            let known = after_probe(Known::default(), found, now, now);
+            let cause = if trouble { Cause::Trouble } else { Cause::BeforeAsking };
+            let later = now + Duration::from_millis(later);
+            prop_assert_ne!(step(known, cause, later), Step::Probe);
+        }
+
+        #[test]
+        fn a_host_in_no_trouble_is_asked_at_once(found in probe(), later in 0_u64..60_000) {
+            let now = Instant::now();
+            let known = after_probe(Known::default(), found, now, now);
+            let step = step(known, Cause::BeforeAsking, now + Duration::from_millis(later));
+            prop_assert_eq!(step == Step::Reachable, !known.is_unreachable);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_was_unreachable_is_probed_again_before_it_is_asked() {
+        let (reach, clock) = reach();
+        assert!(!reach.is_still_unreachable(HOST, async { Probe::Nothing }).await);
+        assert!(reach.is_unreachable(HOST, async { Probe::Nothing }).await);
+        let back = async { Probe::Answered(StatusCode::UNAUTHORIZED) };
+        assert!(reach.is_still_unreachable(HOST, back).await, "within the window");
+        clock.advance(PROBED_FOR);
+        let back = async { Probe::Answered(StatusCode::UNAUTHORIZED) };
+        assert!(!reach.is_still_unreachable(HOST, back).await);
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_anybody_ends_it_also_while_a_probe_runs() {
+        let (reach, clock) = reach();
+        assert!(reach.is_unreachable(HOST, async { Probe::Nothing }).await);
+        reach.answered(HOST);
+        assert!(!reach.is_still_unreachable(HOST, async { Probe::Nothing }).await);
+        clock.advance(PROBED_FOR);
+        let probe = async {
+            reach.answered(HOST);
+            Probe::Nothing
+        };
+        assert!(!reach.is_unreachable(HOST, probe).await);
+    }
+
+    #[tokio::test]
+    async fn a_slow_answer_of_a_host_that_answers_others_is_waited_for() {
+        let ((reach, clock), patience) = (reach(), Duration::from_millis(1));
+        let probed = tokio::sync::Notify::new();
+        let slow = async {
+            probed.notified().await;
+            7
+        };
+        let answers = async {
+            probed.notify_one();
+            Probe::Answered(StatusCode::NOT_FOUND)
+        };
+        assert_eq!(
+            reach.unless_unreachable(HOST, patience, slow, answers).await,
+            Some(7)
+        );
+        clock.advance(PROBED_FOR);
+        let never = std::future::pending::<()>();
+        let nothing = async { Probe::Nothing };
+        assert_eq!(
+            reach.unless_unreachable(HOST, patience, never, nothing).await,
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_share_one_probe() {
+        let (reach, _) = reach();
+        let probes = AtomicUsize::new(0);
+        let ask = || async {
+            let probe = async {
+                probes.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                Probe::Nothing
+            };
+            reach.is_unreachable(HOST, probe).await
+        };
+        let found = futures_util::future::join_all((0..20).map(|_| ask())).await;
+        assert!(found.into_iter().all(|unreachable| unreachable));
+        assert_eq!(probes.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn the_memory_has_a_bound() {
+        let (reach, _) = reach();
+        for number in 0..=KEPT {
+            reach
+                .is_unreachable(&number.to_string(), async { Probe::Nothing })
+                .await;
+        }
+        assert!(reach.hosts().len() <= KEPT);
+    }
+}

@@ -1,0 +1,161 @@
+//! Questions about tags that outlast their callers: a slow registry's answer is recorded, whoever still waits for it.
+//!
+//! **Invariant:** a caller gets a tag's last meaning once per question. While the question that it stood in for runs, the
+//! same caller waits for that one's answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use oci::{Digest, Location, Tag};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::caller::CallerKey;
+use super::failure::Failure;
+use super::{Access, Answer, Told, Who};
+
+/// After this a tag's last meaning stands in, where it may.
+const STANDS_IN_AFTER: Duration = Duration::from_secs(3);
+/// Questions that go on without their callers.
+const AT_ONCE: usize = 256;
+/// Questions that something stood in for.
+const KEPT: usize = 1_000;
+
+/// What a tag means, what was told of it, and its bytes if the registry sent them.
+pub(super) type Meaning = (Digest, Told, Option<Bytes>);
+
+/// What became of the question what a tag means.
+pub(super) type TagAnswer = Result<Meaning, Answer>;
+
+/// The question, whole: who asks what, and how.
+#[derive(Clone)]
+pub(super) struct TagQuestion {
+    pub(super) who: Who,
+    pub(super) tag: Tag,
+    pub(super) accept: Vec<String>,
+    pub(super) by_get: bool,
+    /// Something may stand in for an unreachable host.
+    pub(super) has_something_kept: bool,
+}
+
+type Key = (CallerKey, CallerKey, Location, Tag, Vec<String>, bool);
+type Asking = Shared<BoxFuture<'static, TagAnswer>>;
+
+pub(super) struct TagQuestions {
+    room: Arc<Semaphore>,
+    stood_in: Mutex<HashMap<Key, Asking>>,
+}
+
+/// A question that is being asked.
+pub(super) struct RunningQuestion {
+    key: Key,
+    asking: Asking,
+    has_stood_in: bool,
+}
+
+impl Default for TagQuestions {
+    fn default() -> Self {
+        Self {
+            room: Arc::new(Semaphore::new(AT_ONCE)),
+            stood_in: Mutex::default(),
+        }
+    }
+}
+
+impl TagQuestion {
+    fn key(&self) -> Key {
+        (
+            self.who.key,
+            self.who.shown_to_registry,
+            self.who.location().clone(),
+            self.tag.clone(),
+            self.accept.clone(),
+            self.by_get,
+        )
+    }
+}
+
+impl TagQuestions {
+    fn running(&self, key: &Key) -> Option<Asking> {
+        let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let asking = stood_in.get(key)?.clone();
+        if asking.peek().is_some() {
+            stood_in.remove(key);
+            return None;
+        }
+        Some(asking)
+    }
+
+    fn remember(&self, question: &RunningQuestion) {
+        let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
+        if stood_in.len() >= KEPT {
+            stood_in.retain(|_, asking| asking.peek().is_none());
+        }
+        if stood_in.len() < KEPT {
+            stood_in.insert(question.key.clone(), question.asking.clone());
+        }
+    }
+}
+
+impl RunningQuestion {
+    /// The answer.
+    pub(super) async fn answer(&self) -> TagAnswer {
+        self.asking.clone().await
+    }
+
+    /// The answer, unless it takes so long that the last meaning may stand in.
+    pub(super) async fn answer_soon(&self) -> Option<TagAnswer> {
+        if self.has_stood_in {
+            return Some(self.answer().await);
+        }
+        timeout(STANDS_IN_AFTER, self.answer()).await.ok()
+    }
+}
+
+impl Access {
+    /// Joins the question that the last meaning stood in for, or asks anew.
+    pub(super) fn ask_about_tag(&self, question: TagQuestion) -> RunningQuestion {
+        let key = question.key();
+        if let Some(asking) = self.tag_questions.running(&key) {
+            return RunningQuestion {
+                key,
+                asking,
+                has_stood_in: true,
+            };
+        }
+        let access = self.clone();
+        let asking = async move { access.find_meaning(&question).await };
+        let asking = match self.tag_questions.room.clone().try_acquire_owned() {
+            Ok(room) => {
+                let running = self.running.spawn(async move {
+                    let answer = asking.await;
+                    drop(room);
+                    answer
+                });
+                running
+                    .map(|ended| ended.ok().flatten().unwrap_or_else(cut))
+                    .boxed()
+            }
+            // It ends with its caller.
+            Err(_) => asking.boxed(),
+        };
+        RunningQuestion {
+            key,
+            asking: asking.shared(),
+            has_stood_in: false,
+        }
+    }
+
+    /// The last meaning is given out now.
+    pub(super) fn stood_in(&self, question: &RunningQuestion) {
+        self.tag_questions.remember(question);
+    }
+}
+
+fn cut() -> TagAnswer {
+    Err(Answer::Failed(Failure::of_network("this peer is shutting down")))
+}
