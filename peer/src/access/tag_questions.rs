@@ -134,13 +134,12 @@ impl Access {
         }
         let room = self.tag_questions.room.clone().try_acquire_owned().ok();
         let has_ended = Arc::new(AtomicBool::new(room.is_none()));
-        let asking = match room {
-            Some(room) => self.run_on(question, key.clone(), has_ended.clone(), room),
+        let asking = if let Some(room) = room {
+            self.run_on(question, key.clone(), has_ended.clone(), room)
+        } else {
             // It ends with its caller.
-            None => {
-                let access = self.clone();
-                async move { access.find_meaning(&question).await }.boxed()
-            }
+            let access = self.clone();
+            async move { access.find_meaning(&question).await }.boxed()
         };
         RunningQuestion {
             key,
