@@ -418,3 +418,28 @@ async fn a_token_exchange_is_sent_again_where_its_connection_broke() {
         assert_eq!(world.bearer("a", account).await, Ok("Bearer t".to_owned()));
     }
 }
+
+#[tokio::test]
+async fn a_barred_image_is_not_given_as_a_tag_s_last_meaning() {
+    let world = World::new(SignIn::Bearer).await;
+    world.registry.is_a_harbor();
+    let image = world.registry.push("a", "layer of a");
+    let token = world.bearer("a", ANN).await.expect("a token");
+    assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
+    world
+        .store
+        .record_public(&image.index, &world.location("a"), world.now());
+    world.registry.bars_images(true);
+    let barred = world.get("/v2/a/manifests/v1", Some(&token)).await;
+    assert_eq!(barred.status, StatusCode::PRECONDITION_FAILED);
+    for method in ["GET", "HEAD"] {
+        world.registry.answers(
+            &format!("{method} /v2/a/manifests/v1"),
+            StatusCode::INTERNAL_SERVER_ERROR,
+        );
+    }
+    let got = world.get("/v2/a/manifests/v1", Some(&token)).await;
+    assert_eq!(got.status, StatusCode::BAD_GATEWAY);
+    let head = world.head("/v2/a/manifests/v1", Some(&token)).await;
+    assert_eq!(head.status, StatusCode::BAD_GATEWAY);
+}
