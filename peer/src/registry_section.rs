@@ -48,7 +48,7 @@ pub struct RegistrySection {
     aliases: Vec<String>,
     /// Hosts beside the registry's own that may hand out its tokens.
     token_realms: Vec<String>,
-    /// Who may read private objects while the registry is silent: `kept_yes` or `node_credential`.
+    /// Who may read private objects while the registry's host is unreachable: `kept_yes` or `node_credential`.
     offline_access: OfflineAccess,
     /// How it is asked whether a caller may have a manifest: `manifest_get` or `head`.
     authorize: Option<Authorize>,

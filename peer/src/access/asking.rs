@@ -183,8 +183,7 @@ impl Access {
                 Some(told.clone())
             }
             answer if is_refusal(who, answer) => {
-                self.refused
-                    .remember(who.place(), Some(digest.clone()), (self.now)());
+                self.remember_refusal(who, Some(digest));
                 self.forget(who, digest, kind).await;
                 None
             }
@@ -212,7 +211,7 @@ impl Access {
             self.learn(who, &digest, ObjectKind::Manifest, answer).await;
         }
         if is_refusal(who, answer) {
-            self.refused.remember(who.place(), None, (self.now)());
+            self.remember_refusal(who, None);
             self.yeses.forget_place(&who.place());
         }
     }
@@ -221,6 +220,15 @@ impl Access {
         let place = Place::new(who.shown_to_registry, who.location());
         self.refused.end(&place, digest);
         self.yeses.grant(&place, digest, kind, (self.now)());
+    }
+
+    /// A token of the anonymous caller may have been made for another repository, by anybody: that it is refused here says
+    /// nothing about all anonymous callers.
+    fn remember_refusal(&self, who: &Who, digest: Option<&Digest>) {
+        let is_anonymous = who.key == self.keyring.anonymous();
+        if !is_anonymous || who.authorization.is_none() {
+            self.refused.remember(who.place(), digest.cloned(), (self.now)());
+        }
     }
 
     /// The credential is refused: every yes goes that would let this caller read the object later.

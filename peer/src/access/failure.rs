@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
-use oci::{Location, RegistryError, retry_after};
+use oci::{Location, RegistryError, RegistryName, retry_after};
 use tokio::time::Instant;
 use wire::Side;
 
@@ -43,12 +43,20 @@ pub(super) fn is_rate_limit(status: StatusCode) -> bool {
 }
 
 impl Failure {
-    pub(super) fn of_response(server: &str, response: &reqwest::Response) -> Self {
+    pub(super) fn of_response(registry: &RegistryName, response: &reqwest::Response) -> Self {
         let status = response.status();
+        let what_to_do = if is_rate_limit(status) {
+            "wait, or use an account with a higher limit"
+        } else {
+            "ask again, or read the registry's log"
+        };
         Self {
             status: Some(status),
             retry_after: retry_after(response.headers()),
-            text: format!("{server} answered {} to this request", status.as_u16()),
+            text: format!(
+                "registry {registry} answered {} to this request: {what_to_do}",
+                status.as_u16()
+            ),
             side: Side::Registry,
             by_storage: false,
         }

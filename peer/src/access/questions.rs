@@ -169,13 +169,13 @@ impl Access {
             return unreachable(&registry);
         };
         let failure = match answer {
-            Ok(response) if is_trouble(response.status()) => Failure::of_response(&server, &response),
+            Ok(response) if is_trouble(response.status()) => Failure::of_response(registry.name(), &response),
             Ok(response) => {
                 self.reach.answered(&server);
                 if !is_rate_limit(response.status()) {
                     return Reply::Answered(response);
                 }
-                let failure = Failure::of_response(&server, &response);
+                let failure = Failure::of_response(registry.name(), &response);
                 self.rate_limited.remember(asked, &failure);
                 return failed(who, failure);
             }

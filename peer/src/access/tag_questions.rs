@@ -1,17 +1,18 @@
 //! Questions about tags that outlast their callers: a slow registry's answer is recorded, whoever still waits for it.
 //!
 //! **Invariant:** a caller gets a tag's last meaning once per question. While the question that it stood in for runs, the
-//! same caller waits for that one's answer.
+//! same caller waits for that one's answer; once it has ended, nobody gets its answer any more.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use oci::{Digest, Location, Tag};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::caller::CallerKey;
@@ -55,6 +56,8 @@ pub(super) struct RunningQuestion {
     key: Key,
     asking: Asking,
     has_stood_in: bool,
+    /// It does not run on without its caller, or not any more.
+    has_ended: Arc<AtomicBool>,
 }
 
 impl Default for TagQuestions {
@@ -81,23 +84,24 @@ impl TagQuestion {
 
 impl TagQuestions {
     fn running(&self, key: &Key) -> Option<Asking> {
-        let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
-        let asking = stood_in.get(key)?.clone();
-        if asking.peek().is_some() {
-            stood_in.remove(key);
-            return None;
-        }
-        Some(asking)
+        self.stood_in().get(key).cloned()
     }
 
     fn remember(&self, question: &RunningQuestion) {
-        let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
-        if stood_in.len() >= KEPT {
-            stood_in.retain(|_, asking| asking.peek().is_none());
-        }
-        if stood_in.len() < KEPT {
+        let mut stood_in = self.stood_in();
+        // The question says that it has ended before it takes itself out.
+        if stood_in.len() < KEPT && !question.has_ended.load(Ordering::SeqCst) {
             stood_in.insert(question.key.clone(), question.asking.clone());
         }
+    }
+
+    fn end(&self, key: &Key, has_ended: &AtomicBool) {
+        has_ended.store(true, Ordering::SeqCst);
+        self.stood_in().remove(key);
+    }
+
+    fn stood_in(&self) -> MutexGuard<'_, HashMap<Key, Asking>> {
+        self.stood_in.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,29 +129,44 @@ impl Access {
                 key,
                 asking,
                 has_stood_in: true,
+                has_ended: Arc::default(),
             };
         }
-        let access = self.clone();
-        let asking = async move { access.find_meaning(&question).await };
-        let asking = match self.tag_questions.room.clone().try_acquire_owned() {
-            Ok(room) => {
-                let running = self.running.spawn(async move {
-                    let answer = asking.await;
-                    drop(room);
-                    answer
-                });
-                running
-                    .map(|ended| ended.ok().flatten().unwrap_or_else(cut))
-                    .boxed()
-            }
+        let room = self.tag_questions.room.clone().try_acquire_owned().ok();
+        let has_ended = Arc::new(AtomicBool::new(room.is_none()));
+        let asking = if let Some(room) = room {
+            self.run_on(question, key.clone(), has_ended.clone(), room)
+        } else {
             // It ends with its caller.
-            Err(_) => asking.boxed(),
+            let access = self.clone();
+            async move { access.find_meaning(&question).await }.boxed()
         };
         RunningQuestion {
             key,
             asking: asking.shared(),
             has_stood_in: false,
+            has_ended,
         }
+    }
+
+    /// The question in a task of its own.
+    fn run_on(
+        &self,
+        question: TagQuestion,
+        key: Key,
+        has_ended: Arc<AtomicBool>,
+        room: OwnedSemaphorePermit,
+    ) -> BoxFuture<'static, TagAnswer> {
+        let access = self.clone();
+        let running = self.running.spawn(async move {
+            let answer = access.find_meaning(&question).await;
+            access.tag_questions.end(&key, &has_ended);
+            drop(room);
+            answer
+        });
+        running
+            .map(|ended| ended.ok().flatten().unwrap_or_else(cut))
+            .boxed()
     }
 
     /// The last meaning is given out now.

@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 use wire::TagRecord;
 
+use crate::fetch::tests::support::eventually;
+
 use super::support::{Fate, Image, SignIn, World, basic, serve};
 
 const MINUTES: Duration = Duration::from_secs(11 * 60);
@@ -173,6 +175,52 @@ async fn a_slow_tag_s_last_meaning_stands_in_once_and_its_late_answer_counts() {
         2,
         "it was joined"
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_came_late_is_recorded_and_not_given_out_again() {
+    let (world, _) = pulled().await;
+    let late = world.registry.push("a", "late layer");
+    let gate = CancellationToken::new();
+    world
+        .registry
+        .treats("HEAD /v2/a/manifests/v1", Fate::Held(gate.clone()));
+    let ann = ann();
+    let first = world.head("/v2/a/manifests/v1", Some(&ann)).await;
+    assert!(!first.header("warning").is_empty());
+    gate.cancel();
+    let location = world.location("a").to_string();
+    let recorded = || world.store.tag(&location, "v1").map(|record| record.digest);
+    eventually("recorded", || recorded() == Some(late.index.to_string())).await;
+    let newest = world.registry.push("a", "newest layer");
+    let got = world.head("/v2/a/manifests/v1", Some(&ann)).await;
+    assert_eq!(got.header("docker-content-digest"), newest.index.as_str());
+}
+
+#[tokio::test]
+async fn a_token_for_another_repository_makes_nothing_private() {
+    let world = World::new(SignIn::Bearer).await;
+    let image = world.registry.push("open", "open layer");
+    let nobody = world.bearer("open", None).await.expect("a token");
+    assert_eq!(world.pull("open", &image, Some(&nobody)).await, StatusCode::OK);
+    for digest in [&image.index, &image.manifest, &image.config, &image.layer] {
+        world
+            .store
+            .record_public(digest, &world.location("open"), world.now());
+    }
+    let challenge = "Bearer realm=\"http://127.0.0.1/token\",error=\"insufficient_scope\"";
+    world.registry.treats(
+        "HEAD /v2/open/manifests/v1",
+        Fate::Answered(
+            StatusCode::UNAUTHORIZED,
+            vec![("www-authenticate", challenge.to_owned())],
+        ),
+    );
+    let refused = world.head("/v2/open/manifests/v1", Some(&nobody)).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    world.registry.answers("HEAD /v2/open/", StatusCode::BAD_GATEWAY);
+    let others = world.pull_by_digest("open", &image, None).await;
+    assert_eq!(others, StatusCode::OK, "it is still public");
 }
 
 #[tokio::test]
@@ -369,4 +417,29 @@ async fn a_token_exchange_is_sent_again_where_its_connection_broke() {
         );
         assert_eq!(world.bearer("a", account).await, Ok("Bearer t".to_owned()));
     }
+}
+
+#[tokio::test]
+async fn a_barred_image_is_not_given_as_a_tag_s_last_meaning() {
+    let world = World::new(SignIn::Bearer).await;
+    world.registry.is_a_harbor();
+    let image = world.registry.push("a", "layer of a");
+    let token = world.bearer("a", ANN).await.expect("a token");
+    assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
+    world
+        .store
+        .record_public(&image.index, &world.location("a"), world.now());
+    world.registry.bars_images(true);
+    let barred = world.get("/v2/a/manifests/v1", Some(&token)).await;
+    assert_eq!(barred.status, StatusCode::PRECONDITION_FAILED);
+    for method in ["GET", "HEAD"] {
+        world.registry.answers(
+            &format!("{method} /v2/a/manifests/v1"),
+            StatusCode::INTERNAL_SERVER_ERROR,
+        );
+    }
+    let got = world.get("/v2/a/manifests/v1", Some(&token)).await;
+    assert_eq!(got.status, StatusCode::BAD_GATEWAY);
+    let head = world.head("/v2/a/manifests/v1", Some(&token)).await;
+    assert_eq!(head.status, StatusCode::BAD_GATEWAY);
 }
