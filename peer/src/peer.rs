@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use axum::Router;
 use oci::{Dial, RegistryMetrics};
 use process::admin::{Admin, AdminKey};
+use process::clock::unix_ms;
 use process::mutual::MutualAcceptor;
-use process::{Serving, Vitals, bind, files, readiness, serve, serve_mutual};
+use process::{Running, Serving, Vitals, bind, files, readiness, serve, serve_mutual};
 use store::{Store, sweep_until};
 use tokio::net::TcpListener;
 use wire::{ManagerClient, Role};
@@ -17,7 +18,7 @@ use wire::{ManagerClient, Role};
 use crate::access::Access;
 use crate::admin;
 use crate::clients::guarded_registries;
-use crate::config::PeerConfig;
+use crate::config::{FrontLimits, PeerConfig};
 use crate::delivery::Delivery;
 use crate::fetch::{Fetches, Sources};
 use crate::front::{self, FrontState};
@@ -67,7 +68,7 @@ impl Peer {
         let membership = membership(&mut config).await?;
         let identity = membership.identity().clone();
         let folder = config.data_dir.join(STORE);
-        let clock = Box::new(process::clock::unix_ms);
+        let clock = Box::new(unix_ms);
         let store = Store::open_with(&folder, config.store.clone(), clock)
             .with_context(|| format!("the store in {}", config.data_dir.display()))?;
         let registries = guarded_registries(Dial::guarded(config.dial.addresses.clone()), counted);
@@ -95,40 +96,19 @@ impl Peer {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        let secret = front_secret(&config.data_dir)?;
-        let (rules, around) = (config.front_limits.clone(), neighbours.clone());
-        let (prefetch, peers) = (rules.prefetch, fetches.peers().clone());
-        let delivery = Delivery::new(store.clone(), fetches.sources().clone(), &secret);
-        let now = process::clock::unix_ms;
-        let access = Access::new(
-            store.clone(),
-            around.clone(),
-            peers,
-            rules,
-            secret,
-            running.clone(),
-            now,
-        );
-        let front_state = FrontState::new(
-            access.clone(),
-            delivery.clone(),
-            store.clone(),
-            fetches.clone(),
-            around,
-            prefetch,
-            now,
-        );
-        let share_state = ShareState::new(store.clone(), limits.clone(), &metrics).sharing(fetches.clone());
-        let around = neighbours.clone();
-        let relay_state = RelayState::new(
-            access,
-            delivery.clone(),
-            fetches.clone(),
-            store.clone(),
-            around,
+        let basis = Basis {
+            store,
+            fetches,
+            neighbours,
             limits,
-            &metrics,
-        );
+            metrics,
+            running,
+            secret: front_secret(&config.data_dir)?,
+        };
+        let (access, delivery) = (basis.access(config.front_limits.clone()), basis.delivery());
+        let front_state = basis.front(&access, &delivery, config.front_limits.prefetch);
+        let share_state = basis.share();
+        let relay_state = basis.relay(access, delivery.clone());
         let me = Me {
             name: config.name.clone(),
             cluster: identity.cluster.to_string(),
@@ -136,20 +116,20 @@ impl Peer {
             advertise: config.advertise.clone(),
             share_port: share.local_addr()?.port(),
         };
-        neighbours.listens_at(me.share_url());
+        basis.neighbours.listens_at(me.share_url());
         if let Some(zone) = config.zone.clone() {
-            neighbours.lies_in(zone);
+            basis.neighbours.lies_in(zone);
         }
         let orders = Orders {
             manager,
             me,
-            store,
-            fetches,
+            store: basis.store,
+            fetches: basis.fetches,
             delivery,
-            neighbours,
+            neighbours: basis.neighbours,
             membership: membership.clone(),
             pulls: front_state.pulls().clone(),
-            metrics,
+            metrics: basis.metrics,
         };
         Ok(Self {
             front,
@@ -221,6 +201,48 @@ impl Peer {
     }
 }
 
+/// What every door of a peer stands on.
+struct Basis {
+    store: Store,
+    fetches: Fetches,
+    neighbours: Neighbours,
+    limits: Limits,
+    metrics: PeerMetrics,
+    running: Running,
+    secret: [u8; 32],
+}
+
+impl Basis {
+    fn access(&self, rules: FrontLimits) -> Access {
+        let (store, around) = (self.store.clone(), self.neighbours.clone());
+        let (peers, running) = (self.fetches.peers().clone(), self.running.clone());
+        Access::new(store, around, peers, rules, self.secret, running, unix_ms)
+    }
+
+    fn delivery(&self) -> Delivery {
+        let sources = self.fetches.sources().clone();
+        Delivery::new(self.store.clone(), sources, &self.secret)
+    }
+
+    fn front(&self, access: &Access, delivery: &Delivery, prefetch: bool) -> FrontState {
+        let (access, delivery) = (access.clone(), delivery.clone());
+        let (store, fetches) = (self.store.clone(), self.fetches.clone());
+        let around = self.neighbours.clone();
+        FrontState::new(access, delivery, store, fetches, around, prefetch, unix_ms)
+    }
+
+    fn share(&self) -> ShareState {
+        let (store, limits) = (self.store.clone(), self.limits.clone());
+        ShareState::new(store, limits, &self.metrics).sharing(self.fetches.clone())
+    }
+
+    fn relay(&self, access: Access, delivery: Delivery) -> RelayState {
+        let (store, fetches) = (self.store.clone(), self.fetches.clone());
+        let (around, limits) = (self.neighbours.clone(), self.limits.clone());
+        RelayState::new(access, delivery, fetches, store, around, limits, &self.metrics)
+    }
+}
+
 /// Layers of private images and what the index tells of them are for this program's user alone, also those that an older
 /// version wrote.
 fn make_private(data_dir: &Path) -> std::io::Result<()> {
@@ -234,7 +256,7 @@ fn make_private(data_dir: &Path) -> std::io::Result<()> {
 
 /// Joins, unless this peer has joined before.
 async fn membership(config: &mut PeerConfig) -> anyhow::Result<Membership> {
-    let clock: Clock = Arc::new(process::clock::unix_ms);
+    let clock: Clock = Arc::new(unix_ms);
     let joining = std::mem::replace(&mut config.joining, Joining::Token(None));
     let (folder, name) = (&config.data_dir, &config.name);
     let membership = joining::membership(folder, &config.manager, name, joining, clock).await?;

@@ -84,9 +84,8 @@ pub async fn credential(
         Some(Some((registry, repository))) if fetches_from(inner, &peer.id, &registry).await? => {
             (configured(inner, &registry), repository)
         }
-        Some(_) => (None, None),
         None if works_for(inner, &peer.id, name).await? => (of_preheat(inner, name).await?, None),
-        None => (None, None),
+        Some(_) | None => (None, None),
     };
     let value = match credential {
         Some(credential) => looked_up(name, &credential, repository.as_ref())

@@ -259,7 +259,7 @@ async fn the_store_of_the_peer_inside_is_asked_over_the_admin_port() {
         data_dir: data_dir.join("peer"),
         admin: up.admin.clone(),
     };
-    let listed = peer::store_command::run(&place, peer::store_command::StoreCommand::List).await;
+    let listed = peer::store_command::run(&place, peer::StoreCommand::List).await;
     assert_eq!(listed.expect("an answer"), Vec::<String>::new());
     assert!(up.stop().success());
 }

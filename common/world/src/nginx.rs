@@ -178,7 +178,7 @@ impl NginxSpec {
         let (slow, workers) = (slow.unwrap_or_default(), &self.workers);
         let (dir, root, locations) = (dir.display(), root.display(), self.locations());
         format!(
-            r#"daemon off; worker_processes {workers}; pid {dir}/pid; user root;
+            r"daemon off; worker_processes {workers}; pid {dir}/pid; user root;
 events {{ worker_connections 1024; }}
 http {{
   {moving} {slow} {log}
@@ -190,7 +190,7 @@ http {{
     {locations}
   }}
 }}
-"#
+"
         )
     }
 }

@@ -15,7 +15,7 @@ mod source_span;
 use std::io;
 use std::sync::Arc;
 
-use oci::Digest;
+use oci::{Digest, Location};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, debug, info_span, warn};
@@ -44,8 +44,9 @@ pub(super) struct Fetch<'a> {
     stop: CancellationToken,
     /// Somebody waits for a part that lies elsewhere.
     is_interrupted: bool,
-    is_pure: bool,
     may_gather: bool,
+    /// Delivers the object, once it is proven.
+    delivers: Option<Location>,
     /// What the store has promised.
     room: Option<Room>,
     parents: Vec<String>,
@@ -120,7 +121,7 @@ impl<'a> Fetch<'a> {
             needs,
             stop,
             is_interrupted: false,
-            is_pure,
+            delivers: is_pure.then(|| wanted.location.clone()),
             may_gather: true,
             room: None,
             parents: wanted.parents.clone(),
@@ -303,9 +304,8 @@ impl<'a> Fetch<'a> {
 
     /// Before the object can be found under its name: whoever finds it need not ask its location again.
     fn note_delivered(&self) {
-        if self.is_pure {
-            self.store
-                .record_delivered(&self.wanted.digest, &self.wanted.location);
+        if let Some(location) = &self.delivers {
+            self.store.record_delivered(&self.wanted.digest, location);
         }
     }
 

@@ -228,8 +228,7 @@ fn failed(peer: &str, order: &PlacementOrder, wanted: &Wanted, error: &FetchErro
 fn not_open(peer: &str, wanted: &Wanted) -> Failed {
     let registry = wanted.location.registry();
     let reason = format!(
-        "peer {peer}: its configuration keeps preheats from opening registries (open_by_preheat = false): write [registry.\"{}\"] into the manager's or the peer's file, or name it in allow below [dial]",
-        registry
+        "peer {peer}: its configuration keeps preheats from opening registries (open_by_preheat = false): write [registry.\"{registry}\"] into the manager's or the peer's file, or name it in allow below [dial]"
     );
     Failed {
         reason,
@@ -242,8 +241,7 @@ fn not_open(peer: &str, wanted: &Wanted) -> Failed {
 fn credential_ended(peer: &str, wanted: &Wanted, error: &FetchError) -> Failed {
     let registry = wanted.location.registry();
     let reason = format!(
-        "peer {peer}: credential ended: the one that came with the request is gone and none is configured for {}; preheat again, or write username and password_file into [registry.\"{}\"] of the manager or of the seeds ({error})",
-        registry, registry
+        "peer {peer}: credential ended: the one that came with the request is gone and none is configured for {registry}; preheat again, or write username and password_file into [registry.\"{registry}\"] of the manager or of the seeds ({error})"
     );
     Failed {
         reason,

@@ -174,17 +174,14 @@ pub(super) async fn crowd(
         return Err(Refusal::NotHeld);
     }
     let location = location(&headers).ok_or(Refusal::NoLocation)?;
-    let chunks = match delivered(&state, &digest, &headers) {
-        Some(sealed) => {
-            let hashes = off_thread(move || sealed.chunk_hashes())
-                .await
-                .map_err(|_| Refusal::Disk)?;
-            Chunks::All(hashes.listed())
-        }
-        None => {
-            let partly = state.on_its_way_from(&digest, &location);
-            Chunks::Coming(partly.ok_or(Refusal::NotHeld)?)
-        }
+    let chunks = if let Some(sealed) = delivered(&state, &digest, &headers) {
+        let hashes = off_thread(move || sealed.chunk_hashes())
+            .await
+            .map_err(|_| Refusal::Disk)?;
+        Chunks::All(hashes.listed())
+    } else {
+        let partly = state.on_its_way_from(&digest, &location);
+        Chunks::Coming(partly.ok_or(Refusal::NotHeld)?)
     };
     let zone = headers.get(ZONE_HEADER).and_then(|zone| zone.to_str().ok());
     let membership = state.crowds.join(&digest, &url, zone.unwrap_or_default());

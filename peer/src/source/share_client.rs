@@ -28,8 +28,8 @@ use super::open::AtRegistry;
 use super::turns::Turns;
 use crate::neighbours::Surroundings;
 
-/// What only seeds are asked: they are sent credentials, and believed.
-const FOR_SEEDS: [&str; 4] = [RELAY, DELIVERY, TAGS, PUBLIC];
+/// What only seeds are asked: they are sent credentials, vouch for chunks, and are believed. Pieces come from any peer.
+const FOR_SEEDS: [&str; 7] = [RELAY, DELIVERY, TAGS, PUBLIC, OBJECT, CHUNKS, CROWD];
 /// Until a small answer is here as a whole.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// The longest list of chunk hashes that is read: an object of 1 TiB.

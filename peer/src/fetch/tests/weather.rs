@@ -116,7 +116,7 @@ async fn holds_in(weather: Weather, body: &Bytes) {
     let making = weather
         .parents
         .iter()
-        .map(|source| parent(&world, &body, &digest, source));
+        .map(|source| parent(&world, body, &digest, source));
     let parents = join_all(making).await;
     let readers = weather.readers.iter().map(|(whole, range)| {
         let wanted = Wanted {
