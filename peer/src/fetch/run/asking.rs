@@ -321,12 +321,11 @@ impl Fetch<'_> {
     ) -> Result<(), LandError> {
         let length = block.len() as u64;
         let landing = block.clone();
-        match expected {
-            Some(_) => self.land_chunk(at / CHUNK, landing, expected, partial).await?,
-            None => {
-                self.room_for(&landing).await?;
-                partial.append_at(at, landing).await?;
-            }
+        if expected.is_some() {
+            self.land_chunk(at / CHUNK, landing, expected, partial).await?;
+        } else {
+            self.room_for(&landing).await?;
+            partial.append_at(at, landing).await?;
         }
         self.metrics.received(flow.from.is_none(), length);
         self.progress.send_modify(|now| {
