@@ -22,7 +22,7 @@ use crate::scope::ClusterChoice;
 use crate::submit::{PLAN, work_of_manager};
 use crate::verdict::{TOLD, short};
 use crate::views::PreheatState;
-use crate::{absent, forget, neighbourhood, placing, sessions};
+use crate::{absent, forget, neighbourhood, placing, seen, sessions};
 
 /// Preheats that one transaction ends or sends on.
 const PREHEATS_AT_ONCE: u64 = 100;
@@ -53,6 +53,7 @@ pub(crate) async fn sweep(inner: &Inner) -> Result<(), StorageError> {
         })
         .await?;
     inner.follow(&effects);
+    seen::sweep(inner).await?;
     forget::sweep(inner).await
 }
 

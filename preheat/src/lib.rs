@@ -60,6 +60,7 @@ mod retry;
 mod rows;
 mod scope;
 mod secret_box;
+mod seen;
 mod sessions;
 mod settle;
 mod stage;

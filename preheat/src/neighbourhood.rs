@@ -3,15 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sea_orm::ActiveValue::Set;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, sea_query::OnConflict,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use wire::{DialDescription, Neighbourhood, RegistryDescription, SeedAddress};
 
 use crate::bandwidth;
 use crate::preheater::{Inner, read_uuid};
-use crate::rows::{peers, preheats, seen_registries};
+use crate::rows::peers;
+use crate::seen;
 
 /// What another manager changed is seen here after this.
 const KNOWN_FOR_MS: i64 = 1_000;
@@ -100,10 +98,7 @@ pub(crate) fn address(seed: &peers::Model) -> SeedAddress {
 }
 
 async fn registries(inner: &Inner) -> Result<Vec<RegistryDescription>, DbErr> {
-    let seen = seen_registries::Entity::find()
-        .order_by_asc(seen_registries::Column::Name)
-        .all(inner.reads())
-        .await?;
+    let seen = seen::list(inner.reads()).await?;
     let is_configured = |name: &str| {
         let is_it =
             |one: &RegistryDescription| one.name == name || one.aliases.iter().any(|alias| alias == name);
@@ -131,59 +126,4 @@ fn with_harbor(inner: &Inner, mut description: RegistryDescription) -> RegistryD
 /// What was opened before the configuration closed it is not open any more.
 fn is_open(inner: &Inner, name: &str) -> bool {
     inner.dial.open_by_preheat || name.parse().is_ok_and(|name| inner.dial.allow(&name))
-}
-
-/// Remembers that a preheat found an image at this registry. Tells whether that was news.
-pub(crate) async fn saw_registry(
-    txn: &impl ConnectionTrait,
-    preheat: &preheats::Model,
-) -> Result<bool, DbErr> {
-    let known = seen_registries::Entity::find_by_id(&preheat.registry)
-        .one(txn)
-        .await?;
-    let Some(plain_http) = newly_seen(known.map(|known| known.plain_http), preheat.plain_http) else {
-        return Ok(false);
-    };
-    let row = seen_registries::ActiveModel {
-        name: Set(preheat.registry.clone()),
-        plain_http: Set(plain_http),
-    };
-    let newest = OnConflict::column(seen_registries::Column::Name)
-        .update_column(seen_registries::Column::PlainHttp)
-        .to_owned();
-    seen_registries::Entity::insert(row)
-        .on_conflict(newest)
-        .exec_without_returning(txn)
-        .await
-        .map(|_| true)
-}
-
-/// Whether a registry counts as one with plain HTTP only, if that is news. HTTPS once seen is never downgraded: nodes
-/// would send their callers' passwords in clear because of one preheat.
-fn newly_seen(known_plain: Option<bool>, named_plain: bool) -> Option<bool> {
-    match known_plain {
-        None => Some(named_plain),
-        Some(true) if !named_plain => Some(false),
-        Some(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::newly_seen;
-
-    #[test]
-    fn https_once_seen_is_never_downgraded() {
-        assert_eq!(newly_seen(None, true), Some(true));
-        assert_eq!(newly_seen(Some(true), false), Some(false), "upgraded");
-        assert_eq!(
-            newly_seen(Some(false), true),
-            None,
-            "one preheat by http:// changes nothing"
-        );
-        assert_eq!(
-            (newly_seen(None, false), newly_seen(Some(true), true)),
-            (Some(false), None)
-        );
-    }
 }

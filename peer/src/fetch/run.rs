@@ -15,6 +15,7 @@ mod source_span;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use oci::{Digest, Location};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ use crate::metrics::PeerMetrics;
 use crate::source::{SourceError, Sources};
 use crate::spans::signed;
 use pieces::Pieces;
-use store::{ChunkHashes, NoRoom, Partial, Proven, Room, Store};
+use store::{ChunkHash, ChunkHashes, GrowingRoom, LandError, NoRoom, Partial, Proven, Store};
 
 /// Times that the object is begun at its first byte.
 const TAKES: u32 = 3;
@@ -47,8 +48,9 @@ pub(super) struct Fetch<'a> {
     may_gather: bool,
     /// Delivers the object, once it is proven.
     delivers: Option<Location>,
-    /// What the store has promised.
-    room: Option<Room>,
+    room: GrowingRoom,
+    /// The size that the store was asked for.
+    checked: Option<u64>,
     parents: Vec<String>,
     relays: Vec<String>,
     origin: bool,
@@ -115,7 +117,6 @@ impl<'a> Fetch<'a> {
             metrics,
         } = around;
         Self {
-            store,
             sources,
             progress,
             needs,
@@ -123,7 +124,8 @@ impl<'a> Fetch<'a> {
             is_interrupted: false,
             delivers: is_pure.then(|| wanted.location.clone()),
             may_gather: true,
-            room: None,
+            room: GrowingRoom::new(store.clone(), wanted.digest.clone()),
+            checked: None,
             parents: wanted.parents.clone(),
             relays: wanted.relays.clone(),
             origin: wanted.origin_allowed,
@@ -134,6 +136,7 @@ impl<'a> Fetch<'a> {
             faults: Vec::new(),
             report: FetchReport::default(),
             metrics,
+            store,
             wanted,
         }
     }
@@ -150,6 +153,7 @@ impl<'a> Fetch<'a> {
             };
             let resumed = partial.len();
             self.begin(take, &partial);
+            self.room.begin(partial.view().landed()).await;
             match self.fill_with_room(&partial).await {
                 Ok(()) => {}
                 Err(Failure::Fetch(error)) => return give_up(error),
@@ -193,22 +197,53 @@ impl<'a> Fetch<'a> {
         });
     }
 
-    /// A disk that is full is asked once to make room.
+    /// A full disk makes room again, as long as bytes land in between.
     async fn fill_with_room(&mut self, partial: &Partial) -> Result<(), Failure> {
-        match self.fill(partial).await {
-            // A store that has refused once has no more room the second time.
-            Err(Failure::Disk(error)) if is_full(&error) => {
-                let size = self.size.unwrap_or_else(|| partial.len());
-                match self.store.make_room(&self.wanted.digest, size).await {
-                    Ok(room) => {
-                        self.room = Some(room);
-                        self.fill(partial).await
-                    }
-                    Err(_) => Err(Failure::Disk(error)),
-                }
+        let mut landed_before = None;
+        loop {
+            let error = match self.fill(partial).await {
+                // A store that has refused once has no more room the second time.
+                Err(Failure::Disk(error)) if is_full(&error) => error,
+                ended => return ended,
+            };
+            let landed = partial.view().landed();
+            if landed_before
+                .replace(landed)
+                .is_some_and(|before| landed <= before)
+                || self.room.disk_was_full(landed, self.size).await.is_err()
+            {
+                return Err(Failure::Disk(error));
             }
-            ended => ended,
         }
+    }
+
+    /// Fails early when the object can never be held. Evicts nothing: its size may be a mere claim.
+    async fn check_room(&mut self) -> Result<(), Failure> {
+        if let Some(size) = self.size
+            && self.checked != self.size
+        {
+            let checked = self.store.check_room(&self.wanted.digest, size).await;
+            checked.map_err(|none| Failure::Disk(none.into()))?;
+            self.checked = self.size;
+        }
+        Ok(())
+    }
+
+    /// Has room made for a chunk that has come, then lands it.
+    async fn land_chunk(
+        &self,
+        number: u64,
+        chunk: Bytes,
+        expected: Option<ChunkHash>,
+        partial: &Partial,
+    ) -> Result<(), LandError> {
+        self.room_for(&chunk).await?;
+        partial.land_chunk(number, chunk, expected).await
+    }
+
+    async fn room_for(&self, block: &Bytes) -> io::Result<()> {
+        let made = self.room.bytes_came(block.len() as u64, self.size).await;
+        made.map_err(io::Error::from)
     }
 
     /// Until all bytes are there, right or wrong: parts that somebody waits for first, all else if it is wanted.

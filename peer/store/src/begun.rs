@@ -58,6 +58,14 @@ impl Store {
         file.map_or(0, |file| file.blocks().saturating_mul(BLOCK))
     }
 
+    /// Whether it is being written.
+    pub(super) fn is_being_written(&self, digest: &Digest) -> bool {
+        let open = self.open_partials();
+        open.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(digest)
+    }
+
     /// Whether it went: one that is being written stays. Nobody can begin to write it meanwhile.
     pub(super) fn remove_resting(&self, resting: &Resting) -> io::Result<bool> {
         let open = self.open_partials();

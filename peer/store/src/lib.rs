@@ -11,6 +11,7 @@ mod catalog;
 mod chunk_set;
 mod chunks;
 mod describe;
+mod growing;
 mod index;
 mod landing;
 mod layout;
@@ -42,6 +43,7 @@ use tokio::sync::broadcast;
 use wire::{Held, TagRecord, TraceContext};
 
 pub use chunks::{About, CHUNK, ChunkHashes, last_chunk_begins};
+pub use growing::GrowingRoom;
 pub use limits::{Amount, Disk, StoreLimits};
 pub use objects::Totals;
 pub use partial::{LandError, Partial, Proven, WrongBytes};

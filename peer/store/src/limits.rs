@@ -42,6 +42,13 @@ pub(super) struct Ours {
     pub(super) unwritten: u64,
 }
 
+impl Ours {
+    pub(super) fn add_unwritten(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.unwritten = self.unwritten.saturating_add(bytes);
+    }
+}
+
 impl Amount {
     fn of(self, whole: u64) -> u64 {
         match self {

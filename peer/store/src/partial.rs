@@ -155,6 +155,10 @@ impl Partial {
 }
 
 impl PartialView {
+    pub(super) fn frontier(&self) -> u64 {
+        self.0.frontier()
+    }
+
     pub fn file(&self) -> Arc<File> {
         self.0.file()
     }

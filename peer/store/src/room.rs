@@ -165,11 +165,14 @@ impl RoomKeeper {
         };
         ours.bytes += written.values().sum::<u64>();
         for (digest, (_, bytes)) in &promised.by_digest {
-            let unwritten = bytes.saturating_sub(written.get(digest).copied().unwrap_or(0));
-            ours.bytes += unwritten;
-            ours.unwritten += unwritten;
+            ours.add_unwritten(bytes.saturating_sub(written.get(digest).copied().unwrap_or(0)));
         }
         ours
+    }
+
+    fn promised_to(&self, digest: &Digest) -> u64 {
+        let promised = self.promises.lock();
+        promised.by_digest.get(digest).map_or(0, |(_, bytes)| *bytes)
     }
 }
 
@@ -191,9 +194,9 @@ impl Candidate {
 impl Store {
     /// Promises room for an object of `bytes` bytes, and lets go what was used longest ago where there is none.
     ///
-    /// To be asked before an object is fetched, as soon as its size is known, and again when a write finds the disk
-    /// full: then once more room is made where something may go. The room is kept until [`Room`] is dropped: after
-    /// the object was sealed or given up.
+    /// `bytes` is what has come or is proven, never a claim: see [`GrowingRoom`](crate::GrowingRoom). To be asked again
+    /// when a write finds the disk full: then once more room is made where something may go. The room is kept until
+    /// [`Room`] is dropped: after the object was sealed or given up.
     pub async fn make_room(&self, digest: &Digest, bytes: u64) -> Result<Room, NoRoom> {
         let keeper = &self.0.room;
         let number = keeper.promises.lock().give(digest, bytes);
@@ -202,7 +205,7 @@ impl Store {
             digest: digest.clone(),
             number,
         };
-        if self.fits() {
+        if self.fits(0) {
             return Ok(room);
         }
         let _one = keeper.one_at_a_time.lock().await;
@@ -213,7 +216,26 @@ impl Store {
         if missing == 0 {
             return Ok(room);
         }
-        keeper.refused.fetch_add(1, Ordering::Relaxed);
+        Err(self.refuse(digest, bytes, missing))
+    }
+
+    /// Fails when an object of `bytes` bytes could not be held, whatever were evicted. Evicts and promises nothing.
+    pub async fn check_room(&self, digest: &Digest, bytes: u64) -> Result<(), NoRoom> {
+        if self.fits(bytes) {
+            return Ok(());
+        }
+        let (store, wanted) = (self.clone(), digest.clone());
+        let missing = off_thread(move || Ok(store.lacking(&wanted, bytes)))
+            .await
+            .unwrap_or(bytes);
+        if missing == 0 {
+            return Ok(());
+        }
+        Err(self.refuse(digest, bytes, missing))
+    }
+
+    fn refuse(&self, digest: &Digest, bytes: u64, missing: u64) -> NoRoom {
+        self.0.room.refused.fetch_add(1, Ordering::Relaxed);
         let no_room = NoRoom {
             digest: digest.clone(),
             bytes,
@@ -221,7 +243,7 @@ impl Store {
             folder: self.folder().to_owned(),
         };
         warn!(stoker.digest = %digest, stoker.side = "peer", stoker.bytes = bytes, "{no_room}");
-        Err(no_room)
+        no_room
     }
 
     /// Keeps these objects from being evicted, also those that are not here yet.
@@ -271,15 +293,17 @@ impl Store {
         rustix::fs::statvfs(self.folder()).map_or(unknown, whole)
     }
 
-    /// A quick look: not a wait for the disk, but for a few names that are in memory most likely.
-    fn fits(&self) -> bool {
+    /// A quick look whether `more` bytes fit beside what is promised: not a wait for the disk, but for a few names that
+    /// are in memory most likely.
+    fn fits(&self, more: u64) -> bool {
         let keeper = &self.0.room;
         let begun = keeper.without_promise(self.0.objects.partial());
         if begun.len() > LOOKED_AT_INLINE {
             return false;
         }
         let without_promise = begun.iter().map(|digest| self.taken_by(digest)).sum();
-        let ours = keeper.at_most(self.totals().bytes, without_promise);
+        let mut ours = keeper.at_most(self.totals().bytes, without_promise);
+        ours.add_unwritten(more);
         keeper.limits.too_much(self.disk(), ours) == 0
     }
 
@@ -310,13 +334,35 @@ impl Store {
         missing
     }
 
+    /// Blocks. Tells how many of the object's `bytes` would have no room after everything went that may go.
+    fn lacking(&self, digest: &Digest, bytes: u64) -> u64 {
+        let keeper = &self.0.room;
+        let begun = self.begun();
+        let written = begun.iter().map(|one| (one.digest.clone(), one.bytes)).collect();
+        let mut ours = keeper.exactly(self.totals().bytes, &written);
+        let counted = written
+            .get(digest)
+            .copied()
+            .unwrap_or(0)
+            .max(keeper.promised_to(digest));
+        ours.add_unwritten(bytes.saturating_sub(counted));
+        let missing = keeper.limits.too_much(self.disk(), ours);
+        if missing == 0 {
+            return 0;
+        }
+        let may_go = self.candidates(begun).iter().map(Candidate::size).sum();
+        missing.saturating_sub(may_go)
+    }
+
     /// What was begun and left first, then what was used longest ago.
     fn candidates(&self, begun: Vec<Resting>) -> Vec<Candidate> {
         let keeper = &self.0.room;
         let promised: Vec<Digest> = keeper.promises.lock().by_digest.keys().cloned().collect();
+        // What is being written stays, also before its first promise.
+        let is_left = |digest: &Digest| !promised.contains(digest) && !self.is_being_written(digest);
         let begun = begun
             .into_iter()
-            .filter(|one| !promised.contains(&one.digest) && self.may_go(&one.digest));
+            .filter(|one| is_left(&one.digest) && self.may_go(&one.digest));
         let idle = self
             .0
             .objects

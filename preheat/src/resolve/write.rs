@@ -22,7 +22,7 @@ use crate::rows::{ROWS_AT_ONCE, objects, preheats, stored_size};
 use crate::tell::tell;
 use crate::views::PreheatState;
 use crate::webhook::WebhookEvent;
-use crate::{neighbourhood, placing};
+use crate::{placing, seen};
 
 /// How soon a preheat without a seed is planned anew.
 const LOOK_AGAIN_MS: i64 = 2_000;
@@ -41,7 +41,7 @@ pub(super) async fn step(
         None => (Content::known(&preheat), None),
     };
     if image.is_some() {
-        effects.surroundings_changed |= neighbourhood::saw_registry(txn, &preheat).await?;
+        effects.surroundings_changed |= seen::saw_registry(txn, &preheat, now).await?;
     }
     let clusters = placing::live_clusters_for(txn, &preheat).await?;
     if let Some(content) = &content {

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use preheat::{Limits, PreheatState, Scope};
+use queue::Clock as _;
 use uuid::Uuid;
 use wire::Role;
 
-use crate::rows::{count, execute};
+use crate::rows::{count, execute, number};
 use crate::support::World;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -80,6 +81,57 @@ async fn many_placements_are_forgotten_in_several_rounds() {
     world.advance(Duration::ZERO).await;
     assert!(preheat::get(&world.preheater, id).await.unwrap().is_none());
     assert_eq!(count(&world, "placements").await, 0);
+}
+
+#[tokio::test]
+async fn a_registry_that_no_preheat_names_for_90_days_is_forgotten() {
+    let world = keeping(None).await;
+    ended_one(&world, "v1").await;
+    let plain = "SELECT CAST(plain_http AS INTEGER) AS n FROM seen_registries";
+    let before = number(&world, plain).await;
+    world.advance(DAY * 80).await;
+    ended_one(&world, "v2").await;
+    world.advance(DAY * 80).await;
+    assert_eq!(count(&world, "seen_registries").await, 1, "it was named again");
+    assert_eq!(number(&world, plain).await, before, "as it was");
+    world.advance(DAY * 10).await;
+    assert_eq!(count(&world, "seen_registries").await, 0);
+}
+
+#[tokio::test]
+async fn registries_of_an_older_program_are_kept_from_now_on() {
+    let world = keeping(None).await;
+    execute(
+        &world,
+        "INSERT INTO seen_registries (name, plain_http) VALUES ('old.lan', 0)",
+    )
+    .await;
+    world.advance(DAY * 89).await;
+    world.advance(DAY * 89).await;
+    assert_eq!(count(&world, "seen_registries").await, 1);
+    world.advance(DAY * 2).await;
+    assert_eq!(count(&world, "seen_registries").await, 0);
+}
+
+#[tokio::test]
+async fn of_very_many_registries_those_named_longest_ago_are_forgotten() {
+    let world = keeping(None).await;
+    let now = world.clock.now_ms();
+    let many = format!(
+        "INSERT INTO seen_registries (name, plain_http, named_ms) \
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) \
+        SELECT 'r' || i || '.lan', 0, {now} + i FROM n"
+    );
+    execute(&world, &many).await;
+    let seed = world
+        .peer("seed-1", Role::Seed, "default", Uuid::from_u128(1))
+        .await;
+    let told = &seed.welcome.neighbourhood.registries;
+    let is_told = |name: &str| told.iter().any(|one| one.name == name);
+    assert!(is_told("r1500.lan") && is_told("r501.lan") && !is_told("r500.lan"));
+    world.advance(Duration::ZERO).await;
+    assert_eq!(count(&world, "seen_registries").await, 1_000);
+    assert_eq!(count(&world, "seen_registries WHERE name = 'r500.lan'").await, 0);
 }
 
 #[tokio::test]

@@ -257,7 +257,7 @@ impl Fetch<'_> {
     /// Lands what the source sends. The next block is gathered while one is written.
     async fn take(&mut self, opened: Opened, from: u64, flow: Flow, partial: &Partial) -> Left {
         self.confirm(&opened);
-        if let Err(failure) = self.take_room().await {
+        if let Err(failure) = self.check_room().await {
             return Left::Fatal(failure);
         }
         let way = match &flow.from {
@@ -321,9 +321,11 @@ impl Fetch<'_> {
     ) -> Result<(), LandError> {
         let length = block.len() as u64;
         let landing = block.clone();
-        match expected {
-            Some(_) => partial.land_chunk(at / CHUNK, landing, expected).await?,
-            None => partial.append_at(at, landing).await?,
+        if expected.is_some() {
+            self.land_chunk(at / CHUNK, landing, expected, partial).await?;
+        } else {
+            self.room_for(&landing).await?;
+            partial.append_at(at, landing).await?;
         }
         self.metrics.received(flow.from.is_none(), length);
         self.progress.send_modify(|now| {
@@ -344,15 +346,6 @@ impl Fetch<'_> {
             pieces: Box::pin(pieces),
             ..opened
         }
-    }
-
-    /// Has the store make room for all of it.
-    async fn take_room(&mut self) -> Result<(), Failure> {
-        if let (None, Some(size)) = (&self.room, self.size) {
-            let room = self.store.make_room(&self.wanted.digest, size).await;
-            self.room = Some(room.map_err(|none| Failure::Disk(none.into()))?);
-        }
-        Ok(())
     }
 
     /// The source answers: readers may be told the size.

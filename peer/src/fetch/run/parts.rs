@@ -270,7 +270,7 @@ impl Fetch<'_> {
                 self.lands_unvouched();
             }
             let expected = self.expected(from, number).or(told);
-            match partial.land_chunk(number, chunk, expected).await {
+            match self.land_chunk(number, chunk, expected, partial).await {
                 Ok(()) => {
                     self.metrics.received(*from == From::Registry, length as u64);
                     at += length as u64;

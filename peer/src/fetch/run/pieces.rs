@@ -297,7 +297,8 @@ impl Fetch<'_> {
         partial: &Partial,
     ) -> Result<(), Failure> {
         let length = bytes.len() as u64;
-        let landed = partial.land_chunk(chunk, bytes, pieces.hash_of(chunk)).await;
+        let expected = pieces.hash_of(chunk);
+        let landed = self.land_chunk(chunk, bytes, expected, partial).await;
         match landed {
             Ok(()) => {
                 self.metrics.received(false, length);

@@ -20,7 +20,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use oci::{BuildError, Credential, Digest, Limits, Location, Registries, TlsOptions};
 use process::Running;
 use process::http::{ClientOptions, client};
-use store::Store;
+use store::{Store, StoreLimits};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use wire::{ObjectKind, Role};
@@ -111,6 +111,8 @@ impl Surroundings for Around {
 #[derive(Clone, Default)]
 pub(crate) struct Treat {
     pub(crate) bytes: Bytes,
+    /// The size in its headers, if it is not that of the bytes.
+    pub(crate) claims: Option<u64>,
     /// Breaks off at these offsets of the object, one per GET; the last one for ever if `always_cut`.
     pub(crate) cuts: VecDeque<u64>,
     pub(crate) always_cut: bool,
@@ -238,13 +240,14 @@ fn send(treat: &Treat, first: Option<u64>, cut: Option<u64>) -> Response {
     let body = Body::from_stream(sending.chain(stream::iter(broken)));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, (size - from).into());
+    let claimed = treat.claims.unwrap_or(size);
+    headers.insert(CONTENT_LENGTH, (claimed - from).into());
     let media_type = treat.media_type.unwrap_or("application/octet-stream");
     headers.insert(CONTENT_TYPE, media_type.parse().expect("a header"));
     if first.is_some() {
         headers.insert(
             CONTENT_RANGE,
-            format!("bytes {from}-{}/{size}", size - 1)
+            format!("bytes {from}-{}/{claimed}", claimed - 1)
                 .parse()
                 .expect("a header"),
         );
@@ -332,6 +335,18 @@ impl World {
     }
 
     pub(crate) async fn in_folder(dir: TempDir) -> Self {
+        Self::in_folder_with(dir, StoreLimits::default()).await
+    }
+
+    pub(crate) async fn with_quota(bytes: u64) -> Self {
+        let limits = StoreLimits {
+            quota: Some(bytes),
+            ..StoreLimits::default()
+        };
+        Self::in_folder_with(tempfile::tempdir().expect("a folder"), limits).await
+    }
+
+    async fn in_folder_with(dir: TempDir, limits: StoreLimits) -> Self {
         let around = Around::new();
         let registry = FakeRegistry::default();
         let app = Router::new()
@@ -341,7 +356,8 @@ impl World {
         let location = format!("http://{registry_address}/v2/library/sample");
         let location = around.location.set(location.parse().expect("a location"));
         location.expect("one registry");
-        let store = Store::open(dir.path()).expect("a store");
+        let clock = Box::new(process::clock::unix_ms);
+        let store = Store::open_with(dir.path(), limits, clock).expect("a store");
         let http = client(&ClientOptions::default()).expect("a client");
         let running = Running::new();
         let fetches = Fetches::new(

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use wire::{Block, ImageRules, Pin, Recall, RuledImage};
 
 use crate::testing::{bytes, seal};
-use crate::{Amount, CHUNK, NoRoom, RemovalReason, Room, Store, StoreLimits};
+use crate::{Amount, CHUNK, GrowingRoom, NoRoom, RemovalReason, Room, Store, StoreLimits};
 use world::SmallDisk;
 
 const DAY: i64 = 86_400_000;
@@ -233,6 +233,63 @@ async fn what_has_landed_is_not_asked_for_twice() {
     let partial = kept.store.partial(&digest).await.expect("a partial");
     partial.append(bytes(4 * CHUNK)).await.expect("landed");
     let _room = kept.store.make_room(&digest, 5 * CHUNK).await.expect("room");
+    assert_eq!(kept.holds(&objects), [true]);
+}
+
+#[tokio::test]
+async fn room_grows_with_the_bytes_that_come_and_what_is_oldest_goes_step_by_step() {
+    let dir = folder();
+    let kept = Kept::open(dir.path(), quota(12));
+    // Six bytes are free.
+    let objects = kept.objects(4, 3).await;
+    let size = Some(12 * CHUNK - 1);
+    let room = GrowingRoom::new(kept.store.clone(), Digest::of(b"large"));
+    room.bytes_came(3, size).await.expect("room");
+    assert_eq!(kept.holds(&objects), [true; 4], "what is claimed evicts nothing");
+    room.bytes_came(2 * CHUNK, size).await.expect("room");
+    assert_eq!(kept.holds(&objects), [false, true, true, true]);
+    room.bytes_came(3 * CHUNK, size).await.expect("room");
+    assert_eq!(kept.holds(&objects), [false, false, true, true]);
+    room.begin(0).await;
+    drop(
+        kept.room_for(6 * CHUNK)
+            .await
+            .expect("the promise was given back"),
+    );
+    assert_eq!(kept.holds(&objects), [false, false, true, true]);
+}
+
+#[tokio::test]
+async fn a_check_for_room_evicts_and_promises_nothing() {
+    let dir = folder();
+    let kept = Kept::open(dir.path(), quota(8));
+    let objects = kept.objects(2, 3).await;
+    let _hold = kept.store.hold([objects[1].clone()]);
+    let large = Digest::of(b"large");
+    kept.store
+        .check_room(&large, 5 * CHUNK)
+        .await
+        .expect("one may go");
+    for too_large in [6 * CHUNK, u64::MAX] {
+        let refused = kept.store.check_room(&large, too_large).await;
+        assert_eq!(refused.expect_err("the other may not").bytes, too_large);
+    }
+    drop(kept.room_for(2 * CHUNK).await.expect("nothing was promised"));
+    assert_eq!(kept.holds(&objects), [true, true]);
+}
+
+#[tokio::test]
+async fn nothing_goes_in_vain_for_an_object_beside_one_that_is_being_written() {
+    let dir = folder();
+    let kept = Kept::open(dir.path(), quota(8));
+    let objects = kept.objects(1, 3).await;
+    let partial = kept
+        .store
+        .partial(&Digest::of(b"written"))
+        .await
+        .expect("a partial");
+    partial.append(bytes(4 * CHUNK)).await.expect("landed");
+    kept.room_for(5 * CHUNK).await.expect_err("what is written stays");
     assert_eq!(kept.holds(&objects), [true]);
 }
 

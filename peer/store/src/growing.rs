@@ -1,0 +1,121 @@
+//! Room for one object that is being fetched, promised step by step as its bytes come.
+//!
+//! **Invariant:** the size that a source claims evicts nothing. What is promised is never more than the bytes that have
+//! come and one step, and a step is never more than these bytes, than 64 MiB or than a sixteenth of the store.
+
+use oci::Digest;
+use tokio::sync::Mutex;
+
+use super::chunks::CHUNK;
+use super::room::{NoRoom, Room};
+use super::{PartialView, Store};
+
+const MOST_STEP: u64 = 64 * 1024 * 1024;
+/// A step is at most one of this many parts of what the store may hold.
+const STEPS: u64 = 16;
+
+/// The room of one object. Kept until the object is sealed or given up.
+pub struct GrowingRoom {
+    store: Store,
+    digest: Digest,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Bytes that have come, those that are about to be written included.
+    came: u64,
+    promised: u64,
+    room: Option<Room>,
+}
+
+impl GrowingRoom {
+    pub fn new(store: Store, digest: Digest) -> Self {
+        Self {
+            store,
+            digest,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Counts again from what has landed. Earlier promises are given back.
+    pub async fn begin(&self, landed: u64) {
+        *self.state.lock().await = State {
+            came: landed,
+            ..State::default()
+        };
+    }
+
+    /// Has room for `length` bytes that have come. To be called before they are written.
+    ///
+    /// `size` is the object's size, where a source or an order names it: the promise ends there.
+    pub async fn bytes_came(&self, length: u64, size: Option<u64>) -> Result<(), NoRoom> {
+        let mut state = self.state.lock().await;
+        state.came = state.came.saturating_add(length);
+        if state.came <= state.promised {
+            return Ok(());
+        }
+        let step = step_after(state.came, self.store.most());
+        self.promise(&mut state, step, size).await
+    }
+
+    /// Makes room once more after a write found the disk full, for one chunk at least.
+    pub async fn disk_was_full(&self, landed: u64, size: Option<u64>) -> Result<(), NoRoom> {
+        let mut state = self.state.lock().await;
+        state.came = landed;
+        let step = step_after(landed, self.store.most()).max(CHUNK);
+        self.promise(&mut state, step, size).await
+    }
+
+    async fn promise(&self, state: &mut State, step: u64, size: Option<u64>) -> Result<(), NoRoom> {
+        let goal = promised_after(state.came, step, size);
+        state.room = Some(self.store.make_room(&self.digest, goal).await?);
+        state.promised = goal;
+        Ok(())
+    }
+}
+
+impl PartialView {
+    /// Bytes that have landed, chunks beyond the frontier included.
+    pub fn landed(&self) -> u64 {
+        let frontier = self.frontier();
+        let beyond = self.hashes_from(frontier.div_ceil(CHUNK)).len() as u64;
+        frontier.saturating_add(beyond.saturating_mul(CHUNK))
+    }
+}
+
+/// Doubles what has come, up to the largest step.
+fn step_after(came: u64, most: u64) -> u64 {
+    came.min(MOST_STEP).min(most / STEPS)
+}
+
+/// Bytes to promise once `came` bytes have come. A source that sends more than it claimed is not believed in its claim.
+fn promised_after(came: u64, step: u64, size: Option<u64>) -> u64 {
+    let goal = came.saturating_add(step);
+    size.map_or(goal, |size| goal.min(size.max(came)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1024 * 1024 * 1024;
+
+    #[test]
+    fn a_step_doubles_what_came_up_to_its_limits() {
+        assert_eq!(step_after(0, GIB), 0);
+        assert_eq!(step_after(3, GIB), 3);
+        assert_eq!(step_after(GIB, 100 * GIB), MOST_STEP);
+        assert_eq!(step_after(GIB, 160), 10);
+        assert_eq!(step_after(u64::MAX, u64::MAX), MOST_STEP);
+    }
+
+    #[test]
+    fn a_promise_ends_with_the_object_and_covers_what_came() {
+        assert_eq!(promised_after(3, 3, Some(1024 * GIB)), 6);
+        assert_eq!(promised_after(3, 3, Some(4)), 4);
+        assert_eq!(promised_after(3, 3, Some(1)), 3);
+        assert_eq!(promised_after(3, 3, None), 6);
+        assert_eq!(promised_after(u64::MAX, MOST_STEP, None), u64::MAX);
+    }
+}
