@@ -47,14 +47,10 @@ fn take_out(mut request: Request) -> Request {
         };
     };
     let token = InPath(SecretText::new(token));
-    let wanted = if is_served(&rest) {
-        rest
-    } else {
-        NOT_SERVED.to_owned()
-    };
     let wanted = match request.uri().query() {
-        Some(query) => format!("{wanted}?{query}"),
-        None => wanted,
+        _ if !is_served(&rest) => NOT_SERVED.to_owned(),
+        Some(query) => format!("{rest}?{query}"),
+        None => rest,
     };
     // The token speaks for the caller; what may stand beside it does not.
     request.headers_mut().remove(header::AUTHORIZATION);

@@ -26,7 +26,9 @@ pub(super) fn may_hold_a_token(path: &str) -> bool {
         .windows(2)
         .enumerate()
         .any(|(at, pair)| is_t(pair[0]) && (is_root(&segments[..at]) || holds_ours(pair[1])));
-    let holds_names = NAMES.iter().any(|names| segments.starts_with(names));
+    // A path with a `t` or with dots in it is none that our programs write.
+    let is_plain = !segments.iter().any(|segment| *segment == ".." || is_t(segment));
+    let holds_names = is_plain && NAMES.iter().any(|names| segments.starts_with(names));
     behind_t || hidden_by_dots(&segments) || (!holds_names && segments.iter().any(|text| holds_ours(text)))
 }
 
@@ -97,6 +99,7 @@ mod tests {
             "/./t/secret",
             "/x/../t/secret",
             "/t/x/../secret",
+            "/peer/v1/t/x/../AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE/../_ping",
             "\\t\\secret",
         ] {
             assert!(may_hold_a_token(path), "{path}");

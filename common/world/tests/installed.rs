@@ -13,7 +13,7 @@ const STARTS: [&str; 6] = [
     "output(\"",
 ];
 /// Parts of every Debian system that no package list can lack.
-const ESSENTIAL: [&str; 4] = ["/bin/sh", "grep", "sha256sum", "sleep"];
+const ESSENTIAL: [&str; 5] = ["/bin/sh", "sh", "grep", "sha256sum", "sleep"];
 /// Installed by `make test-all`, for the observed tests only.
 const OBSERVED: [&str; 1] = ["prometheus"];
 /// Missing on purpose: a test starts it to see the error.

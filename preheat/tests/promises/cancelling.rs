@@ -15,7 +15,10 @@ async fn a_cancelled_preheat_leaves_no_work_and_no_credential() {
     let world = World::start().await;
     let seeds = [world.seed("seed-1").await, world.seed("seed-2").await];
     world.node("node-1").await;
-    world.registry.image(Some("v1"), &["a", "b", "c", "d"]);
+    world.registry.image(
+        Some("v1"),
+        &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"],
+    );
     let mut request = world.request("v1", Scope::AllPeers);
     request.credential = Some(oci::Credential::from_authorization("Bearer x"));
     let id = world.submit_request(request).await;

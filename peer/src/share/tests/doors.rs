@@ -27,7 +27,8 @@ async fn door(body: &bytes::Bytes) -> Door {
     let seed = authority.member(Role::Seed, "default");
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).expect("a store");
-    seal(&store, body).await;
+    let sealed = seal(&store, body).await;
+    store.record_delivered(&sealed.digest, &sample());
     let state = ShareState::new(store, unlimited(), &PeerMetrics::default());
     let routes = router(state, seed.membership.clone(), &process::metrics::Metrics::new());
     let listener = bind("127.0.0.1:0").await.expect("a port");
@@ -47,7 +48,8 @@ async fn door(body: &bytes::Bytes) -> Door {
 impl Door {
     async fn ask(&self, http: &reqwest::Client, digest: &Digest) -> reqwest::Result<reqwest::Response> {
         let url = format!("{}/share/v1/objects/{digest}", self.url);
-        http.get(url).timeout(Duration::from_secs(30)).send().await
+        let request = http.get(url).header(LOCATION_HEADER, sample().to_string());
+        request.timeout(Duration::from_secs(30)).send().await
     }
 
     async fn status(&self, member: &Member, digest: &Digest) -> u16 {
