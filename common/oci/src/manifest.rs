@@ -1,7 +1,7 @@
 //! Manifests and indexes, Docker's and OCI's, read from a registry's bytes.
 //!
 //! **Invariant:** what comes out is bounded in number, each digest is a [`Digest`] and each size a real one; a
-//! document that could be read as two different things is refused ([`strict`]), before anything of it is believed.
+//! document that could be read as two different things is refused (`strict`), before anything of it is believed.
 
 use oci_distribution::manifest::{
     IMAGE_CONFIG_MEDIA_TYPE, IMAGE_DOCKER_CONFIG_MEDIA_TYPE, IMAGE_LAYER_NONDISTRIBUTABLE_GZIP_MEDIA_TYPE,
