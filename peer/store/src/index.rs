@@ -391,3 +391,26 @@ fn answer(batch: Vec<Change>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_a_version_without_locations_open_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("index.redb");
+        let digest = Digest::of(b"a layer");
+        let index = Index::open(&path).expect("an index");
+        let old_tag = br#"{"registry":"registry.lan","repository":"a","tag":"v1","digest":"sha256:00","media_type":"","seen_unix_ms":1}"#;
+        index.put(key(&["origin", digest.as_str(), "registry.lan", "a"]), &[1]);
+        index.put(key(&[TAGS, "registry.lan", "a", "v1"]), old_tag);
+        drop(index);
+        let index = Index::open(&path).expect("the same index");
+        let here: Location = "https://registry.lan/v2/a".parse().expect("a location");
+        assert_eq!(index.public_at(&digest, &here), None);
+        assert!(!index.has_delivered(&digest, &here));
+        assert_eq!(index.tag(&here.to_string(), "v1"), None);
+        assert!(index.tag_wherever("v1", |_| true).is_empty());
+    }
+}
