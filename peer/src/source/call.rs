@@ -120,15 +120,18 @@ impl Call {
             None
         };
         let began = Instant::now();
-        let answered = if absent.is_away(&share_url) {
+        let answered = if absent.is_away(&share_url, began) {
             Err(ShareError::Unreachable(
                 "it did not answer a moment ago".to_owned(),
             ))
         } else {
             answer_to(self.request, self.limit, &self.span).await
         };
-        if let Err(ShareError::Silent(_) | ShareError::Unreachable(_)) = &answered {
-            absent.note(&share_url, began.elapsed());
+        match &answered {
+            Err(ShareError::Silent(_) | ShareError::Unreachable(_)) => {
+                absent.silent(&share_url, began, Instant::now());
+            }
+            _ => absent.answered(&share_url, Instant::now()),
         }
         match answered {
             Ok(response) => Ok(Answer {
