@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail, ensure};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use process::files::{private_file, write_private};
-use process::mutual::{self, Callers, MutualAcceptor, OwnCertificate};
+use process::mutual::{self, Callers, Judge, MutualAcceptor, OwnCertificate};
 use tokio::sync::watch;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -332,31 +332,25 @@ impl Membership {
     /// Calls the manager.
     pub(crate) fn to_manager(&self) -> anyhow::Result<reqwest::Client> {
         let judge = Arc::new(|_: &[u8]| Ok(()));
-        Ok(mutual::client(&self.ca_pem(), &self.0.own, MANAGER_HOST, judge)?)
+        self.client_of(MANAGER_HOST, judge)
     }
 
     /// Calls other peers of the cluster.
     pub(crate) fn to_peers(&self) -> anyhow::Result<reqwest::Client> {
         let ours = self.clone();
         let judge = move |der: &[u8]| ours.judge(der).map(drop).map_err(|fault| fault.to_string());
-        Ok(mutual::client(
-            &self.ca_pem(),
-            &self.0.own,
-            PEER_HOST,
-            Arc::new(judge),
-        )?)
+        self.client_of(PEER_HOST, Arc::new(judge))
     }
 
     /// Calls seeds of the cluster: what is sent to them may hold a caller's password.
     pub(crate) fn to_seeds(&self) -> anyhow::Result<reqwest::Client> {
         let ours = self.clone();
         let judge = move |der: &[u8]| ours.judge_seed(der).map_err(|fault| fault.to_string());
-        Ok(mutual::client(
-            &self.ca_pem(),
-            &self.0.own,
-            PEER_HOST,
-            Arc::new(judge),
-        )?)
+        self.client_of(PEER_HOST, Arc::new(judge))
+    }
+
+    fn client_of(&self, host: &str, judge: Judge) -> anyhow::Result<reqwest::Client> {
+        Ok(mutual::client(&self.ca_pem(), &self.0.own, host, judge)?)
     }
 }
 
