@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::Router;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_util::sync::CancellationToken;
 use wire::TagRecord;
 
 use crate::fetch::tests::support::eventually;
@@ -139,10 +138,7 @@ async fn a_failed_tag_keeps_its_meaning_for_a_fresh_yes_only() {
 async fn a_slow_tag_that_was_never_seen_is_waited_for() {
     let world = World::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
-    let gate = CancellationToken::new();
-    world
-        .registry
-        .treats("HEAD /v2/a/manifests/v1", Fate::Held(gate.clone()));
+    let gate = world.registry.holds("HEAD /v2/a/manifests/v1");
     let opening = async {
         tokio::time::sleep(Duration::from_millis(3_500)).await;
         gate.cancel();
@@ -155,10 +151,7 @@ async fn a_slow_tag_that_was_never_seen_is_waited_for() {
 async fn a_slow_tag_s_last_meaning_stands_in_once_and_its_late_answer_counts() {
     let (world, old) = pulled().await;
     let new = world.registry.push("a", "new layer");
-    let gate = CancellationToken::new();
-    world
-        .registry
-        .treats("HEAD /v2/a/manifests/v1", Fate::Held(gate.clone()));
+    let gate = world.registry.holds("HEAD /v2/a/manifests/v1");
     let ann = ann();
     let first = world.head("/v2/a/manifests/v1", Some(&ann)).await;
     assert_eq!(first.header("docker-content-digest"), old.index.as_str());
@@ -181,10 +174,7 @@ async fn a_slow_tag_s_last_meaning_stands_in_once_and_its_late_answer_counts() {
 async fn an_answer_that_came_late_is_recorded_and_not_given_out_again() {
     let (world, _) = pulled().await;
     let late = world.registry.push("a", "late layer");
-    let gate = CancellationToken::new();
-    world
-        .registry
-        .treats("HEAD /v2/a/manifests/v1", Fate::Held(gate.clone()));
+    let gate = world.registry.holds("HEAD /v2/a/manifests/v1");
     let ann = ann();
     let first = world.head("/v2/a/manifests/v1", Some(&ann)).await;
     assert!(!first.header("warning").is_empty());

@@ -194,7 +194,14 @@ impl FakeRegistry {
         self.lock().fates.push((start.to_owned(), fate));
     }
 
-    /// The same, with a status and nothing else.
+    /// Its answer begins once the token is cancelled.
+    pub(super) fn holds(&self, start: &str) -> CancellationToken {
+        let token = CancellationToken::new();
+        self.treats(start, Fate::Held(token.clone()));
+        token
+    }
+
+    /// Answers with a status and nothing else.
     pub(super) fn answers(&self, start: &str, status: StatusCode) {
         self.treats(start, Fate::Answered(status, Vec::new()));
     }
