@@ -76,7 +76,7 @@ pub struct Scopes(Vec<Scope>);
 impl TryFrom<Vec<String>> for Scopes {
     type Error = BadScope;
 
-    /// Of a token that was signed when peers had a scope, the others still hold.
+    /// Old tokens may name a scope for peers, which is gone: it is left out, and the token's other scopes hold.
     fn try_from(words: Vec<String>) -> Result<Self, BadScope> {
         let known = words.iter().filter(|word| *word != FORMER);
         Ok(Self::new(

@@ -81,7 +81,7 @@ async fn tokens_that_ended_or_are_of_another_manager_say_what_to_do() {
         matches!(handshake, Err(CallError::Unreachable(_))),
         "{handshake:?}"
     );
-    // Whoever believes any authority is told by the manager.
+    // A client that does not verify the server's certificate gets the manager's own refusal.
     let (believing, mut asked) = (good.clone(), request(&world, &foreign, &Key::new()));
     let http = process::http::curious_client().expect("a client");
     asked.token = wire::SecretText::new(foreign);

@@ -87,7 +87,7 @@ pub fn inside(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// Of a private network: RFC 1918, ULA, 100.64.0.0/10.
+/// Whether the address is in a private network: RFC 1918, ULA, 100.64.0.0/10.
 pub(super) fn is_private(address: IpAddr) -> bool {
     match canonical(address) {
         IpAddr::V4(four) => is_private_v4(four),

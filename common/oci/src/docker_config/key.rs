@@ -29,11 +29,11 @@ pub(super) type Order = (usize, bool, Kind, Rank);
 /// How closely a key matches; the greatest counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    /// Of the path.
+    /// How many parts the path has.
     parts: usize,
     /// No `*` in its host.
     is_exact: bool,
-    /// Of the host.
+    /// How many letters the host has.
     letters: usize,
     /// As docker itself would write it.
     is_usual: u8,
@@ -119,7 +119,7 @@ impl<'text> Key<'text> {
 }
 
 impl Rank {
-    /// Of a key that is the host alone.
+    /// The rank of a key that is the host alone.
     pub(super) fn of_host() -> Self {
         Self {
             parts: 0,
