@@ -44,8 +44,8 @@ pub use proxy::{BadProxy, Proxy};
 pub use reference::{BadReference, ImageReference, OtherDigest, TagOrDigest};
 pub use registries::Registries;
 pub use registry::{
-    BlobPart, ByteStream, FetchedManifest, FromInside, ManifestHead, Probe, Question, QuestionKind, Registry,
-    broke_before_the_head, retry_after,
+    BlobPart, ByteStream, FetchedManifest, FromElsewhere, FromInside, ManifestHead, Probe, Question,
+    QuestionKind, Registry, broke_before_the_head, retry_after,
 };
 pub use settings::{BuildError, ClientFactory, Limits, RegistrySettings, TlsOptions};
 

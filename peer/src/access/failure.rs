@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
-use oci::{Location, RegistryError, RegistryName, retry_after};
+use oci::{FromElsewhere, Location, RegistryError, RegistryName, retry_after};
 use tokio::time::Instant;
 use wire::Side;
 
@@ -25,7 +25,7 @@ pub(crate) struct Failure {
     pub(super) retry_after: Option<Duration>,
     pub(super) text: String,
     pub(super) side: Side,
-    /// The storage refused, where the registry had led to.
+    /// The storage to which the registry had led said it.
     pub(super) by_storage: bool,
 }
 
@@ -58,7 +58,7 @@ impl Failure {
                 status.as_u16()
             ),
             side: Side::Registry,
-            by_storage: false,
+            by_storage: response.extensions().get::<FromElsewhere>().is_some(),
         }
     }
 

@@ -34,6 +34,10 @@ pub(super) struct Whose {
 #[derive(Debug, Clone, Copy)]
 pub struct FromInside;
 
+/// On a [`Response`] that another host gave, to which the registry had led: it is not the registry's word.
+#[derive(Debug, Clone, Copy)]
+pub struct FromElsewhere;
+
 struct Reading {
     span: Span,
     bytes: u64,
@@ -97,6 +101,9 @@ impl Answer {
         *head.version_mut() = self.response.version();
         if self.is_from_inside() {
             head.extensions_mut().insert(FromInside);
+        }
+        if self.elsewhere().is_some() {
+            head.extensions_mut().insert(FromElsewhere);
         }
         if self.elsewhere().is_some() && !self.status().is_success() {
             if let Some(wait) = self.headers().get(RETRY_AFTER) {

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
-pub use answer::FromInside;
+pub use answer::{FromElsewhere, FromInside};
 pub use ask::{Question, QuestionKind};
 pub use blob::{BlobPart, ByteStream};
 pub use patience::retry_after;

@@ -280,18 +280,22 @@ async fn a_blob_whose_head_is_refused_is_asked_for_one_byte() {
 }
 
 #[tokio::test]
-async fn a_storage_that_refuses_head_is_asked_for_one_byte_and_silences_nobody() {
-    let world = World::new(SignIn::None).await;
-    let image = world.registry.push("a", "layer of a");
-    let refusing = Router::new().fallback(|| async { StatusCode::FORBIDDEN });
-    let storage = serve(refusing, &world.running).await;
-    let place = ("location", format!("http://{storage}/bucket"));
-    world.registry.treats(
-        "HEAD /v2/a/blobs/",
-        Fate::Answered(StatusCode::TEMPORARY_REDIRECT, vec![place]),
-    );
-    assert_eq!(world.get(&blob(&image), None).await.status, StatusCode::OK);
-    assert_eq!(world.pull("a", &image, None).await, StatusCode::OK);
+async fn a_storage_that_gives_no_head_is_asked_for_one_byte_and_silences_nobody() {
+    for status in [400, 403, 404, 405, 500, 501, 503] {
+        let world = World::new(SignIn::None).await;
+        let image = world.registry.push("a", "layer of a");
+        let status = StatusCode::from_u16(status).expect("a status");
+        let refusing = Router::new().fallback(move || async move { status });
+        let storage = serve(refusing, &world.running).await;
+        let place = ("location", format!("http://{storage}/bucket"));
+        world.registry.treats(
+            "HEAD /v2/a/blobs/",
+            Fate::Answered(StatusCode::TEMPORARY_REDIRECT, vec![place]),
+        );
+        let got = world.get(&blob(&image), None).await;
+        assert_eq!(got.status, StatusCode::OK, "{status}");
+        assert_eq!(world.pull("a", &image, None).await, StatusCode::OK, "{status}");
+    }
 }
 
 #[tokio::test]
