@@ -1,6 +1,10 @@
 //! What callers tried in order to read what is not theirs, on a real registry behind a host that says 200 to
 //! everything it does not know.
 
+mod in_clear;
+mod made_private;
+mod two_spellings;
+
 use reqwest::StatusCode;
 use reqwest::header::AUTHORIZATION;
 use world::harbor::Wish;

@@ -26,6 +26,7 @@ mod reference;
 pub mod referrers;
 mod registries;
 mod registry;
+mod serde_text;
 mod settings;
 mod strict;
 mod text;

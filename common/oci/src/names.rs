@@ -7,8 +7,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
+use crate::serde_text::serde_as_text;
 use crate::text::tame;
 
 const DOCKER_HUB: &str = "docker.io";
@@ -226,7 +225,7 @@ impl FromStr for Tag {
     }
 }
 
-macro_rules! reads_and_writes_as_text {
+macro_rules! is_shown_as_text {
     ($($name:ident),+) => {$(
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -238,19 +237,10 @@ macro_rules! reads_and_writes_as_text {
                 out.write_str(&self.0)
             }
         }
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-            }
-        }
     )+};
 }
-reads_and_writes_as_text!(RegistryName, Repository, Tag);
+is_shown_as_text!(RegistryName, Repository, Tag);
+serde_as_text!(RegistryName, Repository, Tag);
 
 #[cfg(test)]
 #[path = "names_tests.rs"]

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod cut;
 pub mod descriptors;
 pub mod files;
 pub mod http;

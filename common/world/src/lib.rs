@@ -16,6 +16,7 @@ mod port;
 mod program;
 mod small_disk;
 mod tls;
+mod two_doors;
 mod usage;
 
 pub mod containerd;
@@ -49,4 +50,5 @@ pub use prometheus::Prometheus;
 pub use registry::Registry;
 pub use small_disk::SmallDisk;
 pub use tls::{Authority, Identity};
+pub use two_doors::TwoDoors;
 pub use usage::Usage;

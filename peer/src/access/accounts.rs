@@ -1,6 +1,7 @@
 //! Which account a token belongs to, and tokens of our own for when no token server answers.
 //!
-//! **Invariant:** tokens are kept as HMACs only, in memory only, and end when their makers said so. A token of our
+//! **Invariant:** a token stands for an account only at the registry for which it was issued, and only while that
+//! registry names the token server and the service that issued it. Tokens are kept as HMACs only, in memory only, and end when their makers said so. A token of our
 //! own opens nothing by itself: it only says whose kept yeses count.
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use rand::RngCore as _;
 use tokio::time::Instant;
 
 use super::caller::{CallerKey, Keyring, LOCAL_TOKEN_PREFIX};
+use super::challenge_relay::Issuer;
 
 /// Tokens that are remembered.
 const KEPT: usize = 20_000;
@@ -25,6 +27,7 @@ pub(crate) const LOCAL_LIFETIME: Duration = Duration::from_secs(3_600);
 
 #[derive(Default)]
 pub(crate) struct Accounts {
+    /// By [`Keyring::issued`].
     of_token: Mutex<HashMap<CallerKey, Owner>>,
 }
 
@@ -35,7 +38,7 @@ struct Owner {
 }
 
 impl Accounts {
-    /// A token server gave this token to this account.
+    /// A token server gave this token to this account. `token` names its issuer too ([`Keyring::issued`]).
     pub(crate) fn remember(&self, token: CallerKey, account: CallerKey, lifetime: Option<Duration>) {
         let lifetime = lifetime.unwrap_or(LIFETIME_UNLESS_TOLD).min(LONGEST_LIFETIME) + GRACE;
         self.insert(token, account, lifetime);
@@ -53,12 +56,13 @@ impl Accounts {
             .map(|owner| owner.account)
     }
 
-    /// A token of our own for this account: random, good for an hour and only here.
-    pub(crate) fn local_token(&self, account: CallerKey, keyring: &Keyring) -> String {
+    /// A token of our own for this account: random, good for an hour, only here and only for the issuer's registry.
+    pub(crate) fn local_token(&self, account: CallerKey, issuer: &Issuer, keyring: &Keyring) -> String {
         let mut random = [0; 32];
         rand::rng().fill_bytes(&mut random);
         let token = format!("{LOCAL_TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
-        self.insert(keyring.token(&token), account, LOCAL_LIFETIME);
+        let key = keyring.issued(keyring.token(&token), issuer);
+        self.insert(key, account, LOCAL_LIFETIME);
         token
     }
 
@@ -80,6 +84,37 @@ impl Accounts {
 mod tests {
     use super::*;
 
+    fn issuer(registry: &str, realm: &str, service: Option<&str>) -> Issuer {
+        Issuer {
+            origin: registry.parse().expect("an origin"),
+            realm: realm.to_owned(),
+            service: service.map(ToOwned::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_token_stands_for_an_account_only_where_its_issuer_is_the_same() {
+        let (registry, realm) = ("https://reg.lan", "https://reg.lan/token");
+        let own = issuer(registry, realm, Some("reg"));
+        let (keyring, accounts) = (Keyring::new(&[3; 32]), Accounts::default());
+        let (token, account) = (keyring.token("t"), keyring.account("ann", "pw"));
+        accounts.remember(keyring.issued(token, &own), account, None);
+        assert_eq!(accounts.owner(keyring.issued(token, &own)), Some(account));
+        for other in [
+            issuer("http://reg.lan", realm, Some("reg")),
+            issuer("https://reg.lan:8443", realm, Some("reg")),
+            issuer("https://reg.lan/files/mallory", realm, Some("reg")),
+            issuer(registry, "http://reg.lan/token", Some("reg")),
+            issuer(registry, "https://reg.lan:8443/token", Some("reg")),
+            issuer(registry, "https://reg.lan/files/mallory/token", Some("reg")),
+            issuer(registry, realm, Some("other")),
+            issuer(registry, realm, Some("")),
+            issuer(registry, realm, None),
+        ] {
+            assert_eq!(accounts.owner(keyring.issued(token, &other)), None, "{other:?}");
+        }
+    }
+
     #[test]
     fn a_token_is_forgotten_after_its_life() {
         let (keyring, accounts) = (Keyring::new(&[3; 32]), Accounts::default());
@@ -94,13 +129,12 @@ mod tests {
     fn a_token_of_our_own_names_its_account_and_cannot_be_guessed() {
         let (keyring, accounts) = (Keyring::new(&[3; 32]), Accounts::default());
         let account = keyring.account("ann", "pw");
-        let token = accounts.local_token(account, &keyring);
-        assert_eq!(accounts.owner(keyring.token(&token)), Some(account));
-        assert_ne!(token, accounts.local_token(account, &keyring));
-        assert_eq!(
-            accounts.owner(keyring.token(&format!("{LOCAL_TOKEN_PREFIX}x"))),
-            None
-        );
+        let issuer = issuer("https://reg.lan", "https://reg.lan/token", None);
+        let owner = |token: &str| accounts.owner(keyring.issued(keyring.token(token), &issuer));
+        let token = accounts.local_token(account, &issuer, &keyring);
+        assert_eq!(owner(&token), Some(account));
+        assert_ne!(token, accounts.local_token(account, &issuer, &keyring));
+        assert_eq!(owner(&format!("{LOCAL_TOKEN_PREFIX}x")), None);
     }
 
     #[test]

@@ -119,17 +119,22 @@ impl Access {
         if direct == Kept::Fresh {
             return direct;
         }
+        let of_manifests = self.yeses.manifests(&place).into_iter();
         // Youngest first, so the first that covers the object decides.
-        for (manifest, at) in self.yeses.manifests(&place) {
-            let kept = of_age(at);
-            if kept == Kept::None || kept == direct {
-                break;
-            }
-            if self.listings.covers(&manifest, digest, kind).await {
-                return kept;
-            }
+        let (manifests, kept): (Vec<Digest>, Vec<Kept>) = of_manifests
+            .map(|(manifest, at)| (manifest, of_age(at)))
+            .take_while(|(_, kept)| *kept > direct)
+            .unzip();
+        if manifests.is_empty() {
+            return direct;
         }
-        direct
+        let above = self
+            .listings
+            .above(who.location(), &manifests, digest, kind)
+            .await;
+        let mut covering = manifests.iter().zip(kept);
+        let found = covering.find(|(manifest, _)| above.contains(manifest));
+        found.map_or(direct, |(_, kept)| kept)
     }
 
     /// Whether a yes is known that nobody has to be asked about: this caller's own, or one for everybody.
@@ -234,12 +239,11 @@ impl Access {
     /// The credential is refused: every yes goes that would let this caller read the object later.
     async fn forget(&self, who: &Who, digest: &Digest, kind: ObjectKind) {
         let place = who.place();
-        let mut gone = vec![digest.clone()];
-        for (manifest, _) in self.yeses.manifests(&place) {
-            if self.listings.covers(&manifest, digest, kind).await {
-                gone.push(manifest);
-            }
-        }
+        let manifests = self.yeses.manifests(&place).into_iter();
+        let mut gone: Vec<Digest> = manifests.map(|(manifest, _)| manifest).collect();
+        let above = self.listings.above(who.location(), &gone, digest, kind).await;
+        gone.retain(|manifest| above.contains(manifest));
+        gone.push(digest.clone());
         self.yeses.forget(&place, &gone);
     }
 }

@@ -10,6 +10,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use oci::{Credential, Secret};
 
+use super::challenge_relay::Issuer;
+
 /// Begins every token that this peer makes itself. Such a token is never sent to a registry.
 pub(crate) const LOCAL_TOKEN_PREFIX: &str = "stoker-local.";
 
@@ -57,6 +59,15 @@ impl Keyring {
     /// Of a token itself: what it is remembered by.
     pub(crate) fn token(&self, token: &str) -> CallerKey {
         self.key("token", &[token])
+    }
+
+    /// Of a token as one token server issued it for one registry: what its account is remembered by.
+    pub(super) fn issued(&self, token: CallerKey, issuer: &Issuer) -> CallerKey {
+        let token = hex::encode(token.bytes());
+        let origin = issuer.origin.to_string();
+        let mut parts = vec![token.as_str(), origin.as_str(), issuer.realm.as_str()];
+        parts.extend(issuer.service.as_deref());
+        self.key("issued", &parts)
     }
 
     fn other(&self, authorization: &str) -> CallerKey {

@@ -43,11 +43,20 @@ pub(crate) struct Challenged<'answer> {
     pub(crate) is_inside: bool,
 }
 
-/// A token server, and the registries that named it.
+/// Which token server issues tokens for which registry, and under which service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Issuer {
+    pub(crate) origin: Origin,
+    /// The whole URL of the token server.
+    pub(crate) realm: String,
+    pub(crate) service: Option<String>,
+}
+
+/// A token server, as one registry named it.
 pub(crate) struct KnownRealm {
     pub(crate) url: Url,
-    pub(crate) origins: Vec<Origin>,
-    /// A registry that is configured or inside itself named it, or it is the registry's own server.
+    pub(crate) issuer: Issuer,
+    /// The registry that named it is configured or inside itself, or it is the registry's own server.
     pub(crate) may_be_inside: bool,
 }
 
@@ -89,7 +98,7 @@ impl ChallengeRelay {
         self.keep(origin, &challenges, said.is_inside);
         challenges
             .iter()
-            .filter_map(|challenge| rewritten(challenge, error, us))
+            .filter_map(|challenge| rewritten(challenge, origin, error, us))
             .collect()
     }
 
@@ -106,7 +115,7 @@ impl ChallengeRelay {
         bearer
             .iter()
             .chain(&basic)
-            .filter_map(|challenge| rewritten(challenge, None, us))
+            .filter_map(|challenge| rewritten(challenge, origin, None, us))
             .collect()
     }
 
@@ -124,33 +133,44 @@ impl ChallengeRelay {
         last.bearer.as_ref().is_some_and(by_service) || last.basic.as_deref() == Some("harbor")
     }
 
-    /// The token server behind a realm that one of our challenges named.
-    pub(crate) fn realm(&self, realm: &str, registries: &Registries) -> Option<KnownRealm> {
-        let names_it =
-            |last: &LastChallenge| last.bearer.as_ref().is_some_and(|bearer| bearer.realm == realm);
-        let named: Vec<(Origin, bool)> = self
-            .last()
-            .iter()
-            .filter(|(_, last)| names_it(last))
-            .filter_map(|(origin, last)| Some((origin.parse().ok()?, last.is_inside)))
-            .filter(|(origin, _)| checked(realm, origin, registries).is_some())
-            .collect();
-        let url = checked(realm, &named.first()?.0, registries)?;
-        let leads_inside = |(origin, is_inside): &(Origin, bool)| {
-            *is_inside || registries.knows(&origin.registry) || is_own(&url, origin, registries)
-        };
-        let may_be_inside = named.iter().any(leads_inside);
-        Some(KnownRealm {
-            may_be_inside,
-            origins: named.into_iter().map(|(origin, _)| origin).collect(),
-            url,
-        })
+    /// The token server behind a realm, if this registry named it last.
+    pub(crate) fn realm(&self, realm: &str, origin: &Origin, registries: &Registries) -> Option<KnownRealm> {
+        let bearer = self.last().get(&origin.to_string())?.bearer.clone()?;
+        (bearer.realm == realm).then(|| self.realm_of(origin, registries))?
     }
 
     /// The token server that this registry named last.
     pub(crate) fn realm_of(&self, origin: &Origin, registries: &Registries) -> Option<KnownRealm> {
-        let bearer = self.last().get(&origin.to_string())?.bearer.clone()?;
-        self.realm(&bearer.realm, registries)
+        let last = self.last().get(&origin.to_string())?.clone();
+        let bearer = last.bearer?;
+        let url = checked(&bearer.realm, origin, registries)?;
+        Some(KnownRealm {
+            may_be_inside: last.is_inside
+                || registries.knows(&origin.registry)
+                || is_own(&url, origin, registries),
+            issuer: Issuer {
+                origin: origin.clone(),
+                realm: url.as_str().to_owned(),
+                service: bearer.service,
+            },
+            url,
+        })
+    }
+
+    /// Which token server issues this registry's tokens.
+    pub(crate) fn issuer(&self, origin: &Origin, registries: &Registries) -> Option<Issuer> {
+        self.realm_of(origin, registries).map(|known| known.issuer)
+    }
+
+    /// The registries that named this token server last.
+    pub(crate) fn named_by(&self, realm: &Url) -> Vec<Origin> {
+        let names_it = |last: &LastChallenge| {
+            let named = last.bearer.as_ref().map(|bearer| Url::parse(&bearer.realm));
+            named.is_some_and(|named| named.as_ref() == Ok(realm))
+        };
+        let last = self.last();
+        let naming = last.iter().filter(|(_, last)| names_it(last));
+        naming.filter_map(|(origin, _)| origin.parse().ok()).collect()
     }
 
     fn keep(&self, origin: &Origin, challenges: &[Challenge], is_inside: bool) {
@@ -217,8 +237,9 @@ fn error_of(header: &str) -> Option<&'static str> {
         .find(|word| header.contains(word))
 }
 
-/// As the caller gets it; `us` is the host and port that the caller reached us at.
-fn rewritten(challenge: &Challenge, error: Option<&str>, us: &str) -> Option<HeaderValue> {
+/// As the caller gets it; `us` is the host and port that the caller reached us at. Our token path is told which
+/// registry the token is for, because two registries may name one token server.
+fn rewritten(challenge: &Challenge, origin: &Origin, error: Option<&str>, us: &str) -> Option<HeaderValue> {
     let mut text = match challenge {
         Challenge::Basic { realm } => format!("Basic realm={}", quoted(realm)),
         Challenge::Bearer {
@@ -226,8 +247,10 @@ fn rewritten(challenge: &Challenge, error: Option<&str>, us: &str) -> Option<Hea
             service,
             scope,
         } => {
-            let realm = utf8_percent_encode(realm, NON_ALPHANUMERIC);
-            let mut text = format!("Bearer realm=\"http://{us}{TOKEN_PATH}?realm={realm}\"");
+            let origin = origin.to_string();
+            let [realm, origin] = [realm, &origin].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
+            let mut text =
+                format!("Bearer realm=\"http://{us}{TOKEN_PATH}?registry={origin}&realm={realm}\"");
             for (name, value) in [("service", service), ("scope", scope)] {
                 if let Some(value) = value {
                     text.extend([",", name, "=", &quoted(value)]);
@@ -295,14 +318,15 @@ mod tests {
         assert_eq!(
             passed,
             [
-                r#"Bearer realm="http://127.0.0.1:65001/stoker/token?realm=https%3A%2F%2Fauth%2Eexample%2Ecom%2Ftoken",service="reg",scope="repository:a/b:pull",error="invalid_token""#
+                r#"Bearer realm="http://127.0.0.1:65001/stoker/token?registry=https%3A%2F%2Freg%2Eexample%2Ecom&realm=https%3A%2F%2Fauth%2Eexample%2Ecom%2Ftoken",service="reg",scope="repository:a/b:pull",error="invalid_token""#
             ]
         );
         let realm = relay
-            .realm("https://auth.example.com/token", &registries())
+            .realm("https://auth.example.com/token", &origin(), &registries())
             .expect("a known realm");
         assert_eq!(realm.url.as_str(), "https://auth.example.com/token");
-        assert_eq!(realm.origins, [origin()]);
+        assert_eq!(realm.issuer.origin, origin());
+        assert_eq!(realm.issuer.service.as_deref(), Some("reg"));
     }
 
     #[test]
@@ -310,7 +334,7 @@ mod tests {
         let (realm, registries) = ("https://auth.example.com/token", registries());
         let relay = ChallengeRelay::open(InMemory::default());
         let known = |relay: &ChallengeRelay| {
-            let known = relay.realm(realm, &registries).expect("a known realm");
+            let known = relay.realm(realm, &origin(), &registries).expect("a known realm");
             known.may_be_inside
         };
         let headers = said(&[BEARER]);
@@ -326,6 +350,24 @@ mod tests {
         assert!(!known(&relay), "as it is now");
         registries.configure(vec![oci::RegistrySettings::new(origin().registry)]);
         assert!(known(&relay));
+    }
+
+    /// An attacker's registry below the same domain may name the token server of another registry.
+    #[test]
+    fn a_token_server_is_known_only_as_the_one_of_the_registry_that_named_it() {
+        let relay = ChallengeRelay::open(InMemory::default());
+        relay.pass(&origin(), &registries(), &outside(&said(&[BEARER])), "us");
+        let (realm, other) = ("https://auth.example.com/token", "https://evil.example.com");
+        let other: Origin = other.parse().expect("an origin");
+        assert!(relay.realm(realm, &other, &registries()).is_none());
+        let its_own = r#"Bearer realm="https://evil.example.com/token",service="reg""#;
+        relay.pass(&other, &registries(), &outside(&said(&[its_own])), "us");
+        assert!(relay.realm(realm, &other, &registries()).is_none());
+        let theirs = relay.realm("https://evil.example.com/token", &other, &registries());
+        assert_ne!(
+            theirs.expect("its own").issuer,
+            relay.issuer(&origin(), &registries()).expect("known")
+        );
     }
 
     #[test]
@@ -351,12 +393,12 @@ mod tests {
         );
         assert!(
             relay
-                .realm("https://evil.example.net/token", &registries())
+                .realm("https://evil.example.net/token", &origin(), &registries())
                 .is_none()
         );
         assert!(
             relay
-                .realm("https://auth.example.com/token", &registries())
+                .realm("https://auth.example.com/token", &origin(), &registries())
                 .is_none(),
             "never seen"
         );
@@ -372,7 +414,7 @@ mod tests {
         assert_eq!(
             repeated,
             [
-                r#"Bearer realm="http://us/stoker/token?realm=https%3A%2F%2Fauth%2Eexample%2Ecom%2Ftoken",service="reg",scope="repository:c/d:pull""#
+                r#"Bearer realm="http://us/stoker/token?registry=https%3A%2F%2Freg%2Eexample%2Ecom&realm=https%3A%2F%2Fauth%2Eexample%2Ecom%2Ftoken",service="reg",scope="repository:c/d:pull""#
             ]
         );
         let other = Origin {
@@ -391,10 +433,10 @@ mod tests {
                 service: Some(service.clone()),
                 scope: Some(scope.clone()),
             };
-            if let Some(value) = rewritten(&challenge, None, "us:1") {
+            if let Some(value) = rewritten(&challenge, &origin(), None, "us:1") {
                 let text = value.to_str().unwrap_or_default().to_owned();
                 if let [Challenge::Bearer { realm, service: read, scope: read_scope }] = parse(&text).as_slice() {
-                    prop_assert!(realm.starts_with("http://us:1/stoker/token?realm=https%3A"));
+                    prop_assert!(realm.starts_with("http://us:1/stoker/token?registry=https%3A%2F%2Freg%2Eexample%2Ecom&realm=https%3A"));
                     prop_assert_eq!(read.as_deref(), Some(service.as_str()));
                     prop_assert_eq!(read_scope.as_deref(), Some(scope.as_str()));
                 } else {

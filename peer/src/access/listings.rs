@@ -1,22 +1,32 @@
-//! What manifests list, read from the manifests that this peer holds.
+//! What manifests list, read from the manifests that this peer holds, and found again from the object that is listed.
 //!
 //! **Invariant:** an image manifest covers blobs, an index covers manifests, and neither covers what it says lies
 //! elsewhere (`urls`): a registry does not check that the repository has such an object, so anybody could list it.
+//! A question looks at the manifests that list the object, never at the entries of those that do not. Listings of one
+//! location are not looked at for another one.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oci::Digest;
 use oci::manifest::{BYTES_LIMIT, Manifest, parse};
+use oci::{Digest, Location};
+use store::{Store, StoreEvent};
 use tokio::io::AsyncReadExt as _;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 use wire::ObjectKind;
 
-use store::Store;
-
-/// Listings in memory; beyond that they are read from the disk again.
-const KEPT: usize = 2_000;
+/// Entries of all listings in memory: about 40 MB. The listing that was read first goes first; it is read from the
+/// disk again when a question needs it.
+const KEPT_ENTRIES: usize = 100_000;
 /// An index of indexes of indexes.
 const DEPTH: usize = 4;
+/// Entries that one question reads from the disk. The rest is left for the next one, and the registry is asked.
+const READ_AT_ONCE: usize = 20_000;
+/// Opening a manifest costs as much as reading so many entries.
+const OPENING: usize = 20;
+/// Manifests that one question looks at on the way up. Beyond that, the registry is asked.
+const LOOKED_AT: usize = 2_000;
 
 /// The digests that one manifest lists.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -51,63 +61,241 @@ impl Listing {
             ObjectKind::Blob => self.blobs.contains_key(digest),
         }
     }
+
+    fn all(&self) -> impl Iterator<Item = &Digest> {
+        self.manifests.iter().chain(self.blobs.keys())
+    }
+
+    fn len(&self) -> usize {
+        // One that lists nothing is remembered too.
+        1 + self.manifests.len() + self.blobs.len()
+    }
+}
+
+/// The manifests that list one object, or list a manifest that does.
+#[derive(Debug, Default)]
+pub(crate) struct Above {
+    manifests: HashSet<Digest>,
+    /// Manifests that were looked at to find these.
+    looked_at: usize,
+}
+
+impl Above {
+    /// Whether a yes for `manifest` is one for the object.
+    pub(crate) fn contains(&self, manifest: &Digest) -> bool {
+        self.manifests.contains(manifest)
+    }
+}
+
+/// What the manifests of one location list.
+#[derive(Default)]
+struct OfLocation {
+    read: HashMap<Digest, Listing>,
+    listed_by: HashMap<Digest, Vec<Digest>>,
+    /// Listed, held, and not read so far.
+    to_read: BTreeSet<Digest>,
+}
+
+impl OfLocation {
+    fn add(&mut self, manifest: &Digest, listing: Listing) {
+        for digest in listing.all() {
+            let lists = self.listed_by.entry(digest.clone()).or_default();
+            lists.push(manifest.clone());
+        }
+        self.read.insert(manifest.clone(), listing);
+    }
+
+    /// Returns how many entries went.
+    fn remove(&mut self, manifest: &Digest) -> usize {
+        let Some(listing) = self.read.remove(manifest) else {
+            return 0;
+        };
+        for digest in listing.all() {
+            if let Some(lists) = self.listed_by.get_mut(digest) {
+                lists.retain(|one| one != manifest);
+                if lists.is_empty() {
+                    self.listed_by.remove(digest);
+                    self.to_read.remove(digest);
+                }
+            }
+        }
+        listing.len()
+    }
+
+    fn above(&self, digest: &Digest, kind: ObjectKind) -> Above {
+        let mut above = Above::default();
+        let mut level = vec![(digest, kind)];
+        for _ in 0..DEPTH {
+            let mut next = Vec::new();
+            for (digest, kind) in level {
+                for manifest in self.listed_by.get(digest).into_iter().flatten() {
+                    above.looked_at += 1;
+                    if above.looked_at > LOOKED_AT {
+                        return above;
+                    }
+                    let lists = self.read.get(manifest).is_some_and(|one| one.lists(digest, kind));
+                    if lists && above.manifests.insert(manifest.clone()) {
+                        next.push((manifest, ObjectKind::Manifest));
+                    }
+                }
+            }
+            level = next;
+        }
+        above
+    }
+
+    fn size_of(&self, blob: &Digest) -> Option<u64> {
+        let lists = self.listed_by.get(blob)?.iter();
+        lists
+            .filter_map(|manifest| self.read.get(manifest))
+            .find_map(|listing| listing.blobs.get(blob).copied())
+    }
+
+    fn lists_manifest(&self, digest: &Digest) -> bool {
+        let mut lists = self.listed_by.get(digest).into_iter().flatten();
+        let as_manifest = |one: &Listing| one.manifests.contains(digest);
+        lists.any(|manifest| self.read.get(manifest).is_some_and(as_manifest))
+    }
+
+    /// What is listed here, is held and was not read so far.
+    fn unread<'all>(&self, listed: impl Iterator<Item = &'all Digest>, store: &Store) -> Vec<Digest> {
+        let is_unread = |one: &&Digest| !self.read.contains_key(*one) && store.about(one).is_some();
+        listed.filter(is_unread).cloned().collect()
+    }
+}
+
+#[derive(Default)]
+struct Known {
+    locations: HashMap<Arc<Location>, OfLocation>,
+    /// What was read first is at the front.
+    by_age: VecDeque<(Arc<Location>, Digest)>,
+    entries: usize,
+}
+
+impl Known {
+    fn learn(&mut self, location: &Location, manifest: &Digest, listing: Listing, store: &Store) {
+        let known = self.locations.get_key_value(location);
+        let name = known.map_or_else(|| Arc::new(location.clone()), |(name, _)| name.clone());
+        let here = self.locations.entry(name.clone()).or_default();
+        let replaced = here.remove(manifest);
+        self.entries = self.entries + listing.len() - replaced;
+        let children = here.unread(listing.manifests.iter(), store);
+        here.to_read.extend(children);
+        here.add(manifest, listing);
+        if replaced == 0 {
+            self.by_age.push_back((name, manifest.clone()));
+        }
+        self.forget_the_oldest();
+    }
+
+    fn forget_the_oldest(&mut self) {
+        while self.entries > KEPT_ENTRIES && self.by_age.len() > 1 {
+            let Some((location, manifest)) = self.by_age.pop_front() else {
+                return;
+            };
+            if let Some(here) = self.locations.get_mut(&location) {
+                self.entries -= here.remove(&manifest);
+                if here.read.is_empty() {
+                    self.locations.remove(&location);
+                }
+            }
+        }
+    }
+
+    /// The store has got this object.
+    fn gained(&mut self, digest: &Digest) {
+        for here in self.locations.values_mut() {
+            if here.lists_manifest(digest) && !here.read.contains_key(digest) {
+                here.to_read.insert(digest.clone());
+            }
+        }
+    }
+
+    /// News of the store was missed: every manifest that is listed and was not read is looked for again.
+    fn look_again(&mut self, store: &Store) {
+        for here in self.locations.values_mut() {
+            let listed = here.read.values().flat_map(|listing| &listing.manifests);
+            here.to_read = here.unread(listed, store).into_iter().collect();
+        }
+    }
 }
 
 pub(crate) struct Listings {
     store: Store,
-    read: Mutex<HashMap<Digest, Arc<Listing>>>,
+    known: Mutex<Known>,
+    news: Mutex<Receiver<StoreEvent>>,
 }
 
 impl Listings {
     pub(crate) fn new(store: Store) -> Self {
         Self {
+            news: Mutex::new(store.watch()),
+            known: Mutex::default(),
             store,
-            read: Mutex::default(),
         }
     }
 
-    /// Whether a yes for `manifest` is one for this object: it lists it, or lists a manifest that does.
-    pub(crate) async fn covers(&self, manifest: &Digest, digest: &Digest, kind: ObjectKind) -> bool {
-        let mut level = vec![manifest.clone()];
-        let mut seen = HashSet::new();
-        for _ in 0..DEPTH {
-            let mut next = Vec::new();
-            for manifest in level {
-                let Some(listing) = self.of(&manifest).await else {
-                    continue;
-                };
-                if listing.lists(digest, kind) {
-                    return true;
-                }
-                next.extend(
-                    listing
-                        .manifests
-                        .iter()
-                        .filter(|child| seen.insert((*child).clone()))
-                        .cloned(),
-                );
-            }
-            level = next;
+    /// The manifests of this location that cover the object, among `candidates` and what they list.
+    pub(crate) async fn above(
+        &self,
+        location: &Location,
+        candidates: &[Digest],
+        digest: &Digest,
+        kind: ObjectKind,
+    ) -> Above {
+        self.hear_news();
+        let mut waiting: VecDeque<Digest> = {
+            let known = self.known();
+            let unread = known.locations.get(location).map_or_else(
+                || OfLocation::default().unread(candidates.iter(), &self.store),
+                |here| here.unread(candidates.iter(), &self.store),
+            );
+            unread.into()
+        };
+        let mut cost = 0;
+        while cost < READ_AT_ONCE {
+            let Some(manifest) = waiting.pop_front().or_else(|| self.next_to_read(location)) else {
+                break;
+            };
+            cost += OPENING + self.read(location, &manifest).await.unwrap_or_default();
         }
-        false
+        let known = self.known();
+        let here = known.locations.get(location);
+        here.map_or_else(Above::default, |here| here.above(digest, kind))
     }
 
-    /// How long a blob is, as far as the manifests say that were read so far.
-    pub(crate) fn size_of(&self, blob: &Digest) -> Option<u64> {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.values().find_map(|listing| listing.blobs.get(blob).copied())
+    /// How long a blob is, as far as the manifests of this location say that were read so far.
+    pub(crate) fn size_of(&self, location: &Location, blob: &Digest) -> Option<u64> {
+        self.known().locations.get(location)?.size_of(blob)
     }
 
-    /// None while the peer does not hold the manifest.
-    async fn of(&self, manifest: &Digest) -> Option<Arc<Listing>> {
-        if let Some(listing) = self
-            .read
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(manifest)
-        {
-            return Some(listing.clone());
+    /// Takes what a proven manifest lists, also before it is on the disk. Returns how many entries were read.
+    pub(crate) fn learn(
+        &self,
+        location: &Location,
+        manifest: &Digest,
+        bytes: &[u8],
+        media_type: &str,
+    ) -> usize {
+        if self.lists_something(location, manifest) {
+            return 0;
         }
+        let listing = Listing::of(bytes, media_type);
+        let entries = listing.len();
+        self.known().learn(location, manifest, listing, &self.store);
+        entries
+    }
+
+    /// One that listed nothing may have been read as what it is not.
+    fn lists_something(&self, location: &Location, manifest: &Digest) -> bool {
+        let known = self.known();
+        let here = known.locations.get(location);
+        let listing = here.and_then(|here| here.read.get(manifest));
+        listing.is_some_and(|listing| listing.len() > 1)
+    }
+
+    /// Returns how many entries were read. Does nothing while the peer does not hold the manifest.
+    async fn read(&self, location: &Location, manifest: &Digest) -> Option<usize> {
         let sealed = self.store.sealed(manifest)?;
         if sealed.size > BYTES_LIMIT as u64 {
             return None;
@@ -116,18 +304,32 @@ impl Listings {
         let file = tokio::fs::File::open(sealed.path()).await.ok()?;
         let mut bytes = Vec::new();
         file.take(BYTES_LIMIT as u64).read_to_end(&mut bytes).await.ok()?;
-        Some(self.learn(manifest, &bytes, media_type.as_deref().unwrap_or_default()))
+        let media_type = media_type.as_deref().unwrap_or_default();
+        Some(self.learn(location, manifest, &bytes, media_type))
     }
 
-    /// Takes what a proven manifest lists, also before it is on the disk.
-    pub(crate) fn learn(&self, manifest: &Digest, bytes: &[u8], media_type: &str) -> Arc<Listing> {
-        let listing = Arc::new(Listing::of(bytes, media_type));
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if read.len() >= KEPT {
-            read.clear();
+    fn next_to_read(&self, location: &Location) -> Option<Digest> {
+        self.known().locations.get_mut(location)?.to_read.pop_first()
+    }
+
+    fn hear_news(&self) {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match news.try_recv() {
+                Ok(StoreEvent::Gained(held)) => {
+                    if let Ok(digest) = held.digest.parse() {
+                        self.known().gained(&digest);
+                    }
+                }
+                Ok(StoreEvent::Lost(_)) => {}
+                Err(TryRecvError::Lagged(_)) => self.known().look_again(&self.store),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
         }
-        read.insert(manifest.clone(), listing.clone());
-        listing
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,5 +383,223 @@ mod tests {
     #[test]
     fn what_cannot_be_read_covers_nothing() {
         assert_eq!(Listing::of(b"{", ""), Listing::default());
+    }
+
+    fn location(repository: &str) -> Location {
+        let text = format!("https://reg.lan/v2/{repository}");
+        text.parse().expect("a location")
+    }
+
+    fn digest(of: &str) -> Digest {
+        Digest::of(of.as_bytes())
+    }
+
+    fn index(children: impl Iterator<Item = Digest>) -> Vec<u8> {
+        let entries: Vec<serde_json::Value> = children
+            .map(|child| serde_json::json!({ "mediaType": IMAGE, "digest": child, "size": 5 }))
+            .collect();
+        serde_json::json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries })
+            .to_string()
+            .into_bytes()
+    }
+
+    struct World {
+        listings: Listings,
+        store: Store,
+        _folder: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = Store::open(folder.path()).expect("a store");
+            Self {
+                listings: Listings::new(store.clone()),
+                store,
+                _folder: folder,
+            }
+        }
+
+        fn learn(&self, repository: &str, bytes: &[u8], media_type: &str) -> Digest {
+            let manifest = Digest::of(bytes);
+            self.listings
+                .learn(&location(repository), &manifest, bytes, media_type);
+            manifest
+        }
+
+        /// As a preheat brings it: the front has not read it.
+        async fn seal(&self, bytes: &[u8], media_type: &str) -> Digest {
+            let manifest = Digest::of(bytes);
+            let proven = store::ProvenBytes::prove(&manifest, bytes.to_vec().into()).expect("its digest");
+            let kept = self
+                .store
+                .keep(proven, Some(media_type.to_owned()), ObjectKind::Manifest);
+            kept.await.expect("kept");
+            manifest
+        }
+
+        async fn above(&self, candidates: &[Digest], digest: &Digest, kind: ObjectKind) -> Above {
+            self.listings
+                .above(&location("a"), candidates, digest, kind)
+                .await
+        }
+
+        fn entries(&self) -> usize {
+            self.listings.known().entries
+        }
+    }
+
+    #[tokio::test]
+    async fn a_miss_looks_at_no_entry_of_the_listings_that_do_not_list_it() {
+        let world = World::new();
+        let indexes: Vec<Digest> = (0..60)
+            .map(|number| {
+                let children = (0..1_000).map(|child| digest(&format!("{number}/{child}")));
+                world.learn("a", &index(children), INDEX)
+            })
+            .collect();
+        let missed = world
+            .above(&indexes, &digest("listed nowhere"), ObjectKind::Blob)
+            .await;
+        assert_eq!((missed.looked_at, missed.manifests.len()), (0, 0));
+        let found = world.above(&indexes, &digest("7/9"), ObjectKind::Manifest).await;
+        assert_eq!(found.looked_at, 1);
+        assert!(found.contains(&indexes[7]) && !found.contains(&indexes[8]));
+    }
+
+    #[tokio::test]
+    async fn what_lists_a_manifest_covers_what_that_lists_whichever_was_read_first() {
+        let layer = digest("layer");
+        let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
+        let manifest = image(&entry).into_bytes();
+        let root = index(std::iter::once(Digest::of(&manifest)));
+        for root_first in [true, false] {
+            let world = World::new();
+            let mut both = [(&root, INDEX), (&manifest, IMAGE)];
+            if !root_first {
+                both.reverse();
+            }
+            for (bytes, media_type) in both {
+                world.learn("a", bytes, media_type);
+            }
+            let above = world.above(&[], &layer, ObjectKind::Blob).await;
+            assert!(above.contains(&Digest::of(&root)) && above.contains(&Digest::of(&manifest)));
+            let as_manifest = world.above(&[], &layer, ObjectKind::Manifest).await;
+            assert!(as_manifest.manifests.is_empty(), "a layer is no manifest");
+        }
+    }
+
+    #[tokio::test]
+    async fn listings_of_one_location_are_not_looked_at_for_another() {
+        let world = World::new();
+        let child = digest("child");
+        let root = world.learn("b", &index(std::iter::once(child.clone())), INDEX);
+        let above = world
+            .above(std::slice::from_ref(&root), &child, ObjectKind::Manifest)
+            .await;
+        assert!(!above.contains(&root));
+        let layer = digest("layer");
+        let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
+        world.learn("b", image(&entry).as_bytes(), IMAGE);
+        assert_eq!(world.listings.size_of(&location("b"), &layer), Some(5));
+        assert_eq!(world.listings.size_of(&location("a"), &layer), None);
+    }
+
+    #[tokio::test]
+    async fn manifests_that_only_the_disk_has_are_found_whenever_they_come() {
+        let layer = digest("layer");
+        let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
+        let manifest = image(&entry).into_bytes();
+        let root = index(std::iter::once(Digest::of(&manifest)));
+        let world = World::new();
+        let root = [world.seal(&root, INDEX).await];
+        let before = world.above(&root, &layer, ObjectKind::Blob).await;
+        assert!(!before.contains(&root[0]));
+        world.seal(&manifest, IMAGE).await;
+        let after = world.above(&root, &layer, ObjectKind::Blob).await;
+        assert!(after.contains(&root[0]));
+        // After a restart nothing is in memory.
+        let again = Listings::new(world.store.clone());
+        let above = again.above(&location("a"), &root, &layer, ObjectKind::Blob).await;
+        assert!(above.contains(&root[0]));
+    }
+
+    #[tokio::test]
+    async fn one_question_reads_so_much_and_the_next_one_goes_on() {
+        let world = World::new();
+        let mut roots = Vec::new();
+        for number in 0..30 {
+            let children = (0..1_000).map(|child| digest(&format!("{number}/{child}")));
+            roots.push(world.seal(&index(children), INDEX).await);
+        }
+        let missed = digest("listed nowhere");
+        world.above(&roots, &missed, ObjectKind::Blob).await;
+        let read = world.entries();
+        assert!((10_000..=READ_AT_ONCE + 1_001).contains(&read), "{read}");
+        world.above(&roots, &missed, ObjectKind::Blob).await;
+        assert_eq!(world.entries(), 30 * 1_001);
+    }
+
+    #[tokio::test]
+    async fn a_blob_that_comes_is_not_read_as_a_manifest() {
+        let world = World::new();
+        let inner = image("");
+        let layer = Digest::of(inner.as_bytes());
+        let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
+        world.learn("a", image(&entry).as_bytes(), IMAGE);
+        world.seal(inner.as_bytes(), IMAGE).await;
+        let before = world.entries();
+        world.above(&[], &digest("anything"), ObjectKind::Blob).await;
+        assert_eq!(world.entries(), before);
+    }
+
+    #[tokio::test]
+    async fn news_that_was_missed_is_made_up_for() {
+        let layer = digest("layer");
+        let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
+        let manifest = image(&entry).into_bytes();
+        let world = World::new();
+        let root = world.learn("a", &index(std::iter::once(Digest::of(&manifest))), INDEX);
+        world.seal(&manifest, IMAGE).await;
+        // As after too many objects: the news of it is lost.
+        *world.listings.news.lock().expect("not poisoned") = world.store.watch();
+        let roots = [root];
+        let lost = world.above(&roots, &layer, ObjectKind::Blob).await;
+        assert!(!lost.contains(&roots[0]), "or this test shows nothing");
+        world.listings.known().look_again(&world.store);
+        let found = world.above(&roots, &layer, ObjectKind::Blob).await;
+        assert!(found.contains(&roots[0]));
+    }
+
+    #[tokio::test]
+    async fn the_listing_that_was_read_first_goes_first_and_leaves_nothing() {
+        let world = World::new();
+        let roots: Vec<Digest> = (0..150)
+            .map(|number| {
+                let children = (0..1_000).map(|child| digest(&format!("{number}/{child}")));
+                world.learn("a", &index(children), INDEX)
+            })
+            .collect();
+        assert!(world.entries() <= KEPT_ENTRIES);
+        let first = world.above(&[], &digest("0/0"), ObjectKind::Manifest).await;
+        assert!(!first.contains(&roots[0]));
+        let last = world.above(&[], &digest("149/0"), ObjectKind::Manifest).await;
+        assert!(last.contains(&roots[149]));
+        let known = world.listings.known();
+        let here = known.locations.get(&location("a")).expect("listings");
+        assert_eq!(here.read.values().map(Listing::len).sum::<usize>(), known.entries);
+        assert_eq!(here.read.len(), known.by_age.len());
+        assert_eq!(here.listed_by.len(), here.read.len() * 1_000);
+    }
+
+    #[tokio::test]
+    async fn an_object_that_very_many_list_costs_a_bounded_walk() {
+        let world = World::new();
+        for number in 0..=LOOKED_AT {
+            let own = digest(&number.to_string());
+            world.learn("a", &index([digest("child"), own].into_iter()), INDEX);
+        }
+        let above = world.above(&[], &digest("child"), ObjectKind::Manifest).await;
+        assert_eq!(above.looked_at, LOOKED_AT + 1);
     }
 }

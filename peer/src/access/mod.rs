@@ -32,7 +32,7 @@ mod yeses;
 
 use std::sync::Arc;
 
-use oci::Digest;
+use oci::{Digest, Location};
 use process::Running;
 use store::Store;
 
@@ -123,14 +123,20 @@ impl Access {
 }
 
 impl Access {
-    /// How long a blob is, as far as the manifests say that were read so far.
-    pub(crate) fn size_of(&self, blob: &Digest) -> Option<u64> {
-        self.listings.size_of(blob)
+    /// How long a blob is, as far as the manifests of this location say that were read so far.
+    pub(crate) fn size_of(&self, location: &Location, blob: &Digest) -> Option<u64> {
+        self.listings.size_of(location, blob)
     }
 
     /// Takes what a proven manifest lists, also before it is on the disk.
-    pub(crate) fn read_listing(&self, manifest: &Digest, bytes: &[u8], media_type: &str) {
-        self.listings.learn(manifest, bytes, media_type);
+    pub(crate) fn read_listing(
+        &self,
+        location: &Location,
+        manifest: &Digest,
+        bytes: &[u8],
+        media_type: &str,
+    ) {
+        self.listings.learn(location, manifest, bytes, media_type);
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use oci::manifest::BYTES_LIMIT;
-use oci::{Digest, Question, QuestionKind, Registry, RegistryError, TagOrDigest};
+use oci::{Digest, Location, Question, QuestionKind, Registry, RegistryError, TagOrDigest};
 use tokio::time::timeout;
 use tracing::warn;
 use wire::ObjectKind;
@@ -90,7 +90,7 @@ impl Access {
             digest: digest.clone(),
         };
         let head = who.question(Method::HEAD, kind, Vec::new(), limit(kept));
-        let known = self.known_size(digest);
+        let known = self.known_size(who.location(), digest);
         match self.ask(who, head, patience(kept != Kept::None)).await {
             Answer::Yes(told) if !is_blob(&told, known) => {}
             Answer::No(status) if knows_no_head(status) || is_refusal_of_head(status) => {}
@@ -113,13 +113,13 @@ impl Access {
         }
     }
 
-    /// By the object that is held, or by a manifest that lists it.
-    fn known_size(&self, digest: &Digest) -> Option<u64> {
+    /// By the object that is held, or by a manifest of this location that lists it.
+    fn known_size(&self, location: &Location, digest: &Digest) -> Option<u64> {
         if *digest == Digest::of(b"") {
             return Some(0);
         }
         let held = self.store.sealed(digest).map(|sealed| sealed.size);
-        held.or_else(|| self.listings.size_of(digest))
+        held.or_else(|| self.listings.size_of(location, digest))
     }
 
     async fn ask(&self, who: &Who, question: Question, patience: Duration) -> Answer {

@@ -1,8 +1,9 @@
 //! The token path that challenges name: passes an exchange on to the true token server and learns which account
 //! the token is for. While that server is unreachable, an account that has kept yeses gets a token of our own.
 //!
-//! **Invariant:** only token servers are called that an allowed registry named in a challenge. The answer goes back
-//! byte for byte; of tokens and passwords nothing is kept but HMACs.
+//! **Invariant:** only token servers are called that an allowed registry named in a challenge. What is learned of a
+//! token counts at that registry only. The answer goes back byte for byte; of tokens and passwords nothing is kept
+//! but HMACs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +22,7 @@ use wire::Side;
 
 use super::accounts::LOCAL_LIFETIME;
 use super::caller::{CallerKey, Shown, shown};
-use super::challenge_relay::KnownRealm;
+use super::challenge_relay::{Issuer, KnownRealm};
 use super::failure::Failure;
 use super::questions::patience;
 use super::reach::PROBE_LIMIT;
@@ -80,7 +81,7 @@ struct Tokens {
 /// One exchange as the caller sent it.
 struct Exchange {
     method: Method,
-    /// Without our own `realm`.
+    /// Without our own `registry` and `realm`.
     query: Vec<(String, String)>,
     headers: HeaderMap,
     form: Bytes,
@@ -104,27 +105,20 @@ impl Access {
             url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
                 .into_owned()
                 .collect();
-        let realm = query
-            .iter()
-            .position(|(name, _)| name == "realm")
-            .map(|at| query.remove(at).1);
-        let known = realm
-            .and_then(|realm| self.challenges.realm(&realm, self.neighbours.registries()))
-            .filter(|known| known.origins.iter().any(|origin| self.may_dial(origin)))
-            .ok_or_else(|| {
-                refuse(
-                    StatusCode::NOT_FOUND,
-                    "DENIED",
-                    "no registry that may be dialled has named this token server",
-                )
-            })?;
+        let known = self.known_realm(&mut query).ok_or_else(|| {
+            refuse(
+                StatusCode::NOT_FOUND,
+                "DENIED",
+                "no registry that may be dialled has named this token server",
+            )
+        })?;
         let exchange = Exchange {
             method: parts.method,
             query,
             headers: parts.headers,
             form,
         };
-        let account = self.account(&exchange);
+        let account = self.account(&known, &exchange);
         let has_a_yes = self.may_have_local(account, &known);
         match self.exchange(&known, &exchange, has_a_yes).await {
             Outcome::Answered(exchanged) => Ok(self.pass_on(&known, &exchange, account, exchanged)),
@@ -133,8 +127,22 @@ impl Access {
         }
     }
 
+    /// The token server that the request names, and the registry that named it. Both are taken out of the query.
+    fn known_realm(&self, query: &mut Vec<(String, String)>) -> Option<KnownRealm> {
+        let mut take = |wanted: &str| {
+            let at = query.iter().position(|(name, _)| name == wanted)?;
+            Some(query.remove(at).1)
+        };
+        let (registry, realm) = (take("registry")?, take("realm")?);
+        let origin = registry.parse().ok()?;
+        let known = self
+            .challenges
+            .realm(&realm, &origin, self.neighbours.registries())?;
+        self.may_dial(&origin).then_some(known)
+    }
+
     /// Who signs in: by password, by refresh token, or nobody.
-    fn account(&self, exchange: &Exchange) -> CallerKey {
+    fn account(&self, known: &KnownRealm, exchange: &Exchange) -> CallerKey {
         let form: HashMap<String, String> =
             url::form_urlencoded::parse(&exchange.form).into_owned().collect();
         let field = |name: &str| form.get(name).filter(|value| !value.is_empty());
@@ -143,7 +151,8 @@ impl Access {
         }
         if let Some(token) = field("refresh_token") {
             let key = self.keyring.refresh_token(token);
-            return self.accounts.owner(key).unwrap_or(key);
+            let owner = self.accounts.owner(self.keyring.issued(key, &known.issuer));
+            return owner.unwrap_or(key);
         }
         match shown(&exchange.headers, &self.keyring).0 {
             Shown::Nothing => self.keyring.anonymous(),
@@ -211,10 +220,8 @@ impl Access {
     }
 
     fn options_for(&self, known: &KnownRealm) -> oci::TlsOptions {
-        let tls = known
-            .origins
-            .first()
-            .and_then(|origin| self.neighbours.registries().settings(&origin.registry));
+        let registry = &known.issuer.origin.registry;
+        let tls = self.neighbours.registries().settings(registry);
         oci::TlsOptions {
             outside_only: !known.may_be_inside,
             ..tls.map(|settings| settings.tls()).unwrap_or_default()
@@ -252,14 +259,14 @@ impl Access {
         account: CallerKey,
         exchanged: Exchanged,
     ) -> Response {
-        if exchanged.status.is_success() {
-            self.remember(account, &exchanged.body);
+        if exchanged.status.is_success() && exchange.is_for(&known.issuer) {
+            self.remember(&known.issuer, account, &exchanged.body);
         }
         // Some servers answer 401 to every POST; a GET that is refused is about the account.
         let is_refused = exchanged.status == StatusCode::UNAUTHORIZED && exchange.method == Method::GET;
         if is_refused && account != self.keyring.anonymous() {
-            for origin in &known.origins {
-                self.yeses.forget_caller(&account, origin);
+            for origin in self.challenges.named_by(&known.url) {
+                self.yeses.forget_caller(&account, &origin);
             }
         }
         let mut response = Response::new(Body::from(exchanged.body));
@@ -272,29 +279,28 @@ impl Access {
         response
     }
 
-    fn remember(&self, account: CallerKey, body: &[u8]) {
+    fn remember(&self, issuer: &Issuer, account: CallerKey, body: &[u8]) {
         let Ok(tokens) = serde_json::from_slice::<Tokens>(body) else {
             return;
         };
         let lifetime = tokens.expires_in.map(Duration::from_secs);
         for token in [tokens.token, tokens.access_token].into_iter().flatten() {
-            self.accounts
-                .remember(self.keyring.token(&token), account, lifetime);
+            let token = self.keyring.issued(self.keyring.token(&token), issuer);
+            self.accounts.remember(token, account, lifetime);
         }
         if let Some(token) = tokens.refresh_token {
-            self.accounts
-                .remember(self.keyring.refresh_token(&token), account, Some(Duration::MAX));
+            let token = self.keyring.issued(self.keyring.refresh_token(&token), issuer);
+            self.accounts.remember(token, account, Some(Duration::MAX));
         }
     }
 
     fn may_have_local(&self, account: CallerKey, known: &KnownRealm) -> bool {
         let offline = i64::try_from(self.limits.yes_kept_offline.as_millis()).unwrap_or(i64::MAX);
         let since = (self.now)().saturating_sub(offline);
+        let origin = &known.issuer.origin;
         account == self.keyring.anonymous()
-            || known
-                .origins
-                .iter()
-                .any(|origin| self.node_vouches(origin) || self.yeses.any(&account, origin, since))
+            || self.node_vouches(origin)
+            || self.yeses.any(&account, origin, since)
     }
 
     fn local(&self, known: &KnownRealm, account: CallerKey) -> Result<Response, Refusal> {
@@ -303,7 +309,7 @@ impl Access {
                 "the token server is unreachable, and this account has no kept yes of its registry here",
             ));
         }
-        let token = self.accounts.local_token(account, &self.keyring);
+        let token = self.accounts.local_token(account, &known.issuer, &self.keyring);
         info!("token server unreachable: gave out a token of this peer");
         let lifetime = LOCAL_LIFETIME.as_secs();
         let body = serde_json::json!({ "token": token, "access_token": token, "expires_in": lifetime });
@@ -341,9 +347,10 @@ impl KnownRealm {
         self.url.origin().ascii_serialization()
     }
 
-    /// What its reach is known by. A registry on the same host has a name of its own.
+    /// What its reach is known by. A registry on the same host has a name of its own, and so has each registry that
+    /// names this token server: they may differ in how its certificate is checked.
     fn name(&self) -> String {
-        format!("token server {}", self.url)
+        format!("token server {} of {}", self.url, self.issuer.origin)
     }
 }
 
@@ -359,6 +366,21 @@ impl Exchanged {
 }
 
 impl Exchange {
+    /// Whether the token is wanted for the service that the registry named: what another service gets says nothing here.
+    fn is_for(&self, issuer: &Issuer) -> bool {
+        let form = url::form_urlencoded::parse(&self.form).into_owned();
+        let sent = self.query.iter().cloned().chain(form);
+        // Clients send an empty one where none was named.
+        let services: Vec<String> = sent
+            .filter(|(name, value)| name == "service" && !value.is_empty())
+            .map(|(_, value)| value)
+            .collect();
+        match issuer.service.as_deref().filter(|service| !service.is_empty()) {
+            Some(wanted) => !services.is_empty() && services.iter().all(|service| service == wanted),
+            None => services.is_empty(),
+        }
+    }
+
     /// Nothing else of a caller's headers is the token server's business.
     fn request(&self, url: url::Url) -> reqwest::Request {
         let mut request = reqwest::Request::new(self.method.clone(), url);

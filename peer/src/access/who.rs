@@ -76,6 +76,14 @@ fn own_address(headers: &HeaderMap) -> String {
 }
 
 impl Access {
+    /// The account of a token that this location's registry lets be issued.
+    fn owner(&self, token: CallerKey, location: &Location) -> Option<CallerKey> {
+        let issuer = self
+            .challenges
+            .issuer(&location.origin, self.neighbours.registries())?;
+        self.accounts.owner(self.keyring.issued(token, &issuer))
+    }
+
     /// Reads the caller from the request's headers.
     pub(crate) fn who(&self, allowed: Allowed, headers: &HeaderMap) -> Who {
         let anonymous = self.keyring.anonymous();
@@ -86,10 +94,10 @@ impl Access {
             Shown::Nothing => (anonymous, anonymous, false),
             Shown::Account(key) | Shown::Other(key) => (key, key, true),
             Shown::Token(token) => {
-                let key = self.accounts.owner(token).unwrap_or(token);
+                let key = self.owner(token, allowed.location()).unwrap_or(token);
                 (key, key, true)
             }
-            Shown::LocalToken(token) => match self.accounts.owner(token) {
+            Shown::LocalToken(token) => match self.owner(token, allowed.location()) {
                 Some(account) => (account, anonymous, true),
                 // Ours, but from before a restart: the caller has to get another one.
                 None => (anonymous, anonymous, false),

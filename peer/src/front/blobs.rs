@@ -34,7 +34,8 @@ impl Front {
         if is_unchanged(headers, digest) {
             return Ok(unchanged(digest));
         }
-        if head_only && let Some(size) = self.size_without_bytes(digest, granted.told.as_ref(), outcome) {
+        if head_only && let Some(size) = self.size_without_bytes(who, digest, granted.told.as_ref(), outcome)
+        {
             return Ok(head(digest, size).whole(Body::empty()));
         }
         let extent = self.extent_of(headers, head_only);
@@ -88,14 +89,20 @@ impl Front {
     }
 
     /// `HEAD` alone starts no fetch when the size is known.
-    fn size_without_bytes(&self, digest: &Digest, told: Option<&Told>, outcome: &mut Outcome) -> Option<u64> {
+    fn size_without_bytes(
+        &self,
+        who: &Who,
+        digest: &Digest,
+        told: Option<&Told>,
+        outcome: &mut Outcome,
+    ) -> Option<u64> {
         if let Some(sealed) = self.store.sealed(digest) {
             outcome.source = Some(Source::Store);
             return Some(sealed.size);
         }
         outcome.source = Some(Source::Registry);
         told.and_then(|told| told.size)
-            .or_else(|| self.access.size_of(digest))
+            .or_else(|| self.access.size_of(who.location(), digest))
     }
 }
 

@@ -87,7 +87,8 @@ impl Front {
             None => self.gathered(who, &digest, &granted, outcome).await?,
         };
         let media_type = self.media_type(&digest, granted.told.as_ref(), &bytes);
-        self.access.read_listing(&digest, &bytes, &media_type);
+        let location = who.location();
+        self.access.read_listing(location, &digest, &bytes, &media_type);
         let head = Head {
             digest: &digest,
             size: bytes.len() as u64,

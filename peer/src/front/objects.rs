@@ -68,7 +68,7 @@ impl Front {
             size: None,
             size_hint: told
                 .and_then(|told| told.size)
-                .or_else(|| self.access.size_of(digest)),
+                .or_else(|| self.access.size_of(who.location(), digest)),
             media_type: told
                 .and_then(|told| told.media_type.clone())
                 .filter(|_| kind == ObjectKind::Manifest),

@@ -5,7 +5,8 @@ use axum::http::StatusCode;
 use axum::http::header::CONNECTION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use process::mutual::{ClientCertificate, cut_when};
+use process::cut::cut_when;
+use process::mutual::ClientCertificate;
 
 use crate::membership::{Membership, NotBelieved};
 

@@ -65,18 +65,15 @@ pub(super) async fn object(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let digest: Digest = digest.parse().map_err(|_| Refusal::NotADigest)?;
+    let digest = asked_for(&state, &digest)?;
     Span::current().record("stoker.digest", digest.as_str());
-    if state.store.is_blocked(&digest) {
-        return Err(Refusal::NotHeld);
-    }
-    let Some(sealed) = delivered(&state, &digest, &headers) else {
+    let found = if let Some(sealed) = delivered(&state, &digest, &headers) {
+        Found::Whole(sealed)
+    } else {
         let location = location(&headers).ok_or(Refusal::NoLocation)?;
-        let partly = state.on_its_way_from(&digest, &location);
-        return part_of(&state, partly, &headers).await;
+        Found::Partly(state.on_its_way_from(&digest, &location))
     };
-    let about = state.store.about(&sealed.digest);
-    answer(&Object::Here(sealed), about, &method, &headers, &state.out()).await
+    given(&state, found, &method, &headers).await
 }
 
 /// A piece of an object that the asking peer has hashes of: from a peer that answered for its location.
@@ -86,15 +83,41 @@ pub(super) async fn piece(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
+    let digest = asked_for(&state, &digest)?;
+    let found = match state.store.sealed(&digest) {
+        Some(sealed) => Found::Whole(sealed),
+        None => Found::Partly(state.on_its_way(&digest)),
+    };
+    given(&state, found, &method, &headers).await
+}
+
+/// What this peer has of an object.
+enum Found {
+    Whole(Sealed),
+    Partly(Option<Partly>),
+}
+
+/// Returns the digest in the path. A blocked object is not held, for anybody.
+fn asked_for(state: &ShareState, digest: &str) -> Result<Digest, Refusal> {
     let digest: Digest = digest.parse().map_err(|_| Refusal::NotADigest)?;
     if state.store.is_blocked(&digest) {
         return Err(Refusal::NotHeld);
     }
-    let Some(sealed) = state.store.sealed(&digest) else {
-        return part_of(&state, state.on_its_way(&digest), &headers).await;
+    Ok(digest)
+}
+
+async fn given(
+    state: &ShareState,
+    found: Found,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
+    let sealed = match found {
+        Found::Whole(sealed) => sealed,
+        Found::Partly(partly) => return part_of(state, partly, headers).await,
     };
     let about = state.store.about(&sealed.digest);
-    answer(&Object::Here(sealed), about, &method, &headers, &state.out()).await
+    answer(&Object::Here(sealed), about, method, headers, &state.out()).await
 }
 
 /// A part that has landed of an object that is on its way here.
@@ -204,10 +227,7 @@ pub(super) async fn chunks(
 }
 
 fn find(state: &ShareState, digest: &str, headers: &HeaderMap) -> Result<Sealed, Refusal> {
-    let digest: Digest = digest.parse().map_err(|_| Refusal::NotADigest)?;
-    if state.store.is_blocked(&digest) {
-        return Err(Refusal::NotHeld);
-    }
+    let digest = asked_for(state, digest)?;
     delivered(state, &digest, headers).ok_or(Refusal::NotHeld)
 }
 

@@ -124,7 +124,7 @@ pub(crate) async fn list_pins(State(app): State<App>, _: Allowed<ToRead>) -> Res
 #[utoipa::path(
     delete, path = "/api/v1/images/pins/{id}", tag = "images", operation_id = "unpin_image",
     summary = "Unpin an image",
-    description = "For whoever pinned it, and for scope `admin`.",
+    description = "The token that made the pin may do this, and every token with scope `admin`.",
     params(("id" = i64, Path, description = "The pin's id, as the list has it")),
     responses((status = 204, description = "Unpinned"), Unknown, Refusals, Trouble),
 )]

@@ -14,8 +14,9 @@ use crate::problem::{Kind, Problem};
 #[utoipa::path(
     post, path = "/api/v1/preheats/{id}/cancel", tag = "preheats", operation_id = "cancel_preheat",
     summary = "End an open preheat",
-    description = "For whoever asked for it, and for scope `admin`. Peers stop within seconds; the bytes that they \
-        have stay for the next time. Other preheats that shared its work go on by themselves.",
+    description = "The token that asked for the preheat may do this, and every token with scope `admin`. \
+        Peers stop within seconds; the bytes that they have stay for the next time. Other preheats that \
+        shared its work go on by themselves.",
     params(("id" = i64, Path, description = "The preheat's id")),
     responses(
         (status = 200, description = "Cancelled", body = PreheatBody),

@@ -27,8 +27,9 @@ pub(crate) struct RetryPreheat {
 #[utoipa::path(
     post, path = "/api/v1/preheats/{id}/retry", tag = "preheats", operation_id = "retry_preheat",
     summary = "Try a preheat again that failed or was cancelled",
-    description = "For whoever asked for it, and for scope `admin`. Only what is missing is fetched. 409 where it is \
-        open or succeeded, and where the registry wants a credential and there is none.",
+    description = "The token that asked for the preheat may do this, and every token with scope `admin`. Only \
+        what is missing is fetched. 409 where it is open or succeeded, and where the registry wants a \
+        credential and there is none.",
     params(("id" = i64, Path, description = "The preheat's id")),
     request_body = Option<RetryPreheat>,
     responses(

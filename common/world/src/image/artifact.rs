@@ -30,6 +30,11 @@ pub struct Artifact {
 }
 
 impl Part {
+    /// A manifest letter by letter, also one that no honest program writes.
+    pub fn raw_manifest(media_type: &str, text: &str) -> Self {
+        Self::new(media_type, text.as_bytes().to_vec(), true)
+    }
+
     fn new(media_type: &str, bytes: Vec<u8>, is_manifest: bool) -> Self {
         Self {
             digest: name_of(&Sha256::digest(&bytes)),

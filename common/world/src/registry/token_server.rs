@@ -33,7 +33,7 @@ pub struct Exchange {
 }
 
 pub(crate) struct Desk {
-    spec: BearerSpec,
+    spec: Mutex<BearerSpec>,
     signer: Signer,
     exchanges: Mutex<Vec<Exchange>>,
     /// By identity token.
@@ -41,6 +41,10 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    fn spec(&self) -> MutexGuard<'_, BearerSpec> {
+        self.spec.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn identities(&self) -> MutexGuard<'_, HashMap<String, String>> {
         self.identities.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,7 +70,7 @@ impl TokenServer {
 
     pub(crate) fn start(spec: BearerSpec) -> Self {
         let desk = Desk {
-            spec,
+            spec: Mutex::new(spec),
             signer: Signer::new(),
             exchanges: Mutex::default(),
             identities: Mutex::default(),
@@ -140,6 +144,18 @@ impl TokenServer {
     /// A ready-made pull token as Harbor puts it into a preheat request: good for 30 minutes, without any exchange.
     pub fn jwt_for(&self, user: &str, repository: &str) -> String {
         self.jwt_lasting(user, repository, Duration::from_secs(1800))
+    }
+
+    pub(crate) fn jwt_to_push(&self, repository: &str) -> String {
+        let access = sign::Access::new(repository, vec!["pull".to_owned(), "push".to_owned()]);
+        self.desk
+            .signer
+            .sign(super::USER, vec![access], Duration::from_secs(300))
+    }
+
+    /// From now on, only who was granted this repository by name may pull from it.
+    pub fn make_private(&self, repository: &str) {
+        self.desk.spec().make_private(repository);
     }
 
     pub fn jwt_lasting(&self, user: &str, repository: &str, lifetime: Duration) -> String {

@@ -1,13 +1,13 @@
 //! Pushes artifacts of every kind by the registry's own API, byte for byte.
 
-use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::{RequestBuilder, StatusCode};
 
 use super::Registry;
 use crate::image::artifact::{Artifact, Part};
 
 impl Registry {
-    /// Every part of it, and the root under this tag. Only where nobody signs in.
+    /// Every part of it, and the root under this tag. Only where nobody signs in, or with a token.
     pub async fn push_artifact(&self, artifact: &Artifact, repository: &str, tag: &str) {
         for part in artifact.parts() {
             if part.is_manifest {
@@ -19,9 +19,11 @@ impl Registry {
         self.put_manifest(artifact.root(), repository, tag).await;
     }
 
-    async fn put_manifest(&self, part: &Part, repository: &str, reference: &str) {
+    /// One manifest alone: the registry has what it needs.
+    pub async fn put_manifest(&self, part: &Part, repository: &str, reference: &str) {
         let url = self.manifest_url(repository, reference);
         let request = self.client().put(url).header(CONTENT_TYPE, &part.media_type);
+        let request = self.signed(request, repository);
         created(request.body(part.bytes.clone()), &part.digest).await;
     }
 
@@ -29,6 +31,7 @@ impl Registry {
         let begin = self
             .client()
             .post(format!("{}/v2/{repository}/blobs/uploads/", self.url()));
+        let begin = self.signed(begin, repository);
         let answer = begin.send().await.expect("an upload begins");
         let place = answer.headers().get(LOCATION).expect("a place for the upload");
         let mut url: url::Url = place.to_str().expect("text").parse().expect("a URL");
@@ -37,11 +40,19 @@ impl Registry {
             .client()
             .put(url)
             .header(CONTENT_TYPE, "application/octet-stream");
+        let request = self.signed(request, repository);
         created(request.body(part.bytes.clone()), &part.digest).await;
+    }
+
+    fn signed(&self, request: RequestBuilder, repository: &str) -> RequestBuilder {
+        match &self.token_server {
+            Some(server) => request.bearer_auth(server.jwt_to_push(repository)),
+            None => request,
+        }
     }
 }
 
-async fn created(request: reqwest::RequestBuilder, what: &str) {
+async fn created(request: RequestBuilder, what: &str) {
     let answer = request
         .send()
         .await

@@ -88,6 +88,8 @@ struct Contents {
     /// Bodies of GETs wait for this.
     holds: Option<CancellationToken>,
     tokens: HashMap<String, Option<String>>,
+    /// Its token server gives this to everybody, whatever they show.
+    gives: Option<serde_json::Value>,
     asked: Vec<String>,
     authorizations: Vec<String>,
 }
@@ -127,6 +129,7 @@ impl FakeRegistry {
             fates: Vec::new(),
             holds: None,
             tokens: HashMap::new(),
+            gives: None,
             asked: Vec::new(),
             authorizations: Vec::new(),
         })))
@@ -177,6 +180,11 @@ impl FakeRegistry {
 
     pub(super) fn is_a_harbor(&self) {
         self.lock().harbor = true;
+    }
+
+    /// From now on its token server gives this to everybody, whatever they show.
+    pub(super) fn gives(&self, answer: serde_json::Value) {
+        self.lock().gives = Some(answer);
     }
 
     /// From now on, or not any more, GETs of manifests are refused as Harbor does by its project's rule.
@@ -299,6 +307,9 @@ fn give_token(contents: &mut Contents, form: &[u8], authorization: &str) -> Resp
     contents
         .authorizations
         .push(String::from_utf8_lossy(form).into_owned());
+    if let Some(answer) = &contents.gives {
+        return axum::Json(answer.clone()).into_response();
+    }
     let user = match (fields.get("username"), fields.get("password")) {
         (Some(user), Some(password)) if *password == format!("pw-{user}") => Some(user.clone()),
         (Some(_), _) => return StatusCode::UNAUTHORIZED.into_response(),
@@ -378,6 +389,9 @@ fn found(contents: &Contents, repository: &str, kind: &str, name: &str, head: bo
 pub(super) struct World {
     pub(super) registry: FakeRegistry,
     pub(super) registry_name: String,
+    /// Another registry that may be dialled; somebody else's.
+    pub(super) other: FakeRegistry,
+    pub(super) other_name: String,
     pub(super) store: Store,
     pub(super) front: SocketAddr,
     state: FrontState,
@@ -425,19 +439,27 @@ impl World {
             credential,
             ..RegistrySettings::new(registry_name.parse().expect("a registry"))
         };
+        let other = FakeRegistry::new(sign_in);
+        let served = Router::new().fallback(answer).with_state(other.clone());
+        let other_name = serve(served, &registry_runs).await.to_string();
+        let others = RegistrySettings {
+            plain_http: true,
+            ..RegistrySettings::new(other_name.parse().expect("a registry"))
+        };
         let folder = tempfile::tempdir().expect("a folder");
-        let own = vec![OwnRegistry {
+        let own = [(settings, offline_access), (others, OfflineAccess::KeptYes)];
+        let own = own.map(|(settings, offline_access)| OwnRegistry {
             settings,
             offline_access,
             authorize: None,
             bandwidth: None,
-        }];
+        });
         let registries = Registries::new(client_factory());
         let neighbours = Neighbours::open(
             Uuid::nil(),
             "default",
             folder.path(),
-            own,
+            own.into(),
             oci::DialRules::default(),
             registries,
         );
@@ -448,6 +470,8 @@ impl World {
         Self {
             registry,
             registry_name,
+            other,
+            other_name,
             store,
             front,
             state,
@@ -460,7 +484,7 @@ impl World {
         }
     }
 
-    /// The registry and its token server refuse connections from now on.
+    /// Both registries and their token servers refuse connections from now on.
     /// Once what was fetched from it is on the disk.
     pub(super) async fn stop_registry(&self) {
         eventually("all is sealed", || self.state.0.fetches.are_over()).await;
@@ -533,9 +557,13 @@ impl World {
     }
 
     pub(super) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.request_at(&self.registry_name, method, path)
+    }
+
+    pub(super) fn request_at(&self, registry: &str, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http
             .request(method, format!("http://{}{path}", self.front))
-            .query(&[("ns", self.registry_name.as_str())])
+            .query(&[("ns", registry)])
             .header("accept", ACCEPT)
     }
 
@@ -627,22 +655,35 @@ impl World {
             realm.starts_with(&format!("http://{}/stoker/token?", self.front)),
             "{realm}"
         );
-        let mut fields = vec![
-            ("service", service.clone().unwrap_or_default()),
-            ("scope", scope.clone().unwrap_or_default()),
-        ];
-        let request = match account {
-            None => self.http.get(realm).query(&fields),
-            Some((user, password)) => {
-                fields.extend([
-                    ("grant_type", "password".to_owned()),
-                    ("client_id", "containerd-client".to_owned()),
-                    ("username", user.to_owned()),
-                    ("password", password.to_owned()),
-                ]);
-                self.http.post(realm).form(&fields)
-            }
+        let service = service.clone().unwrap_or_default();
+        let scope = scope.clone().unwrap_or_default();
+        let mut fields = vec![("service", service.as_str()), ("scope", scope.as_str())];
+        let Some((user, password)) = account else {
+            return Self::token_of(self.http.get(realm).query(&fields)).await;
         };
+        fields.extend([
+            ("grant_type", "password"),
+            ("client_id", "containerd-client"),
+            ("username", user),
+            ("password", password),
+        ]);
+        self.exchange(challenge, &fields).await
+    }
+
+    /// Posts this form to the realm of a Bearer challenge.
+    pub(super) async fn exchange(
+        &self,
+        challenge: &str,
+        form: &[(&str, &str)],
+    ) -> Result<String, StatusCode> {
+        let challenges = parse(challenge);
+        let [Challenge::Bearer { realm, .. }] = challenges.as_slice() else {
+            panic!("{challenge:?} is no Bearer challenge");
+        };
+        Self::token_of(self.http.post(realm).form(form)).await
+    }
+
+    async fn token_of(request: reqwest::RequestBuilder) -> Result<String, StatusCode> {
         let response = request.send().await.expect("an answer");
         let status = response.status();
         let body: serde_json::Value = response.json().await.unwrap_or_default();
@@ -658,7 +699,17 @@ impl World {
         repository: &str,
         account: Option<(&str, &str)>,
     ) -> Result<String, StatusCode> {
-        let challenged = self.head(&format!("/v2/{repository}/manifests/v1"), None).await;
+        self.bearer_at(&self.registry_name, repository, account).await
+    }
+
+    pub(super) async fn bearer_at(
+        &self,
+        registry: &str,
+        repository: &str,
+        account: Option<(&str, &str)>,
+    ) -> Result<String, StatusCode> {
+        let path = format!("/v2/{repository}/manifests/v1");
+        let challenged = self.send(self.request_at(registry, Method::HEAD, &path)).await;
         assert_eq!(challenged.status, StatusCode::UNAUTHORIZED);
         self.sign_in(challenged.challenge(), account).await
     }

@@ -130,13 +130,15 @@ async fn a_token_of_our_own_is_never_sent_to_a_registry() {
 #[tokio::test]
 async fn only_token_servers_that_a_challenge_named_are_called() {
     let world = World::new(SignIn::Bearer).await;
-    let realm = format!("http://{}/token", world.registry_name);
-    let ask = |realm: &str| {
+    let registry = format!("http://{}", world.registry_name);
+    let realm = format!("{registry}/token");
+    let ask_for = |registry: &str, realm: &str| {
         let request = world
             .request(http::Method::GET, "/stoker/token")
-            .query(&[("realm", realm)]);
+            .query(&[("registry", registry), ("realm", realm)]);
         request.header("authorization", basic("ann", "pw-ann"))
     };
+    let ask = |realm: &str| ask_for(&registry, realm);
     assert_eq!(
         world.send(ask(&realm)).await.status,
         StatusCode::NOT_FOUND,
@@ -150,6 +152,144 @@ async fn only_token_servers_that_a_challenge_named_are_called() {
         world.send(ask("http://127.0.0.1:1/token")).await.status,
         StatusCode::NOT_FOUND
     );
+    world
+        .bearer_at(&world.other_name, "a", None)
+        .await
+        .expect("a token of another registry");
+    for other in [format!("http://{}", world.other_name), "junk".to_owned()] {
+        let asked = ask_for(&other, &realm);
+        assert_eq!(
+            world.send(asked).await.status,
+            StatusCode::NOT_FOUND,
+            "{other} has not named it"
+        );
+    }
+}
+
+/// Whose registry a token was issued for.
+const OF_THE_ATTACKER: &str = "token-of-the-attacker";
+
+#[tokio::test]
+async fn a_token_of_another_token_server_finds_no_yes_of_the_account_that_it_was_given_to() {
+    let world = World::new(SignIn::Bearer).await;
+    let image = world.registry.push("a", "layer of a");
+    let token = world.bearer("a", ANN).await.expect("a token");
+    assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
+    world.other.gives(serde_json::json!({ "token": OF_THE_ATTACKER }));
+    let theirs = world.bearer_at(&world.other_name, "a", ANN).await;
+    let theirs = theirs.expect("a token of the attacker's own");
+    assert_eq!(
+        world.pull_by_digest("a", &image, Some(&theirs)).await,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_token_server_makes_nobody_else_s_token_an_anonymous_one() {
+    let world = World::new(SignIn::Bearer).await;
+    let image = world.registry.push("b", "layer of b");
+    let token = world.bearer("b", Some(("bob", "pw-bob"))).await.expect("a token");
+    let its_own = token.strip_prefix("Bearer ").expect("a token");
+    world.other.gives(serde_json::json!({ "token": its_own }));
+    let nobodys = world.bearer_at(&world.other_name, "b", None).await;
+    assert_eq!(nobodys.as_ref(), Ok(&token));
+    assert_eq!(world.pull("b", &image, Some(&token)).await, StatusCode::OK);
+    assert_eq!(
+        world.pull_by_digest("b", &image, None).await,
+        StatusCode::UNAUTHORIZED,
+        "the yes is bob's"
+    );
+}
+
+#[tokio::test]
+async fn a_refresh_token_of_another_token_server_names_no_account() {
+    let world = World::new(SignIn::Bearer).await;
+    let image = world.registry.push("a", "layer of a");
+    let token = world.bearer("a", ANN).await.expect("a token");
+    assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
+    let theirs = serde_json::json!({ "token": OF_THE_ATTACKER, "refresh_token": OF_THE_ATTACKER });
+    world.other.gives(theirs);
+    world
+        .bearer_at(&world.other_name, "a", ANN)
+        .await
+        .expect("tokens of the attacker's own");
+    let challenged = world.head("/v2/a/manifests/v1", None).await;
+    let refreshed = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", OF_THE_ATTACKER),
+        ("service", "fake"),
+    ];
+    let refreshed = world.exchange(challenged.challenge(), &refreshed).await;
+    let refreshed = refreshed.expect("what the true token server gives to anybody");
+    assert_ne!(
+        world.pull_by_digest("a", &image, Some(&refreshed)).await,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn a_token_of_our_own_counts_only_at_the_registry_that_it_was_made_for() {
+    let world = World::new(SignIn::Bearer).await;
+    let image = world.registry.push("a", "layer of a");
+    let bait = world.other.push("a", "the attacker's layer");
+    let token = world.bearer("a", ANN).await.expect("a token");
+    assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
+    let theirs = world
+        .bearer_at(&world.other_name, "a", ANN)
+        .await
+        .expect("a token");
+    let path = format!("/v2/a/blobs/{}", bait.layer);
+    let request = world
+        .request_at(&world.other_name, http::Method::GET, &path)
+        .header("authorization", &theirs);
+    assert_eq!(world.send(request).await.status, StatusCode::OK);
+    world.stop_registry().await;
+    let challenged = world
+        .send(world.request_at(&world.other_name, http::Method::GET, &path))
+        .await;
+    let local = world.sign_in(challenged.challenge(), ANN).await;
+    let local = local.expect("a token of the peer's own");
+    assert!(local.contains("stoker-local."));
+    assert_ne!(
+        world.pull_by_digest("a", &image, Some(&local)).await,
+        StatusCode::OK
+    );
+    let own = world.bearer("a", ANN).await.expect("a token of the peer's own");
+    assert_eq!(
+        world.pull_by_digest("a", &image, Some(&own)).await,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn a_token_for_another_service_stands_for_no_account() {
+    let world = World::new(SignIn::Bearer).await;
+    let image = world.registry.push("a", "layer of a");
+    let token = world.bearer("a", ANN).await.expect("a token");
+    assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
+    let challenged = world.head("/v2/a/manifests/v1", None).await;
+    for services in [&["elsewhere"][..], &["fake", "elsewhere"], &[]] {
+        let mut form = vec![
+            ("grant_type", "password"),
+            ("username", "ann"),
+            ("password", "pw-ann"),
+        ];
+        form.extend(services.iter().map(|service| ("service", *service)));
+        let token = world
+            .exchange(challenged.challenge(), &form)
+            .await
+            .expect("a token");
+        let asked = world.registry.asked().len();
+        assert_eq!(
+            world.pull_by_digest("a", &image, Some(&token)).await,
+            StatusCode::OK
+        );
+        assert!(
+            world.registry.asked().len() > asked,
+            "{services:?}: the registry decides"
+        );
+    }
 }
 
 #[tokio::test]
@@ -159,10 +299,11 @@ async fn a_guessed_password_ends_nobody_else_s_yes() {
     let challenged = world.head("/v2/a/manifests/v1", None).await;
     let token = world.sign_in(challenged.challenge(), ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
-    let realm = format!("http://{}/token", world.registry_name);
+    let registry = format!("http://{}", world.registry_name);
+    let realm = format!("{registry}/token");
     let refused = world
         .request(http::Method::GET, "/stoker/token")
-        .query(&[("realm", realm.as_str())])
+        .query(&[("registry", &registry), ("realm", &realm)])
         .header("authorization", basic("ann", "guessed"));
     assert_eq!(world.send(refused).await.status, StatusCode::UNAUTHORIZED);
     world.stop_registry().await;

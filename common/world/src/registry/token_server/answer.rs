@@ -85,7 +85,7 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, form: String) -> Respons
 
 fn answer(desk: &Desk, asked: Asked) -> Response {
     let known = asked.caller.as_ref().is_none_or(|caller| match &caller.password {
-        Some(password) => desk.spec.knows(&caller.user, password),
+        Some(password) => desk.spec().knows(&caller.user, password),
         None => true,
     });
     let status = if known {
@@ -109,7 +109,7 @@ fn answer(desk: &Desk, asked: Asked) -> Response {
         let refusal = json!({"errors": [{"code": "UNAUTHORIZED", "message": "wrong user or password"}]});
         return (status, Json(refusal)).into_response();
     }
-    let lifetime = desk.spec.tokens_last();
+    let lifetime = desk.spec().tokens_last();
     let token = desk
         .signer
         .sign(user.as_deref().unwrap_or_default(), access, lifetime);
@@ -120,7 +120,7 @@ fn answer(desk: &Desk, asked: Asked) -> Response {
 fn access(desk: &Desk, user: Option<&str>, scope: &str) -> Option<Access> {
     let (repository, actions) = scope.strip_prefix("repository:")?.rsplit_once(':')?;
     let asked: Vec<&str> = actions.split(',').collect();
-    let granted = desk.spec.granted(user, repository, &asked);
+    let granted = desk.spec().granted(user, repository, &asked);
     (!granted.is_empty()).then(|| Access::new(repository, granted))
 }
 

@@ -68,6 +68,10 @@ impl BearerSpec {
         self
     }
 
+    pub(super) fn make_private(&mut self, repository: &str) {
+        self.public.retain(|name| name != repository);
+    }
+
     pub(super) fn tokens_last(&self) -> Duration {
         self.lifetime
     }

@@ -1,0 +1,102 @@
+//! One address for HTTPS and for plain HTTP, as somebody on the path to a registry can offer it: what begins with a TLS
+//! handshake is passed on to one server, everything else to another one, and is written down.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::Registry;
+
+/// The first byte of a TLS handshake.
+const HANDSHAKE: u8 = 22;
+
+/// Runs until it is dropped.
+pub struct TwoDoors {
+    address: std::net::SocketAddr,
+    shared: Arc<Shared>,
+    _serving: JoinSet<()>,
+}
+
+struct Shared {
+    tls: String,
+    plain: String,
+    in_clear: Mutex<Vec<u8>>,
+}
+
+impl TwoDoors {
+    pub async fn before(tls: &Registry, plain: &Registry) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared {
+            tls: tls.host(),
+            plain: plain.host(),
+            in_clear: Mutex::default(),
+        });
+        let of_all = Arc::clone(&shared);
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let shared = Arc::clone(&of_all);
+                connections.spawn(async move {
+                    // Whoever hangs up in the middle is no concern of the test.
+                    let _ = shared.pass(client).await;
+                });
+            }
+        });
+        Self {
+            address,
+            shared,
+            _serving: serving,
+        }
+    }
+
+    /// `127.0.0.1:PORT`: a registry's name.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Everything that clients sent without TLS so far, in lower case.
+    pub fn sent_in_clear(&self) -> String {
+        let sent = self
+            .shared
+            .in_clear
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&sent).to_lowercase()
+    }
+}
+
+impl Shared {
+    async fn pass(&self, client: TcpStream) -> std::io::Result<()> {
+        let mut first = [0];
+        client.peek(&mut first).await?;
+        let is_tls = first == [HANDSHAKE];
+        let server = if is_tls { &self.tls } else { &self.plain };
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_server, mut to_server) = TcpStream::connect(server).await?.into_split();
+        let there = async {
+            let mut piece = vec![0; 16 * 1024];
+            loop {
+                let length = from_client.read(&mut piece).await?;
+                if length == 0 {
+                    return to_server.shutdown().await;
+                }
+                let bytes = piece.get(..length).unwrap_or_default();
+                if !is_tls {
+                    let mut sent = self.in_clear.lock().unwrap_or_else(PoisonError::into_inner);
+                    sent.extend_from_slice(bytes);
+                }
+                to_server.write_all(bytes).await?;
+            }
+        };
+        let back = async { copy(&mut from_server, &mut to_client).await.map(drop) };
+        // A server that is gone ends both ways at once.
+        tokio::select! {
+            ended = back => ended,
+            Err(error) = there => Err(error),
+        }
+    }
+}
