@@ -26,6 +26,7 @@ mod peer;
 mod pulls;
 #[cfg(test)]
 mod recorder;
+mod records;
 mod registry_section;
 pub mod relay;
 pub mod share;

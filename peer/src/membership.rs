@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 use wire::{
     CaFingerprint, CertificateStanding as Standing, Joined, MANAGER_HOST, NoIdentity, NotSigned, PEER_HOST,
-    PeerCertificate, PeerIdentity, PublicKey, Record, RemovalList, Role, Signed,
+    PeerCertificate, PeerIdentity, PublicKey, Record, RemovalList, Role, Signed, VerifyingKey,
 };
 
 const KEY: &str = "membership.key";
@@ -257,9 +257,14 @@ impl Membership {
         self.0.removals.borrow().number
     }
 
+    /// Verifies what the manager signs.
+    pub(crate) fn signing_key(&self) -> VerifyingKey {
+        self.read(|known| known.joined.signing_key)
+    }
+
     /// What the manager has signed, whoever carried it.
     pub(crate) fn verify<T: Record>(&self, signed: &Signed<T>) -> Result<T, NotSigned> {
-        signed.verify(&self.read(|known| known.joined.signing_key))
+        signed.verify(&self.signing_key())
     }
 
     /// Takes over a newer list; one that the manager did not sign is none.

@@ -6,6 +6,7 @@
 
 mod credentials;
 mod lot;
+mod lot_records;
 mod questions;
 mod session;
 mod taken;
@@ -26,6 +27,7 @@ use crate::membership::Membership;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::pulls::RecentPulls;
+use crate::records::Records;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -38,6 +40,7 @@ pub(crate) struct Orders {
     pub(crate) manager: ManagerClient,
     pub(crate) me: Me,
     pub(crate) store: Store,
+    pub(crate) records: Records,
     pub(crate) fetches: Fetches,
     pub(crate) delivery: Delivery,
     pub(crate) neighbours: Neighbours,

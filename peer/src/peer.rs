@@ -29,6 +29,7 @@ use crate::membership::{Clock, Membership};
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::orders::{Me, Orders, follow_orders};
+use crate::records::Records;
 use crate::relay::{self, RelayState};
 use crate::share::{self, ShareState};
 
@@ -96,8 +97,11 @@ impl Peer {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
+        let registries = neighbours.registries().clone();
+        let records = Records::new(membership.clone(), store.clone(), registries);
         let basis = Basis {
             store,
+            records,
             fetches,
             neighbours,
             limits,
@@ -124,6 +128,7 @@ impl Peer {
             manager,
             me,
             store: basis.store,
+            records: basis.records,
             fetches: basis.fetches,
             delivery,
             neighbours: basis.neighbours,
@@ -204,6 +209,7 @@ impl Peer {
 /// What every door of a peer stands on.
 struct Basis {
     store: Store,
+    records: Records,
     fetches: Fetches,
     neighbours: Neighbours,
     limits: Limits,
@@ -214,9 +220,18 @@ struct Basis {
 
 impl Basis {
     fn access(&self, rules: FrontLimits) -> Access {
-        let (store, around) = (self.store.clone(), self.neighbours.clone());
+        let (store, records) = (self.store.clone(), self.records.clone());
         let (peers, running) = (self.fetches.peers().clone(), self.running.clone());
-        Access::new(store, around, peers, rules, self.secret, running, unix_ms)
+        let around = self.neighbours.clone();
+        Access::new(
+            (store, records),
+            around,
+            peers,
+            rules,
+            self.secret,
+            running,
+            unix_ms,
+        )
     }
 
     fn delivery(&self) -> Delivery {

@@ -1,7 +1,7 @@
 //! What other peers talk to. It answers from the store alone and never asks further.
 //!
 //! **Invariant:** nothing is answered but to a peer of our cluster, by its certificate; only whole, proven objects are
-//! given out.
+//! given out; what a tag means and what anybody may read is passed on as the manager signed it, or not at all.
 
 mod caller;
 pub(crate) mod crowd;
@@ -17,9 +17,9 @@ use oci::{Digest, Location};
 use process::metrics::Metrics;
 use process::telemetry::edge;
 use prometheus_client::metrics::counter::Counter;
-use serde::{Deserialize, Serialize};
-use wire::TagRecord;
+use serde::Deserialize;
 use wire::between_peers::{CHUNKS, CROWD, LOCATION_HEADER, OBJECT, PIECE, PUBLIC, TAGS};
+use wire::{PublicProof, Signed, TagMeaning};
 
 pub(crate) use caller::only_peers;
 
@@ -103,9 +103,9 @@ async fn tag(
     State(state): State<ShareState>,
     Query(query): Query<TagQuery>,
     headers: HeaderMap,
-) -> Result<Json<TagRecord>, StatusCode> {
+) -> Result<Json<Signed<TagMeaning>>, StatusCode> {
     let location = location(&headers).ok_or(StatusCode::BAD_REQUEST)?;
-    let record = state.store.tag(&location.to_string(), &query.tag);
+    let record = state.store.signed_tag(&location.to_string(), &query.tag);
     record.map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
@@ -114,20 +114,15 @@ struct PublicQuery {
     digest: String,
 }
 
-#[derive(Serialize)]
-struct Public {
-    at_unix_ms: Option<i64>,
-}
-
 async fn public(
     State(state): State<ShareState>,
     Query(query): Query<PublicQuery>,
     headers: HeaderMap,
-) -> Result<Json<Public>, StatusCode> {
+) -> Result<Json<PublicProof>, StatusCode> {
     let digest: Digest = query.digest.parse().map_err(|_| StatusCode::BAD_REQUEST)?;
     let location = location(&headers).ok_or(StatusCode::BAD_REQUEST)?;
-    let at_unix_ms = state.store.public_at(&digest, &location);
-    Ok(Json(Public { at_unix_ms }))
+    let proof = state.store.public_proof(&digest, &location);
+    proof.map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
 /// The object, if it is whole here and the location that the request names delivers it.

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use oci::Location;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
-use wire::{Lot, ObjectKind, PlacementOrder, TagRecord, TraceContext, seeds_in_order};
+use wire::{
+    Lot, ObjectKind, PlacementOrder, PublicObjects, Signed, TagMeaning, TagRecord, TraceContext,
+    seeds_in_order,
+};
 
 use crate::holdings::PARENTS;
 use crate::parents::{Holders, holders};
@@ -54,11 +57,11 @@ async fn order(
     let holders = holders(inner.reads(), &others, &digests, Some(preheat.id)).await?;
     let cluster = clusters::name_of(inner, lot.cluster_id).await?;
     let carries_root = preheat.digest.as_ref().is_some_and(|root| digests.contains(root));
-    let placements = open
+    let placements: Vec<PlacementOrder> = open
         .into_iter()
         .map(|object| {
             let parents = parents(&cluster, &object.digest, &others, &holders);
-            placement(&preheat, &location, object, parents)
+            placement(&location, object, parents)
         })
         .collect();
     let trace = queue::work_of(inner.reads(), lot.work_id)
@@ -69,12 +72,13 @@ async fn order(
         fence: lot.fence.unwrap_or_default(),
         preheat: preheat.id,
         trace: trace.as_deref().and_then(TraceContext::parse),
-        placements,
         tag: if carries_root {
-            tag_record(&preheat, &location)
+            signed_tag(inner, &cluster, &preheat, &location)
         } else {
             None
         },
+        public: signed_public(inner, &cluster, &preheat, &location, &placements),
+        placements,
         credential: if peer.seed { preheat.credential } else { None },
         image: preheat.image,
     })
@@ -117,19 +121,13 @@ fn parents(cluster: &str, digest: &str, seeds: &[peers::Model], holders: &Holder
         .collect()
 }
 
-fn placement(
-    preheat: &preheats::Model,
-    location: &Location,
-    object: objects::Model,
-    parents: Vec<String>,
-) -> PlacementOrder {
+fn placement(location: &Location, object: objects::Model, parents: Vec<String>) -> PlacementOrder {
     PlacementOrder {
         kind: kind_of(object.class),
         digest: object.digest,
         size: read_size(object.size),
         media_type: object.media_type,
         location: location.to_string(),
-        public: preheat.public,
         parents,
     }
 }
@@ -140,6 +138,33 @@ pub(crate) fn kind_of(class: i32) -> ObjectKind {
     } else {
         ObjectKind::Blob
     }
+}
+
+/// What the tag meant, for the peers of this cluster.
+fn signed_tag(
+    inner: &Inner,
+    cluster: &str,
+    preheat: &preheats::Model,
+    location: &Location,
+) -> Option<Signed<TagMeaning>> {
+    inner.signing.sign(&TagMeaning {
+        cluster: cluster.to_owned(),
+        record: tag_record(preheat, location)?,
+    })
+}
+
+/// One record for all objects of the lot: a lot costs one signature, however many objects it has.
+fn signed_public(
+    inner: &Inner,
+    cluster: &str,
+    preheat: &preheats::Model,
+    location: &Location,
+    placements: &[PlacementOrder],
+) -> Option<Signed<PublicObjects>> {
+    let found_ms = preheat.resolved_ms.filter(|_| preheat.public)?;
+    let digests = placements.iter().map(|order| order.digest.as_str());
+    let record = PublicObjects::over(cluster, &location.to_string(), digests, found_ms)?;
+    inner.signing.sign(&record)
 }
 
 /// What the tag meant: the registry said so when it was asked by tag, or who asked by digest said so then.

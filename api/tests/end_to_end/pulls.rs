@@ -2,7 +2,7 @@
 
 use world::harbor::Wish;
 use world::sha256sum::assert_seed_holds;
-use world::{Containerd, ImageSpec, LayerSpec, ManagerSpec, Registry};
+use world::{Containerd, ImageSpec, LayerSpec, ManagerSpec, Peer, Registry};
 
 use crate::{assert_lists, described, preheat_well, up};
 
@@ -34,6 +34,35 @@ async fn a_preheated_image_is_pulled_by_tag_and_by_digest_while_the_registry_is_
             .await
             .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_pulls_public_images_by_the_records_that_its_seed_carries_while_the_registry_is_down() {
+    let mut registry = Registry::plain().await;
+    let mut manager = ManagerSpec::new()
+        .config(&described(&registry, None))
+        .start()
+        .await;
+    let _seed = Peer::seed("seed-1", &manager).await;
+    let node = Peer::node("node-1", &manager).await;
+    for number in [4, 5] {
+        let (image, repository) = (ImageSpec::small(number).build(), format!("library/app-{number}"));
+        registry.push(&image, &repository, "v1").await;
+        let wish = Wish::new(registry.manifest_url(&repository, "v1")).scope("single_seed_peer");
+        preheat_well(&manager, &wish).await;
+        // The second image is signed after a restart, by the key that the peers know.
+        manager.restart().await;
+    }
+    manager.kill9();
+    registry.stop();
+    for number in [4, 5] {
+        let containerd = Containerd::start().await;
+        containerd.mirror_only(&registry, &node.front_url());
+        let name = format!("{}/library/app-{number}:v1", registry.host());
+        let pulled = containerd.pull(&name, None).await;
+        pulled.unwrap_or_else(|error| panic!("{name}: {error}\n{}", node.log()));
+    }
+    assert!(!node.log().contains("record of a seed refused"), "{}", node.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,7 +85,9 @@ async fn without_a_credential_nothing_is_taken_and_the_ping_says_so_already() {
 async fn a_preheat_ends_in_success_by_digest_and_nodes_learn_the_tag() {
     let (job, seed, mut connection, token) = a_preheat_on_a_seed("2.11", None).await;
     let lots = seed.take().await;
-    let tag = lots[0].tag.as_ref().expect("the tag's meaning");
+    let signed = lots[0].tag.as_ref().expect("the tag's meaning");
+    let key = job.world.preheater.verifying_key();
+    let tag = signed.verify(&key).expect("signed by the manager").record;
     assert_eq!(
         (tag.tag.as_str(), tag.digest.as_str()),
         ("v1", job.registry.digest().as_str())

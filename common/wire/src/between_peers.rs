@@ -15,9 +15,9 @@ pub const CHUNKS: &str = "/share/v1/objects/{digest}/chunks";
 pub const PIECE: &str = "/share/v1/objects/{digest}/piece";
 /// GET: lines of [`News`] while the object is fetched.
 pub const CROWD: &str = "/share/v1/objects/{digest}/crowd";
-/// GET -> [`crate::TagRecord`]: what a tag meant last.
+/// GET -> `Signed<`[`crate::TagMeaning`]`>`: what a tag meant last, signed by the manager.
 pub const TAGS: &str = "/share/v1/tags";
-/// GET: whether anybody may read an object.
+/// GET -> [`crate::PublicProof`]: that anybody may read an object, signed by the manager.
 pub const PUBLIC: &str = "/share/v1/public";
 /// GET, HEAD: an object that a seed reads from the registry for the caller.
 pub const RELAY: &str = "/relay/v1/objects/{digest}";

@@ -15,12 +15,14 @@ mod neighbourhood;
 mod placing;
 mod questions;
 mod rate;
+mod records;
 mod removals;
 mod secret;
 mod seeds;
 mod session;
 mod signed;
 mod trace;
+mod tree;
 
 pub use client::{CallError, ManagerClient, join};
 pub use holdings::{Held, HoldingsReport, holdings_hash};
@@ -44,6 +46,7 @@ pub use questions::{
     PullResult, Pulled, PulledFrom, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply, Standing, StandingState,
 };
 pub use rate::{BadRate, Rate};
+pub use records::{PublicObjects, PublicProof, TagMeaning};
 pub use removals::{REMOVED_AT_MOST, RemovalList};
 pub use secret::SecretText;
 pub use seeds::seeds_in_order;

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageRules, KnownImageRules, Neighbourhood, Question, RemovalList, Signed, TraceContext};
+use crate::{
+    ImageRules, KnownImageRules, Neighbourhood, PublicObjects, Question, RemovalList, Signed, TagMeaning,
+    TraceContext,
+};
 
 /// A peer asks for work in its lane; the manager answers when there is some or the wait is over.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,8 +56,10 @@ pub struct Lot {
     pub image: String,
     pub trace: Option<TraceContext>,
     pub placements: Vec<PlacementOrder>,
-    /// What the tag meant when the preheat resolved it; kept beside the manifest.
-    pub tag: Option<TagRecord>,
+    /// What the tag meant when the preheat resolved it; stored with the manifest.
+    pub tag: Option<Signed<TagMeaning>>,
+    /// Anybody may read the placements' objects, in this order, at their location.
+    pub public: Option<Signed<PublicObjects>>,
     /// Names the credential for the registry; fetched over the session, kept in memory only. Seeds only.
     pub credential: Option<String>,
 }
@@ -67,8 +72,6 @@ pub struct PlacementOrder {
     pub media_type: String,
     /// Where it is fetched from: `https://harbor.example.com/v2/library/nginx`.
     pub location: String,
-    /// Anybody may read it: the registry gave its manifest to an anonymous caller.
-    pub public: bool,
     /// `share` URLs of peers that have the object whole, best first.
     pub parents: Vec<String>,
 }

@@ -142,15 +142,12 @@ impl Access {
         self.kept(who, digest, kind).await == Kept::Fresh || self.is_public(who, digest).await
     }
 
-    /// Whether anybody may read the object here: by a record that is not too old.
+    /// Whether anybody may read the object here: by a record of the manager that is not too old.
     pub(super) async fn is_public(&self, who: &Who, digest: &Digest) -> bool {
         if self.public(who, digest) == Kept::Fresh {
             return true;
         }
-        let Some(at_ms) = self.seeds_say_public(who, digest).await else {
-            return false;
-        };
-        self.store.record_public(digest, who.location(), at_ms);
+        self.ask_seeds_what_is_public(who, digest).await;
         self.public(who, digest) == Kept::Fresh
     }
 

@@ -45,6 +45,7 @@ pub(crate) use who::Who;
 
 use crate::config::FrontLimits;
 use crate::neighbours::Neighbours;
+use crate::records::Records;
 use crate::source::ShareClient;
 use accounts::Accounts;
 use caller::Keyring;
@@ -66,6 +67,7 @@ pub(crate) struct Access(Arc<Inner>);
 
 pub(crate) struct Inner {
     store: Store,
+    records: Records,
     neighbours: Neighbours,
     peers: ShareClient,
     limits: FrontLimits,
@@ -88,7 +90,7 @@ impl Access {
     /// `secret` is this peer's own: what is remembered of callers is only good with it. `now` is Unix milliseconds.
     /// Questions that outlast their caller belong to `running`.
     pub(crate) fn new(
-        store: Store,
+        (store, records): (Store, Records),
         neighbours: Neighbours,
         peers: ShareClient,
         limits: FrontLimits,
@@ -115,6 +117,7 @@ impl Access {
             token_clients: token_relay::Clients::default(),
             now: Box::new(now),
             store,
+            records,
             neighbours,
             peers,
             limits,

@@ -1,5 +1,7 @@
-//! What the seeds of the cluster know and this node does not: what tags mean, and what anybody may read.
+//! What the seeds of the cluster have from the manager and this node does not: what tags mean, and what anybody may read.
 //! All are asked at once and answer from their stores, so the wait is short, also when one of them is gone.
+//!
+//! **Invariant:** seeds only carry these records: `records` decides whether one counts.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,17 +11,20 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use oci::{Digest, Location, Tag};
 use tokio::time::{Instant, timeout};
-use wire::TagRecord;
+use tracing::warn;
+use wire::{SeedAddress, TagRecord};
 
+use super::decision::Kept;
 use super::{Access, Who};
+use crate::records::{Carrier, Disbelieved};
 
 const TAG_LIMIT: Duration = Duration::from_secs(2);
 const PUBLIC_LIMIT: Duration = Duration::from_secs(1);
-/// That no seed knows an object to be public is believed for as long as this.
+/// That no seed shows an object to be public is remembered for as long as this.
 const NOT_PUBLIC_FOR: Duration = Duration::from_secs(5);
 const KEPT: usize = 10_000;
 
-/// Objects that no seed knew to be public when they were asked.
+/// Objects that no seed showed to be public when all were asked.
 #[derive(Default)]
 pub(crate) struct NotPublic(Mutex<HashMap<(Location, Digest), Instant>>);
 
@@ -39,57 +44,75 @@ impl NotPublic {
 }
 
 impl Access {
-    /// When a seed found that anybody may read the object at this location (Unix milliseconds).
-    pub(crate) async fn seeds_say_public(&self, who: &Who, digest: &Digest) -> Option<i64> {
+    /// Keeps what the seeds show of the manager's records that anybody may read the object at this location.
+    pub(super) async fn ask_seeds_what_is_public(&self, who: &Who, digest: &Digest) {
         let key = (who.location().clone(), digest.clone());
         let seeds = self.neighbours.seeds();
         if seeds.is_empty() || self.not_public.is_known(&key) {
-            return None;
+            return;
         }
         let peers = &self.peers;
         let mut answers: FuturesUnordered<_> = seeds
             .iter()
-            .map(|seed| peers.public(&seed.share_url, who.location(), digest))
+            .map(|seed| async move {
+                let answer = peers.public(&seed.share_url, who.location(), digest).await;
+                (seed, answer)
+            })
             .collect();
-        let public = timeout(PUBLIC_LIMIT, async {
-            while let Some(answer) = answers.next().await {
-                if let Ok(Some(at)) = answer {
-                    return Some(at);
+        // A seed may show an old record, so the others are waited for.
+        let is_fresh = timeout(PUBLIC_LIMIT, async {
+            while let Some((seed, answer)) = answers.next().await {
+                if let Ok(Some(proof)) = answer {
+                    let learned = self
+                        .records
+                        .learn_public(&proof, who.location(), digest, self.by_peer());
+                    tell_of_refusal(seed, learned);
+                }
+                if self.public(who, digest) == Kept::Fresh {
+                    return true;
                 }
             }
-            None
+            false
         });
-        let found = public.await.ok().flatten();
-        if found.is_none() {
+        if !is_fresh.await.unwrap_or(false) {
             self.not_public.remember(key);
         }
-        found
     }
 
-    /// The youngest record of what the tag means: ours, or a seed's.
-    pub(crate) async fn last_meaning(&self, who: &Who, tag: &Tag) -> Option<TagRecord> {
+    /// The newest record of what the tag means: this peer's own, or the manager's, also as a seed shows it.
+    pub(super) async fn last_meaning(&self, who: &Who, tag: &Tag) -> Option<TagRecord> {
         let location = who.location();
-        let mut youngest = self.store.tag(&location.to_string(), tag.as_str());
         let seeds = self.neighbours.seeds();
         let peers = &self.peers;
         let mut answers: FuturesUnordered<_> = seeds
             .iter()
-            .map(|seed| peers.tag(&seed.share_url, location, tag.as_str()))
+            .map(|seed| async move {
+                let answer = peers.tag(&seed.share_url, location, tag.as_str()).await;
+                (seed, answer)
+            })
             .collect();
-        // Whoever has answered when the time is over counts.
+        // Answers that have come when the time is over count.
         let _ = timeout(TAG_LIMIT, async {
-            while let Some(answer) = answers.next().await {
-                if let Ok(Some(record)) = answer {
-                    youngest = Some(younger(youngest.take(), record));
+            while let Some((seed, answer)) = answers.next().await {
+                if let Ok(Some(signed)) = answer {
+                    let learned = self
+                        .records
+                        .learn_tag(&signed, location, tag.as_str(), self.by_peer());
+                    tell_of_refusal(seed, learned);
                 }
             }
         })
         .await;
-        youngest
+        self.store.tag(&location.to_string(), tag.as_str())
+    }
+
+    fn by_peer(&self) -> Carrier {
+        Carrier::Peer { now_ms: (self.now)() }
     }
 }
 
-fn younger(one: Option<TagRecord>, other: TagRecord) -> TagRecord {
-    one.filter(|one| one.seen_unix_ms >= other.seen_unix_ms)
-        .unwrap_or(other)
+fn tell_of_refusal(seed: &SeedAddress, learned: Result<(), Disbelieved>) {
+    if let Err(why) = learned {
+        warn!(stoker.side = "peer", stoker.peer = seed.name, %why, "record of a seed refused");
+    }
 }

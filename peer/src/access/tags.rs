@@ -126,7 +126,6 @@ impl Access {
         let record = self.last_meaning(who, tag).await.ok_or_else(unknown)?;
         let digest: Digest = record.digest.parse().map_err(|_| unknown())?;
         let mut meant = self.manifest_by_digest(who, &digest, head_only).await?;
-        self.store.record_tag(&record);
         meant.is_stale = true;
         Ok(meant)
     }

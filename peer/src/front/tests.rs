@@ -3,6 +3,7 @@
 mod access;
 mod authorize;
 mod fuzz;
+mod hostile_seed;
 mod ranges;
 mod reach;
 mod serving;

@@ -6,8 +6,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SignatureAlgorithm,
 };
+use store::testing::Signer;
 use tempfile::TempDir;
-use wire::{SigningKey, Validity};
+use wire::Validity;
 
 use super::*;
 use crate::joining::{DirectJoining, Joining};
@@ -19,7 +20,8 @@ const DAY: i64 = 86_400;
 /// A manager's authority and its signing key.
 pub(crate) struct Authority {
     ca: CertifiedIssuer<'static, KeyPair>,
-    signing: SigningKey,
+    /// Signs for the cluster `default`.
+    pub(crate) signer: Signer,
     now: Arc<AtomicI64>,
 }
 
@@ -53,7 +55,7 @@ impl Authority {
         let key = KeyPair::generate().expect("a key");
         Self {
             ca: CertifiedIssuer::self_signed(params, key).expect("an authority"),
-            signing: SigningKey::from_pkcs8(&SigningKey::generate_pkcs8()).expect("a key"),
+            signer: Signer::of("default"),
             now: Arc::new(AtomicI64::new(NOW)),
         }
     }
@@ -86,14 +88,14 @@ impl Authority {
             number,
             peers: peers.iter().copied().collect(),
         };
-        self.signing.sign(&list).expect("signed")
+        self.signer.sign(&list)
     }
 
     fn joined(&self, identity: &PeerIdentity, key: PublicKey) -> Joined {
         Joined {
             certificate_pem: self.certificate(identity, key, Validity::from(NOW)),
             ca_pem: self.ca.pem(),
-            signing_key: self.signing.verifying_key(),
+            signing_key: self.signer.verifying_key(),
             removals: self.removals(0, &[]),
         }
     }

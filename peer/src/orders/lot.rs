@@ -8,10 +8,11 @@ use oci::{Credential, Digest, Location};
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span, field, info_span, warn};
 use uuid::Uuid;
-use wire::{Lot, Outcome, PlacementOrder, PullResult, Role, Settled, Side, TagRecord};
+use wire::{Lot, Outcome, PlacementOrder, PullResult, Role, Settled, Side};
 
 use super::Orders;
 use super::credentials::{First, LotCredential, configured};
+use super::lot_records::LotRecords;
 use super::taken::Taken;
 use crate::fetch::{Extent, FetchError, FetchReport, Following, Found, Wanted};
 use crate::limits::Class;
@@ -30,16 +31,21 @@ pub(super) async fn work_on(
     let span = span_of_lot(&orders, &lot);
     let _counting = orders.metrics.lot_begins();
     let credential = LotCredential::default();
+    let records = Arc::new(LotRecords::of(&orders.records, &lot));
     let lot = Arc::new(lot);
     let _hold = orders.store.hold(digests(&lot));
     let placing = stream::iter(0..lot.placements.len()).for_each_concurrent(AT_ONCE, |at| {
         let (orders, lot, taken) = (orders.clone(), lot.clone(), taken.clone());
         let (credential, outcomes) = (credential.clone(), outcomes.clone());
+        let records = records.clone();
         async move {
             let Some(order) = lot.placements.get(at) else {
                 return;
             };
             let outcome = place(&orders, session, &lot, order, &taken, &credential).await;
+            if matches!(outcome, Outcome::Verified { .. }) {
+                remember(&orders, &records, order);
+            }
             let settled = Settled {
                 work: lot.work,
                 fence: lot.fence,
@@ -181,7 +187,6 @@ async fn fetch(
     match fetched {
         Ok(report) => {
             delivered(orders, &wanted).await?;
-            remember(orders, lot, order, &wanted);
             Ok(report)
         }
         Err(error) if ended && error.side() == Side::Caller => {
@@ -279,19 +284,10 @@ fn note_how_it_was_found(following: &Following) {
     }
 }
 
-/// Kept beside the object: who may read it, and what the tag meant.
-fn remember(orders: &Orders, lot: &Lot, order: &PlacementOrder, wanted: &Wanted) {
-    if order.public {
-        let now = process::clock::unix_ms();
-        orders.store.record_public(&wanted.digest, &wanted.location, now);
-    }
-    let names_this = |tag: &&TagRecord| tag.digest == order.digest;
-    if let Some(tag) = lot.tag.as_ref().filter(names_this) {
-        let location = wanted.location.to_string();
-        orders.store.record_tag(&TagRecord {
-            location,
-            ..tag.clone()
-        });
+/// Keeps, with the object, what the manager signed about it.
+fn remember(orders: &Orders, records: &LotRecords, order: &PlacementOrder) {
+    if let Ok(wanted) = parse(orders, order) {
+        records.keep(&orders.records, &wanted.location, &wanted.digest);
     }
 }
 

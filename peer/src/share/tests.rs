@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use oci::{Digest, Location};
+use store::testing::Signer;
 use store::{CHUNK, Store};
 use tower::ServiceExt as _;
 use wire::between_peers::LOCATION_HEADER;
@@ -215,12 +216,30 @@ async fn peers_understand_each_other() {
         media_type: "application/x".to_owned(),
         seen_unix_ms: 1,
     };
-    parent.store.record_tag(&record);
-    parent.store.record_public(&digest, &nginx(), 5);
+    let signer = Signer::of("default");
+    let (signed, proof) = (signer.tag(&record), signer.public(&digest, &nginx(), 5));
+    parent.store.record_signed_tag(&record, &signed);
+    parent.store.record_public(&digest, &nginx(), 5, &proof);
     let tag = client.tag(&parent.url, &nginx(), "1.27").await;
-    assert_eq!(tag, Ok(Some(record)));
+    assert_eq!(tag, Ok(Some(signed)));
     assert_eq!(client.tag(&parent.url, &nginx(), "none").await, Ok(None));
     assert_eq!(client.tag(&parent.url, &elsewhere, "1.27").await, Ok(None));
-    assert_eq!(client.public(&parent.url, &nginx(), &digest).await, Ok(Some(5)));
+    let public = client.public(&parent.url, &nginx(), &digest).await;
+    assert_eq!(public, Ok(Some(proof)));
     assert_eq!(client.public(&parent.url, &elsewhere, &digest).await, Ok(None));
+}
+
+#[tokio::test]
+async fn what_only_this_peer_was_told_of_a_tag_goes_to_nobody() {
+    let world = World::new().await;
+    let parent = Parent::holding(&world.around, &[]).await;
+    parent.store.record_tag(&TagRecord {
+        location: nginx().to_string(),
+        tag: "1.27".to_owned(),
+        digest: Digest::of(b"own").to_string(),
+        media_type: String::new(),
+        seen_unix_ms: 1,
+    });
+    let tag = world.share_client().tag(&parent.url, &nginx(), "1.27").await;
+    assert_eq!(tag, Ok(None));
 }

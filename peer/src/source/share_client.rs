@@ -11,7 +11,6 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE}
 use http::{Method, StatusCode};
 use oci::{Credential, Digest, Location, Secret};
 use reqwest::RequestBuilder;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use store::{CHUNK, ChunkHash, ChunkHashes};
 use tokio::time::timeout;
@@ -20,7 +19,7 @@ use wire::between_peers::{
     LOCATION_HEADER, MEDIA_TYPE_HEADER, OBJECT, PARTS, PIECE, PUBLIC, RELAY, SHARE_URL_HEADER, SIZE_HEADER,
     TAGS, WAIT_HEADER, ZONE_HEADER, read_hash,
 };
-use wire::{ObjectKind, TagRecord};
+use wire::{ObjectKind, PublicProof, Signed, TagMeaning};
 
 use super::absent::Absent;
 use super::call::{Call, Peer, STALL_LIMIT};
@@ -96,11 +95,6 @@ impl ShareError {
             Self::Nonsense(_) => "bad_answer",
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Public {
-    at_unix_ms: Option<i64>,
 }
 
 impl ShareClient {
@@ -297,33 +291,28 @@ impl ShareClient {
         ChunkHashes::from_bytes(size, &bytes).ok_or(ShareError::Nonsense("chunk hashes do not fit the size"))
     }
 
-    /// What the tag means, as far as the peer knows.
+    /// What the tag means, as far as the peer has a record of the manager. Nothing of it is verified.
     pub async fn tag(
         &self,
         share_url: &str,
         location: &Location,
         tag: &str,
-    ) -> Result<Option<TagRecord>, ShareError> {
+    ) -> Result<Option<Signed<TagMeaning>>, ShareError> {
         let call = self.call(share_url, TAGS, None).at(location);
-        match json(call.with(|request| request.query(&[("tag", tag)]))).await {
-            Ok(record) => Ok(Some(record)),
-            Err(ShareError::NotHeld) => Ok(None),
-            Err(error) => Err(error),
-        }
+        held(json(call.with(|request| request.query(&[("tag", tag)]))).await)
     }
 
-    /// When it was found that anybody may read the object at this location (Unix milliseconds), as far as the peer
-    /// knows.
+    /// That anybody may read the object at this location, as far as the peer has a record of the manager. Nothing of it is
+    /// verified.
     pub async fn public(
         &self,
         share_url: &str,
         location: &Location,
         digest: &Digest,
-    ) -> Result<Option<i64>, ShareError> {
+    ) -> Result<Option<PublicProof>, ShareError> {
         let call = self.call(share_url, PUBLIC, None).at(location);
         let query = [("digest", digest.as_str())];
-        let answer = json::<Public>(call.with(|request| request.query(&query))).await?;
-        Ok(answer.at_unix_ms)
+        held(json(call.with(|request| request.query(&query))).await)
     }
 
     /// Has a seed find out whether the location delivers the object that both hold.
@@ -429,6 +418,15 @@ async fn streamed(call: Call, from: u64) -> Result<SharedObject, ShareError> {
 fn chunk_hashes(listed: Option<&str>) -> Vec<ChunkHash> {
     let read = listed.map(|listed| listed.split(',').map(read_hash).collect::<Option<Vec<_>>>());
     read.flatten().unwrap_or_default()
+}
+
+/// Not to hold it is an answer.
+fn held<T>(answer: Result<T, ShareError>) -> Result<Option<T>, ShareError> {
+    match answer {
+        Ok(record) => Ok(Some(record)),
+        Err(ShareError::NotHeld) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn json<T: DeserializeOwned>(call: Call) -> Result<T, ShareError> {

@@ -4,7 +4,7 @@
 //! It is read from memory and kept in one redb file by one thread, which commits whatever has queued. Losing
 //! the file loses this knowledge and no object. Writing never waits for the disk; [`Index::flush`] does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,9 +16,10 @@ use std::thread::JoinHandle;
 
 use oci::{Digest, Location};
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tracing::warn;
-use wire::{TagRecord, TraceContext};
+use wire::{PublicProof, Signed, TagMeaning, TagRecord, TraceContext};
 
 use super::removals::{REMEMBERED, Removal, SLACK, surplus};
 
@@ -33,8 +34,13 @@ const BATCH: usize = 1024;
 const NOTES: usize = 10_000;
 
 const DELIVERED: &str = "delivered";
-const PUBLIC: &str = "public";
+const PUBLIC: &str = "signed-public";
+/// What an older version noted without a signature.
+const UNSIGNED_PUBLIC: &str = "public";
+/// What this peer was told by a registry.
 const TAGS: &str = "tag";
+/// What the manager has signed.
+const SIGNED_TAGS: &str = "signed-tag";
 const NOTE: &str = "note";
 const BROUGHT: &str = "brought";
 const REMOVED: &str = "removed";
@@ -50,6 +56,13 @@ pub(super) struct Index {
     removals: AtomicUsize,
     queue: Option<SyncSender<Change>>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// What a tag means here by the manager's signature, and the record as it is passed on.
+#[derive(Serialize, Deserialize)]
+struct SignedTag {
+    record: TagRecord,
+    signed: Signed<TagMeaning>,
 }
 
 enum Change {
@@ -79,12 +92,21 @@ impl Index {
             .spawn(move || write_until_closed(&database, &changes))?;
         let below = key(&[REMOVED, ""]);
         let removals = entries.keys().filter(|key| key.starts_with(&below)).count();
-        Ok(Self {
+        let index = Self {
             removals: AtomicUsize::new(removals),
             entries: RwLock::new(entries),
             queue: Some(queue),
             writer: Some(writer),
-        })
+        };
+        index.forget_unsigned();
+        Ok(index)
+    }
+
+    /// A seed may have said what an older version noted: it counts for nothing.
+    fn forget_unsigned(&self) {
+        for key in self.keys_below(&key(&[UNSIGNED_PUBLIC, ""])) {
+            self.remove(key);
+        }
     }
 
     pub(super) fn record_delivered(&self, digest: &Digest, location: &Location, at_ms: i64) {
@@ -108,16 +130,36 @@ impl Index {
             .is_some()
     }
 
-    pub(super) fn record_public(&self, digest: &Digest, location: &Location, at_ms: i64) {
-        let key = key(&[PUBLIC, digest.as_str(), &location.to_string()]);
-        let known = self.get(&key).and_then(|value| read_time(&value));
-        if known.is_none_or(|known| known < at_ms) {
-            self.put(key, &at_ms.to_be_bytes());
+    pub(super) fn record_public(
+        &self,
+        digest: &Digest,
+        location: &Location,
+        found_ms: i64,
+        proof: &PublicProof,
+    ) {
+        if self
+            .public_at(digest, location)
+            .is_some_and(|known| known >= found_ms)
+        {
+            return;
+        }
+        let mut value = found_ms.to_be_bytes().to_vec();
+        match serde_json::to_writer(&mut value, proof) {
+            Ok(()) => {
+                self.put(public_key(digest, location), &value);
+            }
+            Err(error) => warn!(%error, stoker.side = "peer", "a public record cannot be kept"),
         }
     }
 
     pub(super) fn public_at(&self, digest: &Digest, location: &Location) -> Option<i64> {
-        read_time(&self.get(&key(&[PUBLIC, digest.as_str(), &location.to_string()]))?)
+        let value = self.get(&public_key(digest, location))?;
+        read_time(value.get(..TIME)?)
+    }
+
+    pub(super) fn public_proof(&self, digest: &Digest, location: &Location) -> Option<PublicProof> {
+        let value = self.get(&public_key(digest, location))?;
+        serde_json::from_slice(value.get(TIME..)?).ok()
     }
 
     /// What was known of an object that is gone.
@@ -170,30 +212,65 @@ impl Index {
 
     pub(super) fn record_tag(&self, tag: &TagRecord) {
         let newer = |known: TagRecord| known.seen_unix_ms > tag.seen_unix_ms;
-        if self.tag(&tag.location, &tag.tag).is_some_and(newer) {
-            return;
+        if !self.own_tag(&tag.location, &tag.tag).is_some_and(newer) {
+            self.put_tag(TAGS, tag, tag);
         }
-        match serde_json::to_vec(tag) {
+    }
+
+    pub(super) fn record_signed_tag(&self, record: &TagRecord, signed: &Signed<TagMeaning>) {
+        let newer = |known: SignedTag| known.record.seen_unix_ms >= record.seen_unix_ms;
+        if !self.manager_tag(&record.location, &record.tag).is_some_and(newer) {
+            let value = SignedTag {
+                record: record.clone(),
+                signed: signed.clone(),
+            };
+            self.put_tag(SIGNED_TAGS, record, &value);
+        }
+    }
+
+    fn put_tag(&self, table: &str, tag: &TagRecord, value: &impl Serialize) {
+        match serde_json::to_vec(value) {
             Ok(value) => {
-                self.put(key(&[TAGS, &tag.location, &tag.tag]), &value);
+                self.put(key(&[table, &tag.location, &tag.tag]), &value);
             }
             Err(error) => warn!(%error, stoker.side = "peer", "a tag cannot be kept"),
         }
     }
 
+    /// The newest of what a registry told this peer and what the manager has signed.
     pub(super) fn tag(&self, location: &str, tag: &str) -> Option<TagRecord> {
+        let signed = self.manager_tag(location, tag).map(|signed| signed.record);
+        let known = self.own_tag(location, tag).into_iter().chain(signed);
+        known.max_by_key(|record| record.seen_unix_ms)
+    }
+
+    pub(super) fn signed_tag(&self, location: &str, tag: &str) -> Option<Signed<TagMeaning>> {
+        self.manager_tag(location, tag).map(|tag| tag.signed)
+    }
+
+    fn own_tag(&self, location: &str, tag: &str) -> Option<TagRecord> {
         let value = self.get(&key(&[TAGS, location, tag]))?;
+        serde_json::from_slice(&value).ok()
+    }
+
+    fn manager_tag(&self, location: &str, tag: &str) -> Option<SignedTag> {
+        let value = self.get(&key(&[SIGNED_TAGS, location, tag]))?;
         serde_json::from_slice(&value).ok()
     }
 
     /// What a tag means at each location that `is_it`.
     pub(super) fn tag_wherever(&self, tag: &str, is_it: impl Fn(&Location) -> bool) -> Vec<Digest> {
-        let records = self.entries_below(&key(&[TAGS, ""])).into_iter();
-        let records = records.filter_map(|(_, value)| serde_json::from_slice::<TagRecord>(&value).ok());
-        records
-            .filter(|record| record.tag == tag && record.location.parse().is_ok_and(|at| is_it(&at)))
-            .filter_map(|record| record.digest.parse().ok())
-            .collect()
+        let locations: BTreeSet<String> = [TAGS, SIGNED_TAGS]
+            .into_iter()
+            .flat_map(|table| self.keys_below(&key(&[table, ""])))
+            .filter_map(|name| match name.split('\0').collect::<Vec<_>>()[..] {
+                [_, location, named] if named == tag => Some(location.to_owned()),
+                _ => None,
+            })
+            .filter(|location| location.parse().is_ok_and(|at| is_it(&at)))
+            .collect();
+        let records = locations.iter().filter_map(|location| self.tag(location, tag));
+        records.filter_map(|record| record.digest.parse().ok()).collect()
     }
 
     pub(super) fn put_note(&self, table: &str, name: &str, value: &[u8]) {
@@ -312,6 +389,13 @@ fn key(parts: &[&str]) -> String {
     parts.join("\0")
 }
 
+fn public_key(digest: &Digest, location: &Location) -> String {
+    key(&[PUBLIC, digest.as_str(), &location.to_string()])
+}
+
+/// Bytes of a time.
+const TIME: usize = size_of::<i64>();
+
 /// Unix milliseconds.
 fn read_time(value: &[u8]) -> Option<i64> {
     Some(i64::from_be_bytes(value.try_into().ok()?))
@@ -412,5 +496,21 @@ mod tests {
         assert!(!index.has_delivered(&digest, &here));
         assert_eq!(index.tag(&here.to_string(), "v1"), None);
         assert!(index.tag_wherever("v1", |_| true).is_empty());
+    }
+
+    #[test]
+    fn public_records_without_a_signature_are_gone_after_an_upgrade() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("index.redb");
+        let (digest, here) = (Digest::of(b"a layer"), "https://registry.lan/v2/a");
+        let index = Index::open(&path).expect("an index");
+        let name = key(&[UNSIGNED_PUBLIC, digest.as_str(), here]);
+        index.put(name.clone(), &1_i64.to_be_bytes());
+        drop(index);
+        let index = Index::open(&path).expect("the same index");
+        let here: Location = here.parse().expect("a location");
+        assert_eq!(index.public_at(&digest, &here), None);
+        assert_eq!(index.public_proof(&digest, &here), None);
+        assert_eq!(index.get(&name), None);
     }
 }

@@ -40,7 +40,7 @@ use std::sync::{Arc, Weak};
 
 use oci::{Digest, Location};
 use tokio::sync::broadcast;
-use wire::{Held, TagRecord, TraceContext};
+use wire::{Held, PublicProof, Signed, TagMeaning, TagRecord, TraceContext};
 
 pub use chunks::{About, CHUNK, ChunkHashes, last_chunk_begins};
 pub use growing::GrowingRoom;
@@ -257,21 +257,39 @@ impl Store {
         true
     }
 
-    /// Notes when it was found that anybody may read the object at this location (Unix milliseconds).
-    pub fn record_public(&self, digest: &Digest, location: &Location, at_ms: i64) {
-        self.0.index.record_public(digest, location, at_ms);
+    /// Notes that anybody may read the object at this location, as the manager found at `found_ms` (Unix milliseconds).
+    /// The caller has verified the proof. Of two, the newest holds.
+    pub fn record_public(&self, digest: &Digest, location: &Location, found_ms: i64, proof: &PublicProof) {
+        self.0.index.record_public(digest, location, found_ms, proof);
     }
 
-    /// When it was last found that anybody may read the object at this location (Unix milliseconds).
+    /// When the manager last found that anybody may read the object at this location (Unix milliseconds).
     pub fn public_at(&self, digest: &Digest, location: &Location) -> Option<i64> {
         self.0.index.public_at(digest, location)
     }
 
-    /// Notes what a tag means; of two records the one that was seen last holds.
+    /// What shows to other peers that anybody may read the object at this location.
+    pub fn public_proof(&self, digest: &Digest, location: &Location) -> Option<PublicProof> {
+        self.0.index.public_proof(digest, location)
+    }
+
+    /// Notes what a registry said that a tag means; of two records the one that was seen last holds. Other peers are
+    /// never told of it.
     pub fn record_tag(&self, tag: &TagRecord) {
         self.0.index.record_tag(tag);
     }
 
+    /// Notes what a tag means by the manager's signature, which the caller has verified. Of two, the newest holds.
+    pub fn record_signed_tag(&self, record: &TagRecord, signed: &Signed<TagMeaning>) {
+        self.0.index.record_signed_tag(record, signed);
+    }
+
+    /// What shows to other peers what a tag means.
+    pub fn signed_tag(&self, location: &str, tag: &str) -> Option<Signed<TagMeaning>> {
+        self.0.index.signed_tag(location, tag)
+    }
+
+    /// What a tag means: the newest record, signed or not.
     pub fn tag(&self, location: &str, tag: &str) -> Option<TagRecord> {
         self.0.index.tag(location, tag)
     }

@@ -9,7 +9,7 @@ use wire::{Held, ObjectKind, TagRecord, TraceContext};
 
 use super::removals::{REMEMBERED, SLACK};
 use super::{CHUNK, Removal, RemovalReason, Store, StoreEvent, Totals};
-use crate::testing::{bytes, seal};
+use crate::testing::{Signer, bytes, seal};
 
 const NGINX: &str = "https://registry.lan/v2/library/nginx";
 
@@ -200,6 +200,26 @@ async fn of_two_tags_the_one_seen_last_holds_over_a_restart() {
     assert_eq!(store.tag(NGINX, "1.26"), None);
 }
 
+#[tokio::test]
+async fn a_tag_that_this_peer_heard_of_itself_is_passed_on_to_nobody() {
+    let dir = folder();
+    let store = open(&dir);
+    let signer = Signer::of("default");
+    let (old, new) = (tag(&Digest::of(b"old"), 10), tag(&Digest::of(b"new"), 20));
+    store.record_tag(&old);
+    assert_eq!(store.signed_tag(NGINX, "1.27"), None);
+    store.record_signed_tag(&new, &signer.tag(&new));
+    store.record_signed_tag(&old, &signer.tag(&old));
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(store.signed_tag(NGINX, "1.27"), Some(signer.tag(&new)));
+    assert_eq!(store.tag(NGINX, "1.27"), Some(new.clone()));
+    let own = tag(&Digest::of(b"own"), 30);
+    store.record_tag(&own);
+    assert_eq!(store.tag(NGINX, "1.27"), Some(own), "the newest counts here");
+    assert_eq!(store.signed_tag(NGINX, "1.27"), Some(signer.tag(&new)));
+}
+
 /// Neighbours of `https://registry.lan/v2/a` that share something with it.
 const OTHERS: [&str; 4] = [
     "http://registry.lan/v2/a",
@@ -214,14 +234,18 @@ async fn what_is_public_is_said_of_one_object_at_one_location() {
     let store = open(&dir);
     let (public, private) = (Digest::of(b"public"), Digest::of(b"private"));
     let here = at("https://registry.lan/v2/a");
-    store.record_public(&public, &here, 20);
-    store.record_public(&public, &here, 10);
+    let signer = Signer::of("default");
+    let proof = |found_ms| signer.public(&public, &here, found_ms);
+    store.record_public(&public, &here, 20, &proof(20));
+    store.record_public(&public, &here, 10, &proof(10));
     drop(store);
     let store = open(&dir);
     assert_eq!(store.public_at(&public, &here), Some(20), "the newest counts");
+    assert_eq!(store.public_proof(&public, &here), Some(proof(20)));
     assert_eq!(store.public_at(&private, &here), None);
     for other in OTHERS {
         assert_eq!(store.public_at(&public, &at(other)), None, "{other}");
+        assert_eq!(store.public_proof(&public, &at(other)), None, "{other}");
     }
 }
 
@@ -264,7 +288,8 @@ async fn removing_forgets_the_object_and_who_may_read_it() {
     let mut news = store.watch();
     let path = seal(&store, &body).await.path().to_owned();
     let here = at("https://registry.lan/v2/a");
-    store.record_public(&digest, &here, 1);
+    let proof = Signer::of("default").public(&digest, &here, 1);
+    store.record_public(&digest, &here, 1, &proof);
     store.record_delivered(&digest, &here);
     let was_here = store.remove(&digest, RemovalReason::Asked).await;
     assert!(was_here.expect("removed"));

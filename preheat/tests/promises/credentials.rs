@@ -34,7 +34,7 @@ async fn credentials_are_sealed_and_gone_when_the_preheat_ends() {
     world.registry.image(Some("v1"), &["a"]);
     let id = world.submit_request(planted(&world)).await;
     let lots = seed.take().await;
-    assert!(!lots[0].placements[0].public);
+    assert!(lots[0].public.is_none(), "nobody reads it without a credential");
     let name = lots[0].credential.clone().unwrap();
     let given = preheat::credential(&world.preheater, seed.session(), &name)
         .await

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use preheat::{ClusterChoice, PreheatState, Scope, SubmitError};
+use queue::Clock as _;
 use wire::{Lot, ObjectKind, Role};
 
 use crate::support::{OCI_MANIFEST, Peer, World, failed, index, verified};
@@ -70,17 +71,22 @@ async fn a_lot_says_all_that_its_peer_needs() {
         (first.media_type.as_str(), location.repository.as_str()),
         (OCI_MANIFEST, "team/app")
     );
-    assert!(first.public);
     assert!(
         lot.placements[1..]
             .iter()
             .all(|placement| placement.kind == ObjectKind::Blob)
     );
-    let tag = lot.tag.clone().unwrap();
+    let key = world.preheater.verifying_key();
+    let wire::TagMeaning { cluster, record } = lot.tag.as_ref().unwrap().verify(&key).unwrap();
     assert_eq!(
-        (tag.tag.as_str(), tag.digest.as_str(), tag.media_type.as_str()),
+        (
+            record.tag.as_str(),
+            record.digest.as_str(),
+            record.media_type.as_str()
+        ),
         ("v1", root.as_str(), OCI_MANIFEST)
     );
+    assert_eq!((cluster.as_str(), &record.location), ("default", &first.location));
     // The registry that the lot names is one that the peer has been told of.
     let told = preheat::take(
         &world.preheater,
@@ -101,6 +107,34 @@ async fn a_lot_says_all_that_its_peer_needs() {
             .any(|one| one.name == location.registry().as_str() && one.plain_http),
         "{told:?}"
     );
+}
+
+#[tokio::test]
+async fn what_anybody_may_read_is_signed_for_all_objects_of_a_lot_at_once() {
+    let world = World::start().await;
+    let seed = world.seed("seed-1").await;
+    world.registry.image(Some("v1"), &LAYERS);
+    let before = world.clock.now_ms();
+    world.submit("v1", Scope::SingleSeedPeer).await;
+    let lots = seed.take().await;
+    let lot = &lots[0];
+    let key = world.preheater.verifying_key();
+    let signed = lot.public.as_ref().unwrap();
+    let record = signed.verify(&key).unwrap();
+    assert_eq!(
+        (record.cluster.as_str(), &record.location),
+        ("default", &lot.placements[0].location)
+    );
+    assert!((before..=world.clock.now_ms()).contains(&record.found_unix_ms));
+    let digests: Vec<&str> = lot.placements.iter().map(|order| order.digest.as_str()).collect();
+    let proofs = wire::PublicProof::each(signed, &record, &digests);
+    assert_eq!(
+        (proofs.len(), digests.len()),
+        (LAYERS.len() + 2, LAYERS.len() + 2)
+    );
+    for (digest, proof) in digests.iter().zip(&proofs) {
+        assert_eq!(proof.verify(&key, digest).as_ref(), Ok(&record));
+    }
 }
 
 #[tokio::test]

@@ -208,11 +208,9 @@ async fn what_anybody_may_read_needs_no_yes() {
     );
     let seed = world.add_seed().await;
     for digest in [&image.index, &image.manifest, &image.config] {
-        seed.record_public(digest, &world.location("a"), world.now());
+        world.say_public(&seed, digest, "a");
     }
-    world
-        .store
-        .record_public(&image.layer, &world.location("a"), world.now());
+    world.say_public(&world.store, &image.layer, "a");
     world.stop_registry().await;
     assert_eq!(world.pull("a", &image, None).await, StatusCode::OK);
     let elsewhere = world.get(&format!("/v2/b/blobs/{}", image.layer), None).await;

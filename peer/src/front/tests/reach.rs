@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::Router;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use wire::TagRecord;
 
 use crate::fetch::tests::support::eventually;
 
@@ -194,9 +193,7 @@ async fn a_token_for_another_repository_makes_nothing_private() {
     let nobody = world.bearer("open", None).await.expect("a token");
     assert_eq!(world.pull("open", &image, Some(&nobody)).await, StatusCode::OK);
     for digest in [&image.index, &image.manifest, &image.config, &image.layer] {
-        world
-            .store
-            .record_public(digest, &world.location("open"), world.now());
+        world.say_public(&world.store, digest, "open");
     }
     let challenge = "Bearer realm=\"http://127.0.0.1/token\",error=\"insufficient_scope\"";
     world.registry.treats(
@@ -217,17 +214,11 @@ async fn a_token_for_another_repository_makes_nothing_private() {
 async fn a_public_image_pulls_while_its_registry_answers_429_to_everything() {
     let (world, image) = pulled().await;
     for digest in [&image.index, &image.manifest, &image.config, &image.layer] {
-        world
-            .store
-            .record_public(digest, &world.location("a"), world.now());
+        world.say_public(&world.store, digest, "a");
     }
-    world.store.record_tag(&TagRecord {
-        location: world.location("a").to_string(),
-        tag: "v1".to_owned(),
-        digest: image.index.to_string(),
-        media_type: String::new(),
-        seen_unix_ms: world.now(),
-    });
+    world
+        .store
+        .record_tag(&world.meant("a", &image.index, world.now()));
     world.registry.refuses_with(StatusCode::TOO_MANY_REQUESTS);
     for _ in 0..2 {
         assert_eq!(world.pull("a", &image, None).await, StatusCode::OK);
@@ -239,9 +230,7 @@ async fn a_public_image_pulls_while_its_registry_answers_429_to_everything() {
 #[tokio::test]
 async fn an_image_that_anonymous_callers_are_refused_is_not_public_any_more() {
     let (world, image) = pulled().await;
-    world
-        .store
-        .record_public(&image.layer, &world.location("a"), world.now());
+    world.say_public(&world.store, &image.layer, "a");
     assert_eq!(world.get(&blob(&image), None).await.status, StatusCode::OK);
     world.let_time_pass(Duration::from_secs(7 * 3_600));
     world.registry.refuses_with(StatusCode::FORBIDDEN);
@@ -258,9 +247,7 @@ async fn a_refused_account_still_reads_what_is_public() {
     world.registry.refuses_with(StatusCode::FORBIDDEN);
     let tag = world.head("/v2/a/manifests/v1", Some(&ann())).await;
     assert_eq!(tag.status, StatusCode::FORBIDDEN);
-    world
-        .store
-        .record_public(&image.layer, &world.location("a"), world.now());
+    world.say_public(&world.store, &image.layer, "a");
     assert_eq!(
         world.get(&blob(&image), Some(&ann())).await.status,
         StatusCode::OK
@@ -420,9 +407,7 @@ async fn a_barred_image_is_not_given_as_a_tag_s_last_meaning() {
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
-    world
-        .store
-        .record_public(&image.index, &world.location("a"), world.now());
+    world.say_public(&world.store, &image.index, "a");
     world.registry.bars_images(true);
     let barred = world.get("/v2/a/manifests/v1", Some(&token)).await;
     assert_eq!(barred.status, StatusCode::PRECONDITION_FAILED);

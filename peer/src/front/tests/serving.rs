@@ -176,7 +176,7 @@ async fn one_caller_s_ended_credential_is_not_another_s_failure() {
     let mut world = World::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let seed = world.add_seed().await;
-    seed.record_public(&image.layer, &world.location("a"), world.now());
+    world.say_public(&seed, &image.layer, "a");
     let path = format!("/v2/a/blobs/{}", image.layer);
     let (wrong, right) = (basic("ann", "guessed"), basic("ann", "pw-ann"));
     let (refused, got) = tokio::join!(world.get(&path, Some(&wrong)), world.get(&path, Some(&right)));

@@ -20,10 +20,11 @@ use process::Running;
 use process::http::{ClientOptions, client};
 use process::metrics::Metrics;
 use store::Store;
+use store::testing::Signer;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, SeedAddress};
+use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, Role, SeedAddress, TagRecord};
 
 use crate::access::Access;
 use crate::clients::client_factory;
@@ -32,9 +33,11 @@ use crate::delivery::Delivery;
 use crate::fetch::tests::support::{eventually, shown_to_a_peer, unlimited};
 use crate::fetch::{Fetches, Sources};
 use crate::front::{FrontState, router};
+use crate::membership::tests::{Authority, Member};
 use crate::metrics::PeerMetrics;
 use crate::metrics::tests::scraped;
 use crate::neighbours::{Neighbours, OwnRegistry};
+use crate::records::Records;
 use crate::share::ShareState;
 
 pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -401,6 +404,9 @@ pub(super) struct World {
     registry_runs: Running,
     pub(super) running: Running,
     folders: Vec<TempDir>,
+    /// Signs as this peer's manager does.
+    pub(super) signer: Signer,
+    member: Member,
 }
 
 /// What came back.
@@ -465,7 +471,9 @@ impl World {
         );
         let store = Store::open(&folder.path().join("store")).expect("a store");
         let (running, now) = (Running::new(), Arc::new(AtomicI64::new(1_000_000)));
-        let state = front_state(&store, &neighbours, &running, &now);
+        let authority = Authority::new();
+        let member = authority.member(Role::Node, "default");
+        let state = front_state(&store, &member, &neighbours, &running, &now);
         let front = serve(router(state.clone(), &Metrics::new()), &running).await;
         Self {
             registry,
@@ -481,6 +489,8 @@ impl World {
             registry_runs,
             running,
             folders: vec![folder],
+            signer: authority.signer,
+            member,
         }
     }
 
@@ -516,7 +526,13 @@ impl World {
         while self.store.totals().partial_objects > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        self.state = front_state(&self.store, &self.neighbours, &self.running, &self.now);
+        self.state = front_state(
+            &self.store,
+            &self.member,
+            &self.neighbours,
+            &self.running,
+            &self.now,
+        );
         self.front = serve(router(self.state.clone(), &Metrics::new()), &self.running).await;
     }
 
@@ -525,7 +541,6 @@ impl World {
             .fetch_add(i64::try_from(time.as_millis()).expect("fits"), Ordering::SeqCst);
     }
 
-    /// A seed with an empty store, which the front knows.
     /// A repository of the registry, as the front names it.
     pub(super) fn location(&self, repository: &str) -> Location {
         let location = format!("http://{}/v2/{repository}", self.registry_name);
@@ -537,6 +552,25 @@ impl World {
         self.now.load(Ordering::SeqCst)
     }
 
+    /// The store holds the manager's record that anybody may read the object in this repository, found now.
+    pub(super) fn say_public(&self, store: &Store, digest: &Digest, repository: &str) {
+        let (location, now) = (self.location(repository), self.now());
+        let proof = self.signer.public(digest, &location, now);
+        store.record_public(digest, &location, now, &proof);
+    }
+
+    /// What `v1` meant in this repository.
+    pub(super) fn meant(&self, repository: &str, digest: &Digest, seen_unix_ms: i64) -> TagRecord {
+        TagRecord {
+            location: self.location(repository).to_string(),
+            tag: "v1".to_owned(),
+            digest: digest.to_string(),
+            media_type: String::new(),
+            seen_unix_ms,
+        }
+    }
+
+    /// A seed with an empty store, which the front knows.
     pub(super) async fn add_seed(&mut self) -> Store {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
@@ -717,6 +751,7 @@ impl World {
 
 fn front_state(
     store: &Store,
+    member: &Member,
     neighbours: &Neighbours,
     running: &Running,
     now: &Arc<AtomicI64>,
@@ -731,8 +766,10 @@ fn front_state(
     let limits = FrontLimits::default();
     let clock = move || now.load(Ordering::SeqCst);
     let peers = fetches.peers().clone();
+    let registries = neighbours.registries().clone();
+    let records = Records::new(member.membership.clone(), store.clone(), registries);
     let access = Access::new(
-        store.clone(),
+        (store.clone(), records),
         neighbours.clone(),
         peers,
         limits,

@@ -1,6 +1,5 @@
 use http::StatusCode;
 use oci::Digest;
-use wire::TagRecord;
 
 use super::support::{SignIn, World, basic};
 
@@ -22,16 +21,12 @@ async fn a_tag_falls_back_to_the_youngest_record_of_the_seeds() {
         world.pull_by_digest("a", &image, Some(&ann)).await,
         StatusCode::OK
     );
-    let record = |digest: &Digest, at| TagRecord {
-        location: world.location("a").to_string(),
-        tag: "v1".to_owned(),
-        digest: digest.to_string(),
-        media_type: String::new(),
-        seen_unix_ms: at,
-    };
-    let (stale, young) = (record(&Digest::of(b"long ago"), 1), record(&image.index, 2));
-    world.add_seed().await.record_tag(&stale);
-    world.add_seed().await.record_tag(&young);
+    let stale = world.meant("a", &Digest::of(b"long ago"), 1);
+    let young = world.meant("a", &image.index, 2);
+    for record in [stale, young] {
+        let signed = world.signer.tag(&record);
+        world.add_seed().await.record_signed_tag(&record, &signed);
+    }
     world.stop_registry().await;
     assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
     let unknown = world.head("/v2/a/manifests/never-seen", Some(&ann)).await;

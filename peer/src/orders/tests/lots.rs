@@ -1,6 +1,7 @@
 use oci::Digest;
 use store::RemovalReason;
-use wire::Outcome;
+use store::testing::Signer;
+use wire::{Lot, Outcome, TagRecord};
 
 use super::support::{FakeManager, Peer};
 use crate::fetch::tests::support::{bytes, eventually, seal};
@@ -102,4 +103,51 @@ async fn the_manager_learns_of_a_removal() {
         .await
         .expect("removed");
     eventually("told", || peer.manager.lost() == [digest.to_string()]).await;
+}
+
+const RESOLVED_MS: i64 = 1_700_000_000_000;
+
+/// A lot of one public object, which its image's tag meant.
+fn public_lot(peer: &Peer, signer: &Signer, work: i64, digest: &Digest) -> Lot {
+    let lot = peer.lot(work, digest, 9, None);
+    let location = peer.world.wanted(digest).location;
+    Lot {
+        tag: Some(signer.tag(&TagRecord {
+            location: location.to_string(),
+            tag: "1".to_owned(),
+            digest: digest.to_string(),
+            media_type: "application/x".to_owned(),
+            seen_unix_ms: RESOLVED_MS,
+        })),
+        public: Some(signer.public_lot(&[digest.as_str()], &location, RESOLVED_MS)),
+        ..lot
+    }
+}
+
+#[tokio::test]
+async fn what_the_manager_signed_of_a_lot_is_kept_with_its_objects_and_its_time() {
+    let peer = Peer::of(FakeManager::default()).await;
+    let digest = peer.world.registry.serve(&bytes(9));
+    let lot = public_lot(&peer, &peer.manager.signer(), 1, &digest);
+    peer.manager.hands_out(lot.clone());
+    eventually("settled", || peer.manager.settled().len() == 1).await;
+    let (store, location) = (&peer.world.store, peer.world.wanted(&digest).location);
+    assert_eq!(store.public_at(&digest, &location), Some(RESOLVED_MS));
+    assert!(store.public_proof(&digest, &location).is_some());
+    assert_eq!(store.signed_tag(&location.to_string(), "1"), lot.tag);
+}
+
+#[tokio::test]
+async fn what_another_manager_or_for_another_cluster_was_signed_is_not_kept() {
+    let peer = Peer::of(FakeManager::default()).await;
+    let elsewhere = peer.manager.signer().for_cluster("elsewhere");
+    for (work, signer) in [(1, Signer::of("edge")), (2, elsewhere)] {
+        let digest = peer.world.registry.serve(&bytes(9));
+        peer.manager.hands_out(public_lot(&peer, &signer, work, &digest));
+        let settled = usize::try_from(work).expect("small");
+        eventually("settled", || peer.manager.settled().len() == settled).await;
+        let (store, location) = (&peer.world.store, peer.world.wanted(&digest).location);
+        assert_eq!(store.public_at(&digest, &location), None, "{work}");
+        assert_eq!(store.tag(&location.to_string(), "1"), None, "{work}");
+    }
 }

@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use process::http::{ClientOptions, client};
 use process::{Running, readiness};
+use store::testing::Signer;
 use tokio::sync::Notify;
 use uuid::Uuid;
 use wire::{
@@ -26,6 +27,7 @@ use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::orders::{Me, Orders, follow_orders};
 use crate::pulls::RecentPulls;
+use crate::records::Records;
 
 #[derive(Clone, Default)]
 pub(super) struct FakeManager(Arc<Fake>);
@@ -59,6 +61,11 @@ impl FakeManager {
     /// A seed that has joined.
     fn member(&self) -> Membership {
         self.lock().authority.member(Role::Seed, "edge").membership
+    }
+
+    /// Signs for the peer's cluster.
+    pub(super) fn signer(&self) -> Signer {
+        self.lock().authority.signer.for_cluster("edge")
     }
 
     /// Known to the peer from its next hello on.
@@ -237,7 +244,11 @@ impl Peer {
         let base = manager.serve().await;
         let http = client(&ClientOptions::default()).expect("a client");
         let around = oci::Registries::new(crate::clients::client_factory());
+        let membership = manager.member();
+        let records = Records::new(membership.clone(), world.store.clone(), around.clone());
         let orders = Orders {
+            records,
+            membership,
             manager: ManagerClient::new(http, &base),
             me: me(),
             store: world.store.clone(),
@@ -251,7 +262,6 @@ impl Peer {
                 oci::DialRules::default(),
                 around,
             ),
-            membership: manager.member(),
             pulls: RecentPulls::default(),
             metrics: PeerMetrics::default(),
         };
@@ -277,7 +287,6 @@ impl Peer {
             kind: ObjectKind::Blob,
             media_type: "application/x".to_owned(),
             location: wanted.location.to_string(),
-            public: false,
             parents: Vec::new(),
         };
         Lot {
@@ -288,6 +297,7 @@ impl Peer {
             trace,
             placements: vec![order],
             tag: None,
+            public: None,
             credential: None,
         }
     }
