@@ -26,6 +26,14 @@ impl Object {
         }
     }
 
+    /// The object for a reader of all of it, or of all that is left: the last chunk comes once the whole is proven.
+    pub(crate) fn held_back(self) -> Self {
+        match self {
+            Self::Coming(following, size) => Self::Coming(following.held_back(), size),
+            here @ Self::Here(_) => here,
+        }
+    }
+
     /// Reads the bytes of `range`. A failure on the way is an error of the stream, so that the transfer is cut short;
     /// an error of this call is the disk's.
     pub(crate) async fn read(&self, range: Range<u64>) -> io::Result<Pieces> {

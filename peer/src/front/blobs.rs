@@ -12,7 +12,7 @@ use wire::ObjectKind;
 use super::Front;
 use super::objects::disk_refused;
 use super::range::Part;
-use super::respond::{Head, is_unchanged, unchanged, wanted_part};
+use super::respond::{Head, completes_the_object, is_unchanged, unchanged, wanted_part};
 use super::told::{Outcome, Source};
 use crate::access::{Refusal, Told, Who};
 use crate::fetch::Extent;
@@ -46,7 +46,13 @@ impl Front {
         if head_only {
             return Ok(head.whole(Body::empty()));
         }
-        match wanted_part(headers, digest, object.size()) {
+        let part = wanted_part(headers, digest, object.size());
+        let object = if completes_the_object(headers, &part, object.size()) {
+            object.held_back()
+        } else {
+            object
+        };
+        match part {
             Part::None => Ok(head.nothing()),
             Part::Whole => {
                 let pieces = object

@@ -3,7 +3,10 @@ use std::ops::Range;
 use axum::body::Bytes;
 use http::{Method, StatusCode};
 
+use store::{CHUNK, Store};
+
 use super::support::{Got, SignIn, World};
+use crate::fetch::tests::support::{bytes, lies_of, with_byte_changed};
 
 fn layer() -> Bytes {
     let mut state = 1_u32;
@@ -200,4 +203,57 @@ async fn a_manifest_has_ranges_too() {
     let beyond = asked(&world, &path, &[("range", &format!("bytes={size}-"))]).await;
     assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
+}
+
+/// An object of more than a few chunks that the seed says it has proven, and whose bytes are wrong there.
+async fn lied_about(world: &World, seed: &Store, number: u64) -> (String, Bytes) {
+    let body = with_byte_changed(&bytes(5 * CHUNK + 700), number);
+    let image = world.registry.push("a", body.clone());
+    lies_of(seed, &body, &with_byte_changed(&body, CHUNK)).await;
+    seed.record_delivered(&image.layer, &world.location("a"));
+    (format!("/v2/a/blobs/{}", image.layer), body)
+}
+
+#[tokio::test]
+async fn a_range_that_is_in_truth_the_whole_never_completes_with_a_lying_seeds_bytes() {
+    let mut world = World::new(SignIn::None).await;
+    let seed = world.add_seed().await;
+    let size = 5 * CHUNK + 700;
+    let headers = [
+        "bytes=0-".to_owned(),
+        format!("bytes=0-{}", size - 1),
+        format!("bytes=-{size}"),
+        format!("bytes=0-{},{}-{}", 2 * CHUNK, 2 * CHUNK + 1, size - 1),
+        format!("bytes={}-{},0-{}", CHUNK, 9 * size, CHUNK + 5),
+        // Resumed after the transfer broke off.
+        format!("bytes={CHUNK}-"),
+        // Ignored: the answer is the whole.
+        "bytes=x".to_owned(),
+    ];
+    for (header, number) in headers.iter().zip(1..) {
+        let (path, body) = lied_about(&world, &seed, number).await;
+        let got = asked(&world, &path, &[("range", header)]).await;
+        assert!(got.body.is_none(), "{header}: {} with wrong bytes", got.status);
+        // The wrong bytes are thrown away, and the registry asked.
+        let again = world.get(&path, None).await;
+        assert!(again.body.expect("a body") == body, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_is_the_whole_comes_complete_from_an_honest_seed() {
+    let mut world = World::new(SignIn::None).await;
+    let seed = world.add_seed().await;
+    for (number, header) in (1..).zip(["bytes=0-", "bytes=1048576-"]) {
+        let body = with_byte_changed(&bytes(5 * CHUNK + 700), number);
+        let image = world.registry.push("a", body.clone());
+        lies_of(&seed, &body, &body).await;
+        seed.record_delivered(&image.layer, &world.location("a"));
+        let path = format!("/v2/a/blobs/{}", image.layer);
+        let got = asked(&world, &path, &[("range", header)]).await;
+        assert_eq!(got.status, StatusCode::PARTIAL_CONTENT, "{header}");
+        let first = body.len() - got.header("content-length").parse::<usize>().expect("a length");
+        assert!(got.body.expect("a body") == body.slice(first..), "{header}");
+        assert_eq!(world.registry.count(&format!("GET {path}")), 0);
+    }
 }
