@@ -363,6 +363,9 @@ fn beside(
                 .unwrap_or(built_in.public_kept),
             allow: file.list("allow", faults),
             prefetch: file.switch("prefetch", faults).unwrap_or(built_in.prefetch),
+            unproven_ranges: file
+                .parsed("unproven_ranges", faults)
+                .unwrap_or(built_in.unproven_ranges),
         },
         store: store::read(file, faults),
     }

@@ -146,6 +146,19 @@ impl Following {
         self.until(proven).await.map_err(|(error, _)| error)
     }
 
+    /// Has all of the object fetched, however much of it was wanted, and waits until the bytes are right.
+    pub(crate) async fn all_proven(&self) -> Result<(), FetchError> {
+        let all = Self {
+            wanted: Arc::new(Wanted {
+                extent: Extent::Whole,
+                ..(*self.wanted).clone()
+            }),
+            ..self.clone()
+        };
+        self.current().ongoing.needs.want_whole(all.wanted.class);
+        all.proven().await
+    }
+
     /// Waits until the object is on the disk under its name.
     pub async fn sealed(&self) -> Result<FetchReport, FetchError> {
         let sealed = |progress: &Progress| match &progress.stage {

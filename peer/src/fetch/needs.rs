@@ -85,7 +85,12 @@ impl Needs {
 
     /// Chunks that somebody waits for and that are not there, those that are wanted first in front.
     pub(super) fn missing(&self, view: &PartialView, size: u64) -> Vec<u64> {
-        let parts: Vec<Range<u64>> = self.lock().parts.values().map(|part| part.range.clone()).collect();
+        let parts: Vec<Range<u64>> = self
+            .lock()
+            .parts
+            .values()
+            .map(|part| part.range.clone())
+            .collect();
         missing_of(&parts, size, |chunk| view.has_chunk(chunk, size))
     }
 

@@ -44,7 +44,7 @@ impl Part {
 }
 
 /// Whether a header asks for all that is left from some byte on (`bytes=a-`), as who resumes a broken transfer does.
-pub(crate) fn asks_for_the_rest(header: &str) -> bool {
+pub(crate) fn is_open_ended(header: &str) -> bool {
     let is_open = |bounds: &Bounds| matches!(bounds, Bounds::Open(_));
     asked(header).is_some_and(|asked| asked.iter().any(is_open))
 }

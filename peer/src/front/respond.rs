@@ -13,7 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oci::Digest;
 
-use super::range::{Multipart, Part, asks_for_the_rest, part};
+use super::range::{Multipart, Part, is_open_ended, part};
 use crate::access::{error, json};
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -43,12 +43,11 @@ pub(crate) fn wanted_part(headers: &HeaderMap, digest: &Digest, size: u64) -> Pa
     }
 }
 
-/// Whether who reads this part ends up with what it takes for the whole object: all of it at once, or the rest of a
-/// transfer that broke off. Such a reader gets the last chunk only once the whole is proven.
-pub(crate) fn completes_the_object(headers: &HeaderMap, part: &Part, size: u64) -> bool {
+/// Whether the request is for all that is left from some byte on, as after a transfer that broke off.
+pub(crate) fn asks_for_the_rest(headers: &HeaderMap) -> bool {
     let ranges = headers.get_all(RANGE).iter();
     let mut texts = ranges.filter_map(|range| range.to_str().ok());
-    part.is_all_of(size) || texts.any(asks_for_the_rest)
+    texts.any(is_open_ended)
 }
 
 /// Whether the caller says that it has this object (`If-None-Match`). What has a digest never changes.

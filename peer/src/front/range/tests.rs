@@ -69,12 +69,12 @@ fn parts_are_all_of_an_object_when_no_byte_is_missing() {
 }
 
 #[test]
-fn an_open_range_asks_for_the_rest() {
+fn an_open_range_is_open_ended() {
     for header in ["bytes=5-", "bytes=0-1,5-"] {
-        assert!(asks_for_the_rest(header), "{header}");
+        assert!(is_open_ended(header), "{header}");
     }
     for header in ["bytes=5-9", "bytes=-5", "bytes=5-,x", "junk"] {
-        assert!(!asks_for_the_rest(header), "{header}");
+        assert!(!is_open_ended(header), "{header}");
     }
 }
 

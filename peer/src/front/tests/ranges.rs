@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use http::{Method, StatusCode};
@@ -6,7 +7,7 @@ use http::{Method, StatusCode};
 use store::{CHUNK, Store};
 
 use super::support::{Got, SignIn, World};
-use crate::fetch::tests::support::{bytes, lies_of, with_byte_changed};
+use crate::fetch::tests::support::{bytes, eventually, lies_of, with_byte_changed};
 
 fn layer() -> Bytes {
     let mut state = 1_u32;
@@ -256,4 +257,40 @@ async fn a_range_that_is_the_whole_comes_complete_from_an_honest_seed() {
         assert!(got.body.expect("a body") == body.slice(first..), "{header}");
         assert_eq!(world.registry.count(&format!("GET {path}")), 0);
     }
+}
+
+#[tokio::test]
+async fn where_unproven_ranges_are_held_back_a_lying_seed_gives_no_byte_of_one() {
+    let mut world = World::new(SignIn::None).await;
+    let seed = world.add_seed().await;
+    world.hold_ranges_back(Duration::from_secs(60)).await;
+    let ranges = [CHUNK..CHUNK + 9, 5 * CHUNK + 690..5 * CHUNK + 700, 7..2 * CHUNK];
+    for (range, number) in ranges.into_iter().zip(1..) {
+        let (path, body) = lied_about(&world, &seed, number).await;
+        let header = format!("bytes={}-{}", range.start, range.end - 1);
+        let got = asked(&world, &path, &[("range", &header)]).await;
+        assert_eq!(got.status, StatusCode::PARTIAL_CONTENT, "{header}");
+        let right = body.slice(range.start as usize..range.end as usize);
+        assert!(got.body.expect("a body") == right, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_is_held_back_too_long_is_asked_for_again() {
+    let mut world = World::new(SignIn::None).await;
+    world.hold_ranges_back(Duration::from_millis(50)).await;
+    let image = world.registry.push("a", layer());
+    let path = format!("/v2/a/blobs/{}", image.layer);
+    let held = world.registry.holds_bodies();
+    let got = asked(&world, &path, &[("range", "bytes=5-9")]).await;
+    assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(got.header("retry-after"), "10");
+    held.cancel();
+    eventually("the object is proven", || {
+        world.store.sealed(&image.layer).is_some()
+    })
+    .await;
+    let got = asked(&world, &path, &[("range", "bytes=5-9")]).await;
+    assert_eq!(got.body.expect("a body"), image.layer_bytes.slice(5..10));
+    assert_eq!(world.registry.count(&format!("GET {path}")), 1);
 }

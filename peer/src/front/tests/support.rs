@@ -27,11 +27,11 @@ use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, SeedAddress};
 
 use crate::access::Access;
 use crate::clients::client_factory;
-use crate::config::FrontLimits;
+use crate::config::{FrontLimits, UnprovenRanges};
 use crate::delivery::Delivery;
 use crate::fetch::tests::support::{eventually, shown_to_a_peer, unlimited};
 use crate::fetch::{Fetches, Sources};
-use crate::front::{FrontState, router};
+use crate::front::{FrontState, RangeRules, router};
 use crate::metrics::PeerMetrics;
 use crate::metrics::tests::scraped;
 use crate::neighbours::{Neighbours, OwnRegistry};
@@ -386,6 +386,7 @@ pub(super) struct World {
     now: Arc<AtomicI64>,
     registry_runs: Running,
     pub(super) running: Running,
+    ranges: RangeRules,
     folders: Vec<TempDir>,
 }
 
@@ -443,7 +444,8 @@ impl World {
         );
         let store = Store::open(&folder.path().join("store")).expect("a store");
         let (running, now) = (Running::new(), Arc::new(AtomicI64::new(1_000_000)));
-        let state = front_state(&store, &neighbours, &running, &now);
+        let ranges = RangeRules::of(&FrontLimits::default());
+        let state = front_state(&store, &neighbours, &running, &now, ranges);
         let front = serve(router(state.clone(), &Metrics::new()), &running).await;
         Self {
             registry,
@@ -456,6 +458,7 @@ impl World {
             now,
             registry_runs,
             running,
+            ranges,
             folders: vec![folder],
         }
     }
@@ -492,7 +495,22 @@ impl World {
         while self.store.totals().partial_objects > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        self.state = front_state(&self.store, &self.neighbours, &self.running, &self.now);
+        self.serve_anew().await;
+    }
+
+    /// Ranges of objects that are not proven are held back, so long at most.
+    pub(super) async fn hold_ranges_back(&mut self, proof_limit: Duration) {
+        self.ranges = RangeRules {
+            unproven: UnprovenRanges::HeldBack,
+            proof_limit,
+            ..self.ranges
+        };
+        self.serve_anew().await;
+    }
+
+    async fn serve_anew(&mut self) {
+        let now = &self.now;
+        self.state = front_state(&self.store, &self.neighbours, &self.running, now, self.ranges);
         self.front = serve(router(self.state.clone(), &Metrics::new()), &self.running).await;
     }
 
@@ -669,6 +687,7 @@ fn front_state(
     neighbours: &Neighbours,
     running: &Running,
     now: &Arc<AtomicI64>,
+    ranges: RangeRules,
 ) -> FrontState {
     let sources = Sources::new(
         client(&ClientOptions::default()).expect("a client"),
@@ -696,7 +715,7 @@ fn front_state(
         store.clone(),
         fetches,
         neighbours.clone(),
-        false,
+        ranges,
         clock,
     )
 }
