@@ -1,7 +1,8 @@
 //! Spot checks: reads a range of an object from a seed, as any peer does, and compares it with the own copy.
 //!
 //! **Invariant:** `Different` is only said after the sha256 of the own copy was proven again, so that damage on this
-//! peer's disk accuses nobody else. Only seeds of the own cluster are read, and no more than one piece.
+//! peer's disk accuses nobody else. It is only said of a seed that vouches for the whole object: what is on its way there
+//! is not proven yet, and no fault of the seed. Only seeds of the own cluster are read, and no more than one piece.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -44,7 +45,7 @@ async fn compared(orders: &Orders, check: &SpotCheck, location: &str) -> Result<
     if is_sound(&own).await? {
         return Ok(Compared::Different);
     }
-    warn!(stoker.digest = %digest, stoker.side = "peer", "the own copy of an object is damaged: removed");
+    warn!(stoker.digest = %digest, stoker.side = "peer", "the own copy of an object was damaged and is removed");
     let removed = orders.store.remove(&digest, RemovalReason::Damaged).await;
     removed.map_err(in_words)?;
     Ok(Compared::OwnDamaged)
@@ -61,7 +62,8 @@ fn range_of(check: &SpotCheck, size: u64) -> Option<Range<u64>> {
     fits.then_some(check.first..end)
 }
 
-/// The seed's bytes. None: it gives an object of another size, or more or fewer bytes than it was asked for.
+/// The bytes of a seed that says that it has proven the whole. None: it gives an object of another size, or more or fewer
+/// bytes than it was asked for.
 async fn given(
     orders: &Orders,
     check: &SpotCheck,
@@ -72,6 +74,8 @@ async fn given(
 ) -> Result<Option<Bytes>, String> {
     let length = range.end - range.start;
     let peers = orders.fetches.peers();
+    let vouched = peers.chunks(&check.share_url, digest, location).await;
+    vouched.map_err(in_words)?;
     let opened = peers
         .object(&check.share_url, digest, location, Some(range))
         .await;

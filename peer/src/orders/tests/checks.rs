@@ -80,3 +80,15 @@ async fn without_a_seed_or_an_own_copy_nothing_is_compared() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_seed_that_does_not_vouch_for_the_object_is_not_accused() {
+    let body = bytes(3 * CHUNK);
+    let (peer, seed) = both_holding(&body).await;
+    let digest = Digest::of(&body);
+    std::fs::write(seed.file(&digest), with_byte_changed(&body, 7)).expect("altered");
+    let hashes = seed.file(&digest).with_extension("chunks");
+    std::fs::write(hashes, b"no list").expect("altered");
+    let compared = compared(&peer, &seed.url, &digest, 0).await;
+    assert!(matches!(compared, Compared::Nothing { .. }), "{compared:?}");
+}
