@@ -226,6 +226,10 @@ fn limits(section: &LimitsSection) -> Limits {
             None => built_in.keep_ended,
             Some(keep) => (!keep.is_zero()).then_some(keep),
         },
+        spot_check_every: match section.spot_check_every {
+            None => built_in.spot_check_every,
+            Some(every) => (!every.is_zero()).then_some(every),
+        },
         ..built_in
     }
 }

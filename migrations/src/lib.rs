@@ -15,6 +15,7 @@ mod m20261121_000009_limits;
 mod m20261130_000010_rule_owners;
 mod m20261130_000011_joining;
 mod m20261130_000012_seen_registries;
+mod m20261130_000013_removal_reasons;
 mod schema;
 
 /// What runs a [`Migrator`]: `Migrator::up(connection, None)`.
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000010_rule_owners::Migration),
             Box::new(m20261130_000011_joining::Migration),
             Box::new(m20261130_000012_seen_registries::Migration),
+            Box::new(m20261130_000013_removal_reasons::Migration),
         ]
     }
 }

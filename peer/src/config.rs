@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use oci::{DialRules, RegistryName};
@@ -63,6 +64,33 @@ pub struct FrontLimits {
     pub allow: Vec<String>,
     /// Of an object that somebody reads a range of, the rest is fetched too.
     pub prefetch: bool,
+    pub unproven_ranges: UnprovenRanges,
+}
+
+/// What readers get of a range while the whole object is not proven here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnprovenRanges {
+    /// Its chunks, each checked against the hashes of one seed. Fast; a seed that lies gives wrong bytes.
+    #[default]
+    VerifiedBySeed,
+    /// Nothing before the sha256 of the whole object is proven.
+    HeldBack,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no rule for ranges: write \"verified-by-seed\" or \"held-back\"")]
+pub struct BadRangeRule(String);
+
+impl FromStr for UnprovenRanges {
+    type Err = BadRangeRule;
+
+    fn from_str(text: &str) -> Result<Self, BadRangeRule> {
+        match text {
+            "verified-by-seed" => Ok(Self::VerifiedBySeed),
+            "held-back" => Ok(Self::HeldBack),
+            other => Err(BadRangeRule(other.chars().take(40).collect())),
+        }
+    }
 }
 
 impl Default for FrontLimits {
@@ -74,6 +102,7 @@ impl Default for FrontLimits {
             public_kept: Duration::from_secs(6 * 3_600),
             allow: Vec::new(),
             prefetch: false,
+            unproven_ranges: UnprovenRanges::default(),
         }
     }
 }
@@ -129,6 +158,7 @@ struct PeerFile {
     yes_kept_offline: Option<String>,
     public_kept: Option<String>,
     prefetch: bool,
+    unproven_ranges: Option<String>,
     registry: BTreeMap<String, RegistrySection>,
     dial: DialSection,
     store: StoreSection,
@@ -172,6 +202,7 @@ fn merge(arguments: Arguments, file: PeerFile, faults: &mut Faults) -> Option<Pe
         yes_kept_offline: file.yes_kept_offline,
         public_kept: file.public_kept,
         prefetch: file.prefetch,
+        unproven_ranges: file.unproven_ranges,
     };
     let front_limits = front_limits.read(faults);
     let registries = registries(faults, file.registry);
@@ -311,6 +342,7 @@ struct FrontSection {
     yes_kept_offline: Option<String>,
     public_kept: Option<String>,
     prefetch: bool,
+    unproven_ranges: Option<String>,
 }
 
 impl FrontSection {
@@ -335,6 +367,10 @@ impl FrontSection {
             public_kept: limit("public_kept", self.public_kept, default.public_kept),
             allow: self.allow,
             prefetch: self.prefetch,
+            unproven_ranges: self
+                .unproven_ranges
+                .and_then(|rule| faults.check("unproven_ranges", rule.parse()))
+                .unwrap_or_default(),
         }
     }
 }
@@ -383,7 +419,7 @@ mod tests {
         let file = folder.path().join("peer.toml");
         std::fs::write(
             &file,
-            "manager = \"manager:8080\"\ncluster = \"a/b\"\njoin_token_file = \"/nowhere/t\"\ntoken_file = \"t\"\nyes_kept = \"soon\"\nyes_kept_on_error = \"later\"\ntls_cert = \"cert.pem\"\n[limits]\nincoming = \"fast\"\n[registry.\"no name\"]\nca_file = \"/nowhere/ca.pem\"\n",
+            "manager = \"manager:8080\"\ncluster = \"a/b\"\njoin_token_file = \"/nowhere/t\"\ntoken_file = \"t\"\nyes_kept = \"soon\"\nyes_kept_on_error = \"later\"\nunproven_ranges = \"fast\"\ntls_cert = \"cert.pem\"\n[limits]\nincoming = \"fast\"\n[registry.\"no name\"]\nca_file = \"/nowhere/ca.pem\"\n",
         )
         .expect("written");
         let Err(faults) = PeerConfig::read(arguments(&["--config", file.to_str().expect("text")])) else {
@@ -399,6 +435,7 @@ mod tests {
             "yes_kept: ",
             "tls_cert: ",
             "yes_kept_on_error: ",
+            "unproven_ranges: ",
             "limits.incoming: ",
             "registry.\"no name\"",
         ] {

@@ -37,7 +37,7 @@ mod store_section;
 
 pub use arguments::{Arguments, Command, StoreCommand};
 pub use clients::{client_factory, client_options, guarded_registries};
-pub use config::{FrontLimits, PeerConfig, StorePlace};
+pub use config::{FrontLimits, PeerConfig, StorePlace, UnprovenRanges};
 pub use joining::{DirectJoining, Joining};
 pub use limits::LimitSettings;
 pub use membership::Membership;

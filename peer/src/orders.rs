@@ -4,6 +4,7 @@
 //! loses all of it: what was open comes back with the next hello, and what is on disk by then is settled
 //! at once.
 
+mod checks;
 mod credentials;
 mod lot;
 mod lot_records;

@@ -21,7 +21,7 @@ use crate::clients::guarded_registries;
 use crate::config::{FrontLimits, PeerConfig};
 use crate::delivery::Delivery;
 use crate::fetch::{Fetches, Sources};
-use crate::front::{self, FrontState};
+use crate::front::{self, FrontState, RangeRules};
 use crate::identity::front_secret;
 use crate::joining::{self, Expected, Joining, keep_renewed};
 use crate::limits::Limits;
@@ -110,7 +110,7 @@ impl Peer {
             secret: front_secret(&config.data_dir)?,
         };
         let (access, delivery) = (basis.access(config.front_limits.clone()), basis.delivery());
-        let front_state = basis.front(&access, &delivery, config.front_limits.prefetch);
+        let front_state = basis.front(&access, &delivery, RangeRules::of(&config.front_limits));
         let share_state = basis.share();
         let relay_state = basis.relay(access, delivery.clone());
         let me = Me {
@@ -239,11 +239,11 @@ impl Basis {
         Delivery::new(self.store.clone(), sources, &self.secret)
     }
 
-    fn front(&self, access: &Access, delivery: &Delivery, prefetch: bool) -> FrontState {
+    fn front(&self, access: &Access, delivery: &Delivery, ranges: RangeRules) -> FrontState {
         let (access, delivery) = (access.clone(), delivery.clone());
         let (store, fetches) = (self.store.clone(), self.fetches.clone());
         let around = self.neighbours.clone();
-        FrontState::new(access, delivery, store, fetches, around, prefetch, unix_ms)
+        FrontState::new(access, delivery, store, fetches, around, ranges, unix_ms)
     }
 
     fn share(&self) -> ShareState {

@@ -63,6 +63,7 @@ mod secret_box;
 mod seen;
 mod sessions;
 mod settle;
+mod spot_checks;
 mod stage;
 mod submit;
 mod sums;
@@ -107,6 +108,7 @@ pub use retry::retry;
 pub use scope::{BadScope, ClusterChoice, Scope};
 pub use sessions::{hello, is_session_of};
 pub use settle::settle;
+pub use spot_checks::{Checked, Draw};
 pub use submit::{PreheatId, submit};
 pub use trace_pages::TracePages;
 pub use views::{

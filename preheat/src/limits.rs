@@ -35,6 +35,8 @@ pub struct Limits {
     pub members: u64,
     pub clusters: u64,
     pub joins_a_minute: u64,
+    /// Between two spot checks of seeds; none: seeds are not checked.
+    pub spot_check_every: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -57,6 +59,7 @@ impl Default for Limits {
             members: 100_000,
             clusters: 1_000,
             joins_a_minute: 1_200,
+            spot_check_every: Some(Duration::from_secs(10)),
         }
     }
 }

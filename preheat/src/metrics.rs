@@ -13,6 +13,7 @@ use crate::closed::Closed;
 use crate::ledger::Ended;
 use crate::limits::seconds;
 use crate::request::Origin;
+use crate::spot_checks::Checked;
 use crate::verdict::Verdict;
 
 /// Seconds: a small image on the LAN, up to the limit of a preheat and beyond.
@@ -57,6 +58,7 @@ pub(crate) struct PreheatMetrics {
     placements_ended: Family<Ending, Counter>,
     placed_bytes: Family<Source, Counter>,
     webhook_calls: Family<Outcome, Counter>,
+    spot_checks: Family<Outcome, Counter>,
 }
 
 impl Default for PreheatMetrics {
@@ -68,6 +70,7 @@ impl Default for PreheatMetrics {
             placements_ended: Family::default(),
             placed_bytes: Family::default(),
             webhook_calls: Family::default(),
+            spot_checks: Family::default(),
         };
         metrics.begin_at_nought();
         metrics
@@ -91,6 +94,9 @@ impl PreheatMetrics {
         }
         for outcome in ["taken", "failed"] {
             drop(self.webhook_calls.get_or_create(&Outcome { outcome }));
+        }
+        for outcome in Checked::ALL.map(Checked::word) {
+            drop(self.spot_checks.get_or_create(&Outcome { outcome }));
         }
         for source in ["registry", "peer"] {
             drop(self.placed_bytes.get_or_create(&Source { source }));
@@ -125,12 +131,23 @@ impl PreheatMetrics {
             "Calls to those who want to hear of preheats",
             self.webhook_calls.clone(),
         );
+        registry.register(
+            "stoker_spot_checks",
+            "Comparisons of a seed's bytes with another holder's",
+            self.spot_checks.clone(),
+        );
     }
 
     /// Somebody was called who wants to hear of preheats.
     pub(crate) fn told(&self, is_taken: bool) {
         let outcome = if is_taken { "taken" } else { "failed" };
         self.webhook_calls.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A seed's bytes were compared with another holder's, or could not be.
+    pub(crate) fn checked(&self, checked: Checked) {
+        let outcome = checked.word();
+        self.spot_checks.get_or_create(&Outcome { outcome }).inc();
     }
 
     pub(crate) fn submitted(&self, origin: Origin) {

@@ -31,6 +31,7 @@ pub async fn peers(preheater: &Preheater) -> Result<Vec<PeerView>, StorageError>
     };
     let clusters = clusters::known(inner, has_all).await?;
     let held = held(preheater).await?;
+    let now = inner.now_ms();
     let mut views: Vec<PeerView> = rows
         .into_iter()
         .map(|row| {
@@ -47,10 +48,10 @@ pub async fn peers(preheater: &Preheater) -> Result<Vec<PeerView>, StorageError>
                 software: row.software,
                 holdings,
                 held_bytes,
+                warning: inner.findings.of(read_uuid(&row.id), now),
             }
         })
         .collect();
-    let now = inner.now_ms();
     views.sort_by_key(|view| !view.alive);
     // A live peer was seen just now: its lease says so, and is not copied into its row at every call.
     views

@@ -23,6 +23,7 @@ use crate::questions::Board;
 use crate::removals::KnownRemovals;
 use crate::secret_box::{SealBroken, SecretBox};
 use crate::sessions::KnownSessions;
+use crate::spot_checks::KnownFindings;
 use crate::submit::{Submission, Written, write_all};
 use crate::tokens::KnownTokens;
 use crate::trace_pages::TracePages;
@@ -81,6 +82,7 @@ pub(crate) struct Inner {
     pub(crate) tokens: KnownTokens,
     pub(crate) image_rules: KnownRules,
     pub(crate) questions: Board,
+    pub(crate) findings: KnownFindings,
 }
 
 /// The key for sealed credentials cannot be used.
@@ -126,6 +128,7 @@ impl Preheater {
             tokens: KnownTokens::default(),
             image_rules: KnownRules::default(),
             questions: Board::default(),
+            findings: KnownFindings::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

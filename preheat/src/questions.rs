@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sea_orm::EntityTrait;
 use tokio::sync::oneshot;
@@ -111,15 +112,25 @@ impl Board {
 }
 
 /// Puts a question to a peer and waits for its reply, for `Limits::answer_wait` at most.
-pub async fn ask(preheater: &Preheater, peer: Uuid, mut question: Question) -> Result<Reply, NoAnswer> {
+pub async fn ask(preheater: &Preheater, peer: Uuid, question: Question) -> Result<Reply, NoAnswer> {
     let inner = &preheater.inner;
+    ask_within(inner, peer, question, inner.limits.answer_wait).await
+}
+
+/// The same for a question that takes the peer some time.
+pub(crate) async fn ask_within(
+    inner: &Inner,
+    peer: Uuid,
+    mut question: Question,
+    wait: Duration,
+) -> Result<Reply, NoAnswer> {
     if !is_alive(inner, peer).await? {
         return Err(NoAnswer::Away);
     }
     question.digests.truncate(QUESTION_DIGESTS);
     let mut asked = inner.questions.put(peer, question).ok_or(NoAnswer::Busy)?;
     inner.bell.ring(&lane_of(peer));
-    match timeout(inner.limits.answer_wait, &mut asked.reply).await {
+    match timeout(wait, &mut asked.reply).await {
         Ok(Ok(reply)) => Ok(reply),
         _ => Err(NoAnswer::Late),
     }
@@ -156,6 +167,7 @@ mod tests {
             location: "https://harbor.lan/v2/team/app".to_owned(),
             tag: None,
             digests: Vec::new(),
+            check: None,
         }
     }
 

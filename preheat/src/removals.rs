@@ -1,6 +1,6 @@
 //! Removed peers: shut out at once, here and by a signed list at the doors of all other peers.
 //!
-//! **Invariant:** the list's number only grows, and a peer that is on it has no session.
+//! **Invariant:** the list's number only grows, and a peer that is on it has no session and holds nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ use wire::{REMOVED_AT_MOST, RemovalList, Signed, Validity};
 use crate::fault::StorageError;
 use crate::neighbourhood;
 use crate::preheater::{Inner, Preheater, read_uuid};
-use crate::rows::{join_tokens, members, peers, removals};
+use crate::rows::{holdings, join_tokens, members, peers, removals};
 use crate::sessions;
 
 /// What another manager changed is seen here after this.
@@ -164,31 +164,48 @@ pub async fn remove_peer(
     let now = inner.now_ms();
     let done = inner
         .write(Urgency::Urgent, move |txn| {
-            Box::pin(remove(txn, peer, with_token, now))
+            Box::pin(remove(txn, peer, with_token, None, now))
         })
         .await?;
     let (removed, session) = done?;
+    follow(inner, session);
+    tracing::info!(stoker.peer_id = %peer, "peer removed");
+    Ok(removed)
+}
+
+/// What follows from a removal that has committed.
+pub(crate) fn follow(inner: &Inner, session: Option<Uuid>) {
     if let Some(session) = session {
         inner.sessions.forget(session);
     }
     inner.removals.put(None);
     // Every long poll looks again, and carries the list to its peer.
     neighbourhood::changed(inner);
-    tracing::info!(stoker.peer_id = %peer, "peer removed");
-    Ok(removed)
 }
 
-type Outcome = Result<(Removed, Option<Uuid>), RemoveError>;
+/// What was removed, and the session that ended with it.
+pub(crate) type Outcome = Result<(Removed, Option<Uuid>), RemoveError>;
 
-async fn remove(txn: &DatabaseTransaction, peer: Uuid, with_token: bool, now: i64) -> Result<Outcome, DbErr> {
+/// `reason`: why, if the manager does it by itself.
+pub(crate) async fn remove(
+    txn: &DatabaseTransaction,
+    peer: Uuid,
+    with_token: bool,
+    reason: Option<String>,
+    now: i64,
+) -> Result<Outcome, DbErr> {
     let row = peers::Entity::find_by_id(peer.to_string()).one(txn).await?;
     let member = members::Entity::find_by_id(peer.to_string()).one(txn).await?;
     if row.is_none() && member.is_none() {
         return Ok(Err(RemoveError::Unknown(peer)));
     }
-    if !list(txn, peer, now).await? {
+    if !list(txn, peer, reason, now).await? {
         return Ok(Err(RemoveError::Full));
     }
+    holdings::Entity::delete_many()
+        .filter(holdings::Column::PeerId.eq(peer.to_string()))
+        .exec(txn)
+        .await?;
     let session = row.and_then(|row| row.session).map(|session| read_uuid(&session));
     if let Some(session) = session {
         end_holder(txn, session).await?;
@@ -208,7 +225,12 @@ pub(crate) async fn was_removed(txn: &DatabaseTransaction, peer: Uuid) -> Result
 }
 
 /// `false`: the list is full.
-async fn list(txn: &DatabaseTransaction, peer: Uuid, now: i64) -> Result<bool, DbErr> {
+async fn list(
+    txn: &DatabaseTransaction,
+    peer: Uuid,
+    reason: Option<String>,
+    now: i64,
+) -> Result<bool, DbErr> {
     if was_removed(txn, peer).await? {
         return Ok(true);
     }
@@ -220,6 +242,7 @@ async fn list(txn: &DatabaseTransaction, peer: Uuid, now: i64) -> Result<bool, D
         number: NotSet,
         peer_id: Set(peer.to_string()),
         removed_ms: Set(now),
+        reason: Set(reason),
     };
     removals::Entity::insert(row).exec_without_returning(txn).await?;
     Ok(true)

@@ -178,4 +178,6 @@ pub struct PeerView {
     /// Objects that it holds, and their bytes.
     pub holdings: u64,
     pub held_bytes: u64,
+    /// What spot checks found within the last day.
+    pub warning: Option<String>,
 }

@@ -17,20 +17,23 @@ pub enum WebhookEvent {
     Ended,
     /// One that had ended is tried again.
     Retried,
+    /// A seed that settled objects of it was removed, because it gave wrong bytes.
+    Doubted,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no event of a preheat: write resolved, ended or retried")]
+#[error("{0:?} is no event of a preheat: write resolved, ended, retried or doubted")]
 pub struct BadEvent(String);
 
 impl WebhookEvent {
-    pub const ALL: [Self; 3] = [Self::Resolved, Self::Ended, Self::Retried];
+    pub const ALL: [Self; 4] = [Self::Resolved, Self::Ended, Self::Retried, Self::Doubted];
 
     pub fn word(self) -> &'static str {
         match self {
             Self::Resolved => "resolved",
             Self::Ended => "ended",
             Self::Retried => "retried",
+            Self::Doubted => "doubted",
         }
     }
 }

@@ -162,6 +162,7 @@ async fn begun(
         location: location.clone(),
         tag: None,
         digests: objects.iter().map(|object| object.digest.clone()).collect(),
+        check: None,
     };
     let replies = asked.iter().take(PEERS_ASKED).map(|peer| async {
         let reply = ask(preheater, peer.id, question()).await.ok()?;

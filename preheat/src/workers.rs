@@ -1,4 +1,5 @@
-//! The manager's own tasks: workers for its lane, the round of deadlines every second, and the counting of rows.
+//! The manager's own tasks: workers for its lane, the round of deadlines every second, the spot checks of seeds, and
+//! the counting of rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::limits::milliseconds;
 use crate::preheater::{Inner, MANAGER_LANE, Preheater};
 use crate::resolve::ManagerWork;
 use crate::sessions::SESSION;
+use crate::spot_checks::{self, Checked, Draw};
 use crate::tell::{TellReceivers, WEBHOOK_LANE};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -53,6 +55,9 @@ impl Preheater {
         if !inner.webhooks.receivers.is_empty() {
             tasks.spawn(self.telling().run(stop.clone()));
         }
+        if let Some(every) = inner.limits.spot_check_every {
+            tasks.spawn(check_until(Arc::clone(inner), every, stop.clone()));
+        }
         tasks.spawn(count_until(Arc::clone(inner), stop.clone()));
         tasks.spawn(sweep_until(Arc::clone(inner), stop));
         Background(tasks)
@@ -85,6 +90,11 @@ impl Preheater {
         deadlines::sweep(&self.inner).await
     }
 
+    /// One spot check of a seed; a task does this every few seconds. None: there is nothing to check.
+    pub async fn spot_check(&self, draw: Draw) -> Result<Option<Checked>, StorageError> {
+        spot_checks::check_one(&self.inner, draw).await
+    }
+
     /// One round of counting rows for the gauges; the tasks do this every five seconds.
     pub async fn count(&self) -> Result<(), StorageError> {
         Ok(self.inner.gauges.count(&self.inner).await?)
@@ -102,6 +112,19 @@ async fn sweep_until(inner: Arc<Inner>, stop: CancellationToken) {
     while !stopped_within(&stop, SWEEP_EVERY).await {
         if let Err(error) = deadlines::sweep(&inner).await {
             tracing::warn!(%error, "a round of deadlines failed; the next one follows");
+        }
+    }
+}
+
+async fn check_until(inner: Arc<Inner>, every: Duration, stop: CancellationToken) {
+    while !stopped_within(&stop, every).await {
+        let checking = spot_checks::check_one(&inner, Draw::random());
+        match stop.run_until_cancelled(checking).await {
+            Some(Err(error)) => {
+                tracing::warn!(%error, "a spot check failed at the database; the next one follows")
+            }
+            Some(Ok(_)) => {}
+            None => return,
         }
     }
 }

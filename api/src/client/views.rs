@@ -119,6 +119,8 @@ pub(crate) struct PeerView {
     pub(crate) alive: bool,
     pub(crate) holdings: u64,
     pub(crate) held_bytes: u64,
+    #[serde(default)]
+    pub(crate) warning: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

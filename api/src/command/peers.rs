@@ -59,7 +59,11 @@ async fn list(server: &ServerFlags) -> Result<(), Stop> {
     let mut table = Table::new([
         "NAME", "CLUSTER", "ROLE", "STATE", "HOLDS", "BYTES", "ADDRESS", "ID",
     ]);
+    let mut warnings = Vec::new();
     for peer in peers {
+        if let Some(warning) = &peer.warning {
+            warnings.push(format!("warning: {}: {warning}", peer.name));
+        }
         let state = if peer.alive { "alive" } else { "away" };
         table.row([
             peer.name,
@@ -73,6 +77,7 @@ async fn list(server: &ServerFlags) -> Result<(), Stop> {
         ]);
     }
     table.say();
+    warnings.iter().for_each(output::remark);
     Ok(())
 }
 
@@ -128,6 +133,7 @@ mod tests {
             alive: true,
             holdings: 0,
             held_bytes: 0,
+            warning: None,
         }
     }
 

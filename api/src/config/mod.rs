@@ -90,6 +90,8 @@ pub(crate) struct LimitsSection {
     pub(crate) session_lease: Option<Duration>,
     /// Preheats that ended longer ago are forgotten; no time at all keeps them for ever.
     pub(crate) keep_preheats: Option<Duration>,
+    /// 0: seeds are not checked.
+    pub(crate) spot_check_every: Option<Duration>,
 }
 
 /// For the peer that `up` runs in the same process; `manager` has none and ignores it.
@@ -335,6 +337,7 @@ fn limits(mut section: Section, faults: &mut Faults) -> LimitsSection {
         replan_after: section.duration("replan_after", faults),
         session_lease: section.duration("session_lease", faults),
         keep_preheats: section.duration("keep_preheats", faults),
+        spot_check_every: section.duration("spot_check_every", faults),
     };
     section.end(faults);
     limits
@@ -363,6 +366,9 @@ fn beside(
                 .unwrap_or(built_in.public_kept),
             allow: file.list("allow", faults),
             prefetch: file.switch("prefetch", faults).unwrap_or(built_in.prefetch),
+            unproven_ranges: file
+                .parsed("unproven_ranges", faults)
+                .unwrap_or(built_in.unproven_ranges),
         },
         store: store::read(file, faults),
     }

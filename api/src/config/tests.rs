@@ -322,7 +322,7 @@ fn every_fault_of_a_trigger_is_told_with_its_place() {
 fn webhooks_are_read_with_their_secret_from_a_file() {
     let secret = file("a-long-enough-secret\n");
     let text = format!(
-        "data_dir = \"d\"\n[limits]\nkeep_preheats = \"7d\"\n[webhook.\"ci\"]\nurl = \"https://ci.lan/hook\"\n\
+        "data_dir = \"d\"\n[limits]\nkeep_preheats = \"7d\"\nspot_check_every = \"0\"\n[webhook.\"ci\"]\nurl = \"https://ci.lan/hook\"\n\
          secret_file = {:?}\nevents = [\"ended\"]\n",
         secret.path.display().to_string()
     );
@@ -337,6 +337,12 @@ fn webhooks_are_read_with_their_secret_from_a_file() {
     assert_eq!(hook.events, [preheat::WebhookEvent::Ended]);
     let keep = config.limits.keep_preheats.expect("a time");
     assert_eq!(keep.as_secs(), 7 * 24 * 3_600);
+    assert!(
+        config
+            .limits
+            .spot_check_every
+            .is_some_and(|every| every.is_zero())
+    );
     drop(secret.folder);
 }
 

@@ -26,6 +26,7 @@ mod retrying;
 mod scopes;
 mod secrets;
 mod sign_in;
+mod spot_checks;
 mod telling;
 mod triggers;
 

@@ -246,7 +246,10 @@ async fn preheater(
         registries,
         clock,
         secrets_key: [3; 32],
-        limits,
+        limits: Limits {
+            spot_check_every: None,
+            ..limits
+        },
         descriptions: Vec::new(),
         dial: oci::DialRules::default(),
         clusters: std::collections::BTreeMap::new(),

@@ -43,7 +43,8 @@ pub use placing::{
     SettleAnswer, SettleRequest, Settled, Side, TagRecord, TakeAnswer, TakeRequest,
 };
 pub use questions::{
-    PullResult, Pulled, PulledFrom, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply, Standing, StandingState,
+    Compared, PullResult, Pulled, PulledFrom, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply,
+    SPOT_CHECK_BYTES, SpotCheck, Standing, StandingState,
 };
 pub use rate::{BadRate, Rate};
 pub use records::{PublicObjects, PublicProof, TagMeaning};

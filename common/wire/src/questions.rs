@@ -12,8 +12,11 @@ pub const QUESTION_DIGESTS: usize = 2_000;
 /// Pulls in one reply, the newest.
 pub const REPLY_PULLS: usize = 200;
 
+/// Bytes that one spot check compares at most: what peers read from each other in one piece.
+pub const SPOT_CHECK_BYTES: u64 = 1024 * 1024;
+
 /// How does this image stand with you?
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     pub id: Uuid,
     /// The image's repository: `https://harbor.example.com/v2/library/nginx`.
@@ -21,6 +24,35 @@ pub struct Question {
     /// What does the peer take this tag for?
     pub tag: Option<String>,
     pub digests: Vec<String>,
+    /// Instead of all that: does this seed give the bytes that you hold?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<SpotCheck>,
+}
+
+/// Reads a range of an object from a seed of the cluster, for the question's location, and compares it with the own copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpotCheck {
+    pub digest: String,
+    /// The seed's `share`.
+    pub share_url: String,
+    pub first: u64,
+    /// [`SPOT_CHECK_BYTES`] at most.
+    pub length: u64,
+}
+
+/// What came of a spot check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "compared")]
+pub enum Compared {
+    Equal,
+    /// The seed gave other bytes. The sha256 of the own copy was proven again after that.
+    Different,
+    /// The own copy was damaged. It was removed.
+    OwnDamaged,
+    /// The seed gave nothing, or there is no own copy.
+    Nothing {
+        why: String,
+    },
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +62,9 @@ pub struct Reply {
     pub tag: Option<TagRecord>,
     /// Of that repository, newest first.
     pub pulls: Vec<Pulled>,
+    /// To a question with a check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +161,21 @@ pub struct PulledFrom {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_and_a_reply_of_before_spot_checks_are_read() {
+        let text = r#"{"id":"00000000-0000-0000-0000-000000000000","location":"","tag":null,"digests":[]}"#;
+        assert_eq!(
+            serde_json::from_str::<Question>(text).expect("read"),
+            Question::default()
+        );
+        assert_eq!(serde_json::to_string(&Question::default()).expect("JSON"), text);
+        let text = r#"{"objects":[],"tag":null,"pulls":[]}"#;
+        assert_eq!(
+            serde_json::from_str::<Reply>(text).expect("read"),
+            Reply::default()
+        );
+    }
 
     #[test]
     fn a_standing_is_one_flat_object() {

@@ -14,6 +14,9 @@ use super::failure::Failure;
 use crate::delivery::{NotDelivered, NotOpened};
 use crate::fetch::FetchError;
 
+/// A caller whose object is not proven yet asks again after so long.
+const PROOF_RETRY_SECONDS: u64 = 10;
+
 /// Why a request gets no object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -23,6 +26,8 @@ pub(crate) enum Refusal {
     Barred(Bar),
     /// The registry's own trouble with this one question.
     Failed(Failure),
+    /// This peer proves the object before it gives a range of it, and that takes longer than a caller waits.
+    NotProvenYet,
     /// Status, code, text for people, and whose side it lies on.
     Status(StatusCode, &'static str, String, Side),
 }
@@ -106,6 +111,7 @@ impl Refusal {
             Self::Challenge(_) => StatusCode::UNAUTHORIZED,
             Self::Barred(_) => StatusCode::PRECONDITION_FAILED,
             Self::Failed(failure) => failure.passed_status(),
+            Self::NotProvenYet => StatusCode::SERVICE_UNAVAILABLE,
             Self::Status(status, ..) => *status,
         }
     }
@@ -115,6 +121,7 @@ impl Refusal {
             Self::Challenge(_) => "the registry wants a credential for this",
             Self::Barred(bar) => &bar.text,
             Self::Failed(failure) => &failure.text,
+            Self::NotProvenYet => "the object is not proven here yet: ask for the range again",
             Self::Status(_, _, text, _) => text,
         }
     }
@@ -124,6 +131,7 @@ impl Refusal {
             Self::Challenge(_) => Side::Caller,
             Self::Barred(_) => Side::Registry,
             Self::Failed(failure) => failure.side,
+            Self::NotProvenYet => Side::Peer,
             Self::Status(.., side) => *side,
         }
     }
@@ -151,6 +159,13 @@ impl Refusal {
                     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                     response.headers_mut().insert(RETRY_AFTER, seconds.into());
                 }
+                response
+            }
+            Self::NotProvenYet => {
+                let mut response = error(status, "UNAVAILABLE", &text);
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, PROOF_RETRY_SECONDS.into());
                 response
             }
             Self::Status(_, code, ..) => error(status, code, &text),

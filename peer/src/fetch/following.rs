@@ -25,6 +25,8 @@ pub struct Following {
     fetches: Fetches,
     wanted: Arc<Wanted>,
     current: Arc<Mutex<Current>>,
+    /// Its readers get the last chunk only once the whole is proven.
+    needs_proof: bool,
 }
 
 struct Current {
@@ -44,6 +46,15 @@ impl Following {
             fetches,
             wanted,
             current,
+            needs_proof: false,
+        }
+    }
+
+    /// The same fetch for readers who get the last chunk only once the whole is proven, though they read by parts.
+    pub(crate) fn held_back(self) -> Self {
+        Self {
+            needs_proof: true,
+            ..self
         }
     }
 
@@ -65,7 +76,7 @@ impl Following {
         let reader = Reader {
             following: self.clone(),
             view: self.view(),
-            demand: self.current().ongoing.needs.demand(),
+            demand: self.demand(),
             at: range.start,
             end: range.end,
             take: None,
@@ -84,7 +95,7 @@ impl Following {
 
     /// Hashes of the chunks of this part, once they are all here. Of an object that is here as a whole, none.
     pub(crate) async fn chunk_hashes(&self, part: Range<u64>) -> Result<Vec<ChunkHash>, FetchError> {
-        let demand = self.current().ongoing.needs.demand();
+        let demand = self.demand();
         demand.at(part.start, part.end);
         let there = |progress: &Progress| match (&progress.body, progress.size) {
             (Some(Body::Open(view)), Some(size)) => view.hashes_of(&part, size),
@@ -135,6 +146,19 @@ impl Following {
         self.until(proven).await.map_err(|(error, _)| error)
     }
 
+    /// Has all of the object fetched, however much of it was wanted, and waits until the bytes are right.
+    pub(crate) async fn all_proven(&self) -> Result<(), FetchError> {
+        let all = Self {
+            wanted: Arc::new(Wanted {
+                extent: Extent::Whole,
+                ..(*self.wanted).clone()
+            }),
+            ..self.clone()
+        };
+        self.current().ongoing.needs.want_whole(all.wanted.class);
+        all.proven().await
+    }
+
     /// Waits until the object is on the disk under its name.
     pub async fn sealed(&self) -> Result<FetchReport, FetchError> {
         let sealed = |progress: &Progress| match &progress.stage {
@@ -181,6 +205,10 @@ impl Following {
             current.attempts += 1;
         }
         Some(current.ongoing.view.clone())
+    }
+
+    fn demand(&self) -> Demand {
+        self.current().ongoing.needs.demand(self.needs_proof)
     }
 
     fn view(&self) -> watch::Receiver<Progress> {
@@ -234,7 +262,8 @@ impl Reader {
             if reads_part {
                 self.demand.at(self.at, self.end);
             }
-            let readable = progress.readable_from(self.at, reads_part);
+            let gives_vouched = reads_part && !self.following.needs_proof;
+            let readable = progress.readable_from(self.at, gives_vouched);
             if readable > self.at {
                 if let Some(bytes) = self.read(&progress, readable).await? {
                     return Ok(Some(bytes));
@@ -303,7 +332,7 @@ impl Reader {
         if !self.following.reads_here() {
             return Err(error);
         }
-        self.demand = self.following.current().ongoing.needs.demand();
+        self.demand = self.following.demand();
         self.file = None;
         Ok(())
     }

@@ -28,13 +28,22 @@ struct Wanted {
     /// Who wants all of it.
     whole: Option<Class>,
     last: u64,
-    parts: BTreeMap<u64, Range<u64>>,
+    parts: BTreeMap<u64, Part>,
+}
+
+/// What one reader waits for.
+#[derive(PartialEq, Eq)]
+struct Part {
+    range: Range<u64>,
+    /// The reader gets the last chunk only once the whole is proven.
+    needs_proof: bool,
 }
 
 /// One reader's wish; gone with its reader.
 pub(super) struct Demand {
     needs: Arc<Needs>,
     number: u64,
+    needs_proof: bool,
 }
 
 impl Needs {
@@ -63,25 +72,39 @@ impl Needs {
         self.lock().parts.is_empty()
     }
 
-    pub(super) fn demand(self: &Arc<Self>) -> Demand {
+    /// `needs_proof`: the reader gets the last chunk only once the whole is proven.
+    pub(super) fn demand(self: &Arc<Self>, needs_proof: bool) -> Demand {
         let mut wanted = self.lock();
         wanted.last += 1;
         Demand {
             number: wanted.last,
             needs: self.clone(),
+            needs_proof,
         }
     }
 
     /// Chunks that somebody waits for and that are not there, those that are wanted first in front.
     pub(super) fn missing(&self, view: &PartialView, size: u64) -> Vec<u64> {
-        let parts: Vec<Range<u64>> = self.lock().parts.values().cloned().collect();
+        let parts: Vec<Range<u64>> = self
+            .lock()
+            .parts
+            .values()
+            .map(|part| part.range.clone())
+            .collect();
         missing_of(&parts, size, |chunk| view.has_chunk(chunk, size))
     }
 
     /// Whether somebody waits for the last chunk.
     pub(super) fn reaches_the_end(&self, size: u64) -> bool {
         let last = last_chunk_begins(size);
-        self.lock().parts.values().any(|part| part.end > last)
+        self.lock().parts.values().any(|part| part.range.end > last)
+    }
+
+    /// Whether a reader waits for the last chunk who gets it only once the whole is proven.
+    pub(super) fn wants_proof(&self, size: u64) -> bool {
+        let last = last_chunk_begins(size);
+        let waits = |part: &Part| part.needs_proof && part.range.end > last;
+        self.lock().parts.values().any(waits)
     }
 
     pub(super) async fn changed(&self) {
@@ -96,7 +119,10 @@ impl Needs {
 impl Demand {
     /// The reader is at `at` and reads to `end`.
     pub(super) fn at(&self, at: u64, end: u64) {
-        let part = at..end.min((at / CHUNK * CHUNK).saturating_add(AHEAD));
+        let part = Part {
+            range: at..end.min((at / CHUNK * CHUNK).saturating_add(AHEAD)),
+            needs_proof: self.needs_proof,
+        };
         let mut wanted = self.needs.lock();
         if wanted.parts.get(&self.number) == Some(&part) {
             return;
@@ -144,11 +170,25 @@ mod tests {
     #[test]
     fn a_reader_that_leaves_wants_nothing() {
         let needs = Arc::new(Needs::default());
-        let demand = needs.demand();
+        let demand = needs.demand(false);
         demand.at(3 * CHUNK + 7, u64::MAX);
         assert!(!needs.nobody_reads());
         assert!(needs.reaches_the_end(5 * CHUNK) && !needs.reaches_the_end(100 * CHUNK));
         drop(demand);
         assert!(needs.nobody_reads());
+    }
+
+    #[test]
+    fn proof_is_wanted_when_its_reader_has_come_to_the_last_chunk() {
+        let (needs, size) = (Arc::new(Needs::default()), 9 * CHUNK);
+        needs.demand(false).at(8 * CHUNK, size);
+        let (part, whole) = (needs.demand(false), needs.demand(true));
+        part.at(8 * CHUNK, size);
+        whole.at(0, size);
+        assert!(!needs.wants_proof(size));
+        whole.at(8 * CHUNK, size);
+        assert!(needs.wants_proof(size));
+        drop(whole);
+        assert!(!needs.wants_proof(size));
     }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
-use super::Following;
+use super::{FetchError, Following};
 use store::Sealed;
 
 pub(crate) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -23,6 +23,22 @@ impl Object {
         match self {
             Self::Here(sealed) => sealed.size,
             Self::Coming(_, size) => *size,
+        }
+    }
+
+    /// The object for a reader of all of it, or of all that is left: the last chunk comes once the whole is proven.
+    pub(crate) fn held_back(self) -> Self {
+        match self {
+            Self::Coming(following, size) => Self::Coming(following.held_back(), size),
+            here @ Self::Here(_) => here,
+        }
+    }
+
+    /// Has all of it fetched and waits until it is proven.
+    pub(crate) async fn proven(&self) -> Result<(), FetchError> {
+        match self {
+            Self::Here(_) => Ok(()),
+            Self::Coming(following, _) => following.all_proven().await,
         }
     }
 

@@ -99,13 +99,13 @@ impl Progress {
         self.last_is_vouched && !self.has_unvouched
     }
 
-    /// Up to where a reader at `at` may read without a gap. Whoever reads a part and cannot prove the whole itself gets
-    /// the last chunk once it is vouched for.
-    pub(super) fn readable_from(&self, at: u64, reads_part: bool) -> u64 {
+    /// Up to where a reader at `at` may read without a gap. `gives_vouched`: it reads a part, and gets the last chunk once
+    /// a peer vouches for it; other readers wait for the proof of the whole.
+    pub(super) fn readable_from(&self, at: u64, gives_vouched: bool) -> u64 {
         match (&self.stage, &self.body) {
             (Stage::Running, Some(Body::Open(view))) => {
                 let free = match self.size {
-                    Some(size) if reads_part && self.gives_last() => size,
+                    Some(size) if gives_vouched && self.gives_last() => size,
                     size => free(size, self.landed),
                 };
                 view.readable_from(at, free)

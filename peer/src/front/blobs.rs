@@ -7,15 +7,17 @@ use axum::response::Response;
 use http::header::RANGE;
 use http::{HeaderMap, StatusCode};
 use oci::Digest;
+use tokio::time::timeout;
 use wire::ObjectKind;
 
 use super::Front;
 use super::objects::disk_refused;
 use super::range::Part;
-use super::respond::{Head, is_unchanged, unchanged, wanted_part};
+use super::respond::{Head, asks_for_the_rest, is_unchanged, unchanged, wanted_part};
 use super::told::{Outcome, Source};
 use crate::access::{Refusal, Told, Who};
-use crate::fetch::Extent;
+use crate::config::UnprovenRanges;
+use crate::fetch::{Extent, Object};
 
 const BLOB_TYPE: &str = "application/octet-stream";
 
@@ -47,7 +49,9 @@ impl Front {
         if head_only {
             return Ok(head.whole(Body::empty()));
         }
-        match wanted_part(headers, digest, object.size()) {
+        let part = wanted_part(headers, digest, object.size());
+        let object = self.held_back(object, &part, headers).await?;
+        match part {
             Part::None => Ok(head.nothing()),
             Part::Whole => {
                 let pieces = object
@@ -78,10 +82,28 @@ impl Front {
         }
     }
 
+    /// The object as a reader of this part may have it: with its last chunk held back, or as a whole proven first. Who reads
+    /// all of it, or the rest after a transfer that broke off, never ends up with wrong bytes that look complete.
+    async fn held_back(&self, object: Object, part: &Part, headers: &HeaderMap) -> Result<Object, Refusal> {
+        if part.is_all_of(object.size()) {
+            return Ok(object.held_back());
+        }
+        if self.ranges.unproven == UnprovenRanges::HeldBack && *part != Part::None {
+            let proving = timeout(self.ranges.proof_limit, object.proven()).await;
+            let proven = proving.map_err(|_| Refusal::NotProvenYet)?;
+            proven.map_err(|error| Refusal::of_fetch(&error, ObjectKind::Blob))?;
+        }
+        Ok(if asks_for_the_rest(headers) {
+            object.held_back()
+        } else {
+            object
+        })
+    }
+
     /// Whoever reads a part has that part fetched; the rest too, where that is configured.
     fn extent_of(&self, headers: &HeaderMap, head_only: bool) -> Extent {
         let reads_part = head_only || headers.contains_key(RANGE);
-        match (reads_part, self.prefetch) {
+        match (reads_part, self.ranges.prefetch) {
             (false, _) => Extent::Whole,
             (true, false) => Extent::Parts,
             (true, true) => Extent::PartsFirst,

@@ -20,6 +20,7 @@ mod tests;
 mod told;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -34,6 +35,7 @@ use tokio::sync::Semaphore;
 use wire::Side;
 
 use crate::access::{Access, Refusal, TOKEN_PATH, is_named};
+use crate::config::{FrontLimits, UnprovenRanges};
 use crate::delivery::Delivery;
 use crate::fetch::Fetches;
 use crate::metrics::PeerMetrics;
@@ -45,6 +47,8 @@ use told::Outcome;
 
 /// Requests that are answered at one time; the rest is told at once to go to the registry.
 const AT_ONCE: usize = 1_024;
+/// As long as a location has for showing that it delivers an object.
+const PROOF_LIMIT: Duration = Duration::from_secs(50);
 
 /// Everything that the front needs; clones share it.
 #[derive(Clone)]
@@ -58,10 +62,29 @@ struct Front {
     metrics: PeerMetrics,
     pulls: RecentPulls,
     neighbours: Neighbours,
-    /// Of an object that somebody reads a range of, the rest is fetched too.
-    prefetch: bool,
+    ranges: RangeRules,
     now: Box<dyn Fn() -> i64 + Send + Sync>,
     room: Arc<Semaphore>,
+}
+
+/// What readers of ranges get while the object is not here, and what is fetched for them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RangeRules {
+    /// The rest of the object is fetched too.
+    pub(crate) prefetch: bool,
+    pub(crate) unproven: UnprovenRanges,
+    /// The longest that a reader waits for the proof of the whole.
+    pub(crate) proof_limit: Duration,
+}
+
+impl RangeRules {
+    pub(crate) fn of(limits: &FrontLimits) -> Self {
+        Self {
+            prefetch: limits.prefetch,
+            unproven: limits.unproven_ranges,
+            proof_limit: PROOF_LIMIT,
+        }
+    }
 }
 
 impl FrontState {
@@ -71,7 +94,7 @@ impl FrontState {
         store: Store,
         fetches: Fetches,
         neighbours: Neighbours,
-        prefetch: bool,
+        ranges: RangeRules,
         now: impl Fn() -> i64 + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Front {
@@ -84,7 +107,7 @@ impl FrontState {
             store,
             fetches,
             neighbours,
-            prefetch,
+            ranges,
         }))
     }
 

@@ -29,6 +29,26 @@ pub(crate) enum Part {
     None,
 }
 
+impl Part {
+    /// Whether these parts are together the whole object of `size` bytes.
+    pub(crate) fn is_all_of(&self, size: u64) -> bool {
+        let length = |range: &Range<u64>| range.end.saturating_sub(range.start);
+        match self {
+            Self::Whole => true,
+            Self::Some(range) => length(range) == size,
+            // None overlaps another.
+            Self::Many(ranges) => ranges.iter().map(length).sum::<u64>() == size,
+            Self::None => false,
+        }
+    }
+}
+
+/// Whether a header asks for all that is left from some byte on (`bytes=a-`), as who resumes a broken transfer does.
+pub(crate) fn is_open_ended(header: &str) -> bool {
+    let is_open = |bounds: &Bounds| matches!(bounds, Bounds::Open(_));
+    asked(header).is_some_and(|asked| asked.iter().any(is_open))
+}
+
 /// Reads ranges (`bytes=a-b`, `bytes=a-`, `bytes=-n`, and several of them with commas between) against an object of
 /// `size` bytes.
 pub(crate) fn part(header: Option<&str>, size: u64) -> Part {

@@ -13,7 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oci::Digest;
 
-use super::range::{Multipart, Part, part};
+use super::range::{Multipart, Part, is_open_ended, part};
 use crate::access::{error, json};
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -41,6 +41,13 @@ pub(crate) fn wanted_part(headers: &HeaderMap, digest: &Digest, size: u64) -> Pa
         // Two such headers say nothing.
         _ => Part::Whole,
     }
+}
+
+/// Whether the request is for all that is left from some byte on, as after a transfer that broke off.
+pub(crate) fn asks_for_the_rest(headers: &HeaderMap) -> bool {
+    let ranges = headers.get_all(RANGE).iter();
+    let mut texts = ranges.filter_map(|range| range.to_str().ok());
+    texts.any(is_open_ended)
 }
 
 /// Whether the caller says that it has this object (`If-None-Match`). What has a digest never changes.

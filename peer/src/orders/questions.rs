@@ -1,7 +1,7 @@
 //! Answers the manager's questions: how does this image stand with you?
 //!
-//! **Invariant:** answering waits for nobody else and changes nothing; a few are answered at a time, and more than
-//! [`WAITING`] are not kept: whoever asked has given up by then.
+//! **Invariant:** answering waits for nobody else and changes nothing, but for spot checks, which have limits of their own;
+//! a few are answered at a time, and more than [`WAITING`] are not kept: whoever asked has given up by then.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use wire::{Pulled, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply, Standing, StandingState, TagRecord};
 
 use super::Orders;
+use super::checks::compare;
 
 /// Questions that are answered at the same time.
 const AT_ONCE: usize = 4;
@@ -58,6 +59,12 @@ async fn answer(orders: &Orders, session: Uuid, question: &Question) {
 }
 
 async fn reply(orders: &Orders, question: &Question) -> Reply {
+    if let Some(check) = &question.check {
+        return Reply {
+            compared: Some(compare(orders, check, &question.location).await),
+            ..Reply::default()
+        };
+    }
     let mut objects = Vec::with_capacity(question.digests.len().min(QUESTION_DIGESTS));
     for digest in question.digests.iter().take(QUESTION_DIGESTS) {
         objects.push(Standing {
@@ -72,6 +79,7 @@ async fn reply(orders: &Orders, question: &Question) -> Reply {
             .as_ref()
             .and_then(|tag| meaning(orders, question, tag)),
         pulls: pulls(orders, question),
+        compared: None,
     }
 }
 

@@ -126,6 +126,7 @@ async fn reply(
         location: location_text(inner, image).await?,
         tag: image.wanted.tag().map(ToString::to_string),
         digests: digests.into_iter().collect(),
+        check: None,
     };
     match ask(preheater, node.id, question).await {
         Ok(reply) => Ok(Ok(with_names(inner, reply).await?)),

@@ -9,6 +9,8 @@ pub struct Model {
     pub number: i64,
     pub peer_id: String,
     pub removed_ms: i64,
+    /// Why, if the manager removed it by itself.
+    pub reason: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -18,6 +18,7 @@ fn question() -> Question {
         location: "https://h.example/v2/team/app".to_owned(),
         tag: Some("v1".to_owned()),
         digests: Vec::new(),
+        check: None,
     }
 }
 

@@ -27,6 +27,7 @@ mod rows;
 mod settling;
 mod sharing;
 mod spans;
+mod spot_checks;
 mod support;
 mod telling;
 mod tokens;

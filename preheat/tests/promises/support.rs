@@ -19,8 +19,8 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{
-    Hello, Lot, Outcome, PeerIdentity, Role, SettleRequest, Settled, Side, SigningKey, TakeAnswer,
-    TakeRequest, Welcome,
+    Compared, Held, Hello, HoldingsReport, Lot, Outcome, PeerIdentity, Reply, Role, SettleRequest, Settled,
+    Side, SigningKey, TakeAnswer, TakeRequest, Welcome,
 };
 
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -250,7 +250,11 @@ async fn manager(
         registries: registries.clone(),
         clock: Arc::clone(clock) as Arc<dyn queue::Clock>,
         secrets_key: [7; 32],
-        limits,
+        // Seeds are checked when a test says so.
+        limits: Limits {
+            spot_check_every: None,
+            ..limits
+        },
         descriptions: Vec::new(),
         dial: oci::DialRules::default(),
         clusters,
@@ -318,6 +322,50 @@ impl Peer {
             }
         }
         panic!("no work came for {}", self.name);
+    }
+
+    /// Says what it holds: all of these, and nothing else.
+    pub(crate) async fn holds(&self, digests: &[&str]) {
+        let held = |digest: &&str| Held {
+            digest: (*digest).to_owned(),
+            size: 1,
+        };
+        let report = HoldingsReport {
+            starts_full_list: true,
+            gained: digests.iter().map(held).collect(),
+            lost: Vec::new(),
+        };
+        preheat::holdings(&self.preheater, self.session(), report)
+            .await
+            .unwrap();
+    }
+
+    /// Answers spot checks like this for ever.
+    pub(crate) async fn compares(&self, compared: Compared) {
+        let mut version = String::new();
+        loop {
+            let request = TakeRequest {
+                wait_ms: 100,
+                // The list of removed peers is no news.
+                removals: i64::MAX,
+                ..ask(0, version.clone())
+            };
+            let taken = preheat::take(&self.preheater, self.session(), request).await;
+            let Ok(answer) = taken else {
+                return std::future::pending().await;
+            };
+            version = answer.neighbourhood.map_or(version, |around| around.version);
+            for question in answer.questions {
+                assert!(question.check.is_some(), "{question:?}");
+                let reply = Reply {
+                    compared: Some(compared.clone()),
+                    ..Reply::default()
+                };
+                preheat::answer(&self.preheater, self.session(), question.id, reply)
+                    .await
+                    .unwrap();
+            }
+        }
     }
 
     pub(crate) async fn settle(&self, settled: Vec<Settled>) -> Vec<i64> {

@@ -16,14 +16,14 @@ const SECRET: &str = "planted-webhook-secret";
 
 /// Somebody who wants to hear, and does not always listen.
 #[derive(Clone)]
-struct Receiver {
+pub(crate) struct Receiver {
     url: String,
     heard: Arc<Mutex<Vec<(HeaderMap, String)>>>,
     refuses: Arc<Mutex<usize>>,
 }
 
 impl Receiver {
-    async fn start(refuses: usize) -> Self {
+    pub(crate) async fn start(refuses: usize) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let receiver = Self {
@@ -41,7 +41,7 @@ impl Receiver {
     }
 
     /// Events in the order in which they came, with what was said of the preheat.
-    fn told(&self) -> Vec<(String, Value)> {
+    pub(crate) fn told(&self) -> Vec<(String, Value)> {
         let heard = self.heard.lock().unwrap();
         heard
             .iter()
@@ -52,7 +52,7 @@ impl Receiver {
             .collect()
     }
 
-    async fn until_calls(&self, world: &World, calls: usize) {
+    pub(crate) async fn until_calls(&self, world: &World, calls: usize) {
         for _ in 0..1_000 {
             if self.calls() >= calls {
                 return;
@@ -94,7 +94,7 @@ impl SendWebhook for Client {
     }
 }
 
-async fn world(receiver: &Receiver, events: &[WebhookEvent]) -> World {
+pub(crate) async fn world(receiver: &Receiver, events: &[WebhookEvent]) -> World {
     let hook = Webhook {
         name: "ci".to_owned(),
         url: SecretText::new(receiver.url.clone()),

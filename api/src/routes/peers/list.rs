@@ -40,6 +40,8 @@ pub(crate) struct PeerBody {
     /// Objects that it holds.
     holdings: u64,
     held_bytes: u64,
+    /// What spot checks found within the last day and did not remove it for.
+    warning: Option<String>,
 }
 
 #[utoipa::path(
@@ -71,6 +73,7 @@ impl From<PeerView> for PeerBody {
             software: view.software,
             holdings: view.holdings,
             held_bytes: view.held_bytes,
+            warning: view.warning,
         }
     }
 }

@@ -88,9 +88,9 @@ impl Fetch<'_> {
         let last = last_chunk_begins(size) / CHUNK;
         let is_held_back = self.needs.reaches_the_end(size)
             && partial.view().has_chunk(last, size)
-            && !self.progress.borrow().gives_last();
+            && (!self.progress.borrow().gives_last() || self.needs.wants_proof(size));
         if is_held_back {
-            // Nobody vouches for the last chunk: only the whole proves it.
+            // No peer vouches for the last chunk, or its reader wants more than that: only the whole proves it.
             self.needs.want_whole(Class::Interactive);
             return Ok(());
         }

@@ -20,7 +20,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use oci::{BuildError, Credential, Digest, Limits, Location, Registries, TlsOptions};
 use process::Running;
 use process::http::{ClientOptions, client};
-use store::{Store, StoreLimits};
+use store::{Sealed, Store, StoreLimits};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use wire::{ObjectKind, Role};
@@ -316,6 +316,18 @@ impl Parent {
 
     pub(crate) fn file(&self, digest: &Digest) -> PathBuf {
         self.store.sealed(digest).expect("held").path().to_owned()
+    }
+}
+
+/// Makes the store give `wrong` for `body`, with chunk hashes that fit: a lie that only the sha256 of the whole shows.
+pub(crate) async fn lies_of(store: &Store, body: &Bytes, wrong: &Bytes) {
+    let (said, given) = (seal(store, body).await, seal(store, wrong).await);
+    if said.digest == given.digest {
+        return;
+    }
+    for extension in ["", "chunks"] {
+        let of = |sealed: &Sealed| sealed.path().with_extension(extension);
+        std::fs::copy(of(&given), of(&said)).expect("altered");
     }
 }
 

@@ -51,6 +51,34 @@ fn junk_gets_the_whole() {
 }
 
 #[test]
+fn parts_are_all_of_an_object_when_no_byte_is_missing() {
+    for header in [
+        "bytes=0-",
+        "bytes=0-9",
+        "bytes=-10",
+        "bytes=-400",
+        "bytes=0-3,4-9",
+        "bytes=7-9, 0-2, 2-8",
+        "junk",
+    ] {
+        assert!(part(Some(header), 10).is_all_of(10), "{header}");
+    }
+    for header in ["bytes=1-", "bytes=0-8", "bytes=-9", "bytes=0-3,5-9", "bytes=10-"] {
+        assert!(!part(Some(header), 10).is_all_of(10), "{header}");
+    }
+}
+
+#[test]
+fn an_open_range_is_open_ended() {
+    for header in ["bytes=5-", "bytes=0-1,5-"] {
+        assert!(is_open_ended(header), "{header}");
+    }
+    for header in ["bytes=5-9", "bytes=-5", "bytes=5-,x", "junk"] {
+        assert!(!is_open_ended(header), "{header}");
+    }
+}
+
+#[test]
 fn many_come_in_the_order_asked_and_those_behind_the_end_are_left_out() {
     assert_eq!(
         part(Some("bytes=8-, 0-1 ,\t4-4,,20-30,-0"), 10),

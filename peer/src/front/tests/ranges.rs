@@ -1,9 +1,13 @@
 use std::ops::Range;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use http::{Method, StatusCode};
 
+use store::{CHUNK, Store};
+
 use super::support::{Got, SignIn, World};
+use crate::fetch::tests::support::{bytes, eventually, lies_of, with_byte_changed};
 
 fn layer() -> Bytes {
     let mut state = 1_u32;
@@ -200,4 +204,93 @@ async fn a_manifest_has_ranges_too() {
     let beyond = asked(&world, &path, &[("range", &format!("bytes={size}-"))]).await;
     assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
+}
+
+/// An object of more than a few chunks that the seed says it has proven, and whose bytes are wrong there.
+async fn lied_about(world: &World, seed: &Store, number: u64) -> (String, Bytes) {
+    let body = with_byte_changed(&bytes(5 * CHUNK + 700), number);
+    let image = world.registry.push("a", body.clone());
+    lies_of(seed, &body, &with_byte_changed(&body, CHUNK)).await;
+    seed.record_delivered(&image.layer, &world.location("a"));
+    (format!("/v2/a/blobs/{}", image.layer), body)
+}
+
+#[tokio::test]
+async fn a_range_that_is_in_truth_the_whole_never_completes_with_a_lying_seeds_bytes() {
+    let mut world = World::new(SignIn::None).await;
+    let seed = world.add_seed().await;
+    let size = 5 * CHUNK + 700;
+    let headers = [
+        "bytes=0-".to_owned(),
+        format!("bytes=0-{}", size - 1),
+        format!("bytes=-{size}"),
+        format!("bytes=0-{},{}-{}", 2 * CHUNK, 2 * CHUNK + 1, size - 1),
+        format!("bytes={}-{},0-{}", CHUNK, 9 * size, CHUNK + 5),
+        // Resumed after the transfer broke off.
+        format!("bytes={CHUNK}-"),
+        // Ignored: the answer is the whole.
+        "bytes=x".to_owned(),
+    ];
+    for (header, number) in headers.iter().zip(1..) {
+        let (path, body) = lied_about(&world, &seed, number).await;
+        let got = asked(&world, &path, &[("range", header)]).await;
+        assert!(got.body.is_none(), "{header}: {} with wrong bytes", got.status);
+        // The wrong bytes are thrown away, and the registry asked.
+        let again = world.get(&path, None).await;
+        assert!(again.body.expect("a body") == body, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_is_the_whole_comes_complete_from_an_honest_seed() {
+    let mut world = World::new(SignIn::None).await;
+    let seed = world.add_seed().await;
+    for (number, header) in (1..).zip(["bytes=0-", "bytes=1048576-"]) {
+        let body = with_byte_changed(&bytes(5 * CHUNK + 700), number);
+        let image = world.registry.push("a", body.clone());
+        lies_of(&seed, &body, &body).await;
+        seed.record_delivered(&image.layer, &world.location("a"));
+        let path = format!("/v2/a/blobs/{}", image.layer);
+        let got = asked(&world, &path, &[("range", header)]).await;
+        assert_eq!(got.status, StatusCode::PARTIAL_CONTENT, "{header}");
+        let first = body.len() - got.header("content-length").parse::<usize>().expect("a length");
+        assert!(got.body.expect("a body") == body.slice(first..), "{header}");
+        assert_eq!(world.registry.count(&format!("GET {path}")), 0);
+    }
+}
+
+#[tokio::test]
+async fn where_unproven_ranges_are_held_back_a_lying_seed_gives_no_byte_of_one() {
+    let mut world = World::new(SignIn::None).await;
+    let seed = world.add_seed().await;
+    world.hold_ranges_back(Duration::from_secs(60)).await;
+    let ranges = [CHUNK..CHUNK + 9, 5 * CHUNK + 690..5 * CHUNK + 700, 7..2 * CHUNK];
+    for (range, number) in ranges.into_iter().zip(1..) {
+        let (path, body) = lied_about(&world, &seed, number).await;
+        let header = format!("bytes={}-{}", range.start, range.end - 1);
+        let got = asked(&world, &path, &[("range", &header)]).await;
+        assert_eq!(got.status, StatusCode::PARTIAL_CONTENT, "{header}");
+        let right = body.slice(range.start as usize..range.end as usize);
+        assert!(got.body.expect("a body") == right, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_is_held_back_too_long_is_asked_for_again() {
+    let mut world = World::new(SignIn::None).await;
+    world.hold_ranges_back(Duration::from_millis(50)).await;
+    let image = world.registry.push("a", layer());
+    let path = format!("/v2/a/blobs/{}", image.layer);
+    let held = world.registry.holds_bodies();
+    let got = asked(&world, &path, &[("range", "bytes=5-9")]).await;
+    assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(got.header("retry-after"), "10");
+    held.cancel();
+    eventually("the object is proven", || {
+        world.store.sealed(&image.layer).is_some()
+    })
+    .await;
+    let got = asked(&world, &path, &[("range", "bytes=5-9")]).await;
+    assert_eq!(got.body.expect("a body"), image.layer_bytes.slice(5..10));
+    assert_eq!(world.registry.count(&format!("GET {path}")), 1);
 }

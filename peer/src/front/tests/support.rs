@@ -28,11 +28,11 @@ use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, Role, SeedAddress, 
 
 use crate::access::Access;
 use crate::clients::client_factory;
-use crate::config::FrontLimits;
+use crate::config::{FrontLimits, UnprovenRanges};
 use crate::delivery::Delivery;
 use crate::fetch::tests::support::{eventually, shown_to_a_peer, unlimited};
 use crate::fetch::{Fetches, Sources};
-use crate::front::{FrontState, router};
+use crate::front::{FrontState, RangeRules, router};
 use crate::membership::tests::{Authority, Member};
 use crate::metrics::PeerMetrics;
 use crate::metrics::tests::scraped;
@@ -403,6 +403,7 @@ pub(super) struct World {
     now: Arc<AtomicI64>,
     registry_runs: Running,
     pub(super) running: Running,
+    ranges: RangeRules,
     folders: Vec<TempDir>,
     /// Signs as this peer's manager does.
     pub(super) signer: Signer,
@@ -473,7 +474,8 @@ impl World {
         let (running, now) = (Running::new(), Arc::new(AtomicI64::new(1_000_000)));
         let authority = Authority::new();
         let member = authority.member(Role::Node, "default");
-        let state = front_state(&store, &member, &neighbours, &running, &now);
+        let ranges = RangeRules::of(&FrontLimits::default());
+        let state = front_state(&store, &member, &neighbours, &running, &now, ranges);
         let front = serve(router(state.clone(), &Metrics::new()), &running).await;
         Self {
             registry,
@@ -488,6 +490,7 @@ impl World {
             now,
             registry_runs,
             running,
+            ranges,
             folders: vec![folder],
             signer: authority.signer,
             member,
@@ -526,12 +529,28 @@ impl World {
         while self.store.totals().partial_objects > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        self.serve_anew().await;
+    }
+
+    /// Ranges of objects that are not proven are held back, so long at most.
+    pub(super) async fn hold_ranges_back(&mut self, proof_limit: Duration) {
+        self.ranges = RangeRules {
+            unproven: UnprovenRanges::HeldBack,
+            proof_limit,
+            ..self.ranges
+        };
+        self.serve_anew().await;
+    }
+
+    async fn serve_anew(&mut self) {
+        let now = &self.now;
         self.state = front_state(
             &self.store,
             &self.member,
             &self.neighbours,
             &self.running,
-            &self.now,
+            now,
+            self.ranges,
         );
         self.front = serve(router(self.state.clone(), &Metrics::new()), &self.running).await;
     }
@@ -755,6 +774,7 @@ fn front_state(
     neighbours: &Neighbours,
     running: &Running,
     now: &Arc<AtomicI64>,
+    ranges: RangeRules,
 ) -> FrontState {
     let sources = Sources::new(
         client(&ClientOptions::default()).expect("a client"),
@@ -784,7 +804,7 @@ fn front_state(
         store.clone(),
         fetches,
         neighbours.clone(),
-        false,
+        ranges,
         clock,
     )
 }

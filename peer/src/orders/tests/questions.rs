@@ -15,6 +15,7 @@ fn question(digests: &[&Digest]) -> Question {
         location: "https://hub.lan/v2/library/nginx".to_owned(),
         tag: Some("1.27".to_owned()),
         digests: digests.iter().map(ToString::to_string).collect(),
+        check: None,
     }
 }
 
@@ -36,7 +37,7 @@ fn pulled(registry: &str, repository: &str, at_unix_ms: i64) -> Pulled {
     }
 }
 
-async fn reply_to(peer: &Peer, question: Question) -> wire::Reply {
+pub(super) async fn reply_to(peer: &Peer, question: Question) -> wire::Reply {
     let id = question.id;
     peer.manager.asks(question);
     let answered = |(to, _): &(Uuid, wire::Reply)| *to == id;

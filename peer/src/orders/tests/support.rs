@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 use wire::{
     Hello, HoldingsReport, Lot, ManagerClient, Neighbourhood, ObjectKind, PlacementOrder, ProgressAnswer,
-    ProgressReport, Question, RegistryDescription, Reply, Role, SecretText, SettleAnswer, SettleRequest,
-    Settled, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
+    ProgressReport, Question, RegistryDescription, Reply, Role, SecretText, SeedAddress, SettleAnswer,
+    SettleRequest, Settled, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
 };
 
 use crate::delivery::Delivery;
@@ -42,6 +42,7 @@ struct Fake {
 struct Said {
     lots: VecDeque<Lot>,
     questions: VecDeque<Question>,
+    around: Option<Neighbourhood>,
     registries: Vec<RegistryDescription>,
     replies: Vec<(Uuid, Reply)>,
     settled: Vec<Settled>,
@@ -80,6 +81,20 @@ impl FakeManager {
 
     pub(super) fn asks(&self, question: Question) {
         self.lock().questions.push_back(question);
+        self.0.news.notify_one();
+    }
+
+    /// From now on the peer knows this seed.
+    pub(super) fn tells_of_seed(&self, share_url: &str) {
+        self.lock().around = Some(Neighbourhood {
+            version: share_url.to_owned(),
+            seeds: vec![SeedAddress {
+                peer: Uuid::new_v4(),
+                name: "seed-b".to_owned(),
+                share_url: share_url.to_owned(),
+            }],
+            ..Neighbourhood::default()
+        });
         self.0.news.notify_one();
     }
 
@@ -183,13 +198,16 @@ impl FakeManager {
         let withdrawn: Vec<i64> = said.withdrawn.extract_if(.., |work| gone(work)).collect();
         let answer = TakeAnswer {
             lots: said.lots.drain(..lots).collect(),
-            neighbourhood: None,
+            neighbourhood: said.around.take(),
             questions: said.questions.drain(..).collect(),
             withdrawn,
             images: None,
             removals: None,
         };
-        let is_empty = answer.lots.is_empty() && answer.questions.is_empty() && answer.withdrawn.is_empty();
+        let is_empty = answer.lots.is_empty()
+            && answer.questions.is_empty()
+            && answer.withdrawn.is_empty()
+            && answer.neighbourhood.is_none();
         Ok((!is_empty).then_some(answer))
     }
 }

@@ -171,6 +171,7 @@ fn with_reply(objects: Vec<Standing>, pulls: Vec<Pulled>) -> Facts {
             objects,
             pulls,
             tag: None,
+            compared: None,
         }),
         ..facts()
     }

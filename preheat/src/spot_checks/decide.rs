@@ -1,0 +1,252 @@
+//! Whom to ask about a seed, and what follows from what they say: functions of values.
+//!
+//! **Invariant:** one witness removes nobody. Two count together if both are seeds, or if they joined by different tokens:
+//! who has one node's token can make any number of nodes.
+
+use uuid::Uuid;
+use wire::{Compared, SPOT_CHECK_BYTES};
+
+/// Witnesses that are asked about one range at most.
+const WITNESSES: usize = 5;
+
+/// A peer that holds what is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Witness {
+    pub(crate) peer: Uuid,
+    pub(crate) name: String,
+    pub(crate) seed: bool,
+    /// The join token that it came by.
+    pub(crate) token: Option<String>,
+}
+
+/// What a witness said; none: no answer.
+pub(crate) type Said = (Witness, Option<Compared>);
+
+/// How a spot check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checked {
+    /// The seed gave the right bytes.
+    Sound,
+    /// No other live peer of the cluster holds the object.
+    NoWitness,
+    /// No witness could compare.
+    Unanswered,
+    /// Different bytes by one witness, or by several that count as one.
+    Suspected,
+    /// Different bytes by one witness and equal ones by another.
+    Contradicted,
+    /// Different bytes by two witnesses: the seed is removed.
+    Removed,
+}
+
+impl Checked {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Sound,
+        Self::NoWitness,
+        Self::Unanswered,
+        Self::Suspected,
+        Self::Contradicted,
+        Self::Removed,
+    ];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::NoWitness => "no_witness",
+            Self::Unanswered => "unanswered",
+            Self::Suspected => "suspected",
+            Self::Contradicted => "contradicted",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// Seeds first; which of them comes first is drawn.
+pub(crate) fn in_order(mut witnesses: Vec<Witness>, draw: u64) -> Vec<Witness> {
+    witnesses.sort_by_key(|witness| witness.peer);
+    let count = u64::try_from(witnesses.len()).unwrap_or(1).max(1);
+    witnesses.rotate_left(usize::try_from(draw % count).unwrap_or(0));
+    witnesses.sort_by_key(|witness| !witness.seed);
+    witnesses
+}
+
+/// The piece of an object that is compared; none of an empty object.
+pub(crate) fn piece(size: u64, draw: u64) -> Option<(u64, u64)> {
+    let pieces = size.div_ceil(SPOT_CHECK_BYTES);
+    let first = draw.checked_rem(pieces)? * SPOT_CHECK_BYTES;
+    Some((first, SPOT_CHECK_BYTES.min(size - first)))
+}
+
+/// The witness to be asked next; none when it is clear what follows, or nobody is left whose word would change it.
+pub(crate) fn next<'a>(witnesses: &'a [Witness], said: &[Said]) -> Option<&'a Witness> {
+    let is_open = matches!(
+        checked(said),
+        Checked::NoWitness | Checked::Unanswered | Checked::Suspected
+    );
+    if !is_open || said.len() >= WITNESSES {
+        return None;
+    }
+    let accusers: Vec<&Witness> = who_said(said, &Compared::Different).collect();
+    witnesses.iter().find(|witness| {
+        let is_asked = said.iter().any(|(asked, _)| asked.peer == witness.peer);
+        let adds = accusers.is_empty() || accusers.iter().any(|accuser| are_two(accuser, witness));
+        !is_asked && adds
+    })
+}
+
+/// What follows from what was said.
+pub(crate) fn checked(said: &[Said]) -> Checked {
+    let accusers: Vec<&Witness> = who_said(said, &Compared::Different).collect();
+    let mut pairs = accusers
+        .iter()
+        .flat_map(|one| accusers.iter().map(move |other| (one, other)));
+    let is_cleared = who_said(said, &Compared::Equal).next().is_some();
+    match (accusers.is_empty(), is_cleared) {
+        (true, true) => Checked::Sound,
+        (true, false) if said.is_empty() => Checked::NoWitness,
+        (true, false) => Checked::Unanswered,
+        (false, true) => Checked::Contradicted,
+        (false, false) if pairs.any(|(one, other)| are_two(one, other)) => Checked::Removed,
+        (false, false) => Checked::Suspected,
+    }
+}
+
+/// The witnesses who said this.
+pub(crate) fn who_said<'a>(
+    said: &'a [Said],
+    what: &'a Compared,
+) -> impl Iterator<Item = &'a Witness> + use<'a> {
+    let is_it = move |(_, answer): &&'a Said| answer.as_ref() == Some(what);
+    said.iter().filter(is_it).map(|(witness, _)| witness)
+}
+
+/// Whether two witnesses count as two. Of a peer without a token it is not known who brought it.
+fn are_two(one: &Witness, other: &Witness) -> bool {
+    let by_different_tokens = one.token.is_some() && other.token.is_some() && one.token != other.token;
+    one.peer != other.peer && (one.seed && other.seed || by_different_tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn witness(number: u128, seed: bool, token: Option<&str>) -> Witness {
+        Witness {
+            peer: Uuid::from_u128(number),
+            name: format!("peer-{number}"),
+            seed,
+            token: token.map(str::to_owned),
+        }
+    }
+
+    fn seed(number: u128) -> Witness {
+        witness(number, true, None)
+    }
+
+    fn node(number: u128, token: &str) -> Witness {
+        witness(number, false, Some(token))
+    }
+
+    fn different(witness: Witness) -> Said {
+        (witness, Some(Compared::Different))
+    }
+
+    fn equal(witness: Witness) -> Said {
+        (witness, Some(Compared::Equal))
+    }
+
+    #[test]
+    fn one_witness_never_removes_a_seed() {
+        let alone = different(seed(1));
+        assert_eq!(checked(std::slice::from_ref(&alone)), Checked::Suspected);
+        // … however often it says so.
+        assert_eq!(checked(&[alone.clone(), alone]), Checked::Suspected);
+    }
+
+    #[test]
+    fn two_seeds_or_peers_of_different_tokens_count_as_two_and_nodes_of_one_token_do_not() {
+        for (one, other, expected) in [
+            (seed(1), seed(2), Checked::Removed),
+            (node(1, "a"), node(2, "b"), Checked::Removed),
+            (witness(1, true, Some("s")), node(2, "a"), Checked::Removed),
+            (node(1, "a"), node(2, "a"), Checked::Suspected),
+            (seed(1), node(2, "a"), Checked::Suspected),
+            (
+                witness(1, false, None),
+                witness(2, false, None),
+                Checked::Suspected,
+            ),
+        ] {
+            assert_eq!(
+                checked(&[different(one.clone()), different(other.clone())]),
+                expected,
+                "{one:?} {other:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_seed_that_one_witness_clears_stays() {
+        assert_eq!(checked(&[equal(seed(1))]), Checked::Sound);
+        let both = [different(node(1, "a")), equal(seed(2))];
+        assert_eq!(checked(&both), Checked::Contradicted);
+        assert_eq!(next(&[node(3, "b")], &both), None);
+    }
+
+    #[test]
+    fn who_cannot_compare_is_no_witness() {
+        assert_eq!(checked(&[]), Checked::NoWitness);
+        let said = [
+            (seed(1), None),
+            (seed(2), Some(Compared::OwnDamaged)),
+            (seed(3), Some(Compared::Nothing { why: String::new() })),
+        ];
+        assert_eq!(checked(&said), Checked::Unanswered);
+        assert_eq!(next(&[seed(1), seed(2), seed(4)], &said), Some(&seed(4)));
+    }
+
+    #[test]
+    fn after_an_accusation_only_those_are_asked_who_count_beside_the_accuser() {
+        let witnesses = [node(1, "a"), node(2, "a"), node(3, "b")];
+        assert_eq!(next(&witnesses, &[]), Some(&witnesses[0]));
+        let said = [different(witnesses[0].clone())];
+        assert_eq!(next(&witnesses, &said), Some(&witnesses[2]));
+        assert_eq!(next(&witnesses[..2], &said), None);
+    }
+
+    #[test]
+    fn seeds_are_asked_first_and_no_more_than_a_few() {
+        let all = vec![node(1, "a"), seed(2), seed(3)];
+        let first = |draw| in_order(all.clone(), draw)[0].clone();
+        assert_eq!((first(0), first(2)), (seed(2), seed(3)));
+        assert_eq!(in_order(all.clone(), 5)[2], node(1, "a"));
+        assert_eq!(in_order(Vec::new(), 5), []);
+        let silent: Vec<Said> = (0..5).map(|number| (seed(number), None)).collect();
+        assert_eq!(next(&[seed(9)], &silent), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_piece_lies_within_the_object(size in 1..(5 * SPOT_CHECK_BYTES), draw: u64) {
+            let (first, length) = piece(size, draw).expect("a piece");
+            prop_assert!(length > 0 && length <= SPOT_CHECK_BYTES && first + length <= size);
+        }
+    }
+
+    #[test]
+    fn an_empty_object_has_no_piece_and_every_piece_of_a_large_one_is_drawn() {
+        assert_eq!(piece(0, 7), None);
+        let size = 2 * SPOT_CHECK_BYTES + 5;
+        let pieces: Vec<_> = (0..3).filter_map(|draw| piece(size, draw)).collect();
+        assert_eq!(
+            pieces,
+            [
+                (0, SPOT_CHECK_BYTES),
+                (SPOT_CHECK_BYTES, SPOT_CHECK_BYTES),
+                (2 * SPOT_CHECK_BYTES, 5)
+            ]
+        );
+    }
+}
