@@ -194,7 +194,7 @@ async fn shut_out(inner: &Inner, subject: &Subject, said: &[Said]) -> Result<(),
     match removed {
         Ok((_, session)) => removals::follow(inner, session),
         Err(refused) => {
-            error!(stoker.peer_id = %seed, %refused, "a seed with wrong bytes could not be removed")
+            error!(stoker.peer_id = %seed, %refused, "a seed with wrong bytes could not be removed");
         }
     }
     inner.follow(&effects);

@@ -121,7 +121,7 @@ async fn check_until(inner: Arc<Inner>, every: Duration, stop: CancellationToken
         let checking = spot_checks::check_one(&inner, Draw::random());
         match stop.run_until_cancelled(checking).await {
             Some(Err(error)) => {
-                tracing::warn!(%error, "a spot check failed at the database; the next one follows")
+                tracing::warn!(%error, "a spot check failed at the database; the next one follows");
             }
             Some(Ok(_)) => {}
             None => return,

@@ -216,8 +216,8 @@ async fn peers_understand_each_other() {
         media_type: "application/x".to_owned(),
         seen_unix_ms: 1,
     };
-    let signer = Signer::of("default");
-    let (signed, proof) = (signer.tag(&record), signer.public(&digest, &nginx(), 5));
+    let manager = Signer::of("default");
+    let (signed, proof) = (manager.tag(&record), manager.public(&digest, &nginx(), 5));
     parent.store.record_signed_tag(&record, &signed);
     parent.store.record_public(&digest, &nginx(), 5, &proof);
     let tag = client.tag(&parent.url, &nginx(), "1.27").await;
