@@ -16,6 +16,7 @@ mod m20261130_000010_rule_owners;
 mod m20261130_000011_joining;
 mod m20261130_000012_seen_registries;
 mod m20261130_000013_removal_reasons;
+mod m20261130_000014_peers_without_certificate;
 mod schema;
 
 /// What runs a [`Migrator`]: `Migrator::up(connection, None)`.
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000011_joining::Migration),
             Box::new(m20261130_000012_seen_registries::Migration),
             Box::new(m20261130_000013_removal_reasons::Migration),
+            Box::new(m20261130_000014_peers_without_certificate::Migration),
         ]
     }
 }

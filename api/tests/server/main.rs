@@ -19,5 +19,6 @@ mod registry;
 mod secrets;
 mod seed;
 mod tokens;
+mod upgrade;
 mod webhooks;
 mod world;

@@ -70,6 +70,20 @@ impl World {
         Self::whole(AuthMode::Tokens, registries, rims, &Metrics::new(), limits).await
     }
 
+    /// On what lies in this folder.
+    pub(crate) async fn in_folder(folder: TempDir, registries: Vec<RegistrySettings>) -> Self {
+        let (rims, limits) = (Rims::default(), Limits::default());
+        Self::on(
+            folder,
+            AuthMode::Tokens,
+            registries,
+            rims,
+            &Metrics::new(),
+            limits,
+        )
+        .await
+    }
+
     async fn whole(
         auth: AuthMode,
         registries: Vec<RegistrySettings>,
@@ -77,8 +91,19 @@ impl World {
         metrics: &Metrics,
         limits: Limits,
     ) -> Self {
-        process::install_tls_provider();
         let folder = tempfile::tempdir().expect("a folder");
+        Box::pin(Self::on(folder, auth, registries, rims, metrics, limits)).await
+    }
+
+    async fn on(
+        folder: TempDir,
+        auth: AuthMode,
+        registries: Vec<RegistrySettings>,
+        rims: Rims,
+        metrics: &Metrics,
+        limits: Limits,
+    ) -> Self {
+        process::install_tls_provider();
         let clock = Arc::new(TestClock::at(START_MS));
         let preheater = preheater(folder.path(), Arc::clone(&clock), registries, limits).await;
         let key = CallerKey::at(&folder.path().join("callers.key")).expect("a key");
@@ -220,14 +245,18 @@ impl Drop for World {
     }
 }
 
+pub(crate) async fn database_in(folder: &Path) -> Database {
+    let url = format!("sqlite:{}", folder.join("stoker.db").display());
+    Database::open(&url).await.expect("a database")
+}
+
 async fn preheater(
     folder: &Path,
     clock: Arc<TestClock>,
     settings: Vec<RegistrySettings>,
     limits: Limits,
 ) -> Preheater {
-    let url = format!("sqlite:{}", folder.join("stoker.db").display());
-    let db = Database::open(&url).await.expect("a database");
+    let db = database_in(folder).await;
     migrations::Migrator::up(db.connection_for_migrations(), None)
         .await
         .expect("migrated");
