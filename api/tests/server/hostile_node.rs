@@ -86,6 +86,23 @@ async fn a_configured_credential_goes_only_to_a_seed_with_an_open_lot_of_that_re
 }
 
 #[tokio::test]
+async fn a_node_gets_no_configured_credential_with_an_open_lot_either() {
+    let (world, registry) = with_configured_credential().await;
+    let name = format!("registry:{}", registry.settings.name);
+    let seed = FakeSeed::join(&world, "seed-1").await;
+    let node = FakeSeed::of(Member::of(&world, Role::Node, "default").await, "node").await;
+    let token = world.token([Scope::Preheat]).await.text;
+    let image = format!("http://{}/library/app:v1", registry.settings.name);
+    let body = json!({"image": image, "scope": "all_peers"});
+    assert_eq!(world.post("/api/v1/preheats", &token, &body).await.status, 202);
+    seed.settle(&seed.take().await, |_| crate::seed::verified()).await;
+    let lots = node.take().await;
+    assert!(lots.iter().all(|lot| lot.credential.is_none()), "{lots:?}");
+    let refused = node.manager.credential(node.welcome.session, &name).await;
+    assert!(matches!(refused, Err(CallError::Gone)), "{refused:?}");
+}
+
+#[tokio::test]
 async fn it_cannot_use_or_take_over_anothers_session() {
     let world = World::start().await;
     let seed = FakeSeed::join(&world, "seed-1").await;

@@ -157,6 +157,43 @@ async fn joins_and_clusters_and_live_peers_are_bounded() {
 }
 
 #[tokio::test]
+async fn an_address_that_tries_to_join_too_often_waits_for_the_next_minute() {
+    let world = World::start().await;
+    let (_, token) = world.join_token_for(&json!({"scope": "node"})).await;
+    let (mut guess, right) = (
+        request(&world, &token, &Key::new()),
+        request(&world, &token, &Key::new()),
+    );
+    guess.token = wire::SecretText::new(guessed(&token));
+    let told = loop_until_told_to_wait(&world, &guess).await;
+    assert!(told.contains("again in a minute"), "{told}");
+    refused(join(&world, &right).await);
+    world.clock.advance(MINUTE_MS + 1);
+    join(&world, &request(&world, &token, &Key::new()))
+        .await
+        .expect("joined");
+}
+
+/// The token with another secret.
+fn guessed(token: &str) -> String {
+    let mut parts: Vec<&str> = token.split('.').collect();
+    parts[2] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    parts.join(".")
+}
+
+/// Joins until something else is said than that the token is unknown.
+async fn loop_until_told_to_wait(world: &World, guess: &wire::JoinRequest) -> String {
+    let first = refused(join(world, guess).await);
+    for _ in 0..2_000 {
+        let told = refused(join(world, guess).await);
+        if told != first {
+            return told;
+        }
+    }
+    panic!("2,000 guesses were answered: {first}");
+}
+
+#[tokio::test]
 async fn wishes_that_make_no_sense_are_problems() {
     let world = World::start().await;
     let admin = world.token([Scope::Admin]).await.text;

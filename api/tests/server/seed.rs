@@ -123,7 +123,11 @@ impl Member {
 
 impl FakeSeed {
     pub(crate) async fn join(world: &World, name: &str) -> Self {
-        let member = Member::of(world, Role::Seed, "default").await;
+        Self::of(Member::of(world, Role::Seed, "default").await, name).await
+    }
+
+    /// What a member does that says hello, whatever its role is.
+    pub(crate) async fn of(member: Member, name: &str) -> Self {
         Self {
             welcome: member.hello(name).await,
             manager: member.manager,

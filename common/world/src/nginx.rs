@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::http::{client, status_of};
-use crate::image::Kind;
+use crate::image::{Kind, Object};
 use crate::net::{Host, command_on, port_on};
 use crate::program::Signal;
 use crate::usage::Usage;
@@ -231,15 +231,29 @@ impl Nginx {
         files::write(&manifests.join(tag), image.bytes(root));
     }
 
+    /// Serves other bytes under the digests of the image's objects, as many as these have: what somebody can do who knows
+    /// an image from the outside, and has a registry.
+    pub fn serve_lies(&self, image: &Image, repository: &str) {
+        for object in image.objects() {
+            let size = image.bytes(&object.digest).len();
+            files::write(&self.place("", repository, object), vec![b'x'; size]);
+        }
+    }
+
+    /// Where an object lies; the folder is made.
+    fn place(&self, path: &str, repository: &str, object: &Object) -> PathBuf {
+        let folder = match object.kind {
+            Kind::Index | Kind::Manifest => "manifests",
+            _ => "blobs",
+        };
+        let folder = self.root.join(path).join("v2").join(repository).join(folder);
+        files::make_dir(&folder);
+        folder.join(&object.digest)
+    }
+
     fn serve_below(&self, path: &str, image: &Image, repository: &str) {
         for object in image.objects() {
-            let folder = match object.kind {
-                Kind::Index | Kind::Manifest => "manifests",
-                _ => "blobs",
-            };
-            let folder = self.root.join(path).join("v2").join(repository).join(folder);
-            files::make_dir(&folder);
-            let (from, to) = (image.path(&object.digest), folder.join(&object.digest));
+            let (from, to) = (image.path(&object.digest), self.place(path, repository, object));
             if std::fs::hard_link(&from, &to).is_err() {
                 std::fs::copy(&from, &to)
                     .unwrap_or_else(|error| panic!("{} cannot be copied: {error}", from.display()));

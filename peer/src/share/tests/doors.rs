@@ -77,7 +77,7 @@ async fn nobody_without_a_certificate_of_our_authority_gets_a_word() {
     let body = bytes(10);
     let (door, digest) = (door(&body).await, Digest::of(&body));
     let stranger = Authority::new().member(Role::Seed, "default");
-    let http = stranger.membership.to_peers().expect("a client");
+    let http = stranger.membership.calling_peers_of(&door.seed.membership);
     assert!(door.ask(&http, &digest).await.is_err(), "another authority");
     let bare = process::http::curious_client().expect("a client");
     assert!(door.ask(&bare, &digest).await.is_err(), "no certificate");
