@@ -37,9 +37,7 @@ const STORE: &str = "store";
 
 /// All listeners are bound and the store is open; nothing is served yet.
 pub struct Peer {
-    front: TcpListener,
-    share: TcpListener,
-    admin: Option<TcpListener>,
+    doors: Doors,
     acceptor: MutualAcceptor,
     front_state: FrontState,
     share_state: ShareState,
@@ -65,97 +63,35 @@ impl Peer {
         make_private(&config.data_dir)
             .with_context(|| format!("the data folder {}", config.data_dir.display()))?;
         let key = AdminKey::open(&config.data_dir).context("the admin key")?;
-        let running = vitals.running.clone();
         let membership = membership(&mut config).await?;
-        let identity = membership.identity().clone();
-        let folder = config.data_dir.join(STORE);
-        let clock = Box::new(unix_ms);
-        let store = Store::open_with(&folder, config.store.clone(), clock)
-            .with_context(|| format!("the store in {}", config.data_dir.display()))?;
-        let registries = guarded_registries(Dial::guarded(config.dial.addresses.clone()), counted);
-        let neighbours = Neighbours::open(
-            identity.peer,
-            identity.cluster.as_str(),
-            &config.data_dir,
-            config.registries.clone(),
-            config.dial.clone(),
-            registries,
-        );
-        let limits = Limits::new(config.limits.clone(), running.clone());
-        limits.register(&vitals.metrics);
-        neighbours.pace(limits.clone());
-        let manager = ManagerClient::new(membership.to_manager()?, &config.manager);
-        let sources = Sources::new(membership.to_peers()?, neighbours.clone(), limits.clone())
-            .calling_seeds_by(membership.to_seeds()?);
-        let metrics = PeerMetrics::default();
-        metrics.register(&vitals.metrics, &store);
-        let fetches = Fetches::new(store.clone(), sources, running.clone(), metrics.clone());
+        let basis = Basis::open(&config, membership, &vitals, counted)?;
+        let doors = Doors::bind(&config).await?;
 
-        let front = bind(&config.front).await?;
-        let share = bind(&config.share).await?;
-        let admin = match &config.admin {
-            Some(address) => Some(bind(address).await?),
-            None => None,
-        };
-        let registries = neighbours.registries().clone();
-        let records = Records::new(membership.clone(), store.clone(), registries);
-        let basis = Basis {
-            store,
-            records,
-            fetches,
-            neighbours,
-            limits,
-            metrics,
-            running,
-            secret: front_secret(&config.data_dir)?,
-        };
         let (access, delivery) = (basis.access(config.front_limits.clone()), basis.delivery());
         let front_state = basis.front(&access, &delivery, RangeRules::of(&config.front_limits));
         let share_state = basis.share();
         let relay_state = basis.relay(access, delivery.clone());
-        let me = Me {
-            name: config.name.clone(),
-            cluster: identity.cluster.to_string(),
-            role: identity.role,
-            advertise: config.advertise.clone(),
-            share_port: share.local_addr()?.port(),
-        };
-        basis.neighbours.listens_at(me.share_url());
-        if let Some(zone) = config.zone.clone() {
-            basis.neighbours.lies_in(zone);
-        }
-        let orders = Orders {
-            manager,
-            me,
-            store: basis.store,
-            records: basis.records,
-            fetches: basis.fetches,
-            delivery,
-            neighbours: basis.neighbours,
-            membership: membership.clone(),
-            pulls: front_state.pulls().clone(),
-            metrics: basis.metrics,
-        };
+        let acceptor = basis.membership.acceptor()?;
+        let me = basis.me(&config, doors.share.local_addr()?.port());
+        let manager = ManagerClient::new(basis.membership.to_manager()?, &config.manager);
         Ok(Self {
-            front,
-            share,
-            admin,
-            acceptor: membership.acceptor()?,
+            doors,
+            acceptor,
+            orders: basis.orders(manager, me, delivery, &front_state),
             front_state,
             share_state,
             relay_state,
-            orders,
             vitals,
             key,
         })
     }
 
     pub fn front_address(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.front.local_addr()?)
+        Ok(self.doors.front.local_addr()?)
     }
 
     pub fn share_address(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.share.local_addr()?)
+        Ok(self.doors.share.local_addr()?)
     }
 
     pub fn role(&self) -> Role {
@@ -178,7 +114,7 @@ impl Peer {
         let guarded = self.admin_routes();
         let Vitals { running, metrics, .. } = &self.vitals;
         serve(
-            self.front,
+            self.doors.front,
             front::router(self.front_state, metrics),
             running,
             None,
@@ -188,8 +124,8 @@ impl Peer {
         if self.orders.me.role == Role::Seed {
             to_peers = to_peers.merge(relay::router(self.relay_state, membership.clone(), metrics));
         }
-        serve_mutual(self.share, to_peers, running, &self.acceptor);
-        if let Some(admin) = self.admin {
+        serve_mutual(self.doors.share, to_peers, running, &self.acceptor);
+        if let Some(admin) = self.doors.admin {
             let shown = Admin::new(&self.vitals, readiness, self.key);
             Serving::new(admin, shown.router(guarded))
                 .limits(process::Limits::for_probes())
@@ -206,8 +142,29 @@ impl Peer {
     }
 }
 
+/// The bound listeners.
+struct Doors {
+    front: TcpListener,
+    share: TcpListener,
+    admin: Option<TcpListener>,
+}
+
+impl Doors {
+    async fn bind(config: &PeerConfig) -> anyhow::Result<Self> {
+        Ok(Self {
+            front: bind(&config.front).await?,
+            share: bind(&config.share).await?,
+            admin: match &config.admin {
+                Some(address) => Some(bind(address).await?),
+                None => None,
+            },
+        })
+    }
+}
+
 /// What every door of a peer stands on.
 struct Basis {
+    membership: Membership,
     store: Store,
     records: Records,
     fetches: Fetches,
@@ -219,6 +176,68 @@ struct Basis {
 }
 
 impl Basis {
+    fn open(
+        config: &PeerConfig,
+        membership: Membership,
+        vitals: &Vitals,
+        counted: RegistryMetrics,
+    ) -> anyhow::Result<Self> {
+        let running = vitals.running.clone();
+        let store = open_store(config)?;
+        let neighbours = open_neighbours(config, &membership, counted);
+        let limits = Limits::new(config.limits.clone(), running.clone());
+        limits.register(&vitals.metrics);
+        neighbours.pace(limits.clone());
+        let sources = Sources::new(membership.to_peers()?, neighbours.clone(), limits.clone())
+            .calling_seeds_by(membership.to_seeds()?);
+        let metrics = PeerMetrics::default();
+        metrics.register(&vitals.metrics, &store);
+        let registries = neighbours.registries().clone();
+        Ok(Self {
+            records: Records::new(membership.clone(), store.clone(), registries),
+            fetches: Fetches::new(store.clone(), sources, running.clone(), metrics.clone()),
+            secret: front_secret(&config.data_dir)?,
+            membership,
+            store,
+            neighbours,
+            limits,
+            metrics,
+            running,
+        })
+    }
+
+    /// What this peer says of itself, to the manager and to its own neighbours.
+    fn me(&self, config: &PeerConfig, share_port: u16) -> Me {
+        let identity = self.membership.identity();
+        let me = Me {
+            name: config.name.clone(),
+            cluster: identity.cluster.to_string(),
+            role: identity.role,
+            advertise: config.advertise.clone(),
+            share_port,
+        };
+        self.neighbours.listens_at(me.share_url());
+        if let Some(zone) = config.zone.clone() {
+            self.neighbours.lies_in(zone);
+        }
+        me
+    }
+
+    fn orders(self, manager: ManagerClient, me: Me, delivery: Delivery, front: &FrontState) -> Orders {
+        Orders {
+            manager,
+            me,
+            store: self.store,
+            records: self.records,
+            fetches: self.fetches,
+            delivery,
+            neighbours: self.neighbours,
+            membership: self.membership,
+            pulls: front.pulls().clone(),
+            metrics: self.metrics,
+        }
+    }
+
     fn access(&self, rules: FrontLimits) -> Access {
         let (store, records) = (self.store.clone(), self.records.clone());
         let (peers, running) = (self.fetches.peers().clone(), self.running.clone());
@@ -256,6 +275,24 @@ impl Basis {
         let (around, limits) = (self.neighbours.clone(), self.limits.clone());
         RelayState::new(access, delivery, fetches, store, around, limits, &self.metrics)
     }
+}
+
+fn open_store(config: &PeerConfig) -> anyhow::Result<Store> {
+    let folder = config.data_dir.join(STORE);
+    Store::open_with(&folder, config.store.clone(), Box::new(unix_ms))
+        .with_context(|| format!("the store in {}", config.data_dir.display()))
+}
+
+fn open_neighbours(config: &PeerConfig, membership: &Membership, counted: RegistryMetrics) -> Neighbours {
+    let identity = membership.identity();
+    Neighbours::open(
+        identity.peer,
+        identity.cluster.as_str(),
+        &config.data_dir,
+        config.registries.clone(),
+        config.dial.clone(),
+        guarded_registries(Dial::guarded(config.dial.addresses.clone()), counted),
+    )
 }
 
 /// Layers of private images and what the index tells of them are for this program's user alone, also those that an older
