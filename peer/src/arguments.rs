@@ -31,8 +31,8 @@ pub struct Arguments {
     /// File with a join token; only the first start needs it.
     #[arg(long, env = "STOKER_JOIN_TOKEN_FILE")]
     pub join_token_file: Option<PathBuf>,
-    /// What peers had before join tokens: told what to use instead.
-    #[arg(long, env = "STOKER_TOKEN_FILE", hide = true)]
+    /// What peers had before join tokens: told what to use instead. Its variable is the command line's now, `stoker`.
+    #[arg(long, hide = true)]
     pub token_file: Option<PathBuf>,
     /// Configuration file (TOML); flags and environment win over it.
     #[arg(long, env = "STOKER_CONFIG", global = true)]
@@ -91,4 +91,19 @@ pub enum StoreCommand {
         /// The object: sha256: and 64 hexadecimal digits.
         digest: Digest,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Who has just made a join token has that variable set in the shell.
+    #[test]
+    fn the_variable_that_the_command_line_wants_stops_no_peer() {
+        let command = Arguments::command();
+        let mut variables = command.get_arguments().filter_map(clap::Arg::get_env);
+        assert!(variables.all(|name| name != "STOKER_TOKEN_FILE" && name != "STOKER_TOKEN"));
+    }
 }
