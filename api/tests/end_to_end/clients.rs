@@ -123,6 +123,25 @@ async fn pulls_go_on_when_the_seed_is_killed_in_the_middle() {
     );
 }
 
+/// As at a site behind a line of 8 Mbit/s: such a seed is left for the registry where there is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_seed_is_read_to_the_end_while_the_registry_is_away() {
+    let slow = LinkFaults {
+        bytes_per_second: Some(1 << 20),
+        ..LinkFaults::default()
+    };
+    let mut story = Story::begin(84, slow).await;
+    story.preheat_all().await;
+    let (front, host) = (story.node.front_url(), story.registry.host().replace(':', "%3A"));
+    story.registry.stop();
+    // One request: a runtime would go on with a transfer that broke off.
+    let layer = &story.images[0].layers()[0].digest;
+    let url = format!("{front}/v2/containerd/blobs/{layer}?ns={host}");
+    let answer = world::http::client(None).get(url).send().await.expect("answered");
+    let body = answer.bytes().await.expect("all of it");
+    assert!(body == story.images[0].bytes(layer));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_client_sees_what_a_corrupting_parent_sends() {
     let corrupting = LinkFaults {

@@ -53,6 +53,8 @@ pub(super) struct Fetch<'a> {
     checked: Option<u64>,
     parents: Vec<String>,
     relays: Vec<String>,
+    /// Parents that were left for the registry because they were slow.
+    slow: Vec<String>,
     origin: bool,
     /// What the object's size has to be, by the order or by the first source.
     size: Option<u64>,
@@ -128,6 +130,7 @@ impl<'a> Fetch<'a> {
             checked: None,
             parents: wanted.parents.clone(),
             relays: wanted.relays.clone(),
+            slow: Vec::new(),
             origin: wanted.origin_allowed,
             size: wanted.size,
             voucher: None,
@@ -280,8 +283,24 @@ impl<'a> Fetch<'a> {
         if self.is_complete(partial) || self.is_interrupted {
             return Ok(());
         }
-        if self.origin {
-            return self.try_origin(partial).await;
+        if !self.origin {
+            return Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)));
+        }
+        match self.try_origin(partial).await {
+            Err(Failure::Fetch(_)) if !self.slow.is_empty() => self.try_slow_parents(partial).await,
+            tried => tried,
+        }
+    }
+
+    /// The registry, for which they were left, gives nothing: parents that are only slow have to do.
+    async fn try_slow_parents(&mut self, partial: &Partial) -> Result<(), Failure> {
+        self.origin = false;
+        self.parents = std::mem::take(&mut self.slow);
+        for parent in self.parents.clone() {
+            self.try_parent(&parent, partial).await?;
+            if self.is_complete(partial) || self.is_interrupted {
+                return Ok(());
+            }
         }
         Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
     }

@@ -42,6 +42,7 @@ impl Fetch<'_> {
             self.parents.retain(|other| other != parent);
             if is_slow {
                 self.relays.retain(|other| other != parent);
+                self.slow.push(parent.to_owned());
             }
         }
         Ok(())
@@ -377,7 +378,7 @@ impl Fetch<'_> {
     }
 }
 
-/// Not asked again for this object: also not to relay it.
+/// Not asked again for this object before the registry was, also not to relay it.
 fn too_slow() -> SourceError {
     SourceError {
         side: Side::Network,
