@@ -155,11 +155,16 @@ async fn preheated_and_pulled_from_the_store() {
         .await;
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(verdict(&json), "whole_pulled_from_store");
-    let told = site.stoker(&["image", "where", &site.image()]).await;
-    for peer in ["seed-1", "node-1"] {
-        let line = told.lines().find(|line| line.starts_with(peer));
-        assert!(line.is_some_and(|line| line.contains("all of it")), "{told}");
-    }
+    // Peers tell what they hold a moment after they have settled it.
+    eventually("seed and node are listed with all of it", LIMIT, async || {
+        let told = site.stoker(&["image", "where", &site.image()]).await;
+        let has_all = |peer| {
+            let line = told.lines().find(|line| line.starts_with(peer));
+            line.is_some_and(|line| line.contains("all of it"))
+        };
+        ["seed-1", "node-1"].into_iter().all(has_all).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
