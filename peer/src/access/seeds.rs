@@ -24,7 +24,7 @@ const PUBLIC_LIMIT: Duration = Duration::from_secs(1);
 const NOT_PUBLIC_FOR: Duration = Duration::from_secs(5);
 const KEPT: usize = 10_000;
 
-/// Objects that no seed showed to be public when all were asked.
+/// Objects that no seed showed to be public when all were asked and all answered.
 #[derive(Default)]
 pub(crate) struct NotPublic(Mutex<HashMap<(Location, Digest), Instant>>);
 
@@ -60,8 +60,10 @@ impl Access {
             })
             .collect();
         // A seed may show an old record, so the others are waited for.
-        let is_fresh = timeout(PUBLIC_LIMIT, async {
+        let all_said_no = timeout(PUBLIC_LIMIT, async {
+            let mut all_answered = true;
             while let Some((seed, answer)) = answers.next().await {
+                all_answered &= answer.is_ok();
                 if let Ok(Some(proof)) = answer {
                     let learned = self
                         .records
@@ -69,12 +71,13 @@ impl Access {
                     tell_of_refusal(seed, learned);
                 }
                 if self.public(who, digest) == Kept::Fresh {
-                    return true;
+                    return false;
                 }
             }
-            false
+            all_answered
         });
-        if !is_fresh.await.unwrap_or(false) {
+        // Silence is no answer: a seed under load may show it the next time.
+        if all_said_no.await == Ok(true) {
             self.not_public.remember(key);
         }
     }

@@ -96,6 +96,20 @@ async fn an_old_record_of_one_seed_does_not_hide_the_new_one_of_another() {
     assert_eq!(read_by_nobody(&world, &image).await, StatusCode::OK);
 }
 
+#[tokio::test]
+async fn silence_of_a_seed_is_not_remembered_as_an_answer() {
+    let (mut world, image) = with_private_image().await;
+    let _silent = world.add_silent_seed().await;
+    assert_eq!(read_by_nobody(&world, &image).await, StatusCode::UNAUTHORIZED);
+    let (here, now) = (world.location("a"), world.now());
+    let proof = world.signer.public(&image.layer, &here, now);
+    world
+        .add_seed()
+        .await
+        .record_public(&image.layer, &here, now, &proof);
+    assert_eq!(read_by_nobody(&world, &image).await, StatusCode::OK);
+}
+
 /// What a `HEAD` of the tag says while the registry is unreachable.
 async fn meant(world: &World, authorization: &str) -> (StatusCode, String) {
     let head = world.head("/v2/a/manifests/v1", Some(authorization)).await;

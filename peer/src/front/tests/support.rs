@@ -22,6 +22,7 @@ use process::metrics::Metrics;
 use store::Store;
 use store::testing::Signer;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, Role, SeedAddress, TagRecord};
@@ -595,6 +596,19 @@ impl World {
         let store = Store::open(folder.path()).expect("a store");
         let state = ShareState::new(store.clone(), unlimited(), &PeerMetrics::default());
         let address = serve(shown_to_a_peer(state), &self.running).await;
+        self.learn_seed(address);
+        self.folders.push(folder);
+        store
+    }
+
+    /// A seed that accepts connections and says nothing, for as long as the listener lives.
+    pub(super) async fn add_silent_seed(&mut self) -> TcpListener {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        self.learn_seed(listener.local_addr().expect("an address"));
+        listener
+    }
+
+    fn learn_seed(&self, address: SocketAddr) {
         let mut seeds = self.neighbours.seeds();
         seeds.push(SeedAddress {
             peer: Uuid::new_v4(),
@@ -605,8 +619,6 @@ impl World {
             seeds,
             ..Neighbourhood::default()
         });
-        self.folders.push(folder);
-        store
     }
 
     pub(super) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
