@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::serving::serve_each;
+
 /// What it does to bytes on their way back from the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LinkFaults {
@@ -46,16 +48,9 @@ impl FaultyLink {
             free_at: Mutex::new(Instant::now()),
         });
         let of_all = Arc::clone(&shared);
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                let shared = Arc::clone(&of_all);
-                connections.spawn(async move {
-                    // Whoever hangs up in the middle is no concern of the test.
-                    let _ = shared.pass(client).await;
-                });
-            }
+        let serving = serve_each(listener, move |client| {
+            let shared = Arc::clone(&of_all);
+            async move { shared.pass(client).await }
         });
         Self {
             address,

@@ -14,6 +14,7 @@ mod files;
 mod podman;
 mod port;
 mod program;
+mod serving;
 mod small_disk;
 mod tls;
 mod two_doors;

@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::Registry;
+use crate::serving::serve_each;
 
 /// The first byte of a TLS handshake.
 const HANDSHAKE: u8 = 22;
@@ -35,16 +36,9 @@ impl TwoDoors {
             in_clear: Mutex::default(),
         });
         let of_all = Arc::clone(&shared);
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                let shared = Arc::clone(&of_all);
-                connections.spawn(async move {
-                    // Whoever hangs up in the middle is no concern of the test.
-                    let _ = shared.pass(client).await;
-                });
-            }
+        let serving = serve_each(listener, move |client| {
+            let shared = Arc::clone(&of_all);
+            async move { shared.pass(client).await }
         });
         Self {
             address,

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::{PASSWORD, USER};
+use crate::serving::serve_each;
 
 /// The head of one request, at most.
 const HEAD_LIMIT: u64 = 64 * 1024;
@@ -36,16 +37,9 @@ impl ForwardProxy {
         let address = listener.local_addr().expect("an address");
         let heads = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&heads);
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let seen = Arc::clone(&seen);
-                connections.spawn(async move {
-                    // Whoever hangs up in the middle is no concern of the test.
-                    let _ = pass(stream, asks, &seen).await;
-                });
-            }
+        let serving = serve_each(listener, move |stream| {
+            let seen = Arc::clone(&seen);
+            async move { pass(stream, asks, &seen).await }
         });
         Self {
             address,
