@@ -244,13 +244,11 @@ impl Listings {
         kind: ObjectKind,
     ) -> Above {
         self.hear_news();
+        let nothing = OfLocation::default();
         let mut waiting: VecDeque<Digest> = {
             let known = self.known();
-            let unread = known.locations.get(location).map_or_else(
-                || OfLocation::default().unread(candidates.iter(), &self.store),
-                |here| here.unread(candidates.iter(), &self.store),
-            );
-            unread.into()
+            let here = known.locations.get(location).unwrap_or(&nothing);
+            here.unread(candidates.iter(), &self.store).into()
         };
         let mut cost = 0;
         while cost < READ_AT_ONCE {
