@@ -1,8 +1,8 @@
 //! What the manager found out about images and signs for the peers of one cluster: what a tag meant, and which objects
 //! anybody may read. Seeds store these records and pass them on.
 //!
-//! **Invariant:** a record names its kind, its cluster and its location, so that it counts for nothing else. It is worth
-//! what its signature is worth, whoever carried it.
+//! **Invariant:** a record names its kind, its cluster and its location, so that it counts for nothing else. Only
+//! its signature makes it count: the peer that passed it on is not believed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -1,8 +1,8 @@
 //! Which account a token belongs to, and tokens of our own for when no token server answers.
 //!
 //! **Invariant:** a token stands for an account only at the registry for which it was issued, and only while that
-//! registry names the token server and the service that issued it. Tokens are kept as HMACs only, in memory only, and end when their makers said so. A token of our
-//! own opens nothing by itself: it only says whose kept yeses count.
+//! registry names the token server and the service that issued it. Tokens are kept as HMACs only, in memory only, and
+//! end when their makers said so. A token of our own opens nothing by itself: it only says whose kept yeses count.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -61,7 +61,7 @@ impl Keyring {
         self.key("token", &[token])
     }
 
-    /// Of a token as one token server issued it for one registry: what its account is remembered by.
+    /// The key under which a token's account is remembered: the token, together with who issued it for which registry.
     pub(super) fn issued(&self, token: CallerKey, issuer: &Issuer) -> CallerKey {
         let token = hex::encode(token.bytes());
         let origin = issuer.origin.to_string();

@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(Kept::of_age(None, 0, AGES), Kept::None);
     }
 
-    /// What one caller's bad luck may open is no more than an hour old, whoever vouches.
+    /// When one question fails, only a yes of the last hour counts, even if the node vouches.
     #[test]
     fn a_failed_question_is_no_outage() {
         let stale = Circumstances {

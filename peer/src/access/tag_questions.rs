@@ -1,4 +1,5 @@
-//! Questions about tags that outlast their callers: a slow registry's answer is recorded, whoever still waits for it.
+//! Questions about tags that outlast their callers: a slow registry's answer is recorded even if nobody waits for it
+//! any more.
 //!
 //! **Invariant:** a caller gets a tag's last meaning once per question. While the question that it stood in for runs, the
 //! same caller waits for that one's answer; once it has ended, nobody gets its answer any more.

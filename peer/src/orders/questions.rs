@@ -1,7 +1,7 @@
 //! Answers the manager's questions: how does this image stand with you?
 //!
 //! **Invariant:** answering waits for nobody else and changes nothing, but for spot checks, which have limits of their own;
-//! a few are answered at a time, and more than [`WAITING`] are not kept: whoever asked has given up by then.
+//! a few are answered at a time, and more than [`WAITING`] are not kept: by then the manager waits no longer.
 
 use std::sync::Arc;
 

@@ -124,7 +124,7 @@ async fn one_accuser_removes_nobody_and_is_shown() {
 async fn an_accuser_whom_another_contradicts_removes_nobody() {
     let world = World::start().await;
     let (_, seeds) = seeds(&world, 3).await;
-    // Whoever is asked first accuses, the other one clears.
+    // The first witness that is asked accuses the seed; the second one clears it.
     let (first, second) = if seeds[1].id < seeds[2].id {
         (&seeds[1], &seeds[2])
     } else {

@@ -120,7 +120,7 @@ impl World {
         (status, answer.bytes().await.unwrap_or_default().to_vec())
     }
 
-    /// Whoever asks there gets no byte of the private image, before and after having read mallory's documents.
+    /// Nothing of the private image is given there, neither before nor after the caller has read mallory's documents.
     async fn gives_nothing_private(&self, repository: &str, token: Option<&str>) {
         for _ in 0..2 {
             for part in self.private.parts() {
