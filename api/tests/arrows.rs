@@ -1,7 +1,6 @@
 //! Arrows between our crates point down, as ARCHITECTURE.md draws them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
@@ -105,91 +104,4 @@ fn the_peer_carries_no_database() {
         .map(|package| package.name.to_string())
         .collect();
     assert!(carried.is_empty(), "the peer carries {carried:?}");
-}
-
-/// Crates whose modules are free of circles; folder of their sources.
-const WITHOUT_CIRCLES: [&str; 5] = [
-    "common/oci/src",
-    "common/process/src",
-    "common/wire/src",
-    "peer/src",
-    "peer/store/src",
-];
-
-/// Each module at the top of a crate, and those of the same crate that its own files (tests aside) name.
-fn arrows_between_modules(sources: &Path) -> BTreeMap<String, BTreeSet<String>> {
-    let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut left = vec![sources.to_owned()];
-    while let Some(folder) = left.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                left.push(path);
-                continue;
-            }
-            let inside = path.strip_prefix(sources).expect("below");
-            let first = inside.components().next().expect("a name").as_os_str();
-            let module = first.to_str().expect("text").trim_end_matches(".rs").to_owned();
-            let is_root = matches!(module.as_str(), "lib" | "main");
-            let is_test = inside.to_string_lossy().contains("tests");
-            if path.extension().is_none_or(|ending| ending != "rs") || is_root || is_test {
-                continue;
-            }
-            let named = named_modules(&std::fs::read_to_string(&path).expect("text"));
-            let others = named.into_iter().filter(|other| *other != module);
-            arrows.entry(module.clone()).or_default().extend(others);
-        }
-    }
-    arrows
-}
-
-fn named_modules(source: &str) -> Vec<String> {
-    let code: Vec<&str> = source
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or(line))
-        .collect();
-    // Tests stand at the foot of a file.
-    let foot = code
-        .iter()
-        .position(|line| line.trim_start().starts_with("#[cfg(test)]"));
-    let is_before_tests = |at: usize| foot.is_none_or(|foot| at < foot || !code[foot + 1].contains("mod "));
-    let named = code.iter().enumerate().filter(|(at, _)| is_before_tests(*at));
-    named
-        .flat_map(|(_, line)| line.split("crate::").skip(1))
-        .map(|rest| {
-            let is_letter = |letter: &char| letter.is_ascii_lowercase() || *letter == '_';
-            rest.chars().take_while(is_letter).collect::<String>()
-        })
-        .filter(|module| !module.is_empty())
-        .collect()
-}
-
-fn reached<'a>(from: &'a str, arrows: &'a BTreeMap<String, BTreeSet<String>>) -> BTreeSet<&'a str> {
-    let mut seen = BTreeSet::new();
-    let mut left = vec![from];
-    while let Some(module) = left.pop() {
-        for next in arrows.get(module).into_iter().flatten() {
-            if seen.insert(next.as_str()) {
-                left.push(next);
-            }
-        }
-    }
-    seen
-}
-
-#[test]
-fn modules_form_no_circles() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for sources in WITHOUT_CIRCLES {
-        let arrows = arrows_between_modules(&root.join(sources));
-        assert!(arrows.len() > 3, "{sources}: {arrows:?}");
-        let in_circles: Vec<&String> = arrows
-            .keys()
-            .filter(|module| reached(module, &arrows).contains(module.as_str()))
-            .collect();
-        assert!(
-            in_circles.is_empty(),
-            "{sources}: {in_circles:?} import each other"
-        );
-    }
 }

@@ -1,0 +1,105 @@
+//! Modules form no circles, in any crate and at any level; only a parent and its own child may use each other.
+//!
+//! The sources are parsed, and each name is followed through `use` and `pub use` to the file that defines it, so that a
+//! re-export hides no arrow. Test modules are left out.
+
+mod modules {
+    pub(super) mod circles;
+    pub(super) mod tree;
+}
+
+use std::path::Path;
+
+use cargo_metadata::MetadataCommand;
+use modules::circles::circles;
+use modules::tree::Tree;
+
+/// The root files of our crates, by crate.
+fn roots() -> Vec<(String, std::path::PathBuf)> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .other_options(vec!["--locked".to_owned()])
+        .no_deps()
+        .exec()
+        .expect("cargo metadata");
+    let targets = metadata.workspace_packages().into_iter().flat_map(|package| {
+        let shipped = package.targets.iter().filter(|target| {
+            target
+                .kind
+                .iter()
+                .any(|kind| matches!(kind.to_string().as_str(), "lib" | "bin"))
+        });
+        shipped.map(|target| (target.name.clone(), target.src_path.clone().into_std_path_buf()))
+    });
+    targets.collect()
+}
+
+#[test]
+fn modules_form_no_circles() {
+    let roots = roots();
+    assert!(roots.len() > 10, "{roots:?}");
+    let found: Vec<String> = roots
+        .iter()
+        .flat_map(|(name, root)| {
+            let tree = Tree::read(root);
+            circles(&tree)
+                .into_iter()
+                .map(move |circle| format!("{name}: {circle}"))
+        })
+        .collect();
+    assert!(found.is_empty(), "{} circles:\n{}", found.len(), found.join("\n"));
+}
+
+/// Names that sea-orm demands in the module of each entity and of each migration.
+const DEMANDED_BY_SEA_ORM: [&str; 5] = ["ActiveModel", "Entity", "Migration", "Model", "Relation"];
+
+#[test]
+fn no_crate_gives_two_types_the_same_name() {
+    let doubled: Vec<String> = roots()
+        .iter()
+        .flat_map(|(crate_name, root)| {
+            let tree = Tree::read(root);
+            let types = tree.types().into_iter();
+            let doubled = types.filter(|(name, at)| at.len() > 1 && !DEMANDED_BY_SEA_ORM.contains(name));
+            let texts = doubled.map(|(name, at)| {
+                let at: Vec<String> = at.iter().map(|at| at.join("::")).collect();
+                format!("{crate_name}: {name} in {}", at.join(", "))
+            });
+            texts.collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(
+        doubled.is_empty(),
+        "{} names:\n{}",
+        doubled.len(),
+        doubled.join("\n")
+    );
+}
+
+#[test]
+fn a_circle_behind_a_re_export_is_found() {
+    let tree = Tree::read(&fixture("hidden/lib.rs"));
+    let circles = circles(&tree);
+    assert_eq!(circles.len(), 1, "{circles:?}");
+    let named: Vec<String> = circles[0].siblings().collect();
+    assert_eq!(named, ["layers", "sums"]);
+}
+
+#[test]
+fn folders_that_use_each_other_form_a_circle_whichever_files_tie_them() {
+    let circles = circles(&Tree::read(&fixture("folders/lib.rs")));
+    assert_eq!(circles.len(), 1, "{circles:?}");
+    let named: Vec<String> = circles[0].siblings().collect();
+    assert_eq!(named, ["ask", "tell"]);
+}
+
+#[test]
+fn a_parent_and_its_child_may_use_each_other() {
+    assert!(circles(&Tree::read(&fixture("family/lib.rs"))).is_empty());
+}
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/modules")
+        .join(name)
+}

@@ -1,0 +1,2 @@
+mod three;
+pub(crate) mod four;

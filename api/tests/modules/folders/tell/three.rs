@@ -1,0 +1,1 @@
+pub(crate) fn middle(_: &crate::ask::two::Two) {}

@@ -1,0 +1,3 @@
+use crate::Sum;
+
+pub struct Layer(pub Sum);

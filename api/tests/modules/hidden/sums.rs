@@ -1,0 +1,5 @@
+pub struct Sum;
+
+pub fn of(_: &super::Layer) -> Sum {
+    Sum
+}
