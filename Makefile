@@ -40,7 +40,7 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
-	./ci/forbidden-crates
+	./ci/dependencies
 
 generate:
 	$(CARGO) run --locked -p api --bin stoker -- openapi > openapi/stoker.json.new
