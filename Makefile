@@ -1,17 +1,17 @@
-# The few commands that people and CI share.
+# The commands that developers and CI share.
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
 help:
-	@echo "make demo           build and run the whole story in about a minute"
-	@echo "make test           install what the tests need (Debian packages, as root) and run all tests"
-	@echo "make test-later     the quick tests again, with the clock a year ahead"
-	@echo "make test-fresh     make demo and make test on a fresh Debian in a folder (as root, half an hour)"
-	@echo "make test-all       all tests, and traces in a real Jaeger and metrics in a real Prometheus (wants Go)"
-	@echo "make check          format, lints, docs, generated files, dependency rules"
-	@echo "make bench          benchmarks, release build, each beside its reference"
-	@echo "make generate       write openapi/stoker.json anew"
-	@echo "make test-packages  only install what the tests need"
+	@echo "make demo           build Stoker and run a demonstration (a first build takes some minutes)"
+	@echo "make test           install what the tests need (Debian packages, as root) and run the tests"
+	@echo "make test-later     run the quick tests with the clock a year ahead"
+	@echo "make test-fresh     run make demo and make test on a fresh Debian in a folder (as root, half an hour)"
+	@echo "make test-all       run all tests, also those with a real Jaeger and a real Prometheus (needs Go)"
+	@echo "make check          check format, lints, documentation and forbidden crates"
+	@echo "make bench          run the benchmarks (release build), each next to its reference"
+	@echo "make generate       write openapi/stoker.json again"
+	@echo "make test-packages  install what the tests need, without running them"
 
 demo:
 	$(CARGO) run --locked --release -p api --bin stoker -- demo
