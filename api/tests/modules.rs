@@ -5,6 +5,7 @@
 
 mod modules {
     pub(super) mod circles;
+    pub(super) mod floors;
     pub(super) mod tree;
 }
 
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use cargo_metadata::MetadataCommand;
 use modules::circles::circles;
+use modules::floors;
 use modules::tree::Tree;
 
 /// The root files of our crates, by crate.
@@ -48,6 +50,36 @@ fn modules_form_no_circles() {
         })
         .collect();
     assert!(found.is_empty(), "{} circles:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn arrows_point_down_in_the_floors_that_the_architecture_page_draws() {
+    let page = std::fs::read_to_string(from_root("ARCHITECTURE.md")).expect("the page");
+    for (name, root) in roots()
+        .into_iter()
+        .filter(|(name, _)| matches!(name.as_str(), "peer" | "preheat"))
+    {
+        let drawn = floors::drawn(&page, &name);
+        let faults = floors::faults(&Tree::read(&root), &drawn);
+        assert!(faults.is_empty(), "{name}:\n{}", faults.join("\n"));
+    }
+}
+
+#[test]
+fn an_arrow_that_points_up_is_a_fault_and_so_is_a_module_that_is_not_drawn() {
+    let tree = Tree::read(&fixture("folders/lib.rs"));
+    let drawn = floors::drawn(
+        "<!-- floors of x -->\n| | |\n|---|---|\n| `ask`, `gone` | |\n",
+        "x",
+    );
+    assert_eq!(
+        floors::faults(&tree, &drawn),
+        [
+            "tell is not drawn",
+            "gone is drawn and does not exist",
+            "ask uses tell, which stands beside or above it",
+        ]
+    );
 }
 
 /// Names that sea-orm demands in the module of each entity and of each migration.
@@ -96,6 +128,10 @@ fn folders_that_use_each_other_form_a_circle_whichever_files_tie_them() {
 #[test]
 fn a_parent_and_its_child_may_use_each_other() {
     assert!(circles(&Tree::read(&fixture("family/lib.rs"))).is_empty());
+}
+
+fn from_root(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
 }
 
 fn fixture(name: &str) -> std::path::PathBuf {
