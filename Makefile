@@ -14,7 +14,7 @@ help:
 	@echo "make test-packages  install what the tests need, without running them"
 
 demo:
-	$(CARGO) run --locked --release -p api --bin stoker -- demo
+	$(CARGO) run --locked -p api --bin stoker -- demo
 
 test: test-packages
 	$(CARGO) build --locked --workspace --bins
