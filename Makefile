@@ -8,7 +8,7 @@ help:
 	@echo "make test-later     run the quick tests with the clock a year ahead"
 	@echo "make test-fresh     run make demo and make test on a fresh Debian in a folder (as root, half an hour)"
 	@echo "make test-all       run all tests, also those with a real Jaeger and a real Prometheus (needs Go)"
-	@echo "make check          check format, lints, documentation and forbidden crates"
+	@echo "make check          check format, lints, documentation and dependencies"
 	@echo "make bench          run the benchmarks (release build), each next to its reference"
 	@echo "make generate       write openapi/stoker.json again"
 	@echo "make test-packages  install what the tests need, without running them"
