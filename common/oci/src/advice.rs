@@ -1,6 +1,6 @@
 //! What a person can do about a registry that does not give what it was asked for.
 
-use crate::RegistryError;
+use crate::error::{RegistryError, is_about_certificates, wants_our_certificate};
 
 const OPEN_PROXY: &str =
     "write the proxy's user name and password into proxy (or proxy_password_file) of this registry";
@@ -60,14 +60,3 @@ impl RegistryError {
     }
 }
 
-/// What a server says in the handshake to who shows none, or one that it does not know.
-pub(crate) fn wants_our_certificate(cause: &str) -> bool {
-    let cause = cause.to_ascii_lowercase().replace(' ', "");
-    ["certificaterequired", "alert:badcertificate", "alert:unknownca"]
-        .iter()
-        .any(|alert| cause.contains(alert))
-}
-
-pub(crate) fn is_about_certificates(cause: &str) -> bool {
-    cause.contains("certificate")
-}

@@ -7,7 +7,6 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::advice::{is_about_certificates, wants_our_certificate};
 use crate::challenge::BadRealm;
 use crate::dial::NotAllowed;
 use crate::text::{SAID_LIMIT, tame};
@@ -267,6 +266,18 @@ impl RegistryError {
             Self::Setup { .. } => "setup",
         }
     }
+}
+
+/// What a server says in the handshake to who shows none, or one that it does not know.
+pub(crate) fn wants_our_certificate(cause: &str) -> bool {
+    let cause = cause.to_ascii_lowercase().replace(' ', "");
+    ["certificaterequired", "alert:badcertificate", "alert:unknownca"]
+        .iter()
+        .any(|alert| cause.contains(alert))
+}
+
+pub(crate) fn is_about_certificates(cause: &str) -> bool {
+    cause.contains("certificate")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! Non-goals: retrying, caching of objects, deciding which registry may be dialled. Callers do that.
 
 mod advice;
+mod bad_manifest;
 pub mod challenge;
 mod clients;
 mod credential;

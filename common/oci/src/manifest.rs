@@ -11,13 +11,9 @@ use oci_distribution::manifest::{
 };
 use serde::Deserialize;
 
+pub use crate::bad_manifest::{BYTES_LIMIT, BadManifest, ENTRIES_LIMIT};
 use crate::text::tame;
 use crate::{Digest, Platform, strict};
-
-/// The most bytes of one manifest. The distribution specification asks registries to take 4 MiB.
-pub const BYTES_LIMIT: usize = 4 * 1024 * 1024;
-/// The most layers of one image, and the most entries of one index.
-pub const ENTRIES_LIMIT: usize = 1_000;
 
 /// What a manifest document says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,38 +51,6 @@ pub struct IndexEntry {
 /// The annotations that tell an attestation, and what it attests to.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadManifest {
-    #[error("it is {found} bytes long; {BYTES_LIMIT} are the most")]
-    TooLarge { found: usize },
-    #[error(
-        "it is of schema 1, which registries stopped serving: push the image again with a current client"
-    )]
-    SchemaOne,
-    #[error("its type {found:?} is no image manifest and no index")]
-    UnknownType { found: String },
-    #[error("it says to be {inside:?}, the registry says {outside:?}")]
-    TwoTypes { inside: String, outside: String },
-    #[error("it lists both layers and manifests, so it could be read as two different images")]
-    TwoMeanings,
-    #[error(
-        "it has the key {key:?} twice, and readers differ in which one counts: build it with each key once"
-    )]
-    KeyTwice { key: String },
-    #[error(
-        "it has the key {found:?}, which many registries read as {known:?}: build it with {known:?} alone"
-    )]
-    FoldedKey { found: String, known: &'static str },
-    #[error("it has a list where an object belongs: build it with a current tool")]
-    ListForObject,
-    #[error("it cannot be read: {cause}")]
-    Unreadable { cause: String },
-    #[error("it lists {found} objects; {ENTRIES_LIMIT} are the most")]
-    TooMany { found: usize },
-    #[error("object {number} of its list is wrong: {cause}")]
-    BadEntry { number: usize, cause: String },
-}
 
 impl Descriptor {
     /// None: digest or size are none.
@@ -256,20 +220,7 @@ pub fn platform_of_config(config: &[u8]) -> Option<Platform> {
 
 /// Reads a document that [`strict::check`] accepted.
 pub(crate) fn read<'bytes, T: Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Result<T, BadManifest> {
-    serde_json::from_slice(bytes).map_err(|cause| unreadable(&cause))
-}
-
-/// Never repeats values of the document: it may come from another host than the registry's.
-pub(crate) fn unreadable(cause: &serde_json::Error) -> BadManifest {
-    let text = cause.to_string();
-    let (line, column) = (cause.line(), cause.column());
-    // Of serde's texts about data, only those about a field that is not there name nothing but our own words.
-    let cause = if !cause.is_data() || text.starts_with("missing field") {
-        tame(&text, 200)
-    } else {
-        format!("a value is of another type than a manifest's at line {line} column {column}")
-    };
-    BadManifest::Unreadable { cause }
+    serde_json::from_slice(bytes).map_err(|cause| BadManifest::unreadable(&cause))
 }
 
 fn image(manifest: OciImageManifest) -> Result<Manifest, BadManifest> {

@@ -132,7 +132,7 @@ impl Default for Limits {
             document_wait: Duration::from_secs(60),
             turn_wait: Duration::from_secs(20),
             patience: Duration::from_secs(20),
-            manifest_bytes: crate::manifest::BYTES_LIMIT,
+            manifest_bytes: crate::bad_manifest::BYTES_LIMIT,
             redirects: 5,
         }
     }

@@ -12,7 +12,7 @@ use std::fmt;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::manifest::{BadManifest, unreadable};
+use crate::bad_manifest::BadManifest;
 use crate::text::tame;
 
 /// Letters of a key that an error repeats.
@@ -78,7 +78,7 @@ pub(crate) fn check(bytes: &[u8], fields: Fields) -> Result<(), BadManifest> {
     let read = value.deserialize(&mut reader).and_then(|()| reader.end());
     match (read, fault) {
         (_, Some(fault)) => Err(fault),
-        (Err(cause), None) => Err(unreadable(&cause)),
+        (Err(cause), None) => Err(BadManifest::unreadable(&cause)),
         (Ok(()), None) => Ok(()),
     }
 }
