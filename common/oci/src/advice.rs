@@ -59,4 +59,3 @@ impl RegistryError {
         advice.to_owned()
     }
 }
-

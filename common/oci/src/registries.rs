@@ -9,7 +9,7 @@ use crate::clients::{ClientCache, Clients};
 use crate::dial::Dial;
 use crate::harbors::Harbors;
 use crate::metrics::RegistryMetrics;
-use crate::registry::{Shared, Turns};
+use crate::registry::{RegistryParts, Turns};
 use crate::settings::{ClientFactory, Limits, RegistrySettings};
 use crate::{Credential, Location, Origin, Registry, RegistryError, RegistryName, Scheme};
 
@@ -159,14 +159,14 @@ impl Registries {
             registry: origin.registry.clone(),
             cause,
         })?;
-        let shared = Shared {
+        let parts = RegistryParts {
             dial: self.inner.dial.clone(),
             harbors: self.inner.harbors.clone(),
             limits: self.inner.limits,
             turns: self.turns(&settings),
             metrics: self.inner.metrics.clone(),
         };
-        let registry = Registry::new(settings, origin.base_path.as_str(), clients, shared)?;
+        let registry = Registry::new(settings, origin.base_path.as_str(), clients, parts)?;
         if made.len() >= KEPT_REGISTRIES {
             made.clear();
         }

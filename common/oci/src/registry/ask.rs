@@ -9,8 +9,8 @@ use http::Method;
 use reqwest::Response;
 use tokio::time::timeout;
 
-use super::Registry;
 use super::blob::BlobPart;
+use super::client::Registry;
 use crate::{Digest, RegistryError, Repository, Secret, TagOrDigest};
 
 /// What a client wants to know.

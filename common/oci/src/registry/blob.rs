@@ -13,7 +13,9 @@ use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::body::cut_short;
-use super::{Registry, check_coding, number};
+use super::client::Registry;
+use super::headers::{check_coding, number};
+use super::request::{History, Request};
 use crate::{Asked, Credential, Digest, RegistryError, Repository};
 
 /// The rest of a blob.
@@ -111,6 +113,29 @@ impl Registry {
             is_part,
             stream,
         })
+    }
+
+    pub(super) fn blob_request(
+        &self,
+        method: Method,
+        repository: &Repository,
+        digest: &Digest,
+        part: BlobPart,
+    ) -> Request {
+        Request {
+            method,
+            kind: "blob",
+            template: "/v2/{repository}/blobs/{digest}",
+            path: format!("{repository}/blobs/{digest}"),
+            repository: repository.clone(),
+            image: format!("{}/{repository}", self.name()),
+            accept: String::new(),
+            from: part.from,
+            until: part.until,
+            asked: self.asked(format!("blob {digest} of {repository}")),
+            header_wait: None,
+            history: History::default(),
+        }
     }
 }
 

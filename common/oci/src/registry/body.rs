@@ -5,8 +5,9 @@ use http::header;
 use tokio::time::Instant;
 
 use super::answer::Answer;
+use super::client::Registry;
 use super::exchange::innermost;
-use super::{Registry, number};
+use super::headers::number;
 use crate::{Asked, RegistryError};
 
 impl Registry {

@@ -5,113 +5,28 @@
 //! hosts and path templates, never a path's variable parts, a query or a credential.
 
 use std::error::Error as _;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::StatusCode;
 use reqwest::Response;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span, field, info_span};
 use url::Url;
 
 use super::answer::{Answer, Whose, mark_failed};
-use super::patience::{Waited, retry_after};
-use super::redirect::REDIRECTED;
-use super::{Inner, Registry};
+use super::client::{Registry, RegistryInner};
+use super::patience::retry_after;
+use super::request::{REDIRECTED, Request};
 use crate::challenge::is_of_harbor;
 use crate::clients::Way;
 use crate::dial::{NotAllowed, authority, is_inside};
 use crate::text::tame;
-use crate::{Asked, RegistryError, Repository, Said, Secret};
+use crate::{Asked, RegistryError, Said};
 
 /// The most of a refusal's body that is read for its words.
 const REFUSAL_BYTES: usize = 8 * 1024;
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
-
-/// What is asked. Everything here may stand in a span.
-pub(super) struct Request {
-    pub(super) method: Method,
-    /// `manifest`, `blob` or `token`.
-    pub(super) kind: &'static str,
-    pub(super) template: &'static str,
-    /// Behind `/v2/`.
-    pub(super) path: String,
-    pub(super) repository: Repository,
-    pub(super) image: String,
-    pub(super) accept: String,
-    /// First byte that is wanted.
-    pub(super) from: u64,
-    /// Behind the last byte that is wanted; the end unless given.
-    pub(super) until: Option<u64>,
-    pub(super) asked: Asked,
-    /// Until the headers of one answer are here, where the caller says it.
-    pub(super) header_wait: Option<Duration>,
-    pub(super) history: History,
-}
-
-/// What became of a request so far.
-#[derive(Default)]
-pub(super) struct History {
-    pub(super) waited: Waited,
-    sent: AtomicU32,
-    signed_in: AtomicBool,
-}
-
-impl History {
-    /// From now on it goes out with an `Authorization` that was fetched for it.
-    pub(super) fn has_signed_in(&self) {
-        self.signed_in.store(true, Ordering::Relaxed);
-    }
-
-    /// How often it had been sent before.
-    pub(super) fn resent(&self) -> u32 {
-        self.sent.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-impl Request {
-    pub(super) fn headers(&self, authorization: Option<&Secret>) -> Result<HeaderMap, RegistryError> {
-        let mut headers = HeaderMap::new();
-        let unusable = |what: &str| RegistryError::BadAnswer {
-            asked: self.asked.clone(),
-            what: what.to_owned(),
-        };
-        if !self.accept.is_empty() {
-            let accept =
-                HeaderValue::from_str(&self.accept).map_err(|_| unusable("the Accept has odd letters"))?;
-            headers.insert(header::ACCEPT, accept);
-        }
-        if let Some(range) = self.range() {
-            headers.insert(
-                header::RANGE,
-                HeaderValue::from_str(&range).map_err(|_| unusable("no range"))?,
-            );
-        }
-        if let Some(secret) = authorization {
-            headers.insert(header::AUTHORIZATION, sensitive(secret, &self.asked)?);
-        }
-        Ok(headers)
-    }
-
-    fn range(&self) -> Option<String> {
-        match (self.from, self.until) {
-            (0, None) => None,
-            (from, None) => Some(format!("bytes={from}-")),
-            (from, Some(until)) => Some(format!("bytes={from}-{}", until.saturating_sub(1))),
-        }
-    }
-}
-
-/// An `Authorization` value that HTTP libraries do not print either.
-pub(super) fn sensitive(secret: &Secret, asked: &Asked) -> Result<HeaderValue, RegistryError> {
-    let mut value = HeaderValue::from_str(secret.expose()).map_err(|_| RegistryError::BadAnswer {
-        asked: asked.clone(),
-        what: "the credential has letters that no header may have".into(),
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
-}
 
 impl Registry {
     /// One request without redirects, in a span that ends with the answer's body.
@@ -150,7 +65,7 @@ impl Registry {
     }
 
     fn whose(&self, request: &Request, url: &Url, response: &Response) -> Whose {
-        let Inner { base, dial, .. } = &*self.inner;
+        let RegistryInner { base, dial, .. } = &*self.inner;
         let is_own = url.origin() == base.origin();
         // A token server speaks for the registry where it is on the same host, or where the configuration names it.
         let speaks_for_it = request.kind == "token" && (url.host() == base.host() || dial.lists(url));
@@ -286,7 +201,7 @@ fn span_of(request: &Request, template: &'static str, url: &Url) -> Span {
         url.template = template,
         error.type = field::Empty,
         stoker.image = %request.image,
-        stoker.signed_in = request.history.signed_in.load(Ordering::Relaxed),
+        stoker.signed_in = request.history.signed_in(),
     );
     let resent = request.history.resent();
     if resent > 0 {

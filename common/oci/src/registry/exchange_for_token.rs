@@ -11,9 +11,9 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::Registry;
 use super::answer::Answer;
-use super::exchange::{History, Request, sensitive};
+use super::client::Registry;
+use super::request::{History, Request, sensitive};
 use super::tokens::Token;
 use crate::challenge::{Challenge, check_realm};
 use crate::clients::Way;

@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use tokio::time::timeout;
 use url::Url;
 
-use super::Registry;
+use super::client::Registry;
 use crate::clients::Way;
 
 /// Errors of this machine by number: out of memory, files (of the system, of this process), local ports, buffers.

@@ -7,15 +7,14 @@
 use http::header;
 use url::Url;
 
-use super::Registry;
 use super::answer::Answer;
-use super::exchange::{Request, said};
+use super::client::Registry;
+use super::exchange::said;
+use super::request::{REDIRECTED, Request};
 use crate::challenge::is_loopback;
 use crate::clients::Way;
 use crate::{Asked, RegistryError, Secret};
 
-/// Whatever a redirect leads to: its path is not ours to tell.
-pub(super) const REDIRECTED: &str = "{redirect}";
 /// How often the registry is asked for another address when the one that it gave does not do.
 const RENEWALS: usize = 2;
 

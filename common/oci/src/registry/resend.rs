@@ -13,9 +13,10 @@ use http::Method;
 use reqwest::Response;
 use tracing::Span;
 
-use super::Registry;
 use super::answer::signed;
-use super::exchange::{Failed, Request};
+use super::client::Registry;
+use super::exchange::Failed;
+use super::request::Request;
 use crate::clients::Way;
 
 impl Registry {

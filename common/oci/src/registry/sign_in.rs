@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use http::{StatusCode, header};
 
-use super::Registry;
 use super::answer::Answer;
-use super::exchange::{Request, said};
+use super::client::Registry;
+use super::exchange::said;
+use super::request::Request;
 use super::tokens::{Key, Token};
 use crate::challenge::{self, Challenge};
 use crate::metrics::SignedIn;
