@@ -17,14 +17,15 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
 use self::key::{Key, Kind, Order, Rank};
-use crate::{Credential, CredentialHelper, LookupError, RegistryName, Repository, Secret};
+use crate::credential::{Credential, Secret};
+use crate::helper::CredentialHelper;
+use crate::lookup_error::LookupError;
+use crate::{RegistryName, Repository};
 
 /// Larger files are no such file.
 const LIMIT: u64 = 1024 * 1024;
 /// Docker's own name for its registry; helpers know it by this one.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
-/// As user name it says that the password is an identity token.
-const TOKEN_USER: &str = "<token>";
 
 /// The file, read.
 #[derive(Default, Deserialize)]
@@ -163,16 +164,6 @@ pub(crate) fn server_name(registry: &RegistryName) -> &str {
     }
 }
 
-pub(crate) fn pair(username: &str, secret: Secret) -> Credential {
-    if username == TOKEN_USER {
-        return Credential::IdentityToken(secret);
-    }
-    Credential::Basic {
-        username: username.to_owned(),
-        password: secret,
-    }
-}
-
 fn bad(path: &Path, what: &'static str) -> LookupError {
     LookupError::BadFile {
         path: path.to_owned(),
@@ -195,10 +186,10 @@ impl Entry {
         if let Some(auth) = given(&self.auth) {
             let (username, password) =
                 decode(&auth).ok_or_else(|| bad(path, "its auth is no user:password in base64"))?;
-            return Ok(pair(&username, password));
+            return Ok(Credential::from_login(&username, password));
         }
         match (&self.username, given(&self.password)) {
-            (Some(username), Some(password)) => Ok(pair(username, password)),
+            (Some(username), Some(password)) => Ok(Credential::from_login(username, password)),
             _ => Ok(Credential::Anonymous),
         }
     }

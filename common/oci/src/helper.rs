@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::docker_config::pair;
-use crate::{Credential, LookupError, Secret};
+use crate::credential::{Credential, Secret};
+use crate::lookup_error::LookupError;
 
 const WAIT: Duration = Duration::from_secs(15);
 const OUTPUT: u64 = 64 * 1024;
@@ -71,7 +71,7 @@ impl CredentialHelper {
         if answer.secret.expose().is_empty() {
             return Ok(Credential::Anonymous);
         }
-        Ok(pair(&answer.username, answer.secret))
+        Ok(Credential::from_login(&answer.username, answer.secret))
     }
 
     /// Whether it succeeded, and what it printed. Dropped before its end, it is killed.

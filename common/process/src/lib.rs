@@ -10,6 +10,7 @@ pub mod cut;
 pub mod descriptors;
 pub mod files;
 pub mod http;
+mod levels;
 pub mod metrics;
 pub mod mutual;
 mod readiness;

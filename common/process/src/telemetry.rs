@@ -5,16 +5,15 @@
 //! still carry trace ids, so that logs and answers name them.
 
 mod edge;
-mod levels;
 mod log_line;
 mod losses;
 mod options;
 mod request_id;
 mod sampling;
 
+pub use crate::levels::{BadFilter, Levels};
 pub use crate::metrics::RouteTemplate;
 pub use edge::edge;
-pub use levels::{BadFilter, Levels};
 pub use options::{OtlpProtocol, TelemetryOptions, TelemetrySection};
 
 use std::time::Duration;
@@ -60,7 +59,7 @@ pub fn init(options: &TelemetryOptions) -> Telemetry {
         .with_context_activation(false)
         .with_tracer(provider.tracer("stoker"))
         .with_filter(EnvFilter::new(NOT_TRACED));
-    let (levels, log_filter) = levels::reloadable(options.log_filter.as_deref());
+    let (levels, log_filter) = crate::levels::reloadable(options.log_filter.as_deref());
     let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         // Lines are read by programs too: no colours between the fields of a span.

@@ -12,6 +12,7 @@ mod images;
 mod joining;
 mod limits;
 mod neighbourhood;
+mod objects;
 mod placing;
 mod questions;
 mod rate;
@@ -38,9 +39,10 @@ pub use limits::{BandwidthLimits, OriginShare};
 pub use neighbourhood::{
     Authorize, DialDescription, Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress,
 };
+pub use objects::{ObjectKind, TagRecord};
 pub use placing::{
-    Lot, ObjectKind, Outcome, PlacementOrder, PlacementProgress, ProgressAnswer, ProgressReport,
-    SettleAnswer, SettleRequest, Settled, Side, TagRecord, TakeAnswer, TakeRequest,
+    Lot, Outcome, PlacementOrder, PlacementProgress, ProgressAnswer, ProgressReport, SettleAnswer,
+    SettleRequest, Settled, Side, TakeAnswer, TakeRequest,
 };
 pub use questions::{
     Compared, PullResult, Pulled, PulledFrom, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply,

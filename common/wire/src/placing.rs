@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ImageRules, KnownImageRules, Neighbourhood, PublicObjects, Question, RemovalList, Signed, TagMeaning,
-    TraceContext,
+    ImageRules, KnownImageRules, Neighbourhood, ObjectKind, PublicObjects, Question, RemovalList, Signed,
+    TagMeaning, TraceContext,
 };
 
 /// A peer asks for work in its lane; the manager answers when there is some or the wait is over.
@@ -74,26 +74,6 @@ pub struct PlacementOrder {
     pub location: String,
     /// `share` URLs of peers that have the object whole, best first.
     pub parents: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ObjectKind {
-    /// A manifest or an index: fetched at `/manifests/`.
-    Manifest,
-    /// A layer or a config: fetched at `/blobs/`.
-    Blob,
-}
-
-/// What a tag meant at a moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TagRecord {
-    /// `https://harbor.example.com/v2/library/nginx`
-    pub location: String,
-    pub tag: String,
-    pub digest: String,
-    pub media_type: String,
-    pub seen_unix_ms: i64,
 }
 
 /// The bytes of every placement that moves, in one call. Also the heartbeat.

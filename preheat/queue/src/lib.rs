@@ -25,6 +25,7 @@ mod lot;
 mod metrics;
 mod passes;
 mod performer;
+mod pools;
 mod rows;
 mod together;
 mod turn;
@@ -40,9 +41,10 @@ pub use database::{Database, OpenError};
 pub use depth::{Depth, WorkState, depths};
 pub use entry::WriteError;
 pub use holder::{HolderId, end_holder, grant_all, holder_exists, reclaim_expired, register_holder, renew};
-pub use lot::{PARKED, Which, move_lane, remove_group, unpark, waiting_by_lane};
+pub use lot::{Which, move_lane, remove_group, unpark, waiting_by_lane};
 pub use metrics::{encode_gauge, encode_gauges};
 pub use performer::{Failure, Perform};
+pub use rows::work::PARKED;
 pub use together::{Together, WriteAll};
 pub use work::{
     NewWork, Work, WorkId, complete, enqueue, enqueue_all, held_by, holds, release, retry_later, work_of,

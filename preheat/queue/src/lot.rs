@@ -6,11 +6,8 @@ use sea_orm::{
 };
 
 use crate::passes::{Stand, passes};
-use crate::rows::work::{Column, Entity, Model, WAITING};
+use crate::rows::work::{Column, Entity, Model, PARKED, WAITING};
 use crate::work::WorkId;
-
-/// A due time that never comes: the work waits until [`unpark`] lets it go.
-pub const PARKED: i64 = i64::MAX / 4;
 
 /// Databases bound the number of values in one statement.
 const VALUES_AT_ONCE: usize = 500;

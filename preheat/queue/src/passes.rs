@@ -14,8 +14,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 
-use crate::lot::PARKED;
-use crate::rows::work::{Column, Entity, RUNNING, WAITING};
+use crate::rows::work::{Column, Entity, PARKED, RUNNING, WAITING};
 
 /// Questions in one statement: databases bound the parameters of one.
 const QUESTIONS_AT_ONCE: usize = 90;

@@ -10,9 +10,8 @@ use sea_orm::{
 };
 
 use crate::holder::HolderId;
-use crate::lot::PARKED;
 use crate::passes::{Stand, passes};
-use crate::rows::work::{ActiveModel, Column, Entity, Model, RUNNING, WAITING};
+use crate::rows::work::{ActiveModel, Column, Entity, Model, PARKED, RUNNING, WAITING};
 
 pub type WorkId = i64;
 

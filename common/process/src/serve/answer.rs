@@ -12,11 +12,11 @@ use axum::body::{Body as AxumBody, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::pulse::InProgress;
+use super::pulse::{InProgress, WatchedResponse};
 
 /// Both sides of a body: the connection, which reads it, and the watch, which may take it away.
 #[derive(Default)]
-pub(super) struct Slot(Mutex<Held>);
+struct Slot(Mutex<Held>);
 
 #[derive(Default)]
 struct Held {
@@ -30,13 +30,14 @@ impl Slot {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    pub(super) fn given_since(&self) -> Option<Instant> {
+impl WatchedResponse for Slot {
+    fn given_since(&self) -> Option<Instant> {
         self.held().given
     }
 
-    /// Drops the body if its last piece was handed over at a time that `is_stalled` says yes to.
-    pub(super) fn release_if(&self, is_stalled: impl Fn(Instant) -> bool) {
+    fn release_if(&self, is_stalled: &dyn Fn(Instant) -> bool) {
         let mut held = self.held();
         if !held.given.is_some_and(is_stalled) {
             return;
@@ -57,7 +58,7 @@ struct Released;
 impl Answer {
     pub(super) fn new(body: AxumBody, mut request: InProgress) -> Self {
         let slot = Arc::new(Slot::default());
-        request.answers_with(&slot);
+        request.answers_with(Arc::clone(&slot) as Arc<dyn WatchedResponse>);
         *slot.held() = Held {
             body: Some(body),
             _request: Some(request),

@@ -10,7 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::{Instant, sleep_until};
 
 use super::Limits;
-use super::answer::Slot;
+
+/// A response on its way to the client.
+pub(super) trait WatchedResponse: Send + Sync {
+    /// Returns since when a part of the body waits for the client to ask for the next one.
+    fn given_since(&self) -> Option<Instant>;
+
+    /// Drops the body if `is_stalled` holds for the time at which its last part was handed over.
+    fn release_if(&self, is_stalled: &dyn Fn(Instant) -> bool);
+}
 
 /// Why a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +93,7 @@ fn quiet(facts: &Facts, limits: &Limits) -> (Instant, Overdue) {
 struct State {
     facts: Facts,
     /// Responses on their way.
-    answers: HashMap<u64, Arc<Slot>>,
+    answers: HashMap<u64, Arc<dyn WatchedResponse>>,
     next: u64,
 }
 
@@ -169,7 +177,7 @@ impl Pulse {
             // The other requests of this connection may be well: only the one that stalls loses its response.
             let stalled = |since: Instant| since + self.limits.stalled_reader <= now;
             for answer in &answers {
-                answer.release_if(stalled);
+                answer.release_if(&stalled);
             }
             facts = self.state().facts;
         } else {
@@ -187,11 +195,11 @@ pub(super) struct InProgress {
 
 impl InProgress {
     /// The response's body, for the watch to see.
-    pub(super) fn answers_with(&mut self, slot: &Arc<Slot>) {
+    pub(super) fn answers_with(&mut self, response: Arc<dyn WatchedResponse>) {
         let mut state = self.pulse.state();
         let number = state.next;
         state.next += 1;
-        state.answers.insert(number, Arc::clone(slot));
+        state.answers.insert(number, response);
         self.answer = Some(number);
     }
 }

@@ -7,6 +7,7 @@
 //! Non-goals: delay and loss. Programs are put inside with `on(&host)` of their `…Spec`.
 
 mod kernel;
+mod rate;
 mod sweep;
 
 use std::fs::File;
@@ -14,6 +15,8 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+pub use rate::Rate;
 
 use kernel::{ip, ip_if_there, shape};
 use sweep::PREFIX;
@@ -26,20 +29,6 @@ const LAST_HOST: u8 = 250;
 
 /// Two networks are not set up at one time: a sweep looks at the names that there are.
 static SETTING_UP: Mutex<()> = Mutex::new(());
-
-/// How fast a link is, in bytes of frames a second (what a wire of that many bits carries, headers included).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate(u64);
-
-impl Rate {
-    pub const fn megabytes(each_second: u64) -> Self {
-        Self(each_second * 1_000_000)
-    }
-
-    pub const fn bytes_a_second(self) -> u64 {
-        self.0
-    }
-}
 
 /// A wire with machines on it; this process is one of them.
 #[derive(Clone)]
