@@ -2,8 +2,9 @@
 //!
 //! **Invariant:** requests that may go to different places, or with different certificates, share no connections.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::settings::{ClientFactory, RegistrySettings, TlsOptions};
 
@@ -43,7 +44,7 @@ impl ClientCache {
     }
 
     fn get(&self, tls: &TlsOptions) -> Result<reqwest::Client, String> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock();
         if let Some(client) = made.get(tls) {
             return Ok(client.clone());
         }
@@ -70,7 +71,7 @@ impl Clients {
     }
 
     pub(crate) fn of(&self, way: Way) -> Result<reqwest::Client, String> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock();
         if let Some(client) = made.get(&way) {
             return Ok(client.clone());
         }

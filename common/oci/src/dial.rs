@@ -11,8 +11,9 @@
 mod address;
 mod rules;
 
+use parking_lot::{RwLock, RwLockReadGuard};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
@@ -138,7 +139,8 @@ impl Dial {
 
     /// Whether a request may go there, as far as its URL tells; a name is looked at again when it is resolved.
     pub async fn check(&self, url: &Url) -> Result<(), NotAllowed> {
-        if self.read().open || self.lists(url) {
+        let is_open = self.read().open;
+        if is_open || self.lists(url) {
             return Ok(());
         }
         match url.host() {
@@ -209,11 +211,11 @@ impl Dial {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Rule> {
-        self.rule.read().unwrap_or_else(PoisonError::into_inner)
+        self.rule.read()
     }
 
     fn write(&self, change: impl FnOnce(&mut Rule)) {
-        change(&mut self.rule.write().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.rule.write());
     }
 }
 

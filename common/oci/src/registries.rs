@@ -2,8 +2,9 @@
 //!
 //! Non-goal: whether a registry may be dialled at all. [`Registries::knows`] is there for who decides that.
 
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use crate::clients::{ClientCache, Clients};
 use crate::dial::Dial;
@@ -99,7 +100,7 @@ impl Registries {
             }
             known.settings.insert(one.name.clone(), Arc::new(one));
         }
-        let mut current = self.inner.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.inner.known.write();
         known.take_over(&mut current);
         *current = known;
     }
@@ -145,7 +146,7 @@ impl Registries {
     pub fn registry(&self, origin: &Origin) -> Result<Registry, RegistryError> {
         let known = self.known();
         let origin = known.canonical_origin(origin);
-        let mut made = known.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = known.made.lock();
         if let Some(registry) = made.get(&origin) {
             return Ok(registry.clone());
         }
@@ -174,8 +175,8 @@ impl Registries {
         Ok(registry)
     }
 
-    fn known(&self) -> std::sync::RwLockReadGuard<'_, Known> {
-        self.inner.known.read().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.inner.known.read()
     }
 
     /// The same ones for all paths of one registry, also after its settings were read anew.
@@ -183,7 +184,7 @@ impl Registries {
         let Some(limit) = settings.max_connections else {
             return Turns::default();
         };
-        let mut all = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.inner.turns.lock();
         let kept = all
             .get(&settings.name)
             .filter(|turns| turns.limit() == Some(limit));
@@ -195,9 +196,9 @@ impl Registries {
 
 impl Known {
     fn take_over(&mut self, old: &mut Self) {
-        let mut made = std::mem::take(old.made.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let mut made = std::mem::take(old.made.get_mut());
         made.retain(|origin, _| self.settings.get(&origin.registry) == old.settings.get(&origin.registry));
-        *self.made.get_mut().unwrap_or_else(PoisonError::into_inner) = made;
+        *self.made.get_mut() = made;
     }
 
     fn canonical_origin(&self, origin: &Origin) -> Origin {

@@ -5,8 +5,9 @@
 //! the caller's clock, so that a wrong clock gets a clear answer instead of a broken handshake. No session is resumed: a
 //! resumed one would skip the judgement.
 
+use parking_lot::RwLock;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
@@ -75,12 +76,12 @@ impl OwnCertificate {
     /// New connections show this one.
     pub fn replace(&self, chain_pem: &str, key: &[u8]) -> Result<(), MutualError> {
         let certified = certified(chain_pem, key)?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
+        *self.0.write() = certified;
         Ok(())
     }
 
     fn get(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.read())
     }
 }
 

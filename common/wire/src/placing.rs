@@ -1,6 +1,7 @@
 //! Work on its way to a peer, and its outcome on the way back.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::{
     ImageRules, KnownImageRules, Neighbourhood, ObjectKind, PublicObjects, Question, RemovalList, Signed,
@@ -136,8 +137,9 @@ pub enum Outcome {
 }
 
 /// Whose side a failure lies on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Side {
     /// The request: a wrong name, a credential that does not do.
     Caller,
@@ -157,13 +159,7 @@ impl Side {
     ];
 
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Caller => "caller",
-            Self::Registry => "registry",
-            Self::Network => "network",
-            Self::Peer => "peer",
-            Self::Manager => "manager",
-        }
+        self.into()
     }
 }
 

@@ -3,6 +3,7 @@
 //! **Invariant:** asking changes nothing on the peer, and an answer that comes late is for nobody.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use uuid::Uuid;
 
 use crate::{ObjectKind, TagRecord};
@@ -110,8 +111,9 @@ pub struct Pulled {
 }
 
 /// Where a pulled object came from, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PullResult {
     /// The store had it.
     Hit,
@@ -137,14 +139,7 @@ impl PullResult {
     ];
 
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Join => "join",
-            Self::Miss => "miss",
-            Self::Head => "head",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
+        self.into()
     }
 }
 

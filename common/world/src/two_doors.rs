@@ -1,7 +1,8 @@
 //! One address for HTTPS and for plain HTTP, as somebody on the path to a registry can offer it: what begins with a TLS
 //! handshake is passed on to one server, everything else to another one, and is written down.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
@@ -54,11 +55,7 @@ impl TwoDoors {
 
     /// Everything that clients sent without TLS so far, in lower case.
     pub fn sent_in_clear(&self) -> String {
-        let sent = self
-            .shared
-            .in_clear
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let sent = self.shared.in_clear.lock();
         String::from_utf8_lossy(&sent).to_lowercase()
     }
 }
@@ -80,7 +77,7 @@ impl Shared {
                 }
                 let bytes = piece.get(..length).unwrap_or_default();
                 if !is_tls {
-                    let mut sent = self.in_clear.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut sent = self.in_clear.lock();
                     sent.extend_from_slice(bytes);
                 }
                 to_server.write_all(bytes).await?;

@@ -3,7 +3,7 @@
 //! On a machine with few cores, work that nobody waits for takes its time from callers who do. So workers look here
 //! before they claim, and wait a little while many are asking.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -40,7 +40,7 @@ impl Askers {
 
     /// Adds to the window that runs now; how many there were lately.
     fn count(&self, more: u32) -> u32 {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.0.lock();
         counted.roll(Instant::now());
         counted.now = counted.now.saturating_add(more);
         counted.now.saturating_add(counted.before)

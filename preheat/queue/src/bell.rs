@@ -3,8 +3,9 @@
 //! The bell is a hint: a lost ring costs one poll interval, never work. Whoever waits listens first, then looks, then
 //! waits; a ring between looking and waiting is therefore heard. Lanes that nobody listens to take no memory.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -50,7 +51,7 @@ impl Bell {
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lanes.lock()
     }
 }
 

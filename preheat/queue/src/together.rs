@@ -6,8 +6,9 @@
 //! **Invariant:** an entry is written whole or not at all, and each of its callers hears the same as with an entry of
 //! their own: `Ok` only after the commit. A caller that goes away changes nothing.
 
+use parking_lot::Mutex;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -64,7 +65,7 @@ impl<I: Send + 'static, T: Send + 'static> Together<I, T> {
 
     /// Without a pause in between: an item that has joined always has an entry on its way.
     fn join(&self, db: &Database, joined: Joined<I, T>) -> Result<(), WriteError<DbErr>> {
-        let mut waiting = self.0.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.0.joined.lock();
         if waiting.len() >= AT_MOST {
             return Err(WriteError::Busy);
         }
@@ -97,8 +98,7 @@ struct Group<I, T> {
 impl<I: Send, T: Send> Entry for Group<I, T> {
     fn run<'a>(&'a mut self, txn: &'a DatabaseTransaction) -> BoxFuture<'a, Wish> {
         Box::pin(async move {
-            let joined =
-                std::mem::take(&mut *self.shared.joined.lock().unwrap_or_else(PoisonError::into_inner));
+            let joined = std::mem::take(&mut *self.shared.joined.lock());
             let (items, askers) = joined
                 .into_iter()
                 .map(|joined| (joined.item, joined.asker))
@@ -120,8 +120,7 @@ impl<I: Send, T: Send> Entry for Group<I, T> {
         // An entry that never ran, because its batch broke before, still has its callers waiting where they joined.
         let mut askers = self.askers;
         if self.results.is_none() {
-            let joined =
-                std::mem::take(&mut *self.shared.joined.lock().unwrap_or_else(PoisonError::into_inner));
+            let joined = std::mem::take(&mut *self.shared.joined.lock());
             askers.extend(joined.into_iter().map(|joined| joined.asker));
         }
         let failure = match (batch, self.results) {

@@ -3,8 +3,9 @@
 //! **Invariant:** a value is found again only by the same credential and repository. Whoever needs one that is just
 //! being fetched waits for it, but never longer than the limit it gives.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -63,7 +64,7 @@ impl Key {
 
 impl Tokens {
     pub(super) fn current(&self, key: &Key) -> Option<Secret> {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots.lock();
         slots.get(key)?.good()
     }
 
@@ -83,14 +84,14 @@ impl Tokens {
         }
         let token = fetch.await?;
         let authorization = token.authorization.clone();
-        *slot.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        *slot.token.lock() = Some(token);
         Ok(authorization)
     }
 
     /// The registry does not take this one any more.
     pub(super) fn forget(&self, key: &Key, refused: &Secret) {
         let slot = self.slot(key);
-        let mut token = slot.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut token = slot.token.lock();
         if token
             .as_ref()
             .is_some_and(|token| token.authorization == *refused)
@@ -100,7 +101,7 @@ impl Tokens {
     }
 
     fn slot(&self, key: &Key) -> Arc<Slot> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock();
         if slots.len() >= KEPT && !slots.contains_key(key) {
             slots.retain(|_, slot| slot.good().is_some());
             if slots.len() >= KEPT {
@@ -113,7 +114,7 @@ impl Tokens {
 
 impl Slot {
     fn good(&self) -> Option<Secret> {
-        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = self.token.lock();
         token
             .as_ref()
             .filter(|token| token.is_good())

@@ -1,6 +1,7 @@
 //! Connections that break before an answer's head: once is nobody's trouble, twice is the network's.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use oci::{
     Credential, Digest, Question, QuestionKind, Registry, RegistryError, RegistrySettings, Secret, Side,
@@ -57,7 +58,7 @@ impl Sockets {
     }
 
     fn heard(&self) -> Vec<(usize, String)> {
-        self.heard.lock().unwrap().clone()
+        self.heard.lock().clone()
     }
 
     /// The connections of all requests whose first line holds this.
@@ -93,7 +94,7 @@ async fn speak<F: Fn(usize, &str) -> Fate>(
         }
         let line = text.lines().next().unwrap_or_default().to_owned();
         let number = {
-            let mut seen = seen.lock().unwrap();
+            let mut seen = seen.lock();
             seen.push((connection, line.clone()));
             seen.len() - 1
         };
@@ -198,7 +199,7 @@ async fn a_token_is_asked_for_once_more_by_get_and_by_post() {
         let broken = Mutex::new(false);
         let server = Sockets::start(move |_, line| {
             if line.contains("/token") {
-                let was_broken = std::mem::replace(&mut *broken.lock().unwrap(), true);
+                let was_broken = std::mem::replace(&mut *broken.lock(), true);
                 return if was_broken {
                     answered("200 OK", "", r#"{"token":"good","expires_in":300}"#)
                 } else {
@@ -213,7 +214,7 @@ async fn a_token_is_asked_for_once_more_by_get_and_by_post() {
         let refusing = {
             let answered_once = Mutex::new(0);
             Sockets::start(move |_, line| {
-                let mut times = answered_once.lock().unwrap();
+                let mut times = answered_once.lock();
                 *times += 1;
                 match *times {
                     1 => answered(

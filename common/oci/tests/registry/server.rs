@@ -1,7 +1,8 @@
 //! A registry of one closure, that remembers what it was asked.
 
+use parking_lot::Mutex;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -57,7 +58,7 @@ impl Server {
             let (seen, answer) = (Arc::clone(&seen), answer.clone());
             async move {
                 let one = hear(request).await;
-                seen.lock().unwrap().push(one.clone());
+                seen.lock().push(one.clone());
                 if one.path.contains("hang") {
                     std::future::pending::<()>().await;
                 }
@@ -74,7 +75,7 @@ impl Server {
     }
 
     pub(crate) fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().unwrap().clone()
+        self.heard.lock().clone()
     }
 
     /// `(method, path, authorization)` of every request so far.

@@ -1,6 +1,7 @@
 //! What a trace shows of each request, and what it must not show.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use parking_lot::Mutex;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use oci::{Credential, Digest, Question, QuestionKind};
@@ -20,7 +21,7 @@ struct Recorder(Arc<Mutex<Vec<SpanData>>>);
 
 impl SpanExporter for Recorder {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.0.lock().unwrap().extend(batch);
+        self.0.lock().extend(batch);
         Ok(())
     }
 }
@@ -47,7 +48,7 @@ async fn spans_of(work: impl Future<Output = ()>) -> Vec<SpanData> {
     let root = tracing::info_span!("test");
     let trace = root.context().span().span_context().trace_id();
     work.instrument(root).await;
-    let all = recorder.0.lock().unwrap();
+    let all = recorder.0.lock();
     let ours = all.iter().filter(|span| span.span_context.trace_id() == trace);
     ours.filter(|span| span.name != "test").cloned().collect()
 }

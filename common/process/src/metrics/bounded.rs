@@ -1,7 +1,7 @@
 //! Label values that come from outside: a metric must not grow with what others invent.
 
+use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 
 const OTHER: &str = "other";
 
@@ -21,7 +21,7 @@ impl Bounded {
     }
 
     pub fn name<'a>(&self, name: &'a str) -> &'a str {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if known.contains(name) {
             return name;
         }

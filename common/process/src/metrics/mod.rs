@@ -16,7 +16,8 @@ pub use requests::RouteTemplate;
 pub(crate) use requests::{Requests, measure};
 pub(crate) use this_process::register as register_process;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
@@ -61,7 +62,7 @@ impl Metrics {
     }
 
     pub fn register(&self, add: impl FnOnce(&mut Registry)) {
-        add(&mut self.0.registry.lock().unwrap_or_else(PoisonError::into_inner));
+        add(&mut self.0.registry.lock());
     }
 
     /// A gauge by its whole name; `help` is a sentence without its full stop.
@@ -85,7 +86,7 @@ impl Metrics {
 
     fn open_metrics(&self) -> String {
         let mut text = String::new();
-        let registry = self.0.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = self.0.registry.lock();
         match encode(&mut text, &registry) {
             Ok(()) => text,
             Err(_) => "# EOF\n".to_owned(),

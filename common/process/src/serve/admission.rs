@@ -3,10 +3,11 @@
 //! **Invariant:** every count is given back when its [`Place`] is dropped, and the map holds no more entries than there are
 //! connections.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::Limits;
 
@@ -60,7 +61,7 @@ impl Admission {
         if descriptor >= limits.descriptors {
             return Err(Full::Descriptors);
         }
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         if counts.all >= limits.connections {
             return Err(Full::Listener);
         }
@@ -80,7 +81,7 @@ impl Place {
     /// Counts the connection for the client that its certificate names, too.
     pub(super) fn identified(&mut self, identity: Arc<str>, limits: &Limits) -> Result<(), Full> {
         let holder = Holder::Identity(identity);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         counts.take(&holder, limits.per_identity, Full::Identity)?;
         self.holders.push(holder);
         Ok(())
@@ -89,7 +90,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         counts.all -= 1;
         for holder in &self.holders {
             counts.give_back(holder);
@@ -178,7 +179,7 @@ mod tests {
             "loopback counts for the whole"
         );
         drop(held);
-        let counts = admission.0.lock().expect("not poisoned");
+        let counts = admission.0.lock();
         assert_eq!((counts.all, counts.of.len()), (0, 0), "a count was left behind");
     }
 

@@ -3,8 +3,9 @@
 //! The body is where a response keeps what it holds (its place among the front's readers, an open file), so it is the body
 //! that must go, also where HTTP/2 keeps the connection.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::BoxError;
@@ -28,7 +29,7 @@ struct Held {
 
 impl Slot {
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

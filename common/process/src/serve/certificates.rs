@@ -3,9 +3,10 @@
 //! **Invariant:** a pair that cannot be used never replaces one that can: the connections go on with the old one, and the
 //! log says what is wrong with the new one.
 
+use parking_lot::{Mutex, RwLock};
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
@@ -106,14 +107,14 @@ impl Certificates {
     fn take_anew(&self) -> Result<bool, ServeError> {
         let content = read(&self.files)?;
         {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.seen.lock();
             if *seen == content {
                 return Ok(false);
             }
             *seen = content.clone();
         }
         let pair = Arc::new(parse(&self.files, &content)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
+        *self.current.write() = pair;
         Ok(true)
     }
 }
@@ -128,7 +129,7 @@ impl std::fmt::Debug for Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.read();
         Some(Arc::clone(&current))
     }
 }
@@ -318,7 +319,7 @@ mod tests {
         let mut world = World::new();
         world.renew();
         let certificates = Certificates::open(&world.files).expect("a good pair");
-        let in_use = || Arc::clone(&certificates.current.read().expect("not poisoned"));
+        let in_use = || Arc::clone(&certificates.current.read());
         let old = in_use();
         let key_of_another = rcgen::KeyPair::generate().expect("a key").serialize_pem();
         let good = fs::read(&world.files.key).expect("a key");

@@ -15,6 +15,7 @@ use hyper_util::server::conn::auto::Builder;
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_nodelay,
 };
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -155,12 +156,5 @@ fn tune(stream: &TcpStream) -> rustix::io::Result<()> {
 }
 
 fn fingerprint(certificate: &[u8]) -> Arc<str> {
-    use std::fmt::Write as _;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
-    let mut hex = String::with_capacity(64);
-    for byte in digest.as_ref() {
-        // Writing into a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex.into()
+    hex::encode(Sha256::digest(certificate)).into()
 }

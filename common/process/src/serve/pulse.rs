@@ -3,9 +3,10 @@
 //! **Invariant:** a connection on which the client does nothing is closed: [`verdict`] names a limit for each state that
 //! waits for the client, and none for what waits for us (long polls, event streams, slow registries).
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
@@ -127,7 +128,7 @@ impl Pulse {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn received(&self) {

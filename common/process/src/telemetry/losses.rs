@@ -189,7 +189,7 @@ impl<E: SpanExporter> SpanExporter for Counting<E> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use opentelemetry::trace::{Tracer, TracerProvider};
@@ -204,7 +204,7 @@ mod tests {
 
     impl SpanExporter for Collector {
         async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
-            let answers = self.0.lock().expect("one exporter");
+            let answers = self.0.lock();
             match answers.recv_timeout(Duration::from_secs(30)) {
                 Ok(true) => Ok(()),
                 _ => Err(OTelSdkError::InternalFailure("refused".to_owned())),

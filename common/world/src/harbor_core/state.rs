@@ -1,7 +1,8 @@
 //! What the stand-in keeps: its version, provider instances, policies and executions.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -124,7 +125,7 @@ pub(super) struct Policy(pub(super) Value);
 
 impl Core {
     pub(super) fn held(&self) -> MutexGuard<'_, CoreState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

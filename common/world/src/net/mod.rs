@@ -10,11 +10,12 @@ mod kernel;
 mod rate;
 mod sweep;
 
+use parking_lot::Mutex;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 pub use rate::Rate;
 
@@ -58,7 +59,7 @@ struct Namespace {
 impl Net {
     /// A wire without machines, as fast as memory.
     pub fn new() -> Self {
-        let _alone = SETTING_UP.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = SETTING_UP.lock();
         sweep::left_by_the_dead();
         let (number, lock) = free_number();
         let name = format!("{PREFIX}{}b{number}", std::process::id());

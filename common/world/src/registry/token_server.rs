@@ -5,9 +5,10 @@ mod answer;
 mod sign;
 mod spec;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -42,18 +43,15 @@ pub(crate) struct Desk {
 
 impl Desk {
     fn spec(&self) -> MutexGuard<'_, BearerSpec> {
-        self.spec.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spec.lock()
     }
 
     fn identities(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
+        self.identities.lock()
     }
 
     fn note(&self, exchange: Exchange) {
-        self.exchanges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(exchange);
+        self.exchanges.lock().push(exchange);
     }
 }
 
@@ -118,19 +116,11 @@ impl TokenServer {
 
     /// Who asked for a token, in order.
     pub fn exchanges(&self) -> Vec<Exchange> {
-        self.desk
-            .exchanges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.desk.exchanges.lock().clone()
     }
 
     pub fn forget_exchanges(&self) {
-        self.desk
-            .exchanges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.desk.exchanges.lock().clear();
     }
 
     /// What `docker login` would keep instead of this user's password.

@@ -1,6 +1,7 @@
 //! A connection that remembers what it was asked.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
@@ -12,7 +13,7 @@ pub(crate) struct Counting<'a> {
 
 impl Counting<'_> {
     fn note(&self, statement: &Statement) {
-        self.asked.lock().unwrap().push(statement.clone());
+        self.asked.lock().push(statement.clone());
     }
 }
 

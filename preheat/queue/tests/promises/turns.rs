@@ -1,6 +1,7 @@
 //! Those who want the same lane take turns.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use queue::{Claimed, HolderId, NewWork, PARKED, Urgency, Which};
 use sea_orm::{ConnectionTrait, Statement};
@@ -158,7 +159,7 @@ async fn statements(world: &World, all: Vec<NewWork>) -> Vec<Statement> {
         })
         .await
         .unwrap();
-    asked.lock().unwrap().clone()
+    asked.lock().clone()
 }
 
 #[tokio::test]
