@@ -51,7 +51,9 @@ impl RegistryError {
             Self::StorageRefused { .. } => {
                 "check the clocks of the registry and its storage, and the key that the registry signs addresses with"
             }
-            Self::NoTurn { .. } => "raise max_connections of this registry, or preheat less at one time",
+            Self::NoFreeConnection { .. } => {
+                "raise max_connections of this registry, or preheat less at one time"
+            }
             Self::NoLookup { .. } => "check docker_config or credential_helper of this registry",
             Self::BadRedirect { .. } => "check the redirects that the registry's storage is configured for",
             Self::Setup { .. } => "correct the settings of this registry",

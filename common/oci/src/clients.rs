@@ -21,12 +21,12 @@ pub(crate) struct Clients {
     cache: Arc<ClientCache>,
     tls: TlsOptions,
     /// No more than there are ways.
-    made: Mutex<HashMap<Way, reqwest::Client>>,
+    made: Mutex<HashMap<DialMode, reqwest::Client>>,
 }
 
 /// How one request goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Way {
+pub(crate) struct DialMode {
     /// To the registry or its token server, which may see our client certificate; not to where it redirects to.
     pub(crate) shows_identity: bool,
     /// Not to addresses inside ([`crate::Dial::outside_only`]).
@@ -66,11 +66,11 @@ impl Clients {
             tls: settings.tls(),
             made: Mutex::default(),
         };
-        clients.of(Way::to_registry())?;
+        clients.of(DialMode::to_registry())?;
         Ok(clients)
     }
 
-    pub(crate) fn of(&self, way: Way) -> Result<reqwest::Client, String> {
+    pub(crate) fn of(&self, way: DialMode) -> Result<reqwest::Client, String> {
         let mut made = self.made.lock();
         if let Some(client) = made.get(&way) {
             return Ok(client.clone());
@@ -81,7 +81,7 @@ impl Clients {
     }
 }
 
-impl Way {
+impl DialMode {
     pub(crate) fn to_registry() -> Self {
         Self {
             shows_identity: true,

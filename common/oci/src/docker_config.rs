@@ -16,7 +16,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
-use self::key::{Key, Kind, Order, Rank};
+use self::key::{ConfigKey, KeyKind, Order, Rank};
 use crate::credential::{Credential, Secret};
 use crate::helper::CredentialHelper;
 use crate::lookup_error::LookupError;
@@ -80,12 +80,12 @@ impl DockerConfig {
         registry: &RegistryName,
         repository: Option<&Repository>,
     ) -> Result<Vec<Source>, LookupError> {
-        let fits = |key: &Key<'_>| key.covers(repository);
+        let fits = |key: &ConfigKey<'_>| key.covers(repository);
         let mut ranked = Vec::new();
         for (rank, entry) in matching(&self.auths, registry, fits) {
             let credential = entry.credential(path)?;
             if !credential.is_anonymous() {
-                ranked.push((rank.order(Kind::Entry), Source::Entry(credential)));
+                ranked.push((rank.order(KeyKind::Entry), Source::Entry(credential)));
             }
         }
         let helpers = matching(&self.cred_helpers, registry, fits);
@@ -100,7 +100,7 @@ impl DockerConfig {
             let helper = CredentialHelper::named(&self.creds_store)?;
             let server = server_name(registry).to_owned();
             ranked.push((
-                Rank::of_host().order(Kind::Store),
+                Rank::of_host().order(KeyKind::Store),
                 Source::Helper { helper, server },
             ));
         }
@@ -128,10 +128,10 @@ impl DockerConfig {
 fn matching<'map, T>(
     map: &'map HashMap<String, T>,
     registry: &RegistryName,
-    fits: impl Fn(&Key<'_>) -> bool,
+    fits: impl Fn(&ConfigKey<'_>) -> bool,
 ) -> Vec<(Rank, &'map T)> {
     let ranked = map.iter().filter_map(|(text, value)| {
-        let key = Key::of(text);
+        let key = ConfigKey::of(text);
         let rank = key.rank(registry).filter(|_| fits(&key))?;
         Some((rank, value))
     });
@@ -146,12 +146,12 @@ fn asked(registry: &RegistryName, rank: &Rank, helper: &CredentialHelper) -> Vec
     };
     let by_host = of(server_name(registry).to_owned());
     if rank.is_of_host() {
-        return vec![(rank.clone().order(Kind::Helper), by_host)];
+        return vec![(rank.clone().order(KeyKind::Helper), by_host)];
     }
     let by_path = of(format!("{registry}/{}", rank.path));
     vec![
-        (rank.clone().order(Kind::Helper), by_path),
-        (Rank::of_host().order(Kind::Helper), by_host),
+        (rank.clone().order(KeyKind::Helper), by_path),
+        (Rank::of_host().order(KeyKind::Helper), by_host),
     ]
 }
 

@@ -28,7 +28,7 @@ pub struct CredentialHelper {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct HelperOutput {
     #[serde(default)]
     username: String,
     secret: Secret,
@@ -66,7 +66,7 @@ impl CredentialHelper {
                 Err(self.failed("it ended with an error; run it by hand to see which".to_owned()))
             };
         }
-        let answer: Answer = serde_json::from_slice(&output)
+        let answer: HelperOutput = serde_json::from_slice(&output)
             .map_err(|_| self.failed("its answer is no JSON with Username and Secret".to_owned()))?;
         if answer.secret.expose().is_empty() {
             return Ok(Credential::Anonymous);

@@ -85,12 +85,12 @@ impl Descriptor {
 
     /// Names an index, to be fetched at `/manifests/`.
     pub fn is_index(&self) -> bool {
-        Kind::of(&self.media_type) == Some(Kind::Index)
+        ManifestKind::of(&self.media_type) == Some(ManifestKind::Index)
     }
 
     /// Names a manifest or an index, to be fetched at `/manifests/`.
     pub fn is_manifest(&self) -> bool {
-        Kind::of(&self.media_type).is_some()
+        ManifestKind::of(&self.media_type).is_some()
     }
 }
 
@@ -105,12 +105,12 @@ impl Manifest {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ManifestKind {
     Image,
     Index,
 }
 
-impl Kind {
+impl ManifestKind {
     fn of(media_type: &str) -> Option<Self> {
         match media_type {
             IMAGE_MANIFEST_MEDIA_TYPE | OCI_IMAGE_MEDIA_TYPE => Some(Self::Image),
@@ -141,8 +141,8 @@ pub fn parse(bytes: &[u8], media_type: &str) -> Result<Manifest, BadManifest> {
     }
     strict::check(bytes, strict::MANIFEST)?;
     match kind(&read::<Outline>(bytes)?, outside)? {
-        Kind::Image => image(read(bytes)?),
-        Kind::Index => index(read(bytes)?),
+        ManifestKind::Image => image(read(bytes)?),
+        ManifestKind::Index => index(read(bytes)?),
     }
 }
 
@@ -155,7 +155,7 @@ fn is_schema_one(media_type: &str) -> bool {
     media_type.starts_with("application/vnd.docker.distribution.manifest.v1+")
 }
 
-fn kind(outline: &Outline, outside: &str) -> Result<Kind, BadManifest> {
+fn kind(outline: &Outline, outside: &str) -> Result<ManifestKind, BadManifest> {
     let inside = outline.media_type.as_deref().unwrap_or_default();
     if outline.schema_version == Some(1) || is_schema_one(inside) {
         return Err(BadManifest::SchemaOne);
@@ -164,11 +164,11 @@ fn kind(outline: &Outline, outside: &str) -> Result<Kind, BadManifest> {
         return Err(BadManifest::TwoMeanings);
     }
     let shape = if outline.manifests.is_some() {
-        Kind::Index
+        ManifestKind::Index
     } else {
-        Kind::Image
+        ManifestKind::Image
     };
-    match (Kind::of(inside), Kind::of(outside)) {
+    match (ManifestKind::of(inside), ManifestKind::of(outside)) {
         (Some(inner), Some(outer)) if inner != outer => Err(BadManifest::TwoTypes {
             inside: tame(inside, 100),
             outside: tame(outside, 100),

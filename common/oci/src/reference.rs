@@ -100,13 +100,13 @@ impl fmt::Display for TagOrDigest {
 /// A digest beside a reference that names another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("different digests are named: one of them is wrong")]
-pub struct OtherDigest;
+pub struct DigestConflict;
 
 impl ImageReference {
     /// The digest decides from now on; a tag stays beside it.
-    pub fn pin(&mut self, digest: Digest) -> Result<(), OtherDigest> {
+    pub fn pin(&mut self, digest: Digest) -> Result<(), DigestConflict> {
         if self.wanted.digest().is_some_and(|named| *named != digest) {
-            return Err(OtherDigest);
+            return Err(DigestConflict);
         }
         self.wanted = TagOrDigest::Digest(digest);
         Ok(())

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::connection_slots::ConnectionSlots;
 use super::tokens::Tokens;
-use super::turns::Turns;
 use crate::clients::Clients;
 use crate::dial::Dial;
 use crate::harbors::Harbors;
 use crate::metrics::RegistryMetrics;
-use crate::settings::{Limits, RegistrySettings};
-use crate::{Asked, RegistryError, RegistryName};
+use crate::settings::{RegistryLimits, RegistrySettings};
+use crate::{RegistryError, RegistryName, RequestedObject};
 
 /// One registry, its connections and its tokens. A clone is the same one.
 #[derive(Clone)]
@@ -26,8 +26,8 @@ pub(super) struct RegistryInner {
     pub(super) clients: Clients,
     pub(super) dial: Dial,
     pub(super) harbors: Harbors,
-    pub(super) limits: Limits,
-    pub(super) turns: Turns,
+    pub(super) limits: RegistryLimits,
+    pub(super) slots: ConnectionSlots,
     pub(super) tokens: Tokens,
     pub(super) metrics: RegistryMetrics,
 }
@@ -36,8 +36,8 @@ pub(super) struct RegistryInner {
 pub(crate) struct RegistryParts {
     pub(crate) dial: Dial,
     pub(crate) harbors: Harbors,
-    pub(crate) limits: Limits,
-    pub(crate) turns: Turns,
+    pub(crate) limits: RegistryLimits,
+    pub(crate) slots: ConnectionSlots,
     pub(crate) metrics: RegistryMetrics,
 }
 
@@ -58,7 +58,7 @@ impl Registry {
             dial,
             harbors,
             limits,
-            turns,
+            slots,
             metrics,
         } = parts;
         let inner = RegistryInner {
@@ -68,7 +68,7 @@ impl Registry {
             dial,
             harbors,
             limits,
-            turns,
+            slots,
             tokens: Tokens::default(),
             metrics,
         };
@@ -87,8 +87,8 @@ impl Registry {
         self.inner.base.host_str().unwrap_or_default()
     }
 
-    pub(super) fn asked(&self, object: String) -> Asked {
-        Asked {
+    pub(super) fn asked(&self, object: String) -> RequestedObject {
+        RequestedObject {
             registry: self.name().clone(),
             object,
         }

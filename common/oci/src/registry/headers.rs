@@ -4,7 +4,7 @@ use http::{HeaderMap, header};
 
 use crate::manifest::without_parameters;
 use crate::text::tame;
-use crate::{Asked, Digest, RegistryError};
+use crate::{Digest, RegistryError, RequestedObject};
 
 /// A digest of another algorithm says nothing to us.
 pub(super) fn digest_header(headers: &HeaderMap) -> Option<Digest> {
@@ -23,7 +23,7 @@ pub(super) fn number(headers: &HeaderMap, name: &header::HeaderName) -> Option<u
 }
 
 /// We ask for bytes as they are. Coded ones would have another digest and other offsets.
-pub(super) fn check_coding(headers: &HeaderMap, asked: &Asked) -> Result<(), RegistryError> {
+pub(super) fn check_coding(headers: &HeaderMap, asked: &RequestedObject) -> Result<(), RegistryError> {
     match headers.get(header::CONTENT_ENCODING) {
         Some(coding) if coding != "identity" => {
             // The words of an answer may be another host's than the registry's: only ours are repeated.

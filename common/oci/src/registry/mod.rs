@@ -3,32 +3,32 @@
 //! **Invariant:** what [`Registry::manifest`] returns has the digest it says; [`Registry::blob`] promises nothing
 //! about bytes beyond their number, its caller proves them.
 
-mod answer;
-mod ask;
 mod blob;
 mod body;
 mod client;
+mod connection_slots;
 mod exchange;
-mod exchange_for_token;
+mod forward;
 mod headers;
 mod manifest;
-mod patience;
 mod probe;
 mod redirect;
 mod referrers;
 mod request;
 mod resend;
+mod response;
+mod retry_after;
 mod sign_in;
+mod token_exchange;
 mod tokens;
-mod turns;
 
-pub use answer::{FromElsewhere, FromInside};
-pub use ask::{Question, QuestionKind};
 pub use blob::{BlobPart, ByteStream};
 pub use client::Registry;
 pub(crate) use client::RegistryParts;
+pub(crate) use connection_slots::ConnectionSlots;
+pub use forward::{ForwardedObject, ForwardedRequest};
 pub use manifest::{FetchedManifest, ManifestHead};
-pub use patience::retry_after;
 pub use probe::Probe;
 pub use resend::broke_before_the_head;
-pub(crate) use turns::Turns;
+pub use response::{FromElsewhere, FromInside};
+pub use retry_after::retry_after;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
-use crate::{Asked, RegistryError, Repository, Secret};
+use crate::{RegistryError, Repository, RequestedObject, Secret};
 
 /// Whatever a redirect leads to: its path is not ours to tell.
 pub(super) const REDIRECTED: &str = "{redirect}";
@@ -25,7 +25,7 @@ pub(super) struct Request {
     pub(super) from: u64,
     /// Behind the last byte that is wanted; the end unless given.
     pub(super) until: Option<u64>,
-    pub(super) asked: Asked,
+    pub(super) asked: RequestedObject,
     /// Until the headers of one answer are here, where the caller says it.
     pub(super) header_wait: Option<Duration>,
     pub(super) history: History,
@@ -34,7 +34,7 @@ pub(super) struct Request {
 /// What became of a request so far.
 #[derive(Default)]
 pub(super) struct History {
-    pub(super) waited: Waited,
+    pub(super) waited: RetryBudget,
     sent: AtomicU32,
     signed_in: AtomicBool,
 }
@@ -89,7 +89,7 @@ impl Request {
 }
 
 /// An `Authorization` value that HTTP libraries do not print either.
-pub(super) fn sensitive(secret: &Secret, asked: &Asked) -> Result<HeaderValue, RegistryError> {
+pub(super) fn sensitive(secret: &Secret, asked: &RequestedObject) -> Result<HeaderValue, RegistryError> {
     let mut value = HeaderValue::from_str(secret.expose()).map_err(|_| RegistryError::BadAnswer {
         asked: asked.clone(),
         what: "the credential has letters that no header may have".into(),
@@ -100,13 +100,13 @@ pub(super) fn sensitive(secret: &Secret, asked: &Asked) -> Result<HeaderValue, R
 
 /// What one call has waited already.
 #[derive(Default)]
-pub(super) struct Waited(AtomicU64);
+pub(super) struct RetryBudget(AtomicU64);
 
-impl Waited {
-    /// Takes `pause` out of what is left of `patience`, if it fits in.
-    pub(super) fn allows(&self, pause: Duration, patience: Duration) -> bool {
-        let (pause, patience) = (millis(pause), millis(patience));
-        let take = |waited: u64| waited.checked_add(pause).filter(|sum| *sum <= patience);
+impl RetryBudget {
+    /// Takes `pause` out of what is left of `retry_wait`, if it fits in.
+    pub(super) fn allows(&self, pause: Duration, retry_wait: Duration) -> bool {
+        let (pause, retry_wait) = (millis(pause), millis(retry_wait));
+        let take = |waited: u64| waited.checked_add(pause).filter(|sum| *sum <= retry_wait);
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
             .is_ok()
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_was_waited_is_not_waited_again() {
-        let waited = Waited::default();
+        let waited = RetryBudget::default();
         let seconds = Duration::from_secs;
         assert!(waited.allows(seconds(6), seconds(10)));
         assert!(!waited.allows(seconds(6), seconds(10)));

@@ -18,11 +18,11 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Tokens {
-    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    slots: Mutex<HashMap<TokenKey, Arc<Slot>>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct TokenKey {
     repository: Repository,
     credential: Digest,
 }
@@ -53,7 +53,7 @@ impl Token {
     }
 }
 
-impl Key {
+impl TokenKey {
     pub(super) fn new(repository: &Repository, credential: &Credential) -> Self {
         Self {
             repository: repository.clone(),
@@ -63,7 +63,7 @@ impl Key {
 }
 
 impl Tokens {
-    pub(super) fn current(&self, key: &Key) -> Option<Secret> {
+    pub(super) fn current(&self, key: &TokenKey) -> Option<Secret> {
         let slots = self.slots.lock();
         slots.get(key)?.good()
     }
@@ -71,7 +71,7 @@ impl Tokens {
     /// A value other than `refused`: one that somebody fetched meanwhile, or what `fetch` brings.
     pub(super) async fn renew(
         &self,
-        key: &Key,
+        key: &TokenKey,
         refused: Option<&Secret>,
         wait: Duration,
         fetch: impl Future<Output = Result<Token, RegistryError>>,
@@ -89,7 +89,7 @@ impl Tokens {
     }
 
     /// The registry does not take this one any more.
-    pub(super) fn forget(&self, key: &Key, refused: &Secret) {
+    pub(super) fn forget(&self, key: &TokenKey, refused: &Secret) {
         let slot = self.slot(key);
         let mut token = slot.token.lock();
         if token
@@ -100,7 +100,7 @@ impl Tokens {
         }
     }
 
-    fn slot(&self, key: &Key) -> Arc<Slot> {
+    fn slot(&self, key: &TokenKey) -> Arc<Slot> {
         let mut slots = self.slots.lock();
         if slots.len() >= KEPT && !slots.contains_key(key) {
             slots.retain(|_, slot| slot.good().is_some());

@@ -4,7 +4,8 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 use oci::{
-    Credential, Digest, Question, QuestionKind, Registry, RegistryError, RegistrySettings, Secret, Side,
+    Credential, Digest, ForwardedObject, ForwardedRequest, Registry, RegistryError, RegistrySettings, Secret,
+    Side,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -157,15 +158,15 @@ async fn a_head_and_a_callers_own_question_are_asked_once_more_too() {
         .blob_head(&repository(), &Digest::of(b"x"), &Credential::Anonymous)
         .await
         .unwrap();
-    let question = Question {
+    let question = ForwardedRequest {
         method: http::Method::GET,
         repository: repository(),
-        kind: QuestionKind::Manifest { wanted: tag("1") },
+        kind: ForwardedObject::Manifest { wanted: tag("1") },
         authorization: None,
         accept: vec![],
         limit: std::time::Duration::from_secs(20),
     };
-    assert_eq!(server.registry.ask(question).await.unwrap().status(), 200);
+    assert_eq!(server.registry.forward(question).await.unwrap().status(), 200);
     assert_eq!(
         (
             server.connections("HEAD ").len(),

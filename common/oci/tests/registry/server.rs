@@ -10,8 +10,8 @@ use axum::extract::Request;
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use oci::{
-    BuildError, Credential, Digest, Limits, Registries, Registry, RegistryName, RegistrySettings, Repository,
-    Secret, TagOrDigest, TlsOptions,
+    BuildError, Credential, Digest, Registries, Registry, RegistryLimits, RegistryName, RegistrySettings,
+    Repository, Secret, TagOrDigest, TlsOptions,
 };
 use tokio::task::JoinSet;
 
@@ -119,14 +119,14 @@ async fn hear(request: Request) -> Heard {
     }
 }
 
-/// Limits short enough to be waited for.
-pub(crate) fn short_limits() -> Limits {
-    Limits {
+/// RegistryLimits short enough to be waited for.
+pub(crate) fn short_limits() -> RegistryLimits {
+    RegistryLimits {
         header_wait: Duration::from_millis(400),
         chunk_wait: Duration::from_millis(400),
         document_wait: Duration::from_millis(800),
-        turn_wait: Duration::from_millis(400),
-        patience: Duration::from_millis(2_000),
+        connection_wait: Duration::from_millis(400),
+        retry_wait: Duration::from_millis(2_000),
         manifest_bytes: 1_000,
         redirects: 5,
     }
@@ -149,14 +149,14 @@ pub(crate) fn client(tls: &TlsOptions) -> Result<reqwest::Client, BuildError> {
 pub(crate) fn reach(settings: RegistrySettings) -> Registry {
     reach_within(
         settings,
-        Limits {
+        RegistryLimits {
             manifest_bytes: 1_000,
-            ..Limits::default()
+            ..RegistryLimits::default()
         },
     )
 }
 
-pub(crate) fn reach_within(settings: RegistrySettings, limits: Limits) -> Registry {
+pub(crate) fn reach_within(settings: RegistrySettings, limits: RegistryLimits) -> Registry {
     let registries = Registries::with_limits(Arc::new(client), limits);
     let name = settings.name.clone();
     registries.configure(vec![settings]);

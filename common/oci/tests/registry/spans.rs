@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use oci::{Credential, Digest, Question, QuestionKind};
+use oci::{Credential, Digest, ForwardedObject, ForwardedRequest};
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, TracerProvider as _};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
@@ -251,15 +251,15 @@ async fn no_span_holds_a_credential_or_a_query() {
             .manifest_head(&repository(), &tag("1"), &ready_made)
             .await
             .unwrap();
-        let question = Question {
+        let question = ForwardedRequest {
             method: http::Method::GET,
             repository: repository(),
-            kind: QuestionKind::Blob { digest },
+            kind: ForwardedObject::Blob { digest },
             authorization: Some(oci::Secret::new("Bearer header-s3cret")),
             accept: Vec::new(),
             limit: std::time::Duration::from_secs(20),
         };
-        let answer = registry.ask(question).await.unwrap();
+        let answer = registry.forward(question).await.unwrap();
         assert_eq!(answer.bytes().await.unwrap(), LAYER);
     })
     .await;

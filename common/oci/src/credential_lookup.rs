@@ -173,5 +173,5 @@ impl FoundCredentials {
 }
 
 #[cfg(test)]
-#[path = "kept_tests.rs"]
+#[path = "credential_lookup_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! `Retry-After`: how long a registry asks us to wait, and whether one call has the time for it.
 //!
-//! **Invariant:** one call of ours waits for [`crate::Limits::patience`] in all and not longer. What does not fit in
+//! **Invariant:** one call of ours waits for [`crate::RegistryLimits::retry_wait`] in all and not longer. What does not fit in
 //! goes to the caller as an error that says how long the registry wants us to wait.
 
 use std::time::Duration;
@@ -10,9 +10,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::time::sleep;
 
-use super::answer::Answer;
 use super::client::Registry;
 use super::request::Request;
+use super::response::RegistryResponse;
 use crate::{RegistryError, Secret};
 
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -25,7 +25,7 @@ impl Registry {
         &self,
         request: &Request,
         authorization: Option<&Secret>,
-    ) -> Result<Answer, RegistryError> {
+    ) -> Result<RegistryResponse, RegistryError> {
         loop {
             let answer = self.send(request, authorization).await?;
             let Some(pause) = self.pause_after(request, &answer) else {
@@ -38,7 +38,7 @@ impl Registry {
     }
 
     /// How long to wait before the same is asked again; none when it is not to be.
-    pub(super) fn pause_after(&self, request: &Request, answer: &Answer) -> Option<Duration> {
+    pub(super) fn pause_after(&self, request: &Request, answer: &RegistryResponse) -> Option<Duration> {
         let is_put_off = matches!(
             answer.status(),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
@@ -49,7 +49,7 @@ impl Registry {
         request
             .history
             .waited
-            .allows(pause, self.inner.limits.patience)
+            .allows(pause, self.inner.limits.retry_wait)
             .then_some(pause)
     }
 }
