@@ -2,9 +2,10 @@
 //!
 //! **Invariant:** requests that may go to different places, or with different certificates, share no connections.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::settings::{ClientFactory, RegistrySettings, TlsOptions};
 

@@ -11,10 +11,10 @@
 mod address;
 mod rules;
 
-use parking_lot::{RwLock, RwLockReadGuard};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use parking_lot::{RwLock, RwLockReadGuard};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 

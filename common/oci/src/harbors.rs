@@ -1,8 +1,9 @@
 //! Registries that have shown themselves to be Harbors: by the names that they give themselves in a 401.
 
-use parking_lot::RwLock;
 use std::collections::HashSet;
 use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use crate::RegistryName;
 

@@ -3,11 +3,11 @@
 //! **Invariant:** labels are few. Hosts come from outside (requests, redirects); after [`KEPT_HOSTS`] of them, new ones
 //! are counted together as `other`.
 
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -2,9 +2,10 @@
 //!
 //! Non-goal: whether a registry may be dialled at all. [`Registries::knows`] is there for who decides that.
 
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use crate::clients::{ClientCache, Clients};
 use crate::dial::Dial;

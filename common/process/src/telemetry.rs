@@ -30,7 +30,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::log_line::WithTrace;
-use self::losses::{Bounded, Counting, Losses};
+use self::losses::{BoundedProcessor, CountingExporter, Losses};
 use self::sampling::Sampling;
 use crate::Vitals;
 use crate::metrics::register_process;
@@ -127,8 +127,9 @@ fn provider(options: &TelemetryOptions, losses: &Losses) -> (SdkTracerProvider, 
     };
     match exporter(endpoint, options.otlp_protocol) {
         Ok(exporter) => {
-            let batches = BatchSpanProcessor::builder(Counting::new(exporter, losses.clone())).build();
-            let bounded = Bounded::new(batches, losses.clone());
+            let batches =
+                BatchSpanProcessor::builder(CountingExporter::new(exporter, losses.clone())).build();
+            let bounded = BoundedProcessor::new(batches, losses.clone());
             (builder.with_span_processor(bounded).build(), None)
         }
         Err(error) => (builder.build(), Some(error)),

@@ -1,10 +1,10 @@
 //! What lies between two programs: passes bytes on, as slowly and as wrongly as it is told to.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -24,11 +24,11 @@ pub struct LinkFaults {
 /// Runs until it is dropped.
 pub struct FaultyLink {
     address: std::net::SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<LinkState>,
     _serving: JoinSet<()>,
 }
 
-struct Shared {
+struct LinkState {
     faults: LinkFaults,
     server: Mutex<Option<String>>,
     passed: AtomicU64,
@@ -41,7 +41,7 @@ impl FaultyLink {
     pub async fn start(faults: LinkFaults) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(LinkState {
             faults,
             server: Mutex::default(),
             passed: AtomicU64::new(0),
@@ -84,7 +84,7 @@ impl FaultyLink {
     }
 }
 
-impl Shared {
+impl LinkState {
     async fn pass(&self, client: TcpStream) -> std::io::Result<()> {
         let server = self.server.lock().clone();
         let server = server.ok_or_else(|| std::io::Error::other("it leads nowhere yet"))?;

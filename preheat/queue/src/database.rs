@@ -12,10 +12,10 @@ use sqlx::Executor;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::time::Instant;
 
-use crate::entry::{Asked, WriteError};
+use crate::entry::{ClosureEntry, WriteError};
 use crate::metrics::{DatabaseGauges, WriteDurations};
 use crate::pools::Pools;
-use crate::writer::{BoxedEntry, NoPlace, SERVER_WRITERS, Urgency, Writer};
+use crate::writer::{BoxedEntry, HandInError, SERVER_WRITERS, Urgency, Writer};
 
 const READERS: u32 = 4;
 const SERVER_READERS: u32 = 8;
@@ -88,14 +88,14 @@ impl Database {
         E: Send + 'static,
     {
         let began = Instant::now();
-        let (entry, answer) = Asked::new(work);
+        let (entry, answer) = ClosureEntry::new(work);
         self.pools
             .writer
             .hand_in(urgency, Box::new(entry))
             .await
             .map_err(|refused| match refused {
-                NoPlace::Full => WriteError::Busy,
-                NoPlace::Closed => WriteError::Closed,
+                HandInError::Full => WriteError::Busy,
+                HandInError::Closed => WriteError::Closed,
             })?;
         let answer = answer.await.unwrap_or(Err(WriteError::Closed));
         self.wrote(urgency, began);
@@ -113,7 +113,7 @@ impl Database {
         registry.register_collector(Box::new(DatabaseGauges(Arc::downgrade(&self.pools))));
     }
 
-    pub(crate) fn hand_in_urgent(&self, entry: BoxedEntry) -> Result<(), NoPlace> {
+    pub(crate) fn hand_in_urgent(&self, entry: BoxedEntry) -> Result<(), HandInError> {
         self.pools.writer.hand_in_urgent(entry)
     }
 

@@ -3,11 +3,11 @@
 //! **Invariant:** a value is found again only by the same credential and repository. Whoever needs one that is just
 //! being fetched waits for it, but never longer than the limit it gives.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::{Credential, Digest, RegistryError, Repository, Secret};

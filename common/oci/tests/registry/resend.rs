@@ -1,12 +1,12 @@
 //! Connections that break before an answer's head: once is nobody's trouble, twice is the network's.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 use oci::{
     Credential, Digest, ForwardedObject, ForwardedRequest, Registry, RegistryError, RegistrySettings, Secret,
     Side,
 };
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;

@@ -1,6 +1,5 @@
 //! A registry of one closure, that remembers what it was asked.
 
-use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use oci::{
     BuildError, Credential, Digest, Registries, Registry, RegistryLimits, RegistryName, RegistrySettings,
     Repository, Secret, TagOrDigest, TlsOptions,
 };
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 pub(crate) const MANIFEST: &[u8] = br#"{"schemaVersion":2}"#;

@@ -1,6 +1,5 @@
 //! What a trace shows of each request, and what it must not show.
 
-use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -8,6 +7,7 @@ use oci::{Credential, Digest, ForwardedObject, ForwardedRequest};
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, TracerProvider as _};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use parking_lot::Mutex;
 use tracing::Instrument as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::filter::LevelFilter;

@@ -13,7 +13,6 @@ mod instances;
 mod policies;
 mod state;
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -22,6 +21,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

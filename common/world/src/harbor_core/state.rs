@@ -1,6 +1,5 @@
 //! What the stand-in keeps: its version, provider instances, policies and executions.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 /// Who may sign in, what version it is, and which images its one project `library` has.

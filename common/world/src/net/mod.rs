@@ -10,7 +10,6 @@ mod kernel;
 mod rate;
 mod sweep;
 
-use parking_lot::Mutex;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -20,6 +19,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub use rate::Rate;
 
 use kernel::{ip, ip_if_there, shape};
+use parking_lot::Mutex;
 use sweep::PREFIX;
 
 use crate::Port;

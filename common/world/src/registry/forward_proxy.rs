@@ -1,10 +1,10 @@
 //! A proxy of HTTP and HTTPS that asks for a user name and password, and remembers whom it was asked to reach.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;

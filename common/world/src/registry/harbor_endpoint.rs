@@ -8,7 +8,6 @@
 mod answer;
 mod tokens;
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +49,7 @@ pub(crate) struct Manifest {
 }
 
 #[derive(Default)]
-pub(crate) struct State {
+pub(crate) struct HarborContents {
     public: HashSet<String>,
     /// By `repository@digest` and `repository:tag`.
     manifests: HashMap<String, Manifest>,
@@ -63,14 +63,14 @@ pub(crate) struct State {
     answered: u64,
 }
 
-pub(crate) struct Desk {
+pub(crate) struct HarborEndpointState {
     host: String,
-    signer: tokens::Signer,
-    state: Mutex<State>,
+    signer: tokens::HarborSigner,
+    state: Mutex<HarborContents>,
 }
 
-impl Desk {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl HarborEndpointState {
+    fn state(&self) -> MutexGuard<'_, HarborContents> {
         self.state.lock()
     }
 
@@ -82,16 +82,16 @@ impl Desk {
 /// Answers on a thread of its own until it is dropped. [`USER`] with [`PASSWORD`] may read every project.
 pub struct HarborEndpoint {
     port: Port,
-    desk: Arc<Desk>,
+    desk: Arc<HarborEndpointState>,
     running: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 impl HarborEndpoint {
     pub fn start() -> Self {
         let port = Port::free();
-        let desk = Arc::new(Desk {
+        let desk = Arc::new(HarborEndpointState {
             host: port.to_string(),
-            signer: tokens::Signer::new(),
+            signer: tokens::HarborSigner::new(),
             state: Mutex::default(),
         });
         let listener = TcpListener::bind(port.address()).expect("the endpoint's port");

@@ -5,7 +5,6 @@ mod answer;
 mod sign;
 mod spec;
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 pub use spec::BearerSpec;
@@ -33,7 +33,7 @@ pub struct Exchange {
     pub status: u16,
 }
 
-pub(crate) struct Desk {
+pub(crate) struct TokenServerState {
     spec: Mutex<BearerSpec>,
     signer: Signer,
     exchanges: Mutex<Vec<Exchange>>,
@@ -41,7 +41,7 @@ pub(crate) struct Desk {
     identities: Mutex<HashMap<String, String>>,
 }
 
-impl Desk {
+impl TokenServerState {
     fn spec(&self) -> MutexGuard<'_, BearerSpec> {
         self.spec.lock()
     }
@@ -58,7 +58,7 @@ impl Desk {
 /// Hands out tokens that the registry takes.
 pub struct TokenServer {
     port: Port,
-    desk: Arc<Desk>,
+    desk: Arc<TokenServerState>,
     running: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
@@ -67,7 +67,7 @@ impl TokenServer {
     pub(crate) const ISSUER: &'static str = "world-token-issuer";
 
     pub(crate) fn start(spec: BearerSpec) -> Self {
-        let desk = Desk {
+        let desk = TokenServerState {
             spec: Mutex::new(spec),
             signer: Signer::new(),
             exchanges: Mutex::default(),

@@ -1,9 +1,9 @@
 //! Those who want the same lane take turns.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
-use queue::{Claimed, HolderId, NewWork, PARKED, Urgency, Which};
+use parking_lot::Mutex;
+use queue::{Claimed, HolderId, NewWork, PARKED, Urgency, WorkFilter};
 use sea_orm::{ConnectionTrait, Statement};
 
 use crate::counting::Counting;
@@ -109,7 +109,7 @@ async fn work_that_was_parked_takes_its_turn_from_when_it_is_let_go() {
     world
         .db
         .write(Urgency::Urgent, |txn| {
-            Box::pin(async move { queue::unpark(txn, "preheat:1", Which::default(), NOW).await })
+            Box::pin(async move { queue::unpark(txn, "preheat:1", WorkFilter::default(), NOW).await })
         })
         .await
         .unwrap();

@@ -1,12 +1,12 @@
 //! The workers of a lane.
 
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use queue::{
     Backoff, Bell, Claimed, Failure, NewWork, Perform, TestClock, Urgency, Workers, WorkersSettings,
 };

@@ -1,8 +1,8 @@
 //! The writer: groups, failures that stay alone, askers that go away, order, bounds.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use queue::{Database, NewWork, OpenError, Urgency, WriteError};
 use sea_orm::{ConnectionTrait, DbErr};
 use tokio::task::JoinSet;

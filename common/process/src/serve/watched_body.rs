@@ -3,7 +3,6 @@
 //! The body is where a response keeps what it holds (its place among the front's readers, an open file), so it is the body
 //! that must go, also where HTTP/2 keeps the connection.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,29 +10,30 @@ use std::task::{Context, Poll};
 use axum::BoxError;
 use axum::body::{Body as AxumBody, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use super::pulse::{InProgress, WatchedResponse};
+use super::activity::{InProgress, WatchedResponse};
 
 /// Both sides of a body: the connection, which reads it, and the watch, which may take it away.
 #[derive(Default)]
-struct Slot(Mutex<Held>);
+struct BodySlot(Mutex<SlotState>);
 
 #[derive(Default)]
-struct Held {
+struct SlotState {
     body: Option<AxumBody>,
     _request: Option<InProgress>,
     /// When a piece was handed over, as long as the next one was not asked for. None while the client waits for us.
     given: Option<Instant>,
 }
 
-impl Slot {
-    fn held(&self) -> MutexGuard<'_, Held> {
+impl BodySlot {
+    fn held(&self) -> MutexGuard<'_, SlotState> {
         self.0.lock()
     }
 }
 
-impl WatchedResponse for Slot {
+impl WatchedResponse for BodySlot {
     fn given_since(&self) -> Option<Instant> {
         self.held().given
     }
@@ -50,17 +50,17 @@ impl WatchedResponse for Slot {
 }
 
 /// The body that the connection reads.
-pub(super) struct Answer(Arc<Slot>);
+pub(super) struct WatchedBody(Arc<BodySlot>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("the client took nothing of the response for too long")]
 struct Released;
 
-impl Answer {
+impl WatchedBody {
     pub(super) fn new(body: AxumBody, mut request: InProgress) -> Self {
-        let slot = Arc::new(Slot::default());
+        let slot = Arc::new(BodySlot::default());
         request.answers_with(Arc::clone(&slot) as Arc<dyn WatchedResponse>);
-        *slot.held() = Held {
+        *slot.held() = SlotState {
             body: Some(body),
             _request: Some(request),
             given: None,
@@ -69,7 +69,7 @@ impl Answer {
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for WatchedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -102,7 +102,7 @@ impl HttpBody for Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for WatchedBody {
     fn drop(&mut self) {
         let gone = std::mem::take(&mut *self.0.held());
         drop(gone);

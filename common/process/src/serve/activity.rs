@@ -3,14 +3,14 @@
 //! **Invariant:** a connection on which the client does nothing is closed: [`verdict`] names a limit for each state that
 //! waits for the client, and none for what waits for us (long polls, event streams, slow registries).
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep_until};
 
-use super::Limits;
+use super::ListenerLimits;
 
 /// A response on its way to the client.
 pub(super) trait WatchedResponse: Send + Sync {
@@ -67,7 +67,7 @@ enum Verdict {
 }
 
 /// Whether the connection is closed now, or when to look again.
-fn verdict(facts: &Facts, limits: &Limits, now: Instant) -> Verdict {
+fn verdict(facts: &Facts, limits: &ListenerLimits, now: Instant) -> Verdict {
     let stalled = facts.blocked_since.into_iter().chain(facts.given_since).min();
     let deadlines = [
         stalled.map(|since| (since + limits.stalled_reader, Overdue::Stalled)),
@@ -83,7 +83,7 @@ fn verdict(facts: &Facts, limits: &Limits, now: Instant) -> Verdict {
 }
 
 /// The deadline of a connection without a request.
-fn quiet(facts: &Facts, limits: &Limits) -> (Instant, Overdue) {
+fn quiet(facts: &Facts, limits: &ListenerLimits) -> (Instant, Overdue) {
     match facts.head_since {
         Some(since) if !(facts.served && facts.multiplexed) => (since + limits.head, Overdue::Head),
         None if !facts.served => (facts.opened + limits.first_byte, Overdue::Silent),
@@ -99,13 +99,13 @@ struct State {
 }
 
 /// Shared by the connection's socket, its requests and who watches it.
-pub(super) struct Pulse {
-    limits: Limits,
+pub(super) struct ConnectionActivity {
+    limits: ListenerLimits,
     state: Mutex<State>,
 }
 
-impl Pulse {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
+impl ConnectionActivity {
+    pub(super) fn new(limits: ListenerLimits) -> Arc<Self> {
         let now = Instant::now();
         let facts = Facts {
             opened: now,
@@ -154,7 +154,7 @@ impl Pulse {
         facts.multiplexed = version == http::Version::HTTP_2;
         facts.head_since = None;
         InProgress {
-            pulse: Arc::clone(self),
+            activity: Arc::clone(self),
             answer: None,
         }
     }
@@ -190,14 +190,14 @@ impl Pulse {
 
 /// A request that is being answered; it ends when this is dropped.
 pub(super) struct InProgress {
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
     answer: Option<u64>,
 }
 
 impl InProgress {
     /// The response's body, for the watch to see.
     pub(super) fn answers_with(&mut self, response: Arc<dyn WatchedResponse>) {
-        let mut state = self.pulse.state();
+        let mut state = self.activity.state();
         let number = state.next;
         state.next += 1;
         state.answers.insert(number, response);
@@ -208,7 +208,7 @@ impl InProgress {
 impl Drop for InProgress {
     fn drop(&mut self) {
         let forgotten = {
-            let mut state = self.pulse.state();
+            let mut state = self.activity.state();
             state.facts.in_progress -= 1;
             if state.facts.in_progress == 0 {
                 state.facts.quiet_since = Instant::now();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn closed_after(facts: &Facts) -> Option<(Duration, Overdue)> {
-        let limits = Limits::default();
+        let limits = ListenerLimits::default();
         (0..2_000).map(Duration::from_secs).find_map(|after| {
             match verdict(facts, &limits, facts.opened + after) {
                 Verdict::Close(why) => Some((after, why)),
@@ -254,7 +254,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_state_that_waits_for_the_client_has_its_limit() {
-        let (now, limits) = (Instant::now(), Limits::default());
+        let (now, limits) = (Instant::now(), ListenerLimits::default());
         let new = facts(now);
         let served = Facts { served: true, ..new };
         let two = Facts {

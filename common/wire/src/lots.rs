@@ -29,7 +29,7 @@ pub struct TakeRequest {
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct TakeAnswer {
+pub struct TakeResponse {
     pub lots: Vec<Lot>,
     /// Only when it is not the one that the peer named.
     pub neighbourhood: Option<Neighbourhood>,
@@ -56,7 +56,7 @@ pub struct Lot {
     /// For people and spans: `harbor.example.com/library/nginx:1.27`.
     pub image: String,
     pub trace: Option<TraceContext>,
-    pub placements: Vec<PlacementOrder>,
+    pub placements: Vec<LotPlacement>,
     /// What the tag meant when the preheat resolved it; stored with the manifest.
     pub tag: Option<Signed<TagMeaning>>,
     /// Anybody may read the placements' objects, in this order, at their location.
@@ -66,7 +66,7 @@ pub struct Lot {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PlacementOrder {
+pub struct LotPlacement {
     pub digest: String,
     pub size: u64,
     pub kind: ObjectKind,
@@ -96,7 +96,7 @@ pub struct PlacementProgress {
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct ProgressAnswer {
+pub struct ProgressResponse {
     pub lease_ms: u64,
     /// Of `working_on`: lots that are no longer this session's, to be stopped.
     pub withdrawn: Vec<i64>,
@@ -110,20 +110,20 @@ pub struct ProgressAnswer {
 /// Outcomes, repeated until acknowledged.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SettleRequest {
-    pub settled: Vec<Settled>,
+    pub settled: Vec<Settlement>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Settled {
+pub struct Settlement {
     pub work: i64,
     pub fence: i64,
     pub digest: String,
-    pub outcome: Outcome,
+    pub outcome: PlacementOutcome,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
-pub enum Outcome {
+pub enum PlacementOutcome {
     /// On disk, sha256 proven, fsynced, under its name.
     Verified {
         bytes_from_registry: u64,
@@ -164,7 +164,7 @@ impl Side {
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct SettleAnswer {
+pub struct SettleResponse {
     /// Lots whose fence was older than the manager's: stop working on them.
     pub stale: Vec<i64>,
 }
