@@ -145,7 +145,7 @@ impl Manager {
         process::serve(self.listener, router, running, self.tls.as_ref())?;
         let admin = Admin::new(&self.vitals, self.readiness, self.key);
         Serving::new(self.admin, admin.router(guarded))
-            .limits(process::Limits::for_probes())
+            .limits(process::ListenerLimits::for_probes())
             .spawn(running);
         let workers = self.preheater.start_workers(running.stopping().clone());
         running.spawn(async move { workers.drain().await });

@@ -10,7 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 use tracing::debug;
 use uuid::Uuid;
-use wire::{CallError, Held, HoldingsReport, ManagerClient};
+use wire::{CallError, Holding, HoldingsReport, ManagerClient};
 
 /// Objects told in one call.
 const BATCH: usize = 1_000;
@@ -59,7 +59,7 @@ async fn tell_all(manager: &ManagerClient, session: Uuid, store: &Store) -> Resu
     let mut starts_full_list = true;
     let mut parts = held.chunks(BATCH);
     loop {
-        let gained = parts.next().map(<[Held]>::to_vec).unwrap_or_default();
+        let gained = parts.next().map(<[Holding]>::to_vec).unwrap_or_default();
         if gained.is_empty() && !starts_full_list {
             return Ok(());
         }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 use uuid::Uuid;
 use wire::{
-    CaFingerprint, CertificateStanding as Standing, Joined, MANAGER_HOST, NoIdentity, NotSigned, PEER_HOST,
+    CaFingerprint, CertificateStanding, Joined, MANAGER_HOST, NoIdentity, NotSigned, PEER_HOST,
     PeerCertificate, PeerIdentity, PublicKey, Record, RemovalList, Role, Signed, VerifyingKey,
 };
 
@@ -157,13 +157,13 @@ impl Membership {
         let now = clock() / 1_000;
         let validity = certificate.validity;
         match validity.standing(now) {
-            Standing::Valid | Standing::Renewable => {}
-            Standing::NotYet => bail!(
+            CertificateStanding::Valid | CertificateStanding::Renewable => {}
+            CertificateStanding::NotYet => bail!(
                 "this machine's clock says {now}, and this peer's certificate holds from {} on (Unix seconds): set the \
                  clock",
                 validity.not_before
             ),
-            Standing::Over => bail!(
+            CertificateStanding::Over => bail!(
                 "this peer's certificate expired at {} and this machine's clock says {now} (Unix seconds), too late to \
                  renew it: look at the clock, or remove {MEMBERSHIP} and {KEY} in {} and join anew",
                 validity.not_after,
@@ -224,7 +224,7 @@ impl Membership {
             });
         }
         let now = self.now_unix();
-        if validity.standing(now) != Standing::Valid {
+        if validity.standing(now) != CertificateStanding::Valid {
             return Err(NotBelieved::Dates {
                 not_before: validity.not_before,
                 not_after: validity.not_after,

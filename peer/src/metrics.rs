@@ -9,7 +9,7 @@ mod store_gauges;
 use std::sync::Arc;
 use std::time::Duration;
 
-use process::metrics::{Bounded, Counting, Metrics, TraceLabel, exemplar};
+use process::metrics::{BoundedLabels, Counting, Metrics, TraceLabel, exemplar};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
@@ -50,7 +50,7 @@ struct Counted {
     fetch_durations: FetchDurations,
     fetches_running: Gauge,
     chunk_failures: Family<ParentLabel, Counter>,
-    parents: Bounded,
+    parents: BoundedLabels,
     session_up: Gauge,
     lots_running: Gauge,
 }
@@ -72,7 +72,7 @@ impl Default for PeerMetrics {
             fetch_durations: Family::new_with_constructor(|| Histogram::new(OBJECT_SECONDS)),
             fetches_running: Gauge::default(),
             chunk_failures: Family::default(),
-            parents: Bounded::new(PARENTS),
+            parents: BoundedLabels::new(PARENTS),
             session_up: Gauge::default(),
             lots_running: Gauge::default(),
         };

@@ -128,7 +128,7 @@ impl Peer {
         if let Some(admin) = self.doors.admin {
             let shown = Admin::new(&self.vitals, readiness, self.key);
             Serving::new(admin, shown.router(guarded))
-                .limits(process::Limits::for_probes())
+                .limits(process::ListenerLimits::for_probes())
                 .spawn(running);
         }
         running.spawn(sweep_until(self.orders.store.clone(), running.clone()));

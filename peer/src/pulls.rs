@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wire::Pulled;
+use wire::Pull;
 
 /// Pulls that are kept, of all images together.
 const KEPT: usize = 512;
@@ -15,10 +15,10 @@ const TROUBLE_LIMIT: usize = 500;
 
 /// Clones share the pulls.
 #[derive(Clone, Default)]
-pub(crate) struct RecentPulls(Arc<Mutex<VecDeque<Pulled>>>);
+pub(crate) struct RecentPulls(Arc<Mutex<VecDeque<Pull>>>);
 
 impl RecentPulls {
-    pub(crate) fn push(&self, pulled: Pulled) {
+    pub(crate) fn push(&self, pulled: Pull) {
         let mut pulls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if pulls.len() >= KEPT {
             pulls.pop_front();
@@ -27,7 +27,7 @@ impl RecentPulls {
     }
 
     /// Newest first.
-    pub(crate) fn newest(&self, at_most: usize, is_wanted: impl Fn(&Pulled) -> bool) -> Vec<Pulled> {
+    pub(crate) fn newest(&self, at_most: usize, is_wanted: impl Fn(&Pull) -> bool) -> Vec<Pull> {
         let pulls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = pulls.iter().rev().filter(|pulled| is_wanted(pulled));
         wanted.take(at_most).cloned().collect()
@@ -66,8 +66,8 @@ mod tests {
 
     use super::*;
 
-    fn pulled(at_unix_ms: i64, repository: &str) -> Pulled {
-        Pulled {
+    fn pulled(at_unix_ms: i64, repository: &str) -> Pull {
+        Pull {
             at_unix_ms,
             registry: "registry.lan".to_owned(),
             repository: repository.to_owned(),

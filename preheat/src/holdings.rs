@@ -9,7 +9,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, sea_query::OnConflict,
 };
 use uuid::Uuid;
-use wire::{Held, HoldingsReport, SeedAddress, holdings_hash, seeds_in_order};
+use wire::{Holding, HoldingsReport, SeedAddress, holdings_hash, seeds_in_order};
 
 use crate::fault::{SessionError, StorageError};
 use crate::parents::holders;
@@ -63,7 +63,7 @@ async fn write_down(
         } else {
             Some(of_our_images(txn, gained).await?)
         };
-        let is_kept = |held: &&Held| known.as_ref().is_none_or(|known| known.contains(&held.digest));
+        let is_kept = |held: &&Holding| known.as_ref().is_none_or(|known| known.contains(&held.digest));
         let rows: Vec<_> = gained
             .iter()
             .filter(is_kept)
@@ -76,7 +76,7 @@ async fn write_down(
     Ok(())
 }
 
-fn row(peer: &str, held: &Held) -> holdings::ActiveModel {
+fn row(peer: &str, held: &Holding) -> holdings::ActiveModel {
     holdings::ActiveModel {
         peer_id: Set(peer.to_owned()),
         digest: Set(held.digest.clone()),
@@ -95,7 +95,7 @@ async fn insert(txn: &impl ConnectionTrait, rows: Vec<holdings::ActiveModel>) ->
         .map(drop)
 }
 
-async fn of_our_images(txn: &impl ConnectionTrait, gained: &[Held]) -> Result<HashSet<String>, DbErr> {
+async fn of_our_images(txn: &impl ConnectionTrait, gained: &[Holding]) -> Result<HashSet<String>, DbErr> {
     let known: Vec<String> = objects::Entity::find()
         .select_only()
         .column(objects::Column::Digest)

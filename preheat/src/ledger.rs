@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queue::{Which, unpark};
+use queue::{WorkFilter, unpark};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -70,7 +70,7 @@ pub(crate) async fn close(
         let group = parked_group_of(lot.preheat_id, lot.cluster_id);
         effects
             .lanes
-            .extend(unpark(txn, &group, Which::default(), now).await?);
+            .extend(unpark(txn, &group, WorkFilter::default(), now).await?);
     }
     end_if_nothing_is_open(txn, lot.preheat_id, now, effects).await
 }

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use oci::Location;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
 use wire::{
-    Lot, ObjectKind, PlacementOrder, PublicObjects, Signed, TagMeaning, TagRecord, TraceContext,
-    seeds_in_order,
+    Lot, LotPlacement, ObjectKind, PublicObjects, Signed, TagMeaning, TagRecord, TraceContext, seeds_in_order,
 };
 
 use crate::holdings::PARENTS;
@@ -57,7 +56,7 @@ async fn order(
     let holders = holders(inner.reads(), &others, &digests, Some(preheat.id)).await?;
     let cluster = clusters::name_of(inner, lot.cluster_id).await?;
     let carries_root = preheat.digest.as_ref().is_some_and(|root| digests.contains(root));
-    let placements: Vec<PlacementOrder> = open
+    let placements: Vec<LotPlacement> = open
         .into_iter()
         .map(|object| {
             let parents = parents(&cluster, &object.digest, &others, &holders);
@@ -121,8 +120,8 @@ fn parents(cluster: &str, digest: &str, seeds: &[peers::Model], holders: &Holder
         .collect()
 }
 
-fn placement(location: &Location, object: objects::Model, parents: Vec<String>) -> PlacementOrder {
-    PlacementOrder {
+fn placement(location: &Location, object: objects::Model, parents: Vec<String>) -> LotPlacement {
+    LotPlacement {
         kind: kind_of(object.class),
         digest: object.digest,
         size: read_size(object.size),
@@ -159,7 +158,7 @@ fn signed_public(
     cluster: &str,
     preheat: &preheats::Model,
     location: &Location,
-    placements: &[PlacementOrder],
+    placements: &[LotPlacement],
 ) -> Option<Signed<PublicObjects>> {
     let found_ms = preheat.resolved_ms.filter(|_| preheat.public)?;
     let digests = placements.iter().map(|order| order.digest.as_str());

@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
-use wire::{Lot, TakeAnswer, TakeRequest};
+use wire::{Lot, TakeRequest, TakeResponse};
 
 use crate::fault::{SessionError, StorageError};
 use crate::limits::milliseconds;
@@ -32,7 +32,7 @@ pub async fn take(
     preheater: &Preheater,
     session: Uuid,
     request: TakeRequest,
-) -> Result<TakeAnswer, SessionError> {
+) -> Result<TakeResponse, SessionError> {
     let inner = &preheater.inner;
     let mut peer = sessions::renewed(inner, session).await?;
     let mut ear = inner.bell.listen(&lane_of(peer.id));
@@ -51,7 +51,7 @@ pub async fn take(
             || !questions.is_empty()
             || !withdrawn.is_empty();
         if !lots.is_empty() || has_news || Instant::now() >= end {
-            return Ok(TakeAnswer {
+            return Ok(TakeResponse {
                 lots,
                 neighbourhood: news,
                 questions,

@@ -10,7 +10,7 @@ use sea_orm::{
     QueryFilter, QuerySelect,
 };
 use uuid::Uuid;
-use wire::{PlacementProgress, ProgressAnswer, ProgressReport};
+use wire::{PlacementProgress, ProgressReport, ProgressResponse};
 
 use crate::fault::SessionError;
 use crate::limits::milliseconds;
@@ -25,7 +25,7 @@ pub async fn progress(
     preheater: &Preheater,
     session: Uuid,
     report: ProgressReport,
-) -> Result<ProgressAnswer, SessionError> {
+) -> Result<ProgressResponse, SessionError> {
     let inner = &preheater.inner;
     let peer = sessions::renewed(inner, session).await?;
     let ours = ours(inner.reads(), session, &report.working_on).await?;
@@ -42,7 +42,7 @@ pub async fn progress(
         })
         .await?;
     let neighbourhood = neighbourhood::current(inner, peer.cluster_id).await?;
-    Ok(ProgressAnswer {
+    Ok(ProgressResponse {
         lease_ms: u64::try_from(milliseconds(inner.limits.session_lease)).unwrap_or_default(),
         withdrawn,
         neighbourhood_version: neighbourhood.version.clone(),

@@ -12,7 +12,7 @@ use queue::{Urgency, complete, holds};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
-use wire::{Outcome, SettleAnswer, SettleRequest, Settled};
+use wire::{PlacementOutcome, SettleRequest, SettleResponse, Settlement};
 
 use self::spans::Spans;
 use crate::closed::{Closed, ClosedByPreheat};
@@ -25,13 +25,13 @@ use crate::sessions;
 use crate::verdict::cut;
 
 /// The outcomes of one lot: work, fence and what became of which digest.
-type OfLot = BTreeMap<(i64, i64), Vec<(String, Outcome)>>;
+type OfLot = BTreeMap<(i64, i64), Vec<(String, PlacementOutcome)>>;
 
 pub async fn settle(
     preheater: &Preheater,
     session: Uuid,
     request: SettleRequest,
-) -> Result<SettleAnswer, SessionError> {
+) -> Result<SettleResponse, SessionError> {
     let inner = &preheater.inner;
     let peer = sessions::live(inner, session).await?;
     let (now, by_lot) = (inner.now_ms(), by_lot(request.settled));
@@ -44,7 +44,7 @@ pub async fn settle(
         .await?;
     spans.record(&done.settled);
     spans.within(|| inner.follow(&done.effects));
-    Ok(SettleAnswer { stale: done.stale })
+    Ok(SettleResponse { stale: done.stale })
 }
 
 /// What came of a call.
@@ -71,9 +71,9 @@ async fn settle_lots(
     Ok(done)
 }
 
-fn by_lot(settled: Vec<Settled>) -> OfLot {
+fn by_lot(settled: Vec<Settlement>) -> OfLot {
     let mut by_lot = OfLot::new();
-    for Settled {
+    for Settlement {
         work,
         fence,
         digest,
@@ -90,7 +90,7 @@ async fn settle_lot(
     txn: &DatabaseTransaction,
     session: Uuid,
     (work, fence): (i64, i64),
-    outcomes: Vec<(String, Outcome)>,
+    outcomes: Vec<(String, PlacementOutcome)>,
     now: i64,
     done: &mut Done,
 ) -> Result<bool, DbErr> {
@@ -123,7 +123,7 @@ async fn settle_placement(
     txn: &DatabaseTransaction,
     lot: &lots::Model,
     digest: &str,
-    outcome: Outcome,
+    outcome: PlacementOutcome,
     closed: &mut Closed,
 ) -> Result<(), DbErr> {
     use placements::Column;
@@ -132,7 +132,7 @@ async fn settle_placement(
         .filter(Column::Digest.eq(digest))
         .filter(Column::State.eq(OPEN));
     let update = match &outcome {
-        Outcome::Verified {
+        PlacementOutcome::Verified {
             bytes_from_registry,
             bytes_from_peers,
         } => update
@@ -145,7 +145,7 @@ async fn settle_placement(
                 Column::BytesFromPeers,
                 Expr::value(stored_size(*bytes_from_peers)),
             ),
-        Outcome::Failed { reason, side } => update
+        PlacementOutcome::Failed { reason, side } => update
             .col_expr(Column::State, Expr::value(FAILED))
             .col_expr(Column::Reason, Expr::value(cut(reason)))
             .col_expr(Column::Side, Expr::value(side.word())),
@@ -154,7 +154,7 @@ async fn settle_placement(
         return Ok(());
     }
     match outcome {
-        Outcome::Verified {
+        PlacementOutcome::Verified {
             bytes_from_registry,
             bytes_from_peers,
         } => {
@@ -166,7 +166,7 @@ async fn settle_placement(
             closed.from_registry += bytes_from_registry;
             closed.from_peers += bytes_from_peers;
         }
-        Outcome::Failed { side, .. } => closed.add_failed(1, side),
+        PlacementOutcome::Failed { side, .. } => closed.add_failed(1, side),
     }
     Ok(())
 }

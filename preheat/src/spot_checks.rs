@@ -21,7 +21,7 @@ use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
 use serde_json::json;
 use tracing::{debug, error, warn};
 use uuid::Uuid;
-use wire::{Compared, Question, SpotCheck};
+use wire::{Question, SpotCheck, SpotCheckOutcome};
 
 pub use self::decide::Checked;
 use self::decide::{Said, Witness, checked, next, who_said};
@@ -101,7 +101,7 @@ async fn compared_by(
     inner: &Inner,
     subject: &Subject,
     witness: &Witness,
-) -> Result<Option<Compared>, StorageError> {
+) -> Result<Option<SpotCheckOutcome>, StorageError> {
     let question = Question {
         id: Uuid::new_v4(),
         location: subject.location.clone(),
@@ -126,7 +126,7 @@ async fn compared_by(
 
 /// The witness has removed its copy; its holdings follow by themselves.
 fn note_damage(inner: &Inner, subject: &Subject, said: &[Said]) {
-    for witness in who_said(said, &Compared::OwnDamaged) {
+    for witness in who_said(said, &SpotCheckOutcome::OwnDamaged) {
         let text = format!(
             "its copy of {} was damaged and was removed",
             short(&subject.digest)
@@ -142,7 +142,10 @@ fn note_damage(inner: &Inner, subject: &Subject, said: &[Said]) {
 }
 
 fn suspect(inner: &Inner, subject: &Subject, said: &[Said]) {
-    let (accusers, clearers) = (names(said, &Compared::Different), names(said, &Compared::Equal));
+    let (accusers, clearers) = (
+        names(said, &SpotCheckOutcome::Different),
+        names(said, &SpotCheckOutcome::Equal),
+    );
     let mut text = format!(
         "{accusers} read other bytes of {} from it than it holds",
         short(&subject.digest)
@@ -163,7 +166,7 @@ fn suspect(inner: &Inner, subject: &Subject, said: &[Said]) {
 }
 
 async fn shut_out(inner: &Inner, subject: &Subject, said: &[Said]) -> Result<(), StorageError> {
-    let accusers = names(said, &Compared::Different);
+    let accusers = names(said, &SpotCheckOutcome::Different);
     let reason = format!(
         "spot check: {accusers} read other bytes of {} from it than they hold",
         short(&subject.digest)
@@ -249,7 +252,7 @@ fn with_note(notes: Option<&str>, note: &str) -> String {
     json!(notes).to_string()
 }
 
-fn names(said: &[Said], what: &Compared) -> String {
+fn names(said: &[Said], what: &SpotCheckOutcome) -> String {
     let names: Vec<&str> = who_said(said, what)
         .map(|witness| witness.name.as_str())
         .collect();

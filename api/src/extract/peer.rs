@@ -7,14 +7,14 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use process::mutual::ClientCertificate;
-use wire::{CertificateStanding as Standing, PeerCertificate};
+use wire::{CertificateStanding, PeerCertificate};
 
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 
 /// Lets peers through whose certificates hold.
 pub(crate) async fn only_peers(State(app): State<App>, request: Request, next: Next) -> Response {
-    match judged(&app, shown(&request), &[Standing::Valid]).await {
+    match judged(&app, shown(&request), &[CertificateStanding::Valid]).await {
         Ok(certificate) => passed(request, certificate, next).await,
         Err(problem) => problem.into_response(),
     }
@@ -22,7 +22,13 @@ pub(crate) async fn only_peers(State(app): State<App>, request: Request, next: N
 
 /// Lets peers through whose certificates hold, or did so not long ago.
 pub(crate) async fn only_renewable(State(app): State<App>, request: Request, next: Next) -> Response {
-    match judged(&app, shown(&request), &[Standing::Valid, Standing::Renewable]).await {
+    match judged(
+        &app,
+        shown(&request),
+        &[CertificateStanding::Valid, CertificateStanding::Renewable],
+    )
+    .await
+    {
         Ok(certificate) => passed(request, certificate, next).await,
         Err(problem) => problem.into_response(),
     }
@@ -60,7 +66,7 @@ fn shown(request: &Request) -> Option<ClientCertificate> {
 async fn judged(
     app: &App,
     shown: Option<ClientCertificate>,
-    good: &[Standing],
+    good: &[CertificateStanding],
 ) -> Result<PeerCertificate, Problem> {
     let shown = shown.ok_or_else(|| {
         Problem::no_certificate(
@@ -82,14 +88,14 @@ async fn judged(
     Err(Problem::no_certificate(why_not(standing, &certificate, now_unix)))
 }
 
-fn why_not(standing: Standing, certificate: &PeerCertificate, now_unix: i64) -> String {
+fn why_not(standing: CertificateStanding, certificate: &PeerCertificate, now_unix: i64) -> String {
     let validity = certificate.validity;
     let why = match standing {
-        Standing::NotYet => "does not hold yet: set the clocks of manager and peer",
-        Standing::Renewable => {
+        CertificateStanding::NotYet => "does not hold yet: set the clocks of manager and peer",
+        CertificateStanding::Renewable => {
             "has expired: renew it (POST /peer/v1/renew), and look at the clocks of manager and peer"
         }
-        Standing::Over | Standing::Valid => {
+        CertificateStanding::Over | CertificateStanding::Valid => {
             "expired too long ago to be renewed: empty the peer's data folder and join anew with a join token"
         }
     };

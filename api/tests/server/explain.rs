@@ -4,7 +4,7 @@ use api::AuthMode;
 use api::tokens::Scope;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use wire::{CallError, Question, Reply, Standing, StandingState, TakeRequest};
+use wire::{CallError, ObjectStatus, Question, Reply, StandingState, TakeRequest};
 
 use crate::registry;
 use crate::seed::FakeSeed;
@@ -54,7 +54,7 @@ async fn the_node_is_asked_and_its_word_is_in_the_answer() {
             question.location
         );
         let reply = Reply {
-            objects: vec![Standing {
+            objects: vec![ObjectStatus {
                 digest: "sha256:ab".to_owned(),
                 state: StandingState::Absent,
             }],

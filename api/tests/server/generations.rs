@@ -6,7 +6,7 @@ use api::tokens::Scope;
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use wire::{Outcome, Side};
+use wire::{PlacementOutcome, Side};
 
 use crate::raw::{RawAnswer, RawConnection, fixture, registry_token, with_digest};
 use crate::registry::{self, RegistryAt};
@@ -122,7 +122,7 @@ async fn a_failure_is_one_of_the_words_that_every_harbor_knows_and_says_why() {
     for version in VERSIONS {
         let (_job, seed, mut connection, token) = a_preheat_on_a_seed(version, None).await;
         let lots = seed.take().await;
-        let broken = || Outcome::Failed {
+        let broken = || PlacementOutcome::Failed {
             reason: "the disk of seed-1 is full: free some space".to_owned(),
             side: Side::Peer,
         };

@@ -2,7 +2,7 @@
 
 use api::AuthMode;
 use api::tokens::Scope;
-use wire::{Outcome, Side};
+use wire::{PlacementOutcome, Side};
 
 use crate::go_client::{GoState, read};
 use crate::raw::{RawConnection, fixture, registry_token};
@@ -77,7 +77,7 @@ async fn a_job_ends_in_success_with_a_row_for_every_object() {
 #[tokio::test]
 async fn a_job_that_failed_says_why_where_harbor_shows_it() {
     let (_job, seed, mut connection, token) = a_job_on_a_seed().await;
-    let disk_full = || Outcome::Failed {
+    let disk_full = || PlacementOutcome::Failed {
         reason: "the disk of seed-1 is full: free some space".to_owned(),
         side: Side::Peer,
     };

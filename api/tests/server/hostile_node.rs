@@ -4,7 +4,7 @@ use api::AuthMode;
 use api::tokens::Scope;
 use oci::{Credential, RegistrySettings, Secret};
 use serde_json::json;
-use wire::{CallError, Outcome, Role, SettleRequest, Settled};
+use wire::{CallError, PlacementOutcome, Role, SettleRequest, Settlement};
 
 use crate::registry;
 use crate::seed::{FakeSeed, Member, hello_of};
@@ -142,14 +142,14 @@ async fn it_settles_nothing_that_is_anothers() {
     let body = json!({"image": image, "scope": "single_seed_peer"});
     assert_eq!(world.post("/api/v1/preheats", &token, &body).await.status, 202);
     let lots = seed.take().await;
-    let settled: Vec<Settled> = lots
+    let settled: Vec<Settlement> = lots
         .iter()
         .flat_map(|lot| lot.placements.iter().map(move |order| (lot, order)))
-        .map(|(lot, order)| Settled {
+        .map(|(lot, order)| Settlement {
             work: lot.work,
             fence: lot.fence,
             digest: order.digest.clone(),
-            outcome: Outcome::Verified {
+            outcome: PlacementOutcome::Verified {
                 bytes_from_registry: 0,
                 bytes_from_peers: 0,
             },

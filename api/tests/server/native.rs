@@ -3,7 +3,7 @@
 use api::AuthMode;
 use api::tokens::Scope;
 use serde_json::json;
-use wire::{Outcome, PlacementProgress, ProgressReport, Side};
+use wire::{PlacementOutcome, PlacementProgress, ProgressReport, Side};
 
 use crate::raw::registry_token;
 use crate::registry;
@@ -144,7 +144,7 @@ async fn progress_and_outcome_are_shown_object_by_object() {
         (&json!("seed-1"), &json!("127.0.0.1"))
     );
 
-    let failed = Outcome::Failed {
+    let failed = PlacementOutcome::Failed {
         reason: "the registry cut the body".to_owned(),
         side: Side::Registry,
     };

@@ -6,8 +6,8 @@ use process::mutual::{self, OwnCertificate};
 use std::sync::Arc;
 use wire::{
     CaFingerprint, CallError, Hello, JoinRequest, JoinToken, Joined, Lot, MANAGER_HOST, ManagerClient,
-    Outcome, PeerCertificate, PeerIdentity, PublicKey, Role, SecretText, SettleRequest, Settled, TakeRequest,
-    Welcome,
+    PeerCertificate, PeerIdentity, PlacementOutcome, PublicKey, Role, SecretText, SettleRequest, Settlement,
+    TakeRequest, Welcome,
 };
 
 use crate::world::World;
@@ -157,11 +157,11 @@ impl FakeSeed {
         }
     }
 
-    pub(crate) async fn settle(&self, lots: &[Lot], outcome: impl Fn(usize) -> Outcome) {
+    pub(crate) async fn settle(&self, lots: &[Lot], outcome: impl Fn(usize) -> PlacementOutcome) {
         let orders = lots
             .iter()
             .flat_map(|lot| lot.placements.iter().map(move |order| (lot, order)));
-        let settled = orders.enumerate().map(|(n, (lot, order))| Settled {
+        let settled = orders.enumerate().map(|(n, (lot, order))| Settlement {
             work: lot.work,
             fence: lot.fence,
             digest: order.digest.clone(),
@@ -179,8 +179,8 @@ impl FakeSeed {
     }
 }
 
-pub(crate) fn verified() -> Outcome {
-    Outcome::Verified {
+pub(crate) fn verified() -> PlacementOutcome {
+    PlacementOutcome::Verified {
         bytes_from_registry: 1,
         bytes_from_peers: 0,
     }

@@ -1,6 +1,6 @@
 //! What a person can do about a registry that does not give what it was asked for.
 
-use crate::RegistryError;
+use crate::error::{RegistryError, is_about_certificates, wants_our_certificate};
 
 const OPEN_PROXY: &str =
     "write the proxy's user name and password into proxy (or proxy_password_file) of this registry";
@@ -51,23 +51,13 @@ impl RegistryError {
             Self::StorageRefused { .. } => {
                 "check the clocks of the registry and its storage, and the key that the registry signs addresses with"
             }
-            Self::NoTurn { .. } => "raise max_connections of this registry, or preheat less at one time",
+            Self::NoFreeConnection { .. } => {
+                "raise max_connections of this registry, or preheat less at one time"
+            }
             Self::NoLookup { .. } => "check docker_config or credential_helper of this registry",
             Self::BadRedirect { .. } => "check the redirects that the registry's storage is configured for",
             Self::Setup { .. } => "correct the settings of this registry",
         };
         advice.to_owned()
     }
-}
-
-/// What a server says in the handshake to who shows none, or one that it does not know.
-pub(crate) fn wants_our_certificate(cause: &str) -> bool {
-    let cause = cause.to_ascii_lowercase().replace(' ', "");
-    ["certificaterequired", "alert:badcertificate", "alert:unknownca"]
-        .iter()
-        .any(|alert| cause.contains(alert))
-}
-
-pub(crate) fn is_about_certificates(cause: &str) -> bool {
-    cause.contains("certificate")
 }

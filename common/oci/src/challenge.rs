@@ -80,7 +80,7 @@ pub fn parse(header: &str) -> Vec<Challenge> {
     if header.len() > HEADER_LIMIT {
         return Vec::new();
     }
-    let mut rest = Rest(header);
+    let mut rest = HeaderReader(header);
     let mut found = Vec::new();
     while found.len() < CHALLENGES_LIMIT {
         rest.skip_separators();
@@ -119,9 +119,9 @@ fn challenge(scheme: &str, parameters: &Parameters<'_>) -> Option<Challenge> {
 }
 
 /// What of the header is not read yet.
-struct Rest<'header>(&'header str);
+struct HeaderReader<'header>(&'header str);
 
-impl<'header> Rest<'header> {
+impl<'header> HeaderReader<'header> {
     fn skip_separators(&mut self) {
         self.0 = self.0.trim_start_matches([' ', '\t', ',']);
     }

@@ -3,7 +3,9 @@
 //! **Invariant:** requests that may go to different places, or with different certificates, share no connections.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::settings::{ClientFactory, RegistrySettings, TlsOptions};
 
@@ -20,12 +22,12 @@ pub(crate) struct Clients {
     cache: Arc<ClientCache>,
     tls: TlsOptions,
     /// No more than there are ways.
-    made: Mutex<HashMap<Way, reqwest::Client>>,
+    made: Mutex<HashMap<DialMode, reqwest::Client>>,
 }
 
 /// How one request goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Way {
+pub(crate) struct DialMode {
     /// To the registry or its token server, which may see our client certificate; not to where it redirects to.
     pub(crate) shows_identity: bool,
     /// Not to addresses inside ([`crate::Dial::outside_only`]).
@@ -43,7 +45,7 @@ impl ClientCache {
     }
 
     fn get(&self, tls: &TlsOptions) -> Result<reqwest::Client, String> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock();
         if let Some(client) = made.get(tls) {
             return Ok(client.clone());
         }
@@ -65,12 +67,12 @@ impl Clients {
             tls: settings.tls(),
             made: Mutex::default(),
         };
-        clients.of(Way::to_registry())?;
+        clients.of(DialMode::to_registry())?;
         Ok(clients)
     }
 
-    pub(crate) fn of(&self, way: Way) -> Result<reqwest::Client, String> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn of(&self, way: DialMode) -> Result<reqwest::Client, String> {
+        let mut made = self.made.lock();
         if let Some(client) = made.get(&way) {
             return Ok(client.clone());
         }
@@ -80,7 +82,7 @@ impl Clients {
     }
 }
 
-impl Way {
+impl DialMode {
     pub(crate) fn to_registry() -> Self {
         Self {
             shows_identity: true,

@@ -3,12 +3,15 @@
 //! **Invariant:** no `Debug` and no `Display` here shows a password or a token.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
-use crate::{Digest, KeptCredential, LookupError, Repository};
+use crate::lookup_error::LookupError;
+use crate::{Digest, Repository};
 
 /// Text that must not be logged.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
@@ -49,10 +52,82 @@ pub enum Credential {
     Kept(KeptCredential),
 }
 
+/// Where a registry's credential is kept. A clone shares the remembered lookups.
+#[derive(Clone)]
+pub struct KeptCredential(Arc<dyn CredentialLookup>);
+
+/// Looks a credential up where it is kept.
+pub(crate) trait CredentialLookup: Send + Sync {
+    /// Names the place and the registry, without a secret. Lookups with the same name are equal.
+    fn name(&self) -> String;
+
+    fn check(&self) -> Result<(), LookupError>;
+
+    /// Returns the credential, looked up again if the last result is the refused one.
+    fn look_up<'all>(
+        &'all self,
+        refused: Option<&'all Credential>,
+        repository: Option<&'all Repository>,
+    ) -> BoxFuture<'all, Result<Credential, LookupError>>;
+}
+
+impl KeptCredential {
+    pub(crate) fn new(lookup: impl CredentialLookup + 'static) -> Self {
+        Self(Arc::new(lookup))
+    }
+
+    /// Checks that the file can be read and used. Helpers are not run.
+    pub fn check(&self) -> Result<(), LookupError> {
+        self.0.check()
+    }
+
+    /// Returns what is kept for this repository now; without a repository, what is kept for the whole registry.
+    pub async fn of(&self, repository: Option<&Repository>) -> Result<Credential, LookupError> {
+        self.0.look_up(None, repository).await
+    }
+
+    /// The same, looked up again if the last result is this refused one.
+    pub(crate) async fn other_than(
+        &self,
+        refused: Option<&Credential>,
+        repository: Option<&Repository>,
+    ) -> Result<Credential, LookupError> {
+        self.0.look_up(refused, repository).await
+    }
+}
+
+impl PartialEq for KeptCredential {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+
+impl Eq for KeptCredential {}
+
+impl fmt::Debug for KeptCredential {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "KeptCredential({})", self.0.name())
+    }
+}
+
 /// How an identity token is handed from the manager to a seed; no registry is ever sent this.
 const IDENTITY_SCHEME: &str = "IdentityToken ";
 
+/// The user name that marks the password as an identity token.
+const TOKEN_USER: &str = "<token>";
+
 impl Credential {
+    /// From user name and password, as `docker login` and credential helpers store them.
+    pub(crate) fn from_login(username: &str, secret: Secret) -> Self {
+        if username == TOKEN_USER {
+            return Self::IdentityToken(secret);
+        }
+        Self::Basic {
+            username: username.to_owned(),
+            password: secret,
+        }
+    }
+
     /// From an `Authorization` value. `Basic` is decoded, so that a token can be had for it; all else stays as it is.
     pub fn from_authorization(value: &str) -> Self {
         let trimmed = value.trim();

@@ -12,8 +12,9 @@ mod address;
 mod rules;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
+use parking_lot::{RwLock, RwLockReadGuard};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
@@ -36,12 +37,12 @@ struct Rule {
     /// Nothing is refused.
     open: bool,
     addresses: Vec<AddressRange>,
-    hosts: Vec<Listed>,
+    hosts: Vec<ListedHost>,
 }
 
 /// A host that the configuration names.
 #[derive(Debug, PartialEq, Eq)]
-struct Listed {
+struct ListedHost {
     host: String,
     ports: Ports,
 }
@@ -138,7 +139,8 @@ impl Dial {
 
     /// Whether a request may go there, as far as its URL tells; a name is looked at again when it is resolved.
     pub async fn check(&self, url: &Url) -> Result<(), NotAllowed> {
-        if self.read().open || self.lists(url) {
+        let is_open = self.read().open;
+        if is_open || self.lists(url) {
             return Ok(());
         }
         match url.host() {
@@ -209,11 +211,11 @@ impl Dial {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Rule> {
-        self.rule.read().unwrap_or_else(PoisonError::into_inner)
+        self.rule.read()
     }
 
     fn write(&self, change: impl FnOnce(&mut Rule)) {
-        change(&mut self.rule.write().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.rule.write());
     }
 }
 
@@ -244,7 +246,7 @@ impl Rule {
     }
 }
 
-impl Listed {
+impl ListedHost {
     /// `host` or `host:port`; without a port, `otherwise` are meant.
     fn new(text: &str, otherwise: Ports) -> Self {
         let parsed = text.rsplit_once(':');
@@ -269,15 +271,15 @@ impl Listed {
     }
 }
 
-fn hosts_of(settings: &RegistrySettings) -> Vec<Listed> {
+fn hosts_of(settings: &RegistrySettings) -> Vec<ListedHost> {
     let names = std::iter::once(&settings.name).chain(&settings.aliases);
-    let names = names.map(|name| Listed::new(name.api_host(), Ports::Usual));
+    let names = names.map(|name| ListedHost::new(name.api_host(), Ports::Usual));
     let realms = settings.token_realms.iter();
-    let realms = realms.map(|host| Listed::new(host, Ports::All));
+    let realms = realms.map(|host| ListedHost::new(host, Ports::All));
     let proxies = settings.proxy.iter().map(|proxy| {
         let shown = proxy.to_string();
         let host = shown.split_once("://").map_or(shown.as_str(), |(_, host)| host);
-        Listed::new(host, Ports::Usual)
+        ListedHost::new(host, Ports::Usual)
     });
     names.chain(realms).chain(proxies).collect()
 }

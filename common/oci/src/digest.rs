@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::serde_text::serde_as_text;
 use crate::text::tame;
 
@@ -24,13 +26,12 @@ pub struct BadDigest {
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-        Self::from_hash(hash.as_ref())
+        Self::from_sha256(Sha256::digest(bytes).into())
     }
 
     /// The digest that a finished sha256 computation gave.
     pub fn from_sha256(hash: [u8; 32]) -> Self {
-        Self::from_hash(&hash)
+        Self(format!("{PREFIX}{}", hex::encode(hash)).into())
     }
 
     /// `sha256:…`
@@ -43,19 +44,6 @@ impl Digest {
         self.0.strip_prefix(PREFIX).unwrap_or(&self.0)
     }
 
-    fn from_hash(hash: &[u8]) -> Self {
-        use fmt::Write as _;
-        let mut text = String::with_capacity(PREFIX.len() + HEX_LENGTH);
-        text.push_str(PREFIX);
-        for byte in hash {
-            // Writing into a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text.into())
-    }
-}
-
-impl Digest {
     /// The first twelve hexadecimal digits, for messages whose fields hold the whole.
     pub fn short(&self) -> &str {
         self.hex().get(..12).unwrap_or_default()

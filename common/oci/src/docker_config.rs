@@ -16,15 +16,16 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
-use self::key::{Key, Kind, Order, Rank};
-use crate::{Credential, CredentialHelper, LookupError, RegistryName, Repository, Secret};
+use self::key::{ConfigKey, KeyKind, Order, Rank};
+use crate::credential::{Credential, Secret};
+use crate::helper::CredentialHelper;
+use crate::lookup_error::LookupError;
+use crate::{RegistryName, Repository};
 
 /// Larger files are no such file.
 const LIMIT: u64 = 1024 * 1024;
 /// Docker's own name for its registry; helpers know it by this one.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
-/// As user name it says that the password is an identity token.
-const TOKEN_USER: &str = "<token>";
 
 /// The file, read.
 #[derive(Default, Deserialize)]
@@ -79,12 +80,12 @@ impl DockerConfig {
         registry: &RegistryName,
         repository: Option<&Repository>,
     ) -> Result<Vec<Source>, LookupError> {
-        let fits = |key: &Key<'_>| key.covers(repository);
+        let fits = |key: &ConfigKey<'_>| key.covers(repository);
         let mut ranked = Vec::new();
         for (rank, entry) in matching(&self.auths, registry, fits) {
             let credential = entry.credential(path)?;
             if !credential.is_anonymous() {
-                ranked.push((rank.order(Kind::Entry), Source::Entry(credential)));
+                ranked.push((rank.order(KeyKind::Entry), Source::Entry(credential)));
             }
         }
         let helpers = matching(&self.cred_helpers, registry, fits);
@@ -99,7 +100,7 @@ impl DockerConfig {
             let helper = CredentialHelper::named(&self.creds_store)?;
             let server = server_name(registry).to_owned();
             ranked.push((
-                Rank::of_host().order(Kind::Store),
+                Rank::of_host().order(KeyKind::Store),
                 Source::Helper { helper, server },
             ));
         }
@@ -127,10 +128,10 @@ impl DockerConfig {
 fn matching<'map, T>(
     map: &'map HashMap<String, T>,
     registry: &RegistryName,
-    fits: impl Fn(&Key<'_>) -> bool,
+    fits: impl Fn(&ConfigKey<'_>) -> bool,
 ) -> Vec<(Rank, &'map T)> {
     let ranked = map.iter().filter_map(|(text, value)| {
-        let key = Key::of(text);
+        let key = ConfigKey::of(text);
         let rank = key.rank(registry).filter(|_| fits(&key))?;
         Some((rank, value))
     });
@@ -145,12 +146,12 @@ fn asked(registry: &RegistryName, rank: &Rank, helper: &CredentialHelper) -> Vec
     };
     let by_host = of(server_name(registry).to_owned());
     if rank.is_of_host() {
-        return vec![(rank.clone().order(Kind::Helper), by_host)];
+        return vec![(rank.clone().order(KeyKind::Helper), by_host)];
     }
     let by_path = of(format!("{registry}/{}", rank.path));
     vec![
-        (rank.clone().order(Kind::Helper), by_path),
-        (Rank::of_host().order(Kind::Helper), by_host),
+        (rank.clone().order(KeyKind::Helper), by_path),
+        (Rank::of_host().order(KeyKind::Helper), by_host),
     ]
 }
 
@@ -160,16 +161,6 @@ pub(crate) fn server_name(registry: &RegistryName) -> &str {
         DOCKER_HUB
     } else {
         registry.as_str()
-    }
-}
-
-pub(crate) fn pair(username: &str, secret: Secret) -> Credential {
-    if username == TOKEN_USER {
-        return Credential::IdentityToken(secret);
-    }
-    Credential::Basic {
-        username: username.to_owned(),
-        password: secret,
     }
 }
 
@@ -195,10 +186,10 @@ impl Entry {
         if let Some(auth) = given(&self.auth) {
             let (username, password) =
                 decode(&auth).ok_or_else(|| bad(path, "its auth is no user:password in base64"))?;
-            return Ok(pair(&username, password));
+            return Ok(Credential::from_login(&username, password));
         }
         match (&self.username, given(&self.password)) {
-            (Some(username), Some(password)) => Ok(pair(username, password)),
+            (Some(username), Some(password)) => Ok(Credential::from_login(username, password)),
             _ => Ok(Credential::Anonymous),
         }
     }

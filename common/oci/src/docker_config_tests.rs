@@ -141,7 +141,7 @@ proptest::proptest! {
 }
 
 fn ann() -> Credential {
-    pair("ann", Secret::new("p:w"))
+    Credential::from_login("ann", Secret::new("p:w"))
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn base64_of_every_tool_is_read() {
             "r.lan",
         )
     };
-    let of = |password: &str| pair("u", Secret::new(password));
+    let of = |password: &str| Credential::from_login("u", Secret::new(password));
     assert_eq!(with("dTpwCg=="), of("p"), "a line's end");
     assert_eq!(with("dTpwP35-"), of("p?~~"), "for URLs");
     assert_eq!(with("dTpwP35+"), of("p?~~"));

@@ -7,7 +7,6 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::advice::{is_about_certificates, wants_our_certificate};
 use crate::challenge::BadRealm;
 use crate::dial::NotAllowed;
 use crate::text::{SAID_LIMIT, tame};
@@ -24,12 +23,12 @@ pub enum Side {
 
 /// Which object was asked of which registry: `harbor.example.com: manifest 1.27 of library/nginx`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestedObject {
     pub registry: RegistryName,
     pub object: String,
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for RequestedObject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}: {}", self.registry, self.object)
     }
@@ -37,12 +36,12 @@ impl fmt::Display for Asked {
 
 /// A registry's refusal in its own words: status, and the first error of the body. Tamed and bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
+pub struct ErrorResponse {
     pub status: u16,
     pub words: String,
 }
 
-impl Said {
+impl ErrorResponse {
     pub(crate) fn new(status: u16, body: &[u8]) -> Self {
         Self {
             status,
@@ -57,7 +56,7 @@ impl Said {
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "the registry said {}", self.status)?;
         if self.words.is_empty() {
@@ -89,72 +88,100 @@ fn first_error(body: &[u8]) -> String {
 #[non_exhaustive]
 pub enum RegistryError {
     #[error("{asked} was not found: {said}")]
-    NotFound { asked: Asked, said: Said },
+    NotFound {
+        asked: RequestedObject,
+        said: ErrorResponse,
+    },
     #[error("{asked} needs a credential and none was given: {said}")]
-    NoCredential { asked: Asked, said: Said },
+    NoCredential {
+        asked: RequestedObject,
+        said: ErrorResponse,
+    },
     #[error("{asked} was refused with this credential: {said}")]
-    WrongCredential { asked: Asked, said: Said },
+    WrongCredential {
+        asked: RequestedObject,
+        said: ErrorResponse,
+    },
     #[error(
         "{asked} was refused, credential ended (the one that came with the request is not taken any more): {said}"
     )]
-    CredentialEnded { asked: Asked, said: Said },
+    CredentialEnded {
+        asked: RequestedObject,
+        said: ErrorResponse,
+    },
     #[error("{asked} is forbidden to this credential: {said}")]
-    Forbidden { asked: Asked, said: Said },
+    Forbidden {
+        asked: RequestedObject,
+        said: ErrorResponse,
+    },
     #[error("{asked} was put off, too many requests{}: {said}", when(.retry_after.as_ref()))]
     TooManyRequests {
-        asked: Asked,
-        said: Said,
+        asked: RequestedObject,
+        said: ErrorResponse,
         retry_after: Option<Duration>,
     },
     #[error("{asked} failed{}: {said}", when(.retry_after.as_ref()))]
     ServerError {
-        asked: Asked,
-        said: Said,
+        asked: RequestedObject,
+        said: ErrorResponse,
         retry_after: Option<Duration>,
     },
     #[error("{asked} got an unexpected answer: {said}")]
-    Unexpected { asked: Asked, said: Said },
+    Unexpected {
+        asked: RequestedObject,
+        said: ErrorResponse,
+    },
     #[error("{asked} cannot be fetched, the registry cannot be reached: {cause}")]
-    Unreachable { asked: Asked, cause: String },
+    Unreachable { asked: RequestedObject, cause: String },
     #[error("{asked} cannot be fetched: no {awaited} within {} s", .limit.as_secs_f32())]
     TimedOut {
-        asked: Asked,
+        asked: RequestedObject,
         awaited: &'static str,
         limit: Duration,
     },
     #[error("{asked} broke off after {received} bytes: {cause}")]
     CutShort {
-        asked: Asked,
+        asked: RequestedObject,
         received: u64,
         cause: String,
     },
     #[error("{asked} came with other bytes than its digest promises: they are {found}, not {expected}")]
     WrongBytes {
-        asked: Asked,
+        asked: RequestedObject,
         expected: Box<Digest>,
         found: Box<Digest>,
     },
     #[error("{asked} is larger than {limit} bytes")]
-    TooLarge { asked: Asked, limit: usize },
+    TooLarge { asked: RequestedObject, limit: usize },
     #[error("{asked} got an answer that cannot be used: {what}")]
-    BadAnswer { asked: Asked, what: String },
+    BadAnswer { asked: RequestedObject, what: String },
     #[error("{asked} was redirected to {host}, and refused there, also after asking anew, with status {}", .said.status)]
-    StorageRefused { asked: Asked, host: String, said: Said },
+    StorageRefused {
+        asked: RequestedObject,
+        host: String,
+        said: ErrorResponse,
+    },
     #[error("{asked} had no turn for {} s: all {limit} connections to the registry were in use", .waited.as_secs_f32())]
-    NoTurn {
-        asked: Asked,
+    NoFreeConnection {
+        asked: RequestedObject,
         limit: NonZeroU32,
         waited: Duration,
     },
     #[error("{asked} cannot be signed in for, its credential cannot be looked up: {cause}")]
-    NoLookup { asked: Asked, cause: LookupError },
+    NoLookup {
+        asked: RequestedObject,
+        cause: LookupError,
+    },
     #[error("{asked} was redirected to where we do not go: {what}")]
-    BadRedirect { asked: Asked, what: String },
+    BadRedirect { asked: RequestedObject, what: String },
     #[error("{asked} cannot be signed in for: {realm}")]
-    UnsafeRealm { asked: Asked, realm: Box<BadRealm> },
+    UnsafeRealm {
+        asked: RequestedObject,
+        realm: Box<BadRealm>,
+    },
     #[error("{asked} is not asked for: {refused}")]
     NotAllowed {
-        asked: Asked,
+        asked: RequestedObject,
         refused: Box<NotAllowed>,
         /// A redirect or a token realm led there, not the registry's own name.
         by_registry: bool,
@@ -197,7 +224,7 @@ impl RegistryError {
             | Self::TimedOut { .. }
             | Self::CutShort { .. }
             | Self::StorageRefused { .. }
-            | Self::NoTurn { .. }
+            | Self::NoFreeConnection { .. }
             | Self::NoLookup { .. }
             | Self::WrongBytes { .. } => true,
             Self::Unreachable { cause, .. } => !is_about_certificates(cause) && !wants_our_certificate(cause),
@@ -206,7 +233,7 @@ impl RegistryError {
     }
 
     /// The registry gave no answer of its own: not reached, too slow, broken off, a 5xx, or its storage refused us.
-    pub fn is_silent(&self) -> bool {
+    pub fn is_outage(&self) -> bool {
         matches!(
             self,
             Self::Unreachable { .. }
@@ -214,7 +241,7 @@ impl RegistryError {
                 | Self::CutShort { .. }
                 | Self::ServerError { .. }
                 | Self::StorageRefused { .. }
-                | Self::NoTurn { .. }
+                | Self::NoFreeConnection { .. }
         )
     }
 
@@ -260,13 +287,25 @@ impl RegistryError {
             Self::BadAnswer { .. } => "bad_answer",
             Self::BadRedirect { .. } => "bad_redirect",
             Self::StorageRefused { .. } => "storage_refused",
-            Self::NoTurn { .. } => "no_turn",
+            Self::NoFreeConnection { .. } => "no_turn",
             Self::NoLookup { .. } => "no_lookup",
             Self::UnsafeRealm { .. } => "unsafe_realm",
             Self::NotAllowed { .. } => "not_allowed",
             Self::Setup { .. } => "setup",
         }
     }
+}
+
+/// What a server says in the handshake to who shows none, or one that it does not know.
+pub(crate) fn wants_our_certificate(cause: &str) -> bool {
+    let cause = cause.to_ascii_lowercase().replace(' ', "");
+    ["certificaterequired", "alert:badcertificate", "alert:unknownca"]
+        .iter()
+        .any(|alert| cause.contains(alert))
+}
+
+pub(crate) fn is_about_certificates(cause: &str) -> bool {
+    cause.contains("certificate")
 }
 
 #[cfg(test)]
@@ -279,7 +318,7 @@ mod tests {
             "{{\"errors\":[{{\"code\":\"X\\u001b[2J\",\"message\":\"{}\"}}]}}",
             "y\\n".repeat(5_000)
         );
-        let said = Said::new(500, hostile.as_bytes());
+        let said = ErrorResponse::new(500, hostile.as_bytes());
         assert!(said.words.starts_with("X [2J: y y"), "{said}");
         assert!(said.words.chars().count() <= SAID_LIMIT + 1);
         assert!(!said.words.contains(char::is_control));
@@ -288,16 +327,16 @@ mod tests {
     #[test]
     fn pages_for_browsers_are_left_out() {
         assert_eq!(
-            Said::new(502, b" <html>bad gateway</html>").to_string(),
+            ErrorResponse::new(502, b" <html>bad gateway</html>").to_string(),
             "the registry said 502"
         );
     }
 
     #[test]
     fn plain_text_and_other_shapes_are_repeated() {
-        assert_eq!(Said::new(429, b"slow down").words, "slow down");
+        assert_eq!(ErrorResponse::new(429, b"slow down").words, "slow down");
         assert_eq!(
-            Said::new(401, br#"{"details":"incorrect username or password"}"#).words,
+            ErrorResponse::new(401, br#"{"details":"incorrect username or password"}"#).words,
             "incorrect username or password"
         );
     }

@@ -1,7 +1,9 @@
 //! Registries that have shown themselves to be Harbors: by the names that they give themselves in a 401.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use crate::RegistryName;
 
@@ -14,7 +16,7 @@ pub(crate) struct Harbors(Arc<RwLock<HashSet<RegistryName>>>);
 
 impl Harbors {
     pub(crate) fn has(&self, name: &RegistryName) -> bool {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.read();
         known.contains(name)
     }
 
@@ -22,7 +24,7 @@ impl Harbors {
         if self.has(name) {
             return;
         }
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.write();
         if known.len() < KEPT {
             known.insert(name.clone());
         }

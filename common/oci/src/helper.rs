@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::docker_config::pair;
-use crate::{Credential, LookupError, Secret};
+use crate::credential::{Credential, Secret};
+use crate::lookup_error::LookupError;
 
 const WAIT: Duration = Duration::from_secs(15);
 const OUTPUT: u64 = 64 * 1024;
@@ -28,7 +28,7 @@ pub struct CredentialHelper {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct HelperOutput {
     #[serde(default)]
     username: String,
     secret: Secret,
@@ -66,12 +66,12 @@ impl CredentialHelper {
                 Err(self.failed("it ended with an error; run it by hand to see which".to_owned()))
             };
         }
-        let answer: Answer = serde_json::from_slice(&output)
+        let answer: HelperOutput = serde_json::from_slice(&output)
             .map_err(|_| self.failed("its answer is no JSON with Username and Secret".to_owned()))?;
         if answer.secret.expose().is_empty() {
             return Ok(Credential::Anonymous);
         }
-        Ok(pair(&answer.username, answer.secret))
+        Ok(Credential::from_login(&answer.username, answer.secret))
     }
 
     /// Whether it succeeded, and what it printed. Dropped before its end, it is killed.

@@ -22,7 +22,10 @@ async fn ask(lines: &str) -> Result<Credential, LookupError> {
 #[tokio::test]
 async fn a_helper_is_asked_for_the_server_on_its_input() {
     let lines = r#"read server; echo "{\"ServerURL\":\"x\",\"Username\":\"$1 $server\",\"Secret\":\"pw\"}""#;
-    assert_eq!(ask(lines).await.unwrap(), pair("get r.lan", Secret::new("pw")));
+    assert_eq!(
+        ask(lines).await.unwrap(),
+        Credential::from_login("get r.lan", Secret::new("pw"))
+    );
     let lines = r#"echo '{"Username":"<token>","Secret":"t"}'"#;
     assert_eq!(
         ask(lines).await.unwrap(),

@@ -6,17 +6,19 @@
 //! Non-goals: retrying, caching of objects, deciding which registry may be dialled. Callers do that.
 
 mod advice;
+mod bad_manifest;
 pub mod challenge;
 mod clients;
 mod credential;
+mod credential_lookup;
 mod dial;
 mod digest;
 mod docker_config;
 mod error;
 mod harbors;
 mod helper;
-mod kept;
 mod location;
+mod lookup_error;
 pub mod manifest;
 mod metrics;
 mod names;
@@ -31,24 +33,24 @@ mod settings;
 mod strict;
 mod text;
 
-pub use credential::{Credential, Secret};
+pub use credential::{Credential, KeptCredential, Secret};
 pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, inside as special_address, is_named_by};
 pub use digest::{BadDigest, Digest};
-pub use error::{Asked, RegistryError, Said, Side};
+pub use error::{ErrorResponse, RegistryError, RequestedObject, Side};
 pub use helper::CredentialHelper;
-pub use kept::{KeptCredential, LookupError};
 pub use location::{BadLocation, BasePath, Location, Origin, Scheme};
+pub use lookup_error::LookupError;
 pub use metrics::RegistryMetrics;
 pub use names::{BadName, RegistryName, Repository, Tag};
 pub use platform::{BadPlatform, Platform};
 pub use proxy::{BadProxy, Proxy};
-pub use reference::{BadReference, ImageReference, OtherDigest, TagOrDigest};
+pub use reference::{BadReference, DigestConflict, ImageReference, TagOrDigest};
 pub use registries::Registries;
 pub use registry::{
-    BlobPart, ByteStream, FetchedManifest, FromElsewhere, FromInside, ManifestHead, Probe, Question,
-    QuestionKind, Registry, broke_before_the_head, retry_after,
+    BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere, FromInside,
+    ManifestHead, Probe, Registry, broke_before_the_head, retry_after,
 };
-pub use settings::{BuildError, ClientFactory, Limits, RegistrySettings, TlsOptions};
+pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
 
 /// The manifest types that we ask for, all of them: a registry that keeps another type answers 404.
 pub const MANIFEST_ACCEPT: [&str; 4] = [

@@ -6,11 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::reference::check_base_path;
 use crate::serde_text::serde_as_text;
 use crate::{RegistryName, Repository};
 
 const API: &str = "/v2/";
+const LONGEST_BASE_PATH: usize = 255;
 
 /// How a registry is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,13 +75,26 @@ impl FromStr for BasePath {
     type Err = BadLocation;
 
     fn from_str(text: &str) -> Result<Self, BadLocation> {
-        let bad = || BadLocation::new(text);
-        check_base_path(text).map_err(|_| bad())?;
-        if text.split('/').any(|part| part == "v2") {
-            return Err(bad());
+        if !is_base_path(text) || text.split('/').any(|part| part == "v2") {
+            return Err(BadLocation::new(text));
         }
         Ok(Self(text.into()))
     }
+}
+
+/// Whether a path is empty or consists of plain, named folders.
+pub(crate) fn is_base_path(path: &str) -> bool {
+    let is_part = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'~' | b'-'))
+    };
+    let is_good = match path.strip_prefix('/') {
+        Some(parts) => parts.split('/').all(is_part),
+        None => path.is_empty(),
+    };
+    is_good && path.len() <= LONGEST_BASE_PATH
 }
 
 impl Origin {

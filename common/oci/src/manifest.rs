@@ -11,13 +11,9 @@ use oci_distribution::manifest::{
 };
 use serde::Deserialize;
 
+pub use crate::bad_manifest::{BYTES_LIMIT, BadManifest, ENTRIES_LIMIT};
 use crate::text::tame;
 use crate::{Digest, Platform, strict};
-
-/// The most bytes of one manifest. The distribution specification asks registries to take 4 MiB.
-pub const BYTES_LIMIT: usize = 4 * 1024 * 1024;
-/// The most layers of one image, and the most entries of one index.
-pub const ENTRIES_LIMIT: usize = 1_000;
 
 /// What a manifest document says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,38 +52,6 @@ pub struct IndexEntry {
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadManifest {
-    #[error("it is {found} bytes long; {BYTES_LIMIT} are the most")]
-    TooLarge { found: usize },
-    #[error(
-        "it is of schema 1, which registries stopped serving: push the image again with a current client"
-    )]
-    SchemaOne,
-    #[error("its type {found:?} is no image manifest and no index")]
-    UnknownType { found: String },
-    #[error("it says to be {inside:?}, the registry says {outside:?}")]
-    TwoTypes { inside: String, outside: String },
-    #[error("it lists both layers and manifests, so it could be read as two different images")]
-    TwoMeanings,
-    #[error(
-        "it has the key {key:?} twice, and readers differ in which one counts: build it with each key once"
-    )]
-    KeyTwice { key: String },
-    #[error(
-        "it has the key {found:?}, which many registries read as {known:?}: build it with {known:?} alone"
-    )]
-    FoldedKey { found: String, known: &'static str },
-    #[error("it has a list where an object belongs: build it with a current tool")]
-    ListForObject,
-    #[error("it cannot be read: {cause}")]
-    Unreadable { cause: String },
-    #[error("it lists {found} objects; {ENTRIES_LIMIT} are the most")]
-    TooMany { found: usize },
-    #[error("object {number} of its list is wrong: {cause}")]
-    BadEntry { number: usize, cause: String },
-}
-
 impl Descriptor {
     /// None: digest or size are none.
     pub(crate) fn of_entry(entry: &ImageIndexEntry) -> Option<Self> {
@@ -121,12 +85,12 @@ impl Descriptor {
 
     /// Names an index, to be fetched at `/manifests/`.
     pub fn is_index(&self) -> bool {
-        Kind::of(&self.media_type) == Some(Kind::Index)
+        ManifestKind::of(&self.media_type) == Some(ManifestKind::Index)
     }
 
     /// Names a manifest or an index, to be fetched at `/manifests/`.
     pub fn is_manifest(&self) -> bool {
-        Kind::of(&self.media_type).is_some()
+        ManifestKind::of(&self.media_type).is_some()
     }
 }
 
@@ -141,12 +105,12 @@ impl Manifest {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ManifestKind {
     Image,
     Index,
 }
 
-impl Kind {
+impl ManifestKind {
     fn of(media_type: &str) -> Option<Self> {
         match media_type {
             IMAGE_MANIFEST_MEDIA_TYPE | OCI_IMAGE_MEDIA_TYPE => Some(Self::Image),
@@ -177,8 +141,8 @@ pub fn parse(bytes: &[u8], media_type: &str) -> Result<Manifest, BadManifest> {
     }
     strict::check(bytes, strict::MANIFEST)?;
     match kind(&read::<Outline>(bytes)?, outside)? {
-        Kind::Image => image(read(bytes)?),
-        Kind::Index => index(read(bytes)?),
+        ManifestKind::Image => image(read(bytes)?),
+        ManifestKind::Index => index(read(bytes)?),
     }
 }
 
@@ -191,7 +155,7 @@ fn is_schema_one(media_type: &str) -> bool {
     media_type.starts_with("application/vnd.docker.distribution.manifest.v1+")
 }
 
-fn kind(outline: &Outline, outside: &str) -> Result<Kind, BadManifest> {
+fn kind(outline: &Outline, outside: &str) -> Result<ManifestKind, BadManifest> {
     let inside = outline.media_type.as_deref().unwrap_or_default();
     if outline.schema_version == Some(1) || is_schema_one(inside) {
         return Err(BadManifest::SchemaOne);
@@ -200,11 +164,11 @@ fn kind(outline: &Outline, outside: &str) -> Result<Kind, BadManifest> {
         return Err(BadManifest::TwoMeanings);
     }
     let shape = if outline.manifests.is_some() {
-        Kind::Index
+        ManifestKind::Index
     } else {
-        Kind::Image
+        ManifestKind::Image
     };
-    match (Kind::of(inside), Kind::of(outside)) {
+    match (ManifestKind::of(inside), ManifestKind::of(outside)) {
         (Some(inner), Some(outer)) if inner != outer => Err(BadManifest::TwoTypes {
             inside: tame(inside, 100),
             outside: tame(outside, 100),
@@ -256,20 +220,7 @@ pub fn platform_of_config(config: &[u8]) -> Option<Platform> {
 
 /// Reads a document that [`strict::check`] accepted.
 pub(crate) fn read<'bytes, T: Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Result<T, BadManifest> {
-    serde_json::from_slice(bytes).map_err(|cause| unreadable(&cause))
-}
-
-/// Never repeats values of the document: it may come from another host than the registry's.
-pub(crate) fn unreadable(cause: &serde_json::Error) -> BadManifest {
-    let text = cause.to_string();
-    let (line, column) = (cause.line(), cause.column());
-    // Of serde's texts about data, only those about a field that is not there name nothing but our own words.
-    let cause = if !cause.is_data() || text.starts_with("missing field") {
-        tame(&text, 200)
-    } else {
-        format!("a value is of another type than a manifest's at line {line} column {column}")
-    };
-    BadManifest::Unreadable { cause }
+    serde_json::from_slice(bytes).map_err(|cause| BadManifest::unreadable(&cause))
 }
 
 fn image(manifest: OciImageManifest) -> Result<Manifest, BadManifest> {

@@ -4,14 +4,17 @@
 //! are counted together as `other`.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::RegistryError;
 
@@ -55,7 +58,8 @@ struct SignInLabels {
 }
 
 /// How signing in went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum SignedIn {
     Ok,
     /// The credential was not taken.
@@ -65,22 +69,12 @@ pub(crate) enum SignedIn {
 }
 
 impl SignedIn {
-    const ALL: [Self; 3] = [Self::Ok, Self::Refused, Self::Failed];
-
     pub(crate) fn after(error: &RegistryError) -> Self {
         match error {
             RegistryError::WrongCredential { .. }
             | RegistryError::CredentialEnded { .. }
             | RegistryError::Forbidden { .. } => Self::Refused,
             _ => Self::Failed,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
         }
     }
 }
@@ -140,7 +134,7 @@ impl RegistryMetrics {
                 }));
             }
         }
-        for how in SignedIn::ALL {
+        for &how in SignedIn::VARIANTS {
             drop(self.sign_ins.get_or_create(&sign_in(&server_address, how)));
         }
     }
@@ -188,7 +182,7 @@ impl RegistryMetrics {
     }
 
     fn label(&self, host: &str) -> String {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.hosts.lock();
         if hosts.contains(host) {
             return host.to_owned();
         }
@@ -203,7 +197,7 @@ impl RegistryMetrics {
 fn sign_in(server_address: &str, how: SignedIn) -> SignInLabels {
     SignInLabels {
         server_address: server_address.to_owned(),
-        outcome: how.word(),
+        outcome: how.into(),
     }
 }
 

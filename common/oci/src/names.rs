@@ -98,7 +98,7 @@ impl RegistryName {
             || bracketed(host).is_some_and(|address| address.is_loopback())
     }
 
-    /// The same registry, when it turns out that it speaks plain HTTP.
+    /// The same registry, when it slots out that it speaks plain HTTP.
     pub(crate) fn for_scheme(&self, plain_http: bool) -> Self {
         Self::parse(&self.0, plain_http).unwrap_or_else(|_| self.clone())
     }

@@ -6,13 +6,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::location::is_base_path;
 use crate::text::tame;
 use crate::{
     BadDigest, BadLocation, BadName, Digest, Location, Origin, RegistryName, Repository, Scheme, Tag,
 };
 
 const LONGEST_REFERENCE: usize = 2_048;
-const LONGEST_BASE_PATH: usize = 255;
 
 /// What stands behind `/manifests/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -100,13 +100,13 @@ impl fmt::Display for TagOrDigest {
 /// A digest beside a reference that names another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("different digests are named: one of them is wrong")]
-pub struct OtherDigest;
+pub struct DigestConflict;
 
 impl ImageReference {
     /// The digest decides from now on; a tag stays beside it.
-    pub fn pin(&mut self, digest: Digest) -> Result<(), OtherDigest> {
+    pub fn pin(&mut self, digest: Digest) -> Result<(), DigestConflict> {
         if self.wanted.digest().is_some_and(|named| *named != digest) {
-            return Err(OtherDigest);
+            return Err(DigestConflict);
         }
         self.wanted = TagOrDigest::Digest(digest);
         Ok(())
@@ -122,7 +122,11 @@ impl ImageReference {
         let (host, path) = rest.find('/').map(|at| rest.split_at(at)).ok_or_else(not_one)?;
         let (base_path, path) = path.split_once("/v2/").ok_or_else(not_one)?;
         let (repository, wanted) = path.rsplit_once("/manifests/").ok_or_else(not_one)?;
-        check_base_path(base_path)?;
+        if !is_base_path(base_path) {
+            return Err(BadReference::BasePath {
+                given: tame(base_path, 100),
+            });
+        }
         let registry = RegistryName::parse(host, plain_http)?;
         let wanted: TagOrDigest = wanted.parse()?;
         Ok(Self {
@@ -267,26 +271,6 @@ fn has_user(authority: &str) -> bool {
     authority
         .split_once('@')
         .is_some_and(|(_, behind)| !behind.starts_with("sha256:"))
-}
-
-/// Refuses a base path that is more than plain, named folders.
-pub(crate) fn check_base_path(path: &str) -> Result<(), BadReference> {
-    let is_part = |part: &str| {
-        !matches!(part, "" | "." | "..")
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'~' | b'-'))
-    };
-    let is_good = match path.strip_prefix('/') {
-        Some(parts) => parts.split('/').all(is_part),
-        None => path.is_empty(),
-    };
-    if is_good && path.len() <= LONGEST_BASE_PATH {
-        return Ok(());
-    }
-    Err(BadReference::BasePath {
-        given: tame(path, 100),
-    })
 }
 
 impl FromStr for ImageReference {

@@ -151,6 +151,6 @@ fn a_digest_pins_a_tag_and_contradicts_another_digest() {
     assert_eq!(image.wanted.digest(), Some(&one));
     assert_eq!(image.tag.as_ref().map(ToString::to_string).as_deref(), Some("v1"));
     assert_eq!(image.pin(one.clone()), Ok(()));
-    assert_eq!(image.pin(other), Err(OtherDigest));
+    assert_eq!(image.pin(other), Err(DigestConflict));
     assert_eq!(image.wanted.digest(), Some(&one));
 }

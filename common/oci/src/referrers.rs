@@ -5,7 +5,8 @@
 
 use oci_distribution::manifest::OciImageIndex;
 
-use crate::manifest::{BadManifest, Descriptor, read};
+use crate::bad_manifest::BadManifest;
+use crate::manifest::{Descriptor, read};
 use crate::{Digest, Tag, strict};
 
 /// What is taken of a list; the rest is counted.

@@ -3,14 +3,16 @@
 //! Non-goal: whether a registry may be dialled at all. [`Registries::knows`] is there for who decides that.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use crate::clients::{ClientCache, Clients};
 use crate::dial::Dial;
 use crate::harbors::Harbors;
 use crate::metrics::RegistryMetrics;
-use crate::registry::{Shared, Turns};
-use crate::settings::{ClientFactory, Limits, RegistrySettings};
+use crate::registry::{ConnectionSlots, RegistryParts};
+use crate::settings::{ClientFactory, RegistryLimits, RegistrySettings};
 use crate::{Credential, Location, Origin, Registry, RegistryError, RegistryName, Scheme};
 
 /// Registries that are kept with their tokens and connections; the rest is made anew when it is asked for.
@@ -19,23 +21,23 @@ const KEPT_REGISTRIES: usize = 256;
 /// Settings and one client per registry. A clone is the same one.
 #[derive(Clone)]
 pub struct Registries {
-    inner: Arc<Inner>,
+    inner: Arc<RegistriesInner>,
 }
 
-struct Inner {
+struct RegistriesInner {
     clients: Arc<ClientCache>,
-    limits: Limits,
+    limits: RegistryLimits,
     metrics: RegistryMetrics,
     dial: Dial,
     harbors: Harbors,
-    known: RwLock<Known>,
+    known: RwLock<Configured>,
     /// Of configured registries: no more than the configuration names.
-    turns: Mutex<HashMap<RegistryName, Turns>>,
+    slots: Mutex<HashMap<RegistryName, ConnectionSlots>>,
 }
 
 /// What one configuration brought, and the registries that were made of it: replaced together.
 #[derive(Default)]
-struct Known {
+struct Configured {
     settings: HashMap<RegistryName, Arc<RegistrySettings>>,
     aliases: HashMap<RegistryName, RegistryName>,
     made: Mutex<HashMap<Origin, Registry>>,
@@ -44,33 +46,38 @@ struct Known {
 impl Registries {
     /// Whatever their names resolve to is dialled. Programs that dial on somebody's word want [`Self::behind`].
     pub fn new(factory: Arc<dyn ClientFactory>) -> Self {
-        Self::with_limits(factory, Limits::default())
+        Self::with_limits(factory, RegistryLimits::default())
     }
 
-    pub fn with_limits(factory: Arc<dyn ClientFactory>, limits: Limits) -> Self {
+    pub fn with_limits(factory: Arc<dyn ClientFactory>, limits: RegistryLimits) -> Self {
         Self::with(factory, limits, RegistryMetrics::default(), Dial::open())
     }
 
     /// Counted together with others: several parts of one program have one set of counters.
     pub fn counted_in(metrics: RegistryMetrics, factory: Arc<dyn ClientFactory>) -> Self {
-        Self::with(factory, Limits::default(), metrics, Dial::open())
+        Self::with(factory, RegistryLimits::default(), metrics, Dial::open())
     }
 
     /// Behind a rule about addresses. `factory` has to make clients that resolve names by the same one, as
     /// [`Dial::for_client`] says.
     pub fn behind(dial: Dial, metrics: RegistryMetrics, factory: Arc<dyn ClientFactory>) -> Self {
-        Self::with(factory, Limits::default(), metrics, dial)
+        Self::with(factory, RegistryLimits::default(), metrics, dial)
     }
 
-    fn with(factory: Arc<dyn ClientFactory>, limits: Limits, metrics: RegistryMetrics, dial: Dial) -> Self {
-        let inner = Inner {
+    fn with(
+        factory: Arc<dyn ClientFactory>,
+        limits: RegistryLimits,
+        metrics: RegistryMetrics,
+        dial: Dial,
+    ) -> Self {
+        let inner = RegistriesInner {
             clients: Arc::new(ClientCache::new(factory)),
             limits,
             metrics,
             dial,
             harbors: Harbors::default(),
             known: RwLock::default(),
-            turns: Mutex::default(),
+            slots: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -89,7 +96,7 @@ impl Registries {
 
     /// Replaces everything that was configured before. Registries that it says nothing new of keep their tokens.
     pub fn configure(&self, settings: Vec<RegistrySettings>) {
-        let mut known = Known::default();
+        let mut known = Configured::default();
         for mut one in settings {
             one.name = one.name.for_scheme(one.plain_http);
             for alias in &one.aliases {
@@ -99,7 +106,7 @@ impl Registries {
             }
             known.settings.insert(one.name.clone(), Arc::new(one));
         }
-        let mut current = self.inner.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.inner.known.write();
         known.take_over(&mut current);
         *current = known;
     }
@@ -145,7 +152,7 @@ impl Registries {
     pub fn registry(&self, origin: &Origin) -> Result<Registry, RegistryError> {
         let known = self.known();
         let origin = known.canonical_origin(origin);
-        let mut made = known.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = known.made.lock();
         if let Some(registry) = made.get(&origin) {
             return Ok(registry.clone());
         }
@@ -159,14 +166,14 @@ impl Registries {
             registry: origin.registry.clone(),
             cause,
         })?;
-        let shared = Shared {
+        let parts = RegistryParts {
             dial: self.inner.dial.clone(),
             harbors: self.inner.harbors.clone(),
             limits: self.inner.limits,
-            turns: self.turns(&settings),
+            slots: self.slots(&settings),
             metrics: self.inner.metrics.clone(),
         };
-        let registry = Registry::new(settings, origin.base_path.as_str(), clients, shared)?;
+        let registry = Registry::new(settings, origin.base_path.as_str(), clients, parts)?;
         if made.len() >= KEPT_REGISTRIES {
             made.clear();
         }
@@ -174,30 +181,30 @@ impl Registries {
         Ok(registry)
     }
 
-    fn known(&self) -> std::sync::RwLockReadGuard<'_, Known> {
-        self.inner.known.read().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> RwLockReadGuard<'_, Configured> {
+        self.inner.known.read()
     }
 
     /// The same ones for all paths of one registry, also after its settings were read anew.
-    fn turns(&self, settings: &RegistrySettings) -> Turns {
+    fn slots(&self, settings: &RegistrySettings) -> ConnectionSlots {
         let Some(limit) = settings.max_connections else {
-            return Turns::default();
+            return ConnectionSlots::default();
         };
-        let mut all = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.inner.slots.lock();
         let kept = all
             .get(&settings.name)
-            .filter(|turns| turns.limit() == Some(limit));
-        let turns = kept.cloned().unwrap_or_else(|| Turns::of(Some(limit)));
-        all.insert(settings.name.clone(), turns.clone());
-        turns
+            .filter(|slots| slots.limit() == Some(limit));
+        let slots = kept.cloned().unwrap_or_else(|| ConnectionSlots::of(Some(limit)));
+        all.insert(settings.name.clone(), slots.clone());
+        slots
     }
 }
 
-impl Known {
+impl Configured {
     fn take_over(&mut self, old: &mut Self) {
-        let mut made = std::mem::take(old.made.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let mut made = std::mem::take(old.made.get_mut());
         made.retain(|origin, _| self.settings.get(&origin.registry) == old.settings.get(&origin.registry));
-        *self.made.get_mut().unwrap_or_else(PoisonError::into_inner) = made;
+        *self.made.get_mut() = made;
     }
 
     fn canonical_origin(&self, origin: &Origin) -> Origin {

@@ -109,7 +109,7 @@ impl BuildError {
 
 /// How long and how much we take from a registry before we call it a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct RegistryLimits {
     /// Until the headers of one answer are there, connecting included.
     pub header_wait: Duration,
     /// Between two pieces of a body.
@@ -117,22 +117,22 @@ pub struct Limits {
     /// Until a manifest or a token is there as a whole.
     pub document_wait: Duration,
     /// Until it is this request's turn, where `max_connections` is set.
-    pub turn_wait: Duration,
+    pub connection_wait: Duration,
     /// The most that one call waits because the registry says `Retry-After`, all its waits together.
-    pub patience: Duration,
+    pub retry_wait: Duration,
     pub manifest_bytes: usize,
     pub redirects: usize,
 }
 
-impl Default for Limits {
+impl Default for RegistryLimits {
     fn default() -> Self {
         Self {
             header_wait: Duration::from_secs(30),
             chunk_wait: Duration::from_secs(30),
             document_wait: Duration::from_secs(60),
-            turn_wait: Duration::from_secs(20),
-            patience: Duration::from_secs(20),
-            manifest_bytes: crate::manifest::BYTES_LIMIT,
+            connection_wait: Duration::from_secs(20),
+            retry_wait: Duration::from_secs(20),
+            manifest_bytes: crate::bad_manifest::BYTES_LIMIT,
             redirects: 5,
         }
     }

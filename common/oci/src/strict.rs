@@ -12,7 +12,7 @@ use std::fmt;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::manifest::{BadManifest, unreadable};
+use crate::bad_manifest::BadManifest;
 use crate::text::tame;
 
 /// Letters of a key that an error repeats.
@@ -71,25 +71,25 @@ pub(crate) const IMAGE_CONFIG: Fields = PLATFORM;
 pub(crate) fn check(bytes: &[u8], fields: Fields) -> Result<(), BadManifest> {
     let mut fault = None;
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Value {
+    let value = ShapedValue {
         shape: Shape::Object(fields),
         fault: &mut fault,
     };
     let read = value.deserialize(&mut reader).and_then(|()| reader.end());
     match (read, fault) {
         (_, Some(fault)) => Err(fault),
-        (Err(cause), None) => Err(unreadable(&cause)),
+        (Err(cause), None) => Err(BadManifest::unreadable(&cause)),
         (Ok(()), None) => Ok(()),
     }
 }
 
 /// A value that has to be of a shape. `fault` keeps what serde's error cannot carry.
-struct Value<'fault> {
+struct ShapedValue<'fault> {
     shape: Shape,
     fault: &'fault mut Option<BadManifest>,
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
+impl<'de> DeserializeSeed<'de> for ShapedValue<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
@@ -101,7 +101,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Value<'_> {
+impl<'de> Visitor<'de> for ShapedValue<'_> {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,7 +118,7 @@ impl<'de> Visitor<'de> for Value<'_> {
                 Ok(shape) => shape,
                 Err(fault) => return Err(refuse(self.fault, fault)),
             };
-            map.next_value_seed(Value {
+            map.next_value_seed(ShapedValue {
                 shape,
                 fault: &mut *self.fault,
             })?;
@@ -133,7 +133,7 @@ impl<'de> Visitor<'de> for Value<'_> {
         };
         let shape = Shape::Object(fields);
         while list
-            .next_element_seed(Value {
+            .next_element_seed(ShapedValue {
                 shape,
                 fault: &mut *self.fault,
             })?

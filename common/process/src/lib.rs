@@ -10,6 +10,7 @@ pub mod cut;
 pub mod descriptors;
 pub mod files;
 pub mod http;
+mod levels;
 pub mod metrics;
 pub mod mutual;
 mod readiness;
@@ -20,7 +21,9 @@ mod vitals;
 
 pub use readiness::{Latch, Readiness, readiness};
 pub use running::{Running, stop_signal, survive_hangup};
-pub use serve::{Certificates, Identify, Limits, ServeError, Serving, TlsFiles, bind, serve, serve_mutual};
+pub use serve::{
+    Certificates, Identify, ListenerLimits, ServeError, Serving, TlsFiles, bind, serve, serve_mutual,
+};
 pub use vitals::Vitals;
 
 /// What a program that runs for long does first, once its log is set up and before it opens anything: its files are its

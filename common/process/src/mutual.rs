@@ -6,8 +6,9 @@
 //! resumed one would skip the judgement.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -75,12 +76,12 @@ impl OwnCertificate {
     /// New connections show this one.
     pub fn replace(&self, chain_pem: &str, key: &[u8]) -> Result<(), MutualError> {
         let certified = certified(chain_pem, key)?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
+        *self.0.write() = certified;
         Ok(())
     }
 
     fn get(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.read())
     }
 }
 
@@ -160,7 +161,7 @@ impl MutualAcceptor {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])
             .map_err(|error| MutualError::BadAuthority(error.to_string()))?
-            .with_client_cert_verifier(Arc::new(Timeless(verifier)))
+            .with_client_cert_verifier(Arc::new(DatelessVerifier(verifier)))
             .with_cert_resolver(Arc::new(own.clone()));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.send_tls13_tickets = 0;
@@ -174,9 +175,9 @@ impl MutualAcceptor {
 
 /// Verifies all of a client's certificate but its dates.
 #[derive(Debug)]
-struct Timeless(Arc<dyn ClientCertVerifier>);
+struct DatelessVerifier(Arc<dyn ClientCertVerifier>);
 
-impl ClientCertVerifier for Timeless {
+impl ClientCertVerifier for DatelessVerifier {
     fn offer_client_auth(&self) -> bool {
         self.0.offer_client_auth()
     }
@@ -253,7 +254,7 @@ pub fn client(
     let authority = certificates(ca_pem)?.swap_remove(0);
     let verifier = verifier_of(authority)?;
     let verifier = FixedName {
-        chosen: Chosen::Known(verifier),
+        anchor: TrustAnchor::Known(verifier),
         host: name_of(host)?,
         judge,
     };
@@ -265,7 +266,7 @@ pub fn client(
 /// shows.
 pub fn pinned_client(host: &str, is_authority: IsAuthority) -> Result<reqwest::Client, MutualError> {
     let verifier = FixedName {
-        chosen: Chosen::Pinned(is_authority),
+        anchor: TrustAnchor::Pinned(is_authority),
         host: name_of(host)?,
         judge: Arc::new(|_| Ok(())),
     };
@@ -300,13 +301,13 @@ fn verifier_of(authority: CertificateDer<'static>) -> Result<Arc<WebPkiServerVer
 }
 
 /// Whose signature counts.
-enum Chosen {
+enum TrustAnchor {
     Known(Arc<WebPkiServerVerifier>),
     Pinned(IsAuthority),
 }
 
 struct FixedName {
-    chosen: Chosen,
+    anchor: TrustAnchor,
     host: ServerName<'static>,
     judge: Judge,
 }
@@ -319,9 +320,9 @@ impl fmt::Debug for FixedName {
 
 impl FixedName {
     fn verifier(&self, chain: &[CertificateDer<'_>]) -> Result<Arc<WebPkiServerVerifier>, Error> {
-        match &self.chosen {
-            Chosen::Known(verifier) => Ok(Arc::clone(verifier)),
-            Chosen::Pinned(is_authority) => {
+        match &self.anchor {
+            TrustAnchor::Known(verifier) => Ok(Arc::clone(verifier)),
+            TrustAnchor::Pinned(is_authority) => {
                 let found = chain.iter().find(|certificate| is_authority(certificate));
                 let found = found.ok_or_else(|| {
                     Error::General("the server's authority is another than the expected one".to_owned())

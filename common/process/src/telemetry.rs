@@ -5,16 +5,15 @@
 //! still carry trace ids, so that logs and answers name them.
 
 mod edge;
-mod levels;
 mod log_line;
 mod losses;
 mod options;
 mod request_id;
 mod sampling;
 
+pub use crate::levels::{BadFilter, Levels};
 pub use crate::metrics::RouteTemplate;
 pub use edge::edge;
-pub use levels::{BadFilter, Levels};
 pub use options::{OtlpProtocol, TelemetryOptions, TelemetrySection};
 
 use std::time::Duration;
@@ -31,7 +30,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::log_line::WithTrace;
-use self::losses::{Bounded, Counting, Losses};
+use self::losses::{BoundedProcessor, CountingExporter, Losses};
 use self::sampling::Sampling;
 use crate::Vitals;
 use crate::metrics::register_process;
@@ -60,7 +59,7 @@ pub fn init(options: &TelemetryOptions) -> Telemetry {
         .with_context_activation(false)
         .with_tracer(provider.tracer("stoker"))
         .with_filter(EnvFilter::new(NOT_TRACED));
-    let (levels, log_filter) = levels::reloadable(options.log_filter.as_deref());
+    let (levels, log_filter) = crate::levels::reloadable(options.log_filter.as_deref());
     let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         // Lines are read by programs too: no colours between the fields of a span.
@@ -128,8 +127,9 @@ fn provider(options: &TelemetryOptions, losses: &Losses) -> (SdkTracerProvider, 
     };
     match exporter(endpoint, options.otlp_protocol) {
         Ok(exporter) => {
-            let batches = BatchSpanProcessor::builder(Counting::new(exporter, losses.clone())).build();
-            let bounded = Bounded::new(batches, losses.clone());
+            let batches =
+                BatchSpanProcessor::builder(CountingExporter::new(exporter, losses.clone())).build();
+            let bounded = BoundedProcessor::new(batches, losses.clone());
             (builder.with_span_processor(bounded).build(), None)
         }
         Err(error) => (builder.build(), Some(error)),

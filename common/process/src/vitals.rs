@@ -1,8 +1,8 @@
 //! What every part of a program is handed: its tasks, its metrics, the levels of its logs, and what may be done with it.
 
 use crate::Running;
+use crate::levels::Levels;
 use crate::metrics::Metrics;
-use crate::telemetry::Levels;
 
 /// Clones share all of it.
 #[derive(Clone, Default)]

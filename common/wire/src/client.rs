@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
-    Hello, HoldingsReport, JoinRequest, Joined, ProgressAnswer, ProgressReport, Reply, SecretText,
-    SeedAddress, SettleAnswer, SettleRequest, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
+    Hello, HoldingsReport, JoinRequest, Joined, ProgressReport, ProgressResponse, Reply, SecretText,
+    SeedAddress, SettleRequest, SettleResponse, TakeRequest, TakeResponse, TraceContext, Welcome, paths,
 };
 
 const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -61,7 +61,7 @@ impl ManagerClient {
         self.post(paths::SESSIONS.to_owned(), hello, CALL_LIMIT).await
     }
 
-    pub async fn take(&self, session: Uuid, request: &TakeRequest) -> Result<TakeAnswer, CallError> {
+    pub async fn take(&self, session: Uuid, request: &TakeRequest) -> Result<TakeResponse, CallError> {
         let limit = CALL_LIMIT + Duration::from_millis(request.wait_ms);
         self.post(of_session(paths::WORK, session), request, limit).await
     }
@@ -70,12 +70,12 @@ impl ManagerClient {
         &self,
         session: Uuid,
         report: &ProgressReport,
-    ) -> Result<ProgressAnswer, CallError> {
+    ) -> Result<ProgressResponse, CallError> {
         self.post(of_session(paths::PROGRESS, session), report, CALL_LIMIT)
             .await
     }
 
-    pub async fn settle(&self, session: Uuid, request: &SettleRequest) -> Result<SettleAnswer, CallError> {
+    pub async fn settle(&self, session: Uuid, request: &SettleRequest) -> Result<SettleResponse, CallError> {
         self.post(of_session(paths::SETTLE, session), request, CALL_LIMIT)
             .await
     }

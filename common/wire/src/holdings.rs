@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Held {
+pub struct Holding {
     pub digest: String,
     pub size: u64,
 }
@@ -13,7 +13,7 @@ pub struct Held {
 pub struct HoldingsReport {
     /// First part of the whole list: the manager forgets what it had before.
     pub starts_full_list: bool,
-    pub gained: Vec<Held>,
+    pub gained: Vec<Holding>,
     pub lost: Vec<String>,
 }
 

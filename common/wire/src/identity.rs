@@ -185,7 +185,7 @@ pub struct Validity {
 
 /// What a certificate is worth at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum CertificateStanding {
     /// One of the two clocks is wrong.
     NotYet,
     Valid,
@@ -219,15 +219,15 @@ impl Validity {
         Self::LASTS + Self::RENEWABLE
     }
 
-    pub fn standing(self, now_unix: i64) -> Standing {
+    pub fn standing(self, now_unix: i64) -> CertificateStanding {
         if now_unix < self.not_before {
-            Standing::NotYet
+            CertificateStanding::NotYet
         } else if now_unix <= self.not_after {
-            Standing::Valid
+            CertificateStanding::Valid
         } else if now_unix <= self.not_after + Self::RENEWABLE {
-            Standing::Renewable
+            CertificateStanding::Renewable
         } else {
-            Standing::Over
+            CertificateStanding::Over
         }
     }
 
@@ -352,12 +352,12 @@ mod tests {
         let now = 1_800_000_000;
         let validity = Validity::from(now);
         for (at, standing) in [
-            (now - HOUR - 1, Standing::NotYet),
-            (now - HOUR, Standing::Valid),
-            (now + 30 * DAY, Standing::Valid),
-            (now + 30 * DAY + 1, Standing::Renewable),
-            (now + 120 * DAY, Standing::Renewable),
-            (now + 120 * DAY + 1, Standing::Over),
+            (now - HOUR - 1, CertificateStanding::NotYet),
+            (now - HOUR, CertificateStanding::Valid),
+            (now + 30 * DAY, CertificateStanding::Valid),
+            (now + 30 * DAY + 1, CertificateStanding::Renewable),
+            (now + 120 * DAY, CertificateStanding::Renewable),
+            (now + 120 * DAY + 1, CertificateStanding::Over),
         ] {
             assert_eq!(validity.standing(at), standing, "{at}");
         }

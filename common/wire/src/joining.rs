@@ -44,7 +44,7 @@ impl CaFingerprint {
 
 impl fmt::Display for CaFingerprint {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        out.write_str(&hex::encode(self.0))
     }
 }
 
@@ -59,13 +59,11 @@ impl FromStr for CaFingerprint {
 
     fn from_str(text: &str) -> Result<Self, BadJoinToken> {
         let is_hex = |letter: u8| letter.is_ascii_digit() || (b'a'..=b'f').contains(&letter);
-        if text.len() != 64 || !text.bytes().all(is_hex) {
+        if !text.bytes().all(is_hex) {
             return Err(BadJoinToken);
         }
         let mut bytes = [0; 32];
-        for (byte, place) in bytes.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&text[place..place + 2], 16).map_err(|_| BadJoinToken)?;
-        }
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| BadJoinToken)?;
         Ok(Self(bytes))
     }
 }

@@ -11,8 +11,9 @@ mod identity;
 mod images;
 mod joining;
 mod limits;
+mod lots;
 mod neighbourhood;
-mod placing;
+mod objects;
 mod questions;
 mod rate;
 mod records;
@@ -25,26 +26,27 @@ mod trace;
 mod tree;
 
 pub use client::{CallError, ManagerClient, join};
-pub use holdings::{Held, HoldingsReport, holdings_hash};
+pub use holdings::{Holding, HoldingsReport, holdings_hash};
 pub use identity::{
-    BadCluster, ClusterName, MANAGER_HOST, NoIdentity, PEER_HOST, PeerCertificate, PeerIdentity,
-    Standing as CertificateStanding, Validity, validity_of,
+    BadCluster, CertificateStanding, ClusterName, MANAGER_HOST, NoIdentity, PEER_HOST, PeerCertificate,
+    PeerIdentity, Validity, validity_of,
 };
 pub use images::{
     Block, IMAGE_RULES, ImageRules, KnownImageRules, Pin, RECALLED_AT_ONCE, RULE_DIGESTS, Recall, RuledImage,
 };
 pub use joining::{BadJoinToken, CaFingerprint, JoinRequest, JoinToken, Joined, PublicKey};
-pub use limits::{BandwidthLimits, OriginShare};
+pub use limits::{BandwidthLimits, RegistryShare};
+pub use lots::{
+    Lot, LotPlacement, PlacementOutcome, PlacementProgress, ProgressReport, ProgressResponse, SettleRequest,
+    SettleResponse, Settlement, Side, TakeRequest, TakeResponse,
+};
 pub use neighbourhood::{
     Authorize, DialDescription, Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress,
 };
-pub use placing::{
-    Lot, ObjectKind, Outcome, PlacementOrder, PlacementProgress, ProgressAnswer, ProgressReport,
-    SettleAnswer, SettleRequest, Settled, Side, TagRecord, TakeAnswer, TakeRequest,
-};
+pub use objects::{ObjectKind, TagRecord};
 pub use questions::{
-    Compared, PullResult, Pulled, PulledFrom, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply,
-    SPOT_CHECK_BYTES, SpotCheck, Standing, StandingState,
+    ObjectStatus, Pull, PullResult, PullSource, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply,
+    SPOT_CHECK_BYTES, SpotCheck, SpotCheckOutcome, StandingState,
 };
 pub use rate::{BadRate, Rate};
 pub use records::{PublicObjects, PublicProof, TagMeaning};
@@ -68,11 +70,11 @@ pub mod paths {
     pub const RENEW: &str = "/peer/v1/renew";
     /// POST [`crate::Hello`] -> [`crate::Welcome`].
     pub const SESSIONS: &str = "/peer/v1/sessions";
-    /// POST [`crate::TakeRequest`] -> [`crate::TakeAnswer`]; waits.
+    /// POST [`crate::TakeRequest`] -> [`crate::TakeResponse`]; waits.
     pub const WORK: &str = "/peer/v1/sessions/{session}/work";
-    /// POST [`crate::ProgressReport`] -> [`crate::ProgressAnswer`]; renews the lease.
+    /// POST [`crate::ProgressReport`] -> [`crate::ProgressResponse`]; renews the lease.
     pub const PROGRESS: &str = "/peer/v1/sessions/{session}/progress";
-    /// POST [`crate::SettleRequest`] -> [`crate::SettleAnswer`].
+    /// POST [`crate::SettleRequest`] -> [`crate::SettleResponse`].
     pub const SETTLE: &str = "/peer/v1/sessions/{session}/settle";
     /// POST [`crate::HoldingsReport`] -> 204.
     pub const HOLDINGS: &str = "/peer/v1/sessions/{session}/holdings";

@@ -13,13 +13,13 @@ pub struct BandwidthLimits {
     /// Of each peer, to other peers.
     pub peer_outgoing: Option<Rate>,
     /// What the whole cluster may take from a registry, divided.
-    pub origins: Vec<OriginShare>,
+    pub origins: Vec<RegistryShare>,
 }
 
 /// A budget of a cluster, divided among those who fetch from the registry. It holds until another one is told, also
 /// while the manager is away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OriginShare {
+pub struct RegistryShare {
     /// The registry's one name.
     pub registry: String,
     pub each_seed: Rate,

@@ -3,6 +3,7 @@
 //! **Invariant:** asking changes nothing on the peer, and an answer that comes late is for nobody.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use uuid::Uuid;
 
 use crate::{ObjectKind, TagRecord};
@@ -43,7 +44,7 @@ pub struct SpotCheck {
 /// What came of a spot check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "compared")]
-pub enum Compared {
+pub enum SpotCheckOutcome {
     Equal,
     /// The seed gave other bytes. The sha256 of the own copy was proven again after that.
     Different,
@@ -58,17 +59,17 @@ pub enum Compared {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// One for each digest of the question.
-    pub objects: Vec<Standing>,
+    pub objects: Vec<ObjectStatus>,
     pub tag: Option<TagRecord>,
     /// Of that repository, newest first.
-    pub pulls: Vec<Pulled>,
+    pub pulls: Vec<Pull>,
     /// To a question with a check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compared: Option<Compared>,
+    pub compared: Option<SpotCheckOutcome>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct ObjectStatus {
     pub digest: String,
     #[serde(flatten)]
     pub state: StandingState,
@@ -89,7 +90,7 @@ pub enum StandingState {
 
 /// One object that a container runtime asked a peer for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pulled {
+pub struct Pull {
     pub at_unix_ms: i64,
     pub registry: String,
     pub repository: String,
@@ -99,7 +100,7 @@ pub struct Pulled {
     pub kind: ObjectKind,
     pub result: PullResult,
     /// Who gave the bytes; empty when the store had them.
-    pub sources: Vec<PulledFrom>,
+    pub sources: Vec<PullSource>,
     /// Sent to the runtime.
     pub bytes: u64,
     pub took_ms: u64,
@@ -110,8 +111,9 @@ pub struct Pulled {
 }
 
 /// Where a pulled object came from, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PullResult {
     /// The store had it.
     Hit,
@@ -137,19 +139,12 @@ impl PullResult {
     ];
 
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Join => "join",
-            Self::Miss => "miss",
-            Self::Head => "head",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
+        self.into()
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PulledFrom {
+pub struct PullSource {
     /// The registry's name, or host and port of the other peer's `share`.
     pub source: String,
     /// The other peer's name, where it is known.
@@ -179,12 +174,15 @@ mod tests {
 
     #[test]
     fn a_standing_is_one_flat_object() {
-        let standing = Standing {
+        let standing = ObjectStatus {
             digest: "sha256:ab".to_owned(),
             state: StandingState::Sealed { size: 7 },
         };
         let text = serde_json::to_string(&standing).expect("JSON");
         assert_eq!(text, r#"{"digest":"sha256:ab","state":"sealed","size":7}"#);
-        assert_eq!(serde_json::from_str::<Standing>(&text).expect("read"), standing);
+        assert_eq!(
+            serde_json::from_str::<ObjectStatus>(&text).expect("read"),
+            standing
+        );
     }
 }

@@ -7,7 +7,7 @@
 )]
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +15,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::post;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -67,7 +68,7 @@ impl Collector {
 
     /// All that came, one body after the other; text in protobuf stands in it as it is.
     pub fn bytes(&self) -> Vec<u8> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock();
         kept.concat()
     }
 }
@@ -81,7 +82,7 @@ impl Drop for Collector {
 async fn take(State((mood, kept)): State<(Mood, Arc<Mutex<Vec<Bytes>>>)>, body: Bytes) -> StatusCode {
     match mood {
         Mood::Takes => {}
-        Mood::Keeps => kept.lock().unwrap_or_else(PoisonError::into_inner).push(body),
+        Mood::Keeps => kept.lock().push(body),
         Mood::Slow => tokio::time::sleep(SLOW).await,
         Mood::Refuses => return StatusCode::SERVICE_UNAVAILABLE,
     }

@@ -1,9 +1,10 @@
 //! What lies between two programs: passes bytes on, as slowly and as wrongly as it is told to.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -23,11 +24,11 @@ pub struct LinkFaults {
 /// Runs until it is dropped.
 pub struct FaultyLink {
     address: std::net::SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<LinkState>,
     _serving: JoinSet<()>,
 }
 
-struct Shared {
+struct LinkState {
     faults: LinkFaults,
     server: Mutex<Option<String>>,
     passed: AtomicU64,
@@ -40,7 +41,7 @@ impl FaultyLink {
     pub async fn start(faults: LinkFaults) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(LinkState {
             faults,
             server: Mutex::default(),
             passed: AtomicU64::new(0),
@@ -64,7 +65,7 @@ impl FaultyLink {
             .split_once("://")
             .map_or(server_url, |(_, address)| address);
         let server = address.to_owned();
-        *self.shared.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+        *self.shared.server.lock() = Some(server);
     }
 
     /// `127.0.0.1:PORT`.
@@ -83,9 +84,9 @@ impl FaultyLink {
     }
 }
 
-impl Shared {
+impl LinkState {
     async fn pass(&self, client: TcpStream) -> std::io::Result<()> {
-        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let server = self.server.lock().clone();
         let server = server.ok_or_else(|| std::io::Error::other("it leads nowhere yet"))?;
         let (mut from_client, mut to_client) = client.into_split();
         let (mut from_server, mut to_server) = TcpStream::connect(server).await?.into_split();
@@ -130,7 +131,7 @@ impl Shared {
             return;
         };
         let turn = {
-            let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut free_at = self.free_at.lock();
             let begins = (*free_at).max(Instant::now());
             *free_at = begins + Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / rate.max(1));
             *free_at

@@ -49,7 +49,7 @@ impl Planted {
     pub fn secret(mut self, name: &str, secret: &str) -> Self {
         self.add(name, "as it is", secret.to_owned());
         self.add(name, "percent-encoded", percent_encoded(secret));
-        self.add(name, "in hex", hex(secret));
+        self.add(name, "in hex", hex::encode(secret));
         for form in base64_forms(secret) {
             self.add(name, "in base64", form);
         }
@@ -196,13 +196,6 @@ fn percent_encoded(secret: &str) -> String {
     })
 }
 
-fn hex(secret: &str) -> String {
-    secret.bytes().fold(String::new(), |mut encoded, byte| {
-        let _ = write!(encoded, "{byte:02x}");
-        encoded
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::STANDARD;
@@ -225,7 +218,7 @@ mod tests {
             ("inside-1", STANDARD.encode("{\"p\":\"pass/wörd+1\"}")),
             ("inside-2", URL_SAFE_NO_PAD.encode("a pass/wörd+1")),
             ("inside-3", URL_SAFE_NO_PAD.encode("ab pass/wörd+1.")),
-            ("hex", hex("pass/wörd+1")),
+            ("hex", hex::encode("pass/wörd+1")),
             ("signature", "cut off: sig-nature".to_owned()),
         ];
         for (name, content) in &forms {

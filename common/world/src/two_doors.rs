@@ -1,8 +1,9 @@
 //! One address for HTTPS and for plain HTTP, as somebody on the path to a registry can offer it: what begins with a TLS
 //! handshake is passed on to one server, everything else to another one, and is written down.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -16,11 +17,11 @@ const HANDSHAKE: u8 = 22;
 /// Runs until it is dropped.
 pub struct TwoDoors {
     address: std::net::SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ListenerPair>,
     _serving: JoinSet<()>,
 }
 
-struct Shared {
+struct ListenerPair {
     tls: String,
     plain: String,
     in_clear: Mutex<Vec<u8>>,
@@ -30,7 +31,7 @@ impl TwoDoors {
     pub async fn before(tls: &Registry, plain: &Registry) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ListenerPair {
             tls: tls.host(),
             plain: plain.host(),
             in_clear: Mutex::default(),
@@ -54,16 +55,12 @@ impl TwoDoors {
 
     /// Everything that clients sent without TLS so far, in lower case.
     pub fn sent_in_clear(&self) -> String {
-        let sent = self
-            .shared
-            .in_clear
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let sent = self.shared.in_clear.lock();
         String::from_utf8_lossy(&sent).to_lowercase()
     }
 }
 
-impl Shared {
+impl ListenerPair {
     async fn pass(&self, client: TcpStream) -> std::io::Result<()> {
         let mut first = [0];
         client.peek(&mut first).await?;
@@ -80,7 +77,7 @@ impl Shared {
                 }
                 let bytes = piece.get(..length).unwrap_or_default();
                 if !is_tls {
-                    let mut sent = self.in_clear.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut sent = self.in_clear.lock();
                     sent.extend_from_slice(bytes);
                 }
                 to_server.write_all(bytes).await?;

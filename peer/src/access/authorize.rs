@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use http::Method;
-use oci::{Digest, QuestionKind, TagOrDigest};
+use oci::{Digest, ForwardedObject, TagOrDigest};
 use wire::{Authorize, ObjectKind};
 
 use super::asking::because_kept;
@@ -64,7 +64,7 @@ impl Access {
     }
 
     async fn get_at_registry(&self, who: &Who, digest: &Digest) -> Result<Meant, Refusal> {
-        let kind = QuestionKind::Manifest {
+        let kind = ForwardedObject::Manifest {
             wanted: TagOrDigest::Digest(digest.clone()),
         };
         let kept = self.kept(who, digest, ObjectKind::Manifest).await;

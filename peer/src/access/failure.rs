@@ -64,7 +64,7 @@ impl Failure {
 
     pub(super) fn of_error(error: &RegistryError) -> Self {
         let side = match error {
-            RegistryError::NoTurn { .. } => Side::Peer,
+            RegistryError::NoFreeConnection { .. } => Side::Peer,
             _ => match error.side() {
                 oci::Side::Caller => Side::Caller,
                 oci::Side::Registry => Side::Registry,

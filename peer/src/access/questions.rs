@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use oci::manifest::BYTES_LIMIT;
-use oci::{Digest, Location, Question, QuestionKind, Registry, RegistryError, TagOrDigest};
+use oci::{Digest, ForwardedObject, ForwardedRequest, Location, Registry, RegistryError, TagOrDigest};
 use tokio::time::timeout;
 use tracing::warn;
 use wire::ObjectKind;
@@ -68,7 +68,7 @@ impl Access {
     }
 
     async fn ask_for_manifest(&self, who: &Who, digest: &Digest, kept: Kept) -> Answer {
-        let kind = QuestionKind::Manifest {
+        let kind = ForwardedObject::Manifest {
             wanted: TagOrDigest::Digest(digest.clone()),
         };
         let head = who.question(Method::HEAD, kind.clone(), Vec::new(), limit(kept));
@@ -86,7 +86,7 @@ impl Access {
     }
 
     async fn ask_for_blob(&self, who: &Who, digest: &Digest, kept: Kept) -> Answer {
-        let kind = QuestionKind::Blob {
+        let kind = ForwardedObject::Blob {
             digest: digest.clone(),
         };
         let head = who.question(Method::HEAD, kind, Vec::new(), limit(kept));
@@ -97,7 +97,7 @@ impl Access {
             Answer::Failed(failure) if failure.by_storage => {}
             answer => return answer,
         }
-        let kind = QuestionKind::FirstByte {
+        let kind = ForwardedObject::FirstByte {
             digest: digest.clone(),
         };
         let byte = who.question(Method::GET, kind, Vec::new(), limit(kept));
@@ -122,7 +122,7 @@ impl Access {
         held.or_else(|| self.listings.size_of(location, digest))
     }
 
-    async fn ask(&self, who: &Who, question: Question, patience: Duration) -> Answer {
+    async fn ask(&self, who: &Who, question: ForwardedRequest, patience: Duration) -> Answer {
         let reply = self.ask_raw(who, question, patience).await;
         self.read_reply(who, reply).await
     }
@@ -148,7 +148,7 @@ impl Access {
     }
 
     /// The registry's answer of any status but those that answer no question.
-    pub(super) async fn ask_raw(&self, who: &Who, question: Question, patience: Duration) -> Reply {
+    pub(super) async fn ask_raw(&self, who: &Who, question: ForwardedRequest, patience: Duration) -> Reply {
         let asked = asked(who, &question);
         if let Some(failure) = self.rate_limited.failure(&asked) {
             return Reply::Failed(failure);
@@ -162,7 +162,7 @@ impl Access {
         if self.reach.is_still_unreachable(&server, probe).await {
             return Reply::Unreachable;
         }
-        let asking = registry.ask(question);
+        let asking = registry.forward(question);
         let probe = registry.probe(PROBE_LIMIT);
         let answer = self.reach.unless_unreachable(&server, patience, asking, probe);
         let Some(answer) = answer.await else {
@@ -211,10 +211,10 @@ fn unreachable(registry: &Registry) -> Reply {
     Reply::Unreachable
 }
 
-fn asked(who: &Who, question: &Question) -> Asked {
+fn asked(who: &Who, question: &ForwardedRequest) -> Asked {
     let object = match &question.kind {
-        QuestionKind::Manifest { wanted } => format!("manifest {wanted}"),
-        QuestionKind::Blob { digest } | QuestionKind::FirstByte { digest } => format!("blob {digest}"),
+        ForwardedObject::Manifest { wanted } => format!("manifest {wanted}"),
+        ForwardedObject::Blob { digest } | ForwardedObject::FirstByte { digest } => format!("blob {digest}"),
     };
     (who.shown_to_registry, who.location().clone(), object)
 }
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn only_what_brought_no_headers_asks_about_the_host() {
-        let asked = || oci::Asked {
+        let asked = || oci::RequestedObject {
             registry: "reg.lan".parse().expect("a name"),
             object: "manifest v1 of a".to_owned(),
         };
@@ -336,7 +336,7 @@ mod tests {
             asked: asked(),
             what: "no place".to_owned()
         }));
-        assert!(!brought_no_headers(&RegistryError::NoTurn {
+        assert!(!brought_no_headers(&RegistryError::NoFreeConnection {
             asked: asked(),
             limit: std::num::NonZeroU32::MIN,
             waited: limit

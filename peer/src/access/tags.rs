@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use oci::{Digest, QuestionKind, Tag, TagOrDigest};
+use oci::{Digest, ForwardedObject, Tag, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
 use wire::{ObjectKind, TagRecord};
 
@@ -170,7 +170,7 @@ impl Access {
         method: Method,
         deadline: Instant,
     ) -> Result<reqwest::Response, Answer> {
-        let kind = QuestionKind::Manifest {
+        let kind = ForwardedObject::Manifest {
             wanted: TagOrDigest::Tag(question.tag.clone()),
         };
         let (who, left) = (&question.who, deadline.saturating_duration_since(Instant::now()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, Method};
-use oci::{Location, Question, QuestionKind, Secret};
+use oci::{ForwardedObject, ForwardedRequest, Location, Secret};
 
 use super::caller::{CallerKey, Shown, shown};
 use super::yeses::Place;
@@ -52,11 +52,11 @@ impl Who {
     pub(crate) fn question(
         &self,
         method: Method,
-        kind: QuestionKind,
+        kind: ForwardedObject,
         accept: Vec<String>,
         limit: Duration,
-    ) -> Question {
-        Question {
+    ) -> ForwardedRequest {
+        ForwardedRequest {
             method,
             repository: self.location().repository.clone(),
             kind,

@@ -16,7 +16,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{Span, record_all};
-use wire::{ObjectKind, PullResult, Pulled, PulledFrom, Side, TraceContext};
+use wire::{ObjectKind, Pull, PullResult, PullSource, Side, TraceContext};
 
 use super::Front;
 use crate::access::Refusal;
@@ -206,14 +206,14 @@ impl Outcome {
     }
 
     /// Who gave the bytes; nobody when they were here.
-    fn sources(&self) -> Vec<PulledFrom> {
+    fn sources(&self) -> Vec<PullSource> {
         let report = match &self.source {
             Some(Source::Fetch(following)) => following.report().unwrap_or_default(),
             Some(Source::Registry) if !self.head_only => return vec![self.gave_by_itself()],
             _ => return Vec::new(),
         };
         let gave = report.sources.into_iter().filter(|source| source.bytes > 0);
-        gave.map(|source| PulledFrom {
+        gave.map(|source| PullSource {
             peer: self.front.neighbours.name_of(&source.source),
             source: if source.is_registry {
                 source.source
@@ -227,8 +227,8 @@ impl Outcome {
     }
 
     /// The registry, in its answer to the question whether the caller may have it.
-    fn gave_by_itself(&self) -> PulledFrom {
-        PulledFrom {
+    fn gave_by_itself(&self) -> PullSource {
+        PullSource {
             source: self.asked.registry.clone(),
             peer: None,
             is_registry: true,
@@ -272,11 +272,11 @@ impl Outcome {
         kind: ObjectKind,
         result: PullResult,
         took: Duration,
-        sources: Vec<PulledFrom>,
-    ) -> Pulled {
+        sources: Vec<PullSource>,
+    ) -> Pull {
         let asked = std::mem::take(&mut self.asked);
         let (took_ms, now) = (millis(took), (self.front.now)());
-        Pulled {
+        Pull {
             at_unix_ms: now.saturating_sub(signed(took_ms)),
             registry: asked.registry,
             repository: asked.repository,

@@ -73,7 +73,7 @@ fn lower(one: Option<Rate>, other: Option<Rate>) -> Option<Rate> {
 
 #[cfg(test)]
 mod tests {
-    use wire::{BandwidthLimits, OriginShare, RegistryDescription, SeedAddress};
+    use wire::{BandwidthLimits, RegistryDescription, RegistryShare, SeedAddress};
 
     use super::*;
 
@@ -99,7 +99,7 @@ mod tests {
             limits: BandwidthLimits {
                 peer_incoming: Some(Rate::at_least(900_000)),
                 peer_outgoing: None,
-                origins: vec![OriginShare {
+                origins: vec![RegistryShare {
                     registry: "a.lan".to_owned(),
                     each_seed: Rate::at_least(200_000),
                     each_node: Rate::at_least(100_000),

@@ -14,19 +14,19 @@ use sha2::{Digest as _, Sha256};
 use store::{RemovalReason, Sealed};
 use tokio::time::timeout;
 use tracing::warn;
-use wire::{Compared, SPOT_CHECK_BYTES, SpotCheck};
+use wire::{SPOT_CHECK_BYTES, SpotCheck, SpotCheckOutcome};
 
 use super::Orders;
 
 /// One piece on a busy link.
 const READ_LIMIT: Duration = Duration::from_secs(15);
 
-pub(super) async fn compare(orders: &Orders, check: &SpotCheck, location: &str) -> Compared {
+pub(super) async fn compare(orders: &Orders, check: &SpotCheck, location: &str) -> SpotCheckOutcome {
     let compared = compared(orders, check, location).await;
-    compared.unwrap_or_else(|why| Compared::Nothing { why })
+    compared.unwrap_or_else(|why| SpotCheckOutcome::Nothing { why })
 }
 
-async fn compared(orders: &Orders, check: &SpotCheck, location: &str) -> Result<Compared, String> {
+async fn compared(orders: &Orders, check: &SpotCheck, location: &str) -> Result<SpotCheckOutcome, String> {
     let is_it = |seed: &wire::SeedAddress| seed.share_url == check.share_url;
     if !orders.neighbours.seeds().iter().any(is_it) {
         return Err("this peer knows no such seed".to_owned());
@@ -40,15 +40,15 @@ async fn compared(orders: &Orders, check: &SpotCheck, location: &str) -> Result<
     let given = timeout(READ_LIMIT, reading).await;
     let given = given.map_err(|_| format!("the seed gave nothing within {} s", READ_LIMIT.as_secs()))??;
     if given == Some(held(&own, range).await?) {
-        return Ok(Compared::Equal);
+        return Ok(SpotCheckOutcome::Equal);
     }
     if is_sound(&own).await? {
-        return Ok(Compared::Different);
+        return Ok(SpotCheckOutcome::Different);
     }
     warn!(stoker.digest = %digest, stoker.side = "peer", "the own copy of an object was damaged and is removed");
     let removed = orders.store.remove(&digest, RemovalReason::Damaged).await;
     removed.map_err(in_words)?;
-    Ok(Compared::OwnDamaged)
+    Ok(SpotCheckOutcome::OwnDamaged)
 }
 
 fn in_words(error: impl std::fmt::Display) -> String {

@@ -8,7 +8,7 @@ use oci::{Credential, Digest, Location};
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span, field, info_span, warn};
 use uuid::Uuid;
-use wire::{Lot, Outcome, PlacementOrder, PullResult, Role, Settled, Side};
+use wire::{Lot, LotPlacement, PlacementOutcome, PullResult, Role, Settlement, Side};
 
 use super::Orders;
 use super::credentials::{First, LotCredential, configured};
@@ -26,7 +26,7 @@ pub(super) async fn work_on(
     session: Uuid,
     lot: Lot,
     taken: Taken,
-    outcomes: mpsc::Sender<Settled>,
+    outcomes: mpsc::Sender<Settlement>,
 ) {
     let span = span_of_lot(&orders, &lot);
     let _counting = orders.metrics.lot_begins();
@@ -43,10 +43,10 @@ pub(super) async fn work_on(
                 return;
             };
             let outcome = place(&orders, session, &lot, order, &taken, &credential).await;
-            if matches!(outcome, Outcome::Verified { .. }) {
+            if matches!(outcome, PlacementOutcome::Verified { .. }) {
                 remember(&orders, &records, order);
             }
-            let settled = Settled {
+            let settled = Settlement {
                 work: lot.work,
                 fence: lot.fence,
                 digest: order.digest.clone(),
@@ -69,10 +69,10 @@ async fn place(
     orders: &Orders,
     session: Uuid,
     lot: &Lot,
-    order: &PlacementOrder,
+    order: &LotPlacement,
     taken: &Taken,
     credential: &LotCredential,
-) -> Outcome {
+) -> PlacementOutcome {
     let span = span_of_placement(order);
     let outcome = async {
         match parse(orders, order) {
@@ -90,12 +90,12 @@ async fn place(
 }
 
 /// Says on the span how the placement ended, logs a failure, and makes it what the manager is told.
-fn tell(lot: &Lot, order: &PlacementOrder, ended: Result<FetchReport, Failed>) -> Outcome {
+fn tell(lot: &Lot, order: &LotPlacement, ended: Result<FetchReport, Failed>) -> PlacementOutcome {
     let span = Span::current();
     match ended {
         Ok(report) => {
             span.record("stoker.outcome", "verified");
-            Outcome::Verified {
+            PlacementOutcome::Verified {
                 bytes_from_registry: report.bytes_from_registry,
                 bytes_from_peers: report.bytes_from_peers,
             }
@@ -113,7 +113,7 @@ fn tell(lot: &Lot, order: &PlacementOrder, ended: Result<FetchReport, Failed>) -
                 reason,
                 "placement failed: {reason}"
             );
-            Outcome::Failed { reason, side }
+            PlacementOutcome::Failed { reason, side }
         }
     }
 }
@@ -140,7 +140,7 @@ fn span_of_lot(orders: &Orders, lot: &Lot) -> Span {
     span
 }
 
-fn span_of_placement(order: &PlacementOrder) -> Span {
+fn span_of_placement(order: &LotPlacement) -> Span {
     info_span!(
         "placement",
         otel.status_code = field::Empty,
@@ -157,7 +157,7 @@ async fn fetch(
     orders: &Orders,
     session: Uuid,
     lot: &Lot,
-    order: &PlacementOrder,
+    order: &LotPlacement,
     mut wanted: Wanted,
     taken: &Taken,
     credential: &LotCredential,
@@ -214,7 +214,7 @@ async fn delivered(orders: &Orders, wanted: &Wanted) -> Result<(), Failed> {
 }
 
 /// The manager has seen the manifest that lists this object: what its registry does not know then, it has lost.
-fn failed(peer: &str, order: &PlacementOrder, wanted: &Wanted, error: &FetchError) -> Failed {
+fn failed(peer: &str, order: &LotPlacement, wanted: &Wanted, error: &FetchError) -> Failed {
     let word = error.word();
     let (reason, side) = if word == "not_found" {
         let lost = format!(
@@ -285,14 +285,14 @@ fn note_how_it_was_found(following: &Following) {
 }
 
 /// Keeps, with the object, what the manager signed about it.
-fn remember(orders: &Orders, records: &LotRecords, order: &PlacementOrder) {
+fn remember(orders: &Orders, records: &LotRecords, order: &LotPlacement) {
     if let Ok(wanted) = parse(orders, order) {
         records.keep(&orders.records, &wanted.location, &wanted.digest);
     }
 }
 
 /// Parents that the manager named, then the seeds where the object belongs.
-fn parents(orders: &Orders, order: &PlacementOrder, digest: &Digest) -> Vec<String> {
+fn parents(orders: &Orders, order: &LotPlacement, digest: &Digest) -> Vec<String> {
     let mut parents = order.parents.clone();
     if orders.me.role == Role::Node {
         for seed in orders.neighbours.seeds_in_order(digest) {
@@ -310,7 +310,7 @@ fn canonical(orders: &Orders, location: Location) -> Location {
     origin.at(location.repository)
 }
 
-fn parse(orders: &Orders, order: &PlacementOrder) -> Result<Wanted, String> {
+fn parse(orders: &Orders, order: &LotPlacement) -> Result<Wanted, String> {
     let fault = |what: &str, error: &dyn std::fmt::Display| {
         format!("the manager named a {what} that cannot be one: {error}")
     };

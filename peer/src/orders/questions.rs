@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::debug;
 use uuid::Uuid;
-use wire::{Pulled, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply, Standing, StandingState, TagRecord};
+use wire::{ObjectStatus, Pull, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply, StandingState, TagRecord};
 
 use super::Orders;
 use super::checks::compare;
@@ -67,7 +67,7 @@ async fn reply(orders: &Orders, question: &Question) -> Reply {
     }
     let mut objects = Vec::with_capacity(question.digests.len().min(QUESTION_DIGESTS));
     for digest in question.digests.iter().take(QUESTION_DIGESTS) {
-        objects.push(Standing {
+        objects.push(ObjectStatus {
             digest: digest.clone(),
             state: standing(orders, digest).await,
         });
@@ -108,7 +108,7 @@ fn meaning(orders: &Orders, question: &Question, tag: &str) -> Option<TagRecord>
     orders.store.tag(&location.to_string(), tag)
 }
 
-fn pulls(orders: &Orders, question: &Question) -> Vec<Pulled> {
+fn pulls(orders: &Orders, question: &Question) -> Vec<Pull> {
     let Some(location) = canonical_location(orders, &question.location) else {
         return Vec::new();
     };

@@ -40,7 +40,7 @@ use std::sync::{Arc, Weak};
 
 use oci::{Digest, Location};
 use tokio::sync::broadcast;
-use wire::{Held, PublicProof, Signed, TagMeaning, TagRecord, TraceContext};
+use wire::{Holding, PublicProof, Signed, TagMeaning, TagRecord, TraceContext};
 
 pub use chunks::{About, CHUNK, ChunkHashes, last_chunk_begins};
 pub use growing::GrowingRoom;
@@ -80,7 +80,7 @@ const MIXED: &[u8] = b"";
 /// What happened to the set of sealed objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreEvent {
-    Gained(Held),
+    Gained(Holding),
     Lost(Digest),
 }
 
@@ -177,7 +177,7 @@ impl Store {
     }
 
     /// Everything that is whole.
-    pub fn held(&self) -> Vec<Held> {
+    pub fn held(&self) -> Vec<Holding> {
         self.0.objects.map(held)
     }
 
@@ -389,8 +389,8 @@ fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(fresh, path)
 }
 
-fn held(digest: &Digest, about: &About) -> Held {
-    Held {
+fn held(digest: &Digest, about: &About) -> Holding {
+    Holding {
         digest: digest.to_string(),
         size: about.size,
     }

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use bytes::Bytes;
 use oci::{Digest, Location};
 use tempfile::TempDir;
-use wire::{Held, ObjectKind, TagRecord, TraceContext};
+use wire::{Holding, ObjectKind, TagRecord, TraceContext};
 
 use super::removals::{REMEMBERED, SLACK};
 use super::{CHUNK, Removal, RemovalReason, Store, StoreEvent, Totals};
@@ -50,7 +50,7 @@ async fn what_is_sealed_is_there_after_a_restart() {
     let store = open(&dir);
     assert_eq!(
         store.held(),
-        [Held {
+        [Holding {
             digest: digest.to_string(),
             size: CHUNK + 1
         }]
@@ -296,7 +296,7 @@ async fn removing_forgets_the_object_and_who_may_read_it() {
     assert!(store.sealed(&digest).is_none() && !path.exists());
     assert_eq!(store.public_at(&digest, &here), None);
     assert!(!store.has_delivered(&digest, &here));
-    let held = Held {
+    let held = Holding {
         digest: digest.to_string(),
         size: 9,
     };

@@ -4,8 +4,9 @@
 //! waits; a ring between looking and waiting is therefore heard. Lanes that nobody listens to take no memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 type Lanes = HashMap<String, watch::Sender<()>>;
@@ -31,13 +32,13 @@ impl Bell {
     }
 
     /// Hears every ring from now on.
-    pub fn listen(&self, lane: &str) -> Listening {
+    pub fn listen(&self, lane: &str) -> BellListener {
         let ears = self
             .lanes()
             .entry(lane.to_owned())
             .or_insert_with(|| watch::channel(()).0)
             .subscribe();
-        Listening {
+        BellListener {
             bell: self.clone(),
             lane: lane.to_owned(),
             ears: Some(ears),
@@ -50,19 +51,19 @@ impl Bell {
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lanes.lock()
     }
 }
 
 /// Somebody's ear for one lane.
 #[derive(Debug)]
-pub struct Listening {
+pub struct BellListener {
     bell: Bell,
     lane: String,
     ears: Option<watch::Receiver<()>>,
 }
 
-impl Listening {
+impl BellListener {
     /// Returns once the bell has rung since `listen`, or since the last time this returned. Cancelling it is safe.
     pub async fn rung(&mut self) {
         if let Some(ears) = &mut self.ears
@@ -74,7 +75,7 @@ impl Listening {
     }
 }
 
-impl Drop for Listening {
+impl Drop for BellListener {
     fn drop(&mut self) {
         let mut lanes = self.bell.lanes();
         self.ears = None;

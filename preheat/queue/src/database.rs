@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry;
-use sea_orm::{ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
+use sea_orm::{ConnectOptions, DatabaseConnection, DatabaseTransaction, DbErr};
 use sqlx::Executor;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::time::Instant;
 
-use crate::entry::{Asked, WriteError};
+use crate::entry::{ClosureEntry, WriteError};
 use crate::metrics::{DatabaseGauges, WriteDurations};
-use crate::writer::{BoxedEntry, NoPlace, SERVER_WRITERS, Urgency, Writer};
+use crate::pools::Pools;
+use crate::writer::{BoxedEntry, HandInError, SERVER_WRITERS, Urgency, Writer};
 
 const READERS: u32 = 4;
 const SERVER_READERS: u32 = 8;
@@ -37,40 +38,8 @@ pub enum OpenError {
 /// Cheap to clone; all clones share the pools and the writer.
 #[derive(Clone)]
 pub struct Database {
-    shared: Arc<Shared>,
-}
-
-pub(crate) struct Shared {
-    reads: DatabaseConnection,
-    writes: DatabaseConnection,
-    pub(crate) writer: Writer,
+    pools: Arc<Pools>,
     durations: WriteDurations,
-}
-
-impl Shared {
-    /// Idle and used ones, of both pools.
-    pub(crate) fn connections(&self) -> (i64, i64) {
-        let pools = [counted(&self.reads), counted(&self.writes)];
-        let (open, idle) = pools
-            .iter()
-            .fold((0, 0), |sum, pool| (sum.0 + pool.0, sum.1 + pool.1));
-        (idle, (open - idle).max(0))
-    }
-}
-
-/// A pool's connections: all that are open, and the idle ones among them.
-fn counted(pool: &DatabaseConnection) -> (i64, i64) {
-    let (open, idle) = match pool.get_database_backend() {
-        DbBackend::Sqlite => of_pool(pool.get_sqlite_connection_pool()),
-        DbBackend::Postgres => of_pool(pool.get_postgres_connection_pool()),
-        DbBackend::MySql => of_pool(pool.get_mysql_connection_pool()),
-        _ => (0, 0),
-    };
-    (i64::from(open), i64::try_from(idle).unwrap_or(i64::MAX))
-}
-
-fn of_pool<DB: sqlx::Database>(pool: &sqlx::Pool<DB>) -> (u32, usize) {
-    (pool.size(), pool.num_idle())
 }
 
 impl Database {
@@ -89,25 +58,25 @@ impl Database {
         // The writing connection makes the file and turns WAL on, so it comes first.
         let writes = sea_orm::Database::connect(to_write).await?;
         let reads = sea_orm::Database::connect(to_read).await?;
-        let shared = Shared {
+        let pools = Pools {
             writer: Writer::start(&writes),
             reads,
             writes,
-            durations: WriteDurations::new(),
         };
         Ok(Self {
-            shared: Arc::new(shared),
+            pools: Arc::new(pools),
+            durations: WriteDurations::new(),
         })
     }
 
     /// For reading only; on SQLite a write here is refused.
     pub fn reads(&self) -> &DatabaseConnection {
-        &self.shared.reads
+        &self.pools.reads
     }
 
     /// For migrations, before anything is served. Everything else writes through [`Database::write`].
     pub fn connection_for_migrations(&self) -> &DatabaseConnection {
-        &self.shared.writes
+        &self.pools.writes
     }
 
     /// Runs `work` in a transaction and answers after its commit. An `Err` of `work` undoes what it did, and only
@@ -119,14 +88,14 @@ impl Database {
         E: Send + 'static,
     {
         let began = Instant::now();
-        let (entry, answer) = Asked::new(work);
-        self.shared
+        let (entry, answer) = ClosureEntry::new(work);
+        self.pools
             .writer
             .hand_in(urgency, Box::new(entry))
             .await
             .map_err(|refused| match refused {
-                NoPlace::Full => WriteError::Busy,
-                NoPlace::Closed => WriteError::Closed,
+                HandInError::Full => WriteError::Busy,
+                HandInError::Closed => WriteError::Closed,
             })?;
         let answer = answer.await.unwrap_or(Err(WriteError::Closed));
         self.wrote(urgency, began);
@@ -135,38 +104,38 @@ impl Database {
 
     /// Somebody who asked at `began` has heard what came of it.
     pub(crate) fn wrote(&self, urgency: Urgency, began: Instant) {
-        self.shared.durations.note(urgency, began.elapsed());
+        self.durations.note(urgency, began.elapsed());
     }
 
     /// What operators see of writes and connections.
     pub fn register_metrics(&self, registry: &mut Registry) {
-        self.shared.durations.register(registry);
-        registry.register_collector(Box::new(DatabaseGauges(Arc::downgrade(&self.shared))));
+        self.durations.register(registry);
+        registry.register_collector(Box::new(DatabaseGauges(Arc::downgrade(&self.pools))));
     }
 
-    pub(crate) fn hand_in_urgent(&self, entry: BoxedEntry) -> Result<(), NoPlace> {
-        self.shared.writer.hand_in_urgent(entry)
+    pub(crate) fn hand_in_urgent(&self, entry: BoxedEntry) -> Result<(), HandInError> {
+        self.pools.writer.hand_in_urgent(entry)
     }
 
     pub(crate) fn another_asker(&self) {
-        self.shared.writer.another_asker();
+        self.pools.writer.another_asker();
     }
 
     /// How many writes wait for their batch.
     pub fn queued_writes(&self) -> usize {
-        self.shared.writer.queued()
+        self.pools.writer.queued()
     }
 
     /// Waits while many callers are writing, for half a second at most.
     pub(crate) async fn give_way(&self) {
-        self.shared.writer.give_way().await;
+        self.pools.writer.give_way().await;
     }
 
     /// Writes what is queued, takes nothing new, and lets the connections go.
     pub async fn close(&self) -> Result<(), DbErr> {
-        self.shared.writer.close().await;
-        self.shared.reads.close_by_ref().await?;
-        self.shared.writes.close_by_ref().await
+        self.pools.writer.close().await;
+        self.pools.reads.close_by_ref().await?;
+        self.pools.writes.close_by_ref().await
     }
 }
 

@@ -4,8 +4,7 @@
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Select};
 
-use crate::lot::PARKED;
-use crate::rows::work::{Column, Entity, WAITING};
+use crate::rows::work::{Column, Entity, PARKED, WAITING};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WorkState {

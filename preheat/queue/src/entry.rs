@@ -48,26 +48,26 @@ impl<E> WriteError<E> {
 
 /// What the writer has to do with an entry's changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum EntryOutcome {
     Keep,
     Undo,
 }
 
 /// An entry whose types the writer need not know.
 pub(crate) trait Entry: Send {
-    fn run<'a>(&'a mut self, txn: &'a DatabaseTransaction) -> BoxFuture<'a, Wish>;
+    fn run<'a>(&'a mut self, txn: &'a DatabaseTransaction) -> BoxFuture<'a, EntryOutcome>;
     /// Tells the asker, after the batch has ended. A broken batch takes back what had succeeded.
     fn answer(self: Box<Self>, batch: Result<(), Arc<DbErr>>);
 }
 
 /// A caller's closure on its way through the writer.
-pub(crate) struct Asked<F, T, E> {
+pub(crate) struct ClosureEntry<F, T, E> {
     work: Option<F>,
     outcome: Option<Result<T, WriteError<E>>>,
     asker: oneshot::Sender<Result<T, WriteError<E>>>,
 }
 
-impl<F, T, E> Asked<F, T, E> {
+impl<F, T, E> ClosureEntry<F, T, E> {
     pub(crate) fn new(work: F) -> (Self, oneshot::Receiver<Result<T, WriteError<E>>>) {
         let (asker, answer) = oneshot::channel();
         (
@@ -81,16 +81,16 @@ impl<F, T, E> Asked<F, T, E> {
     }
 }
 
-impl<F, T, E> Entry for Asked<F, T, E>
+impl<F, T, E> Entry for ClosureEntry<F, T, E>
 where
     F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send,
     T: Send,
     E: Send,
 {
-    fn run<'a>(&'a mut self, txn: &'a DatabaseTransaction) -> BoxFuture<'a, Wish> {
+    fn run<'a>(&'a mut self, txn: &'a DatabaseTransaction) -> BoxFuture<'a, EntryOutcome> {
         Box::pin(async move {
             let Some(work) = self.work.take() else {
-                return Wish::Undo;
+                return EntryOutcome::Undo;
             };
             // The closure is called inside of the future, so that a panic of either is caught.
             let running = AssertUnwindSafe(async move { work(txn).await });
@@ -98,7 +98,11 @@ where
                 Ok(outcome) => outcome.map_err(WriteError::Refused),
                 Err(panic) => Err(WriteError::Panicked(panic_text(panic.as_ref()))),
             };
-            let wish = if outcome.is_ok() { Wish::Keep } else { Wish::Undo };
+            let wish = if outcome.is_ok() {
+                EntryOutcome::Keep
+            } else {
+                EntryOutcome::Undo
+            };
             self.outcome = Some(outcome);
             wish
         })

@@ -12,38 +12,40 @@
 //! **Invariant:** a write that was answered is on the disk, and work that was enqueued is performed, settled or given
 //! up by name; it is never lost and never held by two at once.
 
-mod askers;
 mod backoff;
 mod bell;
+mod bulk;
+mod caller_count;
 mod claim;
 mod clock;
 mod database;
 mod depth;
 mod entry;
+mod entry_queues;
+mod grouped_write;
 mod holder;
-mod lot;
 mod metrics;
 mod passes;
 mod performer;
+mod pools;
 mod rows;
-mod together;
-mod turn;
 mod work;
 mod workers;
 mod writer;
 
 pub use backoff::Backoff;
-pub use bell::{Bell, Listening};
+pub use bell::{Bell, BellListener};
+pub use bulk::{WorkFilter, move_lane, remove_group, unpark, waiting_by_lane};
 pub use claim::{ClaimError, Claimed, claim, claim_within};
 pub use clock::{Clock, SystemClock, TestClock};
 pub use database::{Database, OpenError};
 pub use depth::{Depth, WorkState, depths};
 pub use entry::WriteError;
+pub use grouped_write::{GroupedWrite, WriteAll};
 pub use holder::{HolderId, end_holder, grant_all, holder_exists, reclaim_expired, register_holder, renew};
-pub use lot::{PARKED, Which, move_lane, remove_group, unpark, waiting_by_lane};
 pub use metrics::{encode_gauge, encode_gauges};
 pub use performer::{Failure, Perform};
-pub use together::{Together, WriteAll};
+pub use rows::work::PARKED;
 pub use work::{
     NewWork, Work, WorkId, complete, enqueue, enqueue_all, held_by, holds, release, retry_later, work_of,
     work_of_group,

@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::database::Shared;
+use crate::pools::Pools;
 use crate::writer::Urgency;
 
 /// Seconds: from a commit without a disk to one that is given up.
@@ -68,7 +68,7 @@ fn of(urgency: Urgency) -> OfUrgency {
 }
 
 /// Reads the open database when somebody scrapes; says nothing once it is gone.
-pub(crate) struct DatabaseGauges(pub(crate) Weak<Shared>);
+pub(crate) struct DatabaseGauges(pub(crate) Weak<Pools>);
 
 impl fmt::Debug for DatabaseGauges {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

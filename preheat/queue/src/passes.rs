@@ -14,22 +14,21 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 
-use crate::lot::PARKED;
-use crate::rows::work::{Column, Entity, RUNNING, WAITING};
+use crate::rows::work::{Column, Entity, PARKED, RUNNING, WAITING};
 
 /// Questions in one statement: databases bound the parameters of one.
 const QUESTIONS_AT_ONCE: usize = 90;
 
 /// What a place in line depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Stand<'a> {
+pub(crate) struct LineKey<'a> {
     pub(crate) lane: &'a str,
     pub(crate) priority: i32,
     pub(crate) fair_key: &'a str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Question<'a> {
+enum PassQuery<'a> {
     /// The next one in line.
     LowestWaiting(&'a str, i32),
     /// How far the line has come, when nobody waits.
@@ -37,36 +36,36 @@ enum Question<'a> {
     LastOfKey(&'a str, i32, &'a str),
 }
 
-type Answers<'a> = BTreeMap<Question<'a>, i64>;
+type FoundPasses<'a> = BTreeMap<PassQuery<'a>, i64>;
 
 /// A pass for each, in their order; by one statement for some thirty lanes.
-pub(crate) async fn passes(txn: &impl ConnectionTrait, stands: &[Stand<'_>]) -> Result<Vec<i64>, DbErr> {
-    let questions: BTreeSet<Question<'_>> = stands.iter().flat_map(questions).collect();
-    let questions: Vec<Question<'_>> = questions.into_iter().collect();
-    let mut answers = Answers::new();
+pub(crate) async fn passes(txn: &impl ConnectionTrait, stands: &[LineKey<'_>]) -> Result<Vec<i64>, DbErr> {
+    let questions: BTreeSet<PassQuery<'_>> = stands.iter().flat_map(questions).collect();
+    let questions: Vec<PassQuery<'_>> = questions.into_iter().collect();
+    let mut answers = FoundPasses::new();
     for some in questions.chunks(QUESTIONS_AT_ONCE) {
         ask(txn, some, &mut answers).await?;
     }
     Ok(in_line(stands, &answers))
 }
 
-fn questions<'a>(stand: &Stand<'a>) -> [Question<'a>; 3] {
-    let Stand {
+fn questions<'a>(stand: &LineKey<'a>) -> [PassQuery<'a>; 3] {
+    let LineKey {
         lane,
         priority,
         fair_key,
     } = *stand;
     [
-        Question::LowestWaiting(lane, priority),
-        Question::HighestRunning(lane, priority),
-        Question::LastOfKey(lane, priority, fair_key),
+        PassQuery::LowestWaiting(lane, priority),
+        PassQuery::HighestRunning(lane, priority),
+        PassQuery::LastOfKey(lane, priority, fair_key),
     ]
 }
 
 /// Decides; the answers are those from before any of them stood there.
-fn in_line<'a>(stands: &[Stand<'a>], answers: &Answers<'a>) -> Vec<i64> {
-    let mut last_of_key: BTreeMap<Stand<'a>, i64> = BTreeMap::new();
-    let pass = |stand: &Stand<'a>| {
+fn in_line<'a>(stands: &[LineKey<'a>], answers: &FoundPasses<'a>) -> Vec<i64> {
+    let mut last_of_key: BTreeMap<LineKey<'a>, i64> = BTreeMap::new();
+    let pass = |stand: &LineKey<'a>| {
         let [waiting, running, of_key] = questions(stand).map(|question| answers.get(&question).copied());
         let reached = waiting.or(running).unwrap_or(0);
         let last = last_of_key.get(stand).copied().or(of_key).unwrap_or(0);
@@ -79,8 +78,8 @@ fn in_line<'a>(stands: &[Stand<'a>], answers: &Answers<'a>) -> Vec<i64> {
 
 async fn ask<'a>(
     txn: &impl ConnectionTrait,
-    questions: &[Question<'a>],
-    answers: &mut Answers<'a>,
+    questions: &[PassQuery<'a>],
+    answers: &mut FoundPasses<'a>,
 ) -> Result<(), DbErr> {
     let mut all = Query::select();
     for (n, question) in questions.iter().enumerate() {
@@ -98,14 +97,14 @@ async fn ask<'a>(
 }
 
 /// One look into an index, however long the lane is.
-fn scalar(question: &Question<'_>) -> SimpleExpr {
+fn scalar(question: &PassQuery<'_>) -> SimpleExpr {
     SimpleExpr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(look(question))))
 }
 
-fn look(question: &Question<'_>) -> SelectStatement {
-    let (Question::LowestWaiting(lane, priority)
-    | Question::HighestRunning(lane, priority)
-    | Question::LastOfKey(lane, priority, _)) = *question;
+fn look(question: &PassQuery<'_>) -> SelectStatement {
+    let (PassQuery::LowestWaiting(lane, priority)
+    | PassQuery::HighestRunning(lane, priority)
+    | PassQuery::LastOfKey(lane, priority, _)) = *question;
     let in_lane = Entity::find()
         .select_only()
         .column(Column::Pass)
@@ -114,13 +113,13 @@ fn look(question: &Question<'_>) -> SelectStatement {
         .filter(Column::Pass.lt(PARKED))
         .limit(1);
     match question {
-        Question::LowestWaiting(..) => in_lane
+        PassQuery::LowestWaiting(..) => in_lane
             .filter(Column::State.eq(WAITING))
             .order_by_asc(Column::Pass),
-        Question::HighestRunning(..) => in_lane
+        PassQuery::HighestRunning(..) => in_lane
             .filter(Column::State.eq(RUNNING))
             .order_by_desc(Column::Pass),
-        Question::LastOfKey(_, _, key) => in_lane
+        PassQuery::LastOfKey(_, _, key) => in_lane
             .filter(Column::FairKey.eq(*key))
             .order_by_desc(Column::Pass),
     }
@@ -135,8 +134,8 @@ mod tests {
 
     const LANE: &str = "manager";
 
-    fn of(fair_key: &str) -> Stand<'_> {
-        Stand {
+    fn of(fair_key: &str) -> LineKey<'_> {
+        LineKey {
             lane: LANE,
             priority: 0,
             fair_key,
@@ -145,9 +144,9 @@ mod tests {
 
     #[test]
     fn keys_take_turns_from_the_place_that_the_lane_has_reached() {
-        let answers = Answers::from([
-            (Question::LowestWaiting(LANE, 0), 501),
-            (Question::LastOfKey(LANE, 0, "many"), 1_000),
+        let answers = FoundPasses::from([
+            (PassQuery::LowestWaiting(LANE, 0), 501),
+            (PassQuery::LastOfKey(LANE, 0, "many"), 1_000),
         ]);
         let stands = [of("few"), of("few"), of("many"), of("new")];
         assert_eq!(in_line(&stands, &answers), [502, 503, 1_001, 502]);
@@ -155,9 +154,9 @@ mod tests {
 
     #[test]
     fn nobody_gains_by_coming_while_everything_is_running() {
-        let answers = Answers::from([
-            (Question::HighestRunning(LANE, 0), 1_000),
-            (Question::LastOfKey(LANE, 0, "many"), 1_000),
+        let answers = FoundPasses::from([
+            (PassQuery::HighestRunning(LANE, 0), 1_000),
+            (PassQuery::LastOfKey(LANE, 0, "many"), 1_000),
         ]);
         assert_eq!(in_line(&[of("new"), of("many")], &answers), [1_001, 1_001]);
     }
@@ -169,7 +168,7 @@ mod tests {
         ) {
             const NAMES: [&str; 4] = ["a", "b", "c", "d"];
             let stands: Vec<_> = keys.iter().map(|key| of(NAMES[*key])).collect();
-            let passes = in_line(&stands, &Answers::new());
+            let passes = in_line(&stands, &FoundPasses::new());
             for name in NAMES {
                 let own: Vec<i64> =
                     std::iter::zip(&stands, &passes).filter(|(s, _)| s.fair_key == name).map(|(_, p)| *p).collect();

@@ -10,9 +10,8 @@ use sea_orm::{
 };
 
 use crate::holder::HolderId;
-use crate::lot::PARKED;
-use crate::passes::{Stand, passes};
-use crate::rows::work::{ActiveModel, Column, Entity, Model, RUNNING, WAITING};
+use crate::passes::{LineKey, passes};
+use crate::rows::work::{ActiveModel, Column, Entity, Model, PARKED, RUNNING, WAITING};
 
 pub type WorkId = i64;
 
@@ -41,8 +40,8 @@ pub struct NewWork {
 }
 
 impl NewWork {
-    pub(crate) fn stand(&self) -> Stand<'_> {
-        Stand {
+    pub(crate) fn stand(&self) -> LineKey<'_> {
+        LineKey {
             lane: &self.lane,
             priority: self.priority,
             fair_key: self.fair_key.as_deref().unwrap_or_default(),
@@ -115,7 +114,7 @@ pub async fn enqueue_all(txn: &impl ConnectionTrait, all: &[NewWork], now_ms: i6
 /// Parked work stands behind everything until it is let go.
 async fn passes_of(txn: &impl ConnectionTrait, all: &[NewWork]) -> Result<Vec<i64>, DbErr> {
     let is_parked = |work: &NewWork| work.run_at_ms >= PARKED;
-    let stands: Vec<Stand<'_>> = all
+    let stands: Vec<LineKey<'_>> = all
         .iter()
         .filter(|work| !is_parked(work))
         .map(NewWork::stand)

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::backoff::Backoff;
-use crate::bell::{Bell, Listening};
+use crate::bell::{Bell, BellListener};
 use crate::claim::{ClaimError, Claimed, claim};
 use crate::clock::Clock;
 use crate::database::Database;
@@ -255,7 +255,7 @@ impl<'a> Shift<'a> {
         self.work_of_task.retain(|(id, _)| *id != ended);
     }
 
-    async fn wait(&mut self, bell: &mut Listening, stop: &CancellationToken) {
+    async fn wait(&mut self, bell: &mut BellListener, stop: &CancellationToken) {
         let poll = Instant::now() + self.workers.settings.poll;
         let is_full = self.running.len() >= self.workers.settings.performers;
         tokio::select! {

@@ -20,9 +20,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::askers::Askers;
-use crate::entry::{Entry, Wish};
-use crate::turn::Turn;
+use crate::caller_count::CallerCount;
+use crate::entry::{Entry, EntryOutcome};
+use crate::entry_queues::EntryQueues;
 
 /// Who goes first, and what happens when the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum Urgency {
 }
 
 pub(crate) type BoxedEntry = Box<dyn Entry>;
-type Queues = Arc<Mutex<Turn<BoxedEntry>>>;
+type Queues = Arc<Mutex<EntryQueues<BoxedEntry>>>;
 
 const QUEUE: usize = 1024;
 const BATCH_ENTRIES: usize = 256;
@@ -49,7 +49,7 @@ pub(crate) const SERVER_WRITERS: u32 = 8;
 
 /// Where entries are handed in.
 pub(crate) struct Writer {
-    askers: Askers,
+    askers: CallerCount,
     urgent: mpsc::Sender<BoxedEntry>,
     background: mpsc::Sender<BoxedEntry>,
     closing: CancellationToken,
@@ -57,7 +57,7 @@ pub(crate) struct Writer {
 }
 
 /// Why an entry found no place.
-pub(crate) enum NoPlace {
+pub(crate) enum HandInError {
     Full,
     Closed,
 }
@@ -67,7 +67,7 @@ impl Writer {
     pub(crate) fn start(connection: &DatabaseConnection) -> Self {
         let (urgent, from_urgent) = mpsc::channel(QUEUE);
         let (background, from_background) = mpsc::channel(QUEUE);
-        let queues = Arc::new(Mutex::new(Turn::new(from_urgent, from_background)));
+        let queues = Arc::new(Mutex::new(EntryQueues::new(from_urgent, from_background)));
         let (closing, finished) = (CancellationToken::new(), CancellationToken::new());
         let is_sqlite = connection.get_database_backend() == DbBackend::Sqlite;
         let (writers, at_most) = if is_sqlite {
@@ -91,7 +91,7 @@ impl Writer {
         }
         tasks.detach_all();
         Self {
-            askers: Askers::default(),
+            askers: CallerCount::default(),
             urgent,
             background,
             closing,
@@ -99,7 +99,7 @@ impl Writer {
         }
     }
 
-    pub(crate) async fn hand_in(&self, urgency: Urgency, entry: BoxedEntry) -> Result<(), NoPlace> {
+    pub(crate) async fn hand_in(&self, urgency: Urgency, entry: BoxedEntry) -> Result<(), HandInError> {
         match urgency {
             Urgency::Urgent => self.hand_in_urgent(entry),
             Urgency::Background => {
@@ -107,19 +107,19 @@ impl Writer {
                     .send_timeout(entry, PLACE_LIMIT)
                     .await
                     .map_err(|refused| match refused {
-                        mpsc::error::SendTimeoutError::Timeout(_) => NoPlace::Full,
-                        mpsc::error::SendTimeoutError::Closed(_) => NoPlace::Closed,
+                        mpsc::error::SendTimeoutError::Timeout(_) => HandInError::Full,
+                        mpsc::error::SendTimeoutError::Closed(_) => HandInError::Closed,
                     })
             }
         }
     }
 
     /// At once or not at all.
-    pub(crate) fn hand_in_urgent(&self, entry: BoxedEntry) -> Result<(), NoPlace> {
+    pub(crate) fn hand_in_urgent(&self, entry: BoxedEntry) -> Result<(), HandInError> {
         self.another_asker();
         self.urgent.try_send(entry).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => NoPlace::Full,
-            mpsc::error::TrySendError::Closed(_) => NoPlace::Closed,
+            mpsc::error::TrySendError::Full(_) => HandInError::Full,
+            mpsc::error::TrySendError::Closed(_) => HandInError::Closed,
         })
     }
 
@@ -204,14 +204,18 @@ impl Batches {
         entries: &mut Vec<BoxedEntry>,
     ) -> Result<(), DbErr> {
         match self.run(&txn, entries).await? {
-            Wish::Keep => txn.commit().await,
-            Wish::Undo => txn.rollback().await,
+            EntryOutcome::Keep => txn.commit().await,
+            EntryOutcome::Undo => txn.rollback().await,
         }
     }
 
     /// Runs entries until nothing is queued or a limit is reached. Every entry that was taken is in `entries`, so that
     /// it is answered whatever happens.
-    async fn run(&self, txn: &DatabaseTransaction, entries: &mut Vec<BoxedEntry>) -> Result<Wish, DbErr> {
+    async fn run(
+        &self,
+        txn: &DatabaseTransaction,
+        entries: &mut Vec<BoxedEntry>,
+    ) -> Result<EntryOutcome, DbErr> {
         let mut batch = Company {
             started: Instant::now(),
             has_askers: false,
@@ -226,16 +230,16 @@ impl Batches {
                 savepoint.set().await?;
             }
             match run_within_limit(entries.get_mut(at), txn).await? {
-                Wish::Keep => {}
-                Wish::Undo if is_alone => return Ok(Wish::Undo),
-                Wish::Undo => savepoint.undo().await?,
+                EntryOutcome::Keep => {}
+                EntryOutcome::Undo if is_alone => return Ok(EntryOutcome::Undo),
+                EntryOutcome::Undo => savepoint.undo().await?,
             }
             at += 1;
             if at == entries.len() {
                 self.take_another(entries, &mut batch).await;
             }
         }
-        Ok(Wish::Keep)
+        Ok(EntryOutcome::Keep)
     }
 
     async fn take_another(&self, entries: &mut Vec<BoxedEntry>, batch: &mut Company) {
@@ -254,8 +258,13 @@ impl Batches {
     }
 }
 
-async fn run_within_limit(entry: Option<&mut BoxedEntry>, txn: &DatabaseTransaction) -> Result<Wish, DbErr> {
-    let Some(entry) = entry else { return Ok(Wish::Keep) };
+async fn run_within_limit(
+    entry: Option<&mut BoxedEntry>,
+    txn: &DatabaseTransaction,
+) -> Result<EntryOutcome, DbErr> {
+    let Some(entry) = entry else {
+        return Ok(EntryOutcome::Keep);
+    };
     timeout(ENTRY_LIMIT, entry.run(txn))
         .await
         .map_err(|_| DbErr::Custom("one write took longer than 10 s; its batch was stopped".to_owned()))

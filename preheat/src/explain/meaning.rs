@@ -79,7 +79,7 @@ fn of_error(error: &RegistryError) -> Meaning {
     let text = format!("{error}; {}", error.what_to_do());
     match error.status() {
         Some(404) => Meaning::Gone(error.to_string()),
-        _ if error.is_silent() => Meaning::Silent(text),
+        _ if error.is_outage() => Meaning::Silent(text),
         _ => Meaning::Refused(text),
     }
 }
@@ -130,17 +130,17 @@ pub(crate) async fn asked_within(
 
 #[cfg(test)]
 mod tests {
-    use oci::{Asked, Said};
+    use oci::{ErrorResponse, RequestedObject};
 
     use super::*;
 
-    fn said(status: u16) -> (Asked, Said) {
-        let asked = Asked {
+    fn said(status: u16) -> (RequestedObject, ErrorResponse) {
+        let asked = RequestedObject {
             registry: "h.example".parse().expect("a name"),
             object: "manifest v1 of a".to_owned(),
         };
         let words = String::new();
-        (asked, Said { status, words })
+        (asked, ErrorResponse { status, words })
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use uuid::Uuid;
-use wire::{ObjectKind, PullResult, PulledFrom, Role, Side};
+use wire::{ObjectKind, PullResult, PullSource, Role, Side};
 
 use crate::scope::Scope;
 use crate::views::PreheatState;
@@ -220,7 +220,7 @@ pub struct ExplainedPull {
     pub kind: ObjectKind,
     pub result: PullResult,
     /// Empty when the store had it.
-    pub sources: Vec<PulledFrom>,
+    pub sources: Vec<PullSource>,
     pub bytes: u64,
     pub took_ms: u64,
     /// 10^6 bytes a second; none where it was too quick to tell.

@@ -4,7 +4,7 @@
 //! who has one node's token can make any number of nodes.
 
 use uuid::Uuid;
-use wire::{Compared, SPOT_CHECK_BYTES};
+use wire::{SPOT_CHECK_BYTES, SpotCheckOutcome};
 
 /// Witnesses that are asked about one range at most.
 const WITNESSES: usize = 5;
@@ -20,7 +20,7 @@ pub(crate) struct Witness {
 }
 
 /// What a witness said; none: no answer.
-pub(crate) type Said = (Witness, Option<Compared>);
+pub(crate) type Said = (Witness, Option<SpotCheckOutcome>);
 
 /// How a spot check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub(crate) fn next<'a>(witnesses: &'a [Witness], said: &[Said]) -> Option<&'a Wi
     if !is_open || said.len() >= WITNESSES {
         return None;
     }
-    let accusers: Vec<&Witness> = who_said(said, &Compared::Different).collect();
+    let accusers: Vec<&Witness> = who_said(said, &SpotCheckOutcome::Different).collect();
     witnesses.iter().find(|witness| {
         let is_asked = said.iter().any(|(asked, _)| asked.peer == witness.peer);
         let adds = accusers.is_empty() || accusers.iter().any(|accuser| are_two(accuser, witness));
@@ -96,11 +96,11 @@ pub(crate) fn next<'a>(witnesses: &'a [Witness], said: &[Said]) -> Option<&'a Wi
 
 /// What follows from what was said.
 pub(crate) fn checked(said: &[Said]) -> Checked {
-    let accusers: Vec<&Witness> = who_said(said, &Compared::Different).collect();
+    let accusers: Vec<&Witness> = who_said(said, &SpotCheckOutcome::Different).collect();
     let mut pairs = accusers
         .iter()
         .flat_map(|one| accusers.iter().map(move |other| (one, other)));
-    let is_cleared = who_said(said, &Compared::Equal).next().is_some();
+    let is_cleared = who_said(said, &SpotCheckOutcome::Equal).next().is_some();
     match (accusers.is_empty(), is_cleared) {
         (true, true) => Checked::Sound,
         (true, false) if said.is_empty() => Checked::NoWitness,
@@ -114,7 +114,7 @@ pub(crate) fn checked(said: &[Said]) -> Checked {
 /// The witnesses who said this.
 pub(crate) fn who_said<'a>(
     said: &'a [Said],
-    what: &'a Compared,
+    what: &'a SpotCheckOutcome,
 ) -> impl Iterator<Item = &'a Witness> + use<'a> {
     let is_it = move |(_, answer): &&'a Said| answer.as_ref() == Some(what);
     said.iter().filter(is_it).map(|(witness, _)| witness)
@@ -150,11 +150,11 @@ mod tests {
     }
 
     fn different(witness: Witness) -> Said {
-        (witness, Some(Compared::Different))
+        (witness, Some(SpotCheckOutcome::Different))
     }
 
     fn equal(witness: Witness) -> Said {
-        (witness, Some(Compared::Equal))
+        (witness, Some(SpotCheckOutcome::Equal))
     }
 
     #[test]
@@ -200,8 +200,8 @@ mod tests {
         assert_eq!(checked(&[]), Checked::NoWitness);
         let said = [
             (seed(1), None),
-            (seed(2), Some(Compared::OwnDamaged)),
-            (seed(3), Some(Compared::Nothing { why: String::new() })),
+            (seed(2), Some(SpotCheckOutcome::OwnDamaged)),
+            (seed(3), Some(SpotCheckOutcome::Nothing { why: String::new() })),
         ];
         assert_eq!(checked(&said), Checked::Unanswered);
         assert_eq!(next(&[seed(1), seed(2), seed(4)], &said), Some(&seed(4)));

@@ -6,7 +6,7 @@ use preheat::{
     Verdict, WhereError,
 };
 use uuid::Uuid;
-use wire::{Held, HoldingsReport, Question, Reply, Standing, StandingState, TakeRequest};
+use wire::{Holding, HoldingsReport, ObjectStatus, Question, Reply, StandingState, TakeRequest};
 
 use crate::support::{Peer, World};
 
@@ -56,7 +56,7 @@ async fn questions(world: &World, peer: &Peer) -> Vec<Question> {
 /// Answers the next question: what is in `held` is there, and nothing else.
 async fn answer_with(world: &World, peer: &Peer, held: &[String]) {
     for question in questions(world, peer).await {
-        let standing = |digest: &String| Standing {
+        let standing = |digest: &String| ObjectStatus {
             digest: digest.clone(),
             state: if held.contains(digest) {
                 StandingState::Sealed { size: 1 }
@@ -245,10 +245,10 @@ async fn where_counts_what_peers_hold_of_the_newest_preheat() {
     world.registry.image(Some("v1"), &["a"]);
     world.submit("v1", Scope::SingleSeedPeer).await;
     let lots = seed.take().await;
-    let held: Vec<Held> = lots[0]
+    let held: Vec<Holding> = lots[0]
         .placements
         .iter()
-        .map(|order| Held {
+        .map(|order| Holding {
             digest: order.digest.clone(),
             size: order.size,
         })
@@ -282,7 +282,7 @@ async fn where_tells_what_live_peers_have_begun_and_waits_for_nobody_who_is_sile
     world.registry.image(Some("v1"), &["a"]);
     let begun = async {
         for question in questions(&world, &seed).await {
-            let part = |(number, digest): (usize, &String)| Standing {
+            let part = |(number, digest): (usize, &String)| ObjectStatus {
                 digest: digest.clone(),
                 state: if number == 0 {
                     StandingState::Partial { bytes: 40 }
@@ -313,7 +313,7 @@ async fn where_asks_the_registry_about_an_image_that_was_never_preheated() {
     world.configure(oci::Credential::Anonymous);
     let seed = world.seed("seed-1").await;
     let (root, size) = world.registry.image(Some("v1"), &["a"]);
-    let held = Held {
+    let held = Holding {
         digest: root.to_string(),
         size: size as u64,
     };
@@ -332,7 +332,7 @@ async fn where_asks_the_registry_about_an_image_that_was_never_preheated() {
     assert!(missing.to_string().contains("never preheated"), "{missing}");
 }
 
-async fn hold(world: &World, peer: &Peer, gained: Vec<Held>) {
+async fn hold(world: &World, peer: &Peer, gained: Vec<Holding>) {
     let report = HoldingsReport {
         gained,
         ..HoldingsReport::default()

@@ -362,7 +362,7 @@ async fn an_index_brings_all_its_platforms_unless_some_are_named() {
 async fn holders_of_an_object_are_named_as_its_parents() {
     let world = World::start().await;
     let all = seeds(&world, 2).await;
-    let held = wire::Held {
+    let held = wire::Holding {
         digest: oci::Digest::of(b"a").to_string(),
         size: 100,
     };

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use preheat::{ListQuery, PlacementState, PreheatState, Scope, SessionError};
 use sea_orm::ConnectionTrait;
-use wire::{Outcome, PlacementProgress, ProgressReport, Role, Settled, TraceContext};
+use wire::{PlacementOutcome, PlacementProgress, ProgressReport, Role, Settlement, TraceContext};
 
 use crate::rows::{count, database};
 use crate::support::{World, failed, verified};
@@ -161,11 +161,11 @@ async fn settles_are_idempotent() {
         ),
         (1, 0, 3)
     );
-    let unknown = Settled {
+    let unknown = Settlement {
         work: lots[0].work,
         fence: lots[0].fence,
         digest: "sha256:nonsense".into(),
-        outcome: Outcome::Verified {
+        outcome: PlacementOutcome::Verified {
             bytes_from_registry: 0,
             bytes_from_peers: 0,
         },

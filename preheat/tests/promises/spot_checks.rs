@@ -1,7 +1,7 @@
 //! Seeds whose bytes are not those that others hold.
 
 use preheat::{Checked, Draw, PreheatState, Scope, WebhookEvent};
-use wire::Compared;
+use wire::SpotCheckOutcome;
 
 use crate::rows::count;
 use crate::support::{Peer, World};
@@ -72,8 +72,8 @@ async fn a_seed_that_two_others_accuse_is_removed_and_its_preheats_are_told() {
     };
     let checked = tokio::select! {
         checked = check(&world, DRAW) => checked,
-        () = one.compares(Compared::Different) => None,
-        () = other.compares(Compared::Different) => None,
+        () = one.compares(SpotCheckOutcome::Different) => None,
+        () = other.compares(SpotCheckOutcome::Different) => None,
     };
     assert_eq!(checked, Some(Checked::Removed));
     assert!(preheat::is_removed(&world.preheater, liar.id).await.unwrap());
@@ -99,8 +99,8 @@ async fn a_seed_that_two_others_accuse_is_removed_and_its_preheats_are_told() {
     // Those that are left hold the same: nobody is accused any more.
     let again = tokio::select! {
         checked = check(&world, DRAW) => checked,
-        () = one.compares(Compared::Equal) => None,
-        () = other.compares(Compared::Equal) => None,
+        () = one.compares(SpotCheckOutcome::Equal) => None,
+        () = other.compares(SpotCheckOutcome::Equal) => None,
     };
     assert_eq!(again, Some(Checked::Sound));
 }
@@ -111,7 +111,7 @@ async fn one_accuser_removes_nobody_and_is_shown() {
     let (id, seeds) = seeds(&world, 2).await;
     let checked = tokio::select! {
         checked = check(&world, DRAW) => checked,
-        () = seeds[1].compares(Compared::Different) => None,
+        () = seeds[1].compares(SpotCheckOutcome::Different) => None,
     };
     assert_eq!(checked, Some(Checked::Suspected));
     assert!(!preheat::is_removed(&world.preheater, seeds[0].id).await.unwrap());
@@ -132,8 +132,8 @@ async fn an_accuser_whom_another_contradicts_removes_nobody() {
     };
     let checked = tokio::select! {
         checked = check(&world, DRAW) => checked,
-        () = first.compares(Compared::Different) => None,
-        () = second.compares(Compared::Equal) => None,
+        () = first.compares(SpotCheckOutcome::Different) => None,
+        () = second.compares(SpotCheckOutcome::Equal) => None,
     };
     assert_eq!(checked, Some(Checked::Contradicted));
     assert!(!preheat::is_removed(&world.preheater, seeds[0].id).await.unwrap());
@@ -150,7 +150,7 @@ async fn a_witness_with_a_damaged_copy_accuses_nobody_and_is_shown() {
     let (_, seeds) = seeds(&world, 2).await;
     let checked = tokio::select! {
         checked = check(&world, DRAW) => checked,
-        () = seeds[1].compares(Compared::OwnDamaged) => None,
+        () = seeds[1].compares(SpotCheckOutcome::OwnDamaged) => None,
     };
     assert_eq!(checked, Some(Checked::Unanswered));
     assert_eq!(warning(&world, &seeds[0]).await, None);

@@ -19,8 +19,8 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{
-    Compared, Held, Hello, HoldingsReport, Lot, Outcome, PeerIdentity, Reply, Role, SettleRequest, Settled,
-    Side, SigningKey, TakeAnswer, TakeRequest, Welcome,
+    Hello, Holding, HoldingsReport, Lot, PeerIdentity, PlacementOutcome, Reply, Role, SettleRequest,
+    Settlement, Side, SigningKey, SpotCheckOutcome, TakeRequest, TakeResponse, Welcome,
 };
 
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -287,7 +287,7 @@ impl Peer {
         self.welcome.session
     }
 
-    pub(crate) async fn try_take(&self, wait_ms: u64) -> Result<TakeAnswer, preheat::SessionError> {
+    pub(crate) async fn try_take(&self, wait_ms: u64) -> Result<TakeResponse, preheat::SessionError> {
         let version = self.neighbourhood_version().await?;
         preheat::take(
             &self.preheater,
@@ -326,7 +326,7 @@ impl Peer {
 
     /// Says what it holds: all of these, and nothing else.
     pub(crate) async fn holds(&self, digests: &[&str]) {
-        let held = |digest: &&str| Held {
+        let held = |digest: &&str| Holding {
             digest: (*digest).to_owned(),
             size: 1,
         };
@@ -341,7 +341,7 @@ impl Peer {
     }
 
     /// Answers spot checks like this for ever.
-    pub(crate) async fn compares(&self, compared: Compared) {
+    pub(crate) async fn compares(&self, compared: SpotCheckOutcome) {
         let mut version = String::new();
         loop {
             let request = TakeRequest {
@@ -368,7 +368,7 @@ impl Peer {
         }
     }
 
-    pub(crate) async fn settle(&self, settled: Vec<Settled>) -> Vec<i64> {
+    pub(crate) async fn settle(&self, settled: Vec<Settlement>) -> Vec<i64> {
         let request = SettleRequest { settled };
         preheat::settle(&self.preheater, self.session(), request)
             .await
@@ -393,26 +393,26 @@ fn ask(at_most: u32, neighbourhood_version: String) -> TakeRequest {
     }
 }
 
-pub(crate) fn verified(lot: &Lot) -> Vec<Settled> {
-    let outcome = Outcome::Verified {
+pub(crate) fn verified(lot: &Lot) -> Vec<Settlement> {
+    let outcome = PlacementOutcome::Verified {
         bytes_from_registry: 1,
         bytes_from_peers: 0,
     };
     with_outcome(lot, &outcome)
 }
 
-pub(crate) fn failed(lot: &Lot, reason: &str) -> Vec<Settled> {
+pub(crate) fn failed(lot: &Lot, reason: &str) -> Vec<Settlement> {
     with_outcome(
         lot,
-        &Outcome::Failed {
+        &PlacementOutcome::Failed {
             reason: reason.to_owned(),
             side: Side::Registry,
         },
     )
 }
 
-fn with_outcome(lot: &Lot, outcome: &Outcome) -> Vec<Settled> {
-    let settled = |digest: &String| Settled {
+fn with_outcome(lot: &Lot, outcome: &PlacementOutcome) -> Vec<Settlement> {
+    let settled = |digest: &String| Settlement {
         work: lot.work,
         fence: lot.fence,
         digest: digest.clone(),

@@ -7,7 +7,7 @@ use preheat::{
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use wire::{ObjectKind, PulledFrom, Role, Side};
+use wire::{ObjectKind, PullSource, Role, Side};
 
 use crate::extract::Instant;
 
@@ -361,8 +361,8 @@ impl From<ExplainedPull> for PullBody {
     }
 }
 
-impl From<PulledFrom> for SourceBody {
-    fn from(from: PulledFrom) -> Self {
+impl From<PullSource> for SourceBody {
+    fn from(from: PullSource) -> Self {
         Self {
             source: from.source,
             peer: from.peer,

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use uuid::Uuid;
-use wire::{ProgressAnswer, ProgressReport};
+use wire::{ProgressReport, ProgressResponse};
 
 use crate::app::App;
 use crate::extract::{Body, Parts};
@@ -13,6 +13,6 @@ pub(crate) async fn progress(
     State(app): State<App>,
     Parts(session): Parts<Uuid>,
     Body(report): Body<ProgressReport>,
-) -> Result<Json<ProgressAnswer>, Problem> {
+) -> Result<Json<ProgressResponse>, Problem> {
     Ok(Json(preheat::progress(app.preheater(), session, report).await?))
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use uuid::Uuid;
-use wire::{SettleAnswer, SettleRequest};
+use wire::{SettleRequest, SettleResponse};
 
 use crate::app::App;
 use crate::extract::{Body, Parts};
@@ -13,6 +13,6 @@ pub(crate) async fn settle(
     State(app): State<App>,
     Parts(session): Parts<Uuid>,
     Body(request): Body<SettleRequest>,
-) -> Result<Json<SettleAnswer>, Problem> {
+) -> Result<Json<SettleResponse>, Problem> {
     Ok(Json(preheat::settle(app.preheater(), session, request).await?))
 }

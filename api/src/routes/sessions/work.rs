@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use uuid::Uuid;
-use wire::{TakeAnswer, TakeRequest};
+use wire::{TakeRequest, TakeResponse};
 
 use crate::app::App;
 use crate::extract::{Body, Parts};
@@ -13,6 +13,6 @@ pub(crate) async fn work(
     State(app): State<App>,
     Parts(session): Parts<Uuid>,
     Body(request): Body<TakeRequest>,
-) -> Result<Json<TakeAnswer>, Problem> {
+) -> Result<Json<TakeResponse>, Problem> {
     Ok(Json(preheat::take(app.preheater(), session, request).await?))
 }

@@ -6,7 +6,7 @@ use super::server_name;
 use crate::{RegistryName, Repository};
 
 /// `https://*.example.com:5000/team-a`, taken apart.
-pub(super) struct Key<'text> {
+pub(super) struct ConfigKey<'text> {
     text: &'text str,
     plain_http: bool,
     /// With its port.
@@ -17,14 +17,14 @@ pub(super) struct Key<'text> {
 
 /// What a key is for. Docker asks a helper before its store, and its store before it looks at the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum KeyKind {
     Entry,
     Store,
     Helper,
 }
 
 /// The greatest comes first: the longest path, the host without `*`, then the kind, then what else tells keys apart.
-pub(super) type Order = (usize, bool, Kind, Rank);
+pub(super) type Order = (usize, bool, KeyKind, Rank);
 
 /// How closely a key matches; the greatest counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +42,7 @@ pub(super) struct Rank {
     pub(super) path: String,
 }
 
-impl<'text> Key<'text> {
+impl<'text> ConfigKey<'text> {
     pub(super) fn of(text: &'text str) -> Self {
         let plain_http = text.starts_with("http://");
         let rest = text
@@ -131,7 +131,7 @@ impl Rank {
         }
     }
 
-    pub(super) fn order(self, kind: Kind) -> Order {
+    pub(super) fn order(self, kind: KeyKind) -> Order {
         (self.parts, self.is_exact, kind, self)
     }
 

@@ -11,10 +11,12 @@ use futures_util::{Stream, stream};
 use http::{HeaderMap, Method, StatusCode, header};
 use tokio::time::timeout;
 
-use super::answer::Answer;
 use super::body::cut_short;
-use super::{Registry, check_coding, number};
-use crate::{Asked, Credential, Digest, RegistryError, Repository};
+use super::client::Registry;
+use super::headers::{check_coding, number};
+use super::request::{History, Request};
+use super::response::RegistryResponse;
+use crate::{Credential, Digest, RegistryError, Repository, RequestedObject};
 
 /// The rest of a blob.
 pub struct ByteStream {
@@ -95,7 +97,7 @@ impl Registry {
             .and_then(|extent| check_coding(answer.headers(), &asked).map(|()| extent))
             .inspect_err(|error| answer.failed(error))?;
         let limit = self.inner.limits.chunk_wait;
-        let reading = Reading {
+        let reading = BlobReading {
             answer,
             asked,
             limit,
@@ -104,13 +106,36 @@ impl Registry {
             expected: extent.length,
             left: wanted.until.map_or(u64::MAX, |until| until.saturating_sub(from)),
         };
-        let stream = Box::pin(stream::try_unfold(reading, Reading::next));
+        let stream = Box::pin(stream::try_unfold(reading, BlobReading::next));
         Ok(ByteStream {
             total: extent.total,
             from,
             is_part,
             stream,
         })
+    }
+
+    pub(super) fn blob_request(
+        &self,
+        method: Method,
+        repository: &Repository,
+        digest: &Digest,
+        part: BlobPart,
+    ) -> Request {
+        Request {
+            method,
+            kind: "blob",
+            template: "/v2/{repository}/blobs/{digest}",
+            path: format!("{repository}/blobs/{digest}"),
+            repository: repository.clone(),
+            image: format!("{}/{repository}", self.name()),
+            accept: String::new(),
+            from: part.from,
+            until: part.until,
+            asked: self.asked(format!("blob {digest} of {repository}")),
+            header_wait: None,
+            history: History::default(),
+        }
     }
 }
 
@@ -123,7 +148,7 @@ struct Extent {
     length: Option<u64>,
 }
 
-fn whole(headers: &HeaderMap, from: u64, asked: &Asked) -> Result<Extent, RegistryError> {
+fn whole(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Extent, RegistryError> {
     let total = number(headers, &header::CONTENT_LENGTH);
     if total.is_some_and(|total| total < from) {
         let what = format!("byte {from} was asked for and the whole is shorter");
@@ -139,7 +164,7 @@ fn whole(headers: &HeaderMap, from: u64, asked: &Asked) -> Result<Extent, Regist
     })
 }
 
-fn part(headers: &HeaderMap, from: u64, asked: &Asked) -> Result<Extent, RegistryError> {
+fn part(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Extent, RegistryError> {
     let value = headers
         .get(header::CONTENT_RANGE)
         .and_then(|value| value.to_str().ok());
@@ -175,9 +200,9 @@ fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
 }
 
 /// A body on its way.
-struct Reading {
-    answer: Answer,
-    asked: Asked,
+struct BlobReading {
+    answer: RegistryResponse,
+    asked: RequestedObject,
     limit: Duration,
     skip: u64,
     received: u64,
@@ -186,7 +211,7 @@ struct Reading {
     left: u64,
 }
 
-impl Reading {
+impl BlobReading {
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, RegistryError> {
         let bytes = self.wanted_bytes().await;
         let bytes = bytes.inspect_err(|error| self.answer.failed(error))?;

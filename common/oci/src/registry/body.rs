@@ -4,17 +4,18 @@ use bytes::{Bytes, BytesMut};
 use http::header;
 use tokio::time::Instant;
 
-use super::answer::Answer;
+use super::client::Registry;
 use super::exchange::innermost;
-use super::{Registry, number};
-use crate::{Asked, RegistryError};
+use super::headers::number;
+use super::response::RegistryResponse;
+use crate::{RegistryError, RequestedObject};
 
 impl Registry {
     /// A whole body of `limit` bytes at most.
     pub(super) async fn read_whole(
         &self,
-        asked: &Asked,
-        mut answer: Answer,
+        asked: &RequestedObject,
+        mut answer: RegistryResponse,
         limit: usize,
     ) -> Result<Bytes, RegistryError> {
         let read = self.read_to_the_end(asked, &mut answer, limit).await;
@@ -23,8 +24,8 @@ impl Registry {
 
     async fn read_to_the_end(
         &self,
-        asked: &Asked,
-        answer: &mut Answer,
+        asked: &RequestedObject,
+        answer: &mut RegistryResponse,
         limit: usize,
     ) -> Result<Bytes, RegistryError> {
         let too_large = || RegistryError::TooLarge {
@@ -56,7 +57,7 @@ impl Registry {
     }
 }
 
-pub(super) fn cut_short(asked: &Asked, received: u64, cause: &reqwest::Error) -> RegistryError {
+pub(super) fn cut_short(asked: &RequestedObject, received: u64, cause: &reqwest::Error) -> RegistryError {
     RegistryError::CutShort {
         asked: asked.clone(),
         received,

@@ -1,117 +1,32 @@
-//! One request and its answer: its turn, its span, the time limit, and what a refusal means.
+//! One request and its answer: its slot, its span, the time limit, and what a refusal means.
 //!
 //! **Invariant:** whatever is asked on behalf of a registry goes through [`Registry::send_once`], which alone knows whether
 //! an answer is the registry's own. What another host says is never repeated in an error. Spans and counts name
 //! hosts and path templates, never a path's variable parts, a query or a credential.
 
 use std::error::Error as _;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::StatusCode;
 use reqwest::Response;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span, field, info_span};
 use url::Url;
 
-use super::answer::{Answer, Whose, mark_failed};
-use super::patience::{Waited, retry_after};
-use super::redirect::REDIRECTED;
-use super::{Inner, Registry};
+use super::client::{Registry, RegistryInner};
+use super::request::{REDIRECTED, Request};
+use super::response::{RegistryResponse, Responder, mark_failed};
+use super::retry_after::retry_after;
 use crate::challenge::is_of_harbor;
-use crate::clients::Way;
+use crate::clients::DialMode;
 use crate::dial::{NotAllowed, authority, is_inside};
 use crate::text::tame;
-use crate::{Asked, RegistryError, Repository, Said, Secret};
+use crate::{ErrorResponse, RegistryError, RequestedObject};
 
 /// The most of a refusal's body that is read for its words.
 const REFUSAL_BYTES: usize = 8 * 1024;
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
-
-/// What is asked. Everything here may stand in a span.
-pub(super) struct Request {
-    pub(super) method: Method,
-    /// `manifest`, `blob` or `token`.
-    pub(super) kind: &'static str,
-    pub(super) template: &'static str,
-    /// Behind `/v2/`.
-    pub(super) path: String,
-    pub(super) repository: Repository,
-    pub(super) image: String,
-    pub(super) accept: String,
-    /// First byte that is wanted.
-    pub(super) from: u64,
-    /// Behind the last byte that is wanted; the end unless given.
-    pub(super) until: Option<u64>,
-    pub(super) asked: Asked,
-    /// Until the headers of one answer are here, where the caller says it.
-    pub(super) header_wait: Option<Duration>,
-    pub(super) history: History,
-}
-
-/// What became of a request so far.
-#[derive(Default)]
-pub(super) struct History {
-    pub(super) waited: Waited,
-    sent: AtomicU32,
-    signed_in: AtomicBool,
-}
-
-impl History {
-    /// From now on it goes out with an `Authorization` that was fetched for it.
-    pub(super) fn has_signed_in(&self) {
-        self.signed_in.store(true, Ordering::Relaxed);
-    }
-
-    /// How often it had been sent before.
-    pub(super) fn resent(&self) -> u32 {
-        self.sent.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-impl Request {
-    pub(super) fn headers(&self, authorization: Option<&Secret>) -> Result<HeaderMap, RegistryError> {
-        let mut headers = HeaderMap::new();
-        let unusable = |what: &str| RegistryError::BadAnswer {
-            asked: self.asked.clone(),
-            what: what.to_owned(),
-        };
-        if !self.accept.is_empty() {
-            let accept =
-                HeaderValue::from_str(&self.accept).map_err(|_| unusable("the Accept has odd letters"))?;
-            headers.insert(header::ACCEPT, accept);
-        }
-        if let Some(range) = self.range() {
-            headers.insert(
-                header::RANGE,
-                HeaderValue::from_str(&range).map_err(|_| unusable("no range"))?,
-            );
-        }
-        if let Some(secret) = authorization {
-            headers.insert(header::AUTHORIZATION, sensitive(secret, &self.asked)?);
-        }
-        Ok(headers)
-    }
-
-    fn range(&self) -> Option<String> {
-        match (self.from, self.until) {
-            (0, None) => None,
-            (from, None) => Some(format!("bytes={from}-")),
-            (from, Some(until)) => Some(format!("bytes={from}-{}", until.saturating_sub(1))),
-        }
-    }
-}
-
-/// An `Authorization` value that HTTP libraries do not print either.
-pub(super) fn sensitive(secret: &Secret, asked: &Asked) -> Result<HeaderValue, RegistryError> {
-    let mut value = HeaderValue::from_str(secret.expose()).map_err(|_| RegistryError::BadAnswer {
-        asked: asked.clone(),
-        what: "the credential has letters that no header may have".into(),
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
-}
 
 impl Registry {
     /// One request without redirects, in a span that ends with the answer's body.
@@ -120,12 +35,12 @@ impl Registry {
         request: &Request,
         template: &'static str,
         url: &Url,
-        (way, prepared): (Way, reqwest::Request),
-    ) -> Result<Answer, RegistryError> {
-        let turn = self
+        (way, prepared): (DialMode, reqwest::Request),
+    ) -> Result<RegistryResponse, RegistryError> {
+        let slot = self
             .inner
-            .turns
-            .next(&request.asked, self.inner.limits.turn_wait)
+            .slots
+            .next(&request.asked, self.inner.limits.connection_wait)
             .await?;
         let span = span_of(request, template, url);
         let began = Instant::now();
@@ -140,7 +55,13 @@ impl Registry {
                 record_status(&span, response.status());
                 self.look_for_harbor(url, &response);
                 let whose = self.whose(request, url, &response);
-                Ok(Answer::new(response, whose, turn, span, metrics.bytes_from(host)))
+                Ok(RegistryResponse::new(
+                    response,
+                    whose,
+                    slot,
+                    span,
+                    metrics.bytes_from(host),
+                ))
             }
             Err(error) => {
                 mark_failed(&span, error.error_type());
@@ -149,15 +70,15 @@ impl Registry {
         }
     }
 
-    fn whose(&self, request: &Request, url: &Url, response: &Response) -> Whose {
-        let Inner { base, dial, .. } = &*self.inner;
+    fn whose(&self, request: &Request, url: &Url, response: &Response) -> Responder {
+        let RegistryInner { base, dial, .. } = &*self.inner;
         let is_own = url.origin() == base.origin();
         // A token server speaks for the registry where it is on the same host, or where the configuration names it.
         let speaks_for_it = request.kind == "token" && (url.host() == base.host() || dial.lists(url));
         let is_inside = response
             .remote_addr()
             .is_some_and(|address| is_inside(address.ip()));
-        Whose {
+        Responder {
             elsewhere: (!is_own && !speaks_for_it).then(|| authority(url)),
             is_inside,
         }
@@ -181,11 +102,11 @@ impl Registry {
         request: &Request,
         template: &'static str,
         url: &Url,
-        (way, prepared): (Way, reqwest::Request),
+        (way, prepared): (DialMode, reqwest::Request),
     ) -> Result<Response, RegistryError> {
         let limit = request.header_wait.unwrap_or(self.inner.limits.header_wait);
         let asked = || request.asked.clone();
-        // Whose word leads there: a registry's, unless it is the registry itself.
+        // Responder word leads there: a registry's, unless it is the registry itself.
         let by_registry = template == REDIRECTED || request.kind == "token";
         let refused = |refused: NotAllowed| RegistryError::NotAllowed {
             asked: asked(),
@@ -205,11 +126,11 @@ impl Registry {
                 awaited: "answer",
                 limit,
             }),
-            Ok(Err(Failed::Setup(cause))) => Err(RegistryError::Setup {
+            Ok(Err(SendError::Setup(cause))) => Err(RegistryError::Setup {
                 registry: self.name().clone(),
                 cause,
             }),
-            Ok(Err(Failed::Sending(cause))) => {
+            Ok(Err(SendError::Sending(cause))) => {
                 Err(not_allowed(&cause).map_or_else(|| unreachable(asked(), &cause, limit), refused))
             }
             Ok(Ok(response)) => Ok(response),
@@ -217,10 +138,15 @@ impl Registry {
     }
 
     /// The error that a refusing answer means.
-    pub(super) async fn refusal(&self, request: &Request, response: Answer, signed: bool) -> RegistryError {
+    pub(super) async fn refusal(
+        &self,
+        request: &Request,
+        response: RegistryResponse,
+        signed: bool,
+    ) -> RegistryError {
         let retry_after = retry_after(response.headers());
         let status = response.status();
-        let said = said(response).await;
+        let said = error_response(response).await;
         let asked = request.asked.clone();
         match status {
             StatusCode::NOT_FOUND => RegistryError::NotFound { asked, said },
@@ -243,7 +169,7 @@ impl Registry {
 }
 
 /// Why a request brought no answer.
-pub(super) enum Failed {
+pub(super) enum SendError {
     /// There is no client to send it with.
     Setup(String),
     Sending(reqwest::Error),
@@ -251,10 +177,10 @@ pub(super) enum Failed {
 
 /// Status and words of an answer that is not what we wanted. A body that does not come is no words, and neither is
 /// what another host says than the registry's own.
-pub(super) async fn said(mut response: Answer) -> Said {
+pub(super) async fn error_response(mut response: RegistryResponse) -> ErrorResponse {
     let status = response.status().as_u16();
     if let Some(host) = response.elsewhere() {
-        return Said::elsewhere(status, host);
+        return ErrorResponse::elsewhere(status, host);
     }
     let mut body = BytesMut::new();
     let read = async {
@@ -268,7 +194,7 @@ pub(super) async fn said(mut response: Answer) -> Said {
     };
     // Nothing is lost when the time is over: what came until then is what the registry said.
     let _ = timeout(REFUSAL_WAIT, read).await;
-    Said::new(status, &body)
+    ErrorResponse::new(status, &body)
 }
 
 fn span_of(request: &Request, template: &'static str, url: &Url) -> Span {
@@ -286,7 +212,7 @@ fn span_of(request: &Request, template: &'static str, url: &Url) -> Span {
         url.template = template,
         error.type = field::Empty,
         stoker.image = %request.image,
-        stoker.signed_in = request.history.signed_in.load(Ordering::Relaxed),
+        stoker.signed_in = request.history.signed_in(),
     );
     let resent = request.history.resent();
     if resent > 0 {
@@ -316,7 +242,7 @@ fn not_allowed(error: &reqwest::Error) -> Option<NotAllowed> {
     None
 }
 
-fn unreachable(asked: Asked, cause: &reqwest::Error, limit: Duration) -> RegistryError {
+fn unreachable(asked: RequestedObject, cause: &reqwest::Error, limit: Duration) -> RegistryError {
     if cause.is_timeout() && !cause.is_connect() {
         return RegistryError::TimedOut {
             asked,

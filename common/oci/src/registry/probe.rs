@@ -11,8 +11,8 @@ use http::{Method, StatusCode};
 use tokio::time::timeout;
 use url::Url;
 
-use super::Registry;
-use crate::clients::Way;
+use super::client::Registry;
+use crate::clients::DialMode;
 
 /// Errors of this machine by number: out of memory, files (of the system, of this process), local ports, buffers.
 const LOCAL_FAULTS: [i32; 5] = [12, 23, 24, 99, 105];
@@ -45,14 +45,14 @@ impl Registry {
         self.inner.base.origin().ascii_serialization()
     }
 
-    /// Asks the host whether it answers. Waits for no turn: `max_connections` limits what transfers.
+    /// Asks the host whether it answers. Waits for no slot: `max_connections` limits what transfers.
     pub async fn probe(&self, limit: Duration) -> Probe {
         let mut url = self.inner.base.clone();
         url.set_path("/v2/");
         if self.inner.dial.check(&url).await.is_err() {
             return Probe::NotAsked;
         }
-        match self.inner.clients.of(Way::to_registry().fresh()) {
+        match self.inner.clients.of(DialMode::to_registry().fresh()) {
             Ok(client) => Probe::send(&client, url, limit).await,
             Err(_) => Probe::NotAsked,
         }

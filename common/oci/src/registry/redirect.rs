@@ -7,15 +7,14 @@
 use http::header;
 use url::Url;
 
-use super::Registry;
-use super::answer::Answer;
-use super::exchange::{Request, said};
+use super::client::Registry;
+use super::exchange::error_response;
+use super::request::{REDIRECTED, Request};
+use super::response::RegistryResponse;
 use crate::challenge::is_loopback;
-use crate::clients::Way;
-use crate::{Asked, RegistryError, Secret};
+use crate::clients::DialMode;
+use crate::{RegistryError, RequestedObject, Secret};
 
-/// Whatever a redirect leads to: its path is not ours to tell.
-pub(super) const REDIRECTED: &str = "{redirect}";
 /// How often the registry is asked for another address when the one that it gave does not do.
 const RENEWALS: usize = 2;
 
@@ -26,7 +25,7 @@ impl Registry {
         &self,
         request: &Request,
         authorization: Option<&Secret>,
-    ) -> Result<Answer, RegistryError> {
+    ) -> Result<RegistryResponse, RegistryError> {
         let mut renewals = 0;
         loop {
             let (answer, place) = self.follow(request, authorization).await?;
@@ -38,7 +37,7 @@ impl Registry {
                 let error = RegistryError::StorageRefused {
                     asked: request.asked.clone(),
                     host: place.host_str().unwrap_or_default().to_owned(),
-                    said: said(answer).await,
+                    said: error_response(answer).await,
                 };
                 return Err(error);
             }
@@ -51,7 +50,7 @@ impl Registry {
         &self,
         request: &Request,
         authorization: Option<&Secret>,
-    ) -> Result<(Answer, Url), RegistryError> {
+    ) -> Result<(RegistryResponse, Url), RegistryError> {
         let mut url = self.url_of(request)?;
         let mut template = request.template;
         let mut authorization = authorization;
@@ -80,9 +79,9 @@ impl Registry {
     }
 
     /// The registry itself may be anywhere, and only it gets to see our certificate.
-    fn way_to(&self, url: &Url, may_lead_inside: bool) -> Way {
+    fn way_to(&self, url: &Url, may_lead_inside: bool) -> DialMode {
         let is_own = url.origin() == self.inner.base.origin();
-        Way {
+        DialMode {
             shows_identity: is_own,
             outside_only: !is_own && !may_lead_inside,
             fresh: false,
@@ -100,9 +99,9 @@ impl Registry {
     /// Where an answer sends us, if it does and we go there.
     fn redirect_of(
         &self,
-        asked: &Asked,
+        asked: &RequestedObject,
         from: &Url,
-        response: &Answer,
+        response: &RegistryResponse,
     ) -> Result<Option<Url>, RegistryError> {
         if !response.is_redirect() {
             return Ok(None);

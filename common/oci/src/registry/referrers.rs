@@ -4,8 +4,9 @@ use http::{HeaderMap, Method, StatusCode, header};
 use oci_distribution::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE;
 use url::Url;
 
-use super::exchange::{History, Request};
-use super::{Registry, media_type};
+use super::client::Registry;
+use super::headers::media_type;
+use super::request::{History, Request};
 use crate::referrers::Referrers;
 use crate::{Credential, Digest, RegistryError, Repository};
 

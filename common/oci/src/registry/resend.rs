@@ -13,32 +13,33 @@ use http::Method;
 use reqwest::Response;
 use tracing::Span;
 
-use super::Registry;
-use super::answer::signed;
-use super::exchange::{Failed, Request};
-use crate::clients::Way;
+use super::client::Registry;
+use super::exchange::SendError;
+use super::request::Request;
+use super::response::signed;
+use crate::clients::DialMode;
 
 impl Registry {
     pub(super) async fn send_and_resend(
         &self,
         request: &Request,
-        way: Way,
+        way: DialMode,
         prepared: reqwest::Request,
-    ) -> Result<Response, Failed> {
+    ) -> Result<Response, SendError> {
         let again = prepared
             .try_clone()
             .filter(|_| may_be_repeated(&request.method, request.kind));
         let clients = &self.inner.clients;
-        let first = clients.of(way).map_err(Failed::Setup)?.execute(prepared).await;
+        let first = clients.of(way).map_err(SendError::Setup)?.execute(prepared).await;
         match (first, again) {
             (Err(cause), Some(again)) if broke_before_the_head(&cause) => {
                 tracing::debug!(%cause, "a connection broke; asking once more on a fresh one");
                 let resent = u64::from(request.history.resent());
                 Span::current().record("http.request.resend_count", signed(resent));
-                let fresh = clients.of(way.fresh()).map_err(Failed::Setup)?;
-                fresh.execute(again).await.map_err(Failed::Sending)
+                let fresh = clients.of(way.fresh()).map_err(SendError::Setup)?;
+                fresh.execute(again).await.map_err(SendError::Sending)
             }
-            (first, _) => first.map_err(Failed::Sending),
+            (first, _) => first.map_err(SendError::Sending),
         }
     }
 }

@@ -8,21 +8,22 @@ use std::time::Duration;
 
 use http::{StatusCode, header};
 
-use super::Registry;
-use super::answer::Answer;
-use super::exchange::{Request, said};
-use super::tokens::{Key, Token};
+use super::client::Registry;
+use super::exchange::error_response;
+use super::request::Request;
+use super::response::RegistryResponse;
+use super::tokens::{Token, TokenKey};
 use crate::challenge::{self, Challenge};
 use crate::metrics::SignedIn;
-use crate::{Credential, KeptCredential, RegistryError, Said, Secret};
+use crate::{Credential, ErrorResponse, KeptCredential, RegistryError, Secret};
 
 /// A user name and password do not end by themselves; this only bounds how long a copy is kept.
 const BASIC_LIFETIME: Duration = Duration::from_secs(3_600);
 
 /// A 401, read.
-struct Refused {
+struct Unauthorized {
     challenges: Vec<Challenge>,
-    said: Said,
+    said: ErrorResponse,
     is_from_inside: bool,
 }
 
@@ -32,7 +33,7 @@ impl Registry {
         &self,
         request: &Request,
         credential: &Credential,
-    ) -> Result<Answer, RegistryError> {
+    ) -> Result<RegistryResponse, RegistryError> {
         let Credential::Kept(kept) = credential else {
             return Box::pin(self.send_as(request, credential)).await;
         };
@@ -54,11 +55,15 @@ impl Registry {
         Box::pin(self.send_as(request, &newer)).await
     }
 
-    async fn send_as(&self, request: &Request, credential: &Credential) -> Result<Answer, RegistryError> {
+    async fn send_as(
+        &self,
+        request: &Request,
+        credential: &Credential,
+    ) -> Result<RegistryResponse, RegistryError> {
         let Some(exchangeable) = credential.for_exchange() else {
             return self.send_ready_made(request, credential).await;
         };
-        let key = Key::new(&request.repository, &exchangeable);
+        let key = TokenKey::new(&request.repository, &exchangeable);
         let ready_made = if let Credential::Header(value) = credential {
             Some(value.clone())
         } else {
@@ -69,7 +74,7 @@ impl Registry {
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let mut refused = Refused::read(response).await;
+        let mut refused = Unauthorized::read(response).await;
         if let Some(dead) = sent
             .as_ref()
             .filter(|sent| is_bearer(sent) && !refused.offers_bearer())
@@ -81,7 +86,7 @@ impl Registry {
             if response.status() != StatusCode::UNAUTHORIZED {
                 return Ok(response);
             }
-            (refused, sent) = (Refused::read(response).await, None);
+            (refused, sent) = (Unauthorized::read(response).await, None);
         }
         let result = self
             .sign_in(request, &exchangeable, &key, sent.as_ref(), refused)
@@ -95,10 +100,10 @@ impl Registry {
         &self,
         request: &Request,
         credential: &Credential,
-        key: &Key,
+        key: &TokenKey,
         sent: Option<&Secret>,
-        refused: Refused,
-    ) -> Result<Answer, RegistryError> {
+        refused: Unauthorized,
+    ) -> Result<RegistryResponse, RegistryError> {
         let Some(authorization) = self.answer_to(request, credential, key, sent, &refused).await? else {
             return Err(refusal_of(request, credential, refused.said));
         };
@@ -106,13 +111,13 @@ impl Registry {
         let response = self.send_patiently(request, Some(&authorization)).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             self.inner.tokens.forget(key, &authorization);
-            return Err(refusal_of(request, credential, said(response).await));
+            return Err(refusal_of(request, credential, error_response(response).await));
         }
         Ok(response)
     }
 
     /// Who has no credential was not refused: it did not sign in.
-    fn count_sign_in(&self, credential: &Credential, result: &Result<Answer, RegistryError>) {
+    fn count_sign_in(&self, credential: &Credential, result: &Result<RegistryResponse, RegistryError>) {
         let how = result.as_ref().map_or_else(SignedIn::after, |_| SignedIn::Ok);
         let is_nobodys = matches!(
             result,
@@ -128,13 +133,13 @@ impl Registry {
         &self,
         request: &Request,
         credential: &Credential,
-    ) -> Result<Answer, RegistryError> {
+    ) -> Result<RegistryResponse, RegistryError> {
         let authorization = credential.authorization();
         let response = self.send_patiently(request, authorization.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let first = Refused::read(response).await;
+        let first = Unauthorized::read(response).await;
         self.inner.metrics.signed_in(self.host(), SignedIn::Refused);
         let ended = || RegistryError::CredentialEnded {
             asked: request.asked.clone(),
@@ -157,9 +162,9 @@ impl Registry {
         &self,
         request: &Request,
         credential: &Credential,
-        key: &Key,
+        key: &TokenKey,
         sent: Option<&Secret>,
-        refused: &Refused,
+        refused: &Unauthorized,
     ) -> Result<Option<Secret>, RegistryError> {
         let wait = self.inner.limits.header_wait;
         let bearer = refused
@@ -205,26 +210,26 @@ fn is_bearer(authorization: &Secret) -> bool {
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "))
 }
 
-impl Refused {
+impl Unauthorized {
     fn offers_bearer(&self) -> bool {
         self.challenges
             .iter()
             .any(|one| matches!(one, Challenge::Bearer { .. }))
     }
 
-    async fn read(response: Answer) -> Self {
+    async fn read(response: RegistryResponse) -> Self {
         let headers = response.headers().get_all(header::WWW_AUTHENTICATE);
         let texts = headers.iter().filter_map(|value| value.to_str().ok());
         let challenges = texts.flat_map(challenge::parse).collect();
         Self {
             challenges,
             is_from_inside: response.is_from_inside(),
-            said: said(response).await,
+            said: error_response(response).await,
         }
     }
 }
 
-fn refusal_of(request: &Request, credential: &Credential, said: Said) -> RegistryError {
+fn refusal_of(request: &Request, credential: &Credential, said: ErrorResponse) -> RegistryError {
     let asked = request.asked.clone();
     if credential.is_anonymous() {
         return RegistryError::NoCredential { asked, said };

@@ -4,9 +4,10 @@
 //! being fetched waits for it, but never longer than the limit it gives.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::{Credential, Digest, RegistryError, Repository, Secret};
@@ -17,11 +18,11 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Tokens {
-    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    slots: Mutex<HashMap<TokenKey, Arc<Slot>>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct TokenKey {
     repository: Repository,
     credential: Digest,
 }
@@ -52,7 +53,7 @@ impl Token {
     }
 }
 
-impl Key {
+impl TokenKey {
     pub(super) fn new(repository: &Repository, credential: &Credential) -> Self {
         Self {
             repository: repository.clone(),
@@ -62,15 +63,15 @@ impl Key {
 }
 
 impl Tokens {
-    pub(super) fn current(&self, key: &Key) -> Option<Secret> {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn current(&self, key: &TokenKey) -> Option<Secret> {
+        let slots = self.slots.lock();
         slots.get(key)?.good()
     }
 
     /// A value other than `refused`: one that somebody fetched meanwhile, or what `fetch` brings.
     pub(super) async fn renew(
         &self,
-        key: &Key,
+        key: &TokenKey,
         refused: Option<&Secret>,
         wait: Duration,
         fetch: impl Future<Output = Result<Token, RegistryError>>,
@@ -83,14 +84,14 @@ impl Tokens {
         }
         let token = fetch.await?;
         let authorization = token.authorization.clone();
-        *slot.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        *slot.token.lock() = Some(token);
         Ok(authorization)
     }
 
     /// The registry does not take this one any more.
-    pub(super) fn forget(&self, key: &Key, refused: &Secret) {
+    pub(super) fn forget(&self, key: &TokenKey, refused: &Secret) {
         let slot = self.slot(key);
-        let mut token = slot.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut token = slot.token.lock();
         if token
             .as_ref()
             .is_some_and(|token| token.authorization == *refused)
@@ -99,8 +100,8 @@ impl Tokens {
         }
     }
 
-    fn slot(&self, key: &Key) -> Arc<Slot> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+    fn slot(&self, key: &TokenKey) -> Arc<Slot> {
+        let mut slots = self.slots.lock();
         if slots.len() >= KEPT && !slots.contains_key(key) {
             slots.retain(|_, slot| slot.good().is_some());
             if slots.len() >= KEPT {
@@ -113,7 +114,7 @@ impl Tokens {
 
 impl Slot {
     fn good(&self) -> Option<Secret> {
-        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = self.token.lock();
         token
             .as_ref()
             .filter(|token| token.is_good())

@@ -1,7 +1,7 @@
 //! Bodies that are cut, wrong, too long, in another place or from another offset.
 
 use futures_util::TryStreamExt as _;
-use oci::{BlobPart, ByteStream, Credential, Digest, Limits, RegistryError, TagOrDigest};
+use oci::{BlobPart, ByteStream, Credential, Digest, RegistryError, RegistryLimits, TagOrDigest};
 
 use crate::server::{
     MANIFEST, OCI_MANIFEST, Server, ann, answer, broken_body, manifest, reach_within, repository,
@@ -108,8 +108,8 @@ async fn a_cut_body_is_never_a_whole_one() {
 async fn a_body_that_stops_coming_is_not_waited_for() {
     let server =
         Server::start(|_| answer(200, &[("content-length", "10")], broken_body("01234", true))).await;
-    let patient_with_headers = Limits {
-        header_wait: Limits::default().header_wait,
+    let patient_with_headers = RegistryLimits {
+        header_wait: RegistryLimits::default().header_wait,
         ..short_limits()
     };
     let registry = reach_within(server.settings(), patient_with_headers);

@@ -284,5 +284,5 @@ async fn an_image_below_the_projects_bar_is_refused_in_harbors_words() {
         "{}",
         error.what_to_do()
     );
-    assert!(!error.is_worth_retrying() && !error.is_silent());
+    assert!(!error.is_worth_retrying() && !error.is_outage());
 }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use oci::{Limits, RegistryError};
+use oci::{RegistryError, RegistryLimits};
 use tokio::time::timeout;
 
 use crate::server::{Heard, Server, ann, answer, manifest, reach_within, repository, short_limits, tag};
@@ -27,7 +27,7 @@ async fn with_tokens(token: impl Fn(&Heard) -> Response + Clone + Send + Sync + 
     })
 }
 
-async fn ask(server: &Server, limits: Limits) -> RegistryError {
+async fn ask(server: &Server, limits: RegistryLimits) -> RegistryError {
     let registry = reach_within(server.settings(), limits);
     let (repository, wanted, ann) = (repository(), tag("1"), ann());
     let wish = registry.manifest(&repository, &wanted, &ann);
@@ -50,7 +50,7 @@ async fn a_huge_answer_is_not_read() {
     let announced = with_tokens(|_| answer(200, &[], "x".repeat(1 << 20))).await;
     let endless = with_tokens(|_| answer(200, &[], endless(Duration::ZERO))).await;
     for server in [announced, endless] {
-        let error = ask(&server, Limits::default()).await;
+        let error = ask(&server, RegistryLimits::default()).await;
         assert!(matches!(error, RegistryError::TooLarge { .. }), "{error}");
         assert!(error.to_string().contains("token for p/app"), "{error}");
     }
@@ -58,8 +58,8 @@ async fn a_huge_answer_is_not_read() {
 
 #[tokio::test]
 async fn a_slow_drip_is_not_waited_for() {
-    let patient_with_headers = Limits {
-        header_wait: Limits::default().header_wait,
+    let patient_with_headers = RegistryLimits {
+        header_wait: RegistryLimits::default().header_wait,
         ..short_limits()
     };
     let server = with_tokens(|_| answer(200, &[], endless(Duration::from_millis(50)))).await;
@@ -79,7 +79,7 @@ async fn wrong_json_is_not_repeated() {
         "{\"token\":\"s3cret\u{0}\"}",
     ] {
         let server = with_tokens(move |_| answer(200, &[], body)).await;
-        let error = ask(&server, Limits::default()).await;
+        let error = ask(&server, RegistryLimits::default()).await;
         assert!(
             matches!(error, RegistryError::BadAnswer { .. }),
             "{body}: {error}"
@@ -94,7 +94,7 @@ async fn a_token_server_that_redirects_is_not_followed() {
     for place in [away.as_str(), "/token", "/token/2"] {
         let place = place.to_owned();
         let server = with_tokens(move |_| answer(307, &[("location", &place)], "")).await;
-        let error = ask(&server, Limits::default()).await;
+        let error = ask(&server, RegistryLimits::default()).await;
         assert!(matches!(error, RegistryError::BadRedirect { .. }), "{error}");
         assert!(error.to_string().contains("token server redirects"), "{error}");
         assert_eq!(
@@ -124,7 +124,7 @@ async fn a_realm_elsewhere_is_refused_with_words_and_asked_nothing() {
     ] {
         let challenge = format!("Bearer realm=\"{realm}\"");
         let server = Server::start(move |_| answer(401, &[("www-authenticate", &challenge)], "")).await;
-        let registry = reach_within(server.settings(), Limits::default());
+        let registry = reach_within(server.settings(), RegistryLimits::default());
         let error = registry
             .manifest(&repository(), &tag("1"), &ann())
             .await
@@ -144,7 +144,7 @@ async fn a_challenge_that_cannot_be_read_is_a_refusal() {
     for challenge in ["", "Bearer", "Negotiate", "Bearer service=\"x\"", "=,=,=", &long] {
         let challenge = challenge.to_owned();
         let server = Server::start(move |_| answer(401, &[("www-authenticate", &challenge)], "")).await;
-        let registry = reach_within(server.settings(), Limits::default());
+        let registry = reach_within(server.settings(), RegistryLimits::default());
         let error = registry
             .manifest(&repository(), &tag("1"), &ann())
             .await

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use oci::{Digest, Probe, Question, QuestionKind, RegistryError, RegistrySettings, Secret};
+use oci::{Digest, ForwardedObject, ForwardedRequest, Probe, RegistryError, RegistrySettings, Secret};
 
 use crate::server::{Server, answer, manifest, reach, repository, tag};
 
-fn question(wanted: &str) -> Question {
-    Question {
+fn question(wanted: &str) -> ForwardedRequest {
+    ForwardedRequest {
         method: http::Method::GET,
         repository: repository(),
-        kind: QuestionKind::Manifest { wanted: tag(wanted) },
+        kind: ForwardedObject::Manifest { wanted: tag(wanted) },
         authorization: None,
         accept: vec!["a/b".into(), "*/*".into()],
         limit: Duration::from_secs(20),
@@ -20,7 +20,7 @@ fn question(wanted: &str) -> Question {
 #[tokio::test]
 async fn any_status_is_an_answer_and_no_sign_in_follows() {
     let server = Server::start(|_| answer(401, &[("www-authenticate", "Basic realm=r")], "")).await;
-    let response = server.registry().ask(question("1")).await.unwrap();
+    let response = server.registry().forward(question("1")).await.unwrap();
     assert_eq!(response.status(), 401);
     assert!(response.headers().contains_key("www-authenticate"));
     let heard = server.heard();
@@ -32,15 +32,15 @@ async fn the_clients_own_authorization_is_passed_on_but_not_to_storage() {
     let storage = Server::start(|_| answer(200, &[], "bytes")).await;
     let place = format!("http://localhost:{}/bucket", storage.address.port());
     let server = Server::start(move |_| answer(302, &[("location", &place)], "")).await;
-    let kind = QuestionKind::Blob {
+    let kind = ForwardedObject::Blob {
         digest: Digest::of(b"bytes"),
     };
-    let asked = Question {
+    let asked = ForwardedRequest {
         kind,
         authorization: Some(Secret::new("Bearer mine")),
         ..question("1")
     };
-    assert_eq!(server.registry().ask(asked).await.unwrap().status(), 200);
+    assert_eq!(server.registry().forward(asked).await.unwrap().status(), 200);
     assert_eq!(server.heard()[0].authorization.as_deref(), Some("Bearer mine"));
     assert_eq!(storage.heard()[0].authorization, None);
 }
@@ -48,13 +48,13 @@ async fn the_clients_own_authorization_is_passed_on_but_not_to_storage() {
 #[tokio::test]
 async fn silence_is_an_error_within_the_limit() {
     let server = Server::start(|_| manifest()).await;
-    let short = Question {
+    let short = ForwardedRequest {
         limit: Duration::from_millis(300),
         ..question("hang")
     };
-    let error = server.registry().ask(short).await.unwrap_err();
+    let error = server.registry().forward(short).await.unwrap_err();
     assert!(
-        matches!(error, RegistryError::TimedOut { .. }) && error.is_silent(),
+        matches!(error, RegistryError::TimedOut { .. }) && error.is_outage(),
         "{error}"
     );
 }
@@ -62,25 +62,25 @@ async fn silence_is_an_error_within_the_limit() {
 #[tokio::test]
 async fn only_reading_is_passed_on() {
     let server = Server::start(|_| manifest()).await;
-    let delete = Question {
+    let delete = ForwardedRequest {
         method: http::Method::DELETE,
         ..question("1")
     };
-    assert!(server.registry().ask(delete).await.is_err());
+    assert!(server.registry().forward(delete).await.is_err());
     assert!(server.heard().is_empty());
 }
 
 #[tokio::test]
 async fn one_byte_is_asked_for_as_a_range() {
     let server = Server::start(|_| answer(206, &[("content-range", "bytes 0-0/5")], "b")).await;
-    let asked = Question {
-        kind: QuestionKind::FirstByte {
+    let asked = ForwardedRequest {
+        kind: ForwardedObject::FirstByte {
             digest: Digest::of(b"bytes"),
         },
         accept: vec![],
         ..question("1")
     };
-    assert_eq!(server.registry().ask(asked).await.unwrap().status(), 206);
+    assert_eq!(server.registry().forward(asked).await.unwrap().status(), 206);
     assert_eq!(server.heard()[0].range.as_deref(), Some("bytes=0-0"));
 }
 

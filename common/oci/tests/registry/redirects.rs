@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::response::Response;
 use futures_util::TryStreamExt as _;
-use oci::{Digest, Question, QuestionKind, Registry, RegistryError};
+use oci::{Digest, ForwardedObject, ForwardedRequest, Registry, RegistryError};
 
 use crate::server::{Heard, Server, ann, answer, repository};
 
@@ -88,18 +88,18 @@ async fn a_challenge_of_another_host_is_not_answered() {
 #[tokio::test]
 async fn what_storage_refuses_is_not_passed_on_as_the_registrys_word() {
     let (server, _storage) = signing(|_, _| answer(403, &[], "")).await;
-    let question = Question {
+    let question = ForwardedRequest {
         method: http::Method::HEAD,
         repository: repository(),
-        kind: QuestionKind::Blob {
+        kind: ForwardedObject::Blob {
             digest: Digest::of(b""),
         },
         authorization: ann().authorization(),
         accept: vec![],
         limit: std::time::Duration::from_secs(20),
     };
-    let error = server.registry().ask(question).await.unwrap_err();
-    assert!(error.is_silent(), "{error}");
+    let error = server.registry().forward(question).await.unwrap_err();
+    assert!(error.is_outage(), "{error}");
 }
 
 #[tokio::test]
@@ -208,10 +208,10 @@ async fn what_another_host_says_is_repeated_to_nobody() {
             assert!(!told.contains("s3cret"), "{status}: {told}");
             assert!(told.contains("localhost"), "{status}: {told}");
         }
-        let question = Question {
+        let question = ForwardedRequest {
             method: http::Method::GET,
             repository: repository(),
-            kind: QuestionKind::Blob {
+            kind: ForwardedObject::Blob {
                 digest: Digest::of(b""),
             },
             authorization: None,
@@ -219,7 +219,7 @@ async fn what_another_host_says_is_repeated_to_nobody() {
             limit: std::time::Duration::from_secs(20),
         };
         // Some refusals are errors here: those are among the ones above.
-        if let Ok(passed_on) = server.registry().ask(question).await {
+        if let Ok(passed_on) = server.registry().forward(question).await {
             assert_eq!(passed_on.status().as_u16(), status);
             assert!(
                 !format!("{:?}", passed_on.headers()).contains("s3cret"),

@@ -30,7 +30,7 @@ async fn a_missing_image_is_named_with_the_registrys_words() {
         "{text}"
     );
     assert_eq!(
-        (error.side(), error.is_worth_retrying(), error.is_silent()),
+        (error.side(), error.is_worth_retrying(), error.is_outage()),
         (Side::Caller, false, false)
     );
 }
@@ -64,14 +64,14 @@ async fn a_forbidden_image_is_the_callers_side() {
 async fn too_many_requests_says_how_long_to_wait() {
     let error = refused_with(429, &[("retry-after", "7")], "").await;
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
-    assert!(error.is_worth_retrying() && !error.is_silent());
+    assert!(error.is_worth_retrying() && !error.is_outage());
 }
 
 #[tokio::test]
 async fn a_broken_registry_is_silent_and_worth_a_retry() {
     for status in [500, 502, 503] {
         let error = refused_with(status, &[], "<html>").await;
-        assert!(error.is_silent() && error.is_worth_retrying(), "{error}");
+        assert!(error.is_outage() && error.is_worth_retrying(), "{error}");
         assert_eq!((error.side(), error.status()), (Side::Registry, Some(status)));
     }
 }
@@ -91,7 +91,7 @@ async fn headers_that_do_not_come_are_not_waited_for() {
         .await
         .unwrap_err();
     assert!(matches!(error, RegistryError::TimedOut { .. }), "{error}");
-    assert!(error.is_silent());
+    assert!(error.is_outage());
     assert_eq!(error.side(), Side::Network);
 }
 
@@ -113,7 +113,7 @@ async fn a_registry_that_is_not_there_is_silent() {
         .unwrap_err();
     assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
     assert!(
-        error.is_silent() && error.to_string().contains("refused"),
+        error.is_outage() && error.to_string().contains("refused"),
         "{error}"
     );
 }

@@ -1,10 +1,12 @@
 //! Connections that break before an answer's head: once is nobody's trouble, twice is the network's.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use oci::{
-    Credential, Digest, Question, QuestionKind, Registry, RegistryError, RegistrySettings, Secret, Side,
+    Credential, Digest, ForwardedObject, ForwardedRequest, Registry, RegistryError, RegistrySettings, Secret,
+    Side,
 };
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -57,7 +59,7 @@ impl Sockets {
     }
 
     fn heard(&self) -> Vec<(usize, String)> {
-        self.heard.lock().unwrap().clone()
+        self.heard.lock().clone()
     }
 
     /// The connections of all requests whose first line holds this.
@@ -93,7 +95,7 @@ async fn speak<F: Fn(usize, &str) -> Fate>(
         }
         let line = text.lines().next().unwrap_or_default().to_owned();
         let number = {
-            let mut seen = seen.lock().unwrap();
+            let mut seen = seen.lock();
             seen.push((connection, line.clone()));
             seen.len() - 1
         };
@@ -156,15 +158,15 @@ async fn a_head_and_a_callers_own_question_are_asked_once_more_too() {
         .blob_head(&repository(), &Digest::of(b"x"), &Credential::Anonymous)
         .await
         .unwrap();
-    let question = Question {
+    let question = ForwardedRequest {
         method: http::Method::GET,
         repository: repository(),
-        kind: QuestionKind::Manifest { wanted: tag("1") },
+        kind: ForwardedObject::Manifest { wanted: tag("1") },
         authorization: None,
         accept: vec![],
         limit: std::time::Duration::from_secs(20),
     };
-    assert_eq!(server.registry.ask(question).await.unwrap().status(), 200);
+    assert_eq!(server.registry.forward(question).await.unwrap().status(), 200);
     assert_eq!(
         (
             server.connections("HEAD ").len(),
@@ -198,7 +200,7 @@ async fn a_token_is_asked_for_once_more_by_get_and_by_post() {
         let broken = Mutex::new(false);
         let server = Sockets::start(move |_, line| {
             if line.contains("/token") {
-                let was_broken = std::mem::replace(&mut *broken.lock().unwrap(), true);
+                let was_broken = std::mem::replace(&mut *broken.lock(), true);
                 return if was_broken {
                     answered("200 OK", "", r#"{"token":"good","expires_in":300}"#)
                 } else {
@@ -213,7 +215,7 @@ async fn a_token_is_asked_for_once_more_by_get_and_by_post() {
         let refusing = {
             let answered_once = Mutex::new(0);
             Sockets::start(move |_, line| {
-                let mut times = answered_once.lock().unwrap();
+                let mut times = answered_once.lock();
                 *times += 1;
                 match *times {
                     1 => answered(

@@ -1,7 +1,7 @@
 //! A registry of one closure, that remembers what it was asked.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -9,9 +9,10 @@ use axum::extract::Request;
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use oci::{
-    BuildError, Credential, Digest, Limits, Registries, Registry, RegistryName, RegistrySettings, Repository,
-    Secret, TagOrDigest, TlsOptions,
+    BuildError, Credential, Digest, Registries, Registry, RegistryLimits, RegistryName, RegistrySettings,
+    Repository, Secret, TagOrDigest, TlsOptions,
 };
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 pub(crate) const MANIFEST: &[u8] = br#"{"schemaVersion":2}"#;
@@ -57,7 +58,7 @@ impl Server {
             let (seen, answer) = (Arc::clone(&seen), answer.clone());
             async move {
                 let one = hear(request).await;
-                seen.lock().unwrap().push(one.clone());
+                seen.lock().push(one.clone());
                 if one.path.contains("hang") {
                     std::future::pending::<()>().await;
                 }
@@ -74,7 +75,7 @@ impl Server {
     }
 
     pub(crate) fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().unwrap().clone()
+        self.heard.lock().clone()
     }
 
     /// `(method, path, authorization)` of every request so far.
@@ -118,14 +119,14 @@ async fn hear(request: Request) -> Heard {
     }
 }
 
-/// Limits short enough to be waited for.
-pub(crate) fn short_limits() -> Limits {
-    Limits {
+/// RegistryLimits short enough to be waited for.
+pub(crate) fn short_limits() -> RegistryLimits {
+    RegistryLimits {
         header_wait: Duration::from_millis(400),
         chunk_wait: Duration::from_millis(400),
         document_wait: Duration::from_millis(800),
-        turn_wait: Duration::from_millis(400),
-        patience: Duration::from_millis(2_000),
+        connection_wait: Duration::from_millis(400),
+        retry_wait: Duration::from_millis(2_000),
         manifest_bytes: 1_000,
         redirects: 5,
     }
@@ -148,14 +149,14 @@ pub(crate) fn client(tls: &TlsOptions) -> Result<reqwest::Client, BuildError> {
 pub(crate) fn reach(settings: RegistrySettings) -> Registry {
     reach_within(
         settings,
-        Limits {
+        RegistryLimits {
             manifest_bytes: 1_000,
-            ..Limits::default()
+            ..RegistryLimits::default()
         },
     )
 }
 
-pub(crate) fn reach_within(settings: RegistrySettings, limits: Limits) -> Registry {
+pub(crate) fn reach_within(settings: RegistrySettings, limits: RegistryLimits) -> Registry {
     let registries = Registries::with_limits(Arc::new(client), limits);
     let name = settings.name.clone();
     registries.configure(vec![settings]);

@@ -223,7 +223,7 @@ async fn a_token_server_that_is_down_is_a_silent_registry() {
         .manifest(&repository(), &tag("1"), &ann())
         .await
         .unwrap_err();
-    assert!(error.is_silent(), "{error}");
+    assert!(error.is_outage(), "{error}");
 }
 
 #[tokio::test]

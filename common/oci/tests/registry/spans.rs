@@ -1,12 +1,13 @@
 //! What a trace shows of each request, and what it must not show.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use oci::{Credential, Digest, Question, QuestionKind};
+use oci::{Credential, Digest, ForwardedObject, ForwardedRequest};
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, TracerProvider as _};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use parking_lot::Mutex;
 use tracing::Instrument as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::filter::LevelFilter;
@@ -20,7 +21,7 @@ struct Recorder(Arc<Mutex<Vec<SpanData>>>);
 
 impl SpanExporter for Recorder {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.0.lock().unwrap().extend(batch);
+        self.0.lock().extend(batch);
         Ok(())
     }
 }
@@ -47,7 +48,7 @@ async fn spans_of(work: impl Future<Output = ()>) -> Vec<SpanData> {
     let root = tracing::info_span!("test");
     let trace = root.context().span().span_context().trace_id();
     work.instrument(root).await;
-    let all = recorder.0.lock().unwrap();
+    let all = recorder.0.lock();
     let ours = all.iter().filter(|span| span.span_context.trace_id() == trace);
     ours.filter(|span| span.name != "test").cloned().collect()
 }
@@ -250,15 +251,15 @@ async fn no_span_holds_a_credential_or_a_query() {
             .manifest_head(&repository(), &tag("1"), &ready_made)
             .await
             .unwrap();
-        let question = Question {
+        let question = ForwardedRequest {
             method: http::Method::GET,
             repository: repository(),
-            kind: QuestionKind::Blob { digest },
+            kind: ForwardedObject::Blob { digest },
             authorization: Some(oci::Secret::new("Bearer header-s3cret")),
             accept: Vec::new(),
             limit: std::time::Duration::from_secs(20),
         };
-        let answer = registry.ask(question).await.unwrap();
+        let answer = registry.forward(question).await.unwrap();
         assert_eq!(answer.bytes().await.unwrap(), LAYER);
     })
     .await;

@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use oci::{
-    Credential, Digest, Limits, Origin, Registries, Registry, RegistryError, RegistrySettings, Scheme,
+    Credential, Digest, Origin, Registries, Registry, RegistryError, RegistryLimits, RegistrySettings, Scheme,
 };
 use tokio::task::JoinSet;
 
@@ -29,10 +29,10 @@ async fn put_off(times: usize, status: u16, headers: &'static [(&'static str, &'
     .await
 }
 
-fn patient_for(server: &Server, patience: Duration) -> Registry {
-    let limits = Limits {
-        patience,
-        ..Limits::default()
+fn patient_for(server: &Server, retry_wait: Duration) -> Registry {
+    let limits = RegistryLimits {
+        retry_wait,
+        ..RegistryLimits::default()
     };
     reach_within(server.settings(), limits)
 }
@@ -192,9 +192,9 @@ async fn no_more_than_the_configured_number_is_on_its_way_at_one_time() {
 #[tokio::test]
 async fn a_turn_is_held_until_the_body_ends_and_a_reader_that_leaves_gives_it_back() {
     let server = Server::start(|_| answer(200, &[], "0123456789")).await;
-    let limits = Limits {
-        turn_wait: Duration::from_millis(400),
-        ..Limits::default()
+    let limits = RegistryLimits {
+        connection_wait: Duration::from_millis(400),
+        ..RegistryLimits::default()
     };
     let registry = reach_within(at_most(&server, 1), limits);
     let digest = Digest::of(b"");
@@ -203,7 +203,7 @@ async fn a_turn_is_held_until_the_body_ends_and_a_reader_that_leaves_gives_it_ba
         .await
         .unwrap();
     let error = read(&registry).await.unwrap_err();
-    assert!(matches!(error, RegistryError::NoTurn { .. }), "{error}");
+    assert!(matches!(error, RegistryError::NoFreeConnection { .. }), "{error}");
     assert!(error.is_worth_retrying() && error.what_to_do().contains("max_connections"));
     drop(held);
     assert_eq!(read(&registry).await.unwrap(), 10);
@@ -227,9 +227,9 @@ async fn signing_in_redirects_and_waiting_need_no_second_turn() {
             }
         }
     });
-    let limits = Limits {
-        turn_wait: Duration::from_millis(400),
-        ..Limits::default()
+    let limits = RegistryLimits {
+        connection_wait: Duration::from_millis(400),
+        ..RegistryLimits::default()
     };
     assert_eq!(
         read(&reach_within(at_most(&server, 1), limits)).await.unwrap(),

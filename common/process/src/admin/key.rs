@@ -25,7 +25,7 @@ impl AdminKey {
             let mut random = [0; 32];
             // Fails only if the operating system has no randomness; the empty key then opens nothing.
             match aws_lc_rs::rand::fill(&mut random) {
-                Ok(()) => hex(&random).into_bytes(),
+                Ok(()) => hex::encode(random).into_bytes(),
                 Err(_) => Vec::new(),
             }
         })?;
@@ -61,14 +61,6 @@ async fn only_with_the_key(State(key): State<AdminKey>, request: Request, next: 
         text,
     )
         .into_response()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        hex.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-        hex.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-        hex
-    })
 }
 
 #[cfg(test)]

@@ -17,14 +17,14 @@ const LONGEST: u64 = 300;
 /// Not a round number, so that it does not beat in time with what runs a hundred times a second.
 const SAMPLES_A_SECOND: i32 = 99;
 /// Where a sample must not be taken: unwinding there may wait for a lock that the interrupted code holds.
-const NOT_HERE: [&str; 4] = ["libc", "libgcc", "pthread", "vdso"];
+const NOT_SAMPLED: [&str; 4] = ["libc", "libgcc", "pthread", "vdso"];
 
 /// The one profile that may run.
 #[derive(Clone, Default)]
 pub(super) struct Profiling(Arc<Mutex<()>>);
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct ProfileQuery {
     #[serde(default = "half_a_minute")]
     seconds: u64,
 }
@@ -35,7 +35,7 @@ fn half_a_minute() -> u64 {
 
 pub(super) async fn get(
     State(profiling): State<Profiling>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<ProfileQuery>,
 ) -> Result<impl IntoResponse, (StatusCode, String)> {
     if !(1..=LONGEST).contains(&wanted.seconds) {
         let text = format!("seconds must be 1 to {LONGEST}\n");
@@ -49,7 +49,7 @@ pub(super) async fn get(
     };
     let guard = ProfilerGuardBuilder::default()
         .frequency(SAMPLES_A_SECOND)
-        .blocklist(&NOT_HERE)
+        .blocklist(&NOT_SAMPLED)
         .build()
         .map_err(|error| trouble(&error))?;
     tokio::time::sleep(Duration::from_secs(wanted.seconds)).await;

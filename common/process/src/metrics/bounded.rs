@@ -1,18 +1,19 @@
 //! Label values that come from outside: a metric must not grow with what others invent.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 const OTHER: &str = "other";
 
 /// Lets the first so many names through; every later one is `other`.
 #[derive(Debug)]
-pub struct Bounded {
+pub struct BoundedLabels {
     limit: usize,
     known: Mutex<HashSet<String>>,
 }
 
-impl Bounded {
+impl BoundedLabels {
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -21,7 +22,7 @@ impl Bounded {
     }
 
     pub fn name<'a>(&self, name: &'a str) -> &'a str {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if known.contains(name) {
             return name;
         }
@@ -39,7 +40,7 @@ mod tests {
 
     #[test]
     fn names_beyond_the_bound_share_one() {
-        let bounded = Bounded::new(2);
+        let bounded = BoundedLabels::new(2);
         let told: Vec<&str> = ["a", "b", "c", "a", "d"].map(|name| bounded.name(name)).into();
         assert_eq!(told, ["a", "b", "other", "a", "other"]);
     }

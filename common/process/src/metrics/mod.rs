@@ -9,15 +9,16 @@ mod prometheus_text;
 mod requests;
 mod this_process;
 
-pub use bounded::Bounded;
+pub use bounded::BoundedLabels;
 pub use counting::Counting;
 pub use exemplar::{TraceLabel, exemplar};
 pub use requests::RouteTemplate;
 pub(crate) use requests::{Requests, measure};
 pub(crate) use this_process::register as register_process;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -29,9 +30,9 @@ pub const SECONDS: [f64; 14] = [
 
 /// Where each part of the program registers what it counts; clones share it.
 #[derive(Clone)]
-pub struct Metrics(Arc<Inner>);
+pub struct Metrics(Arc<MetricsInner>);
 
-struct Inner {
+struct MetricsInner {
     registry: Mutex<Registry>,
     requests: Requests,
 }
@@ -54,14 +55,14 @@ impl Metrics {
         let mut registry = Registry::default();
         let requests = Requests::default();
         requests.register(&mut registry);
-        Self(Arc::new(Inner {
+        Self(Arc::new(MetricsInner {
             registry: Mutex::new(registry),
             requests,
         }))
     }
 
     pub fn register(&self, add: impl FnOnce(&mut Registry)) {
-        add(&mut self.0.registry.lock().unwrap_or_else(PoisonError::into_inner));
+        add(&mut self.0.registry.lock());
     }
 
     /// A gauge by its whole name; `help` is a sentence without its full stop.
@@ -85,7 +86,7 @@ impl Metrics {
 
     fn open_metrics(&self) -> String {
         let mut text = String::new();
-        let registry = self.0.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = self.0.registry.lock();
         match encode(&mut text, &registry) {
             Ok(()) => text,
             Err(_) => "# EOF\n".to_owned(),

@@ -29,7 +29,7 @@ impl RouteTemplate {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct RequestLabels {
     stoker_door: &'static str,
     http_request_method: &'static str,
     http_route: String,
@@ -37,17 +37,17 @@ struct Answered {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Door {
+struct ListenerLabels {
     stoker_door: &'static str,
 }
 
 type Durations =
-    Family<Answered, HistogramWithExemplars<TraceLabel>, fn() -> HistogramWithExemplars<TraceLabel>>;
+    Family<RequestLabels, HistogramWithExemplars<TraceLabel>, fn() -> HistogramWithExemplars<TraceLabel>>;
 
 #[derive(Clone)]
 pub(crate) struct Requests {
     durations: Durations,
-    active: Family<Door, Gauge>,
+    active: Family<ListenerLabels, Gauge>,
 }
 
 impl Default for Requests {
@@ -74,9 +74,11 @@ impl Requests {
     }
 
     /// The gauge of one door, there from the start.
-    pub(crate) fn at(&self, door: &'static str) -> AtDoor {
-        let active = self.active.get_or_create_owned(&Door { stoker_door: door });
-        AtDoor {
+    pub(crate) fn at(&self, door: &'static str) -> ListenerMetrics {
+        let active = self
+            .active
+            .get_or_create_owned(&ListenerLabels { stoker_door: door });
+        ListenerMetrics {
             door,
             durations: self.durations.clone(),
             active,
@@ -86,13 +88,13 @@ impl Requests {
 
 /// What [`measure`] counts into.
 #[derive(Clone)]
-pub(crate) struct AtDoor {
+pub(crate) struct ListenerMetrics {
     door: &'static str,
     durations: Durations,
     active: Gauge,
 }
 
-pub(crate) async fn measure(State(door): State<AtDoor>, request: Request, next: Next) -> Response {
+pub(crate) async fn measure(State(door): State<ListenerMetrics>, request: Request, next: Next) -> Response {
     let method = word_of(request.method());
     let matched = request
         .extensions()
@@ -108,7 +110,7 @@ pub(crate) async fn measure(State(door): State<AtDoor>, request: Request, next: 
     }
     let route = told.map_or(matched, |template| template.0.to_owned());
     Span::current().record("http.route", route.as_str());
-    let labels = Answered {
+    let labels = RequestLabels {
         stoker_door: door.door,
         http_request_method: method,
         http_route: route,

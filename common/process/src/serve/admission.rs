@@ -1,31 +1,33 @@
 //! Which connections are taken: counted in all, per address and per client certificate.
 //!
-//! **Invariant:** every count is given back when its [`Place`] is dropped, and the map holds no more entries than there are
+//! **Invariant:** every count is given back when its [`AdmissionSlot`] is dropped, and the map holds no more entries than there are
 //! connections.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::Limits;
+use parking_lot::Mutex;
+
+use super::ListenerLimits;
 
 /// Whose connections are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Holder {
+enum CountedClient {
     Address(IpAddr),
     Identity(Arc<str>),
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct ConnectionCounts {
     all: usize,
-    of: HashMap<Holder, usize>,
+    of: HashMap<CountedClient, usize>,
 }
 
 /// The counts of one listener; clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Admission(Arc<Mutex<Counts>>);
+pub(super) struct Admission(Arc<Mutex<ConnectionCounts>>);
 
 /// Why a connection is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,69 +51,74 @@ impl fmt::Display for Full {
 
 /// One connection's place, given back on drop.
 #[derive(Debug)]
-pub(super) struct Place {
-    counts: Arc<Mutex<Counts>>,
-    holders: Vec<Holder>,
+pub(super) struct AdmissionSlot {
+    counts: Arc<Mutex<ConnectionCounts>>,
+    clients: Vec<CountedClient>,
 }
 
 impl Admission {
     /// A place for a connection from `address` that has the descriptor `descriptor`.
-    pub(super) fn admit(&self, address: IpAddr, descriptor: u64, limits: &Limits) -> Result<Place, Full> {
+    pub(super) fn admit(
+        &self,
+        address: IpAddr,
+        descriptor: u64,
+        limits: &ListenerLimits,
+    ) -> Result<AdmissionSlot, Full> {
         if descriptor >= limits.descriptors {
             return Err(Full::Descriptors);
         }
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         if counts.all >= limits.connections {
             return Err(Full::Listener);
         }
-        let holder = counted(address).map(Holder::Address);
-        if let Some(holder) = &holder {
-            counts.take(holder, limits.per_address, Full::Address)?;
+        let client = counted(address).map(CountedClient::Address);
+        if let Some(client) = &client {
+            counts.take(client, limits.per_address, Full::Address)?;
         }
         counts.all += 1;
-        Ok(Place {
+        Ok(AdmissionSlot {
             counts: Arc::clone(&self.0),
-            holders: holder.into_iter().collect(),
+            clients: client.into_iter().collect(),
         })
     }
 }
 
-impl Place {
-    /// Counts the connection for the client that its certificate names, too.
-    pub(super) fn identified(&mut self, identity: Arc<str>, limits: &Limits) -> Result<(), Full> {
-        let holder = Holder::Identity(identity);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.take(&holder, limits.per_identity, Full::Identity)?;
-        self.holders.push(holder);
+impl AdmissionSlot {
+    /// ConnectionCounts the connection for the client that its certificate names, too.
+    pub(super) fn identified(&mut self, identity: Arc<str>, limits: &ListenerLimits) -> Result<(), Full> {
+        let client = CountedClient::Identity(identity);
+        let mut counts = self.counts.lock();
+        counts.take(&client, limits.per_identity, Full::Identity)?;
+        self.clients.push(client);
         Ok(())
     }
 }
 
-impl Drop for Place {
+impl Drop for AdmissionSlot {
     fn drop(&mut self) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         counts.all -= 1;
-        for holder in &self.holders {
-            counts.give_back(holder);
+        for client in &self.clients {
+            counts.give_back(client);
         }
     }
 }
 
-impl Counts {
-    fn take(&mut self, holder: &Holder, most: usize, full: Full) -> Result<(), Full> {
-        let held = self.of.get(holder).copied().unwrap_or(0);
+impl ConnectionCounts {
+    fn take(&mut self, client: &CountedClient, most: usize, full: Full) -> Result<(), Full> {
+        let held = self.of.get(client).copied().unwrap_or(0);
         if held >= most {
             return Err(full);
         }
-        self.of.insert(holder.clone(), held + 1);
+        self.of.insert(client.clone(), held + 1);
         Ok(())
     }
 
-    fn give_back(&mut self, holder: &Holder) {
-        if let Some(held) = self.of.get_mut(holder) {
+    fn give_back(&mut self, client: &CountedClient) {
+        if let Some(held) = self.of.get_mut(client) {
             *held -= 1;
             if *held == 0 {
-                self.of.remove(holder);
+                self.of.remove(client);
             }
         }
     }
@@ -136,13 +143,13 @@ fn counted(address: IpAddr) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn limits() -> Limits {
-        Limits {
+    fn limits() -> ListenerLimits {
+        ListenerLimits {
             connections: 4,
             per_address: 2,
             per_identity: 1,
             descriptors: 100,
-            ..Limits::default()
+            ..ListenerLimits::default()
         }
     }
 
@@ -178,7 +185,7 @@ mod tests {
             "loopback counts for the whole"
         );
         drop(held);
-        let counts = admission.0.lock().expect("not poisoned");
+        let counts = admission.0.lock();
         assert_eq!((counts.all, counts.of.len()), (0, 0), "a count was left behind");
     }
 

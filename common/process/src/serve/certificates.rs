@@ -5,9 +5,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -106,14 +107,14 @@ impl Certificates {
     fn take_anew(&self) -> Result<bool, ServeError> {
         let content = read(&self.files)?;
         {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.seen.lock();
             if *seen == content {
                 return Ok(false);
             }
             *seen = content.clone();
         }
         let pair = Arc::new(parse(&self.files, &content)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
+        *self.current.write() = pair;
         Ok(true)
     }
 }
@@ -128,7 +129,7 @@ impl std::fmt::Debug for Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.read();
         Some(Arc::clone(&current))
     }
 }
@@ -193,14 +194,14 @@ mod tests {
     const NEVER: Duration = Duration::from_secs(3_600);
 
     /// A listener whose certificate is followed, and every certificate that was made for it.
-    struct World {
+    struct CertificateFixture {
         folder: TempDir,
         files: TlsFiles,
         roots: RootCertStore,
         running: Running,
     }
 
-    impl World {
+    impl CertificateFixture {
         fn new() -> Self {
             crate::install_tls_provider();
             let folder = tempfile::tempdir().expect("a folder");
@@ -270,19 +271,19 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_never_begins_the_handshake_is_closed() {
         use tokio::io::AsyncReadExt as _;
-        let mut world = World::new();
-        world.renew();
-        let certificates = Certificates::open(&world.files).expect("a good pair");
+        let mut fixture = CertificateFixture::new();
+        fixture.renew();
+        let certificates = Certificates::open(&fixture.files).expect("a good pair");
         let listener = bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let limits = crate::Limits {
+        let limits = crate::ListenerLimits {
             handshake: Duration::from_millis(100),
-            ..crate::Limits::default()
+            ..crate::ListenerLimits::default()
         };
         Serving::new(listener, Router::new())
             .limits(limits)
             .acceptor(certificates.acceptor())
-            .spawn(&world.running);
+            .spawn(&fixture.running);
         let mut silent = TcpStream::connect(address).await.expect("connected");
         let mut all = Vec::new();
         let closed = timeout(AT_MOST, silent.read_to_end(&mut all)).await;
@@ -295,50 +296,50 @@ mod tests {
 
     #[tokio::test]
     async fn a_new_certificate_is_taken_when_the_files_change() {
-        let mut world = World::new();
-        let first = world.renew();
-        let address = world.serve(Duration::from_millis(20)).await;
-        assert_eq!(world.shown(&address).await, first);
-        let second = world.renew();
-        world.until_shown(&address, &second, || ()).await;
+        let mut fixture = CertificateFixture::new();
+        let first = fixture.renew();
+        let address = fixture.serve(Duration::from_millis(20)).await;
+        assert_eq!(fixture.shown(&address).await, first);
+        let second = fixture.renew();
+        fixture.until_shown(&address, &second, || ()).await;
     }
 
     #[tokio::test]
     async fn a_hangup_has_the_certificate_read_again_and_ends_nothing() {
         crate::survive_hangup();
-        let mut world = World::new();
-        world.renew();
-        let address = world.serve(NEVER).await;
-        let second = world.renew();
-        world.until_shown(&address, &second, hang_up).await;
+        let mut fixture = CertificateFixture::new();
+        fixture.renew();
+        let address = fixture.serve(NEVER).await;
+        let second = fixture.renew();
+        fixture.until_shown(&address, &second, hang_up).await;
     }
 
     #[test]
     fn a_pair_that_cannot_be_used_leaves_the_old_one_in_use() {
-        let mut world = World::new();
-        world.renew();
-        let certificates = Certificates::open(&world.files).expect("a good pair");
-        let in_use = || Arc::clone(&certificates.current.read().expect("not poisoned"));
+        let mut fixture = CertificateFixture::new();
+        fixture.renew();
+        let certificates = Certificates::open(&fixture.files).expect("a good pair");
+        let in_use = || Arc::clone(&certificates.current.read());
         let old = in_use();
         let key_of_another = rcgen::KeyPair::generate().expect("a key").serialize_pem();
-        let good = fs::read(&world.files.key).expect("a key");
+        let good = fs::read(&fixture.files.key).expect("a key");
         for (file, bytes) in [
-            (&world.files.key, b"no key".to_vec()),
-            (&world.files.key, key_of_another.into_bytes()),
-            (&world.files.certificate, Vec::new()),
+            (&fixture.files.key, b"no key".to_vec()),
+            (&fixture.files.key, key_of_another.into_bytes()),
+            (&fixture.files.certificate, Vec::new()),
         ] {
             fs::write(file, bytes).expect("written");
             certificates.take_anew().expect_err("a broken pair was taken");
             assert!(Arc::ptr_eq(&in_use(), &old));
             assert!(matches!(certificates.take_anew(), Ok(false)), "told twice");
         }
-        fs::remove_file(&world.files.certificate).expect("removed");
+        fs::remove_file(&fixture.files.certificate).expect("removed");
         let fault = certificates.take_anew().expect_err("no file");
         assert!(fault.to_string().contains("cert.pem"), "{fault}");
-        fs::write(&world.files.key, good).expect("written");
-        world.renew();
+        fs::write(&fixture.files.key, good).expect("written");
+        fixture.renew();
         assert!(matches!(certificates.take_anew(), Ok(true)));
         assert!(!Arc::ptr_eq(&in_use(), &old));
-        drop(world.folder);
+        drop(fixture.folder);
     }
 }

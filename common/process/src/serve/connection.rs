@@ -15,6 +15,7 @@ use hyper_util::server::conn::auto::Builder;
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_nodelay,
 };
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -23,12 +24,12 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::debug;
 
-use super::admission::{Full, Place};
-use super::answer::Answer;
-use super::pulse::Pulse;
+use super::activity::ConnectionActivity;
+use super::admission::{AdmissionSlot, Full};
 use super::upload::Upload;
 use super::watched::Watched;
-use super::{Identify, Limits};
+use super::watched_body::WatchedBody;
+use super::{Identify, ListenerLimits};
 use crate::mutual::ClientCertificate;
 
 /// TCP keepalive: below the five minutes after which common NATs forget a connection.
@@ -37,9 +38,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 
 /// What the connections of one listener share.
-pub(super) struct Door {
+pub(super) struct Listener {
     pub(super) router: Router,
-    pub(super) limits: Limits,
+    pub(super) limits: ListenerLimits,
     pub(super) acceptor: Option<TlsAcceptor>,
     pub(super) identify: Option<Identify>,
     pub(super) stopping: CancellationToken,
@@ -52,9 +53,14 @@ struct Client {
     certificate: Option<ClientCertificate>,
 }
 
-impl Door {
+impl Listener {
     /// Serves one connection; its place is given back at the end.
-    pub(super) async fn speak_on(self: Arc<Self>, stream: TcpStream, from: SocketAddr, mut place: Place) {
+    pub(super) async fn speak_on(
+        self: Arc<Self>,
+        stream: TcpStream,
+        from: SocketAddr,
+        mut place: AdmissionSlot,
+    ) {
         if let Err(error) = tune(&stream) {
             debug!(%from, %error, "a socket option cannot be set");
         }
@@ -74,7 +80,7 @@ impl Door {
         self.speak(stream, Client { from, certificate }).await;
     }
 
-    fn count(&self, place: &mut Place, certificate: Option<&ClientCertificate>) -> Result<(), Full> {
+    fn count(&self, place: &mut AdmissionSlot, certificate: Option<&ClientCertificate>) -> Result<(), Full> {
         let Some(certificate) = certificate else {
             return Ok(());
         };
@@ -89,11 +95,11 @@ impl Door {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let pulse = Pulse::new(self.limits.clone());
+        let activity = ConnectionActivity::new(self.limits.clone());
         let from = client.from;
         let builder = builder(&self.limits);
-        let service = service_fn(|request| self.answer(&pulse, &client, request));
-        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+        let service = service_fn(|request| self.answer(&activity, &client, request));
+        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
         let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
         let served = async {
             tokio::select! {
@@ -106,17 +112,17 @@ impl Door {
             ended = served => if let Err(error) = ended {
                 debug!(%from, %error, "connection ended early");
             },
-            why = pulse.overdue() => debug!(%from, "connection closed: {why}"),
+            why = activity.overdue() => debug!(%from, "connection closed: {why}"),
         }
     }
 
     fn answer(
         &self,
-        pulse: &Arc<Pulse>,
+        activity: &Arc<ConnectionActivity>,
         client: &Client,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Result<http::Response<Answer>, Infallible>> + Send + 'static {
-        let in_progress = pulse.begin(request.version());
+    ) -> impl Future<Output = Result<http::Response<WatchedBody>, Infallible>> + Send + 'static {
+        let in_progress = activity.begin(request.version());
         let mut request = request.map(|body| axum::body::Body::new(Upload::new(body, &self.limits)));
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(client.from));
@@ -126,14 +132,14 @@ impl Door {
         let answered = self.router.clone().oneshot(request);
         async move {
             let response = answered.await?;
-            Ok(response.map(|body| Answer::new(body, in_progress)))
+            Ok(response.map(|body| WatchedBody::new(body, in_progress)))
         }
     }
 }
 
-fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+fn builder(limits: &ListenerLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // hyper's own limit of the head also runs while a connection is idle, and not before the version is known: see `pulse`.
+    // hyper's own limit of the head also runs while a connection is idle, and not before the version is known: see `activity`.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     builder
         .http2()
@@ -155,12 +161,5 @@ fn tune(stream: &TcpStream) -> rustix::io::Result<()> {
 }
 
 fn fingerprint(certificate: &[u8]) -> Arc<str> {
-    use std::fmt::Write as _;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
-    let mut hex = String::with_capacity(64);
-    for byte in digest.as_ref() {
-        // Writing into a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex.into()
+    hex::encode(Sha256::digest(certificate)).into()
 }

@@ -6,7 +6,7 @@ use crate::descriptors;
 
 /// The limits of one listener. The defaults are for clients that may be slow, but move.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct ListenerLimits {
     /// The TLS handshake.
     pub handshake: Duration,
     /// From the connection to its first byte.
@@ -41,7 +41,7 @@ pub struct Limits {
     pub descriptors: u64,
 }
 
-impl Default for Limits {
+impl Default for ListenerLimits {
     fn default() -> Self {
         let descriptors = descriptors::for_connections();
         Self {
@@ -65,7 +65,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ListenerLimits {
     /// For the admin listener: few connections, and every descriptor is its own to use, so that probes are answered
     /// while the other listeners are full.
     pub fn for_probes() -> Self {

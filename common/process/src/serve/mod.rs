@@ -1,18 +1,18 @@
 //! Listeners: accept within limits, speak HTTP/1.1 (or 2 where the client asks for it), close what does nothing, drain.
 //!
-//! **Invariant:** a client that does nothing holds nothing for long: each wait for a client has a limit ([`Limits`]), and
+//! **Invariant:** a client that does nothing holds nothing for long: each wait for a client has a limit ([`ListenerLimits`]), and
 //! no number of clients takes the descriptors that probes need.
 
+mod activity;
 mod admission;
-mod answer;
 mod certificates;
 mod connection;
 mod limits;
-mod pulse;
 #[cfg(test)]
 mod tests;
 mod upload;
 mod watched;
+mod watched_body;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,13 +27,13 @@ use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
-use self::admission::{Admission, Full, Place};
-use self::connection::Door;
+use self::admission::{Admission, AdmissionSlot, Full};
+use self::connection::Listener;
 use crate::Running;
 use crate::mutual::{ClientCertificate, MutualAcceptor};
 
 pub use self::certificates::Certificates;
-pub use self::limits::Limits;
+pub use self::limits::ListenerLimits;
 
 /// After a failed accept (too many open files): wait, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -97,7 +97,7 @@ pub fn serve_mutual(listener: TcpListener, router: Router, running: &Running, ac
 pub struct Serving {
     listener: TcpListener,
     router: Router,
-    limits: Limits,
+    limits: ListenerLimits,
     acceptor: Option<TlsAcceptor>,
     identify: Option<Identify>,
 }
@@ -107,14 +107,14 @@ impl Serving {
         Self {
             listener,
             router,
-            limits: Limits::default(),
+            limits: ListenerLimits::default(),
             acceptor: None,
             identify: None,
         }
     }
 
     #[must_use]
-    pub fn limits(self, limits: Limits) -> Self {
+    pub fn limits(self, limits: ListenerLimits) -> Self {
         Self { limits, ..self }
     }
 
@@ -140,14 +140,14 @@ impl Serving {
 }
 
 async fn accept_until_stopped(serving: Serving, running: Running) {
-    let door = Door {
+    let shared = Listener {
         router: serving.router,
         limits: serving.limits,
         acceptor: serving.acceptor,
         identify: serving.identify,
         stopping: running.stopping().clone(),
     };
-    let (door, admission) = (Arc::new(door), Admission::default());
+    let (shared, admission) = (Arc::new(shared), Admission::default());
     let mut refusals = Refusals::default();
     loop {
         let accepted = tokio::select! {
@@ -155,9 +155,9 @@ async fn accept_until_stopped(serving: Serving, running: Running) {
             () = running.stopping().cancelled() => return,
         };
         match accepted {
-            Ok((stream, from)) => match admitted(&admission, &stream, from, &door.limits) {
+            Ok((stream, from)) => match admitted(&admission, &stream, from, &shared.limits) {
                 Ok(place) => {
-                    running.spawn(Arc::clone(&door).speak_on(stream, from, place));
+                    running.spawn(Arc::clone(&shared).speak_on(stream, from, place));
                 }
                 Err(why) => refusals.one_more(from, why),
             },
@@ -173,8 +173,8 @@ fn admitted(
     admission: &Admission,
     stream: &TcpStream,
     from: SocketAddr,
-    limits: &Limits,
-) -> Result<Place, Full> {
+    limits: &ListenerLimits,
+) -> Result<AdmissionSlot, Full> {
     let descriptor = u64::try_from(stream.as_raw_fd()).unwrap_or(u64::MAX);
     admission.admit(from.ip(), descriptor, limits)
 }

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
-use super::{Limits, Serving, bind};
+use super::{ListenerLimits, Serving, bind};
 use crate::Running;
 
 /// Long after everything that is expected; only a failing test waits for it.
@@ -28,27 +28,27 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 
-fn short() -> Limits {
-    Limits {
+fn short() -> ListenerLimits {
+    ListenerLimits {
         first_byte: SHORT,
         head: SHORT,
         idle: SHORT,
         body_pause: SHORT,
         body_grace: SHORT * 2,
         stalled_reader: SHORT * 4,
-        ..Limits::default()
+        ..ListenerLimits::default()
     }
 }
 
-struct Listener {
+struct ServedListener {
     address: SocketAddr,
     running: Running,
     /// One permit for all readers of `/endless`.
     room: Arc<Semaphore>,
 }
 
-impl Listener {
-    async fn with(limits: Limits) -> Self {
+impl ServedListener {
+    async fn with(limits: ListenerLimits) -> Self {
         let room = Arc::new(Semaphore::new(1));
         let listener = bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -155,7 +155,7 @@ async fn rest(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn connections_that_do_nothing_are_closed_while_others_are_served() {
-    let listener = Listener::with(short()).await;
+    let listener = ServedListener::with(short()).await;
     let whole_preface = [PREFACE, SETTINGS].concat();
     let half_dead: [(&str, &[u8]); 9] = [
         ("nothing", b""),
@@ -208,7 +208,7 @@ async fn ask(stream: &mut TcpStream) {
 
 #[tokio::test]
 async fn a_head_that_drips_is_closed() {
-    let listener = Listener::with(short()).await;
+    let listener = ServedListener::with(short()).await;
     let (mut reader, mut writer) = listener.connect().await.into_split();
     let dripping = async move {
         writer.write_all(b"GET / HTTP/1.1\r\n").await?;
@@ -226,7 +226,7 @@ async fn a_head_that_drips_is_closed() {
 
 #[tokio::test]
 async fn a_body_that_drips_is_refused_and_one_that_moves_arrives() {
-    let listener = Listener::with(Limits {
+    let listener = ServedListener::with(ListenerLimits {
         body_floor: 1_024,
         ..short()
     })
@@ -258,7 +258,7 @@ async fn a_body_that_drips_is_refused_and_one_that_moves_arrives() {
 
 #[tokio::test]
 async fn a_reader_that_takes_nothing_gives_its_place_back() {
-    let listener = Listener::with(short()).await;
+    let listener = ServedListener::with(short()).await;
     let dead = listener.sent(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await;
     dead.readable().await.expect("an answer begins");
     assert_eq!(listener.room.available_permits(), 0);
@@ -268,16 +268,16 @@ async fn a_reader_that_takes_nothing_gives_its_place_back() {
 
 #[tokio::test]
 async fn a_stream_that_takes_nothing_gives_its_place_back_and_its_neighbours_stay() {
-    let listener = Listener::with(short()).await;
+    let listener = ServedListener::with(short()).await;
     let (mut sender, connection) = listener.http2().await;
     let dead = sender
-        .send_request(Listener::get("/endless"))
+        .send_request(ServedListener::get("/endless"))
         .await
         .expect("answered");
     assert_eq!(listener.room.available_permits(), 0);
     let freed = timeout(AT_MOST, async {
         while listener.room.available_permits() == 0 {
-            let neighbour = sender.send_request(Listener::get("/")).await;
+            let neighbour = sender.send_request(ServedListener::get("/")).await;
             assert_eq!(
                 neighbour.expect("the neighbour is served").status(),
                 StatusCode::OK
@@ -292,13 +292,16 @@ async fn a_stream_that_takes_nothing_gives_its_place_back_and_its_neighbours_sta
 
 #[tokio::test]
 async fn an_http2_connection_without_requests_is_closed_although_it_answers_pings() {
-    let listener = Listener::with(Limits {
+    let listener = ServedListener::with(ListenerLimits {
         ping_interval: SHORT / 8,
         ..short()
     })
     .await;
     let (mut sender, connection) = listener.http2().await;
-    let answered = sender.send_request(Listener::get("/")).await.expect("answered");
+    let answered = sender
+        .send_request(ServedListener::get("/"))
+        .await
+        .expect("answered");
     assert_eq!(answered.status(), StatusCode::OK);
     drop(answered);
     let ended = timeout(AT_MOST, connection).await;
@@ -307,7 +310,7 @@ async fn an_http2_connection_without_requests_is_closed_although_it_answers_ping
 
 #[tokio::test]
 async fn long_polls_event_streams_and_slow_readers_are_left_alone() {
-    let listener = Listener::with(short()).await;
+    let listener = ServedListener::with(short()).await;
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     let mut poll = listener.sent(request("/poll").as_bytes()).await;
     let mut events = listener.sent(request("/events").as_bytes()).await;
@@ -332,24 +335,24 @@ async fn long_polls_event_streams_and_slow_readers_are_left_alone() {
 
 #[tokio::test]
 async fn a_listener_without_free_descriptors_refuses_and_the_one_for_probes_serves() {
-    let limits = Limits {
+    let limits = ListenerLimits {
         descriptors: 0,
         ..short()
     };
-    let full = Listener::with(limits).await;
+    let full = ServedListener::with(limits).await;
     let mut refused = full.connect().await;
     // Refused whatever comes: the write may already meet the reset.
     let _ = refused.write_all(GET).await;
     assert_eq!(rest(&mut refused).await, "");
-    let probes = Listener::with(Limits::for_probes()).await;
+    let probes = ServedListener::with(ListenerLimits::for_probes()).await;
     ask(&mut probes.connect().await).await;
 }
 
 #[tokio::test]
 async fn a_listener_with_all_its_connections_refuses_until_one_ends() {
-    let listener = Listener::with(Limits {
+    let listener = ServedListener::with(ListenerLimits {
         connections: 1,
-        ..Limits::default()
+        ..ListenerLimits::default()
     })
     .await;
     let mut only = listener.connect().await;

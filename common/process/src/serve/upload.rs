@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Limits;
+use super::ListenerLimits;
 
 /// Only waiting for the client counts: a handler may read as slowly as it likes.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(body: Incoming, limits: &Limits) -> Self {
+    pub(super) fn new(body: Incoming, limits: &ListenerLimits) -> Self {
         Self {
             body,
             pace: Pace {

@@ -7,22 +7,22 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::pulse::Pulse;
+use super::activity::ConnectionActivity;
 
 pub(super) struct Watched<S> {
     stream: S,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse }
+    pub(super) fn new(stream: S, activity: Arc<ConnectionActivity>) -> Self {
+        Self { stream, activity }
     }
 
     fn noted<T>(&self, polled: Poll<T>) -> Poll<T> {
         match &polled {
-            Poll::Ready(_) => self.pulse.wrote(),
-            Poll::Pending => self.pulse.blocked(),
+            Poll::Ready(_) => self.activity.wrote(),
+            Poll::Pending => self.activity.blocked(),
         }
         polled
     }
@@ -37,7 +37,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.pulse.received();
+            self.activity.received();
         }
         polled
     }

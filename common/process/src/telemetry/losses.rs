@@ -1,4 +1,4 @@
-//! Counts the spans that reached the collector and those that did not, and tells of the latter once a minute.
+//! SpanCounts the spans that reached the collector and those that did not, and tells of the latter once a minute.
 //!
 //! **Invariant:** the spans that wait are bounded, and whoever ends one never waits: what does not fit is lost
 //! and counted. The library's own queue drops in silence, so ours stands before it and is never larger.
@@ -23,24 +23,24 @@ use crate::metrics::Metrics;
 const WAITING_AT_MOST: i64 = 2_000;
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-const QUEUE_FULL: Lost = Lost { reason: "queue_full" };
-const EXPORT_FAILED: Lost = Lost {
+const QUEUE_FULL: LossReason = LossReason { reason: "queue_full" };
+const EXPORT_FAILED: LossReason = LossReason {
     reason: "export_failed",
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Lost {
+struct LossReason {
     reason: &'static str,
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Losses(Arc<Counts>);
+pub(super) struct Losses(Arc<SpanCounts>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct SpanCounts {
     waiting: AtomicI64,
     exported: Counter,
-    lost: Family<Lost, Counter>,
+    lost: Family<LossReason, Counter>,
 }
 
 impl Losses {
@@ -62,11 +62,11 @@ impl Losses {
         });
     }
 
-    fn lost(&self, reason: &Lost) -> u64 {
+    fn lost(&self, reason: &LossReason) -> u64 {
         self.0.lost.get_or_create(reason).get()
     }
 
-    fn add_lost(&self, reason: &Lost, count: u64) {
+    fn add_lost(&self, reason: &LossReason, count: u64) {
         self.0.lost.get_or_create(reason).inc_by(count);
     }
 
@@ -118,18 +118,18 @@ pub(super) async fn tell(losses: Losses, running: Running) {
 
 /// Lets a span into the batches only while there is room.
 #[derive(Debug)]
-pub(super) struct Bounded<P> {
+pub(super) struct BoundedProcessor<P> {
     batches: P,
     losses: Losses,
 }
 
-impl<P> Bounded<P> {
+impl<P> BoundedProcessor<P> {
     pub(super) fn new(batches: P, losses: Losses) -> Self {
         Self { batches, losses }
     }
 }
 
-impl<P: SpanProcessor> SpanProcessor for Bounded<P> {
+impl<P: SpanProcessor> SpanProcessor for BoundedProcessor<P> {
     fn on_start(&self, span: &mut Span, context: &Context) {
         self.batches.on_start(span, context);
     }
@@ -153,20 +153,20 @@ impl<P: SpanProcessor> SpanProcessor for Bounded<P> {
     }
 }
 
-/// Counts what becomes of each batch.
+/// SpanCounts what becomes of each batch.
 #[derive(Debug)]
-pub(super) struct Counting<E> {
+pub(super) struct CountingExporter<E> {
     exporter: E,
     losses: Losses,
 }
 
-impl<E> Counting<E> {
+impl<E> CountingExporter<E> {
     pub(super) fn new(exporter: E, losses: Losses) -> Self {
         Self { exporter, losses }
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Counting<E> {
+impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
         let result = self.exporter.export(batch).await;
@@ -189,12 +189,12 @@ impl<E: SpanExporter> SpanExporter for Counting<E> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use opentelemetry::trace::{Tracer, TracerProvider};
     use opentelemetry_sdk::error::OTelSdkError;
     use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
+    use parking_lot::Mutex;
 
     use super::*;
 
@@ -204,7 +204,7 @@ mod tests {
 
     impl SpanExporter for Collector {
         async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
-            let answers = self.0.lock().expect("one exporter");
+            let answers = self.0.lock();
             match answers.recv_timeout(Duration::from_secs(30)) {
                 Ok(true) => Ok(()),
                 _ => Err(OTelSdkError::InternalFailure("refused".to_owned())),
@@ -215,10 +215,10 @@ mod tests {
     fn traced() -> (SdkTracerProvider, Losses, Sender<bool>) {
         let (answers, heard) = channel();
         let losses = Losses::default();
-        let counting = Counting::new(Collector(Mutex::new(heard)), losses.clone());
+        let counting = CountingExporter::new(Collector(Mutex::new(heard)), losses.clone());
         let batches = BatchSpanProcessor::builder(counting).build();
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(Bounded::new(batches, losses.clone()))
+            .with_span_processor(BoundedProcessor::new(batches, losses.clone()))
             .build();
         (provider, losses, answers)
     }

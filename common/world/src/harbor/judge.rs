@@ -85,13 +85,13 @@ struct Results {
     #[serde(default)]
     scheduler_cluster_id: Option<u64>,
     #[serde(default)]
-    success_tasks: Option<Vec<Task>>,
+    success_tasks: Option<Vec<TaskRow>>,
     #[serde(default)]
-    failure_tasks: Option<Vec<Task>>,
+    failure_tasks: Option<Vec<TaskRow>>,
 }
 
 #[derive(Deserialize)]
-struct Task {
+struct TaskRow {
     url: String,
     hostname: String,
     ip: String,
@@ -148,7 +148,7 @@ fn moment(text: &str) -> Result<OffsetDateTime, String> {
 
 fn rows(results: Results) -> Vec<Row> {
     let cluster_id = results.scheduler_cluster_id.unwrap_or_default();
-    let row = |ok: bool, task: Task| Row {
+    let row = |ok: bool, task: TaskRow| Row {
         ok,
         url: task.url,
         hostname: task.hostname,

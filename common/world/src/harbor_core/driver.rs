@@ -7,59 +7,13 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::instances::Instance;
-use super::{Core, Shared};
+use super::state::{Core, CoreHandle, ExecutedTask, Generation, Instance};
 use crate::http::client;
 
 /// Harbor's is 10 s.
 const POLL_EVERY: Duration = Duration::from_millis(200);
 const POLLS: u32 = 600;
 const CALL_LIMIT: Duration = Duration::from_secs(30);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Generation {
-    /// Up to 2.11.
-    Old,
-    /// 2.12
-    ScopeInColumn,
-    /// 2.13 and newer.
-    ScopesInAttributes,
-}
-
-impl Generation {
-    /// Of `v2.12.4`.
-    pub(super) fn of(version: &str) -> Self {
-        let minor = version
-            .split('.')
-            .nth(1)
-            .and_then(|minor| minor.parse::<u32>().ok());
-        match minor.unwrap_or_default() {
-            ..12 => Self::Old,
-            12 => Self::ScopeInColumn,
-            13.. => Self::ScopesInAttributes,
-        }
-    }
-
-    fn health_path(self) -> &'static str {
-        match self {
-            Self::Old => "/_ping",
-            _ => "/healthy",
-        }
-    }
-
-    fn jobs_path(self) -> &'static str {
-        match self {
-            Self::Old => "/preheats",
-            _ => "/oapi/v1/jobs",
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Task {
-    pub(super) status: &'static str,
-    pub(super) log: String,
-}
 
 pub(super) async fn health(instance: &Instance, generation: Generation) -> Result<(), String> {
     let answer = request(instance, generation, Method::GET, generation.health_path())?
@@ -73,8 +27,8 @@ pub(super) async fn health(instance: &Instance, generation: Generation) -> Resul
 }
 
 /// Begins an execution with a task for each image, and goes on by itself; its number.
-pub(super) fn begin(core: &Shared, instance: Instance, policy: &Value) -> usize {
-    let waiting = Task {
+pub(super) fn begin(core: &CoreHandle, instance: Instance, policy: &Value) -> usize {
+    let waiting = ExecutedTask {
         status: "Running",
         log: String::new(),
     };
@@ -92,11 +46,11 @@ pub(super) fn begin(core: &Shared, instance: Instance, policy: &Value) -> usize 
             let body = job(core.generation, url, &policy, &attributes);
             let ended = one(&core, &instance, &body).await;
             let task = match ended {
-                Ok(log) => Task {
+                Ok(log) => ExecutedTask {
                     status: "Success",
                     log,
                 },
-                Err(log) => Task { status: "Error", log },
+                Err(log) => ExecutedTask { status: "Error", log },
             };
             if let Some(place) = core.held().executions[execution].get_mut(index) {
                 *place = task;

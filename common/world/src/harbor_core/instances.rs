@@ -6,47 +6,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::driver::{self, Generation};
-use super::{Shared, refusal};
+use super::driver;
+use super::state::{CoreHandle, Instance, refusal};
 
-#[derive(Clone)]
-pub(super) struct Instance(Value);
-
-impl Instance {
-    pub(super) fn id(&self) -> i64 {
-        self.0["id"].as_i64().unwrap_or_default()
-    }
-
-    pub(super) fn endpoint(&self) -> &str {
-        self.0["endpoint"].as_str().unwrap_or_default()
-    }
-
-    /// Up to 2.12 a credential is given back in clear.
-    pub(super) fn shown(&self, generation: Generation) -> Value {
-        let mut shown = self.0.clone();
-        if generation == Generation::ScopesInAttributes {
-            shown["auth_info"] = Value::Null;
-        }
-        shown["status"] = "Unknown".into();
-        shown
-    }
-
-    /// Up to 2.11 a stored credential is never read back, and every call ends in an error of Harbor's own.
-    pub(super) fn authorization(&self, generation: Generation) -> Result<Option<String>, String> {
-        let mode = self.0["auth_mode"].as_str().unwrap_or_default();
-        match (mode, generation) {
-            ("NONE", _) => Ok(None),
-            (_, Generation::Old) => Err("no credential data provided".to_owned()),
-            ("OAUTH", _) => match self.0["auth_info"]["token"].as_str() {
-                Some(token) => Ok(Some(format!("Bearer {token}"))),
-                None => Err("missing OAuth token".to_owned()),
-            },
-            (other, _) => Err(format!("no auth handler registered for mode: {other}")),
-        }
-    }
-}
-
-pub(super) async fn list(State(core): State<Shared>) -> Json<Value> {
+pub(super) async fn list(State(core): State<CoreHandle>) -> Json<Value> {
     let held = core.held();
     let all: Vec<Value> = held
         .instances
@@ -56,14 +19,14 @@ pub(super) async fn list(State(core): State<Shared>) -> Json<Value> {
     Json(json!(all))
 }
 
-pub(super) async fn one(State(core): State<Shared>, Path(name): Path<String>) -> Response {
+pub(super) async fn one(State(core): State<CoreHandle>, Path(name): Path<String>) -> Response {
     match core.held().instances.get(&name) {
         Some(instance) => Json(instance.shown(core.generation)).into_response(),
         None => refusal(StatusCode::NOT_FOUND, &format!("instance {name} not found")),
     }
 }
 
-pub(super) async fn create(State(core): State<Shared>, Json(mut body): Json<Value>) -> Response {
+pub(super) async fn create(State(core): State<CoreHandle>, Json(mut body): Json<Value>) -> Response {
     let name = body["name"].as_str().unwrap_or_default().to_owned();
     let mut held = core.held();
     if held.instances.contains_key(&name) {
@@ -85,7 +48,7 @@ pub(super) async fn create(State(core): State<Shared>, Json(mut body): Json<Valu
 
 /// Without `auth_info` the one that is there stays.
 pub(super) async fn update(
-    State(core): State<Shared>,
+    State(core): State<CoreHandle>,
     Path(name): Path<String>,
     Json(body): Json<Value>,
 ) -> Response {
@@ -101,7 +64,7 @@ pub(super) async fn update(
     StatusCode::OK.into_response()
 }
 
-pub(super) async fn ping(State(core): State<Shared>, Json(body): Json<Value>) -> Response {
+pub(super) async fn ping(State(core): State<CoreHandle>, Json(body): Json<Value>) -> Response {
     let id = body["id"].as_i64().unwrap_or_default();
     let found = {
         let held = core.held();

@@ -11,9 +11,9 @@
 mod driver;
 mod instances;
 mod policies;
+mod state;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -21,48 +21,19 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use driver::Generation;
-use instances::Instance;
-use policies::Policy;
+pub use state::HarborCoreSpec;
+use state::{Core, CoreHandle, Generation, refusal};
 
 /// A running stand-in; dropped, nobody answers at its address any more.
 pub struct HarborCore {
     url: String,
-    shared: Shared,
+    shared: CoreHandle,
     serving: JoinHandle<()>,
-}
-
-/// Who may sign in, what version it is, and which images its one project `library` has.
-#[derive(Debug, Clone)]
-pub struct HarborCoreSpec {
-    /// `v2.15.2`
-    pub version: &'static str,
-    /// The administrator's password.
-    pub password: &'static str,
-    /// Manifest URLs: what every policy of the project matches.
-    pub images: Vec<String>,
-}
-
-type Shared = Arc<Core>;
-
-struct Core {
-    spec: HarborCoreSpec,
-    generation: Generation,
-    state: Mutex<Held>,
-}
-
-#[derive(Default)]
-struct Held {
-    instances: BTreeMap<String, Instance>,
-    policies: BTreeMap<String, Policy>,
-    executions: Vec<Vec<driver::Task>>,
-    ids: i64,
 }
 
 impl HarborCore {
@@ -117,20 +88,7 @@ impl Drop for HarborCore {
     }
 }
 
-impl Core {
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Held {
-    fn next_id(&mut self) -> i64 {
-        self.ids += 1;
-        self.ids
-    }
-}
-
-fn router(shared: &Shared) -> Router {
+fn router(shared: &CoreHandle) -> Router {
     let api = Router::new()
         .route("/projects/{project}", get(policies::project))
         .route(
@@ -165,7 +123,7 @@ fn router(shared: &Shared) -> Router {
 }
 
 /// The version is told to those who signed in, and to nobody else.
-async fn systeminfo(State(core): State<Shared>, headers: HeaderMap) -> Response {
+async fn systeminfo(State(core): State<CoreHandle>, headers: HeaderMap) -> Response {
     match (
         headers.contains_key(header::AUTHORIZATION),
         core.lets_in(&headers),
@@ -178,29 +136,9 @@ async fn systeminfo(State(core): State<Shared>, headers: HeaderMap) -> Response 
     }
 }
 
-async fn signed_in(State(core): State<Shared>, request: Request, next: Next) -> Response {
+async fn signed_in(State(core): State<CoreHandle>, request: Request, next: Next) -> Response {
     if core.lets_in(request.headers()) {
         return next.run(request).await;
     }
     refusal(StatusCode::UNAUTHORIZED, "unauthorized")
-}
-
-impl Core {
-    fn lets_in(&self, headers: &HeaderMap) -> bool {
-        let pair = STANDARD.encode(format!("admin:{}", self.spec.password));
-        headers
-            .get(header::AUTHORIZATION)
-            .is_some_and(|value| value.as_bytes() == format!("Basic {pair}").as_bytes())
-    }
-}
-
-/// In Harbor's form; from 500 up its own words are kept from the caller.
-fn refusal(status: StatusCode, message: &str) -> Response {
-    let message = if status.is_server_error() {
-        "internal server error"
-    } else {
-        message
-    };
-    let errors = json!({"errors": [{"code": "UNKNOWN", "message": message}]});
-    (status, Json(errors)).into_response()
 }

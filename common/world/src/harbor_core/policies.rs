@@ -6,14 +6,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::driver::{self, Generation};
-use super::{Core, Shared, refusal};
+use super::driver;
+use super::state::{CoreHandle, Policy, refusal};
 
 const PROJECT: &str = "library";
 const PROJECT_ID: i64 = 1;
-
-#[derive(Clone)]
-pub(super) struct Policy(pub(super) Value);
 
 pub(super) async fn project(Path(project): Path<String>) -> Response {
     if project == PROJECT {
@@ -22,7 +19,7 @@ pub(super) async fn project(Path(project): Path<String>) -> Response {
     refusal(StatusCode::NOT_FOUND, &format!("project {project} not found"))
 }
 
-pub(super) async fn create(State(core): State<Shared>, Json(body): Json<Value>) -> Response {
+pub(super) async fn create(State(core): State<CoreHandle>, Json(body): Json<Value>) -> Response {
     let name = body["name"].as_str().unwrap_or_default().to_owned();
     if let Some(fault) = fault(&body) {
         return refusal(StatusCode::BAD_REQUEST, fault);
@@ -38,7 +35,7 @@ pub(super) async fn create(State(core): State<Shared>, Json(body): Json<Value>) 
 }
 
 pub(super) async fn update(
-    State(core): State<Shared>,
+    State(core): State<CoreHandle>,
     Path((_, name)): Path<(String, String)>,
     Json(body): Json<Value>,
 ) -> Response {
@@ -55,7 +52,7 @@ pub(super) async fn update(
     }
 }
 
-pub(super) async fn one(State(core): State<Shared>, Path((_, name)): Path<(String, String)>) -> Response {
+pub(super) async fn one(State(core): State<CoreHandle>, Path((_, name)): Path<(String, String)>) -> Response {
     match core.held().policies.get(&name) {
         Some(policy) => Json(policy.0.clone()).into_response(),
         None => refusal(StatusCode::NOT_FOUND, &format!("policy {name} not found")),
@@ -77,25 +74,7 @@ fn fault(body: &Value) -> Option<&'static str> {
     (body["project_id"].as_i64() != Some(PROJECT_ID)).then_some("project_id: not this project's")
 }
 
-impl Core {
-    /// Each generation drops what it does not know.
-    fn kept(&self, mut body: Value) -> Value {
-        let unknown: &[&str] = match self.generation {
-            Generation::Old => &["scope", "extra_attrs"],
-            Generation::ScopeInColumn => &["extra_attrs"],
-            Generation::ScopesInAttributes => &["scope"],
-        };
-        for key in unknown {
-            if let Some(fields) = body.as_object_mut() {
-                fields.remove(*key);
-            }
-        }
-        body
-    }
-}
-
-/// Asks the provider first, as Harbor does; an unhealthy one gets 500 and no execution.
-pub(super) async fn run(State(core): State<Shared>, Path((_, name)): Path<(String, String)>) -> Response {
+pub(super) async fn run(State(core): State<CoreHandle>, Path((_, name)): Path<(String, String)>) -> Response {
     let (policy, instance) = {
         let held = core.held();
         let Some(Policy(policy)) = held.policies.get(&name).cloned() else {
@@ -122,7 +101,10 @@ pub(super) async fn run(State(core): State<Shared>, Path((_, name)): Path<(Strin
 type OfExecution = (String, String, usize);
 
 /// Its own word comes up to half a minute after its tasks'; here it stays "Running" for ever.
-pub(super) async fn execution(State(core): State<Shared>, Path((_, _, id)): Path<OfExecution>) -> Response {
+pub(super) async fn execution(
+    State(core): State<CoreHandle>,
+    Path((_, _, id)): Path<OfExecution>,
+) -> Response {
     match core.held().executions.get(id) {
         Some(tasks) if tasks.is_empty() => {
             Json(json!({"id": id, "status": "Success", "status_message": ""})).into_response()
@@ -132,7 +114,7 @@ pub(super) async fn execution(State(core): State<Shared>, Path((_, _, id)): Path
     }
 }
 
-pub(super) async fn tasks(State(core): State<Shared>, Path((_, _, id)): Path<OfExecution>) -> Response {
+pub(super) async fn tasks(State(core): State<CoreHandle>, Path((_, _, id)): Path<OfExecution>) -> Response {
     let held = core.held();
     let Some(tasks) = held.executions.get(id) else {
         return refusal(StatusCode::NOT_FOUND, "execution not found");
@@ -146,7 +128,7 @@ pub(super) async fn tasks(State(core): State<Shared>, Path((_, _, id)): Path<OfE
 }
 
 pub(super) async fn log(
-    State(core): State<Shared>,
+    State(core): State<CoreHandle>,
     Path((_, _, execution, task)): Path<(String, String, usize, usize)>,
 ) -> Response {
     let held = core.held();

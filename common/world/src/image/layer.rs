@@ -8,9 +8,8 @@ use std::path::Path;
 use flate2::Crc;
 use sha2::{Digest as _, Sha256};
 
-use super::LayerSpec;
+use super::blobs::{blob_path, name_of};
 use super::content::Content;
-use super::layout::{blob_path, name_of};
 
 /// Fits in one stored block of gzip (65,535 bytes) and is a multiple of a tar's 512.
 const CHUNK: usize = 127 * 512;
@@ -18,6 +17,41 @@ const TAR_BLOCK: u64 = 512;
 const TAR_END: [u8; 1024] = [0; 1024];
 const GZIP_HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 const GZIP_LAST_BLOCK: [u8; 5] = [1, 0, 0, 0xff, 0xff];
+
+/// One layer of each platform.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerSpec {
+    /// Size of the tar: at least 2,048 and a multiple of 512, else rounded up.
+    pub size: u64,
+    /// As most images have it; the blob is then some 0.01 % larger than the tar. Else the blob is the tar.
+    pub gzip: bool,
+    /// The same bytes in every platform.
+    pub shared: bool,
+}
+
+impl LayerSpec {
+    /// A gzipped layer.
+    pub fn of(size: u64) -> Self {
+        Self {
+            size,
+            gzip: true,
+            shared: false,
+        }
+    }
+
+    /// A layer whose blob is a tar of exactly this size (see [`LayerSpec::size`]).
+    pub fn plain(size: u64) -> Self {
+        Self {
+            gzip: false,
+            ..Self::of(size)
+        }
+    }
+
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self { shared: true, ..self }
+    }
+}
 
 /// A layer as written.
 pub(super) struct Layer {

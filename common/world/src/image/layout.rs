@@ -1,12 +1,12 @@
 //! Puts layers, configs, manifests and an index together as an OCI layout.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+use super::blobs::{blob_path, name_of};
 use super::layer::{self, Layer};
 use super::{Format, Image, ImageSpec, Kind, Object};
 use crate::files;
@@ -34,18 +34,6 @@ const DOCKER: MediaTypes = MediaTypes {
     layer_gzip: "application/vnd.docker.image.rootfs.diff.tar.gzip",
     layer: "application/vnd.docker.image.rootfs.diff.tar",
 };
-
-/// `sha256:…` of a finished hash.
-pub(super) fn name_of(hash: &[u8]) -> String {
-    hash.iter().fold("sha256:".to_owned(), |mut name, byte| {
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
-}
-
-pub(super) fn blob_path(dir: &Path, digest: &str) -> PathBuf {
-    dir.join("blobs").join(digest.replace(':', "/"))
-}
 
 pub(super) fn build(spec: &ImageSpec) -> Image {
     let dir = files::temporary("image");

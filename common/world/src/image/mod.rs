@@ -8,6 +8,7 @@
 //! ```
 
 pub mod artifact;
+mod blobs;
 mod content;
 mod layer;
 mod layout;
@@ -15,6 +16,8 @@ mod layout;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+
+pub use layer::LayerSpec;
 
 /// What is to be made.
 #[derive(Debug, Clone)]
@@ -24,17 +27,6 @@ pub struct ImageSpec {
     layers: Vec<LayerSpec>,
     format: Format,
     always_an_index: bool,
-}
-
-/// One layer of each platform.
-#[derive(Debug, Clone, Copy)]
-pub struct LayerSpec {
-    /// Size of the tar: at least 2,048 and a multiple of 512, else rounded up.
-    pub size: u64,
-    /// As most images have it; the blob is then some 0.01 % larger than the tar. Else the blob is the tar.
-    pub gzip: bool,
-    /// The same bytes in every platform.
-    pub shared: bool,
 }
 
 /// Whose media types manifests, configs and layers have.
@@ -72,30 +64,6 @@ pub struct Image {
     dir: TempDir,
     format: Format,
     objects: Vec<Object>,
-}
-
-impl LayerSpec {
-    /// A gzipped layer.
-    pub fn of(size: u64) -> Self {
-        Self {
-            size,
-            gzip: true,
-            shared: false,
-        }
-    }
-
-    /// A layer whose blob is a tar of exactly this size (see [`LayerSpec::size`]).
-    pub fn plain(size: u64) -> Self {
-        Self {
-            gzip: false,
-            ..Self::of(size)
-        }
-    }
-
-    #[must_use]
-    pub fn shared(self) -> Self {
-        Self { shared: true, ..self }
-    }
 }
 
 impl ImageSpec {
@@ -194,7 +162,7 @@ impl Image {
 
     /// The file with an object's bytes.
     pub fn path(&self, digest: &str) -> PathBuf {
-        layout::blob_path(self.dir(), digest)
+        blobs::blob_path(self.dir(), digest)
     }
 
     /// The bytes of an object.
@@ -226,7 +194,7 @@ mod tests {
         for object in image.objects() {
             let bytes = image.bytes(&object.digest);
             assert_eq!(bytes.len() as u64, object.size, "{object:?}");
-            assert_eq!(layout::name_of(&Sha256::digest(&bytes)), object.digest);
+            assert_eq!(blobs::name_of(&Sha256::digest(&bytes)), object.digest);
         }
         // index; two manifests, configs, own layers; one shared layer
         assert_eq!(image.objects().len(), 1 + 2 * 3 + 1);
@@ -261,7 +229,7 @@ mod tests {
         let config: serde_json::Value = serde_json::from_slice(&image.bytes(&config.digest)).expect("JSON");
         assert_eq!(
             config["rootfs"]["diff_ids"][0],
-            layout::name_of(&Sha256::digest(&tar))
+            blobs::name_of(&Sha256::digest(&tar))
         );
         let files = tar::Archive::new(tar.as_slice())
             .entries()

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use super::Rate;
+use super::rate::Rate;
 use crate::program::text;
 
 /// A burst of this many bytes goes at once, and so much more may wait.

@@ -7,15 +7,19 @@
 //! Non-goals: delay and loss. Programs are put inside with `on(&host)` of their `…Spec`.
 
 mod kernel;
+mod rate;
 mod sweep;
 
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+pub use rate::Rate;
 
 use kernel::{ip, ip_if_there, shape};
+use parking_lot::Mutex;
 use sweep::PREFIX;
 
 use crate::Port;
@@ -26,20 +30,6 @@ const LAST_HOST: u8 = 250;
 
 /// Two networks are not set up at one time: a sweep looks at the names that there are.
 static SETTING_UP: Mutex<()> = Mutex::new(());
-
-/// How fast a link is, in bytes of frames a second (what a wire of that many bits carries, headers included).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate(u64);
-
-impl Rate {
-    pub const fn megabytes(each_second: u64) -> Self {
-        Self(each_second * 1_000_000)
-    }
-
-    pub const fn bytes_a_second(self) -> u64 {
-        self.0
-    }
-}
 
 /// A wire with machines on it; this process is one of them.
 #[derive(Clone)]
@@ -69,7 +59,7 @@ struct Namespace {
 impl Net {
     /// A wire without machines, as fast as memory.
     pub fn new() -> Self {
-        let _alone = SETTING_UP.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = SETTING_UP.lock();
         sweep::left_by_the_dead();
         let (number, lock) = free_number();
         let name = format!("{PREFIX}{}b{number}", std::process::id());

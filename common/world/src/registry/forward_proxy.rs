@@ -1,9 +1,10 @@
 //! A proxy of HTTP and HTTPS that asks for a user name and password, and remembers whom it was asked to reach.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -60,7 +61,7 @@ impl ForwardProxy {
 
     /// The head of every request, as it came.
     pub fn heads(&self) -> Vec<String> {
-        self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.heads.lock().clone()
     }
 }
 
@@ -68,9 +69,7 @@ impl ForwardProxy {
 async fn pass(stream: TcpStream, asks: bool, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut client = BufReader::new(stream);
     let head = head(&mut client).await?;
-    seen.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(head.clone());
+    seen.lock().push(head.clone());
     let pair = STANDARD.encode(format!("{USER}:{PASSWORD}"));
     let is_known = |line: &str| line.eq_ignore_ascii_case(&format!("proxy-authorization: Basic {pair}"));
     if asks && !head.lines().any(is_known) {

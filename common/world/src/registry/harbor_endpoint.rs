@@ -10,11 +10,12 @@ mod tokens;
 
 use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +49,7 @@ pub(crate) struct Manifest {
 }
 
 #[derive(Default)]
-pub(crate) struct State {
+pub(crate) struct HarborContents {
     public: HashSet<String>,
     /// By `repository@digest` and `repository:tag`.
     manifests: HashMap<String, Manifest>,
@@ -62,15 +63,15 @@ pub(crate) struct State {
     answered: u64,
 }
 
-pub(crate) struct Desk {
+pub(crate) struct HarborEndpointState {
     host: String,
-    signer: tokens::Signer,
-    state: Mutex<State>,
+    signer: tokens::HarborSigner,
+    state: Mutex<HarborContents>,
 }
 
-impl Desk {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl HarborEndpointState {
+    fn state(&self) -> MutexGuard<'_, HarborContents> {
+        self.state.lock()
     }
 
     fn now(&self) -> u64 {
@@ -81,16 +82,16 @@ impl Desk {
 /// Answers on a thread of its own until it is dropped. [`USER`] with [`PASSWORD`] may read every project.
 pub struct HarborEndpoint {
     port: Port,
-    desk: Arc<Desk>,
+    desk: Arc<HarborEndpointState>,
     running: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 impl HarborEndpoint {
     pub fn start() -> Self {
         let port = Port::free();
-        let desk = Arc::new(Desk {
+        let desk = Arc::new(HarborEndpointState {
             host: port.to_string(),
-            signer: tokens::Signer::new(),
+            signer: tokens::HarborSigner::new(),
             state: Mutex::default(),
         });
         let listener = TcpListener::bind(port.address()).expect("the endpoint's port");
@@ -209,10 +210,5 @@ impl Drop for HarborEndpoint {
 }
 
 fn digest_of(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let hash = Sha256::digest(bytes);
-    hash.iter().fold("sha256:".to_owned(), |mut name, byte| {
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }

@@ -3,6 +3,7 @@
 //! Its log is what tells how often an object was really fetched: [`Registry::gets_of`].
 
 mod access_log;
+mod accounts;
 mod faults;
 mod forward_proxy;
 mod harbor_endpoint;
@@ -19,10 +20,10 @@ use reqwest::Client;
 use tempfile::TempDir;
 
 pub use access_log::Request;
+pub use accounts::{PASSWORD, USER};
 pub use forward_proxy::ForwardProxy;
 pub use harbor_endpoint::{HarborEndpoint, HarborPull, HarborRequest};
 use settings::Tls;
-pub use settings::{PASSWORD, USER};
 pub use token_server::{BearerSpec, Exchange, TokenServer};
 
 use crate::http::status_of;

@@ -4,14 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::accounts::{OTHER_USER, PASSWORD, USER};
 use super::{SignIn, TokenServer};
 use crate::program::run_well;
 use crate::{Authority, Identity, Port, files};
-
-/// Who may read and write everything, in registries that ask.
-pub const USER: &str = "alice";
-pub const PASSWORD: &str = "s3cret";
-const OTHER_USER: (&str, &str) = ("bob", "b0bs-word");
 
 /// Where the registry keeps its blobs.
 pub(super) fn data(dir: &Path) -> PathBuf {

@@ -7,12 +7,13 @@ mod spec;
 
 use std::collections::HashMap;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 pub use spec::BearerSpec;
@@ -32,7 +33,7 @@ pub struct Exchange {
     pub status: u16,
 }
 
-pub(crate) struct Desk {
+pub(crate) struct TokenServerState {
     spec: Mutex<BearerSpec>,
     signer: Signer,
     exchanges: Mutex<Vec<Exchange>>,
@@ -40,27 +41,24 @@ pub(crate) struct Desk {
     identities: Mutex<HashMap<String, String>>,
 }
 
-impl Desk {
+impl TokenServerState {
     fn spec(&self) -> MutexGuard<'_, BearerSpec> {
-        self.spec.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spec.lock()
     }
 
     fn identities(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
+        self.identities.lock()
     }
 
     fn note(&self, exchange: Exchange) {
-        self.exchanges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(exchange);
+        self.exchanges.lock().push(exchange);
     }
 }
 
 /// Hands out tokens that the registry takes.
 pub struct TokenServer {
     port: Port,
-    desk: Arc<Desk>,
+    desk: Arc<TokenServerState>,
     running: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
@@ -69,7 +67,7 @@ impl TokenServer {
     pub(crate) const ISSUER: &'static str = "world-token-issuer";
 
     pub(crate) fn start(spec: BearerSpec) -> Self {
-        let desk = Desk {
+        let desk = TokenServerState {
             spec: Mutex::new(spec),
             signer: Signer::new(),
             exchanges: Mutex::default(),
@@ -118,19 +116,11 @@ impl TokenServer {
 
     /// Who asked for a token, in order.
     pub fn exchanges(&self) -> Vec<Exchange> {
-        self.desk
-            .exchanges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.desk.exchanges.lock().clone()
     }
 
     pub fn forget_exchanges(&self) {
-        self.desk
-            .exchanges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.desk.exchanges.lock().clear();
     }
 
     /// What `docker login` would keep instead of this user's password.

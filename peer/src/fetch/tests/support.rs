@@ -17,7 +17,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use oci::{BuildError, Credential, Digest, Limits, Location, Registries, TlsOptions};
+use oci::{BuildError, Credential, Digest, Location, Registries, RegistryLimits, TlsOptions};
 use process::Running;
 use process::http::{ClientOptions, client};
 use store::{Sealed, Store, StoreLimits};
@@ -85,9 +85,9 @@ impl Around {
     pub(crate) fn new() -> Self {
         process::install_tls_provider();
         let factory = |_: &TlsOptions| client(&ClientOptions::default()).map_err(BuildError::new);
-        let limits = Limits {
-            turn_wait: Duration::from_millis(100),
-            ..Limits::default()
+        let limits = RegistryLimits {
+            connection_wait: Duration::from_millis(100),
+            ..RegistryLimits::default()
         };
         Self {
             registries: Registries::with_limits(Arc::new(factory), limits),

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wire::{Neighbourhood, OfflineAccess, PullResult, Pulled, Role, SeedAddress, TagRecord};
+use wire::{Neighbourhood, OfflineAccess, Pull, PullResult, Role, SeedAddress, TagRecord};
 
 use crate::access::Access;
 use crate::clients::client_factory;
@@ -506,7 +506,7 @@ impl World {
     }
 
     /// The recent pulls, newest first.
-    pub(super) fn pulls(&self) -> Vec<Pulled> {
+    pub(super) fn pulls(&self) -> Vec<Pull> {
         self.state.pulls().newest(usize::MAX, |_| true)
     }
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use oci::Digest;
 use tracing::{info, warn};
-use wire::{PullResult, PulledFrom};
+use wire::{PullResult, PullSource};
 
 use super::{Outcome, Source, millis};
 use crate::pulls::harmless;
 use crate::spans::signed;
 
 impl Outcome {
-    pub(super) fn log(&self, result: PullResult, took: Duration, sources: &[PulledFrom]) {
+    pub(super) fn log(&self, result: PullResult, took: Duration, sources: &[PullSource]) {
         let method = if self.head_only { "HEAD" } else { "GET" };
         let image = format!("{}/{}", self.asked.registry, self.asked.repository);
         let reference = self.asked.reference.as_str();
@@ -53,7 +53,7 @@ impl Outcome {
         }
     }
 
-    fn source_words(&self, sources: &[PulledFrom]) -> String {
+    fn source_words(&self, sources: &[PullSource]) -> String {
         let names: Vec<&str> = sources.iter().map(|from| from.source.as_str()).collect();
         match &self.source {
             None => "none".to_owned(),

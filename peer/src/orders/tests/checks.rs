@@ -4,7 +4,7 @@ use bytes::Bytes;
 use oci::Digest;
 use store::{CHUNK, RemovalReason};
 use uuid::Uuid;
-use wire::{Compared, Question, SpotCheck};
+use wire::{Question, SpotCheck, SpotCheckOutcome};
 
 use super::questions::reply_to;
 use super::support::{FakeManager, Peer};
@@ -19,7 +19,7 @@ async fn both_holding(body: &Bytes) -> (Peer, Parent) {
     (peer, seed)
 }
 
-async fn compared(peer: &Peer, seed: &str, digest: &Digest, first: u64) -> Compared {
+async fn compared(peer: &Peer, seed: &str, digest: &Digest, first: u64) -> SpotCheckOutcome {
     let question = Question {
         id: Uuid::new_v4(),
         location: peer.world.around.location().to_string(),
@@ -41,9 +41,9 @@ async fn a_seed_whose_bytes_were_altered_is_told_by_the_range_that_has_them() {
     let digest = Digest::of(&body);
     std::fs::write(seed.file(&digest), with_byte_changed(&body, CHUNK + 7)).expect("altered");
     let other = compared(&peer, &seed.url, &digest, 0).await;
-    assert_eq!(other, Compared::Equal);
+    assert_eq!(other, SpotCheckOutcome::Equal);
     let same = compared(&peer, &seed.url, &digest, CHUNK).await;
-    assert_eq!(same, Compared::Different);
+    assert_eq!(same, SpotCheckOutcome::Different);
     assert!(
         peer.world.store.sealed(&digest).is_some(),
         "the own copy is sound"
@@ -57,7 +57,10 @@ async fn a_peer_whose_own_copy_is_damaged_accuses_nobody_and_removes_it() {
     let digest = Digest::of(&body);
     let own = peer.world.store.sealed(&digest).expect("held").path().to_owned();
     std::fs::write(own, with_byte_changed(&body, 3)).expect("damaged");
-    assert_eq!(compared(&peer, &seed.url, &digest, 0).await, Compared::OwnDamaged);
+    assert_eq!(
+        compared(&peer, &seed.url, &digest, 0).await,
+        SpotCheckOutcome::OwnDamaged
+    );
     let removal = peer.world.store.removal(&digest).expect("removed");
     assert_eq!(removal.why, RemovalReason::Damaged);
 }
@@ -75,7 +78,7 @@ async fn without_a_seed_or_an_own_copy_nothing_is_compared() {
     ] {
         let compared = compared(&peer, url, digest, 0).await;
         assert!(
-            matches!(compared, Compared::Nothing { .. }),
+            matches!(compared, SpotCheckOutcome::Nothing { .. }),
             "{url}: {compared:?}"
         );
     }
@@ -90,5 +93,8 @@ async fn a_seed_that_does_not_vouch_for_the_object_is_not_accused() {
     let hashes = seed.file(&digest).with_extension("chunks");
     std::fs::write(hashes, b"no list").expect("altered");
     let compared = compared(&peer, &seed.url, &digest, 0).await;
-    assert!(matches!(compared, Compared::Nothing { .. }), "{compared:?}");
+    assert!(
+        matches!(compared, SpotCheckOutcome::Nothing { .. }),
+        "{compared:?}"
+    );
 }

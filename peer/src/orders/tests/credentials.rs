@@ -1,4 +1,4 @@
-use wire::{Lot, Outcome, Side};
+use wire::{Lot, PlacementOutcome, Side};
 
 use super::support::{FakeManager, Peer};
 use crate::fetch::tests::support::{Treat, bytes, eventually};
@@ -22,7 +22,7 @@ async fn private(manager: &FakeManager) -> (Peer, Lot) {
     (peer, lot)
 }
 
-async fn outcome(peer: &Peer, lot: Lot) -> Outcome {
+async fn outcome(peer: &Peer, lot: Lot) -> PlacementOutcome {
     peer.manager.hands_out(lot);
     eventually("settled", || !peer.manager.settled().is_empty()).await;
     peer.manager.settled()[0].outcome.clone()
@@ -40,7 +40,10 @@ async fn a_token_that_is_not_taken_any_more_gives_way_to_the_configured_credenti
     manager.keeps_credential("c-1", "Bearer ended.long.ago");
     manager.keeps_credential(&configured_name(&lot), GOOD);
     let verified = outcome(&peer, lot).await;
-    assert!(matches!(verified, Outcome::Verified { .. }), "{verified:?}");
+    assert!(
+        matches!(verified, PlacementOutcome::Verified { .. }),
+        "{verified:?}"
+    );
 }
 
 #[tokio::test]
@@ -49,7 +52,10 @@ async fn a_credential_that_is_gone_gives_way_to_the_configured_one() {
     let (peer, lot) = private(&manager).await;
     manager.keeps_credential(&configured_name(&lot), GOOD);
     let verified = outcome(&peer, lot).await;
-    assert!(matches!(verified, Outcome::Verified { .. }), "{verified:?}");
+    assert!(
+        matches!(verified, PlacementOutcome::Verified { .. }),
+        "{verified:?}"
+    );
 }
 
 #[tokio::test]
@@ -60,7 +66,7 @@ async fn without_another_the_placement_fails_because_the_credential_ended() {
         if let Some(kept) = kept {
             manager.keeps_credential("c-1", kept);
         }
-        let Outcome::Failed { reason, side } = outcome(&peer, lot).await else {
+        let PlacementOutcome::Failed { reason, side } = outcome(&peer, lot).await else {
             panic!("a private object was had without a credential");
         };
         assert_eq!(side, Side::Caller);

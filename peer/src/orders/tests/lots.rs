@@ -1,7 +1,7 @@
 use oci::Digest;
 use store::RemovalReason;
 use store::testing::Signer;
-use wire::{Lot, Outcome, TagRecord};
+use wire::{Lot, PlacementOutcome, TagRecord};
 
 use super::support::{FakeManager, Peer};
 use crate::fetch::tests::support::{bytes, eventually, seal};
@@ -71,7 +71,7 @@ async fn what_a_manifest_lists_and_its_registry_has_lost_is_the_registrys_failur
         assert_eq!(attribute(&placement, key).as_deref(), Some(value), "{key}");
     }
     eventually("settled", || !peer.manager.settled().is_empty()).await;
-    let Outcome::Failed { reason, side } = peer.manager.settled()[0].outcome.clone() else {
+    let PlacementOutcome::Failed { reason, side } = peer.manager.settled()[0].outcome.clone() else {
         panic!("what nobody has was verified");
     };
     assert_eq!(side, wire::Side::Registry);

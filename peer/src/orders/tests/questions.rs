@@ -3,7 +3,7 @@ use store::{CHUNK, RemovalReason};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{
-    ObjectKind, PullResult, Pulled, Question, RegistryDescription, Standing, StandingState, TagRecord,
+    ObjectKind, ObjectStatus, Pull, PullResult, Question, RegistryDescription, StandingState, TagRecord,
 };
 
 use super::support::{FakeManager, Peer};
@@ -19,8 +19,8 @@ fn question(digests: &[&Digest]) -> Question {
     }
 }
 
-fn pulled(registry: &str, repository: &str, at_unix_ms: i64) -> Pulled {
-    Pulled {
+fn pulled(registry: &str, repository: &str, at_unix_ms: i64) -> Pull {
+    Pull {
         at_unix_ms,
         registry: registry.to_owned(),
         repository: repository.to_owned(),
@@ -86,7 +86,7 @@ async fn each_object_is_told_as_it_stands() {
         .map(|standing| standing.state.clone())
         .collect();
     assert_eq!(told, states);
-    let Standing { digest, .. } = &reply.objects[0];
+    let ObjectStatus { digest, .. } = &reply.objects[0];
     assert_eq!(*digest, digests[0].to_string());
     assert_eq!((reply.tag, reply.pulls), (None, Vec::new()));
 }

@@ -14,9 +14,9 @@ use store::testing::Signer;
 use tokio::sync::Notify;
 use uuid::Uuid;
 use wire::{
-    Hello, HoldingsReport, Lot, ManagerClient, Neighbourhood, ObjectKind, PlacementOrder, ProgressAnswer,
-    ProgressReport, Question, RegistryDescription, Reply, Role, SecretText, SeedAddress, SettleAnswer,
-    SettleRequest, Settled, TakeAnswer, TakeRequest, TraceContext, Welcome, paths,
+    Hello, HoldingsReport, Lot, LotPlacement, ManagerClient, Neighbourhood, ObjectKind, ProgressReport,
+    ProgressResponse, Question, RegistryDescription, Reply, Role, SecretText, SeedAddress, SettleRequest,
+    SettleResponse, Settlement, TakeRequest, TakeResponse, TraceContext, Welcome, paths,
 };
 
 use crate::delivery::Delivery;
@@ -45,7 +45,7 @@ struct Said {
     around: Option<Neighbourhood>,
     registries: Vec<RegistryDescription>,
     replies: Vec<(Uuid, Reply)>,
-    settled: Vec<Settled>,
+    settled: Vec<Settlement>,
     holdings: Vec<HoldingsReport>,
     sessions: usize,
     authority: Authority,
@@ -120,7 +120,7 @@ impl FakeManager {
         self.lock().replies.clone()
     }
 
-    pub(super) fn settled(&self) -> Vec<Settled> {
+    pub(super) fn settled(&self) -> Vec<Settlement> {
         self.lock().settled.clone()
     }
 
@@ -172,7 +172,7 @@ async fn hello(State(manager): State<FakeManager>, Json(_): Json<Hello>) -> Json
 async fn take(
     State(manager): State<FakeManager>,
     Json(request): Json<TakeRequest>,
-) -> Result<Json<TakeAnswer>, StatusCode> {
+) -> Result<Json<TakeResponse>, StatusCode> {
     let end = tokio::time::Instant::now() + Duration::from_millis(request.wait_ms);
     loop {
         if let Some(answer) = manager.something_for(&request)? {
@@ -182,13 +182,13 @@ async fn take(
             .await
             .is_err()
         {
-            return Ok(Json(TakeAnswer::default()));
+            return Ok(Json(TakeResponse::default()));
         }
     }
 }
 
 impl FakeManager {
-    fn something_for(&self, request: &TakeRequest) -> Result<Option<TakeAnswer>, StatusCode> {
+    fn something_for(&self, request: &TakeRequest) -> Result<Option<TakeResponse>, StatusCode> {
         let mut said = self.lock();
         if said.ended {
             return Err(StatusCode::GONE);
@@ -196,7 +196,7 @@ impl FakeManager {
         let lots = said.lots.len().min(request.at_most as usize);
         let gone = |work: &i64| request.working_on.contains(work);
         let withdrawn: Vec<i64> = said.withdrawn.extract_if(.., |work| gone(work)).collect();
-        let answer = TakeAnswer {
+        let answer = TakeResponse {
             lots: said.lots.drain(..lots).collect(),
             neighbourhood: said.around.take(),
             questions: said.questions.drain(..).collect(),
@@ -212,16 +212,16 @@ impl FakeManager {
     }
 }
 
-async fn progress(Json(_): Json<ProgressReport>) -> Json<ProgressAnswer> {
-    Json(ProgressAnswer::default())
+async fn progress(Json(_): Json<ProgressReport>) -> Json<ProgressResponse> {
+    Json(ProgressResponse::default())
 }
 
 async fn settle(
     State(manager): State<FakeManager>,
     Json(request): Json<SettleRequest>,
-) -> Json<SettleAnswer> {
+) -> Json<SettleResponse> {
     manager.lock().settled.extend(request.settled);
-    Json(SettleAnswer::default())
+    Json(SettleResponse::default())
 }
 
 async fn holdings(State(manager): State<FakeManager>, Json(report): Json<HoldingsReport>) -> StatusCode {
@@ -299,7 +299,7 @@ impl Peer {
     /// A lot of one object of the world's registry.
     pub(super) fn lot(&self, work: i64, digest: &oci::Digest, size: u64, trace: Option<TraceContext>) -> Lot {
         let wanted = self.world.wanted(digest);
-        let order = PlacementOrder {
+        let order = LotPlacement {
             digest: digest.to_string(),
             size,
             kind: ObjectKind::Blob,

@@ -7,6 +7,9 @@ pub(crate) const WAITING: &str = "waiting";
 /// `holder` has it.
 pub(crate) const RUNNING: &str = "running";
 
+/// A due time that never comes: the work item waits until [`crate::unpark`].
+pub const PARKED: i64 = i64::MAX / 4;
+
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "work")]
 pub struct Model {

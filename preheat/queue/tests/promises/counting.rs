@@ -1,8 +1,9 @@
 //! A connection that remembers what it was asked.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
 pub(crate) struct Counting<'a> {
@@ -12,7 +13,7 @@ pub(crate) struct Counting<'a> {
 
 impl Counting<'_> {
     fn note(&self, statement: &Statement) {
-        self.asked.lock().unwrap().push(statement.clone());
+        self.asked.lock().push(statement.clone());
     }
 }
 

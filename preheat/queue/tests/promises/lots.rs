@@ -1,6 +1,6 @@
 //! Work that is moved in numbers.
 
-use queue::{NewWork, PARKED, Urgency, Which};
+use queue::{NewWork, PARKED, Urgency, WorkFilter};
 
 use crate::world::{NOW, World, work};
 
@@ -19,7 +19,7 @@ async fn unpark(world: &World, kind: Option<&'static str>, lanes: Option<Vec<Str
         queue::unpark(
             txn,
             "preheat:7",
-            Which {
+            WorkFilter {
                 kind,
                 lanes: lanes.as_deref(),
             },

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::BoxFuture;
-use queue::{Together, WriteError, work_of_group};
+use queue::{GroupedWrite, WriteError, work_of_group};
 use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::task::JoinSet;
 
@@ -38,7 +38,7 @@ async fn written(world: &World) -> BTreeSet<String> {
 #[tokio::test]
 async fn callers_of_one_moment_are_written_by_one_entry_and_each_hears_of_it() {
     let world = World::new().await;
-    let together = Together::new(put_in_all);
+    let together = GroupedWrite::new(put_in_all);
     let hold = world.hold_writer().await;
     let mut callers = JoinSet::new();
     for n in 0..CALLERS {
@@ -62,7 +62,7 @@ async fn callers_of_one_moment_are_written_by_one_entry_and_each_hears_of_it() {
 #[tokio::test]
 async fn an_entry_that_fails_is_said_to_fail_to_each_of_its_callers_and_leaves_nothing() {
     let world = World::new().await;
-    let together = Together::new(put_in_all);
+    let together = GroupedWrite::new(put_in_all);
     let hold = world.hold_writer().await;
     let mut callers = JoinSet::new();
     for name in ["good", "poison"] {
@@ -82,7 +82,7 @@ async fn an_entry_that_fails_is_said_to_fail_to_each_of_its_callers_and_leaves_n
 #[tokio::test]
 async fn a_caller_that_goes_away_is_written_all_the_same() {
     let world = World::new().await;
-    let together = Together::new(put_in_all);
+    let together = GroupedWrite::new(put_in_all);
     let hold = world.hold_writer().await;
     let mut caller = JoinSet::new();
     let (joined, db) = (together.clone(), world.db.clone());

@@ -1,8 +1,9 @@
 //! Those who want the same lane take turns.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use queue::{Claimed, HolderId, NewWork, PARKED, Urgency, Which};
+use parking_lot::Mutex;
+use queue::{Claimed, HolderId, NewWork, PARKED, Urgency, WorkFilter};
 use sea_orm::{ConnectionTrait, Statement};
 
 use crate::counting::Counting;
@@ -108,7 +109,7 @@ async fn work_that_was_parked_takes_its_turn_from_when_it_is_let_go() {
     world
         .db
         .write(Urgency::Urgent, |txn| {
-            Box::pin(async move { queue::unpark(txn, "preheat:1", Which::default(), NOW).await })
+            Box::pin(async move { queue::unpark(txn, "preheat:1", WorkFilter::default(), NOW).await })
         })
         .await
         .unwrap();
@@ -158,7 +159,7 @@ async fn statements(world: &World, all: Vec<NewWork>) -> Vec<Statement> {
         })
         .await
         .unwrap();
-    asked.lock().unwrap().clone()
+    asked.lock().clone()
 }
 
 #[tokio::test]

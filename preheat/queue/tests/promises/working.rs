@@ -1,11 +1,12 @@
 //! The workers of a lane.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use queue::{
     Backoff, Bell, Claimed, Failure, NewWork, Perform, TestClock, Urgency, Workers, WorkersSettings,
 };
@@ -35,14 +36,13 @@ impl Perform for Script {
         if let (Some(gate), "gated") = (&self.gate, claimed.kind.as_str()) {
             gate.acquire().await.unwrap().forget();
         }
-        let deed = self.deeds.lock().unwrap().pop_front();
+        let deed = self.deeds.lock().pop_front();
         deed.map_or(Ok(()), |deed| deed())
     }
 
     async fn gave_up(&self, claimed: &Claimed, reason: &str) -> Result<(), Failure> {
         self.given_up
             .lock()
-            .unwrap()
             .push(format!("{} {}: {reason}", claimed.kind, claimed.attempt));
         Ok(())
     }
@@ -189,7 +189,7 @@ async fn a_panic_is_one_works_failure_and_it_is_tried_again() {
     lane.enqueue("resolve").await;
     until(async || lane.is_idle().await).await;
     assert_eq!(lane.script.started(), 2);
-    assert!(lane.script.given_up.lock().unwrap().is_empty());
+    assert!(lane.script.given_up.lock().is_empty());
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn work_that_keeps_failing_is_given_up_after_its_attempts() {
     let lane = Lane::start(Script::of(vec![fail(), fail(), fail(), fail()]), settings()).await;
     lane.enqueue("resolve").await;
     until(async || lane.is_idle().await).await;
-    assert_eq!(*lane.script.given_up.lock().unwrap(), ["resolve 3: silent"]);
+    assert_eq!(*lane.script.given_up.lock(), ["resolve 3: silent"]);
     assert_eq!(lane.script.started(), 3);
 }
 
@@ -211,7 +211,7 @@ async fn what_cannot_succeed_is_given_up_at_once() {
     .await;
     lane.enqueue("resolve").await;
     until(async || lane.is_idle().await).await;
-    assert_eq!(*lane.script.given_up.lock().unwrap(), ["resolve 1: not found"]);
+    assert_eq!(*lane.script.given_up.lock(), ["resolve 1: not found"]);
 }
 
 #[tokio::test]
@@ -235,7 +235,7 @@ async fn work_that_came_too_early_waits_and_its_attempt_does_not_count() {
         lane.clock.advance(500);
     }
     until(async || lane.is_idle().await).await;
-    assert!(lane.script.given_up.lock().unwrap().is_empty());
+    assert!(lane.script.given_up.lock().is_empty());
 }
 
 #[tokio::test]

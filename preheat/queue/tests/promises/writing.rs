@@ -1,7 +1,8 @@
 //! The writer: groups, failures that stay alone, askers that go away, order, bounds.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use queue::{Database, NewWork, OpenError, Urgency, WriteError};
 use sea_orm::{ConnectionTrait, DbErr};
 use tokio::task::JoinSet;
@@ -158,7 +159,7 @@ async fn urgent_overtakes_background() {
     {
         let (db, order) = (world.db.clone(), Arc::clone(&order));
         askers.spawn(async move {
-            let entry = move || order.lock().unwrap().push(urgency);
+            let entry = move || order.lock().push(urgency);
             db.write(urgency, move |_| {
                 Box::pin(async move {
                     entry();
@@ -172,7 +173,7 @@ async fn urgent_overtakes_background() {
     hold.let_go().await;
     askers.join_all().await;
     assert_eq!(
-        *order.lock().unwrap(),
+        *order.lock(),
         [Urgency::Urgent, Urgency::Urgent, Urgency::Background]
     );
 }

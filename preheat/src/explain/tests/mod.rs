@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 use wire::{
-    ObjectKind, PullResult, Pulled, PulledFrom, Reply, Role, Side, Standing, StandingState, TagRecord,
+    ObjectKind, ObjectStatus, Pull, PullResult, PullSource, Reply, Role, Side, StandingState, TagRecord,
 };
 
 use super::conclude::conclude;
@@ -99,12 +99,12 @@ fn manifest_and_layer() -> Vec<Object> {
     ]
 }
 
-fn sealed(digest: &str) -> Standing {
+fn sealed(digest: &str) -> ObjectStatus {
     standing(digest, StandingState::Sealed { size: 1 })
 }
 
-fn standing(digest: &str, state: StandingState) -> Standing {
-    Standing {
+fn standing(digest: &str, state: StandingState) -> ObjectStatus {
+    ObjectStatus {
         digest: digest.to_owned(),
         state,
     }
@@ -165,7 +165,7 @@ fn preheated() -> Preheated {
     }
 }
 
-fn with_reply(objects: Vec<Standing>, pulls: Vec<Pulled>) -> Facts {
+fn with_reply(objects: Vec<ObjectStatus>, pulls: Vec<Pull>) -> Facts {
     Facts {
         reply: Ok(Reply {
             objects,
@@ -177,14 +177,14 @@ fn with_reply(objects: Vec<Standing>, pulls: Vec<Pulled>) -> Facts {
     }
 }
 
-fn with_preheat(change: impl FnOnce(&mut Preheated), objects: Vec<Standing>) -> Facts {
+fn with_preheat(change: impl FnOnce(&mut Preheated), objects: Vec<ObjectStatus>) -> Facts {
     let mut facts = with_reply(objects, Vec::new());
     change(facts.preheat.as_mut().expect("a preheat"));
     facts
 }
 
-fn pull(reference: &str, result: PullResult, sources: Vec<PulledFrom>) -> Pulled {
-    Pulled {
+fn pull(reference: &str, result: PullResult, sources: Vec<PullSource>) -> Pull {
+    Pull {
         at_unix_ms: NOW - MINUTE,
         registry: "h.lan".to_owned(),
         repository: "team/app".to_owned(),
@@ -201,8 +201,8 @@ fn pull(reference: &str, result: PullResult, sources: Vec<PulledFrom>) -> Pulled
     }
 }
 
-fn from(source: &str, is_registry: bool) -> PulledFrom {
-    PulledFrom {
+fn from(source: &str, is_registry: bool) -> PullSource {
+    PullSource {
         source: source.to_owned(),
         peer: (!is_registry).then(|| source.to_owned()),
         is_registry,

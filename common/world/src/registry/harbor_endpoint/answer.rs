@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{Desk, HarborPull, HarborRequest, PASSWORD, USER};
+use super::{HarborEndpointState, HarborPull, HarborRequest, PASSWORD, USER};
 
 const REALM_PATH: &str = "/service/token";
 
@@ -38,7 +38,7 @@ impl<'path> Wanted<'path> {
     }
 }
 
-pub(super) async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+pub(super) async fn answer(State(desk): State<Arc<HarborEndpointState>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let text = |name: header::HeaderName| {
         let value = parts.headers.get(name)?;
@@ -69,7 +69,7 @@ pub(super) async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> R
 }
 
 /// GET only, with Basic or nobody. What is not granted is left out of the token.
-fn token(desk: &Desk, method: &Method, query: &str, headers: &HeaderMap) -> Response {
+fn token(desk: &HarborEndpointState, method: &Method, query: &str, headers: &HeaderMap) -> Response {
     if method != Method::GET {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
@@ -94,7 +94,7 @@ fn token(desk: &Desk, method: &Method, query: &str, headers: &HeaderMap) -> Resp
         .into_response()
 }
 
-fn registry(desk: &Desk, method: &Method, path: &str, headers: &HeaderMap) -> Response {
+fn registry(desk: &HarborEndpointState, method: &Method, path: &str, headers: &HeaderMap) -> Response {
     let wanted = Wanted::of(path);
     let user = match reader(desk, wanted.as_ref(), authorization(headers)) {
         Ok(user) => user,
@@ -108,7 +108,11 @@ fn registry(desk: &Desk, method: &Method, path: &str, headers: &HeaderMap) -> Re
 }
 
 /// Who reads, or the challenge.
-fn reader(desk: &Desk, wanted: Option<&Wanted<'_>>, shown: Option<&str>) -> Result<String, String> {
+fn reader(
+    desk: &HarborEndpointState,
+    wanted: Option<&Wanted<'_>>,
+    shown: Option<&str>,
+) -> Result<String, String> {
     let Some(shown) = shown else {
         // Also of a public project.
         let scope = wanted.map_or_else(String::new, |wanted| {
@@ -137,7 +141,7 @@ fn reader(desk: &Desk, wanted: Option<&Wanted<'_>>, shown: Option<&str>) -> Resu
     }
 }
 
-fn blob(desk: &Desk, wanted: &Wanted<'_>, headers: &HeaderMap) -> Response {
+fn blob(desk: &HarborEndpointState, wanted: &Wanted<'_>, headers: &HeaderMap) -> Response {
     let name = format!("{}@{}", wanted.repository, wanted.reference);
     let Some(bytes) = desk.state().blobs.get(&name).cloned() else {
         return error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry");
@@ -161,7 +165,7 @@ fn blob(desk: &Desk, wanted: &Wanted<'_>, headers: &HeaderMap) -> Response {
 }
 
 fn manifest(
-    desk: &Desk,
+    desk: &HarborEndpointState,
     method: &Method,
     wanted: &Wanted<'_>,
     headers: &HeaderMap,

@@ -9,7 +9,7 @@ const LEEWAY: u64 = 60;
 const SERVICE: &str = "harbor-registry";
 
 #[derive(Serialize, Deserialize)]
-struct Claims {
+struct HarborClaims {
     iss: String,
     sub: String,
     aud: String,
@@ -17,11 +17,11 @@ struct Claims {
     nbf: u64,
     iat: u64,
     jti: String,
-    access: Vec<Access>,
+    access: Vec<HarborAccess>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Access {
+struct HarborAccess {
     #[serde(rename = "type")]
     kind: String,
     name: String,
@@ -34,11 +34,11 @@ pub(super) struct Bearer {
     pub(super) project: Option<String>,
 }
 
-pub(super) struct Signer {
+pub(super) struct HarborSigner {
     key: [u8; 16],
 }
 
-impl Signer {
+impl HarborSigner {
     pub(super) fn new() -> Self {
         Self {
             key: *uuid::Uuid::new_v4().as_bytes(),
@@ -50,12 +50,12 @@ impl Signer {
     }
 
     pub(super) fn sign_all(&self, user: &str, repositories: &[String], now: u64) -> String {
-        let access = |name: &String| Access {
+        let access = |name: &String| HarborAccess {
             kind: "repository".to_owned(),
             name: name.clone(),
             actions: vec!["pull".to_owned()],
         };
-        let claims = Claims {
+        let claims = HarborClaims {
             iss: "harbor-token-issuer".to_owned(),
             sub: user.to_owned(),
             aud: SERVICE.to_owned(),
@@ -75,7 +75,7 @@ impl Signer {
         how.set_audience(&[SERVICE]);
         // By the endpoint's own clock, below.
         how.validate_exp = false;
-        let claims = decode::<Claims>(token, &DecodingKey::from_secret(&self.key), &how)
+        let claims = decode::<HarborClaims>(token, &DecodingKey::from_secret(&self.key), &how)
             .ok()?
             .claims;
         if now > claims.exp + LEEWAY {

@@ -12,7 +12,7 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use super::sign::Access;
-use super::{Desk, Exchange};
+use super::{Exchange, TokenServerState};
 
 /// Who says to be whom; whoever shows an identity token has said so before.
 struct Caller {
@@ -28,7 +28,7 @@ struct Asked {
 
 /// `GET /token?service=…&scope=repository:a/b:pull&scope=…`, with Basic or without.
 pub(super) async fn get(
-    State(desk): State<Arc<Desk>>,
+    State(desk): State<Arc<TokenServerState>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
@@ -53,7 +53,7 @@ pub(super) async fn get(
 }
 
 /// `grant_type=password&username=…&password=…&scope=…`, as containerd asks, or `grant_type=refresh_token&refresh_token=…`.
-pub(super) async fn post(State(desk): State<Arc<Desk>>, form: String) -> Response {
+pub(super) async fn post(State(desk): State<Arc<TokenServerState>>, form: String) -> Response {
     let field = |wanted: &str| {
         let mut fields = form_urlencoded::parse(form.as_bytes());
         fields
@@ -83,7 +83,7 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, form: String) -> Respons
     answer(&desk, asked)
 }
 
-fn answer(desk: &Desk, asked: Asked) -> Response {
+fn answer(desk: &TokenServerState, asked: Asked) -> Response {
     let known = asked.caller.as_ref().is_none_or(|caller| match &caller.password {
         Some(password) => desk.spec().knows(&caller.user, password),
         None => true,
@@ -117,7 +117,7 @@ fn answer(desk: &Desk, asked: Asked) -> Response {
 }
 
 /// `repository:a/b:pull,push`. What is not granted is left out, as token servers do.
-fn access(desk: &Desk, user: Option<&str>, scope: &str) -> Option<Access> {
+fn access(desk: &TokenServerState, user: Option<&str>, scope: &str) -> Option<Access> {
     let (repository, actions) = scope.strip_prefix("repository:")?.rsplit_once(':')?;
     let asked: Vec<&str> = actions.split(',').collect();
     let granted = desk.spec().granted(user, repository, &asked);

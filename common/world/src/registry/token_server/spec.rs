@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{PASSWORD, USER};
+use super::super::accounts::{PASSWORD, USER};
 
 /// Users, what they may read, what anybody may read, and how long a token is good.
 #[derive(Debug, Clone)]

@@ -4,39 +4,41 @@
 //! that must go, also where HTTP/2 keeps the connection.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::BoxError;
 use axum::body::{Body as AxumBody, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use super::pulse::InProgress;
+use super::activity::{InProgress, WatchedResponse};
 
 /// Both sides of a body: the connection, which reads it, and the watch, which may take it away.
 #[derive(Default)]
-pub(super) struct Slot(Mutex<Held>);
+struct BodySlot(Mutex<SlotState>);
 
 #[derive(Default)]
-struct Held {
+struct SlotState {
     body: Option<AxumBody>,
     _request: Option<InProgress>,
     /// When a piece was handed over, as long as the next one was not asked for. None while the client waits for us.
     given: Option<Instant>,
 }
 
-impl Slot {
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl BodySlot {
+    fn held(&self) -> MutexGuard<'_, SlotState> {
+        self.0.lock()
     }
+}
 
-    pub(super) fn given_since(&self) -> Option<Instant> {
+impl WatchedResponse for BodySlot {
+    fn given_since(&self) -> Option<Instant> {
         self.held().given
     }
 
-    /// Drops the body if its last piece was handed over at a time that `is_stalled` says yes to.
-    pub(super) fn release_if(&self, is_stalled: impl Fn(Instant) -> bool) {
+    fn release_if(&self, is_stalled: &dyn Fn(Instant) -> bool) {
         let mut held = self.held();
         if !held.given.is_some_and(is_stalled) {
             return;
@@ -48,17 +50,17 @@ impl Slot {
 }
 
 /// The body that the connection reads.
-pub(super) struct Answer(Arc<Slot>);
+pub(super) struct WatchedBody(Arc<BodySlot>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("the client took nothing of the response for too long")]
 struct Released;
 
-impl Answer {
+impl WatchedBody {
     pub(super) fn new(body: AxumBody, mut request: InProgress) -> Self {
-        let slot = Arc::new(Slot::default());
-        request.answers_with(&slot);
-        *slot.held() = Held {
+        let slot = Arc::new(BodySlot::default());
+        request.answers_with(Arc::clone(&slot) as Arc<dyn WatchedResponse>);
+        *slot.held() = SlotState {
             body: Some(body),
             _request: Some(request),
             given: None,
@@ -67,7 +69,7 @@ impl Answer {
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for WatchedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -100,7 +102,7 @@ impl HttpBody for Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for WatchedBody {
     fn drop(&mut self) {
         let gone = std::mem::take(&mut *self.0.held());
         drop(gone);

@@ -5,20 +5,17 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use crate::passes::{Stand, passes};
-use crate::rows::work::{Column, Entity, Model, WAITING};
+use crate::passes::{LineKey, passes};
+use crate::rows::work::{Column, Entity, Model, PARKED, WAITING};
 use crate::work::WorkId;
-
-/// A due time that never comes: the work waits until [`unpark`] lets it go.
-pub const PARKED: i64 = i64::MAX / 4;
 
 /// Databases bound the number of values in one statement.
 const VALUES_AT_ONCE: usize = 500;
 const CASES_AT_ONCE: usize = 200;
 
-/// Which work of a group is meant; nothing given means all of it.
+/// WorkFilter work of a group is meant; nothing given means all of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Which<'a> {
+pub struct WorkFilter<'a> {
     pub kind: Option<&'a str>,
     pub lanes: Option<&'a [String]>,
 }
@@ -27,7 +24,7 @@ pub struct Which<'a> {
 pub async fn unpark(
     txn: &impl ConnectionTrait,
     group: &str,
-    which: Which<'_>,
+    which: WorkFilter<'_>,
     now_ms: i64,
 ) -> Result<Vec<String>, DbErr> {
     let mut parked = Condition::all()
@@ -58,7 +55,7 @@ async fn unpark_where(
         .order_by_asc(Column::Id)
         .all(txn)
         .await?;
-    let stands: Vec<Stand<'_>> = found.iter().map(stand_of).collect();
+    let stands: Vec<LineKey<'_>> = found.iter().map(stand_of).collect();
     let passes = passes(txn, &stands).await?;
     let placed: Vec<(WorkId, i64)> = std::iter::zip(&found, passes)
         .map(|(row, pass)| (row.id, pass))
@@ -79,8 +76,8 @@ async fn unpark_where(
     Ok(lanes)
 }
 
-fn stand_of(row: &Model) -> Stand<'_> {
-    Stand {
+fn stand_of(row: &Model) -> LineKey<'_> {
+    LineKey {
         lane: &row.lane,
         priority: row.priority,
         fair_key: row.fair_key.as_deref().unwrap_or_default(),

@@ -7,17 +7,18 @@
 //! their own: `Ok` only after the commit. A caller that goes away changes nothing.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::database::Database;
-use crate::entry::{Entry, Wish, WriteError, panic_text};
-use crate::writer::{NoPlace, Urgency};
+use crate::entry::{Entry, EntryOutcome, WriteError, panic_text};
+use crate::writer::{HandInError, Urgency};
 
 /// Callers that may wait for one entry; one more is told that the database is busy.
 const AT_MOST: usize = 1024;
@@ -28,7 +29,7 @@ pub type WriteAll<I, T> = fn(&DatabaseTransaction, Vec<I>) -> BoxFuture<'_, Resu
 type Answer<T> = Result<T, WriteError<DbErr>>;
 
 /// One kind of write. Clones share the entry that can be joined.
-pub struct Together<I, T>(Arc<Shared<I, T>>);
+pub struct GroupedWrite<I, T>(Arc<Shared<I, T>>);
 
 struct Shared<I, T> {
     work: WriteAll<I, T>,
@@ -40,13 +41,13 @@ struct Joined<I, T> {
     asker: oneshot::Sender<Answer<T>>,
 }
 
-impl<I, T> Clone for Together<I, T> {
+impl<I, T> Clone for GroupedWrite<I, T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<I: Send + 'static, T: Send + 'static> Together<I, T> {
+impl<I: Send + 'static, T: Send + 'static> GroupedWrite<I, T> {
     pub fn new(work: WriteAll<I, T>) -> Self {
         let joined = Mutex::default();
         Self(Arc::new(Shared { work, joined }))
@@ -64,7 +65,7 @@ impl<I: Send + 'static, T: Send + 'static> Together<I, T> {
 
     /// Without a pause in between: an item that has joined always has an entry on its way.
     fn join(&self, db: &Database, joined: Joined<I, T>) -> Result<(), WriteError<DbErr>> {
-        let mut waiting = self.0.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.0.joined.lock();
         if waiting.len() >= AT_MOST {
             return Err(WriteError::Busy);
         }
@@ -76,8 +77,8 @@ impl<I: Send + 'static, T: Send + 'static> Together<I, T> {
             };
             db.hand_in_urgent(Box::new(entry))
                 .map_err(|refused| match refused {
-                    NoPlace::Full => WriteError::Busy,
-                    NoPlace::Closed => WriteError::Closed,
+                    HandInError::Full => WriteError::Busy,
+                    HandInError::Closed => WriteError::Closed,
                 })?;
         } else {
             db.another_asker();
@@ -95,10 +96,9 @@ struct Group<I, T> {
 }
 
 impl<I: Send, T: Send> Entry for Group<I, T> {
-    fn run<'a>(&'a mut self, txn: &'a DatabaseTransaction) -> BoxFuture<'a, Wish> {
+    fn run<'a>(&'a mut self, txn: &'a DatabaseTransaction) -> BoxFuture<'a, EntryOutcome> {
         Box::pin(async move {
-            let joined =
-                std::mem::take(&mut *self.shared.joined.lock().unwrap_or_else(PoisonError::into_inner));
+            let joined = std::mem::take(&mut *self.shared.joined.lock());
             let (items, askers) = joined
                 .into_iter()
                 .map(|joined| (joined.item, joined.asker))
@@ -110,7 +110,11 @@ impl<I: Send, T: Send> Entry for Group<I, T> {
                 Ok(results) => results.map_err(WriteError::Refused),
                 Err(panic) => Err(WriteError::Panicked(panic_text(panic.as_ref()))),
             };
-            let wish = if results.is_ok() { Wish::Keep } else { Wish::Undo };
+            let wish = if results.is_ok() {
+                EntryOutcome::Keep
+            } else {
+                EntryOutcome::Undo
+            };
             self.results = Some(results);
             wish
         })
@@ -120,8 +124,7 @@ impl<I: Send, T: Send> Entry for Group<I, T> {
         // An entry that never ran, because its batch broke before, still has its callers waiting where they joined.
         let mut askers = self.askers;
         if self.results.is_none() {
-            let joined =
-                std::mem::take(&mut *self.shared.joined.lock().unwrap_or_else(PoisonError::into_inner));
+            let joined = std::mem::take(&mut *self.shared.joined.lock());
             askers.extend(joined.into_iter().map(|joined| joined.asker));
         }
         let failure = match (batch, self.results) {

@@ -26,7 +26,7 @@ pub enum BadFilter {
     Gone,
 }
 
-pub(super) fn reloadable(filter: Option<&str>) -> (Levels, reload::Layer<EnvFilter, Registry>) {
+pub(crate) fn reloadable(filter: Option<&str>) -> (Levels, reload::Layer<EnvFilter, Registry>) {
     let filter = filter
         .and_then(|text| EnvFilter::try_new(text).ok())
         .unwrap_or_else(|| EnvFilter::new(UNLESS_TOLD));

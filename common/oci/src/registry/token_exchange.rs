@@ -11,12 +11,12 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::Registry;
-use super::answer::Answer;
-use super::exchange::{History, Request, sensitive};
+use super::client::Registry;
+use super::request::{History, Request, sensitive};
+use super::response::RegistryResponse;
 use super::tokens::Token;
 use crate::challenge::{Challenge, check_realm};
-use crate::clients::Way;
+use crate::clients::DialMode;
 use crate::{Credential, RegistryError, Secret};
 
 const TOKEN_BYTES: usize = 256 * 1024;
@@ -26,19 +26,19 @@ const LONGEST_LIFETIME: u64 = 3_600;
 const CLIENT: (&str, &str) = ("client_id", "stoker");
 
 #[derive(Deserialize)]
-struct TokenAnswer {
+struct TokenBody {
     token: Option<Secret>,
     access_token: Option<Secret>,
     expires_in: Option<u64>,
 }
 
 /// What a token server is asked.
-struct Wish<'wish> {
+struct TokenRequest<'wish> {
     url: Url,
     service: Option<&'wish str>,
     scope: &'wish str,
     credential: &'wish Credential,
-    way: Way,
+    way: DialMode,
 }
 
 impl Registry {
@@ -62,14 +62,14 @@ impl Registry {
             .unwrap_or_else(|| format!("repository:{}:pull", request.repository));
         let url = self.realm(request, realm)?;
         let is_own = url.origin() == self.inner.base.origin();
-        let wish = Wish {
+        let wish = TokenRequest {
             url,
             service: service.as_deref(),
             scope: &scope,
             credential,
-            way: Way {
+            way: DialMode {
                 outside_only: !is_own && !may_lead_inside,
-                ..Way::to_registry()
+                ..DialMode::to_registry()
             },
         };
         let (exchange, response) = self.ask_either_way(request, &wish).await?;
@@ -100,8 +100,8 @@ impl Registry {
     async fn ask_either_way(
         &self,
         request: &Request,
-        wish: &Wish<'_>,
-    ) -> Result<(Request, Answer), RegistryError> {
+        wish: &TokenRequest<'_>,
+    ) -> Result<(Request, RegistryResponse), RegistryError> {
         if let Some(form) = wish.oauth_only() {
             return self.post_for_token(request, wish, form).await;
         }
@@ -133,7 +133,11 @@ impl Registry {
         }
     }
 
-    async fn get_token(&self, exchange: &Request, wish: &Wish<'_>) -> Result<Answer, RegistryError> {
+    async fn get_token(
+        &self,
+        exchange: &Request,
+        wish: &TokenRequest<'_>,
+    ) -> Result<RegistryResponse, RegistryError> {
         let mut url = wish.url.clone();
         url.query_pairs_mut().extend_pairs(wish.pairs());
         let mut prepared = reqwest::Request::new(Method::GET, url);
@@ -150,9 +154,9 @@ impl Registry {
     async fn post_for_token(
         &self,
         request: &Request,
-        wish: &Wish<'_>,
+        wish: &TokenRequest<'_>,
         mut form: Vec<(&str, &str)>,
-    ) -> Result<(Request, Answer), RegistryError> {
+    ) -> Result<(Request, RegistryResponse), RegistryError> {
         let exchange = self.token_request(Method::POST, request, &wish.url);
         form.extend(wish.pairs());
         form.push(CLIENT);
@@ -171,9 +175,9 @@ impl Registry {
     async fn send_to_realm(
         &self,
         exchange: &Request,
-        wish: &Wish<'_>,
+        wish: &TokenRequest<'_>,
         prepared: reqwest::Request,
-    ) -> Result<Answer, RegistryError> {
+    ) -> Result<RegistryResponse, RegistryError> {
         let mut next = Some(prepared);
         loop {
             let Some(now) = next.take() else {
@@ -191,7 +195,7 @@ impl Registry {
     }
 }
 
-impl Wish<'_> {
+impl TokenRequest<'_> {
     fn pairs(&self) -> Vec<(&str, &str)> {
         let service = self.service.map(|service| ("service", service));
         let scopes = self.scope.split_whitespace().map(|scope| ("scope", scope));
@@ -222,7 +226,7 @@ impl Wish<'_> {
 
 fn read_token(exchange: &Request, body: &[u8]) -> Result<Token, RegistryError> {
     // What serde says about a body could repeat parts of a token.
-    let answer: TokenAnswer =
+    let answer: TokenBody =
         serde_json::from_slice(body).map_err(|_| bad_token(exchange, "it is no JSON with a token in it"))?;
     let given = [answer.token, answer.access_token].into_iter().flatten();
     let token = given.into_iter().find(|token| !token.expose().is_empty());

@@ -9,17 +9,17 @@ use http::Method;
 use reqwest::Response;
 use tokio::time::timeout;
 
-use super::Registry;
 use super::blob::BlobPart;
+use super::client::Registry;
 use crate::{Digest, RegistryError, Repository, Secret, TagOrDigest};
 
 /// What a client wants to know.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct ForwardedRequest {
     /// `GET` or `HEAD`.
     pub method: Method,
     pub repository: Repository,
-    pub kind: QuestionKind,
+    pub kind: ForwardedObject,
     pub authorization: Option<Secret>,
     /// The client's `Accept` values; none is no `Accept` header for blobs and ours for manifests.
     pub accept: Vec<String>,
@@ -28,7 +28,7 @@ pub struct Question {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum QuestionKind {
+pub enum ForwardedObject {
     Manifest {
         wanted: TagOrDigest,
     },
@@ -43,8 +43,8 @@ pub enum QuestionKind {
 
 impl Registry {
     /// The registry's answer, whatever it is. Redirects are followed, to other hosts without `Authorization`.
-    pub async fn ask(&self, question: Question) -> Result<Response, RegistryError> {
-        let Question {
+    pub async fn forward(&self, question: ForwardedRequest) -> Result<Response, RegistryError> {
+        let ForwardedRequest {
             method,
             repository,
             kind,
@@ -60,11 +60,11 @@ impl Registry {
             });
         }
         let mut request = match &kind {
-            QuestionKind::Manifest { wanted } => self.manifest_request(method, &repository, wanted),
-            QuestionKind::Blob { digest } => {
+            ForwardedObject::Manifest { wanted } => self.manifest_request(method, &repository, wanted),
+            ForwardedObject::Blob { digest } => {
                 self.blob_request(method, &repository, digest, BlobPart::from(0))
             }
-            QuestionKind::FirstByte { digest } => self.blob_request(
+            ForwardedObject::FirstByte { digest } => self.blob_request(
                 method,
                 &repository,
                 digest,

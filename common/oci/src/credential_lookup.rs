@@ -5,119 +5,115 @@
 //! looked up with the repository in hand: one file may hold a credential for each namespace.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use crate::credential::{Credential, CredentialLookup, KeptCredential};
 use crate::docker_config::{DockerConfig, Source, server_name};
-use crate::{Credential, CredentialHelper, RegistryName, Repository};
+use crate::helper::CredentialHelper;
+use crate::lookup_error::LookupError;
+use crate::{RegistryName, Repository};
 
 const FRESH: Duration = Duration::from_secs(300);
 /// For somebody else's lookup, which has limits of its own.
 const TURN: Duration = Duration::from_secs(30);
 
-/// Where a registry's credential is kept. A clone is the same one.
-#[derive(Clone)]
-pub struct KeptCredential(Arc<Inner>);
-
-struct Inner {
-    place: Place,
+/// Looks up the credential of one registry in one place.
+struct Lookup {
+    place: CredentialPlace,
     registry: RegistryName,
-    /// Held while it is looked up: one lookup at a time.
-    found: Mutex<Found>,
+    /// Held during a lookup: one at a time.
+    found: Mutex<FoundCredentials>,
 }
 
-/// What was looked up, and when. No more answers than the file has keys for the registry.
+/// Lookups and their times. Holds no more answers than the file has keys for the registry.
 #[derive(Default)]
-struct Found {
+struct FoundCredentials {
     file: Option<(Arc<DockerConfig>, Instant)>,
     answers: HashMap<(CredentialHelper, String), (Credential, Instant)>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
+#[derive(Debug)]
+enum CredentialPlace {
     DockerConfig(PathBuf),
     Helper(CredentialHelper),
-}
-
-/// Why a kept credential cannot be had. Never repeats what was found.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LookupError {
-    #[error("{} cannot be read: {cause}", .path.display())]
-    Unreadable { path: PathBuf, cause: String },
-    #[error("{} cannot be used: {what}", .path.display())]
-    BadFile { path: PathBuf, what: &'static str },
-    #[error(
-        "a credential helper is named by what follows docker-credential-, or by a path that begins with /"
-    )]
-    BadHelper,
-    #[error("the credential helper {} failed: {cause}", .program.display())]
-    Helper { program: PathBuf, cause: String },
-    #[error("somebody else's lookup of this credential does not end")]
-    TooLong,
 }
 
 impl KeptCredential {
     /// In a file as `docker login` writes it, or with the helper that this file names.
     pub fn in_docker_config(path: &Path, registry: RegistryName) -> Self {
-        Self::at(Place::DockerConfig(path.to_owned()), registry)
+        Self::new(Lookup::at(
+            CredentialPlace::DockerConfig(path.to_owned()),
+            registry,
+        ))
     }
 
     pub fn by_helper(helper: CredentialHelper, registry: RegistryName) -> Self {
-        Self::at(Place::Helper(helper), registry)
+        Self::new(Lookup::at(CredentialPlace::Helper(helper), registry))
     }
+}
 
-    fn at(place: Place, registry: RegistryName) -> Self {
-        let found = Mutex::default();
-        Self(Arc::new(Inner {
+impl Lookup {
+    fn at(place: CredentialPlace, registry: RegistryName) -> Self {
+        Self {
             place,
             registry,
-            found,
-        }))
-    }
-
-    /// Can the file be read? Helpers are not run for this.
-    pub fn check(&self) -> Result<(), LookupError> {
-        match &self.0.place {
-            Place::DockerConfig(path) => DockerConfig::read(path)?.check(path, &self.0.registry),
-            Place::Helper(_) => Ok(()),
+            found: Mutex::default(),
         }
     }
 
-    /// What is kept for this repository now. Without one: what is kept for every repository of the registry.
-    pub async fn of(&self, repository: Option<&Repository>) -> Result<Credential, LookupError> {
-        self.other_than(None, repository).await
-    }
-
-    /// The same, looked up anew if the last answer was this refused one.
-    pub(crate) async fn other_than(
+    async fn credential(
         &self,
         refused: Option<&Credential>,
         repository: Option<&Repository>,
     ) -> Result<Credential, LookupError> {
-        let mut found = timeout(TURN, self.0.found.lock())
+        let mut found = timeout(TURN, self.found.lock())
             .await
             .map_err(|_| LookupError::TooLong)?;
         if let Some(refused) = refused {
             found.file = None;
             found.answers.retain(|_, (answer, _)| answer != refused);
         }
-        let sources = match &self.0.place {
-            Place::Helper(helper) => vec![Source::Helper {
+        let sources = match &self.place {
+            CredentialPlace::Helper(helper) => vec![Source::Helper {
                 helper: helper.clone(),
-                server: server_name(&self.0.registry).to_owned(),
+                server: server_name(&self.registry).to_owned(),
             }],
-            Place::DockerConfig(path) => found.file_at(path)?.sources(path, &self.0.registry, repository)?,
+            CredentialPlace::DockerConfig(path) => {
+                found.file_at(path)?.sources(path, &self.registry, repository)?
+            }
         };
         found.first_of(sources).await
     }
 }
 
-impl Found {
+impl CredentialLookup for Lookup {
+    fn name(&self) -> String {
+        format!("{:?} for {}", self.place, self.registry)
+    }
+
+    fn check(&self) -> Result<(), LookupError> {
+        match &self.place {
+            CredentialPlace::DockerConfig(path) => DockerConfig::read(path)?.check(path, &self.registry),
+            CredentialPlace::Helper(_) => Ok(()),
+        }
+    }
+
+    fn look_up<'all>(
+        &'all self,
+        refused: Option<&'all Credential>,
+        repository: Option<&'all Repository>,
+    ) -> BoxFuture<'all, Result<Credential, LookupError>> {
+        Box::pin(self.credential(refused, repository))
+    }
+}
+
+impl FoundCredentials {
     fn file_at(&mut self, path: &Path) -> Result<Arc<DockerConfig>, LookupError> {
         if let Some((file, since)) = &self.file
             && since.elapsed() < FRESH
@@ -176,20 +172,6 @@ impl Found {
     }
 }
 
-impl PartialEq for KeptCredential {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.place == other.0.place && self.0.registry == other.0.registry
-    }
-}
-
-impl Eq for KeptCredential {}
-
-impl fmt::Debug for KeptCredential {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "KeptCredential({:?})", self.0.place)
-    }
-}
-
 #[cfg(test)]
-#[path = "kept_tests.rs"]
+#[path = "credential_lookup_tests.rs"]
 mod tests;

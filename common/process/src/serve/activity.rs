@@ -5,12 +5,21 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep_until};
 
-use super::Limits;
-use super::answer::Slot;
+use super::ListenerLimits;
+
+/// A response on its way to the client.
+pub(super) trait WatchedResponse: Send + Sync {
+    /// Returns since when a part of the body waits for the client to ask for the next one.
+    fn given_since(&self) -> Option<Instant>;
+
+    /// Drops the body if `is_stalled` holds for the time at which its last part was handed over.
+    fn release_if(&self, is_stalled: &dyn Fn(Instant) -> bool);
+}
 
 /// Why a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +67,7 @@ enum Verdict {
 }
 
 /// Whether the connection is closed now, or when to look again.
-fn verdict(facts: &Facts, limits: &Limits, now: Instant) -> Verdict {
+fn verdict(facts: &Facts, limits: &ListenerLimits, now: Instant) -> Verdict {
     let stalled = facts.blocked_since.into_iter().chain(facts.given_since).min();
     let deadlines = [
         stalled.map(|since| (since + limits.stalled_reader, Overdue::Stalled)),
@@ -74,7 +83,7 @@ fn verdict(facts: &Facts, limits: &Limits, now: Instant) -> Verdict {
 }
 
 /// The deadline of a connection without a request.
-fn quiet(facts: &Facts, limits: &Limits) -> (Instant, Overdue) {
+fn quiet(facts: &Facts, limits: &ListenerLimits) -> (Instant, Overdue) {
     match facts.head_since {
         Some(since) if !(facts.served && facts.multiplexed) => (since + limits.head, Overdue::Head),
         None if !facts.served => (facts.opened + limits.first_byte, Overdue::Silent),
@@ -85,18 +94,18 @@ fn quiet(facts: &Facts, limits: &Limits) -> (Instant, Overdue) {
 struct State {
     facts: Facts,
     /// Responses on their way.
-    answers: HashMap<u64, Arc<Slot>>,
+    answers: HashMap<u64, Arc<dyn WatchedResponse>>,
     next: u64,
 }
 
 /// Shared by the connection's socket, its requests and who watches it.
-pub(super) struct Pulse {
-    limits: Limits,
+pub(super) struct ConnectionActivity {
+    limits: ListenerLimits,
     state: Mutex<State>,
 }
 
-impl Pulse {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
+impl ConnectionActivity {
+    pub(super) fn new(limits: ListenerLimits) -> Arc<Self> {
         let now = Instant::now();
         let facts = Facts {
             opened: now,
@@ -119,7 +128,7 @@ impl Pulse {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn received(&self) {
@@ -145,7 +154,7 @@ impl Pulse {
         facts.multiplexed = version == http::Version::HTTP_2;
         facts.head_since = None;
         InProgress {
-            pulse: Arc::clone(self),
+            activity: Arc::clone(self),
             answer: None,
         }
     }
@@ -169,7 +178,7 @@ impl Pulse {
             // The other requests of this connection may be well: only the one that stalls loses its response.
             let stalled = |since: Instant| since + self.limits.stalled_reader <= now;
             for answer in &answers {
-                answer.release_if(stalled);
+                answer.release_if(&stalled);
             }
             facts = self.state().facts;
         } else {
@@ -181,17 +190,17 @@ impl Pulse {
 
 /// A request that is being answered; it ends when this is dropped.
 pub(super) struct InProgress {
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
     answer: Option<u64>,
 }
 
 impl InProgress {
     /// The response's body, for the watch to see.
-    pub(super) fn answers_with(&mut self, slot: &Arc<Slot>) {
-        let mut state = self.pulse.state();
+    pub(super) fn answers_with(&mut self, response: Arc<dyn WatchedResponse>) {
+        let mut state = self.activity.state();
         let number = state.next;
         state.next += 1;
-        state.answers.insert(number, Arc::clone(slot));
+        state.answers.insert(number, response);
         self.answer = Some(number);
     }
 }
@@ -199,7 +208,7 @@ impl InProgress {
 impl Drop for InProgress {
     fn drop(&mut self) {
         let forgotten = {
-            let mut state = self.pulse.state();
+            let mut state = self.activity.state();
             state.facts.in_progress -= 1;
             if state.facts.in_progress == 0 {
                 state.facts.quiet_since = Instant::now();
@@ -231,7 +240,7 @@ mod tests {
     }
 
     fn closed_after(facts: &Facts) -> Option<(Duration, Overdue)> {
-        let limits = Limits::default();
+        let limits = ListenerLimits::default();
         (0..2_000).map(Duration::from_secs).find_map(|after| {
             match verdict(facts, &limits, facts.opened + after) {
                 Verdict::Close(why) => Some((after, why)),
@@ -245,7 +254,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_state_that_waits_for_the_client_has_its_limit() {
-        let (now, limits) = (Instant::now(), Limits::default());
+        let (now, limits) = (Instant::now(), ListenerLimits::default());
         let new = facts(now);
         let served = Facts { served: true, ..new };
         let two = Facts {

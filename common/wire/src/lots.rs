@@ -1,10 +1,11 @@
 //! Work on its way to a peer, and its outcome on the way back.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::{
-    ImageRules, KnownImageRules, Neighbourhood, PublicObjects, Question, RemovalList, Signed, TagMeaning,
-    TraceContext,
+    ImageRules, KnownImageRules, Neighbourhood, ObjectKind, PublicObjects, Question, RemovalList, Signed,
+    TagMeaning, TraceContext,
 };
 
 /// A peer asks for work in its lane; the manager answers when there is some or the wait is over.
@@ -28,7 +29,7 @@ pub struct TakeRequest {
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct TakeAnswer {
+pub struct TakeResponse {
     pub lots: Vec<Lot>,
     /// Only when it is not the one that the peer named.
     pub neighbourhood: Option<Neighbourhood>,
@@ -55,7 +56,7 @@ pub struct Lot {
     /// For people and spans: `harbor.example.com/library/nginx:1.27`.
     pub image: String,
     pub trace: Option<TraceContext>,
-    pub placements: Vec<PlacementOrder>,
+    pub placements: Vec<LotPlacement>,
     /// What the tag meant when the preheat resolved it; stored with the manifest.
     pub tag: Option<Signed<TagMeaning>>,
     /// Anybody may read the placements' objects, in this order, at their location.
@@ -65,7 +66,7 @@ pub struct Lot {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PlacementOrder {
+pub struct LotPlacement {
     pub digest: String,
     pub size: u64,
     pub kind: ObjectKind,
@@ -74,26 +75,6 @@ pub struct PlacementOrder {
     pub location: String,
     /// `share` URLs of peers that have the object whole, best first.
     pub parents: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ObjectKind {
-    /// A manifest or an index: fetched at `/manifests/`.
-    Manifest,
-    /// A layer or a config: fetched at `/blobs/`.
-    Blob,
-}
-
-/// What a tag meant at a moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TagRecord {
-    /// `https://harbor.example.com/v2/library/nginx`
-    pub location: String,
-    pub tag: String,
-    pub digest: String,
-    pub media_type: String,
-    pub seen_unix_ms: i64,
 }
 
 /// The bytes of every placement that moves, in one call. Also the heartbeat.
@@ -115,7 +96,7 @@ pub struct PlacementProgress {
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct ProgressAnswer {
+pub struct ProgressResponse {
     pub lease_ms: u64,
     /// Of `working_on`: lots that are no longer this session's, to be stopped.
     pub withdrawn: Vec<i64>,
@@ -129,20 +110,20 @@ pub struct ProgressAnswer {
 /// Outcomes, repeated until acknowledged.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SettleRequest {
-    pub settled: Vec<Settled>,
+    pub settled: Vec<Settlement>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Settled {
+pub struct Settlement {
     pub work: i64,
     pub fence: i64,
     pub digest: String,
-    pub outcome: Outcome,
+    pub outcome: PlacementOutcome,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
-pub enum Outcome {
+pub enum PlacementOutcome {
     /// On disk, sha256 proven, fsynced, under its name.
     Verified {
         bytes_from_registry: u64,
@@ -156,8 +137,9 @@ pub enum Outcome {
 }
 
 /// Whose side a failure lies on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Side {
     /// The request: a wrong name, a credential that does not do.
     Caller,
@@ -177,18 +159,12 @@ impl Side {
     ];
 
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Caller => "caller",
-            Self::Registry => "registry",
-            Self::Network => "network",
-            Self::Peer => "peer",
-            Self::Manager => "manager",
-        }
+        self.into()
     }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct SettleAnswer {
+pub struct SettleResponse {
     /// Lots whose fence was older than the manager's: stop working on them.
     pub stale: Vec<i64>,
 }

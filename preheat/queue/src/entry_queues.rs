@@ -7,13 +7,13 @@ use tokio::sync::mpsc::Receiver;
 const URGENT_IN_A_ROW: u32 = 8;
 
 /// The two queues and the memory of who went last.
-pub(crate) struct Turn<E> {
+pub(crate) struct EntryQueues<E> {
     urgent: Receiver<E>,
     background: Receiver<E>,
     urgent_in_a_row: u32,
 }
 
-impl<E> Turn<E> {
+impl<E> EntryQueues<E> {
     pub(crate) fn new(urgent: Receiver<E>, background: Receiver<E>) -> Self {
         Self {
             urgent,
@@ -86,15 +86,15 @@ mod tests {
     use super::*;
     use tokio::sync::mpsc;
 
-    fn queues_with(urgent: u32, background: u32) -> Turn<&'static str> {
+    fn queues_with(urgent: u32, background: u32) -> EntryQueues<&'static str> {
         let (to_urgent, from_urgent) = mpsc::channel(64);
         let (to_background, from_background) = mpsc::channel(64);
         (0..urgent).for_each(|_| to_urgent.try_send("urgent").unwrap());
         (0..background).for_each(|_| to_background.try_send("background").unwrap());
-        Turn::new(from_urgent, from_background)
+        EntryQueues::new(from_urgent, from_background)
     }
 
-    fn order(turn: &mut Turn<&'static str>) -> Vec<&'static str> {
+    fn order(turn: &mut EntryQueues<&'static str>) -> Vec<&'static str> {
         std::iter::from_fn(|| turn.queued()).collect()
     }
 

@@ -3,9 +3,9 @@
 //! On a machine with few cores, work that nobody waits for takes its time from callers who do. So workers look here
 //! before they claim, and wait a little while many are asking.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 const WINDOW: Duration = Duration::from_millis(50);
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Counts callers in short windows.
 #[derive(Default)]
-pub(crate) struct Askers(Mutex<Counted>);
+pub(crate) struct CallerCount(Mutex<Counted>);
 
 #[derive(Default)]
 struct Counted {
@@ -26,7 +26,7 @@ struct Counted {
     before: u32,
 }
 
-impl Askers {
+impl CallerCount {
     pub(crate) fn another(&self) {
         self.count(1);
     }
@@ -40,7 +40,7 @@ impl Askers {
 
     /// Adds to the window that runs now; how many there were lately.
     fn count(&self, more: u32) -> u32 {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.0.lock();
         counted.roll(Instant::now());
         counted.now = counted.now.saturating_add(more);
         counted.now.saturating_add(counted.before)
@@ -77,7 +77,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_gives_way_for_ever_and_nobody_at_all_when_few_ask() {
-        let askers = Askers::default();
+        let askers = CallerCount::default();
         askers.another();
         let quick = tokio::time::timeout(Duration::from_secs(30), askers.give_way()).await;
         assert!(quick.is_ok());

@@ -10,20 +10,20 @@ use prometheus_client::metrics::counter::Counter;
 use reqwest::{Body, Response};
 use tracing::Span;
 
-use super::turns::Turn;
+use super::connection_slots::ConnectionSlot;
 use crate::RegistryError;
 
 /// A registry's answer, headers read.
-pub(super) struct Answer {
+pub(super) struct RegistryResponse {
     response: Response,
-    whose: Whose,
-    reading: Reading,
-    _turn: Turn,
+    whose: Responder,
+    reading: ReceivedBytes,
+    _turn: ConnectionSlot,
 }
 
 /// Who gave an answer.
 #[derive(Debug)]
-pub(super) struct Whose {
+pub(super) struct Responder {
     /// The host, if it does not speak for the registry.
     pub(super) elsewhere: Option<String>,
     /// By the address that the connection went to.
@@ -38,15 +38,21 @@ pub struct FromInside;
 #[derive(Debug, Clone, Copy)]
 pub struct FromElsewhere;
 
-struct Reading {
+struct ReceivedBytes {
     span: Span,
     bytes: u64,
     counted: Counter,
 }
 
-impl Answer {
-    pub(super) fn new(response: Response, whose: Whose, turn: Turn, span: Span, counted: Counter) -> Self {
-        let reading = Reading {
+impl RegistryResponse {
+    pub(super) fn new(
+        response: Response,
+        whose: Responder,
+        slot: ConnectionSlot,
+        span: Span,
+        counted: Counter,
+    ) -> Self {
+        let reading = ReceivedBytes {
             span,
             bytes: 0,
             counted,
@@ -55,7 +61,7 @@ impl Answer {
             response,
             whose,
             reading,
-            _turn: turn,
+            _turn: slot,
         }
     }
 
@@ -119,7 +125,7 @@ impl Answer {
     }
 }
 
-impl Reading {
+impl ReceivedBytes {
     fn took(&mut self, bytes: &Bytes) {
         let size = bytes.len() as u64;
         self.bytes += size;
@@ -127,7 +133,7 @@ impl Reading {
     }
 }
 
-impl Drop for Reading {
+impl Drop for ReceivedBytes {
     fn drop(&mut self) {
         self.span.record("http.response.body.size", signed(self.bytes));
     }

@@ -1,9 +1,8 @@
 //! `Retry-After`: how long a registry asks us to wait, and whether one call has the time for it.
 //!
-//! **Invariant:** one call of ours waits for [`crate::Limits::patience`] in all and not longer. What does not fit in
+//! **Invariant:** one call of ours waits for [`crate::RegistryLimits::retry_wait`] in all and not longer. What does not fit in
 //! goes to the caller as an error that says how long the registry wants us to wait.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
@@ -11,33 +10,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::time::sleep;
 
-use super::Registry;
-use super::answer::Answer;
-use super::exchange::Request;
+use super::client::Registry;
+use super::request::Request;
+use super::response::RegistryResponse;
 use crate::{RegistryError, Secret};
 
 const LONGEST: Duration = Duration::from_secs(3_600);
 /// A registry that says 0 is not asked in a circle.
 const SHORTEST: Duration = Duration::from_millis(200);
-
-/// What one call has waited already.
-#[derive(Default)]
-pub(super) struct Waited(AtomicU64);
-
-impl Waited {
-    /// Takes `pause` out of what is left of `patience`, if it fits in.
-    fn allows(&self, pause: Duration, patience: Duration) -> bool {
-        let (pause, patience) = (millis(pause), millis(patience));
-        let take = |waited: u64| waited.checked_add(pause).filter(|sum| *sum <= patience);
-        self.0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .is_ok()
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
 
 impl Registry {
     /// Sends, and sends again when the registry says when, and that is soon.
@@ -45,7 +25,7 @@ impl Registry {
         &self,
         request: &Request,
         authorization: Option<&Secret>,
-    ) -> Result<Answer, RegistryError> {
+    ) -> Result<RegistryResponse, RegistryError> {
         loop {
             let answer = self.send(request, authorization).await?;
             let Some(pause) = self.pause_after(request, &answer) else {
@@ -58,7 +38,7 @@ impl Registry {
     }
 
     /// How long to wait before the same is asked again; none when it is not to be.
-    pub(super) fn pause_after(&self, request: &Request, answer: &Answer) -> Option<Duration> {
+    pub(super) fn pause_after(&self, request: &Request, answer: &RegistryResponse) -> Option<Duration> {
         let is_put_off = matches!(
             answer.status(),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
@@ -69,7 +49,7 @@ impl Registry {
         request
             .history
             .waited
-            .allows(pause, self.inner.limits.patience)
+            .allows(pause, self.inner.limits.retry_wait)
             .then_some(pause)
     }
 }
@@ -133,14 +113,5 @@ mod tests {
         for junk in ["", "soon", "-1", "1.5", "Sat, 99 Nov 2026 12:00:00 GMT"] {
             assert_eq!(wait(junk, None), None, "{junk}");
         }
-    }
-
-    #[test]
-    fn what_was_waited_is_not_waited_again() {
-        let waited = Waited::default();
-        let seconds = Duration::from_secs;
-        assert!(waited.allows(seconds(6), seconds(10)));
-        assert!(!waited.allows(seconds(6), seconds(10)));
-        assert!(waited.allows(seconds(4), seconds(10)));
     }
 }

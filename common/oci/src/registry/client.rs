@@ -1,0 +1,96 @@
+//! One registry with its connections, tokens and limits.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::connection_slots::ConnectionSlots;
+use super::tokens::Tokens;
+use crate::clients::Clients;
+use crate::dial::Dial;
+use crate::harbors::Harbors;
+use crate::metrics::RegistryMetrics;
+use crate::settings::{RegistryLimits, RegistrySettings};
+use crate::{RegistryError, RegistryName, RequestedObject};
+
+/// One registry, its connections and its tokens. A clone is the same one.
+#[derive(Clone)]
+pub struct Registry {
+    pub(super) inner: Arc<RegistryInner>,
+}
+
+pub(super) struct RegistryInner {
+    pub(super) settings: RegistrySettings,
+    /// Ends with `/v2/`.
+    pub(super) base: Url,
+    pub(super) clients: Clients,
+    pub(super) dial: Dial,
+    pub(super) harbors: Harbors,
+    pub(super) limits: RegistryLimits,
+    pub(super) slots: ConnectionSlots,
+    pub(super) tokens: Tokens,
+    pub(super) metrics: RegistryMetrics,
+}
+
+/// What a registry shares with others, and across changes of its settings.
+pub(crate) struct RegistryParts {
+    pub(crate) dial: Dial,
+    pub(crate) harbors: Harbors,
+    pub(crate) limits: RegistryLimits,
+    pub(crate) slots: ConnectionSlots,
+    pub(crate) metrics: RegistryMetrics,
+}
+
+impl Registry {
+    pub(crate) fn new(
+        settings: RegistrySettings,
+        base_path: &str,
+        clients: Clients,
+        parts: RegistryParts,
+    ) -> Result<Self, RegistryError> {
+        let scheme = if settings.plain_http { "http" } else { "https" };
+        let base = format!("{scheme}://{}{base_path}/v2/", settings.name.api_host());
+        let base = Url::parse(&base).map_err(|cause| RegistryError::Setup {
+            registry: settings.name.clone(),
+            cause: format!("its address cannot be used: {cause}"),
+        })?;
+        let RegistryParts {
+            dial,
+            harbors,
+            limits,
+            slots,
+            metrics,
+        } = parts;
+        let inner = RegistryInner {
+            settings,
+            base,
+            clients,
+            dial,
+            harbors,
+            limits,
+            slots,
+            tokens: Tokens::default(),
+            metrics,
+        };
+        inner.metrics.expect(inner.base.host_str().unwrap_or_default());
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    pub fn name(&self) -> &RegistryName {
+        &self.inner.settings.name
+    }
+
+    /// Where requests go that are not redirected.
+    pub(super) fn host(&self) -> &str {
+        self.inner.base.host_str().unwrap_or_default()
+    }
+
+    pub(super) fn asked(&self, object: String) -> RequestedObject {
+        RequestedObject {
+            registry: self.name().clone(),
+            object,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! One request to a registry, and what became of it so far.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use crate::{RegistryError, Repository, RequestedObject, Secret};
+
+/// Whatever a redirect leads to: its path is not ours to tell.
+pub(super) const REDIRECTED: &str = "{redirect}";
+
+/// What is asked. Everything here may stand in a span.
+pub(super) struct Request {
+    pub(super) method: Method,
+    /// `manifest`, `blob` or `token`.
+    pub(super) kind: &'static str,
+    pub(super) template: &'static str,
+    /// Behind `/v2/`.
+    pub(super) path: String,
+    pub(super) repository: Repository,
+    pub(super) image: String,
+    pub(super) accept: String,
+    /// First byte that is wanted.
+    pub(super) from: u64,
+    /// Behind the last byte that is wanted; the end unless given.
+    pub(super) until: Option<u64>,
+    pub(super) asked: RequestedObject,
+    /// Until the headers of one answer are here, where the caller says it.
+    pub(super) header_wait: Option<Duration>,
+    pub(super) history: History,
+}
+
+/// What became of a request so far.
+#[derive(Default)]
+pub(super) struct History {
+    pub(super) waited: RetryBudget,
+    sent: AtomicU32,
+    signed_in: AtomicBool,
+}
+
+impl History {
+    /// From now on it goes out with an `Authorization` that was fetched for it.
+    pub(super) fn has_signed_in(&self) {
+        self.signed_in.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn signed_in(&self) -> bool {
+        self.signed_in.load(Ordering::Relaxed)
+    }
+
+    /// How often it had been sent before.
+    pub(super) fn resent(&self) -> u32 {
+        self.sent.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Request {
+    pub(super) fn headers(&self, authorization: Option<&Secret>) -> Result<HeaderMap, RegistryError> {
+        let mut headers = HeaderMap::new();
+        let unusable = |what: &str| RegistryError::BadAnswer {
+            asked: self.asked.clone(),
+            what: what.to_owned(),
+        };
+        if !self.accept.is_empty() {
+            let accept =
+                HeaderValue::from_str(&self.accept).map_err(|_| unusable("the Accept has odd letters"))?;
+            headers.insert(header::ACCEPT, accept);
+        }
+        if let Some(range) = self.range() {
+            headers.insert(
+                header::RANGE,
+                HeaderValue::from_str(&range).map_err(|_| unusable("no range"))?,
+            );
+        }
+        if let Some(secret) = authorization {
+            headers.insert(header::AUTHORIZATION, sensitive(secret, &self.asked)?);
+        }
+        Ok(headers)
+    }
+
+    fn range(&self) -> Option<String> {
+        match (self.from, self.until) {
+            (0, None) => None,
+            (from, None) => Some(format!("bytes={from}-")),
+            (from, Some(until)) => Some(format!("bytes={from}-{}", until.saturating_sub(1))),
+        }
+    }
+}
+
+/// An `Authorization` value that HTTP libraries do not print either.
+pub(super) fn sensitive(secret: &Secret, asked: &RequestedObject) -> Result<HeaderValue, RegistryError> {
+    let mut value = HeaderValue::from_str(secret.expose()).map_err(|_| RegistryError::BadAnswer {
+        asked: asked.clone(),
+        what: "the credential has letters that no header may have".into(),
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What one call has waited already.
+#[derive(Default)]
+pub(super) struct RetryBudget(AtomicU64);
+
+impl RetryBudget {
+    /// Takes `pause` out of what is left of `retry_wait`, if it fits in.
+    pub(super) fn allows(&self, pause: Duration, retry_wait: Duration) -> bool {
+        let (pause, retry_wait) = (millis(pause), millis(retry_wait));
+        let take = |waited: u64| waited.checked_add(pause).filter(|sum| *sum <= retry_wait);
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_waited_is_not_waited_again() {
+        let waited = RetryBudget::default();
+        let seconds = Duration::from_secs;
+        assert!(waited.allows(seconds(6), seconds(10)));
+        assert!(!waited.allows(seconds(6), seconds(10)));
+        assert!(waited.allows(seconds(4), seconds(10)));
+    }
+}
