@@ -22,10 +22,11 @@ mod run;
 pub(crate) mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use oci::{Credential, Digest, Location};
+use parking_lot::{Mutex, MutexGuard};
 use process::Running;
 use process::metrics::Counting;
 use tokio::sync::watch;
@@ -263,7 +264,7 @@ impl Fetches {
     }
 
     fn now(&self) -> MutexGuard<'_, HashMap<Digest, Ongoing>> {
-        self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.now.lock()
     }
 }
 

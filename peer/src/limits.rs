@@ -17,9 +17,10 @@ mod settings;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 
 use oci::RegistryName;
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use process::Running;
 use process::metrics::Metrics;
 use uuid::Uuid;
@@ -129,15 +130,15 @@ impl Limits {
 
     fn gate_of(&self, registry: &RegistryName) -> Gate {
         let new = || Gate::new(ORIGIN, self.0.running.clone(), self.0.counted.clone());
-        let mut origins = self.0.origins.write().unwrap_or_else(PoisonError::into_inner);
+        let mut origins = self.0.origins.write();
         origins.entry(registry.clone()).or_insert_with(new).clone()
     }
 
-    fn origins(&self) -> std::sync::RwLockReadGuard<'_, HashMap<RegistryName, Gate>> {
-        self.0.origins.read().unwrap_or_else(PoisonError::into_inner)
+    fn origins(&self) -> RwLockReadGuard<'_, HashMap<RegistryName, Gate>> {
+        self.0.origins.read()
     }
 
     fn in_force(&self) -> MutexGuard<'_, LimitSettings> {
-        self.0.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.in_force.lock()
     }
 }

@@ -4,8 +4,9 @@
 //! names that were parsed, numbers, and trouble in our own words.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use wire::Pulled;
 
 /// Pulls that are kept, of all images together.
@@ -19,7 +20,7 @@ pub(crate) struct RecentPulls(Arc<Mutex<VecDeque<Pulled>>>);
 
 impl RecentPulls {
     pub(crate) fn push(&self, pulled: Pulled) {
-        let mut pulls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pulls = self.0.lock();
         if pulls.len() >= KEPT {
             pulls.pop_front();
         }
@@ -28,7 +29,7 @@ impl RecentPulls {
 
     /// Newest first.
     pub(crate) fn newest(&self, at_most: usize, is_wanted: impl Fn(&Pulled) -> bool) -> Vec<Pulled> {
-        let pulls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pulls = self.0.lock();
         let wanted = pulls.iter().rev().filter(|pulled| is_wanted(pulled));
         wanted.take(at_most).cloned().collect()
     }

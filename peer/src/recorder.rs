@@ -1,10 +1,11 @@
 //! Test support: every span of the test process is kept, and is found by its trace.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId, TracerProvider as _};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use parking_lot::Mutex;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::filter::LevelFilter;
@@ -18,7 +19,7 @@ struct Recorder(Arc<Mutex<Vec<SpanData>>>);
 
 impl SpanExporter for Recorder {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.0.lock().expect("sound").extend(batch);
+        self.0.lock().extend(batch);
         Ok(())
     }
 }
@@ -76,7 +77,7 @@ impl Trace {
 
     /// Those that have ended.
     pub(crate) fn spans(&self) -> Vec<SpanData> {
-        let all = recorder().0.lock().expect("sound");
+        let all = recorder().0.lock();
         let ours = all.iter().filter(|span| span.span_context.trace_id() == self.id);
         ours.cloned().collect()
     }

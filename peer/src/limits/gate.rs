@@ -3,10 +3,11 @@
 //! **Invariant:** no wait is longer than a minute: a transfer that stands still is worse than one that is too fast. Who
 //! stops waiting (his future is dropped) leaves nothing behind. Without a limit, passing costs one load.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use process::Running;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
@@ -122,6 +123,6 @@ impl Gate {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.queue.lock()
     }
 }

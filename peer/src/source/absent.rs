@@ -2,9 +2,10 @@
 //! there, only busy: to pass over a busy seed is to have a second one ask the registry.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// A peer is not asked again for as long as this.
@@ -60,7 +61,7 @@ impl Absent {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Heard>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::PoisonError;
 
 use oci::Digest;
 
@@ -61,15 +60,13 @@ impl Store {
     /// Whether it is being written.
     pub(super) fn is_being_written(&self, digest: &Digest) -> bool {
         let open = self.open_partials();
-        open.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(digest)
+        open.lock().contains(digest)
     }
 
     /// Whether it went: one that is being written stays. Nobody can begin to write it meanwhile.
     pub(super) fn remove_resting(&self, resting: &Resting) -> io::Result<bool> {
         let open = self.open_partials();
-        let open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = open.lock();
         if open.contains(&resting.digest) {
             return Ok(false);
         }

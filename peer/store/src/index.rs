@@ -11,10 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use oci::{Digest, Location};
+use parking_lot::RwLock;
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -313,21 +313,16 @@ impl Index {
     }
 
     fn len(&self) -> usize {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.entries.read().len()
     }
 
     fn get(&self, key: &str) -> Option<Box<[u8]>> {
-        self.entries
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned()
+        self.entries.read().get(key).cloned()
     }
 
     fn keys_below(&self, below: &str) -> Vec<String> {
         self.entries
             .read()
-            .unwrap_or_else(PoisonError::into_inner)
             .range::<str, _>((Bound::Included(below), Bound::Unbounded))
             .take_while(|(key, _)| key.starts_with(below))
             .map(|(key, _)| key.clone())
@@ -337,7 +332,6 @@ impl Index {
     fn entries_below(&self, below: &str) -> Vec<(String, Box<[u8]>)> {
         self.entries
             .read()
-            .unwrap_or_else(PoisonError::into_inner)
             .range::<str, _>((Bound::Included(below), Bound::Unbounded))
             .take_while(|(key, _)| key.starts_with(below))
             .map(|(key, value)| (key.clone(), value.clone()))
@@ -347,7 +341,7 @@ impl Index {
     /// Whether the key is a new one. The change is queued while the map is locked, so that disk and memory see
     /// changes in one order.
     fn put(&self, key: String, value: &[u8]) -> bool {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.write();
         let is_new = entries.insert(key.clone(), value.into()).is_none();
         self.send(Change::Put(key, value.into()));
         is_new
@@ -355,7 +349,7 @@ impl Index {
 
     /// Whether it was there.
     fn remove(&self, key: String) -> bool {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.write();
         let was_there = entries.remove(&key).is_some();
         if was_there {
             self.send(Change::Remove(key));

@@ -4,10 +4,11 @@
 //! and it is looked for while the map is locked that readers get theirs from.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use oci::Digest;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::open_files::Place;
 use super::{About, RemovalReason};
@@ -150,7 +151,7 @@ impl Objects {
     pub(super) fn insert(&self, digest: Digest, about: About, now: i64) -> InUse {
         let entry = Entry::new(about, now);
         let in_use = entry.readers.clone();
-        let mut whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = self.whole.write();
         whole.bytes += entry.about.size;
         if let Some(before) = whole.objects.insert(digest, entry) {
             whole.bytes = whole.bytes.saturating_sub(before.about.size);
@@ -160,7 +161,7 @@ impl Objects {
 
     /// Something else is known of it.
     pub(super) fn describe(&self, digest: &Digest, about: About) {
-        let mut whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = self.whole.write();
         if let Some(entry) = whole.objects.get_mut(digest) {
             entry.about = about;
         }
@@ -168,7 +169,7 @@ impl Objects {
 
     /// Whether it was there.
     pub(super) fn remove(&self, digest: &Digest) -> bool {
-        let mut whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = self.whole.write();
         let Some(gone) = whole.objects.remove(digest) else {
             return false;
         };
@@ -178,7 +179,7 @@ impl Objects {
 
     /// The same, unless somebody has begun to read it, or used it since `used`.
     pub(super) fn remove_idle(&self, idle: &Idle) -> bool {
-        let mut whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = self.whole.write();
         let still_idle = whole
             .objects
             .get(&idle.digest)
@@ -222,10 +223,10 @@ impl Objects {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Whole) -> T) -> T {
-        look(&self.whole.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.whole.read())
     }
 
     fn lock_partial(&self) -> MutexGuard<'_, HashSet<Digest>> {
-        self.partial.lock().unwrap_or_else(PoisonError::into_inner)
+        self.partial.lock()
     }
 }

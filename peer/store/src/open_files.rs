@@ -3,11 +3,12 @@
 //! **Invariant:** an open file belongs to the entry of its object. When the object goes, and its last reader, the file is
 //! closed, and the disk has its room back. Of very many, those that were opened longest ago are closed.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use super::off_thread;
 
@@ -35,7 +36,7 @@ impl OpenFiles {
     }
 
     fn remember(&self, place: &Arc<Place>) {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.0.lock();
         places.push_back(Arc::downgrade(place));
         let surplus = places.len().saturating_sub(KEPT);
         for oldest in places.drain(..surplus).filter_map(|place| place.upgrade()) {
@@ -46,11 +47,11 @@ impl OpenFiles {
 
 impl Place {
     fn get(&self) -> Option<Arc<File>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     fn put(&self, file: Option<Arc<File>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        *self.0.lock() = file;
     }
 }
 

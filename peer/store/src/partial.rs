@@ -9,10 +9,11 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use oci::Digest;
+use parking_lot::Mutex;
 use sha2::Sha256;
 
 use super::chunks::{CHUNK, ChunkHash, ChunkHashes};
@@ -228,10 +229,7 @@ pub(super) struct OnlyOne {
 
 impl OnlyOne {
     pub(super) fn claim(open: OpenPartials, digest: &Digest) -> io::Result<Self> {
-        let first = open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(digest.clone());
+        let first = open.lock().insert(digest.clone());
         if first {
             Ok(Self {
                 open,
@@ -246,9 +244,6 @@ impl OnlyOne {
 
 impl Drop for OnlyOne {
     fn drop(&mut self) {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.digest);
+        self.open.lock().remove(&self.digest);
     }
 }

@@ -10,10 +10,11 @@
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::off_thread;
@@ -158,7 +159,7 @@ impl Shelf {
     }
 
     fn buffer(&'static self) -> Buffer {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.lock().pop();
         let bytes = idle.unwrap_or_else(|| vec![0; self.size + CACHE_LINE]);
         Buffer {
             // It may say that it does not know; slow is all that it is then.
@@ -171,7 +172,7 @@ impl Shelf {
 
     fn take_back(&self, bytes: Vec<u8>) {
         self.lent.fetch_sub(1, Ordering::Relaxed);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         if idle.len() < self.kept {
             idle.push(bytes);
         }
@@ -249,6 +250,6 @@ mod tests {
         assert!(SHELF.lend(2).is_some());
         drop(first);
         assert_eq!(SHELF.lent.load(Ordering::Relaxed), 0);
-        assert!(SHELF.idle.lock().expect("not poisoned").len() <= 1);
+        assert!(SHELF.idle.lock().len() <= 1);
     }
 }

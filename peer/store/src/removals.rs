@@ -3,7 +3,6 @@
 //! **Invariant:** what is remembered is bounded: the last [`REMEMBERED`], give or take [`SLACK`].
 
 use std::io;
-use std::sync::PoisonError;
 
 use oci::Digest;
 
@@ -93,7 +92,7 @@ impl Store {
     pub(super) fn remove_now(&self, digest: &Digest, why: RemovalReason) -> io::Result<bool> {
         let open = self.open_partials();
         // While it is locked nobody begins to write the object anew.
-        let _nobody_writes = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let _nobody_writes = open.lock();
         let known = self.0.objects.remove(digest);
         self.remove_files(digest, known.then_some(why))?;
         Ok(known)
@@ -102,7 +101,7 @@ impl Store {
     /// The same, unless somebody uses or writes it. Blocks.
     pub(super) fn remove_idle(&self, idle: &Idle, why: RemovalReason) -> io::Result<bool> {
         let open = self.open_partials();
-        let open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = open.lock();
         if open.contains(&idle.digest) || !self.0.objects.remove_idle(idle) {
             return Ok(false);
         }

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oci::Digest;
+use parking_lot::{Mutex, MutexGuard};
 use tracing::{debug, warn};
 
 use super::begun::Resting;
@@ -98,13 +99,13 @@ struct Held(Arc<Mutex<HashMap<Digest, usize>>>);
 
 impl Promises {
     fn lock(&self) -> MutexGuard<'_, Promised> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
 impl Held {
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

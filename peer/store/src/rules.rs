@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use oci::{Digest, Location};
+use parking_lot::RwLock;
 use tracing::{info, warn};
 use wire::{Block, ImageRules, KnownImageRules, Recall};
 
@@ -71,11 +72,11 @@ impl Rules {
     }
 
     fn get(&self) -> Arc<Known> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 
     fn set(&self, known: Known) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+        *self.0.write() = Arc::new(known);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What opened a registry's bytes ends while they come: a token, or an address that was signed for a while.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,6 +11,7 @@ use futures_util::stream;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HOST, LOCATION, RANGE, WWW_AUTHENTICATE};
 use oci::{Credential, Digest, Secret};
+use parking_lot::{Mutex, MutexGuard};
 use store::CHUNK;
 
 use super::support::{World, bytes, read_all, serve};
@@ -49,7 +50,7 @@ impl Server {
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     async fn start(&self) -> String {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -18,6 +18,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use oci::{BuildError, Credential, Digest, Limits, Location, Registries, TlsOptions};
+use parking_lot::Mutex;
 use process::Running;
 use process::http::{ClientOptions, client};
 use store::{Sealed, Store, StoreLimits};
@@ -138,10 +139,7 @@ pub(crate) struct FakeRegistry {
 
 impl FakeRegistry {
     pub(crate) fn put(&self, digest: &Digest, treat: Treat) {
-        self.objects
-            .lock()
-            .expect("sound")
-            .insert(digest.to_string(), treat);
+        self.objects.lock().insert(digest.to_string(), treat);
     }
 
     pub(crate) fn serve(&self, bytes: &Bytes) -> Digest {
@@ -157,7 +155,7 @@ impl FakeRegistry {
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.log.lock().expect("sound").clone()
+        self.log.lock().clone()
     }
 
     pub(crate) fn ranges(&self) -> Vec<Option<String>> {
@@ -173,12 +171,12 @@ impl FakeRegistry {
         };
         let range = text(RANGE);
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        self.log.lock().expect("sound").push(Asked {
+        self.log.lock().push(Asked {
             path,
             range: range.clone(),
         });
         let (treat, cut) = {
-            let mut objects = self.objects.lock().expect("sound");
+            let mut objects = self.objects.lock();
             let Some(treat) = objects.get_mut(&name) else {
                 return StatusCode::NOT_FOUND.into_response();
             };
