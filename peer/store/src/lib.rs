@@ -6,12 +6,12 @@
 //!
 //! Non-goals: this module does not know about registries that could be asked, peers or preheats.
 
-mod begun;
 mod catalog;
 mod chunk_set;
 mod chunks;
 mod describe;
 mod growing;
+mod image_rules;
 mod index;
 mod landing;
 mod layout;
@@ -19,11 +19,11 @@ mod limits;
 mod objects;
 mod open_files;
 mod partial;
+mod partials;
 mod reading;
 mod recover;
 mod removals;
 mod room;
-mod rules;
 mod sealed;
 mod small;
 mod sweep;
@@ -57,13 +57,13 @@ pub use chunks::ChunkHash;
 pub use partial::PartialView;
 pub use reading::{read_at, read_some};
 
+use image_rules::Rules;
 use index::Index;
 use layout::{Layout, sync_folder};
 use objects::{InUse, Objects};
 use open_files::OpenFiles;
 use partial::OpenPartials;
 use room::RoomKeeper;
-use rules::Rules;
 use uses::Uses;
 
 /// Unix milliseconds.

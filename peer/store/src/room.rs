@@ -13,8 +13,8 @@ use oci::Digest;
 use parking_lot::{Mutex, MutexGuard};
 use tracing::{debug, warn};
 
-use super::begun::Resting;
 use super::limits::{Disk, Ours, StoreLimits};
+use super::partials::Resting;
 use super::{RemovalReason, Store, off_thread};
 
 /// Objects that were begun and left: more of them are looked at off the async threads.
