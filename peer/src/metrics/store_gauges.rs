@@ -57,7 +57,7 @@ impl Collector for StoreGauges {
             gauge(&mut encoder, "stoker_store_disk_free_bytes", help, free)?;
         }
         let help = "The most that objects may take: the quota, or the whole disk where there is none.";
-        gauge(&mut encoder, "stoker_store_quota_bytes", help, store.most())?;
+        gauge(&mut encoder, "stoker_store_quota_bytes", help, store.capacity())?;
         let help = "Objects for which there was no room, and nothing that might go.";
         let refused =
             encoder.encode_descriptor("stoker_store_rooms_refused", help, None, MetricType::Counter)?;

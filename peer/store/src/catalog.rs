@@ -12,12 +12,12 @@ use oci::Digest;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::layout::Layout;
-use super::{About, write_durably};
+use super::chunks::About;
+use super::layout::{Layout, write_durably};
 
 /// Of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct CatalogEntry {
     digest: Digest,
     #[serde(flatten)]
     pub(super) about: About,
@@ -28,12 +28,12 @@ pub(super) struct Entry {
 }
 
 /// By digest. A file that is not there or cannot be read is an empty one.
-pub(super) fn read(layout: &Layout) -> HashMap<Digest, Entry> {
+pub(super) fn read(layout: &Layout) -> HashMap<Digest, CatalogEntry> {
     let path = layout.catalog();
     let Ok(bytes) = std::fs::read(&path) else {
         return HashMap::new();
     };
-    let entries: Vec<Entry> = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+    let entries: Vec<CatalogEntry> = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
         warn!(file = %path.display(), stoker.side = "peer", %error, "the list of objects cannot be read and is made anew; objects are not touched");
         Vec::new()
     });
@@ -46,18 +46,18 @@ pub(super) fn write(layout: &Layout, objects: Vec<(Digest, About, i64)>) -> io::
     let entry = |(digest, about, used): (Digest, About, i64)| {
         // One that has gone meanwhile is left out.
         let described = described(&layout.sealed_chunks(&digest))?;
-        Some(Entry {
+        Some(CatalogEntry {
             digest,
             about,
             used,
             described,
         })
     };
-    let entries: Vec<Entry> = objects.into_iter().filter_map(entry).collect();
+    let entries: Vec<CatalogEntry> = objects.into_iter().filter_map(entry).collect();
     write_durably(&layout.catalog(), &serde_json::to_vec(&entries)?)
 }
 
-impl Entry {
+impl CatalogEntry {
     /// Whether it speaks of the object of this size, as its sidecar describes it now.
     pub(super) fn holds(&self, size: u64, sidecar: &Path) -> bool {
         self.about.size == size && described(sidecar) == Some(self.described)

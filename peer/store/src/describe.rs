@@ -5,7 +5,10 @@ use std::io;
 use oci::Digest;
 use wire::ObjectKind;
 
-use super::{About, Store, chunks, off_thread, write_durably};
+use super::blocking::off_thread;
+use super::chunks::{self, About};
+use super::handle::Store;
+use super::layout::write_durably;
 
 impl Store {
     /// Keeps with a sealed object what its bytes cannot tell. Nothing happens when it is not here.

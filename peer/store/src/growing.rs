@@ -7,8 +7,8 @@ use oci::Digest;
 use tokio::sync::Mutex;
 
 use super::chunks::CHUNK;
-use super::room::{NoRoom, Room};
-use super::{PartialView, Store};
+use super::handle::Store;
+use super::promises::{NoRoom, Room};
 
 const MOST_STEP: u64 = 64 * 1024 * 1024;
 /// A step is at most one of this many parts of what the store may hold.
@@ -18,11 +18,11 @@ const STEPS: u64 = 16;
 pub struct GrowingRoom {
     store: Store,
     digest: Digest,
-    state: Mutex<State>,
+    state: Mutex<GrowingState>,
 }
 
 #[derive(Default)]
-struct State {
+struct GrowingState {
     /// Bytes that have come, those that are about to be written included.
     came: u64,
     promised: u64,
@@ -40,9 +40,9 @@ impl GrowingRoom {
 
     /// Counts again from what has landed. Earlier promises are given back.
     pub async fn begin(&self, landed: u64) {
-        *self.state.lock().await = State {
+        *self.state.lock().await = GrowingState {
             came: landed,
-            ..State::default()
+            ..GrowingState::default()
         };
     }
 
@@ -55,7 +55,7 @@ impl GrowingRoom {
         if state.came <= state.promised {
             return Ok(());
         }
-        let step = step_after(state.came, self.store.most());
+        let step = step_after(state.came, self.store.capacity());
         self.promise(&mut state, step, size).await
     }
 
@@ -63,24 +63,15 @@ impl GrowingRoom {
     pub async fn disk_was_full(&self, landed: u64, size: Option<u64>) -> Result<(), NoRoom> {
         let mut state = self.state.lock().await;
         state.came = landed;
-        let step = step_after(landed, self.store.most()).max(CHUNK);
+        let step = step_after(landed, self.store.capacity()).max(CHUNK);
         self.promise(&mut state, step, size).await
     }
 
-    async fn promise(&self, state: &mut State, step: u64, size: Option<u64>) -> Result<(), NoRoom> {
+    async fn promise(&self, state: &mut GrowingState, step: u64, size: Option<u64>) -> Result<(), NoRoom> {
         let goal = promised_after(state.came, step, size);
         state.room = Some(self.store.make_room(&self.digest, goal).await?);
         state.promised = goal;
         Ok(())
-    }
-}
-
-impl PartialView {
-    /// Bytes that have landed, chunks beyond the frontier included.
-    pub fn landed(&self) -> u64 {
-        let frontier = self.frontier();
-        let beyond = self.hashes_from(frontier.div_ceil(CHUNK)).len() as u64;
-        frontier.saturating_add(beyond.saturating_mul(CHUNK))
     }
 }
 

@@ -1,84 +1,18 @@
-//! What the manager says of images beside what it wants placed: pinned, blocked, taken off.
+//! Applies the image rules that the manager sends: pins, blocks and recalls.
 //!
-//! **Invariant:** what was said last holds over a restart without the manager, and each recall is carried out once: an
-//! object that comes again later, because somebody wants it again, stays.
+//! **Invariant:** the rules that were sent last hold over a restart without the manager. Each recall is carried out
+//! once: an object that is fetched again later stays.
 
-use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 
 use oci::{Digest, Location};
-use parking_lot::RwLock;
 use tracing::{info, warn};
-use wire::{Block, ImageRules, KnownImageRules, Recall};
+use wire::{ImageRules, KnownImageRules, Recall};
 
-use super::index::Index;
-use super::{RemovalReason, Store, off_thread};
-
-const NOTES: &str = "images";
-const SAID: &str = "rules";
-const RECALLED: &str = "recalled";
-
-/// In memory, for who has to decide.
-pub(super) struct Rules(RwLock<Arc<Known>>);
-
-#[derive(Default)]
-struct Known {
-    version: String,
-    recalled: i64,
-    /// Until when, in Unix milliseconds; none: for ever.
-    pinned: HashMap<Digest, Option<i64>>,
-    blocked: HashMap<Digest, Arc<Block>>,
-    blocks: Vec<Arc<Block>>,
-}
-
-impl Known {
-    fn new(said: ImageRules, recalled: i64) -> Self {
-        let mut known = Self {
-            version: said.version,
-            recalled,
-            ..Self::default()
-        };
-        for pin in &said.pins {
-            for digest in digests(&pin.image.digests) {
-                let until = known.pinned.entry(digest).or_insert(pin.until_unix_ms);
-                // Of two pins the longer one holds.
-                *until = until.and_then(|one| pin.until_unix_ms.map(|other| one.max(other)));
-            }
-        }
-        known.blocks = said.blocks.into_iter().map(Arc::new).collect();
-        for block in &known.blocks {
-            let blocked = digests(&block.image.digests).map(|digest| (digest, Arc::clone(block)));
-            known.blocked.extend(blocked);
-        }
-        known
-    }
-}
-
-/// What cannot be a digest cannot be here.
-fn digests(texts: &[String]) -> impl Iterator<Item = Digest> {
-    texts.iter().filter_map(|text| text.parse().ok())
-}
-
-impl Rules {
-    /// As they were said last.
-    pub(super) fn open(index: &Index) -> Self {
-        let said = index.get_note(NOTES, SAID);
-        let said = said.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let recalled = index.get_note(NOTES, RECALLED);
-        let recalled = recalled.and_then(|bytes| Some(i64::from_be_bytes(bytes.try_into().ok()?)));
-        let known = Known::new(said.unwrap_or_default(), recalled.unwrap_or_default());
-        Self(RwLock::new(Arc::new(known)))
-    }
-
-    fn get(&self) -> Arc<Known> {
-        self.0.read().clone()
-    }
-
-    fn set(&self, known: Known) {
-        *self.0.write() = Arc::new(known);
-    }
-}
+use super::blocking::off_thread;
+use super::handle::Store;
+use super::known_rules::{KnownRules, NOTES, RECALLED, RULES, digests};
+use super::removals::RemovalReason;
 
 impl Store {
     /// Whether the object is given to nobody, and not fetched.
@@ -122,13 +56,13 @@ impl Store {
     pub async fn learn_image_rules(&self, mut said: ImageRules) {
         let recalls = std::mem::take(&mut said.recalls);
         match serde_json::to_vec(&said) {
-            Ok(bytes) => self.0.index.put_note(NOTES, SAID, &bytes),
+            Ok(bytes) => self.0.index.put_note(NOTES, RULES, &bytes),
             Err(error) => warn!(%error, stoker.side = "peer", "rules for images cannot be kept"),
         }
         // Blocked first: what goes now is not fetched again.
         self.0
             .rules
-            .set(Known::new(said.clone(), self.0.rules.get().recalled));
+            .set(KnownRules::new(said.clone(), self.0.rules.get().recalled));
         for recall in recalls {
             if let Err(error) = self.recall(&recall).await {
                 warn!(%error, stoker.side = "peer", stoker.image = recall.image.image, "an image cannot be taken off this peer; it is tried again at the next news");
@@ -139,9 +73,11 @@ impl Store {
             self.0
                 .index
                 .put_note(NOTES, RECALLED, &recall.number.to_be_bytes());
-            self.0.rules.set(Known::new(said.clone(), recall.number));
+            self.0.rules.set(KnownRules::new(said.clone(), recall.number));
         }
-        self.0.rules.set(Known::new(said, self.0.rules.get().recalled));
+        self.0
+            .rules
+            .set(KnownRules::new(said, self.0.rules.get().recalled));
     }
 
     async fn recall(&self, recall: &Recall) -> io::Result<()> {
@@ -150,11 +86,11 @@ impl Store {
         let store = self.clone();
         let removed = off_thread(move || {
             let mut removed = 0_u64;
-            let begun = store.begun();
+            let begun = store.partials();
             for digest in &gone {
                 removed += u64::from(store.remove_now(digest, RemovalReason::Recalled)?);
                 if let Some(begun) = begun.iter().find(|one| one.digest == *digest) {
-                    store.remove_resting(begun)?;
+                    store.remove_partial(begun)?;
                 }
             }
             Ok(removed)

@@ -19,20 +19,29 @@ use sha2::{Digest as _, Sha256};
 use super::chunk_set::ChunkSet;
 use super::chunks::{CHUNK, CHUNK_LENGTH, ChunkHash, HASH_LENGTH};
 use super::layout::Layout;
-use super::partial::LandError;
 
 /// Chunks beyond the frontier whose bytes are kept, so that they need not be read again to be hashed.
 const KEPT_AHEAD: usize = 8;
 /// A place in the list where no hash was written.
 const NO_HASH: ChunkHash = [0; HASH_LENGTH];
 
+/// Why a block could not land.
+#[derive(Debug, thiserror::Error)]
+pub enum LandError {
+    /// Nothing of the chunk was written.
+    #[error("a chunk has other bytes than its hash promises")]
+    WrongChunk,
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+}
+
 pub(super) struct Landing {
     file: Arc<File>,
     hash_list: File,
-    state: Mutex<State>,
+    state: Mutex<LandingState>,
 }
 
-struct State {
+struct LandingState {
     /// Bytes from the first one on that are there and hashed.
     frontier: u64,
     sha: Sha256,
@@ -55,7 +64,7 @@ impl Landing {
                 .truncate(false)
                 .open(path)
         };
-        let mut state = State {
+        let mut state = LandingState {
             frontier: 0,
             sha: Sha256::new(),
             chunk: blake3::Hasher::new(),
@@ -168,7 +177,13 @@ impl Landing {
     }
 
     /// Of a chunk whose beginning had landed by itself, what is missing.
-    fn land_rest(&self, state: &mut State, number: u64, chunk: &[u8], hash: ChunkHash) -> io::Result<()> {
+    fn land_rest(
+        &self,
+        state: &mut LandingState,
+        number: u64,
+        chunk: &[u8],
+        hash: ChunkHash,
+    ) -> io::Result<()> {
         let known = usize::try_from(state.frontier - number * CHUNK).unwrap_or(usize::MAX);
         let rest = chunk.get(known..).unwrap_or_default();
         self.file.write_all_at(rest, state.frontier)?;
@@ -192,7 +207,7 @@ impl Landing {
     }
 
     /// Written first and counted last: after an error the hashes are those of what had landed before.
-    fn land_piece(&self, state: &mut State, piece: &[u8]) -> io::Result<()> {
+    fn land_piece(&self, state: &mut LandingState, piece: &[u8]) -> io::Result<()> {
         self.file.write_all_at(piece, state.frontier)?;
         let landed = state.frontier + piece.len() as u64;
         if landed.is_multiple_of(CHUNK) {
@@ -207,14 +222,14 @@ impl Landing {
         Ok(())
     }
 
-    fn list(&self, state: &mut State, number: u64, hash: ChunkHash) -> io::Result<()> {
+    fn list(&self, state: &mut LandingState, number: u64, hash: ChunkHash) -> io::Result<()> {
         self.hash_list.write_all_at(&hash, number * HASH_LENGTH as u64)?;
         state.list(number, hash);
         Ok(())
     }
 
     /// Moves the frontier over chunks that are there.
-    fn absorb(&self, state: &mut State) -> io::Result<()> {
+    fn absorb(&self, state: &mut LandingState) -> io::Result<()> {
         while state.frontier.is_multiple_of(CHUNK) && state.there.contains(state.frontier / CHUNK) {
             let number = state.frontier / CHUNK;
             if let Some(chunk) = state.ahead.remove(&number) {
@@ -228,12 +243,12 @@ impl Landing {
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LandingState> {
         self.state.lock()
     }
 }
 
-impl State {
+impl LandingState {
     fn take_in(&mut self, chunk: &[u8]) {
         self.sha.update(chunk);
         self.frontier += chunk.len() as u64;

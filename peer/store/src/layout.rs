@@ -1,6 +1,6 @@
 //! Where the store's files lie. Only a [`Digest`] becomes a file name, and only what this module says is one.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use oci::Digest;
@@ -86,4 +86,19 @@ pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Removes the files of a partial object.
+pub(crate) fn remove_partial(layout: &Layout, digest: &Digest) -> io::Result<()> {
+    remove_if_there(&layout.partial(digest))?;
+    remove_if_there(&layout.partial_chunks(digest))
+}
+
+/// Replaces a small file as a whole. The folder is for the caller to sync.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("chunks-new");
+    let mut file = std::fs::File::create(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(fresh, path)
 }

@@ -35,14 +35,14 @@ pub struct Disk {
 
 /// What of the disk is ours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Ours {
+pub(super) struct StoreUsage {
     /// Objects, whole and begun, and what was promised to those that are being fetched.
     pub(super) bytes: u64,
     /// Of what was promised: not written yet, so that the disk shows it as free.
     pub(super) unwritten: u64,
 }
 
-impl Ours {
+impl StoreUsage {
     pub(super) fn add_unwritten(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.unwritten = self.unwritten.saturating_add(bytes);
@@ -89,7 +89,7 @@ impl StoreLimits {
     }
 
     /// How much of ours has to go, so that what was promised has room.
-    pub(super) fn too_much(&self, disk: Disk, ours: Ours) -> u64 {
+    pub(super) fn excess(&self, disk: Disk, ours: StoreUsage) -> u64 {
         let over_quota = self
             .quota_of(disk.size)
             .map_or(0, |quota| ours.bytes.saturating_sub(quota));
@@ -107,8 +107,8 @@ mod tests {
         free: 400,
     };
 
-    fn ours(bytes: u64, unwritten: u64) -> Ours {
-        Ours { bytes, unwritten }
+    fn ours(bytes: u64, unwritten: u64) -> StoreUsage {
+        StoreUsage { bytes, unwritten }
     }
 
     #[test]
@@ -120,9 +120,9 @@ mod tests {
         };
         assert_eq!(limits.quota_of(1_000), Some(200));
         // 600 of the disk are taken, 50 of them by us.
-        assert_eq!(limits.too_much(DISK, ours(200, 150)), 0);
-        assert_eq!(limits.too_much(DISK, ours(201, 151)), 1);
-        assert_eq!(limits.too_much(DISK, ours(250, 0)), 50);
+        assert_eq!(limits.excess(DISK, ours(200, 150)), 0);
+        assert_eq!(limits.excess(DISK, ours(201, 151)), 1);
+        assert_eq!(limits.excess(DISK, ours(250, 0)), 50);
     }
 
     #[test]
@@ -131,16 +131,16 @@ mod tests {
             keep_free: vec![Amount::Bytes(100), Amount::Share(0.05)],
             ..StoreLimits::default()
         };
-        assert_eq!(limits.too_much(DISK, ours(350, 350)), 0);
-        assert_eq!(limits.too_much(DISK, ours(351, 351)), 1);
-        assert_eq!(limits.too_much(DISK, ours(900, 351)), 1);
+        assert_eq!(limits.excess(DISK, ours(350, 350)), 0);
+        assert_eq!(limits.excess(DISK, ours(351, 351)), 1);
+        assert_eq!(limits.excess(DISK, ours(900, 351)), 1);
     }
 
     #[test]
     fn without_limits_the_disk_is_the_limit() {
         let limits = StoreLimits::default();
-        assert_eq!(limits.too_much(DISK, ours(900, 400)), 0);
-        assert_eq!(limits.too_much(DISK, ours(900, 401)), 1);
-        assert_eq!(limits.too_much(DISK, ours(u64::MAX, u64::MAX)), u64::MAX - 400);
+        assert_eq!(limits.excess(DISK, ours(900, 400)), 0);
+        assert_eq!(limits.excess(DISK, ours(900, 401)), 1);
+        assert_eq!(limits.excess(DISK, ours(u64::MAX, u64::MAX)), u64::MAX - 400);
     }
 }

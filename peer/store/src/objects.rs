@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use oci::Digest;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use super::open_files::Place;
-use super::{About, RemovalReason};
+use super::chunks::About;
+use super::open_files::FileSlot;
+use super::removals::RemovalReason;
 
 /// How much a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +30,11 @@ pub(super) struct Objects {
 }
 
 struct Whole {
-    objects: HashMap<Digest, Entry>,
+    objects: HashMap<Digest, ObjectEntry>,
     bytes: u64,
 }
 
-struct Entry {
+struct ObjectEntry {
     about: About,
     /// Unix seconds.
     used: AtomicI64,
@@ -42,24 +43,24 @@ struct Entry {
 
 /// While a clone of it is there, the object is not evicted. Its file may be open in there.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InUse(Arc<Place>);
+pub(super) struct InUse(Arc<FileSlot>);
 
 impl InUse {
-    pub(super) fn place(&self) -> &Arc<Place> {
+    pub(super) fn slot(&self) -> &Arc<FileSlot> {
         &self.0
     }
 }
 
 /// An object that could go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Idle {
+pub(super) struct IdleObject {
     pub(super) digest: Digest,
     pub(super) size: u64,
     /// Unix seconds.
     pub(super) used: i64,
 }
 
-impl Entry {
+impl ObjectEntry {
     fn new(about: About, used: i64) -> Self {
         Self {
             about,
@@ -80,7 +81,7 @@ impl Objects {
         let bytes = objects.values().map(|(about, _)| about.size).sum();
         let objects = objects
             .into_iter()
-            .map(|(digest, (about, used))| (digest, Entry::new(about, used)))
+            .map(|(digest, (about, used))| (digest, ObjectEntry::new(about, used)))
             .collect();
         Self {
             whole: RwLock::new(Whole { objects, bytes }),
@@ -115,10 +116,10 @@ impl Objects {
     }
 
     /// What nobody reads now, the one that was used longest ago first.
-    pub(super) fn idle(&self) -> Vec<Idle> {
-        let mut idle: Vec<Idle> = self.read(|whole| {
+    pub(super) fn idle(&self) -> Vec<IdleObject> {
+        let mut idle: Vec<IdleObject> = self.read(|whole| {
             let objects = whole.objects.iter().filter(|(_, entry)| !entry.is_read());
-            let idle = objects.map(|(digest, entry)| Idle {
+            let idle = objects.map(|(digest, entry)| IdleObject {
                 digest: digest.clone(),
                 size: entry.about.size,
                 used: entry.used.load(Ordering::Relaxed),
@@ -149,7 +150,7 @@ impl Objects {
 
     /// It is whole now, and is used by whoever wanted it.
     pub(super) fn insert(&self, digest: Digest, about: About, now: i64) -> InUse {
-        let entry = Entry::new(about, now);
+        let entry = ObjectEntry::new(about, now);
         let in_use = entry.readers.clone();
         let mut whole = self.whole.write();
         whole.bytes += entry.about.size;
@@ -178,7 +179,7 @@ impl Objects {
     }
 
     /// The same, unless somebody has begun to read it, or used it since `used`.
-    pub(super) fn remove_idle(&self, idle: &Idle) -> bool {
+    pub(super) fn remove_idle(&self, idle: &IdleObject) -> bool {
         let mut whole = self.whole.write();
         let still_idle = whole
             .objects

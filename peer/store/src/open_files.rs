@@ -10,42 +10,42 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use super::off_thread;
+use super::blocking::off_thread;
 
 /// Files that are open at one time beside those that are read.
 const KEPT: usize = 512;
 
-/// The place of one object's file.
+/// The slot of one object's file.
 #[derive(Debug, Default)]
-pub(super) struct Place(Mutex<Option<Arc<File>>>);
+pub(super) struct FileSlot(Mutex<Option<Arc<File>>>);
 
-/// Which places have a file, in the order in which they got it.
+/// Which slots have a file, in the order in which they got it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct OpenFiles(Arc<Mutex<VecDeque<Weak<Place>>>>);
+pub(super) struct OpenFiles(Arc<Mutex<VecDeque<Weak<FileSlot>>>>);
 
 impl OpenFiles {
-    /// The file of this place, which is opened if it is not.
-    pub(super) async fn open(&self, place: &Arc<Place>, path: PathBuf) -> io::Result<Arc<File>> {
-        if let Some(file) = place.get() {
+    /// The file of this slot, which is opened if it is not.
+    pub(super) async fn open(&self, slot: &Arc<FileSlot>, path: PathBuf) -> io::Result<Arc<File>> {
+        if let Some(file) = slot.get() {
             return Ok(file);
         }
         let file = Arc::new(off_thread(move || File::open(path)).await?);
-        place.put(Some(file.clone()));
-        self.remember(place);
+        slot.put(Some(file.clone()));
+        self.remember(slot);
         Ok(file)
     }
 
-    fn remember(&self, place: &Arc<Place>) {
-        let mut places = self.0.lock();
-        places.push_back(Arc::downgrade(place));
-        let surplus = places.len().saturating_sub(KEPT);
-        for oldest in places.drain(..surplus).filter_map(|place| place.upgrade()) {
+    fn remember(&self, slot: &Arc<FileSlot>) {
+        let mut slots = self.0.lock();
+        slots.push_back(Arc::downgrade(slot));
+        let surplus = slots.len().saturating_sub(KEPT);
+        for oldest in slots.drain(..surplus).filter_map(|slot| slot.upgrade()) {
             oldest.put(None);
         }
     }
 }
 
-impl Place {
+impl FileSlot {
     fn get(&self) -> Option<Arc<File>> {
         self.0.lock().clone()
     }
@@ -64,15 +64,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("object");
         std::fs::write(&path, "bytes").expect("written");
-        let (files, place) = (OpenFiles::default(), Arc::new(Place::default()));
-        let first = files.open(&place, path.clone()).await.expect("opened");
-        let again = files.open(&place, path.clone()).await.expect("opened");
+        let (files, slot) = (OpenFiles::default(), Arc::new(FileSlot::default()));
+        let first = files.open(&slot, path.clone()).await.expect("opened");
+        let again = files.open(&slot, path.clone()).await.expect("opened");
         assert!(Arc::ptr_eq(&first, &again));
-        let others: Vec<Arc<Place>> = (0..KEPT).map(|_| Arc::default()).collect();
+        let others: Vec<Arc<FileSlot>> = (0..KEPT).map(|_| Arc::default()).collect();
         for other in &others {
             files.open(other, path.clone()).await.expect("opened");
         }
-        assert!(place.get().is_none());
+        assert!(slot.get().is_none());
         assert!(others[0].get().is_some());
     }
 
@@ -81,9 +81,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("object");
         std::fs::write(&path, "bytes").expect("written");
-        let (files, place) = (OpenFiles::default(), Arc::new(Place::default()));
-        let file = Arc::downgrade(&files.open(&place, path).await.expect("opened"));
-        drop(place);
+        let (files, slot) = (OpenFiles::default(), Arc::new(FileSlot::default()));
+        let file = Arc::downgrade(&files.open(&slot, path).await.expect("opened"));
+        drop(slot);
         assert!(file.upgrade().is_none());
     }
 }

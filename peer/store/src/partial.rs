@@ -5,7 +5,6 @@
 //! hashed when it is theirs. After a crash the file is checked against its list of chunk hashes and goes on with what
 //! is good.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -13,20 +12,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use oci::Digest;
-use parking_lot::Mutex;
 use sha2::Sha256;
 
-use super::chunks::{CHUNK, ChunkHash, ChunkHashes};
-use super::landing::Landing;
-use super::layout::{Layout, remove_if_there};
-use super::{About, Sealed, Store, off_thread};
+use super::blocking::off_thread;
+use super::chunks::{About, CHUNK, ChunkHash, ChunkHashes};
+use super::claims::WriteClaim;
+use super::handle::Store;
+use super::landing::{LandError, Landing};
+use super::layout::remove_partial;
+use super::sealed::Sealed;
+use super::small::WrongBytes;
 
 /// Bytes that have landed, and the hashes over them. Several sources may land bytes at the same time.
 pub struct Partial {
     store: Store,
     digest: Digest,
     landing: Arc<Landing>,
-    only_one: OnlyOne,
+    claim: WriteClaim,
 }
 
 /// What can be seen of an object on its way; outlives it.
@@ -39,40 +41,29 @@ pub struct Proven {
     digest: Digest,
     file: Arc<File>,
     hashes: ChunkHashes,
-    _only_one: OnlyOne,
+    _claim: WriteClaim,
 }
 
-/// The bytes are not what the digest promises. They have been removed.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the bytes of {digest} have another sha256: {found}")]
-pub struct WrongBytes {
-    pub digest: Digest,
-    pub found: String,
-}
-
-/// Why a block could not land.
-#[derive(Debug, thiserror::Error)]
-pub enum LandError {
-    /// Nothing of the chunk was written.
-    #[error("a chunk has other bytes than its hash promises")]
-    WrongChunk,
-    #[error(transparent)]
-    Disk(#[from] io::Error),
+impl Store {
+    /// What has landed of an object, or nothing yet. One at a time per digest.
+    pub async fn partial(&self, digest: &Digest) -> io::Result<Partial> {
+        Partial::open(self.clone(), digest.clone()).await
+    }
 }
 
 impl Partial {
     /// Opens what is there of `digest`, or nothing. One at a time per digest.
     pub(super) async fn open(store: Store, digest: Digest) -> io::Result<Self> {
-        let only_one = OnlyOne::claim(store.open_partials(), &digest)?;
+        let claim = WriteClaim::take(store.0.claims.clone(), &digest)?;
         let layout = store.layout().clone();
         let named = digest.clone();
         let landing = off_thread(move || Landing::resume(&layout, &named)).await?;
-        store.objects().begun(&digest);
+        store.0.objects.begun(&digest);
         Ok(Self {
             landing: Arc::new(landing),
             store,
             digest,
-            only_one,
+            claim,
         })
     }
 
@@ -134,7 +125,7 @@ impl Partial {
                 store: self.store,
                 digest: self.digest,
                 hashes,
-                _only_one: self.only_one,
+                _claim: self.claim,
             }));
         }
         let digest = self.digest.clone();
@@ -149,8 +140,8 @@ impl Partial {
     pub async fn abandon(self) -> io::Result<()> {
         let layout = self.store.layout().clone();
         let digest = self.digest.clone();
-        off_thread(move || remove_files(&layout, &digest)).await?;
-        self.store.objects().no_longer_partial(&self.digest);
+        off_thread(move || remove_partial(&layout, &digest)).await?;
+        self.store.0.objects.no_longer_partial(&self.digest);
         Ok(())
     }
 }
@@ -192,6 +183,15 @@ impl PartialView {
     }
 }
 
+impl PartialView {
+    /// Bytes that have landed, chunks beyond the frontier included.
+    pub fn landed(&self) -> u64 {
+        let frontier = self.frontier();
+        let beyond = self.hashes_from(frontier.div_ceil(CHUNK)).len() as u64;
+        frontier.saturating_add(beyond.saturating_mul(CHUNK))
+    }
+}
+
 impl Proven {
     pub fn size(&self) -> u64 {
         self.hashes.size()
@@ -211,39 +211,5 @@ impl Proven {
         self.store
             .seal(&self.digest, self.file.clone(), about, self.hashes)
             .await
-    }
-}
-
-pub(super) fn remove_files(layout: &Layout, digest: &Digest) -> io::Result<()> {
-    remove_if_there(&layout.partial(digest))?;
-    remove_if_there(&layout.partial_chunks(digest))
-}
-
-pub(super) type OpenPartials = Arc<Mutex<HashSet<Digest>>>;
-
-/// Two writers on one file would each break the other's promise.
-pub(super) struct OnlyOne {
-    open: OpenPartials,
-    digest: Digest,
-}
-
-impl OnlyOne {
-    pub(super) fn claim(open: OpenPartials, digest: &Digest) -> io::Result<Self> {
-        let first = open.lock().insert(digest.clone());
-        if first {
-            Ok(Self {
-                open,
-                digest: digest.clone(),
-            })
-        } else {
-            let text = format!("{digest} is being written already");
-            Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
-        }
-    }
-}
-
-impl Drop for OnlyOne {
-    fn drop(&mut self) {
-        self.open.lock().remove(&self.digest);
     }
 }

@@ -5,14 +5,16 @@ use std::os::unix::fs::MetadataExt as _;
 
 use oci::Digest;
 
-use super::{Store, off_thread, partial};
+use super::blocking::off_thread;
+use super::handle::Store;
+use super::layout;
 
 /// Bytes of a block as `stat` counts it.
 const BLOCK: u64 = 512;
 
 /// An object that was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Resting {
+pub(super) struct IdlePartial {
     pub(super) digest: Digest,
     /// What it takes of the disk.
     pub(super) bytes: u64,
@@ -32,46 +34,46 @@ impl Store {
     }
 
     /// Every object that was begun, the one that was left longest ago first. Blocks.
-    pub(super) fn begun(&self) -> Vec<Resting> {
-        let mut begun: Vec<Resting> = self
+    pub(super) fn partials(&self) -> Vec<IdlePartial> {
+        let mut partials: Vec<IdlePartial> = self
             .0
             .objects
             .partial()
             .into_iter()
             .filter_map(|digest| {
                 let file = std::fs::metadata(self.layout().partial(&digest)).ok()?;
-                Some(Resting {
+                Some(IdlePartial {
                     digest,
                     bytes: file.blocks().saturating_mul(BLOCK),
                     written: file.mtime(),
                 })
             })
             .collect();
-        begun.sort_by_key(|one| one.written);
-        begun
+        partials.sort_by_key(|one| one.written);
+        partials
     }
 
     /// What an object that was begun takes of the disk.
-    pub(super) fn taken_by(&self, digest: &Digest) -> u64 {
+    pub(super) fn disk_usage(&self, digest: &Digest) -> u64 {
         let file = std::fs::metadata(self.layout().partial(digest));
         file.map_or(0, |file| file.blocks().saturating_mul(BLOCK))
     }
 
     /// Whether it is being written.
     pub(super) fn is_being_written(&self, digest: &Digest) -> bool {
-        let open = self.open_partials();
-        open.lock().contains(digest)
+        let claims = self.0.claims.clone();
+        claims.lock().contains(digest)
     }
 
     /// Whether it went: one that is being written stays. Nobody can begin to write it meanwhile.
-    pub(super) fn remove_resting(&self, resting: &Resting) -> io::Result<bool> {
-        let open = self.open_partials();
-        let open = open.lock();
-        if open.contains(&resting.digest) {
+    pub(super) fn remove_partial(&self, partial: &IdlePartial) -> io::Result<bool> {
+        let claims = self.0.claims.clone();
+        let claimed = claims.lock();
+        if claimed.contains(&partial.digest) {
             return Ok(false);
         }
-        partial::remove_files(self.layout(), &resting.digest)?;
-        self.0.objects.no_longer_partial(&resting.digest);
+        layout::remove_partial(self.layout(), &partial.digest)?;
+        self.0.objects.no_longer_partial(&partial.digest);
         Ok(true)
     }
 }

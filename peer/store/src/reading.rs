@@ -17,7 +17,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rustix::io::{ReadWriteFlags, preadv2};
 
-use super::off_thread;
+use super::blocking::off_thread;
 
 /// Large enough that a system call costs little, small enough for a processor's cache.
 const LARGE: usize = 512 * 1024;
@@ -29,8 +29,8 @@ const LARGE_ONES: usize = 24;
 const LARGE_KEPT: usize = 8;
 const SMALL_KEPT: usize = 32;
 
-static LARGE_BUFFERS: Shelf = Shelf::new(LARGE, LARGE_KEPT);
-static SMALL_BUFFERS: Shelf = Shelf::new(SMALL, SMALL_KEPT);
+static LARGE_BUFFERS: BufferPool = BufferPool::new(LARGE, LARGE_KEPT);
+static SMALL_BUFFERS: BufferPool = BufferPool::new(SMALL, SMALL_KEPT);
 
 /// Some of the next `at_most` bytes from `offset`, one at least; a file that ends there is an error.
 pub async fn read_some(file: &Arc<File>, offset: u64, at_most: u64) -> io::Result<Bytes> {
@@ -82,13 +82,13 @@ async fn from_disk(file: Arc<File>, offset: u64, at_most: u64) -> io::Result<Byt
     .await
 }
 
-/// A piece of memory that goes back to its shelf when the last reader has let go.
+/// A piece of memory that goes back to its pool when the last reader has let go.
 struct Buffer {
     bytes: Vec<u8>,
     /// Where the cache line begins that the first byte is put at.
     begin: usize,
     length: usize,
-    shelf: &'static Shelf,
+    pool: &'static BufferPool,
 }
 
 impl Buffer {
@@ -124,19 +124,19 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.shelf.take_back(std::mem::take(&mut self.bytes));
+        self.pool.take_back(std::mem::take(&mut self.bytes));
     }
 }
 
 /// Buffers of one size.
-struct Shelf {
+struct BufferPool {
     size: usize,
     kept: usize,
     idle: Mutex<Vec<Vec<u8>>>,
     lent: AtomicUsize,
 }
 
-impl Shelf {
+impl BufferPool {
     const fn new(size: usize, kept: usize) -> Self {
         Self {
             size,
@@ -166,7 +166,7 @@ impl Shelf {
             begin: bytes.as_ptr().align_offset(CACHE_LINE).min(CACHE_LINE),
             bytes,
             length: self.size,
-            shelf: self,
+            pool: self,
         }
     }
 
@@ -234,22 +234,22 @@ mod tests {
 
     #[test]
     fn a_buffer_that_was_used_for_little_is_whole_again() {
-        static SHELF: Shelf = Shelf::new(1_000, 2);
-        drop(SHELF.lend_always().first(10));
-        assert_eq!(SHELF.lend_always().room().len(), 1_000);
-        assert_eq!(SHELF.lent.load(Ordering::Relaxed), 0);
+        static POOL: BufferPool = BufferPool::new(1_000, 2);
+        drop(POOL.lend_always().first(10));
+        assert_eq!(POOL.lend_always().room().len(), 1_000);
+        assert_eq!(POOL.lent.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn no_more_large_buffers_are_on_their_way_than_allowed() {
-        static SHELF: Shelf = Shelf::new(10, 1);
-        let first = SHELF.lend(2).expect("one");
-        let second = SHELF.lend(2).expect("another").first(3);
-        assert!(SHELF.lend(2).is_none());
+        static POOL: BufferPool = BufferPool::new(10, 1);
+        let first = POOL.lend(2).expect("one");
+        let second = POOL.lend(2).expect("another").first(3);
+        assert!(POOL.lend(2).is_none());
         drop(second);
-        assert!(SHELF.lend(2).is_some());
+        assert!(POOL.lend(2).is_some());
         drop(first);
-        assert_eq!(SHELF.lent.load(Ordering::Relaxed), 0);
-        assert!(SHELF.idle.lock().len() <= 1);
+        assert_eq!(POOL.lent.load(Ordering::Relaxed), 0);
+        assert!(POOL.idle.lock().len() <= 1);
     }
 }

@@ -11,17 +11,16 @@ use std::path::{Path, PathBuf};
 use oci::Digest;
 use tracing::warn;
 
-use super::About;
-use super::catalog::{self, Entry};
-use super::chunks::read_about;
-use super::layout::{Layout, remove_if_there};
+use super::catalog::{self, CatalogEntry};
+use super::chunks::{About, read_about};
+use super::layout::{Layout, remove_if_there, remove_partial};
 
 /// Threads that look: a disk answers several at once, and a start waits for all of it.
 const READERS: usize = 4;
 
 /// What lay under the names of whole objects.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundObjects {
     /// With the time of its last use, in Unix seconds.
     pub(super) whole: HashMap<Digest, (About, i64)>,
     /// Removed.
@@ -29,7 +28,7 @@ pub(super) struct Found {
 }
 
 /// Every sealed object. One whose last use nobody wrote down was used `now`.
-pub(super) fn sealed_objects(layout: &Layout, now: i64) -> io::Result<Found> {
+pub(super) fn sealed_objects(layout: &Layout, now: i64) -> io::Result<FoundObjects> {
     let listed = catalog::read(layout);
     let shelves: Vec<PathBuf> = layout.shelves().collect();
     std::thread::scope(|scope| {
@@ -38,7 +37,7 @@ pub(super) fn sealed_objects(layout: &Layout, now: i64) -> io::Result<Found> {
             .chunks(share)
             .map(|shelves| scope.spawn(|| on_shelves(layout, &listed, shelves, now)))
             .collect();
-        let mut found = Found::default();
+        let mut found = FoundObjects::default();
         for reader in readers {
             let read = reader.join();
             let more =
@@ -52,11 +51,11 @@ pub(super) fn sealed_objects(layout: &Layout, now: i64) -> io::Result<Found> {
 
 fn on_shelves(
     layout: &Layout,
-    listed: &HashMap<Digest, Entry>,
+    listed: &HashMap<Digest, CatalogEntry>,
     shelves: &[PathBuf],
     now: i64,
-) -> io::Result<Found> {
-    let mut found = Found::default();
+) -> io::Result<FoundObjects> {
+    let mut found = FoundObjects::default();
     for shelf in shelves {
         for entry in std::fs::read_dir(shelf)? {
             let entry = entry?;
@@ -79,7 +78,7 @@ fn believed(
     layout: &Layout,
     digest: &Digest,
     size: u64,
-    listed: Option<&Entry>,
+    listed: Option<&CatalogEntry>,
 ) -> io::Result<Option<About>> {
     let sidecar = layout.sealed_chunks(digest);
     if let Some(listed) = listed.filter(|entry| entry.holds(size, &sidecar)) {
@@ -119,7 +118,7 @@ pub(super) fn sweep_partials(layout: &Layout) -> io::Result<HashSet<Digest>> {
         if whole {
             left.insert(digest);
         } else {
-            super::partial::remove_files(layout, &digest)?;
+            remove_partial(layout, &digest)?;
         }
     }
     Ok(left)

@@ -2,14 +2,6 @@
 //!
 //! **Invariant:** what is remembered is bounded: the last [`REMEMBERED`], give or take [`SLACK`].
 
-use std::io;
-
-use oci::Digest;
-
-use super::layout::remove_if_there;
-use super::objects::Idle;
-use super::{Store, StoreEvent};
-
 /// Removals that are remembered.
 pub(super) const REMEMBERED: usize = 10_000;
 /// Forgetting is done for so many at once, as it has to look at all.
@@ -84,47 +76,6 @@ impl Removal {
             at_unix_ms: i64::from_be_bytes(*time),
             why,
         })
-    }
-}
-
-impl Store {
-    /// Takes an object out, whoever wants it. Whoever reads it reads on to its end. Tells whether it was here. Blocks.
-    pub(super) fn remove_now(&self, digest: &Digest, why: RemovalReason) -> io::Result<bool> {
-        let open = self.open_partials();
-        // While it is locked nobody begins to write the object anew.
-        let _nobody_writes = open.lock();
-        let known = self.0.objects.remove(digest);
-        self.remove_files(digest, known.then_some(why))?;
-        Ok(known)
-    }
-
-    /// The same, unless somebody uses or writes it. Blocks.
-    pub(super) fn remove_idle(&self, idle: &Idle, why: RemovalReason) -> io::Result<bool> {
-        let open = self.open_partials();
-        let open = open.lock();
-        if open.contains(&idle.digest) || !self.0.objects.remove_idle(idle) {
-            return Ok(false);
-        }
-        self.remove_files(&idle.digest, Some(why))?;
-        Ok(true)
-    }
-
-    /// And tells of it if there is a reason to tell.
-    fn remove_files(&self, digest: &Digest, why: Option<RemovalReason>) -> io::Result<()> {
-        let removed = remove_if_there(&self.layout().sealed(digest))
-            .and_then(|()| remove_if_there(&self.layout().sealed_chunks(digest)));
-        self.0.index.forget_object(digest);
-        if let Some(why) = why {
-            self.0.objects.count_removal(why);
-            let removal = Removal {
-                at_unix_ms: self.now_ms(),
-                why,
-            };
-            self.0.index.record_removal(digest, removal);
-            // Nobody listening is no fault.
-            let _ = self.0.events.send(StoreEvent::Lost(digest.clone()));
-        }
-        removed
     }
 }
 

@@ -61,7 +61,7 @@ impl Sealed {
     pub async fn read(&self, range: Range<u64>) -> io::Result<impl Stream<Item = io::Result<Bytes>> + use<>> {
         let file = self
             .open_files
-            .open(self.in_use.place(), self.path.clone())
+            .open(self.in_use.slot(), self.path.clone())
             .await?;
         let (in_use, end) = (self.in_use.clone(), range.end.min(self.size));
         Ok(stream::try_unfold(range.start, move |at| {

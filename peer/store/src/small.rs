@@ -9,15 +9,26 @@ use bytes::Bytes;
 use oci::Digest;
 use wire::ObjectKind;
 
-use super::chunks::{CHUNK, ChunkHashes};
-use super::partial::{OnlyOne, WrongBytes, remove_files};
-use super::{About, Sealed, Store, off_thread};
+use super::blocking::off_thread;
+use super::chunks::{About, CHUNK, ChunkHashes};
+use super::claims::WriteClaim;
+use super::handle::Store;
+use super::layout::remove_partial;
+use super::sealed::Sealed;
 
 /// Bytes whose sha256 is the digest.
 #[derive(Debug, Clone)]
 pub struct ProvenBytes {
     digest: Digest,
     bytes: Bytes,
+}
+
+/// The bytes are not what the digest promises. They have been removed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the bytes of {digest} have another sha256: {found}")]
+pub struct WrongBytes {
+    pub digest: Digest,
+    pub found: String,
 }
 
 impl ProvenBytes {
@@ -47,7 +58,7 @@ impl Store {
         kind: ObjectKind,
     ) -> io::Result<Sealed> {
         let ProvenBytes { digest, bytes } = proven;
-        let only_one = OnlyOne::claim(self.open_partials(), &digest)?;
+        let claim = WriteClaim::take(self.0.claims.clone(), &digest)?;
         let hashes = bytes
             .chunks(usize::try_from(CHUNK).unwrap_or(usize::MAX))
             .map(|chunk| *blake3::hash(chunk).as_bytes());
@@ -62,9 +73,9 @@ impl Store {
         if sealed.is_err() {
             // On a full disk it would take the room that others wait for.
             let (layout, gone) = (self.layout().clone(), digest.clone());
-            off_thread(move || remove_files(&layout, &gone)).await?;
+            off_thread(move || remove_partial(&layout, &gone)).await?;
         }
-        drop(only_one);
+        drop(claim);
         sealed
     }
 

@@ -1,18 +1,26 @@
 //! What the store does by itself now and then: lets go what nobody used for too long and what is too much, and writes
 //! down what was used when.
 
+use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use process::Running;
 use tracing::{info, warn};
 
-use super::room::Wish;
-use super::{RemovalReason, Store, off_thread};
+use super::blocking::off_thread;
+use super::catalog;
+use super::handle::Store;
+use super::removals::RemovalReason;
+use super::room::EvictionGoal;
 
 /// How often it does.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// What was begun and left is not gone on with after this.
 const BEGUN_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// Seconds between two writes of the catalog.
+const CATALOG_EVERY: i64 = 600;
 
 /// Sweeps until the process stops; what was used when is written down then.
 pub async fn sweep_until(store: Store, running: Running) {
@@ -34,8 +42,8 @@ impl Store {
     pub async fn sweep(&self) {
         let store = self.clone();
         let swept = off_thread(move || {
-            store.let_go_unused();
-            let missing = store.let_go(Wish::AsMuchAsMayGo);
+            store.remove_unused();
+            let missing = store.evict(EvictionGoal::BestEffort);
             if missing > 0 {
                 warn!(
                     stoker.side = "peer",
@@ -52,25 +60,46 @@ impl Store {
     }
 
     /// Blocks.
-    fn let_go_unused(&self) {
+    fn remove_unused(&self) {
         let now = self.now_unix();
         let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         let unused = self.limits().keep_unused;
         let begun_before = before(unused.map_or(BEGUN_KEPT, |unused| unused.min(BEGUN_KEPT)));
-        for begun in self.begun() {
-            if begun.written < begun_before && self.may_go(&begun.digest) {
+        for partial in self.partials() {
+            if partial.written < begun_before && self.may_evict(&partial.digest) {
                 // One that cannot be removed now is tried again in the next round.
-                let _ = self.remove_resting(&begun);
+                let _ = self.remove_partial(&partial);
             }
         }
         let Some(unused) = unused else { return };
         let used_before = before(unused);
         let old = self.0.objects.idle().into_iter();
         for idle in old.take_while(|idle| idle.used < used_before) {
-            if self.may_go(&idle.digest) && matches!(self.remove_idle(&idle, RemovalReason::Unused), Ok(true))
+            if self.may_evict(&idle.digest)
+                && matches!(self.remove_idle(&idle, RemovalReason::Unused), Ok(true))
             {
                 info!(stoker.digest = %idle.digest, stoker.bytes = idle.size, "an object that nobody used for long is let go");
             }
         }
+    }
+
+    /// Writes down what is here and when it was used last. Called when the peer stops, too.
+    pub async fn write_uses(&self) -> io::Result<()> {
+        let store = self.clone();
+        off_thread(move || store.write_catalog()).await
+    }
+
+    /// Blocks.
+    pub(super) fn write_catalog_if_due(&self) -> io::Result<()> {
+        let written = self.0.catalog_written.load(Ordering::Relaxed);
+        if self.now_unix() - written < CATALOG_EVERY {
+            return Ok(());
+        }
+        self.write_catalog()
+    }
+
+    fn write_catalog(&self) -> io::Result<()> {
+        self.0.catalog_written.store(self.now_unix(), Ordering::Relaxed);
+        catalog::write(self.layout(), self.0.objects.with_uses())
     }
 }

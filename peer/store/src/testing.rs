@@ -8,7 +8,9 @@ use wire::{
     ObjectKind, PublicObjects, PublicProof, Record, Signed, SigningKey, TagMeaning, TagRecord, VerifyingKey,
 };
 
-use crate::{CHUNK, Sealed, Store};
+use super::chunks::CHUNK;
+use super::handle::Store;
+use super::sealed::Sealed;
 
 /// Bytes that repeat nowhere, the same for the same length.
 pub fn bytes(length: u64) -> Bytes {

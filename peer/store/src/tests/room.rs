@@ -138,7 +138,7 @@ async fn a_quota_counts_our_own_objects_only() {
     assert_eq!(kept.holds(&objects), [true, true]);
     drop(kept.room_for(3 * CHUNK).await.expect("room once one is gone"));
     assert_eq!(kept.holds(&objects), [false, true]);
-    assert_eq!(kept.store.most(), 8 * CHUNK);
+    assert_eq!(kept.store.capacity(), 8 * CHUNK);
 }
 
 #[tokio::test]

@@ -1,0 +1,63 @@
+//! Takes objects out of the store and remembers why.
+
+use std::io;
+
+use oci::Digest;
+
+use super::blocking::off_thread;
+use super::handle::{Store, StoreEvent};
+use super::layout::remove_if_there;
+use super::objects::IdleObject;
+use super::removals::{Removal, RemovalReason};
+
+impl Store {
+    /// Forgets an object, and remembers why. Whoever reads it reads on to its end. Tells whether it was here.
+    pub async fn remove(&self, digest: &Digest, why: RemovalReason) -> io::Result<bool> {
+        let (store, digest) = (self.clone(), digest.clone());
+        off_thread(move || store.remove_now(&digest, why)).await
+    }
+
+    /// Objects that went since this store was opened.
+    pub fn removed(&self, why: RemovalReason) -> u64 {
+        self.0.objects.removed(why)
+    }
+
+    /// Takes an object out, whoever wants it. Whoever reads it reads on to its end. Tells whether it was here. Blocks.
+    pub(super) fn remove_now(&self, digest: &Digest, why: RemovalReason) -> io::Result<bool> {
+        let claims = self.0.claims.clone();
+        // While it is locked nobody begins to write the object anew.
+        let _nobody_writes = claims.lock();
+        let known = self.0.objects.remove(digest);
+        self.remove_files(digest, known.then_some(why))?;
+        Ok(known)
+    }
+
+    /// The same, unless somebody uses or writes it. Blocks.
+    pub(super) fn remove_idle(&self, idle: &IdleObject, why: RemovalReason) -> io::Result<bool> {
+        let claims = self.0.claims.clone();
+        let claimed = claims.lock();
+        if claimed.contains(&idle.digest) || !self.0.objects.remove_idle(idle) {
+            return Ok(false);
+        }
+        self.remove_files(&idle.digest, Some(why))?;
+        Ok(true)
+    }
+
+    /// And tells of it if there is a reason to tell.
+    fn remove_files(&self, digest: &Digest, why: Option<RemovalReason>) -> io::Result<()> {
+        let removed = remove_if_there(&self.layout().sealed(digest))
+            .and_then(|()| remove_if_there(&self.layout().sealed_chunks(digest)));
+        self.0.index.forget_object(digest);
+        if let Some(why) = why {
+            self.0.objects.count_removal(why);
+            let removal = Removal {
+                at_unix_ms: self.now_ms(),
+                why,
+            };
+            self.0.index.record_removal(digest, removal);
+            // Nobody listening is no fault.
+            let _ = self.0.events.send(StoreEvent::Lost(digest.clone()));
+        }
+        removed
+    }
+}
