@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Runs file work where it may block.
+/// Runs `work` on a blocking thread.
 pub async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

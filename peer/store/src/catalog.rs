@@ -1,7 +1,8 @@
-//! What a start would else have to read from each object's sidecar, in one file, and when each object was used last.
+//! A list of all sealed objects in one file: what a start would otherwise read from each object's sidecar, and
+//! when each object was last used.
 //!
-//! **Invariant:** it is a hint. An entry is believed only while the object has the size and its sidecar the time of
-//! writing that the entry tells; losing the file costs a slower start and the times of use, and no object.
+//! **Invariant:** it is a hint. An entry counts only while the object has the listed size and its sidecar has
+//! the listed time of writing. Losing the file costs a slower start and the times of use, but no object.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,7 +16,7 @@ use tracing::warn;
 use super::chunks::About;
 use super::layout::{Layout, write_durably};
 
-/// Of one object.
+/// The entry of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CatalogEntry {
     digest: Digest,
@@ -23,28 +24,28 @@ pub(super) struct CatalogEntry {
     pub(super) about: About,
     /// Unix seconds.
     pub(super) used: i64,
-    /// Nanoseconds since 1970: when its sidecar was written.
+    /// When its sidecar was written, in nanoseconds since 1970.
     described: i128,
 }
 
-/// By digest. A file that is not there or cannot be read is an empty one.
+/// Returns the entries by digest. A missing or unreadable file counts as empty.
 pub(super) fn read(layout: &Layout) -> HashMap<Digest, CatalogEntry> {
     let path = layout.catalog();
     let Ok(bytes) = std::fs::read(&path) else {
         return HashMap::new();
     };
     let entries: Vec<CatalogEntry> = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-        warn!(file = %path.display(), stoker.side = "peer", %error, "the list of objects cannot be read and is made anew; objects are not touched");
+        warn!(file = %path.display(), stoker.side = "peer", %error, "catalog unreadable, starting a new one; objects are kept");
         Vec::new()
     });
     let by_digest = entries.into_iter().map(|entry| (entry.digest.clone(), entry));
     by_digest.collect()
 }
 
-/// Looks at each sidecar. Blocks.
+/// Writes the catalog. Looks at each sidecar. Blocks.
 pub(super) fn write(layout: &Layout, objects: Vec<(Digest, About, i64)>) -> io::Result<()> {
     let entry = |(digest, about, used): (Digest, About, i64)| {
-        // One that has gone meanwhile is left out.
+        // An object that was removed meanwhile is left out.
         let described = described(&layout.sealed_chunks(&digest))?;
         Some(CatalogEntry {
             digest,
@@ -58,7 +59,7 @@ pub(super) fn write(layout: &Layout, objects: Vec<(Digest, About, i64)>) -> io::
 }
 
 impl CatalogEntry {
-    /// Whether it speaks of the object of this size, as its sidecar describes it now.
+    /// Whether the entry still describes the object of this size with this sidecar.
     pub(super) fn holds(&self, size: u64, sidecar: &Path) -> bool {
         self.about.size == size && described(sidecar) == Some(self.described)
     }

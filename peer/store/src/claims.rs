@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 pub(super) type WriteClaims = Arc<Mutex<HashSet<Digest>>>;
 
-/// Two writers on one file would each break the other's promise.
+/// Held by the one writer of an object: two writers on one file would break each other's promise.
 pub(super) struct WriteClaim {
     claims: WriteClaims,
     digest: Digest,
@@ -24,7 +24,7 @@ impl WriteClaim {
                 digest: digest.clone(),
             })
         } else {
-            let text = format!("{digest} is being written already");
+            let text = format!("{digest} not opened for writing: another fetch writes it");
             Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
         }
     }

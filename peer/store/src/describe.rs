@@ -1,4 +1,4 @@
-//! What is known of an object beside its bytes, when it becomes known after the object.
+//! Changes the description of an object after it was sealed.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use super::handle::Store;
 use super::layout::write_durably;
 
 impl Store {
-    /// Keeps with a sealed object what its bytes cannot tell. Nothing happens when it is not here.
+    /// Sets media type and kind of a sealed object. Does nothing when it is not here.
     pub async fn describe(
         &self,
         digest: &Digest,

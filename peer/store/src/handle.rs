@@ -40,7 +40,7 @@ pub enum StoreEvent {
 #[derive(Clone)]
 pub struct Store(pub(super) Arc<StoreInner>);
 
-/// Names a store without keeping it open.
+/// A reference that does not keep the store open.
 pub struct WeakStore(Weak<StoreInner>);
 
 impl WeakStore {
@@ -68,12 +68,13 @@ impl Store {
         WeakStore(Arc::downgrade(&self.0))
     }
 
-    /// The folder that the store lies in.
+    /// The store's folder.
     pub fn folder(&self) -> &Path {
         self.0.layout.root()
     }
 
-    /// The object, if it is whole. That is a use of it, and it is not evicted while somebody has the answer.
+    /// Returns the object if it is sealed. That counts as a use. The object is not evicted while a clone of the
+    /// result exists.
     pub fn sealed(&self, digest: &Digest) -> Option<Sealed> {
         let (size, in_use) = self.0.objects.use_now(digest, self.now_unix())?;
         Some(self.named(digest, size, in_use))
@@ -85,17 +86,17 @@ impl Store {
         Sealed::new(digest.clone(), size, paths, in_use, self.0.open_files.clone())
     }
 
-    /// What is known of a sealed object beside its bytes.
+    /// Kind, media type and size of a sealed object.
     pub fn about(&self, digest: &Digest) -> Option<About> {
         self.0.objects.about(digest)
     }
 
-    /// Everything that is whole.
+    /// All sealed objects.
     pub fn held(&self) -> Vec<Held> {
         self.0.objects.map(held)
     }
 
-    /// Everything that is whole, with what is known of it.
+    /// All sealed objects with their descriptions, in the order of their digests.
     pub fn list(&self) -> Vec<(Digest, About)> {
         let mut list = self
             .0
@@ -105,12 +106,12 @@ impl Store {
         list
     }
 
-    /// How much there is. Reads no disk.
+    /// Counts of objects and bytes. Reads no disk.
     pub fn totals(&self) -> Totals {
         self.0.objects.totals()
     }
 
-    /// What is gained and lost from now on.
+    /// Events from now on.
     pub fn watch(&self) -> broadcast::Receiver<StoreEvent> {
         self.0.events.subscribe()
     }
@@ -119,7 +120,7 @@ impl Store {
         (self.0.clock)()
     }
 
-    /// Seconds.
+    /// Unix seconds.
     pub(super) fn now_unix(&self) -> i64 {
         self.now_ms() / 1_000
     }
@@ -128,7 +129,8 @@ impl Store {
         &self.0.layout
     }
 
-    /// Called with proven bytes only: the types see to it.
+    /// Gives proven bytes their name. The types [`Proven`](crate::Proven) and
+    /// [`ProvenBytes`](crate::ProvenBytes) make sure that nothing else gets here.
     pub(super) async fn seal(
         &self,
         digest: &Digest,
@@ -144,7 +146,7 @@ impl Store {
             store.0.index.forget_removal(&named);
             store.0.index.remove_note(PARTIAL_FROM, named.as_str());
             let in_use = store.0.objects.insert(named.clone(), about, store.now_unix());
-            // Nobody listening is no fault.
+            // No listener is no fault.
             let _ = store.0.events.send(news);
             Ok(store.named(&named, size, in_use))
         })
@@ -152,7 +154,7 @@ impl Store {
     }
 }
 
-/// The bytes and their hashes are on the disk before the name is, and the name before anybody hears of it.
+/// Writes in this order: bytes, hashes, name. Listeners are told after that.
 fn name(
     layout: &Layout,
     digest: &Digest,
@@ -164,7 +166,7 @@ fn name(
     write_durably(&layout.sealed_chunks(digest), &chunks::sidecar(about, hashes)?)?;
     std::fs::rename(layout.partial(digest), layout.sealed(digest))?;
     sync_folder(&layout.shelf(digest))?;
-    // A list of hashes that is left over is swept at the next start.
+    // A leftover list of hashes is removed at the next start.
     let _ = std::fs::remove_file(layout.partial_chunks(digest));
     Ok(())
 }

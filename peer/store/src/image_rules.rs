@@ -15,18 +15,18 @@ use super::known_rules::{KnownRules, NOTES, RECALLED, RULES, digests};
 use super::removals::RemovalReason;
 
 impl Store {
-    /// Whether the object is given to nobody, and not fetched.
+    /// Whether the object is blocked: not served and not fetched.
     pub fn is_blocked(&self, digest: &Digest) -> bool {
         self.0.rules.get().blocked.contains_key(digest)
     }
 
-    /// Who blocked the image that this object belongs to, when and why: for people.
+    /// Who blocked the image of this object, when and why, as text for people.
     pub fn blocked(&self, digest: &Digest) -> Option<String> {
         let known = self.0.rules.get();
         known.blocked.get(digest).map(|block| block.text.clone())
     }
 
-    /// The same for an image by its name; `is_it` is asked of each that was blocked by a tag.
+    /// The same for an image by its name. `is_it` is asked for each image that was blocked by a tag.
     pub fn blocked_by_name(&self, is_it: impl Fn(&wire::RuledImage) -> bool) -> Option<String> {
         let known = self.0.rules.get();
         let mut named = known.blocks.iter().filter(|block| block.image.tag.is_some());
@@ -35,7 +35,7 @@ impl Store {
             .map(|block| block.text.clone())
     }
 
-    /// Whether it stays although it is not used.
+    /// Whether a pin keeps the object from being evicted.
     pub fn is_pinned(&self, digest: &Digest) -> bool {
         let now = self.now_ms();
         let known = self.0.rules.get();
@@ -43,7 +43,7 @@ impl Store {
         until.is_some_and(|until| until.is_none_or(|until| until > now))
     }
 
-    /// To be named when the manager is asked for news.
+    /// What the manager has to know to send only what is new.
     pub fn known_image_rules(&self) -> KnownImageRules {
         let known = self.0.rules.get();
         KnownImageRules {
@@ -57,16 +57,16 @@ impl Store {
         let recalls = std::mem::take(&mut said.recalls);
         match serde_json::to_vec(&said) {
             Ok(bytes) => self.0.index.put_note(NOTES, RULES, &bytes),
-            Err(error) => warn!(%error, stoker.side = "peer", "rules for images cannot be kept"),
+            Err(error) => warn!(%error, stoker.side = "peer", "image rules not stored"),
         }
-        // Blocked first: what goes now is not fetched again.
+        // Blocks first: what is removed below must not be fetched again.
         self.0
             .rules
             .set(KnownRules::new(said.clone(), self.0.rules.get().recalled));
         for recall in recalls {
             if let Err(error) = self.recall(&recall).await {
-                warn!(%error, stoker.side = "peer", stoker.image = recall.image.image, "an image cannot be taken off this peer; it is tried again at the next news");
-                // Asked for again, as its number is not the one that is named.
+                warn!(%error, stoker.side = "peer", stoker.image = recall.image.image, "recall failed; it is repeated with the next rules");
+                // Without this version the manager sends the rules again.
                 said.version = String::new();
                 break;
             }
@@ -103,7 +103,7 @@ impl Store {
         Ok(())
     }
 
-    /// What its tag means here, by whatever scheme and path the registry was reached.
+    /// The digests that the image's tag means here, under every scheme and path of its registry.
     fn meant_by(&self, image: &wire::RuledImage) -> Vec<Digest> {
         let Some(tag) = image.tag.as_deref() else {
             return Vec::new();

@@ -14,14 +14,14 @@ pub(super) const NOTES: &str = "images";
 pub(super) const RULES: &str = "rules";
 pub(super) const RECALLED: &str = "recalled";
 
-/// In memory, for who has to decide.
+/// The rules in memory. They are replaced as a whole.
 pub(super) struct RulesCell(RwLock<Arc<KnownRules>>);
 
 #[derive(Default)]
 pub(super) struct KnownRules {
     pub(super) version: String,
     pub(super) recalled: i64,
-    /// Until when, in Unix milliseconds; none: for ever.
+    /// The end of each pin in Unix milliseconds. `None`: it has no end.
     pub(super) pinned: HashMap<Digest, Option<i64>>,
     pub(super) blocked: HashMap<Digest, Arc<Block>>,
     pub(super) blocks: Vec<Arc<Block>>,
@@ -37,7 +37,7 @@ impl KnownRules {
         for pin in &said.pins {
             for digest in digests(&pin.image.digests) {
                 let until = known.pinned.entry(digest).or_insert(pin.until_unix_ms);
-                // Of two pins the longer one holds.
+                // The longer of two pins counts.
                 *until = until.and_then(|one| pin.until_unix_ms.map(|other| one.max(other)));
             }
         }
@@ -50,13 +50,13 @@ impl KnownRules {
     }
 }
 
-/// What cannot be a digest cannot be here.
+/// Texts that are no digests are skipped: nothing here can match them.
 pub(super) fn digests(texts: &[String]) -> impl Iterator<Item = Digest> {
     texts.iter().filter_map(|text| text.parse().ok())
 }
 
 impl RulesCell {
-    /// As they were said last.
+    /// Reads the rules that were sent last.
     pub(super) fn open(index: &Index) -> Self {
         let said = index.get_note(NOTES, RULES);
         let said = said.and_then(|bytes| serde_json::from_slice(&bytes).ok());

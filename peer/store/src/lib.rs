@@ -1,10 +1,10 @@
 //! Holds objects by digest.
 //!
 //! **Invariant:** a name in this store is a promise. If `sealed/ab/abcd…` exists, its bytes have that sha256
-//! and were on the disk before they got the name. [`Partial`] and [`Sealed`] are two types; the only way
-//! across is [`Partial::prove`] and [`Proven::seal`].
+//! and were on the disk before they got the name. [`Partial`] and [`Sealed`] are two types; the only way from
+//! one to the other is [`Partial::prove`] and [`Proven::seal`].
 //!
-//! Non-goals: this module does not know about registries that could be asked, peers or preheats.
+//! Non-goals: this crate does not know registries to ask, peers or preheats.
 
 mod blocking;
 mod catalog;

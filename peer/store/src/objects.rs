@@ -1,7 +1,8 @@
-//! What is here, in memory: whole objects, when each was used last, objects that are begun, and how many went.
+//! The objects of a store, in memory: sealed ones with the time of their last use, partial ones, and counts of
+//! removals.
 //!
-//! **Invariant:** an object that somebody reads is not taken away for want of room: whoever reads has an [`InUse`],
-//! and it is looked for while the map is locked that readers get theirs from.
+//! **Invariant:** an object that is being read is not evicted. Each reader has an [`InUse`]; eviction looks for
+//! them under the same lock under which readers get theirs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use super::chunks::About;
 use super::open_files::FileSlot;
 use super::removals::RemovalReason;
 
-/// How much a store holds.
+/// Counts of a store's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
-    /// Of whole objects.
+    /// Bytes of sealed objects.
     pub bytes: u64,
     pub objects: u64,
     pub partial_objects: u64,
@@ -41,7 +42,7 @@ struct ObjectEntry {
     readers: InUse,
 }
 
-/// While a clone of it is there, the object is not evicted. Its file may be open in there.
+/// Keeps an object from being evicted while a clone exists. May hold its open file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InUse(Arc<FileSlot>);
 
@@ -51,7 +52,7 @@ impl InUse {
     }
 }
 
-/// An object that could go.
+/// A sealed object that nobody reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IdleObject {
     pub(super) digest: Digest,
@@ -69,14 +70,14 @@ impl ObjectEntry {
         }
     }
 
-    /// The map has one itself.
+    /// The map has one of its own.
     fn is_read(&self) -> bool {
         Arc::strong_count(&self.readers.0) > 1
     }
 }
 
 impl Objects {
-    /// `objects` with the time of their last use, in Unix seconds.
+    /// `objects` with the time of their last use in Unix seconds.
     pub(super) fn new(objects: HashMap<Digest, (About, i64)>, partial: HashSet<Digest>) -> Self {
         let bytes = objects.values().map(|(about, _)| about.size).sum();
         let objects = objects
@@ -94,7 +95,7 @@ impl Objects {
         self.read(|whole| whole.objects.get(digest).map(|entry| entry.about.clone()))
     }
 
-    /// Its size, and what keeps it here. That is a use of it.
+    /// Marks a use. Returns the object's size and what keeps it here.
     pub(super) fn use_now(&self, digest: &Digest, now: i64) -> Option<(u64, InUse)> {
         self.read(|whole| {
             let entry = whole.objects.get(digest)?;
@@ -103,7 +104,7 @@ impl Objects {
         })
     }
 
-    /// Everything that is whole, with what is known of it and when it was used last, in Unix seconds.
+    /// All sealed objects with their description and the time of their last use in Unix seconds.
     pub(super) fn with_uses(&self) -> Vec<(Digest, About, i64)> {
         self.read(|whole| {
             let objects = whole.objects.iter();
@@ -115,7 +116,7 @@ impl Objects {
         })
     }
 
-    /// What nobody reads now, the one that was used longest ago first.
+    /// Objects that nobody reads, the one that was used longest ago first.
     pub(super) fn idle(&self) -> Vec<IdleObject> {
         let mut idle: Vec<IdleObject> = self.read(|whole| {
             let objects = whole.objects.iter().filter(|(_, entry)| !entry.is_read());
@@ -148,7 +149,7 @@ impl Objects {
         })
     }
 
-    /// It is whole now, and is used by whoever wanted it.
+    /// Adds a sealed object, with a first use.
     pub(super) fn insert(&self, digest: Digest, about: About, now: i64) -> InUse {
         let entry = ObjectEntry::new(about, now);
         let in_use = entry.readers.clone();
@@ -160,7 +161,7 @@ impl Objects {
         in_use
     }
 
-    /// Something else is known of it.
+    /// Replaces the description of a sealed object.
     pub(super) fn describe(&self, digest: &Digest, about: About) {
         let mut whole = self.whole.write();
         if let Some(entry) = whole.objects.get_mut(digest) {
@@ -168,7 +169,7 @@ impl Objects {
         }
     }
 
-    /// Whether it was there.
+    /// Removes an object. Returns whether it was here.
     pub(super) fn remove(&self, digest: &Digest) -> bool {
         let mut whole = self.whole.write();
         let Some(gone) = whole.objects.remove(digest) else {
@@ -178,7 +179,7 @@ impl Objects {
         true
     }
 
-    /// The same, unless somebody has begun to read it, or used it since `used`.
+    /// The same, unless the object is being read or was used after `idle.used`.
     pub(super) fn remove_idle(&self, idle: &IdleObject) -> bool {
         let mut whole = self.whole.write();
         let still_idle = whole
@@ -192,7 +193,7 @@ impl Objects {
         still_idle
     }
 
-    /// Objects whose partial file is there.
+    /// All partial objects.
     pub(super) fn partial(&self) -> Vec<Digest> {
         self.lock_partial().iter().cloned().collect()
     }
@@ -201,12 +202,12 @@ impl Objects {
         self.lock_partial().contains(digest)
     }
 
-    /// Its partial file is there.
-    pub(super) fn begun(&self, digest: &Digest) {
+    /// Adds a partial object.
+    pub(super) fn add_partial(&self, digest: &Digest) {
         self.lock_partial().insert(digest.clone());
     }
 
-    /// Its partial file is gone: it got its name, or was given up.
+    /// The partial file is gone: it was sealed or given up.
     pub(super) fn no_longer_partial(&self, digest: &Digest) {
         self.lock_partial().remove(digest);
     }

@@ -1,7 +1,9 @@
-//! Files of sealed objects that stay open between two readers: opening one costs a reader more than a small object does.
+//! Files of sealed objects that stay open between readers: opening a file costs a reader more than reading a
+//! small object.
 //!
-//! **Invariant:** an open file belongs to the entry of its object. When the object goes, and its last reader, the file is
-//! closed, and the disk has its room back. Of very many, those that were opened longest ago are closed.
+//! **Invariant:** an open file belongs to the entry of its object. When the object and its last reader are
+//! gone, the file is closed and its space is free. Beyond [`KEPT`] files, those that were opened first are
+//! closed.
 
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -12,19 +14,19 @@ use std::sync::{Arc, Weak};
 
 use super::blocking::off_thread;
 
-/// Files that are open at one time beside those that are read.
+/// Files that stay open without a reader.
 const KEPT: usize = 512;
 
-/// The slot of one object's file.
+/// Holds the open file of one object.
 #[derive(Debug, Default)]
 pub(super) struct FileSlot(Mutex<Option<Arc<File>>>);
 
-/// Which slots have a file, in the order in which they got it.
+/// The slots that have a file, in the order in which they got it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OpenFiles(Arc<Mutex<VecDeque<Weak<FileSlot>>>>);
 
 impl OpenFiles {
-    /// The file of this slot, which is opened if it is not.
+    /// Returns the file of this slot. Opens it if needed.
     pub(super) async fn open(&self, slot: &Arc<FileSlot>, path: PathBuf) -> io::Result<Arc<File>> {
         if let Some(file) = slot.get() {
             return Ok(file);
@@ -60,7 +62,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_is_opened_once_and_closed_when_many_others_were() {
+    async fn a_file_is_opened_once_and_closed_after_many_others() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("object");
         std::fs::write(&path, "bytes").expect("written");
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_file_of_an_object_that_went_is_closed() {
+    async fn the_file_of_a_removed_object_is_closed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("object");
         std::fs::write(&path, "bytes").expect("written");

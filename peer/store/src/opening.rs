@@ -23,7 +23,7 @@ use super::removals::{Removal, RemovalReason};
 const EVENTS: usize = 1024;
 
 impl Store {
-    /// The store in the folder `dir`, or a new one, with the disk as its only limit.
+    /// The same as [`Self::open_with`] with the machine's clock and the disk as the only limit.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let clock = Box::new(process::clock::unix_ms);
         Self::open_with(dir, StoreLimits::default(), clock)
@@ -33,7 +33,7 @@ impl Store {
     pub fn open_with(dir: &Path, limits: StoreLimits, clock: Clock) -> io::Result<Self> {
         let layout = Layout::new(dir);
         layout.make()?;
-        // First, because it is locked: of two programs on one folder, the second stops here.
+        // First, because opening it takes the lock: a second program on this folder stops here.
         let index = Index::open(&layout.index())?;
         let found = recover::sealed_objects(&layout, clock() / 1_000)?;
         let partial = recover::sweep_partials(&layout)?;

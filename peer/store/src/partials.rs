@@ -1,4 +1,4 @@
-//! Objects that were begun, seen from outside: what they take, and how those go that nobody fetches any more.
+//! Partial objects, seen from outside: the space that they take, and the removal of those that nobody fetches.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,21 +9,21 @@ use super::blocking::off_thread;
 use super::handle::Store;
 use super::layout;
 
-/// Bytes of a block as `stat` counts it.
+/// Bytes of a block as `stat` counts them.
 const BLOCK: u64 = 512;
 
-/// An object that was begun.
+/// A partial object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IdlePartial {
     pub(super) digest: Digest,
-    /// What it takes of the disk.
+    /// The disk space that it takes.
     pub(super) bytes: u64,
     /// When it was last written, in Unix seconds.
     pub(super) written: i64,
 }
 
 impl Store {
-    /// What has landed of an object that is begun and not whole; gaps in it do not count.
+    /// Bytes of a partial object that have landed, without gaps.
     pub async fn landed(&self, digest: &Digest) -> Option<u64> {
         if !self.0.objects.is_partial(digest) {
             return None;
@@ -33,7 +33,7 @@ impl Store {
         Some(file.len().min(file.blocks().saturating_mul(BLOCK)))
     }
 
-    /// Every object that was begun, the one that was left longest ago first. Blocks.
+    /// All partial objects, the one that was written longest ago first. Blocks.
     pub(super) fn partials(&self) -> Vec<IdlePartial> {
         let mut partials: Vec<IdlePartial> = self
             .0
@@ -53,19 +53,19 @@ impl Store {
         partials
     }
 
-    /// What an object that was begun takes of the disk.
+    /// The disk space of a partial object.
     pub(super) fn disk_usage(&self, digest: &Digest) -> u64 {
         let file = std::fs::metadata(self.layout().partial(digest));
         file.map_or(0, |file| file.blocks().saturating_mul(BLOCK))
     }
 
-    /// Whether it is being written.
+    /// Whether a fetch writes the object now.
     pub(super) fn is_being_written(&self, digest: &Digest) -> bool {
         let claims = self.0.claims.clone();
         claims.lock().contains(digest)
     }
 
-    /// Whether it went: one that is being written stays. Nobody can begin to write it meanwhile.
+    /// Removes a partial object unless a fetch writes it. Returns whether it was removed.
     pub(super) fn remove_partial(&self, partial: &IdlePartial) -> io::Result<bool> {
         let claims = self.0.claims.clone();
         let claimed = claims.lock();

@@ -11,11 +11,11 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::limits::{StoreLimits, StoreUsage};
 
-/// There is no room, and nothing more that may go.
+/// There is not enough room, and nothing else may be evicted.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
-    "no room for {bytes} bytes of {digest} in {}: {missing} bytes more would have to go, and what is left is pinned or in use; give it a larger disk or quota, or unpin",
-    .folder.display()
+    "no room for {bytes} bytes of {} in {}: {missing} bytes are missing, and everything else is pinned or in use; enlarge the disk or the quota, or unpin images",
+    .digest.short(), .folder.display()
 )]
 pub struct NoRoom {
     pub digest: Digest,
@@ -30,7 +30,7 @@ impl From<NoRoom> for io::Error {
     }
 }
 
-/// Room that is promised to one object. To be kept until the object has its name or is given up.
+/// Room that is promised to one object. Keep it until the object is sealed or given up.
 #[derive(Debug)]
 pub struct Room {
     promises: Promises,
@@ -44,7 +44,7 @@ impl Drop for Room {
     }
 }
 
-/// Objects that are wanted by who has this: none of them is evicted.
+/// Keeps objects from being evicted while it exists.
 #[derive(Debug)]
 pub struct Hold {
     held: HoldCounts,
@@ -65,7 +65,7 @@ impl Drop for Hold {
     }
 }
 
-/// What a store keeps of its room.
+/// The store's limits, promises and holds.
 #[derive(Default)]
 pub(super) struct RoomKeeper {
     pub(super) limits: StoreLimits,
@@ -101,7 +101,7 @@ impl HoldCounts {
 }
 
 impl Promised {
-    /// Of two promises to one object the last holds.
+    /// A new promise to an object replaces the one before.
     pub(super) fn give(&mut self, digest: &Digest, bytes: u64) -> u64 {
         self.last_number += 1;
         let before = self.by_digest.insert(digest.clone(), (self.last_number, bytes));
@@ -125,7 +125,7 @@ impl Promised {
 }
 
 impl RoomKeeper {
-    /// Promises the bytes. They may not fit: that is for the caller to find out.
+    /// Promises the bytes. The caller has to find out whether they fit.
     pub(super) fn promise(&self, digest: &Digest, bytes: u64) -> Room {
         Room {
             number: self.promises.lock().give(digest, bytes),
@@ -152,7 +152,7 @@ impl RoomKeeper {
         }
     }
 
-    /// Without a look at what is written already: more than it is, so that what fits by this fits.
+    /// An upper bound, without looking at what is written already. What fits by this bound fits.
     pub(super) fn at_most(&self, whole: u64, without_promise: u64) -> StoreUsage {
         let promised = self.promises.lock().bytes;
         StoreUsage {
@@ -161,14 +161,14 @@ impl RoomKeeper {
         }
     }
 
-    /// Those of `begun` that were promised nothing.
-    pub(super) fn without_promise(&self, mut begun: Vec<Digest>) -> Vec<Digest> {
+    /// Filters `partials`: only those without a promise.
+    pub(super) fn without_promise(&self, mut partials: Vec<Digest>) -> Vec<Digest> {
         let promised = self.promises.lock();
-        begun.retain(|digest| !promised.by_digest.contains_key(digest));
-        begun
+        partials.retain(|digest| !promised.by_digest.contains_key(digest));
+        partials
     }
 
-    /// With a look at each object that is begun.
+    /// The exact usage, from the written bytes of each partial object.
     pub(super) fn exactly(&self, whole: u64, written: &HashMap<Digest, u64>) -> StoreUsage {
         let promised = self.promises.lock();
         let mut ours = StoreUsage {

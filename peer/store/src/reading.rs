@@ -1,11 +1,13 @@
-//! Bytes of a file, on the way to a reader.
+//! Reads bytes of a file for a reader.
 //!
-//! What the page cache has is read where the reader is: the way to a blocking thread and back costs more than the copy.
-//! What it has not is read off the async threads. Buffers are used again, because a fresh one costs a fault for each of
-//! its pages, and begin where a cache line does: the kernel's copy into a buffer that does not was measured to take five
-//! times as long (0.6 s for each GiB instead of 0.1), and an allocator's large pieces begin 16 bytes behind.
+//! What is in the page cache is read on the reader's thread: switching to a blocking thread and back costs more
+//! than the copy. Everything else is read off the async threads. Buffers are reused, because a fresh one costs
+//! a page fault for each page. They begin at a cache line: the kernel's copy into other buffers was measured to
+//! take five times as long (0.6 s for each GiB instead of 0.1), and an allocator's large pieces begin 16 bytes
+//! after one.
 //!
-//! **Invariant:** however many read, at most [`LARGE_ONES`] large buffers are on their way; the rest get small ones.
+//! **Invariant:** at most [`LARGE_ONES`] large buffers are in use at one time, whatever the number of readers;
+//! the rest get small ones.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -23,7 +25,7 @@ use super::blocking::off_thread;
 const LARGE: usize = 512 * 1024;
 const SMALL: usize = 64 * 1024;
 const CACHE_LINE: usize = 64;
-/// Large buffers that are on their way at one time.
+/// Large buffers in use at one time.
 const LARGE_ONES: usize = 24;
 /// Buffers that are kept for the next reader.
 const LARGE_KEPT: usize = 8;
@@ -32,7 +34,7 @@ const SMALL_KEPT: usize = 32;
 static LARGE_BUFFERS: BufferPool = BufferPool::new(LARGE, LARGE_KEPT);
 static SMALL_BUFFERS: BufferPool = BufferPool::new(SMALL, SMALL_KEPT);
 
-/// Some of the next `at_most` bytes from `offset`, one at least; a file that ends there is an error.
+/// Reads at least one and at most `at_most` bytes from `offset`. The end of the file is an error.
 pub async fn read_some(file: &Arc<File>, offset: u64, at_most: u64) -> io::Result<Bytes> {
     match cached(file, offset, at_most) {
         Some(bytes) => Ok(bytes),
@@ -40,7 +42,7 @@ pub async fn read_some(file: &Arc<File>, offset: u64, at_most: u64) -> io::Resul
     }
 }
 
-/// Exactly `length` bytes from `offset`.
+/// Reads exactly `length` bytes from `offset`.
 pub async fn read_at(file: Arc<File>, offset: u64, length: u64) -> io::Result<Bytes> {
     match cached(&file, offset, length) {
         Some(bytes) if bytes.len() as u64 == length => Ok(bytes),
@@ -59,7 +61,7 @@ fn exactly(file: &File, offset: u64, length: u64) -> io::Result<Bytes> {
     Ok(larger.into())
 }
 
-/// What the page cache has from `offset` on. Never waits for a disk.
+/// Reads what the page cache has from `offset` on. Never waits for a disk.
 fn cached(file: &File, offset: u64, at_most: u64) -> Option<Bytes> {
     let mut buffer = Buffer::of(at_most);
     let read = preadv2(
@@ -82,10 +84,10 @@ async fn from_disk(file: Arc<File>, offset: u64, at_most: u64) -> io::Result<Byt
     .await
 }
 
-/// A piece of memory that goes back to its pool when the last reader has let go.
+/// Memory that goes back to its pool when the last reader drops it.
 struct Buffer {
     bytes: Vec<u8>,
-    /// Where the cache line begins that the first byte is put at.
+    /// Offset of the first byte: the begin of a cache line.
     begin: usize,
     length: usize,
     pool: &'static BufferPool,
@@ -146,7 +148,7 @@ impl BufferPool {
         }
     }
 
-    /// None when so many are on their way.
+    /// Returns `None` when `limit` buffers are in use.
     fn lend(&'static self, limit: usize) -> Option<Buffer> {
         let more = |lent| (lent < limit).then_some(lent + 1);
         let lent = self.lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
@@ -162,7 +164,7 @@ impl BufferPool {
         let idle = self.idle.lock().pop();
         let bytes = idle.unwrap_or_else(|| vec![0; self.size + CACHE_LINE]);
         Buffer {
-            // It may say that it does not know; slow is all that it is then.
+            // If the offset is unknown, reading is only slower.
             begin: bytes.as_ptr().align_offset(CACHE_LINE).min(CACHE_LINE),
             bytes,
             length: self.size,
@@ -192,19 +194,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_read_is_what_is_there() {
+    async fn reads_return_the_bytes_of_the_file() {
         let bytes: Vec<u8> = (0..3 * LARGE)
             .map(|at| u8::try_from(at % 251).unwrap_or(0))
             .collect();
         let file = file(&bytes);
         let (mut at, mut read) = (0, Vec::new());
         while at < bytes.len() {
-            let piece = read_some(&file, at as u64, (bytes.len() - at) as u64)
+            let bytes_read = read_some(&file, at as u64, (bytes.len() - at) as u64)
                 .await
                 .expect("bytes");
-            assert!(!piece.is_empty());
-            at += piece.len();
-            read.extend_from_slice(&piece);
+            assert!(!bytes_read.is_empty());
+            at += bytes_read.len();
+            read.extend_from_slice(&bytes_read);
         }
         assert!(read == bytes);
         let exact = read_at(file.clone(), 7, LARGE as u64).await.expect("bytes");
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_too_short_is_an_error_and_not_an_end() {
+    async fn the_end_of_the_file_is_an_error() {
         let file = file(b"short");
         assert!(read_some(&file, 5, 1).await.is_err());
         assert!(read_at(file, 0, 6).await.is_err());
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_was_used_for_little_is_whole_again() {
+    fn a_reused_buffer_has_its_full_length() {
         static POOL: BufferPool = BufferPool::new(1_000, 2);
         drop(POOL.lend_always().first(10));
         assert_eq!(POOL.lend_always().room().len(), 1_000);
@@ -241,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_large_buffers_are_on_their_way_than_allowed() {
+    fn large_buffers_are_limited() {
         static POOL: BufferPool = BufferPool::new(10, 1);
         let first = POOL.lend(2).expect("one");
         let second = POOL.lend(2).expect("another").first(3);

@@ -1,24 +1,24 @@
-//! That an object was here and why it went, so that a miss can be explained later.
+//! When and why objects were removed, so that a miss can be explained later.
 //!
-//! **Invariant:** what is remembered is bounded: the last [`REMEMBERED`], give or take [`SLACK`].
+//! **Invariant:** at most [`REMEMBERED`] plus [`SLACK`] removals are remembered.
 
 /// Removals that are remembered.
 pub(super) const REMEMBERED: usize = 10_000;
-/// Forgetting is done for so many at once, as it has to look at all.
+/// Old removals are dropped this many at a time, because each round looks at all of them.
 pub(super) const SLACK: usize = 200;
 
 /// Why an object is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RemovalReason {
-    /// Somebody asked for it.
+    /// A person or a program asked for it.
     Asked,
-    /// Room was needed.
+    /// Room was needed for another object.
     Evicted,
-    /// Its files were not what they should be.
+    /// Its files were damaged.
     Damaged,
-    /// Nobody used it for longer than unused objects are kept.
+    /// It was not used for longer than unused objects are kept.
     Unused,
-    /// The manager had its image taken off every peer.
+    /// The manager recalled its image from all peers.
     Recalled,
 }
 
@@ -41,13 +41,13 @@ impl RemovalReason {
         }
     }
 
-    /// Its place in [`Self::ALL`].
+    /// Its index in [`Self::ALL`].
     pub(super) fn number(self) -> usize {
         self as usize
     }
 }
 
-/// When an object went, and why.
+/// When an object was removed, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removal {
     pub at_unix_ms: i64,
@@ -62,7 +62,7 @@ impl Removal {
         }
     }
 
-    /// The time, then the reason: the index reads the time of thousands at once.
+    /// The time comes first: the index reads the time of thousands at once.
     pub(super) fn to_bytes(self) -> Vec<u8> {
         [&self.at_unix_ms.to_be_bytes(), self.why.word().as_bytes()].concat()
     }
@@ -79,10 +79,10 @@ impl Removal {
     }
 }
 
-/// The keys of the oldest of `remembered`, so many that [`REMEMBERED`] are left.
+/// The keys of the oldest removals, so that [`REMEMBERED`] are left.
 pub(super) fn surplus(mut remembered: Vec<(String, Box<[u8]>)>) -> Vec<String> {
     let too_many = remembered.len().saturating_sub(REMEMBERED);
-    // What cannot be read is as good as old.
+    // Unreadable entries count as the oldest.
     remembered.sort_by_key(|(_, value)| Removal::from_bytes(value).map(|removal| removal.at_unix_ms));
     remembered.truncate(too_many);
     remembered.into_iter().map(|(key, _)| key).collect()

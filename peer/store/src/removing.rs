@@ -11,28 +11,29 @@ use super::objects::IdleObject;
 use super::removals::{Removal, RemovalReason};
 
 impl Store {
-    /// Forgets an object, and remembers why. Whoever reads it reads on to its end. Tells whether it was here.
+    /// Removes an object and remembers why. Readers read on to its end. Returns whether it was here.
     pub async fn remove(&self, digest: &Digest, why: RemovalReason) -> io::Result<bool> {
         let (store, digest) = (self.clone(), digest.clone());
         off_thread(move || store.remove_now(&digest, why)).await
     }
 
-    /// Objects that went since this store was opened.
+    /// Objects that were removed for this reason since the store was opened.
     pub fn removed(&self, why: RemovalReason) -> u64 {
         self.0.objects.removed(why)
     }
 
-    /// Takes an object out, whoever wants it. Whoever reads it reads on to its end. Tells whether it was here. Blocks.
+    /// Removes an object, even one that is in use. Readers read on to its end. Returns whether it was here.
+    /// Blocks.
     pub(super) fn remove_now(&self, digest: &Digest, why: RemovalReason) -> io::Result<bool> {
         let claims = self.0.claims.clone();
-        // While it is locked nobody begins to write the object anew.
+        // While this is locked, no fetch begins to write the object again.
         let _nobody_writes = claims.lock();
         let known = self.0.objects.remove(digest);
         self.remove_files(digest, known.then_some(why))?;
         Ok(known)
     }
 
-    /// The same, unless somebody uses or writes it. Blocks.
+    /// The same, unless the object is in use or being written. Blocks.
     pub(super) fn remove_idle(&self, idle: &IdleObject, why: RemovalReason) -> io::Result<bool> {
         let claims = self.0.claims.clone();
         let claimed = claims.lock();
@@ -43,7 +44,7 @@ impl Store {
         Ok(true)
     }
 
-    /// And tells of it if there is a reason to tell.
+    /// Removes the files. With a reason, the removal is recorded and listeners are told.
     fn remove_files(&self, digest: &Digest, why: Option<RemovalReason>) -> io::Result<()> {
         let removed = remove_if_there(&self.layout().sealed(digest))
             .and_then(|()| remove_if_there(&self.layout().sealed_chunks(digest)));
@@ -55,7 +56,7 @@ impl Store {
                 why,
             };
             self.0.index.record_removal(digest, removal);
-            // Nobody listening is no fault.
+            // No listener is no fault.
             let _ = self.0.events.send(StoreEvent::Lost(digest.clone()));
         }
         removed

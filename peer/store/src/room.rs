@@ -19,7 +19,7 @@ use super::removals::RemovalReason;
 /// Partial objects without a promise: more of them are looked at off the async threads.
 const LOOKED_AT_INLINE: usize = 8;
 
-/// Something that may go.
+/// Something that may be evicted.
 enum Candidate {
     Partial(IdlePartial),
     Whole(IdleObject),
@@ -35,11 +35,11 @@ impl Candidate {
 }
 
 impl Store {
-    /// Promises room for an object of `bytes` bytes, and lets go what was used longest ago where there is none.
+    /// Promises room for an object of `bytes` bytes. Evicts what was used longest ago if needed.
     ///
-    /// `bytes` is what has come or is proven, never a claim: see [`GrowingRoom`](crate::GrowingRoom). To be asked again
-    /// when a write finds the disk full: then once more room is made where something may go. The room is kept until
-    /// [`Room`] is dropped: after the object was sealed or given up.
+    /// `bytes` has come or is proven; it is never a claim: see [`GrowingRoom`](crate::GrowingRoom). Call it
+    /// again when a write finds the disk full. The promise lasts until [`Room`] is dropped: after the object
+    /// was sealed or given up.
     pub async fn make_room(&self, digest: &Digest, bytes: u64) -> Result<Room, NoRoom> {
         let keeper = &self.0.room;
         let room = keeper.promise(digest, bytes);
@@ -57,7 +57,8 @@ impl Store {
         Err(self.refuse(digest, bytes, missing))
     }
 
-    /// Fails when an object of `bytes` bytes could not be held, whatever were evicted. Evicts and promises nothing.
+    /// Fails when an object of `bytes` bytes cannot be held even after evicting everything possible. Evicts and
+    /// promises nothing.
     pub async fn check_room(&self, digest: &Digest, bytes: u64) -> Result<(), NoRoom> {
         if self.fits(bytes) {
             return Ok(());
@@ -84,34 +85,34 @@ impl Store {
         no_room
     }
 
-    /// Keeps these objects from being evicted, also those that are not here yet.
+    /// Keeps these objects from being evicted, including those that are not here yet.
     pub fn hold(&self, digests: impl IntoIterator<Item = Digest>) -> Hold {
         self.0.room.hold(digests.into_iter().collect())
     }
 
-    /// Bytes that the disk has left for this store.
+    /// Free bytes of the store's disk, if known.
     pub fn disk_free(&self) -> Option<u64> {
         let disk = self.disk();
         (disk.size < u64::MAX).then_some(disk.free)
     }
 
-    /// Times that there was no room since this store was opened.
+    /// How often there was no room since the store was opened.
     pub fn rooms_refused(&self) -> u64 {
         self.0.room.refused.load(Ordering::Relaxed)
     }
 
-    /// The most that objects may take: the quota, or the whole disk where there is none.
+    /// The most that objects may take: the quota, or the whole disk without one.
     pub fn capacity(&self) -> u64 {
         let size = self.disk().size;
         self.limits().quota_of(size).unwrap_or(size)
     }
 
-    /// What an operator allows this store.
+    /// The limits that the operator set.
     pub(super) fn limits(&self) -> &StoreLimits {
         &self.0.room.limits
     }
 
-    /// Whether it is neither held for a lot nor pinned.
+    /// Whether the object is neither held for a lot nor pinned.
     pub(super) fn may_evict(&self, digest: &Digest) -> bool {
         !self.0.room.held.lock().contains_key(digest) && !self.is_pinned(digest)
     }
@@ -121,7 +122,7 @@ impl Store {
             size: disk.f_blocks.saturating_mul(disk.f_frsize),
             free: disk.f_bavail.saturating_mul(disk.f_frsize),
         };
-        // A disk that does not tell is tried.
+        // Without an answer, nothing is refused beforehand.
         let unknown = Disk {
             size: u64::MAX,
             free: u64::MAX,
@@ -129,31 +130,34 @@ impl Store {
         rustix::fs::statvfs(self.folder()).map_or(unknown, whole)
     }
 
-    /// A quick look whether `more` bytes fit beside what is promised: not a wait for the disk, but for a few names that
-    /// are in memory most likely.
+    /// A quick check whether `more` bytes fit beside the promises. Reads the metadata of a few files, which is
+    /// most likely in memory.
     fn fits(&self, more: u64) -> bool {
         let keeper = &self.0.room;
-        let begun = keeper.without_promise(self.0.objects.partial());
-        if begun.len() > LOOKED_AT_INLINE {
+        let partials = keeper.without_promise(self.0.objects.partial());
+        if partials.len() > LOOKED_AT_INLINE {
             return false;
         }
-        let without_promise = begun.iter().map(|digest| self.disk_usage(digest)).sum();
+        let without_promise = partials.iter().map(|digest| self.disk_usage(digest)).sum();
         let mut ours = keeper.at_most(self.totals().bytes, without_promise);
         ours.add_unwritten(more);
         keeper.limits.excess(self.disk(), ours) == 0
     }
 
-    /// Blocks. Tells how many bytes are still missing.
+    /// Evicts until everything promised fits. Returns how many bytes are still missing. Blocks.
     pub(super) fn evict(&self, goal: EvictionGoal) -> u64 {
         let keeper = &self.0.room;
-        let begun = self.partials();
-        let written = begun.iter().map(|one| (one.digest.clone(), one.bytes)).collect();
+        let partials = self.partials();
+        let written = partials
+            .iter()
+            .map(|one| (one.digest.clone(), one.bytes))
+            .collect();
         let ours = keeper.exactly(self.totals().bytes, &written);
         let mut missing = keeper.limits.excess(self.disk(), ours);
         if missing == 0 {
             return 0;
         }
-        let candidates = self.candidates(begun);
+        let candidates = self.candidates(partials);
         let most: u64 = candidates.iter().map(Candidate::size).sum();
         if goal == EvictionGoal::AllOrNothing && most < missing {
             return missing - most;
@@ -170,11 +174,14 @@ impl Store {
         missing
     }
 
-    /// Blocks. Tells how many of the object's `bytes` would have no room after everything went that may go.
+    /// Returns how many of the object's `bytes` would not fit after evicting everything possible. Blocks.
     fn missing_after_eviction(&self, digest: &Digest, bytes: u64) -> u64 {
         let keeper = &self.0.room;
-        let begun = self.partials();
-        let written = begun.iter().map(|one| (one.digest.clone(), one.bytes)).collect();
+        let partials = self.partials();
+        let written = partials
+            .iter()
+            .map(|one| (one.digest.clone(), one.bytes))
+            .collect();
         let mut ours = keeper.exactly(self.totals().bytes, &written);
         let counted = written
             .get(digest)
@@ -186,26 +193,26 @@ impl Store {
         if missing == 0 {
             return 0;
         }
-        let evictable = self.candidates(begun).iter().map(Candidate::size).sum();
+        let evictable = self.candidates(partials).iter().map(Candidate::size).sum();
         missing.saturating_sub(evictable)
     }
 
-    /// What was begun and left first, then what was used longest ago.
-    fn candidates(&self, begun: Vec<IdlePartial>) -> Vec<Candidate> {
+    /// What may be evicted: abandoned partial objects first, then the objects that were used longest ago.
+    fn candidates(&self, partials: Vec<IdlePartial>) -> Vec<Candidate> {
         let keeper = &self.0.room;
         let promised: Vec<Digest> = keeper.promises.lock().by_digest.keys().cloned().collect();
-        // What is being written stays, also before its first promise.
-        let is_left = |digest: &Digest| !promised.contains(digest) && !self.is_being_written(digest);
-        let begun = begun
+        // What is being written stays, even before its first promise.
+        let is_abandoned = |digest: &Digest| !promised.contains(digest) && !self.is_being_written(digest);
+        let partials = partials
             .into_iter()
-            .filter(|one| is_left(&one.digest) && self.may_evict(&one.digest));
+            .filter(|one| is_abandoned(&one.digest) && self.may_evict(&one.digest));
         let idle = self
             .0
             .objects
             .idle()
             .into_iter()
             .filter(|one| self.may_evict(&one.digest));
-        begun
+        partials
             .map(Candidate::Partial)
             .chain(idle.map(Candidate::Whole))
             .collect()
@@ -217,13 +224,13 @@ impl Store {
             Candidate::Whole(idle) => self.remove_idle(idle, RemovalReason::Evicted),
         };
         gone.unwrap_or_else(|error| {
-            debug!(%error, "what should go cannot be removed");
+            debug!(%error, "eviction of an object failed");
             false
         })
     }
 }
 
-/// Whether a part of what is wanted is worth anything.
+/// Whether evicting less than needed is useful.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum EvictionGoal {
     AllOrNothing,

@@ -1,6 +1,6 @@
-//! Objects that are small enough to be proven in memory: written once, in one step, under their name.
+//! Objects that are small enough to be proven in memory: written in one step under their name.
 //!
-//! **Invariant:** [`ProvenBytes`] can only be made of bytes that have the digest.
+//! **Invariant:** [`ProvenBytes`] exist only for bytes that have the digest.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -32,7 +32,7 @@ pub struct WrongBytes {
 }
 
 impl ProvenBytes {
-    /// Hashes them: some hundred microseconds for each 100 KiB.
+    /// Checks the sha256: some hundred microseconds for each 100 KiB.
     pub fn prove(digest: &Digest, bytes: Bytes) -> Result<Self, WrongBytes> {
         let found = Digest::of(&bytes);
         if found == *digest {
@@ -71,7 +71,7 @@ impl Store {
         };
         let sealed = self.write(&digest, bytes, about, hashes).await;
         if sealed.is_err() {
-            // On a full disk it would take the room that others wait for.
+            // On a full disk the file would take room that others wait for.
             let (layout, gone) = (self.layout().clone(), digest.clone());
             off_thread(move || remove_partial(&layout, &gone)).await?;
         }

@@ -1,5 +1,5 @@
-//! What the store does by itself now and then: lets go what nobody used for too long and what is too much, and writes
-//! down what was used when.
+//! Regular upkeep: evicts what was unused for too long and what exceeds the limits, and writes down when
+//! objects were last used.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -14,15 +14,15 @@ use super::handle::Store;
 use super::removals::RemovalReason;
 use super::room::EvictionGoal;
 
-/// How often it does.
+/// Time between two rounds.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// What was begun and left is not gone on with after this.
+/// Abandoned partial objects are removed after this.
 const BEGUN_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 /// Seconds between two writes of the catalog.
 const CATALOG_EVERY: i64 = 600;
 
-/// Sweeps until the process stops; what was used when is written down then.
+/// Sweeps until the process stops, then writes the catalog.
 pub async fn sweep_until(store: Store, running: Running) {
     let stopping = running.stopping();
     while stopping
@@ -33,7 +33,7 @@ pub async fn sweep_until(store: Store, running: Running) {
         store.sweep().await;
     }
     if let Err(error) = store.write_uses().await {
-        warn!(stoker.side = "peer", %error, "when objects were used last cannot be written down");
+        warn!(stoker.side = "peer", %error, "catalog not written: times of last use may be lost");
     }
 }
 
@@ -49,13 +49,13 @@ impl Store {
                     stoker.side = "peer",
                     stoker.bytes = missing,
                     folder = %store.folder().display(),
-                    "the store takes more than it may, and all of it is pinned or in use"
+                    "store over its limit, and all of it pinned or in use"
                 );
             }
             store.write_catalog_if_due()
         });
         if let Err(error) = swept.await {
-            warn!(stoker.side = "peer", %error, "when objects were used last cannot be written down");
+            warn!(stoker.side = "peer", %error, "catalog not written: times of last use may be lost");
         }
     }
 
@@ -78,12 +78,12 @@ impl Store {
             if self.may_evict(&idle.digest)
                 && matches!(self.remove_idle(&idle, RemovalReason::Unused), Ok(true))
             {
-                info!(stoker.digest = %idle.digest, stoker.bytes = idle.size, "an object that nobody used for long is let go");
+                info!(stoker.digest = %idle.digest, stoker.bytes = idle.size, "unused object removed");
             }
         }
     }
 
-    /// Writes down what is here and when it was used last. Called when the peer stops, too.
+    /// Writes the catalog: all sealed objects and when they were last used. Also called when the peer stops.
     pub async fn write_uses(&self) -> io::Result<()> {
         let store = self.clone();
         off_thread(move || store.write_catalog()).await
