@@ -6,15 +6,15 @@
 //! **Invariant:** the last chunk is held back from every reader until the sha256 over the whole is proven, so a
 //! wrong object ends as a broken transfer and never as a complete one. It waits for the proof, not for the disk.
 
-mod blocks;
+mod batches;
+mod bypass;
 mod error;
 mod faults;
 mod following;
 mod keep;
 mod needs;
 mod object;
-mod partly;
-mod passing;
+mod partial_reader;
 mod progress;
 mod report;
 mod run;
@@ -40,7 +40,7 @@ pub use crate::source::Sources;
 pub use error::FetchError;
 pub use following::Following;
 pub(crate) use object::{Object, Pieces};
-pub(crate) use partly::Partly;
+pub(crate) use partial_reader::Partly;
 pub use report::{FetchReport, SourceUse};
 
 use crate::limits::Class;

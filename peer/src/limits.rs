@@ -8,8 +8,8 @@
 //! Non-goals: what the front gives to the runtimes of its own node is not limited; requests are not counted.
 
 mod bucket;
-mod counted;
 mod gate;
+mod metrics;
 mod paced;
 mod section;
 mod settings;
@@ -31,8 +31,8 @@ pub use paced::Way;
 pub(crate) use section::LimitsSection;
 pub use settings::LimitSettings;
 
-use counted::Counted;
 use gate::Gate;
+use metrics::Counted;
 
 const INCOMING: &str = "incoming";
 const OUTGOING: &str = "outgoing";

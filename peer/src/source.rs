@@ -3,18 +3,18 @@
 //! **Invariant:** a source is only opened here, never believed: whoever reads from it checks what comes. Every
 //! wait for a source is limited.
 
-mod absent;
 mod call;
 mod crowd;
-mod open;
+mod permits;
 mod share_client;
-mod turns;
+mod sources;
+mod unreachable;
 
 use std::sync::Arc;
 
 pub(crate) use crowd::CrowdFeed;
-pub(crate) use open::{AtRegistry, Opened, Pieces, SourceError};
 pub use share_client::{ShareClient, ShareError};
+pub(crate) use sources::{AtRegistry, Opened, Pieces, SourceError};
 
 use crate::limits::Limits;
 use crate::neighbours::Surroundings;

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tracing::warn;
 use wire::TraceContext;
 
+use super::bypass::{Bypass, Passing};
 use super::needs::Demand;
-use super::passing::{Bypass, Passing};
 use super::progress::{Body, Progress, Remains, Stage};
 use super::{Extent, FetchError, FetchReport, Fetches, Found, Ongoing, Wanted};
 use store::{ChunkHash, read_some};

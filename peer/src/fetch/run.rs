@@ -4,13 +4,13 @@
 //! against BLAKE3 hashes of a parent that has proven the whole; wrong ones never land. If the whole is wrong all
 //! the same, everything is thrown away and whoever gave it is left out.
 
-mod asking;
 mod choice;
+mod chunks;
 mod pace;
 mod parts;
-mod pieces;
 mod small;
 mod source_span;
+mod stream;
 
 use std::io;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use super::{FetchError, FetchReport, Wanted};
 use crate::metrics::PeerMetrics;
 use crate::source::{SourceError, Sources};
 use crate::spans::signed;
-use pieces::Pieces;
+use chunks::Pieces;
 use store::{ChunkHash, ChunkHashes, GrowingRoom, LandError, NoRoom, Partial, Proven, Store};
 
 /// Times that the object is begun at its first byte.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use wire::Rate;
 
 use super::bucket::{Bucket, Class};
-use super::counted::Counted;
+use super::metrics::Counted;
 
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 

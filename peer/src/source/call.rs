@@ -18,7 +18,7 @@ use wire::TraceContext;
 use wire::between_peers::LOCATION_HEADER;
 
 use super::ShareError;
-use super::absent::Absent;
+use super::unreachable::Absent;
 use crate::spans::{mark_failed, signed};
 
 /// Until the headers of an answer are here, connecting included.

@@ -21,10 +21,10 @@ use wire::between_peers::{
 };
 use wire::{ObjectKind, PublicProof, Signed, TagMeaning};
 
-use super::absent::Absent;
 use super::call::{Call, Peer, STALL_LIMIT};
-use super::open::AtRegistry;
-use super::turns::Turns;
+use super::permits::Turns;
+use super::sources::AtRegistry;
+use super::unreachable::Absent;
 use crate::neighbours::Surroundings;
 
 /// What only seeds are asked: they are sent credentials, vouch for chunks, and are believed. Pieces come from any peer.

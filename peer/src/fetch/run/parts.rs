@@ -313,7 +313,7 @@ impl Fetch<'_> {
             From::Parent(_) | From::Relay(_) => Way::FromPeer,
         };
         match opened.size {
-            Some(told) if told != size => Err(super::asking::other_size(told, size)),
+            Some(told) if told != size => Err(super::stream::other_size(told, size)),
             _ => Ok(self.paced(opened, way)),
         }
     }

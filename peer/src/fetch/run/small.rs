@@ -124,7 +124,7 @@ impl Fetch<'_> {
         if let (Some(told), Some(expected)) = (opened.size, self.wanted.size)
             && told != expected
         {
-            return Err(super::asking::other_size(told, expected));
+            return Err(super::stream::other_size(told, expected));
         }
         let mut opened = self.paced(opened, way);
         let media_type = opened.media_type.take();

@@ -8,7 +8,7 @@ use store::{CHUNK, Store};
 use wire::ObjectKind;
 
 use super::support::{World, bytes};
-use crate::fetch::blocks::{Blocks, Next};
+use crate::fetch::batches::{Blocks, Next};
 
 pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()

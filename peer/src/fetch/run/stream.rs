@@ -8,12 +8,12 @@ use tokio::time::timeout;
 use tracing::{Instrument as _, debug, info};
 use wire::Side;
 
+use super::chunks::Pieces;
 use super::pace::Pace;
-use super::pieces::Pieces;
 use super::source_span::SourceSpan;
 use super::{Failure, Fetch, Left};
 use crate::fetch::FetchError;
-use crate::fetch::blocks::{self, Blocks};
+use crate::fetch::batches::{self, Blocks};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
 use crate::limits::Way;
 use crate::source::{CrowdFeed, Opened, SourceError, host_and_port};
@@ -278,10 +278,10 @@ impl Fetch<'_> {
         let mut next = Self::unless_stopped(&stop, &digest, blocks.next()).await;
         loop {
             let block = match next {
-                Ok(blocks::Next::Block(block)) => block,
-                Ok(blocks::Next::Broke(error)) => return Left::Broke(error),
+                Ok(batches::Next::Block(block)) => block,
+                Ok(batches::Next::Broke(error)) => return Left::Broke(error),
                 Err(stopped) => return Left::Fatal(stopped),
-                Ok(blocks::Next::End) => {
+                Ok(batches::Next::End) => {
                     self.size = Some(partial.len());
                     return Left::Done;
                 }
