@@ -1,6 +1,6 @@
 //! Tells the manager what the store gained and lost, in batches.
 //!
-//! News flows one way: the store says what happened, this tells it. Fetching knows nothing of announcing.
+//! AnnounceBatch flows one way: the store says what happened, this tells it. Fetching knows nothing of announcing.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use wire::{CallError, Held, HoldingsReport, ManagerClient};
 
 /// Objects told in one call.
 const BATCH: usize = 1_000;
-/// News waits this long for more news.
+/// AnnounceBatch waits this long for more news.
 const GATHER: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -33,12 +33,12 @@ pub(crate) async fn announce(
             tell_all(&manager, session, &store).await
         } else {
             match gather(&mut events).await {
-                News::Batch(report) => manager.holdings(session, &report).await,
-                News::Missed => {
+                AnnounceBatch::Batch(report) => manager.holdings(session, &report).await,
+                AnnounceBatch::Missed => {
                     send_all = true;
                     continue;
                 }
-                News::Over => return,
+                AnnounceBatch::Over => return,
             }
         };
         match told {
@@ -77,28 +77,28 @@ async fn tell_all(manager: &ManagerClient, session: Uuid, store: &Store) -> Resu
     }
 }
 
-enum News {
+enum AnnounceBatch {
     Batch(HoldingsReport),
     /// More happened than the channel holds.
     Missed,
     Over,
 }
 
-async fn gather(events: &mut Receiver<StoreEvent>) -> News {
+async fn gather(events: &mut Receiver<StoreEvent>) -> AnnounceBatch {
     let mut report = HoldingsReport::default();
     match events.recv().await {
         Ok(event) => note(&mut report, event),
-        Err(RecvError::Lagged(_)) => return News::Missed,
-        Err(RecvError::Closed) => return News::Over,
+        Err(RecvError::Lagged(_)) => return AnnounceBatch::Missed,
+        Err(RecvError::Closed) => return AnnounceBatch::Over,
     }
     while report.gained.len() + report.lost.len() < BATCH {
         match timeout(GATHER, events.recv()).await {
             Ok(Ok(event)) => note(&mut report, event),
-            Ok(Err(RecvError::Lagged(_))) => return News::Missed,
+            Ok(Err(RecvError::Lagged(_))) => return AnnounceBatch::Missed,
             Ok(Err(RecvError::Closed)) | Err(_) => break,
         }
     }
-    News::Batch(report)
+    AnnounceBatch::Batch(report)
 }
 
 /// The last word on a digest holds.

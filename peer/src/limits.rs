@@ -32,7 +32,7 @@ pub(crate) use section::LimitsSection;
 pub use settings::LimitSettings;
 
 use gate::Gate;
-use metrics::Counted;
+use metrics::LimitMetrics;
 
 const INCOMING: &str = "incoming";
 const OUTGOING: &str = "outgoing";
@@ -40,9 +40,9 @@ const ORIGIN: &str = "origin";
 
 /// The limits of one peer. Clones share them.
 #[derive(Clone)]
-pub struct Limits(Arc<Inner>);
+pub struct Limits(Arc<LimitsInner>);
 
-struct Inner {
+struct LimitsInner {
     own: LimitSettings,
     incoming: Gate,
     outgoing: Gate,
@@ -51,16 +51,16 @@ struct Inner {
     /// One change at a time.
     in_force: Mutex<LimitSettings>,
     running: Running,
-    counted: Counted,
+    counted: LimitMetrics,
 }
 
 impl Limits {
     /// With what the peer's own file says.
     pub fn new(own: LimitSettings, running: Running) -> Self {
-        let counted = Counted::default();
+        let counted = LimitMetrics::default();
         counted.begin_at_zero(&[INCOMING, OUTGOING, ORIGIN]);
         let gate = |name| Gate::new(name, running.clone(), counted.clone());
-        let limits = Self(Arc::new(Inner {
+        let limits = Self(Arc::new(LimitsInner {
             own,
             incoming: gate(INCOMING),
             outgoing: gate(OUTGOING),

@@ -37,9 +37,9 @@ type FetchDurations = Family<OutcomeLabel, Histogram, fn() -> Histogram>;
 
 /// Everything that one peer counts; clones share it.
 #[derive(Clone)]
-pub struct PeerMetrics(Arc<Counted>);
+pub struct PeerMetrics(Arc<PeerCounters>);
 
-struct Counted {
+struct PeerCounters {
     objects: Family<ResultLabel, Counter>,
     object_durations: ObjectDurations,
     bytes_in: Family<SourceLabel, Counter>,
@@ -59,7 +59,7 @@ impl Default for PeerMetrics {
     fn default() -> Self {
         let bytes_in = Family::<SourceLabel, Counter>::default();
         let from = |source| bytes_in.get_or_create_owned(&SourceLabel { source });
-        let counted = Counted {
+        let counted = PeerCounters {
             from_registry: from("registry"),
             from_peers: from("peer"),
             bytes_in,
@@ -145,7 +145,7 @@ impl PeerMetrics {
     }
 }
 
-impl Counted {
+impl PeerCounters {
     fn begin_at_zero(&self) {
         for result in PullResult::ALL.map(PullResult::word) {
             let label = ResultLabel { result };

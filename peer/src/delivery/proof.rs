@@ -12,12 +12,12 @@ use store::Sealed;
 use wire::ObjectKind;
 
 use super::NotDelivered;
-use crate::fetch::Wanted;
+use crate::fetch::FetchSpec;
 
 pub(super) async fn is_delivered(
     registry: &Registry,
     held: &Sealed,
-    wanted: &Wanted,
+    wanted: &FetchSpec,
     ranges: &[Range<u64>],
 ) -> Result<bool, NotDelivered> {
     if wanted.kind == ObjectKind::Manifest {
@@ -41,7 +41,7 @@ enum Compared {
 }
 
 /// A manifest is small and read whole: `oci` has checked its digest when it arrives.
-async fn has_manifest(registry: &Registry, held: &Sealed, wanted: &Wanted) -> Result<bool, NotDelivered> {
+async fn has_manifest(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Result<bool, NotDelivered> {
     let digest = TagOrDigest::Digest(held.digest.clone());
     let read = registry.manifest(&wanted.location.repository, &digest, &wanted.credential);
     match read.await {
@@ -53,7 +53,7 @@ async fn has_manifest(registry: &Registry, held: &Sealed, wanted: &Wanted) -> Re
 async fn compare(
     registry: &Registry,
     held: &Sealed,
-    wanted: &Wanted,
+    wanted: &FetchSpec,
     range: &Range<u64>,
 ) -> Result<Compared, NotDelivered> {
     let part = BlobPart {
@@ -86,7 +86,7 @@ async fn compare(
     })
 }
 
-async fn has_whole(registry: &Registry, held: &Sealed, wanted: &Wanted) -> Result<bool, NotDelivered> {
+async fn has_whole(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Result<bool, NotDelivered> {
     let repository = &wanted.location.repository;
     let opened = registry.blob(repository, &held.digest, 0, &wanted.credential);
     let mut body = match opened.await {

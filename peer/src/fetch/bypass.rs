@@ -14,48 +14,50 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{Span, field, info_span};
 
+use super::error::FetchError;
 use super::faults::{OPEN_LIMIT, failed, took_too_long};
+use super::fetches::Fetches;
 use super::progress::Remains;
-use super::{FetchError, Fetches, Wanted};
-use crate::source::{Opened, SourceError};
+use super::spec::FetchSpec;
+use crate::source::{OpenSource, SourceError};
 use crate::spans::mark_failed;
 
 /// Times that the registry is asked by one reader.
-const ORIGIN_TRIES: usize = 3;
+const REGISTRY_TRIES: usize = 3;
 /// Pieces that wait for a slow reader.
 const AHEAD: usize = 8;
 
 /// Pieces, then `None` for the end. A channel that closes before that was cut off.
-pub(super) type Bypass = mpsc::Receiver<Result<Option<Bytes>, FetchError>>;
+pub(super) type BypassStream = mpsc::Receiver<Result<Option<Bytes>, FetchError>>;
 
 #[derive(Clone)]
-pub(super) struct Passing {
+pub(super) struct Bypass {
     fetches: Fetches,
-    wanted: Arc<Wanted>,
+    wanted: Arc<FetchSpec>,
 }
 
 /// The reader has left.
-struct Left;
+struct ReaderLeft;
 
-enum Halt {
-    Left,
+enum BypassEnd {
+    ReaderLeft,
     Failed(FetchError),
 }
 
-impl From<Left> for Halt {
-    fn from(_: Left) -> Self {
-        Self::Left
+impl From<ReaderLeft> for BypassEnd {
+    fn from(_: ReaderLeft) -> Self {
+        Self::ReaderLeft
     }
 }
 
-impl From<FetchError> for Halt {
+impl From<FetchError> for BypassEnd {
     fn from(error: FetchError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl Passing {
-    pub(super) fn new(fetches: Fetches, wanted: Arc<Wanted>) -> Self {
+impl Bypass {
+    pub(super) fn new(fetches: Fetches, wanted: Arc<FetchSpec>) -> Self {
         Self { fetches, wanted }
     }
 
@@ -64,7 +66,7 @@ impl Passing {
         let mut faults = Vec::new();
         for source in self.sources() {
             match self.open(source.as_deref(), 0).await {
-                Ok(Opened { size: Some(size), .. }) => return Ok(size),
+                Ok(OpenSource { size: Some(size), .. }) => return Ok(size),
                 Ok(_) => {}
                 Err(fault) => faults.push((self.name(source.as_deref()), fault)),
             }
@@ -73,12 +75,12 @@ impl Passing {
     }
 
     /// The bytes of `range`: from the file what has landed, the rest from a source.
-    pub(super) fn read(&self, remains: Remains, range: Range<u64>) -> Bypass {
-        let (out, bypass) = mpsc::channel(AHEAD);
-        let (passing, span) = (self.clone(), span_of(&self.wanted));
+    pub(super) fn read(&self, remains: Remains, range: Range<u64>) -> BypassStream {
+        let (out, stream) = mpsc::channel(AHEAD);
+        let (bypass, span) = (self.clone(), span_of(&self.wanted));
         let work = async move {
-            let ended = Pass {
-                passing: &passing,
+            let ended = BypassReader {
+                bypass: &bypass,
                 remains,
                 range,
                 out: &out,
@@ -88,32 +90,32 @@ impl Passing {
             .await;
             let last = match ended {
                 Ok(()) => Ok(None),
-                Err(Halt::Failed(error)) => {
+                Err(BypassEnd::Failed(error)) => {
                     mark_failed(&Span::current(), error.word());
                     Err(error)
                 }
-                Err(Halt::Left) => return,
+                Err(BypassEnd::ReaderLeft) => return,
             };
             // The reader may have left.
             let _ = out.send(last).await;
         };
-        span.in_scope(|| self.fetches.0.running.spawn(work));
-        bypass
+        span.in_scope(|| self.fetches.running().spawn(work));
+        stream
     }
 
     /// Parents, each once, then the registry (`None`), a few times.
     fn sources(&self) -> impl Iterator<Item = Option<String>> + use<> {
-        let tries = if self.wanted.origin_allowed {
-            ORIGIN_TRIES
+        let tries = if self.wanted.registry_allowed {
+            REGISTRY_TRIES
         } else {
             0
         };
-        let origin = std::iter::repeat_n(None, tries);
-        self.wanted.parents.clone().into_iter().map(Some).chain(origin)
+        let registry = std::iter::repeat_n(None, tries);
+        self.wanted.parents.clone().into_iter().map(Some).chain(registry)
     }
 
-    async fn open(&self, parent: Option<&str>, from: u64) -> Result<Opened, SourceError> {
-        let (sources, wanted) = (&self.fetches.0.sources, &self.wanted);
+    async fn open(&self, parent: Option<&str>, from: u64) -> Result<OpenSource, SourceError> {
+        let (sources, wanted) = (self.fetches.sources(), &self.wanted);
         let opening = async {
             match parent {
                 Some(url) => sources
@@ -122,7 +124,7 @@ impl Passing {
                     .map(|vouched| vouched.opened),
                 None => {
                     sources
-                        .origin(&wanted.at_registry(), wanted.kind, &wanted.digest, from)
+                        .registry(&wanted.registry_source(), wanted.kind, &wanted.digest, from)
                         .await
                 }
             }
@@ -138,7 +140,7 @@ impl Passing {
 }
 
 /// The bytes that one reader gets without the disk.
-fn span_of(wanted: &Wanted) -> Span {
+fn span_of(wanted: &FetchSpec) -> Span {
     let span = info_span!(
         parent: None,
         "pass",
@@ -153,8 +155,8 @@ fn span_of(wanted: &Wanted) -> Span {
 }
 
 /// One reader's way past the disk.
-struct Pass<'a> {
-    passing: &'a Passing,
+struct BypassReader<'a> {
+    bypass: &'a Bypass,
     remains: Remains,
     range: Range<u64>,
     out: &'a mpsc::Sender<Result<Option<Bytes>, FetchError>>,
@@ -162,8 +164,8 @@ struct Pass<'a> {
     held: BytesMut,
 }
 
-impl Pass<'_> {
-    async fn run(mut self) -> Result<(), Halt> {
+impl BypassReader<'_> {
+    async fn run(mut self) -> Result<(), BypassEnd> {
         let Some(hash) = self.remains.hash.clone() else {
             return self.send_from_file(0..self.remains.landed).await;
         };
@@ -175,13 +177,13 @@ impl Pass<'_> {
         self.send_from_sources(hash, free).await
     }
 
-    async fn send_from_sources(&mut self, mut hash: Sha256, free: u64) -> Result<(), Halt> {
+    async fn send_from_sources(&mut self, mut hash: Sha256, free: u64) -> Result<(), BypassEnd> {
         let mut at = self.remains.landed;
         let mut faults = Vec::new();
         let mut freed = free;
-        for source in self.passing.sources() {
-            let name = self.passing.name(source.as_deref());
-            let mut opened = match self.passing.open(source.as_deref(), at).await {
+        for source in self.bypass.sources() {
+            let name = self.bypass.name(source.as_deref());
+            let mut opened = match self.bypass.open(source.as_deref(), at).await {
                 Ok(opened) => opened,
                 Err(fault) => {
                     faults.push((name, fault));
@@ -199,15 +201,15 @@ impl Pass<'_> {
                 freed = landed;
             }
             while at < size {
-                match opened.pieces.next().await {
-                    Some(Ok(piece)) => {
-                        let piece =
-                            piece.slice(..piece.len().min(usize::try_from(size - at).unwrap_or(usize::MAX)));
-                        let metrics = &self.passing.fetches.0.metrics;
-                        metrics.received(source.is_none(), piece.len() as u64);
-                        hash.update(&piece);
-                        self.release(&piece, at, last).await?;
-                        at += piece.len() as u64;
+                match opened.stream.next().await {
+                    Some(Ok(bytes)) => {
+                        let bytes =
+                            bytes.slice(..bytes.len().min(usize::try_from(size - at).unwrap_or(usize::MAX)));
+                        let metrics = self.bypass.fetches.metrics();
+                        metrics.received(source.is_none(), bytes.len() as u64);
+                        hash.update(&bytes);
+                        self.release(&bytes, at, last).await?;
+                        at += bytes.len() as u64;
                     }
                     Some(Err(fault)) => {
                         faults.push((name, fault));
@@ -223,12 +225,17 @@ impl Pass<'_> {
                 return self.finish(&hash.finalize(), last, size).await;
             }
         }
-        Err(failed(&self.passing.wanted.digest, &faults).into())
+        Err(failed(&self.bypass.wanted.digest, &faults).into())
     }
 
-    fn size_of(&self, opened: &Opened, name: &str, faults: &mut Vec<(String, SourceError)>) -> Option<u64> {
-        let told = opened.size.or(self.passing.wanted.size);
-        let fault = match (told, self.passing.wanted.size) {
+    fn size_of(
+        &self,
+        opened: &OpenSource,
+        name: &str,
+        faults: &mut Vec<(String, SourceError)>,
+    ) -> Option<u64> {
+        let told = opened.size.or(self.bypass.wanted.size);
+        let fault = match (told, self.bypass.wanted.size) {
             (None, _) => "it does not tell the size".to_owned(),
             (Some(told), Some(expected)) if told != expected => {
                 format!("it says {told} bytes instead of {expected}")
@@ -251,20 +258,20 @@ impl Pass<'_> {
     }
 
     /// Sends what lies before the last chunk, keeps the rest.
-    async fn release(&mut self, piece: &Bytes, at: u64, last: u64) -> Result<(), Left> {
+    async fn release(&mut self, bytes: &Bytes, at: u64, last: u64) -> Result<(), ReaderLeft> {
         let before = usize::try_from(last.saturating_sub(at))
             .unwrap_or(usize::MAX)
-            .min(piece.len());
+            .min(bytes.len());
         self.held
-            .extend_from_slice(piece.get(before..).unwrap_or_default());
-        self.send(piece.slice(..before), at).await
+            .extend_from_slice(bytes.get(before..).unwrap_or_default());
+        self.send(bytes.slice(..before), at).await
     }
 
-    async fn finish(&mut self, hash: &[u8], last: u64, size: u64) -> Result<(), Halt> {
-        let wanted = &self.passing.wanted;
+    async fn finish(&mut self, hash: &[u8], last: u64, size: u64) -> Result<(), BypassEnd> {
+        let wanted = &self.bypass.wanted;
         let found = hex::encode(hash);
         if found != wanted.digest.hex() {
-            return Err(Halt::Failed(FetchError::WrongBytes {
+            return Err(BypassEnd::Failed(FetchError::WrongBytes {
                 digest: wanted.digest.clone(),
                 found: format!("sha256:{found}"),
                 from: wanted.location.registry().to_string(),
@@ -277,7 +284,7 @@ impl Pass<'_> {
         Ok(self.send(held, begins).await?)
     }
 
-    async fn send_from_file(&self, part: Range<u64>) -> Result<(), Halt> {
+    async fn send_from_file(&self, part: Range<u64>) -> Result<(), BypassEnd> {
         let Some(file) = &self.remains.file else {
             return Ok(());
         };
@@ -295,7 +302,7 @@ impl Pass<'_> {
     }
 
     /// Sends what of `bytes`, which begin at `at`, lies in the range.
-    async fn send(&self, bytes: Bytes, at: u64) -> Result<(), Left> {
+    async fn send(&self, bytes: Bytes, at: u64) -> Result<(), ReaderLeft> {
         let within = |offset: u64| {
             usize::try_from(offset.saturating_sub(at))
                 .unwrap_or(usize::MAX)
@@ -308,13 +315,13 @@ impl Pass<'_> {
         self.out
             .send(Ok(Some(bytes.slice(first..end))))
             .await
-            .map_err(|_| Left)
+            .map_err(|_| ReaderLeft)
     }
 
     fn disk(&self, error: &std::io::Error) -> FetchError {
         FetchError::Disk {
-            digest: self.passing.wanted.digest.clone(),
-            folder: self.passing.fetches.0.store.folder().to_owned(),
+            digest: self.bypass.wanted.digest.clone(),
+            folder: self.bypass.fetches.store().folder().to_owned(),
             cause: error.to_string(),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use oci::Digest;
 use wire::Side;
 
-use super::FetchError;
+use super::error::FetchError;
 use crate::source::SourceError;
 
 /// Until a source is open: sign-in, redirects and headers, each of which has a limit of its own.

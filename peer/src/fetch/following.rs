@@ -11,10 +11,13 @@ use tokio::sync::watch;
 use tracing::warn;
 use wire::TraceContext;
 
-use super::bypass::{Bypass, Passing};
+use super::bypass::{Bypass, BypassStream};
+use super::error::FetchError;
+use super::fetches::{FetchStart, Fetches, OngoingFetch};
 use super::needs::Demand;
 use super::progress::{Body, Progress, Remains, Stage};
-use super::{Extent, FetchError, FetchReport, Fetches, Found, Ongoing, Wanted};
+use super::report::FetchReport;
+use super::spec::{Extent, FetchSpec};
 use store::{ChunkHash, read_some};
 
 /// How often a follower starts or joins anew because the fetch it joined failed for reasons of its starter.
@@ -24,21 +27,33 @@ const OWN_ATTEMPTS: u32 = 4;
 #[derive(Clone)]
 pub struct Following {
     fetches: Fetches,
-    wanted: Arc<Wanted>,
-    current: Arc<Mutex<Current>>,
+    wanted: Arc<FetchSpec>,
+    current: Arc<Mutex<CurrentFetch>>,
     /// Its readers get the last chunk only once the whole is proven.
     needs_proof: bool,
 }
 
-struct Current {
-    ongoing: Ongoing,
-    found: Found,
+struct CurrentFetch {
+    ongoing: OngoingFetch,
+    found: FetchStart,
     attempts: u32,
 }
 
+impl Fetches {
+    /// Follows the fetch of this object: the one that runs, or a new one. An object that is whole already is
+    /// followed too; nothing is fetched then.
+    ///
+    /// Whether the caller may read the object is for the caller of this to find out.
+    pub fn join_or_start(&self, wanted: FetchSpec) -> Following {
+        let wanted = Arc::new(wanted);
+        let (ongoing, found) = self.ongoing(&wanted);
+        Following::new(self.clone(), wanted, ongoing, found)
+    }
+}
+
 impl Following {
-    pub(super) fn new(fetches: Fetches, wanted: Arc<Wanted>, ongoing: Ongoing, found: Found) -> Self {
-        let current = Arc::new(Mutex::new(Current {
+    fn new(fetches: Fetches, wanted: Arc<FetchSpec>, ongoing: OngoingFetch, found: FetchStart) -> Self {
+        let current = Arc::new(Mutex::new(CurrentFetch {
             ongoing,
             found,
             attempts: 1,
@@ -64,7 +79,7 @@ impl Following {
         match self.until(|progress| progress.size).await {
             Ok(size) if self.reads_here() => Ok(size),
             Ok(_) => Err(self.stopped()),
-            Err((FetchError::Disk { .. }, Some(_))) => self.passing().size().await,
+            Err((FetchError::Disk { .. }, Some(_))) => self.bypass().size().await,
             Err((error, _)) => Err(error),
         }
     }
@@ -74,7 +89,7 @@ impl Following {
     ///
     /// Ends early only with an error, or at the object's end.
     pub fn read(&self, range: Range<u64>) -> impl Stream<Item = Result<Bytes, FetchError>> + Send + use<> {
-        let reader = Reader {
+        let reader = FetchReader {
             following: self.clone(),
             view: self.view(),
             demand: self.demand(),
@@ -82,7 +97,7 @@ impl Following {
             end: range.end,
             take: None,
             file: None,
-            aside: None,
+            bypass: None,
         };
         stream::unfold(Some(reader), |reader| async {
             let mut reader = reader?;
@@ -116,14 +131,14 @@ impl Following {
     }
 
     /// How the object was found when this follower asked for it.
-    pub fn found(&self) -> Found {
+    pub fn found(&self) -> FetchStart {
         self.current().found
     }
 
     /// The span of a fetch that somebody else had begun; of one's own, the follower's span is the parent.
     pub fn joined(&self) -> Option<TraceContext> {
         let current = self.current();
-        let joined = current.found == Found::Joined;
+        let joined = current.found == FetchStart::Joined;
         current.ongoing.span.clone().filter(|_| joined)
     }
 
@@ -150,7 +165,7 @@ impl Following {
     /// Has all of the object fetched, however much of it was wanted, and waits until the bytes are right.
     pub(crate) async fn all_proven(&self) -> Result<(), FetchError> {
         let all = Self {
-            wanted: Arc::new(Wanted {
+            wanted: Arc::new(FetchSpec {
                 extent: Extent::Whole,
                 ..(*self.wanted).clone()
             }),
@@ -216,7 +231,7 @@ impl Following {
         self.current().ongoing.view.clone()
     }
 
-    fn current(&self) -> MutexGuard<'_, Current> {
+    fn current(&self) -> MutexGuard<'_, CurrentFetch> {
         self.current.lock()
     }
 
@@ -226,12 +241,12 @@ impl Following {
         }
     }
 
-    fn passing(&self) -> Passing {
-        Passing::new(self.fetches.clone(), self.wanted.clone())
+    fn bypass(&self) -> Bypass {
+        Bypass::new(self.fetches.clone(), self.wanted.clone())
     }
 }
 
-struct Reader {
+struct FetchReader {
     following: Following,
     view: watch::Receiver<Progress>,
     /// What it waits for, told to whoever fetches.
@@ -242,15 +257,15 @@ struct Reader {
     take: Option<u32>,
     file: Option<(u32, Arc<File>)>,
     /// Set once the disk has given up.
-    aside: Option<Bypass>,
+    bypass: Option<BypassStream>,
 }
 
-impl Reader {
+impl FetchReader {
     async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         let reads_part = self.following.wanted.extent != Extent::Whole;
         loop {
-            if let Some(aside) = &mut self.aside {
-                let next = aside.recv().await;
+            if let Some(bypass) = &mut self.bypass {
+                let next = bypass.recv().await;
                 return next.unwrap_or_else(|| Err(self.following.stopped()));
             }
             if self.at >= self.end {
@@ -273,7 +288,7 @@ impl Reader {
             }
             match progress.stage {
                 Stage::Proven(_) | Stage::Sealed(_) => return Ok(None),
-                Stage::Failed(error, remains) => self.go_on_elsewhere(error, remains)?,
+                Stage::Failed(error, remains) => self.continue_elsewhere(error, remains)?,
                 Stage::Running => self.view.changed().await.map_err(|_| self.following.stopped())?,
             }
         }
@@ -314,7 +329,7 @@ impl Reader {
         Ok(file)
     }
 
-    fn go_on_elsewhere(&mut self, error: FetchError, remains: Option<Remains>) -> Result<(), FetchError> {
+    fn continue_elsewhere(&mut self, error: FetchError, remains: Option<Remains>) -> Result<(), FetchError> {
         if let Some(remains) = remains {
             warn!(
                 stoker.digest = %self.following.wanted.digest,
@@ -322,7 +337,7 @@ impl Reader {
                 at = self.at,
                 "{error}; this reader gets the rest past the disk"
             );
-            self.aside = Some(self.following.passing().read(remains, self.at..self.end));
+            self.bypass = Some(self.following.bypass().read(remains, self.at..self.end));
             return Ok(());
         }
         // Bytes of two fetches are not mixed.
@@ -347,7 +362,7 @@ impl Reader {
     fn disk(&self, error: &std::io::Error) -> FetchError {
         FetchError::Disk {
             digest: self.following.wanted.digest.clone(),
-            folder: self.following.fetches.0.store.folder().to_owned(),
+            folder: self.following.fetches.store().folder().to_owned(),
             cause: error.to_string(),
         }
     }

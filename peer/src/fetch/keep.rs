@@ -7,8 +7,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::error::FetchError;
+use super::fetches::{Fetches, MapEntry, OngoingFetch};
 use super::progress::{Progress, Stage};
-use super::{FetchError, Fetches, LeavesMap, Ongoing, Wanted};
+use super::spec::FetchSpec;
 use store::{ProvenBytes, Sealed, Store};
 
 impl Fetches {
@@ -26,14 +28,14 @@ impl Fetches {
     }
 
     /// Seals these bytes unless they are here or on their way. What cannot be kept is fetched by the next who wants it.
-    pub(crate) fn keep(&self, wanted: Wanted, bytes: Bytes) {
+    pub(crate) fn keep(&self, wanted: FetchSpec, bytes: Bytes) {
         let mut now = self.now();
-        if now.contains_key(&wanted.digest) || self.0.store.sealed(&wanted.digest).is_some() {
+        if now.contains_key(&wanted.digest) || self.store().sealed(&wanted.digest).is_some() {
             return;
         }
         let wanted = Arc::new(wanted);
         let (progress, view) = watch::channel(Progress::default());
-        let ongoing = Ongoing {
+        let ongoing = OngoingFetch {
             view,
             starter: wanted.clone(),
             needs: Arc::default(),
@@ -44,13 +46,9 @@ impl Fetches {
         };
         now.insert(wanted.digest.clone(), ongoing);
         drop(now);
-        let ends = LeavesMap {
-            fetches: self.clone(),
-            digest: wanted.digest.clone(),
-            _counting: self.0.metrics.fetch_begins(),
-        };
-        let (store, metrics) = (self.0.store.clone(), self.0.metrics.clone());
-        self.0.running.spawn(async move {
+        let ends = MapEntry::new(self, &wanted.digest);
+        let (store, metrics) = (self.store().clone(), self.metrics().clone());
+        self.running().spawn(async move {
             metrics.received(true, bytes.len() as u64);
             let kept = seal(&store, &wanted, bytes).await;
             drop(ends);
@@ -73,7 +71,7 @@ impl Fetches {
     }
 }
 
-async fn seal(store: &Store, wanted: &Wanted, bytes: Bytes) -> Option<Sealed> {
+async fn seal(store: &Store, wanted: &FetchSpec, bytes: Bytes) -> Option<Sealed> {
     let proven = ProvenBytes::prove(&wanted.digest, bytes).ok()?;
     store.record_delivered(&wanted.digest, &wanted.location);
     let keeping = store.keep(proven, wanted.media_type.clone(), wanted.kind);

@@ -20,21 +20,21 @@ const AHEAD: u64 = 4 * CHUNK;
 
 #[derive(Default)]
 pub(super) struct Needs {
-    wanted: Mutex<Wanted>,
+    state: Mutex<NeedsState>,
     changed: Notify,
 }
 
 #[derive(Default)]
-struct Wanted {
+struct NeedsState {
     /// Who wants all of it.
     whole: Option<Class>,
     last: u64,
-    parts: BTreeMap<u64, Part>,
+    parts: BTreeMap<u64, NeededPart>,
 }
 
 /// What one reader waits for.
 #[derive(PartialEq, Eq)]
-struct Part {
+struct NeededPart {
     range: Range<u64>,
     /// The reader gets the last chunk only once the whole is proven.
     needs_proof: bool,
@@ -49,9 +49,9 @@ pub(super) struct Demand {
 
 impl Needs {
     pub(super) fn want_whole(&self, class: Class) {
-        let mut wanted = self.lock();
-        wanted.whole = wanted.whole.map(|known| known.min(class)).or(Some(class));
-        drop(wanted);
+        let mut state = self.lock();
+        state.whole = state.whole.map(|known| known.min(class)).or(Some(class));
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -61,9 +61,9 @@ impl Needs {
 
     /// How urgent the next bytes are.
     pub(super) fn class(&self) -> Class {
-        let wanted = self.lock();
-        if wanted.parts.is_empty() {
-            wanted.whole.unwrap_or(Class::Interactive)
+        let state = self.lock();
+        if state.parts.is_empty() {
+            state.whole.unwrap_or(Class::Interactive)
         } else {
             Class::Interactive
         }
@@ -75,10 +75,10 @@ impl Needs {
 
     /// `needs_proof`: the reader gets the last chunk only once the whole is proven.
     pub(super) fn demand(self: &Arc<Self>, needs_proof: bool) -> Demand {
-        let mut wanted = self.lock();
-        wanted.last += 1;
+        let mut state = self.lock();
+        state.last += 1;
         Demand {
-            number: wanted.last,
+            number: state.last,
             needs: self.clone(),
             needs_proof,
         }
@@ -104,7 +104,7 @@ impl Needs {
     /// Whether a reader waits for the last chunk who gets it only once the whole is proven.
     pub(super) fn wants_proof(&self, size: u64) -> bool {
         let last = last_chunk_begins(size);
-        let waits = |part: &Part| part.needs_proof && part.range.end > last;
+        let waits = |part: &NeededPart| part.needs_proof && part.range.end > last;
         self.lock().parts.values().any(waits)
     }
 
@@ -112,24 +112,24 @@ impl Needs {
         self.changed.notified().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock()
+    fn lock(&self) -> MutexGuard<'_, NeedsState> {
+        self.state.lock()
     }
 }
 
 impl Demand {
     /// The reader is at `at` and reads to `end`.
     pub(super) fn at(&self, at: u64, end: u64) {
-        let part = Part {
+        let part = NeededPart {
             range: at..end.min((at / CHUNK * CHUNK).saturating_add(AHEAD)),
             needs_proof: self.needs_proof,
         };
-        let mut wanted = self.needs.lock();
-        if wanted.parts.get(&self.number) == Some(&part) {
+        let mut state = self.needs.lock();
+        if state.parts.get(&self.number) == Some(&part) {
             return;
         }
-        wanted.parts.insert(self.number, part);
-        drop(wanted);
+        state.parts.insert(self.number, part);
+        drop(state);
         self.needs.changed.notify_one();
     }
 }

@@ -11,27 +11,29 @@ use oci::{Digest, Location};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::Fetches;
+use super::fetches::Fetches;
 use super::progress::{Body, Progress, Stage};
 use store::PartialView;
 
 #[derive(Clone)]
-pub(crate) struct Partly(watch::Receiver<Progress>);
+pub(crate) struct PartialReader(watch::Receiver<Progress>);
 
 impl Fetches {
-    pub(crate) fn on_its_way(&self, digest: &Digest) -> Option<Partly> {
-        self.now().get(digest).map(|ongoing| Partly(ongoing.view.clone()))
+    pub(crate) fn partial_reader(&self, digest: &Digest) -> Option<PartialReader> {
+        self.now()
+            .get(digest)
+            .map(|ongoing| PartialReader(ongoing.view.clone()))
     }
 
     /// An object on its way, whose bytes all come from this location.
-    pub(crate) fn on_its_way_from(&self, digest: &Digest, location: &Location) -> Option<Partly> {
+    pub(crate) fn partial_reader_from(&self, digest: &Digest, location: &Location) -> Option<PartialReader> {
         let now = self.now();
         let ongoing = now.get(digest).filter(|ongoing| ongoing.reads_from(location))?;
-        Some(Partly(ongoing.view.clone()))
+        Some(PartialReader(ongoing.view.clone()))
     }
 }
 
-impl Partly {
+impl PartialReader {
     /// The file, once all of `range` is in it, and the object's size. Waits so long for it and no longer.
     pub(crate) async fn part(&mut self, range: Range<u64>, wait: Duration) -> Option<(Arc<File>, u64)> {
         timeout(wait, self.until(range)).await.ok().flatten()

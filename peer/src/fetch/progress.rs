@@ -8,7 +8,8 @@ use bytes::Bytes;
 use sha2::Sha256;
 use wire::Side;
 
-use super::{FetchError, FetchReport};
+use super::error::FetchError;
+use super::report::FetchReport;
 use store::{CHUNK, PartialView, Sealed, last_chunk_begins, off_thread};
 
 #[derive(Clone, Default)]

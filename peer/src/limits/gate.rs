@@ -14,37 +14,37 @@ use tokio::time::{Instant, sleep, timeout};
 use wire::Rate;
 
 use super::bucket::{Bucket, Class};
-use super::metrics::Counted;
+use super::metrics::LimitMetrics;
 
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Clones are the same gate.
 #[derive(Clone)]
-pub(super) struct Gate(Arc<Inner>);
+pub(super) struct Gate(Arc<GateInner>);
 
-struct Inner {
+struct GateInner {
     name: &'static str,
     limited: AtomicBool,
-    queue: Mutex<Queue>,
+    queue: Mutex<GateQueue>,
     rate_changed: Notify,
     began: Instant,
     running: Running,
-    counted: Counted,
+    counted: LimitMetrics,
 }
 
-struct Queue {
+struct GateQueue {
     bucket: Bucket<oneshot::Sender<()>>,
     /// Somebody lets those pass whose turn comes. Only while somebody waits.
     is_attended: bool,
 }
 
 impl Gate {
-    pub(super) fn new(name: &'static str, running: Running, counted: Counted) -> Self {
-        let queue = Queue {
+    pub(super) fn new(name: &'static str, running: Running, counted: LimitMetrics) -> Self {
+        let queue = GateQueue {
             bucket: Bucket::new(None, Duration::ZERO),
             is_attended: false,
         };
-        Self(Arc::new(Inner {
+        Self(Arc::new(GateInner {
             name,
             limited: AtomicBool::new(false),
             queue: Mutex::new(queue),
@@ -122,7 +122,7 @@ impl Gate {
         self.0.began.elapsed()
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, GateQueue> {
         self.0.queue.lock()
     }
 }

@@ -18,12 +18,12 @@ struct Labels {
 
 /// Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Counted {
+pub(super) struct LimitMetrics {
     bytes: Family<Labels, Counter>,
     seconds: Family<Labels, Counter<f64, AtomicU64>>,
 }
 
-impl Counted {
+impl LimitMetrics {
     /// Every limit is there from the start, at 0.
     pub(super) fn begin_at_zero(&self, limits: &[&'static str]) {
         for limit in limits {

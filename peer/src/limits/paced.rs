@@ -10,7 +10,7 @@ use super::{Class, Limits};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     FromPeer,
-    FromOrigin(RegistryName),
+    FromRegistry(RegistryName),
     ToPeer,
 }
 
@@ -45,7 +45,7 @@ impl Limits {
         match way {
             Way::FromPeer => self.incoming(class, bytes).await,
             Way::ToPeer => self.outgoing(bytes).await,
-            Way::FromOrigin(registry) => {
+            Way::FromRegistry(registry) => {
                 self.origin(registry, class, bytes).await;
                 self.incoming(class, bytes).await;
             }

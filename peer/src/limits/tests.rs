@@ -116,14 +116,14 @@ async fn registries_are_limited_each_for_itself() {
     let mut told = LimitSettings::default();
     told.origins.insert(slow, Rate::at_least(64 * KIB));
     limits.told(&told);
-    let slow = Way::FromOrigin("a.lan".parse().expect("a name"));
+    let slow = Way::FromRegistry("a.lan".parse().expect("a name"));
     limits.pass(&slow, Class::Preheat, 1 << 20).await;
     assert!(
         timeout(Duration::from_millis(20), limits.pass(&slow, Class::Preheat, 1))
             .await
             .is_err()
     );
-    let other = Way::FromOrigin(other);
+    let other = Way::FromRegistry(other);
     let passes = limits.pass(&other, Class::Preheat, 1 << 20);
     timeout(Duration::from_secs(5), passes)
         .await

@@ -15,7 +15,7 @@ use tracing::{Span, warn};
 use wire::between_peers::{KIND_HEADER, LOCATION_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, WAIT_HEADER};
 
 use super::{ShareState, delivered, location};
-use crate::fetch::{Object, Partly};
+use crate::fetch::{PartialReader, ReadableObject};
 use crate::limits::{Class, Limits, Way};
 
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ pub(super) async fn object(
         Found::Whole(sealed)
     } else {
         let location = location(&headers).ok_or(Refusal::NoLocation)?;
-        Found::Partly(state.on_its_way_from(&digest, &location))
+        Found::Partly(state.partial_reader_from(&digest, &location))
     };
     given(&state, found, &method, &headers).await
 }
@@ -86,7 +86,7 @@ pub(super) async fn piece(
     let digest = asked_for(&state, &digest)?;
     let found = match state.store.sealed(&digest) {
         Some(sealed) => Found::Whole(sealed),
-        None => Found::Partly(state.on_its_way(&digest)),
+        None => Found::Partly(state.partial_reader(&digest)),
     };
     given(&state, found, &method, &headers).await
 }
@@ -94,7 +94,7 @@ pub(super) async fn piece(
 /// What this peer has of an object.
 enum Found {
     Whole(Sealed),
-    Partly(Option<Partly>),
+    Partly(Option<PartialReader>),
 }
 
 /// Returns the digest in the path. A blocked object is not held, for anybody.
@@ -117,13 +117,20 @@ async fn given(
         Found::Partly(partly) => return part_of(state, partly, headers).await,
     };
     let about = state.store.about(&sealed.digest);
-    answer(&Object::Here(sealed), about, method, headers, &state.out()).await
+    answer(
+        &ReadableObject::Sealed(sealed),
+        about,
+        method,
+        headers,
+        &state.out(),
+    )
+    .await
 }
 
 /// A part that has landed of an object that is on its way here.
 async fn part_of(
     state: &ShareState,
-    partly: Option<Partly>,
+    partly: Option<PartialReader>,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
     let range = closed_range(headers).ok_or(Refusal::NotHeld)?;
@@ -170,7 +177,7 @@ fn closed_range(headers: &HeaderMap) -> Option<std::ops::Range<u64>> {
 
 /// The object, or the range of it that is asked for.
 pub(crate) async fn answer(
-    object: &Object,
+    object: &ReadableObject,
     about: Option<About>,
     method: &Method,
     headers: &HeaderMap,

@@ -17,8 +17,8 @@ use tracing::{Span, field, info_span};
 use wire::TraceContext;
 use wire::between_peers::LOCATION_HEADER;
 
-use super::ShareError;
-use super::unreachable::Absent;
+use super::error::ShareError;
+use super::unreachable::UnreachablePeers;
 use crate::spans::{mark_failed, signed};
 
 /// Until the headers of an answer are here, connecting included.
@@ -26,7 +26,7 @@ pub(super) const HEADERS_LIMIT: Duration = Duration::from_secs(5);
 /// The same of an answer that a registry has a part in.
 const RELAY_LIMIT: Duration = Duration::from_secs(60);
 const REFUSAL_LETTERS: usize = 500;
-/// Between two pieces of an object.
+/// Between two stream of an object.
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(15);
 
 /// A request that is about to go out.
@@ -34,20 +34,20 @@ pub(super) struct Call {
     pub(super) request: RequestBuilder,
     span: Span,
     limit: Duration,
-    peer: Peer,
+    peer: CallTarget,
     /// Whether the peer answers from its store, so that its answer begins at once.
     quick: bool,
 }
 
 /// Who is asked, and who did not answer lately.
-pub(super) struct Peer {
+pub(super) struct CallTarget {
     pub(super) share_url: String,
-    pub(super) absent: Absent,
-    pub(super) turns: Arc<Semaphore>,
+    pub(super) unreachable: UnreachablePeers,
+    pub(super) permits: Arc<Semaphore>,
 }
 
 /// An answer, headers read.
-pub(super) struct Answer {
+pub(super) struct ShareResponse {
     response: Response,
     span: Span,
     read: u64,
@@ -55,7 +55,12 @@ pub(super) struct Answer {
 
 impl Call {
     /// `template` is the path as the other peer's routes have it.
-    pub(super) fn new(method: &Method, request: RequestBuilder, peer: Peer, template: &'static str) -> Self {
+    pub(super) fn new(
+        method: &Method,
+        request: RequestBuilder,
+        peer: CallTarget,
+        template: &'static str,
+    ) -> Self {
         let span = span_of(method, &peer.share_url, template);
         let request = match TraceContext::of(&span) {
             Some(context) => request.header("traceparent", context.as_str()),
@@ -72,7 +77,7 @@ impl Call {
     }
 
     /// One of very many of the same kind: in no trace by itself. The span of its source tells of all.
-    pub(super) fn untraced(request: RequestBuilder, peer: Peer) -> Self {
+    pub(super) fn untraced(request: RequestBuilder, peer: CallTarget) -> Self {
         Self {
             request,
             span: Span::none(),
@@ -107,34 +112,34 @@ impl Call {
     }
 
     /// The answer, if it is one that helps.
-    pub(super) async fn send(self) -> Result<Answer, ShareError> {
-        let Peer {
+    pub(super) async fn send(self) -> Result<ShareResponse, ShareError> {
+        let CallTarget {
             share_url,
-            absent,
-            turns,
+            unreachable,
+            permits,
         } = self.peer;
         // Held until the answer begins. None for what waits for more than a store: it must not hold others up.
-        let _turn = if self.quick {
-            turns.acquire().await.ok()
+        let _permit = if self.quick {
+            permits.acquire().await.ok()
         } else {
             None
         };
         let began = Instant::now();
-        let answered = if absent.is_away(&share_url, began) {
+        let answered = if unreachable.is_unreachable(&share_url, began) {
             Err(ShareError::Unreachable(
                 "it did not answer a moment ago".to_owned(),
             ))
         } else {
-            answer_to(self.request, self.limit, &self.span).await
+            response_to(self.request, self.limit, &self.span).await
         };
         match &answered {
             Err(ShareError::Silent(_) | ShareError::Unreachable(_)) => {
-                absent.silent(&share_url, began, Instant::now());
+                unreachable.no_answer(&share_url, began, Instant::now());
             }
-            _ => absent.answered(&share_url, Instant::now()),
+            _ => unreachable.answered(&share_url, Instant::now()),
         }
         match answered {
-            Ok(response) => Ok(Answer {
+            Ok(response) => Ok(ShareResponse {
                 response,
                 span: self.span,
                 read: 0,
@@ -150,7 +155,7 @@ impl Call {
     }
 }
 
-async fn answer_to(request: RequestBuilder, limit: Duration, span: &Span) -> Result<Response, ShareError> {
+async fn response_to(request: RequestBuilder, limit: Duration, span: &Span) -> Result<Response, ShareError> {
     let response = timeout(limit, request.send())
         .await
         .map_err(|_| ShareError::Silent(limit))?
@@ -161,13 +166,13 @@ async fn answer_to(request: RequestBuilder, limit: Duration, span: &Span) -> Res
         status if status.is_success() => Ok(response),
         StatusCode::NOT_FOUND => Err(ShareError::NotHeld),
         StatusCode::UNAUTHORIZED => Err(ShareError::Refused),
-        StatusCode::FORBIDDEN => Err(ShareError::Denied(words_of(response).await)),
+        StatusCode::FORBIDDEN => Err(ShareError::Denied(refusal_text(response).await)),
         status => Err(ShareError::Answered(status)),
     }
 }
 
 /// What a refusal says for people; bounded, and no wait.
-async fn words_of(mut response: Response) -> String {
+async fn refusal_text(mut response: Response) -> String {
     let first = timeout(HEADERS_LIMIT, response.chunk()).await;
     let bytes = first.ok().and_then(Result::ok).flatten().unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
@@ -177,7 +182,7 @@ async fn words_of(mut response: Response) -> String {
         .collect()
 }
 
-impl Answer {
+impl ShareResponse {
     pub(super) fn status(&self) -> StatusCode {
         self.response.status()
     }
@@ -204,11 +209,11 @@ impl Answer {
         Ok(all)
     }
 
-    /// The body piece by piece; a peer that stalls is left.
+    /// The body bytes_read by bytes_read; a peer that stalls is left.
     pub(super) fn body(self) -> impl Stream<Item = Result<Bytes, ShareError>> + Send {
         futures_util::stream::unfold(Some(self), |answer| async {
             let mut answer = answer?;
-            match answer.piece().await {
+            match answer.next_bytes().await {
                 Ok(Some(bytes)) => Some((Ok(bytes), Some(answer))),
                 Ok(None) => None,
                 Err(error) => {
@@ -219,17 +224,17 @@ impl Answer {
         })
     }
 
-    async fn piece(&mut self) -> Result<Option<Bytes>, ShareError> {
-        let piece = timeout(STALL_LIMIT, self.response.chunk())
+    async fn next_bytes(&mut self) -> Result<Option<Bytes>, ShareError> {
+        let bytes_read = timeout(STALL_LIMIT, self.response.chunk())
             .await
             .map_err(|_| ShareError::Silent(STALL_LIMIT))?
             .map_err(|error| ShareError::Broke(causes(&error)))?;
-        self.read += piece.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        Ok(piece)
+        self.read += bytes_read.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Ok(bytes_read)
     }
 }
 
-impl Drop for Answer {
+impl Drop for ShareResponse {
     fn drop(&mut self) {
         self.span.record("http.response.body.size", signed(self.read));
     }

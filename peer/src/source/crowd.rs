@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use tracing::debug;
 use wire::between_peers::{News, read_hash};
 
-use super::{ShareClient, ShareError};
+use super::error::ShareError;
+use super::share_client::ShareClient;
 use store::ChunkHash;
 
 /// The other side writes a line each few seconds.

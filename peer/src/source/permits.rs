@@ -1,5 +1,5 @@
 //! How many requests to one peer wait for an answer at a time: each that finds no open connection costs both sides a TLS
-//! handshake, and with turns most find one.
+//! handshake, and with permits most find one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ const AT_ONCE: usize = 16;
 /// Peers that are remembered; beyond it all begin anew.
 const KEPT: usize = 1_024;
 
-/// Turns by the URL of a peer's `share`. Clones share them.
+/// PeerPermits by the URL of a peer's `share`. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Turns(Arc<Mutex<HashMap<String, Arc<Semaphore>>>>);
+pub(super) struct PeerPermits(Arc<Mutex<HashMap<String, Arc<Semaphore>>>>);
 
-impl Turns {
+impl PeerPermits {
     pub(super) fn of(&self, share_url: &str) -> Arc<Semaphore> {
         let mut known = self.0.lock();
-        if let Some(turns) = known.get(share_url) {
-            return Arc::clone(turns);
+        if let Some(permits) = known.get(share_url) {
+            return Arc::clone(permits);
         }
         if known.len() >= KEPT {
             known.clear();
         }
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
-        known.insert(share_url.to_owned(), Arc::clone(&turns));
-        turns
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        known.insert(share_url.to_owned(), Arc::clone(&permits));
+        permits
     }
 }
 
@@ -36,12 +36,12 @@ mod tests {
 
     #[test]
     fn a_peer_has_its_own_turns_and_what_is_remembered_is_bounded() {
-        let turns = Turns::default();
-        assert!(Arc::ptr_eq(&turns.of("https://a"), &turns.of("https://a")));
-        assert!(!Arc::ptr_eq(&turns.of("https://a"), &turns.of("https://b")));
+        let permits = PeerPermits::default();
+        assert!(Arc::ptr_eq(&permits.of("https://a"), &permits.of("https://a")));
+        assert!(!Arc::ptr_eq(&permits.of("https://a"), &permits.of("https://b")));
         for number in 0..3 * KEPT {
-            turns.of(&number.to_string());
+            permits.of(&number.to_string());
         }
-        assert!(turns.0.lock().len() <= KEPT);
+        assert!(permits.0.lock().len() <= KEPT);
     }
 }

@@ -21,13 +21,14 @@ use wire::between_peers::{
 };
 use wire::{ObjectKind, PublicProof, Signed, TagMeaning};
 
-use super::call::{Call, Peer, STALL_LIMIT};
-use super::permits::Turns;
-use super::sources::AtRegistry;
-use super::unreachable::Absent;
+use super::call::{Call, CallTarget, STALL_LIMIT};
+use super::error::ShareError;
+use super::permits::PeerPermits;
+use super::registry_source::RegistrySource;
+use super::unreachable::UnreachablePeers;
 use crate::neighbours::Surroundings;
 
-/// What only seeds are asked: they are sent credentials, vouch for chunks, and are believed. Pieces come from any peer.
+/// What only seeds are asked: they are sent credentials, vouch for chunks, and are believed. SourceStream come from any peer.
 const FOR_SEEDS: [&str; 7] = [RELAY, DELIVERY, TAGS, PUBLIC, OBJECT, CHUNKS, CROWD];
 /// Until a small answer is here as a whole.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -41,8 +42,8 @@ pub struct ShareClient {
     /// For what only seeds may be sent.
     seeds: reqwest::Client,
     around: Arc<dyn Surroundings>,
-    absent: Absent,
-    turns: Turns,
+    unreachable: UnreachablePeers,
+    permits: PeerPermits,
 }
 
 /// An object as it comes from another peer. Nothing of it is proven.
@@ -55,56 +56,14 @@ pub struct SharedObject {
     pub bytes: Pin<Box<dyn Stream<Item = Result<Bytes, ShareError>> + Send>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ShareError {
-    #[error("the peer does not hold it for this repository")]
-    NotHeld,
-    #[error("the peer cannot be reached: {0}")]
-    Unreachable(String),
-    #[error("the peer sent nothing for {} s", .0.as_secs())]
-    Silent(Duration),
-    #[error("the transfer broke off: {0}")]
-    Broke(String),
-    #[error("the peer refused our certificate: are both clocks right, and was this peer removed?")]
-    Refused,
-    #[error("the seed may not give it to this credential: {0}")]
-    Denied(String),
-    #[error("the credential for the registry could not be looked up: {0}")]
-    NoCredential(String),
-    #[error("this peer does not know where others reach it")]
-    NoAddress,
-    #[error("the peer answered {0}")]
-    Answered(StatusCode),
-    #[error("the peer's answer makes no sense: {0}")]
-    Nonsense(&'static str),
-}
-
-impl ShareError {
-    /// The same in one of a few words.
-    pub(crate) fn word(&self) -> &'static str {
-        match self {
-            Self::NotHeld => "not_held",
-            Self::Unreachable(_) => "unreachable",
-            Self::Silent(_) => "timeout",
-            Self::Broke(_) => "cut_short",
-            Self::Refused => "refused",
-            Self::Denied(_) => "denied",
-            Self::NoCredential(_) => "no_credential",
-            Self::NoAddress => "no_address",
-            Self::Answered(_) => "unexpected_answer",
-            Self::Nonsense(_) => "bad_answer",
-        }
-    }
-}
-
 impl ShareClient {
     pub fn new(http: reqwest::Client, around: Arc<dyn Surroundings>) -> Self {
         Self {
             seeds: http.clone(),
             http,
             around,
-            absent: Absent::default(),
-            turns: Turns::default(),
+            unreachable: UnreachablePeers::default(),
+            permits: PeerPermits::default(),
         }
     }
 
@@ -196,14 +155,12 @@ impl ShareClient {
     pub(crate) async fn relay(
         &self,
         share_url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
         from: u64,
     ) -> Result<SharedObject, ShareError> {
-        let mut call = self
-            .relay_call(Method::GET, share_url, origin, kind, digest)
-            .await?;
+        let mut call = self.relay_call(Method::GET, share_url, at, kind, digest).await?;
         if from > 0 {
             call = call.with(|request| request.header(RANGE, format!("bytes={from}-")));
         }
@@ -214,15 +171,13 @@ impl ShareClient {
     pub(crate) async fn relay_part(
         &self,
         share_url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
         part: Range<u64>,
     ) -> Result<SharedObject, ShareError> {
         let asked = format!("bytes={}-{}", part.start, part.end.saturating_sub(1));
-        let call = self
-            .relay_call(Method::GET, share_url, origin, kind, digest)
-            .await?;
+        let call = self.relay_call(Method::GET, share_url, at, kind, digest).await?;
         let call = call.with(|request| request.header(RANGE, asked).header(EXTENT_HEADER, PARTS));
         streamed(call, part.start).await
     }
@@ -231,13 +186,11 @@ impl ShareClient {
     pub(crate) async fn relay_size(
         &self,
         share_url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<u64, ShareError> {
-        let call = self
-            .relay_call(Method::HEAD, share_url, origin, kind, digest)
-            .await?;
+        let call = self.relay_call(Method::HEAD, share_url, at, kind, digest).await?;
         let answer = call
             .with(|request| request.header(EXTENT_HEADER, PARTS))
             .send()
@@ -249,18 +202,18 @@ impl ShareClient {
         &self,
         method: Method,
         share_url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<Call, ShareError> {
-        let credential = looked_up(origin).await?;
+        let credential = looked_up(at).await?;
         let call = self
             .call_by(&method, share_url, RELAY, Some(digest))
             .with(|request| {
                 let request = request
-                    .header(LOCATION_HEADER, origin.location.to_string())
+                    .header(LOCATION_HEADER, at.location.to_string())
                     .header(KIND_HEADER, kind.word());
-                let request = match origin.size_hint {
+                let request = match at.size_hint {
                     Some(size) => request.header(SIZE_HEADER, size.to_string()),
                     None => request,
                 };
@@ -319,12 +272,12 @@ impl ShareClient {
     pub(crate) async fn delivery(
         &self,
         share_url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<(), ShareError> {
-        let credential = looked_up(origin).await?;
-        let call = self.call(share_url, DELIVERY, Some(digest)).at(&origin.location);
+        let credential = looked_up(at).await?;
+        let call = self.call(share_url, DELIVERY, Some(digest)).at(&at.location);
         let call = call.with(|request| {
             let request = request.header(KIND_HEADER, kind.word());
             with_credential(request, &credential)
@@ -347,11 +300,11 @@ impl ShareClient {
         Call::new(method, request, self.peer(share_url), template)
     }
 
-    fn peer(&self, share_url: &str) -> Peer {
-        Peer {
+    fn peer(&self, share_url: &str) -> CallTarget {
+        CallTarget {
             share_url: share_url.to_owned(),
-            absent: self.absent.clone(),
-            turns: self.turns.of(share_url),
+            unreachable: self.unreachable.clone(),
+            permits: self.permits.of(share_url),
         }
     }
 
@@ -375,11 +328,8 @@ impl ShareClient {
     }
 }
 
-async fn looked_up(origin: &AtRegistry) -> Result<Credential, ShareError> {
-    let found = origin
-        .credential
-        .looked_up(Some(&origin.location.repository))
-        .await;
+async fn looked_up(at: &RegistrySource) -> Result<Credential, ShareError> {
+    let found = at.credential.looked_up(Some(&at.location.repository)).await;
     found.map_err(|error| ShareError::NoCredential(error.to_string()))
 }
 

@@ -2,53 +2,68 @@
 
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
-use oci::{BlobPart, Credential, Digest, Location, Registry, RegistryError, TagOrDigest};
-use wire::{ObjectKind, Side};
+use oci::{BlobPart, Digest, Location, Registry, TagOrDigest};
+use wire::ObjectKind;
 
-use super::share_client::SharedObject;
-use super::{ShareClient, ShareError, Sources};
+use super::error::{ShareError, SourceError};
+use super::registry_source::RegistrySource;
+use super::share_client::{ShareClient, SharedObject};
+use crate::limits::Limits;
+use crate::neighbours::Surroundings;
 use store::{ChunkHash, ChunkHashes};
 
-pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
+pub(crate) type SourceStream = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
 
 /// A source that answers, and what it says of the object.
-pub(crate) struct Opened {
+pub(crate) struct OpenSource {
     /// `None` when a registry does not tell: its end is the end.
     pub(crate) size: Option<u64>,
     pub(crate) media_type: Option<String>,
     /// Of each chunk of a part, where a seed tells them.
     pub(crate) hashes: Vec<ChunkHash>,
-    pub(crate) pieces: Pieces,
+    pub(crate) stream: SourceStream,
 }
 
 /// A parent that answers, and the chunk hashes that it vouches for.
-pub(crate) struct Vouched {
-    pub(crate) opened: Opened,
+pub(crate) struct VouchedSource {
+    pub(crate) opened: OpenSource,
     pub(crate) hashes: ChunkHashes,
 }
 
-/// Where the registry has the object, and what opens it.
-#[derive(Debug, Clone)]
-pub(crate) struct AtRegistry {
-    pub(crate) location: Location,
-    pub(crate) credential: Credential,
-    /// What is said of the object's size.
-    pub(crate) size_hint: Option<u64>,
+/// Everything that an object can be fetched from.
+#[derive(Clone)]
+pub struct Sources {
+    pub(crate) peers: ShareClient,
+    pub(crate) around: Arc<dyn Surroundings>,
+    pub(crate) limits: Limits,
 }
 
-/// Why a source gave nothing, or nothing more.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{text}")]
-pub(crate) struct SourceError {
-    pub(crate) side: Side,
-    /// The same in one of a few words.
-    pub(crate) word: &'static str,
-    /// The same source may do better in a moment.
-    pub(crate) passing: bool,
-    pub(crate) text: String,
+impl Sources {
+    /// `http` is for calling other peers; clients for registries come with [`Surroundings::registries`].
+    pub fn new(http: reqwest::Client, around: impl Surroundings + 'static, limits: Limits) -> Self {
+        let around: Arc<dyn Surroundings> = Arc::new(around);
+        Self {
+            peers: ShareClient::new(http, around.clone()),
+            around,
+            limits,
+        }
+    }
+
+    /// Seeds, which are sent callers' credentials, are called by this client.
+    #[must_use]
+    pub fn calling_seeds_by(self, http: reqwest::Client) -> Self {
+        let peers = self.peers.calling_seeds_by(http);
+        Self { peers, ..self }
+    }
+
+    /// The client for other peers' `share`.
+    pub fn peers(&self) -> &ShareClient {
+        &self.peers
+    }
 }
 
 impl Sources {
@@ -59,7 +74,7 @@ impl Sources {
         digest: &Digest,
         location: &Location,
         from: u64,
-    ) -> Result<Vouched, SourceError> {
+    ) -> Result<VouchedSource, SourceError> {
         let peers: &ShareClient = &self.peers;
         let (object, hashes) = tokio::try_join!(
             peers.object_from(url, digest, location, from),
@@ -69,19 +84,19 @@ impl Sources {
             return Err(ShareError::Nonsense("two sizes for one object").into());
         }
         let opened = opened(object);
-        Ok(Vouched { opened, hashes })
+        Ok(VouchedSource { opened, hashes })
     }
 
     /// Opens a seed that reads the registry for us, at `from`.
     pub(crate) async fn relay(
         &self,
         url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
         from: u64,
-    ) -> Result<Opened, SourceError> {
-        let object = self.peers.relay(url, origin, kind, digest, from).await?;
+    ) -> Result<OpenSource, SourceError> {
+        let object = self.peers.relay(url, at, kind, digest, from).await?;
         Ok(opened(object))
     }
 
@@ -91,7 +106,7 @@ impl Sources {
         url: &str,
         digest: &Digest,
         location: &Location,
-    ) -> Result<Opened, SourceError> {
+    ) -> Result<OpenSource, SourceError> {
         Ok(opened(self.peers.object_from(url, digest, location, 0).await?))
     }
 
@@ -102,7 +117,7 @@ impl Sources {
         digest: &Digest,
         location: &Location,
         part: Range<u64>,
-    ) -> Result<Opened, SourceError> {
+    ) -> Result<OpenSource, SourceError> {
         let object = self.peers.object(url, digest, location, Some(part));
         Ok(opened(object.await?))
     }
@@ -111,12 +126,12 @@ impl Sources {
     pub(crate) async fn relay_part(
         &self,
         url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
         part: Range<u64>,
-    ) -> Result<Opened, SourceError> {
-        let object = self.peers.relay_part(url, origin, kind, digest, part).await?;
+    ) -> Result<OpenSource, SourceError> {
+        let object = self.peers.relay_part(url, at, kind, digest, part).await?;
         Ok(opened(object))
     }
 
@@ -124,143 +139,111 @@ impl Sources {
     pub(crate) async fn relay_size(
         &self,
         url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<u64, SourceError> {
-        Ok(self.peers.relay_size(url, origin, kind, digest).await?)
+        Ok(self.peers.relay_size(url, at, kind, digest).await?)
     }
 
     /// The object's size, as the registry tells it.
-    pub(crate) async fn origin_size(
+    pub(crate) async fn registry_size(
         &self,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<Option<u64>, SourceError> {
-        let registry = self.registry(origin)?;
+        let registry = self.registry_client(at)?;
         match kind {
             ObjectKind::Manifest => {
                 let wanted = TagOrDigest::Digest(digest.clone());
-                let told = registry.manifest_head(&origin.location.repository, &wanted, &origin.credential);
-                Ok(told.await?.size)
+                let size = registry.manifest_head(&at.location.repository, &wanted, &at.credential);
+                Ok(size.await?.size)
             }
             ObjectKind::Blob => {
-                let told = registry.blob_head(&origin.location.repository, digest, &origin.credential);
-                Ok(told.await?)
+                let size = registry.blob_head(&at.location.repository, digest, &at.credential);
+                Ok(size.await?)
             }
         }
     }
 
     /// Opens a part at the registry.
-    pub(crate) async fn origin_part(
+    pub(crate) async fn registry_part(
         &self,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
         part: Range<u64>,
-    ) -> Result<Opened, SourceError> {
+    ) -> Result<OpenSource, SourceError> {
         if kind == ObjectKind::Manifest {
-            return self.origin(origin, kind, digest, part.start).await;
+            return self.registry(at, kind, digest, part.start).await;
         }
         let wanted = BlobPart {
             from: part.start,
             until: Some(part.end),
         };
-        let registry = self.registry(origin)?;
-        let blob = registry.blob_part(&origin.location.repository, digest, wanted, &origin.credential);
+        let registry = self.registry_client(at)?;
+        let blob = registry.blob_part(&at.location.repository, digest, wanted, &at.credential);
         let blob = blob.await?;
-        Ok(Opened {
+        Ok(OpenSource {
             size: blob.total,
             media_type: None,
             hashes: Vec::new(),
-            pieces: Box::pin(blob.stream.map(|piece| piece.map_err(SourceError::from))),
+            stream: Box::pin(blob.stream.map(|piece| piece.map_err(SourceError::from))),
         })
     }
 
-    fn registry(&self, origin: &AtRegistry) -> Result<Registry, SourceError> {
+    fn registry_client(&self, at: &RegistrySource) -> Result<Registry, SourceError> {
         let registries = self.around.registries();
-        Ok(registries.registry(&origin.location.origin)?)
+        Ok(registries.registry(&at.location.origin)?)
     }
 
     /// Opens the registry at `from`.
-    pub(crate) async fn origin(
+    pub(crate) async fn registry(
         &self,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
         from: u64,
-    ) -> Result<Opened, SourceError> {
-        let registry = self.registry(origin)?;
+    ) -> Result<OpenSource, SourceError> {
+        let registry = self.registry_client(at)?;
         match kind {
             ObjectKind::Manifest => {
                 let wanted = TagOrDigest::Digest(digest.clone());
                 let manifest = registry
-                    .manifest(&origin.location.repository, &wanted, &origin.credential)
+                    .manifest(&at.location.repository, &wanted, &at.credential)
                     .await?;
                 let skipped = usize::try_from(from)
                     .unwrap_or(usize::MAX)
                     .min(manifest.bytes.len());
                 let rest = manifest.bytes.slice(skipped..);
-                Ok(Opened {
+                Ok(OpenSource {
                     size: Some(manifest.bytes.len() as u64),
                     media_type: Some(manifest.media_type),
                     hashes: Vec::new(),
-                    pieces: Box::pin(stream::iter([Ok(rest)])),
+                    stream: Box::pin(stream::iter([Ok(rest)])),
                 })
             }
             ObjectKind::Blob => {
                 let blob = registry
-                    .blob(&origin.location.repository, digest, from, &origin.credential)
+                    .blob(&at.location.repository, digest, from, &at.credential)
                     .await?;
-                Ok(Opened {
+                Ok(OpenSource {
                     size: blob.total,
                     media_type: None,
                     hashes: Vec::new(),
-                    pieces: Box::pin(blob.stream.map(|piece| piece.map_err(SourceError::from))),
+                    stream: Box::pin(blob.stream.map(|piece| piece.map_err(SourceError::from))),
                 })
             }
         }
     }
 }
 
-fn opened(object: SharedObject) -> Opened {
-    Opened {
+fn opened(object: SharedObject) -> OpenSource {
+    OpenSource {
         size: Some(object.size),
         media_type: object.media_type,
         hashes: object.chunk_hashes,
-        pieces: Box::pin(object.bytes.map(|piece| piece.map_err(SourceError::from))),
-    }
-}
-
-impl From<ShareError> for SourceError {
-    fn from(error: ShareError) -> Self {
-        let broke = matches!(error, ShareError::Broke(_) | ShareError::Silent(_));
-        let network = broke || matches!(error, ShareError::Unreachable(_));
-        Self {
-            side: match error {
-                ShareError::Denied(_) => Side::Caller,
-                _ if network => Side::Network,
-                _ => Side::Peer,
-            },
-            word: error.word(),
-            passing: broke,
-            text: error.to_string(),
-        }
-    }
-}
-
-impl From<RegistryError> for SourceError {
-    fn from(error: RegistryError) -> Self {
-        Self {
-            side: match error.side() {
-                oci::Side::Caller => Side::Caller,
-                oci::Side::Registry => Side::Registry,
-                oci::Side::Network => Side::Network,
-            },
-            word: error.error_type(),
-            passing: error.is_worth_retrying(),
-            text: format!("{error}; {}", error.what_to_do()),
-        }
+        stream: Box::pin(object.bytes.map(|piece| piece.map_err(SourceError::from))),
     }
 }

@@ -16,59 +16,61 @@ const REMEMBERED: usize = 1_024;
 
 /// Clones share what they know.
 #[derive(Clone, Default)]
-pub(super) struct Absent(Arc<Mutex<HashMap<String, Heard>>>);
+pub(super) struct UnreachablePeers(Arc<Mutex<HashMap<String, LastContact>>>);
 
 /// What a peer last did.
 #[derive(Clone, Copy)]
-enum Heard {
+enum LastContact {
     Answered(Instant),
-    Silent(Instant),
+    NoAnswer(Instant),
 }
 
-impl Absent {
-    pub(super) fn is_away(&self, share_url: &str, now: Instant) -> bool {
-        let heard = self.lock();
-        let last = heard.get(share_url);
-        last.is_some_and(|last| matches!(last, Heard::Silent(since) if now.duration_since(*since) < PAUSE))
+impl UnreachablePeers {
+    pub(super) fn is_unreachable(&self, share_url: &str, now: Instant) -> bool {
+        let contacts = self.lock();
+        let last = contacts.get(share_url);
+        last.is_some_and(
+            |last| matches!(last, LastContact::NoAnswer(since) if now.duration_since(*since) < PAUSE),
+        )
     }
 
     /// It answered, whatever it said.
     pub(super) fn answered(&self, share_url: &str, now: Instant) {
-        self.keep(share_url, Heard::Answered(now), now);
+        self.keep(share_url, LastContact::Answered(now), now);
     }
 
     /// A call of `began` got no answer until `now`.
-    pub(super) fn silent(&self, share_url: &str, began: Instant, now: Instant) {
+    pub(super) fn no_answer(&self, share_url: &str, began: Instant, now: Instant) {
         if now.duration_since(began) >= LONG && !self.answered_since(share_url, began) {
-            self.keep(share_url, Heard::Silent(now), now);
+            self.keep(share_url, LastContact::NoAnswer(now), now);
         }
     }
 
     fn answered_since(&self, share_url: &str, began: Instant) -> bool {
-        let heard = self.lock();
-        let last = heard.get(share_url);
-        last.is_some_and(|last| matches!(last, Heard::Answered(at) if *at >= began))
+        let contacts = self.lock();
+        let last = contacts.get(share_url);
+        last.is_some_and(|last| matches!(last, LastContact::Answered(at) if *at >= began))
     }
 
-    fn keep(&self, share_url: &str, last: Heard, now: Instant) {
-        let mut heard = self.lock();
-        if heard.len() >= REMEMBERED {
-            heard.retain(|_, last| now.duration_since(last.at()) < PAUSE);
+    fn keep(&self, share_url: &str, last: LastContact, now: Instant) {
+        let mut contacts = self.lock();
+        if contacts.len() >= REMEMBERED {
+            contacts.retain(|_, last| now.duration_since(last.at()) < PAUSE);
         }
-        if heard.len() < REMEMBERED || heard.contains_key(share_url) {
-            heard.insert(share_url.to_owned(), last);
+        if contacts.len() < REMEMBERED || contacts.contains_key(share_url) {
+            contacts.insert(share_url.to_owned(), last);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Heard>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, LastContact>> {
         self.0.lock()
     }
 }
 
-impl Heard {
+impl LastContact {
     fn at(self) -> Instant {
         match self {
-            Self::Answered(at) | Self::Silent(at) => at,
+            Self::Answered(at) | Self::NoAnswer(at) => at,
         }
     }
 }
@@ -82,45 +84,45 @@ mod tests {
 
     #[test]
     fn who_made_us_wait_is_passed_over_and_who_refused_at_once_is_not() {
-        let (absent, began) = (Absent::default(), Instant::now());
+        let (peers, began) = (UnreachablePeers::default(), Instant::now());
         let ended = began + LIMIT;
-        absent.silent(PEER, began, ended);
-        absent.silent("http://b:1", ended, ended + Duration::from_millis(2));
-        assert!(absent.is_away(PEER, ended));
-        assert!(!absent.is_away(PEER, ended + PAUSE));
-        assert!(!absent.is_away("http://b:1", ended));
+        peers.no_answer(PEER, began, ended);
+        peers.no_answer("http://b:1", ended, ended + Duration::from_millis(2));
+        assert!(peers.is_unreachable(PEER, ended));
+        assert!(!peers.is_unreachable(PEER, ended + PAUSE));
+        assert!(!peers.is_unreachable("http://b:1", ended));
     }
 
     #[test]
     fn a_busy_peer_that_answered_somebody_meanwhile_is_not_passed_over() {
-        let (absent, began) = (Absent::default(), Instant::now());
-        absent.answered(PEER, began + LIMIT / 2);
-        absent.silent(PEER, began, began + LIMIT);
-        assert!(!absent.is_away(PEER, began + LIMIT));
+        let (peers, began) = (UnreachablePeers::default(), Instant::now());
+        peers.answered(PEER, began + LIMIT / 2);
+        peers.no_answer(PEER, began, began + LIMIT);
+        assert!(!peers.is_unreachable(PEER, began + LIMIT));
     }
 
     #[test]
     fn a_peer_that_fell_silent_after_its_last_answer_is_passed_over() {
-        let (absent, began) = (Absent::default(), Instant::now());
-        absent.answered(PEER, began);
-        absent.silent(PEER, began + LIMIT, began + LIMIT * 2);
-        assert!(absent.is_away(PEER, began + LIMIT * 2));
+        let (peers, began) = (UnreachablePeers::default(), Instant::now());
+        peers.answered(PEER, began);
+        peers.no_answer(PEER, began + LIMIT, began + LIMIT * 2);
+        assert!(peers.is_unreachable(PEER, began + LIMIT * 2));
     }
 
     #[test]
     fn an_answer_ends_the_absence() {
-        let (absent, began) = (Absent::default(), Instant::now());
-        absent.silent(PEER, began, began + LIMIT);
-        absent.answered(PEER, began + LIMIT);
-        assert!(!absent.is_away(PEER, began + LIMIT));
+        let (peers, began) = (UnreachablePeers::default(), Instant::now());
+        peers.no_answer(PEER, began, began + LIMIT);
+        peers.answered(PEER, began + LIMIT);
+        assert!(!peers.is_unreachable(PEER, began + LIMIT));
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let (absent, began) = (Absent::default(), Instant::now());
+        let (peers, began) = (UnreachablePeers::default(), Instant::now());
         for number in 0..REMEMBERED * 2 {
-            absent.answered(&number.to_string(), began);
+            peers.answered(&number.to_string(), began);
         }
-        assert_eq!(absent.lock().len(), REMEMBERED);
+        assert_eq!(peers.lock().len(), REMEMBERED);
     }
 }

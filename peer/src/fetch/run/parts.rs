@@ -15,11 +15,11 @@ use tokio::time::{sleep, timeout};
 use tracing::{Instrument as _, debug};
 use wire::Side;
 
-use super::source_span::SourceSpan;
-use super::{Failure, Fetch};
+use super::fetch_source::FetchSource;
+use super::task::{Failure, FetchTask, other_size};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
-use crate::limits::{Class, Way};
-use crate::source::{Opened, SourceError};
+use crate::limits::Class;
+use crate::source::{OpenSource, SourceError};
 
 /// Objects up to this size are fetched as a whole: asking again would cost as much.
 const SMALL: u64 = 4 * CHUNK;
@@ -31,13 +31,6 @@ const RUNS: usize = 8;
 const STALL: Duration = Duration::from_secs(30);
 /// Nobody reads: what is here waits on the disk for the next reader.
 const IDLE: Duration = Duration::from_secs(30);
-
-#[derive(Clone, PartialEq, Eq)]
-enum From {
-    Parent(String),
-    Relay(String),
-    Registry,
-}
 
 /// What became of one run of chunks.
 #[derive(Default)]
@@ -51,7 +44,7 @@ struct RunOutcome {
     is_done: bool,
 }
 
-impl Fetch<'_> {
+impl FetchTask<'_> {
     /// Until the whole is wanted, or nobody reads any more.
     pub(super) async fn fill_parts(&mut self, partial: &Partial) -> Result<(), Failure> {
         let size = match self.size {
@@ -118,10 +111,10 @@ impl Fetch<'_> {
                 Err(error) => self.parent_is_out(&parent, error.into()),
             }
         }
-        let origin = self.wanted.at_registry();
+        let at = self.wanted.registry_source();
         for relay in self.relays.clone() {
             let (kind, digest) = (self.wanted.kind, &self.wanted.digest);
-            match self.sources.relay_size(&relay, &origin, kind, digest).await {
+            match self.sources.relay_size(&relay, &at, kind, digest).await {
                 Ok(size) => return self.take_size(size),
                 Err(error) => {
                     self.relays.retain(|other| *other != relay);
@@ -129,12 +122,12 @@ impl Fetch<'_> {
                 }
             }
         }
-        if !self.origin {
+        if !self.registry_allowed {
             return Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)));
         }
         let asking = self
             .sources
-            .origin_size(&origin, self.wanted.kind, &self.wanted.digest);
+            .registry_size(&at, self.wanted.kind, &self.wanted.digest);
         match asking.await {
             Ok(Some(size)) => self.take_size(size),
             // It does not tell: its end is the end.
@@ -186,7 +179,8 @@ impl Fetch<'_> {
             if let Some(failure) = outcome.failed {
                 return Err(failure);
             }
-            if !outcome.is_done && self.parents.is_empty() && self.relays.is_empty() && !self.origin {
+            if !outcome.is_done && self.parents.is_empty() && self.relays.is_empty() && !self.registry_allowed
+            {
                 return Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)));
             }
         }
@@ -200,27 +194,29 @@ impl Fetch<'_> {
     /// Asks one source after the other for what is missing of the run.
     async fn fetch_run(&self, run: Range<u64>, size: u64, partial: &Partial) -> RunOutcome {
         let mut outcome = RunOutcome::default();
-        let parents = self.parents.iter().cloned().map(From::Parent);
-        let relays = self.relays.iter().cloned().map(From::Relay);
-        let origin = self.origin.then_some(From::Registry);
+        let parents = self.parents.iter().cloned().map(FetchSource::Parent);
+        let relays = self.relays.iter().cloned().map(FetchSource::Relay);
+        let registry = self
+            .registry_allowed
+            .then(|| FetchSource::Registry(self.wanted.location.registry().clone()));
         let mut at = run.start;
-        for from in parents.chain(relays).chain(origin) {
-            if outcome.corrupt == Some(self.name_of(&from)) {
+        for from in parents.chain(relays).chain(registry) {
+            if outcome.corrupt == Some(from.name()) {
                 continue;
             }
-            let told = self.span_of(&from, at * CHUNK);
+            let told = from.span(at * CHUNK);
             let part = at * CHUNK..(run.end * CHUNK).min(size);
             let taking = self.take_part(&from, part, size, partial, &mut outcome);
             let (next, fault) = taking.instrument(told.span()).await;
             outcome
                 .gave
-                .push((self.name_of(&from), from == From::Registry, (next - at) * CHUNK));
+                .push((from.name(), from.is_registry(), (next - at) * CHUNK));
             at = next;
             match fault {
                 Some(fault) => {
                     told.left((at * CHUNK).min(size), &fault);
                     debug!(stoker.digest = %self.wanted.digest, because = %fault, "another source is asked for this part");
-                    outcome.faults.push((self.name_of(&from), fault));
+                    outcome.faults.push((from.name(), fault));
                 }
                 None => told.done((at * CHUNK).min(size)),
             }
@@ -239,7 +235,7 @@ impl Fetch<'_> {
     /// Tells the first chunk that did not land, and why.
     async fn take_part(
         &self,
-        from: &From,
+        from: &FetchSource,
         part: Range<u64>,
         size: u64,
         partial: &Partial,
@@ -255,8 +251,8 @@ impl Fetch<'_> {
         while at < part.end {
             let length = usize::try_from(CHUNK.min(part.end - at)).unwrap_or(usize::MAX);
             while unread.len() < length {
-                match timeout(STALL, opened.pieces.next()).await {
-                    Ok(Some(Ok(piece))) => unread.extend_from_slice(&piece),
+                match timeout(STALL, opened.stream.next()).await {
+                    Ok(Some(Ok(bytes))) => unread.extend_from_slice(&bytes),
                     Ok(Some(Err(fault))) => return (at / CHUNK, Some(fault)),
                     Ok(None) => return (at / CHUNK, Some(cut_short())),
                     Err(_) => return (at / CHUNK, Some(took_too_long())),
@@ -266,20 +262,20 @@ impl Fetch<'_> {
             let number = at / CHUNK;
             let told = usize::try_from(number - part.start / CHUNK).ok();
             let told = told.and_then(|at| opened.hashes.get(at).copied());
-            if !matches!(from, From::Parent(_)) {
+            if !from.is_parent() {
                 self.lands_unvouched();
             }
             let expected = self.expected(from, number).or(told);
             match self.land_chunk(number, chunk, expected, partial).await {
                 Ok(()) => {
-                    self.metrics.received(*from == From::Registry, length as u64);
+                    self.metrics.received(from.is_registry(), length as u64);
                     at += length as u64;
-                    let is_vouched = matches!(from, From::Parent(_)) && expected.is_some();
+                    let is_vouched = from.is_parent() && expected.is_some();
                     outcome.last_is_vouched |= is_vouched && at >= size;
                     self.progress.send_modify(|now| now.landed = partial.len());
                 }
                 Err(LandError::WrongChunk) => {
-                    outcome.corrupt = Some(self.name_of(from));
+                    outcome.corrupt = Some(from.name());
                     return (number, None);
                 }
                 Err(LandError::Disk(error)) => {
@@ -291,57 +287,43 @@ impl Fetch<'_> {
         (part.end.div_ceil(CHUNK), None)
     }
 
-    async fn open_part(&self, from: &From, part: Range<u64>, size: u64) -> Result<Opened, SourceError> {
+    async fn open_part(
+        &self,
+        from: &FetchSource,
+        part: Range<u64>,
+        size: u64,
+    ) -> Result<OpenSource, SourceError> {
         let (digest, kind) = (&self.wanted.digest, self.wanted.kind);
         let opened = match from {
-            From::Parent(url) => {
+            FetchSource::Parent(url) => {
                 self.sources
                     .parent_part(url, digest, &self.wanted.location, part)
                     .await
             }
-            From::Relay(url) => {
-                let origin = self.wanted.at_registry();
-                self.sources.relay_part(url, &origin, kind, digest, part).await
+            FetchSource::Relay(url) => {
+                let at = self.wanted.registry_source();
+                self.sources.relay_part(url, &at, kind, digest, part).await
             }
-            From::Registry => {
-                let origin = self.wanted.at_registry();
-                self.sources.origin_part(&origin, kind, digest, part).await
+            FetchSource::Registry(_) => {
+                let at = self.wanted.registry_source();
+                self.sources.registry_part(&at, kind, digest, part).await
             }
         }?;
-        let way = match from {
-            From::Registry => Way::FromOrigin(self.wanted.location.registry().clone()),
-            From::Parent(_) | From::Relay(_) => Way::FromPeer,
-        };
         match opened.size {
-            Some(told) if told != size => Err(super::stream::other_size(told, size)),
-            _ => Ok(self.paced(opened, way)),
+            Some(told) if told != size => Err(other_size(told, size)),
+            _ => Ok(self.paced(opened, from.way())),
         }
     }
 
     /// Only a parent is checked: the others read the registry.
-    fn expected(&self, from: &From, chunk: u64) -> Option<ChunkHash> {
+    fn expected(&self, from: &FetchSource, chunk: u64) -> Option<ChunkHash> {
         match (from, &self.voucher) {
-            (From::Parent(_), Some((_, hashes))) => {
+            (FetchSource::Parent(_), Some((_, hashes))) => {
                 Some(hashes.of_chunk_at(chunk * CHUNK).unwrap_or_default())
             }
             // Nobody vouches for it: no chunk has this hash.
-            (From::Parent(_), None) => Some(ChunkHash::default()),
+            (FetchSource::Parent(_), None) => Some(ChunkHash::default()),
             _ => None,
-        }
-    }
-
-    fn name_of(&self, from: &From) -> String {
-        match from {
-            From::Parent(url) | From::Relay(url) => url.clone(),
-            From::Registry => self.wanted.location.registry().to_string(),
-        }
-    }
-
-    fn span_of(&self, from: &From, at: u64) -> SourceSpan {
-        match from {
-            From::Parent(url) => SourceSpan::of_parent(url, at),
-            From::Relay(url) => SourceSpan::of_relay(url, at),
-            From::Registry => SourceSpan::of_registry(self.wanted.location.registry().as_str(), at),
         }
     }
 }

@@ -62,7 +62,7 @@ impl SourceSpan {
     }
 
     /// It gave the pieces that were told.
-    pub(super) fn gave_pieces(&self) {
+    pub(super) fn gave_chunks(&self) {
         self.note(self.from + self.gave, "done");
     }
 

@@ -8,37 +8,50 @@ use tokio::time::timeout;
 use tracing::{Instrument as _, debug, info};
 use wire::Side;
 
-use super::chunks::Pieces;
+use super::chunks::ChunkTransfers;
 use super::pace::Pace;
 use super::source_span::SourceSpan;
-use super::{Failure, Fetch, Left};
-use crate::fetch::FetchError;
-use crate::fetch::batches::{self, Blocks};
+use super::task::{Failure, FetchTask, other_size};
+use crate::fetch::batches::{Batches, NextBatch};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
 use crate::limits::Way;
-use crate::source::{CrowdFeed, Opened, SourceError, host_and_port};
+use crate::source::{CrowdFeed, OpenSource, SourceError, host_and_port};
 
 /// An object of which no more than this is missing comes from one source.
 const GATHERED_FROM: u64 = 4 * CHUNK;
 /// The hash of a chunk comes with its bytes, or a moment later.
 const HASH_LIMIT: Duration = Duration::from_secs(15);
 /// Times that the registry is asked without a byte coming of it.
-const ORIGIN_TRIES: u32 = 3;
+const REGISTRY_TRIES: u32 = 3;
 /// Times that the registry is asked at all, for one object.
-const ORIGIN_TRIES_IN_ALL: u32 = 12;
+const REGISTRY_TRIES_IN_ALL: u32 = 12;
 /// Its `max_connections` are in use: that is no try. The time that the lot or the reader has ends the wait.
-const NO_TURN: &str = "no_turn";
+const NO_CONNECTION: &str = "no_turn";
 /// The first pause before the registry is asked again; doubled each time.
-const ORIGIN_PAUSE: Duration = Duration::from_millis(250);
+const REGISTRY_PAUSE: Duration = Duration::from_millis(250);
 
-impl Fetch<'_> {
+/// Why a source was left.
+enum SourceEnd {
+    /// It has given all.
+    Done,
+    Broke(SourceError),
+    WrongChunk,
+    /// Others fetch it too: chunks are taken from all of them.
+    Gather(Box<ChunkTransfers>),
+    /// Somebody waits for a part that lies elsewhere.
+    Elsewhere,
+    /// Not the source's fault.
+    Fatal(Failure),
+}
+
+impl FetchTask<'_> {
     pub(super) async fn try_parent(&mut self, parent: &str, partial: &Partial) -> Result<(), Failure> {
         let before = partial.len();
         let told = SourceSpan::of_parent(parent, before);
         let copying = self.copy_from_parent(parent, partial);
         let left = copying.instrument(told.span()).await;
-        let is_slow = matches!(&left, Left::Broke(fault) if fault.word == "slow");
-        if self.left_peer(parent, &told, left, before, partial).await? == Next::Other {
+        let is_slow = matches!(&left, SourceEnd::Broke(fault) if fault.word == "slow");
+        if self.left_peer(parent, &told, left, before, partial).await? == Retry::NextSource {
             self.parents.retain(|other| other != parent);
             if is_slow {
                 self.relays.retain(|other| other != parent);
@@ -54,7 +67,7 @@ impl Fetch<'_> {
         let told = SourceSpan::of_relay(relay, before);
         let copying = self.copy_from_relay(relay, partial);
         let left = copying.instrument(told.span()).await;
-        if self.left_peer(relay, &told, left, before, partial).await? == Next::Other {
+        if self.left_peer(relay, &told, left, before, partial).await? == Retry::NextSource {
             self.relays.retain(|other| other != relay);
         }
         Ok(())
@@ -65,35 +78,35 @@ impl Fetch<'_> {
         &mut self,
         peer: &str,
         told: &SourceSpan,
-        left: Left,
+        left: SourceEnd,
         before: u64,
         partial: &Partial,
-    ) -> Result<Next, Failure> {
+    ) -> Result<Retry, Failure> {
         let bytes = self.count(peer, false, partial.len() - before);
         let fault = match left {
-            Left::Done => {
+            SourceEnd::Done => {
                 told.done(partial.len());
-                return Ok(Next::Same);
+                return Ok(Retry::SameSource);
             }
-            Left::Gather(pieces) => {
+            SourceEnd::Gather(transfers) => {
                 told.cut(partial.len(), "gather");
-                self.fill_by_pieces(*pieces, partial).await?;
+                self.fill_by_chunks(*transfers, partial).await?;
                 // Where many peers do not do, each is asked by itself.
                 self.may_gather = false;
                 self.is_interrupted = !self.is_complete(partial);
-                return Ok(Next::Same);
+                return Ok(Retry::SameSource);
             }
-            Left::Elsewhere => {
+            SourceEnd::Elsewhere => {
                 told.cut(partial.len(), "elsewhere");
                 self.is_interrupted = true;
-                return Ok(Next::Same);
+                return Ok(Retry::SameSource);
             }
-            Left::Fatal(failure) => {
+            SourceEnd::Fatal(failure) => {
                 told.cut(partial.len(), failure.word());
                 return Err(failure);
             }
-            Left::Broke(error) => error,
-            Left::WrongChunk => self.wrong_chunk_of(peer),
+            SourceEnd::Broke(error) => error,
+            SourceEnd::WrongChunk => self.wrong_chunk_of(peer),
         };
         told.left(partial.len(), &fault);
         info!(
@@ -108,23 +121,14 @@ impl Fetch<'_> {
         );
         let stays = bytes > 0 && fault.passing;
         self.faults.push((peer.to_owned(), fault));
-        Ok(if stays { Next::Same } else { Next::Other })
+        Ok(if stays {
+            Retry::SameSource
+        } else {
+            Retry::NextSource
+        })
     }
 
-    pub(super) fn wrong_chunk_of(&mut self, parent: &str) -> SourceError {
-        self.voucher.take_if(|(voucher, _)| voucher == parent);
-        // What it relays comes without hashes, and from the same hand.
-        self.relays.retain(|relay| relay != parent);
-        self.metrics.chunk_failed(host_and_port(parent));
-        SourceError {
-            side: Side::Peer,
-            word: "wrong_chunk",
-            passing: false,
-            text: "a chunk had other bytes than its hash promises".to_owned(),
-        }
-    }
-
-    async fn copy_from_parent(&mut self, parent: &str, partial: &Partial) -> Left {
+    async fn copy_from_parent(&mut self, parent: &str, partial: &Partial) -> SourceEnd {
         let from = chunk_begins(partial.len());
         let opening = self
             .sources
@@ -132,14 +136,14 @@ impl Fetch<'_> {
         let opening = timeout(OPEN_LIMIT, opening);
         let vouched = match Self::unless_stopped(&self.stop, &self.wanted.digest, opening).await {
             Ok(Ok(Ok(vouched))) => vouched,
-            Ok(Ok(Err(error))) => return Left::Broke(error),
-            Ok(Err(_)) => return Left::Broke(took_too_long()),
-            Err(stopped) => return Left::Fatal(stopped),
+            Ok(Ok(Err(error))) => return SourceEnd::Broke(error),
+            Ok(Err(_)) => return SourceEnd::Broke(took_too_long()),
+            Err(stopped) => return SourceEnd::Fatal(stopped),
         };
         if let Some(expected) = self.size
             && vouched.opened.size != Some(expected)
         {
-            return Left::Broke(other_size(vouched.hashes.size(), expected));
+            return SourceEnd::Broke(other_size(vouched.hashes.size(), expected));
         }
         let (_, hashes) = self.voucher.get_or_insert((parent.to_owned(), vouched.hashes));
         let hashes = hashes.clone();
@@ -150,22 +154,22 @@ impl Fetch<'_> {
         self.take(vouched.opened, from, flow, partial).await
     }
 
-    async fn copy_from_relay(&mut self, relay: &str, partial: &Partial) -> Left {
-        let origin = self.wanted.at_registry();
+    async fn copy_from_relay(&mut self, relay: &str, partial: &Partial) -> SourceEnd {
+        let at = self.wanted.registry_source();
         let (kind, digest) = (self.wanted.kind, &self.wanted.digest);
         let from = chunk_begins(partial.len());
-        let opening = self.sources.relay(relay, &origin, kind, digest, from);
+        let opening = self.sources.relay(relay, &at, kind, digest, from);
         let opening = timeout(OPEN_LIMIT, opening);
         let opened = match Self::unless_stopped(&self.stop, digest, opening).await {
             Ok(Ok(Ok(opened))) => opened,
-            Ok(Ok(Err(error))) => return Left::Broke(error),
-            Ok(Err(_)) => return Left::Broke(took_too_long()),
-            Err(stopped) => return Left::Fatal(stopped),
+            Ok(Ok(Err(error))) => return SourceEnd::Broke(error),
+            Ok(Err(_)) => return SourceEnd::Broke(took_too_long()),
+            Err(stopped) => return SourceEnd::Fatal(stopped),
         };
         if let (Some(told), Some(expected)) = (opened.size, self.size)
             && told != expected
         {
-            return Left::Broke(other_size(told, expected));
+            return SourceEnd::Broke(other_size(told, expected));
         }
         let flow = Flow {
             proof: Proof::Coming,
@@ -174,42 +178,42 @@ impl Fetch<'_> {
         self.take(opened, from, flow, partial).await
     }
 
-    pub(super) async fn try_origin(&mut self, partial: &Partial) -> Result<(), Failure> {
+    pub(super) async fn try_registry(&mut self, partial: &Partial) -> Result<(), Failure> {
         let registry = self.wanted.location.registry().to_string();
         let (mut fruitless, mut tries) = (0, 0);
-        while tries < ORIGIN_TRIES_IN_ALL {
+        while tries < REGISTRY_TRIES_IN_ALL {
             let before = partial.len();
             let told = SourceSpan::of_registry(&registry, before);
-            let left = self.copy_from_origin(partial).instrument(told.span()).await;
+            let left = self.copy_from_registry(partial).instrument(told.span()).await;
             let bytes = self.count(&registry, true, partial.len() - before);
             let fault = match left {
-                Left::Done => {
+                SourceEnd::Done => {
                     told.done(partial.len());
                     return Ok(());
                 }
-                Left::Fatal(failure) => {
+                SourceEnd::Fatal(failure) => {
                     told.cut(partial.len(), failure.word());
                     return Err(failure);
                 }
-                Left::Broke(fault) => fault,
-                Left::Elsewhere => {
+                SourceEnd::Broke(fault) => fault,
+                SourceEnd::Elsewhere => {
                     told.cut(partial.len(), "elsewhere");
                     self.is_interrupted = true;
                     return Ok(());
                 }
-                Left::WrongChunk | Left::Gather(_) => {
+                SourceEnd::WrongChunk | SourceEnd::Gather(_) => {
                     tries += 1;
                     continue;
                 }
             };
             told.left(partial.len(), &fault);
-            if fault.word == NO_TURN {
-                tokio::time::sleep(ORIGIN_PAUSE).await;
+            if fault.word == NO_CONNECTION {
+                tokio::time::sleep(REGISTRY_PAUSE).await;
                 continue;
             }
             tries += 1;
             fruitless = if bytes > 0 { 0 } else { fruitless + 1 };
-            let hopeless = !fault.passing || fruitless >= ORIGIN_TRIES;
+            let hopeless = !fault.passing || fruitless >= REGISTRY_TRIES;
             debug!(
                 stoker.digest = %self.wanted.digest,
                 stoker.source = registry,
@@ -225,28 +229,28 @@ impl Fetch<'_> {
             if hopeless {
                 break;
             }
-            let pause = tokio::time::sleep(ORIGIN_PAUSE * 2_u32.pow(fruitless));
+            let pause = tokio::time::sleep(REGISTRY_PAUSE * 2_u32.pow(fruitless));
             Self::unless_stopped(&self.stop, &self.wanted.digest, pause).await?;
         }
         Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
     }
 
-    async fn copy_from_origin(&mut self, partial: &Partial) -> Left {
-        let (origin, from) = (self.wanted.at_registry(), partial.len());
+    async fn copy_from_registry(&mut self, partial: &Partial) -> SourceEnd {
+        let (at_registry, from) = (self.wanted.registry_source(), partial.len());
         let opening = self
             .sources
-            .origin(&origin, self.wanted.kind, &self.wanted.digest, from);
+            .registry(&at_registry, self.wanted.kind, &self.wanted.digest, from);
         let opening = timeout(OPEN_LIMIT, opening);
         let opened = match Self::unless_stopped(&self.stop, &self.wanted.digest, opening).await {
             Ok(Ok(Ok(opened))) => opened,
-            Ok(Ok(Err(error))) => return Left::Broke(error),
-            Ok(Err(_)) => return Left::Broke(took_too_long()),
-            Err(stopped) => return Left::Fatal(stopped),
+            Ok(Ok(Err(error))) => return SourceEnd::Broke(error),
+            Ok(Err(_)) => return SourceEnd::Broke(took_too_long()),
+            Err(stopped) => return SourceEnd::Fatal(stopped),
         };
         if let (Some(told), Some(expected)) = (opened.size, self.size)
             && told != expected
         {
-            return Left::Fatal(Failure::Fetch(self.wrong_size(expected, told)));
+            return SourceEnd::Fatal(Failure::Fetch(self.wrong_size(expected, told)));
         }
         let flow = Flow {
             proof: Proof::None,
@@ -256,14 +260,14 @@ impl Fetch<'_> {
     }
 
     /// Lands what the source sends. The next block is gathered while one is written.
-    async fn take(&mut self, opened: Opened, from: u64, flow: Flow, partial: &Partial) -> Left {
+    async fn take(&mut self, opened: OpenSource, from: u64, flow: Flow, partial: &Partial) -> SourceEnd {
         self.confirm(&opened);
         if let Err(failure) = self.check_room().await {
-            return Left::Fatal(failure);
+            return SourceEnd::Fatal(failure);
         }
         let way = match &flow.from {
             Some(_) => Way::FromPeer,
-            None => Way::FromOrigin(self.wanted.location.registry().clone()),
+            None => Way::FromRegistry(self.wanted.location.registry().clone()),
         };
         if !matches!(flow.proof, Proof::Vouched(_)) {
             self.lands_unvouched();
@@ -272,24 +276,24 @@ impl Fetch<'_> {
         let mut at = from;
         let mut feed = self.listen(&flow, partial);
         let by_chunks = matches!(flow.proof, Proof::Vouched(_)) || feed.is_some();
-        let mut blocks = Blocks::new(opened.pieces, at, self.size, by_chunks);
+        let mut blocks = Batches::new(opened.stream, at, self.size, by_chunks);
         let mut pace = self.may_be_left_for_the_registry(&flow).then(Pace::begin);
         let (stop, digest) = (self.stop.clone(), self.wanted.digest.clone());
         let mut next = Self::unless_stopped(&stop, &digest, blocks.next()).await;
         loop {
             let block = match next {
-                Ok(batches::Next::Block(block)) => block,
-                Ok(batches::Next::Broke(error)) => return Left::Broke(error),
-                Err(stopped) => return Left::Fatal(stopped),
-                Ok(batches::Next::End) => {
+                Ok(NextBatch::Batch(block)) => block,
+                Ok(NextBatch::Broke(error)) => return SourceEnd::Broke(error),
+                Err(stopped) => return SourceEnd::Fatal(stopped),
+                Ok(NextBatch::End) => {
                     self.size = Some(partial.len());
-                    return Left::Done;
+                    return SourceEnd::Done;
                 }
             };
             let length = block.len() as u64;
             let expected = match expected_at(at, &flow.proof, feed.as_mut()).await {
                 Ok(expected) => expected,
-                Err(untold) => return Left::Broke(untold),
+                Err(untold) => return SourceEnd::Broke(untold),
             };
             let landing = self.land(block, at, expected, &flow, partial);
             let following = Self::unless_stopped(&stop, &digest, blocks.next());
@@ -297,17 +301,17 @@ impl Fetch<'_> {
             at += length;
             match landed {
                 Ok(()) => next = following,
-                Err(LandError::WrongChunk) => return Left::WrongChunk,
-                Err(LandError::Disk(error)) => return Left::Fatal(Failure::Disk(error)),
+                Err(LandError::WrongChunk) => return SourceEnd::WrongChunk,
+                Err(LandError::Disk(error)) => return SourceEnd::Fatal(Failure::Disk(error)),
             }
             if self.is_wanted_elsewhere(partial) {
-                return Left::Elsewhere;
+                return SourceEnd::Elsewhere;
             }
             if pace.as_mut().is_some_and(|pace| pace.is_too_slow(length)) {
-                return Left::Broke(too_slow());
+                return SourceEnd::Broke(too_slow());
             }
-            if let Some(pieces) = self.gather(&mut feed, &flow, partial) {
-                return Left::Gather(Box::new(pieces));
+            if let Some(transfers) = self.gather(&mut feed, &flow, partial) {
+                return SourceEnd::Gather(Box::new(transfers));
             }
         }
     }
@@ -336,45 +340,14 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// No faster than the limits let it.
-    pub(super) fn paced(&self, opened: Opened, way: Way) -> Opened {
-        let needs = self.needs.clone();
-        let pieces = self
-            .sources
-            .limits
-            .paced(way, opened.pieces, move || needs.class());
-        Opened {
-            pieces: Box::pin(pieces),
-            ..opened
-        }
-    }
-
     /// The source answers: readers may be told the size.
-    fn confirm(&mut self, opened: &Opened) {
+    fn confirm(&mut self, opened: &OpenSource) {
         self.size = self.size.or(opened.size);
         if opened.media_type.is_some() && self.media_type.is_none() {
             self.media_type.clone_from(&opened.media_type);
         }
         let size = self.size;
         self.progress.send_modify(|now| now.size = size);
-    }
-
-    pub(super) fn count(&mut self, source: &str, is_registry: bool, bytes: u64) -> u64 {
-        self.report.add(source, is_registry, bytes);
-        if bytes > 0 && !self.used.iter().any(|used| used == source) {
-            self.used.push(source.to_owned());
-        }
-        bytes
-    }
-
-    pub(super) fn wrong_size(&self, expected: u64, told: u64) -> FetchError {
-        FetchError::WrongSize {
-            digest: self.wanted.digest.clone(),
-            expected,
-            told,
-            from: self.wanted.location.registry().to_string(),
-            side: Side::Registry,
-        }
     }
 }
 
@@ -388,20 +361,11 @@ fn too_slow() -> SourceError {
     }
 }
 
-pub(super) fn other_size(told: u64, expected: u64) -> SourceError {
-    SourceError {
-        side: Side::Peer,
-        word: "wrong_size",
-        passing: false,
-        text: format!("it has {told} bytes instead of {expected}"),
-    }
-}
-
 /// Whether a source may be asked again.
 #[derive(PartialEq, Eq)]
-enum Next {
-    Same,
-    Other,
+enum Retry {
+    SameSource,
+    NextSource,
 }
 
 /// What tells whether a chunk is right, before the whole does.
@@ -420,13 +384,13 @@ struct Flow {
     from: Option<String>,
 }
 
-impl Fetch<'_> {
+impl FetchTask<'_> {
     /// A peer that has all of it is no better than the registry when it is very slow, unless that is how fast transfers
     /// are meant to be. A relay may be slow because the registry is.
     fn may_be_left_for_the_registry(&self, flow: &Flow) -> bool {
         let limits = self.sources.limits.in_force_now();
         let is_limited = limits.incoming.is_some() || limits.outgoing.is_some();
-        matches!(flow.proof, Proof::Vouched(_)) && self.origin && !is_limited
+        matches!(flow.proof, Proof::Vouched(_)) && self.registry_allowed && !is_limited
     }
 
     /// Of a large object it is heard who else fetches it; of what a seed reads for us, what it should be.
@@ -447,7 +411,7 @@ impl Fetch<'_> {
     }
 
     /// Others fetch the object too, or have it.
-    fn gather(&self, feed: &mut Option<CrowdFeed>, flow: &Flow, partial: &Partial) -> Option<Pieces> {
+    fn gather(&self, feed: &mut Option<CrowdFeed>, flow: &Flow, partial: &Partial) -> Option<ChunkTransfers> {
         let (from, size) = (flow.from.as_ref()?, self.size?);
         let is_crowd = !feed.as_ref()?.now().siblings.is_empty();
         let hashes = match &flow.proof {
@@ -463,7 +427,7 @@ impl Fetch<'_> {
         if several {
             seeds.extend(self.parents.iter().filter(|parent| *parent != from).cloned());
         }
-        Some(Pieces::new(feed.take()?, seeds, hashes.cloned(), size))
+        Some(ChunkTransfers::new(feed.take()?, seeds, hashes.cloned(), size))
     }
 }
 

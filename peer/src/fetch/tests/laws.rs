@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use store::{CHUNK, Store};
 use wire::ObjectKind;
 
-use super::support::{World, bytes};
-use crate::fetch::batches::{Blocks, Next};
+use super::support::{FetchFixture, bytes};
+use crate::fetch::batches::{Batches, NextBatch};
 
 pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
@@ -64,9 +64,9 @@ proptest! {
         let body = bytes(size);
         let pieces: Vec<_> = cut(&body, &lengths).into_iter().map(Ok).collect();
         runtime().block_on(async {
-            let mut blocks = Blocks::new(Box::pin(stream::iter(pieces)), 0, Some(size), whole_chunks);
+            let mut blocks = Batches::new(Box::pin(stream::iter(pieces)), 0, Some(size), whole_chunks);
             let mut got = Vec::new();
-            while let Next::Block(block) = blocks.next().await {
+            while let NextBatch::Batch(block) = blocks.next().await {
                 assert!(!block.is_empty() && block.len() as u64 <= CHUNK);
                 assert!(!whole_chunks || (got.len() as u64).is_multiple_of(CHUNK), "a part of a chunk");
                 got.extend_from_slice(&block);
@@ -79,7 +79,7 @@ proptest! {
 #[test]
 fn a_reader_of_any_range_gets_exactly_those_bytes() {
     let runtime = runtime();
-    let world = runtime.block_on(World::new());
+    let world = runtime.block_on(FetchFixture::new());
     let config = ProptestConfig {
         failure_persistence: None,
         ..ProptestConfig::with_cases(24)

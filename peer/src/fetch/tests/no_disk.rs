@@ -8,11 +8,11 @@ use oci::Digest;
 use store::{CHUNK, last_chunk_begins};
 use wire::Side;
 
-use super::support::{Parent, Treat, World, bytes, read_all, with_byte_changed};
+use super::support::{FetchFixture, Parent, Treat, bytes, read_all, with_byte_changed};
 use crate::fetch::FetchError;
 
-async fn world_without_room_for(digest: &Digest, file: &str) -> World {
-    let world = World::new().await;
+async fn world_without_room_for(digest: &Digest, file: &str) -> FetchFixture {
+    let world = FetchFixture::new().await;
     let place = world
         .dir
         .path()
@@ -22,7 +22,7 @@ async fn world_without_room_for(digest: &Digest, file: &str) -> World {
     world
 }
 
-async fn readers_get_it(world: &World, body: &Bytes) {
+async fn readers_get_it(world: &FetchFixture, body: &Bytes) {
     let digest = world.registry.serve(body);
     let following = world.fetch(&digest);
     assert_eq!(following.size().await, Ok(body.len() as u64));

@@ -8,12 +8,12 @@ use oci::Digest;
 use store::CHUNK;
 use wire::Side;
 
-use super::support::{Parent, World, bytes, read_all, serve, with_byte_changed};
+use super::support::{FetchFixture, Parent, bytes, read_all, serve, with_byte_changed};
 use crate::fetch::FetchError;
 
 #[tokio::test]
 async fn a_parent_is_asked_before_the_registry() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK + 3);
     let digest = world.registry.serve(&body);
     let parent = Parent::holding(&world.around, &[&body]).await;
@@ -33,7 +33,7 @@ async fn a_parent_is_asked_before_the_registry() {
 
 #[tokio::test]
 async fn a_parent_that_corrupts_is_left_out_and_the_reader_never_notices() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(4 * CHUNK);
     let digest = world.registry.serve(&body);
     let damaged = Parent::holding(&world.around, &[&body]).await;
@@ -58,7 +58,7 @@ async fn a_parent_that_corrupts_is_left_out_and_the_reader_never_notices() {
 
 #[tokio::test]
 async fn the_registry_goes_on_where_a_corrupting_parent_was_left() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(3 * CHUNK);
     let digest = world.registry.serve(&body);
     let damaged = Parent::holding(&world.around, &[&body]).await;
@@ -74,7 +74,7 @@ async fn the_registry_goes_on_where_a_corrupting_parent_was_left() {
 
 #[tokio::test]
 async fn parents_that_are_away_or_do_not_hold_it_are_passed_over() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(CHUNK + 1);
     let digest = world.registry.serve(&body);
     let empty = Parent::holding(&world.around, &[]).await;
@@ -109,7 +109,7 @@ async fn liar(body: Bytes) -> String {
 
 #[tokio::test]
 async fn a_lie_that_fits_together_is_thrown_away_as_a_whole() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK);
     let digest = world.registry.serve(&body);
     let mut wanted = world.wanted(&digest);
@@ -126,11 +126,11 @@ async fn a_lie_that_fits_together_is_thrown_away_as_a_whole() {
 
 #[tokio::test]
 async fn a_lie_with_nobody_else_to_ask_fails_on_the_peers_side() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK);
     let digest = Digest::of(&body);
     let mut wanted = world.wanted(&digest);
-    wanted.origin_allowed = false;
+    wanted.registry_allowed = false;
     wanted.parents = vec![liar(with_byte_changed(&body, 5)).await];
     let following = world.fetches.join_or_start(wanted);
     let error = following.sealed().await.expect_err("nothing right");

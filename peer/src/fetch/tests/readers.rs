@@ -5,12 +5,12 @@ use futures_util::future::join_all;
 use oci::{Credential, Digest, Secret};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Reading, Treat, World, bytes, eventually, read_all, read_what_comes};
+use super::support::{FetchFixture, Reading, Treat, bytes, eventually, read_all, read_what_comes};
 use store::{CHUNK, last_chunk_begins};
 
 #[tokio::test]
 async fn one_fetch_serves_many_readers() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(3 * CHUNK + 9);
     let digest = world.registry.serve(&body);
     let followings: Vec<_> = (0..20).map(|_| world.fetch(&digest)).collect();
@@ -25,7 +25,7 @@ async fn one_fetch_serves_many_readers() {
 
 #[tokio::test]
 async fn the_last_chunk_waits_for_the_proof() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(3 * CHUNK);
     let digest = Digest::of(&body);
     let goes_on = CancellationToken::new();
@@ -57,7 +57,7 @@ async fn the_last_chunk_waits_for_the_proof() {
 
 #[tokio::test]
 async fn a_reader_that_leaves_stops_nothing() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK);
     let digest = Digest::of(&body);
     let goes_on = CancellationToken::new();
@@ -83,7 +83,7 @@ async fn a_reader_that_leaves_stops_nothing() {
 
 #[tokio::test]
 async fn a_starter_without_a_right_does_not_fail_those_who_joined() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(CHUNK);
     let digest = Digest::of(&body);
     let refusal = CancellationToken::new();
@@ -113,7 +113,7 @@ async fn a_starter_without_a_right_does_not_fail_those_who_joined() {
 
 #[tokio::test]
 async fn after_a_failure_the_next_one_starts_anew() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(1000);
     let digest = Digest::of(&body);
     world.fetch(&digest).sealed().await.expect_err("not there yet");
@@ -123,7 +123,7 @@ async fn after_a_failure_the_next_one_starts_anew() {
 
 #[tokio::test]
 async fn readers_end_with_an_error_when_the_peer_is_cut_off() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK);
     let digest = Digest::of(&body);
     let hold = Some((CHUNK, CancellationToken::new()));

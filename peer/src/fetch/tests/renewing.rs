@@ -14,8 +14,8 @@ use oci::{Credential, Digest, Secret};
 use parking_lot::{Mutex, MutexGuard};
 use store::CHUNK;
 
-use super::support::{World, bytes, read_all, serve};
-use crate::fetch::Wanted;
+use super::support::{FetchFixture, bytes, read_all, serve};
+use crate::fetch::FetchSpec;
 
 /// Bytes after which the first transfer breaks off, and with it what opened it.
 const ENDS_AT: u64 = 2 * CHUNK;
@@ -57,9 +57,9 @@ impl Server {
         serve(Router::new().fallback(answer).with_state(self.clone())).await
     }
 
-    fn wanted(&self, world: &World, address: &str) -> Wanted {
+    fn wanted(&self, world: &FetchFixture, address: &str) -> FetchSpec {
         let digest = Digest::of(&self.lock().body);
-        Wanted {
+        FetchSpec {
             location: format!("http://{address}/v2/library/sample")
                 .parse()
                 .expect("a location"),
@@ -141,7 +141,7 @@ impl Now {
 
 #[tokio::test]
 async fn a_token_that_ends_in_mid_transfer_is_renewed_and_the_rest_asked_for() {
-    let (world, body) = (World::new().await, bytes(4 * CHUNK));
+    let (world, body) = (FetchFixture::new().await, bytes(4 * CHUNK));
     let registry = Server::new(&body, true);
     let wanted = registry.wanted(&world, &registry.start().await);
     let following = world.fetches.join_or_start(wanted);
@@ -152,7 +152,7 @@ async fn a_token_that_ends_in_mid_transfer_is_renewed_and_the_rest_asked_for() {
 
 #[tokio::test]
 async fn a_signed_address_that_ends_in_mid_transfer_is_asked_for_anew_and_never_shown_a_credential() {
-    let (world, body) = (World::new().await, bytes(4 * CHUNK));
+    let (world, body) = (FetchFixture::new().await, bytes(4 * CHUNK));
     let registry = Server::new(&body, false);
     // The same on another port: what the registry signs is what the storage takes.
     let storage = registry.start().await;

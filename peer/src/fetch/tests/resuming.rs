@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use oci::Digest;
 
-use super::support::{World, bytes, read_all};
+use super::support::{FetchFixture, bytes, read_all};
 use store::{CHUNK, Store};
 
 /// A folder as a killed peer leaves it: 3.5 chunks have landed.
@@ -30,7 +30,7 @@ fn part(dir: &Path, digest: &Digest, ending: &str) -> PathBuf {
 }
 
 async fn goes_on_from(dir: tempfile::TempDir, body: &Bytes, from: u64) {
-    let world = World::in_folder(dir).await;
+    let world = FetchFixture::in_folder(dir).await;
     let digest = world.registry.serve(body);
     let following = world.fetch(&digest);
     assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));

@@ -8,12 +8,12 @@ use wire::Side;
 use store::{CHUNK, RemovalReason};
 use world::SmallDisk;
 
-use super::support::{Parent, Treat, World, bytes, eventually, read_all, seal};
+use super::support::{FetchFixture, Parent, Treat, bytes, eventually, read_all, seal};
 use crate::fetch::{Extent, FetchError};
 
-async fn world_on(disk: &SmallDisk) -> World {
+async fn world_on(disk: &SmallDisk) -> FetchFixture {
     let folder = tempfile::tempdir_in(disk.path()).expect("a folder");
-    World::in_folder(folder).await
+    FetchFixture::in_folder(folder).await
 }
 
 #[tokio::test]
@@ -35,8 +35,8 @@ async fn a_fetch_has_room_made_for_it() {
 }
 
 /// A quota of eight chunks, and two objects of three.
-async fn nearly_full_world() -> World {
-    let world = World::with_quota(8 * CHUNK).await;
+async fn nearly_full_world() -> FetchFixture {
+    let world = FetchFixture::with_quota(8 * CHUNK).await;
     for number in 0..2 {
         seal(&world.store, &bytes(3 * CHUNK - number)).await;
     }
@@ -109,7 +109,7 @@ async fn parts_that_are_read_have_room_made_for_them() {
 
 #[tokio::test]
 async fn readers_get_their_bytes_where_room_is_refused_midway() {
-    let world = World::with_quota(8 * CHUNK).await;
+    let world = FetchFixture::with_quota(8 * CHUNK).await;
     let kept = seal(&world.store, &bytes(3 * CHUNK)).await.digest.clone();
     let body = bytes(6 * CHUNK);
     let digest = Digest::of(&body);

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use wire::{ObjectKind, Role};
 
-use crate::fetch::{Extent, FetchError, Fetches, Following, Sources, Wanted};
+use crate::fetch::{Extent, FetchError, FetchSpec, Fetches, Following, Sources};
 use crate::limits::{self, Class};
 use crate::membership::tests::Authority;
 use crate::metrics::PeerMetrics;
@@ -56,14 +56,14 @@ pub(crate) fn with_byte_changed(bytes: &Bytes, at: u64) -> Bytes {
 
 /// What a peer knows of its surroundings.
 #[derive(Clone)]
-pub(crate) struct Around {
+pub(crate) struct FakeSurroundings {
     registries: Registries,
     own_share: Option<String>,
     /// Where the registry of the world has its objects.
     location: Arc<OnceLock<Location>>,
 }
 
-impl Around {
+impl FakeSurroundings {
     /// The repository that objects are wanted from.
     pub(crate) fn location(&self) -> &Location {
         let unless_told = || {
@@ -98,7 +98,7 @@ impl Around {
     }
 }
 
-impl Surroundings for Around {
+impl Surroundings for FakeSurroundings {
     fn registries(&self) -> &Registries {
         &self.registries
     }
@@ -126,7 +126,7 @@ pub(crate) struct Treat {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct RecordedRequest {
     pub(crate) path: String,
     pub(crate) range: Option<String>,
 }
@@ -134,7 +134,7 @@ pub(crate) struct Asked {
 #[derive(Clone, Default)]
 pub(crate) struct FakeRegistry {
     objects: Arc<Mutex<HashMap<String, Treat>>>,
-    log: Arc<Mutex<Vec<Asked>>>,
+    log: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
 impl FakeRegistry {
@@ -154,7 +154,7 @@ impl FakeRegistry {
         digest
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<RecordedRequest> {
         self.log.lock().clone()
     }
 
@@ -171,7 +171,7 @@ impl FakeRegistry {
         };
         let range = text(RANGE);
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        self.log.lock().push(Asked {
+        self.log.lock().push(RecordedRequest {
             path,
             range: range.clone(),
         });
@@ -296,7 +296,7 @@ pub(crate) struct Parent {
 }
 
 impl Parent {
-    pub(crate) async fn holding(around: &Around, objects: &[&Bytes]) -> Self {
+    pub(crate) async fn holding(around: &FakeSurroundings, objects: &[&Bytes]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let store = Store::open(dir.path()).expect("a store");
         for object in objects {
@@ -330,16 +330,16 @@ pub(crate) async fn lies_of(store: &Store, body: &Bytes, wrong: &Bytes) {
 }
 
 /// The peer under test, and the registry that it may ask.
-pub(crate) struct World {
+pub(crate) struct FetchFixture {
     pub(crate) dir: TempDir,
     pub(crate) store: Store,
     pub(crate) fetches: Fetches,
     pub(crate) registry: FakeRegistry,
-    pub(crate) around: Around,
+    pub(crate) around: FakeSurroundings,
     pub(crate) running: Running,
 }
 
-impl World {
+impl FetchFixture {
     pub(crate) async fn new() -> Self {
         Self::in_folder(tempfile::tempdir().expect("a folder")).await
     }
@@ -357,7 +357,7 @@ impl World {
     }
 
     async fn in_folder_with(dir: TempDir, limits: StoreLimits) -> Self {
-        let around = Around::new();
+        let around = FakeSurroundings::new();
         let registry = FakeRegistry::default();
         let app = Router::new()
             .route("/v2/{*path}", get(object))
@@ -390,8 +390,8 @@ impl World {
         self.fetches.peers()
     }
 
-    pub(crate) fn wanted(&self, digest: &Digest) -> Wanted {
-        Wanted {
+    pub(crate) fn wanted(&self, digest: &Digest) -> FetchSpec {
+        FetchSpec {
             digest: digest.clone(),
             kind: ObjectKind::Blob,
             size: None,
@@ -401,7 +401,7 @@ impl World {
             credential: Credential::Anonymous,
             parents: Vec::new(),
             relays: Vec::new(),
-            origin_allowed: true,
+            registry_allowed: true,
             extent: Extent::Whole,
             class: Class::Interactive,
             trace: None,

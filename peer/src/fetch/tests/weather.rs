@@ -9,8 +9,8 @@ use oci::Digest;
 use proptest::prelude::*;
 use store::{CHUNK, LandError, Store};
 
-use super::support::{LIMIT, Parent, Treat, World, bytes, with_byte_changed};
-use crate::fetch::{Extent, Following, Wanted};
+use super::support::{FetchFixture, LIMIT, Parent, Treat, bytes, with_byte_changed};
+use crate::fetch::{Extent, FetchSpec, Following};
 
 const SIZE: u64 = 6 * CHUNK + 77;
 
@@ -59,7 +59,7 @@ fn weather() -> impl Strategy<Value = Weather> {
         })
 }
 
-async fn parent(world: &World, body: &Bytes, digest: &Digest, source: &Source) -> Parent {
+async fn parent(world: &FetchFixture, body: &Bytes, digest: &Digest, source: &Source) -> Parent {
     match source {
         Source::Missing => Parent::holding(&world.around, &[]).await,
         Source::Sound => Parent::holding(&world.around, &[body]).await,
@@ -71,7 +71,7 @@ async fn parent(world: &World, body: &Bytes, digest: &Digest, source: &Source) -
     }
 }
 
-fn serve(world: &World, body: &Bytes, digest: &Digest, weather: &Weather) {
+fn serve(world: &FetchFixture, body: &Bytes, digest: &Digest, weather: &Weather) {
     let bytes = match weather.registry {
         Source::Missing => return,
         Source::Sound => body.clone(),
@@ -110,7 +110,7 @@ fn may_stream_wrong_bytes(weather: &Weather) -> bool {
 }
 
 async fn holds_in(weather: Weather, body: &Bytes) {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let digest = Digest::of(body);
     serve(&world, body, &digest, &weather);
     let making = weather
@@ -119,7 +119,7 @@ async fn holds_in(weather: Weather, body: &Bytes) {
         .map(|source| parent(&world, body, &digest, source));
     let parents = join_all(making).await;
     let readers = weather.readers.iter().map(|(whole, range)| {
-        let wanted = Wanted {
+        let wanted = FetchSpec {
             parents: parents.iter().map(|parent| parent.url.clone()).collect(),
             extent: if *whole { Extent::Whole } else { Extent::Parts },
             ..world.wanted(&digest)

@@ -1,0 +1,262 @@
+//! One fetch: its state, and what all ways of fetching share.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use oci::{Digest, Location};
+use store::{ChunkHash, ChunkHashes, GrowingRoom, LandError, Partial, Store};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+use wire::{Side, TraceContext};
+
+use crate::fetch::error::FetchError;
+use crate::fetch::needs::Needs;
+use crate::fetch::progress::{Progress, Remains, Stage};
+use crate::fetch::report::FetchReport;
+use crate::fetch::spec::FetchSpec;
+use crate::limits::Way;
+use crate::metrics::PeerMetrics;
+use crate::source::{OpenSource, SourceError, Sources, host_and_port};
+
+pub(in crate::fetch) struct FetchTask<'a> {
+    pub(super) store: Store,
+    pub(super) sources: Sources,
+    pub(super) wanted: Arc<FetchSpec>,
+    pub(super) progress: &'a watch::Sender<Progress>,
+    pub(super) needs: Arc<Needs>,
+    /// Nobody wants the object any more.
+    pub(super) stop: CancellationToken,
+    /// Somebody waits for a part that lies elsewhere.
+    pub(super) is_interrupted: bool,
+    pub(super) may_gather: bool,
+    /// Delivers the object, once it is proven.
+    pub(super) delivers: Option<Location>,
+    pub(super) room: GrowingRoom,
+    /// The size that the store was asked for.
+    pub(super) checked: Option<u64>,
+    pub(super) parents: Vec<String>,
+    pub(super) relays: Vec<String>,
+    /// Parents that were left for the registry because they were slow.
+    pub(super) slow: Vec<String>,
+    pub(super) registry_allowed: bool,
+    /// What the object's size has to be, by the order or by the first source.
+    pub(super) size: Option<u64>,
+    /// Who gave the chunk hashes, and the hashes.
+    pub(super) voucher: Option<(String, ChunkHashes)>,
+    pub(super) media_type: Option<String>,
+    /// Sources of the present take.
+    pub(super) used: Vec<String>,
+    pub(super) faults: Vec<(String, SourceError)>,
+    pub(super) report: FetchReport,
+    pub(super) metrics: PeerMetrics,
+}
+
+/// What a fetch may use.
+pub(in crate::fetch) struct FetchContext {
+    pub(in crate::fetch) store: Store,
+    pub(in crate::fetch) sources: Sources,
+    pub(in crate::fetch) metrics: PeerMetrics,
+}
+
+/// Why a fetch failed.
+pub(super) enum Failure {
+    Disk(io::Error),
+    Fetch(FetchError),
+}
+
+impl Failure {
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Disk(_) => "disk",
+            Self::Fetch(error) => error.word(),
+        }
+    }
+}
+
+impl<'a> FetchTask<'a> {
+    /// `is_pure`: what has landed of it before came from the wanted location too.
+    pub(in crate::fetch) fn new(
+        context: FetchContext,
+        wanted: Arc<FetchSpec>,
+        is_pure: bool,
+        progress: &'a watch::Sender<Progress>,
+        needs: Arc<Needs>,
+        stop: CancellationToken,
+    ) -> Self {
+        let FetchContext {
+            store,
+            sources,
+            metrics,
+        } = context;
+        Self {
+            sources,
+            progress,
+            needs,
+            stop,
+            is_interrupted: false,
+            delivers: is_pure.then(|| wanted.location.clone()),
+            may_gather: true,
+            room: GrowingRoom::new(store.clone(), wanted.digest.clone()),
+            checked: None,
+            parents: wanted.parents.clone(),
+            relays: wanted.relays.clone(),
+            slow: Vec::new(),
+            registry_allowed: wanted.registry_allowed,
+            size: wanted.size,
+            voucher: None,
+            media_type: wanted.media_type.clone(),
+            used: Vec::new(),
+            faults: Vec::new(),
+            report: FetchReport::default(),
+            metrics,
+            store,
+            wanted,
+        }
+    }
+
+    /// Fails early when the object can never be held. Evicts nothing: its size may be a mere claim.
+    pub(super) async fn check_room(&mut self) -> Result<(), Failure> {
+        if let Some(size) = self.size
+            && self.checked != self.size
+        {
+            let checked = self.store.check_room(&self.wanted.digest, size).await;
+            checked.map_err(|none| Failure::Disk(none.into()))?;
+            self.checked = self.size;
+        }
+        Ok(())
+    }
+
+    /// Has room made for a chunk that has come, then lands it.
+    pub(super) async fn land_chunk(
+        &self,
+        number: u64,
+        chunk: Bytes,
+        expected: Option<ChunkHash>,
+        partial: &Partial,
+    ) -> Result<(), LandError> {
+        self.room_for(&chunk).await?;
+        partial.land_chunk(number, chunk, expected).await
+    }
+
+    pub(super) async fn room_for(&self, block: &Bytes) -> io::Result<()> {
+        let made = self.room.bytes_came(block.len() as u64, self.size).await;
+        made.map_err(io::Error::from)
+    }
+
+    /// To be said before the bytes land: from then on readers of parts wait for the proof of the whole.
+    pub(super) fn lands_unvouched(&self) {
+        self.progress
+            .send_if_modified(|now| !std::mem::replace(&mut now.has_unvouched, true));
+    }
+
+    pub(super) fn stopped(&self) -> Failure {
+        not_wanted(&self.wanted.digest)
+    }
+
+    /// What it waits for, unless the whole is not wanted any more. Not for steps to the disk: those end by themselves.
+    pub(super) async fn unless_stopped<T>(
+        stop: &CancellationToken,
+        digest: &Digest,
+        waited: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let ended = stop.run_until_cancelled(waited).await;
+        ended.ok_or_else(|| not_wanted(digest))
+    }
+
+    pub(super) fn is_complete(&self, partial: &Partial) -> bool {
+        self.size == Some(partial.len())
+    }
+
+    /// Before the object can be found under its name: whoever finds it need not ask its location again.
+    pub(super) fn note_delivered(&self) {
+        if let Some(location) = &self.delivers {
+            self.store.record_delivered(&self.wanted.digest, location);
+        }
+    }
+
+    /// For those who read the object later: the span that wanted it, if it is kept anywhere.
+    pub(super) fn remember_the_trace(&self) {
+        let trace = self.wanted.trace.clone().or_else(TraceContext::current);
+        if let Some(trace) = trace.filter(TraceContext::is_sampled) {
+            self.store.record_brought(&self.wanted.digest, &trace);
+        }
+    }
+
+    pub(super) fn disk(&self, error: &io::Error, remains: Remains) -> Stage {
+        let error = FetchError::Disk {
+            digest: self.wanted.digest.clone(),
+            folder: self.store.folder().to_owned(),
+            cause: error.to_string(),
+        };
+        // Told where it matters: by the placement that failed, or by the reader that goes on without the disk.
+        debug!(%error, stoker.digest = %self.wanted.digest, "the disk refused");
+        Stage::Failed(error, Some(remains))
+    }
+
+    pub(super) fn wrong_chunk_of(&mut self, parent: &str) -> SourceError {
+        self.voucher.take_if(|(voucher, _)| voucher == parent);
+        // What it relays comes without hashes, and from the same hand.
+        self.relays.retain(|relay| relay != parent);
+        self.metrics.chunk_failed(host_and_port(parent));
+        SourceError {
+            side: Side::Peer,
+            word: "wrong_chunk",
+            passing: false,
+            text: "a chunk had other bytes than its hash promises".to_owned(),
+        }
+    }
+
+    /// No faster than the limits let it.
+    pub(super) fn paced(&self, opened: OpenSource, way: Way) -> OpenSource {
+        let needs = self.needs.clone();
+        let stream = self
+            .sources
+            .limits
+            .paced(way, opened.stream, move || needs.class());
+        OpenSource {
+            stream: Box::pin(stream),
+            ..opened
+        }
+    }
+
+    pub(super) fn count(&mut self, source: &str, is_registry: bool, bytes: u64) -> u64 {
+        self.report.add(source, is_registry, bytes);
+        if bytes > 0 && !self.used.iter().any(|used| used == source) {
+            self.used.push(source.to_owned());
+        }
+        bytes
+    }
+
+    pub(super) fn wrong_size(&self, expected: u64, told: u64) -> FetchError {
+        FetchError::WrongSize {
+            digest: self.wanted.digest.clone(),
+            expected,
+            told,
+            from: self.wanted.location.registry().to_string(),
+            side: Side::Registry,
+        }
+    }
+}
+
+fn not_wanted(digest: &Digest) -> Failure {
+    Failure::Fetch(FetchError::Stopped {
+        digest: digest.clone(),
+    })
+}
+
+pub(super) fn give_up(error: FetchError) -> Stage {
+    // Told at the edge, by the placement or the pull that it fails.
+    debug!(%error, "fetch failed");
+    Stage::Failed(error, None)
+}
+
+pub(super) fn other_size(told: u64, expected: u64) -> SourceError {
+    SourceError {
+        side: Side::Peer,
+        word: "wrong_size",
+        passing: false,
+        text: format!("it has {told} bytes instead of {expected}"),
+    }
+}
