@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::hasher::DigestHasher;
 use crate::serde_text::serde_as_text;
 use crate::text::tame;
 
@@ -24,13 +25,14 @@ pub struct BadDigest {
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-        Self::from_hash(hash.as_ref())
+        let mut hasher = DigestHasher::default();
+        hasher.update(bytes);
+        hasher.finish()
     }
 
     /// The digest that a finished sha256 computation gave.
     pub fn from_sha256(hash: [u8; 32]) -> Self {
-        Self::from_hash(&hash)
+        Self(format!("{PREFIX}{}", hex::encode(hash)).into())
     }
 
     /// `sha256:…`
@@ -41,17 +43,6 @@ impl Digest {
     /// The 64 digits alone.
     pub fn hex(&self) -> &str {
         self.0.strip_prefix(PREFIX).unwrap_or(&self.0)
-    }
-
-    fn from_hash(hash: &[u8]) -> Self {
-        use fmt::Write as _;
-        let mut text = String::with_capacity(PREFIX.len() + HEX_LENGTH);
-        text.push_str(PREFIX);
-        for byte in hash {
-            // Writing into a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text.into())
     }
 }
 

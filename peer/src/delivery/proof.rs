@@ -6,8 +6,7 @@
 use std::ops::Range;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use oci::{BlobPart, Digest, Registry, RegistryError, TagOrDigest};
-use sha2::{Digest as _, Sha256};
+use oci::{BlobPart, DigestHasher, Registry, RegistryError, TagOrDigest};
 use store::Sealed;
 use wire::ObjectKind;
 
@@ -93,7 +92,7 @@ async fn has_whole(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Re
         Ok(sent) => sent.stream,
         Err(error) => return not_the_object(error),
     };
-    let (mut hash, mut length) = (Sha256::new(), 0_u64);
+    let (mut hash, mut length) = (DigestHasher::default(), 0_u64);
     while let Some(piece) = body.next().await {
         let piece = match piece {
             Ok(piece) => piece,
@@ -105,8 +104,7 @@ async fn has_whole(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Re
         }
         hash.update(&piece);
     }
-    let found: Option<Digest> = format!("sha256:{}", hex::encode(hash.finalize())).parse().ok();
-    Ok(found.as_ref() == Some(&held.digest))
+    Ok(hash.finish() == held.digest)
 }
 
 /// Bytes that are not the object's are an answer; everything else stays the registry's error.

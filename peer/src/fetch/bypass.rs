@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use sha2::{Digest as _, Sha256};
+use oci::{Digest, DigestHasher};
 use store::{last_chunk_begins, read_some};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -177,7 +177,7 @@ impl BypassReader<'_> {
         self.send_from_sources(hash, free).await
     }
 
-    async fn send_from_sources(&mut self, mut hash: Sha256, free: u64) -> Result<(), BypassEnd> {
+    async fn send_from_sources(&mut self, mut hash: DigestHasher, free: u64) -> Result<(), BypassEnd> {
         let mut at = self.remains.landed;
         let mut faults = Vec::new();
         let mut freed = free;
@@ -222,7 +222,7 @@ impl BypassReader<'_> {
                 }
             }
             if at == size {
-                return self.finish(&hash.finalize(), last, size).await;
+                return self.finish(hash.finish(), last, size).await;
             }
         }
         Err(failed(&self.bypass.wanted.digest, &faults).into())
@@ -267,13 +267,12 @@ impl BypassReader<'_> {
         self.send(bytes.slice(..before), at).await
     }
 
-    async fn finish(&mut self, hash: &[u8], last: u64, size: u64) -> Result<(), BypassEnd> {
+    async fn finish(&mut self, found: Digest, last: u64, size: u64) -> Result<(), BypassEnd> {
         let wanted = &self.bypass.wanted;
-        let found = hex::encode(hash);
-        if found != wanted.digest.hex() {
+        if found != wanted.digest {
             return Err(BypassEnd::Failed(FetchError::WrongBytes {
                 digest: wanted.digest.clone(),
-                found: format!("sha256:{found}"),
+                found,
                 from: wanted.location.registry().to_string(),
                 side: wire::Side::Registry,
             }));

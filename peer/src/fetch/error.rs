@@ -21,7 +21,7 @@ pub enum FetchError {
     )]
     WrongBytes {
         digest: Digest,
-        found: String,
+        found: Digest,
         from: String,
         side: Side,
     },

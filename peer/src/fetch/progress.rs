@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sha2::Sha256;
+use oci::DigestHasher;
 use wire::Side;
 
 use super::error::FetchError;
@@ -55,7 +55,7 @@ pub(super) struct Remains {
     pub(super) file: Option<Arc<File>>,
     pub(super) landed: u64,
     /// Over the bytes that have landed; `None` when they are all there and proven.
-    pub(super) hash: Option<Sha256>,
+    pub(super) hash: Option<DigestHasher>,
 }
 
 impl Remains {
@@ -63,7 +63,7 @@ impl Remains {
         Self {
             file: None,
             landed: 0,
-            hash: Some(Sha256::default()),
+            hash: Some(DigestHasher::default()),
         }
     }
 }

@@ -16,6 +16,7 @@ mod task;
 
 use std::io;
 
+use oci::Digest;
 use store::{NoRoom, Partial, Proven};
 use tracing::{Instrument as _, Span, info_span, warn};
 use wire::Side;
@@ -205,7 +206,7 @@ impl FetchTask<'_> {
         self.registry_allowed || !self.parents.is_empty() || !self.relays.is_empty()
     }
 
-    fn wrong_bytes(&self, found: String) -> FetchError {
+    fn wrong_bytes(&self, found: Digest) -> FetchError {
         let registry = self.wanted.location.registry().to_string();
         let side = if self.used.contains(&registry) {
             Side::Registry

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::Stream;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
 use http::{Method, StatusCode};
-use oci::{Credential, Digest, Location, Secret};
+use oci::{ContentRange, Credential, Digest, Location, Secret};
 use reqwest::RequestBuilder;
 use serde::de::DeserializeOwned;
 use store::{CHUNK, ChunkHash, ChunkHashes};
@@ -387,13 +387,10 @@ async fn json<T: DeserializeOwned>(call: Call) -> Result<T, ShareError> {
     serde_json::from_slice(&bytes).map_err(|_| ShareError::Nonsense("not the JSON that was asked for"))
 }
 
-/// `Content-Range: bytes 5-9/10` says 10, if the range begins where it was asked to.
+/// The object's size by the `Content-Range`, if the range begins at `from`.
 fn size_behind_range(headers: &HeaderMap, from: u64) -> Option<u64> {
-    let (range, size) = text(headers, CONTENT_RANGE.as_str())?
-        .strip_prefix("bytes ")?
-        .split_once('/')?;
-    let (first, _) = range.split_once('-')?;
-    (first.parse::<u64>().ok()? == from).then(|| size.parse().ok())?
+    let range = ContentRange::read(text(headers, CONTENT_RANGE.as_str())?)?;
+    range.total.filter(|_| range.first == from)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

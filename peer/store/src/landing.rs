@@ -12,9 +12,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oci::Digest;
+use oci::{Digest, DigestHasher};
 use parking_lot::{Mutex, MutexGuard};
-use sha2::{Digest as _, Sha256};
 
 use super::chunk_set::ChunkSet;
 use super::chunks::{CHUNK, CHUNK_LENGTH, ChunkHash, HASH_LENGTH};
@@ -44,7 +43,7 @@ pub(super) struct Landing {
 struct LandingState {
     /// Bytes from the start without a gap, all hashed.
     frontier: u64,
-    sha: Sha256,
+    sha: DigestHasher,
     /// The hasher of the chunk that the frontier is in.
     chunk: blake3::Hasher,
     hashes: Vec<Option<ChunkHash>>,
@@ -66,7 +65,7 @@ impl Landing {
         };
         let mut state = LandingState {
             frontier: 0,
-            sha: Sha256::new(),
+            sha: DigestHasher::default(),
             chunk: blake3::Hasher::new(),
             hashes: Vec::new(),
             there: ChunkSet::default(),
@@ -91,7 +90,7 @@ impl Landing {
         self.state().frontier
     }
 
-    pub(super) fn hash_so_far(&self) -> Sha256 {
+    pub(super) fn hash_so_far(&self) -> DigestHasher {
         self.state().sha.clone()
     }
 
@@ -193,8 +192,8 @@ impl Landing {
         self.absorb(state)
     }
 
-    /// The sha256 in hexadecimal and the hashes of all chunks, including the short one at the end.
-    pub(super) fn finish(&self) -> (String, Vec<ChunkHash>) {
+    /// The digest and the hashes of all chunks, including the short one at the end.
+    pub(super) fn finish(&self) -> (Digest, Vec<ChunkHash>) {
         let mut state = self.state();
         let last = state.frontier.div_ceil(CHUNK);
         if (state.hashes.len() as u64) < last {
@@ -203,7 +202,7 @@ impl Landing {
             state.list(last - 1, hash);
         }
         let hashes = state.hashes.iter().copied().map_while(|hash| hash).collect();
-        (hex::encode(state.sha.clone().finalize()), hashes)
+        (state.sha.clone().finish(), hashes)
     }
 
     /// Writes first and counts last: after an error the hashes are still those of what had landed before.

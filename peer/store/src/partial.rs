@@ -11,8 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oci::Digest;
-use sha2::Sha256;
+use oci::{Digest, DigestHasher};
 
 use super::blocking::off_thread;
 use super::chunks::{About, CHUNK, ChunkHash, ChunkHashes};
@@ -86,7 +85,7 @@ impl Partial {
     }
 
     /// The sha256 state of the bytes before the frontier, for readers that continue without the disk.
-    pub fn hash_so_far(&self) -> Sha256 {
+    pub fn hash_so_far(&self) -> DigestHasher {
         self.landing.hash_so_far()
     }
 
@@ -117,7 +116,7 @@ impl Partial {
     pub async fn prove(self) -> io::Result<Result<Proven, WrongBytes>> {
         let landing = self.landing.clone();
         let (found, hashes) = off_thread(move || Ok(landing.finish())).await?;
-        if found == self.digest.hex() {
+        if found == self.digest {
             let hashes = ChunkHashes::new(self.len(), hashes)
                 .ok_or_else(|| io::Error::other("chunk hashes do not fit the object"))?;
             return Ok(Ok(Proven {
@@ -130,10 +129,7 @@ impl Partial {
         }
         let digest = self.digest.clone();
         self.abandon().await?;
-        Ok(Err(WrongBytes {
-            digest,
-            found: format!("sha256:{found}"),
-        }))
+        Ok(Err(WrongBytes { digest, found }))
     }
 
     /// Removes the files. Readers with an open file can still read it.

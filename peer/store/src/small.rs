@@ -28,7 +28,7 @@ pub struct ProvenBytes {
 #[error("the bytes of {digest} have another sha256: {found}")]
 pub struct WrongBytes {
     pub digest: Digest,
-    pub found: String,
+    pub found: Digest,
 }
 
 impl ProvenBytes {
@@ -39,7 +39,7 @@ impl ProvenBytes {
             let digest = found;
             Ok(Self { digest, bytes })
         } else {
-            let (digest, found) = (digest.clone(), found.to_string());
+            let digest = digest.clone();
             Err(WrongBytes { digest, found })
         }
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sha2::{Digest as _, Sha256};
+use oci::DigestHasher;
 
 /// Faults after which a peer is not asked for this object any more.
 const FAULTS: u32 = 3;
@@ -53,11 +53,11 @@ impl<'a> Choice<'a> {
 }
 
 fn rank(object: &str, chunk: u64, peer: &str) -> [u8; 32] {
-    let mut hash = Sha256::new();
+    let mut hash = DigestHasher::default();
     hash.update(object.as_bytes());
-    hash.update(chunk.to_be_bytes());
+    hash.update(&chunk.to_be_bytes());
     hash.update(peer.as_bytes());
-    hash.finalize().into()
+    hash.finish_bytes()
 }
 
 #[cfg(test)]
