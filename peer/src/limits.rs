@@ -5,7 +5,7 @@
 //!
 //! **Invariant:** a limit slows transfers down and never ends one. Without limits nothing is locked and nobody waits.
 //!
-//! Non-goals: what the front gives to the runtimes of its own node is not limited; requests are not counted.
+//! Non-goals: what the front gives to the runtimes of its own node is not limited; requests are not metrics.
 
 mod bucket;
 mod gate;
@@ -36,7 +36,7 @@ use metrics::LimitMetrics;
 
 const INCOMING: &str = "incoming";
 const OUTGOING: &str = "outgoing";
-const ORIGIN: &str = "origin";
+const REGISTRY: &str = "origin";
 
 /// The limits of one peer. Clones share them.
 #[derive(Clone)]
@@ -47,29 +47,29 @@ struct LimitsInner {
     incoming: Gate,
     outgoing: Gate,
     /// Those that have, or had, a limit.
-    origins: RwLock<HashMap<RegistryName, Gate>>,
+    registries: RwLock<HashMap<RegistryName, Gate>>,
     /// One change at a time.
     in_force: Mutex<LimitSettings>,
     running: Running,
-    counted: LimitMetrics,
+    metrics: LimitMetrics,
 }
 
 impl Limits {
     /// With what the peer's own file says.
     pub fn new(own: LimitSettings, running: Running) -> Self {
-        let counted = LimitMetrics::default();
-        counted.begin_at_zero(&[INCOMING, OUTGOING, ORIGIN]);
-        let gate = |name| Gate::new(name, running.clone(), counted.clone());
+        let metrics = LimitMetrics::default();
+        metrics.begin_at_zero(&[INCOMING, OUTGOING, REGISTRY]);
+        let gate = |name| Gate::new(name, running.clone(), metrics.clone());
         let limits = Self(Arc::new(LimitsInner {
             own,
             incoming: gate(INCOMING),
             outgoing: gate(OUTGOING),
-            origins: RwLock::default(),
+            registries: RwLock::default(),
             in_force: Mutex::default(),
             running,
-            counted,
+            metrics,
         }));
-        limits.told(&LimitSettings::default());
+        limits.apply(&LimitSettings::default());
         limits
     }
 
@@ -79,18 +79,18 @@ impl Limits {
     }
 
     /// Adds what waits to what the admin port shows.
-    pub fn register(&self, metrics: &Metrics) {
-        self.0.counted.register(metrics);
+    pub fn register(&self, shown: &Metrics) {
+        self.0.metrics.register(shown);
     }
 
     /// What the manager says to this peer holds from now on.
-    pub(crate) fn learn(&self, me: Uuid, told: &Neighbourhood) {
-        self.told(&LimitSettings::told(me, told));
+    pub(crate) fn learn(&self, me: Uuid, neighbourhood: &Neighbourhood) {
+        self.apply(&LimitSettings::of_peer(me, neighbourhood));
     }
 
     /// What the manager says holds from now on, beside what the peer's own file says.
-    pub fn told(&self, told: &LimitSettings) {
-        let now = self.0.own.and(told);
+    pub fn apply(&self, from_manager: &LimitSettings) {
+        let now = self.0.own.lower_of(from_manager);
         let mut in_force = self.in_force();
         if in_force.incoming != now.incoming {
             self.0.incoming.set(now.incoming);
@@ -98,15 +98,17 @@ impl Limits {
         if in_force.outgoing != now.outgoing {
             self.0.outgoing.set(now.outgoing);
         }
-        let named = in_force.origins.keys().chain(now.origins.keys());
-        for registry in named.filter(|registry| in_force.origins.get(registry) != now.origins.get(registry)) {
-            self.gate_of(registry).set(now.origins.get(registry).copied());
+        let named = in_force.registries.keys().chain(now.registries.keys());
+        for registry in
+            named.filter(|registry| in_force.registries.get(registry) != now.registries.get(registry))
+        {
+            self.gate_of(registry).set(now.registries.get(registry).copied());
         }
         *in_force = now;
     }
 
     /// What holds at this moment.
-    pub fn in_force_now(&self) -> LimitSettings {
+    pub fn current(&self) -> LimitSettings {
         self.in_force().clone()
     }
 
@@ -121,21 +123,21 @@ impl Limits {
     }
 
     /// Returns when these bytes may come from this registry. They come in, too.
-    pub async fn origin(&self, registry: &RegistryName, class: Class, bytes: u64) {
-        let gate = self.origins().get(registry).cloned();
+    pub async fn registry(&self, registry: &RegistryName, class: Class, bytes: u64) {
+        let gate = self.registries().get(registry).cloned();
         if let Some(gate) = gate {
             gate.pass(class, bytes).await;
         }
     }
 
     fn gate_of(&self, registry: &RegistryName) -> Gate {
-        let new = || Gate::new(ORIGIN, self.0.running.clone(), self.0.counted.clone());
-        let mut origins = self.0.origins.write();
-        origins.entry(registry.clone()).or_insert_with(new).clone()
+        let new = || Gate::new(REGISTRY, self.0.running.clone(), self.0.metrics.clone());
+        let mut registries = self.0.registries.write();
+        registries.entry(registry.clone()).or_insert_with(new).clone()
     }
 
-    fn origins(&self) -> RwLockReadGuard<'_, HashMap<RegistryName, Gate>> {
-        self.0.origins.read()
+    fn registries(&self) -> RwLockReadGuard<'_, HashMap<RegistryName, Gate>> {
+        self.0.registries.read()
     }
 
     fn in_force(&self) -> MutexGuard<'_, LimitSettings> {

@@ -44,7 +44,7 @@ impl Class {
 }
 
 /// Those of one class who wait.
-struct Line<T> {
+struct WaitingLine<T> {
     waiting: VecDeque<(u64, T)>,
     /// Bytes that went before them since they began to wait.
     passed_over: u64,
@@ -56,12 +56,12 @@ pub(super) struct Bucket<T> {
     /// Byte-nanoseconds: exact, whatever the rate.
     level: i128,
     at: Duration,
-    lines: [Line<T>; 3],
+    lines: [WaitingLine<T>; 3],
 }
 
 impl<T> Bucket<T> {
     pub(super) fn new(rate: Option<Rate>, now: Duration) -> Self {
-        let line = || Line {
+        let line = || WaitingLine {
             waiting: VecDeque::new(),
             passed_over: 0,
         };
@@ -186,7 +186,7 @@ impl<T> Bucket<T> {
         }
     }
 
-    fn line(&mut self, class: Class) -> &mut Line<T> {
+    fn line(&mut self, class: Class) -> &mut WaitingLine<T> {
         &mut self.lines[class as usize]
     }
 

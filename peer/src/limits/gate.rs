@@ -29,7 +29,7 @@ struct GateInner {
     rate_changed: Notify,
     began: Instant,
     running: Running,
-    counted: LimitMetrics,
+    metrics: LimitMetrics,
 }
 
 struct GateQueue {
@@ -39,7 +39,7 @@ struct GateQueue {
 }
 
 impl Gate {
-    pub(super) fn new(name: &'static str, running: Running, counted: LimitMetrics) -> Self {
+    pub(super) fn new(name: &'static str, running: Running, metrics: LimitMetrics) -> Self {
         let queue = GateQueue {
             bucket: Bucket::new(None, Duration::ZERO),
             is_attended: false,
@@ -51,7 +51,7 @@ impl Gate {
             rate_changed: Notify::new(),
             began: Instant::now(),
             running,
-            counted,
+            metrics,
         }))
     }
 
@@ -68,14 +68,14 @@ impl Gate {
             return;
         }
         let Some(turn) = self.ask(class, bytes) else {
-            self.0.counted.passed(self.0.name, class, bytes, Duration::ZERO);
+            self.0.metrics.passed(self.0.name, class, bytes, Duration::ZERO);
             return;
         };
         let began = Instant::now();
         if timeout(WAIT_LIMIT, turn).await.is_err() {
             self.queue().bucket.pay(bytes);
         }
-        self.0.counted.passed(self.0.name, class, bytes, began.elapsed());
+        self.0.metrics.passed(self.0.name, class, bytes, began.elapsed());
     }
 
     /// None when the bytes may move at once.

@@ -15,7 +15,7 @@ pub enum Way {
 }
 
 impl Limits {
-    /// Each piece waits until it may move; the next one is asked for then only. `class` is asked for each piece: a
+    /// Each bytes waits until it may move; the next one is asked for then only. `class` is asked for each bytes: a
     /// prefetch that somebody begins to wait for is one no more.
     pub fn paced<S, E, F>(
         &self,
@@ -29,13 +29,13 @@ impl Limits {
         F: Fn() -> Class + Clone + Send + Sync,
     {
         let limits = self.clone();
-        stream.then(move |piece| {
+        stream.then(move |bytes| {
             let (limits, way, class) = (limits.clone(), way.clone(), class.clone());
             async move {
-                if let Ok(bytes) = &piece {
-                    limits.pass(&way, class(), bytes.len() as u64).await;
+                if let Ok(some) = &bytes {
+                    limits.pass(&way, class(), some.len() as u64).await;
                 }
-                piece
+                bytes
             }
         })
     }
@@ -46,7 +46,7 @@ impl Limits {
             Way::FromPeer => self.incoming(class, bytes).await,
             Way::ToPeer => self.outgoing(bytes).await,
             Way::FromRegistry(registry) => {
-                self.origin(registry, class, bytes).await;
+                self.registry(registry, class, bytes).await;
                 self.incoming(class, bytes).await;
             }
         }

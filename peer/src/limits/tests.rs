@@ -21,7 +21,7 @@ fn limited(incoming: u64) -> Limits {
     Limits::new(own, Running::new())
 }
 
-fn told_incoming(rate: Option<u64>) -> LimitSettings {
+fn with_incoming(rate: Option<u64>) -> LimitSettings {
     LimitSettings {
         incoming: rate.map(Rate::at_least),
         ..LimitSettings::default()
@@ -35,7 +35,7 @@ async fn without_a_limit_nobody_waits() {
         limits.incoming(Class::Prefetch, u64::MAX).await;
         limits.outgoing(u64::MAX).await;
         limits
-            .origin(&"a.lan".parse().expect("a name"), Class::Preheat, u64::MAX)
+            .registry(&"a.lan".parse().expect("a name"), Class::Preheat, u64::MAX)
             .await;
     };
     timeout(Duration::from_secs(5), all).await.expect("nobody waits");
@@ -48,14 +48,13 @@ async fn many_readers_together_get_the_rate_and_no_more() {
     let one = |_| {
         let limits = limits.clone();
         async move {
-            let pieces =
-                stream::iter((0..8).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![0; 64 << 10]))));
-            let paced = limits.paced(Way::FromPeer, pieces, || Class::Interactive);
+            let parts = stream::iter((0..8).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![0; 64 << 10]))));
+            let paced = limits.paced(Way::FromPeer, parts, || Class::Interactive);
             paced
-                .map_ok(|piece| piece.len())
+                .map_ok(|bytes| bytes.len())
                 .try_collect::<Vec<usize>>()
                 .await
-                .expect("pieces")
+                .expect("parts")
                 .len()
         }
     };
@@ -84,7 +83,7 @@ async fn who_stops_waiting_holds_nobody_up() {
 #[tokio::test]
 async fn a_limit_that_is_lifted_lets_everybody_go_on() {
     let limits = Limits::none(Running::new());
-    limits.told(&told_incoming(Some(64 * KIB)));
+    limits.apply(&with_incoming(Some(64 * KIB)));
     limits.incoming(Class::Interactive, 30 << 20).await;
     let waiting = limits.incoming(Class::Interactive, 1);
     tokio::pin!(waiting);
@@ -93,29 +92,29 @@ async fn a_limit_that_is_lifted_lets_everybody_go_on() {
             .await
             .is_err()
     );
-    limits.told(&told_incoming(None));
+    limits.apply(&with_incoming(None));
     timeout(Duration::from_secs(20), waiting)
         .await
         .expect("it goes on");
-    assert_eq!(limits.in_force_now(), LimitSettings::default());
+    assert_eq!(limits.current(), LimitSettings::default());
 }
 
 #[tokio::test]
 async fn the_owner_s_limit_is_not_lifted_by_the_manager() {
     let limits = limited(64 * KIB);
-    limits.told(&told_incoming(Some(1 << 30)));
-    assert_eq!(limits.in_force_now().incoming, Some(Rate::at_least(64 * KIB)));
-    limits.told(&told_incoming(None));
-    assert_eq!(limits.in_force_now().incoming, Some(Rate::at_least(64 * KIB)));
+    limits.apply(&with_incoming(Some(1 << 30)));
+    assert_eq!(limits.current().incoming, Some(Rate::at_least(64 * KIB)));
+    limits.apply(&with_incoming(None));
+    assert_eq!(limits.current().incoming, Some(Rate::at_least(64 * KIB)));
 }
 
 #[tokio::test]
 async fn registries_are_limited_each_for_itself() {
     let limits = Limits::none(Running::new());
     let (slow, other) = ("a.lan".parse().expect("a name"), "b.lan".parse().expect("a name"));
-    let mut told = LimitSettings::default();
-    told.origins.insert(slow, Rate::at_least(64 * KIB));
-    limits.told(&told);
+    let mut from_manager = LimitSettings::default();
+    from_manager.registries.insert(slow, Rate::at_least(64 * KIB));
+    limits.apply(&from_manager);
     let slow = Way::FromRegistry("a.lan".parse().expect("a name"));
     limits.pass(&slow, Class::Preheat, 1 << 20).await;
     assert!(

@@ -26,7 +26,7 @@ const CHUNKS_LIMIT: usize = 1024 * 1024;
 
 /// What a seed has told so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Crowd {
+pub(crate) struct CrowdView {
     /// What we are called among the siblings.
     pub(crate) me: String,
     /// Peers that fetch the same object, or have just done so.
@@ -39,13 +39,13 @@ pub(crate) struct Crowd {
 
 /// Hears as long as it is there.
 pub(crate) struct CrowdFeed {
-    crowd: watch::Receiver<Crowd>,
+    crowd: watch::Receiver<CrowdView>,
     _hearing: JoinSet<()>,
 }
 
 impl CrowdFeed {
     pub(crate) fn open(peers: &ShareClient, seed: &str, digest: &Digest, location: &Location) -> Self {
-        let (told, crowd) = watch::channel(Crowd::default());
+        let (told, crowd) = watch::channel(CrowdView::default());
         let (peers, seed, digest) = (peers.clone(), seed.to_owned(), digest.clone());
         let location = location.clone();
         let mut hearing = JoinSet::new();
@@ -61,7 +61,7 @@ impl CrowdFeed {
         }
     }
 
-    pub(crate) fn now(&self) -> watch::Ref<'_, Crowd> {
+    pub(crate) fn now(&self) -> watch::Ref<'_, CrowdView> {
         self.crowd.borrow()
     }
 
@@ -94,7 +94,7 @@ async fn hear(
     seed: &str,
     digest: &Digest,
     location: &Location,
-    told: &watch::Sender<Crowd>,
+    told: &watch::Sender<CrowdView>,
 ) -> Result<(), ShareError> {
     let mut body = peers.crowd(seed, digest, location).await?;
     let mut unread = BytesMut::new();
@@ -116,7 +116,7 @@ async fn hear(
     }
 }
 
-impl Crowd {
+impl CrowdView {
     /// Tells whether anything is new.
     fn learn(&mut self, news: News) -> bool {
         let before = (self.me.len(), self.hashes.len());
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn news_are_taken_in_their_order_and_nonsense_is_not() {
-        let mut crowd = Crowd::default();
+        let mut crowd = CrowdView::default();
         let hash = [7; HASH_LENGTH];
         let news = |chunks: Vec<(u64, String)>| News {
             chunks,

@@ -388,7 +388,7 @@ impl FetchTask<'_> {
     /// A peer that has all of it is no better than the registry when it is very slow, unless that is how fast transfers
     /// are meant to be. A relay may be slow because the registry is.
     fn may_be_left_for_the_registry(&self, flow: &Flow) -> bool {
-        let limits = self.sources.limits.in_force_now();
+        let limits = self.sources.limits.current();
         let is_limited = limits.incoming.is_some() || limits.outgoing.is_some();
         matches!(flow.proof, Proof::Vouched(_)) && self.registry_allowed && !is_limited
     }

@@ -132,12 +132,12 @@ pub(crate) struct RecordedRequest {
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct FakeRegistry {
+pub(crate) struct FaultyRegistry {
     objects: Arc<Mutex<HashMap<String, Treat>>>,
     log: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
-impl FakeRegistry {
+impl FaultyRegistry {
     pub(crate) fn put(&self, digest: &Digest, treat: Treat) {
         self.objects.lock().insert(digest.to_string(), treat);
     }
@@ -255,7 +255,7 @@ fn send(treat: &Treat, first: Option<u64>, cut: Option<u64>) -> Response {
 }
 
 async fn object(
-    State(registry): State<FakeRegistry>,
+    State(registry): State<FaultyRegistry>,
     Path(path): Path<String>,
     _: Method,
     headers: HeaderMap,
@@ -334,7 +334,7 @@ pub(crate) struct FetchFixture {
     pub(crate) dir: TempDir,
     pub(crate) store: Store,
     pub(crate) fetches: Fetches,
-    pub(crate) registry: FakeRegistry,
+    pub(crate) registry: FaultyRegistry,
     pub(crate) around: FakeSurroundings,
     pub(crate) running: Running,
 }
@@ -358,7 +358,7 @@ impl FetchFixture {
 
     async fn in_folder_with(dir: TempDir, limits: StoreLimits) -> Self {
         let around = FakeSurroundings::new();
-        let registry = FakeRegistry::default();
+        let registry = FaultyRegistry::default();
         let app = Router::new()
             .route("/v2/{*path}", get(object))
             .with_state(registry.clone());

@@ -150,19 +150,19 @@ fn another_rate_holds_from_its_moment_on() {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum BucketStep {
     Asks(Class, u64),
     Passes(u64),
     Leaves(usize),
     Rate(u64),
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+fn any_step() -> impl Strategy<Value = BucketStep> {
     prop_oneof![
-        4 => (0..3_usize, 1..3 * MIB).prop_map(|(class, bytes)| Step::Asks(Class::ALL[class], bytes)),
-        4 => (0..400_u64).prop_map(Step::Passes),
-        1 => (0..20_usize).prop_map(Step::Leaves),
-        1 => (1..64 * MIB).prop_map(Step::Rate),
+        4 => (0..3_usize, 1..3 * MIB).prop_map(|(class, bytes)| BucketStep::Asks(Class::ALL[class], bytes)),
+        4 => (0..400_u64).prop_map(BucketStep::Passes),
+        1 => (0..20_usize).prop_map(BucketStep::Leaves),
+        1 => (1..64 * MIB).prop_map(BucketStep::Rate),
     ]
 }
 
@@ -181,7 +181,7 @@ proptest! {
         let mut went: Vec<u32> = Vec::new();
         for step in steps {
             match step {
-                Step::Asks(class, bytes) => {
+                BucketStep::Asks(class, bytes) => {
                     largest = largest.max(bytes);
                     if bucket.take(now, bytes) {
                         passed += u128::from(bytes);
@@ -191,12 +191,12 @@ proptest! {
                         number += 1;
                     }
                 }
-                Step::Passes(ms) => {
+                BucketStep::Passes(ms) => {
                     now += at(ms);
                     allowed += u128::from(in_force) * u128::from(ms);
                 }
-                Step::Leaves(which) => left.extend(asked.get(which).map(|(who, _)| *who)),
-                Step::Rate(bytes) => {
+                BucketStep::Leaves(which) => left.extend(asked.get(which).map(|(who, _)| *who)),
+                BucketStep::Rate(bytes) => {
                     bucket.set_rate(now, Some(rate(bytes)));
                     in_force = rate(bytes).bytes_per_second();
                     fastest = fastest.max(in_force);
