@@ -1,6 +1,6 @@
-//! Tells the manager what the store gained and lost, in batches.
+//! Reports to the manager what the store gained and lost, in batches.
 //!
-//! AnnounceBatch flows one way: the store says what happened, this tells it. Fetching knows nothing of announcing.
+//! Events flow one way: from the store through here to the manager. Fetching knows nothing of this.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use tracing::debug;
 use uuid::Uuid;
 use wire::{CallError, Held, HoldingsReport, ManagerClient};
 
-/// Objects told in one call.
+/// Objects in one report.
 const BATCH: usize = 1_000;
-/// AnnounceBatch waits this long for more news.
+/// A report waits this long for more events.
 const GATHER: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Runs for one session; ends when the session does. `events` were subscribed to before the hello, so that
-/// nothing falls between the list that the hello spoke of and the first event.
+/// Runs until the session ends. `events` were subscribed to before the hello, so that no event is lost between
+/// the list in the hello and the first report.
 pub(crate) async fn announce(
     manager: ManagerClient,
     session: Uuid,
@@ -29,8 +29,8 @@ pub(crate) async fn announce(
 ) {
     let mut send_all = full_first;
     loop {
-        let told = if send_all {
-            tell_all(&manager, session, &store).await
+        let reported = if send_all {
+            report_all(&manager, session, &store).await
         } else {
             match gather(&mut events).await {
                 AnnounceBatch::Batch(report) => manager.holdings(session, &report).await,
@@ -41,12 +41,12 @@ pub(crate) async fn announce(
                 AnnounceBatch::Over => return,
             }
         };
-        match told {
+        match reported {
             Ok(()) => send_all = false,
             Err(CallError::SessionEnded) => return,
             Err(error) => {
-                // What was lost on the way is in the full list.
-                debug!(%error, "holdings not told, the full list follows");
+                // The full list contains what was lost on the way.
+                debug!(%error, "holdings not reported, the full list follows");
                 send_all = true;
                 tokio::time::sleep(RETRY).await;
             }
@@ -54,7 +54,7 @@ pub(crate) async fn announce(
     }
 }
 
-async fn tell_all(manager: &ManagerClient, session: Uuid, store: &Store) -> Result<(), CallError> {
+async fn report_all(manager: &ManagerClient, session: Uuid, store: &Store) -> Result<(), CallError> {
     let held = store.held();
     let mut starts_full_list = true;
     let mut parts = held.chunks(BATCH);
@@ -79,7 +79,7 @@ async fn tell_all(manager: &ManagerClient, session: Uuid, store: &Store) -> Resu
 
 enum AnnounceBatch {
     Batch(HoldingsReport),
-    /// More happened than the channel holds.
+    /// The channel overflowed.
     Missed,
     Over,
 }
@@ -101,7 +101,7 @@ async fn gather(events: &mut Receiver<StoreEvent>) -> AnnounceBatch {
     AnnounceBatch::Batch(report)
 }
 
-/// The last word on a digest holds.
+/// The last event of a digest counts.
 fn note(report: &mut HoldingsReport, event: StoreEvent) {
     match event {
         StoreEvent::Gained(held) => {

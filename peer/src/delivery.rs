@@ -154,7 +154,7 @@ impl Delivery {
                     return Ok(());
                 }
                 Err(ShareError::Denied(words)) => return Err(NotDelivered::Denied(words)),
-                Err(ShareError::Answered(StatusCode::CONFLICT)) => return Err(different(wanted)),
+                Err(ShareError::UnexpectedStatus(StatusCode::CONFLICT)) => return Err(different(wanted)),
                 Err(error) => {
                     debug!(stoker.digest = %held.digest, because = %error, "seed does not compare the bytes");
                 }

@@ -1,10 +1,11 @@
 //! One fetch per object, any number of readers.
 //!
-//! The first who asks starts it; everyone, the first included, reads what has landed so far. A fetch belongs to
-//! the process, not to a reader: a reader that leaves stops nothing.
+//! The first reader starts it. All readers, the first included, read what has landed so far. A fetch belongs to
+//! the process and not to a reader: a reader that leaves stops nothing.
 //!
-//! **Invariant:** the last chunk is held back from every reader until the sha256 over the whole is proven, so a
-//! wrong object ends as a broken transfer and never as a complete one. It waits for the proof, not for the disk.
+//! **Invariant:** the last chunk is held back from every reader until the sha256 of the whole is proven. So a
+//! wrong object ends as a broken transfer and never as a complete one. The last chunk waits for the proof, not
+//! for the disk.
 
 mod batches;
 mod bypass;

@@ -1,11 +1,12 @@
-//! Bytes per second: into this peer, out of it to other peers, and from each registry.
+//! Limits the bandwidth: into this peer, out of it to other peers, and from each registry.
 //!
-//! What a runtime waits for goes before preheats, and those before what nobody asked for yet (`bucket` says how nobody
-//! waits for ever). Limits may change at any time; what waits goes on under the new ones.
+//! What a runtime waits for goes before preheats, and those before what is prefetched (see `bucket`: no class
+//! waits for ever). Limits may change at any time, also for waiting transfers.
 //!
-//! **Invariant:** a limit slows transfers down and never ends one. Without limits nothing is locked and nobody waits.
+//! **Invariant:** a limit slows transfers down and never ends one. Without limits nothing is locked and nothing
+//! waits.
 //!
-//! Non-goals: what the front gives to the runtimes of its own node is not limited; requests are not metrics.
+//! Non-goals: the front's responses to the runtimes of its own node are not limited; requests are not counted.
 
 mod bucket;
 mod gate;
@@ -46,7 +47,7 @@ struct LimitsInner {
     own: LimitSettings,
     incoming: Gate,
     outgoing: Gate,
-    /// Those that have, or had, a limit.
+    /// Registries that have, or had, a limit.
     registries: RwLock<HashMap<RegistryName, Gate>>,
     /// One change at a time.
     in_force: Mutex<LimitSettings>,
@@ -55,7 +56,7 @@ struct LimitsInner {
 }
 
 impl Limits {
-    /// With what the peer's own file says.
+    /// Starts with the limits of the peer's own file.
     pub fn new(own: LimitSettings, running: Running) -> Self {
         let metrics = LimitMetrics::default();
         metrics.begin_at_zero(&[INCOMING, OUTGOING, REGISTRY]);
@@ -73,22 +74,22 @@ impl Limits {
         limits
     }
 
-    /// No limits, until the manager tells of some.
+    /// No limits until the manager sends some.
     pub fn none(running: Running) -> Self {
         Self::new(LimitSettings::default(), running)
     }
 
-    /// Adds what waits to what the admin port shows.
+    /// Adds the counters to the metrics of the admin port.
     pub fn register(&self, shown: &Metrics) {
         self.0.metrics.register(shown);
     }
 
-    /// What the manager says to this peer holds from now on.
+    /// Applies what the manager sent to this peer.
     pub(crate) fn learn(&self, me: Uuid, neighbourhood: &Neighbourhood) {
         self.apply(&LimitSettings::of_peer(me, neighbourhood));
     }
 
-    /// What the manager says holds from now on, beside what the peer's own file says.
+    /// Applies limits from the manager. Of these and the peer's own ones the lower counts.
     pub fn apply(&self, from_manager: &LimitSettings) {
         let now = self.0.own.lower_of(from_manager);
         let mut in_force = self.in_force();
@@ -107,22 +108,22 @@ impl Limits {
         *in_force = now;
     }
 
-    /// What holds at this moment.
+    /// The limits that apply now.
     pub fn current(&self) -> LimitSettings {
         self.in_force().clone()
     }
 
-    /// Returns when these bytes may come in.
+    /// Waits until these bytes may come in.
     pub async fn incoming(&self, class: Class, bytes: u64) {
         self.0.incoming.pass(class, bytes).await;
     }
 
-    /// Returns when these bytes may go to another peer.
+    /// Waits until these bytes may go to another peer.
     pub async fn outgoing(&self, bytes: u64) {
         self.0.outgoing.pass(Class::Interactive, bytes).await;
     }
 
-    /// Returns when these bytes may come from this registry. They come in, too.
+    /// Waits until these bytes may come from this registry. They count as incoming too.
     pub async fn registry(&self, registry: &RegistryName, class: Class, bytes: u64) {
         let gate = self.registries().get(registry).cloned();
         if let Some(gate) = gate {

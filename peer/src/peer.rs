@@ -1,4 +1,4 @@
-//! A peer, put together: built (addresses known, nothing served), then spawned.
+//! Builds a peer (addresses known, nothing served), then runs it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -54,7 +54,7 @@ impl Peer {
         Self::build_beside(config, vitals, counted).await
     }
 
-    /// Inside another program, which shows what both ask of registries under the same names.
+    /// The same inside another program, which shows the registry metrics of both under the same names.
     pub async fn build_beside(
         mut config: PeerConfig,
         vitals: Vitals,
@@ -98,12 +98,12 @@ impl Peer {
         self.orders.me.role
     }
 
-    /// What this peer holds.
+    /// The peer's store.
     pub fn store(&self) -> &Store {
         &self.orders.store
     }
 
-    /// What an admin port of this process may offer of this peer, to those who have its key.
+    /// The admin routes of this peer, for an admin port of this process. They need its key.
     pub fn admin_routes(&self) -> Router {
         admin::routes(self.orders.store.clone())
     }
@@ -162,7 +162,7 @@ impl Doors {
     }
 }
 
-/// What every door of a peer stands on.
+/// What all doors of a peer share.
 struct Basis {
     membership: Membership,
     store: Store,
@@ -206,7 +206,7 @@ impl Basis {
         })
     }
 
-    /// What this peer says of itself, to the manager and to its own neighbours.
+    /// What this peer says about itself to the manager and to its own neighbours.
     fn me(&self, config: &PeerConfig, share_port: u16) -> Me {
         let identity = self.membership.identity();
         let me = Me {
@@ -295,8 +295,8 @@ fn open_neighbours(config: &PeerConfig, membership: &Membership, counted: Regist
     )
 }
 
-/// Layers of private images and what the index tells of them are for this program's user alone, also those that an older
-/// version wrote.
+/// Closes the data folder to other users, including files of an older version: it holds layers of private
+/// images.
 fn make_private(data_dir: &Path) -> std::io::Result<()> {
     files::private_folder(data_dir)?;
     let store = data_dir.join(STORE);
@@ -306,7 +306,7 @@ fn make_private(data_dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Joins, unless this peer has joined before.
+/// Joins the cluster, unless this peer has joined before.
 async fn membership(config: &mut PeerConfig) -> anyhow::Result<Membership> {
     let clock: Clock = Arc::new(unix_ms);
     let joining = std::mem::replace(&mut config.joining, Joining::Token(None));

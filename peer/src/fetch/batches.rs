@@ -1,6 +1,6 @@
-//! Gathers the stream of a source into blocks that are worth a step to the disk.
+//! Gathers the bytes of a source into batches that are worth a write to the disk.
 //!
-//! **Invariant:** never a byte beyond the object's size; with whole chunks, never a part of one.
+//! **Invariant:** no batch goes beyond the object's size. With whole chunks, no batch is a part of one.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use wire::Side;
 
 use crate::source::{SourceError, SourceStream};
 
-/// Bytes that are worth a step to the disk, and with the first ones: readers wait for them.
+/// The size of a batch, and of the first one: readers wait for that.
 const BATCH: u64 = CHUNK;
 const FIRST_BATCH: u64 = 64 * 1024;
-/// A batch that is not full waits this long for more: readers of a slow source wait no longer than that.
+/// An incomplete batch waits this long for more: readers of a slow source wait no longer.
 const LINGER: Duration = Duration::from_millis(20);
-/// A source that sends nothing for so long is left.
+/// A source that sends nothing for this long is abandoned.
 const STALL: Duration = Duration::from_secs(30);
 
 pub(super) struct Batches {
@@ -37,13 +37,13 @@ enum BatchesEnd {
 
 pub(super) enum NextBatch {
     Batch(Bytes),
-    /// All that there is has come.
+    /// The source has sent everything.
     End,
     Broke(SourceError),
 }
 
 impl Batches {
-    /// `at` is where `stream` begins in the object.
+    /// `at` is the offset of `stream` in the object.
     pub(super) fn new(stream: SourceStream, at: u64, size: Option<u64>, whole_chunks: bool) -> Self {
         Self {
             stream,
@@ -83,7 +83,7 @@ impl Batches {
         batch.freeze()
     }
 
-    /// Waits for the next bytes; `false` when none is to be waited for.
+    /// Waits for more bytes. Returns `false` when there is nothing to wait for.
     async fn more(&mut self, nothing_yet: bool) -> bool {
         if self.over.is_some() {
             return false;

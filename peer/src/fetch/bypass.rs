@@ -1,7 +1,8 @@
-//! Past the disk: when it is full, readers still get their bytes, each by itself.
+//! Streams an object without the disk: when the disk is full, each reader still gets its bytes from a source of
+//! its own.
 //!
-//! **Invariant:** as with a fetch on disk, the last chunk is held back until the sha256 over the whole is proven:
-//! the hash goes on from what had landed, and what follows is fetched from there.
+//! **Invariant:** as with a fetch on disk, the last chunk is held back until the sha256 of the whole is proven.
+//! The hash continues from what had landed, and the rest is fetched from there.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ use super::spec::FetchSpec;
 use crate::source::{OpenSource, SourceError};
 use crate::spans::mark_failed;
 
-/// Times that the registry is asked by one reader.
+/// Requests to the registry for one reader.
 const REGISTRY_TRIES: usize = 3;
-/// Pieces that wait for a slow reader.
+/// Reads that may wait for a slow reader.
 const AHEAD: usize = 8;
 
 /// Pieces, then `None` for the end. A channel that closes before that was cut off.
@@ -61,7 +62,7 @@ impl Bypass {
         Self { fetches, wanted }
     }
 
-    /// What the first source that answers says.
+    /// The size by the first source that answers.
     pub(super) async fn size(&self) -> Result<u64, FetchError> {
         let mut faults = Vec::new();
         for source in self.sources() {
@@ -74,7 +75,7 @@ impl Bypass {
         Err(failed(&self.wanted.digest, &faults))
     }
 
-    /// The bytes of `range`: from the file what has landed, the rest from a source.
+    /// The bytes of `range`: what has landed comes from the file, the rest from a source.
     pub(super) fn read(&self, remains: Remains, range: Range<u64>) -> BypassStream {
         let (out, stream) = mpsc::channel(AHEAD);
         let (bypass, span) = (self.clone(), span_of(&self.wanted));
@@ -103,7 +104,7 @@ impl Bypass {
         stream
     }
 
-    /// Parents, each once, then the registry (`None`), a few times.
+    /// The parents, each once, then the registry (`None`) a few times.
     fn sources(&self) -> impl Iterator<Item = Option<String>> + use<> {
         let tries = if self.wanted.registry_allowed {
             REGISTRY_TRIES
@@ -139,7 +140,7 @@ impl Bypass {
     }
 }
 
-/// The bytes that one reader gets without the disk.
+/// The span of the bytes that one reader gets without the disk.
 fn span_of(wanted: &FetchSpec) -> Span {
     let span = info_span!(
         parent: None,
@@ -154,13 +155,13 @@ fn span_of(wanted: &FetchSpec) -> Span {
     span
 }
 
-/// One reader's way past the disk.
+/// The bypass of one reader.
 struct BypassReader<'a> {
     bypass: &'a Bypass,
     remains: Remains,
     range: Range<u64>,
     out: &'a mpsc::Sender<Result<Option<Bytes>, FetchError>>,
-    /// Bytes of the last chunk that came from a source.
+    /// Bytes of the last chunk, from a source.
     held: BytesMut,
 }
 
@@ -194,7 +195,7 @@ impl BypassReader<'_> {
                 continue;
             };
             let last = last_chunk_begins(size);
-            // What had landed of the last chunk but one was held back while nobody knew which is the last.
+            // While the size was unknown, any chunk could be the last and was held back.
             let landed = self.remains.landed.min(last);
             if freed < landed {
                 self.send_from_file(freed..landed).await?;
@@ -236,12 +237,12 @@ impl BypassReader<'_> {
     ) -> Option<u64> {
         let told = opened.size.or(self.bypass.wanted.size);
         let fault = match (told, self.bypass.wanted.size) {
-            (None, _) => "it does not tell the size".to_owned(),
+            (None, _) => "it did not send the size".to_owned(),
             (Some(told), Some(expected)) if told != expected => {
-                format!("it says {told} bytes instead of {expected}")
+                format!("it has {told} bytes instead of {expected}")
             }
             (Some(told), _) if told < self.remains.landed => {
-                format!("it says {told} bytes and more have come")
+                format!("it has {told} bytes, and more have come already")
             }
             (Some(told), _) => return Some(told),
         };
@@ -257,7 +258,7 @@ impl BypassReader<'_> {
         None
     }
 
-    /// Sends what lies before the last chunk, keeps the rest.
+    /// Sends the bytes before the last chunk and keeps the rest.
     async fn release(&mut self, bytes: &Bytes, at: u64, last: u64) -> Result<(), ReaderLeft> {
         let before = usize::try_from(last.saturating_sub(at))
             .unwrap_or(usize::MAX)
@@ -300,7 +301,7 @@ impl BypassReader<'_> {
         Ok(())
     }
 
-    /// Sends what of `bytes`, which begin at `at`, lies in the range.
+    /// Sends the bytes that lie in the range. `bytes` begin at `at`.
     async fn send(&self, bytes: Bytes, at: u64) -> Result<(), ReaderLeft> {
         let within = |offset: u64| {
             usize::try_from(offset.saturating_sub(at))

@@ -1,4 +1,4 @@
-//! Why an object could not be had, in words for people, and whose side it lies on.
+//! Why an object was not fetched, and whose side it is on.
 
 use std::path::PathBuf;
 
@@ -7,17 +7,18 @@ use wire::Side;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// Nobody who was asked gave it, or all of it.
-    #[error("{digest} could not be fetched: {said}")]
+    /// No source gave all of it.
+    #[error("object {} was not fetched: {said}", .digest.short())]
     NoSource {
         digest: Digest,
         side: Side,
-        /// What the last source said, in one of a few words.
+        /// The error of the last source as one word.
         word: &'static str,
         said: String,
     },
     #[error(
-        "{digest} arrived with other bytes than its name promises ({found}) from {from}; nothing of it was kept: check the storage there, or push the image again"
+        "object {} from {from} has wrong bytes (sha256 {}): check the storage there, or push the image again; nothing was kept",
+        .digest.short(), .found.short()
     )]
     WrongBytes {
         digest: Digest,
@@ -26,7 +27,8 @@ pub enum FetchError {
         side: Side,
     },
     #[error(
-        "{digest} should have {expected} bytes and has {told} at {from}: push the image again, or check what lies between"
+        "object {} has {told} bytes at {from} instead of {expected}: push the image again, or check the proxies on the way",
+        .digest.short()
     )]
     WrongSize {
         digest: Digest,
@@ -35,15 +37,16 @@ pub enum FetchError {
         from: String,
         side: Side,
     },
-    #[error("the disk of this peer refused {digest} in {}: {cause}; free some space or mend the disk", .folder.display())]
+    #[error("object {} was not written to {} on this peer: {cause}; free space or repair the disk",
+        .digest.short(), .folder.display())]
     Disk {
         digest: Digest,
         folder: PathBuf,
         cause: String,
     },
-    #[error("{digest} changed while it was read; read it again from its start")]
+    #[error("object {} changed while it was read: read it again from its start", .digest.short())]
     StartedOver { digest: Digest },
-    #[error("{digest} was not fetched to its end: this peer is stopping")]
+    #[error("object {} was not fetched to its end: this peer is stopping", .digest.short())]
     Stopped { digest: Digest },
 }
 
@@ -57,7 +60,7 @@ impl FetchError {
         }
     }
 
-    /// The same in a word, for spans and logs: one of few, whatever was fetched.
+    /// The kind of error as one word, for spans and logs.
     pub fn word(&self) -> &'static str {
         match self {
             Self::NoSource { word, .. } => word,

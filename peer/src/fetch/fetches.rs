@@ -24,7 +24,7 @@ use crate::metrics::PeerMetrics;
 use crate::source::{ShareClient, Sources};
 use crate::spans::mark_failed;
 
-/// A task that was told to end does so when it is next looked at.
+/// A cancelled task ends when it is next polled.
 const TASK_ENDS_STEP: Duration = Duration::from_millis(10);
 const TASK_ENDS_STEPS: u32 = 200;
 
@@ -40,34 +40,34 @@ struct FetchesInner {
     now: Mutex<HashMap<Digest, OngoingFetch>>,
 }
 
-/// A fetch that runs: what can be seen of it, and for whom it was started.
+/// A running fetch: what others can see of it, and for whom it was started.
 #[derive(Clone)]
 pub(super) struct OngoingFetch {
     pub(super) view: watch::Receiver<Progress>,
     pub(super) starter: Arc<FetchSpec>,
     pub(super) needs: Arc<Needs>,
-    /// All of its bytes come from the starter's location, what had landed before included.
+    /// All of its bytes come from the starter's location, including what had landed before.
     pub(super) is_pure: bool,
-    /// One is the map's; whoever follows has another.
+    /// One clone is the map's, each follower has another.
     pub(super) followers: Arc<()>,
     pub(super) stop: CancellationToken,
-    /// The fetch's span; none when nothing has to be fetched, or nothing is traced.
+    /// The span of the fetch. `None` when nothing has to be fetched, or nothing is traced.
     pub(super) span: Option<TraceContext>,
 }
 
 impl OngoingFetch {
-    /// Whether its bytes may be read as those of this location, before they are whole.
+    /// Whether its bytes count as those of this location before the whole is proven.
     pub(super) fn reads_from(&self, location: &Location) -> bool {
         self.is_pure && self.starter.location == *location
     }
 }
 
-/// What a follower found when it asked for the object.
+/// How a follower got the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchStart {
-    /// Nothing had to be fetched.
+    /// The object was held already.
     Held,
-    /// Somebody had begun to fetch it.
+    /// A fetch was running.
     Joined,
     Started,
 }
@@ -83,8 +83,8 @@ impl Fetches {
         }))
     }
 
-    /// Once `task` is over, the fetches of these objects end that nobody follows any more. What has landed is gone on
-    /// with by the next who wants it.
+    /// Once `task` has ended, stops the fetches of these objects that have no followers. The next fetch
+    /// continues from what has landed.
     pub(crate) fn stop_after(&self, task: AbortHandle, digests: Vec<Digest>) {
         let fetches = self.clone();
         self.0.running.spawn(async move {
@@ -101,16 +101,16 @@ impl Fetches {
     }
 
     fn stop_unless_followed(&self, digest: &Digest) {
-        // While the map is locked nobody begins to follow.
+        // While the map is locked, no follower is added.
         if let Some(ongoing) = self.now().get(digest)
             && Arc::strong_count(&ongoing.followers) == 1
         {
-            debug!(stoker.digest = %digest, "nobody wants this object any more");
+            debug!(stoker.digest = %digest, "fetch stopped: it has no followers");
             ongoing.stop.cancel();
         }
     }
 
-    /// What they read from.
+    /// The sources of all fetches.
     pub(crate) fn sources(&self) -> &Sources {
         &self.0.sources
     }
@@ -123,7 +123,7 @@ impl Fetches {
         &self.0.running
     }
 
-    /// What is counted of them.
+    /// The counters of all fetches.
     pub(crate) fn metrics(&self) -> &PeerMetrics {
         &self.0.metrics
     }
@@ -139,13 +139,13 @@ impl Fetches {
             wanted.add_to(&ongoing.needs);
             return (ongoing.clone(), FetchStart::Joined);
         }
-        // Looked at while the map is locked: a fetch seals before it leaves the map.
+        // Checked while the map is locked: a fetch seals its object before it leaves the map.
         if let Some(sealed) = self.0.store.sealed(&wanted.digest) {
             let ongoing = OngoingFetch {
                 view: watch::channel(Progress::of_sealed(sealed)).1,
                 starter: wanted.clone(),
                 needs: Arc::default(),
-                // Where a whole object came from is the store's to tell.
+                // The store knows where a sealed object came from.
                 is_pure: false,
                 followers: Arc::default(),
                 stop: CancellationToken::new(),
@@ -193,11 +193,11 @@ impl Fetches {
             let stage = fetch.run().await;
             note(&Span::current(), &stage);
             metrics.fetch_ended(stage.failed_on(), began.elapsed());
-            // The next who asks after a failure starts anew, whatever the readers of this one do.
+            // After a failure the next caller starts a new fetch, whatever the readers of this one do.
             drop(ends);
             progress.send_modify(|now| now.stage = stage);
         };
-        // In its own span only: whoever starts it may be answered, and that span closed, long before it ends.
+        // In its own span only: the starter may be answered, and its span closed, long before the fetch ends.
         span.in_scope(|| self.0.running.spawn(work));
     }
 
@@ -206,7 +206,7 @@ impl Fetches {
     }
 }
 
-/// A child of the span that wants the object, which it may outlive.
+/// A child of the caller's span, which it may outlive.
 fn span_of(wanted: &FetchSpec) -> Span {
     let span = info_span!(
         parent: None,
@@ -232,7 +232,7 @@ fn note(span: &Span, stage: &Stage) {
     }
 }
 
-/// Takes the fetch off the map when it ends, however it ends.
+/// Takes the fetch off the map when it is dropped.
 pub(super) struct MapEntry {
     fetches: Fetches,
     digest: Digest,

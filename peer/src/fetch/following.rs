@@ -20,10 +20,10 @@ use super::report::FetchReport;
 use super::spec::{Extent, FetchSpec};
 use store::{ChunkHash, read_some};
 
-/// How often a follower starts or joins anew because the fetch it joined failed for reasons of its starter.
+/// How often a follower starts or joins a fetch because the one it joined failed for reasons of its starter.
 const OWN_ATTEMPTS: u32 = 4;
 
-/// Follows one object. Clones follow the same fetch.
+/// Follows the fetch of one object. Clones follow the same fetch.
 #[derive(Clone)]
 pub struct Following {
     fetches: Fetches,
@@ -40,10 +40,10 @@ struct CurrentFetch {
 }
 
 impl Fetches {
-    /// Follows the fetch of this object: the one that runs, or a new one. An object that is whole already is
-    /// followed too; nothing is fetched then.
+    /// Follows the fetch of this object: the running one, or a new one. A sealed object is followed too;
+    /// nothing is fetched then.
     ///
-    /// Whether the caller may read the object is for the caller of this to find out.
+    /// The caller of this function has checked that its own caller may read the object.
     pub fn join_or_start(&self, wanted: FetchSpec) -> Following {
         let wanted = Arc::new(wanted);
         let (ongoing, found) = self.ongoing(&wanted);
@@ -66,7 +66,7 @@ impl Following {
         }
     }
 
-    /// The same fetch for readers who get the last chunk only once the whole is proven, though they read by parts.
+    /// The same fetch for readers of parts that get the last chunk only once the whole is proven.
     pub(crate) fn held_back(self) -> Self {
         Self {
             needs_proof: true,
@@ -74,7 +74,7 @@ impl Following {
         }
     }
 
-    /// The object's size, once a source has confirmed it. Until then nobody knows whether it can be had.
+    /// The object's size, once a source has confirmed it.
     pub async fn size(&self) -> Result<u64, FetchError> {
         match self.until(|progress| progress.size).await {
             Ok(size) if self.reads_here() => Ok(size),
@@ -84,8 +84,8 @@ impl Following {
         }
     }
 
-    /// The bytes of `range` as they land; the object's last chunk comes once the whole is proven. When this
-    /// peer's disk gives up, the rest is streamed past it.
+    /// The bytes of `range` as they land. The object's last chunk comes once the whole is proven. When this
+    /// peer's disk fails, the rest is streamed without it.
     ///
     /// Ends early only with an error, or at the object's end.
     pub fn read(&self, range: Range<u64>) -> impl Stream<Item = Result<Bytes, FetchError>> + Send + use<> {
@@ -109,7 +109,7 @@ impl Following {
         })
     }
 
-    /// Hashes of the chunks of this part, once they are all here. Of an object that is here as a whole, none.
+    /// Waits for the hashes of all chunks of this part. Returns none for a sealed object.
     pub(crate) async fn chunk_hashes(&self, part: Range<u64>) -> Result<Vec<ChunkHash>, FetchError> {
         let demand = self.demand();
         demand.at(part.start, part.end);
@@ -121,7 +121,7 @@ impl Following {
         self.until(there).await.map_err(|(error, _)| error)
     }
 
-    /// Whether what it follows may be read as the wanted location's bytes, before the whole is proven.
+    /// Whether the fetch's bytes count as those of the spec's location before the whole is proven.
     pub(crate) fn reads_here(&self) -> bool {
         self.current().ongoing.reads_from(&self.wanted.location)
     }
@@ -130,19 +130,20 @@ impl Following {
         &self.wanted.digest
     }
 
-    /// How the object was found when this follower asked for it.
+    /// How this follower got the object.
     pub fn found(&self) -> FetchStart {
         self.current().found
     }
 
-    /// The span of a fetch that somebody else had begun; of one's own, the follower's span is the parent.
+    /// The span of a fetch that another caller had started. The span of an own fetch has the follower's as its
+    /// parent.
     pub fn joined(&self) -> Option<TraceContext> {
         let current = self.current();
         let joined = current.found == FetchStart::Joined;
         current.ongoing.span.clone().filter(|_| joined)
     }
 
-    /// What the sources gave, once the object is proven.
+    /// What each source gave, once the object is proven.
     pub fn report(&self) -> Option<FetchReport> {
         match &self.view().borrow().stage {
             Stage::Proven(report) | Stage::Sealed(report) => Some(report.clone()),
@@ -155,14 +156,14 @@ impl Following {
         self.view().borrow().landed
     }
 
-    /// Waits until the bytes are right.
+    /// Waits until the bytes are proven.
     pub async fn proven(&self) -> Result<(), FetchError> {
         let proven =
             |progress: &Progress| matches!(progress.stage, Stage::Proven(_) | Stage::Sealed(_)).then_some(());
         self.until(proven).await.map_err(|(error, _)| error)
     }
 
-    /// Has all of the object fetched, however much of it was wanted, and waits until the bytes are right.
+    /// Has the whole object fetched, whatever the spec's extent, and waits until it is proven.
     pub(crate) async fn all_proven(&self) -> Result<(), FetchError> {
         let all = Self {
             wanted: Arc::new(FetchSpec {
@@ -175,7 +176,7 @@ impl Following {
         all.proven().await
     }
 
-    /// Waits until the object is on the disk under its name.
+    /// Waits until the object is sealed.
     pub async fn sealed(&self) -> Result<FetchReport, FetchError> {
         let sealed = |progress: &Progress| match &progress.stage {
             Stage::Sealed(report) => Some(report.clone()),
@@ -207,7 +208,8 @@ impl Following {
         }
     }
 
-    /// A fetch that may do better than the one that failed with `error`: ours, when that one was another's.
+    /// Another fetch that may succeed where this one failed with `error`. `None` when the failed fetch was our
+    /// own.
     fn another(&self, error: &FetchError) -> Option<watch::Receiver<Progress>> {
         let mut current = self.current();
         let failed = matches!(current.ongoing.view.borrow().stage, Stage::Failed(..));
@@ -249,14 +251,14 @@ impl Following {
 struct FetchReader {
     following: Following,
     view: watch::Receiver<Progress>,
-    /// What it waits for, told to whoever fetches.
+    /// What it waits for. The fetch sees it.
     demand: Demand,
     at: u64,
     end: u64,
-    /// The take that the bytes so far belong to.
+    /// The take that its bytes so far belong to.
     take: Option<u32>,
     file: Option<(u32, Arc<File>)>,
-    /// Set once the disk has given up.
+    /// Set once the disk has failed.
     bypass: Option<BypassStream>,
 }
 
@@ -294,7 +296,7 @@ impl FetchReader {
         }
     }
 
-    /// `None` when the fetch began again while these bytes were read.
+    /// Returns `None` when the fetch started over while these bytes were read.
     async fn read(&mut self, progress: &Progress, readable: u64) -> Result<Option<Bytes>, FetchError> {
         let at_most = readable.min(self.end) - self.at;
         let read = async {
@@ -305,7 +307,8 @@ impl FetchReader {
             read_some(&file, self.at, at_most).await
         };
         let bytes = read.await.map_err(|error| self.disk(&error))?;
-        // The count goes up before a byte is touched, so bytes that were read under the old count are of the old take.
+        // The count is raised before a byte changes, so bytes that were read under the old count belong to the
+        // old take.
         if self.view.borrow().take != progress.take {
             return Ok(None);
         }
@@ -335,12 +338,13 @@ impl FetchReader {
                 stoker.digest = %self.following.wanted.digest,
                 stoker.side = error.side().word(),
                 at = self.at,
-                "{error}; this reader gets the rest past the disk"
+                %error,
+                "disk failed, reader continues without it"
             );
             self.bypass = Some(self.following.bypass().read(remains, self.at..self.end));
             return Ok(());
         }
-        // Bytes of two fetches are not mixed.
+        // Bytes of two fetches are never mixed.
         if self.take.is_some() {
             return Err(error);
         }

@@ -1,4 +1,4 @@
-//! Bytes that somebody else has read from the registry already, on their way to the disk.
+//! Keeps bytes that another part of this peer has read from the registry.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use super::spec::FetchSpec;
 use store::{ProvenBytes, Sealed, Store};
 
 impl Fetches {
-    /// Nothing is fetched, and nothing is on its way to the disk.
+    /// Whether no fetch runs.
     #[cfg(test)]
     pub(crate) fn are_over(&self) -> bool {
         self.now().is_empty()
     }
 
-    /// How much of an object has landed that is being fetched.
+    /// Bytes of a running fetch that have landed.
     #[cfg(test)]
     pub(crate) fn landed(&self, digest: &oci::Digest) -> Option<u64> {
         let now = self.now();
         now.get(digest).map(|ongoing| ongoing.view.borrow().landed)
     }
 
-    /// Seals these bytes unless they are here or on their way. What cannot be kept is fetched by the next who wants it.
+    /// Seals these bytes unless they are held or being fetched. After a failure the next fetch gets them.
     pub(crate) fn keep(&self, wanted: FetchSpec, bytes: Bytes) {
         let mut now = self.now();
         if now.contains_key(&wanted.digest) || self.store().sealed(&wanted.digest).is_some() {
@@ -76,7 +76,7 @@ async fn seal(store: &Store, wanted: &FetchSpec, bytes: Bytes) -> Option<Sealed>
     store.record_delivered(&wanted.digest, &wanted.location);
     let keeping = store.keep(proven, wanted.media_type.clone(), wanted.kind);
     let kept = keeping.await.inspect_err(|error| {
-        debug!(%error, stoker.digest = %wanted.digest, "a manifest that was passed on is not kept");
+        debug!(%error, stoker.digest = %wanted.digest, "relayed manifest not stored");
     });
     kept.ok()
 }

@@ -1,4 +1,4 @@
-//! An object that can be read: whole on this peer's disk, or on its way.
+//! An object that can be read: sealed, or being fetched.
 
 use std::io;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use store::Sealed;
 
 pub(crate) type ObjectStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// An object that is here or on its way.
+/// An object that is sealed here or being fetched.
 pub(crate) enum ReadableObject {
     Sealed(Sealed),
     Fetching(Following, u64),
@@ -27,7 +27,8 @@ impl ReadableObject {
         }
     }
 
-    /// The object for a reader of all of it, or of all that is left: the last chunk comes once the whole is proven.
+    /// The object for a reader of the whole, or of all that is left: the last chunk comes once the whole is
+    /// proven.
     pub(crate) fn held_back(self) -> Self {
         match self {
             Self::Fetching(following, size) => Self::Fetching(following.held_back(), size),
@@ -35,7 +36,7 @@ impl ReadableObject {
         }
     }
 
-    /// Has all of it fetched and waits until it is proven.
+    /// Has the whole fetched and waits until it is proven.
     pub(crate) async fn proven(&self) -> Result<(), FetchError> {
         match self {
             Self::Sealed(_) => Ok(()),
@@ -43,8 +44,8 @@ impl ReadableObject {
         }
     }
 
-    /// Reads the bytes of `range`. A failure on the way is an error of the stream, so that the transfer is cut short;
-    /// an error of this call is the disk's.
+    /// Reads the bytes of `range`. A failure on the way is an error of the stream, so that the transfer is cut
+    /// short. An error of this call is the disk's.
     pub(crate) async fn read(&self, range: Range<u64>) -> io::Result<ObjectStream> {
         match self {
             Self::Sealed(sealed) => Ok(Box::pin(sealed.read(range).await?)),

@@ -1,8 +1,9 @@
-//! The one fetch of an object: parents in their order, then the registry, each continuing where the last broke.
+//! Runs one fetch of an object: parents in their order, then the registry. Each source continues where the last
+//! one stopped.
 //!
 //! **Invariant:** only bytes whose sha256 is the digest are sealed. A parent's bytes are checked chunk by chunk
-//! against BLAKE3 hashes of a parent that has proven the whole; wrong ones never land. If the whole is wrong all
-//! the same, everything is thrown away and whoever gave it is left out.
+//! against the BLAKE3 hashes of a parent that has proven the whole; wrong chunks never land. If the whole is
+//! wrong all the same, everything is thrown away and its sources are left out.
 
 mod choice;
 mod chunks;
@@ -29,11 +30,11 @@ use task::{Failure, give_up};
 
 pub(super) use task::{FetchContext, FetchTask};
 
-/// Times that the object is begun at its first byte.
+/// How often the object is fetched from its first byte.
 const TAKES: u32 = 3;
 
 impl FetchTask<'_> {
-    /// Fetches, proves, seals. Says how it ended; the files are closed then.
+    /// Fetches, proves and seals the object. Returns how it ended; all files are closed then.
     pub(super) async fn run(mut self) -> Stage {
         if let Some(stage) = self.run_small().await {
             return stage;
@@ -62,7 +63,8 @@ impl FetchTask<'_> {
                     warn!(
                         stoker.digest = %self.wanted.digest,
                         stoker.side = wrong.side().word(),
-                        "fetched again: {wrong}"
+                        error = %wrong,
+                        "wrong bytes, fetching the object again"
                     );
                 }
                 Err(error) => {
@@ -89,7 +91,7 @@ impl FetchTask<'_> {
         });
     }
 
-    /// A full disk makes room again, as long as bytes land in between.
+    /// On a full disk, makes room again as long as bytes land in between.
     async fn fill_with_room(&mut self, partial: &Partial) -> Result<(), Failure> {
         let mut landed_before = None;
         loop {
@@ -109,7 +111,8 @@ impl FetchTask<'_> {
         }
     }
 
-    /// Until all bytes are there, right or wrong: parts that somebody waits for first, all else if it is wanted.
+    /// Fetches until all bytes are here, right or wrong: parts that readers wait for first, then the rest if it
+    /// is needed.
     async fn fill(&mut self, partial: &Partial) -> Result<(), Failure> {
         while !self.is_complete(partial) {
             if !self.needs.is_whole() || self.is_wanted_elsewhere(partial) {
@@ -123,9 +126,9 @@ impl FetchTask<'_> {
         Ok(())
     }
 
-    /// Until all bytes are there, or somebody waits for a part that lies elsewhere.
+    /// Fetches until all bytes are here, or a reader waits for a part elsewhere.
     async fn fill_whole(&mut self, partial: &Partial) -> Result<(), Failure> {
-        // A second round for parents that broke off in the middle, as a restart of theirs does.
+        // A second round for parents that broke off in the middle, as in a restart.
         for _ in 0..2 {
             for parent in self.parents.clone() {
                 if self.is_complete(partial) || self.is_interrupted {
@@ -152,7 +155,7 @@ impl FetchTask<'_> {
         }
     }
 
-    /// The registry, for which they were left, gives nothing: parents that are only slow have to do.
+    /// Falls back to slow parents when the registry, for which they were left, gives nothing.
     async fn try_slow_parents(&mut self, partial: &Partial) -> Result<(), Failure> {
         self.registry_allowed = false;
         self.parents = std::mem::take(&mut self.slow);
@@ -192,12 +195,12 @@ impl FetchTask<'_> {
         }
     }
 
-    /// Who gave wrong bytes is not asked again. `false` when nobody is left to ask.
+    /// Leaves out all sources of wrong bytes. Returns `false` when no source is left.
     fn leave_out_the_used(&mut self, resumed: bool) -> bool {
         let used = std::mem::take(&mut self.used);
         let voucher = self.voucher.take().map(|(voucher, _)| voucher);
         let registry = self.wanted.location.registry().to_string();
-        // Beside others it may be innocent: it gets a take of its own.
+        // Together with others it may be innocent: it gets a take of its own.
         let by_registry_alone = !resumed && used == [registry];
         self.registry_allowed = self.registry_allowed && !by_registry_alone;
         self.parents
@@ -222,7 +225,7 @@ impl FetchTask<'_> {
     }
 }
 
-/// The disk itself was full: the store may know what may go.
+/// The disk itself was full, and the store may find something to evict.
 fn is_full(error: &io::Error) -> bool {
     let was_asked = error
         .get_ref()

@@ -8,38 +8,38 @@ use super::needs::Needs;
 use crate::limits::Class;
 use crate::source::RegistrySource;
 
-/// An object, and where it may come from.
+/// One object to fetch, and where it may come from.
 #[derive(Debug, Clone)]
 pub struct FetchSpec {
     pub digest: Digest,
     pub kind: ObjectKind,
-    /// When it is known beforehand, no other size is taken.
+    /// The size, if it is known: no other size is accepted.
     pub size: Option<u64>,
-    /// What a caller or a registry has said of the size: good for choosing a way, and never believed.
+    /// The size as a caller or a registry claims it: used to choose how to fetch, never believed.
     pub size_hint: Option<u64>,
     pub media_type: Option<String>,
-    /// Where the registry has it.
+    /// The object's location at the registry.
     pub location: Location,
     pub credential: Credential,
-    /// `share` URLs of peers that may have the object whole, best first. They are asked before the registry.
+    /// `share` URLs of peers that may hold the whole object, best first. They are asked before the registry.
     pub parents: Vec<String>,
-    /// Seeds that fetch it from the registry for us when no parent has it, best first.
+    /// Seeds that relay the object from the registry when no parent holds it, best first.
     pub relays: Vec<String>,
     pub registry_allowed: bool,
     pub extent: Extent,
-    /// How urgent the whole is.
+    /// How urgent the whole object is.
     pub class: Class,
     pub trace: Option<TraceContext>,
 }
 
-/// How much of an object is to be fetched.
+/// How much of an object to fetch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Extent {
     #[default]
     Whole,
-    /// What is read of it, and no more, unless somebody else wants the whole.
+    /// Only the parts that are read, unless another reader needs the whole.
     Parts,
-    /// What is read of it, then the rest.
+    /// The parts that are read first, then the rest.
     PartsFirst,
 }
 
@@ -60,7 +60,7 @@ impl FetchSpec {
         }
     }
 
-    /// Whether a fetch of one's own may succeed where the one that `starter` started failed.
+    /// Whether a new fetch by this spec may succeed where the one that `starter` started failed.
     pub(super) fn may_do_better(&self, starter: &Self, error: &FetchError) -> bool {
         if matches!(error, FetchError::Stopped { .. }) {
             return true;

@@ -1,7 +1,8 @@
-//! A bucket that tasks pass through.
+//! A bucket that tasks wait at.
 //!
-//! **Invariant:** no wait is longer than a minute: a transfer that stands still is worse than one that is too fast. Who
-//! stops waiting (his future is dropped) leaves nothing behind. Without a limit, passing costs one load.
+//! **Invariant:** no wait is longer than a minute: a stalled transfer is worse than one that is too fast. A
+//! task that stops waiting (its future is dropped) leaves nothing behind. Without a limit, passing costs one
+//! load.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use super::metrics::LimitMetrics;
 
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
-/// Clones are the same gate.
+/// Clones share the gate.
 #[derive(Clone)]
 pub(super) struct Gate(Arc<GateInner>);
 
@@ -34,7 +35,7 @@ struct GateInner {
 
 struct GateQueue {
     bucket: Bucket<oneshot::Sender<()>>,
-    /// Somebody lets those pass whose turn comes. Only while somebody waits.
+    /// A task serves the queue. Only while something waits.
     is_attended: bool,
 }
 
@@ -78,7 +79,7 @@ impl Gate {
         self.0.metrics.passed(self.0.name, class, bytes, began.elapsed());
     }
 
-    /// None when the bytes may move at once.
+    /// Returns `None` when the bytes may move at once.
     fn ask(&self, class: Class, bytes: u64) -> Option<oneshot::Receiver<()>> {
         let now = self.now();
         let mut queue = self.queue();
@@ -94,7 +95,7 @@ impl Gate {
         Some(comes)
     }
 
-    /// Lets everybody pass in turn, until nobody waits.
+    /// Serves the queue until it is empty.
     async fn attend(self) {
         while let Some(wait) = self.let_pass() {
             tokio::select! {
@@ -104,7 +105,7 @@ impl Gate {
         }
     }
 
-    /// How long until the next one's turn; none when nobody waits.
+    /// Lets pass what may go on. Returns the time until the next one, or `None` when nothing waits.
     fn let_pass(&self) -> Option<Duration> {
         let now = self.now();
         let mut queue = self.queue();

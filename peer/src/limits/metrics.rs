@@ -1,4 +1,4 @@
-//! What the limits held back.
+//! Counts what the limits delayed.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ struct Labels {
     class: &'static str,
 }
 
-/// Clones share it.
+/// Clones share the counters.
 #[derive(Clone, Default)]
 pub(super) struct LimitMetrics {
     bytes: Family<Labels, Counter>,
@@ -24,7 +24,7 @@ pub(super) struct LimitMetrics {
 }
 
 impl LimitMetrics {
-    /// Every limit is there from the start, at 0.
+    /// Makes every limit appear from the start, at 0.
     pub(super) fn begin_at_zero(&self, limits: &[&'static str]) {
         for limit in limits {
             for class in Class::ALL {

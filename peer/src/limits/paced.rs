@@ -1,4 +1,4 @@
-//! Bodies that move as fast as the limits let them.
+//! Streams that move as fast as the limits allow.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -40,7 +40,7 @@ impl Limits {
         })
     }
 
-    /// Returns when these bytes may move this way.
+    /// Waits until these bytes may move this way.
     pub async fn pass(&self, way: &Way, class: Class, bytes: u64) {
         match way {
             Way::FromPeer => self.incoming(class, bytes).await,

@@ -1,6 +1,6 @@
-//! How fast this peer may be, by its own file and by the manager's word.
+//! The bandwidth limits of this peer, by its own file and by the manager.
 //!
-//! **Invariant:** where both say something, the lower holds: the manager's word never lifts what the node's owner set.
+//! **Invariant:** of two limits the lower counts: the manager never lifts a limit of the node's owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use oci::RegistryName;
 use uuid::Uuid;
 use wire::{Neighbourhood, Rate};
 
-/// None: as fast as it goes.
+/// `None`: no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitSettings {
     /// From registries and other peers.
@@ -20,8 +20,8 @@ pub struct LimitSettings {
 }
 
 impl LimitSettings {
-    /// What the manager says to this peer: of each peer, of this one's share of what the cluster may take, and of each
-    /// registry.
+    /// The manager's limits for this peer: the one for each peer, this peer's share of the cluster's budgets,
+    /// and the one of each registry.
     pub(super) fn of_peer(me: Uuid, neighbourhood: &Neighbourhood) -> Self {
         let is_seed = neighbourhood.seeds.iter().any(|seed| seed.peer == me);
         let shares = neighbourhood.limits.origins.iter().map(|share| {
@@ -32,7 +32,7 @@ impl LimitSettings {
         let described = described.filter_map(|registry| Some((&registry.name, registry.bandwidth?)));
         let mut registries: BTreeMap<RegistryName, Rate> = BTreeMap::new();
         for (registry, rate) in shares.chain(described) {
-            // A name that is none names nothing that could be asked.
+            // An invalid name is no registry that could be asked.
             if let Ok(registry) = registry.parse() {
                 registries
                     .entry(registry)
@@ -47,7 +47,7 @@ impl LimitSettings {
         }
     }
 
-    /// What holds when both have been said.
+    /// The lower of both, limit by limit.
     #[must_use]
     pub(super) fn lower_of(&self, other: &Self) -> Self {
         let named: BTreeSet<&RegistryName> = self.registries.keys().chain(other.registries.keys()).collect();
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_has_another_share_than_a_node_and_the_lower_of_share_and_registry_holds() {
+    fn seeds_and_nodes_have_different_shares_and_the_lower_limit_counts() {
         let (seed, node) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let described = |name: &str, rate| RegistryDescription {
             name: name.to_owned(),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lower_one_holds() {
+    fn the_lower_limit_counts() {
         let own = settings(Some(200_000), &[("a.lan", 100_000), ("b.lan", 300_000)]);
         let told = settings(Some(100_000), &[("b.lan", 400_000), ("c.lan", 500_000)]);
         let both = settings(

@@ -1,4 +1,4 @@
-//! The gates, over real time: what is exact is tested on the bucket.
+//! The gates in real time. Exact rules are tested on the bucket.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn with_incoming(rate: Option<u64>) -> LimitSettings {
 }
 
 #[tokio::test]
-async fn without_a_limit_nobody_waits() {
+async fn without_a_limit_nothing_waits() {
     let limits = Limits::none(Running::new());
     let all = async {
         limits.incoming(Class::Prefetch, u64::MAX).await;
@@ -60,13 +60,13 @@ async fn many_readers_together_get_the_rate_and_no_more() {
     };
     let got = futures_util::future::join_all((0..4).map(one)).await;
     assert_eq!(got, [8; 4]);
-    // Two mebibytes at four a second; what was saved and one piece come at once.
+    // Two mebibytes at four a second; the savings and one part come at once.
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(370), "{took:?}");
 }
 
 #[tokio::test]
-async fn who_stops_waiting_holds_nobody_up() {
+async fn a_cancelled_wait_delays_no_other() {
     let limits = limited(64 * KIB);
     limits.incoming(Class::Interactive, 16 * KIB).await;
     let gives_up = timeout(
@@ -81,7 +81,7 @@ async fn who_stops_waiting_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_lifted_lets_everybody_go_on() {
+async fn lifting_a_limit_ends_all_waits() {
     let limits = Limits::none(Running::new());
     limits.apply(&with_incoming(Some(64 * KIB)));
     limits.incoming(Class::Interactive, 30 << 20).await;
@@ -100,7 +100,7 @@ async fn a_limit_that_is_lifted_lets_everybody_go_on() {
 }
 
 #[tokio::test]
-async fn the_owner_s_limit_is_not_lifted_by_the_manager() {
+async fn the_manager_does_not_lift_the_owner_s_limit() {
     let limits = limited(64 * KIB);
     limits.apply(&with_incoming(Some(1 << 30)));
     assert_eq!(limits.current().incoming, Some(Rate::at_least(64 * KIB)));
@@ -109,7 +109,7 @@ async fn the_owner_s_limit_is_not_lifted_by_the_manager() {
 }
 
 #[tokio::test]
-async fn registries_are_limited_each_for_itself() {
+async fn each_registry_has_its_own_limit() {
     let limits = Limits::none(Running::new());
     let (slow, other) = ("a.lan".parse().expect("a name"), "b.lan".parse().expect("a name"));
     let mut from_manager = LimitSettings::default();
@@ -143,7 +143,7 @@ async fn an_error_passes_at_once() {
 }
 
 #[tokio::test]
-async fn what_waits_is_counted() {
+async fn limited_bytes_and_waits_are_counted() {
     let limits = limited(64 * KIB);
     let metrics = Metrics::new();
     limits.register(&metrics);

@@ -1,4 +1,4 @@
-//! The store as it is when it is scraped.
+//! The state of the store at the time of a scrape.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use store::{RemovalReason, Store, WeakStore};
 pub(super) struct StoreGauges(WeakStore);
 
 impl StoreGauges {
-    /// The store may be closed before the metrics are gone.
+    /// Keeps no reference that holds the store open.
     pub(super) fn new(store: &Store) -> Self {
         Self(store.downgrade())
     }

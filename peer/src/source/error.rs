@@ -8,61 +8,61 @@ use wire::Side;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShareError {
-    #[error("the peer does not hold it for this repository")]
+    #[error("the peer does not hold the object for this repository")]
     NotHeld,
-    #[error("the peer cannot be reached: {0}")]
+    #[error("the peer is unreachable: {0}")]
     Unreachable(String),
     #[error("the peer sent nothing for {} s", .0.as_secs())]
-    Silent(Duration),
+    Timeout(Duration),
     #[error("the transfer broke off: {0}")]
     Broke(String),
-    #[error("the peer refused our certificate: are both clocks right, and was this peer removed?")]
+    #[error("the peer refused our certificate: check both clocks, and whether this peer was removed")]
     Refused,
-    #[error("the seed may not give it to this credential: {0}")]
+    #[error("the seed refused this credential: {0}")]
     Denied(String),
-    #[error("the credential for the registry could not be looked up: {0}")]
+    #[error("the credential for the registry was not found: {0}")]
     NoCredential(String),
-    #[error("this peer does not know where others reach it")]
+    #[error("this peer does not know its own address: set `advertise`")]
     NoAddress,
     #[error("the peer answered {0}")]
-    Answered(StatusCode),
-    #[error("the peer's answer makes no sense: {0}")]
-    Nonsense(&'static str),
+    UnexpectedStatus(StatusCode),
+    #[error("the peer's response is invalid: {0}")]
+    BadResponse(&'static str),
 }
 
 impl ShareError {
-    /// The same in one of a few words.
+    /// The kind of error as one word, for spans and logs.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::NotHeld => "not_held",
             Self::Unreachable(_) => "unreachable",
-            Self::Silent(_) => "timeout",
+            Self::Timeout(_) => "timeout",
             Self::Broke(_) => "cut_short",
             Self::Refused => "refused",
             Self::Denied(_) => "denied",
             Self::NoCredential(_) => "no_credential",
             Self::NoAddress => "no_address",
-            Self::Answered(_) => "unexpected_answer",
-            Self::Nonsense(_) => "bad_answer",
+            Self::UnexpectedStatus(_) => "unexpected_answer",
+            Self::BadResponse(_) => "bad_answer",
         }
     }
 }
 
-/// Why a source gave nothing, or nothing more.
+/// Why a source did not give the object, or not all of it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]
 pub(crate) struct SourceError {
     pub(crate) side: Side,
-    /// The same in one of a few words.
+    /// The kind of error as one word, for spans and logs.
     pub(crate) word: &'static str,
-    /// The same source may do better in a moment.
+    /// The same source may succeed in a moment.
     pub(crate) passing: bool,
     pub(crate) text: String,
 }
 
 impl From<ShareError> for SourceError {
     fn from(error: ShareError) -> Self {
-        let broke = matches!(error, ShareError::Broke(_) | ShareError::Silent(_));
+        let broke = matches!(error, ShareError::Broke(_) | ShareError::Timeout(_));
         let network = broke || matches!(error, ShareError::Unreachable(_));
         Self {
             side: match error {

@@ -1,5 +1,5 @@
-//! How many requests to one peer wait for an answer at a time: each that finds no open connection costs both sides a TLS
-//! handshake, and with permits most find one.
+//! Limits how many requests to one peer wait for an answer at one time. A request without an open connection
+//! costs both sides a TLS handshake; with a limit, most find an open one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-const AT_ONCE: usize = 16;
-/// Peers that are remembered; beyond it all begin anew.
+const REQUESTS_AT_ONCE: usize = 16;
+/// Peers that are remembered. Beyond that, the state starts again.
 const KEPT: usize = 1_024;
 
-/// PeerPermits by the URL of a peer's `share`. Clones share them.
+/// Permits by the URL of a peer's `share`. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct PeerPermits(Arc<Mutex<HashMap<String, Arc<Semaphore>>>>);
 
@@ -24,7 +24,7 @@ impl PeerPermits {
         if known.len() >= KEPT {
             known.clear();
         }
-        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let permits = Arc::new(Semaphore::new(REQUESTS_AT_ONCE));
         known.insert(share_url.to_owned(), Arc::clone(&permits));
         permits
     }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_has_its_own_turns_and_what_is_remembered_is_bounded() {
+    fn each_peer_has_its_own_permits_and_their_number_is_bounded() {
         let permits = PeerPermits::default();
         assert!(Arc::ptr_eq(&permits.of("https://a"), &permits.of("https://a")));
         assert!(!Arc::ptr_eq(&permits.of("https://a"), &permits.of("https://b")));

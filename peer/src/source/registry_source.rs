@@ -2,11 +2,11 @@
 
 use oci::{Credential, Location};
 
-/// Where the registry has the object, and what opens it.
+/// Where the registry has the object, and the credential for it.
 #[derive(Debug, Clone)]
 pub(crate) struct RegistrySource {
     pub(crate) location: Location,
     pub(crate) credential: Credential,
-    /// What is said of the object's size.
+    /// The size as a caller or a registry claims it.
     pub(crate) size_hint: Option<u64>,
 }

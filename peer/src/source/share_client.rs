@@ -1,4 +1,5 @@
-//! Asks another peer's `share`. That peer answers from its store alone, so every answer is quick or none.
+//! The client for other peers' `share`. They answer from their store alone, so a response is quick or does not
+//! come.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -28,30 +29,31 @@ use super::registry_source::RegistrySource;
 use super::unreachable::UnreachablePeers;
 use crate::neighbours::Surroundings;
 
-/// What only seeds are asked: they are sent credentials, vouch for chunks, and are believed. SourceStream come from any peer.
+/// Requests that go to seeds only: seeds are sent credentials, vouch for chunks, and are believed. Chunks come
+/// from any peer.
 const FOR_SEEDS: [&str; 7] = [RELAY, DELIVERY, TAGS, PUBLIC, OBJECT, CHUNKS, CROWD];
-/// Until a small answer is here as a whole.
+/// Limit until a small response is here as a whole.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-/// The longest list of chunk hashes that is read: an object of 1 TiB.
+/// The longest list of chunk hashes: that of an object of 1 TiB.
 const LIST_LIMIT: u64 = 32 * 1024 * 1024;
 
-/// Asks any peer, by the URL of its `share`.
+/// Asks any peer by the URL of its `share`.
 #[derive(Clone)]
 pub struct ShareClient {
     http: reqwest::Client,
-    /// For what only seeds may be sent.
+    /// For requests in [`FOR_SEEDS`].
     seeds: reqwest::Client,
     around: Arc<dyn Surroundings>,
     unreachable: UnreachablePeers,
     permits: PeerPermits,
 }
 
-/// An object as it comes from another peer. Nothing of it is proven.
+/// An object from another peer. Nothing of it is proven.
 pub struct SharedObject {
     pub size: u64,
     pub media_type: Option<String>,
     pub kind: ObjectKind,
-    /// Of each chunk of a part, as a relay tells them.
+    /// Hashes of the chunks of a part, as a relay sends them.
     pub(crate) chunk_hashes: Vec<ChunkHash>,
     pub bytes: Pin<Box<dyn Stream<Item = Result<Bytes, ShareError>> + Send>>,
 }
@@ -67,13 +69,13 @@ impl ShareClient {
         }
     }
 
-    /// Relays, which are sent callers' credentials, are called by this client.
+    /// Sets the client for requests in [`FOR_SEEDS`].
     #[must_use]
     pub fn calling_seeds_by(self, seeds: reqwest::Client) -> Self {
         Self { seeds, ..self }
     }
 
-    /// The object's bytes in `range`; from its start to its end unless one is given.
+    /// The object's bytes in `range`, or all of them.
     pub async fn object(
         &self,
         share_url: &str,
@@ -89,7 +91,7 @@ impl ShareClient {
         streamed(call, range.map_or(0, |range| range.start)).await
     }
 
-    /// One chunk, which the peer may have to wait for itself: no longer than `wait`.
+    /// One chunk. The peer may wait for it itself, at most for `wait`.
     pub(crate) async fn chunk(
         &self,
         share_url: &str,
@@ -107,16 +109,16 @@ impl ShareClient {
         if answer.status() != StatusCode::PARTIAL_CONTENT
             || size_behind_range(answer.headers(), range.start).is_none()
         {
-            return Err(ShareError::Nonsense("another range than asked for"));
+            return Err(ShareError::BadResponse("another range than asked for"));
         }
         let bytes = answer.gather(range.end - range.start).await?;
         if bytes.len() as u64 != range.end - range.start {
-            return Err(ShareError::Nonsense("fewer bytes than asked for"));
+            return Err(ShareError::BadResponse("fewer bytes than asked for"));
         }
         Ok(bytes.into())
     }
 
-    /// What a seed tells, line by line, of the others who fetch the object.
+    /// A seed's feed about the crowd of an object, line by line.
     pub(crate) async fn crowd(
         &self,
         share_url: &str,
@@ -151,7 +153,7 @@ impl ShareClient {
         streamed(call, from).await
     }
 
-    /// The object's bytes from `from` on, as a seed gets them from the registry.
+    /// The object's bytes from `from` on, relayed by a seed from the registry.
     pub(crate) async fn relay(
         &self,
         share_url: &str,
@@ -167,7 +169,7 @@ impl ShareClient {
         streamed(call, from).await
     }
 
-    /// A part of the object; the seed fetches no more than that.
+    /// A part of the object, relayed. The seed fetches nothing else.
     pub(crate) async fn relay_part(
         &self,
         share_url: &str,
@@ -182,7 +184,7 @@ impl ShareClient {
         streamed(call, part.start).await
     }
 
-    /// The object's size.
+    /// The object's size at the registry, asked by a seed.
     pub(crate) async fn relay_size(
         &self,
         share_url: &str,
@@ -195,7 +197,7 @@ impl ShareClient {
             .with(|request| request.header(EXTENT_HEADER, PARTS))
             .send()
             .await?;
-        number(answer.headers(), CONTENT_LENGTH.as_str()).ok_or(ShareError::Nonsense("no size"))
+        number(answer.headers(), CONTENT_LENGTH.as_str()).ok_or(ShareError::BadResponse("no size"))
     }
 
     async fn relay_call(
@@ -222,7 +224,7 @@ impl ShareClient {
         Ok(call.patient())
     }
 
-    /// BLAKE3 of every chunk, from a peer that has proven the whole.
+    /// The BLAKE3 hash of every chunk, from a peer that has proven the whole.
     pub async fn chunks(
         &self,
         share_url: &str,
@@ -231,20 +233,21 @@ impl ShareClient {
     ) -> Result<ChunkHashes, ShareError> {
         let call = self.call(share_url, CHUNKS, Some(digest)).at(location);
         let answer = call.send().await?;
-        let size: u64 =
-            number(answer.headers(), SIZE_HEADER).ok_or(ShareError::Nonsense("no size with chunk hashes"))?;
+        let size: u64 = number(answer.headers(), SIZE_HEADER)
+            .ok_or(ShareError::BadResponse("no size with chunk hashes"))?;
         let expected = size.div_ceil(CHUNK).saturating_mul(32);
         let fits = expected <= LIST_LIMIT && answer.content_length().is_none_or(|told| told == expected);
         if !fits {
-            return Err(ShareError::Nonsense("chunk hashes do not fit the size"));
+            return Err(ShareError::BadResponse("chunk hashes do not fit the size"));
         }
         let bytes = timeout(ANSWER_LIMIT.max(STALL_LIMIT), answer.gather(expected))
             .await
-            .map_err(|_| ShareError::Silent(STALL_LIMIT))??;
-        ChunkHashes::from_bytes(size, &bytes).ok_or(ShareError::Nonsense("chunk hashes do not fit the size"))
+            .map_err(|_| ShareError::Timeout(STALL_LIMIT))??;
+        ChunkHashes::from_bytes(size, &bytes)
+            .ok_or(ShareError::BadResponse("chunk hashes do not fit the size"))
     }
 
-    /// What the tag means, as far as the peer has a record of the manager. Nothing of it is verified.
+    /// The manager's record of what a tag means, if the peer has one. Nothing of it is verified here.
     pub async fn tag(
         &self,
         share_url: &str,
@@ -255,8 +258,8 @@ impl ShareClient {
         held(json(call.with(|request| request.query(&[("tag", tag)]))).await)
     }
 
-    /// That anybody may read the object at this location, as far as the peer has a record of the manager. Nothing of it is
-    /// verified.
+    /// The manager's proof that anybody may read the object at this location, if the peer has one. Nothing of
+    /// it is verified here.
     pub async fn public(
         &self,
         share_url: &str,
@@ -268,7 +271,7 @@ impl ShareClient {
         held(json(call.with(|request| request.query(&query))).await)
     }
 
-    /// Has a seed find out whether the location delivers the object that both hold.
+    /// Asks a seed to check whether the location delivers the object that both hold.
     pub(crate) async fn delivery(
         &self,
         share_url: &str,
@@ -340,7 +343,7 @@ fn with_credential(request: RequestBuilder, credential: &Credential) -> RequestB
     }
 }
 
-/// A value that HTTP libraries do not print either.
+/// Marks a header value as secret, so that HTTP libraries do not print it.
 fn sensitive(secret: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(secret.expose()).ok()?;
     value.set_sensitive(true);
@@ -353,10 +356,12 @@ async fn streamed(call: Call, from: u64) -> Result<SharedObject, ShareError> {
     let size = match answer.status() {
         StatusCode::PARTIAL_CONTENT => size_behind_range(headers, from),
         _ if from == 0 => number(headers, CONTENT_LENGTH.as_str()),
-        _ => return Err(ShareError::Nonsense("the whole object instead of a range")),
+        _ => return Err(ShareError::BadResponse("the whole object instead of a range")),
     };
     Ok(SharedObject {
-        size: size.ok_or(ShareError::Nonsense("no size, or another range than asked for"))?,
+        size: size.ok_or(ShareError::BadResponse(
+            "no size, or another range than asked for",
+        ))?,
         media_type: text(headers, MEDIA_TYPE_HEADER).map(str::to_owned),
         kind: ObjectKind::of_word(text(headers, KIND_HEADER)),
         chunk_hashes: chunk_hashes(text(headers, CHUNK_HASHES_HEADER)),
@@ -364,13 +369,13 @@ async fn streamed(call: Call, from: u64) -> Result<SharedObject, ShareError> {
     })
 }
 
-/// All of them or none.
+/// Reads the list of hashes. Returns all of them, or none.
 fn chunk_hashes(listed: Option<&str>) -> Vec<ChunkHash> {
     let read = listed.map(|listed| listed.split(',').map(read_hash).collect::<Option<Vec<_>>>());
     read.flatten().unwrap_or_default()
 }
 
-/// Not to hold it is an answer.
+/// "Not held" becomes `None`.
 fn held<T>(answer: Result<T, ShareError>) -> Result<Option<T>, ShareError> {
     match answer {
         Ok(record) => Ok(Some(record)),
@@ -383,8 +388,8 @@ async fn json<T: DeserializeOwned>(call: Call) -> Result<T, ShareError> {
     let answer = call.send().await?;
     let bytes = timeout(ANSWER_LIMIT, answer.gather(64 * 1024))
         .await
-        .map_err(|_| ShareError::Silent(ANSWER_LIMIT))??;
-    serde_json::from_slice(&bytes).map_err(|_| ShareError::Nonsense("not the JSON that was asked for"))
+        .map_err(|_| ShareError::Timeout(ANSWER_LIMIT))??;
+    serde_json::from_slice(&bytes).map_err(|_| ShareError::BadResponse("not the JSON that was asked for"))
 }
 
 /// The object's size by the `Content-Range`, if the range begins at `from`.

@@ -1,6 +1,6 @@
 //! URLs of other peers' `share`.
 
-/// Host and port of a `share` URL: how a peer is named in spans, metrics and answers.
+/// Returns host and port of a `share` URL: the name of a peer in spans, metrics and answers.
 pub(crate) fn host_and_port(share_url: &str) -> &str {
     let rest = share_url.split_once("://").map_or(share_url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or(rest)

@@ -1,4 +1,4 @@
-//! One source, opened at a byte.
+//! Opens sources: parents, relays and registries, each at a byte of the object.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -18,23 +18,23 @@ use store::{ChunkHash, ChunkHashes};
 
 pub(crate) type SourceStream = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
 
-/// A source that answers, and what it says of the object.
+/// A source that answered: what it says about the object, and its bytes.
 pub(crate) struct OpenSource {
-    /// `None` when a registry does not tell: its end is the end.
+    /// `None` when a registry does not say it: the end of the stream is the object's end.
     pub(crate) size: Option<u64>,
     pub(crate) media_type: Option<String>,
-    /// Of each chunk of a part, where a seed tells them.
+    /// Hashes of the chunks of a part, if a seed sent them.
     pub(crate) hashes: Vec<ChunkHash>,
     pub(crate) stream: SourceStream,
 }
 
-/// A parent that answers, and the chunk hashes that it vouches for.
+/// A parent that answered, and the chunk hashes that it vouches for.
 pub(crate) struct VouchedSource {
     pub(crate) opened: OpenSource,
     pub(crate) hashes: ChunkHashes,
 }
 
-/// Everything that an object can be fetched from.
+/// All that an object can be fetched from.
 #[derive(Clone)]
 pub struct Sources {
     pub(crate) peers: ShareClient,
@@ -43,7 +43,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// `http` is for calling other peers; clients for registries come with [`Surroundings::registries`].
+    /// `http` calls other peers. Clients for registries come from [`Surroundings::registries`].
     pub fn new(http: reqwest::Client, around: impl Surroundings + 'static, limits: Limits) -> Self {
         let around: Arc<dyn Surroundings> = Arc::new(around);
         Self {
@@ -53,7 +53,7 @@ impl Sources {
         }
     }
 
-    /// Seeds, which are sent callers' credentials, are called by this client.
+    /// Sets the client for requests that carry callers' credentials: those go to seeds only.
     #[must_use]
     pub fn calling_seeds_by(self, http: reqwest::Client) -> Self {
         let peers = self.peers.calling_seeds_by(http);
@@ -67,7 +67,7 @@ impl Sources {
 }
 
 impl Sources {
-    /// Opens a parent at `from`. One that vouches for no chunks is no parent.
+    /// Opens a parent at `from`. Fails when the parent does not vouch for the chunks.
     pub(crate) async fn parent(
         &self,
         url: &str,
@@ -81,13 +81,13 @@ impl Sources {
             peers.chunks(url, digest, location)
         )?;
         if hashes.size() != object.size {
-            return Err(ShareError::Nonsense("two sizes for one object").into());
+            return Err(ShareError::BadResponse("two sizes for one object").into());
         }
         let opened = opened(object);
         Ok(VouchedSource { opened, hashes })
     }
 
-    /// Opens a seed that reads the registry for us, at `from`.
+    /// Opens a seed that relays the object from the registry, at `from`.
     pub(crate) async fn relay(
         &self,
         url: &str,
@@ -100,7 +100,7 @@ impl Sources {
         Ok(opened(object))
     }
 
-    /// All of an object at a peer, for whoever proves it at once.
+    /// Opens a whole object at a peer. The caller proves it at once.
     pub(crate) async fn whole(
         &self,
         url: &str,
@@ -110,7 +110,7 @@ impl Sources {
         Ok(opened(self.peers.object_from(url, digest, location, 0).await?))
     }
 
-    /// Opens a part at a peer. Who checks the bytes has hashes from one that vouches.
+    /// Opens a part at a peer. The caller checks the bytes by the hashes of a peer that vouches.
     pub(crate) async fn parent_part(
         &self,
         url: &str,
@@ -122,7 +122,7 @@ impl Sources {
         Ok(opened(object.await?))
     }
 
-    /// Opens a part at a seed that reads the registry for us.
+    /// Opens a part at a seed that relays from the registry.
     pub(crate) async fn relay_part(
         &self,
         url: &str,
@@ -135,7 +135,7 @@ impl Sources {
         Ok(opened(object))
     }
 
-    /// The object's size, as a seed has it from the registry.
+    /// Asks a seed for the object's size at the registry.
     pub(crate) async fn relay_size(
         &self,
         url: &str,
@@ -146,7 +146,7 @@ impl Sources {
         Ok(self.peers.relay_size(url, at, kind, digest).await?)
     }
 
-    /// The object's size, as the registry tells it.
+    /// Asks the registry for the object's size.
     pub(crate) async fn registry_size(
         &self,
         at: &RegistrySource,

@@ -1,5 +1,5 @@
-//! Peers that did not answer a moment ago: nobody waits for them twice. Who answered somebody else meanwhile is
-//! there, only busy: to pass over a busy seed is to have a second one ask the registry.
+//! Remembers peers that did not answer lately, so that no request waits for them twice. A peer that answered
+//! another request meanwhile is only busy: skipping a busy seed would make a second one ask the registry.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-/// A peer is not asked again for as long as this.
+/// How long a peer counts as unreachable.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Only who makes others wait is passed over: to be refused at once costs nothing.
+/// Shorter failures do not count: an immediate refusal costs nothing.
 const LONG: Duration = Duration::from_secs(1);
 const REMEMBERED: usize = 1_024;
 
-/// Clones share what they know.
+/// Clones share the state.
 #[derive(Clone, Default)]
 pub(super) struct UnreachablePeers(Arc<Mutex<HashMap<String, LastContact>>>);
 
-/// What a peer last did.
+/// The last contact with a peer.
 #[derive(Clone, Copy)]
 enum LastContact {
     Answered(Instant),
@@ -34,12 +34,12 @@ impl UnreachablePeers {
         )
     }
 
-    /// It answered, whatever it said.
+    /// The peer answered, with any status.
     pub(super) fn answered(&self, share_url: &str, now: Instant) {
         self.keep(share_url, LastContact::Answered(now), now);
     }
 
-    /// A call of `began` got no answer until `now`.
+    /// A request that was sent at `began` got no answer until `now`.
     pub(super) fn no_answer(&self, share_url: &str, began: Instant, now: Instant) {
         if now.duration_since(began) >= LONG && !self.answered_since(share_url, began) {
             self.keep(share_url, LastContact::NoAnswer(now), now);
@@ -83,7 +83,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(5);
 
     #[test]
-    fn who_made_us_wait_is_passed_over_and_who_refused_at_once_is_not() {
+    fn a_peer_that_times_out_is_unreachable_and_one_that_refuses_at_once_is_not() {
         let (peers, began) = (UnreachablePeers::default(), Instant::now());
         let ended = began + LIMIT;
         peers.no_answer(PEER, began, ended);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_peer_that_answered_somebody_meanwhile_is_not_passed_over() {
+    fn a_busy_peer_that_answered_another_request_is_not_unreachable() {
         let (peers, began) = (UnreachablePeers::default(), Instant::now());
         peers.answered(PEER, began + LIMIT / 2);
         peers.no_answer(PEER, began, began + LIMIT);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_fell_silent_after_its_last_answer_is_passed_over() {
+    fn a_peer_that_times_out_after_its_last_answer_is_unreachable() {
         let (peers, began) = (UnreachablePeers::default(), Instant::now());
         peers.answered(PEER, began);
         peers.no_answer(PEER, began + LIMIT, began + LIMIT * 2);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_the_absence() {
+    fn an_answer_makes_a_peer_reachable() {
         let (peers, began) = (UnreachablePeers::default(), Instant::now());
         peers.no_answer(PEER, began, began + LIMIT);
         peers.answered(PEER, began + LIMIT);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_number_of_remembered_peers_is_bounded() {
         let (peers, began) = (UnreachablePeers::default(), Instant::now());
         for number in 0..REMEMBERED * 2 {
             peers.answered(&number.to_string(), began);

@@ -98,7 +98,7 @@ impl Store {
         let objects = removed.await?;
         info!(
             stoker.image = recall.image.image,
-            objects, "{} was taken off this peer", recall.image.image
+            objects, "image removed by a recall"
         );
         Ok(())
     }

@@ -81,7 +81,7 @@ impl Store {
             missing,
             folder: self.folder().to_owned(),
         };
-        warn!(stoker.digest = %digest, stoker.side = "peer", stoker.bytes = bytes, "{no_room}");
+        warn!(stoker.digest = %digest, stoker.side = "peer", stoker.bytes = bytes, error = %no_room, "no room for an object");
         no_room
     }
 

@@ -1,7 +1,8 @@
 //! Takes chunks from several peers at the same time, each checked against its hash.
 //!
-//! **Invariant:** a chunk is asked for only once its hash is known, so a wrong one is found before it lands; who gave
-//! it is left out. A slow peer is raced, not waited for. Memory is bounded by the chunks that are asked for at once.
+//! **Invariant:** a chunk is requested only once its hash is known, so a wrong one is found before it lands;
+//! its peer is left out. A slow peer is raced, not waited for. Memory is bounded by the chunks that are
+//! requested at one time.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -22,45 +23,45 @@ use super::task::{Failure, FetchTask};
 use crate::limits::Way;
 use crate::source::{CrowdFeed, ShareError, SourceError, host_and_port};
 
-/// Chunks that are asked for at one time.
+/// Chunks that are requested at one time.
 const AT_ONCE: usize = 8;
-/// Chunks beyond the frontier that are asked for.
+/// Chunks beyond the frontier that are requested.
 const AHEAD: u64 = 24;
-/// Others are asked too when a chunk takes longer than this many times what chunks take.
+/// A second peer is asked when a chunk takes this many times longer than usual.
 const PATIENCE: u32 = 4;
 const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 const MOST_PATIENCE: Duration = Duration::from_secs(4);
-/// The fault of a peer that is not asked again for this object, whatever it gave before.
+/// The weight of a fault after which a peer is not asked again for this object.
 const NOT_AGAIN: u32 = u32::MAX / 2;
-/// Chunks that are raced for in one look.
+/// Late chunks that are requested a second time in one round.
 const RACES: usize = 2;
-/// How often it is looked whether a peer is too slow.
+/// Time between two checks for slow peers.
 const TICK: Duration = Duration::from_millis(100);
-/// Nothing has come from anybody: other ways are tried.
+/// Nothing has come from any peer for this long: other ways are tried.
 const STALL: Duration = Duration::from_secs(10);
 
-/// A chunk from a peer, or why not.
+/// A chunk from a peer, or an error.
 struct ChunkResponse {
     chunk: u64,
     from: String,
-    /// None when another peer was quicker.
+    /// `None` when another peer was faster.
     result: Option<Result<Bytes, ShareError>>,
     took: Duration,
 }
 
-/// A chunk that is asked for.
+/// The requests for one chunk.
 struct ChunkRequest {
     since: Instant,
     peers: Vec<String>,
-    /// Once it is here, nobody else need give it.
+    /// Cancelled once the chunk is here.
     enough: CancellationToken,
 }
 
-/// Where chunks come from, and how that goes.
+/// The peers that chunks come from, and the state of all requests.
 pub(super) struct ChunkTransfers {
     feed: CrowdFeed,
     seeds: Vec<String>,
-    /// Of all chunks, by a peer that has proven the whole.
+    /// Hashes of all chunks, from a peer that has proven the whole.
     hashes: Option<ChunkHashes>,
     size: u64,
     in_flight: FuturesUnordered<BoxFuture<'static, ChunkResponse>>,
@@ -68,7 +69,7 @@ pub(super) struct ChunkTransfers {
     tried: HashMap<u64, HashSet<String>>,
     faults: HashMap<String, u32>,
     spans: HashMap<String, SourceSpan>,
-    /// What a chunk takes.
+    /// The usual time for one chunk.
     usual_time: Duration,
     last_came: Instant,
 }
@@ -85,7 +86,7 @@ impl ChunkTransfers {
             tried: HashMap::new(),
             faults: HashMap::new(),
             spans: HashMap::new(),
-            // A guess, until the first ones have come.
+            // A guess until the first chunks have come.
             usual_time: Duration::from_millis(500),
             last_came: Instant::now(),
         }
@@ -116,7 +117,7 @@ impl ChunkTransfers {
         (self.usual_time * PATIENCE).clamp(LEAST_PATIENCE, MOST_PATIENCE)
     }
 
-    /// Chunks that have been asked of one peer for too long.
+    /// Chunks that one peer has owed for too long.
     fn late(&self) -> Vec<u64> {
         let patience = self.patience();
         let is_late = |request: &ChunkRequest| request.peers.len() == 1 && request.since.elapsed() > patience;
@@ -139,13 +140,13 @@ impl ChunkTransfers {
 }
 
 impl FetchTask<'_> {
-    /// Until all is here, or until these peers give nothing more: then other ways are tried.
+    /// Fetches until all is here, or until these peers give nothing more: then other ways are tried.
     pub(super) async fn fill_by_chunks(
         &mut self,
         mut transfers: ChunkTransfers,
         partial: &Partial,
     ) -> Result<(), Failure> {
-        debug!(stoker.digest = %self.wanted.digest, "taken in transfers from several peers");
+        debug!(stoker.digest = %self.wanted.digest, "taking chunks from several peers");
         if transfers.hashes.is_none() {
             self.lands_unvouched();
         }
@@ -174,7 +175,7 @@ impl FetchTask<'_> {
         Ok(())
     }
 
-    /// The next chunks: what somebody waits for, then what lies behind the frontier.
+    /// Requests the next chunks: those that readers wait for, then those after the frontier.
     fn ask_for_more(&self, transfers: &mut ChunkTransfers, partial: &Partial) {
         let (view, size) = (partial.view(), transfers.size);
         let first = partial.len() / CHUNK;
@@ -200,7 +201,7 @@ impl FetchTask<'_> {
             return;
         }
         let Some(from) = transfers.parent_of(self.wanted.digest.as_str(), chunk) else {
-            // All have been tried; all may be tried again.
+            // All peers have been tried and may be tried again.
             transfers.tried.remove(&chunk);
             return;
         };
@@ -241,7 +242,7 @@ impl FetchTask<'_> {
         transfers.in_flight.push(Box::pin(getting.instrument(span)));
     }
 
-    /// A second peer is asked for what takes too long.
+    /// Asks a second peer for late chunks.
     fn race_the_late(&self, transfers: &mut ChunkTransfers) {
         for chunk in transfers.late().into_iter().take(RACES) {
             if let Some(slow) = transfers
@@ -283,7 +284,7 @@ impl FetchTask<'_> {
                     && transfers.hashes.is_some()
                     && transfers.seeds.contains(&from);
                 transfers.blame(&from, if has_none { NOT_AGAIN } else { 1 });
-                debug!(stoker.digest = %self.wanted.digest, stoker.source = host_and_port(&from), chunk, because = %error, "another peer is asked for this chunk");
+                debug!(stoker.digest = %self.wanted.digest, stoker.source = host_and_port(&from), chunk, because = %error, "chunk not received, asking another peer");
                 self.faults.push((from, error.into()));
             }
         }
@@ -343,7 +344,7 @@ impl FetchTask<'_> {
             stoker.left = fault.word,
             stoker.side = Side::Peer.word(),
             because = %fault,
-            "source left, the next one continues"
+            "source abandoned, the next one continues"
         );
         self.parents.retain(|other| other != from);
         self.faults.push((from.to_owned(), fault));

@@ -1,8 +1,8 @@
-//! Fetches the parts that somebody reads, and nothing more.
+//! Fetches only the parts that are read.
 //!
-//! **Invariant:** a part is fetched in whole chunks, so no more than a chunk at each end of a range is fetched in vain.
-//! Chunks from a peer that vouches are checked; those from a seed's relay or the registry are proven with the whole, if
-//! it is ever here as a whole.
+//! **Invariant:** a part is fetched in whole chunks, so at most one chunk at each end of a range is fetched in
+//! vain. Chunks from a peer that vouches are checked. Those from a relay or the registry are proven with the
+//! whole, if it ever gets complete.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -21,31 +21,31 @@ use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
 use crate::limits::Class;
 use crate::source::{OpenSource, SourceError};
 
-/// Objects up to this size are fetched as a whole: asking again would cost as much.
+/// Objects up to this size are fetched as a whole: another request would cost as much.
 const SMALL: u64 = 4 * CHUNK;
 /// Chunks in one request.
 const RUN: u64 = 4;
 /// Requests at one time.
 const RUNS: usize = 8;
-/// A source that sends nothing for so long is left.
+/// A source that sends nothing for this long is abandoned.
 const STALL: Duration = Duration::from_secs(30);
-/// Nobody reads: what is here waits on the disk for the next reader.
+/// Without readers for this long, the fetch ends. What is here waits on the disk for the next reader.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// What became of one run of chunks.
+/// The result of one run of chunks.
 #[derive(Default)]
 struct RunOutcome {
     gave: Vec<(String, bool, u64)>,
     faults: Vec<(String, SourceError)>,
     corrupt: Option<String>,
     failed: Option<Failure>,
-    /// The last chunk is here, and vouched for.
+    /// The last chunk is here and vouched for.
     last_is_vouched: bool,
     is_done: bool,
 }
 
 impl FetchTask<'_> {
-    /// Until the whole is wanted, or nobody reads any more.
+    /// Fetches until the whole is needed, or no reader is left.
     pub(super) async fn fill_parts(&mut self, partial: &Partial) -> Result<(), Failure> {
         let size = match self.size {
             Some(size) => size,
@@ -67,14 +67,14 @@ impl FetchTask<'_> {
         }
     }
 
-    /// Whether somebody waits for chunks that lie well behind the frontier.
+    /// Whether a reader waits for chunks that lie well beyond the frontier.
     pub(super) fn is_wanted_elsewhere(&self, partial: &Partial) -> bool {
         let soon = partial.len() / CHUNK + RUN;
         let is_far = |size| {
             let missing = self.needs.missing(&partial.view(), size);
             missing.into_iter().any(|chunk| chunk > soon)
         };
-        !self.needs.nobody_reads() && self.size.is_some_and(is_far)
+        !self.needs.has_no_readers() && self.size.is_some_and(is_far)
     }
 
     async fn wait_for_readers(&mut self, partial: &Partial, size: u64) -> Result<(), Failure> {
@@ -83,18 +83,18 @@ impl FetchTask<'_> {
             && partial.view().has_chunk(last, size)
             && (!self.progress.borrow().gives_last() || self.needs.wants_proof(size));
         if is_held_back {
-            // No peer vouches for the last chunk, or its reader wants more than that: only the whole proves it.
+            // Only the whole proves the last chunk: no peer vouches for it, or its reader needs the proof.
             self.needs.want_whole(Class::Interactive);
             return Ok(());
         }
         tokio::select! {
             () = self.needs.changed() => Ok(()),
             () = self.stop.cancelled() => Err(self.stopped()),
-            () = sleep(IDLE) => if self.needs.nobody_reads() { Err(self.stopped()) } else { Ok(()) },
+            () = sleep(IDLE) => if self.needs.has_no_readers() { Err(self.stopped()) } else { Ok(()) },
         }
     }
 
-    /// From whoever has it, or can ask for it.
+    /// Asks parents, relays and the registry for the size.
     async fn learn_size(&mut self) -> Result<u64, Failure> {
         for parent in self.parents.clone() {
             match self
@@ -130,7 +130,7 @@ impl FetchTask<'_> {
             .registry_size(&at, self.wanted.kind, &self.wanted.digest);
         match asking.await {
             Ok(Some(size)) => self.take_size(size),
-            // It does not tell: its end is the end.
+            // The registry does not say it: the end of the stream is the object's end.
             Ok(None) => {
                 self.needs.want_whole(Class::Interactive);
                 Ok(0)
@@ -191,7 +191,7 @@ impl FetchTask<'_> {
         Ok(())
     }
 
-    /// Asks one source after the other for what is missing of the run.
+    /// Asks one source after the other for the missing chunks of the run.
     async fn fetch_run(&self, run: Range<u64>, size: u64, partial: &Partial) -> RunOutcome {
         let mut outcome = RunOutcome::default();
         let parents = self.parents.iter().cloned().map(FetchSource::Parent);
@@ -204,21 +204,21 @@ impl FetchTask<'_> {
             if outcome.corrupt == Some(from.name()) {
                 continue;
             }
-            let told = from.span(at * CHUNK);
+            let span = from.span(at * CHUNK);
             let part = at * CHUNK..(run.end * CHUNK).min(size);
             let taking = self.take_part(&from, part, size, partial, &mut outcome);
-            let (next, fault) = taking.instrument(told.span()).await;
+            let (next, fault) = taking.instrument(span.span()).await;
             outcome
                 .gave
                 .push((from.name(), from.is_registry(), (next - at) * CHUNK));
             at = next;
             match fault {
                 Some(fault) => {
-                    told.left((at * CHUNK).min(size), &fault);
-                    debug!(stoker.digest = %self.wanted.digest, because = %fault, "another source is asked for this part");
+                    span.left((at * CHUNK).min(size), &fault);
+                    debug!(stoker.digest = %self.wanted.digest, because = %fault, "part not received, asking another source");
                     outcome.faults.push((from.name(), fault));
                 }
-                None => told.done((at * CHUNK).min(size)),
+                None => span.done((at * CHUNK).min(size)),
             }
             if at >= run.end || outcome.failed.is_some() {
                 break;
@@ -232,7 +232,7 @@ impl FetchTask<'_> {
         outcome
     }
 
-    /// Tells the first chunk that did not land, and why.
+    /// Reads a part from one source. Returns the first chunk that did not land, and why.
     async fn take_part(
         &self,
         from: &FetchSource,
@@ -315,20 +315,20 @@ impl FetchTask<'_> {
         }
     }
 
-    /// Only a parent is checked: the others read the registry.
+    /// Only a parent's chunks are checked: the others read the registry.
     fn expected(&self, from: &FetchSource, chunk: u64) -> Option<ChunkHash> {
         match (from, &self.voucher) {
             (FetchSource::Parent(_), Some((_, hashes))) => {
                 Some(hashes.of_chunk_at(chunk * CHUNK).unwrap_or_default())
             }
-            // Nobody vouches for it: no chunk has this hash.
+            // Without a voucher no chunk is accepted: none has this hash.
             (FetchSource::Parent(_), None) => Some(ChunkHash::default()),
             _ => None,
         }
     }
 }
 
-/// Chunks that follow each other are asked for together.
+/// Groups chunks that follow each other into one request.
 fn runs_of(mut chunks: Vec<u64>) -> Vec<Range<u64>> {
     chunks.truncate(usize::try_from(RUN).unwrap_or(1) * RUNS);
     let mut runs: Vec<Range<u64>> = Vec::new();
@@ -356,7 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_are_asked_for_together() {
+    fn adjacent_chunks_share_a_request() {
         assert_eq!(runs_of(vec![3, 4, 9, 10, 11, 12, 13]), [3..5, 9..13, 13..14]);
         assert_eq!(runs_of(vec![2, 1]), [2..3, 1..2]);
         assert_eq!(runs_of((0..100).map(|at| 2 * at).collect()).len(), RUNS);

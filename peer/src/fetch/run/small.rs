@@ -1,6 +1,6 @@
-//! Fetches an object that is known to be small: into memory, proven there, and written while its readers have it.
+//! Fetches a small object: into memory, proven there, and written while its readers already have it.
 //!
-//! **Invariant:** not a byte of it is given out before all of it is proven.
+//! **Invariant:** no byte is given out before all of it is proven.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -20,21 +20,22 @@ use crate::spans::signed;
 const SMALL: u64 = CHUNK;
 
 impl FetchTask<'_> {
-    /// How it ended; none when it has to be fetched the long way: it is not small, or nobody gave the right bytes.
+    /// Returns how the fetch ended. `None` when the object has to be fetched the long way: it is not small, or
+    /// no source gave the right bytes.
     pub(super) async fn run_small(&mut self) -> Option<Stage> {
         let hint = self.wanted.size.or(self.wanted.size_hint)?;
         if hint > SMALL || hint == 0 || self.store.landed(&self.wanted.digest).await.is_some() {
             return None;
         }
         for from in self.near_and_far() {
-            let (name, told) = (from.name(), from.span(0));
-            let taking = timeout(OPEN_LIMIT, self.take_all(&from)).instrument(told.span());
+            let (name, span) = (from.name(), from.span(0));
+            let taking = timeout(OPEN_LIMIT, self.take_all(&from)).instrument(span.span());
             let taken = self.stop.run_until_cancelled(taking).await?;
             let taken = taken.unwrap_or_else(|_| Err(took_too_long()));
             match taken {
                 Ok((proven, media_type)) => {
                     let size = proven.bytes().len() as u64;
-                    told.done(size);
+                    span.done(size);
                     let is_registry = from.is_registry();
                     self.metrics.received(is_registry, size);
                     self.count(&name, is_registry, size);
@@ -43,8 +44,8 @@ impl FetchTask<'_> {
                 }
                 Err(fault) => {
                     let is_over = from.is_registry() && !fault.passing;
-                    debug!(stoker.digest = %self.wanted.digest, because = %fault, "another source is asked");
-                    told.left(0, &fault);
+                    debug!(stoker.digest = %self.wanted.digest, because = %fault, "object not received, asking another source");
+                    span.left(0, &fault);
                     self.note_small(&from, name, fault);
                     if is_over {
                         return Some(give_up(failed(&self.wanted.digest, &self.faults)));
@@ -55,7 +56,7 @@ impl FetchTask<'_> {
         None
     }
 
-    /// Who cannot do better in a moment is not asked again.
+    /// A source that cannot succeed in a moment is not asked again.
     fn note_small(&mut self, from: &FetchSource, name: String, fault: SourceError) {
         if !fault.passing {
             match from {
@@ -67,7 +68,8 @@ impl FetchTask<'_> {
         self.faults.push((name, fault));
     }
 
-    /// A seed that is asked to fetch it gives it too when it has it: its store need not be asked before.
+    /// All sources in the order in which they are asked. A relay also gives what it holds, so the first seed's
+    /// store is not asked separately before.
     fn near_and_far(&self) -> Vec<FetchSource> {
         let first = self.relays.first();
         let asked_anyway = |parent: &&String| first != Some(*parent);
@@ -111,7 +113,7 @@ impl FetchTask<'_> {
         let mut opened = self.paced(opened, from.way());
         let media_type = opened.media_type.take();
         let bytes = gather(&mut opened).await?;
-        // Who gave wrong bytes is found out on the long way.
+        // The long way finds out which source gave wrong bytes.
         let proven = ProvenBytes::prove(digest, bytes).map_err(|wrong| SourceError {
             side: if from.is_registry() {
                 Side::Registry
@@ -152,14 +154,14 @@ impl FetchTask<'_> {
     }
 }
 
-/// All of a small object; one that turns out to be large is not read on.
+/// Reads a whole small object. Stops when it turns out to be large.
 async fn gather(opened: &mut OpenSource) -> Result<Bytes, SourceError> {
     let too_large = || SourceError {
         side: Side::Registry,
         word: "wrong_size",
-        // The long way is for objects of any size.
+        // The long way takes objects of any size.
         passing: true,
-        text: "it is larger than was said".to_owned(),
+        text: "it is larger than announced".to_owned(),
     };
     if opened.size.is_some_and(|size| size > SMALL) {
         return Err(too_large());

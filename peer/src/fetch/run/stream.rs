@@ -1,4 +1,4 @@
-//! Asking one source, and landing what it sends.
+//! Reads one source as a stream and lands what it sends.
 
 use std::time::Duration;
 
@@ -17,28 +17,29 @@ use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
 use crate::limits::Way;
 use crate::source::{CrowdFeed, OpenSource, SourceError, host_and_port};
 
-/// An object of which no more than this is missing comes from one source.
+/// An object with no more missing bytes than this comes from one source.
 const GATHERED_FROM: u64 = 4 * CHUNK;
-/// The hash of a chunk comes with its bytes, or a moment later.
+/// Limit for the hash of a chunk, which comes with its bytes or a moment later.
 const HASH_LIMIT: Duration = Duration::from_secs(15);
-/// Times that the registry is asked without a byte coming of it.
+/// Requests to the registry in a row that bring no byte.
 const REGISTRY_TRIES: u32 = 3;
-/// Times that the registry is asked at all, for one object.
+/// Requests to the registry in all, for one object.
 const REGISTRY_TRIES_IN_ALL: u32 = 12;
-/// Its `max_connections` are in use: that is no try. The time that the lot or the reader has ends the wait.
+/// All `max_connections` of the registry are in use. That does not count as a try: the time limit of the lot or
+/// of the reader ends the wait.
 const NO_CONNECTION: &str = "no_turn";
-/// The first pause before the registry is asked again; doubled each time.
+/// The first pause between two requests to the registry. It doubles each time.
 const REGISTRY_PAUSE: Duration = Duration::from_millis(250);
 
-/// Why a source was left.
+/// How reading from a source ended.
 enum SourceEnd {
-    /// It has given all.
+    /// The source has sent everything.
     Done,
     Broke(SourceError),
     WrongChunk,
-    /// Others fetch it too: chunks are taken from all of them.
+    /// Other peers fetch the object too: take chunks from all of them.
     Gather(Box<ChunkTransfers>),
-    /// Somebody waits for a part that lies elsewhere.
+    /// A reader waits for a part that lies elsewhere.
     Elsewhere,
     /// Not the source's fault.
     Fatal(Failure),
@@ -47,11 +48,11 @@ enum SourceEnd {
 impl FetchTask<'_> {
     pub(super) async fn try_parent(&mut self, parent: &str, partial: &Partial) -> Result<(), Failure> {
         let before = partial.len();
-        let told = SourceSpan::of_parent(parent, before);
+        let span = SourceSpan::of_parent(parent, before);
         let copying = self.copy_from_parent(parent, partial);
-        let left = copying.instrument(told.span()).await;
+        let left = copying.instrument(span.span()).await;
         let is_slow = matches!(&left, SourceEnd::Broke(fault) if fault.word == "slow");
-        if self.left_peer(parent, &told, left, before, partial).await? == Retry::NextSource {
+        if self.left_peer(parent, &span, left, before, partial).await? == Retry::NextSource {
             self.parents.retain(|other| other != parent);
             if is_slow {
                 self.relays.retain(|other| other != parent);
@@ -61,23 +62,23 @@ impl FetchTask<'_> {
         Ok(())
     }
 
-    /// A seed that has nothing of it yet and reads the registry for us.
+    /// Reads from a seed that relays the object from the registry.
     pub(super) async fn try_relay(&mut self, relay: &str, partial: &Partial) -> Result<(), Failure> {
         let before = partial.len();
-        let told = SourceSpan::of_relay(relay, before);
+        let span = SourceSpan::of_relay(relay, before);
         let copying = self.copy_from_relay(relay, partial);
-        let left = copying.instrument(told.span()).await;
-        if self.left_peer(relay, &told, left, before, partial).await? == Retry::NextSource {
+        let left = copying.instrument(span.span()).await;
+        if self.left_peer(relay, &span, left, before, partial).await? == Retry::NextSource {
             self.relays.retain(|other| other != relay);
         }
         Ok(())
     }
 
-    /// Notes how it went with another peer, and goes on with many where others fetch too.
+    /// Records how reading from a peer ended. Continues with many peers where others fetch the object too.
     async fn left_peer(
         &mut self,
         peer: &str,
-        told: &SourceSpan,
+        span: &SourceSpan,
         left: SourceEnd,
         before: u64,
         partial: &Partial,
@@ -85,30 +86,30 @@ impl FetchTask<'_> {
         let bytes = self.count(peer, false, partial.len() - before);
         let fault = match left {
             SourceEnd::Done => {
-                told.done(partial.len());
+                span.done(partial.len());
                 return Ok(Retry::SameSource);
             }
             SourceEnd::Gather(transfers) => {
-                told.cut(partial.len(), "gather");
+                span.cut(partial.len(), "gather");
                 self.fill_by_chunks(*transfers, partial).await?;
-                // Where many peers do not do, each is asked by itself.
+                // If many peers together did not complete it, each is asked by itself.
                 self.may_gather = false;
                 self.is_interrupted = !self.is_complete(partial);
                 return Ok(Retry::SameSource);
             }
             SourceEnd::Elsewhere => {
-                told.cut(partial.len(), "elsewhere");
+                span.cut(partial.len(), "elsewhere");
                 self.is_interrupted = true;
                 return Ok(Retry::SameSource);
             }
             SourceEnd::Fatal(failure) => {
-                told.cut(partial.len(), failure.word());
+                span.cut(partial.len(), failure.word());
                 return Err(failure);
             }
             SourceEnd::Broke(error) => error,
             SourceEnd::WrongChunk => self.wrong_chunk_of(peer),
         };
-        told.left(partial.len(), &fault);
+        span.left(partial.len(), &fault);
         info!(
             stoker.digest = %self.wanted.digest,
             stoker.source = host_and_port(peer),
@@ -117,7 +118,7 @@ impl FetchTask<'_> {
             stoker.side = fault.side.word(),
             stoker.bytes = bytes,
             because = %fault,
-            "source left, the next one continues"
+            "source abandoned, the next one continues"
         );
         let stays = bytes > 0 && fault.passing;
         self.faults.push((peer.to_owned(), fault));
@@ -183,21 +184,21 @@ impl FetchTask<'_> {
         let (mut fruitless, mut tries) = (0, 0);
         while tries < REGISTRY_TRIES_IN_ALL {
             let before = partial.len();
-            let told = SourceSpan::of_registry(&registry, before);
-            let left = self.copy_from_registry(partial).instrument(told.span()).await;
+            let span = SourceSpan::of_registry(&registry, before);
+            let left = self.copy_from_registry(partial).instrument(span.span()).await;
             let bytes = self.count(&registry, true, partial.len() - before);
             let fault = match left {
                 SourceEnd::Done => {
-                    told.done(partial.len());
+                    span.done(partial.len());
                     return Ok(());
                 }
                 SourceEnd::Fatal(failure) => {
-                    told.cut(partial.len(), failure.word());
+                    span.cut(partial.len(), failure.word());
                     return Err(failure);
                 }
                 SourceEnd::Broke(fault) => fault,
                 SourceEnd::Elsewhere => {
-                    told.cut(partial.len(), "elsewhere");
+                    span.cut(partial.len(), "elsewhere");
                     self.is_interrupted = true;
                     return Ok(());
                 }
@@ -206,7 +207,7 @@ impl FetchTask<'_> {
                     continue;
                 }
             };
-            told.left(partial.len(), &fault);
+            span.left(partial.len(), &fault);
             if fault.word == NO_CONNECTION {
                 tokio::time::sleep(REGISTRY_PAUSE).await;
                 continue;
@@ -223,7 +224,7 @@ impl FetchTask<'_> {
                 stoker.bytes = bytes,
                 because = %fault,
                 is_asked_again = !hopeless,
-                "the registry broke off"
+                "registry transfer broke off"
             );
             self.faults.push((registry.clone(), fault));
             if hopeless {
@@ -259,7 +260,7 @@ impl FetchTask<'_> {
         self.take(opened, from, flow, partial).await
     }
 
-    /// Lands what the source sends. The next block is gathered while one is written.
+    /// Lands what the source sends. The next batch is gathered while one is written.
     async fn take(&mut self, opened: OpenSource, from: u64, flow: Flow, partial: &Partial) -> SourceEnd {
         self.confirm(&opened);
         if let Err(failure) = self.check_room().await {
@@ -274,15 +275,15 @@ impl FetchTask<'_> {
         }
         let opened = self.paced(opened, way);
         let mut at = from;
-        let mut feed = self.listen(&flow, partial);
+        let mut feed = self.open_feed(&flow, partial);
         let by_chunks = matches!(flow.proof, Proof::Vouched(_)) || feed.is_some();
-        let mut blocks = Batches::new(opened.stream, at, self.size, by_chunks);
+        let mut batches = Batches::new(opened.stream, at, self.size, by_chunks);
         let mut pace = self.may_be_left_for_the_registry(&flow).then(Pace::begin);
         let (stop, digest) = (self.stop.clone(), self.wanted.digest.clone());
-        let mut next = Self::unless_stopped(&stop, &digest, blocks.next()).await;
+        let mut next = Self::unless_stopped(&stop, &digest, batches.next()).await;
         loop {
-            let block = match next {
-                Ok(NextBatch::Batch(block)) => block,
+            let batch = match next {
+                Ok(NextBatch::Batch(batch)) => batch,
                 Ok(NextBatch::Broke(error)) => return SourceEnd::Broke(error),
                 Err(stopped) => return SourceEnd::Fatal(stopped),
                 Ok(NextBatch::End) => {
@@ -290,13 +291,13 @@ impl FetchTask<'_> {
                     return SourceEnd::Done;
                 }
             };
-            let length = block.len() as u64;
+            let length = batch.len() as u64;
             let expected = match expected_at(at, &flow.proof, feed.as_mut()).await {
                 Ok(expected) => expected,
-                Err(untold) => return SourceEnd::Broke(untold),
+                Err(missing) => return SourceEnd::Broke(missing),
             };
-            let landing = self.land(block, at, expected, &flow, partial);
-            let following = Self::unless_stopped(&stop, &digest, blocks.next());
+            let landing = self.land(batch, at, expected, &flow, partial);
+            let following = Self::unless_stopped(&stop, &digest, batches.next());
             let (landed, following) = tokio::join!(landing, following);
             at += length;
             match landed {
@@ -318,14 +319,14 @@ impl FetchTask<'_> {
 
     async fn land(
         &self,
-        block: Bytes,
+        batch: Bytes,
         at: u64,
         expected: Option<ChunkHash>,
         flow: &Flow,
         partial: &Partial,
     ) -> Result<(), LandError> {
-        let length = block.len() as u64;
-        let landing = block.clone();
+        let length = batch.len() as u64;
+        let landing = batch.clone();
         if expected.is_some() {
             self.land_chunk(at / CHUNK, landing, expected, partial).await?;
         } else {
@@ -335,12 +336,12 @@ impl FetchTask<'_> {
         self.metrics.received(flow.from.is_none(), length);
         self.progress.send_modify(|now| {
             now.landed = partial.len();
-            now.recent = Some((at, block));
+            now.recent = Some((at, batch));
         });
         Ok(())
     }
 
-    /// The source answers: readers may be told the size.
+    /// The source answered: readers may see the size.
     fn confirm(&mut self, opened: &OpenSource) {
         self.size = self.size.or(opened.size);
         if opened.media_type.is_some() && self.media_type.is_none() {
@@ -351,54 +352,55 @@ impl FetchTask<'_> {
     }
 }
 
-/// Not asked again for this object before the registry was, also not to relay it.
+/// The peer is not asked again for this object before the registry was, also not to relay it.
 fn too_slow() -> SourceError {
     SourceError {
         side: Side::Network,
         word: "slow",
         passing: false,
-        text: "it gave less than 2 MB/s".to_owned(),
+        text: "it sent less than 2 MB/s".to_owned(),
     }
 }
 
-/// Whether a source may be asked again.
+/// Which source comes next.
 #[derive(PartialEq, Eq)]
 enum Retry {
     SameSource,
     NextSource,
 }
 
-/// What tells whether a chunk is right, before the whole does.
+/// How a chunk is checked before the whole is here.
 enum Proof {
-    /// Hashes of a peer that has proven the whole.
+    /// By the hashes of a peer that has proven the whole.
     Vouched(ChunkHashes),
-    /// Hashes of the seed that reads the registry, as it gets there.
+    /// By the hashes of the seed that relays it, as they come.
     Coming,
     None,
 }
 
-/// A stream of an object's bytes, one after the other.
+/// Where a stream comes from and how it is checked.
 struct Flow {
     proof: Proof,
-    /// The peer that it comes from; none is the registry.
+    /// The peer, or `None` for the registry.
     from: Option<String>,
 }
 
 impl FetchTask<'_> {
-    /// A peer that has all of it is no better than the registry when it is very slow, unless that is how fast transfers
-    /// are meant to be. A relay may be slow because the registry is.
+    /// Whether the registry may replace this peer when it is very slow. Not with limits set: slow transfers are
+    /// intended then. Not for a relay: it may be slow because the registry is.
     fn may_be_left_for_the_registry(&self, flow: &Flow) -> bool {
         let limits = self.sources.limits.current();
         let is_limited = limits.incoming.is_some() || limits.outgoing.is_some();
         matches!(flow.proof, Proof::Vouched(_)) && self.registry_allowed && !is_limited
     }
 
-    /// Of a large object it is heard who else fetches it; of what a seed reads for us, what it should be.
-    fn listen(&self, flow: &Flow, partial: &Partial) -> Option<CrowdFeed> {
+    /// Opens the seed's feed: of a large object, for the peers that fetch it too; of a relayed one, for the
+    /// hashes.
+    fn open_feed(&self, flow: &Flow, partial: &Partial) -> Option<CrowdFeed> {
         let from = flow.from.as_ref()?;
         let size = self.size?;
         let is_large = self.may_gather && size.saturating_sub(partial.len()) > GATHERED_FROM;
-        // Of a single chunk nothing is given out before the whole is proven.
+        // Nothing of a single chunk is given out before the whole is proven.
         let is_unproven = matches!(flow.proof, Proof::Coming) && size > CHUNK;
         (is_large || is_unproven).then(|| {
             CrowdFeed::open(
@@ -410,7 +412,7 @@ impl FetchTask<'_> {
         })
     }
 
-    /// Others fetch the object too, or have it.
+    /// Starts to take chunks from several peers if others fetch or hold the object.
     fn gather(&self, feed: &mut Option<CrowdFeed>, flow: &Flow, partial: &Partial) -> Option<ChunkTransfers> {
         let (from, size) = (flow.from.as_ref()?, self.size?);
         let is_crowd = !feed.as_ref()?.now().siblings.is_empty();
@@ -435,7 +437,7 @@ fn chunk_begins(at: u64) -> u64 {
     at / CHUNK * CHUNK
 }
 
-/// What the chunk at `at` has to be; none when nobody tells.
+/// The hash that the chunk at `at` must have, if a peer says it.
 async fn expected_at(
     at: u64,
     proof: &Proof,
@@ -445,18 +447,18 @@ async fn expected_at(
         (Proof::Vouched(hashes), _) => Ok(Some(hashes.of_chunk_at(at).unwrap_or_default())),
         (Proof::Coming, Some(feed)) => match timeout(HASH_LIMIT, feed.hash_of(at / CHUNK)).await {
             Ok(told) => Ok(told),
-            Err(_) => Err(untold()),
+            Err(_) => Err(hash_missing()),
         },
         _ => Ok(None),
     }
 }
 
-/// The bytes are here, and the seed does not say what they should be.
-fn untold() -> SourceError {
+/// The bytes are here, but the seed did not send their hash.
+fn hash_missing() -> SourceError {
     SourceError {
         side: Side::Peer,
         word: "no_hash",
         passing: true,
-        text: format!("it did not tell a chunk's hash for {} s", HASH_LIMIT.as_secs()),
+        text: format!("it did not send a chunk's hash within {} s", HASH_LIMIT.as_secs()),
     }
 }

@@ -1,4 +1,4 @@
-//! One fetch: its state, and what all ways of fetching share.
+//! The state of one fetch, and what all ways of fetching share.
 
 use std::io;
 use std::sync::Arc;
@@ -26,34 +26,34 @@ pub(in crate::fetch) struct FetchTask<'a> {
     pub(super) wanted: Arc<FetchSpec>,
     pub(super) progress: &'a watch::Sender<Progress>,
     pub(super) needs: Arc<Needs>,
-    /// Nobody wants the object any more.
+    /// The object is not needed any more.
     pub(super) stop: CancellationToken,
-    /// Somebody waits for a part that lies elsewhere.
+    /// A reader waits for a part that lies elsewhere.
     pub(super) is_interrupted: bool,
     pub(super) may_gather: bool,
-    /// Delivers the object, once it is proven.
+    /// The location that counts as having delivered the object once it is proven.
     pub(super) delivers: Option<Location>,
     pub(super) room: GrowingRoom,
-    /// The size that the store was asked for.
+    /// The size for which room was checked.
     pub(super) checked: Option<u64>,
     pub(super) parents: Vec<String>,
     pub(super) relays: Vec<String>,
     /// Parents that were left for the registry because they were slow.
     pub(super) slow: Vec<String>,
     pub(super) registry_allowed: bool,
-    /// What the object's size has to be, by the order or by the first source.
+    /// The size that the object must have, by the spec or by the first source.
     pub(super) size: Option<u64>,
-    /// Who gave the chunk hashes, and the hashes.
+    /// The parent that gave the chunk hashes, and the hashes.
     pub(super) voucher: Option<(String, ChunkHashes)>,
     pub(super) media_type: Option<String>,
-    /// Sources of the present take.
+    /// Sources of the current take.
     pub(super) used: Vec<String>,
     pub(super) faults: Vec<(String, SourceError)>,
     pub(super) report: FetchReport,
     pub(super) metrics: PeerMetrics,
 }
 
-/// What a fetch may use.
+/// What a fetch uses.
 pub(in crate::fetch) struct FetchContext {
     pub(in crate::fetch) store: Store,
     pub(in crate::fetch) sources: Sources,
@@ -76,7 +76,7 @@ impl Failure {
 }
 
 impl<'a> FetchTask<'a> {
-    /// `is_pure`: what has landed of it before came from the wanted location too.
+    /// `is_pure`: what has landed before came from the same location.
     pub(in crate::fetch) fn new(
         context: FetchContext,
         wanted: Arc<FetchSpec>,
@@ -116,7 +116,7 @@ impl<'a> FetchTask<'a> {
         }
     }
 
-    /// Fails early when the object can never be held. Evicts nothing: its size may be a mere claim.
+    /// Fails early when the object can never fit. Evicts nothing: the size may be a mere claim.
     pub(super) async fn check_room(&mut self) -> Result<(), Failure> {
         if let Some(size) = self.size
             && self.checked != self.size
@@ -128,7 +128,7 @@ impl<'a> FetchTask<'a> {
         Ok(())
     }
 
-    /// Has room made for a chunk that has come, then lands it.
+    /// Makes room for a chunk, then lands it.
     pub(super) async fn land_chunk(
         &self,
         number: u64,
@@ -145,7 +145,7 @@ impl<'a> FetchTask<'a> {
         made.map_err(io::Error::from)
     }
 
-    /// To be said before the bytes land: from then on readers of parts wait for the proof of the whole.
+    /// Call this before the bytes land: from then on readers of parts wait for the proof of the whole.
     pub(super) fn lands_unvouched(&self) {
         self.progress
             .send_if_modified(|now| !std::mem::replace(&mut now.has_unvouched, true));
@@ -155,7 +155,7 @@ impl<'a> FetchTask<'a> {
         not_wanted(&self.wanted.digest)
     }
 
-    /// What it waits for, unless the whole is not wanted any more. Not for steps to the disk: those end by themselves.
+    /// Waits unless the fetch is stopped. Not for disk writes: those end by themselves.
     pub(super) async fn unless_stopped<T>(
         stop: &CancellationToken,
         digest: &Digest,
@@ -169,14 +169,14 @@ impl<'a> FetchTask<'a> {
         self.size == Some(partial.len())
     }
 
-    /// Before the object can be found under its name: whoever finds it need not ask its location again.
+    /// Called before the object gets its name: a reader that finds it need not ask its location again.
     pub(super) fn note_delivered(&self) {
         if let Some(location) = &self.delivers {
             self.store.record_delivered(&self.wanted.digest, location);
         }
     }
 
-    /// For those who read the object later: the span that wanted it, if it is kept anywhere.
+    /// Keeps the span of the fetch for later readers, if that trace is recorded.
     pub(super) fn remember_the_trace(&self) {
         let trace = self.wanted.trace.clone().or_else(TraceContext::current);
         if let Some(trace) = trace.filter(TraceContext::is_sampled) {
@@ -190,25 +190,25 @@ impl<'a> FetchTask<'a> {
             folder: self.store.folder().to_owned(),
             cause: error.to_string(),
         };
-        // Told where it matters: by the placement that failed, or by the reader that goes on without the disk.
-        debug!(%error, stoker.digest = %self.wanted.digest, "the disk refused");
+        // Logged by the placement that fails, or by the reader that continues without the disk.
+        debug!(%error, stoker.digest = %self.wanted.digest, "disk write failed");
         Stage::Failed(error, Some(remains))
     }
 
     pub(super) fn wrong_chunk_of(&mut self, parent: &str) -> SourceError {
         self.voucher.take_if(|(voucher, _)| voucher == parent);
-        // What it relays comes without hashes, and from the same hand.
+        // What it relays comes without hashes, from the same untrusted peer.
         self.relays.retain(|relay| relay != parent);
         self.metrics.chunk_failed(host_and_port(parent));
         SourceError {
             side: Side::Peer,
             word: "wrong_chunk",
             passing: false,
-            text: "a chunk had other bytes than its hash promises".to_owned(),
+            text: "a chunk did not match its hash".to_owned(),
         }
     }
 
-    /// No faster than the limits let it.
+    /// Slows the source down to the limits.
     pub(super) fn paced(&self, opened: OpenSource, way: Way) -> OpenSource {
         let needs = self.needs.clone();
         let stream = self
@@ -247,7 +247,7 @@ fn not_wanted(digest: &Digest) -> Failure {
 }
 
 pub(super) fn give_up(error: FetchError) -> Stage {
-    // Told at the edge, by the placement or the pull that it fails.
+    // Logged at the edge, by the placement or the pull that fails.
     debug!(%error, "fetch failed");
     Stage::Failed(error, None)
 }
