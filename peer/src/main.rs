@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
     process::install_tls_provider();
     let mut arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        return print_help_or_error(&error),
+        Err(error) => return print_help_or_error(&error),
     };
     match arguments.command.take() {
         Some(Command::Store(command)) => run_store_command(arguments, command).await,

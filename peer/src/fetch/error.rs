@@ -72,3 +72,52 @@ impl FetchError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_failed_why_and_what_to_do() {
+        let digest = Digest::of(b"a layer");
+        let errors = [
+            FetchError::NoSource {
+                digest: digest.clone(),
+                side: Side::Caller,
+                word: "404",
+                said: "registry.lan: 404 Not Found; check the name".to_owned(),
+            },
+            FetchError::WrongBytes {
+                digest: digest.clone(),
+                found: Digest::of(b"other bytes"),
+                from: "registry.lan".to_owned(),
+                side: Side::Registry,
+            },
+            FetchError::WrongSize {
+                digest: digest.clone(),
+                expected: 7,
+                told: 77,
+                from: "registry.lan".to_owned(),
+                side: Side::Registry,
+            },
+            FetchError::Disk {
+                digest: digest.clone(),
+                folder: PathBuf::from("/var/lib/stoker/store"),
+                cause: "No space left on device".to_owned(),
+            },
+            FetchError::StartedOver {
+                digest: digest.clone(),
+            },
+            FetchError::Stopped { digest },
+        ];
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(texts.join("\n"), @r"
+        object e28d98ac666a was not fetched: registry.lan: 404 Not Found; check the name
+        object e28d98ac666a from registry.lan has wrong bytes (sha256 a3ead5eedad5): check the storage there, or push the image again; nothing was kept
+        object e28d98ac666a has 77 bytes at registry.lan instead of 7: push the image again, or check the proxies on the way
+        object e28d98ac666a was not written to /var/lib/stoker/store on this peer: No space left on device; free space or repair the disk
+        object e28d98ac666a changed while it was read: read it again from its start
+        object e28d98ac666a was not fetched to its end: this peer is stopping
+        ");
+    }
+}

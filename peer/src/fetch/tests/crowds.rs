@@ -1,4 +1,4 @@
-//! Many peers that want one object at the same time, and readers of parts.
+//! Many peers that fetch one object at the same time, and readers of parts.
 
 use std::ops::Range;
 
@@ -81,7 +81,7 @@ async fn nodes_that_fetch_at_once_take_chunks_from_each_other() {
         .filter(|used| used.source == seed.url)
         .map(|used| used.bytes)
         .sum();
-    // Alone, each would have taken all of it from the seed.
+    // Alone, each node would have taken all of it from the seed.
     assert!(by_seed < 3 * body.len() as u64, "{reports:?}");
     assert!(world.registry.asked().is_empty());
     for node in &nodes {
@@ -90,7 +90,7 @@ async fn nodes_that_fetch_at_once_take_chunks_from_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_seeds_both_give_and_a_corrupt_one_is_left_out() {
+async fn chunks_come_from_two_seeds_and_a_corrupt_one_is_left_out() {
     let world = FetchFixture::new().await;
     let body = bytes(20 * CHUNK);
     let digest = world.registry.serve(&body);
@@ -122,7 +122,7 @@ fn parts_of(wanted: FetchSpec) -> FetchSpec {
 }
 
 #[tokio::test]
-async fn a_reader_of_a_part_has_that_part_fetched_and_no_more() {
+async fn a_reader_of_a_part_fetches_only_that_part() {
     let world = FetchFixture::new().await;
     let body = bytes(40 * CHUNK);
     let digest = world.registry.serve(&body);
@@ -137,7 +137,7 @@ async fn a_reader_of_a_part_has_that_part_fetched_and_no_more() {
 }
 
 #[tokio::test]
-async fn parts_are_kept_and_only_what_is_missing_is_fetched_for_the_whole() {
+async fn parts_are_kept_and_only_missing_chunks_are_fetched_for_the_whole() {
     let world = FetchFixture::new().await;
     let body = bytes(12 * CHUNK + 1);
     let digest = world.registry.serve(&body);
@@ -202,7 +202,7 @@ fn said_to_be_small(world: &FetchFixture, digest: &Digest) -> FetchSpec {
 }
 
 #[tokio::test]
-async fn a_small_object_is_asked_for_once_and_sealed() {
+async fn a_small_object_is_requested_once_and_sealed() {
     let world = FetchFixture::new().await;
     let body = bytes(65_536);
     let digest = world.registry.serve(&body);
@@ -216,7 +216,7 @@ async fn a_small_object_is_asked_for_once_and_sealed() {
 }
 
 #[tokio::test]
-async fn of_a_small_object_with_wrong_bytes_nothing_is_given_out() {
+async fn no_byte_of_a_wrong_small_object_is_given_out() {
     let world = FetchFixture::new().await;
     let body = bytes(65_536);
     let digest = Digest::of(&body);
@@ -233,7 +233,7 @@ async fn of_a_small_object_with_wrong_bytes_nothing_is_given_out() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_larger_than_was_said_is_fetched_all_the_same() {
+async fn an_object_larger_than_announced_is_fetched() {
     let world = FetchFixture::new().await;
     let body = bytes(3 * CHUNK + 1);
     let digest = world.registry.serve(&body);

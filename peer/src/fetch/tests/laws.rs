@@ -1,4 +1,4 @@
-//! What holds for every object, however its bytes come and whatever is read of it.
+//! Properties of every object, for any way in which its bytes come and any range that is read.
 
 use bytes::Bytes;
 use futures_util::{TryStreamExt as _, stream};
@@ -18,7 +18,7 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-/// The body in pieces of the given lengths, the rest as one.
+/// Cuts the body into parts of the given lengths; the rest is one part.
 fn cut(body: &Bytes, lengths: &[usize]) -> Vec<Bytes> {
     let mut rest = body.clone();
     let mut pieces: Vec<Bytes> = lengths

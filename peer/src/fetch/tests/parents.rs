@@ -32,7 +32,7 @@ async fn a_parent_is_asked_before_the_registry() {
 }
 
 #[tokio::test]
-async fn a_parent_that_corrupts_is_left_out_and_the_reader_never_notices() {
+async fn a_corrupting_parent_is_left_out_and_readers_get_the_right_bytes() {
     let world = FetchFixture::new().await;
     let body = bytes(4 * CHUNK);
     let digest = world.registry.serve(&body);
@@ -57,7 +57,7 @@ async fn a_parent_that_corrupts_is_left_out_and_the_reader_never_notices() {
 }
 
 #[tokio::test]
-async fn the_registry_goes_on_where_a_corrupting_parent_was_left() {
+async fn the_registry_continues_where_a_corrupting_parent_was_left() {
     let world = FetchFixture::new().await;
     let body = bytes(3 * CHUNK);
     let digest = world.registry.serve(&body);
@@ -73,7 +73,7 @@ async fn the_registry_goes_on_where_a_corrupting_parent_was_left() {
 }
 
 #[tokio::test]
-async fn parents_that_are_away_or_do_not_hold_it_are_passed_over() {
+async fn parents_that_are_unreachable_or_do_not_hold_it_are_skipped() {
     let world = FetchFixture::new().await;
     let body = bytes(CHUNK + 1);
     let digest = world.registry.serve(&body);
@@ -88,7 +88,7 @@ async fn parents_that_are_away_or_do_not_hold_it_are_passed_over() {
     );
 }
 
-/// Serves one object's bytes and hashes under every name: a lie that fits together.
+/// Serves one object's bytes and hashes under every name: wrong bytes with matching hashes.
 async fn liar(body: Bytes) -> String {
     async fn chunks(State(body): State<Bytes>) -> ([(&'static str, String); 1], Bytes) {
         let hashes: Vec<u8> = body
@@ -108,7 +108,7 @@ async fn liar(body: Bytes) -> String {
 }
 
 #[tokio::test]
-async fn a_lie_that_fits_together_is_thrown_away_as_a_whole() {
+async fn wrong_bytes_with_matching_hashes_are_thrown_away() {
     let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK);
     let digest = world.registry.serve(&body);
@@ -125,7 +125,7 @@ async fn a_lie_that_fits_together_is_thrown_away_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_lie_with_nobody_else_to_ask_fails_on_the_peers_side() {
+async fn wrong_bytes_without_another_source_fail_on_the_peer_s_side() {
     let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK);
     let digest = Digest::of(&body);

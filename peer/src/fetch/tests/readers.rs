@@ -82,7 +82,7 @@ async fn a_reader_that_leaves_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_starter_without_a_right_does_not_fail_those_who_joined() {
+async fn a_starter_without_access_does_not_fail_the_readers_that_joined() {
     let world = FetchFixture::new().await;
     let body = bytes(CHUNK);
     let digest = Digest::of(&body);
@@ -112,7 +112,7 @@ async fn a_starter_without_a_right_does_not_fail_those_who_joined() {
 }
 
 #[tokio::test]
-async fn after_a_failure_the_next_one_starts_anew() {
+async fn after_a_failure_the_next_reader_starts_a_new_fetch() {
     let world = FetchFixture::new().await;
     let body = bytes(1000);
     let digest = Digest::of(&body);

@@ -1,4 +1,4 @@
-//! What opened a registry's bytes ends while they come: a token, or an address that was signed for a while.
+//! A token or a signed address that expires during a transfer.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use store::CHUNK;
 use super::support::{FetchFixture, bytes, read_all, serve};
 use crate::fetch::FetchSpec;
 
-/// Bytes after which the first transfer breaks off, and with it what opened it.
+/// Bytes after which the first transfer breaks off and its token or address expires.
 const ENDS_AT: u64 = 2 * CHUNK;
 
 #[derive(Clone)]
@@ -25,13 +25,13 @@ struct Server(Arc<Mutex<Now>>);
 
 struct Now {
     body: Bytes,
-    /// Sends to an address at `storage` instead of answering.
+    /// Redirects to an address at `storage`.
     storage: Option<String>,
     wants_token: bool,
-    /// Tokens and signed addresses are numbered; only the newest one opens anything.
+    /// Tokens and signed addresses are numbered; only the newest one is accepted.
     newest: u32,
     transfers: u32,
-    /// `Range` values that bytes were sent for.
+    /// The `Range` values that were answered with bytes.
     ranges: Vec<String>,
     authorized_at_storage: bool,
 }
@@ -108,7 +108,7 @@ async fn answer(State(server): State<Server>, request: Request) -> Response {
 }
 
 impl Now {
-    /// The first transfer breaks off, and what opened it ends.
+    /// The first transfer breaks off, and its token or address expires.
     fn send(&mut self, range: &str) -> Response {
         self.transfers += 1;
         self.ranges.push(range.to_owned());
@@ -140,7 +140,7 @@ impl Now {
 }
 
 #[tokio::test]
-async fn a_token_that_ends_in_mid_transfer_is_renewed_and_the_rest_asked_for() {
+async fn a_token_that_expires_during_a_transfer_is_renewed() {
     let (world, body) = (FetchFixture::new().await, bytes(4 * CHUNK));
     let registry = Server::new(&body, true);
     let wanted = registry.wanted(&world, &registry.start().await);
@@ -151,7 +151,7 @@ async fn a_token_that_ends_in_mid_transfer_is_renewed_and_the_rest_asked_for() {
 }
 
 #[tokio::test]
-async fn a_signed_address_that_ends_in_mid_transfer_is_asked_for_anew_and_never_shown_a_credential() {
+async fn an_expired_signed_address_is_renewed_and_gets_no_credential() {
     let (world, body) = (FetchFixture::new().await, bytes(4 * CHUNK));
     let registry = Server::new(&body, false);
     // The same on another port: what the registry signs is what the storage takes.

@@ -1,4 +1,4 @@
-//! A registry with faults to order, peers with real stores behind a real `share`, and a peer that fetches.
+//! A registry with configurable faults, peers with real stores behind a real `share`, and a peer that fetches.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -35,12 +35,12 @@ use crate::share::{ShareState, router};
 use crate::source::ShareClient;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
-/// A reader that gets nothing for so long, from a file that is there, waits for something else.
+/// A reader of a file that gets nothing for this long waits for another event.
 const QUIET: Duration = Duration::from_millis(500);
 
 pub(crate) type Reading = Pin<Box<dyn Stream<Item = Result<Bytes, FetchError>> + Send>>;
 
-/// As fast as it goes.
+/// No limits.
 pub(crate) fn unlimited() -> limits::Limits {
     limits::Limits::none(Running::new())
 }
@@ -54,17 +54,17 @@ pub(crate) fn with_byte_changed(bytes: &Bytes, at: u64) -> Bytes {
     changed.into()
 }
 
-/// What a peer knows of its surroundings.
+/// A peer's surroundings.
 #[derive(Clone)]
 pub(crate) struct FakeSurroundings {
     registries: Registries,
     own_share: Option<String>,
-    /// Where the registry of the world has its objects.
+    /// The location of the fixture's registry.
     location: Arc<OnceLock<Location>>,
 }
 
 impl FakeSurroundings {
-    /// The repository that objects are wanted from.
+    /// The location of all objects.
     pub(crate) fn location(&self) -> &Location {
         let unless_told = || {
             "http://registry.lan/v2/library/sample"
@@ -74,7 +74,7 @@ impl FakeSurroundings {
         self.location.get_or_init(unless_told)
     }
 
-    /// The same, for a peer whose share answers there.
+    /// The same, for a peer with this `share` URL.
     pub(crate) fn at(&self, share_url: &str) -> Self {
         let own_share = Some(share_url.to_owned());
         Self {
@@ -108,18 +108,18 @@ impl Surroundings for FakeSurroundings {
     }
 }
 
-/// How the registry treats one object.
+/// How the registry serves one object.
 #[derive(Clone, Default)]
 pub(crate) struct Treat {
     pub(crate) bytes: Bytes,
-    /// The size in its headers, if it is not that of the bytes.
+    /// The size in its headers, if it is wrong.
     pub(crate) claims: Option<u64>,
-    /// Breaks off at these offsets of the object, one per GET; the last one for ever if `always_cut`.
+    /// Offsets where transfers break off, one for each GET; with `always_cut` the first one counts for all.
     pub(crate) cuts: VecDeque<u64>,
     pub(crate) always_cut: bool,
     /// Sends up to this offset, then waits.
     pub(crate) hold: Option<(u64, CancellationToken)>,
-    /// The only `Authorization` that is let in; others get 401 after `refusal_waits_for`.
+    /// The only `Authorization` that is accepted; others get 401 after `refusal_waits_for`.
     pub(crate) authorization: Option<&'static str>,
     pub(crate) refusal_waits_for: Option<CancellationToken>,
     pub(crate) media_type: Option<&'static str>,
@@ -263,7 +263,7 @@ async fn object(
     registry.answer(path, &headers).await
 }
 
-/// Serves on a port of its own; gives its address.
+/// Serves on a new port. Returns the address.
 pub(crate) async fn serve(app: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
@@ -273,7 +273,7 @@ pub(crate) async fn serve(app: Router) -> String {
     address
 }
 
-/// The same on a port that is open already.
+/// The same on an open port.
 pub(crate) fn serve_on(listener: std::net::TcpListener, app: Router) {
     listener.set_nonblocking(true).expect("a socket");
     let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
@@ -317,7 +317,7 @@ impl Parent {
     }
 }
 
-/// Makes the store give `wrong` for `body`, with chunk hashes that fit: a lie that only the sha256 of the whole shows.
+/// Makes the store serve `wrong` for `body`, with matching chunk hashes: only the sha256 of the whole shows it.
 pub(crate) async fn lies_of(store: &Store, body: &Bytes, wrong: &Bytes) {
     let (said, given) = (seal(store, body).await, seal(store, wrong).await);
     if said.digest == given.digest {
@@ -329,7 +329,7 @@ pub(crate) async fn lies_of(store: &Store, body: &Bytes, wrong: &Bytes) {
     }
 }
 
-/// The peer under test, and the registry that it may ask.
+/// The peer under test and its registry.
 pub(crate) struct FetchFixture {
     pub(crate) dir: TempDir,
     pub(crate) store: Store,
@@ -413,7 +413,7 @@ impl FetchFixture {
     }
 }
 
-/// What a reader of the whole object got, and how it ended.
+/// Reads the whole object. Returns the bytes and how it ended.
 pub(crate) async fn read_all(following: &Following) -> (Vec<u8>, Result<(), FetchError>) {
     let reading = async {
         let mut got = Vec::new();
@@ -431,7 +431,7 @@ pub(crate) async fn read_all(following: &Following) -> (Vec<u8>, Result<(), Fetc
         .expect("within the limit")
 }
 
-/// Reads all that comes while the source waits; over when nothing has come for a while.
+/// Reads until nothing has come for a while.
 pub(crate) async fn read_what_comes(reading: &mut Reading) -> Vec<u8> {
     let mut got = Vec::new();
     while let Ok(Some(Ok(piece))) = tokio::time::timeout(QUIET, reading.next()).await {
@@ -440,7 +440,7 @@ pub(crate) async fn read_what_comes(reading: &mut Reading) -> Vec<u8> {
     got
 }
 
-/// Waits until `holds`, for a while.
+/// Waits until `holds` is true, up to a limit.
 pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let waiting = async {
         while !holds() {

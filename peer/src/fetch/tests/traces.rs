@@ -1,4 +1,4 @@
-//! What a trace and the counts tell of a fetch.
+//! Traces and metrics of a fetch.
 
 use bytes::Bytes;
 use oci::Digest;
@@ -23,7 +23,7 @@ fn counted(world: &FetchFixture) -> String {
 }
 
 #[tokio::test]
-async fn each_source_says_what_it_gave_and_why_it_was_left() {
+async fn each_source_s_span_has_its_bytes_and_why_it_was_left() {
     let (world, trace) = (FetchFixture::new().await, Trace::begin());
     let body = bytes(4 * CHUNK + 5);
     let digest = world.registry.serve(&body);
@@ -111,7 +111,7 @@ async fn a_request_to_another_peer_joins_its_span_to_the_trace() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_fails_says_so_in_a_word() {
+async fn a_failed_fetch_s_span_has_the_error_word() {
     let (world, trace) = (FetchFixture::new().await, Trace::begin());
     let mut wanted = world.wanted(&Digest::of(b"nobody has it"));
     wanted.trace = Some(trace.context());
@@ -137,7 +137,7 @@ async fn a_fetch_that_fails_says_so_in_a_word() {
 }
 
 #[tokio::test]
-async fn a_shared_fetch_is_counted_once_and_each_other_reader_is_told_its_span() {
+async fn a_shared_fetch_is_counted_once_and_other_readers_get_its_span() {
     let (world, trace) = (FetchFixture::new().await, Trace::begin());
     let (body, gate) = (bytes(2 * CHUNK), CancellationToken::new());
     let digest = Digest::of(&body);
@@ -201,7 +201,7 @@ async fn chunk_failures_are_counted_by_parent() {
 }
 
 #[tokio::test]
-async fn the_span_that_wanted_an_object_is_kept_with_it_if_its_trace_is() {
+async fn the_span_of_a_fetch_is_kept_if_its_trace_is_recorded() {
     let (world, trace) = (FetchFixture::new().await, Trace::begin());
     let (kept, not_kept) = (world.registry.serve(&bytes(9)), world.registry.serve(&bytes(10)));
     let unsampled = trace.context().as_str().replace("-01", "-00");

@@ -14,11 +14,11 @@ use crate::fetch::{Extent, FetchSpec, Following};
 
 const SIZE: u64 = 6 * CHUNK + 77;
 
-/// How a source treats the object.
+/// How a source behaves.
 #[derive(Debug, Clone)]
 enum Source {
     Sound,
-    /// One byte is another one.
+    /// One byte is wrong.
     Corrupt(u64),
     Missing,
 }
@@ -27,7 +27,7 @@ enum Source {
 struct Weather {
     parents: Vec<Source>,
     registry: Source,
-    /// Where the registry breaks off, one after the other.
+    /// Offsets where the registry breaks off, one after the other.
     cuts: Vec<u64>,
     readers: Vec<(bool, Range<u64>)>,
 }
@@ -88,7 +88,7 @@ fn serve(world: &FetchFixture, body: &Bytes, digest: &Digest, weather: &Weather)
     );
 }
 
-/// What came of the range, and whether it was all.
+/// The bytes that were read, and whether they were all.
 async fn read(following: &Following, range: Range<u64>) -> (Vec<u8>, bool) {
     let mut got = Vec::new();
     let mut reading = Box::pin(following.read(range));
@@ -104,7 +104,7 @@ async fn read(following: &Following, range: Range<u64>) -> (Vec<u8>, bool) {
     }
 }
 
-/// The registry is the only source that nobody can check before the whole is here.
+/// The registry is the only source that cannot be checked before the whole is here.
 fn may_stream_wrong_bytes(weather: &Weather) -> bool {
     matches!(weather.registry, Source::Corrupt(_))
 }
@@ -141,7 +141,7 @@ async fn holds_in(weather: Weather, body: &Bytes) {
             !all || got.len() == expected.len(),
             "{range:?} ended early as if it were whole"
         );
-        // Whoever reads to the object's end has a proven object.
+        // A reader that reaches the end has a proven object.
         assert!(
             !all || range.end < SIZE || got == expected,
             "other bytes of {range:?}"
@@ -156,7 +156,7 @@ async fn holds_in(weather: Weather, body: &Bytes) {
 }
 
 #[test]
-fn any_weather_gives_the_bytes_of_the_object_or_an_error() {
+fn any_mix_of_faults_gives_the_right_bytes_or_an_error() {
     let runtime = super::laws::runtime();
     let body = bytes(SIZE);
     let config = ProptestConfig {
@@ -169,7 +169,7 @@ fn any_weather_gives_the_bytes_of_the_object_or_an_error() {
     });
 }
 
-/// What lands, in which order: a piece at the frontier, a whole chunk, a wrong chunk, or a crash.
+/// A step of landing: bytes at the frontier, a whole chunk, a wrong chunk, or a crash.
 #[derive(Debug, Clone)]
 enum Step {
     Append(usize),
@@ -247,7 +247,7 @@ async fn lands(steps: Vec<Step>, body: &Bytes) {
 }
 
 #[test]
-fn whatever_lands_in_whatever_order_the_object_is_the_same() {
+fn the_order_of_landing_does_not_change_the_object() {
     let runtime = super::laws::runtime();
     let body = bytes(4 * CHUNK + 999);
     let config = ProptestConfig {
