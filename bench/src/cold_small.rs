@@ -6,9 +6,9 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use crate::client::{Connection, each_once};
-use crate::crowd::Wire;
 use crate::load::median;
-use crate::stage::{REPOSITORY, digests, served};
+use crate::network::Wire;
+use crate::setup::{REPOSITORY, digests, served};
 use crate::table::Row;
 use crate::warm::{SMALL, SMALL_ONES};
 

@@ -7,11 +7,11 @@ use tokio::time::sleep;
 use world::{ManagerSpec, Net, Peer, PeerSpec, Rate};
 
 use crate::client::proven;
-use crate::crowd::Wire;
+use crate::faulty_proxy::{Fault, Weather};
 use crate::load::median;
-use crate::stage::{REPOSITORY, digests, in_memory, served};
+use crate::network::Wire;
+use crate::setup::{REPOSITORY, digests, in_memory, served};
 use crate::table::Row;
-use crate::weather::{Fault, Weather};
 
 const SIZE: u64 = 256 << 20;
 const CHUNK: u64 = 1 << 20;

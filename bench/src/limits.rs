@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use world::{Peer, PeerSpec};
 
 use crate::measure::curl;
-use crate::stage::{Stage, digests, in_memory, served};
+use crate::setup::{Stage, digests, in_memory, served};
 use crate::table::Row;
 
 const SECONDS: f64 = 10.0;

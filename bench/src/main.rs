@@ -4,27 +4,28 @@
 //! `make bench` runs them all on release builds; `bench --only submit` runs one, `--save NAME` keeps what came out.
 
 mod client;
-mod cold;
+mod cold_crowd;
+mod cold_large;
 mod cold_small;
-mod crowd;
-mod fan_out;
+mod network;
+
+mod containerd_pull;
 mod faults;
+mod faulty_proxy;
 mod footprint;
 mod limits;
 mod load;
 mod machine;
 mod measure;
+mod peer_memory;
 mod readers;
-mod rest;
 mod restart;
+mod setup;
 mod small_image;
-mod stage;
 mod submit;
 mod table;
 mod tracing;
 mod warm;
-mod weather;
-mod whole_pull;
 
 use std::path::PathBuf;
 
@@ -93,15 +94,15 @@ impl Scenario {
             Self::Footprint => footprint::run().await,
             Self::Tracing => tracing::run().await,
             Self::P1 => warm::one_gibibyte().await,
-            Self::P2 => cold::run().await,
-            Self::P3 => fan_out::run().await,
-            Self::P3b => fan_out::narrow_links().await,
+            Self::P2 => cold_large::run().await,
+            Self::P3 => cold_crowd::run().await,
+            Self::P3b => cold_crowd::narrow_links().await,
             Self::P4 => warm::small_objects().await,
             Self::P4Cold => cold_small::small_objects().await,
             Self::P5 => warm::ranges().await,
             Self::P5Cold => cold_small::one_range().await,
-            Self::P5b => whole_pull::run().await,
-            Self::P9 => rest::run().await,
+            Self::P5b => containerd_pull::run().await,
+            Self::P9 => peer_memory::run().await,
             Self::Limits => limits::run().await,
             Self::Faults => faults::run().await,
             Self::Readers => readers::run().await,

@@ -4,8 +4,8 @@ use futures_util::future::{join_all, select};
 use std::pin::pin;
 
 use crate::client::{Connection, Reading};
-use crate::crowd::Wire;
-use crate::stage::{digests, served};
+use crate::network::Wire;
+use crate::setup::{digests, served};
 use crate::table::Row;
 
 const SIZE: u64 = 1 << 30;

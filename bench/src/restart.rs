@@ -6,7 +6,7 @@ use world::{ImageSpec, LayerSpec, Peer, PeerSpec};
 
 use crate::client::each_once;
 use crate::load::median;
-use crate::stage::{REPOSITORY, Stage, in_memory};
+use crate::setup::{REPOSITORY, Stage, in_memory};
 use crate::table::Row;
 
 const OBJECTS: u64 = 10_000;

@@ -6,7 +6,7 @@ use world::nginx::Mover;
 use world::{Nginx, NginxSpec, Peer, PeerSpec, Usage};
 
 use crate::measure::{Requests, Sample, Samples, curl, streams, wrk};
-use crate::stage::{Stage, digests, sealed_path, served, store_of};
+use crate::setup::{Stage, digests, sealed_path, served, store_of};
 use crate::table::Row;
 
 const ROUNDS: usize = 5;
@@ -168,7 +168,7 @@ pub(crate) async fn ranges() -> Vec<Row> {
 
 impl Warm {
     async fn load(&self, ours: &Requests, theirs: &Requests) -> Three {
-        let folder = crate::stage::in_memory();
+        let folder = crate::setup::in_memory();
         let (our_script, their_script) = (folder.path().join("ours.lua"), folder.path().join("theirs.lua"));
         ours.script(&our_script);
         theirs.script(&their_script);

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use tempfile::TempDir;
 use world::{Host, Net, Peer, PeerSpec, Usage};
 
-use crate::stage::{Stage, in_memory};
+use crate::setup::{Stage, in_memory};
 
 /// Origin and manager on a wire.
 pub(crate) struct Wire {

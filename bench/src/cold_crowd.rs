@@ -3,10 +3,10 @@
 use futures_util::future::join_all;
 use world::{Host, Net, Rate};
 
-use crate::crowd::Wire;
 use crate::load::median;
 use crate::measure::{Fetched, GIB, curl, used};
-use crate::stage::{digests, served};
+use crate::network::Wire;
+use crate::setup::{digests, served};
 use crate::table::Row;
 
 const SIZE: u64 = 256 << 20;

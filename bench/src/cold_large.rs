@@ -2,9 +2,9 @@
 
 use world::Rate;
 
-use crate::crowd::Wire;
 use crate::measure::{Sample, Samples, curl, used};
-use crate::stage::{digests, served};
+use crate::network::Wire;
+use crate::setup::{digests, served};
 use crate::table::Row;
 
 const BIG: u64 = 1 << 30;

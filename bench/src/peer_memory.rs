@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use world::{PeerSpec, Usage};
 
 use crate::measure::{curl, streams, used};
-use crate::stage::{Stage, digests, served};
+use crate::setup::{Stage, digests, served};
 use crate::table::Row;
 
 const AT_REST: Duration = Duration::from_secs(30);
