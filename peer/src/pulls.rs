@@ -102,9 +102,9 @@ mod tests {
 
     #[test]
     fn an_error_text_contains_no_secret_of_a_url() {
-        let told =
+        let text =
             harmless("GET https://ann:pw@store.lan/a/b?X-Sig=geheim said 403, see http://x.lan?t=geheim");
-        assert_eq!(told, "GET https://store.lan/a/b?… said 403, see http://x.lan?…");
+        assert_eq!(text, "GET https://store.lan/a/b?… said 403, see http://x.lan?…");
         assert_eq!(harmless("a ? b"), "a ? b");
         assert_eq!(harmless(&"ä".repeat(10_000)).chars().count(), TROUBLE_LIMIT + 1);
     }

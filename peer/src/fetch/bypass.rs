@@ -34,7 +34,7 @@ pub(super) type BypassStream = mpsc::Receiver<Result<Option<Bytes>, FetchError>>
 #[derive(Clone)]
 pub(super) struct Bypass {
     fetches: Fetches,
-    wanted: Arc<FetchSpec>,
+    spec: Arc<FetchSpec>,
 }
 
 /// The reader has left.
@@ -58,8 +58,8 @@ impl From<FetchError> for BypassEnd {
 }
 
 impl Bypass {
-    pub(super) fn new(fetches: Fetches, wanted: Arc<FetchSpec>) -> Self {
-        Self { fetches, wanted }
+    pub(super) fn new(fetches: Fetches, spec: Arc<FetchSpec>) -> Self {
+        Self { fetches, spec }
     }
 
     /// The size by the first source that answers.
@@ -72,13 +72,13 @@ impl Bypass {
                 Err(fault) => faults.push((self.name(source.as_deref()), fault)),
             }
         }
-        Err(failed(&self.wanted.digest, &faults))
+        Err(failed(&self.spec.digest, &faults))
     }
 
     /// The bytes of `range`: what has landed comes from the file, the rest from a source.
     pub(super) fn read(&self, remains: Remains, range: Range<u64>) -> BypassStream {
         let (out, stream) = mpsc::channel(AHEAD);
-        let (bypass, span) = (self.clone(), span_of(&self.wanted));
+        let (bypass, span) = (self.clone(), span_of(&self.spec));
         let work = async move {
             let ended = BypassReader {
                 bypass: &bypass,
@@ -106,26 +106,26 @@ impl Bypass {
 
     /// The parents, each once, then the registry (`None`) a few times.
     fn sources(&self) -> impl Iterator<Item = Option<String>> + use<> {
-        let tries = if self.wanted.registry_allowed {
+        let tries = if self.spec.registry_allowed {
             REGISTRY_TRIES
         } else {
             0
         };
         let registry = std::iter::repeat_n(None, tries);
-        self.wanted.parents.clone().into_iter().map(Some).chain(registry)
+        self.spec.parents.clone().into_iter().map(Some).chain(registry)
     }
 
     async fn open(&self, parent: Option<&str>, from: u64) -> Result<OpenSource, SourceError> {
-        let (sources, wanted) = (self.fetches.sources(), &self.wanted);
+        let (sources, spec) = (self.fetches.sources(), &self.spec);
         let opening = async {
             match parent {
                 Some(url) => sources
-                    .parent(url, &wanted.digest, &wanted.location, from)
+                    .parent(url, &spec.digest, &spec.location, from)
                     .await
                     .map(|vouched| vouched.opened),
                 None => {
                     sources
-                        .registry(&wanted.registry_source(), wanted.kind, &wanted.digest, from)
+                        .registry(&spec.registry_source(), spec.kind, &spec.digest, from)
                         .await
                 }
             }
@@ -136,20 +136,20 @@ impl Bypass {
     }
 
     fn name(&self, parent: Option<&str>) -> String {
-        parent.map_or_else(|| self.wanted.location.registry().to_string(), str::to_owned)
+        parent.map_or_else(|| self.spec.location.registry().to_string(), str::to_owned)
     }
 }
 
 /// The span of the bytes that one reader gets without the disk.
-fn span_of(wanted: &FetchSpec) -> Span {
+fn span_of(spec: &FetchSpec) -> Span {
     let span = info_span!(
         parent: None,
         "pass",
         otel.status_code = field::Empty,
         error.type = field::Empty,
-        stoker.digest = %wanted.digest,
+        stoker.digest = %spec.digest,
     );
-    if let Some(trace) = &wanted.trace {
+    if let Some(trace) = &spec.trace {
         trace.adopt(&span);
     }
     span
@@ -226,7 +226,7 @@ impl BypassReader<'_> {
                 return self.finish(hash.finish(), last, size).await;
             }
         }
-        Err(failed(&self.bypass.wanted.digest, &faults).into())
+        Err(failed(&self.bypass.spec.digest, &faults).into())
     }
 
     fn size_of(
@@ -235,16 +235,16 @@ impl BypassReader<'_> {
         name: &str,
         faults: &mut Vec<(String, SourceError)>,
     ) -> Option<u64> {
-        let told = opened.size.or(self.bypass.wanted.size);
-        let fault = match (told, self.bypass.wanted.size) {
+        let claimed = opened.size.or(self.bypass.spec.size);
+        let fault = match (claimed, self.bypass.spec.size) {
             (None, _) => "it did not send the size".to_owned(),
-            (Some(told), Some(expected)) if told != expected => {
-                format!("it has {told} bytes instead of {expected}")
+            (Some(claimed), Some(expected)) if claimed != expected => {
+                format!("it has {claimed} bytes instead of {expected}")
             }
-            (Some(told), _) if told < self.remains.landed => {
-                format!("it has {told} bytes, and more have come already")
+            (Some(claimed), _) if claimed < self.remains.landed => {
+                format!("it has {claimed} bytes, and more have come already")
             }
-            (Some(told), _) => return Some(told),
+            (Some(claimed), _) => return Some(claimed),
         };
         faults.push((
             name.to_owned(),
@@ -269,12 +269,12 @@ impl BypassReader<'_> {
     }
 
     async fn finish(&mut self, found: Digest, last: u64, size: u64) -> Result<(), BypassEnd> {
-        let wanted = &self.bypass.wanted;
-        if found != wanted.digest {
+        let spec = &self.bypass.spec;
+        if found != spec.digest {
             return Err(BypassEnd::Failed(FetchError::WrongBytes {
-                digest: wanted.digest.clone(),
+                digest: spec.digest.clone(),
                 found,
-                from: wanted.location.registry().to_string(),
+                from: spec.location.registry().to_string(),
                 side: wire::Side::Registry,
             }));
         }
@@ -320,7 +320,7 @@ impl BypassReader<'_> {
 
     fn disk(&self, error: &std::io::Error) -> FetchError {
         FetchError::Disk {
-            digest: self.bypass.wanted.digest.clone(),
+            digest: self.bypass.spec.digest.clone(),
             folder: self.bypass.fetches.store().folder().to_owned(),
             cause: error.to_string(),
         }

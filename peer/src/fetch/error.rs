@@ -27,13 +27,13 @@ pub enum FetchError {
         side: Side,
     },
     #[error(
-        "object {} has {told} bytes at {from} instead of {expected}: push the image again, or check the proxies on the way",
+        "object {} has {claimed} bytes at {from} instead of {expected}: push the image again, or check the proxies on the way",
         .digest.short()
     )]
     WrongSize {
         digest: Digest,
         expected: u64,
-        told: u64,
+        claimed: u64,
         from: String,
         side: Side,
     },
@@ -96,7 +96,7 @@ mod tests {
             FetchError::WrongSize {
                 digest: digest.clone(),
                 expected: 7,
-                told: 77,
+                claimed: 77,
                 from: "registry.lan".to_owned(),
                 side: Side::Registry,
             },

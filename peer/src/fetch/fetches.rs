@@ -133,17 +133,17 @@ impl Fetches {
         self.0.sources.peers()
     }
 
-    pub(super) fn ongoing(&self, wanted: &Arc<FetchSpec>) -> (OngoingFetch, FetchStart) {
+    pub(super) fn ongoing(&self, spec: &Arc<FetchSpec>) -> (OngoingFetch, FetchStart) {
         let mut now = self.now();
-        if let Some(ongoing) = now.get(&wanted.digest) {
-            wanted.add_to(&ongoing.needs);
+        if let Some(ongoing) = now.get(&spec.digest) {
+            spec.add_to(&ongoing.needs);
             return (ongoing.clone(), FetchStart::Joined);
         }
         // Checked while the map is locked: a fetch seals its object before it leaves the map.
-        if let Some(sealed) = self.0.store.sealed(&wanted.digest) {
+        if let Some(sealed) = self.0.store.sealed(&spec.digest) {
             let ongoing = OngoingFetch {
                 view: watch::channel(Progress::of_sealed(sealed)).1,
-                starter: wanted.clone(),
+                starter: spec.clone(),
                 needs: Arc::default(),
                 // The store knows where a sealed object came from.
                 is_pure: false,
@@ -154,31 +154,31 @@ impl Fetches {
             return (ongoing, FetchStart::Held);
         }
         let (progress, view) = watch::channel(Progress::default());
-        let span = span_of(wanted);
+        let span = span_of(spec);
         let ongoing = OngoingFetch {
             view,
-            starter: wanted.clone(),
+            starter: spec.clone(),
             needs: Arc::default(),
-            is_pure: self.0.store.partial_reads_from(&wanted.digest, &wanted.location),
+            is_pure: self.0.store.partial_reads_from(&spec.digest, &spec.location),
             followers: Arc::default(),
             stop: CancellationToken::new(),
             span: TraceContext::of(&span),
         };
-        wanted.add_to(&ongoing.needs);
-        now.insert(wanted.digest.clone(), ongoing.clone());
+        spec.add_to(&ongoing.needs);
+        now.insert(spec.digest.clone(), ongoing.clone());
         drop(now);
-        self.start(wanted.clone(), progress, &ongoing, &span);
+        self.start(spec.clone(), progress, &ongoing, &span);
         (ongoing, FetchStart::Started)
     }
 
     fn start(
         &self,
-        wanted: Arc<FetchSpec>,
+        spec: Arc<FetchSpec>,
         progress: watch::Sender<Progress>,
         ongoing: &OngoingFetch,
         span: &Span,
     ) {
-        let ends = MapEntry::new(self, &wanted.digest);
+        let ends = MapEntry::new(self, &spec.digest);
         let (store, sources) = (self.0.store.clone(), self.0.sources.clone());
         let (needs, stop) = (ongoing.needs.clone(), ongoing.stop.clone());
         let (metrics, began) = (self.0.metrics.clone(), Instant::now());
@@ -189,7 +189,7 @@ impl Fetches {
                 sources,
                 metrics: metrics.clone(),
             };
-            let fetch = FetchTask::new(context, wanted, is_pure, &progress, needs, stop);
+            let fetch = FetchTask::new(context, spec, is_pure, &progress, needs, stop);
             let stage = fetch.run().await;
             note(&Span::current(), &stage);
             metrics.fetch_ended(stage.failed_on(), began.elapsed());
@@ -207,18 +207,18 @@ impl Fetches {
 }
 
 /// A child of the caller's span, which it may outlive.
-fn span_of(wanted: &FetchSpec) -> Span {
+fn span_of(spec: &FetchSpec) -> Span {
     let span = info_span!(
         parent: None,
         "fetch",
         otel.status_code = field::Empty,
         error.type = field::Empty,
-        stoker.digest = %wanted.digest,
+        stoker.digest = %spec.digest,
         stoker.bytes = field::Empty,
         stoker.outcome = field::Empty,
         stoker.side = field::Empty,
     );
-    if let Some(trace) = &wanted.trace {
+    if let Some(trace) = &spec.trace {
         trace.adopt(&span);
     }
     span

@@ -27,7 +27,7 @@ const OWN_ATTEMPTS: u32 = 4;
 #[derive(Clone)]
 pub struct Following {
     fetches: Fetches,
-    wanted: Arc<FetchSpec>,
+    spec: Arc<FetchSpec>,
     current: Arc<Mutex<CurrentFetch>>,
     /// Its readers get the last chunk only once the whole is proven.
     needs_proof: bool,
@@ -44,15 +44,15 @@ impl Fetches {
     /// nothing is fetched then.
     ///
     /// The caller of this function has checked that its own caller may read the object.
-    pub fn join_or_start(&self, wanted: FetchSpec) -> Following {
-        let wanted = Arc::new(wanted);
-        let (ongoing, found) = self.ongoing(&wanted);
-        Following::new(self.clone(), wanted, ongoing, found)
+    pub fn join_or_start(&self, spec: FetchSpec) -> Following {
+        let spec = Arc::new(spec);
+        let (ongoing, found) = self.ongoing(&spec);
+        Following::new(self.clone(), spec, ongoing, found)
     }
 }
 
 impl Following {
-    fn new(fetches: Fetches, wanted: Arc<FetchSpec>, ongoing: OngoingFetch, found: FetchStart) -> Self {
+    fn new(fetches: Fetches, spec: Arc<FetchSpec>, ongoing: OngoingFetch, found: FetchStart) -> Self {
         let current = Arc::new(Mutex::new(CurrentFetch {
             ongoing,
             found,
@@ -60,7 +60,7 @@ impl Following {
         }));
         Self {
             fetches,
-            wanted,
+            spec,
             current,
             needs_proof: false,
         }
@@ -123,11 +123,11 @@ impl Following {
 
     /// Whether the fetch's bytes count as those of the spec's location before the whole is proven.
     pub(crate) fn reads_here(&self) -> bool {
-        self.current().ongoing.reads_from(&self.wanted.location)
+        self.current().ongoing.reads_from(&self.spec.location)
     }
 
     pub fn digest(&self) -> &oci::Digest {
-        &self.wanted.digest
+        &self.spec.digest
     }
 
     /// How this follower got the object.
@@ -166,13 +166,13 @@ impl Following {
     /// Has the whole object fetched, whatever the spec's extent, and waits until it is proven.
     pub(crate) async fn all_proven(&self) -> Result<(), FetchError> {
         let all = Self {
-            wanted: Arc::new(FetchSpec {
+            spec: Arc::new(FetchSpec {
                 extent: Extent::Whole,
-                ..(*self.wanted).clone()
+                ..(*self.spec).clone()
             }),
             ..self.clone()
         };
-        self.current().ongoing.needs.want_whole(all.wanted.class);
+        self.current().ongoing.needs.want_whole(all.spec.class);
         all.proven().await
     }
 
@@ -214,12 +214,12 @@ impl Following {
         let mut current = self.current();
         let failed = matches!(current.ongoing.view.borrow().stage, Stage::Failed(..));
         if failed {
-            let own = Arc::ptr_eq(&current.ongoing.starter, &self.wanted);
-            let hopeless = own || !self.wanted.may_do_better(&current.ongoing.starter, error);
+            let own = Arc::ptr_eq(&current.ongoing.starter, &self.spec);
+            let hopeless = own || !self.spec.may_do_better(&current.ongoing.starter, error);
             if hopeless || current.attempts >= OWN_ATTEMPTS {
                 return None;
             }
-            (current.ongoing, current.found) = self.fetches.ongoing(&self.wanted);
+            (current.ongoing, current.found) = self.fetches.ongoing(&self.spec);
             current.attempts += 1;
         }
         Some(current.ongoing.view.clone())
@@ -239,12 +239,12 @@ impl Following {
 
     fn stopped(&self) -> FetchError {
         FetchError::Stopped {
-            digest: self.wanted.digest.clone(),
+            digest: self.spec.digest.clone(),
         }
     }
 
     fn bypass(&self) -> Bypass {
-        Bypass::new(self.fetches.clone(), self.wanted.clone())
+        Bypass::new(self.fetches.clone(), self.spec.clone())
     }
 }
 
@@ -264,7 +264,7 @@ struct FetchReader {
 
 impl FetchReader {
     async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
-        let reads_part = self.following.wanted.extent != Extent::Whole;
+        let reads_part = self.following.spec.extent != Extent::Whole;
         loop {
             if let Some(bypass) = &mut self.bypass {
                 let next = bypass.recv().await;
@@ -335,7 +335,7 @@ impl FetchReader {
     fn continue_elsewhere(&mut self, error: FetchError, remains: Option<Remains>) -> Result<(), FetchError> {
         if let Some(remains) = remains {
             warn!(
-                stoker.digest = %self.following.wanted.digest,
+                stoker.digest = %self.following.spec.digest,
                 stoker.side = error.side().word(),
                 at = self.at,
                 %error,
@@ -359,13 +359,13 @@ impl FetchReader {
 
     fn started_over(&self) -> FetchError {
         FetchError::StartedOver {
-            digest: self.following.wanted.digest.clone(),
+            digest: self.following.spec.digest.clone(),
         }
     }
 
     fn disk(&self, error: &std::io::Error) -> FetchError {
         FetchError::Disk {
-            digest: self.following.wanted.digest.clone(),
+            digest: self.following.spec.digest.clone(),
             folder: self.following.fetches.store().folder().to_owned(),
             cause: error.to_string(),
         }

@@ -28,34 +28,34 @@ impl Fetches {
     }
 
     /// Seals these bytes unless they are held or being fetched. After a failure the next fetch gets them.
-    pub(crate) fn keep(&self, wanted: FetchSpec, bytes: Bytes) {
+    pub(crate) fn keep(&self, spec: FetchSpec, bytes: Bytes) {
         let mut now = self.now();
-        if now.contains_key(&wanted.digest) || self.store().sealed(&wanted.digest).is_some() {
+        if now.contains_key(&spec.digest) || self.store().sealed(&spec.digest).is_some() {
             return;
         }
-        let wanted = Arc::new(wanted);
+        let spec = Arc::new(spec);
         let (progress, view) = watch::channel(Progress::default());
         let ongoing = OngoingFetch {
             view,
-            starter: wanted.clone(),
+            starter: spec.clone(),
             needs: Arc::default(),
             is_pure: true,
             followers: Arc::default(),
             stop: CancellationToken::new(),
             span: None,
         };
-        now.insert(wanted.digest.clone(), ongoing);
+        now.insert(spec.digest.clone(), ongoing);
         drop(now);
-        let ends = MapEntry::new(self, &wanted.digest);
+        let ends = MapEntry::new(self, &spec.digest);
         let (store, metrics) = (self.store().clone(), self.metrics().clone());
         self.running().spawn(async move {
             metrics.received(true, bytes.len() as u64);
-            let kept = seal(&store, &wanted, bytes).await;
+            let kept = seal(&store, &spec, bytes).await;
             drop(ends);
             let stopped = || {
                 Stage::Failed(
                     FetchError::Stopped {
-                        digest: wanted.digest.clone(),
+                        digest: spec.digest.clone(),
                     },
                     None,
                 )
@@ -71,12 +71,12 @@ impl Fetches {
     }
 }
 
-async fn seal(store: &Store, wanted: &FetchSpec, bytes: Bytes) -> Option<Sealed> {
-    let proven = ProvenBytes::prove(&wanted.digest, bytes).ok()?;
-    store.record_delivered(&wanted.digest, &wanted.location);
-    let keeping = store.keep(proven, wanted.media_type.clone(), wanted.kind);
+async fn seal(store: &Store, spec: &FetchSpec, bytes: Bytes) -> Option<Sealed> {
+    let proven = ProvenBytes::prove(&spec.digest, bytes).ok()?;
+    store.record_delivered(&spec.digest, &spec.location);
+    let keeping = store.keep(proven, spec.media_type.clone(), spec.kind);
     let kept = keeping.await.inspect_err(|error| {
-        debug!(%error, stoker.digest = %wanted.digest, "relayed manifest not stored");
+        debug!(%error, stoker.digest = %spec.digest, "relayed manifest not stored");
     });
     kept.ok()
 }

@@ -40,7 +40,7 @@ impl FetchTask<'_> {
             return stage;
         }
         for take in 0..TAKES {
-            let partial = match self.store.partial(&self.wanted.digest).await {
+            let partial = match self.store.partial(&self.spec.digest).await {
                 Ok(partial) => partial,
                 Err(error) => return self.disk(&error, Remains::nothing()),
             };
@@ -61,7 +61,7 @@ impl FetchTask<'_> {
                         return give_up(wrong);
                     }
                     warn!(
-                        stoker.digest = %self.wanted.digest,
+                        stoker.digest = %self.spec.digest,
                         stoker.side = wrong.side().word(),
                         error = %wrong,
                         "wrong bytes, fetching the object again"
@@ -73,13 +73,13 @@ impl FetchTask<'_> {
                 }
             }
         }
-        give_up(failed(&self.wanted.digest, &self.faults))
+        give_up(failed(&self.spec.digest, &self.faults))
     }
 
     fn begin(&mut self, take: u32, partial: &Partial) {
         self.used.clear();
         self.may_gather = true;
-        self.size = self.wanted.size;
+        self.size = self.spec.size;
         self.progress.send_modify(|now| {
             now.take = take;
             now.body = Some(Body::Open(partial.view()));
@@ -147,7 +147,7 @@ impl FetchTask<'_> {
             return Ok(());
         }
         if !self.registry_allowed {
-            return Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)));
+            return Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)));
         }
         match self.try_registry(partial).await {
             Err(Failure::Fetch(_)) if !self.slow.is_empty() => self.try_slow_parents(partial).await,
@@ -165,7 +165,7 @@ impl FetchTask<'_> {
                 return Ok(());
             }
         }
-        Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
+        Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)))
     }
 
     async fn seal(&self, proven: Proven) -> Stage {
@@ -177,7 +177,7 @@ impl FetchTask<'_> {
             now.landed = size;
             now.stage = Stage::Proven(self.report.clone());
         });
-        let sealing = proven.seal(self.media_type.clone(), self.wanted.kind);
+        let sealing = proven.seal(self.media_type.clone(), self.spec.kind);
         let span = info_span!("seal", stoker.bytes = signed(size));
         match sealing.instrument(span).await {
             Ok(_) => {
@@ -199,7 +199,7 @@ impl FetchTask<'_> {
     fn leave_out_the_used(&mut self, resumed: bool) -> bool {
         let used = std::mem::take(&mut self.used);
         let voucher = self.voucher.take().map(|(voucher, _)| voucher);
-        let registry = self.wanted.location.registry().to_string();
+        let registry = self.spec.location.registry().to_string();
         // Together with others it may be innocent: it gets a take of its own.
         let by_registry_alone = !resumed && used == [registry];
         self.registry_allowed = self.registry_allowed && !by_registry_alone;
@@ -210,14 +210,14 @@ impl FetchTask<'_> {
     }
 
     fn wrong_bytes(&self, found: Digest) -> FetchError {
-        let registry = self.wanted.location.registry().to_string();
+        let registry = self.spec.location.registry().to_string();
         let side = if self.used.contains(&registry) {
             Side::Registry
         } else {
             Side::Peer
         };
         FetchError::WrongBytes {
-            digest: self.wanted.digest.clone(),
+            digest: self.spec.digest.clone(),
             found,
             from: self.used.join(" and "),
             side,

@@ -15,8 +15,8 @@ pub enum Way {
 }
 
 impl Limits {
-    /// Each bytes waits until it may move; the next one is asked for then only. `class` is asked for each bytes: a
-    /// prefetch that somebody begins to wait for is one no more.
+    /// Each item waits until it may move; only then the next one is read. `class` is called for each item: a
+    /// prefetch that a reader begins to wait for becomes interactive.
     pub fn paced<S, E, F>(
         &self,
         way: Way,

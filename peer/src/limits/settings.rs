@@ -89,7 +89,7 @@ mod tests {
             bandwidth: Some(Rate::at_least(rate)),
             ..RegistryDescription::default()
         };
-        let told = Neighbourhood {
+        let neighbourhood = Neighbourhood {
             seeds: vec![SeedAddress {
                 peer: seed,
                 name: "seed".to_owned(),
@@ -112,8 +112,8 @@ mod tests {
             ..Neighbourhood::default()
         };
         let expected = |a| settings(Some(900_000), &[("a.lan", a), ("b.lan", 500_000)]);
-        assert_eq!(LimitSettings::of_peer(seed, &told), expected(150_000));
-        assert_eq!(LimitSettings::of_peer(node, &told), expected(100_000));
+        assert_eq!(LimitSettings::of_peer(seed, &neighbourhood), expected(150_000));
+        assert_eq!(LimitSettings::of_peer(node, &neighbourhood), expected(100_000));
     }
 
     fn settings(incoming: Option<u64>, registries: &[(&str, u64)]) -> LimitSettings {
@@ -128,13 +128,13 @@ mod tests {
     #[test]
     fn the_lower_limit_counts() {
         let own = settings(Some(200_000), &[("a.lan", 100_000), ("b.lan", 300_000)]);
-        let told = settings(Some(100_000), &[("b.lan", 400_000), ("c.lan", 500_000)]);
+        let from_manager = settings(Some(100_000), &[("b.lan", 400_000), ("c.lan", 500_000)]);
         let both = settings(
             Some(100_000),
             &[("a.lan", 100_000), ("b.lan", 300_000), ("c.lan", 500_000)],
         );
-        assert_eq!(own.lower_of(&told), both);
-        assert_eq!(told.lower_of(&own), both);
+        assert_eq!(own.lower_of(&from_manager), both);
+        assert_eq!(from_manager.lower_of(&own), both);
         assert_eq!(own.lower_of(&LimitSettings::default()), own);
     }
 }

@@ -38,7 +38,7 @@ async fn without_a_limit_nothing_waits() {
             .registry(&"a.lan".parse().expect("a name"), Class::Preheat, u64::MAX)
             .await;
     };
-    timeout(Duration::from_secs(5), all).await.expect("nobody waits");
+    timeout(Duration::from_secs(5), all).await.expect("no wait");
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_cancelled_wait_delays_no_other() {
     assert!(gives_up.is_err(), "a gibibyte passed at once");
     timeout(Duration::from_secs(20), limits.incoming(Class::Prefetch, 1))
         .await
-        .expect("the one behind goes on");
+        .expect("the next one passes");
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn lifting_a_limit_ends_all_waits() {
     limits.apply(&with_incoming(None));
     timeout(Duration::from_secs(20), waiting)
         .await
-        .expect("it goes on");
+        .expect("it passes");
     assert_eq!(limits.current(), LimitSettings::default());
 }
 

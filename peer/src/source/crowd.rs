@@ -45,15 +45,15 @@ pub(crate) struct CrowdFeed {
 
 impl CrowdFeed {
     pub(crate) fn open(peers: &ShareClient, seed: &str, digest: &Digest, location: &Location) -> Self {
-        let (told, crowd) = watch::channel(CrowdView::default());
+        let (crowd_sender, crowd) = watch::channel(CrowdView::default());
         let (peers, seed, digest) = (peers.clone(), seed.to_owned(), digest.clone());
         let location = location.clone();
         let mut task = JoinSet::new();
         task.spawn(async move {
-            if let Err(error) = follow(&peers, &seed, &digest, &location, &told).await {
+            if let Err(error) = follow(&peers, &seed, &digest, &location, &crowd_sender).await {
                 debug!(stoker.digest = %digest, because = %error, "crowd feed ended");
             }
-            told.send_modify(|crowd| crowd.is_over = true);
+            crowd_sender.send_modify(|crowd| crowd.is_over = true);
         });
         Self { crowd, _task: task }
     }
@@ -91,7 +91,7 @@ async fn follow(
     seed: &str,
     digest: &Digest,
     location: &Location,
-    told: &watch::Sender<CrowdView>,
+    crowd_sender: &watch::Sender<CrowdView>,
 ) -> Result<(), ShareError> {
     let mut body = peers.crowd(seed, digest, location).await?;
     let mut unread = BytesMut::new();
@@ -105,7 +105,7 @@ async fn follow(
             let line = unread.split_to(end + 1);
             let news: News = serde_json::from_slice(&line)
                 .map_err(|_| ShareError::BadResponse("a line that is not the JSON of the feed"))?;
-            told.send_if_modified(|crowd| crowd.learn(news));
+            crowd_sender.send_if_modified(|crowd| crowd.learn(news));
         }
         if unread.len() > LINE_LIMIT {
             return Err(ShareError::BadResponse("a line without an end"));

@@ -236,7 +236,7 @@ impl ShareClient {
         let size: u64 = number(answer.headers(), SIZE_HEADER)
             .ok_or(ShareError::BadResponse("no size with chunk hashes"))?;
         let expected = size.div_ceil(CHUNK).saturating_mul(32);
-        let fits = expected <= LIST_LIMIT && answer.content_length().is_none_or(|told| told == expected);
+        let fits = expected <= LIST_LIMIT && answer.content_length().is_none_or(|length| length == expected);
         if !fits {
             return Err(ShareError::BadResponse("chunk hashes do not fit the size"));
         }

@@ -156,8 +156,8 @@ impl Sources {
         let registry = self.registry_client(at)?;
         match kind {
             ObjectKind::Manifest => {
-                let wanted = TagOrDigest::Digest(digest.clone());
-                let size = registry.manifest_head(&at.location.repository, &wanted, &at.credential);
+                let by_digest = TagOrDigest::Digest(digest.clone());
+                let size = registry.manifest_head(&at.location.repository, &by_digest, &at.credential);
                 Ok(size.await?.size)
             }
             ObjectKind::Blob => {
@@ -178,12 +178,12 @@ impl Sources {
         if kind == ObjectKind::Manifest {
             return self.registry(at, kind, digest, part.start).await;
         }
-        let wanted = BlobPart {
+        let range = BlobPart {
             from: part.start,
             until: Some(part.end),
         };
         let registry = self.registry_client(at)?;
-        let blob = registry.blob_part(&at.location.repository, digest, wanted, &at.credential);
+        let blob = registry.blob_part(&at.location.repository, digest, range, &at.credential);
         let blob = blob.await?;
         Ok(OpenSource {
             size: blob.total,
@@ -209,9 +209,9 @@ impl Sources {
         let registry = self.registry_client(at)?;
         match kind {
             ObjectKind::Manifest => {
-                let wanted = TagOrDigest::Digest(digest.clone());
+                let by_digest = TagOrDigest::Digest(digest.clone());
                 let manifest = registry
-                    .manifest(&at.location.repository, &wanted, &at.credential)
+                    .manifest(&at.location.repository, &by_digest, &at.credential)
                     .await?;
                 let skipped = usize::try_from(from)
                     .unwrap_or(usize::MAX)

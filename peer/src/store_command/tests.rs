@@ -147,11 +147,11 @@ async fn a_store_in_use_by_a_peer_that_does_not_answer_is_reported() {
     let body = bytes(9);
     let here = StoreFixture::holding(&body).await;
     let _in_use = here.store();
-    let error = here.run(StoreCommand::List).await.expect_err("nobody answers");
+    let error = here.run(StoreCommand::List).await.expect_err("no answer");
     // Without a key no peer can be asked.
     assert!(error.is_unreachable(), "{error}");
     process::admin::AdminKey::open(&here.place.data_dir).expect("a key");
-    let error = here.run(StoreCommand::List).await.expect_err("nobody answers");
+    let error = here.run(StoreCommand::List).await.expect_err("no answer");
     assert!(matches!(error, StoreCommandError::NoAnswer { .. }), "{error}");
 }
 

@@ -154,7 +154,7 @@ impl Store {
     }
 }
 
-/// Writes in this order: bytes, hashes, name. Listeners are told after that.
+/// Writes in this order: bytes, hashes, name. Listeners are notified after that.
 fn name(
     layout: &Layout,
     digest: &Digest,

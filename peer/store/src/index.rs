@@ -37,7 +37,7 @@ const DELIVERED: &str = "delivered";
 const PUBLIC: &str = "signed-public";
 /// Written by an older version, without a signature.
 const UNSIGNED_PUBLIC: &str = "public";
-/// What registries said to this peer.
+/// Tag records from registries.
 const TAGS: &str = "tag";
 /// What the manager has signed.
 const SIGNED_TAGS: &str = "signed-tag";

@@ -52,7 +52,7 @@ impl InUse {
     }
 }
 
-/// A sealed object that nobody reads.
+/// A sealed object without readers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IdleObject {
     pub(super) digest: Digest,
@@ -116,7 +116,7 @@ impl Objects {
         })
     }
 
-    /// Objects that nobody reads, the one that was used longest ago first.
+    /// Objects without readers, the one that was used longest ago first.
     pub(super) fn idle(&self) -> Vec<IdleObject> {
         let mut idle: Vec<IdleObject> = self.read(|whole| {
             let objects = whole.objects.iter().filter(|(_, entry)| !entry.is_read());

@@ -1,4 +1,4 @@
-//! Partial objects, seen from outside: the space that they take, and the removal of those that nobody fetches.
+//! Partial objects, seen from outside: the space that they take, and the removal of abandoned ones.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;

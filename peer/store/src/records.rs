@@ -41,7 +41,7 @@ impl Store {
     }
 
     /// Records that bytes of this object are about to come from this location. Returns whether all bytes that
-    /// have landed before came from there too; if not, nobody may read the partial object as this location's.
+    /// have landed before came from there too. If not, the partial object must not be read as this location's.
     pub fn partial_reads_from(&self, digest: &Digest, location: &Location) -> bool {
         let (name, text) = (digest.as_str(), location.to_string());
         let is_begun = self.0.objects.is_partial(digest);

@@ -44,7 +44,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Removes the files. With a reason, the removal is recorded and listeners are told.
+    /// Removes the files. With a reason, records the removal and notifies listeners.
     fn remove_files(&self, digest: &Digest, why: Option<RemovalReason>) -> io::Result<()> {
         let removed = remove_if_there(&self.layout().sealed(digest))
             .and_then(|()| remove_if_there(&self.layout().sealed_chunks(digest)));

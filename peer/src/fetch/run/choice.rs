@@ -88,7 +88,7 @@ mod tests {
                 faults,
             };
             let parent = choice.parent_of(chunk, &HashSet::new());
-            parent.expect("somebody").to_owned()
+            parent.expect("a parent").to_owned()
         };
         all.iter().map(ask).collect()
     }
@@ -154,7 +154,7 @@ mod tests {
         let mut tried: HashSet<String> = HashSet::from([siblings[0].clone()]);
         assert_eq!(choice.parent_of(1, &tried), Some("http://seed:1"));
         tried.insert(seeds[0].clone());
-        let next = choice.parent_of(1, &tried).expect("somebody is left");
+        let next = choice.parent_of(1, &tried).expect("a peer is left");
         assert!(siblings[1..].iter().any(|name| name == next));
         tried.extend(siblings.iter().cloned());
         assert_eq!(choice.parent_of(1, &tried), None);

@@ -146,7 +146,7 @@ impl FetchTask<'_> {
         mut transfers: ChunkTransfers,
         partial: &Partial,
     ) -> Result<(), Failure> {
-        debug!(stoker.digest = %self.wanted.digest, "taking chunks from several peers");
+        debug!(stoker.digest = %self.spec.digest, "taking chunks from several peers");
         if transfers.hashes.is_none() {
             self.lands_unvouched();
         }
@@ -192,15 +192,14 @@ impl FetchTask<'_> {
 
     fn may_ask(&self, transfers: &ChunkTransfers, partial: &Partial) -> bool {
         let chunk = partial.len() / CHUNK;
-        transfers.hash_of(chunk).is_some()
-            && transfers.parent_of(self.wanted.digest.as_str(), chunk).is_some()
+        transfers.hash_of(chunk).is_some() && transfers.parent_of(self.spec.digest.as_str(), chunk).is_some()
     }
 
     fn ask_for(&self, transfers: &mut ChunkTransfers, chunk: u64) {
         if transfers.hash_of(chunk).is_none() {
             return;
         }
-        let Some(from) = transfers.parent_of(self.wanted.digest.as_str(), chunk) else {
+        let Some(from) = transfers.parent_of(self.spec.digest.as_str(), chunk) else {
             // All peers have been tried and may be tried again.
             transfers.tried.remove(&chunk);
             return;
@@ -220,7 +219,7 @@ impl FetchTask<'_> {
             .span();
         let (peers, digest, wait) = (
             self.sources.peers.clone(),
-            self.wanted.digest.clone(),
+            self.spec.digest.clone(),
             transfers.patience(),
         );
         let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(transfers.size);
@@ -284,7 +283,7 @@ impl FetchTask<'_> {
                     && transfers.hashes.is_some()
                     && transfers.seeds.contains(&from);
                 transfers.blame(&from, if has_none { NOT_AGAIN } else { 1 });
-                debug!(stoker.digest = %self.wanted.digest, stoker.source = host_and_port(&from), chunk, because = %error, "chunk not received, asking another peer");
+                debug!(stoker.digest = %self.spec.digest, stoker.source = host_and_port(&from), chunk, because = %error, "chunk not received, asking another peer");
                 self.faults.push((from, error.into()));
             }
         }
@@ -338,7 +337,7 @@ impl FetchTask<'_> {
 
     fn leave_out(&mut self, from: &str, fault: SourceError) {
         info!(
-            stoker.digest = %self.wanted.digest,
+            stoker.digest = %self.spec.digest,
             stoker.source = host_and_port(from),
             stoker.source.kind = "peer",
             stoker.left = fault.word,

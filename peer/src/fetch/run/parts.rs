@@ -100,7 +100,7 @@ impl FetchTask<'_> {
             match self
                 .sources
                 .peers
-                .chunks(&parent, &self.wanted.digest, &self.wanted.location)
+                .chunks(&parent, &self.spec.digest, &self.spec.location)
                 .await
             {
                 Ok(hashes) => {
@@ -111,9 +111,9 @@ impl FetchTask<'_> {
                 Err(error) => self.parent_is_out(&parent, error.into()),
             }
         }
-        let at = self.wanted.registry_source();
+        let at = self.spec.registry_source();
         for relay in self.relays.clone() {
-            let (kind, digest) = (self.wanted.kind, &self.wanted.digest);
+            let (kind, digest) = (self.spec.kind, &self.spec.digest);
             match self.sources.relay_size(&relay, &at, kind, digest).await {
                 Ok(size) => return self.take_size(size),
                 Err(error) => {
@@ -123,11 +123,9 @@ impl FetchTask<'_> {
             }
         }
         if !self.registry_allowed {
-            return Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)));
+            return Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)));
         }
-        let asking = self
-            .sources
-            .registry_size(&at, self.wanted.kind, &self.wanted.digest);
+        let asking = self.sources.registry_size(&at, self.spec.kind, &self.spec.digest);
         match asking.await {
             Ok(Some(size)) => self.take_size(size),
             // The registry does not say it: the end of the stream is the object's end.
@@ -137,18 +135,14 @@ impl FetchTask<'_> {
             }
             Err(error) => {
                 self.faults
-                    .push((self.wanted.location.registry().to_string(), error));
-                Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
+                    .push((self.spec.location.registry().to_string(), error));
+                Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)))
             }
         }
     }
 
     fn take_size(&mut self, size: u64) -> Result<u64, Failure> {
-        if let Some(expected) = self
-            .size
-            .or(self.wanted.size)
-            .filter(|expected| *expected != size)
-        {
+        if let Some(expected) = self.size.or(self.spec.size).filter(|expected| *expected != size) {
             return Err(Failure::Fetch(self.wrong_size(expected, size)));
         }
         self.size = Some(size);
@@ -164,7 +158,7 @@ impl FetchTask<'_> {
     async fn fetch_runs(&mut self, runs: &[Range<u64>], size: u64, partial: &Partial) -> Result<(), Failure> {
         let fetching = runs.iter().map(|run| self.fetch_run(run.clone(), size, partial));
         let fetching = join_all(fetching);
-        let outcomes = Self::unless_stopped(&self.stop, &self.wanted.digest, fetching).await?;
+        let outcomes = Self::unless_stopped(&self.stop, &self.spec.digest, fetching).await?;
         let mut last_is_vouched = false;
         for outcome in outcomes {
             for (source, is_registry, bytes) in outcome.gave {
@@ -181,7 +175,7 @@ impl FetchTask<'_> {
             }
             if !outcome.is_done && self.parents.is_empty() && self.relays.is_empty() && !self.registry_allowed
             {
-                return Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)));
+                return Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)));
             }
         }
         self.progress.send_modify(|now| {
@@ -198,7 +192,7 @@ impl FetchTask<'_> {
         let relays = self.relays.iter().cloned().map(FetchSource::Relay);
         let registry = self
             .registry_allowed
-            .then(|| FetchSource::Registry(self.wanted.location.registry().clone()));
+            .then(|| FetchSource::Registry(self.spec.location.registry().clone()));
         let mut at = run.start;
         for from in parents.chain(relays).chain(registry) {
             if outcome.corrupt == Some(from.name()) {
@@ -215,7 +209,7 @@ impl FetchTask<'_> {
             match fault {
                 Some(fault) => {
                     span.left((at * CHUNK).min(size), &fault);
-                    debug!(stoker.digest = %self.wanted.digest, because = %fault, "part not received, asking another source");
+                    debug!(stoker.digest = %self.spec.digest, because = %fault, "part not received, asking another source");
                     outcome.faults.push((from.name(), fault));
                 }
                 None => span.done((at * CHUNK).min(size)),
@@ -227,7 +221,7 @@ impl FetchTask<'_> {
         outcome.is_done = at >= run.end;
         if !outcome.is_done && outcome.failed.is_none() && outcome.corrupt.is_none() {
             let faults: Vec<_> = self.faults.iter().chain(&outcome.faults).cloned().collect();
-            outcome.failed = Some(Failure::Fetch(failed(&self.wanted.digest, &faults)));
+            outcome.failed = Some(Failure::Fetch(failed(&self.spec.digest, &faults)));
         }
         outcome
     }
@@ -260,12 +254,12 @@ impl FetchTask<'_> {
             }
             let chunk = unread.split_to(length).freeze();
             let number = at / CHUNK;
-            let told = usize::try_from(number - part.start / CHUNK).ok();
-            let told = told.and_then(|at| opened.hashes.get(at).copied());
+            let listed = usize::try_from(number - part.start / CHUNK).ok();
+            let listed = listed.and_then(|at| opened.hashes.get(at).copied());
             if !from.is_parent() {
                 self.lands_unvouched();
             }
-            let expected = self.expected(from, number).or(told);
+            let expected = self.expected(from, number).or(listed);
             match self.land_chunk(number, chunk, expected, partial).await {
                 Ok(()) => {
                     self.metrics.received(from.is_registry(), length as u64);
@@ -293,24 +287,24 @@ impl FetchTask<'_> {
         part: Range<u64>,
         size: u64,
     ) -> Result<OpenSource, SourceError> {
-        let (digest, kind) = (&self.wanted.digest, self.wanted.kind);
+        let (digest, kind) = (&self.spec.digest, self.spec.kind);
         let opened = match from {
             FetchSource::Parent(url) => {
                 self.sources
-                    .parent_part(url, digest, &self.wanted.location, part)
+                    .parent_part(url, digest, &self.spec.location, part)
                     .await
             }
             FetchSource::Relay(url) => {
-                let at = self.wanted.registry_source();
+                let at = self.spec.registry_source();
                 self.sources.relay_part(url, &at, kind, digest, part).await
             }
             FetchSource::Registry(_) => {
-                let at = self.wanted.registry_source();
+                let at = self.spec.registry_source();
                 self.sources.registry_part(&at, kind, digest, part).await
             }
         }?;
         match opened.size {
-            Some(told) if told != size => Err(other_size(told, size)),
+            Some(claimed) if claimed != size => Err(other_size(claimed, size)),
             _ => Ok(self.paced(opened, from.way())),
         }
     }

@@ -23,8 +23,8 @@ impl FetchTask<'_> {
     /// Returns how the fetch ended. `None` when the object has to be fetched the long way: it is not small, or
     /// no source gave the right bytes.
     pub(super) async fn run_small(&mut self) -> Option<Stage> {
-        let hint = self.wanted.size.or(self.wanted.size_hint)?;
-        if hint > SMALL || hint == 0 || self.store.landed(&self.wanted.digest).await.is_some() {
+        let hint = self.spec.size.or(self.spec.size_hint)?;
+        if hint > SMALL || hint == 0 || self.store.landed(&self.spec.digest).await.is_some() {
             return None;
         }
         for from in self.near_and_far() {
@@ -44,11 +44,11 @@ impl FetchTask<'_> {
                 }
                 Err(fault) => {
                     let is_over = from.is_registry() && !fault.passing;
-                    debug!(stoker.digest = %self.wanted.digest, because = %fault, "object not received, asking another source");
+                    debug!(stoker.digest = %self.spec.digest, because = %fault, "object not received, asking another source");
                     span.left(0, &fault);
                     self.note_small(&from, name, fault);
                     if is_over {
-                        return Some(give_up(failed(&self.wanted.digest, &self.faults)));
+                        return Some(give_up(failed(&self.spec.digest, &self.faults)));
                     }
                 }
             }
@@ -87,7 +87,7 @@ impl FetchTask<'_> {
             .cloned();
         let registry = self
             .registry_allowed
-            .then(|| FetchSource::Registry(self.wanted.location.registry().clone()));
+            .then(|| FetchSource::Registry(self.spec.location.registry().clone()));
         near.chain(relays)
             .chain(closed.map(FetchSource::Parent))
             .chain(registry)
@@ -95,20 +95,16 @@ impl FetchTask<'_> {
     }
 
     async fn take_all(&self, from: &FetchSource) -> Result<(ProvenBytes, Option<String>), SourceError> {
-        let (digest, kind, at) = (
-            &self.wanted.digest,
-            self.wanted.kind,
-            self.wanted.registry_source(),
-        );
+        let (digest, kind, at) = (&self.spec.digest, self.spec.kind, self.spec.registry_source());
         let opened = match from {
-            FetchSource::Parent(url) => self.sources.whole(url, digest, &self.wanted.location).await?,
+            FetchSource::Parent(url) => self.sources.whole(url, digest, &self.spec.location).await?,
             FetchSource::Relay(url) => self.sources.relay(url, &at, kind, digest, 0).await?,
             FetchSource::Registry(_) => self.sources.registry(&at, kind, digest, 0).await?,
         };
-        if let (Some(told), Some(expected)) = (opened.size, self.wanted.size)
-            && told != expected
+        if let (Some(claimed), Some(expected)) = (opened.size, self.spec.size)
+            && claimed != expected
         {
-            return Err(other_size(told, expected));
+            return Err(other_size(claimed, expected));
         }
         let mut opened = self.paced(opened, from.way());
         let media_type = opened.media_type.take();
@@ -138,12 +134,12 @@ impl FetchTask<'_> {
             now.stage = Stage::Proven(self.report.clone());
         });
         tracing::Span::current().record("stoker.bytes", signed(size));
-        let _room = match self.store.make_room(&self.wanted.digest, size).await {
+        let _room = match self.store.make_room(&self.spec.digest, size).await {
             Ok(room) => room,
             Err(none) => return self.disk(&none.into(), Remains::nothing()),
         };
         let span = info_span!("seal", stoker.bytes = signed(size));
-        let keeping = self.store.keep(proven, self.media_type.clone(), self.wanted.kind);
+        let keeping = self.store.keep(proven, self.media_type.clone(), self.spec.kind);
         match keeping.instrument(span).await {
             Ok(_) => {
                 self.remember_the_trace();

@@ -111,7 +111,7 @@ impl FetchTask<'_> {
         };
         span.left(partial.len(), &fault);
         info!(
-            stoker.digest = %self.wanted.digest,
+            stoker.digest = %self.spec.digest,
             stoker.source = host_and_port(peer),
             stoker.source.kind = "peer",
             stoker.left = fault.word,
@@ -133,9 +133,9 @@ impl FetchTask<'_> {
         let from = chunk_begins(partial.len());
         let opening = self
             .sources
-            .parent(parent, &self.wanted.digest, &self.wanted.location, from);
+            .parent(parent, &self.spec.digest, &self.spec.location, from);
         let opening = timeout(OPEN_LIMIT, opening);
-        let vouched = match Self::unless_stopped(&self.stop, &self.wanted.digest, opening).await {
+        let vouched = match Self::unless_stopped(&self.stop, &self.spec.digest, opening).await {
             Ok(Ok(Ok(vouched))) => vouched,
             Ok(Ok(Err(error))) => return SourceEnd::Broke(error),
             Ok(Err(_)) => return SourceEnd::Broke(took_too_long()),
@@ -156,8 +156,8 @@ impl FetchTask<'_> {
     }
 
     async fn copy_from_relay(&mut self, relay: &str, partial: &Partial) -> SourceEnd {
-        let at = self.wanted.registry_source();
-        let (kind, digest) = (self.wanted.kind, &self.wanted.digest);
+        let at = self.spec.registry_source();
+        let (kind, digest) = (self.spec.kind, &self.spec.digest);
         let from = chunk_begins(partial.len());
         let opening = self.sources.relay(relay, &at, kind, digest, from);
         let opening = timeout(OPEN_LIMIT, opening);
@@ -167,10 +167,10 @@ impl FetchTask<'_> {
             Ok(Err(_)) => return SourceEnd::Broke(took_too_long()),
             Err(stopped) => return SourceEnd::Fatal(stopped),
         };
-        if let (Some(told), Some(expected)) = (opened.size, self.size)
-            && told != expected
+        if let (Some(claimed), Some(expected)) = (opened.size, self.size)
+            && claimed != expected
         {
-            return SourceEnd::Broke(other_size(told, expected));
+            return SourceEnd::Broke(other_size(claimed, expected));
         }
         let flow = Flow {
             proof: Proof::Coming,
@@ -180,7 +180,7 @@ impl FetchTask<'_> {
     }
 
     pub(super) async fn try_registry(&mut self, partial: &Partial) -> Result<(), Failure> {
-        let registry = self.wanted.location.registry().to_string();
+        let registry = self.spec.location.registry().to_string();
         let (mut fruitless, mut tries) = (0, 0);
         while tries < REGISTRY_TRIES_IN_ALL {
             let before = partial.len();
@@ -216,7 +216,7 @@ impl FetchTask<'_> {
             fruitless = if bytes > 0 { 0 } else { fruitless + 1 };
             let hopeless = !fault.passing || fruitless >= REGISTRY_TRIES;
             debug!(
-                stoker.digest = %self.wanted.digest,
+                stoker.digest = %self.spec.digest,
                 stoker.source = registry,
                 stoker.source.kind = "registry",
                 stoker.left = fault.word,
@@ -231,27 +231,27 @@ impl FetchTask<'_> {
                 break;
             }
             let pause = tokio::time::sleep(REGISTRY_PAUSE * 2_u32.pow(fruitless));
-            Self::unless_stopped(&self.stop, &self.wanted.digest, pause).await?;
+            Self::unless_stopped(&self.stop, &self.spec.digest, pause).await?;
         }
-        Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
+        Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)))
     }
 
     async fn copy_from_registry(&mut self, partial: &Partial) -> SourceEnd {
-        let (at_registry, from) = (self.wanted.registry_source(), partial.len());
+        let (at_registry, from) = (self.spec.registry_source(), partial.len());
         let opening = self
             .sources
-            .registry(&at_registry, self.wanted.kind, &self.wanted.digest, from);
+            .registry(&at_registry, self.spec.kind, &self.spec.digest, from);
         let opening = timeout(OPEN_LIMIT, opening);
-        let opened = match Self::unless_stopped(&self.stop, &self.wanted.digest, opening).await {
+        let opened = match Self::unless_stopped(&self.stop, &self.spec.digest, opening).await {
             Ok(Ok(Ok(opened))) => opened,
             Ok(Ok(Err(error))) => return SourceEnd::Broke(error),
             Ok(Err(_)) => return SourceEnd::Broke(took_too_long()),
             Err(stopped) => return SourceEnd::Fatal(stopped),
         };
-        if let (Some(told), Some(expected)) = (opened.size, self.size)
-            && told != expected
+        if let (Some(claimed), Some(expected)) = (opened.size, self.size)
+            && claimed != expected
         {
-            return SourceEnd::Fatal(Failure::Fetch(self.wrong_size(expected, told)));
+            return SourceEnd::Fatal(Failure::Fetch(self.wrong_size(expected, claimed)));
         }
         let flow = Flow {
             proof: Proof::None,
@@ -268,7 +268,7 @@ impl FetchTask<'_> {
         }
         let way = match &flow.from {
             Some(_) => Way::FromPeer,
-            None => Way::FromRegistry(self.wanted.location.registry().clone()),
+            None => Way::FromRegistry(self.spec.location.registry().clone()),
         };
         if !matches!(flow.proof, Proof::Vouched(_)) {
             self.lands_unvouched();
@@ -279,7 +279,7 @@ impl FetchTask<'_> {
         let by_chunks = matches!(flow.proof, Proof::Vouched(_)) || feed.is_some();
         let mut batches = Batches::new(opened.stream, at, self.size, by_chunks);
         let mut pace = self.may_be_left_for_the_registry(&flow).then(Pace::begin);
-        let (stop, digest) = (self.stop.clone(), self.wanted.digest.clone());
+        let (stop, digest) = (self.stop.clone(), self.spec.digest.clone());
         let mut next = Self::unless_stopped(&stop, &digest, batches.next()).await;
         loop {
             let batch = match next {
@@ -402,14 +402,8 @@ impl FetchTask<'_> {
         let is_large = self.may_gather && size.saturating_sub(partial.len()) > GATHERED_FROM;
         // Nothing of a single chunk is given out before the whole is proven.
         let is_unproven = matches!(flow.proof, Proof::Coming) && size > CHUNK;
-        (is_large || is_unproven).then(|| {
-            CrowdFeed::open(
-                &self.sources.peers,
-                from,
-                &self.wanted.digest,
-                &self.wanted.location,
-            )
-        })
+        (is_large || is_unproven)
+            .then(|| CrowdFeed::open(&self.sources.peers, from, &self.spec.digest, &self.spec.location))
     }
 
     /// Starts to take chunks from several peers if others fetch or hold the object.
@@ -446,7 +440,7 @@ async fn expected_at(
     match (proof, feed) {
         (Proof::Vouched(hashes), _) => Ok(Some(hashes.of_chunk_at(at).unwrap_or_default())),
         (Proof::Coming, Some(feed)) => match timeout(HASH_LIMIT, feed.hash_of(at / CHUNK)).await {
-            Ok(told) => Ok(told),
+            Ok(hash) => Ok(hash),
             Err(_) => Err(hash_missing()),
         },
         _ => Ok(None),

@@ -23,7 +23,7 @@ use crate::source::{OpenSource, SourceError, Sources, host_and_port};
 pub(in crate::fetch) struct FetchTask<'a> {
     pub(super) store: Store,
     pub(super) sources: Sources,
-    pub(super) wanted: Arc<FetchSpec>,
+    pub(super) spec: Arc<FetchSpec>,
     pub(super) progress: &'a watch::Sender<Progress>,
     pub(super) needs: Arc<Needs>,
     /// The object is not needed any more.
@@ -79,7 +79,7 @@ impl<'a> FetchTask<'a> {
     /// `is_pure`: what has landed before came from the same location.
     pub(in crate::fetch) fn new(
         context: FetchContext,
-        wanted: Arc<FetchSpec>,
+        spec: Arc<FetchSpec>,
         is_pure: bool,
         progress: &'a watch::Sender<Progress>,
         needs: Arc<Needs>,
@@ -96,23 +96,23 @@ impl<'a> FetchTask<'a> {
             needs,
             stop,
             is_interrupted: false,
-            delivers: is_pure.then(|| wanted.location.clone()),
+            delivers: is_pure.then(|| spec.location.clone()),
             may_gather: true,
-            room: GrowingRoom::new(store.clone(), wanted.digest.clone()),
+            room: GrowingRoom::new(store.clone(), spec.digest.clone()),
             checked: None,
-            parents: wanted.parents.clone(),
-            relays: wanted.relays.clone(),
+            parents: spec.parents.clone(),
+            relays: spec.relays.clone(),
             slow: Vec::new(),
-            registry_allowed: wanted.registry_allowed,
-            size: wanted.size,
+            registry_allowed: spec.registry_allowed,
+            size: spec.size,
             voucher: None,
-            media_type: wanted.media_type.clone(),
+            media_type: spec.media_type.clone(),
             used: Vec::new(),
             faults: Vec::new(),
             report: FetchReport::default(),
             metrics,
             store,
-            wanted,
+            spec,
         }
     }
 
@@ -121,7 +121,7 @@ impl<'a> FetchTask<'a> {
         if let Some(size) = self.size
             && self.checked != self.size
         {
-            let checked = self.store.check_room(&self.wanted.digest, size).await;
+            let checked = self.store.check_room(&self.spec.digest, size).await;
             checked.map_err(|none| Failure::Disk(none.into()))?;
             self.checked = self.size;
         }
@@ -152,7 +152,7 @@ impl<'a> FetchTask<'a> {
     }
 
     pub(super) fn stopped(&self) -> Failure {
-        not_wanted(&self.wanted.digest)
+        not_wanted(&self.spec.digest)
     }
 
     /// Waits unless the fetch is stopped. Not for disk writes: those end by themselves.
@@ -172,26 +172,26 @@ impl<'a> FetchTask<'a> {
     /// Called before the object gets its name: a reader that finds it need not ask its location again.
     pub(super) fn note_delivered(&self) {
         if let Some(location) = &self.delivers {
-            self.store.record_delivered(&self.wanted.digest, location);
+            self.store.record_delivered(&self.spec.digest, location);
         }
     }
 
     /// Keeps the span of the fetch for later readers, if that trace is recorded.
     pub(super) fn remember_the_trace(&self) {
-        let trace = self.wanted.trace.clone().or_else(TraceContext::current);
+        let trace = self.spec.trace.clone().or_else(TraceContext::current);
         if let Some(trace) = trace.filter(TraceContext::is_sampled) {
-            self.store.record_brought(&self.wanted.digest, &trace);
+            self.store.record_brought(&self.spec.digest, &trace);
         }
     }
 
     pub(super) fn disk(&self, error: &io::Error, remains: Remains) -> Stage {
         let error = FetchError::Disk {
-            digest: self.wanted.digest.clone(),
+            digest: self.spec.digest.clone(),
             folder: self.store.folder().to_owned(),
             cause: error.to_string(),
         };
         // Logged by the placement that fails, or by the reader that continues without the disk.
-        debug!(%error, stoker.digest = %self.wanted.digest, "disk write failed");
+        debug!(%error, stoker.digest = %self.spec.digest, "disk write failed");
         Stage::Failed(error, Some(remains))
     }
 
@@ -229,12 +229,12 @@ impl<'a> FetchTask<'a> {
         bytes
     }
 
-    pub(super) fn wrong_size(&self, expected: u64, told: u64) -> FetchError {
+    pub(super) fn wrong_size(&self, expected: u64, claimed: u64) -> FetchError {
         FetchError::WrongSize {
-            digest: self.wanted.digest.clone(),
+            digest: self.spec.digest.clone(),
             expected,
-            told,
-            from: self.wanted.location.registry().to_string(),
+            claimed,
+            from: self.spec.location.registry().to_string(),
             side: Side::Registry,
         }
     }
@@ -252,11 +252,11 @@ pub(super) fn give_up(error: FetchError) -> Stage {
     Stage::Failed(error, None)
 }
 
-pub(super) fn other_size(told: u64, expected: u64) -> SourceError {
+pub(super) fn other_size(claimed: u64, expected: u64) -> SourceError {
     SourceError {
         side: Side::Peer,
         word: "wrong_size",
         passing: false,
-        text: format!("it has {told} bytes instead of {expected}"),
+        text: format!("it has {claimed} bytes instead of {expected}"),
     }
 }

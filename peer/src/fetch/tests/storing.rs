@@ -145,7 +145,7 @@ async fn with_a_full_disk(disk: &SmallDisk) {
     let kept = bytes(CHUNK);
     let read = seal(&world.store, &kept).await;
     let free = world.store.disk_free().expect("a disk");
-    disk.fill("of-somebody-else", usize::try_from(free - CHUNK).expect("fits"));
+    disk.fill("of-another-program", usize::try_from(free - CHUNK).expect("fits"));
     let body = bytes(3 * CHUNK + 77);
     let digest = world.registry.serve(&body);
     let following = world.fetch(&digest);
@@ -156,7 +156,7 @@ async fn with_a_full_disk(disk: &SmallDisk) {
     assert!(world.store.rooms_refused() > 0);
     assert!(world.store.about(&Digest::of(&kept)).is_some(), "it is read");
     drop(read);
-    std::fs::remove_file(disk.path().join("of-somebody-else")).expect("removed");
+    std::fs::remove_file(disk.path().join("of-another-program")).expect("removed");
     let following = world.fetch(&digest);
     following.sealed().await.expect("there is room again");
     assert_eq!(world.store.about(&digest).expect("held").size, body.len() as u64);

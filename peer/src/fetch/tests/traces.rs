@@ -42,7 +42,7 @@ async fn each_source_s_span_has_its_bytes_and_why_it_was_left() {
     assert_eq!(attribute(&fetch, "stoker.outcome").as_deref(), Some("sealed"));
     assert_eq!(attribute(&fetch, "stoker.bytes"), Some(body.len().to_string()));
     let sources = trace.named("source", 2).await;
-    let told = |at: usize, keys: &[&str]| -> Vec<Option<String>> {
+    let attributes = |at: usize, keys: &[&str]| -> Vec<Option<String>> {
         assert_eq!(sources[at].parent_span_id, id_of(&fetch));
         keys.iter().map(|key| attribute(&sources[at], key)).collect()
     };
@@ -61,15 +61,15 @@ async fn each_source_s_span_has_its_bytes_and_why_it_was_left() {
         text("2"),
         text("wrong_chunk"),
     ];
-    assert_eq!(told(0, &keys), first);
+    assert_eq!(attributes(0, &keys), first);
     let rest = (2 * CHUNK + 5).to_string();
     assert_eq!(
-        told(1, &keys),
+        attributes(1, &keys),
         [text("registry"), text("done"), Some(rest), text("3"), None]
     );
     let parent = damaged.url.trim_start_matches("http://");
-    assert_eq!(told(0, &["stoker.source"]), [text(parent)]);
-    assert!(told(1, &["stoker.bytes_per_second"]) != [text("0")]);
+    assert_eq!(attributes(0, &["stoker.source"]), [text(parent)]);
+    assert!(attributes(1, &["stoker.bytes_per_second"]) != [text("0")]);
     assert_eq!(trace.the("seal").await.parent_span_id, id_of(&fetch));
     let from_registry = trace.the("GET /v2/{repository}/blobs/{digest}").await;
     assert_eq!(from_registry.parent_span_id, id_of(&sources[1]));

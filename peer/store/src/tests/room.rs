@@ -30,11 +30,11 @@ impl StoreFixture {
 
     fn open_at(folder: &Path, limits: StoreLimits, now: i64) -> Self {
         let clock = Arc::new(AtomicI64::new(now));
-        let told = Arc::clone(&clock);
+        let shared = Arc::clone(&clock);
         let store = Store::open_with(
             &folder.join("store"),
             limits,
-            Box::new(move || told.load(Ordering::Relaxed)),
+            Box::new(move || shared.load(Ordering::Relaxed)),
         );
         Self {
             store: store.expect("a store"),
@@ -133,7 +133,7 @@ async fn a_quota_counts_our_own_objects_only() {
     let Some(disk) = SmallDisk::tmpfs(32) else { return };
     let fixture = StoreFixture::open(disk.path(), quota(8));
     let objects = fixture.objects(2, 3).await;
-    disk.fill("of-somebody-else", 12 * 1024 * 1024);
+    disk.fill("of-another-program", 12 * 1024 * 1024);
     drop(fixture.room_for(2 * CHUNK).await.expect("room below the quota"));
     assert_eq!(fixture.holds(&objects), [true, true]);
     drop(fixture.room_for(3 * CHUNK).await.expect("room once one is gone"));
@@ -150,7 +150,7 @@ async fn free_space_is_kept_whoever_fills_the_disk() {
     };
     let fixture = StoreFixture::open(disk.path(), limits);
     let objects = fixture.objects(4, 3).await;
-    disk.fill("of-somebody-else", 14 * 1024 * 1024);
+    disk.fill("of-another-program", 14 * 1024 * 1024);
     fixture.store.sweep().await;
     assert_eq!(fixture.holds(&objects), [false, true, true, true]);
     assert!(fixture.store.disk_free().expect("a disk") >= 8 * CHUNK);
@@ -314,8 +314,8 @@ async fn a_write_to_a_full_disk_continues_after_an_eviction() {
     let digest = Digest::of(&body);
     let room = fixture.store.make_room(&digest, 5 * CHUNK).await.expect("room");
     assert_eq!(fixture.holds(&objects), [true, true]);
-    // Promised and not written yet: somebody else takes it.
-    disk.fill("of-somebody-else", 5 * 1024 * 1024);
+    // Promised and not written yet: another program takes it.
+    disk.fill("of-another-program", 5 * 1024 * 1024);
     let partial = fixture.store.partial(&digest).await.expect("a partial");
     let full = loop {
         let from = usize::try_from(partial.len()).expect("fits");
@@ -350,7 +350,7 @@ async fn a_full_disk_loses_nothing_that_has_a_name() {
     let fixture = StoreFixture::open(disk.path(), StoreLimits::default());
     let objects = fixture.objects(1, 2).await;
     let free = usize::try_from(fixture.store.disk_free().expect("a disk")).expect("fits");
-    disk.fill("of-somebody-else", free);
+    disk.fill("of-another-program", free);
     let partial = fixture
         .store
         .partial(&Digest::of(b"more"))
