@@ -64,20 +64,20 @@ impl Peer {
             .with_context(|| format!("the data folder {}", config.data_dir.display()))?;
         let key = AdminKey::open(&config.data_dir).context("the admin key")?;
         let membership = membership(&mut config).await?;
-        let basis = Basis::open(&config, membership, &vitals, counted)?;
+        let shared = SharedParts::open(&config, membership, &vitals, counted)?;
         let doors = Doors::bind(&config).await?;
 
-        let (access, delivery) = (basis.access(config.front_limits.clone()), basis.delivery());
-        let front_state = basis.front(&access, &delivery, RangeRules::of(&config.front_limits));
-        let share_state = basis.share();
-        let relay_state = basis.relay(access, delivery.clone());
-        let acceptor = basis.membership.acceptor()?;
-        let me = basis.me(&config, doors.share.local_addr()?.port());
-        let manager = ManagerClient::new(basis.membership.to_manager()?, &config.manager);
+        let (access, delivery) = (shared.access(config.front_limits.clone()), shared.delivery());
+        let front_state = shared.front(&access, &delivery, RangeRules::of(&config.front_limits));
+        let share_state = shared.share();
+        let relay_state = shared.relay(access, delivery.clone());
+        let acceptor = shared.membership.acceptor()?;
+        let me = shared.me(&config, doors.share.local_addr()?.port());
+        let manager = ManagerClient::new(shared.membership.to_manager()?, &config.manager);
         Ok(Self {
             doors,
             acceptor,
-            orders: basis.orders(manager, me, delivery, &front_state),
+            orders: shared.orders(manager, me, delivery, &front_state),
             front_state,
             share_state,
             relay_state,
@@ -163,7 +163,7 @@ impl Doors {
 }
 
 /// What all doors of a peer share.
-struct Basis {
+struct SharedParts {
     membership: Membership,
     store: Store,
     records: Records,
@@ -175,7 +175,7 @@ struct Basis {
     secret: [u8; 32],
 }
 
-impl Basis {
+impl SharedParts {
     fn open(
         config: &PeerConfig,
         membership: Membership,

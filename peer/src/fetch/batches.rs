@@ -93,7 +93,7 @@ impl Batches {
             Ok(Some(Ok(bytes))) => self.rest = bytes,
             Ok(Some(Err(error))) => self.over = Some(BatchesEnd::Broke(error)),
             Ok(None) => self.over = Some(BatchesEnd::Ended),
-            Err(_) if patient => self.over = Some(BatchesEnd::Broke(silent())),
+            Err(_) if patient => self.over = Some(BatchesEnd::Broke(stalled())),
             Err(_) => return false,
         }
         self.over.is_none()
@@ -113,7 +113,7 @@ impl Batches {
     }
 }
 
-fn silent() -> SourceError {
+fn stalled() -> SourceError {
     SourceError {
         side: Side::Network,
         word: "silent",

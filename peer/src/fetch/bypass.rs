@@ -28,7 +28,7 @@ const REGISTRY_TRIES: usize = 3;
 /// Reads that may wait for a slow reader.
 const AHEAD: usize = 8;
 
-/// Pieces, then `None` for the end. A channel that closes before that was cut off.
+/// Bytes, then `None` at the end. A channel that closes without it was cut off.
 pub(super) type BypassStream = mpsc::Receiver<Result<Option<Bytes>, FetchError>>;
 
 #[derive(Clone)]

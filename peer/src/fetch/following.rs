@@ -172,7 +172,7 @@ impl Following {
             }),
             ..self.clone()
         };
-        self.current().ongoing.needs.want_whole(all.spec.class);
+        self.current().ongoing.needs.need_whole(all.spec.class);
         all.proven().await
     }
 

@@ -48,7 +48,7 @@ pub(super) struct Demand {
 }
 
 impl Needs {
-    pub(super) fn want_whole(&self, class: Class) {
+    pub(super) fn need_whole(&self, class: Class) {
         let mut state = self.lock();
         state.whole = state.whole.map(|known| known.min(class)).or(Some(class));
         drop(state);

@@ -46,8 +46,8 @@ pub enum Extent {
 impl FetchSpec {
     pub(super) fn add_to(&self, needs: &Needs) {
         match self.extent {
-            Extent::Whole => needs.want_whole(self.class),
-            Extent::PartsFirst => needs.want_whole(Class::Prefetch),
+            Extent::Whole => needs.need_whole(self.class),
+            Extent::PartsFirst => needs.need_whole(Class::Prefetch),
             Extent::Parts => {}
         }
     }

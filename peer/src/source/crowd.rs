@@ -96,11 +96,11 @@ async fn follow(
     let mut body = peers.crowd(seed, digest, location).await?;
     let mut unread = BytesMut::new();
     loop {
-        let piece = timeout(SILENCE, body.next())
+        let part = timeout(SILENCE, body.next())
             .await
             .map_err(|_| ShareError::Timeout(SILENCE))?;
-        let Some(piece) = piece else { return Ok(()) };
-        unread.extend_from_slice(&piece?);
+        let Some(part) = part else { return Ok(()) };
+        unread.extend_from_slice(&part?);
         while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
             let line = unread.split_to(end + 1);
             let news: News = serde_json::from_slice(&line)

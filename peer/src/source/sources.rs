@@ -189,7 +189,7 @@ impl Sources {
             size: blob.total,
             media_type: None,
             hashes: Vec::new(),
-            stream: Box::pin(blob.stream.map(|piece| piece.map_err(SourceError::from))),
+            stream: Box::pin(blob.stream.map(|read| read.map_err(SourceError::from))),
         })
     }
 
@@ -232,7 +232,7 @@ impl Sources {
                     size: blob.total,
                     media_type: None,
                     hashes: Vec::new(),
-                    stream: Box::pin(blob.stream.map(|piece| piece.map_err(SourceError::from))),
+                    stream: Box::pin(blob.stream.map(|read| read.map_err(SourceError::from))),
                 })
             }
         }
@@ -244,6 +244,6 @@ fn opened(object: SharedObject) -> OpenSource {
         size: Some(object.size),
         media_type: object.media_type,
         hashes: object.chunk_hashes,
-        stream: Box::pin(object.bytes.map(|piece| piece.map_err(SourceError::from))),
+        stream: Box::pin(object.bytes.map(|read| read.map_err(SourceError::from))),
     }
 }

@@ -52,7 +52,7 @@ impl FetchTask<'_> {
             None => self.learn_size().await?,
         };
         if size <= SMALL {
-            self.needs.want_whole(Class::Interactive);
+            self.needs.need_whole(Class::Interactive);
         }
         loop {
             let missing = self.needs.missing(&partial.view(), size);
@@ -84,7 +84,7 @@ impl FetchTask<'_> {
             && (!self.progress.borrow().gives_last() || self.needs.wants_proof(size));
         if is_held_back {
             // Only the whole proves the last chunk: no peer vouches for it, or its reader needs the proof.
-            self.needs.want_whole(Class::Interactive);
+            self.needs.need_whole(Class::Interactive);
             return Ok(());
         }
         tokio::select! {
@@ -130,7 +130,7 @@ impl FetchTask<'_> {
             Ok(Some(size)) => self.take_size(size),
             // The registry does not say it: the end of the stream is the object's end.
             Ok(None) => {
-                self.needs.want_whole(Class::Interactive);
+                self.needs.need_whole(Class::Interactive);
                 Ok(0)
             }
             Err(error) => {

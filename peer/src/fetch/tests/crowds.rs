@@ -108,10 +108,10 @@ async fn chunks_come_from_two_seeds_and_a_corrupt_one_is_left_out() {
 
 async fn read_part(following: &Following, range: Range<u64>) -> Vec<u8> {
     let reading = following.read(range).try_collect::<Vec<Bytes>>();
-    let pieces = tokio::time::timeout(LIMIT, reading)
+    let parts = tokio::time::timeout(LIMIT, reading)
         .await
         .expect("within the limit");
-    pieces.expect("read").concat()
+    parts.expect("read").concat()
 }
 
 fn parts_of(wanted: FetchSpec) -> FetchSpec {

@@ -49,8 +49,8 @@ async fn the_last_chunk_waits_for_the_proof() {
     let mut got = read_what_comes(&mut stream).await;
     assert_eq!(got.len() as u64, last_chunk_begins(3 * CHUNK), "before the proof");
     goes_on.cancel();
-    while let Some(piece) = stream.next().await {
-        got.extend_from_slice(&piece.expect("bytes"));
+    while let Some(part) = stream.next().await {
+        got.extend_from_slice(&part.expect("bytes"));
     }
     assert!(got == body, "other bytes");
 }

@@ -123,8 +123,8 @@ impl Now {
         if is_first {
             self.newest += 1;
         }
-        let pieces = std::iter::once(Ok(self.body.slice(from..end))).chain(cut);
-        let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
+        let parts = std::iter::once(Ok(self.body.slice(from..end))).chain(cut);
+        let mut response = Response::new(Body::from_stream(stream::iter(parts)));
         response
             .headers_mut()
             .insert(CONTENT_LENGTH, (size - from).into());

@@ -215,7 +215,7 @@ fn send(treat: &Treat, first: Option<u64>, cut: Option<u64>) -> Response {
         return StatusCode::RANGE_NOT_SATISFIABLE.into_response();
     }
     let end = cut.unwrap_or(size).max(from).min(size);
-    let pieces: Vec<(u64, Bytes)> = (from..end)
+    let parts: Vec<(u64, Bytes)> = (from..end)
         .step_by(50_000)
         .map(|at| {
             (
@@ -225,13 +225,13 @@ fn send(treat: &Treat, first: Option<u64>, cut: Option<u64>) -> Response {
         })
         .collect();
     let hold = treat.hold.clone();
-    let sending = stream::iter(pieces).then(move |(at, piece)| {
+    let sending = stream::iter(parts).then(move |(at, part)| {
         let hold = hold.clone();
         async move {
-            if let Some((_, token)) = hold.filter(|(offset, _)| at + piece.len() as u64 > *offset) {
+            if let Some((_, token)) = hold.filter(|(offset, _)| at + part.len() as u64 > *offset) {
                 token.cancelled().await;
             }
-            Ok::<_, std::io::Error>(piece)
+            Ok::<_, std::io::Error>(part)
         }
     });
     let broken = cut.map(|_| Err(std::io::Error::other("cut")));
@@ -420,7 +420,7 @@ pub(crate) async fn read_all(following: &Following) -> (Vec<u8>, Result<(), Fetc
         let mut stream = Box::pin(following.read(0..u64::MAX));
         loop {
             match stream.try_next().await {
-                Ok(Some(piece)) => got.extend_from_slice(&piece),
+                Ok(Some(part)) => got.extend_from_slice(&part),
                 Ok(None) => return (got, Ok(())),
                 Err(error) => return (got, Err(error)),
             }
@@ -434,8 +434,8 @@ pub(crate) async fn read_all(following: &Following) -> (Vec<u8>, Result<(), Fetc
 /// Reads until nothing has come for a while.
 pub(crate) async fn read_what_comes(reading: &mut Reading) -> Vec<u8> {
     let mut got = Vec::new();
-    while let Ok(Some(Ok(piece))) = tokio::time::timeout(QUIET, reading.next()).await {
-        got.extend_from_slice(&piece);
+    while let Ok(Some(Ok(part))) = tokio::time::timeout(QUIET, reading.next()).await {
+        got.extend_from_slice(&part);
     }
     got
 }
