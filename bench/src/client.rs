@@ -1,6 +1,6 @@
-//! A client that is not the bottleneck: HTTP/1.1 over one connection, with nothing between the socket and the count.
+//! A client that is not the bottleneck: HTTP/1.1 over one connection, with nothing between the socket and the
+//! count.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
@@ -18,9 +18,9 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
 }
 
-/// What came of one request.
+/// The result of one request.
 #[derive(Debug, Default)]
-pub(crate) struct Got {
+pub(crate) struct BodyCount {
     pub(crate) status: u16,
     pub(crate) bytes: u64,
     pub(crate) first_byte: Duration,
@@ -28,9 +28,9 @@ pub(crate) struct Got {
 
 /// How a body is read.
 pub(crate) struct Reading {
-    /// `sha256:…` of what came is wanted.
+    /// Hashes the body if set.
     pub(crate) hash: Option<Sha256>,
-    /// Bytes a second; as fast as they come unless told.
+    /// Bytes a second. `None`: no limit.
     pub(crate) pace: Option<u64>,
 }
 
@@ -63,7 +63,7 @@ impl Connection {
         })
     }
 
-    pub(crate) async fn get(&mut self, path: &str, range: Option<&str>) -> std::io::Result<Got> {
+    pub(crate) async fn get(&mut self, path: &str, range: Option<&str>) -> std::io::Result<BodyCount> {
         self.read(path, range, &mut Reading::fast()).await
     }
 
@@ -72,7 +72,7 @@ impl Connection {
         path: &str,
         range: Option<&str>,
         reading: &mut Reading,
-    ) -> std::io::Result<Got> {
+    ) -> std::io::Result<BodyCount> {
         let begin = Instant::now();
         let range = range
             .map(|range| format!("Range: {range}\r\n"))
@@ -80,8 +80,8 @@ impl Connection {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{range}\r\n", self.host);
         self.stream.write_all(request.as_bytes()).await?;
         let (head, filled) = self.head().await?;
-        let (status, length) = said(&self.buffer[..head]).ok_or_else(|| broken("no head"))?;
-        let mut got = Got {
+        let (status, length) = read_head(&self.buffer[..head]).ok_or_else(|| broken("no head"))?;
+        let mut got = BodyCount {
             status,
             bytes: (filled - head) as u64,
             first_byte: begin.elapsed(),
@@ -109,7 +109,7 @@ impl Connection {
         Ok(got)
     }
 
-    /// Reads until the head is there: where it ends, and what has come.
+    /// Reads until the head is complete. Returns where it ends, and how much has come.
     async fn head(&mut self) -> std::io::Result<(usize, usize)> {
         let mut filled = 0;
         loop {
@@ -133,8 +133,8 @@ fn broken(why: &str) -> std::io::Error {
     std::io::Error::other(why.to_owned())
 }
 
-/// Status and length of the body.
-fn said(head: &[u8]) -> Option<(u16, u64)> {
+/// Returns the status and the length of the body.
+fn read_head(head: &[u8]) -> Option<(u16, u64)> {
     let text = std::str::from_utf8(head).ok()?;
     let status = text.split(' ').nth(1)?.parse().ok()?;
     let length = text.lines().find_map(|line| {
@@ -145,7 +145,7 @@ fn said(head: &[u8]) -> Option<(u16, u64)> {
     Some((status, length?))
 }
 
-/// Each of these paths once, over `connections` connections; seconds that it took.
+/// Requests each of these paths once, over `connections` connections. Returns the seconds it took.
 pub(crate) async fn each_once(base: &str, paths: &[String], connections: usize) -> f64 {
     let begin = Instant::now();
     let shares = (0..connections).map(|first| async move {
@@ -162,7 +162,7 @@ pub(crate) async fn each_once(base: &str, paths: &[String], connections: usize) 
     begin.elapsed().as_secs_f64()
 }
 
-/// One object: how long it took and the digest of what came; `None` when it did not come whole.
+/// Reads one object. Returns the seconds and the digest of what came, or `None` when it did not come whole.
 pub(crate) async fn proven(base: &str, path: &str) -> (f64, Option<String>) {
     let begin = Instant::now();
     let mut reading = Reading {
@@ -176,12 +176,7 @@ pub(crate) async fn proven(base: &str, path: &str) -> (f64, Option<String>) {
     let whole = got.await.is_ok_and(|got| got.status == 200);
     let took = begin.elapsed().as_secs_f64();
     let hash = reading.hash.take().filter(|_| whole).map(Sha256::finalize);
-    let digest = hash.map(|hash| {
-        hash.iter().fold("sha256:".to_owned(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    });
+    let digest = hash.map(|hash| format!("sha256:{}", hex::encode(hash)));
     (took, digest)
 }
 
@@ -190,9 +185,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_tells_status_and_length() {
+    fn status_and_length_are_read_from_the_head() {
         let head = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 65536\r\nEtag: \"a:b\"\r\n\r\n";
-        assert_eq!(said(head), Some((206, 65_536)));
-        assert_eq!(said(b"HTTP/1.1 200 OK\r\n\r\n"), None);
+        assert_eq!(read_head(head), Some((206, 65_536)));
+        assert_eq!(read_head(b"HTTP/1.1 200 OK\r\n\r\n"), None);
     }
 }

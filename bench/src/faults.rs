@@ -1,4 +1,4 @@
-//! Pulls while something goes wrong: seconds that it adds, and wrong bytes that came out (none, ever).
+//! Pulls with faults on the way: the seconds that they add, and wrong bytes that came out (none, ever).
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -7,40 +7,40 @@ use tokio::time::sleep;
 use world::{ManagerSpec, Net, Peer, PeerSpec, Rate};
 
 use crate::client::proven;
-use crate::crowd::Wire;
+use crate::faulty_proxy::{Fault, FaultyProxy};
 use crate::load::median;
-use crate::stage::{REPOSITORY, digests, in_memory, served};
+use crate::network::TestNetwork;
+use crate::setup::{REPOSITORY, digests, in_memory, plain_http, served};
 use crate::table::Row;
-use crate::weather::{Fault, Weather};
 
 const SIZE: u64 = 256 << 20;
 const CHUNK: u64 = 1 << 20;
-const ORIGIN: Rate = Rate::megabytes(50);
+const REGISTRY_RATE: Rate = Rate::megabytes(50);
 const RUNS: usize = 3;
 const KILLED_AFTER: Duration = Duration::from_secs(2);
 
-/// How a run went.
+/// The result of one run.
 struct Run {
     seconds: f64,
     digest: Option<String>,
-    struck: u64,
+    faults_made: u64,
 }
 
 pub(crate) async fn run() -> Vec<Row> {
-    let wire = Wire::new().await;
-    wire.origin.limit_outgoing(ORIGIN);
-    let digest = digests(&served(&wire.stage, 6, [SIZE])).remove(0);
+    let network = TestNetwork::new().await;
+    network.registry.limit_outgoing(REGISTRY_RATE);
+    let digest = digests(&served(&network.setup, 6, [SIZE])).remove(0);
     let mut calm = Vec::new();
     for run in 0..RUNS {
-        let crowd = wire.crowd(&format!("calm-{run}"), (1, 1), Net::host).await;
+        let crowd = network.crowd(&format!("calm-{run}"), (1, 1), Net::host).await;
         calm.push(
-            proven(&crowd.nodes[0].front_url(), &wire.stage.path(&digest))
+            proven(&crowd.nodes[0].front_url(), &network.setup.path(&digest))
                 .await
                 .0,
         );
     }
     let calm = median(&mut calm);
-    let runs = each(RUNS, |run| seed_killed(&wire, &digest, run)).await;
+    let runs = each(RUNS, |run| seed_killed(&network, &digest, run)).await;
     let mut rows = vec![row("its seed is killed in the middle", calm, &digest, &runs)];
     for (name, fault, times) in [
         (
@@ -48,15 +48,15 @@ pub(crate) async fn run() -> Vec<Row> {
             Fault::FlipEach(50 * CHUNK),
             RUNS,
         ),
-        // Once: should nobody come to the rescue, it takes minutes.
+        // Once only: without a faster source it takes minutes.
         ("its only parent sends 1 MB/s", Fault::Slow(1_000_000), 1),
     ] {
-        let runs = each(times, |run| bad_parent(&wire, &digest, fault, run)).await;
+        let runs = each(times, |run| bad_parent(&network, &digest, fault, run)).await;
         rows.push(row(name, calm, &digest, &runs));
     }
-    let runs = each(RUNS, |run| origin_cut(&wire, &digest, run)).await;
+    let runs = each(RUNS, |run| registry_cut(&network, &digest, run)).await;
     rows.push(row(
-        "the origin cuts the first answer in the middle",
+        "the registry cuts the first answer in the middle",
         calm,
         &digest,
         &runs,
@@ -72,14 +72,14 @@ async fn each<F: Future<Output = Run>>(times: usize, mut one: impl FnMut(usize) 
     runs
 }
 
-/// Two seeds, and the one that reads for the node dies.
-async fn seed_killed(wire: &Wire, digest: &str, run: usize) -> Run {
-    let mut crowd = wire.crowd(&format!("killed-{run}"), (2, 1), Net::host).await;
-    let (base, path) = (crowd.nodes[0].front_url(), wire.stage.path(digest));
+/// Two seeds; the one that relays for the node is killed.
+async fn seed_killed(network: &TestNetwork, digest: &str, run: usize) -> Run {
+    let mut crowd = network.crowd(&format!("killed-{run}"), (2, 1), Net::host).await;
+    let (base, path) = (crowd.nodes[0].front_url(), network.setup.path(digest));
     let pull = async { proven(&base, &path).await };
     let kill = async {
         sleep(KILLED_AFTER).await;
-        // The one that has worked for it.
+        // The seed that did the work.
         if let Some(busy) = crowd.seeds.iter_mut().max_by_key(|seed| seed.usage().processor) {
             busy.kill9();
         }
@@ -88,41 +88,41 @@ async fn seed_killed(wire: &Wire, digest: &str, run: usize) -> Run {
     Run {
         seconds,
         digest,
-        struck: 1,
+        faults_made: 1,
     }
 }
 
-/// One seed that has it, behind a wire that is bad; the origin has it too.
-async fn bad_parent(wire: &Wire, digest: &str, fault: Fault, run: usize) -> Run {
+/// One seed that holds the object, behind a faulty proxy. The registry has it too.
+async fn bad_parent(network: &TestNetwork, digest: &str, fault: Fault, run: usize) -> Run {
     let (shelf, cluster) = (in_memory(), format!("bad-{}-{run}", fault_number(fault)));
-    let seed = seed_behind(wire, &cluster, &shelf, fault).await;
-    let (_, got) = proven(&seed.peer.front_url(), &wire.stage.path(digest)).await;
+    let seed = seed_behind(network, &cluster, &shelf, fault).await;
+    let (_, got) = proven(&seed.peer.front_url(), &network.setup.path(digest)).await;
     assert_eq!(got.as_deref(), Some(digest));
-    let node = PeerSpec::node("node").cluster(&cluster).on(&wire.net.host());
+    let node = PeerSpec::node("node").cluster(&cluster).on(&network.net.host());
     let node = node
         .folder(shelf.path().join("node"))
-        .start(&wire.stage.manager)
+        .start(&network.setup.manager)
         .await;
-    let (seconds, digest) = proven(&node.front_url(), &wire.stage.path(digest)).await;
+    let (seconds, digest) = proven(&node.front_url(), &network.setup.path(digest)).await;
     if digest.is_none() {
-        // It writes its line after the connection is cut.
+        // The log line comes after the connection is cut.
         sleep(Duration::from_millis(300)).await;
-        tell_why(&node);
+        print_log_of(&node);
     }
     Run {
         seconds,
         digest,
-        struck: seed.weather.struck(),
+        faults_made: seed.proxy.faults_made(),
     }
 }
 
-/// The node's own words about a pull that broke off.
+/// Prints what the node logged about a pull that broke off.
 #[expect(clippy::print_stderr, reason = "progress of a benchmark")]
-fn tell_why(node: &Peer) {
+fn print_log_of(node: &Peer) {
     let log = node.log();
     for line in log
         .lines()
-        .filter(|line| line.contains(" WARN ") || line.contains("told::line"))
+        .filter(|line| line.contains(" WARN ") || line.contains("stoker.result"))
     {
         eprintln!("{line}");
     }
@@ -130,24 +130,29 @@ fn tell_why(node: &Peer) {
 
 struct SeedBehind {
     peer: Peer,
-    weather: Weather,
+    proxy: FaultyProxy,
 }
 
-async fn seed_behind(wire: &Wire, cluster: &str, shelf: &tempfile::TempDir, fault: Fault) -> SeedBehind {
+async fn seed_behind(
+    network: &TestNetwork,
+    cluster: &str,
+    shelf: &tempfile::TempDir,
+    fault: Fault,
+) -> SeedBehind {
     let address = Arc::new(OnceLock::new());
     let known = address.clone();
     let server = move || known.get().cloned().unwrap_or_default();
-    let weather = Weather::before(wire.net.own_address(), server, fault).await;
+    let proxy = FaultyProxy::before(network.net.own_address(), server, fault).await;
     let peer = PeerSpec::seed(cluster)
         .cluster(cluster)
-        .on(&wire.net.host())
+        .on(&network.net.host())
         .argument("--advertise")
-        .argument(weather.address())
+        .argument(proxy.address())
         .folder(shelf.path().join("seed"))
-        .start(&wire.stage.manager)
+        .start(&network.setup.manager)
         .await;
     let _ = address.set(peer.share_url().trim_start_matches("https://").to_owned());
-    SeedBehind { peer, weather }
+    SeedBehind { peer, proxy }
 }
 
 fn fault_number(fault: Fault) -> &'static str {
@@ -158,35 +163,35 @@ fn fault_number(fault: Fault) -> &'static str {
     }
 }
 
-/// The registry that the peers know is the proxy before the origin.
-async fn origin_cut(wire: &Wire, digest: &str, run: usize) -> Run {
+/// The peers know the proxy as the registry.
+async fn registry_cut(network: &TestNetwork, digest: &str, run: usize) -> Run {
     let shelf = in_memory();
-    let server = wire.stage.origin.host();
-    let weather = Weather::before(
-        wire.net.own_address(),
+    let server = network.setup.registry.host();
+    let proxy = FaultyProxy::before(
+        network.net.own_address(),
         move || server.clone(),
         Fault::CutOnceAt(SIZE / 2),
     )
     .await;
-    let described = format!("[registry.\"{}\"]\nplain_http = true\n", weather.address());
+    let described = plain_http(proxy.address());
     let manager = ManagerSpec::new()
-        .on(&wire.net.host())
+        .on(&network.net.host())
         .config(&described)
         .start()
         .await;
     let start = |spec: PeerSpec, name: &str| {
         let spec = spec.folder(shelf.path().join(format!("{name}-{run}")));
-        spec.on(&wire.net.host()).start(&manager)
+        spec.on(&network.net.host()).start(&manager)
     };
     let _seed = start(PeerSpec::seed("seed"), "seed").await;
     let node = start(PeerSpec::node("node"), "node").await;
-    let registry = weather.address().replace(':', "%3A");
+    let registry = proxy.address().replace(':', "%3A");
     let path = format!("/v2/{REPOSITORY}/blobs/{digest}?ns={registry}");
     let (seconds, digest) = proven(&node.front_url(), &path).await;
     Run {
         seconds,
         digest,
-        struck: weather.struck(),
+        faults_made: proxy.faults_made(),
     }
 }
 
@@ -197,18 +202,18 @@ fn row(name: &str, calm: f64, digest: &str, runs: &[Run]) -> Row {
         .filter(|run| run.digest.as_deref().is_some_and(|got| got != digest))
         .count();
     let broken = runs.iter().filter(|run| run.digest.is_none()).count();
-    let struck = runs.iter().map(|run| run.struck).sum::<u64>();
+    let faults_made = runs.iter().map(|run| run.faults_made).sum::<u64>();
     Row {
         scenario: format!(
-            "fault: a node pulls 256 MiB, origin 50 MB/s; {name}, median of {}",
+            "fault: a node pulls 256 MiB, registry 50 MB/s; {name}, median of {}",
             runs.len()
         ),
-        ours: format!("{seconds:.2} s; {wrong} wrong, {broken} broken off ({struck} faults)"),
-        reference: format!("nothing goes wrong: {calm:.2} s"),
+        ours: format!("{seconds:.2} s; {wrong} wrong, {broken} broken off ({faults_made} faults)"),
+        reference: format!("without faults: {calm:.2} s"),
         ratio: format!("+{:.2} s", seconds - calm),
         goal: "0 wrong, 0 broken off".to_owned(),
-        met: wrong == 0 && broken == 0 && struck > 0,
+        met: wrong == 0 && broken == 0 && faults_made > 0,
         ..Row::default()
     }
-    .told()
+    .printed()
 }

@@ -1,5 +1,4 @@
-//! Memory: manager and peer at rest, and the peer while it serves 1 GiB to four readers. The reference is nginx
-//! where one is installed; else the figures stand alone.
+//! Memory of manager and peer at rest, and of the peer while it serves 1 GiB to four readers.
 
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use tokio::time::sleep;
 use world::harbor::Wish;
 use world::{ImageSpec, LayerSpec, ManagerSpec, Peer, Registry};
 
-use crate::described;
+use crate::setup::plain_http;
 use crate::table::Row;
 
 const READERS: usize = 4;
@@ -21,7 +20,10 @@ pub(crate) async fn run() -> Vec<Row> {
     let registry = Registry::plain().await;
     let image = ImageSpec::new(900).layers([LayerSpec::plain(GIB)]).build();
     registry.push(&image, "bench/big", "v1").await;
-    let manager = ManagerSpec::new().config(&described(&registry)).start().await;
+    let manager = ManagerSpec::new()
+        .config(&plain_http(&registry.host()))
+        .start()
+        .await;
     let seed = Peer::seed("seed", &manager).await;
     sleep(SETTLE).await;
     let (manager_idle, peer_idle) = (manager.resident_bytes(), seed.resident_bytes());

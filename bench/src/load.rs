@@ -1,5 +1,5 @@
-//! Open-loop load: requests leave on a schedule, whether or not earlier ones were answered, and a latency
-//! counts from the moment that a request was due. A slow server cannot hide behind a waiting client.
+//! Open-loop load: requests leave on a schedule, whether or not earlier ones were answered. A latency counts
+//! from the moment when the request was due, so a slow server cannot hide behind a waiting client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::table::Row;
 
-/// Requests in flight before the generator itself waits (the wait then counts as latency).
+/// Requests in flight before the generator waits. That wait counts as latency.
 const IN_FLIGHT: usize = 512;
 
 pub(crate) struct Load {
@@ -18,14 +18,14 @@ pub(crate) struct Load {
     pub(crate) lasts: Duration,
 }
 
-/// One request's outcome: how long after it was due it was answered, and what the answer was worth.
-pub(crate) struct Answered<T> {
+/// The outcome of one request, and the time from when it was due to its response.
+pub(crate) struct LoadResponse<T> {
     pub(crate) latency: Duration,
     pub(crate) outcome: Result<T, String>,
 }
 
-/// Sends request number 0, 1, 2 … on schedule and returns every outcome.
-pub(crate) async fn open_loop<T, F, R>(load: &Load, request: F) -> Vec<Answered<T>>
+/// Sends requests 0, 1, 2 … on schedule and returns all outcomes.
+pub(crate) async fn open_loop<T, F, R>(load: &Load, request: F) -> Vec<LoadResponse<T>>
 where
     T: Send + 'static,
     F: Fn(u64) -> R,
@@ -34,7 +34,7 @@ where
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let begin = Instant::now();
     let total = u64::from(load.per_second) * load.lasts.as_secs();
-    let mut flying = JoinSet::new();
+    let mut in_flight = JoinSet::new();
     let mut answers = Vec::with_capacity(usize::try_from(total).unwrap_or(0));
     for number in 0..total {
         let due = begin + Duration::from_micros(number * 1_000_000 / u64::from(load.per_second));
@@ -43,25 +43,25 @@ where
             break;
         };
         let answer = request(number);
-        flying.spawn(async move {
+        in_flight.spawn(async move {
             let outcome = answer.await;
             drop(permit);
-            Answered {
+            LoadResponse {
                 latency: due.elapsed(),
                 outcome,
             }
         });
-        while let Some(Ok(answered)) = flying.try_join_next() {
+        while let Some(Ok(answered)) = in_flight.try_join_next() {
             answers.push(answered);
         }
     }
-    while let Some(answered) = flying.join_next().await {
+    while let Some(answered) = in_flight.join_next().await {
         answers.extend(answered);
     }
     answers
 }
 
-/// The latency that a share (0.99) of the answers stayed below.
+/// The latency that this share (0.99) of the responses stayed below.
 pub(crate) fn percentile(latencies: &mut [Duration], share: f64) -> Duration {
     latencies.sort_unstable();
     #[expect(
@@ -82,7 +82,7 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Times of the same work done two ways, turn by turn.
+/// Times of the same work done in two ways, in turn.
 #[derive(Default)]
 pub(crate) struct Pairs {
     ours: Vec<f64>,
@@ -90,7 +90,7 @@ pub(crate) struct Pairs {
     ratios: Vec<f64>,
 }
 
-/// Two in a hundred.
+/// Two percent.
 const COST_ALLOWED: f64 = 1.02;
 
 impl Pairs {
@@ -100,7 +100,7 @@ impl Pairs {
         self.ratios.push(ours / reference);
     }
 
-    /// The median of the ratios, with the quarter and three-quarter points and the extremes.
+    /// The median of the ratios with quartiles and extremes.
     pub(crate) fn row(mut self, what: &str) -> Row {
         let ratio = median(&mut self.ratios);
         let at = |quarter: usize| self.ratios[(self.ratios.len() - 1) * quarter / 4];

@@ -1,4 +1,4 @@
-//! The machine that figures were measured on: they mean nothing without it.
+//! The machine on which the figures were measured: without it they mean nothing.
 
 use std::process::Command;
 
@@ -25,10 +25,10 @@ impl Machine {
             processor: field("/proc/cpuinfo", "model name"),
             processors,
             memory_gib: memory_kib >> 20,
-            kernel: said("uname", &["-sr"]),
+            kernel: output_of("uname", &["-sr"]),
             system: field("/etc/os-release", "PRETTY_NAME="),
-            commit: said("git", &["rev-parse", "--short", "HEAD"]),
-            nginx: said("nginx", &["-v"]),
+            commit: output_of("git", &["rev-parse", "--short", "HEAD"]),
+            nginx: output_of("nginx", &["-v"]),
         }
     }
 
@@ -56,8 +56,8 @@ fn field(file: &str, name: &str) -> String {
     value.trim().trim_matches('"').to_owned()
 }
 
-/// nginx says its version on the other output.
-fn said(program: &str, arguments: &[&str]) -> String {
+/// Runs a program and returns its output. nginx prints its version to stderr.
+fn output_of(program: &str, arguments: &[&str]) -> String {
     let Ok(output) = Command::new(program).args(arguments).output() else {
         return "unknown".to_owned();
     };

@@ -1,5 +1,5 @@
-//! The clients, and what one run of them was: `curl` for streams, `wrk` for many small answers. Neither is the limit:
-//! against nginx they are several times faster than what is measured here.
+//! The clients and the samples of their runs: `curl` for streams, `wrk` for many small responses. Neither is
+//! the limit: against nginx they are several times faster than what is measured here.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub(crate) struct Sample {
     pub(crate) requests: f64,
     /// The slowest of the run.
     pub(crate) first_byte: f64,
-    /// Seconds of the serving processes.
+    /// Processor seconds of the serving processes.
     pub(crate) processor: f64,
     pub(crate) peak_bytes: u64,
 }
@@ -51,7 +51,7 @@ impl Samples {
         peaks.max().unwrap_or_default() >> 20
     }
 
-    /// The median of the ratios run by run, so that what else the machine does hits both.
+    /// The median of the ratios run by run, so that other work of the machine hits both.
     pub(crate) fn ratio(&self, reference: &Self, of: impl Fn(&Sample) -> f64) -> f64 {
         let pairs = self.0.iter().zip(&reference.0);
         median(
@@ -62,7 +62,7 @@ impl Samples {
     }
 }
 
-/// What `curl` says of one download to nowhere.
+/// The figures of one download by `curl` to /dev/null.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fetched {
     pub(crate) bytes: f64,
@@ -70,9 +70,9 @@ pub(crate) struct Fetched {
     pub(crate) first_byte: f64,
 }
 
-const SAID: &str = "%{http_code} %{size_download} %{time_starttransfer} %{time_total}";
+const CURL_FORMAT: &str = "%{http_code} %{size_download} %{time_starttransfer} %{time_total}";
 
-/// One download, from this machine or another one. Whatever goes wrong is a failure of the benchmark.
+/// Downloads once, from this machine or another. Any failure fails the benchmark.
 pub(crate) async fn curl(host: Option<&Host>, url: &str, more: &[&str]) -> Fetched {
     let fetched = try_curl(host, url, more).await;
     fetched.unwrap_or_else(|why| panic!("{url}: {why}"))
@@ -84,7 +84,7 @@ pub(crate) async fn try_curl(host: Option<&Host>, url: &str, more: &[&str]) -> R
         |host| Command::from(host.command("curl")),
     );
     command
-        .args(["-sS", "-o", "/dev/null", "-w", SAID])
+        .args(["-sS", "-o", "/dev/null", "-w", CURL_FORMAT])
         .args(more)
         .arg(url);
     let output = command
@@ -104,13 +104,13 @@ pub(crate) async fn try_curl(host: Option<&Host>, url: &str, more: &[&str]) -> R
     }
 }
 
-/// `streams` downloads at once, and what the serving processes used meanwhile.
+/// Downloads all URLs at once. Includes what the serving processes used meanwhile.
 pub(crate) async fn streams(urls: &[String], usage: impl Fn() -> Usage) -> Sample {
     let (before, begin) = (usage(), Instant::now());
     let fetched = join_all(urls.iter().map(|url| curl(None, url, &[]))).await;
     let seconds = begin.elapsed().as_secs_f64();
     Sample {
-        // Without the time that it takes to start a program, where there is only one.
+        // With one download, without the time to start the program.
         seconds: if let [only] = fetched.as_slice() {
             only.seconds
         } else {
@@ -128,11 +128,11 @@ pub(crate) fn used(before: Usage, after: Usage) -> f64 {
     after.processor.saturating_sub(before.processor).as_secs_f64()
 }
 
-/// Requests of one load by `wrk`: what follows `GET `, and a `Range` or nothing.
+/// The requests of one load by `wrk`: what follows `GET `, and a `Range` or nothing.
 pub(crate) struct Requests(pub(crate) Vec<(String, Option<String>)>);
 
 impl Requests {
-    /// A script for `wrk` that sends them in turn, all of them made before the first one is sent.
+    /// Writes a script for `wrk` that sends them in turn. All are built before the first one is sent.
     pub(crate) fn script(&self, file: &Path) {
         let lines = self.0.iter().map(|(path, range)| {
             let range = range
@@ -154,7 +154,7 @@ impl Requests {
 
 pub(crate) const CONNECTIONS: &str = "8";
 
-/// As many of these requests as come through in `lasts`, over 8 connections.
+/// Sends these requests for `lasts` over 8 connections.
 pub(crate) async fn wrk(base: &str, script: &Path, lasts: Duration, usage: impl Fn() -> Usage) -> Sample {
     let before = usage();
     let output = Command::new("wrk")
@@ -177,7 +177,7 @@ pub(crate) async fn wrk(base: &str, script: &Path, lasts: Duration, usage: impl 
         !said.contains("Non-2xx") && !said.contains("Socket errors"),
         "{base}: {said}"
     );
-    let (requests, seconds, bytes) = through(&said).unwrap_or_else(|| panic!("not understood: {said}"));
+    let (requests, seconds, bytes) = read_summary(&said).unwrap_or_else(|| panic!("not understood: {said}"));
     Sample {
         seconds,
         bytes,
@@ -189,7 +189,7 @@ pub(crate) async fn wrk(base: &str, script: &Path, lasts: Duration, usage: impl 
 }
 
 /// `  225443 requests in 8.10s, 13.80GB read`
-fn through(said: &str) -> Option<(f64, f64, f64)> {
+fn read_summary(said: &str) -> Option<(f64, f64, f64)> {
     let line = said.lines().find(|line| line.contains(" requests in "))?;
     let mut words = line.split_whitespace();
     let requests = words.next()?.parse().ok()?;
@@ -211,9 +211,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_wrk_says_is_understood() {
+    fn the_summary_of_wrk_is_read() {
         let said = "Running 8s test\n  225443 requests in 8.10s, 13.80GB read\nRequests/sec: 27832\n";
-        let (requests, seconds, bytes) = through(said).expect("understood");
+        let (requests, seconds, bytes) = read_summary(said).expect("understood");
         assert!((requests - 225_443.0).abs() < 0.5);
         assert!((seconds - 8.1).abs() < 1e-9);
         assert!((bytes / GIB - 13.8).abs() < 1e-9);

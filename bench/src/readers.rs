@@ -1,11 +1,11 @@
-//! Sixty-four readers of one cold object of 1 GiB, half of them slow: what the peer's memory is meanwhile.
+//! 64 readers of one cold object of 1 GiB, half of them slow: the peer's memory meanwhile.
 
 use futures_util::future::{join_all, select};
 use std::pin::pin;
 
 use crate::client::{Connection, Reading};
-use crate::crowd::Wire;
-use crate::stage::{digests, served};
+use crate::network::TestNetwork;
+use crate::setup::{digests, served};
 use crate::table::Row;
 
 const SIZE: u64 = 1 << 30;
@@ -14,10 +14,10 @@ const SLOW: u64 = 1 << 20;
 const GOAL_MIB: u64 = 80;
 
 pub(crate) async fn run() -> Vec<Row> {
-    let wire = Wire::new().await;
-    let digest = digests(&served(&wire.stage, 64, [SIZE])).remove(0);
-    let crowd = wire.crowd("readers", (1, 1), world::Net::host).await;
-    let (base, path) = (crowd.nodes[0].front_url(), wire.stage.path(&digest));
+    let network = TestNetwork::new().await;
+    let digest = digests(&served(&network.setup, 64, [SIZE])).remove(0);
+    let crowd = network.crowd("readers", (1, 1), world::Net::host).await;
+    let (base, path) = (crowd.nodes[0].front_url(), network.setup.path(&digest));
     let reader = |pace: Option<u64>| {
         let (base, path) = (base.clone(), path.clone());
         async move {
@@ -32,7 +32,7 @@ pub(crate) async fn run() -> Vec<Row> {
     let begin = std::time::Instant::now();
     let fast = pin!(join_all((0..EACH).map(|_| reader(None))));
     let slow = pin!(join_all((0..EACH).map(|_| reader(Some(SLOW)))));
-    // Slow ones would take a quarter of an hour: it is enough that they were there all the time.
+    // The slow ones would take a quarter of an hour: it is enough that they were there all the time.
     let whole = match select(fast, slow).await {
         futures_util::future::Either::Left((fast, _)) => fast,
         futures_util::future::Either::Right(_) => panic!("the slow ones were faster"),

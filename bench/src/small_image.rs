@@ -1,5 +1,5 @@
-//! 10 layers of 8 MiB to an idle seed: from the POST until SUCCESS can be seen, beside a plain download of the
-//! same bytes from the same registry.
+//! 10 layers of 8 MiB to an idle seed: the time from the POST until SUCCESS is visible, beside a plain download
+//! of the same bytes from the same registry.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep};
 use world::harbor::{State, Wish};
 use world::{Image, ImageSpec, LayerSpec, ManagerSpec, Peer, Registry};
 
-use crate::described;
 use crate::load::median;
+use crate::setup::plain_http;
 use crate::table::Row;
 
 const RUNS: u64 = 5;
@@ -20,7 +20,10 @@ const GOAL_MS: f64 = 300.0;
 
 pub(crate) async fn run() -> Vec<Row> {
     let registry = Registry::plain().await;
-    let manager = ManagerSpec::new().config(&described(&registry)).start().await;
+    let manager = ManagerSpec::new()
+        .config(&plain_http(&registry.host()))
+        .start()
+        .await;
     let _seed = Peer::seed("seed", &manager).await;
     let (mut ours, mut references) = (Vec::new(), Vec::new());
     for run in 0..RUNS {
@@ -55,7 +58,7 @@ pub(crate) async fn run() -> Vec<Row> {
     }]
 }
 
-/// All layers at once, as a client would; nothing is kept.
+/// Downloads all layers at once, as a client does. Nothing is kept.
 async fn download(registry: &Registry, image: &Image) -> f64 {
     let begin = Instant::now();
     let layers = image.layers().into_iter().map(|layer| async {

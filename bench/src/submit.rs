@@ -1,5 +1,5 @@
-//! `POST /oapi/v1/jobs` at 1,000 requests a second with workers running; then `kill -9`, restart, and every
-//! answered id has to be there and to end.
+//! `POST /oapi/v1/jobs` at 1,000 requests a second with workers running; then `kill -9` and a restart, after
+//! which every id that was answered must exist and end.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use world::{ImageSpec, LayerSpec, Manager, ManagerSpec, Peer, Registry};
 
-use crate::described;
-use crate::load::{Answered, Load, open_loop, percentile};
+use crate::load::{Load, LoadResponse, open_loop, percentile};
+use crate::setup::plain_http;
 use crate::table::Row;
 
 const IMAGES: u64 = 100;
@@ -27,7 +27,10 @@ pub(crate) async fn run(seconds: u64) -> Vec<Row> {
         let image = ImageSpec::new(seed).layers([LayerSpec::of(2_000)]).build();
         registry.push(&image, "bench/app", &format!("v{seed}")).await;
     }
-    let mut manager = ManagerSpec::new().config(&described(&registry)).start().await;
+    let mut manager = ManagerSpec::new()
+        .config(&plain_http(&registry.host()))
+        .start()
+        .await;
     let _seed = Peer::seed("seed", &manager).await;
     let client = registry.client().clone();
 
@@ -68,7 +71,7 @@ pub(crate) async fn run(seconds: u64) -> Vec<Row> {
             ..Row::default()
         },
         Row {
-            scenario: "kill -9 after that, restart: answered ids that are there and end".to_owned(),
+            scenario: "kill -9 after that, restart: answered ids that exist and end".to_owned(),
             ours: format!(
                 "{} there, {} ended ({} SUCCESS) in {:?}",
                 drained.there, drained.ended, drained.succeeded, drained.took
@@ -89,7 +92,7 @@ fn first(refused: &[String]) -> String {
         .unwrap_or_default()
 }
 
-fn latencies<T>(answers: &[Answered<T>]) -> Vec<Duration> {
+fn latencies<T>(answers: &[LoadResponse<T>]) -> Vec<Duration> {
     answers.iter().map(|answer| answer.latency).collect()
 }
 
@@ -100,7 +103,7 @@ fn healthy(client: &Client, manager: &Manager) -> impl Future<Output = Result<()
     async move { taken(request).await.map(drop) }
 }
 
-/// One preheat, as Harbor asks for it.
+/// Sends one preheat as Harbor does.
 pub(crate) fn post(
     client: &Client,
     manager: &Manager,
@@ -147,7 +150,7 @@ pub(crate) struct Drained {
     took: Duration,
 }
 
-/// Polls until every id has ended.
+/// Polls until all ids have ended.
 pub(crate) async fn drain(client: &Client, manager: &Manager, ids: &[i64]) -> Drained {
     let begin = Instant::now();
     let mut drained = Drained {

@@ -1,4 +1,4 @@
-//! What the benchmarks print: ours, the reference of the same run, the ratio, the goal; and what it cost.
+//! The rows that benchmarks print: ours, the reference of the same run, the ratio, the goal, and the cost.
 
 use std::path::Path;
 
@@ -14,9 +14,9 @@ pub(crate) struct Row {
     pub(crate) met: bool,
     /// Processor seconds of the serving processes for each GiB served: ours, the reference's.
     pub(crate) processor: String,
-    /// The most memory that a serving process had: ours, the reference's.
+    /// The peak memory of a serving process: ours, the reference's.
     pub(crate) memory: String,
-    /// Until the first byte came: ours, the reference's.
+    /// The time to the first byte: ours, the reference's.
     pub(crate) first_byte: String,
 }
 
@@ -46,9 +46,9 @@ fn table(rows: &[Row]) -> String {
 }
 
 impl Row {
-    /// Says at once what came out, for rows whose fellows take minutes.
+    /// Prints the row at once: the other rows take minutes.
     #[expect(clippy::print_stderr, reason = "progress of a benchmark")]
-    pub(crate) fn told(self) -> Self {
+    pub(crate) fn printed(self) -> Self {
         eprint!("{}", self.line());
         self
     }
@@ -59,7 +59,7 @@ pub(crate) fn print(rows: &[Row]) {
     println!("\n{}", table(rows));
 }
 
-/// Beside the table: the same for machines.
+/// Prints the rows as JSON for programs.
 #[expect(clippy::print_stdout, reason = "the table is the program's output")]
 pub(crate) fn print_json(rows: &[Row]) {
     if let Ok(json) = serde_json::to_string(rows) {
@@ -67,7 +67,7 @@ pub(crate) fn print_json(rows: &[Row]) {
     }
 }
 
-/// What was measured, with the machine that it was measured on, as `NAME.md` and `NAME.json`.
+/// Writes the rows and the machine as `NAME.md` and `NAME.json`.
 pub(crate) fn save(rows: &[Row], name: &Path) -> anyhow::Result<()> {
     let machine = Machine::this();
     let text = format!("{}\n{}", machine.text(), table(rows));

@@ -1,5 +1,5 @@
-//! What traces cost: the same work on a program that exports none and on one that exports all, turn by turn, so
-//! that whatever else the machine does hits both. Then the same with a collector that is dead, slow or refuses.
+//! The cost of traces: the same work on a program without traces and on one that exports all, in turn, so that
+//! other work of the machine hits both. Then the same with a collector that is dead, slow or refuses.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio::time::Instant;
 use world::harbor::Wish;
 use world::{Collector, ImageSpec, LayerSpec, Manager, ManagerSpec, Mood, Port, Registry};
 
-use crate::described;
 use crate::load::Pairs;
+use crate::setup::plain_http;
 use crate::submit::{drain, post};
 use crate::table::Row;
 
-/// Odd, so that the median is one of them.
+/// Odd, so that the median is one of the values.
 const PAIRS: usize = 31;
-/// A burst of preheats has to end before the other's turn, which takes seconds.
+/// A burst of preheats must end before the next turn, which takes seconds.
 const PAIRS_OF_POSTS: usize = 11;
 const GIB: u64 = 1 << 30;
 const SMALL: u64 = 64 << 10;
@@ -30,11 +30,11 @@ const LIMIT: Duration = Duration::from_secs(300);
 const SMALL_GETS: &str = "1,500 warm GETs of 64 KiB, 8 readers";
 const TRACED: &str = "traced beside untraced";
 const REPOSITORY: &str = "bench/traced";
-/// Reads beside which a growth of memory would show: each makes a span.
+/// Enough reads to show a growth of memory: each makes a span.
 const READS_FOR_MEMORY: usize = 40_000;
 const GROWTH_MIB: u64 = 8;
 
-/// What the work is done on: manager, seed and node in one process, with everything in its store.
+/// Manager, seed and node in one process, with everything in its store.
 struct Stack {
     program: Manager,
     client: Client,
@@ -90,7 +90,7 @@ async fn images() -> Registry {
 
 impl Stack {
     async fn start(registry: &Registry, collector: Option<&str>) -> Self {
-        let mut spec = ManagerSpec::new().config(&described(registry));
+        let mut spec = ManagerSpec::new().config(&plain_http(&registry.host()));
         spec = match collector {
             Some(url) => spec.environment("OTEL_EXPORTER_OTLP_ENDPOINT", url),
             None => spec.environment("OTEL_SDK_DISABLED", "true"),
@@ -104,9 +104,9 @@ impl Stack {
         }
         let layers = |seed: u64, specs: Vec<LayerSpec>| ImageSpec::new(seed).layers(specs).build();
         let url = |digest: &str| {
-            let origin = registry.host().replace(':', "%3A");
+            let registry = registry.host().replace(':', "%3A");
             format!(
-                "{}/v2/{REPOSITORY}/blobs/{digest}?ns={origin}",
+                "{}/v2/{REPOSITORY}/blobs/{digest}?ns={registry}",
                 program.front_url()
             )
         };
@@ -148,7 +148,7 @@ async fn read(client: &Client, url: &str) -> u64 {
     bytes
 }
 
-/// Turn by turn, each pair in the other order than the one before.
+/// Measures both in turn, each pair in the other order than the one before.
 async fn seconds(what: &str, off: &Stack, on: &Stack, work: impl AsyncFn(&Stack)) -> Row {
     for stack in [off, on] {
         work(stack).await;
@@ -172,7 +172,7 @@ async fn seconds(what: &str, off: &Stack, on: &Stack, work: impl AsyncFn(&Stack)
     pairs.row(what)
 }
 
-/// As fast as they are answered; what they have begun is let end before the other's turn.
+/// Posts as fast as they are answered. All preheats end before the next turn.
 async fn posts(registry: &Registry, off: &Stack, on: &Stack) -> Row {
     let burst = async |stack: &Stack| {
         let begin = Instant::now();
@@ -208,7 +208,7 @@ async fn posts(registry: &Registry, off: &Stack, on: &Stack) -> Row {
     pairs.row(&format!("400 POST /oapi/v1/jobs, 64 at a time: {TRACED}"))
 }
 
-/// Memory after many spans that nobody takes, beside memory after the first thousands of them.
+/// The memory after many spans that are not taken, beside the memory after the first thousands.
 async fn memory(collector: &str, on: &Stack) -> Row {
     let before = on.program.resident_bytes() >> 20;
     on.read_small_times(READS_FOR_MEMORY).await;

@@ -1,4 +1,4 @@
-//! What the peer's admin port has beside probes and metrics: its store, for those who have the admin key.
+//! The store's routes of the peer's admin port. They need the admin key.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -12,15 +12,15 @@ use store::{About, RemovalReason, Store};
 
 pub(crate) const OBJECTS: &str = "/store/objects";
 
-/// One object of a store, as people and programs are shown it.
+/// One object of a store, as people and programs see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Listed {
+pub(crate) struct ListedObject {
     pub(crate) digest: String,
     pub(crate) size: u64,
     pub(crate) kind: String,
 }
 
-impl Listed {
+impl ListedObject {
     pub(crate) fn new(digest: &Digest, about: &About) -> Self {
         Self {
             digest: digest.to_string(),
@@ -30,7 +30,7 @@ impl Listed {
     }
 }
 
-/// Routes that want the admin key.
+/// The routes that need the admin key.
 pub(crate) fn routes(store: Store) -> Router {
     Router::new()
         .route(OBJECTS, get(list))
@@ -38,36 +38,36 @@ pub(crate) fn routes(store: Store) -> Router {
         .with_state(store)
 }
 
-async fn list(State(store): State<Store>) -> Json<Vec<Listed>> {
-    Json(everything(&store))
+async fn list(State(store): State<Store>) -> Json<Vec<ListedObject>> {
+    Json(list_objects(&store))
 }
 
-pub(crate) fn everything(store: &Store) -> Vec<Listed> {
+pub(crate) fn list_objects(store: &Store) -> Vec<ListedObject> {
     let list = store.list();
     list.iter()
-        .map(|(digest, about)| Listed::new(digest, about))
+        .map(|(digest, about)| ListedObject::new(digest, about))
         .collect()
 }
 
 async fn remove(
     State(store): State<Store>,
     Path(digest): Path<String>,
-) -> Result<Json<Listed>, (StatusCode, String)> {
+) -> Result<Json<ListedObject>, (StatusCode, String)> {
     let digest: Digest = digest
         .parse()
         .map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))?;
-    match take_out(&store, &digest).await {
+    match remove_object(&store, &digest).await {
         Ok(Some(gone)) => Ok(Json(gone)),
-        Ok(None) => Err((StatusCode::NOT_FOUND, format!("{digest} is not in this store\n"))),
+        Ok(None) => Err((StatusCode::NOT_FOUND, format!("{digest} is not in the store\n"))),
         Err(failure) => {
-            error!(stoker.digest = %digest, stoker.side = "peer", error = %failure, "an object cannot be removed");
+            error!(stoker.digest = %digest, stoker.side = "peer", error = %failure, "object not removed");
             Err((StatusCode::INTERNAL_SERVER_ERROR, format!("{failure}\n")))
         }
     }
 }
 
-/// Removes an object because somebody asked for it; what it was, if it was there.
-pub(crate) async fn take_out(store: &Store, digest: &Digest) -> std::io::Result<Option<Listed>> {
+/// Removes an object on request. Returns what it was, if it was held.
+pub(crate) async fn remove_object(store: &Store, digest: &Digest) -> std::io::Result<Option<ListedObject>> {
     let Some(about) = store.about(digest) else {
         return Ok(None);
     };
@@ -78,7 +78,7 @@ pub(crate) async fn take_out(store: &Store, digest: &Digest) -> std::io::Result<
         stoker.digest = %digest,
         stoker.bytes = about.size,
         reason = RemovalReason::Asked.word(),
-        "{digest} was removed from the store, as asked"
+        "object removed on request"
     );
-    Ok(Some(Listed::new(digest, &about)))
+    Ok(Some(ListedObject::new(digest, &about)))
 }

@@ -1,6 +1,6 @@
-//! Tells the manager what the store gained and lost, in batches.
+//! Reports to the manager what the store gained and lost, in batches.
 //!
-//! News flows one way: the store says what happened, this tells it. Fetching knows nothing of announcing.
+//! Events flow one way: from the store through here to the manager. Fetching knows nothing of this.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use tracing::debug;
 use uuid::Uuid;
 use wire::{CallError, Holding, HoldingsReport, ManagerClient};
 
-/// Objects told in one call.
+/// Objects in one report.
 const BATCH: usize = 1_000;
-/// News waits this long for more news.
+/// A report waits this long for more events.
 const GATHER: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Runs for one session; ends when the session does. `events` were subscribed to before the hello, so that
-/// nothing falls between the list that the hello spoke of and the first event.
+/// Runs until the session ends. `events` were subscribed to before the hello, so that no event is lost between
+/// the list in the hello and the first report.
 pub(crate) async fn announce(
     manager: ManagerClient,
     session: Uuid,
@@ -29,24 +29,24 @@ pub(crate) async fn announce(
 ) {
     let mut send_all = full_first;
     loop {
-        let told = if send_all {
-            tell_all(&manager, session, &store).await
+        let reported = if send_all {
+            report_all(&manager, session, &store).await
         } else {
             match gather(&mut events).await {
-                News::Batch(report) => manager.holdings(session, &report).await,
-                News::Missed => {
+                AnnounceBatch::Batch(report) => manager.holdings(session, &report).await,
+                AnnounceBatch::Missed => {
                     send_all = true;
                     continue;
                 }
-                News::Over => return,
+                AnnounceBatch::Over => return,
             }
         };
-        match told {
+        match reported {
             Ok(()) => send_all = false,
             Err(CallError::SessionEnded) => return,
             Err(error) => {
-                // What was lost on the way is in the full list.
-                debug!(%error, "holdings not told, the full list follows");
+                // The full list contains what was lost on the way.
+                debug!(%error, "holdings not reported, the full list follows");
                 send_all = true;
                 tokio::time::sleep(RETRY).await;
             }
@@ -54,7 +54,7 @@ pub(crate) async fn announce(
     }
 }
 
-async fn tell_all(manager: &ManagerClient, session: Uuid, store: &Store) -> Result<(), CallError> {
+async fn report_all(manager: &ManagerClient, session: Uuid, store: &Store) -> Result<(), CallError> {
     let held = store.held();
     let mut starts_full_list = true;
     let mut parts = held.chunks(BATCH);
@@ -77,31 +77,31 @@ async fn tell_all(manager: &ManagerClient, session: Uuid, store: &Store) -> Resu
     }
 }
 
-enum News {
+enum AnnounceBatch {
     Batch(HoldingsReport),
-    /// More happened than the channel holds.
+    /// The channel overflowed.
     Missed,
     Over,
 }
 
-async fn gather(events: &mut Receiver<StoreEvent>) -> News {
+async fn gather(events: &mut Receiver<StoreEvent>) -> AnnounceBatch {
     let mut report = HoldingsReport::default();
     match events.recv().await {
         Ok(event) => note(&mut report, event),
-        Err(RecvError::Lagged(_)) => return News::Missed,
-        Err(RecvError::Closed) => return News::Over,
+        Err(RecvError::Lagged(_)) => return AnnounceBatch::Missed,
+        Err(RecvError::Closed) => return AnnounceBatch::Over,
     }
     while report.gained.len() + report.lost.len() < BATCH {
         match timeout(GATHER, events.recv()).await {
             Ok(Ok(event)) => note(&mut report, event),
-            Ok(Err(RecvError::Lagged(_))) => return News::Missed,
+            Ok(Err(RecvError::Lagged(_))) => return AnnounceBatch::Missed,
             Ok(Err(RecvError::Closed)) | Err(_) => break,
         }
     }
-    News::Batch(report)
+    AnnounceBatch::Batch(report)
 }
 
-/// The last word on a digest holds.
+/// The last event of a digest counts.
 fn note(report: &mut HoldingsReport, event: StoreEvent) {
     match event {
         StoreEvent::Gained(held) => {

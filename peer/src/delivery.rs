@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
 use wire::Side;
 
-use crate::fetch::{FetchError, Fetches, Found, Object, Wanted};
+use crate::fetch::{FetchError, FetchSpec, FetchStart, Fetches, ReadableObject};
 use crate::source::{ShareError, Sources};
 
 /// One proof, waiting for another one of the same pair included.
@@ -118,16 +118,20 @@ impl Delivery {
     }
 
     /// The object, readable for callers of the wanted location: whole and delivered there, or on its way from there.
-    pub(crate) async fn open(&self, fetches: &Fetches, wanted: Wanted) -> Result<(Object, Found), NotOpened> {
+    pub(crate) async fn open(
+        &self,
+        fetches: &Fetches,
+        wanted: FetchSpec,
+    ) -> Result<(ReadableObject, FetchStart), NotOpened> {
         if let Some(held) = self.0.store.sealed(&wanted.digest) {
             self.ensure(&held, &wanted).await?;
-            return Ok((Object::Here(held), Found::Here));
+            return Ok((ReadableObject::Sealed(held), FetchStart::Held));
         }
         let following = fetches.join_or_start(wanted.clone());
         if following.reads_here() {
             let size = following.size().await?;
             let found = following.found();
-            return Ok((Object::Coming(following, size), found));
+            return Ok((ReadableObject::Fetching(following, size), found));
         }
         // It comes from elsewhere: nothing of it may be read here before it is whole and compared.
         let sealing = timeout(LIMIT, following.sealed()).await;
@@ -135,11 +139,11 @@ impl Delivery {
         let held = self.0.store.sealed(&wanted.digest);
         let held = held.ok_or_else(|| NotDelivered::Disk("it was removed".to_owned()))?;
         self.ensure(&held, &wanted).await?;
-        Ok((Object::Here(held), Found::Joined))
+        Ok((ReadableObject::Sealed(held), FetchStart::Joined))
     }
 
     /// Returns once the location is known to deliver the object: by what is recorded, by a seed's word, or by a proof.
-    pub(crate) async fn ensure(&self, held: &Sealed, wanted: &Wanted) -> Result<(), NotDelivered> {
+    pub(crate) async fn ensure(&self, held: &Sealed, wanted: &FetchSpec) -> Result<(), NotDelivered> {
         if self.0.store.has_delivered(&held.digest, &wanted.location) {
             return Ok(());
         }
@@ -150,7 +154,7 @@ impl Delivery {
                     return Ok(());
                 }
                 Err(ShareError::Denied(words)) => return Err(NotDelivered::Denied(words)),
-                Err(ShareError::Answered(StatusCode::CONFLICT)) => return Err(different(wanted)),
+                Err(ShareError::UnexpectedStatus(StatusCode::CONFLICT)) => return Err(different(wanted)),
                 Err(error) => {
                     debug!(stoker.digest = %held.digest, because = %error, "seed does not compare the bytes");
                 }
@@ -160,7 +164,7 @@ impl Delivery {
     }
 
     /// Returns once this peer itself has compared the object with the location's bytes, now or before.
-    pub(crate) async fn prove(&self, held: &Sealed, wanted: &Wanted) -> Result<(), NotDelivered> {
+    pub(crate) async fn prove(&self, held: &Sealed, wanted: &FetchSpec) -> Result<(), NotDelivered> {
         let proving = async {
             let turn = self.turn(&wanted.location, &held.digest);
             let _turn = turn.lock().await;
@@ -170,8 +174,8 @@ impl Delivery {
         proven.unwrap_or_else(|_| Err(too_slow(wanted)))
     }
 
-    async fn ask_seed(&self, seed: &str, held: &Sealed, wanted: &Wanted) -> Result<(), ShareError> {
-        let at = wanted.at_registry();
+    async fn ask_seed(&self, seed: &str, held: &Sealed, wanted: &FetchSpec) -> Result<(), ShareError> {
+        let at = wanted.registry_source();
         self.0
             .sources
             .peers
@@ -179,7 +183,7 @@ impl Delivery {
             .await
     }
 
-    async fn prove_alone(&self, held: &Sealed, wanted: &Wanted) -> Result<(), NotDelivered> {
+    async fn prove_alone(&self, held: &Sealed, wanted: &FetchSpec) -> Result<(), NotDelivered> {
         let (location, digest) = (&wanted.location, &held.digest);
         if self.0.store.has_delivered(digest, location) {
             return Ok(());
@@ -227,14 +231,14 @@ impl Delivery {
     }
 }
 
-fn different(wanted: &Wanted) -> NotDelivered {
+fn different(wanted: &FetchSpec) -> NotDelivered {
     NotDelivered::Different {
         location: wanted.location.clone(),
         digest: wanted.digest.clone(),
     }
 }
 
-fn too_slow(wanted: &Wanted) -> NotDelivered {
+fn too_slow(wanted: &FetchSpec) -> NotDelivered {
     NotDelivered::TooSlow {
         location: wanted.location.clone(),
     }

@@ -1,7 +1,7 @@
-//! The peer: takes images from seeds and siblings instead of the registry, and gives them to the container
-//! runtimes of its node.
+//! The peer: takes images from other peers instead of the registry and gives them to the container runtimes of
+//! its node.
 //!
-//! **Invariant:** a name in the store is a promise about bytes, and nothing unproven is served as complete.
+//! **Invariant:** a name in the store is a promise about bytes. Nothing unproven is served as complete.
 //!
 //! Non-goals: no database, no planning; the manager decides who holds what.
 

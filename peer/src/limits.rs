@@ -1,15 +1,16 @@
-//! Bytes per second: into this peer, out of it to other peers, and from each registry.
+//! Limits the bandwidth: into this peer, out of it to other peers, and from each registry.
 //!
-//! What a runtime waits for goes before preheats, and those before what nobody asked for yet (`bucket` says how nobody
-//! waits for ever). Limits may change at any time; what waits goes on under the new ones.
+//! What a runtime waits for goes before preheats, and those before what is prefetched (see `bucket`: no class
+//! waits for ever). Limits may change at any time, also for waiting transfers.
 //!
-//! **Invariant:** a limit slows transfers down and never ends one. Without limits nothing is locked and nobody waits.
+//! **Invariant:** a limit slows transfers down and never ends one. Without limits nothing is locked and nothing
+//! waits.
 //!
-//! Non-goals: what the front gives to the runtimes of its own node is not limited; requests are not counted.
+//! Non-goals: the front's responses to the runtimes of its own node are not limited; requests are not counted.
 
 mod bucket;
-mod counted;
 mod gate;
+mod metrics;
 mod paced;
 mod section;
 mod settings;
@@ -17,9 +18,10 @@ mod settings;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 
 use oci::RegistryName;
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use process::Running;
 use process::metrics::Metrics;
 use uuid::Uuid;
@@ -30,66 +32,66 @@ pub use paced::Way;
 pub(crate) use section::LimitsSection;
 pub use settings::LimitSettings;
 
-use counted::Counted;
 use gate::Gate;
+use metrics::LimitMetrics;
 
 const INCOMING: &str = "incoming";
 const OUTGOING: &str = "outgoing";
-const ORIGIN: &str = "origin";
+const REGISTRY: &str = "origin";
 
 /// The limits of one peer. Clones share them.
 #[derive(Clone)]
-pub struct Limits(Arc<Inner>);
+pub struct Limits(Arc<LimitsInner>);
 
-struct Inner {
+struct LimitsInner {
     own: LimitSettings,
     incoming: Gate,
     outgoing: Gate,
-    /// Those that have, or had, a limit.
-    origins: RwLock<HashMap<RegistryName, Gate>>,
+    /// Registries that have, or had, a limit.
+    registries: RwLock<HashMap<RegistryName, Gate>>,
     /// One change at a time.
     in_force: Mutex<LimitSettings>,
     running: Running,
-    counted: Counted,
+    metrics: LimitMetrics,
 }
 
 impl Limits {
-    /// With what the peer's own file says.
+    /// Starts with the limits of the peer's own file.
     pub fn new(own: LimitSettings, running: Running) -> Self {
-        let counted = Counted::default();
-        counted.begin_at_zero(&[INCOMING, OUTGOING, ORIGIN]);
-        let gate = |name| Gate::new(name, running.clone(), counted.clone());
-        let limits = Self(Arc::new(Inner {
+        let metrics = LimitMetrics::default();
+        metrics.begin_at_zero(&[INCOMING, OUTGOING, REGISTRY]);
+        let gate = |name| Gate::new(name, running.clone(), metrics.clone());
+        let limits = Self(Arc::new(LimitsInner {
             own,
             incoming: gate(INCOMING),
             outgoing: gate(OUTGOING),
-            origins: RwLock::default(),
+            registries: RwLock::default(),
             in_force: Mutex::default(),
             running,
-            counted,
+            metrics,
         }));
-        limits.told(&LimitSettings::default());
+        limits.apply(&LimitSettings::default());
         limits
     }
 
-    /// No limits, until the manager tells of some.
+    /// No limits until the manager sends some.
     pub fn none(running: Running) -> Self {
         Self::new(LimitSettings::default(), running)
     }
 
-    /// Adds what waits to what the admin port shows.
-    pub fn register(&self, metrics: &Metrics) {
-        self.0.counted.register(metrics);
+    /// Adds the counters to the metrics of the admin port.
+    pub fn register(&self, shown: &Metrics) {
+        self.0.metrics.register(shown);
     }
 
-    /// What the manager says to this peer holds from now on.
-    pub(crate) fn learn(&self, me: Uuid, told: &Neighbourhood) {
-        self.told(&LimitSettings::told(me, told));
+    /// Applies what the manager sent to this peer.
+    pub(crate) fn learn(&self, me: Uuid, neighbourhood: &Neighbourhood) {
+        self.apply(&LimitSettings::of_peer(me, neighbourhood));
     }
 
-    /// What the manager says holds from now on, beside what the peer's own file says.
-    pub fn told(&self, told: &LimitSettings) {
-        let now = self.0.own.and(told);
+    /// Applies limits from the manager. Of these and the peer's own ones the lower counts.
+    pub fn apply(&self, from_manager: &LimitSettings) {
+        let now = self.0.own.lower_of(from_manager);
         let mut in_force = self.in_force();
         if in_force.incoming != now.incoming {
             self.0.incoming.set(now.incoming);
@@ -97,47 +99,49 @@ impl Limits {
         if in_force.outgoing != now.outgoing {
             self.0.outgoing.set(now.outgoing);
         }
-        let named = in_force.origins.keys().chain(now.origins.keys());
-        for registry in named.filter(|registry| in_force.origins.get(registry) != now.origins.get(registry)) {
-            self.gate_of(registry).set(now.origins.get(registry).copied());
+        let named = in_force.registries.keys().chain(now.registries.keys());
+        for registry in
+            named.filter(|registry| in_force.registries.get(registry) != now.registries.get(registry))
+        {
+            self.gate_of(registry).set(now.registries.get(registry).copied());
         }
         *in_force = now;
     }
 
-    /// What holds at this moment.
-    pub fn in_force_now(&self) -> LimitSettings {
+    /// The limits that apply now.
+    pub fn current(&self) -> LimitSettings {
         self.in_force().clone()
     }
 
-    /// Returns when these bytes may come in.
+    /// Waits until these bytes may come in.
     pub async fn incoming(&self, class: Class, bytes: u64) {
         self.0.incoming.pass(class, bytes).await;
     }
 
-    /// Returns when these bytes may go to another peer.
+    /// Waits until these bytes may go to another peer.
     pub async fn outgoing(&self, bytes: u64) {
         self.0.outgoing.pass(Class::Interactive, bytes).await;
     }
 
-    /// Returns when these bytes may come from this registry. They come in, too.
-    pub async fn origin(&self, registry: &RegistryName, class: Class, bytes: u64) {
-        let gate = self.origins().get(registry).cloned();
+    /// Waits until these bytes may come from this registry. They count as incoming too.
+    pub async fn registry(&self, registry: &RegistryName, class: Class, bytes: u64) {
+        let gate = self.registries().get(registry).cloned();
         if let Some(gate) = gate {
             gate.pass(class, bytes).await;
         }
     }
 
     fn gate_of(&self, registry: &RegistryName) -> Gate {
-        let new = || Gate::new(ORIGIN, self.0.running.clone(), self.0.counted.clone());
-        let mut origins = self.0.origins.write().unwrap_or_else(PoisonError::into_inner);
-        origins.entry(registry.clone()).or_insert_with(new).clone()
+        let new = || Gate::new(REGISTRY, self.0.running.clone(), self.0.metrics.clone());
+        let mut registries = self.0.registries.write();
+        registries.entry(registry.clone()).or_insert_with(new).clone()
     }
 
-    fn origins(&self) -> std::sync::RwLockReadGuard<'_, HashMap<RegistryName, Gate>> {
-        self.0.origins.read().unwrap_or_else(PoisonError::into_inner)
+    fn registries(&self) -> RwLockReadGuard<'_, HashMap<RegistryName, Gate>> {
+        self.0.registries.read()
     }
 
     fn in_force(&self) -> MutexGuard<'_, LimitSettings> {
-        self.0.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.in_force.lock()
     }
 }

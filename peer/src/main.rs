@@ -1,4 +1,4 @@
-//! `stoker-peer`: one program for seeds (`--seed`) and nodes, and what looks into their stores.
+//! `stoker-peer`: the program of seeds (`--seed`) and nodes, and the commands for their stores.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use process::Vitals;
 use process::telemetry;
 use tracing::{error, info};
 
-/// How long transfers may go on after the signal to stop.
+/// How long transfers may continue after the signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
 /// As in `sysexits.h`: the command line or the configuration is wrong.
 const USAGE: u8 = 64;
-/// The peer that has to do it does not answer.
+/// The peer that must do it does not answer.
 const UNREACHABLE: u8 = 2;
 const FAILED: u8 = 1;
 
@@ -23,15 +23,15 @@ async fn main() -> ExitCode {
     process::install_tls_provider();
     let mut arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(told) => return help_or_misuse(&told),
+        Err(error) => return print_help_or_error(&error),
     };
     match arguments.command.take() {
-        Some(Command::Store(wanted)) => look_into_the_store(arguments, wanted).await,
-        None => be_a_peer(arguments).await,
+        Some(Command::Store(command)) => run_store_command(arguments, command).await,
+        None => run_peer(arguments).await,
     }
 }
 
-async fn be_a_peer(arguments: Arguments) -> ExitCode {
+async fn run_peer(arguments: Arguments) -> ExitCode {
     let config = match PeerConfig::read(arguments) {
         Ok(config) => config,
         Err(faults) => return refuse(USAGE, &faults),
@@ -50,20 +50,20 @@ async fn be_a_peer(arguments: Arguments) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what a command is asked for goes to stdout")]
-async fn look_into_the_store(arguments: Arguments, wanted: StoreCommand) -> ExitCode {
+#[expect(clippy::print_stdout, reason = "the result of a command goes to stdout")]
+async fn run_store_command(arguments: Arguments, command: StoreCommand) -> ExitCode {
     let place = match StorePlace::read(arguments) {
         Ok(place) => place,
         Err(faults) => return refuse(USAGE, &faults),
     };
-    match store_command::run(&place, wanted).await {
+    match store_command::run(&place, command).await {
         Ok(lines) => {
             for line in lines {
                 println!("{line}");
             }
             ExitCode::SUCCESS
         }
-        Err(error) if error.is_about_reaching() => refuse(UNREACHABLE, &error),
+        Err(error) if error.is_unreachable() => refuse(UNREACHABLE, &error),
         Err(error) => refuse(FAILED, &error),
     }
 }
@@ -85,10 +85,10 @@ async fn run(config: PeerConfig, vitals: Vitals) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn help_or_misuse(told: &clap::Error) -> ExitCode {
-    // A closed terminal hears nothing of it.
-    let _ = told.print();
-    if told.use_stderr() {
+fn print_help_or_error(error: &clap::Error) -> ExitCode {
+    // A closed terminal is no error.
+    let _ = error.print();
+    if error.use_stderr() {
         ExitCode::from(USAGE)
     } else {
         ExitCode::SUCCESS
@@ -97,7 +97,7 @@ fn help_or_misuse(told: &clap::Error) -> ExitCode {
 
 #[expect(
     clippy::print_stderr,
-    reason = "there is no log before the configuration is read"
+    reason = "logging starts after the configuration is read"
 )]
 fn refuse(code: u8, why: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("{why}");

@@ -1,7 +1,7 @@
-//! What a peer counts: objects asked for at the front, bytes in and out, fetches, its store, its session.
+//! The metrics of a peer: objects asked for at the front, bytes in and out, fetches, its store, its session.
 //!
-//! **Invariant:** every label value that is known beforehand is there from the start, at 0; names from outside are
-//! bounded; a scrape reads memory and the free space of the disk, nothing else.
+//! **Invariant:** every known label value is there from the start, at 0. Names from outside are bounded. A
+//! scrape reads memory and the free space of the disk, nothing else.
 
 mod labels;
 mod store_gauges;
@@ -22,11 +22,11 @@ use labels::{DoorLabel, EndedLabels, OutcomeLabel, ParentLabel, ResultLabel, Sou
 use store::Store;
 use store_gauges::StoreGauges;
 
-/// Upper ends of the buckets for objects: a manifest from memory to a large layer over a slow line, in seconds.
+/// Bucket bounds in seconds: from a manifest in memory to a large layer over a slow link.
 const OBJECT_SECONDS: [f64; 13] = [
     0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0,
 ];
-/// Parents that have a count of their own.
+/// Parents with a counter of their own.
 const PARENTS: usize = 64;
 const SEALED: &str = "sealed";
 const FAILED: &str = "failed";
@@ -35,11 +35,11 @@ type ObjectDurations =
     Family<ResultLabel, HistogramWithExemplars<TraceLabel>, fn() -> HistogramWithExemplars<TraceLabel>>;
 type FetchDurations = Family<OutcomeLabel, Histogram, fn() -> Histogram>;
 
-/// Everything that one peer counts; clones share it.
+/// All counters of one peer. Clones share them.
 #[derive(Clone)]
-pub struct PeerMetrics(Arc<Counted>);
+pub struct PeerMetrics(Arc<PeerCounters>);
 
-struct Counted {
+struct PeerCounters {
     objects: Family<ResultLabel, Counter>,
     object_durations: ObjectDurations,
     bytes_in: Family<SourceLabel, Counter>,
@@ -59,7 +59,7 @@ impl Default for PeerMetrics {
     fn default() -> Self {
         let bytes_in = Family::<SourceLabel, Counter>::default();
         let from = |source| bytes_in.get_or_create_owned(&SourceLabel { source });
-        let counted = Counted {
+        let counted = PeerCounters {
             from_registry: from("registry"),
             from_peers: from("peer"),
             bytes_in,
@@ -82,7 +82,7 @@ impl Default for PeerMetrics {
 }
 
 impl PeerMetrics {
-    /// Adds everything to what the admin port shows.
+    /// Adds all metrics to the admin port.
     pub(crate) fn register(&self, metrics: &Metrics, store: &Store) {
         let gauges = StoreGauges::new(store);
         metrics.register(|registry| {
@@ -91,7 +91,8 @@ impl PeerMetrics {
         });
     }
 
-    /// An object that a runtime asked for, at its last byte. Called in the request's span, which is its exemplar.
+    /// Counts an object that a runtime asked for, at its last byte. Call it in the request's span, which
+    /// becomes the exemplar.
     pub(crate) fn pulled(&self, result: PullResult, took: Duration) {
         let label = ResultLabel {
             result: result.word(),
@@ -110,7 +111,7 @@ impl PeerMetrics {
         counter.inc_by(bytes);
     }
 
-    /// What goes out by a door is counted here, piece by piece.
+    /// The counter of the bytes that a door sends.
     pub(crate) fn sent_by(&self, door: &'static str) -> Counter {
         self.0.bytes_out.get_or_create_owned(&DoorLabel { door })
     }
@@ -119,7 +120,7 @@ impl PeerMetrics {
         Counting::in_gauge(&self.0.fetches_running)
     }
 
-    /// `failed_on` is the side of a failure; none when the object is sealed.
+    /// `failed_on` is the side of a failure, or `None` when the object is sealed.
     pub(crate) fn fetch_ended(&self, failed_on: Option<Side>, took: Duration) {
         let labels = EndedLabels::of(failed_on);
         let duration = OutcomeLabel {
@@ -130,7 +131,7 @@ impl PeerMetrics {
         durations.observe(took.as_secs_f64());
     }
 
-    /// A parent gave a chunk that is not the one that was promised.
+    /// Counts a chunk from a parent that did not match its hash.
     pub(crate) fn chunk_failed(&self, parent: &str) {
         let parent = self.0.parents.name(parent).to_owned();
         self.0.chunk_failures.get_or_create(&ParentLabel { parent }).inc();
@@ -145,7 +146,7 @@ impl PeerMetrics {
     }
 }
 
-impl Counted {
+impl PeerCounters {
     fn begin_at_zero(&self) {
         for result in PullResult::ALL.map(PullResult::word) {
             let label = ResultLabel { result };
@@ -229,7 +230,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Every name of the contract, as a scrape shows it.
+    /// Every metric of the contract, as a scrape shows it.
     const NAMES: [&str; 18] = [
         "stoker_front_objects_total{result=\"hit\"} 0",
         "stoker_front_object_duration_seconds_count{result=\"miss\"} 0",
@@ -251,7 +252,7 @@ pub(crate) mod tests {
         "stoker_lots_running 0",
     ];
 
-    /// What a scrape shows of these metrics.
+    /// The text of a scrape.
     pub(crate) fn scraped(metrics: &PeerMetrics, store: &Store) -> String {
         let shown = Metrics::new();
         metrics.register(&shown, store);
@@ -274,7 +275,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn parents_beyond_the_bound_are_counted_together() {
+    fn parents_beyond_the_bound_share_a_counter() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         let metrics = PeerMetrics::default();
@@ -293,7 +294,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_runs_is_counted_until_it_is_dropped() {
+    fn running_fetches_are_counted_until_they_are_dropped() {
         let metrics = PeerMetrics::default();
         let (one, other) = (metrics.fetch_begins(), metrics.fetch_begins());
         assert_eq!(metrics.0.fetches_running.get(), 2);

@@ -1,4 +1,4 @@
-//! A peer, put together: built (addresses known, nothing served), then spawned.
+//! Builds a peer (addresses known, nothing served), then runs it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -54,7 +54,7 @@ impl Peer {
         Self::build_beside(config, vitals, counted).await
     }
 
-    /// Inside another program, which shows what both ask of registries under the same names.
+    /// The same inside another program, which shows the registry metrics of both under the same names.
     pub async fn build_beside(
         mut config: PeerConfig,
         vitals: Vitals,
@@ -64,20 +64,20 @@ impl Peer {
             .with_context(|| format!("the data folder {}", config.data_dir.display()))?;
         let key = AdminKey::open(&config.data_dir).context("the admin key")?;
         let membership = membership(&mut config).await?;
-        let basis = Basis::open(&config, membership, &vitals, counted)?;
+        let shared = SharedParts::open(&config, membership, &vitals, counted)?;
         let doors = Doors::bind(&config).await?;
 
-        let (access, delivery) = (basis.access(config.front_limits.clone()), basis.delivery());
-        let front_state = basis.front(&access, &delivery, RangeRules::of(&config.front_limits));
-        let share_state = basis.share();
-        let relay_state = basis.relay(access, delivery.clone());
-        let acceptor = basis.membership.acceptor()?;
-        let me = basis.me(&config, doors.share.local_addr()?.port());
-        let manager = ManagerClient::new(basis.membership.to_manager()?, &config.manager);
+        let (access, delivery) = (shared.access(config.front_limits.clone()), shared.delivery());
+        let front_state = shared.front(&access, &delivery, RangeRules::of(&config.front_limits));
+        let share_state = shared.share();
+        let relay_state = shared.relay(access, delivery.clone());
+        let acceptor = shared.membership.acceptor()?;
+        let me = shared.me(&config, doors.share.local_addr()?.port());
+        let manager = ManagerClient::new(shared.membership.to_manager()?, &config.manager);
         Ok(Self {
             doors,
             acceptor,
-            orders: basis.orders(manager, me, delivery, &front_state),
+            orders: shared.orders(manager, me, delivery, &front_state),
             front_state,
             share_state,
             relay_state,
@@ -98,12 +98,12 @@ impl Peer {
         self.orders.me.role
     }
 
-    /// What this peer holds.
+    /// The peer's store.
     pub fn store(&self) -> &Store {
         &self.orders.store
     }
 
-    /// What an admin port of this process may offer of this peer, to those who have its key.
+    /// The admin routes of this peer, for an admin port of this process. They need its key.
     pub fn admin_routes(&self) -> Router {
         admin::routes(self.orders.store.clone())
     }
@@ -162,8 +162,8 @@ impl Doors {
     }
 }
 
-/// What every door of a peer stands on.
-struct Basis {
+/// What all doors of a peer share.
+struct SharedParts {
     membership: Membership,
     store: Store,
     records: Records,
@@ -175,7 +175,7 @@ struct Basis {
     secret: [u8; 32],
 }
 
-impl Basis {
+impl SharedParts {
     fn open(
         config: &PeerConfig,
         membership: Membership,
@@ -206,7 +206,7 @@ impl Basis {
         })
     }
 
-    /// What this peer says of itself, to the manager and to its own neighbours.
+    /// What this peer says about itself to the manager and to its own neighbours.
     fn me(&self, config: &PeerConfig, share_port: u16) -> Me {
         let identity = self.membership.identity();
         let me = Me {
@@ -295,8 +295,8 @@ fn open_neighbours(config: &PeerConfig, membership: &Membership, counted: Regist
     )
 }
 
-/// Layers of private images and what the index tells of them are for this program's user alone, also those that an older
-/// version wrote.
+/// Closes the data folder to other users, including files of an older version: it holds layers of private
+/// images.
 fn make_private(data_dir: &Path) -> std::io::Result<()> {
     files::private_folder(data_dir)?;
     let store = data_dir.join(STORE);
@@ -306,7 +306,7 @@ fn make_private(data_dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Joins, unless this peer has joined before.
+/// Joins the cluster, unless this peer has joined before.
 async fn membership(config: &mut PeerConfig) -> anyhow::Result<Membership> {
     let clock: Clock = Arc::new(unix_ms);
     let joining = std::mem::replace(&mut config.joining, Joining::Token(None));

@@ -1,16 +1,17 @@
-//! The last objects that container runtimes asked for, so that somebody can ask why a pull went as it did.
+//! The latest objects that container runtimes asked for, to explain why a pull went as it did.
 //!
-//! **Invariant:** bounded, in memory only, and without a credential or a query string: what is written down is
-//! names that were parsed, numbers, and trouble in our own words.
+//! **Invariant:** bounded, in memory only, and without credentials or query strings: only validated names,
+//! numbers, and errors in our own words.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use wire::Pull;
 
-/// Pulls that are kept, of all images together.
+/// Pulls that are kept, over all images.
 const KEPT: usize = 512;
-/// Letters of a trouble's text.
+/// The longest error text, in characters.
 const TROUBLE_LIMIT: usize = 500;
 
 /// Clones share the pulls.
@@ -19,22 +20,22 @@ pub(crate) struct RecentPulls(Arc<Mutex<VecDeque<Pull>>>);
 
 impl RecentPulls {
     pub(crate) fn push(&self, pulled: Pull) {
-        let mut pulls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pulls = self.0.lock();
         if pulls.len() >= KEPT {
             pulls.pop_front();
         }
         pulls.push_back(pulled);
     }
 
-    /// Newest first.
+    /// Returns the newest pulls first.
     pub(crate) fn newest(&self, at_most: usize, is_wanted: impl Fn(&Pull) -> bool) -> Vec<Pull> {
-        let pulls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pulls = self.0.lock();
         let wanted = pulls.iter().rev().filter(|pulled| is_wanted(pulled));
         wanted.take(at_most).cloned().collect()
     }
 }
 
-/// Trouble as it may be kept and told: of a URL, neither who asks nor what is asked in its query; not too long.
+/// Removes user names and query strings of URLs from an error text and cuts it.
 pub(crate) fn harmless(trouble: &str) -> String {
     let words: Vec<String> = trouble.split(' ').map(without_secrets).collect();
     let mut text = words.join(" ");
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_kept_and_told_first() {
+    fn the_newest_pulls_are_kept_and_come_first() {
         let pulls = RecentPulls::default();
         for number in 0..600 {
             pulls.push(pulled(number, if number % 2 == 0 { "even" } else { "odd" }));
@@ -100,10 +101,10 @@ mod tests {
     }
 
     #[test]
-    fn trouble_tells_no_secret_of_a_url() {
-        let told =
+    fn an_error_text_contains_no_secret_of_a_url() {
+        let text =
             harmless("GET https://ann:pw@store.lan/a/b?X-Sig=geheim said 403, see http://x.lan?t=geheim");
-        assert_eq!(told, "GET https://store.lan/a/b?… said 403, see http://x.lan?…");
+        assert_eq!(text, "GET https://store.lan/a/b?… said 403, see http://x.lan?…");
         assert_eq!(harmless("a ? b"), "a ? b");
         assert_eq!(harmless(&"ä".repeat(10_000)).chars().count(), TROUBLE_LIMIT + 1);
     }

@@ -1,10 +1,11 @@
-//! Test support: every span of the test process is kept, and is found by its trace.
+//! Test support: records every span of the test process and finds them by trace.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId, TracerProvider as _};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use parking_lot::Mutex;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::filter::LevelFilter;
@@ -18,12 +19,13 @@ struct Recorder(Arc<Mutex<Vec<SpanData>>>);
 
 impl SpanExporter for Recorder {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.0.lock().expect("sound").extend(batch);
+        self.0.lock().extend(batch);
         Ok(())
     }
 }
 
-/// One for the whole process: spans that other tests have met before would overlook a subscriber of one thread.
+/// One for the whole process: a subscriber of one thread would miss callsites that other tests have used
+/// before.
 fn recorder() -> &'static Recorder {
     static RECORDER: OnceLock<Recorder> = OnceLock::new();
     RECORDER.get_or_init(|| {
@@ -35,12 +37,12 @@ fn recorder() -> &'static Recorder {
             .with_tracer(provider.tracer("test"))
             .with_filter(LevelFilter::INFO);
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
-            .expect("nobody else sets one");
+            .expect("the only subscriber");
         recorder
     })
 }
 
-/// A trace of its own.
+/// A trace of one test.
 pub(crate) struct Trace {
     root: Span,
     id: TraceId,
@@ -61,7 +63,7 @@ impl Trace {
         }
     }
 
-    /// For whoever adopts it.
+    /// The context for the code under test.
     pub(crate) fn context(&self) -> TraceContext {
         TraceContext::of(&self.root).expect("traced")
     }
@@ -74,14 +76,14 @@ impl Trace {
         self.root_id
     }
 
-    /// Those that have ended.
+    /// All spans that have ended.
     pub(crate) fn spans(&self) -> Vec<SpanData> {
-        let all = recorder().0.lock().expect("sound");
+        let all = recorder().0.lock();
         let ours = all.iter().filter(|span| span.span_context.trace_id() == self.id);
         ours.cloned().collect()
     }
 
-    /// All of this name, once there are so many.
+    /// Waits for `how_many` spans of this name.
     pub(crate) async fn named(&self, name: &str, how_many: usize) -> Vec<SpanData> {
         let waiting = async {
             loop {
@@ -102,7 +104,7 @@ impl Trace {
         })
     }
 
-    /// The one of this name, once it has ended.
+    /// Waits for the only span of this name.
     pub(crate) async fn the(&self, name: &str) -> SpanData {
         let mut found = self.named(name, 1).await;
         assert_eq!(found.len(), 1, "more than one {name}");
@@ -113,7 +115,7 @@ impl Trace {
 /// The attribute as text.
 pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<String> {
     let found = span.attributes.iter().find(|one| one.key.as_str() == key)?;
-    // Numbers that are sent as text cannot be searched as numbers.
+    // Numbers must not be sent as text: they could not be searched as numbers.
     let is_text = matches!(found.value, opentelemetry::Value::String(_));
     let is_number = found.value.as_str().parse::<i64>().is_ok();
     assert!(
@@ -123,7 +125,7 @@ pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<String> {
     Some(found.value.to_string())
 }
 
-/// Where the span's links lead.
+/// The spans that this span links to.
 pub(crate) fn links(span: &SpanData) -> Vec<SpanId> {
     let links = span.links.iter();
     links.map(|link| link.span_context.span_id()).collect()

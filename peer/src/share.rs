@@ -23,7 +23,7 @@ use wire::{PublicProof, Signed, TagMeaning};
 
 pub(crate) use caller::only_peers;
 
-use crate::fetch::{Fetches, Partly};
+use crate::fetch::{Fetches, PartialReader};
 use crate::limits::Limits;
 use crate::membership::Membership;
 use crate::metrics::PeerMetrics;
@@ -72,12 +72,12 @@ impl ShareState {
         }
     }
 
-    fn on_its_way(&self, digest: &Digest) -> Option<Partly> {
-        self.fetches.as_ref()?.on_its_way(digest)
+    fn partial_reader(&self, digest: &Digest) -> Option<PartialReader> {
+        self.fetches.as_ref()?.partial_reader(digest)
     }
 
-    fn on_its_way_from(&self, digest: &Digest, location: &Location) -> Option<Partly> {
-        self.fetches.as_ref()?.on_its_way_from(digest, location)
+    fn partial_reader_from(&self, digest: &Digest, location: &Location) -> Option<PartialReader> {
+        self.fetches.as_ref()?.partial_reader_from(digest, location)
     }
 }
 

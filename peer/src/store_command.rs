@@ -1,7 +1,7 @@
-//! `stoker-peer store …`: looks into the store of this machine's peer, or takes an object out of it.
+//! `stoker-peer store …`: lists the store of this machine's peer, or removes an object.
 //!
-//! A store belongs to one program at a time. While the peer runs, it is asked over its admin port, with the key in its
-//! data folder; else the store is opened here.
+//! One program at a time can open a store. While the peer runs, the command goes through its admin port, with
+//! the key in its data folder. Otherwise the store is opened here.
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +16,7 @@ use process::http::{ClientOptions, client};
 use reqwest::{Method, Response, StatusCode};
 use store::Store;
 
-use crate::admin::{Listed, OBJECTS, everything, take_out};
+use crate::admin::{ListedObject, OBJECTS, list_objects, remove_object};
 use crate::arguments::StoreCommand;
 use crate::config::StorePlace;
 
@@ -25,16 +25,16 @@ const KEY_FILE: &str = "admin.key";
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreCommandError {
-    #[error("there is no store in {}: give --data-dir as the peer has it", .0.display())]
+    #[error("no store in {}: give --data-dir as the peer has it", .0.display())]
     NoStore(PathBuf),
     #[error("{0} is not in the store")]
     NotHeld(Digest),
     #[error(
-        "the store is in use by a peer that does not answer at {admin}: give --admin as that peer has it, or stop the peer ({cause})"
+        "the peer that uses the store does not answer at {admin} ({cause}): give --admin as that peer has it, or stop the peer"
     )]
     NoAnswer { admin: String, cause: String },
     #[error(
-        "the store is in use, and what answers at {admin} does not take the key of this data folder: give --admin as the peer of this folder has it"
+        "the peer at {admin} refused the key of this data folder: give --admin as the peer of this folder has it"
     )]
     AnotherPeer { admin: String },
     #[error("the peer at {admin} answered {status}: {text}")]
@@ -48,22 +48,22 @@ pub enum StoreCommandError {
 }
 
 impl StoreCommandError {
-    /// Nobody is there who could do it.
-    pub fn is_about_reaching(&self) -> bool {
+    /// Whether no program that could do it was reached.
+    pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::NoAnswer { .. } | Self::AnotherPeer { .. })
     }
 }
 
-/// Does what is wanted; the lines are for people and scripts.
+/// Runs the command. Returns lines for people and scripts.
 pub async fn run(place: &StorePlace, wanted: StoreCommand) -> Result<Vec<String>, StoreCommandError> {
     let objects = match open(&place.data_dir)? {
-        Some(store) => do_it_here(&store, &place.data_dir, wanted).await?,
-        None => ask_the_peer(place, wanted).await?,
+        Some(store) => run_here(&store, &place.data_dir, wanted).await?,
+        None => run_at_peer(place, wanted).await?,
     };
     Ok(objects)
 }
 
-/// None when a peer has it open.
+/// Returns `None` when a peer has the store open.
 fn open(data_dir: &Path) -> Result<Option<Store>, StoreCommandError> {
     let folder = data_dir.join("store");
     if !folder.join("index.redb").exists() {
@@ -76,7 +76,7 @@ fn open(data_dir: &Path) -> Result<Option<Store>, StoreCommandError> {
     }
 }
 
-async fn do_it_here(
+async fn run_here(
     store: &Store,
     data_dir: &Path,
     wanted: StoreCommand,
@@ -86,9 +86,9 @@ async fn do_it_here(
         cause,
     };
     match wanted {
-        StoreCommand::List => Ok(everything(store).iter().map(line).collect()),
+        StoreCommand::List => Ok(list_objects(store).iter().map(line).collect()),
         StoreCommand::Remove { digest } => {
-            let gone = take_out(store, &digest).await.map_err(disk)?;
+            let gone = remove_object(store, &digest).await.map_err(disk)?;
             store.flush().await.map_err(disk)?;
             let gone = gone.ok_or(StoreCommandError::NotHeld(digest))?;
             Ok(vec![removed(&gone)])
@@ -96,11 +96,11 @@ async fn do_it_here(
     }
 }
 
-async fn ask_the_peer(place: &StorePlace, wanted: StoreCommand) -> Result<Vec<String>, StoreCommandError> {
+async fn run_at_peer(place: &StorePlace, wanted: StoreCommand) -> Result<Vec<String>, StoreCommandError> {
     match wanted {
         StoreCommand::List => {
             let response = call(place, Method::GET, OBJECTS).await?;
-            let list: Vec<Listed> = read(place, response).await?;
+            let list: Vec<ListedObject> = read(place, response).await?;
             Ok(list.iter().map(line).collect())
         }
         StoreCommand::Remove { digest } => {
@@ -113,7 +113,7 @@ async fn ask_the_peer(place: &StorePlace, wanted: StoreCommand) -> Result<Vec<St
     }
 }
 
-/// Asks with each key that may be the one, until one is taken.
+/// Sends the request with each possible key until one is accepted.
 async fn call(place: &StorePlace, method: Method, path: &str) -> Result<Response, StoreCommandError> {
     let no_answer = |cause: String| StoreCommandError::NoAnswer {
         admin: place.admin.clone(),
@@ -138,11 +138,11 @@ async fn call(place: &StorePlace, method: Method, path: &str) -> Result<Response
     })
 }
 
-/// The key of the peer's folder; of the one around it, where the peer runs inside `stoker up`.
+/// The key in the peer's folder, then the one in the folder around it: there the peer runs inside `stoker up`.
 fn keys(data_dir: &Path) -> impl Iterator<Item = AdminKey> {
     let around = data_dir.parent().map(Path::to_owned);
     let folders = std::iter::once(data_dir.to_owned()).chain(around);
-    // Only one that is there: a new one opens nothing.
+    // Existing keys only: a new one would open nothing.
     folders
         .filter(|folder| folder.join(KEY_FILE).exists())
         .filter_map(|folder| AdminKey::open(&folder).ok())
@@ -164,11 +164,11 @@ async fn read<T: serde::de::DeserializeOwned>(
     response.json().await.map_err(|error| answered(innermost(&error)))
 }
 
-fn line(listed: &Listed) -> String {
+fn line(listed: &ListedObject) -> String {
     format!("{} {} {}", listed.digest, listed.size, listed.kind)
 }
 
-fn removed(listed: &Listed) -> String {
+fn removed(listed: &ListedObject) -> String {
     format!(
         "removed {} ({} bytes, {})",
         listed.digest, listed.size, listed.kind

@@ -26,7 +26,9 @@ pub struct BadDigest {
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self::from_sha256(Sha256::digest(bytes).into())
+        let mut hasher = DigestHasher::default();
+        hasher.update(bytes);
+        hasher.finish()
     }
 
     /// The digest that a finished sha256 computation gave.
@@ -47,6 +49,26 @@ impl Digest {
     /// The first twelve hexadecimal digits, for messages whose fields hold the whole.
     pub fn short(&self) -> &str {
         self.hex().get(..12).unwrap_or_default()
+    }
+}
+
+/// Computes the sha256 of bytes that come one after the other. A clone continues from the same bytes.
+#[derive(Debug, Clone, Default)]
+pub struct DigestHasher(Sha256);
+
+impl DigestHasher {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all bytes so far.
+    pub fn finish(self) -> Digest {
+        Digest::from_sha256(self.finish_bytes())
+    }
+
+    /// The same as bare bytes.
+    pub fn finish_bytes(self) -> [u8; 32] {
+        self.0.finalize().into()
     }
 }
 
@@ -92,6 +114,16 @@ mod tests {
     fn the_digest_of_nothing_is_the_known_one() {
         assert_eq!(Digest::of(b"").as_str(), EMPTY);
         assert_eq!(Digest::of(b"").hex().len(), 64);
+    }
+
+    #[test]
+    fn the_digest_does_not_depend_on_how_the_bytes_come() {
+        let mut hasher = DigestHasher::default();
+        hasher.update(b"a la");
+        let clone = hasher.clone();
+        hasher.update(b"yer");
+        assert_eq!(hasher.finish(), Digest::of(b"a layer"));
+        assert_eq!(clone.finish(), Digest::of(b"a la"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod metrics;
 mod names;
 mod platform;
 mod proxy;
+mod ranges;
 mod reference;
 pub mod referrers;
 mod registries;
@@ -35,7 +36,7 @@ mod text;
 
 pub use credential::{Credential, KeptCredential, Secret};
 pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, inside as special_address, is_named_by};
-pub use digest::{BadDigest, Digest};
+pub use digest::{BadDigest, Digest, DigestHasher};
 pub use error::{ErrorResponse, RegistryError, RequestedObject, Side};
 pub use helper::CredentialHelper;
 pub use location::{BadLocation, BasePath, Location, Origin, Scheme};
@@ -44,6 +45,7 @@ pub use metrics::RegistryMetrics;
 pub use names::{BadName, RegistryName, Repository, Tag};
 pub use platform::{BadPlatform, Platform};
 pub use proxy::{BadProxy, Proxy};
+pub use ranges::{ContentRange, RequestedRange};
 pub use reference::{BadReference, DigestConflict, ImageReference, TagOrDigest};
 pub use registries::Registries;
 pub use registry::{

@@ -6,18 +6,17 @@
 use std::ops::Range;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use oci::{BlobPart, Digest, Registry, RegistryError, TagOrDigest};
-use sha2::{Digest as _, Sha256};
+use oci::{BlobPart, DigestHasher, Registry, RegistryError, TagOrDigest};
 use store::Sealed;
 use wire::ObjectKind;
 
 use super::NotDelivered;
-use crate::fetch::Wanted;
+use crate::fetch::FetchSpec;
 
 pub(super) async fn is_delivered(
     registry: &Registry,
     held: &Sealed,
-    wanted: &Wanted,
+    wanted: &FetchSpec,
     ranges: &[Range<u64>],
 ) -> Result<bool, NotDelivered> {
     if wanted.kind == ObjectKind::Manifest {
@@ -41,7 +40,7 @@ enum Compared {
 }
 
 /// A manifest is small and read whole: `oci` has checked its digest when it arrives.
-async fn has_manifest(registry: &Registry, held: &Sealed, wanted: &Wanted) -> Result<bool, NotDelivered> {
+async fn has_manifest(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Result<bool, NotDelivered> {
     let digest = TagOrDigest::Digest(held.digest.clone());
     let read = registry.manifest(&wanted.location.repository, &digest, &wanted.credential);
     match read.await {
@@ -53,7 +52,7 @@ async fn has_manifest(registry: &Registry, held: &Sealed, wanted: &Wanted) -> Re
 async fn compare(
     registry: &Registry,
     held: &Sealed,
-    wanted: &Wanted,
+    wanted: &FetchSpec,
     range: &Range<u64>,
 ) -> Result<Compared, NotDelivered> {
     let part = BlobPart {
@@ -86,14 +85,14 @@ async fn compare(
     })
 }
 
-async fn has_whole(registry: &Registry, held: &Sealed, wanted: &Wanted) -> Result<bool, NotDelivered> {
+async fn has_whole(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Result<bool, NotDelivered> {
     let repository = &wanted.location.repository;
     let opened = registry.blob(repository, &held.digest, 0, &wanted.credential);
     let mut body = match opened.await {
         Ok(sent) => sent.stream,
         Err(error) => return not_the_object(error),
     };
-    let (mut hash, mut length) = (Sha256::new(), 0_u64);
+    let (mut hash, mut length) = (DigestHasher::default(), 0_u64);
     while let Some(piece) = body.next().await {
         let piece = match piece {
             Ok(piece) => piece,
@@ -105,8 +104,7 @@ async fn has_whole(registry: &Registry, held: &Sealed, wanted: &Wanted) -> Resul
         }
         hash.update(&piece);
     }
-    let found: Option<Digest> = format!("sha256:{}", hex::encode(hash.finalize())).parse().ok();
-    Ok(found.as_ref() == Some(&held.digest))
+    Ok(hash.finish() == held.digest)
 }
 
 /// Bytes that are not the object's are an answer; everything else stays the registry's error.

@@ -1,4 +1,4 @@
-//! Why an object could not be had, in words for people, and whose side it lies on.
+//! Why an object was not fetched, and whose side it is on.
 
 use std::path::PathBuf;
 
@@ -7,43 +7,46 @@ use wire::Side;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// Nobody who was asked gave it, or all of it.
-    #[error("{digest} could not be fetched: {said}")]
+    /// No source gave all of it.
+    #[error("object {} was not fetched: {said}", .digest.short())]
     NoSource {
         digest: Digest,
         side: Side,
-        /// What the last source said, in one of a few words.
+        /// The error of the last source as one word.
         word: &'static str,
         said: String,
     },
     #[error(
-        "{digest} arrived with other bytes than its name promises ({found}) from {from}; nothing of it was kept: check the storage there, or push the image again"
+        "object {} from {from} has wrong bytes (sha256 {}): check the storage there, or push the image again; nothing was kept",
+        .digest.short(), .found.short()
     )]
     WrongBytes {
         digest: Digest,
-        found: String,
+        found: Digest,
         from: String,
         side: Side,
     },
     #[error(
-        "{digest} should have {expected} bytes and has {told} at {from}: push the image again, or check what lies between"
+        "object {} has {claimed} bytes at {from} instead of {expected}: push the image again, or check the proxies on the way",
+        .digest.short()
     )]
     WrongSize {
         digest: Digest,
         expected: u64,
-        told: u64,
+        claimed: u64,
         from: String,
         side: Side,
     },
-    #[error("the disk of this peer refused {digest} in {}: {cause}; free some space or mend the disk", .folder.display())]
+    #[error("object {} was not written to {} on this peer: {cause}; free space or repair the disk",
+        .digest.short(), .folder.display())]
     Disk {
         digest: Digest,
         folder: PathBuf,
         cause: String,
     },
-    #[error("{digest} changed while it was read; read it again from its start")]
+    #[error("object {} changed while it was read: read it again from its start", .digest.short())]
     StartedOver { digest: Digest },
-    #[error("{digest} was not fetched to its end: this peer is stopping")]
+    #[error("object {} was not fetched to its end: this peer is stopping", .digest.short())]
     Stopped { digest: Digest },
 }
 
@@ -57,7 +60,7 @@ impl FetchError {
         }
     }
 
-    /// The same in a word, for spans and logs: one of few, whatever was fetched.
+    /// The kind of error as one word, for spans and logs.
     pub fn word(&self) -> &'static str {
         match self {
             Self::NoSource { word, .. } => word,
@@ -67,5 +70,54 @@ impl FetchError {
             Self::StartedOver { .. } => "started_over",
             Self::Stopped { .. } => "stopped",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_failed_why_and_what_to_do() {
+        let digest = Digest::of(b"a layer");
+        let errors = [
+            FetchError::NoSource {
+                digest: digest.clone(),
+                side: Side::Caller,
+                word: "404",
+                said: "registry.lan: 404 Not Found; check the name".to_owned(),
+            },
+            FetchError::WrongBytes {
+                digest: digest.clone(),
+                found: Digest::of(b"other bytes"),
+                from: "registry.lan".to_owned(),
+                side: Side::Registry,
+            },
+            FetchError::WrongSize {
+                digest: digest.clone(),
+                expected: 7,
+                claimed: 77,
+                from: "registry.lan".to_owned(),
+                side: Side::Registry,
+            },
+            FetchError::Disk {
+                digest: digest.clone(),
+                folder: PathBuf::from("/var/lib/stoker/store"),
+                cause: "No space left on device".to_owned(),
+            },
+            FetchError::StartedOver {
+                digest: digest.clone(),
+            },
+            FetchError::Stopped { digest },
+        ];
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(texts.join("\n"), @r"
+        object e28d98ac666a was not fetched: registry.lan: 404 Not Found; check the name
+        object e28d98ac666a from registry.lan has wrong bytes (sha256 a3ead5eedad5): check the storage there, or push the image again; nothing was kept
+        object e28d98ac666a has 77 bytes at registry.lan instead of 7: push the image again, or check the proxies on the way
+        object e28d98ac666a was not written to /var/lib/stoker/store on this peer: No space left on device; free space or repair the disk
+        object e28d98ac666a changed while it was read: read it again from its start
+        object e28d98ac666a was not fetched to its end: this peer is stopping
+        ");
     }
 }

@@ -1,14 +1,14 @@
-//! What is said when sources did not do.
+//! Errors when no source gave the object.
 
 use std::time::Duration;
 
 use oci::Digest;
 use wire::Side;
 
-use super::FetchError;
+use super::error::FetchError;
 use crate::source::SourceError;
 
-/// Until a source is open: sign-in, redirects and headers, each of which has a limit of its own.
+/// Limit until a source is open: sign-in, redirects and headers, each with a limit of its own.
 pub(super) const OPEN_LIMIT: Duration = Duration::from_secs(90);
 
 pub(super) fn took_too_long() -> SourceError {
@@ -20,14 +20,14 @@ pub(super) fn took_too_long() -> SourceError {
     }
 }
 
-/// All that was said, each source once with its last words; the side is that of the last source.
+/// All errors, each source once with its last one. The side is that of the last source.
 pub(super) fn failed(digest: &Digest, faults: &[(String, SourceError)]) -> FetchError {
     let Some((_, last)) = faults.last() else {
         return FetchError::NoSource {
             digest: digest.clone(),
             side: Side::Peer,
             word: "no_source",
-            said: "no peer that holds it is known, and the registry must not be asked for it".to_owned(),
+            said: "no peer holds it, and this fetch may not use the registry".to_owned(),
         };
     };
     let mut said: Vec<String> = Vec::new();

@@ -2,55 +2,71 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tracing::warn;
 use wire::TraceContext;
 
+use super::bypass::{Bypass, BypassStream};
+use super::error::FetchError;
+use super::fetches::{FetchStart, Fetches, OngoingFetch};
 use super::needs::Demand;
-use super::passing::{Bypass, Passing};
 use super::progress::{Body, Progress, Remains, Stage};
-use super::{Extent, FetchError, FetchReport, Fetches, Found, Ongoing, Wanted};
+use super::report::FetchReport;
+use super::spec::{Extent, FetchSpec};
 use store::{ChunkHash, read_some};
 
-/// How often a follower starts or joins anew because the fetch it joined failed for reasons of its starter.
+/// How often a follower starts or joins a fetch because the one it joined failed for reasons of its starter.
 const OWN_ATTEMPTS: u32 = 4;
 
-/// Follows one object. Clones follow the same fetch.
+/// Follows the fetch of one object. Clones follow the same fetch.
 #[derive(Clone)]
 pub struct Following {
     fetches: Fetches,
-    wanted: Arc<Wanted>,
-    current: Arc<Mutex<Current>>,
+    spec: Arc<FetchSpec>,
+    current: Arc<Mutex<CurrentFetch>>,
     /// Its readers get the last chunk only once the whole is proven.
     needs_proof: bool,
 }
 
-struct Current {
-    ongoing: Ongoing,
-    found: Found,
+struct CurrentFetch {
+    ongoing: OngoingFetch,
+    found: FetchStart,
     attempts: u32,
 }
 
+impl Fetches {
+    /// Follows the fetch of this object: the running one, or a new one. A sealed object is followed too;
+    /// nothing is fetched then.
+    ///
+    /// The caller of this function has checked that its own caller may read the object.
+    pub fn join_or_start(&self, spec: FetchSpec) -> Following {
+        let spec = Arc::new(spec);
+        let (ongoing, found) = self.ongoing(&spec);
+        Following::new(self.clone(), spec, ongoing, found)
+    }
+}
+
 impl Following {
-    pub(super) fn new(fetches: Fetches, wanted: Arc<Wanted>, ongoing: Ongoing, found: Found) -> Self {
-        let current = Arc::new(Mutex::new(Current {
+    fn new(fetches: Fetches, spec: Arc<FetchSpec>, ongoing: OngoingFetch, found: FetchStart) -> Self {
+        let current = Arc::new(Mutex::new(CurrentFetch {
             ongoing,
             found,
             attempts: 1,
         }));
         Self {
             fetches,
-            wanted,
+            spec,
             current,
             needs_proof: false,
         }
     }
 
-    /// The same fetch for readers who get the last chunk only once the whole is proven, though they read by parts.
+    /// The same fetch for readers of parts that get the last chunk only once the whole is proven.
     pub(crate) fn held_back(self) -> Self {
         Self {
             needs_proof: true,
@@ -58,22 +74,22 @@ impl Following {
         }
     }
 
-    /// The object's size, once a source has confirmed it. Until then nobody knows whether it can be had.
+    /// The object's size, once a source has confirmed it.
     pub async fn size(&self) -> Result<u64, FetchError> {
         match self.until(|progress| progress.size).await {
             Ok(size) if self.reads_here() => Ok(size),
             Ok(_) => Err(self.stopped()),
-            Err((FetchError::Disk { .. }, Some(_))) => self.passing().size().await,
+            Err((FetchError::Disk { .. }, Some(_))) => self.bypass().size().await,
             Err((error, _)) => Err(error),
         }
     }
 
-    /// The bytes of `range` as they land; the object's last chunk comes once the whole is proven. When this
-    /// peer's disk gives up, the rest is streamed past it.
+    /// The bytes of `range` as they land. The object's last chunk comes once the whole is proven. When this
+    /// peer's disk fails, the rest is streamed without it.
     ///
     /// Ends early only with an error, or at the object's end.
     pub fn read(&self, range: Range<u64>) -> impl Stream<Item = Result<Bytes, FetchError>> + Send + use<> {
-        let reader = Reader {
+        let reader = FetchReader {
             following: self.clone(),
             view: self.view(),
             demand: self.demand(),
@@ -81,7 +97,7 @@ impl Following {
             end: range.end,
             take: None,
             file: None,
-            aside: None,
+            bypass: None,
         };
         stream::unfold(Some(reader), |reader| async {
             let mut reader = reader?;
@@ -93,7 +109,7 @@ impl Following {
         })
     }
 
-    /// Hashes of the chunks of this part, once they are all here. Of an object that is here as a whole, none.
+    /// Waits for the hashes of all chunks of this part. Returns none for a sealed object.
     pub(crate) async fn chunk_hashes(&self, part: Range<u64>) -> Result<Vec<ChunkHash>, FetchError> {
         let demand = self.demand();
         demand.at(part.start, part.end);
@@ -105,28 +121,29 @@ impl Following {
         self.until(there).await.map_err(|(error, _)| error)
     }
 
-    /// Whether what it follows may be read as the wanted location's bytes, before the whole is proven.
+    /// Whether the fetch's bytes count as those of the spec's location before the whole is proven.
     pub(crate) fn reads_here(&self) -> bool {
-        self.current().ongoing.reads_from(&self.wanted.location)
+        self.current().ongoing.reads_from(&self.spec.location)
     }
 
     pub fn digest(&self) -> &oci::Digest {
-        &self.wanted.digest
+        &self.spec.digest
     }
 
-    /// How the object was found when this follower asked for it.
-    pub fn found(&self) -> Found {
+    /// How this follower got the object.
+    pub fn found(&self) -> FetchStart {
         self.current().found
     }
 
-    /// The span of a fetch that somebody else had begun; of one's own, the follower's span is the parent.
+    /// The span of a fetch that another caller had started. The span of an own fetch has the follower's as its
+    /// parent.
     pub fn joined(&self) -> Option<TraceContext> {
         let current = self.current();
-        let joined = current.found == Found::Joined;
+        let joined = current.found == FetchStart::Joined;
         current.ongoing.span.clone().filter(|_| joined)
     }
 
-    /// What the sources gave, once the object is proven.
+    /// What each source gave, once the object is proven.
     pub fn report(&self) -> Option<FetchReport> {
         match &self.view().borrow().stage {
             Stage::Proven(report) | Stage::Sealed(report) => Some(report.clone()),
@@ -139,27 +156,27 @@ impl Following {
         self.view().borrow().landed
     }
 
-    /// Waits until the bytes are right.
+    /// Waits until the bytes are proven.
     pub async fn proven(&self) -> Result<(), FetchError> {
         let proven =
             |progress: &Progress| matches!(progress.stage, Stage::Proven(_) | Stage::Sealed(_)).then_some(());
         self.until(proven).await.map_err(|(error, _)| error)
     }
 
-    /// Has all of the object fetched, however much of it was wanted, and waits until the bytes are right.
+    /// Has the whole object fetched, whatever the spec's extent, and waits until it is proven.
     pub(crate) async fn all_proven(&self) -> Result<(), FetchError> {
         let all = Self {
-            wanted: Arc::new(Wanted {
+            spec: Arc::new(FetchSpec {
                 extent: Extent::Whole,
-                ..(*self.wanted).clone()
+                ..(*self.spec).clone()
             }),
             ..self.clone()
         };
-        self.current().ongoing.needs.want_whole(all.wanted.class);
+        self.current().ongoing.needs.need_whole(all.spec.class);
         all.proven().await
     }
 
-    /// Waits until the object is on the disk under its name.
+    /// Waits until the object is sealed.
     pub async fn sealed(&self) -> Result<FetchReport, FetchError> {
         let sealed = |progress: &Progress| match &progress.stage {
             Stage::Sealed(report) => Some(report.clone()),
@@ -191,17 +208,18 @@ impl Following {
         }
     }
 
-    /// A fetch that may do better than the one that failed with `error`: ours, when that one was another's.
+    /// Another fetch that may succeed where this one failed with `error`. `None` when the failed fetch was our
+    /// own.
     fn another(&self, error: &FetchError) -> Option<watch::Receiver<Progress>> {
         let mut current = self.current();
         let failed = matches!(current.ongoing.view.borrow().stage, Stage::Failed(..));
         if failed {
-            let own = Arc::ptr_eq(&current.ongoing.starter, &self.wanted);
-            let hopeless = own || !self.wanted.may_do_better(&current.ongoing.starter, error);
+            let own = Arc::ptr_eq(&current.ongoing.starter, &self.spec);
+            let hopeless = own || !self.spec.may_do_better(&current.ongoing.starter, error);
             if hopeless || current.attempts >= OWN_ATTEMPTS {
                 return None;
             }
-            (current.ongoing, current.found) = self.fetches.ongoing(&self.wanted);
+            (current.ongoing, current.found) = self.fetches.ongoing(&self.spec);
             current.attempts += 1;
         }
         Some(current.ongoing.view.clone())
@@ -215,41 +233,41 @@ impl Following {
         self.current().ongoing.view.clone()
     }
 
-    fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current(&self) -> MutexGuard<'_, CurrentFetch> {
+        self.current.lock()
     }
 
     fn stopped(&self) -> FetchError {
         FetchError::Stopped {
-            digest: self.wanted.digest.clone(),
+            digest: self.spec.digest.clone(),
         }
     }
 
-    fn passing(&self) -> Passing {
-        Passing::new(self.fetches.clone(), self.wanted.clone())
+    fn bypass(&self) -> Bypass {
+        Bypass::new(self.fetches.clone(), self.spec.clone())
     }
 }
 
-struct Reader {
+struct FetchReader {
     following: Following,
     view: watch::Receiver<Progress>,
-    /// What it waits for, told to whoever fetches.
+    /// What it waits for. The fetch sees it.
     demand: Demand,
     at: u64,
     end: u64,
-    /// The take that the bytes so far belong to.
+    /// The take that its bytes so far belong to.
     take: Option<u32>,
     file: Option<(u32, Arc<File>)>,
-    /// Set once the disk has given up.
-    aside: Option<Bypass>,
+    /// Set once the disk has failed.
+    bypass: Option<BypassStream>,
 }
 
-impl Reader {
+impl FetchReader {
     async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
-        let reads_part = self.following.wanted.extent != Extent::Whole;
+        let reads_part = self.following.spec.extent != Extent::Whole;
         loop {
-            if let Some(aside) = &mut self.aside {
-                let next = aside.recv().await;
+            if let Some(bypass) = &mut self.bypass {
+                let next = bypass.recv().await;
                 return next.unwrap_or_else(|| Err(self.following.stopped()));
             }
             if self.at >= self.end {
@@ -272,13 +290,13 @@ impl Reader {
             }
             match progress.stage {
                 Stage::Proven(_) | Stage::Sealed(_) => return Ok(None),
-                Stage::Failed(error, remains) => self.go_on_elsewhere(error, remains)?,
+                Stage::Failed(error, remains) => self.continue_elsewhere(error, remains)?,
                 Stage::Running => self.view.changed().await.map_err(|_| self.following.stopped())?,
             }
         }
     }
 
-    /// `None` when the fetch began again while these bytes were read.
+    /// Returns `None` when the fetch started over while these bytes were read.
     async fn read(&mut self, progress: &Progress, readable: u64) -> Result<Option<Bytes>, FetchError> {
         let at_most = readable.min(self.end) - self.at;
         let read = async {
@@ -289,7 +307,8 @@ impl Reader {
             read_some(&file, self.at, at_most).await
         };
         let bytes = read.await.map_err(|error| self.disk(&error))?;
-        // The count goes up before a byte is touched, so bytes that were read under the old count are of the old take.
+        // The count is raised before a byte changes, so bytes that were read under the old count belong to the
+        // old take.
         if self.view.borrow().take != progress.take {
             return Ok(None);
         }
@@ -313,18 +332,19 @@ impl Reader {
         Ok(file)
     }
 
-    fn go_on_elsewhere(&mut self, error: FetchError, remains: Option<Remains>) -> Result<(), FetchError> {
+    fn continue_elsewhere(&mut self, error: FetchError, remains: Option<Remains>) -> Result<(), FetchError> {
         if let Some(remains) = remains {
             warn!(
-                stoker.digest = %self.following.wanted.digest,
+                stoker.digest = %self.following.spec.digest,
                 stoker.side = error.side().word(),
                 at = self.at,
-                "{error}; this reader gets the rest past the disk"
+                %error,
+                "disk failed, reader continues without it"
             );
-            self.aside = Some(self.following.passing().read(remains, self.at..self.end));
+            self.bypass = Some(self.following.bypass().read(remains, self.at..self.end));
             return Ok(());
         }
-        // Bytes of two fetches are not mixed.
+        // Bytes of two fetches are never mixed.
         if self.take.is_some() {
             return Err(error);
         }
@@ -339,14 +359,14 @@ impl Reader {
 
     fn started_over(&self) -> FetchError {
         FetchError::StartedOver {
-            digest: self.following.wanted.digest.clone(),
+            digest: self.following.spec.digest.clone(),
         }
     }
 
     fn disk(&self, error: &std::io::Error) -> FetchError {
         FetchError::Disk {
-            digest: self.following.wanted.digest.clone(),
-            folder: self.following.fetches.0.store.folder().to_owned(),
+            digest: self.following.spec.digest.clone(),
+            folder: self.following.fetches.store().folder().to_owned(),
             cause: error.to_string(),
         }
     }

@@ -1,4 +1,4 @@
-//! Bytes that somebody else has read from the registry already, on their way to the disk.
+//! Keeps bytes that another part of this peer has read from the registry.
 
 use std::sync::Arc;
 
@@ -7,57 +7,55 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::error::FetchError;
+use super::fetches::{Fetches, MapEntry, OngoingFetch};
 use super::progress::{Progress, Stage};
-use super::{FetchError, Fetches, LeavesMap, Ongoing, Wanted};
+use super::spec::FetchSpec;
 use store::{ProvenBytes, Sealed, Store};
 
 impl Fetches {
-    /// Nothing is fetched, and nothing is on its way to the disk.
+    /// Whether no fetch runs.
     #[cfg(test)]
     pub(crate) fn are_over(&self) -> bool {
         self.now().is_empty()
     }
 
-    /// How much of an object has landed that is being fetched.
+    /// Bytes of a running fetch that have landed.
     #[cfg(test)]
     pub(crate) fn landed(&self, digest: &oci::Digest) -> Option<u64> {
         let now = self.now();
         now.get(digest).map(|ongoing| ongoing.view.borrow().landed)
     }
 
-    /// Seals these bytes unless they are here or on their way. What cannot be kept is fetched by the next who wants it.
-    pub(crate) fn keep(&self, wanted: Wanted, bytes: Bytes) {
+    /// Seals these bytes unless they are held or being fetched. After a failure the next fetch gets them.
+    pub(crate) fn keep(&self, spec: FetchSpec, bytes: Bytes) {
         let mut now = self.now();
-        if now.contains_key(&wanted.digest) || self.0.store.sealed(&wanted.digest).is_some() {
+        if now.contains_key(&spec.digest) || self.store().sealed(&spec.digest).is_some() {
             return;
         }
-        let wanted = Arc::new(wanted);
+        let spec = Arc::new(spec);
         let (progress, view) = watch::channel(Progress::default());
-        let ongoing = Ongoing {
+        let ongoing = OngoingFetch {
             view,
-            starter: wanted.clone(),
+            starter: spec.clone(),
             needs: Arc::default(),
             is_pure: true,
             followers: Arc::default(),
             stop: CancellationToken::new(),
             span: None,
         };
-        now.insert(wanted.digest.clone(), ongoing);
+        now.insert(spec.digest.clone(), ongoing);
         drop(now);
-        let ends = LeavesMap {
-            fetches: self.clone(),
-            digest: wanted.digest.clone(),
-            _counting: self.0.metrics.fetch_begins(),
-        };
-        let (store, metrics) = (self.0.store.clone(), self.0.metrics.clone());
-        self.0.running.spawn(async move {
+        let ends = MapEntry::new(self, &spec.digest);
+        let (store, metrics) = (self.store().clone(), self.metrics().clone());
+        self.running().spawn(async move {
             metrics.received(true, bytes.len() as u64);
-            let kept = seal(&store, &wanted, bytes).await;
+            let kept = seal(&store, &spec, bytes).await;
             drop(ends);
             let stopped = || {
                 Stage::Failed(
                     FetchError::Stopped {
-                        digest: wanted.digest.clone(),
+                        digest: spec.digest.clone(),
                     },
                     None,
                 )
@@ -73,12 +71,12 @@ impl Fetches {
     }
 }
 
-async fn seal(store: &Store, wanted: &Wanted, bytes: Bytes) -> Option<Sealed> {
-    let proven = ProvenBytes::prove(&wanted.digest, bytes).ok()?;
-    store.record_delivered(&wanted.digest, &wanted.location);
-    let keeping = store.keep(proven, wanted.media_type.clone(), wanted.kind);
+async fn seal(store: &Store, spec: &FetchSpec, bytes: Bytes) -> Option<Sealed> {
+    let proven = ProvenBytes::prove(&spec.digest, bytes).ok()?;
+    store.record_delivered(&spec.digest, &spec.location);
+    let keeping = store.keep(proven, spec.media_type.clone(), spec.kind);
     let kept = keeping.await.inspect_err(|error| {
-        debug!(%error, stoker.digest = %wanted.digest, "a manifest that was passed on is not kept");
+        debug!(%error, stoker.digest = %spec.digest, "relayed manifest not stored");
     });
     kept.ok()
 }

@@ -1,45 +1,46 @@
-//! What readers want of an object that is on its way: all of it, or the parts that they are reading.
+//! What readers need of an object that is being fetched: all of it, or parts.
 //!
-//! What a reader waits for goes before what a preheat wants, and that before what is fetched ahead.
+//! The parts that readers wait for come first, then what preheats need, then what is fetched ahead.
 //!
-//! **Invariant:** a part is wanted as long as its reader is there, and no further ahead than [`AHEAD`]: a range that its
-//! client gives up costs little more than what was read of it.
+//! **Invariant:** a part is needed only while its reader exists, and at most [`AHEAD`] further: a range that
+//! its client abandons costs little more than what was read of it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use store::{CHUNK, PartialView, last_chunk_begins};
 use tokio::sync::Notify;
 
 use crate::limits::Class;
 
-/// Bytes that are fetched ahead of somebody who reads a part.
+/// Bytes that are fetched ahead of a reader of a part.
 const AHEAD: u64 = 4 * CHUNK;
 
 #[derive(Default)]
 pub(super) struct Needs {
-    wanted: Mutex<Wanted>,
+    state: Mutex<NeedsState>,
     changed: Notify,
 }
 
 #[derive(Default)]
-struct Wanted {
-    /// Who wants all of it.
+struct NeedsState {
+    /// The most urgent class that needs the whole.
     whole: Option<Class>,
     last: u64,
-    parts: BTreeMap<u64, Part>,
+    parts: BTreeMap<u64, NeededPart>,
 }
 
-/// What one reader waits for.
+/// The part that one reader waits for.
 #[derive(PartialEq, Eq)]
-struct Part {
+struct NeededPart {
     range: Range<u64>,
     /// The reader gets the last chunk only once the whole is proven.
     needs_proof: bool,
 }
 
-/// One reader's wish; gone with its reader.
+/// The need of one reader. It ends with its reader.
 pub(super) struct Demand {
     needs: Arc<Needs>,
     number: u64,
@@ -47,10 +48,10 @@ pub(super) struct Demand {
 }
 
 impl Needs {
-    pub(super) fn want_whole(&self, class: Class) {
-        let mut wanted = self.lock();
-        wanted.whole = wanted.whole.map(|known| known.min(class)).or(Some(class));
-        drop(wanted);
+    pub(super) fn need_whole(&self, class: Class) {
+        let mut state = self.lock();
+        state.whole = state.whole.map(|known| known.min(class)).or(Some(class));
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -58,32 +59,32 @@ impl Needs {
         self.lock().whole.is_some()
     }
 
-    /// How urgent the next bytes are.
+    /// The class of the next bytes.
     pub(super) fn class(&self) -> Class {
-        let wanted = self.lock();
-        if wanted.parts.is_empty() {
-            wanted.whole.unwrap_or(Class::Interactive)
+        let state = self.lock();
+        if state.parts.is_empty() {
+            state.whole.unwrap_or(Class::Interactive)
         } else {
             Class::Interactive
         }
     }
 
-    pub(super) fn nobody_reads(&self) -> bool {
+    pub(super) fn has_no_readers(&self) -> bool {
         self.lock().parts.is_empty()
     }
 
     /// `needs_proof`: the reader gets the last chunk only once the whole is proven.
     pub(super) fn demand(self: &Arc<Self>, needs_proof: bool) -> Demand {
-        let mut wanted = self.lock();
-        wanted.last += 1;
+        let mut state = self.lock();
+        state.last += 1;
         Demand {
-            number: wanted.last,
+            number: state.last,
             needs: self.clone(),
             needs_proof,
         }
     }
 
-    /// Chunks that somebody waits for and that are not there, those that are wanted first in front.
+    /// Missing chunks that readers wait for, the most urgent ones first.
     pub(super) fn missing(&self, view: &PartialView, size: u64) -> Vec<u64> {
         let parts: Vec<Range<u64>> = self
             .lock()
@@ -94,16 +95,16 @@ impl Needs {
         missing_of(&parts, size, |chunk| view.has_chunk(chunk, size))
     }
 
-    /// Whether somebody waits for the last chunk.
+    /// Whether a reader waits for the last chunk.
     pub(super) fn reaches_the_end(&self, size: u64) -> bool {
         let last = last_chunk_begins(size);
         self.lock().parts.values().any(|part| part.range.end > last)
     }
 
-    /// Whether a reader waits for the last chunk who gets it only once the whole is proven.
+    /// Whether a reader waits for the last chunk that gets it only once the whole is proven.
     pub(super) fn wants_proof(&self, size: u64) -> bool {
         let last = last_chunk_begins(size);
-        let waits = |part: &Part| part.needs_proof && part.range.end > last;
+        let waits = |part: &NeededPart| part.needs_proof && part.range.end > last;
         self.lock().parts.values().any(waits)
     }
 
@@ -111,24 +112,24 @@ impl Needs {
         self.changed.notified().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, NeedsState> {
+        self.state.lock()
     }
 }
 
 impl Demand {
-    /// The reader is at `at` and reads to `end`.
+    /// Sets the reader's position `at` and its `end`.
     pub(super) fn at(&self, at: u64, end: u64) {
-        let part = Part {
+        let part = NeededPart {
             range: at..end.min((at / CHUNK * CHUNK).saturating_add(AHEAD)),
             needs_proof: self.needs_proof,
         };
-        let mut wanted = self.needs.lock();
-        if wanted.parts.get(&self.number) == Some(&part) {
+        let mut state = self.needs.lock();
+        if state.parts.get(&self.number) == Some(&part) {
             return;
         }
-        wanted.parts.insert(self.number, part);
-        drop(wanted);
+        state.parts.insert(self.number, part);
+        drop(state);
         self.needs.changed.notify_one();
     }
 }
@@ -161,25 +162,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_read_and_not_there_is_missing() {
+    fn only_chunks_that_are_read_and_not_here_are_missing() {
         let parts = [CHUNK + 5..2 * CHUNK + 1, 0..10, 9 * CHUNK..20 * CHUNK];
         let missing = missing_of(&parts, 10 * CHUNK - 1, |chunk| chunk == 2);
         assert_eq!(missing, [1, 0, 9]);
     }
 
     #[test]
-    fn a_reader_that_leaves_wants_nothing() {
+    fn a_reader_that_leaves_needs_nothing() {
         let needs = Arc::new(Needs::default());
         let demand = needs.demand(false);
         demand.at(3 * CHUNK + 7, u64::MAX);
-        assert!(!needs.nobody_reads());
+        assert!(!needs.has_no_readers());
         assert!(needs.reaches_the_end(5 * CHUNK) && !needs.reaches_the_end(100 * CHUNK));
         drop(demand);
-        assert!(needs.nobody_reads());
+        assert!(needs.has_no_readers());
     }
 
     #[test]
-    fn proof_is_wanted_when_its_reader_has_come_to_the_last_chunk() {
+    fn the_proof_is_needed_once_its_reader_is_at_the_last_chunk() {
         let (needs, size) = (Arc::new(Needs::default()), 9 * CHUNK);
         needs.demand(false).at(8 * CHUNK, size);
         let (part, whole) = (needs.demand(false), needs.demand(true));

@@ -1,4 +1,4 @@
-//! An object that can be read: whole on this peer's disk, or on its way.
+//! An object that can be read: sealed, or being fetched.
 
 use std::io;
 use std::ops::Range;
@@ -7,48 +7,50 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
-use super::{FetchError, Following};
+use super::error::FetchError;
+use super::following::Following;
 use store::Sealed;
 
-pub(crate) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+pub(crate) type ObjectStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// An object that is here or on its way.
-pub(crate) enum Object {
-    Here(Sealed),
-    Coming(Following, u64),
+/// An object that is sealed here or being fetched.
+pub(crate) enum ReadableObject {
+    Sealed(Sealed),
+    Fetching(Following, u64),
 }
 
-impl Object {
+impl ReadableObject {
     pub(crate) fn size(&self) -> u64 {
         match self {
-            Self::Here(sealed) => sealed.size,
-            Self::Coming(_, size) => *size,
+            Self::Sealed(sealed) => sealed.size,
+            Self::Fetching(_, size) => *size,
         }
     }
 
-    /// The object for a reader of all of it, or of all that is left: the last chunk comes once the whole is proven.
+    /// The object for a reader of the whole, or of all that is left: the last chunk comes once the whole is
+    /// proven.
     pub(crate) fn held_back(self) -> Self {
         match self {
-            Self::Coming(following, size) => Self::Coming(following.held_back(), size),
-            here @ Self::Here(_) => here,
+            Self::Fetching(following, size) => Self::Fetching(following.held_back(), size),
+            sealed @ Self::Sealed(_) => sealed,
         }
     }
 
-    /// Has all of it fetched and waits until it is proven.
+    /// Has the whole fetched and waits until it is proven.
     pub(crate) async fn proven(&self) -> Result<(), FetchError> {
         match self {
-            Self::Here(_) => Ok(()),
-            Self::Coming(following, _) => following.all_proven().await,
+            Self::Sealed(_) => Ok(()),
+            Self::Fetching(following, _) => following.all_proven().await,
         }
     }
 
-    /// Reads the bytes of `range`. A failure on the way is an error of the stream, so that the transfer is cut short;
-    /// an error of this call is the disk's.
-    pub(crate) async fn read(&self, range: Range<u64>) -> io::Result<Pieces> {
+    /// Reads the bytes of `range`. A failure on the way is an error of the stream, so that the transfer is cut
+    /// short. An error of this call is the disk's.
+    pub(crate) async fn read(&self, range: Range<u64>) -> io::Result<ObjectStream> {
         match self {
-            Self::Here(sealed) => Ok(Box::pin(sealed.read(range).await?)),
-            Self::Coming(following, _) => Ok(Box::pin(
-                following.read(range).map(|piece| piece.map_err(io::Error::other)),
+            Self::Sealed(sealed) => Ok(Box::pin(sealed.read(range).await?)),
+            Self::Fetching(following, _) => Ok(Box::pin(
+                following.read(range).map(|bytes| bytes.map_err(io::Error::other)),
             )),
         }
     }

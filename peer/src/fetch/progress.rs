@@ -1,39 +1,40 @@
-//! What can be seen of a fetch while it runs, and how much of it a reader may have.
+//! The visible state of a fetch, and how much of it a reader may have.
 
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sha2::Sha256;
+use oci::DigestHasher;
 use wire::Side;
 
-use super::{FetchError, FetchReport};
+use super::error::FetchError;
+use super::report::FetchReport;
 use store::{CHUNK, PartialView, Sealed, last_chunk_begins, off_thread};
 
 #[derive(Clone, Default)]
 pub(super) struct Progress {
-    /// Counts how often the fetch began at the first byte again: bytes of two takes must not be mixed.
+    /// Counts how often the fetch started over: bytes of two takes must not be mixed.
     pub(super) take: u32,
     pub(super) body: Option<Body>,
-    /// Once a source has confirmed it.
+    /// The size, once a source has confirmed it.
     pub(super) size: Option<u64>,
-    /// The frontier: one after the other, from the first byte on.
+    /// The frontier: bytes from the start without a gap.
     pub(super) landed: u64,
-    /// What landed last, and where it begins: whoever keeps pace reads no disk.
+    /// What landed last, and where it begins: a reader that keeps pace needs no disk.
     pub(super) recent: Option<(u64, Bytes)>,
-    /// The last chunk is here, and is the one that a peer vouches for who has proven the whole.
+    /// The last chunk is here, and a peer that has proven the whole vouches for it.
     pub(super) last_is_vouched: bool,
-    /// Bytes have landed, or are about to, that nobody vouches for before the whole is proven.
+    /// Some bytes have landed, or are about to, for which no peer vouches before the whole is proven.
     pub(super) has_unvouched: bool,
     pub(super) stage: Stage,
 }
 
-/// Where the bytes that have landed can be read.
+/// Where to read the bytes that have landed.
 #[derive(Clone)]
 pub(super) enum Body {
     Open(PartialView),
-    /// Proven, and on its way to the disk.
+    /// Proven, and being written to the disk.
     Memory(Bytes),
     Sealed(Sealed),
 }
@@ -42,19 +43,19 @@ pub(super) enum Body {
 pub(super) enum Stage {
     #[default]
     Running,
-    /// The bytes are right; the disk does not promise them yet.
+    /// The bytes are right, but not durable yet.
     Proven(FetchReport),
     Sealed(FetchReport),
     Failed(FetchError, Option<Remains>),
 }
 
-/// What a fetch that the disk broke off leaves to its readers, so that each can go on by itself.
+/// What a fetch leaves to its readers when the disk fails, so that each can continue by itself.
 #[derive(Clone)]
 pub(super) struct Remains {
     pub(super) file: Option<Arc<File>>,
     pub(super) landed: u64,
-    /// Over the bytes that have landed; `None` when they are all there and proven.
-    pub(super) hash: Option<Sha256>,
+    /// The hash of the bytes that have landed. `None` when they are all here and proven.
+    pub(super) hash: Option<DigestHasher>,
 }
 
 impl Remains {
@@ -62,7 +63,7 @@ impl Remains {
         Self {
             file: None,
             landed: 0,
-            hash: Some(Sha256::default()),
+            hash: Some(DigestHasher::default()),
         }
     }
 }
@@ -81,7 +82,7 @@ impl Progress {
         }
     }
 
-    /// What lies there, if it is in memory: of an object that is there as a whole, or of what has landed last.
+    /// Bytes from `at` on, if they are in memory: of a proven object, or what has landed last.
     pub(super) fn in_memory(&self, at: u64, at_most: u64) -> Option<Bytes> {
         let (begins, bytes) = match (&self.body, &self.recent) {
             (Some(Body::Memory(bytes)), _) => (0, bytes),
@@ -94,13 +95,13 @@ impl Progress {
         Some(bytes.slice(skipped..skipped + length))
     }
 
-    /// Whether the last chunk may go to readers of parts: what they have read before is vouched for, too.
+    /// Whether readers of parts may have the last chunk: it and everything before it is vouched for.
     pub(super) fn gives_last(&self) -> bool {
         self.last_is_vouched && !self.has_unvouched
     }
 
-    /// Up to where a reader at `at` may read without a gap. `gives_vouched`: it reads a part, and gets the last chunk once
-    /// a peer vouches for it; other readers wait for the proof of the whole.
+    /// The end of the bytes that a reader at `at` may have without a gap. `gives_vouched`: it reads a part, and
+    /// gets the last chunk once a peer vouches for it. Other readers wait for the proof of the whole.
     pub(super) fn readable_from(&self, at: u64, gives_vouched: bool) -> u64 {
         match (&self.stage, &self.body) {
             (Stage::Running, Some(Body::Open(view))) => {
@@ -117,7 +118,7 @@ impl Progress {
 }
 
 impl Stage {
-    /// Whose side a failure is on. That nobody wants the object any more is none.
+    /// Whose side a failure is on. A fetch that was stopped has not failed.
     pub(super) fn failed_on(&self) -> Option<Side> {
         match self {
             Self::Failed(FetchError::Stopped { .. }, _) => None,
@@ -140,7 +141,7 @@ impl Body {
     pub(super) async fn file(&self) -> io::Result<Arc<File>> {
         match self {
             Self::Open(view) => Ok(view.file()),
-            Self::Memory(_) => Err(io::Error::other("it is not on the disk yet")),
+            Self::Memory(_) => Err(io::Error::other("not on the disk yet")),
             Self::Sealed(sealed) => {
                 let sealed = sealed.clone();
                 off_thread(move || sealed.open().map(Arc::new)).await
@@ -149,8 +150,8 @@ impl Body {
     }
 }
 
-/// What may be read of an object that is not proven: never its last chunk. As long as nobody knows the size, any
-/// chunk may be the last.
+/// The end of what may be read before the proof: the last chunk is never included. While the size is unknown,
+/// any chunk may be the last.
 fn free(size: Option<u64>, landed: u64) -> u64 {
     last_chunk_begins(size.unwrap_or(landed))
 }

@@ -1,11 +1,11 @@
 //! Where an object's bytes came from.
 
-/// What a fetch that ended well has to tell.
+/// What a successful fetch reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FetchReport {
     pub bytes_from_registry: u64,
     pub bytes_from_peers: u64,
-    /// In the order in which they were tried; none when the object was here already.
+    /// In the order in which they were tried. Empty when the object was held already.
     pub sources: Vec<SourceUse>,
 }
 

@@ -4,6 +4,7 @@
 )]
 
 mod crowds;
+mod fault_mixes;
 mod laws;
 mod no_disk;
 mod parents;
@@ -14,4 +15,3 @@ mod resuming;
 mod storing;
 pub(crate) mod support;
 mod traces;
-mod weather;

@@ -17,7 +17,7 @@ use super::respond::{Head, asks_for_the_rest, is_unchanged, unchanged, wanted_pa
 use super::told::{Outcome, Source};
 use crate::access::{Refusal, Told, Who};
 use crate::config::UnprovenRanges;
-use crate::fetch::{Extent, Object};
+use crate::fetch::{Extent, ReadableObject};
 
 const BLOB_TYPE: &str = "application/octet-stream";
 
@@ -84,7 +84,12 @@ impl Front {
 
     /// The object as a reader of this part may have it: with its last chunk held back, or as a whole proven first. Who reads
     /// all of it, or the rest after a transfer that broke off, never ends up with wrong bytes that look complete.
-    async fn held_back(&self, object: Object, part: &Part, headers: &HeaderMap) -> Result<Object, Refusal> {
+    async fn held_back(
+        &self,
+        object: ReadableObject,
+        part: &Part,
+        headers: &HeaderMap,
+    ) -> Result<ReadableObject, Refusal> {
         if part.is_all_of(object.size()) {
             return Ok(object.held_back());
         }

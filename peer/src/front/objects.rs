@@ -8,7 +8,7 @@ use wire::{ObjectKind, Side, TraceContext};
 
 use super::Front;
 use crate::access::{Refusal, Told, Who};
-use crate::fetch::{Extent, Object, Wanted};
+use crate::fetch::{Extent, FetchSpec, ReadableObject};
 use crate::limits::Class;
 
 impl Front {
@@ -20,8 +20,8 @@ impl Front {
         kind: ObjectKind,
         told: Option<&Told>,
         extent: Extent,
-    ) -> Result<Object, Refusal> {
-        let wanted = Wanted {
+    ) -> Result<ReadableObject, Refusal> {
+        let wanted = FetchSpec {
             extent,
             ..self.wanted(who, digest, kind, told)
         };
@@ -32,7 +32,7 @@ impl Front {
     }
 
     /// A manifest's bytes, proven.
-    pub(crate) async fn manifest(&self, object: &Object) -> Result<Bytes, Refusal> {
+    pub(crate) async fn manifest(&self, object: &ReadableObject) -> Result<Bytes, Refusal> {
         let too_large = || {
             let text = format!(
                 "the manifest has {} bytes; {BYTES_LIMIT} are the most",
@@ -59,9 +59,15 @@ impl Front {
         Ok(bytes.into())
     }
 
-    pub(super) fn wanted(&self, who: &Who, digest: &Digest, kind: ObjectKind, told: Option<&Told>) -> Wanted {
+    pub(super) fn wanted(
+        &self,
+        who: &Who,
+        digest: &Digest,
+        kind: ObjectKind,
+        told: Option<&Told>,
+    ) -> FetchSpec {
         let parents = self.neighbours.seeds_in_order(digest);
-        Wanted {
+        FetchSpec {
             digest: digest.clone(),
             kind,
             // Never from a caller's or a registry's word alone: the source that is read says it.
@@ -76,7 +82,7 @@ impl Front {
             credential: self.credential(who),
             parents: parents.into_iter().map(|seed| seed.share_url).collect(),
             relays: self.neighbours.relays(digest),
-            origin_allowed: true,
+            registry_allowed: true,
             extent: Extent::Whole,
             class: Class::Interactive,
             trace: TraceContext::current(),

@@ -10,12 +10,12 @@ mod multipart;
 
 use std::ops::Range;
 
+use oci::RequestedRange;
+
 pub(crate) use multipart::Multipart;
 
 /// As many as podman asks for in one request. Who asks for more gets the whole object in one go.
 const PARTS_LIMIT: usize = 1_024;
-/// Far more than any client sends: what is longer is not even read.
-const HEADER_LIMIT: usize = 64 * 1024;
 
 /// What part of an object a request gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,17 +45,17 @@ impl Part {
 
 /// Whether a header asks for all that is left from some byte on (`bytes=a-`), as who resumes a broken transfer does.
 pub(crate) fn is_open_ended(header: &str) -> bool {
-    let is_open = |bounds: &Bounds| matches!(bounds, Bounds::Open(_));
-    asked(header).is_some_and(|asked| asked.iter().any(is_open))
+    let is_open = |range: &RequestedRange| matches!(range, RequestedRange::Open(_));
+    RequestedRange::read_all(header).is_some_and(|asked| asked.iter().any(is_open))
 }
 
 /// Reads ranges (`bytes=a-b`, `bytes=a-`, `bytes=-n`, and several of them with commas between) against an object of
 /// `size` bytes.
 pub(crate) fn part(header: Option<&str>, size: u64) -> Part {
-    let Some(asked) = header.and_then(asked) else {
+    let Some(asked) = header.and_then(RequestedRange::read_all) else {
         return Part::Whole;
     };
-    let within: Vec<Range<u64>> = asked.iter().filter_map(|bounds| bounds.within(size)).collect();
+    let within: Vec<Range<u64>> = asked.iter().filter_map(|range| range.within(size)).collect();
     let mut parts = without_overlaps(within);
     if parts.len() > PARTS_LIMIT {
         return Part::Whole;
@@ -68,60 +68,6 @@ pub(crate) fn part(header: Option<&str>, size: u64) -> Part {
             Part::Many(parts)
         }
     }
-}
-
-/// All ranges of a header; nothing when one of them is no range, or when the unit is another.
-fn asked(header: &str) -> Option<Vec<Bounds>> {
-    if header.len() > HEADER_LIMIT {
-        return None;
-    }
-    let (unit, ranges) = header.split_once('=')?;
-    if !unit.trim().eq_ignore_ascii_case("bytes") {
-        return None;
-    }
-    let is_blank = |character: char| matches!(character, ' ' | '\t');
-    let each = ranges.split(',').map(|range| range.trim_matches(is_blank));
-    // A list may have empty members, but not only those.
-    let asked: Option<Vec<Bounds>> = each.filter(|range| !range.is_empty()).map(bounds).collect();
-    asked.filter(|asked| !asked.is_empty())
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bounds {
-    Closed(u64, u64),
-    Open(u64),
-    Suffix(u64),
-}
-
-impl Bounds {
-    /// What of an object of `size` bytes is meant, if that is any.
-    fn within(self, size: u64) -> Option<Range<u64>> {
-        let range = match self {
-            Self::Closed(first, last) => first..last.saturating_add(1).min(size),
-            Self::Open(first) => first..size,
-            Self::Suffix(length) => size.saturating_sub(length)..size,
-        };
-        (range.start < range.end).then_some(range)
-    }
-}
-
-fn bounds(range: &str) -> Option<Bounds> {
-    let (first, last) = range.split_once('-')?;
-    match (first, last) {
-        ("", last) => number(last).map(Bounds::Suffix),
-        (first, "") => number(first).map(Bounds::Open),
-        (first, last) => {
-            let (first, last) = (number(first)?, number(last)?);
-            (first <= last).then_some(Bounds::Closed(first, last))
-        }
-    }
-}
-
-/// Digits only: `+1` and ` 1` are no numbers here.
-fn number(text: &str) -> Option<u64> {
-    let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    // More digits than fit are a number behind every end.
-    all_digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// Ranges that share a byte become one, at the place of the first of them that was asked for.

@@ -20,7 +20,7 @@ use wire::{ObjectKind, Pull, PullResult, PullSource, Side, TraceContext};
 
 use super::Front;
 use crate::access::Refusal;
-use crate::fetch::{FetchError, Following, Found, Object, Pieces};
+use crate::fetch::{FetchError, FetchStart, Following, ObjectStream, ReadableObject};
 use crate::pulls::harmless;
 use crate::source::host_and_port;
 use crate::spans::{mark_failed, signed};
@@ -39,10 +39,10 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    pub(crate) fn of(object: &Object) -> Self {
+    pub(crate) fn of(object: &ReadableObject) -> Self {
         match object {
-            Object::Here(_) => Self::Store,
-            Object::Coming(following, _) => Self::Fetch(following.clone()),
+            ReadableObject::Sealed(_) => Self::Store,
+            ReadableObject::Fetching(following, _) => Self::Fetch(following.clone()),
         }
     }
 }
@@ -130,7 +130,7 @@ impl Outcome {
     }
 
     /// A body of `length` bytes that tells the outcome at its end.
-    pub(crate) fn body(&mut self, status: StatusCode, pieces: Pieces, length: u64) -> Body {
+    pub(crate) fn body(&mut self, status: StatusCode, pieces: ObjectStream, length: u64) -> Body {
         self.handed_on = true;
         let outcome = Self {
             asked: std::mem::take(&mut self.asked),
@@ -193,9 +193,9 @@ impl Outcome {
             _ if self.head_only => PullResult::Head,
             Some(Source::Registry) => PullResult::Miss,
             Some(Source::Fetch(following)) => match following.found() {
-                Found::Here => PullResult::Hit,
-                Found::Joined => PullResult::Join,
-                Found::Started => PullResult::Miss,
+                FetchStart::Held => PullResult::Hit,
+                FetchStart::Joined => PullResult::Join,
+                FetchStart::Started => PullResult::Miss,
             },
             _ => PullResult::Hit,
         }
@@ -262,7 +262,7 @@ impl Outcome {
     fn brought_by(&self) -> Option<TraceContext> {
         match self.source.as_ref().filter(|_| !self.head_only)? {
             Source::Registry => None,
-            Source::Fetch(following) if following.found() != Found::Here => following.joined(),
+            Source::Fetch(following) if following.found() != FetchStart::Held => following.joined(),
             Source::Store | Source::Fetch(_) => self.front.store.brought(self.asked.digest.as_ref()?),
         }
     }
@@ -320,7 +320,7 @@ impl Trouble {
 }
 
 struct Telling {
-    pieces: Pieces,
+    pieces: ObjectStream,
     outcome: Outcome,
 }
 

@@ -1,33 +1,34 @@
-//! A token bucket with classes: who may go on now, and how long the next one waits. A value; the time is handed in.
+//! A token bucket with classes. It says who may go on now and how long the next one waits. It is a value: the
+//! caller gives the time.
 //!
-//! Bytes that are taken are paid at once, if need be on credit: the next one waits until the debt is paid. So pieces may
-//! be larger than what is saved, and over a long time the rate is kept exactly.
+//! Bytes are paid when they are taken, on credit if needed: the next ones wait until the debt is paid. So parts
+//! may be larger than what is saved, and the rate holds exactly over a long time.
 //!
-//! **Invariant:** over any time `t` no more passes than `rate * t`, what can be saved, and one piece. Within a class
-//! the order of asking is kept. A class goes before those below it, and each of those that waits gets at least a
-//! sixteenth of what goes before it: nobody waits for ever.
+//! **Invariant:** over any time `t`, no more passes than `rate * t`, the savings, and one part. Each class
+//! keeps its order. A class goes before those below it, and each waiting class gets at least a sixteenth of
+//! what goes before it: nothing waits for ever.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use wire::Rate;
 
-/// What a bucket saves while nobody takes anything: so many nanoseconds of its rate.
+/// The most that an idle bucket saves, in nanoseconds of its rate.
 const SAVED_NS: i128 = 100_000_000;
-/// No debt is larger than what comes in within this time.
+/// The largest debt, in nanoseconds of its rate.
 const DEBT_NS: i128 = 60_000_000_000;
 const SECOND_NS: i128 = 1_000_000_000;
-/// A class that waits gets one byte for so many that go before it.
+/// A waiting class gets one byte for this many that go before it.
 const ONE_OF: u64 = 16;
 
-/// For whom bytes are moved. Earlier ones go first.
+/// For whom bytes are moved. Earlier classes go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// A container runtime waits for it.
+    /// A container runtime waits for the bytes.
     Interactive,
-    /// A preheat asked for it.
+    /// A preheat needs the bytes.
     Preheat,
-    /// Nobody asked for it yet.
+    /// The bytes are fetched ahead.
     Prefetch,
 }
 
@@ -43,25 +44,25 @@ impl Class {
     }
 }
 
-/// Those of one class who wait.
-struct Line<T> {
+/// The waiting line of one class.
+struct WaitingLine<T> {
     waiting: VecDeque<(u64, T)>,
-    /// Bytes that went before them since they began to wait.
+    /// Bytes that went before this line since it began to wait.
     passed_over: u64,
 }
 
-/// Without a rate everything passes.
+/// A bucket. Without a rate everything passes.
 pub(super) struct Bucket<T> {
     rate: Option<Rate>,
-    /// Byte-nanoseconds: exact, whatever the rate.
+    /// Byte-nanoseconds: exact for every rate.
     level: i128,
     at: Duration,
-    lines: [Line<T>; 3],
+    lines: [WaitingLine<T>; 3],
 }
 
 impl<T> Bucket<T> {
     pub(super) fn new(rate: Option<Rate>, now: Duration) -> Self {
-        let line = || Line {
+        let line = || WaitingLine {
             waiting: VecDeque::new(),
             passed_over: 0,
         };
@@ -75,7 +76,7 @@ impl<T> Bucket<T> {
         bucket
     }
 
-    /// Whoever waits goes on with the new rate; what was saved and what is owed stay.
+    /// Changes the rate, also for those that wait. Savings and debt stay.
     pub(super) fn set_rate(&mut self, now: Duration, rate: Option<Rate>) {
         self.fill(now);
         let begins = self.rate.is_none();
@@ -87,7 +88,7 @@ impl<T> Bucket<T> {
         };
     }
 
-    /// Whether these bytes pass at once; they are paid then.
+    /// Returns whether these bytes pass at once. Then they are paid.
     pub(super) fn take(&mut self, now: Duration, bytes: u64) -> bool {
         self.fill(now);
         let free = self.is_open() && self.lines.iter().all(|line| line.waiting.is_empty());
@@ -97,12 +98,13 @@ impl<T> Bucket<T> {
         free
     }
 
-    /// Waits in the line of its class.
+    /// Adds an entry to the line of its class.
     pub(super) fn wait(&mut self, class: Class, bytes: u64, who: T) {
         self.line(class).waiting.push_back((bytes, who));
     }
 
-    /// The next whose turn has come, paid for. Those who are not there any more are passed over and pay nothing.
+    /// Takes and pays the next entry that may go on. Entries for which `is_there` is false are dropped and pay
+    /// nothing.
     pub(super) fn next(&mut self, now: Duration, is_there: impl Fn(&T) -> bool) -> Option<(u64, T)> {
         self.fill(now);
         for line in &mut self.lines {
@@ -123,7 +125,7 @@ impl<T> Bucket<T> {
         Some((bytes, who))
     }
 
-    /// Until when nobody's turn comes; none when nobody waits.
+    /// The time until the next entry may go on. `None` when nothing waits.
     pub(super) fn opens_in(&self) -> Option<Duration> {
         if self.lines.iter().all(|line| line.waiting.is_empty()) {
             return None;
@@ -136,12 +138,12 @@ impl<T> Bucket<T> {
         ))
     }
 
-    /// Bytes that went on without their turn.
+    /// Pays for bytes that did not wait for their turn.
     pub(super) fn pay(&mut self, bytes: u64) {
         self.level = (self.level - i128::from(bytes) * SECOND_NS).max(-self.per_second() * DEBT_NS);
     }
 
-    /// Bytes that were paid and did not move.
+    /// Gives back what was paid for bytes that did not move.
     pub(super) fn give_back(&mut self, bytes: u64) {
         self.level = (self.level + i128::from(bytes) * SECOND_NS).min(self.saved_at_most());
     }
@@ -159,7 +161,7 @@ impl<T> Bucket<T> {
         self.level = self.level.saturating_add(came).min(self.saved_at_most());
     }
 
-    /// The highest class that waits, unless one below it has been passed over for long enough.
+    /// The highest waiting class, unless one below it has been passed over for long enough.
     fn whose_turn(&self) -> Option<Class> {
         let is_owed = |class: &&Class| {
             let line = &self.lines[**class as usize];
@@ -186,7 +188,7 @@ impl<T> Bucket<T> {
         }
     }
 
-    fn line(&mut self, class: Class) -> &mut Line<T> {
+    fn line(&mut self, class: Class) -> &mut WaitingLine<T> {
         &mut self.lines[class as usize]
     }
 

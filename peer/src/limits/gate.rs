@@ -1,56 +1,58 @@
-//! A bucket that tasks pass through.
+//! A bucket that tasks wait at.
 //!
-//! **Invariant:** no wait is longer than a minute: a transfer that stands still is worse than one that is too fast. Who
-//! stops waiting (his future is dropped) leaves nothing behind. Without a limit, passing costs one load.
+//! **Invariant:** no wait is longer than a minute: a stalled transfer is worse than one that is too fast. A
+//! task that stops waiting (its future is dropped) leaves nothing behind. Without a limit, passing costs one
+//! load.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use process::Running;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 use wire::Rate;
 
 use super::bucket::{Bucket, Class};
-use super::counted::Counted;
+use super::metrics::LimitMetrics;
 
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
-/// Clones are the same gate.
+/// Clones share the gate.
 #[derive(Clone)]
-pub(super) struct Gate(Arc<Inner>);
+pub(super) struct Gate(Arc<GateInner>);
 
-struct Inner {
+struct GateInner {
     name: &'static str,
     limited: AtomicBool,
-    queue: Mutex<Queue>,
+    queue: Mutex<GateQueue>,
     rate_changed: Notify,
     began: Instant,
     running: Running,
-    counted: Counted,
+    metrics: LimitMetrics,
 }
 
-struct Queue {
+struct GateQueue {
     bucket: Bucket<oneshot::Sender<()>>,
-    /// Somebody lets those pass whose turn comes. Only while somebody waits.
+    /// A task serves the queue. Only while something waits.
     is_attended: bool,
 }
 
 impl Gate {
-    pub(super) fn new(name: &'static str, running: Running, counted: Counted) -> Self {
-        let queue = Queue {
+    pub(super) fn new(name: &'static str, running: Running, metrics: LimitMetrics) -> Self {
+        let queue = GateQueue {
             bucket: Bucket::new(None, Duration::ZERO),
             is_attended: false,
         };
-        Self(Arc::new(Inner {
+        Self(Arc::new(GateInner {
             name,
             limited: AtomicBool::new(false),
             queue: Mutex::new(queue),
             rate_changed: Notify::new(),
             began: Instant::now(),
             running,
-            counted,
+            metrics,
         }))
     }
 
@@ -67,17 +69,17 @@ impl Gate {
             return;
         }
         let Some(turn) = self.ask(class, bytes) else {
-            self.0.counted.passed(self.0.name, class, bytes, Duration::ZERO);
+            self.0.metrics.passed(self.0.name, class, bytes, Duration::ZERO);
             return;
         };
         let began = Instant::now();
         if timeout(WAIT_LIMIT, turn).await.is_err() {
             self.queue().bucket.pay(bytes);
         }
-        self.0.counted.passed(self.0.name, class, bytes, began.elapsed());
+        self.0.metrics.passed(self.0.name, class, bytes, began.elapsed());
     }
 
-    /// None when the bytes may move at once.
+    /// Returns `None` when the bytes may move at once.
     fn ask(&self, class: Class, bytes: u64) -> Option<oneshot::Receiver<()>> {
         let now = self.now();
         let mut queue = self.queue();
@@ -93,7 +95,7 @@ impl Gate {
         Some(comes)
     }
 
-    /// Lets everybody pass in turn, until nobody waits.
+    /// Serves the queue until it is empty.
     async fn attend(self) {
         while let Some(wait) = self.let_pass() {
             tokio::select! {
@@ -103,7 +105,7 @@ impl Gate {
         }
     }
 
-    /// How long until the next one's turn; none when nobody waits.
+    /// Lets pass what may go on. Returns the time until the next one, or `None` when nothing waits.
     fn let_pass(&self) -> Option<Duration> {
         let now = self.now();
         let mut queue = self.queue();
@@ -121,7 +123,7 @@ impl Gate {
         self.0.began.elapsed()
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, GateQueue> {
+        self.0.queue.lock()
     }
 }

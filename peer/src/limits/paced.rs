@@ -1,4 +1,4 @@
-//! Bodies that move as fast as the limits let them.
+//! Streams that move as fast as the limits allow.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -10,13 +10,13 @@ use super::{Class, Limits};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     FromPeer,
-    FromOrigin(RegistryName),
+    FromRegistry(RegistryName),
     ToPeer,
 }
 
 impl Limits {
-    /// Each piece waits until it may move; the next one is asked for then only. `class` is asked for each piece: a
-    /// prefetch that somebody begins to wait for is one no more.
+    /// Each item waits until it may move; only then the next one is read. `class` is called for each item: a
+    /// prefetch that a reader begins to wait for becomes interactive.
     pub fn paced<S, E, F>(
         &self,
         way: Way,
@@ -29,24 +29,24 @@ impl Limits {
         F: Fn() -> Class + Clone + Send + Sync,
     {
         let limits = self.clone();
-        stream.then(move |piece| {
+        stream.then(move |bytes| {
             let (limits, way, class) = (limits.clone(), way.clone(), class.clone());
             async move {
-                if let Ok(bytes) = &piece {
-                    limits.pass(&way, class(), bytes.len() as u64).await;
+                if let Ok(some) = &bytes {
+                    limits.pass(&way, class(), some.len() as u64).await;
                 }
-                piece
+                bytes
             }
         })
     }
 
-    /// Returns when these bytes may move this way.
+    /// Waits until these bytes may move this way.
     pub async fn pass(&self, way: &Way, class: Class, bytes: u64) {
         match way {
             Way::FromPeer => self.incoming(class, bytes).await,
             Way::ToPeer => self.outgoing(bytes).await,
-            Way::FromOrigin(registry) => {
-                self.origin(registry, class, bytes).await;
+            Way::FromRegistry(registry) => {
+                self.registry(registry, class, bytes).await;
                 self.incoming(class, bytes).await;
             }
         }

@@ -27,7 +27,7 @@ impl LimitsSection {
         LimitSettings {
             incoming: rate("incoming", &self.incoming),
             outgoing: rate("outgoing", &self.outgoing),
-            origins,
+            registries: origins,
         }
     }
 }

@@ -1,6 +1,6 @@
-//! How fast this peer may be, by its own file and by the manager's word.
+//! The bandwidth limits of this peer, by its own file and by the manager.
 //!
-//! **Invariant:** where both say something, the lower holds: the manager's word never lifts what the node's owner set.
+//! **Invariant:** of two limits the lower counts: the manager never lifts a limit of the node's owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use oci::RegistryName;
 use uuid::Uuid;
 use wire::{Neighbourhood, Rate};
 
-/// None: as fast as it goes.
+/// `None`: no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitSettings {
     /// From registries and other peers.
@@ -16,49 +16,53 @@ pub struct LimitSettings {
     /// To other peers.
     pub outgoing: Option<Rate>,
     /// From one registry.
-    pub origins: BTreeMap<RegistryName, Rate>,
+    pub registries: BTreeMap<RegistryName, Rate>,
 }
 
 impl LimitSettings {
-    /// What the manager says to this peer: of each peer, of this one's share of what the cluster may take, and of each
-    /// registry.
-    pub(super) fn told(me: Uuid, told: &Neighbourhood) -> Self {
-        let is_seed = told.seeds.iter().any(|seed| seed.peer == me);
-        let shares = told.limits.origins.iter().map(|share| {
+    /// The manager's limits for this peer: the one for each peer, this peer's share of the cluster's budgets,
+    /// and the one of each registry.
+    pub(super) fn of_peer(me: Uuid, neighbourhood: &Neighbourhood) -> Self {
+        let is_seed = neighbourhood.seeds.iter().any(|seed| seed.peer == me);
+        let shares = neighbourhood.limits.origins.iter().map(|share| {
             let rate = if is_seed { share.each_seed } else { share.each_node };
             (&share.registry, rate)
         });
-        let described = told.registries.iter();
+        let described = neighbourhood.registries.iter();
         let described = described.filter_map(|registry| Some((&registry.name, registry.bandwidth?)));
-        let mut origins: BTreeMap<RegistryName, Rate> = BTreeMap::new();
+        let mut registries: BTreeMap<RegistryName, Rate> = BTreeMap::new();
         for (registry, rate) in shares.chain(described) {
-            // A name that is none names nothing that could be asked.
+            // An invalid name is no registry that could be asked.
             if let Ok(registry) = registry.parse() {
-                origins
+                registries
                     .entry(registry)
                     .and_modify(|known| *known = rate.min(*known))
                     .or_insert(rate);
             }
         }
         Self {
-            incoming: told.limits.peer_incoming,
-            outgoing: told.limits.peer_outgoing,
-            origins,
+            incoming: neighbourhood.limits.peer_incoming,
+            outgoing: neighbourhood.limits.peer_outgoing,
+            registries,
         }
     }
 
-    /// What holds when both have been said.
+    /// The lower of both, limit by limit.
     #[must_use]
-    pub(super) fn and(&self, other: &Self) -> Self {
-        let named: BTreeSet<&RegistryName> = self.origins.keys().chain(other.origins.keys()).collect();
-        let origin =
-            |name: &RegistryName| lower(self.origins.get(name).copied(), other.origins.get(name).copied());
+    pub(super) fn lower_of(&self, other: &Self) -> Self {
+        let named: BTreeSet<&RegistryName> = self.registries.keys().chain(other.registries.keys()).collect();
+        let rate_of = |name: &RegistryName| {
+            lower(
+                self.registries.get(name).copied(),
+                other.registries.get(name).copied(),
+            )
+        };
         Self {
             incoming: lower(self.incoming, other.incoming),
             outgoing: lower(self.outgoing, other.outgoing),
-            origins: named
+            registries: named
                 .into_iter()
-                .filter_map(|name| Some((name.clone(), origin(name)?)))
+                .filter_map(|name| Some((name.clone(), rate_of(name)?)))
                 .collect(),
         }
     }
@@ -78,14 +82,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_has_another_share_than_a_node_and_the_lower_of_share_and_registry_holds() {
+    fn seeds_and_nodes_have_different_shares_and_the_lower_limit_counts() {
         let (seed, node) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let described = |name: &str, rate| RegistryDescription {
             name: name.to_owned(),
             bandwidth: Some(Rate::at_least(rate)),
             ..RegistryDescription::default()
         };
-        let told = Neighbourhood {
+        let neighbourhood = Neighbourhood {
             seeds: vec![SeedAddress {
                 peer: seed,
                 name: "seed".to_owned(),
@@ -108,29 +112,29 @@ mod tests {
             ..Neighbourhood::default()
         };
         let expected = |a| settings(Some(900_000), &[("a.lan", a), ("b.lan", 500_000)]);
-        assert_eq!(LimitSettings::told(seed, &told), expected(150_000));
-        assert_eq!(LimitSettings::told(node, &told), expected(100_000));
+        assert_eq!(LimitSettings::of_peer(seed, &neighbourhood), expected(150_000));
+        assert_eq!(LimitSettings::of_peer(node, &neighbourhood), expected(100_000));
     }
 
-    fn settings(incoming: Option<u64>, origins: &[(&str, u64)]) -> LimitSettings {
-        let origin = |(name, rate): &(&str, u64)| (name.parse().expect("a name"), Rate::at_least(*rate));
+    fn settings(incoming: Option<u64>, registries: &[(&str, u64)]) -> LimitSettings {
+        let rate_of = |(name, rate): &(&str, u64)| (name.parse().expect("a name"), Rate::at_least(*rate));
         LimitSettings {
             incoming: incoming.map(Rate::at_least),
             outgoing: None,
-            origins: origins.iter().map(origin).collect(),
+            registries: registries.iter().map(rate_of).collect(),
         }
     }
 
     #[test]
-    fn the_lower_one_holds() {
+    fn the_lower_limit_counts() {
         let own = settings(Some(200_000), &[("a.lan", 100_000), ("b.lan", 300_000)]);
-        let told = settings(Some(100_000), &[("b.lan", 400_000), ("c.lan", 500_000)]);
+        let from_manager = settings(Some(100_000), &[("b.lan", 400_000), ("c.lan", 500_000)]);
         let both = settings(
             Some(100_000),
             &[("a.lan", 100_000), ("b.lan", 300_000), ("c.lan", 500_000)],
         );
-        assert_eq!(own.and(&told), both);
-        assert_eq!(told.and(&own), both);
-        assert_eq!(own.and(&LimitSettings::default()), own);
+        assert_eq!(own.lower_of(&from_manager), both);
+        assert_eq!(from_manager.lower_of(&own), both);
+        assert_eq!(own.lower_of(&LimitSettings::default()), own);
     }
 }

@@ -1,4 +1,4 @@
-//! The gates, over real time: what is exact is tested on the bucket.
+//! The gates in real time. Exact rules are tested on the bucket.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn limited(incoming: u64) -> Limits {
     Limits::new(own, Running::new())
 }
 
-fn told_incoming(rate: Option<u64>) -> LimitSettings {
+fn with_incoming(rate: Option<u64>) -> LimitSettings {
     LimitSettings {
         incoming: rate.map(Rate::at_least),
         ..LimitSettings::default()
@@ -29,16 +29,16 @@ fn told_incoming(rate: Option<u64>) -> LimitSettings {
 }
 
 #[tokio::test]
-async fn without_a_limit_nobody_waits() {
+async fn without_a_limit_nothing_waits() {
     let limits = Limits::none(Running::new());
     let all = async {
         limits.incoming(Class::Prefetch, u64::MAX).await;
         limits.outgoing(u64::MAX).await;
         limits
-            .origin(&"a.lan".parse().expect("a name"), Class::Preheat, u64::MAX)
+            .registry(&"a.lan".parse().expect("a name"), Class::Preheat, u64::MAX)
             .await;
     };
-    timeout(Duration::from_secs(5), all).await.expect("nobody waits");
+    timeout(Duration::from_secs(5), all).await.expect("no wait");
 }
 
 #[tokio::test]
@@ -48,26 +48,25 @@ async fn many_readers_together_get_the_rate_and_no_more() {
     let one = |_| {
         let limits = limits.clone();
         async move {
-            let pieces =
-                stream::iter((0..8).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![0; 64 << 10]))));
-            let paced = limits.paced(Way::FromPeer, pieces, || Class::Interactive);
+            let parts = stream::iter((0..8).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![0; 64 << 10]))));
+            let paced = limits.paced(Way::FromPeer, parts, || Class::Interactive);
             paced
-                .map_ok(|piece| piece.len())
+                .map_ok(|bytes| bytes.len())
                 .try_collect::<Vec<usize>>()
                 .await
-                .expect("pieces")
+                .expect("parts")
                 .len()
         }
     };
     let got = futures_util::future::join_all((0..4).map(one)).await;
     assert_eq!(got, [8; 4]);
-    // Two mebibytes at four a second; what was saved and one piece come at once.
+    // Two mebibytes at four a second; the savings and one part come at once.
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(370), "{took:?}");
 }
 
 #[tokio::test]
-async fn who_stops_waiting_holds_nobody_up() {
+async fn a_cancelled_wait_delays_no_other() {
     let limits = limited(64 * KIB);
     limits.incoming(Class::Interactive, 16 * KIB).await;
     let gives_up = timeout(
@@ -78,13 +77,13 @@ async fn who_stops_waiting_holds_nobody_up() {
     assert!(gives_up.is_err(), "a gibibyte passed at once");
     timeout(Duration::from_secs(20), limits.incoming(Class::Prefetch, 1))
         .await
-        .expect("the one behind goes on");
+        .expect("the next one passes");
 }
 
 #[tokio::test]
-async fn a_limit_that_is_lifted_lets_everybody_go_on() {
+async fn lifting_a_limit_ends_all_waits() {
     let limits = Limits::none(Running::new());
-    limits.told(&told_incoming(Some(64 * KIB)));
+    limits.apply(&with_incoming(Some(64 * KIB)));
     limits.incoming(Class::Interactive, 30 << 20).await;
     let waiting = limits.incoming(Class::Interactive, 1);
     tokio::pin!(waiting);
@@ -93,37 +92,37 @@ async fn a_limit_that_is_lifted_lets_everybody_go_on() {
             .await
             .is_err()
     );
-    limits.told(&told_incoming(None));
+    limits.apply(&with_incoming(None));
     timeout(Duration::from_secs(20), waiting)
         .await
-        .expect("it goes on");
-    assert_eq!(limits.in_force_now(), LimitSettings::default());
+        .expect("it passes");
+    assert_eq!(limits.current(), LimitSettings::default());
 }
 
 #[tokio::test]
-async fn the_owner_s_limit_is_not_lifted_by_the_manager() {
+async fn the_manager_does_not_lift_the_owner_s_limit() {
     let limits = limited(64 * KIB);
-    limits.told(&told_incoming(Some(1 << 30)));
-    assert_eq!(limits.in_force_now().incoming, Some(Rate::at_least(64 * KIB)));
-    limits.told(&told_incoming(None));
-    assert_eq!(limits.in_force_now().incoming, Some(Rate::at_least(64 * KIB)));
+    limits.apply(&with_incoming(Some(1 << 30)));
+    assert_eq!(limits.current().incoming, Some(Rate::at_least(64 * KIB)));
+    limits.apply(&with_incoming(None));
+    assert_eq!(limits.current().incoming, Some(Rate::at_least(64 * KIB)));
 }
 
 #[tokio::test]
-async fn registries_are_limited_each_for_itself() {
+async fn each_registry_has_its_own_limit() {
     let limits = Limits::none(Running::new());
     let (slow, other) = ("a.lan".parse().expect("a name"), "b.lan".parse().expect("a name"));
-    let mut told = LimitSettings::default();
-    told.origins.insert(slow, Rate::at_least(64 * KIB));
-    limits.told(&told);
-    let slow = Way::FromOrigin("a.lan".parse().expect("a name"));
+    let mut from_manager = LimitSettings::default();
+    from_manager.registries.insert(slow, Rate::at_least(64 * KIB));
+    limits.apply(&from_manager);
+    let slow = Way::FromRegistry("a.lan".parse().expect("a name"));
     limits.pass(&slow, Class::Preheat, 1 << 20).await;
     assert!(
         timeout(Duration::from_millis(20), limits.pass(&slow, Class::Preheat, 1))
             .await
             .is_err()
     );
-    let other = Way::FromOrigin(other);
+    let other = Way::FromRegistry(other);
     let passes = limits.pass(&other, Class::Preheat, 1 << 20);
     timeout(Duration::from_secs(5), passes)
         .await
@@ -144,7 +143,7 @@ async fn an_error_passes_at_once() {
 }
 
 #[tokio::test]
-async fn what_waits_is_counted() {
+async fn limited_bytes_and_waits_are_counted() {
     let limits = limited(64 * KIB);
     let metrics = Metrics::new();
     limits.register(&metrics);

@@ -1,4 +1,4 @@
-//! Labels of the peer's metrics. Their values are words of this program, except a parent's address.
+//! The labels of the peer's metrics. All values are words of this program, except a parent's address.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use wire::Side;

@@ -1,4 +1,4 @@
-//! The store as it is when it is scraped.
+//! The state of the store at the time of a scrape.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use store::{RemovalReason, Store, WeakStore};
 pub(super) struct StoreGauges(WeakStore);
 
 impl StoreGauges {
-    /// The store may be closed before the metrics are gone.
+    /// Keeps no reference that holds the store open.
     pub(super) fn new(store: &Store) -> Self {
         Self(store.downgrade())
     }
@@ -57,7 +57,7 @@ impl Collector for StoreGauges {
             gauge(&mut encoder, "stoker_store_disk_free_bytes", help, free)?;
         }
         let help = "The most that objects may take: the quota, or the whole disk where there is none.";
-        gauge(&mut encoder, "stoker_store_quota_bytes", help, store.most())?;
+        gauge(&mut encoder, "stoker_store_quota_bytes", help, store.capacity())?;
         let help = "Objects for which there was no room, and nothing that might go.";
         let refused =
             encoder.encode_descriptor("stoker_store_rooms_refused", help, None, MetricType::Counter)?;

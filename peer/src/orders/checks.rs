@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
-use oci::{Digest, Location};
-use sha2::{Digest as _, Sha256};
+use oci::{Digest, DigestHasher, Location};
 use store::{RemovalReason, Sealed};
 use tokio::time::timeout;
 use tracing::warn;
@@ -99,12 +98,12 @@ async fn held(own: &Sealed, range: Range<u64>) -> Result<Bytes, String> {
 
 /// Whether the own copy still has the bytes that its name promises.
 async fn is_sound(own: &Sealed) -> Result<bool, String> {
-    let mut hash = Sha256::new();
+    let mut hash = DigestHasher::default();
     let mut pieces = Box::pin(own.read(0..own.size).await.map_err(in_words)?);
     while let Some(piece) = pieces.try_next().await.map_err(in_words)? {
         hash.update(&piece);
     }
-    Ok(hex::encode(hash.finalize()) == own.digest.hex())
+    Ok(hash.finish() == own.digest)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use wire::{CallError, Lot, Role};
 
 use super::Orders;
-use crate::fetch::Wanted;
+use crate::fetch::FetchSpec;
 
 /// The credential that came with the request; asked for once, and only if somebody needs it. None: it is gone.
 #[derive(Clone, Default)]
@@ -34,7 +34,7 @@ impl From<First> for Credential {
 }
 
 impl LotCredential {
-    pub(super) async fn first(&self, orders: &Orders, session: Uuid, lot: &Lot, wanted: &Wanted) -> First {
+    pub(super) async fn first(&self, orders: &Orders, session: Uuid, lot: &Lot, wanted: &FetchSpec) -> First {
         let (Some(id), Role::Seed) = (&lot.credential, orders.me.role) else {
             return First::Credential(own(orders, wanted).unwrap_or_default());
         };
@@ -63,7 +63,7 @@ pub(super) async fn configured(
     orders: &Orders,
     session: Uuid,
     lot: &Lot,
-    wanted: &Wanted,
+    wanted: &FetchSpec,
 ) -> Option<Credential> {
     if let Some(own) = own(orders, wanted) {
         return Some(own);
@@ -81,7 +81,7 @@ pub(super) async fn configured(
     Some(Credential::from_authorization(header.expose()))
 }
 
-fn own(orders: &Orders, wanted: &Wanted) -> Option<Credential> {
+fn own(orders: &Orders, wanted: &FetchSpec) -> Option<Credential> {
     orders
         .neighbours
         .registries()
@@ -89,7 +89,7 @@ fn own(orders: &Orders, wanted: &Wanted) -> Option<Credential> {
 }
 
 /// The manager does not know which scheme a seed is about to use, so the seed has to look.
-fn is_downgraded(orders: &Orders, wanted: &Wanted) -> bool {
+fn is_downgraded(orders: &Orders, wanted: &FetchSpec) -> bool {
     let location = &wanted.location;
     let configured = orders.neighbours.registries().settings(location.registry());
     location.origin.scheme.is_plain() && configured.is_some_and(|settings| !settings.plain_http)

@@ -14,7 +14,7 @@ use super::Orders;
 use super::credentials::{First, LotCredential, configured};
 use super::lot_records::LotRecords;
 use super::taken::Taken;
-use crate::fetch::{Extent, FetchError, FetchReport, Following, Found, Wanted};
+use crate::fetch::{Extent, FetchError, FetchReport, FetchSpec, FetchStart, Following};
 use crate::limits::Class;
 use crate::spans::{mark_failed, signed};
 
@@ -158,7 +158,7 @@ async fn fetch(
     session: Uuid,
     lot: &Lot,
     order: &LotPlacement,
-    mut wanted: Wanted,
+    mut wanted: FetchSpec,
     taken: &Taken,
     credential: &LotCredential,
 ) -> Result<FetchReport, Failed> {
@@ -197,11 +197,11 @@ async fn fetch(
 }
 
 /// Held because of another location, it is compared with what this one sends: pulls of this image have to get it.
-async fn delivered(orders: &Orders, wanted: &Wanted) -> Result<(), Failed> {
+async fn delivered(orders: &Orders, wanted: &FetchSpec) -> Result<(), Failed> {
     let Some(held) = orders.store.sealed(&wanted.digest) else {
         return Ok(());
     };
-    let wanted = Wanted {
+    let wanted = FetchSpec {
         relays: orders.neighbours.relays(&wanted.digest),
         ..wanted.clone()
     };
@@ -214,7 +214,7 @@ async fn delivered(orders: &Orders, wanted: &Wanted) -> Result<(), Failed> {
 }
 
 /// The manager has seen the manifest that lists this object: what its registry does not know then, it has lost.
-fn failed(peer: &str, order: &LotPlacement, wanted: &Wanted, error: &FetchError) -> Failed {
+fn failed(peer: &str, order: &LotPlacement, wanted: &FetchSpec, error: &FetchError) -> Failed {
     let word = error.word();
     let (reason, side) = if word == "not_found" {
         let lost = format!(
@@ -230,7 +230,7 @@ fn failed(peer: &str, order: &LotPlacement, wanted: &Wanted, error: &FetchError)
 }
 
 /// This node's own file keeps preheats from opening registries.
-fn not_open(peer: &str, wanted: &Wanted) -> Failed {
+fn not_open(peer: &str, wanted: &FetchSpec) -> Failed {
     let registry = wanted.location.registry();
     let reason = format!(
         "peer {peer}: its configuration keeps preheats from opening registries (open_by_preheat = false): write [registry.\"{registry}\"] into the manager's or the peer's file, or name it in allow below [dial]"
@@ -243,7 +243,7 @@ fn not_open(peer: &str, wanted: &Wanted) -> Failed {
 }
 
 /// The request's own credential is gone, and nothing that is configured opens the registry.
-fn credential_ended(peer: &str, wanted: &Wanted, error: &FetchError) -> Failed {
+fn credential_ended(peer: &str, wanted: &FetchSpec, error: &FetchError) -> Failed {
     let registry = wanted.location.registry();
     let reason = format!(
         "peer {peer}: credential ended: the one that came with the request is gone and none is configured for {registry}; preheat again, or write username and password_file into [registry.\"{registry}\"] of the manager or of the seeds ({error})"
@@ -258,7 +258,7 @@ fn credential_ended(peer: &str, wanted: &Wanted, error: &FetchError) -> Failed {
 async fn follow(
     orders: &Orders,
     work: i64,
-    wanted: Wanted,
+    wanted: FetchSpec,
     taken: &Taken,
 ) -> Result<FetchReport, FetchError> {
     let digest = wanted.digest.to_string();
@@ -274,9 +274,9 @@ async fn follow(
 fn note_how_it_was_found(following: &Following) {
     let span = Span::current();
     let result = match following.found() {
-        Found::Here => PullResult::Hit,
-        Found::Joined => PullResult::Join,
-        Found::Started => PullResult::Miss,
+        FetchStart::Held => PullResult::Hit,
+        FetchStart::Joined => PullResult::Join,
+        FetchStart::Started => PullResult::Miss,
     };
     span.record("stoker.result", result.word());
     if let Some(trace) = following.joined() {
@@ -310,7 +310,7 @@ fn canonical(orders: &Orders, location: Location) -> Location {
     origin.at(location.repository)
 }
 
-fn parse(orders: &Orders, order: &LotPlacement) -> Result<Wanted, String> {
+fn parse(orders: &Orders, order: &LotPlacement) -> Result<FetchSpec, String> {
     let fault = |what: &str, error: &dyn std::fmt::Display| {
         format!("the manager named a {what} that cannot be one: {error}")
     };
@@ -318,7 +318,7 @@ fn parse(orders: &Orders, order: &LotPlacement) -> Result<Wanted, String> {
         .location
         .parse()
         .map_err(|error| fault("location", &error))?;
-    Ok(Wanted {
+    Ok(FetchSpec {
         digest: order.digest.parse().map_err(|error| fault("digest", &error))?,
         kind: order.kind,
         size: Some(order.size),
@@ -328,7 +328,7 @@ fn parse(orders: &Orders, order: &LotPlacement) -> Result<Wanted, String> {
         credential: Credential::Anonymous,
         parents: Vec::new(),
         relays: Vec::new(),
-        origin_allowed: true,
+        registry_allowed: true,
         extent: Extent::Whole,
         class: Class::Preheat,
         trace: wire::TraceContext::of(&Span::current()),

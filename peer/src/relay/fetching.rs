@@ -11,7 +11,7 @@ use wire::{ObjectKind, Side, TraceContext};
 
 use super::RelayState;
 use crate::access::{Refusal, Who};
-use crate::fetch::{Extent, Found, Object, Wanted};
+use crate::fetch::{Extent, FetchSpec, FetchStart, ReadableObject};
 use crate::limits::Class;
 
 /// What another node asks for.
@@ -27,7 +27,7 @@ pub(crate) struct Relayed {
 
 impl RelayState {
     /// The object, once the registry has let this credential have it and its location delivers it.
-    pub(super) async fn relayed(&self, asked: Relayed) -> Result<Object, Refusal> {
+    pub(super) async fn relayed(&self, asked: Relayed) -> Result<ReadableObject, Refusal> {
         self.unless_blocked(&asked.digest)?;
         let credential = asked.credential();
         let who = self.who_asks(&asked)?;
@@ -36,10 +36,10 @@ impl RelayState {
         let (object, found) = opened.map_err(|why| Refusal::of_opening(&why, asked.kind))?;
         match found {
             // What is whole is given like `share` gives it: to any peer.
-            Found::Here => {}
+            FetchStart::Held => {}
             // The registry has answered this credential.
-            Found::Started => self.access.grant(&who, &asked.digest, asked.kind),
-            Found::Joined => self.yes_for(&who, &asked, &credential).await?,
+            FetchStart::Started => self.access.grant(&who, &asked.digest, asked.kind),
+            FetchStart::Joined => self.yes_for(&who, &asked, &credential).await?,
         }
         Ok(object)
     }
@@ -130,8 +130,8 @@ impl Relayed {
         value.map(|value| (AUTHORIZATION, value)).into_iter().collect()
     }
 
-    fn wanted(&self, who: &Who, credential: Credential) -> Wanted {
-        Wanted {
+    fn wanted(&self, who: &Who, credential: Credential) -> FetchSpec {
+        FetchSpec {
             digest: self.digest.clone(),
             kind: self.kind,
             size: None,
@@ -142,7 +142,7 @@ impl Relayed {
             // No hop asks a second hop.
             parents: Vec::new(),
             relays: Vec::new(),
-            origin_allowed: true,
+            registry_allowed: true,
             extent: self.extent,
             class: Class::Interactive,
             trace: TraceContext::current(),

@@ -29,7 +29,7 @@ use wire::between_peers::{
 
 use crate::access::Access;
 use crate::delivery::Delivery;
-use crate::fetch::{Extent, Fetches, Object};
+use crate::fetch::{Extent, Fetches, ReadableObject};
 use crate::limits::Limits;
 use crate::membership::Membership;
 use crate::metrics::PeerMetrics;
@@ -133,8 +133,8 @@ async fn delivery(
 }
 
 /// Of the part that is asked for, so that whoever gets it can check what comes.
-async fn hashes_of(object: &Object, headers: &HeaderMap) -> Option<HeaderValue> {
-    let Object::Coming(following, size) = object else {
+async fn hashes_of(object: &ReadableObject, headers: &HeaderMap) -> Option<HeaderValue> {
+    let ReadableObject::Fetching(following, size) = object else {
         return None;
     };
     let part = objects::asked_range(headers, *size).ok()??;

@@ -30,7 +30,7 @@ use wire::between_peers::{News, SHARE_URL_HEADER, ZONE_HEADER};
 
 use super::objects::Refusal;
 use super::{ShareState, delivered, location};
-use crate::fetch::Partly;
+use crate::fetch::PartialReader;
 
 const OBJECTS: usize = 4_096;
 const MEMBERS: usize = 64;
@@ -180,7 +180,7 @@ pub(super) async fn crowd(
             .map_err(|_| Refusal::Disk)?;
         Chunks::All(hashes.listed())
     } else {
-        let partly = state.on_its_way_from(&digest, &location);
+        let partly = state.partial_reader_from(&digest, &location);
         Chunks::Coming(partly.ok_or(Refusal::NotHeld)?)
     };
     let zone = headers.get(ZONE_HEADER).and_then(|zone| zone.to_str().ok());
@@ -221,7 +221,7 @@ fn share_url(headers: &HeaderMap, from: Option<SocketAddr>) -> Option<String> {
 
 enum Chunks {
     All(Vec<(u64, [u8; 32])>),
-    Coming(Partly),
+    Coming(PartialReader),
 }
 
 #[derive(Default)]

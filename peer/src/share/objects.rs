@@ -8,14 +8,14 @@ use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_T
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt as _;
-use oci::Digest;
+use oci::{Digest, RequestedRange};
 use prometheus_client::metrics::counter::Counter;
 use store::{About, CHUNK, Sealed, off_thread, read_at};
 use tracing::{Span, warn};
 use wire::between_peers::{KIND_HEADER, LOCATION_HEADER, MEDIA_TYPE_HEADER, SIZE_HEADER, WAIT_HEADER};
 
 use super::{ShareState, delivered, location};
-use crate::fetch::{Object, Partly};
+use crate::fetch::{PartialReader, ReadableObject};
 use crate::limits::{Class, Limits, Way};
 
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ pub(super) async fn object(
         Found::Whole(sealed)
     } else {
         let location = location(&headers).ok_or(Refusal::NoLocation)?;
-        Found::Partly(state.on_its_way_from(&digest, &location))
+        Found::Partly(state.partial_reader_from(&digest, &location))
     };
     given(&state, found, &method, &headers).await
 }
@@ -86,7 +86,7 @@ pub(super) async fn piece(
     let digest = asked_for(&state, &digest)?;
     let found = match state.store.sealed(&digest) {
         Some(sealed) => Found::Whole(sealed),
-        None => Found::Partly(state.on_its_way(&digest)),
+        None => Found::Partly(state.partial_reader(&digest)),
     };
     given(&state, found, &method, &headers).await
 }
@@ -94,7 +94,7 @@ pub(super) async fn piece(
 /// What this peer has of an object.
 enum Found {
     Whole(Sealed),
-    Partly(Option<Partly>),
+    Partly(Option<PartialReader>),
 }
 
 /// Returns the digest in the path. A blocked object is not held, for anybody.
@@ -117,13 +117,20 @@ async fn given(
         Found::Partly(partly) => return part_of(state, partly, headers).await,
     };
     let about = state.store.about(&sealed.digest);
-    answer(&Object::Here(sealed), about, method, headers, &state.out()).await
+    answer(
+        &ReadableObject::Sealed(sealed),
+        about,
+        method,
+        headers,
+        &state.out(),
+    )
+    .await
 }
 
 /// A part that has landed of an object that is on its way here.
 async fn part_of(
     state: &ShareState,
-    partly: Option<Partly>,
+    partly: Option<PartialReader>,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
     let range = closed_range(headers).ok_or(Refusal::NotHeld)?;
@@ -163,14 +170,16 @@ fn wait(headers: &HeaderMap) -> Duration {
 /// No more than is read in one step.
 fn closed_range(headers: &HeaderMap) -> Option<std::ops::Range<u64>> {
     let value = headers.get(RANGE)?.to_str().ok()?;
-    let (first, last) = value.strip_prefix("bytes=")?.split_once('-')?;
-    let range = first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?;
-    (range.start < range.end && range.end - range.start <= CHUNK).then_some(range)
+    let RequestedRange::Closed(first, last) = RequestedRange::read_only(value)? else {
+        return None;
+    };
+    let range = first..last.checked_add(1)?;
+    (range.end - range.start <= CHUNK).then_some(range)
 }
 
 /// The object, or the range of it that is asked for.
 pub(crate) async fn answer(
-    object: &Object,
+    object: &ReadableObject,
     about: Option<About>,
     method: &Method,
     headers: &HeaderMap,
@@ -238,23 +247,9 @@ fn disk(sealed: &Sealed, error: &std::io::Error) -> Refusal {
 
 /// One range, or none. What is no range of bytes is ignored, as HTTP has it; several ranges are too.
 pub(crate) fn asked_range(headers: &HeaderMap, size: u64) -> Result<Option<std::ops::Range<u64>>, Refusal> {
-    let asked = headers
-        .get(RANGE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("bytes="))
-        .and_then(|value| value.split_once('-'));
-    let Some((first, last)) = asked else {
+    let asked = headers.get(RANGE).and_then(|value| value.to_str().ok());
+    let Some(asked) = asked.and_then(RequestedRange::read_only) else {
         return Ok(None);
     };
-    let range = match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
-        (Ok(first), Ok(last)) if first <= last => first..last.saturating_add(1).min(size),
-        (Ok(first), Err(_)) if last.trim().is_empty() => first..size,
-        (Err(_), Ok(length)) if first.trim().is_empty() => size.saturating_sub(length)..size,
-        _ => return Ok(None),
-    };
-    if range.start < range.end {
-        Ok(Some(range))
-    } else {
-        Err(Refusal::BadRange(size))
-    }
+    asked.within(size).map(Some).ok_or(Refusal::BadRange(size))
 }

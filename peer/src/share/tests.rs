@@ -14,7 +14,7 @@ use wire::between_peers::LOCATION_HEADER;
 use wire::{Role, TagRecord};
 
 use super::{ShareState, router};
-use crate::fetch::tests::support::{Parent, World, bytes, seal, unlimited};
+use crate::fetch::tests::support::{FetchFixture, Parent, bytes, seal, unlimited};
 use crate::membership::tests::{Authority, Member};
 use crate::metrics::PeerMetrics;
 use crate::source::ShareError;
@@ -171,7 +171,7 @@ async fn what_is_not_whole_is_not_given_out() {
 
 #[tokio::test]
 async fn peers_understand_each_other() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(CHUNK + 1);
     let digest = Digest::of(&body);
     let parent = Parent::holding(&world.around, &[&body]).await;
@@ -231,7 +231,7 @@ async fn peers_understand_each_other() {
 
 #[tokio::test]
 async fn what_only_this_peer_was_told_of_a_tag_goes_to_nobody() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let parent = Parent::holding(&world.around, &[]).await;
     parent.store.record_tag(&TagRecord {
         location: nginx().to_string(),

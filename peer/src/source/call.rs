@@ -1,6 +1,7 @@
-//! One call to another peer's `share`: its span lives until the body has been read, and carries the trace over.
+//! One request to another peer's `share`. Its span ends when the body has been read; the trace goes along in a
+//! header.
 //!
-//! **Invariant:** a query string is in no span.
+//! **Invariant:** no span contains a query string.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,45 +18,50 @@ use tracing::{Span, field, info_span};
 use wire::TraceContext;
 use wire::between_peers::LOCATION_HEADER;
 
-use super::ShareError;
-use super::absent::Absent;
+use super::error::ShareError;
+use super::unreachable::UnreachablePeers;
 use crate::spans::{mark_failed, signed};
 
-/// Until the headers of an answer are here, connecting included.
+/// Limit until the headers of the response are here, including the time to connect.
 pub(super) const HEADERS_LIMIT: Duration = Duration::from_secs(5);
-/// The same of an answer that a registry has a part in.
+/// The same for a response that needs a registry.
 const RELAY_LIMIT: Duration = Duration::from_secs(60);
-const REFUSAL_LETTERS: usize = 500;
-/// Between two pieces of an object.
+const REFUSAL_LENGTH: usize = 500;
+/// Limit between two reads of the body.
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(15);
 
-/// A request that is about to go out.
+/// A request before it is sent.
 pub(super) struct Call {
     pub(super) request: RequestBuilder,
     span: Span,
     limit: Duration,
-    peer: Peer,
-    /// Whether the peer answers from its store, so that its answer begins at once.
+    peer: CallTarget,
+    /// The peer answers from its store, so its response begins at once.
     quick: bool,
 }
 
-/// Who is asked, and who did not answer lately.
-pub(super) struct Peer {
+/// The peer to ask, and what is known of it.
+pub(super) struct CallTarget {
     pub(super) share_url: String,
-    pub(super) absent: Absent,
-    pub(super) turns: Arc<Semaphore>,
+    pub(super) unreachable: UnreachablePeers,
+    pub(super) permits: Arc<Semaphore>,
 }
 
-/// An answer, headers read.
-pub(super) struct Answer {
+/// A response whose headers are here.
+pub(super) struct ShareResponse {
     response: Response,
     span: Span,
     read: u64,
 }
 
 impl Call {
-    /// `template` is the path as the other peer's routes have it.
-    pub(super) fn new(method: &Method, request: RequestBuilder, peer: Peer, template: &'static str) -> Self {
+    /// `template` is the path as it stands in the other peer's routes.
+    pub(super) fn new(
+        method: &Method,
+        request: RequestBuilder,
+        peer: CallTarget,
+        template: &'static str,
+    ) -> Self {
         let span = span_of(method, &peer.share_url, template);
         let request = match TraceContext::of(&span) {
             Some(context) => request.header("traceparent", context.as_str()),
@@ -71,8 +77,8 @@ impl Call {
         }
     }
 
-    /// One of very many of the same kind: in no trace by itself. The span of its source tells of all.
-    pub(super) fn untraced(request: RequestBuilder, peer: Peer) -> Self {
+    /// One of very many equal requests: it gets no span of its own. The span of its source covers all of them.
+    pub(super) fn untraced(request: RequestBuilder, peer: CallTarget) -> Self {
         Self {
             request,
             span: Span::none(),
@@ -82,7 +88,7 @@ impl Call {
         }
     }
 
-    /// Waits as long as a seed may wait for the registry.
+    /// Allows the time that a seed may wait for the registry.
     #[must_use]
     pub(super) fn patient(self) -> Self {
         Self {
@@ -100,47 +106,48 @@ impl Call {
         }
     }
 
-    /// About an object as this location has it.
+    /// Names the location of the object.
     #[must_use]
     pub(super) fn at(self, location: &Location) -> Self {
         self.with(|request| request.header(LOCATION_HEADER, location.to_string()))
     }
 
-    /// The answer, if it is one that helps.
-    pub(super) async fn send(self) -> Result<Answer, ShareError> {
-        let Peer {
+    /// Sends the request. Returns the response if it is a success.
+    pub(super) async fn send(self) -> Result<ShareResponse, ShareError> {
+        let CallTarget {
             share_url,
-            absent,
-            turns,
+            unreachable,
+            permits,
         } = self.peer;
-        // Held until the answer begins. None for what waits for more than a store: it must not hold others up.
-        let _turn = if self.quick {
-            turns.acquire().await.ok()
+        // Held until the response begins. Requests that wait for more than a store take no permit: they would
+        // delay the others.
+        let _permit = if self.quick {
+            permits.acquire().await.ok()
         } else {
             None
         };
         let began = Instant::now();
-        let answered = if absent.is_away(&share_url, began) {
+        let answered = if unreachable.is_unreachable(&share_url, began) {
             Err(ShareError::Unreachable(
                 "it did not answer a moment ago".to_owned(),
             ))
         } else {
-            answer_to(self.request, self.limit, &self.span).await
+            response_to(self.request, self.limit, &self.span).await
         };
         match &answered {
-            Err(ShareError::Silent(_) | ShareError::Unreachable(_)) => {
-                absent.silent(&share_url, began, Instant::now());
+            Err(ShareError::Timeout(_) | ShareError::Unreachable(_)) => {
+                unreachable.no_answer(&share_url, began, Instant::now());
             }
-            _ => absent.answered(&share_url, Instant::now()),
+            _ => unreachable.answered(&share_url, Instant::now()),
         }
         match answered {
-            Ok(response) => Ok(Answer {
+            Ok(response) => Ok(ShareResponse {
                 response,
                 span: self.span,
                 read: 0,
             }),
             Err(error) => {
-                // Not to hold it is an answer, not a fault.
+                // "Not held" is an answer, not a fault.
                 if error != ShareError::NotHeld {
                     mark_failed(&self.span, error.word());
                 }
@@ -150,10 +157,10 @@ impl Call {
     }
 }
 
-async fn answer_to(request: RequestBuilder, limit: Duration, span: &Span) -> Result<Response, ShareError> {
+async fn response_to(request: RequestBuilder, limit: Duration, span: &Span) -> Result<Response, ShareError> {
     let response = timeout(limit, request.send())
         .await
-        .map_err(|_| ShareError::Silent(limit))?
+        .map_err(|_| ShareError::Timeout(limit))?
         .map_err(|error| ShareError::Unreachable(causes(&error)))?;
     let status = response.status();
     span.record("http.response.status_code", i64::from(status.as_u16()));
@@ -161,23 +168,23 @@ async fn answer_to(request: RequestBuilder, limit: Duration, span: &Span) -> Res
         status if status.is_success() => Ok(response),
         StatusCode::NOT_FOUND => Err(ShareError::NotHeld),
         StatusCode::UNAUTHORIZED => Err(ShareError::Refused),
-        StatusCode::FORBIDDEN => Err(ShareError::Denied(words_of(response).await)),
-        status => Err(ShareError::Answered(status)),
+        StatusCode::FORBIDDEN => Err(ShareError::Denied(refusal_text(response).await)),
+        status => Err(ShareError::UnexpectedStatus(status)),
     }
 }
 
-/// What a refusal says for people; bounded, and no wait.
-async fn words_of(mut response: Response) -> String {
+/// Reads the text of a refusal, within limits.
+async fn refusal_text(mut response: Response) -> String {
     let first = timeout(HEADERS_LIMIT, response.chunk()).await;
     let bytes = first.ok().and_then(Result::ok).flatten().unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     text.chars()
         .filter(|letter| !letter.is_control())
-        .take(REFUSAL_LETTERS)
+        .take(REFUSAL_LENGTH)
         .collect()
 }
 
-impl Answer {
+impl ShareResponse {
     pub(super) fn status(&self) -> StatusCode {
         self.response.status()
     }
@@ -190,7 +197,7 @@ impl Answer {
         self.response.content_length()
     }
 
-    /// The body, as long as it is not longer than `at_most`.
+    /// Reads the whole body. Fails when it is longer than `at_most`.
     pub(super) async fn gather(self, at_most: u64) -> Result<Vec<u8>, ShareError> {
         let expected = self.content_length().unwrap_or_default().min(at_most);
         let mut body = std::pin::pin!(self.body());
@@ -198,17 +205,17 @@ impl Answer {
         while let Some(bytes) = body.next().await {
             all.extend_from_slice(&bytes?);
             if all.len() as u64 > at_most {
-                return Err(ShareError::Nonsense("the answer is too long"));
+                return Err(ShareError::BadResponse("the body is too long"));
             }
         }
         Ok(all)
     }
 
-    /// The body piece by piece; a peer that stalls is left.
+    /// The body as a stream. Fails when the peer stalls.
     pub(super) fn body(self) -> impl Stream<Item = Result<Bytes, ShareError>> + Send {
         futures_util::stream::unfold(Some(self), |answer| async {
             let mut answer = answer?;
-            match answer.piece().await {
+            match answer.next_bytes().await {
                 Ok(Some(bytes)) => Some((Ok(bytes), Some(answer))),
                 Ok(None) => None,
                 Err(error) => {
@@ -219,17 +226,17 @@ impl Answer {
         })
     }
 
-    async fn piece(&mut self) -> Result<Option<Bytes>, ShareError> {
-        let piece = timeout(STALL_LIMIT, self.response.chunk())
+    async fn next_bytes(&mut self) -> Result<Option<Bytes>, ShareError> {
+        let bytes_read = timeout(STALL_LIMIT, self.response.chunk())
             .await
-            .map_err(|_| ShareError::Silent(STALL_LIMIT))?
+            .map_err(|_| ShareError::Timeout(STALL_LIMIT))?
             .map_err(|error| ShareError::Broke(causes(&error)))?;
-        self.read += piece.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        Ok(piece)
+        self.read += bytes_read.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Ok(bytes_read)
     }
 }
 
-impl Drop for Answer {
+impl Drop for ShareResponse {
     fn drop(&mut self) {
         self.span.record("http.response.body.size", signed(self.read));
     }
@@ -254,7 +261,7 @@ fn span_of(method: &Method, share_url: &str, template: &'static str) -> Span {
     )
 }
 
-/// The innermost cause says what happened; the URL in front of it is known already.
+/// Returns the innermost cause. The URL in front of it is known.
 fn causes(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(cause) = innermost.source() {

@@ -1,6 +1,6 @@
-//! Hears from a seed who else fetches an object, and which chunks of it are at the seed.
+//! Follows a seed's feed of the peers that fetch an object and of the chunks that the seed has.
 //!
-//! **Invariant:** what is told here is a seed's word, and is used for choosing whom to ask; bytes are checked.
+//! **Invariant:** the feed is a seed's word. It is used to choose sources; bytes are always checked.
 
 use std::time::Duration;
 
@@ -13,58 +13,56 @@ use tokio::time::timeout;
 use tracing::debug;
 use wire::between_peers::{News, read_hash};
 
-use super::{ShareClient, ShareError};
+use super::error::ShareError;
+use super::share_client::ShareClient;
 use store::ChunkHash;
 
-/// The other side writes a line each few seconds.
+/// The seed writes a line every few seconds.
 const SILENCE: Duration = Duration::from_secs(15);
 /// The longest line: some hundred hashes, some dozen names.
 const LINE_LIMIT: usize = 256 * 1024;
-/// Chunks of an object of 1 TiB.
+/// The number of chunks of an object of 1 TiB.
 const CHUNKS_LIMIT: usize = 1024 * 1024;
 
-/// What a seed has told so far.
+/// What a seed has reported so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Crowd {
-    /// What we are called among the siblings.
+pub(crate) struct CrowdView {
+    /// The name of this peer among the siblings.
     pub(crate) me: String,
     /// Peers that fetch the same object, or have just done so.
     pub(crate) siblings: Vec<String>,
-    /// Of the chunks that the seed has, from the first one on.
+    /// Hashes of the chunks that the seed has, from the first one on.
     pub(crate) hashes: Vec<ChunkHash>,
-    /// Nothing more will be told.
+    /// The feed has ended.
     pub(crate) is_over: bool,
 }
 
-/// Hears as long as it is there.
+/// Follows the feed while it exists.
 pub(crate) struct CrowdFeed {
-    crowd: watch::Receiver<Crowd>,
-    _hearing: JoinSet<()>,
+    crowd: watch::Receiver<CrowdView>,
+    _task: JoinSet<()>,
 }
 
 impl CrowdFeed {
     pub(crate) fn open(peers: &ShareClient, seed: &str, digest: &Digest, location: &Location) -> Self {
-        let (told, crowd) = watch::channel(Crowd::default());
+        let (crowd_sender, crowd) = watch::channel(CrowdView::default());
         let (peers, seed, digest) = (peers.clone(), seed.to_owned(), digest.clone());
         let location = location.clone();
-        let mut hearing = JoinSet::new();
-        hearing.spawn(async move {
-            if let Err(error) = hear(&peers, &seed, &digest, &location, &told).await {
-                debug!(stoker.digest = %digest, because = %error, "nothing more is heard of who else fetches");
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            if let Err(error) = follow(&peers, &seed, &digest, &location, &crowd_sender).await {
+                debug!(stoker.digest = %digest, because = %error, "crowd feed ended");
             }
-            told.send_modify(|crowd| crowd.is_over = true);
+            crowd_sender.send_modify(|crowd| crowd.is_over = true);
         });
-        Self {
-            crowd,
-            _hearing: hearing,
-        }
+        Self { crowd, _task: task }
     }
 
-    pub(crate) fn now(&self) -> watch::Ref<'_, Crowd> {
+    pub(crate) fn now(&self) -> watch::Ref<'_, CrowdView> {
         self.crowd.borrow()
     }
 
-    /// The hash of a chunk, once it is told; none when nothing more will be told.
+    /// Waits for the hash of a chunk. Returns `None` when the feed ends without it.
     pub(crate) async fn hash_of(&mut self, chunk: u64) -> Option<ChunkHash> {
         loop {
             {
@@ -80,7 +78,7 @@ impl CrowdFeed {
         }
     }
 
-    /// Something has changed; for ever nothing, once it is over.
+    /// Waits for a change. Never returns once the feed has ended.
     pub(crate) async fn changed(&mut self) {
         if self.crowd.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -88,35 +86,35 @@ impl CrowdFeed {
     }
 }
 
-async fn hear(
+async fn follow(
     peers: &ShareClient,
     seed: &str,
     digest: &Digest,
     location: &Location,
-    told: &watch::Sender<Crowd>,
+    crowd_sender: &watch::Sender<CrowdView>,
 ) -> Result<(), ShareError> {
     let mut body = peers.crowd(seed, digest, location).await?;
     let mut unread = BytesMut::new();
     loop {
-        let piece = timeout(SILENCE, body.next())
+        let part = timeout(SILENCE, body.next())
             .await
-            .map_err(|_| ShareError::Silent(SILENCE))?;
-        let Some(piece) = piece else { return Ok(()) };
-        unread.extend_from_slice(&piece?);
+            .map_err(|_| ShareError::Timeout(SILENCE))?;
+        let Some(part) = part else { return Ok(()) };
+        unread.extend_from_slice(&part?);
         while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
             let line = unread.split_to(end + 1);
-            let news: News =
-                serde_json::from_slice(&line).map_err(|_| ShareError::Nonsense("a line that is no news"))?;
-            told.send_if_modified(|crowd| crowd.learn(news));
+            let news: News = serde_json::from_slice(&line)
+                .map_err(|_| ShareError::BadResponse("a line that is not the JSON of the feed"))?;
+            crowd_sender.send_if_modified(|crowd| crowd.learn(news));
         }
         if unread.len() > LINE_LIMIT {
-            return Err(ShareError::Nonsense("a line without an end"));
+            return Err(ShareError::BadResponse("a line without an end"));
         }
     }
 }
 
-impl Crowd {
-    /// Tells whether anything is new.
+impl CrowdView {
+    /// Returns whether anything is new.
     fn learn(&mut self, news: News) -> bool {
         let before = (self.me.len(), self.hashes.len());
         if let Some(you) = news.you {
@@ -148,8 +146,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn news_are_taken_in_their_order_and_nonsense_is_not() {
-        let mut crowd = Crowd::default();
+    fn hashes_are_taken_in_order_and_invalid_ones_are_refused() {
+        let mut crowd = CrowdView::default();
         let hash = [7; HASH_LENGTH];
         let news = |chunks: Vec<(u64, String)>| News {
             chunks,

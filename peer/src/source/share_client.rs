@@ -1,4 +1,5 @@
-//! Asks another peer's `share`. That peer answers from its store alone, so every answer is quick or none.
+//! The client for other peers' `share`. They answer from their store alone, so a response is quick or does not
+//! come.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::Stream;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
 use http::{Method, StatusCode};
-use oci::{Credential, Digest, Location, Secret};
+use oci::{ContentRange, Credential, Digest, Location, Secret};
 use reqwest::RequestBuilder;
 use serde::de::DeserializeOwned;
 use store::{CHUNK, ChunkHash, ChunkHashes};
@@ -21,80 +22,40 @@ use wire::between_peers::{
 };
 use wire::{ObjectKind, PublicProof, Signed, TagMeaning};
 
-use super::absent::Absent;
-use super::call::{Call, Peer, STALL_LIMIT};
-use super::open::AtRegistry;
-use super::turns::Turns;
+use super::call::{Call, CallTarget, STALL_LIMIT};
+use super::error::ShareError;
+use super::permits::PeerPermits;
+use super::registry_source::RegistrySource;
+use super::unreachable::UnreachablePeers;
 use crate::neighbours::Surroundings;
 
-/// What only seeds are asked: they are sent credentials, vouch for chunks, and are believed. Pieces come from any peer.
+/// Requests that go to seeds only: seeds are sent credentials, vouch for chunks, and are believed. Chunks come
+/// from any peer.
 const FOR_SEEDS: [&str; 7] = [RELAY, DELIVERY, TAGS, PUBLIC, OBJECT, CHUNKS, CROWD];
-/// Until a small answer is here as a whole.
+/// Limit until a small response is here as a whole.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-/// The longest list of chunk hashes that is read: an object of 1 TiB.
+/// The longest list of chunk hashes: that of an object of 1 TiB.
 const LIST_LIMIT: u64 = 32 * 1024 * 1024;
 
-/// Asks any peer, by the URL of its `share`.
+/// Asks any peer by the URL of its `share`.
 #[derive(Clone)]
 pub struct ShareClient {
     http: reqwest::Client,
-    /// For what only seeds may be sent.
+    /// For requests in [`FOR_SEEDS`].
     seeds: reqwest::Client,
     around: Arc<dyn Surroundings>,
-    absent: Absent,
-    turns: Turns,
+    unreachable: UnreachablePeers,
+    permits: PeerPermits,
 }
 
-/// An object as it comes from another peer. Nothing of it is proven.
+/// An object from another peer. Nothing of it is proven.
 pub struct SharedObject {
     pub size: u64,
     pub media_type: Option<String>,
     pub kind: ObjectKind,
-    /// Of each chunk of a part, as a relay tells them.
+    /// Hashes of the chunks of a part, as a relay sends them.
     pub(crate) chunk_hashes: Vec<ChunkHash>,
     pub bytes: Pin<Box<dyn Stream<Item = Result<Bytes, ShareError>> + Send>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ShareError {
-    #[error("the peer does not hold it for this repository")]
-    NotHeld,
-    #[error("the peer cannot be reached: {0}")]
-    Unreachable(String),
-    #[error("the peer sent nothing for {} s", .0.as_secs())]
-    Silent(Duration),
-    #[error("the transfer broke off: {0}")]
-    Broke(String),
-    #[error("the peer refused our certificate: are both clocks right, and was this peer removed?")]
-    Refused,
-    #[error("the seed may not give it to this credential: {0}")]
-    Denied(String),
-    #[error("the credential for the registry could not be looked up: {0}")]
-    NoCredential(String),
-    #[error("this peer does not know where others reach it")]
-    NoAddress,
-    #[error("the peer answered {0}")]
-    Answered(StatusCode),
-    #[error("the peer's answer makes no sense: {0}")]
-    Nonsense(&'static str),
-}
-
-impl ShareError {
-    /// The same in one of a few words.
-    pub(crate) fn word(&self) -> &'static str {
-        match self {
-            Self::NotHeld => "not_held",
-            Self::Unreachable(_) => "unreachable",
-            Self::Silent(_) => "timeout",
-            Self::Broke(_) => "cut_short",
-            Self::Refused => "refused",
-            Self::Denied(_) => "denied",
-            Self::NoCredential(_) => "no_credential",
-            Self::NoAddress => "no_address",
-            Self::Answered(_) => "unexpected_answer",
-            Self::Nonsense(_) => "bad_answer",
-        }
-    }
 }
 
 impl ShareClient {
@@ -103,18 +64,18 @@ impl ShareClient {
             seeds: http.clone(),
             http,
             around,
-            absent: Absent::default(),
-            turns: Turns::default(),
+            unreachable: UnreachablePeers::default(),
+            permits: PeerPermits::default(),
         }
     }
 
-    /// Relays, which are sent callers' credentials, are called by this client.
+    /// Sets the client for requests in [`FOR_SEEDS`].
     #[must_use]
     pub fn calling_seeds_by(self, seeds: reqwest::Client) -> Self {
         Self { seeds, ..self }
     }
 
-    /// The object's bytes in `range`; from its start to its end unless one is given.
+    /// The object's bytes in `range`, or all of them.
     pub async fn object(
         &self,
         share_url: &str,
@@ -130,7 +91,7 @@ impl ShareClient {
         streamed(call, range.map_or(0, |range| range.start)).await
     }
 
-    /// One chunk, which the peer may have to wait for itself: no longer than `wait`.
+    /// One chunk. The peer may wait for it itself, at most for `wait`.
     pub(crate) async fn chunk(
         &self,
         share_url: &str,
@@ -148,16 +109,16 @@ impl ShareClient {
         if answer.status() != StatusCode::PARTIAL_CONTENT
             || size_behind_range(answer.headers(), range.start).is_none()
         {
-            return Err(ShareError::Nonsense("another range than asked for"));
+            return Err(ShareError::BadResponse("another range than asked for"));
         }
         let bytes = answer.gather(range.end - range.start).await?;
         if bytes.len() as u64 != range.end - range.start {
-            return Err(ShareError::Nonsense("fewer bytes than asked for"));
+            return Err(ShareError::BadResponse("fewer bytes than asked for"));
         }
         Ok(bytes.into())
     }
 
-    /// What a seed tells, line by line, of the others who fetch the object.
+    /// A seed's feed about the crowd of an object, line by line.
     pub(crate) async fn crowd(
         &self,
         share_url: &str,
@@ -192,75 +153,69 @@ impl ShareClient {
         streamed(call, from).await
     }
 
-    /// The object's bytes from `from` on, as a seed gets them from the registry.
+    /// The object's bytes from `from` on, relayed by a seed from the registry.
     pub(crate) async fn relay(
         &self,
         share_url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
         from: u64,
     ) -> Result<SharedObject, ShareError> {
-        let mut call = self
-            .relay_call(Method::GET, share_url, origin, kind, digest)
-            .await?;
+        let mut call = self.relay_call(Method::GET, share_url, at, kind, digest).await?;
         if from > 0 {
             call = call.with(|request| request.header(RANGE, format!("bytes={from}-")));
         }
         streamed(call, from).await
     }
 
-    /// A part of the object; the seed fetches no more than that.
+    /// A part of the object, relayed. The seed fetches nothing else.
     pub(crate) async fn relay_part(
         &self,
         share_url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
         part: Range<u64>,
     ) -> Result<SharedObject, ShareError> {
         let asked = format!("bytes={}-{}", part.start, part.end.saturating_sub(1));
-        let call = self
-            .relay_call(Method::GET, share_url, origin, kind, digest)
-            .await?;
+        let call = self.relay_call(Method::GET, share_url, at, kind, digest).await?;
         let call = call.with(|request| request.header(RANGE, asked).header(EXTENT_HEADER, PARTS));
         streamed(call, part.start).await
     }
 
-    /// The object's size.
+    /// The object's size at the registry, asked by a seed.
     pub(crate) async fn relay_size(
         &self,
         share_url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<u64, ShareError> {
-        let call = self
-            .relay_call(Method::HEAD, share_url, origin, kind, digest)
-            .await?;
+        let call = self.relay_call(Method::HEAD, share_url, at, kind, digest).await?;
         let answer = call
             .with(|request| request.header(EXTENT_HEADER, PARTS))
             .send()
             .await?;
-        number(answer.headers(), CONTENT_LENGTH.as_str()).ok_or(ShareError::Nonsense("no size"))
+        number(answer.headers(), CONTENT_LENGTH.as_str()).ok_or(ShareError::BadResponse("no size"))
     }
 
     async fn relay_call(
         &self,
         method: Method,
         share_url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<Call, ShareError> {
-        let credential = looked_up(origin).await?;
+        let credential = looked_up(at).await?;
         let call = self
             .call_by(&method, share_url, RELAY, Some(digest))
             .with(|request| {
                 let request = request
-                    .header(LOCATION_HEADER, origin.location.to_string())
+                    .header(LOCATION_HEADER, at.location.to_string())
                     .header(KIND_HEADER, kind.word());
-                let request = match origin.size_hint {
+                let request = match at.size_hint {
                     Some(size) => request.header(SIZE_HEADER, size.to_string()),
                     None => request,
                 };
@@ -269,7 +224,7 @@ impl ShareClient {
         Ok(call.patient())
     }
 
-    /// BLAKE3 of every chunk, from a peer that has proven the whole.
+    /// The BLAKE3 hash of every chunk, from a peer that has proven the whole.
     pub async fn chunks(
         &self,
         share_url: &str,
@@ -278,20 +233,21 @@ impl ShareClient {
     ) -> Result<ChunkHashes, ShareError> {
         let call = self.call(share_url, CHUNKS, Some(digest)).at(location);
         let answer = call.send().await?;
-        let size: u64 =
-            number(answer.headers(), SIZE_HEADER).ok_or(ShareError::Nonsense("no size with chunk hashes"))?;
+        let size: u64 = number(answer.headers(), SIZE_HEADER)
+            .ok_or(ShareError::BadResponse("no size with chunk hashes"))?;
         let expected = size.div_ceil(CHUNK).saturating_mul(32);
-        let fits = expected <= LIST_LIMIT && answer.content_length().is_none_or(|told| told == expected);
+        let fits = expected <= LIST_LIMIT && answer.content_length().is_none_or(|length| length == expected);
         if !fits {
-            return Err(ShareError::Nonsense("chunk hashes do not fit the size"));
+            return Err(ShareError::BadResponse("chunk hashes do not fit the size"));
         }
         let bytes = timeout(ANSWER_LIMIT.max(STALL_LIMIT), answer.gather(expected))
             .await
-            .map_err(|_| ShareError::Silent(STALL_LIMIT))??;
-        ChunkHashes::from_bytes(size, &bytes).ok_or(ShareError::Nonsense("chunk hashes do not fit the size"))
+            .map_err(|_| ShareError::Timeout(STALL_LIMIT))??;
+        ChunkHashes::from_bytes(size, &bytes)
+            .ok_or(ShareError::BadResponse("chunk hashes do not fit the size"))
     }
 
-    /// What the tag means, as far as the peer has a record of the manager. Nothing of it is verified.
+    /// The manager's record of what a tag means, if the peer has one. Nothing of it is verified here.
     pub async fn tag(
         &self,
         share_url: &str,
@@ -302,8 +258,8 @@ impl ShareClient {
         held(json(call.with(|request| request.query(&[("tag", tag)]))).await)
     }
 
-    /// That anybody may read the object at this location, as far as the peer has a record of the manager. Nothing of it is
-    /// verified.
+    /// The manager's proof that anybody may read the object at this location, if the peer has one. Nothing of
+    /// it is verified here.
     pub async fn public(
         &self,
         share_url: &str,
@@ -315,16 +271,16 @@ impl ShareClient {
         held(json(call.with(|request| request.query(&query))).await)
     }
 
-    /// Has a seed find out whether the location delivers the object that both hold.
+    /// Asks a seed to check whether the location delivers the object that both hold.
     pub(crate) async fn delivery(
         &self,
         share_url: &str,
-        origin: &AtRegistry,
+        at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
     ) -> Result<(), ShareError> {
-        let credential = looked_up(origin).await?;
-        let call = self.call(share_url, DELIVERY, Some(digest)).at(&origin.location);
+        let credential = looked_up(at).await?;
+        let call = self.call(share_url, DELIVERY, Some(digest)).at(&at.location);
         let call = call.with(|request| {
             let request = request.header(KIND_HEADER, kind.word());
             with_credential(request, &credential)
@@ -347,11 +303,11 @@ impl ShareClient {
         Call::new(method, request, self.peer(share_url), template)
     }
 
-    fn peer(&self, share_url: &str) -> Peer {
-        Peer {
+    fn peer(&self, share_url: &str) -> CallTarget {
+        CallTarget {
             share_url: share_url.to_owned(),
-            absent: self.absent.clone(),
-            turns: self.turns.of(share_url),
+            unreachable: self.unreachable.clone(),
+            permits: self.permits.of(share_url),
         }
     }
 
@@ -375,11 +331,8 @@ impl ShareClient {
     }
 }
 
-async fn looked_up(origin: &AtRegistry) -> Result<Credential, ShareError> {
-    let found = origin
-        .credential
-        .looked_up(Some(&origin.location.repository))
-        .await;
+async fn looked_up(at: &RegistrySource) -> Result<Credential, ShareError> {
+    let found = at.credential.looked_up(Some(&at.location.repository)).await;
     found.map_err(|error| ShareError::NoCredential(error.to_string()))
 }
 
@@ -390,7 +343,7 @@ fn with_credential(request: RequestBuilder, credential: &Credential) -> RequestB
     }
 }
 
-/// A value that HTTP libraries do not print either.
+/// Marks a header value as secret, so that HTTP libraries do not print it.
 fn sensitive(secret: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(secret.expose()).ok()?;
     value.set_sensitive(true);
@@ -403,10 +356,12 @@ async fn streamed(call: Call, from: u64) -> Result<SharedObject, ShareError> {
     let size = match answer.status() {
         StatusCode::PARTIAL_CONTENT => size_behind_range(headers, from),
         _ if from == 0 => number(headers, CONTENT_LENGTH.as_str()),
-        _ => return Err(ShareError::Nonsense("the whole object instead of a range")),
+        _ => return Err(ShareError::BadResponse("the whole object instead of a range")),
     };
     Ok(SharedObject {
-        size: size.ok_or(ShareError::Nonsense("no size, or another range than asked for"))?,
+        size: size.ok_or(ShareError::BadResponse(
+            "no size, or another range than asked for",
+        ))?,
         media_type: text(headers, MEDIA_TYPE_HEADER).map(str::to_owned),
         kind: ObjectKind::of_word(text(headers, KIND_HEADER)),
         chunk_hashes: chunk_hashes(text(headers, CHUNK_HASHES_HEADER)),
@@ -414,13 +369,13 @@ async fn streamed(call: Call, from: u64) -> Result<SharedObject, ShareError> {
     })
 }
 
-/// All of them or none.
+/// Reads the list of hashes. Returns all of them, or none.
 fn chunk_hashes(listed: Option<&str>) -> Vec<ChunkHash> {
     let read = listed.map(|listed| listed.split(',').map(read_hash).collect::<Option<Vec<_>>>());
     read.flatten().unwrap_or_default()
 }
 
-/// Not to hold it is an answer.
+/// "Not held" becomes `None`.
 fn held<T>(answer: Result<T, ShareError>) -> Result<Option<T>, ShareError> {
     match answer {
         Ok(record) => Ok(Some(record)),
@@ -433,17 +388,14 @@ async fn json<T: DeserializeOwned>(call: Call) -> Result<T, ShareError> {
     let answer = call.send().await?;
     let bytes = timeout(ANSWER_LIMIT, answer.gather(64 * 1024))
         .await
-        .map_err(|_| ShareError::Silent(ANSWER_LIMIT))??;
-    serde_json::from_slice(&bytes).map_err(|_| ShareError::Nonsense("not the JSON that was asked for"))
+        .map_err(|_| ShareError::Timeout(ANSWER_LIMIT))??;
+    serde_json::from_slice(&bytes).map_err(|_| ShareError::BadResponse("not the JSON that was asked for"))
 }
 
-/// `Content-Range: bytes 5-9/10` says 10, if the range begins where it was asked to.
+/// The object's size by the `Content-Range`, if the range begins at `from`.
 fn size_behind_range(headers: &HeaderMap, from: u64) -> Option<u64> {
-    let (range, size) = text(headers, CONTENT_RANGE.as_str())?
-        .strip_prefix("bytes ")?
-        .split_once('/')?;
-    let (first, _) = range.split_once('-')?;
-    (first.parse::<u64>().ok()? == from).then(|| size.parse().ok())?
+    let range = ContentRange::read(text(headers, CONTENT_RANGE.as_str())?)?;
+    range.total.filter(|_| range.first == from)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

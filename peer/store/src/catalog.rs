@@ -1,7 +1,8 @@
-//! What a start would else have to read from each object's sidecar, in one file, and when each object was used last.
+//! A list of all sealed objects in one file: what a start would otherwise read from each object's sidecar, and
+//! when each object was last used.
 //!
-//! **Invariant:** it is a hint. An entry is believed only while the object has the size and its sidecar the time of
-//! writing that the entry tells; losing the file costs a slower start and the times of use, and no object.
+//! **Invariant:** it is a hint. An entry counts only while the object has the listed size and its sidecar has
+//! the listed time of writing. Losing the file costs a slower start and the times of use, but no object.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,53 +13,53 @@ use oci::Digest;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::layout::Layout;
-use super::{About, write_durably};
+use super::chunks::About;
+use super::layout::{Layout, write_durably};
 
-/// Of one object.
+/// The entry of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct CatalogEntry {
     digest: Digest,
     #[serde(flatten)]
     pub(super) about: About,
     /// Unix seconds.
     pub(super) used: i64,
-    /// Nanoseconds since 1970: when its sidecar was written.
+    /// When its sidecar was written, in nanoseconds since 1970.
     described: i128,
 }
 
-/// By digest. A file that is not there or cannot be read is an empty one.
-pub(super) fn read(layout: &Layout) -> HashMap<Digest, Entry> {
+/// Returns the entries by digest. A missing or unreadable file counts as empty.
+pub(super) fn read(layout: &Layout) -> HashMap<Digest, CatalogEntry> {
     let path = layout.catalog();
     let Ok(bytes) = std::fs::read(&path) else {
         return HashMap::new();
     };
-    let entries: Vec<Entry> = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-        warn!(file = %path.display(), stoker.side = "peer", %error, "the list of objects cannot be read and is made anew; objects are not touched");
+    let entries: Vec<CatalogEntry> = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        warn!(file = %path.display(), stoker.side = "peer", %error, "catalog unreadable, starting a new one; objects are kept");
         Vec::new()
     });
     let by_digest = entries.into_iter().map(|entry| (entry.digest.clone(), entry));
     by_digest.collect()
 }
 
-/// Looks at each sidecar. Blocks.
+/// Writes the catalog. Looks at each sidecar. Blocks.
 pub(super) fn write(layout: &Layout, objects: Vec<(Digest, About, i64)>) -> io::Result<()> {
     let entry = |(digest, about, used): (Digest, About, i64)| {
-        // One that has gone meanwhile is left out.
+        // An object that was removed meanwhile is left out.
         let described = described(&layout.sealed_chunks(&digest))?;
-        Some(Entry {
+        Some(CatalogEntry {
             digest,
             about,
             used,
             described,
         })
     };
-    let entries: Vec<Entry> = objects.into_iter().filter_map(entry).collect();
+    let entries: Vec<CatalogEntry> = objects.into_iter().filter_map(entry).collect();
     write_durably(&layout.catalog(), &serde_json::to_vec(&entries)?)
 }
 
-impl Entry {
-    /// Whether it speaks of the object of this size, as its sidecar describes it now.
+impl CatalogEntry {
+    /// Whether the entry still describes the object of this size with this sidecar.
     pub(super) fn holds(&self, size: u64, sidecar: &Path) -> bool {
         self.about.size == size && described(sidecar) == Some(self.described)
     }

@@ -1,6 +1,6 @@
-//! Which chunks of an object are there: a value.
+//! A set of chunk numbers.
 
-/// Numbers of chunks. Memory is one bit a chunk up to the highest.
+/// Chunk numbers. Takes one bit for each chunk up to the highest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ChunkSet {
     words: Vec<u64>,
@@ -27,7 +27,7 @@ impl ChunkSet {
             .is_some_and(|bits| bits & (1 << (chunk % BITS)) != 0)
     }
 
-    /// The first chunk from `chunk` on that is not there.
+    /// The first chunk at or after `chunk` that is missing.
     pub(crate) fn first_missing_from(&self, chunk: u64) -> u64 {
         let mut at = chunk;
         while self.contains(at) {
@@ -47,7 +47,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_has_what_was_put_in_and_nothing_else(chunks: BTreeSet<u16>, asked: u16) {
+        fn a_set_contains_exactly_what_was_inserted(chunks: BTreeSet<u16>, asked: u16) {
             let mut set = ChunkSet::default();
             for chunk in &chunks {
                 set.insert(u64::from(*chunk));

@@ -1,7 +1,8 @@
-//! BLAKE3 of every [`CHUNK`] of an object, made beside its sha256, and the sidecar of a sealed object.
+//! BLAKE3 hashes of every [`CHUNK`] of an object, made beside its sha256, and the sidecar file of a sealed
+//! object.
 //!
-//! The sidecar also keeps what the bytes themselves cannot tell (kind, media type), so that the index can be
-//! lost without losing an object. A partial's sidecar is the bare list of hashes, appended as chunks land.
+//! The sidecar also keeps what the bytes do not say (kind, media type), so that losing the index loses no
+//! object. The sidecar of a partial object is the bare list of hashes, written as chunks land.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,15 +13,15 @@ use wire::ObjectKind;
 pub use wire::between_peers::ChunkHash;
 pub(crate) use wire::between_peers::HASH_LENGTH;
 
-/// The verification unit.
+/// The unit of verification.
 pub const CHUNK: u64 = 1024 * 1024;
-/// The same for what counts in memory.
+/// [`CHUNK`] as a length in memory.
 pub(crate) const CHUNK_LENGTH: usize = 1024 * 1024;
 const MAGIC: &[u8; 8] = b"stokchk1";
-/// A media type is a short word; a longer header is damage.
+/// Longer headers count as damage: a media type is short.
 const HEADER_LIMIT: u32 = 4096;
 
-/// What is known of an object beside its bytes.
+/// What the bytes of an object do not say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     pub media_type: Option<String>,
@@ -36,12 +37,12 @@ pub struct ChunkHashes {
 }
 
 impl ChunkHashes {
-    /// `None` unless there is exactly one hash per chunk.
+    /// Returns `None` unless there is exactly one hash for each chunk.
     pub fn new(size: u64, hashes: Vec<[u8; 32]>) -> Option<Self> {
         (hashes.len() as u64 == chunks_of(size)).then_some(Self { size, hashes })
     }
 
-    /// From 32 bytes per chunk, one after the other.
+    /// Reads 32 bytes for each chunk, one after the other.
     pub fn from_bytes(size: u64, bytes: &[u8]) -> Option<Self> {
         let (hashes, rest) = bytes.as_chunks::<HASH_LENGTH>();
         if rest.is_empty() {
@@ -55,7 +56,7 @@ impl ChunkHashes {
         Bytes::from(self.hashes.concat())
     }
 
-    /// Each hash with the number of its chunk.
+    /// All hashes, each with the number of its chunk.
     pub fn listed(&self) -> Vec<(u64, ChunkHash)> {
         (0..).zip(self.hashes.iter().copied()).collect()
     }
@@ -71,7 +72,7 @@ impl ChunkHashes {
     }
 }
 
-/// How many chunks an object of `size` bytes has.
+/// The number of chunks of an object of `size` bytes.
 fn chunks_of(size: u64) -> u64 {
     size.div_ceil(CHUNK)
 }
@@ -81,7 +82,7 @@ pub fn last_chunk_begins(size: u64) -> u64 {
     size.saturating_sub(1) / CHUNK * CHUNK
 }
 
-/// The sidecar of a sealed object as bytes.
+/// Encodes the sidecar of a sealed object.
 pub(crate) fn sidecar(about: &About, hashes: &ChunkHashes) -> io::Result<Vec<u8>> {
     let header = serde_json::to_vec(about)?;
     let length = u32::try_from(header.len()).map_err(io::Error::other)?;
@@ -94,7 +95,7 @@ pub(crate) fn sidecar(about: &About, hashes: &ChunkHashes) -> io::Result<Vec<u8>
     .concat())
 }
 
-/// What the sidecar says of the object; the hashes are not read.
+/// Reads the description from a sidecar, without the hashes.
 pub(crate) fn read_about(path: &Path) -> io::Result<About> {
     let mut start = Vec::with_capacity(512);
     std::fs::File::open(path)?.take(512).read_to_end(&mut start)?;
@@ -104,7 +105,7 @@ pub(crate) fn read_about(path: &Path) -> io::Result<About> {
     }
 }
 
-/// What the sidecar says of the object, and its hashes.
+/// Reads the description and the hashes from a sidecar.
 pub(crate) fn read_sidecar(path: &Path) -> io::Result<(About, ChunkHashes)> {
     parse(&std::fs::read(path)?)
 }

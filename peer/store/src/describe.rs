@@ -1,14 +1,17 @@
-//! What is known of an object beside its bytes, when it becomes known after the object.
+//! Changes the description of an object after it was sealed.
 
 use std::io;
 
 use oci::Digest;
 use wire::ObjectKind;
 
-use super::{About, Store, chunks, off_thread, write_durably};
+use super::blocking::off_thread;
+use super::chunks::{self, About};
+use super::handle::Store;
+use super::layout::write_durably;
 
 impl Store {
-    /// Keeps with a sealed object what its bytes cannot tell. Nothing happens when it is not here.
+    /// Sets media type and kind of a sealed object. Does nothing when it is not here.
     pub async fn describe(
         &self,
         digest: &Digest,

@@ -1,29 +1,29 @@
-//! Room for one object that is being fetched, promised step by step as its bytes come.
+//! Room for one object that is being fetched, promised in steps as its bytes come.
 //!
-//! **Invariant:** the size that a source claims evicts nothing. What is promised is never more than the bytes that have
-//! come and one step, and a step is never more than these bytes, than 64 MiB or than a sixteenth of the store.
+//! **Invariant:** the size that a source claims evicts nothing. A promise is never more than the bytes that
+//! have come plus one step. A step is never more than these bytes, 64 MiB, or a sixteenth of the store.
 
 use oci::Digest;
 use tokio::sync::Mutex;
 
 use super::chunks::CHUNK;
-use super::room::{NoRoom, Room};
-use super::{PartialView, Store};
+use super::handle::Store;
+use super::promises::{NoRoom, Room};
 
 const MOST_STEP: u64 = 64 * 1024 * 1024;
-/// A step is at most one of this many parts of what the store may hold.
+/// A step is at most this fraction of the store's capacity.
 const STEPS: u64 = 16;
 
-/// The room of one object. Kept until the object is sealed or given up.
+/// The room of one object. Keep it until the object is sealed or given up.
 pub struct GrowingRoom {
     store: Store,
     digest: Digest,
-    state: Mutex<State>,
+    state: Mutex<GrowingState>,
 }
 
 #[derive(Default)]
-struct State {
-    /// Bytes that have come, those that are about to be written included.
+struct GrowingState {
+    /// Bytes that have come, including those that are about to be written.
     came: u64,
     promised: u64,
     room: Option<Room>,
@@ -38,36 +38,36 @@ impl GrowingRoom {
         }
     }
 
-    /// Counts again from what has landed. Earlier promises are given back.
+    /// Starts again from what has landed. Earlier promises are given back.
     pub async fn begin(&self, landed: u64) {
-        *self.state.lock().await = State {
+        *self.state.lock().await = GrowingState {
             came: landed,
-            ..State::default()
+            ..GrowingState::default()
         };
     }
 
-    /// Has room for `length` bytes that have come. To be called before they are written.
+    /// Makes room for `length` bytes that have come. Call it before they are written.
     ///
-    /// `size` is the object's size, where a source or an order names it: the promise ends there.
+    /// `size` is the object's size if a source or a lot names it: the promise ends there.
     pub async fn bytes_came(&self, length: u64, size: Option<u64>) -> Result<(), NoRoom> {
         let mut state = self.state.lock().await;
         state.came = state.came.saturating_add(length);
         if state.came <= state.promised {
             return Ok(());
         }
-        let step = step_after(state.came, self.store.most());
+        let step = step_after(state.came, self.store.capacity());
         self.promise(&mut state, step, size).await
     }
 
-    /// Makes room once more after a write found the disk full, for one chunk at least.
+    /// Makes room again after a write found the disk full, for one chunk at least.
     pub async fn disk_was_full(&self, landed: u64, size: Option<u64>) -> Result<(), NoRoom> {
         let mut state = self.state.lock().await;
         state.came = landed;
-        let step = step_after(landed, self.store.most()).max(CHUNK);
+        let step = step_after(landed, self.store.capacity()).max(CHUNK);
         self.promise(&mut state, step, size).await
     }
 
-    async fn promise(&self, state: &mut State, step: u64, size: Option<u64>) -> Result<(), NoRoom> {
+    async fn promise(&self, state: &mut GrowingState, step: u64, size: Option<u64>) -> Result<(), NoRoom> {
         let goal = promised_after(state.came, step, size);
         state.room = Some(self.store.make_room(&self.digest, goal).await?);
         state.promised = goal;
@@ -75,21 +75,13 @@ impl GrowingRoom {
     }
 }
 
-impl PartialView {
-    /// Bytes that have landed, chunks beyond the frontier included.
-    pub fn landed(&self) -> u64 {
-        let frontier = self.frontier();
-        let beyond = self.hashes_from(frontier.div_ceil(CHUNK)).len() as u64;
-        frontier.saturating_add(beyond.saturating_mul(CHUNK))
-    }
-}
-
-/// Doubles what has come, up to the largest step.
+/// The step after `came` bytes: as much again, up to the limits.
 fn step_after(came: u64, most: u64) -> u64 {
     came.min(MOST_STEP).min(most / STEPS)
 }
 
-/// Bytes to promise once `came` bytes have come. A source that sends more than it claimed is not believed in its claim.
+/// The bytes to promise once `came` bytes have come. When a source sends more than it claimed, its claim no
+/// longer counts.
 fn promised_after(came: u64, step: u64, size: Option<u64>) -> u64 {
     let goal = came.saturating_add(step);
     size.map_or(goal, |size| goal.min(size.max(came)))

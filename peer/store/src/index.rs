@@ -1,7 +1,7 @@
-//! What the files cannot tell: where objects came from, who may read them, what tags mean, notes, which trace
-//! brought an object, what was here and went.
+//! What the objects' files do not say: where objects came from, who may read them, what tags mean, notes, which
+//! trace fetched an object, what was removed.
 //!
-//! It is read from memory and kept in one redb file by one thread, which commits whatever has queued. Losing
+//! It is read from memory. One thread writes it to a redb file and commits all queued changes at once. Losing
 //! the file loses this knowledge and no object. Writing never waits for the disk; [`Index::flush`] does.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use oci::{Digest, Location};
+use parking_lot::RwLock;
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -24,20 +24,20 @@ use wire::{PublicProof, Signed, TagMeaning, TagRecord, TraceContext};
 use super::removals::{REMEMBERED, Removal, SLACK, surplus};
 
 const ENTRIES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("entries");
-/// Memory is where we read from; redb needs little of its own.
+/// Reads come from memory, so redb needs little cache.
 const CACHE: usize = 2 * 1024 * 1024;
-/// Changes that wait for the disk.
+/// Changes that may wait for the disk.
 const QUEUE: usize = 8 * 1024;
-/// Changes that share one commit.
+/// Changes in one commit.
 const BATCH: usize = 1024;
-/// Notes of one table.
+/// Notes in one table.
 const NOTES: usize = 10_000;
 
 const DELIVERED: &str = "delivered";
 const PUBLIC: &str = "signed-public";
-/// What an older version noted without a signature.
+/// Written by an older version, without a signature.
 const UNSIGNED_PUBLIC: &str = "public";
-/// What this peer was told by a registry.
+/// Tag records from registries.
 const TAGS: &str = "tag";
 /// What the manager has signed.
 const SIGNED_TAGS: &str = "signed-tag";
@@ -45,20 +45,21 @@ const NOTE: &str = "note";
 const BROUGHT: &str = "brought";
 const REMOVED: &str = "removed";
 
-/// Locations that are remembered of one object; beyond that, the oldest is proven again when it is asked for.
+/// Locations that are remembered for one object. Beyond that, the oldest is dropped and proven again when
+/// needed.
 const LOCATIONS: usize = 512;
 
 type Entries = BTreeMap<String, Box<[u8]>>;
 
 pub(super) struct Index {
     entries: RwLock<Entries>,
-    /// Objects of which is remembered that they went.
+    /// Removals that are remembered.
     removals: AtomicUsize,
     queue: Option<SyncSender<Change>>,
     writer: Option<JoinHandle<()>>,
 }
 
-/// What a tag means here by the manager's signature, and the record as it is passed on.
+/// What a tag means by the manager's signature, and the record that is passed on.
 #[derive(Serialize, Deserialize)]
 struct SignedTag {
     record: TagRecord,
@@ -72,16 +73,19 @@ enum Change {
 }
 
 impl Index {
-    /// A file that cannot be read is made anew.
+    /// Opens the file. Replaces one that cannot be read.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let (database, entries) = match load(path) {
             Ok(loaded) => loaded,
             Err(LoadError::InUse) => {
-                let text = format!("{} is in use by another program", path.display());
+                let text = format!(
+                    "store {} not opened: it is in use by another program; stop that program or give another folder",
+                    path.display()
+                );
                 return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
             }
             Err(LoadError::Damaged(fault)) => {
-                warn!(file = %path.display(), stoker.side = "peer", fault, "the store's index is damaged and is made anew; objects are not touched");
+                warn!(file = %path.display(), stoker.side = "peer", fault, "store index damaged, starting a new one; objects are kept");
                 super::layout::remove_if_there(path)?;
                 load(path).map_err(|error| io::Error::other(error.to_string()))?
             }
@@ -102,7 +106,7 @@ impl Index {
         Ok(index)
     }
 
-    /// A seed may have said what an older version noted: it counts for nothing.
+    /// Removes unsigned records of an older version: a seed may have sent them, so they do not count.
     fn forget_unsigned(&self) {
         for key in self.keys_below(&key(&[UNSIGNED_PUBLIC, ""])) {
             self.remove(key);
@@ -148,7 +152,7 @@ impl Index {
             Ok(()) => {
                 self.put(public_key(digest, location), &value);
             }
-            Err(error) => warn!(%error, stoker.side = "peer", "a public record cannot be kept"),
+            Err(error) => warn!(%error, stoker.side = "peer", "public record not stored"),
         }
     }
 
@@ -162,7 +166,7 @@ impl Index {
         serde_json::from_slice(value.get(TIME..)?).ok()
     }
 
-    /// What was known of an object that is gone.
+    /// Drops what is known of a removed object.
     pub(super) fn forget_object(&self, digest: &Digest) {
         for table in [DELIVERED, PUBLIC] {
             for key in self.keys_below(&key(&[table, digest.as_str(), ""])) {
@@ -172,7 +176,7 @@ impl Index {
         self.remove(key(&[BROUGHT, digest.as_str()]));
     }
 
-    /// Keeps which span brought the object.
+    /// Keeps the span that fetched the object.
     pub(super) fn record_brought(&self, digest: &Digest, trace: &TraceContext) {
         self.put(key(&[BROUGHT, digest.as_str()]), trace.as_str().as_bytes());
     }
@@ -182,7 +186,7 @@ impl Index {
         TraceContext::parse(std::str::from_utf8(&value).ok()?)
     }
 
-    /// Keeps that an object was here and went. Of very many, the oldest are forgotten.
+    /// Records a removal. Beyond a limit, the oldest are dropped.
     pub(super) fn record_removal(&self, digest: &Digest, removal: Removal) {
         if self.put(key(&[REMOVED, digest.as_str()]), &removal.to_bytes()) {
             self.removals.fetch_add(1, Ordering::Relaxed);
@@ -199,7 +203,7 @@ impl Index {
         Removal::from_bytes(&self.get(&key(&[REMOVED, digest.as_str()]))?)
     }
 
-    /// It is here again.
+    /// Drops the record of a removal: the object is here again.
     pub(super) fn forget_removal(&self, digest: &Digest) {
         self.remove_removal(key(&[REMOVED, digest.as_str()]));
     }
@@ -233,11 +237,11 @@ impl Index {
             Ok(value) => {
                 self.put(key(&[table, &tag.location, &tag.tag]), &value);
             }
-            Err(error) => warn!(%error, stoker.side = "peer", "a tag cannot be kept"),
+            Err(error) => warn!(%error, stoker.side = "peer", "tag record not stored"),
         }
     }
 
-    /// The newest of what a registry told this peer and what the manager has signed.
+    /// The newest of the registry's own records and the manager's signed one.
     pub(super) fn tag(&self, location: &str, tag: &str) -> Option<TagRecord> {
         let signed = self.manager_tag(location, tag).map(|signed| signed.record);
         let known = self.own_tag(location, tag).into_iter().chain(signed);
@@ -258,7 +262,7 @@ impl Index {
         serde_json::from_slice(&value).ok()
     }
 
-    /// What a tag means at each location that `is_it`.
+    /// What a tag means at each location for which `is_it` holds.
     pub(super) fn tag_wherever(&self, tag: &str, is_it: impl Fn(&Location) -> bool) -> Vec<Digest> {
         let locations: BTreeSet<String> = [TAGS, SIGNED_TAGS]
             .into_iter()
@@ -275,7 +279,7 @@ impl Index {
 
     pub(super) fn put_note(&self, table: &str, name: &str, value: &[u8]) {
         let key_of_note = key(&[NOTE, table, name]);
-        // The keys that ask for many notes are hashes, so the first one is any one.
+        // The tables with many notes have hashes as keys, so the first key is a random one.
         if self.len() >= NOTES && self.get(&key_of_note).is_none() {
             let others = self.keys_below(&key(&[NOTE, table, ""]));
             let too_many = (others.len() + 1).saturating_sub(NOTES);
@@ -313,21 +317,16 @@ impl Index {
     }
 
     fn len(&self) -> usize {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.entries.read().len()
     }
 
     fn get(&self, key: &str) -> Option<Box<[u8]>> {
-        self.entries
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned()
+        self.entries.read().get(key).cloned()
     }
 
     fn keys_below(&self, below: &str) -> Vec<String> {
         self.entries
             .read()
-            .unwrap_or_else(PoisonError::into_inner)
             .range::<str, _>((Bound::Included(below), Bound::Unbounded))
             .take_while(|(key, _)| key.starts_with(below))
             .map(|(key, _)| key.clone())
@@ -337,25 +336,24 @@ impl Index {
     fn entries_below(&self, below: &str) -> Vec<(String, Box<[u8]>)> {
         self.entries
             .read()
-            .unwrap_or_else(PoisonError::into_inner)
             .range::<str, _>((Bound::Included(below), Bound::Unbounded))
             .take_while(|(key, _)| key.starts_with(below))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect()
     }
 
-    /// Whether the key is a new one. The change is queued while the map is locked, so that disk and memory see
-    /// changes in one order.
+    /// Stores a value. Returns whether the key is new. The change is queued under the lock, so that disk and
+    /// memory see changes in the same order.
     fn put(&self, key: String, value: &[u8]) -> bool {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.write();
         let is_new = entries.insert(key.clone(), value.into()).is_none();
         self.send(Change::Put(key, value.into()));
         is_new
     }
 
-    /// Whether it was there.
+    /// Removes a key. Returns whether it was there.
     fn remove(&self, key: String) -> bool {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.write();
         let was_there = entries.remove(&key).is_some();
         if was_there {
             self.send(Change::Remove(key));
@@ -368,14 +366,14 @@ impl Index {
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(change) {
             warn!(
                 stoker.side = "peer",
-                "the disk is too slow for the store's index: a change will be lost at the next start"
+                "store index queue full: a change is lost at the next start"
             );
         }
     }
 }
 
 impl Drop for Index {
-    /// What has queued is written, and the file is unlocked, before the store is gone.
+    /// Writes what is queued and unlocks the file before the store is gone.
     fn drop(&mut self) {
         drop(self.queue.take());
         if let Some(writer) = self.writer.take() {
@@ -384,7 +382,7 @@ impl Drop for Index {
     }
 }
 
-/// Parts of a key, none of which can hold a NUL: names from registries are validated words.
+/// Joins the parts of a key. No part contains a NUL: names from registries are validated.
 fn key(parts: &[&str]) -> String {
     parts.join("\0")
 }
@@ -393,7 +391,7 @@ fn public_key(digest: &Digest, location: &Location) -> String {
     key(&[PUBLIC, digest.as_str(), &location.to_string()])
 }
 
-/// Bytes of a time.
+/// Length of a time in bytes.
 const TIME: usize = size_of::<i64>();
 
 /// Unix milliseconds.
@@ -403,13 +401,13 @@ fn read_time(value: &[u8]) -> Option<i64> {
 
 #[derive(Debug, thiserror::Error)]
 enum LoadError {
-    #[error("another program uses it")]
+    #[error("in use by another program")]
     InUse,
     #[error("{0}")]
     Damaged(String),
 }
 
-/// A damaged file may make redb panic: that is a damaged file too.
+/// A damaged file may make redb panic. That counts as damage too.
 fn load(path: &Path) -> Result<(Database, Entries), LoadError> {
     catch_unwind(AssertUnwindSafe(|| read_all(path)))
         .unwrap_or_else(|_| Err(redb::Error::Corrupted("reading it panicked".to_owned())))
@@ -443,9 +441,9 @@ fn write_until_closed(database: &Database, changes: &Receiver<Change>) {
             .chain(std::iter::from_fn(|| changes.try_recv().ok()).take(BATCH - 1))
             .collect();
         match commit(database, &batch) {
-            Ok(()) => answer(batch),
+            Ok(()) => confirm_flushes(batch),
             Err(error) => {
-                warn!(%error, stoker.side = "peer", "the store's index could not be written: a change will be lost at the next start");
+                warn!(%error, stoker.side = "peer", "store index not written: changes are lost at the next start");
             }
         }
     }
@@ -467,10 +465,10 @@ fn commit(database: &Database, batch: &[Change]) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn answer(batch: Vec<Change>) {
+fn confirm_flushes(batch: Vec<Change>) {
     for change in batch {
         if let Change::Flush(done) = change {
-            // Whoever asked may have gone.
+            // The caller may be gone.
             let _ = done.send(());
         }
     }
@@ -481,7 +479,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_of_a_version_without_locations_open_nothing() {
+    fn records_without_locations_grant_nothing() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("index.redb");
         let digest = Digest::of(b"a layer");
@@ -499,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn public_records_without_a_signature_are_gone_after_an_upgrade() {
+    fn unsigned_public_records_are_removed_after_an_upgrade() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("index.redb");
         let (digest, here) = (Digest::of(b"a layer"), "https://registry.lan/v2/a");

@@ -1,46 +1,55 @@
 //! Where the bytes of an object land: at the frontier one after the other, and chunks beyond it in any order.
 //!
-//! **Invariant:** what has landed is never written again. The sha256 goes over the bytes up to the *frontier*; a chunk
-//! beyond it is hashed when the frontier gets there. A chunk is listed once all of it is written.
+//! **Invariant:** what has landed is never written again. The sha256 covers the bytes up to the *frontier*; a
+//! chunk beyond it is hashed when the frontier gets there. A chunk is listed once all of it is written.
 //!
-//! Everything here blocks: it is called off the async threads.
+//! Everything here blocks: call it off the async threads.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use oci::Digest;
-use sha2::{Digest as _, Sha256};
+use oci::{Digest, DigestHasher};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::chunk_set::ChunkSet;
 use super::chunks::{CHUNK, CHUNK_LENGTH, ChunkHash, HASH_LENGTH};
 use super::layout::Layout;
-use super::partial::LandError;
 
-/// Chunks beyond the frontier whose bytes are kept, so that they need not be read again to be hashed.
+/// Chunks beyond the frontier whose bytes stay in memory, so that hashing them needs no second read.
 const KEPT_AHEAD: usize = 8;
-/// A place in the list where no hash was written.
+/// An entry of the list without a hash.
 const NO_HASH: ChunkHash = [0; HASH_LENGTH];
+
+/// Why bytes could not land.
+#[derive(Debug, thiserror::Error)]
+pub enum LandError {
+    /// Nothing of the chunk was written.
+    #[error("a chunk has other bytes than its hash promises")]
+    WrongChunk,
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+}
 
 pub(super) struct Landing {
     file: Arc<File>,
     hash_list: File,
-    state: Mutex<State>,
+    state: Mutex<LandingState>,
 }
 
-struct State {
-    /// Bytes from the first one on that are there and hashed.
+struct LandingState {
+    /// Bytes from the start without a gap, all hashed.
     frontier: u64,
-    sha: Sha256,
-    /// Of the chunk that the frontier is in.
+    sha: DigestHasher,
+    /// The hasher of the chunk that the frontier is in.
     chunk: blake3::Hasher,
     hashes: Vec<Option<ChunkHash>>,
     there: ChunkSet,
     ahead: BTreeMap<u64, Bytes>,
-    /// A chunk shorter than others is the last one.
+    /// Number and length of the last chunk, if it is shorter than the others.
     short: Option<(u64, u64)>,
 }
 
@@ -54,9 +63,9 @@ impl Landing {
                 .truncate(false)
                 .open(path)
         };
-        let mut state = State {
+        let mut state = LandingState {
             frontier: 0,
-            sha: Sha256::new(),
+            sha: DigestHasher::default(),
             chunk: blake3::Hasher::new(),
             hashes: Vec::new(),
             there: ChunkSet::default(),
@@ -81,12 +90,12 @@ impl Landing {
         self.state().frontier
     }
 
-    pub(super) fn hash_so_far(&self) -> Sha256 {
+    pub(super) fn hash_so_far(&self) -> DigestHasher {
         self.state().sha.clone()
     }
 
-    /// Where the bytes end that can be read from `at` on without a gap; `at` if it cannot be read itself. Beyond the
-    /// object's end, if its last chunk is there: the size is for the caller to know.
+    /// The end of the bytes that can be read from `at` without a gap; `at` if there are none. May lie beyond
+    /// the object's end if its last chunk is here: the caller knows the size.
     pub(super) fn readable_from(&self, at: u64) -> u64 {
         let state = self.state();
         if at < state.frontier {
@@ -95,14 +104,14 @@ impl Landing {
         state.there_from(at).max(at)
     }
 
-    /// Whether all of the chunk is there, of an object of this size.
+    /// Whether the whole chunk is here, of an object of this size.
     pub(super) fn has_chunk(&self, number: u64, size: u64) -> bool {
         let end = ((number + 1).saturating_mul(CHUNK)).min(size);
         let state = self.state();
         state.frontier >= end || state.there.contains(number)
     }
 
-    /// Hashes of the chunks that are there, from this one on, with their numbers.
+    /// Hashes of the chunks that are here from `number` on, each with its number.
     pub(super) fn hashes_from(&self, number: u64) -> Vec<(u64, ChunkHash)> {
         let state = self.state();
         let skipped = usize::try_from(number).unwrap_or(usize::MAX);
@@ -112,30 +121,30 @@ impl Landing {
             .collect()
     }
 
-    /// Lands bytes that begin at `at`, which is the frontier or lies before it: what is there already is passed over.
+    /// Lands bytes that begin at `at`, at or before the frontier. Skips what is here already.
     pub(super) fn append(&self, at: u64, block: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         let known = usize::try_from(state.frontier.saturating_sub(at)).unwrap_or(usize::MAX);
         let mut rest = block.get(known..).unwrap_or_default();
         if at > state.frontier {
             return Err(io::Error::other(
-                "bytes beyond a gap can only land as whole chunks",
+                "block not written: bytes beyond a gap land as whole chunks only",
             ));
         }
         while !rest.is_empty() {
             let room = usize::try_from(CHUNK - state.frontier % CHUNK).unwrap_or(rest.len());
-            let (piece, after) = rest.split_at(room.min(rest.len()));
+            let (head, after) = rest.split_at(room.min(rest.len()));
             let before = state.frontier;
-            self.land_piece(&mut state, piece)?;
+            self.land_in_chunk(&mut state, head)?;
             self.absorb(&mut state)?;
-            // The frontier may have jumped over chunks that were there.
-            let jumped = usize::try_from(state.frontier - before).unwrap_or(usize::MAX) - piece.len();
+            // The frontier may have moved over chunks that were here.
+            let jumped = usize::try_from(state.frontier - before).unwrap_or(usize::MAX) - head.len();
             rest = after.get(jumped..).unwrap_or_default();
         }
         Ok(())
     }
 
-    /// Lands a whole chunk, wherever it lies; the last one may be shorter.
+    /// Lands a whole chunk anywhere in the object. Only the last one may be shorter.
     pub(super) fn land_chunk(
         &self,
         number: u64,
@@ -166,8 +175,14 @@ impl Landing {
         Ok(self.absorb(&mut state)?)
     }
 
-    /// Of a chunk whose beginning had landed by itself, what is missing.
-    fn land_rest(&self, state: &mut State, number: u64, chunk: &[u8], hash: ChunkHash) -> io::Result<()> {
+    /// Lands the rest of a chunk whose beginning has landed.
+    fn land_rest(
+        &self,
+        state: &mut LandingState,
+        number: u64,
+        chunk: &[u8],
+        hash: ChunkHash,
+    ) -> io::Result<()> {
         let known = usize::try_from(state.frontier - number * CHUNK).unwrap_or(usize::MAX);
         let rest = chunk.get(known..).unwrap_or_default();
         self.file.write_all_at(rest, state.frontier)?;
@@ -177,43 +192,43 @@ impl Landing {
         self.absorb(state)
     }
 
-    /// The sha256 in hexadecimal, and the hashes of all chunks, the short one at the end included.
-    pub(super) fn finish(&self) -> (String, Vec<ChunkHash>) {
+    /// The digest and the hashes of all chunks, including the short one at the end.
+    pub(super) fn finish(&self) -> (Digest, Vec<ChunkHash>) {
         let mut state = self.state();
         let last = state.frontier.div_ceil(CHUNK);
         if (state.hashes.len() as u64) < last {
-            // Whoever reads along is told of it too.
+            // Readers that follow see this hash too.
             let hash = *state.chunk.finalize().as_bytes();
             state.list(last - 1, hash);
         }
         let hashes = state.hashes.iter().copied().map_while(|hash| hash).collect();
-        (hex::encode(state.sha.clone().finalize()), hashes)
+        (state.sha.clone().finish(), hashes)
     }
 
-    /// Written first and counted last: after an error the hashes are those of what had landed before.
-    fn land_piece(&self, state: &mut State, piece: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(piece, state.frontier)?;
-        let landed = state.frontier + piece.len() as u64;
+    /// Writes first and counts last: after an error the hashes are still those of what had landed before.
+    fn land_in_chunk(&self, state: &mut LandingState, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, state.frontier)?;
+        let landed = state.frontier + bytes.len() as u64;
         if landed.is_multiple_of(CHUNK) {
-            let hash = *state.chunk.clone().update(piece).finalize().as_bytes();
+            let hash = *state.chunk.clone().update(bytes).finalize().as_bytes();
             self.list(state, state.frontier / CHUNK, hash)?;
             state.chunk.reset();
         } else {
-            state.chunk.update(piece);
+            state.chunk.update(bytes);
         }
-        state.sha.update(piece);
+        state.sha.update(bytes);
         state.frontier = landed;
         Ok(())
     }
 
-    fn list(&self, state: &mut State, number: u64, hash: ChunkHash) -> io::Result<()> {
+    fn list(&self, state: &mut LandingState, number: u64, hash: ChunkHash) -> io::Result<()> {
         self.hash_list.write_all_at(&hash, number * HASH_LENGTH as u64)?;
         state.list(number, hash);
         Ok(())
     }
 
-    /// Moves the frontier over chunks that are there.
-    fn absorb(&self, state: &mut State) -> io::Result<()> {
+    /// Moves the frontier over chunks that are here.
+    fn absorb(&self, state: &mut LandingState) -> io::Result<()> {
         while state.frontier.is_multiple_of(CHUNK) && state.there.contains(state.frontier / CHUNK) {
             let number = state.frontier / CHUNK;
             if let Some(chunk) = state.ahead.remove(&number) {
@@ -227,12 +242,12 @@ impl Landing {
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, LandingState> {
+        self.state.lock()
     }
 }
 
-impl State {
+impl LandingState {
     fn take_in(&mut self, chunk: &[u8]) {
         self.sha.update(chunk);
         self.frontier += chunk.len() as u64;
@@ -262,9 +277,9 @@ impl State {
         self.there.insert(number);
     }
 
-    /// Reads the chunks that are listed and keeps those that their hashes vouch for; cuts off what lies behind the last.
+    /// Reads the listed chunks and keeps those whose hash matches. Cuts the file after the last one.
     ///
-    /// The chunk at the very end is left to be fetched again, so that a source has always something to send.
+    /// The last chunk is always fetched again, so that a source has something to send.
     fn take_what_is_good(&mut self, file: &File, hash_list: &File) -> io::Result<()> {
         let there = file.metadata()?.len();
         let mut buffer = vec![0; CHUNK_LENGTH];
@@ -296,7 +311,7 @@ impl State {
         self.forget_the_rest(hash_list)
     }
 
-    /// The list says no more than is there.
+    /// Removes the hashes of chunks that are not here from the list.
     fn forget_the_rest(&self, hash_list: &File) -> io::Result<()> {
         hash_list.set_len(self.hashes.len() as u64 * HASH_LENGTH as u64)?;
         for (number, hash) in self.hashes.iter().enumerate() {

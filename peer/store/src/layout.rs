@@ -1,6 +1,6 @@
-//! Where the store's files lie. Only a [`Digest`] becomes a file name, and only what this module says is one.
+//! The paths of the store's files. Only a [`Digest`] becomes a file name.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use oci::Digest;
@@ -17,7 +17,7 @@ impl Layout {
         Self { root: dir.to_owned() }
     }
 
-    /// Makes every folder at once, so that sealing has one folder to sync and none to make.
+    /// Makes all folders at once, so that sealing an object syncs one folder and makes none.
     pub(crate) fn make(&self) -> io::Result<()> {
         std::fs::create_dir_all(self.partial_dir())?;
         for shelf in self.shelves() {
@@ -64,7 +64,7 @@ impl Layout {
         self.shelf(digest).join(format!("{}.chunks", digest.hex()))
     }
 
-    /// The 256 folders that sealed objects lie in.
+    /// The 256 folders of sealed objects.
     pub(crate) fn shelves(&self) -> impl Iterator<Item = PathBuf> {
         let sealed = self.sealed_dir();
         (0..=u8::MAX).map(move |first| sealed.join(format!("{first:02x}")))
@@ -80,10 +80,25 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
-/// Removes a file; one that is not there is as good.
+/// Removes a file. A missing one is no error.
 pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Removes the files of a partial object.
+pub(crate) fn remove_partial(layout: &Layout, digest: &Digest) -> io::Result<()> {
+    remove_if_there(&layout.partial(digest))?;
+    remove_if_there(&layout.partial_chunks(digest))
+}
+
+/// Replaces a small file in one step. The caller syncs the folder.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("chunks-new");
+    let mut file = std::fs::File::create(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(fresh, path)
 }

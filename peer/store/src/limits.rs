@@ -1,7 +1,7 @@
-//! How much of a disk the store may take, as a calculation with values.
+//! How much of a disk the store may take. Pure calculation.
 //!
-//! **Invariant:** only our own objects count against the quota; what others put on the same disk counts only where it
-//! leaves less than is to be kept free.
+//! **Invariant:** only the store's own objects count against the quota. Other files on the disk count only when
+//! they leave less than must be kept free.
 
 use std::time::Duration;
 
@@ -13,36 +13,36 @@ pub enum Amount {
     Share(f64),
 }
 
-/// What an operator allows.
+/// The limits that an operator sets.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StoreLimits {
-    /// The most that our objects may take.
+    /// The most that objects may take.
     pub quota: Option<u64>,
-    /// The same, as a share of the disk's size; the smaller one holds.
+    /// The same as a share of the disk's size. The smaller of the two counts.
     pub quota_share: Option<f64>,
-    /// What the disk has to have left; of several, the least holds.
+    /// Space to keep free on the disk. The smallest of these counts.
     pub keep_free: Vec<Amount>,
-    /// What nobody used for so long goes, though there is room.
+    /// Objects that were not used for this long are removed, even when there is room.
     pub keep_unused: Option<Duration>,
 }
 
-/// A disk at a moment.
+/// Size and free space of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disk {
     pub size: u64,
     pub free: u64,
 }
 
-/// What of the disk is ours.
+/// What the store takes of the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Ours {
-    /// Objects, whole and begun, and what was promised to those that are being fetched.
+pub(super) struct StoreUsage {
+    /// Sealed and partial objects, and what is promised to objects that are being fetched.
     pub(super) bytes: u64,
-    /// Of what was promised: not written yet, so that the disk shows it as free.
+    /// The part of the promises that is not written yet: the disk shows it as free.
     pub(super) unwritten: u64,
 }
 
-impl Ours {
+impl StoreUsage {
     pub(super) fn add_unwritten(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.unwritten = self.unwritten.saturating_add(bytes);
@@ -69,7 +69,7 @@ fn share_of(share: f64, whole: u64) -> u64 {
 }
 
 impl StoreLimits {
-    /// Unless an operator says otherwise: all but a little of the disk.
+    /// The default: all but a little of the disk.
     pub fn of_a_good_neighbour() -> Self {
         Self {
             keep_free: vec![Amount::Share(0.05), Amount::Bytes(5 * 1024 * 1024 * 1024)],
@@ -77,7 +77,7 @@ impl StoreLimits {
         }
     }
 
-    /// The most that our objects may take of a disk of this size; none: there is no quota.
+    /// The quota on a disk of this size, if there is one.
     pub fn quota_of(&self, size: u64) -> Option<u64> {
         let share = self.quota_share.map(|share| share_of(share, size));
         self.quota.into_iter().chain(share).min()
@@ -88,8 +88,8 @@ impl StoreLimits {
         amounts.min().unwrap_or(0)
     }
 
-    /// How much of ours has to go, so that what was promised has room.
-    pub(super) fn too_much(&self, disk: Disk, ours: Ours) -> u64 {
+    /// Bytes to evict so that what is promised fits.
+    pub(super) fn excess(&self, disk: Disk, ours: StoreUsage) -> u64 {
         let over_quota = self
             .quota_of(disk.size)
             .map_or(0, |quota| ours.bytes.saturating_sub(quota));
@@ -107,40 +107,40 @@ mod tests {
         free: 400,
     };
 
-    fn ours(bytes: u64, unwritten: u64) -> Ours {
-        Ours { bytes, unwritten }
+    fn ours(bytes: u64, unwritten: u64) -> StoreUsage {
+        StoreUsage { bytes, unwritten }
     }
 
     #[test]
-    fn the_smaller_quota_holds_and_foreign_files_do_not_count() {
+    fn the_smaller_quota_counts_and_foreign_files_do_not() {
         let limits = StoreLimits {
             quota: Some(300),
             quota_share: Some(0.2),
             ..StoreLimits::default()
         };
         assert_eq!(limits.quota_of(1_000), Some(200));
-        // 600 of the disk are taken, 50 of them by us.
-        assert_eq!(limits.too_much(DISK, ours(200, 150)), 0);
-        assert_eq!(limits.too_much(DISK, ours(201, 151)), 1);
-        assert_eq!(limits.too_much(DISK, ours(250, 0)), 50);
+        // 600 of the disk are used, 50 of them by the store.
+        assert_eq!(limits.excess(DISK, ours(200, 150)), 0);
+        assert_eq!(limits.excess(DISK, ours(201, 151)), 1);
+        assert_eq!(limits.excess(DISK, ours(250, 0)), 50);
     }
 
     #[test]
-    fn what_is_kept_free_counts_everybody_and_what_was_promised() {
+    fn free_space_counts_all_files_and_promises() {
         let limits = StoreLimits {
             keep_free: vec![Amount::Bytes(100), Amount::Share(0.05)],
             ..StoreLimits::default()
         };
-        assert_eq!(limits.too_much(DISK, ours(350, 350)), 0);
-        assert_eq!(limits.too_much(DISK, ours(351, 351)), 1);
-        assert_eq!(limits.too_much(DISK, ours(900, 351)), 1);
+        assert_eq!(limits.excess(DISK, ours(350, 350)), 0);
+        assert_eq!(limits.excess(DISK, ours(351, 351)), 1);
+        assert_eq!(limits.excess(DISK, ours(900, 351)), 1);
     }
 
     #[test]
     fn without_limits_the_disk_is_the_limit() {
         let limits = StoreLimits::default();
-        assert_eq!(limits.too_much(DISK, ours(900, 400)), 0);
-        assert_eq!(limits.too_much(DISK, ours(900, 401)), 1);
-        assert_eq!(limits.too_much(DISK, ours(u64::MAX, u64::MAX)), u64::MAX - 400);
+        assert_eq!(limits.excess(DISK, ours(900, 400)), 0);
+        assert_eq!(limits.excess(DISK, ours(900, 401)), 1);
+        assert_eq!(limits.excess(DISK, ours(u64::MAX, u64::MAX)), u64::MAX - 400);
     }
 }

@@ -1,21 +1,24 @@
-//! What is here, in memory: whole objects, when each was used last, objects that are begun, and how many went.
+//! The objects of a store, in memory: sealed ones with the time of their last use, partial ones, and counts of
+//! removals.
 //!
-//! **Invariant:** an object that somebody reads is not taken away for want of room: whoever reads has an [`InUse`],
-//! and it is looked for while the map is locked that readers get theirs from.
+//! **Invariant:** an object that is being read is not evicted. Each reader has an [`InUse`]; eviction looks for
+//! them under the same lock under which readers get theirs.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use oci::Digest;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use super::open_files::Place;
-use super::{About, RemovalReason};
+use super::chunks::About;
+use super::open_files::FileSlot;
+use super::removals::RemovalReason;
 
-/// How much a store holds.
+/// Counts of a store's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
-    /// Of whole objects.
+    /// Bytes of sealed objects.
     pub bytes: u64,
     pub objects: u64,
     pub partial_objects: u64,
@@ -28,37 +31,37 @@ pub(super) struct Objects {
 }
 
 struct Whole {
-    objects: HashMap<Digest, Entry>,
+    objects: HashMap<Digest, ObjectEntry>,
     bytes: u64,
 }
 
-struct Entry {
+struct ObjectEntry {
     about: About,
     /// Unix seconds.
     used: AtomicI64,
     readers: InUse,
 }
 
-/// While a clone of it is there, the object is not evicted. Its file may be open in there.
+/// Keeps an object from being evicted while a clone exists. May hold its open file.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InUse(Arc<Place>);
+pub(super) struct InUse(Arc<FileSlot>);
 
 impl InUse {
-    pub(super) fn place(&self) -> &Arc<Place> {
+    pub(super) fn slot(&self) -> &Arc<FileSlot> {
         &self.0
     }
 }
 
-/// An object that could go.
+/// A sealed object without readers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Idle {
+pub(super) struct IdleObject {
     pub(super) digest: Digest,
     pub(super) size: u64,
     /// Unix seconds.
     pub(super) used: i64,
 }
 
-impl Entry {
+impl ObjectEntry {
     fn new(about: About, used: i64) -> Self {
         Self {
             about,
@@ -67,19 +70,19 @@ impl Entry {
         }
     }
 
-    /// The map has one itself.
+    /// The map has one of its own.
     fn is_read(&self) -> bool {
         Arc::strong_count(&self.readers.0) > 1
     }
 }
 
 impl Objects {
-    /// `objects` with the time of their last use, in Unix seconds.
+    /// `objects` with the time of their last use in Unix seconds.
     pub(super) fn new(objects: HashMap<Digest, (About, i64)>, partial: HashSet<Digest>) -> Self {
         let bytes = objects.values().map(|(about, _)| about.size).sum();
         let objects = objects
             .into_iter()
-            .map(|(digest, (about, used))| (digest, Entry::new(about, used)))
+            .map(|(digest, (about, used))| (digest, ObjectEntry::new(about, used)))
             .collect();
         Self {
             whole: RwLock::new(Whole { objects, bytes }),
@@ -92,7 +95,7 @@ impl Objects {
         self.read(|whole| whole.objects.get(digest).map(|entry| entry.about.clone()))
     }
 
-    /// Its size, and what keeps it here. That is a use of it.
+    /// Marks a use. Returns the object's size and what keeps it here.
     pub(super) fn use_now(&self, digest: &Digest, now: i64) -> Option<(u64, InUse)> {
         self.read(|whole| {
             let entry = whole.objects.get(digest)?;
@@ -101,7 +104,7 @@ impl Objects {
         })
     }
 
-    /// Everything that is whole, with what is known of it and when it was used last, in Unix seconds.
+    /// All sealed objects with their description and the time of their last use in Unix seconds.
     pub(super) fn with_uses(&self) -> Vec<(Digest, About, i64)> {
         self.read(|whole| {
             let objects = whole.objects.iter();
@@ -113,11 +116,11 @@ impl Objects {
         })
     }
 
-    /// What nobody reads now, the one that was used longest ago first.
-    pub(super) fn idle(&self) -> Vec<Idle> {
-        let mut idle: Vec<Idle> = self.read(|whole| {
+    /// Objects without readers, the one that was used longest ago first.
+    pub(super) fn idle(&self) -> Vec<IdleObject> {
+        let mut idle: Vec<IdleObject> = self.read(|whole| {
             let objects = whole.objects.iter().filter(|(_, entry)| !entry.is_read());
-            let idle = objects.map(|(digest, entry)| Idle {
+            let idle = objects.map(|(digest, entry)| IdleObject {
                 digest: digest.clone(),
                 size: entry.about.size,
                 used: entry.used.load(Ordering::Relaxed),
@@ -146,11 +149,11 @@ impl Objects {
         })
     }
 
-    /// It is whole now, and is used by whoever wanted it.
+    /// Adds a sealed object, with a first use.
     pub(super) fn insert(&self, digest: Digest, about: About, now: i64) -> InUse {
-        let entry = Entry::new(about, now);
+        let entry = ObjectEntry::new(about, now);
         let in_use = entry.readers.clone();
-        let mut whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = self.whole.write();
         whole.bytes += entry.about.size;
         if let Some(before) = whole.objects.insert(digest, entry) {
             whole.bytes = whole.bytes.saturating_sub(before.about.size);
@@ -158,17 +161,17 @@ impl Objects {
         in_use
     }
 
-    /// Something else is known of it.
+    /// Replaces the description of a sealed object.
     pub(super) fn describe(&self, digest: &Digest, about: About) {
-        let mut whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = self.whole.write();
         if let Some(entry) = whole.objects.get_mut(digest) {
             entry.about = about;
         }
     }
 
-    /// Whether it was there.
+    /// Removes an object. Returns whether it was here.
     pub(super) fn remove(&self, digest: &Digest) -> bool {
-        let mut whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = self.whole.write();
         let Some(gone) = whole.objects.remove(digest) else {
             return false;
         };
@@ -176,9 +179,9 @@ impl Objects {
         true
     }
 
-    /// The same, unless somebody has begun to read it, or used it since `used`.
-    pub(super) fn remove_idle(&self, idle: &Idle) -> bool {
-        let mut whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+    /// The same, unless the object is being read or was used after `idle.used`.
+    pub(super) fn remove_idle(&self, idle: &IdleObject) -> bool {
+        let mut whole = self.whole.write();
         let still_idle = whole
             .objects
             .get(&idle.digest)
@@ -190,7 +193,7 @@ impl Objects {
         still_idle
     }
 
-    /// Objects whose partial file is there.
+    /// All partial objects.
     pub(super) fn partial(&self) -> Vec<Digest> {
         self.lock_partial().iter().cloned().collect()
     }
@@ -199,12 +202,12 @@ impl Objects {
         self.lock_partial().contains(digest)
     }
 
-    /// Its partial file is there.
-    pub(super) fn begun(&self, digest: &Digest) {
+    /// Adds a partial object.
+    pub(super) fn add_partial(&self, digest: &Digest) {
         self.lock_partial().insert(digest.clone());
     }
 
-    /// Its partial file is gone: it got its name, or was given up.
+    /// The partial file is gone: it was sealed or given up.
     pub(super) fn no_longer_partial(&self, digest: &Digest) {
         self.lock_partial().remove(digest);
     }
@@ -222,10 +225,10 @@ impl Objects {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Whole) -> T) -> T {
-        look(&self.whole.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.whole.read())
     }
 
     fn lock_partial(&self) -> MutexGuard<'_, HashSet<Digest>> {
-        self.partial.lock().unwrap_or_else(PoisonError::into_inner)
+        self.partial.lock()
     }
 }

@@ -1,56 +1,59 @@
-//! Files of sealed objects that stay open between two readers: opening one costs a reader more than a small object does.
+//! Files of sealed objects that stay open between readers: opening a file costs a reader more than reading a
+//! small object.
 //!
-//! **Invariant:** an open file belongs to the entry of its object. When the object goes, and its last reader, the file is
-//! closed, and the disk has its room back. Of very many, those that were opened longest ago are closed.
+//! **Invariant:** an open file belongs to the entry of its object. When the object and its last reader are
+//! gone, the file is closed and its space is free. Beyond [`KEPT`] files, those that were opened first are
+//! closed.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
-use super::off_thread;
+use super::blocking::off_thread;
 
-/// Files that are open at one time beside those that are read.
+/// Files that stay open without a reader.
 const KEPT: usize = 512;
 
-/// The place of one object's file.
+/// Holds the open file of one object.
 #[derive(Debug, Default)]
-pub(super) struct Place(Mutex<Option<Arc<File>>>);
+pub(super) struct FileSlot(Mutex<Option<Arc<File>>>);
 
-/// Which places have a file, in the order in which they got it.
+/// The slots that have a file, in the order in which they got it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct OpenFiles(Arc<Mutex<VecDeque<Weak<Place>>>>);
+pub(super) struct OpenFiles(Arc<Mutex<VecDeque<Weak<FileSlot>>>>);
 
 impl OpenFiles {
-    /// The file of this place, which is opened if it is not.
-    pub(super) async fn open(&self, place: &Arc<Place>, path: PathBuf) -> io::Result<Arc<File>> {
-        if let Some(file) = place.get() {
+    /// Returns the file of this slot. Opens it if needed.
+    pub(super) async fn open(&self, slot: &Arc<FileSlot>, path: PathBuf) -> io::Result<Arc<File>> {
+        if let Some(file) = slot.get() {
             return Ok(file);
         }
         let file = Arc::new(off_thread(move || File::open(path)).await?);
-        place.put(Some(file.clone()));
-        self.remember(place);
+        slot.put(Some(file.clone()));
+        self.remember(slot);
         Ok(file)
     }
 
-    fn remember(&self, place: &Arc<Place>) {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        places.push_back(Arc::downgrade(place));
-        let surplus = places.len().saturating_sub(KEPT);
-        for oldest in places.drain(..surplus).filter_map(|place| place.upgrade()) {
+    fn remember(&self, slot: &Arc<FileSlot>) {
+        let mut slots = self.0.lock();
+        slots.push_back(Arc::downgrade(slot));
+        let surplus = slots.len().saturating_sub(KEPT);
+        for oldest in slots.drain(..surplus).filter_map(|slot| slot.upgrade()) {
             oldest.put(None);
         }
     }
 }
 
-impl Place {
+impl FileSlot {
     fn get(&self) -> Option<Arc<File>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     fn put(&self, file: Option<Arc<File>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        *self.0.lock() = file;
     }
 }
 
@@ -59,30 +62,30 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_is_opened_once_and_closed_when_many_others_were() {
+    async fn a_file_is_opened_once_and_closed_after_many_others() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("object");
         std::fs::write(&path, "bytes").expect("written");
-        let (files, place) = (OpenFiles::default(), Arc::new(Place::default()));
-        let first = files.open(&place, path.clone()).await.expect("opened");
-        let again = files.open(&place, path.clone()).await.expect("opened");
+        let (files, slot) = (OpenFiles::default(), Arc::new(FileSlot::default()));
+        let first = files.open(&slot, path.clone()).await.expect("opened");
+        let again = files.open(&slot, path.clone()).await.expect("opened");
         assert!(Arc::ptr_eq(&first, &again));
-        let others: Vec<Arc<Place>> = (0..KEPT).map(|_| Arc::default()).collect();
+        let others: Vec<Arc<FileSlot>> = (0..KEPT).map(|_| Arc::default()).collect();
         for other in &others {
             files.open(other, path.clone()).await.expect("opened");
         }
-        assert!(place.get().is_none());
+        assert!(slot.get().is_none());
         assert!(others[0].get().is_some());
     }
 
     #[tokio::test]
-    async fn the_file_of_an_object_that_went_is_closed() {
+    async fn the_file_of_a_removed_object_is_closed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("object");
         std::fs::write(&path, "bytes").expect("written");
-        let (files, place) = (OpenFiles::default(), Arc::new(Place::default()));
-        let file = Arc::downgrade(&files.open(&place, path).await.expect("opened"));
-        drop(place);
+        let (files, slot) = (OpenFiles::default(), Arc::new(FileSlot::default()));
+        let file = Arc::downgrade(&files.open(&slot, path).await.expect("opened"));
+        drop(slot);
         assert!(file.upgrade().is_none());
     }
 }

@@ -1,81 +1,72 @@
-//! An object on its way: a file without a name of its own.
+//! A partial object: a file without a name of its own.
 //!
-//! **Invariant:** the only way from here to a name leads through [`Partial::prove`] (sha256 over every byte)
-//! and [`Proven::seal`] (fsync, then rename). Bytes are hashed as they pass; chunks that come before their turn are
-//! hashed when it is theirs. After a crash the file is checked against its list of chunk hashes and goes on with what
-//! is good.
+//! **Invariant:** the only way to a name is [`Partial::prove`] (sha256 over every byte) and [`Proven::seal`]
+//! (fsync, then rename). Bytes are hashed as they pass; chunks that come out of order are hashed when the
+//! frontier reaches them. After a crash the file is checked against its list of chunk hashes, and good chunks
+//! are kept.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use oci::Digest;
-use sha2::Sha256;
+use oci::{Digest, DigestHasher};
 
-use super::chunks::{CHUNK, ChunkHash, ChunkHashes};
-use super::landing::Landing;
-use super::layout::{Layout, remove_if_there};
-use super::{About, Sealed, Store, off_thread};
+use super::blocking::off_thread;
+use super::chunks::{About, CHUNK, ChunkHash, ChunkHashes};
+use super::claims::WriteClaim;
+use super::handle::Store;
+use super::landing::{LandError, Landing};
+use super::layout::remove_partial;
+use super::sealed::Sealed;
+use super::small::WrongBytes;
 
-/// Bytes that have landed, and the hashes over them. Several sources may land bytes at the same time.
+/// The bytes that have landed and their hashes. Several sources may land bytes at the same time.
 pub struct Partial {
     store: Store,
     digest: Digest,
     landing: Arc<Landing>,
-    only_one: OnlyOne,
+    claim: WriteClaim,
 }
 
-/// What can be seen of an object on its way; outlives it.
+/// A view of a partial object. It may outlive the object.
 #[derive(Clone)]
 pub struct PartialView(Arc<Landing>);
 
-/// All bytes are here and their sha256 is the digest. Readers may have the last chunk now.
+/// All bytes are here and have the right sha256. Readers may have the last chunk now.
 pub struct Proven {
     store: Store,
     digest: Digest,
     file: Arc<File>,
     hashes: ChunkHashes,
-    _only_one: OnlyOne,
+    _claim: WriteClaim,
 }
 
-/// The bytes are not what the digest promises. They have been removed.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the bytes of {digest} have another sha256: {found}")]
-pub struct WrongBytes {
-    pub digest: Digest,
-    pub found: String,
-}
-
-/// Why a block could not land.
-#[derive(Debug, thiserror::Error)]
-pub enum LandError {
-    /// Nothing of the chunk was written.
-    #[error("a chunk has other bytes than its hash promises")]
-    WrongChunk,
-    #[error(transparent)]
-    Disk(#[from] io::Error),
+impl Store {
+    /// Opens a partial object, or begins one. Each digest has one writer at a time.
+    pub async fn partial(&self, digest: &Digest) -> io::Result<Partial> {
+        Partial::open(self.clone(), digest.clone()).await
+    }
 }
 
 impl Partial {
-    /// Opens what is there of `digest`, or nothing. One at a time per digest.
+    /// Opens the partial object of `digest`, or begins one.
     pub(super) async fn open(store: Store, digest: Digest) -> io::Result<Self> {
-        let only_one = OnlyOne::claim(store.open_partials(), &digest)?;
+        let claim = WriteClaim::take(store.0.claims.clone(), &digest)?;
         let layout = store.layout().clone();
         let named = digest.clone();
         let landing = off_thread(move || Landing::resume(&layout, &named)).await?;
-        store.objects().begun(&digest);
+        store.0.objects.add_partial(&digest);
         Ok(Self {
             landing: Arc::new(landing),
             store,
             digest,
-            only_one,
+            claim,
         })
     }
 
-    /// The frontier: bytes that have landed one after the other, from the first one on.
+    /// The frontier: bytes that have landed from the start without a gap.
     pub fn len(&self) -> u64 {
         self.landing.frontier()
     }
@@ -84,7 +75,7 @@ impl Partial {
         self.len() == 0
     }
 
-    /// For readers that follow.
+    /// The file, for readers that follow.
     pub fn file(&self) -> Arc<File> {
         self.landing.file()
     }
@@ -93,8 +84,8 @@ impl Partial {
         PartialView(self.landing.clone())
     }
 
-    /// The sha256 over what lies before the frontier, for whoever goes on without a disk.
-    pub fn hash_so_far(&self) -> Sha256 {
+    /// The sha256 state of the bytes before the frontier, for readers that continue without the disk.
+    pub fn hash_so_far(&self) -> DigestHasher {
         self.landing.hash_so_far()
     }
 
@@ -103,13 +94,13 @@ impl Partial {
         self.append_at(self.len(), block).await
     }
 
-    /// Lands a block that begins at `at`: at the frontier, or before it if others were quicker.
+    /// Lands a block that begins at `at`: at the frontier, or before it when another source was faster.
     pub async fn append_at(&self, at: u64, block: Bytes) -> io::Result<()> {
         let landing = self.landing.clone();
         off_thread(move || landing.append(at, &block)).await
     }
 
-    /// Lands one whole chunk, if it is the one that `expected` names; the last one may be shorter than others.
+    /// Lands one whole chunk if it has the `expected` hash. Only the last chunk may be shorter.
     pub async fn land_chunk(
         &self,
         number: u64,
@@ -121,11 +112,11 @@ impl Partial {
         landed.map_err(LandError::from)?
     }
 
-    /// The only way to a name. Wrong bytes are removed at once.
+    /// Checks the sha256. Wrong bytes are removed at once.
     pub async fn prove(self) -> io::Result<Result<Proven, WrongBytes>> {
         let landing = self.landing.clone();
         let (found, hashes) = off_thread(move || Ok(landing.finish())).await?;
-        if found == self.digest.hex() {
+        if found == self.digest {
             let hashes = ChunkHashes::new(self.len(), hashes)
                 .ok_or_else(|| io::Error::other("chunk hashes do not fit the object"))?;
             return Ok(Ok(Proven {
@@ -133,23 +124,20 @@ impl Partial {
                 store: self.store,
                 digest: self.digest,
                 hashes,
-                _only_one: self.only_one,
+                _claim: self.claim,
             }));
         }
         let digest = self.digest.clone();
         self.abandon().await?;
-        Ok(Err(WrongBytes {
-            digest,
-            found: format!("sha256:{found}"),
-        }))
+        Ok(Err(WrongBytes { digest, found }))
     }
 
-    /// Removes the files. Readers that hold the file open keep what they have.
+    /// Removes the files. Readers with an open file can still read it.
     pub async fn abandon(self) -> io::Result<()> {
         let layout = self.store.layout().clone();
         let digest = self.digest.clone();
-        off_thread(move || remove_files(&layout, &digest)).await?;
-        self.store.objects().no_longer_partial(&self.digest);
+        off_thread(move || remove_partial(&layout, &digest)).await?;
+        self.store.0.objects.no_longer_partial(&self.digest);
         Ok(())
     }
 }
@@ -163,17 +151,17 @@ impl PartialView {
         self.0.file()
     }
 
-    /// Where the bytes end that can be read from `at` on without a gap; not beyond `size`.
+    /// The end of the bytes that can be read from `at` without a gap, at most `size`.
     pub fn readable_from(&self, at: u64, size: u64) -> u64 {
         self.0.readable_from(at).min(size)
     }
 
-    /// Whether all of the chunk is there, of an object of this size.
+    /// Whether the whole chunk is here, of an object of this size.
     pub fn has_chunk(&self, number: u64, size: u64) -> bool {
         self.0.has_chunk(number, size)
     }
 
-    /// Hashes of all chunks of a part; none unless all of them are there.
+    /// Hashes of all chunks of a part, or `None` when some are missing.
     pub fn hashes_of(&self, part: &Range<u64>, size: u64) -> Option<Vec<ChunkHash>> {
         let (first, end) = (part.start / CHUNK, part.end.min(size).div_ceil(CHUNK));
         let there = self.0.hashes_from(first);
@@ -185,9 +173,18 @@ impl PartialView {
         (hashes.len() as u64 == end.saturating_sub(first)).then_some(hashes)
     }
 
-    /// Hashes of the chunks that are there, from this one on, with their numbers.
+    /// Hashes of the chunks that are here from `number` on, each with its number.
     pub fn hashes_from(&self, number: u64) -> Vec<(u64, ChunkHash)> {
         self.0.hashes_from(number)
+    }
+}
+
+impl PartialView {
+    /// Bytes that have landed, including chunks beyond the frontier.
+    pub fn landed(&self) -> u64 {
+        let frontier = self.frontier();
+        let beyond = self.hashes_from(frontier.div_ceil(CHUNK)).len() as u64;
+        frontier.saturating_add(beyond.saturating_mul(CHUNK))
     }
 }
 
@@ -210,45 +207,5 @@ impl Proven {
         self.store
             .seal(&self.digest, self.file.clone(), about, self.hashes)
             .await
-    }
-}
-
-pub(super) fn remove_files(layout: &Layout, digest: &Digest) -> io::Result<()> {
-    remove_if_there(&layout.partial(digest))?;
-    remove_if_there(&layout.partial_chunks(digest))
-}
-
-pub(super) type OpenPartials = Arc<Mutex<HashSet<Digest>>>;
-
-/// Two writers on one file would each break the other's promise.
-pub(super) struct OnlyOne {
-    open: OpenPartials,
-    digest: Digest,
-}
-
-impl OnlyOne {
-    pub(super) fn claim(open: OpenPartials, digest: &Digest) -> io::Result<Self> {
-        let first = open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(digest.clone());
-        if first {
-            Ok(Self {
-                open,
-                digest: digest.clone(),
-            })
-        } else {
-            let text = format!("{digest} is being written already");
-            Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
-        }
-    }
-}
-
-impl Drop for OnlyOne {
-    fn drop(&mut self) {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.digest);
     }
 }

@@ -1,37 +1,40 @@
-//! Bytes of a file, on the way to a reader.
+//! Reads bytes of a file for a reader.
 //!
-//! What the page cache has is read where the reader is: the way to a blocking thread and back costs more than the copy.
-//! What it has not is read off the async threads. Buffers are used again, because a fresh one costs a fault for each of
-//! its pages, and begin where a cache line does: the kernel's copy into a buffer that does not was measured to take five
-//! times as long (0.6 s for each GiB instead of 0.1), and an allocator's large pieces begin 16 bytes behind.
+//! What is in the page cache is read on the reader's thread: switching to a blocking thread and back costs more
+//! than the copy. Everything else is read off the async threads. Buffers are reused, because a fresh one costs
+//! a page fault for each page. They begin at a cache line: the kernel's copy into other buffers was measured to
+//! take five times as long (0.6 s for each GiB instead of 0.1), and an allocator's large pieces begin 16 bytes
+//! after one.
 //!
-//! **Invariant:** however many read, at most [`LARGE_ONES`] large buffers are on their way; the rest get small ones.
+//! **Invariant:** at most [`LARGE_ONES`] large buffers are in use at one time, whatever the number of readers;
+//! the rest get small ones.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rustix::io::{ReadWriteFlags, preadv2};
 
-use super::off_thread;
+use super::blocking::off_thread;
 
 /// Large enough that a system call costs little, small enough for a processor's cache.
 const LARGE: usize = 512 * 1024;
 const SMALL: usize = 64 * 1024;
 const CACHE_LINE: usize = 64;
-/// Large buffers that are on their way at one time.
+/// Large buffers in use at one time.
 const LARGE_ONES: usize = 24;
 /// Buffers that are kept for the next reader.
 const LARGE_KEPT: usize = 8;
 const SMALL_KEPT: usize = 32;
 
-static LARGE_BUFFERS: Shelf = Shelf::new(LARGE, LARGE_KEPT);
-static SMALL_BUFFERS: Shelf = Shelf::new(SMALL, SMALL_KEPT);
+static LARGE_BUFFERS: BufferPool = BufferPool::new(LARGE, LARGE_KEPT);
+static SMALL_BUFFERS: BufferPool = BufferPool::new(SMALL, SMALL_KEPT);
 
-/// Some of the next `at_most` bytes from `offset`, one at least; a file that ends there is an error.
+/// Reads at least one and at most `at_most` bytes from `offset`. The end of the file is an error.
 pub async fn read_some(file: &Arc<File>, offset: u64, at_most: u64) -> io::Result<Bytes> {
     match cached(file, offset, at_most) {
         Some(bytes) => Ok(bytes),
@@ -39,7 +42,7 @@ pub async fn read_some(file: &Arc<File>, offset: u64, at_most: u64) -> io::Resul
     }
 }
 
-/// Exactly `length` bytes from `offset`.
+/// Reads exactly `length` bytes from `offset`.
 pub async fn read_at(file: Arc<File>, offset: u64, length: u64) -> io::Result<Bytes> {
     match cached(&file, offset, length) {
         Some(bytes) if bytes.len() as u64 == length => Ok(bytes),
@@ -58,7 +61,7 @@ fn exactly(file: &File, offset: u64, length: u64) -> io::Result<Bytes> {
     Ok(larger.into())
 }
 
-/// What the page cache has from `offset` on. Never waits for a disk.
+/// Reads what the page cache has from `offset` on. Never waits for a disk.
 fn cached(file: &File, offset: u64, at_most: u64) -> Option<Bytes> {
     let mut buffer = Buffer::of(at_most);
     let read = preadv2(
@@ -81,13 +84,13 @@ async fn from_disk(file: Arc<File>, offset: u64, at_most: u64) -> io::Result<Byt
     .await
 }
 
-/// A piece of memory that goes back to its shelf when the last reader has let go.
+/// Memory that goes back to its pool when the last reader drops it.
 struct Buffer {
     bytes: Vec<u8>,
-    /// Where the cache line begins that the first byte is put at.
+    /// Offset of the first byte: the begin of a cache line.
     begin: usize,
     length: usize,
-    shelf: &'static Shelf,
+    pool: &'static BufferPool,
 }
 
 impl Buffer {
@@ -123,19 +126,19 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.shelf.take_back(std::mem::take(&mut self.bytes));
+        self.pool.take_back(std::mem::take(&mut self.bytes));
     }
 }
 
 /// Buffers of one size.
-struct Shelf {
+struct BufferPool {
     size: usize,
     kept: usize,
     idle: Mutex<Vec<Vec<u8>>>,
     lent: AtomicUsize,
 }
 
-impl Shelf {
+impl BufferPool {
     const fn new(size: usize, kept: usize) -> Self {
         Self {
             size,
@@ -145,7 +148,7 @@ impl Shelf {
         }
     }
 
-    /// None when so many are on their way.
+    /// Returns `None` when `limit` buffers are in use.
     fn lend(&'static self, limit: usize) -> Option<Buffer> {
         let more = |lent| (lent < limit).then_some(lent + 1);
         let lent = self.lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
@@ -158,20 +161,20 @@ impl Shelf {
     }
 
     fn buffer(&'static self) -> Buffer {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.lock().pop();
         let bytes = idle.unwrap_or_else(|| vec![0; self.size + CACHE_LINE]);
         Buffer {
-            // It may say that it does not know; slow is all that it is then.
+            // If the offset is unknown, reading is only slower.
             begin: bytes.as_ptr().align_offset(CACHE_LINE).min(CACHE_LINE),
             bytes,
             length: self.size,
-            shelf: self,
+            pool: self,
         }
     }
 
     fn take_back(&self, bytes: Vec<u8>) {
         self.lent.fetch_sub(1, Ordering::Relaxed);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         if idle.len() < self.kept {
             idle.push(bytes);
         }
@@ -191,19 +194,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_read_is_what_is_there() {
+    async fn reads_return_the_bytes_of_the_file() {
         let bytes: Vec<u8> = (0..3 * LARGE)
             .map(|at| u8::try_from(at % 251).unwrap_or(0))
             .collect();
         let file = file(&bytes);
         let (mut at, mut read) = (0, Vec::new());
         while at < bytes.len() {
-            let piece = read_some(&file, at as u64, (bytes.len() - at) as u64)
+            let bytes_read = read_some(&file, at as u64, (bytes.len() - at) as u64)
                 .await
                 .expect("bytes");
-            assert!(!piece.is_empty());
-            at += piece.len();
-            read.extend_from_slice(&piece);
+            assert!(!bytes_read.is_empty());
+            at += bytes_read.len();
+            read.extend_from_slice(&bytes_read);
         }
         assert!(read == bytes);
         let exact = read_at(file.clone(), 7, LARGE as u64).await.expect("bytes");
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_too_short_is_an_error_and_not_an_end() {
+    async fn the_end_of_the_file_is_an_error() {
         let file = file(b"short");
         assert!(read_some(&file, 5, 1).await.is_err());
         assert!(read_at(file, 0, 6).await.is_err());
@@ -232,23 +235,23 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_was_used_for_little_is_whole_again() {
-        static SHELF: Shelf = Shelf::new(1_000, 2);
-        drop(SHELF.lend_always().first(10));
-        assert_eq!(SHELF.lend_always().room().len(), 1_000);
-        assert_eq!(SHELF.lent.load(Ordering::Relaxed), 0);
+    fn a_reused_buffer_has_its_full_length() {
+        static POOL: BufferPool = BufferPool::new(1_000, 2);
+        drop(POOL.lend_always().first(10));
+        assert_eq!(POOL.lend_always().room().len(), 1_000);
+        assert_eq!(POOL.lent.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn no_more_large_buffers_are_on_their_way_than_allowed() {
-        static SHELF: Shelf = Shelf::new(10, 1);
-        let first = SHELF.lend(2).expect("one");
-        let second = SHELF.lend(2).expect("another").first(3);
-        assert!(SHELF.lend(2).is_none());
+    fn large_buffers_are_limited() {
+        static POOL: BufferPool = BufferPool::new(10, 1);
+        let first = POOL.lend(2).expect("one");
+        let second = POOL.lend(2).expect("another").first(3);
+        assert!(POOL.lend(2).is_none());
         drop(second);
-        assert!(SHELF.lend(2).is_some());
+        assert!(POOL.lend(2).is_some());
         drop(first);
-        assert_eq!(SHELF.lent.load(Ordering::Relaxed), 0);
-        assert!(SHELF.idle.lock().expect("not poisoned").len() <= 1);
+        assert_eq!(POOL.lent.load(Ordering::Relaxed), 0);
+        assert!(POOL.idle.lock().len() <= 1);
     }
 }

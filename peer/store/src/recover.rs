@@ -1,7 +1,8 @@
-//! What a start finds on the disk.
+//! Reads what is on the disk when a store is opened.
 //!
-//! **Invariant:** a file is believed only if its name is a digest and its size is the one that its sidecar
-//! tells, or the one that the catalog tells of that same sidecar. Anything else in the store's folders is put right or removed; bytes are not read.
+//! **Invariant:** a file counts only if its name is a digest and its size is the one in its sidecar, or in the
+//! catalog entry of that same sidecar. Everything else in the store's folders is repaired or removed. The bytes
+//! are not read.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -11,25 +12,24 @@ use std::path::{Path, PathBuf};
 use oci::Digest;
 use tracing::warn;
 
-use super::About;
-use super::catalog::{self, Entry};
-use super::chunks::read_about;
-use super::layout::{Layout, remove_if_there};
+use super::catalog::{self, CatalogEntry};
+use super::chunks::{About, read_about};
+use super::layout::{Layout, remove_if_there, remove_partial};
 
-/// Threads that look: a disk answers several at once, and a start waits for all of it.
+/// Threads that read folders: a disk answers several at once, and the start waits for all of them.
 const READERS: usize = 4;
 
-/// What lay under the names of whole objects.
+/// What was found under the names of sealed objects.
 #[derive(Default)]
-pub(super) struct Found {
-    /// With the time of its last use, in Unix seconds.
+pub(super) struct FoundObjects {
+    /// With the time of the last use in Unix seconds.
     pub(super) whole: HashMap<Digest, (About, i64)>,
-    /// Removed.
+    /// Damaged objects. Their files were removed.
     pub(super) damaged: Vec<Digest>,
 }
 
-/// Every sealed object. One whose last use nobody wrote down was used `now`.
-pub(super) fn sealed_objects(layout: &Layout, now: i64) -> io::Result<Found> {
+/// Finds all sealed objects. `now` is the last use of those whose last use is unknown.
+pub(super) fn sealed_objects(layout: &Layout, now: i64) -> io::Result<FoundObjects> {
     let listed = catalog::read(layout);
     let shelves: Vec<PathBuf> = layout.shelves().collect();
     std::thread::scope(|scope| {
@@ -38,7 +38,7 @@ pub(super) fn sealed_objects(layout: &Layout, now: i64) -> io::Result<Found> {
             .chunks(share)
             .map(|shelves| scope.spawn(|| on_shelves(layout, &listed, shelves, now)))
             .collect();
-        let mut found = Found::default();
+        let mut found = FoundObjects::default();
         for reader in readers {
             let read = reader.join();
             let more =
@@ -52,11 +52,11 @@ pub(super) fn sealed_objects(layout: &Layout, now: i64) -> io::Result<Found> {
 
 fn on_shelves(
     layout: &Layout,
-    listed: &HashMap<Digest, Entry>,
+    listed: &HashMap<Digest, CatalogEntry>,
     shelves: &[PathBuf],
     now: i64,
-) -> io::Result<Found> {
-    let mut found = Found::default();
+) -> io::Result<FoundObjects> {
+    let mut found = FoundObjects::default();
     for shelf in shelves {
         for entry in std::fs::read_dir(shelf)? {
             let entry = entry?;
@@ -66,7 +66,7 @@ fn on_shelves(
             };
             let listed = listed.get(&digest);
             let used = listed.map_or(now, |entry| entry.used);
-            match believed(layout, &digest, entry.metadata()?.len(), listed)? {
+            match checked(layout, &digest, entry.metadata()?.len(), listed)? {
                 Some(about) => drop(found.whole.insert(digest, (about, used))),
                 None => found.damaged.push(digest),
             }
@@ -75,11 +75,11 @@ fn on_shelves(
     Ok(found)
 }
 
-fn believed(
+fn checked(
     layout: &Layout,
     digest: &Digest,
     size: u64,
-    listed: Option<&Entry>,
+    listed: Option<&CatalogEntry>,
 ) -> io::Result<Option<About>> {
     let sidecar = layout.sealed_chunks(digest);
     if let Some(listed) = listed.filter(|entry| entry.holds(size, &sidecar)) {
@@ -87,16 +87,16 @@ fn believed(
     }
     let fault = match read_about(&sidecar) {
         Ok(about) if about.size == size => return Ok(Some(about)),
-        Ok(about) => format!("it has {size} bytes and should have {}", about.size),
+        Ok(about) => format!("it has {size} bytes instead of {}", about.size),
         Err(error) => format!("its chunk hashes cannot be read: {error}"),
     };
-    warn!(stoker.digest = %digest, stoker.side = "peer", fault, "removing {digest} from the store; it will be fetched again");
+    warn!(stoker.digest = %digest, stoker.side = "peer", fault, "damaged object removed; it will be fetched again");
     remove_if_there(&layout.sealed(digest))?;
     remove_if_there(&layout.sealed_chunks(digest))?;
     Ok(None)
 }
 
-/// A sidecar whose object never got its name, or was never finished itself.
+/// Removes a sidecar without an object, or one that was not written to its end.
 fn sweep_sidecar(layout: &Layout, path: &Path) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default();
     if digest_named_by(name, ".chunks-new").is_some() {
@@ -108,7 +108,8 @@ fn sweep_sidecar(layout: &Layout, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes lists of chunk hashes whose bytes are gone, and bytes that no list vouches for. Tells what is left.
+/// Removes lists of chunk hashes without bytes, and bytes without such a list. Returns the partial objects that
+/// remain.
 pub(super) fn sweep_partials(layout: &Layout) -> io::Result<HashSet<Digest>> {
     let mut left = HashSet::new();
     for entry in std::fs::read_dir(layout.partial_dir())? {
@@ -119,7 +120,7 @@ pub(super) fn sweep_partials(layout: &Layout) -> io::Result<HashSet<Digest>> {
         if whole {
             left.insert(digest);
         } else {
-            super::partial::remove_files(layout, &digest)?;
+            remove_partial(layout, &digest)?;
         }
     }
     Ok(left)

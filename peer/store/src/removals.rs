@@ -1,33 +1,24 @@
-//! That an object was here and why it went, so that a miss can be explained later.
+//! When and why objects were removed, so that a miss can be explained later.
 //!
-//! **Invariant:** what is remembered is bounded: the last [`REMEMBERED`], give or take [`SLACK`].
-
-use std::io;
-use std::sync::PoisonError;
-
-use oci::Digest;
-
-use super::layout::remove_if_there;
-use super::objects::Idle;
-use super::{Store, StoreEvent};
+//! **Invariant:** at most [`REMEMBERED`] plus [`SLACK`] removals are remembered.
 
 /// Removals that are remembered.
 pub(super) const REMEMBERED: usize = 10_000;
-/// Forgetting is done for so many at once, as it has to look at all.
+/// Old removals are dropped this many at a time, because each round looks at all of them.
 pub(super) const SLACK: usize = 200;
 
 /// Why an object is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RemovalReason {
-    /// Somebody asked for it.
+    /// A person or a program asked for it.
     Asked,
-    /// Room was needed.
+    /// Room was needed for another object.
     Evicted,
-    /// Its files were not what they should be.
+    /// Its files were damaged.
     Damaged,
-    /// Nobody used it for longer than unused objects are kept.
+    /// It was not used for longer than unused objects are kept.
     Unused,
-    /// The manager had its image taken off every peer.
+    /// The manager recalled its image from all peers.
     Recalled,
 }
 
@@ -50,13 +41,13 @@ impl RemovalReason {
         }
     }
 
-    /// Its place in [`Self::ALL`].
+    /// Its index in [`Self::ALL`].
     pub(super) fn number(self) -> usize {
         self as usize
     }
 }
 
-/// When an object went, and why.
+/// When an object was removed, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removal {
     pub at_unix_ms: i64,
@@ -71,7 +62,7 @@ impl Removal {
         }
     }
 
-    /// The time, then the reason: the index reads the time of thousands at once.
+    /// The time comes first: the index reads the time of thousands at once.
     pub(super) fn to_bytes(self) -> Vec<u8> {
         [&self.at_unix_ms.to_be_bytes(), self.why.word().as_bytes()].concat()
     }
@@ -88,51 +79,10 @@ impl Removal {
     }
 }
 
-impl Store {
-    /// Takes an object out, whoever wants it. Whoever reads it reads on to its end. Tells whether it was here. Blocks.
-    pub(super) fn remove_now(&self, digest: &Digest, why: RemovalReason) -> io::Result<bool> {
-        let open = self.open_partials();
-        // While it is locked nobody begins to write the object anew.
-        let _nobody_writes = open.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.0.objects.remove(digest);
-        self.remove_files(digest, known.then_some(why))?;
-        Ok(known)
-    }
-
-    /// The same, unless somebody uses or writes it. Blocks.
-    pub(super) fn remove_idle(&self, idle: &Idle, why: RemovalReason) -> io::Result<bool> {
-        let open = self.open_partials();
-        let open = open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.contains(&idle.digest) || !self.0.objects.remove_idle(idle) {
-            return Ok(false);
-        }
-        self.remove_files(&idle.digest, Some(why))?;
-        Ok(true)
-    }
-
-    /// And tells of it if there is a reason to tell.
-    fn remove_files(&self, digest: &Digest, why: Option<RemovalReason>) -> io::Result<()> {
-        let removed = remove_if_there(&self.layout().sealed(digest))
-            .and_then(|()| remove_if_there(&self.layout().sealed_chunks(digest)));
-        self.0.index.forget_object(digest);
-        if let Some(why) = why {
-            self.0.objects.count_removal(why);
-            let removal = Removal {
-                at_unix_ms: self.now_ms(),
-                why,
-            };
-            self.0.index.record_removal(digest, removal);
-            // Nobody listening is no fault.
-            let _ = self.0.events.send(StoreEvent::Lost(digest.clone()));
-        }
-        removed
-    }
-}
-
-/// The keys of the oldest of `remembered`, so many that [`REMEMBERED`] are left.
+/// The keys of the oldest removals, so that [`REMEMBERED`] are left.
 pub(super) fn surplus(mut remembered: Vec<(String, Box<[u8]>)>) -> Vec<String> {
     let too_many = remembered.len().saturating_sub(REMEMBERED);
-    // What cannot be read is as good as old.
+    // Unreadable entries count as the oldest.
     remembered.sort_by_key(|(_, value)| Removal::from_bytes(value).map(|removal| removal.at_unix_ms));
     remembered.truncate(too_many);
     remembered.into_iter().map(|(key, _)| key).collect()

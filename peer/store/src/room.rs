@@ -1,216 +1,54 @@
-//! Room for what is fetched: promised before the bytes come, and made by letting go what was used longest ago.
+//! Makes room for what is fetched by evicting what was used longest ago.
 //!
-//! **Invariant:** nothing goes that is pinned, read, held for a lot or being written; and nothing goes in vain: when
-//! all that may go is not enough for what is wanted, it stays.
+//! **Invariant:** nothing is evicted that is pinned, read, held for a lot or being written. Nothing is evicted in vain:
+//! when all that may be evicted is not enough, it stays.
 
-use std::collections::HashMap;
-use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
 
 use oci::Digest;
 use tracing::{debug, warn};
 
-use super::begun::Resting;
-use super::limits::{Disk, Ours, StoreLimits};
-use super::{RemovalReason, Store, off_thread};
+use super::blocking::off_thread;
+use super::handle::Store;
+use super::limits::{Disk, StoreLimits};
+use super::objects::IdleObject;
+use super::partials::IdlePartial;
+use super::promises::{Hold, NoRoom, Room};
+use super::removals::RemovalReason;
 
-/// Objects that were begun and left: more of them are looked at off the async threads.
+/// Partial objects without a promise: more of them are looked at off the async threads.
 const LOOKED_AT_INLINE: usize = 8;
 
-/// There is no room, and nothing more that may go.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error(
-    "no room for {bytes} bytes of {digest} in {}: {missing} bytes more would have to go, and what is left is pinned or in use; give it a larger disk or quota, or unpin",
-    .folder.display()
-)]
-pub struct NoRoom {
-    pub digest: Digest,
-    pub bytes: u64,
-    pub missing: u64,
-    pub folder: PathBuf,
-}
-
-impl From<NoRoom> for io::Error {
-    fn from(no_room: NoRoom) -> Self {
-        Self::new(io::ErrorKind::StorageFull, no_room)
-    }
-}
-
-/// Room that is promised to one object. To be kept until the object has its name or is given up.
-#[derive(Debug)]
-pub struct Room {
-    promises: Promises,
-    digest: Digest,
-    number: u64,
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.promises.lock().take_back(&self.digest, self.number);
-    }
-}
-
-/// Objects that are wanted by who has this: none of them is evicted.
-#[derive(Debug)]
-pub struct Hold {
-    held: Held,
-    digests: Vec<Digest>,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let mut held = self.held.lock();
-        for digest in &self.digests {
-            if let Some(count) = held.get_mut(digest) {
-                *count -= 1;
-                if *count == 0 {
-                    held.remove(digest);
-                }
-            }
-        }
-    }
-}
-
-/// What a store keeps of its room.
-#[derive(Default)]
-pub(super) struct RoomKeeper {
-    pub(super) limits: StoreLimits,
-    promises: Promises,
-    held: Held,
-    one_at_a_time: tokio::sync::Mutex<()>,
-    refused: AtomicU64,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Promises(Arc<Mutex<Promised>>);
-
-#[derive(Debug, Default)]
-struct Promised {
-    by_digest: HashMap<Digest, (u64, u64)>,
-    bytes: u64,
-    last_number: u64,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Held(Arc<Mutex<HashMap<Digest, usize>>>);
-
-impl Promises {
-    fn lock(&self) -> MutexGuard<'_, Promised> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Held {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Promised {
-    /// Of two promises to one object the last holds.
-    fn give(&mut self, digest: &Digest, bytes: u64) -> u64 {
-        self.last_number += 1;
-        let before = self.by_digest.insert(digest.clone(), (self.last_number, bytes));
-        self.bytes = self
-            .bytes
-            .saturating_add(bytes)
-            .saturating_sub(before.map_or(0, |(_, bytes)| bytes));
-        self.last_number
-    }
-
-    fn take_back(&mut self, digest: &Digest, number: u64) {
-        if self
-            .by_digest
-            .get(digest)
-            .is_some_and(|(given, _)| *given == number)
-            && let Some((_, bytes)) = self.by_digest.remove(digest)
-        {
-            self.bytes = self.bytes.saturating_sub(bytes);
-        }
-    }
-}
-
-impl RoomKeeper {
-    pub(super) fn new(limits: StoreLimits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
-    }
-
-    /// Without a look at what is written already: more than it is, so that what fits by this fits.
-    fn at_most(&self, whole: u64, without_promise: u64) -> Ours {
-        let promised = self.promises.lock().bytes;
-        Ours {
-            bytes: whole.saturating_add(promised).saturating_add(without_promise),
-            unwritten: promised,
-        }
-    }
-
-    /// Those of `begun` that were promised nothing.
-    fn without_promise(&self, mut begun: Vec<Digest>) -> Vec<Digest> {
-        let promised = self.promises.lock();
-        begun.retain(|digest| !promised.by_digest.contains_key(digest));
-        begun
-    }
-
-    /// With a look at each object that is begun.
-    fn exactly(&self, whole: u64, written: &HashMap<Digest, u64>) -> Ours {
-        let promised = self.promises.lock();
-        let mut ours = Ours {
-            bytes: whole,
-            unwritten: 0,
-        };
-        ours.bytes += written.values().sum::<u64>();
-        for (digest, (_, bytes)) in &promised.by_digest {
-            ours.add_unwritten(bytes.saturating_sub(written.get(digest).copied().unwrap_or(0)));
-        }
-        ours
-    }
-
-    fn promised_to(&self, digest: &Digest) -> u64 {
-        let promised = self.promises.lock();
-        promised.by_digest.get(digest).map_or(0, |(_, bytes)| *bytes)
-    }
-}
-
-/// Something that may go.
+/// Something that may be evicted.
 enum Candidate {
-    Begun(Resting),
-    Whole(super::objects::Idle),
+    Partial(IdlePartial),
+    Whole(IdleObject),
 }
 
 impl Candidate {
     fn size(&self) -> u64 {
         match self {
-            Self::Begun(resting) => resting.bytes,
+            Self::Partial(partial) => partial.bytes,
             Self::Whole(idle) => idle.size,
         }
     }
 }
 
 impl Store {
-    /// Promises room for an object of `bytes` bytes, and lets go what was used longest ago where there is none.
+    /// Promises room for an object of `bytes` bytes. Evicts what was used longest ago if needed.
     ///
-    /// `bytes` is what has come or is proven, never a claim: see [`GrowingRoom`](crate::GrowingRoom). To be asked again
-    /// when a write finds the disk full: then once more room is made where something may go. The room is kept until
-    /// [`Room`] is dropped: after the object was sealed or given up.
+    /// `bytes` has come or is proven; it is never a claim: see [`GrowingRoom`](crate::GrowingRoom). Call it
+    /// again when a write finds the disk full. The promise lasts until [`Room`] is dropped: after the object
+    /// was sealed or given up.
     pub async fn make_room(&self, digest: &Digest, bytes: u64) -> Result<Room, NoRoom> {
         let keeper = &self.0.room;
-        let number = keeper.promises.lock().give(digest, bytes);
-        let room = Room {
-            promises: keeper.promises.clone(),
-            digest: digest.clone(),
-            number,
-        };
+        let room = keeper.promise(digest, bytes);
         if self.fits(0) {
             return Ok(room);
         }
         let _one = keeper.one_at_a_time.lock().await;
         let store = self.clone();
-        let missing = off_thread(move || Ok(store.let_go(Wish::AllOrNothing)))
+        let missing = off_thread(move || Ok(store.evict(EvictionGoal::AllOrNothing)))
             .await
             .unwrap_or(bytes);
         if missing == 0 {
@@ -219,13 +57,14 @@ impl Store {
         Err(self.refuse(digest, bytes, missing))
     }
 
-    /// Fails when an object of `bytes` bytes could not be held, whatever were evicted. Evicts and promises nothing.
+    /// Fails when an object of `bytes` bytes cannot be held even after evicting everything possible. Evicts and
+    /// promises nothing.
     pub async fn check_room(&self, digest: &Digest, bytes: u64) -> Result<(), NoRoom> {
         if self.fits(bytes) {
             return Ok(());
         }
         let (store, wanted) = (self.clone(), digest.clone());
-        let missing = off_thread(move || Ok(store.lacking(&wanted, bytes)))
+        let missing = off_thread(move || Ok(store.missing_after_eviction(&wanted, bytes)))
             .await
             .unwrap_or(bytes);
         if missing == 0 {
@@ -242,41 +81,39 @@ impl Store {
             missing,
             folder: self.folder().to_owned(),
         };
-        warn!(stoker.digest = %digest, stoker.side = "peer", stoker.bytes = bytes, "{no_room}");
+        warn!(stoker.digest = %digest, stoker.side = "peer", stoker.bytes = bytes, error = %no_room, "no room for an object");
         no_room
     }
 
-    /// Keeps these objects from being evicted, also those that are not here yet.
+    /// Keeps these objects from being evicted, including those that are not here yet.
     pub fn hold(&self, digests: impl IntoIterator<Item = Digest>) -> Hold {
-        let held = self.0.room.held.clone();
-        let digests: Vec<Digest> = digests.into_iter().collect();
-        {
-            let mut counts = held.lock();
-            for digest in &digests {
-                *counts.entry(digest.clone()).or_default() += 1;
-            }
-        }
-        Hold { held, digests }
+        self.0.room.hold(digests.into_iter().collect())
     }
 
-    /// Times that there was no room since this store was opened.
+    /// Free bytes of the store's disk, if known.
+    pub fn disk_free(&self) -> Option<u64> {
+        let disk = self.disk();
+        (disk.size < u64::MAX).then_some(disk.free)
+    }
+
+    /// How often there was no room since the store was opened.
     pub fn rooms_refused(&self) -> u64 {
         self.0.room.refused.load(Ordering::Relaxed)
     }
 
-    /// The most that objects may take: the quota, or the whole disk where there is none.
-    pub fn most(&self) -> u64 {
+    /// The most that objects may take: the quota, or the whole disk without one.
+    pub fn capacity(&self) -> u64 {
         let size = self.disk().size;
         self.limits().quota_of(size).unwrap_or(size)
     }
 
-    /// What an operator allows this store.
+    /// The limits that the operator set.
     pub(super) fn limits(&self) -> &StoreLimits {
         &self.0.room.limits
     }
 
-    /// Whether it is neither held for a lot nor pinned.
-    pub(super) fn may_go(&self, digest: &Digest) -> bool {
+    /// Whether the object is neither held for a lot nor pinned.
+    pub(super) fn may_evict(&self, digest: &Digest) -> bool {
         !self.0.room.held.lock().contains_key(digest) && !self.is_pinned(digest)
     }
 
@@ -285,7 +122,7 @@ impl Store {
             size: disk.f_blocks.saturating_mul(disk.f_frsize),
             free: disk.f_bavail.saturating_mul(disk.f_frsize),
         };
-        // A disk that does not tell is tried.
+        // Without an answer, nothing is refused beforehand.
         let unknown = Disk {
             size: u64::MAX,
             free: u64::MAX,
@@ -293,33 +130,36 @@ impl Store {
         rustix::fs::statvfs(self.folder()).map_or(unknown, whole)
     }
 
-    /// A quick look whether `more` bytes fit beside what is promised: not a wait for the disk, but for a few names that
-    /// are in memory most likely.
+    /// A quick check whether `more` bytes fit beside the promises. Reads the metadata of a few files, which is
+    /// most likely in memory.
     fn fits(&self, more: u64) -> bool {
         let keeper = &self.0.room;
-        let begun = keeper.without_promise(self.0.objects.partial());
-        if begun.len() > LOOKED_AT_INLINE {
+        let partials = keeper.without_promise(self.0.objects.partial());
+        if partials.len() > LOOKED_AT_INLINE {
             return false;
         }
-        let without_promise = begun.iter().map(|digest| self.taken_by(digest)).sum();
+        let without_promise = partials.iter().map(|digest| self.disk_usage(digest)).sum();
         let mut ours = keeper.at_most(self.totals().bytes, without_promise);
         ours.add_unwritten(more);
-        keeper.limits.too_much(self.disk(), ours) == 0
+        keeper.limits.excess(self.disk(), ours) == 0
     }
 
-    /// Blocks. Tells how many bytes are still missing.
-    pub(super) fn let_go(&self, wish: Wish) -> u64 {
+    /// Evicts until everything promised fits. Returns how many bytes are still missing. Blocks.
+    pub(super) fn evict(&self, goal: EvictionGoal) -> u64 {
         let keeper = &self.0.room;
-        let begun = self.begun();
-        let written = begun.iter().map(|one| (one.digest.clone(), one.bytes)).collect();
+        let partials = self.partials();
+        let written = partials
+            .iter()
+            .map(|one| (one.digest.clone(), one.bytes))
+            .collect();
         let ours = keeper.exactly(self.totals().bytes, &written);
-        let mut missing = keeper.limits.too_much(self.disk(), ours);
+        let mut missing = keeper.limits.excess(self.disk(), ours);
         if missing == 0 {
             return 0;
         }
-        let candidates = self.candidates(begun);
+        let candidates = self.candidates(partials);
         let most: u64 = candidates.iter().map(Candidate::size).sum();
-        if wish == Wish::AllOrNothing && most < missing {
+        if goal == EvictionGoal::AllOrNothing && most < missing {
             return missing - most;
         }
         for candidate in candidates {
@@ -327,18 +167,21 @@ impl Store {
                 break;
             }
             let size = candidate.size();
-            if self.goes(&candidate) {
+            if self.evict_one(&candidate) {
                 missing = missing.saturating_sub(size);
             }
         }
         missing
     }
 
-    /// Blocks. Tells how many of the object's `bytes` would have no room after everything went that may go.
-    fn lacking(&self, digest: &Digest, bytes: u64) -> u64 {
+    /// Returns how many of the object's `bytes` would not fit after evicting everything possible. Blocks.
+    fn missing_after_eviction(&self, digest: &Digest, bytes: u64) -> u64 {
         let keeper = &self.0.room;
-        let begun = self.begun();
-        let written = begun.iter().map(|one| (one.digest.clone(), one.bytes)).collect();
+        let partials = self.partials();
+        let written = partials
+            .iter()
+            .map(|one| (one.digest.clone(), one.bytes))
+            .collect();
         let mut ours = keeper.exactly(self.totals().bytes, &written);
         let counted = written
             .get(digest)
@@ -346,50 +189,50 @@ impl Store {
             .unwrap_or(0)
             .max(keeper.promised_to(digest));
         ours.add_unwritten(bytes.saturating_sub(counted));
-        let missing = keeper.limits.too_much(self.disk(), ours);
+        let missing = keeper.limits.excess(self.disk(), ours);
         if missing == 0 {
             return 0;
         }
-        let may_go = self.candidates(begun).iter().map(Candidate::size).sum();
-        missing.saturating_sub(may_go)
+        let evictable = self.candidates(partials).iter().map(Candidate::size).sum();
+        missing.saturating_sub(evictable)
     }
 
-    /// What was begun and left first, then what was used longest ago.
-    fn candidates(&self, begun: Vec<Resting>) -> Vec<Candidate> {
+    /// What may be evicted: abandoned partial objects first, then the objects that were used longest ago.
+    fn candidates(&self, partials: Vec<IdlePartial>) -> Vec<Candidate> {
         let keeper = &self.0.room;
         let promised: Vec<Digest> = keeper.promises.lock().by_digest.keys().cloned().collect();
-        // What is being written stays, also before its first promise.
-        let is_left = |digest: &Digest| !promised.contains(digest) && !self.is_being_written(digest);
-        let begun = begun
+        // What is being written stays, even before its first promise.
+        let is_abandoned = |digest: &Digest| !promised.contains(digest) && !self.is_being_written(digest);
+        let partials = partials
             .into_iter()
-            .filter(|one| is_left(&one.digest) && self.may_go(&one.digest));
+            .filter(|one| is_abandoned(&one.digest) && self.may_evict(&one.digest));
         let idle = self
             .0
             .objects
             .idle()
             .into_iter()
-            .filter(|one| self.may_go(&one.digest));
-        begun
-            .map(Candidate::Begun)
+            .filter(|one| self.may_evict(&one.digest));
+        partials
+            .map(Candidate::Partial)
             .chain(idle.map(Candidate::Whole))
             .collect()
     }
 
-    fn goes(&self, candidate: &Candidate) -> bool {
+    fn evict_one(&self, candidate: &Candidate) -> bool {
         let gone = match candidate {
-            Candidate::Begun(resting) => self.remove_resting(resting),
+            Candidate::Partial(partial) => self.remove_partial(partial),
             Candidate::Whole(idle) => self.remove_idle(idle, RemovalReason::Evicted),
         };
         gone.unwrap_or_else(|error| {
-            debug!(%error, "what should go cannot be removed");
+            debug!(%error, "eviction of an object failed");
             false
         })
     }
 }
 
-/// Whether a part of what is wanted is worth anything.
+/// Whether evicting less than needed is useful.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum EvictionGoal {
     AllOrNothing,
-    AsMuchAsMayGo,
+    BestEffort,
 }

@@ -1,4 +1,4 @@
-//! An object that is whole: proven, durable, under its name.
+//! A sealed object: proven, durable, under its name.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +14,8 @@ use super::objects::InUse;
 use super::open_files::OpenFiles;
 use super::reading::read_some;
 
-/// Names a file whose bytes have this digest. While it is there, or bytes are read of it, the object is not evicted.
+/// Names a file whose bytes have this digest. The object is not evicted while this exists or its bytes are
+/// read.
 #[derive(Debug, Clone)]
 pub struct Sealed {
     pub digest: Digest,
@@ -51,21 +52,21 @@ impl Sealed {
         File::open(&self.path)
     }
 
-    /// Blocks: call it off the async threads.
+    /// Reads the sidecar. Blocks: call it off the async threads.
     pub fn chunk_hashes(&self) -> io::Result<ChunkHashes> {
         read_sidecar(&self.chunks).map(|(_, hashes)| hashes)
     }
 
-    /// The bytes of `range`. Opens the file before it returns, so that an object that is removed meanwhile is still read
-    /// to its end. Nothing is read ahead of who polls.
+    /// Reads the bytes of `range`. Opens the file before it returns, so that an object that is removed
+    /// meanwhile is still read to its end. Reads nothing ahead of the caller.
     pub async fn read(&self, range: Range<u64>) -> io::Result<impl Stream<Item = io::Result<Bytes>> + use<>> {
         let file = self
             .open_files
-            .open(self.in_use.place(), self.path.clone())
+            .open(self.in_use.slot(), self.path.clone())
             .await?;
         let (in_use, end) = (self.in_use.clone(), range.end.min(self.size));
         Ok(stream::try_unfold(range.start, move |at| {
-            // Kept until the last byte is read.
+            // Held until the last byte is read.
             let (file, _in_use) = (file.clone(), &in_use);
             async move {
                 if at >= end {

@@ -1,6 +1,6 @@
-//! Objects that are small enough to be proven in memory: written once, in one step, under their name.
+//! Objects that are small enough to be proven in memory: written in one step under their name.
 //!
-//! **Invariant:** [`ProvenBytes`] can only be made of bytes that have the digest.
+//! **Invariant:** [`ProvenBytes`] exist only for bytes that have the digest.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -9,9 +9,12 @@ use bytes::Bytes;
 use oci::Digest;
 use wire::ObjectKind;
 
-use super::chunks::{CHUNK, ChunkHashes};
-use super::partial::{OnlyOne, WrongBytes, remove_files};
-use super::{About, Sealed, Store, off_thread};
+use super::blocking::off_thread;
+use super::chunks::{About, CHUNK, ChunkHashes};
+use super::claims::WriteClaim;
+use super::handle::Store;
+use super::layout::remove_partial;
+use super::sealed::Sealed;
 
 /// Bytes whose sha256 is the digest.
 #[derive(Debug, Clone)]
@@ -20,15 +23,23 @@ pub struct ProvenBytes {
     bytes: Bytes,
 }
 
+/// The bytes are not what the digest promises. They have been removed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the bytes of {digest} have another sha256: {found}")]
+pub struct WrongBytes {
+    pub digest: Digest,
+    pub found: Digest,
+}
+
 impl ProvenBytes {
-    /// Hashes them: some hundred microseconds for each 100 KiB.
+    /// Checks the sha256: some hundred microseconds for each 100 KiB.
     pub fn prove(digest: &Digest, bytes: Bytes) -> Result<Self, WrongBytes> {
         let found = Digest::of(&bytes);
         if found == *digest {
             let digest = found;
             Ok(Self { digest, bytes })
         } else {
-            let (digest, found) = (digest.clone(), found.to_string());
+            let digest = digest.clone();
             Err(WrongBytes { digest, found })
         }
     }
@@ -47,7 +58,7 @@ impl Store {
         kind: ObjectKind,
     ) -> io::Result<Sealed> {
         let ProvenBytes { digest, bytes } = proven;
-        let only_one = OnlyOne::claim(self.open_partials(), &digest)?;
+        let claim = WriteClaim::take(self.0.claims.clone(), &digest)?;
         let hashes = bytes
             .chunks(usize::try_from(CHUNK).unwrap_or(usize::MAX))
             .map(|chunk| *blake3::hash(chunk).as_bytes());
@@ -60,11 +71,11 @@ impl Store {
         };
         let sealed = self.write(&digest, bytes, about, hashes).await;
         if sealed.is_err() {
-            // On a full disk it would take the room that others wait for.
+            // On a full disk the file would take room that others wait for.
             let (layout, gone) = (self.layout().clone(), digest.clone());
-            off_thread(move || remove_files(&layout, &gone)).await?;
+            off_thread(move || remove_partial(&layout, &gone)).await?;
         }
-        drop(only_one);
+        drop(claim);
         sealed
     }
 

@@ -1,20 +1,28 @@
-//! What the store does by itself now and then: lets go what nobody used for too long and what is too much, and writes
-//! down what was used when.
+//! Regular upkeep: evicts what was unused for too long and what exceeds the limits, and writes down when
+//! objects were last used.
 
+use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use process::Running;
 use tracing::{info, warn};
 
-use super::room::Wish;
-use super::{RemovalReason, Store, off_thread};
+use super::blocking::off_thread;
+use super::catalog;
+use super::handle::Store;
+use super::removals::RemovalReason;
+use super::room::EvictionGoal;
 
-/// How often it does.
+/// Time between two rounds.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// What was begun and left is not gone on with after this.
+/// Abandoned partial objects are removed after this.
 const BEGUN_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
-/// Sweeps until the process stops; what was used when is written down then.
+/// Seconds between two writes of the catalog.
+const CATALOG_EVERY: i64 = 600;
+
+/// Sweeps until the process stops, then writes the catalog.
 pub async fn sweep_until(store: Store, running: Running) {
     let stopping = running.stopping();
     while stopping
@@ -25,7 +33,7 @@ pub async fn sweep_until(store: Store, running: Running) {
         store.sweep().await;
     }
     if let Err(error) = store.write_uses().await {
-        warn!(stoker.side = "peer", %error, "when objects were used last cannot be written down");
+        warn!(stoker.side = "peer", %error, "catalog not written: times of last use may be lost");
     }
 }
 
@@ -34,43 +42,64 @@ impl Store {
     pub async fn sweep(&self) {
         let store = self.clone();
         let swept = off_thread(move || {
-            store.let_go_unused();
-            let missing = store.let_go(Wish::AsMuchAsMayGo);
+            store.remove_unused();
+            let missing = store.evict(EvictionGoal::BestEffort);
             if missing > 0 {
                 warn!(
                     stoker.side = "peer",
                     stoker.bytes = missing,
                     folder = %store.folder().display(),
-                    "the store takes more than it may, and all of it is pinned or in use"
+                    "store over its limit, and all of it pinned or in use"
                 );
             }
             store.write_catalog_if_due()
         });
         if let Err(error) = swept.await {
-            warn!(stoker.side = "peer", %error, "when objects were used last cannot be written down");
+            warn!(stoker.side = "peer", %error, "catalog not written: times of last use may be lost");
         }
     }
 
     /// Blocks.
-    fn let_go_unused(&self) {
+    fn remove_unused(&self) {
         let now = self.now_unix();
         let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         let unused = self.limits().keep_unused;
         let begun_before = before(unused.map_or(BEGUN_KEPT, |unused| unused.min(BEGUN_KEPT)));
-        for begun in self.begun() {
-            if begun.written < begun_before && self.may_go(&begun.digest) {
+        for partial in self.partials() {
+            if partial.written < begun_before && self.may_evict(&partial.digest) {
                 // One that cannot be removed now is tried again in the next round.
-                let _ = self.remove_resting(&begun);
+                let _ = self.remove_partial(&partial);
             }
         }
         let Some(unused) = unused else { return };
         let used_before = before(unused);
         let old = self.0.objects.idle().into_iter();
         for idle in old.take_while(|idle| idle.used < used_before) {
-            if self.may_go(&idle.digest) && matches!(self.remove_idle(&idle, RemovalReason::Unused), Ok(true))
+            if self.may_evict(&idle.digest)
+                && matches!(self.remove_idle(&idle, RemovalReason::Unused), Ok(true))
             {
-                info!(stoker.digest = %idle.digest, stoker.bytes = idle.size, "an object that nobody used for long is let go");
+                info!(stoker.digest = %idle.digest, stoker.bytes = idle.size, "unused object removed");
             }
         }
+    }
+
+    /// Writes the catalog: all sealed objects and when they were last used. Also called when the peer stops.
+    pub async fn write_uses(&self) -> io::Result<()> {
+        let store = self.clone();
+        off_thread(move || store.write_catalog()).await
+    }
+
+    /// Blocks.
+    pub(super) fn write_catalog_if_due(&self) -> io::Result<()> {
+        let written = self.0.catalog_written.load(Ordering::Relaxed);
+        if self.now_unix() - written < CATALOG_EVERY {
+            return Ok(());
+        }
+        self.write_catalog()
+    }
+
+    fn write_catalog(&self) -> io::Result<()> {
+        self.0.catalog_written.store(self.now_unix(), Ordering::Relaxed);
+        catalog::write(self.layout(), self.0.objects.with_uses())
     }
 }

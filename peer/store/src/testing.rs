@@ -1,4 +1,4 @@
-//! What tests fill a store with.
+//! Contents of stores for tests.
 
 use std::sync::Arc;
 
@@ -8,9 +8,11 @@ use wire::{
     ObjectKind, PublicObjects, PublicProof, Record, Signed, SigningKey, TagMeaning, TagRecord, VerifyingKey,
 };
 
-use crate::{CHUNK, Sealed, Store};
+use super::chunks::CHUNK;
+use super::handle::Store;
+use super::sealed::Sealed;
 
-/// Bytes that repeat nowhere, the same for the same length.
+/// Bytes without repetition; the same for the same length.
 pub fn bytes(length: u64) -> Bytes {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ length;
     let words = (0..length.div_ceil(8)).flat_map(|_| {
@@ -27,7 +29,7 @@ pub fn bytes(length: u64) -> Bytes {
 ///
 /// # Panics
 /// When the disk refuses.
-#[expect(clippy::expect_used, reason = "a test has nothing to go on with then")]
+#[expect(clippy::expect_used, reason = "a test cannot continue then")]
 pub async fn seal(store: &Store, object: &Bytes) -> Sealed {
     let partial = store.partial(&Digest::of(object)).await.expect("a partial");
     for block in object.chunks(usize::try_from(CHUNK).unwrap_or(usize::MAX)) {
@@ -46,7 +48,7 @@ pub struct Signer {
     cluster: String,
 }
 
-#[expect(clippy::expect_used, reason = "a test has nothing to go on with then")]
+#[expect(clippy::expect_used, reason = "a test cannot continue then")]
 impl Signer {
     /// A manager with a key of its own.
     ///
@@ -78,7 +80,7 @@ impl Signer {
         self.key.sign(record).expect("signed")
     }
 
-    /// Anybody may read the objects of a lot at this location.
+    /// Signs that anybody may read the objects of a lot at this location.
     ///
     /// # Panics
     /// When there are no objects.
@@ -88,7 +90,7 @@ impl Signer {
         self.sign(&PublicObjects::over(cluster, &location, digests, found_ms).expect("objects"))
     }
 
-    /// Anybody may read the object at this location.
+    /// A proof that anybody may read the object at this location.
     ///
     /// # Panics
     /// When the signature does not hold.
@@ -99,7 +101,7 @@ impl Signer {
         PublicProof::each(&signed, &record, &digests).remove(1)
     }
 
-    /// What a tag means.
+    /// Signs what a tag means.
     pub fn tag(&self, record: &TagRecord) -> Signed<TagMeaning> {
         let (cluster, record) = (self.cluster.clone(), record.clone());
         self.sign(&TagMeaning { cluster, record })

@@ -16,7 +16,7 @@ use super::client::Registry;
 use super::headers::{check_coding, number};
 use super::request::{History, Request};
 use super::response::RegistryResponse;
-use crate::{Credential, Digest, RegistryError, Repository, RequestedObject};
+use crate::{ContentRange, Credential, Digest, RegistryError, Repository, RequestedObject};
 
 /// The rest of a blob.
 pub struct ByteStream {
@@ -168,11 +168,11 @@ fn part(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Exten
     let value = headers
         .get(header::CONTENT_RANGE)
         .and_then(|value| value.to_str().ok());
-    match value.and_then(content_range) {
-        Some((first, last, total)) if first == from && last >= first => Ok(Extent {
-            total,
+    match value.and_then(ContentRange::read) {
+        Some(range) if range.first == from => Ok(Extent {
+            total: range.total,
             skip: 0,
-            length: (last - first).checked_add(1),
+            length: (range.last - range.first).checked_add(1),
         }),
         _ => {
             let what = format!("bytes from {from} on were asked for and others were sent");
@@ -182,21 +182,6 @@ fn part(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Exten
             })
         }
     }
-}
-
-/// `bytes 5-9/10` or `bytes 5-9/*`
-fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
-    let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let total = if total == "*" {
-        None
-    } else {
-        Some(total.parse().ok()?)
-    };
-    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-    total
-        .is_none_or(|total| last < total)
-        .then_some((first, last, total))
 }
 
 /// A body on its way.
@@ -267,27 +252,6 @@ impl BlobReading {
             asked: self.asked.clone(),
             awaited: "further bytes",
             limit: self.limit,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::content_range;
-
-    #[test]
-    fn a_content_range_is_read_or_refused() {
-        assert_eq!(content_range("bytes 5-9/10"), Some((5, 9, Some(10))));
-        assert_eq!(content_range("bytes 5-9/*"), Some((5, 9, None)));
-        for bad in [
-            "",
-            "bytes */10",
-            "bytes 5-10/10",
-            "bytes -9/10",
-            "items 1-2/3",
-            "bytes 5-9",
-        ] {
-            assert_eq!(content_range(bad), None, "{bad}");
         }
     }
 }

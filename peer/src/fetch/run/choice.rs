@@ -1,37 +1,38 @@
-//! Whom to ask for a chunk: a function of values.
+//! Chooses the peer to ask for a chunk: a function of values.
 //!
-//! Every peer of a crowd ranks the others alike, chunk by chunk (rendezvous hashing). The first in rank takes the chunk
-//! from a seed, all others take it from the first: so a seed sends each chunk about once, and everybody sends about as
-//! much as everybody else. Nobody waits for anybody who is behind itself in rank, so nobody waits in a circle.
+//! Every peer of a crowd ranks the others alike, chunk by chunk (rendezvous hashing). The first in rank takes
+//! the chunk from a seed, all others take it from the first. So a seed sends each chunk about once, and all
+//! peers send about the same amount. No peer waits for one behind itself in rank, so there is no circle of
+//! waits.
 
 use std::collections::{HashMap, HashSet};
 
-use sha2::{Digest as _, Sha256};
+use oci::DigestHasher;
 
 /// Faults after which a peer is not asked for this object any more.
 const FAULTS: u32 = 3;
 
-/// What is known of the others when a chunk is to be asked for.
+/// What is known of the other peers when a chunk is requested.
 pub(super) struct Choice<'a> {
     pub(super) object: &'a str,
-    /// What we are called among the siblings.
+    /// The name of this peer among the siblings.
     pub(super) me: &'a str,
     pub(super) siblings: &'a [String],
-    /// Peers that have all of it, or read it from the registry.
+    /// Peers that hold the whole, or read it from the registry.
     pub(super) seeds: &'a [String],
-    /// How often each has failed us.
+    /// Faults of each peer.
     pub(super) faults: &'a HashMap<String, u32>,
 }
 
 impl<'a> Choice<'a> {
-    /// Who is asked for `chunk`, when those in `tried` did not do.
+    /// The peer to ask for `chunk`, not one of those in `tried`.
     pub(super) fn parent_of(&self, chunk: u64, tried: &HashSet<String>) -> Option<&'a str> {
         let fit = |peer: &&'a String| {
             !tried.contains(*peer) && self.faults.get(*peer).copied().unwrap_or(0) < FAULTS
         };
         let rank = |peer: &str| rank(self.object, chunk, peer);
         let mine = rank(self.me);
-        // After a first failure whoever is certain to have it is asked.
+        // After a first failure, a peer that certainly has it is asked.
         let before_us = self.siblings.iter().filter(fit).filter(|_| tried.is_empty());
         let sibling = before_us
             .map(|peer| (rank(peer), peer))
@@ -53,11 +54,11 @@ impl<'a> Choice<'a> {
 }
 
 fn rank(object: &str, chunk: u64, peer: &str) -> [u8; 32] {
-    let mut hash = Sha256::new();
+    let mut hash = DigestHasher::default();
     hash.update(object.as_bytes());
-    hash.update(chunk.to_be_bytes());
+    hash.update(&chunk.to_be_bytes());
     hash.update(peer.as_bytes());
-    hash.finalize().into()
+    hash.finish_bytes()
 }
 
 #[cfg(test)]
@@ -74,7 +75,7 @@ mod tests {
         all.iter().filter(|name| *name != me).cloned().collect()
     }
 
-    /// Who asks whom for a chunk, in a crowd where everybody knows everybody.
+    /// The peer that each peer asks for a chunk, in a crowd where all know all.
     fn asked(all: &[String], chunk: u64, faults: &HashMap<String, u32>) -> Vec<String> {
         let seeds = ["http://seed:1".to_owned()];
         let ask = |me: &String| {
@@ -87,7 +88,7 @@ mod tests {
                 faults,
             };
             let parent = choice.parent_of(chunk, &HashSet::new());
-            parent.expect("somebody").to_owned()
+            parent.expect("a parent").to_owned()
         };
         all.iter().map(ask).collect()
     }
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_is_first_about_as_often() {
+    fn all_peers_are_first_about_as_often() {
         let all = names(8);
         let firsts: Vec<usize> = (0..800)
             .map(|chunk| {
@@ -123,12 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn alone_one_asks_the_seed() {
+    fn a_single_peer_asks_the_seed() {
         assert_eq!(asked(&names(1), 3, &HashMap::new()), ["http://seed:1"]);
     }
 
     #[test]
-    fn who_has_failed_too_often_is_not_asked() {
+    fn a_peer_with_too_many_faults_is_not_asked() {
         let all = names(3);
         let faults: HashMap<String, u32> = all.iter().map(|name| (name.clone(), FAULTS)).collect();
         assert!(
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failure_the_seed_is_asked_and_then_anybody() {
+    fn after_a_failure_the_seed_is_asked_and_then_any_peer() {
         let (all, seeds) = (names(4), ["http://seed:1".to_owned()]);
         let siblings = others(&all, &all[0]);
         let faults = HashMap::new();
@@ -153,7 +154,7 @@ mod tests {
         let mut tried: HashSet<String> = HashSet::from([siblings[0].clone()]);
         assert_eq!(choice.parent_of(1, &tried), Some("http://seed:1"));
         tried.insert(seeds[0].clone());
-        let next = choice.parent_of(1, &tried).expect("somebody is left");
+        let next = choice.parent_of(1, &tried).expect("a peer is left");
         assert!(siblings[1..].iter().any(|name| name == next));
         tried.extend(siblings.iter().cloned());
         assert_eq!(choice.parent_of(1, &tried), None);

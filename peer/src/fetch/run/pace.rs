@@ -1,12 +1,12 @@
-//! Whether a parent is so slow that the registry is the better source.
+//! Measures whether a parent is so slow that the registry is the better source.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Looked at again and again, each time over as much time.
+/// The time over which the pace is measured, again and again.
 const WINDOW: Duration = Duration::from_secs(4);
-/// Bytes in a window. Less is no local network any more.
+/// The least bytes in a window. A local network gives more.
 const ENOUGH: u64 = 8 * 1000 * 1000;
 
 pub(super) struct Pace {
@@ -22,7 +22,7 @@ impl Pace {
         }
     }
 
-    /// So many bytes more have come. Tells at the end of each window whether they were too few.
+    /// Adds bytes that have come. At the end of each window, returns whether they were too few.
     pub(super) fn is_too_slow(&mut self, bytes: u64) -> bool {
         self.bytes += bytes;
         let passed = self.since.elapsed();

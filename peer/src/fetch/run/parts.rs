@@ -1,8 +1,8 @@
-//! Fetches the parts that somebody reads, and nothing more.
+//! Fetches only the parts that are read.
 //!
-//! **Invariant:** a part is fetched in whole chunks, so no more than a chunk at each end of a range is fetched in vain.
-//! Chunks from a peer that vouches are checked; those from a seed's relay or the registry are proven with the whole, if
-//! it is ever here as a whole.
+//! **Invariant:** a part is fetched in whole chunks, so at most one chunk at each end of a range is fetched in
+//! vain. Chunks from a peer that vouches are checked. Those from a relay or the registry are proven with the
+//! whole, if it ever gets complete.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,51 +15,44 @@ use tokio::time::{sleep, timeout};
 use tracing::{Instrument as _, debug};
 use wire::Side;
 
-use super::source_span::SourceSpan;
-use super::{Failure, Fetch};
+use super::fetch_source::FetchSource;
+use super::task::{Failure, FetchTask, other_size};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
-use crate::limits::{Class, Way};
-use crate::source::{Opened, SourceError};
+use crate::limits::Class;
+use crate::source::{OpenSource, SourceError};
 
-/// Objects up to this size are fetched as a whole: asking again would cost as much.
+/// Objects up to this size are fetched as a whole: another request would cost as much.
 const SMALL: u64 = 4 * CHUNK;
 /// Chunks in one request.
 const RUN: u64 = 4;
 /// Requests at one time.
 const RUNS: usize = 8;
-/// A source that sends nothing for so long is left.
+/// A source that sends nothing for this long is abandoned.
 const STALL: Duration = Duration::from_secs(30);
-/// Nobody reads: what is here waits on the disk for the next reader.
+/// Without readers for this long, the fetch ends. What is here waits on the disk for the next reader.
 const IDLE: Duration = Duration::from_secs(30);
 
-#[derive(Clone, PartialEq, Eq)]
-enum From {
-    Parent(String),
-    Relay(String),
-    Registry,
-}
-
-/// What became of one run of chunks.
+/// The result of one run of chunks.
 #[derive(Default)]
 struct RunOutcome {
     gave: Vec<(String, bool, u64)>,
     faults: Vec<(String, SourceError)>,
     corrupt: Option<String>,
     failed: Option<Failure>,
-    /// The last chunk is here, and vouched for.
+    /// The last chunk is here and vouched for.
     last_is_vouched: bool,
     is_done: bool,
 }
 
-impl Fetch<'_> {
-    /// Until the whole is wanted, or nobody reads any more.
+impl FetchTask<'_> {
+    /// Fetches until the whole is needed, or no reader is left.
     pub(super) async fn fill_parts(&mut self, partial: &Partial) -> Result<(), Failure> {
         let size = match self.size {
             Some(size) => size,
             None => self.learn_size().await?,
         };
         if size <= SMALL {
-            self.needs.want_whole(Class::Interactive);
+            self.needs.need_whole(Class::Interactive);
         }
         loop {
             let missing = self.needs.missing(&partial.view(), size);
@@ -74,14 +67,14 @@ impl Fetch<'_> {
         }
     }
 
-    /// Whether somebody waits for chunks that lie well behind the frontier.
+    /// Whether a reader waits for chunks that lie well beyond the frontier.
     pub(super) fn is_wanted_elsewhere(&self, partial: &Partial) -> bool {
         let soon = partial.len() / CHUNK + RUN;
         let is_far = |size| {
             let missing = self.needs.missing(&partial.view(), size);
             missing.into_iter().any(|chunk| chunk > soon)
         };
-        !self.needs.nobody_reads() && self.size.is_some_and(is_far)
+        !self.needs.has_no_readers() && self.size.is_some_and(is_far)
     }
 
     async fn wait_for_readers(&mut self, partial: &Partial, size: u64) -> Result<(), Failure> {
@@ -90,24 +83,24 @@ impl Fetch<'_> {
             && partial.view().has_chunk(last, size)
             && (!self.progress.borrow().gives_last() || self.needs.wants_proof(size));
         if is_held_back {
-            // No peer vouches for the last chunk, or its reader wants more than that: only the whole proves it.
-            self.needs.want_whole(Class::Interactive);
+            // Only the whole proves the last chunk: no peer vouches for it, or its reader needs the proof.
+            self.needs.need_whole(Class::Interactive);
             return Ok(());
         }
         tokio::select! {
             () = self.needs.changed() => Ok(()),
             () = self.stop.cancelled() => Err(self.stopped()),
-            () = sleep(IDLE) => if self.needs.nobody_reads() { Err(self.stopped()) } else { Ok(()) },
+            () = sleep(IDLE) => if self.needs.has_no_readers() { Err(self.stopped()) } else { Ok(()) },
         }
     }
 
-    /// From whoever has it, or can ask for it.
+    /// Asks parents, relays and the registry for the size.
     async fn learn_size(&mut self) -> Result<u64, Failure> {
         for parent in self.parents.clone() {
             match self
                 .sources
                 .peers
-                .chunks(&parent, &self.wanted.digest, &self.wanted.location)
+                .chunks(&parent, &self.spec.digest, &self.spec.location)
                 .await
             {
                 Ok(hashes) => {
@@ -118,10 +111,10 @@ impl Fetch<'_> {
                 Err(error) => self.parent_is_out(&parent, error.into()),
             }
         }
-        let origin = self.wanted.at_registry();
+        let at = self.spec.registry_source();
         for relay in self.relays.clone() {
-            let (kind, digest) = (self.wanted.kind, &self.wanted.digest);
-            match self.sources.relay_size(&relay, &origin, kind, digest).await {
+            let (kind, digest) = (self.spec.kind, &self.spec.digest);
+            match self.sources.relay_size(&relay, &at, kind, digest).await {
                 Ok(size) => return self.take_size(size),
                 Err(error) => {
                     self.relays.retain(|other| *other != relay);
@@ -129,33 +122,27 @@ impl Fetch<'_> {
                 }
             }
         }
-        if !self.origin {
-            return Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)));
+        if !self.registry_allowed {
+            return Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)));
         }
-        let asking = self
-            .sources
-            .origin_size(&origin, self.wanted.kind, &self.wanted.digest);
+        let asking = self.sources.registry_size(&at, self.spec.kind, &self.spec.digest);
         match asking.await {
             Ok(Some(size)) => self.take_size(size),
-            // It does not tell: its end is the end.
+            // The registry does not say it: the end of the stream is the object's end.
             Ok(None) => {
-                self.needs.want_whole(Class::Interactive);
+                self.needs.need_whole(Class::Interactive);
                 Ok(0)
             }
             Err(error) => {
                 self.faults
-                    .push((self.wanted.location.registry().to_string(), error));
-                Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)))
+                    .push((self.spec.location.registry().to_string(), error));
+                Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)))
             }
         }
     }
 
     fn take_size(&mut self, size: u64) -> Result<u64, Failure> {
-        if let Some(expected) = self
-            .size
-            .or(self.wanted.size)
-            .filter(|expected| *expected != size)
-        {
+        if let Some(expected) = self.size.or(self.spec.size).filter(|expected| *expected != size) {
             return Err(Failure::Fetch(self.wrong_size(expected, size)));
         }
         self.size = Some(size);
@@ -171,7 +158,7 @@ impl Fetch<'_> {
     async fn fetch_runs(&mut self, runs: &[Range<u64>], size: u64, partial: &Partial) -> Result<(), Failure> {
         let fetching = runs.iter().map(|run| self.fetch_run(run.clone(), size, partial));
         let fetching = join_all(fetching);
-        let outcomes = Self::unless_stopped(&self.stop, &self.wanted.digest, fetching).await?;
+        let outcomes = Self::unless_stopped(&self.stop, &self.spec.digest, fetching).await?;
         let mut last_is_vouched = false;
         for outcome in outcomes {
             for (source, is_registry, bytes) in outcome.gave {
@@ -186,8 +173,9 @@ impl Fetch<'_> {
             if let Some(failure) = outcome.failed {
                 return Err(failure);
             }
-            if !outcome.is_done && self.parents.is_empty() && self.relays.is_empty() && !self.origin {
-                return Err(Failure::Fetch(failed(&self.wanted.digest, &self.faults)));
+            if !outcome.is_done && self.parents.is_empty() && self.relays.is_empty() && !self.registry_allowed
+            {
+                return Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)));
             }
         }
         self.progress.send_modify(|now| {
@@ -197,32 +185,34 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// Asks one source after the other for what is missing of the run.
+    /// Asks one source after the other for the missing chunks of the run.
     async fn fetch_run(&self, run: Range<u64>, size: u64, partial: &Partial) -> RunOutcome {
         let mut outcome = RunOutcome::default();
-        let parents = self.parents.iter().cloned().map(From::Parent);
-        let relays = self.relays.iter().cloned().map(From::Relay);
-        let origin = self.origin.then_some(From::Registry);
+        let parents = self.parents.iter().cloned().map(FetchSource::Parent);
+        let relays = self.relays.iter().cloned().map(FetchSource::Relay);
+        let registry = self
+            .registry_allowed
+            .then(|| FetchSource::Registry(self.spec.location.registry().clone()));
         let mut at = run.start;
-        for from in parents.chain(relays).chain(origin) {
-            if outcome.corrupt == Some(self.name_of(&from)) {
+        for from in parents.chain(relays).chain(registry) {
+            if outcome.corrupt == Some(from.name()) {
                 continue;
             }
-            let told = self.span_of(&from, at * CHUNK);
+            let span = from.span(at * CHUNK);
             let part = at * CHUNK..(run.end * CHUNK).min(size);
             let taking = self.take_part(&from, part, size, partial, &mut outcome);
-            let (next, fault) = taking.instrument(told.span()).await;
+            let (next, fault) = taking.instrument(span.span()).await;
             outcome
                 .gave
-                .push((self.name_of(&from), from == From::Registry, (next - at) * CHUNK));
+                .push((from.name(), from.is_registry(), (next - at) * CHUNK));
             at = next;
             match fault {
                 Some(fault) => {
-                    told.left((at * CHUNK).min(size), &fault);
-                    debug!(stoker.digest = %self.wanted.digest, because = %fault, "another source is asked for this part");
-                    outcome.faults.push((self.name_of(&from), fault));
+                    span.left((at * CHUNK).min(size), &fault);
+                    debug!(stoker.digest = %self.spec.digest, because = %fault, "part not received, asking another source");
+                    outcome.faults.push((from.name(), fault));
                 }
-                None => told.done((at * CHUNK).min(size)),
+                None => span.done((at * CHUNK).min(size)),
             }
             if at >= run.end || outcome.failed.is_some() {
                 break;
@@ -231,15 +221,15 @@ impl Fetch<'_> {
         outcome.is_done = at >= run.end;
         if !outcome.is_done && outcome.failed.is_none() && outcome.corrupt.is_none() {
             let faults: Vec<_> = self.faults.iter().chain(&outcome.faults).cloned().collect();
-            outcome.failed = Some(Failure::Fetch(failed(&self.wanted.digest, &faults)));
+            outcome.failed = Some(Failure::Fetch(failed(&self.spec.digest, &faults)));
         }
         outcome
     }
 
-    /// Tells the first chunk that did not land, and why.
+    /// Reads a part from one source. Returns the first chunk that did not land, and why.
     async fn take_part(
         &self,
-        from: &From,
+        from: &FetchSource,
         part: Range<u64>,
         size: u64,
         partial: &Partial,
@@ -255,8 +245,8 @@ impl Fetch<'_> {
         while at < part.end {
             let length = usize::try_from(CHUNK.min(part.end - at)).unwrap_or(usize::MAX);
             while unread.len() < length {
-                match timeout(STALL, opened.pieces.next()).await {
-                    Ok(Some(Ok(piece))) => unread.extend_from_slice(&piece),
+                match timeout(STALL, opened.stream.next()).await {
+                    Ok(Some(Ok(bytes))) => unread.extend_from_slice(&bytes),
                     Ok(Some(Err(fault))) => return (at / CHUNK, Some(fault)),
                     Ok(None) => return (at / CHUNK, Some(cut_short())),
                     Err(_) => return (at / CHUNK, Some(took_too_long())),
@@ -264,22 +254,22 @@ impl Fetch<'_> {
             }
             let chunk = unread.split_to(length).freeze();
             let number = at / CHUNK;
-            let told = usize::try_from(number - part.start / CHUNK).ok();
-            let told = told.and_then(|at| opened.hashes.get(at).copied());
-            if !matches!(from, From::Parent(_)) {
+            let listed = usize::try_from(number - part.start / CHUNK).ok();
+            let listed = listed.and_then(|at| opened.hashes.get(at).copied());
+            if !from.is_parent() {
                 self.lands_unvouched();
             }
-            let expected = self.expected(from, number).or(told);
+            let expected = self.expected(from, number).or(listed);
             match self.land_chunk(number, chunk, expected, partial).await {
                 Ok(()) => {
-                    self.metrics.received(*from == From::Registry, length as u64);
+                    self.metrics.received(from.is_registry(), length as u64);
                     at += length as u64;
-                    let is_vouched = matches!(from, From::Parent(_)) && expected.is_some();
+                    let is_vouched = from.is_parent() && expected.is_some();
                     outcome.last_is_vouched |= is_vouched && at >= size;
                     self.progress.send_modify(|now| now.landed = partial.len());
                 }
                 Err(LandError::WrongChunk) => {
-                    outcome.corrupt = Some(self.name_of(from));
+                    outcome.corrupt = Some(from.name());
                     return (number, None);
                 }
                 Err(LandError::Disk(error)) => {
@@ -291,62 +281,48 @@ impl Fetch<'_> {
         (part.end.div_ceil(CHUNK), None)
     }
 
-    async fn open_part(&self, from: &From, part: Range<u64>, size: u64) -> Result<Opened, SourceError> {
-        let (digest, kind) = (&self.wanted.digest, self.wanted.kind);
+    async fn open_part(
+        &self,
+        from: &FetchSource,
+        part: Range<u64>,
+        size: u64,
+    ) -> Result<OpenSource, SourceError> {
+        let (digest, kind) = (&self.spec.digest, self.spec.kind);
         let opened = match from {
-            From::Parent(url) => {
+            FetchSource::Parent(url) => {
                 self.sources
-                    .parent_part(url, digest, &self.wanted.location, part)
+                    .parent_part(url, digest, &self.spec.location, part)
                     .await
             }
-            From::Relay(url) => {
-                let origin = self.wanted.at_registry();
-                self.sources.relay_part(url, &origin, kind, digest, part).await
+            FetchSource::Relay(url) => {
+                let at = self.spec.registry_source();
+                self.sources.relay_part(url, &at, kind, digest, part).await
             }
-            From::Registry => {
-                let origin = self.wanted.at_registry();
-                self.sources.origin_part(&origin, kind, digest, part).await
+            FetchSource::Registry(_) => {
+                let at = self.spec.registry_source();
+                self.sources.registry_part(&at, kind, digest, part).await
             }
         }?;
-        let way = match from {
-            From::Registry => Way::FromOrigin(self.wanted.location.registry().clone()),
-            From::Parent(_) | From::Relay(_) => Way::FromPeer,
-        };
         match opened.size {
-            Some(told) if told != size => Err(super::asking::other_size(told, size)),
-            _ => Ok(self.paced(opened, way)),
+            Some(claimed) if claimed != size => Err(other_size(claimed, size)),
+            _ => Ok(self.paced(opened, from.way())),
         }
     }
 
-    /// Only a parent is checked: the others read the registry.
-    fn expected(&self, from: &From, chunk: u64) -> Option<ChunkHash> {
+    /// Only a parent's chunks are checked: the others read the registry.
+    fn expected(&self, from: &FetchSource, chunk: u64) -> Option<ChunkHash> {
         match (from, &self.voucher) {
-            (From::Parent(_), Some((_, hashes))) => {
+            (FetchSource::Parent(_), Some((_, hashes))) => {
                 Some(hashes.of_chunk_at(chunk * CHUNK).unwrap_or_default())
             }
-            // Nobody vouches for it: no chunk has this hash.
-            (From::Parent(_), None) => Some(ChunkHash::default()),
+            // Without a voucher no chunk is accepted: none has this hash.
+            (FetchSource::Parent(_), None) => Some(ChunkHash::default()),
             _ => None,
-        }
-    }
-
-    fn name_of(&self, from: &From) -> String {
-        match from {
-            From::Parent(url) | From::Relay(url) => url.clone(),
-            From::Registry => self.wanted.location.registry().to_string(),
-        }
-    }
-
-    fn span_of(&self, from: &From, at: u64) -> SourceSpan {
-        match from {
-            From::Parent(url) => SourceSpan::of_parent(url, at),
-            From::Relay(url) => SourceSpan::of_relay(url, at),
-            From::Registry => SourceSpan::of_registry(self.wanted.location.registry().as_str(), at),
         }
     }
 }
 
-/// Chunks that follow each other are asked for together.
+/// Groups chunks that follow each other into one request.
 fn runs_of(mut chunks: Vec<u64>) -> Vec<Range<u64>> {
     chunks.truncate(usize::try_from(RUN).unwrap_or(1) * RUNS);
     let mut runs: Vec<Range<u64>> = Vec::new();
@@ -374,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_are_asked_for_together() {
+    fn adjacent_chunks_share_a_request() {
         assert_eq!(runs_of(vec![3, 4, 9, 10, 11, 12, 13]), [3..5, 9..13, 13..14]);
         assert_eq!(runs_of(vec![2, 1]), [2..3, 1..2]);
         assert_eq!(runs_of((0..100).map(|at| 2 * at).collect()).len(), RUNS);

@@ -1,6 +1,6 @@
-//! Fetches an object that is known to be small: into memory, proven there, and written while its readers have it.
+//! Fetches a small object: into memory, proven there, and written while its readers already have it.
 //!
-//! **Invariant:** not a byte of it is given out before all of it is proven.
+//! **Invariant:** no byte is given out before all of it is proven.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -9,60 +9,46 @@ use tokio::time::timeout;
 use tracing::{Instrument as _, debug, info_span};
 use wire::Side;
 
-use super::source_span::SourceSpan;
-use super::{Fetch, Stage, give_up};
+use super::fetch_source::FetchSource;
+use super::task::{FetchTask, give_up, other_size};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
-use crate::fetch::progress::{Body, Remains};
-use crate::limits::Way;
-use crate::source::{Opened, SourceError};
+use crate::fetch::progress::{Body, Remains, Stage};
+use crate::source::{OpenSource, SourceError};
 use crate::spans::signed;
 
 /// Objects up to this size.
 const SMALL: u64 = CHUNK;
 
-/// Who is asked, in this order.
-enum From {
-    Parent(String),
-    Relay(String),
-    Registry,
-}
-
-impl Fetch<'_> {
-    /// How it ended; none when it has to be fetched the long way: it is not small, or nobody gave the right bytes.
+impl FetchTask<'_> {
+    /// Returns how the fetch ended. `None` when the object has to be fetched the long way: it is not small, or
+    /// no source gave the right bytes.
     pub(super) async fn run_small(&mut self) -> Option<Stage> {
-        let hint = self.wanted.size.or(self.wanted.size_hint)?;
-        if hint > SMALL || hint == 0 || self.store.landed(&self.wanted.digest).await.is_some() {
+        let hint = self.spec.size.or(self.spec.size_hint)?;
+        if hint > SMALL || hint == 0 || self.store.landed(&self.spec.digest).await.is_some() {
             return None;
         }
         for from in self.near_and_far() {
-            let (name, told) = match &from {
-                From::Parent(url) => (url.clone(), SourceSpan::of_parent(url, 0)),
-                From::Relay(url) => (url.clone(), SourceSpan::of_relay(url, 0)),
-                From::Registry => {
-                    let name = self.wanted.location.registry().to_string();
-                    (name.clone(), SourceSpan::of_registry(&name, 0))
-                }
-            };
-            let taking = timeout(OPEN_LIMIT, self.take_all(&from)).instrument(told.span());
+            let (name, span) = (from.name(), from.span(0));
+            let taking = timeout(OPEN_LIMIT, self.take_all(&from)).instrument(span.span());
             let taken = self.stop.run_until_cancelled(taking).await?;
             let taken = taken.unwrap_or_else(|_| Err(took_too_long()));
             match taken {
                 Ok((proven, media_type)) => {
                     let size = proven.bytes().len() as u64;
-                    told.done(size);
-                    let is_registry = matches!(from, From::Registry);
+                    span.done(size);
+                    let is_registry = from.is_registry();
                     self.metrics.received(is_registry, size);
                     self.count(&name, is_registry, size);
                     self.media_type = self.media_type.take().or(media_type);
                     return Some(self.keep(proven).await);
                 }
                 Err(fault) => {
-                    let is_over = matches!(from, From::Registry) && !fault.passing;
-                    debug!(stoker.digest = %self.wanted.digest, because = %fault, "another source is asked");
-                    told.left(0, &fault);
+                    let is_over = from.is_registry() && !fault.passing;
+                    debug!(stoker.digest = %self.spec.digest, because = %fault, "object not received, asking another source");
+                    span.left(0, &fault);
                     self.note_small(&from, name, fault);
                     if is_over {
-                        return Some(give_up(failed(&self.wanted.digest, &self.faults)));
+                        return Some(give_up(failed(&self.spec.digest, &self.faults)));
                     }
                 }
             }
@@ -70,20 +56,21 @@ impl Fetch<'_> {
         None
     }
 
-    /// Who cannot do better in a moment is not asked again.
-    fn note_small(&mut self, from: &From, name: String, fault: SourceError) {
+    /// A source that cannot succeed in a moment is not asked again.
+    fn note_small(&mut self, from: &FetchSource, name: String, fault: SourceError) {
         if !fault.passing {
             match from {
-                From::Parent(url) => self.parents.retain(|other| other != url),
-                From::Relay(url) => self.relays.retain(|other| other != url),
-                From::Registry => {}
+                FetchSource::Parent(url) => self.parents.retain(|other| other != url),
+                FetchSource::Relay(url) => self.relays.retain(|other| other != url),
+                FetchSource::Registry(_) => {}
             }
         }
         self.faults.push((name, fault));
     }
 
-    /// A seed that is asked to fetch it gives it too when it has it: its store need not be asked before.
-    fn near_and_far(&self) -> Vec<From> {
+    /// All sources in the order in which they are asked. A relay also gives what it holds, so the first seed's
+    /// store is not asked separately before.
+    fn near_and_far(&self) -> Vec<FetchSource> {
         let first = self.relays.first();
         let asked_anyway = |parent: &&String| first != Some(*parent);
         let near = self
@@ -91,47 +78,40 @@ impl Fetch<'_> {
             .iter()
             .filter(asked_anyway)
             .cloned()
-            .map(From::Parent);
-        let relays = self.relays.iter().cloned().map(From::Relay);
+            .map(FetchSource::Parent);
+        let relays = self.relays.iter().cloned().map(FetchSource::Relay);
         let closed = self
             .parents
             .iter()
             .filter(|parent| first == Some(*parent))
             .cloned();
-        let origin = self.origin.then_some(From::Registry);
+        let registry = self
+            .registry_allowed
+            .then(|| FetchSource::Registry(self.spec.location.registry().clone()));
         near.chain(relays)
-            .chain(closed.map(From::Parent))
-            .chain(origin)
+            .chain(closed.map(FetchSource::Parent))
+            .chain(registry)
             .collect()
     }
 
-    async fn take_all(&self, from: &From) -> Result<(ProvenBytes, Option<String>), SourceError> {
-        let (digest, kind, origin) = (&self.wanted.digest, self.wanted.kind, self.wanted.at_registry());
-        let (opened, way) = match from {
-            From::Parent(url) => (
-                self.sources.whole(url, digest, &self.wanted.location).await?,
-                Way::FromPeer,
-            ),
-            From::Relay(url) => (
-                self.sources.relay(url, &origin, kind, digest, 0).await?,
-                Way::FromPeer,
-            ),
-            From::Registry => (
-                self.sources.origin(&origin, kind, digest, 0).await?,
-                Way::FromOrigin(self.wanted.location.registry().clone()),
-            ),
+    async fn take_all(&self, from: &FetchSource) -> Result<(ProvenBytes, Option<String>), SourceError> {
+        let (digest, kind, at) = (&self.spec.digest, self.spec.kind, self.spec.registry_source());
+        let opened = match from {
+            FetchSource::Parent(url) => self.sources.whole(url, digest, &self.spec.location).await?,
+            FetchSource::Relay(url) => self.sources.relay(url, &at, kind, digest, 0).await?,
+            FetchSource::Registry(_) => self.sources.registry(&at, kind, digest, 0).await?,
         };
-        if let (Some(told), Some(expected)) = (opened.size, self.wanted.size)
-            && told != expected
+        if let (Some(claimed), Some(expected)) = (opened.size, self.spec.size)
+            && claimed != expected
         {
-            return Err(super::asking::other_size(told, expected));
+            return Err(other_size(claimed, expected));
         }
-        let mut opened = self.paced(opened, way);
+        let mut opened = self.paced(opened, from.way());
         let media_type = opened.media_type.take();
         let bytes = gather(&mut opened).await?;
-        // Who gave wrong bytes is found out on the long way.
+        // The long way finds out which source gave wrong bytes.
         let proven = ProvenBytes::prove(digest, bytes).map_err(|wrong| SourceError {
-            side: if matches!(from, From::Registry) {
+            side: if from.is_registry() {
                 Side::Registry
             } else {
                 Side::Peer
@@ -154,12 +134,12 @@ impl Fetch<'_> {
             now.stage = Stage::Proven(self.report.clone());
         });
         tracing::Span::current().record("stoker.bytes", signed(size));
-        let _room = match self.store.make_room(&self.wanted.digest, size).await {
+        let _room = match self.store.make_room(&self.spec.digest, size).await {
             Ok(room) => room,
             Err(none) => return self.disk(&none.into(), Remains::nothing()),
         };
         let span = info_span!("seal", stoker.bytes = signed(size));
-        let keeping = self.store.keep(proven, self.media_type.clone(), self.wanted.kind);
+        let keeping = self.store.keep(proven, self.media_type.clone(), self.spec.kind);
         match keeping.instrument(span).await {
             Ok(_) => {
                 self.remember_the_trace();
@@ -170,22 +150,22 @@ impl Fetch<'_> {
     }
 }
 
-/// All of a small object; one that turns out to be large is not read on.
-async fn gather(opened: &mut Opened) -> Result<Bytes, SourceError> {
+/// Reads a whole small object. Stops when it turns out to be large.
+async fn gather(opened: &mut OpenSource) -> Result<Bytes, SourceError> {
     let too_large = || SourceError {
         side: Side::Registry,
         word: "wrong_size",
-        // The long way is for objects of any size.
+        // The long way takes objects of any size.
         passing: true,
-        text: "it is larger than was said".to_owned(),
+        text: "it is larger than announced".to_owned(),
     };
     if opened.size.is_some_and(|size| size > SMALL) {
         return Err(too_large());
     }
     let expected = opened.size.unwrap_or_default();
     let mut bytes = BytesMut::with_capacity(usize::try_from(expected).unwrap_or_default());
-    while let Some(piece) = opened.pieces.next().await {
-        bytes.extend_from_slice(&piece?);
+    while let Some(more) = opened.stream.next().await {
+        bytes.extend_from_slice(&more?);
         if bytes.len() as u64 > SMALL {
             return Err(too_large());
         }

@@ -1,4 +1,4 @@
-//! The span of one source of a fetch: who it was, what it gave, how fast, and why it was left.
+//! The span of one source of a fetch: its name, what it gave, how fast, and why it was left.
 
 use store::CHUNK;
 use tokio::time::Instant;
@@ -10,9 +10,9 @@ use crate::spans::{mark_failed, signed};
 pub(super) struct SourceSpan {
     span: Span,
     began: Instant,
-    /// Byte of the object that it was asked from.
+    /// The byte from which it was asked.
     from: u64,
-    /// Of pieces, wherever they lie.
+    /// Bytes of chunks, wherever they lie.
     gave: u64,
 }
 
@@ -56,17 +56,17 @@ impl SourceSpan {
         self.span.clone()
     }
 
-    /// One piece more.
+    /// Adds the bytes of one chunk.
     pub(super) fn gave(&mut self, bytes: u64) {
         self.gave += bytes;
     }
 
-    /// It gave the pieces that were told.
-    pub(super) fn gave_pieces(&self) {
+    /// Ends the span of a source that gave single chunks.
+    pub(super) fn gave_chunks(&self) {
         self.note(self.from + self.gave, "done");
     }
 
-    /// It gave all that was wanted; the object is here up to `at`.
+    /// The source gave all that was asked; the object is here up to `at`.
     pub(super) fn done(&self, at: u64) {
         self.note(at, "done");
     }
@@ -77,7 +77,7 @@ impl SourceSpan {
         mark_failed(&self.span, fault.word);
     }
 
-    /// Left for something that was not its fault.
+    /// The source was left for a reason that was not its fault.
     pub(super) fn cut(&self, at: u64, why: &'static str) {
         self.note(at, why);
     }

@@ -1,4 +1,4 @@
-//! Many peers that want one object at the same time, and readers of parts.
+//! Many peers that fetch one object at the same time, and readers of parts.
 
 use std::ops::Range;
 
@@ -10,9 +10,10 @@ use store::{CHUNK, Store};
 use tempfile::TempDir;
 
 use super::support::{
-    Around, LIMIT, Parent, World, bytes, read_all, shown_to_a_peer, unlimited, with_byte_changed,
+    FakeSurroundings, FetchFixture, LIMIT, Parent, bytes, read_all, shown_to_a_peer, unlimited,
+    with_byte_changed,
 };
-use crate::fetch::{Extent, Fetches, Following, Sources, Wanted};
+use crate::fetch::{Extent, FetchSpec, Fetches, Following, Sources};
 use crate::metrics::PeerMetrics;
 use crate::share::ShareState;
 
@@ -24,7 +25,7 @@ struct Node {
 }
 
 impl Node {
-    fn new(around: &Around) -> Self {
+    fn new(around: &FakeSurroundings) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let store = Store::open(dir.path()).expect("a store");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -48,12 +49,12 @@ impl Node {
     }
 }
 
-fn nodes(world: &World, count: usize) -> Vec<Node> {
+fn nodes(world: &FetchFixture, count: usize) -> Vec<Node> {
     (0..count).map(|_| Node::new(&world.around)).collect()
 }
 
-fn from_parents(world: &World, digest: &Digest, parents: &[&Parent]) -> Wanted {
-    Wanted {
+fn from_parents(world: &FetchFixture, digest: &Digest, parents: &[&Parent]) -> FetchSpec {
+    FetchSpec {
         parents: parents.iter().map(|parent| parent.url.clone()).collect(),
         ..world.wanted(digest)
     }
@@ -61,7 +62,7 @@ fn from_parents(world: &World, digest: &Digest, parents: &[&Parent]) -> Wanted {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_fetch_at_once_take_chunks_from_each_other() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(24 * CHUNK + 5);
     let digest = Digest::of(&body);
     let seed = Parent::holding(&world.around, &[&body]).await;
@@ -80,7 +81,7 @@ async fn nodes_that_fetch_at_once_take_chunks_from_each_other() {
         .filter(|used| used.source == seed.url)
         .map(|used| used.bytes)
         .sum();
-    // Alone, each would have taken all of it from the seed.
+    // Alone, each node would have taken all of it from the seed.
     assert!(by_seed < 3 * body.len() as u64, "{reports:?}");
     assert!(world.registry.asked().is_empty());
     for node in &nodes {
@@ -89,8 +90,8 @@ async fn nodes_that_fetch_at_once_take_chunks_from_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_seeds_both_give_and_a_corrupt_one_is_left_out() {
-    let world = World::new().await;
+async fn chunks_come_from_two_seeds_and_a_corrupt_one_is_left_out() {
+    let world = FetchFixture::new().await;
     let body = bytes(20 * CHUNK);
     let digest = world.registry.serve(&body);
     let sound = Parent::holding(&world.around, &[&body]).await;
@@ -107,22 +108,22 @@ async fn of_two_seeds_both_give_and_a_corrupt_one_is_left_out() {
 
 async fn read_part(following: &Following, range: Range<u64>) -> Vec<u8> {
     let reading = following.read(range).try_collect::<Vec<Bytes>>();
-    let pieces = tokio::time::timeout(LIMIT, reading)
+    let parts = tokio::time::timeout(LIMIT, reading)
         .await
         .expect("within the limit");
-    pieces.expect("read").concat()
+    parts.expect("read").concat()
 }
 
-fn parts_of(wanted: Wanted) -> Wanted {
-    Wanted {
+fn parts_of(wanted: FetchSpec) -> FetchSpec {
+    FetchSpec {
         extent: Extent::Parts,
         ..wanted
     }
 }
 
 #[tokio::test]
-async fn a_reader_of_a_part_has_that_part_fetched_and_no_more() {
-    let world = World::new().await;
+async fn a_reader_of_a_part_fetches_only_that_part() {
+    let world = FetchFixture::new().await;
     let body = bytes(40 * CHUNK);
     let digest = world.registry.serve(&body);
     let following = world.fetches.join_or_start(parts_of(world.wanted(&digest)));
@@ -136,8 +137,8 @@ async fn a_reader_of_a_part_has_that_part_fetched_and_no_more() {
 }
 
 #[tokio::test]
-async fn parts_are_kept_and_only_what_is_missing_is_fetched_for_the_whole() {
-    let world = World::new().await;
+async fn parts_are_kept_and_only_missing_chunks_are_fetched_for_the_whole() {
+    let world = FetchFixture::new().await;
     let body = bytes(12 * CHUNK + 1);
     let digest = world.registry.serve(&body);
     let following = world.fetches.join_or_start(parts_of(world.wanted(&digest)));
@@ -153,7 +154,7 @@ async fn parts_are_kept_and_only_what_is_missing_is_fetched_for_the_whole() {
 
 #[tokio::test]
 async fn the_last_chunk_of_a_part_waits_for_a_proof() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(9 * CHUNK + 20);
     let digest = Digest::of(&body);
     // The registry's bytes are not the digest's.
@@ -178,7 +179,7 @@ async fn the_last_chunk_of_a_part_waits_for_a_proof() {
 
 #[tokio::test]
 async fn a_seed_that_vouches_gives_the_last_chunk_alone() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(9 * CHUNK + 20);
     let digest = Digest::of(&body);
     let seed = Parent::holding(&world.around, &[&body]).await;
@@ -193,16 +194,16 @@ async fn a_seed_that_vouches_gives_the_last_chunk_alone() {
     assert!(world.store.sealed(&digest).is_none());
 }
 
-fn said_to_be_small(world: &World, digest: &Digest) -> Wanted {
-    Wanted {
+fn said_to_be_small(world: &FetchFixture, digest: &Digest) -> FetchSpec {
+    FetchSpec {
         size_hint: Some(65_536),
         ..world.wanted(digest)
     }
 }
 
 #[tokio::test]
-async fn a_small_object_is_asked_for_once_and_sealed() {
-    let world = World::new().await;
+async fn a_small_object_is_requested_once_and_sealed() {
+    let world = FetchFixture::new().await;
     let body = bytes(65_536);
     let digest = world.registry.serve(&body);
     let following = world.fetches.join_or_start(said_to_be_small(&world, &digest));
@@ -215,8 +216,8 @@ async fn a_small_object_is_asked_for_once_and_sealed() {
 }
 
 #[tokio::test]
-async fn of_a_small_object_with_wrong_bytes_nothing_is_given_out() {
-    let world = World::new().await;
+async fn no_byte_of_a_wrong_small_object_is_given_out() {
+    let world = FetchFixture::new().await;
     let body = bytes(65_536);
     let digest = Digest::of(&body);
     world.registry.put(
@@ -232,8 +233,8 @@ async fn of_a_small_object_with_wrong_bytes_nothing_is_given_out() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_larger_than_was_said_is_fetched_all_the_same() {
-    let world = World::new().await;
+async fn an_object_larger_than_announced_is_fetched() {
+    let world = FetchFixture::new().await;
     let body = bytes(3 * CHUNK + 1);
     let digest = world.registry.serve(&body);
     let following = world.fetches.join_or_start(said_to_be_small(&world, &digest));
@@ -243,7 +244,7 @@ async fn an_object_that_is_larger_than_was_said_is_fetched_all_the_same() {
 
 #[tokio::test]
 async fn a_vouched_last_chunk_does_not_end_a_part_that_nobody_vouched_for() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(9 * CHUNK + 20);
     let digest = Digest::of(&body);
     // The seed's copy of one chunk is damaged, and so is the registry's.

@@ -1,4 +1,4 @@
-//! What holds for every object, however its bytes come and whatever is read of it.
+//! Properties of every object, for any way in which its bytes come and any range that is read.
 
 use bytes::Bytes;
 use futures_util::{TryStreamExt as _, stream};
@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use store::{CHUNK, Store};
 use wire::ObjectKind;
 
-use super::support::{World, bytes};
-use crate::fetch::blocks::{Blocks, Next};
+use super::support::{FetchFixture, bytes};
+use crate::fetch::batches::{Batches, NextBatch};
 
 pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
@@ -18,15 +18,15 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-/// The body in pieces of the given lengths, the rest as one.
+/// Cuts the body into parts of the given lengths; the rest is one part.
 fn cut(body: &Bytes, lengths: &[usize]) -> Vec<Bytes> {
     let mut rest = body.clone();
-    let mut pieces: Vec<Bytes> = lengths
+    let mut parts: Vec<Bytes> = lengths
         .iter()
         .map(|length| rest.split_to(rest.len().min(*length)))
         .collect();
-    pieces.push(rest);
-    pieces
+    parts.push(rest);
+    parts
 }
 
 proptest! {
@@ -43,8 +43,8 @@ proptest! {
             let dir = tempfile::tempdir().expect("a folder");
             let store = Store::open(dir.path()).expect("a store");
             let partial = store.partial(&digest).await.expect("a partial");
-            for piece in cut(&body, &lengths) {
-                partial.append(piece).await.expect("landed");
+            for part in cut(&body, &lengths) {
+                partial.append(part).await.expect("landed");
             }
             let proven = partial.prove().await.expect("read").expect("the right bytes");
             let sealed = proven.seal(None, ObjectKind::Blob).await.expect("sealed");
@@ -62,11 +62,11 @@ proptest! {
         whole_chunks: bool,
     ) {
         let body = bytes(size);
-        let pieces: Vec<_> = cut(&body, &lengths).into_iter().map(Ok).collect();
+        let parts: Vec<_> = cut(&body, &lengths).into_iter().map(Ok).collect();
         runtime().block_on(async {
-            let mut blocks = Blocks::new(Box::pin(stream::iter(pieces)), 0, Some(size), whole_chunks);
+            let mut batches = Batches::new(Box::pin(stream::iter(parts)), 0, Some(size), whole_chunks);
             let mut got = Vec::new();
-            while let Next::Block(block) = blocks.next().await {
+            while let NextBatch::Batch(block) = batches.next().await {
                 assert!(!block.is_empty() && block.len() as u64 <= CHUNK);
                 assert!(!whole_chunks || (got.len() as u64).is_multiple_of(CHUNK), "a part of a chunk");
                 got.extend_from_slice(&block);
@@ -79,7 +79,7 @@ proptest! {
 #[test]
 fn a_reader_of_any_range_gets_exactly_those_bytes() {
     let runtime = runtime();
-    let world = runtime.block_on(World::new());
+    let world = runtime.block_on(FetchFixture::new());
     let config = ProptestConfig {
         failure_persistence: None,
         ..ProptestConfig::with_cases(24)

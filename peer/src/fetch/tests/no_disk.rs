@@ -1,4 +1,4 @@
-//! A disk that is full. `/dev/full` in the place of a file is one, for everybody who may run tests.
+//! A full disk. `/dev/full` in the place of a file is one, without special rights.
 
 use std::os::unix::fs::symlink;
 
@@ -8,11 +8,11 @@ use oci::Digest;
 use store::{CHUNK, last_chunk_begins};
 use wire::Side;
 
-use super::support::{Parent, Treat, World, bytes, read_all, with_byte_changed};
+use super::support::{FetchFixture, Parent, Treat, bytes, read_all, with_byte_changed};
 use crate::fetch::FetchError;
 
-async fn world_without_room_for(digest: &Digest, file: &str) -> World {
-    let world = World::new().await;
+async fn world_without_room_for(digest: &Digest, file: &str) -> FetchFixture {
+    let world = FetchFixture::new().await;
     let place = world
         .dir
         .path()
@@ -22,7 +22,7 @@ async fn world_without_room_for(digest: &Digest, file: &str) -> World {
     world
 }
 
-async fn readers_get_it(world: &World, body: &Bytes) {
+async fn readers_get_it(world: &FetchFixture, body: &Bytes) {
     let digest = world.registry.serve(body);
     let following = world.fetch(&digest);
     assert_eq!(following.size().await, Ok(body.len() as u64));
@@ -62,7 +62,7 @@ async fn readers_get_their_bytes_when_the_disk_fills_up_midway() {
 }
 
 #[tokio::test]
-async fn readers_go_on_with_a_parent_when_the_disk_is_full() {
+async fn readers_continue_with_a_parent_when_the_disk_is_full() {
     let body = bytes(2 * CHUNK + 1);
     let digest = Digest::of(&body);
     let world = world_without_room_for(&digest, "part").await;
@@ -76,7 +76,7 @@ async fn readers_go_on_with_a_parent_when_the_disk_is_full() {
 }
 
 #[tokio::test]
-async fn without_a_disk_too_the_last_chunk_waits_for_the_proof() {
+async fn without_a_disk_the_last_chunk_waits_for_the_proof_too() {
     let body = bytes(2 * CHUNK + 77);
     let digest = Digest::of(&body);
     let world = world_without_room_for(&digest, "part").await;
@@ -93,7 +93,7 @@ async fn without_a_disk_too_the_last_chunk_waits_for_the_proof() {
 }
 
 #[tokio::test]
-async fn without_a_disk_too_a_broken_body_is_gone_on_with() {
+async fn without_a_disk_a_broken_body_is_resumed_too() {
     let body = bytes(3 * CHUNK);
     let digest = Digest::of(&body);
     let world = world_without_room_for(&digest, "part").await;

@@ -8,12 +8,12 @@ use oci::Digest;
 use store::CHUNK;
 use wire::Side;
 
-use super::support::{Parent, World, bytes, read_all, serve, with_byte_changed};
+use super::support::{FetchFixture, Parent, bytes, read_all, serve, with_byte_changed};
 use crate::fetch::FetchError;
 
 #[tokio::test]
 async fn a_parent_is_asked_before_the_registry() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK + 3);
     let digest = world.registry.serve(&body);
     let parent = Parent::holding(&world.around, &[&body]).await;
@@ -32,8 +32,8 @@ async fn a_parent_is_asked_before_the_registry() {
 }
 
 #[tokio::test]
-async fn a_parent_that_corrupts_is_left_out_and_the_reader_never_notices() {
-    let world = World::new().await;
+async fn a_corrupting_parent_is_left_out_and_readers_get_the_right_bytes() {
+    let world = FetchFixture::new().await;
     let body = bytes(4 * CHUNK);
     let digest = world.registry.serve(&body);
     let damaged = Parent::holding(&world.around, &[&body]).await;
@@ -57,8 +57,8 @@ async fn a_parent_that_corrupts_is_left_out_and_the_reader_never_notices() {
 }
 
 #[tokio::test]
-async fn the_registry_goes_on_where_a_corrupting_parent_was_left() {
-    let world = World::new().await;
+async fn the_registry_continues_where_a_corrupting_parent_was_left() {
+    let world = FetchFixture::new().await;
     let body = bytes(3 * CHUNK);
     let digest = world.registry.serve(&body);
     let damaged = Parent::holding(&world.around, &[&body]).await;
@@ -73,8 +73,8 @@ async fn the_registry_goes_on_where_a_corrupting_parent_was_left() {
 }
 
 #[tokio::test]
-async fn parents_that_are_away_or_do_not_hold_it_are_passed_over() {
-    let world = World::new().await;
+async fn parents_that_are_unreachable_or_do_not_hold_it_are_skipped() {
+    let world = FetchFixture::new().await;
     let body = bytes(CHUNK + 1);
     let digest = world.registry.serve(&body);
     let empty = Parent::holding(&world.around, &[]).await;
@@ -88,7 +88,7 @@ async fn parents_that_are_away_or_do_not_hold_it_are_passed_over() {
     );
 }
 
-/// Serves one object's bytes and hashes under every name: a lie that fits together.
+/// Serves one object's bytes and hashes under every name: wrong bytes with matching hashes.
 async fn liar(body: Bytes) -> String {
     async fn chunks(State(body): State<Bytes>) -> ([(&'static str, String); 1], Bytes) {
         let hashes: Vec<u8> = body
@@ -108,8 +108,8 @@ async fn liar(body: Bytes) -> String {
 }
 
 #[tokio::test]
-async fn a_lie_that_fits_together_is_thrown_away_as_a_whole() {
-    let world = World::new().await;
+async fn wrong_bytes_with_matching_hashes_are_thrown_away() {
+    let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK);
     let digest = world.registry.serve(&body);
     let mut wanted = world.wanted(&digest);
@@ -125,12 +125,12 @@ async fn a_lie_that_fits_together_is_thrown_away_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_lie_with_nobody_else_to_ask_fails_on_the_peers_side() {
-    let world = World::new().await;
+async fn wrong_bytes_without_another_source_fail_on_the_peer_s_side() {
+    let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK);
     let digest = Digest::of(&body);
     let mut wanted = world.wanted(&digest);
-    wanted.origin_allowed = false;
+    wanted.registry_allowed = false;
     wanted.parents = vec![liar(with_byte_changed(&body, 5)).await];
     let following = world.fetches.join_or_start(wanted);
     let error = following.sealed().await.expect_err("nothing right");

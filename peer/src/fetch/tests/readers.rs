@@ -5,12 +5,12 @@ use futures_util::future::join_all;
 use oci::{Credential, Digest, Secret};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Reading, Treat, World, bytes, eventually, read_all, read_what_comes};
+use super::support::{FetchFixture, Reading, Treat, bytes, eventually, read_all, read_what_comes};
 use store::{CHUNK, last_chunk_begins};
 
 #[tokio::test]
 async fn one_fetch_serves_many_readers() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(3 * CHUNK + 9);
     let digest = world.registry.serve(&body);
     let followings: Vec<_> = (0..20).map(|_| world.fetch(&digest)).collect();
@@ -25,7 +25,7 @@ async fn one_fetch_serves_many_readers() {
 
 #[tokio::test]
 async fn the_last_chunk_waits_for_the_proof() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(3 * CHUNK);
     let digest = Digest::of(&body);
     let goes_on = CancellationToken::new();
@@ -49,15 +49,15 @@ async fn the_last_chunk_waits_for_the_proof() {
     let mut got = read_what_comes(&mut stream).await;
     assert_eq!(got.len() as u64, last_chunk_begins(3 * CHUNK), "before the proof");
     goes_on.cancel();
-    while let Some(piece) = stream.next().await {
-        got.extend_from_slice(&piece.expect("bytes"));
+    while let Some(part) = stream.next().await {
+        got.extend_from_slice(&part.expect("bytes"));
     }
     assert!(got == body, "other bytes");
 }
 
 #[tokio::test]
 async fn a_reader_that_leaves_stops_nothing() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK);
     let digest = Digest::of(&body);
     let goes_on = CancellationToken::new();
@@ -82,8 +82,8 @@ async fn a_reader_that_leaves_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_starter_without_a_right_does_not_fail_those_who_joined() {
-    let world = World::new().await;
+async fn a_starter_without_access_does_not_fail_the_readers_that_joined() {
+    let world = FetchFixture::new().await;
     let body = bytes(CHUNK);
     let digest = Digest::of(&body);
     let refusal = CancellationToken::new();
@@ -112,8 +112,8 @@ async fn a_starter_without_a_right_does_not_fail_those_who_joined() {
 }
 
 #[tokio::test]
-async fn after_a_failure_the_next_one_starts_anew() {
-    let world = World::new().await;
+async fn after_a_failure_the_next_reader_starts_a_new_fetch() {
+    let world = FetchFixture::new().await;
     let body = bytes(1000);
     let digest = Digest::of(&body);
     world.fetch(&digest).sealed().await.expect_err("not there yet");
@@ -123,7 +123,7 @@ async fn after_a_failure_the_next_one_starts_anew() {
 
 #[tokio::test]
 async fn readers_end_with_an_error_when_the_peer_is_cut_off() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(2 * CHUNK);
     let digest = Digest::of(&body);
     let hold = Some((CHUNK, CancellationToken::new()));

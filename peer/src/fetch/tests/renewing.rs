@@ -1,6 +1,6 @@
-//! What opened a registry's bytes ends while they come: a token, or an address that was signed for a while.
+//! A token or a signed address that expires during a transfer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,12 +11,13 @@ use futures_util::stream;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HOST, LOCATION, RANGE, WWW_AUTHENTICATE};
 use oci::{Credential, Digest, Secret};
+use parking_lot::{Mutex, MutexGuard};
 use store::CHUNK;
 
-use super::support::{World, bytes, read_all, serve};
-use crate::fetch::Wanted;
+use super::support::{FetchFixture, bytes, read_all, serve};
+use crate::fetch::FetchSpec;
 
-/// Bytes after which the first transfer breaks off, and with it what opened it.
+/// Bytes after which the first transfer breaks off and its token or address expires.
 const ENDS_AT: u64 = 2 * CHUNK;
 
 #[derive(Clone)]
@@ -24,13 +25,13 @@ struct Server(Arc<Mutex<Now>>);
 
 struct Now {
     body: Bytes,
-    /// Sends to an address at `storage` instead of answering.
+    /// Redirects to an address at `storage`.
     storage: Option<String>,
     wants_token: bool,
-    /// Tokens and signed addresses are numbered; only the newest one opens anything.
+    /// Tokens and signed addresses are numbered; only the newest one is accepted.
     newest: u32,
     transfers: u32,
-    /// `Range` values that bytes were sent for.
+    /// The `Range` values that were answered with bytes.
     ranges: Vec<String>,
     authorized_at_storage: bool,
 }
@@ -49,16 +50,16 @@ impl Server {
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     async fn start(&self) -> String {
         serve(Router::new().fallback(answer).with_state(self.clone())).await
     }
 
-    fn wanted(&self, world: &World, address: &str) -> Wanted {
+    fn wanted(&self, world: &FetchFixture, address: &str) -> FetchSpec {
         let digest = Digest::of(&self.lock().body);
-        Wanted {
+        FetchSpec {
             location: format!("http://{address}/v2/library/sample")
                 .parse()
                 .expect("a location"),
@@ -107,7 +108,7 @@ async fn answer(State(server): State<Server>, request: Request) -> Response {
 }
 
 impl Now {
-    /// The first transfer breaks off, and what opened it ends.
+    /// The first transfer breaks off, and its token or address expires.
     fn send(&mut self, range: &str) -> Response {
         self.transfers += 1;
         self.ranges.push(range.to_owned());
@@ -122,8 +123,8 @@ impl Now {
         if is_first {
             self.newest += 1;
         }
-        let pieces = std::iter::once(Ok(self.body.slice(from..end))).chain(cut);
-        let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
+        let parts = std::iter::once(Ok(self.body.slice(from..end))).chain(cut);
+        let mut response = Response::new(Body::from_stream(stream::iter(parts)));
         response
             .headers_mut()
             .insert(CONTENT_LENGTH, (size - from).into());
@@ -139,8 +140,8 @@ impl Now {
 }
 
 #[tokio::test]
-async fn a_token_that_ends_in_mid_transfer_is_renewed_and_the_rest_asked_for() {
-    let (world, body) = (World::new().await, bytes(4 * CHUNK));
+async fn a_token_that_expires_during_a_transfer_is_renewed() {
+    let (world, body) = (FetchFixture::new().await, bytes(4 * CHUNK));
     let registry = Server::new(&body, true);
     let wanted = registry.wanted(&world, &registry.start().await);
     let following = world.fetches.join_or_start(wanted);
@@ -150,8 +151,8 @@ async fn a_token_that_ends_in_mid_transfer_is_renewed_and_the_rest_asked_for() {
 }
 
 #[tokio::test]
-async fn a_signed_address_that_ends_in_mid_transfer_is_asked_for_anew_and_never_shown_a_credential() {
-    let (world, body) = (World::new().await, bytes(4 * CHUNK));
+async fn an_expired_signed_address_is_renewed_and_gets_no_credential() {
+    let (world, body) = (FetchFixture::new().await, bytes(4 * CHUNK));
     let registry = Server::new(&body, false);
     // The same on another port: what the registry signs is what the storage takes.
     let storage = registry.start().await;

@@ -1,4 +1,4 @@
-//! What a crash leaves is gone on with, as far as it is good.
+//! A fetch resumes from the good part of what a crash leaves.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use oci::Digest;
 
-use super::support::{World, bytes, read_all};
+use super::support::{FetchFixture, bytes, read_all};
 use store::{CHUNK, Store};
 
 /// A folder as a killed peer leaves it: 3.5 chunks have landed.
@@ -30,7 +30,7 @@ fn part(dir: &Path, digest: &Digest, ending: &str) -> PathBuf {
 }
 
 async fn goes_on_from(dir: tempfile::TempDir, body: &Bytes, from: u64) {
-    let world = World::in_folder(dir).await;
+    let world = FetchFixture::in_folder(dir).await;
     let digest = world.registry.serve(body);
     let following = world.fetch(&digest);
     assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));
@@ -41,7 +41,7 @@ async fn goes_on_from(dir: tempfile::TempDir, body: &Bytes, from: u64) {
 }
 
 #[tokio::test]
-async fn a_partial_goes_on_after_a_crash() {
+async fn a_partial_object_is_resumed_after_a_crash() {
     let body = bytes(5 * CHUNK + 1);
     let dir = crashed(&body).await;
     goes_on_from(dir, &body, 3 * CHUNK).await;
@@ -60,7 +60,7 @@ async fn a_torn_tail_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_chunk_that_rotted_is_fetched_again_with_all_after_it() {
+async fn a_damaged_chunk_is_fetched_again_with_all_after_it() {
     let body = bytes(5 * CHUNK + 1);
     let dir = crashed(&body).await;
     let file = OpenOptions::new()
@@ -72,7 +72,7 @@ async fn a_chunk_that_rotted_is_fetched_again_with_all_after_it() {
 }
 
 #[tokio::test]
-async fn bytes_that_no_list_vouches_for_are_not_believed() {
+async fn bytes_without_listed_hashes_are_discarded() {
     let body = bytes(5 * CHUNK + 1);
     let dir = crashed(&body).await;
     std::fs::remove_file(part(dir.path(), &Digest::of(&body), "chunks")).expect("removed");
@@ -80,7 +80,7 @@ async fn bytes_that_no_list_vouches_for_are_not_believed() {
 }
 
 #[tokio::test]
-async fn a_partial_that_was_all_there_is_proven_after_little_more() {
+async fn a_complete_partial_object_is_proven_after_its_last_chunk() {
     let body = bytes(4 * CHUNK);
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).expect("a store");

@@ -1,9 +1,9 @@
-//! A registry with faults to order, peers with real stores behind a real `share`, and a peer that fetches.
+//! A registry with configurable faults, peers with real stores behind a real `share`, and a peer that fetches.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -18,6 +18,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use oci::{BuildError, Credential, Digest, Location, Registries, RegistryLimits, TlsOptions};
+use parking_lot::Mutex;
 use process::Running;
 use process::http::{ClientOptions, client};
 use store::{Sealed, Store, StoreLimits};
@@ -25,7 +26,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use wire::{ObjectKind, Role};
 
-use crate::fetch::{Extent, FetchError, Fetches, Following, Sources, Wanted};
+use crate::fetch::{Extent, FetchError, FetchSpec, Fetches, Following, Sources};
 use crate::limits::{self, Class};
 use crate::membership::tests::Authority;
 use crate::metrics::PeerMetrics;
@@ -34,12 +35,12 @@ use crate::share::{ShareState, router};
 use crate::source::ShareClient;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
-/// A reader that gets nothing for so long, from a file that is there, waits for something else.
+/// A reader of a file that gets nothing for this long waits for another event.
 const QUIET: Duration = Duration::from_millis(500);
 
 pub(crate) type Reading = Pin<Box<dyn Stream<Item = Result<Bytes, FetchError>> + Send>>;
 
-/// As fast as it goes.
+/// No limits.
 pub(crate) fn unlimited() -> limits::Limits {
     limits::Limits::none(Running::new())
 }
@@ -53,17 +54,17 @@ pub(crate) fn with_byte_changed(bytes: &Bytes, at: u64) -> Bytes {
     changed.into()
 }
 
-/// What a peer knows of its surroundings.
+/// A peer's surroundings.
 #[derive(Clone)]
-pub(crate) struct Around {
+pub(crate) struct FakeSurroundings {
     registries: Registries,
     own_share: Option<String>,
-    /// Where the registry of the world has its objects.
+    /// The location of the fixture's registry.
     location: Arc<OnceLock<Location>>,
 }
 
-impl Around {
-    /// The repository that objects are wanted from.
+impl FakeSurroundings {
+    /// The location of all objects.
     pub(crate) fn location(&self) -> &Location {
         let unless_told = || {
             "http://registry.lan/v2/library/sample"
@@ -73,7 +74,7 @@ impl Around {
         self.location.get_or_init(unless_told)
     }
 
-    /// The same, for a peer whose share answers there.
+    /// The same, for a peer with this `share` URL.
     pub(crate) fn at(&self, share_url: &str) -> Self {
         let own_share = Some(share_url.to_owned());
         Self {
@@ -97,7 +98,7 @@ impl Around {
     }
 }
 
-impl Surroundings for Around {
+impl Surroundings for FakeSurroundings {
     fn registries(&self) -> &Registries {
         &self.registries
     }
@@ -107,41 +108,38 @@ impl Surroundings for Around {
     }
 }
 
-/// How the registry treats one object.
+/// How the registry serves one object.
 #[derive(Clone, Default)]
 pub(crate) struct Treat {
     pub(crate) bytes: Bytes,
-    /// The size in its headers, if it is not that of the bytes.
+    /// The size in its headers, if it is wrong.
     pub(crate) claims: Option<u64>,
-    /// Breaks off at these offsets of the object, one per GET; the last one for ever if `always_cut`.
+    /// Offsets where transfers break off, one for each GET; with `always_cut` the first one counts for all.
     pub(crate) cuts: VecDeque<u64>,
     pub(crate) always_cut: bool,
     /// Sends up to this offset, then waits.
     pub(crate) hold: Option<(u64, CancellationToken)>,
-    /// The only `Authorization` that is let in; others get 401 after `refusal_waits_for`.
+    /// The only `Authorization` that is accepted; others get 401 after `refusal_waits_for`.
     pub(crate) authorization: Option<&'static str>,
     pub(crate) refusal_waits_for: Option<CancellationToken>,
     pub(crate) media_type: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct RecordedRequest {
     pub(crate) path: String,
     pub(crate) range: Option<String>,
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct FakeRegistry {
+pub(crate) struct FaultyRegistry {
     objects: Arc<Mutex<HashMap<String, Treat>>>,
-    log: Arc<Mutex<Vec<Asked>>>,
+    log: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
-impl FakeRegistry {
+impl FaultyRegistry {
     pub(crate) fn put(&self, digest: &Digest, treat: Treat) {
-        self.objects
-            .lock()
-            .expect("sound")
-            .insert(digest.to_string(), treat);
+        self.objects.lock().insert(digest.to_string(), treat);
     }
 
     pub(crate) fn serve(&self, bytes: &Bytes) -> Digest {
@@ -156,8 +154,8 @@ impl FakeRegistry {
         digest
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.log.lock().expect("sound").clone()
+    pub(crate) fn asked(&self) -> Vec<RecordedRequest> {
+        self.log.lock().clone()
     }
 
     pub(crate) fn ranges(&self) -> Vec<Option<String>> {
@@ -173,12 +171,12 @@ impl FakeRegistry {
         };
         let range = text(RANGE);
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        self.log.lock().expect("sound").push(Asked {
+        self.log.lock().push(RecordedRequest {
             path,
             range: range.clone(),
         });
         let (treat, cut) = {
-            let mut objects = self.objects.lock().expect("sound");
+            let mut objects = self.objects.lock();
             let Some(treat) = objects.get_mut(&name) else {
                 return StatusCode::NOT_FOUND.into_response();
             };
@@ -217,7 +215,7 @@ fn send(treat: &Treat, first: Option<u64>, cut: Option<u64>) -> Response {
         return StatusCode::RANGE_NOT_SATISFIABLE.into_response();
     }
     let end = cut.unwrap_or(size).max(from).min(size);
-    let pieces: Vec<(u64, Bytes)> = (from..end)
+    let parts: Vec<(u64, Bytes)> = (from..end)
         .step_by(50_000)
         .map(|at| {
             (
@@ -227,13 +225,13 @@ fn send(treat: &Treat, first: Option<u64>, cut: Option<u64>) -> Response {
         })
         .collect();
     let hold = treat.hold.clone();
-    let sending = stream::iter(pieces).then(move |(at, piece)| {
+    let sending = stream::iter(parts).then(move |(at, part)| {
         let hold = hold.clone();
         async move {
-            if let Some((_, token)) = hold.filter(|(offset, _)| at + piece.len() as u64 > *offset) {
+            if let Some((_, token)) = hold.filter(|(offset, _)| at + part.len() as u64 > *offset) {
                 token.cancelled().await;
             }
-            Ok::<_, std::io::Error>(piece)
+            Ok::<_, std::io::Error>(part)
         }
     });
     let broken = cut.map(|_| Err(std::io::Error::other("cut")));
@@ -257,7 +255,7 @@ fn send(treat: &Treat, first: Option<u64>, cut: Option<u64>) -> Response {
 }
 
 async fn object(
-    State(registry): State<FakeRegistry>,
+    State(registry): State<FaultyRegistry>,
     Path(path): Path<String>,
     _: Method,
     headers: HeaderMap,
@@ -265,7 +263,7 @@ async fn object(
     registry.answer(path, &headers).await
 }
 
-/// Serves on a port of its own; gives its address.
+/// Serves on a new port. Returns the address.
 pub(crate) async fn serve(app: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
@@ -275,7 +273,7 @@ pub(crate) async fn serve(app: Router) -> String {
     address
 }
 
-/// The same on a port that is open already.
+/// The same on an open port.
 pub(crate) fn serve_on(listener: std::net::TcpListener, app: Router) {
     listener.set_nonblocking(true).expect("a socket");
     let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
@@ -298,7 +296,7 @@ pub(crate) struct Parent {
 }
 
 impl Parent {
-    pub(crate) async fn holding(around: &Around, objects: &[&Bytes]) -> Self {
+    pub(crate) async fn holding(around: &FakeSurroundings, objects: &[&Bytes]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let store = Store::open(dir.path()).expect("a store");
         for object in objects {
@@ -319,7 +317,7 @@ impl Parent {
     }
 }
 
-/// Makes the store give `wrong` for `body`, with chunk hashes that fit: a lie that only the sha256 of the whole shows.
+/// Makes the store serve `wrong` for `body`, with matching chunk hashes: only the sha256 of the whole shows it.
 pub(crate) async fn lies_of(store: &Store, body: &Bytes, wrong: &Bytes) {
     let (said, given) = (seal(store, body).await, seal(store, wrong).await);
     if said.digest == given.digest {
@@ -331,17 +329,17 @@ pub(crate) async fn lies_of(store: &Store, body: &Bytes, wrong: &Bytes) {
     }
 }
 
-/// The peer under test, and the registry that it may ask.
-pub(crate) struct World {
+/// The peer under test and its registry.
+pub(crate) struct FetchFixture {
     pub(crate) dir: TempDir,
     pub(crate) store: Store,
     pub(crate) fetches: Fetches,
-    pub(crate) registry: FakeRegistry,
-    pub(crate) around: Around,
+    pub(crate) registry: FaultyRegistry,
+    pub(crate) around: FakeSurroundings,
     pub(crate) running: Running,
 }
 
-impl World {
+impl FetchFixture {
     pub(crate) async fn new() -> Self {
         Self::in_folder(tempfile::tempdir().expect("a folder")).await
     }
@@ -359,8 +357,8 @@ impl World {
     }
 
     async fn in_folder_with(dir: TempDir, limits: StoreLimits) -> Self {
-        let around = Around::new();
-        let registry = FakeRegistry::default();
+        let around = FakeSurroundings::new();
+        let registry = FaultyRegistry::default();
         let app = Router::new()
             .route("/v2/{*path}", get(object))
             .with_state(registry.clone());
@@ -392,8 +390,8 @@ impl World {
         self.fetches.peers()
     }
 
-    pub(crate) fn wanted(&self, digest: &Digest) -> Wanted {
-        Wanted {
+    pub(crate) fn wanted(&self, digest: &Digest) -> FetchSpec {
+        FetchSpec {
             digest: digest.clone(),
             kind: ObjectKind::Blob,
             size: None,
@@ -403,7 +401,7 @@ impl World {
             credential: Credential::Anonymous,
             parents: Vec::new(),
             relays: Vec::new(),
-            origin_allowed: true,
+            registry_allowed: true,
             extent: Extent::Whole,
             class: Class::Interactive,
             trace: None,
@@ -415,14 +413,14 @@ impl World {
     }
 }
 
-/// What a reader of the whole object got, and how it ended.
+/// Reads the whole object. Returns the bytes and how it ended.
 pub(crate) async fn read_all(following: &Following) -> (Vec<u8>, Result<(), FetchError>) {
     let reading = async {
         let mut got = Vec::new();
         let mut stream = Box::pin(following.read(0..u64::MAX));
         loop {
             match stream.try_next().await {
-                Ok(Some(piece)) => got.extend_from_slice(&piece),
+                Ok(Some(part)) => got.extend_from_slice(&part),
                 Ok(None) => return (got, Ok(())),
                 Err(error) => return (got, Err(error)),
             }
@@ -433,16 +431,16 @@ pub(crate) async fn read_all(following: &Following) -> (Vec<u8>, Result<(), Fetc
         .expect("within the limit")
 }
 
-/// Reads all that comes while the source waits; over when nothing has come for a while.
+/// Reads until nothing has come for a while.
 pub(crate) async fn read_what_comes(reading: &mut Reading) -> Vec<u8> {
     let mut got = Vec::new();
-    while let Ok(Some(Ok(piece))) = tokio::time::timeout(QUIET, reading.next()).await {
-        got.extend_from_slice(&piece);
+    while let Ok(Some(Ok(part))) = tokio::time::timeout(QUIET, reading.next()).await {
+        got.extend_from_slice(&part);
     }
     got
 }
 
-/// Waits until `holds`, for a while.
+/// Waits until `holds` is true, up to a limit.
 pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let waiting = async {
         while !holds() {

@@ -1,30 +1,30 @@
-//! What a trace and the counts tell of a fetch.
+//! Traces and metrics of a fetch.
 
 use bytes::Bytes;
 use oci::Digest;
 use store::CHUNK;
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Parent, Treat, World, bytes, read_all, with_byte_changed};
-use crate::fetch::Found;
+use super::support::{FetchFixture, Parent, Treat, bytes, read_all, with_byte_changed};
+use crate::fetch::FetchStart;
 use crate::metrics::tests::scraped;
 use crate::recorder::{Trace, attribute, id_of};
 
 /// A parent whose third chunk is wrong.
-async fn damaged_parent(world: &World, body: &Bytes) -> Parent {
+async fn damaged_parent(world: &FetchFixture, body: &Bytes) -> Parent {
     let damaged = Parent::holding(&world.around, &[body]).await;
     let file = damaged.file(&Digest::of(body));
     std::fs::write(file, with_byte_changed(body, 2 * CHUNK + 7)).expect("damaged");
     damaged
 }
 
-fn counted(world: &World) -> String {
+fn counted(world: &FetchFixture) -> String {
     scraped(world.fetches.metrics(), &world.store)
 }
 
 #[tokio::test]
-async fn each_source_says_what_it_gave_and_why_it_was_left() {
-    let (world, trace) = (World::new().await, Trace::begin());
+async fn each_source_s_span_has_its_bytes_and_why_it_was_left() {
+    let (world, trace) = (FetchFixture::new().await, Trace::begin());
     let body = bytes(4 * CHUNK + 5);
     let digest = world.registry.serve(&body);
     let damaged = damaged_parent(&world, &body).await;
@@ -42,7 +42,7 @@ async fn each_source_says_what_it_gave_and_why_it_was_left() {
     assert_eq!(attribute(&fetch, "stoker.outcome").as_deref(), Some("sealed"));
     assert_eq!(attribute(&fetch, "stoker.bytes"), Some(body.len().to_string()));
     let sources = trace.named("source", 2).await;
-    let told = |at: usize, keys: &[&str]| -> Vec<Option<String>> {
+    let attributes = |at: usize, keys: &[&str]| -> Vec<Option<String>> {
         assert_eq!(sources[at].parent_span_id, id_of(&fetch));
         keys.iter().map(|key| attribute(&sources[at], key)).collect()
     };
@@ -61,15 +61,15 @@ async fn each_source_says_what_it_gave_and_why_it_was_left() {
         text("2"),
         text("wrong_chunk"),
     ];
-    assert_eq!(told(0, &keys), first);
+    assert_eq!(attributes(0, &keys), first);
     let rest = (2 * CHUNK + 5).to_string();
     assert_eq!(
-        told(1, &keys),
+        attributes(1, &keys),
         [text("registry"), text("done"), Some(rest), text("3"), None]
     );
     let parent = damaged.url.trim_start_matches("http://");
-    assert_eq!(told(0, &["stoker.source"]), [text(parent)]);
-    assert!(told(1, &["stoker.bytes_per_second"]) != [text("0")]);
+    assert_eq!(attributes(0, &["stoker.source"]), [text(parent)]);
+    assert!(attributes(1, &["stoker.bytes_per_second"]) != [text("0")]);
     assert_eq!(trace.the("seal").await.parent_span_id, id_of(&fetch));
     let from_registry = trace.the("GET /v2/{repository}/blobs/{digest}").await;
     assert_eq!(from_registry.parent_span_id, id_of(&sources[1]));
@@ -77,7 +77,7 @@ async fn each_source_says_what_it_gave_and_why_it_was_left() {
 
 #[tokio::test]
 async fn a_request_to_another_peer_joins_its_span_to_the_trace() {
-    let (world, trace) = (World::new().await, Trace::begin());
+    let (world, trace) = (FetchFixture::new().await, Trace::begin());
     let body = bytes(CHUNK + 5);
     let parent = Parent::holding(&world.around, &[&body]).await;
     let mut wanted = world.wanted(&Digest::of(&body));
@@ -111,8 +111,8 @@ async fn a_request_to_another_peer_joins_its_span_to_the_trace() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_fails_says_so_in_a_word() {
-    let (world, trace) = (World::new().await, Trace::begin());
+async fn a_failed_fetch_s_span_has_the_error_word() {
+    let (world, trace) = (FetchFixture::new().await, Trace::begin());
     let mut wanted = world.wanted(&Digest::of(b"nobody has it"));
     wanted.trace = Some(trace.context());
     let error = world
@@ -137,8 +137,8 @@ async fn a_fetch_that_fails_says_so_in_a_word() {
 }
 
 #[tokio::test]
-async fn a_shared_fetch_is_counted_once_and_each_other_reader_is_told_its_span() {
-    let (world, trace) = (World::new().await, Trace::begin());
+async fn a_shared_fetch_is_counted_once_and_other_readers_get_its_span() {
+    let (world, trace) = (FetchFixture::new().await, Trace::begin());
     let (body, gate) = (bytes(2 * CHUNK), CancellationToken::new());
     let digest = Digest::of(&body);
     let treat = Treat {
@@ -158,13 +158,13 @@ async fn a_shared_fetch_is_counted_once_and_each_other_reader_is_told_its_span()
     }
     starter.sealed().await.expect("sealed");
     let fetch = trace.the("fetch").await;
-    assert_eq!((starter.found(), starter.joined()), (Found::Started, None));
+    assert_eq!((starter.found(), starter.joined()), (FetchStart::Started, None));
     for other in &others {
-        assert_eq!(other.found(), Found::Joined);
+        assert_eq!(other.found(), FetchStart::Joined);
         let joined = other.joined().expect("the fetch's span");
         assert!(joined.as_str().contains(&id_of(&fetch).to_string()), "{joined:?}");
     }
-    assert_eq!(world.fetch(&digest).found(), Found::Here);
+    assert_eq!(world.fetch(&digest).found(), FetchStart::Held);
     let text = counted(&world);
     for line in [
         "stoker_fetches_ended_total{outcome=\"sealed\",side=\"none\"} 1".to_owned(),
@@ -178,7 +178,7 @@ async fn a_shared_fetch_is_counted_once_and_each_other_reader_is_told_its_span()
 
 #[tokio::test]
 async fn chunk_failures_are_counted_by_parent() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let body = bytes(4 * CHUNK);
     let digest = world.registry.serve(&body);
     let damaged = damaged_parent(&world, &body).await;
@@ -201,8 +201,8 @@ async fn chunk_failures_are_counted_by_parent() {
 }
 
 #[tokio::test]
-async fn the_span_that_wanted_an_object_is_kept_with_it_if_its_trace_is() {
-    let (world, trace) = (World::new().await, Trace::begin());
+async fn the_span_of_a_fetch_is_kept_if_its_trace_is_recorded() {
+    let (world, trace) = (FetchFixture::new().await, Trace::begin());
     let (kept, not_kept) = (world.registry.serve(&bytes(9)), world.registry.serve(&bytes(10)));
     let unsampled = trace.context().as_str().replace("-01", "-00");
     let unsampled = wire::TraceContext::parse(&unsampled).expect("a context");

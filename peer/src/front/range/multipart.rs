@@ -9,7 +9,7 @@ use std::ops::Range;
 use axum::body::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::fetch::Pieces;
+use crate::fetch::ObjectStream;
 
 /// The parts of an answer, and what is written between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,9 +67,9 @@ impl Multipart {
     }
 
     /// The body; each part is opened when what lies before it has been taken.
-    pub(crate) fn body<Opening>(self, open: impl Fn(Range<u64>) -> Opening + Send + 'static) -> Pieces
+    pub(crate) fn body<Opening>(self, open: impl Fn(Range<u64>) -> Opening + Send + 'static) -> ObjectStream
     where
-        Opening: Future<Output = std::io::Result<Pieces>> + Send + 'static,
+        Opening: Future<Output = std::io::Result<ObjectStream>> + Send + 'static,
     {
         let opened = move |(head, range): (Bytes, Range<u64>)| {
             let opening = open(range);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     /// Bytes of `0123456789`.
-    fn digits(range: Range<u64>) -> Pieces {
+    fn digits(range: Range<u64>) -> ObjectStream {
         let byte = |at: u64| Ok(Bytes::from(at.to_string()));
         Box::pin(stream::iter(range.map(byte)))
     }

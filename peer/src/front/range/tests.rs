@@ -123,29 +123,29 @@ fn who_asks_for_too_many_parts_gets_the_whole() {
 }
 
 /// What RFC 9110 says, byte by byte.
-fn asked_for(byte: u64, size: u64, bounds: &[Bounds]) -> bool {
+fn asked_for(byte: u64, size: u64, bounds: &[RequestedRange]) -> bool {
     bounds.iter().any(|bounds| match *bounds {
-        Bounds::Closed(first, last) => (first..=last).contains(&byte),
-        Bounds::Open(first) => byte >= first,
-        Bounds::Suffix(length) => byte + length >= size,
+        RequestedRange::Closed(first, last) => (first..=last).contains(&byte),
+        RequestedRange::Open(first) => byte >= first,
+        RequestedRange::Suffix(length) => byte + length >= size,
     })
 }
 
-fn written(bounds: &[Bounds]) -> String {
-    let one = |bounds: &Bounds| match bounds {
-        Bounds::Closed(first, last) => format!("{first}-{last}"),
-        Bounds::Open(first) => format!("{first}-"),
-        Bounds::Suffix(length) => format!("-{length}"),
+fn written(bounds: &[RequestedRange]) -> String {
+    let one = |bounds: &RequestedRange| match bounds {
+        RequestedRange::Closed(first, last) => format!("{first}-{last}"),
+        RequestedRange::Open(first) => format!("{first}-"),
+        RequestedRange::Suffix(length) => format!("-{length}"),
     };
     let each: Vec<String> = bounds.iter().map(one).collect();
     format!("bytes={}", each.join(", "))
 }
 
-fn any_bounds() -> impl Strategy<Value = Bounds> {
+fn any_bounds() -> impl Strategy<Value = RequestedRange> {
     prop_oneof![
-        (0_u64..120, 0_u64..40).prop_map(|(first, more)| Bounds::Closed(first, first + more)),
-        (0_u64..120).prop_map(Bounds::Open),
-        (0_u64..120).prop_map(Bounds::Suffix),
+        (0_u64..120, 0_u64..40).prop_map(|(first, more)| RequestedRange::Closed(first, first + more)),
+        (0_u64..120).prop_map(RequestedRange::Open),
+        (0_u64..120).prop_map(RequestedRange::Suffix),
     ]
 }
 

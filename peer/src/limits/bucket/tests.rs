@@ -12,7 +12,7 @@ fn rate(bytes: u64) -> Rate {
     Rate::at_least(bytes)
 }
 
-/// Lets everyone pass whose turn comes until `end`, and tells when each went.
+/// Runs the bucket until `end`. Returns when each entry went on.
 fn run(bucket: &mut Bucket<u32>, from: Duration, end: Duration) -> Vec<(Duration, u32, u64)> {
     let mut now = from;
     let mut went = Vec::new();
@@ -34,9 +34,9 @@ fn without_a_rate_everything_passes() {
 }
 
 #[test]
-fn each_waits_exactly_as_long_as_the_rate_says() {
+fn each_entry_waits_exactly_as_long_as_the_rate_says() {
     let mut bucket = Bucket::new(Some(rate(10 * MIB)), at(0));
-    // One mebibyte is saved; the piece after it goes on credit.
+    // One mebibyte is saved; the next one goes on credit.
     assert!(bucket.take(at(0), MIB));
     assert!(bucket.take(at(0), MIB));
     for who in 0..3 {
@@ -52,7 +52,7 @@ fn each_waits_exactly_as_long_as_the_rate_says() {
 }
 
 #[test]
-fn a_piece_that_is_larger_than_what_is_saved_passes_and_is_paid_for() {
+fn more_bytes_than_are_saved_pass_on_credit() {
     let mut bucket = Bucket::new(Some(rate(MIB)), at(0));
     assert!(bucket.take(at(0), 4 * MIB));
     bucket.wait(Class::Preheat, 1, 7);
@@ -68,7 +68,7 @@ fn nothing_is_saved_beyond_a_tenth_of_a_second() {
 }
 
 #[test]
-fn a_clock_that_goes_back_brings_nothing() {
+fn a_clock_that_goes_back_adds_nothing() {
     let mut bucket: Bucket<u32> = Bucket::new(Some(rate(10 * MIB)), at(1_000));
     assert!(bucket.take(at(1_000), 2 * MIB));
     assert!(!bucket.take(at(0), 1));
@@ -77,7 +77,7 @@ fn a_clock_that_goes_back_brings_nothing() {
 }
 
 #[test]
-fn whoever_comes_later_does_not_overtake_his_own_class_and_does_overtake_those_below() {
+fn later_entries_overtake_lower_classes_only() {
     let mut bucket = Bucket::new(Some(rate(10 * MIB)), at(0));
     assert!(bucket.take(at(0), 2 * MIB));
     bucket.wait(Class::Prefetch, MIB, 30);
@@ -115,7 +115,7 @@ fn a_class_below_gets_a_sixteenth_while_the_one_above_never_ends() {
 }
 
 #[test]
-fn what_the_class_above_leaves_is_for_those_below() {
+fn lower_classes_get_what_higher_ones_leave() {
     let mut bucket = Bucket::new(Some(rate(10 * MIB)), at(0));
     assert!(bucket.take(at(0), 2 * MIB));
     for who in 0..100 {
@@ -125,19 +125,19 @@ fn what_the_class_above_leaves_is_for_those_below() {
 }
 
 #[test]
-fn who_has_left_pays_nothing() {
+fn a_cancelled_entry_pays_nothing() {
     let mut bucket = Bucket::new(Some(rate(10 * MIB)), at(0));
     assert!(bucket.take(at(0), 2 * MIB));
     bucket.wait(Class::Interactive, 900 * MIB, 1);
     bucket.wait(Class::Interactive, MIB, 2);
     assert_eq!(bucket.next(at(100), |who| *who != 1), Some((MIB, 2)));
-    // Paid, and then it turned out that nobody was there.
+    // Paid, but the waiting task was gone.
     bucket.give_back(MIB);
     assert!(bucket.take(at(100), 1));
 }
 
 #[test]
-fn another_rate_holds_from_its_moment_on() {
+fn a_new_rate_applies_at_once() {
     let mut bucket = Bucket::new(Some(rate(MIB)), at(0));
     assert!(bucket.take(at(0), 11 * MIB));
     bucket.wait(Class::Interactive, MIB, 1);
@@ -150,26 +150,27 @@ fn another_rate_holds_from_its_moment_on() {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum BucketStep {
     Asks(Class, u64),
     Passes(u64),
     Leaves(usize),
     Rate(u64),
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+fn any_step() -> impl Strategy<Value = BucketStep> {
     prop_oneof![
-        4 => (0..3_usize, 1..3 * MIB).prop_map(|(class, bytes)| Step::Asks(Class::ALL[class], bytes)),
-        4 => (0..400_u64).prop_map(Step::Passes),
-        1 => (0..20_usize).prop_map(Step::Leaves),
-        1 => (1..64 * MIB).prop_map(Step::Rate),
+        4 => (0..3_usize, 1..3 * MIB).prop_map(|(class, bytes)| BucketStep::Asks(Class::ALL[class], bytes)),
+        4 => (0..400_u64).prop_map(BucketStep::Passes),
+        1 => (0..20_usize).prop_map(BucketStep::Leaves),
+        1 => (1..64 * MIB).prop_map(BucketStep::Rate),
     ]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// Whatever is asked, left and changed: never more than the rate, in order within a class, and nobody is forgotten.
+    /// For all requests, cancellations and changes: never more than the rate, in order within a class, and no
+    /// entry is lost.
     #[test]
     fn the_rate_and_the_order_hold(steps in proptest::collection::vec(any_step(), 1..80), first in 1..64 * MIB) {
         let mut now = at(0);
@@ -181,7 +182,7 @@ proptest! {
         let mut went: Vec<u32> = Vec::new();
         for step in steps {
             match step {
-                Step::Asks(class, bytes) => {
+                BucketStep::Asks(class, bytes) => {
                     largest = largest.max(bytes);
                     if bucket.take(now, bytes) {
                         passed += u128::from(bytes);
@@ -191,12 +192,12 @@ proptest! {
                         number += 1;
                     }
                 }
-                Step::Passes(ms) => {
+                BucketStep::Passes(ms) => {
                     now += at(ms);
                     allowed += u128::from(in_force) * u128::from(ms);
                 }
-                Step::Leaves(which) => left.extend(asked.get(which).map(|(who, _)| *who)),
-                Step::Rate(bytes) => {
+                BucketStep::Leaves(which) => left.extend(asked.get(which).map(|(who, _)| *who)),
+                BucketStep::Rate(bytes) => {
                     bucket.set_rate(now, Some(rate(bytes)));
                     in_force = rate(bytes).bytes_per_second();
                     fastest = fastest.max(in_force);

@@ -20,7 +20,7 @@ use wire::{
 };
 
 use crate::delivery::Delivery;
-use crate::fetch::tests::support::World;
+use crate::fetch::tests::support::FetchFixture;
 use crate::membership::Membership;
 use crate::membership::tests::Authority;
 use crate::metrics::PeerMetrics;
@@ -249,7 +249,7 @@ async fn answer(
 
 /// A peer that follows the orders of a fake manager.
 pub(super) struct Peer {
-    pub(super) world: World,
+    pub(super) world: FetchFixture,
     pub(super) manager: FakeManager,
     pub(super) pulls: RecentPulls,
     pub(super) metrics: PeerMetrics,
@@ -258,7 +258,7 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) async fn of(manager: FakeManager) -> Self {
-        let world = World::new().await;
+        let world = FetchFixture::new().await;
         let base = manager.serve().await;
         let http = client(&ClientOptions::default()).expect("a client");
         let around = oci::Registries::new(crate::clients::client_factory());

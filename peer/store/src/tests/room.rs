@@ -17,24 +17,24 @@ use world::SmallDisk;
 
 const DAY: i64 = 86_400_000;
 
-/// A store whose clock is told.
-struct Kept {
+/// A store with a clock that the test sets.
+struct StoreFixture {
     store: Store,
     clock: Arc<AtomicI64>,
 }
 
-impl Kept {
+impl StoreFixture {
     fn open(folder: &Path, limits: StoreLimits) -> Self {
         Self::open_at(folder, limits, DAY)
     }
 
     fn open_at(folder: &Path, limits: StoreLimits, now: i64) -> Self {
         let clock = Arc::new(AtomicI64::new(now));
-        let told = Arc::clone(&clock);
+        let shared = Arc::clone(&clock);
         let store = Store::open_with(
             &folder.join("store"),
             limits,
-            Box::new(move || told.load(Ordering::Relaxed)),
+            Box::new(move || shared.load(Ordering::Relaxed)),
         );
         Self {
             store: store.expect("a store"),
@@ -104,207 +104,219 @@ fn pinned(digests: &[Digest], until_unix_ms: Option<i64>) -> ImageRules {
 }
 
 #[tokio::test]
-async fn what_was_used_longest_ago_goes_when_the_disk_has_no_room() {
+async fn the_object_used_longest_ago_is_evicted_when_the_disk_is_full() {
     let Some(disk) = SmallDisk::tmpfs(16) else { return };
-    let kept = Kept::open(disk.path(), StoreLimits::default());
-    let objects = kept.objects(4, 3).await;
-    drop(kept.store.sealed(&objects[0]).expect("held"));
-    let _room = kept.room_for(5 * CHUNK).await.expect("room");
-    assert_eq!(kept.holds(&objects), [true, false, true, true]);
-    assert_eq!(kept.store.removed(RemovalReason::Evicted), 1);
-    let removal = kept.store.removal(&objects[1]).expect("remembered");
+    let fixture = StoreFixture::open(disk.path(), StoreLimits::default());
+    let objects = fixture.objects(4, 3).await;
+    drop(fixture.store.sealed(&objects[0]).expect("held"));
+    let _room = fixture.room_for(5 * CHUNK).await.expect("room");
+    assert_eq!(fixture.holds(&objects), [true, false, true, true]);
+    assert_eq!(fixture.store.removed(RemovalReason::Evicted), 1);
+    let removal = fixture.store.removal(&objects[1]).expect("remembered");
     assert_eq!(removal.why, RemovalReason::Evicted);
-    assert!(kept.store.disk_free().expect("a disk") >= 5 * CHUNK);
+    assert!(fixture.store.disk_free().expect("a disk") >= 5 * CHUNK);
 }
 
 #[tokio::test]
-async fn ext4_has_room_again_too() {
+async fn eviction_frees_space_on_ext4() {
     let Some(disk) = SmallDisk::ext4(48) else { return };
-    let kept = Kept::open(disk.path(), StoreLimits::default());
-    let objects = kept.objects(7, 4).await;
-    let free = kept.store.disk_free().expect("a disk");
-    let _room = kept.room_for(free + 5 * CHUNK).await.expect("room");
-    assert_eq!(kept.holds(&objects)[..3], [false, false, true]);
-    assert!(kept.store.disk_free().expect("a disk") >= free + 5 * CHUNK);
+    let fixture = StoreFixture::open(disk.path(), StoreLimits::default());
+    let objects = fixture.objects(7, 4).await;
+    let free = fixture.store.disk_free().expect("a disk");
+    let _room = fixture.room_for(free + 5 * CHUNK).await.expect("room");
+    assert_eq!(fixture.holds(&objects)[..3], [false, false, true]);
+    assert!(fixture.store.disk_free().expect("a disk") >= free + 5 * CHUNK);
 }
 
 #[tokio::test]
 async fn a_quota_counts_our_own_objects_only() {
     let Some(disk) = SmallDisk::tmpfs(32) else { return };
-    let kept = Kept::open(disk.path(), quota(8));
-    let objects = kept.objects(2, 3).await;
-    disk.fill("of-somebody-else", 12 * 1024 * 1024);
-    drop(kept.room_for(2 * CHUNK).await.expect("room below the quota"));
-    assert_eq!(kept.holds(&objects), [true, true]);
-    drop(kept.room_for(3 * CHUNK).await.expect("room once one is gone"));
-    assert_eq!(kept.holds(&objects), [false, true]);
-    assert_eq!(kept.store.most(), 8 * CHUNK);
+    let fixture = StoreFixture::open(disk.path(), quota(8));
+    let objects = fixture.objects(2, 3).await;
+    disk.fill("of-another-program", 12 * 1024 * 1024);
+    drop(fixture.room_for(2 * CHUNK).await.expect("room below the quota"));
+    assert_eq!(fixture.holds(&objects), [true, true]);
+    drop(fixture.room_for(3 * CHUNK).await.expect("room once one is gone"));
+    assert_eq!(fixture.holds(&objects), [false, true]);
+    assert_eq!(fixture.store.capacity(), 8 * CHUNK);
 }
 
 #[tokio::test]
-async fn what_is_to_be_kept_free_is_kept_free_of_whomever() {
+async fn free_space_is_kept_whoever_fills_the_disk() {
     let Some(disk) = SmallDisk::tmpfs(32) else { return };
     let limits = StoreLimits {
         keep_free: vec![Amount::Bytes(8 * CHUNK)],
         ..StoreLimits::default()
     };
-    let kept = Kept::open(disk.path(), limits);
-    let objects = kept.objects(4, 3).await;
-    disk.fill("of-somebody-else", 14 * 1024 * 1024);
-    kept.store.sweep().await;
-    assert_eq!(kept.holds(&objects), [false, true, true, true]);
-    assert!(kept.store.disk_free().expect("a disk") >= 8 * CHUNK);
+    let fixture = StoreFixture::open(disk.path(), limits);
+    let objects = fixture.objects(4, 3).await;
+    disk.fill("of-another-program", 14 * 1024 * 1024);
+    fixture.store.sweep().await;
+    assert_eq!(fixture.holds(&objects), [false, true, true, true]);
+    assert!(fixture.store.disk_free().expect("a disk") >= 8 * CHUNK);
 }
 
 #[tokio::test]
-async fn nothing_goes_that_is_pinned_read_or_held_and_nothing_goes_in_vain() {
+async fn pinned_read_and_held_objects_stay_and_nothing_is_evicted_in_vain() {
     let dir = folder();
-    let kept = Kept::open(dir.path(), quota(12));
-    let objects = kept.objects(4, 3).await;
-    kept.store.learn_image_rules(pinned(&objects[..1], None)).await;
-    let read = kept.store.sealed(&objects[1]).expect("held");
-    let hold = kept.store.hold([objects[2].clone(), objects[2].clone()]);
-    let refused = kept
+    let fixture = StoreFixture::open(dir.path(), quota(12));
+    let objects = fixture.objects(4, 3).await;
+    fixture.store.learn_image_rules(pinned(&objects[..1], None)).await;
+    let read = fixture.store.sealed(&objects[1]).expect("held");
+    let hold = fixture.store.hold([objects[2].clone(), objects[2].clone()]);
+    let refused = fixture
         .room_for(4 * CHUNK)
         .await
         .expect_err("one of them is not enough");
-    assert!(refused.to_string().contains("pinned or in use"), "{refused}");
-    assert_eq!(kept.holds(&objects), [true; 4]);
-    assert_eq!(kept.store.rooms_refused(), 1);
-    let room = kept.room_for(3 * CHUNK).await.expect("room");
-    assert_eq!(kept.holds(&objects), [true, true, true, false]);
+    assert_eq!(refused.missing, CHUNK - 3);
+    assert_eq!(fixture.holds(&objects), [true; 4]);
+    assert_eq!(fixture.store.rooms_refused(), 1);
+    let room = fixture.room_for(3 * CHUNK).await.expect("room");
+    assert_eq!(fixture.holds(&objects), [true, true, true, false]);
     drop((read, hold, room));
-    drop(kept.room_for(9 * CHUNK).await.expect("room"));
-    assert_eq!(kept.holds(&objects), [true, false, false, false]);
+    drop(fixture.room_for(9 * CHUNK).await.expect("room"));
+    assert_eq!(fixture.holds(&objects), [true, false, false, false]);
 }
 
 #[tokio::test]
 async fn an_object_stays_while_bytes_are_read_of_it() {
     let dir = folder();
-    let kept = Kept::open(dir.path(), quota(4));
+    let fixture = StoreFixture::open(dir.path(), quota(4));
     let body = bytes(3 * CHUNK);
-    let sealed = seal(&kept.store, &body).await;
+    let sealed = seal(&fixture.store, &body).await;
     let digest = sealed.digest.clone();
     let mut reading = Box::pin(sealed.read(0..sealed.size).await.expect("opens"));
     drop(sealed);
     let first = reading.try_next().await.expect("read").expect("bytes");
-    kept.room_for(2 * CHUNK).await.expect_err("it is read");
+    fixture.room_for(2 * CHUNK).await.expect_err("it is read");
     let rest: Vec<Bytes> = reading.try_collect().await.expect("the rest");
     assert_eq!([&[first], rest.as_slice()].concat().concat(), body);
-    drop(kept.room_for(2 * CHUNK).await.expect("room"));
-    assert!(kept.store.sealed(&digest).is_none());
+    drop(fixture.room_for(2 * CHUNK).await.expect("room"));
+    assert!(fixture.store.sealed(&digest).is_none());
 }
 
 #[tokio::test]
-async fn two_that_ask_at_once_are_not_promised_the_same_room() {
+async fn the_same_room_is_not_promised_twice() {
     let dir = folder();
-    let kept = Kept::open(dir.path(), quota(8));
-    let (one, other) = (kept.room_for(5 * CHUNK), kept.room_for(4 * CHUNK));
+    let fixture = StoreFixture::open(dir.path(), quota(8));
+    let (one, other) = (fixture.room_for(5 * CHUNK), fixture.room_for(4 * CHUNK));
     let (one, other) = tokio::join!(one, other);
     assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
     drop((one, other));
-    drop(kept.room_for(8 * CHUNK).await.expect("all of it"));
+    drop(fixture.room_for(8 * CHUNK).await.expect("all of it"));
 }
 
 #[tokio::test]
-async fn what_was_begun_and_left_goes_first() {
+async fn abandoned_partial_objects_are_evicted_first() {
     let dir = folder();
-    let kept = Kept::open(dir.path(), quota(8));
-    let objects = kept.objects(1, 3).await;
+    let fixture = StoreFixture::open(dir.path(), quota(8));
+    let objects = fixture.objects(1, 3).await;
     let (left, written) = (Digest::of(b"left"), Digest::of(b"written"));
-    let partial = kept.store.partial(&left).await.expect("a partial");
+    let partial = fixture.store.partial(&left).await.expect("a partial");
     partial.append(bytes(2 * CHUNK)).await.expect("landed");
     drop(partial);
-    let partial = kept.store.partial(&written).await.expect("a partial");
+    let partial = fixture.store.partial(&written).await.expect("a partial");
     partial.append(bytes(CHUNK)).await.expect("landed");
-    drop(kept.room_for(3 * CHUNK).await.expect("room"));
-    assert_eq!(kept.store.landed(&left).await, None);
-    assert_eq!(kept.store.landed(&written).await, Some(CHUNK));
-    assert_eq!(kept.holds(&objects), [true]);
-    kept.room_for(8 * CHUNK).await.expect_err("it is being written");
+    drop(fixture.room_for(3 * CHUNK).await.expect("room"));
+    assert_eq!(fixture.store.landed(&left).await, None);
+    assert_eq!(fixture.store.landed(&written).await, Some(CHUNK));
+    assert_eq!(fixture.holds(&objects), [true]);
+    fixture
+        .room_for(8 * CHUNK)
+        .await
+        .expect_err("it is being written");
 }
 
 #[tokio::test]
-async fn what_has_landed_is_not_asked_for_twice() {
+async fn landed_bytes_need_no_second_room() {
     let dir = folder();
-    let kept = Kept::open(dir.path(), quota(8));
-    let objects = kept.objects(1, 3).await;
+    let fixture = StoreFixture::open(dir.path(), quota(8));
+    let objects = fixture.objects(1, 3).await;
     let digest = Digest::of(b"large");
-    let partial = kept.store.partial(&digest).await.expect("a partial");
+    let partial = fixture.store.partial(&digest).await.expect("a partial");
     partial.append(bytes(4 * CHUNK)).await.expect("landed");
-    let _room = kept.store.make_room(&digest, 5 * CHUNK).await.expect("room");
-    assert_eq!(kept.holds(&objects), [true]);
+    let _room = fixture.store.make_room(&digest, 5 * CHUNK).await.expect("room");
+    assert_eq!(fixture.holds(&objects), [true]);
 }
 
 #[tokio::test]
-async fn room_grows_with_the_bytes_that_come_and_what_is_oldest_goes_step_by_step() {
+async fn room_grows_with_the_bytes_that_come() {
     let dir = folder();
-    let kept = Kept::open(dir.path(), quota(12));
+    let fixture = StoreFixture::open(dir.path(), quota(12));
     // Six bytes are free.
-    let objects = kept.objects(4, 3).await;
+    let objects = fixture.objects(4, 3).await;
     let size = Some(12 * CHUNK - 1);
-    let room = GrowingRoom::new(kept.store.clone(), Digest::of(b"large"));
+    let room = GrowingRoom::new(fixture.store.clone(), Digest::of(b"large"));
     room.bytes_came(3, size).await.expect("room");
-    assert_eq!(kept.holds(&objects), [true; 4], "what is claimed evicts nothing");
+    assert_eq!(
+        fixture.holds(&objects),
+        [true; 4],
+        "what is claimed evicts nothing"
+    );
     room.bytes_came(2 * CHUNK, size).await.expect("room");
-    assert_eq!(kept.holds(&objects), [false, true, true, true]);
+    assert_eq!(fixture.holds(&objects), [false, true, true, true]);
     room.bytes_came(3 * CHUNK, size).await.expect("room");
-    assert_eq!(kept.holds(&objects), [false, false, true, true]);
+    assert_eq!(fixture.holds(&objects), [false, false, true, true]);
     room.begin(0).await;
     drop(
-        kept.room_for(6 * CHUNK)
+        fixture
+            .room_for(6 * CHUNK)
             .await
             .expect("the promise was given back"),
     );
-    assert_eq!(kept.holds(&objects), [false, false, true, true]);
+    assert_eq!(fixture.holds(&objects), [false, false, true, true]);
 }
 
 #[tokio::test]
 async fn a_check_for_room_evicts_and_promises_nothing() {
     let dir = folder();
-    let kept = Kept::open(dir.path(), quota(8));
-    let objects = kept.objects(2, 3).await;
-    let _hold = kept.store.hold([objects[1].clone()]);
+    let fixture = StoreFixture::open(dir.path(), quota(8));
+    let objects = fixture.objects(2, 3).await;
+    let _hold = fixture.store.hold([objects[1].clone()]);
     let large = Digest::of(b"large");
-    kept.store
+    fixture
+        .store
         .check_room(&large, 5 * CHUNK)
         .await
         .expect("one may go");
     for too_large in [6 * CHUNK, u64::MAX] {
-        let refused = kept.store.check_room(&large, too_large).await;
+        let refused = fixture.store.check_room(&large, too_large).await;
         assert_eq!(refused.expect_err("the other may not").bytes, too_large);
     }
-    drop(kept.room_for(2 * CHUNK).await.expect("nothing was promised"));
-    assert_eq!(kept.holds(&objects), [true, true]);
+    drop(fixture.room_for(2 * CHUNK).await.expect("nothing was promised"));
+    assert_eq!(fixture.holds(&objects), [true, true]);
 }
 
 #[tokio::test]
-async fn nothing_goes_in_vain_for_an_object_beside_one_that_is_being_written() {
+async fn nothing_is_evicted_in_vain_beside_a_partial_object() {
     let dir = folder();
-    let kept = Kept::open(dir.path(), quota(8));
-    let objects = kept.objects(1, 3).await;
-    let partial = kept
+    let fixture = StoreFixture::open(dir.path(), quota(8));
+    let objects = fixture.objects(1, 3).await;
+    let partial = fixture
         .store
         .partial(&Digest::of(b"written"))
         .await
         .expect("a partial");
     partial.append(bytes(4 * CHUNK)).await.expect("landed");
-    kept.room_for(5 * CHUNK).await.expect_err("what is written stays");
-    assert_eq!(kept.holds(&objects), [true]);
+    fixture
+        .room_for(5 * CHUNK)
+        .await
+        .expect_err("what is written stays");
+    assert_eq!(fixture.holds(&objects), [true]);
 }
 
 #[tokio::test]
-async fn a_write_that_finds_the_disk_full_goes_on_once_room_was_made() {
+async fn a_write_to_a_full_disk_continues_after_an_eviction() {
     let Some(disk) = SmallDisk::tmpfs(16) else { return };
-    let kept = Kept::open(disk.path(), StoreLimits::default());
-    let objects = kept.objects(2, 4).await;
+    let fixture = StoreFixture::open(disk.path(), StoreLimits::default());
+    let objects = fixture.objects(2, 4).await;
     let body = bytes(5 * CHUNK);
     let digest = Digest::of(&body);
-    let room = kept.store.make_room(&digest, 5 * CHUNK).await.expect("room");
-    assert_eq!(kept.holds(&objects), [true, true]);
-    // Promised and not written yet: somebody else takes it.
-    disk.fill("of-somebody-else", 5 * 1024 * 1024);
-    let partial = kept.store.partial(&digest).await.expect("a partial");
+    let room = fixture.store.make_room(&digest, 5 * CHUNK).await.expect("room");
+    assert_eq!(fixture.holds(&objects), [true, true]);
+    // Promised and not written yet: another program takes it.
+    disk.fill("of-another-program", 5 * 1024 * 1024);
+    let partial = fixture.store.partial(&digest).await.expect("a partial");
     let full = loop {
         let from = usize::try_from(partial.len()).expect("fits");
         let to = (from + 64 * 1024).min(body.len());
@@ -314,80 +326,86 @@ async fn a_write_that_finds_the_disk_full_goes_on_once_room_was_made() {
         assert!(to < body.len(), "there was room for all of it");
     };
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
-    let again = kept
+    let again = fixture
         .store
         .make_room(&digest, 5 * CHUNK)
         .await
         .expect("room again");
     drop(room);
-    assert_eq!(kept.holds(&objects), [false, true]);
+    assert_eq!(fixture.holds(&objects), [false, true]);
     let from = usize::try_from(partial.len()).expect("fits");
     partial.append(body.slice(from..)).await.expect("landed");
     let proven = partial.prove().await.expect("read").expect("the right bytes");
     proven.seal(None, wire::ObjectKind::Blob).await.expect("sealed");
     drop(again);
-    drop(kept);
-    let kept = Kept::open(disk.path(), StoreLimits::default());
-    assert_eq!(kept.store.about(&digest).expect("held").size, 5 * CHUNK);
-    assert_eq!(kept.holds(&objects), [false, true]);
+    drop(fixture);
+    let fixture = StoreFixture::open(disk.path(), StoreLimits::default());
+    assert_eq!(fixture.store.about(&digest).expect("held").size, 5 * CHUNK);
+    assert_eq!(fixture.holds(&objects), [false, true]);
 }
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_that_has_a_name() {
     let Some(disk) = SmallDisk::tmpfs(8) else { return };
-    let kept = Kept::open(disk.path(), StoreLimits::default());
-    let objects = kept.objects(1, 2).await;
-    let free = usize::try_from(kept.store.disk_free().expect("a disk")).expect("fits");
-    disk.fill("of-somebody-else", free);
-    let partial = kept.store.partial(&Digest::of(b"more")).await.expect("a partial");
+    let fixture = StoreFixture::open(disk.path(), StoreLimits::default());
+    let objects = fixture.objects(1, 2).await;
+    let free = usize::try_from(fixture.store.disk_free().expect("a disk")).expect("fits");
+    disk.fill("of-another-program", free);
+    let partial = fixture
+        .store
+        .partial(&Digest::of(b"more"))
+        .await
+        .expect("a partial");
     partial.append(bytes(CHUNK)).await.expect_err("the disk is full");
     drop(partial);
-    let _pins = kept.store.learn_image_rules(pinned(&objects, None)).await;
-    kept.room_for(CHUNK)
+    let _pins = fixture.store.learn_image_rules(pinned(&objects, None)).await;
+    fixture
+        .room_for(CHUNK)
         .await
         .expect_err("all that is here is pinned");
-    drop(kept);
-    let kept = Kept::open(disk.path(), StoreLimits::default());
-    assert_eq!(kept.holds(&objects), [true]);
-    assert!(kept.store.is_pinned(&objects[0]) || kept.store.known_image_rules().version.is_empty());
+    drop(fixture);
+    let fixture = StoreFixture::open(disk.path(), StoreLimits::default());
+    assert_eq!(fixture.holds(&objects), [true]);
+    assert!(fixture.store.is_pinned(&objects[0]) || fixture.store.known_image_rules().version.is_empty());
 }
 
 #[tokio::test]
-async fn what_nobody_uses_goes_after_its_time_and_a_use_is_remembered_over_a_restart() {
+async fn unused_objects_are_removed_and_uses_survive_a_restart() {
     let dir = folder();
     let limits = StoreLimits {
         keep_unused: Some(Duration::from_secs(30 * 86_400)),
         ..StoreLimits::default()
     };
-    let kept = Kept::open(dir.path(), limits.clone());
-    let objects = kept.objects(3, 1).await;
-    kept.store
+    let fixture = StoreFixture::open(dir.path(), limits.clone());
+    let objects = fixture.objects(3, 1).await;
+    fixture
+        .store
         .learn_image_rules(pinned(&objects[2..], Some(100 * DAY)))
         .await;
-    kept.later(20 * DAY);
-    drop(kept.store.sealed(&objects[0]).expect("held"));
-    kept.store.write_uses().await.expect("written");
-    kept.store.flush().await.expect("written");
-    drop(kept);
-    let kept = Kept::open_at(dir.path(), limits, 32 * DAY);
-    kept.store.sweep().await;
-    assert_eq!(kept.holds(&objects), [true, false, true]);
-    assert_eq!(kept.store.removed(RemovalReason::Unused), 1);
-    kept.later(31 * DAY);
-    kept.store.sweep().await;
-    assert_eq!(kept.holds(&objects), [false, false, true], "a pin outlasts it");
-    kept.later(100 * DAY);
-    kept.store.sweep().await;
-    assert_eq!(kept.holds(&objects), [false; 3], "the pin has ended");
+    fixture.later(20 * DAY);
+    drop(fixture.store.sealed(&objects[0]).expect("held"));
+    fixture.store.write_uses().await.expect("written");
+    fixture.store.flush().await.expect("written");
+    drop(fixture);
+    let fixture = StoreFixture::open_at(dir.path(), limits, 32 * DAY);
+    fixture.store.sweep().await;
+    assert_eq!(fixture.holds(&objects), [true, false, true]);
+    assert_eq!(fixture.store.removed(RemovalReason::Unused), 1);
+    fixture.later(31 * DAY);
+    fixture.store.sweep().await;
+    assert_eq!(fixture.holds(&objects), [false, false, true], "a pin outlasts it");
+    fixture.later(100 * DAY);
+    fixture.store.sweep().await;
+    assert_eq!(fixture.holds(&objects), [false; 3], "the pin has ended");
 }
 
 #[tokio::test]
-async fn a_recall_takes_an_image_off_once_and_a_block_holds_over_a_restart() {
+async fn a_recall_runs_once_and_a_block_survives_a_restart() {
     let dir = folder();
-    let kept = Kept::open(dir.path(), StoreLimits::default());
+    let fixture = StoreFixture::open(dir.path(), StoreLimits::default());
     let body = bytes(CHUNK + 1);
     let digest = Digest::of(&body);
-    seal(&kept.store, &body).await;
+    seal(&fixture.store, &body).await;
     let recalled = image(std::slice::from_ref(&digest));
     let rules = ImageRules {
         version: "2".to_owned(),
@@ -401,42 +419,44 @@ async fn a_recall_takes_an_image_off_once_and_a_block_holds_over_a_restart() {
         }],
         ..ImageRules::default()
     };
-    kept.store.learn_image_rules(rules.clone()).await;
-    assert_eq!(kept.holds(std::slice::from_ref(&digest)), [false]);
-    assert_eq!(kept.store.removed(RemovalReason::Recalled), 1);
-    kept.store.flush().await.expect("written");
-    drop(kept);
-    let kept = Kept::open(dir.path(), StoreLimits::default());
-    assert!(kept.store.is_blocked(&digest));
+    fixture.store.learn_image_rules(rules.clone()).await;
+    assert_eq!(fixture.holds(std::slice::from_ref(&digest)), [false]);
+    assert_eq!(fixture.store.removed(RemovalReason::Recalled), 1);
+    fixture.store.flush().await.expect("written");
+    drop(fixture);
+    let fixture = StoreFixture::open(dir.path(), StoreLimits::default());
+    assert!(fixture.store.is_blocked(&digest));
     assert_eq!(
-        kept.store.blocked(&digest).as_deref(),
+        fixture.store.blocked(&digest).as_deref(),
         Some("blocked by somebody")
     );
     assert!(
-        kept.store
+        fixture
+            .store
             .blocked_by_name(|image| image.repository == "app")
             .is_some()
     );
-    let known = kept.store.known_image_rules();
+    let known = fixture.store.known_image_rules();
     assert_eq!((known.version.as_str(), known.recalled), ("2", 7));
-    // Wanted again: what was carried out before is not carried out again.
-    seal(&kept.store, &body).await;
+    // Fetched again: the same recall does not run twice.
+    seal(&fixture.store, &body).await;
     let lifted = ImageRules {
         version: "3".to_owned(),
         ..ImageRules::default()
     };
-    kept.store.learn_image_rules(lifted).await;
-    assert!(!kept.store.is_blocked(&digest));
-    assert_eq!(kept.holds(&[digest]), [true]);
+    fixture.store.learn_image_rules(lifted).await;
+    assert!(!fixture.store.is_blocked(&digest));
+    assert_eq!(fixture.holds(&[digest]), [true]);
 }
 
 #[tokio::test]
-async fn a_list_of_objects_that_is_damaged_or_old_is_not_believed() {
+async fn a_damaged_or_old_catalog_is_ignored() {
     let dir = folder();
-    let kept = Kept::open(dir.path(), StoreLimits::default());
-    let objects = kept.objects(2, 1).await;
-    kept.store.write_uses().await.expect("written");
-    kept.store
+    let fixture = StoreFixture::open(dir.path(), StoreLimits::default());
+    let objects = fixture.objects(2, 1).await;
+    fixture.store.write_uses().await.expect("written");
+    fixture
+        .store
         .describe(
             &objects[0],
             Some("application/new".to_owned()),
@@ -444,38 +464,38 @@ async fn a_list_of_objects_that_is_damaged_or_old_is_not_believed() {
         )
         .await
         .expect("described");
-    drop(kept);
-    let kept = Kept::open(dir.path(), StoreLimits::default());
-    let about = kept.store.about(&objects[0]).expect("held");
+    drop(fixture);
+    let fixture = StoreFixture::open(dir.path(), StoreLimits::default());
+    let about = fixture.store.about(&objects[0]).expect("held");
     assert_eq!(about.media_type.as_deref(), Some("application/new"));
-    drop(kept);
+    drop(fixture);
     std::fs::write(dir.path().join("store/catalog.json"), b"[{").expect("written");
-    let kept = Kept::open(dir.path(), StoreLimits::default());
-    assert_eq!(kept.holds(&objects), [true, true]);
+    let fixture = StoreFixture::open(dir.path(), StoreLimits::default());
+    assert_eq!(fixture.holds(&objects), [true, true]);
 }
 
-/// What a release build needs for it is a row of the benchmarks.
+/// The `restart` benchmark measures this in a release build.
 #[tokio::test]
-async fn a_store_of_ten_thousand_objects_opens_from_its_list_and_without_it() {
+async fn a_store_of_ten_thousand_objects_opens_with_and_without_catalog() {
     const OBJECTS: u32 = 10_000;
     let dir = folder();
-    let kept = Kept::open(dir.path(), StoreLimits::default());
+    let fixture = StoreFixture::open(dir.path(), StoreLimits::default());
     for number in 0..OBJECTS {
         plant(&dir.path().join("store"), &number.to_be_bytes());
     }
-    drop(kept);
+    drop(fixture);
     for with_list in [false, true] {
-        let kept = Kept::open(dir.path(), StoreLimits::default());
+        let fixture = StoreFixture::open(dir.path(), StoreLimits::default());
         assert_eq!(
-            kept.store.totals().objects,
+            fixture.store.totals().objects,
             u64::from(OBJECTS),
             "list: {with_list}"
         );
-        kept.store.write_uses().await.expect("written");
+        fixture.store.write_uses().await.expect("written");
     }
 }
 
-/// A sealed object as it lies on the disk.
+/// Writes the files of a sealed object.
 fn plant(store: &Path, body: &[u8]) {
     use crate::chunks::{About, ChunkHashes, sidecar};
     let layout = crate::layout::Layout::new(store);

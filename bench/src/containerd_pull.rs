@@ -1,13 +1,13 @@
-//! P5b: a real containerd pulls an image of ten layers: cold, from a seed that was preheated, and warm, beside a direct
-//! pull of an image like it.
+//! `containerd-pull`: a real containerd pulls an image of ten layers: cold, from a preheated seed, and warm,
+//! beside a direct pull of an equal image.
 
 use std::time::Duration;
 
 use world::harbor::Wish;
 use world::{Containerd, Image, ImageSpec, LayerSpec, Manager, ManagerSpec, Peer, Registry};
 
-use crate::described;
 use crate::load::median;
+use crate::setup::plain_http;
 use crate::table::Row;
 
 const RUNS: u64 = 5;
@@ -16,7 +16,7 @@ const LAYER: u64 = 8 << 20;
 const LIMIT: Duration = Duration::from_secs(120);
 const REPOSITORY: &str = "bench/ten";
 
-struct Setting {
+struct PullSetup {
     registry: Registry,
     manager: Manager,
     node: Peer,
@@ -28,10 +28,13 @@ struct Setting {
 
 pub(crate) async fn run() -> Vec<Row> {
     let registry = Registry::plain().await;
-    let manager = ManagerSpec::new().config(&described(&registry)).start().await;
+    let manager = ManagerSpec::new()
+        .config(&plain_http(&registry.host()))
+        .start()
+        .await;
     let seed = Peer::seed("seed", &manager).await;
     let node = Peer::node("node", &manager).await;
-    let setting = Setting {
+    let setting = PullSetup {
         direct: Containerd::start().await,
         mirrored: Containerd::start().await,
         again: Containerd::start().await,
@@ -60,7 +63,7 @@ pub(crate) async fn run() -> Vec<Row> {
         .collect()
 }
 
-impl Setting {
+impl PullSetup {
     async fn one_run(&self, run: u64, seconds: &mut [Vec<f64>; 4]) {
         let [direct, cold, seeded, warm] = seconds;
         let name = self.pushed(run * 3).await;
@@ -102,7 +105,7 @@ async fn pull(containerd: &Containerd, image: &str) -> f64 {
 fn row(name: &str, mut seconds: Vec<f64>, direct: f64, goal: f64) -> Row {
     let ours = median(&mut seconds);
     Row {
-        scenario: format!("P5b containerd pulls an image of 10 x 8 MiB, {name}, median of {RUNS}"),
+        scenario: format!("containerd-pull: an image of 10 x 8 MiB, {name}, median of {RUNS}"),
         ours: format!("{ours:.2} s"),
         reference: format!("direct from docker-registry: {direct:.2} s"),
         ratio: format!("{:.2}", ours / direct),

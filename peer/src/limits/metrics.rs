@@ -1,4 +1,4 @@
-//! What the limits held back.
+//! Counts what the limits delayed.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ struct Labels {
     class: &'static str,
 }
 
-/// Clones share it.
+/// Clones share the counters.
 #[derive(Clone, Default)]
-pub(super) struct Counted {
+pub(super) struct LimitMetrics {
     bytes: Family<Labels, Counter>,
     seconds: Family<Labels, Counter<f64, AtomicU64>>,
 }
 
-impl Counted {
-    /// Every limit is there from the start, at 0.
+impl LimitMetrics {
+    /// Makes every limit appear from the start, at 0.
     pub(super) fn begin_at_zero(&self, limits: &[&'static str]) {
         for limit in limits {
             for class in Class::ALL {

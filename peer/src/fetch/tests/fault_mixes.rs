@@ -9,34 +9,34 @@ use oci::Digest;
 use proptest::prelude::*;
 use store::{CHUNK, LandError, Store};
 
-use super::support::{LIMIT, Parent, Treat, World, bytes, with_byte_changed};
-use crate::fetch::{Extent, Following, Wanted};
+use super::support::{FetchFixture, LIMIT, Parent, Treat, bytes, with_byte_changed};
+use crate::fetch::{Extent, FetchSpec, Following};
 
 const SIZE: u64 = 6 * CHUNK + 77;
 
-/// How a source treats the object.
+/// How a source behaves.
 #[derive(Debug, Clone)]
-enum Source {
+enum SourceBehaviour {
     Sound,
-    /// One byte is another one.
+    /// One byte is wrong.
     Corrupt(u64),
     Missing,
 }
 
 #[derive(Debug, Clone)]
-struct Weather {
-    parents: Vec<Source>,
-    registry: Source,
-    /// Where the registry breaks off, one after the other.
+struct FaultMix {
+    parents: Vec<SourceBehaviour>,
+    registry: SourceBehaviour,
+    /// Offsets where the registry breaks off, one after the other.
     cuts: Vec<u64>,
     readers: Vec<(bool, Range<u64>)>,
 }
 
-fn source() -> impl Strategy<Value = Source> {
+fn source() -> impl Strategy<Value = SourceBehaviour> {
     prop_oneof![
-        3 => Just(Source::Sound),
-        2 => (0..SIZE).prop_map(Source::Corrupt),
-        1 => Just(Source::Missing),
+        3 => Just(SourceBehaviour::Sound),
+        2 => (0..SIZE).prop_map(SourceBehaviour::Corrupt),
+        1 => Just(SourceBehaviour::Missing),
     ]
 }
 
@@ -44,14 +44,14 @@ fn range() -> impl Strategy<Value = Range<u64>> {
     (0..SIZE, 1..SIZE).prop_map(|(first, length)| first..(first + length).min(SIZE))
 }
 
-fn weather() -> impl Strategy<Value = Weather> {
+fn fault_mix() -> impl Strategy<Value = FaultMix> {
     (
         prop::collection::vec(source(), 0..4),
         source(),
         prop::collection::vec(0..SIZE, 0..3),
         prop::collection::vec((any::<bool>(), range()), 1..5),
     )
-        .prop_map(|(parents, registry, cuts, readers)| Weather {
+        .prop_map(|(parents, registry, cuts, readers)| FaultMix {
             parents,
             registry,
             cuts,
@@ -59,11 +59,11 @@ fn weather() -> impl Strategy<Value = Weather> {
         })
 }
 
-async fn parent(world: &World, body: &Bytes, digest: &Digest, source: &Source) -> Parent {
+async fn parent(world: &FetchFixture, body: &Bytes, digest: &Digest, source: &SourceBehaviour) -> Parent {
     match source {
-        Source::Missing => Parent::holding(&world.around, &[]).await,
-        Source::Sound => Parent::holding(&world.around, &[body]).await,
-        Source::Corrupt(at) => {
+        SourceBehaviour::Missing => Parent::holding(&world.around, &[]).await,
+        SourceBehaviour::Sound => Parent::holding(&world.around, &[body]).await,
+        SourceBehaviour::Corrupt(at) => {
             let parent = Parent::holding(&world.around, &[body]).await;
             std::fs::write(parent.file(digest), with_byte_changed(body, *at)).expect("damaged");
             parent
@@ -71,13 +71,13 @@ async fn parent(world: &World, body: &Bytes, digest: &Digest, source: &Source) -
     }
 }
 
-fn serve(world: &World, body: &Bytes, digest: &Digest, weather: &Weather) {
-    let bytes = match weather.registry {
-        Source::Missing => return,
-        Source::Sound => body.clone(),
-        Source::Corrupt(at) => with_byte_changed(body, at),
+fn serve(world: &FetchFixture, body: &Bytes, digest: &Digest, fault_mix: &FaultMix) {
+    let bytes = match fault_mix.registry {
+        SourceBehaviour::Missing => return,
+        SourceBehaviour::Sound => body.clone(),
+        SourceBehaviour::Corrupt(at) => with_byte_changed(body, at),
     };
-    let cuts = weather.cuts.iter().copied().collect();
+    let cuts = fault_mix.cuts.iter().copied().collect();
     world.registry.put(
         digest,
         Treat {
@@ -88,7 +88,7 @@ fn serve(world: &World, body: &Bytes, digest: &Digest, weather: &Weather) {
     );
 }
 
-/// What came of the range, and whether it was all.
+/// The bytes that were read, and whether they were all.
 async fn read(following: &Following, range: Range<u64>) -> (Vec<u8>, bool) {
     let mut got = Vec::new();
     let mut reading = Box::pin(following.read(range));
@@ -97,29 +97,29 @@ async fn read(following: &Following, range: Range<u64>) -> (Vec<u8>, bool) {
             .await
             .expect("an end")
         {
-            Ok(Some(piece)) => got.extend_from_slice(&piece),
+            Ok(Some(part)) => got.extend_from_slice(&part),
             Ok(None) => return (got, true),
             Err(_) => return (got, false),
         }
     }
 }
 
-/// The registry is the only source that nobody can check before the whole is here.
-fn may_stream_wrong_bytes(weather: &Weather) -> bool {
-    matches!(weather.registry, Source::Corrupt(_))
+/// The registry is the only source that cannot be checked before the whole is here.
+fn may_stream_wrong_bytes(fault_mix: &FaultMix) -> bool {
+    matches!(fault_mix.registry, SourceBehaviour::Corrupt(_))
 }
 
-async fn holds_in(weather: Weather, body: &Bytes) {
-    let world = World::new().await;
+async fn holds_in(fault_mix: FaultMix, body: &Bytes) {
+    let world = FetchFixture::new().await;
     let digest = Digest::of(body);
-    serve(&world, body, &digest, &weather);
-    let making = weather
+    serve(&world, body, &digest, &fault_mix);
+    let making = fault_mix
         .parents
         .iter()
         .map(|source| parent(&world, body, &digest, source));
     let parents = join_all(making).await;
-    let readers = weather.readers.iter().map(|(whole, range)| {
-        let wanted = Wanted {
+    let readers = fault_mix.readers.iter().map(|(whole, range)| {
+        let wanted = FetchSpec {
             parents: parents.iter().map(|parent| parent.url.clone()).collect(),
             extent: if *whole { Extent::Whole } else { Extent::Parts },
             ..world.wanted(&digest)
@@ -134,14 +134,14 @@ async fn holds_in(weather: Weather, body: &Bytes) {
     for (range, got, all) in join_all(readers).await {
         let expected = &body[range.start as usize..range.end as usize];
         assert!(got.len() <= expected.len());
-        if !may_stream_wrong_bytes(&weather) {
+        if !may_stream_wrong_bytes(&fault_mix) {
             assert!(got == expected[..got.len()], "other bytes of {range:?}");
         }
         assert!(
             !all || got.len() == expected.len(),
             "{range:?} ended early as if it were whole"
         );
-        // Whoever reads to the object's end has a proven object.
+        // A reader that reaches the end has a proven object.
         assert!(
             !all || range.end < SIZE || got == expected,
             "other bytes of {range:?}"
@@ -156,7 +156,7 @@ async fn holds_in(weather: Weather, body: &Bytes) {
 }
 
 #[test]
-fn any_weather_gives_the_bytes_of_the_object_or_an_error() {
+fn any_mix_of_faults_gives_the_right_bytes_or_an_error() {
     let runtime = super::laws::runtime();
     let body = bytes(SIZE);
     let config = ProptestConfig {
@@ -164,26 +164,26 @@ fn any_weather_gives_the_bytes_of_the_object_or_an_error() {
         max_shrink_iters: 32,
         ..ProptestConfig::with_cases(24)
     };
-    proptest!(config, |(weather in weather())| {
-        runtime.block_on(holds_in(weather, &body));
+    proptest!(config, |(fault_mix in fault_mix())| {
+        runtime.block_on(holds_in(fault_mix, &body));
     });
 }
 
-/// What lands, in which order: a piece at the frontier, a whole chunk, a wrong chunk, or a crash.
+/// A step of landing: bytes at the frontier, a whole chunk, a wrong chunk, or a crash.
 #[derive(Debug, Clone)]
-enum Step {
+enum LandingStep {
     Append(usize),
     Chunk(u64),
     WrongChunk(u64),
     Crash,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = LandingStep> {
     prop_oneof![
-        4 => (1_usize..1_500_000).prop_map(Step::Append),
-        6 => (0_u64..5).prop_map(Step::Chunk),
-        1 => (0_u64..5).prop_map(Step::WrongChunk),
-        1 => Just(Step::Crash),
+        4 => (1_usize..1_500_000).prop_map(LandingStep::Append),
+        6 => (0_u64..5).prop_map(LandingStep::Chunk),
+        1 => (0_u64..5).prop_map(LandingStep::WrongChunk),
+        1 => Just(LandingStep::Crash),
     ]
 }
 
@@ -193,19 +193,19 @@ fn chunk_of(body: &Bytes, number: u64) -> Bytes {
     body.slice(begin..end)
 }
 
-async fn lands(steps: Vec<Step>, body: &Bytes) {
+async fn lands(steps: Vec<LandingStep>, body: &Bytes) {
     let dir = tempfile::tempdir().expect("a folder");
     let digest = Digest::of(body);
     let store = Store::open(dir.path()).expect("a store");
     let mut partial = store.partial(&digest).await.expect("a partial");
     for step in steps {
         match step {
-            Step::Append(length) => {
+            LandingStep::Append(length) => {
                 let at = partial.len() as usize;
                 let end = (at + length).min(body.len());
                 partial.append(body.slice(at..end)).await.expect("landed");
             }
-            Step::Chunk(number) => {
+            LandingStep::Chunk(number) => {
                 let chunk = chunk_of(body, number);
                 let hash = *blake3::hash(&chunk).as_bytes();
                 if !chunk.is_empty() {
@@ -215,14 +215,14 @@ async fn lands(steps: Vec<Step>, body: &Bytes) {
                         .expect("landed");
                 }
             }
-            Step::WrongChunk(number) => {
+            LandingStep::WrongChunk(number) => {
                 let chunk = chunk_of(body, number);
                 let hash = *blake3::hash(&chunk).as_bytes();
                 let wrong = Bytes::from(vec![7; chunk.len()]);
                 let landed = partial.land_chunk(number, wrong, Some(hash)).await;
                 assert!(matches!(landed, Err(LandError::WrongChunk)));
             }
-            Step::Crash => {
+            LandingStep::Crash => {
                 drop(partial);
                 partial = store.partial(&digest).await.expect("a partial");
             }
@@ -247,7 +247,7 @@ async fn lands(steps: Vec<Step>, body: &Bytes) {
 }
 
 #[test]
-fn whatever_lands_in_whatever_order_the_object_is_the_same() {
+fn the_order_of_landing_does_not_change_the_object() {
     let runtime = super::laws::runtime();
     let body = bytes(4 * CHUNK + 999);
     let config = ProptestConfig {

@@ -1,6 +1,7 @@
-//! An object on its way, as other peers may read it: chunks that are there, whether or not the whole is proven.
+//! An object that is being fetched, for other peers: the chunks that are here, whether or not the whole is
+//! proven.
 //!
-//! Whoever takes a chunk checks it against a hash that did not come from here.
+//! The other peer checks each chunk against a hash that did not come from here.
 
 use std::fs::File;
 use std::ops::Range;
@@ -11,28 +12,30 @@ use oci::{Digest, Location};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::Fetches;
+use super::fetches::Fetches;
 use super::progress::{Body, Progress, Stage};
 use store::PartialView;
 
 #[derive(Clone)]
-pub(crate) struct Partly(watch::Receiver<Progress>);
+pub(crate) struct PartialReader(watch::Receiver<Progress>);
 
 impl Fetches {
-    pub(crate) fn on_its_way(&self, digest: &Digest) -> Option<Partly> {
-        self.now().get(digest).map(|ongoing| Partly(ongoing.view.clone()))
+    pub(crate) fn partial_reader(&self, digest: &Digest) -> Option<PartialReader> {
+        self.now()
+            .get(digest)
+            .map(|ongoing| PartialReader(ongoing.view.clone()))
     }
 
-    /// An object on its way, whose bytes all come from this location.
-    pub(crate) fn on_its_way_from(&self, digest: &Digest, location: &Location) -> Option<Partly> {
+    /// The same, if all bytes of the object come from this location.
+    pub(crate) fn partial_reader_from(&self, digest: &Digest, location: &Location) -> Option<PartialReader> {
         let now = self.now();
         let ongoing = now.get(digest).filter(|ongoing| ongoing.reads_from(location))?;
-        Some(Partly(ongoing.view.clone()))
+        Some(PartialReader(ongoing.view.clone()))
     }
 }
 
-impl Partly {
-    /// The file, once all of `range` is in it, and the object's size. Waits so long for it and no longer.
+impl PartialReader {
+    /// Waits, at most for `wait`, until all of `range` is in the file. Returns the file and the object's size.
     pub(crate) async fn part(&mut self, range: Range<u64>, wait: Duration) -> Option<(Arc<File>, u64)> {
         timeout(wait, self.until(range)).await.ok().flatten()
     }
@@ -54,12 +57,12 @@ impl Partly {
         }
     }
 
-    /// Hashes of the chunks that are there, from this one on, with their numbers.
+    /// Hashes of the chunks that are here from `number` on, each with its number.
     pub(crate) fn hashes_from(&self, number: u64) -> Vec<(u64, [u8; 32])> {
         self.view().map_or_else(Vec::new, |view| view.hashes_from(number))
     }
 
-    /// More has landed. For ever nothing, once it has ended.
+    /// Waits until more has landed. Never returns once the fetch has ended.
     pub(crate) async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;

@@ -1,5 +1,5 @@
-//! What the serving benchmarks stand on: an origin that does nothing but send (nginx over a tree of files), a manager,
-//! and peers, all on this machine or each on one of its own.
+//! The setup of the serving benchmarks: a registry that only sends (nginx over a tree of files), a manager, and
+//! peers, all on this machine or each on one of its own.
 
 use std::path::{Path, PathBuf};
 
@@ -9,40 +9,40 @@ use world::{Host, Image, ImageSpec, LayerSpec, Manager, ManagerSpec, Nginx, Ngin
 
 pub(crate) const REPOSITORY: &str = "bench/image";
 
-/// An origin and a manager that knows it.
-pub(crate) struct Stage {
-    pub(crate) origin: Nginx,
+/// A registry and a manager that knows it.
+pub(crate) struct ServingSetup {
+    pub(crate) registry: Nginx,
     pub(crate) manager: Manager,
 }
 
-impl Stage {
+impl ServingSetup {
     pub(crate) async fn new() -> Self {
         Self::configured(|_| String::new()).await
     }
 
-    /// With more in the manager's file, which may name the origin.
+    /// The same with more in the manager's file, which may name the registry.
     pub(crate) async fn configured(more: impl FnOnce(&str) -> String) -> Self {
-        let origin = NginxSpec::new(Mover::Sendfile).access_log();
-        Self::with(origin, ManagerSpec::new(), more).await
+        let registry = NginxSpec::new(Mover::Sendfile).access_log();
+        Self::with(registry, ManagerSpec::new(), more).await
     }
 
-    /// Origin and manager on machines of their own.
-    pub(crate) async fn on(origin: &Host, manager: &Host) -> Self {
-        let nginx = NginxSpec::new(Mover::Sendfile).access_log().on(origin);
+    /// Registry and manager on machines of their own.
+    pub(crate) async fn on(registry: &Host, manager: &Host) -> Self {
+        let nginx = NginxSpec::new(Mover::Sendfile).access_log().on(registry);
         Self::with(nginx, ManagerSpec::new().on(manager), |_| String::new()).await
     }
 
-    async fn with(origin: NginxSpec, manager: ManagerSpec, more: impl FnOnce(&str) -> String) -> Self {
-        let origin = origin.start().await;
-        let described = format!("[registry.\"{}\"]\nplain_http = true\n", origin.host());
-        let manager = manager.config(&described).config(&more(&origin.host()));
+    async fn with(registry: NginxSpec, manager: ManagerSpec, more: impl FnOnce(&str) -> String) -> Self {
+        let registry = registry.start().await;
+        let described = plain_http(&registry.host());
+        let manager = manager.config(&described).config(&more(&registry.host()));
         let manager = manager.start().await;
-        Self { origin, manager }
+        Self { registry, manager }
     }
 
     /// Path and query of an object at a peer's front.
     pub(crate) fn path(&self, digest: &str) -> String {
-        let registry = self.origin.host().replace(':', "%3A");
+        let registry = self.registry.host().replace(':', "%3A");
         format!("/v2/{REPOSITORY}/blobs/{digest}?ns={registry}")
     }
 
@@ -50,17 +50,17 @@ impl Stage {
         peer.front_url() + &self.path(digest)
     }
 
-    pub(crate) fn origin_url(&self, digest: &str) -> String {
-        self.origin.blob_url(REPOSITORY, digest)
+    pub(crate) fn registry_url(&self, digest: &str) -> String {
+        self.registry.blob_url(REPOSITORY, digest)
     }
 }
 
-/// An image whose layers are these, at the origin.
-pub(crate) fn served(stage: &Stage, seed: u64, layers: impl IntoIterator<Item = u64>) -> Image {
+/// Serves an image with layers of these sizes at the registry.
+pub(crate) fn served(setup: &ServingSetup, seed: u64, layers: impl IntoIterator<Item = u64>) -> Image {
     let image = ImageSpec::new(seed)
         .layers(layers.into_iter().map(LayerSpec::plain))
         .build();
-    stage.origin.serve(&image, REPOSITORY);
+    setup.registry.serve(&image, REPOSITORY);
     image
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn store_of(peer: &Peer) -> PathBuf {
     peer.data_dir().join("store")
 }
 
-/// A folder in memory: where the disk would be the limit, and many copies are written at once.
+/// A folder in memory, where the disk would be the limit and many copies are written at once.
 pub(crate) fn in_memory() -> TempDir {
     let base = Path::new("/dev/shm");
     let base = if base.is_dir() {
@@ -90,4 +90,9 @@ pub(crate) fn in_memory() -> TempDir {
         .prefix("stoker-bench-")
         .tempdir_in(base)
         .expect("a folder in memory")
+}
+
+/// Configuration for a registry without TLS.
+pub(crate) fn plain_http(host: &str) -> String {
+    format!("[registry.\"{host}\"]\nplain_http = true\n")
 }

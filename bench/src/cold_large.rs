@@ -1,21 +1,22 @@
-//! P2: 1 GiB that nobody has, through node and seed, beside a download from the same origin; then with a seed that has it.
+//! `cold-large`: 1 GiB that no peer holds, through node and seed, beside a download from the same registry;
+//! then with a seed that holds it.
 
 use world::Rate;
 
-use crate::crowd::Wire;
 use crate::measure::{Sample, Samples, curl, used};
-use crate::stage::{digests, served};
+use crate::network::TestNetwork;
+use crate::setup::{digests, served};
 use crate::table::Row;
 
 const BIG: u64 = 1 << 30;
 const UNLIMITED_RUNS: usize = 5;
-/// Each takes more than twenty seconds.
+/// Each run takes more than twenty seconds.
 const LIMITED_RUNS: usize = 3;
 const LIMIT: Rate = Rate::megabytes(100);
 const PROCESSOR_GOAL: f64 = 2.0;
 const FIRST_BYTE_GOAL_MS: f64 = 10.0;
 
-struct Case<'a> {
+struct LargeCase<'a> {
     name: &'a str,
     runs: usize,
     seeded: bool,
@@ -23,46 +24,46 @@ struct Case<'a> {
 }
 
 pub(crate) async fn run() -> Vec<Row> {
-    let wire = Wire::new().await;
-    let digest = digests(&served(&wire.stage, 2, [BIG])).remove(0);
-    let unlimited = Case {
-        name: "P2 cold 1 GiB by node and seed, no limit",
+    let network = TestNetwork::new().await;
+    let digest = digests(&served(&network.setup, 2, [BIG])).remove(0);
+    let unlimited = LargeCase {
+        name: "cold-large: 1 GiB by node and seed, no limit",
         runs: UNLIMITED_RUNS,
         seeded: false,
         goal: 1.3,
     };
-    let seeded = Case {
-        name: "P2 1 GiB by a node from a seed that has it, no limit",
+    let seeded = LargeCase {
+        name: "cold-large: 1 GiB by a node from a seed that has it, no limit",
         seeded: true,
         ..unlimited
     };
-    let limited = Case {
-        name: "P2 cold 1 GiB by node and seed, origin at 100 MB/s",
+    let limited = LargeCase {
+        name: "cold-large: 1 GiB by node and seed, registry at 100 MB/s",
         runs: LIMITED_RUNS,
         seeded: false,
         goal: 1.05,
     };
     let mut rows = vec![
-        measured(&wire, &digest, &unlimited).await,
-        measured(&wire, &digest, &seeded).await,
+        measured(&network, &digest, &unlimited).await,
+        measured(&network, &digest, &seeded).await,
     ];
-    wire.origin.limit_outgoing(LIMIT);
-    rows.push(measured(&wire, &digest, &limited).await);
+    network.registry.limit_outgoing(LIMIT);
+    rows.push(measured(&network, &digest, &limited).await);
     rows
 }
 
-async fn measured(wire: &Wire, digest: &str, case: &Case<'_>) -> Row {
+async fn measured(network: &TestNetwork, digest: &str, case: &LargeCase<'_>) -> Row {
     let (mut ours, mut direct) = (Samples::default(), Samples::default());
     for run in 0..case.runs {
-        let cluster = format!("p2-{}-{}-{run}", case.runs, u8::from(case.seeded));
-        let crowd = wire.crowd(&cluster, (1, 1), world::Net::host).await;
+        let cluster = format!("cold-large-{}-{}-{run}", case.runs, u8::from(case.seeded));
+        let crowd = network.crowd(&cluster, (1, 1), world::Net::host).await;
         let (node, host) = (&crowd.nodes[0], &crowd.hosts[0]);
         if case.seeded {
-            curl(None, &wire.stage.url(&crowd.seeds[0], digest), &[]).await;
+            curl(None, &network.setup.url(&crowd.seeds[0], digest), &[]).await;
         }
-        let theirs = curl(Some(host), &wire.stage.origin_url(digest), &[]).await;
+        let theirs = curl(Some(host), &network.setup.registry_url(digest), &[]).await;
         let before = crowd.usage();
-        let fetched = curl(Some(host), &wire.stage.url(node, digest), &[]).await;
+        let fetched = curl(Some(host), &network.setup.url(node, digest), &[]).await;
         let sample = |fetched: crate::measure::Fetched| Sample {
             seconds: fetched.seconds,
             bytes: fetched.bytes,
@@ -76,17 +77,17 @@ async fn measured(wire: &Wire, digest: &str, case: &Case<'_>) -> Row {
             ..sample(fetched)
         });
     }
-    row(case, &ours, &direct).told()
+    row(case, &ours, &direct).printed()
 }
 
-fn row(case: &Case<'_>, ours: &Samples, direct: &Samples) -> Row {
+fn row(case: &LargeCase<'_>, ours: &Samples, direct: &Samples) -> Row {
     let ratio = ours.ratio(direct, |run| run.seconds);
     let (first, theirs) = (ours.first_byte_ms(), direct.first_byte_ms());
     let processor = ours.processor_each_gib();
     Row {
         scenario: format!("{}, stores in memory, median of {}", case.name, case.runs),
         ours: format!("{:.2} s", ours.seconds()),
-        reference: format!("curl from the origin: {:.2} s", direct.seconds()),
+        reference: format!("curl from the registry: {:.2} s", direct.seconds()),
         ratio: format!("{ratio:.2}"),
         goal: format!(
             "<= {}, <= {PROCESSOR_GOAL} CPU s/GiB, first byte <= +{FIRST_BYTE_GOAL_MS} ms",

@@ -1,4 +1,4 @@
-//! A wire that misbehaves: a TCP proxy that changes, slows or cuts what its server answers.
+//! A TCP proxy with faults: it changes, slows or cuts the responses of its server.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -11,31 +11,31 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 const BUFFER: usize = 64 << 10;
-/// Answers shorter than this are left alone: heads, and what is no blob.
+/// Shorter responses are left alone: heads, and everything but blobs.
 const SPARED: u64 = 64 << 10;
 
-/// What befalls an answer.
+/// What happens to a response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
-    /// One byte in so many is another.
+    /// One byte in this many is wrong.
     FlipEach(u64),
-    /// Bytes a second.
+    /// Slow: this many bytes a second.
     Slow(u64),
-    /// The first answer that comes so far breaks off there; later ones are whole.
+    /// The first response that gets this far breaks off there; later ones are whole.
     CutOnceAt(u64),
 }
 
-/// Stands before a server until dropped.
-pub(crate) struct Weather {
+/// Runs before a server until it is dropped.
+pub(crate) struct FaultyProxy {
     address: String,
-    /// Times that something was done to an answer.
-    struck: Arc<AtomicU64>,
-    /// Ends with the value.
+    /// The number of faults so far.
+    faults_made: Arc<AtomicU64>,
+    /// Ends when the value is dropped.
     _task: JoinSet<()>,
 }
 
-impl Weather {
-    /// `server` is asked for each connection anew: it may not be known yet.
+impl FaultyProxy {
+    /// `server` is called for each connection: the address may not be known at the start.
     pub(crate) async fn before(
         on: Ipv4Addr,
         server: impl Fn() -> String + Send + 'static,
@@ -43,8 +43,8 @@ impl Weather {
     ) -> Self {
         let listener = TcpListener::bind((on, 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let struck = Arc::new(AtomicU64::new(0));
-        let counted = struck.clone();
+        let faults_made = Arc::new(AtomicU64::new(0));
+        let counted = faults_made.clone();
         let mut task = JoinSet::new();
         task.spawn(async move {
             let mut connections = JoinSet::new();
@@ -54,7 +54,7 @@ impl Weather {
         });
         Self {
             address,
-            struck,
+            faults_made,
             _task: task,
         }
     }
@@ -63,35 +63,37 @@ impl Weather {
         &self.address
     }
 
-    pub(crate) fn struck(&self) -> u64 {
-        self.struck.load(Ordering::Relaxed)
+    pub(crate) fn faults_made(&self) -> u64 {
+        self.faults_made.load(Ordering::Relaxed)
     }
 }
 
-async fn carry(client: TcpStream, server: String, fault: Fault, struck: Arc<AtomicU64>) {
+async fn carry(client: TcpStream, server: String, fault: Fault, faults_made: Arc<AtomicU64>) {
     let Ok(server) = TcpStream::connect(server).await else {
         return;
     };
     let ((mut asked, mut answered), (mut from, mut to)) = (client.into_split(), server.into_split());
-    let questions = async {
+    let requests = async {
         let _ = copy(&mut asked, &mut to).await;
     };
-    let answers = async {
+    let responses = async {
         let (mut buffer, mut passed) = (vec![0; BUFFER], 0_u64);
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
-            let piece = passed..passed + read as u64;
-            passed = piece.end;
+            let range = passed..passed + read as u64;
+            passed = range.end;
             match fault {
-                Fault::FlipEach(each) if piece.start / each != piece.end / each => {
+                Fault::FlipEach(each) if range.start / each != range.end / each => {
                     buffer[read / 2] ^= 0x55;
-                    struck.fetch_add(1, Ordering::Relaxed);
+                    faults_made.fetch_add(1, Ordering::Relaxed);
                 }
                 Fault::Slow(rate) if passed > SPARED => {
-                    struck.fetch_add(1, Ordering::Relaxed);
+                    faults_made.fetch_add(1, Ordering::Relaxed);
                     #[expect(clippy::cast_precision_loss, reason = "a rate")]
                     sleep(Duration::from_secs_f64(read as f64 / rate as f64)).await;
                 }
-                Fault::CutOnceAt(at) if passed > at && struck.fetch_add(1, Ordering::Relaxed) == 0 => return,
+                Fault::CutOnceAt(at) if passed > at && faults_made.fetch_add(1, Ordering::Relaxed) == 0 => {
+                    return;
+                }
                 _ => {}
             }
             if answered.write_all(&buffer[..read]).await.is_err() {
@@ -100,7 +102,7 @@ async fn carry(client: TcpStream, server: String, fault: Fault, struck: Arc<Atom
         }
     };
     tokio::select! {
-        () = questions => {}
-        () = answers => {}
+        () = requests => {}
+        () = responses => {}
     }
 }

@@ -1,16 +1,16 @@
-//! A cluster of its own on a wire of its own: origin, seeds and nodes, each a machine. A run begins with peers that are
-//! new and whose stores are empty, in memory.
+//! A cluster on a network of its own: registry, seeds and nodes, each a machine. Every run begins with new
+//! peers whose stores are empty and in memory.
 
 use futures_util::future::join_all;
 use tempfile::TempDir;
 use world::{Host, Net, Peer, PeerSpec, Usage};
 
-use crate::stage::{Stage, in_memory};
+use crate::setup::{ServingSetup, in_memory};
 
-/// Origin and manager on a wire.
-pub(crate) struct Wire {
-    pub(crate) stage: Stage,
-    pub(crate) origin: Host,
+/// The network with registry and manager.
+pub(crate) struct TestNetwork {
+    pub(crate) setup: ServingSetup,
+    pub(crate) registry: Host,
     pub(crate) net: Net,
 }
 
@@ -23,15 +23,15 @@ pub(crate) struct Crowd {
     _stores: TempDir,
 }
 
-impl Wire {
+impl TestNetwork {
     pub(crate) async fn new() -> Self {
         let net = Net::new();
-        let origin = net.host();
-        let stage = Stage::on(&origin, &net.host()).await;
-        Self { stage, origin, net }
+        let registry = net.host();
+        let setup = ServingSetup::on(&registry, &net.host()).await;
+        Self { setup, registry, net }
     }
 
-    /// A cluster that nobody was in before, each peer on the machine that `host` makes for it.
+    /// A new cluster, each peer on the machine that `host` makes for it.
     pub(crate) async fn crowd(
         &self,
         cluster: &str,
@@ -46,7 +46,7 @@ impl Wire {
                 .cluster(cluster)
                 .on(&machine)
                 .folder(stores.path().join(&name));
-            async move { (spec.start(&self.stage.manager).await, machine) }
+            async move { (spec.start(&self.setup.manager).await, machine) }
         };
         let seeds = join_all((0..seeds).map(|number| start(format!("{cluster}-seed-{number}"), true))).await;
         let nodes = join_all((0..nodes).map(|number| start(format!("{cluster}-node-{number}"), false))).await;
@@ -61,13 +61,13 @@ impl Wire {
 }
 
 impl Crowd {
-    /// Of all peers together.
+    /// The usage of all peers together.
     pub(crate) fn usage(&self) -> Usage {
         let peers = self.seeds.iter().chain(&self.nodes);
         peers.map(|peer| peer.usage()).fold(Usage::default(), Usage::plus)
     }
 
-    /// The most memory that one of them had.
+    /// The largest peak memory of a peer.
     pub(crate) fn largest(&self) -> u64 {
         let peers = self.seeds.iter().chain(&self.nodes);
         peers

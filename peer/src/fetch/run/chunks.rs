@@ -1,7 +1,8 @@
 //! Takes chunks from several peers at the same time, each checked against its hash.
 //!
-//! **Invariant:** a chunk is asked for only once its hash is known, so a wrong one is found before it lands; who gave
-//! it is left out. A slow peer is raced, not waited for. Memory is bounded by the chunks that are asked for at once.
+//! **Invariant:** a chunk is requested only once its hash is known, so a wrong one is found before it lands;
+//! its peer is left out. A slow peer is raced, not waited for. Memory is bounded by the chunks that are
+//! requested at one time.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -18,75 +19,75 @@ use wire::Side;
 
 use super::choice::Choice;
 use super::source_span::SourceSpan;
-use super::{Failure, Fetch};
+use super::task::{Failure, FetchTask};
 use crate::limits::Way;
 use crate::source::{CrowdFeed, ShareError, SourceError, host_and_port};
 
-/// Chunks that are asked for at one time.
+/// Chunks that are requested at one time.
 const AT_ONCE: usize = 8;
-/// Chunks beyond the frontier that are asked for.
+/// Chunks beyond the frontier that are requested.
 const AHEAD: u64 = 24;
-/// Others are asked too when a chunk takes longer than this many times what chunks take.
+/// A second peer is asked when a chunk takes this many times longer than usual.
 const PATIENCE: u32 = 4;
 const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 const MOST_PATIENCE: Duration = Duration::from_secs(4);
-/// The fault of a peer that is not asked again for this object, whatever it gave before.
+/// The weight of a fault after which a peer is not asked again for this object.
 const NOT_AGAIN: u32 = u32::MAX / 2;
-/// Chunks that are raced for in one look.
+/// Late chunks that are requested a second time in one round.
 const RACES: usize = 2;
-/// How often it is looked whether a peer is too slow.
+/// Time between two checks for slow peers.
 const TICK: Duration = Duration::from_millis(100);
-/// Nothing has come from anybody: other ways are tried.
+/// Nothing has come from any peer for this long: other ways are tried.
 const STALL: Duration = Duration::from_secs(10);
 
-/// A chunk from a peer, or why not.
-struct Piece {
+/// A chunk from a peer, or an error.
+struct ChunkResponse {
     chunk: u64,
     from: String,
-    /// None when another peer was quicker.
-    got: Option<Result<Bytes, ShareError>>,
+    /// `None` when another peer was faster.
+    result: Option<Result<Bytes, ShareError>>,
     took: Duration,
 }
 
-/// A chunk that is asked for.
-struct Asked {
+/// The requests for one chunk.
+struct ChunkRequest {
     since: Instant,
     peers: Vec<String>,
-    /// Once it is here, nobody else need give it.
+    /// Cancelled once the chunk is here.
     enough: CancellationToken,
 }
 
-/// Where chunks come from, and how that goes.
-pub(super) struct Pieces {
+/// The peers that chunks come from, and the state of all requests.
+pub(super) struct ChunkTransfers {
     feed: CrowdFeed,
     seeds: Vec<String>,
-    /// Of all chunks, by a peer that has proven the whole.
+    /// Hashes of all chunks, from a peer that has proven the whole.
     hashes: Option<ChunkHashes>,
     size: u64,
-    flying: FuturesUnordered<BoxFuture<'static, Piece>>,
-    asked: HashMap<u64, Asked>,
+    in_flight: FuturesUnordered<BoxFuture<'static, ChunkResponse>>,
+    requests: HashMap<u64, ChunkRequest>,
     tried: HashMap<u64, HashSet<String>>,
     faults: HashMap<String, u32>,
     spans: HashMap<String, SourceSpan>,
-    /// What a chunk takes.
-    usual: Duration,
+    /// The usual time for one chunk.
+    usual_time: Duration,
     last_came: Instant,
 }
 
-impl Pieces {
+impl ChunkTransfers {
     pub(super) fn new(feed: CrowdFeed, seeds: Vec<String>, hashes: Option<ChunkHashes>, size: u64) -> Self {
         Self {
             feed,
             seeds,
             hashes,
             size,
-            flying: FuturesUnordered::new(),
-            asked: HashMap::new(),
+            in_flight: FuturesUnordered::new(),
+            requests: HashMap::new(),
             tried: HashMap::new(),
             faults: HashMap::new(),
             spans: HashMap::new(),
-            // A guess, until the first ones have come.
-            usual: Duration::from_millis(500),
+            // A guess until the first chunks have come.
+            usual_time: Duration::from_millis(500),
             last_came: Instant::now(),
         }
     }
@@ -113,14 +114,14 @@ impl Pieces {
     }
 
     fn patience(&self) -> Duration {
-        (self.usual * PATIENCE).clamp(LEAST_PATIENCE, MOST_PATIENCE)
+        (self.usual_time * PATIENCE).clamp(LEAST_PATIENCE, MOST_PATIENCE)
     }
 
-    /// Chunks that have been asked of one peer for too long.
+    /// Chunks that one peer has owed for too long.
     fn late(&self) -> Vec<u64> {
         let patience = self.patience();
-        let is_late = |asked: &Asked| asked.peers.len() == 1 && asked.since.elapsed() > patience;
-        let late = self.asked.iter().filter(|(_, asked)| is_late(asked));
+        let is_late = |request: &ChunkRequest| request.peers.len() == 1 && request.since.elapsed() > patience;
+        let late = self.requests.iter().filter(|(_, request)| is_late(request));
         late.map(|(chunk, _)| *chunk).collect()
     }
 
@@ -133,95 +134,95 @@ impl Pieces {
         if let Some(faults) = self.faults.get_mut(from) {
             *faults = faults.saturating_sub(1);
         }
-        self.usual = (self.usual * 7 + took) / 8;
+        self.usual_time = (self.usual_time * 7 + took) / 8;
         self.last_came = Instant::now();
     }
 }
 
-impl Fetch<'_> {
-    /// Until all is here, or until these peers give nothing more: then other ways are tried.
-    pub(super) async fn fill_by_pieces(
+impl FetchTask<'_> {
+    /// Fetches until all is here, or until these peers give nothing more: then other ways are tried.
+    pub(super) async fn fill_by_chunks(
         &mut self,
-        mut pieces: Pieces,
+        mut transfers: ChunkTransfers,
         partial: &Partial,
     ) -> Result<(), Failure> {
-        debug!(stoker.digest = %self.wanted.digest, "taken in pieces from several peers");
-        if pieces.hashes.is_none() {
+        debug!(stoker.digest = %self.spec.digest, "taking chunks from several peers");
+        if transfers.hashes.is_none() {
             self.lands_unvouched();
         }
         loop {
-            if self.is_complete(partial) || pieces.last_came.elapsed() > STALL {
+            if self.is_complete(partial) || transfers.last_came.elapsed() > STALL {
                 break;
             }
-            self.ask_for_more(&mut pieces, partial);
-            self.race_the_late(&mut pieces);
-            let is_over = pieces.feed.now().is_over;
-            if pieces.flying.is_empty() && is_over && !self.may_ask(&pieces, partial) {
+            self.ask_for_more(&mut transfers, partial);
+            self.race_the_late(&mut transfers);
+            let is_over = transfers.feed.now().is_over;
+            if transfers.in_flight.is_empty() && is_over && !self.may_ask(&transfers, partial) {
                 break;
             }
             let stop = self.stop.clone();
             tokio::select! {
-                Some(piece) = pieces.flying.next() => self.take_piece(&mut pieces, piece, partial).await?,
-                () = pieces.feed.changed() => {}
+                Some(response) = transfers.in_flight.next() => self.take_response(&mut transfers, response, partial).await?,
+                () = transfers.feed.changed() => {}
                 () = self.needs.changed() => {}
                 () = sleep(TICK) => {}
                 () = stop.cancelled() => return Err(self.stopped()),
             }
         }
-        for (_, span) in pieces.spans.drain() {
-            span.gave_pieces();
+        for (_, span) in transfers.spans.drain() {
+            span.gave_chunks();
         }
         Ok(())
     }
 
-    /// The next chunks: what somebody waits for, then what lies behind the frontier.
-    fn ask_for_more(&self, pieces: &mut Pieces, partial: &Partial) {
-        let (view, size) = (partial.view(), pieces.size);
+    /// Requests the next chunks: those that readers wait for, then those after the frontier.
+    fn ask_for_more(&self, transfers: &mut ChunkTransfers, partial: &Partial) {
+        let (view, size) = (partial.view(), transfers.size);
         let first = partial.len() / CHUNK;
         let behind = (first..size.div_ceil(CHUNK)).take(usize::try_from(AHEAD).unwrap_or(usize::MAX));
         for chunk in self.needs.missing(&view, size).into_iter().chain(behind) {
-            if pieces.flying.len() >= AT_ONCE {
+            if transfers.in_flight.len() >= AT_ONCE {
                 return;
             }
-            if !pieces.asked.contains_key(&chunk) && !view.has_chunk(chunk, size) {
-                self.ask_for(pieces, chunk);
+            if !transfers.requests.contains_key(&chunk) && !view.has_chunk(chunk, size) {
+                self.ask_for(transfers, chunk);
             }
         }
     }
 
-    fn may_ask(&self, pieces: &Pieces, partial: &Partial) -> bool {
+    fn may_ask(&self, transfers: &ChunkTransfers, partial: &Partial) -> bool {
         let chunk = partial.len() / CHUNK;
-        pieces.hash_of(chunk).is_some() && pieces.parent_of(self.wanted.digest.as_str(), chunk).is_some()
+        transfers.hash_of(chunk).is_some() && transfers.parent_of(self.spec.digest.as_str(), chunk).is_some()
     }
 
-    fn ask_for(&self, pieces: &mut Pieces, chunk: u64) {
-        if pieces.hash_of(chunk).is_none() {
+    fn ask_for(&self, transfers: &mut ChunkTransfers, chunk: u64) {
+        if transfers.hash_of(chunk).is_none() {
             return;
         }
-        let Some(from) = pieces.parent_of(self.wanted.digest.as_str(), chunk) else {
-            // All have been tried; all may be tried again.
-            pieces.tried.remove(&chunk);
+        let Some(from) = transfers.parent_of(self.spec.digest.as_str(), chunk) else {
+            // All peers have been tried and may be tried again.
+            transfers.tried.remove(&chunk);
             return;
         };
-        pieces.tried.entry(chunk).or_default().insert(from.clone());
-        let asked = pieces.asked.entry(chunk).or_insert_with(|| Asked {
+        transfers.tried.entry(chunk).or_default().insert(from.clone());
+        let request = transfers.requests.entry(chunk).or_insert_with(|| ChunkRequest {
             since: Instant::now(),
             peers: Vec::new(),
             enough: CancellationToken::new(),
         });
-        asked.peers.push(from.clone());
-        let enough = asked.enough.clone();
-        let span = pieces
+        request.peers.push(from.clone());
+        let enough = request.enough.clone();
+        let span = transfers
             .spans
             .entry(from.clone())
             .or_insert_with(|| SourceSpan::of_parent(&from, 0))
             .span();
         let (peers, digest, wait) = (
             self.sources.peers.clone(),
-            self.wanted.digest.clone(),
-            pieces.patience(),
+            self.spec.digest.clone(),
+            transfers.patience(),
         );
-        let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(pieces.size);
+        let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(transfers.size);
         let began = Instant::now();
         let (limits, class) = (self.sources.limits.clone(), self.needs.class());
         let getting = async move {
@@ -229,67 +230,72 @@ impl Fetch<'_> {
                 limits.pass(&Way::FromPeer, class, range.end - range.start).await;
                 peers.chunk(&from, &digest, range, wait).await
             };
-            let got = enough.run_until_cancelled(asking).await;
-            Piece {
+            let result = enough.run_until_cancelled(asking).await;
+            ChunkResponse {
                 chunk,
-                got,
+                result,
                 took: began.elapsed(),
                 from,
             }
         };
-        pieces.flying.push(Box::pin(getting.instrument(span)));
+        transfers.in_flight.push(Box::pin(getting.instrument(span)));
     }
 
-    /// A second peer is asked for what takes too long.
-    fn race_the_late(&self, pieces: &mut Pieces) {
-        for chunk in pieces.late().into_iter().take(RACES) {
-            if let Some(slow) = pieces
-                .asked
+    /// Asks a second peer for late chunks.
+    fn race_the_late(&self, transfers: &mut ChunkTransfers) {
+        for chunk in transfers.late().into_iter().take(RACES) {
+            if let Some(slow) = transfers
+                .requests
                 .get(&chunk)
-                .and_then(|asked| asked.peers.first().cloned())
+                .and_then(|request| request.peers.first().cloned())
             {
-                pieces.blame(&slow, 1);
+                transfers.blame(&slow, 1);
             }
-            self.ask_for(pieces, chunk);
+            self.ask_for(transfers, chunk);
         }
     }
 
-    async fn take_piece(
+    async fn take_response(
         &mut self,
-        pieces: &mut Pieces,
-        piece: Piece,
+        transfers: &mut ChunkTransfers,
+        response: ChunkResponse,
         partial: &Partial,
     ) -> Result<(), Failure> {
-        let Piece {
+        let ChunkResponse {
             chunk,
             from,
-            got,
+            result,
             took,
-        } = piece;
-        let is_last = pieces.asked.get_mut(&chunk).is_some_and(|asked| {
-            asked.peers.retain(|peer| *peer != from);
-            asked.peers.is_empty()
+        } = response;
+        let is_last = transfers.requests.get_mut(&chunk).is_some_and(|request| {
+            request.peers.retain(|peer| *peer != from);
+            request.peers.is_empty()
         });
-        match got {
+        match result {
             None => {}
-            Some(Ok(bytes)) => return self.land_piece(pieces, chunk, &from, bytes, took, partial).await,
+            Some(Ok(bytes)) => {
+                return self
+                    .land_from(transfers, chunk, &from, bytes, took, partial)
+                    .await;
+            }
             Some(Err(error)) => {
-                let has_none =
-                    error == ShareError::NotHeld && pieces.hashes.is_some() && pieces.seeds.contains(&from);
-                pieces.blame(&from, if has_none { NOT_AGAIN } else { 1 });
-                debug!(stoker.digest = %self.wanted.digest, stoker.source = host_and_port(&from), chunk, because = %error, "another peer is asked for this chunk");
+                let has_none = error == ShareError::NotHeld
+                    && transfers.hashes.is_some()
+                    && transfers.seeds.contains(&from);
+                transfers.blame(&from, if has_none { NOT_AGAIN } else { 1 });
+                debug!(stoker.digest = %self.spec.digest, stoker.source = host_and_port(&from), chunk, because = %error, "chunk not received, asking another peer");
                 self.faults.push((from, error.into()));
             }
         }
         if is_last {
-            pieces.asked.remove(&chunk);
+            transfers.requests.remove(&chunk);
         }
         Ok(())
     }
 
-    async fn land_piece(
+    async fn land_from(
         &mut self,
-        pieces: &mut Pieces,
+        transfers: &mut ChunkTransfers,
         chunk: u64,
         from: &str,
         bytes: Bytes,
@@ -297,21 +303,21 @@ impl Fetch<'_> {
         partial: &Partial,
     ) -> Result<(), Failure> {
         let length = bytes.len() as u64;
-        let expected = pieces.hash_of(chunk);
+        let expected = transfers.hash_of(chunk);
         let landed = self.land_chunk(chunk, bytes, expected, partial).await;
         match landed {
             Ok(()) => {
                 self.metrics.received(false, length);
-                if let Some(asked) = pieces.asked.remove(&chunk) {
-                    asked.enough.cancel();
+                if let Some(request) = transfers.requests.remove(&chunk) {
+                    request.enough.cancel();
                 }
-                pieces.tried.remove(&chunk);
-                pieces.learn_pace(from, took);
-                if let Some(span) = pieces.spans.get_mut(from) {
+                transfers.tried.remove(&chunk);
+                transfers.learn_pace(from, took);
+                if let Some(span) = transfers.spans.get_mut(from) {
                     span.gave(length);
                 }
                 self.count(from, false, length);
-                let is_vouched = pieces.hashes.is_some() && (chunk + 1) * CHUNK >= pieces.size;
+                let is_vouched = transfers.hashes.is_some() && (chunk + 1) * CHUNK >= transfers.size;
                 self.progress.send_modify(|now| {
                     now.landed = partial.len();
                     now.last_is_vouched |= is_vouched;
@@ -319,8 +325,8 @@ impl Fetch<'_> {
                 Ok(())
             }
             Err(LandError::WrongChunk) => {
-                pieces.asked.remove(&chunk);
-                pieces.blame(from, NOT_AGAIN);
+                transfers.requests.remove(&chunk);
+                transfers.blame(from, NOT_AGAIN);
                 let fault = self.wrong_chunk_of(from);
                 self.leave_out(from, fault);
                 Ok(())
@@ -331,13 +337,13 @@ impl Fetch<'_> {
 
     fn leave_out(&mut self, from: &str, fault: SourceError) {
         info!(
-            stoker.digest = %self.wanted.digest,
+            stoker.digest = %self.spec.digest,
             stoker.source = host_and_port(from),
             stoker.source.kind = "peer",
             stoker.left = fault.word,
             stoker.side = Side::Peer.word(),
             because = %fault,
-            "source left, the next one continues"
+            "source abandoned, the next one continues"
         );
         self.parents.retain(|other| other != from);
         self.faults.push((from.to_owned(), fault));

@@ -1,0 +1,328 @@
+//! Streams an object without the disk: when the disk is full, each reader still gets its bytes from a source of
+//! its own.
+//!
+//! **Invariant:** as with a fetch on disk, the last chunk is held back until the sha256 of the whole is proven.
+//! The hash continues from what had landed, and the rest is fetched from there.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use oci::{Digest, DigestHasher};
+use store::{last_chunk_begins, read_some};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tracing::{Span, field, info_span};
+
+use super::error::FetchError;
+use super::faults::{OPEN_LIMIT, failed, took_too_long};
+use super::fetches::Fetches;
+use super::progress::Remains;
+use super::spec::FetchSpec;
+use crate::source::{OpenSource, SourceError};
+use crate::spans::mark_failed;
+
+/// Requests to the registry for one reader.
+const REGISTRY_TRIES: usize = 3;
+/// Reads that may wait for a slow reader.
+const AHEAD: usize = 8;
+
+/// Bytes, then `None` at the end. A channel that closes without it was cut off.
+pub(super) type BypassStream = mpsc::Receiver<Result<Option<Bytes>, FetchError>>;
+
+#[derive(Clone)]
+pub(super) struct Bypass {
+    fetches: Fetches,
+    spec: Arc<FetchSpec>,
+}
+
+/// The reader has left.
+struct ReaderLeft;
+
+enum BypassEnd {
+    ReaderLeft,
+    Failed(FetchError),
+}
+
+impl From<ReaderLeft> for BypassEnd {
+    fn from(_: ReaderLeft) -> Self {
+        Self::ReaderLeft
+    }
+}
+
+impl From<FetchError> for BypassEnd {
+    fn from(error: FetchError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Bypass {
+    pub(super) fn new(fetches: Fetches, spec: Arc<FetchSpec>) -> Self {
+        Self { fetches, spec }
+    }
+
+    /// The size by the first source that answers.
+    pub(super) async fn size(&self) -> Result<u64, FetchError> {
+        let mut faults = Vec::new();
+        for source in self.sources() {
+            match self.open(source.as_deref(), 0).await {
+                Ok(OpenSource { size: Some(size), .. }) => return Ok(size),
+                Ok(_) => {}
+                Err(fault) => faults.push((self.name(source.as_deref()), fault)),
+            }
+        }
+        Err(failed(&self.spec.digest, &faults))
+    }
+
+    /// The bytes of `range`: what has landed comes from the file, the rest from a source.
+    pub(super) fn read(&self, remains: Remains, range: Range<u64>) -> BypassStream {
+        let (out, stream) = mpsc::channel(AHEAD);
+        let (bypass, span) = (self.clone(), span_of(&self.spec));
+        let work = async move {
+            let ended = BypassReader {
+                bypass: &bypass,
+                remains,
+                range,
+                out: &out,
+                held: BytesMut::new(),
+            }
+            .run()
+            .await;
+            let last = match ended {
+                Ok(()) => Ok(None),
+                Err(BypassEnd::Failed(error)) => {
+                    mark_failed(&Span::current(), error.word());
+                    Err(error)
+                }
+                Err(BypassEnd::ReaderLeft) => return,
+            };
+            // The reader may have left.
+            let _ = out.send(last).await;
+        };
+        span.in_scope(|| self.fetches.running().spawn(work));
+        stream
+    }
+
+    /// The parents, each once, then the registry (`None`) a few times.
+    fn sources(&self) -> impl Iterator<Item = Option<String>> + use<> {
+        let tries = if self.spec.registry_allowed {
+            REGISTRY_TRIES
+        } else {
+            0
+        };
+        let registry = std::iter::repeat_n(None, tries);
+        self.spec.parents.clone().into_iter().map(Some).chain(registry)
+    }
+
+    async fn open(&self, parent: Option<&str>, from: u64) -> Result<OpenSource, SourceError> {
+        let (sources, spec) = (self.fetches.sources(), &self.spec);
+        let opening = async {
+            match parent {
+                Some(url) => sources
+                    .parent(url, &spec.digest, &spec.location, from)
+                    .await
+                    .map(|vouched| vouched.opened),
+                None => {
+                    sources
+                        .registry(&spec.registry_source(), spec.kind, &spec.digest, from)
+                        .await
+                }
+            }
+        };
+        timeout(OPEN_LIMIT, opening)
+            .await
+            .unwrap_or_else(|_| Err(took_too_long()))
+    }
+
+    fn name(&self, parent: Option<&str>) -> String {
+        parent.map_or_else(|| self.spec.location.registry().to_string(), str::to_owned)
+    }
+}
+
+/// The span of the bytes that one reader gets without the disk.
+fn span_of(spec: &FetchSpec) -> Span {
+    let span = info_span!(
+        parent: None,
+        "pass",
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
+        stoker.digest = %spec.digest,
+    );
+    if let Some(trace) = &spec.trace {
+        trace.adopt(&span);
+    }
+    span
+}
+
+/// The bypass of one reader.
+struct BypassReader<'a> {
+    bypass: &'a Bypass,
+    remains: Remains,
+    range: Range<u64>,
+    out: &'a mpsc::Sender<Result<Option<Bytes>, FetchError>>,
+    /// Bytes of the last chunk, from a source.
+    held: BytesMut,
+}
+
+impl BypassReader<'_> {
+    async fn run(mut self) -> Result<(), BypassEnd> {
+        let Some(hash) = self.remains.hash.clone() else {
+            return self.send_from_file(0..self.remains.landed).await;
+        };
+        let free = last_chunk_begins(self.remains.landed);
+        self.send_from_file(0..free).await?;
+        if self.range.end <= free {
+            return Ok(());
+        }
+        self.send_from_sources(hash, free).await
+    }
+
+    async fn send_from_sources(&mut self, mut hash: DigestHasher, free: u64) -> Result<(), BypassEnd> {
+        let mut at = self.remains.landed;
+        let mut faults = Vec::new();
+        let mut freed = free;
+        for source in self.bypass.sources() {
+            let name = self.bypass.name(source.as_deref());
+            let mut opened = match self.bypass.open(source.as_deref(), at).await {
+                Ok(opened) => opened,
+                Err(fault) => {
+                    faults.push((name, fault));
+                    continue;
+                }
+            };
+            let Some(size) = self.size_of(&opened, &name, &mut faults) else {
+                continue;
+            };
+            let last = last_chunk_begins(size);
+            // While the size was unknown, any chunk could be the last and was held back.
+            let landed = self.remains.landed.min(last);
+            if freed < landed {
+                self.send_from_file(freed..landed).await?;
+                freed = landed;
+            }
+            while at < size {
+                match opened.stream.next().await {
+                    Some(Ok(bytes)) => {
+                        let bytes =
+                            bytes.slice(..bytes.len().min(usize::try_from(size - at).unwrap_or(usize::MAX)));
+                        let metrics = self.bypass.fetches.metrics();
+                        metrics.received(source.is_none(), bytes.len() as u64);
+                        hash.update(&bytes);
+                        self.release(&bytes, at, last).await?;
+                        at += bytes.len() as u64;
+                    }
+                    Some(Err(fault)) => {
+                        faults.push((name, fault));
+                        break;
+                    }
+                    None => break,
+                }
+                if self.range.end <= at.min(last) {
+                    return Ok(());
+                }
+            }
+            if at == size {
+                return self.finish(hash.finish(), last, size).await;
+            }
+        }
+        Err(failed(&self.bypass.spec.digest, &faults).into())
+    }
+
+    fn size_of(
+        &self,
+        opened: &OpenSource,
+        name: &str,
+        faults: &mut Vec<(String, SourceError)>,
+    ) -> Option<u64> {
+        let claimed = opened.size.or(self.bypass.spec.size);
+        let fault = match (claimed, self.bypass.spec.size) {
+            (None, _) => "it did not send the size".to_owned(),
+            (Some(claimed), Some(expected)) if claimed != expected => {
+                format!("it has {claimed} bytes instead of {expected}")
+            }
+            (Some(claimed), _) if claimed < self.remains.landed => {
+                format!("it has {claimed} bytes, and more have come already")
+            }
+            (Some(claimed), _) => return Some(claimed),
+        };
+        faults.push((
+            name.to_owned(),
+            SourceError {
+                side: wire::Side::Registry,
+                word: "wrong_size",
+                passing: false,
+                text: fault,
+            },
+        ));
+        None
+    }
+
+    /// Sends the bytes before the last chunk and keeps the rest.
+    async fn release(&mut self, bytes: &Bytes, at: u64, last: u64) -> Result<(), ReaderLeft> {
+        let before = usize::try_from(last.saturating_sub(at))
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        self.held
+            .extend_from_slice(bytes.get(before..).unwrap_or_default());
+        self.send(bytes.slice(..before), at).await
+    }
+
+    async fn finish(&mut self, found: Digest, last: u64, size: u64) -> Result<(), BypassEnd> {
+        let spec = &self.bypass.spec;
+        if found != spec.digest {
+            return Err(BypassEnd::Failed(FetchError::WrongBytes {
+                digest: spec.digest.clone(),
+                found,
+                from: spec.location.registry().to_string(),
+                side: wire::Side::Registry,
+            }));
+        }
+        self.send_from_file(last..self.remains.landed).await?;
+        let held = std::mem::take(&mut self.held).freeze();
+        let begins = size - held.len() as u64;
+        Ok(self.send(held, begins).await?)
+    }
+
+    async fn send_from_file(&self, part: Range<u64>) -> Result<(), BypassEnd> {
+        let Some(file) = &self.remains.file else {
+            return Ok(());
+        };
+        let end = part.end.min(self.range.end);
+        let mut at = part.start.max(self.range.start);
+        while at < end {
+            let bytes = read_some(file, at, end - at)
+                .await
+                .map_err(|error| self.disk(&error))?;
+            let length = bytes.len() as u64;
+            self.send(bytes, at).await?;
+            at += length;
+        }
+        Ok(())
+    }
+
+    /// Sends the bytes that lie in the range. `bytes` begin at `at`.
+    async fn send(&self, bytes: Bytes, at: u64) -> Result<(), ReaderLeft> {
+        let within = |offset: u64| {
+            usize::try_from(offset.saturating_sub(at))
+                .unwrap_or(usize::MAX)
+                .min(bytes.len())
+        };
+        let (first, end) = (within(self.range.start), within(self.range.end));
+        if first >= end {
+            return Ok(());
+        }
+        self.out
+            .send(Ok(Some(bytes.slice(first..end))))
+            .await
+            .map_err(|_| ReaderLeft)
+    }
+
+    fn disk(&self, error: &std::io::Error) -> FetchError {
+        FetchError::Disk {
+            digest: self.bypass.spec.digest.clone(),
+            folder: self.bypass.fetches.store().folder().to_owned(),
+            cause: error.to_string(),
+        }
+    }
+}
