@@ -9,14 +9,14 @@ use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
 use uuid::Uuid;
 
 use crate::closed::Closed;
-use crate::ledger::{self, Effects};
+use crate::effects::Effects;
 use crate::limits::{Limits, milliseconds};
 use crate::plan::{Content, PlannedLot, Stage, next_seed};
-use crate::preheater::{lane_of, read_uuid};
 use crate::rows::placements::state::OPEN;
-use crate::rows::{VALUES_AT_ONCE, clusters, lots, peers, placements, preheats};
+use crate::rows::{VALUES_AT_ONCE, clusters, lots, peers, placements, preheats, read_uuid};
 use crate::scope::Scope;
-use crate::{neighbourhood, placing, stage};
+use crate::work::lane_of;
+use crate::{ledger, placing, seeds, stage};
 
 /// One round looks at this many peers, and this many lots of each; the next round takes the rest.
 const PEERS_AT_ONCE: u64 = 50;
@@ -119,7 +119,7 @@ async fn replan(
     let Some(cluster) = clusters::Entity::find_by_id(lot.cluster_id).one(txn).await? else {
         return Ok(false);
     };
-    let live = neighbourhood::live_seeds(txn, lot.cluster_id).await?;
+    let live = seeds::live_seeds(txn, lot.cluster_id).await?;
     let seeds: Vec<Uuid> = live.iter().map(|seed| read_uuid(&seed.id)).collect();
     let gone = read_uuid(&lot.peer_id);
     let mut by_seed: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();

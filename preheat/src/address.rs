@@ -14,6 +14,16 @@ pub(crate) struct BadAddress {
     pub(crate) advice: &'static str,
 }
 
+impl From<BadAddress> for HelloError {
+    fn from(bad: BadAddress) -> Self {
+        Self::BadName {
+            what: "--advertise",
+            given: bad.given,
+            advice: bad.advice,
+        }
+    }
+}
+
 pub(crate) fn check(hello: &Hello, seen_ip: IpAddr) -> Result<(), HelloError> {
     let manager = wire::VERSION;
     if hello.wire_version.abs_diff(manager) > 1 {

@@ -10,25 +10,12 @@ use queue::Urgency;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr,
 };
-use serde::{Deserialize, Serialize};
 use wire::{BandwidthLimits, OriginShare, Rate};
 
+use crate::cluster_settings::ClusterLimits;
 use crate::fault::StorageError;
-use crate::neighbourhood;
 use crate::preheater::{Inner, Preheater};
 use crate::rows::{clusters, peers};
-
-/// None: as fast as it goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ClusterLimits {
-    /// Of each peer, from registries and other peers.
-    pub peer_incoming: Option<Rate>,
-    /// Of each peer, to other peers.
-    pub peer_outgoing: Option<Rate>,
-    /// Of all peers together, from this registry.
-    pub origins: BTreeMap<RegistryName, Rate>,
-}
 
 /// The limits of a cluster, and what follows from them now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +58,7 @@ pub async fn set_cluster_limits(
     inner
         .write(Urgency::Urgent, move |txn| Box::pin(write(txn, id, text)))
         .await?;
-    neighbourhood::changed(inner);
+    inner.surroundings_changed();
     tracing::info!(
         stoker.cluster = cluster,
         as_configured = written.is_none(),

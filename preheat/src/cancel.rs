@@ -3,14 +3,14 @@
 use queue::Urgency;
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait};
 
+use crate::effects::Effects;
 use crate::ending;
 use crate::fault::{CancelError, StorageError};
 use crate::get::get;
-use crate::ledger::Effects;
 use crate::preheater::Preheater;
 use crate::rows::preheats;
-use crate::submit::PreheatId;
-use crate::views::{PreheatState, PreheatView};
+use crate::state::{PreheatId, PreheatState};
+use crate::views::PreheatView;
 
 /// What came of it, within the transaction.
 enum Found {

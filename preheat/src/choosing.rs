@@ -8,10 +8,9 @@ use uuid::Uuid;
 
 use crate::peer_choice::PeerChoice;
 use crate::plan::{Chosen, Holders, LiveCluster, named_by};
-use crate::preheater::read_uuid;
-use crate::rows::{VALUES_AT_ONCE, peers, preheats};
+use crate::rows::{VALUES_AT_ONCE, peers, preheats, read_uuid};
 use crate::scope::Scope;
-use crate::verdict::cut;
+use crate::text::cut;
 
 /// No live peer of the scope calls in from these addresses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

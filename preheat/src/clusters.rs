@@ -1,37 +1,17 @@
 //! Clusters: made with the first join token that names them, looked up by every request. The list is small and kept in memory.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
 };
 use wire::ClusterName;
 
 use crate::fault::{StorageError, SubmitError};
-use crate::preheater::{Inner, Preheater};
-use crate::rows::{clusters, peers};
+use crate::preheater::Inner;
+use crate::rows::clusters;
 use crate::scope::ClusterChoice;
-use crate::views::ClusterView;
-
-/// Clusters by id. None is ever renamed or removed, so what is known stays true.
-#[derive(Default)]
-pub(crate) struct KnownClusters(Mutex<Arc<BTreeMap<i64, String>>>);
-
-impl KnownClusters {
-    fn get(&self) -> Arc<BTreeMap<i64, String>> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    async fn read_anew(&self, db: &impl ConnectionTrait) -> Result<Arc<BTreeMap<i64, String>>, DbErr> {
-        let rows = clusters::Entity::find().all(db).await?;
-        let known: Arc<BTreeMap<i64, String>> =
-            Arc::new(rows.into_iter().map(|row| (row.id, row.name)).collect());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&known);
-        Ok(known)
-    }
-}
 
 /// Every cluster by id, as far as this process knows; the database is asked when `is_enough` says no.
 pub(crate) async fn known(
@@ -42,7 +22,11 @@ pub(crate) async fn known(
     if !known.is_empty() && is_enough(&known) {
         return Ok(known);
     }
-    inner.clusters.read_anew(inner.reads()).await
+    let rows = clusters::Entity::find().all(inner.reads()).await?;
+    let known: Arc<BTreeMap<i64, String>> =
+        Arc::new(rows.into_iter().map(|row| (row.id, row.name)).collect());
+    inner.clusters.put(Arc::clone(&known));
+    Ok(known)
 }
 
 pub(crate) async fn name_of(inner: &Inner, id: i64) -> Result<String, DbErr> {
@@ -104,28 +88,4 @@ pub(crate) async fn ensure(
     Ok(Some(
         clusters::Entity::insert(row).exec(txn).await?.last_insert_id,
     ))
-}
-
-/// Every cluster, with how many live seeds and nodes it has.
-pub async fn clusters(preheater: &Preheater) -> Result<Vec<ClusterView>, StorageError> {
-    let db = preheater.inner.reads();
-    let rows = clusters::Entity::find()
-        .order_by_asc(clusters::Column::Id)
-        .all(db)
-        .await?;
-    let live: Vec<(i64, bool)> = peers::Entity::find()
-        .select_only()
-        .columns([peers::Column::ClusterId, peers::Column::Seed])
-        .filter(peers::Column::Session.is_not_null())
-        .into_tuple()
-        .all(db)
-        .await?;
-    let count = |id: i64, seed: bool| live.iter().filter(|peer| **peer == (id, seed)).count() as u64;
-    let view = |row: clusters::Model| ClusterView {
-        seeds: count(row.id, true),
-        nodes: count(row.id, false),
-        id: row.id,
-        name: row.name,
-    };
-    Ok(rows.into_iter().map(view).collect())
 }

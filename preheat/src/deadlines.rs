@@ -9,20 +9,20 @@ use sea_orm::{
 };
 use wire::Side;
 
+use crate::effects::Effects;
 use crate::ending::run_out;
 use crate::fault::StorageError;
-use crate::followers::worker_of;
-use crate::ledger::{self, Effects, peer_name};
 use crate::limits::Limits;
 use crate::plan::wanted_clusters;
-use crate::preheater::{Inner, MANAGER_LANE};
+use crate::preheater::Inner;
+use crate::rows::find::{peer_name, worker_of};
 use crate::rows::placements::state::OPEN;
 use crate::rows::{peers, placements, preheats};
 use crate::scope::ClusterChoice;
-use crate::submit::{PLAN, work_of_manager};
-use crate::verdict::{TOLD, short};
-use crate::views::PreheatState;
-use crate::{absent, forget, neighbourhood, placing, seen, sessions};
+use crate::state::PreheatState;
+use crate::text::{TOLD, short};
+use crate::work::{MANAGER_LANE, PLAN, work_of_manager};
+use crate::{absent, ending, forget, live_clusters, seen, sessions};
 
 /// Preheats that one transaction ends or sends on.
 const PREHEATS_AT_ONCE: u64 = 100;
@@ -37,7 +37,7 @@ pub(crate) async fn sweep(inner: &Inner) -> Result<(), StorageError> {
         for session in &ended {
             inner.sessions.forget(*session);
         }
-        neighbourhood::changed(inner);
+        inner.surroundings_changed();
     }
     let limits = inner.limits.clone();
     let effects = inner
@@ -130,7 +130,7 @@ async fn without_seed(
     if waited.is_empty() {
         return Ok(());
     }
-    let clusters = placing::live_clusters(txn, false).await?;
+    let clusters = live_clusters::live_clusters(txn, false).await?;
     for preheat in waited {
         let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
         let lacking = wanted_clusters(&choice, &clusters)
@@ -146,7 +146,7 @@ async fn without_seed(
              reaches the manager",
             limits.no_seed_limit.as_secs()
         );
-        ledger::fail(txn, preheat, &reason, Side::Peer, now, effects).await?;
+        ending::fail(txn, preheat, &reason, Side::Peer, now, effects).await?;
     }
     Ok(())
 }

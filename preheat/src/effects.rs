@@ -1,77 +1,50 @@
-//! What follows a commit: bells, counts, and the one log line of each preheat that ended.
+//! What a transaction leaves to be done after its commit: bells, counts, log lines.
 
-use wire::TraceContext;
-
-use crate::ledger::{Effects, Ended};
-use crate::neighbourhood;
-use crate::preheater::Inner;
-use crate::trace_pages::TracePages;
+use crate::closed::{Closed, ClosedByPreheat};
+use crate::rows::preheats;
 use crate::verdict::Verdict;
 
-impl Inner {
-    /// Call it after the commit: whoever wakes earlier would look in vain.
-    pub(crate) fn follow(&self, effects: &Effects) {
-        if effects.surroundings_changed {
-            neighbourhood::changed(self);
+/// What is to be done once the transaction has committed.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// Lanes whose bell is rung.
+    pub(crate) lanes: Vec<String>,
+    pub(crate) ended: Vec<Ended>,
+    /// Placements that have closed, also those that closed because others did.
+    pub(crate) closed: ClosedByPreheat,
+    pub(crate) planning: Planning,
+    /// A registry was named for the first time: peers are told.
+    pub(crate) surroundings_changed: bool,
+}
+
+impl Effects {
+    pub(crate) fn note(&mut self, preheat: i64, closed: Closed) {
+        if closed.count() == 0 {
+            return;
         }
-        for lane in &effects.lanes {
-            self.bell.ring(lane);
-        }
-        for closed in effects.closed.values() {
-            self.metrics.closed(closed);
-        }
-        for ended in &effects.ended {
-            self.metrics.ended(ended);
-            log(ended, &self.trace_pages);
-        }
+        self.closed.entry(preheat).or_default().add(closed);
     }
 }
 
-fn log(Ended { preheat, verdict }: &Ended, pages: &TracePages) {
-    let id = preheat.id;
-    let trace = preheat.trace.as_deref().and_then(TraceContext::parse);
-    let trace_id = trace.as_ref().map(TraceContext::trace_id);
-    let trace_url = trace_id.and_then(|id| pages.url_of(id));
-    let duration_ms = preheat.finished_ms.unwrap_or_default() - preheat.begun_ms();
-    let image = &preheat.image;
-    match verdict {
-        Verdict::Succeeded => tracing::info!(
-            stoker.preheat = id,
-            stoker.image = image,
-            stoker.outcome = "succeeded",
-            trace_id,
-            trace_url,
-            duration_ms,
-            "preheat {id} of {image} succeeded"
-        ),
-        Verdict::Failed { reason, side } => tracing::warn!(
-            stoker.preheat = id,
-            stoker.image = image,
-            stoker.outcome = "failed",
-            stoker.side = side.word(),
-            trace_id,
-            trace_url,
-            duration_ms,
-            reason,
-            "preheat {id} of {image} failed"
-        ),
-        Verdict::Cancelled { by } => tracing::info!(
-            stoker.preheat = id,
-            stoker.image = image,
-            stoker.outcome = "cancelled",
-            trace_id,
-            trace_url,
-            duration_ms,
-            stoker.by = by,
-            "preheat {id} of {image} was cancelled"
-        ),
-    }
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) preheat: preheats::Model,
+    pub(crate) verdict: Verdict,
 }
 
-/// A span that belongs to the preheat's own trace.
-pub(crate) fn adopted(span: tracing::Span, trace: Option<&str>) -> tracing::Span {
-    if let Some(trace) = trace.and_then(TraceContext::parse) {
-        trace.adopt(&span);
-    }
-    span
+/// What was written, for whoever looks at the trace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) objects: usize,
+    pub(crate) placements: i64,
+    pub(crate) peers: usize,
+}
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub(crate) enum Planning {
+    #[default]
+    NotTried,
+    NoSeed,
+    Done(Planned),
 }

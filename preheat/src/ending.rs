@@ -3,20 +3,21 @@
 //! **Invariant:** a preheat ends once. Its credential, its remaining work and its lots go in the same transaction, and
 //! so does the waiting of those that follow it: each of them ends alike or goes on by itself.
 
-use queue::remove_group;
-use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use wire::Side;
 
+use crate::clear::{clear_away, ending};
 use crate::closed::Closed;
-use crate::followers::{self, Following};
-use crate::ledger::{Effects, Ended, count_in_preheat};
-use crate::preheater::{group_of, lane_of, parked_group_of, read_uuid};
-use crate::rows::{lots, preheats};
+use crate::counts::count_in_preheat;
+use crate::effects::{Effects, Ended};
+use crate::followers::Following;
+use crate::rows::{lots, preheats, read_uuid};
 use crate::tell::tell;
-use crate::verdict::{Verdict, cut};
+use crate::text::cut;
+use crate::verdict::Verdict;
 use crate::webhook::WebhookEvent;
-use crate::{credentials, stage};
+use crate::work::lane_of;
+use crate::{followers, stage};
 
 /// Ends a preheat before its placements did: what is open fails with this reason.
 pub(crate) async fn fail(
@@ -143,45 +144,4 @@ async fn end_with(
         Following::EndsAlike => followers::end_alike(txn, id, &verdict, now, effects).await,
         Following::GoesOn => followers::release(txn, id, now, effects).await,
     }
-}
-
-/// What changes in the row of a preheat that is open.
-pub(crate) fn ending(verdict: &Verdict, now: i64) -> sea_orm::UpdateMany<preheats::Entity> {
-    use preheats::Column;
-    let none = || Expr::value(None::<i64>);
-    preheats::Entity::update_many()
-        .col_expr(Column::State, Expr::value(verdict.state().word()))
-        .col_expr(Column::Reason, Expr::value(verdict.reason()))
-        .col_expr(Column::Side, Expr::value(verdict.side().map(Side::word)))
-        .col_expr(Column::UpdatedMs, Expr::value(now))
-        .col_expr(Column::FinishedMs, Expr::value(now))
-        .col_expr(Column::Credential, Expr::value(None::<String>))
-        .col_expr(Column::DeadlineMs, none())
-        .col_expr(Column::NoSeedDeadlineMs, none())
-        .col_expr(Column::SeedCheckMs, none())
-        .filter(Column::FinishedMs.is_null())
-}
-
-/// Removes credential, work and lots of a preheat.
-pub(crate) async fn clear_away(txn: &impl ConnectionTrait, preheat: i64) -> Result<(), DbErr> {
-    credentials::forget(txn, preheat).await?;
-    let of_preheat = lots::Column::PreheatId.eq(preheat);
-    let clusters: Vec<i64> = lots::Entity::find()
-        .select_only()
-        .column(lots::Column::ClusterId)
-        .distinct()
-        .filter(of_preheat.clone())
-        .filter(lots::Column::Stage.gt(0))
-        .into_tuple()
-        .all(txn)
-        .await?;
-    for cluster in clusters {
-        remove_group(txn, &parked_group_of(preheat, cluster)).await?;
-    }
-    remove_group(txn, &group_of(preheat)).await?;
-    lots::Entity::delete_many()
-        .filter(of_preheat)
-        .exec(txn)
-        .await
-        .map(drop)
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use queue::WriteError;
 use sea_orm::DbErr;
 
-use crate::address::BadAddress;
 use crate::peer_choice::BadPeers;
-use crate::views::PreheatState;
+use crate::state::PreheatState;
 
 /// The database did not do what it was asked to.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -93,16 +92,6 @@ pub enum HelloError {
     },
     #[error(transparent)]
     Storage(#[from] StorageError),
-}
-
-impl From<BadAddress> for HelloError {
-    fn from(bad: BadAddress) -> Self {
-        Self::BadName {
-            what: "--advertise",
-            given: bad.given,
-            advice: bad.advice,
-        }
-    }
 }
 
 impl From<DbErr> for StorageError {

@@ -8,15 +8,14 @@ use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use wire::Side;
 
-use crate::ending::{clear_away, ending};
-use crate::ledger::{Effects, Ended};
-use crate::preheater::MANAGER_LANE;
+use crate::clear::{clear_away, ending};
+use crate::effects::{Effects, Ended};
 use crate::rows::{VALUES_AT_ONCE, objects, placements, preheats};
-use crate::submit::{RESOLVE, work_of_manager};
+use crate::state::PreheatState;
 use crate::tell::tell;
 use crate::verdict::Verdict;
-use crate::views::PreheatState;
 use crate::webhook::WebhookEvent;
+use crate::work::{MANAGER_LANE, RESOLVE, work_of_manager};
 
 /// What the end of a leader means to those that follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,23 +33,6 @@ pub(crate) fn after(verdict: &Verdict) -> Following {
         } => Following::GoesOn,
         Verdict::Succeeded | Verdict::Failed { .. } => Following::EndsAlike,
     }
-}
-
-/// The preheat that does the work of this one: itself, unless it follows.
-pub(crate) async fn worker_of(
-    db: &impl ConnectionTrait,
-    preheat: preheats::Model,
-) -> Result<preheats::Model, DbErr> {
-    let mut worker = preheat;
-    // Leaders do not follow; should one do so after all, the chain is short.
-    for _ in 0..4 {
-        let Some(leader) = worker.follows else { break };
-        match preheats::Entity::find_by_id(leader).one(db).await? {
-            Some(row) => worker = row,
-            None => break,
-        }
-    }
-    Ok(worker)
 }
 
 async fn open_followers(txn: &impl ConnectionTrait, leader: i64) -> Result<Vec<preheats::Model>, DbErr> {

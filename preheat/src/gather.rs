@@ -6,15 +6,8 @@ use std::collections::BTreeMap;
 
 use oci::{Digest, Platform};
 
+use crate::class::Class;
 use crate::limits::MAX_IMAGE_BYTES;
-
-/// How an object is fetched, and when: manifests first, then configs, then layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Class {
-    Manifest = 0,
-    Config = 1,
-    Layer = 2,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FoundObject {

@@ -1,33 +1,23 @@
 //! How things stand: preheats, work, placements and peers, counted from their rows.
 //!
 //! A task counts every few seconds, by one grouped query for each table; a scrape shows what it counted last and
-//! asks no database. What a scrape shows may so be [`COUNT_EVERY`] old.
+//! asks no database. What a scrape shows may so be five seconds old.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
-use queue::{Depth, WorkState, depths, encode_gauge, encode_gauges};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use queue::{WorkState, encode_gauge, encode_gauges};
 
-use crate::clusters;
-use crate::limits::seconds;
-use crate::placing::PLACE;
-use crate::preheater::Inner;
-use crate::rows::{peers, preheats};
-use crate::submit::{PLAN, RESOLVE};
-use crate::sums::whole_sum;
-use crate::tell::TELL;
-use crate::views::PreheatState;
+use crate::state::PreheatState;
+use crate::work::{PLACE, PLAN, RESOLVE, TELL};
 
-pub(crate) const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// Clusters beyond the first ones that were made are counted together, as `other`.
 const NAMED_CLUSTERS: usize = 64;
 
-const KINDS: [&str; 4] = [RESOLVE, PLAN, PLACE, TELL];
+pub(crate) const KINDS: [&str; 4] = [RESOLVE, PLAN, PLACE, TELL];
 const WORK_STATES: [WorkState; 3] = [WorkState::Waiting, WorkState::Running, WorkState::Parked];
 const OPEN_STATES: [PreheatState; 3] = [
     PreheatState::Waiting,
@@ -40,44 +30,35 @@ const OPEN_STATES: [PreheatState; 3] = [
 pub(crate) struct Gauges(Arc<Mutex<Counted>>);
 
 #[derive(Debug, Default)]
-struct Counted {
-    open: BTreeMap<&'static str, i64>,
-    placements_open: i64,
+pub(crate) struct Counted {
+    pub(crate) open: BTreeMap<&'static str, i64>,
+    pub(crate) placements_open: i64,
     /// (kind, state) -> how many, and the age of the oldest in seconds.
-    work: BTreeMap<(&'static str, WorkState), (i64, f64)>,
-    peers: BTreeMap<OfPeers, i64>,
+    pub(crate) work: BTreeMap<(&'static str, WorkState), (i64, f64)>,
+    pub(crate) peers: BTreeMap<PeerLabels, i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct OfPeers {
+pub(crate) struct PeerLabels {
     cluster: String,
     role: &'static str,
     state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct InState {
+struct StateLabel {
     state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfWork {
+struct WorkLabels {
     kind: &'static str,
     state: &'static str,
 }
 
 impl Gauges {
-    pub(crate) async fn count(&self, inner: &Inner) -> Result<(), DbErr> {
-        let db = inner.reads();
-        let (open, placements_open) = open_preheats(db).await?;
-        let counted = Counted {
-            open,
-            placements_open,
-            work: work(&depths(db).await?, inner.now_ms()),
-            peers: peers_by_cluster(inner).await?,
-        };
+    pub(crate) fn put(&self, counted: Counted) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counted;
-        Ok(())
     }
 }
 
@@ -100,7 +81,7 @@ impl Counted {
     fn encode_preheats(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let open = OPEN_STATES.map(|state| {
             let state = state.word();
-            (InState { state }, self.open.get(state).copied().unwrap_or(0))
+            (StateLabel { state }, self.open.get(state).copied().unwrap_or(0))
         });
         encode_gauges(
             encoder,
@@ -116,7 +97,7 @@ impl Counted {
         let of = |states: &'static [WorkState]| {
             KINDS.into_iter().flat_map(move |kind| {
                 states.iter().map(move |state| {
-                    let labels = OfWork {
+                    let labels = WorkLabels {
                         kind,
                         state: word(*state),
                     };
@@ -144,57 +125,11 @@ fn word(state: WorkState) -> &'static str {
     }
 }
 
-/// Through the index over deadlines: a preheat has one until it ends.
-async fn open_preheats(db: &impl ConnectionTrait) -> Result<(BTreeMap<&'static str, i64>, i64), DbErr> {
-    use preheats::Column;
-    let sum = whole_sum(db.get_database_backend(), Column::PlacementsOpen);
-    let rows: Vec<(String, i64, i64)> = preheats::Entity::find()
-        .select_only()
-        .column(Column::State)
-        .column_as(Column::Id.count(), "preheats")
-        .column_as(sum, "placements")
-        .filter(Column::DeadlineMs.is_not_null())
-        .group_by(Column::State)
-        .into_tuple()
-        .all(db)
-        .await?;
-    let placements = rows.iter().map(|(_, _, placements)| placements).sum();
-    let open = rows
-        .into_iter()
-        .map(|(state, count, _)| (PreheatState::of(&state).word(), count));
-    Ok((open.collect(), placements))
-}
-
-fn work(depths: &[Depth], now_ms: i64) -> BTreeMap<(&'static str, WorkState), (i64, f64)> {
-    let known = |kind: &str| KINDS.into_iter().find(|known| *known == kind);
-    depths
-        .iter()
-        .filter_map(|depth| {
-            let age = seconds((now_ms - depth.oldest_ms).max(0));
-            Some(((known(&depth.kind)?, depth.state), (depth.count, age)))
-        })
-        .collect()
-}
-
-async fn peers_by_cluster(inner: &Inner) -> Result<BTreeMap<OfPeers, i64>, DbErr> {
-    use peers::Column;
-    let rows: Vec<(i64, bool, i64, i64)> = peers::Entity::find()
-        .select_only()
-        .columns([Column::ClusterId, Column::Seed])
-        .column_as(Column::Id.count(), "known")
-        .column_as(Column::Session.count(), "alive")
-        .group_by(Column::ClusterId)
-        .group_by(Column::Seed)
-        .into_tuple()
-        .all(inner.reads())
-        .await?;
-    let has_all = |known: &BTreeMap<i64, String>| rows.iter().all(|row| known.contains_key(&row.0));
-    let names = clusters::known(inner, has_all).await?;
-    Ok(by_cluster(&rows, &names))
-}
-
 /// Rows are (cluster, whether they are seeds, known, alive).
-fn by_cluster(rows: &[(i64, bool, i64, i64)], names: &BTreeMap<i64, String>) -> BTreeMap<OfPeers, i64> {
+pub(crate) fn by_cluster(
+    rows: &[(i64, bool, i64, i64)],
+    names: &BTreeMap<i64, String>,
+) -> BTreeMap<PeerLabels, i64> {
     let clusters: BTreeSet<i64> = rows.iter().map(|row| row.0).collect();
     let shown: BTreeSet<i64> = clusters.into_iter().take(NAMED_CLUSTERS).collect();
     let mut peers = BTreeMap::new();
@@ -204,7 +139,7 @@ fn by_cluster(rows: &[(i64, bool, i64, i64)], names: &BTreeMap<i64, String>) -> 
         let role = if *seed { "seed" } else { "node" };
         for (state, count) in [("alive", *alive), ("absent", known - alive)] {
             let cluster = name.to_owned();
-            *peers.entry(OfPeers { cluster, role, state }).or_default() += count;
+            *peers.entry(PeerLabels { cluster, role, state }).or_default() += count;
         }
     }
     peers
@@ -221,7 +156,7 @@ mod tests {
         let peers = by_cluster(&rows, &names);
         let of = |cluster: &str, state| {
             let (cluster, role) = (cluster.to_owned(), "seed");
-            peers.get(&OfPeers { cluster, role, state }).copied()
+            peers.get(&PeerLabels { cluster, role, state }).copied()
         };
         assert_eq!(
             (of("edge-64", "alive"), of("edge-64", "absent")),

@@ -7,18 +7,19 @@ use std::collections::HashMap;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use wire::TraceContext;
 
+use crate::class::kind_of;
 use crate::fault::StorageError;
-use crate::followers::worker_of;
-use crate::orders::kind_of;
+use crate::moving;
 use crate::peer_choice::PeerChoice;
-use crate::preheater::{Preheater, read_uuid};
-use crate::progress;
+use crate::preheater::Preheater;
 use crate::request::Priority;
-use crate::rows::placements::state::{FAILED, OPEN, VERIFIED};
-use crate::rows::{VALUES_AT_ONCE, lots, objects, peers, placements, preheats, read_size};
+use crate::rows::find::{PeerNames, peers_named, worker_of};
+use crate::rows::placements::{state::FAILED, state::OPEN, state::VERIFIED};
+use crate::rows::{lots, objects, placements, preheats, read_size, read_uuid};
+use crate::state::{PlacementState, PreheatState};
+use crate::text::side_of;
 use crate::trace_pages::TracePages;
-use crate::verdict::side_of;
-use crate::views::{ObjectView, PlacementState, PlacementView, PreheatState, PreheatView};
+use crate::views::{ObjectView, PlacementView, PreheatView};
 
 pub async fn get(preheater: &Preheater, id: i64) -> Result<Option<PreheatView>, StorageError> {
     let db = preheater.inner.reads();
@@ -31,7 +32,7 @@ pub async fn get(preheater: &Preheater, id: i64) -> Result<Option<PreheatView>, 
     if view.state != PreheatState::Placing {
         return Ok(Some(view));
     }
-    let moving: u64 = progress::of_preheat(db, worker.id).await?.values().sum();
+    let moving: u64 = moving::of_preheat(db, worker.id).await?.values().sum();
     show_work_of(&mut view, &worker);
     view.bytes_done = view.bytes_done.saturating_add(moving).min(view.bytes_total);
     Ok(Some(view))
@@ -123,7 +124,7 @@ pub async fn objects(preheater: &Preheater, id: i64) -> Result<Vec<ObjectView>, 
         .await?;
     let of_lots = lots.iter().map(|lot| &lot.peer_id);
     let peers = peers_named(db, placed.iter().map(|row| &row.peer_id).chain(of_lots)).await?;
-    let moving = progress::of_preheat(db, id).await?;
+    let moving = moving::of_preheat(db, id).await?;
     let sizes: HashMap<&str, u64> = found
         .iter()
         .map(|row| (row.digest.as_str(), read_size(row.size)))
@@ -187,27 +188,6 @@ fn state_of(word: &str, taken: bool) -> PlacementState {
         OPEN if taken => PlacementState::Fetching,
         _ => PlacementState::Waiting,
     }
-}
-
-/// Name and address of peers by id.
-pub(crate) type PeerNames = HashMap<String, (String, String)>;
-
-pub(crate) async fn peers_named<'a>(
-    db: &impl ConnectionTrait,
-    ids: impl Iterator<Item = &'a String>,
-) -> Result<PeerNames, StorageError> {
-    let mut ids: Vec<&String> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let mut names = PeerNames::new();
-    for ids in ids.chunks(VALUES_AT_ONCE) {
-        let rows = peers::Entity::find()
-            .filter(peers::Column::Id.is_in(ids.iter().copied()))
-            .all(db)
-            .await?;
-        names.extend(rows.into_iter().map(|row| (row.id, (row.name, row.address))));
-    }
-    Ok(names)
 }
 
 fn placement(

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use wire::ObjectKind;
 
+use crate::class::kind_of;
 use crate::fault::StorageError;
-use crate::followers::worker_of;
-use crate::get::peers_named;
-use crate::orders::kind_of;
 use crate::preheater::Preheater;
-use crate::rows::placements::state::{FAILED, VERIFIED};
+use crate::rows::find::{peers_named, worker_of};
+use crate::rows::placements::{state::FAILED, state::VERIFIED};
 use crate::rows::{VALUES_AT_ONCE, objects, placements, preheats};
 use crate::views::{HarborRow, HarborRows};
 

@@ -12,14 +12,10 @@ use uuid::Uuid;
 use wire::{Held, HoldingsReport, SeedAddress, holdings_hash, seeds_in_order};
 
 use crate::fault::{SessionError, StorageError};
-use crate::parents::holders;
-use crate::preheater::Inner;
-use crate::preheater::Preheater;
+use crate::parents::{PARENTS, holders};
+use crate::preheater::{Inner, Preheater};
 use crate::rows::{ROWS_AT_ONCE, VALUES_AT_ONCE, holdings, objects, stored_size};
-use crate::{neighbourhood, sessions};
-
-/// Parents that a peer is told of.
-pub(crate) const PARENTS: usize = 5;
+use crate::{seeds, sessions};
 
 /// A peer gained or lost objects.
 pub async fn holdings(
@@ -129,11 +125,11 @@ pub async fn parents(
     let inner = &preheater.inner;
     let peer = sessions::live(inner, session).await?;
     let cluster = crate::clusters::name_of(inner, peer.cluster_id).await?;
-    let seeds = neighbourhood::live_seeds(inner.reads(), peer.cluster_id).await?;
+    let seeds = seeds::live_seeds(inner.reads(), peer.cluster_id).await?;
     let having = holders(inner.reads(), &seeds, &[digest.to_owned()], None).await?;
     let holding: Vec<SeedAddress> = seeds
         .iter()
-        .map(neighbourhood::address)
+        .map(seeds::address)
         .filter(|seed| seed.peer != peer.id)
         .filter(|seed| {
             having

@@ -17,9 +17,9 @@ use wire::{ClusterName, PeerIdentity, Role};
 use crate::clusters;
 use crate::fault::StorageError;
 use crate::limits::Limits;
-use crate::preheater::{Preheater, read_uuid};
+use crate::preheater::Preheater;
 use crate::removals::{dead_before, was_removed};
-use crate::rows::{join_tokens, members};
+use crate::rows::{join_tokens, members, read_uuid};
 
 /// How far a peer's clock may differ from ours: its certificate holds from an hour before it was issued.
 const CLOCK_OFF_MS: i64 = 50 * 60 * 1_000;

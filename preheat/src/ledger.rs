@@ -7,48 +7,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use queue::{Which, unpark};
-use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use crate::closed::{Closed, ClosedByPreheat};
+use crate::closed::Closed;
+use crate::counts::{count_in_lot, count_in_preheat};
+use crate::effects::Effects;
 use crate::ending::end;
-pub(crate) use crate::ending::fail;
-use crate::placing::Planning;
-use crate::preheater::parked_group_of;
+use crate::rows::find::peer_name;
 use crate::rows::placements::state::FAILED;
-use crate::rows::{lots, peers, placements, preheats};
+use crate::rows::{lots, placements, preheats};
 use crate::stage;
-use crate::verdict::{Counts, FailedPlacement, PeersLeft, TOLD, Verdict, side_of, verdict};
-
-/// What is to be done once the transaction has committed.
-#[derive(Debug, Default)]
-pub(crate) struct Effects {
-    /// Lanes whose bell is rung.
-    pub(crate) lanes: Vec<String>,
-    pub(crate) ended: Vec<Ended>,
-    /// Placements that have closed, also those that closed because others did.
-    pub(crate) closed: ClosedByPreheat,
-    pub(crate) planning: Planning,
-    /// A registry was named for the first time: peers are told.
-    pub(crate) surroundings_changed: bool,
-}
-
-impl Effects {
-    pub(crate) fn note(&mut self, preheat: i64, closed: Closed) {
-        if closed.count() == 0 {
-            return;
-        }
-        self.closed.entry(preheat).or_default().add(closed);
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) preheat: preheats::Model,
-    pub(crate) verdict: Verdict,
-}
+use crate::text::{TOLD, side_of};
+use crate::verdict::{Counts, FailedPlacement, PeersLeft, verdict};
+use crate::work::parked_group_of;
 
 /// Counts placements of a lot as closed and does whatever follows from that.
 pub(crate) async fn close(
@@ -73,48 +46,6 @@ pub(crate) async fn close(
             .extend(unpark(txn, &group, Which::default(), now).await?);
     }
     end_if_nothing_is_open(txn, lot.preheat_id, now, effects).await
-}
-
-pub(crate) async fn count_in_lot(txn: &impl ConnectionTrait, work: i64, closed: i64) -> Result<(), DbErr> {
-    lots::Entity::update_many()
-        .col_expr(lots::Column::Open, Expr::col(lots::Column::Open).sub(closed))
-        .filter(lots::Column::WorkId.eq(work))
-        .exec(txn)
-        .await
-        .map(drop)
-}
-
-pub(crate) async fn count_in_preheat(
-    txn: &impl ConnectionTrait,
-    preheat: i64,
-    closed: Closed,
-    now: i64,
-) -> Result<(), DbErr> {
-    use preheats::Column;
-    preheats::Entity::update_many()
-        .col_expr(
-            Column::PlacementsOpen,
-            Expr::col(Column::PlacementsOpen).sub(closed.count()),
-        )
-        .col_expr(
-            Column::PlacementsVerified,
-            Expr::col(Column::PlacementsVerified).add(closed.verified),
-        )
-        .col_expr(
-            Column::PlacementsFailed,
-            Expr::col(Column::PlacementsFailed).add(closed.all_failed()),
-        )
-        .col_expr(
-            Column::PlacementsLeft,
-            Expr::col(Column::PlacementsLeft).add(closed.left),
-        )
-        .col_expr(Column::BytesDone, Expr::col(Column::BytesDone).add(closed.bytes))
-        .col_expr(Column::UpdatedMs, Expr::value(now))
-        .filter(Column::Id.eq(preheat))
-        .filter(Column::FinishedMs.is_null())
-        .exec(txn)
-        .await
-        .map(drop)
 }
 
 /// Whether anything of this stage is open in the lot's cluster.
@@ -206,9 +137,4 @@ async fn first_failed(txn: &impl ConnectionTrait, preheat: i64) -> Result<Vec<Fa
         });
     }
     Ok(failed)
-}
-
-pub(crate) async fn peer_name(txn: &impl ConnectionTrait, peer: &str) -> Result<String, DbErr> {
-    let row = peers::Entity::find_by_id(peer).one(txn).await?;
-    Ok(row.map_or_else(|| peer.to_owned(), |row| row.name))
 }

@@ -16,12 +16,22 @@
 
 mod absent;
 mod address;
+mod adopted;
 mod bandwidth;
 mod cancel;
+mod checked;
 mod choosing;
+mod class;
+mod clear;
 mod closed;
+mod cluster_list;
 mod cluster_settings;
+mod cluster_wishes;
 mod clusters;
+mod commit;
+mod contents;
+mod counting;
+mod counts;
 mod credentials;
 mod deadlines;
 mod effects;
@@ -34,14 +44,18 @@ mod gather;
 mod gauges;
 mod get;
 mod harbor_rows;
+mod hello;
 mod holdings;
 pub mod image_rules;
 mod joining;
 mod ledger;
 mod limits;
 mod list;
+mod live_clusters;
 mod location;
+mod memory;
 mod metrics;
+mod moving;
 mod neighbourhood;
 mod orders;
 mod parents;
@@ -60,14 +74,18 @@ mod retry;
 mod rows;
 mod scope;
 mod secret_box;
+mod seed_credential;
+mod seeds;
 mod seen;
 mod sessions;
 mod settle;
 mod spot_checks;
 mod stage;
+mod state;
+mod submission;
 mod submit;
-mod sums;
 mod tell;
+mod text;
 pub mod tokens;
 mod trace_pages;
 mod verdict;
@@ -75,13 +93,15 @@ mod views;
 mod watch;
 mod webhook;
 mod whereabouts;
+mod work;
 mod workers;
 
-pub use bandwidth::{ClusterLimits, LimitsError, LimitsInForce, cluster_limits, set_cluster_limits};
+pub use bandwidth::{LimitsError, LimitsInForce, cluster_limits, set_cluster_limits};
 pub use cancel::cancel;
-pub use cluster_settings::ClusterSettings;
-pub use clusters::clusters;
-pub use credentials::credential;
+pub use checked::Checked;
+pub use cluster_list::clusters;
+pub use cluster_settings::{ClusterLimits, ClusterSettings};
+pub use contents::WhereError;
 pub use explain::{
     ExplainError, ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding,
     ObjectStanding, ReferenceMeaning, RegistryStanding, Share, Verdict, explain,
@@ -89,6 +109,7 @@ pub use explain::{
 pub use fault::{CancelError, HelloError, RetryError, SessionError, StorageError, SubmitError};
 pub use get::{get, objects};
 pub use harbor_rows::harbor_rows;
+pub use hello::hello;
 pub use holdings::{holdings, parents};
 pub use joining::{
     Applicant, JoinError, JoinTokenView, NewJoinToken, NotJoined, create_join_token, join, join_directly,
@@ -106,16 +127,15 @@ pub use removals::{RemoveError, Removed, is_removed, removal_list, remove_peer};
 pub use request::{BadPriority, Origin, PreheatRequest, Priority};
 pub use retry::retry;
 pub use scope::{BadScope, ClusterChoice, Scope};
-pub use sessions::{hello, is_session_of};
+pub use seed_credential::credential;
+pub use sessions::is_session_of;
 pub use settle::settle;
-pub use spot_checks::{Checked, Draw};
-pub use submit::{PreheatId, submit};
+pub use spot_checks::Draw;
+pub use state::{PlacementState, PreheatId, PreheatState};
+pub use submit::submit;
 pub use trace_pages::TracePages;
-pub use views::{
-    ClusterView, HarborRow, HarborRows, ObjectView, PeerView, PlacementState, PlacementView, PreheatState,
-    PreheatView,
-};
+pub use views::{ClusterView, HarborRow, HarborRows, ObjectView, PeerView, PlacementView, PreheatView};
 pub use watch::watch;
 pub use webhook::{BadEvent, SendWebhook, Webhook, WebhookCall, WebhookEvent, Webhooks};
-pub use whereabouts::{PeerShare, WhereError, Whereabouts, where_is};
+pub use whereabouts::{PeerShare, Whereabouts, where_is};
 pub use workers::Background;

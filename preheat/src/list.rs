@@ -8,7 +8,8 @@ use crate::fault::StorageError;
 use crate::get::view;
 use crate::preheater::{Inner, Preheater};
 use crate::rows::preheats;
-use crate::views::{PreheatState, PreheatView};
+use crate::state::PreheatState;
+use crate::views::PreheatView;
 
 const LISTED_AT_MOST: u64 = 1_000;
 /// Marks letters in a pattern that mean themselves; no database gives it another meaning.

@@ -9,11 +9,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use wire::{Side, TraceContext};
 
+use crate::checked::Checked;
 use crate::closed::Closed;
-use crate::ledger::Ended;
+use crate::effects::Ended;
 use crate::limits::seconds;
 use crate::request::Origin;
-use crate::spot_checks::Checked;
 use crate::verdict::Verdict;
 
 /// Seconds: a small image on the LAN, up to the limit of a preheat and beyond.

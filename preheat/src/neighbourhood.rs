@@ -1,39 +1,16 @@
 //! What a peer is told of its surroundings: the live seeds of its cluster, and how each registry is reached.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
-use wire::{DialDescription, Neighbourhood, RegistryDescription, SeedAddress};
+use sea_orm::DbErr;
+use wire::{DialDescription, Neighbourhood, RegistryDescription};
 
-use crate::bandwidth;
-use crate::preheater::{Inner, read_uuid};
-use crate::rows::peers;
-use crate::seen;
+use crate::preheater::Inner;
+use crate::seeds::live_seeds;
+use crate::{bandwidth, seeds, seen};
 
 /// What another manager changed is seen here after this.
 const KNOWN_FOR_MS: i64 = 1_000;
-
-/// The last answer for each cluster.
-#[derive(Default)]
-pub(crate) struct KnownNeighbourhoods(Mutex<HashMap<i64, (i64, Arc<Neighbourhood>)>>);
-
-impl KnownNeighbourhoods {
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, (i64, Arc<Neighbourhood>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A session began or ended, or a registry was named for the first time.
-    pub(crate) fn forget(&self) {
-        self.lock().clear();
-    }
-}
-
-/// Lets every peer that waits for work look again, so that it learns now what has changed around it.
-pub(crate) fn changed(inner: &Inner) {
-    inner.neighbourhoods.forget();
-    inner.bell.ring_all();
-}
 
 pub(crate) async fn current(inner: &Inner, cluster: i64) -> Result<Arc<Neighbourhood>, DbErr> {
     let now = inner.now_ms();
@@ -50,7 +27,7 @@ pub(crate) async fn current(inner: &Inner, cluster: i64) -> Result<Arc<Neighbour
     let limits = bandwidth::told(inner, cluster, seeds.len()).await?;
     let read = Arc::new(with_version(Neighbourhood {
         version: String::new(),
-        seeds: seeds.iter().map(address).collect(),
+        seeds: seeds.iter().map(seeds::address).collect(),
         registries: registries(inner).await?,
         dial: dial(inner),
         limits,
@@ -75,25 +52,6 @@ fn with_version(neighbourhood: Neighbourhood) -> Neighbourhood {
     Neighbourhood {
         version,
         ..neighbourhood
-    }
-}
-
-/// Seeds of a cluster with a session, in a fixed order.
-pub(crate) async fn live_seeds(db: &impl ConnectionTrait, cluster: i64) -> Result<Vec<peers::Model>, DbErr> {
-    peers::Entity::find()
-        .filter(peers::Column::Seed.eq(true))
-        .filter(peers::Column::Session.is_not_null())
-        .filter(peers::Column::ClusterId.eq(cluster))
-        .order_by_asc(peers::Column::Id)
-        .all(db)
-        .await
-}
-
-pub(crate) fn address(seed: &peers::Model) -> SeedAddress {
-    SeedAddress {
-        peer: read_uuid(&seed.id),
-        name: seed.name.clone(),
-        share_url: seed.share_url.clone(),
     }
 }
 

@@ -4,18 +4,15 @@ use std::collections::HashMap;
 
 use oci::Location;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
-use wire::{
-    Lot, ObjectKind, PlacementOrder, PublicObjects, Signed, TagMeaning, TagRecord, TraceContext,
-    seeds_in_order,
-};
+use wire::{Lot, PlacementOrder, PublicObjects, Signed, TagMeaning, TagRecord, TraceContext, seeds_in_order};
 
-use crate::holdings::PARENTS;
-use crate::parents::{Holders, holders};
-use crate::preheater::{Inner, read_uuid};
+use crate::class::kind_of;
+use crate::memory::sessions::SessionPeer;
+use crate::parents::{Holders, PARENTS, holders};
+use crate::preheater::Inner;
 use crate::rows::placements::state::OPEN;
-use crate::rows::{lots, objects, peers, placements, preheats, read_size};
-use crate::sessions::SessionPeer;
-use crate::{clusters, location, neighbourhood};
+use crate::rows::{lots, objects, peers, placements, preheats, read_size, read_uuid};
+use crate::{clusters, location, seeds};
 
 pub(crate) async fn lots(
     inner: &Inner,
@@ -26,7 +23,7 @@ pub(crate) async fn lots(
     if taken.is_empty() {
         return Ok(lots);
     }
-    let seeds = neighbourhood::live_seeds(inner.reads(), peer.cluster_id).await?;
+    let seeds = seeds::live_seeds(inner.reads(), peer.cluster_id).await?;
     for lot in taken {
         let preheat = preheats::Entity::find_by_id(lot.preheat_id)
             .one(inner.reads())
@@ -129,14 +126,6 @@ fn placement(location: &Location, object: objects::Model, parents: Vec<String>) 
         media_type: object.media_type,
         location: location.to_string(),
         parents,
-    }
-}
-
-pub(crate) fn kind_of(class: i32) -> ObjectKind {
-    if class == 0 {
-        ObjectKind::Manifest
-    } else {
-        ObjectKind::Blob
     }
 }
 

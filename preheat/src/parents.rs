@@ -5,9 +5,11 @@ use std::collections::{HashMap, HashSet};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use crate::preheater::read_uuid;
 use crate::rows::placements::state::VERIFIED;
-use crate::rows::{VALUES_AT_ONCE, holdings, peers, placements};
+use crate::rows::{VALUES_AT_ONCE, holdings, peers, placements, read_uuid};
+
+/// Parents that a peer is told of.
+pub(crate) const PARENTS: usize = 5;
 
 /// Digest -> the seeds that have it.
 pub(crate) type Holders = HashMap<String, HashSet<Uuid>>;

@@ -8,9 +8,9 @@ use wire::Role;
 
 use crate::clusters;
 use crate::fault::StorageError;
-use crate::preheater::{Preheater, read_uuid};
-use crate::rows::{holdings, peers, read_size, removals};
-use crate::sums::whole_sum;
+use crate::preheater::Preheater;
+use crate::rows::sums::whole_sum;
+use crate::rows::{holdings, peers, read_size, read_uuid, removals};
 use crate::views::PeerView;
 
 /// Live ones first, then by name.

@@ -17,11 +17,12 @@ use wire::{Lot, TakeAnswer, TakeRequest};
 
 use crate::fault::{SessionError, StorageError};
 use crate::limits::milliseconds;
-use crate::preheater::{Inner, Preheater, lane_of};
+use crate::memory::sessions::SessionPeer;
+use crate::preheater::{Inner, Preheater};
 use crate::progress::withdrawn;
 use crate::rows::lots;
-use crate::sessions::{self, SessionPeer};
-use crate::{image_rules, neighbourhood, orders, removals, stage};
+use crate::work::lane_of;
+use crate::{image_rules, neighbourhood, orders, removals, sessions, stage};
 
 /// Lots that one call hands out at most.
 const LOTS_AT_ONCE: u32 = 64;

@@ -4,52 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use queue::{NewWork, PARKED, enqueue};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use serde_json::json;
 use uuid::Uuid;
 use wire::Side;
 
-use crate::cluster_settings::{SettingsByCluster, tolerated_absent};
-use crate::ledger::{self, Effects};
+use crate::cluster_settings::SettingsByCluster;
+use crate::cluster_wishes::tolerated_absent;
+use crate::effects::{Effects, Planned, Planning};
 use crate::plan::{Content, LiveCluster, NoSeed, PlannedLot, PlannedObject, Stage, plan, wanted_clusters};
-use crate::preheater::{group_of, lane_of, parked_group_of, read_uuid};
-use crate::rows::{
-    ROWS_AT_ONCE, clusters, lots, objects, peers, placements, preheats, read_size, stored_size,
-};
+use crate::rows::{ROWS_AT_ONCE, lots, objects, placements, preheats, read_size, stored_size};
 use crate::scope::{ClusterChoice, Scope};
+use crate::state::PreheatState;
 use crate::tell::tell;
-use crate::views::PreheatState;
 use crate::webhook::WebhookEvent;
-use crate::{choosing, stage};
-
-/// The kind of work that a lot is.
-pub(crate) const PLACE: &str = "place";
-
-/// What was written, for whoever looks at the trace.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Planned {
-    pub(crate) objects: usize,
-    pub(crate) placements: i64,
-    pub(crate) peers: usize,
-}
-
-/// What became of a plan.
-#[derive(Debug, Default)]
-pub(crate) enum Planning {
-    #[default]
-    NotTried,
-    NoSeed,
-    Done(Planned),
-}
-
-/// The clusters with the peers that may have to hold something of it.
-pub(crate) async fn live_clusters_for(
-    txn: &impl ConnectionTrait,
-    preheat: &preheats::Model,
-) -> Result<Vec<LiveCluster>, DbErr> {
-    let scope: Scope = preheat.scope.parse().unwrap_or_default();
-    live_clusters(txn, scope == Scope::AllPeers).await
-}
+use crate::work::{PLACE, group_of, lane_of, parked_group_of};
+use crate::{choosing, ending, stage};
 
 /// Plans the preheat for the peers of `clusters` and writes the plan, or says that nobody can fetch.
 pub(crate) async fn place(
@@ -74,7 +44,7 @@ pub(crate) async fn place(
         Ok(holders) => holders,
         Err(nobody) => {
             let (preheat, reason) = (preheat.clone(), nobody.reason());
-            Box::pin(ledger::fail(txn, preheat, &reason, Side::Caller, now, effects)).await?;
+            Box::pin(ending::fail(txn, preheat, &reason, Side::Caller, now, effects)).await?;
             return Ok(Ok(()));
         }
     };
@@ -115,45 +85,6 @@ async fn tolerate(
         .exec(txn)
         .await
         .map(drop)
-}
-
-pub(crate) async fn live_clusters(
-    txn: &impl ConnectionTrait,
-    with_nodes: bool,
-) -> Result<Vec<LiveCluster>, DbErr> {
-    let rows = clusters::Entity::find()
-        .order_by_asc(clusters::Column::Id)
-        .all(txn)
-        .await?;
-    let mut clusters: BTreeMap<i64, LiveCluster> = rows
-        .into_iter()
-        .map(|row| {
-            (
-                row.id,
-                LiveCluster {
-                    id: row.id,
-                    name: row.name,
-                    ..LiveCluster::default()
-                },
-            )
-        })
-        .collect();
-    let mut live = peers::Entity::find().filter(peers::Column::Session.is_not_null());
-    if !with_nodes {
-        live = live.filter(peers::Column::Seed.eq(true));
-    }
-    for peer in live.all(txn).await? {
-        let Some(cluster) = clusters.get_mut(&peer.cluster_id) else {
-            continue;
-        };
-        let list = if peer.seed {
-            &mut cluster.seeds
-        } else {
-            &mut cluster.nodes
-        };
-        list.push(read_uuid(&peer.id));
-    }
-    Ok(clusters.into_values().collect())
 }
 
 async fn objects_of(txn: &impl ConnectionTrait, preheat: i64) -> Result<Vec<PlannedObject>, DbErr> {

@@ -8,29 +8,25 @@ use oci::DialRules;
 use prometheus_client::registry::Registry;
 use queue::{Bell, Clock, Database, Together, Urgency};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
-use uuid::Uuid;
 use wire::RegistryDescription;
 
 use crate::cluster_settings::{ClusterSettings, SettingsByCluster};
-use crate::clusters::KnownClusters;
 use crate::fault::StorageError;
 use crate::gauges::Gauges;
-use crate::image_rules::KnownRules;
 use crate::limits::Limits;
+use crate::memory::clusters::KnownClusters;
+use crate::memory::findings::KnownFindings;
+use crate::memory::image_rules::KnownRules;
+use crate::memory::neighbourhoods::KnownNeighbourhoods;
+use crate::memory::questions::QuestionBoard;
+use crate::memory::removals::KnownRemovals;
+use crate::memory::sessions::KnownSessions;
+use crate::memory::tokens::KnownTokens;
 use crate::metrics::PreheatMetrics;
-use crate::neighbourhood::KnownNeighbourhoods;
-use crate::questions::Board;
-use crate::removals::KnownRemovals;
 use crate::secret_box::{SealBroken, SecretBox};
-use crate::sessions::KnownSessions;
-use crate::spot_checks::KnownFindings;
-use crate::submit::{Submission, Written, write_all};
-use crate::tokens::KnownTokens;
+use crate::submission::{Submission, Written, write_all};
 use crate::trace_pages::TracePages;
 use crate::webhook::Webhooks;
-
-/// The lane of the manager's own work.
-pub(crate) const MANAGER_LANE: &str = "manager";
 
 /// What a [`Preheater`] is made of.
 pub struct Parts {
@@ -81,7 +77,7 @@ pub(crate) struct Inner {
     pub(crate) removals: KnownRemovals,
     pub(crate) tokens: KnownTokens,
     pub(crate) image_rules: KnownRules,
-    pub(crate) questions: Board,
+    pub(crate) questions: QuestionBoard,
     pub(crate) findings: KnownFindings,
 }
 
@@ -127,7 +123,7 @@ impl Preheater {
             removals: KnownRemovals::default(),
             tokens: KnownTokens::default(),
             image_rules: KnownRules::default(),
-            questions: Board::default(),
+            questions: QuestionBoard::default(),
             findings: KnownFindings::default(),
         };
         Ok(Self {
@@ -165,6 +161,12 @@ impl Inner {
         self.clock.now_ms()
     }
 
+    /// Wakes every peer that waits for work, so that it learns now what has changed around it.
+    pub(crate) fn surroundings_changed(&self) {
+        self.neighbourhoods.forget();
+        self.bell.ring_all();
+    }
+
     pub(crate) fn reads(&self) -> &DatabaseConnection {
         self.db.reads()
     }
@@ -176,24 +178,4 @@ impl Inner {
     {
         self.db.write(urgency, work).await.map_err(Into::into)
     }
-}
-
-/// The lane that holds a peer's work.
-pub(crate) fn lane_of(peer: Uuid) -> String {
-    format!("peer:{peer}")
-}
-
-/// All work of a preheat that is not parked.
-pub(crate) fn group_of(preheat: i64) -> String {
-    format!("preheat:{preheat}")
-}
-
-/// The work of one cluster's stage 1, parked until stage 0 is done.
-pub(crate) fn parked_group_of(preheat: i64, cluster: i64) -> String {
-    format!("preheat:{preheat}/{cluster}")
-}
-
-/// Ids are written by us; a row that holds another text belongs to nobody.
-pub(crate) fn read_uuid(text: &str) -> Uuid {
-    text.parse().unwrap_or(Uuid::nil())
 }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** the list's number only grows, and a peer that is on it has no session and holds nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use queue::{Urgency, end_holder};
 use sea_orm::sea_query::Expr;
@@ -15,9 +15,9 @@ use uuid::Uuid;
 use wire::{REMOVED_AT_MOST, RemovalList, Signed, Validity};
 
 use crate::fault::StorageError;
-use crate::neighbourhood;
-use crate::preheater::{Inner, Preheater, read_uuid};
-use crate::rows::{holdings, join_tokens, members, peers, removals};
+use crate::memory::removals::{ReadRemovals, SignedRemovals};
+use crate::preheater::{Inner, Preheater};
+use crate::rows::{holdings, join_tokens, members, peers, read_uuid, removals};
 use crate::sessions;
 
 /// What another manager changed is seen here after this.
@@ -25,58 +25,32 @@ const KNOWN_FOR_MS: i64 = 1_000;
 /// After this the list is read again though its number is the same: old entries drop out.
 const READ_AGAIN_MS: i64 = 3_600_000;
 
-/// The list as it was last read.
-#[derive(Default)]
-pub(crate) struct KnownRemovals(Mutex<Option<Known>>);
-
-#[derive(Clone)]
-struct Known {
-    looked_ms: i64,
-    read_ms: i64,
-    told: Arc<Told>,
-}
-
-struct Told {
-    list: RemovalList,
-    signed: Signed<RemovalList>,
-}
-
-impl KnownRemovals {
-    fn get(&self) -> Option<Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn put(&self, known: Option<Known>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
-    }
-}
-
-async fn current(inner: &Inner) -> Result<Arc<Told>, StorageError> {
+async fn current(inner: &Inner) -> Result<Arc<SignedRemovals>, StorageError> {
     let now = inner.now_ms();
     let known = inner.removals.get();
     if let Some(known) = known
         .as_ref()
         .filter(|known| now - known.looked_ms < KNOWN_FOR_MS)
     {
-        return Ok(Arc::clone(&known.told));
+        return Ok(Arc::clone(&known.signed));
     }
     let number = last_number(inner).await?;
     let unchanged =
-        known.filter(|known| known.told.list.number == number && now - known.read_ms < READ_AGAIN_MS);
+        known.filter(|known| known.signed.list.number == number && now - known.read_ms < READ_AGAIN_MS);
     let known = match unchanged {
-        Some(known) => Known {
+        Some(known) => ReadRemovals {
             looked_ms: now,
             ..known
         },
-        None => Known {
+        None => ReadRemovals {
             looked_ms: now,
             read_ms: now,
-            told: Arc::new(read(inner, now).await?),
+            signed: Arc::new(read(inner, now).await?),
         },
     };
-    let told = Arc::clone(&known.told);
+    let current = Arc::clone(&known.signed);
     inner.removals.put(Some(known));
-    Ok(told)
+    Ok(current)
 }
 
 async fn last_number(inner: &Inner) -> Result<i64, DbErr> {
@@ -88,7 +62,7 @@ async fn last_number(inner: &Inner) -> Result<i64, DbErr> {
 }
 
 /// Whoever was removed so long ago that no certificate of theirs holds is not named any more.
-async fn read(inner: &Inner, now: i64) -> Result<Told, StorageError> {
+async fn read(inner: &Inner, now: i64) -> Result<SignedRemovals, StorageError> {
     let rows = removals::Entity::find()
         .order_by_desc(removals::Column::Number)
         .limit(REMOVED_AT_MOST as u64)
@@ -106,7 +80,7 @@ async fn read(inner: &Inner, now: i64) -> Result<Told, StorageError> {
         .signing
         .sign(&list)
         .ok_or_else(|| StorageError::Broken("the removal list cannot be signed".to_owned()))?;
-    Ok(Told { list, signed })
+    Ok(SignedRemovals { list, signed })
 }
 
 /// A certificate that was issued before this is worth nothing to anybody.
@@ -116,8 +90,8 @@ pub(crate) fn dead_before(now_ms: i64) -> i64 {
 
 /// The list for a peer that knows the one with this number; none when that is the newest.
 pub(crate) async fn news(inner: &Inner, known: i64) -> Result<Option<Signed<RemovalList>>, StorageError> {
-    let told = current(inner).await?;
-    Ok((told.list.number > known).then(|| told.signed.clone()))
+    let current = current(inner).await?;
+    Ok((current.list.number > known).then(|| current.signed.clone()))
 }
 
 pub(crate) async fn signed(inner: &Inner) -> Result<Signed<RemovalList>, StorageError> {
@@ -180,7 +154,7 @@ pub(crate) fn follow(inner: &Inner, session: Option<Uuid>) {
     }
     inner.removals.put(None);
     // Every long poll looks again, and carries the list to its peer.
-    neighbourhood::changed(inner);
+    inner.surroundings_changed();
 }
 
 /// What was removed, and the session that ended with it.

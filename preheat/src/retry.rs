@@ -9,18 +9,20 @@ use queue::{Urgency, enqueue};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 
-use crate::ending::clear_away;
+use crate::clear::clear_away;
+use crate::effects::Effects;
 use crate::fault::RetryError;
 use crate::followers::hand_over;
 use crate::get::get;
-use crate::ledger::Effects;
 use crate::limits::milliseconds;
-use crate::preheater::{Inner, MANAGER_LANE, Preheater};
+use crate::preheater::{Inner, Preheater};
 use crate::rows::{credentials, preheats};
-use crate::submit::{PreheatId, RESOLVE, SealedCredential, seal, work_of_manager};
+use crate::state::{PreheatId, PreheatState};
+use crate::submission::{SealedCredential, seal};
 use crate::tell::tell;
-use crate::views::{PreheatState, PreheatView};
+use crate::views::PreheatView;
 use crate::webhook::WebhookEvent;
+use crate::work::{MANAGER_LANE, RESOLVE, work_of_manager};
 
 /// A preheat whose request brought a credential needs another one, since that is gone; one that is configured for the
 /// registry does as well. Answers with the preheat as it stands then.
@@ -31,7 +33,7 @@ pub async fn retry(
     by: &str,
 ) -> Result<PreheatView, RetryError> {
     let inner = &preheater.inner;
-    let sealed = seal(inner, credential.as_ref())?;
+    let sealed = seal(&inner.secrets, credential.as_ref())?;
     let preheat = preheats::Entity::find_by_id(id)
         .one(inner.reads())
         .await

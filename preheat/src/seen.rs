@@ -12,7 +12,6 @@ use sea_orm::{
 };
 
 use crate::fault::StorageError;
-use crate::neighbourhood;
 use crate::preheater::Inner;
 use crate::rows::seen_registries::{ActiveModel, Column, Entity, Model};
 use crate::rows::{VALUES_AT_ONCE, preheats};
@@ -72,7 +71,7 @@ pub(crate) async fn sweep(inner: &Inner) -> Result<(), StorageError> {
         .await?;
     if forgotten > 0 {
         tracing::debug!(registries = forgotten, "registries forgotten");
-        neighbourhood::changed(inner);
+        inner.surroundings_changed();
     }
     Ok(())
 }

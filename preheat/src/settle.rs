@@ -14,15 +14,15 @@ use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter}
 use uuid::Uuid;
 use wire::{Outcome, SettleAnswer, SettleRequest, Settled};
 
-use self::spans::Spans;
 use crate::closed::{Closed, ClosedByPreheat};
+use crate::effects::Effects;
 use crate::fault::SessionError;
-use crate::ledger::{self, Effects};
 use crate::preheater::Preheater;
-use crate::rows::placements::state::{FAILED, OPEN, VERIFIED};
+use crate::rows::placements::{state::FAILED, state::OPEN, state::VERIFIED};
 use crate::rows::{lots, objects, placements, stored_size};
-use crate::sessions;
-use crate::verdict::cut;
+use crate::settle::spans::Spans;
+use crate::text::cut;
+use crate::{ledger, sessions};
 
 /// The outcomes of one lot: work, fence and what became of which digest.
 type OfLot = BTreeMap<(i64, i64), Vec<(String, Outcome)>>;

@@ -10,7 +10,7 @@
 //! Non-goals: a seed with a bad disk and one that lies are not told apart; what no other peer holds is not checked.
 
 mod decide;
-mod findings;
+pub(crate) mod draw;
 mod subject;
 
 use std::time::Duration;
@@ -23,19 +23,20 @@ use tracing::{debug, error, warn};
 use uuid::Uuid;
 use wire::{Compared, Question, SpotCheck};
 
-pub use self::decide::Checked;
-use self::decide::{Said, Witness, checked, next, who_said};
-pub(crate) use self::findings::KnownFindings;
-use self::subject::Subject;
+pub use self::draw::Draw;
+
+use crate::checked::Checked;
+use crate::effects::Effects;
 use crate::fault::StorageError;
-use crate::ledger::Effects;
 use crate::preheater::Inner;
 use crate::questions::{NoAnswer, ask_within};
 use crate::removals;
 use crate::rows::placements::state::VERIFIED;
 use crate::rows::{placements, preheats};
+use crate::spot_checks::decide::{Said, Witness, checked, next, who_said};
+use crate::spot_checks::subject::Subject;
 use crate::tell::tell;
-use crate::verdict::short;
+use crate::text::short;
 use crate::webhook::WebhookEvent;
 
 /// A witness reads one piece, and proves its own copy again if the piece differs.
@@ -44,24 +45,6 @@ const ANSWER_WAIT: Duration = Duration::from_secs(60);
 const TOLD_AT_MOST: u64 = 200;
 /// Notes of one preheat.
 const NOTES: usize = 50;
-
-/// What chance decides.
-#[derive(Debug, Clone, Copy)]
-pub struct Draw {
-    pub placement: u64,
-    pub piece: u64,
-    pub witness: u64,
-}
-
-impl Draw {
-    pub(crate) fn random() -> Self {
-        Self {
-            placement: rand::random(),
-            piece: rand::random(),
-            witness: rand::random(),
-        }
-    }
-}
 
 /// One check. None: no live seed has verified anything.
 pub(crate) async fn check_one(inner: &Inner, draw: Draw) -> Result<Option<Checked>, StorageError> {

@@ -11,10 +11,11 @@ use sea_orm::{
 use wire::Side;
 
 use crate::closed::Closed;
-use crate::ledger::{count_in_lot, count_in_preheat, peer_name};
-use crate::rows::placements::state::{FAILED, OPEN};
+use crate::counts::{count_in_lot, count_in_preheat};
+use crate::rows::find::peer_name;
+use crate::rows::placements::{state::FAILED, state::OPEN};
 use crate::rows::{ROWS_AT_ONCE, VALUES_AT_ONCE, lots, objects, placements, preheats};
-use crate::verdict::{cut, side_of};
+use crate::text::{cut, side_of};
 
 /// Why the seeds of a cluster do not have an object, in words for those who would have read it from them.
 struct Lacking {

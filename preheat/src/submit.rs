@@ -1,31 +1,22 @@
 //! Takes a request: the preheat, its credential and its first work commit together, and nothing else happens
 //! here. No registry is asked.
 
-use futures_util::future::BoxFuture;
-use queue::{NewWork, enqueue_all};
-use sea_orm::{
-    ActiveValue::NotSet, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr,
-    EntityTrait, QueryFilter, QuerySelect,
-};
+use queue::NewWork;
+use sea_orm::{ActiveValue::NotSet, ActiveValue::Set};
 use serde_json::json;
 use tracing::Instrument;
 use tracing::field::Empty;
-use uuid::Uuid;
 use wire::TraceContext;
 
 use crate::fault::{StorageError, SubmitError};
 use crate::limits::milliseconds;
-use crate::preheater::{Inner, MANAGER_LANE, Preheater, group_of};
+use crate::preheater::{Inner, Preheater};
 use crate::request::{Origin, PreheatRequest};
-use crate::rows::{credentials, preheats};
-use crate::{clusters, image_rules, views};
-
-/// The kinds of the manager's work.
-pub(crate) const RESOLVE: &str = "resolve";
-pub(crate) const PLAN: &str = "plan";
-
-/// A preheat's number: counted by the database, never used again.
-pub type PreheatId = i64;
+use crate::rows::preheats;
+use crate::state::{PreheatId, PreheatState};
+use crate::submission::{Submission, Written, of_delivery, seal};
+use crate::work::{MANAGER_LANE, RESOLVE};
+use crate::{clusters, image_rules};
 
 /// Writes the preheat down and answers; a message that has made one already is answered with that one. `caller` is the
 /// id of the token that asked; what follows goes on in `trace`, which is the request's and not this step's.
@@ -64,7 +55,7 @@ async fn write(
     request.peers.check(request.scope)?;
     clusters::check(inner, &request.clusters).await?;
     let now = inner.now_ms();
-    let sealed = seal(inner, request.credential.as_ref())?;
+    let sealed = seal(&inner.secrets, request.credential.as_ref())?;
     let fair_key = fair_key(inner, caller, &request.image);
     let delivery = request.delivery.as_deref().map(cut_to_column);
     let mut row = new_row(inner, caller, &request, trace.as_ref(), now);
@@ -99,14 +90,6 @@ async fn before_us(inner: &Inner, delivery: Option<String>) -> Option<PreheatId>
     of_delivery(inner.reads(), &delivery?).await.ok().flatten()
 }
 
-/// What stands in the database for a request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Written {
-    id: PreheatId,
-    /// Not so for a message that came again.
-    is_new: bool,
-}
-
 /// Unless preheats open registries, only those that are configured or allowed are asked.
 fn check_registry(inner: &Inner, request: &PreheatRequest) -> Result<(), SubmitError> {
     let name = &request.image.registry;
@@ -115,102 +98,6 @@ fn check_registry(inner: &Inner, request: &PreheatRequest) -> Result<(), SubmitE
         Ok(())
     } else {
         Err(SubmitError::RegistryNotOpen(name.clone()))
-    }
-}
-
-/// A preheat on its way into the database.
-pub(crate) struct Submission {
-    row: preheats::ActiveModel,
-    sealed: Option<SealedCredential>,
-    /// The first of its work, which is told the preheat's id once there is one.
-    work: NewWork,
-}
-
-/// What came with a request for the registry.
-pub(crate) struct SealedCredential {
-    pub(crate) name: String,
-    sealed: Vec<u8>,
-}
-
-impl SealedCredential {
-    pub(crate) fn row(self, preheat: i64) -> credentials::ActiveModel {
-        credentials::ActiveModel {
-            id: Set(self.name),
-            preheat_id: Set(preheat),
-            sealed: Set(self.sealed),
-        }
-    }
-}
-
-/// Writes preheats that were submitted in the same moment, each with its credential and its first work.
-pub(crate) fn write_all(
-    txn: &DatabaseTransaction,
-    submissions: Vec<Submission>,
-) -> BoxFuture<'_, Result<Vec<Written>, DbErr>> {
-    Box::pin(async move {
-        let mut written = Vec::with_capacity(submissions.len());
-        let (mut works, mut secrets) = (Vec::new(), Vec::new());
-        for Submission { row, sealed, work } in submissions {
-            if let Some(id) = delivered_before(txn, &row).await? {
-                written.push(Written { id, is_new: false });
-                continue;
-            }
-            let id = preheats::Entity::insert(row).exec(txn).await?.last_insert_id;
-            works.push(of_preheat(id, work));
-            secrets.extend(sealed.map(|sealed| sealed.row(id)));
-            written.push(Written { id, is_new: true });
-        }
-        let now = works.last().map_or(0, |last| last.run_at_ms);
-        enqueue_all(txn, &works, now).await?;
-        if !secrets.is_empty() {
-            credentials::Entity::insert_many(secrets)
-                .exec_without_returning(txn)
-                .await?;
-        }
-        Ok(written)
-    })
-}
-
-/// The preheat that the same message has made; a message that comes again makes no second one.
-async fn delivered_before(
-    txn: &DatabaseTransaction,
-    row: &preheats::ActiveModel,
-) -> Result<Option<PreheatId>, DbErr> {
-    let Some(Some(delivery)) = row.delivery.clone().take() else {
-        return Ok(None);
-    };
-    of_delivery(txn, &delivery).await
-}
-
-async fn of_delivery(db: &impl ConnectionTrait, delivery: &str) -> Result<Option<PreheatId>, DbErr> {
-    preheats::Entity::find()
-        .select_only()
-        .column(preheats::Column::Id)
-        .filter(preheats::Column::Delivery.eq(delivery))
-        .into_tuple()
-        .one(db)
-        .await
-}
-
-/// The next step of a preheat, for the manager itself.
-pub(crate) fn work_of_manager(kind: &str, preheat: &preheats::Model, run_at_ms: i64) -> NewWork {
-    let work = NewWork {
-        lane: MANAGER_LANE.to_owned(),
-        kind: kind.to_owned(),
-        run_at_ms,
-        priority: preheat.priority,
-        fair_key: preheat.fair_key.clone(),
-        trace: preheat.trace.clone(),
-        ..NewWork::default()
-    };
-    of_preheat(preheat.id, work)
-}
-
-fn of_preheat(id: PreheatId, work: NewWork) -> NewWork {
-    NewWork {
-        payload: json!({ "preheat": id }),
-        group: Some(group_of(id)),
-        ..work
     }
 }
 
@@ -225,22 +112,6 @@ fn fair_key(inner: &Inner, caller: Option<&str>, image: &oci::ImageReference) ->
 /// What a bounded column holds.
 fn cut_to_column(text: &str) -> String {
     text.chars().take(255).collect()
-}
-
-/// None: nothing that a registry would want to see.
-pub(crate) fn seal(
-    inner: &Inner,
-    credential: Option<&oci::Credential>,
-) -> Result<Option<SealedCredential>, StorageError> {
-    let Some(secret) = credential.and_then(oci::Credential::authorization) else {
-        return Ok(None);
-    };
-    let name = Uuid::new_v4().to_string();
-    let sealed = inner
-        .secrets
-        .seal(&name, secret.expose())
-        .map_err(|broken| StorageError::Broken(broken.to_string()))?;
-    Ok(Some(SealedCredential { name, sealed }))
 }
 
 /// The tag that the image has. One that came beside a digest counts if it was the registry's own side that named both.
@@ -284,7 +155,7 @@ fn new_row(
         asked_by: Set(asked_by.word().to_owned()),
         created_by: Set(caller.map(str::to_owned)),
         trace: Set(trace.map(|trace| trace.as_str().to_owned())),
-        state: Set(views::PreheatState::Waiting.word().to_owned()),
+        state: Set(PreheatState::Waiting.word().to_owned()),
         reason: Set(None),
         side: Set(None),
         digest: Set(None),

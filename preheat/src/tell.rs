@@ -15,16 +15,12 @@ use serde_json::json;
 use uuid::Uuid;
 use wire::TraceContext;
 
-use crate::ledger::Effects;
+use crate::effects::Effects;
 use crate::limits::milliseconds;
 use crate::preheater::Inner;
 use crate::rows::preheats;
 use crate::webhook::{CALL_LIMIT, TELL_LIMIT, Tells, Webhook, WebhookCall, WebhookEvent};
-
-/// The lane of what is to be told.
-pub(crate) const WEBHOOK_LANE: &str = "webhooks";
-/// The kind of work that telling one receiver once is.
-pub(crate) const TELL: &str = "tell";
+use crate::work::{TELL, WEBHOOK_LANE};
 
 /// What a receiver gets, as documented.
 #[derive(Serialize)]

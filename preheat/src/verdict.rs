@@ -2,7 +2,8 @@
 
 use wire::Side;
 
-use crate::views::PreheatState;
+use crate::state::PreheatState;
+use crate::text::{TOLD, cut, short};
 
 /// One placement that failed, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,10 +72,6 @@ impl Verdict {
     }
 }
 
-/// Of how many failures a verdict tells.
-pub(crate) const TOLD: usize = 3;
-const LONGEST_REASON: usize = 2_000;
-
 /// The verdict over a preheat of which nothing is open any more. Success only when something was verified, and
 /// everything was that is not on a peer whose leaving its cluster tolerates.
 pub(crate) fn verdict(counts: Counts, left: &[PeersLeft], first_failed: &[FailedPlacement]) -> Verdict {
@@ -104,30 +101,12 @@ fn are_tolerated(left: &[PeersLeft]) -> bool {
     !left.is_empty() && left.iter().all(is_tolerated)
 }
 
-/// A digest as people tell it apart.
-pub(crate) fn short(digest: &str) -> &str {
-    digest.get(..19).unwrap_or(digest)
-}
-
-pub(crate) fn cut(text: &str) -> String {
-    text.chars().take(LONGEST_REASON).collect()
-}
-
-pub(crate) fn side_of(word: &str) -> Side {
-    match word {
-        "caller" => Side::Caller,
-        "registry" => Side::Registry,
-        "network" => Side::Network,
-        "peer" => Side::Peer,
-        _ => Side::Manager,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::text::side_of;
 
     fn failed(n: usize) -> FailedPlacement {
         FailedPlacement {

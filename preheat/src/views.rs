@@ -1,54 +1,13 @@
 //! What readers get to see: values without rows, references parsed back to text.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 use wire::{ObjectKind, Role, Side};
 
 use crate::peer_choice::PeerChoice;
 use crate::request::Priority;
 use crate::scope::{ClusterChoice, Scope};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PreheatState {
-    /// Written down; nobody has asked the registry yet.
-    Waiting,
-    /// The registry is being asked, or no seed has called in yet; `reason` says what it waits for.
-    Resolving,
-    Placing,
-    Succeeded,
-    Failed,
-    /// Somebody ended it before its time.
-    Cancelled,
-}
-
-impl PreheatState {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Resolving => "resolving",
-            Self::Placing => "placing",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    pub fn has_ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
-    }
-
-    pub(crate) fn of(word: &str) -> Self {
-        match word {
-            "waiting" => Self::Waiting,
-            "resolving" => Self::Resolving,
-            "placing" => Self::Placing,
-            "succeeded" => Self::Succeeded,
-            "cancelled" => Self::Cancelled,
-            _ => Self::Failed,
-        }
-    }
-}
+use crate::state::{PlacementState, PreheatState};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreheatView {
@@ -110,16 +69,6 @@ pub struct ObjectView {
     pub size: u64,
     pub platform: Option<String>,
     pub placements: Vec<PlacementView>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PlacementState {
-    /// The peer has not taken it yet, or it waits for the seeds.
-    Waiting,
-    Fetching,
-    Verified,
-    Failed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

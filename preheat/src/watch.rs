@@ -7,7 +7,7 @@ use futures_util::{Stream, stream};
 
 use crate::get::get;
 use crate::preheater::Preheater;
-use crate::submit::PreheatId;
+use crate::state::PreheatId;
 use crate::views::PreheatView;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -9,11 +9,10 @@ use futures_util::future::join_all;
 use oci::ImageReference;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde::Serialize;
-use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Question, Reply, StandingState};
 
-use crate::explain::{ImageObject, asked_within, location_of, objects_of_preheat, of_image};
+use crate::contents::{ImageObject, WhereError, made_of};
 use crate::fault::StorageError;
 use crate::location;
 use crate::peers::peers;
@@ -49,32 +48,6 @@ pub struct PeerShare {
     /// Objects that it has a part of, and how much of them; known of those peers only that were asked and answered.
     pub begun: u64,
     pub begun_bytes: u64,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum WhereError {
-    #[error("{image} was never preheated, and {why}")]
-    NotKnown { image: String, why: String },
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-/// What an image is made of, and who says so.
-pub(crate) struct MadeOf {
-    pub(crate) digest: String,
-    preheat: Option<i64>,
-    pub(crate) objects: Vec<ImageObject>,
-}
-
-impl MadeOf {
-    /// Nothing is known of it but its digest.
-    pub(crate) fn only(digest: String) -> Self {
-        Self {
-            digest,
-            preheat: None,
-            objects: Vec::new(),
-        }
-    }
 }
 
 pub async fn where_is(preheater: &Preheater, image: &ImageReference) -> Result<Whereabouts, WhereError> {
@@ -115,36 +88,6 @@ pub async fn where_is(preheater: &Preheater, image: &ImageReference) -> Result<W
         bytes: made_of.objects.iter().map(|object| object.size).sum(),
         peers: shares,
         without,
-    })
-}
-
-pub(crate) async fn made_of(inner: &Inner, image: &ImageReference) -> Result<MadeOf, WhereError> {
-    let rows = of_image(inner, image, None).await?;
-    let resolved = rows.iter().find_map(|row| Some((row.id, row.digest.clone()?)));
-    if let Some((id, digest)) = resolved {
-        return Ok(MadeOf {
-            digest,
-            preheat: Some(id),
-            objects: objects_of_preheat(inner, id).await?,
-        });
-    }
-    let not_known = |why: String| WhereError::NotKnown {
-        image: image.to_string(),
-        why,
-    };
-    let Some(location) = location_of(inner, image, rows.first()).await? else {
-        let why = "its registry is neither configured nor named by a preheat, so it was not asked; preheat the image \
-                   first, or configure the registry";
-        return Err(not_known(why.to_owned()));
-    };
-    let end = Instant::now() + inner.limits.answer_wait;
-    let asked = asked_within(inner, &location, &image.wanted, &[], end).await;
-    let (digest, objects) =
-        asked.map_err(|trouble| not_known(format!("the registry does not say: {}", trouble.text)))?;
-    Ok(MadeOf {
-        digest,
-        preheat: None,
-        objects,
     })
 }
 

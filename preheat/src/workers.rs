@@ -8,15 +8,17 @@ use queue::{Backoff, Urgency, Workers, WorkersSettings, grant_all};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::deadlines;
+use crate::checked::Checked;
+use crate::counting::COUNT_EVERY;
 use crate::fault::StorageError;
-use crate::gauges::COUNT_EVERY;
 use crate::limits::milliseconds;
-use crate::preheater::{Inner, MANAGER_LANE, Preheater};
+use crate::preheater::{Inner, Preheater};
 use crate::resolve::ManagerWork;
 use crate::sessions::SESSION;
-use crate::spot_checks::{self, Checked, Draw};
-use crate::tell::{TellReceivers, WEBHOOK_LANE};
+use crate::spot_checks::draw::Draw;
+use crate::tell::TellReceivers;
+use crate::work::{MANAGER_LANE, WEBHOOK_LANE};
+use crate::{counting, deadlines, spot_checks};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Receivers that are told something at the same time.
@@ -97,7 +99,7 @@ impl Preheater {
 
     /// One round of counting rows for the gauges; the tasks do this every five seconds.
     pub async fn count(&self) -> Result<(), StorageError> {
-        Ok(self.inner.gauges.count(&self.inner).await?)
+        Ok(counting::count(&self.inner).await?)
     }
 }
 
@@ -132,7 +134,7 @@ async fn check_until(inner: Arc<Inner>, every: Duration, stop: CancellationToken
 async fn count_until(inner: Arc<Inner>, stop: CancellationToken) {
     let mut is_told = false;
     loop {
-        match inner.gauges.count(&inner).await {
+        match counting::count(&inner).await {
             Ok(()) => is_told = false,
             Err(error) if !is_told => {
                 tracing::warn!(%error, "rows could not be counted; the gauges show what was counted before");

@@ -3,26 +3,15 @@
 //! **Invariant:** there is always a finding, and the first is the one that says most about why a pull through the node
 //! is as it is.
 
+use super::case::Case;
 use super::facts::{Facts, Meaning, Preheated};
-use super::objects;
-use super::pulled;
-use super::pulls::{self, Told};
-use super::sentences as say;
+use super::pulls::Told;
 use super::views::{
     ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding, ObjectStanding,
     ReferenceMeaning, RegistryStanding, Share,
 };
-use crate::views::PreheatState;
-
-/// The facts, and what was made of them so far.
-pub(super) struct Case<'a> {
-    pub(super) facts: &'a Facts,
-    pub(super) objects: &'a [ExplainedObject],
-    pub(super) share: &'a Share,
-    pub(super) reference: &'a ReferenceMeaning,
-    pub(super) pulls: &'a [ExplainedPull],
-    pub(super) told: Told<'a>,
-}
+use super::{objects, pulled, pulls, sentences as say};
+use crate::state::PreheatState;
 
 pub(super) fn conclude(facts: &Facts) -> Explanation {
     let objects = objects::explained(facts);
@@ -81,17 +70,6 @@ fn findings(case: &Case) -> Vec<Finding> {
         vec![say::not_known(case)]
     } else {
         found
-    }
-}
-
-impl Case<'_> {
-    pub(super) fn standing(&self, standing: ObjectStanding) -> Vec<&ExplainedObject> {
-        let is_it = |object: &&ExplainedObject| object.standing == standing;
-        self.objects.iter().filter(is_it).collect()
-    }
-
-    fn has(&self, standing: ObjectStanding) -> bool {
-        !self.standing(standing).is_empty()
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
-use wire::{ObjectKind, Reply, Role, Side};
+use wire::{Reply, Role, Side};
 
+use crate::contents::ImageObject;
 use crate::scope::Scope;
+use crate::state::PreheatState;
 use crate::trace_pages::TracePages;
-use crate::views::PreheatState;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
@@ -23,7 +24,7 @@ pub(crate) struct Facts {
     pub(crate) meaning: Meaning,
     pub(crate) preheat: Option<Preheated>,
     /// The objects of what the reference means now; where that is not known, of what was preheated.
-    pub(crate) needed: Vec<Object>,
+    pub(crate) needed: Vec<ImageObject>,
     pub(crate) reply: Result<Reply, String>,
     /// What the node last said that it holds.
     pub(crate) held: BTreeSet<String>,
@@ -59,15 +60,6 @@ impl Meaning {
             _ => None,
         }
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Object {
-    pub(crate) digest: String,
-    pub(crate) kind: ObjectKind,
-    pub(crate) media_type: String,
-    pub(crate) size: u64,
-    pub(crate) platform: Option<String>,
 }
 
 /// A preheat of the image, as far as this node is concerned.

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Question, Reply};
 
-use super::ExplainError;
-use super::facts::{Facts, Meaning, Node, Object, Preheated};
-use super::meaning::{self, asked_within, location_of};
-use super::{node, preheats};
+use super::error::ExplainError;
+use super::facts::{Facts, Meaning, Node, Preheated};
+use super::{meaning, node, preheats};
+use crate::contents;
+use crate::contents::{ImageObject, asked_within, location_of};
 use crate::fault::StorageError;
 use crate::preheater::{Inner, Preheater};
 use crate::questions::{NoAnswer, ask};
@@ -49,13 +50,13 @@ async fn image_facts(
     inner: &Inner,
     image: &ImageReference,
     node: &Node,
-) -> Result<(Meaning, Option<Preheated>, Vec<Object>), ExplainError> {
+) -> Result<(Meaning, Option<Preheated>, Vec<ImageObject>), ExplainError> {
     let end = Instant::now() + inner.limits.answer_wait;
-    let mut rows = preheats::of_image(inner, image, None).await?;
+    let mut rows = contents::of_image(inner, image, None).await?;
     let location = location_of(inner, image, rows.first()).await?;
     let meaning = meaning::of(inner, location.as_ref(), &image.wanted, end).await;
     if let Some(digest) = meaning.digest() {
-        rows = preheats::of_image(inner, image, Some(digest)).await?;
+        rows = contents::of_image(inner, image, Some(digest)).await?;
     }
     let preheat = preheats::judged(inner, &rows, meaning.digest(), node).await?;
     let mut needed = needed(inner, (location.as_ref(), &meaning, end), preheat.as_ref(), &rows).await?;
@@ -72,7 +73,7 @@ async fn needed(
     (location, meaning, end): (Option<&Location>, &Meaning, Instant),
     preheat: Option<&Preheated>,
     rows: &[rows::Model],
-) -> Result<Vec<Object>, StorageError> {
+) -> Result<Vec<ImageObject>, StorageError> {
     let preheated = preheat.and_then(|preheat| preheat.digest.as_deref());
     let now = meaning.digest().filter(|now| preheated != Some(now));
     if let (Some(location), Some(Ok(now))) = (location, now.map(str::parse)) {
@@ -86,7 +87,7 @@ async fn needed(
         }
     }
     match preheat {
-        Some(preheat) => preheats::of_preheat(inner, preheat.id).await,
+        Some(preheat) => contents::of_preheat(inner, preheat.id).await,
         None => Ok(Vec::new()),
     }
 }
@@ -137,7 +138,7 @@ async fn reply(
 
 /// Where the image's newest preheat found it, or else as its reference says.
 pub(crate) async fn location_text(inner: &Inner, image: &ImageReference) -> Result<String, StorageError> {
-    let rows = preheats::of_image(inner, image, None).await?;
+    let rows = contents::of_image(inner, image, None).await?;
     let location = location_of(inner, image, rows.first()).await?;
     let location = location.or_else(|| crate::location::of_image(inner, image).ok());
     Ok(location.map_or_else(String::new, |location| location.to_string()))

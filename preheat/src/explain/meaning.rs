@@ -2,49 +2,13 @@
 //!
 //! **Invariant:** who may only read does not make us dial a registry that nobody has configured or preheated from.
 
-use std::time::Duration;
-
-use oci::{ImageReference, Location, Platform, RegistryError, TagOrDigest};
-use sea_orm::EntityTrait;
+use oci::{Location, RegistryError, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
 
-use super::facts::{Meaning, Object};
-use crate::fault::StorageError;
-use crate::gather::Class;
-use crate::location;
+use super::facts::Meaning;
+use crate::contents::late;
 use crate::preheater::Inner;
-use crate::resolve::{Reader, Trouble, Wanted, Wants, find};
-use crate::rows::{preheats, seen_registries};
-
-/// How the image's registry is reached: as its newest preheat did. None: it may not be dialled.
-pub(crate) async fn location_of(
-    inner: &Inner,
-    image: &ImageReference,
-    newest: Option<&preheats::Model>,
-) -> Result<Option<Location>, StorageError> {
-    if let Some(row) = newest {
-        let location = location::of_preheat(inner, row);
-        return location
-            .map(Some)
-            .map_err(|bad| StorageError::Broken(bad.to_string()));
-    }
-    let registry = inner.registries.canonical(&image.registry).to_string();
-    let seen = seen_registries::Entity::find_by_id(&registry)
-        .one(inner.reads())
-        .await?;
-    if seen.is_none() && !inner.registries.knows(&image.registry) {
-        return Ok(None);
-    }
-    let named = location::of_image(inner, image).ok();
-    let by_plain_http = seen.is_some_and(|seen| seen.plain_http);
-    Ok(named.map(|named| {
-        if by_plain_http {
-            location::by_plain_http(named)
-        } else {
-            named
-        }
-    }))
-}
+use crate::resolve::reader::Reader;
 
 pub(super) async fn of(
     inner: &Inner,
@@ -67,14 +31,6 @@ pub(super) async fn of(
     }
 }
 
-fn late(location: &Location, limit: Duration) -> String {
-    format!(
-        "{} has not answered within {} s",
-        location.registry(),
-        limit.as_secs_f32()
-    )
-}
-
 fn of_error(error: &RegistryError) -> Meaning {
     let text = format!("{error}; {}", error.what_to_do());
     match error.status() {
@@ -82,50 +38,6 @@ fn of_error(error: &RegistryError) -> Meaning {
         _ if error.is_silent() => Meaning::Silent(text),
         _ => Meaning::Refused(text),
     }
-}
-
-/// Every object of an image, by the registry's word, if it gives it in time.
-pub(crate) async fn asked_within(
-    inner: &Inner,
-    location: &Location,
-    wanted: &TagOrDigest,
-    platforms: &[Platform],
-    end: Instant,
-) -> Result<(String, Vec<Object>), Trouble> {
-    let reader = Reader::new(inner, location, None).await?;
-    let wants = Wants {
-        platforms: Wanted {
-            platforms: platforms.to_vec(),
-            named: false,
-        },
-        referrers: false,
-    };
-    let found = timeout_at(end, find(&reader, wanted, &wants, None, &inner.limits)).await;
-    let late = |_| Trouble::of_caller(late(location, inner.limits.answer_wait));
-    let found = found.map_err(late)??;
-    let mut objects: Vec<(Class, Object)> = found
-        .objects
-        .objects()
-        .iter()
-        .map(|(digest, object)| {
-            let is_manifest = object.class == Class::Manifest;
-            let object_of = Object {
-                digest: digest.to_string(),
-                kind: if is_manifest {
-                    wire::ObjectKind::Manifest
-                } else {
-                    wire::ObjectKind::Blob
-                },
-                media_type: object.media_type.clone(),
-                size: object.size,
-                platform: object.platform.as_ref().map(ToString::to_string),
-            };
-            (object.class, object_of)
-        })
-        .collect();
-    objects.sort_by(|one, other| (one.0, &one.1.digest).cmp(&(other.0, &other.1.digest)));
-    let objects = objects.into_iter().map(|(_, object)| object).collect();
-    Ok((found.digest.to_string(), objects))
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 //! `Limits::answer_wait` and what the database takes. A registry that no configuration and no preheat has named is not
 //! dialled.
 
+mod case;
 mod conclude;
+mod error;
 mod facts;
 mod gather;
 mod meaning;
@@ -22,29 +24,13 @@ mod words;
 
 use oci::ImageReference;
 
-use crate::fault::StorageError;
-use crate::preheater::Preheater;
-
-pub(crate) use self::facts::Object as ImageObject;
-pub(crate) use self::meaning::{asked_within, location_of};
-pub(crate) use self::preheats::{of_image, of_preheat as objects_of_preheat};
+pub use self::error::ExplainError;
 pub use self::views::{
     ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding, ObjectStanding,
     ReferenceMeaning, RegistryStanding, Share, Verdict,
 };
 
-/// The question cannot be put.
-#[derive(Debug, thiserror::Error)]
-pub enum ExplainError {
-    #[error("no peer has ever called in: start stoker-peer on the node first")]
-    NoPeers,
-    #[error("there is no peer {wanted}; the nearest are: {}", near.join(", "))]
-    UnknownNode { wanted: String, near: Vec<String> },
-    #[error("{wanted} may be any of these peers, write the id of one: {}", found.join(", "))]
-    AmbiguousNode { wanted: String, found: Vec<String> },
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
+use crate::preheater::Preheater;
 
 /// Why an image is on a node or not. `node` is a peer's name, its id, or the beginning of either.
 pub async fn explain(

@@ -2,12 +2,12 @@
 
 use sea_orm::{EntityTrait, QueryOrder};
 
-use super::ExplainError;
+use super::error::ExplainError;
 use super::facts::Node;
 use crate::clusters;
 use crate::fault::StorageError;
-use crate::preheater::{Inner, read_uuid};
-use crate::rows::peers;
+use crate::preheater::Inner;
+use crate::rows::{peers, read_uuid};
 
 /// Names that an error lists.
 const LISTED: usize = 8;

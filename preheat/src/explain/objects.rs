@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use wire::{Reply, StandingState};
 
-use super::facts::{Facts, Failure, Object, Placed, Preheated};
+use super::facts::{Facts, Failure, Placed, Preheated};
 use super::views::{ExplainedObject, ObjectStanding, Share};
 use super::words;
+use crate::contents::ImageObject;
 use crate::scope::Scope;
 
 /// A peer says what it gained or lost within this, and tries again once.
@@ -43,7 +44,7 @@ fn by_digest(reply: &Reply) -> States<'_> {
         .collect()
 }
 
-fn one(facts: &Facts, states: Option<&States>, object: &Object) -> ExplainedObject {
+fn one(facts: &Facts, states: Option<&States>, object: &ImageObject) -> ExplainedObject {
     let seen = seen(facts, states, &object.digest);
     let why = if seen.is_there {
         Why::only(ObjectStanding::There)
@@ -125,7 +126,7 @@ impl Why {
     }
 }
 
-fn why(facts: &Facts, object: &Object, removal: Option<(i64, String)>) -> Why {
+fn why(facts: &Facts, object: &ImageObject, removal: Option<(i64, String)>) -> Why {
     let Some(preheat) = &facts.preheat else {
         return removal.map_or(Why::only(ObjectStanding::NeverAsked), |removal| {
             Why::removed(Some(removal))
@@ -163,7 +164,7 @@ fn placed_in(preheat: &Preheated, digest: &str) -> Option<Placed> {
     failed.filter(|_| whole_lot).cloned()
 }
 
-fn not_placed(facts: &Facts, preheat: &Preheated, object: &Object) -> Why {
+fn not_placed(facts: &Facts, preheat: &Preheated, object: &ImageObject) -> Why {
     if let Some(failure) = preheat.failed_elsewhere.get(&object.digest) {
         return Why::failed(failure);
     }

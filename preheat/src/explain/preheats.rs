@@ -2,56 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use oci::{ImageReference, TagOrDigest};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::facts::{Failure, Node, Object, Placed, Preheated};
+use super::facts::{Failure, Node, Placed, Preheated};
+use crate::contents;
+use crate::contents::ImageObject;
 use crate::fault::StorageError;
-use crate::followers::worker_of;
-use crate::get::{peers_named, view};
-use crate::orders::kind_of;
+use crate::get::view;
 use crate::preheater::Inner;
-use crate::rows::placements::state::{FAILED, VERIFIED};
-use crate::rows::{lots, objects, placements, preheats, read_size, tokens};
-use crate::verdict::side_of;
-
-/// Preheats of one image that are looked at, the newest.
-const LOOKED_AT: u64 = 50;
-
-/// Newest first. `digest`: what the reference means now, so that one that named it by digest counts too.
-pub(crate) async fn of_image(
-    inner: &Inner,
-    image: &ImageReference,
-    digest: Option<&str>,
-) -> Result<Vec<preheats::Model>, StorageError> {
-    use preheats::Column;
-    let registry = inner.registries.canonical(&image.registry).to_string();
-    let mut same = Condition::any();
-    if let TagOrDigest::Tag(tag) = &image.wanted {
-        same = same.add(Column::Tag.eq(tag.to_string()));
-    }
-    for digest in image
-        .wanted
-        .digest()
-        .map(ToString::to_string)
-        .iter()
-        .map(String::as_str)
-        .chain(digest)
-    {
-        same = same
-            .add(Column::Digest.eq(digest))
-            .add(Column::Reference.eq(digest));
-    }
-    let mut rows = preheats::Entity::find()
-        .filter(Column::Registry.eq(registry))
-        .filter(Column::Repository.eq(image.repository.to_string()))
-        .filter(same);
-    if !image.base_path.is_empty() {
-        rows = rows.filter(Column::BasePath.eq(&image.base_path));
-    }
-    let rows = rows.order_by_desc(Column::Id).limit(LOOKED_AT);
-    Ok(rows.all(inner.reads()).await?)
-}
+use crate::rows::find::{peers_named, worker_of};
+use crate::rows::placements::{state::FAILED, state::VERIFIED};
+use crate::rows::{lots, placements, preheats, tokens};
+use crate::text::side_of;
 
 /// The preheat that says most about this node.
 pub(super) async fn judged(
@@ -130,7 +92,7 @@ async fn read(
         trace_url: view.trace_url,
         newest,
         digest: view.digest,
-        objects: of_preheat(inner, worker)
+        objects: contents::of_preheat(inner, worker)
             .await?
             .into_iter()
             .map(|object| object.digest)
@@ -140,24 +102,6 @@ async fn read(
         failed_elsewhere: failed_elsewhere(inner, view.id, node).await?,
         placed,
     })
-}
-
-/// Manifests first, then configs, then layers.
-pub(crate) async fn of_preheat(inner: &Inner, preheat: i64) -> Result<Vec<Object>, StorageError> {
-    let rows = objects::Entity::find()
-        .filter(objects::Column::PreheatId.eq(preheat))
-        .order_by_asc(objects::Column::Class)
-        .order_by_asc(objects::Column::Digest)
-        .all(inner.reads())
-        .await?;
-    let object = |row: objects::Model| Object {
-        kind: kind_of(row.class),
-        digest: row.digest,
-        media_type: row.media_type,
-        size: read_size(row.size),
-        platform: row.platform,
-    };
-    Ok(rows.into_iter().map(object).collect())
 }
 
 async fn token_name(inner: &Inner, id: Option<&str>) -> Result<Option<String>, StorageError> {
@@ -245,7 +189,7 @@ pub(super) fn platforms(rows: &[preheats::Model], id: Option<i64>) -> Vec<oci::P
 }
 
 /// Digests that may be asked about.
-pub(super) fn digests(objects: &[Object]) -> BTreeSet<String> {
+pub(super) fn digests(objects: &[ImageObject]) -> BTreeSet<String> {
     objects.iter().map(|object| object.digest.clone()).collect()
 }
 

@@ -1,6 +1,6 @@
 //! What the pulls through the node say, as a tired person reads it.
 
-use super::conclude::Case;
+use super::case::Case;
 use super::pulls::{givers, is_enough, speed_of};
 use super::sentences::{again, finding};
 use super::views::{ExplainedPull, Finding, Verdict};

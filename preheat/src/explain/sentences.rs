@@ -1,11 +1,13 @@
 //! The findings as a tired person reads them: what is so, then what to do.
 
-use super::conclude::Case;
+use super::case::Case;
 use super::facts::Preheated;
 use super::views::{ExplainedObject, Finding, ObjectStanding, Verdict};
-use super::words::{self, advice, amount, are, counted, short, when};
+use super::words;
+use super::words::{advice, amount, are, counted, when};
 use crate::scope::Scope;
-use crate::views::PreheatState;
+use crate::state::PreheatState;
+use crate::text::short;
 
 /// Objects that a sentence names.
 const NAMED: usize = 3;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use wire::{ObjectKind, PullResult, PulledFrom, Role, Side};
 
 use crate::scope::Scope;
-use crate::views::PreheatState;
+use crate::state::PreheatState;
 
 /// How an image stands with a node, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -53,11 +53,6 @@ pub(super) fn are(count: u64) -> &'static str {
     if count == 1 { "is" } else { "are" }
 }
 
-/// A digest as people tell it apart.
-pub(super) fn short(digest: &str) -> &str {
-    crate::verdict::short(digest)
-}
-
 /// Why a store let an object go.
 pub(super) fn removal(why: Option<&str>) -> String {
     match why {

@@ -1,48 +1,22 @@
 //! What peers are told of pinned, blocked and recalled images; kept in memory until something changes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use oci::{ImageReference, TagOrDigest};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use wire::{Block, ImageRules, KnownImageRules, Pin, RECALLED_AT_ONCE, Recall, RuledImage};
 
+use super::kinds::{BLOCK, PIN, RECALL};
 use super::needed::needed_by_others;
 use super::views::text_of;
-use super::{BLOCK, PIN, RECALL};
-use crate::explain::objects_of_preheat;
+use crate::contents;
 use crate::fault::StorageError;
+use crate::memory::image_rules::DistributedRules;
 use crate::preheater::Inner;
 use crate::rows::{image_rules, preheats};
 
-/// What another manager changed is seen here after this.
-const KNOWN_FOR_MS: i64 = 5_000;
 /// Recalls of one answer; the rest follows with the next.
 const RECALLS_AT_ONCE: u64 = 500;
-
-/// The last answer.
-#[derive(Default)]
-pub(crate) struct KnownRules(Mutex<Option<(i64, Arc<Told>)>>);
-
-impl KnownRules {
-    fn get(&self, now_ms: i64) -> Option<Arc<Told>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = known.as_ref().filter(|(at, _)| now_ms - at < KNOWN_FOR_MS);
-        fresh.map(|(_, told)| Arc::clone(told))
-    }
-
-    fn put(&self, known: Option<(i64, Arc<Told>)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
-    }
-}
-
-/// For all peers the same, but for the recalls.
-#[derive(Default)]
-pub(crate) struct Told {
-    rules: ImageRules,
-    last_recall: i64,
-    /// Manifests of blocked images.
-    roots: Vec<String>,
-}
 
 /// Lets every peer that waits for work look again.
 pub(super) fn changed(inner: &Inner) {
@@ -120,7 +94,7 @@ pub(super) async fn blocked_roots(inner: &Inner) -> Result<Vec<String>, StorageE
     Ok(current(inner).await?.roots.clone())
 }
 
-async fn current(inner: &Inner) -> Result<Arc<Told>, StorageError> {
+async fn current(inner: &Inner) -> Result<Arc<DistributedRules>, StorageError> {
     let now = inner.now_ms();
     if let Some(told) = inner.image_rules.get(now) {
         return Ok(told);
@@ -130,7 +104,7 @@ async fn current(inner: &Inner) -> Result<Arc<Told>, StorageError> {
     Ok(told)
 }
 
-async fn read(inner: &Inner, now: i64) -> Result<Told, StorageError> {
+async fn read(inner: &Inner, now: i64) -> Result<DistributedRules, StorageError> {
     use image_rules::Column;
     let rows = image_rules::Entity::find()
         .filter(Column::Kind.is_in([PIN, BLOCK]))
@@ -160,7 +134,7 @@ async fn read(inner: &Inner, now: i64) -> Result<Told, StorageError> {
     if last_recall > 0 || !rules.blocks.is_empty() || !rules.pins.is_empty() {
         rules.version = version(&rules, last_recall);
     }
-    Ok(Told {
+    Ok(DistributedRules {
         rules,
         last_recall,
         roots,
@@ -197,7 +171,7 @@ async fn blocks_of(
 async fn pin_of(inner: &Inner, row: image_rules::Model) -> Result<Pin, StorageError> {
     let mut digests = row.list();
     if let Some(newest) = newest(inner, &row).await? {
-        let objects = objects_of_preheat(inner, newest).await?;
+        let objects = contents::of_preheat(inner, newest).await?;
         digests = objects.into_iter().map(|object| object.digest).collect();
         digests.truncate(wire::RULE_DIGESTS);
     }

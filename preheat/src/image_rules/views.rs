@@ -4,9 +4,9 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::contents::WhereError;
 use crate::fault::StorageError;
 use crate::rows::image_rules;
-use crate::whereabouts::WhereError;
 
 /// A pin or a block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -4,13 +4,14 @@
 //! asked outside of any transaction.
 
 mod ask;
-mod choice;
-mod find;
-mod foreign;
-mod reader;
-mod referrers;
+pub(crate) mod choice;
+pub(crate) mod find;
+pub(crate) mod foreign;
+pub(crate) mod reader;
+pub(crate) mod referrers;
 mod share;
-mod trouble;
+pub(crate) mod trouble;
+pub(crate) mod walk;
 mod write;
 
 use std::sync::Arc;
@@ -24,22 +25,19 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use wire::{Side, TraceContext};
 
-pub(crate) use self::choice::Wanted;
-pub(crate) use self::find::{Wants, find};
-pub(crate) use self::reader::Reader;
+pub(crate) use self::find::find;
 pub(crate) use self::trouble::Trouble;
 
 use self::ask::{Answer, ask};
-use crate::effects::adopted;
+use crate::adopted::adopted;
+use crate::effects::{Effects, Planning};
 use crate::fault::StorageError;
-use crate::image_rules;
-use crate::ledger::{self, Effects};
-use crate::placing::Planning;
 use crate::preheater::Inner;
 use crate::rows::preheats;
-use crate::submit::{PLAN, RESOLVE};
-use crate::verdict::cut;
-use crate::views::PreheatState;
+use crate::state::PreheatState;
+use crate::text::cut;
+use crate::work::{PLAN, RESOLVE};
+use crate::{ending, image_rules};
 
 /// Performs the work of the manager's lane.
 pub(crate) struct ManagerWork(pub(crate) Arc<Inner>);
@@ -171,7 +169,7 @@ async fn fail(inner: &Inner, claimed: &Claimed, reason: String, side: Side) -> R
             Box::pin(async move {
                 let mut effects = Effects::default();
                 if let Some(preheat) = still_ours(txn, &claim).await? {
-                    ledger::fail(txn, preheat, &reason, side, now, &mut effects).await?;
+                    ending::fail(txn, preheat, &reason, side, now, &mut effects).await?;
                 }
                 Ok(effects)
             })

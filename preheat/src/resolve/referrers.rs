@@ -9,9 +9,9 @@ use oci::referrers::{REFERRERS_LIMIT, Referrers, cosign_tags, fallback_tag};
 use oci::{Digest, FetchedManifest, RegistryError, Tag, TagOrDigest};
 
 use super::choice::Wanted;
-use super::find::{Read, below, read};
 use super::reader::Reader;
 use super::trouble::Trouble;
+use super::walk::{Read, below, read};
 use crate::gather::Gathered;
 use crate::limits::Limits;
 

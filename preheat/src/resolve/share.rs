@@ -14,7 +14,7 @@ use super::find::{Found, Wants};
 use crate::plan::{LiveCluster, wanted_clusters};
 use crate::rows::{objects, preheats};
 use crate::scope::{ClusterChoice, Scope};
-use crate::views::PreheatState;
+use crate::state::PreheatState;
 
 /// Letters of each half.
 const HALF: usize = 32;

@@ -12,17 +12,18 @@ use serde_json::json;
 
 use super::ask::{Answer, Image, Known};
 use super::find::Found;
-use super::share::{self, Content};
+use super::share;
+use super::share::Content;
 use crate::cluster_settings::SettingsByCluster;
-use crate::ledger::Effects;
+use crate::effects::Effects;
 use crate::limits::{Limits, milliseconds};
 use crate::plan::NoSeed;
 use crate::rows::preheats::Column;
 use crate::rows::{ROWS_AT_ONCE, objects, preheats, stored_size};
+use crate::state::PreheatState;
 use crate::tell::tell;
-use crate::views::PreheatState;
 use crate::webhook::WebhookEvent;
-use crate::{placing, seen};
+use crate::{live_clusters, placing, seen};
 
 /// How soon a preheat without a seed is planned anew.
 const LOOK_AGAIN_MS: i64 = 2_000;
@@ -43,7 +44,7 @@ pub(super) async fn step(
     if image.is_some() {
         effects.surroundings_changed |= seen::saw_registry(txn, &preheat, now).await?;
     }
-    let clusters = placing::live_clusters_for(txn, &preheat).await?;
+    let clusters = live_clusters::live_clusters_for(txn, &preheat).await?;
     if let Some(content) = &content {
         let key = content.and_place(&preheat, &clusters);
         if let Some(leader) = share::leader(txn, &preheat, &key).await? {

@@ -8,8 +8,11 @@
     reason = "sea-orm derives public types; this module keeps them in the crate"
 )]
 
+use uuid::Uuid;
+
 pub(crate) mod clusters;
 pub(crate) mod credentials;
+pub(crate) mod find;
 pub(crate) mod holdings;
 pub(crate) mod image_rules;
 pub(crate) mod join_tokens;
@@ -22,6 +25,7 @@ pub(crate) mod preheats;
 pub(crate) mod progress;
 pub(crate) mod removals;
 pub(crate) mod seen_registries;
+pub(crate) mod sums;
 pub(crate) mod tokens;
 
 /// Rows that one `INSERT` carries: keeps every backend below its limit of bound values.
@@ -37,4 +41,9 @@ pub(crate) fn stored_size(size: u64) -> i64 {
 /// The way back of [`stored_size`].
 pub(crate) fn read_size(size: i64) -> u64 {
     u64::try_from(size).unwrap_or(0)
+}
+
+/// Ids are written by us; a row that holds another text belongs to nobody.
+pub(crate) fn read_uuid(text: &str) -> Uuid {
+    text.parse().unwrap_or(Uuid::nil())
 }

@@ -8,8 +8,8 @@ use tracing::Span;
 use tracing::field::Empty;
 use wire::TraceContext;
 
+use crate::adopted::adopted;
 use crate::closed::ClosedByPreheat;
-use crate::effects::adopted;
 use crate::preheater::Inner;
 use crate::rows::{VALUES_AT_ONCE, lots, preheats};
 

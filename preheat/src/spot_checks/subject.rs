@@ -5,12 +5,12 @@
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::Draw;
 use super::decide::{Witness, in_order, piece};
+use super::draw::Draw;
 use crate::location;
-use crate::preheater::{Inner, read_uuid};
+use crate::preheater::Inner;
 use crate::rows::placements::state::VERIFIED;
-use crate::rows::{VALUES_AT_ONCE, holdings, objects, peers, placements, preheats, read_size};
+use crate::rows::{VALUES_AT_ONCE, holdings, objects, peers, placements, preheats, read_size, read_uuid};
 
 /// Placements that are looked at for one that a live seed has verified.
 const LOOKED_AT: i64 = 20_000;

@@ -11,12 +11,13 @@ use wire::{
 };
 
 use super::conclude::conclude;
-use super::facts::{Facts, Failure, Meaning, Node, Object, Placed, Preheated};
+use super::facts::{Facts, Failure, Meaning, Node, Placed, Preheated};
 use super::views::{Explanation, ObjectStanding, RegistryStanding, Verdict};
+use crate::contents::ImageObject;
 use crate::rows::preheats;
 use crate::scope::Scope;
+use crate::state::PreheatState;
 use crate::trace_pages::TracePages;
-use crate::views::PreheatState;
 
 const NOW: i64 = 1_800_000_000_000;
 const MINUTE: i64 = 60_000;
@@ -82,8 +83,8 @@ pub(super) fn row() -> preheats::Model {
     }
 }
 
-fn object(digest: &str, kind: ObjectKind, size: u64, platform: Option<&str>) -> Object {
-    Object {
+fn object(digest: &str, kind: ObjectKind, size: u64, platform: Option<&str>) -> ImageObject {
+    ImageObject {
         digest: digest.to_owned(),
         kind,
         media_type: String::new(),
@@ -92,7 +93,7 @@ fn object(digest: &str, kind: ObjectKind, size: u64, platform: Option<&str>) -> 
     }
 }
 
-fn manifest_and_layer() -> Vec<Object> {
+fn manifest_and_layer() -> Vec<ImageObject> {
     vec![
         object(ROOT, ObjectKind::Manifest, 500, None),
         object(LAYER, ObjectKind::Blob, 2_000_000, None),

@@ -12,9 +12,9 @@ const AT_MOST: usize = 1_000;
 
 /// The last finding of each peer.
 #[derive(Default)]
-pub(crate) struct KnownFindings(Mutex<HashMap<Uuid, Finding>>);
+pub(crate) struct KnownFindings(Mutex<HashMap<Uuid, SpotCheckFinding>>);
 
-struct Finding {
+struct SpotCheckFinding {
     at_ms: i64,
     text: String,
 }
@@ -24,7 +24,7 @@ impl KnownFindings {
         let mut known = self.lock();
         known.retain(|_, finding| now_ms - finding.at_ms < SHOWN_MS);
         if known.len() < AT_MOST || known.contains_key(&peer) {
-            known.insert(peer, Finding { at_ms: now_ms, text });
+            known.insert(peer, SpotCheckFinding { at_ms: now_ms, text });
         }
     }
 
@@ -34,7 +34,7 @@ impl KnownFindings {
         (now_ms - finding.at_ms < SHOWN_MS).then(|| finding.text.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Finding>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, SpotCheckFinding>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
