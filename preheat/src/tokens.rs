@@ -8,9 +8,9 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use serde::Serialize;
 
-use crate::fault::StorageError;
+use crate::engine::preheater::Preheater;
 use crate::memory::tokens::{EndpointView, TokensRead};
-use crate::preheater::Preheater;
+use crate::model::errors::StorageError;
 use crate::rows::tokens;
 
 #[derive(Debug, Clone, PartialEq, Eq)]

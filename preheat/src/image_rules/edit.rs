@@ -7,12 +7,12 @@ use sea_orm::{
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
 };
 
+use super::distribute;
 use super::kinds::{BLOCK, PIN, RECALL};
 use super::needed::needed_by_others;
-use super::told;
 use super::views::{ImageRule, Removed, RuleError};
-use crate::contents::{ImageObject, MadeOf, WhereError, made_of};
-use crate::preheater::{Inner, Preheater};
+use crate::engine::preheater::{Inner, Preheater};
+use crate::image::contents::{ImageObject, MadeOf, WhereError, made_of};
 use crate::rows::image_rules;
 
 /// Recalls are forgotten after this: a peer that was away for longer is told of none.
@@ -62,7 +62,7 @@ pub async fn pin(
     row.digests = Set(json(&digests(&made_of.objects)));
     row.until_ms = Set(until_ms);
     let id = insert(inner, vec![row]).await?;
-    told::changed(inner);
+    distribute::changed(inner);
     one(inner, id).await
 }
 
@@ -80,7 +80,7 @@ pub async fn remove(
     let made_of = known_or_named(inner, image, block).await?;
     let all = digests(&made_of.objects);
     let root = Some(made_of.digest).filter(|digest| !digest.is_empty());
-    let blocked = told::blocked_roots(inner).await?;
+    let blocked = distribute::blocked_roots(inner).await?;
     let own: Vec<String> = root.iter().cloned().chain(blocked).collect();
     let needed = needed_by_others(inner, &all, &own).await?;
     let gone: Vec<String> = all
@@ -97,7 +97,7 @@ pub async fn remove(
         rows.push(row);
     }
     insert(inner, rows).await?;
-    told::changed(inner);
+    distribute::changed(inner);
     tracing::info!(
         stoker.image = %image,
         stoker.digest = root,
@@ -147,7 +147,7 @@ pub async fn lift(preheater: &Preheater, kind: RuleKind, id: i64) -> Result<bool
             Box::pin(async move { delete.exec(txn).await })
         })
         .await?;
-    told::changed(inner);
+    distribute::changed(inner);
     Ok(deleted.rows_affected == 1)
 }
 

@@ -4,8 +4,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::contents::WhereError;
-use crate::fault::StorageError;
+use crate::image::contents::WhereError;
+use crate::model::errors::StorageError;
 use crate::rows::image_rules;
 
 /// A pin or a block.

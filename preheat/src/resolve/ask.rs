@@ -3,19 +3,19 @@
 use oci::{ManifestHead, Platform, RegistryError, TagOrDigest};
 use sea_orm::DbErr;
 
-use super::choice::Wanted;
-use super::find::{Found, Wants, find};
-use super::reader::Reader;
 use super::share;
 use super::share::Content;
-use super::trouble::Trouble;
-use crate::cluster_wishes::{platforms_wanted, referrers_wanted};
-use crate::fault::StorageError;
-use crate::live_clusters::live_clusters;
-use crate::location;
-use crate::preheater::Inner;
+use crate::engine::preheater::Inner;
+use crate::image::choice::Wanted;
+use crate::image::find::{Found, Wants, find};
+use crate::image::location;
+use crate::image::reader::Reader;
+use crate::image::trouble::Trouble;
+use crate::model::errors::StorageError;
+use crate::model::scope::ClusterChoice;
+use crate::plan::cluster_wishes::{platforms_wanted, referrers_wanted};
+use crate::plan::live_clusters::live_clusters;
 use crate::rows::preheats;
-use crate::scope::ClusterChoice;
 
 /// What the registry was asked for, and said.
 pub(super) struct Answer {

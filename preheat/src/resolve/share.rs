@@ -10,11 +10,11 @@ use oci::Digest;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 
-use super::find::{Found, Wants};
-use crate::plan::{LiveCluster, wanted_clusters};
+use crate::image::find::{Found, Wants};
+use crate::model::scope::{ClusterChoice, Scope};
+use crate::model::state::PreheatState;
+use crate::plan::decide::{LiveCluster, wanted_clusters};
 use crate::rows::{objects, preheats};
-use crate::scope::{ClusterChoice, Scope};
-use crate::state::PreheatState;
 
 /// Letters of each half.
 const HALF: usize = 32;

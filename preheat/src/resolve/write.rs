@@ -11,19 +11,20 @@ use sea_orm::{
 use serde_json::json;
 
 use super::ask::{Answer, Image, Known};
-use super::find::Found;
 use super::share;
 use super::share::Content;
-use crate::cluster_settings::SettingsByCluster;
-use crate::effects::Effects;
-use crate::limits::{Limits, milliseconds};
-use crate::plan::NoSeed;
+use crate::engine::effects::Effects;
+use crate::image::find::Found;
+use crate::model::cluster_settings::SettingsByCluster;
+use crate::model::limits::{Limits, milliseconds};
+use crate::model::state::PreheatState;
+use crate::model::webhook::WebhookEvent;
+use crate::peers::seen;
+use crate::plan::decide::NoSeed;
+use crate::plan::{live_clusters, write};
 use crate::rows::preheats::Column;
 use crate::rows::{ROWS_AT_ONCE, objects, preheats, stored_size};
-use crate::state::PreheatState;
-use crate::tell::tell;
-use crate::webhook::WebhookEvent;
-use crate::{live_clusters, placing, seen};
+use crate::tell::notices::tell;
 
 /// How soon a preheat without a seed is planned anew.
 const LOOK_AGAIN_MS: i64 = 2_000;
@@ -53,7 +54,7 @@ pub(super) async fn step(
         }
         take(txn, &mut preheat, image, content, key, now).await?;
     }
-    match placing::place(txn, &preheat, &clusters, trace, settings, now, effects).await? {
+    match write::place(txn, &preheat, &clusters, trace, settings, now, effects).await? {
         Ok(()) => Ok(()),
         Err(no_seed) => wait_for_seed(txn, &preheat, &no_seed, limits, now).await,
     }

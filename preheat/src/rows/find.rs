@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use std::collections::HashMap;
 
 use super::{VALUES_AT_ONCE, peers, preheats};
-use crate::fault::StorageError;
+use crate::model::errors::StorageError;
 
 pub(crate) async fn peer_name(txn: &impl ConnectionTrait, peer: &str) -> Result<String, DbErr> {
     let row = peers::Entity::find_by_id(peer).one(txn).await?;

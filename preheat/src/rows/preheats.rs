@@ -77,7 +77,7 @@ pub struct Model {
     pub notes: Option<String>,
     /// When its present attempt was asked for; none for the first one.
     pub retried_ms: Option<i64>,
-    /// JSON of [`crate::webhook::Tells`]: who has to be told of what.
+    /// JSON of [`crate::model::webhook::Tells`]: who has to be told of what.
     pub tells: Option<String>,
 }
 

@@ -8,9 +8,9 @@ use tracing::Span;
 use tracing::field::Empty;
 use wire::TraceContext;
 
-use crate::adopted::adopted;
-use crate::closed::ClosedByPreheat;
-use crate::preheater::Inner;
+use crate::engine::preheater::Inner;
+use crate::engine::spans::adopted;
+use crate::model::closed::ClosedByPreheat;
 use crate::rows::{VALUES_AT_ONCE, lots, preheats};
 
 /// Open while the outcomes are written; they end when this is dropped.

@@ -6,7 +6,7 @@
 use uuid::Uuid;
 use wire::{Compared, SPOT_CHECK_BYTES};
 
-use crate::checked::Checked;
+use crate::model::spot_check::Checked;
 
 /// Witnesses that are asked about one range at most.
 const WITNESSES: usize = 5;

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::decide::{Witness, in_order, piece};
 use super::draw::Draw;
-use crate::location;
-use crate::preheater::Inner;
+use crate::engine::preheater::Inner;
+use crate::image::location;
 use crate::rows::placements::state::VERIFIED;
 use crate::rows::{VALUES_AT_ONCE, holdings, objects, peers, placements, preheats, read_size, read_uuid};
 

@@ -1,0 +1,188 @@
+//! Looks once a second for what will not come by itself: leases that ran out, peers that left, preheats whose time
+//! is over, and seeds for those that wait for one. Every look goes through an index.
+
+use queue::{Urgency, enqueue, reclaim_expired};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+};
+use wire::Side;
+
+use super::{absent, forget};
+use crate::ending::end;
+use crate::ending::end::run_out;
+use crate::engine::effects::Effects;
+use crate::engine::preheater::Inner;
+use crate::engine::work::{MANAGER_LANE, PLAN, work_of_manager};
+use crate::model::errors::StorageError;
+use crate::model::limits::Limits;
+use crate::model::scope::ClusterChoice;
+use crate::model::state::PreheatState;
+use crate::model::text::{TOLD, short};
+use crate::peers::{seen, sessions};
+use crate::plan::decide::wanted_clusters;
+use crate::plan::live_clusters;
+use crate::rows::find::{peer_name, worker_of};
+use crate::rows::placements::state::OPEN;
+use crate::rows::{peers, placements, preheats};
+
+/// Preheats that one transaction ends or sends on.
+const PREHEATS_AT_ONCE: u64 = 100;
+
+/// One round.
+pub(crate) async fn sweep(inner: &Inner) -> Result<(), StorageError> {
+    let now = inner.now_ms();
+    let ended = inner
+        .write(Urgency::Background, move |txn| Box::pin(end_sessions(txn, now)))
+        .await?;
+    if !ended.is_empty() {
+        for session in &ended {
+            inner.sessions.forget(*session);
+        }
+        inner.surroundings_changed();
+    }
+    let limits = inner.limits.clone();
+    let effects = inner
+        .write(Urgency::Background, move |txn| {
+            Box::pin(async move {
+                let mut effects = Effects::default();
+                absent::sweep(txn, &limits, now, &mut effects).await?;
+                overdue(txn, now, &mut effects).await?;
+                without_seed(txn, &limits, now, &mut effects).await?;
+                seed_may_be_there(txn, now, &mut effects).await?;
+                Ok(effects)
+            })
+        })
+        .await?;
+    inner.follow(&effects);
+    seen::sweep(inner).await?;
+    forget::sweep(inner).await
+}
+
+async fn end_sessions(txn: &DatabaseTransaction, now: i64) -> Result<Vec<uuid::Uuid>, DbErr> {
+    let expired = reclaim_expired(txn, now).await?;
+    sessions::ended(txn, &expired, now).await?;
+    Ok(expired)
+}
+
+async fn overdue(txn: &DatabaseTransaction, now: i64, effects: &mut Effects) -> Result<(), DbErr> {
+    let overdue = preheats::Entity::find()
+        .filter(preheats::Column::DeadlineMs.lte(now))
+        .order_by_asc(preheats::Column::DeadlineMs)
+        .limit(PREHEATS_AT_ONCE)
+        .all(txn)
+        .await?;
+    for preheat in overdue {
+        let worker = worker_of(txn, preheat.clone()).await?;
+        let open = open_words(txn, &worker).await?;
+        let limit = preheat.deadline_ms.unwrap_or(now) - preheat.begun_ms();
+        let reason = format!("not done within {} s: {open}", limit / 1_000);
+        let side = if worker.placements_open > 0 {
+            Side::Peer
+        } else {
+            Side::Manager
+        };
+        run_out(txn, preheat, &reason, side, now, effects).await?;
+    }
+    Ok(())
+}
+
+/// What an unfinished preheat still lacks, by name.
+async fn open_words(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<String, DbErr> {
+    if PreheatState::of(&preheat.state) != PreheatState::Placing {
+        let waits = preheat.reason.clone();
+        return Ok(waits.unwrap_or_else(|| {
+            "its turn to be resolved had not come; the manager is overloaded".to_owned()
+        }));
+    }
+    let open = placements::Entity::find()
+        .filter(placements::Column::PreheatId.eq(preheat.id))
+        .filter(placements::Column::State.eq(OPEN))
+        .order_by_asc(placements::Column::Id)
+        .limit(TOLD as u64)
+        .all(txn)
+        .await?;
+    let mut words = Vec::with_capacity(open.len());
+    for row in open {
+        words.push(format!(
+            "{} on {}",
+            short(&row.digest),
+            peer_name(txn, &row.peer_id).await?
+        ));
+    }
+    let (open, total) = (preheat.placements_open, preheat.placements_total);
+    Ok(format!(
+        "{open} of {total} placements are open: {}",
+        words.join("; ")
+    ))
+}
+
+async fn without_seed(
+    txn: &DatabaseTransaction,
+    limits: &Limits,
+    now: i64,
+    effects: &mut Effects,
+) -> Result<(), DbErr> {
+    let waited = preheats::Entity::find()
+        .filter(preheats::Column::NoSeedDeadlineMs.lte(now))
+        .order_by_asc(preheats::Column::NoSeedDeadlineMs)
+        .limit(PREHEATS_AT_ONCE)
+        .all(txn)
+        .await?;
+    if waited.is_empty() {
+        return Ok(());
+    }
+    let clusters = live_clusters::live_clusters(txn, false).await?;
+    for preheat in waited {
+        let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
+        let lacking = wanted_clusters(&choice, &clusters)
+            .err()
+            .map_or_else(Vec::new, |lacking| lacking.clusters);
+        let place = if lacking.is_empty() {
+            "any cluster".to_owned()
+        } else {
+            format!("cluster {}", lacking.join(", "))
+        };
+        let reason = format!(
+            "no seed peer of {place} has called in within {} s; start one (`stoker token create --scope seed` says how) and check that it \
+             reaches the manager",
+            limits.no_seed_limit.as_secs()
+        );
+        end::fail(txn, preheat, &reason, Side::Peer, now, effects).await?;
+    }
+    Ok(())
+}
+
+/// Sends preheats that wait for a seed back to planning, as long as there is any seed at all.
+async fn seed_may_be_there(txn: &DatabaseTransaction, now: i64, effects: &mut Effects) -> Result<(), DbErr> {
+    let waiting = preheats::Entity::find()
+        .filter(preheats::Column::SeedCheckMs.lte(now))
+        .order_by_asc(preheats::Column::SeedCheckMs)
+        .limit(PREHEATS_AT_ONCE)
+        .all(txn)
+        .await?;
+    if waiting.is_empty() || !any_seed_is_live(txn).await? {
+        return Ok(());
+    }
+    for preheat in waiting {
+        enqueue(txn, &work_of_manager(PLAN, &preheat, now), now).await?;
+        preheats::Entity::update_many()
+            .col_expr(preheats::Column::SeedCheckMs, Expr::value(None::<i64>))
+            .filter(preheats::Column::Id.eq(preheat.id))
+            .exec(txn)
+            .await?;
+    }
+    effects.lanes.push(MANAGER_LANE.to_owned());
+    Ok(())
+}
+
+async fn any_seed_is_live(txn: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let live = peers::Entity::find()
+        .filter(peers::Column::Seed.eq(true))
+        .filter(peers::Column::Session.is_not_null())
+        .limit(1)
+        .count(txn)
+        .await?;
+    Ok(live > 0)
+}

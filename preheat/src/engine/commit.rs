@@ -1,0 +1,68 @@
+//! What follows a commit: bells, counts, and the one log line of each preheat that ended.
+
+use wire::TraceContext;
+
+use super::effects::{Effects, Ended};
+use super::preheater::Inner;
+use crate::model::trace_pages::TracePages;
+use crate::model::verdict::Verdict;
+
+impl Inner {
+    /// Call it after the commit: whoever wakes earlier would look in vain.
+    pub(crate) fn follow(&self, effects: &Effects) {
+        if effects.surroundings_changed {
+            self.surroundings_changed();
+        }
+        for lane in &effects.lanes {
+            self.bell.ring(lane);
+        }
+        for closed in effects.closed.values() {
+            self.metrics.closed(closed);
+        }
+        for ended in &effects.ended {
+            self.metrics.ended(ended);
+            log(ended, &self.trace_pages);
+        }
+    }
+}
+
+fn log(Ended { preheat, verdict }: &Ended, pages: &TracePages) {
+    let id = preheat.id;
+    let trace = preheat.trace.as_deref().and_then(TraceContext::parse);
+    let trace_id = trace.as_ref().map(TraceContext::trace_id);
+    let trace_url = trace_id.and_then(|id| pages.url_of(id));
+    let duration_ms = preheat.finished_ms.unwrap_or_default() - preheat.begun_ms();
+    let image = &preheat.image;
+    match verdict {
+        Verdict::Succeeded => tracing::info!(
+            stoker.preheat = id,
+            stoker.image = image,
+            stoker.outcome = "succeeded",
+            trace_id,
+            trace_url,
+            duration_ms,
+            "preheat {id} of {image} succeeded"
+        ),
+        Verdict::Failed { reason, side } => tracing::warn!(
+            stoker.preheat = id,
+            stoker.image = image,
+            stoker.outcome = "failed",
+            stoker.side = side.word(),
+            trace_id,
+            trace_url,
+            duration_ms,
+            reason,
+            "preheat {id} of {image} failed"
+        ),
+        Verdict::Cancelled { by } => tracing::info!(
+            stoker.preheat = id,
+            stoker.image = image,
+            stoker.outcome = "cancelled",
+            trace_id,
+            trace_url,
+            duration_ms,
+            stoker.by = by,
+            "preheat {id} of {image} was cancelled"
+        ),
+    }
+}

@@ -1,0 +1,50 @@
+//! What a transaction leaves to be done after its commit: bells, counts, log lines.
+
+use crate::model::closed::{Closed, ClosedByPreheat};
+use crate::model::verdict::Verdict;
+use crate::rows::preheats;
+
+/// What is to be done once the transaction has committed.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// Lanes whose bell is rung.
+    pub(crate) lanes: Vec<String>,
+    pub(crate) ended: Vec<Ended>,
+    /// Placements that have closed, also those that closed because others did.
+    pub(crate) closed: ClosedByPreheat,
+    pub(crate) planning: Planning,
+    /// A registry was named for the first time: peers are told.
+    pub(crate) surroundings_changed: bool,
+}
+
+impl Effects {
+    pub(crate) fn note(&mut self, preheat: i64, closed: Closed) {
+        if closed.count() == 0 {
+            return;
+        }
+        self.closed.entry(preheat).or_default().add(closed);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) preheat: preheats::Model,
+    pub(crate) verdict: Verdict,
+}
+
+/// What was written, for whoever looks at the trace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) objects: usize,
+    pub(crate) placements: i64,
+    pub(crate) peers: usize,
+}
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub(crate) enum Planning {
+    #[default]
+    NotTried,
+    NoSeed,
+    Done(Planned),
+}

@@ -1,0 +1,43 @@
+//! How an image stands with a node, and why: facts are read first, from rows, the registry and the node itself; what
+//! follows from them is a function from values to values.
+//!
+//! **Invariant:** explaining changes nothing, neither here nor on the node nor at the registry, and ends within twice
+//! `Limits::answer_wait` and what the database takes. A registry that no configuration and no preheat has named is not
+//! dialled.
+
+mod case;
+mod conclude;
+mod error;
+mod facts;
+mod gather;
+mod meaning;
+mod node;
+mod objects;
+mod preheats;
+mod pulled;
+mod pulls;
+mod sentences;
+#[cfg(test)]
+mod tests;
+mod views;
+mod words;
+
+use oci::ImageReference;
+
+pub use self::error::ExplainError;
+pub use self::views::{
+    ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding, ObjectStanding,
+    ReferenceMeaning, RegistryStanding, Share, Verdict,
+};
+
+use crate::engine::preheater::Preheater;
+
+/// Why an image is on a node or not. `node` is a peer's name, its id, or the beginning of either.
+pub async fn explain(
+    preheater: &Preheater,
+    image: &ImageReference,
+    node: &str,
+) -> Result<Explanation, ExplainError> {
+    let facts = gather::gather(preheater, image, node).await?;
+    Ok(conclude::conclude(&facts))
+}

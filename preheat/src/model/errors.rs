@@ -1,0 +1,118 @@
+//! What callers of this crate may have to tell theirs.
+
+use std::sync::Arc;
+
+use queue::WriteError;
+use sea_orm::DbErr;
+
+use super::peer_choice::BadPeers;
+use super::state::PreheatState;
+
+/// The database did not do what it was asked to.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StorageError {
+    #[error("the manager has more to write than it can take; try again in a moment")]
+    Busy,
+    #[error("the database failed: {0}")]
+    Database(Arc<DbErr>),
+    #[error("the manager could not write: {0}")]
+    Broken(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    #[error("there is no cluster {wanted}; there are: {}", known.join(", "))]
+    UnknownCluster { wanted: String, known: Vec<String> },
+    #[error(
+        "{0} is not a registry that this manager asks: write [registry.\"{0}\"] into its configuration, or name it in allow below [dial], or set open_by_preheat = true there"
+    )]
+    RegistryNotOpen(oci::RegistryName),
+    /// Who blocked it, when and why.
+    #[error("{0}; `stoker image unblock` lifts that")]
+    Blocked(String),
+    #[error(transparent)]
+    BadPeers(#[from] BadPeers),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    #[error("there is no preheat {0}")]
+    Unknown(i64),
+    #[error("preheat {id} has {} already; there is nothing to cancel", state.word())]
+    AlreadyEnded { id: i64, state: PreheatState },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError {
+    #[error("there is no preheat {0}")]
+    Unknown(i64),
+    #[error(
+        "preheat {id} is {}; only one that failed or was cancelled is tried again: ask for the image anew instead",
+        state.word()
+    )]
+    NotFailed { id: i64, state: PreheatState },
+    #[error(
+        "the credential that came with preheat {id} is gone, and none is configured for {registry}: send one with \
+         the retry, or write one under [registry.\"{registry}\"]"
+    )]
+    NoCredential { id: i64, registry: String },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error("this session has ended; say hello again")]
+    Ended,
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HelloError {
+    #[error("the peer speaks version {peer} of the protocol, this manager {manager}; update the older one")]
+    Version { peer: u32, manager: u32 },
+    #[error("the peer was removed from this manager: empty its data folder and join anew")]
+    Removed,
+    #[error(
+        "{0} peers have a session with this manager, and it takes no more: remove some with `stoker peers remove`"
+    )]
+    Full(u64),
+    #[error("this manager has {0} clusters and takes no more: join one of them (see `stoker clusters`)")]
+    TooManyClusters(u64),
+    #[error("{what} {given:?} cannot be used: {advice}")]
+    BadName {
+        what: &'static str,
+        given: String,
+        advice: &'static str,
+    },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<DbErr> for StorageError {
+    fn from(error: DbErr) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<DbErr> for SessionError {
+    fn from(error: DbErr) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl From<WriteError<DbErr>> for StorageError {
+    fn from(error: WriteError<DbErr>) -> Self {
+        match error {
+            WriteError::Busy => Self::Busy,
+            WriteError::Refused(error) => error.into(),
+            WriteError::Database(error) => Self::Database(error),
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}

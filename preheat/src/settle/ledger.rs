@@ -1,0 +1,140 @@
+//! Keeps a preheat's counts while its placements close, lets stage 1 go when stage 0 is done, and ends the
+//! preheat with the last of them: all in the transaction that closes a placement.
+//!
+//! **Invariant:** `placements_open` of a preheat is the sum of its lots' `open`; at 0 the preheat ends there and
+//! then, and it succeeds only if every placement was verified, those of tolerated absentees aside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use queue::{Which, unpark};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::ending::end::end;
+use crate::engine::effects::Effects;
+use crate::engine::work::parked_group_of;
+use crate::lots::counts::{count_in_lot, count_in_preheat};
+use crate::lots::stage;
+use crate::model::closed::Closed;
+use crate::model::text::{TOLD, side_of};
+use crate::model::verdict::{Counts, FailedPlacement, PeersLeft, verdict};
+use crate::rows::find::peer_name;
+use crate::rows::placements::state::FAILED;
+use crate::rows::{lots, placements, preheats};
+
+/// Counts placements of a lot as closed and does whatever follows from that.
+pub(crate) async fn close(
+    txn: &impl ConnectionTrait,
+    lot: &lots::Model,
+    closed: Closed,
+    now: i64,
+    effects: &mut Effects,
+) -> Result<(), DbErr> {
+    if closed.count() == 0 {
+        return Ok(());
+    }
+    count_in_lot(txn, lot.work_id, closed.count()).await?;
+    count_in_preheat(txn, lot.preheat_id, closed, now).await?;
+    effects.note(lot.preheat_id, closed);
+    if lot.stage == 0 && !any_open(txn, lot, 0).await? && any_open(txn, lot, 1).await? {
+        let lacking = stage::begin_next(txn, lot.preheat_id, lot.cluster_id, now).await?;
+        effects.note(lot.preheat_id, lacking);
+        let group = parked_group_of(lot.preheat_id, lot.cluster_id);
+        effects
+            .lanes
+            .extend(unpark(txn, &group, Which::default(), now).await?);
+    }
+    end_if_nothing_is_open(txn, lot.preheat_id, now, effects).await
+}
+
+/// Whether anything of this stage is open in the lot's cluster.
+async fn any_open(txn: &impl ConnectionTrait, lot: &lots::Model, stage: i32) -> Result<bool, DbErr> {
+    let open = lots::Entity::find()
+        .filter(lots::Column::PreheatId.eq(lot.preheat_id))
+        .filter(lots::Column::ClusterId.eq(lot.cluster_id))
+        .filter(lots::Column::Stage.eq(stage))
+        .filter(lots::Column::Open.gt(0))
+        .limit(1)
+        .count(txn)
+        .await?;
+    Ok(open > 0)
+}
+
+async fn end_if_nothing_is_open(
+    txn: &impl ConnectionTrait,
+    preheat: i64,
+    now: i64,
+    effects: &mut Effects,
+) -> Result<(), DbErr> {
+    let row = preheats::Entity::find_by_id(preheat).one(txn).await?;
+    let Some(row) = row.filter(|row| row.finished_ms.is_none() && row.placements_open == 0) else {
+        return Ok(());
+    };
+    let failed = if row.placements_failed > 0 {
+        first_failed(txn, preheat).await?
+    } else {
+        Vec::new()
+    };
+    let left = if row.placements_left > 0 {
+        peers_left(txn, &row).await?
+    } else {
+        Vec::new()
+    };
+    let counts = Counts {
+        total: row.placements_total,
+        verified: row.placements_verified,
+        left: row.placements_left,
+    };
+    let verdict = verdict(counts, &left, &failed);
+    end(txn, row, verdict, now, effects).await
+}
+
+/// How many peers left, and how many may, for each cluster that one left.
+async fn peers_left(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<Vec<PeersLeft>, DbErr> {
+    use placements::Column;
+    let gone: Vec<(i64, String)> = placements::Entity::find()
+        .select_only()
+        .columns([Column::ClusterId, Column::PeerId])
+        .distinct()
+        .filter(Column::PreheatId.eq(preheat.id))
+        .filter(Column::State.eq(FAILED))
+        .filter(Column::PeerLeft.eq(true))
+        .into_tuple()
+        .all(txn)
+        .await?;
+    let tolerated: BTreeMap<i64, u32> = preheat
+        .tolerated_absent
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let clusters: BTreeSet<i64> = gone.iter().map(|(cluster, _)| *cluster).collect();
+    let left = |cluster: i64| PeersLeft {
+        peers: gone.iter().filter(|(of, _)| *of == cluster).count(),
+        tolerated: tolerated.get(&cluster).copied().unwrap_or_default(),
+    };
+    Ok(clusters.into_iter().map(left).collect())
+}
+
+/// Peers that left come last: they may be tolerated.
+async fn first_failed(txn: &impl ConnectionTrait, preheat: i64) -> Result<Vec<FailedPlacement>, DbErr> {
+    let rows = placements::Entity::find()
+        .filter(placements::Column::PreheatId.eq(preheat))
+        .filter(placements::Column::State.eq(FAILED))
+        .order_by_asc(placements::Column::PeerLeft)
+        .order_by_asc(placements::Column::Id)
+        .limit(TOLD as u64)
+        .all(txn)
+        .await?;
+    let mut failed = Vec::with_capacity(rows.len());
+    for row in rows {
+        failed.push(FailedPlacement {
+            peer: peer_name(txn, &row.peer_id).await?,
+            digest: row.digest,
+            reason: row.reason.unwrap_or_default(),
+            side: side_of(row.side.as_deref().unwrap_or_default()),
+            peer_left: row.peer_left,
+        });
+    }
+    Ok(failed)
+}

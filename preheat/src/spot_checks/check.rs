@@ -1,0 +1,227 @@
+//! One spot check: asks the witnesses and acts on what they report.
+
+use std::time::Duration;
+
+use queue::Urgency;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::json;
+use tracing::{debug, error, warn};
+use uuid::Uuid;
+use wire::{Compared, Question, SpotCheck};
+
+use super::decide::{Said, Witness, checked, next, who_said};
+use super::draw::Draw;
+use super::subject;
+use super::subject::Subject;
+use crate::engine::effects::Effects;
+use crate::engine::preheater::Inner;
+use crate::model::errors::StorageError;
+use crate::model::spot_check::Checked;
+use crate::model::text::short;
+use crate::model::webhook::WebhookEvent;
+use crate::peers::questions::{NoAnswer, ask_within};
+use crate::peers::removals;
+use crate::rows::placements::state::VERIFIED;
+use crate::rows::{placements, preheats};
+use crate::tell::notices::tell;
+
+/// A witness reads one piece, and proves its own copy again if the piece differs.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// Preheats that are told of a removed seed, the newest.
+const TOLD_AT_MOST: u64 = 200;
+/// Notes of one preheat.
+const NOTES: usize = 50;
+
+/// One check. None: no live seed has verified anything.
+pub(crate) async fn check_one(inner: &Inner, draw: Draw) -> Result<Option<Checked>, StorageError> {
+    let Some(subject) = subject::drawn(inner, draw).await? else {
+        return Ok(None);
+    };
+    let said = hear(inner, &subject).await?;
+    let checked = checked(&said);
+    inner.metrics.checked(checked);
+    note_damage(inner, &subject, &said);
+    match checked {
+        Checked::Sound | Checked::NoWitness | Checked::Unanswered => {
+            debug!(
+                stoker.peer = subject.name,
+                stoker.digest = subject.digest,
+                outcome = checked.word(),
+                "spot check"
+            );
+        }
+        Checked::Suspected | Checked::Contradicted => suspect(inner, &subject, &said),
+        Checked::Removed => shut_out(inner, &subject, &said).await?,
+    }
+    Ok(Some(checked))
+}
+
+/// Asks one witness after the other until it is clear what follows.
+async fn hear(inner: &Inner, subject: &Subject) -> Result<Vec<Said>, StorageError> {
+    let mut said = Vec::new();
+    while let Some(witness) = next(&subject.witnesses, &said) {
+        let compared = compared_by(inner, subject, witness).await?;
+        said.push((witness.clone(), compared));
+    }
+    Ok(said)
+}
+
+async fn compared_by(
+    inner: &Inner,
+    subject: &Subject,
+    witness: &Witness,
+) -> Result<Option<Compared>, StorageError> {
+    let question = Question {
+        id: Uuid::new_v4(),
+        location: subject.location.clone(),
+        check: Some(SpotCheck {
+            digest: subject.digest.clone(),
+            share_url: subject.share_url.clone(),
+            first: subject.first,
+            length: subject.length,
+        }),
+        ..Question::default()
+    };
+    match ask_within(inner, witness.peer, question, ANSWER_WAIT).await {
+        // A peer of an older version answers without it.
+        Ok(reply) => Ok(reply.compared),
+        Err(NoAnswer::Storage(error)) => Err(error),
+        Err(silence) => {
+            debug!(stoker.peer = witness.name, because = %silence, "a witness gave no answer");
+            Ok(None)
+        }
+    }
+}
+
+/// The witness has removed its copy; its holdings follow by themselves.
+fn note_damage(inner: &Inner, subject: &Subject, said: &[Said]) {
+    for witness in who_said(said, &Compared::OwnDamaged) {
+        let text = format!(
+            "its copy of {} was damaged and was removed",
+            short(&subject.digest)
+        );
+        warn!(
+            stoker.peer = witness.name,
+            stoker.digest = subject.digest,
+            stoker.side = "peer",
+            "a peer found its copy of an object damaged"
+        );
+        inner.findings.note(witness.peer, text, inner.now_ms());
+    }
+}
+
+fn suspect(inner: &Inner, subject: &Subject, said: &[Said]) {
+    let (accusers, clearers) = (names(said, &Compared::Different), names(said, &Compared::Equal));
+    let mut text = format!(
+        "{accusers} read other bytes of {} from it than it holds",
+        short(&subject.digest)
+    );
+    if !clearers.is_empty() {
+        text = format!("{text}; {clearers} read the right ones");
+    }
+    warn!(
+        stoker.peer = subject.name,
+        stoker.peer_id = %subject.seed,
+        stoker.digest = subject.digest,
+        stoker.side = "peer",
+        accusers,
+        clearers,
+        "a spot check of a seed failed and was not confirmed"
+    );
+    inner.findings.note(subject.seed, text, inner.now_ms());
+}
+
+async fn shut_out(inner: &Inner, subject: &Subject, said: &[Said]) -> Result<(), StorageError> {
+    let accusers = names(said, &Compared::Different);
+    let reason = format!(
+        "spot check: {accusers} read other bytes of {} from it than they hold",
+        short(&subject.digest)
+    );
+    let (seed, now, why) = (subject.seed, inner.now_ms(), reason.clone());
+    let note = format!(
+        "seed {} settled objects of this preheat and was removed ({reason}): preheat it again",
+        subject.name
+    );
+    let done = inner
+        .write(Urgency::Urgent, move |txn| {
+            Box::pin(async move {
+                let removed = removals::remove(txn, seed, false, Some(why), now).await?;
+                let effects = tell_preheats(txn, seed, &note, now).await?;
+                Ok((removed, effects))
+            })
+        })
+        .await?;
+    let (removed, effects) = done;
+    error!(
+        stoker.peer = subject.name,
+        stoker.peer_id = %seed,
+        stoker.digest = subject.digest,
+        stoker.side = "peer",
+        accusers,
+        "a seed gave wrong bytes and was removed"
+    );
+    match removed {
+        Ok((_, session)) => removals::follow(inner, session),
+        Err(refused) => {
+            error!(stoker.peer_id = %seed, %refused, "a seed with wrong bytes could not be removed");
+        }
+    }
+    inner.follow(&effects);
+    Ok(())
+}
+
+/// Writes a note on the preheats that the seed settled objects of, and tells who wants to hear of them.
+async fn tell_preheats(
+    txn: &DatabaseTransaction,
+    seed: Uuid,
+    note: &str,
+    now: i64,
+) -> Result<Effects, DbErr> {
+    let mut effects = Effects::default();
+    let settled: Vec<i64> = placements::Entity::find()
+        .select_only()
+        .column(placements::Column::PreheatId)
+        .distinct()
+        .filter(placements::Column::PeerId.eq(seed.to_string()))
+        .filter(placements::Column::State.eq(VERIFIED))
+        .order_by_desc(placements::Column::PreheatId)
+        .limit(TOLD_AT_MOST)
+        .into_tuple()
+        .all(txn)
+        .await?;
+    for id in settled {
+        let Some(preheat) = preheats::Entity::find_by_id(id).one(txn).await? else {
+            continue;
+        };
+        preheats::Entity::update_many()
+            .col_expr(
+                preheats::Column::Notes,
+                Expr::value(with_note(preheat.notes.as_deref(), note)),
+            )
+            .col_expr(preheats::Column::UpdatedMs, Expr::value(now))
+            .filter(preheats::Column::Id.eq(id))
+            .exec(txn)
+            .await?;
+        tell(txn, &preheat, WebhookEvent::Doubted, now, &mut effects).await?;
+    }
+    Ok(effects)
+}
+
+/// The notes with one more; the newest are kept.
+fn with_note(notes: Option<&str>, note: &str) -> String {
+    let mut notes: Vec<String> = notes
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    notes.push(note.to_owned());
+    let left_out = notes.len().saturating_sub(NOTES);
+    notes.drain(..left_out);
+    json!(notes).to_string()
+}
+
+fn names(said: &[Said], what: &Compared) -> String {
+    let names: Vec<&str> = who_said(said, what)
+        .map(|witness| witness.name.as_str())
+        .collect();
+    names.join(" and ")
+}
