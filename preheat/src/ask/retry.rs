@@ -7,12 +7,12 @@
 use oci::Credential;
 use queue::{Urgency, enqueue};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
 
 use crate::ending::clear::clear_away;
 use crate::ending::followers::hand_over;
-use crate::engine::effects::Effects;
 use crate::engine::preheater::{Inner, Preheater};
+use crate::engine::step::Step;
 use crate::engine::submission::{SealedCredential, seal};
 use crate::engine::work::{MANAGER_LANE, RESOLVE, work_of_manager};
 use crate::look::get::get;
@@ -40,21 +40,18 @@ pub async fn retry(
         .map_err(crate::StorageError::from)?
         .ok_or(RetryError::Unknown(id))?;
     check(inner, &preheat, sealed.is_some())?;
-    let now = inner.now_ms();
     let limit = inner.limits.of_preheat(preheat.asked_limit());
-    let deadline = now + milliseconds(limit);
     let tells = inner.webhooks.tells();
     let begun = inner
-        .write(Urgency::Urgent, move |txn| {
-            Box::pin(begin(txn, preheat, sealed, tells, (now, deadline)))
+        .step(Urgency::Urgent, move |step| {
+            Box::pin(begin(step, preheat, sealed, tells, milliseconds(limit)))
         })
         .await?;
     let view = get(preheater, id).await?.ok_or(RetryError::Unknown(id))?;
-    let Some(effects) = begun else {
+    if !begun {
         let state = view.state;
         return Err(RetryError::NotFailed { id, state });
-    };
-    inner.follow(&effects);
+    }
     tracing::info!(
         stoker.preheat = id,
         stoker.image = view.image,
@@ -92,17 +89,18 @@ fn check(inner: &Inner, preheat: &preheats::Model, has_credential: bool) -> Resu
     }
 }
 
-/// None: somebody else has begun it meanwhile.
+/// Returns `false` when another request has begun the attempt meanwhile.
 async fn begin(
-    txn: &DatabaseTransaction,
+    step: &mut Step<'_>,
     mut preheat: preheats::Model,
     sealed: Option<SealedCredential>,
     tells: Option<String>,
-    (now, deadline): (i64, i64),
-) -> Result<Option<Effects>, DbErr> {
+    limit_ms: i64,
+) -> Result<bool, DbErr> {
+    let (txn, now) = (step.txn, step.now);
     let name = sealed.as_ref().map(|sealed| sealed.name.clone());
     preheat.tells = tells;
-    let begun = anew(name, now, deadline)
+    let begun = anew(name, now, now + limit_ms)
         .col_expr(preheats::Column::Tells, Expr::value(preheat.tells.clone()))
         .filter(preheats::Column::Id.eq(preheat.id))
         .filter(preheats::Column::Attempt.eq(preheat.attempt))
@@ -110,7 +108,7 @@ async fn begin(
         .exec(txn)
         .await?;
     if begun.rows_affected == 0 {
-        return Ok(None);
+        return Ok(false);
     }
     clear_away(txn, preheat.id).await?;
     hand_over(txn, preheat.id).await?;
@@ -121,10 +119,9 @@ async fn begin(
             .await?;
     }
     enqueue(txn, &work_of_manager(RESOLVE, &preheat, now), now).await?;
-    let mut effects = Effects::default();
-    effects.lanes.push(MANAGER_LANE.to_owned());
-    tell(txn, &preheat, WebhookEvent::Retried, now, &mut effects).await?;
-    Ok(Some(effects))
+    step.effects.lanes.push(MANAGER_LANE.to_owned());
+    tell(step, &preheat, WebhookEvent::Retried).await?;
+    Ok(true)
 }
 
 /// As if it had just been asked for.

@@ -8,7 +8,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use crate::engine::effects::Effects;
+use crate::engine::effects::MovedLot;
+use crate::engine::step::Step;
 use crate::engine::work::lane_of;
 use crate::lots::stage;
 use crate::model::closed::Closed;
@@ -25,20 +26,15 @@ use crate::settle::ledger;
 const PEERS_AT_ONCE: u64 = 50;
 const LOTS_AT_ONCE: u64 = 200;
 
-pub(crate) async fn sweep(
-    txn: &DatabaseTransaction,
-    limits: &Limits,
-    now: i64,
-    effects: &mut Effects,
-) -> Result<(), DbErr> {
-    let left_before = now - milliseconds(limits.absent_limit);
-    forget_idle(txn, left_before).await?;
+pub(crate) async fn sweep(step: &mut Step<'_>, limits: &Limits) -> Result<(), DbErr> {
+    let left_before = step.now - milliseconds(limits.absent_limit);
+    forget_idle(step.txn, left_before).await?;
     let absent = peers::Entity::find()
-        .filter(peers::Column::AbsentSinceMs.lte(now - milliseconds(limits.replan_after)))
+        .filter(peers::Column::AbsentSinceMs.lte(step.now - milliseconds(limits.replan_after)))
         .filter(has_open_lots())
         .order_by_asc(peers::Column::AbsentSinceMs)
         .limit(PEERS_AT_ONCE)
-        .all(txn)
+        .all(step.txn)
         .await?;
     for peer in absent {
         let has_left = peer.absent_since_ms.is_some_and(|since| since <= left_before);
@@ -46,12 +42,12 @@ pub(crate) async fn sweep(
             .filter(lots::Column::PeerId.eq(&peer.id))
             .filter(lots::Column::Open.gt(0))
             .limit(LOTS_AT_ONCE)
-            .all(txn)
+            .all(step.txn)
             .await?;
         for lot in open {
-            let moved = replan(txn, &peer, &lot, now, effects).await?;
+            let moved = replan(step, &peer, &lot).await?;
             if !moved && has_left {
-                fail(txn, &peer, &lot, limits, now, effects).await?;
+                fail(step, &peer, &lot, limits).await?;
             }
         }
     }
@@ -80,12 +76,10 @@ fn has_open_lots() -> SimpleExpr {
 }
 
 async fn fail(
-    txn: &DatabaseTransaction,
+    step: &mut Step<'_>,
     peer: &peers::Model,
     lot: &lots::Model,
     limits: &Limits,
-    now: i64,
-    effects: &mut Effects,
 ) -> Result<(), DbErr> {
     let reason = format!(
         "peer left: {} has not called in for {} s; start it again or preheat anew",
@@ -93,58 +87,49 @@ async fn fail(
         limits.absent_limit.as_secs()
     );
     // Failing this peer's lot before may have closed some of this one, or ended the preheat.
-    let lot = lots::Entity::find_by_id(lot.work_id).one(txn).await?;
+    let lot = lots::Entity::find_by_id(lot.work_id).one(step.txn).await?;
     let Some(lot) = lot.filter(|lot| lot.open > 0) else {
         return Ok(());
     };
-    let Some(preheat) = preheats::Entity::find_by_id(lot.preheat_id).one(txn).await? else {
+    let Some(preheat) = preheats::Entity::find_by_id(lot.preheat_id).one(step.txn).await? else {
         return Ok(());
     };
     let root = preheat.digest.as_deref().unwrap_or_default();
-    stage::fail_left(txn, &lot, root, &reason).await?;
-    ledger::close(txn, &lot, Closed::left(lot.open), now, effects).await
+    stage::fail_left(step.txn, &lot, root, &reason).await?;
+    ledger::close(step, &lot, Closed::left(lot.open)).await
 }
 
 /// Moves what is open to the next live seed of each object. `false`: the scope binds it to this peer, or there is no
 /// other seed.
-async fn replan(
-    txn: &DatabaseTransaction,
-    peer: &peers::Model,
-    lot: &lots::Model,
-    now: i64,
-    effects: &mut Effects,
-) -> Result<bool, DbErr> {
-    let preheat = preheats::Entity::find_by_id(lot.preheat_id).one(txn).await?;
+async fn replan(step: &mut Step<'_>, peer: &peers::Model, lot: &lots::Model) -> Result<bool, DbErr> {
+    let preheat = preheats::Entity::find_by_id(lot.preheat_id).one(step.txn).await?;
     let is_free = |preheat: &preheats::Model| preheat.scope == Scope::SingleSeedPeer.to_string();
     let Some(preheat) = preheat.filter(is_free) else {
         return Ok(false);
     };
-    let Some(cluster) = clusters::Entity::find_by_id(lot.cluster_id).one(txn).await? else {
+    let Some(cluster) = clusters::Entity::find_by_id(lot.cluster_id).one(step.txn).await? else {
         return Ok(false);
     };
-    let live = seeds::live_seeds(txn, lot.cluster_id).await?;
+    let live = seeds::live_seeds(step.txn, lot.cluster_id).await?;
     let seeds: Vec<Uuid> = live.iter().map(|seed| read_uuid(&seed.id)).collect();
     let gone = read_uuid(&lot.peer_id);
     let mut by_seed: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
-    for digest in open_digests(txn, lot).await? {
+    for digest in open_digests(step.txn, lot).await? {
         let Some(seed) = next_seed(&cluster.name, &digest, &seeds, Some(gone)) else {
             return Ok(false);
         };
         by_seed.entry(seed).or_default().push(digest);
     }
     for (seed, digests) in by_seed {
-        move_to(txn, lot, &preheat, seed, &digests, now).await?;
-        effects.lanes.push(lane_of(seed));
+        move_to(step.txn, lot, &preheat, seed, &digests, step.now).await?;
+        step.effects.lanes.push(lane_of(seed));
     }
     // Its queue work goes with the preheat; whoever claims it before finds no lot and drops it.
-    lots::Entity::delete_by_id(lot.work_id).exec(txn).await?;
-    tracing::warn!(
-        stoker.preheat = preheat.id,
-        stoker.peer = peer.name,
-        "{} is away; its work for preheat {} goes to other seeds",
-        peer.name,
-        preheat.id
-    );
+    lots::Entity::delete_by_id(lot.work_id).exec(step.txn).await?;
+    step.effects.moved.push(MovedLot {
+        preheat: preheat.id,
+        peer: peer.name.clone(),
+    });
     Ok(true)
 }
 

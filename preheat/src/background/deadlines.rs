@@ -12,8 +12,8 @@ use wire::Side;
 use super::{absent, forget};
 use crate::ending::end;
 use crate::ending::end::run_out;
-use crate::engine::effects::Effects;
 use crate::engine::preheater::Inner;
+use crate::engine::step::Step;
 use crate::engine::work::{MANAGER_LANE, PLAN, work_of_manager};
 use crate::model::errors::StorageError;
 use crate::model::limits::Limits;
@@ -43,19 +43,16 @@ pub(crate) async fn sweep(inner: &Inner) -> Result<(), StorageError> {
         inner.surroundings_changed();
     }
     let limits = inner.limits.clone();
-    let effects = inner
-        .write(Urgency::Background, move |txn| {
+    inner
+        .step(Urgency::Background, move |step| {
             Box::pin(async move {
-                let mut effects = Effects::default();
-                absent::sweep(txn, &limits, now, &mut effects).await?;
-                overdue(txn, now, &mut effects).await?;
-                without_seed(txn, &limits, now, &mut effects).await?;
-                seed_may_be_there(txn, now, &mut effects).await?;
-                Ok(effects)
+                absent::sweep(step, &limits).await?;
+                overdue(step).await?;
+                without_seed(step, &limits).await?;
+                seed_may_be_there(step).await
             })
         })
         .await?;
-    inner.follow(&effects);
     seen::sweep(inner).await?;
     forget::sweep(inner).await
 }
@@ -66,24 +63,24 @@ async fn end_sessions(txn: &DatabaseTransaction, now: i64) -> Result<Vec<uuid::U
     Ok(expired)
 }
 
-async fn overdue(txn: &DatabaseTransaction, now: i64, effects: &mut Effects) -> Result<(), DbErr> {
+async fn overdue(step: &mut Step<'_>) -> Result<(), DbErr> {
     let overdue = preheats::Entity::find()
-        .filter(preheats::Column::DeadlineMs.lte(now))
+        .filter(preheats::Column::DeadlineMs.lte(step.now))
         .order_by_asc(preheats::Column::DeadlineMs)
         .limit(PREHEATS_AT_ONCE)
-        .all(txn)
+        .all(step.txn)
         .await?;
     for preheat in overdue {
-        let worker = worker_of(txn, preheat.clone()).await?;
-        let open = open_words(txn, &worker).await?;
-        let limit = preheat.deadline_ms.unwrap_or(now) - preheat.begun_ms();
+        let worker = worker_of(step.txn, preheat.clone()).await?;
+        let open = open_words(step.txn, &worker).await?;
+        let limit = preheat.deadline_ms.unwrap_or(step.now) - preheat.begun_ms();
         let reason = format!("not done within {} s: {open}", limit / 1_000);
         let side = if worker.placements_open > 0 {
             Side::Peer
         } else {
             Side::Manager
         };
-        run_out(txn, preheat, &reason, side, now, effects).await?;
+        run_out(step, preheat, &reason, side).await?;
     }
     Ok(())
 }
@@ -118,22 +115,17 @@ async fn open_words(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Re
     ))
 }
 
-async fn without_seed(
-    txn: &DatabaseTransaction,
-    limits: &Limits,
-    now: i64,
-    effects: &mut Effects,
-) -> Result<(), DbErr> {
+async fn without_seed(step: &mut Step<'_>, limits: &Limits) -> Result<(), DbErr> {
     let waited = preheats::Entity::find()
-        .filter(preheats::Column::NoSeedDeadlineMs.lte(now))
+        .filter(preheats::Column::NoSeedDeadlineMs.lte(step.now))
         .order_by_asc(preheats::Column::NoSeedDeadlineMs)
         .limit(PREHEATS_AT_ONCE)
-        .all(txn)
+        .all(step.txn)
         .await?;
     if waited.is_empty() {
         return Ok(());
     }
-    let clusters = live_clusters::live_clusters(txn, false).await?;
+    let clusters = live_clusters::live_clusters(step.txn, false).await?;
     for preheat in waited {
         let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
         let lacking = wanted_clusters(&choice, &clusters)
@@ -149,31 +141,31 @@ async fn without_seed(
              reaches the manager",
             limits.no_seed_limit.as_secs()
         );
-        end::fail(txn, preheat, &reason, Side::Peer, now, effects).await?;
+        end::fail(step, preheat, &reason, Side::Peer).await?;
     }
     Ok(())
 }
 
 /// Sends preheats that wait for a seed back to planning, as long as there is any seed at all.
-async fn seed_may_be_there(txn: &DatabaseTransaction, now: i64, effects: &mut Effects) -> Result<(), DbErr> {
+async fn seed_may_be_there(step: &mut Step<'_>) -> Result<(), DbErr> {
     let waiting = preheats::Entity::find()
-        .filter(preheats::Column::SeedCheckMs.lte(now))
+        .filter(preheats::Column::SeedCheckMs.lte(step.now))
         .order_by_asc(preheats::Column::SeedCheckMs)
         .limit(PREHEATS_AT_ONCE)
-        .all(txn)
+        .all(step.txn)
         .await?;
-    if waiting.is_empty() || !any_seed_is_live(txn).await? {
+    if waiting.is_empty() || !any_seed_is_live(step.txn).await? {
         return Ok(());
     }
     for preheat in waiting {
-        enqueue(txn, &work_of_manager(PLAN, &preheat, now), now).await?;
+        enqueue(step.txn, &work_of_manager(PLAN, &preheat, step.now), step.now).await?;
         preheats::Entity::update_many()
             .col_expr(preheats::Column::SeedCheckMs, Expr::value(None::<i64>))
             .filter(preheats::Column::Id.eq(preheat.id))
-            .exec(txn)
+            .exec(step.txn)
             .await?;
     }
-    effects.lanes.push(MANAGER_LANE.to_owned());
+    step.effects.lanes.push(MANAGER_LANE.to_owned());
     Ok(())
 }
 

@@ -3,13 +3,14 @@
 //! **Invariant:** a preheat ends once. Its credential, its remaining work and its lots go in the same transaction, and
 //! so does the waiting of those that follow it: each of them ends alike or goes on by itself.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use wire::Side;
 
 use super::clear::{clear_away, ending};
 use super::followers;
 use super::followers::Following;
-use crate::engine::effects::{Effects, Ended};
+use crate::engine::effects::Ended;
+use crate::engine::step::Step;
 use crate::engine::work::lane_of;
 use crate::lots::counts::count_in_preheat;
 use crate::lots::stage;
@@ -22,29 +23,25 @@ use crate::tell::notices::tell;
 
 /// Ends a preheat before its placements did: what is open fails with this reason.
 pub(crate) async fn fail(
-    txn: &impl ConnectionTrait,
+    step: &mut Step<'_>,
     preheat: preheats::Model,
     reason: &str,
     side: Side,
-    now: i64,
-    effects: &mut Effects,
 ) -> Result<(), DbErr> {
     let verdict = failed(reason, side);
     let following = followers::after(&verdict);
-    stop(txn, preheat, (verdict, following), reason, now, effects).await
+    stop(step, preheat, (verdict, following), reason).await
 }
 
 /// Its own time is over; those that follow it may have more.
 pub(crate) async fn run_out(
-    txn: &impl ConnectionTrait,
+    step: &mut Step<'_>,
     preheat: preheats::Model,
     reason: &str,
     side: Side,
-    now: i64,
-    effects: &mut Effects,
 ) -> Result<(), DbErr> {
     let ending = (failed(reason, side), Following::GoesOn);
-    stop(txn, preheat, ending, reason, now, effects).await
+    stop(step, preheat, ending, reason).await
 }
 
 fn failed(reason: &str, side: Side) -> Verdict {
@@ -55,41 +52,29 @@ fn failed(reason: &str, side: Side) -> Verdict {
 }
 
 /// Somebody wants no more of it.
-pub(crate) async fn cancel(
-    txn: &impl ConnectionTrait,
-    preheat: preheats::Model,
-    by: &str,
-    now: i64,
-    effects: &mut Effects,
-) -> Result<(), DbErr> {
+pub(crate) async fn cancel(step: &mut Step<'_>, preheat: preheats::Model, by: &str) -> Result<(), DbErr> {
     let reason = format!("cancelled by {by}");
     let verdict = Verdict::Cancelled { by: cut(by) };
-    stop(txn, preheat, (verdict, Following::GoesOn), &reason, now, effects).await
+    stop(step, preheat, (verdict, Following::GoesOn), &reason).await
 }
 
 async fn stop(
-    txn: &impl ConnectionTrait,
+    step: &mut Step<'_>,
     preheat: preheats::Model,
     (verdict, following): (Verdict, Following),
     reason: &str,
-    now: i64,
-    effects: &mut Effects,
 ) -> Result<(), DbErr> {
     let side = verdict.side().unwrap_or(Side::Caller);
-    tell_who_works_on(txn, preheat.id, effects).await?;
-    stage::fail_open_placements(txn, &preheat, reason, side).await?;
+    tell_who_works_on(step, preheat.id).await?;
+    stage::fail_open_placements(step.txn, &preheat, reason, side).await?;
     let open = Closed::failed(preheat.placements_open, side);
-    count_in_preheat(txn, preheat.id, open, now).await?;
-    effects.note(preheat.id, open);
-    end_with(txn, preheat, verdict, following, now, effects).await
+    count_in_preheat(step.txn, preheat.id, open, step.now).await?;
+    step.effects.note(preheat.id, open);
+    end_with(step, preheat, verdict, following).await
 }
 
 /// Peers that have taken some of it are rung: their next answer says that it is withdrawn.
-async fn tell_who_works_on(
-    txn: &impl ConnectionTrait,
-    preheat: i64,
-    effects: &mut Effects,
-) -> Result<(), DbErr> {
+async fn tell_who_works_on(step: &mut Step<'_>, preheat: i64) -> Result<(), DbErr> {
     let peers: Vec<String> = lots::Entity::find()
         .select_only()
         .column(lots::Column::PeerId)
@@ -98,9 +83,9 @@ async fn tell_who_works_on(
         .filter(lots::Column::Open.gt(0))
         .filter(lots::Column::Session.is_not_null())
         .into_tuple()
-        .all(txn)
+        .all(step.txn)
         .await?;
-    effects
+    step.effects
         .lanes
         .extend(peers.iter().map(|peer| lane_of(read_uuid(peer))));
     Ok(())
@@ -108,41 +93,37 @@ async fn tell_who_works_on(
 
 /// Nothing of it is open any more.
 pub(crate) async fn end(
-    txn: &impl ConnectionTrait,
+    step: &mut Step<'_>,
     preheat: preheats::Model,
     verdict: Verdict,
-    now: i64,
-    effects: &mut Effects,
 ) -> Result<(), DbErr> {
     let following = followers::after(&verdict);
-    end_with(txn, preheat, verdict, following, now, effects).await
+    end_with(step, preheat, verdict, following).await
 }
 
 async fn end_with(
-    txn: &impl ConnectionTrait,
+    step: &mut Step<'_>,
     mut preheat: preheats::Model,
     verdict: Verdict,
     following: Following,
-    now: i64,
-    effects: &mut Effects,
 ) -> Result<(), DbErr> {
-    let ended = ending(&verdict, now)
+    let ended = ending(&verdict, step.now)
         .filter(preheats::Column::Id.eq(preheat.id))
-        .exec(txn)
+        .exec(step.txn)
         .await?;
     if ended.rows_affected == 0 {
         return Ok(());
     }
     let id = preheat.id;
-    clear_away(txn, id).await?;
-    preheat.finished_ms = Some(now);
-    tell(txn, &preheat, WebhookEvent::Ended, now, effects).await?;
-    effects.ended.push(Ended {
+    clear_away(step.txn, id).await?;
+    preheat.finished_ms = Some(step.now);
+    tell(step, &preheat, WebhookEvent::Ended).await?;
+    step.effects.ended.push(Ended {
         preheat,
         verdict: verdict.clone(),
     });
     match following {
-        Following::EndsAlike => followers::end_alike(txn, id, &verdict, now, effects).await,
-        Following::GoesOn => followers::release(txn, id, now, effects).await,
+        Following::EndsAlike => followers::end_alike(step, id, &verdict).await,
+        Following::GoesOn => followers::release(step, id).await,
     }
 }

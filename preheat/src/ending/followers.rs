@@ -9,7 +9,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 use wire::Side;
 
 use super::clear::{clear_away, ending};
-use crate::engine::effects::{Effects, Ended};
+use crate::engine::effects::Ended;
+use crate::engine::step::Step;
 use crate::engine::work::{MANAGER_LANE, RESOLVE, work_of_manager};
 use crate::model::state::PreheatState;
 use crate::model::verdict::Verdict;
@@ -45,30 +46,24 @@ async fn open_followers(txn: &impl ConnectionTrait, leader: i64) -> Result<Vec<p
 }
 
 /// Ends them as their leader has ended, with all that it counts.
-pub(crate) async fn end_alike(
-    txn: &impl ConnectionTrait,
-    leader: i64,
-    verdict: &Verdict,
-    now: i64,
-    effects: &mut Effects,
-) -> Result<(), DbErr> {
+pub(crate) async fn end_alike(step: &mut Step<'_>, leader: i64, verdict: &Verdict) -> Result<(), DbErr> {
     let mut leaders = vec![leader];
     while let Some(next) = leaders.pop() {
-        let followers = open_followers(txn, next).await?;
+        let followers = open_followers(step.txn, next).await?;
         if followers.is_empty() {
             continue;
         }
-        let Some(ended) = preheats::Entity::find_by_id(next).one(txn).await? else {
+        let Some(ended) = preheats::Entity::find_by_id(next).one(step.txn).await? else {
             continue;
         };
-        alike(txn, &ended, verdict, now).await?;
+        alike(step.txn, &ended, verdict, step.now).await?;
         for mut preheat in followers {
-            clear_away(txn, preheat.id).await?;
+            clear_away(step.txn, preheat.id).await?;
             leaders.push(preheat.id);
-            preheat.finished_ms = Some(now);
-            tell(txn, &preheat, WebhookEvent::Ended, now, effects).await?;
+            preheat.finished_ms = Some(step.now);
+            tell(step, &preheat, WebhookEvent::Ended).await?;
             let verdict = verdict.clone();
-            effects.ended.push(Ended { preheat, verdict });
+            step.effects.ended.push(Ended { preheat, verdict });
         }
     }
     Ok(())
@@ -102,14 +97,9 @@ async fn alike(
 }
 
 /// Lets them go on by themselves: each is resolved anew, and the first of them leads the others.
-pub(crate) async fn release(
-    txn: &impl ConnectionTrait,
-    leader: i64,
-    now: i64,
-    effects: &mut Effects,
-) -> Result<(), DbErr> {
+pub(crate) async fn release(step: &mut Step<'_>, leader: i64) -> Result<(), DbErr> {
     use preheats::Column;
-    let followers = open_followers(txn, leader).await?;
+    let followers = open_followers(step.txn, leader).await?;
     if followers.is_empty() {
         return Ok(());
     }
@@ -118,17 +108,17 @@ pub(crate) async fn release(
             .col_expr(Column::Follows, Expr::value(None::<i64>))
             .col_expr(Column::ShareKey, Expr::value(None::<String>))
             .col_expr(Column::State, Expr::value(PreheatState::Waiting.word()))
-            .col_expr(Column::UpdatedMs, Expr::value(now))
+            .col_expr(Column::UpdatedMs, Expr::value(step.now))
             .filter(Column::Id.is_in(some.iter().map(|row| row.id)))
-            .exec(txn)
+            .exec(step.txn)
             .await?;
     }
     let work: Vec<_> = followers
         .iter()
-        .map(|row| work_of_manager(RESOLVE, row, now))
+        .map(|row| work_of_manager(RESOLVE, row, step.now))
         .collect();
-    enqueue_all(txn, &work, now).await?;
-    effects.lanes.push(MANAGER_LANE.to_owned());
+    enqueue_all(step.txn, &work, step.now).await?;
+    step.effects.lanes.push(MANAGER_LANE.to_owned());
     Ok(())
 }
 

@@ -2,14 +2,14 @@
 
 use wire::TraceContext;
 
-use super::effects::{Effects, Ended};
+use super::effects::{Effects, Ended, MovedLot};
 use super::preheater::Inner;
 use crate::model::trace_pages::TracePages;
 use crate::model::verdict::Verdict;
 
 impl Inner {
     /// Call it after the commit: whoever wakes earlier would look in vain.
-    pub(crate) fn follow(&self, effects: &Effects) {
+    pub(crate) fn carry_out(&self, effects: &Effects) {
         if effects.surroundings_changed {
             self.surroundings_changed();
         }
@@ -18,6 +18,13 @@ impl Inner {
         }
         for closed in effects.closed.values() {
             self.metrics.closed(closed);
+        }
+        for MovedLot { preheat, peer } in &effects.moved {
+            tracing::warn!(
+                stoker.preheat = preheat,
+                stoker.peer = peer,
+                "lot of an absent peer moved to other seeds"
+            );
         }
         for ended in &effects.ended {
             self.metrics.ended(ended);

@@ -10,6 +10,8 @@ pub(crate) struct Effects {
     /// Lanes whose bell is rung.
     pub(crate) lanes: Vec<String>,
     pub(crate) ended: Vec<Ended>,
+    /// Lots of absent peers that went to other seeds.
+    pub(crate) moved: Vec<MovedLot>,
     /// Placements that have closed, also those that closed because others did.
     pub(crate) closed: ClosedByPreheat,
     pub(crate) planning: Planning,
@@ -24,6 +26,14 @@ impl Effects {
         }
         self.closed.entry(preheat).or_default().add(closed);
     }
+}
+
+/// A lot whose peer is absent, and whose work went to other seeds.
+#[derive(Debug)]
+pub(crate) struct MovedLot {
+    pub(crate) preheat: i64,
+    /// The name of the absent peer.
+    pub(crate) peer: String,
 }
 
 #[derive(Debug)]

@@ -8,5 +8,6 @@ pub(crate) mod metrics;
 pub(crate) mod preheater;
 pub(crate) mod secret_box;
 pub(crate) mod spans;
+pub(crate) mod step;
 pub(crate) mod submission;
 pub(crate) mod work;

@@ -3,7 +3,6 @@
 //! **Invariant:** a caller who may only read does not make the manager dial a registry that no configuration and no preheat
 //! has named.
 
-use super::find::find;
 use oci::{ImageReference, Location, Platform, TagOrDigest};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -12,7 +11,7 @@ use wire::ObjectKind;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::choice::Wanted;
-use super::find::Wants;
+use super::find::{Wants, find};
 use super::location;
 use super::reader::Reader;
 use super::trouble::Trouble;

@@ -13,7 +13,8 @@ use super::choosing;
 use super::cluster_wishes::tolerated_absent;
 use super::decide::{Content, LiveCluster, NoSeed, PlannedLot, PlannedObject, Stage, plan, wanted_clusters};
 use crate::ending::end;
-use crate::engine::effects::{Effects, Planned, Planning};
+use crate::engine::effects::{Planned, Planning};
+use crate::engine::step::Step;
 use crate::engine::work::{PLACE, group_of, lane_of, parked_group_of};
 use crate::lots::stage;
 use crate::model::cluster_settings::SettingsByCluster;
@@ -25,43 +26,41 @@ use crate::tell::notices::tell;
 
 /// Plans the preheat for the peers of `clusters` and writes the plan, or says that nobody can fetch.
 pub(crate) async fn place(
-    txn: &impl ConnectionTrait,
+    step: &mut Step<'_>,
     preheat: &preheats::Model,
     clusters: &[LiveCluster],
     trace: Option<String>,
     settings: &SettingsByCluster,
-    now: i64,
-    effects: &mut Effects,
 ) -> Result<Result<(), NoSeed>, DbErr> {
     let scope: Scope = preheat.scope.parse().unwrap_or_default();
     let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
     let wanted = match wanted_clusters(&choice, clusters) {
         Ok(wanted) => wanted,
         Err(no_seed) => {
-            effects.planning = Planning::NoSeed;
+            step.effects.planning = Planning::NoSeed;
             return Ok(Err(no_seed));
         }
     };
-    let holders = match choosing::holders(txn, preheat, &wanted).await? {
+    let holders = match choosing::holders(step.txn, preheat, &wanted).await? {
         Ok(holders) => holders,
         Err(nobody) => {
             let (preheat, reason) = (preheat.clone(), nobody.reason());
-            Box::pin(end::fail(txn, preheat, &reason, Side::Caller, now, effects)).await?;
+            Box::pin(end::fail(step, preheat, &reason, Side::Caller)).await?;
             return Ok(Ok(()));
         }
     };
-    let objects = objects_of(txn, preheat.id).await?;
+    let objects = objects_of(step.txn, preheat.id).await?;
     let lots = plan(&objects, &wanted, &holders);
-    let placements = write(txn, preheat, &objects, &lots, trace, now).await?;
+    let placements = write(step.txn, preheat, &objects, &lots, trace, step.now).await?;
     let peers: BTreeSet<Uuid> = lots.iter().map(|lot| lot.peer).collect();
-    effects.planning = Planning::Done(Planned {
+    step.effects.planning = Planning::Done(Planned {
         objects: objects.len(),
         placements,
         peers: peers.len(),
     });
-    tolerate(txn, preheat.id, &tolerated_absent(scope, &wanted, settings)).await?;
-    tell(txn, preheat, WebhookEvent::Resolved, now, effects).await?;
-    effects.lanes.extend(
+    tolerate(step.txn, preheat.id, &tolerated_absent(scope, &wanted, settings)).await?;
+    tell(step, preheat, WebhookEvent::Resolved).await?;
+    step.effects.lanes.extend(
         lots.iter()
             .filter(|lot| lot.stage == Stage::Origin)
             .map(|lot| lane_of(lot.peer)),

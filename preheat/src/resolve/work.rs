@@ -1,6 +1,5 @@
 //! Performs the work of the manager's lane: resolve, plan.
 
-use super::write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +12,9 @@ use tracing::{Instrument, Span};
 use wire::{Side, TraceContext};
 
 use super::ask::{Answer, ask};
+use super::write;
 use crate::ending::end;
-use crate::engine::effects::{Effects, Planning};
+use crate::engine::effects::Planning;
 use crate::engine::preheater::Inner;
 use crate::engine::spans::adopted;
 use crate::engine::work::{PLAN, RESOLVE};
@@ -149,21 +149,18 @@ async fn tell(inner: &Inner, preheat: i64, reason: String) -> Result<(), Storage
 }
 
 async fn fail(inner: &Inner, claimed: &Claimed, reason: String, side: Side) -> Result<(), Failure> {
-    let (claim, now) = (claimed.clone(), inner.now_ms());
-    let effects = inner
-        .write(Urgency::Background, move |txn| {
+    let claim = claimed.clone();
+    inner
+        .step(Urgency::Background, move |step| {
             Box::pin(async move {
-                let mut effects = Effects::default();
-                if let Some(preheat) = still_ours(txn, &claim).await? {
-                    end::fail(txn, preheat, &reason, side, now, &mut effects).await?;
+                match still_ours(step.txn, &claim).await? {
+                    Some(preheat) => end::fail(step, preheat, &reason, side).await,
+                    None => Ok(()),
                 }
-                Ok(effects)
             })
         })
         .await
-        .map_err(again)?;
-    inner.follow(&effects);
-    Ok(())
+        .map_err(again)
 }
 
 /// Ends the work and gives the preheat, if both are still to be had.
@@ -198,22 +195,20 @@ async fn write(
     let trace = TraceContext::of(&span)
         .map(|trace| trace.as_str().to_owned())
         .or_else(|| preheat.trace.clone());
-    let (claim, now, limits) = (claimed.clone(), inner.now_ms(), inner.limits.clone());
+    let (claim, limits) = (claimed.clone(), inner.limits.clone());
     let settings = Arc::clone(&inner.cluster_settings);
-    let written = inner.write(Urgency::Background, move |txn| {
+    let written = inner.begin_step(Urgency::Background, move |step| {
         Box::pin(async move {
-            let mut effects = Effects::default();
-            if let Some(preheat) = still_ours(txn, &claim).await? {
-                let config = (&limits, settings.as_ref());
-                write::step(txn, preheat, answer, trace, config, now, &mut effects).await?;
-            }
-            Ok(effects)
+            let Some(preheat) = still_ours(step.txn, &claim).await? else {
+                return Ok(());
+            };
+            write::step(step, preheat, answer, trace, (&limits, settings.as_ref())).await
         })
     });
-    let effects = written.instrument(span.clone()).await.map_err(again)?;
+    let ((), effects) = written.instrument(span.clone()).await.map_err(again)?;
     image_rules::planned(inner);
     record_plan(&span, &effects.planning);
-    span.in_scope(|| inner.follow(&effects));
+    span.in_scope(|| inner.carry_out(&effects));
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::ask::{Answer, Image, Known};
 use super::share;
 use super::share::Content;
-use crate::engine::effects::Effects;
+use crate::engine::step::Step;
 use crate::image::find::Found;
 use crate::model::cluster_settings::SettingsByCluster;
 use crate::model::limits::{Limits, milliseconds};
@@ -30,33 +30,31 @@ use crate::tell::notices::tell;
 const LOOK_AGAIN_MS: i64 = 2_000;
 
 pub(super) async fn step(
-    txn: &DatabaseTransaction,
+    step: &mut Step<'_>,
     mut preheat: preheats::Model,
     answer: Option<Answer>,
     trace: Option<String>,
     (limits, settings): (&Limits, &SettingsByCluster),
-    now: i64,
-    effects: &mut Effects,
 ) -> Result<(), DbErr> {
     let (content, image) = match answer {
         Some(Answer { content, image }) => (Some(content), Some(image)),
         None => (Content::known(&preheat), None),
     };
     if image.is_some() {
-        effects.surroundings_changed |= seen::saw_registry(txn, &preheat, now).await?;
+        step.effects.surroundings_changed |= seen::saw_registry(step.txn, &preheat, step.now).await?;
     }
-    let clusters = live_clusters::live_clusters_for(txn, &preheat).await?;
+    let clusters = live_clusters::live_clusters_for(step.txn, &preheat).await?;
     if let Some(content) = &content {
         let key = content.and_place(&preheat, &clusters);
-        if let Some(leader) = share::leader(txn, &preheat, &key).await? {
-            follow(txn, &preheat, &leader, now).await?;
-            return tell(txn, &preheat, WebhookEvent::Resolved, now, effects).await;
+        if let Some(leader) = share::leader(step.txn, &preheat, &key).await? {
+            follow(step.txn, &preheat, &leader, step.now).await?;
+            return tell(step, &preheat, WebhookEvent::Resolved).await;
         }
-        take(txn, &mut preheat, image, content, key, now).await?;
+        take(step.txn, &mut preheat, image, content, key, step.now).await?;
     }
-    match write::place(txn, &preheat, &clusters, trace, settings, now, effects).await? {
+    match write::place(step, &preheat, &clusters, trace, settings).await? {
         Ok(()) => Ok(()),
-        Err(no_seed) => wait_for_seed(txn, &preheat, &no_seed, limits, now).await,
+        Err(no_seed) => wait_for_seed(step.txn, &preheat, &no_seed, limits, step.now).await,
     }
 }
 

@@ -14,8 +14,8 @@ use wire::{Outcome, SettleAnswer, SettleRequest, Settled};
 
 use super::ledger;
 use super::spans::Spans;
-use crate::engine::effects::Effects;
 use crate::engine::preheater::Preheater;
+use crate::engine::step::Step;
 use crate::model::closed::{Closed, ClosedByPreheat};
 use crate::model::errors::SessionError;
 use crate::model::text::cut;
@@ -33,41 +33,37 @@ pub async fn settle(
 ) -> Result<SettleAnswer, SessionError> {
     let inner = &preheater.inner;
     let peer = sessions::live(inner, session).await?;
-    let (now, by_lot) = (inner.now_ms(), by_lot(request.settled));
+    let by_lot = by_lot(request.settled);
     let works: Vec<i64> = by_lot.keys().map(|(work, _)| *work).collect();
     let spans = Spans::open(inner, &peer.name, &works).await?;
-    let done = inner
-        .write(Urgency::Urgent, move |txn| {
-            Box::pin(settle_lots(txn, session, by_lot, now))
+    let (accepted, effects) = inner
+        .begin_step(Urgency::Urgent, move |step| {
+            Box::pin(settle_lots(step, session, by_lot))
         })
         .await?;
-    spans.record(&done.settled);
-    spans.within(|| inner.follow(&done.effects));
-    Ok(SettleAnswer { stale: done.stale })
+    spans.record(&accepted.settled);
+    spans.within(|| inner.carry_out(&effects));
+    Ok(SettleAnswer {
+        stale: accepted.stale,
+    })
 }
 
-/// What came of a call.
+/// What one call changed.
 #[derive(Default)]
-struct Done {
+struct Accepted {
     stale: Vec<i64>,
     /// What the call itself closed.
     settled: ClosedByPreheat,
-    effects: Effects,
 }
 
-async fn settle_lots(
-    txn: &DatabaseTransaction,
-    session: Uuid,
-    by_lot: OfLot,
-    now: i64,
-) -> Result<Done, DbErr> {
-    let mut done = Done::default();
+async fn settle_lots(step: &mut Step<'_>, session: Uuid, by_lot: OfLot) -> Result<Accepted, DbErr> {
+    let mut accepted = Accepted::default();
     for ((work, fence), outcomes) in by_lot {
-        if !settle_lot(txn, session, (work, fence), outcomes, now, &mut done).await? {
-            done.stale.push(work);
+        if !settle_lot(step, session, (work, fence), outcomes, &mut accepted).await? {
+            accepted.stale.push(work);
         }
     }
-    Ok(done)
+    Ok(accepted)
 }
 
 fn by_lot(settled: Vec<Settled>) -> OfLot {
@@ -86,13 +82,13 @@ fn by_lot(settled: Vec<Settled>) -> OfLot {
 
 /// `false`: the lot is no longer this session's.
 async fn settle_lot(
-    txn: &DatabaseTransaction,
+    step: &mut Step<'_>,
     session: Uuid,
     (work, fence): (i64, i64),
     outcomes: Vec<(String, Outcome)>,
-    now: i64,
-    done: &mut Done,
+    accepted: &mut Accepted,
 ) -> Result<bool, DbErr> {
+    let txn = step.txn;
     let lot = lots::Entity::find_by_id(work).one(txn).await?;
     let is_ours =
         |lot: &lots::Model| lot.fence == Some(fence) && lot.session.as_deref() == Some(&session.to_string());
@@ -113,8 +109,8 @@ async fn settle_lot(
     if closed.count() == lot.open {
         complete(txn, work, fence, session).await?;
     }
-    done.settled.entry(lot.preheat_id).or_default().add(closed);
-    ledger::close(txn, &lot, closed, now, &mut done.effects).await?;
+    accepted.settled.entry(lot.preheat_id).or_default().add(closed);
+    ledger::close(step, &lot, closed).await?;
     Ok(true)
 }
 

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 
 use crate::ending::end::end;
-use crate::engine::effects::Effects;
+use crate::engine::step::Step;
 use crate::engine::work::parked_group_of;
 use crate::lots::counts::{count_in_lot, count_in_preheat};
 use crate::lots::stage;
@@ -24,28 +24,22 @@ use crate::rows::placements::state::FAILED;
 use crate::rows::{lots, placements, preheats};
 
 /// Counts placements of a lot as closed and does whatever follows from that.
-pub(crate) async fn close(
-    txn: &impl ConnectionTrait,
-    lot: &lots::Model,
-    closed: Closed,
-    now: i64,
-    effects: &mut Effects,
-) -> Result<(), DbErr> {
+pub(crate) async fn close(step: &mut Step<'_>, lot: &lots::Model, closed: Closed) -> Result<(), DbErr> {
     if closed.count() == 0 {
         return Ok(());
     }
-    count_in_lot(txn, lot.work_id, closed.count()).await?;
-    count_in_preheat(txn, lot.preheat_id, closed, now).await?;
-    effects.note(lot.preheat_id, closed);
-    if lot.stage == 0 && !any_open(txn, lot, 0).await? && any_open(txn, lot, 1).await? {
-        let lacking = stage::begin_next(txn, lot.preheat_id, lot.cluster_id, now).await?;
-        effects.note(lot.preheat_id, lacking);
+    count_in_lot(step.txn, lot.work_id, closed.count()).await?;
+    count_in_preheat(step.txn, lot.preheat_id, closed, step.now).await?;
+    step.effects.note(lot.preheat_id, closed);
+    if lot.stage == 0 && !any_open(step.txn, lot, 0).await? && any_open(step.txn, lot, 1).await? {
+        let lacking = stage::begin_next(step.txn, lot.preheat_id, lot.cluster_id, step.now).await?;
+        step.effects.note(lot.preheat_id, lacking);
         let group = parked_group_of(lot.preheat_id, lot.cluster_id);
-        effects
+        step.effects
             .lanes
-            .extend(unpark(txn, &group, Which::default(), now).await?);
+            .extend(unpark(step.txn, &group, Which::default(), step.now).await?);
     }
-    end_if_nothing_is_open(txn, lot.preheat_id, now, effects).await
+    end_if_nothing_is_open(step, lot.preheat_id).await
 }
 
 /// Whether anything of this stage is open in the lot's cluster.
@@ -61,23 +55,18 @@ async fn any_open(txn: &impl ConnectionTrait, lot: &lots::Model, stage: i32) -> 
     Ok(open > 0)
 }
 
-async fn end_if_nothing_is_open(
-    txn: &impl ConnectionTrait,
-    preheat: i64,
-    now: i64,
-    effects: &mut Effects,
-) -> Result<(), DbErr> {
-    let row = preheats::Entity::find_by_id(preheat).one(txn).await?;
+async fn end_if_nothing_is_open(step: &mut Step<'_>, preheat: i64) -> Result<(), DbErr> {
+    let row = preheats::Entity::find_by_id(preheat).one(step.txn).await?;
     let Some(row) = row.filter(|row| row.finished_ms.is_none() && row.placements_open == 0) else {
         return Ok(());
     };
     let failed = if row.placements_failed > 0 {
-        first_failed(txn, preheat).await?
+        first_failed(step.txn, preheat).await?
     } else {
         Vec::new()
     };
     let left = if row.placements_left > 0 {
-        peers_left(txn, &row).await?
+        peers_left(step.txn, &row).await?
     } else {
         Vec::new()
     };
@@ -87,7 +76,7 @@ async fn end_if_nothing_is_open(
         left: row.placements_left,
     };
     let verdict = verdict(counts, &left, &failed);
-    end(txn, row, verdict, now, effects).await
+    end(step, row, verdict).await
 }
 
 /// How many peers left, and how many may, for each cluster that one left.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use queue::Urgency;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::json;
 use tracing::{debug, error, warn};
 use uuid::Uuid;
@@ -14,8 +14,8 @@ use super::decide::{Said, Witness, checked, next, who_said};
 use super::draw::Draw;
 use super::subject;
 use super::subject::Subject;
-use crate::engine::effects::Effects;
 use crate::engine::preheater::Inner;
+use crate::engine::step::Step;
 use crate::model::errors::StorageError;
 use crate::model::spot_check::Checked;
 use crate::model::text::short;
@@ -39,7 +39,10 @@ pub(crate) async fn check_one(inner: &Inner, draw: Draw) -> Result<Option<Checke
         return Ok(None);
     };
     let said = hear(inner, &subject).await?;
-    let checked = checked(&said);
+    let checked = match checked(&said) {
+        Checked::Removed => shut_out(inner, &subject, &said).await?,
+        other => other,
+    };
     inner.metrics.checked(checked);
     note_damage(inner, &subject, &said);
     match checked {
@@ -52,7 +55,7 @@ pub(crate) async fn check_one(inner: &Inner, draw: Draw) -> Result<Option<Checke
             );
         }
         Checked::Suspected | Checked::Contradicted => suspect(inner, &subject, &said),
-        Checked::Removed => shut_out(inner, &subject, &said).await?,
+        Checked::Removed => {}
     }
     Ok(Some(checked))
 }
@@ -132,53 +135,52 @@ fn suspect(inner: &Inner, subject: &Subject, said: &[Said]) {
     inner.findings.note(subject.seed, text, inner.now_ms());
 }
 
-async fn shut_out(inner: &Inner, subject: &Subject, said: &[Said]) -> Result<(), StorageError> {
+/// Removes the seed. Notes and notices say so only where the removal was accepted; where it was refused, the seed stays
+/// suspected.
+async fn shut_out(inner: &Inner, subject: &Subject, said: &[Said]) -> Result<Checked, StorageError> {
     let accusers = names(said, &Compared::Different);
     let reason = format!(
         "spot check: {accusers} read other bytes of {} from it than they hold",
         short(&subject.digest)
     );
-    let (seed, now, why) = (subject.seed, inner.now_ms(), reason.clone());
+    let (seed, why) = (subject.seed, reason.clone());
     let note = format!(
         "seed {} settled objects of this preheat and was removed ({reason}): preheat it again",
         subject.name
     );
-    let done = inner
-        .write(Urgency::Urgent, move |txn| {
+    let removed = inner
+        .step(Urgency::Urgent, move |step| {
             Box::pin(async move {
-                let removed = removals::remove(txn, seed, false, Some(why), now).await?;
-                let effects = tell_preheats(txn, seed, &note, now).await?;
-                Ok((removed, effects))
+                let removed = removals::remove(step.txn, seed, false, Some(why), step.now).await?;
+                if removed.is_ok() {
+                    tell_preheats(step, seed, &note).await?;
+                }
+                Ok(removed)
             })
         })
         .await?;
-    let (removed, effects) = done;
-    error!(
-        stoker.peer = subject.name,
-        stoker.peer_id = %seed,
-        stoker.digest = subject.digest,
-        stoker.side = "peer",
-        accusers,
-        "a seed gave wrong bytes and was removed"
-    );
     match removed {
-        Ok((_, session)) => removals::follow(inner, session),
+        Ok((_, session)) => {
+            removals::follow(inner, session);
+            error!(
+                stoker.peer = subject.name,
+                stoker.peer_id = %seed,
+                stoker.digest = subject.digest,
+                stoker.side = "peer",
+                accusers,
+                "seed removed: it sent wrong bytes"
+            );
+            Ok(Checked::Removed)
+        }
         Err(refused) => {
-            error!(stoker.peer_id = %seed, %refused, "a seed with wrong bytes could not be removed");
+            error!(stoker.peer = subject.name, stoker.peer_id = %seed, stoker.side = "peer", %refused, "seed with wrong bytes was not removed");
+            Ok(Checked::Suspected)
         }
     }
-    inner.follow(&effects);
-    Ok(())
 }
 
 /// Writes a note on the preheats that the seed settled objects of, and tells who wants to hear of them.
-async fn tell_preheats(
-    txn: &DatabaseTransaction,
-    seed: Uuid,
-    note: &str,
-    now: i64,
-) -> Result<Effects, DbErr> {
-    let mut effects = Effects::default();
+async fn tell_preheats(step: &mut Step<'_>, seed: Uuid, note: &str) -> Result<(), DbErr> {
     let settled: Vec<i64> = placements::Entity::find()
         .select_only()
         .column(placements::Column::PreheatId)
@@ -188,10 +190,10 @@ async fn tell_preheats(
         .order_by_desc(placements::Column::PreheatId)
         .limit(TOLD_AT_MOST)
         .into_tuple()
-        .all(txn)
+        .all(step.txn)
         .await?;
     for id in settled {
-        let Some(preheat) = preheats::Entity::find_by_id(id).one(txn).await? else {
+        let Some(preheat) = preheats::Entity::find_by_id(id).one(step.txn).await? else {
             continue;
         };
         preheats::Entity::update_many()
@@ -199,13 +201,13 @@ async fn tell_preheats(
                 preheats::Column::Notes,
                 Expr::value(with_note(preheat.notes.as_deref(), note)),
             )
-            .col_expr(preheats::Column::UpdatedMs, Expr::value(now))
+            .col_expr(preheats::Column::UpdatedMs, Expr::value(step.now))
             .filter(preheats::Column::Id.eq(id))
-            .exec(txn)
+            .exec(step.txn)
             .await?;
-        tell(txn, &preheat, WebhookEvent::Doubted, now, &mut effects).await?;
+        tell(step, &preheat, WebhookEvent::Doubted).await?;
     }
-    Ok(effects)
+    Ok(())
 }
 
 /// The notes with one more; the newest are kept.

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use queue::{Claimed, Failure, NewWork, Perform, Urgency, complete, enqueue_all};
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::{DbErr, EntityTrait};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 use wire::TraceContext;
 
-use crate::engine::effects::Effects;
 use crate::engine::preheater::Inner;
+use crate::engine::step::Step;
 use crate::engine::work::{TELL, WEBHOOK_LANE};
 use crate::model::limits::milliseconds;
 use crate::model::webhook::{CALL_LIMIT, TELL_LIMIT, Tells, Webhook, WebhookCall, WebhookEvent};
@@ -62,26 +62,24 @@ struct ToldPreheat<'a> {
 
 /// Puts in what receivers want to hear of, as the preheat stands within this transaction.
 pub(crate) async fn tell(
-    txn: &impl ConnectionTrait,
+    step: &mut Step<'_>,
     preheat: &preheats::Model,
     event: WebhookEvent,
-    now: i64,
-    effects: &mut Effects,
 ) -> Result<(), DbErr> {
     let tells = Tells::of(preheat.tells.as_deref());
     let receivers = tells.who_wants(event);
     if receivers.is_empty() {
         return Ok(());
     }
-    let Some(row) = preheats::Entity::find_by_id(preheat.id).one(txn).await? else {
+    let Some(row) = preheats::Entity::find_by_id(preheat.id).one(step.txn).await? else {
         return Ok(());
     };
     let work: Vec<NewWork> = receivers
         .into_iter()
-        .map(|receiver| work(receiver, &row, event, now))
+        .map(|receiver| work(receiver, &row, event, step.now))
         .collect();
-    enqueue_all(txn, &work, now).await?;
-    effects.lanes.push(WEBHOOK_LANE.to_owned());
+    enqueue_all(step.txn, &work, step.now).await?;
+    step.effects.lanes.push(WEBHOOK_LANE.to_owned());
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use preheat::{Checked, Draw, PreheatState, Scope, WebhookEvent};
 use wire::Compared;
 
-use crate::rows::count;
-use crate::support::{Peer, World};
+use crate::rows::{count, execute};
+use crate::support::{Peer, START_MS, World};
 use crate::telling::{Receiver, world};
 
 const DRAW: Draw = Draw {
@@ -173,4 +173,36 @@ async fn what_nobody_else_holds_is_not_checked() {
     let digests: Vec<&str> = objects.iter().map(|object| object.digest.as_str()).collect();
     stranger.holds(&digests).await;
     assert_eq!(check(&world, DRAW).await, Some(Checked::NoWitness));
+}
+
+#[tokio::test]
+async fn a_removal_that_is_refused_is_neither_noted_nor_reported() {
+    let receiver = Receiver::start(0).await;
+    let world = world(&receiver, &[WebhookEvent::Doubted]).await;
+    let (id, seeds) = seeds(&world, 3).await;
+    let [liar, one, other] = seeds.as_slice() else {
+        panic!("three seeds");
+    };
+    fill_removal_list(&world).await;
+    let checked = tokio::select! {
+        checked = check(&world, DRAW) => checked,
+        () = one.compares(Compared::Different) => None,
+        () = other.compares(Compared::Different) => None,
+    };
+    assert_eq!(checked, Some(Checked::Suspected));
+    assert!(world.view(id).await.notes.is_empty());
+    assert_eq!(count(&world, "work WHERE kind = 'tell'").await, 0);
+    assert_eq!(receiver.told().len(), 0);
+    assert!(warning(&world, liar).await.is_some());
+    assert!(liar.try_take(0).await.is_ok(), "its session goes on");
+}
+
+async fn fill_removal_list(world: &World) {
+    let full = wire::REMOVED_AT_MOST;
+    let statement = format!(
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {full}) \
+         INSERT INTO removals (peer_id, removed_ms) \
+         SELECT printf('00000000-0000-4000-8000-%012d', x), {START_MS} FROM n"
+    );
+    execute(world, &statement).await;
 }
