@@ -77,7 +77,9 @@ pub use look::views::{ClusterView, HarborRow, HarborRows, ObjectView, PeerView, 
 pub use look::watch::watch;
 pub use look::whereabouts::{PeerShare, Whereabouts, where_is};
 pub use model::cluster_settings::{ClusterLimits, ClusterSettings};
-pub use model::errors::{CancelError, HelloError, RetryError, SessionError, StorageError, SubmitError};
+pub use model::errors::{
+    CancelError, DamagedRow, HelloError, RetryError, SessionError, StorageError, SubmitError,
+};
 pub use model::limits::Limits;
 pub use model::peer_choice::{BadPeers, PeerChoice};
 pub use model::request::{BadPriority, Origin, PreheatRequest, Priority};

@@ -40,7 +40,7 @@ async fn end_if_open(step: &mut Step<'_>, id: PreheatId, by: &str) -> Result<Can
         return Ok(CancelOutcome::Unknown);
     };
     if preheat.finished_ms.is_some() {
-        return Ok(CancelOutcome::AlreadyEnded(PreheatState::of(&preheat.state)));
+        return Ok(CancelOutcome::AlreadyEnded(preheat.state()?));
     }
     end::cancel(step, preheat, by).await?;
     Ok(CancelOutcome::Cancelled)

@@ -17,7 +17,7 @@ use crate::engine::submission::{SealedCredential, seal};
 use crate::engine::work::{MANAGER_LANE, RESOLVE, work_of_manager};
 use crate::look::get::get;
 use crate::look::views::PreheatView;
-use crate::model::errors::RetryError;
+use crate::model::errors::{RetryError, StorageError};
 use crate::model::limits::milliseconds;
 use crate::model::state::{PreheatId, PreheatState};
 use crate::model::webhook::WebhookEvent;
@@ -68,7 +68,7 @@ fn may_be_retried(state: PreheatState) -> bool {
 }
 
 fn check(inner: &Inner, preheat: &preheats::Model, has_credential: bool) -> Result<(), RetryError> {
-    let (id, state) = (preheat.id, PreheatState::of(&preheat.state));
+    let (id, state) = (preheat.id, preheat.state().map_err(StorageError::from)?);
     if !may_be_retried(state) {
         return Err(RetryError::NotFailed { id, state });
     }

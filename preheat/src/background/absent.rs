@@ -15,11 +15,13 @@ use crate::lots::stage;
 use crate::model::closed::Closed;
 use crate::model::limits::{Limits, milliseconds};
 use crate::model::scope::Scope;
+use crate::model::stage::Stage;
 use crate::peers::seeds;
-use crate::plan::decide::{Content, PlannedLot, Stage, next_seed};
+use crate::plan::decide::{Content, PlannedLot, next_seed};
 use crate::plan::write;
-use crate::rows::placements::state::OPEN;
-use crate::rows::{VALUES_AT_ONCE, clusters, lots, peers, placements, preheats, read_uuid};
+use crate::rows::damaged::or_skip;
+use crate::rows::placements::OPEN;
+use crate::rows::{VALUES_AT_ONCE, clusters, lots, peers, placements, preheats};
 use crate::settle::ledger;
 
 /// One round looks at this many peers, and this many lots of each; the next round takes the rest.
@@ -103,7 +105,7 @@ async fn fail(
 /// other seed.
 async fn replan(step: &mut Step<'_>, peer: &peers::Model, lot: &lots::Model) -> Result<bool, DbErr> {
     let preheat = preheats::Entity::find_by_id(lot.preheat_id).one(step.txn).await?;
-    let is_free = |preheat: &preheats::Model| preheat.scope == Scope::SingleSeedPeer.to_string();
+    let is_free = |preheat: &preheats::Model| or_skip(preheat.scope()) == Some(Scope::SingleSeedPeer);
     let Some(preheat) = preheat.filter(is_free) else {
         return Ok(false);
     };
@@ -111,8 +113,10 @@ async fn replan(step: &mut Step<'_>, peer: &peers::Model, lot: &lots::Model) -> 
         return Ok(false);
     };
     let live = seeds::live_seeds(step.txn, lot.cluster_id).await?;
-    let seeds: Vec<Uuid> = live.iter().map(|seed| read_uuid(&seed.id)).collect();
-    let gone = read_uuid(&lot.peer_id);
+    let seeds: Vec<Uuid> = live.iter().map(|seed| seed.peer).collect();
+    let Some(gone) = or_skip(lot.peer()) else {
+        return Ok(false);
+    };
     let mut by_seed: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
     for digest in open_digests(step.txn, lot).await? {
         let Some(seed) = next_seed(&cluster.name, &digest, &seeds, Some(gone)) else {
@@ -153,11 +157,18 @@ async fn move_to(
     now: i64,
 ) -> Result<(), DbErr> {
     let (id, cluster) = (lot.preheat_id, lot.cluster_id);
-    let work = write::work(preheat, cluster, Stage::Origin, seed, preheat.trace.clone(), now);
+    let work = write::work(
+        preheat,
+        cluster,
+        Stage::Registry,
+        seed,
+        preheat.trace.clone(),
+        now,
+    );
     let work = enqueue(txn, &work, now).await?;
     let planned = PlannedLot {
         cluster,
-        stage: Stage::Origin,
+        stage: Stage::Registry,
         peer: seed,
         content: Content::Objects(Vec::new()),
     };

@@ -32,7 +32,7 @@ async fn open_preheats(db: &impl ConnectionTrait) -> Result<(BTreeMap<&'static s
     let placements = rows.iter().map(|(_, _, placements)| placements).sum();
     let open = rows
         .into_iter()
-        .map(|(state, count, _)| (PreheatState::of(&state).word(), count));
+        .filter_map(|(state, count, _)| Some((PreheatState::of(&state)?.word(), count)));
     Ok((open.collect(), placements))
 }
 

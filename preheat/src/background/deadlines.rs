@@ -21,10 +21,10 @@ use crate::model::scope::ClusterChoice;
 use crate::model::state::PreheatState;
 use crate::model::text::{TOLD, short};
 use crate::peers::{seen, sessions};
-use crate::plan::decide::wanted_clusters;
+use crate::plan::decide::{LiveCluster, wanted_clusters};
 use crate::plan::live_clusters;
 use crate::rows::find::{peer_name, worker_of};
-use crate::rows::placements::state::OPEN;
+use crate::rows::placements::OPEN;
 use crate::rows::{peers, placements, preheats};
 
 /// Preheats that one transaction ends or sends on.
@@ -87,7 +87,11 @@ async fn overdue(step: &mut Step<'_>) -> Result<(), DbErr> {
 
 /// What an unfinished preheat still lacks, by name.
 async fn open_words(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<String, DbErr> {
-    if PreheatState::of(&preheat.state) != PreheatState::Placing {
+    let state = match preheat.state() {
+        Ok(state) => state,
+        Err(damaged) => return Ok(damaged.to_string()),
+    };
+    if state != PreheatState::Placing {
         let waits = preheat.reason.clone();
         return Ok(waits.unwrap_or_else(|| {
             "its turn to be resolved had not come; the manager is overloaded".to_owned()
@@ -127,23 +131,29 @@ async fn without_seed(step: &mut Step<'_>, limits: &Limits) -> Result<(), DbErr>
     }
     let clusters = live_clusters::live_clusters(step.txn, false).await?;
     for preheat in waited {
-        let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
-        let lacking = wanted_clusters(&choice, &clusters)
-            .err()
-            .map_or_else(Vec::new, |lacking| lacking.clusters);
-        let place = if lacking.is_empty() {
-            "any cluster".to_owned()
-        } else {
-            format!("cluster {}", lacking.join(", "))
+        let (reason, side) = match preheat.clusters() {
+            Ok(choice) => (no_seed_reason(&choice, &clusters, limits), Side::Peer),
+            Err(damaged) => (damaged.to_string(), Side::Manager),
         };
-        let reason = format!(
-            "no seed peer of {place} has called in within {} s; start one (`stoker token create --scope seed` says how) and check that it \
-             reaches the manager",
-            limits.no_seed_limit.as_secs()
-        );
-        end::fail(step, preheat, &reason, Side::Peer).await?;
+        end::fail(step, preheat, &reason, side).await?;
     }
     Ok(())
+}
+
+fn no_seed_reason(choice: &ClusterChoice, clusters: &[LiveCluster], limits: &Limits) -> String {
+    let lacking = wanted_clusters(choice, clusters)
+        .err()
+        .map_or_else(Vec::new, |lacking| lacking.clusters);
+    let place = if lacking.is_empty() {
+        "any cluster".to_owned()
+    } else {
+        format!("cluster {}", lacking.join(", "))
+    };
+    format!(
+        "no seed peer of {place} has called in within {} s; start one (`stoker token create --scope seed` says how) and check that it \
+         reaches the manager",
+        limits.no_seed_limit.as_secs()
+    )
 }
 
 /// Sends preheats that wait for a seed back to planning, as long as there is any seed at all.

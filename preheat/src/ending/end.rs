@@ -3,7 +3,9 @@
 //! **Invariant:** a preheat ends once. Its credential, its remaining work and its lots go in the same transaction, and
 //! so does the waiting of those that follow it: each of them ends alike or goes on by itself.
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
+use std::collections::BTreeSet;
+use uuid::Uuid;
 use wire::Side;
 
 use super::clear::{clear_away, ending};
@@ -18,7 +20,8 @@ use crate::model::closed::Closed;
 use crate::model::text::cut;
 use crate::model::verdict::Verdict;
 use crate::model::webhook::WebhookEvent;
-use crate::rows::{lots, preheats, read_uuid};
+use crate::rows::damaged::or_skip;
+use crate::rows::{lots, preheats};
 use crate::tell::notices::tell;
 
 /// Ends a preheat before its placements did: what is open fails with this reason.
@@ -75,19 +78,14 @@ async fn stop(
 
 /// Peers that have taken some of it are rung: their next answer says that it is withdrawn.
 async fn tell_who_works_on(step: &mut Step<'_>, preheat: i64) -> Result<(), DbErr> {
-    let peers: Vec<String> = lots::Entity::find()
-        .select_only()
-        .column(lots::Column::PeerId)
-        .distinct()
+    let taken = lots::Entity::find()
         .filter(lots::Column::PreheatId.eq(preheat))
         .filter(lots::Column::Open.gt(0))
         .filter(lots::Column::Session.is_not_null())
-        .into_tuple()
         .all(step.txn)
         .await?;
-    step.effects
-        .lanes
-        .extend(peers.iter().map(|peer| lane_of(read_uuid(peer))));
+    let peers: BTreeSet<Uuid> = taken.iter().filter_map(|lot| or_skip(lot.peer())).collect();
+    step.effects.lanes.extend(peers.into_iter().map(lane_of));
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use super::location;
 use super::reader::Reader;
 use super::trouble::Trouble;
 use crate::engine::preheater::Inner;
-use crate::model::class::{Class, kind_of};
+use crate::model::class::Class;
 use crate::model::errors::StorageError;
 use crate::rows::{objects, preheats, read_size, seen_registries};
 
@@ -131,14 +131,16 @@ pub(crate) async fn of_preheat(inner: &Inner, preheat: i64) -> Result<Vec<ImageO
         .order_by_asc(objects::Column::Digest)
         .all(inner.reads())
         .await?;
-    let object = |row: objects::Model| ImageObject {
-        kind: kind_of(row.class),
-        digest: row.digest,
-        media_type: row.media_type,
-        size: read_size(row.size),
-        platform: row.platform,
+    let object = |row: objects::Model| {
+        Ok(ImageObject {
+            kind: row.class()?.kind(),
+            digest: row.digest,
+            media_type: row.media_type,
+            size: read_size(row.size),
+            platform: row.platform,
+        })
     };
-    Ok(rows.into_iter().map(object).collect())
+    rows.into_iter().map(object).collect()
 }
 
 /// How the image's registry is reached: as its newest preheat did. None: it may not be dialled.

@@ -13,6 +13,7 @@ use crate::engine::preheater::Inner;
 use crate::image::contents;
 use crate::memory::image_rules::DistributedRules;
 use crate::model::errors::StorageError;
+use crate::rows::damaged::or_skip;
 use crate::rows::{image_rules, preheats};
 
 /// Recalls of one answer; the rest follows with the next.
@@ -151,10 +152,16 @@ async fn blocks_of(
     rows: Vec<image_rules::Model>,
     roots: &[String],
 ) -> Result<Vec<Block>, StorageError> {
-    let all: Vec<String> = rows.iter().flat_map(image_rules::Model::list).collect();
+    let rows: Vec<(image_rules::Model, Vec<String>)> = rows
+        .into_iter()
+        .filter_map(|row| or_skip(row.list()).map(|digests| (row, digests)))
+        .collect();
+    let all: Vec<String> = rows
+        .iter()
+        .flat_map(|(_, digests)| digests.iter().cloned())
+        .collect();
     let needed = needed_by_others(inner, &all, roots).await?;
-    let block = |row: image_rules::Model| {
-        let mut digests = row.list();
+    let block = |(row, mut digests): (image_rules::Model, Vec<String>)| {
         digests.retain(|digest| row.digest.as_ref() == Some(digest) || !needed.contains(digest));
         if let Some(root) = row.digest.clone().filter(|root| !digests.contains(root)) {
             digests.push(root);
@@ -169,7 +176,7 @@ async fn blocks_of(
 
 /// One that is named by its tag is what the tag was last found to mean.
 async fn pin_of(inner: &Inner, row: image_rules::Model) -> Result<Pin, StorageError> {
-    let mut digests = row.list();
+    let mut digests = row.list()?;
     if let Some(newest) = newest(inner, &row).await? {
         let objects = contents::of_preheat(inner, newest).await?;
         digests = objects.into_iter().map(|object| object.digest).collect();
@@ -222,7 +229,9 @@ async fn recalls_after(inner: &Inner, number: i64) -> Result<(Vec<Recall>, bool)
     let mut is_all = (rows.len() as u64) < RECALLS_AT_ONCE;
     let (mut recalls, mut told) = (Vec::new(), 0);
     for row in rows {
-        let digests = row.list();
+        let Some(digests) = or_skip(row.list()) else {
+            continue;
+        };
         told += digests.len();
         if told > RECALLED_AT_ONCE && !recalls.is_empty() {
             is_all = false;

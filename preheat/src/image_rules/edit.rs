@@ -13,6 +13,7 @@ use super::needed::needed_by_others;
 use super::views::{ImageRule, Removed, RuleError};
 use crate::engine::preheater::{Inner, Preheater};
 use crate::image::contents::{ImageObject, MadeOf, WhereError, made_of};
+use crate::rows::damaged::or_skip;
 use crate::rows::image_rules;
 
 /// Recalls are forgotten after this: a peer that was away for longer is told of none.
@@ -124,7 +125,8 @@ pub async fn list(preheater: &Preheater, kind: RuleKind) -> Result<Vec<ImageRule
         .await?;
     let now = inner.now_ms();
     let holds = |row: &image_rules::Model| row.until_ms.is_none_or(|until| until > now);
-    Ok(rows.into_iter().filter(holds).map(ImageRule::from).collect())
+    let read = |row| or_skip(ImageRule::try_from(row));
+    Ok(rows.into_iter().filter(holds).filter_map(read).collect())
 }
 
 /// One rule; none: there is none with this id.
@@ -133,7 +135,7 @@ pub async fn find(preheater: &Preheater, kind: RuleKind, id: i64) -> Result<Opti
         .filter(image_rules::Column::Kind.eq(kind.word()))
         .one(preheater.inner.reads())
         .await?;
-    Ok(row.map(ImageRule::from))
+    Ok(row.map(ImageRule::try_from).transpose()?)
 }
 
 /// Takes a pin or block away; `false`: there is none with this id.
@@ -255,5 +257,5 @@ async fn room_of_one(inner: &Inner, token: Option<&str>) -> Result<(), RuleError
 
 async fn one(inner: &Inner, id: i64) -> Result<ImageRule, RuleError> {
     let row = image_rules::Entity::find_by_id(id).one(inner.reads()).await?;
-    row.map(ImageRule::from).ok_or(RuleError::Gone)
+    Ok(row.map(ImageRule::try_from).transpose()?.ok_or(RuleError::Gone)?)
 }

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::image::contents::WhereError;
-use crate::model::errors::StorageError;
+use crate::model::errors::{DamagedRow, StorageError};
 use crate::rows::image_rules;
 
 /// A pin or a block.
@@ -59,16 +59,24 @@ impl From<WhereError> for RuleError {
     }
 }
 
+impl From<DamagedRow> for RuleError {
+    fn from(damaged: DamagedRow) -> Self {
+        Self::Storage(damaged.into())
+    }
+}
+
 impl From<sea_orm::DbErr> for RuleError {
     fn from(error: sea_orm::DbErr) -> Self {
         Self::Storage(error.into())
     }
 }
 
-impl From<image_rules::Model> for ImageRule {
-    fn from(row: image_rules::Model) -> Self {
-        Self {
-            objects: row.list().len() as u64,
+impl TryFrom<image_rules::Model> for ImageRule {
+    type Error = DamagedRow;
+
+    fn try_from(row: image_rules::Model) -> Result<Self, DamagedRow> {
+        Ok(Self {
+            objects: row.list()?.len() as u64,
             id: row.id,
             image: row.image,
             digest: row.digest,
@@ -77,7 +85,7 @@ impl From<image_rules::Model> for ImageRule {
             created_ms: row.created_ms,
             until_ms: row.until_ms,
             reason: row.reason,
-        }
+        })
     }
 }
 

@@ -10,16 +10,12 @@ use wire::TraceContext;
 use super::moving;
 use super::views::{ObjectView, PlacementView, PreheatView};
 use crate::engine::preheater::Preheater;
-use crate::model::class::kind_of;
-use crate::model::errors::StorageError;
-use crate::model::peer_choice::PeerChoice;
+use crate::model::errors::{DamagedRow, StorageError};
 use crate::model::request::Priority;
-use crate::model::state::{PlacementState, PreheatState};
-use crate::model::text::side_of;
+use crate::model::state::{PlacementState, PreheatState, StoredPlacement};
 use crate::model::trace_pages::TracePages;
 use crate::rows::find::{PeerNames, peers_named, worker_of};
-use crate::rows::placements::{state::FAILED, state::OPEN, state::VERIFIED};
-use crate::rows::{lots, objects, placements, preheats, read_size, read_uuid};
+use crate::rows::{lots, objects, placements, preheats, read_size};
 
 pub async fn get(preheater: &Preheater, id: i64) -> Result<Option<PreheatView>, StorageError> {
     let db = preheater.inner.reads();
@@ -28,7 +24,7 @@ pub async fn get(preheater: &Preheater, id: i64) -> Result<Option<PreheatView>, 
     };
     let pages = &preheater.inner.trace_pages;
     let worker = worker_of(db, row.clone()).await?;
-    let mut view = view(row, pages);
+    let mut view = view(row, pages)?;
     if view.state != PreheatState::Placing {
         return Ok(Some(view));
     }
@@ -53,22 +49,25 @@ fn show_work_of(view: &mut PreheatView, worker: &preheats::Model) {
     view.updated_ms = view.updated_ms.max(worker.updated_ms);
 }
 
-pub(crate) fn view(row: preheats::Model, pages: &TracePages) -> PreheatView {
+pub(crate) fn view(row: preheats::Model, pages: &TracePages) -> Result<PreheatView, DamagedRow> {
     let trace = row.trace.as_deref().and_then(TraceContext::parse);
     let trace_id = trace.map(|trace| trace.trace_id().to_owned());
     let scheme = if row.plain_http { "http" } else { "https" };
     let (registry, base, repository, reference) =
         (&row.registry, &row.base_path, &row.repository, &row.reference);
-    PreheatView {
+    Ok(PreheatView {
         id: row.id,
         url: format!("{scheme}://{registry}{base}/v2/{repository}/manifests/{reference}"),
+        scope: row.scope()?,
+        clusters: row.clusters()?,
+        platforms: row.platforms()?.iter().map(ToString::to_string).collect(),
+        state: row.state()?,
+        side: row.side()?,
+        asked_by: row.requester()?.word().to_owned(),
+        peers: row.peer_choice()?,
+        notes: row.notes()?,
         image: row.image,
-        scope: row.scope.parse().unwrap_or_default(),
-        clusters: serde_json::from_str(&row.clusters).unwrap_or_default(),
-        platforms: serde_json::from_str(&row.platforms).unwrap_or_default(),
-        state: PreheatState::of(&row.state),
         reason: row.reason,
-        side: row.side.as_deref().map(side_of),
         digest: row.digest,
         public: row.public,
         objects_total: read_size(row.objects_total),
@@ -85,22 +84,14 @@ pub(crate) fn view(row: preheats::Model, pages: &TracePages) -> PreheatView {
         trace_url: trace_id.as_deref().and_then(|id| pages.url_of(id)),
         trace_id,
         created_by: row.created_by,
-        asked_by: row.asked_by,
-        peers: row.peer_choice.map_or_else(PeerChoice::default, |text| {
-            serde_json::from_str(&text).unwrap_or_default()
-        }),
         priority: Priority::of_rank(row.priority),
         referrers: row.referrers,
         attempt: read_size(row.attempt),
         follows: row.follows,
-        notes: row
-            .notes
-            .and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or_default(),
         registry: row.registry,
         repository: row.repository,
         reference: row.reference,
-    }
+    })
 }
 
 /// Every object of a preheat with its placements. A peer that has not begun stands with the root manifest.
@@ -135,7 +126,7 @@ pub async fn objects(preheater: &Preheater, id: i64) -> Result<Vec<ObjectView>, 
         .collect();
     let mut by_digest: HashMap<String, Vec<PlacementView>> = HashMap::new();
     for row in placed {
-        let state = state_of(&row.state, taken.get(&row.work_id).copied().unwrap_or(false));
+        let state = state_of(row.state()?, taken.get(&row.work_id).copied().unwrap_or(false));
         let moved = moving
             .get(&(row.peer_id.clone(), row.digest.clone()))
             .copied()
@@ -150,15 +141,18 @@ pub async fn objects(preheater: &Preheater, id: i64) -> Result<Vec<ObjectView>, 
         by_digest
             .entry(digest)
             .or_default()
-            .push(placement(row, state, bytes_done, &peers));
+            .push(placement(row, state, bytes_done, &peers)?);
     }
     for lot in lots.iter().filter(|lot| !lot.expanded && lot.open > 0) {
         by_digest
             .entry(root.clone())
             .or_default()
-            .push(waiting(lot, &peers));
+            .push(waiting(lot, &peers)?);
     }
-    Ok(found.into_iter().map(|row| object(row, &mut by_digest)).collect())
+    found
+        .into_iter()
+        .map(|row| Ok(object(row, &mut by_digest)?))
+        .collect()
 }
 
 /// Under which id its rows stand, and its root manifest.
@@ -170,23 +164,26 @@ async fn work_of(db: &impl ConnectionTrait, id: i64) -> Result<(i64, String), Db
     Ok((worker.id, worker.digest.unwrap_or_default()))
 }
 
-fn object(row: objects::Model, placed: &mut HashMap<String, Vec<PlacementView>>) -> ObjectView {
-    ObjectView {
+fn object(
+    row: objects::Model,
+    placed: &mut HashMap<String, Vec<PlacementView>>,
+) -> Result<ObjectView, DamagedRow> {
+    Ok(ObjectView {
         placements: placed.remove(&row.digest).unwrap_or_default(),
-        kind: kind_of(row.class),
+        kind: row.class()?.kind(),
         digest: row.digest,
         media_type: row.media_type,
         size: read_size(row.size),
         platform: row.platform,
-    }
+    })
 }
 
-fn state_of(word: &str, taken: bool) -> PlacementState {
-    match word {
-        VERIFIED => PlacementState::Verified,
-        FAILED => PlacementState::Failed,
-        OPEN if taken => PlacementState::Fetching,
-        _ => PlacementState::Waiting,
+fn state_of(stored: StoredPlacement, taken: bool) -> PlacementState {
+    match stored {
+        StoredPlacement::Verified => PlacementState::Verified,
+        StoredPlacement::Failed => PlacementState::Failed,
+        StoredPlacement::Open if taken => PlacementState::Fetching,
+        StoredPlacement::Open => PlacementState::Waiting,
     }
 }
 
@@ -195,10 +192,11 @@ fn placement(
     state: PlacementState,
     bytes_done: u64,
     peers: &PeerNames,
-) -> PlacementView {
+) -> Result<PlacementView, DamagedRow> {
     let (peer_name, peer_ip) = peers.get(&row.peer_id).cloned().unwrap_or_default();
-    PlacementView {
-        peer_id: read_uuid(&row.peer_id),
+    Ok(PlacementView {
+        peer_id: row.peer()?,
+        side: row.side()?,
         peer_name,
         cluster_id: row.cluster_id,
         peer_ip,
@@ -207,14 +205,13 @@ fn placement(
         bytes_from_registry: read_size(row.bytes_from_registry),
         bytes_from_peers: read_size(row.bytes_from_peers),
         reason: row.reason,
-        side: row.side.as_deref().map(side_of),
-    }
+    })
 }
 
-fn waiting(lot: &lots::Model, peers: &PeerNames) -> PlacementView {
+fn waiting(lot: &lots::Model, peers: &PeerNames) -> Result<PlacementView, DamagedRow> {
     let (peer_name, peer_ip) = peers.get(&lot.peer_id).cloned().unwrap_or_default();
-    PlacementView {
-        peer_id: read_uuid(&lot.peer_id),
+    Ok(PlacementView {
+        peer_id: lot.peer()?,
         peer_name,
         cluster_id: lot.cluster_id,
         peer_ip,
@@ -224,5 +221,5 @@ fn waiting(lot: &lots::Model, peers: &PeerNames) -> PlacementView {
         bytes_from_peers: 0,
         reason: None,
         side: None,
-    }
+    })
 }

@@ -7,10 +7,10 @@ use wire::ObjectKind;
 
 use super::views::{HarborRow, HarborRows};
 use crate::engine::preheater::Preheater;
-use crate::model::class::kind_of;
 use crate::model::errors::StorageError;
+use crate::model::state::StoredPlacement;
 use crate::rows::find::{peers_named, worker_of};
-use crate::rows::placements::{state::FAILED, state::VERIFIED};
+use crate::rows::placements::{FAILED, VERIFIED};
 use crate::rows::{VALUES_AT_ONCE, objects, placements, preheats};
 
 /// Open placements are neither ok nor failed; Harbor asks for rows once the preheat has ended, when none is open.
@@ -38,16 +38,15 @@ pub async fn harbor_rows(preheater: &Preheater, id: i64, limit: u64) -> Result<H
             .filter(objects::Column::Digest.is_in(rows.iter().map(|row| &row.digest)))
             .all(db)
             .await?;
-        kinds.extend(
-            found
-                .into_iter()
-                .map(|object| (object.digest, kind_of(object.class))),
-        );
+        for object in found {
+            let kind = object.class()?.kind();
+            kinds.insert(object.digest, kind);
+        }
     }
     let row = |row: placements::Model| {
         let (hostname, ip) = peers.get(&row.peer_id).cloned().unwrap_or_default();
-        let ok = row.state == VERIFIED;
-        HarborRow {
+        let ok = row.state()? == StoredPlacement::Verified;
+        Ok(HarborRow {
             url: url(&preheat, kinds.get(&row.digest), &row.digest),
             hostname,
             ip,
@@ -58,9 +57,9 @@ pub async fn harbor_rows(preheater: &Preheater, id: i64, limit: u64) -> Result<H
             } else {
                 row.reason.unwrap_or_default()
             },
-        }
+        })
     };
-    let rows: Vec<HarborRow> = rows.into_iter().map(row).collect();
+    let rows: Vec<HarborRow> = rows.into_iter().map(row).collect::<Result<_, StorageError>>()?;
     Ok(HarborRows {
         left_out: all.saturating_sub(rows.len() as u64),
         rows,

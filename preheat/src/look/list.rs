@@ -9,6 +9,7 @@ use super::views::PreheatView;
 use crate::engine::preheater::{Inner, Preheater};
 use crate::model::errors::StorageError;
 use crate::model::state::PreheatState;
+use crate::rows::damaged::or_skip;
 use crate::rows::preheats;
 
 const LISTED_AT_MOST: u64 = 1_000;
@@ -46,7 +47,8 @@ pub async fn list(preheater: &Preheater, query: ListQuery) -> Result<Vec<Preheat
         .all(inner.reads())
         .await?;
     let pages = &inner.trace_pages;
-    Ok(rows.into_iter().map(|row| view(row, pages)).collect())
+    let read = |row| or_skip(view(row, pages));
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
 fn filtered(inner: &Inner, query: ListQuery) -> Select<preheats::Entity> {

@@ -3,8 +3,8 @@
 use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use std::collections::HashMap;
-use wire::PlacementProgress;
 
+use crate::rows::damaged::or_skip;
 use crate::rows::{lots, progress};
 
 /// What moves for a preheat right now: (peer, digest) -> bytes.
@@ -28,7 +28,7 @@ pub(crate) async fn of_preheat(
         .await?;
     let mut moving = HashMap::new();
     for row in rows {
-        let report: Vec<PlacementProgress> = serde_json::from_str(&row.report).unwrap_or_default();
+        let report = or_skip(row.placements()).unwrap_or_default();
         for placement in report
             .into_iter()
             .filter(|placement| placement.preheat == preheat)

@@ -10,8 +10,9 @@ use super::views::PeerView;
 use crate::engine::preheater::Preheater;
 use crate::model::errors::StorageError;
 use crate::peers::clusters;
+use crate::rows::damaged::or_skip;
 use crate::rows::sums::whole_sum;
-use crate::rows::{holdings, peers, read_size, read_uuid, removals};
+use crate::rows::{holdings, peers, read_size, removals};
 
 /// Live ones first, then by name.
 pub async fn peers(preheater: &Preheater) -> Result<Vec<PeerView>, StorageError> {
@@ -34,10 +35,11 @@ pub async fn peers(preheater: &Preheater) -> Result<Vec<PeerView>, StorageError>
     let now = inner.now_ms();
     let mut views: Vec<PeerView> = rows
         .into_iter()
-        .map(|row| {
+        .filter_map(|row| {
+            let id = or_skip(row.uuid())?;
             let (holdings, held_bytes) = held.get(&row.id).copied().unwrap_or_default();
-            PeerView {
-                id: read_uuid(&row.id),
+            Some(PeerView {
+                id,
                 cluster: clusters.get(&row.cluster_id).cloned().unwrap_or_default(),
                 cluster_id: row.cluster_id,
                 role: if row.seed { Role::Seed } else { Role::Node },
@@ -48,8 +50,8 @@ pub async fn peers(preheater: &Preheater) -> Result<Vec<PeerView>, StorageError>
                 software: row.software,
                 holdings,
                 held_bytes,
-                warning: inner.findings.of(read_uuid(&row.id), now),
-            }
+                warning: inner.findings.of(id, now),
+            })
         })
         .collect();
     views.sort_by_key(|view| !view.alive);

@@ -12,9 +12,9 @@ use wire::Side;
 
 use super::counts::{count_in_lot, count_in_preheat};
 use crate::model::closed::Closed;
-use crate::model::text::{cut, side_of};
+use crate::model::text::cut;
 use crate::rows::find::peer_name;
-use crate::rows::placements::{state::FAILED, state::OPEN};
+use crate::rows::placements::{FAILED, OPEN};
 use crate::rows::{ROWS_AT_ONCE, VALUES_AT_ONCE, lots, objects, placements, preheats};
 
 /// Why the seeds of a cluster do not have an object, in words for those who would have read it from them.
@@ -103,7 +103,7 @@ async fn lacking(
                 "seed {seed} did not get it: {}",
                 row.reason.as_deref().unwrap_or("no reason given")
             );
-            let side = side_of(row.side.as_deref().unwrap_or_default());
+            let side = row.side()?.unwrap_or(Side::Manager);
             lacking.insert(
                 row.digest,
                 Lacking {

@@ -15,8 +15,59 @@ pub enum StorageError {
     Busy,
     #[error("the database failed: {0}")]
     Database(Arc<DbErr>),
+    #[error(transparent)]
+    Damaged(#[from] DamagedRow),
     #[error("the manager could not write: {0}")]
     Broken(String),
+}
+
+/// A column holds a value that no version of the manager writes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "row {id} of table {table} is damaged: column {column} holds {value:?}; correct the value, or restore a backup"
+)]
+pub struct DamagedRow {
+    pub table: &'static str,
+    pub id: String,
+    pub column: &'static str,
+    pub value: String,
+}
+
+/// Longer values are cut.
+const SHOWN_LETTERS: usize = 100;
+
+impl DamagedRow {
+    pub(crate) fn new(
+        table: &'static str,
+        id: impl ToString,
+        column: &'static str,
+        value: impl ToString,
+    ) -> Self {
+        Self {
+            table,
+            id: id.to_string(),
+            column,
+            value: value.to_string().chars().take(SHOWN_LETTERS).collect(),
+        }
+    }
+}
+
+/// Carries the damage through code that returns the database's errors.
+impl From<DamagedRow> for DbErr {
+    fn from(damaged: DamagedRow) -> Self {
+        Self::TryIntoErr {
+            from: "row",
+            into: "value",
+            source: Arc::new(damaged),
+        }
+    }
+}
+
+fn damage_in(error: &DbErr) -> Option<DamagedRow> {
+    match error {
+        DbErr::TryIntoErr { source, .. } => source.downcast_ref().cloned(),
+        _ => None,
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +147,13 @@ pub enum HelloError {
 
 impl From<DbErr> for StorageError {
     fn from(error: DbErr) -> Self {
-        Self::Database(Arc::new(error))
+        Self::from(Arc::new(error))
+    }
+}
+
+impl From<Arc<DbErr>> for StorageError {
+    fn from(error: Arc<DbErr>) -> Self {
+        damage_in(&error).map_or(Self::Database(error), Self::Damaged)
     }
 }
 
@@ -106,12 +163,18 @@ impl From<DbErr> for SessionError {
     }
 }
 
+impl From<DamagedRow> for SessionError {
+    fn from(damaged: DamagedRow) -> Self {
+        Self::Storage(damaged.into())
+    }
+}
+
 impl From<WriteError<DbErr>> for StorageError {
     fn from(error: WriteError<DbErr>) -> Self {
         match error {
             WriteError::Busy => Self::Busy,
             WriteError::Refused(error) => error.into(),
-            WriteError::Database(error) => Self::Database(error),
+            WriteError::Database(error) => error.into(),
             other => Self::Broken(other.to_string()),
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod peer_choice;
 pub(crate) mod request;
 pub(crate) mod scope;
 pub(crate) mod spot_check;
+pub(crate) mod stage;
 pub(crate) mod state;
 pub(crate) mod text;
 pub(crate) mod trace_pages;

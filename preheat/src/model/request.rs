@@ -80,6 +80,10 @@ impl Origin {
             Self::Webhook => "webhook",
         }
     }
+
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|requester| requester.word() == word)
+    }
 }
 
 /// What goes first when there is more to do than can be done.

@@ -22,6 +22,15 @@ pub enum Scope {
 #[error("{0:?} is no scope: write single_seed_peer, all_seed_peers or all_peers")]
 pub struct BadScope(String);
 
+impl Scope {
+    /// Reads a stored word. Unlike a request's, it has no other spelling.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        [Self::SingleSeedPeer, Self::AllSeedPeers, Self::AllPeers]
+            .into_iter()
+            .find(|scope| scope.to_string() == word)
+    }
+}
+
 impl FromStr for Scope {
     type Err = BadScope;
 

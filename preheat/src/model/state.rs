@@ -32,15 +32,17 @@ impl PreheatState {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 
-    pub(crate) fn of(word: &str) -> Self {
-        match word {
-            "waiting" => Self::Waiting,
-            "resolving" => Self::Resolving,
-            "placing" => Self::Placing,
-            "succeeded" => Self::Succeeded,
-            "cancelled" => Self::Cancelled,
-            _ => Self::Failed,
-        }
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Waiting,
+        Self::Resolving,
+        Self::Placing,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
     }
 }
 
@@ -56,3 +58,28 @@ pub enum PlacementState {
 
 /// A preheat's number: counted by the database, never used again.
 pub type PreheatId = i64;
+
+/// The state of a placement in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoredPlacement {
+    Open,
+    Verified,
+    Failed,
+}
+
+impl StoredPlacement {
+    /// The words sort as people want to read them: failures first.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Verified => "verified",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        [Self::Open, Self::Verified, Self::Failed]
+            .into_iter()
+            .find(|state| state.word() == word)
+    }
+}

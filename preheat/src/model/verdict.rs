@@ -106,7 +106,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::text::side_of;
 
     fn failed(n: usize) -> FailedPlacement {
         FailedPlacement {
@@ -180,18 +179,5 @@ mod tests {
         );
         assert!(!reason.contains("seed-3"), "{reason}");
         assert_eq!(side, Side::Peer);
-    }
-
-    #[test]
-    fn sides_survive_the_database() {
-        for side in [
-            Side::Caller,
-            Side::Registry,
-            Side::Network,
-            Side::Peer,
-            Side::Manager,
-        ] {
-            assert_eq!(side_of(side.word()), side);
-        }
     }
 }

@@ -122,11 +122,6 @@ impl Webhooks {
 }
 
 impl Tells {
-    pub(crate) fn of(text: Option<&str>) -> Self {
-        text.and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default()
-    }
-
     pub(crate) fn who_wants(&self, event: WebhookEvent) -> Vec<&str> {
         let wants = self.0.iter().filter(|(_, events)| events.contains(&event));
         wants.map(|(name, _)| name.as_str()).collect()
@@ -152,7 +147,7 @@ mod tests {
             receivers: vec![hook("all", &[]), hook("ends", &[WebhookEvent::Ended])],
             sender: None,
         };
-        let tells = Tells::of(webhooks.tells().as_deref());
+        let tells = serde_json::from_str::<Tells>(&webhooks.tells().unwrap()).unwrap();
         assert_eq!(tells.who_wants(WebhookEvent::Ended), ["all", "ends"]);
         assert_eq!(tells.who_wants(WebhookEvent::Resolved), ["all"]);
         assert_eq!(Webhooks::default().tells(), None);

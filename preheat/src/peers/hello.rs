@@ -19,7 +19,7 @@ use crate::engine::work::lane_of;
 use crate::memory::sessions::SessionPeer;
 use crate::model::errors::{HelloError, StorageError};
 use crate::model::limits::{Limits, milliseconds};
-use crate::rows::{members, peers, read_uuid};
+use crate::rows::{members, peers};
 
 /// A peer registers. Who it is stands in its certificate.
 pub async fn hello(
@@ -133,9 +133,7 @@ async fn begin(txn: &DatabaseTransaction, beginning: Beginning) -> Result<Begun,
     let before = peers::Entity::find_by_id(identity.peer.to_string())
         .one(txn)
         .await?;
-    let old = before
-        .and_then(|peer| peer.session)
-        .map(|session| read_uuid(&session));
+    let old = before.map(|peer| peer.session()).transpose()?.flatten();
     if old.is_none() && live_peers(txn).await? >= limits.live_peers {
         return Ok(Err(HelloError::Full(limits.live_peers)));
     }

@@ -128,8 +128,7 @@ pub async fn parents(
     let seeds = seeds::live_seeds(inner.reads(), peer.cluster_id).await?;
     let having = holders(inner.reads(), &seeds, &[digest.to_owned()], None).await?;
     let holding: Vec<SeedAddress> = seeds
-        .iter()
-        .map(seeds::address)
+        .into_iter()
         .filter(|seed| seed.peer != peer.id)
         .filter(|seed| {
             having

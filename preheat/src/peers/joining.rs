@@ -19,7 +19,7 @@ use super::removals::{dead_before, was_removed};
 use crate::engine::preheater::Preheater;
 use crate::model::errors::StorageError;
 use crate::model::limits::Limits;
-use crate::rows::{join_tokens, members, read_uuid};
+use crate::rows::{join_tokens, members};
 
 /// How far a peer's clock may differ from ours: its certificate holds from an hour before it was issued.
 const CLOCK_OFF_MS: i64 = 50 * 60 * 1_000;
@@ -312,14 +312,13 @@ async fn joined_before(
         .filter(members::Column::TokenId.eq(&token.id))
         .one(txn)
         .await?;
-    let alive = member.filter(|_| token.revoked_ms.is_none());
-    Ok(alive.and_then(|member| {
-        let cluster = member.cluster.parse().ok()?;
-        Some(PeerIdentity {
-            peer: read_uuid(&member.peer_id),
-            cluster,
-            role: role_of(member.seed),
-        })
+    let Some(member) = member.filter(|_| token.revoked_ms.is_none()) else {
+        return Ok(None);
+    };
+    Ok(Some(PeerIdentity {
+        peer: member.peer()?,
+        cluster: member.cluster()?,
+        role: role_of(member.seed),
     }))
 }
 
@@ -390,13 +389,11 @@ async fn admit(
     limits: &Limits,
     now: i64,
 ) -> Result<Result<PeerIdentity, NotJoined>, DbErr> {
-    let Ok(cluster) = token.cluster.parse::<ClusterName>() else {
-        return Ok(Err(NotJoined::UnknownToken));
-    };
+    let cluster = token.cluster()?;
     if clusters::ensure(txn, &cluster, limits.clusters).await?.is_none() {
         return Ok(Err(NotJoined::TooManyClusters(limits.clusters)));
     }
-    let peer = token.peer_id.as_deref().map_or_else(Uuid::new_v4, read_uuid);
+    let peer = token.peer()?.unwrap_or_else(Uuid::new_v4);
     if was_removed(txn, peer).await? {
         return Ok(Err(NotJoined::Removed));
     }

@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use wire::{DialDescription, Neighbourhood, RegistryDescription};
 
 use super::seeds::live_seeds;
-use super::{bandwidth, seeds, seen};
+use super::{bandwidth, seen};
 use crate::engine::preheater::Inner;
 
 /// What another manager changed is seen here after this.
@@ -27,7 +27,7 @@ pub(crate) async fn current(inner: &Inner, cluster: i64) -> Result<Arc<Neighbour
     let limits = bandwidth::told(inner, cluster, seeds.len()).await?;
     let read = Arc::new(with_version(Neighbourhood {
         version: String::new(),
-        seeds: seeds.iter().map(seeds::address).collect(),
+        seeds,
         registries: registries(inner).await?,
         dial: dial(inner),
         limits,

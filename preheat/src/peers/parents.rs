@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
+use wire::SeedAddress;
 
-use crate::rows::placements::state::VERIFIED;
-use crate::rows::{VALUES_AT_ONCE, holdings, peers, placements, read_uuid};
+use crate::rows::placements::VERIFIED;
+use crate::rows::{VALUES_AT_ONCE, holdings, placements};
 
 /// Parents that a peer is told of.
 pub(crate) const PARENTS: usize = 5;
@@ -16,22 +17,25 @@ pub(crate) type Holders = HashMap<String, HashSet<Uuid>>;
 
 pub(crate) async fn holders(
     db: &impl ConnectionTrait,
-    seeds: &[peers::Model],
+    seeds: &[SeedAddress],
     digests: &[String],
     preheat: Option<i64>,
 ) -> Result<Holders, DbErr> {
-    let ids: Vec<&String> = seeds.iter().map(|seed| &seed.id).collect();
+    let ids: HashMap<String, Uuid> = seeds
+        .iter()
+        .map(|seed| (seed.peer.to_string(), seed.peer))
+        .collect();
     let mut holders = Holders::new();
     for digests in digests.chunks(VALUES_AT_ONCE) {
         let announced: Vec<(String, String)> = holdings::Entity::find()
             .select_only()
             .columns([holdings::Column::Digest, holdings::Column::PeerId])
             .filter(holdings::Column::Digest.is_in(digests))
-            .filter(holdings::Column::PeerId.is_in(ids.iter().copied()))
+            .filter(holdings::Column::PeerId.is_in(ids.keys()))
             .into_tuple()
             .all(db)
             .await?;
-        add(&mut holders, announced);
+        add(&mut holders, &ids, announced);
     }
     if let Some(preheat) = preheat {
         let proven: Vec<(String, String)> = placements::Entity::find()
@@ -39,17 +43,17 @@ pub(crate) async fn holders(
             .columns([placements::Column::Digest, placements::Column::PeerId])
             .filter(placements::Column::PreheatId.eq(preheat))
             .filter(placements::Column::State.eq(VERIFIED))
-            .filter(placements::Column::PeerId.is_in(ids))
+            .filter(placements::Column::PeerId.is_in(ids.keys()))
             .into_tuple()
             .all(db)
             .await?;
-        add(&mut holders, proven);
+        add(&mut holders, &ids, proven);
     }
     Ok(holders)
 }
 
-fn add(holders: &mut Holders, rows: Vec<(String, String)>) {
+fn add(holders: &mut Holders, ids: &HashMap<String, Uuid>, rows: Vec<(String, String)>) {
     for (digest, peer) in rows {
-        holders.entry(digest).or_default().insert(read_uuid(&peer));
+        holders.entry(digest).or_default().extend(ids.get(&peer));
     }
 }

@@ -18,7 +18,8 @@ use super::sessions;
 use crate::engine::preheater::{Inner, Preheater};
 use crate::memory::removals::{ReadRemovals, SignedRemovals};
 use crate::model::errors::StorageError;
-use crate::rows::{holdings, join_tokens, members, peers, read_uuid, removals};
+use crate::rows::damaged::or_skip;
+use crate::rows::{holdings, join_tokens, members, peers, removals};
 
 /// What another manager changed is seen here after this.
 const KNOWN_FOR_MS: i64 = 1_000;
@@ -73,7 +74,7 @@ async fn read(inner: &Inner, now: i64) -> Result<SignedRemovals, StorageError> {
         peers: rows
             .iter()
             .filter(|row| row.removed_ms > dead_before(now))
-            .map(|row| read_uuid(&row.peer_id))
+            .filter_map(|row| or_skip(row.peer()))
             .collect(),
     };
     let signed = inner
@@ -180,7 +181,7 @@ pub(crate) async fn remove(
         .filter(holdings::Column::PeerId.eq(peer.to_string()))
         .exec(txn)
         .await?;
-    let session = row.and_then(|row| row.session).map(|session| read_uuid(&session));
+    let session = row.map(|row| row.session()).transpose()?.flatten();
     if let Some(session) = session {
         end_holder(txn, session).await?;
         sessions::ended(txn, &[session], now).await?;

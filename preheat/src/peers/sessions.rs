@@ -12,7 +12,7 @@ use crate::engine::preheater::{Inner, Preheater};
 use crate::memory::sessions::SessionPeer;
 use crate::model::errors::SessionError;
 use crate::model::limits::milliseconds;
-use crate::rows::{peers, read_uuid};
+use crate::rows::peers;
 
 /// The kind of holder that a session is.
 pub(crate) const SESSION: &str = "session";
@@ -33,7 +33,7 @@ pub(crate) async fn live(inner: &Inner, session: Uuid) -> Result<SessionPeer, Se
         .one(inner.reads())
         .await?;
     let row = row.ok_or(SessionError::Ended)?;
-    let (id, cluster_id, seed) = (read_uuid(&row.id), row.cluster_id, row.seed);
+    let (id, cluster_id, seed) = (row.uuid()?, row.cluster_id, row.seed);
     let peer = SessionPeer {
         id,
         name: row.name,

@@ -10,7 +10,8 @@ use super::decide::{Chosen, Holders, LiveCluster, named_by};
 use crate::model::peer_choice::PeerChoice;
 use crate::model::scope::Scope;
 use crate::model::text::cut;
-use crate::rows::{VALUES_AT_ONCE, peers, preheats, read_uuid};
+use crate::rows::damaged::or_skip;
+use crate::rows::{VALUES_AT_ONCE, peers, preheats};
 
 /// No live peer of the scope calls in from these addresses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,12 +35,8 @@ pub(crate) async fn holders(
     preheat: &preheats::Model,
     clusters: &[&LiveCluster],
 ) -> Result<Result<Holders, NobodyThere>, DbErr> {
-    let scope: Scope = preheat.scope.parse().unwrap_or_default();
-    let choice = preheat.peer_choice.as_deref();
-    let choice: PeerChoice = choice
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
-    let chosen = match choice {
+    let scope = preheat.scope()?;
+    let chosen = match preheat.peer_choice()? {
         PeerChoice::All => Chosen::All,
         PeerChoice::Count(count) => Chosen::Count(count),
         PeerChoice::Percent(percent) => Chosen::Percent(percent),
@@ -74,7 +71,7 @@ fn at(rows: &[peers::Model], addresses: Vec<IpAddr>) -> Result<BTreeSet<Uuid>, V
         let there: Vec<Uuid> = rows
             .iter()
             .filter(|peer| address_of(peer) == Some(wanted))
-            .map(|peer| read_uuid(&peer.id))
+            .filter_map(|peer| or_skip(peer.uuid()))
             .collect();
         if there.is_empty() {
             missing.push(address);

@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 use wire::seeds_in_order;
 
+use crate::model::class::Class;
 use crate::model::scope::{ClusterChoice, Scope};
+use crate::model::stage::Stage;
 
 /// An object to be placed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PlannedObject {
-    /// 0 for manifests and indexes, 1 for configs, 2 for layers: the order in which a peer fetches them.
-    pub(crate) class: i32,
+    pub(crate) class: Class,
     pub(crate) digest: String,
     pub(crate) size: u64,
 }
@@ -28,14 +29,6 @@ pub(crate) struct LiveCluster {
     pub(crate) name: String,
     pub(crate) seeds: Vec<Uuid>,
     pub(crate) nodes: Vec<Uuid>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
-    /// From the registry.
-    Origin = 0,
-    /// From the seeds that have it.
-    Peers = 1,
 }
 
 /// What one peer gets in one stage.
@@ -121,7 +114,7 @@ fn plan_cluster(objects: &[&PlannedObject], cluster: &LiveCluster, holders: &Hol
         .map(|object| next_seed(&cluster.name, &object.digest, &cluster.seeds, None))
         .collect();
     let lot_of = |seed: Uuid, stage: Stage| {
-        let is_first = stage == Stage::Origin;
+        let is_first = stage == Stage::Registry;
         let listed: Vec<PlannedObject> = std::iter::zip(objects, &seed_of)
             .filter(|(_, first)| (**first == Some(seed)) == is_first)
             .map(|(object, _)| (*object).clone())
@@ -136,7 +129,7 @@ fn plan_cluster(objects: &[&PlannedObject], cluster: &LiveCluster, holders: &Hol
     };
     let held_by = holders.of(cluster);
     let seeds = || cluster.seeds.iter().copied();
-    let origin = seeds().filter_map(|seed| lot_of(seed, Stage::Origin));
+    let origin = seeds().filter_map(|seed| lot_of(seed, Stage::Registry));
     let others = seeds()
         .filter(|seed| held_by.contains(seed))
         .filter_map(|seed| lot_of(seed, Stage::Peers));

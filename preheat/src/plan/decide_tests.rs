@@ -6,7 +6,7 @@ use super::*;
 
 fn object(n: usize) -> PlannedObject {
     PlannedObject {
-        class: i32::try_from(n % 3).unwrap(),
+        class: Class::of(i32::try_from(n % 3).unwrap()).unwrap(),
         digest: format!("sha256:{n:064}"),
         size: n as u64,
     }
@@ -97,7 +97,7 @@ proptest! {
         for each in &clusters {
             let origin: Vec<_> = plan(&objects, &[&clusters[0], &clusters[1]], &all(scope))
                 .into_iter()
-                .filter(|lot| lot.cluster == each.id && lot.stage == Stage::Origin)
+                .filter(|lot| lot.cluster == each.id && lot.stage == Stage::Registry)
                 .collect();
             let mut fetched: Vec<String> =
                 placed(&origin, &objects).into_values().flatten().map(|(digest, _)| digest).collect();
@@ -120,9 +120,9 @@ proptest! {
         for (chosen, expected) in [(Chosen::Count(wanted), by_count), (Chosen::Percent(percent), rounded_up)] {
             let holders = some(Scope::AllPeers, chosen);
             let lots = plan(&objects, &[&one], &holders);
-            let origin: Vec<_> = lots.iter().filter(|lot| lot.stage == Stage::Origin).cloned().collect();
+            let origin: Vec<_> = lots.iter().filter(|lot| lot.stage == Stage::Registry).cloned().collect();
             let all_lots = plan(&objects, &[&one], &all(Scope::AllPeers));
-            let all_origin: Vec<_> = all_lots.into_iter().filter(|lot| lot.stage == Stage::Origin).collect();
+            let all_origin: Vec<_> = all_lots.into_iter().filter(|lot| lot.stage == Stage::Registry).collect();
             prop_assert_eq!(&origin, &all_origin, "who fetches does not depend on who holds");
             let held_by = holders.of(&one);
             prop_assert_eq!(held_by.len(), expected);
@@ -184,7 +184,7 @@ fn a_lot_begins_with_the_manifests_then_configs_then_layers() {
     let Content::Objects(listed) = &lots[0].content else {
         panic!("no objects")
     };
-    let classes: Vec<i32> = listed.iter().map(|object| object.class).collect();
+    let classes: Vec<i32> = listed.iter().map(|object| object.class as i32).collect();
     assert_eq!(classes, [0, 0, 0, 1, 1, 1, 2, 2, 2]);
 }
 

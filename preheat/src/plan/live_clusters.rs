@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use super::decide::LiveCluster;
 use crate::model::scope::Scope;
-use crate::rows::{clusters, peers, preheats, read_uuid};
+use crate::rows::damaged::or_skip;
+use crate::rows::{clusters, peers, preheats};
 
 /// The clusters with the peers that may have to hold something of it.
 pub(crate) async fn live_clusters_for(
     txn: &impl ConnectionTrait,
     preheat: &preheats::Model,
 ) -> Result<Vec<LiveCluster>, DbErr> {
-    let scope: Scope = preheat.scope.parse().unwrap_or_default();
+    let scope = preheat.scope()?;
     live_clusters(txn, scope == Scope::AllPeers).await
 }
 
@@ -50,7 +51,7 @@ pub(crate) async fn live_clusters(
         } else {
             &mut cluster.nodes
         };
-        list.push(read_uuid(&peer.id));
+        list.extend(or_skip(peer.uuid()));
     }
     Ok(clusters.into_values().collect())
 }

@@ -11,14 +11,14 @@ use wire::Side;
 
 use super::choosing;
 use super::cluster_wishes::tolerated_absent;
-use super::decide::{Content, LiveCluster, NoSeed, PlannedLot, PlannedObject, Stage, plan, wanted_clusters};
+use super::decide::{Content, LiveCluster, NoSeed, PlannedLot, PlannedObject, plan, wanted_clusters};
 use crate::ending::end;
 use crate::engine::effects::{Planned, Planning};
 use crate::engine::step::Step;
 use crate::engine::work::{PLACE, group_of, lane_of, parked_group_of};
 use crate::lots::stage;
 use crate::model::cluster_settings::SettingsByCluster;
-use crate::model::scope::{ClusterChoice, Scope};
+use crate::model::stage::Stage;
 use crate::model::state::PreheatState;
 use crate::model::webhook::WebhookEvent;
 use crate::rows::{ROWS_AT_ONCE, lots, objects, placements, preheats, read_size, stored_size};
@@ -32,8 +32,8 @@ pub(crate) async fn place(
     trace: Option<String>,
     settings: &SettingsByCluster,
 ) -> Result<Result<(), NoSeed>, DbErr> {
-    let scope: Scope = preheat.scope.parse().unwrap_or_default();
-    let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
+    let scope = preheat.scope()?;
+    let choice = preheat.clusters()?;
     let wanted = match wanted_clusters(&choice, clusters) {
         Ok(wanted) => wanted,
         Err(no_seed) => {
@@ -62,7 +62,7 @@ pub(crate) async fn place(
     tell(step, preheat, WebhookEvent::Resolved).await?;
     step.effects.lanes.extend(
         lots.iter()
-            .filter(|lot| lot.stage == Stage::Origin)
+            .filter(|lot| lot.stage == Stage::Registry)
             .map(|lot| lane_of(lot.peer)),
     );
     Ok(Ok(()))
@@ -93,12 +93,14 @@ async fn objects_of(txn: &impl ConnectionTrait, preheat: i64) -> Result<Vec<Plan
         .filter(objects::Column::PreheatId.eq(preheat))
         .all(txn)
         .await?;
-    let planned = |row: objects::Model| PlannedObject {
-        class: row.class,
-        digest: row.digest,
-        size: read_size(row.size),
+    let planned = |row: objects::Model| {
+        Ok(PlannedObject {
+            class: row.class()?,
+            digest: row.digest,
+            size: read_size(row.size),
+        })
     };
-    Ok(rows.into_iter().map(planned).collect())
+    rows.into_iter().map(planned).collect()
 }
 
 async fn write(
@@ -141,7 +143,7 @@ pub(crate) fn work(
     now: i64,
 ) -> NewWork {
     let (group, run_at_ms) = match stage {
-        Stage::Origin => (group_of(preheat.id), now),
+        Stage::Registry => (group_of(preheat.id), now),
         Stage::Peers => (parked_group_of(preheat.id, cluster), PARKED),
     };
     NewWork {

@@ -1,6 +1,6 @@
 //! Asks the registry what a preheat needs: what the reference means, and, unless that is known, every object of it.
 
-use oci::{ManifestHead, Platform, RegistryError, TagOrDigest};
+use oci::{ManifestHead, RegistryError, TagOrDigest};
 use sea_orm::DbErr;
 
 use super::share;
@@ -12,7 +12,6 @@ use crate::image::location;
 use crate::image::reader::Reader;
 use crate::image::trouble::Trouble;
 use crate::model::errors::StorageError;
-use crate::model::scope::ClusterChoice;
 use crate::plan::cluster_wishes::{platforms_wanted, referrers_wanted};
 use crate::plan::live_clusters::live_clusters;
 use crate::rows::preheats;
@@ -138,7 +137,7 @@ fn is_overloaded(error: &RegistryError) -> bool {
 
 /// What the request says, else what its clusters want.
 async fn wants(inner: &Inner, preheat: &preheats::Model) -> Result<Wants, DbErr> {
-    let named: Vec<Platform> = serde_json::from_str(&preheat.platforms).unwrap_or_default();
+    let named = preheat.platforms()?;
     let platforms = Wanted {
         named: !named.is_empty(),
         platforms: named,
@@ -154,7 +153,7 @@ async fn wants(inner: &Inner, preheat: &preheats::Model) -> Result<Wants, DbErr>
     if nobody_cares || (wants.platforms.named && preheat.referrers.is_some()) {
         return Ok(wants);
     }
-    let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
+    let choice = preheat.clusters()?;
     let clusters = live_clusters(inner.reads(), false).await?;
     Ok(Wants {
         platforms: if wants.platforms.named {

@@ -11,7 +11,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, 
 use serde_json::json;
 
 use crate::image::find::{Found, Wants};
-use crate::model::scope::{ClusterChoice, Scope};
+use crate::model::errors::DamagedRow;
+use crate::model::scope::Scope;
 use crate::model::state::PreheatState;
 use crate::plan::decide::{LiveCluster, wanted_clusters};
 use crate::rows::{objects, preheats};
@@ -67,17 +68,15 @@ impl Content {
     }
 
     /// The whole key, with what the request says of places and the peers that are there now: those of `clusters`.
-    pub(super) fn and_place(&self, preheat: &preheats::Model, clusters: &[LiveCluster]) -> String {
-        let peers = peers_meant(preheat, clusters);
-        let preheats::Model {
-            tag,
-            scope,
-            clusters,
-            peer_choice,
-            ..
-        } = preheat;
-        let place = half(&json!([tag, scope, clusters, peer_choice, peers]));
-        format!("{}{place}", self.0)
+    pub(super) fn and_place(
+        &self,
+        preheat: &preheats::Model,
+        clusters: &[LiveCluster],
+    ) -> Result<String, DamagedRow> {
+        let peers = peers_meant(preheat, clusters)?;
+        let (scope, clusters, peer_choice) = preheat.placing_key();
+        let place = half(&json!([preheat.tag, scope, clusters, peer_choice, peers]));
+        Ok(format!("{}{place}", self.0))
     }
 }
 
@@ -87,9 +86,9 @@ fn half(value: &serde_json::Value) -> String {
 }
 
 /// Those for whom the preheat would be planned now, as text. A peer that came since is not in a leader's plan.
-fn peers_meant(preheat: &preheats::Model, clusters: &[LiveCluster]) -> Vec<String> {
-    let scope: Scope = preheat.scope.parse().unwrap_or_default();
-    let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
+fn peers_meant(preheat: &preheats::Model, clusters: &[LiveCluster]) -> Result<Vec<String>, DamagedRow> {
+    let scope = preheat.scope()?;
+    let choice = preheat.clusters()?;
     let mut meant = Vec::new();
     for cluster in wanted_clusters(&choice, clusters).unwrap_or_default() {
         meant.push(cluster.id.to_string());
@@ -98,7 +97,7 @@ fn peers_meant(preheat: &preheats::Model, clusters: &[LiveCluster]) -> Vec<Strin
         meant.extend(peers.map(ToString::to_string));
     }
     meant.sort();
-    meant
+    Ok(meant)
 }
 
 /// The open preheat that this one can follow.

@@ -45,7 +45,7 @@ pub(super) async fn step(
     }
     let clusters = live_clusters::live_clusters_for(step.txn, &preheat).await?;
     if let Some(content) = &content {
-        let key = content.and_place(&preheat, &clusters);
+        let key = content.and_place(&preheat, &clusters)?;
         if let Some(leader) = share::leader(step.txn, &preheat, &key).await? {
             follow(step.txn, &preheat, &leader, step.now).await?;
             return tell(step, &preheat, WebhookEvent::Resolved).await;

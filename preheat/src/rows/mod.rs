@@ -8,10 +8,9 @@
     reason = "sea-orm derives public types; this module keeps them in the crate"
 )]
 
-use uuid::Uuid;
-
 pub(crate) mod clusters;
 pub(crate) mod credentials;
+pub(crate) mod damaged;
 pub(crate) mod find;
 pub(crate) mod holdings;
 pub(crate) mod image_rules;
@@ -41,9 +40,4 @@ pub(crate) fn stored_size(size: u64) -> i64 {
 /// The way back of [`stored_size`].
 pub(crate) fn read_size(size: i64) -> u64 {
     u64::try_from(size).unwrap_or(0)
-}
-
-/// Ids are written by us; a row that holds another text belongs to nobody.
-pub(crate) fn read_uuid(text: &str) -> Uuid {
-    text.parse().unwrap_or(Uuid::nil())
 }

@@ -2,6 +2,9 @@
 
 use sea_orm::entity::prelude::*;
 
+use super::damaged::RowName;
+use crate::model::errors::DamagedRow;
+
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "peers")]
 pub struct Model {
@@ -28,3 +31,23 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    fn row(&self) -> RowName<'_, String> {
+        RowName {
+            table: "peers",
+            id: &self.id,
+        }
+    }
+
+    pub(crate) fn uuid(&self) -> Result<Uuid, DamagedRow> {
+        self.row().uuid("id", &self.id)
+    }
+
+    pub(crate) fn session(&self) -> Result<Option<Uuid>, DamagedRow> {
+        let session = self.session.as_deref();
+        session
+            .map(|session| self.row().uuid("session", session))
+            .transpose()
+    }
+}

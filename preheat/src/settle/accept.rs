@@ -20,7 +20,7 @@ use crate::model::closed::{Closed, ClosedByPreheat};
 use crate::model::errors::SessionError;
 use crate::model::text::cut;
 use crate::peers::sessions;
-use crate::rows::placements::{state::FAILED, state::OPEN, state::VERIFIED};
+use crate::rows::placements::{FAILED, OPEN, VERIFIED};
 use crate::rows::{lots, objects, placements, stored_size};
 
 /// The outcomes of one lot: work, fence and what became of which digest.

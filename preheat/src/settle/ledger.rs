@@ -4,7 +4,8 @@
 //! **Invariant:** `placements_open` of a preheat is the sum of its lots' `open`; at 0 the preheat ends there and
 //! then, and it succeeds only if every placement was verified, those of tolerated absentees aside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use wire::Side;
 
 use queue::{Which, unpark};
 use sea_orm::{
@@ -17,10 +18,12 @@ use crate::engine::work::parked_group_of;
 use crate::lots::counts::{count_in_lot, count_in_preheat};
 use crate::lots::stage;
 use crate::model::closed::Closed;
-use crate::model::text::{TOLD, side_of};
-use crate::model::verdict::{Counts, FailedPlacement, PeersLeft, verdict};
+use crate::model::errors::DamagedRow;
+use crate::model::stage::Stage;
+use crate::model::text::TOLD;
+use crate::model::verdict::{Counts, FailedPlacement, PeersLeft, Verdict, verdict};
 use crate::rows::find::peer_name;
-use crate::rows::placements::state::FAILED;
+use crate::rows::placements::FAILED;
 use crate::rows::{lots, placements, preheats};
 
 /// Counts placements of a lot as closed and does whatever follows from that.
@@ -31,7 +34,10 @@ pub(crate) async fn close(step: &mut Step<'_>, lot: &lots::Model, closed: Closed
     count_in_lot(step.txn, lot.work_id, closed.count()).await?;
     count_in_preheat(step.txn, lot.preheat_id, closed, step.now).await?;
     step.effects.note(lot.preheat_id, closed);
-    if lot.stage == 0 && !any_open(step.txn, lot, 0).await? && any_open(step.txn, lot, 1).await? {
+    if lot.stage()? == Stage::Registry
+        && !any_open(step.txn, lot, 0).await?
+        && any_open(step.txn, lot, 1).await?
+    {
         let lacking = stage::begin_next(step.txn, lot.preheat_id, lot.cluster_id, step.now).await?;
         step.effects.note(lot.preheat_id, lacking);
         let group = parked_group_of(lot.preheat_id, lot.cluster_id);
@@ -68,19 +74,28 @@ async fn end_if_nothing_is_open(step: &mut Step<'_>, preheat: i64) -> Result<(),
     let left = if row.placements_left > 0 {
         peers_left(step.txn, &row).await?
     } else {
-        Vec::new()
+        Ok(Vec::new())
     };
     let counts = Counts {
         total: row.placements_total,
         verified: row.placements_verified,
         left: row.placements_left,
     };
-    let verdict = verdict(counts, &left, &failed);
+    let verdict = match left {
+        Ok(left) => verdict(counts, &left, &failed),
+        Err(damaged) => Verdict::Failed {
+            reason: damaged.to_string(),
+            side: Side::Manager,
+        },
+    };
     end(step, row, verdict).await
 }
 
 /// How many peers left, and how many may, for each cluster that one left.
-async fn peers_left(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<Vec<PeersLeft>, DbErr> {
+async fn peers_left(
+    txn: &impl ConnectionTrait,
+    preheat: &preheats::Model,
+) -> Result<Result<Vec<PeersLeft>, DamagedRow>, DbErr> {
     use placements::Column;
     let gone: Vec<(i64, String)> = placements::Entity::find()
         .select_only()
@@ -92,17 +107,16 @@ async fn peers_left(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Re
         .into_tuple()
         .all(txn)
         .await?;
-    let tolerated: BTreeMap<i64, u32> = preheat
-        .tolerated_absent
-        .as_deref()
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
+    let tolerated = match preheat.tolerated_absent() {
+        Ok(tolerated) => tolerated,
+        Err(damaged) => return Ok(Err(damaged)),
+    };
     let clusters: BTreeSet<i64> = gone.iter().map(|(cluster, _)| *cluster).collect();
     let left = |cluster: i64| PeersLeft {
         peers: gone.iter().filter(|(of, _)| *of == cluster).count(),
         tolerated: tolerated.get(&cluster).copied().unwrap_or_default(),
     };
-    Ok(clusters.into_iter().map(left).collect())
+    Ok(Ok(clusters.into_iter().map(left).collect()))
 }
 
 /// Peers that left come last: they may be tolerated.
@@ -117,11 +131,15 @@ async fn first_failed(txn: &impl ConnectionTrait, preheat: i64) -> Result<Vec<Fa
         .await?;
     let mut failed = Vec::with_capacity(rows.len());
     for row in rows {
+        let side = row.side();
         failed.push(FailedPlacement {
             peer: peer_name(txn, &row.peer_id).await?,
             digest: row.digest,
-            reason: row.reason.unwrap_or_default(),
-            side: side_of(row.side.as_deref().unwrap_or_default()),
+            side: side.as_ref().ok().copied().flatten().unwrap_or(Side::Manager),
+            reason: match side {
+                Ok(_) => row.reason.unwrap_or_default(),
+                Err(damaged) => damaged.to_string(),
+            },
             peer_left: row.peer_left,
         });
     }

@@ -22,7 +22,7 @@ use crate::model::text::short;
 use crate::model::webhook::WebhookEvent;
 use crate::peers::questions::{NoAnswer, ask_within};
 use crate::peers::removals;
-use crate::rows::placements::state::VERIFIED;
+use crate::rows::placements::VERIFIED;
 use crate::rows::{placements, preheats};
 use crate::tell::notices::tell;
 
@@ -199,7 +199,7 @@ async fn tell_preheats(step: &mut Step<'_>, seed: Uuid, note: &str) -> Result<()
         preheats::Entity::update_many()
             .col_expr(
                 preheats::Column::Notes,
-                Expr::value(with_note(preheat.notes.as_deref(), note)),
+                Expr::value(with_note(preheat.notes()?, note)),
             )
             .col_expr(preheats::Column::UpdatedMs, Expr::value(step.now))
             .filter(preheats::Column::Id.eq(id))
@@ -211,10 +211,7 @@ async fn tell_preheats(step: &mut Step<'_>, seed: Uuid, note: &str) -> Result<()
 }
 
 /// The notes with one more; the newest are kept.
-fn with_note(notes: Option<&str>, note: &str) -> String {
-    let mut notes: Vec<String> = notes
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
+fn with_note(mut notes: Vec<String>, note: &str) -> String {
     notes.push(note.to_owned());
     let left_out = notes.len().saturating_sub(NOTES);
     notes.drain(..left_out);

@@ -9,8 +9,9 @@ use super::decide::{Witness, in_order, piece};
 use super::draw::Draw;
 use crate::engine::preheater::Inner;
 use crate::image::location;
-use crate::rows::placements::state::VERIFIED;
-use crate::rows::{VALUES_AT_ONCE, holdings, objects, peers, placements, preheats, read_size, read_uuid};
+use crate::rows::damaged::or_skip;
+use crate::rows::placements::VERIFIED;
+use crate::rows::{VALUES_AT_ONCE, holdings, objects, peers, placements, preheats, read_size};
 
 /// Placements that are looked at for one that a live seed has verified.
 const LOOKED_AT: i64 = 20_000;
@@ -54,7 +55,7 @@ pub(super) async fn drawn(inner: &Inner, draw: Draw) -> Result<Option<Subject>, 
         draw.witness,
     );
     Ok(Some(Subject {
-        seed: read_uuid(&seed.id),
+        seed: seed.uuid()?,
         name: seed.name,
         share_url: seed.share_url,
         digest: placement.digest,
@@ -134,11 +135,13 @@ async fn holders(
         .filter(peers::Column::ClusterId.eq(seed.cluster_id))
         .all(inner.reads())
         .await?;
-    let witness = |row: peers::Model| Witness {
-        peer: read_uuid(&row.id),
-        name: row.name,
-        seed: row.seed,
-        token: row.token_id,
+    let witness = |row: peers::Model| {
+        Some(Witness {
+            peer: or_skip(row.uuid())?,
+            name: row.name,
+            seed: row.seed,
+            token: row.token_id,
+        })
     };
-    Ok(rows.into_iter().map(witness).collect())
+    Ok(rows.into_iter().filter_map(witness).collect())
 }

@@ -4,16 +4,19 @@ use std::collections::HashMap;
 
 use oci::Location;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
-use wire::{Lot, PlacementOrder, PublicObjects, Signed, TagMeaning, TagRecord, TraceContext, seeds_in_order};
+use wire::{
+    Lot, PlacementOrder, PublicObjects, SeedAddress, Signed, TagMeaning, TagRecord, TraceContext,
+    seeds_in_order,
+};
 
 use crate::engine::preheater::Inner;
 use crate::image::location;
 use crate::memory::sessions::SessionPeer;
-use crate::model::class::kind_of;
+use crate::model::class::Class;
 use crate::peers::parents::{Holders, PARENTS, holders};
 use crate::peers::{clusters, seeds};
-use crate::rows::placements::state::OPEN;
-use crate::rows::{lots, objects, peers, placements, preheats, read_size, read_uuid};
+use crate::rows::placements::OPEN;
+use crate::rows::{lots, objects, placements, preheats, read_size};
 
 pub(crate) async fn lots(
     inner: &Inner,
@@ -40,16 +43,16 @@ pub(crate) async fn lots(
 async fn order(
     inner: &Inner,
     peer: &SessionPeer,
-    seeds: &[peers::Model],
+    seeds: &[SeedAddress],
     lot: &lots::Model,
     preheat: preheats::Model,
 ) -> Result<Lot, DbErr> {
     let location = location::of_preheat(inner, &preheat).map_err(|bad| DbErr::Custom(bad.to_string()))?;
     let open = open_objects(inner, lot).await?;
-    let digests: Vec<String> = open.iter().map(|object| object.digest.clone()).collect();
-    let others: Vec<peers::Model> = seeds
+    let digests: Vec<String> = open.iter().map(|(_, object)| object.digest.clone()).collect();
+    let others: Vec<SeedAddress> = seeds
         .iter()
-        .filter(|seed| read_uuid(&seed.id) != peer.id)
+        .filter(|seed| seed.peer != peer.id)
         .cloned()
         .collect();
     let holders = holders(inner.reads(), &others, &digests, Some(preheat.id)).await?;
@@ -57,9 +60,9 @@ async fn order(
     let carries_root = preheat.digest.as_ref().is_some_and(|root| digests.contains(root));
     let placements: Vec<PlacementOrder> = open
         .into_iter()
-        .map(|object| {
+        .map(|(class, object)| {
             let parents = parents(&cluster, &object.digest, &others, &holders);
-            placement(&location, object, parents)
+            placement(&location, class, object, parents)
         })
         .collect();
     let trace = queue::work_of(inner.reads(), lot.work_id)
@@ -82,7 +85,8 @@ async fn order(
     })
 }
 
-async fn open_objects(inner: &Inner, lot: &lots::Model) -> Result<Vec<objects::Model>, DbErr> {
+/// The objects of the lot that are open, in the order in which the peer fetches them.
+async fn open_objects(inner: &Inner, lot: &lots::Model) -> Result<Vec<(Class, objects::Model)>, DbErr> {
     let open: Vec<placements::Model> = placements::Entity::find()
         .filter(placements::Column::WorkId.eq(lot.work_id))
         .filter(placements::Column::State.eq(OPEN))
@@ -95,23 +99,20 @@ async fn open_objects(inner: &Inner, lot: &lots::Model) -> Result<Vec<objects::M
         .into_iter()
         .map(|object| (object.digest.clone(), object))
         .collect();
-    let mut open: Vec<objects::Model> = open
-        .iter()
-        .filter_map(|row| by_digest.remove(&row.digest))
-        .collect();
-    open.sort_by(|one, other| (one.class, &one.digest).cmp(&(other.class, &other.digest)));
-    Ok(open)
+    let mut classed = Vec::with_capacity(open.len());
+    for object in open.iter().filter_map(|row| by_digest.remove(&row.digest)) {
+        classed.push((object.class()?, object));
+    }
+    classed.sort_by(|one, other| (one.0, &one.1.digest).cmp(&(other.0, &other.1.digest)));
+    Ok(classed)
 }
 
-fn parents(cluster: &str, digest: &str, seeds: &[peers::Model], holders: &Holders) -> Vec<String> {
+fn parents(cluster: &str, digest: &str, seeds: &[SeedAddress], holders: &Holders) -> Vec<String> {
     let Some(having) = holders.get(digest) else {
         return Vec::new();
     };
-    let having: Vec<&peers::Model> = seeds
-        .iter()
-        .filter(|seed| having.contains(&read_uuid(&seed.id)))
-        .collect();
-    let ordered = seeds_in_order(cluster, digest, &having, |seed| read_uuid(&seed.id));
+    let having: Vec<&SeedAddress> = seeds.iter().filter(|seed| having.contains(&seed.peer)).collect();
+    let ordered = seeds_in_order(cluster, digest, &having, |seed| seed.peer);
     ordered
         .into_iter()
         .take(PARENTS)
@@ -119,9 +120,14 @@ fn parents(cluster: &str, digest: &str, seeds: &[peers::Model], holders: &Holder
         .collect()
 }
 
-fn placement(location: &Location, object: objects::Model, parents: Vec<String>) -> PlacementOrder {
+fn placement(
+    location: &Location,
+    class: Class,
+    object: objects::Model,
+    parents: Vec<String>,
+) -> PlacementOrder {
     PlacementOrder {
-        kind: kind_of(object.class),
+        kind: class.kind(),
         digest: object.digest,
         size: read_size(object.size),
         media_type: object.media_type,

@@ -19,7 +19,8 @@ use crate::engine::preheater::Inner;
 use crate::engine::step::Step;
 use crate::engine::work::{TELL, WEBHOOK_LANE};
 use crate::model::limits::milliseconds;
-use crate::model::webhook::{CALL_LIMIT, TELL_LIMIT, Tells, Webhook, WebhookCall, WebhookEvent};
+use crate::model::webhook::{CALL_LIMIT, TELL_LIMIT, Webhook, WebhookCall, WebhookEvent};
+use crate::rows::damaged::or_skip;
 use crate::rows::preheats;
 
 /// What a receiver gets, as documented.
@@ -66,7 +67,7 @@ pub(crate) async fn tell(
     preheat: &preheats::Model,
     event: WebhookEvent,
 ) -> Result<(), DbErr> {
-    let tells = Tells::of(preheat.tells.as_deref());
+    let tells = or_skip(preheat.tells()).unwrap_or_default();
     let receivers = tells.who_wants(event);
     if receivers.is_empty() {
         return Ok(());
@@ -100,6 +101,7 @@ fn work(receiver: &str, row: &preheats::Model, event: WebhookEvent, now: i64) ->
 
 fn told<'a>(delivery: &'a str, row: &'a preheats::Model, event: WebhookEvent, at_ms: i64) -> Told<'a> {
     let trace = row.trace.as_deref().and_then(TraceContext::parse);
+    let (scope, state, side, asked_by) = row.noticed_words();
     Told {
         event: event.word(),
         delivery,
@@ -111,13 +113,13 @@ fn told<'a>(delivery: &'a str, row: &'a preheats::Model, event: WebhookEvent, at
             repository: &row.repository,
             reference: &row.reference,
             digest: row.digest.as_deref(),
-            scope: &row.scope,
-            state: &row.state,
+            scope,
+            state,
             reason: row.reason.as_deref(),
-            side: row.side.as_deref(),
+            side,
             attempt: row.attempt,
             follows: row.follows,
-            asked_by: &row.asked_by,
+            asked_by,
             created_by: row.created_by.as_deref(),
             created_ms: row.created_ms,
             finished_ms: row.finished_ms,

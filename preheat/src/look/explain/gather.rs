@@ -77,7 +77,7 @@ async fn needed(
     let preheated = preheat.and_then(|preheat| preheat.digest.as_deref());
     let now = meaning.digest().filter(|now| preheated != Some(now));
     if let (Some(location), Some(Ok(now))) = (location, now.map(str::parse)) {
-        let platforms = preheats::platforms(rows, preheat.map(|preheat| preheat.id));
+        let platforms = preheats::platforms(rows, preheat.map(|preheat| preheat.id))?;
         match asked_within(inner, location, &now, &platforms, end).await {
             Ok((_, objects)) => return Ok(objects),
             Err(trouble) => tracing::debug!(

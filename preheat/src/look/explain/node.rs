@@ -7,7 +7,7 @@ use super::facts::Node;
 use crate::engine::preheater::Inner;
 use crate::model::errors::StorageError;
 use crate::peers::clusters;
-use crate::rows::{peers, read_uuid};
+use crate::rows::peers;
 
 /// Names that an error lists.
 const LISTED: usize = 8;
@@ -24,10 +24,10 @@ pub(super) async fn find(inner: &Inner, wanted: &str) -> Result<Node, ExplainErr
     let cluster = clusters::name_of(inner, row.cluster_id)
         .await
         .map_err(StorageError::from)?;
-    let session = row.session.as_deref().map(read_uuid);
+    let session = row.session().map_err(StorageError::from)?;
     let last_heard = session.and_then(|session| inner.sessions.last_heard_ms(session));
     Ok(Node {
-        id: read_uuid(&row.id),
+        id: row.uuid().map_err(StorageError::from)?,
         name: row.name.clone(),
         cluster,
         cluster_id: row.cluster_id,

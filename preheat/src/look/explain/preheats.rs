@@ -9,10 +9,10 @@ use crate::engine::preheater::Inner;
 use crate::image::contents;
 use crate::image::contents::ImageObject;
 use crate::look::get::view;
-use crate::model::errors::StorageError;
-use crate::model::text::side_of;
+use crate::model::errors::{DamagedRow, StorageError};
+use crate::model::state::StoredPlacement;
 use crate::rows::find::{peers_named, worker_of};
-use crate::rows::placements::{state::FAILED, state::VERIFIED};
+use crate::rows::placements::FAILED;
 use crate::rows::{lots, placements, preheats, tokens};
 
 /// The preheat that says most about this node.
@@ -76,8 +76,7 @@ async fn read(
     // What one that follows has placed stands with its leader.
     let worker = worker_of(inner.reads(), row.clone()).await?.id;
     let placed = placed(inner, worker, node).await?;
-    let asked_by = row.asked_by.clone();
-    let view = view(row, &inner.trace_pages);
+    let view = view(row, &inner.trace_pages)?;
     Ok(Preheated {
         id: view.id,
         state: view.state,
@@ -86,7 +85,7 @@ async fn read(
         side: view.side,
         created_ms: view.created_ms,
         finished_ms: view.finished_ms,
-        asked_by,
+        asked_by: view.asked_by,
         token: token_name(inner, view.created_by.as_deref()).await?,
         trace_id: view.trace_id,
         trace_url: view.trace_url,
@@ -118,21 +117,20 @@ async fn placed(inner: &Inner, preheat: i64, node: &Node) -> Result<BTreeMap<Str
         .filter(placements::Column::PeerId.eq(node.id.to_string()))
         .all(inner.reads())
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.digest.clone(), outcome(row)))
-        .collect())
+    rows.into_iter()
+        .map(|row| Ok((row.digest.clone(), outcome(row)?)))
+        .collect()
 }
 
-fn outcome(row: placements::Model) -> Placed {
-    match row.state.as_str() {
-        VERIFIED => Placed::Verified,
-        FAILED => Placed::Failed(Failure {
+fn outcome(row: placements::Model) -> Result<Placed, DamagedRow> {
+    Ok(match row.state()? {
+        StoredPlacement::Verified => Placed::Verified,
+        StoredPlacement::Failed => Placed::Failed(Failure {
+            side: row.side()?,
             reason: row.reason.unwrap_or_default(),
-            side: row.side.as_deref().map(side_of),
         }),
-        _ => Placed::Open,
-    }
+        StoredPlacement::Open => Placed::Open,
+    })
 }
 
 async fn lot_waits(inner: &Inner, preheat: i64, node: &Node) -> Result<bool, StorageError> {
@@ -173,19 +171,18 @@ async fn failed_elsewhere(
             .get(&row.peer_id)
             .map(|(name, _)| name.clone())
             .unwrap_or_default();
+        let side = row.side()?;
         let reason = format!("on {peer}: {}", row.reason.unwrap_or_default());
-        let side = row.side.as_deref().map(side_of);
-        (row.digest, Failure { reason, side })
+        Ok((row.digest, Failure { reason, side }))
     };
     // The oldest row of a digest is the seed's own; what others say of it is that the seed had trouble.
-    Ok(rows.into_iter().map(failure).collect())
+    rows.into_iter().map(failure).collect()
 }
 
 /// Those that its request names.
-pub(super) fn platforms(rows: &[preheats::Model], id: Option<i64>) -> Vec<oci::Platform> {
+pub(super) fn platforms(rows: &[preheats::Model], id: Option<i64>) -> Result<Vec<oci::Platform>, DamagedRow> {
     let row = rows.iter().find(|row| Some(row.id) == id);
-    row.and_then(|row| serde_json::from_str(&row.platforms).ok())
-        .unwrap_or_default()
+    row.map_or_else(|| Ok(Vec::new()), preheats::Model::platforms)
 }
 
 /// Digests that may be asked about.
@@ -198,12 +195,11 @@ mod tests {
     use super::*;
 
     fn preheat(id: i64, digest: Option<&str>, is_open: bool) -> preheats::Model {
-        preheats::Model {
-            id,
-            digest: digest.map(str::to_owned),
-            finished_ms: (!is_open).then_some(1),
-            ..super::super::tests::row()
-        }
+        let mut row = preheats::Model::example();
+        row.id = id;
+        row.digest = digest.map(str::to_owned);
+        row.finished_ms = (!is_open).then_some(1);
+        row
     }
 
     fn id(rows: &[preheats::Model], now: Option<&str>, on_node: &[i64]) -> Option<i64> {

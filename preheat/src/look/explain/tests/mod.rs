@@ -17,7 +17,6 @@ use crate::image::contents::ImageObject;
 use crate::model::scope::Scope;
 use crate::model::state::PreheatState;
 use crate::model::trace_pages::TracePages;
-use crate::rows::preheats;
 
 const NOW: i64 = 1_800_000_000_000;
 const MINUTE: i64 = 60_000;
@@ -25,63 +24,6 @@ const ROOT: &str = "sha256:11111111111111111111111111111111111111111111111111111
 const OTHER: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
 const LAYER: &str = "sha256:3333333333333333333333333333333333333333333333333333333333333333";
 const OTHER_LAYER: &str = "sha256:4444444444444444444444444444444444444444444444444444444444444444";
-
-/// A preheat's row, for tests that need one.
-pub(super) fn row() -> preheats::Model {
-    preheats::Model {
-        id: 1,
-        image: "h.lan/team/app:v1".to_owned(),
-        registry: "h.lan".to_owned(),
-        base_path: String::new(),
-        plain_http: false,
-        repository: "team/app".to_owned(),
-        reference: "v1".to_owned(),
-        tag: Some("v1".to_owned()),
-        scope: "all_peers".to_owned(),
-        clusters: String::new(),
-        platforms: String::new(),
-        asked_by: "api".to_owned(),
-        created_by: None,
-        trace: None,
-        state: "succeeded".to_owned(),
-        reason: None,
-        side: None,
-        digest: None,
-        media_type: None,
-        public: false,
-        credential: None,
-        resolved_ms: None,
-        objects_total: 0,
-        image_bytes: 0,
-        bytes_total: 0,
-        bytes_done: 0,
-        placements_total: 0,
-        placements_open: 0,
-        placements_verified: 0,
-        placements_failed: 0,
-        placements_left: 0,
-        tolerated_absent: None,
-        created_ms: 0,
-        updated_ms: 0,
-        finished_ms: None,
-        deadline_ms: None,
-        no_seed_deadline_ms: None,
-        seed_check_ms: None,
-        peer_choice: None,
-        priority: 0,
-        time_limit_ms: None,
-        referrers: None,
-        had_credential: false,
-        delivery: None,
-        fair_key: None,
-        follows: None,
-        share_key: None,
-        attempt: 1,
-        notes: None,
-        retried_ms: None,
-        tells: None,
-    }
-}
 
 fn object(digest: &str, kind: ObjectKind, size: u64, platform: Option<&str>) -> ImageObject {
     ImageObject {
