@@ -8,7 +8,8 @@
 //! * [`cancel()`] ends an open preheat; [`retry()`] starts one again that failed or was cancelled.
 //! * [`get()`], [`list()`], [`watch()`], [`objects()`] and [`harbor_rows()`] only read rows.
 //!
-//! **Invariant:** a preheat ends exactly once. It succeeds only if every placement of its scope was verified, except those
+//! **Invariant:** a preheat ends exactly once. It succeeds only if every placement of its scope was verified, except
+//! those
 //! of peers that left where the configuration tolerates that.
 //! Each step commits together with the work that follows from it, so the manager may stop at any point.
 //!
@@ -67,7 +68,7 @@ pub use image::contents::WhereError;
 pub use look::cluster_list::clusters;
 pub use look::explain::{
     ExplainError, ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding,
-    ObjectStanding, ReferenceMeaning, RegistryStanding, Share, Verdict, explain,
+    FindingKind, ObjectStanding, ReferenceMeaning, RegistryStanding, Share, explain,
 };
 pub use look::get::{get, objects};
 pub use look::harbor_rows::harbor_rows;
@@ -82,9 +83,9 @@ pub use model::errors::{
 };
 pub use model::limits::Limits;
 pub use model::peer_choice::{BadPeers, PeerChoice};
-pub use model::request::{BadPriority, Origin, PreheatRequest, Priority};
+pub use model::request::{BadPriority, PreheatRequest, Priority, Requester};
 pub use model::scope::{BadScope, ClusterChoice, Scope};
-pub use model::spot_check::Checked;
+pub use model::spot_check::SpotCheckOutcome;
 pub use model::state::{PlacementState, PreheatId, PreheatState};
 pub use model::trace_pages::TracePages;
 pub use model::webhook::{BadEvent, SendWebhook, Webhook, WebhookCall, WebhookEvent, Webhooks};
@@ -96,7 +97,7 @@ pub use peers::joining::{
     join_tokens, renewed, revoke_join_token,
 };
 pub use peers::questions::{NoAnswer, answer, ask};
-pub use peers::removals::{RemoveError, Removed, is_removed, removal_list, remove_peer};
+pub use peers::removals::{RemoveError, RemovedPeer, is_removed, removal_list, remove_peer};
 pub use peers::sessions::is_session_of;
 pub use settle::accept::settle;
 pub use spot_checks::draw::Draw;

@@ -22,7 +22,7 @@ use crate::model::limits::milliseconds;
 use crate::model::state::{PreheatId, PreheatState};
 use crate::model::webhook::WebhookEvent;
 use crate::rows::{credentials, preheats};
-use crate::tell::notices::tell;
+use crate::tell::notices::notify;
 
 /// A preheat whose request brought a credential needs another one, since that is gone; one that is configured for the
 /// registry does as well. Answers with the preheat as it stands then.
@@ -120,7 +120,7 @@ async fn begin(
     }
     enqueue(txn, &work_of_manager(RESOLVE, &preheat, now), now).await?;
     step.effects.lanes.push(MANAGER_LANE.to_owned());
-    tell(step, &preheat, WebhookEvent::Retried).await?;
+    notify(step, &preheat, WebhookEvent::Retried).await?;
     Ok(true)
 }
 

@@ -9,12 +9,12 @@ use tracing::field::Empty;
 use wire::TraceContext;
 
 use crate::engine::preheater::{Inner, Preheater};
-use crate::engine::submission::{Submission, Written, of_delivery, seal};
+use crate::engine::submission::{Submission, Submitted, of_delivery, seal};
 use crate::engine::work::{MANAGER_LANE, RESOLVE};
 use crate::image_rules;
 use crate::model::errors::{StorageError, SubmitError};
 use crate::model::limits::milliseconds;
-use crate::model::request::{Origin, PreheatRequest};
+use crate::model::request::{PreheatRequest, Requester};
 use crate::model::state::{PreheatId, PreheatState};
 use crate::peers::clusters;
 use crate::rows::preheats;
@@ -35,7 +35,7 @@ pub async fn submit(
     );
     let asked_by = request.asked_by;
     let written = write(&preheater.inner, caller, request, trace);
-    let Written { id, is_new } = written.instrument(span.clone()).await?;
+    let Submitted { id, is_new } = written.instrument(span.clone()).await?;
     span.record("stoker.preheat", id);
     if is_new {
         preheater.inner.metrics.submitted(asked_by);
@@ -48,7 +48,7 @@ async fn write(
     caller: Option<&str>,
     request: PreheatRequest,
     trace: Option<TraceContext>,
-) -> Result<Written, SubmitError> {
+) -> Result<Submitted, SubmitError> {
     check_registry(inner, &request)?;
     if let Some(blocked) = image_rules::blocked_image(inner, &request.image).await? {
         return Err(SubmitError::Blocked(blocked));
@@ -80,7 +80,7 @@ async fn write(
             Ok(written)
         }
         Err(error) => match before_us(inner, delivery).await {
-            Some(id) => Ok(Written { id, is_new: false }),
+            Some(id) => Ok(Submitted { id, is_new: false }),
             None => Err(StorageError::from(error).into()),
         },
     }
@@ -119,8 +119,10 @@ fn cut_to_column(text: &str) -> String {
 fn tag_of(request: &PreheatRequest) -> Option<&oci::Tag> {
     let image = &request.image;
     let beside_digest = match request.asked_by {
-        Origin::Api => None,
-        Origin::Harbor | Origin::Kraken | Origin::Notification | Origin::Webhook => image.tag.as_ref(),
+        Requester::Api => None,
+        Requester::Harbor | Requester::Kraken | Requester::Notification | Requester::Webhook => {
+            image.tag.as_ref()
+        }
     };
     image.wanted.tag().or(beside_digest)
 }

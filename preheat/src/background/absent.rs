@@ -17,7 +17,7 @@ use crate::model::limits::{Limits, milliseconds};
 use crate::model::scope::Scope;
 use crate::model::stage::Stage;
 use crate::peers::seeds;
-use crate::plan::decide::{Content, PlannedLot, next_seed};
+use crate::plan::decide::{LotContent, PlannedLot, next_seed};
 use crate::plan::write;
 use crate::rows::damaged::or_skip;
 use crate::rows::placements::OPEN;
@@ -170,7 +170,7 @@ async fn move_to(
         cluster,
         stage: Stage::Registry,
         peer: seed,
-        content: Content::Objects(Vec::new()),
+        content: LotContent::Objects(Vec::new()),
     };
     write::insert_lots(txn, &[write::row(work, id, &planned, digests.len())]).await?;
     for digests in digests.chunks(VALUES_AT_ONCE) {

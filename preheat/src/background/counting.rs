@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::engine::gauges::{Counted, KINDS, PeerLabels, by_cluster};
+use crate::engine::gauges::{KINDS, PeerLabels, RowCounts, by_cluster};
 use crate::engine::preheater::Inner;
 use crate::model::limits::seconds;
 use crate::model::state::PreheatState;
@@ -68,7 +68,7 @@ async fn peers_by_cluster(inner: &Inner) -> Result<BTreeMap<PeerLabels, i64>, Db
 pub(crate) async fn count(inner: &Inner) -> Result<(), DbErr> {
     let db = inner.reads();
     let (open, placements_open) = open_preheats(db).await?;
-    inner.gauges.put(Counted {
+    inner.gauges.put(RowCounts {
         open,
         placements_open,
         work: work_by_kind(&depths(db).await?, inner.now_ms()),

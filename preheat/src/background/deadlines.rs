@@ -19,7 +19,7 @@ use crate::model::errors::StorageError;
 use crate::model::limits::Limits;
 use crate::model::scope::ClusterChoice;
 use crate::model::state::PreheatState;
-use crate::model::text::{TOLD, short};
+use crate::model::text::{NAMED_FAILURES, short};
 use crate::peers::{seen, sessions};
 use crate::plan::decide::{LiveCluster, wanted_clusters};
 use crate::plan::live_clusters;
@@ -101,7 +101,7 @@ async fn open_words(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Re
         .filter(placements::Column::PreheatId.eq(preheat.id))
         .filter(placements::Column::State.eq(OPEN))
         .order_by_asc(placements::Column::Id)
-        .limit(TOLD as u64)
+        .limit(NAMED_FAILURES as u64)
         .all(txn)
         .await?;
     let mut words = Vec::with_capacity(open.len());

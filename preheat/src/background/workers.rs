@@ -14,16 +14,16 @@ use crate::engine::preheater::{Inner, Preheater};
 use crate::engine::work::{MANAGER_LANE, WEBHOOK_LANE};
 use crate::model::errors::StorageError;
 use crate::model::limits::milliseconds;
-use crate::model::spot_check::Checked;
+use crate::model::spot_check::SpotCheckOutcome;
 use crate::peers::sessions::SESSION;
 use crate::resolve::work::ManagerWork;
 use crate::spot_checks::check;
 use crate::spot_checks::draw::Draw;
-use crate::tell::notices::TellReceivers;
+use crate::tell::notices::DeliverNotices;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Receivers that are told something at the same time.
-const TELLERS: usize = 8;
+const NOTICE_WORKERS: usize = 8;
 
 /// The tasks that run for a [`Preheater`].
 pub struct Background(JoinSet<()>);
@@ -56,7 +56,7 @@ impl Preheater {
         );
         tasks.spawn(workers.run(stop.clone()));
         if !inner.webhooks.receivers.is_empty() {
-            tasks.spawn(self.telling().run(stop.clone()));
+            tasks.spawn(self.notice_workers().run(stop.clone()));
         }
         if let Some(every) = inner.limits.spot_check_every {
             tasks.spawn(check_until(Arc::clone(inner), every, stop.clone()));
@@ -67,10 +67,10 @@ impl Preheater {
     }
 
     /// Receivers that do not answer are asked again after ten minutes at most, for a day.
-    fn telling(&self) -> Workers {
+    fn notice_workers(&self) -> Workers {
         let inner = &self.inner;
         let settings = WorkersSettings {
-            performers: TELLERS,
+            performers: NOTICE_WORKERS,
             lease: inner.limits.session_lease,
             max_attempts: i32::MAX,
             backoff: Backoff {
@@ -84,7 +84,7 @@ impl Preheater {
             inner.db.clone(),
             Arc::clone(&inner.clock),
             inner.bell.clone(),
-            Arc::new(TellReceivers(Arc::clone(inner))),
+            Arc::new(DeliverNotices(Arc::clone(inner))),
         )
     }
 
@@ -94,7 +94,7 @@ impl Preheater {
     }
 
     /// One spot check of a seed; a task does this every few seconds. None: there is nothing to check.
-    pub async fn spot_check(&self, draw: Draw) -> Result<Option<Checked>, StorageError> {
+    pub async fn spot_check(&self, draw: Draw) -> Result<Option<SpotCheckOutcome>, StorageError> {
         check::check_one(&self.inner, draw).await
     }
 

@@ -22,7 +22,7 @@ use crate::model::verdict::Verdict;
 use crate::model::webhook::WebhookEvent;
 use crate::rows::damaged::or_skip;
 use crate::rows::{lots, preheats};
-use crate::tell::notices::tell;
+use crate::tell::notices::notify;
 
 /// Ends a preheat before its placements did: what is open fails with this reason.
 pub(crate) async fn fail(
@@ -68,7 +68,7 @@ async fn stop(
     reason: &str,
 ) -> Result<(), DbErr> {
     let side = verdict.side().unwrap_or(Side::Caller);
-    tell_who_works_on(step, preheat.id).await?;
+    wake_peers_with_lots(step, preheat.id).await?;
     stage::fail_open_placements(step.txn, &preheat, reason, side).await?;
     let open = Closed::failed(preheat.placements_open, side);
     count_in_preheat(step.txn, preheat.id, open, step.now).await?;
@@ -77,7 +77,7 @@ async fn stop(
 }
 
 /// Peers that have taken some of it are rung: their next answer says that it is withdrawn.
-async fn tell_who_works_on(step: &mut Step<'_>, preheat: i64) -> Result<(), DbErr> {
+async fn wake_peers_with_lots(step: &mut Step<'_>, preheat: i64) -> Result<(), DbErr> {
     let taken = lots::Entity::find()
         .filter(lots::Column::PreheatId.eq(preheat))
         .filter(lots::Column::Open.gt(0))
@@ -115,7 +115,7 @@ async fn end_with(
     let id = preheat.id;
     clear_away(step.txn, id).await?;
     preheat.finished_ms = Some(step.now);
-    tell(step, &preheat, WebhookEvent::Ended).await?;
+    notify(step, &preheat, WebhookEvent::Ended).await?;
     step.effects.ended.push(Ended {
         preheat,
         verdict: verdict.clone(),

@@ -16,7 +16,7 @@ use crate::model::state::PreheatState;
 use crate::model::verdict::Verdict;
 use crate::model::webhook::WebhookEvent;
 use crate::rows::{VALUES_AT_ONCE, objects, placements, preheats};
-use crate::tell::notices::tell;
+use crate::tell::notices::notify;
 
 /// What the end of a leader means to those that follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(crate) async fn end_alike(step: &mut Step<'_>, leader: i64, verdict: &Verdic
             clear_away(step.txn, preheat.id).await?;
             leaders.push(preheat.id);
             preheat.finished_ms = Some(step.now);
-            tell(step, &preheat, WebhookEvent::Ended).await?;
+            notify(step, &preheat, WebhookEvent::Ended).await?;
             let verdict = verdict.clone();
             step.effects.ended.push(Ended { preheat, verdict });
         }

@@ -27,10 +27,10 @@ const OPEN_STATES: [PreheatState; 3] = [
 
 /// What was counted last; a clone shows the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Gauges(Arc<Mutex<Counted>>);
+pub(crate) struct Gauges(Arc<Mutex<RowCounts>>);
 
 #[derive(Debug, Default)]
-pub(crate) struct Counted {
+pub(crate) struct RowCounts {
     pub(crate) open: BTreeMap<&'static str, i64>,
     pub(crate) placements_open: i64,
     /// (kind, state) -> how many, and the age of the oldest in seconds.
@@ -57,7 +57,7 @@ struct WorkLabels {
 }
 
 impl Gauges {
-    pub(crate) fn put(&self, counted: Counted) {
+    pub(crate) fn put(&self, counted: RowCounts) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counted;
     }
 }
@@ -77,7 +77,7 @@ impl Collector for Gauges {
     }
 }
 
-impl Counted {
+impl RowCounts {
     fn encode_preheats(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let open = OPEN_STATES.map(|state| {
             let state = state.word();

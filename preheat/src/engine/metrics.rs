@@ -12,8 +12,8 @@ use wire::{Side, TraceContext};
 use super::effects::Ended;
 use crate::model::closed::Closed;
 use crate::model::limits::seconds;
-use crate::model::request::Origin;
-use crate::model::spot_check::Checked;
+use crate::model::request::Requester;
+use crate::model::spot_check::SpotCheckOutcome;
 use crate::model::verdict::Verdict;
 
 /// Seconds: a small image on the LAN, up to the limit of a preheat and beyond.
@@ -22,24 +22,24 @@ const BUCKETS: [f64; 13] = [
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AskedBy {
+struct RequesterLabel {
     asked_by: &'static str,
 }
 
 /// How something ended; `side` is `none` for what went well.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ending {
+struct EndingLabels {
     outcome: &'static str,
     side: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct OutcomeLabel {
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Source {
+struct SourceLabel {
     source: &'static str,
 }
 
@@ -52,13 +52,13 @@ type Durations = HistogramWithExemplars<TraceLabel>;
 
 #[derive(Debug)]
 pub(crate) struct PreheatMetrics {
-    submitted: Family<AskedBy, Counter>,
-    ended: Family<Ending, Counter>,
-    duration: Family<Outcome, Durations, fn() -> Durations>,
-    placements_ended: Family<Ending, Counter>,
-    placed_bytes: Family<Source, Counter>,
-    webhook_calls: Family<Outcome, Counter>,
-    spot_checks: Family<Outcome, Counter>,
+    submitted: Family<RequesterLabel, Counter>,
+    ended: Family<EndingLabels, Counter>,
+    duration: Family<OutcomeLabel, Durations, fn() -> Durations>,
+    placements_ended: Family<EndingLabels, Counter>,
+    placed_bytes: Family<SourceLabel, Counter>,
+    webhook_calls: Family<OutcomeLabel, Counter>,
+    spot_checks: Family<OutcomeLabel, Counter>,
 }
 
 impl Default for PreheatMetrics {
@@ -79,7 +79,7 @@ impl Default for PreheatMetrics {
 
 impl PreheatMetrics {
     fn begin_at_nought(&self) {
-        for origin in Origin::ALL {
+        for origin in Requester::ALL {
             drop(self.submitted.get_or_create(&asked_by(origin)));
         }
         for (family, good) in [(&self.ended, "succeeded"), (&self.placements_ended, "verified")] {
@@ -90,16 +90,16 @@ impl PreheatMetrics {
         }
         drop(self.ended.get_or_create(&ending("cancelled", None)));
         for outcome in ["succeeded", "failed", "cancelled"] {
-            drop(self.duration.get_or_create(&Outcome { outcome }));
+            drop(self.duration.get_or_create(&OutcomeLabel { outcome }));
         }
         for outcome in ["taken", "failed"] {
-            drop(self.webhook_calls.get_or_create(&Outcome { outcome }));
+            drop(self.webhook_calls.get_or_create(&OutcomeLabel { outcome }));
         }
-        for outcome in Checked::ALL.map(Checked::word) {
-            drop(self.spot_checks.get_or_create(&Outcome { outcome }));
+        for outcome in SpotCheckOutcome::ALL.map(SpotCheckOutcome::word) {
+            drop(self.spot_checks.get_or_create(&OutcomeLabel { outcome }));
         }
         for source in ["registry", "peer"] {
-            drop(self.placed_bytes.get_or_create(&Source { source }));
+            drop(self.placed_bytes.get_or_create(&SourceLabel { source }));
         }
     }
 
@@ -139,18 +139,18 @@ impl PreheatMetrics {
     }
 
     /// Somebody was called who wants to hear of preheats.
-    pub(crate) fn told(&self, is_taken: bool) {
+    pub(crate) fn webhook_called(&self, is_taken: bool) {
         let outcome = if is_taken { "taken" } else { "failed" };
-        self.webhook_calls.get_or_create(&Outcome { outcome }).inc();
+        self.webhook_calls.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// A seed's bytes were compared with another holder's, or could not be.
-    pub(crate) fn checked(&self, checked: Checked) {
+    pub(crate) fn checked(&self, checked: SpotCheckOutcome) {
         let outcome = checked.word();
-        self.spot_checks.get_or_create(&Outcome { outcome }).inc();
+        self.spot_checks.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
-    pub(crate) fn submitted(&self, origin: Origin) {
+    pub(crate) fn submitted(&self, origin: Requester) {
         self.submitted.get_or_create(&asked_by(origin)).inc();
     }
 
@@ -166,7 +166,7 @@ impl PreheatMetrics {
         let exemplar = trace.filter(TraceContext::is_sampled).map(|trace| TraceLabel {
             trace_id: trace.trace_id().to_owned(),
         });
-        let duration = self.duration.get_or_create(&Outcome { outcome });
+        let duration = self.duration.get_or_create(&OutcomeLabel { outcome });
         duration.observe(seconds(took), exemplar, None);
     }
 
@@ -176,25 +176,27 @@ impl PreheatMetrics {
             add(&self.placements_ended, &ending("failed", Some(side)), failed);
         }
         for (source, bytes) in [("registry", closed.from_registry), ("peer", closed.from_peers)] {
-            self.placed_bytes.get_or_create(&Source { source }).inc_by(bytes);
+            self.placed_bytes
+                .get_or_create(&SourceLabel { source })
+                .inc_by(bytes);
         }
     }
 }
 
-fn add(family: &Family<Ending, Counter>, ending: &Ending, more: i64) {
+fn add(family: &Family<EndingLabels, Counter>, ending: &EndingLabels, more: i64) {
     family
         .get_or_create(ending)
         .inc_by(u64::try_from(more).unwrap_or(0));
 }
 
-fn asked_by(origin: Origin) -> AskedBy {
-    AskedBy {
+fn asked_by(origin: Requester) -> RequesterLabel {
+    RequesterLabel {
         asked_by: origin.word(),
     }
 }
 
-fn ending(outcome: &'static str, side: Option<Side>) -> Ending {
-    Ending {
+fn ending(outcome: &'static str, side: Option<Side>) -> EndingLabels {
+    EndingLabels {
         outcome,
         side: side.map_or("none", Side::word),
     }

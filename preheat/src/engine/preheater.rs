@@ -13,7 +13,7 @@ use wire::RegistryDescription;
 use super::gauges::Gauges;
 use super::metrics::PreheatMetrics;
 use super::secret_box::{SealBroken, SecretBox};
-use super::submission::{Submission, Written, write_all};
+use super::submission::{Submission, Submitted, write_all};
 use crate::memory::clusters::KnownClusters;
 use crate::memory::findings::KnownFindings;
 use crate::memory::image_rules::KnownRules;
@@ -61,7 +61,7 @@ pub(crate) struct Inner {
     pub(crate) bell: Bell,
     pub(crate) limits: Limits,
     pub(crate) secrets: SecretBox,
-    pub(crate) submissions: Together<Submission, Written>,
+    pub(crate) submissions: Together<Submission, Submitted>,
     pub(crate) descriptions: Vec<RegistryDescription>,
     pub(crate) dial: DialRules,
     /// Shared with writes, which outlive the borrow of this.

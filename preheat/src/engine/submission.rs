@@ -17,7 +17,7 @@ use crate::rows::{credentials, preheats};
 
 /// What stands in the database for a request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Written {
+pub(crate) struct Submitted {
     pub(crate) id: PreheatId,
     /// Not so for a message that came again.
     pub(crate) is_new: bool,
@@ -51,19 +51,19 @@ impl SealedCredential {
 pub(crate) fn write_all(
     txn: &DatabaseTransaction,
     submissions: Vec<Submission>,
-) -> BoxFuture<'_, Result<Vec<Written>, DbErr>> {
+) -> BoxFuture<'_, Result<Vec<Submitted>, DbErr>> {
     Box::pin(async move {
         let mut written = Vec::with_capacity(submissions.len());
         let (mut works, mut secrets) = (Vec::new(), Vec::new());
         for Submission { row, sealed, work } in submissions {
             if let Some(id) = delivered_before(txn, &row).await? {
-                written.push(Written { id, is_new: false });
+                written.push(Submitted { id, is_new: false });
                 continue;
             }
             let id = preheats::Entity::insert(row).exec(txn).await?.last_insert_id;
             works.push(work::of_preheat(id, work));
             secrets.extend(sealed.map(|sealed| sealed.row(id)));
-            written.push(Written { id, is_new: true });
+            written.push(Submitted { id, is_new: true });
         }
         let now = works.last().map_or(0, |last| last.run_at_ms);
         enqueue_all(txn, &works, now).await?;

@@ -13,14 +13,14 @@ const TOLD: usize = 40;
 
 /// The platforms that are wanted; empty: all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct WantedPlatforms {
     pub(crate) platforms: Vec<Platform>,
     /// The request names them, so each of them has to be there; else they are what clusters want of images that have
     /// them.
     pub(crate) named: bool,
 }
 
-impl Wanted {
+impl WantedPlatforms {
     pub(crate) fn everything() -> Self {
         Self::default()
     }
@@ -32,8 +32,8 @@ impl Wanted {
 
 /// Chooses while manifests are read, and knows in the end what was not there.
 #[derive(Debug)]
-pub(super) struct Choice<'a> {
-    wanted: &'a Wanted,
+pub(super) struct PlatformChoice<'a> {
+    wanted: &'a WantedPlatforms,
     /// What the image has, for people.
     there: BTreeSet<String>,
     /// Those of the wanted ones that something was found for.
@@ -42,8 +42,8 @@ pub(super) struct Choice<'a> {
     has_chosen: bool,
 }
 
-impl<'a> Choice<'a> {
-    pub(super) fn new(wanted: &'a Wanted) -> Self {
+impl<'a> PlatformChoice<'a> {
+    pub(super) fn new(wanted: &'a WantedPlatforms) -> Self {
         Self {
             wanted,
             there: BTreeSet::new(),
@@ -147,8 +147,8 @@ mod tests {
 
     use super::*;
 
-    fn wanted(platforms: &[&str], named: bool) -> Wanted {
-        Wanted {
+    fn wanted(platforms: &[&str], named: bool) -> WantedPlatforms {
+        WantedPlatforms {
             platforms: platforms.iter().map(|text| text.parse().unwrap()).collect(),
             named,
         }
@@ -185,8 +185,8 @@ mod tests {
     }
 
     /// How many entries are taken, and what is said in the end.
-    fn choose(wanted: &Wanted, entries: Vec<IndexEntry>) -> (usize, Result<(), String>) {
-        let mut choice = Choice::new(wanted);
+    fn choose(wanted: &WantedPlatforms, entries: Vec<IndexEntry>) -> (usize, Result<(), String>) {
+        let mut choice = PlatformChoice::new(wanted);
         let taken = choice.of_index(entries).len();
         (taken, choice.end())
     }
@@ -199,7 +199,7 @@ mod tests {
             (4, Ok(()))
         );
         assert_eq!(choose(&wanted(&["windows/amd64"], true), image()), (1, Ok(())));
-        assert_eq!(choose(&Wanted::everything(), image()), (5, Ok(())));
+        assert_eq!(choose(&WantedPlatforms::everything(), image()), (5, Ok(())));
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn what_is_for_no_machine_in_particular_is_for_all() {
         let wanted = wanted(&["linux/amd64"], true);
-        let mut choice = Choice::new(&wanted);
+        let mut choice = PlatformChoice::new(&wanted);
         assert_eq!(choice.of_index(vec![entry("chart", None)]).len(), 1);
         assert!(choice.wants_config(None));
         assert_eq!(choice.end(), Ok(()));

@@ -10,8 +10,8 @@ use wire::ObjectKind;
 
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::choice::Wanted;
-use super::find::{Wants, find};
+use super::choice::WantedPlatforms;
+use super::find::{WantedParts, find};
 use super::location;
 use super::reader::Reader;
 use super::trouble::Trouble;
@@ -190,8 +190,8 @@ pub(crate) async fn asked_within(
     end: Instant,
 ) -> Result<(String, Vec<ImageObject>), Trouble> {
     let reader = Reader::new(inner, location, None).await?;
-    let wants = Wants {
-        platforms: Wanted {
+    let wants = WantedParts {
+        platforms: WantedPlatforms {
             platforms: platforms.to_vec(),
             named: false,
         },

@@ -2,23 +2,23 @@
 
 use oci::{Digest, TagOrDigest};
 
-use super::choice::Wanted;
+use super::choice::WantedPlatforms;
 use super::objects::Gathered;
 use super::reader::Reader;
 use super::referrers;
 use super::trouble::Trouble;
-use super::walk::{Read, below};
+use super::walk::{ReadManifest, below};
 use crate::model::limits::Limits;
 
 /// What of an image is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Wants {
-    pub(crate) platforms: Wanted,
+pub(crate) struct WantedParts {
+    pub(crate) platforms: WantedPlatforms,
     /// What refers to the image, too.
     pub(crate) referrers: bool,
 }
 
-pub(crate) struct Found {
+pub(crate) struct FoundImage {
     pub(crate) objects: Gathered,
     pub(crate) digest: Digest,
     pub(crate) media_type: String,
@@ -30,11 +30,11 @@ pub(crate) struct Found {
 pub(crate) async fn find(
     reader: &Reader,
     wanted: &TagOrDigest,
-    wants: &Wants,
+    wants: &WantedParts,
     public: Option<bool>,
     limits: &Limits,
-) -> Result<Found, Trouble> {
-    let root = Read::root(reader.manifest(wanted).await?);
+) -> Result<FoundImage, Trouble> {
+    let root = ReadManifest::root(reader.manifest(wanted).await?);
     let (digest, media_type) = (root.manifest.digest.clone(), root.media_type.clone());
     let (objects, public) = tokio::join!(everything(reader, root, wants, limits), async {
         match public {
@@ -42,7 +42,7 @@ pub(crate) async fn find(
             None => reader.is_public(&digest).await,
         }
     });
-    Ok(Found {
+    Ok(FoundImage {
         objects: objects?,
         digest,
         media_type,
@@ -53,8 +53,8 @@ pub(crate) async fn find(
 
 async fn everything(
     reader: &Reader,
-    root: Read,
-    wants: &Wants,
+    root: ReadManifest,
+    wants: &WantedParts,
     limits: &Limits,
 ) -> Result<Gathered, Trouble> {
     let mut objects = below(reader, root, &wants.platforms, limits).await?;

@@ -16,13 +16,13 @@ use crate::engine::credentials;
 use crate::engine::preheater::Inner;
 
 /// A credential and the name that peers fetch it by.
-type Named = (Option<String>, Credential);
+type NamedCredential = (Option<String>, Credential);
 
 pub(crate) struct Reader {
     registry: Registry,
     repository: Repository,
     /// In the order in which they are tried; never empty.
-    credentials: Vec<Named>,
+    credentials: Vec<NamedCredential>,
     /// Those before it were refused.
     chosen: AtomicUsize,
 }
@@ -172,7 +172,7 @@ async fn credentials_for(
     inner: &Inner,
     own: Option<&str>,
     location: &Location,
-) -> Result<Vec<Named>, Trouble> {
+) -> Result<Vec<NamedCredential>, Trouble> {
     let mut all = Vec::new();
     if let Some(name) = own
         && let Some(own) = credentials::of_preheat(inner, name).await?

@@ -8,11 +8,11 @@ use oci::manifest::{Descriptor, IndexEntry, Manifest};
 use oci::referrers::{REFERRERS_LIMIT, Referrers, cosign_tags, fallback_tag};
 use oci::{Digest, FetchedManifest, RegistryError, Tag, TagOrDigest};
 
-use super::choice::Wanted;
+use super::choice::WantedPlatforms;
 use super::objects::Gathered;
 use super::reader::Reader;
 use super::trouble::Trouble;
-use super::walk::{Read, below, read};
+use super::walk::{ReadManifest, below, read};
 use crate::model::limits::Limits;
 
 /// Manifests of an image that are asked about: its root and the first of its platforms.
@@ -37,7 +37,7 @@ pub(super) async fn add(reader: &Reader, objects: &mut Gathered, limits: &Limits
         .try_collect()
         .await?;
     let mut taken = 0;
-    for (subject, About { referrers, notes }) in found {
+    for (subject, SubjectReferrers { referrers, notes }) in found {
         for note in &notes {
             objects.note(note);
         }
@@ -51,14 +51,18 @@ pub(super) async fn add(reader: &Reader, objects: &mut Gathered, limits: &Limits
             }
             let outcome = take(reader, &subject, referrer, limits).await;
             let outcome = outcome.and_then(|below| Ok(objects.take_over(below)?));
-            said(objects, &subject, outcome)?;
+            note_or_fail(objects, &subject, outcome)?;
         }
     }
     Ok(())
 }
 
 /// A trouble that will not pass is said; one that may is the preheat's.
-fn said(objects: &mut Gathered, subject: &Digest, outcome: Result<(), Trouble>) -> Result<(), Trouble> {
+fn note_or_fail(
+    objects: &mut Gathered,
+    subject: &Digest,
+    outcome: Result<(), Trouble>,
+) -> Result<(), Trouble> {
     match outcome {
         Err(trouble) if trouble.retry => Err(trouble),
         Err(trouble) => {
@@ -86,13 +90,13 @@ fn subjects(objects: &Gathered) -> Vec<Digest> {
 }
 
 #[derive(Default)]
-struct About {
+struct SubjectReferrers {
     referrers: Vec<Referrer>,
     notes: Vec<String>,
 }
 
-async fn of_subject(reader: &Reader, subject: &Digest) -> Result<About, Trouble> {
-    let mut about = About::default();
+async fn of_subject(reader: &Reader, subject: &Digest) -> Result<SubjectReferrers, Trouble> {
+    let mut about = SubjectReferrers::default();
     let listed = match reader.referrers(subject).await {
         Ok(Some(listed)) => Ok(listed),
         Ok(None) => by_tag(reader, subject, &mut about).await,
@@ -129,7 +133,11 @@ async fn tagged(reader: &Reader, tag: Tag) -> Result<Option<FetchedManifest>, Re
 }
 
 /// From the index that stands in for the list of a registry without one.
-async fn by_tag(reader: &Reader, subject: &Digest, about: &mut About) -> Result<Referrers, Trouble> {
+async fn by_tag(
+    reader: &Reader,
+    subject: &Digest,
+    about: &mut SubjectReferrers,
+) -> Result<Referrers, Trouble> {
     let Some(tag) = fallback_tag(subject) else {
         return Ok(Referrers::default());
     };
@@ -150,8 +158,8 @@ async fn take(
     limits: &Limits,
 ) -> Result<Gathered, Trouble> {
     let root = match referrer {
-        Referrer::Tagged(manifest) => Read::root(manifest),
-        Referrer::List(manifest) => return Ok(Read::root(manifest).alone()),
+        Referrer::Tagged(manifest) => ReadManifest::root(manifest),
+        Referrer::List(manifest) => return Ok(ReadManifest::root(manifest).alone()),
         Referrer::Listed(descriptor) => {
             let entry = IndexEntry {
                 descriptor,
@@ -163,11 +171,11 @@ async fn take(
             root
         }
     };
-    below(reader, root, &Wanted::everything(), limits).await
+    below(reader, root, &WantedPlatforms::everything(), limits).await
 }
 
 /// A list may name what refers to something else.
-fn holds_to(subject: &Digest, referrer: &Read) -> Result<(), Trouble> {
+fn holds_to(subject: &Digest, referrer: &ReadManifest) -> Result<(), Trouble> {
     match referrer.parsed()? {
         Manifest::Image { subject: told, .. } if told.as_ref() != Some(subject) => {
             let told = told.map_or_else(|| "nothing".to_owned(), |other| other.to_string());

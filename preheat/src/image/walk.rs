@@ -5,7 +5,7 @@ use oci::manifest::{Descriptor, IndexEntry, Manifest, parse, platform_of_config}
 use oci::{Digest, FetchedManifest, MANIFEST_ACCEPT, Platform, TagOrDigest};
 use std::collections::HashSet;
 
-use super::choice::{Choice, Wanted};
+use super::choice::{PlatformChoice, WantedPlatforms};
 use super::foreign::foreign;
 use super::objects::{BadImage, FoundObject, Gathered};
 use super::reader::Reader;
@@ -14,13 +14,13 @@ use crate::model::class::Class;
 use crate::model::limits::Limits;
 
 /// A manifest that was read, and the machine that it is for.
-pub(super) struct Read {
+pub(super) struct ReadManifest {
     pub(super) manifest: FetchedManifest,
     pub(super) media_type: String,
     platform: Option<Platform>,
 }
 
-impl Read {
+impl ReadManifest {
     pub(super) fn root(manifest: FetchedManifest) -> Self {
         Self {
             media_type: media_type(&manifest.media_type, ""),
@@ -60,16 +60,16 @@ fn bad(digest: &Digest, cause: impl std::fmt::Display) -> Trouble {
 }
 
 /// The type that a runtime is told: what the registry said, else what the index said.
-fn media_type(said: &str, listed: &str) -> String {
-    let said = said.split(';').next().unwrap_or_default().trim();
-    let known = [said, listed]
+fn media_type(served: &str, listed: &str) -> String {
+    let served = served.split(';').next().unwrap_or_default().trim();
+    let known = [served, listed]
         .into_iter()
         .find(|text| MANIFEST_ACCEPT.contains(text));
-    known.unwrap_or(said).to_owned()
+    known.unwrap_or(served).to_owned()
 }
 
 /// Reads what an index or a list names, and holds it to the size that was named.
-pub(super) async fn read(reader: &Reader, entry: IndexEntry) -> Result<Read, Trouble> {
+pub(super) async fn read(reader: &Reader, entry: IndexEntry) -> Result<ReadManifest, Trouble> {
     let IndexEntry {
         descriptor, platform, ..
     } = entry;
@@ -87,7 +87,7 @@ pub(super) async fn read(reader: &Reader, entry: IndexEntry) -> Result<Read, Tro
         .into());
     }
     let media_type = media_type(&manifest.media_type, &descriptor.media_type);
-    Ok(Read {
+    Ok(ReadManifest {
         manifest,
         media_type,
         platform,
@@ -97,14 +97,14 @@ pub(super) async fn read(reader: &Reader, entry: IndexEntry) -> Result<Read, Tro
 /// Every object below a manifest, itself included.
 pub(super) async fn below(
     reader: &Reader,
-    root: Read,
-    wanted: &Wanted,
+    root: ReadManifest,
+    wanted: &WantedPlatforms,
     limits: &Limits,
 ) -> Result<Gathered, Trouble> {
     let mut walk = Walk {
         reader,
         limits,
-        choice: Choice::new(wanted),
+        choice: PlatformChoice::new(wanted),
         gathered: Gathered::new(limits.max_objects),
     };
     let mut asked: HashSet<Digest> = HashSet::from([root.digest().clone()]);
@@ -134,13 +134,13 @@ pub(super) async fn below(
 struct Walk<'a> {
     reader: &'a Reader,
     limits: &'a Limits,
-    choice: Choice<'a>,
+    choice: PlatformChoice<'a>,
     gathered: Gathered,
 }
 
 impl Walk<'_> {
     /// Takes one manifest's objects in; what comes back has to be read next.
-    async fn take_in(&mut self, mut read: Read, depth: usize) -> Result<Vec<IndexEntry>, Trouble> {
+    async fn take_in(&mut self, mut read: ReadManifest, depth: usize) -> Result<Vec<IndexEntry>, Trouble> {
         match read.parsed()? {
             Manifest::Image { config, layers, .. } => {
                 if self.is_wanted(&mut read, &config, depth).await? {
@@ -166,7 +166,7 @@ impl Walk<'_> {
     /// What no index said a platform of says it in its config.
     async fn is_wanted(
         &mut self,
-        read: &mut Read,
+        read: &mut ReadManifest,
         config: &Descriptor,
         depth: usize,
     ) -> Result<bool, Trouble> {
@@ -179,7 +179,12 @@ impl Walk<'_> {
         Ok(self.choice.wants_config(read.platform.as_ref()))
     }
 
-    fn add_image(&mut self, read: &Read, config: Descriptor, layers: Vec<Descriptor>) -> Result<(), Trouble> {
+    fn add_image(
+        &mut self,
+        read: &ReadManifest,
+        config: Descriptor,
+        layers: Vec<Descriptor>,
+    ) -> Result<(), Trouble> {
         let platform = read.platform.as_ref();
         self.gathered.add(read.digest().clone(), read.object())?;
         add_blob(&mut self.gathered, Class::Config, config, platform)?;

@@ -28,7 +28,7 @@ pub(super) fn changed(inner: &Inner) {
 /// A preheat knows its objects: a block may have to leave some of them to it, a pin may mean another image.
 pub(crate) fn planned(inner: &Inner) {
     let known = inner.image_rules.get(inner.now_ms());
-    if known.is_some_and(|told| !told.rules.pins.is_empty() || !told.rules.blocks.is_empty()) {
+    if known.is_some_and(|current| !current.rules.pins.is_empty() || !current.rules.blocks.is_empty()) {
         inner.image_rules.put(None);
     }
 }
@@ -39,12 +39,12 @@ pub(crate) async fn news(
     known: Option<&KnownImageRules>,
 ) -> Result<Option<ImageRules>, StorageError> {
     let Some(known) = known else { return Ok(None) };
-    let told = current(inner).await?;
-    if told.rules.version == known.version {
+    let current = current(inner).await?;
+    if current.rules.version == known.version {
         return Ok(None);
     }
-    let mut rules = told.rules.clone();
-    if told.last_recall > known.recalled {
+    let mut rules = current.rules.clone();
+    if current.last_recall > known.recalled {
         let (recalls, is_all) = recalls_after(inner, known.recalled).await?;
         rules.recalls = recalls;
         if !is_all {
@@ -60,7 +60,7 @@ pub(crate) async fn blocked_image(
     inner: &Inner,
     image: &ImageReference,
 ) -> Result<Option<String>, StorageError> {
-    let told = current(inner).await?;
+    let current = current(inner).await?;
     let registry = inner.registries.canonical(&image.registry).to_string();
     let repository = image.repository.to_string();
     let is_it = |block: &&Block| match &image.wanted {
@@ -71,7 +71,7 @@ pub(crate) async fn blocked_image(
                 && block.image.repository == repository
         }
     };
-    Ok(told
+    Ok(current
         .rules
         .blocks
         .iter()
@@ -81,8 +81,8 @@ pub(crate) async fn blocked_image(
 
 /// The same for what its tag has turned out to mean.
 pub(crate) async fn blocked_digest(inner: &Inner, digest: &str) -> Result<Option<String>, StorageError> {
-    let told = current(inner).await?;
-    let found = told.rules.blocks.iter().find(|block| is_of(block, digest));
+    let current = current(inner).await?;
+    let found = current.rules.blocks.iter().find(|block| is_of(block, digest));
     Ok(found.map(|block| block.text.clone()))
 }
 
@@ -97,12 +97,12 @@ pub(super) async fn blocked_roots(inner: &Inner) -> Result<Vec<String>, StorageE
 
 async fn current(inner: &Inner) -> Result<Arc<DistributedRules>, StorageError> {
     let now = inner.now_ms();
-    if let Some(told) = inner.image_rules.get(now) {
-        return Ok(told);
+    if let Some(current) = inner.image_rules.get(now) {
+        return Ok(current);
     }
-    let told = Arc::new(read(inner, now).await?);
-    inner.image_rules.put(Some((now, Arc::clone(&told))));
-    Ok(told)
+    let current = Arc::new(read(inner, now).await?);
+    inner.image_rules.put(Some((now, Arc::clone(&current))));
+    Ok(current)
 }
 
 async fn read(inner: &Inner, now: i64) -> Result<DistributedRules, StorageError> {
@@ -227,13 +227,13 @@ async fn recalls_after(inner: &Inner, number: i64) -> Result<(Vec<Recall>, bool)
         .all(inner.reads())
         .await?;
     let mut is_all = (rows.len() as u64) < RECALLS_AT_ONCE;
-    let (mut recalls, mut told) = (Vec::new(), 0);
+    let (mut recalls, mut digests_sent) = (Vec::new(), 0);
     for row in rows {
         let Some(digests) = or_skip(row.list()) else {
             continue;
         };
-        told += digests.len();
-        if told > RECALLED_AT_ONCE && !recalls.is_empty() {
+        digests_sent += digests.len();
+        if digests_sent > RECALLED_AT_ONCE && !recalls.is_empty() {
             is_all = false;
             break;
         }

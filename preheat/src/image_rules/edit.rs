@@ -10,7 +10,7 @@ use sea_orm::{
 use super::distribute;
 use super::kinds::{BLOCK, PIN, RECALL};
 use super::needed::needed_by_others;
-use super::views::{ImageRule, Removed, RuleError};
+use super::views::{ImageRule, RemovedImage, RuleError};
 use crate::engine::preheater::{Inner, Preheater};
 use crate::image::contents::{ImageObject, MadeOf, WhereError, made_of};
 use crate::rows::damaged::or_skip;
@@ -73,7 +73,7 @@ pub async fn remove(
     image: &ImageReference,
     block: bool,
     author: Author,
-) -> Result<Removed, RuleError> {
+) -> Result<RemovedImage, RuleError> {
     let inner = &preheater.inner;
     if block {
         room_for_one(inner, BLOCK).await?;
@@ -106,7 +106,7 @@ pub async fn remove(
         blocked = block,
         "{image} is taken off every peer"
     );
-    Ok(Removed {
+    Ok(RemovedImage {
         image: image.to_string(),
         digest: root,
         objects: gone.len() as u64,

@@ -11,4 +11,4 @@ mod views;
 
 pub(crate) use self::distribute::{blocked_digest, blocked_image, news, planned};
 pub use self::edit::{Author, RuleKind, find, lift, list, pin, remove};
-pub use self::views::{ImageRule, Removed, RuleError};
+pub use self::views::{ImageRule, RemovedImage, RuleError};

@@ -26,7 +26,7 @@ pub struct ImageRule {
 
 /// What became of an image that was taken off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Removed {
+pub struct RemovedImage {
     pub image: String,
     pub digest: Option<String>,
     /// That go.

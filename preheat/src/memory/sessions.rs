@@ -30,9 +30,9 @@ impl KnownSessions {
     }
 
     /// When the peer's lease was last prolonged, as far as this process knows.
-    pub(crate) fn last_heard_ms(&self, session: Uuid) -> Option<i64> {
-        let heard = self.lock().get(&session).map(|peer| peer.renewed_ms);
-        heard.filter(|at_ms| *at_ms > 0)
+    pub(crate) fn last_renewed_ms(&self, session: Uuid) -> Option<i64> {
+        let renewed = self.lock().get(&session).map(|peer| peer.renewed_ms);
+        renewed.filter(|at_ms| *at_ms > 0)
     }
 
     pub(crate) fn remember(&self, session: Uuid, peer: SessionPeer) {

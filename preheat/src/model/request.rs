@@ -26,12 +26,12 @@ pub struct PreheatRequest {
     pub time_limit: Option<Duration>,
     /// Names the message that asked; when it comes again, it is answered with the preheat that it made.
     pub delivery: Option<String>,
-    pub asked_by: Origin,
+    pub asked_by: Requester,
 }
 
 impl PreheatRequest {
     /// The image on one seed of each cluster, with all its platforms.
-    pub fn new(image: ImageReference, asked_by: Origin) -> Self {
+    pub fn new(image: ImageReference, asked_by: Requester) -> Self {
         Self {
             image,
             scope: Scope::default(),
@@ -50,7 +50,7 @@ impl PreheatRequest {
 
 /// Which door a request came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum Requester {
     /// Harbor's provider "Dragonfly", either generation.
     Harbor,
     Api,
@@ -62,7 +62,7 @@ pub enum Origin {
     Webhook,
 }
 
-impl Origin {
+impl Requester {
     pub const ALL: [Self; 5] = [
         Self::Harbor,
         Self::Api,

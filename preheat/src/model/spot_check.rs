@@ -2,7 +2,7 @@
 
 /// How a spot check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checked {
+pub enum SpotCheckOutcome {
     /// The seed gave the right bytes.
     Sound,
     /// No other live peer of the cluster holds the object.
@@ -17,7 +17,7 @@ pub enum Checked {
     Removed,
 }
 
-impl Checked {
+impl SpotCheckOutcome {
     pub(crate) const ALL: [Self; 6] = [
         Self::Sound,
         Self::NoWitness,

@@ -12,4 +12,4 @@ pub(crate) fn cut(text: &str) -> String {
 const LONGEST_REASON: usize = 2_000;
 
 /// Of how many failures a verdict tells.
-pub(crate) const TOLD: usize = 3;
+pub(crate) const NAMED_FAILURES: usize = 3;

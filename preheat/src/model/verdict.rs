@@ -3,7 +3,7 @@
 use wire::Side;
 
 use super::state::PreheatState;
-use super::text::{TOLD, cut, short};
+use super::text::{NAMED_FAILURES, cut, short};
 
 /// One placement that failed, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) struct FailedPlacement {
 
 /// Placements of a preheat of which nothing is open.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Counts {
+pub(crate) struct PlacementCounts {
     pub(crate) total: i64,
     pub(crate) verified: i64,
     /// Failed because their peer left.
@@ -74,8 +74,12 @@ impl Verdict {
 
 /// The verdict over a preheat of which nothing is open any more. Success only when something was verified, and
 /// everything was that is not on a peer whose leaving its cluster tolerates.
-pub(crate) fn verdict(counts: Counts, left: &[PeersLeft], first_failed: &[FailedPlacement]) -> Verdict {
-    let Counts { total, verified, .. } = counts;
+pub(crate) fn verdict(
+    counts: PlacementCounts,
+    left: &[PeersLeft],
+    first_failed: &[FailedPlacement],
+) -> Verdict {
+    let PlacementCounts { total, verified, .. } = counts;
     let tolerated = if are_tolerated(left) { counts.left } else { 0 };
     let is_excused = |failed: &FailedPlacement| failed.peer_left && tolerated > 0;
     if verified > 0 && verified + tolerated == total && first_failed.iter().all(is_excused) {
@@ -83,7 +87,7 @@ pub(crate) fn verdict(counts: Counts, left: &[PeersLeft], first_failed: &[Failed
     }
     let told: Vec<String> = first_failed
         .iter()
-        .take(TOLD)
+        .take(NAMED_FAILURES)
         .map(|failed| format!("{} on {}: {}", short(&failed.digest), failed.peer, failed.reason))
         .collect();
     let failed = total - verified;
@@ -117,8 +121,8 @@ mod tests {
         }
     }
 
-    fn counts(total: i64, verified: i64, left: i64) -> Counts {
-        Counts {
+    fn counts(total: i64, verified: i64, left: i64) -> PlacementCounts {
+        PlacementCounts {
             total,
             verified,
             left,
@@ -136,8 +140,8 @@ mod tests {
             let within = !gone.is_empty() && gone.iter().all(|(peers, may)| *peers <= *may as usize);
             let gone: Vec<_> = gone.into_iter().map(|(peers, tolerated)| PeersLeft { peers, tolerated }).collect();
             let excused = if within { left } else { 0 };
-            let said = verdict(counts(total, verified, left), &gone, &[]) == Verdict::Succeeded;
-            prop_assert_eq!(said, verified > 0 && verified + excused == total);
+            let succeeds = verdict(counts(total, verified, left), &gone, &[]) == Verdict::Succeeded;
+            prop_assert_eq!(succeeds, verified > 0 && verified + excused == total);
         }
     }
 

@@ -93,11 +93,11 @@ pub struct Webhooks {
 /// One call takes no longer.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// A receiver that does not want to hear for as long is not told any more.
-pub(crate) const TELL_LIMIT: Duration = Duration::from_secs(24 * 3_600);
+pub(crate) const NOTICE_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
 /// Who has to be told of what, as a preheat's row keeps it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Tells(pub(crate) Vec<(String, Vec<WebhookEvent>)>);
+pub(crate) struct WantedNotices(pub(crate) Vec<(String, Vec<WebhookEvent>)>);
 
 impl Webhooks {
     /// For a preheat that is asked for now; none when nobody wants to hear.
@@ -112,7 +112,7 @@ impl Webhooks {
                 events.filter(|event| hook.wants(*event)).collect(),
             )
         };
-        let tells = Tells(self.receivers.iter().map(wanted).collect());
+        let tells = WantedNotices(self.receivers.iter().map(wanted).collect());
         serde_json::to_string(&tells).ok()
     }
 
@@ -121,8 +121,8 @@ impl Webhooks {
     }
 }
 
-impl Tells {
-    pub(crate) fn who_wants(&self, event: WebhookEvent) -> Vec<&str> {
+impl WantedNotices {
+    pub(crate) fn receivers_of(&self, event: WebhookEvent) -> Vec<&str> {
         let wants = self.0.iter().filter(|(_, events)| events.contains(&event));
         wants.map(|(name, _)| name.as_str()).collect()
     }
@@ -147,9 +147,9 @@ mod tests {
             receivers: vec![hook("all", &[]), hook("ends", &[WebhookEvent::Ended])],
             sender: None,
         };
-        let tells = serde_json::from_str::<Tells>(&webhooks.tells().unwrap()).unwrap();
-        assert_eq!(tells.who_wants(WebhookEvent::Ended), ["all", "ends"]);
-        assert_eq!(tells.who_wants(WebhookEvent::Resolved), ["all"]);
+        let tells = serde_json::from_str::<WantedNotices>(&webhooks.tells().unwrap()).unwrap();
+        assert_eq!(tells.receivers_of(WebhookEvent::Ended), ["all", "ends"]);
+        assert_eq!(tells.receivers_of(WebhookEvent::Resolved), ["all"]);
         assert_eq!(Webhooks::default().tells(), None);
     }
 

@@ -24,7 +24,7 @@ pub struct LimitsInForce {
     /// They are those of the configuration.
     pub as_configured: bool,
     /// What each peer is told.
-    pub told: BandwidthLimits,
+    pub for_peers: BandwidthLimits,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub async fn set_cluster_limits(
 }
 
 /// For the peers of a cluster with so many live seeds.
-pub(crate) async fn told(inner: &Inner, cluster: i64, seeds: usize) -> Result<BandwidthLimits, DbErr> {
+pub(crate) async fn for_peers(inner: &Inner, cluster: i64, seeds: usize) -> Result<BandwidthLimits, DbErr> {
     let Some(row) = clusters::Entity::find_by_id(cluster).one(inner.reads()).await? else {
         return Ok(BandwidthLimits::default());
     };
@@ -104,7 +104,7 @@ async fn in_force(inner: &Inner, row: clusters::Model) -> Result<LimitsInForce, 
     let seeds = live(inner.reads(), row.id, true).await?;
     let nodes = live(inner.reads(), row.id, false).await?;
     Ok(LimitsInForce {
-        told: divided(&limits, seeds, nodes),
+        for_peers: divided(&limits, seeds, nodes),
         limits,
         as_configured,
     })
@@ -112,8 +112,8 @@ async fn in_force(inner: &Inner, row: clusters::Model) -> Result<LimitsInForce, 
 
 /// And whether they are those of the configuration.
 fn limits_of(inner: &Inner, row: &clusters::Model) -> (ClusterLimits, bool) {
-    let said = row.limits.as_deref().map(serde_json::from_str::<ClusterLimits>);
-    match said {
+    let written = row.limits.as_deref().map(serde_json::from_str::<ClusterLimits>);
+    match written {
         Some(Ok(limits)) => (limits, false),
         Some(Err(error)) => {
             tracing::warn!(stoker.cluster = row.name, stoker.side = "manager", %error, "the limits in the database cannot be read; those of the configuration hold");
@@ -185,8 +185,8 @@ mod tests {
     }
 
     fn shares(seeds: u64, nodes: u64) -> (u64, u64) {
-        let told = divided(&budget(64), seeds, nodes);
-        let share = told.origins.first().expect("a share");
+        let for_peers = divided(&budget(64), seeds, nodes);
+        let share = for_peers.origins.first().expect("a share");
         (
             share.each_seed.bytes_per_second() >> 20,
             share.each_node.bytes_per_second() >> 20,

@@ -37,7 +37,7 @@ pub async fn hello(
     let knows_holdings = holdings::hash_of(inner, peer).await? == hello.holdings_hash;
     let session = Uuid::new_v4();
     let (now, lease) = (inner.now_ms(), milliseconds(inner.limits.session_lease));
-    let beginning = Beginning {
+    let beginning = NewSession {
         row: new_row(identity, &hello, seen_ip, session, now),
         identity: identity.clone(),
         session,
@@ -64,7 +64,7 @@ pub async fn hello(
         inner.surroundings_changed();
     }
     inner.bell.ring(&lane_of(peer));
-    tell(identity, &hello.name);
+    log_registered(identity, &hello.name);
     let neighbourhood = neighbourhood::current(inner, cluster_id)
         .await
         .map_err(StorageError::from)?;
@@ -79,7 +79,7 @@ pub async fn hello(
     })
 }
 
-fn tell(identity: &PeerIdentity, name: &str) {
+fn log_registered(identity: &PeerIdentity, name: &str) {
     let (role, cluster) = (identity.role.word(), &identity.cluster);
     tracing::info!(stoker.peer = name, stoker.peer_id = %identity.peer, stoker.role = role, stoker.cluster = %cluster, "{role} {name} registered");
 }
@@ -109,7 +109,7 @@ fn new_row(
 }
 
 /// A session that is to begin.
-struct Beginning {
+struct NewSession {
     row: peers::ActiveModel,
     identity: PeerIdentity,
     session: Uuid,
@@ -119,10 +119,10 @@ struct Beginning {
 }
 
 /// The cluster's id, and the peer's session before.
-type Begun = Result<(i64, Option<Uuid>), HelloError>;
+type BeginOutcome = Result<(i64, Option<Uuid>), HelloError>;
 
-async fn begin(txn: &DatabaseTransaction, beginning: Beginning) -> Result<Begun, DbErr> {
-    let Beginning {
+async fn begin(txn: &DatabaseTransaction, beginning: NewSession) -> Result<BeginOutcome, DbErr> {
+    let NewSession {
         mut row,
         identity,
         session,

@@ -323,27 +323,32 @@ async fn joined_before(
 }
 
 /// What the bounds are about.
-struct Counts {
+struct JoinCounts {
     /// Peers that joined in the last minute with this token, and with any.
     lately: (u64, u64),
     members: u64,
 }
 
-async fn count(txn: &DatabaseTransaction, token: &str, now: i64) -> Result<Counts, DbErr> {
+async fn count(txn: &DatabaseTransaction, token: &str, now: i64) -> Result<JoinCounts, DbErr> {
     members::Entity::delete_many()
         .filter(members::Column::RenewedMs.lte(dead_before(now)))
         .exec(txn)
         .await?;
     let lately = || members::Entity::find().filter(members::Column::JoinedMs.gt(now - MINUTE_MS));
     let with_token = lately().filter(members::Column::TokenId.eq(token));
-    Ok(Counts {
+    Ok(JoinCounts {
         lately: (with_token.count(txn).await?, lately().count(txn).await?),
         members: members::Entity::find().count(txn).await?,
     })
 }
 
 /// Whether the token admits one more peer now.
-fn decide(token: &join_tokens::Model, counts: &Counts, limits: &Limits, now: i64) -> Result<(), NotJoined> {
+fn decide(
+    token: &join_tokens::Model,
+    counts: &JoinCounts,
+    limits: &Limits,
+    now: i64,
+) -> Result<(), NotJoined> {
     let role = role_of(token.seed).word();
     if token.revoked_ms.is_some() {
         return Err(NotJoined::Revoked(role));
@@ -458,7 +463,7 @@ mod tests {
             members: 100,
             ..Limits::default()
         };
-        decide(token, &Counts { lately, members }, &limits, NOW)
+        decide(token, &JoinCounts { lately, members }, &limits, NOW)
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) async fn current(inner: &Inner, cluster: i64) -> Result<Arc<Neighbour
         return Ok(known);
     }
     let seeds = live_seeds(inner.reads(), cluster).await?;
-    let limits = bandwidth::told(inner, cluster, seeds.len()).await?;
+    let limits = bandwidth::for_peers(inner, cluster, seeds.len()).await?;
     let read = Arc::new(with_version(Neighbourhood {
         version: String::new(),
         seeds,

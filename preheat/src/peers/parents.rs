@@ -13,19 +13,19 @@ use crate::rows::{VALUES_AT_ONCE, holdings, placements};
 pub(crate) const PARENTS: usize = 5;
 
 /// Digest -> the seeds that have it.
-pub(crate) type Holders = HashMap<String, HashSet<Uuid>>;
+pub(crate) type HoldersByDigest = HashMap<String, HashSet<Uuid>>;
 
 pub(crate) async fn holders(
     db: &impl ConnectionTrait,
     seeds: &[SeedAddress],
     digests: &[String],
     preheat: Option<i64>,
-) -> Result<Holders, DbErr> {
+) -> Result<HoldersByDigest, DbErr> {
     let ids: HashMap<String, Uuid> = seeds
         .iter()
         .map(|seed| (seed.peer.to_string(), seed.peer))
         .collect();
-    let mut holders = Holders::new();
+    let mut holders = HoldersByDigest::new();
     for digests in digests.chunks(VALUES_AT_ONCE) {
         let announced: Vec<(String, String)> = holdings::Entity::find()
             .select_only()
@@ -52,7 +52,7 @@ pub(crate) async fn holders(
     Ok(holders)
 }
 
-fn add(holders: &mut Holders, ids: &HashMap<String, Uuid>, rows: Vec<(String, String)>) {
+fn add(holders: &mut HoldersByDigest, ids: &HashMap<String, Uuid>, rows: Vec<(String, String)>) {
     for (digest, peer) in rows {
         holders.entry(digest).or_default().extend(ids.get(&peer));
     }

@@ -111,7 +111,7 @@ pub async fn is_removed(preheater: &Preheater, peer: Uuid) -> Result<bool, Stora
 
 /// What a removal did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removed {
+pub struct RemovedPeer {
     /// The join token that was revoked with the peer.
     pub token: Option<String>,
 }
@@ -134,7 +134,7 @@ pub async fn remove_peer(
     preheater: &Preheater,
     peer: Uuid,
     with_token: bool,
-) -> Result<Removed, RemoveError> {
+) -> Result<RemovedPeer, RemoveError> {
     let inner = &preheater.inner;
     let now = inner.now_ms();
     let done = inner
@@ -159,7 +159,7 @@ pub(crate) fn follow(inner: &Inner, session: Option<Uuid>) {
 }
 
 /// What was removed, and the session that ended with it.
-pub(crate) type Outcome = Result<(Removed, Option<Uuid>), RemoveError>;
+pub(crate) type RemovalOutcome = Result<(RemovedPeer, Option<Uuid>), RemoveError>;
 
 /// `reason`: why, if the manager does it by itself.
 pub(crate) async fn remove(
@@ -168,7 +168,7 @@ pub(crate) async fn remove(
     with_token: bool,
     reason: Option<String>,
     now: i64,
-) -> Result<Outcome, DbErr> {
+) -> Result<RemovalOutcome, DbErr> {
     let row = peers::Entity::find_by_id(peer.to_string()).one(txn).await?;
     let member = members::Entity::find_by_id(peer.to_string()).one(txn).await?;
     if row.is_none() && member.is_none() {
@@ -190,7 +190,7 @@ pub(crate) async fn remove(
     if let Some(token) = &token {
         revoke(txn, token, now).await?;
     }
-    Ok(Ok((Removed { token }, session)))
+    Ok(Ok((RemovedPeer { token }, session)))
 }
 
 /// Whether the peer was removed, however long ago.

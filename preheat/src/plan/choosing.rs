@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-use super::decide::{Chosen, Holders, LiveCluster, named_by};
+use super::decide::{Chosen, LiveCluster, WantedHolders, named_by};
 use crate::model::peer_choice::PeerChoice;
 use crate::model::scope::Scope;
 use crate::model::text::cut;
@@ -19,7 +19,7 @@ use crate::rows::{VALUES_AT_ONCE, peers, preheats};
     "no live peer that {scope} names calls in from {}; look at the list of peers, or name others",
     listed(missing)
 )]
-pub(crate) struct NobodyThere {
+pub(crate) struct NoPeerAtAddress {
     pub(crate) missing: Vec<IpAddr>,
     pub(crate) scope: Scope,
 }
@@ -34,7 +34,7 @@ pub(crate) async fn holders(
     txn: &impl ConnectionTrait,
     preheat: &preheats::Model,
     clusters: &[&LiveCluster],
-) -> Result<Result<Holders, NobodyThere>, DbErr> {
+) -> Result<Result<WantedHolders, NoPeerAtAddress>, DbErr> {
     let scope = preheat.scope()?;
     let chosen = match preheat.peer_choice()? {
         PeerChoice::All => Chosen::All,
@@ -44,12 +44,12 @@ pub(crate) async fn holders(
             let meant = clusters.iter().flat_map(|cluster| named_by(scope, cluster));
             match at(&rows(txn, &meant.collect::<Vec<_>>()).await?, addresses) {
                 Ok(named) => Chosen::Named(named),
-                Err(missing) => return Ok(Err(NobodyThere { missing, scope })),
+                Err(missing) => return Ok(Err(NoPeerAtAddress { missing, scope })),
             }
         }
     };
     let root = preheat.digest.clone().unwrap_or_default();
-    Ok(Ok(Holders { scope, chosen, root }))
+    Ok(Ok(WantedHolders { scope, chosen, root }))
 }
 
 async fn rows(txn: &impl ConnectionTrait, meant: &[Uuid]) -> Result<Vec<peers::Model>, DbErr> {
@@ -92,7 +92,7 @@ fn address_of(peer: &peers::Model) -> Option<IpAddr> {
     own.or_else(seen).map(|address: IpAddr| address.to_canonical())
 }
 
-impl NobodyThere {
+impl NoPeerAtAddress {
     pub(crate) fn reason(&self) -> String {
         cut(&self.to_string())
     }

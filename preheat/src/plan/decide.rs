@@ -37,11 +37,11 @@ pub(crate) struct PlannedLot {
     pub(crate) cluster: i64,
     pub(crate) stage: Stage,
     pub(crate) peer: Uuid,
-    pub(crate) content: Content,
+    pub(crate) content: LotContent,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Content {
+pub(crate) enum LotContent {
     Objects(Vec<PlannedObject>),
     /// Every object of the preheat; written out when the peer takes the lot.
     Everything,
@@ -49,7 +49,7 @@ pub(crate) enum Content {
 
 /// Who has to hold the image in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Holders {
+pub(crate) struct WantedHolders {
     pub(crate) scope: Scope,
     pub(crate) chosen: Chosen,
     /// What the choice goes by: the same image, the same peers.
@@ -96,7 +96,7 @@ pub(crate) fn wanted_clusters<'a>(
 pub(crate) fn plan(
     objects: &[PlannedObject],
     clusters: &[&LiveCluster],
-    holders: &Holders,
+    holders: &WantedHolders,
 ) -> Vec<PlannedLot> {
     let mut objects: Vec<&PlannedObject> = objects.iter().collect();
     objects.sort();
@@ -108,7 +108,11 @@ pub(crate) fn plan(
     lots
 }
 
-fn plan_cluster(objects: &[&PlannedObject], cluster: &LiveCluster, holders: &Holders) -> Vec<PlannedLot> {
+fn plan_cluster(
+    objects: &[&PlannedObject],
+    cluster: &LiveCluster,
+    holders: &WantedHolders,
+) -> Vec<PlannedLot> {
     let seed_of: Vec<Option<Uuid>> = objects
         .iter()
         .map(|object| next_seed(&cluster.name, &object.digest, &cluster.seeds, None))
@@ -124,7 +128,7 @@ fn plan_cluster(objects: &[&PlannedObject], cluster: &LiveCluster, holders: &Hol
             cluster,
             stage,
             peer,
-            content: Content::Objects(listed),
+            content: LotContent::Objects(listed),
         })
     };
     let held_by = holders.of(cluster);
@@ -140,7 +144,7 @@ fn plan_cluster(objects: &[&PlannedObject], cluster: &LiveCluster, holders: &Hol
     origin.chain(others).chain(nodes).collect()
 }
 
-impl Holders {
+impl WantedHolders {
     /// The peers of a cluster that have to hold every object; none where one seed for each object is enough.
     fn of(&self, cluster: &LiveCluster) -> BTreeSet<Uuid> {
         let meant = named_by(self.scope, cluster);
@@ -174,7 +178,7 @@ fn everything_for(cluster: i64, peer: Uuid) -> PlannedLot {
         cluster,
         stage: Stage::Peers,
         peer,
-        content: Content::Everything,
+        content: LotContent::Everything,
     }
 }
 

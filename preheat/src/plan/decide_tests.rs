@@ -28,8 +28,8 @@ fn placed(lots: &[PlannedLot], objects: &[PlannedObject]) -> BTreeMap<Uuid, Vec<
     let mut placed: BTreeMap<Uuid, Vec<(String, Stage)>> = BTreeMap::new();
     for lot in lots {
         let listed = match &lot.content {
-            Content::Objects(listed) => listed.as_slice(),
-            Content::Everything => objects,
+            LotContent::Objects(listed) => listed.as_slice(),
+            LotContent::Everything => objects,
         };
         let rows = listed.iter().map(|object| (object.digest.clone(), lot.stage));
         placed.entry(lot.peer).or_default().extend(rows);
@@ -37,13 +37,13 @@ fn placed(lots: &[PlannedLot], objects: &[PlannedObject]) -> BTreeMap<Uuid, Vec<
     placed
 }
 
-fn all(scope: Scope) -> Holders {
+fn all(scope: Scope) -> WantedHolders {
     some(scope, Chosen::All)
 }
 
-fn some(scope: Scope, chosen: Chosen) -> Holders {
+fn some(scope: Scope, chosen: Chosen) -> WantedHolders {
     let root = "sha256:root".to_owned();
-    Holders { scope, chosen, root }
+    WantedHolders { scope, chosen, root }
 }
 
 /// Peers of a cluster that hold every object.
@@ -166,7 +166,7 @@ fn named_peers_hold_an_image_and_only_as_far_as_the_scope_goes() {
 fn another_image_may_be_held_by_others() {
     let one = cluster(1, 1, 50);
     let of = |root: &str| {
-        let holders = Holders {
+        let holders = WantedHolders {
             root: root.to_owned(),
             ..some(Scope::AllPeers, Chosen::Count(5))
         };
@@ -181,7 +181,7 @@ fn a_lot_begins_with_the_manifests_then_configs_then_layers() {
     let objects: Vec<_> = (0..9).map(object).collect();
     let one = cluster(1, 1, 0);
     let lots = plan(&objects, &[&one], &all(Scope::SingleSeedPeer));
-    let Content::Objects(listed) = &lots[0].content else {
+    let LotContent::Objects(listed) = &lots[0].content else {
         panic!("no objects")
     };
     let classes: Vec<i32> = listed.iter().map(|object| object.class as i32).collect();

@@ -11,7 +11,7 @@ use wire::Side;
 
 use super::choosing;
 use super::cluster_wishes::tolerated_absent;
-use super::decide::{Content, LiveCluster, NoSeed, PlannedLot, PlannedObject, plan, wanted_clusters};
+use super::decide::{LiveCluster, LotContent, NoSeed, PlannedLot, PlannedObject, plan, wanted_clusters};
 use crate::ending::end;
 use crate::engine::effects::{Planned, Planning};
 use crate::engine::step::Step;
@@ -22,7 +22,7 @@ use crate::model::stage::Stage;
 use crate::model::state::PreheatState;
 use crate::model::webhook::WebhookEvent;
 use crate::rows::{ROWS_AT_ONCE, lots, objects, placements, preheats, read_size, stored_size};
-use crate::tell::notices::tell;
+use crate::tell::notices::notify;
 
 /// Plans the preheat for the peers of `clusters` and writes the plan, or says that nobody can fetch.
 pub(crate) async fn place(
@@ -59,7 +59,7 @@ pub(crate) async fn place(
         peers: peers.len(),
     });
     tolerate(step.txn, preheat.id, &tolerated_absent(scope, &wanted, settings)).await?;
-    tell(step, preheat, WebhookEvent::Resolved).await?;
+    notify(step, preheat, WebhookEvent::Resolved).await?;
     step.effects.lanes.extend(
         lots.iter()
             .filter(|lot| lot.stage == Stage::Registry)
@@ -115,8 +115,8 @@ async fn write(
     let mut rows = Vec::with_capacity(lots.len());
     for lot in lots {
         let listed = match &lot.content {
-            Content::Objects(listed) => listed.as_slice(),
-            Content::Everything => objects,
+            LotContent::Objects(listed) => listed.as_slice(),
+            LotContent::Everything => objects,
         };
         count += i64::try_from(listed.len()).unwrap_or(i64::MAX);
         bytes = bytes.saturating_add(stored_size(listed.iter().map(|object| object.size).sum()));
@@ -166,7 +166,7 @@ pub(crate) fn row(work: i64, preheat: i64, lot: &PlannedLot, objects: usize) -> 
         peer_id: lot.peer.to_string(),
         stage: lot.stage as i32,
         open: i64::try_from(objects).unwrap_or(i64::MAX),
-        expanded: matches!(lot.content, Content::Objects(_)),
+        expanded: matches!(lot.content, LotContent::Objects(_)),
         session: None,
         fence: None,
         taken_ms: None,
@@ -180,7 +180,7 @@ async fn insert(txn: &impl ConnectionTrait, rows: &[lots::Model], lots: &[Planne
     }
     let mut placements = Vec::new();
     for (row, lot) in std::iter::zip(rows, lots) {
-        if let Content::Objects(listed) = &lot.content {
+        if let LotContent::Objects(listed) = &lot.content {
             placements.extend(listed.iter().map(|object| stage::row(row, &object.digest, None)));
         }
     }

@@ -10,7 +10,7 @@ use oci::Digest;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 
-use crate::image::find::{Found, Wants};
+use crate::image::find::{FoundImage, WantedParts};
 use crate::model::errors::DamagedRow;
 use crate::model::scope::Scope;
 use crate::model::state::PreheatState;
@@ -22,22 +22,22 @@ const HALF: usize = 32;
 
 /// What is preheated, as the first half of a share key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Content(String);
+pub(super) struct SharedContent(String);
 
-impl Content {
+impl SharedContent {
     /// Of an image whose objects follow from its digest.
-    pub(super) fn of(preheat: &preheats::Model, digest: &Digest, wants: &Wants) -> Self {
+    pub(super) fn of(preheat: &preheats::Model, digest: &Digest, wants: &WantedParts) -> Self {
         Self::hashed(preheat, digest, wants, &[])
     }
 
     /// Of one with referrers, which come and go: their digests take part.
-    pub(super) fn of_found(preheat: &preheats::Model, found: &Found, wants: &Wants) -> Self {
+    pub(super) fn of_found(preheat: &preheats::Model, found: &FoundImage, wants: &WantedParts) -> Self {
         let all: Vec<&Digest> = found.objects.objects().keys().collect();
         let listed = if wants.referrers { all.as_slice() } else { &[] };
         Self::hashed(preheat, &found.digest, wants, listed)
     }
 
-    fn hashed(preheat: &preheats::Model, digest: &Digest, wants: &Wants, objects: &[&Digest]) -> Self {
+    fn hashed(preheat: &preheats::Model, digest: &Digest, wants: &WantedParts, objects: &[&Digest]) -> Self {
         let preheats::Model {
             registry,
             base_path,
@@ -122,7 +122,7 @@ pub(super) async fn leader(
 pub(super) async fn source(
     db: &impl ConnectionTrait,
     preheat: &preheats::Model,
-    Content(content): &Content,
+    SharedContent(content): &SharedContent,
 ) -> Result<Option<preheats::Model>, DbErr> {
     use preheats::Column;
     let known = [PreheatState::Placing, PreheatState::Succeeded].map(PreheatState::word);

@@ -11,7 +11,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use wire::{Side, TraceContext};
 
-use super::ask::{Answer, ask};
+use super::ask::{Resolution, ask};
 use super::write;
 use crate::ending::end;
 use crate::engine::effects::Planning;
@@ -91,7 +91,7 @@ async fn resolve(inner: &Inner, claimed: &Claimed, preheat: preheats::Model) -> 
 }
 
 /// What a reference means is blocked, whatever it is called.
-async fn unless_blocked(inner: &Inner, asked: Result<Answer, Trouble>) -> Result<Answer, Trouble> {
+async fn unless_blocked(inner: &Inner, asked: Result<Resolution, Trouble>) -> Result<Resolution, Trouble> {
     let answer = asked?;
     match image_rules::blocked_digest(inner, answer.digest()).await? {
         None => Ok(answer),
@@ -123,7 +123,7 @@ async fn after(
         "{} (attempt {attempt} of {})",
         trouble.text, inner.limits.resolve_attempts
     );
-    tell(inner, preheat.id, told).await.map_err(again)?;
+    write_reason(inner, preheat.id, told).await.map_err(again)?;
     Err(Failure::RetryAfter(
         trouble.text,
         trouble.retry_after.unwrap_or(Duration::ZERO),
@@ -131,7 +131,7 @@ async fn after(
 }
 
 /// Writes down what an open preheat waits for.
-async fn tell(inner: &Inner, preheat: i64, reason: String) -> Result<(), StorageError> {
+async fn write_reason(inner: &Inner, preheat: i64, reason: String) -> Result<(), StorageError> {
     let update = preheats::Entity::update_many()
         .col_expr(
             preheats::Column::State,
@@ -177,7 +177,7 @@ async fn write(
     inner: &Inner,
     claimed: &Claimed,
     preheat: &preheats::Model,
-    answer: Option<Answer>,
+    answer: Option<Resolution>,
 ) -> Result<(), Failure> {
     let span = tracing::info_span!(
         "plan",

@@ -10,11 +10,11 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use super::ask::{Answer, Image, Known};
+use super::ask::{KnownImage, Resolution, ResolvedImage};
 use super::share;
-use super::share::Content;
+use super::share::SharedContent;
 use crate::engine::step::Step;
-use crate::image::find::Found;
+use crate::image::find::FoundImage;
 use crate::model::cluster_settings::SettingsByCluster;
 use crate::model::limits::{Limits, milliseconds};
 use crate::model::state::PreheatState;
@@ -24,7 +24,7 @@ use crate::plan::decide::NoSeed;
 use crate::plan::{live_clusters, write};
 use crate::rows::preheats::Column;
 use crate::rows::{ROWS_AT_ONCE, objects, preheats, stored_size};
-use crate::tell::notices::tell;
+use crate::tell::notices::notify;
 
 /// How soon a preheat without a seed is planned anew.
 const LOOK_AGAIN_MS: i64 = 2_000;
@@ -32,13 +32,13 @@ const LOOK_AGAIN_MS: i64 = 2_000;
 pub(super) async fn step(
     step: &mut Step<'_>,
     mut preheat: preheats::Model,
-    answer: Option<Answer>,
+    answer: Option<Resolution>,
     trace: Option<String>,
     (limits, settings): (&Limits, &SettingsByCluster),
 ) -> Result<(), DbErr> {
     let (content, image) = match answer {
-        Some(Answer { content, image }) => (Some(content), Some(image)),
-        None => (Content::known(&preheat), None),
+        Some(Resolution { content, image }) => (Some(content), Some(image)),
+        None => (SharedContent::known(&preheat), None),
     };
     if image.is_some() {
         step.effects.surroundings_changed |= seen::saw_registry(step.txn, &preheat, step.now).await?;
@@ -48,7 +48,7 @@ pub(super) async fn step(
         let key = content.and_place(&preheat, &clusters)?;
         if let Some(leader) = share::leader(step.txn, &preheat, &key).await? {
             follow(step.txn, &preheat, &leader, step.now).await?;
-            return tell(step, &preheat, WebhookEvent::Resolved).await;
+            return notify(step, &preheat, WebhookEvent::Resolved).await;
         }
         take(step.txn, &mut preheat, image, content, key, step.now).await?;
     }
@@ -62,18 +62,18 @@ pub(super) async fn step(
 async fn take(
     txn: &DatabaseTransaction,
     preheat: &mut preheats::Model,
-    image: Option<Image>,
-    content: &Content,
+    image: Option<ResolvedImage>,
+    content: &SharedContent,
     key: String,
     now: i64,
 ) -> Result<(), DbErr> {
     let facts = match image {
-        Some(Image::Found(found)) => {
+        Some(ResolvedImage::Found(found)) => {
             forget_objects(txn, preheat).await?;
             write_objects(txn, preheat.id, &found).await?;
-            Some(Facts::of_found(&found))
+            Some(ResolvedFacts::of_found(&found))
         }
-        Some(Image::Known(known)) => {
+        Some(ResolvedImage::Known(known)) => {
             forget_objects(txn, preheat).await?;
             Some(copy(txn, preheat, content, known).await?)
         }
@@ -92,7 +92,7 @@ async fn take(
 }
 
 /// What is written down of an image beside its objects.
-struct Facts {
+struct ResolvedFacts {
     digest: String,
     media_type: Option<String>,
     public: bool,
@@ -102,8 +102,8 @@ struct Facts {
     notes: Option<String>,
 }
 
-impl Facts {
-    fn of_found(found: &Found) -> Self {
+impl ResolvedFacts {
+    fn of_found(found: &FoundImage) -> Self {
         let notes = found.objects.notes();
         Self {
             digest: found.digest.to_string(),
@@ -132,9 +132,9 @@ impl Facts {
 async fn copy(
     txn: &DatabaseTransaction,
     preheat: &preheats::Model,
-    content: &Content,
-    known: Known,
-) -> Result<Facts, DbErr> {
+    content: &SharedContent,
+    known: KnownImage,
+) -> Result<ResolvedFacts, DbErr> {
     let source = share::source(txn, preheat, content).await?;
     let source = source.ok_or_else(|| {
         DbErr::Custom("what was known of the image has just been forgotten; it is asked for anew".to_owned())
@@ -153,7 +153,7 @@ async fn copy(
             .exec_without_returning(txn)
             .await?;
     }
-    Ok(Facts {
+    Ok(ResolvedFacts {
         digest: known.digest.to_string(),
         media_type: source.media_type,
         public: known.public,
@@ -206,7 +206,7 @@ async fn follow(
         .map(drop)
 }
 
-async fn write_objects(txn: &DatabaseTransaction, preheat: i64, found: &Found) -> Result<(), DbErr> {
+async fn write_objects(txn: &DatabaseTransaction, preheat: i64, found: &FoundImage) -> Result<(), DbErr> {
     let objects: Vec<_> = found.objects.objects().iter().collect();
     for objects in objects.chunks(ROWS_AT_ONCE) {
         let rows = objects.iter().map(|(digest, object)| objects::ActiveModel {

@@ -11,10 +11,10 @@ use wire::Side;
 use super::damaged::RowName;
 use crate::model::errors::DamagedRow;
 use crate::model::peer_choice::PeerChoice;
-use crate::model::request::Origin;
+use crate::model::request::Requester;
 use crate::model::scope::{ClusterChoice, Scope};
 use crate::model::state::PreheatState;
-use crate::model::webhook::Tells;
+use crate::model::webhook::WantedNotices;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "preheats")]
@@ -138,9 +138,9 @@ impl Model {
         self.row().json("platforms", &self.platforms)
     }
 
-    pub(crate) fn requester(&self) -> Result<Origin, DamagedRow> {
+    pub(crate) fn requester(&self) -> Result<Requester, DamagedRow> {
         self.row()
-            .read("asked_by", self.asked_by.as_str(), |word| Origin::of(word))
+            .read("asked_by", self.asked_by.as_str(), |word| Requester::of(word))
     }
 
     pub(crate) fn side(&self) -> Result<Option<Side>, DamagedRow> {
@@ -167,7 +167,7 @@ impl Model {
         Ok(notes.unwrap_or_default())
     }
 
-    pub(crate) fn tells(&self) -> Result<Tells, DamagedRow> {
+    pub(crate) fn tells(&self) -> Result<WantedNotices, DamagedRow> {
         let tells = self.row().optional_json("tells", self.tells.as_deref())?;
         Ok(tells.unwrap_or_default())
     }

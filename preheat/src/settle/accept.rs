@@ -24,7 +24,7 @@ use crate::rows::placements::{FAILED, OPEN, VERIFIED};
 use crate::rows::{lots, objects, placements, stored_size};
 
 /// The outcomes of one lot: work, fence and what became of which digest.
-type OfLot = BTreeMap<(i64, i64), Vec<(String, Outcome)>>;
+type OutcomesByLot = BTreeMap<(i64, i64), Vec<(String, Outcome)>>;
 
 pub async fn settle(
     preheater: &Preheater,
@@ -56,7 +56,7 @@ struct Accepted {
     settled: ClosedByPreheat,
 }
 
-async fn settle_lots(step: &mut Step<'_>, session: Uuid, by_lot: OfLot) -> Result<Accepted, DbErr> {
+async fn settle_lots(step: &mut Step<'_>, session: Uuid, by_lot: OutcomesByLot) -> Result<Accepted, DbErr> {
     let mut accepted = Accepted::default();
     for ((work, fence), outcomes) in by_lot {
         if !settle_lot(step, session, (work, fence), outcomes, &mut accepted).await? {
@@ -66,8 +66,8 @@ async fn settle_lots(step: &mut Step<'_>, session: Uuid, by_lot: OfLot) -> Resul
     Ok(accepted)
 }
 
-fn by_lot(settled: Vec<Settled>) -> OfLot {
-    let mut by_lot = OfLot::new();
+fn by_lot(settled: Vec<Settled>) -> OutcomesByLot {
+    let mut by_lot = OutcomesByLot::new();
     for Settled {
         work,
         fence,

@@ -20,8 +20,8 @@ use crate::lots::stage;
 use crate::model::closed::Closed;
 use crate::model::errors::DamagedRow;
 use crate::model::stage::Stage;
-use crate::model::text::TOLD;
-use crate::model::verdict::{Counts, FailedPlacement, PeersLeft, Verdict, verdict};
+use crate::model::text::NAMED_FAILURES;
+use crate::model::verdict::{FailedPlacement, PeersLeft, PlacementCounts, Verdict, verdict};
 use crate::rows::find::peer_name;
 use crate::rows::placements::FAILED;
 use crate::rows::{lots, placements, preheats};
@@ -76,7 +76,7 @@ async fn end_if_nothing_is_open(step: &mut Step<'_>, preheat: i64) -> Result<(),
     } else {
         Ok(Vec::new())
     };
-    let counts = Counts {
+    let counts = PlacementCounts {
         total: row.placements_total,
         verified: row.placements_verified,
         left: row.placements_left,
@@ -126,7 +126,7 @@ async fn first_failed(txn: &impl ConnectionTrait, preheat: i64) -> Result<Vec<Fa
         .filter(placements::Column::State.eq(FAILED))
         .order_by_asc(placements::Column::PeerLeft)
         .order_by_asc(placements::Column::Id)
-        .limit(TOLD as u64)
+        .limit(NAMED_FAILURES as u64)
         .all(txn)
         .await?;
     let mut failed = Vec::with_capacity(rows.len());

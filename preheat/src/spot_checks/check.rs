@@ -10,43 +10,43 @@ use tracing::{debug, error, warn};
 use uuid::Uuid;
 use wire::{Compared, Question, SpotCheck};
 
-use super::decide::{Said, Witness, checked, next, who_said};
+use super::decide::{Witness, WitnessReply, checked, next, witnesses_with};
 use super::draw::Draw;
 use super::subject;
 use super::subject::Subject;
 use crate::engine::preheater::Inner;
 use crate::engine::step::Step;
 use crate::model::errors::StorageError;
-use crate::model::spot_check::Checked;
+use crate::model::spot_check::SpotCheckOutcome;
 use crate::model::text::short;
 use crate::model::webhook::WebhookEvent;
 use crate::peers::questions::{NoAnswer, ask_within};
 use crate::peers::removals;
 use crate::rows::placements::VERIFIED;
 use crate::rows::{placements, preheats};
-use crate::tell::notices::tell;
+use crate::tell::notices::notify;
 
 /// A witness reads one piece, and proves its own copy again if the piece differs.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// Preheats that are told of a removed seed, the newest.
-const TOLD_AT_MOST: u64 = 200;
+const NOTED_AT_MOST: u64 = 200;
 /// Notes of one preheat.
 const NOTES: usize = 50;
 
 /// One check. None: no live seed has verified anything.
-pub(crate) async fn check_one(inner: &Inner, draw: Draw) -> Result<Option<Checked>, StorageError> {
+pub(crate) async fn check_one(inner: &Inner, draw: Draw) -> Result<Option<SpotCheckOutcome>, StorageError> {
     let Some(subject) = subject::drawn(inner, draw).await? else {
         return Ok(None);
     };
-    let said = hear(inner, &subject).await?;
-    let checked = match checked(&said) {
-        Checked::Removed => shut_out(inner, &subject, &said).await?,
+    let replies = ask_witnesses(inner, &subject).await?;
+    let checked = match checked(&replies) {
+        SpotCheckOutcome::Removed => shut_out(inner, &subject, &replies).await?,
         other => other,
     };
     inner.metrics.checked(checked);
-    note_damage(inner, &subject, &said);
+    note_damage(inner, &subject, &replies);
     match checked {
-        Checked::Sound | Checked::NoWitness | Checked::Unanswered => {
+        SpotCheckOutcome::Sound | SpotCheckOutcome::NoWitness | SpotCheckOutcome::Unanswered => {
             debug!(
                 stoker.peer = subject.name,
                 stoker.digest = subject.digest,
@@ -54,20 +54,20 @@ pub(crate) async fn check_one(inner: &Inner, draw: Draw) -> Result<Option<Checke
                 "spot check"
             );
         }
-        Checked::Suspected | Checked::Contradicted => suspect(inner, &subject, &said),
-        Checked::Removed => {}
+        SpotCheckOutcome::Suspected | SpotCheckOutcome::Contradicted => suspect(inner, &subject, &replies),
+        SpotCheckOutcome::Removed => {}
     }
     Ok(Some(checked))
 }
 
 /// Asks one witness after the other until it is clear what follows.
-async fn hear(inner: &Inner, subject: &Subject) -> Result<Vec<Said>, StorageError> {
-    let mut said = Vec::new();
-    while let Some(witness) = next(&subject.witnesses, &said) {
+async fn ask_witnesses(inner: &Inner, subject: &Subject) -> Result<Vec<WitnessReply>, StorageError> {
+    let mut replies = Vec::new();
+    while let Some(witness) = next(&subject.witnesses, &replies) {
         let compared = compared_by(inner, subject, witness).await?;
-        said.push((witness.clone(), compared));
+        replies.push((witness.clone(), compared));
     }
-    Ok(said)
+    Ok(replies)
 }
 
 async fn compared_by(
@@ -98,8 +98,8 @@ async fn compared_by(
 }
 
 /// The witness has removed its copy; its holdings follow by themselves.
-fn note_damage(inner: &Inner, subject: &Subject, said: &[Said]) {
-    for witness in who_said(said, &Compared::OwnDamaged) {
+fn note_damage(inner: &Inner, subject: &Subject, replies: &[WitnessReply]) {
+    for witness in witnesses_with(replies, &Compared::OwnDamaged) {
         let text = format!(
             "its copy of {} was damaged and was removed",
             short(&subject.digest)
@@ -114,8 +114,11 @@ fn note_damage(inner: &Inner, subject: &Subject, said: &[Said]) {
     }
 }
 
-fn suspect(inner: &Inner, subject: &Subject, said: &[Said]) {
-    let (accusers, clearers) = (names(said, &Compared::Different), names(said, &Compared::Equal));
+fn suspect(inner: &Inner, subject: &Subject, replies: &[WitnessReply]) {
+    let (accusers, clearers) = (
+        names(replies, &Compared::Different),
+        names(replies, &Compared::Equal),
+    );
     let mut text = format!(
         "{accusers} read other bytes of {} from it than it holds",
         short(&subject.digest)
@@ -137,8 +140,12 @@ fn suspect(inner: &Inner, subject: &Subject, said: &[Said]) {
 
 /// Removes the seed. Notes and notices say so only where the removal was accepted; where it was refused, the seed stays
 /// suspected.
-async fn shut_out(inner: &Inner, subject: &Subject, said: &[Said]) -> Result<Checked, StorageError> {
-    let accusers = names(said, &Compared::Different);
+async fn shut_out(
+    inner: &Inner,
+    subject: &Subject,
+    replies: &[WitnessReply],
+) -> Result<SpotCheckOutcome, StorageError> {
+    let accusers = names(replies, &Compared::Different);
     let reason = format!(
         "spot check: {accusers} read other bytes of {} from it than they hold",
         short(&subject.digest)
@@ -153,7 +160,7 @@ async fn shut_out(inner: &Inner, subject: &Subject, said: &[Said]) -> Result<Che
             Box::pin(async move {
                 let removed = removals::remove(step.txn, seed, false, Some(why), step.now).await?;
                 if removed.is_ok() {
-                    tell_preheats(step, seed, &note).await?;
+                    note_preheats(step, seed, &note).await?;
                 }
                 Ok(removed)
             })
@@ -170,17 +177,17 @@ async fn shut_out(inner: &Inner, subject: &Subject, said: &[Said]) -> Result<Che
                 accusers,
                 "seed removed: it sent wrong bytes"
             );
-            Ok(Checked::Removed)
+            Ok(SpotCheckOutcome::Removed)
         }
         Err(refused) => {
             error!(stoker.peer = subject.name, stoker.peer_id = %seed, stoker.side = "peer", %refused, "seed with wrong bytes was not removed");
-            Ok(Checked::Suspected)
+            Ok(SpotCheckOutcome::Suspected)
         }
     }
 }
 
 /// Writes a note on the preheats that the seed settled objects of, and tells who wants to hear of them.
-async fn tell_preheats(step: &mut Step<'_>, seed: Uuid, note: &str) -> Result<(), DbErr> {
+async fn note_preheats(step: &mut Step<'_>, seed: Uuid, note: &str) -> Result<(), DbErr> {
     let settled: Vec<i64> = placements::Entity::find()
         .select_only()
         .column(placements::Column::PreheatId)
@@ -188,7 +195,7 @@ async fn tell_preheats(step: &mut Step<'_>, seed: Uuid, note: &str) -> Result<()
         .filter(placements::Column::PeerId.eq(seed.to_string()))
         .filter(placements::Column::State.eq(VERIFIED))
         .order_by_desc(placements::Column::PreheatId)
-        .limit(TOLD_AT_MOST)
+        .limit(NOTED_AT_MOST)
         .into_tuple()
         .all(step.txn)
         .await?;
@@ -205,7 +212,7 @@ async fn tell_preheats(step: &mut Step<'_>, seed: Uuid, note: &str) -> Result<()
             .filter(preheats::Column::Id.eq(id))
             .exec(step.txn)
             .await?;
-        tell(step, &preheat, WebhookEvent::Doubted).await?;
+        notify(step, &preheat, WebhookEvent::Doubted).await?;
     }
     Ok(())
 }
@@ -218,8 +225,8 @@ fn with_note(mut notes: Vec<String>, note: &str) -> String {
     json!(notes).to_string()
 }
 
-fn names(said: &[Said], what: &Compared) -> String {
-    let names: Vec<&str> = who_said(said, what)
+fn names(replies: &[WitnessReply], what: &Compared) -> String {
+    let names: Vec<&str> = witnesses_with(replies, what)
         .map(|witness| witness.name.as_str())
         .collect();
     names.join(" and ")

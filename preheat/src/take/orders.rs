@@ -13,7 +13,7 @@ use crate::engine::preheater::Inner;
 use crate::image::location;
 use crate::memory::sessions::SessionPeer;
 use crate::model::class::Class;
-use crate::peers::parents::{Holders, PARENTS, holders};
+use crate::peers::parents::{HoldersByDigest, PARENTS, holders};
 use crate::peers::{clusters, seeds};
 use crate::rows::placements::OPEN;
 use crate::rows::{lots, objects, placements, preheats, read_size};
@@ -107,7 +107,7 @@ async fn open_objects(inner: &Inner, lot: &lots::Model) -> Result<Vec<(Class, ob
     Ok(classed)
 }
 
-fn parents(cluster: &str, digest: &str, seeds: &[SeedAddress], holders: &Holders) -> Vec<String> {
+fn parents(cluster: &str, digest: &str, seeds: &[SeedAddress], holders: &HoldersByDigest) -> Vec<String> {
     let Some(having) = holders.get(digest) else {
         return Vec::new();
     };

@@ -19,22 +19,22 @@ use crate::engine::preheater::Inner;
 use crate::engine::step::Step;
 use crate::engine::work::{TELL, WEBHOOK_LANE};
 use crate::model::limits::milliseconds;
-use crate::model::webhook::{CALL_LIMIT, TELL_LIMIT, Webhook, WebhookCall, WebhookEvent};
+use crate::model::webhook::{CALL_LIMIT, NOTICE_LIMIT, Webhook, WebhookCall, WebhookEvent};
 use crate::rows::damaged::or_skip;
 use crate::rows::preheats;
 
 /// What a receiver gets, as documented.
 #[derive(Serialize)]
-struct Told<'a> {
+struct Notice<'a> {
     event: &'static str,
     /// The same for each attempt to deliver it.
     delivery: &'a str,
     at_ms: i64,
-    preheat: ToldPreheat<'a>,
+    preheat: NoticedPreheat<'a>,
 }
 
 #[derive(Serialize)]
-struct ToldPreheat<'a> {
+struct NoticedPreheat<'a> {
     id: i64,
     image: &'a str,
     registry: &'a str,
@@ -62,13 +62,13 @@ struct ToldPreheat<'a> {
 }
 
 /// Puts in what receivers want to hear of, as the preheat stands within this transaction.
-pub(crate) async fn tell(
+pub(crate) async fn notify(
     step: &mut Step<'_>,
     preheat: &preheats::Model,
     event: WebhookEvent,
 ) -> Result<(), DbErr> {
     let tells = or_skip(preheat.tells()).unwrap_or_default();
-    let receivers = tells.who_wants(event);
+    let receivers = tells.receivers_of(event);
     if receivers.is_empty() {
         return Ok(());
     }
@@ -86,7 +86,7 @@ pub(crate) async fn tell(
 
 fn work(receiver: &str, row: &preheats::Model, event: WebhookEvent, now: i64) -> NewWork {
     let delivery = Uuid::new_v4().to_string();
-    let body = json!(told(&delivery, row, event, now)).to_string();
+    let body = json!(notice(&delivery, row, event, now)).to_string();
     NewWork {
         lane: WEBHOOK_LANE.to_owned(),
         kind: TELL.to_owned(),
@@ -99,14 +99,14 @@ fn work(receiver: &str, row: &preheats::Model, event: WebhookEvent, now: i64) ->
     }
 }
 
-fn told<'a>(delivery: &'a str, row: &'a preheats::Model, event: WebhookEvent, at_ms: i64) -> Told<'a> {
+fn notice<'a>(delivery: &'a str, row: &'a preheats::Model, event: WebhookEvent, at_ms: i64) -> Notice<'a> {
     let trace = row.trace.as_deref().and_then(TraceContext::parse);
     let (scope, state, side, asked_by) = row.noticed_words();
-    Told {
+    Notice {
         event: event.word(),
         delivery,
         at_ms,
-        preheat: ToldPreheat {
+        preheat: NoticedPreheat {
             id: row.id,
             image: &row.image,
             registry: &row.registry,
@@ -136,10 +136,10 @@ fn told<'a>(delivery: &'a str, row: &'a preheats::Model, event: WebhookEvent, at
 }
 
 /// Performs the work of the webhooks' lane.
-pub(crate) struct TellReceivers(pub(crate) Arc<Inner>);
+pub(crate) struct DeliverNotices(pub(crate) Arc<Inner>);
 
 #[async_trait]
-impl Perform for TellReceivers {
+impl Perform for DeliverNotices {
     async fn perform(&self, claimed: &Claimed) -> Result<(), Failure> {
         let inner = &self.0;
         let name = text_of(claimed, "receiver");
@@ -155,13 +155,13 @@ impl Perform for TellReceivers {
             Ok(Err(error)) => Some(error),
             Err(_) => Some(format!("no answer within {} s", CALL_LIMIT.as_secs())),
         };
-        inner.metrics.told(failed.is_none());
+        inner.metrics.webhook_called(failed.is_none());
         let Some(cause) = failed else { return Ok(()) };
         let why = format!(
             "webhook {name} did not take {}: {cause}",
             text_of(claimed, "event")
         );
-        if inner.now_ms() - claimed.created_ms >= milliseconds(TELL_LIMIT) {
+        if inner.now_ms() - claimed.created_ms >= milliseconds(NOTICE_LIMIT) {
             return Err(Failure::GiveUp(why));
         }
         Err(Failure::Retry(why))

@@ -17,6 +17,16 @@ fn damaged<T>(read: Result<T, StorageError>) -> DamagedRow {
 
 /// Damages the column while `read` runs, and returns what `read` returned.
 async fn with_junk<T>(world: &World, table: &str, column: &str, read: impl Future<Output = T>) -> T {
+    with_value(world, table, column, JUNK, read).await
+}
+
+async fn with_value<T>(
+    world: &World,
+    table: &str,
+    column: &str,
+    value: &str,
+    read: impl Future<Output = T>,
+) -> T {
     execute(world, "DROP TABLE IF EXISTS kept").await;
     execute(
         world,
@@ -25,7 +35,7 @@ async fn with_junk<T>(world: &World, table: &str, column: &str, read: impl Futur
     .await;
     execute(
         world,
-        &format!("UPDATE {table} SET {column} = '{JUNK}' WHERE rowid = (SELECT min(rowid) FROM {table})"),
+        &format!("UPDATE {table} SET {column} = '{value}' WHERE rowid = (SELECT min(rowid) FROM {table})"),
     )
     .await;
     let done = read.await;
@@ -86,15 +96,18 @@ async fn a_damaged_placement_or_object_is_an_error_that_names_it() {
         let lots = seed.try_take(50).await.unwrap().lots;
         seed.verify_all(&lots).await;
     }
-    for (table, column) in [
-        ("placements", "state"),
-        ("placements", "side"),
-        ("placements", "peer_id"),
-        ("objects", "class"),
+    for (table, column, value) in [
+        ("placements", "state", JUNK),
+        ("placements", "side", JUNK),
+        ("placements", "peer_id", JUNK),
+        ("objects", "class", "9"),
     ] {
         let objects = preheat::objects(&world.preheater, id);
-        let row = damaged(with_junk(&world, table, column, objects).await);
-        assert_eq!((row.table, row.column), (table, column));
+        let row = damaged(with_value(&world, table, column, value, objects).await);
+        assert_eq!(
+            (row.table, row.column, row.value.as_str()),
+            (table, column, value)
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! Seeds whose bytes are not those that others hold.
 
-use preheat::{Checked, Draw, PreheatState, Scope, WebhookEvent};
+use preheat::{Draw, PreheatState, Scope, SpotCheckOutcome, WebhookEvent};
 use wire::Compared;
 
 use crate::rows::{count, execute};
@@ -52,7 +52,7 @@ async fn checked_first(world: &World, seeds: &[Peer]) -> Option<uuid::Uuid> {
     None
 }
 
-async fn check(world: &World, draw: Draw) -> Option<Checked> {
+async fn check(world: &World, draw: Draw) -> Option<SpotCheckOutcome> {
     world.preheater.spot_check(draw).await.unwrap()
 }
 
@@ -75,7 +75,7 @@ async fn a_seed_that_two_others_accuse_is_removed_and_its_preheats_are_told() {
         () = one.compares(Compared::Different) => None,
         () = other.compares(Compared::Different) => None,
     };
-    assert_eq!(checked, Some(Checked::Removed));
+    assert_eq!(checked, Some(SpotCheckOutcome::Removed));
     assert!(preheat::is_removed(&world.preheater, liar.id).await.unwrap());
     let listed: Vec<_> = preheat::peers(&world.preheater).await.unwrap();
     assert_eq!(listed.len(), 2);
@@ -102,7 +102,7 @@ async fn a_seed_that_two_others_accuse_is_removed_and_its_preheats_are_told() {
         () = one.compares(Compared::Equal) => None,
         () = other.compares(Compared::Equal) => None,
     };
-    assert_eq!(again, Some(Checked::Sound));
+    assert_eq!(again, Some(SpotCheckOutcome::Sound));
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn one_accuser_removes_nobody_and_is_shown() {
         checked = check(&world, DRAW) => checked,
         () = seeds[1].compares(Compared::Different) => None,
     };
-    assert_eq!(checked, Some(Checked::Suspected));
+    assert_eq!(checked, Some(SpotCheckOutcome::Suspected));
     assert!(!preheat::is_removed(&world.preheater, seeds[0].id).await.unwrap());
     let warning = warning(&world, &seeds[0]).await.expect("a warning");
     assert!(warning.contains(&seeds[1].name), "{warning}");
@@ -135,7 +135,7 @@ async fn an_accuser_whom_another_contradicts_removes_nobody() {
         () = first.compares(Compared::Different) => None,
         () = second.compares(Compared::Equal) => None,
     };
-    assert_eq!(checked, Some(Checked::Contradicted));
+    assert_eq!(checked, Some(SpotCheckOutcome::Contradicted));
     assert!(!preheat::is_removed(&world.preheater, seeds[0].id).await.unwrap());
     let warning = warning(&world, &seeds[0]).await.expect("a warning");
     assert!(
@@ -152,7 +152,7 @@ async fn a_witness_with_a_damaged_copy_accuses_nobody_and_is_shown() {
         checked = check(&world, DRAW) => checked,
         () = seeds[1].compares(Compared::OwnDamaged) => None,
     };
-    assert_eq!(checked, Some(Checked::Unanswered));
+    assert_eq!(checked, Some(SpotCheckOutcome::Unanswered));
     assert_eq!(warning(&world, &seeds[0]).await, None);
     let warning = warning(&world, &seeds[1]).await.expect("a warning");
     assert!(warning.contains("damaged"), "{warning}");
@@ -164,7 +164,7 @@ async fn what_nobody_else_holds_is_not_checked() {
     assert_eq!(check(&world, DRAW).await, None, "nothing was verified yet");
     let (_, seeds) = seeds(&world, 2).await;
     seeds[1].holds(&[]).await;
-    assert_eq!(check(&world, DRAW).await, Some(Checked::NoWitness));
+    assert_eq!(check(&world, DRAW).await, Some(SpotCheckOutcome::NoWitness));
     // A node of another cluster is no witness either.
     let objects = preheat::objects(&world.preheater, 1).await.unwrap();
     let stranger = world
@@ -172,7 +172,7 @@ async fn what_nobody_else_holds_is_not_checked() {
         .await;
     let digests: Vec<&str> = objects.iter().map(|object| object.digest.as_str()).collect();
     stranger.holds(&digests).await;
-    assert_eq!(check(&world, DRAW).await, Some(Checked::NoWitness));
+    assert_eq!(check(&world, DRAW).await, Some(SpotCheckOutcome::NoWitness));
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn a_removal_that_is_refused_is_neither_noted_nor_reported() {
         () = one.compares(Compared::Different) => None,
         () = other.compares(Compared::Different) => None,
     };
-    assert_eq!(checked, Some(Checked::Suspected));
+    assert_eq!(checked, Some(SpotCheckOutcome::Suspected));
     assert!(world.view(id).await.notes.is_empty());
     assert_eq!(count(&world, "work WHERE kind = 'tell'").await, 0);
     assert_eq!(receiver.told().len(), 0);

@@ -1,17 +1,17 @@
 //! The facts of one explanation, and what was made of them so far.
 
-use super::facts::Facts;
-use super::pulls::Told;
+use super::facts::ExplainedFacts;
+use super::pulls::PullsByResult;
 use super::views::{ExplainedObject, ExplainedPull, ObjectStanding, ReferenceMeaning, Share};
 
 /// The facts, and what was made of them so far.
 pub(super) struct Case<'a> {
-    pub(super) facts: &'a Facts,
+    pub(super) facts: &'a ExplainedFacts,
     pub(super) objects: &'a [ExplainedObject],
     pub(super) share: &'a Share,
     pub(super) reference: &'a ReferenceMeaning,
     pub(super) pulls: &'a [ExplainedPull],
-    pub(super) told: Told<'a>,
+    pub(super) sorted: PullsByResult<'a>,
 }
 
 impl Case<'_> {

@@ -4,8 +4,8 @@
 //! is as it is.
 
 use super::case::Case;
-use super::facts::{Facts, Meaning, Preheated};
-use super::pulls::Told;
+use super::facts::{ExplainedFacts, Meaning, Preheated};
+use super::pulls::PullsByResult;
 use super::views::{
     ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding, ObjectStanding,
     ReferenceMeaning, RegistryStanding, Share,
@@ -13,7 +13,7 @@ use super::views::{
 use super::{objects, pulled, pulls, sentences as say};
 use crate::model::state::PreheatState;
 
-pub(super) fn conclude(facts: &Facts) -> Explanation {
+pub(super) fn conclude(facts: &ExplainedFacts) -> Explanation {
     let objects = objects::explained(facts);
     let share = objects::share(&objects);
     let reference = reference(facts);
@@ -24,13 +24,13 @@ pub(super) fn conclude(facts: &Facts) -> Explanation {
         share: &share,
         reference: &reference,
         pulls: &pulls,
-        told: Told::of(&pulls),
+        sorted: PullsByResult::of(&pulls),
     });
     with(facts, findings, objects, (share, reference, pulls))
 }
 
 fn with(
-    facts: &Facts,
+    facts: &ExplainedFacts,
     findings: Vec<Finding>,
     objects: Vec<ExplainedObject>,
     (share, reference, pulls): (Share, ReferenceMeaning, Vec<ExplainedPull>),
@@ -119,7 +119,7 @@ fn not_in_scope(case: &Case) -> Option<Finding> {
         .then(|| say::not_in_scope(case, preheat))
 }
 
-fn node(facts: &Facts) -> ExplainedNode {
+fn node(facts: &ExplainedFacts) -> ExplainedNode {
     let node = &facts.node;
     ExplainedNode {
         id: node.id,
@@ -132,7 +132,7 @@ fn node(facts: &Facts) -> ExplainedNode {
     }
 }
 
-fn registry(facts: &Facts) -> RegistryStanding {
+fn registry(facts: &ExplainedFacts) -> RegistryStanding {
     match &facts.meaning {
         Meaning::Digest(_) | Meaning::Gone(_) => RegistryStanding::Answers,
         Meaning::Refused(text) => RegistryStanding::Refuses { text: text.clone() },
@@ -141,7 +141,7 @@ fn registry(facts: &Facts) -> RegistryStanding {
     }
 }
 
-fn reference(facts: &Facts) -> ReferenceMeaning {
+fn reference(facts: &ExplainedFacts) -> ReferenceMeaning {
     let preheated = facts.preheat.as_ref().and_then(|preheat| preheat.digest.clone());
     let now = facts.meaning.digest().map(str::to_owned);
     let on_node = facts.reply.as_ref().ok().and_then(|reply| reply.tag.as_ref());
@@ -160,7 +160,7 @@ fn reference(facts: &Facts) -> ReferenceMeaning {
 }
 
 /// Objects that the preheat did not bring, and their bytes; none where it is not known what is needed now.
-fn others(facts: &Facts, preheat: &Preheated) -> Option<(u64, u64)> {
+fn others(facts: &ExplainedFacts, preheat: &Preheated) -> Option<(u64, u64)> {
     let others: Vec<u64> = facts
         .needed
         .iter()

@@ -11,7 +11,7 @@ use crate::model::state::PreheatState;
 use crate::model::trace_pages::TracePages;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Facts {
+pub(crate) struct ExplainedFacts {
     pub(crate) now_ms: i64,
     /// For people.
     pub(crate) image: String,
@@ -20,7 +20,7 @@ pub(crate) struct Facts {
     pub(crate) reference: String,
     /// None where a digest was asked for.
     pub(crate) tag: Option<String>,
-    pub(crate) node: Node,
+    pub(crate) node: NodeFacts,
     pub(crate) meaning: Meaning,
     pub(crate) preheat: Option<Preheated>,
     /// The objects of what the reference means now; where that is not known, of what was preheated.
@@ -32,7 +32,7 @@ pub(crate) struct Facts {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
+pub(crate) struct NodeFacts {
     pub(crate) id: Uuid,
     pub(crate) name: String,
     pub(crate) cluster: String,

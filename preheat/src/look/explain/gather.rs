@@ -9,7 +9,7 @@ use uuid::Uuid;
 use wire::{Question, Reply};
 
 use super::error::ExplainError;
-use super::facts::{Facts, Meaning, Node, Preheated};
+use super::facts::{ExplainedFacts, Meaning, NodeFacts, Preheated};
 use super::{meaning, node, preheats};
 use crate::engine::preheater::{Inner, Preheater};
 use crate::image::contents;
@@ -22,14 +22,14 @@ pub(super) async fn gather(
     preheater: &Preheater,
     image: &ImageReference,
     wanted: &str,
-) -> Result<Facts, ExplainError> {
+) -> Result<ExplainedFacts, ExplainError> {
     let inner = &preheater.inner;
     let node = node::find(inner, wanted).await?;
     let (meaning, preheat, needed) = image_facts(inner, image, &node).await?;
     let digests = preheats::digests(&needed);
     let held = held(inner, &node, &digests).await?;
     let reply = reply(preheater, image, &node, digests).await?;
-    Ok(Facts {
+    Ok(ExplainedFacts {
         now_ms: inner.now_ms(),
         image: image.to_string(),
         registry: inner.registries.canonical(&image.registry).to_string(),
@@ -49,7 +49,7 @@ pub(super) async fn gather(
 async fn image_facts(
     inner: &Inner,
     image: &ImageReference,
-    node: &Node,
+    node: &NodeFacts,
 ) -> Result<(Meaning, Option<Preheated>, Vec<ImageObject>), ExplainError> {
     let end = Instant::now() + inner.limits.answer_wait;
     let mut rows = contents::of_image(inner, image, None).await?;
@@ -95,7 +95,7 @@ async fn needed(
 /// What the node last said that it has of these.
 async fn held(
     inner: &Inner,
-    node: &Node,
+    node: &NodeFacts,
     digests: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, StorageError> {
     let digests: Vec<&String> = digests.iter().collect();
@@ -118,7 +118,7 @@ async fn held(
 async fn reply(
     preheater: &Preheater,
     image: &ImageReference,
-    node: &Node,
+    node: &NodeFacts,
     digests: BTreeSet<String>,
 ) -> Result<Result<Reply, String>, StorageError> {
     let inner = &preheater.inner;

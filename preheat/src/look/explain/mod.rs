@@ -26,8 +26,8 @@ use oci::ImageReference;
 
 pub use self::error::ExplainError;
 pub use self::views::{
-    ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding, ObjectStanding,
-    ReferenceMeaning, RegistryStanding, Share, Verdict,
+    ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding, FindingKind,
+    ObjectStanding, ReferenceMeaning, RegistryStanding, Share,
 };
 
 use crate::engine::preheater::Preheater;

@@ -3,7 +3,7 @@
 use sea_orm::{EntityTrait, QueryOrder};
 
 use super::error::ExplainError;
-use super::facts::Node;
+use super::facts::NodeFacts;
 use crate::engine::preheater::Inner;
 use crate::model::errors::StorageError;
 use crate::peers::clusters;
@@ -14,7 +14,7 @@ const LISTED: usize = 8;
 /// Letters of a wrong name that are repeated.
 const REPEATED: usize = 100;
 
-pub(super) async fn find(inner: &Inner, wanted: &str) -> Result<Node, ExplainError> {
+pub(super) async fn find(inner: &Inner, wanted: &str) -> Result<NodeFacts, ExplainError> {
     let rows = peers::Entity::find()
         .order_by_asc(peers::Column::Name)
         .all(inner.reads())
@@ -25,8 +25,8 @@ pub(super) async fn find(inner: &Inner, wanted: &str) -> Result<Node, ExplainErr
         .await
         .map_err(StorageError::from)?;
     let session = row.session().map_err(StorageError::from)?;
-    let last_heard = session.and_then(|session| inner.sessions.last_heard_ms(session));
-    Ok(Node {
+    let last_renewed = session.and_then(|session| inner.sessions.last_renewed_ms(session));
+    Ok(NodeFacts {
         id: row.uuid().map_err(StorageError::from)?,
         name: row.name.clone(),
         cluster,
@@ -37,7 +37,7 @@ pub(super) async fn find(inner: &Inner, wanted: &str) -> Result<Node, ExplainErr
             wire::Role::Node
         },
         alive: row.session.is_some(),
-        last_seen_ms: last_heard.map_or(row.last_seen_ms, |heard| heard.max(row.last_seen_ms)),
+        last_seen_ms: last_renewed.map_or(row.last_seen_ms, |renewed| renewed.max(row.last_seen_ms)),
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use wire::{Reply, StandingState};
 
-use super::facts::{Facts, Failure, Placed, Preheated};
+use super::facts::{ExplainedFacts, Failure, Placed, Preheated};
 use super::views::{ExplainedObject, ObjectStanding, Share};
 use super::words;
 use crate::image::contents::ImageObject;
@@ -14,40 +14,40 @@ use crate::model::scope::Scope;
 const NEWS_TAKE_MS: i64 = 10_000;
 
 /// What is known of an object without asking why.
-struct Seen {
+struct SeenObject {
     is_there: bool,
     bytes: u64,
     removed: Option<(i64, String)>,
 }
 
 /// Why an object is not there.
-struct Why {
+struct Absence {
     standing: ObjectStanding,
     reason: Option<String>,
     side: Option<wire::Side>,
     at_ms: Option<i64>,
 }
 
-pub(super) fn explained(facts: &Facts) -> Vec<ExplainedObject> {
+pub(super) fn explained(facts: &ExplainedFacts) -> Vec<ExplainedObject> {
     let states = facts.reply.as_ref().ok().map(by_digest);
     let one = |object| one(facts, states.as_ref(), object);
     facts.needed.iter().map(one).collect()
 }
 
 /// What the node says of each object.
-type States<'a> = HashMap<&'a str, &'a StandingState>;
+type StatesByDigest<'a> = HashMap<&'a str, &'a StandingState>;
 
-fn by_digest(reply: &Reply) -> States<'_> {
+fn by_digest(reply: &Reply) -> StatesByDigest<'_> {
     let standings = reply.objects.iter();
     standings
         .map(|standing| (standing.digest.as_str(), &standing.state))
         .collect()
 }
 
-fn one(facts: &Facts, states: Option<&States>, object: &ImageObject) -> ExplainedObject {
+fn one(facts: &ExplainedFacts, states: Option<&StatesByDigest>, object: &ImageObject) -> ExplainedObject {
     let seen = seen(facts, states, &object.digest);
     let why = if seen.is_there {
-        Why::only(ObjectStanding::There)
+        Absence::only(ObjectStanding::There)
     } else {
         why(facts, object, seen.removed)
     };
@@ -65,8 +65,8 @@ fn one(facts: &Facts, states: Option<&States>, object: &ImageObject) -> Explaine
     }
 }
 
-fn seen(facts: &Facts, states: Option<&States>, digest: &str) -> Seen {
-    let nothing = |is_there: bool| Seen {
+fn seen(facts: &ExplainedFacts, states: Option<&StatesByDigest>, digest: &str) -> SeenObject {
+    let nothing = |is_there: bool| SeenObject {
         is_there,
         bytes: 0,
         removed: None,
@@ -76,11 +76,11 @@ fn seen(facts: &Facts, states: Option<&States>, digest: &str) -> Seen {
     };
     match states.get(digest) {
         Some(StandingState::Sealed { .. }) => nothing(true),
-        Some(StandingState::Partial { bytes }) => Seen {
+        Some(StandingState::Partial { bytes }) => SeenObject {
             bytes: *bytes,
             ..nothing(false)
         },
-        Some(StandingState::Removed { at_unix_ms, why }) => Seen {
+        Some(StandingState::Removed { at_unix_ms, why }) => SeenObject {
             removed: Some((*at_unix_ms, why.clone())),
             ..nothing(false)
         },
@@ -89,7 +89,7 @@ fn seen(facts: &Facts, states: Option<&States>, digest: &str) -> Seen {
 }
 
 /// It proved the object to its preheat and went silent before it said what it holds.
-fn had_no_time_to_say(facts: &Facts, digest: &str) -> bool {
+fn had_no_time_to_say(facts: &ExplainedFacts, digest: &str) -> bool {
     let Some(preheat) = &facts.preheat else {
         return false;
     };
@@ -98,7 +98,7 @@ fn had_no_time_to_say(facts: &Facts, digest: &str) -> bool {
     was_proven && !preheat.finished_ms.is_some_and(spoke_after)
 }
 
-impl Why {
+impl Absence {
     fn only(standing: ObjectStanding) -> Self {
         Self {
             standing,
@@ -126,20 +126,20 @@ impl Why {
     }
 }
 
-fn why(facts: &Facts, object: &ImageObject, removal: Option<(i64, String)>) -> Why {
+fn why(facts: &ExplainedFacts, object: &ImageObject, removal: Option<(i64, String)>) -> Absence {
     let Some(preheat) = &facts.preheat else {
-        return removal.map_or(Why::only(ObjectStanding::NeverAsked), |removal| {
-            Why::removed(Some(removal))
+        return removal.map_or(Absence::only(ObjectStanding::NeverAsked), |removal| {
+            Absence::removed(Some(removal))
         });
     };
     let placed = placed_in(preheat, &object.digest);
     // A preheat that began after the removal knows better what became of the object since.
     let is_newer = |(at_ms, _): &(i64, String)| *at_ms >= preheat.created_ms || placed.is_none();
     match (removal.filter(is_newer), placed) {
-        (Some(removal), _) => Why::removed(Some(removal)),
-        (None, Some(Placed::Verified)) => Why::removed(None),
-        (None, Some(Placed::Open)) => Why::only(ObjectStanding::Waiting),
-        (None, Some(Placed::Failed(failure))) => Why::failed(&failure),
+        (Some(removal), _) => Absence::removed(Some(removal)),
+        (None, Some(Placed::Verified)) => Absence::removed(None),
+        (None, Some(Placed::Open)) => Absence::only(ObjectStanding::Waiting),
+        (None, Some(Placed::Failed(failure))) => Absence::failed(&failure),
         (None, None) => not_placed(facts, preheat, object),
     }
 }
@@ -164,13 +164,13 @@ fn placed_in(preheat: &Preheated, digest: &str) -> Option<Placed> {
     failed.filter(|_| whole_lot).cloned()
 }
 
-fn not_placed(facts: &Facts, preheat: &Preheated, object: &ImageObject) -> Why {
+fn not_placed(facts: &ExplainedFacts, preheat: &Preheated, object: &ImageObject) -> Absence {
     if let Some(failure) = preheat.failed_elsewhere.get(&object.digest) {
-        return Why::failed(failure);
+        return Absence::failed(failure);
     }
     let Some(preheated) = preheat.digest.as_deref() else {
         let has_ended = preheat.state.has_ended();
-        return Why::only(if has_ended {
+        return Absence::only(if has_ended {
             ObjectStanding::NeverAsked
         } else {
             ObjectStanding::Waiting
@@ -178,9 +178,9 @@ fn not_placed(facts: &Facts, preheat: &Preheated, object: &ImageObject) -> Why {
     };
     let has_moved = facts.meaning.digest().is_some_and(|now| now != preheated);
     if has_moved && !preheat.objects.contains(&object.digest) {
-        return Why::only(ObjectStanding::TagMoved);
+        return Absence::only(ObjectStanding::TagMoved);
     }
-    Why::only(ObjectStanding::NotPlacedHere)
+    Absence::only(ObjectStanding::NotPlacedHere)
 }
 
 pub(super) fn share(objects: &[ExplainedObject]) -> Share {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::facts::{Failure, Node, Placed, Preheated};
+use super::facts::{Failure, NodeFacts, Placed, Preheated};
 use crate::engine::preheater::Inner;
 use crate::image::contents;
 use crate::image::contents::ImageObject;
@@ -20,7 +20,7 @@ pub(super) async fn judged(
     inner: &Inner,
     rows: &[preheats::Model],
     now: Option<&str>,
-    node: &Node,
+    node: &NodeFacts,
 ) -> Result<Option<Preheated>, StorageError> {
     let on_node = on_node(inner, rows, node).await?;
     let Some(row) = chosen(rows, now, &on_node) else {
@@ -45,7 +45,11 @@ fn chosen<'a>(
     })
 }
 
-async fn on_node(inner: &Inner, rows: &[preheats::Model], node: &Node) -> Result<HashSet<i64>, StorageError> {
+async fn on_node(
+    inner: &Inner,
+    rows: &[preheats::Model],
+    node: &NodeFacts,
+) -> Result<HashSet<i64>, StorageError> {
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let placed: Vec<i64> = placements::Entity::find()
         .select_only()
@@ -71,7 +75,7 @@ async fn read(
     inner: &Inner,
     row: preheats::Model,
     newest: Option<i64>,
-    node: &Node,
+    node: &NodeFacts,
 ) -> Result<Preheated, StorageError> {
     // What one that follows has placed stands with its leader.
     let worker = worker_of(inner.reads(), row.clone()).await?.id;
@@ -111,7 +115,11 @@ async fn token_name(inner: &Inner, id: Option<&str>) -> Result<Option<String>, S
     Ok(row.map(|row| row.name))
 }
 
-async fn placed(inner: &Inner, preheat: i64, node: &Node) -> Result<BTreeMap<String, Placed>, StorageError> {
+async fn placed(
+    inner: &Inner,
+    preheat: i64,
+    node: &NodeFacts,
+) -> Result<BTreeMap<String, Placed>, StorageError> {
     let rows = placements::Entity::find()
         .filter(placements::Column::PreheatId.eq(preheat))
         .filter(placements::Column::PeerId.eq(node.id.to_string()))
@@ -133,7 +141,7 @@ fn outcome(row: placements::Model) -> Result<Placed, DamagedRow> {
     })
 }
 
-async fn lot_waits(inner: &Inner, preheat: i64, node: &Node) -> Result<bool, StorageError> {
+async fn lot_waits(inner: &Inner, preheat: i64, node: &NodeFacts) -> Result<bool, StorageError> {
     let waiting = lots::Entity::find()
         .filter(lots::Column::PreheatId.eq(preheat))
         .filter(lots::Column::PeerId.eq(node.id.to_string()))
@@ -142,7 +150,7 @@ async fn lot_waits(inner: &Inner, preheat: i64, node: &Node) -> Result<bool, Sto
     Ok(waiting.count(inner.reads()).await? > 0)
 }
 
-async fn in_cluster(inner: &Inner, preheat: i64, node: &Node) -> Result<bool, StorageError> {
+async fn in_cluster(inner: &Inner, preheat: i64, node: &NodeFacts) -> Result<bool, StorageError> {
     let there = placements::Entity::find()
         .filter(placements::Column::PreheatId.eq(preheat))
         .filter(placements::Column::ClusterId.eq(node.cluster_id))
@@ -153,7 +161,7 @@ async fn in_cluster(inner: &Inner, preheat: i64, node: &Node) -> Result<bool, St
 async fn failed_elsewhere(
     inner: &Inner,
     preheat: i64,
-    node: &Node,
+    node: &NodeFacts,
 ) -> Result<BTreeMap<String, Failure>, StorageError> {
     let rows = placements::Entity::find()
         .filter(placements::Column::PreheatId.eq(preheat))

@@ -3,35 +3,35 @@
 use super::case::Case;
 use super::pulls::{givers, is_enough, speed_of};
 use super::sentences::{again, finding};
-use super::views::{ExplainedPull, Finding, Verdict};
+use super::views::{ExplainedPull, Finding, FindingKind};
 use super::words::{amount, counted, when};
 use crate::model::scope::Scope;
 
 pub(super) fn pull_failed(case: &Case) -> Option<Finding> {
-    let first = case.told.failed.first()?;
+    let first = case.sorted.failed.first()?;
     let says = format!(
         "The last pull through {} failed for {} {}: {}.",
         case.facts.node.name,
-        counted(case.told.failed.len() as u64, "object"),
+        counted(case.sorted.failed.len() as u64, "object"),
         when(first.at_ms, case.facts.now_ms),
         trouble(first)
     );
     let to_do = "Look at the reason, then pull again: what has arrived is kept. The peer's log has the whole story under \
                  that pull's trace id.";
-    Some(finding(Verdict::PullFailed, says, to_do))
+    Some(finding(FindingKind::PullFailed, says, to_do))
 }
 
 pub(super) fn pull_refused(case: &Case) -> Option<Finding> {
-    let first = case.told.refused.first()?;
+    let first = case.sorted.refused.first()?;
     let says = format!(
         "{} refused {} of the last pull {}: {}.",
         case.facts.node.name,
-        counted(case.told.refused.len() as u64, "object"),
+        counted(case.sorted.refused.len() as u64, "object"),
         when(first.at_ms, case.facts.now_ms),
         trouble(first)
     );
     let to_do = "Check the pull secret of the workload: whoever may not pull from the registry may not pull from a peer.";
-    Some(finding(Verdict::PullRefused, says, to_do))
+    Some(finding(FindingKind::PullRefused, says, to_do))
 }
 
 fn trouble(pull: &ExplainedPull) -> String {
@@ -44,15 +44,15 @@ pub(super) fn whole(case: &Case) -> Option<Finding> {
     if case.facts.reply.is_err() || !is_enough(case.share, case.objects, case.pulls) {
         return None;
     }
-    let told = &case.told;
-    if !told.failed.is_empty() || !told.refused.is_empty() {
+    let sorted = &case.sorted;
+    if !sorted.failed.is_empty() || !sorted.refused.is_empty() {
         return None;
     }
     Some(
         match (
-            told.from_registry.as_slice(),
-            told.from_peers.as_slice(),
-            told.from_store.as_slice(),
+            sorted.from_registry.as_slice(),
+            sorted.from_peers.as_slice(),
+            sorted.from_store.as_slice(),
         ) {
             ([], [], []) => not_pulled(case),
             ([], [], stored) => pulled_from_store(case, stored),
@@ -87,7 +87,7 @@ fn pulled_from_store(case: &Case, stored: &[&ExplainedPull]) -> Finding {
         pulled(case, stored)
     );
     let to_do = "Nothing. If a start was slow all the same, look at what the runtime does after the pull (unpacking).";
-    finding(Verdict::WholePulledFromStore, says, to_do)
+    finding(FindingKind::WholePulledFromStore, says, to_do)
 }
 
 fn pulled_from_peers(case: &Case, given: &[&ExplainedPull]) -> Finding {
@@ -101,7 +101,7 @@ fn pulled_from_peers(case: &Case, given: &[&ExplainedPull]) -> Finding {
         "Nothing, unless the first pull has to be local too: then preheat with {}",
         again(case, Scope::AllPeers)
     );
-    finding(Verdict::WholePulledFromPeers, says, to_do)
+    finding(FindingKind::WholePulledFromPeers, says, to_do)
 }
 
 fn pulled_from_registry(case: &Case, fetched: &[&ExplainedPull]) -> Finding {
@@ -113,7 +113,7 @@ fn pulled_from_registry(case: &Case, fetched: &[&ExplainedPull]) -> Finding {
     );
     let to_do =
         "Preheat before the first pull. If that was done, look at the times: the pull may have come first.";
-    finding(Verdict::WholePulledFromRegistry, says, to_do)
+    finding(FindingKind::WholePulledFromRegistry, says, to_do)
 }
 
 /// The order of things, where a preheat was done.
@@ -146,7 +146,7 @@ fn pulled(case: &Case, pulls: &[&ExplainedPull]) -> String {
 }
 
 fn not_pulled(case: &Case) -> Finding {
-    let heads = if case.told.heads.is_empty() {
+    let heads = if case.sorted.heads.is_empty() {
         "and no pull of it through this node is remembered"
     } else {
         "and the last that a runtime did was to ask for its headers: it has the layers already"
@@ -157,7 +157,7 @@ fn not_pulled(case: &Case) -> Finding {
         case.facts.registry
     );
     finding(
-        Verdict::WholeNotPulledYet,
+        FindingKind::WholeNotPulledYet,
         format!("{}, {heads}.", there(case)),
         to_do,
     )

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashSet};
 
 use wire::{PullResult, Pulled};
 
-use super::facts::Facts;
+use super::facts::ExplainedFacts;
 use super::views::{ExplainedObject, ExplainedPull, Share};
 
 /// The newest of each object, newest first.
-pub(super) fn last(facts: &Facts) -> Vec<ExplainedPull> {
+pub(super) fn last(facts: &ExplainedFacts) -> Vec<ExplainedPull> {
     let Ok(reply) = &facts.reply else {
         return Vec::new();
     };
@@ -32,7 +32,7 @@ pub(super) fn last(facts: &Facts) -> Vec<ExplainedPull> {
     pulls.into_iter().map(|pulled| explained(facts, pulled)).collect()
 }
 
-fn is_of_image(facts: &Facts, pulled: &Pulled) -> bool {
+fn is_of_image(facts: &ExplainedFacts, pulled: &Pulled) -> bool {
     let is_named = Some(&pulled.reference) == facts.tag.as_ref() || pulled.reference == facts.reference;
     let digest = pulled.digest.as_deref().unwrap_or(&pulled.reference);
     let is_needed = facts.needed.iter().any(|object| object.digest == digest);
@@ -41,7 +41,7 @@ fn is_of_image(facts: &Facts, pulled: &Pulled) -> bool {
     is_named || is_needed || anything
 }
 
-fn explained(facts: &Facts, pulled: &Pulled) -> ExplainedPull {
+fn explained(facts: &ExplainedFacts, pulled: &Pulled) -> ExplainedPull {
     ExplainedPull {
         at_ms: pulled.at_unix_ms,
         reference: pulled.reference.clone(),
@@ -92,7 +92,7 @@ fn speed(bytes: u64, took_ms: u64) -> Option<f64> {
 
 /// What the pulls say together.
 #[derive(Debug, Default)]
-pub(super) struct Told<'a> {
+pub(super) struct PullsByResult<'a> {
     pub(super) failed: Vec<&'a ExplainedPull>,
     pub(super) refused: Vec<&'a ExplainedPull>,
     pub(super) from_registry: Vec<&'a ExplainedPull>,
@@ -102,7 +102,7 @@ pub(super) struct Told<'a> {
     pub(super) heads: Vec<&'a ExplainedPull>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> PullsByResult<'a> {
     pub(super) fn of(pulls: &'a [ExplainedPull]) -> Self {
         let mut told = Self::default();
         for pull in pulls {

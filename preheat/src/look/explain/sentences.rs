@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::facts::Preheated;
-use super::views::{ExplainedObject, Finding, ObjectStanding, Verdict};
+use super::views::{ExplainedObject, Finding, FindingKind, ObjectStanding};
 use super::words;
 use super::words::{advice, amount, are, counted, when};
 use crate::model::scope::Scope;
@@ -12,7 +12,7 @@ use crate::model::text::short;
 /// Objects that a sentence names.
 const NAMED: usize = 3;
 
-pub(super) fn finding(verdict: Verdict, says: String, to_do: impl Into<String>) -> Finding {
+pub(super) fn finding(verdict: FindingKind, says: String, to_do: impl Into<String>) -> Finding {
     Finding {
         verdict,
         says,
@@ -34,7 +34,7 @@ pub(super) fn node_down(case: &Case) -> Option<Finding> {
          next mirror or to the registry.",
         node.name
     );
-    Some(finding(Verdict::NodeDown, says, to_do))
+    Some(finding(FindingKind::NodeDown, says, to_do))
 }
 
 /// `all 5 objects are there (11.77 MiB)`
@@ -74,7 +74,7 @@ pub(super) fn still_running(case: &Case, preheat: &Preheated) -> Finding {
         reason.unwrap_or_default()
     );
     let to_do = format!("Wait for it, and watch it with: stoker preheats {}", preheat.id);
-    finding(Verdict::StillRunning, says, to_do)
+    finding(FindingKind::StillRunning, says, to_do)
 }
 
 pub(super) fn tag_gone(case: &Case, text: &str) -> Finding {
@@ -85,7 +85,7 @@ pub(super) fn tag_gone(case: &Case, text: &str) -> Finding {
         held(case)
     );
     let to_do = "Push it again, or correct the name in what pulls it. Peers keep what they have until it has to make room.";
-    finding(Verdict::TagGone, says, to_do)
+    finding(FindingKind::TagGone, says, to_do)
 }
 
 pub(super) fn tag_moved(case: &Case, preheat: &Preheated, (before, now): (&str, &str)) -> Finding {
@@ -114,7 +114,7 @@ pub(super) fn tag_moved(case: &Case, preheat: &Preheated, (before, now): (&str, 
          pipeline.",
         again(case, preheat.scope)
     );
-    finding(Verdict::TagMoved, says, to_do)
+    finding(FindingKind::TagMoved, says, to_do)
 }
 
 /// The command that brings it.
@@ -131,7 +131,7 @@ pub(super) fn never_preheated(case: &Case) -> Finding {
         enough(case)
     );
     let to_do = format!("Preheat it: {}", again(case, Scope::AllPeers));
-    finding(Verdict::NeverPreheated, says, to_do)
+    finding(FindingKind::NeverPreheated, says, to_do)
 }
 
 /// The same, beside what is missing.
@@ -174,7 +174,7 @@ pub(super) fn preheat_failed(case: &Case, preheat: &Preheated) -> Finding {
     } else {
         advice(preheat.side).into()
     };
-    finding(Verdict::PreheatFailed, says, to_do)
+    finding(FindingKind::PreheatFailed, says, to_do)
 }
 
 fn side(side: Option<wire::Side>) -> String {
@@ -196,19 +196,20 @@ pub(super) fn object_failed(case: &Case, preheat: &Preheated) -> Finding {
         named(&failed)
     );
     let side = failed.first().and_then(|object| object.side);
-    finding(Verdict::ObjectFailed, says, advice(side))
+    finding(FindingKind::ObjectFailed, says, advice(side))
 }
 
 /// The first few with their reasons.
 fn named(objects: &[&ExplainedObject]) -> String {
-    let told: Vec<String> = objects.iter().take(NAMED).map(|object| told(object)).collect();
+    let first = objects.iter().take(NAMED);
+    let texts: Vec<String> = first.map(|object| named_object(object)).collect();
     match objects.len().saturating_sub(NAMED) {
-        0 => told.join("; "),
-        more => format!("{}; and {more} more", told.join("; ")),
+        0 => texts.join("; "),
+        more => format!("{}; and {more} more", texts.join("; ")),
     }
 }
 
-fn told(object: &ExplainedObject) -> String {
+fn named_object(object: &ExplainedObject) -> String {
     let reason = object.reason.as_deref().unwrap_or("no reason was written down");
     let reason = reason.replace(&object.digest, short(&object.digest));
     format!("{}: {reason}{}", short(&object.digest), side(object.side))
@@ -235,7 +236,7 @@ pub(super) fn removed_since(case: &Case) -> Finding {
         before_that(&why),
         again(case, scope_for(case))
     );
-    finding(Verdict::RemovedSince, says, to_do)
+    finding(FindingKind::RemovedSince, says, to_do)
 }
 
 /// The scope of a preheat that brings it here.
@@ -260,7 +261,7 @@ pub(super) fn not_in_scope(case: &Case, preheat: &Preheated) -> Finding {
     let missing = case.standing(ObjectStanding::NotPlacedHere).len() as u64;
     let says = format!(
         "{} {} of {} {} not here{}; a pull takes {} from {}.",
-        who(case, preheat),
+        scope_sentence(case, preheat),
         missing,
         counted(case.share.objects, "object"),
         are(missing),
@@ -283,7 +284,7 @@ pub(super) fn not_in_scope(case: &Case, preheat: &Preheated) -> Finding {
             case.facts.node.cluster, case.facts.image
         )
     };
-    finding(Verdict::NotInScope, says, to_do)
+    finding(FindingKind::NotInScope, says, to_do)
 }
 
 pub(super) fn not_known(case: &Case) -> Finding {
@@ -293,11 +294,11 @@ pub(super) fn not_known(case: &Case) -> Finding {
         held(case)
     );
     let to_do = format!("Preheat it again: {}", again(case, Scope::AllPeers));
-    finding(Verdict::NotKnown, says, to_do)
+    finding(FindingKind::NotKnown, says, to_do)
 }
 
 /// Whom the preheat was for.
-fn who(case: &Case, preheat: &Preheated) -> String {
+fn scope_sentence(case: &Case, preheat: &Preheated) -> String {
     let (node, cluster) = (&case.facts.node.name, &case.facts.node.cluster);
     let id = preheat.id;
     if !preheat.in_cluster {
@@ -339,12 +340,12 @@ mod tests {
             bytes_there: 0,
         };
         let objects: Vec<_> = (0..5).map(object).collect();
-        let told = named(&objects.iter().collect::<Vec<_>>());
+        let text = named(&objects.iter().collect::<Vec<_>>());
         assert!(
-            told.starts_with("sha256:000000000000: gone [side: registry]; "),
-            "{told}"
+            text.starts_with("sha256:000000000000: gone [side: registry]; "),
+            "{text}"
         );
-        assert!(told.ends_with("; and 2 more"), "{told}");
+        assert!(text.ends_with("; and 2 more"), "{text}");
         assert_eq!(short(&objects[0].digest).len(), 19);
     }
 }

@@ -39,7 +39,7 @@ pub struct ExplainedNode {
 /// One thing that is so, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    pub verdict: Verdict,
+    pub verdict: FindingKind,
     pub says: String,
     pub to_do: String,
 }
@@ -47,7 +47,7 @@ pub struct Finding {
 /// A finding in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum FindingKind {
     /// The node's peer gave no answer.
     NodeDown,
     /// A preheat of the image has not ended.
@@ -79,7 +79,7 @@ pub enum Verdict {
     NotKnown,
 }
 
-impl Verdict {
+impl FindingKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::NodeDown => "node_down",

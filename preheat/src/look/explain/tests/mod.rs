@@ -11,8 +11,8 @@ use wire::{
 };
 
 use super::conclude::conclude;
-use super::facts::{Facts, Failure, Meaning, Node, Placed, Preheated};
-use super::views::{Explanation, ObjectStanding, RegistryStanding, Verdict};
+use super::facts::{ExplainedFacts, Failure, Meaning, NodeFacts, Placed, Preheated};
+use super::views::{Explanation, FindingKind, ObjectStanding, RegistryStanding};
 use crate::image::contents::ImageObject;
 use crate::model::scope::Scope;
 use crate::model::state::PreheatState;
@@ -54,14 +54,14 @@ fn standing(digest: &str, state: StandingState) -> Standing {
 }
 
 /// An image of two objects, preheated everywhere five minutes ago, whole on the node; nobody has pulled it.
-fn facts() -> Facts {
-    Facts {
+fn facts() -> ExplainedFacts {
+    ExplainedFacts {
         now_ms: NOW,
         image: "h.lan/team/app:v1".to_owned(),
         registry: "h.lan".to_owned(),
         reference: "v1".to_owned(),
         tag: Some("v1".to_owned()),
-        node: Node {
+        node: NodeFacts {
             id: Uuid::from_u128(7),
             name: "node-1".to_owned(),
             cluster: "default".to_owned(),
@@ -108,8 +108,8 @@ fn preheated() -> Preheated {
     }
 }
 
-fn with_reply(objects: Vec<Standing>, pulls: Vec<Pulled>) -> Facts {
-    Facts {
+fn with_reply(objects: Vec<Standing>, pulls: Vec<Pulled>) -> ExplainedFacts {
+    ExplainedFacts {
         reply: Ok(Reply {
             objects,
             pulls,
@@ -120,7 +120,7 @@ fn with_reply(objects: Vec<Standing>, pulls: Vec<Pulled>) -> Facts {
     }
 }
 
-fn with_preheat(change: impl FnOnce(&mut Preheated), objects: Vec<Standing>) -> Facts {
+fn with_preheat(change: impl FnOnce(&mut Preheated), objects: Vec<Standing>) -> ExplainedFacts {
     let mut facts = with_reply(objects, Vec::new());
     change(facts.preheat.as_mut().expect("a preheat"));
     facts
@@ -153,19 +153,19 @@ fn from(source: &str, is_registry: bool) -> PulledFrom {
     }
 }
 
-fn verdicts(explained: &Explanation) -> Vec<Verdict> {
+fn verdicts(explained: &Explanation) -> Vec<FindingKind> {
     explained.findings.iter().map(|finding| finding.verdict).collect()
 }
 
 /// The verdicts, and the first one's sentences.
-fn told(facts: &Facts) -> (Vec<Verdict>, String) {
+fn told(facts: &ExplainedFacts) -> (Vec<FindingKind>, String) {
     let explained = conclude(facts);
     let first = explained.findings.first().expect("there is always a finding");
     assert!(!first.to_do.is_empty());
     (verdicts(&explained), first.says.clone())
 }
 
-fn standings(facts: &Facts) -> Vec<ObjectStanding> {
+fn standings(facts: &ExplainedFacts) -> Vec<ObjectStanding> {
     conclude(facts)
         .objects
         .iter()

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn whole_and_never_asked_for_says_where_to_look() {
     let explained = conclude(&facts());
-    assert_eq!(verdicts(&explained), [Verdict::WholeNotPulledYet]);
+    assert_eq!(verdicts(&explained), [FindingKind::WholeNotPulledYet]);
     assert!(explained.share.whole);
     assert!(
         explained.findings[0].to_do.contains("hosts.toml"),
@@ -23,7 +23,7 @@ fn pulled_from_the_store() {
     ];
     let facts = with_reply(vec![sealed(ROOT), sealed(LAYER)], hits);
     let explained = conclude(&facts);
-    assert_eq!(verdicts(&explained), [Verdict::WholePulledFromStore]);
+    assert_eq!(verdicts(&explained), [FindingKind::WholePulledFromStore]);
     let says = &explained.findings[0].says;
     assert!(
         says.contains("own store: 2 objects, 3.81 MiB at 40.0 MB/s, 2027-01-15"),
@@ -43,7 +43,7 @@ fn pulled_from_peers_names_them() {
         pull(LAYER, PullResult::Miss, vec![from("seed-1", false)]),
     ];
     let (verdicts, says) = told(&with_reply(vec![sealed(ROOT), sealed(LAYER)], pulls));
-    assert_eq!(verdicts, [Verdict::WholePulledFromPeers]);
+    assert_eq!(verdicts, [FindingKind::WholePulledFromPeers]);
     assert!(says.contains("from seed-1: 1 object"), "{says}");
 }
 
@@ -55,7 +55,7 @@ fn pulled_from_the_registry_says_what_came_first() {
         vec![sealed(ROOT), sealed(LAYER)],
         vec![early.clone()],
     ));
-    assert_eq!(verdicts, [Verdict::WholePulledFromRegistry]);
+    assert_eq!(verdicts, [FindingKind::WholePulledFromRegistry]);
     assert!(says.contains("before the preheat was done"), "{says}");
     early.at_unix_ms = NOW - MINUTE;
     let (_, says) = told(&with_reply(vec![sealed(ROOT), sealed(LAYER)], vec![early]));
@@ -69,7 +69,7 @@ fn only_the_last_pull_of_an_object_counts() {
     let head = pull("v1", PullResult::Head, vec![]);
     let pulls = vec![old, pull(LAYER, PullResult::Hit, vec![]), head];
     let explained = conclude(&with_reply(vec![sealed(ROOT), sealed(LAYER)], pulls));
-    assert_eq!(verdicts(&explained), [Verdict::WholePulledFromStore]);
+    assert_eq!(verdicts(&explained), [FindingKind::WholePulledFromStore]);
     let shown: Vec<_> = explained.pulls.iter().map(|pull| pull.result).collect();
     assert_eq!(shown, [PullResult::Hit, PullResult::Head]);
 }
@@ -78,7 +78,7 @@ fn only_the_last_pull_of_an_object_counts() {
 fn pulls_of_other_images_of_the_repository_are_left_out() {
     let other = pull(OTHER_LAYER, PullResult::Miss, vec![from("h.lan", true)]);
     let explained = conclude(&with_reply(vec![sealed(ROOT), sealed(LAYER)], vec![other]));
-    assert_eq!(verdicts(&explained), [Verdict::WholeNotPulledYet]);
+    assert_eq!(verdicts(&explained), [FindingKind::WholeNotPulledYet]);
     assert!(explained.pulls.is_empty());
 }
 
@@ -86,15 +86,15 @@ fn pulls_of_other_images_of_the_repository_are_left_out() {
 fn a_runtime_that_only_asked_for_headers_has_the_image() {
     let head = pull("v1", PullResult::Head, vec![]);
     let (verdicts, says) = told(&with_reply(vec![sealed(ROOT), sealed(LAYER)], vec![head]));
-    assert_eq!(verdicts, [Verdict::WholeNotPulledYet]);
+    assert_eq!(verdicts, [FindingKind::WholeNotPulledYet]);
     assert!(says.contains("ask for its headers"), "{says}");
 }
 
 #[test]
 fn a_pull_that_failed_or_was_refused_comes_before_all_is_well() {
     for (result, verdict) in [
-        (PullResult::Failed, Verdict::PullFailed),
-        (PullResult::Refused, Verdict::PullRefused),
+        (PullResult::Failed, FindingKind::PullFailed),
+        (PullResult::Refused, FindingKind::PullRefused),
     ] {
         let mut bad = pull(LAYER, result, vec![]);
         bad.trouble = Some("no space left on device".to_owned());
@@ -124,7 +124,7 @@ fn all_that_one_platform_needs_is_enough() {
     let explained = conclude(&facts);
     assert_eq!(
         verdicts(&explained),
-        [Verdict::WholePulledFromPeers, Verdict::NotInScope]
+        [FindingKind::WholePulledFromPeers, FindingKind::NotInScope]
     );
     assert_eq!(explained.share.whole_for, ["linux/amd64"]);
     assert!(
@@ -148,12 +148,16 @@ fn what_another_platform_needs_is_no_comfort() {
     ];
     let preheat = facts.preheat.as_mut().expect("a preheat");
     preheat.objects.insert(OTHER_LAYER.to_owned());
-    assert_eq!(told(&facts).0, [Verdict::NotInScope], "nobody has pulled it here");
+    assert_eq!(
+        told(&facts).0,
+        [FindingKind::NotInScope],
+        "nobody has pulled it here"
+    );
     let reply = facts.reply.as_mut().expect("a reply");
     reply.pulls = vec![pull(OTHER_LAYER, PullResult::Hit, vec![])];
     assert_eq!(
         told(&facts).0,
-        [Verdict::NotInScope],
+        [FindingKind::NotInScope],
         "another platform was pulled"
     );
 }

@@ -4,12 +4,12 @@ use super::*;
 
 #[test]
 fn never_preheated() {
-    let facts = Facts {
+    let facts = ExplainedFacts {
         preheat: None,
         ..with_reply(vec![standing(LAYER, StandingState::Absent)], Vec::new())
     };
     let (verdicts, says) = told(&facts);
-    assert_eq!(verdicts, [Verdict::NeverPreheated]);
+    assert_eq!(verdicts, [FindingKind::NeverPreheated]);
     assert!(says.contains("nothing of the image is there"), "{says}");
     assert_eq!(
         standings(&facts),
@@ -20,28 +20,28 @@ fn never_preheated() {
 #[test]
 fn never_preheated_and_cached_by_a_pull_all_the_same() {
     let pulls = vec![pull(LAYER, PullResult::Miss, vec![from("h.lan", true)])];
-    let facts = Facts {
+    let facts = ExplainedFacts {
         preheat: None,
         ..with_reply(vec![sealed(ROOT), sealed(LAYER)], pulls)
     };
     let (verdicts, says) = told(&facts);
     assert_eq!(
         verdicts,
-        [Verdict::NeverPreheated, Verdict::WholePulledFromRegistry]
+        [FindingKind::NeverPreheated, FindingKind::WholePulledFromRegistry]
     );
     assert!(says.contains("all 2 objects are there"), "{says}");
 }
 
 #[test]
 fn never_preheated_and_nobody_knows_what_it_is_made_of() {
-    let facts = Facts {
+    let facts = ExplainedFacts {
         preheat: None,
         needed: Vec::new(),
         meaning: Meaning::Silent("connection refused".to_owned()),
         ..with_reply(Vec::new(), Vec::new())
     };
     let (verdicts, says) = told(&facts);
-    assert_eq!(verdicts, [Verdict::NeverPreheated]);
+    assert_eq!(verdicts, [FindingKind::NeverPreheated]);
     assert!(says.contains("is not known"), "{says}");
 }
 
@@ -53,7 +53,7 @@ fn removed_since_says_when_and_why() {
     };
     let facts = with_reply(vec![sealed(ROOT), standing(LAYER, gone)], Vec::new());
     let (verdicts, says) = told(&facts);
-    assert_eq!(verdicts, [Verdict::RemovedSince]);
+    assert_eq!(verdicts, [FindingKind::RemovedSince]);
     assert!(
         says.contains("1 of 2 objects was on node-1") && says.contains("(2 min ago): somebody removed it"),
         "{says}"
@@ -71,7 +71,7 @@ fn what_was_proven_and_is_not_there_was_removed_even_if_nobody_remembers() {
         Vec::new(),
     );
     let (verdicts, says) = told(&facts);
-    assert_eq!(verdicts, [Verdict::RemovedSince]);
+    assert_eq!(verdicts, [FindingKind::RemovedSince]);
     assert!(says.contains("does not remember"), "{says}");
 }
 
@@ -90,12 +90,12 @@ fn a_removal_before_the_preheat_does_not_hide_that_the_preheat_failed() {
         preheat.placed.insert(LAYER.to_owned(), Placed::Failed(failure));
     };
     let (verdicts, _) = told(&with_preheat(fail, vec![sealed(ROOT), standing(LAYER, gone)]));
-    assert_eq!(verdicts, [Verdict::ObjectFailed]);
+    assert_eq!(verdicts, [FindingKind::ObjectFailed]);
 }
 
 #[test]
 fn tag_moved_says_how_much_is_other() {
-    let facts = Facts {
+    let facts = ExplainedFacts {
         meaning: Meaning::Digest(OTHER.to_owned()),
         needed: vec![
             object(OTHER, ObjectKind::Manifest, 500, None),
@@ -105,7 +105,7 @@ fn tag_moved_says_how_much_is_other() {
         ..facts()
     };
     let explained = conclude(&facts);
-    assert_eq!(verdicts(&explained), [Verdict::TagMoved]);
+    assert_eq!(verdicts(&explained), [FindingKind::TagMoved]);
     let says = &explained.findings[0].says;
     assert!(
         says.contains("2 of 3 objects of what it means now are not what was preheated (1.00 MiB)"),
@@ -128,23 +128,23 @@ fn tag_moved_says_how_much_is_other() {
 
 #[test]
 fn tag_moved_where_the_new_image_cannot_be_read() {
-    let facts = Facts {
+    let facts = ExplainedFacts {
         meaning: Meaning::Digest(OTHER.to_owned()),
         ..facts()
     };
     let (verdicts, says) = told(&facts);
-    assert_eq!(verdicts[0], Verdict::TagMoved);
+    assert_eq!(verdicts[0], FindingKind::TagMoved);
     assert!(says.contains("how much of it differs is not known"), "{says}");
 }
 
 #[test]
 fn a_tag_that_is_gone() {
-    let facts = Facts {
+    let facts = ExplainedFacts {
         meaning: Meaning::Gone("404".to_owned()),
         ..facts()
     };
     let (verdicts, _) = told(&facts);
-    assert_eq!(verdicts, [Verdict::TagGone, Verdict::WholeNotPulledYet]);
+    assert_eq!(verdicts, [FindingKind::TagGone, FindingKind::WholeNotPulledYet]);
     assert_eq!(conclude(&facts).registry, RegistryStanding::Answers);
 }
 
@@ -163,7 +163,7 @@ fn one_object_failed_says_which_why_and_whose_side() {
         vec![sealed(ROOT), standing(LAYER, StandingState::Partial { bytes: 9 })],
     );
     let (verdicts, says) = told(&facts);
-    assert_eq!(verdicts, [Verdict::ObjectFailed]);
+    assert_eq!(verdicts, [FindingKind::ObjectFailed]);
     assert!(
         says.contains("sha256:333333333333: blob not found [side: registry]"),
         "{says}"
@@ -184,7 +184,7 @@ fn what_a_seed_could_not_get_failed_for_its_nodes_too() {
         preheat.failed_elsewhere.insert(LAYER.to_owned(), failure);
     };
     let (verdicts, says) = told(&with_preheat(fail, vec![]));
-    assert_eq!(verdicts, [Verdict::ObjectFailed, Verdict::NotInScope]);
+    assert_eq!(verdicts, [FindingKind::ObjectFailed, FindingKind::NotInScope]);
     assert!(says.contains("on seed-1"), "{says}");
 }
 
@@ -203,7 +203,7 @@ fn a_node_that_left_before_it_began_has_one_reason_for_all() {
         standings(&facts),
         [ObjectStanding::Failed, ObjectStanding::Failed]
     );
-    assert_eq!(told(&facts).0, [Verdict::ObjectFailed]);
+    assert_eq!(told(&facts).0, [FindingKind::ObjectFailed]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_preheat_that_never_found_the_image() {
     let mut facts = with_preheat(fail, vec![]);
     facts.needed = Vec::new();
     let explained = conclude(&facts);
-    assert_eq!(verdicts(&explained), [Verdict::PreheatFailed]);
+    assert_eq!(verdicts(&explained), [FindingKind::PreheatFailed]);
     assert!(
         explained.findings[0]
             .says
@@ -236,7 +236,7 @@ fn a_preheat_that_somebody_cancelled() {
     let mut facts = with_preheat(cancel, vec![]);
     facts.needed = Vec::new();
     let explained = conclude(&facts);
-    assert_eq!(verdicts(&explained), [Verdict::PreheatFailed]);
+    assert_eq!(verdicts(&explained), [FindingKind::PreheatFailed]);
     let finding = &explained.findings[0];
     assert!(
         finding.says.contains("cancelled by token 01k9"),
@@ -250,7 +250,10 @@ fn a_preheat_that_somebody_cancelled() {
 fn a_preheat_that_failed_elsewhere_is_told_last_where_all_is_there() {
     let fail = |preheat: &mut Preheated| preheat.state = PreheatState::Failed;
     let (verdicts, _) = told(&with_preheat(fail, vec![sealed(ROOT), sealed(LAYER)]));
-    assert_eq!(verdicts, [Verdict::WholeNotPulledYet, Verdict::PreheatFailed]);
+    assert_eq!(
+        verdicts,
+        [FindingKind::WholeNotPulledYet, FindingKind::PreheatFailed]
+    );
 }
 
 #[test]
@@ -262,7 +265,7 @@ fn still_running_counts_what_is_there() {
     };
     let facts = with_preheat(run, vec![sealed(ROOT)]);
     let (verdicts, says) = told(&facts);
-    assert_eq!(verdicts, [Verdict::StillRunning]);
+    assert_eq!(verdicts, [FindingKind::StillRunning]);
     assert!(says.contains("1 of 2 objects is there"), "{says}");
     assert_eq!(
         standings(&facts),
@@ -292,7 +295,7 @@ fn a_preheat_that_waits_for_a_seed_says_so() {
     };
     let facts = with_preheat(wait, vec![]);
     let (verdicts, says) = told(&facts);
-    assert_eq!(verdicts, [Verdict::StillRunning]);
+    assert_eq!(verdicts, [FindingKind::StillRunning]);
     assert!(says.contains("waits for a live seed"), "{says}");
     assert_eq!(
         standings(&facts),
@@ -307,7 +310,7 @@ fn not_in_scope_is_what_the_scope_means() {
         preheat.placed.clear();
     };
     let (verdicts, says) = told(&with_preheat(narrow, vec![]));
-    assert_eq!(verdicts, [Verdict::NotInScope]);
+    assert_eq!(verdicts, [FindingKind::NotInScope]);
     assert!(
         says.contains("to the seeds of cluster default and not to node-1 (scope single_seed_peer)"),
         "{says}"
@@ -325,13 +328,13 @@ fn not_in_scope_is_what_the_scope_means() {
 
 #[test]
 fn a_node_that_is_down_is_judged_by_its_last_word() {
-    let facts = Facts {
+    let facts = ExplainedFacts {
         reply: Err("the peer has no session".to_owned()),
         held: BTreeSet::from([ROOT.to_owned()]),
         ..facts()
     };
     let (verdicts, says) = told(&facts);
-    assert_eq!(verdicts, [Verdict::NodeDown, Verdict::RemovedSince]);
+    assert_eq!(verdicts, [FindingKind::NodeDown, FindingKind::RemovedSince]);
     assert!(
         says.contains("1 of 2 objects is there") && says.contains("(60 s ago)"),
         "{says}"
@@ -344,24 +347,24 @@ fn a_node_that_is_down_is_judged_by_its_last_word() {
 
 #[test]
 fn a_node_that_went_down_right_after_its_preheat_has_what_it_proved() {
-    let mut facts = Facts {
+    let mut facts = ExplainedFacts {
         reply: Err("late".to_owned()),
         ..facts()
     };
     facts.preheat.as_mut().expect("a preheat").finished_ms = Some(facts.node.last_seen_ms - 2_000);
     let (verdicts, says) = told(&facts);
-    assert_eq!(verdicts, [Verdict::NodeDown]);
+    assert_eq!(verdicts, [FindingKind::NodeDown]);
     assert!(says.contains("all 2 objects are there"), "{says}");
 }
 
 #[test]
 fn a_registry_that_is_silent_is_a_fact_of_its_own() {
-    let facts = Facts {
+    let facts = ExplainedFacts {
         meaning: Meaning::Silent("connection refused".to_owned()),
         ..facts()
     };
     let explained = conclude(&facts);
-    assert_eq!(verdicts(&explained), [Verdict::WholeNotPulledYet]);
+    assert_eq!(verdicts(&explained), [FindingKind::WholeNotPulledYet]);
     assert_eq!(
         explained.registry,
         RegistryStanding::Silent {
