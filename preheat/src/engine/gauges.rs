@@ -1,12 +1,13 @@
-//! How things stand: preheats, work, placements and peers, counted from their rows.
+//! Gauges of preheats, work, placements and peers, counted from their rows.
 //!
 //! A task counts every few seconds, by one grouped query for each table; a scrape shows what it counted last and
 //! asks no database. What a scrape shows may so be five seconds old.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use queue::{WorkState, encode_gauge, encode_gauges};
@@ -58,13 +59,13 @@ struct WorkLabels {
 
 impl Gauges {
     pub(crate) fn put(&self, counted: RowCounts) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counted;
+        *self.0.lock() = counted;
     }
 }
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = self.0.lock();
         counted.encode_preheats(&mut encoder)?;
         counted.encode_work(&mut encoder)?;
         let peers = counted.peers.iter().map(|(of, count)| (of.clone(), *count));

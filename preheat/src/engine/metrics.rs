@@ -1,12 +1,13 @@
-//! What is counted about preheats. Each count follows a commit, so that what was undone is not in it.
+//! Metrics of preheats. Each is counted after the commit, so a rollback is never counted.
 //!
-//! **Invariant:** every value of every label is known beforehand and stands at 0 from the start.
+//! **Invariant:** every value of every label is known in advance and starts at 0.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
+use strum::VariantArray;
 use wire::{Side, TraceContext};
 
 use super::effects::Ended;
@@ -95,7 +96,7 @@ impl PreheatMetrics {
         for outcome in ["taken", "failed"] {
             drop(self.webhook_calls.get_or_create(&OutcomeLabel { outcome }));
         }
-        for outcome in SpotCheckOutcome::ALL.map(SpotCheckOutcome::word) {
+        for outcome in SpotCheckOutcome::VARIANTS.iter().map(|outcome| outcome.word()) {
             drop(self.spot_checks.get_or_create(&OutcomeLabel { outcome }));
         }
         for source in ["registry", "peer"] {
@@ -138,7 +139,7 @@ impl PreheatMetrics {
         );
     }
 
-    /// Somebody was called who wants to hear of preheats.
+    /// Counts a call to a webhook.
     pub(crate) fn webhook_called(&self, is_taken: bool) {
         let outcome = if is_taken { "taken" } else { "failed" };
         self.webhook_calls.get_or_create(&OutcomeLabel { outcome }).inc();

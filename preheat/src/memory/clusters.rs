@@ -1,7 +1,9 @@
 //! The clusters by id, as this process knows them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// Clusters by id. None is ever renamed or removed, so a known cluster stays true.
 #[derive(Default)]
@@ -9,10 +11,10 @@ pub(crate) struct KnownClusters(Mutex<Arc<BTreeMap<i64, String>>>);
 
 impl KnownClusters {
     pub(crate) fn get(&self) -> Arc<BTreeMap<i64, String>> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.lock())
     }
 
     pub(crate) fn put(&self, known: Arc<BTreeMap<i64, String>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        *self.0.lock() = known;
     }
 }

@@ -3,8 +3,8 @@
 //! **Invariant:** bounded; a finding is shown for a day, at the manager that made it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 const SHOWN_MS: i64 = 24 * 3_600 * 1_000;
@@ -35,7 +35,7 @@ impl KnownFindings {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, SpotCheckFinding>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,6 +1,8 @@
 //! What peers are sent about pinned and blocked images, as this process last read it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use wire::ImageRules;
 
 /// What another manager changed is seen here after this.
@@ -12,13 +14,13 @@ pub(crate) struct KnownRules(Mutex<Option<(i64, Arc<DistributedRules>)>>);
 
 impl KnownRules {
     pub(crate) fn get(&self, now_ms: i64) -> Option<Arc<DistributedRules>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         let fresh = known.as_ref().filter(|(at, _)| now_ms - at < KNOWN_FOR_MS);
         fresh.map(|(_, rules)| Arc::clone(rules))
     }
 
     pub(crate) fn put(&self, known: Option<(i64, Arc<DistributedRules>)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        *self.0.lock() = known;
     }
 }
 

@@ -1,10 +1,13 @@
 //! The open questions to peers.
 //!
-//! **Invariant:** a question is on the board as long as its asker waits; at most one reply reaches the asker, from the peer
+//! **Invariant:** a question is on the board as long as its asker waits; at most one reply reaches the asker, from the
+//! peer
 //! that was asked. A late, repeated or foreign reply changes nothing.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 use wire::{Question, Reply};
@@ -24,7 +27,7 @@ struct OpenQuestion {
     reply: oneshot::Sender<Reply>,
 }
 
-/// A question that somebody waits for; dropping it takes it off the board.
+/// An open question with a waiting caller; dropping it removes it from the board.
 pub(crate) struct PendingReply {
     board: QuestionBoard,
     id: Uuid,
@@ -39,10 +42,10 @@ impl Drop for PendingReply {
 
 impl QuestionBoard {
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, OpenQuestion>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
-    /// None: there is no room.
+    /// Returns none when the board is full.
     pub(crate) fn put(&self, peer: Uuid, question: Question) -> Option<PendingReply> {
         let (id, (sender, reply)) = (question.id, oneshot::channel());
         let mut open = self.lock();
@@ -76,7 +79,7 @@ impl QuestionBoard {
         .collect()
     }
 
-    /// Whether somebody still waits for this reply, and this peer may give it.
+    /// Returns whether a caller waits for this reply from this peer.
     pub(crate) fn take_in(&self, peer: Uuid, question: Uuid, reply: Reply) -> bool {
         let mut open = self.lock();
         if open.get(&question).is_none_or(|open| open.peer != peer) {

@@ -1,6 +1,8 @@
 //! The list of removed peers as this process last read and signed it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use wire::{RemovalList, Signed};
 
 /// The list as it was last read.
@@ -21,10 +23,10 @@ pub(crate) struct SignedRemovals {
 
 impl KnownRemovals {
     pub(crate) fn get(&self) -> Option<ReadRemovals> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     pub(crate) fn put(&self, known: Option<ReadRemovals>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        *self.0.lock() = known;
     }
 }

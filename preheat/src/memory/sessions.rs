@@ -1,7 +1,8 @@
 //! The sessions that this process has seen lately, with the peer behind each.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 /// Sessions kept in memory; beyond this the database is asked again.
@@ -22,7 +23,7 @@ pub(crate) struct KnownSessions(Mutex<HashMap<Uuid, SessionPeer>>);
 
 impl KnownSessions {
     pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, SessionPeer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(crate) fn forget(&self, session: Uuid) {

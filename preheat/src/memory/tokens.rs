@@ -1,7 +1,9 @@
 //! The callers' tokens as this process last read them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// Another manager's revocation is seen here after this.
 const KNOWN_FOR_MS: i64 = 2_000;
@@ -27,7 +29,7 @@ pub(crate) struct KnownTokens(Mutex<Option<(i64, Arc<TokensRead>)>>);
 
 impl KnownTokens {
     pub(crate) fn get(&self, now_ms: i64) -> Option<Arc<TokensRead>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         known
             .as_ref()
             .filter(|(at, _)| now_ms - at < KNOWN_FOR_MS)
@@ -35,6 +37,6 @@ impl KnownTokens {
     }
 
     pub(crate) fn put(&self, known: Option<(i64, Arc<TokensRead>)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        *self.0.lock() = known;
     }
 }

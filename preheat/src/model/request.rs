@@ -1,8 +1,9 @@
-//! What somebody asks for, parsed.
+//! A parsed request for a preheat.
 
 use std::time::Duration;
 
 use oci::{Credential, ImageReference, Platform};
+use strum::{EnumString, IntoStaticStr};
 
 use super::peer_choice::PeerChoice;
 use super::scope::{ClusterChoice, Scope};
@@ -17,7 +18,7 @@ pub struct PreheatRequest {
     pub clusters: ClusterChoice,
     /// Empty: all that the image has.
     pub platforms: Vec<Platform>,
-    /// What refers to the image comes along: signatures, lists of contents. None: as its clusters want it.
+    /// Whether referrers are preheated too: signatures, SBOMs. None: as the clusters are configured.
     pub referrers: Option<bool>,
     /// For the registry; sealed, and gone when the preheat ends.
     pub credential: Option<Credential>,
@@ -48,8 +49,9 @@ impl PreheatRequest {
     }
 }
 
-/// Which door a request came in by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The requester: which interface a request came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Requester {
     /// Harbor's provider "Dragonfly", either generation.
     Harbor,
@@ -72,21 +74,15 @@ impl Requester {
     ];
 
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Harbor => "harbor",
-            Self::Api => "api",
-            Self::Kraken => "kraken",
-            Self::Notification => "notification",
-            Self::Webhook => "webhook",
-        }
+        self.into()
     }
 
     pub(crate) fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|requester| requester.word() == word)
+        word.parse().ok()
     }
 }
 
-/// What goes first when there is more to do than can be done.
+/// The order in which waiting preheats are worked on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     Low,

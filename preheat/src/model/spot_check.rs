@@ -1,7 +1,10 @@
 //! How a spot check of a seed ends.
 
+use strum::{IntoStaticStr, VariantArray};
+
 /// How a spot check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum SpotCheckOutcome {
     /// The seed gave the right bytes.
     Sound,
@@ -18,23 +21,7 @@ pub enum SpotCheckOutcome {
 }
 
 impl SpotCheckOutcome {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Sound,
-        Self::NoWitness,
-        Self::Unanswered,
-        Self::Suspected,
-        Self::Contradicted,
-        Self::Removed,
-    ];
-
     pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Sound => "sound",
-            Self::NoWitness => "no_witness",
-            Self::Unanswered => "unanswered",
-            Self::Suspected => "suspected",
-            Self::Contradicted => "contradicted",
-            Self::Removed => "removed",
-        }
+        self.into()
     }
 }

@@ -1,48 +1,34 @@
 //! The states of preheats and placements.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PreheatState {
-    /// Written down; nobody has asked the registry yet.
+    /// Stored; the registry has not been asked yet.
     Waiting,
-    /// The registry is being asked, or no seed has called in yet; `reason` says what it waits for.
+    /// The registry is being asked, or no seed is connected; `reason` states what it waits for.
     Resolving,
     Placing,
     Succeeded,
     Failed,
-    /// Somebody ended it before its time.
+    /// A caller ended it.
     Cancelled,
 }
 
 impl PreheatState {
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Resolving => "resolving",
-            Self::Placing => "placing",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+        self.into()
     }
 
     pub fn has_ended(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Waiting,
-        Self::Resolving,
-        Self::Placing,
-        Self::Succeeded,
-        Self::Failed,
-        Self::Cancelled,
-    ];
-
     pub(crate) fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.word() == word)
+        word.parse().ok()
     }
 }
 
@@ -60,7 +46,8 @@ pub enum PlacementState {
 pub type PreheatId = i64;
 
 /// The state of a placement in the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub(crate) enum StoredPlacement {
     Open,
     Verified,
@@ -70,16 +57,10 @@ pub(crate) enum StoredPlacement {
 impl StoredPlacement {
     /// The words sort as people want to read them: failures first.
     pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Verified => "verified",
-            Self::Failed => "failed",
-        }
+        self.into_str()
     }
 
     pub(crate) fn of(word: &str) -> Option<Self> {
-        [Self::Open, Self::Verified, Self::Failed]
-            .into_iter()
-            .find(|state| state.word() == word)
+        word.parse().ok()
     }
 }

@@ -1,6 +1,7 @@
 //! What an explanation says, for people and programs.
 
 use serde::Serialize;
+use strum::IntoStaticStr;
 use uuid::Uuid;
 use wire::{ObjectKind, PullResult, PulledFrom, Role, Side};
 
@@ -45,8 +46,9 @@ pub struct Finding {
 }
 
 /// A finding in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FindingKind {
     /// The node's peer gave no answer.
     NodeDown,
@@ -81,24 +83,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     pub fn word(self) -> &'static str {
-        match self {
-            Self::NodeDown => "node_down",
-            Self::StillRunning => "still_running",
-            Self::TagGone => "tag_gone",
-            Self::TagMoved => "tag_moved",
-            Self::NeverPreheated => "never_preheated",
-            Self::PreheatFailed => "preheat_failed",
-            Self::ObjectFailed => "object_failed",
-            Self::RemovedSince => "removed_since",
-            Self::PullFailed => "pull_failed",
-            Self::PullRefused => "pull_refused",
-            Self::WholePulledFromStore => "whole_pulled_from_store",
-            Self::WholePulledFromPeers => "whole_pulled_from_peers",
-            Self::WholePulledFromRegistry => "whole_pulled_from_registry",
-            Self::WholeNotPulledYet => "whole_not_pulled_yet",
-            Self::NotInScope => "not_in_scope",
-            Self::NotKnown => "not_known",
-        }
+        self.into()
     }
 }
 
@@ -182,8 +167,9 @@ pub struct ExplainedObject {
 }
 
 /// Where an object is, or why it is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ObjectStanding {
     There,
     /// Its preheat has not ended.
@@ -199,15 +185,7 @@ pub enum ObjectStanding {
 
 impl ObjectStanding {
     pub fn word(self) -> &'static str {
-        match self {
-            Self::There => "there",
-            Self::Waiting => "waiting",
-            Self::Failed => "failed",
-            Self::Removed => "removed",
-            Self::NotPlacedHere => "not_placed_here",
-            Self::TagMoved => "tag_moved",
-            Self::NeverAsked => "never_asked",
-        }
+        self.into()
     }
 }
 
