@@ -1,11 +1,12 @@
-//! Callers' tokens by id: made, listed, revoked. What a signed token says stands in it; here is only whether it still
-//! holds. Of a token that stands in the path of an endpoint, only its hash is known.
+//! Callers' tokens by id: created, listed, revoked. A signed token carries its content; here is only whether it is
+//! still valid. Of a token in the path of an endpoint, only the hash is stored.
 
 use std::sync::Arc;
 
 use queue::Urgency;
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use serde::Serialize;
 
 use crate::engine::preheater::Preheater;
@@ -31,11 +32,11 @@ pub struct TokenView {
     pub created_ms: i64,
     pub expires_ms: Option<i64>,
     pub revoked_ms: Option<i64>,
-    /// It stands in the path of an endpoint.
+    /// It is part of the path of an endpoint.
     pub is_endpoint: bool,
 }
 
-/// What stands about a token's id.
+/// The state of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Signed with our key perhaps, but never written down.

@@ -1,4 +1,4 @@
-//! Ends an open preheat because somebody says so. Its peers stop within moments; what they have they keep.
+//! Cancels an open preheat. Its peers stop within seconds and keep what they have.
 
 use queue::Urgency;
 use sea_orm::{DbErr, EntityTrait};

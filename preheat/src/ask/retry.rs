@@ -1,8 +1,8 @@
-//! Tries an ended preheat once more under its own id. What its peers have already they verify from their stores, so
-//! only what is missing moves.
+//! Starts an ended preheat again under its own id. Its peers verify from their stores what they have, so only missing
+//! objects move.
 //!
-//! **Invariant:** the rows of the attempt before go in the transaction that begins the next one; those who followed it
-//! keep them.
+//! **Invariant:** the rows of the previous attempt are removed in the transaction that begins the next one; its
+//! followers keep them.
 
 use oci::Credential;
 use queue::{Urgency, enqueue};
@@ -124,7 +124,7 @@ async fn begin(
     Ok(true)
 }
 
-/// As if it had just been asked for.
+/// Returns the update that resets the row to a new request.
 fn anew(credential: Option<String>, now: i64, deadline: i64) -> sea_orm::UpdateMany<preheats::Entity> {
     use preheats::Column;
     let brings = credential.is_some();

@@ -1,8 +1,7 @@
-//! Takes a request: the preheat, its credential and its first work commit together, and nothing else happens
-//! here. No registry is asked.
+//! Takes a request: the preheat, its credential and its first work commit together. No registry is asked here.
 
 use queue::NewWork;
-use sea_orm::{ActiveValue::NotSet, ActiveValue::Set};
+use sea_orm::ActiveValue::{NotSet, Set};
 use serde_json::json;
 use tracing::Instrument;
 use tracing::field::Empty;

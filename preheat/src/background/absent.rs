@@ -1,5 +1,5 @@
-//! Peers that do not call any more: their work goes to another seed where the scope lets it, and fails when they
-//! stay away too long.
+//! Disconnected peers: their work goes to another seed where the scope allows it, and fails when they stay
+//! disconnected too long.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ pub(crate) async fn sweep(step: &mut Step<'_>, limits: &Limits) -> Result<(), Db
     Ok(())
 }
 
-/// Peers that left and have no work any more need not be looked at again.
+/// Peers that left and have no open lots are not looked at again.
 async fn forget_idle(txn: &DatabaseTransaction, left_before: i64) -> Result<(), DbErr> {
     peers::Entity::update_many()
         .col_expr(peers::Column::AbsentSinceMs, Expr::value(None::<i64>))
@@ -128,7 +128,7 @@ async fn replan(step: &mut Step<'_>, peer: &peers::Model, lot: &lots::Model) -> 
         move_to(step.txn, lot, &preheat, seed, &digests, step.now).await?;
         step.effects.lanes.push(lane_of(seed));
     }
-    // Its queue work goes with the preheat; whoever claims it before finds no lot and drops it.
+    // Its queue work is removed with the preheat; a claim before that finds no lot and completes it.
     lots::Entity::delete_by_id(lot.work_id).exec(step.txn).await?;
     step.effects.moved.push(MovedLot {
         preheat: preheat.id,

@@ -1,9 +1,10 @@
 //! Counts preheats, work, placements and peers for the gauges: one grouped query for each table.
 
-use queue::{Depth, WorkState, depths};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use queue::{Depth, WorkState, depths};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::engine::gauges::{KINDS, PeerLabels, RowCounts, by_cluster};
 use crate::engine::preheater::Inner;

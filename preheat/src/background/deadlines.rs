@@ -1,5 +1,5 @@
-//! Looks once a second for what will not come by itself: leases that ran out, peers that left, preheats whose time
-//! is over, and seeds for those that wait for one. Every look goes through an index.
+//! Looks once a second for expired leases, peers that left, preheats past their limit, and seeds for preheats that
+//! wait for one. Every query uses an index.
 
 use queue::{Urgency, enqueue, reclaim_expired};
 use sea_orm::sea_query::Expr;
@@ -85,7 +85,7 @@ async fn overdue(step: &mut Step<'_>) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// What an unfinished preheat still lacks, by name.
+/// Returns what an unfinished preheat still lacks.
 async fn open_words(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<String, DbErr> {
     let state = match preheat.state() {
         Ok(state) => state,
@@ -156,7 +156,7 @@ fn no_seed_reason(choice: &ClusterChoice, clusters: &[LiveCluster], limits: &Lim
     )
 }
 
-/// Sends preheats that wait for a seed back to planning, as long as there is any seed at all.
+/// Plans preheats that wait for a seed again, if any seed is connected.
 async fn seed_may_be_there(step: &mut Step<'_>) -> Result<(), DbErr> {
     let waiting = preheats::Entity::find()
         .filter(preheats::Column::SeedCheckMs.lte(step.now))

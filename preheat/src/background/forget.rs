@@ -1,7 +1,6 @@
-//! Lets go of preheats that ended long ago, with their objects and placements: a little at a time, so that nobody waits
-//! for it.
+//! Deletes preheats that ended long ago, with their objects and placements, in small transactions.
 //!
-//! **Invariant:** whoever follows goes before its leader, whose rows it shows.
+//! **Invariant:** a follower is deleted before its leader, whose rows it shows.
 
 use queue::Urgency;
 use sea_orm::{
@@ -14,7 +13,7 @@ use crate::model::errors::StorageError;
 use crate::model::limits::milliseconds;
 use crate::rows::{VALUES_AT_ONCE, objects, placements, preheats};
 
-/// One round takes no more preheats, and no more placements of them; the next round goes on.
+/// The most preheats, and placements of them, that one round deletes.
 const PREHEATS_AT_ONCE: u64 = 20;
 const PLACEMENTS_AT_ONCE: u64 = 2_000;
 
@@ -73,7 +72,7 @@ async fn has_followers(txn: &impl ConnectionTrait, id: i64) -> Result<bool, DbEr
     Ok(followers.limit(1).count(txn).await? > 0)
 }
 
-/// How many it dropped: as many as there was room for, if there are more.
+/// Returns how many placements it deleted: at most `room`.
 async fn drop_placements(txn: &impl ConnectionTrait, preheat: i64, room: u64) -> Result<u64, DbErr> {
     let ids: Vec<i64> = placements::Entity::find()
         .select_only()

@@ -22,7 +22,7 @@ use crate::spot_checks::draw::Draw;
 use crate::tell::notices::DeliverNotices;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Receivers that are told something at the same time.
+/// Notices that are delivered at the same time.
 const NOTICE_WORKERS: usize = 8;
 
 /// The tasks that run for a [`Preheater`].

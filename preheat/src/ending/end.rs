@@ -1,10 +1,11 @@
 //! The one place where a preheat ends, whatever the reason.
 //!
-//! **Invariant:** a preheat ends once. Its credential, its remaining work and its lots go in the same transaction, and
-//! so does the waiting of those that follow it: each of them ends alike or goes on by itself.
+//! **Invariant:** a preheat ends once. Its credential, its remaining work and its lots are removed in the same
+//! transaction, and each of its followers ends alike or gets work of its own.
+
+use std::collections::BTreeSet;
 
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
-use std::collections::BTreeSet;
 use uuid::Uuid;
 use wire::Side;
 
@@ -36,7 +37,7 @@ pub(crate) async fn fail(
     stop(step, preheat, (verdict, following), reason).await
 }
 
-/// Its own time is over; those that follow it may have more.
+/// Fails a preheat at its own time limit; its followers may have more time.
 pub(crate) async fn run_out(
     step: &mut Step<'_>,
     preheat: preheats::Model,
@@ -54,7 +55,7 @@ fn failed(reason: &str, side: Side) -> Verdict {
     }
 }
 
-/// Somebody wants no more of it.
+/// Cancels the preheat.
 pub(crate) async fn cancel(step: &mut Step<'_>, preheat: preheats::Model, by: &str) -> Result<(), DbErr> {
     let reason = format!("cancelled by {by}");
     let verdict = Verdict::Cancelled { by: cut(by) };
@@ -76,7 +77,7 @@ async fn stop(
     end_with(step, preheat, verdict, following).await
 }
 
-/// Peers that have taken some of it are rung: their next answer says that it is withdrawn.
+/// Wakes the peers that have taken lots of it: their next long poll reports them as withdrawn.
 async fn wake_peers_with_lots(step: &mut Step<'_>, preheat: i64) -> Result<(), DbErr> {
     let taken = lots::Entity::find()
         .filter(lots::Column::PreheatId.eq(preheat))
@@ -89,7 +90,7 @@ async fn wake_peers_with_lots(step: &mut Step<'_>, preheat: i64) -> Result<(), D
     Ok(())
 }
 
-/// Nothing of it is open any more.
+/// Ends a preheat of which no placement is open.
 pub(crate) async fn end(
     step: &mut Step<'_>,
     preheat: preheats::Model,

@@ -1,7 +1,7 @@
-//! Preheats that let an equal one do the work: what its end means to them.
+//! Followers: preheats that wait for the result of an equal one, and what its end means to them.
 //!
-//! **Invariant:** whoever follows has no work, no objects and no placements of its own; when its leader ends, it ends in
-//! the same transaction or has work of its own again.
+//! **Invariant:** a follower has no work, no objects and no placements of its own. When its leader ends, it ends in
+//! the same transaction or gets work of its own.
 
 use queue::enqueue_all;
 use sea_orm::sea_query::{Expr, SimpleExpr};
@@ -25,7 +25,7 @@ pub(crate) enum Following {
     GoesOn,
 }
 
-/// What one caller did wrong, or wants no more, is not the others' failure.
+/// A failure of the leader's caller, or its cancellation, does not fail the followers.
 pub(crate) fn after(verdict: &Verdict) -> Following {
     match verdict {
         Verdict::Cancelled { .. }
@@ -96,7 +96,7 @@ async fn alike(
         .map(drop)
 }
 
-/// Lets them go on by themselves: each is resolved anew, and the first of them leads the others.
+/// Releases the followers: each is resolved again, and the first of them leads the others.
 pub(crate) async fn release(step: &mut Step<'_>, leader: i64) -> Result<(), DbErr> {
     use preheats::Column;
     let followers = open_followers(step.txn, leader).await?;

@@ -1,4 +1,4 @@
-//! What follows a commit: bells, counts, and the one log line of each preheat that ended.
+//! Carries effects out after the commit: bells, metrics, and one log line for each preheat that ended.
 
 use wire::TraceContext;
 
@@ -8,7 +8,7 @@ use crate::model::trace_pages::TracePages;
 use crate::model::verdict::Verdict;
 
 impl Inner {
-    /// Call it after the commit: whoever wakes earlier would look in vain.
+    /// Call it after the commit only: a reader that wakes earlier sees the old rows.
     pub(crate) fn carry_out(&self, effects: &Effects) {
         if effects.surroundings_changed {
             self.surroundings_changed();

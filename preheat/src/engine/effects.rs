@@ -15,7 +15,7 @@ pub(crate) struct Effects {
     /// Placements that have closed, also those that closed because others did.
     pub(crate) closed: ClosedByPreheat,
     pub(crate) planning: Planning,
-    /// A registry was named for the first time: peers are told.
+    /// A registry was named for the first time: peers have to learn it.
     pub(crate) surroundings_changed: bool,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Ended {
     pub(crate) verdict: Verdict,
 }
 
-/// What was written, for whoever looks at the trace.
+/// Counts of a written plan, for its span.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Planned {
     pub(crate) objects: usize,
@@ -50,7 +50,7 @@ pub(crate) struct Planned {
     pub(crate) peers: usize,
 }
 
-/// What became of a plan.
+/// The result of planning.
 #[derive(Debug, Default)]
 pub(crate) enum Planning {
     #[default]

@@ -1,4 +1,4 @@
-//! Everything that a preheat may use, in one place; the functions of this crate are handed one of these.
+//! The capabilities of the domain; every function of this crate takes a `Preheater` or its `Inner`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,13 +36,13 @@ pub struct Parts {
     /// Opens the credentials in the database; from a file that only the manager reads.
     pub secrets_key: [u8; 32],
     pub limits: Limits,
-    /// The configured registries as peers are told of them.
+    /// The configured registries, as peers receive them.
     pub descriptions: Vec<RegistryDescription>,
     pub dial: DialRules,
     /// By name; a cluster that is not here has the default.
     pub clusters: BTreeMap<String, ClusterSettings>,
     pub trace_pages: TracePages,
-    /// Who wants to hear of preheats.
+    /// The receivers of notices.
     pub webhooks: Webhooks,
     /// Signs what peers only carry.
     pub signing: wire::SigningKey,
@@ -131,7 +131,7 @@ impl Preheater {
         })
     }
 
-    /// What operators see of preheats, of the database and of the registries.
+    /// Registers the metrics of preheats, of the database and of the registries.
     pub fn register_metrics(&self, registry: &mut Registry) {
         let inner = &self.inner;
         inner.metrics.register(registry);
@@ -150,7 +150,7 @@ impl Preheater {
         &self.inner.registries
     }
 
-    /// For who asks registries in the same process.
+    /// For code in the same process that asks registries.
     pub fn registry_metrics(&self) -> &oci::RegistryMetrics {
         self.inner.registries.metrics()
     }

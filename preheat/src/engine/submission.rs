@@ -3,9 +3,9 @@
 
 use futures_util::future::BoxFuture;
 use queue::{NewWork, enqueue_all};
+use sea_orm::ActiveValue::Set;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -15,11 +15,11 @@ use crate::model::errors::StorageError;
 use crate::model::state::PreheatId;
 use crate::rows::{credentials, preheats};
 
-/// What stands in the database for a request.
+/// The preheat that was written for a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Submitted {
     pub(crate) id: PreheatId,
-    /// Not so for a message that came again.
+    /// False for a repeated message.
     pub(crate) is_new: bool,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Submitted {
 pub(crate) struct Submission {
     pub(crate) row: preheats::ActiveModel,
     pub(crate) sealed: Option<SealedCredential>,
-    /// The first of its work, which is told the preheat's id once there is one.
+    /// Its first work item; the preheat's id is filled in once it is known.
     pub(crate) work: NewWork,
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn of_delivery(
         .await
 }
 
-/// None: nothing that a registry would want to see.
+/// Returns none for an anonymous request.
 pub(crate) fn seal(
     secrets: &SecretBox,
     credential: Option<&oci::Credential>,

@@ -10,10 +10,10 @@ use crate::rows::preheats;
 /// The lane of the manager's own work.
 pub(crate) const MANAGER_LANE: &str = "manager";
 
-/// The lane of what is to be told.
+/// The lane of notices.
 pub(crate) const WEBHOOK_LANE: &str = "webhooks";
 
-/// The kind of work that telling one receiver once is.
+/// The kind of work that delivers one notice to one receiver.
 pub(crate) const TELL: &str = "tell";
 
 /// The kinds of the manager's work.

@@ -1,7 +1,7 @@
 //! Which manifests of an index are wanted, by their platforms. Pure.
 //!
-//! **Invariant:** a platform that a request names is there or the preheat fails, naming it and those that are; what is
-//! for no machine in particular is for all.
+//! **Invariant:** a platform that a request names is in the image, or the preheat fails and lists the platforms that
+//! are. What names no platform fits all.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -30,7 +30,7 @@ impl WantedPlatforms {
     }
 }
 
-/// Chooses while manifests are read, and knows in the end what was not there.
+/// Chooses while manifests are read, and reports missing platforms at the end.
 #[derive(Debug)]
 pub(super) struct PlatformChoice<'a> {
     wanted: &'a WantedPlatforms,
@@ -77,12 +77,12 @@ impl<'a> PlatformChoice<'a> {
         entries.into_iter().filter(is_wanted).collect()
     }
 
-    /// Has a manifest that no index said a platform of to be looked at more closely?
+    /// Returns whether the config of a manifest without a listed platform has to be read.
     pub(super) fn needs_platform(&self, is_root: bool) -> bool {
         !self.wanted.is_everything() && (!is_root || self.wanted.named)
     }
 
-    /// What a manifest's own config says; nothing: it is for no machine in particular.
+    /// Decides by the platform in a manifest's config; none means that it fits every platform.
     pub(super) fn wants_config(&mut self, platform: Option<&Platform>) -> bool {
         self.has_chosen = true;
         if let Some(platform) = platform {
@@ -109,7 +109,7 @@ impl<'a> PlatformChoice<'a> {
         is_for_one
     }
 
-    /// Names what was wanted and is not there.
+    /// Returns an error that names the missing platforms.
     pub(super) fn end(self) -> Result<(), String> {
         let is_fine = !self.has_chosen
             || (self.there.is_empty() && self.has_something_for_all)
@@ -184,7 +184,7 @@ mod tests {
         ]
     }
 
-    /// How many entries are taken, and what is said in the end.
+    /// Returns how many entries are taken, and the final result.
     fn choose(wanted: &WantedPlatforms, entries: Vec<IndexEntry>) -> (usize, Result<(), String>) {
         let mut choice = PlatformChoice::new(wanted);
         let taken = choice.of_index(entries).len();

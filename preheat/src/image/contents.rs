@@ -1,14 +1,15 @@
 //! What an image is made of: as its newest preheat found it, else as the registry says.
 //!
-//! **Invariant:** a caller who may only read does not make the manager dial a registry that no configuration and no preheat
+//! **Invariant:** a caller who may only read does not make the manager dial a registry that no configuration and no
+//! preheat
 //! has named.
 
-use oci::{ImageReference, Location, Platform, TagOrDigest};
 use std::time::Duration;
+
+use oci::{ImageReference, Location, Platform, TagOrDigest};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tokio::time::{Instant, timeout_at};
 use wire::ObjectKind;
-
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::choice::WantedPlatforms;
 use super::find::{WantedParts, find};
@@ -37,7 +38,7 @@ pub enum WhereError {
     Storage(#[from] StorageError),
 }
 
-/// What an image is made of, and who says so.
+/// The objects of an image, and the preheat that listed them.
 pub(crate) struct MadeOf {
     pub(crate) digest: String,
     pub(crate) preheat: Option<i64>,
@@ -45,7 +46,7 @@ pub(crate) struct MadeOf {
 }
 
 impl MadeOf {
-    /// Nothing is known of it but its digest.
+    /// For an image of which only the digest is known.
     pub(crate) fn only(digest: String) -> Self {
         Self {
             digest,

@@ -26,7 +26,7 @@ pub(crate) struct FoundImage {
     pub(crate) credential: Option<String>,
 }
 
-/// `public`: whether anybody may read it, if that is known already.
+/// `public`: whether the image is public, if that is known already.
 pub(crate) async fn find(
     reader: &Reader,
     wanted: &TagOrDigest,

@@ -1,4 +1,4 @@
-//! What is said of layers that registries do not keep.
+//! The note about layers that registries do not keep.
 
 use oci::Digest;
 use oci::manifest::Descriptor;

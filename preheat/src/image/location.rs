@@ -1,4 +1,4 @@
-//! Where a preheat's image is, as the registry is known here: under its one name, by its configured scheme.
+//! The location of a preheat's image: under the registry's canonical name, by its configured scheme.
 
 use oci::{BadLocation, ImageReference, Location, Origin, RegistryName, Scheme};
 

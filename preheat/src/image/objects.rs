@@ -1,4 +1,4 @@
-//! Collects the objects of an image while its manifests are read, and refuses what contradicts itself.
+//! Collects the objects of an image while its manifests are read, and refuses contradictions.
 //!
 //! **Invariant:** one digest has one size and one kind; count and sum are bounded.
 

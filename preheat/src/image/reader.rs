@@ -38,7 +38,7 @@ impl Reader {
         })
     }
 
-    /// What a reference means now, with the first credential there is.
+    /// Returns what the reference means now, asked with the first credential.
     pub(crate) async fn head(&self, wanted: &TagOrDigest) -> Result<ManifestHead, RegistryError> {
         let credential = self.credentials.first().map(|(_, credential)| credential);
         let credential = credential.unwrap_or(&Credential::Anonymous);
@@ -57,7 +57,7 @@ impl Reader {
         .await
     }
 
-    /// The same as nobody in particular: who is answered may read what anybody may.
+    /// The same, anonymously. An answer means that the reference is public.
     pub(crate) async fn public_head(&self, wanted: &TagOrDigest) -> Option<ManifestHead> {
         let head = self
             .registry
@@ -152,13 +152,13 @@ impl Reader {
         chosen.and_then(|(name, _)| name.clone())
     }
 
-    /// Nobody's credential takes part.
+    /// Returns whether no credential is used.
     pub(crate) fn is_anonymous(&self) -> bool {
         let chosen = self.credentials.get(self.chosen.load(Ordering::Relaxed));
         chosen.is_none_or(|(_, credential)| credential.is_anonymous())
     }
 
-    /// Does the registry give this very manifest to anybody?
+    /// Returns whether the registry serves this manifest to an anonymous caller.
     pub(crate) async fn is_public(&self, root: &Digest) -> bool {
         if self.is_anonymous() {
             return true;

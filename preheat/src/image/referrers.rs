@@ -1,7 +1,7 @@
-//! Adds what refers to an image: signatures, lists of contents, attestations.
+//! Adds the referrers of an image: signatures, SBOMs, attestations.
 //!
-//! **Invariant:** nothing that others attached to an image can make its preheat fail; what is wrong or too much is left
-//! out and said. What might succeed in a while is tried again.
+//! **Invariant:** no referrer can make a preheat fail. Invalid or excess referrers are left out and noted; a failure
+//! that may pass is retried.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci::manifest::{Descriptor, IndexEntry, Manifest};
@@ -23,9 +23,9 @@ const AT_ONCE: usize = 8;
 enum Referrer {
     /// The registry's list names it.
     Listed(Descriptor),
-    /// Its tag says what it refers to.
+    /// Its tag names its subject.
     Tagged(FetchedManifest),
-    /// The index that stands in for a list; verifiers read it.
+    /// The index under the fallback tag; verifiers read it.
     List(FetchedManifest),
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn add(reader: &Reader, objects: &mut Gathered, limits: &Limits
     Ok(())
 }
 
-/// A trouble that will not pass is said; one that may is the preheat's.
+/// Notes a permanent failure; returns one that a retry may solve.
 fn note_or_fail(
     objects: &mut Gathered,
     subject: &Digest,
@@ -132,7 +132,7 @@ async fn tagged(reader: &Reader, tag: Tag) -> Result<Option<FetchedManifest>, Re
     reader.manifest_if_there(&TagOrDigest::Tag(tag)).await
 }
 
-/// From the index that stands in for the list of a registry without one.
+/// Reads the index under the fallback tag, for a registry without the referrers API.
 async fn by_tag(
     reader: &Reader,
     subject: &Digest,

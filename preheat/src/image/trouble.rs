@@ -1,4 +1,4 @@
-//! Why an image could not be resolved, in words for whoever asked, and whether to try again.
+//! Why an image could not be resolved, as text for the caller, and whether a retry may help.
 
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
 //! Walks from a manifest to every object below it: manifests, indexes, configs and layers.
 
+use std::collections::HashSet;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci::manifest::{Descriptor, IndexEntry, Manifest, parse, platform_of_config};
 use oci::{Digest, FetchedManifest, MANIFEST_ACCEPT, Platform, TagOrDigest};
-use std::collections::HashSet;
 
 use super::choice::{PlatformChoice, WantedPlatforms};
 use super::foreign::foreign;
@@ -59,7 +60,7 @@ fn bad(digest: &Digest, cause: impl std::fmt::Display) -> Trouble {
     Trouble::of_image(&format!("manifest {digest}"), cause)
 }
 
-/// The type that a runtime is told: what the registry said, else what the index said.
+/// Returns the media type as the registry served it, else as the index lists it.
 fn media_type(served: &str, listed: &str) -> String {
     let served = served.split(';').next().unwrap_or_default().trim();
     let known = [served, listed]
@@ -163,7 +164,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What no index said a platform of says it in its config.
+    /// Reads the platform from the config where no index lists it.
     async fn is_wanted(
         &mut self,
         read: &mut ReadManifest,
@@ -245,5 +246,5 @@ fn add_blob(
     Ok(())
 }
 
-/// Manifests that are asked for at the same time.
+/// Manifests that are fetched at the same time.
 const AT_ONCE: usize = 8;

@@ -1,4 +1,4 @@
-//! What peers are told of pinned, blocked and recalled images; kept in memory until something changes.
+//! What peers are sent about pinned, blocked and recalled images; kept in memory until it changes.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::rows::{image_rules, preheats};
 /// Recalls of one answer; the rest follows with the next.
 const RECALLS_AT_ONCE: u64 = 500;
 
-/// Lets every peer that waits for work look again.
+/// Wakes every peer that waits for work.
 pub(super) fn changed(inner: &Inner) {
     inner.image_rules.put(None);
     inner.bell.ring_all();
@@ -33,7 +33,7 @@ pub(crate) fn planned(inner: &Inner) {
     }
 }
 
-/// What a peer that knows `known` is to be told. A peer that says nothing of it is told nothing.
+/// Returns what a peer that has `known` lacks. A peer that does not report its version is sent nothing.
 pub(crate) async fn news(
     inner: &Inner,
     known: Option<&KnownImageRules>,
@@ -48,14 +48,14 @@ pub(crate) async fn news(
         let (recalls, is_all) = recalls_after(inner, known.recalled).await?;
         rules.recalls = recalls;
         if !is_all {
-            // Whoever names it is told of the rest.
+            // A peer that reports it is sent the rest.
             rules.version = String::new();
         }
     }
     Ok(Some(rules))
 }
 
-/// Whether an image that is to be preheated is blocked by its name or digest, and how that is told.
+/// Returns the text of the block, if the image is blocked by its name or digest.
 pub(crate) async fn blocked_image(
     inner: &Inner,
     image: &ImageReference,
@@ -79,7 +79,7 @@ pub(crate) async fn blocked_image(
         .map(|block| block.text.clone()))
 }
 
-/// The same for what its tag has turned out to mean.
+/// The same for the digest that its tag led to.
 pub(crate) async fn blocked_digest(inner: &Inner, digest: &str) -> Result<Option<String>, StorageError> {
     let current = current(inner).await?;
     let found = current.rules.blocks.iter().find(|block| is_of(block, digest));
@@ -90,7 +90,7 @@ fn is_of(block: &Block, digest: &str) -> bool {
     block.image.digests.iter().any(|one| one == digest)
 }
 
-/// Manifests of images that are blocked: what they need, nobody needs.
+/// Returns the manifests of blocked images: they keep no object.
 pub(super) async fn blocked_roots(inner: &Inner) -> Result<Vec<String>, StorageError> {
     Ok(current(inner).await?.roots.clone())
 }

@@ -2,8 +2,8 @@
 
 use oci::{ImageReference, TagOrDigest};
 use queue::Urgency;
+use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{
-    ActiveValue::{NotSet, Set},
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
 };
 
@@ -16,10 +16,10 @@ use crate::image::contents::{ImageObject, MadeOf, WhereError, made_of};
 use crate::rows::damaged::or_skip;
 use crate::rows::image_rules;
 
-/// Recalls are forgotten after this: a peer that was away for longer is told of none.
+/// Recalls are deleted after this; a peer that was disconnected for longer misses them.
 const RECALLS_KEPT_MS: i64 = 366 * 86_400_000;
 const LONGEST_REASON: usize = 500;
-/// Of all pins, one token may have a quarter: nobody else can take them away but an administrator.
+/// One token may have a quarter of all pins: only it and administrators can remove them.
 const PINS_OF_ONE: usize = wire::IMAGE_RULES / 4;
 
 /// Which rule is meant.
@@ -38,12 +38,12 @@ impl RuleKind {
     }
 }
 
-/// Who wants a rule, and why.
+/// The author of a rule, and the reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Author {
     /// For people.
     pub by: String,
-    /// The id of the token: only who has it, and administrators, take the rule away again.
+    /// The id of the token: only its holder and administrators can remove the rule.
     pub token: Option<String>,
     pub reason: Option<String>,
 }
@@ -67,7 +67,7 @@ pub async fn pin(
     one(inner, id).await
 }
 
-/// Takes an image off every peer, also those that are away now; with `block`, keeps it off.
+/// Removes an image from every peer, also from those that are disconnected now. `block` keeps it off.
 pub async fn remove(
     preheater: &Preheater,
     image: &ImageReference,
@@ -129,7 +129,7 @@ pub async fn list(preheater: &Preheater, kind: RuleKind) -> Result<Vec<ImageRule
     Ok(rows.into_iter().filter(holds).filter_map(read).collect())
 }
 
-/// One rule; none: there is none with this id.
+/// Returns one rule, or none.
 pub async fn find(preheater: &Preheater, kind: RuleKind, id: i64) -> Result<Option<ImageRule>, RuleError> {
     let row = image_rules::Entity::find_by_id(id)
         .filter(image_rules::Column::Kind.eq(kind.word()))
@@ -138,7 +138,7 @@ pub async fn find(preheater: &Preheater, kind: RuleKind, id: i64) -> Result<Opti
     Ok(row.map(ImageRule::try_from).transpose()?)
 }
 
-/// Takes a pin or block away; `false`: there is none with this id.
+/// Deletes a pin or block. Returns `false` if there is none with this id.
 pub async fn lift(preheater: &Preheater, kind: RuleKind, id: i64) -> Result<bool, RuleError> {
     let inner = &preheater.inner;
     let delete = image_rules::Entity::delete_many()
@@ -202,7 +202,7 @@ fn new_row(
     }
 }
 
-/// The id of the last one. What has ended is cleared away by the way.
+/// Returns the id of the last row. Deletes expired rules too.
 async fn insert(inner: &Inner, rows: Vec<image_rules::ActiveModel>) -> Result<i64, RuleError> {
     let now = inner.now_ms();
     let written = inner.write(Urgency::Urgent, move |txn| {

@@ -1,7 +1,7 @@
-//! Images that are pinned, blocked, or were taken off every peer.
+//! Images that are pinned, blocked, or recalled.
 //!
-//! **Invariant:** an object that another image needs, one that is known and not blocked, neither goes nor is refused for
-//! the sake of a recall or block. Peers learn of all of it over their long poll, those that were away when they are back.
+//! **Invariant:** an object that another known and unblocked image needs is neither removed nor refused because of a
+//! recall or block. Peers receive the rules on their long poll; disconnected peers receive them when they are back.
 
 mod distribute;
 mod edit;

@@ -24,7 +24,7 @@ pub struct ImageRule {
     pub reason: Option<String>,
 }
 
-/// What became of an image that was taken off.
+/// The result of a removal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RemovedImage {
     pub image: String,
@@ -89,7 +89,7 @@ impl TryFrom<image_rules::Model> for ImageRule {
     }
 }
 
-/// For who is refused: who blocked it, when and why.
+/// Returns the text for a refused caller: who blocked the image, when and why.
 pub(super) fn text_of(row: &image_rules::Model) -> String {
     let at =
         OffsetDateTime::from_unix_timestamp(row.created_ms / 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);

@@ -1,6 +1,6 @@
-//! One preheat as it stands in the database. Nothing is asked of anybody.
+//! Reads one preheat from the database.
 //!
-//! One that follows another shows what that one does: it has nothing of its own.
+//! A follower shows the counts of its leader: it has none of its own.
 
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ pub async fn get(preheater: &Preheater, id: i64) -> Result<Option<PreheatView>, 
     Ok(Some(view))
 }
 
-/// The counts of whoever does the work: the preheat itself, or its leader.
+/// Shows the counts of the preheat that does the work: itself or its leader.
 fn show_work_of(view: &mut PreheatView, worker: &preheats::Model) {
     view.digest.clone_from(&worker.digest);
     view.public = worker.public;
@@ -94,7 +94,7 @@ pub(crate) fn view(row: preheats::Model, pages: &TracePages) -> Result<PreheatVi
     })
 }
 
-/// Every object of a preheat with its placements. A peer that has not begun stands with the root manifest.
+/// Returns every object of a preheat with its placements. A peer that has not begun is listed at the root manifest.
 pub async fn objects(preheater: &Preheater, id: i64) -> Result<Vec<ObjectView>, StorageError> {
     let db = preheater.inner.reads();
     let (id, root) = work_of(db, id).await?;
@@ -155,7 +155,7 @@ pub async fn objects(preheater: &Preheater, id: i64) -> Result<Vec<ObjectView>, 
         .collect()
 }
 
-/// Under which id its rows stand, and its root manifest.
+/// Returns the id that its rows have, and its root manifest.
 async fn work_of(db: &impl ConnectionTrait, id: i64) -> Result<(i64, String), DbErr> {
     let Some(preheat) = preheats::Entity::find_by_id(id).one(db).await? else {
         return Ok((id, String::new()));

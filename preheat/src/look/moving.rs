@@ -1,8 +1,9 @@
 //! The bytes that move for a preheat right now, as its peers last reported.
 
+use std::collections::HashMap;
+
 use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
-use std::collections::HashMap;
 
 use crate::rows::damaged::or_skip;
 use crate::rows::{lots, progress};

@@ -1,4 +1,4 @@
-//! Every peer that ever said hello and was not removed, for people.
+//! Every peer that has registered and was not removed.
 
 use std::collections::HashMap;
 
@@ -55,7 +55,7 @@ pub async fn peers(preheater: &Preheater) -> Result<Vec<PeerView>, StorageError>
         })
         .collect();
     views.sort_by_key(|view| !view.alive);
-    // A live peer was seen just now: its lease says so, and is not copied into its row at every call.
+    // A connected peer was seen just now: its row is not updated at every request.
     views
         .iter_mut()
         .filter(|view| view.alive)

@@ -1,5 +1,4 @@
-//! Tells how a preheat goes on, by looking at its rows once a second: whatever manager changes them, whoever watches
-//! sees it.
+//! Streams the state of a preheat by reading its rows once a second, whichever manager changes them.
 
 use std::time::Duration;
 

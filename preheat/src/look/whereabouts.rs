@@ -1,4 +1,4 @@
-//! Which peers hold what share of an image, by their own last word; of what is not whole there, by their word now.
+//! Which peers hold which share of an image: by their holdings, and for partial objects by a question to each.
 //!
 //! What the image is made of is read from its newest preheat that found it, else asked of the registry. Of nodes only
 //! the objects of preheated images are written down, so an image that was never preheated is found on seeds only.
@@ -29,7 +29,7 @@ const PEERS_ASKED: usize = 64;
 pub struct Whereabouts {
     pub image: String,
     pub digest: String,
-    /// The preheat that tells what it is made of; none: the registry did, just now.
+    /// The preheat that listed its objects; none: the registry was asked.
     pub preheat: Option<i64>,
     pub objects: u64,
     pub bytes: u64,
@@ -91,7 +91,7 @@ pub async fn where_is(preheater: &Preheater, image: &ImageReference) -> Result<W
     })
 }
 
-/// Objects that peers have a part of, and how much of them, by peer. Who does not answer in time has told nothing.
+/// Returns the partial objects of each peer and their bytes. A peer without a reply in time is left out.
 async fn begun(
     preheater: &Preheater,
     image: &ImageReference,

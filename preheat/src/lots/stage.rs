@@ -1,13 +1,10 @@
-//! Stage 1 of a preheat in a cluster: what stage 0 could not get fails there too, and a lot that stands for
-//! everything is written out.
+//! Placements of a lot: opened, failed, and expanded. In stage 1, objects that no seed got fail too.
 
 use std::collections::HashMap;
 
+use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveValue::NotSet, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use wire::Side;
 
 use super::counts::{count_in_lot, count_in_preheat};
@@ -17,13 +14,13 @@ use crate::rows::find::peer_name;
 use crate::rows::placements::{FAILED, OPEN};
 use crate::rows::{ROWS_AT_ONCE, VALUES_AT_ONCE, lots, objects, placements, preheats};
 
-/// Why the seeds of a cluster do not have an object, in words for those who would have read it from them.
+/// Why the seeds of a cluster lack an object, as text for the placements that depend on them.
 struct Lacking {
     reason: String,
     side: Side,
 }
 
-/// Stage 0 is done: closes what cannot be had, and says how much that was. The caller lets the rest go.
+/// Closes the stage 1 placements of objects that no seed got, and returns their count. The caller unparks the rest.
 pub(crate) async fn begin_next(
     txn: &impl ConnectionTrait,
     preheat: i64,
@@ -55,7 +52,7 @@ pub(crate) async fn begin_next(
     Ok(all)
 }
 
-/// Of a lot that stands for everything. A row is written only when nothing else of it will be.
+/// For a lot that is not expanded. A row is written only if no other row of the lot will be.
 async fn fail_unwritten(
     txn: &impl ConnectionTrait,
     lot: &lots::Model,
@@ -211,7 +208,7 @@ async fn insert_failed(
         .map(drop)
 }
 
-/// Writes the placements of a lot that stands for everything. Its counts have them already.
+/// Writes the placements of a lot that is not expanded. Its counts include them already.
 pub(crate) async fn expand(txn: &impl ConnectionTrait, lot: &lots::Model) -> Result<(), DbErr> {
     let lacking = lacking(txn, lot.preheat_id, lot.cluster_id).await?;
     let digests: Vec<String> = objects::Entity::find()

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use wire::Side;
 
-/// A count of them. What failed because its peer left stands in `left`, and with the failed ones of side `peer` too.
+/// Counts of closed placements. Those that failed because their peer left are in `left`, and also in the failures of
+/// side `peer`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Closed {
     pub(crate) verified: i64,

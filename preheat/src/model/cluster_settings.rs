@@ -1,9 +1,9 @@
-//! What the configuration says of each cluster. A cluster that it does not name has the defaults.
+//! The configured settings of each cluster. A cluster without settings has the defaults.
 
-use oci::Platform;
-use oci::RegistryName;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+use oci::{Platform, RegistryName};
+use serde::{Deserialize, Serialize};
 use wire::Rate;
 
 /// None: as fast as it goes.
@@ -24,9 +24,9 @@ pub struct ClusterSettings {
     pub platforms: Vec<Platform>,
     /// Peers that may leave without failing a preheat that is for every seed or every peer.
     pub tolerated_absent: u32,
-    /// What refers to an image comes along with it, unless a request says something else.
+    /// Referrers of an image are preheated too, unless the request states otherwise.
     pub referrers: bool,
-    /// How fast its peers may be, until somebody says something else at run time.
+    /// Bandwidth limits of its peers; they can be changed at run time.
     pub limits: ClusterLimits,
 }
 

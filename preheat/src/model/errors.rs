@@ -1,4 +1,4 @@
-//! What callers of this crate may have to tell theirs.
+//! The errors of this crate.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use sea_orm::DbErr;
 use super::peer_choice::BadPeers;
 use super::state::PreheatState;
 
-/// The database did not do what it was asked to.
+/// The database refused or failed an operation.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
     #[error("the manager has more to write than it can take; try again in a moment")]

@@ -9,15 +9,15 @@ pub struct Limits {
     pub preheat_limit: Duration,
     /// A preheat that finds no live seed fails after this.
     pub no_seed_limit: Duration,
-    /// The placements of a peer that is away this long fail.
+    /// The placements of a peer that is disconnected this long fail.
     pub absent_limit: Duration,
-    /// Work of a seed that is away this long goes to another one, where the scope lets it.
+    /// Work of a seed that is disconnected this long goes to another seed, where the scope allows it.
     pub replan_after: Duration,
     /// A session ends unless its peer calls within this.
     pub session_lease: Duration,
     /// The longest that a peer's call for work is held.
     pub take_wait: Duration,
-    /// The longest that a peer, or a registry, is waited for by somebody who only wants to know.
+    /// The longest wait for the answer of a peer or a registry to a read-only question.
     pub answer_wait: Duration,
     /// A lot that its peer has not shown to have received is handed out again after this.
     pub redeliver_after: Duration,
@@ -68,7 +68,7 @@ impl Default for Limits {
 const LONGEST_PREHEAT: Duration = Duration::from_secs(24 * 3_600);
 
 impl Limits {
-    /// How long a preheat may take whose request says this; nothing and none at all mean as configured.
+    /// Returns the time limit of a preheat. Without a limit in the request, or with zero, the configured one holds.
     pub(crate) fn of_preheat(&self, asked: Option<Duration>) -> Duration {
         asked
             .filter(|asked| !asked.is_zero())
@@ -76,7 +76,7 @@ impl Limits {
     }
 }
 
-/// Sizes beyond this are not an image but an attack on somebody's arithmetic: 16 TiB.
+/// Larger sums are refused, so that hostile sizes cannot overflow: 16 TiB.
 pub(crate) const MAX_IMAGE_BYTES: u64 = 1 << 44;
 
 /// For metrics, which count in seconds.

@@ -16,7 +16,7 @@ pub enum PeerChoice {
     Count(u32),
     /// Of each cluster's peers, rounded up; from 1 to 100.
     Percent(u8),
-    /// Those that call in from these addresses.
+    /// Those that register from these addresses.
     Addresses(Vec<IpAddr>),
 }
 

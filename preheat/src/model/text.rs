@@ -1,6 +1,6 @@
 //! Pieces of text that people read.
 
-/// A digest as people tell it apart.
+/// Returns the algorithm and the first 12 hex digits of a digest.
 pub(crate) fn short(digest: &str) -> &str {
     digest.get(..19).unwrap_or(digest)
 }
@@ -11,5 +11,5 @@ pub(crate) fn cut(text: &str) -> String {
 
 const LONGEST_REASON: usize = 2_000;
 
-/// Of how many failures a verdict tells.
+/// The number of failures that a verdict names.
 pub(crate) const NAMED_FAILURES: usize = 3;

@@ -1,6 +1,6 @@
 //! Where people look at traces: the pages of a Jaeger.
 
-/// Makes links to traces; makes none unless it was told where the pages are.
+/// Makes links to traces; none without a configured address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TracePages(Option<String>);
 

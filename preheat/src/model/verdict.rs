@@ -1,4 +1,4 @@
-//! How a preheat ends, said from its counts.
+//! The verdict over a preheat, computed from its counts.
 
 use wire::Side;
 
@@ -12,7 +12,7 @@ pub(crate) struct FailedPlacement {
     pub(crate) peer: String,
     pub(crate) reason: String,
     pub(crate) side: Side,
-    /// Because its peer was away for too long.
+    /// It failed because its peer was disconnected for too long.
     pub(crate) peer_left: bool,
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Verdict {
         reason: String,
         side: Side,
     },
-    /// Somebody ended it before its time.
+    /// A caller ended it.
     Cancelled {
         by: String,
     },

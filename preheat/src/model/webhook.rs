@@ -1,4 +1,4 @@
-//! Others who want to hear of preheats: where, of what, and how they know that it is us.
+//! Webhooks: receivers of notices about preheats, their events, and the secret that signs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use wire::SecretText;
 
-/// What somebody can be told of.
+/// The events that a notice reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookEvent {
-    /// The image's objects are known, and so is who has to hold them.
+    /// The image's objects are known, and the plan is written.
     Resolved,
     /// It succeeded, failed or was cancelled.
     Ended,
@@ -55,7 +55,7 @@ pub struct Webhook {
     /// Names it in the configuration and in logs; its URL may hold a secret.
     pub name: String,
     pub url: SecretText,
-    /// Signs what it is told.
+    /// Signs its notices.
     pub secret: SecretText,
     /// Empty: everything.
     pub events: Vec<WebhookEvent>,
@@ -92,15 +92,15 @@ pub struct Webhooks {
 
 /// One call takes no longer.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(15);
-/// A receiver that does not want to hear for as long is not told any more.
+/// A notice that was not accepted for this long is dropped.
 pub(crate) const NOTICE_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
-/// Who has to be told of what, as a preheat's row keeps it.
+/// The receivers of a preheat with their events, as its row stores them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WantedNotices(pub(crate) Vec<(String, Vec<WebhookEvent>)>);
 
 impl Webhooks {
-    /// For a preheat that is asked for now; none when nobody wants to hear.
+    /// Returns the receivers for a new preheat as JSON; none without receivers.
     pub(crate) fn tells(&self) -> Option<String> {
         if self.receivers.is_empty() {
             return None;

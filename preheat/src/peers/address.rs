@@ -1,4 +1,4 @@
-//! What a hello says about names and addresses, checked: all of it is shown to people and handed to other peers.
+//! Checks the names and addresses of a hello: they are shown to people and sent to other peers.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! How fast the peers of a cluster may be: as configured, until somebody says something else at run time.
+//! Bandwidth limits of the peers of a cluster: the configured ones until they are changed at run time.
 //!
 //! **Invariant:** what the seeds of a cluster may take from a registry together is its budget, however many they are. A
 //! node that finds no seed has a share of the same budget among the nodes.
@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 
 use oci::RegistryName;
 use queue::Urgency;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr,
-};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
 use wire::{BandwidthLimits, OriginShare, Rate};
 
 use crate::engine::preheater::{Inner, Preheater};
@@ -23,7 +22,7 @@ pub struct LimitsInForce {
     pub limits: ClusterLimits,
     /// They are those of the configuration.
     pub as_configured: bool,
-    /// What each peer is told.
+    /// The limits that each peer is sent.
     pub for_peers: BandwidthLimits,
 }
 
@@ -42,7 +41,7 @@ pub async fn cluster_limits(preheater: &Preheater, cluster: &str) -> Result<Limi
     in_force(inner, row).await.map_err(storage)
 }
 
-/// Says what holds from now on; none: what is configured. Peers learn it within seconds.
+/// Sets the limits; none restores the configured ones. Peers receive them within seconds.
 pub async fn set_cluster_limits(
     preheater: &Preheater,
     cluster: &str,

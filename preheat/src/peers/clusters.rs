@@ -1,11 +1,11 @@
-//! Clusters: made with the first join token that names them, looked up by every request. The list is small and kept in memory.
+//! Clusters: made with the first join token that names them, looked up by every request. The list is small and kept in
+//! memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
 use wire::ClusterName;
 
 use crate::engine::preheater::Inner;
@@ -13,7 +13,7 @@ use crate::model::errors::{StorageError, SubmitError};
 use crate::model::scope::ClusterChoice;
 use crate::rows::clusters;
 
-/// Every cluster by id, as far as this process knows; the database is asked when `is_enough` says no.
+/// Returns the known clusters by id; reads the database when `is_enough` returns false.
 pub(crate) async fn known(
     inner: &Inner,
     is_enough: impl Fn(&BTreeMap<i64, String>) -> bool,

@@ -1,14 +1,15 @@
 //! A peer registers and gets a session.
 //!
-//! **Invariant:** a peer has one session at most. A new hello ends the older one, and its work goes back to waiting in the
+//! **Invariant:** a peer has one session at most. A new hello ends the older one, and its work goes back to waiting in
+//! the
 //! same transaction.
 
-use queue::{Urgency, end_holder, register_holder};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-    sea_query::OnConflict,
-};
 use std::net::IpAddr;
+
+use queue::{Urgency, end_holder, register_holder};
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
 use uuid::Uuid;
 use wire::{Hello, PeerIdentity, Role, Welcome};
 
@@ -21,7 +22,7 @@ use crate::model::errors::{HelloError, StorageError};
 use crate::model::limits::{Limits, milliseconds};
 use crate::rows::{members, peers};
 
-/// A peer registers. Who it is stands in its certificate.
+/// Registers a peer. Its certificate states its identity.
 pub async fn hello(
     preheater: &Preheater,
     identity: &PeerIdentity,

@@ -1,12 +1,14 @@
-//! What peers say they hold: rows in batches. Seeds are believed whole; of a node only what an image of ours
-//! needs is kept.
+//! Holdings as peers report them, stored in batches. All of a seed's holdings are stored; of a node's, only objects
+//! of preheated images.
 
 use std::collections::HashSet;
 
 use queue::Urgency;
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::OnConflict,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use uuid::Uuid;
 use wire::{Held, HoldingsReport, SeedAddress, holdings_hash, seeds_in_order};

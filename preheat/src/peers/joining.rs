@@ -1,15 +1,16 @@
-//! Peers join: a join token is checked and counted, and the peer gets a uuid. The certificate is for the caller of this
-//! crate to sign.
+//! Peers join: a join token is checked and counted, and the peer gets a uuid. The caller of this crate signs the
+//! certificate.
 //!
-//! **Invariants:** a join token admits no more peers than it says, in the role and the cluster that it says, whatever the
-//! peer asks for. Only the hash of its secret is stored. The same key with the same token is the same peer, so that an
-//! answer that was lost costs nothing.
+//! **Invariants:** a join token admits at most its number of peers, in its role and its cluster, whatever the peer
+//! requests. Only the hash of its secret is stored. The same key with the same token is the same peer, so a lost
+//! response costs nothing.
 
 use queue::Urgency;
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    PaginatorTrait, QueryFilter, QueryOrder,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder,
 };
 use uuid::Uuid;
 use wire::{ClusterName, PeerIdentity, Role};
@@ -54,7 +55,7 @@ pub struct JoinTokenView {
     pub revoked_ms: Option<i64>,
 }
 
-/// A peer at the door.
+/// A peer that wants to join.
 #[derive(Debug, Clone)]
 pub struct Applicant {
     pub token_id: String,
@@ -66,7 +67,7 @@ pub struct Applicant {
     pub wire_version: u32,
 }
 
-/// Why a peer may not join; each says what to do.
+/// Why a peer may not join, with what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotJoined {
     #[error("this manager knows no such join token; make one with `stoker token create --scope node`")]
@@ -322,7 +323,7 @@ async fn joined_before(
     }))
 }
 
-/// What the bounds are about.
+/// Counts that the bounds of joining apply to.
 struct JoinCounts {
     /// Peers that joined in the last minute with this token, and with any.
     lately: (u64, u64),

@@ -1,4 +1,4 @@
-//! What a peer is told of its surroundings: the live seeds of its cluster, and how each registry is reached.
+//! What a peer is sent about its surroundings: the live seeds of its cluster, and how each registry is reached.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Who of the live seeds has which object: what they announced, and what they proved for this preheat.
+//! The holders of objects among live seeds: by their holdings, and by their settlements for a preheat.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use wire::SeedAddress;
 use crate::rows::placements::VERIFIED;
 use crate::rows::{VALUES_AT_ONCE, holdings, placements};
 
-/// Parents that a peer is told of.
+/// The number of parents that a peer is sent.
 pub(crate) const PARENTS: usize = 5;
 
 /// Digest -> the seeds that have it.

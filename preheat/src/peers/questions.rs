@@ -1,9 +1,9 @@
-//! Questions to peers: put up by somebody who waits, handed out with the peer's next call for work.
+//! Questions to peers, sent on their long poll.
 //!
-//! **Invariant:** a question is there as long as its asker waits and no longer; one reply at most gets to the asker,
-//! from the peer that was asked. What comes late, twice or from somebody else changes nothing.
+//! **Invariant:** a question stays open as long as its caller waits. The caller gets at most one reply, from the peer
+//! that was asked; a late or repeated reply changes nothing.
 //!
-//! Non-goals: questions outlive no manager, and reach only peers that call this one.
+//! Non-goals: questions do not survive a restart, and reach only peers that poll this manager.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::engine::work::lane_of;
 use crate::model::errors::{SessionError, StorageError};
 use crate::rows::peers;
 
-/// Why a question has no reply.
+/// Why a question got no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
     #[error("the peer has no session: it is not running, or cannot reach the manager")]
@@ -63,7 +63,7 @@ async fn is_alive(inner: &Inner, peer: Uuid) -> Result<bool, StorageError> {
     Ok(row.is_some_and(|row| row.session.is_some()))
 }
 
-/// A peer's reply. `false`: nobody waits for it, or it is not this peer's to give.
+/// Accepts a peer's reply. Returns `false` when no caller waits for it, or another peer was asked.
 pub async fn answer(
     preheater: &Preheater,
     session: Uuid,

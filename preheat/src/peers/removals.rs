@@ -1,13 +1,13 @@
-//! Removed peers: shut out at once, here and by a signed list at the doors of all other peers.
+//! Removed peers: refused at once, by the manager and, through a signed list, by all other peers.
 //!
 //! **Invariant:** the list's number only grows, and a peer that is on it has no session and holds nothing.
 
 use std::sync::Arc;
 
 use queue::{Urgency, end_holder};
+use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue::{NotSet, Set},
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect,
 };
@@ -84,7 +84,7 @@ async fn read(inner: &Inner, now: i64) -> Result<SignedRemovals, StorageError> {
     Ok(SignedRemovals { list, signed })
 }
 
-/// A certificate that was issued before this is worth nothing to anybody.
+/// Certificates that were issued before this time have expired.
 pub(crate) fn dead_before(now_ms: i64) -> i64 {
     now_ms - Validity::longest() * 1_000
 }
@@ -129,7 +129,7 @@ pub enum RemoveError {
     Storage(#[from] StorageError),
 }
 
-/// Shuts a peer out for good. `with_token`: the join token that it came by is revoked too.
+/// Removes a peer permanently. `with_token` revokes its join token too.
 pub async fn remove_peer(
     preheater: &Preheater,
     peer: Uuid,

@@ -1,7 +1,7 @@
 //! Registries that preheats named: fronts may dial them.
 //!
-//! **Invariant:** a registry that no preheat named for 90 days is forgotten, and of more than 1,000 the ones that were
-//! named longest ago.
+//! **Invariant:** a registry that no preheat named for 90 days is deleted; of more than 1,000, those named longest
+//! ago.
 
 use queue::Urgency;
 use sea_orm::ActiveValue::Set;
@@ -16,12 +16,12 @@ use crate::model::errors::StorageError;
 use crate::rows::seen_registries::{ActiveModel, Column, Entity, Model};
 use crate::rows::{VALUES_AT_ONCE, preheats};
 
-/// Registries that are kept, and that a peer is told.
+/// The number of registries that are kept and sent to peers.
 const MOST: u64 = 1_000;
 const DAY_MS: i64 = 86_400_000;
 const KEEP_MS: i64 = 90 * DAY_MS;
 
-/// The registries to tell a peer, by name.
+/// Returns the registries to send to a peer, by name.
 pub(crate) async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
     let newest = Entity::find()
         .order_by_desc(Column::NamedMs)

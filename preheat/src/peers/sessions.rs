@@ -5,7 +5,8 @@
 //! waiting in the same transaction.
 
 use queue::{Urgency, renew};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::engine::preheater::{Inner, Preheater};

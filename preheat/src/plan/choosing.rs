@@ -1,4 +1,4 @@
-//! Turns the peers that a request chose into those that are there.
+//! Maps the peers that a request chose to connected peers.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::model::text::cut;
 use crate::rows::damaged::or_skip;
 use crate::rows::{VALUES_AT_ONCE, peers, preheats};
 
-/// No live peer of the scope calls in from these addresses.
+/// No live peer of the scope has registered from these addresses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no live peer that {scope} names calls in from {}; look at the list of peers, or name others",
@@ -29,7 +29,7 @@ fn listed(missing: &[IpAddr]) -> String {
     words.join(", ")
 }
 
-/// Who has to hold the image of this preheat.
+/// Returns the peers that have to hold the image of this preheat.
 pub(crate) async fn holders(
     txn: &impl ConnectionTrait,
     preheat: &preheats::Model,
@@ -85,7 +85,7 @@ fn at(rows: &[peers::Model], addresses: Vec<IpAddr>) -> Result<BTreeSet<Uuid>, V
     }
 }
 
-/// What the peer calls itself, if that is an address; else where it was seen to call from.
+/// Returns the advertised address if it is an IP address, else the address that the last hello came from.
 fn address_of(peer: &peers::Model) -> Option<IpAddr> {
     let own: Option<IpAddr> = peer.address.parse().ok();
     let seen = || peer.seen_ip.as_deref()?.parse().ok();

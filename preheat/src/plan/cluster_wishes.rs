@@ -1,5 +1,4 @@
-//! What the configuration says of each cluster, and what follows from it for one preheat. A cluster that it does not
-//! name has what is built in.
+//! What follows from the settings of clusters for one preheat: platforms, referrers, tolerance.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,7 +3,7 @@
 //!
 //! Stage 0: each object has exactly one seed of each cluster, which fetches it from the registry. Stage 1:
 //! everybody else that has to hold the image; they read from the seeds of stage 0 and start once those are done.
-//! Stage 0 is the same whoever was chosen: somebody has to fetch.
+//! Stage 0 does not depend on the choice of peers: each object needs one seed that fetches it.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,8 @@
 //! The clusters with their live peers, as planning needs them.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use std::collections::BTreeMap;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
 use super::decide::LiveCluster;
 use crate::model::scope::Scope;

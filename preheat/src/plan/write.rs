@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use queue::{NewWork, PARKED, enqueue};
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use serde_json::json;
 use uuid::Uuid;
 use wire::Side;
@@ -24,7 +25,7 @@ use crate::model::webhook::WebhookEvent;
 use crate::rows::{ROWS_AT_ONCE, lots, objects, placements, preheats, read_size, stored_size};
 use crate::tell::notices::notify;
 
-/// Plans the preheat for the peers of `clusters` and writes the plan, or says that nobody can fetch.
+/// Plans the preheat for the peers of `clusters` and writes the plan. Returns `NoSeed` when no seed can fetch.
 pub(crate) async fn place(
     step: &mut Step<'_>,
     preheat: &preheats::Model,
@@ -68,7 +69,7 @@ pub(crate) async fn place(
     Ok(Ok(()))
 }
 
-/// What is tolerated is settled with the plan: a new configuration is for later preheats.
+/// Stores the tolerance with the plan: a changed configuration applies to later preheats only.
 async fn tolerate(
     txn: &impl ConnectionTrait,
     preheat: i64,

@@ -1,4 +1,4 @@
-//! Asks the registry what a preheat needs: what the reference means, and, unless that is known, every object of it.
+//! Asks the registry what a preheat needs: the digest of the reference, and, unless they are known, its objects.
 
 use oci::{ManifestHead, RegistryError, TagOrDigest};
 use sea_orm::DbErr;
@@ -16,7 +16,7 @@ use crate::plan::cluster_wishes::{platforms_wanted, referrers_wanted};
 use crate::plan::live_clusters::live_clusters;
 use crate::rows::preheats;
 
-/// What the registry was asked for, and said.
+/// The result of asking the registry.
 pub(super) struct Resolution {
     pub(super) content: SharedContent,
     pub(super) image: ResolvedImage,
@@ -135,7 +135,7 @@ fn is_overloaded(error: &RegistryError) -> bool {
     )
 }
 
-/// What the request says, else what its clusters want.
+/// Returns what the request states, else what its clusters are configured for.
 async fn wants(inner: &Inner, preheat: &preheats::Model) -> Result<WantedParts, DbErr> {
     let named = preheat.platforms()?;
     let platforms = WantedPlatforms {

@@ -1,10 +1,10 @@
 //! Which preheats may share their work, and what earlier ones know of an image.
 //!
-//! **Invariant:** only equal ones share: the same bytes, under the same tag, for the same peers. What the registry said
-//! to one caller is no yes for another, so each asks for itself what its reference means.
+//! **Invariant:** only equal preheats share: the same bytes, under the same tag, for the same peers. A registry's
+//! answer to one caller is no grant for another, so each preheat asks for its own reference.
 //!
-//! A share key has two halves: what is preheated, and where to. Whoever has the first half in common has the same
-//! objects; whoever has both can do the work for the other.
+//! A share key has two halves: what is preheated, and where to. Preheats with the same first half have the same
+//! objects; with the same key, one can do the work of the other.
 
 use oci::Digest;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
@@ -85,7 +85,7 @@ fn half(value: &serde_json::Value) -> String {
     hash.hex().chars().take(HALF).collect()
 }
 
-/// Those for whom the preheat would be planned now, as text. A peer that came since is not in a leader's plan.
+/// Returns the peers that a plan would include now, as text. A leader's plan lacks peers that registered later.
 fn peers_meant(preheat: &preheats::Model, clusters: &[LiveCluster]) -> Result<Vec<String>, DamagedRow> {
     let scope = preheat.scope()?;
     let choice = preheat.clusters()?;
@@ -148,7 +148,7 @@ pub(super) async fn source(
 /// How many preheats back it is looked: it is only a hint, repositories have no index, and each resolve pays for it.
 const LOOKED_BACK: i64 = 500;
 
-/// Was this reference public the last time? Then nobody's credential is needed to ask what it means.
+/// Returns whether the reference was public at its last preheat. If so, no credential is needed to ask for its digest.
 pub(super) async fn was_public(db: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<bool, DbErr> {
     use preheats::Column;
     let newest = preheats::Entity::find()

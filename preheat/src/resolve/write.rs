@@ -1,12 +1,13 @@
-//! Writes what was found at the registry, and the plan for it; or that the preheat waits for a seed, or for another
-//! one that does the same.
+//! Writes what the registry answered and the plan for it; or that the preheat waits for a seed, or follows an equal
+//! preheat.
 //!
-//! **Invariant:** who follows has no objects of its own, and nobody follows a follower.
+//! **Invariant:** a follower has no objects of its own, and no preheat follows a follower.
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait,
-    IntoActiveModel, QueryFilter, UpdateMany,
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    UpdateMany,
 };
 use serde_json::json;
 
@@ -128,7 +129,7 @@ impl ResolvedFacts {
     }
 }
 
-/// Takes the objects of an equal one over. Should they be gone by now, everything is asked for anew.
+/// Copies the objects of an equal preheat. If they are gone meanwhile, the registry is asked again.
 async fn copy(
     txn: &DatabaseTransaction,
     preheat: &preheats::Model,
@@ -164,7 +165,7 @@ async fn copy(
     })
 }
 
-/// What was written when it was resolved before: it followed somebody, or waited for a seed.
+/// Deletes the objects of an earlier resolve of this preheat.
 async fn forget_objects(txn: &DatabaseTransaction, preheat: &preheats::Model) -> Result<(), DbErr> {
     if preheat.objects_total == 0 {
         return Ok(());

@@ -1,7 +1,8 @@
 //! Small reads that many steps share.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
 use super::{VALUES_AT_ONCE, peers, preheats};
 use crate::model::errors::StorageError;

@@ -1,4 +1,4 @@
-//! Peers that joined: who has a certificate of ours that holds, or that can still be renewed.
+//! Peers that joined and whose certificate is valid or can still be renewed.
 
 use sea_orm::entity::prelude::*;
 use wire::ClusterName;

@@ -1,4 +1,4 @@
-//! A seed or node that has said hello. Live while it has a session.
+//! A seed or node that has registered. Connected while it has a session.
 
 use sea_orm::entity::prelude::*;
 
@@ -18,7 +18,7 @@ pub struct Model {
     /// Where its last hello came from.
     pub seen_ip: Option<String>,
     pub software: String,
-    /// The id of the token that it said hello with.
+    /// The id of its join token.
     pub token_id: Option<String>,
     pub session: Option<String>,
     pub last_seen_ms: i64,

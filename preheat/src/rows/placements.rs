@@ -22,7 +22,7 @@ pub struct Model {
     pub bytes_from_peers: i64,
     pub reason: Option<String>,
     side: Option<String>,
-    /// It failed because its peer was away for too long.
+    /// It failed because its peer was disconnected for too long.
     pub peer_left: bool,
 }
 

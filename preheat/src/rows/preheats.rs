@@ -1,11 +1,10 @@
-//! A job: one image, to be placed where its scope says.
+//! A preheat: one image, to be placed on the peers of its scope.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sea_orm::entity::prelude::*;
-use std::collections::BTreeMap;
-
 use oci::Platform;
+use sea_orm::entity::prelude::*;
 use wire::Side;
 
 use super::damaged::RowName;
@@ -27,7 +26,7 @@ pub struct Model {
     pub base_path: String,
     pub plain_http: bool,
     pub repository: String,
-    /// Tag or digest: what stands behind `/manifests/`.
+    /// Tag or digest: the last part of the manifest's URL.
     pub reference: String,
     pub tag: Option<String>,
     scope: String,
@@ -44,7 +43,7 @@ pub struct Model {
     pub public: bool,
     /// Names the credential that peers fetch; none means anonymous.
     pub credential: Option<String>,
-    /// When the registry said what the reference means.
+    /// When the registry answered what the reference means.
     pub resolved_ms: Option<i64>,
     pub objects_total: i64,
     /// Bytes of the image, each object once.
@@ -57,7 +56,7 @@ pub struct Model {
     pub placements_failed: i64,
     /// Those among the failed whose peer left.
     pub placements_left: i64,
-    /// How many peers may leave, by cluster id, as JSON; none: nobody may.
+    /// How many peers may leave, by cluster id, as JSON; none: no peer may.
     tolerated_absent: Option<String>,
     pub created_ms: i64,
     pub updated_ms: i64,
@@ -70,12 +69,12 @@ pub struct Model {
     /// JSON of a [`crate::PeerChoice`]; none: all.
     peer_choice: Option<String>,
     pub priority: i32,
-    /// As asked for; none: the configured limit.
+    /// As the request states; none: the configured limit.
     pub time_limit_ms: Option<i64>,
     pub referrers: Option<bool>,
     /// The request brought a credential for the registry, which is gone once the preheat has ended.
     pub had_credential: bool,
-    /// The message that asked for it.
+    /// The id of the message that requested it.
     pub delivery: Option<String>,
     /// Callers and projects take turns.
     pub fair_key: Option<String>,
@@ -87,14 +86,14 @@ pub struct Model {
     pub attempt: i64,
     /// JSON list of what readers should know: a layer that was left out, and why.
     pub notes: Option<String>,
-    /// When its present attempt was asked for; none for the first one.
+    /// When the present attempt was requested; none for the first one.
     pub retried_ms: Option<i64>,
-    /// JSON of [`crate::model::webhook::Tells`]: who has to be told of what.
+    /// JSON of [`crate::model::webhook::Tells`]: its receivers with their events.
     pub tells: Option<String>,
 }
 
 impl Model {
-    /// When its present attempt was asked for.
+    /// Returns when the present attempt was requested.
     pub(crate) fn begun_ms(&self) -> i64 {
         self.retried_ms.unwrap_or(self.created_ms)
     }

@@ -1,8 +1,9 @@
-//! Takes outcomes from peers. One transaction closes the placements, counts them, and ends the preheat with the
+//! Accepts settlements from peers. One transaction closes the placements, counts them, and ends the preheat with the
 //! last one.
 //!
-//! **Invariant:** an outcome counts once, and only from the session that holds the lot with its present fence.
-//! A repeated settle is acknowledged and changes nothing; an old one changes nothing and is named stale.
+//! **Invariant:** a settlement counts once, and only from the session that holds the lot with its present fence. A
+//! repeated settlement is acknowledged and changes nothing; one with an old fence changes nothing and is reported as
+//! stale.
 
 use std::collections::BTreeMap;
 

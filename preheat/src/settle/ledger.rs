@@ -1,16 +1,16 @@
-//! Keeps a preheat's counts while its placements close, lets stage 1 go when stage 0 is done, and ends the
-//! preheat with the last of them: all in the transaction that closes a placement.
+//! Keeps a preheat's counts while its placements close, unparks stage 1 when stage 0 is done, and ends the preheat
+//! with its last placement, all in the transaction that closes a placement.
 //!
-//! **Invariant:** `placements_open` of a preheat is the sum of its lots' `open`; at 0 the preheat ends there and
-//! then, and it succeeds only if every placement was verified, those of tolerated absentees aside.
+//! **Invariant:** `placements_open` of a preheat is the sum of its lots' `open`. At 0 the preheat ends in the same
+//! transaction. It succeeds only if every placement was verified, except those of tolerated absent peers.
 
 use std::collections::BTreeSet;
-use wire::Side;
 
 use queue::{Which, unpark};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
+use wire::Side;
 
 use crate::ending::end::end;
 use crate::engine::step::Step;

@@ -39,7 +39,7 @@ impl Spans {
         }
     }
 
-    /// Runs `then` in the span, if there is one only: what it says is said in the preheat's trace.
+    /// Runs `then` within the span if there is exactly one, so that its log lines join the preheat's trace.
     pub(super) fn within<T>(&self, then: impl FnOnce() -> T) -> T {
         match self.0.first_key_value() {
             Some((_, span)) if self.0.len() == 1 => span.in_scope(then),

@@ -28,7 +28,7 @@ use crate::tell::notices::notify;
 
 /// A witness reads one piece, and proves its own copy again if the piece differs.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
-/// Preheats that are told of a removed seed, the newest.
+/// The most preheats that get a note about a removed seed, newest first.
 const NOTED_AT_MOST: u64 = 200;
 /// Notes of one preheat.
 const NOTES: usize = 50;
@@ -97,7 +97,7 @@ async fn compared_by(
     }
 }
 
-/// The witness has removed its copy; its holdings follow by themselves.
+/// The witness has deleted its copy and will report the lost holding.
 fn note_damage(inner: &Inner, subject: &Subject, replies: &[WitnessReply]) {
     for witness in witnesses_with(replies, &Compared::OwnDamaged) {
         let text = format!(
@@ -186,7 +186,7 @@ async fn shut_out(
     }
 }
 
-/// Writes a note on the preheats that the seed settled objects of, and tells who wants to hear of them.
+/// Adds a note to the preheats whose objects the seed settled, and enqueues their notices.
 async fn note_preheats(step: &mut Step<'_>, seed: Uuid, note: &str) -> Result<(), DbErr> {
     let settled: Vec<i64> = placements::Entity::find()
         .select_only()

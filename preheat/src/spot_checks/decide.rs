@@ -1,7 +1,7 @@
-//! Whom to ask about a seed, and what follows from what they say: functions of values.
+//! Which witness to ask about a seed, and what its reply means: functions of values.
 //!
-//! **Invariant:** one witness removes nobody. Two count together if both are seeds, or if they joined by different tokens:
-//! who has one node's token can make any number of nodes.
+//! **Invariant:** one witness removes no seed. Two count together if both are seeds, or if they joined by different
+//! tokens: the owner of one node token can make any number of nodes.
 
 use uuid::Uuid;
 use wire::{Compared, SPOT_CHECK_BYTES};
@@ -21,7 +21,7 @@ pub(crate) struct Witness {
     pub(crate) token: Option<String>,
 }
 
-/// What a witness said; none: no answer.
+/// The reply of a witness; none: it did not reply.
 pub(crate) type WitnessReply = (Witness, Option<Compared>);
 
 /// Seeds first; which of them comes first is drawn.
@@ -40,7 +40,7 @@ pub(crate) fn piece(size: u64, draw: u64) -> Option<(u64, u64)> {
     Some((first, SPOT_CHECK_BYTES.min(size - first)))
 }
 
-/// The witness to be asked next; none when it is clear what follows, or nobody is left whose word would change it.
+/// Returns the witness to ask next; none when the outcome is certain, or no witness can change it.
 pub(crate) fn next<'a>(witnesses: &'a [Witness], replies: &[WitnessReply]) -> Option<&'a Witness> {
     let is_open = matches!(
         checked(replies),
@@ -57,7 +57,7 @@ pub(crate) fn next<'a>(witnesses: &'a [Witness], replies: &[WitnessReply]) -> Op
     })
 }
 
-/// What follows from what was said.
+/// Returns the outcome of these replies.
 pub(crate) fn checked(replies: &[WitnessReply]) -> SpotCheckOutcome {
     let accusers: Vec<&Witness> = witnesses_with(replies, &Compared::Different).collect();
     let mut pairs = accusers
@@ -74,7 +74,7 @@ pub(crate) fn checked(replies: &[WitnessReply]) -> SpotCheckOutcome {
     }
 }
 
-/// The witnesses who said this.
+/// Returns the witnesses with this reply.
 pub(crate) fn witnesses_with<'a>(
     replies: &'a [WitnessReply],
     what: &'a Compared,
@@ -83,7 +83,7 @@ pub(crate) fn witnesses_with<'a>(
     replies.iter().filter(is_it).map(|(witness, _)| witness)
 }
 
-/// Whether two witnesses count as two. Of a peer without a token it is not known who brought it.
+/// Returns whether two witnesses count as two. The origin of a peer without a token is unknown.
 fn are_two(one: &Witness, other: &Witness) -> bool {
     let by_different_tokens = one.token.is_some() && other.token.is_some() && one.token != other.token;
     one.peer != other.peer && (one.seed && other.seed || by_different_tokens)

@@ -1,13 +1,13 @@
-//! Compares what seeds give with what others hold, a piece at a time.
+//! Compares the bytes that seeds send with other holders' copies, one part at a time.
 //!
-//! Chosen is a placement that a live seed has verified. Another holder in its cluster is asked, over its long poll, to read
-//! a piece of the object from the seed and to compare it with its own copy. Two witnesses with different bytes remove the
-//! seed, and the preheats are told whose objects it settled.
+//! A placement that a live seed has verified is drawn. Another holder in its cluster is asked, on its long poll, to
+//! read a part of the object from the seed and to compare it with its own copy. Two witnesses with different bytes
+//! remove the seed; the preheats whose objects it settled get a note.
 //!
-//! **Invariant:** a check waits for nobody longer than [`ANSWER_WAIT`] for each witness, and reads one piece for each. A
-//! seed is removed, its holdings forgotten and its preheats told in one transaction.
+//! **Invariant:** a check waits at most one minute for each witness, and reads one part for each. A seed is removed,
+//! its holdings deleted and its preheats noted in one transaction.
 //!
-//! Non-goals: a seed with a bad disk and one that lies are not told apart; what no other peer holds is not checked.
+//! Non-goals: a bad disk and a lying seed are not distinguished; an object without another holder is not checked.
 
 pub(crate) mod check;
 pub(crate) mod decide;

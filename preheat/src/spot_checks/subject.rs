@@ -1,6 +1,7 @@
-//! Draws what is checked: a placement that a live seed has verified, a piece of its object, and who else holds it.
+//! Draws the subject of a check: a placement that a live seed has verified, a part of its object, and its other
+//! holders.
 //!
-//! **Invariant:** each look goes through a key or an index and reads a bounded number of rows.
+//! **Invariant:** each query uses a key or an index and reads a bounded number of rows.
 
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -110,7 +111,8 @@ async fn end(inner: &Inner, order: Order) -> Result<Option<i64>, DbErr> {
     Ok(row.map(|row| row.id))
 }
 
-/// Live peers of the seed's cluster that say that they hold the object, but for the seed: all other seeds, and some nodes.
+/// Live peers of the seed's cluster that say that they hold the object, but for the seed: all other seeds, and some
+/// nodes.
 async fn holders(
     inner: &Inner,
     seed: &peers::Model,

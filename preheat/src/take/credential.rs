@@ -13,7 +13,8 @@ use crate::model::errors::SessionError;
 use crate::peers::sessions;
 use crate::rows::{credentials as credential_rows, lots, preheats};
 
-/// An `Authorization` value for a seed that has an open lot of the preheat, or of an image of the registry, in question;
+/// An `Authorization` value for a seed that has an open lot of the preheat, or of an image of the registry, in
+/// question;
 /// none when it is gone or was never this seed's business.
 pub async fn credential(
     preheater: &Preheater,
@@ -43,7 +44,7 @@ pub async fn credential(
     Ok(value.map(|value| SecretText::new(value.expose())))
 }
 
-/// A credential that is kept elsewhere, or nobody's: what cannot be looked up here is not had there either.
+/// Returns the kept credential, or the anonymous one where the lookup fails.
 async fn looked_up(name: &str, credential: &Credential, repository: Option<&Repository>) -> Credential {
     let found = credential.looked_up(repository).await;
     found.unwrap_or_else(|error| {

@@ -1,7 +1,7 @@
-//! Hands work to a peer that asks for it.
+//! Hands lots to a peer on its long poll.
 //!
-//! **Invariant:** claiming a lot and writing down who has it is one transaction. A lot whose answer got lost on the
-//! way is handed out again under the same fence, until the peer has shown that it has it.
+//! **Invariant:** claiming a lot and storing its session is one transaction. A lot whose response was lost is handed
+//! out again under the same fence, until the peer has confirmed it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,7 +162,7 @@ async fn redelivered(
     Ok(again)
 }
 
-/// Writes down who has the lot now. None: nothing of it is open any more, and the work is done with.
+/// Writes the session into the lot. Returns none when nothing of the lot is open; its work is completed then.
 async fn take_lot(
     txn: &DatabaseTransaction,
     session: Uuid,

@@ -163,7 +163,7 @@ fn signed_public(
     inner.signing.sign(&record)
 }
 
-/// What the tag meant: the registry said so when it was asked by tag, or who asked by digest said so then.
+/// Returns what the tag meant: as the registry answered, or as the request stated that came by digest.
 fn tag_record(preheat: &preheats::Model, location: &Location) -> Option<TagRecord> {
     let resolved_ms = preheat.resolved_ms?;
     let asked_by_tag = preheat.tag.as_ref() == Some(&preheat.reference);

@@ -1,13 +1,13 @@
-//! How far peers are: one small row per peer, overwritten. Also the heartbeat, and how a peer learns that a lot is
-//! no longer its own.
+//! Progress reports: one small row per peer, overwritten. A report is also the heartbeat, and its answer lists
+//! withdrawn lots.
 
 use std::collections::HashMap;
 
 use queue::Urgency;
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
 };
 use uuid::Uuid;
 use wire::{PlacementProgress, ProgressAnswer, ProgressReport};

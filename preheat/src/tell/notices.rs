@@ -1,7 +1,7 @@
-//! Tells receivers what became of a preheat: written down with the change itself, sent by a worker afterwards.
+//! Notices for receivers: stored with the change that they report, delivered by a worker afterwards.
 //!
-//! **Invariant:** what a receiver is to be told is work that commits together with the change; it is sent until the
-//! receiver has taken it, for a day at most, under one delivery id. A manager that dies in between changes nothing.
+//! **Invariant:** a notice is work that commits together with the change. It is delivered until the receiver accepts
+//! it, for a day at most, under one delivery id. A restart of the manager changes nothing.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::model::webhook::{CALL_LIMIT, NOTICE_LIMIT, Webhook, WebhookCall, Webh
 use crate::rows::damaged::or_skip;
 use crate::rows::preheats;
 
-/// What a receiver gets, as documented.
+/// The body of a notice, as documented.
 #[derive(Serialize)]
 struct Notice<'a> {
     event: &'static str,
@@ -61,7 +61,7 @@ struct NoticedPreheat<'a> {
     trace_id: Option<String>,
 }
 
-/// Puts in what receivers want to hear of, as the preheat stands within this transaction.
+/// Enqueues the notices of an event, with the preheat as it is within this transaction.
 pub(crate) async fn notify(
     step: &mut Step<'_>,
     preheat: &preheats::Model,

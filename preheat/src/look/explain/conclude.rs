@@ -1,7 +1,6 @@
 //! From facts to findings. Reads nothing, writes nothing.
 //!
-//! **Invariant:** there is always a finding, and the first is the one that says most about why a pull through the node
-//! is as it is.
+//! **Invariant:** there is always a finding, and the first explains best how a pull through the node behaves.
 
 use super::case::Case;
 use super::facts::{ExplainedFacts, Meaning, Preheated};

@@ -1,4 +1,4 @@
-//! All that an explanation is concluded from: values, read before.
+//! The facts that an explanation is concluded from.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ pub(crate) struct ExplainedFacts {
     /// The objects of what the reference means now; where that is not known, of what was preheated.
     pub(crate) needed: Vec<ImageObject>,
     pub(crate) reply: Result<Reply, String>,
-    /// What the node last said that it holds.
+    /// The holdings that the node last reported.
     pub(crate) held: BTreeSet<String>,
     pub(crate) trace_pages: TracePages,
 }

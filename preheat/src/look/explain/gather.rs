@@ -92,7 +92,7 @@ async fn needed(
     }
 }
 
-/// What the node last said that it has of these.
+/// Returns which of these objects the node last reported.
 async fn held(
     inner: &Inner,
     node: &NodeFacts,
@@ -114,7 +114,7 @@ async fn held(
     Ok(held)
 }
 
-/// The node's own word, or why there is none.
+/// Returns the node's reply, or why there is none.
 async fn reply(
     preheater: &Preheater,
     image: &ImageReference,

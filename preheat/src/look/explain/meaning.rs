@@ -1,6 +1,7 @@
 //! What a reference means now, by the registry's own word, and what that is made of.
 //!
-//! **Invariant:** who may only read does not make us dial a registry that nobody has configured or preheated from.
+//! **Invariant:** a caller with read access only does not make the manager dial a registry that is neither configured
+//! nor named by a preheat.
 
 use oci::{Location, RegistryError, TagOrDigest};
 use tokio::time::{Instant, timeout_at};

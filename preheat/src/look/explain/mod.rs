@@ -1,9 +1,9 @@
-//! How an image stands with a node, and why: facts are read first, from rows, the registry and the node itself; what
-//! follows from them is a function from values to values.
+//! The state of an image on a node, and why. Facts are read first, from rows, the registry and the node; the
+//! explanation is a function of these values.
 //!
 //! **Invariant:** explaining changes nothing, neither here nor on the node nor at the registry, and ends within twice
-//! `Limits::answer_wait` and what the database takes. A registry that no configuration and no preheat has named is not
-//! dialled.
+//! `Limits::answer_wait` plus the time of the database. A registry that is neither configured nor named by a preheat
+//! is not dialled.
 
 mod case;
 mod conclude;

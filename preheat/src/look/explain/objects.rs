@@ -1,4 +1,4 @@
-//! Where each object stands with the node, and how much of the image that makes.
+//! The state of each object on the node, and how much of the image that makes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,10 +10,10 @@ use super::words;
 use crate::image::contents::ImageObject;
 use crate::model::scope::Scope;
 
-/// A peer says what it gained or lost within this, and tries again once.
+/// A peer reports changed holdings within this time, and retries once.
 const NEWS_TAKE_MS: i64 = 10_000;
 
-/// What is known of an object without asking why.
+/// The state of an object on the node.
 struct SeenObject {
     is_there: bool,
     bytes: u64,
@@ -34,7 +34,7 @@ pub(super) fn explained(facts: &ExplainedFacts) -> Vec<ExplainedObject> {
     facts.needed.iter().map(one).collect()
 }
 
-/// What the node says of each object.
+/// The node's reply for each object.
 type StatesByDigest<'a> = HashMap<&'a str, &'a StandingState>;
 
 fn by_digest(reply: &Reply) -> StatesByDigest<'_> {
@@ -88,7 +88,7 @@ fn seen(facts: &ExplainedFacts, states: Option<&StatesByDigest>, digest: &str) -
     }
 }
 
-/// It proved the object to its preheat and went silent before it said what it holds.
+/// Returns whether the peer verified the object and disconnected before it reported the holding.
 fn had_no_time_to_say(facts: &ExplainedFacts, digest: &str) -> bool {
     let Some(preheat) = &facts.preheat else {
         return false;

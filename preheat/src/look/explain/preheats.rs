@@ -15,7 +15,7 @@ use crate::rows::find::{peers_named, worker_of};
 use crate::rows::placements::FAILED;
 use crate::rows::{lots, placements, preheats, tokens};
 
-/// The preheat that says most about this node.
+/// Returns the most relevant preheat for this node.
 pub(super) async fn judged(
     inner: &Inner,
     rows: &[preheats::Model],
@@ -77,7 +77,7 @@ async fn read(
     newest: Option<i64>,
     node: &NodeFacts,
 ) -> Result<Preheated, StorageError> {
-    // What one that follows has placed stands with its leader.
+    // The placements of a follower are its leader's.
     let worker = worker_of(inner.reads(), row.clone()).await?.id;
     let placed = placed(inner, worker, node).await?;
     let view = view(row, &inner.trace_pages)?;

@@ -1,4 +1,4 @@
-//! What the pulls through the node say, as a tired person reads it.
+//! Findings about pulls through the node.
 
 use super::case::Case;
 use super::pulls::{givers, is_enough, speed_of};

@@ -24,7 +24,7 @@ pub(super) fn last(facts: &ExplainedFacts) -> Vec<ExplainedPull> {
         .map(|pulled| pulled.reference.as_str())
         .collect();
     let mut told = HashSet::new();
-    // Runtimes ask for headers first: that tells something only where they stopped there.
+    // Runtimes ask for headers first: a HEAD matters only if no GET followed.
     pulls.retain(|pulled| {
         let is_news = pulled.result != PullResult::Head || !got.contains(pulled.reference.as_str());
         is_news && told.insert(pulled.reference.as_str())
@@ -36,7 +36,7 @@ fn is_of_image(facts: &ExplainedFacts, pulled: &Pulled) -> bool {
     let is_named = Some(&pulled.reference) == facts.tag.as_ref() || pulled.reference == facts.reference;
     let digest = pulled.digest.as_deref().unwrap_or(&pulled.reference);
     let is_needed = facts.needed.iter().any(|object| object.digest == digest);
-    // Where nobody knows what the image is made of, whatever came from its repository may belong to it.
+    // If the objects of the image are unknown, any object of its repository may belong to it.
     let anything = facts.needed.is_empty() && (pulled.reference.contains(':') || facts.tag.is_none());
     is_named || is_needed || anything
 }
@@ -62,7 +62,7 @@ fn explained(facts: &ExplainedFacts, pulled: &Pulled) -> ExplainedPull {
     }
 }
 
-/// Less than this is over before a speed can be told.
+/// Fewer bytes give no useful speed.
 const TOO_LITTLE: u64 = 64 * 1024;
 
 /// Of all of them together, over the time in which any of them ran.
@@ -90,7 +90,7 @@ fn speed(bytes: u64, took_ms: u64) -> Option<f64> {
     Some((f64::from(bytes) / f64::from(took_ms)).round() / 10.0)
 }
 
-/// What the pulls say together.
+/// The pulls by their result.
 #[derive(Debug, Default)]
 pub(super) struct PullsByResult<'a> {
     pub(super) failed: Vec<&'a ExplainedPull>,
@@ -121,7 +121,7 @@ impl<'a> PullsByResult<'a> {
     }
 }
 
-/// The peers that gave bytes, by name.
+/// Returns the names of the peers that sent bytes.
 pub(super) fn givers(pulls: &[&ExplainedPull]) -> Vec<String> {
     let peers = pulls
         .iter()

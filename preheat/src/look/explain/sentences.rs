@@ -1,4 +1,4 @@
-//! The findings as a tired person reads them: what is so, then what to do.
+//! The texts of findings: the state, then what to do.
 
 use super::case::Case;
 use super::facts::Preheated;
