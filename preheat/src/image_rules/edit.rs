@@ -257,5 +257,5 @@ async fn room_of_one(inner: &Inner, token: Option<&str>) -> Result<(), RuleError
 
 async fn one(inner: &Inner, id: i64) -> Result<ImageRule, RuleError> {
     let row = image_rules::Entity::find_by_id(id).one(inner.reads()).await?;
-    Ok(row.map(ImageRule::try_from).transpose()?.ok_or(RuleError::Gone)?)
+    row.map(ImageRule::try_from).transpose()?.ok_or(RuleError::Gone)
 }

@@ -37,17 +37,12 @@ pub struct DamagedRow {
 const SHOWN_LETTERS: usize = 100;
 
 impl DamagedRow {
-    pub(crate) fn new(
-        table: &'static str,
-        id: impl ToString,
-        column: &'static str,
-        value: impl ToString,
-    ) -> Self {
+    pub(crate) fn new(table: &'static str, id: String, column: &'static str, value: &str) -> Self {
         Self {
             table,
-            id: id.to_string(),
+            id,
             column,
-            value: value.to_string().chars().take(SHOWN_LETTERS).collect(),
+            value: value.chars().take(SHOWN_LETTERS).collect(),
         }
     }
 }

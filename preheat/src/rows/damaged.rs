@@ -14,13 +14,14 @@ pub(crate) struct RowName<'a, Id> {
 }
 
 impl<Id: ToString> RowName<'_, Id> {
-    pub(crate) fn read<V: ToString, T>(
+    pub(crate) fn read<V: ToString + ?Sized, T>(
         self,
         column: &'static str,
-        value: V,
+        value: &V,
         parse: impl FnOnce(&V) -> Option<T>,
     ) -> Result<T, DamagedRow> {
-        parse(&value).ok_or_else(|| DamagedRow::new(self.table, self.id.to_string(), column, value))
+        parse(value)
+            .ok_or_else(|| DamagedRow::new(self.table, self.id.to_string(), column, &value.to_string()))
     }
 
     pub(crate) fn json<T: DeserializeOwned>(
@@ -45,7 +46,7 @@ impl<Id: ToString> RowName<'_, Id> {
     }
 
     pub(crate) fn side(self, value: Option<&str>) -> Result<Option<Side>, DamagedRow> {
-        let of = |word: &&str| Side::ALL.into_iter().find(|side| side.word() == *word);
+        let of = |word: &str| Side::ALL.into_iter().find(|side| side.word() == word);
         value.map(|value| self.read("side", value, of)).transpose()
     }
 }

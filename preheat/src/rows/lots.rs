@@ -43,7 +43,7 @@ impl Model {
     }
 
     pub(crate) fn stage(&self) -> Result<Stage, DamagedRow> {
-        self.row().read("stage", self.stage, |number| Stage::of(*number))
+        self.row().read("stage", &self.stage, |number| Stage::of(*number))
     }
 
     pub(crate) fn peer(&self) -> Result<Uuid, DamagedRow> {

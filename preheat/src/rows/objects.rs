@@ -32,6 +32,6 @@ impl Model {
             table: "objects",
             id: &id,
         };
-        row.read("class", self.class, |number| Class::of(*number))
+        row.read("class", &self.class, |number| Class::of(*number))
     }
 }

@@ -40,8 +40,7 @@ impl Model {
     }
 
     pub(crate) fn state(&self) -> Result<StoredPlacement, DamagedRow> {
-        self.row()
-            .read("state", self.state.as_str(), |word| StoredPlacement::of(word))
+        self.row().read("state", self.state.as_str(), StoredPlacement::of)
     }
 
     pub(crate) fn side(&self) -> Result<Option<Side>, DamagedRow> {

@@ -119,13 +119,11 @@ impl Model {
     }
 
     pub(crate) fn state(&self) -> Result<PreheatState, DamagedRow> {
-        self.row()
-            .read("state", self.state.as_str(), |word| PreheatState::of(word))
+        self.row().read("state", self.state.as_str(), PreheatState::of)
     }
 
     pub(crate) fn scope(&self) -> Result<Scope, DamagedRow> {
-        self.row()
-            .read("scope", self.scope.as_str(), |word| Scope::of(word))
+        self.row().read("scope", self.scope.as_str(), Scope::of)
     }
 
     pub(crate) fn clusters(&self) -> Result<ClusterChoice, DamagedRow> {
@@ -138,8 +136,7 @@ impl Model {
     }
 
     pub(crate) fn requester(&self) -> Result<Requester, DamagedRow> {
-        self.row()
-            .read("asked_by", self.asked_by.as_str(), |word| Requester::of(word))
+        self.row().read("asked_by", self.asked_by.as_str(), Requester::of)
     }
 
     pub(crate) fn side(&self) -> Result<Option<Side>, DamagedRow> {

@@ -64,15 +64,15 @@ async fn a_damaged_preheat_is_an_error_that_names_it_and_other_preheats_are_list
         "notes",
     ];
     for column in columns {
-        let (one, all) = with_junk(&world, "preheats", column, async {
+        let reads = Box::pin(async {
             let query = ListQuery {
                 limit: 10,
                 ..ListQuery::default()
             };
             let all = preheat::list(&world.preheater, query).await.unwrap();
             (preheat::get(&world.preheater, first).await, all)
-        })
-        .await;
+        });
+        let (one, all) = with_junk(&world, "preheats", column, reads).await;
         let expected = DamagedRow {
             table: "preheats",
             id: first.to_string(),
