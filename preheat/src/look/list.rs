@@ -28,7 +28,7 @@ pub struct ListQuery {
     pub image: Option<String>,
     pub registry: Option<String>,
     pub repository: Option<String>,
-    /// The door that it came in by, in [`crate::Origin`]'s words.
+    /// The door that it came in by, in [`crate::Requester`]'s words.
     pub asked_by: Option<String>,
     /// The id of the token that asked.
     pub created_by: Option<String>,

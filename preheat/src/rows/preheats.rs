@@ -88,7 +88,7 @@ pub struct Model {
     pub notes: Option<String>,
     /// When the present attempt was requested; none for the first one.
     pub retried_ms: Option<i64>,
-    /// JSON of [`crate::model::webhook::Tells`]: its receivers with their events.
+    /// JSON of [`crate::model::webhook::WantedNotices`]: its receivers with their events.
     pub tells: Option<String>,
 }
 
