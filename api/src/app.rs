@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use preheat::tokens::Standing as Written;
-use preheat::{Origin, Preheater, StorageError};
+use preheat::{Preheater, Requester, StorageError};
 use process::metrics::Metrics;
 use queue::Clock;
 use wire::{ClusterName, Joined, PeerIdentity, PublicKey, Role, SecretText};
@@ -163,7 +163,7 @@ impl App {
     }
 
     /// What became of something that a registry told of.
-    pub(crate) fn count(&self, source: Origin, outcome: Outcome) {
+    pub(crate) fn count(&self, source: Requester, outcome: Outcome) {
         self.0.triggers.count(source, outcome);
     }
 

@@ -1,121 +1,106 @@
-//! The domain: submit, resolve, plan, place, settle.
+//! The domain: what a preheat is, from the request to its end.
 //!
 //! * [`submit()`] writes a preheat and its first work in one transaction.
 //! * The manager's workers ([`Preheater::start_workers`]) resolve the image at its registry and write the plan:
 //!   *lots* of placements, each a piece of queue work in the lane of one peer.
-//! * Peers join once ([`join()`]), call in ([`hello()`]), ask for lots ([`take()`]), say how far they are ([`progress()`]) and what became of each
-//!   placement ([`settle()`]). The settle that closes the last placement ends the preheat.
-//! * [`cancel()`] ends an open one, [`retry()`] tries one again that failed or was cancelled.
-//! * [`get()`], [`list()`], [`watch()`], [`objects()`] and [`harbor_rows()`] read rows and ask nobody.
+//! * Peers join once ([`join()`]), register ([`hello()`]), take lots ([`take()`]), report progress ([`progress()`]) and
+//!   settle each placement ([`settle()`]). The settlement that closes the last placement ends the preheat.
+//! * [`cancel()`] ends an open preheat; [`retry()`] starts one again that failed or was cancelled.
+//! * [`get()`], [`list()`], [`watch()`], [`objects()`] and [`harbor_rows()`] only read rows.
 //!
-//! **Invariant:** a preheat ends exactly once, and it succeeds only if every placement of its scope was verified,
-//! but for those of peers that left where the configuration tolerates that.
-//! Each step commits together with the work that follows from it, so that a manager may die anywhere.
+//! **Invariant:** a preheat ends exactly once. It succeeds only if every placement of its scope was verified, except
+//! those
+//! of peers that left where the configuration tolerates that.
+//! Each step commits together with the work that follows from it, so the manager may stop at any point.
+//!
+//! **Floors.** A folder uses only folders below it, and no file imports another one in a circle. From top to bottom:
+//!
+//! | folder | what it does |
+//! |---|---|
+//! | `background` | what the manager does by itself: workers, deadlines, absent peers, forgetting, counting |
+//! | `spot_checks` | compares what seeds send with what other peers hold |
+//! | `take` | hands lots and credentials to peers, takes their progress |
+//! | `settle` | accepts settlements, starts stage 1, ends the preheat with its last placement (`ledger`) |
+//! | `resolve` | performs the manager's work: resolve, follow an equal preheat, plan |
+//! | `plan` | decides which peer holds which object, and writes the plan |
+//! | `ask` | what a caller orders: submit, cancel, retry |
+//! | `image_rules` | pins, blocks and recalls of images |
+//! | `look` | reads preheats, peers and clusters: get, list, watch, explain, whereabouts |
+//! | `image` | reads what an image is made of, from its registry or from an earlier preheat |
+//! | `ending` | the one place where a preheat ends, with its followers |
+//! | `tell` | notices for webhooks: written with the change, sent afterwards |
+//! | `lots` | lots and placements as rows: opened, failed, counted |
+//! | `peers` | joining, sessions, holdings, removals, neighbourhoods, questions |
+//! | `tokens` | callers' tokens |
+//! | `engine` | what every step is given: database, queue words, effects, metrics, secrets |
+//! | `memory` | what the process keeps in memory of the database |
+//! | `rows` | the tables, with typed columns |
+//! | `model` | the values of the domain: requests, states, limits, verdicts |
 //!
 //! Non-goals: HTTP, signing of tokens and certificates, bytes of images.
 
-mod absent;
-mod address;
-mod bandwidth;
-mod cancel;
-mod choosing;
-mod closed;
-mod cluster_settings;
-mod clusters;
-mod credentials;
-mod deadlines;
-mod effects;
+mod ask;
+mod background;
 mod ending;
-mod explain;
-mod fault;
-mod followers;
-mod forget;
-mod gather;
-mod gauges;
-mod get;
-mod harbor_rows;
-mod holdings;
+mod engine;
+mod image;
 pub mod image_rules;
-mod joining;
-mod ledger;
-mod limits;
-mod list;
-mod location;
-mod metrics;
-mod neighbourhood;
-mod orders;
-mod parents;
-mod peer_choice;
+mod look;
+mod lots;
+mod memory;
+mod model;
 mod peers;
-mod place;
-mod placing;
 mod plan;
-mod preheater;
-mod progress;
-mod questions;
-mod removals;
-mod request;
 mod resolve;
-mod retry;
 mod rows;
-mod scope;
-mod secret_box;
-mod seen;
-mod sessions;
 mod settle;
 mod spot_checks;
-mod stage;
-mod submit;
-mod sums;
+mod take;
 mod tell;
 pub mod tokens;
-mod trace_pages;
-mod verdict;
-mod views;
-mod watch;
-mod webhook;
-mod whereabouts;
-mod workers;
 
-pub use bandwidth::{ClusterLimits, LimitsError, LimitsInForce, cluster_limits, set_cluster_limits};
-pub use cancel::cancel;
-pub use cluster_settings::ClusterSettings;
-pub use clusters::clusters;
-pub use credentials::credential;
-pub use explain::{
+pub use ask::cancel::cancel;
+pub use ask::retry::retry;
+pub use ask::submit::submit;
+pub use background::workers::Background;
+pub use engine::preheater::{BadKey, Parts, Preheater};
+pub use image::contents::WhereError;
+pub use look::cluster_list::clusters;
+pub use look::explain::{
     ExplainError, ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding,
-    ObjectStanding, ReferenceMeaning, RegistryStanding, Share, Verdict, explain,
+    FindingKind, ObjectStanding, ReferenceMeaning, RegistryStanding, Share, explain,
 };
-pub use fault::{CancelError, HelloError, RetryError, SessionError, StorageError, SubmitError};
-pub use get::{get, objects};
-pub use harbor_rows::harbor_rows;
-pub use holdings::{holdings, parents};
-pub use joining::{
+pub use look::get::{get, objects};
+pub use look::harbor_rows::harbor_rows;
+pub use look::list::{ListQuery, list};
+pub use look::peer_list::peers;
+pub use look::views::{ClusterView, HarborRow, HarborRows, ObjectView, PeerView, PlacementView, PreheatView};
+pub use look::watch::watch;
+pub use look::whereabouts::{PeerShare, Whereabouts, where_is};
+pub use model::cluster_settings::{ClusterLimits, ClusterSettings};
+pub use model::errors::{
+    CancelError, DamagedRow, HelloError, RetryError, SessionError, StorageError, SubmitError,
+};
+pub use model::limits::Limits;
+pub use model::peer_choice::{BadPeers, PeerChoice};
+pub use model::request::{BadPriority, PreheatRequest, Priority, Requester};
+pub use model::scope::{BadScope, ClusterChoice, Scope};
+pub use model::spot_check::SpotCheckOutcome;
+pub use model::state::{PlacementState, PreheatId, PreheatState};
+pub use model::trace_pages::TracePages;
+pub use model::webhook::{BadEvent, SendWebhook, Webhook, WebhookCall, WebhookEvent, Webhooks};
+pub use peers::bandwidth::{LimitsError, LimitsInForce, cluster_limits, set_cluster_limits};
+pub use peers::hello::hello;
+pub use peers::holdings::{holdings, parents};
+pub use peers::joining::{
     Applicant, JoinError, JoinTokenView, NewJoinToken, NotJoined, create_join_token, join, join_directly,
     join_tokens, renewed, revoke_join_token,
 };
-pub use limits::Limits;
-pub use list::{ListQuery, list};
-pub use peer_choice::{BadPeers, PeerChoice};
-pub use peers::peers;
-pub use place::take;
-pub use preheater::{BadKey, Parts, Preheater};
-pub use progress::progress;
-pub use questions::{NoAnswer, answer, ask};
-pub use removals::{RemoveError, Removed, is_removed, removal_list, remove_peer};
-pub use request::{BadPriority, Origin, PreheatRequest, Priority};
-pub use retry::retry;
-pub use scope::{BadScope, ClusterChoice, Scope};
-pub use sessions::{hello, is_session_of};
-pub use settle::settle;
-pub use spot_checks::{Checked, Draw};
-pub use submit::{PreheatId, submit};
-pub use trace_pages::TracePages;
-pub use views::{
-    ClusterView, HarborRow, HarborRows, ObjectView, PeerView, PlacementState, PlacementView, PreheatState,
-    PreheatView,
-};
-pub use watch::watch;
-pub use webhook::{BadEvent, SendWebhook, Webhook, WebhookCall, WebhookEvent, Webhooks};
-pub use whereabouts::{PeerShare, WhereError, Whereabouts, where_is};
-pub use workers::Background;
+pub use peers::questions::{NoAnswer, answer, ask};
+pub use peers::removals::{RemoveError, RemovedPeer, is_removed, removal_list, remove_peer};
+pub use peers::sessions::is_session_of;
+pub use settle::accept::settle;
+pub use spot_checks::draw::Draw;
+pub use take::credential::credential;
+pub use take::hand_out::take;
+pub use take::progress::progress;

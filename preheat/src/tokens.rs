@@ -1,20 +1,18 @@
-//! Callers' tokens by id: made, listed, revoked. What a signed token says stands in it; here is only whether it still
-//! holds. Of a token that stands in the path of an endpoint, only its hash is known.
+//! Callers' tokens by id: created, listed, revoked. A signed token carries its content; here is only whether it is
+//! still valid. Of a token in the path of an endpoint, only the hash is stored.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use queue::Urgency;
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use serde::Serialize;
 
-use crate::fault::StorageError;
-use crate::preheater::Preheater;
+use crate::engine::preheater::Preheater;
+use crate::memory::tokens::{EndpointView, TokensRead};
+use crate::model::errors::StorageError;
 use crate::rows::tokens;
-
-/// Another manager's revocation is seen here after this.
-const KNOWN_FOR_MS: i64 = 2_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewToken {
@@ -34,19 +32,11 @@ pub struct TokenView {
     pub created_ms: i64,
     pub expires_ms: Option<i64>,
     pub revoked_ms: Option<i64>,
-    /// It stands in the path of an endpoint.
+    /// It is part of the path of an endpoint.
     pub is_endpoint: bool,
 }
 
-/// A token that stands in the path of an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointView {
-    pub id: String,
-    pub expires_ms: Option<i64>,
-    pub revoked_ms: Option<i64>,
-}
-
-/// What stands about a token's id.
+/// The state of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Signed with our key perhaps, but never written down.
@@ -56,31 +46,6 @@ pub enum Standing {
     Revoked {
         at_ms: i64,
     },
-}
-
-/// What is asked about tokens at every call.
-#[derive(Default)]
-struct Known {
-    revoked_ms: HashMap<String, Option<i64>>,
-    endpoints: HashMap<String, EndpointView>,
-}
-
-/// All tokens, read again when it is older than [`KNOWN_FOR_MS`].
-#[derive(Default)]
-pub(crate) struct KnownTokens(Mutex<Option<(i64, Arc<Known>)>>);
-
-impl KnownTokens {
-    fn get(&self, now_ms: i64) -> Option<Arc<Known>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .as_ref()
-            .filter(|(at, _)| now_ms - at < KNOWN_FOR_MS)
-            .map(|(_, tokens)| Arc::clone(tokens))
-    }
-
-    fn put(&self, known: Option<(i64, Arc<Known>)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
-    }
 }
 
 pub async fn create(preheater: &Preheater, token: NewToken) -> Result<(), StorageError> {
@@ -152,13 +117,13 @@ pub async fn endpoint(preheater: &Preheater, path_hash: &str) -> Result<Option<E
     Ok(known(preheater).await?.endpoints.get(path_hash).cloned())
 }
 
-async fn known(preheater: &Preheater) -> Result<Arc<Known>, StorageError> {
+async fn known(preheater: &Preheater) -> Result<Arc<TokensRead>, StorageError> {
     let inner = &preheater.inner;
     let now = inner.now_ms();
     if let Some(known) = inner.tokens.get(now) {
         return Ok(known);
     }
-    let mut known = Known::default();
+    let mut known = TokensRead::default();
     for row in tokens::Entity::find().all(inner.reads()).await? {
         let endpoint = EndpointView {
             id: row.id.clone(),

@@ -1,6 +1,6 @@
 //! What became of each thing that registries told of.
 
-use preheat::Origin;
+use preheat::Requester;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -50,7 +50,7 @@ pub(crate) struct TriggerMetrics(Family<Labels, Counter>);
 impl Default for TriggerMetrics {
     fn default() -> Self {
         let metrics = Self(Family::default());
-        for source in [Origin::Kraken, Origin::Notification, Origin::Webhook] {
+        for source in [Requester::Kraken, Requester::Notification, Requester::Webhook] {
             for outcome in Outcome::ALL {
                 drop(metrics.counter(source, outcome));
             }
@@ -68,11 +68,11 @@ impl TriggerMetrics {
         );
     }
 
-    pub(crate) fn count(&self, source: Origin, outcome: Outcome) {
+    pub(crate) fn count(&self, source: Requester, outcome: Outcome) {
         self.counter(source, outcome).inc();
     }
 
-    fn counter(&self, source: Origin, outcome: Outcome) -> Counter {
+    fn counter(&self, source: Requester, outcome: Outcome) -> Counter {
         let labels = Labels {
             source: source.word(),
             outcome: outcome.word(),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use oci::ImageReference;
-use preheat::{Origin, PreheatId, SubmitError, submit};
+use preheat::{PreheatId, Requester, SubmitError, submit};
 use sha2::{Digest as _, Sha256};
 use tracing::{info, warn};
 use wire::TraceContext;
@@ -18,7 +18,7 @@ const LONGEST_NAME: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pushed {
     pub(crate) image: ImageReference,
-    pub(crate) source: Origin,
+    pub(crate) source: Requester,
     /// Names the message, so that it can be told again.
     pub(crate) delivery: String,
 }
@@ -56,7 +56,7 @@ impl Pushed {
         }
         let (source, name) = (self.source, self.image.to_string());
         let configured_as = registries.canonical(&self.image.registry);
-        let default = (source == Origin::Kraken).then(Wish::default);
+        let default = (source == Requester::Kraken).then(Wish::default);
         let wish = app.rules().wish_for(&self.image, &configured_as);
         let Some(wish) = wish.or(default.as_ref()) else {
             app.count(source, Outcome::NoRule);
@@ -95,7 +95,7 @@ impl Pushed {
 }
 
 /// Of a message with a name of its own; an odd one is hashed with what else tells it apart.
-pub(crate) fn delivery_named(source: Origin, name: &str, otherwise: &[&str]) -> String {
+pub(crate) fn delivery_named(source: Requester, name: &str, otherwise: &[&str]) -> String {
     let is_plain =
         (8..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
     if is_plain {
@@ -108,7 +108,7 @@ pub(crate) fn delivery_named(source: Origin, name: &str, otherwise: &[&str]) -> 
 }
 
 /// Of a message that is told apart by these.
-pub(crate) fn delivery_of(source: Origin, parts: &[&str]) -> String {
+pub(crate) fn delivery_of(source: Requester, parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.len().to_be_bytes());
@@ -130,16 +130,16 @@ mod tests {
     fn messages_are_told_apart_by_their_names_or_by_what_they_say() {
         let id = "320678d8-ca14-430f-8bb6-4ca139cd83f7";
         assert_eq!(
-            delivery_named(Origin::Notification, id, &["x"]),
+            delivery_named(Requester::Notification, id, &["x"]),
             format!("notification:{id}")
         );
-        let odd = |name: &str, other: &str| delivery_named(Origin::Notification, name, &[other]);
+        let odd = |name: &str, other: &str| delivery_named(Requester::Notification, name, &[other]);
         assert_ne!(odd("", "a"), odd("", "b"));
         assert_ne!(odd("a\nb", "a"), odd("a\nc", "a"));
         assert!(odd(&"x".repeat(10_000), "a").len() < 100);
         assert_ne!(
-            delivery_of(Origin::Webhook, &["ab", "c"]),
-            delivery_of(Origin::Webhook, &["a", "bc"])
+            delivery_of(Requester::Webhook, &["ab", "c"]),
+            delivery_of(Requester::Webhook, &["a", "bc"])
         );
     }
 }

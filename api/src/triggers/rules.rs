@@ -1,7 +1,7 @@
 //! Rules: which pushes lead to a preheat, and to which one. A rule is a value; looking for one asks nobody.
 
 use oci::{ImageReference, Platform, RegistryName};
-use preheat::{ClusterChoice, Origin, PeerChoice, PreheatRequest, Priority, Scope};
+use preheat::{ClusterChoice, PeerChoice, PreheatRequest, Priority, Requester, Scope};
 
 use super::Glob;
 
@@ -55,7 +55,7 @@ impl Rule {
 }
 
 impl Wish {
-    pub(crate) fn of(&self, image: ImageReference, asked_by: Origin, delivery: String) -> PreheatRequest {
+    pub(crate) fn of(&self, image: ImageReference, asked_by: Requester, delivery: String) -> PreheatRequest {
         PreheatRequest {
             scope: self.scope,
             peers: self.peers.clone(),

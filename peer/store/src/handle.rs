@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 
 use oci::Digest;
 use tokio::sync::broadcast;
-use wire::Held;
+use wire::Holding;
 
 use super::blocking::off_thread;
 use super::chunks::{self, About, ChunkHashes};
@@ -32,7 +32,7 @@ pub(super) const PARTIAL_FROM: &str = "partial-from";
 /// What happened to the set of sealed objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreEvent {
-    Gained(Held),
+    Gained(Holding),
     Lost(Digest),
 }
 
@@ -92,7 +92,7 @@ impl Store {
     }
 
     /// All sealed objects.
-    pub fn held(&self) -> Vec<Held> {
+    pub fn held(&self) -> Vec<Holding> {
         self.0.objects.map(held)
     }
 
@@ -171,8 +171,8 @@ fn name(
     Ok(())
 }
 
-fn held(digest: &Digest, about: &About) -> Held {
-    Held {
+fn held(digest: &Digest, about: &About) -> Holding {
+    Holding {
         digest: digest.to_string(),
         size: about.size,
     }

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect};
 
-use super::RECALL;
-use crate::fault::StorageError;
-use crate::preheater::Inner;
+use super::kinds::RECALL;
+use crate::engine::preheater::Inner;
+use crate::model::errors::StorageError;
+use crate::model::state::PreheatState;
 use crate::rows::{VALUES_AT_ONCE, image_rules, objects, preheats};
-use crate::views::PreheatState;
 
 /// Of `digests`, those that belong to an image whose manifest is none of `own`, which was preheated (or is just being)
 /// and has not been taken off since.

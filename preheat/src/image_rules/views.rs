@@ -4,9 +4,9 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::fault::StorageError;
+use crate::image::contents::WhereError;
+use crate::model::errors::{DamagedRow, StorageError};
 use crate::rows::image_rules;
-use crate::whereabouts::WhereError;
 
 /// A pin or a block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,9 +24,9 @@ pub struct ImageRule {
     pub reason: Option<String>,
 }
 
-/// What became of an image that was taken off.
+/// The result of a removal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Removed {
+pub struct RemovedImage {
     pub image: String,
     pub digest: Option<String>,
     /// That go.
@@ -59,16 +59,24 @@ impl From<WhereError> for RuleError {
     }
 }
 
+impl From<DamagedRow> for RuleError {
+    fn from(damaged: DamagedRow) -> Self {
+        Self::Storage(damaged.into())
+    }
+}
+
 impl From<sea_orm::DbErr> for RuleError {
     fn from(error: sea_orm::DbErr) -> Self {
         Self::Storage(error.into())
     }
 }
 
-impl From<image_rules::Model> for ImageRule {
-    fn from(row: image_rules::Model) -> Self {
-        Self {
-            objects: row.list().len() as u64,
+impl TryFrom<image_rules::Model> for ImageRule {
+    type Error = DamagedRow;
+
+    fn try_from(row: image_rules::Model) -> Result<Self, DamagedRow> {
+        Ok(Self {
+            objects: row.list()?.len() as u64,
             id: row.id,
             image: row.image,
             digest: row.digest,
@@ -77,11 +85,11 @@ impl From<image_rules::Model> for ImageRule {
             created_ms: row.created_ms,
             until_ms: row.until_ms,
             reason: row.reason,
-        }
+        })
     }
 }
 
-/// For who is refused: who blocked it, when and why.
+/// Returns the text for a refused caller: who blocked the image, when and why.
 pub(super) fn text_of(row: &image_rules::Model) -> String {
     let at =
         OffsetDateTime::from_unix_timestamp(row.created_ms / 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);

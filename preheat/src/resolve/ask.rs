@@ -1,49 +1,49 @@
-//! Asks the registry what a preheat needs: what the reference means, and, unless that is known, every object of it.
+//! Asks the registry what a preheat needs: the digest of the reference, and, unless they are known, its objects.
 
-use oci::{ManifestHead, Platform, RegistryError, TagOrDigest};
+use oci::{ManifestHead, RegistryError, TagOrDigest};
 use sea_orm::DbErr;
 
-use super::choice::Wanted;
-use super::find::{Found, Wants, find};
-use super::reader::Reader;
-use super::share::{self, Content};
-use super::trouble::Trouble;
-use crate::cluster_settings::{platforms_wanted, referrers_wanted};
-use crate::fault::StorageError;
-use crate::location;
-use crate::placing::live_clusters;
-use crate::preheater::Inner;
+use super::share;
+use super::share::SharedContent;
+use crate::engine::preheater::Inner;
+use crate::image::choice::WantedPlatforms;
+use crate::image::find::{FoundImage, WantedParts, find};
+use crate::image::location;
+use crate::image::reader::Reader;
+use crate::image::trouble::Trouble;
+use crate::model::errors::StorageError;
+use crate::plan::cluster_wishes::{platforms_wanted, referrers_wanted};
+use crate::plan::live_clusters::live_clusters;
 use crate::rows::preheats;
-use crate::scope::ClusterChoice;
 
-/// What the registry was asked for, and said.
-pub(super) struct Answer {
-    pub(super) content: Content,
-    pub(super) image: Image,
+/// The result of asking the registry.
+pub(super) struct Resolution {
+    pub(super) content: SharedContent,
+    pub(super) image: ResolvedImage,
 }
 
-impl Answer {
+impl Resolution {
     pub(super) fn digest(&self) -> &str {
         match &self.image {
-            Image::Found(found) => found.digest.as_str(),
-            Image::Known(known) => known.digest.as_str(),
+            ResolvedImage::Found(found) => found.digest.as_str(),
+            ResolvedImage::Known(known) => known.digest.as_str(),
         }
     }
 }
 
-pub(super) enum Image {
-    Found(Box<Found>),
+pub(super) enum ResolvedImage {
+    Found(Box<FoundImage>),
     /// An earlier preheat has the objects in the database.
-    Known(Known),
+    Known(KnownImage),
 }
 
-pub(super) struct Known {
+pub(super) struct KnownImage {
     pub(super) digest: oci::Digest,
     pub(super) public: bool,
     pub(super) credential: Option<String>,
 }
 
-pub(super) async fn ask(inner: &Inner, preheat: &preheats::Model) -> Result<Answer, Trouble> {
+pub(super) async fn ask(inner: &Inner, preheat: &preheats::Model) -> Result<Resolution, Trouble> {
     let wanted: TagOrDigest = preheat
         .reference
         .parse()
@@ -57,16 +57,16 @@ pub(super) async fn ask(inner: &Inner, preheat: &preheats::Model) -> Result<Answ
     if let Some((head, _)) = &head
         && !wants.referrers
     {
-        let content = Content::of(preheat, &head.digest, &wants);
+        let content = SharedContent::of(preheat, &head.digest, &wants);
         let source = share::source(inner.reads(), preheat, &content).await;
         if source.map_err(StorageError::from)?.is_some() {
-            let known = Known {
+            let known = KnownImage {
                 digest: head.digest.clone(),
                 public: public.unwrap_or_else(|| reader.is_anonymous()),
                 credential: reader.credential_name(),
             };
-            let image = Image::Known(known);
-            return Ok(Answer { content, image });
+            let image = ResolvedImage::Known(known);
+            return Ok(Resolution { content, image });
         }
     }
     let found = whole(
@@ -78,9 +78,9 @@ pub(super) async fn ask(inner: &Inner, preheat: &preheats::Model) -> Result<Answ
         public,
     )
     .await?;
-    let content = Content::of_found(preheat, &found, &wants);
-    let image = Image::Found(Box::new(found));
-    Ok(Answer { content, image })
+    let content = SharedContent::of_found(preheat, &found, &wants);
+    let image = ResolvedImage::Found(Box::new(found));
+    Ok(Resolution { content, image })
 }
 
 /// By digest, so that a tag that moves meanwhile does not make two answers of one; unless the digest is gone.
@@ -89,9 +89,9 @@ async fn whole(
     reader: &Reader,
     wanted: &TagOrDigest,
     head: Option<ManifestHead>,
-    wants: &Wants,
+    wants: &WantedParts,
     public: Option<bool>,
-) -> Result<Found, Trouble> {
+) -> Result<FoundImage, Trouble> {
     if let Some(head) = head {
         let digest = TagOrDigest::Digest(head.digest);
         match find(reader, &digest, wants, public, &inner.limits).await {
@@ -135,14 +135,14 @@ fn is_overloaded(error: &RegistryError) -> bool {
     )
 }
 
-/// What the request says, else what its clusters want.
-async fn wants(inner: &Inner, preheat: &preheats::Model) -> Result<Wants, DbErr> {
-    let named: Vec<Platform> = serde_json::from_str(&preheat.platforms).unwrap_or_default();
-    let platforms = Wanted {
+/// Returns what the request states, else what its clusters are configured for.
+async fn wants(inner: &Inner, preheat: &preheats::Model) -> Result<WantedParts, DbErr> {
+    let named = preheat.platforms()?;
+    let platforms = WantedPlatforms {
         named: !named.is_empty(),
         platforms: named,
     };
-    let wants = Wants {
+    let wants = WantedParts {
         platforms,
         referrers: preheat.referrers.unwrap_or_default(),
     };
@@ -153,9 +153,9 @@ async fn wants(inner: &Inner, preheat: &preheats::Model) -> Result<Wants, DbErr>
     if nobody_cares || (wants.platforms.named && preheat.referrers.is_some()) {
         return Ok(wants);
     }
-    let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
+    let choice = preheat.clusters()?;
     let clusters = live_clusters(inner.reads(), false).await?;
-    Ok(Wants {
+    Ok(WantedParts {
         platforms: if wants.platforms.named {
             wants.platforms
         } else {
@@ -165,7 +165,7 @@ async fn wants(inner: &Inner, preheat: &preheats::Model) -> Result<Wants, DbErr>
                 ?platforms,
                 "the request names no platforms; its clusters do"
             );
-            Wanted {
+            WantedPlatforms {
                 platforms,
                 named: false,
             }

@@ -1,42 +1,43 @@
 //! Which preheats may share their work, and what earlier ones know of an image.
 //!
-//! **Invariant:** only equal ones share: the same bytes, under the same tag, for the same peers. What the registry said
-//! to one caller is no yes for another, so each asks for itself what its reference means.
+//! **Invariant:** only equal preheats share: the same bytes, under the same tag, for the same peers. A registry's
+//! answer to one caller is no grant for another, so each preheat asks for its own reference.
 //!
-//! A share key has two halves: what is preheated, and where to. Whoever has the first half in common has the same
-//! objects; whoever has both can do the work for the other.
+//! A share key has two halves: what is preheated, and where to. Preheats with the same first half have the same
+//! objects; with the same key, one can do the work of the other.
 
 use oci::Digest;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 
-use super::find::{Found, Wants};
-use crate::plan::{LiveCluster, wanted_clusters};
+use crate::image::find::{FoundImage, WantedParts};
+use crate::model::errors::DamagedRow;
+use crate::model::scope::Scope;
+use crate::model::state::PreheatState;
+use crate::plan::decide::{LiveCluster, wanted_clusters};
 use crate::rows::{objects, preheats};
-use crate::scope::{ClusterChoice, Scope};
-use crate::views::PreheatState;
 
 /// Letters of each half.
 const HALF: usize = 32;
 
 /// What is preheated, as the first half of a share key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Content(String);
+pub(super) struct SharedContent(String);
 
-impl Content {
+impl SharedContent {
     /// Of an image whose objects follow from its digest.
-    pub(super) fn of(preheat: &preheats::Model, digest: &Digest, wants: &Wants) -> Self {
+    pub(super) fn of(preheat: &preheats::Model, digest: &Digest, wants: &WantedParts) -> Self {
         Self::hashed(preheat, digest, wants, &[])
     }
 
     /// Of one with referrers, which come and go: their digests take part.
-    pub(super) fn of_found(preheat: &preheats::Model, found: &Found, wants: &Wants) -> Self {
+    pub(super) fn of_found(preheat: &preheats::Model, found: &FoundImage, wants: &WantedParts) -> Self {
         let all: Vec<&Digest> = found.objects.objects().keys().collect();
         let listed = if wants.referrers { all.as_slice() } else { &[] };
         Self::hashed(preheat, &found.digest, wants, listed)
     }
 
-    fn hashed(preheat: &preheats::Model, digest: &Digest, wants: &Wants, objects: &[&Digest]) -> Self {
+    fn hashed(preheat: &preheats::Model, digest: &Digest, wants: &WantedParts, objects: &[&Digest]) -> Self {
         let preheats::Model {
             registry,
             base_path,
@@ -67,17 +68,15 @@ impl Content {
     }
 
     /// The whole key, with what the request says of places and the peers that are there now: those of `clusters`.
-    pub(super) fn and_place(&self, preheat: &preheats::Model, clusters: &[LiveCluster]) -> String {
-        let peers = peers_meant(preheat, clusters);
-        let preheats::Model {
-            tag,
-            scope,
-            clusters,
-            peer_choice,
-            ..
-        } = preheat;
-        let place = half(&json!([tag, scope, clusters, peer_choice, peers]));
-        format!("{}{place}", self.0)
+    pub(super) fn and_place(
+        &self,
+        preheat: &preheats::Model,
+        clusters: &[LiveCluster],
+    ) -> Result<String, DamagedRow> {
+        let peers = peers_meant(preheat, clusters)?;
+        let (scope, clusters, peer_choice) = preheat.placing_key();
+        let place = half(&json!([preheat.tag, scope, clusters, peer_choice, peers]));
+        Ok(format!("{}{place}", self.0))
     }
 }
 
@@ -86,10 +85,10 @@ fn half(value: &serde_json::Value) -> String {
     hash.hex().chars().take(HALF).collect()
 }
 
-/// Those for whom the preheat would be planned now, as text. A peer that came since is not in a leader's plan.
-fn peers_meant(preheat: &preheats::Model, clusters: &[LiveCluster]) -> Vec<String> {
-    let scope: Scope = preheat.scope.parse().unwrap_or_default();
-    let choice: ClusterChoice = serde_json::from_str(&preheat.clusters).unwrap_or_default();
+/// Returns the peers that a plan would include now, as text. A leader's plan lacks peers that registered later.
+fn peers_meant(preheat: &preheats::Model, clusters: &[LiveCluster]) -> Result<Vec<String>, DamagedRow> {
+    let scope = preheat.scope()?;
+    let choice = preheat.clusters()?;
     let mut meant = Vec::new();
     for cluster in wanted_clusters(&choice, clusters).unwrap_or_default() {
         meant.push(cluster.id.to_string());
@@ -98,7 +97,7 @@ fn peers_meant(preheat: &preheats::Model, clusters: &[LiveCluster]) -> Vec<Strin
         meant.extend(peers.map(ToString::to_string));
     }
     meant.sort();
-    meant
+    Ok(meant)
 }
 
 /// The open preheat that this one can follow.
@@ -123,7 +122,7 @@ pub(super) async fn leader(
 pub(super) async fn source(
     db: &impl ConnectionTrait,
     preheat: &preheats::Model,
-    Content(content): &Content,
+    SharedContent(content): &SharedContent,
 ) -> Result<Option<preheats::Model>, DbErr> {
     use preheats::Column;
     let known = [PreheatState::Placing, PreheatState::Succeeded].map(PreheatState::word);
@@ -149,7 +148,7 @@ pub(super) async fn source(
 /// How many preheats back it is looked: it is only a hint, repositories have no index, and each resolve pays for it.
 const LOOKED_BACK: i64 = 500;
 
-/// Was this reference public the last time? Then nobody's credential is needed to ask what it means.
+/// Returns whether the reference was public at its last preheat. If so, no credential is needed to ask for its digest.
 pub(super) async fn was_public(db: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<bool, DbErr> {
     use preheats::Column;
     let newest = preheats::Entity::find()

@@ -1,60 +1,61 @@
-//! Writes what was found at the registry, and the plan for it; or that the preheat waits for a seed, or for another
-//! one that does the same.
+//! Writes what the registry answered and the plan for it; or that the preheat waits for a seed, or follows an equal
+//! preheat.
 //!
-//! **Invariant:** who follows has no objects of its own, and nobody follows a follower.
+//! **Invariant:** a follower has no objects of its own, and no preheat follows a follower.
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait,
-    IntoActiveModel, QueryFilter, UpdateMany,
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    UpdateMany,
 };
 use serde_json::json;
 
-use super::ask::{Answer, Image, Known};
-use super::find::Found;
-use super::share::{self, Content};
-use crate::cluster_settings::SettingsByCluster;
-use crate::ledger::Effects;
-use crate::limits::{Limits, milliseconds};
-use crate::plan::NoSeed;
+use super::ask::{KnownImage, Resolution, ResolvedImage};
+use super::share;
+use super::share::SharedContent;
+use crate::engine::step::Step;
+use crate::image::find::FoundImage;
+use crate::model::cluster_settings::SettingsByCluster;
+use crate::model::limits::{Limits, milliseconds};
+use crate::model::state::PreheatState;
+use crate::model::webhook::WebhookEvent;
+use crate::peers::seen;
+use crate::plan::decide::NoSeed;
+use crate::plan::{live_clusters, write};
 use crate::rows::preheats::Column;
 use crate::rows::{ROWS_AT_ONCE, objects, preheats, stored_size};
-use crate::tell::tell;
-use crate::views::PreheatState;
-use crate::webhook::WebhookEvent;
-use crate::{placing, seen};
+use crate::tell::notices::notify;
 
 /// How soon a preheat without a seed is planned anew.
 const LOOK_AGAIN_MS: i64 = 2_000;
 
 pub(super) async fn step(
-    txn: &DatabaseTransaction,
+    step: &mut Step<'_>,
     mut preheat: preheats::Model,
-    answer: Option<Answer>,
+    answer: Option<Resolution>,
     trace: Option<String>,
     (limits, settings): (&Limits, &SettingsByCluster),
-    now: i64,
-    effects: &mut Effects,
 ) -> Result<(), DbErr> {
     let (content, image) = match answer {
-        Some(Answer { content, image }) => (Some(content), Some(image)),
-        None => (Content::known(&preheat), None),
+        Some(Resolution { content, image }) => (Some(content), Some(image)),
+        None => (SharedContent::known(&preheat), None),
     };
     if image.is_some() {
-        effects.surroundings_changed |= seen::saw_registry(txn, &preheat, now).await?;
+        step.effects.surroundings_changed |= seen::saw_registry(step.txn, &preheat, step.now).await?;
     }
-    let clusters = placing::live_clusters_for(txn, &preheat).await?;
+    let clusters = live_clusters::live_clusters_for(step.txn, &preheat).await?;
     if let Some(content) = &content {
-        let key = content.and_place(&preheat, &clusters);
-        if let Some(leader) = share::leader(txn, &preheat, &key).await? {
-            follow(txn, &preheat, &leader, now).await?;
-            return tell(txn, &preheat, WebhookEvent::Resolved, now, effects).await;
+        let key = content.and_place(&preheat, &clusters)?;
+        if let Some(leader) = share::leader(step.txn, &preheat, &key).await? {
+            follow(step.txn, &preheat, &leader, step.now).await?;
+            return notify(step, &preheat, WebhookEvent::Resolved).await;
         }
-        take(txn, &mut preheat, image, content, key, now).await?;
+        take(step.txn, &mut preheat, image, content, key, step.now).await?;
     }
-    match placing::place(txn, &preheat, &clusters, trace, settings, now, effects).await? {
+    match write::place(step, &preheat, &clusters, trace, settings).await? {
         Ok(()) => Ok(()),
-        Err(no_seed) => wait_for_seed(txn, &preheat, &no_seed, limits, now).await,
+        Err(no_seed) => wait_for_seed(step.txn, &preheat, &no_seed, limits, step.now).await,
     }
 }
 
@@ -62,18 +63,18 @@ pub(super) async fn step(
 async fn take(
     txn: &DatabaseTransaction,
     preheat: &mut preheats::Model,
-    image: Option<Image>,
-    content: &Content,
+    image: Option<ResolvedImage>,
+    content: &SharedContent,
     key: String,
     now: i64,
 ) -> Result<(), DbErr> {
     let facts = match image {
-        Some(Image::Found(found)) => {
+        Some(ResolvedImage::Found(found)) => {
             forget_objects(txn, preheat).await?;
             write_objects(txn, preheat.id, &found).await?;
-            Some(Facts::of_found(&found))
+            Some(ResolvedFacts::of_found(&found))
         }
-        Some(Image::Known(known)) => {
+        Some(ResolvedImage::Known(known)) => {
             forget_objects(txn, preheat).await?;
             Some(copy(txn, preheat, content, known).await?)
         }
@@ -92,7 +93,7 @@ async fn take(
 }
 
 /// What is written down of an image beside its objects.
-struct Facts {
+struct ResolvedFacts {
     digest: String,
     media_type: Option<String>,
     public: bool,
@@ -102,8 +103,8 @@ struct Facts {
     notes: Option<String>,
 }
 
-impl Facts {
-    fn of_found(found: &Found) -> Self {
+impl ResolvedFacts {
+    fn of_found(found: &FoundImage) -> Self {
         let notes = found.objects.notes();
         Self {
             digest: found.digest.to_string(),
@@ -128,13 +129,13 @@ impl Facts {
     }
 }
 
-/// Takes the objects of an equal one over. Should they be gone by now, everything is asked for anew.
+/// Copies the objects of an equal preheat. If they are gone meanwhile, the registry is asked again.
 async fn copy(
     txn: &DatabaseTransaction,
     preheat: &preheats::Model,
-    content: &Content,
-    known: Known,
-) -> Result<Facts, DbErr> {
+    content: &SharedContent,
+    known: KnownImage,
+) -> Result<ResolvedFacts, DbErr> {
     let source = share::source(txn, preheat, content).await?;
     let source = source.ok_or_else(|| {
         DbErr::Custom("what was known of the image has just been forgotten; it is asked for anew".to_owned())
@@ -153,7 +154,7 @@ async fn copy(
             .exec_without_returning(txn)
             .await?;
     }
-    Ok(Facts {
+    Ok(ResolvedFacts {
         digest: known.digest.to_string(),
         media_type: source.media_type,
         public: known.public,
@@ -164,7 +165,7 @@ async fn copy(
     })
 }
 
-/// What was written when it was resolved before: it followed somebody, or waited for a seed.
+/// Deletes the objects of an earlier resolve of this preheat.
 async fn forget_objects(txn: &DatabaseTransaction, preheat: &preheats::Model) -> Result<(), DbErr> {
     if preheat.objects_total == 0 {
         return Ok(());
@@ -206,7 +207,7 @@ async fn follow(
         .map(drop)
 }
 
-async fn write_objects(txn: &DatabaseTransaction, preheat: i64, found: &Found) -> Result<(), DbErr> {
+async fn write_objects(txn: &DatabaseTransaction, preheat: i64, found: &FoundImage) -> Result<(), DbErr> {
     let objects: Vec<_> = found.objects.objects().iter().collect();
     for objects in objects.chunks(ROWS_AT_ONCE) {
         let rows = objects.iter().map(|(digest, object)| objects::ActiveModel {

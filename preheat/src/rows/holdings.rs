@@ -1,4 +1,4 @@
-//! A peer says that it has an object whole.
+//! Holdings: a peer reported that it has the whole object.
 
 use sea_orm::entity::prelude::*;
 

@@ -2,6 +2,9 @@
 
 use sea_orm::entity::prelude::*;
 
+use super::damaged::RowName;
+use crate::model::errors::DamagedRow;
+
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "image_rules")]
 pub struct Model {
@@ -33,7 +36,12 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    pub(crate) fn list(&self) -> Vec<String> {
-        serde_json::from_str(&self.digests).unwrap_or_default()
+    /// The digests of the rule.
+    pub(crate) fn list(&self) -> Result<Vec<String>, DamagedRow> {
+        let row = RowName {
+            table: "image_rules",
+            id: &self.id,
+        };
+        row.json("digests", &self.digests)
     }
 }

@@ -1,6 +1,10 @@
 //! Join tokens by id; of the secret only its hash is stored.
 
 use sea_orm::entity::prelude::*;
+use wire::ClusterName;
+
+use super::damaged::RowName;
+use crate::model::errors::DamagedRow;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "join_tokens")]
@@ -26,3 +30,23 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    fn row(&self) -> RowName<'_, String> {
+        RowName {
+            table: "join_tokens",
+            id: &self.id,
+        }
+    }
+
+    pub(crate) fn cluster(&self) -> Result<ClusterName, DamagedRow> {
+        self.row()
+            .read("cluster", self.cluster.as_str(), |name| name.parse().ok())
+    }
+
+    /// The one peer that may join with it.
+    pub(crate) fn peer(&self) -> Result<Option<Uuid>, DamagedRow> {
+        let peer = self.peer_id.as_deref();
+        peer.map(|peer| self.row().uuid("peer_id", peer)).transpose()
+    }
+}

@@ -5,6 +5,10 @@
 
 use sea_orm::entity::prelude::*;
 
+use super::damaged::RowName;
+use crate::model::errors::DamagedRow;
+use crate::model::stage::Stage;
+
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "lots")]
 pub struct Model {
@@ -29,3 +33,20 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    fn row(&self) -> RowName<'_, i64> {
+        RowName {
+            table: "lots",
+            id: &self.work_id,
+        }
+    }
+
+    pub(crate) fn stage(&self) -> Result<Stage, DamagedRow> {
+        self.row().read("stage", &self.stage, |number| Stage::of(*number))
+    }
+
+    pub(crate) fn peer(&self) -> Result<Uuid, DamagedRow> {
+        self.row().uuid("peer_id", &self.peer_id)
+    }
+}

@@ -1,6 +1,10 @@
-//! Peers that joined: who has a certificate of ours that holds, or that can still be renewed.
+//! Peers that joined and whose certificate is valid or can still be renewed.
 
 use sea_orm::entity::prelude::*;
+use wire::ClusterName;
+
+use super::damaged::RowName;
+use crate::model::errors::DamagedRow;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "members")]
@@ -22,3 +26,21 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    fn row(&self) -> RowName<'_, String> {
+        RowName {
+            table: "members",
+            id: &self.peer_id,
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Result<Uuid, DamagedRow> {
+        self.row().uuid("peer_id", &self.peer_id)
+    }
+
+    pub(crate) fn cluster(&self) -> Result<ClusterName, DamagedRow> {
+        self.row()
+            .read("cluster", self.cluster.as_str(), |name| name.parse().ok())
+    }
+}

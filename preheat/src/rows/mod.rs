@@ -10,6 +10,8 @@
 
 pub(crate) mod clusters;
 pub(crate) mod credentials;
+pub(crate) mod damaged;
+pub(crate) mod find;
 pub(crate) mod holdings;
 pub(crate) mod image_rules;
 pub(crate) mod join_tokens;
@@ -22,6 +24,7 @@ pub(crate) mod preheats;
 pub(crate) mod progress;
 pub(crate) mod removals;
 pub(crate) mod seen_registries;
+pub(crate) mod sums;
 pub(crate) mod tokens;
 
 /// Rows that one `INSERT` carries: keeps every backend below its limit of bound values.

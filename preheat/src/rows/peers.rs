@@ -1,6 +1,9 @@
-//! A seed or node that has said hello. Live while it has a session.
+//! A seed or node that has registered. Connected while it has a session.
 
 use sea_orm::entity::prelude::*;
+
+use super::damaged::RowName;
+use crate::model::errors::DamagedRow;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "peers")]
@@ -15,7 +18,7 @@ pub struct Model {
     /// Where its last hello came from.
     pub seen_ip: Option<String>,
     pub software: String,
-    /// The id of the token that it said hello with.
+    /// The id of its join token.
     pub token_id: Option<String>,
     pub session: Option<String>,
     pub last_seen_ms: i64,
@@ -28,3 +31,23 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    fn row(&self) -> RowName<'_, String> {
+        RowName {
+            table: "peers",
+            id: &self.id,
+        }
+    }
+
+    pub(crate) fn uuid(&self) -> Result<Uuid, DamagedRow> {
+        self.row().uuid("id", &self.id)
+    }
+
+    pub(crate) fn session(&self) -> Result<Option<Uuid>, DamagedRow> {
+        let session = self.session.as_deref();
+        session
+            .map(|session| self.row().uuid("session", session))
+            .transpose()
+    }
+}

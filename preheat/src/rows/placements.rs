@@ -1,6 +1,11 @@
 //! One object that one peer has to hold, for one preheat.
 
 use sea_orm::entity::prelude::*;
+use wire::Side;
+
+use super::damaged::RowName;
+use crate::model::errors::DamagedRow;
+use crate::model::state::StoredPlacement;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "placements")]
@@ -12,13 +17,12 @@ pub struct Model {
     pub peer_id: String,
     pub work_id: i64,
     pub digest: String,
-    /// One of the words in [`state`].
-    pub state: String,
+    state: String,
     pub bytes_from_registry: i64,
     pub bytes_from_peers: i64,
     pub reason: Option<String>,
-    pub side: Option<String>,
-    /// It failed because its peer was away for too long.
+    side: Option<String>,
+    /// It failed because its peer was disconnected for too long.
     pub peer_left: bool,
 }
 
@@ -27,9 +31,27 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Words of `placements.state`. They sort as people want to read them: failures first.
-pub(crate) mod state {
-    pub(crate) const FAILED: &str = "failed";
-    pub(crate) const OPEN: &str = "open";
-    pub(crate) const VERIFIED: &str = "verified";
+impl Model {
+    fn row(&self) -> RowName<'_, i64> {
+        RowName {
+            table: "placements",
+            id: &self.id,
+        }
+    }
+
+    pub(crate) fn state(&self) -> Result<StoredPlacement, DamagedRow> {
+        self.row().read("state", self.state.as_str(), StoredPlacement::of)
+    }
+
+    pub(crate) fn side(&self) -> Result<Option<Side>, DamagedRow> {
+        self.row().side(self.side.as_deref())
+    }
+
+    pub(crate) fn peer(&self) -> Result<Uuid, DamagedRow> {
+        self.row().uuid("peer_id", &self.peer_id)
+    }
 }
+
+pub(crate) const FAILED: &str = StoredPlacement::Failed.word();
+pub(crate) const OPEN: &str = StoredPlacement::Open.word();
+pub(crate) const VERIFIED: &str = StoredPlacement::Verified.word();

@@ -2,6 +2,9 @@
 
 use sea_orm::entity::prelude::*;
 
+use super::damaged::RowName;
+use crate::model::errors::DamagedRow;
+
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "removals")]
 pub struct Model {
@@ -17,3 +20,13 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    pub(crate) fn peer(&self) -> Result<Uuid, DamagedRow> {
+        let row = RowName {
+            table: "removals",
+            id: &self.number,
+        };
+        row.uuid("peer_id", &self.peer_id)
+    }
+}

@@ -8,9 +8,9 @@ use tracing::Span;
 use tracing::field::Empty;
 use wire::TraceContext;
 
-use crate::closed::ClosedByPreheat;
-use crate::effects::adopted;
-use crate::preheater::Inner;
+use crate::engine::preheater::Inner;
+use crate::engine::spans::adopted;
+use crate::model::closed::ClosedByPreheat;
 use crate::rows::{VALUES_AT_ONCE, lots, preheats};
 
 /// Open while the outcomes are written; they end when this is dropped.
@@ -39,7 +39,7 @@ impl Spans {
         }
     }
 
-    /// Runs `then` in the span, if there is one only: what it says is said in the preheat's trace.
+    /// Runs `then` within the span if there is exactly one, so that its log lines join the preheat's trace.
     pub(super) fn within<T>(&self, then: impl FnOnce() -> T) -> T {
         match self.0.first_key_value() {
             Some((_, span)) if self.0.len() == 1 => span.in_scope(then),

@@ -1,10 +1,12 @@
-//! Whom to ask about a seed, and what follows from what they say: functions of values.
+//! Which witness to ask about a seed, and what its reply means: functions of values.
 //!
-//! **Invariant:** one witness removes nobody. Two count together if both are seeds, or if they joined by different tokens:
-//! who has one node's token can make any number of nodes.
+//! **Invariant:** one witness removes no seed. Two count together if both are seeds, or if they joined by different
+//! tokens: the owner of one node token can make any number of nodes.
 
 use uuid::Uuid;
-use wire::{SPOT_CHECK_BYTES, SpotCheckOutcome};
+use wire::{Compared, SPOT_CHECK_BYTES};
+
+use crate::model::spot_check::SpotCheckOutcome;
 
 /// Witnesses that are asked about one range at most.
 const WITNESSES: usize = 5;
@@ -19,47 +21,8 @@ pub(crate) struct Witness {
     pub(crate) token: Option<String>,
 }
 
-/// What a witness said; none: no answer.
-pub(crate) type Said = (Witness, Option<SpotCheckOutcome>);
-
-/// How a spot check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checked {
-    /// The seed gave the right bytes.
-    Sound,
-    /// No other live peer of the cluster holds the object.
-    NoWitness,
-    /// No witness could compare.
-    Unanswered,
-    /// Different bytes by one witness, or by several that count as one.
-    Suspected,
-    /// Different bytes by one witness and equal ones by another.
-    Contradicted,
-    /// Different bytes by two witnesses: the seed is removed.
-    Removed,
-}
-
-impl Checked {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Sound,
-        Self::NoWitness,
-        Self::Unanswered,
-        Self::Suspected,
-        Self::Contradicted,
-        Self::Removed,
-    ];
-
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Sound => "sound",
-            Self::NoWitness => "no_witness",
-            Self::Unanswered => "unanswered",
-            Self::Suspected => "suspected",
-            Self::Contradicted => "contradicted",
-            Self::Removed => "removed",
-        }
-    }
-}
+/// The reply of a witness; none: it did not reply.
+pub(crate) type WitnessReply = (Witness, Option<Compared>);
 
 /// Seeds first; which of them comes first is drawn.
 pub(crate) fn in_order(mut witnesses: Vec<Witness>, draw: u64) -> Vec<Witness> {
@@ -77,50 +40,50 @@ pub(crate) fn piece(size: u64, draw: u64) -> Option<(u64, u64)> {
     Some((first, SPOT_CHECK_BYTES.min(size - first)))
 }
 
-/// The witness to be asked next; none when it is clear what follows, or nobody is left whose word would change it.
-pub(crate) fn next<'a>(witnesses: &'a [Witness], said: &[Said]) -> Option<&'a Witness> {
+/// Returns the witness to ask next; none when the outcome is certain, or no witness can change it.
+pub(crate) fn next<'a>(witnesses: &'a [Witness], replies: &[WitnessReply]) -> Option<&'a Witness> {
     let is_open = matches!(
-        checked(said),
-        Checked::NoWitness | Checked::Unanswered | Checked::Suspected
+        checked(replies),
+        SpotCheckOutcome::NoWitness | SpotCheckOutcome::Unanswered | SpotCheckOutcome::Suspected
     );
-    if !is_open || said.len() >= WITNESSES {
+    if !is_open || replies.len() >= WITNESSES {
         return None;
     }
-    let accusers: Vec<&Witness> = who_said(said, &SpotCheckOutcome::Different).collect();
+    let accusers: Vec<&Witness> = witnesses_with(replies, &Compared::Different).collect();
     witnesses.iter().find(|witness| {
-        let is_asked = said.iter().any(|(asked, _)| asked.peer == witness.peer);
+        let is_asked = replies.iter().any(|(asked, _)| asked.peer == witness.peer);
         let adds = accusers.is_empty() || accusers.iter().any(|accuser| are_two(accuser, witness));
         !is_asked && adds
     })
 }
 
-/// What follows from what was said.
-pub(crate) fn checked(said: &[Said]) -> Checked {
-    let accusers: Vec<&Witness> = who_said(said, &SpotCheckOutcome::Different).collect();
+/// Returns the outcome of these replies.
+pub(crate) fn checked(replies: &[WitnessReply]) -> SpotCheckOutcome {
+    let accusers: Vec<&Witness> = witnesses_with(replies, &Compared::Different).collect();
     let mut pairs = accusers
         .iter()
         .flat_map(|one| accusers.iter().map(move |other| (one, other)));
-    let is_cleared = who_said(said, &SpotCheckOutcome::Equal).next().is_some();
+    let is_cleared = witnesses_with(replies, &Compared::Equal).next().is_some();
     match (accusers.is_empty(), is_cleared) {
-        (true, true) => Checked::Sound,
-        (true, false) if said.is_empty() => Checked::NoWitness,
-        (true, false) => Checked::Unanswered,
-        (false, true) => Checked::Contradicted,
-        (false, false) if pairs.any(|(one, other)| are_two(one, other)) => Checked::Removed,
-        (false, false) => Checked::Suspected,
+        (true, true) => SpotCheckOutcome::Sound,
+        (true, false) if replies.is_empty() => SpotCheckOutcome::NoWitness,
+        (true, false) => SpotCheckOutcome::Unanswered,
+        (false, true) => SpotCheckOutcome::Contradicted,
+        (false, false) if pairs.any(|(one, other)| are_two(one, other)) => SpotCheckOutcome::Removed,
+        (false, false) => SpotCheckOutcome::Suspected,
     }
 }
 
-/// The witnesses who said this.
-pub(crate) fn who_said<'a>(
-    said: &'a [Said],
-    what: &'a SpotCheckOutcome,
+/// Returns the witnesses with this reply.
+pub(crate) fn witnesses_with<'a>(
+    replies: &'a [WitnessReply],
+    what: &'a Compared,
 ) -> impl Iterator<Item = &'a Witness> + use<'a> {
-    let is_it = move |(_, answer): &&'a Said| answer.as_ref() == Some(what);
-    said.iter().filter(is_it).map(|(witness, _)| witness)
+    let is_it = move |(_, answer): &&'a WitnessReply| answer.as_ref() == Some(what);
+    replies.iter().filter(is_it).map(|(witness, _)| witness)
 }
 
-/// Whether two witnesses count as two. Of a peer without a token it is not known who brought it.
+/// Returns whether two witnesses count as two. The origin of a peer without a token is unknown.
 fn are_two(one: &Witness, other: &Witness) -> bool {
     let by_different_tokens = one.token.is_some() && other.token.is_some() && one.token != other.token;
     one.peer != other.peer && (one.seed && other.seed || by_different_tokens)
@@ -149,34 +112,38 @@ mod tests {
         witness(number, false, Some(token))
     }
 
-    fn different(witness: Witness) -> Said {
-        (witness, Some(SpotCheckOutcome::Different))
+    fn different(witness: Witness) -> WitnessReply {
+        (witness, Some(Compared::Different))
     }
 
-    fn equal(witness: Witness) -> Said {
-        (witness, Some(SpotCheckOutcome::Equal))
+    fn equal(witness: Witness) -> WitnessReply {
+        (witness, Some(Compared::Equal))
     }
 
     #[test]
     fn one_witness_never_removes_a_seed() {
         let alone = different(seed(1));
-        assert_eq!(checked(std::slice::from_ref(&alone)), Checked::Suspected);
+        assert_eq!(checked(std::slice::from_ref(&alone)), SpotCheckOutcome::Suspected);
         // … however often it says so.
-        assert_eq!(checked(&[alone.clone(), alone]), Checked::Suspected);
+        assert_eq!(checked(&[alone.clone(), alone]), SpotCheckOutcome::Suspected);
     }
 
     #[test]
     fn two_seeds_or_peers_of_different_tokens_count_as_two_and_nodes_of_one_token_do_not() {
         for (one, other, expected) in [
-            (seed(1), seed(2), Checked::Removed),
-            (node(1, "a"), node(2, "b"), Checked::Removed),
-            (witness(1, true, Some("s")), node(2, "a"), Checked::Removed),
-            (node(1, "a"), node(2, "a"), Checked::Suspected),
-            (seed(1), node(2, "a"), Checked::Suspected),
+            (seed(1), seed(2), SpotCheckOutcome::Removed),
+            (node(1, "a"), node(2, "b"), SpotCheckOutcome::Removed),
+            (
+                witness(1, true, Some("s")),
+                node(2, "a"),
+                SpotCheckOutcome::Removed,
+            ),
+            (node(1, "a"), node(2, "a"), SpotCheckOutcome::Suspected),
+            (seed(1), node(2, "a"), SpotCheckOutcome::Suspected),
             (
                 witness(1, false, None),
                 witness(2, false, None),
-                Checked::Suspected,
+                SpotCheckOutcome::Suspected,
             ),
         ] {
             assert_eq!(
@@ -189,31 +156,31 @@ mod tests {
 
     #[test]
     fn a_seed_that_one_witness_clears_stays() {
-        assert_eq!(checked(&[equal(seed(1))]), Checked::Sound);
+        assert_eq!(checked(&[equal(seed(1))]), SpotCheckOutcome::Sound);
         let both = [different(node(1, "a")), equal(seed(2))];
-        assert_eq!(checked(&both), Checked::Contradicted);
+        assert_eq!(checked(&both), SpotCheckOutcome::Contradicted);
         assert_eq!(next(&[node(3, "b")], &both), None);
     }
 
     #[test]
     fn who_cannot_compare_is_no_witness() {
-        assert_eq!(checked(&[]), Checked::NoWitness);
-        let said = [
+        assert_eq!(checked(&[]), SpotCheckOutcome::NoWitness);
+        let replies = [
             (seed(1), None),
-            (seed(2), Some(SpotCheckOutcome::OwnDamaged)),
-            (seed(3), Some(SpotCheckOutcome::Nothing { why: String::new() })),
+            (seed(2), Some(Compared::OwnDamaged)),
+            (seed(3), Some(Compared::Nothing { why: String::new() })),
         ];
-        assert_eq!(checked(&said), Checked::Unanswered);
-        assert_eq!(next(&[seed(1), seed(2), seed(4)], &said), Some(&seed(4)));
+        assert_eq!(checked(&replies), SpotCheckOutcome::Unanswered);
+        assert_eq!(next(&[seed(1), seed(2), seed(4)], &replies), Some(&seed(4)));
     }
 
     #[test]
     fn after_an_accusation_only_those_are_asked_who_count_beside_the_accuser() {
         let witnesses = [node(1, "a"), node(2, "a"), node(3, "b")];
         assert_eq!(next(&witnesses, &[]), Some(&witnesses[0]));
-        let said = [different(witnesses[0].clone())];
-        assert_eq!(next(&witnesses, &said), Some(&witnesses[2]));
-        assert_eq!(next(&witnesses[..2], &said), None);
+        let replies = [different(witnesses[0].clone())];
+        assert_eq!(next(&witnesses, &replies), Some(&witnesses[2]));
+        assert_eq!(next(&witnesses[..2], &replies), None);
     }
 
     #[test]
@@ -223,7 +190,7 @@ mod tests {
         assert_eq!((first(0), first(2)), (seed(2), seed(3)));
         assert_eq!(in_order(all.clone(), 5)[2], node(1, "a"));
         assert_eq!(in_order(Vec::new(), 5), []);
-        let silent: Vec<Said> = (0..5).map(|number| (seed(number), None)).collect();
+        let silent: Vec<WitnessReply> = (0..5).map(|number| (seed(number), None)).collect();
         assert_eq!(next(&[seed(9)], &silent), None);
     }
 

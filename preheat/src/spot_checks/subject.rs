@@ -1,15 +1,17 @@
-//! Draws what is checked: a placement that a live seed has verified, a piece of its object, and who else holds it.
+//! Draws the subject of a check: a placement that a live seed has verified, a part of its object, and its other
+//! holders.
 //!
-//! **Invariant:** each look goes through a key or an index and reads a bounded number of rows.
+//! **Invariant:** each query uses a key or an index and reads a bounded number of rows.
 
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::Draw;
 use super::decide::{Witness, in_order, piece};
-use crate::location;
-use crate::preheater::{Inner, read_uuid};
-use crate::rows::placements::state::VERIFIED;
+use super::draw::Draw;
+use crate::engine::preheater::Inner;
+use crate::image::location;
+use crate::rows::damaged::or_skip;
+use crate::rows::placements::VERIFIED;
 use crate::rows::{VALUES_AT_ONCE, holdings, objects, peers, placements, preheats, read_size};
 
 /// Placements that are looked at for one that a live seed has verified.
@@ -54,7 +56,7 @@ pub(super) async fn drawn(inner: &Inner, draw: Draw) -> Result<Option<Subject>, 
         draw.witness,
     );
     Ok(Some(Subject {
-        seed: read_uuid(&seed.id),
+        seed: seed.uuid()?,
         name: seed.name,
         share_url: seed.share_url,
         digest: placement.digest,
@@ -109,7 +111,8 @@ async fn end(inner: &Inner, order: Order) -> Result<Option<i64>, DbErr> {
     Ok(row.map(|row| row.id))
 }
 
-/// Live peers of the seed's cluster that say that they hold the object, but for the seed: all other seeds, and some nodes.
+/// Live peers of the seed's cluster that say that they hold the object, but for the seed: all other seeds, and some
+/// nodes.
 async fn holders(
     inner: &Inner,
     seed: &peers::Model,
@@ -134,11 +137,13 @@ async fn holders(
         .filter(peers::Column::ClusterId.eq(seed.cluster_id))
         .all(inner.reads())
         .await?;
-    let witness = |row: peers::Model| Witness {
-        peer: read_uuid(&row.id),
-        name: row.name,
-        seed: row.seed,
-        token: row.token_id,
+    let witness = |row: peers::Model| {
+        Some(Witness {
+            peer: or_skip(row.uuid())?,
+            name: row.name,
+            seed: row.seed,
+            token: row.token_id,
+        })
     };
-    Ok(rows.into_iter().map(witness).collect())
+    Ok(rows.into_iter().filter_map(witness).collect())
 }

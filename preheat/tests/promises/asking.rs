@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use preheat::{Origin, PreheatRequest, PreheatState, Priority, Scope};
+use preheat::{PreheatRequest, PreheatState, Priority, Requester, Scope};
 
 use crate::rows::count;
 use crate::support::World;
@@ -8,7 +8,7 @@ use crate::support::World;
 fn delivered(world: &World, delivery: &str) -> PreheatRequest {
     PreheatRequest {
         delivery: Some(delivery.to_owned()),
-        asked_by: Origin::Notification,
+        asked_by: Requester::Notification,
         ..world.request("v1", Scope::SingleSeedPeer)
     }
 }

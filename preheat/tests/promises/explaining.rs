@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use oci::ImageReference;
 use preheat::{
-    ExplainError, Explanation, Limits, NoAnswer, ObjectStanding, PreheatState, RegistryStanding, Scope,
-    Verdict, WhereError,
+    ExplainError, Explanation, FindingKind, Limits, NoAnswer, ObjectStanding, PreheatState, RegistryStanding,
+    Scope, WhereError,
 };
 use uuid::Uuid;
 use wire::{Holding, HoldingsReport, ObjectStatus, Question, Reply, StandingState, TakeRequest};
@@ -151,12 +151,16 @@ async fn what_a_preheat_did_and_what_the_node_says_make_the_explanation() {
     let id = world.submit("v1", Scope::AllPeers).await;
     seed.verify_all(&seed.take().await).await;
     let running = explained(&world, &node, &[]).await;
-    assert_eq!(running.findings[0].verdict, Verdict::StillRunning, "{running:?}");
+    assert_eq!(
+        running.findings[0].verdict,
+        FindingKind::StillRunning,
+        "{running:?}"
+    );
     node.verify_all(&node.take().await).await;
     world.until_state(id, PreheatState::Succeeded).await;
 
     let gone = explained(&world, &node, &[root.to_string()]).await;
-    assert_eq!(gone.findings[0].verdict, Verdict::RemovedSince);
+    assert_eq!(gone.findings[0].verdict, FindingKind::RemovedSince);
     assert_eq!((gone.share.objects, gone.share.objects_there), (3, 1));
     assert_eq!(
         gone.objects[0].digest,
@@ -170,7 +174,7 @@ async fn what_a_preheat_did_and_what_the_node_says_make_the_explanation() {
 
     let (moved, _) = world.registry.image(Some("v1"), &["a", "b"]);
     let moved_on = explained(&world, &node, &[root.to_string()]).await;
-    assert_eq!(moved_on.findings[0].verdict, Verdict::TagMoved);
+    assert_eq!(moved_on.findings[0].verdict, FindingKind::TagMoved);
     assert_eq!(moved_on.reference.now.as_deref(), Some(moved.as_str()));
     assert_eq!(moved_on.reference.others.map(|(objects, _)| objects), Some(3));
 
@@ -206,7 +210,7 @@ async fn who_may_only_read_makes_nobody_dial_a_strange_registry() {
         matches!(explained.registry, RegistryStanding::NotAsked { .. }),
         "{explained:?}"
     );
-    assert_eq!(explained.findings[0].verdict, Verdict::NeverPreheated);
+    assert_eq!(explained.findings[0].verdict, FindingKind::NeverPreheated);
     let nowhere = preheat::where_is(&world.preheater, &image(&world, "v1")).await;
     assert!(matches!(nowhere, Err(WhereError::NotKnown { .. })), "{nowhere:?}");
     assert_eq!(world.registry.asked(), 0);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use oci::ImageReference;
-use preheat::image_rules::{Author, ImageRule, Removed, RuleError, RuleKind, lift, list, pin, remove};
+use preheat::image_rules::{Author, ImageRule, RemovedImage, RuleError, RuleKind, lift, list, pin, remove};
 use preheat::{PreheatState, Scope, SubmitError};
 use wire::{ImageRules, KnownImageRules, TakeRequest};
 
@@ -49,7 +49,7 @@ async fn told(world: &World, peer: &Peer, known: KnownImageRules) -> Option<Imag
     answer.unwrap().images
 }
 
-async fn take_off(world: &World, tag: &str, block: bool) -> Removed {
+async fn take_off(world: &World, tag: &str, block: bool) -> RemovedImage {
     let removed = remove(&world.preheater, &image(world, tag), block, by("ann")).await;
     removed.unwrap()
 }

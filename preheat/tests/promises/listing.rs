@@ -1,4 +1,4 @@
-use preheat::{ListQuery, Origin, PreheatRequest, PreheatState, Scope};
+use preheat::{ListQuery, PreheatRequest, PreheatState, Requester, Scope};
 
 use crate::support::World;
 
@@ -9,16 +9,16 @@ async fn ids(world: &World, query: ListQuery) -> Vec<i64> {
     listed.into_iter().map(|view| view.id).collect()
 }
 
-fn of_image(image: &str, asked_by: Origin) -> PreheatRequest {
+fn of_image(image: &str, asked_by: Requester) -> PreheatRequest {
     PreheatRequest::new(image.parse().unwrap(), asked_by)
 }
 
 async fn some(world: &World) {
     let images = [
-        ("harbor.example.com/Library/nginx:1.27", Origin::Harbor),
-        ("harbor.example.com/library/redis:100%", Origin::Api),
-        ("docker.io/library/nginx:latest", Origin::Api),
-        ("registry.example.com/team_a/app:v1", Origin::Api),
+        ("harbor.example.com/Library/nginx:1.27", Requester::Harbor),
+        ("harbor.example.com/library/redis:100%", Requester::Api),
+        ("docker.io/library/nginx:latest", Requester::Api),
+        ("registry.example.com/team_a/app:v1", Requester::Api),
     ];
     for (n, (image, origin)) in images.into_iter().enumerate() {
         let image = image.replace("Library", "library").replace("100%", "100");

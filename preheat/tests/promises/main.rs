@@ -12,6 +12,7 @@ mod bandwidth;
 mod cancelling;
 mod choosing;
 mod credentials;
+mod damaged_rows;
 mod deadlines;
 mod deliveries;
 mod explaining;

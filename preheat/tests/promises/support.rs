@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use migrations::{Migrator, MigratorTrait};
 use oci::{Credential, Digest, ImageReference, Registries, RegistrySettings, TlsOptions};
 use preheat::{
-    Background, ClusterSettings, Limits, Origin, Parts, PreheatRequest, PreheatState, PreheatView, Preheater,
-    Scope, TracePages, Webhooks,
+    Background, ClusterSettings, Limits, Parts, PreheatRequest, PreheatState, PreheatView, Preheater,
+    Requester, Scope, TracePages, Webhooks,
 };
 use queue::{Database, TestClock};
 use serde_json::json;
@@ -117,7 +117,7 @@ impl World {
         let image = ImageReference::from_manifest_url(&url).unwrap();
         PreheatRequest {
             scope,
-            ..PreheatRequest::new(image, Origin::Api)
+            ..PreheatRequest::new(image, Requester::Api)
         }
     }
 

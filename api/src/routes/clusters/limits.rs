@@ -121,10 +121,10 @@ fn view(cluster: String, found: LimitsInForce) -> LimitsOfCluster {
     let LimitsInForce {
         limits,
         as_configured,
-        told,
+        for_peers,
     } = found;
     let text = |rate: Rate| rate.to_string();
-    let shares = || told.origins.iter();
+    let shares = || for_peers.origins.iter();
     LimitsOfCluster {
         cluster,
         as_configured,

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use oci::{Digest, ImageReference, Tag, TagOrDigest};
-use preheat::Origin;
+use preheat::Requester;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::routes::notifications::{Heard, PassedOver};
 use crate::triggers::{Outcome, Pushed, delivery_of};
 
-const SOURCE: Origin = Origin::Webhook;
+const SOURCE: Requester = Requester::Webhook;
 /// Harbor tells of one.
 const MOST_RESOURCES: usize = 100;
 

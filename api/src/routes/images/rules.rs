@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use preheat::image_rules::{Author, ImageRule, Removed, RuleError, RuleKind, find, lift, list, pin, remove};
+use preheat::image_rules::{
+    Author, ImageRule, RemovedImage, RuleError, RuleKind, find, lift, list, pin, remove,
+};
 use preheat::tokens;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -235,8 +237,8 @@ impl From<ImageRule> for RuleBody {
     }
 }
 
-impl From<Removed> for RemovalBody {
-    fn from(removed: Removed) -> Self {
+impl From<RemovedImage> for RemovalBody {
+    fn from(removed: RemovedImage) -> Self {
         Self {
             image: removed.image,
             digest: removed.digest,

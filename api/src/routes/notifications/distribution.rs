@@ -2,7 +2,7 @@
 //! deleted. Only a manifest that is pushed under a tag is an image.
 
 use oci::{Digest, ImageReference, Tag};
-use preheat::Origin;
+use preheat::Requester;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::triggers::{Pushed, delivery_named};
 
-const SOURCE: Origin = Origin::Notification;
+const SOURCE: Requester = Requester::Notification;
 /// Registries send one at a time.
 const MOST_EVENTS: usize = 1000;
 

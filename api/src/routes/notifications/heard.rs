@@ -1,6 +1,6 @@
 //! The answer to whoever tells of pushes.
 
-use preheat::{Origin, PreheatId};
+use preheat::{PreheatId, Requester};
 use serde::Serialize;
 use tracing::warn;
 use utoipa::ToSchema;
@@ -29,12 +29,12 @@ pub(crate) struct PassedOver {
 
 impl PassedOver {
     /// No push of a tag: the usual case, and nothing to worry about.
-    pub(crate) fn nothing(app: &App, source: Origin, why: &str) -> Self {
+    pub(crate) fn nothing(app: &App, source: Requester, why: &str) -> Self {
         app.count(source, Outcome::PassedOver);
         Self { why: why.to_owned() }
     }
 
-    pub(crate) fn malformed(app: &App, source: Origin, why: &str) -> Self {
+    pub(crate) fn malformed(app: &App, source: Requester, why: &str) -> Self {
         app.count(source, Outcome::Malformed);
         warn!(
             source = source.word(),

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use oci::{Digest, ImageReference, Tag};
-use preheat::{Origin, PreheatId, PreheatState};
+use preheat::{PreheatId, PreheatState, Requester};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -17,7 +17,7 @@ use crate::routes::harbor::words::why_it_failed;
 use crate::routes::image;
 use crate::triggers::{Outcome, Pushed, delivery_named};
 
-const SOURCE: Origin = Origin::Kraken;
+const SOURCE: Requester = Requester::Kraken;
 const MOST_EVENTS: usize = 100;
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 

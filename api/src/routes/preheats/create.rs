@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use oci::Credential;
-use preheat::{ClusterChoice, Origin, PreheatRequest, Priority};
+use preheat::{ClusterChoice, PreheatRequest, Priority, Requester};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use wire::SecretText;
@@ -109,7 +109,7 @@ impl CreatePreheat {
                 .unwrap_or_default(),
             time_limit: time_limit.map_err(|fault| Problem::invalid(format!("`time_limit`: {fault}.")))?,
             credential: self.credential.map(RegistryUser::read).transpose()?,
-            ..PreheatRequest::new(image, Origin::Api)
+            ..PreheatRequest::new(image, Requester::Api)
         })
     }
 }

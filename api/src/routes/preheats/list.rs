@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use preheat::{ListQuery, Origin, PreheatState};
+use preheat::{ListQuery, PreheatState, Requester};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -121,7 +121,7 @@ fn states(words: &str) -> Result<Vec<PreheatState>, Problem> {
 }
 
 fn door(word: &str) -> Result<String, Problem> {
-    let known = Origin::ALL.map(Origin::word);
+    let known = Requester::ALL.map(Requester::word);
     if known.contains(&word) {
         return Ok(word.to_owned());
     }

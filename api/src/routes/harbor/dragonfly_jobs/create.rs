@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use oci::{Credential, ImageReference};
-use preheat::{ClusterChoice, Origin, PeerChoice, PreheatRequest};
+use preheat::{ClusterChoice, PeerChoice, PreheatRequest, Requester};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use wire::SecretText;
@@ -110,7 +110,7 @@ impl CreateJob {
             peers: args.peers()?,
             time_limit: args.timeout.filter(|limit| *limit > 0).map(Duration::from_nanos),
             credential: args.credential()?,
-            ..PreheatRequest::new(image, Origin::Harbor)
+            ..PreheatRequest::new(image, Requester::Harbor)
         })
     }
 }

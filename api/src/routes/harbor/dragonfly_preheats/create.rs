@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::State;
 use oci::{Digest, ImageReference};
-use preheat::{Origin, PreheatRequest};
+use preheat::{PreheatRequest, Requester};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use wire::SecretText;
@@ -64,7 +64,7 @@ impl CreatePreheatForHarbor {
         }
         Ok(PreheatRequest {
             credential: registry_token::among("headers", self.headers.as_ref())?,
-            ..PreheatRequest::new(image, Origin::Harbor)
+            ..PreheatRequest::new(image, Requester::Harbor)
         })
     }
 }

@@ -1,0 +1,253 @@
+//! Which manifests of an index are wanted, by their platforms. Pure.
+//!
+//! **Invariant:** a platform that a request names is in the image, or the preheat fails and lists the platforms that
+//! are. What names no platform fits all.
+
+use std::collections::{BTreeSet, HashSet};
+
+use oci::manifest::IndexEntry;
+use oci::{Digest, Platform};
+
+/// Platforms that a refusal lists.
+const TOLD: usize = 40;
+
+/// The platforms that are wanted; empty: all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct WantedPlatforms {
+    pub(crate) platforms: Vec<Platform>,
+    /// The request names them, so each of them has to be there; else they are what clusters want of images that have
+    /// them.
+    pub(crate) named: bool,
+}
+
+impl WantedPlatforms {
+    pub(crate) fn everything() -> Self {
+        Self::default()
+    }
+
+    fn is_everything(&self) -> bool {
+        self.platforms.is_empty()
+    }
+}
+
+/// Chooses while manifests are read, and reports missing platforms at the end.
+#[derive(Debug)]
+pub(super) struct PlatformChoice<'a> {
+    wanted: &'a WantedPlatforms,
+    /// What the image has, for people.
+    there: BTreeSet<String>,
+    /// Those of the wanted ones that something was found for.
+    met: BTreeSet<&'a Platform>,
+    has_something_for_all: bool,
+    has_chosen: bool,
+}
+
+impl<'a> PlatformChoice<'a> {
+    pub(super) fn new(wanted: &'a WantedPlatforms) -> Self {
+        Self {
+            wanted,
+            there: BTreeSet::new(),
+            met: BTreeSet::new(),
+            has_something_for_all: false,
+            has_chosen: false,
+        }
+    }
+
+    /// The entries to be read: those that match, what attests to them, and those that say themselves what they are
+    /// for.
+    pub(super) fn of_index(&mut self, entries: Vec<IndexEntry>) -> Vec<IndexEntry> {
+        if self.wanted.is_everything() {
+            return entries;
+        }
+        self.has_chosen = true;
+        let mut matching: HashSet<Digest> = HashSet::new();
+        for entry in entries.iter().filter(|entry| entry.attests_to.is_none()) {
+            let matches = entry
+                .platform
+                .as_ref()
+                .is_none_or(|platform| self.is_for(platform));
+            if matches {
+                matching.insert(entry.descriptor.digest.clone());
+            }
+        }
+        let is_wanted = |entry: &IndexEntry| match &entry.attests_to {
+            Some(subject) => matching.contains(subject),
+            None => matching.contains(&entry.descriptor.digest),
+        };
+        entries.into_iter().filter(is_wanted).collect()
+    }
+
+    /// Returns whether the config of a manifest without a listed platform has to be read.
+    pub(super) fn needs_platform(&self, is_root: bool) -> bool {
+        !self.wanted.is_everything() && (!is_root || self.wanted.named)
+    }
+
+    /// Decides by the platform in a manifest's config; none means that it fits every platform.
+    pub(super) fn wants_config(&mut self, platform: Option<&Platform>) -> bool {
+        self.has_chosen = true;
+        if let Some(platform) = platform {
+            self.is_for(platform)
+        } else {
+            self.has_something_for_all = true;
+            true
+        }
+    }
+
+    fn is_for(&mut self, found: &Platform) -> bool {
+        if found.os == "unknown" {
+            return false;
+        }
+        self.there.insert(found.to_string());
+        let matching: Vec<&Platform> = self
+            .wanted
+            .platforms
+            .iter()
+            .filter(|wanted| wanted.matches(found))
+            .collect();
+        let is_for_one = !matching.is_empty();
+        self.met.extend(matching);
+        is_for_one
+    }
+
+    /// Returns an error that names the missing platforms.
+    pub(super) fn end(self) -> Result<(), String> {
+        let is_fine = !self.has_chosen
+            || (self.there.is_empty() && self.has_something_for_all)
+            || (!self.wanted.named && !self.met.is_empty());
+        let missing: Vec<String> = self
+            .wanted
+            .platforms
+            .iter()
+            .filter(|platform| !self.met.contains(platform))
+            .map(ToString::to_string)
+            .collect();
+        if is_fine || missing.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "the image has nothing for {}; it has {}",
+            missing.join(", "),
+            listed(&self.there)
+        ))
+    }
+}
+
+fn listed(there: &BTreeSet<String>) -> String {
+    let told: Vec<&str> = there.iter().take(TOLD).map(String::as_str).collect();
+    match there.len().checked_sub(TOLD) {
+        _ if told.is_empty() => "nothing that names a platform".to_owned(),
+        None | Some(0) => told.join(", "),
+        Some(more) => format!("{} and {more} more", told.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oci::manifest::Descriptor;
+
+    use super::*;
+
+    fn wanted(platforms: &[&str], named: bool) -> WantedPlatforms {
+        WantedPlatforms {
+            platforms: platforms.iter().map(|text| text.parse().unwrap()).collect(),
+            named,
+        }
+    }
+
+    fn entry(name: &str, platform: Option<&str>) -> IndexEntry {
+        IndexEntry {
+            descriptor: Descriptor {
+                digest: Digest::of(name.as_bytes()),
+                size: 1,
+                media_type: oci::MANIFEST_ACCEPT[1].to_owned(),
+                urls: Vec::new(),
+            },
+            platform: platform.map(|text| text.parse().unwrap()),
+            attests_to: None,
+        }
+    }
+
+    fn attestation(of: &str) -> IndexEntry {
+        IndexEntry {
+            attests_to: Some(Digest::of(of.as_bytes())),
+            ..entry(&format!("attestation of {of}"), Some("unknown/unknown"))
+        }
+    }
+
+    fn image() -> Vec<IndexEntry> {
+        vec![
+            entry("amd64", Some("linux/amd64")),
+            entry("arm64", Some("linux/arm64/v8")),
+            entry("windows", Some("windows/amd64")),
+            attestation("amd64"),
+            attestation("arm64"),
+        ]
+    }
+
+    /// Returns how many entries are taken, and the final result.
+    fn choose(wanted: &WantedPlatforms, entries: Vec<IndexEntry>) -> (usize, Result<(), String>) {
+        let mut choice = PlatformChoice::new(wanted);
+        let taken = choice.of_index(entries).len();
+        (taken, choice.end())
+    }
+
+    #[test]
+    fn attestations_come_with_the_platforms_that_they_are_about() {
+        assert_eq!(choose(&wanted(&["linux/amd64"], true), image()), (2, Ok(())));
+        assert_eq!(
+            choose(&wanted(&["linux/arm64", "linux/amd64"], true), image()),
+            (4, Ok(()))
+        );
+        assert_eq!(choose(&wanted(&["windows/amd64"], true), image()), (1, Ok(())));
+        assert_eq!(choose(&WantedPlatforms::everything(), image()), (5, Ok(())));
+    }
+
+    #[test]
+    fn each_named_platform_has_to_be_there() {
+        let (_, end) = choose(&wanted(&["linux/amd64", "linux/s390x"], true), image());
+        assert_eq!(
+            end.unwrap_err(),
+            "the image has nothing for linux/s390x; it has linux/amd64, linux/arm64/v8, windows/amd64"
+        );
+    }
+
+    #[test]
+    fn what_clusters_want_is_taken_where_it_is_there() {
+        assert_eq!(
+            choose(&wanted(&["linux/amd64", "linux/s390x"], false), image()),
+            (2, Ok(()))
+        );
+        let (_, end) = choose(&wanted(&["linux/s390x"], false), image());
+        assert!(
+            end.unwrap_err()
+                .contains("nothing for linux/s390x; it has linux/amd64")
+        );
+    }
+
+    #[test]
+    fn an_empty_index_has_nothing_that_was_asked_for() {
+        for named in [true, false] {
+            let (_, end) = choose(&wanted(&["linux/amd64"], named), Vec::new());
+            assert!(end.unwrap_err().contains("nothing that names a platform"));
+        }
+    }
+
+    #[test]
+    fn what_is_for_no_machine_in_particular_is_for_all() {
+        let wanted = wanted(&["linux/amd64"], true);
+        let mut choice = PlatformChoice::new(&wanted);
+        assert_eq!(choice.of_index(vec![entry("chart", None)]).len(), 1);
+        assert!(choice.wants_config(None));
+        assert_eq!(choice.end(), Ok(()));
+    }
+
+    #[test]
+    fn a_hostile_number_of_platforms_is_not_repeated() {
+        let entries = (0..900)
+            .map(|n| entry(&n.to_string(), Some(&format!("linux/odd{n}"))))
+            .collect();
+        let (_, end) = choose(&wanted(&["linux/amd64"], true), entries);
+        let text = end.unwrap_err();
+        assert!(text.len() < 1_000 && text.ends_with("and 860 more"), "{text}");
+    }
+}

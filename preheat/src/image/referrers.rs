@@ -1,0 +1,189 @@
+//! Adds the referrers of an image: signatures, SBOMs, attestations.
+//!
+//! **Invariant:** no referrer can make a preheat fail. Invalid or excess referrers are left out and noted; a failure
+//! that may pass is retried.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use oci::manifest::{Descriptor, IndexEntry, Manifest};
+use oci::referrers::{REFERRERS_LIMIT, Referrers, cosign_tags, fallback_tag};
+use oci::{Digest, FetchedManifest, RegistryError, Tag, TagOrDigest};
+
+use super::choice::WantedPlatforms;
+use super::objects::Gathered;
+use super::reader::Reader;
+use super::trouble::Trouble;
+use super::walk::{ReadManifest, below, read};
+use crate::model::limits::Limits;
+
+/// Manifests of an image that are asked about: its root and the first of its platforms.
+const SUBJECTS: usize = 20;
+const AT_ONCE: usize = 8;
+
+/// Something that refers to a manifest.
+enum Referrer {
+    /// The registry's list names it.
+    Listed(Descriptor),
+    /// Its tag names its subject.
+    Tagged(FetchedManifest),
+    /// The index under the fallback tag; verifiers read it.
+    List(FetchedManifest),
+}
+
+pub(super) async fn add(reader: &Reader, objects: &mut Gathered, limits: &Limits) -> Result<(), Trouble> {
+    let subjects = subjects(objects);
+    let found: Vec<_> = stream::iter(subjects)
+        .map(|subject| async move { of_subject(reader, &subject).await.map(|found| (subject, found)) })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut taken = 0;
+    for (subject, SubjectReferrers { referrers, notes }) in found {
+        for note in &notes {
+            objects.note(note);
+        }
+        for referrer in referrers {
+            taken += 1;
+            if taken > REFERRERS_LIMIT {
+                objects.note(&format!(
+                    "left out: more than {REFERRERS_LIMIT} manifests refer to the image"
+                ));
+                return Ok(());
+            }
+            let outcome = take(reader, &subject, referrer, limits).await;
+            let outcome = outcome.and_then(|below| Ok(objects.take_over(below)?));
+            note_or_fail(objects, &subject, outcome)?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes a permanent failure; returns one that a retry may solve.
+fn note_or_fail(
+    objects: &mut Gathered,
+    subject: &Digest,
+    outcome: Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    match outcome {
+        Err(trouble) if trouble.retry => Err(trouble),
+        Err(trouble) => {
+            objects.note(&format!(
+                "left out: something that refers to {subject}: {}",
+                trouble.text
+            ));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The root first; attestations of the image itself are not asked about.
+fn subjects(objects: &Gathered) -> Vec<Digest> {
+    objects
+        .manifests()
+        .filter(|(_, object)| {
+            let platform = object.platform.as_ref();
+            platform.is_none_or(|platform| platform.os != "unknown")
+        })
+        .map(|(digest, _)| digest.clone())
+        .take(SUBJECTS)
+        .collect()
+}
+
+#[derive(Default)]
+struct SubjectReferrers {
+    referrers: Vec<Referrer>,
+    notes: Vec<String>,
+}
+
+async fn of_subject(reader: &Reader, subject: &Digest) -> Result<SubjectReferrers, Trouble> {
+    let mut about = SubjectReferrers::default();
+    let listed = match reader.referrers(subject).await {
+        Ok(Some(listed)) => Ok(listed),
+        Ok(None) => by_tag(reader, subject, &mut about).await,
+        Err(error) => Err(error.into()),
+    };
+    match listed {
+        Err(trouble) if trouble.retry => return Err(trouble),
+        Err(trouble) => about
+            .notes
+            .push(format!("what refers to {subject} is not known: {}", trouble.text)),
+        Ok(Referrers { listed, left_out }) => {
+            if left_out > 0 {
+                about.notes.push(format!(
+                    "left out: {left_out} entries of what refers to {subject}"
+                ));
+            }
+            about.referrers.extend(listed.into_iter().map(Referrer::Listed));
+        }
+    }
+    for tag in cosign_tags(subject) {
+        match tagged(reader, tag).await {
+            Ok(found) => about.referrers.extend(found.map(Referrer::Tagged)),
+            Err(error) if error.is_worth_retrying() => return Err(error.into()),
+            Err(error) => about
+                .notes
+                .push(format!("a signature of {subject} cannot be read: {error}")),
+        }
+    }
+    Ok(about)
+}
+
+async fn tagged(reader: &Reader, tag: Tag) -> Result<Option<FetchedManifest>, RegistryError> {
+    reader.manifest_if_there(&TagOrDigest::Tag(tag)).await
+}
+
+/// Reads the index under the fallback tag, for a registry without the referrers API.
+async fn by_tag(
+    reader: &Reader,
+    subject: &Digest,
+    about: &mut SubjectReferrers,
+) -> Result<Referrers, Trouble> {
+    let Some(tag) = fallback_tag(subject) else {
+        return Ok(Referrers::default());
+    };
+    let Some(index) = tagged(reader, tag).await? else {
+        return Ok(Referrers::default());
+    };
+    let listed = Referrers::parse(&index.bytes);
+    let listed = listed.map_err(|cause| Trouble::of_image(&format!("the list {}", index.digest), cause))?;
+    about.referrers.push(Referrer::List(index));
+    Ok(listed)
+}
+
+/// Every object of one referrer.
+async fn take(
+    reader: &Reader,
+    subject: &Digest,
+    referrer: Referrer,
+    limits: &Limits,
+) -> Result<Gathered, Trouble> {
+    let root = match referrer {
+        Referrer::Tagged(manifest) => ReadManifest::root(manifest),
+        Referrer::List(manifest) => return Ok(ReadManifest::root(manifest).alone()),
+        Referrer::Listed(descriptor) => {
+            let entry = IndexEntry {
+                descriptor,
+                platform: None,
+                attests_to: None,
+            };
+            let root = read(reader, entry).await?;
+            holds_to(subject, &root)?;
+            root
+        }
+    };
+    below(reader, root, &WantedPlatforms::everything(), limits).await
+}
+
+/// A list may name what refers to something else.
+fn holds_to(subject: &Digest, referrer: &ReadManifest) -> Result<(), Trouble> {
+    match referrer.parsed()? {
+        Manifest::Image { subject: told, .. } if told.as_ref() != Some(subject) => {
+            let told = told.map_or_else(|| "nothing".to_owned(), |other| other.to_string());
+            let digest = referrer.digest();
+            Err(Trouble::of_caller(format!(
+                "{digest} itself says that it refers to {told}"
+            )))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,91 @@
+//! What a reference means now, by the registry's own word, and what that is made of.
+//!
+//! **Invariant:** a caller with read access only does not make the manager dial a registry that is neither configured
+//! nor named by a preheat.
+
+use oci::{Location, RegistryError, TagOrDigest};
+use tokio::time::{Instant, timeout_at};
+
+use super::facts::Meaning;
+use crate::engine::preheater::Inner;
+use crate::image::contents::late;
+use crate::image::reader::Reader;
+
+pub(super) async fn of(
+    inner: &Inner,
+    location: Option<&Location>,
+    wanted: &TagOrDigest,
+    end: Instant,
+) -> Meaning {
+    let Some(location) = location else {
+        let text = "it is not configured and no preheat has named it, so it was not asked";
+        return Meaning::NotAsked(text.to_owned());
+    };
+    let reader = match Reader::new(inner, location, None).await {
+        Ok(reader) => reader,
+        Err(trouble) => return Meaning::NotAsked(trouble.text),
+    };
+    match timeout_at(end, reader.head(wanted)).await {
+        Ok(Ok(head)) => Meaning::Digest(head.digest.to_string()),
+        Ok(Err(error)) => of_error(&error),
+        Err(_) => Meaning::Silent(late(location, inner.limits.answer_wait)),
+    }
+}
+
+fn of_error(error: &RegistryError) -> Meaning {
+    let text = format!("{error}; {}", error.what_to_do());
+    match error.status() {
+        Some(404) => Meaning::Gone(error.to_string()),
+        _ if error.is_silent() => Meaning::Silent(text),
+        _ => Meaning::Refused(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oci::{Asked, Said};
+
+    use super::*;
+
+    fn said(status: u16) -> (Asked, Said) {
+        let asked = Asked {
+            registry: "h.example".parse().expect("a name"),
+            object: "manifest v1 of a".to_owned(),
+        };
+        let words = String::new();
+        (asked, Said { status, words })
+    }
+
+    #[test]
+    fn a_registry_that_answers_is_told_from_one_that_does_not() {
+        let (asked, said_404) = said(404);
+        assert!(matches!(
+            of_error(&RegistryError::NotFound {
+                asked,
+                said: said_404
+            }),
+            Meaning::Gone(_)
+        ));
+        let (asked, said_401) = said(401);
+        assert!(matches!(
+            of_error(&RegistryError::NoCredential {
+                asked,
+                said: said_401
+            }),
+            Meaning::Refused(_)
+        ));
+        let (asked, said_503) = said(503);
+        let down = RegistryError::ServerError {
+            asked,
+            said: said_503,
+            retry_after: None,
+        };
+        assert!(matches!(of_error(&down), Meaning::Silent(_)));
+        let cause = "refused".to_owned();
+        let unreachable = RegistryError::Unreachable {
+            asked: said(0).0,
+            cause,
+        };
+        assert!(matches!(of_error(&unreachable), Meaning::Silent(text) if text.contains("address")));
+    }
+}

@@ -1,0 +1,41 @@
+//! The bytes that move for a preheat right now, as its peers last reported.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::Query;
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+
+use crate::rows::damaged::or_skip;
+use crate::rows::{lots, progress};
+
+/// What moves for a preheat right now: (peer, digest) -> bytes.
+pub(crate) async fn of_preheat(
+    db: &impl ConnectionTrait,
+    preheat: i64,
+) -> Result<HashMap<(String, String), u64>, DbErr> {
+    let taken = Query::select()
+        .column(lots::Column::PeerId)
+        .from(lots::Entity)
+        .cond_where(
+            Condition::all()
+                .add(lots::Column::PreheatId.eq(preheat))
+                .add(lots::Column::Open.gt(0))
+                .add(lots::Column::Session.is_not_null()),
+        )
+        .to_owned();
+    let rows = progress::Entity::find()
+        .filter(progress::Column::PeerId.in_subquery(taken))
+        .all(db)
+        .await?;
+    let mut moving = HashMap::new();
+    for row in rows {
+        let report = or_skip(row.placements()).unwrap_or_default();
+        for placement in report
+            .into_iter()
+            .filter(|placement| placement.preheat == preheat)
+        {
+            moving.insert((row.peer_id.clone(), placement.digest), placement.bytes_done);
+        }
+    }
+    Ok(moving)
+}

@@ -1,0 +1,27 @@
+//! How a spot check of a seed ends.
+
+use strum::{IntoStaticStr, VariantArray};
+
+/// How a spot check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum SpotCheckOutcome {
+    /// The seed gave the right bytes.
+    Sound,
+    /// No other live peer of the cluster holds the object.
+    NoWitness,
+    /// No witness could compare.
+    Unanswered,
+    /// Different bytes by one witness, or by several that count as one.
+    Suspected,
+    /// Different bytes by one witness and equal ones by another.
+    Contradicted,
+    /// Different bytes by two witnesses: the seed is removed.
+    Removed,
+}
+
+impl SpotCheckOutcome {
+    pub(crate) fn word(self) -> &'static str {
+        self.into()
+    }
+}

@@ -1,0 +1,187 @@
+//! The verdict over a preheat, computed from its counts.
+
+use wire::Side;
+
+use super::state::PreheatState;
+use super::text::{NAMED_FAILURES, cut, short};
+
+/// One placement that failed, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FailedPlacement {
+    pub(crate) digest: String,
+    pub(crate) peer: String,
+    pub(crate) reason: String,
+    pub(crate) side: Side,
+    /// It failed because its peer was disconnected for too long.
+    pub(crate) peer_left: bool,
+}
+
+/// Placements of a preheat of which nothing is open.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlacementCounts {
+    pub(crate) total: i64,
+    pub(crate) verified: i64,
+    /// Failed because their peer left.
+    pub(crate) left: i64,
+}
+
+/// One cluster that peers left.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeersLeft {
+    pub(crate) peers: usize,
+    pub(crate) tolerated: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Every placement was proven, but for those of peers whose leaving is tolerated.
+    Succeeded,
+    Failed {
+        reason: String,
+        side: Side,
+    },
+    /// A caller ended it.
+    Cancelled {
+        by: String,
+    },
+}
+
+impl Verdict {
+    pub(crate) fn state(&self) -> PreheatState {
+        match self {
+            Self::Succeeded => PreheatState::Succeeded,
+            Self::Failed { .. } => PreheatState::Failed,
+            Self::Cancelled { .. } => PreheatState::Cancelled,
+        }
+    }
+
+    pub(crate) fn reason(&self) -> Option<String> {
+        match self {
+            Self::Succeeded => None,
+            Self::Failed { reason, .. } => Some(reason.clone()),
+            Self::Cancelled { by } => Some(format!("cancelled by {by}")),
+        }
+    }
+
+    /// Whose failure it was; a preheat that was cancelled did not fail.
+    pub(crate) fn side(&self) -> Option<Side> {
+        match self {
+            Self::Failed { side, .. } => Some(*side),
+            Self::Succeeded | Self::Cancelled { .. } => None,
+        }
+    }
+}
+
+/// The verdict over a preheat of which nothing is open any more. Success only when something was verified, and
+/// everything was that is not on a peer whose leaving its cluster tolerates.
+pub(crate) fn verdict(
+    counts: PlacementCounts,
+    left: &[PeersLeft],
+    first_failed: &[FailedPlacement],
+) -> Verdict {
+    let PlacementCounts { total, verified, .. } = counts;
+    let tolerated = if are_tolerated(left) { counts.left } else { 0 };
+    let is_excused = |failed: &FailedPlacement| failed.peer_left && tolerated > 0;
+    if verified > 0 && verified + tolerated == total && first_failed.iter().all(is_excused) {
+        return Verdict::Succeeded;
+    }
+    let told: Vec<String> = first_failed
+        .iter()
+        .take(NAMED_FAILURES)
+        .map(|failed| format!("{} on {}: {}", short(&failed.digest), failed.peer, failed.reason))
+        .collect();
+    let failed = total - verified;
+    let reason = format!("{failed} of {total} placements failed: {}", told.join("; "));
+    let side = first_failed.first().map_or(Side::Manager, |failed| failed.side);
+    Verdict::Failed {
+        reason: cut(&reason),
+        side,
+    }
+}
+
+fn are_tolerated(left: &[PeersLeft]) -> bool {
+    let is_tolerated =
+        |left: &PeersLeft| u32::try_from(left.peers).is_ok_and(|peers| peers <= left.tolerated);
+    !left.is_empty() && left.iter().all(is_tolerated)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn failed(n: usize) -> FailedPlacement {
+        FailedPlacement {
+            digest: format!("sha256:{n:064}"),
+            peer: format!("seed-{n}"),
+            reason: "disk full".to_owned(),
+            side: Side::Peer,
+            peer_left: false,
+        }
+    }
+
+    fn counts(total: i64, verified: i64, left: i64) -> PlacementCounts {
+        PlacementCounts {
+            total,
+            verified,
+            left,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn success_is_never_said_without_proof(
+            total in 0_i64..20,
+            verified in 0_i64..20,
+            left in 0_i64..20,
+            gone in proptest::collection::vec((1_usize..4, 0_u32..4), 0..4),
+        ) {
+            let within = !gone.is_empty() && gone.iter().all(|(peers, may)| *peers <= *may as usize);
+            let gone: Vec<_> = gone.into_iter().map(|(peers, tolerated)| PeersLeft { peers, tolerated }).collect();
+            let excused = if within { left } else { 0 };
+            let succeeds = verdict(counts(total, verified, left), &gone, &[]) == Verdict::Succeeded;
+            prop_assert_eq!(succeeds, verified > 0 && verified + excused == total);
+        }
+    }
+
+    #[test]
+    fn a_tolerated_leaving_excuses_what_was_on_that_peer_and_nothing_else() {
+        let succeeds = |counts, left: &[PeersLeft], failed: &[FailedPlacement]| {
+            verdict(counts, left, failed) == Verdict::Succeeded
+        };
+        let gone = |peers, tolerated| PeersLeft { peers, tolerated };
+        let left = FailedPlacement {
+            peer_left: true,
+            ..failed(1)
+        };
+        let told = std::slice::from_ref(&left);
+        assert!(succeeds(counts(6, 3, 3), &[gone(1, 1)], told));
+        assert!(!succeeds(counts(6, 3, 3), &[gone(2, 1)], told));
+        assert!(!succeeds(counts(6, 3, 3), &[gone(1, 1), gone(1, 0)], told));
+        assert!(!succeeds(counts(6, 2, 3), &[gone(1, 1)], told), "one more failed");
+        assert!(!succeeds(
+            counts(6, 3, 3),
+            &[gone(1, 1)],
+            &[failed(2), left.clone()]
+        ));
+        assert!(
+            !succeeds(counts(3, 0, 3), &[gone(1, 1)], told),
+            "nothing was proven"
+        );
+    }
+
+    #[test]
+    fn a_failure_names_object_peer_and_reason() {
+        let all: Vec<_> = (0..5).map(failed).collect();
+        let Verdict::Failed { reason, side } = verdict(counts(9, 4, 0), &[], &all) else {
+            panic!("not failed")
+        };
+        assert!(
+            reason.starts_with("5 of 9 placements failed: sha256:000000000000 on seed-0: disk full"),
+            "{reason}"
+        );
+        assert!(!reason.contains("seed-3"), "{reason}");
+        assert_eq!(side, Side::Peer);
+    }
+}

@@ -1,0 +1,3 @@
+//! Notices for receivers (webhooks): written with the change that they report, sent afterwards.
+
+pub(crate) mod notices;
