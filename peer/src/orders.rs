@@ -10,7 +10,7 @@ mod lot;
 mod lot_records;
 mod questions;
 mod session;
-mod taken;
+mod taken_lots;
 #[cfg(test)]
 mod tests;
 

@@ -3,9 +3,9 @@
 //! **Invariant:** nothing is answered but to a peer of our cluster, by its certificate; only whole, proven objects are
 //! given out; what a tag means and what anybody may read is passed on as the manager signed it, or not at all.
 
-mod caller;
 pub(crate) mod crowd;
 pub(crate) mod objects;
+mod only_peers;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use wire::between_peers::{CHUNKS, CROWD, LOCATION_HEADER, OBJECT, PIECE, PUBLIC, TAGS};
 use wire::{PublicProof, Signed, TagMeaning};
 
-pub(crate) use caller::only_peers;
+pub(crate) use only_peers::only_peers;
 
 use crate::fetch::{Fetches, Partly};
 use crate::limits::Limits;

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::RngCore as _;
 use tokio::time::Instant;
 
-use super::caller::{CallerKey, Keyring, LOCAL_TOKEN_PREFIX};
+use super::caller_key::{CallerKey, Keyring, LOCAL_TOKEN_PREFIX};
 use super::challenge_relay::Issuer;
 
 /// Tokens that are remembered.

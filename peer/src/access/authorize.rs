@@ -9,8 +9,8 @@ use http::Method;
 use oci::{Digest, QuestionKind, TagOrDigest};
 use wire::{Authorize, ObjectKind};
 
-use super::asking::because_kept;
 use super::decision::{Kept, Verdict, judge};
+use super::permission::because_kept;
 use super::questions::{Reply, limit, patience, proven};
 use super::refusal::Refusal;
 use super::{Access, Answer, Granted, Who};

@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::yeses::Notes;
+use super::grants::Notes;
 
 pub(crate) const TOKEN_PATH: &str = "/stoker/token";
 /// Registries whose challenges are kept.
@@ -277,7 +277,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::access::yeses::tests::InMemory;
+    use crate::access::grants::tests::InMemory;
 
     fn registries() -> Registries {
         Registries::new(Arc::new(|_: &oci::TlsOptions| {

@@ -12,7 +12,7 @@ use oci::{FromElsewhere, Location, RegistryError, RegistryName, retry_after};
 use tokio::time::Instant;
 use wire::Side;
 
-use super::caller::CallerKey;
+use super::caller_key::CallerKey;
 
 /// A 429 without `Retry-After` is remembered for this long.
 const RETRY_AFTER_UNLESS_SAID: Duration = Duration::from_secs(10);
@@ -157,7 +157,7 @@ impl RateLimited {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::caller::Keyring;
+    use crate::access::caller_key::Keyring;
 
     fn asked(user: &str, object: &str) -> Asked {
         let location = "https://reg.lan/v2/a".parse().expect("a location");

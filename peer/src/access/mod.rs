@@ -9,26 +9,26 @@
 //! Non-goals: bytes. `front` and `relay` get them from the store and from fetches once access says yes.
 
 mod accounts;
+mod allowed;
 mod answer;
-mod asking;
 mod authorize;
 mod bars;
 mod caller;
+mod caller_key;
 mod challenge_relay;
 mod decision;
 mod failure;
+mod grants;
 mod listings;
-mod named;
+mod permission;
 mod questions;
 mod reach;
 mod refusal;
-mod refused;
+mod registry_refusals;
 mod seeds;
 mod tag_questions;
 mod tags;
 mod token_relay;
-mod who;
-mod yeses;
 
 use std::sync::Arc;
 
@@ -36,27 +36,27 @@ use oci::{Digest, Location};
 use process::Running;
 use store::Store;
 
+pub(crate) use allowed::{Allowed, is_named};
 pub(crate) use answer::{Answer, Granted, Told};
 pub(crate) use authorize::Meant;
+pub(crate) use caller::Who;
 pub(crate) use challenge_relay::TOKEN_PATH;
-pub(crate) use named::{Allowed, is_named};
 pub(crate) use refusal::{Refusal, error, json};
-pub(crate) use who::Who;
 
 use crate::config::FrontLimits;
 use crate::neighbours::Neighbours;
 use crate::records::Records;
 use crate::source::ShareClient;
 use accounts::Accounts;
-use caller::Keyring;
+use caller_key::Keyring;
 use challenge_relay::ChallengeRelay;
 use failure::RateLimited;
+use grants::{Notes, Yeses};
 use listings::Listings;
 use reach::Reach;
-use refused::Refused;
+use registry_refusals::Refused;
 use seeds::NotPublic;
 use tag_questions::TagQuestions;
-use yeses::{Notes, Yeses};
 
 const YES_NOTES: &str = "front-yes";
 const CHALLENGE_NOTES: &str = "front-challenge";

@@ -16,7 +16,7 @@ use oci::{Digest, Location, Tag};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::caller::CallerKey;
+use super::caller_key::CallerKey;
 use super::failure::Failure;
 use super::{Access, Answer, Told, Who};
 

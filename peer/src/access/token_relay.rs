@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use wire::Side;
 
 use super::accounts::LOCAL_LIFETIME;
-use super::caller::{CallerKey, Shown, shown};
+use super::caller_key::{CallerKey, Shown, shown};
 use super::challenge_relay::{Issuer, KnownRealm};
 use super::failure::Failure;
 use super::questions::patience;
@@ -402,7 +402,7 @@ impl Exchange {
 /// A token of our own is nobody else's business.
 fn is_local(headers: &HeaderMap, name: &http::HeaderName) -> bool {
     let text = |value: &HeaderValue| {
-        String::from_utf8_lossy(value.as_bytes()).contains(super::caller::LOCAL_TOKEN_PREFIX)
+        String::from_utf8_lossy(value.as_bytes()).contains(super::caller_key::LOCAL_TOKEN_PREFIX)
     };
     *name == AUTHORIZATION && headers.get(name).is_some_and(text)
 }

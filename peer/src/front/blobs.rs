@@ -12,9 +12,9 @@ use wire::ObjectKind;
 
 use super::Front;
 use super::objects::disk_refused;
+use super::outcome::{Outcome, Source};
 use super::range::Part;
 use super::respond::{Head, asks_for_the_rest, is_unchanged, unchanged, wanted_part};
-use super::told::{Outcome, Source};
 use crate::access::{Refusal, Told, Who};
 use crate::config::UnprovenRanges;
 use crate::fetch::{Extent, Object};

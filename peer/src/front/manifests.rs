@@ -10,9 +10,9 @@ use oci::{Digest, TagOrDigest};
 use wire::ObjectKind;
 
 use super::Front;
+use super::outcome::{Outcome, Source};
 use super::range::Part;
 use super::respond::{Head, is_unchanged, unchanged, wanted_part};
-use super::told::{Outcome, Source};
 use crate::access::{Granted, Meant, Refusal, Told, Who};
 use crate::fetch::Extent;
 

@@ -12,12 +12,12 @@ mod blobs;
 mod blocked;
 mod manifests;
 mod objects;
+mod outcome;
 mod path;
 mod range;
 mod respond;
 #[cfg(test)]
 mod tests;
-mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,9 +41,9 @@ use crate::fetch::Fetches;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
 use crate::pulls::RecentPulls;
+use outcome::Outcome;
 use path::{Asked, Object as AskedObject};
 use respond::version_two;
-use told::Outcome;
 
 /// Requests that are answered at one time; the rest is told at once to go to the registry.
 const AT_ONCE: usize = 1_024;
@@ -188,7 +188,7 @@ impl Front {
             .access
             .choose(asked.registry, asked.repository, request.uri.query(), headers)
             .map_err(|why| Refusal::not_found("NAME_UNKNOWN", why.to_string()))?;
-        outcome.asked = told::Asked {
+        outcome.asked = outcome::Asked {
             registry: allowed.location().registry().to_string(),
             repository: allowed.location().repository.to_string(),
             reference: asked.object.to_string(),

@@ -13,7 +13,7 @@ use wire::{Lot, Outcome, PlacementOrder, PullResult, Role, Settled, Side};
 use super::Orders;
 use super::credentials::{First, LotCredential, configured};
 use super::lot_records::LotRecords;
-use super::taken::Taken;
+use super::taken_lots::Taken;
 use crate::fetch::{Extent, FetchError, FetchReport, Following, Found, Wanted};
 use crate::limits::Class;
 use crate::spans::{mark_failed, signed};

@@ -15,7 +15,7 @@ use wire::{CallError, Lot, SettleRequest, Settled, TakeAnswer, TakeRequest, Welc
 use super::Orders;
 use super::lot::work_on;
 use super::questions::Answering;
-use super::taken::Taken;
+use super::taken_lots::Taken;
 use crate::announce::announce;
 
 /// Lots that a peer works on at the same time.

@@ -1,7 +1,7 @@
 //! What became of each request, told where it is known: when the last byte has gone, or the reader has. One line, one
 //! count, one entry among the recent pulls, and the attributes and links of its span.
 
-mod line;
+mod log_line;
 
 use std::pin::Pin;
 use std::sync::Arc;

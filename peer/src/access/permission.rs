@@ -12,8 +12,8 @@ use wire::{ObjectKind, OfflineAccess};
 
 use super::challenge_relay::Challenged;
 use super::decision::{Ages, Circumstances, Kept, Said, Verdict, judge};
+use super::grants::Place;
 use super::refusal::{Refusal, unknown};
-use super::yeses::Place;
 use super::{Access, Answer, Granted, Told, Who};
 
 impl Access {

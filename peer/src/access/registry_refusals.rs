@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use oci::Digest;
 
-use super::yeses::Place;
+use super::grants::Place;
 
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 const KEPT: usize = 10_000;
@@ -63,7 +63,7 @@ fn is_remembered(at_ms: i64, now_ms: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::yeses::tests::place;
+    use crate::access::grants::tests::place;
 
     #[test]
     fn a_refusal_lasts_an_hour_or_until_a_yes() {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use wire::ObjectKind;
 use wire::between_peers::read_hash;
 
-use super::caller::CallerKey;
+use super::caller_key::CallerKey;
 
 /// All yeses of this peer.
 const KEPT: usize = 50_000;
@@ -254,7 +254,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::access::caller::Keyring;
+    use crate::access::caller_key::Keyring;
 
     /// Notes that outlive what is opened on them.
     #[derive(Clone, Default)]

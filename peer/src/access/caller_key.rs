@@ -1,0 +1,186 @@
+//! Who asks: the caller's `Authorization` for passing on, and a key for remembering.
+//!
+//! **Invariant:** a [`CallerKey`] tells callers apart and tells nothing about their secrets: it is an HMAC under a
+//! key that never leaves this peer. Secrets live as long as their request.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use oci::{Credential, Secret};
+
+use super::challenge_relay::Issuer;
+
+/// Begins every token that this peer makes itself. Such a token is never sent to a registry.
+pub(crate) const LOCAL_TOKEN_PREFIX: &str = "stoker-local.";
+
+/// A caller, by HMAC.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct CallerKey([u8; 32]);
+
+impl CallerKey {
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CallerKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("CallerKey(…)")
+    }
+}
+
+/// Makes keys of credentials. The domains are kept apart: a token that reads like a user's password pair is
+/// another caller.
+pub(crate) struct Keyring(hmac::Key);
+
+impl Keyring {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    pub(crate) fn anonymous(&self) -> CallerKey {
+        self.key("anonymous", &[])
+    }
+
+    pub(crate) fn account(&self, username: &str, password: &str) -> CallerKey {
+        self.key("account", &[username, password])
+    }
+
+    pub(crate) fn refresh_token(&self, token: &str) -> CallerKey {
+        self.key("refresh", &[token])
+    }
+
+    /// Of a token itself: what it is remembered by.
+    pub(crate) fn token(&self, token: &str) -> CallerKey {
+        self.key("token", &[token])
+    }
+
+    /// The key under which a token's account is remembered: the token, together with who issued it for which registry.
+    pub(super) fn issued(&self, token: CallerKey, issuer: &Issuer) -> CallerKey {
+        let token = hex::encode(token.bytes());
+        let origin = issuer.origin.to_string();
+        let mut parts = vec![token.as_str(), origin.as_str(), issuer.realm.as_str()];
+        parts.extend(issuer.service.as_deref());
+        self.key("issued", &parts)
+    }
+
+    fn other(&self, authorization: &str) -> CallerKey {
+        self.key("other", &[authorization])
+    }
+
+    fn key(&self, domain: &str, parts: &[&str]) -> CallerKey {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in std::iter::once(&domain).chain(parts) {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        let mut bytes = [0; 32];
+        for (to, from) in bytes.iter_mut().zip(context.sign().as_ref()) {
+            *to = *from;
+        }
+        CallerKey(bytes)
+    }
+}
+
+/// How a caller shows who they are.
+#[derive(Debug, Clone)]
+pub(crate) enum Shown {
+    Nothing,
+    /// User name and password.
+    Account(CallerKey),
+    /// A token; under this key the account may be known that it was made for.
+    Token(CallerKey),
+    /// A token of our own; under this key the account is known, if the token is not too old.
+    LocalToken(CallerKey),
+    Other(CallerKey),
+}
+
+/// Reads `Authorization`.
+pub(crate) fn shown(headers: &HeaderMap, keyring: &Keyring) -> (Shown, Option<Secret>) {
+    let Some(value) = headers.get(AUTHORIZATION) else {
+        return (Shown::Nothing, None);
+    };
+    // Bytes that are no text are a credential nonetheless: never the anonymous caller.
+    let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
+    if text.is_empty() {
+        return (Shown::Nothing, None);
+    }
+    if let Credential::Basic { username, password } = Credential::from_authorization(&text) {
+        let key = keyring.account(&username, password.expose());
+        return (Shown::Account(key), Some(Secret::new(text)));
+    }
+    let Some(token) = bearer(&text) else {
+        return (Shown::Other(keyring.other(&text)), Some(Secret::new(text)));
+    };
+    let key = keyring.token(token);
+    if token.starts_with(LOCAL_TOKEN_PREFIX) {
+        return (Shown::LocalToken(key), None);
+    }
+    (Shown::Token(key), Some(Secret::new(text)))
+}
+
+fn bearer(text: &str) -> Option<&str> {
+    let (scheme, token) = text.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn with(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, value.parse().expect("a header"))])
+    }
+
+    #[test]
+    fn an_account_has_one_key_however_its_header_is_written() {
+        let keyring = Keyring::new(&[7; 32]);
+        for header in ["Basic YW5uOnB3", "basic  YW5uOnB3"] {
+            let (Shown::Account(key), Some(_)) = shown(&with(header), &keyring) else {
+                panic!("{header} is no account");
+            };
+            assert_eq!(key, keyring.account("ann", "pw"));
+        }
+    }
+
+    #[test]
+    fn a_local_token_is_not_passed_on() {
+        let keyring = Keyring::new(&[7; 32]);
+        let (shown, to_pass_on) = shown(&with("Bearer stoker-local.abc"), &keyring);
+        assert!(matches!(shown, Shown::LocalToken(_)));
+        assert!(to_pass_on.is_none());
+    }
+
+    #[test]
+    fn another_node_makes_other_keys() {
+        assert_ne!(
+            Keyring::new(&[1; 32]).anonymous(),
+            Keyring::new(&[2; 32]).anonymous()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn callers_are_told_apart(one: (String, String), other: (String, String)) {
+            let keyring = Keyring::new(&[7; 32]);
+            let same = keyring.account(&one.0, &one.1) == keyring.account(&other.0, &other.1);
+            prop_assert_eq!(same, one == other);
+            prop_assert_ne!(keyring.account(&one.0, &one.1), keyring.anonymous());
+            prop_assert_ne!(keyring.token(&one.0), keyring.refresh_token(&one.0));
+        }
+
+        #[test]
+        fn a_key_shows_nothing(secret in "[a-z]{8,20}") {
+            let shown = format!("{:?}", Keyring::new(&[7; 32]).token(&secret));
+            prop_assert!(!shown.contains(&secret));
+        }
+    }
+}
