@@ -11,12 +11,13 @@ mod proof;
 mod ranges;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use http::StatusCode;
 use oci::{Digest, Location, RegistryError};
+use parking_lot::Mutex;
 use store::{Sealed, Store};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
@@ -199,7 +200,7 @@ impl Delivery {
     }
 
     fn turn(&self, location: &Location, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = self.0.turns.lock();
         if turns.len() >= REMEMBERED {
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         }
@@ -210,13 +211,13 @@ impl Delivery {
     }
 
     fn is_different(&self, location: &Location, digest: &Digest) -> bool {
-        let different = self.0.different.lock().unwrap_or_else(PoisonError::into_inner);
+        let different = self.0.different.lock();
         let until = different.get(&(location.clone(), digest.clone()));
         until.is_some_and(|until| Instant::now() < *until)
     }
 
     fn note_different(&self, location: &Location, digest: &Digest) {
-        let mut different = self.0.different.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut different = self.0.different.lock();
         if different.len() >= REMEMBERED {
             different.retain(|_, until| Instant::now() < *until);
         }

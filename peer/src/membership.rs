@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use parking_lot::{Mutex, RwLock};
 use process::files::{private_file, write_private};
 use process::mutual::{self, Callers, Judge, MutualAcceptor, OwnCertificate};
 use tokio::sync::watch;
@@ -51,7 +52,7 @@ impl ReadCertificates {
     const KEPT: usize = 4_096;
 
     fn read(&self, der: &[u8]) -> Result<PeerCertificate, NoIdentity> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if let Some(read) = known.get(der) {
             return Ok(read.clone());
         }
@@ -201,7 +202,7 @@ impl Membership {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
-        look(&self.0.known.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.0.known.read())
     }
 
     fn now_unix(&self) -> i64 {
@@ -313,7 +314,7 @@ impl Membership {
     }
 
     fn change(&self, change: impl FnOnce(&mut Known)) {
-        change(&mut self.0.known.write().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.0.known.write());
         if let Err(error) = self.store() {
             warn!(stoker.side = "peer", %error, "what the manager said is not kept over a restart");
         }

@@ -7,9 +7,10 @@
 mod surroundings;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use oci::{Credential, DialRules, Digest, Registries, RegistryName, RegistrySettings};
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use uuid::Uuid;
@@ -232,12 +233,12 @@ impl Neighbours {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
-        look(&self.0.known.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.0.known.read())
     }
 
     fn change(&self, change: impl FnOnce(&mut Known)) {
         let known = {
-            let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.0.known.write();
             change(&mut known);
             known.clone()
         };

@@ -4,8 +4,6 @@
 //! registry names the token server and the service that issued it. Tokens are kept as HMACs only, in memory only, and
 //! end when their makers said so. A token of our own opens nothing by itself: it only says whose kept yeses count.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,7 +12,8 @@ use rand::RngCore as _;
 use tokio::time::Instant;
 
 use super::caller_key::{CallerKey, Keyring, LOCAL_TOKEN_PREFIX};
-use super::challenge_relay::Issuer;
+use super::issuer::Issuer;
+use crate::expiring_map::ExpiringMap;
 
 /// Tokens that are remembered.
 const KEPT: usize = 20_000;
@@ -25,16 +24,17 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 const GRACE: Duration = Duration::from_secs(60);
 pub(crate) const LOCAL_LIFETIME: Duration = Duration::from_secs(3_600);
 
-#[derive(Default)]
 pub(crate) struct Accounts {
     /// By [`Keyring::issued`].
-    of_token: Mutex<HashMap<CallerKey, Owner>>,
+    of_token: ExpiringMap<CallerKey, CallerKey>,
 }
 
-#[derive(Clone, Copy)]
-struct Owner {
-    account: CallerKey,
-    until: Instant,
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            of_token: ExpiringMap::new(KEPT),
+        }
+    }
 }
 
 impl Accounts {
@@ -49,11 +49,7 @@ impl Accounts {
     }
 
     fn owner_at(&self, token: CallerKey, now: Instant) -> Option<CallerKey> {
-        let tokens = self.of_token.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens
-            .get(&token)
-            .filter(|owner| now < owner.until)
-            .map(|owner| owner.account)
+        self.of_token.get(&token, now)
     }
 
     /// A token of our own for this account: random, good for an hour, only here and only for the issuer's registry.
@@ -68,15 +64,7 @@ impl Accounts {
 
     fn insert(&self, token: CallerKey, account: CallerKey, lifetime: Duration) {
         let now = Instant::now();
-        let mut tokens = self.of_token.lock().unwrap_or_else(PoisonError::into_inner);
-        if tokens.len() >= KEPT {
-            tokens.retain(|_, owner| now < owner.until);
-        }
-        if tokens.len() >= KEPT {
-            tokens.clear();
-        }
-        let until = now + lifetime;
-        tokens.insert(token, Owner { account, until });
+        self.of_token.insert(token, account, now + lifetime, now);
     }
 }
 
@@ -135,14 +123,5 @@ mod tests {
         assert_eq!(owner(&token), Some(account));
         assert_ne!(token, accounts.local_token(account, &issuer, &keyring));
         assert_eq!(owner(&format!("{LOCAL_TOKEN_PREFIX}x")), None);
-    }
-
-    #[test]
-    fn the_memory_has_a_bound() {
-        let (keyring, accounts) = (Keyring::new(&[3; 32]), Accounts::default());
-        for number in 0..=KEPT {
-            accounts.remember(keyring.token(&number.to_string()), keyring.anonymous(), None);
-        }
-        assert!(accounts.of_token.lock().expect("not poisoned").len() <= KEPT);
     }
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use oci::Digest;
+use oci::{Digest, Location};
+use store::Store;
 use tokio::time::timeout;
 
-use super::refusal::{error, json};
-use super::{Access, Who};
+use super::response::{error_response, json_response};
 
-const BARRED_NOTES: &str = "front-barred";
+const BAR_NOTES: &str = "front-barred";
 /// What is kept and passed on of the registry's words.
 const WORDS: usize = 8 * 1024;
 const WORDS_WAIT: Duration = Duration::from_secs(3);
@@ -66,10 +66,10 @@ impl Bar {
 
     pub(super) fn into_response(self) -> Response {
         if self.body.is_empty() {
-            return error(StatusCode::PRECONDITION_FAILED, CODE, &self.text);
+            return error_response(StatusCode::PRECONDITION_FAILED, CODE, &self.text);
         }
         let body = String::from_utf8_lossy(&self.body).into_owned();
-        json(StatusCode::PRECONDITION_FAILED, body)
+        json_response(StatusCode::PRECONDITION_FAILED, body)
     }
 }
 
@@ -81,28 +81,36 @@ fn tamed(text: &str) -> String {
         .collect()
 }
 
-impl Access {
-    pub(crate) fn bar(&self, who: &Who, digest: &Digest, bar: &Bar) {
-        self.store.put_note(BARRED_NOTES, &name(who, digest), &bar.body);
+/// The bars of this peer, by location and digest. They outlive the process.
+pub(super) struct Bars {
+    store: Store,
+}
+
+impl Bars {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store }
     }
 
-    /// The registry has just given it out.
-    pub(crate) fn lift_bar(&self, who: &Who, digest: &Digest) {
-        let name = name(who, digest);
-        if self.store.get_note(BARRED_NOTES, &name).is_some() {
-            self.store.remove_note(BARRED_NOTES, &name);
+    pub(super) fn set(&self, location: &Location, digest: &Digest, bar: &Bar) {
+        self.store.put_note(BAR_NOTES, &name(location, digest), &bar.body);
+    }
+
+    pub(super) fn lift(&self, location: &Location, digest: &Digest) {
+        let name = name(location, digest);
+        if self.store.get_note(BAR_NOTES, &name).is_some() {
+            self.store.remove_note(BAR_NOTES, &name);
         }
     }
 
-    pub(crate) fn bar_of(&self, who: &Who, digest: &Digest) -> Option<Bar> {
-        let body = self.store.get_note(BARRED_NOTES, &name(who, digest))?;
-        Some(Bar::new(&body, who.location().registry().as_str()))
+    pub(super) fn get(&self, location: &Location, digest: &Digest) -> Option<Bar> {
+        let body = self.store.get_note(BAR_NOTES, &name(location, digest))?;
+        Some(Bar::new(&body, location.registry().as_str()))
     }
 }
 
 /// Begins with the digest, so that names of notes are spread evenly.
-fn name(who: &Who, digest: &Digest) -> String {
-    format!("{} {}", digest.hex(), who.location())
+fn name(location: &Location, digest: &Digest) -> String {
+    format!("{} {location}", digest.hex())
 }
 
 #[cfg(test)]

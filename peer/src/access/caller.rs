@@ -9,16 +9,17 @@ use http::uri::Authority;
 use http::{HeaderMap, Method};
 use oci::{Location, Question, QuestionKind, Secret};
 
+use super::allowed::AllowedLocation;
 use super::caller_key::{CallerKey, Shown, shown};
-use super::grants::Place;
-use super::{Access, Allowed};
+use super::grants::CallerLocation;
+use super::state::Access;
 
 const FRONT_UNLESS_TOLD: &str = "127.0.0.1:65001";
 
 /// One request's caller, in one repository of one registry.
 #[derive(Clone)]
-pub(crate) struct Who {
-    allowed: Allowed,
+pub(crate) struct Caller {
+    allowed: AllowedLocation,
     /// Whose yeses count.
     pub(super) key: CallerKey,
     /// Who gets the registry's yes: whoever the registry was shown.
@@ -32,14 +33,14 @@ pub(crate) struct Who {
     pub(crate) us: String,
 }
 
-impl Who {
+impl Caller {
     /// Where the object is wanted from.
     pub(crate) fn location(&self) -> &Location {
         self.allowed.location()
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place::new(self.key, self.location())
+    pub(super) fn place(&self) -> CallerLocation {
+        CallerLocation::new(self.key, self.location())
     }
 
     /// The registry was shown nothing although the caller showed a token: one of ours. Its no is not meant for the
@@ -85,7 +86,7 @@ impl Access {
     }
 
     /// Reads the caller from the request's headers.
-    pub(crate) fn who(&self, allowed: Allowed, headers: &HeaderMap) -> Who {
+    pub(crate) fn caller(&self, allowed: AllowedLocation, headers: &HeaderMap) -> Caller {
         let anonymous = self.keyring.anonymous();
         let (shown, authorization) = shown(headers, &self.keyring);
         let authorization = authorization.filter(|_| !allowed.hides_passwords());
@@ -103,7 +104,7 @@ impl Access {
                 None => (anonymous, anonymous, false),
             },
         };
-        Who {
+        Caller {
             allowed,
             key,
             shown_to_registry,

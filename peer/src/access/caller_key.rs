@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use oci::{Credential, Secret};
 
-use super::challenge_relay::Issuer;
+use super::issuer::Issuer;
 
 /// Begins every token that this peer makes itself. Such a token is never sent to a registry.
 pub(crate) const LOCAL_TOKEN_PREFIX: &str = "stoker-local.";

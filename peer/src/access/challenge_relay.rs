@@ -5,16 +5,17 @@
 //! go there. Nothing in here is secret, so the last challenges are kept as notes over a restart.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderValue, header};
 use oci::challenge::{Challenge, check_realm, parse};
 use oci::{Location, Origin, Registries};
+use parking_lot::{Mutex, MutexGuard};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::grants::Notes;
+use super::issuer::Issuer;
+use super::notes::Notes;
 
 pub(crate) const TOKEN_PATH: &str = "/stoker/token";
 /// Registries whose challenges are kept.
@@ -41,15 +42,6 @@ pub(crate) struct Challenged<'answer> {
     pub(crate) headers: &'answer HeaderMap,
     /// It came from an address inside.
     pub(crate) is_inside: bool,
-}
-
-/// Which token server issues tokens for which registry, and under which service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Issuer {
-    pub(crate) origin: Origin,
-    /// The whole URL of the token server.
-    pub(crate) realm: String,
-    pub(crate) service: Option<String>,
 }
 
 /// A token server, as one registry named it.
@@ -205,8 +197,8 @@ impl ChallengeRelay {
         last.insert(name, said);
     }
 
-    fn last(&self) -> std::sync::MutexGuard<'_, HashMap<String, LastChallenge>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, HashMap<String, LastChallenge>> {
+        self.last.lock()
     }
 }
 
@@ -277,7 +269,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::access::grants::tests::InMemory;
+    use crate::access::notes::tests::InMemory;
 
     fn registries() -> Registries {
         Registries::new(Arc::new(|_: &oci::TlsOptions| {

@@ -3,8 +3,6 @@
 //! **Invariant:** a failure belongs to its question (credential, location, object) and is nobody else's. A 429 and a 408
 //! are remembered for that question and answered from memory, because containerd repeats them at once.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -13,6 +11,7 @@ use tokio::time::Instant;
 use wire::Side;
 
 use super::caller_key::CallerKey;
+use crate::expiring_map::ExpiringMap;
 
 /// A 429 without `Retry-After` is remembered for this long.
 const RETRY_AFTER_UNLESS_SAID: Duration = Duration::from_secs(10);
@@ -112,45 +111,41 @@ impl Failure {
 }
 
 /// One question: who is shown to the registry, where, and what is asked for.
-pub(super) type Asked = (CallerKey, Location, String);
+pub(super) type QuestionKey = (CallerKey, Location, String);
 
 /// Questions that the registry answered with 429 or 408.
-#[derive(Default)]
-pub(super) struct RateLimited(Mutex<HashMap<Asked, (Failure, Instant)>>);
+pub(super) struct RateLimited(ExpiringMap<QuestionKey, (Failure, Instant)>);
+
+impl Default for RateLimited {
+    fn default() -> Self {
+        Self(ExpiringMap::new(KEPT))
+    }
+}
 
 impl RateLimited {
     /// The failure again, with what is left of its `Retry-After`.
-    pub(super) fn failure(&self, asked: &Asked) -> Option<Failure> {
+    pub(super) fn failure(&self, asked: &QuestionKey) -> Option<Failure> {
         self.failure_at(asked, Instant::now())
     }
 
-    fn failure_at(&self, asked: &Asked, now: Instant) -> Option<Failure> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (failure, until) = known.get(asked)?;
-        let left = until.saturating_duration_since(now);
-        (!left.is_zero()).then(|| Failure {
-            retry_after: Some(left),
-            ..failure.clone()
+    fn failure_at(&self, asked: &QuestionKey, now: Instant) -> Option<Failure> {
+        let (failure, until) = self.0.get(asked, now)?;
+        Some(Failure {
+            retry_after: Some(until.saturating_duration_since(now)),
+            ..failure
         })
     }
 
-    pub(super) fn remember(&self, asked: Asked, failure: &Failure) {
+    pub(super) fn remember(&self, asked: QuestionKey, failure: &Failure) {
         if !failure.status.is_some_and(is_rate_limit) {
             return;
         }
         self.remember_at(asked, failure, Instant::now());
     }
 
-    fn remember_at(&self, asked: Asked, failure: &Failure, now: Instant) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KEPT {
-            known.retain(|_, (_, until)| now < *until);
-        }
-        if known.len() >= KEPT {
-            known.clear();
-        }
-        let wait = failure.retry_after.unwrap_or(RETRY_AFTER_UNLESS_SAID);
-        known.insert(asked, (failure.clone(), now + wait));
+    fn remember_at(&self, asked: QuestionKey, failure: &Failure, now: Instant) {
+        let until = now + failure.retry_after.unwrap_or(RETRY_AFTER_UNLESS_SAID);
+        self.0.insert(asked, (failure.clone(), until), until, now);
     }
 }
 
@@ -159,7 +154,7 @@ mod tests {
     use super::*;
     use crate::access::caller_key::Keyring;
 
-    fn asked(user: &str, object: &str) -> Asked {
+    fn asked(user: &str, object: &str) -> QuestionKey {
         let location = "https://reg.lan/v2/a".parse().expect("a location");
         (
             Keyring::new(&[1; 32]).account(user, "pw"),
@@ -201,14 +196,5 @@ mod tests {
         let limited = RateLimited::default();
         limited.remember(asked("ann", "v1"), &failure(503, Some(30)));
         assert_eq!(limited.failure(&asked("ann", "v1")), None);
-    }
-
-    #[test]
-    fn the_memory_has_a_bound() {
-        let limited = RateLimited::default();
-        for number in 0..=KEPT {
-            limited.remember(asked("ann", &number.to_string()), &failure(429, None));
-        }
-        assert!(limited.0.lock().expect("not poisoned").len() <= KEPT);
     }
 }

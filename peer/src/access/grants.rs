@@ -8,14 +8,16 @@
 //! the disk. Notes hold HMACs, names and times.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use oci::{Digest, Location, Origin};
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use wire::ObjectKind;
 use wire::between_peers::read_hash;
 
 use super::caller_key::CallerKey;
+use super::notes::Notes;
 
 /// All yeses of this peer.
 const KEPT: usize = 50_000;
@@ -26,12 +28,12 @@ const WRITTEN_AGAIN_AFTER_MS: i64 = 60_000;
 
 /// Who, where.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
+pub(crate) struct CallerLocation {
     pub(crate) caller: CallerKey,
     location: Arc<Location>,
 }
 
-impl Place {
+impl CallerLocation {
     pub(crate) fn new(caller: CallerKey, location: &Location) -> Self {
         Self {
             caller,
@@ -55,43 +57,37 @@ impl Place {
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Yes {
+struct KeptGrant {
     at_ms: i64,
     manifest: bool,
     #[serde(skip)]
     written_ms: i64,
 }
 
-type OfPlace = HashMap<Digest, Yes>;
+type LocationGrants = HashMap<Digest, KeptGrant>;
 
-/// Where yeses outlive the process.
-pub(crate) trait Notes: Send + Sync {
-    fn put(&self, name: &str, value: &[u8]);
-    fn remove(&self, name: &str);
-    fn all(&self) -> Vec<(String, Vec<u8>)>;
-}
-
-pub(crate) struct Yeses {
+pub(crate) struct Grants {
     notes: Box<dyn Notes>,
     known: Mutex<Known>,
 }
 
 #[derive(Default)]
 struct Known {
-    places: HashMap<Place, OfPlace>,
+    places: HashMap<CallerLocation, LocationGrants>,
     count: usize,
 }
 
-impl Yeses {
+impl Grants {
     /// Starts with what was kept before.
     pub(crate) fn open(notes: impl Notes + 'static) -> Self {
         let mut known = Known::default();
         for (name, value) in notes.all() {
-            let read = Place::from_note(&name).zip(serde_json::from_slice::<OfPlace>(&value).ok());
+            let read =
+                CallerLocation::from_note(&name).zip(serde_json::from_slice::<LocationGrants>(&value).ok());
             match read {
-                Some((place, yeses)) => {
-                    known.count += yeses.len();
-                    known.places.insert(place, yeses);
+                Some((place, grants)) => {
+                    known.count += grants.len();
+                    known.places.insert(place, grants);
                 }
                 None => notes.remove(&name),
             }
@@ -103,10 +99,10 @@ impl Yeses {
     }
 
     /// The registry has just said yes.
-    pub(crate) fn grant(&self, place: &Place, digest: &Digest, kind: ObjectKind, now_ms: i64) {
+    pub(crate) fn grant(&self, place: &CallerLocation, digest: &Digest, kind: ObjectKind, now_ms: i64) {
         let known = &mut *self.known();
-        let yeses = known.places.entry(place.clone()).or_default();
-        let before = yeses.get(digest).copied();
+        let grants = known.places.entry(place.clone()).or_default();
+        let before = grants.get(digest).copied();
         let manifest = kind == ObjectKind::Manifest || before.is_some_and(|yes| yes.manifest);
         let changed = before.is_none_or(|yes| {
             yes.manifest != manifest || now_ms.saturating_sub(yes.written_ms) >= WRITTEN_AGAIN_AFTER_MS
@@ -116,19 +112,19 @@ impl Yeses {
         } else {
             before.map_or(now_ms, |yes| yes.written_ms)
         };
-        let yes = Yes {
+        let yes = KeptGrant {
             at_ms: now_ms,
             manifest,
             written_ms,
         };
-        if yeses.insert(digest.clone(), yes).is_none() {
+        if grants.insert(digest.clone(), yes).is_none() {
             known.count += 1;
         }
-        if yeses.len() > KEPT_IN_ONE_PLACE {
-            known.count -= forget_older_half(yeses);
+        if grants.len() > KEPT_IN_ONE_PLACE {
+            known.count -= forget_older_half(grants);
         }
         if changed {
-            self.write(place, yeses);
+            self.write(place, grants);
         }
         if known.count > KEPT {
             self.forget_oldest_places(known);
@@ -136,25 +132,25 @@ impl Yeses {
     }
 
     /// The registry has just said no to something that these yeses would cover.
-    pub(crate) fn forget(&self, place: &Place, digests: &[Digest]) {
+    pub(crate) fn forget(&self, place: &CallerLocation, digests: &[Digest]) {
         let known = &mut *self.known();
-        let Some(yeses) = known.places.get_mut(place) else {
+        let Some(grants) = known.places.get_mut(place) else {
             return;
         };
-        let before = yeses.len();
-        yeses.retain(|digest, _| !digests.contains(digest));
-        if yeses.len() == before {
+        let before = grants.len();
+        grants.retain(|digest, _| !digests.contains(digest));
+        if grants.len() == before {
             return;
         }
-        known.count -= before - yeses.len();
-        self.write(place, yeses);
+        known.count -= before - grants.len();
+        self.write(place, grants);
     }
 
     /// The caller may not pull from this repository any more.
-    pub(crate) fn forget_place(&self, place: &Place) {
+    pub(crate) fn forget_place(&self, place: &CallerLocation) {
         let known = &mut *self.known();
-        if let Some(yeses) = known.places.remove(place) {
-            known.count -= yeses.len();
+        if let Some(grants) = known.places.remove(place) {
+            known.count -= grants.len();
             self.notes.remove(&place.note());
         }
     }
@@ -162,27 +158,27 @@ impl Yeses {
     /// The account does not exist any more, or not with this password.
     pub(crate) fn forget_caller(&self, caller: &CallerKey, origin: &Origin) {
         let known = &mut *self.known();
-        let gone: Vec<Place> = known
+        let gone: Vec<CallerLocation> = known
             .places
             .keys()
             .filter(|at| at.caller == *caller && at.location.origin == *origin)
             .cloned()
             .collect();
         for place in gone {
-            known.count -= known.places.remove(&place).map_or(0, |yeses| yeses.len());
+            known.count -= known.places.remove(&place).map_or(0, |grants| grants.len());
             self.notes.remove(&place.note());
         }
     }
 
     /// When the registry last said yes to this very object.
-    pub(crate) fn given_at(&self, place: &Place, digest: &Digest) -> Option<i64> {
+    pub(crate) fn given_at(&self, place: &CallerLocation, digest: &Digest) -> Option<i64> {
         self.known().places.get(place)?.get(digest).map(|yes| yes.at_ms)
     }
 
     /// The manifests that the caller may read in this place, and since when; youngest yes first.
-    pub(crate) fn manifests(&self, place: &Place) -> Vec<(Digest, i64)> {
+    pub(crate) fn manifests(&self, place: &CallerLocation) -> Vec<(Digest, i64)> {
         let mut manifests: Vec<(Digest, i64)> = match self.known().places.get(place) {
-            Some(yeses) => yeses
+            Some(grants) => grants
                 .iter()
                 .filter(|(_, yes)| yes.manifest)
                 .map(|(digest, yes)| (digest.clone(), yes.at_ms))
@@ -195,58 +191,59 @@ impl Yeses {
 
     /// Whether this caller has any yes of this registry that is younger than `since_ms`.
     pub(crate) fn any(&self, caller: &CallerKey, origin: &Origin, since_ms: i64) -> bool {
-        self.known().places.iter().any(|(place, yeses)| {
+        self.known().places.iter().any(|(place, grants)| {
             place.caller == *caller
                 && place.location.origin == *origin
-                && yeses.values().any(|yes| yes.at_ms >= since_ms)
+                && grants.values().any(|yes| yes.at_ms >= since_ms)
         })
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock()
     }
 
-    fn write(&self, place: &Place, yeses: &OfPlace) {
-        if yeses.is_empty() {
+    fn write(&self, place: &CallerLocation, grants: &LocationGrants) {
+        if grants.is_empty() {
             return self.notes.remove(&place.note());
         }
-        if let Ok(value) = serde_json::to_vec(yeses) {
+        if let Ok(value) = serde_json::to_vec(grants) {
             self.notes.put(&place.note(), &value);
         }
     }
 
     /// Makes room for a tenth: those go first whose last yes is longest ago.
     fn forget_oldest_places(&self, known: &mut Known) {
-        let youngest = |yeses: &OfPlace| yeses.values().map(|yes| yes.at_ms).max().unwrap_or(i64::MIN);
-        let mut by_age: Vec<(i64, Place)> = known
+        let youngest =
+            |grants: &LocationGrants| grants.values().map(|yes| yes.at_ms).max().unwrap_or(i64::MIN);
+        let mut by_age: Vec<(i64, CallerLocation)> = known
             .places
             .iter()
-            .map(|(place, yeses)| (youngest(yeses), place.clone()))
+            .map(|(place, grants)| (youngest(grants), place.clone()))
             .collect();
         by_age.sort_unstable_by_key(|(at_ms, _)| *at_ms);
         for (_, place) in by_age {
             if known.count <= KEPT - KEPT / 10 {
                 return;
             }
-            known.count -= known.places.remove(&place).map_or(0, |yeses| yeses.len());
+            known.count -= known.places.remove(&place).map_or(0, |grants| grants.len());
             self.notes.remove(&place.note());
         }
     }
 }
 
-fn forget_older_half(yeses: &mut OfPlace) -> usize {
-    let before = yeses.len();
-    let mut times: Vec<i64> = yeses.values().map(|yes| yes.at_ms).collect();
+fn forget_older_half(grants: &mut LocationGrants) -> usize {
+    let before = grants.len();
+    let mut times: Vec<i64> = grants.values().map(|yes| yes.at_ms).collect();
     let middle = times.len() / 2;
     let (_, median, _) = times.select_nth_unstable(middle);
     let (median, mut surplus) = (*median, before / 2);
     // Many may have the same time: stop at half, whatever their times.
-    yeses.retain(|_, yes| {
+    grants.retain(|_, yes| {
         let goes = surplus > 0 && yes.at_ms <= median;
         surplus -= usize::from(goes);
         !goes
     });
-    before - yeses.len()
+    before - grants.len()
 }
 
 #[cfg(test)]
@@ -255,38 +252,12 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::access::caller_key::Keyring;
+    use crate::access::notes::tests::InMemory;
 
-    /// Notes that outlive what is opened on them.
-    #[derive(Clone, Default)]
-    pub(crate) struct InMemory(Arc<Mutex<HashMap<String, Vec<u8>>>>);
-
-    impl InMemory {
-        fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<u8>>> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner)
-        }
-    }
-
-    impl Notes for InMemory {
-        fn put(&self, name: &str, value: &[u8]) {
-            self.lock().insert(name.to_owned(), value.to_vec());
-        }
-
-        fn remove(&self, name: &str) {
-            self.lock().remove(name);
-        }
-
-        fn all(&self) -> Vec<(String, Vec<u8>)> {
-            self.lock()
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect()
-        }
-    }
-
-    pub(crate) fn place(user: &str, repository: &str) -> Place {
+    pub(crate) fn place(user: &str, repository: &str) -> CallerLocation {
         let location = format!("https://reg.lan/v2/{repository}");
         let caller = Keyring::new(&[1; 32]).account(user, "pw");
-        Place::new(caller, &location.parse().expect("a location"))
+        CallerLocation::new(caller, &location.parse().expect("a location"))
     }
 
     fn digest(of: u32) -> Digest {
@@ -295,22 +266,22 @@ pub(crate) mod tests {
 
     #[test]
     fn a_yes_is_for_one_caller_one_repository_and_one_digest() {
-        let yeses = Yeses::open(InMemory::default());
-        yeses.grant(&place("ann", "a"), &digest(1), ObjectKind::Blob, 5);
-        assert_eq!(yeses.given_at(&place("ann", "a"), &digest(1)), Some(5));
-        assert_eq!(yeses.given_at(&place("ann", "a"), &digest(2)), None);
-        assert_eq!(yeses.given_at(&place("ann", "b"), &digest(1)), None);
-        assert_eq!(yeses.given_at(&place("bob", "a"), &digest(1)), None);
+        let grants = Grants::open(InMemory::default());
+        grants.grant(&place("ann", "a"), &digest(1), ObjectKind::Blob, 5);
+        assert_eq!(grants.given_at(&place("ann", "a"), &digest(1)), Some(5));
+        assert_eq!(grants.given_at(&place("ann", "a"), &digest(2)), None);
+        assert_eq!(grants.given_at(&place("ann", "b"), &digest(1)), None);
+        assert_eq!(grants.given_at(&place("bob", "a"), &digest(1)), None);
     }
 
     #[test]
     fn yeses_survive_a_restart() {
         let notes = InMemory::default();
-        let yeses = Yeses::open(notes.clone());
-        yeses.grant(&place("ann", "a"), &digest(1), ObjectKind::Manifest, 5);
-        yeses.grant(&place("ann", "a"), &digest(2), ObjectKind::Blob, 6);
-        yeses.forget(&place("ann", "a"), &[digest(2)]);
-        let again = Yeses::open(notes);
+        let grants = Grants::open(notes.clone());
+        grants.grant(&place("ann", "a"), &digest(1), ObjectKind::Manifest, 5);
+        grants.grant(&place("ann", "a"), &digest(2), ObjectKind::Blob, 6);
+        grants.forget(&place("ann", "a"), &[digest(2)]);
+        let again = Grants::open(notes);
         assert_eq!(again.manifests(&place("ann", "a")), [(digest(1), 5)]);
         assert_eq!(again.given_at(&place("ann", "a"), &digest(2)), None);
     }
@@ -318,8 +289,8 @@ pub(crate) mod tests {
     #[test]
     fn notes_tell_no_secret() {
         let notes = InMemory::default();
-        let yeses = Yeses::open(notes.clone());
-        yeses.grant(&place("ann", "a"), &digest(1), ObjectKind::Blob, 5);
+        let grants = Grants::open(notes.clone());
+        grants.grant(&place("ann", "a"), &digest(1), ObjectKind::Blob, 5);
         let written = format!("{:?}", notes.lock());
         assert!(!written.contains("ann") && !written.contains("pw"), "{written}");
     }
@@ -329,55 +300,55 @@ pub(crate) mod tests {
         let notes = InMemory::default();
         notes.put("junk", b"{}");
         notes.put(&place("ann", "a").note(), b"junk");
-        let yeses = Yeses::open(notes.clone());
-        assert_eq!(yeses.given_at(&place("ann", "a"), &digest(1)), None);
+        let grants = Grants::open(notes.clone());
+        assert_eq!(grants.given_at(&place("ann", "a"), &digest(1)), None);
         assert!(notes.all().is_empty());
     }
 
     #[test]
     fn a_refused_account_loses_what_it_had_at_that_registry() {
-        let yeses = Yeses::open(InMemory::default());
+        let grants = Grants::open(InMemory::default());
         let (ann, bob) = (place("ann", "a"), place("bob", "a"));
-        yeses.grant(&ann, &digest(1), ObjectKind::Blob, 5);
-        yeses.grant(&bob, &digest(1), ObjectKind::Blob, 5);
+        grants.grant(&ann, &digest(1), ObjectKind::Blob, 5);
+        grants.grant(&bob, &digest(1), ObjectKind::Blob, 5);
         let origin = ann.location.origin.clone();
-        assert!(yeses.any(&ann.caller, &origin, 5));
-        assert!(!yeses.any(&ann.caller, &origin, 6));
-        yeses.forget_caller(&ann.caller, &origin);
-        assert!(!yeses.any(&ann.caller, &origin, 0));
-        assert!(yeses.any(&bob.caller, &origin, 0));
+        assert!(grants.any(&ann.caller, &origin, 5));
+        assert!(!grants.any(&ann.caller, &origin, 6));
+        grants.forget_caller(&ann.caller, &origin);
+        assert!(!grants.any(&ann.caller, &origin, 0));
+        assert!(grants.any(&bob.caller, &origin, 0));
     }
 
     #[test]
     fn a_place_has_a_bound() {
-        let yeses = Yeses::open(InMemory::default());
+        let grants = Grants::open(InMemory::default());
         let limit = u32::try_from(KEPT_IN_ONE_PLACE).expect("small");
         for number in 0..=limit {
-            yeses.grant(
+            grants.grant(
                 &place("ann", "a"),
                 &digest(number),
                 ObjectKind::Blob,
                 i64::from(number),
             );
         }
-        assert_eq!(yeses.given_at(&place("ann", "a"), &digest(0)), None);
-        assert!(yeses.given_at(&place("ann", "a"), &digest(limit)).is_some());
-        assert!(yeses.known().count <= KEPT_IN_ONE_PLACE);
+        assert_eq!(grants.given_at(&place("ann", "a"), &digest(0)), None);
+        assert!(grants.given_at(&place("ann", "a"), &digest(limit)).is_some());
+        assert!(grants.known().count <= KEPT_IN_ONE_PLACE);
     }
 
     proptest! {
         #[test]
         fn the_count_is_the_number_of_yeses(steps in proptest::collection::vec((0_u32..5, 0_u32..5, any::<bool>()), 0..60)) {
-            let yeses = Yeses::open(InMemory::default());
-            for (user, object, grants) in steps {
+            let grants = Grants::open(InMemory::default());
+            for (user, object, is_grant) in steps {
                 let place = place(&user.to_string(), "a");
-                if grants {
-                    yeses.grant(&place, &digest(object), ObjectKind::Blob, 1);
+                if is_grant {
+                    grants.grant(&place, &digest(object), ObjectKind::Blob, 1);
                 } else {
-                    yeses.forget(&place, &[digest(object)]);
+                    grants.forget(&place, &[digest(object)]);
                 }
             }
-            let known = yeses.known();
+            let known = grants.known();
             prop_assert_eq!(known.count, known.places.values().map(HashMap::len).sum::<usize>());
         }
     }

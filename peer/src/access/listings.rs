@@ -6,10 +6,11 @@
 //! location are not looked at for another one.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use oci::manifest::{BYTES_LIMIT, Manifest, parse};
 use oci::{Digest, Location};
+use parking_lot::{Mutex, MutexGuard};
 use store::{Store, StoreEvent};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::broadcast::Receiver;
@@ -311,7 +312,7 @@ impl Listings {
     }
 
     fn hear_news(&self) {
-        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut news = self.news.lock();
         loop {
             match news.try_recv() {
                 Ok(StoreEvent::Gained(held)) => {
@@ -327,7 +328,7 @@ impl Listings {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 
@@ -560,7 +561,7 @@ mod tests {
         let root = world.learn("a", &index(std::iter::once(Digest::of(&manifest))), INDEX);
         world.seal(&manifest, IMAGE).await;
         // As after too many objects: the news of it is lost.
-        *world.listings.news.lock().expect("not poisoned") = world.store.watch();
+        *world.listings.news.lock() = world.store.watch();
         let roots = [root];
         let lost = world.above(&roots, &layer, ObjectKind::Blob).await;
         assert!(!lost.contains(&roots[0]), "or this test shows nothing");

@@ -10,97 +10,102 @@ use http::{HeaderMap, StatusCode};
 use oci::{Digest, Origin, Tag};
 use wire::{ObjectKind, OfflineAccess};
 
+use super::answer::{Grant, GrantBasis, ObjectInfo, RegistryAnswer};
+use super::caller::Caller;
 use super::challenge_relay::Challenged;
-use super::decision::{Ages, Circumstances, Kept, Said, Verdict, judge};
-use super::grants::Place;
+use super::decision::{AnswerKind, Circumstances, GrantAge, GrantAgeLimits, Verdict, judge};
+use super::grants::CallerLocation;
 use super::refusal::{Refusal, unknown};
-use super::{Access, Answer, Granted, Told, Who};
+use super::state::Access;
 
 impl Access {
     /// May this caller read this object?
     pub(crate) async fn may_read(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
         kind: ObjectKind,
-    ) -> Result<Granted, Refusal> {
-        let kept = self.kept(who, digest, kind).await;
-        if kept == Kept::Fresh {
-            return Ok(Granted::because("kept yes"));
+    ) -> Result<Grant, Refusal> {
+        let kept = self.kept(caller, digest, kind).await;
+        if kept == GrantAge::Fresh {
+            return Ok(Grant::without_answer(GrantBasis::Kept));
         }
-        if self.is_public(who, digest).await {
-            return Ok(Granted::because("public"));
+        if self.is_public(caller, digest).await {
+            return Ok(Grant::without_answer(GrantBasis::Public));
         }
         // A record that is too old to be taken at once counts like a yes of the same age.
-        let kept = kept.max(self.public(who, digest));
-        self.ask_and_judge(who, digest, kind, kept).await
+        let kept = kept.max(self.public(caller, digest));
+        self.ask_and_judge(caller, digest, kind, kept).await
     }
 
     /// The registry's own word, or what is kept where it gives none.
     pub(super) async fn ask_and_judge(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
         kind: ObjectKind,
-        kept: Kept,
-    ) -> Result<Granted, Refusal> {
-        let answer = self.ask_for(who, digest, kind, kept).await;
-        let told = self.learn(who, digest, kind, &answer).await;
-        match judge(answer.said(), self.circumstances(who, kept)) {
-            Verdict::Read if told.is_some() => Ok(Granted {
-                because: "registry's yes",
-                told,
-            }),
-            Verdict::Read => Ok(Granted::because(because_kept(&answer))),
-            _ => Err(self.refusal(who, kind, &answer)),
+        kept: GrantAge,
+    ) -> Result<Grant, Refusal> {
+        let answer = self.ask_for(caller, digest, kind, kept).await;
+        let info = self.learn(caller, digest, kind, &answer).await;
+        match judge(answer.kind(), self.circumstances(caller, kept)) {
+            Verdict::Read => Ok(info.map_or_else(
+                || Grant::without_answer(GrantBasis::kept_after(&answer)),
+                Grant::of_registry,
+            )),
+            _ => Err(self.refusal(caller, kind, &answer)),
         }
     }
 
     /// The caller was told no, or has to come back with a credential.
-    pub(crate) fn refusal(&self, who: &Who, kind: ObjectKind, answer: &Answer) -> Refusal {
-        let registry = who.location().registry().as_str();
+    pub(crate) fn refusal(&self, caller: &Caller, kind: ObjectKind, answer: &RegistryAnswer) -> Refusal {
+        let registry = caller.location().registry().as_str();
         match answer {
-            Answer::Challenge { headers, is_inside } => {
+            RegistryAnswer::Challenge { headers, is_inside } => {
                 let registries = self.neighbours.registries();
                 let said = Challenged {
                     headers,
                     is_inside: *is_inside,
                 };
-                Refusal::Challenge(
-                    self.challenges
-                        .pass(&who.location().origin, registries, &said, &who.us),
-                )
+                Refusal::Challenge(self.challenges.pass(
+                    &caller.location().origin,
+                    registries,
+                    &said,
+                    &caller.us,
+                ))
             }
             // The registry is back: the caller has to get a token that it takes.
-            Answer::No(_) if who.was_hidden() && self.challenges.is_known(&who.location().origin) => {
-                Refusal::Challenge(self.challenges.repeat(who.location(), &who.us))
+            RegistryAnswer::Refused(_)
+                if caller.was_hidden() && self.challenges.is_known(&caller.location().origin) =>
+            {
+                Refusal::Challenge(self.challenges.repeat(caller.location(), &caller.us))
             }
-            Answer::Barred(bar) => Refusal::Barred(bar.clone()),
-            Answer::No(status) => Refusal::of_registry(*status, unknown(kind), registry),
-            Answer::Failed(failure) => Refusal::Failed(failure.clone()),
-            Answer::Yes(_) | Answer::Unreachable => self.unavailable(who),
+            RegistryAnswer::Barred(bar) => Refusal::Barred(bar.clone()),
+            RegistryAnswer::Refused(status) => Refusal::of_registry(*status, unknown(kind), registry),
+            RegistryAnswer::Failed(failure) => Refusal::Failed(failure.clone()),
+            RegistryAnswer::Granted(_) | RegistryAnswer::Unreachable => self.unavailable(caller),
         }
     }
 
     /// The host is unreachable and there is no yes to fall back on.
-    fn unavailable(&self, who: &Who) -> Refusal {
-        let circumstances = self.circumstances(who, Kept::None);
-        if judge(Said::Unreachable, circumstances) == Verdict::RepeatChallenge {
-            return Refusal::Challenge(self.challenges.repeat(who.location(), &who.us));
+    fn unavailable(&self, caller: &Caller) -> Refusal {
+        let circumstances = self.circumstances(caller, GrantAge::None);
+        if judge(AnswerKind::Unreachable, circumstances) == Verdict::RepeatChallenge {
+            return Refusal::Challenge(self.challenges.repeat(caller.location(), &caller.us));
         }
         Refusal::unreachable(format!(
             "{} is unreachable, and it has not said before that this credential may read {} (or too long ago)",
-            who.location().registry(),
-            who.location().repository
+            caller.location().registry(),
+            caller.location().repository
         ))
     }
 
-    pub(super) fn circumstances(&self, who: &Who, kept: Kept) -> Circumstances {
+    pub(super) fn circumstances(&self, caller: &Caller, kept: GrantAge) -> Circumstances {
         Circumstances {
             kept,
-            showed_a_credential: who.showed_a_credential,
-            node_vouches: self.node_vouches(&who.location().origin),
-            challenge_is_known: self.challenges.is_known(&who.location().origin),
+            showed_a_credential: caller.showed_a_credential,
+            node_vouches: self.node_vouches(&caller.location().origin),
+            challenge_is_known: self.challenges.is_known(&caller.location().origin),
         }
     }
 
@@ -110,18 +115,21 @@ impl Access {
             && self.neighbours.own_credential(&origin.registry).is_some()
     }
 
-    pub(super) async fn kept(&self, who: &Who, digest: &Digest, kind: ObjectKind) -> Kept {
-        let (now, place) = ((self.now)(), who.place());
-        let refused_at = self.refused.since(&place, digest, now);
+    pub(super) async fn kept(&self, caller: &Caller, digest: &Digest, kind: ObjectKind) -> GrantAge {
+        let (now, place) = ((self.now)(), caller.place());
+        let refused_at = self.refusals.since(&place, digest, now);
         let ages = self.ages(self.limits.yes_kept);
-        let of_age = |at| Kept::of_age(unless_refused(Some(at), refused_at), now, ages);
-        let direct = self.yeses.given_at(&place, digest).map_or(Kept::None, of_age);
-        if direct == Kept::Fresh {
+        let of_age = |at| GrantAge::of_age(unless_refused(Some(at), refused_at), now, ages);
+        let direct = self
+            .grants
+            .given_at(&place, digest)
+            .map_or(GrantAge::None, of_age);
+        if direct == GrantAge::Fresh {
             return direct;
         }
-        let of_manifests = self.yeses.manifests(&place).into_iter();
+        let of_manifests = self.grants.manifests(&place).into_iter();
         // Youngest first, so the first that covers the object decides.
-        let (manifests, kept): (Vec<Digest>, Vec<Kept>) = of_manifests
+        let (manifests, kept): (Vec<Digest>, Vec<GrantAge>) = of_manifests
             .map(|(manifest, at)| (manifest, of_age(at)))
             .take_while(|(_, kept)| *kept > direct)
             .unzip();
@@ -130,7 +138,7 @@ impl Access {
         }
         let above = self
             .listings
-            .above(who.location(), &manifests, digest, kind)
+            .above(caller.location(), &manifests, digest, kind)
             .await;
         let mut covering = manifests.iter().zip(kept);
         let found = covering.find(|(manifest, _)| above.contains(manifest));
@@ -138,33 +146,36 @@ impl Access {
     }
 
     /// Whether a yes is known that nobody has to be asked about: this caller's own, or one for everybody.
-    pub(crate) async fn knows_yes(&self, who: &Who, digest: &Digest, kind: ObjectKind) -> bool {
-        self.kept(who, digest, kind).await == Kept::Fresh || self.is_public(who, digest).await
+    pub(crate) async fn knows_yes(&self, caller: &Caller, digest: &Digest, kind: ObjectKind) -> bool {
+        self.kept(caller, digest, kind).await == GrantAge::Fresh || self.is_public(caller, digest).await
     }
 
     /// Whether anybody may read the object here: by a record of the manager that is not too old.
-    pub(super) async fn is_public(&self, who: &Who, digest: &Digest) -> bool {
-        if self.public(who, digest) == Kept::Fresh {
+    pub(super) async fn is_public(&self, caller: &Caller, digest: &Digest) -> bool {
+        if self.public(caller, digest) == GrantAge::Fresh {
             return true;
         }
-        self.ask_seeds_what_is_public(who, digest).await;
-        self.public(who, digest) == Kept::Fresh
+        self.ask_seeds_what_is_public(caller, digest).await;
+        self.public(caller, digest) == GrantAge::Fresh
     }
 
     /// What is known here of whether anybody may read the object.
-    pub(super) fn public(&self, who: &Who, digest: &Digest) -> Kept {
-        let (now, nobody) = ((self.now)(), Place::new(self.keyring.anonymous(), who.location()));
-        let at = self.store.public_at(digest, who.location());
-        let refused_at = self.refused.since(&nobody, digest, now);
-        Kept::of_age(
+    pub(super) fn public(&self, caller: &Caller, digest: &Digest) -> GrantAge {
+        let (now, nobody) = (
+            (self.now)(),
+            CallerLocation::new(self.keyring.anonymous(), caller.location()),
+        );
+        let at = self.store.public_at(digest, caller.location());
+        let refused_at = self.refusals.since(&nobody, digest, now);
+        GrantAge::of_age(
             unless_refused(at, refused_at),
             now,
             self.ages(self.limits.public_kept),
         )
     }
 
-    fn ages(&self, fresh: Duration) -> Ages {
-        Ages {
+    fn ages(&self, fresh: Duration) -> GrantAgeLimits {
+        GrantAgeLimits {
             fresh,
             on_error: self.limits.yes_kept_on_error,
             offline: self.limits.yes_kept_offline,
@@ -174,83 +185,90 @@ impl Access {
     /// Keeps what the answer says about this caller.
     pub(super) async fn learn(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
         kind: ObjectKind,
-        answer: &Answer,
-    ) -> Option<Told> {
+        answer: &RegistryAnswer,
+    ) -> Option<ObjectInfo> {
         match answer {
-            Answer::Yes(told) => {
-                self.grant(who, digest, kind);
-                Some(told.clone())
+            RegistryAnswer::Granted(info) => {
+                self.grant(caller, digest, kind);
+                Some(info.clone())
             }
-            answer if is_refusal(who, answer) => {
-                self.remember_refusal(who, Some(digest));
-                self.forget(who, digest, kind).await;
+            answer if is_refusal(caller, answer) => {
+                self.remember_refusal(caller, Some(digest));
+                self.forget(caller, digest, kind).await;
                 None
             }
-            Answer::Barred(bar) => {
+            RegistryAnswer::Barred(bar) => {
                 if kind == ObjectKind::Manifest {
-                    self.bar(who, digest, bar);
+                    self.bars.set(caller.location(), digest, bar);
                 }
-                self.forget(who, digest, kind).await;
+                self.forget(caller, digest, kind).await;
                 None
             }
-            Answer::No(_) if !who.was_hidden() => {
-                self.yeses.forget(&who.place(), std::slice::from_ref(digest));
+            RegistryAnswer::Refused(_) if !caller.was_hidden() => {
+                self.grants.forget(&caller.place(), std::slice::from_ref(digest));
                 None
             }
-            Answer::Challenge { .. } | Answer::No(_) | Answer::Failed(_) | Answer::Unreachable => None,
+            RegistryAnswer::Challenge { .. }
+            | RegistryAnswer::Refused(_)
+            | RegistryAnswer::Failed(_)
+            | RegistryAnswer::Unreachable => None,
         }
     }
 
     /// A caller who is refused the tag itself may not pull from the repository: no older yes is prolonged. An image that
     /// is barred stays so under the digest that the tag meant last.
-    pub(crate) async fn learn_from_tag(&self, who: &Who, tag: &Tag, answer: &Answer) {
-        if let Answer::Barred(_) = answer
-            && let Some(digest) = self.meant_last(who, tag)
+    pub(crate) async fn learn_from_tag(&self, caller: &Caller, tag: &Tag, answer: &RegistryAnswer) {
+        if let RegistryAnswer::Barred(_) = answer
+            && let Some(digest) = self.last_known_here(caller, tag)
         {
-            self.learn(who, &digest, ObjectKind::Manifest, answer).await;
+            self.learn(caller, &digest, ObjectKind::Manifest, answer).await;
         }
-        if is_refusal(who, answer) {
-            self.remember_refusal(who, None);
-            self.yeses.forget_place(&who.place());
+        if is_refusal(caller, answer) {
+            self.remember_refusal(caller, None);
+            self.grants.forget_place(&caller.place());
         }
     }
 
-    pub(crate) fn grant(&self, who: &Who, digest: &Digest, kind: ObjectKind) {
-        let place = Place::new(who.shown_to_registry, who.location());
-        self.refused.end(&place, digest);
-        self.yeses.grant(&place, digest, kind, (self.now)());
+    pub(crate) fn grant(&self, caller: &Caller, digest: &Digest, kind: ObjectKind) {
+        let place = CallerLocation::new(caller.shown_to_registry, caller.location());
+        self.refusals.end(&place, digest);
+        self.grants.grant(&place, digest, kind, (self.now)());
     }
 
     /// A token of the anonymous caller may have been made for another repository, by anybody: that it is refused here says
     /// nothing about all anonymous callers.
-    fn remember_refusal(&self, who: &Who, digest: Option<&Digest>) {
-        let is_anonymous = who.key == self.keyring.anonymous();
-        if !is_anonymous || who.authorization.is_none() {
-            self.refused.remember(who.place(), digest.cloned(), (self.now)());
+    fn remember_refusal(&self, caller: &Caller, digest: Option<&Digest>) {
+        let is_anonymous = caller.key == self.keyring.anonymous();
+        if !is_anonymous || caller.authorization.is_none() {
+            self.refusals
+                .remember(caller.place(), digest.cloned(), (self.now)());
         }
     }
 
     /// The credential is refused: every yes goes that would let this caller read the object later.
-    async fn forget(&self, who: &Who, digest: &Digest, kind: ObjectKind) {
-        let place = who.place();
-        let manifests = self.yeses.manifests(&place).into_iter();
+    async fn forget(&self, caller: &Caller, digest: &Digest, kind: ObjectKind) {
+        let place = caller.place();
+        let manifests = self.grants.manifests(&place).into_iter();
         let mut gone: Vec<Digest> = manifests.map(|(manifest, _)| manifest).collect();
-        let above = self.listings.above(who.location(), &gone, digest, kind).await;
+        let above = self.listings.above(caller.location(), &gone, digest, kind).await;
         gone.retain(|manifest| above.contains(manifest));
         gone.push(digest.clone());
-        self.yeses.forget(&place, &gone);
+        self.grants.forget(&place, &gone);
     }
 }
 
 /// The registry has refused the credential that it was shown.
-fn is_refusal(who: &Who, answer: &Answer) -> bool {
+fn is_refusal(caller: &Caller, answer: &RegistryAnswer) -> bool {
     match answer {
-        Answer::Challenge { headers, .. } => ends_yeses(who, headers),
-        Answer::No(status) => *status == StatusCode::FORBIDDEN && !who.was_hidden(),
-        Answer::Yes(_) | Answer::Barred(_) | Answer::Failed(_) | Answer::Unreachable => false,
+        RegistryAnswer::Challenge { headers, .. } => ends_yeses(caller, headers),
+        RegistryAnswer::Refused(status) => *status == StatusCode::FORBIDDEN && !caller.was_hidden(),
+        RegistryAnswer::Granted(_)
+        | RegistryAnswer::Barred(_)
+        | RegistryAnswer::Failed(_)
+        | RegistryAnswer::Unreachable => false,
     }
 }
 
@@ -259,18 +277,10 @@ fn unless_refused(given_at_ms: Option<i64>, refused_at_ms: Option<i64>) -> Optio
     given_at_ms.filter(|given| refused_at_ms.is_none_or(|refused| *given > refused))
 }
 
-/// Why something kept counts.
-pub(super) fn because_kept(answer: &Answer) -> &'static str {
-    match answer {
-        Answer::Failed(_) => "kept while the question fails",
-        _ => "kept while the registry is unreachable",
-    }
-}
-
 /// A password that is refused, and a token whose account may not read this. A token that has merely ended says
 /// nothing about its account.
-fn ends_yeses(who: &Who, headers: &HeaderMap) -> bool {
-    let Some(sent) = &who.authorization else {
+fn ends_yeses(caller: &Caller, headers: &HeaderMap) -> bool {
+    let Some(sent) = &caller.authorization else {
         return false;
     };
     let is_basic = sent

@@ -3,14 +3,14 @@
 //! **Invariant:** 429 and 408 are only passed on, to the caller whose question the registry answered so; containerd
 //! repeats them at once, and [`super::failure`] answers that from memory. Our own limits answer 503.
 
-use axum::body::Body;
 use axum::response::Response;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use wire::{ObjectKind, Side};
 
 use super::bars::Bar;
 use super::failure::Failure;
+use super::response::error_response;
 use crate::delivery::{NotDelivered, NotOpened};
 use crate::fetch::FetchError;
 
@@ -140,7 +140,7 @@ impl Refusal {
         let (status, text) = (self.status(), self.text().to_owned());
         match self {
             Self::Challenge(challenges) => {
-                let mut response = error(status, "UNAUTHORIZED", &text);
+                let mut response = error_response(status, "UNAUTHORIZED", &text);
                 for challenge in challenges {
                     response.headers_mut().append(WWW_AUTHENTICATE, challenge);
                 }
@@ -153,7 +153,7 @@ impl Refusal {
                 } else {
                     "UNAVAILABLE"
                 };
-                let mut response = error(status, code, &text);
+                let mut response = error_response(status, code, &text);
                 if let Some(wait) = failure.retry_after {
                     // Whole seconds, and not too early.
                     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -162,13 +162,13 @@ impl Refusal {
                 response
             }
             Self::NotProvenYet => {
-                let mut response = error(status, "UNAVAILABLE", &text);
+                let mut response = error_response(status, "UNAVAILABLE", &text);
                 response
                     .headers_mut()
                     .insert(RETRY_AFTER, PROOF_RETRY_SECONDS.into());
                 response
             }
-            Self::Status(_, code, ..) => error(status, code, &text),
+            Self::Status(_, code, ..) => error_response(status, code, &text),
         }
     }
 }
@@ -178,19 +178,4 @@ pub(crate) fn unknown(kind: ObjectKind) -> &'static str {
         ObjectKind::Manifest => "MANIFEST_UNKNOWN",
         ObjectKind::Blob => "BLOB_UNKNOWN",
     }
-}
-
-pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
-    json(status, body.to_string())
-}
-
-/// A small JSON answer.
-pub(crate) fn json(status: StatusCode, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

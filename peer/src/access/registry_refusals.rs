@@ -1,63 +1,45 @@
 //! What registries refused a credential, with a 401 or 403 of their own.
 //!
-//! **Invariant:** for [`REMEMBERED`], or until the registry says yes again, a refusal outweighs every yes and every
+//! **Invariant:** for [`REMEMBERED_MS`], or until the registry says yes again, a refusal outweighs every yes and every
 //! record that is older, also one that is read only later. A refusal of an account is no refusal of anybody else;
 //! only one of the anonymous caller outweighs a public record.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
 use oci::Digest;
 
-use super::grants::Place;
+use super::grants::CallerLocation;
+use crate::expiring_map::ExpiringMap;
 
-const REMEMBERED: Duration = Duration::from_secs(3_600);
+const REMEMBERED_MS: i64 = 3_600_000;
 const KEPT: usize = 10_000;
 
 /// Refusals by who and where; without a digest: of the whole repository.
-#[derive(Default)]
-pub(super) struct Refused(Mutex<HashMap<(Place, Option<Digest>), i64>>);
+pub(super) struct RegistryRefusals(ExpiringMap<(CallerLocation, Option<Digest>), i64, i64>);
 
-impl Refused {
-    pub(super) fn remember(&self, place: Place, digest: Option<Digest>, now_ms: i64) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KEPT {
-            known.retain(|_, at_ms| is_remembered(*at_ms, now_ms));
-        }
-        if known.len() >= KEPT {
-            known.clear();
-        }
-        known.insert((place, digest), now_ms);
-    }
-
-    /// The registry has just said yes.
-    pub(super) fn end(&self, place: &Place, digest: &Digest) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.is_empty() {
-            return;
-        }
-        known.remove(&(place.clone(), None));
-        known.remove(&(place.clone(), Some(digest.clone())));
-    }
-
-    /// When the registry last refused this caller this object, or all of the repository (Unix milliseconds).
-    pub(super) fn since(&self, place: &Place, digest: &Digest, now_ms: i64) -> Option<i64> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.is_empty() {
-            return None;
-        }
-        [None, Some(digest.clone())]
-            .into_iter()
-            .filter_map(|digest| known.get(&(place.clone(), digest)).copied())
-            .filter(|at_ms| is_remembered(*at_ms, now_ms))
-            .max()
+impl Default for RegistryRefusals {
+    fn default() -> Self {
+        Self(ExpiringMap::new(KEPT))
     }
 }
 
-fn is_remembered(at_ms: i64, now_ms: i64) -> bool {
-    let age = u128::try_from(now_ms.saturating_sub(at_ms)).unwrap_or(0);
-    age <= REMEMBERED.as_millis()
+impl RegistryRefusals {
+    pub(super) fn remember(&self, place: CallerLocation, digest: Option<Digest>, now_ms: i64) {
+        let end_ms = now_ms.saturating_add(REMEMBERED_MS);
+        self.0.insert((place, digest), now_ms, end_ms, now_ms);
+    }
+
+    /// The registry has just said yes.
+    pub(super) fn end(&self, place: &CallerLocation, digest: &Digest) {
+        self.0.remove(&(place.clone(), None));
+        self.0.remove(&(place.clone(), Some(digest.clone())));
+    }
+
+    /// When the registry last refused this caller this object, or all of the repository (Unix milliseconds).
+    pub(super) fn since(&self, place: &CallerLocation, digest: &Digest, now_ms: i64) -> Option<i64> {
+        [None, Some(digest.clone())]
+            .into_iter()
+            .filter_map(|digest| self.0.get(&(place.clone(), digest), now_ms))
+            .max()
+    }
 }
 
 #[cfg(test)]
@@ -67,11 +49,11 @@ mod tests {
 
     #[test]
     fn a_refusal_lasts_an_hour_or_until_a_yes() {
-        let (refused, ann) = (Refused::default(), place("ann", "a"));
+        let (refused, ann) = (RegistryRefusals::default(), place("ann", "a"));
         let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
         refused.remember(ann.clone(), Some(one.clone()), 5);
-        assert_eq!(refused.since(&ann, &one, 3_600_005), Some(5));
-        assert_eq!(refused.since(&ann, &one, 3_600_006), None);
+        assert_eq!(refused.since(&ann, &one, 3_600_004), Some(5));
+        assert_eq!(refused.since(&ann, &one, 3_600_005), None);
         assert_eq!(refused.since(&ann, &other, 5), None);
         assert_eq!(refused.since(&place("bob", "a"), &one, 5), None);
         refused.end(&ann, &one);
@@ -80,18 +62,9 @@ mod tests {
 
     #[test]
     fn a_refusal_of_the_repository_is_one_of_each_object() {
-        let (refused, ann, one) = (Refused::default(), place("ann", "a"), Digest::of(b"1"));
+        let (refused, ann, one) = (RegistryRefusals::default(), place("ann", "a"), Digest::of(b"1"));
         refused.remember(ann.clone(), None, 5);
         assert_eq!(refused.since(&ann, &one, 5), Some(5));
         assert_eq!(refused.since(&place("ann", "b"), &one, 5), None);
-    }
-
-    #[test]
-    fn the_memory_has_a_bound() {
-        let (refused, ann) = (Refused::default(), place("ann", "a"));
-        for number in 0..=KEPT {
-            refused.remember(ann.clone(), Some(Digest::of(&number.to_be_bytes())), 5);
-        }
-        assert!(refused.0.lock().expect("not poisoned").len() <= KEPT);
     }
 }

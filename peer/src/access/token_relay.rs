@@ -6,7 +6,6 @@
 //! but HMACs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -14,47 +13,28 @@ use axum::response::Response;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use oci::{Probe, broke_before_the_head, retry_after};
-use process::http::guarded_client;
 use serde::Deserialize;
 use tokio::time::timeout;
 use tracing::{info, warn};
 use wire::Side;
 
 use super::accounts::LOCAL_LIFETIME;
+use super::caller::Caller;
 use super::caller_key::{CallerKey, Shown, shown};
-use super::challenge_relay::{Issuer, KnownRealm};
+use super::challenge_relay::KnownRealm;
 use super::failure::Failure;
+use super::issuer::Issuer;
 use super::questions::patience;
 use super::reach::PROBE_LIMIT;
-use super::refusal::{Refusal, json};
-use super::{Access, Who};
-use crate::clients::client_options;
+use super::refusal::Refusal;
+use super::response::json_response;
+use super::state::Access;
 
 const FORM_LIMIT: usize = 64 * 1024;
 const FORM_WAIT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: usize = 1024 * 1024;
 /// How long the token server may take.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// Clients for token servers, by how their registries' certificates are checked and where they may lead.
-#[derive(Default)]
-pub(crate) struct Clients(Mutex<HashMap<oci::TlsOptions, reqwest::Client>>);
-
-impl Clients {
-    fn get(
-        &self,
-        tls: &oci::TlsOptions,
-        names: &oci::Dial,
-    ) -> Result<reqwest::Client, process::http::ClientError> {
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(tls) {
-            return Ok(client.clone());
-        }
-        let made = guarded_client(&client_options(tls), Arc::new(names.for_client(tls)))?;
-        clients.insert(tls.clone(), made.clone());
-        Ok(made)
-    }
-}
 
 /// What a token server gave.
 struct Exchanged {
@@ -138,7 +118,7 @@ impl Access {
         let known = self
             .challenges
             .realm(&realm, &origin, self.neighbours.registries())?;
-        self.may_dial(&origin).then_some(known)
+        self.allowed().contains(&origin).then_some(known)
     }
 
     /// Who signs in: by password, by refresh token, or nobody.
@@ -197,9 +177,9 @@ impl Access {
     }
 
     /// Whether the token server of the caller's registry is known to be unreachable.
-    pub(super) async fn token_server_is_unreachable(&self, who: &Who) -> bool {
+    pub(super) async fn token_server_is_unreachable(&self, caller: &Caller) -> bool {
         let registries = self.neighbours.registries();
-        let Some(known) = self.challenges.realm_of(&who.location().origin, registries) else {
+        let Some(known) = self.challenges.realm_of(&caller.location().origin, registries) else {
             return false;
         };
         let probe = self.probe_token_server(&known);
@@ -266,7 +246,7 @@ impl Access {
         let is_refused = exchanged.status == StatusCode::UNAUTHORIZED && exchange.method == Method::GET;
         if is_refused && account != self.keyring.anonymous() {
             for origin in self.challenges.named_by(&known.url) {
-                self.yeses.forget_caller(&account, &origin);
+                self.grants.forget_caller(&account, &origin);
             }
         }
         let mut response = Response::new(Body::from(exchanged.body));
@@ -300,7 +280,7 @@ impl Access {
         let origin = &known.issuer.origin;
         account == self.keyring.anonymous()
             || self.node_vouches(origin)
-            || self.yeses.any(&account, origin, since)
+            || self.grants.any(&account, origin, since)
     }
 
     fn local(&self, known: &KnownRealm, account: CallerKey) -> Result<Response, Refusal> {
@@ -313,7 +293,7 @@ impl Access {
         info!("token server unreachable: gave out a token of this peer");
         let lifetime = LOCAL_LIFETIME.as_secs();
         let body = serde_json::json!({ "token": token, "access_token": token, "expires_in": lifetime });
-        let mut response = json(StatusCode::OK, body.to_string());
+        let mut response = json_response(StatusCode::OK, body.to_string());
         response
             .headers_mut()
             .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -15,7 +15,7 @@ use super::objects::disk_refused;
 use super::outcome::{Outcome, Source};
 use super::range::Part;
 use super::respond::{Head, asks_for_the_rest, is_unchanged, unchanged, wanted_part};
-use crate::access::{Refusal, Told, Who};
+use crate::access::{Caller, ObjectInfo, Refusal};
 use crate::config::UnprovenRanges;
 use crate::fetch::{Extent, Object};
 
@@ -24,25 +24,25 @@ const BLOB_TYPE: &str = "application/octet-stream";
 impl Front {
     pub(crate) async fn blobs(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
         headers: &HeaderMap,
         head_only: bool,
         outcome: &mut Outcome,
     ) -> Result<Response, Refusal> {
         outcome.asked.digest = Some(digest.clone());
-        let granted = self.access.may_read(who, digest, ObjectKind::Blob).await?;
-        outcome.access = granted.because;
+        let grant = self.access.may_read(caller, digest, ObjectKind::Blob).await?;
+        outcome.access = grant.basis.word();
         if is_unchanged(headers, digest) {
             return Ok(unchanged(digest));
         }
-        if head_only && let Some(size) = self.size_without_bytes(who, digest, granted.told.as_ref(), outcome)
+        if head_only && let Some(size) = self.size_without_bytes(caller, digest, grant.info.as_ref(), outcome)
         {
             return Ok(head(digest, size).whole(Body::empty()));
         }
         let extent = self.extent_of(headers, head_only);
         let object = self
-            .object(who, digest, ObjectKind::Blob, granted.told.as_ref(), extent)
+            .object(caller, digest, ObjectKind::Blob, grant.info.as_ref(), extent)
             .await?;
         outcome.source = Some(Source::of(&object));
         let head = head(digest, object.size());
@@ -113,9 +113,9 @@ impl Front {
     /// `HEAD` alone starts no fetch when the size is known.
     fn size_without_bytes(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
-        told: Option<&Told>,
+        info: Option<&ObjectInfo>,
         outcome: &mut Outcome,
     ) -> Option<u64> {
         if let Some(sealed) = self.store.sealed(digest) {
@@ -123,8 +123,8 @@ impl Front {
             return Some(sealed.size);
         }
         outcome.source = Some(Source::Registry);
-        told.and_then(|told| told.size)
-            .or_else(|| self.access.size_of(who.location(), digest))
+        info.and_then(|info| info.size)
+            .or_else(|| self.access.size_of(caller.location(), digest))
     }
 }
 

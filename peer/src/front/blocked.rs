@@ -8,10 +8,10 @@ use wire::{RuledImage, Side};
 
 use super::Front;
 use super::path::Object;
-use crate::access::{Refusal, Who};
+use crate::access::{Caller, Refusal};
 
 impl Front {
-    pub(super) fn unless_blocked(&self, who: &Who, asked: &Object) -> Result<(), Refusal> {
+    pub(super) fn unless_blocked(&self, caller: &Caller, asked: &Object) -> Result<(), Refusal> {
         match asked {
             Object::Blob(digest) | Object::Manifest(TagOrDigest::Digest(digest)) => {
                 self.unless_blocked_digest(digest)
@@ -19,8 +19,8 @@ impl Front {
             Object::Manifest(TagOrDigest::Tag(tag)) => {
                 let is_it = |image: &RuledImage| {
                     image.tag.as_deref() == Some(tag.as_str())
-                        && image.repository == who.location().repository.as_str()
-                        && self.is_same_registry(&image.registry, who.location().registry())
+                        && image.repository == caller.location().repository.as_str()
+                        && self.is_same_registry(&image.registry, caller.location().registry())
                 };
                 refused(self.store.blocked_by_name(is_it))
             }

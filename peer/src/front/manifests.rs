@@ -13,7 +13,7 @@ use super::Front;
 use super::outcome::{Outcome, Source};
 use super::range::Part;
 use super::respond::{Head, is_unchanged, unchanged, wanted_part};
-use crate::access::{Granted, Meant, Refusal, Told, Who};
+use crate::access::{Caller, Grant, GrantedManifest, ObjectInfo, Refusal};
 use crate::fetch::Extent;
 
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -25,16 +25,16 @@ const STALE: HeaderValue =
 impl Front {
     pub(crate) async fn manifests(
         &self,
-        who: &Who,
+        caller: &Caller,
         wanted: &TagOrDigest,
         headers: &HeaderMap,
         head_only: bool,
         outcome: &mut Outcome,
     ) -> Result<Response, Refusal> {
-        let meant = self.meant(who, wanted, headers, head_only, outcome).await?;
+        let meant = self.meant(caller, wanted, headers, head_only, outcome).await?;
         let is_stale = meant.is_stale;
         let mut response = self
-            .manifest_meant(who, meant, headers, head_only, outcome)
+            .manifest_meant(caller, meant, headers, head_only, outcome)
             .await?;
         if is_stale {
             response.headers_mut().insert(WARNING, STALE);
@@ -44,50 +44,51 @@ impl Front {
 
     async fn meant(
         &self,
-        who: &Who,
+        caller: &Caller,
         wanted: &TagOrDigest,
         headers: &HeaderMap,
         head_only: bool,
         outcome: &mut Outcome,
-    ) -> Result<Meant, Refusal> {
+    ) -> Result<GrantedManifest, Refusal> {
         match wanted {
             TagOrDigest::Digest(digest) => {
                 outcome.asked.digest = Some(digest.clone());
-                self.access.manifest_by_digest(who, digest, head_only).await
+                self.access.manifest_by_digest(caller, digest, head_only).await
             }
-            TagOrDigest::Tag(tag) => self.access.meaning(who, tag, &accept(headers), head_only).await,
+            TagOrDigest::Tag(tag) => {
+                self.access
+                    .meaning(caller, tag, &accept(headers), head_only)
+                    .await
+            }
         }
     }
 
     async fn manifest_meant(
         &self,
-        who: &Who,
-        meant: Meant,
+        caller: &Caller,
+        meant: GrantedManifest,
         headers: &HeaderMap,
         head_only: bool,
         outcome: &mut Outcome,
     ) -> Result<Response, Refusal> {
-        let Meant {
-            digest,
-            granted,
-            bytes,
-            ..
+        let GrantedManifest {
+            digest, grant, bytes, ..
         } = meant;
         outcome.asked.digest = Some(digest.clone());
         self.unless_blocked_digest(&digest)?;
-        outcome.access = granted.because;
+        outcome.access = grant.basis.word();
         if is_unchanged(headers, &digest) {
             return Ok(unchanged(&digest));
         }
-        if head_only && let Some(answer) = self.head_alone(&digest, &granted, outcome) {
+        if head_only && let Some(answer) = self.head_alone(&digest, &grant, outcome) {
             return Ok(answer);
         }
         let bytes = match bytes {
-            Some(bytes) => self.just_sent(who, &digest, &granted, bytes, outcome),
-            None => self.gathered(who, &digest, &granted, outcome).await?,
+            Some(bytes) => self.just_sent(caller, &digest, &grant, bytes, outcome),
+            None => self.gathered(caller, &digest, &grant, outcome).await?,
         };
-        let media_type = self.media_type(&digest, granted.told.as_ref(), &bytes);
-        let location = who.location();
+        let media_type = self.media_type(&digest, grant.info.as_ref(), &bytes);
+        let location = caller.location();
         self.access.read_listing(location, &digest, &bytes, &media_type);
         let head = Head {
             digest: &digest,
@@ -102,17 +103,17 @@ impl Front {
 
     async fn gathered(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
-        granted: &Granted,
+        grant: &Grant,
         outcome: &mut Outcome,
     ) -> Result<Bytes, Refusal> {
         let object = self
             .object(
-                who,
+                caller,
                 digest,
                 ObjectKind::Manifest,
-                granted.told.as_ref(),
+                grant.info.as_ref(),
                 Extent::Whole,
             )
             .await?;
@@ -123,9 +124,9 @@ impl Front {
     /// The registry's own bytes; kept for when it is unreachable.
     fn just_sent(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
-        granted: &Granted,
+        grant: &Grant,
         bytes: Bytes,
         outcome: &mut Outcome,
     ) -> Bytes {
@@ -134,33 +135,33 @@ impl Front {
             return bytes;
         }
         outcome.source = Some(Source::Registry);
-        let wanted = self.wanted(who, digest, ObjectKind::Manifest, granted.told.as_ref());
+        let wanted = self.wanted(caller, digest, ObjectKind::Manifest, grant.info.as_ref());
         self.fetches.keep(wanted, bytes.clone());
-        self.store.record_delivered(digest, who.location());
+        self.store.record_delivered(digest, caller.location());
         bytes
     }
 
     /// The headers of a manifest that is not here, when the registry has just told all of them.
-    fn head_alone(&self, digest: &Digest, granted: &Granted, outcome: &mut Outcome) -> Option<Response> {
-        let told = granted.told.as_ref()?;
+    fn head_alone(&self, digest: &Digest, grant: &Grant, outcome: &mut Outcome) -> Option<Response> {
+        let info = grant.info.as_ref()?;
         if self.store.about(digest).is_some() {
             return None;
         }
         outcome.source = Some(Source::Registry);
         let head = Head {
             digest,
-            size: told.size?,
-            media_type: told.media_type.as_deref()?,
+            size: info.size?,
+            media_type: info.media_type.as_deref()?,
         };
         Some(head.whole(Body::empty()))
     }
 
-    fn media_type(&self, digest: &Digest, told: Option<&Told>, bytes: &Bytes) -> String {
+    fn media_type(&self, digest: &Digest, info: Option<&ObjectInfo>, bytes: &Bytes) -> String {
         self.store
             .about(digest)
             .and_then(|about| about.media_type)
             .filter(|media_type| !media_type.is_empty())
-            .or_else(|| told.and_then(|told| told.media_type.clone()))
+            .or_else(|| info.and_then(|info| info.media_type.clone()))
             .unwrap_or_else(|| media_type_inside(bytes))
     }
 }

@@ -186,6 +186,7 @@ impl Front {
         let headers = &request.headers;
         let allowed = self
             .access
+            .allowed()
             .choose(asked.registry, asked.repository, request.uri.query(), headers)
             .map_err(|why| Refusal::not_found("NAME_UNKNOWN", why.to_string()))?;
         outcome.asked = outcome::Asked {
@@ -195,11 +196,14 @@ impl Front {
             digest: None,
             kind: Some(asked.object.kind()),
         };
-        let who = self.access.who(allowed, headers);
-        self.unless_blocked(&who, &asked.object)?;
+        let caller = self.access.caller(allowed, headers);
+        self.unless_blocked(&caller, &asked.object)?;
         match asked.object {
-            AskedObject::Manifest(wanted) => self.manifests(&who, &wanted, headers, head_only, outcome).await,
-            AskedObject::Blob(digest) => self.blobs(&who, &digest, headers, head_only, outcome).await,
+            AskedObject::Manifest(wanted) => {
+                self.manifests(&caller, &wanted, headers, head_only, outcome)
+                    .await
+            }
+            AskedObject::Blob(digest) => self.blobs(&caller, &digest, headers, head_only, outcome).await,
         }
     }
 }

@@ -7,7 +7,7 @@ use oci::{Credential, Digest};
 use wire::{ObjectKind, Side, TraceContext};
 
 use super::Front;
-use crate::access::{Refusal, Told, Who};
+use crate::access::{Caller, ObjectInfo, Refusal};
 use crate::fetch::{Extent, Object, Wanted};
 use crate::limits::Class;
 
@@ -15,15 +15,15 @@ impl Front {
     /// The object, once it is known that it can be had and how long it is.
     pub(crate) async fn object(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
         kind: ObjectKind,
-        told: Option<&Told>,
+        info: Option<&ObjectInfo>,
         extent: Extent,
     ) -> Result<Object, Refusal> {
         let wanted = Wanted {
             extent,
-            ..self.wanted(who, digest, kind, told)
+            ..self.wanted(caller, digest, kind, info)
         };
         match self.delivery.open(&self.fetches, wanted).await {
             Ok((object, _)) => Ok(object),
@@ -59,21 +59,27 @@ impl Front {
         Ok(bytes.into())
     }
 
-    pub(super) fn wanted(&self, who: &Who, digest: &Digest, kind: ObjectKind, told: Option<&Told>) -> Wanted {
+    pub(super) fn wanted(
+        &self,
+        caller: &Caller,
+        digest: &Digest,
+        kind: ObjectKind,
+        info: Option<&ObjectInfo>,
+    ) -> Wanted {
         let parents = self.neighbours.seeds_in_order(digest);
         Wanted {
             digest: digest.clone(),
             kind,
             // Never from a caller's or a registry's word alone: the source that is read says it.
             size: None,
-            size_hint: told
-                .and_then(|told| told.size)
-                .or_else(|| self.access.size_of(who.location(), digest)),
-            media_type: told
-                .and_then(|told| told.media_type.clone())
+            size_hint: info
+                .and_then(|info| info.size)
+                .or_else(|| self.access.size_of(caller.location(), digest)),
+            media_type: info
+                .and_then(|info| info.media_type.clone())
                 .filter(|_| kind == ObjectKind::Manifest),
-            location: who.location().clone(),
-            credential: self.credential(who),
+            location: caller.location().clone(),
+            credential: self.credential(caller),
             parents: parents.into_iter().map(|seed| seed.share_url).collect(),
             relays: self.neighbours.relays(digest),
             origin_allowed: true,
@@ -85,13 +91,13 @@ impl Front {
 
     /// The caller's own; without one, what is configured on this node, if it would not travel more openly than
     /// configured. Whether the caller may read the object was decided before.
-    fn credential(&self, who: &Who) -> Credential {
-        if let Some(authorization) = &who.authorization {
+    fn credential(&self, caller: &Caller) -> Credential {
+        if let Some(authorization) = &caller.authorization {
             return Credential::Header(authorization.clone());
         }
         let registries = self.neighbours.registries();
         registries
-            .configured_credential(who.location())
+            .configured_credential(caller.location())
             .unwrap_or_default()
     }
 }

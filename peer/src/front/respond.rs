@@ -14,13 +14,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oci::Digest;
 
 use super::range::{Multipart, Part, is_open_ended, part};
-use crate::access::{error, json};
+use crate::access::{error_response, json_response};
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// What `/v2/` answers: this is a registry that speaks version 2.
 pub(crate) fn version_two() -> Response {
-    let mut response = json(StatusCode::OK, "{}".to_owned());
+    let mut response = json_response(StatusCode::OK, "{}".to_owned());
     response.headers_mut().insert(
         "docker-distribution-api-version",
         HeaderValue::from_static("registry/2.0"),
@@ -124,7 +124,7 @@ impl Head<'_> {
     /// 416: the range lies behind the end.
     pub(crate) fn nothing(&self) -> Response {
         let text = format!("the object has {} bytes", self.size);
-        let mut response = error(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", &text);
+        let mut response = error_response(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", &text);
         insert(&mut response, CONTENT_RANGE, &format!("bytes */{}", self.size));
         response
     }

@@ -1,9 +1,10 @@
 //! The lots that a session has taken and not yet settled whole, and how far each of their objects is.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use oci::Digest;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 use tracing::debug;
 use wire::{Lot, PlacementProgress, ProgressReport};
@@ -117,7 +118,7 @@ impl Taken {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, TakenLot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, TakenLot>> {
+        self.0.lock()
     }
 }

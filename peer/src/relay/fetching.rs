@@ -10,7 +10,7 @@ use oci::{Credential, Digest, Location, RegistryError, Secret, TagOrDigest};
 use wire::{ObjectKind, Side, TraceContext};
 
 use super::RelayState;
-use crate::access::{Refusal, Who};
+use crate::access::{Caller, Refusal};
 use crate::fetch::{Extent, Found, Object, Wanted};
 use crate::limits::Class;
 
@@ -30,16 +30,16 @@ impl RelayState {
     pub(super) async fn relayed(&self, asked: Relayed) -> Result<Object, Refusal> {
         self.unless_blocked(&asked.digest)?;
         let credential = asked.credential();
-        let who = self.who_asks(&asked)?;
-        let wanted = asked.wanted(&who, credential.clone());
+        let caller = self.who_asks(&asked)?;
+        let wanted = asked.wanted(&caller, credential.clone());
         let opened = self.delivery.open(&self.fetches, wanted).await;
         let (object, found) = opened.map_err(|why| Refusal::of_opening(&why, asked.kind))?;
         match found {
             // What is whole is given like `share` gives it: to any peer.
             Found::Here => {}
             // The registry has answered this credential.
-            Found::Started => self.access.grant(&who, &asked.digest, asked.kind),
-            Found::Joined => self.yes_for(&who, &asked, &credential).await?,
+            Found::Started => self.access.grant(&caller, &asked.digest, asked.kind),
+            Found::Joined => self.yes_for(&caller, &asked, &credential).await?,
         }
         Ok(object)
     }
@@ -49,16 +49,16 @@ impl RelayState {
         self.unless_blocked(&asked.digest)?;
         let held = self.store.sealed(&asked.digest);
         let held = held.ok_or_else(|| Refusal::not_found("BLOB_UNKNOWN", "not held here"))?;
-        let who = self.who_asks(&asked)?;
-        let wanted = asked.wanted(&who, asked.credential());
+        let caller = self.who_asks(&asked)?;
+        let wanted = asked.wanted(&caller, asked.credential());
         let proven = self.delivery.ensure(&held, &wanted).await;
         proven.map_err(|why| Refusal::of_comparison(&why))
     }
 
-    fn who_asks(&self, asked: &Relayed) -> Result<Who, Refusal> {
-        let allowed = self.access.allow(&asked.location);
+    fn who_asks(&self, asked: &Relayed) -> Result<Caller, Refusal> {
+        let allowed = self.access.allowed().allow(&asked.location);
         let allowed = allowed.map_err(|why| Refusal::not_found("NAME_UNKNOWN", why.to_string()))?;
-        Ok(self.access.who(allowed, &asked.as_sent()))
+        Ok(self.access.caller(allowed, &asked.as_sent()))
     }
 
     fn unless_blocked(&self, digest: &Digest) -> Result<(), Refusal> {
@@ -75,31 +75,41 @@ impl RelayState {
     }
 
     /// Somebody else's credential has opened the fetch that runs.
-    async fn yes_for(&self, who: &Who, asked: &Relayed, credential: &Credential) -> Result<(), Refusal> {
-        if self.access.knows_yes(who, &asked.digest, asked.kind).await {
+    async fn yes_for(
+        &self,
+        caller: &Caller,
+        asked: &Relayed,
+        credential: &Credential,
+    ) -> Result<(), Refusal> {
+        if self.access.knows_yes(caller, &asked.digest, asked.kind).await {
             return Ok(());
         }
-        match self.head(who, asked, credential).await {
+        match self.head(caller, asked, credential).await {
             Ok(()) => {
-                self.access.grant(who, &asked.digest, asked.kind);
+                self.access.grant(caller, &asked.digest, asked.kind);
                 Ok(())
             }
             Err(error) => Err(refused(&error)),
         }
     }
 
-    async fn head(&self, who: &Who, asked: &Relayed, credential: &Credential) -> Result<(), RegistryError> {
-        let location = who.location();
+    async fn head(
+        &self,
+        caller: &Caller,
+        asked: &Relayed,
+        credential: &Credential,
+    ) -> Result<(), RegistryError> {
+        let location = caller.location();
         let registry = self.around.registries().registry(&location.origin)?;
         match asked.kind {
             ObjectKind::Manifest => {
                 let wanted = TagOrDigest::Digest(asked.digest.clone());
-                let told = registry.manifest_head(&location.repository, &wanted, credential);
-                told.await.map(drop)
+                let info = registry.manifest_head(&location.repository, &wanted, credential);
+                info.await.map(drop)
             }
             ObjectKind::Blob => {
-                let told = registry.blob_head(&location.repository, &asked.digest, credential);
-                told.await.map(drop)
+                let info = registry.blob_head(&location.repository, &asked.digest, credential);
+                info.await.map(drop)
             }
         }
     }
@@ -130,14 +140,14 @@ impl Relayed {
         value.map(|value| (AUTHORIZATION, value)).into_iter().collect()
     }
 
-    fn wanted(&self, who: &Who, credential: Credential) -> Wanted {
+    fn wanted(&self, caller: &Caller, credential: Credential) -> Wanted {
         Wanted {
             digest: self.digest.clone(),
             kind: self.kind,
             size: None,
             size_hint: self.size_hint,
             media_type: None,
-            location: who.location().clone(),
+            location: caller.location().clone(),
             credential,
             // No hop asks a second hop.
             parents: Vec::new(),

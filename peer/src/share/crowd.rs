@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -23,6 +23,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use oci::Digest;
+use parking_lot::{Mutex, MutexGuard};
 use store::off_thread;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -93,7 +94,7 @@ impl Crowds {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Crowd>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,6 +16,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, WWW_AUTHEN
 use http::{HeaderMap, Method, StatusCode};
 use oci::challenge::{Challenge, parse};
 use oci::{Credential, Digest, Location, Registries, RegistrySettings, Secret};
+use parking_lot::{Mutex, MutexGuard};
 use process::Running;
 use process::http::{ClientOptions, client};
 use process::metrics::Metrics;
@@ -140,7 +141,7 @@ impl FakeRegistry {
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Puts an image with this layer into `repository`, tagged `v1`.

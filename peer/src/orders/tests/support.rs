@@ -1,13 +1,14 @@
 //! A manager that hands out what it is told to, and keeps what it is told.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use parking_lot::{Mutex, MutexGuard};
 use process::http::{ClientOptions, client};
 use process::{Running, readiness};
 use store::testing::Signer;
@@ -56,7 +57,7 @@ struct Said {
 
 impl FakeManager {
     fn lock(&self) -> MutexGuard<'_, Said> {
-        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.said.lock()
     }
 
     /// A seed that has joined.
