@@ -11,7 +11,7 @@ use wire::{ObjectKind, Side};
 use super::bars::Bar;
 use super::failure::Failure;
 use super::response::error_response;
-use crate::delivery::{NotDelivered, NotOpened};
+use crate::delivery::{DeliveryError, OpenError};
 use crate::fetch::FetchError;
 
 /// A caller whose object is not proven yet asks again after so long.
@@ -77,23 +77,23 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn of_opening(not_opened: &NotOpened, kind: ObjectKind) -> Self {
-        match not_opened {
-            NotOpened::Fetch(error) => Self::of_fetch(error, kind),
-            NotOpened::NotDelivered(why) => Self::of_delivery(why, kind),
+    pub(crate) fn of_opening(error: &OpenError, kind: ObjectKind) -> Self {
+        match error {
+            OpenError::Fetch(error) => Self::of_fetch(error, kind),
+            OpenError::NotDelivered(why) => Self::of_delivery(why, kind),
         }
     }
 
     /// The same for another peer: 409 says that the bytes are different.
-    pub(crate) fn of_comparison(why: &NotDelivered) -> Self {
-        if matches!(why, NotDelivered::Different { .. }) {
+    pub(crate) fn of_comparison(why: &DeliveryError) -> Self {
+        if matches!(why, DeliveryError::Different { .. }) {
             return Self::Status(StatusCode::CONFLICT, "DENIED", why.to_string(), Side::Registry);
         }
         Self::of_delivery(why, ObjectKind::Blob)
     }
 
     /// The location does not show the bytes: the runtime asks the registry itself.
-    pub(crate) fn of_delivery(why: &NotDelivered, kind: ObjectKind) -> Self {
+    pub(crate) fn of_delivery(why: &DeliveryError, kind: ObjectKind) -> Self {
         match why.side() {
             Side::Caller => Self::Status(StatusCode::FORBIDDEN, "DENIED", why.to_string(), Side::Caller),
             Side::Registry => Self::Status(

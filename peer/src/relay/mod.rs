@@ -34,7 +34,7 @@ use crate::limits::Limits;
 use crate::membership::Membership;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Surroundings;
-use crate::share::{objects, only_peers};
+use crate::share::{Outgoing, ShareRefusal, asked_range, object_response, only_peers};
 use fetching::Relayed;
 
 /// Until the chunks of a part are here.
@@ -101,12 +101,12 @@ async fn object(
                 Extent::Parts | Extent::PartsFirst => hashes_of(&object, &headers).await,
             };
             let about = state.store.about(&digest);
-            let out = objects::Out {
+            let outgoing = Outgoing {
                 sent: state.sent,
                 limits: state.limits,
             };
-            let answered = objects::answer(&object, about, &method, &headers, &out).await;
-            let mut response = answered.unwrap_or_else(objects::Refusal::into_response);
+            let answered = object_response(&object, about, &method, &headers, &outgoing).await;
+            let mut response = answered.unwrap_or_else(ShareRefusal::into_response);
             if let Some(hashes) = hashes {
                 response.headers_mut().insert(CHUNK_HASHES_HEADER, hashes);
             }
@@ -137,7 +137,7 @@ async fn hashes_of(object: &Object, headers: &HeaderMap) -> Option<HeaderValue> 
     let Object::Coming(following, size) = object else {
         return None;
     };
-    let part = objects::asked_range(headers, *size).ok()??;
+    let part = asked_range(headers, *size).ok()??;
     let hashes = timeout(HASHES_LIMIT, following.chunk_hashes(part))
         .await
         .ok()?
