@@ -28,7 +28,7 @@ use crate::limits::Limits;
 use crate::membership::{Clock, Membership};
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
-use crate::orders::{Me, Orders, follow_orders};
+use crate::orders::{OrdersContext, OwnDescription, follow_orders};
 use crate::records::Records;
 use crate::relay::{self, RelayState};
 use crate::share::{self, ShareState};
@@ -42,7 +42,7 @@ pub struct Peer {
     front_state: FrontState,
     share_state: ShareState,
     relay_state: RelayState,
-    orders: Orders,
+    orders: OrdersContext,
     vitals: Vitals,
     key: AdminKey,
 }
@@ -207,9 +207,9 @@ impl Basis {
     }
 
     /// What this peer says of itself, to the manager and to its own neighbours.
-    fn me(&self, config: &PeerConfig, share_port: u16) -> Me {
+    fn me(&self, config: &PeerConfig, share_port: u16) -> OwnDescription {
         let identity = self.membership.identity();
-        let me = Me {
+        let me = OwnDescription {
             name: config.name.clone(),
             cluster: identity.cluster.to_string(),
             role: identity.role,
@@ -223,8 +223,14 @@ impl Basis {
         me
     }
 
-    fn orders(self, manager: ManagerClient, me: Me, delivery: Delivery, front: &FrontState) -> Orders {
-        Orders {
+    fn orders(
+        self,
+        manager: ManagerClient,
+        me: OwnDescription,
+        delivery: Delivery,
+        front: &FrontState,
+    ) -> OrdersContext {
+        OrdersContext {
             manager,
             me,
             store: self.store,

@@ -146,7 +146,7 @@ impl Access {
     }
 
     /// Whether a yes is known that nobody has to be asked about: this caller's own, or one for everybody.
-    pub(crate) async fn knows_yes(&self, caller: &Caller, digest: &Digest, kind: ObjectKind) -> bool {
+    pub(crate) async fn has_grant(&self, caller: &Caller, digest: &Digest, kind: ObjectKind) -> bool {
         self.kept(caller, digest, kind).await == GrantAge::Fresh || self.is_public(caller, digest).await
     }
 

@@ -15,7 +15,7 @@ use wire::{SeedAddress, TagRecord};
 use super::caller::Caller;
 use super::decision::GrantAge;
 use super::state::Access;
-use crate::records::{Carrier, Disbelieved};
+use crate::records::{Carrier, RecordError};
 
 const TAG_LIMIT: Duration = Duration::from_secs(2);
 const PUBLIC_LIMIT: Duration = Duration::from_secs(1);
@@ -94,7 +94,7 @@ impl Access {
     }
 }
 
-fn tell_of_refusal(seed: &SeedAddress, learned: Result<(), Disbelieved>) {
+fn tell_of_refusal(seed: &SeedAddress, learned: Result<(), RecordError>) {
     if let Err(why) = learned {
         warn!(stoker.side = "peer", stoker.peer = seed.name, %why, "record of a seed refused");
     }

@@ -10,17 +10,18 @@ use oci::{Digest, TagOrDigest};
 use wire::ObjectKind;
 
 use super::Front;
-use super::outcome::{Outcome, Source};
-use super::range::Part;
-use super::respond::{Head, is_unchanged, unchanged, wanted_part};
+use super::outcome::{PullOutcome, PullSource};
+use super::range::RequestedPart;
+use super::respond::{ObjectHead, is_unchanged, unchanged, wanted_part};
 use crate::access::{Caller, Grant, GrantedManifest, ObjectInfo, Refusal};
 use crate::fetch::Extent;
 
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// On a tag's last meaning (RFC 7234, 5.5.1): the registry did not say what the tag means now.
-const STALE: HeaderValue =
-    HeaderValue::from_static("110 - \"the registry gave no answer; this is what the tag meant last\"");
+/// Marks a tag's last meaning (RFC 7234, 5.5.1).
+const STALE: HeaderValue = HeaderValue::from_static(
+    "110 - \"the registry gave no answer; this is the last known meaning of the tag\"",
+);
 
 impl Front {
     pub(crate) async fn manifests(
@@ -29,12 +30,14 @@ impl Front {
         wanted: &TagOrDigest,
         headers: &HeaderMap,
         head_only: bool,
-        outcome: &mut Outcome,
+        outcome: &mut PullOutcome,
     ) -> Result<Response, Refusal> {
-        let meant = self.meant(caller, wanted, headers, head_only, outcome).await?;
-        let is_stale = meant.is_stale;
+        let granted = self
+            .granted_manifest(caller, wanted, headers, head_only, outcome)
+            .await?;
+        let is_stale = granted.is_stale;
         let mut response = self
-            .manifest_meant(caller, meant, headers, head_only, outcome)
+            .manifest_response(caller, granted, headers, head_only, outcome)
             .await?;
         if is_stale {
             response.headers_mut().insert(WARNING, STALE);
@@ -42,17 +45,17 @@ impl Front {
         Ok(response)
     }
 
-    async fn meant(
+    async fn granted_manifest(
         &self,
         caller: &Caller,
         wanted: &TagOrDigest,
         headers: &HeaderMap,
         head_only: bool,
-        outcome: &mut Outcome,
+        outcome: &mut PullOutcome,
     ) -> Result<GrantedManifest, Refusal> {
         match wanted {
             TagOrDigest::Digest(digest) => {
-                outcome.asked.digest = Some(digest.clone());
+                outcome.target.digest = Some(digest.clone());
                 self.access.manifest_by_digest(caller, digest, head_only).await
             }
             TagOrDigest::Tag(tag) => {
@@ -63,34 +66,34 @@ impl Front {
         }
     }
 
-    async fn manifest_meant(
+    async fn manifest_response(
         &self,
         caller: &Caller,
-        meant: GrantedManifest,
+        granted: GrantedManifest,
         headers: &HeaderMap,
         head_only: bool,
-        outcome: &mut Outcome,
+        outcome: &mut PullOutcome,
     ) -> Result<Response, Refusal> {
         let GrantedManifest {
             digest, grant, bytes, ..
-        } = meant;
-        outcome.asked.digest = Some(digest.clone());
+        } = granted;
+        outcome.target.digest = Some(digest.clone());
         self.unless_blocked_digest(&digest)?;
         outcome.access = grant.basis.word();
         if is_unchanged(headers, &digest) {
             return Ok(unchanged(&digest));
         }
-        if head_only && let Some(answer) = self.head_alone(&digest, &grant, outcome) {
+        if head_only && let Some(answer) = self.head_from_info(&digest, &grant, outcome) {
             return Ok(answer);
         }
         let bytes = match bytes {
-            Some(bytes) => self.just_sent(caller, &digest, &grant, bytes, outcome),
-            None => self.gathered(caller, &digest, &grant, outcome).await?,
+            Some(bytes) => self.keep_sent(caller, &digest, &grant, bytes, outcome),
+            None => self.fetch_bytes(caller, &digest, &grant, outcome).await?,
         };
         let media_type = self.media_type(&digest, grant.info.as_ref(), &bytes);
         let location = caller.location();
         self.access.read_listing(location, &digest, &bytes, &media_type);
-        let head = Head {
+        let head = ObjectHead {
             digest: &digest,
             size: bytes.len() as u64,
             media_type: &media_type,
@@ -98,15 +101,15 @@ impl Front {
         if head_only {
             return Ok(head.whole(Body::empty()));
         }
-        Ok(sent(&head, &bytes, headers, outcome))
+        Ok(manifest_part(&head, &bytes, headers, outcome))
     }
 
-    async fn gathered(
+    async fn fetch_bytes(
         &self,
         caller: &Caller,
         digest: &Digest,
         grant: &Grant,
-        outcome: &mut Outcome,
+        outcome: &mut PullOutcome,
     ) -> Result<Bytes, Refusal> {
         let object = self
             .object(
@@ -117,38 +120,38 @@ impl Front {
                 Extent::Whole,
             )
             .await?;
-        outcome.source = Some(Source::of(&object));
+        outcome.source = Some(PullSource::of(&object));
         self.manifest(&object).await
     }
 
-    /// The registry's own bytes; kept for when it is unreachable.
-    fn just_sent(
+    /// Returns the bytes that the registry has just sent, and keeps them for when it is unreachable.
+    fn keep_sent(
         &self,
         caller: &Caller,
         digest: &Digest,
         grant: &Grant,
         bytes: Bytes,
-        outcome: &mut Outcome,
+        outcome: &mut PullOutcome,
     ) -> Bytes {
         if self.store.sealed(digest).is_some() {
-            outcome.source = Some(Source::Store);
+            outcome.source = Some(PullSource::Store);
             return bytes;
         }
-        outcome.source = Some(Source::Registry);
+        outcome.source = Some(PullSource::Registry);
         let wanted = self.wanted(caller, digest, ObjectKind::Manifest, grant.info.as_ref());
         self.fetches.keep(wanted, bytes.clone());
         self.store.record_delivered(digest, caller.location());
         bytes
     }
 
-    /// The headers of a manifest that is not here, when the registry has just told all of them.
-    fn head_alone(&self, digest: &Digest, grant: &Grant, outcome: &mut Outcome) -> Option<Response> {
+    /// Returns the headers of a manifest that is not held, if the registry has just sent all of them.
+    fn head_from_info(&self, digest: &Digest, grant: &Grant, outcome: &mut PullOutcome) -> Option<Response> {
         let info = grant.info.as_ref()?;
         if self.store.about(digest).is_some() {
             return None;
         }
-        outcome.source = Some(Source::Registry);
-        let head = Head {
+        outcome.source = Some(PullSource::Registry);
+        let head = ObjectHead {
             digest,
             size: info.size?,
             media_type: info.media_type.as_deref()?,
@@ -166,25 +169,30 @@ impl Front {
     }
 }
 
-/// The manifest, or what of it is asked for.
-fn sent(head: &Head<'_>, bytes: &Bytes, headers: &HeaderMap, outcome: &mut Outcome) -> Response {
+/// Returns the manifest, or the part of it that is asked for.
+fn manifest_part(
+    head: &ObjectHead<'_>,
+    bytes: &Bytes,
+    headers: &HeaderMap,
+    outcome: &mut PullOutcome,
+) -> Response {
     let slice = |range: &Range<u64>| {
         let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
         bytes.slice(within(range.start)..within(range.end))
     };
     match wanted_part(headers, head.digest, head.size) {
-        Part::None => head.nothing(),
-        Part::Whole => {
-            outcome.sends(head.size);
+        RequestedPart::None => head.nothing(),
+        RequestedPart::Whole => {
+            outcome.count_sent(head.size);
             head.whole(Body::from(bytes.clone()))
         }
-        Part::Some(range) => {
-            outcome.sends(range.end.saturating_sub(range.start));
+        RequestedPart::Some(range) => {
+            outcome.count_sent(range.end.saturating_sub(range.start));
             head.part(&range, Body::from(slice(&range)))
         }
-        Part::Many(ranges) => {
+        RequestedPart::Many(ranges) => {
             let parts = head.many(ranges);
-            outcome.sends(parts.length());
+            outcome.count_sent(parts.length());
             head.parts(&parts, Body::from(parts.body_of(slice)))
         }
     }
@@ -199,7 +207,7 @@ fn accept(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// OCI manifests may leave their type out; their shape tells then.
+/// Returns the type that the manifest names, or that its fields show.
 fn media_type_inside(bytes: &[u8]) -> String {
     oci::manifest::media_type_inside(bytes).unwrap_or_else(|_| OCI_IMAGE.to_owned())
 }
@@ -211,7 +219,7 @@ mod tests {
     const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
     #[test]
-    fn a_manifest_tells_its_type() {
+    fn the_media_type_is_read_from_the_manifest() {
         assert_eq!(media_type_inside(br#"{"mediaType":"x/y","layers":[]}"#), "x/y");
         assert_eq!(media_type_inside(br#"{"manifests":[]}"#), OCI_INDEX);
         assert_eq!(media_type_inside(br#"{"layers":[]}"#), OCI_IMAGE);

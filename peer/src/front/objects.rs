@@ -1,4 +1,4 @@
-//! Gets an object for a caller who may read it: from the store, or by following its fetch.
+//! Opens an object for a caller who may read it: from the store, or by following its fetch.
 
 use axum::body::Bytes;
 use futures_util::StreamExt as _;
@@ -12,7 +12,7 @@ use crate::fetch::{Extent, Object, Wanted};
 use crate::limits::Class;
 
 impl Front {
-    /// The object, once it is known that it can be had and how long it is.
+    /// Returns the object once it is available and its size is known.
     pub(crate) async fn object(
         &self,
         caller: &Caller,
@@ -31,11 +31,11 @@ impl Front {
         }
     }
 
-    /// A manifest's bytes, proven.
+    /// Returns a manifest's proven bytes.
     pub(crate) async fn manifest(&self, object: &Object) -> Result<Bytes, Refusal> {
         let too_large = || {
             let text = format!(
-                "the manifest has {} bytes; {BYTES_LIMIT} are the most",
+                "the manifest is too large ({} bytes): at most {BYTES_LIMIT} are allowed",
                 object.size()
             );
             Refusal::bad_gateway(Side::Registry, "MANIFEST_INVALID", text)
@@ -70,7 +70,7 @@ impl Front {
         Wanted {
             digest: digest.clone(),
             kind,
-            // Never from a caller's or a registry's word alone: the source that is read says it.
+            // The source that is read says it, not a caller or a registry's headers.
             size: None,
             size_hint: info
                 .and_then(|info| info.size)
@@ -89,8 +89,8 @@ impl Front {
         }
     }
 
-    /// The caller's own; without one, what is configured on this node, if it would not travel more openly than
-    /// configured. Whether the caller may read the object was decided before.
+    /// Returns the caller's credential, else the one configured on this node, if the location's scheme is as safe as the
+    /// configured one. Access was decided before.
     fn credential(&self, caller: &Caller) -> Credential {
         if let Some(authorization) = &caller.authorization {
             return Credential::Header(authorization.clone());
@@ -102,7 +102,9 @@ impl Front {
     }
 }
 
-/// The store has the object, and the disk does not give it.
+/// The store holds the object, and the disk fails to read it.
 pub(super) fn disk_refused(error: &std::io::Error) -> Refusal {
-    Refusal::unavailable(format!("the disk of this peer does not give the object: {error}"))
+    Refusal::unavailable(format!(
+        "the disk of this peer failed to read the object: {error}"
+    ))
 }

@@ -1,10 +1,10 @@
-//! The `Range` header (RFC 9110, 14.2): one range, or many in one header, against an object whose size is known.
+//! Parses the `Range` header (RFC 9110, 14.2): one range or several, for an object of known size.
 //!
-//! Ranges that only touch stay apart, since some clients (podman with zstd:chunked) count the parts that they get.
-//! Ranges that overlap are made one, so that no answer is longer than the object and its parts' heads.
+//! Adjacent ranges stay separate, since some clients (podman with zstd:chunked) count the parts of the response.
+//! Overlapping ranges are merged, so that no response is longer than the object and the heads of its parts.
 //!
-//! **Invariant:** parts are not empty, lie within the object and do not overlap. A header that is not understood, or
-//! that asks for too many parts, is ignored: its sender gets the whole.
+//! **Invariant:** parts are not empty, lie within the object and do not overlap. An invalid header, or one with too many
+//! parts, is ignored: the client gets the whole object.
 
 mod multipart;
 
@@ -12,25 +12,25 @@ use std::ops::Range;
 
 pub(crate) use multipart::Multipart;
 
-/// As many as podman asks for in one request. Who asks for more gets the whole object in one go.
+/// As many as podman asks for in one request.
 const PARTS_LIMIT: usize = 1_024;
-/// Far more than any client sends: what is longer is not even read.
+/// Far longer than any client's header. Longer ones are not parsed.
 const HEADER_LIMIT: usize = 64 * 1024;
 
-/// What part of an object a request gets.
+/// The part of an object that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum RequestedPart {
     Whole,
     /// Never empty.
     Some(Range<u64>),
-    /// Two or more, in the order in which they were asked for. None is empty, none overlaps another.
+    /// Two or more, in the order of the header. None is empty, none overlaps another.
     Many(Vec<Range<u64>>),
-    /// All of it lies behind the end: 416.
+    /// Every range lies behind the end: 416.
     None,
 }
 
-impl Part {
-    /// Whether these parts are together the whole object of `size` bytes.
+impl RequestedPart {
+    /// Returns whether the parts together are the whole object of `size` bytes.
     pub(crate) fn is_all_of(&self, size: u64) -> bool {
         let length = |range: &Range<u64>| range.end.saturating_sub(range.start);
         match self {
@@ -43,34 +43,33 @@ impl Part {
     }
 }
 
-/// Whether a header asks for all that is left from some byte on (`bytes=a-`), as who resumes a broken transfer does.
+/// Returns whether a range is open-ended (`bytes=a-`), as of a client that resumes a broken transfer.
 pub(crate) fn is_open_ended(header: &str) -> bool {
     let is_open = |bounds: &Bounds| matches!(bounds, Bounds::Open(_));
     asked(header).is_some_and(|asked| asked.iter().any(is_open))
 }
 
-/// Reads ranges (`bytes=a-b`, `bytes=a-`, `bytes=-n`, and several of them with commas between) against an object of
-/// `size` bytes.
-pub(crate) fn part(header: Option<&str>, size: u64) -> Part {
+/// Parses `bytes=a-b`, `bytes=a-`, `bytes=-n`, or a comma-separated list of them, for an object of `size` bytes.
+pub(crate) fn part(header: Option<&str>, size: u64) -> RequestedPart {
     let Some(asked) = header.and_then(asked) else {
-        return Part::Whole;
+        return RequestedPart::Whole;
     };
     let within: Vec<Range<u64>> = asked.iter().filter_map(|bounds| bounds.within(size)).collect();
     let mut parts = without_overlaps(within);
     if parts.len() > PARTS_LIMIT {
-        return Part::Whole;
+        return RequestedPart::Whole;
     }
     match (parts.pop(), parts.is_empty()) {
-        (None, _) => Part::None,
-        (Some(only), true) => Part::Some(only),
+        (None, _) => RequestedPart::None,
+        (Some(only), true) => RequestedPart::Some(only),
         (Some(last), false) => {
             parts.push(last);
-            Part::Many(parts)
+            RequestedPart::Many(parts)
         }
     }
 }
 
-/// All ranges of a header; nothing when one of them is no range, or when the unit is another.
+/// Returns all ranges of a header; none if one is invalid or the unit is not bytes.
 fn asked(header: &str) -> Option<Vec<Bounds>> {
     if header.len() > HEADER_LIMIT {
         return None;
@@ -81,7 +80,7 @@ fn asked(header: &str) -> Option<Vec<Bounds>> {
     }
     let is_blank = |character: char| matches!(character, ' ' | '\t');
     let each = ranges.split(',').map(|range| range.trim_matches(is_blank));
-    // A list may have empty members, but not only those.
+    // A list may contain empty elements, but not only those.
     let asked: Option<Vec<Bounds>> = each.filter(|range| !range.is_empty()).map(bounds).collect();
     asked.filter(|asked| !asked.is_empty())
 }
@@ -94,7 +93,7 @@ enum Bounds {
 }
 
 impl Bounds {
-    /// What of an object of `size` bytes is meant, if that is any.
+    /// Returns the range within an object of `size` bytes, unless it is empty.
     fn within(self, size: u64) -> Option<Range<u64>> {
         let range = match self {
             Self::Closed(first, last) => first..last.saturating_add(1).min(size),
@@ -117,14 +116,14 @@ fn bounds(range: &str) -> Option<Bounds> {
     }
 }
 
-/// Digits only: `+1` and ` 1` are no numbers here.
+/// Digits only: `+1` and ` 1` are invalid.
 fn number(text: &str) -> Option<u64> {
     let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    // More digits than fit are a number behind every end.
+    // A number that does not fit lies behind every end.
     all_digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Ranges that share a byte become one, at the place of the first of them that was asked for.
+/// Merges overlapping ranges, at the position of the first of them in the header.
 fn without_overlaps(asked: Vec<Range<u64>>) -> Vec<Range<u64>> {
     let mut by_start: Vec<(usize, Range<u64>)> = asked.into_iter().enumerate().collect();
     by_start.sort_by_key(|(_, range)| range.start);

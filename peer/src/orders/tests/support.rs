@@ -26,7 +26,7 @@ use crate::membership::Membership;
 use crate::membership::tests::Authority;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
-use crate::orders::{Me, Orders, follow_orders};
+use crate::orders::{OrdersContext, OwnDescription, follow_orders};
 use crate::pulls::RecentPulls;
 use crate::records::Records;
 
@@ -265,7 +265,7 @@ impl Peer {
         let around = oci::Registries::new(crate::clients::client_factory());
         let membership = manager.member();
         let records = Records::new(membership.clone(), world.store.clone(), around.clone());
-        let orders = Orders {
+        let orders = OrdersContext {
             records,
             membership,
             manager: ManagerClient::new(http, &base),
@@ -328,8 +328,8 @@ impl Drop for Peer {
     }
 }
 
-fn me() -> Me {
-    Me {
+fn me() -> OwnDescription {
+    OwnDescription {
         name: "seed-a".to_owned(),
         cluster: "edge".to_owned(),
         role: Role::Seed,

@@ -3,7 +3,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use oci::TagOrDigest;
 
 use super::{Fuzzing, Tried};
-use crate::front::path::{Asked, Object, parse, parse_with_registry};
+use crate::front::path::{ObjectPath, RequestedObject, parse, parse_with_registry};
 
 const SAMPLES: [&str; 7] = [
     "/v2/library/nginx/manifests/1.27",
@@ -56,7 +56,7 @@ fn no_path_leads_anywhere_but_to_a_repository() {
     }
 }
 
-fn check(asked: &Asked) -> u64 {
+fn check(asked: &ObjectPath) -> u64 {
     let repository = asked.repository.as_str();
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte);
     assert!(
@@ -70,8 +70,8 @@ fn check(asked: &Asked) -> u64 {
         "{repository:?}"
     );
     let (kind, name) = match &asked.object {
-        Object::Manifest(wanted) => ("manifests", wanted.to_string()),
-        Object::Blob(digest) => ("blobs", digest.to_string()),
+        RequestedObject::Manifest(wanted) => ("manifests", wanted.to_string()),
+        RequestedObject::Blob(digest) => ("blobs", digest.to_string()),
     };
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte);
     assert!(
@@ -94,7 +94,7 @@ fn check(asked: &Asked) -> u64 {
     let mut way = DefaultHasher::new();
     let by_digest = matches!(
         asked.object,
-        Object::Blob(_) | Object::Manifest(TagOrDigest::Digest(_))
+        RequestedObject::Blob(_) | RequestedObject::Manifest(TagOrDigest::Digest(_))
     );
     (
         kind,
