@@ -23,7 +23,7 @@ use crate::delivery::Delivery;
 use crate::fetch::{Fetches, Sources};
 use crate::front::{self, FrontState, RangeRules};
 use crate::identity::front_secret;
-use crate::joining::{self, Expected, Joining, keep_renewed};
+use crate::joining::{self, ExpectedIdentity, Joining, keep_renewed};
 use crate::limits::Limits;
 use crate::membership::{Clock, Membership};
 use crate::metrics::PeerMetrics;
@@ -318,7 +318,7 @@ async fn membership(config: &mut PeerConfig) -> anyhow::Result<Membership> {
     let joining = std::mem::replace(&mut config.joining, Joining::Token(None));
     let (folder, name) = (&config.data_dir, &config.name);
     let membership = joining::membership(folder, &config.manager, name, joining, clock).await?;
-    let expected = Expected {
+    let expected = ExpectedIdentity {
         role: config.role,
         cluster: config.cluster.clone(),
     };

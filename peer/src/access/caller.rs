@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 use oci::{Location, Question, QuestionKind, Secret};
 
 use super::allowed::AllowedLocation;
-use super::caller_key::{CallerKey, Shown, shown};
+use super::caller_key::{CallerKey, ShownCredential, shown};
 use super::grants::CallerLocation;
 use super::state::Access;
 
@@ -90,15 +90,15 @@ impl Access {
         let anonymous = self.keyring.anonymous();
         let (shown, authorization) = shown(headers, &self.keyring);
         let authorization = authorization.filter(|_| !allowed.hides_passwords());
-        let showed_local_token = matches!(shown, Shown::LocalToken(_));
+        let showed_local_token = matches!(shown, ShownCredential::LocalToken(_));
         let (key, shown_to_registry, showed_a_credential) = match shown {
-            Shown::Nothing => (anonymous, anonymous, false),
-            Shown::Account(key) | Shown::Other(key) => (key, key, true),
-            Shown::Token(token) => {
+            ShownCredential::Nothing => (anonymous, anonymous, false),
+            ShownCredential::Account(key) | ShownCredential::Other(key) => (key, key, true),
+            ShownCredential::Token(token) => {
                 let key = self.owner(token, allowed.location()).unwrap_or(token);
                 (key, key, true)
             }
-            Shown::LocalToken(token) => match self.owner(token, allowed.location()) {
+            ShownCredential::LocalToken(token) => match self.owner(token, allowed.location()) {
                 Some(account) => (account, anonymous, true),
                 // Ours, but from before a restart: the caller has to get another one.
                 None => (anonymous, anonymous, false),

@@ -90,7 +90,7 @@ impl Keyring {
 
 /// How a caller shows who they are.
 #[derive(Debug, Clone)]
-pub(crate) enum Shown {
+pub(crate) enum ShownCredential {
     Nothing,
     /// User name and password.
     Account(CallerKey),
@@ -102,27 +102,30 @@ pub(crate) enum Shown {
 }
 
 /// Reads `Authorization`.
-pub(crate) fn shown(headers: &HeaderMap, keyring: &Keyring) -> (Shown, Option<Secret>) {
+pub(crate) fn shown(headers: &HeaderMap, keyring: &Keyring) -> (ShownCredential, Option<Secret>) {
     let Some(value) = headers.get(AUTHORIZATION) else {
-        return (Shown::Nothing, None);
+        return (ShownCredential::Nothing, None);
     };
     // Bytes that are no text are a credential nonetheless: never the anonymous caller.
     let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
     if text.is_empty() {
-        return (Shown::Nothing, None);
+        return (ShownCredential::Nothing, None);
     }
     if let Credential::Basic { username, password } = Credential::from_authorization(&text) {
         let key = keyring.account(&username, password.expose());
-        return (Shown::Account(key), Some(Secret::new(text)));
+        return (ShownCredential::Account(key), Some(Secret::new(text)));
     }
     let Some(token) = bearer(&text) else {
-        return (Shown::Other(keyring.other(&text)), Some(Secret::new(text)));
+        return (
+            ShownCredential::Other(keyring.other(&text)),
+            Some(Secret::new(text)),
+        );
     };
     let key = keyring.token(token);
     if token.starts_with(LOCAL_TOKEN_PREFIX) {
-        return (Shown::LocalToken(key), None);
+        return (ShownCredential::LocalToken(key), None);
     }
-    (Shown::Token(key), Some(Secret::new(text)))
+    (ShownCredential::Token(key), Some(Secret::new(text)))
 }
 
 fn bearer(text: &str) -> Option<&str> {
@@ -144,7 +147,7 @@ mod tests {
     fn an_account_has_one_key_however_its_header_is_written() {
         let keyring = Keyring::new(&[7; 32]);
         for header in ["Basic YW5uOnB3", "basic  YW5uOnB3"] {
-            let (Shown::Account(key), Some(_)) = shown(&with(header), &keyring) else {
+            let (ShownCredential::Account(key), Some(_)) = shown(&with(header), &keyring) else {
                 panic!("{header} is no account");
             };
             assert_eq!(key, keyring.account("ann", "pw"));
@@ -155,7 +158,7 @@ mod tests {
     fn a_local_token_is_not_passed_on() {
         let keyring = Keyring::new(&[7; 32]);
         let (shown, to_pass_on) = shown(&with("Bearer stoker-local.abc"), &keyring);
-        assert!(matches!(shown, Shown::LocalToken(_)));
+        assert!(matches!(shown, ShownCredential::LocalToken(_)));
         assert!(to_pass_on.is_none());
     }
 

@@ -38,7 +38,7 @@ struct Bearer {
 }
 
 /// A registry's 401.
-pub(crate) struct Challenged<'answer> {
+pub(crate) struct ReceivedChallenge<'answer> {
     pub(crate) headers: &'answer HeaderMap,
     /// It came from an address inside.
     pub(crate) is_inside: bool,
@@ -72,7 +72,7 @@ impl ChallengeRelay {
         &self,
         origin: &Origin,
         registries: &Registries,
-        said: &Challenged<'_>,
+        said: &ReceivedChallenge<'_>,
         us: &str,
     ) -> Vec<HeaderValue> {
         let headers = said.headers;
@@ -281,8 +281,8 @@ mod tests {
         "https://reg.example.com".parse().expect("an origin")
     }
 
-    fn outside(headers: &HeaderMap) -> Challenged<'_> {
-        Challenged {
+    fn outside(headers: &HeaderMap) -> ReceivedChallenge<'_> {
+        ReceivedChallenge {
             headers,
             is_inside: false,
         }
@@ -332,7 +332,7 @@ mod tests {
         let headers = said(&[BEARER]);
         relay.pass(&origin(), &registries, &outside(&headers), "us");
         assert!(!known(&relay));
-        let inside = Challenged {
+        let inside = ReceivedChallenge {
             headers: &headers,
             is_inside: true,
         };

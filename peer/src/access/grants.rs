@@ -68,11 +68,11 @@ type LocationGrants = HashMap<Digest, KeptGrant>;
 
 pub(crate) struct Grants {
     notes: Box<dyn Notes>,
-    known: Mutex<Known>,
+    known: Mutex<KnownGrants>,
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownGrants {
     places: HashMap<CallerLocation, LocationGrants>,
     count: usize,
 }
@@ -80,7 +80,7 @@ struct Known {
 impl Grants {
     /// Starts with what was kept before.
     pub(crate) fn open(notes: impl Notes + 'static) -> Self {
-        let mut known = Known::default();
+        let mut known = KnownGrants::default();
         for (name, value) in notes.all() {
             let read =
                 CallerLocation::from_note(&name).zip(serde_json::from_slice::<LocationGrants>(&value).ok());
@@ -198,7 +198,7 @@ impl Grants {
         })
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownGrants> {
         self.known.lock()
     }
 
@@ -212,7 +212,7 @@ impl Grants {
     }
 
     /// Makes room for a tenth: those go first whose last yes is longest ago.
-    fn forget_oldest_places(&self, known: &mut Known) {
+    fn forget_oldest_places(&self, known: &mut KnownGrants) {
         let youngest =
             |grants: &LocationGrants| grants.values().map(|yes| yes.at_ms).max().unwrap_or(i64::MIN);
         let mut by_age: Vec<(i64, CallerLocation)> = known

@@ -75,13 +75,13 @@ impl Listing {
 
 /// The manifests that list one object, or list a manifest that does.
 #[derive(Debug, Default)]
-pub(crate) struct Above {
+pub(crate) struct CoveringManifests {
     manifests: HashSet<Digest>,
     /// Manifests that were looked at to find these.
     looked_at: usize,
 }
 
-impl Above {
+impl CoveringManifests {
     /// Whether a yes for `manifest` is one for the object.
     pub(crate) fn contains(&self, manifest: &Digest) -> bool {
         self.manifests.contains(manifest)
@@ -90,14 +90,14 @@ impl Above {
 
 /// What the manifests of one location list.
 #[derive(Default)]
-struct OfLocation {
+struct LocationListings {
     read: HashMap<Digest, Listing>,
     listed_by: HashMap<Digest, Vec<Digest>>,
     /// Listed, held, and not read so far.
     to_read: BTreeSet<Digest>,
 }
 
-impl OfLocation {
+impl LocationListings {
     fn add(&mut self, manifest: &Digest, listing: Listing) {
         for digest in listing.all() {
             let lists = self.listed_by.entry(digest.clone()).or_default();
@@ -123,8 +123,8 @@ impl OfLocation {
         listing.len()
     }
 
-    fn above(&self, digest: &Digest, kind: ObjectKind) -> Above {
-        let mut above = Above::default();
+    fn above(&self, digest: &Digest, kind: ObjectKind) -> CoveringManifests {
+        let mut above = CoveringManifests::default();
         let mut level = vec![(digest, kind)];
         for _ in 0..DEPTH {
             let mut next = Vec::new();
@@ -166,14 +166,14 @@ impl OfLocation {
 }
 
 #[derive(Default)]
-struct Known {
-    locations: HashMap<Arc<Location>, OfLocation>,
+struct KnownListings {
+    locations: HashMap<Arc<Location>, LocationListings>,
     /// What was read first is at the front.
     by_age: VecDeque<(Arc<Location>, Digest)>,
     entries: usize,
 }
 
-impl Known {
+impl KnownListings {
     fn learn(&mut self, location: &Location, manifest: &Digest, listing: Listing, store: &Store) {
         let known = self.locations.get_key_value(location);
         let name = known.map_or_else(|| Arc::new(location.clone()), |(name, _)| name.clone());
@@ -223,7 +223,7 @@ impl Known {
 
 pub(crate) struct Listings {
     store: Store,
-    known: Mutex<Known>,
+    known: Mutex<KnownListings>,
     news: Mutex<Receiver<StoreEvent>>,
 }
 
@@ -243,9 +243,9 @@ impl Listings {
         candidates: &[Digest],
         digest: &Digest,
         kind: ObjectKind,
-    ) -> Above {
+    ) -> CoveringManifests {
         self.hear_news();
-        let nothing = OfLocation::default();
+        let nothing = LocationListings::default();
         let mut waiting: VecDeque<Digest> = {
             let known = self.known();
             let here = known.locations.get(location).unwrap_or(&nothing);
@@ -260,7 +260,7 @@ impl Listings {
         }
         let known = self.known();
         let here = known.locations.get(location);
-        here.map_or_else(Above::default, |here| here.above(digest, kind))
+        here.map_or_else(CoveringManifests::default, |here| here.above(digest, kind))
     }
 
     /// How long a blob is, as far as the manifests of this location say that were read so far.
@@ -327,7 +327,7 @@ impl Listings {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownListings> {
         self.known.lock()
     }
 }
@@ -402,13 +402,13 @@ mod tests {
             .into_bytes()
     }
 
-    struct World {
+    struct ListingsFixture {
         listings: Listings,
         store: Store,
         _folder: tempfile::TempDir,
     }
 
-    impl World {
+    impl ListingsFixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
             let store = Store::open(folder.path()).expect("a store");
@@ -437,7 +437,7 @@ mod tests {
             manifest
         }
 
-        async fn above(&self, candidates: &[Digest], digest: &Digest, kind: ObjectKind) -> Above {
+        async fn above(&self, candidates: &[Digest], digest: &Digest, kind: ObjectKind) -> CoveringManifests {
             self.listings
                 .above(&location("a"), candidates, digest, kind)
                 .await
@@ -450,7 +450,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_miss_looks_at_no_entry_of_the_listings_that_do_not_list_it() {
-        let world = World::new();
+        let world = ListingsFixture::new();
         let indexes: Vec<Digest> = (0..60)
             .map(|number| {
                 let children = (0..1_000).map(|child| digest(&format!("{number}/{child}")));
@@ -473,7 +473,7 @@ mod tests {
         let manifest = image(&entry).into_bytes();
         let root = index(std::iter::once(Digest::of(&manifest)));
         for root_first in [true, false] {
-            let world = World::new();
+            let world = ListingsFixture::new();
             let mut both = [(&root, INDEX), (&manifest, IMAGE)];
             if !root_first {
                 both.reverse();
@@ -490,7 +490,7 @@ mod tests {
 
     #[tokio::test]
     async fn listings_of_one_location_are_not_looked_at_for_another() {
-        let world = World::new();
+        let world = ListingsFixture::new();
         let child = digest("child");
         let root = world.learn("b", &index(std::iter::once(child.clone())), INDEX);
         let above = world
@@ -510,7 +510,7 @@ mod tests {
         let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
         let manifest = image(&entry).into_bytes();
         let root = index(std::iter::once(Digest::of(&manifest)));
-        let world = World::new();
+        let world = ListingsFixture::new();
         let root = [world.seal(&root, INDEX).await];
         let before = world.above(&root, &layer, ObjectKind::Blob).await;
         assert!(!before.contains(&root[0]));
@@ -525,7 +525,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_question_reads_so_much_and_the_next_one_goes_on() {
-        let world = World::new();
+        let world = ListingsFixture::new();
         let mut roots = Vec::new();
         for number in 0..30 {
             let children = (0..1_000).map(|child| digest(&format!("{number}/{child}")));
@@ -541,7 +541,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_blob_that_comes_is_not_read_as_a_manifest() {
-        let world = World::new();
+        let world = ListingsFixture::new();
         let inner = image("");
         let layer = Digest::of(inner.as_bytes());
         let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
@@ -557,7 +557,7 @@ mod tests {
         let layer = digest("layer");
         let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
         let manifest = image(&entry).into_bytes();
-        let world = World::new();
+        let world = ListingsFixture::new();
         let root = world.learn("a", &index(std::iter::once(Digest::of(&manifest))), INDEX);
         world.seal(&manifest, IMAGE).await;
         // As after too many objects: the news of it is lost.
@@ -572,7 +572,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_listing_that_was_read_first_goes_first_and_leaves_nothing() {
-        let world = World::new();
+        let world = ListingsFixture::new();
         let roots: Vec<Digest> = (0..150)
             .map(|number| {
                 let children = (0..1_000).map(|child| digest(&format!("{number}/{child}")));
@@ -593,7 +593,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_object_that_very_many_list_costs_a_bounded_walk() {
-        let world = World::new();
+        let world = ListingsFixture::new();
         for number in 0..=LOOKED_AT {
             let own = digest(&number.to_string());
             world.learn("a", &index([digest("child"), own].into_iter()), INDEX);

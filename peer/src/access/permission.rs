@@ -12,7 +12,7 @@ use wire::{ObjectKind, OfflineAccess};
 
 use super::answer::{Grant, GrantBasis, ObjectInfo, RegistryAnswer};
 use super::caller::Caller;
-use super::challenge_relay::Challenged;
+use super::challenge_relay::ReceivedChallenge;
 use super::decision::{AnswerKind, Circumstances, GrantAge, GrantAgeLimits, Verdict, judge};
 use super::grants::CallerLocation;
 use super::refusal::{Refusal, unknown};
@@ -63,7 +63,7 @@ impl Access {
         match answer {
             RegistryAnswer::Challenge { headers, is_inside } => {
                 let registries = self.neighbours.registries();
-                let said = Challenged {
+                let said = ReceivedChallenge {
                     headers,
                     is_inside: *is_inside,
                 };

@@ -25,13 +25,13 @@ pub(super) struct Reach {
 
 #[derive(Default)]
 struct Host {
-    known: Mutex<Known>,
+    known: Mutex<HostReach>,
     /// Held by the one who probes.
     turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Known {
+struct HostReach {
     is_unreachable: bool,
     probed_at: Option<Instant>,
     answered_at: Option<Instant>,
@@ -39,7 +39,7 @@ struct Known {
 
 /// Why somebody wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
+enum ReachCause {
     /// A question is about to be asked.
     BeforeAsking,
     /// A question brought no headers or a 5xx.
@@ -47,7 +47,7 @@ enum Cause {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum ReachVerdict {
     Reachable,
     Unreachable,
     Probe,
@@ -63,12 +63,12 @@ impl Reach {
 
     /// Whether a host that was found unreachable still is. A host that was not is asked without a probe.
     pub(super) async fn is_still_unreachable(&self, host: &str, probe: impl Future<Output = Probe>) -> bool {
-        self.find_out(host, Cause::BeforeAsking, probe).await
+        self.find_out(host, ReachCause::BeforeAsking, probe).await
     }
 
     /// Whether the host is unreachable, now that a question brought no headers or a 5xx.
     pub(super) async fn is_unreachable(&self, host: &str, probe: impl Future<Output = Probe>) -> bool {
-        self.find_out(host, Cause::Trouble, probe).await
+        self.find_out(host, ReachCause::Trouble, probe).await
     }
 
     /// The answer; none when the host is found unreachable while it does not come.
@@ -101,21 +101,21 @@ impl Reach {
         known.answered_at = Some((self.now)());
     }
 
-    async fn find_out(&self, host: &str, cause: Cause, probe: impl Future<Output = Probe>) -> bool {
+    async fn find_out(&self, host: &str, cause: ReachCause, probe: impl Future<Output = Probe>) -> bool {
         let host = match cause {
-            Cause::BeforeAsking => self.hosts().get(host).cloned(),
-            Cause::Trouble => Some(self.host(host)),
+            ReachCause::BeforeAsking => self.hosts().get(host).cloned(),
+            ReachCause::Trouble => Some(self.host(host)),
         };
         let Some(host) = host else { return false };
         let step = step(*host.known(), cause, (self.now)());
-        if step != Step::Probe {
-            return step == Step::Unreachable;
+        if step != ReachVerdict::Probe {
+            return step == ReachVerdict::Unreachable;
         }
         let _turn = host.turn.lock().await;
         // Another one may have probed meanwhile.
         let step = self::step(*host.known(), cause, (self.now)());
-        if step != Step::Probe {
-            return step == Step::Unreachable;
+        if step != ReachVerdict::Probe {
+            return step == ReachVerdict::Unreachable;
         }
         let began = (self.now)();
         let found = probe.await;
@@ -141,26 +141,26 @@ impl Reach {
 }
 
 impl Host {
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, HostReach> {
         self.known.lock()
     }
 }
 
-fn step(known: Known, cause: Cause, now: Instant) -> Step {
+fn step(known: HostReach, cause: ReachCause, now: Instant) -> ReachVerdict {
     let is_fresh = known
         .probed_at
         .is_some_and(|at| now.saturating_duration_since(at) < PROBED_FOR);
     match (known.is_unreachable, is_fresh, cause) {
-        (true, true, _) => Step::Unreachable,
-        (true, false, _) | (false, false, Cause::Trouble) => Step::Probe,
-        (false, true, _) | (false, false, Cause::BeforeAsking) => Step::Reachable,
+        (true, true, _) => ReachVerdict::Unreachable,
+        (true, false, _) | (false, false, ReachCause::Trouble) => ReachVerdict::Probe,
+        (false, true, _) | (false, false, ReachCause::BeforeAsking) => ReachVerdict::Reachable,
     }
 }
 
 /// What is known once a probe that began then has ended.
-fn after_probe(known: Known, found: Probe, began: Instant, now: Instant) -> Known {
+fn after_probe(known: HostReach, found: Probe, began: Instant, now: Instant) -> HostReach {
     let answered_meanwhile = known.answered_at.is_some_and(|at| at >= began);
-    Known {
+    HostReach {
         is_unreachable: finds_unreachable(found) && !answered_meanwhile,
         probed_at: Some(now),
         ..known
@@ -218,7 +218,7 @@ mod tests {
         #[test]
         fn only_a_probe_without_headers_or_with_a_5xx_makes_a_host_unreachable(found in probe()) {
             let now = Instant::now();
-            let known = after_probe(Known::default(), found, now, now);
+            let known = after_probe(HostReach::default(), found, now, now);
             let expected = match found {
                 Probe::Answered(status) => status.as_u16() >= 500,
                 Probe::Nothing => true,
@@ -230,18 +230,18 @@ mod tests {
         #[test]
         fn a_host_is_not_probed_twice_within_the_window(found in probe(), later in 0_u64..5_000, trouble: bool) {
             let now = Instant::now();
-            let known = after_probe(Known::default(), found, now, now);
-            let cause = if trouble { Cause::Trouble } else { Cause::BeforeAsking };
+            let known = after_probe(HostReach::default(), found, now, now);
+            let cause = if trouble { ReachCause::Trouble } else { ReachCause::BeforeAsking };
             let later = now + Duration::from_millis(later);
-            prop_assert_ne!(step(known, cause, later), Step::Probe);
+            prop_assert_ne!(step(known, cause, later), ReachVerdict::Probe);
         }
 
         #[test]
         fn a_host_in_no_trouble_is_asked_at_once(found in probe(), later in 0_u64..60_000) {
             let now = Instant::now();
-            let known = after_probe(Known::default(), found, now, now);
-            let step = step(known, Cause::BeforeAsking, now + Duration::from_millis(later));
-            prop_assert_eq!(step == Step::Reachable, !known.is_unreachable);
+            let known = after_probe(HostReach::default(), found, now, now);
+            let step = step(known, ReachCause::BeforeAsking, now + Duration::from_millis(later));
+            prop_assert_eq!(step == ReachVerdict::Reachable, !known.is_unreachable);
         }
     }
 

@@ -20,7 +20,7 @@ use wire::Side;
 
 use super::accounts::LOCAL_LIFETIME;
 use super::caller::Caller;
-use super::caller_key::{CallerKey, Shown, shown};
+use super::caller_key::{CallerKey, ShownCredential, shown};
 use super::challenge_relay::KnownRealm;
 use super::failure::Failure;
 use super::issuer::Issuer;
@@ -37,21 +37,21 @@ const ANSWER_LIMIT: usize = 1024 * 1024;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// What a token server gave.
-struct Exchanged {
+struct TokenResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
 /// What became of an exchange.
-enum Outcome {
-    Answered(Exchanged),
+enum TokenOutcome {
+    Answered(TokenResponse),
     Failed(Failure),
     Unreachable,
 }
 
 #[derive(Deserialize)]
-struct Tokens {
+struct TokenBody {
     token: Option<String>,
     access_token: Option<String>,
     refresh_token: Option<String>,
@@ -59,7 +59,7 @@ struct Tokens {
 }
 
 /// One exchange as the caller sent it.
-struct Exchange {
+struct TokenRequest {
     method: Method,
     /// Without our own `registry` and `realm`.
     query: Vec<(String, String)>,
@@ -92,7 +92,7 @@ impl Access {
                 "no registry that may be dialled has named this token server",
             )
         })?;
-        let exchange = Exchange {
+        let exchange = TokenRequest {
             method: parts.method,
             query,
             headers: parts.headers,
@@ -101,9 +101,9 @@ impl Access {
         let account = self.account(&known, &exchange);
         let has_a_yes = self.may_have_local(account, &known);
         match self.exchange(&known, &exchange, has_a_yes).await {
-            Outcome::Answered(exchanged) => Ok(self.pass_on(&known, &exchange, account, exchanged)),
-            Outcome::Failed(failure) => Err(Refusal::Failed(failure)),
-            Outcome::Unreachable => self.local(&known, account),
+            TokenOutcome::Answered(exchanged) => Ok(self.pass_on(&known, &exchange, account, exchanged)),
+            TokenOutcome::Failed(failure) => Err(Refusal::Failed(failure)),
+            TokenOutcome::Unreachable => self.local(&known, account),
         }
     }
 
@@ -122,7 +122,7 @@ impl Access {
     }
 
     /// Who signs in: by password, by refresh token, or nobody.
-    fn account(&self, known: &KnownRealm, exchange: &Exchange) -> CallerKey {
+    fn account(&self, known: &KnownRealm, exchange: &TokenRequest) -> CallerKey {
         let form: HashMap<String, String> =
             url::form_urlencoded::parse(&exchange.form).into_owned().collect();
         let field = |name: &str| form.get(name).filter(|value| !value.is_empty());
@@ -135,16 +135,19 @@ impl Access {
             return owner.unwrap_or(key);
         }
         match shown(&exchange.headers, &self.keyring).0 {
-            Shown::Nothing => self.keyring.anonymous(),
-            Shown::Account(key) | Shown::Token(key) | Shown::LocalToken(key) | Shown::Other(key) => key,
+            ShownCredential::Nothing => self.keyring.anonymous(),
+            ShownCredential::Account(key)
+            | ShownCredential::Token(key)
+            | ShownCredential::LocalToken(key)
+            | ShownCredential::Other(key) => key,
         }
     }
 
-    async fn exchange(&self, known: &KnownRealm, exchange: &Exchange, has_a_yes: bool) -> Outcome {
+    async fn exchange(&self, known: &KnownRealm, exchange: &TokenRequest, has_a_yes: bool) -> TokenOutcome {
         let (server, name) = (known.server(), known.name());
         let probe = self.probe_token_server(known);
         if self.reach.is_still_unreachable(&name, probe).await {
-            return Outcome::Unreachable;
+            return TokenOutcome::Unreachable;
         }
         let sending = timeout(LIMIT, self.send(known, exchange));
         let probe = self.probe_token_server(known);
@@ -158,7 +161,7 @@ impl Access {
         let failure = match answered.unwrap_or_else(late) {
             Ok(exchanged) if !exchanged.status.is_server_error() => {
                 self.reach.answered(&name);
-                return Outcome::Answered(exchanged);
+                return TokenOutcome::Answered(exchanged);
             }
             Ok(exchanged) => exchanged.failure(&server),
             Err(cause) => Failure::of_network(format!("token server {server} did not answer: {cause}")),
@@ -173,7 +176,7 @@ impl Access {
             error = failure.text,
             "token server did not answer one exchange"
         );
-        Outcome::Failed(failure)
+        TokenOutcome::Failed(failure)
     }
 
     /// Whether the token server of the caller's registry is known to be unreachable.
@@ -208,7 +211,7 @@ impl Access {
         }
     }
 
-    async fn send(&self, known: &KnownRealm, exchange: &Exchange) -> Result<Exchanged, String> {
+    async fn send(&self, known: &KnownRealm, exchange: &TokenRequest) -> Result<TokenResponse, String> {
         let options = self.options_for(known);
         let dial = self.neighbours.registries().dial().for_client(&options);
         let mut url = known.url.clone();
@@ -235,9 +238,9 @@ impl Access {
     fn pass_on(
         &self,
         known: &KnownRealm,
-        exchange: &Exchange,
+        exchange: &TokenRequest,
         account: CallerKey,
-        exchanged: Exchanged,
+        exchanged: TokenResponse,
     ) -> Response {
         if exchanged.status.is_success() && exchange.is_for(&known.issuer) {
             self.remember(&known.issuer, account, &exchanged.body);
@@ -260,7 +263,7 @@ impl Access {
     }
 
     fn remember(&self, issuer: &Issuer, account: CallerKey, body: &[u8]) {
-        let Ok(tokens) = serde_json::from_slice::<Tokens>(body) else {
+        let Ok(tokens) = serde_json::from_slice::<TokenBody>(body) else {
             return;
         };
         let lifetime = tokens.expires_in.map(Duration::from_secs);
@@ -305,13 +308,13 @@ fn refuse(status: StatusCode, code: &'static str, text: &str) -> Refusal {
     Refusal::Status(status, code, text.to_owned(), Side::Caller)
 }
 
-fn unreachable(server: &str) -> Outcome {
+fn unreachable(server: &str) -> TokenOutcome {
     warn!(
         server.address = server,
         stoker.side = "network",
         "token server is unreachable"
     );
-    Outcome::Unreachable
+    TokenOutcome::Unreachable
 }
 
 fn fresh(options: oci::TlsOptions) -> oci::TlsOptions {
@@ -334,7 +337,7 @@ impl KnownRealm {
     }
 }
 
-impl Exchanged {
+impl TokenResponse {
     fn failure(&self, server: &str) -> Failure {
         let status = self.status;
         Failure {
@@ -345,7 +348,7 @@ impl Exchanged {
     }
 }
 
-impl Exchange {
+impl TokenRequest {
     /// Whether the token is wanted for the service that the registry named: what another service gets says nothing here.
     fn is_for(&self, issuer: &Issuer) -> bool {
         let form = url::form_urlencoded::parse(&self.form).into_owned();
@@ -399,7 +402,7 @@ async fn read_form(body: Body) -> Result<Bytes, Refusal> {
     read.map_err(|_| bad())?.map_err(|_| bad())
 }
 
-async fn read_answer(mut response: reqwest::Response) -> Result<Exchanged, String> {
+async fn read_answer(mut response: reqwest::Response) -> Result<TokenResponse, String> {
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| cause(&error))? {
@@ -408,7 +411,7 @@ async fn read_answer(mut response: reqwest::Response) -> Result<Exchanged, Strin
             return Err("its answer is too long".to_owned());
         }
     }
-    Ok(Exchanged {
+    Ok(TokenResponse {
         status,
         headers,
         body: body.into(),

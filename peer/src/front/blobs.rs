@@ -10,11 +10,11 @@ use oci::Digest;
 use tokio::time::timeout;
 use wire::ObjectKind;
 
-use super::Front;
 use super::objects::disk_refused;
 use super::outcome::{PullOutcome, PullSource};
 use super::range::RequestedPart;
 use super::respond::{ObjectHead, asks_for_the_rest, is_unchanged, unchanged, wanted_part};
+use super::state::Front;
 use crate::access::{Caller, ObjectInfo, Refusal};
 use crate::config::UnprovenRanges;
 use crate::fetch::{Extent, Object};

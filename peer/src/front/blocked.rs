@@ -6,8 +6,8 @@ use http::StatusCode;
 use oci::{Digest, RegistryName, TagOrDigest};
 use wire::{RuledImage, Side};
 
-use super::Front;
 use super::path::RequestedObject;
+use super::state::Front;
 use crate::access::{Caller, Refusal};
 
 impl Front {

@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderValue};
 use oci::{Digest, TagOrDigest};
 use wire::ObjectKind;
 
-use super::Front;
 use super::outcome::{PullOutcome, PullSource};
 use super::range::RequestedPart;
 use super::respond::{ObjectHead, is_unchanged, unchanged, wanted_part};
+use super::state::Front;
 use crate::access::{Caller, Grant, GrantedManifest, ObjectInfo, Refusal};
 use crate::fetch::Extent;
 

@@ -6,7 +6,7 @@ use oci::manifest::BYTES_LIMIT;
 use oci::{Credential, Digest};
 use wire::{ObjectKind, Side, TraceContext};
 
-use super::Front;
+use super::state::Front;
 use crate::access::{Caller, ObjectInfo, Refusal};
 use crate::fetch::{Extent, Object, Wanted};
 use crate::limits::Class;

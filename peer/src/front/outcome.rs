@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::{Span, record_all};
 use wire::{ObjectKind, PullResult, Pulled, PulledFrom, Side, TraceContext};
 
-use super::Front;
+use super::state::Front;
 use crate::access::Refusal;
 use crate::fetch::{FetchError, Following, Found, Object, Pieces};
 use crate::pulls::harmless;

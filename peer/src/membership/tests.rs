@@ -26,7 +26,7 @@ pub(crate) struct Authority {
 }
 
 /// A peer that has joined.
-pub(crate) struct Member {
+pub(crate) struct JoinedPeer {
     pub(crate) membership: Membership,
     folder: TempDir,
 }
@@ -116,12 +116,12 @@ impl Authority {
         })
     }
 
-    pub(crate) fn member(&self, role: Role, cluster: &str) -> Member {
+    pub(crate) fn member(&self, role: Role, cluster: &str) -> JoinedPeer {
         let folder = tempfile::tempdir().expect("a folder");
         let key = OwnKey::at(folder.path()).expect("a key");
         let joined = self.joined(&identity(role, cluster), key.public);
         let membership = Membership::begin(folder.path(), joined, self.clock()).expect("a member");
-        Member { membership, folder }
+        JoinedPeer { membership, folder }
     }
 }
 
@@ -131,7 +131,7 @@ impl Default for Authority {
     }
 }
 
-impl Member {
+impl JoinedPeer {
     pub(crate) fn shown(&self) -> ClientCertificate {
         ClientCertificate::from_der(&self.der())
     }
@@ -198,14 +198,14 @@ fn only_peers_of_our_cluster_are_believed() {
         authority.member(Role::Seed, "default"),
     );
     assert_eq!(ours.judge(&node.der()).expect("believed").peer, node.peer());
-    assert_eq!(ours.judge_seed(&node.der()), Err(NotBelieved::NoSeed));
+    assert_eq!(ours.judge_seed(&node.der()), Err(CertificateError::NotASeed));
     assert_eq!(ours.judge_seed(&seed.der()), Ok(()));
     let elsewhere = authority.member(Role::Seed, "elsewhere");
     assert!(matches!(
         ours.judge(&elsewhere.der()),
-        Err(NotBelieved::OtherCluster { .. })
+        Err(CertificateError::OtherCluster { .. })
     ));
-    assert!(matches!(ours.judge(b"junk"), Err(NotBelieved::NoPeer(_))));
+    assert!(matches!(ours.judge(b"junk"), Err(CertificateError::NotAPeer(_))));
 }
 
 #[test]
@@ -234,9 +234,15 @@ fn the_removal_list_wins_over_certificates_and_only_grows() {
         "another manager's list says nothing here"
     );
     ours.learn_removals(authority.removals(2, &[node.peer()]));
-    assert_eq!(ours.judge(&node.der()), Err(NotBelieved::Removed(node.peer())));
+    assert_eq!(
+        ours.judge(&node.der()),
+        Err(CertificateError::Removed(node.peer()))
+    );
     ours.learn_removals(authority.removals(1, &[]));
-    assert_eq!(ours.judge(&node.der()), Err(NotBelieved::Removed(node.peer())));
+    assert_eq!(
+        ours.judge(&node.der()),
+        Err(CertificateError::Removed(node.peer()))
+    );
     ours.learn_removals(authority.removals(3, &[]));
     assert!(ours.judge(&node.der()).is_ok());
 }

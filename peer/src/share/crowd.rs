@@ -62,7 +62,7 @@ pub(super) async fn crowd(
     let zone = headers.get(ZONE_HEADER).and_then(|zone| zone.to_str().ok());
     let place = state.crowds.join(&digest, &url, zone.unwrap_or_default());
     let place = place.ok_or(ShareRefusal::NotHeld)?;
-    let feed = CrowdFeed {
+    let feed = FeedLines {
         place,
         chunks,
         position: FeedPosition::default(),
@@ -108,13 +108,13 @@ struct FeedPosition {
     chunks: u64,
 }
 
-struct CrowdFeed {
+struct FeedLines {
     place: CrowdPlace,
     chunks: FeedChunks,
     position: FeedPosition,
 }
 
-impl CrowdFeed {
+impl FeedLines {
     /// Returns the next line: an empty one when nothing changed for a while.
     async fn line(&mut self) -> Bytes {
         let until = Instant::now() + HEARTBEAT;

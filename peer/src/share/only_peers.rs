@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use process::cut::cut_when;
 use process::mutual::ClientCertificate;
 
-use crate::membership::{Membership, NotBelieved};
+use crate::membership::{CertificateError, Membership};
 
 /// Judges the certificate of every request, so that a removed peer is refused on an open connection too. Its running
 /// responses are cut.
@@ -19,7 +19,7 @@ pub(crate) async fn only_peers(
 ) -> Response {
     let shown = request.extensions().get::<ClientCertificate>();
     let caller = shown
-        .ok_or(NotBelieved::Nothing)
+        .ok_or(CertificateError::Missing)
         .and_then(|shown| membership.judge(shown.der()));
     match caller {
         Ok(caller) => cut_when(membership.removal_of(caller.peer), next.run(request).await),

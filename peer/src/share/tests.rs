@@ -15,7 +15,7 @@ use wire::{Role, TagRecord};
 
 use super::{ShareState, router};
 use crate::fetch::tests::support::{Parent, World, bytes, seal, unlimited};
-use crate::membership::tests::{Authority, Member};
+use crate::membership::tests::{Authority, JoinedPeer};
 use crate::metrics::PeerMetrics;
 use crate::source::ShareError;
 
@@ -24,7 +24,7 @@ mod doors;
 struct Shared {
     state: ShareState,
     authority: Authority,
-    ours: Member,
+    ours: JoinedPeer,
     _dir: tempfile::TempDir,
 }
 

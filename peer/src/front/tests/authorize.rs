@@ -2,21 +2,21 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::support::{BARRED, Image, SignIn, World};
+use super::support::{BARRED, FrontFixture, Image, SignIn};
 
 const MINUTES: Duration = Duration::from_secs(11 * 60);
 const ANN: Option<(&str, &str)> = Some(("ann", "pw-ann"));
 
 /// A Harbor with one image, and ann's token for it.
-async fn harbor() -> (World, Image, String) {
-    let world = World::new(SignIn::Bearer).await;
+async fn harbor() -> (FrontFixture, Image, String) {
+    let world = FrontFixture::new(SignIn::Bearer).await;
     world.registry.is_a_harbor();
     let image = world.registry.push("a", "layer of a");
     let ann = world.bearer("a", ANN).await.expect("signed in");
     (world, image, ann)
 }
 
-fn manifest_gets(world: &World) -> usize {
+fn manifest_gets(world: &FrontFixture) -> usize {
     world.registry.count("GET /v2/a/manifests/")
 }
 
@@ -52,7 +52,7 @@ async fn a_head_stays_a_head() {
 
 #[tokio::test]
 async fn who_is_no_harbor_is_not_asked_for_a_manifest_that_is_held() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let ann = world.bearer("a", ANN).await.expect("signed in");
     for _ in 0..2 {

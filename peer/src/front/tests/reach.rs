@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::fetch::tests::support::eventually;
 
-use super::support::{Fate, Image, SignIn, World, basic, serve};
+use super::support::{Fate, FrontFixture, Image, SignIn, basic, serve};
 
 const MINUTES: Duration = Duration::from_secs(11 * 60);
 const HOURS: Duration = Duration::from_secs(2 * 3_600);
@@ -23,8 +23,8 @@ fn blob(image: &Image) -> String {
 }
 
 /// What `ann` has pulled just now.
-async fn pulled() -> (World, Image) {
-    let world = World::new(SignIn::Basic).await;
+async fn pulled() -> (FrontFixture, Image) {
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     assert_eq!(world.pull("a", &image, Some(&ann())).await, StatusCode::OK);
     (world, image)
@@ -39,7 +39,7 @@ fn rate_limited(seconds: u64) -> Fate {
 
 #[tokio::test]
 async fn a_429_is_passed_on_from_memory_and_nobody_else_feels_it() {
-    let world = World::new(SignIn::Basic).await;
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let open = world.registry.push("open", "open layer");
     world.registry.treats("HEAD /v2/a/manifests/v1", rate_limited(70));
@@ -135,7 +135,7 @@ async fn a_failed_tag_keeps_its_meaning_for_a_fresh_yes_only() {
 
 #[tokio::test]
 async fn a_slow_tag_that_was_never_seen_is_waited_for() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let gate = world.registry.holds("HEAD /v2/a/manifests/v1");
     let opening = async {
@@ -188,7 +188,7 @@ async fn an_answer_that_came_late_is_recorded_and_not_given_out_again() {
 
 #[tokio::test]
 async fn a_token_for_another_repository_makes_nothing_private() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("open", "open layer");
     let nobody = world.bearer("open", None).await.expect("a token");
     assert_eq!(world.pull("open", &image, Some(&nobody)).await, StatusCode::OK);
@@ -257,7 +257,7 @@ async fn a_refused_account_still_reads_what_is_public() {
 #[tokio::test]
 async fn a_blob_whose_head_is_refused_is_asked_for_one_byte() {
     for status in [403, 404, 405, 501] {
-        let world = World::new(SignIn::None).await;
+        let world = FrontFixture::new(SignIn::None).await;
         let image = world.registry.push("a", "layer of a");
         let status = StatusCode::from_u16(status).expect("a status");
         world.registry.answers("HEAD /v2/a/blobs/", status);
@@ -269,7 +269,7 @@ async fn a_blob_whose_head_is_refused_is_asked_for_one_byte() {
 #[tokio::test]
 async fn a_storage_that_gives_no_head_is_asked_for_one_byte_and_silences_nobody() {
     for status in [400, 403, 404, 405, 500, 501, 503] {
-        let world = World::new(SignIn::None).await;
+        let world = FrontFixture::new(SignIn::None).await;
         let image = world.registry.push("a", "layer of a");
         let status = StatusCode::from_u16(status).expect("a status");
         let refusing = Router::new().fallback(move || async move { status });
@@ -287,7 +287,7 @@ async fn a_storage_that_gives_no_head_is_asked_for_one_byte_and_silences_nobody(
 
 #[tokio::test]
 async fn a_web_page_is_no_yes_for_a_blob() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let page = vec![
         ("content-type", "text/html; charset=utf-8".to_owned()),
         ("content-length", "0".to_owned()),
@@ -306,7 +306,7 @@ async fn a_web_page_is_no_yes_for_a_blob() {
 
 #[tokio::test]
 async fn a_manifest_s_yes_names_its_digest_or_is_hashed() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let other = oci::Digest::of(b"another").to_string();
     let named = vec![
@@ -330,7 +330,7 @@ async fn a_manifest_s_yes_names_its_digest_or_is_hashed() {
 
 #[tokio::test]
 async fn a_token_server_s_429_and_single_5xx_go_to_their_caller() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
@@ -348,7 +348,7 @@ async fn a_token_server_s_429_and_single_5xx_go_to_their_caller() {
 
 #[tokio::test]
 async fn a_local_token_reads_kept_yeses_while_only_the_token_server_is_unreachable() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
@@ -389,7 +389,7 @@ async fn breaking_token_server(running: &process::Running) -> std::net::SocketAd
 #[tokio::test]
 async fn a_token_exchange_is_sent_again_where_its_connection_broke() {
     for account in [ANN, None] {
-        let world = World::new(SignIn::Bearer).await;
+        let world = FrontFixture::new(SignIn::Bearer).await;
         let server = breaking_token_server(&world.running).await;
         let challenge = format!("Bearer realm=\"http://{server}/token\",service=\"fake\"");
         world.registry.treats(
@@ -402,7 +402,7 @@ async fn a_token_exchange_is_sent_again_where_its_connection_broke() {
 
 #[tokio::test]
 async fn a_barred_image_is_not_given_as_a_tag_s_last_meaning() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     world.registry.is_a_harbor();
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");

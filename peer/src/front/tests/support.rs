@@ -35,7 +35,7 @@ use crate::delivery::Delivery;
 use crate::fetch::tests::support::{eventually, shown_to_a_peer, unlimited};
 use crate::fetch::{Fetches, Sources};
 use crate::front::{FrontState, RangeRules, router};
-use crate::membership::tests::{Authority, Member};
+use crate::membership::tests::{Authority, JoinedPeer};
 use crate::metrics::PeerMetrics;
 use crate::metrics::tests::scraped;
 use crate::neighbours::{Neighbours, OwnRegistry};
@@ -75,7 +75,7 @@ struct Repository {
 }
 
 #[derive(Clone)]
-pub(super) struct FakeRegistry(Arc<Mutex<Contents>>);
+pub(super) struct ScriptedRegistry(Arc<Mutex<Contents>>);
 
 struct Contents {
     sign_in: SignIn,
@@ -122,7 +122,7 @@ fn user_of(basic: &str) -> Option<String> {
     (password == format!("pw-{user}")).then(|| user.to_owned())
 }
 
-impl FakeRegistry {
+impl ScriptedRegistry {
     fn new(sign_in: SignIn) -> Self {
         Self(Arc::new(Mutex::new(Contents {
             sign_in,
@@ -252,7 +252,7 @@ impl FakeRegistry {
     }
 }
 
-async fn answer(State(registry): State<FakeRegistry>, request: Request) -> Response {
+async fn answer(State(registry): State<ScriptedRegistry>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let form = axum::body::to_bytes(body, 10_000).await.unwrap_or_default();
     let authorization = parts
@@ -391,11 +391,11 @@ fn found(contents: &Contents, repository: &str, kind: &str, name: &str, head: bo
 }
 
 /// A front, its registry, and a clock that is set by hand.
-pub(super) struct World {
-    pub(super) registry: FakeRegistry,
+pub(super) struct FrontFixture {
+    pub(super) registry: ScriptedRegistry,
     pub(super) registry_name: String,
     /// Another registry that may be dialled; somebody else's.
-    pub(super) other: FakeRegistry,
+    pub(super) other: ScriptedRegistry,
     pub(super) other_name: String,
     pub(super) store: Store,
     pub(super) front: SocketAddr,
@@ -409,7 +409,7 @@ pub(super) struct World {
     folders: Vec<TempDir>,
     /// Signs as this peer's manager does.
     pub(super) signer: Signer,
-    member: Member,
+    member: JoinedPeer,
 }
 
 /// What came back.
@@ -433,14 +433,14 @@ impl Got {
     }
 }
 
-impl World {
+impl FrontFixture {
     pub(super) async fn new(sign_in: SignIn) -> Self {
         Self::with(sign_in, OfflineAccess::KeptYes, Credential::Anonymous).await
     }
 
     pub(super) async fn with(sign_in: SignIn, offline_access: OfflineAccess, credential: Credential) -> Self {
         process::install_tls_provider();
-        let (registry, registry_runs) = (FakeRegistry::new(sign_in), Running::new());
+        let (registry, registry_runs) = (ScriptedRegistry::new(sign_in), Running::new());
         let served = Router::new().fallback(answer).with_state(registry.clone());
         let registry_name = serve(served, &registry_runs).await.to_string();
         let settings = RegistrySettings {
@@ -448,7 +448,7 @@ impl World {
             credential,
             ..RegistrySettings::new(registry_name.parse().expect("a registry"))
         };
-        let other = FakeRegistry::new(sign_in);
+        let other = ScriptedRegistry::new(sign_in);
         let served = Router::new().fallback(answer).with_state(other.clone());
         let other_name = serve(served, &registry_runs).await.to_string();
         let others = RegistrySettings {
@@ -783,7 +783,7 @@ impl World {
 
 fn front_state(
     store: &Store,
-    member: &Member,
+    member: &JoinedPeer,
     neighbours: &Neighbours,
     running: &Running,
     now: &Arc<AtomicI64>,

@@ -3,14 +3,14 @@ use oci::Digest;
 use store::CHUNK;
 use tokio_util::sync::CancellationToken;
 
-use super::support::{FakeManager, Peer};
+use super::support::{FakeManager, WorkingPeer};
 use crate::fetch::tests::support::{Treat, bytes, eventually, read_all};
 
 const HELD_AT: u64 = 3 * CHUNK;
 
 /// A peer whose lot 1 waits for the registry, which has sent three chunks of five.
-async fn in_the_middle() -> (Peer, Bytes, Digest, CancellationToken) {
-    let peer = Peer::of(FakeManager::default()).await;
+async fn in_the_middle() -> (WorkingPeer, Bytes, Digest, CancellationToken) {
+    let peer = WorkingPeer::of(FakeManager::default()).await;
     let (body, goes_on) = (bytes(5 * CHUNK), CancellationToken::new());
     let digest = Digest::of(&body);
     let treat = Treat {

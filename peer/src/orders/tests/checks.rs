@@ -7,19 +7,19 @@ use uuid::Uuid;
 use wire::{Compared, Question, SpotCheck};
 
 use super::questions::reply_to;
-use super::support::{FakeManager, Peer};
+use super::support::{FakeManager, WorkingPeer};
 use crate::fetch::tests::support::{Parent, bytes, seal, with_byte_changed};
 
 /// A peer and a seed that hold the same object.
-async fn both_holding(body: &Bytes) -> (Peer, Parent) {
-    let peer = Peer::of(FakeManager::default()).await;
+async fn both_holding(body: &Bytes) -> (WorkingPeer, Parent) {
+    let peer = WorkingPeer::of(FakeManager::default()).await;
     let seed = Parent::holding(&peer.world.around, &[body]).await;
     seal(&peer.world.store, body).await;
     peer.manager.tells_of_seed(&seed.url);
     (peer, seed)
 }
 
-async fn compared(peer: &Peer, seed: &str, digest: &Digest, first: u64) -> Compared {
+async fn compared(peer: &WorkingPeer, seed: &str, digest: &Digest, first: u64) -> Compared {
     let question = Question {
         id: Uuid::new_v4(),
         location: peer.world.around.location().to_string(),

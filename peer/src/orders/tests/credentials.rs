@@ -1,14 +1,14 @@
 use wire::{Lot, Outcome, Side};
 
-use super::support::{FakeManager, Peer};
+use super::support::{FakeManager, WorkingPeer};
 use crate::fetch::tests::support::{Treat, bytes, eventually};
 use oci::Digest;
 
 const GOOD: &str = "Basic bGFzdGluZzpwdw==";
 
 /// A lot of one object that only [`GOOD`] opens; the request came with the credential `c-1`.
-async fn private(manager: &FakeManager) -> (Peer, Lot) {
-    let peer = Peer::of(manager.clone()).await;
+async fn private(manager: &FakeManager) -> (WorkingPeer, Lot) {
+    let peer = WorkingPeer::of(manager.clone()).await;
     let body = bytes(9);
     let digest = Digest::of(&body);
     let treat = Treat {
@@ -22,7 +22,7 @@ async fn private(manager: &FakeManager) -> (Peer, Lot) {
     (peer, lot)
 }
 
-async fn outcome(peer: &Peer, lot: Lot) -> Outcome {
+async fn outcome(peer: &WorkingPeer, lot: Lot) -> Outcome {
     peer.manager.hands_out(lot);
     eventually("settled", || !peer.manager.settled().is_empty()).await;
     peer.manager.settled()[0].outcome.clone()

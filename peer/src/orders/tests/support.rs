@@ -31,16 +31,16 @@ use crate::pulls::RecentPulls;
 use crate::records::Records;
 
 #[derive(Clone, Default)]
-pub(super) struct FakeManager(Arc<Fake>);
+pub(super) struct FakeManager(Arc<FakeManagerInner>);
 
 #[derive(Default)]
-struct Fake {
-    said: Mutex<Said>,
+struct FakeManagerInner {
+    said: Mutex<ManagerState>,
     news: Notify,
 }
 
 #[derive(Default)]
-struct Said {
+struct ManagerState {
     lots: VecDeque<Lot>,
     questions: VecDeque<Question>,
     around: Option<Neighbourhood>,
@@ -56,7 +56,7 @@ struct Said {
 }
 
 impl FakeManager {
-    fn lock(&self) -> MutexGuard<'_, Said> {
+    fn lock(&self) -> MutexGuard<'_, ManagerState> {
         self.0.said.lock()
     }
 
@@ -249,7 +249,7 @@ async fn answer(
 }
 
 /// A peer that follows the orders of a fake manager.
-pub(super) struct Peer {
+pub(super) struct WorkingPeer {
     pub(super) world: World,
     pub(super) manager: FakeManager,
     pub(super) pulls: RecentPulls,
@@ -257,7 +257,7 @@ pub(super) struct Peer {
     running: Running,
 }
 
-impl Peer {
+impl WorkingPeer {
     pub(super) async fn of(manager: FakeManager) -> Self {
         let world = World::new().await;
         let base = manager.serve().await;
@@ -322,7 +322,7 @@ impl Peer {
     }
 }
 
-impl Drop for Peer {
+impl Drop for WorkingPeer {
     fn drop(&mut self) {
         self.running.stopping().cancel();
     }

@@ -6,12 +6,12 @@ use process::{Running, bind, serve_mutual};
 use wire::Role;
 
 use super::*;
-use crate::membership::tests::{Authority, Member};
+use crate::membership::tests::{Authority, JoinedPeer};
 
 struct Door {
     url: String,
     authority: Authority,
-    seed: Member,
+    seed: JoinedPeer,
     running: Running,
     _dir: tempfile::TempDir,
 }
@@ -52,7 +52,7 @@ impl Door {
         request.timeout(Duration::from_secs(30)).send().await
     }
 
-    async fn status(&self, member: &Member, digest: &Digest) -> u16 {
+    async fn status(&self, member: &JoinedPeer, digest: &Digest) -> u16 {
         let http = member.membership.to_peers().expect("a client");
         self.ask(&http, digest)
             .await

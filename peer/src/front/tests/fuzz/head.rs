@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Fuzzing, Tried};
-use crate::front::tests::support::{SignIn, World};
+use crate::front::tests::support::{FrontFixture, SignIn};
 
 const WORDS: [&str; 44] = [
     "\r\n",
@@ -93,7 +93,7 @@ fn samples(registry: &str, layer: &str, manifest: &str) -> Vec<String> {
 /// Whatever stands in a head: there is an answer, it is no failure of ours, and bytes of the object are its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_head_gets_other_bytes_or_no_answer() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world
         .registry
         .push("a", (0..=255_u8).cycle().take(3_000).collect::<Vec<u8>>());
