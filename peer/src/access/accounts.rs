@@ -1,8 +1,8 @@
-//! Which account a token belongs to, and tokens of our own for when no token server answers.
+//! The account of each token, and tokens of our own for when a token server is unreachable.
 //!
-//! **Invariant:** a token stands for an account only at the registry for which it was issued, and only while that
-//! registry names the token server and the service that issued it. Tokens are kept as HMACs only, in memory only, and
-//! end when their makers said so. A token of our own opens nothing by itself: it only says whose kept yeses count.
+//! **Invariant:** a token stands for an account only at the registry that it was issued for, and only while that registry
+//! names the same token server and service. Tokens are kept as HMACs, in memory, until they expire. A token of our own
+//! grants nothing: it only says whose kept grants count.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use super::caller_key::{CallerKey, Keyring, LOCAL_TOKEN_PREFIX};
 use super::issuer::Issuer;
 use crate::expiring_map::ExpiringMap;
 
-/// Tokens that are remembered.
+/// The most tokens that are kept.
 const KEPT: usize = 20_000;
-/// What the token specification says when a server says nothing.
-const LIFETIME_UNLESS_TOLD: Duration = Duration::from_secs(60);
+/// The token specification's default.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
-/// Registries take a token a little longer than it says.
+/// Registries accept a token a little longer than its lifetime.
 const GRACE: Duration = Duration::from_secs(60);
 pub(crate) const LOCAL_LIFETIME: Duration = Duration::from_secs(3_600);
 
@@ -38,9 +38,9 @@ impl Default for Accounts {
 }
 
 impl Accounts {
-    /// A token server gave this token to this account. `token` names its issuer too ([`Keyring::issued`]).
+    /// Keeps the account that a token server issued this token to. `token` includes the issuer ([`Keyring::issued`]).
     pub(crate) fn remember(&self, token: CallerKey, account: CallerKey, lifetime: Option<Duration>) {
-        let lifetime = lifetime.unwrap_or(LIFETIME_UNLESS_TOLD).min(LONGEST_LIFETIME) + GRACE;
+        let lifetime = lifetime.unwrap_or(DEFAULT_LIFETIME).min(LONGEST_LIFETIME) + GRACE;
         self.insert(token, account, lifetime);
     }
 
@@ -52,7 +52,7 @@ impl Accounts {
         self.of_token.get(&token, now)
     }
 
-    /// A token of our own for this account: random, good for an hour, only here and only for the issuer's registry.
+    /// Makes a token of our own for this account: random, valid for an hour, only here and only for the issuer's registry.
     pub(crate) fn local_token(&self, account: CallerKey, issuer: &Issuer, keyring: &Keyring) -> String {
         let mut random = [0; 32];
         rand::rng().fill_bytes(&mut random);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_forgotten_after_its_life() {
+    fn a_token_is_forgotten_after_its_lifetime() {
         let (keyring, accounts) = (Keyring::new(&[3; 32]), Accounts::default());
         let (token, account) = (keyring.token("t"), keyring.account("ann", "pw"));
         accounts.remember(token, account, Some(Duration::from_secs(300)));

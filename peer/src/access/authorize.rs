@@ -1,8 +1,8 @@
-//! Registries that want to see each pull: a client's GET of a manifest is a GET there, even if we hold the manifest, so
-//! that pull counts, retention and bars stay true. The answer's bytes are then the ones that are served.
+//! Registries that count pulls (Harbor): each GET of a manifest by a client is a GET at the registry too, even if we hold
+//! the manifest, so that pull counts, retention and bars stay right. The response's bytes are then served.
 //!
-//! **Invariant:** one GET at the registry for one GET of a client. Only a registry that gives no answer is overruled by a
-//! kept yes, and never where it had barred the image.
+//! **Invariant:** one GET at the registry for each GET of a client. A kept grant counts only if the registry does not answer,
+//! and never if it had barred the image.
 
 use bytes::Bytes;
 use http::Method;
@@ -16,7 +16,7 @@ use super::questions::{QuestionOutcome, limit, patience, proven};
 use super::refusal::Refusal;
 use super::state::Access;
 
-/// A manifest that the caller may read, and its bytes if the registry has just sent them.
+/// A manifest that the caller may read, with its bytes if the registry has just sent them.
 pub(crate) struct GrantedManifest {
     pub(crate) digest: Digest,
     pub(crate) grant: Grant,
@@ -37,13 +37,13 @@ impl GrantedManifest {
 }
 
 impl Access {
-    /// Whether a GET of a client has to be one at the registry.
+    /// Returns whether a GET of a client has to be a GET at the registry.
     pub(crate) fn asks_for_each(&self, caller: &Caller) -> bool {
         let seen = || self.challenges.is_harbors(&caller.location().origin);
         self.neighbours.authorize(caller.location().registry(), seen) == Authorize::ManifestGet
     }
 
-    /// May this caller read this manifest? A GET asks as the registry wants to be asked.
+    /// Returns the manifest, if this caller may read it.
     pub(crate) async fn manifest_by_digest(
         &self,
         caller: &Caller,
@@ -53,7 +53,7 @@ impl Access {
         if !head_only && self.asks_for_each(caller) {
             return self.get_at_registry(caller, digest).await;
         }
-        // A HEAD must not become a GET because the manifest is not here.
+        // Ask for a missing manifest now: a HEAD must not lead to a GET at the registry.
         let grant = if self.asks_for_each(caller) && self.store.about(digest).is_none() {
             let kept = self.kept(caller, digest, ObjectKind::Manifest).await;
             self.ask_and_judge(caller, digest, ObjectKind::Manifest, kept)
@@ -100,13 +100,13 @@ impl Access {
         })
     }
 
-    /// The registry's yes to a GET.
+    /// Keeps the grant of a GET, which also lifts a bar.
     pub(crate) fn grant_by_get(&self, caller: &Caller, digest: &Digest) {
         self.bars.lift(caller.location(), digest);
         self.grant(caller, digest, ObjectKind::Manifest);
     }
 
-    /// The registry gives no answer.
+    /// Decides after the registry gave no answer.
     async fn kept_manifest(
         &self,
         caller: &Caller,

@@ -1,6 +1,6 @@
-//! Who asks, where: one request's caller in one repository of one registry.
+//! The caller of one request, at one location.
 //!
-//! **Invariant:** the registry is shown exactly what the caller sent, and never a token of our own.
+//! **Invariant:** the registry gets exactly the credential that the caller sent, and never a token of our own.
 
 use std::time::Duration;
 
@@ -14,27 +14,25 @@ use super::caller_key::{CallerKey, ShownCredential, shown};
 use super::grants::CallerLocation;
 use super::state::Access;
 
-const FRONT_UNLESS_TOLD: &str = "127.0.0.1:65001";
+const DEFAULT_FRONT: &str = "127.0.0.1:65001";
 
-/// One request's caller, in one repository of one registry.
 #[derive(Clone)]
 pub(crate) struct Caller {
     allowed: AllowedLocation,
-    /// Whose yeses count.
+    /// Whose grants count.
     pub(super) key: CallerKey,
-    /// Who gets the registry's yes: whoever the registry was shown.
+    /// Who gets the registry's grant: the caller whose credential it was sent.
     pub(super) shown_to_registry: CallerKey,
-    /// What the registry is shown: exactly what the caller sent, unless that was a token of our own.
+    /// What is sent to the registry: the caller's own value, unless it is a token of our own.
     pub(crate) authorization: Option<Secret>,
     pub(super) showed_a_credential: bool,
-    /// A token that this peer made while the token server was unreachable.
+    /// The caller sent a token that this peer made while the token server was unreachable.
     pub(super) showed_local_token: bool,
-    /// Host and port that the caller reached us at.
-    pub(crate) us: String,
+    /// The host and port at which the caller reached us.
+    pub(crate) front_address: String,
 }
 
 impl Caller {
-    /// Where the object is wanted from.
     pub(crate) fn location(&self) -> &Location {
         self.allowed.location()
     }
@@ -43,13 +41,13 @@ impl Caller {
         CallerLocation::new(self.key, self.location())
     }
 
-    /// The registry was shown nothing although the caller showed a token: one of ours. Its no is not meant for the
-    /// caller's account then.
+    /// Returns whether the caller sent a token of our own, so that the registry got no credential. Its refusal then does not
+    /// concern the caller's account.
     pub(super) fn was_hidden(&self) -> bool {
         self.key != self.shown_to_registry
     }
 
-    /// A question that goes out with exactly what this caller sent.
+    /// Returns a question that carries this caller's credential.
     pub(crate) fn question(
         &self,
         method: Method,
@@ -68,16 +66,16 @@ impl Caller {
     }
 }
 
-/// Host and port that the caller reached us at.
-fn own_address(headers: &HeaderMap) -> String {
+/// Returns the host and port at which the caller reached us.
+fn front_address(headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     host.and_then(|host| host.parse::<Authority>().ok())
         .filter(|host| !host.as_str().contains('@'))
-        .map_or_else(|| FRONT_UNLESS_TOLD.to_owned(), |host| host.to_string())
+        .map_or_else(|| DEFAULT_FRONT.to_owned(), |host| host.to_string())
 }
 
 impl Access {
-    /// The account of a token that this location's registry lets be issued.
+    /// Returns the account of a token that this location's registry accepts.
     fn owner(&self, token: CallerKey, location: &Location) -> Option<CallerKey> {
         let issuer = self
             .challenges
@@ -85,7 +83,7 @@ impl Access {
         self.accounts.owner(self.keyring.issued(token, &issuer))
     }
 
-    /// Reads the caller from the request's headers.
+    /// Returns the caller in the request's headers.
     pub(crate) fn caller(&self, allowed: AllowedLocation, headers: &HeaderMap) -> Caller {
         let anonymous = self.keyring.anonymous();
         let (shown, authorization) = shown(headers, &self.keyring);
@@ -100,7 +98,7 @@ impl Access {
             }
             ShownCredential::LocalToken(token) => match self.owner(token, allowed.location()) {
                 Some(account) => (account, anonymous, true),
-                // Ours, but from before a restart: the caller has to get another one.
+                // From before a restart: the caller has to get another one.
                 None => (anonymous, anonymous, false),
             },
         };
@@ -111,7 +109,7 @@ impl Access {
             authorization,
             showed_a_credential,
             showed_local_token,
-            us: own_address(headers),
+            front_address: front_address(headers),
         }
     }
 }

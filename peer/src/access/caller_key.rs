@@ -1,7 +1,7 @@
-//! Who asks: the caller's `Authorization` for passing on, and a key for remembering.
+//! The caller's credential as a key. Requests to the registry carry the credential itself; only the key is kept.
 //!
-//! **Invariant:** a [`CallerKey`] tells callers apart and tells nothing about their secrets: it is an HMAC under a
-//! key that never leaves this peer. Secrets live as long as their request.
+//! **Invariant:** a [`CallerKey`] identifies a caller and reveals no secret: it is an HMAC under a key that never leaves
+//! this peer. Secrets live as long as their request.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use oci::{Credential, Secret};
 
 use super::issuer::Issuer;
 
-/// Begins every token that this peer makes itself. Such a token is never sent to a registry.
+/// The prefix of this peer's own tokens, which are never sent to a registry.
 pub(crate) const LOCAL_TOKEN_PREFIX: &str = "stoker-local.";
 
 /// A caller, by HMAC.
@@ -35,8 +35,8 @@ impl fmt::Debug for CallerKey {
     }
 }
 
-/// Makes keys of credentials. The domains are kept apart: a token that reads like a user's password pair is
-/// another caller.
+/// Makes keys from credentials. Each kind has its own domain: a token that reads like a user and password is another
+/// caller.
 pub(crate) struct Keyring(hmac::Key);
 
 impl Keyring {
@@ -56,12 +56,12 @@ impl Keyring {
         self.key("refresh", &[token])
     }
 
-    /// Of a token itself: what it is remembered by.
+    /// Returns the key of the token itself.
     pub(crate) fn token(&self, token: &str) -> CallerKey {
         self.key("token", &[token])
     }
 
-    /// The key under which a token's account is remembered: the token, together with who issued it for which registry.
+    /// Returns the key for a token's account: the token, with its issuer and registry.
     pub(super) fn issued(&self, token: CallerKey, issuer: &Issuer) -> CallerKey {
         let token = hex::encode(token.bytes());
         let origin = issuer.origin.to_string();
@@ -88,25 +88,25 @@ impl Keyring {
     }
 }
 
-/// How a caller shows who they are.
+/// The kind of credential in a request, with its key.
 #[derive(Debug, Clone)]
 pub(crate) enum ShownCredential {
     Nothing,
     /// User name and password.
     Account(CallerKey),
-    /// A token; under this key the account may be known that it was made for.
+    /// A token; its account may be known.
     Token(CallerKey),
-    /// A token of our own; under this key the account is known, if the token is not too old.
+    /// A token of our own; its account is known until it expires.
     LocalToken(CallerKey),
     Other(CallerKey),
 }
 
-/// Reads `Authorization`.
+/// Returns the credential in `Authorization`, with the value to send to the registry.
 pub(crate) fn shown(headers: &HeaderMap, keyring: &Keyring) -> (ShownCredential, Option<Secret>) {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return (ShownCredential::Nothing, None);
     };
-    // Bytes that are no text are a credential nonetheless: never the anonymous caller.
+    // Bytes that are not text are a credential too, never the anonymous caller.
     let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
     if text.is_empty() {
         return (ShownCredential::Nothing, None);
@@ -172,7 +172,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn callers_are_told_apart(one: (String, String), other: (String, String)) {
+        fn different_callers_have_different_keys(one: (String, String), other: (String, String)) {
             let keyring = Keyring::new(&[7; 32]);
             let same = keyring.account(&one.0, &one.1) == keyring.account(&other.0, &other.1);
             prop_assert_eq!(same, one == other);
@@ -181,7 +181,7 @@ mod tests {
         }
 
         #[test]
-        fn a_key_shows_nothing(secret in "[a-z]{8,20}") {
+        fn a_printed_key_reveals_nothing(secret in "[a-z]{8,20}") {
             let shown = format!("{:?}", Keyring::new(&[7; 32]).token(&secret));
             prop_assert!(!shown.contains(&secret));
         }

@@ -1,8 +1,8 @@
-//! Challenges on their way from a registry to a caller: the last one of each registry is kept, and a token realm is
-//! replaced by our own token path, so that we learn which account a token is for.
+//! Passes challenges from a registry to a caller. The token realm is replaced by our own token path, so that we learn the
+//! account of each token. The last challenge of each registry is kept.
 //!
-//! **Invariant:** a realm is relayed to only if a registry that may be dialled named it and `oci` lets a credential
-//! go there. Nothing in here is secret, so the last challenges are kept as notes over a restart.
+//! **Invariant:** a realm is relayed only if an allowed registry named it and `oci` lets credentials go there. Challenges
+//! hold no secrets, so the last ones are kept as notes over a restart.
 
 use std::collections::HashMap;
 
@@ -18,15 +18,15 @@ use super::issuer::Issuer;
 use super::notes::Notes;
 
 pub(crate) const TOKEN_PATH: &str = "/stoker/token";
-/// Registries whose challenges are kept.
+/// The most registries whose challenges are kept.
 const KEPT: usize = 1_000;
 
-/// How a registry wants callers to sign in, as it said last.
+/// A registry's last challenge.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastChallenge {
     basic: Option<String>,
     bearer: Option<Bearer>,
-    /// It came from an address inside.
+    /// It came from a private address.
     #[serde(default)]
     is_inside: bool,
 }
@@ -40,15 +40,15 @@ struct Bearer {
 /// A registry's 401.
 pub(crate) struct ReceivedChallenge<'answer> {
     pub(crate) headers: &'answer HeaderMap,
-    /// It came from an address inside.
+    /// It came from a private address.
     pub(crate) is_inside: bool,
 }
 
-/// A token server, as one registry named it.
+/// The token server that one registry named.
 pub(crate) struct KnownRealm {
     pub(crate) url: Url,
     pub(crate) issuer: Issuer,
-    /// The registry that named it is configured or inside itself, or it is the registry's own server.
+    /// Its address may be private: its registry is configured or private too, or is the same server.
     pub(crate) may_be_inside: bool,
 }
 
@@ -67,7 +67,7 @@ impl ChallengeRelay {
         }
     }
 
-    /// Keeps what the registry said, and returns it as the caller gets it: `WWW-Authenticate` values.
+    /// Keeps the registry's challenge, and returns the `WWW-Authenticate` values for the caller.
     pub(crate) fn pass(
         &self,
         origin: &Origin,
@@ -94,7 +94,7 @@ impl ChallengeRelay {
             .collect()
     }
 
-    /// The last challenge again, for a repository that is now asked for.
+    /// Returns the last challenge, for the repository of this request.
     pub(crate) fn repeat(&self, location: &Location, us: &str) -> Vec<HeaderValue> {
         let Location { origin, repository } = location;
         let last = self.last().get(&origin.to_string()).cloned().unwrap_or_default();
@@ -115,7 +115,7 @@ impl ChallengeRelay {
         self.last().contains_key(&origin.to_string())
     }
 
-    /// Whether its last challenge was a Harbor's.
+    /// Returns whether the last challenge was a Harbor's.
     pub(crate) fn is_harbors(&self, origin: &Origin) -> bool {
         let last = self.last();
         let Some(last) = last.get(&origin.to_string()) else {
@@ -125,36 +125,25 @@ impl ChallengeRelay {
         last.bearer.as_ref().is_some_and(by_service) || last.basic.as_deref() == Some("harbor")
     }
 
-    /// The token server behind a realm, if this registry named it last.
+    /// Returns the token server of a realm, if this registry named it last.
     pub(crate) fn realm(&self, realm: &str, origin: &Origin, registries: &Registries) -> Option<KnownRealm> {
-        let bearer = self.last().get(&origin.to_string())?.bearer.clone()?;
-        (bearer.realm == realm).then(|| self.realm_of(origin, registries))?
+        let last = self.last().get(&origin.to_string())?.clone();
+        let is_named = last.bearer.as_ref().is_some_and(|bearer| bearer.realm == realm);
+        is_named.then(|| known_realm(last, origin, registries))?
     }
 
-    /// The token server that this registry named last.
+    /// Returns the token server that this registry named last.
     pub(crate) fn realm_of(&self, origin: &Origin, registries: &Registries) -> Option<KnownRealm> {
         let last = self.last().get(&origin.to_string())?.clone();
-        let bearer = last.bearer?;
-        let url = checked(&bearer.realm, origin, registries)?;
-        Some(KnownRealm {
-            may_be_inside: last.is_inside
-                || registries.knows(&origin.registry)
-                || is_own(&url, origin, registries),
-            issuer: Issuer {
-                origin: origin.clone(),
-                realm: url.as_str().to_owned(),
-                service: bearer.service,
-            },
-            url,
-        })
+        known_realm(last, origin, registries)
     }
 
-    /// Which token server issues this registry's tokens.
+    /// Returns the issuer of this registry's tokens.
     pub(crate) fn issuer(&self, origin: &Origin, registries: &Registries) -> Option<Issuer> {
         self.realm_of(origin, registries).map(|known| known.issuer)
     }
 
-    /// The registries that named this token server last.
+    /// Returns the registries whose last challenge names this token server.
     pub(crate) fn named_by(&self, realm: &Url) -> Vec<Origin> {
         let names_it = |last: &LastChallenge| {
             let named = last.bearer.as_ref().map(|bearer| Url::parse(&bearer.realm));
@@ -202,7 +191,23 @@ impl ChallengeRelay {
     }
 }
 
-/// A challenge whose token server must not see credentials leads nowhere.
+fn known_realm(last: LastChallenge, origin: &Origin, registries: &Registries) -> Option<KnownRealm> {
+    let bearer = last.bearer?;
+    let url = checked(&bearer.realm, origin, registries)?;
+    Some(KnownRealm {
+        may_be_inside: last.is_inside
+            || registries.knows(&origin.registry)
+            || is_own(&url, origin, registries),
+        issuer: Issuer {
+            origin: origin.clone(),
+            realm: url.as_str().to_owned(),
+            service: bearer.service,
+        },
+        url,
+    })
+}
+
+/// Returns whether the challenge's token server may get credentials.
 fn may_be_passed(challenge: &Challenge, origin: &Origin, registries: &Registries) -> bool {
     match challenge {
         Challenge::Basic { .. } => true,
@@ -216,21 +221,21 @@ fn checked(realm: &str, origin: &Origin, registries: &Registries) -> Option<Url>
     check_realm(realm, &origin.registry, origin.scheme.is_plain(), &listed).ok()
 }
 
-/// Whether the token server is the registry's own server.
+/// Returns whether the token server is the registry's own server.
 fn is_own(realm: &Url, origin: &Origin, registries: &Registries) -> bool {
     let registry = registries.registry(origin);
     registry.is_ok_and(|registry| registry.server() == realm.origin().ascii_serialization())
 }
 
-/// Why a token was refused: containerd stops asking when it is told.
+/// Returns why a token was refused. With it, containerd stops retrying.
 fn error_of(header: &str) -> Option<&'static str> {
     ["insufficient_scope", "invalid_token"]
         .into_iter()
         .find(|word| header.contains(word))
 }
 
-/// As the caller gets it; `us` is the host and port that the caller reached us at. Our token path is told which
-/// registry the token is for, because two registries may name one token server.
+/// Returns the challenge for the caller, who reached us at `us`. The token path names the registry, because two registries
+/// may name one token server.
 fn rewritten(challenge: &Challenge, origin: &Origin, error: Option<&str>, us: &str) -> Option<HeaderValue> {
     let mut text = match challenge {
         Challenge::Basic { realm } => format!("Basic realm={}", quoted(realm)),
@@ -375,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_token_server_is_neither_passed_nor_asked() {
+    fn a_foreign_token_server_is_never_used() {
         let relay = ChallengeRelay::open(InMemory::default());
         let foreign = r#"Bearer realm="https://evil.example.net/token",service="reg""#;
         assert!(
@@ -419,7 +424,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_rewritten_reads_back(service in "\\PC{0,30}", scope in "[ -~]{0,40}") {
+        fn a_rewritten_challenge_parses_to_the_same_values(service in "\\PC{0,30}", scope in "[ -~]{0,40}") {
             let challenge = Challenge::Bearer {
                 realm: "https://auth.example.com/token?x=1&y=\"2\"".to_owned(),
                 service: Some(service.clone()),
@@ -438,7 +443,7 @@ mod tests {
         }
 
         #[test]
-        fn any_challenge_can_be_taken(header in "\\PC{0,80}") {
+        fn no_challenge_panics(header in "\\PC{0,80}") {
             let relay = ChallengeRelay::open(InMemory::default());
             if let Ok(value) = HeaderValue::from_str(&header) {
                 let mut headers = HeaderMap::new();

@@ -1,24 +1,23 @@
-//! May this caller read this object: the decision alone, from what is kept and what the registry said.
+//! Decides whether a caller may read an object, from kept grants and the registry's answer. Pure functions.
 //!
-//! **Invariant:** bytes are given out only on a yes: the registry's own, just now or kept and not too old, or a
-//! record that anybody may read. An unreachable host prolongs a yes by days, a failed question by an hour; neither
-//! makes one.
+//! **Invariant:** an object is read only with a grant: the registry's present one, a kept one that is young enough, or a
+//! public record. An unreachable host extends a kept grant by days, a failed question by an hour; neither makes one.
 
 use std::time::Duration;
 
-/// How old the youngest yes is that covers the object.
+/// The age of the youngest grant that covers the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum GrantAge {
     None,
-    /// Taken while the host is unreachable.
+    /// Counts while the host is unreachable.
     Stale,
-    /// Taken when the question fails, too.
+    /// Counts when the question fails, too.
     Recent,
-    /// Taken without asking again.
+    /// Counts without asking again.
     Fresh,
 }
 
-/// How long a yes counts, by what became of the question.
+/// How long a grant counts: without a question, after a failed one, while the host is unreachable.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GrantAgeLimits {
     pub(crate) fresh: Duration,
@@ -28,7 +27,7 @@ pub(crate) struct GrantAgeLimits {
 
 impl GrantAge {
     pub(crate) fn of_age(given_at_ms: Option<i64>, now_ms: i64, ages: GrantAgeLimits) -> Self {
-        // A clock that was turned back makes no yes younger than new.
+        // After a clock was set back, a grant counts as new.
         let age = given_at_ms.map(|at| u128::try_from(now_ms.saturating_sub(at)).unwrap_or(0));
         match age {
             Some(age) if age <= ages.fresh.as_millis() => Self::Fresh,
@@ -39,7 +38,7 @@ impl GrantAge {
     }
 }
 
-/// What the registry answered when it was asked for the very object with the caller's own credential.
+/// The registry's answer to a question about the object, with the caller's credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AnswerKind {
     Granted,
@@ -47,13 +46,13 @@ pub(crate) enum AnswerKind {
     Challenge,
     /// 403, 404, or another status that is a refusal.
     Refused,
-    /// This question has no answer, and the host is reachable.
+    /// The question failed; the host is reachable.
     Failed,
     /// The host is unreachable.
     Unreachable,
 }
 
-/// What else counts where the registry gives no answer.
+/// What else decides when the registry gives no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Circumstances {
     pub(crate) kept: GrantAge,
@@ -70,11 +69,11 @@ pub(crate) enum Verdict {
     PassChallenge,
     /// The registry's refusal goes to the caller.
     PassRefusal,
-    /// The registry's last challenge goes to the caller, who may come back with a credential.
+    /// The registry's last challenge goes to the caller, who may return with a credential.
     RepeatChallenge,
     /// The failure goes to the caller, with the registry's status.
     PassFailure,
-    /// Nothing can be told: the runtime asks elsewhere.
+    /// Nothing is known: the runtime asks elsewhere.
     Unavailable,
 }
 
@@ -130,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn without_any_yes_nothing_is_read(answer in answer(), showed: bool, known: bool) {
+        fn nothing_is_read_without_a_grant(answer in answer(), showed: bool, known: bool) {
             let nothing = Circumstances {
                 kept: GrantAge::None,
                 showed_a_credential: showed,
@@ -158,7 +157,7 @@ mod tests {
         }
 
         #[test]
-        fn a_yes_never_gets_younger(at in 0_i64..1_000_000_000, later in 0_i64..1_000_000_000) {
+        fn a_grant_never_gets_younger(at in 0_i64..1_000_000_000, later in 0_i64..1_000_000_000) {
             let kept = |now| GrantAge::of_age(Some(at), now, AGES);
             prop_assert!(kept(at) >= kept(at + later));
             prop_assert_eq!(kept(at), GrantAge::Fresh);
@@ -177,9 +176,9 @@ mod tests {
         assert_eq!(GrantAge::of_age(None, 0, AGES), GrantAge::None);
     }
 
-    /// When one question fails, only a yes of the last hour counts, even if the node vouches.
+    /// When a question fails, only a grant of the last hour counts, even if the node vouches.
     #[test]
-    fn a_failed_question_is_no_outage() {
+    fn a_failed_question_does_not_count_as_an_outage() {
         let stale = Circumstances {
             kept: GrantAge::Stale,
             showed_a_credential: true,

@@ -1,7 +1,7 @@
-//! What kept one question from an answer: a 429, a single 5xx, a storage's refusal, a bad redirect, no free connection.
+//! Why one question got no answer: a 429, a single 5xx, a storage's refusal, a bad redirect, no free connection.
 //!
-//! **Invariant:** a failure belongs to its question (credential, location, object) and is nobody else's. A 429 and a 408
-//! are remembered for that question and answered from memory, because containerd repeats them at once.
+//! **Invariant:** a failure concerns only its own question (credential, location, object). A 429 and a 408 are kept and
+//! repeated from memory, because containerd retries them at once.
 
 use std::time::Duration;
 
@@ -13,27 +13,26 @@ use wire::Side;
 use super::caller_key::CallerKey;
 use crate::expiring_map::ExpiringMap;
 
-/// A 429 without `Retry-After` is remembered for this long.
-const RETRY_AFTER_UNLESS_SAID: Duration = Duration::from_secs(10);
+/// For a 429 without `Retry-After`.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(10);
 const KEPT: usize = 10_000;
 
-/// Why one question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(super) status: Option<StatusCode>,
     pub(super) retry_after: Option<Duration>,
     pub(super) text: String,
     pub(super) side: Side,
-    /// The storage to which the registry had led said it.
+    /// It came from the storage that the registry redirected to.
     pub(super) by_storage: bool,
 }
 
-/// The registry or what is behind it has trouble. A 501 says that it never does what was asked.
+/// Returns whether the registry, or a server behind it, failed. A 501 is no failure: the method is not supported.
 pub(super) fn is_trouble(status: StatusCode) -> bool {
     status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
 }
 
-/// What runtimes repeat at once.
+/// Returns whether runtimes retry this status at once.
 pub(super) fn is_rate_limit(status: StatusCode) -> bool {
     matches!(
         status,
@@ -47,7 +46,7 @@ impl Failure {
         let what_to_do = if is_rate_limit(status) {
             "wait, or use an account with a higher limit"
         } else {
-            "ask again, or read the registry's log"
+            "pull again, or read the registry's log"
         };
         Self {
             status: Some(status),
@@ -79,7 +78,7 @@ impl Failure {
         }
     }
 
-    /// The status that the caller gets: what the registry said of rate limits, and 5xx in our own words.
+    /// Returns the status for the caller: a rate limit as the registry sent it, otherwise a 502 or 503 of ours.
     pub(super) fn passed_status(&self) -> StatusCode {
         match (self.status, self.side) {
             (Some(status), _) if is_rate_limit(status) => status,
@@ -90,7 +89,7 @@ impl Failure {
         }
     }
 
-    /// An answer came and cannot be used.
+    /// The registry's response cannot be used.
     pub(super) fn of_registry(text: impl Into<String>) -> Self {
         Self::new(Side::Registry, text)
     }
@@ -110,10 +109,10 @@ impl Failure {
     }
 }
 
-/// One question: who is shown to the registry, where, and what is asked for.
+/// One question: the caller that the registry sees, the location, and the object.
 pub(super) type QuestionKey = (CallerKey, Location, String);
 
-/// Questions that the registry answered with 429 or 408.
+/// Failures of questions that the registry answered with 429 or 408.
 pub(super) struct RateLimited(ExpiringMap<QuestionKey, (Failure, Instant)>);
 
 impl Default for RateLimited {
@@ -123,7 +122,7 @@ impl Default for RateLimited {
 }
 
 impl RateLimited {
-    /// The failure again, with what is left of its `Retry-After`.
+    /// Returns the failure, with the rest of its `Retry-After`.
     pub(super) fn failure(&self, asked: &QuestionKey) -> Option<Failure> {
         self.failure_at(asked, Instant::now())
     }
@@ -144,7 +143,7 @@ impl RateLimited {
     }
 
     fn remember_at(&self, asked: QuestionKey, failure: &Failure, now: Instant) {
-        let until = now + failure.retry_after.unwrap_or(RETRY_AFTER_UNLESS_SAID);
+        let until = now + failure.retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
         self.0.insert(asked, (failure.clone(), until), until, now);
     }
 }
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limit_is_remembered_for_its_own_question_until_its_time() {
+    fn a_rate_limit_is_kept_for_its_own_question_until_its_end() {
         let (began, seconds) = (Instant::now(), Duration::from_secs);
         for (said, lasts) in [(Some(30), 30), (None, 10)] {
             let limited = RateLimited::default();

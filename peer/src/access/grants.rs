@@ -1,11 +1,10 @@
-//! What registries said yes to: for this caller, at this registry, in this repository, this very digest.
+//! The grants of registries: this caller may read this digest at this location.
 //!
-//! **Invariant:** a yes is never for a repository as a whole. What a manifest's yes covers is told by the manifest
-//! ([`super::listings`]), and only a yes that was given for it *as a manifest* covers anything: a blob that merely
-//! reads like one does not.
+//! **Invariant:** a grant is never for a whole repository. A grant for a manifest covers what the manifest lists
+//! ([`super::listings`]), but only if it was given for it *as a manifest*: a blob with the same bytes covers nothing.
 //!
-//! Kept in memory, and as one note per caller and repository in the store's index, whose writing never waits for
-//! the disk. Notes hold HMACs, names and times.
+//! Grants are kept in memory, and as one note per caller and location in the store's index, which is written without
+//! waiting for the disk. Notes hold HMACs, names and times.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,14 +18,14 @@ use wire::between_peers::read_hash;
 use super::caller_key::CallerKey;
 use super::notes::Notes;
 
-/// All yeses of this peer.
+/// The most grants of this peer.
 const KEPT: usize = 50_000;
-/// Of one caller in one repository.
-const KEPT_IN_ONE_PLACE: usize = 500;
-/// A yes that is repeated is written down again only when it is this much younger.
+/// The most grants of one caller at one location.
+const KEPT_AT_ONE_LOCATION: usize = 500;
+/// A repeated grant is written again only when it is this much younger.
 const WRITTEN_AGAIN_AFTER_MS: i64 = 60_000;
 
-/// Who, where.
+/// A caller at a location.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct CallerLocation {
     pub(crate) caller: CallerKey,
@@ -73,21 +72,21 @@ pub(crate) struct Grants {
 
 #[derive(Default)]
 struct KnownGrants {
-    places: HashMap<CallerLocation, LocationGrants>,
+    locations: HashMap<CallerLocation, LocationGrants>,
     count: usize,
 }
 
 impl Grants {
-    /// Starts with what was kept before.
+    /// Reads the notes. Removes those that cannot be parsed.
     pub(crate) fn open(notes: impl Notes + 'static) -> Self {
         let mut known = KnownGrants::default();
         for (name, value) in notes.all() {
             let read =
                 CallerLocation::from_note(&name).zip(serde_json::from_slice::<LocationGrants>(&value).ok());
             match read {
-                Some((place, grants)) => {
+                Some((at, grants)) => {
                     known.count += grants.len();
-                    known.places.insert(place, grants);
+                    known.locations.insert(at, grants);
                 }
                 None => notes.remove(&name),
             }
@@ -98,43 +97,43 @@ impl Grants {
         }
     }
 
-    /// The registry has just said yes.
-    pub(crate) fn grant(&self, place: &CallerLocation, digest: &Digest, kind: ObjectKind, now_ms: i64) {
+    /// Keeps a grant that the registry has just given.
+    pub(crate) fn grant(&self, at: &CallerLocation, digest: &Digest, kind: ObjectKind, now_ms: i64) {
         let known = &mut *self.known();
-        let grants = known.places.entry(place.clone()).or_default();
+        let grants = known.locations.entry(at.clone()).or_default();
         let before = grants.get(digest).copied();
-        let manifest = kind == ObjectKind::Manifest || before.is_some_and(|yes| yes.manifest);
-        let changed = before.is_none_or(|yes| {
-            yes.manifest != manifest || now_ms.saturating_sub(yes.written_ms) >= WRITTEN_AGAIN_AFTER_MS
+        let manifest = kind == ObjectKind::Manifest || before.is_some_and(|grant| grant.manifest);
+        let changed = before.is_none_or(|grant| {
+            grant.manifest != manifest || now_ms.saturating_sub(grant.written_ms) >= WRITTEN_AGAIN_AFTER_MS
         });
         let written_ms = if changed {
             now_ms
         } else {
-            before.map_or(now_ms, |yes| yes.written_ms)
+            before.map_or(now_ms, |grant| grant.written_ms)
         };
-        let yes = KeptGrant {
+        let grant = KeptGrant {
             at_ms: now_ms,
             manifest,
             written_ms,
         };
-        if grants.insert(digest.clone(), yes).is_none() {
+        if grants.insert(digest.clone(), grant).is_none() {
             known.count += 1;
         }
-        if grants.len() > KEPT_IN_ONE_PLACE {
+        if grants.len() > KEPT_AT_ONE_LOCATION {
             known.count -= forget_older_half(grants);
         }
         if changed {
-            self.write(place, grants);
+            self.write(at, grants);
         }
         if known.count > KEPT {
-            self.forget_oldest_places(known);
+            self.forget_oldest_locations(known);
         }
     }
 
-    /// The registry has just said no to something that these yeses would cover.
-    pub(crate) fn forget(&self, place: &CallerLocation, digests: &[Digest]) {
+    /// Removes these grants: the registry has refused an object that they cover.
+    pub(crate) fn forget(&self, at: &CallerLocation, digests: &[Digest]) {
         let known = &mut *self.known();
-        let Some(grants) = known.places.get_mut(place) else {
+        let Some(grants) = known.locations.get_mut(at) else {
             return;
         };
         let before = grants.len();
@@ -143,45 +142,49 @@ impl Grants {
             return;
         }
         known.count -= before - grants.len();
-        self.write(place, grants);
+        self.write(at, grants);
     }
 
-    /// The caller may not pull from this repository any more.
-    pub(crate) fn forget_place(&self, place: &CallerLocation) {
+    /// Removes all grants: the caller may no longer pull from this location.
+    pub(crate) fn forget_location(&self, at: &CallerLocation) {
         let known = &mut *self.known();
-        if let Some(grants) = known.places.remove(place) {
+        if let Some(grants) = known.locations.remove(at) {
             known.count -= grants.len();
-            self.notes.remove(&place.note());
+            self.notes.remove(&at.note());
         }
     }
 
-    /// The account does not exist any more, or not with this password.
+    /// Removes all grants of the caller at this registry: it refused the account or its password.
     pub(crate) fn forget_caller(&self, caller: &CallerKey, origin: &Origin) {
         let known = &mut *self.known();
         let gone: Vec<CallerLocation> = known
-            .places
+            .locations
             .keys()
             .filter(|at| at.caller == *caller && at.location.origin == *origin)
             .cloned()
             .collect();
-        for place in gone {
-            known.count -= known.places.remove(&place).map_or(0, |grants| grants.len());
-            self.notes.remove(&place.note());
+        for at in gone {
+            known.count -= known.locations.remove(&at).map_or(0, |grants| grants.len());
+            self.notes.remove(&at.note());
         }
     }
 
-    /// When the registry last said yes to this very object.
-    pub(crate) fn given_at(&self, place: &CallerLocation, digest: &Digest) -> Option<i64> {
-        self.known().places.get(place)?.get(digest).map(|yes| yes.at_ms)
+    /// Returns when the registry last granted this object itself.
+    pub(crate) fn given_at(&self, at: &CallerLocation, digest: &Digest) -> Option<i64> {
+        self.known()
+            .locations
+            .get(at)?
+            .get(digest)
+            .map(|grant| grant.at_ms)
     }
 
-    /// The manifests that the caller may read in this place, and since when; youngest yes first.
-    pub(crate) fn manifests(&self, place: &CallerLocation) -> Vec<(Digest, i64)> {
-        let mut manifests: Vec<(Digest, i64)> = match self.known().places.get(place) {
+    /// Returns the manifests that the caller may read at this location with the times of their grants, youngest first.
+    pub(crate) fn manifests(&self, at: &CallerLocation) -> Vec<(Digest, i64)> {
+        let mut manifests: Vec<(Digest, i64)> = match self.known().locations.get(at) {
             Some(grants) => grants
                 .iter()
-                .filter(|(_, yes)| yes.manifest)
-                .map(|(digest, yes)| (digest.clone(), yes.at_ms))
+                .filter(|(_, grant)| grant.manifest)
+                .map(|(digest, grant)| (digest.clone(), grant.at_ms))
                 .collect(),
             None => Vec::new(),
         };
@@ -189,12 +192,12 @@ impl Grants {
         manifests
     }
 
-    /// Whether this caller has any yes of this registry that is younger than `since_ms`.
+    /// Returns whether this caller has a grant of this registry that is younger than `since_ms`.
     pub(crate) fn any(&self, caller: &CallerKey, origin: &Origin, since_ms: i64) -> bool {
-        self.known().places.iter().any(|(place, grants)| {
-            place.caller == *caller
-                && place.location.origin == *origin
-                && grants.values().any(|yes| yes.at_ms >= since_ms)
+        self.known().locations.iter().any(|(at, grants)| {
+            at.caller == *caller
+                && at.location.origin == *origin
+                && grants.values().any(|grant| grant.at_ms >= since_ms)
         })
     }
 
@@ -202,44 +205,44 @@ impl Grants {
         self.known.lock()
     }
 
-    fn write(&self, place: &CallerLocation, grants: &LocationGrants) {
+    fn write(&self, at: &CallerLocation, grants: &LocationGrants) {
         if grants.is_empty() {
-            return self.notes.remove(&place.note());
+            return self.notes.remove(&at.note());
         }
         if let Ok(value) = serde_json::to_vec(grants) {
-            self.notes.put(&place.note(), &value);
+            self.notes.put(&at.note(), &value);
         }
     }
 
-    /// Makes room for a tenth: those go first whose last yes is longest ago.
-    fn forget_oldest_places(&self, known: &mut KnownGrants) {
+    /// Removes a tenth of all grants, first those of the locations without a recent grant.
+    fn forget_oldest_locations(&self, known: &mut KnownGrants) {
         let youngest =
-            |grants: &LocationGrants| grants.values().map(|yes| yes.at_ms).max().unwrap_or(i64::MIN);
+            |grants: &LocationGrants| grants.values().map(|grant| grant.at_ms).max().unwrap_or(i64::MIN);
         let mut by_age: Vec<(i64, CallerLocation)> = known
-            .places
+            .locations
             .iter()
-            .map(|(place, grants)| (youngest(grants), place.clone()))
+            .map(|(at, grants)| (youngest(grants), at.clone()))
             .collect();
         by_age.sort_unstable_by_key(|(at_ms, _)| *at_ms);
-        for (_, place) in by_age {
+        for (_, at) in by_age {
             if known.count <= KEPT - KEPT / 10 {
                 return;
             }
-            known.count -= known.places.remove(&place).map_or(0, |grants| grants.len());
-            self.notes.remove(&place.note());
+            known.count -= known.locations.remove(&at).map_or(0, |grants| grants.len());
+            self.notes.remove(&at.note());
         }
     }
 }
 
 fn forget_older_half(grants: &mut LocationGrants) -> usize {
     let before = grants.len();
-    let mut times: Vec<i64> = grants.values().map(|yes| yes.at_ms).collect();
+    let mut times: Vec<i64> = grants.values().map(|grant| grant.at_ms).collect();
     let middle = times.len() / 2;
     let (_, median, _) = times.select_nth_unstable(middle);
     let (median, mut surplus) = (*median, before / 2);
-    // Many may have the same time: stop at half, whatever their times.
-    grants.retain(|_, yes| {
-        let goes = surplus > 0 && yes.at_ms <= median;
+    // Many grants may have the same time, so count them.
+    grants.retain(|_, grant| {
+        let goes = surplus > 0 && grant.at_ms <= median;
         surplus -= usize::from(goes);
         !goes
     });
@@ -265,7 +268,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_yes_is_for_one_caller_one_repository_and_one_digest() {
+    fn a_grant_is_for_one_caller_one_location_and_one_digest() {
         let grants = Grants::open(InMemory::default());
         grants.grant(&place("ann", "a"), &digest(1), ObjectKind::Blob, 5);
         assert_eq!(grants.given_at(&place("ann", "a"), &digest(1)), Some(5));
@@ -275,7 +278,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn yeses_survive_a_restart() {
+    fn grants_survive_a_restart() {
         let notes = InMemory::default();
         let grants = Grants::open(notes.clone());
         grants.grant(&place("ann", "a"), &digest(1), ObjectKind::Manifest, 5);
@@ -287,7 +290,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn notes_tell_no_secret() {
+    fn notes_hold_no_secret() {
         let notes = InMemory::default();
         let grants = Grants::open(notes.clone());
         grants.grant(&place("ann", "a"), &digest(1), ObjectKind::Blob, 5);
@@ -296,7 +299,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn junk_in_the_notes_is_dropped() {
+    fn invalid_notes_are_removed() {
         let notes = InMemory::default();
         notes.put("junk", b"{}");
         notes.put(&place("ann", "a").note(), b"junk");
@@ -306,7 +309,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_refused_account_loses_what_it_had_at_that_registry() {
+    fn a_refused_account_loses_its_grants_at_that_registry() {
         let grants = Grants::open(InMemory::default());
         let (ann, bob) = (place("ann", "a"), place("bob", "a"));
         grants.grant(&ann, &digest(1), ObjectKind::Blob, 5);
@@ -320,9 +323,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_place_has_a_bound() {
+    fn the_grants_of_one_location_are_bounded() {
         let grants = Grants::open(InMemory::default());
-        let limit = u32::try_from(KEPT_IN_ONE_PLACE).expect("small");
+        let limit = u32::try_from(KEPT_AT_ONE_LOCATION).expect("small");
         for number in 0..=limit {
             grants.grant(
                 &place("ann", "a"),
@@ -333,23 +336,23 @@ pub(crate) mod tests {
         }
         assert_eq!(grants.given_at(&place("ann", "a"), &digest(0)), None);
         assert!(grants.given_at(&place("ann", "a"), &digest(limit)).is_some());
-        assert!(grants.known().count <= KEPT_IN_ONE_PLACE);
+        assert!(grants.known().count <= KEPT_AT_ONE_LOCATION);
     }
 
     proptest! {
         #[test]
-        fn the_count_is_the_number_of_yeses(steps in proptest::collection::vec((0_u32..5, 0_u32..5, any::<bool>()), 0..60)) {
+        fn the_count_is_the_number_of_grants(steps in proptest::collection::vec((0_u32..5, 0_u32..5, any::<bool>()), 0..60)) {
             let grants = Grants::open(InMemory::default());
             for (user, object, is_grant) in steps {
-                let place = place(&user.to_string(), "a");
+                let at = place(&user.to_string(), "a");
                 if is_grant {
-                    grants.grant(&place, &digest(object), ObjectKind::Blob, 1);
+                    grants.grant(&at, &digest(object), ObjectKind::Blob, 1);
                 } else {
-                    grants.forget(&place, &[digest(object)]);
+                    grants.forget(&at, &[digest(object)]);
                 }
             }
             let known = grants.known();
-            prop_assert_eq!(known.count, known.places.values().map(HashMap::len).sum::<usize>());
+            prop_assert_eq!(known.count, known.locations.values().map(HashMap::len).sum::<usize>());
         }
     }
 }

@@ -1,8 +1,8 @@
-//! May this caller read this object here? Asks the registry for the very object with the caller's own credential
-//! when nothing that is kept tells.
+//! Finds out whether a caller may read an object: from kept grants and public records, else from the registry, which is
+//! asked for the object with the caller's own credential.
 //!
-//! **Invariant:** nobody reads what the registry would not give them: a yes is for one caller, one registry, one
-//! repository and one digest. The decision itself is [`super::decision`], a function of values.
+//! **Invariant:** no caller reads an object that the registry would not send them. The decision itself is
+//! [`super::decision`], a function of values.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::refusal::{Refusal, unknown};
 use super::state::Access;
 
 impl Access {
-    /// May this caller read this object?
+    /// Returns the grant if this caller may read the object.
     pub(crate) async fn may_read(
         &self,
         caller: &Caller,
@@ -33,12 +33,12 @@ impl Access {
         if self.is_public(caller, digest).await {
             return Ok(Grant::without_answer(GrantBasis::Public));
         }
-        // A record that is too old to be taken at once counts like a yes of the same age.
+        // An older public record counts like a kept grant of its age.
         let kept = kept.max(self.public(caller, digest));
         self.ask_and_judge(caller, digest, kind, kept).await
     }
 
-    /// The registry's own word, or what is kept where it gives none.
+    /// Asks the registry, and falls back on what is kept if it gives no answer.
     pub(super) async fn ask_and_judge(
         &self,
         caller: &Caller,
@@ -57,7 +57,7 @@ impl Access {
         }
     }
 
-    /// The caller was told no, or has to come back with a credential.
+    /// Returns the response for a caller who is refused, or who has to return with a credential.
     pub(crate) fn refusal(&self, caller: &Caller, kind: ObjectKind, answer: &RegistryAnswer) -> Refusal {
         let registry = caller.location().registry().as_str();
         match answer {
@@ -71,14 +71,14 @@ impl Access {
                     &caller.location().origin,
                     registries,
                     &said,
-                    &caller.us,
+                    &caller.front_address,
                 ))
             }
-            // The registry is back: the caller has to get a token that it takes.
+            // The registry is reachable again: the caller has to get a token from its server.
             RegistryAnswer::Refused(_)
                 if caller.was_hidden() && self.challenges.is_known(&caller.location().origin) =>
             {
-                Refusal::Challenge(self.challenges.repeat(caller.location(), &caller.us))
+                Refusal::Challenge(self.challenges.repeat(caller.location(), &caller.front_address))
             }
             RegistryAnswer::Barred(bar) => Refusal::Barred(bar.clone()),
             RegistryAnswer::Refused(status) => Refusal::of_registry(*status, unknown(kind), registry),
@@ -87,14 +87,14 @@ impl Access {
         }
     }
 
-    /// The host is unreachable and there is no yes to fall back on.
+    /// Refuses: the host is unreachable, and no kept grant counts.
     fn unavailable(&self, caller: &Caller) -> Refusal {
         let circumstances = self.circumstances(caller, GrantAge::None);
         if judge(AnswerKind::Unreachable, circumstances) == Verdict::RepeatChallenge {
-            return Refusal::Challenge(self.challenges.repeat(caller.location(), &caller.us));
+            return Refusal::Challenge(self.challenges.repeat(caller.location(), &caller.front_address));
         }
         Refusal::unreachable(format!(
-            "{} is unreachable, and it has not said before that this credential may read {} (or too long ago)",
+            "registry {} is unreachable, and no recent grant lets this credential read {}: pull again when the registry is back",
             caller.location().registry(),
             caller.location().repository
         ))
@@ -109,7 +109,7 @@ impl Access {
         }
     }
 
-    /// The node's own credential stands for every caller while the host is unreachable, where that is configured.
+    /// Returns whether the node's own credential lets every caller read while the host is unreachable, as configured.
     pub(crate) fn node_vouches(&self, origin: &Origin) -> bool {
         self.neighbours.offline_access(&origin.registry) == OfflineAccess::NodeCredential
             && self.neighbours.own_credential(&origin.registry).is_some()
@@ -128,7 +128,7 @@ impl Access {
             return direct;
         }
         let of_manifests = self.grants.manifests(&place).into_iter();
-        // Youngest first, so the first that covers the object decides.
+        // Youngest first: the first one that covers the object decides.
         let (manifests, kept): (Vec<Digest>, Vec<GrantAge>) = of_manifests
             .map(|(manifest, at)| (manifest, of_age(at)))
             .take_while(|(_, kept)| *kept > direct)
@@ -145,12 +145,12 @@ impl Access {
         found.map_or(direct, |(_, kept)| kept)
     }
 
-    /// Whether a yes is known that nobody has to be asked about: this caller's own, or one for everybody.
+    /// Returns whether a grant counts without a question: a fresh one of this caller, or a public record.
     pub(crate) async fn has_grant(&self, caller: &Caller, digest: &Digest, kind: ObjectKind) -> bool {
         self.kept(caller, digest, kind).await == GrantAge::Fresh || self.is_public(caller, digest).await
     }
 
-    /// Whether anybody may read the object here: by a record of the manager that is not too old.
+    /// Returns whether a recent record of the manager says that anybody may read the object here. Asks seeds for one.
     pub(super) async fn is_public(&self, caller: &Caller, digest: &Digest) -> bool {
         if self.public(caller, digest) == GrantAge::Fresh {
             return true;
@@ -159,7 +159,7 @@ impl Access {
         self.public(caller, digest) == GrantAge::Fresh
     }
 
-    /// What is known here of whether anybody may read the object.
+    /// Returns the age of the public record that this peer has.
     pub(super) fn public(&self, caller: &Caller, digest: &Digest) -> GrantAge {
         let (now, nobody) = (
             (self.now)(),
@@ -182,7 +182,7 @@ impl Access {
         }
     }
 
-    /// Keeps what the answer says about this caller.
+    /// Keeps what the answer says about this caller. Returns the object's info if it was granted.
     pub(super) async fn learn(
         &self,
         caller: &Caller,
@@ -218,8 +218,8 @@ impl Access {
         }
     }
 
-    /// A caller who is refused the tag itself may not pull from the repository: no older yes is prolonged. An image that
-    /// is barred stays so under the digest that the tag meant last.
+    /// Keeps the answer to a question about a tag. A caller who is refused the tag loses all grants at the location. A barred
+    /// image is barred under the tag's last digest.
     pub(crate) async fn learn_from_tag(&self, caller: &Caller, tag: &Tag, answer: &RegistryAnswer) {
         if let RegistryAnswer::Barred(_) = answer
             && let Some(digest) = self.last_known_here(caller, tag)
@@ -228,7 +228,7 @@ impl Access {
         }
         if is_refusal(caller, answer) {
             self.remember_refusal(caller, None);
-            self.grants.forget_place(&caller.place());
+            self.grants.forget_location(&caller.place());
         }
     }
 
@@ -238,8 +238,8 @@ impl Access {
         self.grants.grant(&place, digest, kind, (self.now)());
     }
 
-    /// A token of the anonymous caller may have been made for another repository, by anybody: that it is refused here says
-    /// nothing about all anonymous callers.
+    /// Skips anonymous tokens: one may be made for another repository, so its refusal does not concern all anonymous
+    /// callers.
     fn remember_refusal(&self, caller: &Caller, digest: Option<&Digest>) {
         let is_anonymous = caller.key == self.keyring.anonymous();
         if !is_anonymous || caller.authorization.is_none() {
@@ -248,7 +248,7 @@ impl Access {
         }
     }
 
-    /// The credential is refused: every yes goes that would let this caller read the object later.
+    /// Removes every grant that would let this caller read the object later.
     async fn forget(&self, caller: &Caller, digest: &Digest, kind: ObjectKind) {
         let place = caller.place();
         let manifests = self.grants.manifests(&place).into_iter();
@@ -260,10 +260,10 @@ impl Access {
     }
 }
 
-/// The registry has refused the credential that it was shown.
+/// Returns whether the registry refused the credential itself.
 fn is_refusal(caller: &Caller, answer: &RegistryAnswer) -> bool {
     match answer {
-        RegistryAnswer::Challenge { headers, .. } => ends_yeses(caller, headers),
+        RegistryAnswer::Challenge { headers, .. } => ends_grants(caller, headers),
         RegistryAnswer::Refused(status) => *status == StatusCode::FORBIDDEN && !caller.was_hidden(),
         RegistryAnswer::Granted(_)
         | RegistryAnswer::Barred(_)
@@ -272,14 +272,14 @@ fn is_refusal(caller: &Caller, answer: &RegistryAnswer) -> bool {
     }
 }
 
-/// A yes counts unless the registry has refused since.
+/// A grant counts unless the registry has refused since.
 fn unless_refused(given_at_ms: Option<i64>, refused_at_ms: Option<i64>) -> Option<i64> {
     given_at_ms.filter(|given| refused_at_ms.is_none_or(|refused| *given > refused))
 }
 
-/// A password that is refused, and a token whose account may not read this. A token that has merely ended says
-/// nothing about its account.
-fn ends_yeses(caller: &Caller, headers: &HeaderMap) -> bool {
+/// Returns whether this 401 ends grants: it refuses a password, or says that the token's account may not read the object.
+/// An expired token says nothing about its account.
+fn ends_grants(caller: &Caller, headers: &HeaderMap) -> bool {
     let Some(sent) = &caller.authorization else {
         return false;
     };

@@ -1,9 +1,7 @@
-//! Asks the registry with the caller's own credential, and tells its answer from trouble with one question and from a
-//! host that is unreachable.
+//! Asks the registry with the caller's own credential. Distinguishes an answer, a failed question, and an unreachable host.
 //!
-//! **Invariant:** a 401, 403, 404 and 412 of the registry is believed, whatever else fails. A yes for a manifest names
-//! the digest that was asked for, or the manifest was read and hashed; one for a blob tells its length, or one byte of
-//! it was read.
+//! **Invariant:** a 401, 403, 404 and 412 of the registry always counts. A manifest is granted only by a response that names
+//! its digest, or whose body was hashed; a blob only by one with its length, or after one byte was read.
 
 use std::time::Duration;
 
@@ -23,45 +21,45 @@ use super::failure::{Failure, QuestionKey, is_rate_limit, is_trouble};
 use super::reach::PROBE_LIMIT;
 use super::state::Access;
 
-/// How long the registry may take for one question.
+/// For one question.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
-/// The same, where a yes may stand in for an answer that does not come.
-const LIMIT_WITH_A_YES: Duration = Duration::from_secs(10);
-/// After this the host is probed while the question waits, where something may stand in for an unreachable host …
-const PATIENCE_WITH_A_YES: Duration = Duration::from_secs(3);
-/// … and where nothing may.
+/// For one question, where a kept grant counts if it fails.
+const LIMIT_WITH_GRANT: Duration = Duration::from_secs(10);
+/// After this the host is probed while the question runs, if something kept counts for an unreachable host.
+const PATIENCE_WITH_GRANT: Duration = Duration::from_secs(3);
+/// The same, if nothing kept counts.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a manifest may take from its headers to its end.
+/// For a manifest's body.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
 
-/// What became of one question.
+/// The outcome of one question.
 pub(super) enum QuestionOutcome {
     Answered(reqwest::Response),
     Failed(Failure),
     Unreachable,
 }
 
-/// How long the registry may take, by what is kept.
+/// Returns the time limit of a question.
 pub(super) fn limit(kept: GrantAge) -> Duration {
     match kept {
-        GrantAge::Recent | GrantAge::Fresh => LIMIT_WITH_A_YES,
-        // An older yes stands in for an unreachable host only.
+        GrantAge::Recent | GrantAge::Fresh => LIMIT_WITH_GRANT,
+        // An older grant counts only for an unreachable host.
         GrantAge::Stale | GrantAge::None => LIMIT,
     }
 }
 
-/// How long a question waits before its host is probed.
+/// Returns how long a question runs before its host is probed.
 pub(super) fn patience(has_something_kept: bool) -> Duration {
     if has_something_kept {
-        PATIENCE_WITH_A_YES
+        PATIENCE_WITH_GRANT
     } else {
         PATIENCE
     }
 }
 
 impl Access {
-    /// The registry's answer about this very object.
+    /// Returns the registry's answer about this object.
     pub(super) async fn ask_for(
         &self,
         caller: &Caller,
@@ -85,7 +83,7 @@ impl Access {
             RegistryAnswer::Refused(status) if knows_no_head(status) => {}
             answer => return answer,
         }
-        // The headers do not say that it is this manifest: the bytes do.
+        // The headers do not name this digest: hash the bytes.
         let whole = caller.question(Method::GET, kind, Vec::new(), limit(kept));
         match self
             .ask_raw(caller, whole, patience(kept != GrantAge::None))
@@ -94,7 +92,7 @@ impl Access {
             QuestionOutcome::Answered(response) if response.status().is_success() => {
                 proven(digest, response).await.1
             }
-            reply => self.read_reply(caller, reply).await,
+            reply => self.answer_of(caller, reply).await,
         }
     }
 
@@ -118,17 +116,17 @@ impl Access {
             QuestionOutcome::Answered(response) if response.status().is_success() => {
                 of_first_byte(&response, known)
             }
-            // The range of an object without bytes.
+            // An object without bytes has no first byte.
             QuestionOutcome::Answered(response)
                 if response.status() == StatusCode::RANGE_NOT_SATISFIABLE && known == Some(0) =>
             {
                 RegistryAnswer::Granted(ObjectInfo::default())
             }
-            reply => self.read_reply(caller, reply).await,
+            reply => self.answer_of(caller, reply).await,
         }
     }
 
-    /// By the object that is held, or by a manifest of this location that lists it.
+    /// Returns the size of the held object, or the one in a manifest of this location.
     fn known_size(&self, location: &Location, digest: &Digest) -> Option<u64> {
         if *digest == Digest::of(b"") {
             return Some(0);
@@ -139,10 +137,10 @@ impl Access {
 
     async fn ask(&self, caller: &Caller, question: Question, patience: Duration) -> RegistryAnswer {
         let reply = self.ask_raw(caller, question, patience).await;
-        self.read_reply(caller, reply).await
+        self.answer_of(caller, reply).await
     }
 
-    async fn read_reply(&self, caller: &Caller, reply: QuestionOutcome) -> RegistryAnswer {
+    async fn answer_of(&self, caller: &Caller, reply: QuestionOutcome) -> RegistryAnswer {
         match reply {
             QuestionOutcome::Answered(response) => self.read_answer(caller, response).await,
             QuestionOutcome::Failed(failure) => RegistryAnswer::Failed(failure),
@@ -155,22 +153,22 @@ impl Access {
             return RegistryAnswer::Barred(Bar::read(response, caller.location().registry().as_str()).await);
         }
         let is_challenge = response.status() == StatusCode::UNAUTHORIZED;
-        // It was shown no token, because none could be had.
+        // It got no token: the token server issued none.
         if is_challenge && caller.showed_local_token && self.token_server_is_unreachable(caller).await {
             return RegistryAnswer::Unreachable;
         }
         RegistryAnswer::of(&response)
     }
 
-    /// The registry's answer of any status but those that answer no question.
+    /// Returns the registry's response, unless its status is a 429, 408 or 5xx.
     pub(super) async fn ask_raw(
         &self,
         caller: &Caller,
         question: Question,
         patience: Duration,
     ) -> QuestionOutcome {
-        let asked = asked(caller, &question);
-        if let Some(failure) = self.rate_limited.failure(&asked) {
+        let key = question_key(caller, &question);
+        if let Some(failure) = self.rate_limited.failure(&key) {
             return QuestionOutcome::Failed(failure);
         }
         let registry = match self.neighbours.registries().registry(&caller.location().origin) {
@@ -196,10 +194,10 @@ impl Access {
                     return QuestionOutcome::Answered(response);
                 }
                 let failure = Failure::of_response(registry.name(), &response);
-                self.rate_limited.remember(asked, &failure);
+                self.rate_limited.remember(key, &failure);
                 return failed(caller, failure);
             }
-            Err(error) if !brought_no_headers(&error) => return failed(caller, Failure::of_error(&error)),
+            Err(error) if !has_no_headers(&error) => return failed(caller, Failure::of_error(&error)),
             Err(error) => Failure::of_error(&error),
         };
         let probe = registry.probe(PROBE_LIMIT);
@@ -231,7 +229,7 @@ fn unreachable(registry: &Registry) -> QuestionOutcome {
     QuestionOutcome::Unreachable
 }
 
-fn asked(caller: &Caller, question: &Question) -> QuestionKey {
+fn question_key(caller: &Caller, question: &Question) -> QuestionKey {
     let object = match &question.kind {
         QuestionKind::Manifest { wanted } => format!("manifest {wanted}"),
         QuestionKind::Blob { digest } | QuestionKind::FirstByte { digest } => format!("blob {digest}"),
@@ -239,8 +237,8 @@ fn asked(caller: &Caller, question: &Question) -> QuestionKey {
     (caller.shown_to_registry, caller.location().clone(), object)
 }
 
-/// Errors after which the host may be unreachable. All others tell that something answered, or that we did not ask.
-fn brought_no_headers(error: &RegistryError) -> bool {
+/// Returns whether the host may be unreachable. Other errors mean that it answered, or that we sent nothing.
+fn has_no_headers(error: &RegistryError) -> bool {
     matches!(
         error,
         RegistryError::Unreachable { .. } | RegistryError::TimedOut { .. } | RegistryError::CutShort { .. }
@@ -254,12 +252,12 @@ fn knows_no_head(status: StatusCode) -> bool {
     )
 }
 
-/// Proxies and storages refuse a HEAD of what they give to a GET.
+/// Some proxies and storages refuse a HEAD of an object that they send to a GET.
 fn is_refusal_of_head(status: StatusCode) -> bool {
     matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
 }
 
-/// Whether the headers of a 200 are a blob's.
+/// Returns whether the headers of a 200 are those of the blob.
 fn is_blob(info: &ObjectInfo, known: Option<u64>) -> bool {
     match (info.size, known) {
         (size, Some(known)) => size.unwrap_or(0) == known,
@@ -279,28 +277,32 @@ fn of_first_byte(response: &reqwest::Response, known: Option<u64>) -> RegistryAn
         return RegistryAnswer::Granted(info);
     }
     RegistryAnswer::Failed(Failure::of_registry(
-        "the registry answered something else than this blob: a web page, or another length",
+        "the registry sent something else than this blob, a web page or another length: check the registry's address",
     ))
 }
 
-/// A manifest's bytes as far as they came, and whether the answer is one for this digest.
+/// Returns a manifest's bytes if they have the digest, and the answer.
 pub(super) async fn proven(digest: &Digest, response: reqwest::Response) -> (Option<Bytes>, RegistryAnswer) {
     let info = ObjectInfo::from(response.headers());
     let bytes = timeout(BODY_LIMIT, gather(response)).await.ok().flatten();
     let hashed = bytes.as_deref().map(Digest::of);
     let bytes = bytes.filter(|_| hashed.as_ref() == Some(digest));
-    // Bytes that broke off are no lie: what is fetched later is proven anyway.
+    // A body that was cut off is not wrong: the fetch will prove the bytes.
     if bytes.is_some() || (hashed.is_none() && info.digest.as_ref() == Some(digest)) {
         return (bytes, RegistryAnswer::Granted(info));
     }
     let failure = match hashed {
-        Some(_) => Failure::of_registry("the registry answered another manifest than the one asked for"),
-        None => Failure::of_network("the manifest broke off, and its headers do not name its digest"),
+        Some(_) => Failure::of_registry(
+            "the registry sent another manifest than the requested one: read the registry's log",
+        ),
+        None => Failure::of_network(
+            "the manifest was cut off, and its headers do not name its digest: pull again",
+        ),
     };
     (None, RegistryAnswer::Failed(failure))
 }
 
-/// A manifest's bytes, unless they are too many or break off.
+/// Returns a manifest's bytes, unless they are too many or are cut off.
 pub(super) async fn gather(mut response: reqwest::Response) -> Option<Bytes> {
     let mut bytes = BytesMut::new();
     while let Some(piece) = response.chunk().await.ok()? {
@@ -325,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_s_headers_tell_its_length_and_are_no_web_page() {
+    fn the_headers_of_a_blob_have_its_length_and_are_no_web_page() {
         let bytes = "application/octet-stream";
         assert!(is_blob(&info(Some(5), bytes), Some(5)));
         assert!(
@@ -341,22 +343,22 @@ mod tests {
     }
 
     #[test]
-    fn only_what_brought_no_headers_asks_about_the_host() {
+    fn only_errors_without_headers_lead_to_a_probe() {
         let asked = || oci::Asked {
             registry: "reg.lan".parse().expect("a name"),
             object: "manifest v1 of a".to_owned(),
         };
         let limit = Duration::from_secs(1);
-        assert!(brought_no_headers(&RegistryError::TimedOut {
+        assert!(has_no_headers(&RegistryError::TimedOut {
             asked: asked(),
             awaited: "answer",
             limit
         }));
-        assert!(!brought_no_headers(&RegistryError::BadRedirect {
+        assert!(!has_no_headers(&RegistryError::BadRedirect {
             asked: asked(),
             what: "no place".to_owned()
         }));
-        assert!(!brought_no_headers(&RegistryError::NoTurn {
+        assert!(!has_no_headers(&RegistryError::NoTurn {
             asked: asked(),
             limit: std::num::NonZeroU32::MIN,
             waited: limit

@@ -1,7 +1,7 @@
-//! Why a caller gets no object, in the words and statuses of the distribution specification.
+//! Why a caller gets no object, with the status and code of the distribution specification.
 //!
-//! **Invariant:** 429 and 408 are only passed on, to the caller whose question the registry answered so; containerd
-//! repeats them at once, and [`super::failure`] answers that from memory. Our own limits answer 503.
+//! **Invariant:** a 429 or 408 goes only to the caller whose question the registry answered so: containerd retries it at
+//! once, and [`super::failure`] repeats it from memory. Our own limits are a 503.
 
 use axum::response::Response;
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -14,7 +14,7 @@ use super::response::error_response;
 use crate::delivery::{DeliveryError, OpenError};
 use crate::fetch::FetchError;
 
-/// A caller whose object is not proven yet asks again after so long.
+/// `Retry-After` for an object that is not proven yet.
 const PROOF_RETRY_SECONDS: u64 = 10;
 
 /// Why a request gets no object.
@@ -22,13 +22,13 @@ const PROOF_RETRY_SECONDS: u64 = 10;
 pub(crate) enum Refusal {
     /// 401 with these `WWW-Authenticate` values.
     Challenge(Vec<HeaderValue>),
-    /// 412: a rule of the registry's own about this image. Its body as it was, if there was one.
+    /// 412: a rule of the registry bars this image.
     Barred(Bar),
-    /// The registry's own trouble with this one question.
+    /// The registry failed to answer this question.
     Failed(Failure),
-    /// This peer proves the object before it gives a range of it, and that takes longer than a caller waits.
+    /// This peer sends ranges only of proven objects, and the proof takes longer than a caller waits.
     NotProvenYet,
-    /// Status, code, text for people, and whose side it lies on.
+    /// Status, code, text and side.
     Status(StatusCode, &'static str, String, Side),
 }
 
@@ -37,7 +37,7 @@ impl Refusal {
         Self::Status(StatusCode::NOT_FOUND, code, text.into(), Side::Caller)
     }
 
-    /// This peer cannot, now.
+    /// This peer cannot serve the object now.
     pub(crate) fn unavailable(text: impl Into<String>) -> Self {
         Self::unavailable_for(Side::Peer, text)
     }
@@ -55,18 +55,21 @@ impl Refusal {
         Self::Status(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", text.into(), side)
     }
 
-    /// The registry's own no, in our words.
+    /// The registry refused.
     pub(crate) fn of_registry(status: StatusCode, code_of_404: &'static str, registry: &str) -> Self {
-        let text = format!("{registry} answered {} to this credential", status.as_u16());
+        let text = format!(
+            "registry {registry} refused this credential ({}): check the credential and the name",
+            status.as_u16()
+        );
         match status {
             StatusCode::NOT_FOUND => Self::Status(status, code_of_404, text, Side::Caller),
             StatusCode::FORBIDDEN => Self::Status(status, "DENIED", text, Side::Caller),
-            // Other noes would make a runtime do what only the registry may ask of it.
+            // A runtime could take other statuses for instructions of its registry.
             _ => Self::bad_gateway(Side::Registry, "UNAVAILABLE", text),
         }
     }
 
-    /// A fetch that failed before its first byte.
+    /// The fetch failed before its first byte.
     pub(crate) fn of_fetch(error: &FetchError, kind: ObjectKind) -> Self {
         match error.side() {
             Side::Caller => Self::not_found(unknown(kind), error.to_string()),
@@ -84,7 +87,7 @@ impl Refusal {
         }
     }
 
-    /// The same for another peer: 409 says that the bytes are different.
+    /// For another peer: 409 says that the bytes are different.
     pub(crate) fn of_comparison(why: &DeliveryError) -> Self {
         if matches!(why, DeliveryError::Different { .. }) {
             return Self::Status(StatusCode::CONFLICT, "DENIED", why.to_string(), Side::Registry);
@@ -92,7 +95,7 @@ impl Refusal {
         Self::of_delivery(why, ObjectKind::Blob)
     }
 
-    /// The location does not show the bytes: the runtime asks the registry itself.
+    /// The location does not deliver the object: the runtime asks the registry itself.
     pub(crate) fn of_delivery(why: &DeliveryError, kind: ObjectKind) -> Self {
         match why.side() {
             Side::Caller => Self::Status(StatusCode::FORBIDDEN, "DENIED", why.to_string(), Side::Caller),
@@ -118,10 +121,10 @@ impl Refusal {
 
     pub(crate) fn text(&self) -> &str {
         match self {
-            Self::Challenge(_) => "the registry wants a credential for this",
+            Self::Challenge(_) => "the registry requires a credential: sign in, and pull again",
             Self::Barred(bar) => &bar.text,
             Self::Failed(failure) => &failure.text,
-            Self::NotProvenYet => "the object is not proven here yet: ask for the range again",
+            Self::NotProvenYet => "the object is not proven yet: request the range again",
             Self::Status(_, _, text, _) => text,
         }
     }
@@ -155,7 +158,7 @@ impl Refusal {
                 };
                 let mut response = error_response(status, code, &text);
                 if let Some(wait) = failure.retry_after {
-                    // Whole seconds, and not too early.
+                    // Rounded up to whole seconds.
                     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                     response.headers_mut().insert(RETRY_AFTER, seconds.into());
                 }

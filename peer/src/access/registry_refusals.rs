@@ -1,8 +1,8 @@
-//! What registries refused a credential, with a 401 or 403 of their own.
+//! Refusals of registries: a 401 or 403 to a credential.
 //!
-//! **Invariant:** for [`REMEMBERED_MS`], or until the registry says yes again, a refusal outweighs every yes and every
-//! record that is older, also one that is read only later. A refusal of an account is no refusal of anybody else;
-//! only one of the anonymous caller outweighs a public record.
+//! **Invariant:** for [`REMEMBERED_MS`], or until the registry grants again, a refusal outweighs every older grant and record,
+//! also one that arrives later. It concerns one account only. Only a refusal of the anonymous caller outweighs a public
+//! record.
 
 use oci::Digest;
 
@@ -12,7 +12,7 @@ use crate::expiring_map::ExpiringMap;
 const REMEMBERED_MS: i64 = 3_600_000;
 const KEPT: usize = 10_000;
 
-/// Refusals by who and where; without a digest: of the whole repository.
+/// Refusals by caller and location. Without a digest, one concerns the whole repository.
 pub(super) struct RegistryRefusals(ExpiringMap<(CallerLocation, Option<Digest>), i64, i64>);
 
 impl Default for RegistryRefusals {
@@ -27,13 +27,13 @@ impl RegistryRefusals {
         self.0.insert((place, digest), now_ms, end_ms, now_ms);
     }
 
-    /// The registry has just said yes.
+    /// The registry has just granted the object.
     pub(super) fn end(&self, place: &CallerLocation, digest: &Digest) {
         self.0.remove(&(place.clone(), None));
         self.0.remove(&(place.clone(), Some(digest.clone())));
     }
 
-    /// When the registry last refused this caller this object, or all of the repository (Unix milliseconds).
+    /// Returns when the registry last refused this caller the object or the whole repository (Unix milliseconds).
     pub(super) fn since(&self, place: &CallerLocation, digest: &Digest, now_ms: i64) -> Option<i64> {
         [None, Some(digest.clone())]
             .into_iter()
@@ -48,7 +48,7 @@ mod tests {
     use crate::access::grants::tests::place;
 
     #[test]
-    fn a_refusal_lasts_an_hour_or_until_a_yes() {
+    fn a_refusal_lasts_an_hour_or_until_a_grant() {
         let (refused, ann) = (RegistryRefusals::default(), place("ann", "a"));
         let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
         refused.remember(ann.clone(), Some(one.clone()), 5);
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_the_repository_is_one_of_each_object() {
+    fn a_refusal_of_the_repository_concerns_each_object() {
         let (refused, ann, one) = (RegistryRefusals::default(), place("ann", "a"), Digest::of(b"1"));
         refused.remember(ann.clone(), None, 5);
         assert_eq!(refused.since(&ann, &one, 5), Some(5));

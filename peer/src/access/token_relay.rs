@@ -1,9 +1,8 @@
-//! The token path that challenges name: passes an exchange on to the true token server and learns which account
-//! the token is for. While that server is unreachable, an account that has kept yeses gets a token of our own.
+//! Serves the token path that our challenges name: relays a token request to the registry's token server, and learns the
+//! account of the issued token. While that server is unreachable, an account with kept grants gets a token of our own.
 //!
-//! **Invariant:** only token servers are called that an allowed registry named in a challenge. What is learned of a
-//! token counts at that registry only. The answer goes back byte for byte; of tokens and passwords nothing is kept
-//! but HMACs.
+//! **Invariant:** only token servers that an allowed registry named in a challenge are called. A token's account counts only
+//! at that registry. The response is passed on byte for byte. Of tokens and passwords, only HMACs are kept.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -36,14 +35,14 @@ const ANSWER_LIMIT: usize = 1024 * 1024;
 /// How long the token server may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What a token server gave.
+/// A token server's response.
 struct TokenResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
-/// What became of an exchange.
+/// The outcome of a token request.
 enum TokenOutcome {
     Answered(TokenResponse),
     Failed(Failure),
@@ -58,7 +57,7 @@ struct TokenBody {
     expires_in: Option<u64>,
 }
 
-/// One exchange as the caller sent it.
+/// A token request as the caller sent it.
 struct TokenRequest {
     method: Method,
     /// Without our own `registry` and `realm`.
@@ -77,7 +76,7 @@ impl Access {
                 return Err(refuse(
                     StatusCode::METHOD_NOT_ALLOWED,
                     "UNSUPPORTED",
-                    "GET or POST",
+                    "the method is not allowed: use GET or POST",
                 ));
             }
         };
@@ -89,25 +88,25 @@ impl Access {
             refuse(
                 StatusCode::NOT_FOUND,
                 "DENIED",
-                "no registry that may be dialled has named this token server",
+                "the token server is unknown: no allowed registry named it in its last challenge",
             )
         })?;
-        let exchange = TokenRequest {
+        let request = TokenRequest {
             method: parts.method,
             query,
             headers: parts.headers,
             form,
         };
-        let account = self.account(&known, &exchange);
-        let has_a_yes = self.may_have_local(account, &known);
-        match self.exchange(&known, &exchange, has_a_yes).await {
-            TokenOutcome::Answered(exchanged) => Ok(self.pass_on(&known, &exchange, account, exchanged)),
+        let account = self.account(&known, &request);
+        let has_grant = self.may_have_local(account, &known);
+        match self.relay(&known, &request, has_grant).await {
+            TokenOutcome::Answered(response) => Ok(self.pass_on(&known, &request, account, response)),
             TokenOutcome::Failed(failure) => Err(Refusal::Failed(failure)),
             TokenOutcome::Unreachable => self.local(&known, account),
         }
     }
 
-    /// The token server that the request names, and the registry that named it. Both are taken out of the query.
+    /// Returns the token server in the request's query, if the registry in it named that server. Removes both from the query.
     fn known_realm(&self, query: &mut Vec<(String, String)>) -> Option<KnownRealm> {
         let mut take = |wanted: &str| {
             let at = query.iter().position(|(name, _)| name == wanted)?;
@@ -121,10 +120,9 @@ impl Access {
         self.allowed().contains(&origin).then_some(known)
     }
 
-    /// Who signs in: by password, by refresh token, or nobody.
-    fn account(&self, known: &KnownRealm, exchange: &TokenRequest) -> CallerKey {
-        let form: HashMap<String, String> =
-            url::form_urlencoded::parse(&exchange.form).into_owned().collect();
+    /// Returns the account that signs in: by password, by refresh token, or the anonymous caller.
+    fn account(&self, known: &KnownRealm, request: &TokenRequest) -> CallerKey {
+        let form: HashMap<String, String> = url::form_urlencoded::parse(&request.form).into_owned().collect();
         let field = |name: &str| form.get(name).filter(|value| !value.is_empty());
         if let (Some(username), Some(password)) = (form.get("username"), field("password")) {
             return self.keyring.account(username, password);
@@ -134,7 +132,7 @@ impl Access {
             let owner = self.accounts.owner(self.keyring.issued(key, &known.issuer));
             return owner.unwrap_or(key);
         }
-        match shown(&exchange.headers, &self.keyring).0 {
+        match shown(&request.headers, &self.keyring).0 {
             ShownCredential::Nothing => self.keyring.anonymous(),
             ShownCredential::Account(key)
             | ShownCredential::Token(key)
@@ -143,27 +141,27 @@ impl Access {
         }
     }
 
-    async fn exchange(&self, known: &KnownRealm, exchange: &TokenRequest, has_a_yes: bool) -> TokenOutcome {
+    async fn relay(&self, known: &KnownRealm, request: &TokenRequest, has_grant: bool) -> TokenOutcome {
         let (server, name) = (known.server(), known.name());
         let probe = self.probe_token_server(known);
         if self.reach.is_still_unreachable(&name, probe).await {
             return TokenOutcome::Unreachable;
         }
-        let sending = timeout(LIMIT, self.send(known, exchange));
+        let sending = timeout(LIMIT, self.send(known, request));
         let probe = self.probe_token_server(known);
         let answered = self
             .reach
-            .unless_unreachable(&name, patience(has_a_yes), sending, probe);
+            .unless_unreachable(&name, patience(has_grant), sending, probe);
         let Some(answered) = answered.await else {
             return unreachable(&server);
         };
         let late = |_| Err(format!("no answer within {} s", LIMIT.as_secs()));
         let failure = match answered.unwrap_or_else(late) {
-            Ok(exchanged) if !exchanged.status.is_server_error() => {
+            Ok(response) if !response.status.is_server_error() => {
                 self.reach.answered(&name);
-                return TokenOutcome::Answered(exchanged);
+                return TokenOutcome::Answered(response);
             }
-            Ok(exchanged) => exchanged.failure(&server),
+            Ok(response) => response.failure(&server),
             Err(cause) => Failure::of_network(format!("token server {server} did not answer: {cause}")),
         };
         let probe = self.probe_token_server(known);
@@ -174,12 +172,12 @@ impl Access {
             server.address = server,
             stoker.side = failure.side.word(),
             error = failure.text,
-            "token server did not answer one exchange"
+            "token server did not answer one request"
         );
         TokenOutcome::Failed(failure)
     }
 
-    /// Whether the token server of the caller's registry is known to be unreachable.
+    /// Returns whether the token server of the caller's registry is known to be unreachable.
     pub(super) async fn token_server_is_unreachable(&self, caller: &Caller) -> bool {
         let registries = self.neighbours.registries();
         let Some(known) = self.challenges.realm_of(&caller.location().origin, registries) else {
@@ -189,7 +187,7 @@ impl Access {
         self.reach.is_still_unreachable(&known.name(), probe).await
     }
 
-    /// Without a credential or a query: whatever it answers below 500 tells that it is there.
+    /// Probes without a credential or a query: any status below 500 means that the server is reachable.
     async fn probe_token_server(&self, known: &KnownRealm) -> Probe {
         let options = self.options_for(known);
         let dial = self.neighbours.registries().dial().for_client(&options);
@@ -211,22 +209,22 @@ impl Access {
         }
     }
 
-    async fn send(&self, known: &KnownRealm, exchange: &TokenRequest) -> Result<TokenResponse, String> {
+    async fn send(&self, known: &KnownRealm, request: &TokenRequest) -> Result<TokenResponse, String> {
         let options = self.options_for(known);
         let dial = self.neighbours.registries().dial().for_client(&options);
         let mut url = known.url.clone();
-        if !exchange.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&exchange.query);
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
         }
         dial.check(&url).await.map_err(|refused| refused.to_string())?;
         let client = |options| {
             let client = self.token_clients.get(&options, &dial);
             client.map_err(|error| error.to_string())
         };
-        let request = exchange.request(url);
+        let request = request.request(url);
         let again = request.try_clone();
         let sent = match (client(options.clone())?.execute(request).await, again) {
-            // One more token for minutes is all that a repetition changes.
+            // A repeated request only issues one more token.
             (Err(error), Some(again)) if broke_before_the_head(&error) => {
                 client(fresh(options))?.execute(again).await
             }
@@ -238,31 +236,31 @@ impl Access {
     fn pass_on(
         &self,
         known: &KnownRealm,
-        exchange: &TokenRequest,
+        request: &TokenRequest,
         account: CallerKey,
-        exchanged: TokenResponse,
+        issued: TokenResponse,
     ) -> Response {
-        if exchanged.status.is_success() && exchange.is_for(&known.issuer) {
-            self.remember(&known.issuer, account, &exchanged.body);
+        if issued.status.is_success() && request.is_for(&known.issuer) {
+            self.keep_accounts(&known.issuer, account, &issued.body);
         }
-        // Some servers answer 401 to every POST; a GET that is refused is about the account.
-        let is_refused = exchanged.status == StatusCode::UNAUTHORIZED && exchange.method == Method::GET;
+        // Some servers answer 401 to every POST, so only a refused GET concerns the account.
+        let is_refused = issued.status == StatusCode::UNAUTHORIZED && request.method == Method::GET;
         if is_refused && account != self.keyring.anonymous() {
             for origin in self.challenges.named_by(&known.url) {
                 self.grants.forget_caller(&account, &origin);
             }
         }
-        let mut response = Response::new(Body::from(exchanged.body));
-        *response.status_mut() = exchanged.status;
+        let mut response = Response::new(Body::from(issued.body));
+        *response.status_mut() = issued.status;
         for name in [CONTENT_TYPE, RETRY_AFTER] {
-            if let Some(value) = exchanged.headers.get(&name) {
+            if let Some(value) = issued.headers.get(&name) {
                 response.headers_mut().insert(name, value.clone());
             }
         }
         response
     }
 
-    fn remember(&self, issuer: &Issuer, account: CallerKey, body: &[u8]) {
+    fn keep_accounts(&self, issuer: &Issuer, account: CallerKey, body: &[u8]) {
         let Ok(tokens) = serde_json::from_slice::<TokenBody>(body) else {
             return;
         };
@@ -289,11 +287,11 @@ impl Access {
     fn local(&self, known: &KnownRealm, account: CallerKey) -> Result<Response, Refusal> {
         if !self.may_have_local(account, known) {
             return Err(Refusal::unreachable(
-                "the token server is unreachable, and this account has no kept yes of its registry here",
+                "the token server is unreachable, and this account has no kept grant: pull again when it is back",
             ));
         }
         let token = self.accounts.local_token(account, &known.issuer, &self.keyring);
-        info!("token server unreachable: gave out a token of this peer");
+        info!("token server unreachable, issued a token of this peer");
         let lifetime = LOCAL_LIFETIME.as_secs();
         let body = serde_json::json!({ "token": token, "access_token": token, "expires_in": lifetime });
         let mut response = json_response(StatusCode::OK, body.to_string());
@@ -330,8 +328,8 @@ impl KnownRealm {
         self.url.origin().ascii_serialization()
     }
 
-    /// What its reach is known by. A registry on the same host has a name of its own, and so has each registry that
-    /// names this token server: they may differ in how its certificate is checked.
+    /// Returns the key of its reach. Each registry that names this server has a key of its own, since certificates may be
+    /// checked differently, and so has a registry on the same host.
     fn name(&self) -> String {
         format!("token server {} of {}", self.url, self.issuer.origin)
     }
@@ -349,11 +347,11 @@ impl TokenResponse {
 }
 
 impl TokenRequest {
-    /// Whether the token is wanted for the service that the registry named: what another service gets says nothing here.
+    /// Returns whether the token is for the service that the registry named.
     fn is_for(&self, issuer: &Issuer) -> bool {
         let form = url::form_urlencoded::parse(&self.form).into_owned();
         let sent = self.query.iter().cloned().chain(form);
-        // Clients send an empty one where none was named.
+        // Clients send an empty service where none was named.
         let services: Vec<String> = sent
             .filter(|(name, value)| name == "service" && !value.is_empty())
             .map(|(_, value)| value)
@@ -364,7 +362,7 @@ impl TokenRequest {
         }
     }
 
-    /// Nothing else of a caller's headers is the token server's business.
+    /// Returns the request for the token server, with only these headers of the caller.
     fn request(&self, url: url::Url) -> reqwest::Request {
         let mut request = reqwest::Request::new(self.method.clone(), url);
         for name in [ACCEPT, AUTHORIZATION, CONTENT_TYPE] {
@@ -382,7 +380,7 @@ impl TokenRequest {
     }
 }
 
-/// A token of our own is nobody else's business.
+/// Returns whether the header holds a token of our own, which is never sent.
 fn is_local(headers: &HeaderMap, name: &http::HeaderName) -> bool {
     let text = |value: &HeaderValue| {
         String::from_utf8_lossy(value.as_bytes()).contains(super::caller_key::LOCAL_TOKEN_PREFIX)
@@ -396,7 +394,7 @@ async fn read_form(body: Body) -> Result<Bytes, Refusal> {
         refuse(
             StatusCode::BAD_REQUEST,
             "UNSUPPORTED",
-            "the form is too long, too slow or broken off",
+            "the form could not be read (too long, too slow or cut off): send it again",
         )
     };
     read.map_err(|_| bad())?.map_err(|_| bad())
@@ -408,7 +406,7 @@ async fn read_answer(mut response: reqwest::Response) -> Result<TokenResponse, S
     while let Some(piece) = response.chunk().await.map_err(|error| cause(&error))? {
         body.extend_from_slice(&piece);
         if body.len() > ANSWER_LIMIT {
-            return Err("its answer is too long".to_owned());
+            return Err("its response is too long".to_owned());
         }
     }
     Ok(TokenResponse {
@@ -418,7 +416,7 @@ async fn read_answer(mut response: reqwest::Response) -> Result<TokenResponse, S
     })
 }
 
-/// The innermost cause: the outer ones repeat the URL, whose query names the account.
+/// Returns the innermost cause: the outer ones contain the URL, whose query names the account.
 fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(cause) = innermost.source() {
