@@ -42,12 +42,12 @@ impl GrantBasis {
     /// Returns the word for logs.
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Self::Registry => "registry's yes",
-            Self::Kept => "kept yes",
+            Self::Registry => "granted by the registry",
+            Self::Kept => "kept grant",
             Self::Public => "public",
-            Self::KeptWhileSlow => "kept while the registry is slow",
-            Self::KeptWhileFailing => "kept while the question fails",
-            Self::KeptWhileUnreachable => "kept while the registry is unreachable",
+            Self::KeptWhileSlow => "kept grant, registry slow",
+            Self::KeptWhileFailing => "kept grant, question failed",
+            Self::KeptWhileUnreachable => "kept grant, registry unreachable",
         }
     }
 

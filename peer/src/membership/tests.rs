@@ -276,7 +276,7 @@ fn an_expired_certificate_is_kept_for_renewal_and_a_wrong_clock_is_said() {
         Membership::open(member.folder.path(), authority.clock())
     };
     assert!(opened(NOW + 31 * DAY).is_ok());
-    for (now, said) in [(NOW - DAY, "set the clock"), (NOW + 121 * DAY, "join anew")] {
+    for (now, said) in [(NOW - DAY, "set the clock"), (NOW + 121 * DAY, "join again")] {
         let Err(refused) = opened(now) else {
             panic!("a certificate was used at {now}");
         };

@@ -61,10 +61,10 @@ async fn without_another_the_placement_fails_because_the_credential_ended() {
             manager.keeps_credential("c-1", kept);
         }
         let Outcome::Failed { reason, side } = outcome(&peer, lot).await else {
-            panic!("a private object was had without a credential");
+            panic!("a private object was fetched without a credential");
         };
         assert_eq!(side, Side::Caller);
-        assert!(reason.contains("credential ended"), "{reason}");
+        assert!(reason.contains("password_file"), "{reason}");
         assert!(!reason.contains("long.ago"), "{reason}");
     }
 }
