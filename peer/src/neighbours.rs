@@ -254,31 +254,33 @@ impl Neighbours {
 
     fn configure_registries(&self) {
         let mut settings: Vec<RegistrySettings> = self.0.own.iter().map(|own| own.settings.clone()).collect();
-        let told = self.read(|known| known.neighbourhood.clone());
+        let neighbourhood = self.read(|known| known.neighbourhood.clone());
         let mut listed = settings.clone();
-        for description in told.registries {
+        for description in neighbourhood.registries {
             if !description.configured && !self.0.rules.open_by_preheat {
                 continue;
             }
             let described = settings_of(&description);
             listed.extend(described.clone().filter(|_| description.configured));
             match described {
-                Some(told) if !settings.iter().any(|own| own.name == told.name) => settings.push(told),
+                Some(described) if !settings.iter().any(|own| own.name == described.name) => {
+                    settings.push(described);
+                }
                 Some(_) => {}
                 None => {
                     warn!(stoker.registry = %description.name, stoker.side = "manager", "the manager sent an invalid registry name");
                 }
             }
         }
-        self.list_dialled_hosts(&listed, &told.dial.addresses);
+        self.list_dialled_hosts(&listed, &neighbourhood.dial.addresses);
         self.0.registries.configure(settings);
     }
 
     /// Lists hosts that are configured, here or at the manager; not those that only a preheat named.
-    fn list_dialled_hosts(&self, hosts: &[RegistrySettings], told: &[String]) {
+    fn list_dialled_hosts(&self, hosts: &[RegistrySettings], addresses: &[String]) {
         let dial = self.0.registries.dial();
-        let told = told.iter().filter_map(|range| range.parse().ok());
-        dial.list_addresses(self.0.rules.addresses.iter().copied().chain(told).collect());
+        let addresses = addresses.iter().filter_map(|range| range.parse().ok());
+        dial.list_addresses(self.0.rules.addresses.iter().copied().chain(addresses).collect());
         dial.list_hosts(hosts);
     }
 }

@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_lies_elsewhere_is_not_covered() {
+    fn a_layer_with_urls_is_not_covered() {
         let layer = Digest::of(b"of somebody else");
         let text = image(&format!(
             r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5,"urls":["https://elsewhere"]}}"#
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_miss_looks_at_no_entry_of_the_listings_that_do_not_list_it() {
+    async fn a_miss_visits_no_listing() {
         let world = ListingsFixture::new();
         let indexes: Vec<Digest> = (0..60)
             .map(|number| {
@@ -570,7 +570,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_listing_that_was_read_first_goes_first_and_leaves_nothing() {
+    async fn the_oldest_listing_is_removed_first_and_completely() {
         let world = ListingsFixture::new();
         let roots: Vec<Digest> = (0..150)
             .map(|number| {

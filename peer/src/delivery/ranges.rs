@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn asking_again_asks_for_the_same_ranges_and_another_key_for_others() {
+    fn the_ranges_of_a_pair_never_change_and_depend_on_the_key() {
         let (here, digest, size) = (at("https://reg.lan/v2/a"), Digest::of(b"x"), 40 * CHUNK);
         let once = chosen(&key(1), &here, &digest, size);
         assert_eq!(once, chosen(&key(1), &here, &digest, size));

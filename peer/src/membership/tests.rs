@@ -60,7 +60,7 @@ impl Authority {
         }
     }
 
-    /// What all members of this authority take for the time.
+    /// Sets the clock of all peers of this authority.
     pub(crate) fn set_clock(&self, now_unix: i64) {
         self.now.store(now_unix, Ordering::SeqCst);
     }
@@ -100,7 +100,7 @@ impl Authority {
         }
     }
 
-    /// How a peer joins that takes the real clock for the time.
+    /// A join with the machine's clock.
     pub(crate) fn directly(self, role: Role, cluster: &str) -> Joining {
         let identity = identity(role, cluster);
         let ca = fingerprint(&self.ca.pem()).expect("an authority");
@@ -147,12 +147,12 @@ impl JoinedPeer {
 }
 
 impl Membership {
-    /// Calls other peers, and holds them to nothing but what this says.
+    /// A client for other peers with this judge alone.
     pub(crate) fn judging(&self, judge: mutual::Judge) -> reqwest::Client {
         mutual::client(&self.ca_pem(), &self.0.own, PEER_HOST, judge).expect("a client")
     }
 
-    /// Calls peers of another authority, which it believes, and shows the certificate of its own.
+    /// A client that trusts another authority, and shows a certificate of its own.
     pub(crate) fn calling_peers_of(&self, other: &Self) -> reqwest::Client {
         let judge = Arc::new(|_: &[u8]| Ok(()));
         mutual::client(&other.ca_pem(), &self.0.own, PEER_HOST, judge).expect("a client")
@@ -190,7 +190,7 @@ fn a_membership_outlives_a_restart_with_its_removals() {
 }
 
 #[test]
-fn only_peers_of_our_cluster_are_believed() {
+fn only_peers_of_our_cluster_are_trusted() {
     let authority = Authority::new();
     let ours = authority.member(Role::Seed, "default").membership;
     let (node, seed) = (
@@ -209,7 +209,7 @@ fn only_peers_of_our_cluster_are_believed() {
 }
 
 #[test]
-fn a_certificate_that_does_not_hold_now_is_not_believed() {
+fn a_certificate_that_is_not_valid_now_is_not_trusted() {
     let authority = Authority::new();
     let ours = authority.member(Role::Seed, "default").membership;
     let node = authority.member(Role::Node, "default");
@@ -268,7 +268,7 @@ fn a_renewed_certificate_is_for_the_same_peer_and_key() {
 }
 
 #[test]
-fn an_expired_certificate_is_kept_for_renewal_and_a_wrong_clock_is_said() {
+fn an_expired_certificate_is_kept_for_renewal_and_a_wrong_clock_is_an_error() {
     let authority = Authority::new();
     let member = authority.member(Role::Node, "default");
     let opened = |now| {

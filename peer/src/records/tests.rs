@@ -60,7 +60,7 @@ impl RecordsFixture {
 }
 
 #[test]
-fn nothing_is_public_without_the_managers_signature_for_this_cluster_place_and_object() {
+fn nothing_is_public_without_the_managers_signature_for_this_cluster_location_and_object() {
     let world = world();
     let (signer, here) = (&world.signer, at(HERE));
     let of_another = Digest::of(b"another layer");
@@ -103,7 +103,7 @@ fn nothing_is_public_without_the_managers_signature_for_this_cluster_place_and_o
 }
 
 #[test]
-fn no_tag_means_anything_without_the_managers_signature_for_this_cluster_place_and_tag() {
+fn no_tag_has_a_meaning_without_the_managers_signature_for_this_cluster_location_and_tag() {
     let world = world();
     let (signer, genuine) = (&world.signer, meaning(HERE, NOW));
     let another_tag = TagRecord {

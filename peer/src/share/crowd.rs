@@ -5,7 +5,7 @@
 //!
 //! Peers learn only of peers in their own zone (a rack, a site), so that a chunk crosses the link between zones once.
 //!
-//! **Invariant:** no peer is told of itself.
+//! **Invariant:** the feed never lists its own reader.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

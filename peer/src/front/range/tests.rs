@@ -17,7 +17,7 @@ fn the_three_forms_are_read() {
 }
 
 #[test]
-fn behind_the_end_there_is_nothing() {
+fn a_range_behind_the_end_is_empty() {
     for header in [
         "bytes=10-",
         "bytes=10-12",
@@ -32,7 +32,7 @@ fn behind_the_end_there_is_nothing() {
 }
 
 #[test]
-fn junk_gets_the_whole() {
+fn an_invalid_header_gets_the_whole() {
     for header in [
         "bytes=",
         "bytes=,",
@@ -82,7 +82,7 @@ fn an_open_range_is_open_ended() {
 }
 
 #[test]
-fn many_come_in_the_order_asked_and_those_behind_the_end_are_left_out() {
+fn several_ranges_keep_their_order_without_those_behind_the_end() {
     assert_eq!(
         part(Some("bytes=8-, 0-1 ,\t4-4,,20-30,-0"), 10),
         RequestedPart::Many(vec![8..10, 0..2, 4..5])
@@ -91,7 +91,7 @@ fn many_come_in_the_order_asked_and_those_behind_the_end_are_left_out() {
 }
 
 #[test]
-fn those_that_touch_stay_apart_because_clients_count_them() {
+fn adjacent_ranges_stay_separate() {
     assert_eq!(
         part(Some("bytes=0-1,2-3,4-"), 10),
         RequestedPart::Many(vec![0..2, 2..4, 4..10])
@@ -99,7 +99,7 @@ fn those_that_touch_stay_apart_because_clients_count_them() {
 }
 
 #[test]
-fn those_that_overlap_become_one_where_the_first_of_them_stood() {
+fn overlapping_ranges_merge_at_the_position_of_the_first() {
     assert_eq!(
         part(Some("bytes=6-7,0-2,2-3,1-1"), 10),
         RequestedPart::Many(vec![6..8, 0..4])
@@ -112,7 +112,7 @@ fn those_that_overlap_become_one_where_the_first_of_them_stood() {
 }
 
 #[test]
-fn who_asks_for_too_many_parts_gets_the_whole() {
+fn too_many_parts_get_the_whole() {
     let header = |parts: usize| {
         let each: Vec<String> = (0..parts).map(|part| format!("{0}-{0}", 2 * part)).collect();
         format!("bytes={}", each.join(","))

@@ -34,7 +34,7 @@ async fn the_right_credential_pulls_from_the_cache_and_a_wrong_one_gets_401() {
 }
 
 #[tokio::test]
-async fn a_yes_for_an_index_covers_the_image_without_asking_again() {
+async fn a_grant_for_an_index_covers_the_image_without_another_question() {
     let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     assert_eq!(
@@ -45,7 +45,7 @@ async fn a_yes_for_an_index_covers_the_image_without_asking_again() {
 }
 
 #[tokio::test]
-async fn a_kept_yes_lets_its_account_pull_while_the_registry_is_unreachable() {
+async fn a_kept_grant_lets_its_account_pull_while_the_registry_is_unreachable() {
     let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
@@ -65,7 +65,7 @@ async fn a_kept_yes_lets_its_account_pull_while_the_registry_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_kept_yes_survives_a_restart() {
+async fn a_kept_grant_survives_a_restart() {
     let mut world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
@@ -144,7 +144,7 @@ async fn a_blob_that_reads_like_a_manifest_covers_nothing() {
 }
 
 #[tokio::test]
-async fn a_refusal_ends_the_yes_that_would_have_been_prolonged() {
+async fn a_refusal_ends_the_grant_that_would_have_been_prolonged() {
     let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
@@ -161,7 +161,7 @@ async fn a_refusal_ends_the_yes_that_would_have_been_prolonged() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_refused_the_tag_has_no_yes_left_in_the_repository() {
+async fn an_account_that_is_refused_the_tag_loses_its_grants_in_the_repository() {
     let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
@@ -199,7 +199,7 @@ async fn an_overloaded_registry_is_no_unreachable_one() {
 }
 
 #[tokio::test]
-async fn what_anybody_may_read_needs_no_yes() {
+async fn a_public_object_needs_no_grant() {
     let mut world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     assert_eq!(
@@ -218,7 +218,7 @@ async fn what_anybody_may_read_needs_no_yes() {
 }
 
 #[tokio::test]
-async fn the_node_s_own_credential_stands_for_everyone_where_that_is_configured() {
+async fn the_nodes_credential_counts_for_every_caller_where_configured() {
     for (access, expected) in [
         (OfflineAccess::NodeCredential, StatusCode::OK),
         (OfflineAccess::KeptYes, StatusCode::SERVICE_UNAVAILABLE),

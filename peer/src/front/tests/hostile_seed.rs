@@ -1,4 +1,4 @@
-//! A seed with a valid certificate that says what is not so: what its store holds goes out as it is.
+//! A seed with a valid certificate that lies: its store is served unchecked.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ async fn what_is_public_ages_from_the_time_that_the_manager_signed() {
     let (here, now) = (world.location("a"), world.now());
     let old = world.signer.public(&image.layer, &here, hours_before(now, 7));
     let seed = world.add_seed().await;
-    // The seed says that it is new.
+    // The seed claims that the record is new.
     seed.record_public(&image.layer, &here, now, &old);
     assert_eq!(read_by_nobody(&world, &image).await, StatusCode::UNAUTHORIZED);
 }
@@ -97,7 +97,7 @@ async fn an_old_record_of_one_seed_does_not_hide_the_new_one_of_another() {
 }
 
 #[tokio::test]
-async fn silence_of_a_seed_is_not_remembered_as_an_answer() {
+async fn a_missing_answer_of_a_seed_is_not_kept() {
     let (mut world, image) = with_private_image().await;
     let _silent = world.add_silent_seed().await;
     assert_eq!(read_by_nobody(&world, &image).await, StatusCode::UNAUTHORIZED);
@@ -110,7 +110,7 @@ async fn silence_of_a_seed_is_not_remembered_as_an_answer() {
     assert_eq!(read_by_nobody(&world, &image).await, StatusCode::OK);
 }
 
-/// What a `HEAD` of the tag says while the registry is unreachable.
+/// The response to a `HEAD` of the tag while the registry is unreachable.
 async fn meant(world: &FrontFixture, authorization: &str) -> (StatusCode, String) {
     let head = world.head("/v2/a/manifests/v1", Some(authorization)).await;
     (head.status, head.header("docker-content-digest").to_owned())
@@ -158,7 +158,7 @@ async fn a_replayed_older_meaning_of_a_tag_counts_for_nothing_where_a_newer_one_
     world.stop_registry().await;
     let (status, digest) = meant(&world, &ann).await;
     assert_eq!((status, digest.as_str()), (StatusCode::OK, new.index.as_str()));
-    // Also after another seed has shown a newer one.
+    // Also after another seed sent a newer one.
     let honest = world.add_seed().await;
     let newest = world.meant("a", &new.index, world.now() + 1);
     let signed = world.signer.tag(&newest);

@@ -1,4 +1,4 @@
-//! What is told of a pull: counts, recent pulls, spans.
+//! What is reported of a pull: counts, recent pulls, spans.
 
 use http::{Method, StatusCode};
 use opentelemetry::trace::SpanKind;
@@ -35,14 +35,14 @@ fn served(trace: &Trace) -> Option<SpanData> {
     spans.find(|span| span.name == BLOB && span.span_kind == SpanKind::Server)
 }
 
-/// Waits until so many pulls have been told: a body's end reaches the reader first.
+/// Waits until so many pulls were reported: the reader gets the end of a body earlier.
 async fn told(world: &FrontFixture, how_many: usize) -> Vec<(PullResult, u16)> {
     eventually("pulls are told", || world.pulls().len() >= how_many).await;
     world.told()
 }
 
 #[tokio::test]
-async fn each_pull_is_told_and_counted_by_what_became_of_it() {
+async fn each_pull_is_listed_and_counted_by_its_result() {
     let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let path = blob(&image.layer);
@@ -77,7 +77,7 @@ async fn each_pull_is_told_and_counted_by_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn a_recent_pull_says_where_its_bytes_came_from_and_what_went_wrong() {
+async fn a_recent_pull_names_its_sources_and_its_trouble() {
     let mut world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let seed = world.add_seed().await;
@@ -131,7 +131,7 @@ async fn no_secret_gets_into_the_recent_pulls() {
 }
 
 #[tokio::test]
-async fn what_names_no_object_is_counted_and_not_remembered() {
+async fn a_request_without_an_object_is_counted_and_not_listed() {
     let world = FrontFixture::new(SignIn::None).await;
     let got = world.get("/v2/a/referrers/x", None).await;
     assert_eq!(got.status, StatusCode::NOT_FOUND);
@@ -141,7 +141,7 @@ async fn what_names_no_object_is_counted_and_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_reader_that_leaves_is_no_failure_of_ours() {
+async fn a_reader_that_leaves_is_no_failure() {
     let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", vec![7; 30_000_000]);
     let response = world
@@ -197,7 +197,7 @@ async fn a_pull_from_the_store_is_linked_to_the_span_that_brought_the_object() {
 }
 
 #[tokio::test]
-async fn whoever_joins_a_fetch_is_linked_to_it() {
+async fn a_pull_that_joins_a_fetch_is_linked_to_it() {
     let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", vec![9; 2_000_000]);
     let (first, second) = (Trace::begin(), Trace::begin());

@@ -99,7 +99,7 @@ async fn many_ranges_come_as_parts_from_the_registry_and_from_the_store() {
 }
 
 #[tokio::test]
-async fn one_range_that_is_left_of_many_is_a_plain_answer() {
+async fn one_remaining_range_is_a_plain_206() {
     let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", layer());
     let size = image.layer_bytes.len();
@@ -125,7 +125,7 @@ async fn parts_of_a_wrong_layer_end_as_a_broken_transfer() {
 }
 
 #[tokio::test]
-async fn a_range_counts_only_for_the_object_that_the_client_began_with() {
+async fn if_range_of_another_object_gets_the_whole() {
     let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", layer());
     let path = format!("/v2/a/blobs/{}", image.layer);
@@ -150,7 +150,7 @@ async fn a_range_counts_only_for_the_object_that_the_client_began_with() {
 }
 
 #[tokio::test]
-async fn who_has_the_object_gets_304_and_nothing_is_fetched() {
+async fn a_client_with_the_object_gets_304_without_a_fetch() {
     let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", layer());
     let blob = format!("/v2/a/blobs/{}", image.layer);
@@ -176,7 +176,7 @@ async fn who_has_the_object_gets_304_and_nothing_is_fetched() {
 }
 
 #[tokio::test]
-async fn only_who_may_read_it_learns_that_it_is_unchanged() {
+async fn a_304_needs_a_grant_too() {
     let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", layer());
     let path = format!("/v2/a/blobs/{}", image.layer);
@@ -216,7 +216,7 @@ async fn lied_about(world: &FrontFixture, seed: &Store, number: u64) -> (String,
 }
 
 #[tokio::test]
-async fn a_range_that_is_in_truth_the_whole_never_completes_with_a_lying_seeds_bytes() {
+async fn a_range_of_the_whole_object_never_completes_with_wrong_bytes_of_a_seed() {
     let mut world = FrontFixture::new(SignIn::None).await;
     let seed = world.add_seed().await;
     let size = 5 * CHUNK + 700;
@@ -226,23 +226,23 @@ async fn a_range_that_is_in_truth_the_whole_never_completes_with_a_lying_seeds_b
         format!("bytes=-{size}"),
         format!("bytes=0-{},{}-{}", 2 * CHUNK, 2 * CHUNK + 1, size - 1),
         format!("bytes={}-{},0-{}", CHUNK, 9 * size, CHUNK + 5),
-        // Resumed after the transfer broke off.
+        // Resumed after a broken transfer.
         format!("bytes={CHUNK}-"),
-        // Ignored: the answer is the whole.
+        // Ignored: the response is the whole object.
         "bytes=x".to_owned(),
     ];
     for (header, number) in headers.iter().zip(1..) {
         let (path, body) = lied_about(&world, &seed, number).await;
         let got = asked(&world, &path, &[("range", header)]).await;
         assert!(got.body.is_none(), "{header}: {} with wrong bytes", got.status);
-        // The wrong bytes are thrown away, and the registry asked.
+        // The wrong bytes are dropped, and the registry is asked.
         let again = world.get(&path, None).await;
         assert!(again.body.expect("a body") == body, "{header}");
     }
 }
 
 #[tokio::test]
-async fn a_range_that_is_the_whole_comes_complete_from_an_honest_seed() {
+async fn a_range_of_the_whole_object_completes_with_right_bytes_of_a_seed() {
     let mut world = FrontFixture::new(SignIn::None).await;
     let seed = world.add_seed().await;
     for (number, header) in (1..).zip(["bytes=0-", "bytes=1048576-"]) {
@@ -260,7 +260,7 @@ async fn a_range_that_is_the_whole_comes_complete_from_an_honest_seed() {
 }
 
 #[tokio::test]
-async fn where_unproven_ranges_are_held_back_a_lying_seed_gives_no_byte_of_one() {
+async fn with_held_back_ranges_no_wrong_byte_of_a_seed_is_sent() {
     let mut world = FrontFixture::new(SignIn::None).await;
     let seed = world.add_seed().await;
     world.hold_ranges_back(Duration::from_secs(60)).await;
@@ -277,7 +277,7 @@ async fn where_unproven_ranges_are_held_back_a_lying_seed_gives_no_byte_of_one()
 }
 
 #[tokio::test]
-async fn a_range_that_is_held_back_too_long_is_asked_for_again() {
+async fn a_range_that_is_held_back_too_long_gets_a_503_with_retry_after() {
     let mut world = FrontFixture::new(SignIn::None).await;
     world.hold_ranges_back(Duration::from_millis(50)).await;
     let image = world.registry.push("a", layer());

@@ -1,4 +1,4 @@
-//! A host that is unreachable, and questions that merely fail.
+//! Unreachable hosts, and failed questions to reachable ones.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn blob(image: &Image) -> String {
     format!("/v2/a/blobs/{}", image.layer)
 }
 
-/// What `ann` has pulled just now.
+/// The image that `ann` has just pulled.
 async fn pulled() -> (FrontFixture, Image) {
     let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
@@ -38,7 +38,7 @@ fn rate_limited(seconds: u64) -> Fate {
 }
 
 #[tokio::test]
-async fn a_429_is_passed_on_from_memory_and_nobody_else_feels_it() {
+async fn a_429_is_repeated_from_memory_to_its_own_caller_only() {
     let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let open = world.registry.push("open", "open layer");
@@ -57,7 +57,7 @@ async fn a_429_is_passed_on_from_memory_and_nobody_else_feels_it() {
 }
 
 #[tokio::test]
-async fn an_image_that_gets_a_500_prolongs_no_revoked_yes() {
+async fn a_500_prolongs_no_revoked_grant() {
     let (world, image) = pulled().await;
     world.let_time_pass(MINUTES);
     world.registry.treats(
@@ -79,7 +79,7 @@ async fn an_image_that_gets_a_500_prolongs_no_revoked_yes() {
 }
 
 #[tokio::test]
-async fn a_yes_stands_in_for_its_own_failed_question_for_an_hour() {
+async fn a_grant_counts_for_an_hour_when_its_question_fails() {
     let (world, image) = pulled().await;
     world.registry.answers(
         &format!("HEAD {}", blob(&image)),
@@ -116,7 +116,7 @@ async fn a_registry_that_answers_5xx_to_everything_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_failed_tag_keeps_its_meaning_for_a_fresh_yes_only() {
+async fn a_failed_tag_keeps_its_meaning_only_for_a_fresh_grant() {
     let (world, image) = pulled().await;
     world
         .registry
@@ -134,7 +134,7 @@ async fn a_failed_tag_keeps_its_meaning_for_a_fresh_yes_only() {
 }
 
 #[tokio::test]
-async fn a_slow_tag_that_was_never_seen_is_waited_for() {
+async fn a_slow_tag_without_a_known_meaning_is_awaited() {
     let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let gate = world.registry.holds("HEAD /v2/a/manifests/v1");
@@ -147,7 +147,7 @@ async fn a_slow_tag_that_was_never_seen_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_slow_tag_s_last_meaning_stands_in_once_and_its_late_answer_counts() {
+async fn the_last_meaning_of_a_slow_tag_is_given_once_and_its_late_answer_counts() {
     let (world, old) = pulled().await;
     let new = world.registry.push("a", "new layer");
     let gate = world.registry.holds("HEAD /v2/a/manifests/v1");
@@ -170,7 +170,7 @@ async fn a_slow_tag_s_last_meaning_stands_in_once_and_its_late_answer_counts() {
 }
 
 #[tokio::test]
-async fn an_answer_that_came_late_is_recorded_and_not_given_out_again() {
+async fn a_late_answer_is_recorded_and_not_repeated() {
     let (world, _) = pulled().await;
     let late = world.registry.push("a", "late layer");
     let gate = world.registry.holds("HEAD /v2/a/manifests/v1");
@@ -267,7 +267,7 @@ async fn a_blob_whose_head_is_refused_is_asked_for_one_byte() {
 }
 
 #[tokio::test]
-async fn a_storage_that_gives_no_head_is_asked_for_one_byte_and_silences_nobody() {
+async fn a_storage_without_head_is_asked_for_one_byte_and_stays_reachable() {
     for status in [400, 403, 404, 405, 500, 501, 503] {
         let world = FrontFixture::new(SignIn::None).await;
         let image = world.registry.push("a", "layer of a");
@@ -286,7 +286,7 @@ async fn a_storage_that_gives_no_head_is_asked_for_one_byte_and_silences_nobody(
 }
 
 #[tokio::test]
-async fn a_web_page_is_no_yes_for_a_blob() {
+async fn a_web_page_is_no_grant_for_a_blob() {
     let world = FrontFixture::new(SignIn::None).await;
     let page = vec![
         ("content-type", "text/html; charset=utf-8".to_owned()),
@@ -305,7 +305,7 @@ async fn a_web_page_is_no_yes_for_a_blob() {
 }
 
 #[tokio::test]
-async fn a_manifest_s_yes_names_its_digest_or_is_hashed() {
+async fn a_manifest_is_granted_by_its_digest_or_its_hash() {
     let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let other = oci::Digest::of(b"another").to_string();
@@ -347,7 +347,7 @@ async fn a_token_server_s_429_and_single_5xx_go_to_their_caller() {
 }
 
 #[tokio::test]
-async fn a_local_token_reads_kept_yeses_while_only_the_token_server_is_unreachable() {
+async fn a_local_token_uses_kept_grants_while_only_the_token_server_is_unreachable() {
     let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
@@ -387,7 +387,7 @@ async fn breaking_token_server(running: &process::Running) -> std::net::SocketAd
 }
 
 #[tokio::test]
-async fn a_token_exchange_is_sent_again_where_its_connection_broke() {
+async fn a_token_request_is_repeated_after_a_broken_connection() {
     for account in [ANN, None] {
         let world = FrontFixture::new(SignIn::Bearer).await;
         let server = breaking_token_server(&world.running).await;
@@ -401,7 +401,7 @@ async fn a_token_exchange_is_sent_again_where_its_connection_broke() {
 }
 
 #[tokio::test]
-async fn a_barred_image_is_not_given_as_a_tag_s_last_meaning() {
+async fn a_barred_image_is_never_the_last_meaning_of_a_tag() {
     let world = FrontFixture::new(SignIn::Bearer).await;
     world.registry.is_a_harbor();
     let image = world.registry.push("a", "layer of a");

@@ -11,7 +11,7 @@ async fn the_root_says_version_two() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_404_so_that_the_runtime_goes_on() {
+async fn other_paths_get_404_so_that_the_runtime_asks_the_registry() {
     let world = FrontFixture::new(SignIn::None).await;
     for path in [
         "/v2/a/referrers/x",
@@ -43,7 +43,7 @@ async fn the_head_of_a_tag_fetches_nothing() {
 }
 
 #[tokio::test]
-async fn head_says_what_get_would_send() {
+async fn a_head_has_the_headers_of_a_get() {
     let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     for cached in [false, true] {
@@ -172,7 +172,7 @@ async fn many_callers_of_one_layer_make_one_request() {
 }
 
 #[tokio::test]
-async fn one_caller_s_ended_credential_is_not_another_s_failure() {
+async fn an_ended_credential_fails_only_its_own_caller() {
     let mut world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let seed = world.add_seed().await;

@@ -46,7 +46,7 @@ pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(super) const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
 
-/// What Harbor says of an image with too many vulnerabilities.
+/// Harbor's body for an image with too many vulnerabilities.
 pub(super) const BARRED: &str = r#"{"errors":[{"code":"PROJECTPOLICYVIOLATION","message":"current image with 3 vulnerabilities cannot be pulled due to configured policy"}]}"#;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,14 +56,14 @@ pub(super) enum SignIn {
     Bearer,
 }
 
-/// What becomes of a request instead of its own answer.
+/// What the registry does with a request.
 #[derive(Clone)]
 pub(super) enum Fate {
     /// This status, with these headers and no body.
     Answered(StatusCode, Vec<(&'static str, String)>),
-    /// Its own answer, once the token is cancelled.
+    /// The normal response, once the token is cancelled.
     Held(CancellationToken),
-    /// Its own answer.
+    /// The normal response.
     AsUsual,
 }
 
@@ -82,18 +82,18 @@ struct Contents {
     repositories: HashMap<String, Repository>,
     /// Served with one byte changed.
     wrong: HashSet<Digest>,
-    /// It names itself as Harbor does.
+    /// Its challenge names Harbor's service.
     harbor: bool,
     /// GETs of manifests get 412, as of an image with too many vulnerabilities.
     bars: bool,
-    /// Everybody is refused with this.
+    /// Every request is refused with this status.
     refuses: Option<StatusCode>,
-    /// What becomes of requests whose method and path begin so; the last one counts.
+    /// By the start of the method and path; the last match counts.
     fates: Vec<(String, Fate)>,
     /// Bodies of GETs wait for this.
     holds: Option<CancellationToken>,
     tokens: HashMap<String, Option<String>>,
-    /// Its token server gives this to everybody, whatever they show.
+    /// The token that its server issues to every caller.
     gives: Option<serde_json::Value>,
     asked: Vec<String>,
     authorizations: Vec<String>,
@@ -187,12 +187,12 @@ impl ScriptedRegistry {
         self.lock().harbor = true;
     }
 
-    /// From now on its token server gives this to everybody, whatever they show.
+    /// From now on its token server issues this token to every caller.
     pub(super) fn gives(&self, answer: serde_json::Value) {
         self.lock().gives = Some(answer);
     }
 
-    /// From now on, or not any more, GETs of manifests are refused as Harbor does by its project's rule.
+    /// Sets whether GETs of manifests are refused as by a rule of a Harbor project.
     pub(super) fn bars_images(&self, bars: bool) {
         self.lock().bars = bars;
     }
@@ -202,12 +202,12 @@ impl ScriptedRegistry {
         self.lock().refuses = Some(status);
     }
 
-    /// From now on requests that begin so (`HEAD /v2/a/`) have this fate.
+    /// From now on this happens to requests that begin so (`HEAD /v2/a/`).
     pub(super) fn treats(&self, start: &str, fate: Fate) {
         self.lock().fates.push((start.to_owned(), fate));
     }
 
-    /// Its answer begins once the token is cancelled.
+    /// The response begins once the token is cancelled.
     pub(super) fn holds(&self, start: &str) -> CancellationToken {
         let token = CancellationToken::new();
         self.treats(start, Fate::Held(token.clone()));
@@ -246,7 +246,7 @@ impl ScriptedRegistry {
             .count()
     }
 
-    /// Every `Authorization` and every form that it was shown.
+    /// Every `Authorization` and every form that it received.
     pub(super) fn authorizations(&self) -> Vec<String> {
         self.lock().authorizations.clone()
     }
@@ -333,7 +333,7 @@ fn give_token(contents: &mut Contents, form: &[u8], authorization: &str) -> Resp
     axum::Json(serde_json::json!({ "token": token, "expires_in": 300 })).into_response()
 }
 
-/// What whoever may not read the repository is told.
+/// The response to a caller who may not read the repository.
 fn challenge(contents: &Contents, host: &str, repository: &str, authorization: &str) -> Option<String> {
     match contents.sign_in {
         SignIn::None => None,
@@ -390,11 +390,11 @@ fn found(contents: &Contents, repository: &str, kind: &str, name: &str, head: bo
     Some((headers, body).into_response())
 }
 
-/// A front, its registry, and a clock that is set by hand.
+/// A front, its registry, and a clock that only the test advances.
 pub(super) struct FrontFixture {
     pub(super) registry: ScriptedRegistry,
     pub(super) registry_name: String,
-    /// Another registry that may be dialled; somebody else's.
+    /// Another allowed registry, of another owner.
     pub(super) other: ScriptedRegistry,
     pub(super) other_name: String,
     pub(super) store: Store,
@@ -412,11 +412,11 @@ pub(super) struct FrontFixture {
     member: JoinedPeer,
 }
 
-/// What came back.
+/// A response.
 pub(super) struct Got {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// None when the transfer broke off.
+    /// None if the transfer was cut off.
     pub(super) body: Option<Bytes>,
 }
 
@@ -499,8 +499,7 @@ impl FrontFixture {
         }
     }
 
-    /// Both registries and their token servers refuse connections from now on.
-    /// Once what was fetched from it is on the disk.
+    /// From now on both registries and their token servers refuse connections. Waits until fetched objects are on the disk.
     pub(super) async fn stop_registry(&self) {
         eventually("all is sealed", || self.state.0.fetches.are_over()).await;
         self.registry_runs.drain(Duration::ZERO).await;
@@ -511,7 +510,7 @@ impl FrontFixture {
         self.state.pulls().newest(usize::MAX, |_| true)
     }
 
-    /// What a scrape shows.
+    /// The metrics as scraped.
     pub(super) fn counted(&self) -> String {
         scraped(&self.state.0.metrics, &self.store)
     }
@@ -525,8 +524,7 @@ impl FrontFixture {
             .collect()
     }
 
-    /// The peer starts again: all that was only in its memory is gone.
-    /// What was pulled before has got its names by then.
+    /// Restarts the peer, which loses its memory. Waits until pulled objects are sealed.
     pub(super) async fn restart_front(&mut self) {
         while self.store.totals().partial_objects > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -534,7 +532,7 @@ impl FrontFixture {
         self.serve_anew().await;
     }
 
-    /// Ranges of objects that are not proven are held back, so long at most.
+    /// Holds back ranges of unproven objects, for at most this time.
     pub(super) async fn hold_ranges_back(&mut self, proof_limit: Duration) {
         self.ranges = RangeRules {
             unproven: UnprovenRanges::HeldBack,
@@ -568,7 +566,7 @@ impl FrontFixture {
         location.parse().expect("a location")
     }
 
-    /// Unix milliseconds, as the front has them.
+    /// The front's time in Unix milliseconds.
     pub(super) fn now(&self) -> i64 {
         self.now.load(Ordering::SeqCst)
     }
@@ -602,7 +600,7 @@ impl FrontFixture {
         store
     }
 
-    /// A seed that accepts connections and says nothing, for as long as the listener lives.
+    /// A seed that accepts connections and sends nothing, until the listener is dropped.
     pub(super) async fn add_silent_seed(&mut self) -> TcpListener {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         self.learn_seed(listener.local_addr().expect("an address"));
@@ -659,8 +657,7 @@ impl FrontFixture {
         self.send(request).await
     }
 
-    /// As containerd does: HEAD of the tag, then index, manifest, config and layer by digest.
-    /// The first status that is no success ends it.
+    /// Pulls like containerd: HEAD of the tag, then index, manifest, config and layer by digest. Stops at the first failure.
     pub(super) async fn pull(
         &self,
         repository: &str,
@@ -700,7 +697,7 @@ impl FrontFixture {
         StatusCode::OK
     }
 
-    /// Answers a Bearer challenge as containerd does; the `Authorization` to come back with.
+    /// Signs in like containerd, and returns the `Authorization`.
     pub(super) async fn sign_in(
         &self,
         challenge: &str,
@@ -759,7 +756,7 @@ impl FrontFixture {
             .ok_or(status)
     }
 
-    /// The whole round of containerd: asked without a credential, challenged, signed in.
+    /// The whole sequence of containerd: request without a credential, challenge, sign-in, request.
     pub(super) async fn bearer(
         &self,
         repository: &str,

@@ -4,7 +4,7 @@ use oci::Digest;
 use super::support::{FrontFixture, SignIn, basic};
 
 #[tokio::test]
-async fn a_tag_is_what_the_registry_says_now() {
+async fn a_tag_has_the_registrys_present_meaning() {
     let world = FrontFixture::new(SignIn::None).await;
     let old = world.registry.push("a", "old layer");
     assert_eq!(world.pull("a", &old, None).await, StatusCode::OK);
@@ -34,7 +34,7 @@ async fn a_tag_falls_back_to_the_youngest_record_of_the_seeds() {
 }
 
 #[tokio::test]
-async fn knowing_what_a_tag_means_is_no_yes() {
+async fn the_meaning_of_a_tag_is_no_grant() {
     let mut world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     assert_eq!(
@@ -50,7 +50,7 @@ async fn knowing_what_a_tag_means_is_no_yes() {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_gone_is_gone() {
+async fn a_deleted_tag_is_not_served() {
     let world = FrontFixture::new(SignIn::None).await;
     world.registry.push("a", "layer of a");
     let got = world.get("/v2/a/manifests/other", None).await;

@@ -5,7 +5,7 @@ use super::support::{FrontFixture, SignIn, basic};
 const ANN: Option<(&str, &str)> = Some(("ann", "pw-ann"));
 
 #[tokio::test]
-async fn a_relayed_token_pulls() {
+async fn a_pull_with_a_relayed_token_succeeds() {
     let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
@@ -29,7 +29,7 @@ async fn a_relayed_token_pulls() {
 }
 
 #[tokio::test]
-async fn a_fresh_token_of_the_same_account_finds_its_yes() {
+async fn a_new_token_finds_the_grants_of_its_account() {
     let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let first = world.bearer("a", ANN).await.expect("a token");
@@ -56,7 +56,7 @@ async fn a_second_pull_succeeds_while_registry_and_token_server_are_unreachable(
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
     world.stop_registry().await;
     world.restart_front().await;
-    // The last challenge is repeated, for whoever comes without a credential.
+    // The last challenge is repeated to callers without a credential.
     let local = world.bearer("a", ANN).await.expect("a token of the peer's own");
     assert_eq!(world.pull("a", &image, Some(&local)).await, StatusCode::OK);
     assert_eq!(
@@ -83,7 +83,7 @@ async fn a_second_pull_succeeds_while_registry_and_token_server_are_unreachable(
 }
 
 #[tokio::test]
-async fn a_repeated_challenge_is_for_the_repository_that_is_asked_for() {
+async fn a_repeated_challenge_names_the_requested_repository() {
     let world = FrontFixture::new(SignIn::Bearer).await;
     world.registry.push("a", "layer of a");
     let image = world.registry.push("open", "open layer");
@@ -166,11 +166,11 @@ async fn only_token_servers_that_a_challenge_named_are_called() {
     }
 }
 
-/// Whose registry a token was issued for.
+/// The registry that a token was issued for.
 const OF_THE_ATTACKER: &str = "token-of-the-attacker";
 
 #[tokio::test]
-async fn a_token_of_another_token_server_finds_no_yes_of_the_account_that_it_was_given_to() {
+async fn a_token_of_another_token_server_finds_no_grants() {
     let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
@@ -186,7 +186,7 @@ async fn a_token_of_another_token_server_finds_no_yes_of_the_account_that_it_was
 }
 
 #[tokio::test]
-async fn a_token_server_makes_nobody_else_s_token_an_anonymous_one() {
+async fn a_token_server_cannot_make_the_token_of_another_account_anonymous() {
     let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("b", "layer of b");
     let token = world.bearer("b", Some(("bob", "pw-bob"))).await.expect("a token");
@@ -293,7 +293,7 @@ async fn a_token_for_another_service_stands_for_no_account() {
 }
 
 #[tokio::test]
-async fn a_guessed_password_ends_nobody_else_s_yes() {
+async fn a_guessed_password_ends_no_grants_of_other_callers() {
     let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let challenged = world.head("/v2/a/manifests/v1", None).await;

@@ -34,7 +34,7 @@ fn configured_name(lot: &Lot) -> String {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_taken_any_more_gives_way_to_the_configured_credential() {
+async fn after_a_refused_token_the_configured_credential_is_used() {
     let manager = FakeManager::default();
     let (peer, lot) = private(&manager).await;
     manager.keeps_credential("c-1", "Bearer ended.long.ago");
@@ -44,7 +44,7 @@ async fn a_token_that_is_not_taken_any_more_gives_way_to_the_configured_credenti
 }
 
 #[tokio::test]
-async fn a_credential_that_is_gone_gives_way_to_the_configured_one() {
+async fn after_an_ended_credential_the_configured_one_is_used() {
     let manager = FakeManager::default();
     let (peer, lot) = private(&manager).await;
     manager.keeps_credential(&configured_name(&lot), GOOD);
@@ -53,7 +53,7 @@ async fn a_credential_that_is_gone_gives_way_to_the_configured_one() {
 }
 
 #[tokio::test]
-async fn without_another_the_placement_fails_because_the_credential_ended() {
+async fn without_a_configured_credential_an_ended_one_fails_the_placement() {
     for kept in [None, Some("Bearer ended.long.ago")] {
         let manager = FakeManager::default();
         let (peer, lot) = private(&manager).await;

@@ -9,7 +9,7 @@ use crate::metrics::tests::scraped;
 use crate::recorder::{Trace, attribute, id_of};
 
 #[tokio::test]
-async fn a_lot_is_told_as_part_of_its_preheat_s_trace() {
+async fn a_lot_is_part_of_its_preheats_trace() {
     let (peer, trace) = (WorkingPeer::of(FakeManager::default()).await, Trace::begin());
     let digest = peer.world.registry.serve(&bytes(9));
     peer.manager
@@ -57,7 +57,7 @@ async fn a_lot_that_is_handed_out_again_after_a_restart_stays_in_its_trace() {
 }
 
 #[tokio::test]
-async fn what_a_manifest_lists_and_its_registry_has_lost_is_the_registrys_failure() {
+async fn a_listed_object_that_the_registry_lost_is_the_registrys_failure() {
     let (peer, trace) = (WorkingPeer::of(FakeManager::default()).await, Trace::begin());
     let unknown = Digest::of(b"nobody has it");
     peer.manager
@@ -125,7 +125,7 @@ fn public_lot(peer: &WorkingPeer, signer: &Signer, work: i64, digest: &Digest) -
 }
 
 #[tokio::test]
-async fn what_the_manager_signed_of_a_lot_is_kept_with_its_objects_and_its_time() {
+async fn the_signed_records_of_a_lot_are_kept_with_their_time() {
     let peer = WorkingPeer::of(FakeManager::default()).await;
     let digest = peer.world.registry.serve(&bytes(9));
     let lot = public_lot(&peer, &peer.manager.signer(), 1, &digest);
@@ -138,7 +138,7 @@ async fn what_the_manager_signed_of_a_lot_is_kept_with_its_objects_and_its_time(
 }
 
 #[tokio::test]
-async fn what_another_manager_or_for_another_cluster_was_signed_is_not_kept() {
+async fn records_of_another_manager_or_cluster_are_not_kept() {
     let peer = WorkingPeer::of(FakeManager::default()).await;
     let elsewhere = peer.manager.signer().for_cluster("elsewhere");
     for (work, signer) in [(1, Signer::of("edge")), (2, elsewhere)] {

@@ -47,7 +47,7 @@ pub(super) async fn reply_to(peer: &WorkingPeer, question: Question) -> wire::Re
 }
 
 #[tokio::test]
-async fn each_object_is_told_as_it_stands() {
+async fn each_object_is_reported_with_its_state() {
     let peer = WorkingPeer::of(FakeManager::default()).await;
     let store = &peer.world.store;
     let (whole, gone, begun) = (bytes(9), bytes(10), bytes(CHUNK));
@@ -124,7 +124,7 @@ async fn pulls_and_tags_are_found_under_every_name_of_the_registry() {
 }
 
 #[tokio::test]
-async fn a_peer_with_its_hands_full_still_answers() {
+async fn a_peer_without_room_still_replies() {
     let peer = WorkingPeer::of(FakeManager::default()).await;
     let (body, gate) = (bytes(2 * CHUNK), CancellationToken::new());
     let digest = Digest::of(&body);

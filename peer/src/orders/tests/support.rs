@@ -1,4 +1,4 @@
-//! A manager that hands out what it is told to, and keeps what it is told.
+//! A scripted manager that records what peers send.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -99,7 +99,7 @@ impl FakeManager {
         self.0.news.notify_one();
     }
 
-    /// The lot is not the peer's any more.
+    /// Withdraws the lot from the peer.
     pub(super) fn takes_back(&self, work: i64) {
         self.lock().withdrawn.push(work);
         self.0.news.notify_one();
@@ -111,7 +111,7 @@ impl FakeManager {
         self.lock().credentials.insert(name.to_owned(), text);
     }
 
-    /// The session that runs is over; the peer has to say hello again.
+    /// Ends the running session; the peer has to say hello again.
     pub(super) fn ends_session(&self) {
         self.lock().ended = true;
         self.0.news.notify_one();
@@ -248,7 +248,7 @@ async fn answer(
     StatusCode::NO_CONTENT
 }
 
-/// A peer that follows the orders of a fake manager.
+/// A peer that works for a fake manager.
 pub(super) struct WorkingPeer {
     pub(super) world: World,
     pub(super) manager: FakeManager,

@@ -41,9 +41,9 @@ const WORDS: [&str; 24] = [
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 ];
 
-/// What is read is made of names that may be part of a URL or of a file's name, and is written as one path only.
+/// A parsed path consists of names that are valid in URLs and file names, and has one spelling only.
 #[test]
-fn no_path_leads_anywhere_but_to_a_repository() {
+fn no_path_leaves_its_repository() {
     let mut fuzzing = Fuzzing::new("path", &SAMPLES, &WORDS);
     while let Some(input) = fuzzing.next() {
         let tried = Tried(&input);

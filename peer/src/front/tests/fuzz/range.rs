@@ -17,7 +17,7 @@ const WORDS: [&str; 16] = [
 ];
 const SIZES: [u64; 7] = [0, 1, 10, 1 << 20, (1 << 20) + 1, 1 << 40, u64::MAX];
 
-/// Parts lie within the object, do not overlap, read back as the same, and fit into a body whose length is known.
+/// Parts lie within the object, do not overlap, parse back to the same, and fill a body of the announced length.
 #[test]
 fn no_range_header_leads_out_of_the_object() {
     let mut fuzzing = Fuzzing::new("range", &SAMPLES, &WORDS);
