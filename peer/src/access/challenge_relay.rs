@@ -72,10 +72,10 @@ impl ChallengeRelay {
         &self,
         origin: &Origin,
         registries: &Registries,
-        said: &ReceivedChallenge<'_>,
+        received: &ReceivedChallenge<'_>,
         us: &str,
     ) -> Vec<HeaderValue> {
-        let headers = said.headers;
+        let headers = received.headers;
         let texts = || {
             headers
                 .get_all(header::WWW_AUTHENTICATE)
@@ -87,7 +87,7 @@ impl ChallengeRelay {
             .filter(|challenge| may_be_passed(challenge, origin, registries))
             .collect();
         let error = texts().find_map(error_of);
-        self.keep(origin, &challenges, said.is_inside);
+        self.keep(origin, &challenges, received.is_inside);
         challenges
             .iter()
             .filter_map(|challenge| rewritten(challenge, origin, error, us))
@@ -155,15 +155,15 @@ impl ChallengeRelay {
     }
 
     fn keep(&self, origin: &Origin, challenges: &[Challenge], is_inside: bool) {
-        let mut said = LastChallenge {
+        let mut latest = LastChallenge {
             is_inside,
             ..LastChallenge::default()
         };
         for challenge in challenges {
             match challenge {
-                Challenge::Basic { realm } => said.basic = Some(realm.clone()),
+                Challenge::Basic { realm } => latest.basic = Some(realm.clone()),
                 Challenge::Bearer { realm, service, .. } => {
-                    said.bearer = Some(Bearer {
+                    latest.bearer = Some(Bearer {
                         realm: realm.clone(),
                         service: service.clone(),
                     });
@@ -172,7 +172,7 @@ impl ChallengeRelay {
         }
         let name = origin.to_string();
         let mut last = self.last();
-        if challenges.is_empty() || last.get(&name) == Some(&said) {
+        if challenges.is_empty() || last.get(&name) == Some(&latest) {
             return;
         }
         if last.len() >= KEPT {
@@ -180,10 +180,10 @@ impl ChallengeRelay {
                 self.notes.remove(&gone);
             }
         }
-        if let Ok(value) = serde_json::to_vec(&said) {
+        if let Ok(value) = serde_json::to_vec(&latest) {
             self.notes.put(&name, &value);
         }
-        last.insert(name, said);
+        last.insert(name, latest);
     }
 
     fn last(&self) -> MutexGuard<'_, HashMap<String, LastChallenge>> {
@@ -293,7 +293,7 @@ mod tests {
         }
     }
 
-    fn said(values: &[&str]) -> HeaderMap {
+    fn challenge_headers(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(header::WWW_AUTHENTICATE, value.parse().expect("a header"));
@@ -309,7 +309,7 @@ mod tests {
         let passed = relay.pass(
             &origin(),
             &registries(),
-            &outside(&said(&[BEARER])),
+            &outside(&challenge_headers(&[BEARER])),
             "127.0.0.1:65001",
         );
         assert_eq!(
@@ -334,7 +334,7 @@ mod tests {
             let known = relay.realm(realm, &origin(), &registries).expect("a known realm");
             known.may_be_inside
         };
-        let headers = said(&[BEARER]);
+        let headers = challenge_headers(&[BEARER]);
         relay.pass(&origin(), &registries, &outside(&headers), "us");
         assert!(!known(&relay));
         let inside = ReceivedChallenge {
@@ -353,12 +353,22 @@ mod tests {
     #[test]
     fn a_token_server_is_known_only_as_the_one_of_the_registry_that_named_it() {
         let relay = ChallengeRelay::open(InMemory::default());
-        relay.pass(&origin(), &registries(), &outside(&said(&[BEARER])), "us");
+        relay.pass(
+            &origin(),
+            &registries(),
+            &outside(&challenge_headers(&[BEARER])),
+            "us",
+        );
         let (realm, other) = ("https://auth.example.com/token", "https://evil.example.com");
         let other: Origin = other.parse().expect("an origin");
         assert!(relay.realm(realm, &other, &registries()).is_none());
         let its_own = r#"Bearer realm="https://evil.example.com/token",service="reg""#;
-        relay.pass(&other, &registries(), &outside(&said(&[its_own])), "us");
+        relay.pass(
+            &other,
+            &registries(),
+            &outside(&challenge_headers(&[its_own])),
+            "us",
+        );
         assert!(relay.realm(realm, &other, &registries()).is_none());
         let theirs = relay.realm("https://evil.example.com/token", &other, &registries());
         assert_ne!(
@@ -373,7 +383,7 @@ mod tests {
         let passed = relay.pass(
             &origin(),
             &registries(),
-            &outside(&said(&[r#"Basic realm="a \"b\"""#])),
+            &outside(&challenge_headers(&[r#"Basic realm="a \"b\"""#])),
             "us",
         );
         assert_eq!(passed, [r#"Basic realm="a \"b\"""#]);
@@ -385,7 +395,12 @@ mod tests {
         let foreign = r#"Bearer realm="https://evil.example.net/token",service="reg""#;
         assert!(
             relay
-                .pass(&origin(), &registries(), &outside(&said(&[foreign])), "us")
+                .pass(
+                    &origin(),
+                    &registries(),
+                    &outside(&challenge_headers(&[foreign])),
+                    "us"
+                )
                 .is_empty()
         );
         assert!(
@@ -404,7 +419,12 @@ mod tests {
     #[test]
     fn the_last_challenge_is_repeated_for_the_repository_that_is_asked_for_even_after_a_restart() {
         let notes = InMemory::default();
-        ChallengeRelay::open(notes.clone()).pass(&origin(), &registries(), &outside(&said(&[BEARER])), "us");
+        ChallengeRelay::open(notes.clone()).pass(
+            &origin(),
+            &registries(),
+            &outside(&challenge_headers(&[BEARER])),
+            "us",
+        );
         let relay = ChallengeRelay::open(notes);
         let at = |origin: Origin| origin.at("c/d".parse().expect("a repository"));
         let repeated = relay.repeat(&at(origin()), "us");

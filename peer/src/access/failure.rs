@@ -123,28 +123,28 @@ impl Default for RateLimited {
 
 impl RateLimited {
     /// Returns the failure, with the rest of its `Retry-After`.
-    pub(super) fn failure(&self, asked: &QuestionKey) -> Option<Failure> {
-        self.failure_at(asked, Instant::now())
+    pub(super) fn failure(&self, key: &QuestionKey) -> Option<Failure> {
+        self.failure_at(key, Instant::now())
     }
 
-    fn failure_at(&self, asked: &QuestionKey, now: Instant) -> Option<Failure> {
-        let (failure, until) = self.0.get(asked, now)?;
+    fn failure_at(&self, key: &QuestionKey, now: Instant) -> Option<Failure> {
+        let (failure, until) = self.0.get(key, now)?;
         Some(Failure {
             retry_after: Some(until.saturating_duration_since(now)),
             ..failure
         })
     }
 
-    pub(super) fn remember(&self, asked: QuestionKey, failure: &Failure) {
+    pub(super) fn remember(&self, key: QuestionKey, failure: &Failure) {
         if !failure.status.is_some_and(is_rate_limit) {
             return;
         }
-        self.remember_at(asked, failure, Instant::now());
+        self.remember_at(key, failure, Instant::now());
     }
 
-    fn remember_at(&self, asked: QuestionKey, failure: &Failure, now: Instant) {
+    fn remember_at(&self, key: QuestionKey, failure: &Failure, now: Instant) {
         let until = now + failure.retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
-        self.0.insert(asked, (failure.clone(), until), until, now);
+        self.0.insert(key, (failure.clone(), until), until, now);
     }
 }
 
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::access::caller_key::Keyring;
 
-    fn asked(user: &str, object: &str) -> QuestionKey {
+    fn key(user: &str, object: &str) -> QuestionKey {
         let location = "https://reg.lan/v2/a".parse().expect("a location");
         (
             Keyring::new(&[1; 32]).account(user, "pw"),
@@ -173,18 +173,16 @@ mod tests {
     #[test]
     fn a_rate_limit_is_kept_for_its_own_question_until_its_end() {
         let (began, seconds) = (Instant::now(), Duration::from_secs);
-        for (said, lasts) in [(Some(30), 30), (None, 10)] {
+        for (retry_after, lasts) in [(Some(30), 30), (None, 10)] {
             let limited = RateLimited::default();
-            limited.remember_at(asked("ann", "v1"), &failure(429, said), began);
-            assert_eq!(limited.failure_at(&asked("bob", "v1"), began), None);
-            assert_eq!(limited.failure_at(&asked("ann", "v2"), began), None);
+            limited.remember_at(key("ann", "v1"), &failure(429, retry_after), began);
+            assert_eq!(limited.failure_at(&key("bob", "v1"), began), None);
+            assert_eq!(limited.failure_at(&key("ann", "v2"), began), None);
             let later = began + seconds(lasts - 1);
-            let again = limited
-                .failure_at(&asked("ann", "v1"), later)
-                .expect("remembered");
+            let again = limited.failure_at(&key("ann", "v1"), later).expect("remembered");
             assert_eq!(again.retry_after, Some(seconds(1)));
             assert_eq!(
-                limited.failure_at(&asked("ann", "v1"), began + seconds(lasts)),
+                limited.failure_at(&key("ann", "v1"), began + seconds(lasts)),
                 None
             );
         }
@@ -193,7 +191,7 @@ mod tests {
     #[test]
     fn a_5xx_is_asked_again_at_once() {
         let limited = RateLimited::default();
-        limited.remember(asked("ann", "v1"), &failure(503, Some(30)));
-        assert_eq!(limited.failure(&asked("ann", "v1")), None);
+        limited.remember(key("ann", "v1"), &failure(503, Some(30)));
+        assert_eq!(limited.failure(&key("ann", "v1")), None);
     }
 }

@@ -63,14 +63,14 @@ impl Access {
         match answer {
             RegistryAnswer::Challenge { headers, is_inside } => {
                 let registries = self.neighbours.registries();
-                let said = ReceivedChallenge {
+                let received = ReceivedChallenge {
                     headers,
                     is_inside: *is_inside,
                 };
                 Refusal::Challenge(self.challenges.pass(
                     &caller.location().origin,
                     registries,
-                    &said,
+                    &received,
                     &caller.front_address,
                 ))
             }
@@ -161,12 +161,12 @@ impl Access {
 
     /// Returns the age of the public record that this peer has.
     pub(super) fn public(&self, caller: &Caller, digest: &Digest) -> GrantAge {
-        let (now, nobody) = (
+        let (now, anybody) = (
             (self.now)(),
             CallerLocation::new(self.keyring.anonymous(), caller.location()),
         );
         let at = self.store.public_at(digest, caller.location());
-        let refused_at = self.refusals.since(&nobody, digest, now);
+        let refused_at = self.refusals.since(&anybody, digest, now);
         GrantAge::of_age(
             unless_refused(at, refused_at),
             now,

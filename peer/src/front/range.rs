@@ -46,12 +46,12 @@ impl RequestedPart {
 /// Returns whether a range is open-ended (`bytes=a-`), as of a client that resumes a broken transfer.
 pub(crate) fn is_open_ended(header: &str) -> bool {
     let is_open = |bounds: &Bounds| matches!(bounds, Bounds::Open(_));
-    asked(header).is_some_and(|asked| asked.iter().any(is_open))
+    parse(header).is_some_and(|asked| asked.iter().any(is_open))
 }
 
 /// Parses `bytes=a-b`, `bytes=a-`, `bytes=-n`, or a comma-separated list of them, for an object of `size` bytes.
 pub(crate) fn part(header: Option<&str>, size: u64) -> RequestedPart {
-    let Some(asked) = header.and_then(asked) else {
+    let Some(asked) = header.and_then(parse) else {
         return RequestedPart::Whole;
     };
     let within: Vec<Range<u64>> = asked.iter().filter_map(|bounds| bounds.within(size)).collect();
@@ -70,7 +70,7 @@ pub(crate) fn part(header: Option<&str>, size: u64) -> RequestedPart {
 }
 
 /// Returns all ranges of a header; none if one is invalid or the unit is not bytes.
-fn asked(header: &str) -> Option<Vec<Bounds>> {
+fn parse(header: &str) -> Option<Vec<Bounds>> {
     if header.len() > HEADER_LIMIT {
         return None;
     }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use oci::{Credential, Digest, Location, RegistryError, Secret, TagOrDigest};
 use wire::{ObjectKind, Side, TraceContext};
 
-use super::RelayState;
+use super::state::RelayState;
 use crate::access::{Caller, Refusal};
 use crate::fetch::{Extent, Found, Object, Wanted};
 use crate::limits::Class;

@@ -5,6 +5,7 @@
 //! credential of the request, which is kept in memory for this fetch alone.
 
 mod fetching;
+mod state;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method};
@@ -15,10 +16,7 @@ use http::{HeaderValue, StatusCode};
 use oci::{Digest, Secret};
 use process::metrics::Metrics;
 use process::telemetry::edge;
-use prometheus_client::metrics::counter::Counter;
-use std::sync::Arc;
 use std::time::Duration;
-use store::Store;
 use tokio::time::timeout;
 use tracing::Span;
 use wire::ObjectKind;
@@ -27,52 +25,14 @@ use wire::between_peers::{
     RELAY, SIZE_HEADER,
 };
 
-use crate::access::Access;
-use crate::delivery::Delivery;
-use crate::fetch::{Extent, Fetches, Object};
-use crate::limits::Limits;
+use crate::fetch::{Extent, Object};
 use crate::membership::Membership;
-use crate::metrics::PeerMetrics;
-use crate::neighbours::Surroundings;
 use crate::share::{Outgoing, ShareRefusal, asked_range, object_response, only_peers};
 use fetching::RelayRequest;
+pub use state::RelayState;
 
 /// How long a part waits for the hashes of its chunks.
 const HASHES_LIMIT: Duration = Duration::from_secs(30);
-
-/// What `relay` answers from.
-#[derive(Clone)]
-pub struct RelayState {
-    access: Access,
-    delivery: Delivery,
-    fetches: Fetches,
-    store: Store,
-    sent: Counter,
-    limits: Limits,
-    around: Arc<dyn Surroundings>,
-}
-
-impl RelayState {
-    pub(crate) fn new(
-        access: Access,
-        delivery: Delivery,
-        fetches: Fetches,
-        store: Store,
-        around: impl Surroundings + 'static,
-        limits: Limits,
-        metrics: &PeerMetrics,
-    ) -> Self {
-        Self {
-            access,
-            delivery,
-            fetches,
-            store,
-            sent: metrics.sent_by("relay"),
-            limits,
-            around: Arc::new(around),
-        }
-    }
-}
 
 pub fn router(state: RelayState, membership: Membership, metrics: &Metrics) -> Router {
     let all = Router::new()
