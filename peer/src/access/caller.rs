@@ -37,13 +37,13 @@ impl Caller {
         self.allowed.location()
     }
 
-    pub(super) fn place(&self) -> CallerLocation {
+    pub(super) fn at_location(&self) -> CallerLocation {
         CallerLocation::new(self.key, self.location())
     }
 
     /// Returns whether the caller sent a token of our own, so that the registry got no credential. Its refusal then does not
     /// concern the caller's account.
-    pub(super) fn was_hidden(&self) -> bool {
+    pub(super) fn credential_was_withheld(&self) -> bool {
         self.key != self.shown_to_registry
     }
 

@@ -257,7 +257,7 @@ pub(crate) mod tests {
     use crate::access::caller_key::Keyring;
     use crate::access::notes::tests::InMemory;
 
-    pub(crate) fn place(user: &str, repository: &str) -> CallerLocation {
+    pub(crate) fn caller_at(user: &str, repository: &str) -> CallerLocation {
         let location = format!("https://reg.lan/v2/{repository}");
         let caller = Keyring::new(&[1; 32]).account(user, "pw");
         CallerLocation::new(caller, &location.parse().expect("a location"))
@@ -270,30 +270,30 @@ pub(crate) mod tests {
     #[test]
     fn a_grant_is_for_one_caller_one_location_and_one_digest() {
         let grants = Grants::open(InMemory::default());
-        grants.grant(&place("ann", "a"), &digest(1), ObjectKind::Blob, 5);
-        assert_eq!(grants.given_at(&place("ann", "a"), &digest(1)), Some(5));
-        assert_eq!(grants.given_at(&place("ann", "a"), &digest(2)), None);
-        assert_eq!(grants.given_at(&place("ann", "b"), &digest(1)), None);
-        assert_eq!(grants.given_at(&place("bob", "a"), &digest(1)), None);
+        grants.grant(&caller_at("ann", "a"), &digest(1), ObjectKind::Blob, 5);
+        assert_eq!(grants.given_at(&caller_at("ann", "a"), &digest(1)), Some(5));
+        assert_eq!(grants.given_at(&caller_at("ann", "a"), &digest(2)), None);
+        assert_eq!(grants.given_at(&caller_at("ann", "b"), &digest(1)), None);
+        assert_eq!(grants.given_at(&caller_at("bob", "a"), &digest(1)), None);
     }
 
     #[test]
     fn grants_survive_a_restart() {
         let notes = InMemory::default();
         let grants = Grants::open(notes.clone());
-        grants.grant(&place("ann", "a"), &digest(1), ObjectKind::Manifest, 5);
-        grants.grant(&place("ann", "a"), &digest(2), ObjectKind::Blob, 6);
-        grants.forget(&place("ann", "a"), &[digest(2)]);
+        grants.grant(&caller_at("ann", "a"), &digest(1), ObjectKind::Manifest, 5);
+        grants.grant(&caller_at("ann", "a"), &digest(2), ObjectKind::Blob, 6);
+        grants.forget(&caller_at("ann", "a"), &[digest(2)]);
         let again = Grants::open(notes);
-        assert_eq!(again.manifests(&place("ann", "a")), [(digest(1), 5)]);
-        assert_eq!(again.given_at(&place("ann", "a"), &digest(2)), None);
+        assert_eq!(again.manifests(&caller_at("ann", "a")), [(digest(1), 5)]);
+        assert_eq!(again.given_at(&caller_at("ann", "a"), &digest(2)), None);
     }
 
     #[test]
     fn notes_hold_no_secret() {
         let notes = InMemory::default();
         let grants = Grants::open(notes.clone());
-        grants.grant(&place("ann", "a"), &digest(1), ObjectKind::Blob, 5);
+        grants.grant(&caller_at("ann", "a"), &digest(1), ObjectKind::Blob, 5);
         let written = format!("{:?}", notes.lock());
         assert!(!written.contains("ann") && !written.contains("pw"), "{written}");
     }
@@ -302,16 +302,16 @@ pub(crate) mod tests {
     fn invalid_notes_are_removed() {
         let notes = InMemory::default();
         notes.put("junk", b"{}");
-        notes.put(&place("ann", "a").note(), b"junk");
+        notes.put(&caller_at("ann", "a").note(), b"junk");
         let grants = Grants::open(notes.clone());
-        assert_eq!(grants.given_at(&place("ann", "a"), &digest(1)), None);
+        assert_eq!(grants.given_at(&caller_at("ann", "a"), &digest(1)), None);
         assert!(notes.all().is_empty());
     }
 
     #[test]
     fn a_refused_account_loses_its_grants_at_that_registry() {
         let grants = Grants::open(InMemory::default());
-        let (ann, bob) = (place("ann", "a"), place("bob", "a"));
+        let (ann, bob) = (caller_at("ann", "a"), caller_at("bob", "a"));
         grants.grant(&ann, &digest(1), ObjectKind::Blob, 5);
         grants.grant(&bob, &digest(1), ObjectKind::Blob, 5);
         let origin = ann.location.origin.clone();
@@ -328,14 +328,14 @@ pub(crate) mod tests {
         let limit = u32::try_from(KEPT_AT_ONE_LOCATION).expect("small");
         for number in 0..=limit {
             grants.grant(
-                &place("ann", "a"),
+                &caller_at("ann", "a"),
                 &digest(number),
                 ObjectKind::Blob,
                 i64::from(number),
             );
         }
-        assert_eq!(grants.given_at(&place("ann", "a"), &digest(0)), None);
-        assert!(grants.given_at(&place("ann", "a"), &digest(limit)).is_some());
+        assert_eq!(grants.given_at(&caller_at("ann", "a"), &digest(0)), None);
+        assert!(grants.given_at(&caller_at("ann", "a"), &digest(limit)).is_some());
         assert!(grants.known().count <= KEPT_AT_ONE_LOCATION);
     }
 
@@ -344,7 +344,7 @@ pub(crate) mod tests {
         fn the_count_is_the_number_of_grants(steps in proptest::collection::vec((0_u32..5, 0_u32..5, any::<bool>()), 0..60)) {
             let grants = Grants::open(InMemory::default());
             for (user, object, is_grant) in steps {
-                let at = place(&user.to_string(), "a");
+                let at = caller_at(&user.to_string(), "a");
                 if is_grant {
                     grants.grant(&at, &digest(object), ObjectKind::Blob, 1);
                 } else {

@@ -76,7 +76,8 @@ impl Access {
             }
             // The registry is reachable again: the caller has to get a token from its server.
             RegistryAnswer::Refused(_)
-                if caller.was_hidden() && self.challenges.is_known(&caller.location().origin) =>
+                if caller.credential_was_withheld()
+                    && self.challenges.is_known(&caller.location().origin) =>
             {
                 Refusal::Challenge(self.challenges.repeat(caller.location(), &caller.front_address))
             }
@@ -116,18 +117,15 @@ impl Access {
     }
 
     pub(super) async fn kept(&self, caller: &Caller, digest: &Digest, kind: ObjectKind) -> GrantAge {
-        let (now, place) = ((self.now)(), caller.place());
-        let refused_at = self.refusals.since(&place, digest, now);
+        let (now, at) = ((self.now)(), caller.at_location());
+        let refused_at = self.refusals.since(&at, digest, now);
         let ages = self.ages(self.limits.yes_kept);
         let of_age = |at| GrantAge::of_age(unless_refused(Some(at), refused_at), now, ages);
-        let direct = self
-            .grants
-            .given_at(&place, digest)
-            .map_or(GrantAge::None, of_age);
+        let direct = self.grants.given_at(&at, digest).map_or(GrantAge::None, of_age);
         if direct == GrantAge::Fresh {
             return direct;
         }
-        let of_manifests = self.grants.manifests(&place).into_iter();
+        let of_manifests = self.grants.manifests(&at).into_iter();
         // Youngest first: the first one that covers the object decides.
         let (manifests, kept): (Vec<Digest>, Vec<GrantAge>) = of_manifests
             .map(|(manifest, at)| (manifest, of_age(at)))
@@ -207,8 +205,9 @@ impl Access {
                 self.forget(caller, digest, kind).await;
                 None
             }
-            RegistryAnswer::Refused(_) if !caller.was_hidden() => {
-                self.grants.forget(&caller.place(), std::slice::from_ref(digest));
+            RegistryAnswer::Refused(_) if !caller.credential_was_withheld() => {
+                self.grants
+                    .forget(&caller.at_location(), std::slice::from_ref(digest));
                 None
             }
             RegistryAnswer::Challenge { .. }
@@ -228,14 +227,14 @@ impl Access {
         }
         if is_refusal(caller, answer) {
             self.remember_refusal(caller, None);
-            self.grants.forget_location(&caller.place());
+            self.grants.forget_location(&caller.at_location());
         }
     }
 
     pub(crate) fn grant(&self, caller: &Caller, digest: &Digest, kind: ObjectKind) {
-        let place = CallerLocation::new(caller.shown_to_registry, caller.location());
-        self.refusals.end(&place, digest);
-        self.grants.grant(&place, digest, kind, (self.now)());
+        let at = CallerLocation::new(caller.shown_to_registry, caller.location());
+        self.refusals.end(&at, digest);
+        self.grants.grant(&at, digest, kind, (self.now)());
     }
 
     /// Skips anonymous tokens: one may be made for another repository, so its refusal does not concern all anonymous
@@ -244,19 +243,19 @@ impl Access {
         let is_anonymous = caller.key == self.keyring.anonymous();
         if !is_anonymous || caller.authorization.is_none() {
             self.refusals
-                .remember(caller.place(), digest.cloned(), (self.now)());
+                .remember(caller.at_location(), digest.cloned(), (self.now)());
         }
     }
 
     /// Removes every grant that would let this caller read the object later.
     async fn forget(&self, caller: &Caller, digest: &Digest, kind: ObjectKind) {
-        let place = caller.place();
-        let manifests = self.grants.manifests(&place).into_iter();
+        let at = caller.at_location();
+        let manifests = self.grants.manifests(&at).into_iter();
         let mut gone: Vec<Digest> = manifests.map(|(manifest, _)| manifest).collect();
         let above = self.listings.above(caller.location(), &gone, digest, kind).await;
         gone.retain(|manifest| above.contains(manifest));
         gone.push(digest.clone());
-        self.grants.forget(&place, &gone);
+        self.grants.forget(&at, &gone);
     }
 }
 
@@ -264,7 +263,9 @@ impl Access {
 fn is_refusal(caller: &Caller, answer: &RegistryAnswer) -> bool {
     match answer {
         RegistryAnswer::Challenge { headers, .. } => ends_grants(caller, headers),
-        RegistryAnswer::Refused(status) => *status == StatusCode::FORBIDDEN && !caller.was_hidden(),
+        RegistryAnswer::Refused(status) => {
+            *status == StatusCode::FORBIDDEN && !caller.credential_was_withheld()
+        }
         RegistryAnswer::Granted(_)
         | RegistryAnswer::Barred(_)
         | RegistryAnswer::Failed(_)

@@ -22,22 +22,22 @@ impl Default for RegistryRefusals {
 }
 
 impl RegistryRefusals {
-    pub(super) fn remember(&self, place: CallerLocation, digest: Option<Digest>, now_ms: i64) {
+    pub(super) fn remember(&self, at: CallerLocation, digest: Option<Digest>, now_ms: i64) {
         let end_ms = now_ms.saturating_add(REMEMBERED_MS);
-        self.0.insert((place, digest), now_ms, end_ms, now_ms);
+        self.0.insert((at, digest), now_ms, end_ms, now_ms);
     }
 
     /// The registry has just granted the object.
-    pub(super) fn end(&self, place: &CallerLocation, digest: &Digest) {
-        self.0.remove(&(place.clone(), None));
-        self.0.remove(&(place.clone(), Some(digest.clone())));
+    pub(super) fn end(&self, at: &CallerLocation, digest: &Digest) {
+        self.0.remove(&(at.clone(), None));
+        self.0.remove(&(at.clone(), Some(digest.clone())));
     }
 
     /// Returns when the registry last refused this caller the object or the whole repository (Unix milliseconds).
-    pub(super) fn since(&self, place: &CallerLocation, digest: &Digest, now_ms: i64) -> Option<i64> {
+    pub(super) fn since(&self, at: &CallerLocation, digest: &Digest, now_ms: i64) -> Option<i64> {
         [None, Some(digest.clone())]
             .into_iter()
-            .filter_map(|digest| self.0.get(&(place.clone(), digest), now_ms))
+            .filter_map(|digest| self.0.get(&(at.clone(), digest), now_ms))
             .max()
     }
 }
@@ -45,26 +45,30 @@ impl RegistryRefusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::grants::tests::place;
+    use crate::access::grants::tests::caller_at;
 
     #[test]
     fn a_refusal_lasts_an_hour_or_until_a_grant() {
-        let (refused, ann) = (RegistryRefusals::default(), place("ann", "a"));
+        let (refused, ann) = (RegistryRefusals::default(), caller_at("ann", "a"));
         let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
         refused.remember(ann.clone(), Some(one.clone()), 5);
         assert_eq!(refused.since(&ann, &one, 3_600_004), Some(5));
         assert_eq!(refused.since(&ann, &one, 3_600_005), None);
         assert_eq!(refused.since(&ann, &other, 5), None);
-        assert_eq!(refused.since(&place("bob", "a"), &one, 5), None);
+        assert_eq!(refused.since(&caller_at("bob", "a"), &one, 5), None);
         refused.end(&ann, &one);
         assert_eq!(refused.since(&ann, &one, 5), None);
     }
 
     #[test]
     fn a_refusal_of_the_repository_concerns_each_object() {
-        let (refused, ann, one) = (RegistryRefusals::default(), place("ann", "a"), Digest::of(b"1"));
+        let (refused, ann, one) = (
+            RegistryRefusals::default(),
+            caller_at("ann", "a"),
+            Digest::of(b"1"),
+        );
         refused.remember(ann.clone(), None, 5);
         assert_eq!(refused.since(&ann, &one, 5), Some(5));
-        assert_eq!(refused.since(&place("ann", "b"), &one, 5), None);
+        assert_eq!(refused.since(&caller_at("ann", "b"), &one, 5), None);
     }
 }
