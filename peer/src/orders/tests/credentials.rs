@@ -64,7 +64,7 @@ async fn without_a_configured_credential_an_ended_one_fails_the_placement() {
             panic!("a private object was fetched without a credential");
         };
         assert_eq!(side, Side::Caller);
-        assert!(reason.contains("password_file"), "{reason}");
+        assert!(reason.contains("credential"), "{reason}");
         assert!(!reason.contains("long.ago"), "{reason}");
     }
 }
