@@ -7,12 +7,12 @@ use std::sync::Arc;
 use oci::{BuildError, ClientFactory, Dial, Registries, RegistryMetrics, TlsOptions};
 use process::http::{ClientOptions, client, guarded_client};
 
-/// Clients that dial whatever names resolve to.
+/// Returns a factory of clients that dial any address.
 pub fn client_factory() -> Arc<dyn ClientFactory> {
     Arc::new(|tls: &TlsOptions| client(&client_options(tls)).map_err(BuildError::new))
 }
 
-/// What a client for a registry has to be like.
+/// Returns the options of a client with these TLS settings.
 pub fn client_options(tls: &TlsOptions) -> ClientOptions {
     ClientOptions {
         ca_pem: tls.ca_pem.clone(),
@@ -23,7 +23,7 @@ pub fn client_options(tls: &TlsOptions) -> ClientOptions {
     }
 }
 
-/// Registries whose clients look at what names resolve to.
+/// Returns registries whose clients check the addresses that names resolve to.
 pub fn guarded_registries(dial: Dial, counted: RegistryMetrics) -> Registries {
     let rule = dial.clone();
     let factory = move |tls: &TlsOptions| {

@@ -1,128 +1,68 @@
-//! Finds out whether a location delivers an object that this peer holds because of another location.
+//! Proves that a location delivers an object that this peer holds because of another location.
 //!
-//! A registry's yes says that a caller may read a digest there; it does not say that the digest's bytes are there. So
-//! the bytes that came from one location are given to the callers of another one only once that one has shown a part
-//! of them too.
+//! A grant says that a caller may read a digest at a location. It does not say that the location has the digest's bytes.
+//! So callers of a location get bytes that came from another one only after their own location has sent a part of them.
 //!
-//! **Invariant:** an object counts as delivered at a location only after bytes from there were compared with those held
-//! here, or hashed as a whole. One caller's bad credential or bad luck settles nothing for another caller.
+//! **Invariant:** an object counts as delivered at a location only after bytes from there were compared with the object
+//! held here, or hashed as a whole. One caller's failure decides nothing for another caller.
 
+mod error;
 mod proof;
 mod ranges;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use http::StatusCode;
-use oci::{Digest, Location, RegistryError};
+use oci::{Digest, Location};
+use parking_lot::Mutex;
 use store::{Sealed, Store};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
-use wire::Side;
 
-use crate::fetch::{FetchError, FetchSpec, FetchStart, Fetches, ReadableObject};
+use crate::expiring_map::ExpiringMap;
+use crate::fetch::{Fetches, Found, Object, Wanted};
 use crate::source::{ShareError, Sources};
+use error::LIMIT;
+pub(crate) use error::{DeliveryError, OpenError};
 
-/// One proof, waiting for another one of the same pair included.
-const LIMIT: Duration = Duration::from_secs(50);
-/// A location that showed other bytes is not asked again for as long as this.
+/// How long a location that sent other bytes is not asked again.
 const DIFFERENT_FOR: Duration = Duration::from_secs(3_600);
 const REMEMBERED: usize = 10_000;
 
 type Pair = (Location, Digest);
 
-/// Finds out what locations deliver. Clones share what they know.
+/// Clones share one state.
 #[derive(Clone)]
-pub(crate) struct Delivery(Arc<Inner>);
+pub(crate) struct Delivery(Arc<DeliveryState>);
 
-struct Inner {
+struct DeliveryState {
     store: Store,
     sources: Sources,
-    /// Chooses the ranges, so that asking again asks for the same ones.
+    /// Chooses the ranges that are compared: always the same ones for one pair.
     key: hmac::Key,
-    different: Mutex<HashMap<Pair, Instant>>,
+    different: ExpiringMap<Pair, ()>,
     /// One proof of a pair at a time.
     turns: Mutex<HashMap<Pair, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// Why an object does not count as delivered.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum NotDelivered {
-    #[error("{location} has other bytes under {}: push the image again", .digest.short())]
-    Different { location: Location, digest: Digest },
-    #[error("{error}; {}", .error.what_to_do())]
-    Registry { error: RegistryError },
-    #[error("the seed that compares the bytes refuses: {0}")]
-    Denied(String),
-    #[error("{location} did not show its bytes within {} s", LIMIT.as_secs())]
-    TooSlow { location: Location },
-    #[error("the disk of this peer does not give the object: {0}")]
-    Disk(String),
-}
-
-impl From<RegistryError> for NotDelivered {
-    fn from(error: RegistryError) -> Self {
-        Self::Registry { error }
-    }
-}
-
-/// Why an object cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NotOpened {
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    #[error(transparent)]
-    NotDelivered(#[from] NotDelivered),
-}
-
-impl NotDelivered {
-    pub(crate) fn side(&self) -> Side {
-        match self {
-            Self::Different { .. } => Side::Registry,
-            Self::Registry { error } => match error.side() {
-                oci::Side::Caller => Side::Caller,
-                oci::Side::Registry => Side::Registry,
-                oci::Side::Network => Side::Network,
-            },
-            Self::Denied(_) => Side::Caller,
-            Self::TooSlow { .. } => Side::Network,
-            Self::Disk(_) => Side::Peer,
-        }
-    }
-
-    /// The same in one of a few words.
-    pub(crate) fn word(&self) -> &'static str {
-        match self {
-            Self::Different { .. } => "not_delivered",
-            Self::Registry { error } => error.error_type(),
-            Self::Denied(_) => "denied",
-            Self::TooSlow { .. } => "timeout",
-            Self::Disk(_) => "disk",
-        }
-    }
-}
-
 impl Delivery {
-    /// `secret` is this peer's own: nobody else can tell which ranges will be compared.
+    /// `secret` is this peer's own, so that no other party can predict which ranges are compared.
     pub(crate) fn new(store: Store, sources: Sources, secret: &[u8; 32]) -> Self {
-        let inner = Inner {
+        let inner = DeliveryState {
             store,
             sources,
             key: hmac::Key::new(hmac::HMAC_SHA256, secret),
-            different: Mutex::default(),
+            different: ExpiringMap::new(REMEMBERED),
             turns: Mutex::default(),
         };
         Self(Arc::new(inner))
     }
 
-    /// The object, readable for callers of the wanted location: whole and delivered there, or on its way from there.
-    pub(crate) async fn open(
-        &self,
-        fetches: &Fetches,
-        wanted: FetchSpec,
-    ) -> Result<(ReadableObject, FetchStart), NotOpened> {
+    /// Opens the object for callers of the wanted location: sealed and delivered there, or being fetched from there.
+    pub(crate) async fn open(&self, fetches: &Fetches, wanted: Wanted) -> Result<(Object, Found), OpenError> {
         if let Some(held) = self.0.store.sealed(&wanted.digest) {
             self.ensure(&held, &wanted).await?;
             return Ok((ReadableObject::Sealed(held), FetchStart::Held));
@@ -133,17 +73,18 @@ impl Delivery {
             let found = following.found();
             return Ok((ReadableObject::Fetching(following, size), found));
         }
-        // It comes from elsewhere: nothing of it may be read here before it is whole and compared.
+        // It is fetched from another location: no byte may be read here before it is sealed and compared.
         let sealing = timeout(LIMIT, following.sealed()).await;
         sealing.map_err(|_| too_slow(&wanted))??;
         let held = self.0.store.sealed(&wanted.digest);
-        let held = held.ok_or_else(|| NotDelivered::Disk("it was removed".to_owned()))?;
+        let held = held
+            .ok_or_else(|| DeliveryError::Disk("the object was removed while it was fetched".to_owned()))?;
         self.ensure(&held, &wanted).await?;
         Ok((ReadableObject::Sealed(held), FetchStart::Joined))
     }
 
-    /// Returns once the location is known to deliver the object: by what is recorded, by a seed's word, or by a proof.
-    pub(crate) async fn ensure(&self, held: &Sealed, wanted: &FetchSpec) -> Result<(), NotDelivered> {
+    /// Returns once the location is known to deliver the object: from a record, from a seed, or by a proof.
+    pub(crate) async fn ensure(&self, held: &Sealed, wanted: &Wanted) -> Result<(), DeliveryError> {
         if self.0.store.has_delivered(&held.digest, &wanted.location) {
             return Ok(());
         }
@@ -153,18 +94,18 @@ impl Delivery {
                     self.0.store.record_delivered(&held.digest, &wanted.location);
                     return Ok(());
                 }
-                Err(ShareError::Denied(words)) => return Err(NotDelivered::Denied(words)),
-                Err(ShareError::UnexpectedStatus(StatusCode::CONFLICT)) => return Err(different(wanted)),
+                Err(ShareError::Denied(reason)) => return Err(DeliveryError::Denied(reason)),
+                Err(ShareError::Answered(StatusCode::CONFLICT)) => return Err(different(wanted)),
                 Err(error) => {
-                    debug!(stoker.digest = %held.digest, because = %error, "seed does not compare the bytes");
+                    debug!(stoker.digest = %held.digest, because = %error, "seed did not compare the bytes");
                 }
             }
         }
         self.prove(held, wanted).await
     }
 
-    /// Returns once this peer itself has compared the object with the location's bytes, now or before.
-    pub(crate) async fn prove(&self, held: &Sealed, wanted: &FetchSpec) -> Result<(), NotDelivered> {
+    /// Returns once this peer has compared the object with the location's bytes, now or before.
+    pub(crate) async fn prove(&self, held: &Sealed, wanted: &Wanted) -> Result<(), DeliveryError> {
         let proving = async {
             let turn = self.turn(&wanted.location, &held.digest);
             let _turn = turn.lock().await;
@@ -183,27 +124,29 @@ impl Delivery {
             .await
     }
 
-    async fn prove_alone(&self, held: &Sealed, wanted: &FetchSpec) -> Result<(), NotDelivered> {
+    async fn prove_alone(&self, held: &Sealed, wanted: &Wanted) -> Result<(), DeliveryError> {
         let (location, digest) = (&wanted.location, &held.digest);
+        let pair = (location.clone(), digest.clone());
         if self.0.store.has_delivered(digest, location) {
             return Ok(());
         }
-        if self.is_different(location, digest) {
+        if self.0.different.contains(&pair, Instant::now()) {
             return Err(different(wanted));
         }
         let registry = self.0.sources.around.registries().registry(&location.origin)?;
         let ranges = ranges::chosen(&self.0.key, location, digest, held.size);
         if proof::is_delivered(&registry, held, wanted, &ranges).await? {
-            info!(stoker.digest = %digest, stoker.registry = %location.registry(), "location delivers what is held here");
+            info!(stoker.digest = %digest, stoker.registry = %location.registry(), "location delivers the held object");
             self.0.store.record_delivered(digest, location);
             return Ok(());
         }
-        self.note_different(location, digest);
+        let now = Instant::now();
+        self.0.different.insert(pair, (), now + DIFFERENT_FOR, now);
         Err(different(wanted))
     }
 
     fn turn(&self, location: &Location, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = self.0.turns.lock();
         if turns.len() >= REMEMBERED {
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         }
@@ -212,34 +155,17 @@ impl Delivery {
             .or_default()
             .clone()
     }
-
-    fn is_different(&self, location: &Location, digest: &Digest) -> bool {
-        let different = self.0.different.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = different.get(&(location.clone(), digest.clone()));
-        until.is_some_and(|until| Instant::now() < *until)
-    }
-
-    fn note_different(&self, location: &Location, digest: &Digest) {
-        let mut different = self.0.different.lock().unwrap_or_else(PoisonError::into_inner);
-        if different.len() >= REMEMBERED {
-            different.retain(|_, until| Instant::now() < *until);
-        }
-        if different.len() < REMEMBERED {
-            let until = Instant::now() + DIFFERENT_FOR;
-            different.insert((location.clone(), digest.clone()), until);
-        }
-    }
 }
 
-fn different(wanted: &FetchSpec) -> NotDelivered {
-    NotDelivered::Different {
+fn different(wanted: &Wanted) -> DeliveryError {
+    DeliveryError::Different {
         location: wanted.location.clone(),
         digest: wanted.digest.clone(),
     }
 }
 
-fn too_slow(wanted: &FetchSpec) -> NotDelivered {
-    NotDelivered::TooSlow {
+fn too_slow(wanted: &Wanted) -> DeliveryError {
+    DeliveryError::TooSlow {
         location: wanted.location.clone(),
     }
 }

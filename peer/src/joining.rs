@@ -1,4 +1,4 @@
-//! How a process becomes a peer: what lies in its data folder, else a join token, used once.
+//! How a process becomes a peer: by the membership in its data folder, or by a join token, which is used once.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use wire::{
 
 use crate::membership::{self, Clock, Membership, OwnKey};
 
-/// A manager that cannot be reached, or is busy, is waited for.
+/// How long joining waits for a manager that is unreachable or busy.
 const WAIT_FOR_MANAGER: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_secs(2);
-/// Renewal is looked at this often; a certificate is due once a day.
+/// How often renewal is checked; a certificate is due once a day.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 
 /// How a peer without a membership joins.
 pub enum Joining {
-    /// None: it must have joined before.
+    /// None: the peer must have joined before.
     Token(Option<JoinToken>),
     Direct(DirectJoining),
 }
@@ -33,18 +33,18 @@ type JoinDirectly = dyn FnOnce(PublicKey) -> BoxFuture<'static, anyhow::Result<J
 
 /// Joins the manager of the same process.
 pub struct DirectJoining {
-    /// Of another authority's membership nothing is kept.
+    /// A membership of another authority is removed.
     pub ca: CaFingerprint,
     pub join: Box<JoinDirectly>,
 }
 
-/// What a peer says of itself, and is held to.
-pub(crate) struct Expected {
+/// What the flags say, which the certificate must confirm.
+pub(crate) struct ExpectedIdentity {
     pub(crate) role: Option<Role>,
     pub(crate) cluster: Option<ClusterName>,
 }
 
-/// The membership in the folder, or a new one.
+/// Returns the membership in the folder, or joins.
 pub(crate) async fn membership(
     folder: &Path,
     manager: &str,
@@ -67,19 +67,19 @@ pub(crate) async fn membership(
         }
         (None, Joining::Token(Some(token))) => join_with(folder, manager, name, &token, clock).await,
         (None, Joining::Token(None)) => bail!(
-            "this peer has not joined a manager yet: make a join token there with `stoker token create --scope node` (or \
-             seed) and start the peer with --join-token-file FILE"
+            "this peer has not joined a manager: create a join token there with `stoker token create --scope node` (or seed), \
+             and start the peer with --join-token-file FILE"
         ),
     }
 }
 
-/// The membership, unless it is none of this authority's.
+/// Returns the membership, if it is of this authority. Removes any other one.
 fn of_authority(folder: &Path, ca: CaFingerprint, clock: &Clock) -> anyhow::Result<Option<Membership>> {
     let present = Membership::open(folder, Arc::clone(clock));
     match present {
         Ok(Some(present)) if present.authority()? == ca => Ok(Some(present)),
         Ok(None) => Ok(None),
-        // The manager is in this process: joining it anew costs nothing.
+        // The manager is in this process: joining it again costs nothing.
         Ok(Some(_)) | Err(_) => {
             membership::forget(folder)?;
             Ok(None)
@@ -93,22 +93,22 @@ fn look_at_token(present: &Membership, joining: &Joining) -> anyhow::Result<()> 
     {
         warn!(
             stoker.side = "peer",
-            "the join token is of another manager than the one that this peer has joined, and is not used: to change the \
-             manager, remove membership.json and membership.key in the data folder"
+            "join token not used: it is another manager's. To change the manager, remove membership.json and membership.key \
+             in the data folder"
         );
     }
     Ok(())
 }
 
-/// Refuses flags that say otherwise than the certificate.
-pub(crate) fn check(membership: &Membership, expected: &Expected) -> anyhow::Result<()> {
+/// Refuses flags that differ from the certificate.
+pub(crate) fn check(membership: &Membership, expected: &ExpectedIdentity) -> anyhow::Result<()> {
     let identity = membership.identity();
     let role = identity.role.word();
     if let Some(wanted) = expected.role {
         ensure!(
             wanted == identity.role,
-            "--{} was given, and this peer's certificate says {role}: the join token decides; make one with `stoker token \
-             create --scope {}` and join anew in an empty data folder, or leave the flag out",
+            "--{} differs from this peer's certificate, which says {role}: leave the flag out, or create a join token with \
+             `stoker token create --scope {}` and join with an empty data folder",
             wanted.word(),
             wanted.word()
         );
@@ -116,9 +116,8 @@ pub(crate) fn check(membership: &Membership, expected: &Expected) -> anyhow::Res
     if let Some(wanted) = &expected.cluster {
         ensure!(
             *wanted == identity.cluster,
-            "--cluster {wanted} was given, and this peer's certificate says {}: the join token decides; make one with \
-             `stoker token create --scope {role} --cluster {wanted}` and join anew in an empty data folder, or leave the \
-             flag out",
+            "--cluster {wanted} differs from this peer's certificate, which says {}: leave the flag out, or create a join \
+             token with `stoker token create --scope {role} --cluster {wanted}` and join with an empty data folder",
             identity.cluster
         );
     }
@@ -152,7 +151,7 @@ async fn join_with(
     .with_context(|| format!("joining the manager at {manager} failed"))?;
     ensure!(
         membership::fingerprint(&joined.ca_pem)? == ca,
-        "the manager at {manager} named another authority than the one that signed for it"
+        "the manager at {manager} sent an authority that did not sign its certificate: check the address"
     );
     let membership = Membership::begin(folder, joined, clock)?;
     let identity = membership.identity();
@@ -165,7 +164,7 @@ async fn join_with(
     Ok(membership)
 }
 
-/// Asks again while the manager may still come; what it refuses, it refuses for good.
+/// Retries while the manager is unreachable or busy. A refusal is final.
 async fn patiently<F, Fut>(ask: F) -> anyhow::Result<Joined>
 where
     F: Fn() -> Fut,
@@ -181,12 +180,12 @@ where
         if !may_pass || began.elapsed() > WAIT_FOR_MANAGER {
             return Err(explained(&error));
         }
-        warn!(stoker.side = "network", error = %causes(&error), "the manager does not let this peer in yet; asking again");
+        warn!(stoker.side = "network", error = %causes(&error), "joining failed, trying again");
         sleep(PAUSE).await;
     }
 }
 
-/// The manager is there, and is not the one that the token names, or speaks no TLS.
+/// Returns whether another server than the token's manager answered, or one without TLS.
 fn is_refusal(error: &CallError) -> bool {
     let causes = causes(error);
     speaks_no_tls(error)
@@ -201,20 +200,20 @@ fn speaks_no_tls(error: &CallError) -> bool {
 fn explained(error: &CallError) -> anyhow::Error {
     if speaks_no_tls(error) {
         return anyhow::anyhow!(
-            "no TLS is spoken there: is it the manager's peer port? write https://host:8443"
+            "the server does not speak TLS: write the manager's peer port, https://host:8443"
         );
     }
     if is_refusal(error) {
         return anyhow::anyhow!(
-            "the manager's authority is another than the join token names ({}): is the token of another manager, or the \
-             address wrong?",
+            "the manager's authority is not the one in the join token ({}): check the manager's address, or create a join \
+             token at this manager",
             causes(error)
         );
     }
     anyhow::anyhow!(causes(error))
 }
 
-/// All causes, outermost first: the library's own text alone says little.
+/// Returns all causes, outermost first: the outer texts of the library say little.
 fn causes(error: &CallError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -225,7 +224,7 @@ fn causes(error: &CallError) -> String {
     text
 }
 
-/// Renews the certificate every day; ends with the process.
+/// Renews the certificate every day, until the process ends.
 pub(crate) async fn keep_renewed(membership: Membership, manager: ManagerClient) {
     loop {
         if membership.is_due() {
@@ -235,7 +234,7 @@ pub(crate) async fn keep_renewed(membership: Membership, manager: ManagerClient)
             };
             match renewed {
                 Ok(()) => info!("certificate renewed"),
-                Err(error) => warn!(stoker.side = "manager", %error, "the certificate is not renewed yet"),
+                Err(error) => warn!(stoker.side = "manager", %error, "certificate not renewed yet"),
             }
         }
         sleep(LOOK_AGAIN).await;
@@ -248,7 +247,7 @@ mod tests {
     use crate::membership::tests::Authority;
 
     #[tokio::test]
-    async fn a_port_without_tls_is_said_and_not_waited_for() {
+    async fn a_port_without_tls_fails_at_once_and_says_why() {
         process::install_tls_provider();
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -259,27 +258,27 @@ mod tests {
         let asked = wire::ManagerClient::new(http, &url).renew().await;
         let error = asked.expect_err("no TLS");
         assert!(is_refusal(&error), "{error:?}");
-        assert!(explained(&error).to_string().contains("8443"));
+        insta::assert_snapshot!(explained(&error), @"the server does not speak TLS: write the manager's peer port, https://host:8443");
         running.stopping().cancel();
     }
 
     #[test]
-    fn flags_are_held_to_the_certificate() {
+    fn flags_that_differ_from_the_certificate_are_refused() {
         let node = Authority::new().member(Role::Node, "edge");
         let expecting = |role, cluster: Option<&str>| {
             let cluster = cluster.map(|cluster| cluster.parse().expect("a name"));
-            check(&node.membership, &Expected { role, cluster })
+            check(&node.membership, &ExpectedIdentity { role, cluster })
         };
         assert!(expecting(None, None).is_ok());
         assert!(expecting(Some(Role::Node), Some("edge")).is_ok());
         let seed = expecting(Some(Role::Seed), None).expect_err("a node");
-        assert!(seed.to_string().contains("--scope seed"), "{seed}");
+        insta::assert_snapshot!(seed, @"--seed differs from this peer's certificate, which says node: leave the flag out, or create a join token with `stoker token create --scope seed` and join with an empty data folder");
         let elsewhere = expecting(None, Some("default")).expect_err("another cluster");
-        assert!(elsewhere.to_string().contains("--cluster default"), "{elsewhere}");
+        insta::assert_snapshot!(elsewhere, @"--cluster default differs from this peer's certificate, which says edge: leave the flag out, or create a join token with `stoker token create --scope node --cluster default` and join with an empty data folder");
     }
 
     #[tokio::test]
-    async fn without_membership_and_token_a_peer_is_told_how_to_join() {
+    async fn without_membership_and_token_the_error_says_how_to_join() {
         let folder = tempfile::tempdir().expect("a folder");
         let clock: Clock = Arc::new(|| 0);
         let manager = "https://127.0.0.1:1";
@@ -287,6 +286,6 @@ mod tests {
         let Err(error) = joined else {
             panic!("a peer started without a membership");
         };
-        assert!(error.to_string().contains("token create --scope node"), "{error}");
+        insta::assert_snapshot!(error, @"this peer has not joined a manager: create a join token there with `stoker token create --scope node` (or seed), and start the peer with --join-token-file FILE");
     }
 }

@@ -13,6 +13,7 @@ mod clients;
 mod config;
 mod delivery;
 mod dial_section;
+mod expiring_map;
 pub mod fetch;
 pub mod front;
 mod identity;

@@ -1,17 +1,18 @@
-//! What makes this process a peer of one manager: its key and certificate, the manager's authority, the key that
-//! verifies what the manager signs, and the list of removed peers. All of it lies in the data folder, so that a peer
-//! that is restarted while the manager is down serves at once.
+//! This process's membership of one manager: its key and certificate, the manager's authority, the key that verifies the
+//! manager's signatures, and the list of removed peers. It is stored in the data folder, so that a peer that restarts
+//! without its manager serves at once.
 //!
-//! **Invariants:** the private key never leaves the data folder. Another peer is believed only if our authority signed its
-//! certificate, it names our cluster, it holds now, and the removal list does not name the peer.
+//! **Invariants:** the private key never leaves the data folder. Another peer is trusted only if our authority signed its
+//! certificate, the certificate names our cluster and is valid now, and the removal list does not name the peer.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use parking_lot::{Mutex, RwLock};
 use process::files::{private_file, write_private};
 use process::mutual::{self, Callers, Judge, MutualAcceptor, OwnCertificate};
 use tokio::sync::watch;
@@ -30,28 +31,28 @@ pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// This peer's membership. Clones share it.
 #[derive(Clone)]
-pub struct Membership(Arc<Inner>);
+pub struct Membership(Arc<MembershipState>);
 
-struct Inner {
+struct MembershipState {
     folder: PathBuf,
     key: Vec<u8>,
     own: OwnCertificate,
     identity: PeerIdentity,
     clock: Clock,
-    known: RwLock<Known>,
+    known: RwLock<CurrentMembership>,
     removals: watch::Sender<Arc<RemovalList>>,
-    read: ReadCertificates,
+    read: CertificateCache,
 }
 
-/// Certificates that were read before, by their bytes: each is shown with very many requests.
+/// Parsed certificates by their bytes: each one is shown with very many requests.
 #[derive(Default)]
-struct ReadCertificates(Mutex<HashMap<Vec<u8>, PeerCertificate>>);
+struct CertificateCache(Mutex<HashMap<Vec<u8>, PeerCertificate>>);
 
-impl ReadCertificates {
+impl CertificateCache {
     const KEPT: usize = 4_096;
 
     fn read(&self, der: &[u8]) -> Result<PeerCertificate, NoIdentity> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if let Some(read) = known.get(der) {
             return Ok(read.clone());
         }
@@ -64,38 +65,38 @@ impl ReadCertificates {
     }
 }
 
-struct Known {
+struct CurrentMembership {
     joined: Joined,
     certificate: PeerCertificate,
 }
 
-/// A certificate that is not believed here, in words for people.
+/// Why a certificate is not trusted here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotBelieved {
-    #[error("only peers may ask here: no certificate was shown")]
-    Nothing,
-    #[error("this is no peer's certificate: {0}")]
-    NoPeer(#[from] NoIdentity),
+pub(crate) enum CertificateError {
+    #[error("no certificate was shown: only peers may send requests here")]
+    Missing,
+    #[error("the certificate is not a peer's: {0}")]
+    NotAPeer(#[from] NoIdentity),
     #[error(
-        "the certificate is of cluster {theirs}, and this peer is of cluster {ours}: only peers of one cluster share"
+        "the certificate is for cluster {theirs}, and this peer is in cluster {ours}: only peers of one cluster share"
     )]
     OtherCluster { theirs: String, ours: String },
     #[error("peer {0} was removed by the manager")]
     Removed(Uuid),
     #[error(
-        "the certificate does not hold now (it holds from {not_before} to {not_after}, and this peer's clock says {now}, \
-         Unix seconds): look at both clocks; a peer renews its certificate when it reaches the manager"
+        "the certificate is not valid now (valid from {not_before} to {not_after}, this peer's clock says {now}, Unix \
+         seconds): check both clocks; a peer renews its certificate when it reaches the manager"
     )]
-    Dates {
+    NotValidNow {
         not_before: i64,
         not_after: i64,
         now: i64,
     },
-    #[error("the certificate is of a node, and only a seed may be asked this")]
-    NoSeed,
+    #[error("the certificate is for a node: only a seed may serve this")]
+    NotASeed,
 }
 
-/// The key of this peer; made when there is none yet.
+/// This peer's key, created when there is none.
 pub(crate) struct OwnKey {
     pkcs8: Vec<u8>,
     pub(crate) public: PublicKey,
@@ -114,7 +115,7 @@ impl OwnKey {
         let public = pair.and_then(|pair| PublicKey::from_point(pair.public_key().as_ref()));
         let public = public.with_context(|| {
             format!(
-                "{} holds no key of ours: remove it and {MEMBERSHIP} beside it, and join anew",
+                "{} does not hold a peer's key: remove it and {MEMBERSHIP} beside it, and join again",
                 path.display()
             )
         })?;
@@ -123,7 +124,7 @@ impl OwnKey {
 }
 
 impl Membership {
-    /// What lies in the data folder; none before the first join.
+    /// Reads the data folder; none before the first join.
     pub(crate) fn open(folder: &Path, clock: Clock) -> anyhow::Result<Option<Self>> {
         let path = folder.join(MEMBERSHIP);
         let text = match std::fs::read(&path) {
@@ -133,14 +134,14 @@ impl Membership {
         };
         let joined: Joined = serde_json::from_slice(&text).with_context(|| {
             format!(
-                "{} cannot be read: remove it and {KEY} beside it, and join anew",
+                "{} cannot be parsed: remove it and {KEY} beside it, and join again",
                 path.display()
             )
         })?;
         Self::of(folder, OwnKey::at(folder)?, joined, clock).map(Some)
     }
 
-    /// Stores what the manager has given for our key.
+    /// Stores what the manager sent for our key.
     pub(crate) fn begin(folder: &Path, joined: Joined, clock: Clock) -> anyhow::Result<Self> {
         let membership = Self::of(folder, OwnKey::at(folder)?, joined, clock)?;
         membership.store()?;
@@ -151,21 +152,21 @@ impl Membership {
         let certificate = certificate_in(&joined)?;
         ensure!(
             certificate.public_key == key.public,
-            "the certificate in {MEMBERSHIP} is not for the key in {KEY} ({}): remove both, and join anew",
+            "the certificate in {MEMBERSHIP} does not match the key in {KEY} ({}): remove both, and join again",
             folder.display()
         );
         let now = clock() / 1_000;
         let validity = certificate.validity;
         match validity.standing(now) {
-            CertificateStanding::Valid | CertificateStanding::Renewable => {}
-            CertificateStanding::NotYet => bail!(
-                "this machine's clock says {now}, and this peer's certificate holds from {} on (Unix seconds): set the \
-                 clock",
+            Standing::Valid | Standing::Renewable => {}
+            Standing::NotYet => bail!(
+                "this peer's certificate is not valid before {}, and this machine's clock says {now} (Unix seconds): set \
+                 the clock",
                 validity.not_before
             ),
             CertificateStanding::Over => bail!(
                 "this peer's certificate expired at {} and this machine's clock says {now} (Unix seconds), too late to \
-                 renew it: look at the clock, or remove {MEMBERSHIP} and {KEY} in {} and join anew",
+                 renew it: check the clock, or remove {MEMBERSHIP} and {KEY} in {} and join again",
                 validity.not_after,
                 folder.display()
             ),
@@ -174,15 +175,15 @@ impl Membership {
             .removals
             .verify(&joined.signing_key)
             .context("the list of removed peers")?;
-        let inner = Inner {
+        let inner = MembershipState {
             folder: folder.to_owned(),
             own: OwnCertificate::new(&joined.certificate_pem, &key.pkcs8)?,
             key: key.pkcs8,
             identity: certificate.identity.clone(),
             clock,
-            known: RwLock::new(Known { joined, certificate }),
+            known: RwLock::new(CurrentMembership { joined, certificate }),
             removals: watch::Sender::new(Arc::new(removals)),
-            read: ReadCertificates::default(),
+            read: CertificateCache::default(),
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -191,7 +192,7 @@ impl Membership {
         &self.0.identity
     }
 
-    /// Whose authority has signed.
+    /// Returns the fingerprint of our authority.
     pub(crate) fn authority(&self) -> anyhow::Result<CaFingerprint> {
         fingerprint(&self.ca_pem())
     }
@@ -200,32 +201,32 @@ impl Membership {
         self.read(|known| known.joined.ca_pem.clone())
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
-        look(&self.0.known.read().unwrap_or_else(PoisonError::into_inner))
+    fn read<T>(&self, look: impl FnOnce(&CurrentMembership) -> T) -> T {
+        look(&self.0.known.read())
     }
 
     fn now_unix(&self) -> i64 {
         (self.0.clock)() / 1_000
     }
 
-    /// Who shows this certificate, if we believe it. That our authority signed it was verified by TLS.
-    pub(crate) fn judge(&self, der: &[u8]) -> Result<PeerIdentity, NotBelieved> {
+    /// Returns the identity in a certificate, if it is trusted. TLS has verified our authority's signature.
+    pub(crate) fn judge(&self, der: &[u8]) -> Result<PeerIdentity, CertificateError> {
         let PeerCertificate {
             identity, validity, ..
         } = self.0.read.read(der)?;
         if self.0.removals.borrow().names(identity.peer) {
-            return Err(NotBelieved::Removed(identity.peer));
+            return Err(CertificateError::Removed(identity.peer));
         }
         let ours = &self.0.identity.cluster;
         if identity.cluster != *ours {
-            return Err(NotBelieved::OtherCluster {
+            return Err(CertificateError::OtherCluster {
                 theirs: identity.cluster.to_string(),
                 ours: ours.to_string(),
             });
         }
         let now = self.now_unix();
-        if validity.standing(now) != CertificateStanding::Valid {
-            return Err(NotBelieved::Dates {
+        if validity.standing(now) != Standing::Valid {
+            return Err(CertificateError::NotValidNow {
                 not_before: validity.not_before,
                 not_after: validity.not_after,
                 now,
@@ -234,14 +235,14 @@ impl Membership {
         Ok(identity)
     }
 
-    fn judge_seed(&self, der: &[u8]) -> Result<(), NotBelieved> {
+    fn judge_seed(&self, der: &[u8]) -> Result<(), CertificateError> {
         match self.judge(der)?.role {
             Role::Seed => Ok(()),
-            Role::Node => Err(NotBelieved::NoSeed),
+            Role::Node => Err(CertificateError::NotASeed),
         }
     }
 
-    /// Ends when the manager removes the peer.
+    /// Completes when the manager removes the peer.
     pub(crate) fn removal_of(&self, peer: Uuid) -> impl Future<Output = ()> + Send + 'static {
         let mut removals = self.0.removals.subscribe();
         async move {
@@ -252,27 +253,27 @@ impl Membership {
         }
     }
 
-    /// The number of the removal list that we have.
+    /// Returns the number of our removal list.
     pub(crate) fn removals_known(&self) -> i64 {
         self.0.removals.borrow().number
     }
 
-    /// Verifies what the manager signs.
+    /// Returns the key that verifies the manager's signatures.
     pub(crate) fn signing_key(&self) -> VerifyingKey {
         self.read(|known| known.joined.signing_key)
     }
 
-    /// What the manager has signed, whoever carried it.
+    /// Returns the record, if the manager signed it.
     pub(crate) fn verify<T: Record>(&self, signed: &Signed<T>) -> Result<T, NotSigned> {
         signed.verify(&self.signing_key())
     }
 
-    /// Takes over a newer list; one that the manager did not sign is none.
+    /// Keeps a newer list, if the manager signed it.
     pub(crate) fn learn_removals(&self, signed: Signed<RemovalList>) {
         let Ok(list) = self.verify(&signed) else {
             warn!(
                 stoker.side = "manager",
-                "a list of removed peers does not bear the manager's signature"
+                "list of removed peers without the manager's signature refused"
             );
             return;
         };
@@ -288,13 +289,13 @@ impl Membership {
         self.change(|known| known.joined.removals = signed);
     }
 
-    /// Takes over a renewed certificate.
+    /// Uses a renewed certificate from now on, and stores it.
     pub(crate) fn renew(&self, joined: Joined) -> anyhow::Result<()> {
         let certificate = certificate_in(&joined)?;
         let ours = self.read(|known| known.certificate.public_key);
         ensure!(
             certificate.identity == self.0.identity && certificate.public_key == ours,
-            "the manager renewed another certificate than ours"
+            "the manager renewed a certificate that is not ours: check that its address and the data folder belong together"
         );
         self.0.own.replace(&joined.certificate_pem, &self.0.key)?;
         let removals = joined.removals.clone();
@@ -306,16 +307,16 @@ impl Membership {
         Ok(())
     }
 
-    /// Whether the certificate is a day old.
+    /// Returns whether the certificate is due for renewal: a day old.
     pub(crate) fn is_due(&self) -> bool {
         let now = self.now_unix();
         self.read(|known| known.certificate.validity.is_due(now))
     }
 
-    fn change(&self, change: impl FnOnce(&mut Known)) {
-        change(&mut self.0.known.write().unwrap_or_else(PoisonError::into_inner));
+    fn change(&self, change: impl FnOnce(&mut CurrentMembership)) {
+        change(&mut self.0.known.write());
         if let Err(error) = self.store() {
-            warn!(stoker.side = "peer", %error, "what the manager said is not kept over a restart");
+            warn!(stoker.side = "peer", %error, "membership could not be stored");
         }
     }
 
@@ -325,7 +326,7 @@ impl Membership {
         write_private(&path, &text).with_context(|| path.display().to_string())
     }
 
-    /// Accepts connections of peers.
+    /// Returns an acceptor for connections of peers.
     pub(crate) fn acceptor(&self) -> anyhow::Result<MutualAcceptor> {
         Ok(MutualAcceptor::new(
             &self.ca_pem(),
@@ -334,20 +335,20 @@ impl Membership {
         )?)
     }
 
-    /// Calls the manager.
+    /// Returns a client for the manager.
     pub(crate) fn to_manager(&self) -> anyhow::Result<reqwest::Client> {
         let judge = Arc::new(|_: &[u8]| Ok(()));
         self.client_of(MANAGER_HOST, judge)
     }
 
-    /// Calls other peers of the cluster.
+    /// Returns a client for the peers of the cluster.
     pub(crate) fn to_peers(&self) -> anyhow::Result<reqwest::Client> {
         let ours = self.clone();
         let judge = move |der: &[u8]| ours.judge(der).map(drop).map_err(|fault| fault.to_string());
         self.client_of(PEER_HOST, Arc::new(judge))
     }
 
-    /// Calls seeds of the cluster: what is sent to them may hold a caller's password.
+    /// Returns a client for the seeds of the cluster, whose requests may hold a caller's password.
     pub(crate) fn to_seeds(&self) -> anyhow::Result<reqwest::Client> {
         let ours = self.clone();
         let judge = move |der: &[u8]| ours.judge_seed(der).map_err(|fault| fault.to_string());
@@ -359,12 +360,12 @@ impl Membership {
     }
 }
 
-/// Whether a peer has joined with this data folder.
+/// Returns whether a peer has joined with this data folder.
 pub(crate) fn is_in(folder: &Path) -> bool {
     folder.join(MEMBERSHIP).exists()
 }
 
-/// Forgets a membership and its key: the next start joins anew.
+/// Removes a membership and its key: the next start joins again.
 pub(crate) fn forget(folder: &Path) -> std::io::Result<()> {
     for name in [MEMBERSHIP, KEY] {
         match std::fs::remove_file(folder.join(name)) {

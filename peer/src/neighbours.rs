@@ -1,15 +1,15 @@
-//! What this peer knows of its surroundings, in memory and on its disk: seeds of its cluster, how registries
-//! are reached.
+//! What the manager last said of this peer's surroundings: the seeds of its cluster, and how registries are reached. It is
+//! kept on disk, so that a peer that restarts without its manager still knows it.
 //!
-//! **Invariant:** what was learned last survives a restart without the manager. A registry that the peer's
-//! own file describes is never overridden by the manager.
+//! **Invariant:** the manager never overrides a registry of the peer's own configuration.
 
 mod surroundings;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use oci::{Credential, DialRules, Digest, Registries, RegistryName, RegistrySettings};
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use uuid::Uuid;
@@ -24,34 +24,34 @@ pub struct OwnRegistry {
     pub settings: RegistrySettings,
     pub offline_access: OfflineAccess,
     pub authorize: Option<Authorize>,
-    /// The most that this peer takes from it.
+    /// The limit for this peer's reads from it.
     pub bandwidth: Option<Rate>,
 }
 
-/// Shared by everything that looks around; clones see the same.
+/// Clones share one state.
 #[derive(Clone)]
-pub struct Neighbours(Arc<Inner>);
+pub struct Neighbours(Arc<NeighboursState>);
 
-struct Inner {
+struct NeighboursState {
     me: Uuid,
     cluster: String,
     file: PathBuf,
     own: Vec<OwnRegistry>,
     rules: DialRules,
     registries: Registries,
-    known: RwLock<Known>,
+    known: RwLock<KnownNeighbourhood>,
     own_share: OnceLock<String>,
     zone: OnceLock<String>,
     paced: OnceLock<Limits>,
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
-struct Known {
+struct KnownNeighbourhood {
     neighbourhood: Neighbourhood,
 }
 
 impl Neighbours {
-    /// Starts with what the last session left in `data_dir`.
+    /// Reads what the last session stored in `data_dir`.
     pub fn open(
         me: Uuid,
         cluster: &str,
@@ -62,7 +62,7 @@ impl Neighbours {
     ) -> Self {
         let file = data_dir.join("neighbours.json");
         let known = read(&file);
-        let inner = Inner {
+        let inner = NeighboursState {
             me,
             cluster: cluster.to_owned(),
             file,
@@ -79,13 +79,13 @@ impl Neighbours {
         neighbours
     }
 
-    /// From now on these limits are what the manager says, beginning with what it said last.
+    /// Sets these limits from what the manager said last, and from each later change.
     pub(crate) fn pace(&self, limits: Limits) {
         let limits = self.0.paced.get_or_init(|| limits);
         self.read(|known| limits.learn(self.0.me, &known.neighbourhood));
     }
 
-    /// Takes over what the manager said at hello.
+    /// Keeps what the manager said at hello.
     pub fn welcome(&self, welcome: &Welcome) {
         self.learn(welcome.neighbourhood.clone());
     }
@@ -94,15 +94,13 @@ impl Neighbours {
         self.change(|known| known.neighbourhood = neighbourhood);
     }
 
-    /// Where our own `share` answers, once it listens; a `*` for the host: where our requests come from.
+    /// Sets the URL of our own `share`. A `*` for the host means the address that our requests come from.
     pub fn listens_at(&self, share_url: String) {
-        // It listens once.
         let _ = self.0.own_share.set(share_url);
     }
 
-    /// The rack or site that this peer is in.
+    /// Sets the rack or site of this peer.
     pub fn lies_in(&self, zone: String) {
-        // It does not move.
         let _ = self.0.zone.set(zone);
     }
 
@@ -114,7 +112,7 @@ impl Neighbours {
         self.0.own_share.get().cloned()
     }
 
-    /// The version to name when asking for news.
+    /// Returns the version of the neighbourhood, which the next long poll sends.
     pub fn version(&self) -> String {
         self.read(|known| known.neighbourhood.version.clone())
     }
@@ -123,7 +121,7 @@ impl Neighbours {
         &self.0.cluster
     }
 
-    /// Other seeds of the cluster, in the order in which they are asked for this object.
+    /// Returns the other seeds of the cluster, in this object's order.
     pub fn seeds_in_order(&self, digest: &Digest) -> Vec<SeedAddress> {
         let seeds = self.read(|known| known.neighbourhood.seeds.clone());
         wire::seeds_in_order(&self.0.cluster, digest.as_str(), &seeds, |seed| seed.peer)
@@ -133,8 +131,8 @@ impl Neighbours {
             .collect()
     }
 
-    /// `share` URLs of the seeds that fetch this object from the registry for others, best first. A seed that is among
-    /// them asks only those before itself: it is the next to fetch.
+    /// Returns the `share` URLs of the seeds that fetch this object from the registry for others, best first. A seed gets
+    /// only those before itself: it is the next one to fetch.
     pub fn relays(&self, digest: &Digest) -> Vec<String> {
         let seeds = self.read(|known| known.neighbourhood.seeds.clone());
         wire::seeds_in_order(&self.0.cluster, digest.as_str(), &seeds, |seed| seed.peer)
@@ -144,13 +142,13 @@ impl Neighbours {
             .collect()
     }
 
-    /// Other seeds of the cluster.
+    /// Returns the other seeds of the cluster.
     pub fn seeds(&self) -> Vec<SeedAddress> {
         let others = |seed: &&SeedAddress| seed.peer != self.0.me;
         self.read(|known| known.neighbourhood.seeds.iter().filter(others).cloned().collect())
     }
 
-    /// The name of the peer whose `share` this is, if it is one that the manager has told of.
+    /// Returns the name of the seed with this `share` URL.
     pub fn name_of(&self, share_url: &str) -> Option<String> {
         self.read(|known| {
             let mut seeds = known.neighbourhood.seeds.iter();
@@ -164,16 +162,16 @@ impl Neighbours {
         &self.0.registries
     }
 
-    /// Whether the registry is configured or allowed, here or at the manager, or was named by a preheat.
+    /// Returns whether the registry is configured or allowed, here or at the manager, or was named by a preheat.
     pub fn may_dial(&self, name: &RegistryName) -> bool {
         let is_allowed = || {
-            let told = self.read(|known| known.neighbourhood.dial.allow.clone());
-            told.iter().any(|pattern| oci::is_named_by(name, pattern))
+            let allowed = self.read(|known| known.neighbourhood.dial.allow.clone());
+            allowed.iter().any(|pattern| oci::is_named_by(name, pattern))
         };
         self.0.registries.knows(name) || self.0.rules.allow(name) || is_allowed()
     }
 
-    /// Whether this node fetches from the registry because a preheat wants it.
+    /// Returns whether preheats may fetch from the registry here.
     pub fn may_preheat_from(&self, name: &RegistryName) -> bool {
         self.0.rules.open_by_preheat || self.may_dial(name)
     }
@@ -187,7 +185,8 @@ impl Neighbours {
             .unwrap_or_default()
     }
 
-    /// How it is asked whether a caller may have a manifest; `seen` tells whether this node has seen it to be a Harbor.
+    /// Returns how the registry is asked whether a caller may read a manifest. `seen` says whether its last challenge was a
+    /// Harbor's.
     pub fn authorize(&self, name: &RegistryName, seen: impl FnOnce() -> bool) -> Authorize {
         let described = self.description(name).unwrap_or_default();
         let configured = self.own(name).and_then(|own| own.authorize);
@@ -201,13 +200,13 @@ impl Neighbours {
         configured.or(described.authorize).unwrap_or_else(by_default)
     }
 
-    /// The credential that this node itself has for the registry.
+    /// Returns the node's own credential for the registry.
     pub fn own_credential(&self, name: &RegistryName) -> Option<Credential> {
         let credential = self.own(name)?.settings.credential.clone();
         (!matches!(credential, Credential::Anonymous)).then_some(credential)
     }
 
-    /// What the manager says of the registry, under any of its names.
+    /// Returns the manager's description of the registry, by any of its names.
     pub fn description(&self, name: &RegistryName) -> Option<RegistryDescription> {
         let name = self.0.registries.canonical(name);
         self.read(|known| {
@@ -220,7 +219,7 @@ impl Neighbours {
         })
     }
 
-    /// Whether nobody has described the registry, and preheats have named it by plain HTTP only.
+    /// Returns whether the registry is not configured, and preheats have named it only with plain HTTP.
     pub fn seen_by_plain_http_only(&self, name: &RegistryName) -> bool {
         let is_it = |description: &RegistryDescription| !description.configured && description.plain_http;
         self.own(name).is_none() && self.description(name).as_ref().is_some_and(is_it)
@@ -231,13 +230,13 @@ impl Neighbours {
         self.0.own.iter().find(|own| own.settings.name == name)
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
-        look(&self.0.known.read().unwrap_or_else(PoisonError::into_inner))
+    fn read<T>(&self, look: impl FnOnce(&KnownNeighbourhood) -> T) -> T {
+        look(&self.0.known.read())
     }
 
-    fn change(&self, change: impl FnOnce(&mut Known)) {
+    fn change(&self, change: impl FnOnce(&mut KnownNeighbourhood)) {
         let known = {
-            let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.0.known.write();
             change(&mut known);
             known.clone()
         };
@@ -249,44 +248,46 @@ impl Neighbours {
             .map_err(std::io::Error::other)
             .and_then(|bytes| process::files::write_private(&self.0.file, &bytes));
         if let Err(error) = written {
-            warn!(file = %self.0.file.display(), stoker.side = "peer", %error, "what the manager said is not kept over a restart");
+            warn!(file = %self.0.file.display(), stoker.side = "peer", %error, "what the manager said could not be stored");
         }
     }
 
     fn configure_registries(&self) {
         let mut settings: Vec<RegistrySettings> = self.0.own.iter().map(|own| own.settings.clone()).collect();
-        let told = self.read(|known| known.neighbourhood.clone());
+        let neighbourhood = self.read(|known| known.neighbourhood.clone());
         let mut listed = settings.clone();
-        for description in told.registries {
+        for description in neighbourhood.registries {
             if !description.configured && !self.0.rules.open_by_preheat {
                 continue;
             }
             let described = settings_of(&description);
             listed.extend(described.clone().filter(|_| description.configured));
             match described {
-                Some(told) if !settings.iter().any(|own| own.name == told.name) => settings.push(told),
+                Some(described) if !settings.iter().any(|own| own.name == described.name) => {
+                    settings.push(described);
+                }
                 Some(_) => {}
                 None => {
-                    warn!(stoker.registry = %description.name, stoker.side = "manager", "the manager named a registry that cannot be one");
+                    warn!(stoker.registry = %description.name, stoker.side = "manager", "the manager sent an invalid registry name");
                 }
             }
         }
-        self.list_what_may_be_dialled(&listed, &told.dial.addresses);
+        self.list_dialled_hosts(&listed, &neighbourhood.dial.addresses);
         self.0.registries.configure(settings);
     }
 
-    /// Hosts of the configuration, here and at the manager; never what only a preheat named.
-    fn list_what_may_be_dialled(&self, hosts: &[RegistrySettings], told: &[String]) {
+    /// Lists hosts that are configured, here or at the manager; not those that only a preheat named.
+    fn list_dialled_hosts(&self, hosts: &[RegistrySettings], addresses: &[String]) {
         let dial = self.0.registries.dial();
-        let told = told.iter().filter_map(|range| range.parse().ok());
-        dial.list_addresses(self.0.rules.addresses.iter().copied().chain(told).collect());
+        let addresses = addresses.iter().filter_map(|range| range.parse().ok());
+        dial.list_addresses(self.0.rules.addresses.iter().copied().chain(addresses).collect());
         dial.list_hosts(hosts);
     }
 }
 
 fn settings_of(description: &RegistryDescription) -> Option<RegistrySettings> {
     Some(RegistrySettings {
-        // What only a preheat has named decides nothing about a location that names its scheme.
+        // A registry that only a preheat named does not change a location that names its scheme.
         plain_http: description.plain_http && description.configured,
         insecure_skip_verify: description.insecure_skip_verify,
         ca_pem: description.ca_pem.clone(),
@@ -302,14 +303,14 @@ fn settings_of(description: &RegistryDescription) -> Option<RegistrySettings> {
     })
 }
 
-/// A file that is not there or cannot be read is a peer that has never been welcomed.
-fn read(file: &Path) -> Known {
+/// Returns nothing known if the file is missing or cannot be parsed.
+fn read(file: &Path) -> KnownNeighbourhood {
     let Ok(bytes) = std::fs::read(file) else {
-        return Known::default();
+        return KnownNeighbourhood::default();
     };
     serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-        warn!(file = %file.display(), stoker.side = "peer", %error, "what the manager said last cannot be read; waiting for it to say it again");
-        Known::default()
+        warn!(file = %file.display(), stoker.side = "peer", %error, "stored neighbourhood could not be read; waiting for the manager");
+        KnownNeighbourhood::default()
     })
 }
 

@@ -1,16 +1,16 @@
-//! What the manager wants of this peer: sessions, work, progress, settling.
+//! The peer's work for the manager: sessions, lots, progress, settlements.
 //!
-//! The peer calls; the manager never does. A session carries the lease of everything taken, so losing it
-//! loses all of it: what was open comes back with the next hello, and what is on disk by then is settled
-//! at once.
+//! Every request comes from the peer. A session carries the lease of all lots that were taken: when it ends, the open
+//! ones are handed out again after the next hello, and objects that are on disk by then are settled at once.
 
 mod checks;
+mod context;
 mod credentials;
 mod lot;
 mod lot_records;
 mod questions;
 mod session;
-mod taken;
+mod taken_lots;
 #[cfg(test)]
 mod tests;
 
@@ -18,64 +18,19 @@ use std::time::Duration;
 
 use process::{Latch, Running};
 use rand::Rng as _;
-use store::Store;
 use tracing::{info, warn};
-use wire::{CallError, Hello, ManagerClient, Role, Side};
+use wire::{CallError, Side};
 
-use crate::delivery::Delivery;
-use crate::fetch::Fetches;
-use crate::membership::Membership;
-use crate::metrics::PeerMetrics;
-use crate::neighbours::Neighbours;
-use crate::pulls::RecentPulls;
-use crate::records::Records;
+pub(crate) use context::{OrdersContext, OwnDescription};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A peer that was removed, or whose certificate does not hold, need not ask often.
+/// Between requests of a peer that was removed, or whose certificate is not valid.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
-/// Everything that carrying out orders may use.
-#[derive(Clone)]
-pub(crate) struct Orders {
-    pub(crate) manager: ManagerClient,
-    pub(crate) me: Me,
-    pub(crate) store: Store,
-    pub(crate) records: Records,
-    pub(crate) fetches: Fetches,
-    pub(crate) delivery: Delivery,
-    pub(crate) neighbours: Neighbours,
-    pub(crate) membership: Membership,
-    pub(crate) pulls: RecentPulls,
-    pub(crate) metrics: PeerMetrics,
-}
-
-/// What this peer says of itself.
-#[derive(Clone)]
-pub(crate) struct Me {
-    pub(crate) name: String,
-    pub(crate) cluster: String,
-    pub(crate) role: Role,
-    pub(crate) advertise: Option<String>,
-    pub(crate) share_port: u16,
-}
-
-impl Me {
-    /// Where other peers reach `share`; a `*` for the host when only they can tell.
-    pub(crate) fn share_url(&self) -> String {
-        let scheme = "https";
-        let bracketed_whole = |host: &str| host.starts_with('[') && host.ends_with(']');
-        match self.advertise.as_deref() {
-            Some(host) if host.contains(':') && !bracketed_whole(host) => format!("{scheme}://{host}"),
-            Some(host) => format!("{scheme}://{host}:{}", self.share_port),
-            None => format!("{scheme}://*:{}", self.share_port),
-        }
-    }
-}
-
-/// Holds one session after the other until the process stops. `first_contact` is dropped once the manager
-/// has answered, or found to be away: pulls need no manager, so a peer is ready without one.
-pub(crate) async fn follow_orders(orders: Orders, running: Running, first_contact: Latch) {
+/// Holds one session after another until the process stops. `first_contact` is dropped once the manager has answered or
+/// was found unreachable: pulls need no manager, so a peer is ready without it.
+pub(crate) async fn follow_orders(orders: OrdersContext, running: Running, first_contact: Latch) {
     let mut latch = Some(first_contact);
     let mut pause = FIRST_PAUSE;
     loop {
@@ -92,14 +47,14 @@ pub(crate) async fn follow_orders(orders: Orders, running: Running, first_contac
                     stoker.session = %welcome.session,
                     stoker.peer = orders.me.name,
                     stoker.cluster = orders.me.cluster,
-                    "the manager knows this peer"
+                    "session started"
                 );
                 let ended = session::hold(&orders, &welcome, events, &running).await;
                 drop(up);
                 info!(stoker.session = %welcome.session, because = ended, "session ended");
             }
             Err(error) => {
-                tell(&error);
+                log(&error);
                 let longest = if matches!(error, CallError::Refused(_)) {
                     REFUSED_PAUSE
                 } else {
@@ -119,21 +74,7 @@ pub(crate) async fn follow_orders(orders: Orders, running: Running, first_contac
     }
 }
 
-impl Orders {
-    fn hello(&self) -> Hello {
-        let held = self.store.held();
-        Hello {
-            wire_version: wire::VERSION,
-            name: self.me.name.clone(),
-            advertise: self.me.advertise.clone(),
-            share_port: self.me.share_port,
-            software: process::http::USER_AGENT.to_owned(),
-            holdings_hash: wire::holdings_hash(held.iter().map(|held| held.digest.as_str())),
-        }
-    }
-}
-
-fn tell(error: &CallError) {
+fn log(error: &CallError) {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     let side = match error {
         CallError::Unreachable(_) => Side::Network,
@@ -144,11 +85,11 @@ fn tell(error: &CallError) {
         stoker.side = side.word(),
         %error,
         cause,
-        "no session with the manager; pulls go on with what this peer knows"
+        "no session with the manager; pulls continue"
     );
 }
 
-/// Peers that lost the same manager do not come back in the same moment.
+/// Spreads the requests of peers that lost the same manager.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..1.0))
 }

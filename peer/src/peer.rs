@@ -23,12 +23,12 @@ use crate::delivery::Delivery;
 use crate::fetch::{Fetches, Sources};
 use crate::front::{self, FrontState, RangeRules};
 use crate::identity::front_secret;
-use crate::joining::{self, Expected, Joining, keep_renewed};
+use crate::joining::{self, ExpectedIdentity, Joining, keep_renewed};
 use crate::limits::Limits;
 use crate::membership::{Clock, Membership};
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
-use crate::orders::{Me, Orders, follow_orders};
+use crate::orders::{OrdersContext, OwnDescription, follow_orders};
 use crate::records::Records;
 use crate::relay::{self, RelayState};
 use crate::share::{self, ShareState};
@@ -42,7 +42,7 @@ pub struct Peer {
     front_state: FrontState,
     share_state: ShareState,
     relay_state: RelayState,
-    orders: Orders,
+    orders: OrdersContext,
     vitals: Vitals,
     key: AdminKey,
 }
@@ -207,9 +207,9 @@ impl SharedParts {
     }
 
     /// What this peer says about itself to the manager and to its own neighbours.
-    fn me(&self, config: &PeerConfig, share_port: u16) -> Me {
+    fn me(&self, config: &PeerConfig, share_port: u16) -> OwnDescription {
         let identity = self.membership.identity();
-        let me = Me {
+        let me = OwnDescription {
             name: config.name.clone(),
             cluster: identity.cluster.to_string(),
             role: identity.role,
@@ -223,8 +223,14 @@ impl SharedParts {
         me
     }
 
-    fn orders(self, manager: ManagerClient, me: Me, delivery: Delivery, front: &FrontState) -> Orders {
-        Orders {
+    fn orders(
+        self,
+        manager: ManagerClient,
+        me: OwnDescription,
+        delivery: Delivery,
+        front: &FrontState,
+    ) -> OrdersContext {
+        OrdersContext {
             manager,
             me,
             store: self.store,
@@ -312,7 +318,7 @@ async fn membership(config: &mut PeerConfig) -> anyhow::Result<Membership> {
     let joining = std::mem::replace(&mut config.joining, Joining::Token(None));
     let (folder, name) = (&config.data_dir, &config.name);
     let membership = joining::membership(folder, &config.manager, name, joining, clock).await?;
-    let expected = Expected {
+    let expected = ExpectedIdentity {
         role: config.role,
         cluster: config.cluster.clone(),
     };

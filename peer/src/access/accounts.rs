@@ -1,11 +1,9 @@
-//! Which account a token belongs to, and tokens of our own for when no token server answers.
+//! The account of each token, and tokens of our own for when a token server is unreachable.
 //!
-//! **Invariant:** a token stands for an account only at the registry for which it was issued, and only while that
-//! registry names the token server and the service that issued it. Tokens are kept as HMACs only, in memory only, and
-//! end when their makers said so. A token of our own opens nothing by itself: it only says whose kept yeses count.
+//! **Invariant:** a token stands for an account only at the registry that it was issued for, and only while that registry
+//! names the same token server and service. Tokens are kept as HMACs, in memory, until they expire. A token of our own
+//! grants nothing: it only says whose kept grants count.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,34 +11,36 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::RngCore as _;
 use tokio::time::Instant;
 
-use super::caller::{CallerKey, Keyring, LOCAL_TOKEN_PREFIX};
-use super::challenge_relay::Issuer;
+use super::caller_key::{CallerKey, Keyring, LOCAL_TOKEN_PREFIX};
+use super::issuer::Issuer;
+use crate::expiring_map::ExpiringMap;
 
-/// Tokens that are remembered.
+/// The most tokens that are kept.
 const KEPT: usize = 20_000;
-/// What the token specification says when a server says nothing.
-const LIFETIME_UNLESS_TOLD: Duration = Duration::from_secs(60);
+/// The token specification's default.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
-/// Registries take a token a little longer than it says.
+/// Registries accept a token a little longer than its lifetime.
 const GRACE: Duration = Duration::from_secs(60);
 pub(crate) const LOCAL_LIFETIME: Duration = Duration::from_secs(3_600);
 
-#[derive(Default)]
 pub(crate) struct Accounts {
     /// By [`Keyring::issued`].
-    of_token: Mutex<HashMap<CallerKey, Owner>>,
+    of_token: ExpiringMap<CallerKey, CallerKey>,
 }
 
-#[derive(Clone, Copy)]
-struct Owner {
-    account: CallerKey,
-    until: Instant,
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            of_token: ExpiringMap::new(KEPT),
+        }
+    }
 }
 
 impl Accounts {
-    /// A token server gave this token to this account. `token` names its issuer too ([`Keyring::issued`]).
+    /// Keeps the account that a token server issued this token to. `token` includes the issuer ([`Keyring::issued`]).
     pub(crate) fn remember(&self, token: CallerKey, account: CallerKey, lifetime: Option<Duration>) {
-        let lifetime = lifetime.unwrap_or(LIFETIME_UNLESS_TOLD).min(LONGEST_LIFETIME) + GRACE;
+        let lifetime = lifetime.unwrap_or(DEFAULT_LIFETIME).min(LONGEST_LIFETIME) + GRACE;
         self.insert(token, account, lifetime);
     }
 
@@ -49,14 +49,10 @@ impl Accounts {
     }
 
     fn owner_at(&self, token: CallerKey, now: Instant) -> Option<CallerKey> {
-        let tokens = self.of_token.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens
-            .get(&token)
-            .filter(|owner| now < owner.until)
-            .map(|owner| owner.account)
+        self.of_token.get(&token, now)
     }
 
-    /// A token of our own for this account: random, good for an hour, only here and only for the issuer's registry.
+    /// Makes a token of our own for this account: random, valid for an hour, only here and only for the issuer's registry.
     pub(crate) fn local_token(&self, account: CallerKey, issuer: &Issuer, keyring: &Keyring) -> String {
         let mut random = [0; 32];
         rand::rng().fill_bytes(&mut random);
@@ -68,15 +64,7 @@ impl Accounts {
 
     fn insert(&self, token: CallerKey, account: CallerKey, lifetime: Duration) {
         let now = Instant::now();
-        let mut tokens = self.of_token.lock().unwrap_or_else(PoisonError::into_inner);
-        if tokens.len() >= KEPT {
-            tokens.retain(|_, owner| now < owner.until);
-        }
-        if tokens.len() >= KEPT {
-            tokens.clear();
-        }
-        let until = now + lifetime;
-        tokens.insert(token, Owner { account, until });
+        self.of_token.insert(token, account, now + lifetime, now);
     }
 }
 
@@ -116,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_forgotten_after_its_life() {
+    fn a_token_is_forgotten_after_its_lifetime() {
         let (keyring, accounts) = (Keyring::new(&[3; 32]), Accounts::default());
         let (token, account) = (keyring.token("t"), keyring.account("ann", "pw"));
         accounts.remember(token, account, Some(Duration::from_secs(300)));
@@ -135,14 +123,5 @@ mod tests {
         assert_eq!(owner(&token), Some(account));
         assert_ne!(token, accounts.local_token(account, &issuer, &keyring));
         assert_eq!(owner(&format!("{LOCAL_TOKEN_PREFIX}x")), None);
-    }
-
-    #[test]
-    fn the_memory_has_a_bound() {
-        let (keyring, accounts) = (Keyring::new(&[3; 32]), Accounts::default());
-        for number in 0..=KEPT {
-            accounts.remember(keyring.token(&number.to_string()), keyring.anonymous(), None);
-        }
-        assert!(accounts.of_token.lock().expect("not poisoned").len() <= KEPT);
     }
 }

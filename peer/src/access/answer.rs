@@ -1,81 +1,125 @@
-//! A registry's answer about an object, and what it means for access.
+//! What a registry answered about an object, and what that means for access.
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use oci::{Digest, FromInside};
 
 use super::bars::Bar;
-use super::decision::Said;
+use super::decision::AnswerKind;
 use super::failure::Failure;
 
-/// The registry's answer about an object, as far as it told.
+/// What a registry's response says about an object.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Told {
+pub(crate) struct ObjectInfo {
     pub(crate) size: Option<u64>,
     pub(crate) media_type: Option<String>,
     /// `Docker-Content-Digest`, unless it is of an algorithm that is not served here.
     pub(super) digest: Option<Digest>,
 }
 
-/// A yes, and why.
-pub(crate) struct Granted {
-    pub(crate) because: &'static str,
-    /// When the registry was asked just now.
-    pub(crate) told: Option<Told>,
+/// The caller may read the object.
+pub(crate) struct Grant {
+    pub(crate) basis: GrantBasis,
+    /// If the registry was asked just now.
+    pub(crate) info: Option<ObjectInfo>,
 }
 
-impl Granted {
-    pub(super) fn because(because: &'static str) -> Self {
-        Self { because, told: None }
+/// What a grant rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GrantBasis {
+    /// The registry granted it just now.
+    Registry,
+    /// The registry granted it a short time ago.
+    Kept,
+    /// The manager signed that anybody may read the object.
+    Public,
+    KeptWhileSlow,
+    KeptWhileFailing,
+    KeptWhileUnreachable,
+}
+
+impl GrantBasis {
+    /// Returns the word for logs.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Registry => "granted by the registry",
+            Self::Kept => "kept grant",
+            Self::Public => "public",
+            Self::KeptWhileSlow => "kept grant, registry slow",
+            Self::KeptWhileFailing => "kept grant, question failed",
+            Self::KeptWhileUnreachable => "kept grant, registry unreachable",
+        }
+    }
+
+    /// Returns why a kept grant counts after this answer.
+    pub(super) fn kept_after(answer: &RegistryAnswer) -> Self {
+        match answer {
+            RegistryAnswer::Failed(_) => Self::KeptWhileFailing,
+            _ => Self::KeptWhileUnreachable,
+        }
     }
 }
 
-/// What an answer means for access.
+impl Grant {
+    /// The registry was not asked, or did not answer.
+    pub(super) fn without_answer(basis: GrantBasis) -> Self {
+        Self { basis, info: None }
+    }
+
+    pub(super) fn of_registry(info: ObjectInfo) -> Self {
+        Self {
+            basis: GrantBasis::Registry,
+            info: Some(info),
+        }
+    }
+}
+
+/// What a registry's answer means for access.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
-    Yes(Told),
+pub(crate) enum RegistryAnswer {
+    Granted(ObjectInfo),
     Challenge {
         headers: HeaderMap,
-        /// It came from an address inside: so may its token server be.
+        /// The registry's address is private, so its token server's may be private too.
         is_inside: bool,
     },
-    No(StatusCode),
-    /// 412: by a rule of its own about this image.
+    Refused(StatusCode),
+    /// 412: a rule of the registry bars this image.
     Barred(Bar),
-    /// This question has no answer.
+    /// This question got no answer; the host is reachable.
     Failed(Failure),
     /// The registry's host is unreachable.
     Unreachable,
 }
 
-impl Answer {
+impl RegistryAnswer {
     pub(crate) fn of(response: &reqwest::Response) -> Self {
         match response.status() {
-            status if status.is_success() => Self::Yes(Told::from(response.headers())),
+            status if status.is_success() => Self::Granted(ObjectInfo::from(response.headers())),
             StatusCode::UNAUTHORIZED => Self::Challenge {
                 headers: response.headers().clone(),
                 is_inside: response.extensions().get::<FromInside>().is_some(),
             },
-            status => Self::No(status),
+            status => Self::Refused(status),
         }
     }
 
-    pub(super) fn said(&self) -> Said {
+    pub(super) fn kind(&self) -> AnswerKind {
         match self {
-            Self::Yes(_) => Said::Yes,
-            Self::Challenge { .. } => Said::Challenge,
-            Self::No(_) | Self::Barred(_) => Said::No,
-            Self::Failed(_) => Said::Failed,
-            Self::Unreachable => Said::Unreachable,
+            Self::Granted(_) => AnswerKind::Granted,
+            Self::Challenge { .. } => AnswerKind::Challenge,
+            Self::Refused(_) | Self::Barred(_) => AnswerKind::Refused,
+            Self::Failed(_) => AnswerKind::Failed,
+            Self::Unreachable => AnswerKind::Unreachable,
         }
     }
 }
 
-impl From<&HeaderMap> for Told {
+impl From<&HeaderMap> for ObjectInfo {
     fn from(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         Self {
-            // A length of 0 is what servers say that do not know it.
+            // Servers that do not know the length write 0.
             size: text(CONTENT_LENGTH.as_str())
                 .and_then(|length| length.parse().ok())
                 .filter(|size| *size > 0),
@@ -85,8 +129,8 @@ impl From<&HeaderMap> for Told {
     }
 }
 
-impl Told {
-    /// What a blob's one byte tells: the whole length behind the range, and no type.
+impl ObjectInfo {
+    /// Reads the response to a request for a blob's first byte: `Content-Range` ends with the blob's size.
     pub(super) fn of_first_byte(response: &reqwest::Response) -> Self {
         let whole = Self::from(response.headers());
         if response.status() != StatusCode::PARTIAL_CONTENT {
@@ -103,7 +147,7 @@ impl Told {
         }
     }
 
-    /// A page for people, as portals give it for every path that they do not know.
+    /// Returns whether this is HTML. Web portals answer so for every path that they do not know.
     pub(super) fn is_web_page(&self) -> bool {
         let media_type = self.media_type.as_deref().unwrap_or_default();
         media_type

@@ -1,34 +1,35 @@
-//! Registries that want to see each pull: a client's GET of a manifest is a GET there, even if we hold the manifest, so
-//! that pull counts, retention and bars stay true. The answer's bytes are then the ones that are served.
+//! Registries that count pulls (Harbor): each GET of a manifest by a client is a GET at the registry too, even if we hold
+//! the manifest, so that pull counts, retention and bars stay right. The response's bytes are then served.
 //!
-//! **Invariant:** one GET at the registry for one GET of a client. Only a registry that gives no answer is overruled by a
-//! kept yes, and never where it had barred the image.
+//! **Invariant:** one GET at the registry for each GET of a client. A kept grant counts only if the registry does not answer,
+//! and never if it had barred the image.
 
 use bytes::Bytes;
 use http::Method;
 use oci::{Digest, ForwardedObject, TagOrDigest};
 use wire::{Authorize, ObjectKind};
 
-use super::asking::because_kept;
-use super::decision::{Kept, Verdict, judge};
-use super::questions::{Reply, limit, patience, proven};
+use super::answer::{Grant, GrantBasis, RegistryAnswer};
+use super::caller::Caller;
+use super::decision::{GrantAge, Verdict, judge};
+use super::questions::{QuestionOutcome, limit, patience, proven};
 use super::refusal::Refusal;
-use super::{Access, Answer, Granted, Who};
+use super::state::Access;
 
-/// A manifest that the caller may read, and its bytes if the registry has just sent them.
-pub(crate) struct Meant {
+/// A manifest that the caller may read, with its bytes if the registry has just sent them.
+pub(crate) struct GrantedManifest {
     pub(crate) digest: Digest,
-    pub(crate) granted: Granted,
+    pub(crate) grant: Grant,
     pub(crate) bytes: Option<Bytes>,
     /// The tag's last meaning: the registry did not say what it means now.
     pub(crate) is_stale: bool,
 }
 
-impl Meant {
-    pub(crate) fn without_bytes(digest: Digest, granted: Granted) -> Self {
+impl GrantedManifest {
+    pub(crate) fn without_bytes(digest: Digest, grant: Grant) -> Self {
         Self {
             digest,
-            granted,
+            grant,
             bytes: None,
             is_stale: false,
         }
@@ -36,100 +37,103 @@ impl Meant {
 }
 
 impl Access {
-    /// Whether a GET of a client has to be one at the registry.
-    pub(crate) fn asks_for_each(&self, who: &Who) -> bool {
-        let seen = || self.challenges.is_harbors(&who.location().origin);
-        self.neighbours.authorize(who.location().registry(), seen) == Authorize::ManifestGet
+    /// Returns whether a GET of a client has to be a GET at the registry.
+    pub(crate) fn asks_for_each(&self, caller: &Caller) -> bool {
+        let seen = || self.challenges.is_harbors(&caller.location().origin);
+        self.neighbours.authorize(caller.location().registry(), seen) == Authorize::ManifestGet
     }
 
-    /// May this caller read this manifest? A GET asks as the registry wants to be asked.
+    /// Returns the manifest, if this caller may read it.
     pub(crate) async fn manifest_by_digest(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
         head_only: bool,
-    ) -> Result<Meant, Refusal> {
-        if !head_only && self.asks_for_each(who) {
-            return self.get_at_registry(who, digest).await;
+    ) -> Result<GrantedManifest, Refusal> {
+        if !head_only && self.asks_for_each(caller) {
+            return self.get_at_registry(caller, digest).await;
         }
-        // A HEAD must not become a GET because the manifest is not here.
-        let granted = if self.asks_for_each(who) && self.store.about(digest).is_none() {
-            let kept = self.kept(who, digest, ObjectKind::Manifest).await;
-            self.ask_and_judge(who, digest, ObjectKind::Manifest, kept)
+        // Ask for a missing manifest now: a HEAD must not lead to a GET at the registry.
+        let grant = if self.asks_for_each(caller) && self.store.about(digest).is_none() {
+            let kept = self.kept(caller, digest, ObjectKind::Manifest).await;
+            self.ask_and_judge(caller, digest, ObjectKind::Manifest, kept)
                 .await?
         } else {
-            self.may_read(who, digest, ObjectKind::Manifest).await?
+            self.may_read(caller, digest, ObjectKind::Manifest).await?
         };
-        Ok(Meant::without_bytes(digest.clone(), granted))
+        Ok(GrantedManifest::without_bytes(digest.clone(), grant))
     }
 
-    async fn get_at_registry(&self, who: &Who, digest: &Digest) -> Result<Meant, Refusal> {
-        let kind = ForwardedObject::Manifest {
+    async fn get_at_registry(&self, caller: &Caller, digest: &Digest) -> Result<GrantedManifest, Refusal> {
+        let kind = QuestionKind::Manifest {
             wanted: TagOrDigest::Digest(digest.clone()),
         };
-        let kept = self.kept(who, digest, ObjectKind::Manifest).await;
-        let question = who.question(Method::GET, kind, Vec::new(), limit(kept));
-        let reply = self.ask_raw(who, question, patience(kept != Kept::None)).await;
+        let kept = self.kept(caller, digest, ObjectKind::Manifest).await;
+        let question = caller.question(Method::GET, kind, Vec::new(), limit(kept));
+        let reply = self
+            .ask_raw(caller, question, patience(kept != GrantAge::None))
+            .await;
         let (bytes, answer) = match reply {
-            Reply::Answered(response) if response.status().is_success() => proven(digest, response).await,
-            Reply::Answered(response) => (None, self.read_answer(who, response).await),
-            Reply::Failed(failure) => (None, Answer::Failed(failure)),
-            Reply::Unreachable => (None, Answer::Unreachable),
+            QuestionOutcome::Answered(response) if response.status().is_success() => {
+                proven(digest, response).await
+            }
+            QuestionOutcome::Answered(response) => (None, self.read_answer(caller, response).await),
+            QuestionOutcome::Failed(failure) => (None, RegistryAnswer::Failed(failure)),
+            QuestionOutcome::Unreachable => (None, RegistryAnswer::Unreachable),
         };
-        let told = match answer {
-            Answer::Yes(told) => told,
-            Answer::Failed(_) | Answer::Unreachable => {
-                return self.kept_manifest(who, digest, kept, &answer).await;
+        let info = match answer {
+            RegistryAnswer::Granted(info) => info,
+            RegistryAnswer::Failed(_) | RegistryAnswer::Unreachable => {
+                return self.kept_manifest(caller, digest, kept, &answer).await;
             }
             answer => {
-                self.learn(who, digest, ObjectKind::Manifest, &answer).await;
-                return Err(self.refusal(who, ObjectKind::Manifest, &answer));
+                self.learn(caller, digest, ObjectKind::Manifest, &answer).await;
+                return Err(self.refusal(caller, ObjectKind::Manifest, &answer));
             }
         };
-        self.given_out(who, digest);
-        let granted = Granted {
-            because: "registry's yes",
-            told: Some(told),
-        };
-        Ok(Meant {
+        self.grant_by_get(caller, digest);
+        Ok(GrantedManifest {
             digest: digest.clone(),
-            granted,
+            grant: Grant::of_registry(info),
             bytes,
             is_stale: false,
         })
     }
 
-    /// The registry's yes to a GET.
-    pub(crate) fn given_out(&self, who: &Who, digest: &Digest) {
-        self.lift_bar(who, digest);
-        self.grant(who, digest, ObjectKind::Manifest);
+    /// Keeps the grant of a GET, which also lifts a bar.
+    pub(crate) fn grant_by_get(&self, caller: &Caller, digest: &Digest) {
+        self.bars.lift(caller.location(), digest);
+        self.grant(caller, digest, ObjectKind::Manifest);
     }
 
-    /// The registry gives no answer.
+    /// Decides after the registry gave no answer.
     async fn kept_manifest(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
-        kept: Kept,
-        answer: &Answer,
-    ) -> Result<Meant, Refusal> {
-        if let Some(bar) = self.bar_of(who, digest) {
+        kept: GrantAge,
+        answer: &RegistryAnswer,
+    ) -> Result<GrantedManifest, Refusal> {
+        if let Some(bar) = self.bars.get(caller.location(), digest) {
             return Err(Refusal::Barred(bar));
         }
-        let public = if self.is_public(who, digest).await {
-            Kept::Fresh
+        let public = if self.is_public(caller, digest).await {
+            GrantAge::Fresh
         } else {
-            self.public(who, digest)
+            self.public(caller, digest)
         };
-        let circumstances = self.circumstances(who, kept.max(public));
-        if judge(answer.said(), circumstances) != Verdict::Read {
-            return Err(self.refusal(who, ObjectKind::Manifest, answer));
+        let circumstances = self.circumstances(caller, kept.max(public));
+        if judge(answer.kind(), circumstances) != Verdict::Read {
+            return Err(self.refusal(caller, ObjectKind::Manifest, answer));
         }
-        let because = if kept < public {
-            "public"
+        let basis = if kept < public {
+            GrantBasis::Public
         } else {
-            because_kept(answer)
+            GrantBasis::kept_after(answer)
         };
-        Ok(Meant::without_bytes(digest.clone(), Granted::because(because)))
+        Ok(GrantedManifest::without_bytes(
+            digest.clone(),
+            Grant::without_answer(basis),
+        ))
     }
 }

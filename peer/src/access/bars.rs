@@ -1,25 +1,26 @@
-//! Images that a registry's own rules bar: Harbor answers 412 for one with too many vulnerabilities, or unsigned.
+//! Bars: a registry's own rules refuse an image to everybody. Harbor answers 412 for one that is unsigned, or that has too
+//! many vulnerabilities.
 //!
-//! **Invariant:** what was barred last is given to nobody while the registry is silent, whatever yeses are kept. Only
-//! the registry's own yes to a GET lifts a bar.
+//! **Invariant:** while the registry does not answer, a barred image is served to nobody, whatever grants are kept. Only the
+//! registry's answer to a GET lifts a bar.
 
 use std::time::Duration;
 
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use oci::Digest;
+use oci::{Digest, Location};
+use store::Store;
 use tokio::time::timeout;
 
-use super::refusal::{error, json};
-use super::{Access, Who};
+use super::response::{error_response, json_response};
 
-const BARRED_NOTES: &str = "front-barred";
-/// What is kept and passed on of the registry's words.
-const WORDS: usize = 8 * 1024;
-const WORDS_WAIT: Duration = Duration::from_secs(3);
-/// Letters of it in our own sentence.
-const LONGEST_TOLD: usize = 300;
+const BAR_NOTES: &str = "front-barred";
+/// How much of the registry's body is kept and passed on.
+const BODY_LIMIT: usize = 8 * 1024;
+const BODY_WAIT: Duration = Duration::from_secs(3);
+/// How many letters of its message are in our own text.
+const MESSAGE_LIMIT: usize = 300;
 const CODE: &str = "PROJECTPOLICYVIOLATION";
 
 /// A registry's 412.
@@ -27,7 +28,6 @@ const CODE: &str = "PROJECTPOLICYVIOLATION";
 pub(crate) struct Bar {
     /// Empty unless it was JSON.
     body: Bytes,
-    /// For people.
     pub(crate) text: String,
 }
 
@@ -36,15 +36,15 @@ impl Bar {
         let mut body = BytesMut::new();
         let reading = async {
             while let Ok(Some(piece)) = response.chunk().await {
-                let room = WORDS.saturating_sub(body.len());
+                let room = BODY_LIMIT.saturating_sub(body.len());
                 body.extend_from_slice(piece.get(..room).unwrap_or(&piece));
                 if room == 0 {
                     break;
                 }
             }
         };
-        // What came until then is what it said.
-        let _ = timeout(WORDS_WAIT, reading).await;
+        // The bytes so far count, also after an error.
+        let _ = timeout(BODY_WAIT, reading).await;
         Self::new(&body, registry)
     }
 
@@ -53,9 +53,10 @@ impl Bar {
         let message = json
             .pointer("/errors/0/message")
             .and_then(serde_json::Value::as_str);
-        let said = message.map_or_else(String::new, |message| format!(": {}", tamed(message)));
-        let text =
-            format!("{registry} bars this image by a rule of its own (412){said}; no cache overrides that");
+        let reason = message.map_or_else(String::new, |message| format!(" ({})", printable(message)));
+        let text = format!(
+            "registry {registry} bars this image (412){reason}: meet its rule, or change the rule there"
+        );
         let body = if json.is_null() {
             Bytes::new()
         } else {
@@ -66,43 +67,51 @@ impl Bar {
 
     pub(super) fn into_response(self) -> Response {
         if self.body.is_empty() {
-            return error(StatusCode::PRECONDITION_FAILED, CODE, &self.text);
+            return error_response(StatusCode::PRECONDITION_FAILED, CODE, &self.text);
         }
         let body = String::from_utf8_lossy(&self.body).into_owned();
-        json(StatusCode::PRECONDITION_FAILED, body)
+        json_response(StatusCode::PRECONDITION_FAILED, body)
     }
 }
 
-/// Outside text in a log line: short, and it moves no cursor.
-fn tamed(text: &str) -> String {
-    let letters = text.chars().take(LONGEST_TOLD);
+/// Returns the text without control characters, cut to a length that fits a log line.
+fn printable(text: &str) -> String {
+    let letters = text.chars().take(MESSAGE_LIMIT);
     letters
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect()
 }
 
-impl Access {
-    pub(crate) fn bar(&self, who: &Who, digest: &Digest, bar: &Bar) {
-        self.store.put_note(BARRED_NOTES, &name(who, digest), &bar.body);
+/// The bars of this peer, by location and digest. They outlive the process.
+pub(super) struct Bars {
+    store: Store,
+}
+
+impl Bars {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store }
     }
 
-    /// The registry has just given it out.
-    pub(crate) fn lift_bar(&self, who: &Who, digest: &Digest) {
-        let name = name(who, digest);
-        if self.store.get_note(BARRED_NOTES, &name).is_some() {
-            self.store.remove_note(BARRED_NOTES, &name);
+    pub(super) fn set(&self, location: &Location, digest: &Digest, bar: &Bar) {
+        self.store.put_note(BAR_NOTES, &name(location, digest), &bar.body);
+    }
+
+    pub(super) fn lift(&self, location: &Location, digest: &Digest) {
+        let name = name(location, digest);
+        if self.store.get_note(BAR_NOTES, &name).is_some() {
+            self.store.remove_note(BAR_NOTES, &name);
         }
     }
 
-    pub(crate) fn bar_of(&self, who: &Who, digest: &Digest) -> Option<Bar> {
-        let body = self.store.get_note(BARRED_NOTES, &name(who, digest))?;
-        Some(Bar::new(&body, who.location().registry().as_str()))
+    pub(super) fn get(&self, location: &Location, digest: &Digest) -> Option<Bar> {
+        let body = self.store.get_note(BAR_NOTES, &name(location, digest))?;
+        Some(Bar::new(&body, location.registry().as_str()))
     }
 }
 
 /// Begins with the digest, so that names of notes are spread evenly.
-fn name(who: &Who, digest: &Digest) -> String {
-    format!("{} {}", digest.hex(), who.location())
+fn name(location: &Location, digest: &Digest) -> String {
+    format!("{} {location}", digest.hex())
 }
 
 #[cfg(test)]
@@ -110,12 +119,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_registry_said_is_told_and_tamed() {
+    fn the_registrys_message_is_kept_without_control_characters() {
         let bar = Bar::new(
             br#"{"errors":[{"code":"PROJECTPOLICYVIOLATION","message":"5 \u001b[2Jvulnerabilities"}]}"#,
             "harbor.lan",
         );
-        assert!(bar.text.contains("harbor.lan bars this image") && bar.text.contains("vulnerabilities"));
+        assert!(bar.text.contains("harbor.lan") && bar.text.contains("vulnerabilities"));
         assert!(!bar.text.contains(char::is_control));
         assert!(Bar::new(b"<html>", "harbor.lan").body.is_empty());
     }

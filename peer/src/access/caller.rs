@@ -1,186 +1,115 @@
-//! Who asks: the caller's `Authorization` for passing on, and a key for remembering.
+//! The caller of one request, at one location.
 //!
-//! **Invariant:** a [`CallerKey`] tells callers apart and tells nothing about their secrets: it is an HMAC under a
-//! key that never leaves this peer. Secrets live as long as their request.
+//! **Invariant:** the registry gets exactly the credential that the caller sent, and never a token of our own.
 
-use std::fmt;
+use std::time::Duration;
 
-use aws_lc_rs::hmac;
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
-use oci::{Credential, Secret};
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderMap, Method};
+use oci::{Location, Question, QuestionKind, Secret};
 
-use super::challenge_relay::Issuer;
+use super::allowed::AllowedLocation;
+use super::caller_key::{CallerKey, ShownCredential, shown};
+use super::grants::CallerLocation;
+use super::state::Access;
 
-/// Begins every token that this peer makes itself. Such a token is never sent to a registry.
-pub(crate) const LOCAL_TOKEN_PREFIX: &str = "stoker-local.";
+const DEFAULT_FRONT: &str = "127.0.0.1:65001";
 
-/// A caller, by HMAC.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct CallerKey([u8; 32]);
-
-impl CallerKey {
-    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
+#[derive(Clone)]
+pub(crate) struct Caller {
+    allowed: AllowedLocation,
+    /// Whose grants count.
+    pub(super) key: CallerKey,
+    /// Who gets the registry's grant: the caller whose credential it was sent.
+    pub(super) shown_to_registry: CallerKey,
+    /// What is sent to the registry: the caller's own value, unless it is a token of our own.
+    pub(crate) authorization: Option<Secret>,
+    pub(super) showed_a_credential: bool,
+    /// The caller sent a token that this peer made while the token server was unreachable.
+    pub(super) showed_local_token: bool,
+    /// The host and port at which the caller reached us.
+    pub(crate) front_address: String,
 }
 
-impl fmt::Debug for CallerKey {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("CallerKey(…)")
-    }
-}
-
-/// Makes keys of credentials. The domains are kept apart: a token that reads like a user's password pair is
-/// another caller.
-pub(crate) struct Keyring(hmac::Key);
-
-impl Keyring {
-    pub(crate) fn new(key: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+impl Caller {
+    pub(crate) fn location(&self) -> &Location {
+        self.allowed.location()
     }
 
-    pub(crate) fn anonymous(&self) -> CallerKey {
-        self.key("anonymous", &[])
+    pub(super) fn at_location(&self) -> CallerLocation {
+        CallerLocation::new(self.key, self.location())
     }
 
-    pub(crate) fn account(&self, username: &str, password: &str) -> CallerKey {
-        self.key("account", &[username, password])
+    /// Returns whether the caller sent a token of our own, so that the registry got no credential. Its refusal then does not
+    /// concern the caller's account.
+    pub(super) fn credential_was_withheld(&self) -> bool {
+        self.key != self.shown_to_registry
     }
 
-    pub(crate) fn refresh_token(&self, token: &str) -> CallerKey {
-        self.key("refresh", &[token])
-    }
-
-    /// Of a token itself: what it is remembered by.
-    pub(crate) fn token(&self, token: &str) -> CallerKey {
-        self.key("token", &[token])
-    }
-
-    /// The key under which a token's account is remembered: the token, together with who issued it for which registry.
-    pub(super) fn issued(&self, token: CallerKey, issuer: &Issuer) -> CallerKey {
-        let token = hex::encode(token.bytes());
-        let origin = issuer.origin.to_string();
-        let mut parts = vec![token.as_str(), origin.as_str(), issuer.realm.as_str()];
-        parts.extend(issuer.service.as_deref());
-        self.key("issued", &parts)
-    }
-
-    fn other(&self, authorization: &str) -> CallerKey {
-        self.key("other", &[authorization])
-    }
-
-    fn key(&self, domain: &str, parts: &[&str]) -> CallerKey {
-        let mut context = hmac::Context::with_key(&self.0);
-        for part in std::iter::once(&domain).chain(parts) {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part.as_bytes());
-        }
-        let mut bytes = [0; 32];
-        for (to, from) in bytes.iter_mut().zip(context.sign().as_ref()) {
-            *to = *from;
-        }
-        CallerKey(bytes)
-    }
-}
-
-/// How a caller shows who they are.
-#[derive(Debug, Clone)]
-pub(crate) enum Shown {
-    Nothing,
-    /// User name and password.
-    Account(CallerKey),
-    /// A token; under this key the account may be known that it was made for.
-    Token(CallerKey),
-    /// A token of our own; under this key the account is known, if the token is not too old.
-    LocalToken(CallerKey),
-    Other(CallerKey),
-}
-
-/// Reads `Authorization`.
-pub(crate) fn shown(headers: &HeaderMap, keyring: &Keyring) -> (Shown, Option<Secret>) {
-    let Some(value) = headers.get(AUTHORIZATION) else {
-        return (Shown::Nothing, None);
-    };
-    // Bytes that are no text are a credential nonetheless: never the anonymous caller.
-    let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
-    if text.is_empty() {
-        return (Shown::Nothing, None);
-    }
-    if let Credential::Basic { username, password } = Credential::from_authorization(&text) {
-        let key = keyring.account(&username, password.expose());
-        return (Shown::Account(key), Some(Secret::new(text)));
-    }
-    let Some(token) = bearer(&text) else {
-        return (Shown::Other(keyring.other(&text)), Some(Secret::new(text)));
-    };
-    let key = keyring.token(token);
-    if token.starts_with(LOCAL_TOKEN_PREFIX) {
-        return (Shown::LocalToken(key), None);
-    }
-    (Shown::Token(key), Some(Secret::new(text)))
-}
-
-fn bearer(text: &str) -> Option<&str> {
-    let (scheme, token) = text.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn with(value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(AUTHORIZATION, value.parse().expect("a header"))])
-    }
-
-    #[test]
-    fn an_account_has_one_key_however_its_header_is_written() {
-        let keyring = Keyring::new(&[7; 32]);
-        for header in ["Basic YW5uOnB3", "basic  YW5uOnB3"] {
-            let (Shown::Account(key), Some(_)) = shown(&with(header), &keyring) else {
-                panic!("{header} is no account");
-            };
-            assert_eq!(key, keyring.account("ann", "pw"));
+    /// Returns a question that carries this caller's credential.
+    pub(crate) fn question(
+        &self,
+        method: Method,
+        kind: QuestionKind,
+        accept: Vec<String>,
+        limit: Duration,
+    ) -> Question {
+        Question {
+            method,
+            repository: self.location().repository.clone(),
+            kind,
+            authorization: self.authorization.clone(),
+            accept,
+            limit,
         }
     }
+}
 
-    #[test]
-    fn a_local_token_is_not_passed_on() {
-        let keyring = Keyring::new(&[7; 32]);
-        let (shown, to_pass_on) = shown(&with("Bearer stoker-local.abc"), &keyring);
-        assert!(matches!(shown, Shown::LocalToken(_)));
-        assert!(to_pass_on.is_none());
+/// Returns the host and port at which the caller reached us.
+fn front_address(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    host.and_then(|host| host.parse::<Authority>().ok())
+        .filter(|host| !host.as_str().contains('@'))
+        .map_or_else(|| DEFAULT_FRONT.to_owned(), |host| host.to_string())
+}
+
+impl Access {
+    /// Returns the account of a token that this location's registry accepts.
+    fn owner(&self, token: CallerKey, location: &Location) -> Option<CallerKey> {
+        let issuer = self
+            .challenges
+            .issuer(&location.origin, self.neighbours.registries())?;
+        self.accounts.owner(self.keyring.issued(token, &issuer))
     }
 
-    #[test]
-    fn another_node_makes_other_keys() {
-        assert_ne!(
-            Keyring::new(&[1; 32]).anonymous(),
-            Keyring::new(&[2; 32]).anonymous()
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn callers_are_told_apart(one: (String, String), other: (String, String)) {
-            let keyring = Keyring::new(&[7; 32]);
-            let same = keyring.account(&one.0, &one.1) == keyring.account(&other.0, &other.1);
-            prop_assert_eq!(same, one == other);
-            prop_assert_ne!(keyring.account(&one.0, &one.1), keyring.anonymous());
-            prop_assert_ne!(keyring.token(&one.0), keyring.refresh_token(&one.0));
-        }
-
-        #[test]
-        fn a_key_shows_nothing(secret in "[a-z]{8,20}") {
-            let shown = format!("{:?}", Keyring::new(&[7; 32]).token(&secret));
-            prop_assert!(!shown.contains(&secret));
+    /// Returns the caller in the request's headers.
+    pub(crate) fn caller(&self, allowed: AllowedLocation, headers: &HeaderMap) -> Caller {
+        let anonymous = self.keyring.anonymous();
+        let (shown, authorization) = shown(headers, &self.keyring);
+        let authorization = authorization.filter(|_| !allowed.hides_passwords());
+        let showed_local_token = matches!(shown, ShownCredential::LocalToken(_));
+        let (key, shown_to_registry, showed_a_credential) = match shown {
+            ShownCredential::Nothing => (anonymous, anonymous, false),
+            ShownCredential::Account(key) | ShownCredential::Other(key) => (key, key, true),
+            ShownCredential::Token(token) => {
+                let key = self.owner(token, allowed.location()).unwrap_or(token);
+                (key, key, true)
+            }
+            ShownCredential::LocalToken(token) => match self.owner(token, allowed.location()) {
+                Some(account) => (account, anonymous, true),
+                // From before a restart: the caller has to get another one.
+                None => (anonymous, anonymous, false),
+            },
+        };
+        Caller {
+            allowed,
+            key,
+            shown_to_registry,
+            authorization,
+            showed_a_credential,
+            showed_local_token,
+            front_address: front_address(headers),
         }
     }
 }

@@ -1,31 +1,32 @@
-//! Challenges on their way from a registry to a caller: the last one of each registry is kept, and a token realm is
-//! replaced by our own token path, so that we learn which account a token is for.
+//! Passes challenges from a registry to a caller. The token realm is replaced by our own token path, so that we learn the
+//! account of each token. The last challenge of each registry is kept.
 //!
-//! **Invariant:** a realm is relayed to only if a registry that may be dialled named it and `oci` lets a credential
-//! go there. Nothing in here is secret, so the last challenges are kept as notes over a restart.
+//! **Invariant:** a realm is relayed only if an allowed registry named it and `oci` lets credentials go there. Challenges
+//! hold no secrets, so the last ones are kept as notes over a restart.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderValue, header};
 use oci::challenge::{Challenge, check_realm, parse};
 use oci::{Location, Origin, Registries};
+use parking_lot::{Mutex, MutexGuard};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::yeses::Notes;
+use super::issuer::Issuer;
+use super::notes::Notes;
 
 pub(crate) const TOKEN_PATH: &str = "/stoker/token";
-/// Registries whose challenges are kept.
+/// The most registries whose challenges are kept.
 const KEPT: usize = 1_000;
 
-/// How a registry wants callers to sign in, as it said last.
+/// A registry's last challenge.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastChallenge {
     basic: Option<String>,
     bearer: Option<Bearer>,
-    /// It came from an address inside.
+    /// It came from a private address.
     #[serde(default)]
     is_inside: bool,
 }
@@ -37,26 +38,17 @@ struct Bearer {
 }
 
 /// A registry's 401.
-pub(crate) struct Challenged<'answer> {
+pub(crate) struct ReceivedChallenge<'answer> {
     pub(crate) headers: &'answer HeaderMap,
-    /// It came from an address inside.
+    /// It came from a private address.
     pub(crate) is_inside: bool,
 }
 
-/// Which token server issues tokens for which registry, and under which service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Issuer {
-    pub(crate) origin: Origin,
-    /// The whole URL of the token server.
-    pub(crate) realm: String,
-    pub(crate) service: Option<String>,
-}
-
-/// A token server, as one registry named it.
+/// The token server that one registry named.
 pub(crate) struct KnownRealm {
     pub(crate) url: Url,
     pub(crate) issuer: Issuer,
-    /// The registry that named it is configured or inside itself, or it is the registry's own server.
+    /// Its address may be private: its registry is configured or private too, or is the same server.
     pub(crate) may_be_inside: bool,
 }
 
@@ -75,15 +67,15 @@ impl ChallengeRelay {
         }
     }
 
-    /// Keeps what the registry said, and returns it as the caller gets it: `WWW-Authenticate` values.
+    /// Keeps the registry's challenge, and returns the `WWW-Authenticate` values for the caller.
     pub(crate) fn pass(
         &self,
         origin: &Origin,
         registries: &Registries,
-        said: &Challenged<'_>,
+        received: &ReceivedChallenge<'_>,
         us: &str,
     ) -> Vec<HeaderValue> {
-        let headers = said.headers;
+        let headers = received.headers;
         let texts = || {
             headers
                 .get_all(header::WWW_AUTHENTICATE)
@@ -95,14 +87,14 @@ impl ChallengeRelay {
             .filter(|challenge| may_be_passed(challenge, origin, registries))
             .collect();
         let error = texts().find_map(error_of);
-        self.keep(origin, &challenges, said.is_inside);
+        self.keep(origin, &challenges, received.is_inside);
         challenges
             .iter()
             .filter_map(|challenge| rewritten(challenge, origin, error, us))
             .collect()
     }
 
-    /// The last challenge again, for a repository that is now asked for.
+    /// Returns the last challenge, for the repository of this request.
     pub(crate) fn repeat(&self, location: &Location, us: &str) -> Vec<HeaderValue> {
         let Location { origin, repository } = location;
         let last = self.last().get(&origin.to_string()).cloned().unwrap_or_default();
@@ -123,7 +115,7 @@ impl ChallengeRelay {
         self.last().contains_key(&origin.to_string())
     }
 
-    /// Whether its last challenge was a Harbor's.
+    /// Returns whether the last challenge was a Harbor's.
     pub(crate) fn is_harbors(&self, origin: &Origin) -> bool {
         let last = self.last();
         let Some(last) = last.get(&origin.to_string()) else {
@@ -133,36 +125,25 @@ impl ChallengeRelay {
         last.bearer.as_ref().is_some_and(by_service) || last.basic.as_deref() == Some("harbor")
     }
 
-    /// The token server behind a realm, if this registry named it last.
+    /// Returns the token server of a realm, if this registry named it last.
     pub(crate) fn realm(&self, realm: &str, origin: &Origin, registries: &Registries) -> Option<KnownRealm> {
-        let bearer = self.last().get(&origin.to_string())?.bearer.clone()?;
-        (bearer.realm == realm).then(|| self.realm_of(origin, registries))?
+        let last = self.last().get(&origin.to_string())?.clone();
+        let is_named = last.bearer.as_ref().is_some_and(|bearer| bearer.realm == realm);
+        is_named.then(|| known_realm(last, origin, registries))?
     }
 
-    /// The token server that this registry named last.
+    /// Returns the token server that this registry named last.
     pub(crate) fn realm_of(&self, origin: &Origin, registries: &Registries) -> Option<KnownRealm> {
         let last = self.last().get(&origin.to_string())?.clone();
-        let bearer = last.bearer?;
-        let url = checked(&bearer.realm, origin, registries)?;
-        Some(KnownRealm {
-            may_be_inside: last.is_inside
-                || registries.knows(&origin.registry)
-                || is_own(&url, origin, registries),
-            issuer: Issuer {
-                origin: origin.clone(),
-                realm: url.as_str().to_owned(),
-                service: bearer.service,
-            },
-            url,
-        })
+        known_realm(last, origin, registries)
     }
 
-    /// Which token server issues this registry's tokens.
+    /// Returns the issuer of this registry's tokens.
     pub(crate) fn issuer(&self, origin: &Origin, registries: &Registries) -> Option<Issuer> {
         self.realm_of(origin, registries).map(|known| known.issuer)
     }
 
-    /// The registries that named this token server last.
+    /// Returns the registries whose last challenge names this token server.
     pub(crate) fn named_by(&self, realm: &Url) -> Vec<Origin> {
         let names_it = |last: &LastChallenge| {
             let named = last.bearer.as_ref().map(|bearer| Url::parse(&bearer.realm));
@@ -174,15 +155,15 @@ impl ChallengeRelay {
     }
 
     fn keep(&self, origin: &Origin, challenges: &[Challenge], is_inside: bool) {
-        let mut said = LastChallenge {
+        let mut latest = LastChallenge {
             is_inside,
             ..LastChallenge::default()
         };
         for challenge in challenges {
             match challenge {
-                Challenge::Basic { realm } => said.basic = Some(realm.clone()),
+                Challenge::Basic { realm } => latest.basic = Some(realm.clone()),
                 Challenge::Bearer { realm, service, .. } => {
-                    said.bearer = Some(Bearer {
+                    latest.bearer = Some(Bearer {
                         realm: realm.clone(),
                         service: service.clone(),
                     });
@@ -191,7 +172,7 @@ impl ChallengeRelay {
         }
         let name = origin.to_string();
         let mut last = self.last();
-        if challenges.is_empty() || last.get(&name) == Some(&said) {
+        if challenges.is_empty() || last.get(&name) == Some(&latest) {
             return;
         }
         if last.len() >= KEPT {
@@ -199,18 +180,34 @@ impl ChallengeRelay {
                 self.notes.remove(&gone);
             }
         }
-        if let Ok(value) = serde_json::to_vec(&said) {
+        if let Ok(value) = serde_json::to_vec(&latest) {
             self.notes.put(&name, &value);
         }
-        last.insert(name, said);
+        last.insert(name, latest);
     }
 
-    fn last(&self) -> std::sync::MutexGuard<'_, HashMap<String, LastChallenge>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, HashMap<String, LastChallenge>> {
+        self.last.lock()
     }
 }
 
-/// A challenge whose token server must not see credentials leads nowhere.
+fn known_realm(last: LastChallenge, origin: &Origin, registries: &Registries) -> Option<KnownRealm> {
+    let bearer = last.bearer?;
+    let url = checked(&bearer.realm, origin, registries)?;
+    Some(KnownRealm {
+        may_be_inside: last.is_inside
+            || registries.knows(&origin.registry)
+            || is_own(&url, origin, registries),
+        issuer: Issuer {
+            origin: origin.clone(),
+            realm: url.as_str().to_owned(),
+            service: bearer.service,
+        },
+        url,
+    })
+}
+
+/// Returns whether the challenge's token server may get credentials.
 fn may_be_passed(challenge: &Challenge, origin: &Origin, registries: &Registries) -> bool {
     match challenge {
         Challenge::Basic { .. } => true,
@@ -224,21 +221,21 @@ fn checked(realm: &str, origin: &Origin, registries: &Registries) -> Option<Url>
     check_realm(realm, &origin.registry, origin.scheme.is_plain(), &listed).ok()
 }
 
-/// Whether the token server is the registry's own server.
+/// Returns whether the token server is the registry's own server.
 fn is_own(realm: &Url, origin: &Origin, registries: &Registries) -> bool {
     let registry = registries.registry(origin);
     registry.is_ok_and(|registry| registry.server() == realm.origin().ascii_serialization())
 }
 
-/// Why a token was refused: containerd stops asking when it is told.
+/// Returns why a token was refused. With it, containerd stops retrying.
 fn error_of(header: &str) -> Option<&'static str> {
     ["insufficient_scope", "invalid_token"]
         .into_iter()
         .find(|word| header.contains(word))
 }
 
-/// As the caller gets it; `us` is the host and port that the caller reached us at. Our token path is told which
-/// registry the token is for, because two registries may name one token server.
+/// Returns the challenge for the caller, who reached us at `us`. The token path names the registry, because two registries
+/// may name one token server.
 fn rewritten(challenge: &Challenge, origin: &Origin, error: Option<&str>, us: &str) -> Option<HeaderValue> {
     let mut text = match challenge {
         Challenge::Basic { realm } => format!("Basic realm={}", quoted(realm)),
@@ -277,7 +274,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::access::yeses::tests::InMemory;
+    use crate::access::notes::tests::InMemory;
 
     fn registries() -> Registries {
         Registries::new(Arc::new(|_: &oci::TlsOptions| {
@@ -289,14 +286,14 @@ mod tests {
         "https://reg.example.com".parse().expect("an origin")
     }
 
-    fn outside(headers: &HeaderMap) -> Challenged<'_> {
-        Challenged {
+    fn outside(headers: &HeaderMap) -> ReceivedChallenge<'_> {
+        ReceivedChallenge {
             headers,
             is_inside: false,
         }
     }
 
-    fn said(values: &[&str]) -> HeaderMap {
+    fn challenge_headers(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(header::WWW_AUTHENTICATE, value.parse().expect("a header"));
@@ -312,7 +309,7 @@ mod tests {
         let passed = relay.pass(
             &origin(),
             &registries(),
-            &outside(&said(&[BEARER])),
+            &outside(&challenge_headers(&[BEARER])),
             "127.0.0.1:65001",
         );
         assert_eq!(
@@ -337,10 +334,10 @@ mod tests {
             let known = relay.realm(realm, &origin(), &registries).expect("a known realm");
             known.may_be_inside
         };
-        let headers = said(&[BEARER]);
+        let headers = challenge_headers(&[BEARER]);
         relay.pass(&origin(), &registries, &outside(&headers), "us");
         assert!(!known(&relay));
-        let inside = Challenged {
+        let inside = ReceivedChallenge {
             headers: &headers,
             is_inside: true,
         };
@@ -356,12 +353,22 @@ mod tests {
     #[test]
     fn a_token_server_is_known_only_as_the_one_of_the_registry_that_named_it() {
         let relay = ChallengeRelay::open(InMemory::default());
-        relay.pass(&origin(), &registries(), &outside(&said(&[BEARER])), "us");
+        relay.pass(
+            &origin(),
+            &registries(),
+            &outside(&challenge_headers(&[BEARER])),
+            "us",
+        );
         let (realm, other) = ("https://auth.example.com/token", "https://evil.example.com");
         let other: Origin = other.parse().expect("an origin");
         assert!(relay.realm(realm, &other, &registries()).is_none());
         let its_own = r#"Bearer realm="https://evil.example.com/token",service="reg""#;
-        relay.pass(&other, &registries(), &outside(&said(&[its_own])), "us");
+        relay.pass(
+            &other,
+            &registries(),
+            &outside(&challenge_headers(&[its_own])),
+            "us",
+        );
         assert!(relay.realm(realm, &other, &registries()).is_none());
         let theirs = relay.realm("https://evil.example.com/token", &other, &registries());
         assert_ne!(
@@ -376,19 +383,24 @@ mod tests {
         let passed = relay.pass(
             &origin(),
             &registries(),
-            &outside(&said(&[r#"Basic realm="a \"b\"""#])),
+            &outside(&challenge_headers(&[r#"Basic realm="a \"b\"""#])),
             "us",
         );
         assert_eq!(passed, [r#"Basic realm="a \"b\"""#]);
     }
 
     #[test]
-    fn a_foreign_token_server_is_neither_passed_nor_asked() {
+    fn a_foreign_token_server_is_never_used() {
         let relay = ChallengeRelay::open(InMemory::default());
         let foreign = r#"Bearer realm="https://evil.example.net/token",service="reg""#;
         assert!(
             relay
-                .pass(&origin(), &registries(), &outside(&said(&[foreign])), "us")
+                .pass(
+                    &origin(),
+                    &registries(),
+                    &outside(&challenge_headers(&[foreign])),
+                    "us"
+                )
                 .is_empty()
         );
         assert!(
@@ -407,7 +419,12 @@ mod tests {
     #[test]
     fn the_last_challenge_is_repeated_for_the_repository_that_is_asked_for_even_after_a_restart() {
         let notes = InMemory::default();
-        ChallengeRelay::open(notes.clone()).pass(&origin(), &registries(), &outside(&said(&[BEARER])), "us");
+        ChallengeRelay::open(notes.clone()).pass(
+            &origin(),
+            &registries(),
+            &outside(&challenge_headers(&[BEARER])),
+            "us",
+        );
         let relay = ChallengeRelay::open(notes);
         let at = |origin: Origin| origin.at("c/d".parse().expect("a repository"));
         let repeated = relay.repeat(&at(origin()), "us");
@@ -427,7 +444,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_rewritten_reads_back(service in "\\PC{0,30}", scope in "[ -~]{0,40}") {
+        fn a_rewritten_challenge_parses_to_the_same_values(service in "\\PC{0,30}", scope in "[ -~]{0,40}") {
             let challenge = Challenge::Bearer {
                 realm: "https://auth.example.com/token?x=1&y=\"2\"".to_owned(),
                 service: Some(service.clone()),
@@ -446,7 +463,7 @@ mod tests {
         }
 
         #[test]
-        fn any_challenge_can_be_taken(header in "\\PC{0,80}") {
+        fn no_challenge_panics(header in "\\PC{0,80}") {
             let relay = ChallengeRelay::open(InMemory::default());
             if let Ok(value) = HeaderValue::from_str(&header) {
                 let mut headers = HeaderMap::new();

@@ -1,34 +1,33 @@
-//! May this caller read this object: the decision alone, from what is kept and what the registry said.
+//! Decides whether a caller may read an object, from kept grants and the registry's answer. Pure functions.
 //!
-//! **Invariant:** bytes are given out only on a yes: the registry's own, just now or kept and not too old, or a
-//! record that anybody may read. An unreachable host prolongs a yes by days, a failed question by an hour; neither
-//! makes one.
+//! **Invariant:** an object is read only with a grant: the registry's present one, a kept one that is young enough, or a
+//! public record. An unreachable host extends a kept grant by days, a failed question by an hour; neither makes one.
 
 use std::time::Duration;
 
-/// How old the youngest yes is that covers the object.
+/// The age of the youngest grant that covers the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kept {
+pub(crate) enum GrantAge {
     None,
-    /// Taken while the host is unreachable.
+    /// Counts while the host is unreachable.
     Stale,
-    /// Taken when the question fails, too.
+    /// Counts when the question fails, too.
     Recent,
-    /// Taken without asking again.
+    /// Counts without asking again.
     Fresh,
 }
 
-/// How long a yes counts, by what became of the question.
+/// How long a grant counts: without a question, after a failed one, while the host is unreachable.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ages {
+pub(crate) struct GrantAgeLimits {
     pub(crate) fresh: Duration,
     pub(crate) on_error: Duration,
     pub(crate) offline: Duration,
 }
 
-impl Kept {
-    pub(crate) fn of_age(given_at_ms: Option<i64>, now_ms: i64, ages: Ages) -> Self {
-        // A clock that was turned back makes no yes younger than new.
+impl GrantAge {
+    pub(crate) fn of_age(given_at_ms: Option<i64>, now_ms: i64, ages: GrantAgeLimits) -> Self {
+        // After a clock was set back, a grant counts as new.
         let age = given_at_ms.map(|at| u128::try_from(now_ms.saturating_sub(at)).unwrap_or(0));
         match age {
             Some(age) if age <= ages.fresh.as_millis() => Self::Fresh,
@@ -39,24 +38,24 @@ impl Kept {
     }
 }
 
-/// What the registry answered when it was asked for the very object with the caller's own credential.
+/// The registry's answer to a question about the object, with the caller's credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Said {
-    Yes,
+pub(crate) enum AnswerKind {
+    Granted,
     /// 401.
     Challenge,
-    /// 403, 404 and whatever else is a no.
-    No,
-    /// This question has no answer, and the host is reachable.
+    /// 403, 404, or another status that is a refusal.
+    Refused,
+    /// The question failed; the host is reachable.
     Failed,
     /// The host is unreachable.
     Unreachable,
 }
 
-/// What else counts where the registry gives no answer.
+/// What else decides when the registry gives no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Circumstances {
-    pub(crate) kept: Kept,
+    pub(crate) kept: GrantAge,
     pub(crate) showed_a_credential: bool,
     /// `offline_access = "node_credential"`, and this node has one.
     pub(crate) node_vouches: bool,
@@ -70,30 +69,30 @@ pub(crate) enum Verdict {
     PassChallenge,
     /// The registry's refusal goes to the caller.
     PassRefusal,
-    /// The registry's last challenge goes to the caller, who may come back with a credential.
+    /// The registry's last challenge goes to the caller, who may return with a credential.
     RepeatChallenge,
     /// The failure goes to the caller, with the registry's status.
     PassFailure,
-    /// Nothing can be told: the runtime asks elsewhere.
+    /// Nothing is known: the runtime asks elsewhere.
     Unavailable,
 }
 
-pub(crate) fn judge(said: Said, circumstances: Circumstances) -> Verdict {
+pub(crate) fn judge(answer: AnswerKind, circumstances: Circumstances) -> Verdict {
     let Circumstances {
         kept,
         showed_a_credential,
         node_vouches,
         challenge_is_known,
     } = circumstances;
-    match said {
-        Said::Yes => Verdict::Read,
-        Said::Challenge => Verdict::PassChallenge,
-        Said::No => Verdict::PassRefusal,
-        Said::Failed if kept >= Kept::Recent => Verdict::Read,
-        Said::Failed => Verdict::PassFailure,
-        Said::Unreachable if kept != Kept::None || node_vouches => Verdict::Read,
-        Said::Unreachable if challenge_is_known && !showed_a_credential => Verdict::RepeatChallenge,
-        Said::Unreachable => Verdict::Unavailable,
+    match answer {
+        AnswerKind::Granted => Verdict::Read,
+        AnswerKind::Challenge => Verdict::PassChallenge,
+        AnswerKind::Refused => Verdict::PassRefusal,
+        AnswerKind::Failed if kept >= GrantAge::Recent => Verdict::Read,
+        AnswerKind::Failed => Verdict::PassFailure,
+        AnswerKind::Unreachable if kept != GrantAge::None || node_vouches => Verdict::Read,
+        AnswerKind::Unreachable if challenge_is_known && !showed_a_credential => Verdict::RepeatChallenge,
+        AnswerKind::Unreachable => Verdict::Unavailable,
     }
 }
 
@@ -103,90 +102,90 @@ mod tests {
 
     use super::*;
 
-    const AGES: Ages = Ages {
+    const AGES: GrantAgeLimits = GrantAgeLimits {
         fresh: Duration::from_secs(600),
         on_error: Duration::from_secs(3_600),
         offline: Duration::from_secs(7 * 86_400),
     };
 
-    fn kept() -> impl Strategy<Value = Kept> {
+    fn kept() -> impl Strategy<Value = GrantAge> {
         prop_oneof![
-            Just(Kept::Fresh),
-            Just(Kept::Recent),
-            Just(Kept::Stale),
-            Just(Kept::None)
+            Just(GrantAge::Fresh),
+            Just(GrantAge::Recent),
+            Just(GrantAge::Stale),
+            Just(GrantAge::None)
         ]
     }
 
-    fn said() -> impl Strategy<Value = Said> {
+    fn answer() -> impl Strategy<Value = AnswerKind> {
         prop_oneof![
-            Just(Said::Yes),
-            Just(Said::Challenge),
-            Just(Said::No),
-            Just(Said::Failed),
-            Just(Said::Unreachable)
+            Just(AnswerKind::Granted),
+            Just(AnswerKind::Challenge),
+            Just(AnswerKind::Refused),
+            Just(AnswerKind::Failed),
+            Just(AnswerKind::Unreachable)
         ]
     }
 
     proptest! {
         #[test]
-        fn without_any_yes_nothing_is_read(said in said(), showed: bool, known: bool) {
+        fn nothing_is_read_without_a_grant(answer in answer(), showed: bool, known: bool) {
             let nothing = Circumstances {
-                kept: Kept::None,
+                kept: GrantAge::None,
                 showed_a_credential: showed,
                 node_vouches: false,
                 challenge_is_known: known,
             };
-            prop_assert_eq!(judge(said, nothing) == Verdict::Read, said == Said::Yes);
+            prop_assert_eq!(judge(answer, nothing) == Verdict::Read, answer == AnswerKind::Granted);
         }
 
         #[test]
-        fn a_registry_that_answers_is_believed(kept in kept(), said in said(), showed: bool, vouches: bool, known: bool) {
-            let verdict = judge(said, Circumstances {
+        fn a_registry_that_answers_is_believed(kept in kept(), answer in answer(), showed: bool, vouches: bool, known: bool) {
+            let verdict = judge(answer, Circumstances {
                 kept,
                 showed_a_credential: showed,
                 node_vouches: vouches,
                 challenge_is_known: known,
             });
-            match said {
-                Said::Yes => prop_assert_eq!(verdict, Verdict::Read),
-                Said::Challenge => prop_assert_eq!(verdict, Verdict::PassChallenge),
-                Said::No => prop_assert_eq!(verdict, Verdict::PassRefusal),
-                Said::Failed => prop_assert_eq!(verdict == Verdict::Read, kept >= Kept::Recent),
-                Said::Unreachable => prop_assert_eq!(verdict == Verdict::Read, kept != Kept::None || vouches),
+            match answer {
+                AnswerKind::Granted => prop_assert_eq!(verdict, Verdict::Read),
+                AnswerKind::Challenge => prop_assert_eq!(verdict, Verdict::PassChallenge),
+                AnswerKind::Refused => prop_assert_eq!(verdict, Verdict::PassRefusal),
+                AnswerKind::Failed => prop_assert_eq!(verdict == Verdict::Read, kept >= GrantAge::Recent),
+                AnswerKind::Unreachable => prop_assert_eq!(verdict == Verdict::Read, kept != GrantAge::None || vouches),
             }
         }
 
         #[test]
-        fn a_yes_never_gets_younger(at in 0_i64..1_000_000_000, later in 0_i64..1_000_000_000) {
-            let kept = |now| Kept::of_age(Some(at), now, AGES);
+        fn a_grant_never_gets_younger(at in 0_i64..1_000_000_000, later in 0_i64..1_000_000_000) {
+            let kept = |now| GrantAge::of_age(Some(at), now, AGES);
             prop_assert!(kept(at) >= kept(at + later));
-            prop_assert_eq!(kept(at), Kept::Fresh);
+            prop_assert_eq!(kept(at), GrantAge::Fresh);
         }
     }
 
     #[test]
     fn the_limits_are_the_configured_ones() {
-        let kept = |now| Kept::of_age(Some(0), now, AGES);
-        assert_eq!(kept(600_000), Kept::Fresh);
-        assert_eq!(kept(600_001), Kept::Recent);
-        assert_eq!(kept(3_600_000), Kept::Recent);
-        assert_eq!(kept(3_600_001), Kept::Stale);
-        assert_eq!(kept(7 * 86_400_000), Kept::Stale);
-        assert_eq!(kept(7 * 86_400_000 + 1), Kept::None);
-        assert_eq!(Kept::of_age(None, 0, AGES), Kept::None);
+        let kept = |now| GrantAge::of_age(Some(0), now, AGES);
+        assert_eq!(kept(600_000), GrantAge::Fresh);
+        assert_eq!(kept(600_001), GrantAge::Recent);
+        assert_eq!(kept(3_600_000), GrantAge::Recent);
+        assert_eq!(kept(3_600_001), GrantAge::Stale);
+        assert_eq!(kept(7 * 86_400_000), GrantAge::Stale);
+        assert_eq!(kept(7 * 86_400_000 + 1), GrantAge::None);
+        assert_eq!(GrantAge::of_age(None, 0, AGES), GrantAge::None);
     }
 
-    /// When one question fails, only a yes of the last hour counts, even if the node vouches.
+    /// When a question fails, only a grant of the last hour counts, even if the node vouches.
     #[test]
-    fn a_failed_question_is_no_outage() {
+    fn a_failed_question_does_not_count_as_an_outage() {
         let stale = Circumstances {
-            kept: Kept::Stale,
+            kept: GrantAge::Stale,
             showed_a_credential: true,
             node_vouches: true,
             challenge_is_known: true,
         };
-        assert_eq!(judge(Said::Failed, stale), Verdict::PassFailure);
-        assert_eq!(judge(Said::Unreachable, stale), Verdict::Read);
+        assert_eq!(judge(AnswerKind::Failed, stale), Verdict::PassFailure);
+        assert_eq!(judge(AnswerKind::Unreachable, stale), Verdict::Read);
     }
 }

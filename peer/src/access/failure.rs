@@ -1,10 +1,8 @@
-//! What kept one question from an answer: a 429, a single 5xx, a storage's refusal, a bad redirect, no free connection.
+//! Why one question got no answer: a 429, a single 5xx, a storage's refusal, a bad redirect, no free connection.
 //!
-//! **Invariant:** a failure belongs to its question (credential, location, object) and is nobody else's. A 429 and a 408
-//! are remembered for that question and answered from memory, because containerd repeats them at once.
+//! **Invariant:** a failure concerns only its own question (credential, location, object). A 429 and a 408 are kept and
+//! repeated from memory, because containerd retries them at once.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -12,29 +10,29 @@ use oci::{FromElsewhere, Location, RegistryError, RegistryName, retry_after};
 use tokio::time::Instant;
 use wire::Side;
 
-use super::caller::CallerKey;
+use super::caller_key::CallerKey;
+use crate::expiring_map::ExpiringMap;
 
-/// A 429 without `Retry-After` is remembered for this long.
-const RETRY_AFTER_UNLESS_SAID: Duration = Duration::from_secs(10);
+/// For a 429 without `Retry-After`.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(10);
 const KEPT: usize = 10_000;
 
-/// Why one question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(super) status: Option<StatusCode>,
     pub(super) retry_after: Option<Duration>,
     pub(super) text: String,
     pub(super) side: Side,
-    /// The storage to which the registry had led said it.
+    /// It came from the storage that the registry redirected to.
     pub(super) by_storage: bool,
 }
 
-/// The registry or what is behind it has trouble. A 501 says that it never does what was asked.
+/// Returns whether the registry, or a server behind it, failed. A 501 is no failure: the method is not supported.
 pub(super) fn is_trouble(status: StatusCode) -> bool {
     status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
 }
 
-/// What runtimes repeat at once.
+/// Returns whether runtimes retry this status at once.
 pub(super) fn is_rate_limit(status: StatusCode) -> bool {
     matches!(
         status,
@@ -48,7 +46,7 @@ impl Failure {
         let what_to_do = if is_rate_limit(status) {
             "wait, or use an account with a higher limit"
         } else {
-            "ask again, or read the registry's log"
+            "pull again, or read the registry's log"
         };
         Self {
             status: Some(status),
@@ -80,7 +78,7 @@ impl Failure {
         }
     }
 
-    /// The status that the caller gets: what the registry said of rate limits, and 5xx in our own words.
+    /// Returns the status for the caller: a rate limit as the registry sent it, otherwise a 502 or 503 of ours.
     pub(super) fn passed_status(&self) -> StatusCode {
         match (self.status, self.side) {
             (Some(status), _) if is_rate_limit(status) => status,
@@ -91,7 +89,7 @@ impl Failure {
         }
     }
 
-    /// An answer came and cannot be used.
+    /// The registry's response cannot be used.
     pub(super) fn of_registry(text: impl Into<String>) -> Self {
         Self::new(Side::Registry, text)
     }
@@ -111,55 +109,51 @@ impl Failure {
     }
 }
 
-/// One question: who is shown to the registry, where, and what is asked for.
-pub(super) type Asked = (CallerKey, Location, String);
+/// One question: the caller that the registry sees, the location, and the object.
+pub(super) type QuestionKey = (CallerKey, Location, String);
 
-/// Questions that the registry answered with 429 or 408.
-#[derive(Default)]
-pub(super) struct RateLimited(Mutex<HashMap<Asked, (Failure, Instant)>>);
+/// Failures of questions that the registry answered with 429 or 408.
+pub(super) struct RateLimited(ExpiringMap<QuestionKey, (Failure, Instant)>);
+
+impl Default for RateLimited {
+    fn default() -> Self {
+        Self(ExpiringMap::new(KEPT))
+    }
+}
 
 impl RateLimited {
-    /// The failure again, with what is left of its `Retry-After`.
-    pub(super) fn failure(&self, asked: &Asked) -> Option<Failure> {
-        self.failure_at(asked, Instant::now())
+    /// Returns the failure, with the rest of its `Retry-After`.
+    pub(super) fn failure(&self, key: &QuestionKey) -> Option<Failure> {
+        self.failure_at(key, Instant::now())
     }
 
-    fn failure_at(&self, asked: &Asked, now: Instant) -> Option<Failure> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (failure, until) = known.get(asked)?;
-        let left = until.saturating_duration_since(now);
-        (!left.is_zero()).then(|| Failure {
-            retry_after: Some(left),
-            ..failure.clone()
+    fn failure_at(&self, key: &QuestionKey, now: Instant) -> Option<Failure> {
+        let (failure, until) = self.0.get(key, now)?;
+        Some(Failure {
+            retry_after: Some(until.saturating_duration_since(now)),
+            ..failure
         })
     }
 
-    pub(super) fn remember(&self, asked: Asked, failure: &Failure) {
+    pub(super) fn remember(&self, key: QuestionKey, failure: &Failure) {
         if !failure.status.is_some_and(is_rate_limit) {
             return;
         }
-        self.remember_at(asked, failure, Instant::now());
+        self.remember_at(key, failure, Instant::now());
     }
 
-    fn remember_at(&self, asked: Asked, failure: &Failure, now: Instant) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KEPT {
-            known.retain(|_, (_, until)| now < *until);
-        }
-        if known.len() >= KEPT {
-            known.clear();
-        }
-        let wait = failure.retry_after.unwrap_or(RETRY_AFTER_UNLESS_SAID);
-        known.insert(asked, (failure.clone(), now + wait));
+    fn remember_at(&self, key: QuestionKey, failure: &Failure, now: Instant) {
+        let until = now + failure.retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
+        self.0.insert(key, (failure.clone(), until), until, now);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::caller::Keyring;
+    use crate::access::caller_key::Keyring;
 
-    fn asked(user: &str, object: &str) -> Asked {
+    fn key(user: &str, object: &str) -> QuestionKey {
         let location = "https://reg.lan/v2/a".parse().expect("a location");
         (
             Keyring::new(&[1; 32]).account(user, "pw"),
@@ -177,20 +171,18 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limit_is_remembered_for_its_own_question_until_its_time() {
+    fn a_rate_limit_is_kept_for_its_own_question_until_its_end() {
         let (began, seconds) = (Instant::now(), Duration::from_secs);
-        for (said, lasts) in [(Some(30), 30), (None, 10)] {
+        for (retry_after, lasts) in [(Some(30), 30), (None, 10)] {
             let limited = RateLimited::default();
-            limited.remember_at(asked("ann", "v1"), &failure(429, said), began);
-            assert_eq!(limited.failure_at(&asked("bob", "v1"), began), None);
-            assert_eq!(limited.failure_at(&asked("ann", "v2"), began), None);
+            limited.remember_at(key("ann", "v1"), &failure(429, retry_after), began);
+            assert_eq!(limited.failure_at(&key("bob", "v1"), began), None);
+            assert_eq!(limited.failure_at(&key("ann", "v2"), began), None);
             let later = began + seconds(lasts - 1);
-            let again = limited
-                .failure_at(&asked("ann", "v1"), later)
-                .expect("remembered");
+            let again = limited.failure_at(&key("ann", "v1"), later).expect("remembered");
             assert_eq!(again.retry_after, Some(seconds(1)));
             assert_eq!(
-                limited.failure_at(&asked("ann", "v1"), began + seconds(lasts)),
+                limited.failure_at(&key("ann", "v1"), began + seconds(lasts)),
                 None
             );
         }
@@ -199,16 +191,7 @@ mod tests {
     #[test]
     fn a_5xx_is_asked_again_at_once() {
         let limited = RateLimited::default();
-        limited.remember(asked("ann", "v1"), &failure(503, Some(30)));
-        assert_eq!(limited.failure(&asked("ann", "v1")), None);
-    }
-
-    #[test]
-    fn the_memory_has_a_bound() {
-        let limited = RateLimited::default();
-        for number in 0..=KEPT {
-            limited.remember(asked("ann", &number.to_string()), &failure(429, None));
-        }
-        assert!(limited.0.lock().expect("not poisoned").len() <= KEPT);
+        limited.remember(key("ann", "v1"), &failure(503, Some(30)));
+        assert_eq!(limited.failure(&key("ann", "v1")), None);
     }
 }

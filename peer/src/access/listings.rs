@@ -1,32 +1,32 @@
-//! What manifests list, read from the manifests that this peer holds, and found again from the object that is listed.
+//! The objects that held manifests list, and for each object the manifests that list it.
 //!
-//! **Invariant:** an image manifest covers blobs, an index covers manifests, and neither covers what it says lies
-//! elsewhere (`urls`): a registry does not check that the repository has such an object, so anybody could list it.
-//! A question looks at the manifests that list the object, never at the entries of those that do not. Listings of one
-//! location are not looked at for another one.
+//! **Invariant:** an image manifest covers blobs, an index covers manifests. Neither covers an object with `urls`, which lies
+//! elsewhere: a registry does not check that the repository has it, so anybody could list it. A lookup visits only the
+//! manifests that list the object, at its own location.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use oci::manifest::{BYTES_LIMIT, Manifest, parse};
 use oci::{Digest, Location};
+use parking_lot::{Mutex, MutexGuard};
 use store::{Store, StoreEvent};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 use wire::ObjectKind;
 
-/// Entries of all listings in memory: about 40 MB. The listing that was read first goes first; it is read from the
-/// disk again when a question needs it.
+/// Entries of all listings in memory: about 40 MB. The oldest listing makes room; it is read from the disk again when it is
+/// needed.
 const KEPT_ENTRIES: usize = 100_000;
-/// An index of indexes of indexes.
+/// Enough for an index of indexes of indexes.
 const DEPTH: usize = 4;
-/// Entries that one question reads from the disk. The rest is left for the next one, and the registry is asked.
+/// Entries that one lookup reads from the disk. Beyond that the registry is asked, and the next lookup reads on.
 const READ_AT_ONCE: usize = 20_000;
-/// Opening a manifest costs as much as reading so many entries.
+/// The cost of opening a manifest, in entries.
 const OPENING: usize = 20;
-/// Manifests that one question looks at on the way up. Beyond that, the registry is asked.
-const LOOKED_AT: usize = 2_000;
+/// Manifests that one lookup visits. Beyond that, the registry is asked.
+const VISITED: usize = 2_000;
 
 /// The digests that one manifest lists.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Listing {
                 manifests: entries.into_iter().map(|entry| entry.descriptor.digest).collect(),
                 blobs: HashMap::new(),
             },
-            // What cannot be read covers nothing.
+            // An invalid manifest covers nothing.
             Err(_) => Self::default(),
         }
     }
@@ -67,36 +67,36 @@ impl Listing {
     }
 
     fn len(&self) -> usize {
-        // One that lists nothing is remembered too.
+        // A listing counts itself, so that empty ones are bounded too.
         1 + self.manifests.len() + self.blobs.len()
     }
 }
 
 /// The manifests that list one object, or list a manifest that does.
 #[derive(Debug, Default)]
-pub(crate) struct Above {
+pub(crate) struct CoveringManifests {
     manifests: HashSet<Digest>,
-    /// Manifests that were looked at to find these.
-    looked_at: usize,
+    /// Manifests that were visited to find these.
+    visited: usize,
 }
 
-impl Above {
-    /// Whether a yes for `manifest` is one for the object.
+impl CoveringManifests {
+    /// Returns whether a grant for `manifest` covers the object.
     pub(crate) fn contains(&self, manifest: &Digest) -> bool {
         self.manifests.contains(manifest)
     }
 }
 
-/// What the manifests of one location list.
+/// The listings of one location.
 #[derive(Default)]
-struct OfLocation {
+struct LocationListings {
     read: HashMap<Digest, Listing>,
     listed_by: HashMap<Digest, Vec<Digest>>,
-    /// Listed, held, and not read so far.
+    /// Manifests that are listed and held, and not read yet.
     to_read: BTreeSet<Digest>,
 }
 
-impl OfLocation {
+impl LocationListings {
     fn add(&mut self, manifest: &Digest, listing: Listing) {
         for digest in listing.all() {
             let lists = self.listed_by.entry(digest.clone()).or_default();
@@ -105,7 +105,7 @@ impl OfLocation {
         self.read.insert(manifest.clone(), listing);
     }
 
-    /// Returns how many entries went.
+    /// Returns the number of removed entries.
     fn remove(&mut self, manifest: &Digest) -> usize {
         let Some(listing) = self.read.remove(manifest) else {
             return 0;
@@ -122,15 +122,15 @@ impl OfLocation {
         listing.len()
     }
 
-    fn above(&self, digest: &Digest, kind: ObjectKind) -> Above {
-        let mut above = Above::default();
+    fn above(&self, digest: &Digest, kind: ObjectKind) -> CoveringManifests {
+        let mut above = CoveringManifests::default();
         let mut level = vec![(digest, kind)];
         for _ in 0..DEPTH {
             let mut next = Vec::new();
             for (digest, kind) in level {
                 for manifest in self.listed_by.get(digest).into_iter().flatten() {
-                    above.looked_at += 1;
-                    if above.looked_at > LOOKED_AT {
+                    above.visited += 1;
+                    if above.visited > VISITED {
                         return above;
                     }
                     let lists = self.read.get(manifest).is_some_and(|one| one.lists(digest, kind));
@@ -157,7 +157,7 @@ impl OfLocation {
         lists.any(|manifest| self.read.get(manifest).is_some_and(as_manifest))
     }
 
-    /// What is listed here, is held and was not read so far.
+    /// Returns those that are held and not read yet.
     fn unread<'all>(&self, listed: impl Iterator<Item = &'all Digest>, store: &Store) -> Vec<Digest> {
         let is_unread = |one: &&Digest| !self.read.contains_key(*one) && store.about(one).is_some();
         listed.filter(is_unread).cloned().collect()
@@ -165,14 +165,14 @@ impl OfLocation {
 }
 
 #[derive(Default)]
-struct Known {
-    locations: HashMap<Arc<Location>, OfLocation>,
-    /// What was read first is at the front.
+struct KnownListings {
+    locations: HashMap<Arc<Location>, LocationListings>,
+    /// The oldest is at the front.
     by_age: VecDeque<(Arc<Location>, Digest)>,
     entries: usize,
 }
 
-impl Known {
+impl KnownListings {
     fn learn(&mut self, location: &Location, manifest: &Digest, listing: Listing, store: &Store) {
         let known = self.locations.get_key_value(location);
         let name = known.map_or_else(|| Arc::new(location.clone()), |(name, _)| name.clone());
@@ -185,10 +185,10 @@ impl Known {
         if replaced == 0 {
             self.by_age.push_back((name, manifest.clone()));
         }
-        self.forget_the_oldest();
+        self.forget_oldest();
     }
 
-    fn forget_the_oldest(&mut self) {
+    fn forget_oldest(&mut self) {
         while self.entries > KEPT_ENTRIES && self.by_age.len() > 1 {
             let Some((location, manifest)) = self.by_age.pop_front() else {
                 return;
@@ -202,7 +202,7 @@ impl Known {
         }
     }
 
-    /// The store has got this object.
+    /// The store has gained this object.
     fn gained(&mut self, digest: &Digest) {
         for here in self.locations.values_mut() {
             if here.lists_manifest(digest) && !here.read.contains_key(digest) {
@@ -211,7 +211,7 @@ impl Known {
         }
     }
 
-    /// News of the store was missed: every manifest that is listed and was not read is looked for again.
+    /// Looks for every unread manifest again, because events of the store were missed.
     fn look_again(&mut self, store: &Store) {
         for here in self.locations.values_mut() {
             let listed = here.read.values().flat_map(|listing| &listing.manifests);
@@ -222,29 +222,29 @@ impl Known {
 
 pub(crate) struct Listings {
     store: Store,
-    known: Mutex<Known>,
-    news: Mutex<Receiver<StoreEvent>>,
+    known: Mutex<KnownListings>,
+    events: Mutex<Receiver<StoreEvent>>,
 }
 
 impl Listings {
     pub(crate) fn new(store: Store) -> Self {
         Self {
-            news: Mutex::new(store.watch()),
+            events: Mutex::new(store.watch()),
             known: Mutex::default(),
             store,
         }
     }
 
-    /// The manifests of this location that cover the object, among `candidates` and what they list.
+    /// Returns the manifests of this location that cover the object, after reading unread `candidates`.
     pub(crate) async fn above(
         &self,
         location: &Location,
         candidates: &[Digest],
         digest: &Digest,
         kind: ObjectKind,
-    ) -> Above {
-        self.hear_news();
-        let nothing = OfLocation::default();
+    ) -> CoveringManifests {
+        self.apply_events();
+        let nothing = LocationListings::default();
         let mut waiting: VecDeque<Digest> = {
             let known = self.known();
             let here = known.locations.get(location).unwrap_or(&nothing);
@@ -259,15 +259,15 @@ impl Listings {
         }
         let known = self.known();
         let here = known.locations.get(location);
-        here.map_or_else(Above::default, |here| here.above(digest, kind))
+        here.map_or_else(CoveringManifests::default, |here| here.above(digest, kind))
     }
 
-    /// How long a blob is, as far as the manifests of this location say that were read so far.
+    /// Returns a blob's size, if a manifest of this location that was read lists the blob.
     pub(crate) fn size_of(&self, location: &Location, blob: &Digest) -> Option<u64> {
         self.known().locations.get(location)?.size_of(blob)
     }
 
-    /// Takes what a proven manifest lists, also before it is on the disk. Returns how many entries were read.
+    /// Keeps what a proven manifest lists. It need not be on the disk yet. Returns the number of entries.
     pub(crate) fn learn(
         &self,
         location: &Location,
@@ -284,7 +284,7 @@ impl Listings {
         entries
     }
 
-    /// One that listed nothing may have been read as what it is not.
+    /// An empty listing may come from a wrong media type, so it is read again.
     fn lists_something(&self, location: &Location, manifest: &Digest) -> bool {
         let known = self.known();
         let here = known.locations.get(location);
@@ -292,7 +292,7 @@ impl Listings {
         listing.is_some_and(|listing| listing.len() > 1)
     }
 
-    /// Returns how many entries were read. Does nothing while the peer does not hold the manifest.
+    /// Returns the number of entries, or none if the peer does not hold the manifest.
     async fn read(&self, location: &Location, manifest: &Digest) -> Option<usize> {
         let sealed = self.store.sealed(manifest)?;
         if sealed.size > BYTES_LIMIT as u64 {
@@ -310,10 +310,10 @@ impl Listings {
         self.known().locations.get_mut(location)?.to_read.pop_first()
     }
 
-    fn hear_news(&self) {
-        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+    fn apply_events(&self) {
+        let mut events = self.events.lock();
         loop {
-            match news.try_recv() {
+            match events.try_recv() {
                 Ok(StoreEvent::Gained(held)) => {
                     if let Ok(digest) = held.digest.parse() {
                         self.known().gained(&digest);
@@ -326,8 +326,8 @@ impl Listings {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, KnownListings> {
+        self.known.lock()
     }
 }
 
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_lies_elsewhere_is_not_covered() {
+    fn a_layer_with_urls_is_not_covered() {
         let layer = Digest::of(b"of somebody else");
         let text = image(&format!(
             r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5,"urls":["https://elsewhere"]}}"#
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_covers_nothing() {
+    fn an_invalid_manifest_covers_nothing() {
         assert_eq!(Listing::of(b"{", ""), Listing::default());
     }
 
@@ -401,13 +401,13 @@ mod tests {
             .into_bytes()
     }
 
-    struct World {
+    struct ListingsFixture {
         listings: Listings,
         store: Store,
         _folder: tempfile::TempDir,
     }
 
-    impl World {
+    impl ListingsFixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
             let store = Store::open(folder.path()).expect("a store");
@@ -436,7 +436,7 @@ mod tests {
             manifest
         }
 
-        async fn above(&self, candidates: &[Digest], digest: &Digest, kind: ObjectKind) -> Above {
+        async fn above(&self, candidates: &[Digest], digest: &Digest, kind: ObjectKind) -> CoveringManifests {
             self.listings
                 .above(&location("a"), candidates, digest, kind)
                 .await
@@ -448,8 +448,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_miss_looks_at_no_entry_of_the_listings_that_do_not_list_it() {
-        let world = World::new();
+    async fn a_miss_visits_no_listing() {
+        let world = ListingsFixture::new();
         let indexes: Vec<Digest> = (0..60)
             .map(|number| {
                 let children = (0..1_000).map(|child| digest(&format!("{number}/{child}")));
@@ -459,20 +459,20 @@ mod tests {
         let missed = world
             .above(&indexes, &digest("listed nowhere"), ObjectKind::Blob)
             .await;
-        assert_eq!((missed.looked_at, missed.manifests.len()), (0, 0));
+        assert_eq!((missed.visited, missed.manifests.len()), (0, 0));
         let found = world.above(&indexes, &digest("7/9"), ObjectKind::Manifest).await;
-        assert_eq!(found.looked_at, 1);
+        assert_eq!(found.visited, 1);
         assert!(found.contains(&indexes[7]) && !found.contains(&indexes[8]));
     }
 
     #[tokio::test]
-    async fn what_lists_a_manifest_covers_what_that_lists_whichever_was_read_first() {
+    async fn an_index_covers_the_blobs_of_its_manifests_in_any_reading_order() {
         let layer = digest("layer");
         let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
         let manifest = image(&entry).into_bytes();
         let root = index(std::iter::once(Digest::of(&manifest)));
         for root_first in [true, false] {
-            let world = World::new();
+            let world = ListingsFixture::new();
             let mut both = [(&root, INDEX), (&manifest, IMAGE)];
             if !root_first {
                 both.reverse();
@@ -488,8 +488,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn listings_of_one_location_are_not_looked_at_for_another() {
-        let world = World::new();
+    async fn listings_of_one_location_do_not_count_for_another() {
+        let world = ListingsFixture::new();
         let child = digest("child");
         let root = world.learn("b", &index(std::iter::once(child.clone())), INDEX);
         let above = world
@@ -504,12 +504,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn manifests_that_only_the_disk_has_are_found_whenever_they_come() {
+    async fn manifests_on_disk_are_found_whenever_they_arrive() {
         let layer = digest("layer");
         let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
         let manifest = image(&entry).into_bytes();
         let root = index(std::iter::once(Digest::of(&manifest)));
-        let world = World::new();
+        let world = ListingsFixture::new();
         let root = [world.seal(&root, INDEX).await];
         let before = world.above(&root, &layer, ObjectKind::Blob).await;
         assert!(!before.contains(&root[0]));
@@ -523,8 +523,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_question_reads_so_much_and_the_next_one_goes_on() {
-        let world = World::new();
+    async fn one_lookup_reads_a_bounded_amount_and_the_next_continues() {
+        let world = ListingsFixture::new();
         let mut roots = Vec::new();
         for number in 0..30 {
             let children = (0..1_000).map(|child| digest(&format!("{number}/{child}")));
@@ -540,7 +540,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_blob_that_comes_is_not_read_as_a_manifest() {
-        let world = World::new();
+        let world = ListingsFixture::new();
         let inner = image("");
         let layer = Digest::of(inner.as_bytes());
         let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
@@ -552,15 +552,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn news_that_was_missed_is_made_up_for() {
+    async fn missed_events_are_recovered() {
         let layer = digest("layer");
         let entry = format!(r#"{{"mediaType":"{LAYER}","digest":"{layer}","size":5}}"#);
         let manifest = image(&entry).into_bytes();
-        let world = World::new();
+        let world = ListingsFixture::new();
         let root = world.learn("a", &index(std::iter::once(Digest::of(&manifest))), INDEX);
         world.seal(&manifest, IMAGE).await;
-        // As after too many objects: the news of it is lost.
-        *world.listings.news.lock().expect("not poisoned") = world.store.watch();
+        // As after too many events: the one of this object is lost.
+        *world.listings.events.lock() = world.store.watch();
         let roots = [root];
         let lost = world.above(&roots, &layer, ObjectKind::Blob).await;
         assert!(!lost.contains(&roots[0]), "or this test shows nothing");
@@ -570,8 +570,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_listing_that_was_read_first_goes_first_and_leaves_nothing() {
-        let world = World::new();
+    async fn the_oldest_listing_is_removed_first_and_completely() {
+        let world = ListingsFixture::new();
         let roots: Vec<Digest> = (0..150)
             .map(|number| {
                 let children = (0..1_000).map(|child| digest(&format!("{number}/{child}")));
@@ -591,13 +591,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_object_that_very_many_list_costs_a_bounded_walk() {
-        let world = World::new();
-        for number in 0..=LOOKED_AT {
+    async fn an_object_that_very_many_manifests_list_costs_a_bounded_walk() {
+        let world = ListingsFixture::new();
+        for number in 0..=VISITED {
             let own = digest(&number.to_string());
             world.learn("a", &index([digest("child"), own].into_iter()), INDEX);
         }
         let above = world.above(&[], &digest("child"), ObjectKind::Manifest).await;
-        assert_eq!(above.looked_at, LOOKED_AT + 1);
+        assert_eq!(above.visited, VISITED + 1);
     }
 }

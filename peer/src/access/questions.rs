@@ -1,9 +1,7 @@
-//! Asks the registry with the caller's own credential, and tells its answer from trouble with one question and from a
-//! host that is unreachable.
+//! Asks the registry with the caller's own credential. Distinguishes an answer, a failed question, and an unreachable host.
 //!
-//! **Invariant:** a 401, 403, 404 and 412 of the registry is believed, whatever else fails. A yes for a manifest names
-//! the digest that was asked for, or the manifest was read and hashed; one for a blob tells its length, or one byte of
-//! it was read.
+//! **Invariant:** a 401, 403, 404 and 412 of the registry always counts. A manifest is granted only by a response that names
+//! its digest, or whose body was hashed; a blob only by one with its length, or after one byte was read.
 
 use std::time::Duration;
 
@@ -15,105 +13,120 @@ use tokio::time::timeout;
 use tracing::warn;
 use wire::ObjectKind;
 
+use super::answer::{ObjectInfo, RegistryAnswer};
 use super::bars::Bar;
-use super::decision::Kept;
-use super::failure::{Asked, Failure, is_rate_limit, is_trouble};
+use super::caller::Caller;
+use super::decision::GrantAge;
+use super::failure::{Failure, QuestionKey, is_rate_limit, is_trouble};
 use super::reach::PROBE_LIMIT;
-use super::{Access, Answer, Told, Who};
+use super::state::Access;
 
-/// How long the registry may take for one question.
+/// For one question.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
-/// The same, where a yes may stand in for an answer that does not come.
-const LIMIT_WITH_A_YES: Duration = Duration::from_secs(10);
-/// After this the host is probed while the question waits, where something may stand in for an unreachable host …
-const PATIENCE_WITH_A_YES: Duration = Duration::from_secs(3);
-/// … and where nothing may.
+/// For one question, where a kept grant counts if it fails.
+const LIMIT_WITH_GRANT: Duration = Duration::from_secs(10);
+/// After this the host is probed while the question runs, if something kept counts for an unreachable host.
+const PATIENCE_WITH_GRANT: Duration = Duration::from_secs(3);
+/// The same, if nothing kept counts.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a manifest may take from its headers to its end.
+/// For a manifest's body.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
 
-/// What became of one question.
-pub(super) enum Reply {
+/// The outcome of one question.
+pub(super) enum QuestionOutcome {
     Answered(reqwest::Response),
     Failed(Failure),
     Unreachable,
 }
 
-/// How long the registry may take, by what is kept.
-pub(super) fn limit(kept: Kept) -> Duration {
+/// Returns the time limit of a question.
+pub(super) fn limit(kept: GrantAge) -> Duration {
     match kept {
-        Kept::Recent | Kept::Fresh => LIMIT_WITH_A_YES,
-        // An older yes stands in for an unreachable host only.
-        Kept::Stale | Kept::None => LIMIT,
+        GrantAge::Recent | GrantAge::Fresh => LIMIT_WITH_GRANT,
+        // An older grant counts only for an unreachable host.
+        GrantAge::Stale | GrantAge::None => LIMIT,
     }
 }
 
-/// How long a question waits before its host is probed.
+/// Returns how long a question runs before its host is probed.
 pub(super) fn patience(has_something_kept: bool) -> Duration {
     if has_something_kept {
-        PATIENCE_WITH_A_YES
+        PATIENCE_WITH_GRANT
     } else {
         PATIENCE
     }
 }
 
 impl Access {
-    /// The registry's answer about this very object.
-    pub(super) async fn ask_for(&self, who: &Who, digest: &Digest, kind: ObjectKind, kept: Kept) -> Answer {
+    /// Returns the registry's answer about this object.
+    pub(super) async fn ask_for(
+        &self,
+        caller: &Caller,
+        digest: &Digest,
+        kind: ObjectKind,
+        kept: GrantAge,
+    ) -> RegistryAnswer {
         match kind {
-            ObjectKind::Manifest => self.ask_for_manifest(who, digest, kept).await,
-            ObjectKind::Blob => self.ask_for_blob(who, digest, kept).await,
+            ObjectKind::Manifest => self.ask_for_manifest(caller, digest, kept).await,
+            ObjectKind::Blob => self.ask_for_blob(caller, digest, kept).await,
         }
     }
 
-    async fn ask_for_manifest(&self, who: &Who, digest: &Digest, kept: Kept) -> Answer {
-        let kind = ForwardedObject::Manifest {
+    async fn ask_for_manifest(&self, caller: &Caller, digest: &Digest, kept: GrantAge) -> RegistryAnswer {
+        let kind = QuestionKind::Manifest {
             wanted: TagOrDigest::Digest(digest.clone()),
         };
-        let head = who.question(Method::HEAD, kind.clone(), Vec::new(), limit(kept));
-        match self.ask(who, head, patience(kept != Kept::None)).await {
-            Answer::Yes(told) if told.digest.as_ref() != Some(digest) => {}
-            Answer::No(status) if knows_no_head(status) => {}
+        let head = caller.question(Method::HEAD, kind.clone(), Vec::new(), limit(kept));
+        match self.ask(caller, head, patience(kept != GrantAge::None)).await {
+            RegistryAnswer::Granted(info) if info.digest.as_ref() != Some(digest) => {}
+            RegistryAnswer::Refused(status) if knows_no_head(status) => {}
             answer => return answer,
         }
-        // The headers do not say that it is this manifest: the bytes do.
-        let whole = who.question(Method::GET, kind, Vec::new(), limit(kept));
-        match self.ask_raw(who, whole, patience(kept != Kept::None)).await {
-            Reply::Answered(response) if response.status().is_success() => proven(digest, response).await.1,
-            reply => self.read_reply(who, reply).await,
+        // The headers do not name this digest: hash the bytes.
+        let whole = caller.question(Method::GET, kind, Vec::new(), limit(kept));
+        match self
+            .ask_raw(caller, whole, patience(kept != GrantAge::None))
+            .await
+        {
+            QuestionOutcome::Answered(response) if response.status().is_success() => {
+                proven(digest, response).await.1
+            }
+            reply => self.answer_of(caller, reply).await,
         }
     }
 
-    async fn ask_for_blob(&self, who: &Who, digest: &Digest, kept: Kept) -> Answer {
-        let kind = ForwardedObject::Blob {
+    async fn ask_for_blob(&self, caller: &Caller, digest: &Digest, kept: GrantAge) -> RegistryAnswer {
+        let kind = QuestionKind::Blob {
             digest: digest.clone(),
         };
-        let head = who.question(Method::HEAD, kind, Vec::new(), limit(kept));
-        let known = self.known_size(who.location(), digest);
-        match self.ask(who, head, patience(kept != Kept::None)).await {
-            Answer::Yes(told) if !is_blob(&told, known) => {}
-            Answer::No(status) if knows_no_head(status) || is_refusal_of_head(status) => {}
-            Answer::Failed(failure) if failure.by_storage => {}
+        let head = caller.question(Method::HEAD, kind, Vec::new(), limit(kept));
+        let known = self.known_size(caller.location(), digest);
+        match self.ask(caller, head, patience(kept != GrantAge::None)).await {
+            RegistryAnswer::Granted(info) if !is_blob(&info, known) => {}
+            RegistryAnswer::Refused(status) if knows_no_head(status) || is_refusal_of_head(status) => {}
+            RegistryAnswer::Failed(failure) if failure.by_storage => {}
             answer => return answer,
         }
         let kind = ForwardedObject::FirstByte {
             digest: digest.clone(),
         };
-        let byte = who.question(Method::GET, kind, Vec::new(), limit(kept));
-        match self.ask_raw(who, byte, patience(kept != Kept::None)).await {
-            Reply::Answered(response) if response.status().is_success() => of_first_byte(&response, known),
-            // The range of an object without bytes.
-            Reply::Answered(response)
+        let byte = caller.question(Method::GET, kind, Vec::new(), limit(kept));
+        match self.ask_raw(caller, byte, patience(kept != GrantAge::None)).await {
+            QuestionOutcome::Answered(response) if response.status().is_success() => {
+                of_first_byte(&response, known)
+            }
+            // An object without bytes has no first byte.
+            QuestionOutcome::Answered(response)
                 if response.status() == StatusCode::RANGE_NOT_SATISFIABLE && known == Some(0) =>
             {
-                Answer::Yes(Told::default())
+                RegistryAnswer::Granted(ObjectInfo::default())
             }
-            reply => self.read_reply(who, reply).await,
+            reply => self.answer_of(caller, reply).await,
         }
     }
 
-    /// By the object that is held, or by a manifest of this location that lists it.
+    /// Returns the size of the held object, or the one in a manifest of this location.
     fn known_size(&self, location: &Location, digest: &Digest) -> Option<u64> {
         if *digest == Digest::of(b"") {
             return Some(0);
@@ -122,45 +135,50 @@ impl Access {
         held.or_else(|| self.listings.size_of(location, digest))
     }
 
-    async fn ask(&self, who: &Who, question: ForwardedRequest, patience: Duration) -> Answer {
-        let reply = self.ask_raw(who, question, patience).await;
-        self.read_reply(who, reply).await
+    async fn ask(&self, caller: &Caller, question: Question, patience: Duration) -> RegistryAnswer {
+        let reply = self.ask_raw(caller, question, patience).await;
+        self.answer_of(caller, reply).await
     }
 
-    async fn read_reply(&self, who: &Who, reply: Reply) -> Answer {
+    async fn answer_of(&self, caller: &Caller, reply: QuestionOutcome) -> RegistryAnswer {
         match reply {
-            Reply::Answered(response) => self.read_answer(who, response).await,
-            Reply::Failed(failure) => Answer::Failed(failure),
-            Reply::Unreachable => Answer::Unreachable,
+            QuestionOutcome::Answered(response) => self.read_answer(caller, response).await,
+            QuestionOutcome::Failed(failure) => RegistryAnswer::Failed(failure),
+            QuestionOutcome::Unreachable => RegistryAnswer::Unreachable,
         }
     }
 
-    pub(super) async fn read_answer(&self, who: &Who, response: reqwest::Response) -> Answer {
+    pub(super) async fn read_answer(&self, caller: &Caller, response: reqwest::Response) -> RegistryAnswer {
         if response.status() == StatusCode::PRECONDITION_FAILED {
-            return Answer::Barred(Bar::read(response, who.location().registry().as_str()).await);
+            return RegistryAnswer::Barred(Bar::read(response, caller.location().registry().as_str()).await);
         }
         let is_challenge = response.status() == StatusCode::UNAUTHORIZED;
-        // It was shown no token, because none could be had.
-        if is_challenge && who.showed_local_token && self.token_server_is_unreachable(who).await {
-            return Answer::Unreachable;
+        // It got no token: the token server issued none.
+        if is_challenge && caller.showed_local_token && self.token_server_is_unreachable(caller).await {
+            return RegistryAnswer::Unreachable;
         }
-        Answer::of(&response)
+        RegistryAnswer::of(&response)
     }
 
-    /// The registry's answer of any status but those that answer no question.
-    pub(super) async fn ask_raw(&self, who: &Who, question: ForwardedRequest, patience: Duration) -> Reply {
-        let asked = asked(who, &question);
-        if let Some(failure) = self.rate_limited.failure(&asked) {
-            return Reply::Failed(failure);
+    /// Returns the registry's response, unless its status is a 429, 408 or 5xx.
+    pub(super) async fn ask_raw(
+        &self,
+        caller: &Caller,
+        question: Question,
+        patience: Duration,
+    ) -> QuestionOutcome {
+        let key = question_key(caller, &question);
+        if let Some(failure) = self.rate_limited.failure(&key) {
+            return QuestionOutcome::Failed(failure);
         }
-        let registry = match self.neighbours.registries().registry(&who.location().origin) {
+        let registry = match self.neighbours.registries().registry(&caller.location().origin) {
             Ok(registry) => registry,
-            Err(error) => return Reply::Failed(Failure::of_error(&error)),
+            Err(error) => return QuestionOutcome::Failed(Failure::of_error(&error)),
         };
         let server = registry.server();
         let probe = registry.probe(PROBE_LIMIT);
         if self.reach.is_still_unreachable(&server, probe).await {
-            return Reply::Unreachable;
+            return QuestionOutcome::Unreachable;
         }
         let asking = registry.forward(question);
         let probe = registry.probe(PROBE_LIMIT);
@@ -173,54 +191,54 @@ impl Access {
             Ok(response) => {
                 self.reach.answered(&server);
                 if !is_rate_limit(response.status()) {
-                    return Reply::Answered(response);
+                    return QuestionOutcome::Answered(response);
                 }
                 let failure = Failure::of_response(registry.name(), &response);
-                self.rate_limited.remember(asked, &failure);
-                return failed(who, failure);
+                self.rate_limited.remember(key, &failure);
+                return failed(caller, failure);
             }
-            Err(error) if !brought_no_headers(&error) => return failed(who, Failure::of_error(&error)),
+            Err(error) if !has_no_headers(&error) => return failed(caller, Failure::of_error(&error)),
             Err(error) => Failure::of_error(&error),
         };
         let probe = registry.probe(PROBE_LIMIT);
         if self.reach.is_unreachable(&server, probe).await {
             return unreachable(&registry);
         }
-        failed(who, failure)
+        failed(caller, failure)
     }
 }
 
-fn failed(who: &Who, failure: Failure) -> Reply {
+fn failed(caller: &Caller, failure: Failure) -> QuestionOutcome {
     warn!(
-        stoker.registry = %who.location().registry(),
+        stoker.registry = %caller.location().registry(),
         stoker.side = failure.side.word(),
         http.response.status_code = failure.status.map(|status| status.as_u16()),
         error = failure.text,
         "registry did not answer one question"
     );
-    Reply::Failed(failure)
+    QuestionOutcome::Failed(failure)
 }
 
-fn unreachable(registry: &Registry) -> Reply {
+fn unreachable(registry: &Registry) -> QuestionOutcome {
     warn!(
         stoker.registry = %registry.name(),
         stoker.side = "network",
         server.address = registry.server(),
         "registry host is unreachable"
     );
-    Reply::Unreachable
+    QuestionOutcome::Unreachable
 }
 
-fn asked(who: &Who, question: &ForwardedRequest) -> Asked {
+fn question_key(caller: &Caller, question: &Question) -> QuestionKey {
     let object = match &question.kind {
         ForwardedObject::Manifest { wanted } => format!("manifest {wanted}"),
         ForwardedObject::Blob { digest } | ForwardedObject::FirstByte { digest } => format!("blob {digest}"),
     };
-    (who.shown_to_registry, who.location().clone(), object)
+    (caller.shown_to_registry, caller.location().clone(), object)
 }
 
-/// Errors after which the host may be unreachable. All others tell that something answered, or that we did not ask.
-fn brought_no_headers(error: &RegistryError) -> bool {
+/// Returns whether the host may be unreachable. Other errors mean that it answered, or that we sent nothing.
+fn has_no_headers(error: &RegistryError) -> bool {
     matches!(
         error,
         RegistryError::Unreachable { .. } | RegistryError::TimedOut { .. } | RegistryError::CutShort { .. }
@@ -234,53 +252,57 @@ fn knows_no_head(status: StatusCode) -> bool {
     )
 }
 
-/// Proxies and storages refuse a HEAD of what they give to a GET.
+/// Some proxies and storages refuse a HEAD of an object that they send to a GET.
 fn is_refusal_of_head(status: StatusCode) -> bool {
     matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
 }
 
-/// Whether the headers of a 200 are a blob's.
-fn is_blob(told: &Told, known: Option<u64>) -> bool {
-    match (told.size, known) {
+/// Returns whether the headers of a 200 are those of the blob.
+fn is_blob(info: &ObjectInfo, known: Option<u64>) -> bool {
+    match (info.size, known) {
         (size, Some(known)) => size.unwrap_or(0) == known,
-        (Some(_), None) => !told.is_web_page(),
+        (Some(_), None) => !info.is_web_page(),
         (None, None) => false,
     }
 }
 
-fn of_first_byte(response: &reqwest::Response, known: Option<u64>) -> Answer {
-    let told = Told::of_first_byte(response);
+fn of_first_byte(response: &reqwest::Response, known: Option<u64>) -> RegistryAnswer {
+    let info = ObjectInfo::of_first_byte(response);
     let is_range = response.status() == StatusCode::PARTIAL_CONTENT;
     let is_it = match known {
-        Some(known) => is_range || told.size.unwrap_or(0) == known,
-        None => !told.is_web_page(),
+        Some(known) => is_range || info.size.unwrap_or(0) == known,
+        None => !info.is_web_page(),
     };
     if is_it {
-        return Answer::Yes(told);
+        return RegistryAnswer::Granted(info);
     }
-    Answer::Failed(Failure::of_registry(
-        "the registry answered something else than this blob: a web page, or another length",
+    RegistryAnswer::Failed(Failure::of_registry(
+        "the registry sent something else than this blob, a web page or another length: check the registry's address",
     ))
 }
 
-/// A manifest's bytes as far as they came, and whether the answer is one for this digest.
-pub(super) async fn proven(digest: &Digest, response: reqwest::Response) -> (Option<Bytes>, Answer) {
-    let told = Told::from(response.headers());
+/// Returns a manifest's bytes if they have the digest, and the answer.
+pub(super) async fn proven(digest: &Digest, response: reqwest::Response) -> (Option<Bytes>, RegistryAnswer) {
+    let info = ObjectInfo::from(response.headers());
     let bytes = timeout(BODY_LIMIT, gather(response)).await.ok().flatten();
     let hashed = bytes.as_deref().map(Digest::of);
     let bytes = bytes.filter(|_| hashed.as_ref() == Some(digest));
-    // Bytes that broke off are no lie: what is fetched later is proven anyway.
-    if bytes.is_some() || (hashed.is_none() && told.digest.as_ref() == Some(digest)) {
-        return (bytes, Answer::Yes(told));
+    // A body that was cut off is not wrong: the fetch will prove the bytes.
+    if bytes.is_some() || (hashed.is_none() && info.digest.as_ref() == Some(digest)) {
+        return (bytes, RegistryAnswer::Granted(info));
     }
     let failure = match hashed {
-        Some(_) => Failure::of_registry("the registry answered another manifest than the one asked for"),
-        None => Failure::of_network("the manifest broke off, and its headers do not name its digest"),
+        Some(_) => Failure::of_registry(
+            "the registry sent another manifest than the requested one: read the registry's log",
+        ),
+        None => Failure::of_network(
+            "the manifest was cut off, and its headers do not name its digest: pull again",
+        ),
     };
-    (None, Answer::Failed(failure))
+    (None, RegistryAnswer::Failed(failure))
 }
 
-/// A manifest's bytes, unless they are too many or break off.
+/// Returns a manifest's bytes, unless they are too many or are cut off.
 pub(super) async fn gather(mut response: reqwest::Response) -> Option<Bytes> {
     let mut bytes = BytesMut::new();
     while let Some(piece) = response.chunk().await.ok()? {
@@ -296,8 +318,8 @@ pub(super) async fn gather(mut response: reqwest::Response) -> Option<Bytes> {
 mod tests {
     use super::*;
 
-    fn told(size: Option<u64>, media_type: &str) -> Told {
-        Told {
+    fn info(size: Option<u64>, media_type: &str) -> ObjectInfo {
+        ObjectInfo {
             size,
             media_type: Some(media_type.to_owned()),
             digest: None,
@@ -305,38 +327,38 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_s_headers_tell_its_length_and_are_no_web_page() {
+    fn the_headers_of_a_blob_have_its_length_and_are_no_web_page() {
         let bytes = "application/octet-stream";
-        assert!(is_blob(&told(Some(5), bytes), Some(5)));
+        assert!(is_blob(&info(Some(5), bytes), Some(5)));
         assert!(
-            is_blob(&told(Some(5), "text/html"), Some(5)),
+            is_blob(&info(Some(5), "text/html"), Some(5)),
             "the length decides"
         );
-        assert!(!is_blob(&told(Some(6), bytes), Some(5)));
-        assert!(!is_blob(&told(None, bytes), Some(5)));
-        assert!(is_blob(&told(Some(5), bytes), None));
-        assert!(!is_blob(&told(None, bytes), None));
-        assert!(!is_blob(&told(Some(5), "Text/HTML; charset=utf-8"), None));
-        assert!(is_blob(&told(None, bytes), Some(0)));
+        assert!(!is_blob(&info(Some(6), bytes), Some(5)));
+        assert!(!is_blob(&info(None, bytes), Some(5)));
+        assert!(is_blob(&info(Some(5), bytes), None));
+        assert!(!is_blob(&info(None, bytes), None));
+        assert!(!is_blob(&info(Some(5), "Text/HTML; charset=utf-8"), None));
+        assert!(is_blob(&info(None, bytes), Some(0)));
     }
 
     #[test]
-    fn only_what_brought_no_headers_asks_about_the_host() {
-        let asked = || oci::RequestedObject {
+    fn only_errors_without_headers_lead_to_a_probe() {
+        let asked = || oci::Asked {
             registry: "reg.lan".parse().expect("a name"),
             object: "manifest v1 of a".to_owned(),
         };
         let limit = Duration::from_secs(1);
-        assert!(brought_no_headers(&RegistryError::TimedOut {
+        assert!(has_no_headers(&RegistryError::TimedOut {
             asked: asked(),
             awaited: "answer",
             limit
         }));
-        assert!(!brought_no_headers(&RegistryError::BadRedirect {
+        assert!(!has_no_headers(&RegistryError::BadRedirect {
             asked: asked(),
             what: "no place".to_owned()
         }));
-        assert!(!brought_no_headers(&RegistryError::NoFreeConnection {
+        assert!(!has_no_headers(&RegistryError::NoTurn {
             asked: asked(),
             limit: std::num::NonZeroU32::MIN,
             waited: limit

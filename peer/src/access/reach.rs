@@ -1,22 +1,23 @@
-//! Which hosts are unreachable, by probes that all who wait share.
+//! Which hosts are unreachable. All waiting requests share one probe of a host.
 //!
-//! **Invariant:** a host is unreachable because a probe of the host itself brought no headers or a 5xx, never because
-//! of one request's trouble. Any status below 500 to anybody ends that. A host is probed once in [`PROBED_FOR`].
+//! **Invariant:** a host is unreachable only after a probe of the host itself got no headers or a 5xx, never because one
+//! request failed. Any status below 500, to any request, ends that. A host is probed at most once in [`PROBED_FOR`].
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use oci::Probe;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
-/// Until the headers of a probe's answer are here.
+/// Until the headers of a probe's response.
 pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(5);
 const PROBED_FOR: Duration = Duration::from_secs(5);
-const KEPT: usize = 1_000;
+const HOSTS_KEPT: usize = 1_000;
 
-/// What is known of hosts, by scheme, host and port.
+/// The reach of hosts, by scheme, host and port.
 pub(super) struct Reach {
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     now: Box<dyn Fn() -> Instant + Send + Sync>,
@@ -24,29 +25,29 @@ pub(super) struct Reach {
 
 #[derive(Default)]
 struct Host {
-    known: Mutex<Known>,
-    /// Held by the one who probes.
+    known: Mutex<HostReach>,
+    /// Held while a probe runs.
     turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Known {
+struct HostReach {
     is_unreachable: bool,
     probed_at: Option<Instant>,
     answered_at: Option<Instant>,
 }
 
-/// Why somebody wants to know.
+/// Why a host's reach is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    /// A question is about to be asked.
+enum ReachCause {
+    /// A question is about to be sent.
     BeforeAsking,
-    /// A question brought no headers or a 5xx.
+    /// A question got no headers or a 5xx.
     Trouble,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum ReachVerdict {
     Reachable,
     Unreachable,
     Probe,
@@ -60,17 +61,17 @@ impl Reach {
         }
     }
 
-    /// Whether a host that was found unreachable still is. A host that was not is asked without a probe.
+    /// Returns whether a host that was unreachable still is. Probes no other host.
     pub(super) async fn is_still_unreachable(&self, host: &str, probe: impl Future<Output = Probe>) -> bool {
-        self.find_out(host, Cause::BeforeAsking, probe).await
+        self.find_out(host, ReachCause::BeforeAsking, probe).await
     }
 
-    /// Whether the host is unreachable, now that a question brought no headers or a 5xx.
+    /// Returns whether the host is unreachable, after a question got no headers or a 5xx.
     pub(super) async fn is_unreachable(&self, host: &str, probe: impl Future<Output = Probe>) -> bool {
-        self.find_out(host, Cause::Trouble, probe).await
+        self.find_out(host, ReachCause::Trouble, probe).await
     }
 
-    /// The answer; none when the host is found unreachable while it does not come.
+    /// Returns the answer, or none if the host is found unreachable while the answer is late.
     pub(super) async fn unless_unreachable<T>(
         &self,
         host: &str,
@@ -89,9 +90,9 @@ impl Reach {
         }
     }
 
-    /// The host gave somebody a status below 500.
+    /// Records that the host sent a status below 500.
     pub(super) fn answered(&self, host: &str) {
-        // A host that was never in trouble is not remembered.
+        // Hosts that never failed are not kept.
         let Some(host) = self.hosts().get(host).cloned() else {
             return;
         };
@@ -100,21 +101,21 @@ impl Reach {
         known.answered_at = Some((self.now)());
     }
 
-    async fn find_out(&self, host: &str, cause: Cause, probe: impl Future<Output = Probe>) -> bool {
+    async fn find_out(&self, host: &str, cause: ReachCause, probe: impl Future<Output = Probe>) -> bool {
         let host = match cause {
-            Cause::BeforeAsking => self.hosts().get(host).cloned(),
-            Cause::Trouble => Some(self.host(host)),
+            ReachCause::BeforeAsking => self.hosts().get(host).cloned(),
+            ReachCause::Trouble => Some(self.host(host)),
         };
         let Some(host) = host else { return false };
-        let step = step(*host.known(), cause, (self.now)());
-        if step != Step::Probe {
-            return step == Step::Unreachable;
+        let verdict = verdict(*host.known(), cause, (self.now)());
+        if verdict != ReachVerdict::Probe {
+            return verdict == ReachVerdict::Unreachable;
         }
         let _turn = host.turn.lock().await;
-        // Another one may have probed meanwhile.
-        let step = self::step(*host.known(), cause, (self.now)());
-        if step != Step::Probe {
-            return step == Step::Unreachable;
+        // Another request may have probed meanwhile.
+        let verdict = self::verdict(*host.known(), cause, (self.now)());
+        if verdict != ReachVerdict::Probe {
+            return verdict == ReachVerdict::Unreachable;
         }
         let began = (self.now)();
         let found = probe.await;
@@ -125,41 +126,41 @@ impl Reach {
 
     fn host(&self, name: &str) -> Arc<Host> {
         let mut hosts = self.hosts();
-        if hosts.len() >= KEPT && !hosts.contains_key(name) {
+        if hosts.len() >= HOSTS_KEPT && !hosts.contains_key(name) {
             hosts.retain(|_, host| host.known().is_unreachable);
         }
-        if hosts.len() >= KEPT && !hosts.contains_key(name) {
+        if hosts.len() >= HOSTS_KEPT && !hosts.contains_key(name) {
             hosts.clear();
         }
         hosts.entry(name.to_owned()).or_default().clone()
     }
 
     fn hosts(&self) -> MutexGuard<'_, HashMap<String, Arc<Host>>> {
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hosts.lock()
     }
 }
 
 impl Host {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, HostReach> {
+        self.known.lock()
     }
 }
 
-fn step(known: Known, cause: Cause, now: Instant) -> Step {
+fn verdict(known: HostReach, cause: ReachCause, now: Instant) -> ReachVerdict {
     let is_fresh = known
         .probed_at
         .is_some_and(|at| now.saturating_duration_since(at) < PROBED_FOR);
     match (known.is_unreachable, is_fresh, cause) {
-        (true, true, _) => Step::Unreachable,
-        (true, false, _) | (false, false, Cause::Trouble) => Step::Probe,
-        (false, true, _) | (false, false, Cause::BeforeAsking) => Step::Reachable,
+        (true, true, _) => ReachVerdict::Unreachable,
+        (true, false, _) | (false, false, ReachCause::Trouble) => ReachVerdict::Probe,
+        (false, true, _) | (false, false, ReachCause::BeforeAsking) => ReachVerdict::Reachable,
     }
 }
 
-/// What is known once a probe that began then has ended.
-fn after_probe(known: Known, found: Probe, began: Instant, now: Instant) -> Known {
+/// Returns the host's reach after a probe that began at `began`.
+fn after_probe(known: HostReach, found: Probe, began: Instant, now: Instant) -> HostReach {
     let answered_meanwhile = known.answered_at.is_some_and(|at| at >= began);
-    Known {
+    HostReach {
         is_unreachable: finds_unreachable(found) && !answered_meanwhile,
         probed_at: Some(now),
         ..known
@@ -170,7 +171,7 @@ fn finds_unreachable(probe: Probe) -> bool {
     match probe {
         Probe::Answered(status) => status.is_server_error(),
         Probe::Nothing => true,
-        // Our own trouble is not the host's.
+        // The failure is ours, not the host's.
         Probe::NotAsked => false,
     }
 }
@@ -186,7 +187,7 @@ mod tests {
 
     const HOST: &str = "https://reg.lan";
 
-    /// A clock that is set by hand.
+    /// A clock that only the test advances.
     #[derive(Clone, Default)]
     struct Clock(Arc<AtomicUsize>);
 
@@ -217,7 +218,7 @@ mod tests {
         #[test]
         fn only_a_probe_without_headers_or_with_a_5xx_makes_a_host_unreachable(found in probe()) {
             let now = Instant::now();
-            let known = after_probe(Known::default(), found, now, now);
+            let known = after_probe(HostReach::default(), found, now, now);
             let expected = match found {
                 Probe::Answered(status) => status.as_u16() >= 500,
                 Probe::Nothing => true,
@@ -229,18 +230,18 @@ mod tests {
         #[test]
         fn a_host_is_not_probed_twice_within_the_window(found in probe(), later in 0_u64..5_000, trouble: bool) {
             let now = Instant::now();
-            let known = after_probe(Known::default(), found, now, now);
-            let cause = if trouble { Cause::Trouble } else { Cause::BeforeAsking };
+            let known = after_probe(HostReach::default(), found, now, now);
+            let cause = if trouble { ReachCause::Trouble } else { ReachCause::BeforeAsking };
             let later = now + Duration::from_millis(later);
-            prop_assert_ne!(step(known, cause, later), Step::Probe);
+            prop_assert_ne!(verdict(known, cause, later), ReachVerdict::Probe);
         }
 
         #[test]
-        fn a_host_in_no_trouble_is_asked_at_once(found in probe(), later in 0_u64..60_000) {
+        fn a_reachable_host_is_asked_without_a_probe(found in probe(), later in 0_u64..60_000) {
             let now = Instant::now();
-            let known = after_probe(Known::default(), found, now, now);
-            let step = step(known, Cause::BeforeAsking, now + Duration::from_millis(later));
-            prop_assert_eq!(step == Step::Reachable, !known.is_unreachable);
+            let known = after_probe(HostReach::default(), found, now, now);
+            let verdict = verdict(known, ReachCause::BeforeAsking, now + Duration::from_millis(later));
+            prop_assert_eq!(verdict == ReachVerdict::Reachable, !known.is_unreachable);
         }
     }
 
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_to_anybody_ends_it_also_while_a_probe_runs() {
+    async fn any_answer_makes_a_host_reachable_even_during_a_probe() {
         let (reach, clock) = reach();
         assert!(reach.is_unreachable(HOST, async { Probe::Nothing }).await);
         reach.answered(HOST);
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_answer_of_a_host_that_answers_others_is_waited_for() {
+    async fn a_slow_answer_of_a_reachable_host_is_awaited() {
         let ((reach, clock), patience) = (reach(), Duration::from_millis(1));
         let probed = tokio::sync::Notify::new();
         let slow = async {
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_who_wait_share_one_probe() {
+    async fn all_waiting_requests_share_one_probe() {
         let (reach, _) = reach();
         let probes = AtomicUsize::new(0);
         let ask = || async {
@@ -315,11 +316,11 @@ mod tests {
     #[tokio::test]
     async fn the_memory_has_a_bound() {
         let (reach, _) = reach();
-        for number in 0..=KEPT {
+        for number in 0..=HOSTS_KEPT {
             reach
                 .is_unreachable(&number.to_string(), async { Probe::Nothing })
                 .await;
         }
-        assert!(reach.hosts().len() <= KEPT);
+        assert!(reach.hosts().len() <= HOSTS_KEPT);
     }
 }

@@ -1,20 +1,20 @@
-//! Why a caller gets no object, in the words and statuses of the distribution specification.
+//! Why a caller gets no object, with the status and code of the distribution specification.
 //!
-//! **Invariant:** 429 and 408 are only passed on, to the caller whose question the registry answered so; containerd
-//! repeats them at once, and [`super::failure`] answers that from memory. Our own limits answer 503.
+//! **Invariant:** a 429 or 408 goes only to the caller whose question the registry answered so: containerd retries it at
+//! once, and [`super::failure`] repeats it from memory. Our own limits are a 503.
 
-use axum::body::Body;
 use axum::response::Response;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use wire::{ObjectKind, Side};
 
 use super::bars::Bar;
 use super::failure::Failure;
-use crate::delivery::{NotDelivered, NotOpened};
+use super::response::error_response;
+use crate::delivery::{DeliveryError, OpenError};
 use crate::fetch::FetchError;
 
-/// A caller whose object is not proven yet asks again after so long.
+/// `Retry-After` for an object that is not proven yet.
 const PROOF_RETRY_SECONDS: u64 = 10;
 
 /// Why a request gets no object.
@@ -22,13 +22,13 @@ const PROOF_RETRY_SECONDS: u64 = 10;
 pub(crate) enum Refusal {
     /// 401 with these `WWW-Authenticate` values.
     Challenge(Vec<HeaderValue>),
-    /// 412: a rule of the registry's own about this image. Its body as it was, if there was one.
+    /// 412: a rule of the registry bars this image.
     Barred(Bar),
-    /// The registry's own trouble with this one question.
+    /// The registry failed to answer this question.
     Failed(Failure),
-    /// This peer proves the object before it gives a range of it, and that takes longer than a caller waits.
+    /// This peer sends ranges only of proven objects, and the proof takes longer than a caller waits.
     NotProvenYet,
-    /// Status, code, text for people, and whose side it lies on.
+    /// Status, code, text and side.
     Status(StatusCode, &'static str, String, Side),
 }
 
@@ -37,7 +37,7 @@ impl Refusal {
         Self::Status(StatusCode::NOT_FOUND, code, text.into(), Side::Caller)
     }
 
-    /// This peer cannot, now.
+    /// This peer cannot serve the object now.
     pub(crate) fn unavailable(text: impl Into<String>) -> Self {
         Self::unavailable_for(Side::Peer, text)
     }
@@ -55,18 +55,21 @@ impl Refusal {
         Self::Status(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", text.into(), side)
     }
 
-    /// The registry's own no, in our words.
+    /// The registry refused.
     pub(crate) fn of_registry(status: StatusCode, code_of_404: &'static str, registry: &str) -> Self {
-        let text = format!("{registry} answered {} to this credential", status.as_u16());
+        let text = format!(
+            "registry {registry} refused this credential ({}): check the credential and the name",
+            status.as_u16()
+        );
         match status {
             StatusCode::NOT_FOUND => Self::Status(status, code_of_404, text, Side::Caller),
             StatusCode::FORBIDDEN => Self::Status(status, "DENIED", text, Side::Caller),
-            // Other noes would make a runtime do what only the registry may ask of it.
+            // A runtime could take other statuses for instructions of its registry.
             _ => Self::bad_gateway(Side::Registry, "UNAVAILABLE", text),
         }
     }
 
-    /// A fetch that failed before its first byte.
+    /// The fetch failed before its first byte.
     pub(crate) fn of_fetch(error: &FetchError, kind: ObjectKind) -> Self {
         match error.side() {
             Side::Caller => Self::not_found(unknown(kind), error.to_string()),
@@ -77,23 +80,23 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn of_opening(not_opened: &NotOpened, kind: ObjectKind) -> Self {
-        match not_opened {
-            NotOpened::Fetch(error) => Self::of_fetch(error, kind),
-            NotOpened::NotDelivered(why) => Self::of_delivery(why, kind),
+    pub(crate) fn of_opening(error: &OpenError, kind: ObjectKind) -> Self {
+        match error {
+            OpenError::Fetch(error) => Self::of_fetch(error, kind),
+            OpenError::NotDelivered(why) => Self::of_delivery(why, kind),
         }
     }
 
-    /// The same for another peer: 409 says that the bytes are different.
-    pub(crate) fn of_comparison(why: &NotDelivered) -> Self {
-        if matches!(why, NotDelivered::Different { .. }) {
+    /// For another peer: 409 says that the bytes are different.
+    pub(crate) fn of_comparison(why: &DeliveryError) -> Self {
+        if matches!(why, DeliveryError::Different { .. }) {
             return Self::Status(StatusCode::CONFLICT, "DENIED", why.to_string(), Side::Registry);
         }
         Self::of_delivery(why, ObjectKind::Blob)
     }
 
-    /// The location does not show the bytes: the runtime asks the registry itself.
-    pub(crate) fn of_delivery(why: &NotDelivered, kind: ObjectKind) -> Self {
+    /// The location does not deliver the object: the runtime asks the registry itself.
+    pub(crate) fn of_delivery(why: &DeliveryError, kind: ObjectKind) -> Self {
         match why.side() {
             Side::Caller => Self::Status(StatusCode::FORBIDDEN, "DENIED", why.to_string(), Side::Caller),
             Side::Registry => Self::Status(
@@ -118,10 +121,10 @@ impl Refusal {
 
     pub(crate) fn text(&self) -> &str {
         match self {
-            Self::Challenge(_) => "the registry wants a credential for this",
+            Self::Challenge(_) => "the registry requires a credential: sign in, and pull again",
             Self::Barred(bar) => &bar.text,
             Self::Failed(failure) => &failure.text,
-            Self::NotProvenYet => "the object is not proven here yet: ask for the range again",
+            Self::NotProvenYet => "the object is not proven yet: request the range again",
             Self::Status(_, _, text, _) => text,
         }
     }
@@ -140,7 +143,7 @@ impl Refusal {
         let (status, text) = (self.status(), self.text().to_owned());
         match self {
             Self::Challenge(challenges) => {
-                let mut response = error(status, "UNAUTHORIZED", &text);
+                let mut response = error_response(status, "UNAUTHORIZED", &text);
                 for challenge in challenges {
                     response.headers_mut().append(WWW_AUTHENTICATE, challenge);
                 }
@@ -153,22 +156,22 @@ impl Refusal {
                 } else {
                     "UNAVAILABLE"
                 };
-                let mut response = error(status, code, &text);
+                let mut response = error_response(status, code, &text);
                 if let Some(wait) = failure.retry_after {
-                    // Whole seconds, and not too early.
+                    // Rounded up to whole seconds.
                     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                     response.headers_mut().insert(RETRY_AFTER, seconds.into());
                 }
                 response
             }
             Self::NotProvenYet => {
-                let mut response = error(status, "UNAVAILABLE", &text);
+                let mut response = error_response(status, "UNAVAILABLE", &text);
                 response
                     .headers_mut()
                     .insert(RETRY_AFTER, PROOF_RETRY_SECONDS.into());
                 response
             }
-            Self::Status(_, code, ..) => error(status, code, &text),
+            Self::Status(_, code, ..) => error_response(status, code, &text),
         }
     }
 }
@@ -178,19 +181,4 @@ pub(crate) fn unknown(kind: ObjectKind) -> &'static str {
         ObjectKind::Manifest => "MANIFEST_UNKNOWN",
         ObjectKind::Blob => "BLOB_UNKNOWN",
     }
-}
-
-pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
-    json(status, body.to_string())
-}
-
-/// A small JSON answer.
-pub(crate) fn json(status: StatusCode, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

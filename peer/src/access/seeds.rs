@@ -1,90 +1,70 @@
-//! What the seeds of the cluster have from the manager and this node does not: what tags mean, and what anybody may read.
-//! All are asked at once and answer from their stores, so the wait is short, also when one of them is gone.
+//! Asks the seeds of the cluster for records of the manager that this node does not have: tag meanings and public objects.
+//! All seeds are asked at once and answer from their stores, so the wait is short even if one is unreachable.
 //!
-//! **Invariant:** seeds only carry these records: `records` decides whether one counts.
+//! **Invariant:** seeds only carry these records; `records` decides whether one counts.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use oci::{Digest, Location, Tag};
+use oci::{Digest, Tag};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 use wire::{SeedAddress, TagRecord};
 
-use super::decision::Kept;
-use super::{Access, Who};
-use crate::records::{Carrier, Disbelieved};
+use super::caller::Caller;
+use super::decision::GrantAge;
+use super::state::Access;
+use crate::records::{Carrier, RecordError};
 
 const TAG_LIMIT: Duration = Duration::from_secs(2);
 const PUBLIC_LIMIT: Duration = Duration::from_secs(1);
-/// That no seed shows an object to be public is remembered for as long as this.
+/// How long an object counts as not public after all seeds said so.
 const NOT_PUBLIC_FOR: Duration = Duration::from_secs(5);
-const KEPT: usize = 10_000;
-
-/// Objects that no seed showed to be public when all were asked and all answered.
-#[derive(Default)]
-pub(crate) struct NotPublic(Mutex<HashMap<(Location, Digest), Instant>>);
-
-impl NotPublic {
-    fn is_known(&self, key: &(Location, Digest)) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(key).is_some_and(|until| Instant::now() < *until)
-    }
-
-    fn remember(&self, key: (Location, Digest)) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KEPT {
-            known.clear();
-        }
-        known.insert(key, Instant::now() + NOT_PUBLIC_FOR);
-    }
-}
 
 impl Access {
-    /// Keeps what the seeds show of the manager's records that anybody may read the object at this location.
-    pub(super) async fn ask_seeds_what_is_public(&self, who: &Who, digest: &Digest) {
-        let key = (who.location().clone(), digest.clone());
+    /// Keeps the seeds' records that anybody may read the object at this location.
+    pub(super) async fn ask_seeds_what_is_public(&self, caller: &Caller, digest: &Digest) {
+        let key = (caller.location().clone(), digest.clone());
         let seeds = self.neighbours.seeds();
-        if seeds.is_empty() || self.not_public.is_known(&key) {
+        if seeds.is_empty() || self.not_public.contains(&key, Instant::now()) {
             return;
         }
         let peers = &self.peers;
         let mut answers: FuturesUnordered<_> = seeds
             .iter()
             .map(|seed| async move {
-                let answer = peers.public(&seed.share_url, who.location(), digest).await;
+                let answer = peers.public(&seed.share_url, caller.location(), digest).await;
                 (seed, answer)
             })
             .collect();
-        // A seed may show an old record, so the others are waited for.
+        // A seed may have an old record only, so wait for the others.
         let all_said_no = timeout(PUBLIC_LIMIT, async {
             let mut all_answered = true;
             while let Some((seed, answer)) = answers.next().await {
                 all_answered &= answer.is_ok();
                 if let Ok(Some(proof)) = answer {
-                    let learned = self
-                        .records
-                        .learn_public(&proof, who.location(), digest, self.by_peer());
-                    tell_of_refusal(seed, learned);
+                    let learned =
+                        self.records
+                            .learn_public(&proof, caller.location(), digest, self.by_peer());
+                    log_refused_record(seed, learned);
                 }
-                if self.public(who, digest) == Kept::Fresh {
+                if self.public(caller, digest) == GrantAge::Fresh {
                     return false;
                 }
             }
             all_answered
         });
-        // Silence is no answer: a seed under load may show it the next time.
+        // A missing answer says nothing: a seed under load may have the record.
         if all_said_no.await == Ok(true) {
-            self.not_public.remember(key);
+            let now = Instant::now();
+            self.not_public.insert(key, (), now + NOT_PUBLIC_FOR, now);
         }
     }
 
-    /// The newest record of what the tag means: this peer's own, or the manager's, also as a seed shows it.
-    pub(super) async fn last_meaning(&self, who: &Who, tag: &Tag) -> Option<TagRecord> {
-        let location = who.location();
+    /// Returns the newest record of the tag's meaning: this peer's own, or the manager's, also from a seed.
+    pub(super) async fn last_meaning(&self, caller: &Caller, tag: &Tag) -> Option<TagRecord> {
+        let location = caller.location();
         let seeds = self.neighbours.seeds();
         let peers = &self.peers;
         let mut answers: FuturesUnordered<_> = seeds
@@ -94,14 +74,14 @@ impl Access {
                 (seed, answer)
             })
             .collect();
-        // Answers that have come when the time is over count.
+        // Answers that came before the time limit count.
         let _ = timeout(TAG_LIMIT, async {
             while let Some((seed, answer)) = answers.next().await {
                 if let Ok(Some(signed)) = answer {
                     let learned = self
                         .records
                         .learn_tag(&signed, location, tag.as_str(), self.by_peer());
-                    tell_of_refusal(seed, learned);
+                    log_refused_record(seed, learned);
                 }
             }
         })
@@ -114,8 +94,8 @@ impl Access {
     }
 }
 
-fn tell_of_refusal(seed: &SeedAddress, learned: Result<(), Disbelieved>) {
-    if let Err(why) = learned {
-        warn!(stoker.side = "peer", stoker.peer = seed.name, %why, "record of a seed refused");
+fn log_refused_record(seed: &SeedAddress, learned: Result<(), RecordError>) {
+    if let Err(error) = learned {
+        warn!(stoker.side = "peer", stoker.peer = seed.name, %error, "record of a seed refused");
     }
 }

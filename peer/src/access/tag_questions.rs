@@ -1,181 +1,95 @@
-//! Questions about tags that outlast their callers: a slow registry's answer is recorded even if nobody waits for it
-//! any more.
-//!
-//! **Invariant:** a caller gets a tag's last meaning once per question. While the question that it stood in for runs, the
-//! same caller waits for that one's answer; once it has ended, nobody gets its answer any more.
+//! Asks the registry what a tag means. The question outlives its caller, so that a slow registry's answer is recorded
+//! even if the caller has left.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
-use oci::{Digest, Location, Tag};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use futures_util::future::BoxFuture;
+use oci::Tag;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::caller::CallerKey;
+use super::answer::RegistryAnswer;
+use super::caller::Caller;
 use super::failure::Failure;
-use super::{Access, Answer, Told, Who};
+use super::running_questions::{RunningQuestion, TagAnswer, TagQuestionKey};
+use super::state::Access;
 
-/// After this a tag's last meaning stands in, where it may.
-const STANDS_IN_AFTER: Duration = Duration::from_secs(3);
-/// Questions that go on without their callers.
-const AT_ONCE: usize = 256;
-/// Questions that something stood in for.
-const KEPT: usize = 1_000;
-
-/// What a tag means, what was told of it, and its bytes if the registry sent them.
-pub(super) type Meaning = (Digest, Told, Option<Bytes>);
-
-/// What became of the question what a tag means.
-pub(super) type TagAnswer = Result<Meaning, Answer>;
-
-/// The question, whole: who asks what, and how.
 #[derive(Clone)]
 pub(super) struct TagQuestion {
-    pub(super) who: Who,
+    pub(super) caller: Caller,
     pub(super) tag: Tag,
     pub(super) accept: Vec<String>,
     pub(super) by_get: bool,
-    /// Something may stand in for an unreachable host.
-    pub(super) has_something_kept: bool,
-}
-
-type Key = (CallerKey, CallerKey, Location, Tag, Vec<String>, bool);
-type Asking = Shared<BoxFuture<'static, TagAnswer>>;
-
-pub(super) struct TagQuestions {
-    room: Arc<Semaphore>,
-    stood_in: Mutex<HashMap<Key, Asking>>,
-}
-
-/// A question that is being asked.
-pub(super) struct RunningQuestion {
-    key: Key,
-    asking: Asking,
-    has_stood_in: bool,
-    /// It does not run on without its caller, or not any more.
-    has_ended: Arc<AtomicBool>,
-}
-
-impl Default for TagQuestions {
-    fn default() -> Self {
-        Self {
-            room: Arc::new(Semaphore::new(AT_ONCE)),
-            stood_in: Mutex::default(),
-        }
-    }
+    /// A kept meaning can be given while the host is unreachable.
+    pub(super) has_kept_meaning: bool,
 }
 
 impl TagQuestion {
-    fn key(&self) -> Key {
-        (
-            self.who.key,
-            self.who.shown_to_registry,
-            self.who.location().clone(),
-            self.tag.clone(),
-            self.accept.clone(),
-            self.by_get,
-        )
-    }
-}
-
-impl TagQuestions {
-    fn running(&self, key: &Key) -> Option<Asking> {
-        self.stood_in().get(key).cloned()
-    }
-
-    fn remember(&self, question: &RunningQuestion) {
-        let mut stood_in = self.stood_in();
-        // The question says that it has ended before it takes itself out.
-        if stood_in.len() < KEPT && !question.has_ended.load(Ordering::SeqCst) {
-            stood_in.insert(question.key.clone(), question.asking.clone());
+    fn key(&self) -> TagQuestionKey {
+        TagQuestionKey {
+            caller: self.caller.key,
+            shown_to_registry: self.caller.shown_to_registry,
+            location: self.caller.location().clone(),
+            tag: self.tag.clone(),
+            accept: self.accept.clone(),
+            by_get: self.by_get,
         }
-    }
-
-    fn end(&self, key: &Key, has_ended: &AtomicBool) {
-        has_ended.store(true, Ordering::SeqCst);
-        self.stood_in().remove(key);
-    }
-
-    fn stood_in(&self) -> MutexGuard<'_, HashMap<Key, Asking>> {
-        self.stood_in.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl RunningQuestion {
-    /// The answer.
-    pub(super) async fn answer(&self) -> TagAnswer {
-        self.asking.clone().await
-    }
-
-    /// The answer, unless it takes so long that the last meaning may stand in.
-    pub(super) async fn answer_soon(&self) -> Option<TagAnswer> {
-        if self.has_stood_in {
-            return Some(self.answer().await);
-        }
-        timeout(STANDS_IN_AFTER, self.answer()).await.ok()
     }
 }
 
 impl Access {
-    /// Joins the question that the last meaning stood in for, or asks anew.
+    /// Joins a running question whose caller was given a kept meaning, or asks anew.
     pub(super) fn ask_about_tag(&self, question: TagQuestion) -> RunningQuestion {
         let key = question.key();
-        if let Some(asking) = self.tag_questions.running(&key) {
+        if let Some(answer) = self.running_questions.join(&key) {
             return RunningQuestion {
                 key,
-                asking,
-                has_stood_in: true,
+                answer,
+                is_joined: true,
                 has_ended: Arc::default(),
             };
         }
-        let room = self.tag_questions.room.clone().try_acquire_owned().ok();
+        let room = self.running_questions.room();
         let has_ended = Arc::new(AtomicBool::new(room.is_none()));
-        let asking = if let Some(room) = room {
-            self.run_on(question, key.clone(), has_ended.clone(), room)
+        let answer = if let Some(room) = room {
+            self.run_detached(question, key.clone(), has_ended.clone(), room)
         } else {
-            // It ends with its caller.
+            // This one ends with its caller.
             let access = self.clone();
-            async move { access.find_meaning(&question).await }.boxed()
+            async move { access.resolve_tag(&question).await }.boxed()
         };
         RunningQuestion {
             key,
-            asking: asking.shared(),
-            has_stood_in: false,
+            answer: answer.shared(),
+            is_joined: false,
             has_ended,
         }
     }
 
-    /// The question in a task of its own.
-    fn run_on(
+    /// Runs the question in a task of its own.
+    fn run_detached(
         &self,
         question: TagQuestion,
-        key: Key,
+        key: TagQuestionKey,
         has_ended: Arc<AtomicBool>,
         room: OwnedSemaphorePermit,
     ) -> BoxFuture<'static, TagAnswer> {
         let access = self.clone();
         let running = self.running.spawn(async move {
-            let answer = access.find_meaning(&question).await;
-            access.tag_questions.end(&key, &has_ended);
+            let answer = access.resolve_tag(&question).await;
+            access.running_questions.end(&key, &has_ended);
             drop(room);
             answer
         });
         running
-            .map(|ended| ended.ok().flatten().unwrap_or_else(cut))
+            .map(|ended| ended.ok().flatten().unwrap_or_else(shutting_down))
             .boxed()
-    }
-
-    /// The last meaning is given out now.
-    pub(super) fn stood_in(&self, question: &RunningQuestion) {
-        self.tag_questions.remember(question);
     }
 }
 
-fn cut() -> TagAnswer {
-    Err(Answer::Failed(Failure::of_network("this peer is shutting down")))
+fn shutting_down() -> TagAnswer {
+    Err(RegistryAnswer::Failed(Failure::of_network(
+        "this peer is shutting down: pull again",
+    )))
 }

@@ -1,12 +1,10 @@
-//! The token path that challenges name: passes an exchange on to the true token server and learns which account
-//! the token is for. While that server is unreachable, an account that has kept yeses gets a token of our own.
+//! Serves the token path that our challenges name: relays a token request to the registry's token server, and learns the
+//! account of the issued token. While that server is unreachable, an account with kept grants gets a token of our own.
 //!
-//! **Invariant:** only token servers are called that an allowed registry named in a challenge. What is learned of a
-//! token counts at that registry only. The answer goes back byte for byte; of tokens and passwords nothing is kept
-//! but HMACs.
+//! **Invariant:** only token servers that an allowed registry named in a challenge are called. A token's account counts only
+//! at that registry. The response is passed on byte for byte. Of tokens and passwords, only HMACs are kept.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -14,21 +12,22 @@ use axum::response::Response;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use oci::{Probe, broke_before_the_head, retry_after};
-use process::http::guarded_client;
 use serde::Deserialize;
 use tokio::time::timeout;
 use tracing::{info, warn};
 use wire::Side;
 
 use super::accounts::LOCAL_LIFETIME;
-use super::caller::{CallerKey, Shown, shown};
-use super::challenge_relay::{Issuer, KnownRealm};
+use super::caller::Caller;
+use super::caller_key::{CallerKey, ShownCredential, shown};
+use super::challenge_relay::KnownRealm;
 use super::failure::Failure;
+use super::issuer::Issuer;
 use super::questions::patience;
 use super::reach::PROBE_LIMIT;
-use super::refusal::{Refusal, json};
-use super::{Access, Who};
-use crate::clients::client_options;
+use super::refusal::Refusal;
+use super::response::json_response;
+use super::state::Access;
 
 const FORM_LIMIT: usize = 64 * 1024;
 const FORM_WAIT: Duration = Duration::from_secs(10);
@@ -36,50 +35,30 @@ const ANSWER_LIMIT: usize = 1024 * 1024;
 /// How long the token server may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Clients for token servers, by how their registries' certificates are checked and where they may lead.
-#[derive(Default)]
-pub(crate) struct Clients(Mutex<HashMap<oci::TlsOptions, reqwest::Client>>);
-
-impl Clients {
-    fn get(
-        &self,
-        tls: &oci::TlsOptions,
-        names: &oci::Dial,
-    ) -> Result<reqwest::Client, process::http::ClientError> {
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(tls) {
-            return Ok(client.clone());
-        }
-        let made = guarded_client(&client_options(tls), Arc::new(names.for_client(tls)))?;
-        clients.insert(tls.clone(), made.clone());
-        Ok(made)
-    }
-}
-
-/// What a token server gave.
-struct Exchanged {
+/// A token server's response.
+struct TokenResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
-/// What became of an exchange.
-enum Outcome {
-    Answered(Exchanged),
+/// The outcome of a token request.
+enum TokenOutcome {
+    Answered(TokenResponse),
     Failed(Failure),
     Unreachable,
 }
 
 #[derive(Deserialize)]
-struct Tokens {
+struct TokenBody {
     token: Option<String>,
     access_token: Option<String>,
     refresh_token: Option<String>,
     expires_in: Option<u64>,
 }
 
-/// One exchange as the caller sent it.
-struct Exchange {
+/// A token request as the caller sent it.
+struct TokenRequest {
     method: Method,
     /// Without our own `registry` and `realm`.
     query: Vec<(String, String)>,
@@ -97,7 +76,7 @@ impl Access {
                 return Err(refuse(
                     StatusCode::METHOD_NOT_ALLOWED,
                     "UNSUPPORTED",
-                    "GET or POST",
+                    "the method is not allowed: use GET or POST",
                 ));
             }
         };
@@ -109,25 +88,25 @@ impl Access {
             refuse(
                 StatusCode::NOT_FOUND,
                 "DENIED",
-                "no registry that may be dialled has named this token server",
+                "the token server is unknown: no allowed registry named it in its last challenge",
             )
         })?;
-        let exchange = Exchange {
+        let request = TokenRequest {
             method: parts.method,
             query,
             headers: parts.headers,
             form,
         };
-        let account = self.account(&known, &exchange);
-        let has_a_yes = self.may_have_local(account, &known);
-        match self.exchange(&known, &exchange, has_a_yes).await {
-            Outcome::Answered(exchanged) => Ok(self.pass_on(&known, &exchange, account, exchanged)),
-            Outcome::Failed(failure) => Err(Refusal::Failed(failure)),
-            Outcome::Unreachable => self.local(&known, account),
+        let account = self.account(&known, &request);
+        let has_grant = self.may_have_local(account, &known);
+        match self.relay(&known, &request, has_grant).await {
+            TokenOutcome::Answered(response) => Ok(self.pass_on(&known, &request, account, response)),
+            TokenOutcome::Failed(failure) => Err(Refusal::Failed(failure)),
+            TokenOutcome::Unreachable => self.local(&known, account),
         }
     }
 
-    /// The token server that the request names, and the registry that named it. Both are taken out of the query.
+    /// Returns the token server in the request's query, if the registry in it named that server. Removes both from the query.
     fn known_realm(&self, query: &mut Vec<(String, String)>) -> Option<KnownRealm> {
         let mut take = |wanted: &str| {
             let at = query.iter().position(|(name, _)| name == wanted)?;
@@ -138,13 +117,12 @@ impl Access {
         let known = self
             .challenges
             .realm(&realm, &origin, self.neighbours.registries())?;
-        self.may_dial(&origin).then_some(known)
+        self.allowed().contains(&origin).then_some(known)
     }
 
-    /// Who signs in: by password, by refresh token, or nobody.
-    fn account(&self, known: &KnownRealm, exchange: &Exchange) -> CallerKey {
-        let form: HashMap<String, String> =
-            url::form_urlencoded::parse(&exchange.form).into_owned().collect();
+    /// Returns the account that signs in: by password, by refresh token, or the anonymous caller.
+    fn account(&self, known: &KnownRealm, request: &TokenRequest) -> CallerKey {
+        let form: HashMap<String, String> = url::form_urlencoded::parse(&request.form).into_owned().collect();
         let field = |name: &str| form.get(name).filter(|value| !value.is_empty());
         if let (Some(username), Some(password)) = (form.get("username"), field("password")) {
             return self.keyring.account(username, password);
@@ -154,33 +132,36 @@ impl Access {
             let owner = self.accounts.owner(self.keyring.issued(key, &known.issuer));
             return owner.unwrap_or(key);
         }
-        match shown(&exchange.headers, &self.keyring).0 {
-            Shown::Nothing => self.keyring.anonymous(),
-            Shown::Account(key) | Shown::Token(key) | Shown::LocalToken(key) | Shown::Other(key) => key,
+        match shown(&request.headers, &self.keyring).0 {
+            ShownCredential::Nothing => self.keyring.anonymous(),
+            ShownCredential::Account(key)
+            | ShownCredential::Token(key)
+            | ShownCredential::LocalToken(key)
+            | ShownCredential::Other(key) => key,
         }
     }
 
-    async fn exchange(&self, known: &KnownRealm, exchange: &Exchange, has_a_yes: bool) -> Outcome {
+    async fn relay(&self, known: &KnownRealm, request: &TokenRequest, has_grant: bool) -> TokenOutcome {
         let (server, name) = (known.server(), known.name());
         let probe = self.probe_token_server(known);
         if self.reach.is_still_unreachable(&name, probe).await {
-            return Outcome::Unreachable;
+            return TokenOutcome::Unreachable;
         }
-        let sending = timeout(LIMIT, self.send(known, exchange));
+        let sending = timeout(LIMIT, self.send(known, request));
         let probe = self.probe_token_server(known);
         let answered = self
             .reach
-            .unless_unreachable(&name, patience(has_a_yes), sending, probe);
+            .unless_unreachable(&name, patience(has_grant), sending, probe);
         let Some(answered) = answered.await else {
             return unreachable(&server);
         };
         let late = |_| Err(format!("no answer within {} s", LIMIT.as_secs()));
         let failure = match answered.unwrap_or_else(late) {
-            Ok(exchanged) if !exchanged.status.is_server_error() => {
+            Ok(response) if !response.status.is_server_error() => {
                 self.reach.answered(&name);
-                return Outcome::Answered(exchanged);
+                return TokenOutcome::Answered(response);
             }
-            Ok(exchanged) => exchanged.failure(&server),
+            Ok(response) => response.failure(&server),
             Err(cause) => Failure::of_network(format!("token server {server} did not answer: {cause}")),
         };
         let probe = self.probe_token_server(known);
@@ -191,22 +172,22 @@ impl Access {
             server.address = server,
             stoker.side = failure.side.word(),
             error = failure.text,
-            "token server did not answer one exchange"
+            "token server did not answer one request"
         );
-        Outcome::Failed(failure)
+        TokenOutcome::Failed(failure)
     }
 
-    /// Whether the token server of the caller's registry is known to be unreachable.
-    pub(super) async fn token_server_is_unreachable(&self, who: &Who) -> bool {
+    /// Returns whether the token server of the caller's registry is known to be unreachable.
+    pub(super) async fn token_server_is_unreachable(&self, caller: &Caller) -> bool {
         let registries = self.neighbours.registries();
-        let Some(known) = self.challenges.realm_of(&who.location().origin, registries) else {
+        let Some(known) = self.challenges.realm_of(&caller.location().origin, registries) else {
             return false;
         };
         let probe = self.probe_token_server(&known);
         self.reach.is_still_unreachable(&known.name(), probe).await
     }
 
-    /// Without a credential or a query: whatever it answers below 500 tells that it is there.
+    /// Probes without a credential or a query: any status below 500 means that the server is reachable.
     async fn probe_token_server(&self, known: &KnownRealm) -> Probe {
         let options = self.options_for(known);
         let dial = self.neighbours.registries().dial().for_client(&options);
@@ -228,22 +209,22 @@ impl Access {
         }
     }
 
-    async fn send(&self, known: &KnownRealm, exchange: &Exchange) -> Result<Exchanged, String> {
+    async fn send(&self, known: &KnownRealm, request: &TokenRequest) -> Result<TokenResponse, String> {
         let options = self.options_for(known);
         let dial = self.neighbours.registries().dial().for_client(&options);
         let mut url = known.url.clone();
-        if !exchange.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&exchange.query);
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
         }
         dial.check(&url).await.map_err(|refused| refused.to_string())?;
         let client = |options| {
             let client = self.token_clients.get(&options, &dial);
             client.map_err(|error| error.to_string())
         };
-        let request = exchange.request(url);
+        let request = request.request(url);
         let again = request.try_clone();
         let sent = match (client(options.clone())?.execute(request).await, again) {
-            // One more token for minutes is all that a repetition changes.
+            // A repeated request only issues one more token.
             (Err(error), Some(again)) if broke_before_the_head(&error) => {
                 client(fresh(options))?.execute(again).await
             }
@@ -255,32 +236,32 @@ impl Access {
     fn pass_on(
         &self,
         known: &KnownRealm,
-        exchange: &Exchange,
+        request: &TokenRequest,
         account: CallerKey,
-        exchanged: Exchanged,
+        issued: TokenResponse,
     ) -> Response {
-        if exchanged.status.is_success() && exchange.is_for(&known.issuer) {
-            self.remember(&known.issuer, account, &exchanged.body);
+        if issued.status.is_success() && request.is_for(&known.issuer) {
+            self.keep_accounts(&known.issuer, account, &issued.body);
         }
-        // Some servers answer 401 to every POST; a GET that is refused is about the account.
-        let is_refused = exchanged.status == StatusCode::UNAUTHORIZED && exchange.method == Method::GET;
+        // Some servers answer 401 to every POST, so only a refused GET concerns the account.
+        let is_refused = issued.status == StatusCode::UNAUTHORIZED && request.method == Method::GET;
         if is_refused && account != self.keyring.anonymous() {
             for origin in self.challenges.named_by(&known.url) {
-                self.yeses.forget_caller(&account, &origin);
+                self.grants.forget_caller(&account, &origin);
             }
         }
-        let mut response = Response::new(Body::from(exchanged.body));
-        *response.status_mut() = exchanged.status;
+        let mut response = Response::new(Body::from(issued.body));
+        *response.status_mut() = issued.status;
         for name in [CONTENT_TYPE, RETRY_AFTER] {
-            if let Some(value) = exchanged.headers.get(&name) {
+            if let Some(value) = issued.headers.get(&name) {
                 response.headers_mut().insert(name, value.clone());
             }
         }
         response
     }
 
-    fn remember(&self, issuer: &Issuer, account: CallerKey, body: &[u8]) {
-        let Ok(tokens) = serde_json::from_slice::<Tokens>(body) else {
+    fn keep_accounts(&self, issuer: &Issuer, account: CallerKey, body: &[u8]) {
+        let Ok(tokens) = serde_json::from_slice::<TokenBody>(body) else {
             return;
         };
         let lifetime = tokens.expires_in.map(Duration::from_secs);
@@ -300,20 +281,20 @@ impl Access {
         let origin = &known.issuer.origin;
         account == self.keyring.anonymous()
             || self.node_vouches(origin)
-            || self.yeses.any(&account, origin, since)
+            || self.grants.any(&account, origin, since)
     }
 
     fn local(&self, known: &KnownRealm, account: CallerKey) -> Result<Response, Refusal> {
         if !self.may_have_local(account, known) {
             return Err(Refusal::unreachable(
-                "the token server is unreachable, and this account has no kept yes of its registry here",
+                "the token server is unreachable, and this account has no kept grant: pull again when it is back",
             ));
         }
         let token = self.accounts.local_token(account, &known.issuer, &self.keyring);
-        info!("token server unreachable: gave out a token of this peer");
+        info!("token server unreachable, issued a token of this peer");
         let lifetime = LOCAL_LIFETIME.as_secs();
         let body = serde_json::json!({ "token": token, "access_token": token, "expires_in": lifetime });
-        let mut response = json(StatusCode::OK, body.to_string());
+        let mut response = json_response(StatusCode::OK, body.to_string());
         response
             .headers_mut()
             .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -325,13 +306,13 @@ fn refuse(status: StatusCode, code: &'static str, text: &str) -> Refusal {
     Refusal::Status(status, code, text.to_owned(), Side::Caller)
 }
 
-fn unreachable(server: &str) -> Outcome {
+fn unreachable(server: &str) -> TokenOutcome {
     warn!(
         server.address = server,
         stoker.side = "network",
         "token server is unreachable"
     );
-    Outcome::Unreachable
+    TokenOutcome::Unreachable
 }
 
 fn fresh(options: oci::TlsOptions) -> oci::TlsOptions {
@@ -347,14 +328,14 @@ impl KnownRealm {
         self.url.origin().ascii_serialization()
     }
 
-    /// What its reach is known by. A registry on the same host has a name of its own, and so has each registry that
-    /// names this token server: they may differ in how its certificate is checked.
+    /// Returns the key of its reach. Each registry that names this server has a key of its own, since certificates may be
+    /// checked differently, and so has a registry on the same host.
     fn name(&self) -> String {
         format!("token server {} of {}", self.url, self.issuer.origin)
     }
 }
 
-impl Exchanged {
+impl TokenResponse {
     fn failure(&self, server: &str) -> Failure {
         let status = self.status;
         Failure {
@@ -365,12 +346,12 @@ impl Exchanged {
     }
 }
 
-impl Exchange {
-    /// Whether the token is wanted for the service that the registry named: what another service gets says nothing here.
+impl TokenRequest {
+    /// Returns whether the token is for the service that the registry named.
     fn is_for(&self, issuer: &Issuer) -> bool {
         let form = url::form_urlencoded::parse(&self.form).into_owned();
         let sent = self.query.iter().cloned().chain(form);
-        // Clients send an empty one where none was named.
+        // Clients send an empty service where none was named.
         let services: Vec<String> = sent
             .filter(|(name, value)| name == "service" && !value.is_empty())
             .map(|(_, value)| value)
@@ -381,7 +362,7 @@ impl Exchange {
         }
     }
 
-    /// Nothing else of a caller's headers is the token server's business.
+    /// Returns the request for the token server, with only these headers of the caller.
     fn request(&self, url: url::Url) -> reqwest::Request {
         let mut request = reqwest::Request::new(self.method.clone(), url);
         for name in [ACCEPT, AUTHORIZATION, CONTENT_TYPE] {
@@ -399,10 +380,10 @@ impl Exchange {
     }
 }
 
-/// A token of our own is nobody else's business.
+/// Returns whether the header holds a token of our own, which is never sent.
 fn is_local(headers: &HeaderMap, name: &http::HeaderName) -> bool {
     let text = |value: &HeaderValue| {
-        String::from_utf8_lossy(value.as_bytes()).contains(super::caller::LOCAL_TOKEN_PREFIX)
+        String::from_utf8_lossy(value.as_bytes()).contains(super::caller_key::LOCAL_TOKEN_PREFIX)
     };
     *name == AUTHORIZATION && headers.get(name).is_some_and(text)
 }
@@ -413,29 +394,29 @@ async fn read_form(body: Body) -> Result<Bytes, Refusal> {
         refuse(
             StatusCode::BAD_REQUEST,
             "UNSUPPORTED",
-            "the form is too long, too slow or broken off",
+            "the form could not be read (too long, too slow or cut off): send it again",
         )
     };
     read.map_err(|_| bad())?.map_err(|_| bad())
 }
 
-async fn read_answer(mut response: reqwest::Response) -> Result<Exchanged, String> {
+async fn read_answer(mut response: reqwest::Response) -> Result<TokenResponse, String> {
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| cause(&error))? {
         body.extend_from_slice(&piece);
         if body.len() > ANSWER_LIMIT {
-            return Err("its answer is too long".to_owned());
+            return Err("its response is too long".to_owned());
         }
     }
-    Ok(Exchanged {
+    Ok(TokenResponse {
         status,
         headers,
         body: body.into(),
     })
 }
 
-/// The innermost cause: the outer ones repeat the URL, whose query names the account.
+/// Returns the innermost cause: the outer ones contain the URL, whose query names the account.
 fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(cause) = innermost.source() {

@@ -1,7 +1,7 @@
-//! Compares what a location sends with what is held here.
+//! Compares the bytes that a location sends with the object held here.
 //!
-//! **Invariant:** `true` only if every compared byte was the same, or the whole body has the digest. A registry that
-//! does not answer, or refuses, is an error and never `false`.
+//! **Invariant:** `true` only if every compared byte was equal, or the whole body has the digest. A registry that does not
+//! answer, or refuses, is an error and never `false`.
 
 use std::ops::Range;
 
@@ -10,37 +10,37 @@ use oci::{BlobPart, DigestHasher, Registry, RegistryError, TagOrDigest};
 use store::Sealed;
 use wire::ObjectKind;
 
-use super::NotDelivered;
-use crate::fetch::FetchSpec;
+use super::error::DeliveryError;
+use crate::fetch::Wanted;
 
 pub(super) async fn is_delivered(
     registry: &Registry,
     held: &Sealed,
     wanted: &FetchSpec,
     ranges: &[Range<u64>],
-) -> Result<bool, NotDelivered> {
+) -> Result<bool, DeliveryError> {
     if wanted.kind == ObjectKind::Manifest {
         return has_manifest(registry, held, wanted).await;
     }
     for range in ranges {
         match compare(registry, held, wanted, range).await? {
-            Compared::Same => {}
-            Compared::Different => return Ok(false),
-            Compared::NoRanges => return has_whole(registry, held, wanted).await,
+            RangeComparison::Same => {}
+            RangeComparison::Different => return Ok(false),
+            RangeComparison::NoRanges => return has_whole(registry, held, wanted).await,
         }
     }
     Ok(true)
 }
 
-enum Compared {
+enum RangeComparison {
     Same,
     Different,
     /// The registry sends whole bodies only.
     NoRanges,
 }
 
-/// A manifest is small and read whole: `oci` has checked its digest when it arrives.
-async fn has_manifest(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Result<bool, NotDelivered> {
+/// Reads the whole manifest; `oci` checks its digest.
+async fn has_manifest(registry: &Registry, held: &Sealed, wanted: &Wanted) -> Result<bool, DeliveryError> {
     let digest = TagOrDigest::Digest(held.digest.clone());
     let read = registry.manifest(&wanted.location.repository, &digest, &wanted.credential);
     match read.await {
@@ -54,7 +54,7 @@ async fn compare(
     held: &Sealed,
     wanted: &FetchSpec,
     range: &Range<u64>,
-) -> Result<Compared, NotDelivered> {
+) -> Result<RangeComparison, DeliveryError> {
     let part = BlobPart {
         from: range.start,
         until: Some(range.end),
@@ -63,29 +63,29 @@ async fn compare(
     let opened = registry.blob_part(repository, &held.digest, part, &wanted.credential);
     let sent = match opened.await {
         Ok(sent) => sent,
-        Err(error) => return not_the_object(error).map(|_| Compared::Different),
+        Err(error) => return not_the_object(error).map(|_| RangeComparison::Different),
     };
     if !sent.is_part && range.end - range.start < held.size {
-        return Ok(Compared::NoRanges);
+        return Ok(RangeComparison::NoRanges);
     }
     if sent.total.is_some_and(|total| total != held.size) {
-        return Ok(Compared::Different);
+        return Ok(RangeComparison::Different);
     }
     let ours = held.read(range.clone()).await.map_err(|error| disk(&error))?;
     let ours: Vec<_> = ours.try_collect().await.map_err(|error| disk(&error))?;
     let theirs: Vec<_> = match sent.stream.try_collect().await {
         Ok(theirs) => theirs,
-        Err(error) => return not_the_object(error).map(|_| Compared::Different),
+        Err(error) => return not_the_object(error).map(|_| RangeComparison::Different),
     };
     let is_same = ours.concat() == theirs.concat();
     Ok(if is_same {
-        Compared::Same
+        RangeComparison::Same
     } else {
-        Compared::Different
+        RangeComparison::Different
     })
 }
 
-async fn has_whole(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Result<bool, NotDelivered> {
+async fn has_whole(registry: &Registry, held: &Sealed, wanted: &Wanted) -> Result<bool, DeliveryError> {
     let repository = &wanted.location.repository;
     let opened = registry.blob(repository, &held.digest, 0, &wanted.credential);
     let mut body = match opened.await {
@@ -107,14 +107,14 @@ async fn has_whole(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Re
     Ok(hash.finish() == held.digest)
 }
 
-/// Bytes that are not the object's are an answer; everything else stays the registry's error.
-fn not_the_object(error: RegistryError) -> Result<bool, NotDelivered> {
+/// Returns `false` for bytes that are not the object's; other errors stay the registry's.
+fn not_the_object(error: RegistryError) -> Result<bool, DeliveryError> {
     match error {
         RegistryError::WrongBytes { .. } | RegistryError::BadAnswer { .. } => Ok(false),
         other => Err(other.into()),
     }
 }
 
-fn disk(error: &std::io::Error) -> NotDelivered {
-    NotDelivered::Disk(error.to_string())
+fn disk(error: &std::io::Error) -> DeliveryError {
+    DeliveryError::Disk(error.to_string())
 }

@@ -1,7 +1,7 @@
 //! Which bytes of an object are compared.
 //!
-//! **Invariant:** the same for the same location and object, and known to nobody without the key: whoever has only a
-//! part of the bytes cannot ask again until that part is asked for.
+//! **Invariant:** always the same ranges for one location and object, and secret without the key. A location that has
+//! only a part of the bytes gains nothing from another attempt.
 
 use std::ops::Range;
 
@@ -9,12 +9,12 @@ use aws_lc_rs::hmac;
 use oci::{Digest, Location};
 use store::CHUNK;
 
-/// Up to this size all of an object is compared.
+/// Objects up to this size are compared whole.
 pub(super) const WHOLE_UP_TO: u64 = 256 * 1024;
 /// Bytes of one range.
 const LENGTH: u64 = 64 * 1024;
 
-/// One range in the first chunk, one in the last, two anywhere; all of a small object.
+/// Returns one range in the first chunk, one in the last and two anywhere; the whole of a small object.
 pub(super) fn chosen(key: &hmac::Key, location: &Location, digest: &Digest, size: u64) -> Vec<Range<u64>> {
     if size <= WHOLE_UP_TO {
         return std::iter::once(0..size).collect();
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn asking_again_asks_for_the_same_ranges_and_another_key_for_others() {
+    fn the_ranges_of_a_pair_never_change_and_depend_on_the_key() {
         let (here, digest, size) = (at("https://reg.lan/v2/a"), Digest::of(b"x"), 40 * CHUNK);
         let once = chosen(&key(1), &here, &digest, size);
         assert_eq!(once, chosen(&key(1), &here, &digest, size));

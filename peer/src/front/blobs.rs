@@ -10,12 +10,12 @@ use oci::Digest;
 use tokio::time::timeout;
 use wire::ObjectKind;
 
-use super::Front;
 use super::objects::disk_refused;
-use super::range::Part;
-use super::respond::{Head, asks_for_the_rest, is_unchanged, unchanged, wanted_part};
-use super::told::{Outcome, Source};
-use crate::access::{Refusal, Told, Who};
+use super::outcome::{PullOutcome, PullSource};
+use super::range::RequestedPart;
+use super::respond::{ObjectHead, asks_for_the_rest, is_unchanged, unchanged, wanted_part};
+use super::state::Front;
+use crate::access::{Caller, ObjectInfo, Refusal};
 use crate::config::UnprovenRanges;
 use crate::fetch::{Extent, ReadableObject};
 
@@ -24,27 +24,27 @@ const BLOB_TYPE: &str = "application/octet-stream";
 impl Front {
     pub(crate) async fn blobs(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
         headers: &HeaderMap,
         head_only: bool,
-        outcome: &mut Outcome,
+        outcome: &mut PullOutcome,
     ) -> Result<Response, Refusal> {
-        outcome.asked.digest = Some(digest.clone());
-        let granted = self.access.may_read(who, digest, ObjectKind::Blob).await?;
-        outcome.access = granted.because;
+        outcome.target.digest = Some(digest.clone());
+        let grant = self.access.may_read(caller, digest, ObjectKind::Blob).await?;
+        outcome.access = grant.basis.word();
         if is_unchanged(headers, digest) {
             return Ok(unchanged(digest));
         }
-        if head_only && let Some(size) = self.size_without_bytes(who, digest, granted.told.as_ref(), outcome)
+        if head_only && let Some(size) = self.size_without_bytes(caller, digest, grant.info.as_ref(), outcome)
         {
             return Ok(head(digest, size).whole(Body::empty()));
         }
         let extent = self.extent_of(headers, head_only);
         let object = self
-            .object(who, digest, ObjectKind::Blob, granted.told.as_ref(), extent)
+            .object(caller, digest, ObjectKind::Blob, grant.info.as_ref(), extent)
             .await?;
-        outcome.source = Some(Source::of(&object));
+        outcome.source = Some(PullSource::of(&object));
         let head = head(digest, object.size());
         if head_only {
             return Ok(head.whole(Body::empty()));
@@ -52,15 +52,15 @@ impl Front {
         let part = wanted_part(headers, digest, object.size());
         let object = self.held_back(object, &part, headers).await?;
         match part {
-            Part::None => Ok(head.nothing()),
-            Part::Whole => {
+            RequestedPart::None => Ok(head.nothing()),
+            RequestedPart::Whole => {
                 let pieces = object
                     .read(0..object.size())
                     .await
                     .map_err(|error| disk_refused(&error))?;
                 Ok(head.whole(outcome.body(StatusCode::OK, pieces, object.size())))
             }
-            Part::Some(range) => {
+            RequestedPart::Some(range) => {
                 let pieces = object
                     .read(range.clone())
                     .await
@@ -69,7 +69,7 @@ impl Front {
                 let body = outcome.body(StatusCode::PARTIAL_CONTENT, pieces, length);
                 Ok(head.part(&range, body))
             }
-            Part::Many(ranges) => {
+            RequestedPart::Many(ranges) => {
                 let parts = head.many(ranges);
                 let object = Arc::new(object);
                 let pieces = parts.clone().body(move |range| {
@@ -82,18 +82,18 @@ impl Front {
         }
     }
 
-    /// The object as a reader of this part may have it: with its last chunk held back, or as a whole proven first. Who reads
-    /// all of it, or the rest after a transfer that broke off, never ends up with wrong bytes that look complete.
+    /// Returns the object with its last chunk held back until the proof, or proven as a whole first, as this part requires.
+    /// So a reader of the whole, or of the rest after a broken transfer, never gets wrong bytes that look complete.
     async fn held_back(
         &self,
-        object: ReadableObject,
-        part: &Part,
+        object: Object,
+        part: &RequestedPart,
         headers: &HeaderMap,
-    ) -> Result<ReadableObject, Refusal> {
+    ) -> Result<Object, Refusal> {
         if part.is_all_of(object.size()) {
             return Ok(object.held_back());
         }
-        if self.ranges.unproven == UnprovenRanges::HeldBack && *part != Part::None {
+        if self.ranges.unproven == UnprovenRanges::HeldBack && *part != RequestedPart::None {
             let proving = timeout(self.ranges.proof_limit, object.proven()).await;
             let proven = proving.map_err(|_| Refusal::NotProvenYet)?;
             proven.map_err(|error| Refusal::of_fetch(&error, ObjectKind::Blob))?;
@@ -105,7 +105,7 @@ impl Front {
         })
     }
 
-    /// Whoever reads a part has that part fetched; the rest too, where that is configured.
+    /// A reader of a part causes a fetch of that part, and of the rest where that is configured.
     fn extent_of(&self, headers: &HeaderMap, head_only: bool) -> Extent {
         let reads_part = head_only || headers.contains_key(RANGE);
         match (reads_part, self.ranges.prefetch) {
@@ -115,26 +115,26 @@ impl Front {
         }
     }
 
-    /// `HEAD` alone starts no fetch when the size is known.
+    /// Returns the size for a `HEAD`, if it is known without a fetch.
     fn size_without_bytes(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
-        told: Option<&Told>,
-        outcome: &mut Outcome,
+        info: Option<&ObjectInfo>,
+        outcome: &mut PullOutcome,
     ) -> Option<u64> {
         if let Some(sealed) = self.store.sealed(digest) {
-            outcome.source = Some(Source::Store);
+            outcome.source = Some(PullSource::Store);
             return Some(sealed.size);
         }
-        outcome.source = Some(Source::Registry);
-        told.and_then(|told| told.size)
-            .or_else(|| self.access.size_of(who.location(), digest))
+        outcome.source = Some(PullSource::Registry);
+        info.and_then(|info| info.size)
+            .or_else(|| self.access.size_of(caller.location(), digest))
     }
 }
 
-fn head(digest: &Digest, size: u64) -> Head<'_> {
-    Head {
+fn head(digest: &Digest, size: u64) -> ObjectHead<'_> {
+    ObjectHead {
         digest,
         size,
         media_type: BLOB_TYPE,

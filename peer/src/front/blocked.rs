@@ -1,26 +1,26 @@
-//! Images that somebody blocked at the manager: they are given to nobody, whoever may read them at their registry.
+//! Refuses images that are blocked at the manager, whatever their registry allows.
 //!
-//! **Invariant:** a block is looked at before anybody is asked about access, and again when a tag has become a digest.
+//! **Invariant:** blocks are checked before access, and again when a tag was resolved to a digest.
 
 use http::StatusCode;
 use oci::{Digest, RegistryName, TagOrDigest};
 use wire::{RuledImage, Side};
 
-use super::Front;
-use super::path::Object;
-use crate::access::{Refusal, Who};
+use super::path::RequestedObject;
+use super::state::Front;
+use crate::access::{Caller, Refusal};
 
 impl Front {
-    pub(super) fn unless_blocked(&self, who: &Who, asked: &Object) -> Result<(), Refusal> {
+    pub(super) fn unless_blocked(&self, caller: &Caller, asked: &RequestedObject) -> Result<(), Refusal> {
         match asked {
-            Object::Blob(digest) | Object::Manifest(TagOrDigest::Digest(digest)) => {
+            RequestedObject::Blob(digest) | RequestedObject::Manifest(TagOrDigest::Digest(digest)) => {
                 self.unless_blocked_digest(digest)
             }
-            Object::Manifest(TagOrDigest::Tag(tag)) => {
+            RequestedObject::Manifest(TagOrDigest::Tag(tag)) => {
                 let is_it = |image: &RuledImage| {
                     image.tag.as_deref() == Some(tag.as_str())
-                        && image.repository == who.location().repository.as_str()
-                        && self.is_same_registry(&image.registry, who.location().registry())
+                        && image.repository == caller.location().repository.as_str()
+                        && self.is_same_registry(&image.registry, caller.location().registry())
                 };
                 refused(self.store.blocked_by_name(is_it))
             }

@@ -9,32 +9,35 @@ use http::{HeaderMap, HeaderValue};
 use oci::{Digest, TagOrDigest};
 use wire::ObjectKind;
 
-use super::Front;
-use super::range::Part;
-use super::respond::{Head, is_unchanged, unchanged, wanted_part};
-use super::told::{Outcome, Source};
-use crate::access::{Granted, Meant, Refusal, Told, Who};
+use super::outcome::{PullOutcome, PullSource};
+use super::range::RequestedPart;
+use super::respond::{ObjectHead, is_unchanged, unchanged, wanted_part};
+use super::state::Front;
+use crate::access::{Caller, Grant, GrantedManifest, ObjectInfo, Refusal};
 use crate::fetch::Extent;
 
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// On a tag's last meaning (RFC 7234, 5.5.1): the registry did not say what the tag means now.
-const STALE: HeaderValue =
-    HeaderValue::from_static("110 - \"the registry gave no answer; this is what the tag meant last\"");
+/// Marks a tag's last meaning (RFC 7234, 5.5.1).
+const STALE: HeaderValue = HeaderValue::from_static(
+    "110 - \"the registry gave no answer; this is the last known meaning of the tag\"",
+);
 
 impl Front {
     pub(crate) async fn manifests(
         &self,
-        who: &Who,
+        caller: &Caller,
         wanted: &TagOrDigest,
         headers: &HeaderMap,
         head_only: bool,
-        outcome: &mut Outcome,
+        outcome: &mut PullOutcome,
     ) -> Result<Response, Refusal> {
-        let meant = self.meant(who, wanted, headers, head_only, outcome).await?;
-        let is_stale = meant.is_stale;
+        let granted = self
+            .granted_manifest(caller, wanted, headers, head_only, outcome)
+            .await?;
+        let is_stale = granted.is_stale;
         let mut response = self
-            .manifest_meant(who, meant, headers, head_only, outcome)
+            .manifest_response(caller, granted, headers, head_only, outcome)
             .await?;
         if is_stale {
             response.headers_mut().insert(WARNING, STALE);
@@ -42,54 +45,55 @@ impl Front {
         Ok(response)
     }
 
-    async fn meant(
+    async fn granted_manifest(
         &self,
-        who: &Who,
+        caller: &Caller,
         wanted: &TagOrDigest,
         headers: &HeaderMap,
         head_only: bool,
-        outcome: &mut Outcome,
-    ) -> Result<Meant, Refusal> {
+        outcome: &mut PullOutcome,
+    ) -> Result<GrantedManifest, Refusal> {
         match wanted {
             TagOrDigest::Digest(digest) => {
-                outcome.asked.digest = Some(digest.clone());
-                self.access.manifest_by_digest(who, digest, head_only).await
+                outcome.target.digest = Some(digest.clone());
+                self.access.manifest_by_digest(caller, digest, head_only).await
             }
-            TagOrDigest::Tag(tag) => self.access.meaning(who, tag, &accept(headers), head_only).await,
+            TagOrDigest::Tag(tag) => {
+                self.access
+                    .meaning(caller, tag, &accept(headers), head_only)
+                    .await
+            }
         }
     }
 
-    async fn manifest_meant(
+    async fn manifest_response(
         &self,
-        who: &Who,
-        meant: Meant,
+        caller: &Caller,
+        granted: GrantedManifest,
         headers: &HeaderMap,
         head_only: bool,
-        outcome: &mut Outcome,
+        outcome: &mut PullOutcome,
     ) -> Result<Response, Refusal> {
-        let Meant {
-            digest,
-            granted,
-            bytes,
-            ..
-        } = meant;
-        outcome.asked.digest = Some(digest.clone());
+        let GrantedManifest {
+            digest, grant, bytes, ..
+        } = granted;
+        outcome.target.digest = Some(digest.clone());
         self.unless_blocked_digest(&digest)?;
-        outcome.access = granted.because;
+        outcome.access = grant.basis.word();
         if is_unchanged(headers, &digest) {
             return Ok(unchanged(&digest));
         }
-        if head_only && let Some(answer) = self.head_alone(&digest, &granted, outcome) {
+        if head_only && let Some(answer) = self.head_from_info(&digest, &grant, outcome) {
             return Ok(answer);
         }
         let bytes = match bytes {
-            Some(bytes) => self.just_sent(who, &digest, &granted, bytes, outcome),
-            None => self.gathered(who, &digest, &granted, outcome).await?,
+            Some(bytes) => self.keep_sent(caller, &digest, &grant, bytes, outcome),
+            None => self.fetch_bytes(caller, &digest, &grant, outcome).await?,
         };
-        let media_type = self.media_type(&digest, granted.told.as_ref(), &bytes);
-        let location = who.location();
+        let media_type = self.media_type(&digest, grant.info.as_ref(), &bytes);
+        let location = caller.location();
         self.access.read_listing(location, &digest, &bytes, &media_type);
-        let head = Head {
+        let head = ObjectHead {
             digest: &digest,
             size: bytes.len() as u64,
             media_type: &media_type,
@@ -97,93 +101,98 @@ impl Front {
         if head_only {
             return Ok(head.whole(Body::empty()));
         }
-        Ok(sent(&head, &bytes, headers, outcome))
+        Ok(manifest_part(&head, &bytes, headers, outcome))
     }
 
-    async fn gathered(
+    async fn fetch_bytes(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
-        granted: &Granted,
-        outcome: &mut Outcome,
+        grant: &Grant,
+        outcome: &mut PullOutcome,
     ) -> Result<Bytes, Refusal> {
         let object = self
             .object(
-                who,
+                caller,
                 digest,
                 ObjectKind::Manifest,
-                granted.told.as_ref(),
+                grant.info.as_ref(),
                 Extent::Whole,
             )
             .await?;
-        outcome.source = Some(Source::of(&object));
+        outcome.source = Some(PullSource::of(&object));
         self.manifest(&object).await
     }
 
-    /// The registry's own bytes; kept for when it is unreachable.
-    fn just_sent(
+    /// Returns the bytes that the registry has just sent, and keeps them for when it is unreachable.
+    fn keep_sent(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
-        granted: &Granted,
+        grant: &Grant,
         bytes: Bytes,
-        outcome: &mut Outcome,
+        outcome: &mut PullOutcome,
     ) -> Bytes {
         if self.store.sealed(digest).is_some() {
-            outcome.source = Some(Source::Store);
+            outcome.source = Some(PullSource::Store);
             return bytes;
         }
-        outcome.source = Some(Source::Registry);
-        let wanted = self.wanted(who, digest, ObjectKind::Manifest, granted.told.as_ref());
+        outcome.source = Some(PullSource::Registry);
+        let wanted = self.wanted(caller, digest, ObjectKind::Manifest, grant.info.as_ref());
         self.fetches.keep(wanted, bytes.clone());
-        self.store.record_delivered(digest, who.location());
+        self.store.record_delivered(digest, caller.location());
         bytes
     }
 
-    /// The headers of a manifest that is not here, when the registry has just told all of them.
-    fn head_alone(&self, digest: &Digest, granted: &Granted, outcome: &mut Outcome) -> Option<Response> {
-        let told = granted.told.as_ref()?;
+    /// Returns the headers of a manifest that is not held, if the registry has just sent all of them.
+    fn head_from_info(&self, digest: &Digest, grant: &Grant, outcome: &mut PullOutcome) -> Option<Response> {
+        let info = grant.info.as_ref()?;
         if self.store.about(digest).is_some() {
             return None;
         }
-        outcome.source = Some(Source::Registry);
-        let head = Head {
+        outcome.source = Some(PullSource::Registry);
+        let head = ObjectHead {
             digest,
-            size: told.size?,
-            media_type: told.media_type.as_deref()?,
+            size: info.size?,
+            media_type: info.media_type.as_deref()?,
         };
         Some(head.whole(Body::empty()))
     }
 
-    fn media_type(&self, digest: &Digest, told: Option<&Told>, bytes: &Bytes) -> String {
+    fn media_type(&self, digest: &Digest, info: Option<&ObjectInfo>, bytes: &Bytes) -> String {
         self.store
             .about(digest)
             .and_then(|about| about.media_type)
             .filter(|media_type| !media_type.is_empty())
-            .or_else(|| told.and_then(|told| told.media_type.clone()))
+            .or_else(|| info.and_then(|info| info.media_type.clone()))
             .unwrap_or_else(|| media_type_inside(bytes))
     }
 }
 
-/// The manifest, or what of it is asked for.
-fn sent(head: &Head<'_>, bytes: &Bytes, headers: &HeaderMap, outcome: &mut Outcome) -> Response {
+/// Returns the manifest, or the part of it that is asked for.
+fn manifest_part(
+    head: &ObjectHead<'_>,
+    bytes: &Bytes,
+    headers: &HeaderMap,
+    outcome: &mut PullOutcome,
+) -> Response {
     let slice = |range: &Range<u64>| {
         let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
         bytes.slice(within(range.start)..within(range.end))
     };
     match wanted_part(headers, head.digest, head.size) {
-        Part::None => head.nothing(),
-        Part::Whole => {
-            outcome.sends(head.size);
+        RequestedPart::None => head.nothing(),
+        RequestedPart::Whole => {
+            outcome.count_sent(head.size);
             head.whole(Body::from(bytes.clone()))
         }
-        Part::Some(range) => {
-            outcome.sends(range.end.saturating_sub(range.start));
+        RequestedPart::Some(range) => {
+            outcome.count_sent(range.end.saturating_sub(range.start));
             head.part(&range, Body::from(slice(&range)))
         }
-        Part::Many(ranges) => {
+        RequestedPart::Many(ranges) => {
             let parts = head.many(ranges);
-            outcome.sends(parts.length());
+            outcome.count_sent(parts.length());
             head.parts(&parts, Body::from(parts.body_of(slice)))
         }
     }
@@ -198,7 +207,7 @@ fn accept(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// OCI manifests may leave their type out; their shape tells then.
+/// Returns the type that the manifest names, or that its fields show.
 fn media_type_inside(bytes: &[u8]) -> String {
     oci::manifest::media_type_inside(bytes).unwrap_or_else(|_| OCI_IMAGE.to_owned())
 }
@@ -210,7 +219,7 @@ mod tests {
     const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
     #[test]
-    fn a_manifest_tells_its_type() {
+    fn the_media_type_is_read_from_the_manifest() {
         assert_eq!(media_type_inside(br#"{"mediaType":"x/y","layers":[]}"#), "x/y");
         assert_eq!(media_type_inside(br#"{"manifests":[]}"#), OCI_INDEX);
         assert_eq!(media_type_inside(br#"{"layers":[]}"#), OCI_IMAGE);

@@ -1,26 +1,24 @@
-//! What container runtimes talk to: a registry's read side, over plain HTTP on this machine.
+//! Serves container runtimes: the read side of a registry, over plain HTTP on this machine.
 //!
-//! A request is read once (`path`, `registry_choice`, `caller`), then asked the one question of
-//! `access` (may this caller read this object here?), then answered from the store or by following a fetch.
+//! A request is parsed once (`path`, and in `access` the registry and the caller). Then `access` decides whether the caller
+//! may read the object, and the response comes from the store or follows a fetch.
 //!
-//! **Invariant:** no cached private object goes to a caller who could not pull it from its registry; only registries
-//! that are configured, named by a preheat or allowed are dialled; a wrong object ends as a broken transfer.
+//! **Invariant:** a caller who could not pull a private object from its registry does not get it here. Only registries that
+//! are configured, named by a preheat or allowed are dialled. A wrong object ends as a broken transfer.
 //!
-//! Non-goals: pushes, listings, referrers. Those get 404, and the runtime goes to the registry itself.
+//! Pushes, listings and referrers are not served: they get 404, and the runtime asks the registry itself.
 
 mod blobs;
 mod blocked;
 mod manifests;
 mod objects;
+mod outcome;
 mod path;
 mod range;
 mod respond;
+mod state;
 #[cfg(test)]
 mod tests;
-mod told;
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -30,94 +28,16 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use process::metrics::Metrics;
 use process::telemetry::{RouteTemplate, edge};
-use store::Store;
-use tokio::sync::Semaphore;
 use wire::Side;
 
-use crate::access::{Access, Refusal, TOKEN_PATH, is_named};
-use crate::config::{FrontLimits, UnprovenRanges};
-use crate::delivery::Delivery;
-use crate::fetch::Fetches;
-use crate::metrics::PeerMetrics;
-use crate::neighbours::Neighbours;
-use crate::pulls::RecentPulls;
-use path::{Asked, Object as AskedObject};
+use crate::access::{Refusal, TOKEN_PATH, is_named};
+use outcome::{PullOutcome, PullTarget};
+use path::{ObjectPath, RequestedObject};
 use respond::version_two;
-use told::Outcome;
+use state::Front;
+pub use state::FrontState;
+pub(crate) use state::RangeRules;
 
-/// Requests that are answered at one time; the rest is told at once to go to the registry.
-const AT_ONCE: usize = 1_024;
-/// As long as a location has for showing that it delivers an object.
-const PROOF_LIMIT: Duration = Duration::from_secs(50);
-
-/// Everything that the front needs; clones share it.
-#[derive(Clone)]
-pub struct FrontState(Arc<Front>);
-
-struct Front {
-    access: Access,
-    delivery: Delivery,
-    store: Store,
-    fetches: Fetches,
-    metrics: PeerMetrics,
-    pulls: RecentPulls,
-    neighbours: Neighbours,
-    ranges: RangeRules,
-    now: Box<dyn Fn() -> i64 + Send + Sync>,
-    room: Arc<Semaphore>,
-}
-
-/// What readers of ranges get while the object is not here, and what is fetched for them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RangeRules {
-    /// The rest of the object is fetched too.
-    pub(crate) prefetch: bool,
-    pub(crate) unproven: UnprovenRanges,
-    /// The longest that a reader waits for the proof of the whole.
-    pub(crate) proof_limit: Duration,
-}
-
-impl RangeRules {
-    pub(crate) fn of(limits: &FrontLimits) -> Self {
-        Self {
-            prefetch: limits.prefetch,
-            unproven: limits.unproven_ranges,
-            proof_limit: PROOF_LIMIT,
-        }
-    }
-}
-
-impl FrontState {
-    pub(crate) fn new(
-        access: Access,
-        delivery: Delivery,
-        store: Store,
-        fetches: Fetches,
-        neighbours: Neighbours,
-        ranges: RangeRules,
-        now: impl Fn() -> i64 + Send + Sync + 'static,
-    ) -> Self {
-        Self(Arc::new(Front {
-            access,
-            delivery,
-            room: Arc::new(Semaphore::new(AT_ONCE)),
-            now: Box::new(now),
-            metrics: fetches.metrics().clone(),
-            pulls: RecentPulls::default(),
-            store,
-            fetches,
-            neighbours,
-            ranges,
-        }))
-    }
-
-    /// What runtimes asked for last.
-    pub(crate) fn pulls(&self) -> &RecentPulls {
-        &self.0.pulls
-    }
-}
-
-/// Every route of the front.
 pub fn router(state: FrontState, metrics: &Metrics) -> Router {
     let all = Router::new()
         .route("/v2", any(root))
@@ -133,7 +53,11 @@ async fn root() -> Response {
 }
 
 async fn nothing() -> Response {
-    Refusal::not_found("UNSUPPORTED", "only manifests and blobs are served here").into_response()
+    Refusal::not_found(
+        "UNSUPPORTED",
+        "this path is not served: ask the registry itself for anything but manifests and blobs",
+    )
+    .into_response()
 }
 
 async fn token(State(state): State<FrontState>, request: Request) -> Response {
@@ -147,13 +71,15 @@ async fn token(State(state): State<FrontState>, request: Request) -> Response {
 
 async fn object(State(state): State<FrontState>, request: Request) -> Response {
     let front = state.0;
-    // What there may be of a body is not read.
+    // A body is not read.
     let (parts, _) = request.into_parts();
-    let asked = asked_of(&parts);
-    let template = asked.as_ref().map(|asked| RouteTemplate(asked.object.template()));
+    let requested = object_path(&parts);
+    let template = requested
+        .as_ref()
+        .map(|requested| RouteTemplate(requested.object.template()));
     let head_only = parts.method == Method::HEAD;
-    let mut outcome = Outcome::begin(head_only, front.clone());
-    let mut response = match front.answer(&parts, asked, head_only, &mut outcome).await {
+    let mut outcome = PullOutcome::begin(head_only, front.clone());
+    let mut response = match front.answer(&parts, requested, head_only, &mut outcome).await {
         Ok(response) => {
             outcome.answered(response.status());
             response
@@ -173,39 +99,48 @@ impl Front {
     async fn answer(
         &self,
         request: &Parts,
-        asked: Option<Asked>,
+        requested: Option<ObjectPath>,
         head_only: bool,
-        outcome: &mut Outcome,
+        outcome: &mut PullOutcome,
     ) -> Result<Response, Refusal> {
         let Ok(room) = self.room.clone().try_acquire_owned() else {
-            let text = "too many requests are being answered: ask the registry itself";
+            let text = "this peer answers too many requests: ask the registry itself";
             return Err(Refusal::unavailable(text));
         };
-        outcome.takes(room);
-        let asked = readable(&request.method, asked)?;
+        outcome.hold(room);
+        let requested = readable(&request.method, requested)?;
         let headers = &request.headers;
         let allowed = self
             .access
-            .choose(asked.registry, asked.repository, request.uri.query(), headers)
+            .allowed()
+            .choose(
+                requested.registry,
+                requested.repository,
+                request.uri.query(),
+                headers,
+            )
             .map_err(|why| Refusal::not_found("NAME_UNKNOWN", why.to_string()))?;
-        outcome.asked = told::Asked {
+        outcome.target = PullTarget {
             registry: allowed.location().registry().to_string(),
             repository: allowed.location().repository.to_string(),
-            reference: asked.object.to_string(),
+            reference: requested.object.to_string(),
             digest: None,
-            kind: Some(asked.object.kind()),
+            kind: Some(requested.object.kind()),
         };
-        let who = self.access.who(allowed, headers);
-        self.unless_blocked(&who, &asked.object)?;
-        match asked.object {
-            AskedObject::Manifest(wanted) => self.manifests(&who, &wanted, headers, head_only, outcome).await,
-            AskedObject::Blob(digest) => self.blobs(&who, &digest, headers, head_only, outcome).await,
+        let caller = self.access.caller(allowed, headers);
+        self.unless_blocked(&caller, &requested.object)?;
+        match requested.object {
+            RequestedObject::Manifest(wanted) => {
+                self.manifests(&caller, &wanted, headers, head_only, outcome)
+                    .await
+            }
+            RequestedObject::Blob(digest) => self.blobs(&caller, &digest, headers, head_only, outcome).await,
         }
     }
 }
 
-/// A registry in the path counts where none is named beside it.
-fn asked_of(request: &Parts) -> Option<Asked> {
+/// A registry in the path counts only if neither header nor query names one.
+fn object_path(request: &Parts) -> Option<ObjectPath> {
     let path = request.uri.path();
     if is_named(request.uri.query(), &request.headers) {
         path::parse(path)
@@ -214,15 +149,20 @@ fn asked_of(request: &Parts) -> Option<Asked> {
     }
 }
 
-/// What is asked, if it is something to be read here.
-fn readable(method: &Method, asked: Option<Asked>) -> Result<Asked, Refusal> {
+/// Returns the requested object, if the method and the path are ones that this peer serves.
+fn readable(method: &Method, requested: Option<ObjectPath>) -> Result<ObjectPath, Refusal> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(Refusal::Status(
             StatusCode::METHOD_NOT_ALLOWED,
             "UNSUPPORTED",
-            "this is a cache: push to the registry itself".to_owned(),
+            "this peer only reads: push to the registry itself".to_owned(),
             Side::Caller,
         ));
     }
-    asked.ok_or_else(|| Refusal::not_found("UNSUPPORTED", "only manifests and blobs are served here"))
+    requested.ok_or_else(|| {
+        Refusal::not_found(
+            "UNSUPPORTED",
+            "this path is not served: ask the registry itself for anything but manifests and blobs",
+        )
+    })
 }

@@ -1,4 +1,4 @@
-//! Gets an object for a caller who may read it: from the store, or by following its fetch.
+//! Opens an object for a caller who may read it: from the store, or by following its fetch.
 
 use axum::body::Bytes;
 use futures_util::StreamExt as _;
@@ -6,24 +6,24 @@ use oci::manifest::BYTES_LIMIT;
 use oci::{Credential, Digest};
 use wire::{ObjectKind, Side, TraceContext};
 
-use super::Front;
-use crate::access::{Refusal, Told, Who};
-use crate::fetch::{Extent, FetchSpec, ReadableObject};
+use super::state::Front;
+use crate::access::{Caller, ObjectInfo, Refusal};
+use crate::fetch::{Extent, Object, Wanted};
 use crate::limits::Class;
 
 impl Front {
-    /// The object, once it is known that it can be had and how long it is.
+    /// Returns the object once it is available and its size is known.
     pub(crate) async fn object(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
         kind: ObjectKind,
-        told: Option<&Told>,
+        info: Option<&ObjectInfo>,
         extent: Extent,
     ) -> Result<ReadableObject, Refusal> {
         let wanted = FetchSpec {
             extent,
-            ..self.wanted(who, digest, kind, told)
+            ..self.wanted(caller, digest, kind, info)
         };
         match self.delivery.open(&self.fetches, wanted).await {
             Ok((object, _)) => Ok(object),
@@ -31,11 +31,11 @@ impl Front {
         }
     }
 
-    /// A manifest's bytes, proven.
-    pub(crate) async fn manifest(&self, object: &ReadableObject) -> Result<Bytes, Refusal> {
+    /// Returns a manifest's proven bytes.
+    pub(crate) async fn manifest(&self, object: &Object) -> Result<Bytes, Refusal> {
         let too_large = || {
             let text = format!(
-                "the manifest has {} bytes; {BYTES_LIMIT} are the most",
+                "the manifest is too large ({} bytes): at most {BYTES_LIMIT} are allowed",
                 object.size()
             );
             Refusal::bad_gateway(Side::Registry, "MANIFEST_INVALID", text)
@@ -61,25 +61,25 @@ impl Front {
 
     pub(super) fn wanted(
         &self,
-        who: &Who,
+        caller: &Caller,
         digest: &Digest,
         kind: ObjectKind,
-        told: Option<&Told>,
-    ) -> FetchSpec {
+        info: Option<&ObjectInfo>,
+    ) -> Wanted {
         let parents = self.neighbours.seeds_in_order(digest);
         FetchSpec {
             digest: digest.clone(),
             kind,
-            // Never from a caller's or a registry's word alone: the source that is read says it.
+            // The source that is read says it, not a caller or a registry's headers.
             size: None,
-            size_hint: told
-                .and_then(|told| told.size)
-                .or_else(|| self.access.size_of(who.location(), digest)),
-            media_type: told
-                .and_then(|told| told.media_type.clone())
+            size_hint: info
+                .and_then(|info| info.size)
+                .or_else(|| self.access.size_of(caller.location(), digest)),
+            media_type: info
+                .and_then(|info| info.media_type.clone())
                 .filter(|_| kind == ObjectKind::Manifest),
-            location: who.location().clone(),
-            credential: self.credential(who),
+            location: caller.location().clone(),
+            credential: self.credential(caller),
             parents: parents.into_iter().map(|seed| seed.share_url).collect(),
             relays: self.neighbours.relays(digest),
             registry_allowed: true,
@@ -89,20 +89,22 @@ impl Front {
         }
     }
 
-    /// The caller's own; without one, what is configured on this node, if it would not travel more openly than
-    /// configured. Whether the caller may read the object was decided before.
-    fn credential(&self, who: &Who) -> Credential {
-        if let Some(authorization) = &who.authorization {
+    /// Returns the caller's credential, else the one configured on this node, if the location's scheme is as safe as the
+    /// configured one. Access was decided before.
+    fn credential(&self, caller: &Caller) -> Credential {
+        if let Some(authorization) = &caller.authorization {
             return Credential::Header(authorization.clone());
         }
         let registries = self.neighbours.registries();
         registries
-            .configured_credential(who.location())
+            .configured_credential(caller.location())
             .unwrap_or_default()
     }
 }
 
-/// The store has the object, and the disk does not give it.
+/// The store holds the object, and the disk fails to read it.
 pub(super) fn disk_refused(error: &std::io::Error) -> Refusal {
-    Refusal::unavailable(format!("the disk of this peer does not give the object: {error}"))
+    Refusal::unavailable(format!(
+        "the disk of this peer failed to read the object: {error}"
+    ))
 }

@@ -1,7 +1,7 @@
-//! The path of a request, read once: which object of which repository, and of which registry where a client can say so
-//! in no other way (podman, CRI-O).
+//! Parses the path of a request: the object, its repository, and the registry for clients that can name it nowhere else
+//! (podman, CRI-O).
 //!
-//! **Invariant:** what comes out is made of checked types only; no later code looks at the path's text again.
+//! **Invariant:** the result consists of checked types; no later code reads the path's text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,23 +10,23 @@ use oci::{Digest, RegistryName, Repository, TagOrDigest};
 use percent_encoding::percent_decode_str;
 use wire::ObjectKind;
 
-/// What a container runtime wants of a repository.
+/// The object that a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// Where the path begins with one.
+pub(crate) struct ObjectPath {
+    /// If the path begins with one.
     pub(crate) registry: Option<RegistryName>,
     pub(crate) repository: Repository,
-    pub(crate) object: Object,
+    pub(crate) object: RequestedObject,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Object {
+pub(crate) enum RequestedObject {
     Manifest(TagOrDigest),
     Blob(Digest),
 }
 
-impl Object {
-    /// The path without what a client puts in it.
+impl RequestedObject {
+    /// Returns the route's template.
     pub(crate) fn template(&self) -> &'static str {
         match self {
             Self::Manifest(_) => "/v2/{repository}/manifests/{reference}",
@@ -42,7 +42,7 @@ impl Object {
     }
 }
 
-impl fmt::Display for Object {
+impl fmt::Display for RequestedObject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Manifest(wanted) => wanted.fmt(out),
@@ -51,25 +51,25 @@ impl fmt::Display for Object {
     }
 }
 
-/// Reads `/v2/<repository>/manifests/<tag or digest>` and `/v2/<repository>/blobs/<digest>`.
-pub(crate) fn parse(path: &str) -> Option<Asked> {
+/// Parses `/v2/<repository>/manifests/<tag or digest>` and `/v2/<repository>/blobs/<digest>`.
+pub(crate) fn parse(path: &str) -> Option<ObjectPath> {
     read(path, false)
 }
 
-/// Reads `/v2/<registry>/<repository>/…`; what has no registry there is read like [`parse`] does.
-pub(crate) fn parse_with_registry(path: &str) -> Option<Asked> {
+/// Parses `/v2/<registry>/<repository>/…`, and paths without a registry as [`parse`] does.
+pub(crate) fn parse_with_registry(path: &str) -> Option<ObjectPath> {
     read(path, true)
 }
 
-fn read(path: &str, may_name_registry: bool) -> Option<Asked> {
+fn read(path: &str, may_name_registry: bool) -> Option<ObjectPath> {
     let decoded = percent_decode_str(path).decode_utf8().ok()?;
     let rest = decoded.strip_prefix("/v2/")?;
-    // From the end: a repository may have a part that is called `manifests`.
+    // From the end: a repository may contain `manifests`.
     let (rest, name) = rest.rsplit_once('/')?;
     let (repository, kind) = rest.rsplit_once('/')?;
     let object = match kind {
-        "manifests" => Object::Manifest(tag_or_digest(name)?),
-        "blobs" => Object::Blob(name.parse().ok()?),
+        "manifests" => RequestedObject::Manifest(tag_or_digest(name)?),
+        "blobs" => RequestedObject::Blob(name.parse().ok()?),
         _ => return None,
     };
     let prefix = repository.split_once('/').filter(|_| may_name_registry);
@@ -78,15 +78,15 @@ fn read(path: &str, may_name_registry: bool) -> Option<Asked> {
         Some((registry, rest)) => (Some(registry), rest),
         None => (None, repository),
     };
-    Some(Asked {
+    Some(ObjectPath {
         registry,
         repository: repository.parse().ok()?,
         object,
     })
 }
 
-/// As in image references: `a/b` begins with no host, `a.lan/b`, `a:5000/b` and `localhost/b` do. Those who write a
-/// location of podman cannot use a colon there: `a__5000/b`.
+/// Returns the host if the first component is one, as in image references: `a.lan/b`, `a:5000/b` and `localhost/b` begin
+/// with a host, `a/b` does not. podman's `location` cannot contain a colon: `a__5000/b`.
 fn host(first: &str) -> Option<RegistryName> {
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     if let Some((host, port)) = first.split_once("__").filter(|(_, port)| is_port(port)) {
@@ -112,17 +112,23 @@ mod tests {
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn manifests_and_blobs_are_told_apart() {
+    fn manifests_and_blobs_are_distinguished() {
         let by_tag = parse("/v2/library/nginx/manifests/1.27").expect("a manifest");
         assert_eq!(by_tag.repository.as_str(), "library/nginx");
-        assert!(matches!(by_tag.object, Object::Manifest(TagOrDigest::Tag(_))));
+        assert!(matches!(
+            by_tag.object,
+            RequestedObject::Manifest(TagOrDigest::Tag(_))
+        ));
         let by_digest = parse(&format!("/v2/a/manifests/{DIGEST}")).expect("a manifest");
         assert!(matches!(
             by_digest.object,
-            Object::Manifest(TagOrDigest::Digest(_))
+            RequestedObject::Manifest(TagOrDigest::Digest(_))
         ));
         let blob = parse(&format!("/v2/a/blobs/{}", DIGEST.replace(':', "%3A"))).expect("a blob");
-        assert_eq!(blob.object, Object::Blob(DIGEST.parse().expect("a digest")));
+        assert_eq!(
+            blob.object,
+            RequestedObject::Blob(DIGEST.parse().expect("a digest"))
+        );
     }
 
     #[test]
@@ -167,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_nothing() {
+    fn other_paths_are_refused() {
         for path in [
             "",
             "/v2/",
@@ -200,7 +206,7 @@ mod tests {
         fn what_is_written_is_read(repository in "[a-z0-9]{1,9}(/[a-z0-9]{1,9}){0,3}", tag in "[a-z0-9_][a-z0-9._-]{0,20}") {
             let asked = parse(&format!("/v2/{repository}/manifests/{tag}")).expect("a manifest");
             prop_assert_eq!(asked.repository.as_str(), repository);
-            prop_assert_eq!(asked.object, Object::Manifest(TagOrDigest::Tag(tag.parse().expect("a tag"))));
+            prop_assert_eq!(asked.object, RequestedObject::Manifest(TagOrDigest::Tag(tag.parse().expect("a tag"))));
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The `Range` header (RFC 9110, 14.2): one range, or many in one header, against an object whose size is known.
+//! Parses the `Range` header (RFC 9110, 14.2): one range or several, for an object of known size.
 //!
-//! Ranges that only touch stay apart, since some clients (podman with zstd:chunked) count the parts that they get.
-//! Ranges that overlap are made one, so that no answer is longer than the object and its parts' heads.
+//! Adjacent ranges stay separate, since some clients (podman with zstd:chunked) count the parts of the response.
+//! Overlapping ranges are merged, so that no response is longer than the object and the heads of its parts.
 //!
-//! **Invariant:** parts are not empty, lie within the object and do not overlap. A header that is not understood, or
-//! that asks for too many parts, is ignored: its sender gets the whole.
+//! **Invariant:** parts are not empty, lie within the object and do not overlap. An invalid header, or one with too many
+//! parts, is ignored: the client gets the whole object.
 
 mod multipart;
 
@@ -14,23 +14,25 @@ use oci::RequestedRange;
 
 pub(crate) use multipart::Multipart;
 
-/// As many as podman asks for in one request. Who asks for more gets the whole object in one go.
+/// As many as podman asks for in one request.
 const PARTS_LIMIT: usize = 1_024;
+/// Far longer than any client's header. Longer ones are not parsed.
+const HEADER_LIMIT: usize = 64 * 1024;
 
-/// What part of an object a request gets.
+/// The part of an object that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum RequestedPart {
     Whole,
     /// Never empty.
     Some(Range<u64>),
-    /// Two or more, in the order in which they were asked for. None is empty, none overlaps another.
+    /// Two or more, in the order of the header. None is empty, none overlaps another.
     Many(Vec<Range<u64>>),
-    /// All of it lies behind the end: 416.
+    /// Every range lies behind the end: 416.
     None,
 }
 
-impl Part {
-    /// Whether these parts are together the whole object of `size` bytes.
+impl RequestedPart {
+    /// Returns whether the parts together are the whole object of `size` bytes.
     pub(crate) fn is_all_of(&self, size: u64) -> bool {
         let length = |range: &Range<u64>| range.end.saturating_sub(range.start);
         match self {
@@ -43,34 +45,87 @@ impl Part {
     }
 }
 
-/// Whether a header asks for all that is left from some byte on (`bytes=a-`), as who resumes a broken transfer does.
+/// Returns whether a range is open-ended (`bytes=a-`), as of a client that resumes a broken transfer.
 pub(crate) fn is_open_ended(header: &str) -> bool {
-    let is_open = |range: &RequestedRange| matches!(range, RequestedRange::Open(_));
-    RequestedRange::read_all(header).is_some_and(|asked| asked.iter().any(is_open))
+    let is_open = |bounds: &Bounds| matches!(bounds, Bounds::Open(_));
+    parse(header).is_some_and(|asked| asked.iter().any(is_open))
 }
 
-/// Reads ranges (`bytes=a-b`, `bytes=a-`, `bytes=-n`, and several of them with commas between) against an object of
-/// `size` bytes.
-pub(crate) fn part(header: Option<&str>, size: u64) -> Part {
-    let Some(asked) = header.and_then(RequestedRange::read_all) else {
-        return Part::Whole;
+/// Parses `bytes=a-b`, `bytes=a-`, `bytes=-n`, or a comma-separated list of them, for an object of `size` bytes.
+pub(crate) fn part(header: Option<&str>, size: u64) -> RequestedPart {
+    let Some(asked) = header.and_then(parse) else {
+        return RequestedPart::Whole;
     };
     let within: Vec<Range<u64>> = asked.iter().filter_map(|range| range.within(size)).collect();
     let mut parts = without_overlaps(within);
     if parts.len() > PARTS_LIMIT {
-        return Part::Whole;
+        return RequestedPart::Whole;
     }
     match (parts.pop(), parts.is_empty()) {
-        (None, _) => Part::None,
-        (Some(only), true) => Part::Some(only),
+        (None, _) => RequestedPart::None,
+        (Some(only), true) => RequestedPart::Some(only),
         (Some(last), false) => {
             parts.push(last);
-            Part::Many(parts)
+            RequestedPart::Many(parts)
         }
     }
 }
 
-/// Ranges that share a byte become one, at the place of the first of them that was asked for.
+/// Returns all ranges of a header; none if one is invalid or the unit is not bytes.
+fn parse(header: &str) -> Option<Vec<Bounds>> {
+    if header.len() > HEADER_LIMIT {
+        return None;
+    }
+    let (unit, ranges) = header.split_once('=')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let is_blank = |character: char| matches!(character, ' ' | '\t');
+    let each = ranges.split(',').map(|range| range.trim_matches(is_blank));
+    // A list may contain empty elements, but not only those.
+    let asked: Option<Vec<Bounds>> = each.filter(|range| !range.is_empty()).map(bounds).collect();
+    asked.filter(|asked| !asked.is_empty())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bounds {
+    Closed(u64, u64),
+    Open(u64),
+    Suffix(u64),
+}
+
+impl Bounds {
+    /// Returns the range within an object of `size` bytes, unless it is empty.
+    fn within(self, size: u64) -> Option<Range<u64>> {
+        let range = match self {
+            Self::Closed(first, last) => first..last.saturating_add(1).min(size),
+            Self::Open(first) => first..size,
+            Self::Suffix(length) => size.saturating_sub(length)..size,
+        };
+        (range.start < range.end).then_some(range)
+    }
+}
+
+fn bounds(range: &str) -> Option<Bounds> {
+    let (first, last) = range.split_once('-')?;
+    match (first, last) {
+        ("", last) => number(last).map(Bounds::Suffix),
+        (first, "") => number(first).map(Bounds::Open),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then_some(Bounds::Closed(first, last))
+        }
+    }
+}
+
+/// Digits only: `+1` and ` 1` are invalid.
+fn number(text: &str) -> Option<u64> {
+    let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // A number that does not fit lies behind every end.
+    all_digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// Merges overlapping ranges, at the position of the first of them in the header.
 fn without_overlaps(asked: Vec<Range<u64>>) -> Vec<Range<u64>> {
     let mut by_start: Vec<(usize, Range<u64>)> = asked.into_iter().enumerate().collect();
     by_start.sort_by_key(|(_, range)| range.start);

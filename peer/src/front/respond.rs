@@ -1,7 +1,7 @@
-//! Answers as the distribution specification wants them.
+//! Responses of the distribution specification.
 //!
-//! **Invariant:** every answer has a `Content-Length`, and a body that is not whole ends its connection: never
-//! chunked, never padded.
+//! **Invariant:** every response has a `Content-Length`. An incomplete body ends its connection: it is never chunked or
+//! padded.
 
 use std::ops::Range;
 
@@ -13,14 +13,14 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oci::Digest;
 
-use super::range::{Multipart, Part, is_open_ended, part};
-use crate::access::{error, json};
+use super::range::{Multipart, RequestedPart, is_open_ended, part};
+use crate::access::{error_response, json_response};
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// What `/v2/` answers: this is a registry that speaks version 2.
+/// Returns the response to `/v2/`: this is a registry of API version 2.
 pub(crate) fn version_two() -> Response {
-    let mut response = json(StatusCode::OK, "{}".to_owned());
+    let mut response = json_response(StatusCode::OK, "{}".to_owned());
     response.headers_mut().insert(
         "docker-distribution-api-version",
         HeaderValue::from_static("registry/2.0"),
@@ -28,29 +28,29 @@ pub(crate) fn version_two() -> Response {
     response
 }
 
-/// The part of an object that a request gets. `If-Range` with anything but this object's own tag (another one, a weak
-/// one, a date) means: the whole.
-pub(crate) fn wanted_part(headers: &HeaderMap, digest: &Digest, size: u64) -> Part {
+/// Returns the part of an object that a request gets: the whole one if `If-Range` holds anything but this object's own tag
+/// (another tag, a weak one, a date).
+pub(crate) fn wanted_part(headers: &HeaderMap, digest: &Digest, size: u64) -> RequestedPart {
     let is_of_another = |tag: &HeaderValue| tag.as_bytes() != entity_tag(digest).as_bytes();
     if headers.get_all(IF_RANGE).iter().any(is_of_another) {
-        return Part::Whole;
+        return RequestedPart::Whole;
     }
     let mut ranges = headers.get_all(RANGE).iter();
     match (ranges.next(), ranges.next()) {
         (Some(range), None) => part(range.to_str().ok(), size),
-        // Two such headers say nothing.
-        _ => Part::Whole,
+        // Two such headers are ignored.
+        _ => RequestedPart::Whole,
     }
 }
 
-/// Whether the request is for all that is left from some byte on, as after a transfer that broke off.
+/// Returns whether a range is open-ended, as after a broken transfer.
 pub(crate) fn asks_for_the_rest(headers: &HeaderMap) -> bool {
     let ranges = headers.get_all(RANGE).iter();
     let mut texts = ranges.filter_map(|range| range.to_str().ok());
     texts.any(is_open_ended)
 }
 
-/// Whether the caller says that it has this object (`If-None-Match`). What has a digest never changes.
+/// Returns whether the caller has this object (`If-None-Match`). Objects with a digest never change.
 pub(crate) fn is_unchanged(headers: &HeaderMap, digest: &Digest) -> bool {
     let own = entity_tag(digest);
     let names_it = |tag: &str| {
@@ -64,7 +64,7 @@ pub(crate) fn is_unchanged(headers: &HeaderMap, digest: &Digest) -> bool {
         .any(|tags| tags.split(',').any(names_it))
 }
 
-/// 304: the caller has it.
+/// Returns 304: the caller has the object.
 pub(crate) fn unchanged(digest: &Digest) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -77,15 +77,15 @@ fn entity_tag(digest: &Digest) -> String {
     format!("\"{digest}\"")
 }
 
-/// The head of an answer about an object.
-pub(crate) struct Head<'a> {
+/// The head of a response with an object.
+pub(crate) struct ObjectHead<'a> {
     pub(crate) digest: &'a Digest,
     pub(crate) size: u64,
     pub(crate) media_type: &'a str,
 }
 
-impl Head<'_> {
-    /// The whole object, or its headers alone.
+impl ObjectHead<'_> {
+    /// Returns the whole object, or its headers alone.
     pub(crate) fn whole(&self, body: Body) -> Response {
         self.answer(StatusCode::OK, self.size, self.media_type, body)
     }
@@ -107,7 +107,7 @@ impl Head<'_> {
         response
     }
 
-    /// An answer of several parts of the object.
+    /// Returns the parts of a response with several ranges.
     pub(crate) fn many(&self, parts: Vec<Range<u64>>) -> Multipart {
         Multipart::new(parts, self.size, self.media_type, rand::random())
     }
@@ -121,10 +121,10 @@ impl Head<'_> {
         )
     }
 
-    /// 416: the range lies behind the end.
+    /// Returns 416: the range lies behind the end.
     pub(crate) fn nothing(&self) -> Response {
         let text = format!("the object has {} bytes", self.size);
-        let mut response = error(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", &text);
+        let mut response = error_response(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", &text);
         insert(&mut response, CONTENT_RANGE, &format!("bytes */{}", self.size));
         response
     }
@@ -141,7 +141,7 @@ impl Head<'_> {
     }
 }
 
-/// A value that no header can hold is left out.
+/// Leaves a value out that no header can hold.
 fn insert(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);

@@ -26,7 +26,7 @@ pub(crate) struct Authority {
 }
 
 /// A peer that has joined.
-pub(crate) struct Member {
+pub(crate) struct JoinedPeer {
     pub(crate) membership: Membership,
     folder: TempDir,
 }
@@ -60,7 +60,7 @@ impl Authority {
         }
     }
 
-    /// What all members of this authority take for the time.
+    /// Sets the clock of all peers of this authority.
     pub(crate) fn set_clock(&self, now_unix: i64) {
         self.now.store(now_unix, Ordering::SeqCst);
     }
@@ -100,7 +100,7 @@ impl Authority {
         }
     }
 
-    /// How a peer joins that takes the real clock for the time.
+    /// A join with the machine's clock.
     pub(crate) fn directly(self, role: Role, cluster: &str) -> Joining {
         let identity = identity(role, cluster);
         let ca = fingerprint(&self.ca.pem()).expect("an authority");
@@ -116,12 +116,12 @@ impl Authority {
         })
     }
 
-    pub(crate) fn member(&self, role: Role, cluster: &str) -> Member {
+    pub(crate) fn member(&self, role: Role, cluster: &str) -> JoinedPeer {
         let folder = tempfile::tempdir().expect("a folder");
         let key = OwnKey::at(folder.path()).expect("a key");
         let joined = self.joined(&identity(role, cluster), key.public);
         let membership = Membership::begin(folder.path(), joined, self.clock()).expect("a member");
-        Member { membership, folder }
+        JoinedPeer { membership, folder }
     }
 }
 
@@ -131,7 +131,7 @@ impl Default for Authority {
     }
 }
 
-impl Member {
+impl JoinedPeer {
     pub(crate) fn shown(&self) -> ClientCertificate {
         ClientCertificate::from_der(&self.der())
     }
@@ -147,12 +147,12 @@ impl Member {
 }
 
 impl Membership {
-    /// Calls other peers, and holds them to nothing but what this says.
+    /// A client for other peers with this judge alone.
     pub(crate) fn judging(&self, judge: mutual::Judge) -> reqwest::Client {
         mutual::client(&self.ca_pem(), &self.0.own, PEER_HOST, judge).expect("a client")
     }
 
-    /// Calls peers of another authority, which it believes, and shows the certificate of its own.
+    /// A client that trusts another authority, and shows a certificate of its own.
     pub(crate) fn calling_peers_of(&self, other: &Self) -> reqwest::Client {
         let judge = Arc::new(|_: &[u8]| Ok(()));
         mutual::client(&other.ca_pem(), &self.0.own, PEER_HOST, judge).expect("a client")
@@ -190,7 +190,7 @@ fn a_membership_outlives_a_restart_with_its_removals() {
 }
 
 #[test]
-fn only_peers_of_our_cluster_are_believed() {
+fn only_peers_of_our_cluster_are_trusted() {
     let authority = Authority::new();
     let ours = authority.member(Role::Seed, "default").membership;
     let (node, seed) = (
@@ -198,18 +198,18 @@ fn only_peers_of_our_cluster_are_believed() {
         authority.member(Role::Seed, "default"),
     );
     assert_eq!(ours.judge(&node.der()).expect("believed").peer, node.peer());
-    assert_eq!(ours.judge_seed(&node.der()), Err(NotBelieved::NoSeed));
+    assert_eq!(ours.judge_seed(&node.der()), Err(CertificateError::NotASeed));
     assert_eq!(ours.judge_seed(&seed.der()), Ok(()));
     let elsewhere = authority.member(Role::Seed, "elsewhere");
     assert!(matches!(
         ours.judge(&elsewhere.der()),
-        Err(NotBelieved::OtherCluster { .. })
+        Err(CertificateError::OtherCluster { .. })
     ));
-    assert!(matches!(ours.judge(b"junk"), Err(NotBelieved::NoPeer(_))));
+    assert!(matches!(ours.judge(b"junk"), Err(CertificateError::NotAPeer(_))));
 }
 
 #[test]
-fn a_certificate_that_does_not_hold_now_is_not_believed() {
+fn a_certificate_that_is_not_valid_now_is_not_trusted() {
     let authority = Authority::new();
     let ours = authority.member(Role::Seed, "default").membership;
     let node = authority.member(Role::Node, "default");
@@ -234,9 +234,15 @@ fn the_removal_list_wins_over_certificates_and_only_grows() {
         "another manager's list says nothing here"
     );
     ours.learn_removals(authority.removals(2, &[node.peer()]));
-    assert_eq!(ours.judge(&node.der()), Err(NotBelieved::Removed(node.peer())));
+    assert_eq!(
+        ours.judge(&node.der()),
+        Err(CertificateError::Removed(node.peer()))
+    );
     ours.learn_removals(authority.removals(1, &[]));
-    assert_eq!(ours.judge(&node.der()), Err(NotBelieved::Removed(node.peer())));
+    assert_eq!(
+        ours.judge(&node.der()),
+        Err(CertificateError::Removed(node.peer()))
+    );
     ours.learn_removals(authority.removals(3, &[]));
     assert!(ours.judge(&node.der()).is_ok());
 }
@@ -262,7 +268,7 @@ fn a_renewed_certificate_is_for_the_same_peer_and_key() {
 }
 
 #[test]
-fn an_expired_certificate_is_kept_for_renewal_and_a_wrong_clock_is_said() {
+fn an_expired_certificate_is_kept_for_renewal_and_a_wrong_clock_is_an_error() {
     let authority = Authority::new();
     let member = authority.member(Role::Node, "default");
     let opened = |now| {
@@ -270,7 +276,7 @@ fn an_expired_certificate_is_kept_for_renewal_and_a_wrong_clock_is_said() {
         Membership::open(member.folder.path(), authority.clock())
     };
     assert!(opened(NOW + 31 * DAY).is_ok());
-    for (now, said) in [(NOW - DAY, "set the clock"), (NOW + 121 * DAY, "join anew")] {
+    for (now, said) in [(NOW - DAY, "set the clock"), (NOW + 121 * DAY, "join again")] {
         let Err(refused) = opened(now) else {
             panic!("a certificate was used at {now}");
         };

@@ -20,7 +20,7 @@ fn described(name: &str, configured: bool) -> RegistryDescription {
     }
 }
 
-/// A peer with these rules that has heard of one registry by a preheat and of one by the manager's configuration.
+/// A peer with these rules. It knows one registry from a preheat and one from the manager's configuration.
 fn told(rules: DialRules, dial: DialDescription) -> Neighbours {
     process::install_tls_provider();
     let folder = tempfile::tempdir().expect("a folder");
@@ -67,7 +67,7 @@ async fn a_node_can_keep_preheats_from_opening_registries() {
 }
 
 #[tokio::test]
-async fn what_the_manager_lists_adds_to_what_the_node_lists() {
+async fn the_managers_lists_add_to_the_nodes_lists() {
     let own = DialRules {
         addresses: vec!["127.0.0.2".parse().expect("a range")],
         allow: vec!["own.lan".to_owned()],
@@ -89,7 +89,7 @@ async fn what_the_manager_lists_adds_to_what_the_node_lists() {
 }
 
 #[tokio::test]
-async fn a_harbor_wants_to_see_each_get_unless_the_configuration_says_otherwise() {
+async fn a_harbor_gets_each_get_unless_configured_otherwise() {
     let neighbours = told(DialRules::default(), DialDescription::default());
     let registry = name(CONFIGURED);
     assert_eq!(neighbours.authorize(&registry, || false), Authorize::Head);

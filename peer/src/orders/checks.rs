@@ -1,8 +1,8 @@
-//! Spot checks: reads a range of an object from a seed, as any peer does, and compares it with the own copy.
+//! Spot checks: reads a range of an object from a seed, as any peer does, and compares it with our copy.
 //!
-//! **Invariant:** `Different` is only said after the sha256 of the own copy was proven again, so that damage on this
-//! peer's disk accuses nobody else. It is only said of a seed that vouches for the whole object: what is on its way there
-//! is not proven yet, and no fault of the seed. Only seeds of the own cluster are read, and no more than one piece.
+//! **Invariant:** `Different` is reported only after the sha256 of our copy was proven again, so that damage on our disk
+//! accuses no seed, and only of a seed that says it holds the whole object: bytes of a running fetch are not proven yet.
+//! Only seeds of our cluster are read, and at most one chunk.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,36 +15,37 @@ use tokio::time::timeout;
 use tracing::warn;
 use wire::{SPOT_CHECK_BYTES, SpotCheck, SpotCheckOutcome};
 
-use super::Orders;
+use super::context::OrdersContext;
 
-/// One piece on a busy link.
+/// Enough for one chunk on a busy link.
 const READ_LIMIT: Duration = Duration::from_secs(15);
 
-pub(super) async fn compare(orders: &Orders, check: &SpotCheck, location: &str) -> SpotCheckOutcome {
+pub(super) async fn compare(orders: &OrdersContext, check: &SpotCheck, location: &str) -> Compared {
     let compared = compared(orders, check, location).await;
     compared.unwrap_or_else(|why| SpotCheckOutcome::Nothing { why })
 }
 
-async fn compared(orders: &Orders, check: &SpotCheck, location: &str) -> Result<SpotCheckOutcome, String> {
+async fn compared(orders: &OrdersContext, check: &SpotCheck, location: &str) -> Result<Compared, String> {
     let is_it = |seed: &wire::SeedAddress| seed.share_url == check.share_url;
     if !orders.neighbours.seeds().iter().any(is_it) {
-        return Err("this peer knows no such seed".to_owned());
+        return Err("this peer does not know the seed".to_owned());
     }
     let digest: Digest = check.digest.parse().map_err(in_words)?;
     let location: Location = location.parse().map_err(in_words)?;
     let own = orders.store.sealed(&digest);
     let own = own.ok_or_else(|| "this peer does not hold the object".to_owned())?;
-    let range = range_of(check, own.size).ok_or_else(|| "the range is not within the object".to_owned())?;
-    let reading = given(orders, check, &digest, &location, range.clone(), own.size);
+    let range =
+        range_of(check, own.size).ok_or_else(|| "the range does not lie within the object".to_owned())?;
+    let reading = read_from_seed(orders, check, &digest, &location, range.clone(), own.size);
     let given = timeout(READ_LIMIT, reading).await;
-    let given = given.map_err(|_| format!("the seed gave nothing within {} s", READ_LIMIT.as_secs()))??;
-    if given == Some(held(&own, range).await?) {
-        return Ok(SpotCheckOutcome::Equal);
+    let given = given.map_err(|_| format!("the seed sent nothing within {} s", READ_LIMIT.as_secs()))??;
+    if given == Some(read_own(&own, range).await?) {
+        return Ok(Compared::Equal);
     }
     if is_sound(&own).await? {
         return Ok(SpotCheckOutcome::Different);
     }
-    warn!(stoker.digest = %digest, stoker.side = "peer", "the own copy of an object was damaged and is removed");
+    warn!(stoker.digest = %digest, stoker.side = "peer", "own copy was damaged and is removed");
     let removed = orders.store.remove(&digest, RemovalReason::Damaged).await;
     removed.map_err(in_words)?;
     Ok(SpotCheckOutcome::OwnDamaged)
@@ -54,17 +55,17 @@ fn in_words(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// Never empty, never more than a piece.
+/// Returns the range, unless it is empty, longer than a spot check, or outside of the object.
 fn range_of(check: &SpotCheck, size: u64) -> Option<Range<u64>> {
     let end = check.first.checked_add(check.length)?;
     let fits = check.length > 0 && check.length <= SPOT_CHECK_BYTES && end <= size;
     fits.then_some(check.first..end)
 }
 
-/// The bytes of a seed that says that it has proven the whole. None: it gives an object of another size, or more or fewer
-/// bytes than it was asked for.
-async fn given(
-    orders: &Orders,
+/// Reads the range from a seed that says it has proven the whole object. None: the seed's object has another size, or the
+/// response another length.
+async fn read_from_seed(
+    orders: &OrdersContext,
     check: &SpotCheck,
     digest: &Digest,
     location: &Location,
@@ -90,13 +91,13 @@ async fn given(
     Ok(fits.then(|| bytes.freeze()))
 }
 
-async fn held(own: &Sealed, range: Range<u64>) -> Result<Bytes, String> {
+async fn read_own(own: &Sealed, range: Range<u64>) -> Result<Bytes, String> {
     let pieces = own.read(range).await.map_err(in_words)?;
     let pieces: Vec<Bytes> = pieces.try_collect().await.map_err(in_words)?;
     Ok(pieces.concat().into())
 }
 
-/// Whether the own copy still has the bytes that its name promises.
+/// Returns whether our copy still has its digest.
 async fn is_sound(own: &Sealed) -> Result<bool, String> {
     let mut hash = DigestHasher::default();
     let mut pieces = Box::pin(own.read(0..own.size).await.map_err(in_words)?);

@@ -1,6 +1,6 @@
-//! What a lot's objects are fetched with: the request's own credential, then what is configured for the registry.
+//! The credentials for a lot's objects: the request's own first, then the one configured for the registry.
 //!
-//! **Invariant:** a configured credential never travels more openly than its registry is configured for.
+//! **Invariant:** a configured credential is never sent over plain HTTP unless its registry is configured so.
 
 use std::sync::Arc;
 
@@ -10,57 +10,63 @@ use tracing::warn;
 use uuid::Uuid;
 use wire::{CallError, Lot, Role};
 
-use super::Orders;
-use crate::fetch::FetchSpec;
+use super::context::OrdersContext;
+use crate::fetch::Wanted;
 
-/// The credential that came with the request; asked for once, and only if somebody needs it. None: it is gone.
+/// The credential that came with the request; read from the manager once, when it is first needed. None: it has ended.
 #[derive(Clone, Default)]
 pub(super) struct LotCredential(Arc<OnceCell<Option<Credential>>>);
 
-/// What is tried first.
-pub(super) enum First {
+/// The credential that is tried first.
+pub(super) enum FirstCredential {
     Credential(Credential),
-    /// There was one, and neither it nor a configured one is to be had: what anybody may read is there all the same.
+    /// The request's credential has ended and none is configured. Public objects can still be fetched.
     Ended,
 }
 
-impl From<First> for Credential {
-    fn from(first: First) -> Self {
+impl From<FirstCredential> for Credential {
+    fn from(first: FirstCredential) -> Self {
         match first {
-            First::Credential(credential) => credential,
-            First::Ended => Self::Anonymous,
+            FirstCredential::Credential(credential) => credential,
+            FirstCredential::Ended => Self::Anonymous,
         }
     }
 }
 
 impl LotCredential {
-    pub(super) async fn first(&self, orders: &Orders, session: Uuid, lot: &Lot, wanted: &FetchSpec) -> First {
+    pub(super) async fn first(
+        &self,
+        orders: &OrdersContext,
+        session: Uuid,
+        lot: &Lot,
+        wanted: &Wanted,
+    ) -> FirstCredential {
         let (Some(id), Role::Seed) = (&lot.credential, orders.me.role) else {
-            return First::Credential(own(orders, wanted).unwrap_or_default());
+            return FirstCredential::Credential(own(orders, wanted).unwrap_or_default());
         };
         let given = self.0.get_or_init(|| ask_for(orders, session, id)).await;
         if let Some(given) = given {
-            return First::Credential(given.clone());
+            return FirstCredential::Credential(given.clone());
         }
         let configured = configured(orders, session, lot, wanted).await;
-        configured.map_or(First::Ended, First::Credential)
+        configured.map_or(FirstCredential::Ended, FirstCredential::Credential)
     }
 }
 
-async fn ask_for(orders: &Orders, session: Uuid, credential: &str) -> Option<Credential> {
+async fn ask_for(orders: &OrdersContext, session: Uuid, credential: &str) -> Option<Credential> {
     match orders.manager.credential(session, credential).await {
         Ok(header) => Some(Credential::from_authorization(header.expose())),
         Err(CallError::Gone) => None,
         Err(error) => {
-            warn!(stoker.side = "manager", %error, "the credential of this preheat cannot be had");
+            warn!(stoker.side = "manager", %error, "credential of the preheat is not available");
             None
         }
     }
 }
 
-/// What is configured for the registry, here or at the manager, for when the request's own credential ended.
+/// Returns the credential configured for the registry, here or at the manager, for when the request's own has ended.
 pub(super) async fn configured(
-    orders: &Orders,
+    orders: &OrdersContext,
     session: Uuid,
     lot: &Lot,
     wanted: &FetchSpec,
@@ -81,15 +87,16 @@ pub(super) async fn configured(
     Some(Credential::from_authorization(header.expose()))
 }
 
-fn own(orders: &Orders, wanted: &FetchSpec) -> Option<Credential> {
+fn own(orders: &OrdersContext, wanted: &Wanted) -> Option<Credential> {
     orders
         .neighbours
         .registries()
         .configured_credential(&wanted.location)
 }
 
-/// The manager does not know which scheme a seed is about to use, so the seed has to look.
-fn is_downgraded(orders: &Orders, wanted: &FetchSpec) -> bool {
+/// Returns whether the location uses plain HTTP although its registry is not configured so. The manager does not know the
+/// seed's scheme, so the seed checks it.
+fn is_downgraded(orders: &OrdersContext, wanted: &Wanted) -> bool {
     let location = &wanted.location;
     let configured = orders.neighbours.registries().settings(location.registry());
     location.origin.scheme.is_plain() && configured.is_some_and(|settings| !settings.plain_http)

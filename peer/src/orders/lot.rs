@@ -1,4 +1,4 @@
-//! One lot: every object that this peer has to hold for one preheat, a few at a time.
+//! One lot: fetches every object that this peer must hold for one preheat, a few at a time.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use tracing::{Instrument as _, Span, field, info_span, warn};
 use uuid::Uuid;
 use wire::{Lot, LotPlacement, PlacementOutcome, PullResult, Role, Settlement, Side};
 
-use super::Orders;
-use super::credentials::{First, LotCredential, configured};
+use super::context::OrdersContext;
+use super::credentials::{FirstCredential, LotCredential, configured};
 use super::lot_records::LotRecords;
-use super::taken::Taken;
-use crate::fetch::{Extent, FetchError, FetchReport, FetchSpec, FetchStart, Following};
+use super::taken_lots::TakenLots;
+use crate::fetch::{Extent, FetchError, FetchReport, Following, Found, Wanted};
 use crate::limits::Class;
 use crate::spans::{mark_failed, signed};
 
@@ -22,11 +22,11 @@ use crate::spans::{mark_failed, signed};
 const AT_ONCE: usize = 8;
 
 pub(super) async fn work_on(
-    orders: Orders,
+    orders: OrdersContext,
     session: Uuid,
     lot: Lot,
-    taken: Taken,
-    outcomes: mpsc::Sender<Settlement>,
+    taken: TakenLots,
+    outcomes: mpsc::Sender<Settled>,
 ) {
     let span = span_of_lot(&orders, &lot);
     let _counting = orders.metrics.lot_begins();
@@ -42,9 +42,17 @@ pub(super) async fn work_on(
             let Some(order) = lot.placements.get(at) else {
                 return;
             };
-            let outcome = place(&orders, session, &lot, order, &taken, &credential).await;
-            if matches!(outcome, PlacementOutcome::Verified { .. }) {
-                remember(&orders, &records, order);
+            let span = span_of_placement(order);
+            let wanted = span.in_scope(|| parse(&orders, order));
+            let object = wanted
+                .as_ref()
+                .map(|wanted| (wanted.location.clone(), wanted.digest.clone()));
+            let object = object.ok();
+            let placing = place(&orders, session, &lot, order, wanted, &taken, &credential);
+            let ended = placing.instrument(span.clone()).await;
+            let outcome = span.in_scope(|| outcome(&lot, order, ended));
+            if let (Outcome::Verified { .. }, Some((location, digest))) = (&outcome, object) {
+                records.keep(&orders.records, &location, &digest);
             }
             let settled = Settlement {
                 work: lot.work,
@@ -52,45 +60,40 @@ pub(super) async fn work_on(
                 digest: order.digest.clone(),
                 outcome,
             };
-            // Closed only when the session is over, and then the work is not ours any more.
+            // Closed only when the session has ended; then the work is no longer ours.
             let _ = outcomes.send(settled).await;
         }
     });
     placing.instrument(span).await;
 }
 
-/// None of them is evicted while the lot is worked on.
+/// Returns the lot's objects, which are not evicted while it is worked on.
 fn digests(lot: &Lot) -> Vec<Digest> {
     let orders = lot.placements.iter();
     orders.filter_map(|order| order.digest.parse().ok()).collect()
 }
 
 async fn place(
-    orders: &Orders,
+    orders: &OrdersContext,
     session: Uuid,
     lot: &Lot,
-    order: &LotPlacement,
-    taken: &Taken,
+    order: &PlacementOrder,
+    wanted: Result<Wanted, String>,
+    taken: &TakenLots,
     credential: &LotCredential,
-) -> PlacementOutcome {
-    let span = span_of_placement(order);
-    let outcome = async {
-        match parse(orders, order) {
-            Ok(wanted) => fetch(orders, session, lot, order, wanted, taken, credential).await,
-            Err(fault) => Err(Failed {
-                reason: fault,
-                side: Side::Manager,
-                word: "bad_order",
-            }),
-        }
+) -> Result<FetchReport, PlacementFailure> {
+    match wanted {
+        Ok(wanted) => fetch(orders, session, lot, order, wanted, taken, credential).await,
+        Err(fault) => Err(PlacementFailure {
+            reason: fault,
+            side: Side::Manager,
+            word: "bad_order",
+        }),
     }
-    .instrument(span.clone())
-    .await;
-    span.in_scope(|| tell(lot, order, outcome))
 }
 
-/// Says on the span how the placement ended, logs a failure, and makes it what the manager is told.
-fn tell(lot: &Lot, order: &LotPlacement, ended: Result<FetchReport, Failed>) -> PlacementOutcome {
+/// Returns the outcome for the manager. Records it on the span, and logs a failure.
+fn outcome(lot: &Lot, order: &PlacementOrder, ended: Result<FetchReport, PlacementFailure>) -> Outcome {
     let span = Span::current();
     match ended {
         Ok(report) => {
@@ -100,7 +103,7 @@ fn tell(lot: &Lot, order: &LotPlacement, ended: Result<FetchReport, Failed>) -> 
                 bytes_from_peers: report.bytes_from_peers,
             }
         }
-        Err(Failed { reason, side, word }) => {
+        Err(PlacementFailure { reason, side, word }) => {
             span.record("stoker.outcome", "failed")
                 .record("stoker.side", side.word());
             mark_failed(&span, word);
@@ -118,14 +121,14 @@ fn tell(lot: &Lot, order: &LotPlacement, ended: Result<FetchReport, Failed>) -> 
     }
 }
 
-/// Why an object could not be had: for people, and in a word.
-struct Failed {
+/// Why an object could not be placed: as a text, and as one word.
+struct PlacementFailure {
     reason: String,
     side: Side,
     word: &'static str,
 }
 
-fn span_of_lot(orders: &Orders, lot: &Lot) -> Span {
+fn span_of_lot(orders: &OrdersContext, lot: &Lot) -> Span {
     let span = info_span!(
         "lot",
         stoker.preheat = lot.preheat,
@@ -154,19 +157,19 @@ fn span_of_placement(order: &LotPlacement) -> Span {
 }
 
 async fn fetch(
-    orders: &Orders,
+    orders: &OrdersContext,
     session: Uuid,
     lot: &Lot,
-    order: &LotPlacement,
-    mut wanted: FetchSpec,
-    taken: &Taken,
+    order: &PlacementOrder,
+    mut wanted: Wanted,
+    taken: &TakenLots,
     credential: &LotCredential,
-) -> Result<FetchReport, Failed> {
+) -> Result<FetchReport, PlacementFailure> {
     if !orders.neighbours.may_preheat_from(wanted.location.registry()) {
         return Err(not_open(&orders.me.name, &wanted));
     }
     if let Some(reason) = orders.store.blocked(&wanted.digest) {
-        return Err(Failed {
+        return Err(PlacementFailure {
             reason,
             side: Side::Caller,
             word: "blocked",
@@ -174,7 +177,7 @@ async fn fetch(
     }
     wanted.parents = parents(orders, order, &wanted.digest);
     let opened = credential.first(orders, session, lot, &wanted).await;
-    let ended = matches!(opened, First::Ended);
+    let ended = matches!(opened, FirstCredential::Ended);
     wanted.credential = opened.into();
     let mut fetched = follow(orders, lot.work, wanted.clone(), taken).await;
     if let Err(error) = &fetched
@@ -196,8 +199,8 @@ async fn fetch(
     }
 }
 
-/// Held because of another location, it is compared with what this one sends: pulls of this image have to get it.
-async fn delivered(orders: &Orders, wanted: &FetchSpec) -> Result<(), Failed> {
+/// Proves that this location delivers an object that is held because of another one, so that pulls of the image get it.
+async fn delivered(orders: &OrdersContext, wanted: &Wanted) -> Result<(), PlacementFailure> {
     let Some(held) = orders.store.sealed(&wanted.digest) else {
         return Ok(());
     };
@@ -206,19 +209,19 @@ async fn delivered(orders: &Orders, wanted: &FetchSpec) -> Result<(), Failed> {
         ..wanted.clone()
     };
     let ensured = orders.delivery.ensure(&held, &wanted).await;
-    ensured.map_err(|why| Failed {
+    ensured.map_err(|why| PlacementFailure {
         reason: format!("peer {}: {why}", orders.me.name),
         side: why.side(),
         word: why.word(),
     })
 }
 
-/// The manager has seen the manifest that lists this object: what its registry does not know then, it has lost.
-fn failed(peer: &str, order: &LotPlacement, wanted: &FetchSpec, error: &FetchError) -> Failed {
+/// Returns the failure. The manager has read the manifest that lists this object, so a 404 means that the registry lost it.
+fn failed(peer: &str, order: &PlacementOrder, wanted: &Wanted, error: &FetchError) -> PlacementFailure {
     let word = error.word();
     let (reason, side) = if word == "not_found" {
         let lost = format!(
-            "peer {peer}: {} does not have {} any more, which the image's manifest lists: push the image again ({error})",
+            "peer {peer}: {} no longer has {}, which the image's manifest lists: push the image again ({error})",
             wanted.location.registry(),
             order.digest
         );
@@ -226,29 +229,29 @@ fn failed(peer: &str, order: &LotPlacement, wanted: &FetchSpec, error: &FetchErr
     } else {
         (format!("peer {peer}: {error}"), error.side())
     };
-    Failed { reason, side, word }
+    PlacementFailure { reason, side, word }
 }
 
-/// This node's own file keeps preheats from opening registries.
-fn not_open(peer: &str, wanted: &FetchSpec) -> Failed {
+/// The peer's own configuration does not let preheats open registries.
+fn not_open(peer: &str, wanted: &Wanted) -> PlacementFailure {
     let registry = wanted.location.registry();
     let reason = format!(
-        "peer {peer}: its configuration keeps preheats from opening registries (open_by_preheat = false): write [registry.\"{registry}\"] into the manager's or the peer's file, or name it in allow below [dial]"
+        "peer {peer}: registry {registry} is not open to preheats here (open_by_preheat = false): write [registry.\"{registry}\"] into the manager's or the peer's file, or add it to allow in [dial]"
     );
-    Failed {
+    PlacementFailure {
         reason,
         side: Side::Peer,
         word: "not_open",
     }
 }
 
-/// The request's own credential is gone, and nothing that is configured opens the registry.
-fn credential_ended(peer: &str, wanted: &FetchSpec, error: &FetchError) -> Failed {
+/// The request's credential has ended, and no configured one opens the registry.
+fn credential_ended(peer: &str, wanted: &Wanted, error: &FetchError) -> PlacementFailure {
     let registry = wanted.location.registry();
     let reason = format!(
-        "peer {peer}: credential ended: the one that came with the request is gone and none is configured for {registry}; preheat again, or write username and password_file into [registry.\"{registry}\"] of the manager or of the seeds ({error})"
+        "peer {peer}: the credential of the request has ended, and none is configured for {registry}: preheat again, or write username and password_file into [registry.\"{registry}\"] of the manager or of the seeds ({error})"
     );
-    Failed {
+    PlacementFailure {
         reason,
         side: Side::Caller,
         word: "credential_ended",
@@ -256,22 +259,22 @@ fn credential_ended(peer: &str, wanted: &FetchSpec, error: &FetchError) -> Faile
 }
 
 async fn follow(
-    orders: &Orders,
+    orders: &OrdersContext,
     work: i64,
-    wanted: FetchSpec,
-    taken: &Taken,
+    wanted: Wanted,
+    taken: &TakenLots,
 ) -> Result<FetchReport, FetchError> {
     let digest = wanted.digest.to_string();
     let following = orders.fetches.join_or_start(wanted);
     taken.moving(work, &digest, following.clone());
     let sealed = following.sealed().await;
     taken.stopped(work, &digest);
-    note_how_it_was_found(&following);
+    record_how_it_was_found(&following);
     sealed
 }
 
-/// A fetch of one's own is a child of the placement's span; one that somebody else had begun is linked.
-fn note_how_it_was_found(following: &Following) {
+/// Records whether the object was held, joined or fetched, and links the placement's span to a fetch that it joined.
+fn record_how_it_was_found(following: &Following) {
     let span = Span::current();
     let result = match following.found() {
         FetchStart::Held => PullResult::Hit,
@@ -284,15 +287,8 @@ fn note_how_it_was_found(following: &Following) {
     }
 }
 
-/// Keeps, with the object, what the manager signed about it.
-fn remember(orders: &Orders, records: &LotRecords, order: &LotPlacement) {
-    if let Ok(wanted) = parse(orders, order) {
-        records.keep(&orders.records, &wanted.location, &wanted.digest);
-    }
-}
-
-/// Parents that the manager named, then the seeds where the object belongs.
-fn parents(orders: &Orders, order: &LotPlacement, digest: &Digest) -> Vec<String> {
+/// Returns the parents that the manager named, then the object's seeds in order.
+fn parents(orders: &OrdersContext, order: &PlacementOrder, digest: &Digest) -> Vec<String> {
     let mut parents = order.parents.clone();
     if orders.me.role == Role::Node {
         for seed in orders.neighbours.seeds_in_order(digest) {
@@ -304,16 +300,15 @@ fn parents(orders: &Orders, order: &LotPlacement, digest: &Digest) -> Vec<String
     parents
 }
 
-/// This peer's own file may know the registry better than the manager does.
-fn canonical(orders: &Orders, location: Location) -> Location {
+/// Returns the location under the canonical names of this peer's own configuration.
+fn canonical(orders: &OrdersContext, location: Location) -> Location {
     let origin = orders.neighbours.registries().canonical_origin(&location.origin);
     origin.at(location.repository)
 }
 
-fn parse(orders: &Orders, order: &LotPlacement) -> Result<FetchSpec, String> {
-    let fault = |what: &str, error: &dyn std::fmt::Display| {
-        format!("the manager named a {what} that cannot be one: {error}")
-    };
+fn parse(orders: &OrdersContext, order: &PlacementOrder) -> Result<Wanted, String> {
+    let fault =
+        |what: &str, error: &dyn std::fmt::Display| format!("the manager sent an invalid {what}: {error}");
     let location: Location = order
         .location
         .parse()

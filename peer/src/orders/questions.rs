@@ -1,7 +1,7 @@
-//! Answers the manager's questions: how does this image stand with you?
+//! Replies to the manager's questions about images.
 //!
-//! **Invariant:** answering waits for nobody else and changes nothing, but for spot checks, which have limits of their own;
-//! a few are answered at a time, and more than [`WAITING`] are not kept: by then the manager waits no longer.
+//! **Invariant:** a reply waits for no other program and changes nothing, except spot checks, which have limits of their own.
+//! A few questions are handled at a time. Beyond [`WAITING`], they are dropped: by then the manager has stopped waiting.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use tracing::debug;
 use uuid::Uuid;
 use wire::{ObjectStatus, Pull, QUESTION_DIGESTS, Question, REPLY_PULLS, Reply, StandingState, TagRecord};
 
-use super::Orders;
 use super::checks::compare;
+use super::context::OrdersContext;
 
-/// Questions that are answered at the same time.
+/// Questions that are handled at the same time.
 const AT_ONCE: usize = 4;
-/// Questions that are answered or wait for it.
+/// Questions that are handled or waiting.
 const WAITING: usize = 64;
 
-/// The questions of one session; dropping it drops what is not answered.
-pub(super) struct Answering {
+/// The questions of one session. Dropping it drops the open ones.
+pub(super) struct QuestionTasks {
     tasks: JoinSet<()>,
     room: Arc<Semaphore>,
 }
 
-impl Answering {
+impl QuestionTasks {
     pub(super) fn new() -> Self {
         Self {
             tasks: JoinSet::new(),
@@ -34,31 +34,31 @@ impl Answering {
         }
     }
 
-    /// Does not wait for the answer.
-    pub(super) fn take(&mut self, orders: &Orders, session: Uuid, question: Question) {
+    /// Does not wait for the reply.
+    pub(super) fn take(&mut self, orders: &OrdersContext, session: Uuid, question: Question) {
         while self.tasks.try_join_next().is_some() {}
         if self.tasks.len() >= WAITING {
-            debug!(stoker.question = %question.id, "too many questions: this one is left");
+            debug!(stoker.question = %question.id, "too many questions, this one was dropped");
             return;
         }
         let (orders, room) = (orders.clone(), self.room.clone());
         self.tasks.spawn(async move {
-            // Closed by nobody.
+            // Never closed.
             let _room = room.acquire().await;
             answer(&orders, session, &question).await;
         });
     }
 }
 
-async fn answer(orders: &Orders, session: Uuid, question: &Question) {
+async fn answer(orders: &OrdersContext, session: Uuid, question: &Question) {
     let reply = reply(orders, question).await;
     if let Err(error) = orders.manager.answer(session, question.id, &reply).await {
-        // Asked again by whoever still wants to know.
-        debug!(stoker.question = %question.id, %error, "a question could not be answered");
+        // The manager asks again if it still needs the reply.
+        debug!(stoker.question = %question.id, %error, "reply could not be sent");
     }
 }
 
-async fn reply(orders: &Orders, question: &Question) -> Reply {
+async fn reply(orders: &OrdersContext, question: &Question) -> Reply {
     if let Some(check) = &question.check {
         return Reply {
             compared: Some(compare(orders, check, &question.location).await),
@@ -83,8 +83,8 @@ async fn reply(orders: &Orders, question: &Question) -> Reply {
     }
 }
 
-/// What is no digest is not here.
-async fn standing(orders: &Orders, digest: &str) -> StandingState {
+/// An invalid digest counts as absent.
+async fn standing(orders: &OrdersContext, digest: &str) -> StandingState {
     let Ok(digest) = digest.parse::<Digest>() else {
         return StandingState::Absent;
     };
@@ -103,12 +103,12 @@ async fn standing(orders: &Orders, digest: &str) -> StandingState {
         })
 }
 
-fn meaning(orders: &Orders, question: &Question, tag: &str) -> Option<TagRecord> {
+fn meaning(orders: &OrdersContext, question: &Question, tag: &str) -> Option<TagRecord> {
     let location = canonical_location(orders, &question.location)?;
     orders.store.tag(&location.to_string(), tag)
 }
 
-fn pulls(orders: &Orders, question: &Question) -> Vec<Pull> {
+fn pulls(orders: &OrdersContext, question: &Question) -> Vec<Pulled> {
     let Some(location) = canonical_location(orders, &question.location) else {
         return Vec::new();
     };
@@ -118,15 +118,15 @@ fn pulls(orders: &Orders, question: &Question) -> Vec<Pull> {
     })
 }
 
-/// As the front records it; none for what is no location.
-fn canonical_location(orders: &Orders, text: &str) -> Option<Location> {
+/// Returns the location as the front records it.
+fn canonical_location(orders: &OrdersContext, text: &str) -> Option<Location> {
     let location: Location = text.parse().ok()?;
     let origin = orders.neighbours.registries().canonical_origin(&location.origin);
     Some(origin.at(location.repository))
 }
 
-/// The registry's one name; what cannot be a registry is called what it is called.
-fn canonical(orders: &Orders, registry: &str) -> String {
+/// Returns the registry's canonical name, or an invalid name unchanged.
+fn canonical(orders: &OrdersContext, registry: &str) -> String {
     match registry.parse::<RegistryName>() {
         Ok(name) => orders.neighbours.registries().canonical(&name).to_string(),
         Err(_) => registry.to_owned(),

@@ -1,5 +1,5 @@
-//! One session: asks for work, tells progress, settles, announces; ends when the manager says so or does
-//! not answer for as long as the lease.
+//! One session: takes work, reports progress and holdings, settles. It ends when the manager ends it, or has not answered
+//! for as long as the lease.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 use wire::{CallError, Lot, SettleRequest, Settlement, TakeRequest, TakeResponse, Welcome};
 
-use super::Orders;
+use super::context::OrdersContext;
 use super::lot::work_on;
-use super::questions::Answering;
-use super::taken::Taken;
+use super::questions::QuestionTasks;
+use super::taken_lots::TakenLots;
 use crate::announce::announce;
 
 /// Lots that a peer works on at the same time.
@@ -23,52 +23,52 @@ const LOTS: usize = 16;
 const POLL_WAIT: Duration = Duration::from_secs(15);
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 const SETTLE_AT_MOST: usize = 500;
-/// Outcomes that wait to be told; beyond it, finishing work waits too.
+/// Outcomes that wait to be settled. When it is full, lots wait too.
 const OUTCOMES: usize = 2_048;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Returns why the session ended.
 pub(super) async fn hold(
-    orders: &Orders,
+    orders: &OrdersContext,
     welcome: &Welcome,
     events: broadcast::Receiver<StoreEvent>,
     running: &Running,
 ) -> &'static str {
     let session = welcome.session;
-    let taken = Taken::default();
+    let taken = TakenLots::default();
     let (outcomes, settling) = mpsc::channel(OUTCOMES);
-    let (alive, heard) = watch::channel(Instant::now());
+    let (alive, answered) = watch::channel(Instant::now());
     let lease = Duration::from_millis(welcome.lease_ms.max(1_000));
     let stopping = running.stopping();
-    // Dropping the futures drops the lots that they work on; fetches go on and are found again.
+    // Dropping the futures drops their lots. Fetches continue, and the next session joins them.
     tokio::select! {
         why = take_work(orders, session, &taken, outcomes, &alive) => why,
-        why = tell_progress(orders, session, &taken, lease, &alive) => why,
+        why = report_progress(orders, session, &taken, lease, &alive) => why,
         why = settle(orders, session, &taken, settling, &alive) => why,
-        () = announce(orders.manager.clone(), session, orders.store.clone(), events, welcome.send_full_holdings) => "it is over",
-        () = silence(heard, lease) => "the manager was silent for as long as the lease",
-        () = stopping.cancelled() => "this peer stops",
+        () = announce(orders.manager.clone(), session, orders.store.clone(), events, welcome.send_full_holdings) => "the announcements ended",
+        () = lease_runs_out(answered, lease) => "the lease ran out without an answer of the manager",
+        () = stopping.cancelled() => "this peer is stopping",
     }
 }
 
 async fn take_work(
-    orders: &Orders,
+    orders: &OrdersContext,
     session: Uuid,
-    taken: &Taken,
-    outcomes: mpsc::Sender<Settlement>,
+    taken: &TakenLots,
+    outcomes: mpsc::Sender<Settled>,
     alive: &watch::Sender<Instant>,
 ) -> &'static str {
     let mut lots = JoinSet::new();
-    let mut answering = Answering::new();
+    let mut answering = QuestionTasks::new();
     loop {
         while lots.try_join_next().is_some() {}
         let room = LOTS.saturating_sub(lots.len());
-        // With its hands full a peer asks for no work, and can still be asked how images stand with it.
-        let asked = tokio::select! {
-            asked = ask_for_work(orders, session, room, taken) => asked,
+        // Without room a peer asks for no lots, and still receives questions.
+        let taken_work = tokio::select! {
+            answer = ask_for_work(orders, session, room, taken) => answer,
             Some(_) = lots.join_next(), if room == 0 => continue,
         };
-        match asked {
+        match taken_work {
             Ok(answer) => {
                 alive.send_replace(Instant::now());
                 stop(orders, taken, answer.withdrawn);
@@ -88,10 +88,10 @@ async fn take_work(
                     start(orders, session, taken, &outcomes, &mut lots, lot);
                 }
             }
-            Err(CallError::SessionEnded) => return "the manager ended it",
-            Err(CallError::Refused(_)) => return "the manager refused it",
+            Err(CallError::SessionEnded) => return "the manager ended the session",
+            Err(CallError::Refused(_)) => return "the manager refused the peer",
             Err(error) => {
-                debug!(%error, "no work to be had");
+                debug!(%error, "work could not be taken");
                 sleep(RETRY).await;
             }
         }
@@ -99,11 +99,11 @@ async fn take_work(
 }
 
 async fn ask_for_work(
-    orders: &Orders,
+    orders: &OrdersContext,
     session: Uuid,
     room: usize,
-    taken: &Taken,
-) -> Result<TakeResponse, CallError> {
+    taken: &TakenLots,
+) -> Result<TakeAnswer, CallError> {
     let request = TakeRequest {
         at_most: u32::try_from(room).unwrap_or(1),
         wait_ms: u64::try_from(POLL_WAIT.as_millis()).unwrap_or(u64::MAX),
@@ -116,10 +116,10 @@ async fn ask_for_work(
 }
 
 fn start(
-    orders: &Orders,
+    orders: &OrdersContext,
     session: Uuid,
-    taken: &Taken,
-    outcomes: &mpsc::Sender<Settlement>,
+    taken: &TakenLots,
+    outcomes: &mpsc::Sender<Settled>,
     lots: &mut JoinSet<()>,
     lot: Lot,
 ) {
@@ -137,8 +137,8 @@ fn start(
     taken.runs_as(work, handle);
 }
 
-/// Stops lots that are not this session's any more, and the fetches that nobody else follows. What has landed stays.
-fn stop(orders: &Orders, taken: &Taken, withdrawn: Vec<i64>) {
+/// Stops lots that the session no longer holds, and their fetches if nothing else follows them. Landed bytes stay.
+fn stop(orders: &OrdersContext, taken: &TakenLots, withdrawn: Vec<i64>) {
     for work in withdrawn {
         if let Some(stopped) = taken.withdraw(work) {
             orders.fetches.stop_after(stopped.task, stopped.digests);
@@ -146,10 +146,10 @@ fn stop(orders: &Orders, taken: &Taken, withdrawn: Vec<i64>) {
     }
 }
 
-async fn tell_progress(
-    orders: &Orders,
+async fn report_progress(
+    orders: &OrdersContext,
     session: Uuid,
-    taken: &Taken,
+    taken: &TakenLots,
     lease: Duration,
     alive: &watch::Sender<Instant>,
 ) -> &'static str {
@@ -170,18 +170,18 @@ async fn tell_progress(
                 }
                 stop(orders, taken, answer.withdrawn);
             }
-            Err(CallError::SessionEnded) => return "the manager ended it",
-            Err(error) => debug!(%error, "progress not told"),
+            Err(CallError::SessionEnded) => return "the manager ended the session",
+            Err(error) => debug!(%error, "progress could not be reported"),
         }
     }
 }
 
-/// Tells outcomes until they are acknowledged: said twice is said once.
+/// Repeats settlements until they are acknowledged; a repeated one changes nothing.
 async fn settle(
-    orders: &Orders,
+    orders: &OrdersContext,
     session: Uuid,
-    taken: &Taken,
-    mut outcomes: mpsc::Receiver<Settlement>,
+    taken: &TakenLots,
+    mut outcomes: mpsc::Receiver<Settled>,
     alive: &watch::Sender<Instant>,
 ) -> &'static str {
     let mut settled = Vec::new();
@@ -200,24 +200,24 @@ async fn settle(
                     stop(orders, taken, answer.stale);
                     break;
                 }
-                Err(CallError::SessionEnded) => return "the manager ended it",
+                Err(CallError::SessionEnded) => return "the manager ended the session",
                 Err(error) => {
                     let outcomes = request.settled.len();
-                    warn!(stoker.side = "manager", %error, outcomes, "outcomes not told yet");
+                    warn!(stoker.side = "manager", %error, outcomes, "settlements not acknowledged yet");
                     sleep(RETRY).await;
                 }
             }
         }
     }
-    "nothing can be settled any more"
+    "no more work can be settled"
 }
 
-async fn silence(mut heard: watch::Receiver<Instant>, lease: Duration) {
+async fn lease_runs_out(mut answered: watch::Receiver<Instant>, lease: Duration) {
     loop {
-        let ends = *heard.borrow_and_update() + lease;
+        let ends = *answered.borrow_and_update() + lease;
         tokio::select! {
             () = tokio::time::sleep_until(ends) => return,
-            _ = heard.changed() => {}
+            _ = answered.changed() => {}
         }
     }
 }

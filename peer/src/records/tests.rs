@@ -10,20 +10,20 @@ const NOW: i64 = 1_700_000_000_000;
 const MINUTE: i64 = 60_000;
 const AT_NOW: Carrier = Carrier::Peer { now_ms: NOW };
 
-struct World {
+struct RecordsFixture {
     records: Records,
     store: Store,
     signer: Signer,
     _dir: TempDir,
 }
 
-fn world() -> World {
+fn world() -> RecordsFixture {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).expect("a store");
     let authority = Authority::new();
     let membership = authority.member(Role::Node, "default").membership;
     let registries = Registries::new(crate::clients::client_factory());
-    World {
+    RecordsFixture {
         records: Records::new(membership, store.clone(), registries),
         store,
         signer: authority.signer,
@@ -49,49 +49,49 @@ fn meaning(location: &str, seen_unix_ms: i64) -> TagRecord {
     }
 }
 
-impl World {
-    fn learn_public(&self, proof: &PublicProof) -> Result<(), Disbelieved> {
+impl RecordsFixture {
+    fn learn_public(&self, proof: &PublicProof) -> Result<(), RecordError> {
         self.records.learn_public(proof, &at(HERE), &digest(), AT_NOW)
     }
 
-    fn learn_tag(&self, signed: &Signed<TagMeaning>) -> Result<(), Disbelieved> {
+    fn learn_tag(&self, signed: &Signed<TagMeaning>) -> Result<(), RecordError> {
         self.records.learn_tag(signed, &at(HERE), "v1", AT_NOW)
     }
 }
 
 #[test]
-fn nothing_is_public_without_the_managers_signature_for_this_cluster_place_and_object() {
+fn nothing_is_public_without_the_managers_signature_for_this_cluster_location_and_object() {
     let world = world();
     let (signer, here) = (&world.signer, at(HERE));
     let of_another = Digest::of(b"another layer");
     for (proof, why) in [
         (
             Signer::of("default").public(&digest(), &here, NOW),
-            Disbelieved::NotSigned(NotSigned),
+            RecordError::NotSigned(NotSigned),
         ),
         (
             signer.public(&of_another, &here, NOW),
-            Disbelieved::NotSigned(NotSigned),
+            RecordError::NotSigned(NotSigned),
         ),
         (
             signer.for_cluster("elsewhere").public(&digest(), &here, NOW),
-            Disbelieved::OtherCluster,
+            RecordError::OtherCluster,
         ),
         (
             signer.public(&digest(), &at("https://registry.lan/v2/b"), NOW),
-            Disbelieved::NotAsked,
+            RecordError::OtherSubject,
         ),
         (
             signer.public(&digest(), &at("http://registry.lan/v2/a"), NOW),
-            Disbelieved::NotAsked,
+            RecordError::OtherSubject,
         ),
         (
             signer.public(&digest(), &at("https://registry.lan/files/v2/a"), NOW),
-            Disbelieved::NotAsked,
+            RecordError::OtherSubject,
         ),
         (
             signer.public(&digest(), &here, NOW + 6 * MINUTE),
-            Disbelieved::Future,
+            RecordError::FromFuture,
         ),
     ] {
         assert_eq!(world.learn_public(&proof), Err(why));
@@ -103,7 +103,7 @@ fn nothing_is_public_without_the_managers_signature_for_this_cluster_place_and_o
 }
 
 #[test]
-fn no_tag_means_anything_without_the_managers_signature_for_this_cluster_place_and_tag() {
+fn no_tag_has_a_meaning_without_the_managers_signature_for_this_cluster_location_and_tag() {
     let world = world();
     let (signer, genuine) = (&world.signer, meaning(HERE, NOW));
     let another_tag = TagRecord {
@@ -113,22 +113,25 @@ fn no_tag_means_anything_without_the_managers_signature_for_this_cluster_place_a
     for (signed, why) in [
         (
             Signer::of("default").tag(&genuine),
-            Disbelieved::NotSigned(NotSigned),
+            RecordError::NotSigned(NotSigned),
         ),
         (
             signer.for_cluster("elsewhere").tag(&genuine),
-            Disbelieved::OtherCluster,
+            RecordError::OtherCluster,
         ),
         (
             signer.tag(&meaning("https://registry.lan/v2/b", NOW)),
-            Disbelieved::NotAsked,
+            RecordError::OtherSubject,
         ),
         (
             signer.tag(&meaning("http://registry.lan/v2/a", NOW)),
-            Disbelieved::NotAsked,
+            RecordError::OtherSubject,
         ),
-        (signer.tag(&another_tag), Disbelieved::NotAsked),
-        (signer.tag(&meaning(HERE, NOW + 6 * MINUTE)), Disbelieved::Future),
+        (signer.tag(&another_tag), RecordError::OtherSubject),
+        (
+            signer.tag(&meaning(HERE, NOW + 6 * MINUTE)),
+            RecordError::FromFuture,
+        ),
     ] {
         assert_eq!(world.learn_tag(&signed), Err(why));
         assert_eq!(world.store.tag(HERE, "v1"), None, "{why}");
@@ -172,9 +175,14 @@ fn a_peer_whose_clock_is_behind_keeps_what_the_manager_itself_sends() {
 fn a_lot_has_proofs_for_exactly_the_objects_that_the_manager_signed() {
     let world = world();
     let signed = world.signer.public_lot(&["one", "two"], &at(HERE), NOW);
-    let proofs = |digests: &[&str]| world.records.public_proofs(&signed, digests);
-    assert_eq!(proofs(&["one", "two"]).expect("proofs").len(), 2);
+    let proofs = |digests: &[&str]| {
+        world
+            .records
+            .verify_public(&signed, digests)
+            .map(|verified| verified.proofs.len())
+    };
+    assert_eq!(proofs(&["one", "two"]), Ok(2));
     for others in [&["one", "private"][..], &["one"], &["one", "two", "private"]] {
-        assert_eq!(proofs(others), Err(Disbelieved::NotAsked), "{others:?}");
+        assert_eq!(proofs(others), Err(RecordError::OtherSubject), "{others:?}");
     }
 }

@@ -1,69 +1,68 @@
-//! An object that another node of the cluster wants on its caller's behalf, when no peer holds it: starts or joins
-//! the one fetch from the registry.
+//! Fetches an object from the registry for another node of the cluster: starts or joins the one fetch.
 //!
-//! **Invariant:** the registry has said yes to this very credential, or to anybody, before a byte of an object that
-//! is still on its way goes out. What is whole is given like `share` gives it: to any peer.
+//! **Invariant:** no byte of a running fetch is sent before the registry has granted the object to this credential, or to
+//! anybody. A sealed object is sent to any peer, as `share` does.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use oci::{Credential, Digest, Location, RegistryError, Secret, TagOrDigest};
 use wire::{ObjectKind, Side, TraceContext};
 
-use super::RelayState;
-use crate::access::{Refusal, Who};
-use crate::fetch::{Extent, FetchSpec, FetchStart, ReadableObject};
+use super::state::RelayState;
+use crate::access::{Caller, Refusal};
+use crate::fetch::{Extent, Found, Object, Wanted};
 use crate::limits::Class;
 
-/// What another node asks for.
-pub(crate) struct Relayed {
+/// The request of another node.
+pub(crate) struct RelayRequest {
     pub(crate) digest: Digest,
     pub(crate) kind: ObjectKind,
     pub(crate) location: Location,
-    /// As [`Credential::authorization`] writes it. In memory only, for this fetch.
+    /// The `Authorization` value; kept in memory for this fetch only.
     pub(crate) authorization: Option<Secret>,
     pub(crate) extent: Extent,
     pub(crate) size_hint: Option<u64>,
 }
 
 impl RelayState {
-    /// The object, once the registry has let this credential have it and its location delivers it.
-    pub(super) async fn relayed(&self, asked: Relayed) -> Result<ReadableObject, Refusal> {
-        self.unless_blocked(&asked.digest)?;
-        let credential = asked.credential();
-        let who = self.who_asks(&asked)?;
-        let wanted = asked.wanted(&who, credential.clone());
+    /// Returns the object once the registry has granted it to this credential and its location delivers it.
+    pub(super) async fn relayed(&self, request: RelayRequest) -> Result<Object, Refusal> {
+        self.unless_blocked(&request.digest)?;
+        let credential = request.credential();
+        let caller = self.caller_of(&request)?;
+        let wanted = request.wanted(&caller, credential.clone());
         let opened = self.delivery.open(&self.fetches, wanted).await;
-        let (object, found) = opened.map_err(|why| Refusal::of_opening(&why, asked.kind))?;
+        let (object, found) = opened.map_err(|why| Refusal::of_opening(&why, request.kind))?;
         match found {
-            // What is whole is given like `share` gives it: to any peer.
-            FetchStart::Held => {}
-            // The registry has answered this credential.
-            FetchStart::Started => self.access.grant(&who, &asked.digest, asked.kind),
-            FetchStart::Joined => self.yes_for(&who, &asked, &credential).await?,
+            // As `share` does: to any peer.
+            Found::Here => {}
+            // The registry has granted it to this credential.
+            Found::Started => self.access.grant(&caller, &request.digest, request.kind),
+            Found::Joined => self.ensure_grant(&caller, &request, &credential).await?,
         }
         Ok(object)
     }
 
-    /// Compares an object that is whole here with the bytes of the location.
-    pub(super) async fn compared(&self, asked: Relayed) -> Result<(), Refusal> {
-        self.unless_blocked(&asked.digest)?;
-        let held = self.store.sealed(&asked.digest);
-        let held = held.ok_or_else(|| Refusal::not_found("BLOB_UNKNOWN", "not held here"))?;
-        let who = self.who_asks(&asked)?;
-        let wanted = asked.wanted(&who, asked.credential());
+    /// Compares a sealed object with the bytes of the location.
+    pub(super) async fn compared(&self, request: RelayRequest) -> Result<(), Refusal> {
+        self.unless_blocked(&request.digest)?;
+        let held = self.store.sealed(&request.digest);
+        let held = held.ok_or_else(|| Refusal::not_found("BLOB_UNKNOWN", "the object is not held here"))?;
+        let caller = self.caller_of(&request)?;
+        let wanted = request.wanted(&caller, request.credential());
         let proven = self.delivery.ensure(&held, &wanted).await;
         proven.map_err(|why| Refusal::of_comparison(&why))
     }
 
-    fn who_asks(&self, asked: &Relayed) -> Result<Who, Refusal> {
-        let allowed = self.access.allow(&asked.location);
+    fn caller_of(&self, request: &RelayRequest) -> Result<Caller, Refusal> {
+        let allowed = self.access.allowed().allow(&request.location);
         let allowed = allowed.map_err(|why| Refusal::not_found("NAME_UNKNOWN", why.to_string()))?;
-        Ok(self.access.who(allowed, &asked.as_sent()))
+        Ok(self.access.caller(allowed, &request.as_sent()))
     }
 
     fn unless_blocked(&self, digest: &Digest) -> Result<(), Refusal> {
         if self.store.is_blocked(digest) {
-            let text = format!("{digest} is blocked: it was taken off this cluster");
+            let text = format!("{digest} is blocked: it was removed from this cluster");
             return Err(Refusal::Status(
                 StatusCode::FORBIDDEN,
                 "DENIED",
@@ -74,32 +73,42 @@ impl RelayState {
         Ok(())
     }
 
-    /// Somebody else's credential has opened the fetch that runs.
-    async fn yes_for(&self, who: &Who, asked: &Relayed, credential: &Credential) -> Result<(), Refusal> {
-        if self.access.knows_yes(who, &asked.digest, asked.kind).await {
+    /// Asks the registry for a grant: another credential started the running fetch.
+    async fn ensure_grant(
+        &self,
+        caller: &Caller,
+        request: &RelayRequest,
+        credential: &Credential,
+    ) -> Result<(), Refusal> {
+        if self.access.has_grant(caller, &request.digest, request.kind).await {
             return Ok(());
         }
-        match self.head(who, asked, credential).await {
+        match self.head(caller, request, credential).await {
             Ok(()) => {
-                self.access.grant(who, &asked.digest, asked.kind);
+                self.access.grant(caller, &request.digest, request.kind);
                 Ok(())
             }
             Err(error) => Err(refused(&error)),
         }
     }
 
-    async fn head(&self, who: &Who, asked: &Relayed, credential: &Credential) -> Result<(), RegistryError> {
-        let location = who.location();
+    async fn head(
+        &self,
+        caller: &Caller,
+        request: &RelayRequest,
+        credential: &Credential,
+    ) -> Result<(), RegistryError> {
+        let location = caller.location();
         let registry = self.around.registries().registry(&location.origin)?;
-        match asked.kind {
+        match request.kind {
             ObjectKind::Manifest => {
-                let wanted = TagOrDigest::Digest(asked.digest.clone());
-                let told = registry.manifest_head(&location.repository, &wanted, credential);
-                told.await.map(drop)
+                let wanted = TagOrDigest::Digest(request.digest.clone());
+                let info = registry.manifest_head(&location.repository, &wanted, credential);
+                info.await.map(drop)
             }
             ObjectKind::Blob => {
-                let told = registry.blob_head(&location.repository, &asked.digest, credential);
-                told.await.map(drop)
+                let info = registry.blob_head(&location.repository, &request.digest, credential);
+                info.await.map(drop)
             }
         }
     }
@@ -114,7 +123,7 @@ fn refused(error: &RegistryError) -> Refusal {
     }
 }
 
-impl Relayed {
+impl RelayRequest {
     fn credential(&self) -> Credential {
         self.authorization
             .as_ref()
@@ -123,23 +132,23 @@ impl Relayed {
             })
     }
 
-    /// What the caller's yeses are known by.
+    /// The header that identifies the caller, as the node's caller sent it.
     fn as_sent(&self) -> HeaderMap {
         let value = self.authorization.as_ref();
         let value = value.and_then(|value| HeaderValue::from_str(value.expose()).ok());
         value.map(|value| (AUTHORIZATION, value)).into_iter().collect()
     }
 
-    fn wanted(&self, who: &Who, credential: Credential) -> FetchSpec {
-        FetchSpec {
+    fn wanted(&self, caller: &Caller, credential: Credential) -> Wanted {
+        Wanted {
             digest: self.digest.clone(),
             kind: self.kind,
             size: None,
             size_hint: self.size_hint,
             media_type: None,
-            location: who.location().clone(),
+            location: caller.location().clone(),
             credential,
-            // No hop asks a second hop.
+            // A relay never asks another relay.
             parents: Vec::new(),
             relays: Vec::new(),
             registry_allowed: true,

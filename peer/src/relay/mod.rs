@@ -1,10 +1,11 @@
-//! What a node asks of a seed when no peer holds an object: the seed starts or joins the one fetch from the registry,
-//! and the node reads along.
+//! Relays an object that no peer holds: a seed starts or joins the one fetch from the registry, and the calling node reads
+//! it as it grows.
 //!
-//! **Invariant:** only seeds open this door, and only to peers of the same cluster. A relay asks the registry and
-//! nobody else, with the credential that came with the request; that credential is kept in memory for this fetch only.
+//! **Invariant:** only seeds serve it, and only to peers of their cluster. A relay asks only the registry, with the
+//! credential of the request, which is kept in memory for this fetch alone.
 
 mod fetching;
+mod state;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method};
@@ -15,10 +16,7 @@ use http::{HeaderValue, StatusCode};
 use oci::{Digest, Secret};
 use process::metrics::Metrics;
 use process::telemetry::edge;
-use prometheus_client::metrics::counter::Counter;
-use std::sync::Arc;
 use std::time::Duration;
-use store::Store;
 use tokio::time::timeout;
 use tracing::Span;
 use wire::ObjectKind;
@@ -27,52 +25,14 @@ use wire::between_peers::{
     RELAY, SIZE_HEADER,
 };
 
-use crate::access::Access;
-use crate::delivery::Delivery;
-use crate::fetch::{Extent, Fetches, ReadableObject};
-use crate::limits::Limits;
+use crate::fetch::{Extent, Object};
 use crate::membership::Membership;
-use crate::metrics::PeerMetrics;
-use crate::neighbours::Surroundings;
-use crate::share::{objects, only_peers};
-use fetching::Relayed;
+use crate::share::{Outgoing, ShareRefusal, asked_range, object_response, only_peers};
+use fetching::RelayRequest;
+pub use state::RelayState;
 
-/// Until the chunks of a part are here.
+/// How long a part waits for the hashes of its chunks.
 const HASHES_LIMIT: Duration = Duration::from_secs(30);
-
-/// Everything that `relay` may use.
-#[derive(Clone)]
-pub struct RelayState {
-    access: Access,
-    delivery: Delivery,
-    fetches: Fetches,
-    store: Store,
-    sent: Counter,
-    limits: Limits,
-    around: Arc<dyn Surroundings>,
-}
-
-impl RelayState {
-    pub(crate) fn new(
-        access: Access,
-        delivery: Delivery,
-        fetches: Fetches,
-        store: Store,
-        around: impl Surroundings + 'static,
-        limits: Limits,
-        metrics: &PeerMetrics,
-    ) -> Self {
-        Self {
-            access,
-            delivery,
-            fetches,
-            store,
-            sent: metrics.sent_by("relay"),
-            limits,
-            around: Arc::new(around),
-        }
-    }
-}
 
 pub fn router(state: RelayState, membership: Membership, metrics: &Metrics) -> Router {
     let all = Router::new()
@@ -88,25 +48,25 @@ async fn object(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let asked = match read(&digest, &headers) {
-        Ok(asked) => asked,
+    let request = match read(&digest, &headers) {
+        Ok(request) => request,
         Err(fault) => return (StatusCode::BAD_REQUEST, fault).into_response(),
     };
-    Span::current().record("stoker.digest", asked.digest.as_str());
-    let (digest, extent) = (asked.digest.clone(), asked.extent);
-    match state.relayed(asked).await {
+    Span::current().record("stoker.digest", request.digest.as_str());
+    let (digest, extent) = (request.digest.clone(), request.extent);
+    match state.relayed(request).await {
         Ok(object) => {
             let hashes = match extent {
                 Extent::Whole => None,
                 Extent::Parts | Extent::PartsFirst => hashes_of(&object, &headers).await,
             };
             let about = state.store.about(&digest);
-            let out = objects::Out {
+            let outgoing = Outgoing {
                 sent: state.sent,
                 limits: state.limits,
             };
-            let answered = objects::answer(&object, about, &method, &headers, &out).await;
-            let mut response = answered.unwrap_or_else(objects::Refusal::into_response);
+            let answered = object_response(&object, about, &method, &headers, &outgoing).await;
+            let mut response = answered.unwrap_or_else(ShareRefusal::into_response);
             if let Some(hashes) = hashes {
                 response.headers_mut().insert(CHUNK_HASHES_HEADER, hashes);
             }
@@ -116,28 +76,28 @@ async fn object(
     }
 }
 
-/// 204 once the location is known to deliver the object that this seed holds.
+/// Returns 204 once the location is known to deliver the object that this seed holds.
 async fn delivery(
     State(state): State<RelayState>,
     Path(digest): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let asked = match read(&digest, &headers) {
-        Ok(asked) => asked,
+    let request = match read(&digest, &headers) {
+        Ok(request) => request,
         Err(fault) => return (StatusCode::BAD_REQUEST, fault).into_response(),
     };
-    match state.compared(asked).await {
+    match state.compared(request).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-/// Of the part that is asked for, so that whoever gets it can check what comes.
-async fn hashes_of(object: &ReadableObject, headers: &HeaderMap) -> Option<HeaderValue> {
-    let ReadableObject::Fetching(following, size) = object else {
+/// Returns the chunk hashes of the requested part, so that the caller can verify it.
+async fn hashes_of(object: &Object, headers: &HeaderMap) -> Option<HeaderValue> {
+    let Object::Coming(following, size) = object else {
         return None;
     };
-    let part = objects::asked_range(headers, *size).ok()??;
+    let part = asked_range(headers, *size).ok()??;
     let hashes = timeout(HASHES_LIMIT, following.chunk_hashes(part))
         .await
         .ok()?
@@ -148,11 +108,11 @@ async fn hashes_of(object: &ReadableObject, headers: &HeaderMap) -> Option<Heade
         .filter(|_| !hashes.is_empty())
 }
 
-fn read(digest: &str, headers: &HeaderMap) -> Result<Relayed, String> {
+fn read(digest: &str, headers: &HeaderMap) -> Result<RelayRequest, String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let needed = |name: &str| text(name).ok_or_else(|| format!("the header {name} is missing"));
+    let needed = |name: &str| text(name).ok_or_else(|| format!("header {name} is missing"));
     let fault = |name: &str, error: &dyn std::fmt::Display| format!("{name}: {error}");
-    Ok(Relayed {
+    Ok(RelayRequest {
         digest: digest
             .parse::<Digest>()
             .map_err(|error| fault("digest", &error))?,

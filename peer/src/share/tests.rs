@@ -14,8 +14,8 @@ use wire::between_peers::LOCATION_HEADER;
 use wire::{Role, TagRecord};
 
 use super::{ShareState, router};
-use crate::fetch::tests::support::{FetchFixture, Parent, bytes, seal, unlimited};
-use crate::membership::tests::{Authority, Member};
+use crate::fetch::tests::support::{Parent, World, bytes, seal, unlimited};
+use crate::membership::tests::{Authority, JoinedPeer};
 use crate::metrics::PeerMetrics;
 use crate::source::ShareError;
 
@@ -24,7 +24,7 @@ mod doors;
 struct Shared {
     state: ShareState,
     authority: Authority,
-    ours: Member,
+    ours: JoinedPeer,
     _dir: tempfile::TempDir,
 }
 
@@ -80,7 +80,7 @@ async fn body_of(response: Response<Body>) -> bytes::Bytes {
 }
 
 #[tokio::test]
-async fn share_refuses_whoever_is_no_peer_of_the_cluster() {
+async fn share_refuses_callers_that_are_no_peer_of_the_cluster() {
     let body = bytes(10);
     let digest = Digest::of(&body);
     let shared = shared(&body).await;
@@ -141,7 +141,7 @@ async fn a_range_is_exactly_those_bytes() {
 }
 
 #[tokio::test]
-async fn head_tells_what_get_would_send() {
+async fn a_head_has_the_headers_of_a_get_between_peers() {
     let body = bytes(77);
     let digest = Digest::of(&body);
     let shared = shared(&body).await;
@@ -156,7 +156,7 @@ async fn head_tells_what_get_would_send() {
 }
 
 #[tokio::test]
-async fn what_is_not_whole_is_not_given_out() {
+async fn an_incomplete_object_is_not_served() {
     let shared = shared(&bytes(1)).await;
     let body = bytes(2 * CHUNK);
     let digest = Digest::of(&body);
@@ -230,8 +230,8 @@ async fn peers_understand_each_other() {
 }
 
 #[tokio::test]
-async fn what_only_this_peer_was_told_of_a_tag_goes_to_nobody() {
-    let world = FetchFixture::new().await;
+async fn an_unsigned_tag_meaning_is_not_shared() {
+    let world = World::new().await;
     let parent = Parent::holding(&world.around, &[]).await;
     parent.store.record_tag(&TagRecord {
         location: nginx().to_string(),

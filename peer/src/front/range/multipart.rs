@@ -1,7 +1,7 @@
-//! Several parts of one object in one body: `multipart/byteranges` (RFC 9110, 14.6).
+//! A body with several parts of one object: `multipart/byteranges` (RFC 9110, 14.6).
 //!
-//! **Invariant:** the body's length is known before its first byte, and no byte of the object is read before the
-//! reader has taken what lies before it.
+//! **Invariant:** the body's length is known before its first byte. No part is opened before the reader has taken all bytes
+//! before it.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -11,23 +11,23 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::fetch::ObjectStream;
 
-/// The parts of an answer, and what is written between them.
+/// The parts of a response, and the text between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Multipart {
     boundary: String,
-    /// What is written before each part, beside the part.
+    /// Each part with its head.
     parts: Vec<(Bytes, Range<u64>)>,
     tail: Bytes,
 }
 
 impl Multipart {
-    /// `seed` is random, so that no object can be made to hold the boundary.
+    /// `seed` is random, so that nobody can make an object that contains the boundary.
     pub(crate) fn new(parts: Vec<Range<u64>>, size: u64, media_type: &str, seed: u128) -> Self {
         let boundary = format!("{seed:032x}");
         let with_head = |range: Range<u64>| {
             let mut head = String::with_capacity(160);
             let last = range.end.saturating_sub(1);
-            // Writing to a text cannot fail.
+            // Writing to a `String` cannot fail.
             let _ = write!(
                 head,
                 "\r\n--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: bytes {}-{last}/{size}\r\n\r\n",
@@ -46,7 +46,7 @@ impl Multipart {
         format!("multipart/byteranges; boundary={}", self.boundary)
     }
 
-    /// Bytes of the whole body.
+    /// Returns the length of the whole body.
     pub(crate) fn length(&self) -> u64 {
         let of_part = |(head, range): &(Bytes, Range<u64>)| {
             (head.len() as u64).saturating_add(range.end.saturating_sub(range.start))
@@ -55,7 +55,7 @@ impl Multipart {
         parts.fold(self.tail.len() as u64, u64::saturating_add)
     }
 
-    /// The body of an object that is at hand.
+    /// Returns the body of an object in memory.
     pub(crate) fn body_of(&self, slice: impl Fn(&Range<u64>) -> Bytes) -> Bytes {
         let mut body = Vec::new();
         for (head, range) in &self.parts {
@@ -66,8 +66,8 @@ impl Multipart {
         body.into()
     }
 
-    /// The body; each part is opened when what lies before it has been taken.
-    pub(crate) fn body<Opening>(self, open: impl Fn(Range<u64>) -> Opening + Send + 'static) -> ObjectStream
+    /// Returns the body as a stream that opens each part when it is reached.
+    pub(crate) fn body<Opening>(self, open: impl Fn(Range<u64>) -> Opening + Send + 'static) -> Pieces
     where
         Opening: Future<Output = std::io::Result<ObjectStream>> + Send + 'static,
     {
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn heads_and_length_are_as_the_rfc_has_them() {
+    async fn heads_and_length_follow_the_rfc() {
         let multipart = Multipart::new(vec![0..2, 5..9], 10, "text/plain", 0xab);
         let boundary = "000000000000000000000000000000ab";
         assert_eq!(
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_reader_does_not_take_is_not_opened() {
+    async fn a_part_that_the_reader_does_not_reach_is_not_opened() {
         let opened = Arc::new(AtomicUsize::new(0));
         let count = opened.clone();
         let mut body = Multipart::new(vec![0..2, 5..9, 9..10], 10, "text/plain", 7).body(move |range| {

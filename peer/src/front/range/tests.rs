@@ -4,17 +4,20 @@ use super::*;
 
 #[test]
 fn the_three_forms_are_read() {
-    assert_eq!(part(Some("bytes=0-"), 10), Part::Some(0..10));
-    assert_eq!(part(Some("bytes=3-5"), 10), Part::Some(3..6));
-    assert_eq!(part(Some("bytes=3-500"), 10), Part::Some(3..10));
-    assert_eq!(part(Some("bytes=-4"), 10), Part::Some(6..10));
-    assert_eq!(part(Some("bytes=-400"), 10), Part::Some(0..10));
-    assert_eq!(part(Some("bytes=0-99999999999999999999"), 10), Part::Some(0..10));
-    assert_eq!(part(Some("Bytes=9-9"), 10), Part::Some(9..10));
+    assert_eq!(part(Some("bytes=0-"), 10), RequestedPart::Some(0..10));
+    assert_eq!(part(Some("bytes=3-5"), 10), RequestedPart::Some(3..6));
+    assert_eq!(part(Some("bytes=3-500"), 10), RequestedPart::Some(3..10));
+    assert_eq!(part(Some("bytes=-4"), 10), RequestedPart::Some(6..10));
+    assert_eq!(part(Some("bytes=-400"), 10), RequestedPart::Some(0..10));
+    assert_eq!(
+        part(Some("bytes=0-99999999999999999999"), 10),
+        RequestedPart::Some(0..10)
+    );
+    assert_eq!(part(Some("Bytes=9-9"), 10), RequestedPart::Some(9..10));
 }
 
 #[test]
-fn behind_the_end_there_is_nothing() {
+fn a_range_behind_the_end_is_empty() {
     for header in [
         "bytes=10-",
         "bytes=10-12",
@@ -22,14 +25,14 @@ fn behind_the_end_there_is_nothing() {
         "bytes=99999999999999999999-",
         "bytes=10-,-0, 11-12",
     ] {
-        assert_eq!(part(Some(header), 10), Part::None, "{header}");
+        assert_eq!(part(Some(header), 10), RequestedPart::None, "{header}");
     }
-    assert_eq!(part(Some("bytes=0-"), 0), Part::None);
-    assert_eq!(part(Some("bytes=-5"), 0), Part::None);
+    assert_eq!(part(Some("bytes=0-"), 0), RequestedPart::None);
+    assert_eq!(part(Some("bytes=-5"), 0), RequestedPart::None);
 }
 
 #[test]
-fn junk_gets_the_whole() {
+fn an_invalid_header_gets_the_whole() {
     for header in [
         "bytes=",
         "bytes=,",
@@ -45,9 +48,9 @@ fn junk_gets_the_whole() {
         "bytes 0-1",
         "=0-1",
     ] {
-        assert_eq!(part(Some(header), 10), Part::Whole, "{header}");
+        assert_eq!(part(Some(header), 10), RequestedPart::Whole, "{header}");
     }
-    assert_eq!(part(None, 10), Part::Whole);
+    assert_eq!(part(None, 10), RequestedPart::Whole);
 }
 
 #[test]
@@ -79,47 +82,53 @@ fn an_open_range_is_open_ended() {
 }
 
 #[test]
-fn many_come_in_the_order_asked_and_those_behind_the_end_are_left_out() {
+fn several_ranges_keep_their_order_without_those_behind_the_end() {
     assert_eq!(
         part(Some("bytes=8-, 0-1 ,\t4-4,,20-30,-0"), 10),
-        Part::Many(vec![8..10, 0..2, 4..5])
+        RequestedPart::Many(vec![8..10, 0..2, 4..5])
     );
-    assert_eq!(part(Some("bytes=20-30,4-5"), 10), Part::Some(4..6));
+    assert_eq!(part(Some("bytes=20-30,4-5"), 10), RequestedPart::Some(4..6));
 }
 
 #[test]
-fn those_that_touch_stay_apart_because_clients_count_them() {
+fn adjacent_ranges_stay_separate() {
     assert_eq!(
         part(Some("bytes=0-1,2-3,4-"), 10),
-        Part::Many(vec![0..2, 2..4, 4..10])
+        RequestedPart::Many(vec![0..2, 2..4, 4..10])
     );
 }
 
 #[test]
-fn those_that_overlap_become_one_where_the_first_of_them_stood() {
+fn overlapping_ranges_merge_at_the_position_of_the_first() {
     assert_eq!(
         part(Some("bytes=6-7,0-2,2-3,1-1"), 10),
-        Part::Many(vec![6..8, 0..4])
+        RequestedPart::Many(vec![6..8, 0..4])
     );
-    assert_eq!(part(Some("bytes=0-,0-,0-,-3"), 10), Part::Some(0..10));
-    assert_eq!(part(Some("bytes=5-6,8-8,0-5"), 10), Part::Many(vec![0..7, 8..9]));
+    assert_eq!(part(Some("bytes=0-,0-,0-,-3"), 10), RequestedPart::Some(0..10));
+    assert_eq!(
+        part(Some("bytes=5-6,8-8,0-5"), 10),
+        RequestedPart::Many(vec![0..7, 8..9])
+    );
 }
 
 #[test]
-fn who_asks_for_too_many_parts_gets_the_whole() {
+fn too_many_parts_get_the_whole() {
     let header = |parts: usize| {
         let each: Vec<String> = (0..parts).map(|part| format!("{0}-{0}", 2 * part)).collect();
         format!("bytes={}", each.join(","))
     };
-    let Part::Many(parts) = part(Some(&header(PARTS_LIMIT)), 1 << 20) else {
+    let RequestedPart::Many(parts) = part(Some(&header(PARTS_LIMIT)), 1 << 20) else {
         panic!("{PARTS_LIMIT} parts are not too many");
     };
     assert_eq!(parts.len(), PARTS_LIMIT);
-    assert_eq!(part(Some(&header(PARTS_LIMIT + 1)), 1 << 20), Part::Whole);
-    assert_eq!(part(Some(&header(50_000)), 1 << 20), Part::Whole);
+    assert_eq!(
+        part(Some(&header(PARTS_LIMIT + 1)), 1 << 20),
+        RequestedPart::Whole
+    );
+    assert_eq!(part(Some(&header(50_000)), 1 << 20), RequestedPart::Whole);
     // The same byte again and again is one part.
     let same = format!("bytes={}", "0-0,".repeat(5_000));
-    assert_eq!(part(Some(&same), 1 << 20), Part::Some(0..1));
+    assert_eq!(part(Some(&same), 1 << 20), RequestedPart::Some(0..1));
 }
 
 /// What RFC 9110 says, byte by byte.
@@ -155,9 +164,9 @@ proptest! {
     #[test]
     fn whatever_the_header_says_parts_lie_within_the_object(header in "(bytes=)?[0-9]{0,22}-?[0-9]{0,22}(,[ 0-9-]{0,4}){0,6}", size: u64) {
         let parts = match part(Some(&header), size) {
-            Part::Some(range) => vec![range],
-            Part::Many(ranges) => ranges,
-            Part::Whole | Part::None => Vec::new(),
+            RequestedPart::Some(range) => vec![range],
+            RequestedPart::Many(ranges) => ranges,
+            RequestedPart::Whole | RequestedPart::None => Vec::new(),
         };
         for range in parts {
             prop_assert!(range.start < range.end && range.end <= size);
@@ -170,13 +179,13 @@ proptest! {
         size in 0_u64..110,
     ) {
         let parts = match part(Some(&written(&bounds)), size) {
-            Part::Some(range) => vec![range],
-            Part::Many(ranges) => {
+            RequestedPart::Some(range) => vec![range],
+            RequestedPart::Many(ranges) => {
                 prop_assert!(ranges.len() > 1);
                 ranges
             }
-            Part::None => Vec::new(),
-            Part::Whole => return Err(TestCaseError::fail("a legal header was ignored")),
+            RequestedPart::None => Vec::new(),
+            RequestedPart::Whole => return Err(TestCaseError::fail("a legal header was ignored")),
         };
         for byte in 0..size {
             let times = parts.iter().filter(|range| range.contains(&byte)).count();

@@ -3,13 +3,13 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use wire::OfflineAccess;
 
-use super::support::{SignIn, World, basic, node_credential};
+use super::support::{FrontFixture, SignIn, basic, node_credential};
 
 const MINUTES: Duration = Duration::from_secs(11 * 60);
 
 #[tokio::test]
 async fn the_right_credential_pulls_from_the_cache_and_a_wrong_one_gets_401() {
-    let world = World::new(SignIn::Basic).await;
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
     assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
@@ -34,8 +34,8 @@ async fn the_right_credential_pulls_from_the_cache_and_a_wrong_one_gets_401() {
 }
 
 #[tokio::test]
-async fn a_yes_for_an_index_covers_the_image_without_asking_again() {
-    let world = World::new(SignIn::Basic).await;
+async fn a_grant_for_an_index_covers_the_image_without_another_question() {
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     assert_eq!(
         world.pull("a", &image, Some(&basic("ann", "pw-ann"))).await,
@@ -45,8 +45,8 @@ async fn a_yes_for_an_index_covers_the_image_without_asking_again() {
 }
 
 #[tokio::test]
-async fn a_kept_yes_lets_its_account_pull_while_the_registry_is_unreachable() {
-    let world = World::new(SignIn::Basic).await;
+async fn a_kept_grant_lets_its_account_pull_while_the_registry_is_unreachable() {
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
     assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
@@ -65,8 +65,8 @@ async fn a_kept_yes_lets_its_account_pull_while_the_registry_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_kept_yes_survives_a_restart() {
-    let mut world = World::new(SignIn::Basic).await;
+async fn a_kept_grant_survives_a_restart() {
+    let mut world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
     assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
@@ -84,7 +84,7 @@ async fn a_kept_yes_survives_a_restart() {
 
 #[tokio::test]
 async fn nobody_gets_a_layer_through_another_repository() {
-    let world = World::new(SignIn::Basic).await;
+    let world = FrontFixture::new(SignIn::Basic).await;
     let (of_a, of_b) = (
         world.registry.push("a", "layer of a"),
         world.registry.push("b", "layer of b"),
@@ -120,7 +120,7 @@ async fn nobody_gets_a_layer_through_another_repository() {
 
 #[tokio::test]
 async fn a_blob_that_reads_like_a_manifest_covers_nothing() {
-    let world = World::new(SignIn::Basic).await;
+    let world = FrontFixture::new(SignIn::Basic).await;
     let of_b = world.registry.push("b", "layer of b");
     assert_eq!(
         world.pull("b", &of_b, Some(&basic("bob", "pw-bob"))).await,
@@ -144,8 +144,8 @@ async fn a_blob_that_reads_like_a_manifest_covers_nothing() {
 }
 
 #[tokio::test]
-async fn a_refusal_ends_the_yes_that_would_have_been_prolonged() {
-    let world = World::new(SignIn::Basic).await;
+async fn a_refusal_ends_the_grant_that_would_have_been_prolonged() {
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
     assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
@@ -161,8 +161,8 @@ async fn a_refusal_ends_the_yes_that_would_have_been_prolonged() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_refused_the_tag_has_no_yes_left_in_the_repository() {
-    let world = World::new(SignIn::Basic).await;
+async fn an_account_that_is_refused_the_tag_loses_its_grants_in_the_repository() {
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
     assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
@@ -175,7 +175,7 @@ async fn an_account_that_is_refused_the_tag_has_no_yes_left_in_the_repository() 
 
 #[tokio::test]
 async fn an_overloaded_registry_is_no_unreachable_one() {
-    let world = World::new(SignIn::Basic).await;
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
     assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
@@ -199,8 +199,8 @@ async fn an_overloaded_registry_is_no_unreachable_one() {
 }
 
 #[tokio::test]
-async fn what_anybody_may_read_needs_no_yes() {
-    let mut world = World::new(SignIn::Basic).await;
+async fn a_public_object_needs_no_grant() {
+    let mut world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     assert_eq!(
         world.pull("a", &image, Some(&basic("ann", "pw-ann"))).await,
@@ -218,12 +218,12 @@ async fn what_anybody_may_read_needs_no_yes() {
 }
 
 #[tokio::test]
-async fn the_node_s_own_credential_stands_for_everyone_where_that_is_configured() {
+async fn the_nodes_credential_counts_for_every_caller_where_configured() {
     for (access, expected) in [
         (OfflineAccess::NodeCredential, StatusCode::OK),
         (OfflineAccess::KeptYes, StatusCode::SERVICE_UNAVAILABLE),
     ] {
-        let world = World::with(SignIn::Basic, access, node_credential()).await;
+        let world = FrontFixture::with(SignIn::Basic, access, node_credential()).await;
         let image = world.registry.push("a", "layer of a");
         assert_eq!(
             world.pull("a", &image, Some(&basic("ann", "pw-ann"))).await,
@@ -241,8 +241,8 @@ async fn the_node_s_own_credential_stands_for_everyone_where_that_is_configured(
 
 #[tokio::test]
 async fn an_unknown_registry_is_never_dialled() {
-    let world = World::new(SignIn::None).await;
-    let other = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
+    let other = FrontFixture::new(SignIn::None).await;
     other.registry.push("a", "layer of a");
     let named = world
         .request(Method::GET, "/v2/a/manifests/v1")

@@ -2,21 +2,21 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::support::{BARRED, Image, SignIn, World};
+use super::support::{BARRED, FrontFixture, Image, SignIn};
 
 const MINUTES: Duration = Duration::from_secs(11 * 60);
 const ANN: Option<(&str, &str)> = Some(("ann", "pw-ann"));
 
 /// A Harbor with one image, and ann's token for it.
-async fn harbor() -> (World, Image, String) {
-    let world = World::new(SignIn::Bearer).await;
+async fn harbor() -> (FrontFixture, Image, String) {
+    let world = FrontFixture::new(SignIn::Bearer).await;
     world.registry.is_a_harbor();
     let image = world.registry.push("a", "layer of a");
     let ann = world.bearer("a", ANN).await.expect("signed in");
     (world, image, ann)
 }
 
-fn manifest_gets(world: &World) -> usize {
+fn manifest_gets(world: &FrontFixture) -> usize {
     world.registry.count("GET /v2/a/manifests/")
 }
 
@@ -25,7 +25,7 @@ fn by_digest(image: &Image) -> String {
 }
 
 #[tokio::test]
-async fn harbor_counts_each_get_of_a_manifest_and_no_more() {
+async fn harbor_counts_each_get_of_a_manifest_once() {
     let (world, image, ann) = harbor().await;
     for pulls in 1..=3 {
         assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
@@ -42,7 +42,7 @@ async fn harbor_counts_each_get_of_a_manifest_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_head_stays_a_head() {
+async fn a_head_is_a_head_at_the_registry_too() {
     let (world, image, ann) = harbor().await;
     for path in ["/v2/a/manifests/v1".to_owned(), by_digest(&image)] {
         assert_eq!(world.head(&path, Some(&ann)).await.status, StatusCode::OK);
@@ -51,8 +51,8 @@ async fn a_head_stays_a_head() {
 }
 
 #[tokio::test]
-async fn who_is_no_harbor_is_not_asked_for_a_manifest_that_is_held() {
-    let world = World::new(SignIn::Bearer).await;
+async fn other_registries_get_no_request_for_a_held_manifest() {
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let ann = world.bearer("a", ANN).await.expect("signed in");
     for _ in 0..2 {
@@ -86,7 +86,7 @@ async fn a_barred_image_is_refused_in_harbors_words_whatever_is_cached() {
 }
 
 #[tokio::test]
-async fn a_bar_by_tag_holds_for_the_digest_that_it_meant() {
+async fn a_bar_by_tag_holds_for_the_tags_digest() {
     let (world, image, ann) = harbor().await;
     assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
     world.registry.bars_images(true);
@@ -111,7 +111,7 @@ async fn a_bar_that_is_lifted_is_forgotten() {
 }
 
 #[tokio::test]
-async fn an_unreachable_harbor_is_taken_at_its_last_word() {
+async fn the_last_answer_of_an_unreachable_harbor_counts() {
     let (mut world, image, ann) = harbor().await;
     assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
     world.stop_registry().await;
@@ -127,7 +127,7 @@ async fn an_unreachable_harbor_is_taken_at_its_last_word() {
 }
 
 #[tokio::test]
-async fn a_refusal_ends_the_yes_that_was_kept() {
+async fn a_refusal_ends_the_kept_grant() {
     let (world, image, ann) = harbor().await;
     assert_eq!(world.pull("a", &image, Some(&ann)).await, StatusCode::OK);
     world.registry.refuses_with(StatusCode::FORBIDDEN);

@@ -1,11 +1,11 @@
-//! What a client can put into a request, mutated for a few seconds, or for as long as is asked:
+//! Fuzz tests: mutates what a client can put into a request, for a few seconds or as long as the variable says:
 //!
 //! ```text
 //! STOKER_FUZZ_SECONDS=600 cargo test -p peer --lib fuzz -- --nocapture --test-threads 1
 //! ```
 //!
-//! An input whose outcome has not been seen before becomes one to go on from. Each run prints its seed;
-//! `STOKER_FUZZ_SEED` repeats one. An input that finds something is printed, and belongs among the tests then.
+//! An input with a new outcome joins the pool. Each run prints its seed, and `STOKER_FUZZ_SEED` repeats one. An input that
+//! fails is printed: add it to the tests.
 
 mod head;
 mod mutation;
@@ -17,19 +17,19 @@ use std::time::{Duration, Instant};
 
 use mutation::Mutations;
 
-/// In the ordinary tests.
+/// The duration in ordinary test runs.
 const SHORT: Duration = Duration::from_secs(2);
-/// Inputs to go on from.
+/// The most inputs in the pool.
 const KEPT: usize = 2_048;
 
-/// Inputs for one target: what it knows of the shape of an input, and what it has seen so far.
+/// The inputs of one target, and the outcomes so far.
 struct Fuzzing {
     name: &'static str,
     seed: u64,
     ends: Instant,
     mutations: Mutations,
     pool: Vec<Vec<u8>>,
-    /// The first ones of the pool, which are well-formed.
+    /// How many inputs at the start of the pool are well-formed.
     samples: usize,
     seen: HashSet<u64>,
     tried: u64,
@@ -51,7 +51,7 @@ impl Fuzzing {
         }
     }
 
-    /// The next input; none when the time is over.
+    /// Returns the next input; none after the time limit.
     fn next(&mut self) -> Option<Vec<u8>> {
         if Instant::now() > self.ends {
             return None;
@@ -61,7 +61,7 @@ impl Fuzzing {
         if nth < self.samples {
             return self.pool.get(nth).cloned();
         }
-        // Every other one from what is well-formed.
+        // Every other one from a well-formed input.
         let from = if nth % 2 == 0 {
             self.samples
         } else {
@@ -71,7 +71,7 @@ impl Fuzzing {
         Some(self.mutations.of(pool))
     }
 
-    /// Tells what became of it: a word or number for each way that an input can go.
+    /// Records the outcome of an input, as a word or number.
     fn went(&mut self, input: Vec<u8>, way: u64) {
         if self.seen.insert(way) && self.pool.len() < KEPT {
             self.pool.push(input);
@@ -87,7 +87,7 @@ impl Drop for Fuzzing {
     }
 }
 
-/// Shows the input, should the test fail while it is tried.
+/// Prints the input if the test fails.
 struct Tried<'input>(&'input [u8]);
 
 impl Drop for Tried<'_> {

@@ -1,4 +1,4 @@
-//! A seed with a valid certificate that says what is not so: what its store holds goes out as it is.
+//! A seed with a valid certificate that lies: its store is served unchecked.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use oci::Digest;
 use store::testing::Signer;
 use wire::PublicProof;
 
-use super::support::{Image, SignIn, World, basic};
+use super::support::{FrontFixture, Image, SignIn, basic};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -16,8 +16,8 @@ fn hours_before(now_ms: i64, hours: i64) -> i64 {
 }
 
 /// A node that holds a private image, and a clock that is years after 1970.
-async fn with_private_image() -> (World, Image) {
-    let world = World::new(SignIn::Basic).await;
+async fn with_private_image() -> (FrontFixture, Image) {
+    let world = FrontFixture::new(SignIn::Basic).await;
     world.let_time_pass(HOUR * 24 * 365 * 30);
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
@@ -25,13 +25,13 @@ async fn with_private_image() -> (World, Image) {
     (world, image)
 }
 
-async fn read_by_nobody(world: &World, image: &Image) -> StatusCode {
+async fn read_by_nobody(world: &FrontFixture, image: &Image) -> StatusCode {
     let path = format!("/v2/a/blobs/{}", image.layer);
     world.get(&path, None).await.status
 }
 
 /// What a hostile seed may send: everything but a record of our manager for this object, place, cluster and time.
-fn forged(world: &World, image: &Image) -> Vec<PublicProof> {
+fn forged(world: &FrontFixture, image: &Image) -> Vec<PublicProof> {
     let (signer, here, now) = (&world.signer, world.location("a"), world.now());
     vec![
         Signer::of("default").public(&image.layer, &here, now),
@@ -76,7 +76,7 @@ async fn what_is_public_ages_from_the_time_that_the_manager_signed() {
     let (here, now) = (world.location("a"), world.now());
     let old = world.signer.public(&image.layer, &here, hours_before(now, 7));
     let seed = world.add_seed().await;
-    // The seed says that it is new.
+    // The seed claims that the record is new.
     seed.record_public(&image.layer, &here, now, &old);
     assert_eq!(read_by_nobody(&world, &image).await, StatusCode::UNAUTHORIZED);
 }
@@ -97,7 +97,7 @@ async fn an_old_record_of_one_seed_does_not_hide_the_new_one_of_another() {
 }
 
 #[tokio::test]
-async fn silence_of_a_seed_is_not_remembered_as_an_answer() {
+async fn a_missing_answer_of_a_seed_is_not_kept() {
     let (mut world, image) = with_private_image().await;
     let _silent = world.add_silent_seed().await;
     assert_eq!(read_by_nobody(&world, &image).await, StatusCode::UNAUTHORIZED);
@@ -110,15 +110,15 @@ async fn silence_of_a_seed_is_not_remembered_as_an_answer() {
     assert_eq!(read_by_nobody(&world, &image).await, StatusCode::OK);
 }
 
-/// What a `HEAD` of the tag says while the registry is unreachable.
-async fn meant(world: &World, authorization: &str) -> (StatusCode, String) {
+/// The response to a `HEAD` of the tag while the registry is unreachable.
+async fn meant(world: &FrontFixture, authorization: &str) -> (StatusCode, String) {
     let head = world.head("/v2/a/manifests/v1", Some(authorization)).await;
     (head.status, head.header("docker-content-digest").to_owned())
 }
 
 #[tokio::test]
 async fn a_hostile_seed_gives_a_tag_no_meaning_that_the_manager_did_not_sign() {
-    let mut world = World::new(SignIn::Basic).await;
+    let mut world = FrontFixture::new(SignIn::Basic).await;
     world.let_time_pass(HOUR * 24 * 365 * 30);
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
@@ -144,7 +144,7 @@ async fn a_hostile_seed_gives_a_tag_no_meaning_that_the_manager_did_not_sign() {
 
 #[tokio::test]
 async fn a_replayed_older_meaning_of_a_tag_counts_for_nothing_where_a_newer_one_is_known() {
-    let mut world = World::new(SignIn::Basic).await;
+    let mut world = FrontFixture::new(SignIn::Basic).await;
     world.let_time_pass(HOUR * 24 * 365 * 30);
     let old = world.registry.push("a", "old layer");
     let ann = basic("ann", "pw-ann");
@@ -158,7 +158,7 @@ async fn a_replayed_older_meaning_of_a_tag_counts_for_nothing_where_a_newer_one_
     world.stop_registry().await;
     let (status, digest) = meant(&world, &ann).await;
     assert_eq!((status, digest.as_str()), (StatusCode::OK, new.index.as_str()));
-    // Also after another seed has shown a newer one.
+    // Also after another seed sent a newer one.
     let honest = world.add_seed().await;
     let newest = world.meant("a", &new.index, world.now() + 1);
     let signed = world.signer.tag(&newest);

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 
 use store::{CHUNK, Store};
 
-use super::support::{Got, SignIn, World};
+use super::support::{FrontFixture, Got, SignIn};
 use crate::fetch::tests::support::{bytes, eventually, lies_of, with_byte_changed};
 
 fn layer() -> Bytes {
@@ -18,7 +18,7 @@ fn layer() -> Bytes {
     (0..3_000_000).map(next).collect::<Vec<u8>>().into()
 }
 
-async fn asked(world: &World, path: &str, headers: &[(&str, &str)]) -> Got {
+async fn asked(world: &FrontFixture, path: &str, headers: &[(&str, &str)]) -> Got {
     let mut request = world.request(Method::GET, path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -67,7 +67,7 @@ fn parts(got: &Got, size: usize) -> Vec<(Range<usize>, Bytes)> {
 
 #[tokio::test]
 async fn many_ranges_come_as_parts_from_the_registry_and_from_the_store() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", layer());
     let size = image.layer_bytes.len();
     let path = format!("/v2/a/blobs/{}", image.layer);
@@ -99,8 +99,8 @@ async fn many_ranges_come_as_parts_from_the_registry_and_from_the_store() {
 }
 
 #[tokio::test]
-async fn one_range_that_is_left_of_many_is_a_plain_answer() {
-    let world = World::new(SignIn::None).await;
+async fn one_remaining_range_is_a_plain_206() {
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", layer());
     let size = image.layer_bytes.len();
     let path = format!("/v2/a/blobs/{}", image.layer);
@@ -115,7 +115,7 @@ async fn one_range_that_is_left_of_many_is_a_plain_answer() {
 
 #[tokio::test]
 async fn parts_of_a_wrong_layer_end_as_a_broken_transfer() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", layer());
     world.registry.serves_wrong_bytes_of(&image.layer);
     let path = format!("/v2/a/blobs/{}", image.layer);
@@ -125,8 +125,8 @@ async fn parts_of_a_wrong_layer_end_as_a_broken_transfer() {
 }
 
 #[tokio::test]
-async fn a_range_counts_only_for_the_object_that_the_client_began_with() {
-    let world = World::new(SignIn::None).await;
+async fn if_range_of_another_object_gets_the_whole() {
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", layer());
     let path = format!("/v2/a/blobs/{}", image.layer);
     let own = format!("\"{}\"", image.layer);
@@ -150,8 +150,8 @@ async fn a_range_counts_only_for_the_object_that_the_client_began_with() {
 }
 
 #[tokio::test]
-async fn who_has_the_object_gets_304_and_nothing_is_fetched() {
-    let world = World::new(SignIn::None).await;
+async fn a_client_with_the_object_gets_304_without_a_fetch() {
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", layer());
     let blob = format!("/v2/a/blobs/{}", image.layer);
     for (path, digest) in [
@@ -176,8 +176,8 @@ async fn who_has_the_object_gets_304_and_nothing_is_fetched() {
 }
 
 #[tokio::test]
-async fn only_who_may_read_it_learns_that_it_is_unchanged() {
-    let world = World::new(SignIn::Basic).await;
+async fn a_304_needs_a_grant_too() {
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", layer());
     let path = format!("/v2/a/blobs/{}", image.layer);
     let got = asked(&world, &path, &[("if-none-match", "*")]).await;
@@ -186,7 +186,7 @@ async fn only_who_may_read_it_learns_that_it_is_unchanged() {
 
 #[tokio::test]
 async fn a_manifest_has_ranges_too() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", layer());
     let path = format!("/v2/a/manifests/{}", image.manifest);
     let whole = world.get(&path, None).await.body.expect("a body");
@@ -207,7 +207,7 @@ async fn a_manifest_has_ranges_too() {
 }
 
 /// An object of more than a few chunks that the seed says it has proven, and whose bytes are wrong there.
-async fn lied_about(world: &World, seed: &Store, number: u64) -> (String, Bytes) {
+async fn lied_about(world: &FrontFixture, seed: &Store, number: u64) -> (String, Bytes) {
     let body = with_byte_changed(&bytes(5 * CHUNK + 700), number);
     let image = world.registry.push("a", body.clone());
     lies_of(seed, &body, &with_byte_changed(&body, CHUNK)).await;
@@ -216,8 +216,8 @@ async fn lied_about(world: &World, seed: &Store, number: u64) -> (String, Bytes)
 }
 
 #[tokio::test]
-async fn a_range_that_is_in_truth_the_whole_never_completes_with_a_lying_seeds_bytes() {
-    let mut world = World::new(SignIn::None).await;
+async fn a_range_of_the_whole_object_never_completes_with_wrong_bytes_of_a_seed() {
+    let mut world = FrontFixture::new(SignIn::None).await;
     let seed = world.add_seed().await;
     let size = 5 * CHUNK + 700;
     let headers = [
@@ -226,24 +226,24 @@ async fn a_range_that_is_in_truth_the_whole_never_completes_with_a_lying_seeds_b
         format!("bytes=-{size}"),
         format!("bytes=0-{},{}-{}", 2 * CHUNK, 2 * CHUNK + 1, size - 1),
         format!("bytes={}-{},0-{}", CHUNK, 9 * size, CHUNK + 5),
-        // Resumed after the transfer broke off.
+        // Resumed after a broken transfer.
         format!("bytes={CHUNK}-"),
-        // Ignored: the answer is the whole.
+        // Ignored: the response is the whole object.
         "bytes=x".to_owned(),
     ];
     for (header, number) in headers.iter().zip(1..) {
         let (path, body) = lied_about(&world, &seed, number).await;
         let got = asked(&world, &path, &[("range", header)]).await;
         assert!(got.body.is_none(), "{header}: {} with wrong bytes", got.status);
-        // The wrong bytes are thrown away, and the registry asked.
+        // The wrong bytes are dropped, and the registry is asked.
         let again = world.get(&path, None).await;
         assert!(again.body.expect("a body") == body, "{header}");
     }
 }
 
 #[tokio::test]
-async fn a_range_that_is_the_whole_comes_complete_from_an_honest_seed() {
-    let mut world = World::new(SignIn::None).await;
+async fn a_range_of_the_whole_object_completes_with_right_bytes_of_a_seed() {
+    let mut world = FrontFixture::new(SignIn::None).await;
     let seed = world.add_seed().await;
     for (number, header) in (1..).zip(["bytes=0-", "bytes=1048576-"]) {
         let body = with_byte_changed(&bytes(5 * CHUNK + 700), number);
@@ -260,8 +260,8 @@ async fn a_range_that_is_the_whole_comes_complete_from_an_honest_seed() {
 }
 
 #[tokio::test]
-async fn where_unproven_ranges_are_held_back_a_lying_seed_gives_no_byte_of_one() {
-    let mut world = World::new(SignIn::None).await;
+async fn with_held_back_ranges_no_wrong_byte_of_a_seed_is_sent() {
+    let mut world = FrontFixture::new(SignIn::None).await;
     let seed = world.add_seed().await;
     world.hold_ranges_back(Duration::from_secs(60)).await;
     let ranges = [CHUNK..CHUNK + 9, 5 * CHUNK + 690..5 * CHUNK + 700, 7..2 * CHUNK];
@@ -277,8 +277,8 @@ async fn where_unproven_ranges_are_held_back_a_lying_seed_gives_no_byte_of_one()
 }
 
 #[tokio::test]
-async fn a_range_that_is_held_back_too_long_is_asked_for_again() {
-    let mut world = World::new(SignIn::None).await;
+async fn a_range_that_is_held_back_too_long_gets_a_503_with_retry_after() {
+    let mut world = FrontFixture::new(SignIn::None).await;
     world.hold_ranges_back(Duration::from_millis(50)).await;
     let image = world.registry.push("a", layer());
     let path = format!("/v2/a/blobs/{}", image.layer);

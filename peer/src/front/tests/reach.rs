@@ -1,4 +1,4 @@
-//! A host that is unreachable, and questions that merely fail.
+//! Unreachable hosts, and failed questions to reachable ones.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::fetch::tests::support::eventually;
 
-use super::support::{Fate, Image, SignIn, World, basic, serve};
+use super::support::{Fate, FrontFixture, Image, SignIn, basic, serve};
 
 const MINUTES: Duration = Duration::from_secs(11 * 60);
 const HOURS: Duration = Duration::from_secs(2 * 3_600);
@@ -22,9 +22,9 @@ fn blob(image: &Image) -> String {
     format!("/v2/a/blobs/{}", image.layer)
 }
 
-/// What `ann` has pulled just now.
-async fn pulled() -> (World, Image) {
-    let world = World::new(SignIn::Basic).await;
+/// The image that `ann` has just pulled.
+async fn pulled() -> (FrontFixture, Image) {
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     assert_eq!(world.pull("a", &image, Some(&ann())).await, StatusCode::OK);
     (world, image)
@@ -38,8 +38,8 @@ fn rate_limited(seconds: u64) -> Fate {
 }
 
 #[tokio::test]
-async fn a_429_is_passed_on_from_memory_and_nobody_else_feels_it() {
-    let world = World::new(SignIn::Basic).await;
+async fn a_429_is_repeated_from_memory_to_its_own_caller_only() {
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let open = world.registry.push("open", "open layer");
     world.registry.treats("HEAD /v2/a/manifests/v1", rate_limited(70));
@@ -57,7 +57,7 @@ async fn a_429_is_passed_on_from_memory_and_nobody_else_feels_it() {
 }
 
 #[tokio::test]
-async fn an_image_that_gets_a_500_prolongs_no_revoked_yes() {
+async fn a_500_prolongs_no_revoked_grant() {
     let (world, image) = pulled().await;
     world.let_time_pass(MINUTES);
     world.registry.treats(
@@ -79,7 +79,7 @@ async fn an_image_that_gets_a_500_prolongs_no_revoked_yes() {
 }
 
 #[tokio::test]
-async fn a_yes_stands_in_for_its_own_failed_question_for_an_hour() {
+async fn a_grant_counts_for_an_hour_when_its_question_fails() {
     let (world, image) = pulled().await;
     world.registry.answers(
         &format!("HEAD {}", blob(&image)),
@@ -116,7 +116,7 @@ async fn a_registry_that_answers_5xx_to_everything_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_failed_tag_keeps_its_meaning_for_a_fresh_yes_only() {
+async fn a_failed_tag_keeps_its_meaning_only_for_a_fresh_grant() {
     let (world, image) = pulled().await;
     world
         .registry
@@ -134,8 +134,8 @@ async fn a_failed_tag_keeps_its_meaning_for_a_fresh_yes_only() {
 }
 
 #[tokio::test]
-async fn a_slow_tag_that_was_never_seen_is_waited_for() {
-    let world = World::new(SignIn::None).await;
+async fn a_slow_tag_without_a_known_meaning_is_awaited() {
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let gate = world.registry.holds("HEAD /v2/a/manifests/v1");
     let opening = async {
@@ -147,7 +147,7 @@ async fn a_slow_tag_that_was_never_seen_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_slow_tag_s_last_meaning_stands_in_once_and_its_late_answer_counts() {
+async fn the_last_meaning_of_a_slow_tag_is_given_once_and_its_late_answer_counts() {
     let (world, old) = pulled().await;
     let new = world.registry.push("a", "new layer");
     let gate = world.registry.holds("HEAD /v2/a/manifests/v1");
@@ -170,7 +170,7 @@ async fn a_slow_tag_s_last_meaning_stands_in_once_and_its_late_answer_counts() {
 }
 
 #[tokio::test]
-async fn an_answer_that_came_late_is_recorded_and_not_given_out_again() {
+async fn a_late_answer_is_recorded_and_not_repeated() {
     let (world, _) = pulled().await;
     let late = world.registry.push("a", "late layer");
     let gate = world.registry.holds("HEAD /v2/a/manifests/v1");
@@ -188,7 +188,7 @@ async fn an_answer_that_came_late_is_recorded_and_not_given_out_again() {
 
 #[tokio::test]
 async fn a_token_for_another_repository_makes_nothing_private() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("open", "open layer");
     let nobody = world.bearer("open", None).await.expect("a token");
     assert_eq!(world.pull("open", &image, Some(&nobody)).await, StatusCode::OK);
@@ -257,7 +257,7 @@ async fn a_refused_account_still_reads_what_is_public() {
 #[tokio::test]
 async fn a_blob_whose_head_is_refused_is_asked_for_one_byte() {
     for status in [403, 404, 405, 501] {
-        let world = World::new(SignIn::None).await;
+        let world = FrontFixture::new(SignIn::None).await;
         let image = world.registry.push("a", "layer of a");
         let status = StatusCode::from_u16(status).expect("a status");
         world.registry.answers("HEAD /v2/a/blobs/", status);
@@ -267,9 +267,9 @@ async fn a_blob_whose_head_is_refused_is_asked_for_one_byte() {
 }
 
 #[tokio::test]
-async fn a_storage_that_gives_no_head_is_asked_for_one_byte_and_silences_nobody() {
+async fn a_storage_without_head_is_asked_for_one_byte_and_stays_reachable() {
     for status in [400, 403, 404, 405, 500, 501, 503] {
-        let world = World::new(SignIn::None).await;
+        let world = FrontFixture::new(SignIn::None).await;
         let image = world.registry.push("a", "layer of a");
         let status = StatusCode::from_u16(status).expect("a status");
         let refusing = Router::new().fallback(move || async move { status });
@@ -286,8 +286,8 @@ async fn a_storage_that_gives_no_head_is_asked_for_one_byte_and_silences_nobody(
 }
 
 #[tokio::test]
-async fn a_web_page_is_no_yes_for_a_blob() {
-    let world = World::new(SignIn::None).await;
+async fn a_web_page_is_no_grant_for_a_blob() {
+    let world = FrontFixture::new(SignIn::None).await;
     let page = vec![
         ("content-type", "text/html; charset=utf-8".to_owned()),
         ("content-length", "0".to_owned()),
@@ -305,8 +305,8 @@ async fn a_web_page_is_no_yes_for_a_blob() {
 }
 
 #[tokio::test]
-async fn a_manifest_s_yes_names_its_digest_or_is_hashed() {
-    let world = World::new(SignIn::None).await;
+async fn a_manifest_is_granted_by_its_digest_or_its_hash() {
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let other = oci::Digest::of(b"another").to_string();
     let named = vec![
@@ -330,7 +330,7 @@ async fn a_manifest_s_yes_names_its_digest_or_is_hashed() {
 
 #[tokio::test]
 async fn a_token_server_s_429_and_single_5xx_go_to_their_caller() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
@@ -347,8 +347,8 @@ async fn a_token_server_s_429_and_single_5xx_go_to_their_caller() {
 }
 
 #[tokio::test]
-async fn a_local_token_reads_kept_yeses_while_only_the_token_server_is_unreachable() {
-    let world = World::new(SignIn::Bearer).await;
+async fn a_local_token_uses_kept_grants_while_only_the_token_server_is_unreachable() {
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
@@ -387,9 +387,9 @@ async fn breaking_token_server(running: &process::Running) -> std::net::SocketAd
 }
 
 #[tokio::test]
-async fn a_token_exchange_is_sent_again_where_its_connection_broke() {
+async fn a_token_request_is_repeated_after_a_broken_connection() {
     for account in [ANN, None] {
-        let world = World::new(SignIn::Bearer).await;
+        let world = FrontFixture::new(SignIn::Bearer).await;
         let server = breaking_token_server(&world.running).await;
         let challenge = format!("Bearer realm=\"http://{server}/token\",service=\"fake\"");
         world.registry.treats(
@@ -401,8 +401,8 @@ async fn a_token_exchange_is_sent_again_where_its_connection_broke() {
 }
 
 #[tokio::test]
-async fn a_barred_image_is_not_given_as_a_tag_s_last_meaning() {
-    let world = World::new(SignIn::Bearer).await;
+async fn a_barred_image_is_never_the_last_meaning_of_a_tag() {
+    let world = FrontFixture::new(SignIn::Bearer).await;
     world.registry.is_a_harbor();
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");

@@ -1,18 +1,18 @@
 use http::{Method, StatusCode};
 
-use super::support::{INDEX, SignIn, World, basic};
+use super::support::{FrontFixture, INDEX, SignIn, basic};
 
 #[tokio::test]
 async fn the_root_says_version_two() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let got = world.get("/v2/", None).await;
     assert_eq!(got.status, StatusCode::OK);
     assert_eq!(got.body.expect("a body"), "{}");
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_404_so_that_the_runtime_goes_on() {
-    let world = World::new(SignIn::None).await;
+async fn other_paths_get_404_so_that_the_runtime_asks_the_registry() {
+    let world = FrontFixture::new(SignIn::None).await;
     for path in [
         "/v2/a/referrers/x",
         "/v2/a/tags/list",
@@ -33,7 +33,7 @@ async fn what_is_not_served_is_404_so_that_the_runtime_goes_on() {
 
 #[tokio::test]
 async fn the_head_of_a_tag_fetches_nothing() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let head = world.head("/v2/a/manifests/v1", None).await;
     assert_eq!(head.header("docker-content-digest"), image.index.as_str());
@@ -43,8 +43,8 @@ async fn the_head_of_a_tag_fetches_nothing() {
 }
 
 #[tokio::test]
-async fn head_says_what_get_would_send() {
-    let world = World::new(SignIn::None).await;
+async fn a_head_has_the_headers_of_a_get() {
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     for cached in [false, true] {
         for path in [
@@ -83,7 +83,7 @@ async fn head_says_what_get_would_send() {
 
 #[tokio::test]
 async fn a_range_is_exactly_those_bytes_from_the_registry_and_from_the_store() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world
         .registry
         .push("a", (0..=255_u8).cycle().take(3_000_000).collect::<Vec<u8>>());
@@ -138,7 +138,7 @@ async fn a_range_is_exactly_those_bytes_from_the_registry_and_from_the_store() {
 
 #[tokio::test]
 async fn a_wrong_layer_ends_as_a_broken_transfer() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", vec![7; 3_000_000]);
     world.registry.serves_wrong_bytes_of(&image.layer);
     let got = world.get(&format!("/v2/a/blobs/{}", image.layer), None).await;
@@ -150,7 +150,7 @@ async fn a_wrong_layer_ends_as_a_broken_transfer() {
 
 #[tokio::test]
 async fn a_wrong_manifest_is_not_served() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     world.registry.serves_wrong_bytes_of(&image.manifest);
     let got = world
@@ -161,7 +161,7 @@ async fn a_wrong_manifest_is_not_served() {
 
 #[tokio::test]
 async fn many_callers_of_one_layer_make_one_request() {
-    let world = World::new(SignIn::Basic).await;
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", vec![9; 2_000_000]);
     let (path, ann) = (format!("/v2/a/blobs/{}", image.layer), basic("ann", "pw-ann"));
     let gets = (0..8).map(|_| world.get(&path, Some(&ann)));
@@ -172,8 +172,8 @@ async fn many_callers_of_one_layer_make_one_request() {
 }
 
 #[tokio::test]
-async fn one_caller_s_ended_credential_is_not_another_s_failure() {
-    let mut world = World::new(SignIn::Basic).await;
+async fn an_ended_credential_fails_only_its_own_caller() {
+    let mut world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let seed = world.add_seed().await;
     world.say_public(&seed, &image.layer, "a");

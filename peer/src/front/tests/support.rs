@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,6 +16,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, WWW_AUTHEN
 use http::{HeaderMap, Method, StatusCode};
 use oci::challenge::{Challenge, parse};
 use oci::{Credential, Digest, Location, Registries, RegistrySettings, Secret};
+use parking_lot::{Mutex, MutexGuard};
 use process::Running;
 use process::http::{ClientOptions, client};
 use process::metrics::Metrics;
@@ -34,7 +35,7 @@ use crate::delivery::Delivery;
 use crate::fetch::tests::support::{eventually, shown_to_a_peer, unlimited};
 use crate::fetch::{Fetches, Sources};
 use crate::front::{FrontState, RangeRules, router};
-use crate::membership::tests::{Authority, Member};
+use crate::membership::tests::{Authority, JoinedPeer};
 use crate::metrics::PeerMetrics;
 use crate::metrics::tests::scraped;
 use crate::neighbours::{Neighbours, OwnRegistry};
@@ -45,7 +46,7 @@ pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(super) const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
 
-/// What Harbor says of an image with too many vulnerabilities.
+/// Harbor's body for an image with too many vulnerabilities.
 pub(super) const BARRED: &str = r#"{"errors":[{"code":"PROJECTPOLICYVIOLATION","message":"current image with 3 vulnerabilities cannot be pulled due to configured policy"}]}"#;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,14 +56,14 @@ pub(super) enum SignIn {
     Bearer,
 }
 
-/// What becomes of a request instead of its own answer.
+/// What the registry does with a request.
 #[derive(Clone)]
 pub(super) enum Fate {
     /// This status, with these headers and no body.
     Answered(StatusCode, Vec<(&'static str, String)>),
-    /// Its own answer, once the token is cancelled.
+    /// The normal response, once the token is cancelled.
     Held(CancellationToken),
-    /// Its own answer.
+    /// The normal response.
     AsUsual,
 }
 
@@ -74,25 +75,25 @@ struct Repository {
 }
 
 #[derive(Clone)]
-pub(super) struct FakeRegistry(Arc<Mutex<Contents>>);
+pub(super) struct ScriptedRegistry(Arc<Mutex<Contents>>);
 
 struct Contents {
     sign_in: SignIn,
     repositories: HashMap<String, Repository>,
     /// Served with one byte changed.
     wrong: HashSet<Digest>,
-    /// It names itself as Harbor does.
+    /// Its challenge names Harbor's service.
     harbor: bool,
     /// GETs of manifests get 412, as of an image with too many vulnerabilities.
     bars: bool,
-    /// Everybody is refused with this.
+    /// Every request is refused with this status.
     refuses: Option<StatusCode>,
-    /// What becomes of requests whose method and path begin so; the last one counts.
+    /// By the start of the method and path; the last match counts.
     fates: Vec<(String, Fate)>,
     /// Bodies of GETs wait for this.
     holds: Option<CancellationToken>,
     tokens: HashMap<String, Option<String>>,
-    /// Its token server gives this to everybody, whatever they show.
+    /// The token that its server issues to every caller.
     gives: Option<serde_json::Value>,
     asked: Vec<String>,
     authorizations: Vec<String>,
@@ -121,7 +122,7 @@ fn user_of(basic: &str) -> Option<String> {
     (password == format!("pw-{user}")).then(|| user.to_owned())
 }
 
-impl FakeRegistry {
+impl ScriptedRegistry {
     fn new(sign_in: SignIn) -> Self {
         Self(Arc::new(Mutex::new(Contents {
             sign_in,
@@ -140,7 +141,7 @@ impl FakeRegistry {
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Puts an image with this layer into `repository`, tagged `v1`.
@@ -186,12 +187,12 @@ impl FakeRegistry {
         self.lock().harbor = true;
     }
 
-    /// From now on its token server gives this to everybody, whatever they show.
+    /// From now on its token server issues this token to every caller.
     pub(super) fn gives(&self, answer: serde_json::Value) {
         self.lock().gives = Some(answer);
     }
 
-    /// From now on, or not any more, GETs of manifests are refused as Harbor does by its project's rule.
+    /// Sets whether GETs of manifests are refused as by a rule of a Harbor project.
     pub(super) fn bars_images(&self, bars: bool) {
         self.lock().bars = bars;
     }
@@ -201,12 +202,12 @@ impl FakeRegistry {
         self.lock().refuses = Some(status);
     }
 
-    /// From now on requests that begin so (`HEAD /v2/a/`) have this fate.
+    /// From now on this happens to requests that begin so (`HEAD /v2/a/`).
     pub(super) fn treats(&self, start: &str, fate: Fate) {
         self.lock().fates.push((start.to_owned(), fate));
     }
 
-    /// Its answer begins once the token is cancelled.
+    /// The response begins once the token is cancelled.
     pub(super) fn holds(&self, start: &str) -> CancellationToken {
         let token = CancellationToken::new();
         self.treats(start, Fate::Held(token.clone()));
@@ -245,13 +246,13 @@ impl FakeRegistry {
             .count()
     }
 
-    /// Every `Authorization` and every form that it was shown.
+    /// Every `Authorization` and every form that it received.
     pub(super) fn authorizations(&self) -> Vec<String> {
         self.lock().authorizations.clone()
     }
 }
 
-async fn answer(State(registry): State<FakeRegistry>, request: Request) -> Response {
+async fn answer(State(registry): State<ScriptedRegistry>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let form = axum::body::to_bytes(body, 10_000).await.unwrap_or_default();
     let authorization = parts
@@ -332,7 +333,7 @@ fn give_token(contents: &mut Contents, form: &[u8], authorization: &str) -> Resp
     axum::Json(serde_json::json!({ "token": token, "expires_in": 300 })).into_response()
 }
 
-/// What whoever may not read the repository is told.
+/// The response to a caller who may not read the repository.
 fn challenge(contents: &Contents, host: &str, repository: &str, authorization: &str) -> Option<String> {
     match contents.sign_in {
         SignIn::None => None,
@@ -389,12 +390,12 @@ fn found(contents: &Contents, repository: &str, kind: &str, name: &str, head: bo
     Some((headers, body).into_response())
 }
 
-/// A front, its registry, and a clock that is set by hand.
-pub(super) struct World {
-    pub(super) registry: FakeRegistry,
+/// A front, its registry, and a clock that only the test advances.
+pub(super) struct FrontFixture {
+    pub(super) registry: ScriptedRegistry,
     pub(super) registry_name: String,
-    /// Another registry that may be dialled; somebody else's.
-    pub(super) other: FakeRegistry,
+    /// Another allowed registry, of another owner.
+    pub(super) other: ScriptedRegistry,
     pub(super) other_name: String,
     pub(super) store: Store,
     pub(super) front: SocketAddr,
@@ -408,14 +409,14 @@ pub(super) struct World {
     folders: Vec<TempDir>,
     /// Signs as this peer's manager does.
     pub(super) signer: Signer,
-    member: Member,
+    member: JoinedPeer,
 }
 
-/// What came back.
+/// A response.
 pub(super) struct Got {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// None when the transfer broke off.
+    /// None if the transfer was cut off.
     pub(super) body: Option<Bytes>,
 }
 
@@ -432,14 +433,14 @@ impl Got {
     }
 }
 
-impl World {
+impl FrontFixture {
     pub(super) async fn new(sign_in: SignIn) -> Self {
         Self::with(sign_in, OfflineAccess::KeptYes, Credential::Anonymous).await
     }
 
     pub(super) async fn with(sign_in: SignIn, offline_access: OfflineAccess, credential: Credential) -> Self {
         process::install_tls_provider();
-        let (registry, registry_runs) = (FakeRegistry::new(sign_in), Running::new());
+        let (registry, registry_runs) = (ScriptedRegistry::new(sign_in), Running::new());
         let served = Router::new().fallback(answer).with_state(registry.clone());
         let registry_name = serve(served, &registry_runs).await.to_string();
         let settings = RegistrySettings {
@@ -447,7 +448,7 @@ impl World {
             credential,
             ..RegistrySettings::new(registry_name.parse().expect("a registry"))
         };
-        let other = FakeRegistry::new(sign_in);
+        let other = ScriptedRegistry::new(sign_in);
         let served = Router::new().fallback(answer).with_state(other.clone());
         let other_name = serve(served, &registry_runs).await.to_string();
         let others = RegistrySettings {
@@ -498,8 +499,7 @@ impl World {
         }
     }
 
-    /// Both registries and their token servers refuse connections from now on.
-    /// Once what was fetched from it is on the disk.
+    /// From now on both registries and their token servers refuse connections. Waits until fetched objects are on the disk.
     pub(super) async fn stop_registry(&self) {
         eventually("all is sealed", || self.state.0.fetches.are_over()).await;
         self.registry_runs.drain(Duration::ZERO).await;
@@ -510,7 +510,7 @@ impl World {
         self.state.pulls().newest(usize::MAX, |_| true)
     }
 
-    /// What a scrape shows.
+    /// The metrics as scraped.
     pub(super) fn counted(&self) -> String {
         scraped(&self.state.0.metrics, &self.store)
     }
@@ -524,8 +524,7 @@ impl World {
             .collect()
     }
 
-    /// The peer starts again: all that was only in its memory is gone.
-    /// What was pulled before has got its names by then.
+    /// Restarts the peer, which loses its memory. Waits until pulled objects are sealed.
     pub(super) async fn restart_front(&mut self) {
         while self.store.totals().partial_objects > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -533,7 +532,7 @@ impl World {
         self.serve_anew().await;
     }
 
-    /// Ranges of objects that are not proven are held back, so long at most.
+    /// Holds back ranges of unproven objects, for at most this time.
     pub(super) async fn hold_ranges_back(&mut self, proof_limit: Duration) {
         self.ranges = RangeRules {
             unproven: UnprovenRanges::HeldBack,
@@ -567,7 +566,7 @@ impl World {
         location.parse().expect("a location")
     }
 
-    /// Unix milliseconds, as the front has them.
+    /// The front's time in Unix milliseconds.
     pub(super) fn now(&self) -> i64 {
         self.now.load(Ordering::SeqCst)
     }
@@ -601,7 +600,7 @@ impl World {
         store
     }
 
-    /// A seed that accepts connections and says nothing, for as long as the listener lives.
+    /// A seed that accepts connections and sends nothing, until the listener is dropped.
     pub(super) async fn add_silent_seed(&mut self) -> TcpListener {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         self.learn_seed(listener.local_addr().expect("an address"));
@@ -658,8 +657,7 @@ impl World {
         self.send(request).await
     }
 
-    /// As containerd does: HEAD of the tag, then index, manifest, config and layer by digest.
-    /// The first status that is no success ends it.
+    /// Pulls like containerd: HEAD of the tag, then index, manifest, config and layer by digest. Stops at the first failure.
     pub(super) async fn pull(
         &self,
         repository: &str,
@@ -699,7 +697,7 @@ impl World {
         StatusCode::OK
     }
 
-    /// Answers a Bearer challenge as containerd does; the `Authorization` to come back with.
+    /// Signs in like containerd, and returns the `Authorization`.
     pub(super) async fn sign_in(
         &self,
         challenge: &str,
@@ -758,7 +756,7 @@ impl World {
             .ok_or(status)
     }
 
-    /// The whole round of containerd: asked without a credential, challenged, signed in.
+    /// The whole sequence of containerd: request without a credential, challenge, sign-in, request.
     pub(super) async fn bearer(
         &self,
         repository: &str,
@@ -782,7 +780,7 @@ impl World {
 
 fn front_state(
     store: &Store,
-    member: &Member,
+    member: &JoinedPeer,
     neighbours: &Neighbours,
     running: &Running,
     now: &Arc<AtomicI64>,

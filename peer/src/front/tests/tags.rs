@@ -1,11 +1,11 @@
 use http::StatusCode;
 use oci::Digest;
 
-use super::support::{SignIn, World, basic};
+use super::support::{FrontFixture, SignIn, basic};
 
 #[tokio::test]
-async fn a_tag_is_what_the_registry_says_now() {
-    let world = World::new(SignIn::None).await;
+async fn a_tag_has_the_registrys_present_meaning() {
+    let world = FrontFixture::new(SignIn::None).await;
     let old = world.registry.push("a", "old layer");
     assert_eq!(world.pull("a", &old, None).await, StatusCode::OK);
     let new = world.registry.push("a", "new layer");
@@ -14,7 +14,7 @@ async fn a_tag_is_what_the_registry_says_now() {
 
 #[tokio::test]
 async fn a_tag_falls_back_to_the_youngest_record_of_the_seeds() {
-    let mut world = World::new(SignIn::Basic).await;
+    let mut world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
     assert_eq!(
@@ -34,8 +34,8 @@ async fn a_tag_falls_back_to_the_youngest_record_of_the_seeds() {
 }
 
 #[tokio::test]
-async fn knowing_what_a_tag_means_is_no_yes() {
-    let mut world = World::new(SignIn::Basic).await;
+async fn the_meaning_of_a_tag_is_no_grant() {
+    let mut world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     assert_eq!(
         world.pull("a", &image, Some(&basic("ann", "pw-ann"))).await,
@@ -50,8 +50,8 @@ async fn knowing_what_a_tag_means_is_no_yes() {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_gone_is_gone() {
-    let world = World::new(SignIn::None).await;
+async fn a_deleted_tag_is_not_served() {
+    let world = FrontFixture::new(SignIn::None).await;
     world.registry.push("a", "layer of a");
     let got = world.get("/v2/a/manifests/other", None).await;
     assert_eq!(got.status, StatusCode::NOT_FOUND);

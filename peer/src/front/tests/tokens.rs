@@ -1,12 +1,12 @@
 use http::StatusCode;
 
-use super::support::{SignIn, World, basic};
+use super::support::{FrontFixture, SignIn, basic};
 
 const ANN: Option<(&str, &str)> = Some(("ann", "pw-ann"));
 
 #[tokio::test]
-async fn a_relayed_token_pulls() {
-    let world = World::new(SignIn::Bearer).await;
+async fn a_pull_with_a_relayed_token_succeeds() {
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
@@ -29,8 +29,8 @@ async fn a_relayed_token_pulls() {
 }
 
 #[tokio::test]
-async fn a_fresh_token_of_the_same_account_finds_its_yes() {
-    let world = World::new(SignIn::Bearer).await;
+async fn a_new_token_finds_the_grants_of_its_account() {
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let first = world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&first)).await, StatusCode::OK);
@@ -50,13 +50,13 @@ async fn a_fresh_token_of_the_same_account_finds_its_yes() {
 
 #[tokio::test]
 async fn a_second_pull_succeeds_while_registry_and_token_server_are_unreachable() {
-    let mut world = World::new(SignIn::Bearer).await;
+    let mut world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
     world.stop_registry().await;
     world.restart_front().await;
-    // The last challenge is repeated, for whoever comes without a credential.
+    // The last challenge is repeated to callers without a credential.
     let local = world.bearer("a", ANN).await.expect("a token of the peer's own");
     assert_eq!(world.pull("a", &image, Some(&local)).await, StatusCode::OK);
     assert_eq!(
@@ -83,8 +83,8 @@ async fn a_second_pull_succeeds_while_registry_and_token_server_are_unreachable(
 }
 
 #[tokio::test]
-async fn a_repeated_challenge_is_for_the_repository_that_is_asked_for() {
-    let world = World::new(SignIn::Bearer).await;
+async fn a_repeated_challenge_names_the_requested_repository() {
+    let world = FrontFixture::new(SignIn::Bearer).await;
     world.registry.push("a", "layer of a");
     let image = world.registry.push("open", "open layer");
     let token = world.bearer("open", None).await.expect("a token");
@@ -106,7 +106,7 @@ async fn a_repeated_challenge_is_for_the_repository_that_is_asked_for() {
 
 #[tokio::test]
 async fn a_token_of_our_own_is_never_sent_to_a_registry() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let path = format!("/v2/a/blobs/{}", image.layer);
     for authorization in ["Bearer stoker-local.abc", "bearer  stoker-local.abc"] {
@@ -129,7 +129,7 @@ async fn a_token_of_our_own_is_never_sent_to_a_registry() {
 
 #[tokio::test]
 async fn only_token_servers_that_a_challenge_named_are_called() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let registry = format!("http://{}", world.registry_name);
     let realm = format!("{registry}/token");
     let ask_for = |registry: &str, realm: &str| {
@@ -166,12 +166,12 @@ async fn only_token_servers_that_a_challenge_named_are_called() {
     }
 }
 
-/// Whose registry a token was issued for.
+/// The registry that a token was issued for.
 const OF_THE_ATTACKER: &str = "token-of-the-attacker";
 
 #[tokio::test]
-async fn a_token_of_another_token_server_finds_no_yes_of_the_account_that_it_was_given_to() {
-    let world = World::new(SignIn::Bearer).await;
+async fn a_token_of_another_token_server_finds_no_grants() {
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
@@ -186,8 +186,8 @@ async fn a_token_of_another_token_server_finds_no_yes_of_the_account_that_it_was
 }
 
 #[tokio::test]
-async fn a_token_server_makes_nobody_else_s_token_an_anonymous_one() {
-    let world = World::new(SignIn::Bearer).await;
+async fn a_token_server_cannot_make_the_token_of_another_account_anonymous() {
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("b", "layer of b");
     let token = world.bearer("b", Some(("bob", "pw-bob"))).await.expect("a token");
     let its_own = token.strip_prefix("Bearer ").expect("a token");
@@ -204,7 +204,7 @@ async fn a_token_server_makes_nobody_else_s_token_an_anonymous_one() {
 
 #[tokio::test]
 async fn a_refresh_token_of_another_token_server_names_no_account() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
@@ -230,7 +230,7 @@ async fn a_refresh_token_of_another_token_server_names_no_account() {
 
 #[tokio::test]
 async fn a_token_of_our_own_counts_only_at_the_registry_that_it_was_made_for() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let bait = world.other.push("a", "the attacker's layer");
     let token = world.bearer("a", ANN).await.expect("a token");
@@ -264,7 +264,7 @@ async fn a_token_of_our_own_counts_only_at_the_registry_that_it_was_made_for() {
 
 #[tokio::test]
 async fn a_token_for_another_service_stands_for_no_account() {
-    let world = World::new(SignIn::Bearer).await;
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let token = world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.pull("a", &image, Some(&token)).await, StatusCode::OK);
@@ -293,8 +293,8 @@ async fn a_token_for_another_service_stands_for_no_account() {
 }
 
 #[tokio::test]
-async fn a_guessed_password_ends_nobody_else_s_yes() {
-    let world = World::new(SignIn::Bearer).await;
+async fn a_guessed_password_ends_no_grants_of_other_callers() {
+    let world = FrontFixture::new(SignIn::Bearer).await;
     let image = world.registry.push("a", "layer of a");
     let challenged = world.head("/v2/a/manifests/v1", None).await;
     let token = world.sign_in(challenged.challenge(), ANN).await.expect("a token");

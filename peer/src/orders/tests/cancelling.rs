@@ -3,14 +3,14 @@ use oci::Digest;
 use store::CHUNK;
 use tokio_util::sync::CancellationToken;
 
-use super::support::{FakeManager, Peer};
+use super::support::{FakeManager, WorkingPeer};
 use crate::fetch::tests::support::{Treat, bytes, eventually, read_all};
 
 const HELD_AT: u64 = 3 * CHUNK;
 
 /// A peer whose lot 1 waits for the registry, which has sent three chunks of five.
-async fn in_the_middle() -> (Peer, Bytes, Digest, CancellationToken) {
-    let peer = Peer::of(FakeManager::default()).await;
+async fn in_the_middle() -> (WorkingPeer, Bytes, Digest, CancellationToken) {
+    let peer = WorkingPeer::of(FakeManager::default()).await;
     let (body, goes_on) = (bytes(5 * CHUNK), CancellationToken::new());
     let digest = Digest::of(&body);
     let treat = Treat {
@@ -27,7 +27,7 @@ async fn in_the_middle() -> (Peer, Bytes, Digest, CancellationToken) {
 }
 
 #[tokio::test]
-async fn a_lot_that_is_taken_back_stops_and_its_bytes_are_kept() {
+async fn a_withdrawn_lot_stops_and_its_bytes_are_kept() {
     let (peer, body, digest, _held) = in_the_middle().await;
     peer.manager.takes_back(1);
     let fetches = &peer.world.fetches;
@@ -41,7 +41,7 @@ async fn a_lot_that_is_taken_back_stops_and_its_bytes_are_kept() {
 }
 
 #[tokio::test]
-async fn what_a_runtime_reads_goes_on_when_its_lot_is_taken_back() {
+async fn a_runtimes_read_continues_when_its_lot_is_withdrawn() {
     let (peer, body, digest, held) = in_the_middle().await;
     let following = peer.world.fetch(&digest);
     peer.manager.takes_back(1);
@@ -55,7 +55,7 @@ async fn what_a_runtime_reads_goes_on_when_its_lot_is_taken_back() {
 }
 
 #[tokio::test]
-async fn another_lot_that_wants_the_same_goes_on() {
+async fn another_lot_with_the_same_object_continues() {
     let (peer, body, digest, held) = in_the_middle().await;
     peer.manager
         .hands_out(peer.lot(2, &digest, body.len() as u64, None));

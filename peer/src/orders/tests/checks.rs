@@ -1,4 +1,4 @@
-//! What a peer answers that compares a seed's bytes with its own.
+//! Spot checks: a peer compares a seed's bytes with its own.
 
 use bytes::Bytes;
 use oci::Digest;
@@ -7,19 +7,19 @@ use uuid::Uuid;
 use wire::{Question, SpotCheck, SpotCheckOutcome};
 
 use super::questions::reply_to;
-use super::support::{FakeManager, Peer};
+use super::support::{FakeManager, WorkingPeer};
 use crate::fetch::tests::support::{Parent, bytes, seal, with_byte_changed};
 
 /// A peer and a seed that hold the same object.
-async fn both_holding(body: &Bytes) -> (Peer, Parent) {
-    let peer = Peer::of(FakeManager::default()).await;
+async fn both_holding(body: &Bytes) -> (WorkingPeer, Parent) {
+    let peer = WorkingPeer::of(FakeManager::default()).await;
     let seed = Parent::holding(&peer.world.around, &[body]).await;
     seal(&peer.world.store, body).await;
     peer.manager.tells_of_seed(&seed.url);
     (peer, seed)
 }
 
-async fn compared(peer: &Peer, seed: &str, digest: &Digest, first: u64) -> SpotCheckOutcome {
+async fn compared(peer: &WorkingPeer, seed: &str, digest: &Digest, first: u64) -> Compared {
     let question = Question {
         id: Uuid::new_v4(),
         location: peer.world.around.location().to_string(),
@@ -35,7 +35,7 @@ async fn compared(peer: &Peer, seed: &str, digest: &Digest, first: u64) -> SpotC
 }
 
 #[tokio::test]
-async fn a_seed_whose_bytes_were_altered_is_told_by_the_range_that_has_them() {
+async fn a_seed_with_altered_bytes_is_found_by_their_range() {
     let body = bytes(3 * CHUNK);
     let (peer, seed) = both_holding(&body).await;
     let digest = Digest::of(&body);
@@ -51,7 +51,7 @@ async fn a_seed_whose_bytes_were_altered_is_told_by_the_range_that_has_them() {
 }
 
 #[tokio::test]
-async fn a_peer_whose_own_copy_is_damaged_accuses_nobody_and_removes_it() {
+async fn a_peer_with_a_damaged_copy_accuses_no_seed_and_removes_the_copy() {
     let body = bytes(2 * CHUNK);
     let (peer, seed) = both_holding(&body).await;
     let digest = Digest::of(&body);

@@ -1,14 +1,14 @@
 use wire::{Lot, PlacementOutcome, Side};
 
-use super::support::{FakeManager, Peer};
+use super::support::{FakeManager, WorkingPeer};
 use crate::fetch::tests::support::{Treat, bytes, eventually};
 use oci::Digest;
 
 const GOOD: &str = "Basic bGFzdGluZzpwdw==";
 
 /// A lot of one object that only [`GOOD`] opens; the request came with the credential `c-1`.
-async fn private(manager: &FakeManager) -> (Peer, Lot) {
-    let peer = Peer::of(manager.clone()).await;
+async fn private(manager: &FakeManager) -> (WorkingPeer, Lot) {
+    let peer = WorkingPeer::of(manager.clone()).await;
     let body = bytes(9);
     let digest = Digest::of(&body);
     let treat = Treat {
@@ -22,7 +22,7 @@ async fn private(manager: &FakeManager) -> (Peer, Lot) {
     (peer, lot)
 }
 
-async fn outcome(peer: &Peer, lot: Lot) -> PlacementOutcome {
+async fn outcome(peer: &WorkingPeer, lot: Lot) -> Outcome {
     peer.manager.hands_out(lot);
     eventually("settled", || !peer.manager.settled().is_empty()).await;
     peer.manager.settled()[0].outcome.clone()
@@ -34,7 +34,7 @@ fn configured_name(lot: &Lot) -> String {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_taken_any_more_gives_way_to_the_configured_credential() {
+async fn after_a_refused_token_the_configured_credential_is_used() {
     let manager = FakeManager::default();
     let (peer, lot) = private(&manager).await;
     manager.keeps_credential("c-1", "Bearer ended.long.ago");
@@ -47,7 +47,7 @@ async fn a_token_that_is_not_taken_any_more_gives_way_to_the_configured_credenti
 }
 
 #[tokio::test]
-async fn a_credential_that_is_gone_gives_way_to_the_configured_one() {
+async fn after_an_ended_credential_the_configured_one_is_used() {
     let manager = FakeManager::default();
     let (peer, lot) = private(&manager).await;
     manager.keeps_credential(&configured_name(&lot), GOOD);
@@ -59,18 +59,18 @@ async fn a_credential_that_is_gone_gives_way_to_the_configured_one() {
 }
 
 #[tokio::test]
-async fn without_another_the_placement_fails_because_the_credential_ended() {
+async fn without_a_configured_credential_an_ended_one_fails_the_placement() {
     for kept in [None, Some("Bearer ended.long.ago")] {
         let manager = FakeManager::default();
         let (peer, lot) = private(&manager).await;
         if let Some(kept) = kept {
             manager.keeps_credential("c-1", kept);
         }
-        let PlacementOutcome::Failed { reason, side } = outcome(&peer, lot).await else {
-            panic!("a private object was had without a credential");
+        let Outcome::Failed { reason, side } = outcome(&peer, lot).await else {
+            panic!("a private object was fetched without a credential");
         };
         assert_eq!(side, Side::Caller);
-        assert!(reason.contains("credential ended"), "{reason}");
+        assert!(reason.contains("credential"), "{reason}");
         assert!(!reason.contains("long.ago"), "{reason}");
     }
 }

@@ -3,14 +3,14 @@ use store::RemovalReason;
 use store::testing::Signer;
 use wire::{Lot, PlacementOutcome, TagRecord};
 
-use super::support::{FakeManager, Peer};
+use super::support::{FakeManager, WorkingPeer};
 use crate::fetch::tests::support::{bytes, eventually, seal};
 use crate::metrics::tests::scraped;
 use crate::recorder::{Trace, attribute, id_of};
 
 #[tokio::test]
-async fn a_lot_is_told_as_part_of_its_preheat_s_trace() {
-    let (peer, trace) = (Peer::of(FakeManager::default()).await, Trace::begin());
+async fn a_lot_is_part_of_its_preheats_trace() {
+    let (peer, trace) = (WorkingPeer::of(FakeManager::default()).await, Trace::begin());
     let digest = peer.world.registry.serve(&bytes(9));
     peer.manager
         .hands_out(peer.lot(1, &digest, 9, Some(trace.context())));
@@ -42,7 +42,7 @@ async fn a_lot_is_told_as_part_of_its_preheat_s_trace() {
 
 #[tokio::test]
 async fn a_lot_that_is_handed_out_again_after_a_restart_stays_in_its_trace() {
-    let (peer, trace) = (Peer::of(FakeManager::default()).await, Trace::begin());
+    let (peer, trace) = (WorkingPeer::of(FakeManager::default()).await, Trace::begin());
     let digest = peer.world.registry.serve(&bytes(9));
     let context = Some(trace.context());
     peer.manager.hands_out(peer.lot(1, &digest, 9, context.clone()));
@@ -57,8 +57,8 @@ async fn a_lot_that_is_handed_out_again_after_a_restart_stays_in_its_trace() {
 }
 
 #[tokio::test]
-async fn what_a_manifest_lists_and_its_registry_has_lost_is_the_registrys_failure() {
-    let (peer, trace) = (Peer::of(FakeManager::default()).await, Trace::begin());
+async fn a_listed_object_that_the_registry_lost_is_the_registrys_failure() {
+    let (peer, trace) = (WorkingPeer::of(FakeManager::default()).await, Trace::begin());
     let unknown = Digest::of(b"nobody has it");
     peer.manager
         .hands_out(peer.lot(1, &unknown, 9, Some(trace.context())));
@@ -80,7 +80,7 @@ async fn what_a_manifest_lists_and_its_registry_has_lost_is_the_registrys_failur
 
 #[tokio::test]
 async fn sessions_and_lots_are_counted_while_they_last() {
-    let peer = Peer::of(FakeManager::default()).await;
+    let peer = WorkingPeer::of(FakeManager::default()).await;
     let counted = || scraped(&peer.metrics, &peer.world.store);
     eventually("up", || counted().contains("stoker_session_up 1\n")).await;
     let digest = peer.world.registry.serve(&bytes(9));
@@ -92,7 +92,7 @@ async fn sessions_and_lots_are_counted_while_they_last() {
 
 #[tokio::test]
 async fn the_manager_learns_of_a_removal() {
-    let peer = Peer::of(FakeManager::default()).await;
+    let peer = WorkingPeer::of(FakeManager::default()).await;
     eventually("the peer has called in", || peer.manager.sessions() == 1).await;
     let body = bytes(9);
     let digest = Digest::of(&body);
@@ -108,7 +108,7 @@ async fn the_manager_learns_of_a_removal() {
 const RESOLVED_MS: i64 = 1_700_000_000_000;
 
 /// A lot of one public object, which its image's tag meant.
-fn public_lot(peer: &Peer, signer: &Signer, work: i64, digest: &Digest) -> Lot {
+fn public_lot(peer: &WorkingPeer, signer: &Signer, work: i64, digest: &Digest) -> Lot {
     let lot = peer.lot(work, digest, 9, None);
     let location = peer.world.wanted(digest).location;
     Lot {
@@ -125,8 +125,8 @@ fn public_lot(peer: &Peer, signer: &Signer, work: i64, digest: &Digest) -> Lot {
 }
 
 #[tokio::test]
-async fn what_the_manager_signed_of_a_lot_is_kept_with_its_objects_and_its_time() {
-    let peer = Peer::of(FakeManager::default()).await;
+async fn the_signed_records_of_a_lot_are_kept_with_their_time() {
+    let peer = WorkingPeer::of(FakeManager::default()).await;
     let digest = peer.world.registry.serve(&bytes(9));
     let lot = public_lot(&peer, &peer.manager.signer(), 1, &digest);
     peer.manager.hands_out(lot.clone());
@@ -138,8 +138,8 @@ async fn what_the_manager_signed_of_a_lot_is_kept_with_its_objects_and_its_time(
 }
 
 #[tokio::test]
-async fn what_another_manager_or_for_another_cluster_was_signed_is_not_kept() {
-    let peer = Peer::of(FakeManager::default()).await;
+async fn records_of_another_manager_or_cluster_are_not_kept() {
+    let peer = WorkingPeer::of(FakeManager::default()).await;
     let elsewhere = peer.manager.signer().for_cluster("elsewhere");
     for (work, signer) in [(1, Signer::of("edge")), (2, elsewhere)] {
         let digest = peer.world.registry.serve(&bytes(9));

@@ -6,7 +6,7 @@ use wire::{
     ObjectKind, ObjectStatus, Pull, PullResult, Question, RegistryDescription, StandingState, TagRecord,
 };
 
-use super::support::{FakeManager, Peer};
+use super::support::{FakeManager, WorkingPeer};
 use crate::fetch::tests::support::{Treat, bytes, eventually, seal};
 
 fn question(digests: &[&Digest]) -> Question {
@@ -37,7 +37,7 @@ fn pulled(registry: &str, repository: &str, at_unix_ms: i64) -> Pull {
     }
 }
 
-pub(super) async fn reply_to(peer: &Peer, question: Question) -> wire::Reply {
+pub(super) async fn reply_to(peer: &WorkingPeer, question: Question) -> wire::Reply {
     let id = question.id;
     peer.manager.asks(question);
     let answered = |(to, _): &(Uuid, wire::Reply)| *to == id;
@@ -47,8 +47,8 @@ pub(super) async fn reply_to(peer: &Peer, question: Question) -> wire::Reply {
 }
 
 #[tokio::test]
-async fn each_object_is_told_as_it_stands() {
-    let peer = Peer::of(FakeManager::default()).await;
+async fn each_object_is_reported_with_its_state() {
+    let peer = WorkingPeer::of(FakeManager::default()).await;
     let store = &peer.world.store;
     let (whole, gone, begun) = (bytes(9), bytes(10), bytes(CHUNK));
     seal(store, &whole).await;
@@ -99,7 +99,7 @@ async fn pulls_and_tags_are_found_under_every_name_of_the_registry() {
         aliases: vec!["hub.lan".to_owned()],
         ..RegistryDescription::default()
     });
-    let peer = Peer::of(manager).await;
+    let peer = WorkingPeer::of(manager).await;
     eventually("the peer has called in", || peer.manager.sessions() == 1).await;
     for (registry, repository, at) in [
         ("registry.lan", "library/nginx", 1),
@@ -124,8 +124,8 @@ async fn pulls_and_tags_are_found_under_every_name_of_the_registry() {
 }
 
 #[tokio::test]
-async fn a_peer_with_its_hands_full_still_answers() {
-    let peer = Peer::of(FakeManager::default()).await;
+async fn a_peer_without_room_still_replies() {
+    let peer = WorkingPeer::of(FakeManager::default()).await;
     let (body, gate) = (bytes(2 * CHUNK), CancellationToken::new());
     let digest = Digest::of(&body);
     let treat = Treat {

@@ -1,13 +1,14 @@
-//! A manager that hands out what it is told to, and keeps what it is told.
+//! A scripted manager that records what peers send.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use parking_lot::{Mutex, MutexGuard};
 use process::http::{ClientOptions, client};
 use process::{Running, readiness};
 use store::testing::Signer;
@@ -25,21 +26,21 @@ use crate::membership::Membership;
 use crate::membership::tests::Authority;
 use crate::metrics::PeerMetrics;
 use crate::neighbours::Neighbours;
-use crate::orders::{Me, Orders, follow_orders};
+use crate::orders::{OrdersContext, OwnDescription, follow_orders};
 use crate::pulls::RecentPulls;
 use crate::records::Records;
 
 #[derive(Clone, Default)]
-pub(super) struct FakeManager(Arc<Fake>);
+pub(super) struct FakeManager(Arc<FakeManagerInner>);
 
 #[derive(Default)]
-struct Fake {
-    said: Mutex<Said>,
+struct FakeManagerInner {
+    said: Mutex<ManagerState>,
     news: Notify,
 }
 
 #[derive(Default)]
-struct Said {
+struct ManagerState {
     lots: VecDeque<Lot>,
     questions: VecDeque<Question>,
     around: Option<Neighbourhood>,
@@ -55,8 +56,8 @@ struct Said {
 }
 
 impl FakeManager {
-    fn lock(&self) -> MutexGuard<'_, Said> {
-        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ManagerState> {
+        self.0.said.lock()
     }
 
     /// A seed that has joined.
@@ -98,7 +99,7 @@ impl FakeManager {
         self.0.news.notify_one();
     }
 
-    /// The lot is not the peer's any more.
+    /// Withdraws the lot from the peer.
     pub(super) fn takes_back(&self, work: i64) {
         self.lock().withdrawn.push(work);
         self.0.news.notify_one();
@@ -110,7 +111,7 @@ impl FakeManager {
         self.lock().credentials.insert(name.to_owned(), text);
     }
 
-    /// The session that runs is over; the peer has to say hello again.
+    /// Ends the running session; the peer has to say hello again.
     pub(super) fn ends_session(&self) {
         self.lock().ended = true;
         self.0.news.notify_one();
@@ -247,16 +248,16 @@ async fn answer(
     StatusCode::NO_CONTENT
 }
 
-/// A peer that follows the orders of a fake manager.
-pub(super) struct Peer {
-    pub(super) world: FetchFixture,
+/// A peer that works for a fake manager.
+pub(super) struct WorkingPeer {
+    pub(super) world: World,
     pub(super) manager: FakeManager,
     pub(super) pulls: RecentPulls,
     pub(super) metrics: PeerMetrics,
     running: Running,
 }
 
-impl Peer {
+impl WorkingPeer {
     pub(super) async fn of(manager: FakeManager) -> Self {
         let world = FetchFixture::new().await;
         let base = manager.serve().await;
@@ -264,7 +265,7 @@ impl Peer {
         let around = oci::Registries::new(crate::clients::client_factory());
         let membership = manager.member();
         let records = Records::new(membership.clone(), world.store.clone(), around.clone());
-        let orders = Orders {
+        let orders = OrdersContext {
             records,
             membership,
             manager: ManagerClient::new(http, &base),
@@ -321,14 +322,14 @@ impl Peer {
     }
 }
 
-impl Drop for Peer {
+impl Drop for WorkingPeer {
     fn drop(&mut self) {
         self.running.stopping().cancel();
     }
 }
 
-fn me() -> Me {
-    Me {
+fn me() -> OwnDescription {
+    OwnDescription {
         name: "seed-a".to_owned(),
         cluster: "edge".to_owned(),
         role: Role::Seed,

@@ -1,4 +1,4 @@
-//! The door of `share` over real TLS.
+//! Access to `share`, over real TLS.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use process::{Running, bind, serve_mutual};
 use wire::Role;
 
 use super::*;
-use crate::membership::tests::{Authority, Member};
+use crate::membership::tests::{Authority, JoinedPeer};
 
 struct Door {
     url: String,
     authority: Authority,
-    seed: Member,
+    seed: JoinedPeer,
     running: Running,
     _dir: tempfile::TempDir,
 }
@@ -52,7 +52,7 @@ impl Door {
         request.timeout(Duration::from_secs(30)).send().await
     }
 
-    async fn status(&self, member: &Member, digest: &Digest) -> u16 {
+    async fn status(&self, member: &JoinedPeer, digest: &Digest) -> u16 {
         let http = member.membership.to_peers().expect("a client");
         self.ask(&http, digest)
             .await
@@ -63,7 +63,7 @@ impl Door {
 }
 
 #[tokio::test]
-async fn a_peer_of_the_cluster_is_given_what_it_asks_for() {
+async fn a_peer_of_the_cluster_is_served() {
     let body = bytes(10);
     let door = door(&body).await;
     let node = door.authority.member(Role::Node, "default");
@@ -73,7 +73,7 @@ async fn a_peer_of_the_cluster_is_given_what_it_asks_for() {
 }
 
 #[tokio::test]
-async fn nobody_without_a_certificate_of_our_authority_gets_a_word() {
+async fn a_caller_without_our_authoritys_certificate_gets_no_response() {
     let body = bytes(10);
     let (door, digest) = (door(&body).await, Digest::of(&body));
     let stranger = Authority::new().member(Role::Seed, "default");
@@ -140,7 +140,7 @@ async fn a_node_is_never_taken_for_a_seed() {
 }
 
 #[tokio::test]
-async fn a_removed_peer_is_refused_on_the_connection_that_it_has() {
+async fn a_removed_peer_is_refused_on_its_open_connection() {
     let body = bytes(10);
     let (door, digest) = (door(&body).await, Digest::of(&body));
     let (node, other) = (
@@ -163,7 +163,7 @@ async fn a_removed_peer_is_refused_on_the_connection_that_it_has() {
 }
 
 #[tokio::test]
-async fn what_a_removed_peer_is_just_being_sent_breaks_off() {
+async fn a_running_response_to_a_removed_peer_is_cut() {
     // More than all buffers between the two hold.
     let body = bytes(64 * CHUNK);
     let (door, digest) = (door(&body).await, Digest::of(&body));

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Fuzzing, Tried};
-use crate::front::tests::support::{SignIn, World};
+use crate::front::tests::support::{FrontFixture, SignIn};
 
 const WORDS: [&str; 44] = [
     "\r\n",
@@ -56,11 +56,11 @@ const WORDS: [&str; 44] = [
     "\u{e9}",
     " ",
 ];
-/// Follows what is tried, so that the server is not left waiting for the end of a head.
+/// Sent after the input, so that the server does not wait for the end of a head.
 const LAST: &str = "\r\n\r\nGET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-/// A head with a body that never comes keeps a connection open.
+/// The limit for a head whose body never comes.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// Everything else is answered, and closed by what follows it.
+/// The limit for all other heads.
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn samples(registry: &str, layer: &str, manifest: &str) -> Vec<String> {
@@ -90,10 +90,10 @@ fn samples(registry: &str, layer: &str, manifest: &str) -> Vec<String> {
     ]
 }
 
-/// Whatever stands in a head: there is an answer, it is no failure of ours, and bytes of the object are its own.
+/// Every head gets a response, which is no failure of ours, and bytes of the object are right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_head_gets_other_bytes_or_no_answer() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world
         .registry
         .push("a", (0..=255_u8).cycle().take(3_000).collect::<Vec<u8>>());
@@ -124,7 +124,7 @@ async fn answer(front: SocketAddr, input: &[u8]) -> Vec<u8> {
     let patience = if may_wait(input) { PATIENCE } else { LIMIT };
     let talk = async {
         let mut stream = TcpStream::connect(front).await.expect("the front listens");
-        // A server that has enough of it may close while we still write.
+        // The server may close while we write.
         let _ = stream.write_all(&[input, LAST.as_bytes()].concat()).await;
         let mut piece = vec![0; 16_384];
         while let Ok(Ok(length @ 1..)) = timeout(patience, stream.read(&mut piece)).await {
@@ -135,20 +135,20 @@ async fn answer(front: SocketAddr, input: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// It announces a body, or is not even the beginning of a request.
+/// Returns whether the head announces a body, or is not the beginning of a request.
 fn may_wait(input: &[u8]) -> bool {
     let head = String::from_utf8_lossy(input).to_lowercase();
     head.contains("content-length") || head.contains("transfer-encoding") || !head.contains("http/")
 }
 
-/// Which way it went: the status of the first answer, and which of its headers are there.
+/// Returns the outcome: the status of the first response, and which headers it has.
 fn check(input: &[u8], answer: &[u8], layer: &str, bytes: &Bytes) -> u64 {
     if input.starts_with(b"PRI") || input.is_empty() {
         return 0;
     }
     let text = String::from_utf8_lossy(answer);
     let Some(status) = text.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)) else {
-        // Waits for the body that was announced.
+        // The server waits for the announced body.
         assert!(answer.is_empty(), "no answer of HTTP: {}", answer.escape_ascii());
         assert!(may_wait(input), "nothing was answered");
         return 1;

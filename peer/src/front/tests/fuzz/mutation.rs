@@ -1,11 +1,11 @@
-//! Inputs out of inputs.
+//! Makes new inputs from inputs.
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-/// No input grows beyond it.
+/// The longest input.
 const LONGEST: usize = 96 * 1024;
-/// Numbers at whose edges things go wrong.
+/// Numbers at which code tends to fail.
 const EDGES: [u64; 12] = [
     0,
     1,
@@ -34,7 +34,7 @@ impl Mutations {
         }
     }
 
-    /// One of `pool`, changed in one place or in several.
+    /// Returns one input of `pool`, changed in one or several positions.
     pub(super) fn of(&mut self, pool: &[Vec<u8>]) -> Vec<u8> {
         let mut input = self.one_of(pool).cloned().unwrap_or_default();
         let changes = *self.one_of(&[1, 1, 1, 2, 3, 6]).unwrap_or(&1);
@@ -84,7 +84,7 @@ impl Mutations {
         input.splice(from..to, word.bytes()).for_each(drop);
     }
 
-    /// The first number behind `from` becomes another.
+    /// Replaces the first number behind `from`.
     fn change_number(&mut self, input: &mut Vec<u8>, from: usize) {
         let digits = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let Some(begin) = (from..input.len()).find(|at| input[*at].is_ascii_digit()) else {
@@ -107,7 +107,7 @@ impl Mutations {
             .for_each(drop);
     }
 
-    /// Mostly short.
+    /// Returns a length, mostly a short one.
     fn span(&mut self, input: &[u8]) -> (usize, usize) {
         let from = self.random.random_range(0..=input.len());
         let longest = if self.random.random_bool(0.8) {

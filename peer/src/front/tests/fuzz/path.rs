@@ -3,7 +3,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use oci::TagOrDigest;
 
 use super::{Fuzzing, Tried};
-use crate::front::path::{Asked, Object, parse, parse_with_registry};
+use crate::front::path::{ObjectPath, RequestedObject, parse, parse_with_registry};
 
 const SAMPLES: [&str; 7] = [
     "/v2/library/nginx/manifests/1.27",
@@ -41,9 +41,9 @@ const WORDS: [&str; 24] = [
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 ];
 
-/// What is read is made of names that may be part of a URL or of a file's name, and is written as one path only.
+/// A parsed path consists of names that are valid in URLs and file names, and has one spelling only.
 #[test]
-fn no_path_leads_anywhere_but_to_a_repository() {
+fn no_path_leaves_its_repository() {
     let mut fuzzing = Fuzzing::new("path", &SAMPLES, &WORDS);
     while let Some(input) = fuzzing.next() {
         let tried = Tried(&input);
@@ -56,7 +56,7 @@ fn no_path_leads_anywhere_but_to_a_repository() {
     }
 }
 
-fn check(asked: &Asked) -> u64 {
+fn check(asked: &ObjectPath) -> u64 {
     let repository = asked.repository.as_str();
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte);
     assert!(
@@ -70,8 +70,8 @@ fn check(asked: &Asked) -> u64 {
         "{repository:?}"
     );
     let (kind, name) = match &asked.object {
-        Object::Manifest(wanted) => ("manifests", wanted.to_string()),
-        Object::Blob(digest) => ("blobs", digest.to_string()),
+        RequestedObject::Manifest(wanted) => ("manifests", wanted.to_string()),
+        RequestedObject::Blob(digest) => ("blobs", digest.to_string()),
     };
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte);
     assert!(
@@ -94,7 +94,7 @@ fn check(asked: &Asked) -> u64 {
     let mut way = DefaultHasher::new();
     let by_digest = matches!(
         asked.object,
-        Object::Blob(_) | Object::Manifest(TagOrDigest::Digest(_))
+        RequestedObject::Blob(_) | RequestedObject::Manifest(TagOrDigest::Digest(_))
     );
     (
         kind,

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::{Fuzzing, Tried};
-use crate::front::range::{Multipart, Part, part};
+use crate::front::range::{Multipart, RequestedPart, part};
 
 const SAMPLES: [&str; 6] = [
     "bytes=0-1",
@@ -17,7 +17,7 @@ const WORDS: [&str; 16] = [
 ];
 const SIZES: [u64; 7] = [0, 1, 10, 1 << 20, (1 << 20) + 1, 1 << 40, u64::MAX];
 
-/// Parts lie within the object, do not overlap, read back as the same, and fit into a body whose length is known.
+/// Parts lie within the object, do not overlap, parse back to the same, and fill a body of the announced length.
 #[test]
 fn no_range_header_leads_out_of_the_object() {
     let mut fuzzing = Fuzzing::new("range", &SAMPLES, &WORDS);
@@ -35,10 +35,10 @@ fn no_range_header_leads_out_of_the_object() {
 
 fn check(header: &str, size: u64) -> u64 {
     let parts = match part(Some(header), size) {
-        Part::Whole => return 1,
-        Part::None => return 2,
-        Part::Some(range) => vec![range],
-        Part::Many(ranges) => {
+        RequestedPart::Whole => return 1,
+        RequestedPart::None => return 2,
+        RequestedPart::Some(range) => vec![range],
+        RequestedPart::Many(ranges) => {
             assert!(
                 ranges.len() > 1 && ranges.len() <= 1_024,
                 "{} parts",
@@ -74,8 +74,8 @@ fn read_again(parts: &[Range<u64>], size: u64) -> Vec<Range<u64>> {
         .map(|range| format!("{}-{}", range.start, range.end - 1))
         .collect();
     match part(Some(&format!("bytes={}", written.join(","))), size) {
-        Part::Some(range) => vec![range],
-        Part::Many(ranges) => ranges,
-        Part::Whole | Part::None => Vec::new(),
+        RequestedPart::Some(range) => vec![range],
+        RequestedPart::Many(ranges) => ranges,
+        RequestedPart::Whole | RequestedPart::None => Vec::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! Who may ask: peers of our cluster, by the certificates that they show.
+//! Lets only peers of our cluster in, by their certificates.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -8,10 +8,10 @@ use axum::response::{IntoResponse as _, Response};
 use process::cut::cut_when;
 use process::mutual::ClientCertificate;
 
-use crate::membership::{Membership, NotBelieved};
+use crate::membership::{CertificateError, Membership};
 
-/// Looks at the certificate with every request, so that an open connection of a peer that was removed meanwhile is
-/// refused; and what such a peer is just being sent breaks off.
+/// Judges the certificate of every request, so that a removed peer is refused on an open connection too. Its running
+/// responses are cut.
 pub(crate) async fn only_peers(
     State(membership): State<Membership>,
     request: Request,
@@ -19,11 +19,11 @@ pub(crate) async fn only_peers(
 ) -> Response {
     let shown = request.extensions().get::<ClientCertificate>();
     let caller = shown
-        .ok_or(NotBelieved::Nothing)
+        .ok_or(CertificateError::Missing)
         .and_then(|shown| membership.judge(shown.der()));
     match caller {
         Ok(caller) => cut_when(membership.removal_of(caller.peer), next.run(request).await),
-        // The next connection shows the certificate that the caller has then.
+        // A new connection may show a renewed certificate.
         Err(fault) => (
             StatusCode::UNAUTHORIZED,
             [(CONNECTION, "close")],

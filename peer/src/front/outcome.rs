@@ -1,7 +1,7 @@
-//! What became of each request, told where it is known: when the last byte has gone, or the reader has. One line, one
-//! count, one entry among the recent pulls, and the attributes and links of its span.
+//! The outcome of each pull, reported when its last byte was sent or its reader left: one log line, one count, one entry
+//! among the recent pulls, and the attributes and links of the request's span.
 
-mod line;
+mod log_line;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,28 +18,28 @@ use tokio::time::Instant;
 use tracing::{Span, record_all};
 use wire::{ObjectKind, Pull, PullResult, PullSource, Side, TraceContext};
 
-use super::Front;
+use super::state::Front;
 use crate::access::Refusal;
 use crate::fetch::{FetchError, FetchStart, Following, ObjectStream, ReadableObject};
 use crate::pulls::harmless;
 use crate::source::host_and_port;
 use crate::spans::{mark_failed, signed};
 
-/// Nobody was there any more to be answered: as nginx has it.
+/// The client closed the connection before the response; nginx uses this number.
 const LEFT_BEFORE: u16 = 499;
 
 const READER_LEFT: &str = "reader_left";
 
 /// Where an object came from.
-pub(crate) enum Source {
+pub(crate) enum PullSource {
     Store,
-    /// Only asked; what it answered may be all there is to read.
+    /// Its answer to the access question held all that was read.
     Registry,
     Fetch(Following),
 }
 
-impl Source {
-    pub(crate) fn of(object: &ReadableObject) -> Self {
+impl PullSource {
+    pub(crate) fn of(object: &Object) -> Self {
         match object {
             ReadableObject::Sealed(_) => Self::Store,
             ReadableObject::Fetching(following, _) => Self::Fetch(following.clone()),
@@ -47,9 +47,9 @@ impl Source {
     }
 }
 
-/// What was asked for.
+/// The object that a request names.
 #[derive(Default)]
-pub(crate) struct Asked {
+pub(crate) struct PullTarget {
     pub(crate) registry: String,
     pub(crate) repository: String,
     pub(crate) reference: String,
@@ -57,21 +57,21 @@ pub(crate) struct Asked {
     pub(crate) kind: Option<ObjectKind>,
 }
 
-/// Why there was nothing, or why it broke off.
-struct Trouble {
+/// Why no response was sent, or why its body was cut off.
+struct PullTrouble {
     text: String,
     side: Side,
     word: &'static str,
 }
 
-/// What becomes of one request. Tells it when it is dropped.
-pub(crate) struct Outcome {
-    pub(crate) asked: Asked,
+/// The outcome of one request, reported when it is dropped.
+pub(crate) struct PullOutcome {
+    pub(crate) target: PullTarget,
     pub(crate) access: &'static str,
-    pub(crate) source: Option<Source>,
-    /// None until there is an answer.
+    pub(crate) source: Option<PullSource>,
+    /// None before the response.
     status: Option<StatusCode>,
-    trouble: Option<Trouble>,
+    trouble: Option<PullTrouble>,
     bytes: u64,
     head_only: bool,
     began: Instant,
@@ -79,16 +79,16 @@ pub(crate) struct Outcome {
     front: Arc<Front>,
     sent: Counter,
     room: Option<OwnedSemaphorePermit>,
-    /// Bytes that a body on its way still owes.
+    /// Bytes of the body that are not sent yet.
     owed: u64,
-    /// A body carries the rest of the outcome on.
+    /// The body reports the outcome, not this value.
     handed_on: bool,
 }
 
-impl Outcome {
+impl PullOutcome {
     pub(crate) fn begin(head_only: bool, front: Arc<Front>) -> Self {
         Self {
-            asked: Asked::default(),
+            target: PullTarget::default(),
             access: "none",
             source: None,
             status: None,
@@ -105,8 +105,8 @@ impl Outcome {
         }
     }
 
-    /// The place among the requests that are answered at one time; kept to the end.
-    pub(crate) fn takes(&mut self, room: OwnedSemaphorePermit) {
+    /// Holds the permit until the end of the response.
+    pub(crate) fn hold(&mut self, room: OwnedSemaphorePermit) {
         self.room = Some(room);
     }
 
@@ -116,24 +116,24 @@ impl Outcome {
 
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
         self.answered(refusal.status());
-        self.trouble = Some(Trouble {
+        self.trouble = Some(PullTrouble {
             text: refusal.text().to_owned(),
             side: refusal.side(),
             word: "refused",
         });
     }
 
-    /// A small object that goes out at once.
-    pub(crate) fn sends(&mut self, bytes: u64) {
+    /// Counts the bytes of a small body that is sent at once.
+    pub(crate) fn count_sent(&mut self, bytes: u64) {
         self.bytes = bytes;
         self.sent.inc_by(bytes);
     }
 
-    /// A body of `length` bytes that tells the outcome at its end.
-    pub(crate) fn body(&mut self, status: StatusCode, pieces: ObjectStream, length: u64) -> Body {
+    /// Returns a body of `length` bytes that reports the outcome at its end.
+    pub(crate) fn body(&mut self, status: StatusCode, pieces: Pieces, length: u64) -> Body {
         self.handed_on = true;
         let outcome = Self {
-            asked: std::mem::take(&mut self.asked),
+            target: std::mem::take(&mut self.target),
             access: self.access,
             source: self.source.take(),
             status: Some(status),
@@ -148,30 +148,30 @@ impl Outcome {
             owed: length,
             handed_on: false,
         };
-        Body::from_stream(Telling { pieces, outcome })
+        Body::from_stream(PullBody { pieces, outcome })
     }
 
-    fn ends(&mut self) {
+    fn report(&mut self) {
         if self.status.is_none() {
-            self.left("the reader left before there was an answer");
+            self.left("the reader left before the response");
         } else if self.owed > 0 && self.trouble.is_none() {
             self.left("the reader left");
         }
         let (result, took) = (self.result(), self.began.elapsed());
         let sources = self.sources();
         self.front.metrics.pulled(result, took);
-        // First, so that the line does not say twice what the span is told.
+        // Before the span, whose attributes the log line would repeat.
         self.log(result, took, &sources);
         self.note_on_span(result);
-        // What names no object of a registry that may be dialled was no pull.
-        if let Some(kind) = self.asked.kind {
+        // A request that names no object of an allowed registry is not a pull.
+        if let Some(kind) = self.target.kind {
             let pulled = self.pulled(kind, result, took, sources);
             self.front.pulls.push(pulled);
         }
     }
 
     fn left(&mut self, text: &str) {
-        self.trouble = Some(Trouble {
+        self.trouble = Some(PullTrouble {
             text: text.to_owned(),
             side: Side::Caller,
             word: READER_LEFT,
@@ -191,11 +191,11 @@ impl Outcome {
         }
         match &self.source {
             _ if self.head_only => PullResult::Head,
-            Some(Source::Registry) => PullResult::Miss,
-            Some(Source::Fetch(following)) => match following.found() {
-                FetchStart::Held => PullResult::Hit,
-                FetchStart::Joined => PullResult::Join,
-                FetchStart::Started => PullResult::Miss,
+            Some(PullSource::Registry) => PullResult::Miss,
+            Some(PullSource::Fetch(following)) => match following.found() {
+                Found::Here => PullResult::Hit,
+                Found::Joined => PullResult::Join,
+                Found::Started => PullResult::Miss,
             },
             _ => PullResult::Hit,
         }
@@ -205,47 +205,48 @@ impl Outcome {
         self.status.map_or(LEFT_BEFORE, |status| status.as_u16())
     }
 
-    /// Who gave the bytes; nobody when they were here.
-    fn sources(&self) -> Vec<PullSource> {
+    /// Returns the sources of the bytes: none when the object was held.
+    fn sources(&self) -> Vec<PulledFrom> {
         let report = match &self.source {
-            Some(Source::Fetch(following)) => following.report().unwrap_or_default(),
-            Some(Source::Registry) if !self.head_only => return vec![self.gave_by_itself()],
+            Some(PullSource::Fetch(following)) => following.report().unwrap_or_default(),
+            Some(PullSource::Registry) if !self.head_only => return vec![self.registry_alone()],
             _ => return Vec::new(),
         };
-        let gave = report.sources.into_iter().filter(|source| source.bytes > 0);
-        gave.map(|source| PullSource {
-            peer: self.front.neighbours.name_of(&source.source),
-            source: if source.is_registry {
-                source.source
-            } else {
-                host_and_port(&source.source).to_owned()
-            },
-            is_registry: source.is_registry,
-            bytes: source.bytes,
-        })
-        .collect()
+        let senders = report.sources.into_iter().filter(|source| source.bytes > 0);
+        senders
+            .map(|source| PulledFrom {
+                peer: self.front.neighbours.name_of(&source.source),
+                source: if source.is_registry {
+                    source.source
+                } else {
+                    host_and_port(&source.source).to_owned()
+                },
+                is_registry: source.is_registry,
+                bytes: source.bytes,
+            })
+            .collect()
     }
 
-    /// The registry, in its answer to the question whether the caller may have it.
-    fn gave_by_itself(&self) -> PullSource {
-        PullSource {
-            source: self.asked.registry.clone(),
+    /// The registry sent the bytes with its answer to the access question.
+    fn registry_alone(&self) -> PulledFrom {
+        PulledFrom {
+            source: self.target.registry.clone(),
             peer: None,
             is_registry: true,
             bytes: self.bytes,
         }
     }
 
-    /// Attributes, and links to the spans that brought the bytes.
+    /// Records attributes, and links to the spans that brought the bytes.
     fn note_on_span(&self, result: PullResult) {
-        let asked = &self.asked;
+        let target = &self.target;
         let image =
-            (!asked.repository.is_empty()).then(|| format!("{}/{}", asked.registry, asked.repository));
-        // At once: each record costs a walk through all who listen.
+            (!target.repository.is_empty()).then(|| format!("{}/{}", target.registry, target.repository));
+        // In one call: each one visits every subscriber.
         record_all!(
             self.span,
             stoker.image = image,
-            stoker.digest = asked.digest.as_ref().map(Digest::as_str),
+            stoker.digest = target.digest.as_ref().map(Digest::as_str),
             stoker.result = result.word(),
             stoker.bytes = signed(self.bytes),
         );
@@ -258,12 +259,14 @@ impl Outcome {
         }
     }
 
-    /// The span of the fetch that this pull followed, or the one that brought the object before.
+    /// Returns the span of the fetch that this pull followed, or of the earlier one that brought the object.
     fn brought_by(&self) -> Option<TraceContext> {
         match self.source.as_ref().filter(|_| !self.head_only)? {
-            Source::Registry => None,
-            Source::Fetch(following) if following.found() != FetchStart::Held => following.joined(),
-            Source::Store | Source::Fetch(_) => self.front.store.brought(self.asked.digest.as_ref()?),
+            PullSource::Registry => None,
+            PullSource::Fetch(following) if following.found() != Found::Here => following.joined(),
+            PullSource::Store | PullSource::Fetch(_) => {
+                self.front.store.brought(self.target.digest.as_ref()?)
+            }
         }
     }
 
@@ -272,16 +275,16 @@ impl Outcome {
         kind: ObjectKind,
         result: PullResult,
         took: Duration,
-        sources: Vec<PullSource>,
-    ) -> Pull {
-        let asked = std::mem::take(&mut self.asked);
+        sources: Vec<PulledFrom>,
+    ) -> Pulled {
+        let target = std::mem::take(&mut self.target);
         let (took_ms, now) = (millis(took), (self.front.now)());
         Pull {
             at_unix_ms: now.saturating_sub(signed(took_ms)),
-            registry: asked.registry,
-            repository: asked.repository,
-            reference: asked.reference,
-            digest: asked.digest.map(|digest| digest.to_string()),
+            registry: target.registry,
+            repository: target.repository,
+            reference: target.reference,
+            digest: target.digest.map(|digest| digest.to_string()),
             kind,
             result,
             sources,
@@ -294,11 +297,11 @@ impl Outcome {
     }
 }
 
-impl Drop for Outcome {
+impl Drop for PullOutcome {
     fn drop(&mut self) {
         if !self.handed_on {
             let span = self.span.clone();
-            span.in_scope(|| self.ends());
+            span.in_scope(|| self.report());
         }
     }
 }
@@ -307,24 +310,24 @@ fn millis(took: Duration) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Trouble {
-    fn on_the_way(error: &std::io::Error) -> Self {
+impl PullTrouble {
+    fn while_sending(error: &std::io::Error) -> Self {
         let fetch: Option<&FetchError> = error.get_ref().and_then(|inner| inner.downcast_ref());
         Self {
             text: error.to_string(),
-            // What is no failed fetch is a file that cannot be read.
+            // Other errors are failed reads of a file.
             side: fetch.map_or(Side::Peer, FetchError::side),
             word: fetch.map_or("disk", FetchError::word),
         }
     }
 }
 
-struct Telling {
-    pieces: ObjectStream,
-    outcome: Outcome,
+struct PullBody {
+    pieces: Pieces,
+    outcome: PullOutcome,
 }
 
-impl Stream for Telling {
+impl Stream for PullBody {
     type Item = std::io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -336,7 +339,7 @@ impl Stream for Telling {
                 self.outcome.sent.inc_by(length);
                 self.outcome.owed = self.outcome.owed.saturating_sub(length);
             }
-            Poll::Ready(Some(Err(error))) => self.outcome.trouble = Some(Trouble::on_the_way(error)),
+            Poll::Ready(Some(Err(error))) => self.outcome.trouble = Some(PullTrouble::while_sending(error)),
             _ => {}
         }
         polled

@@ -1,29 +1,28 @@
-//! Which registry a request names, and whether it may be dialled.
+//! Which registry a request names, and whether this peer may dial it for a caller.
 //!
-//! **Invariant:** an [`Allowed`] is made by the check only: its registry is configured, was named by a preheat, or is
-//! matched by an `allow` list. Nobody has any other registry dialled by asking for it.
+//! **Invariant:** only [`AllowedRegistries`] makes an [`AllowedLocation`]: its registry is configured, was named by a
+//! preheat, or matches an `allow` list. No caller can make this peer dial another registry.
 
 use http::HeaderMap;
 use oci::{BasePath, Location, Origin, RegistryName, Repository, Scheme};
 use url::Url;
 
-use super::Access;
+use crate::neighbours::Neighbours;
 
 pub(crate) const REGISTRY_HEADER: &str = "x-dragonfly-registry";
 const NAMESPACE: &str = "ns";
 
-/// A registry as a caller wrote it: nothing is known of it yet.
+/// A registry as a caller wrote it, before any check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Named {
+pub(crate) struct NamedRegistry {
     pub(crate) registry: RegistryName,
     /// None: containerd's `ns` has no scheme.
     pub(crate) scheme: Option<Scheme>,
     pub(crate) base_path: BasePath,
 }
 
-impl Named {
-    /// As nothing but its name says.
-    pub(crate) fn of(registry: RegistryName) -> Self {
+impl NamedRegistry {
+    fn without_scheme(registry: RegistryName) -> Self {
         Self {
             registry,
             scheme: None,
@@ -32,15 +31,15 @@ impl Named {
     }
 }
 
-/// A location that may be dialled on a caller's word.
+/// A location that may be dialled for a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Allowed {
+pub(crate) struct AllowedLocation {
     location: Location,
-    /// The caller did not ask for plain HTTP, and only a preheat has: the caller's password is not for this road.
+    /// Only a preheat has named plain HTTP, the caller has not: the caller's password must not be sent over it.
     hides_passwords: bool,
 }
 
-impl Allowed {
+impl AllowedLocation {
     pub(crate) fn location(&self) -> &Location {
         &self.location
     }
@@ -50,32 +49,43 @@ impl Allowed {
     }
 }
 
+/// Why a request leads to no registry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoRegistry {
+pub(crate) enum RegistryChoiceError {
     #[error(
-        "this request names no registry: give the mirror in hosts.toml as [host.\"http://127.0.0.1:65001\"], so that containerd adds ns=<registry>, or add the header X-Dragonfly-Registry = \"https://<registry>\"; podman and CRI-O: location = \"127.0.0.1:65001/<registry>\" in registries.conf"
+        "the request names no registry: in hosts.toml, write the mirror as [host.\"http://127.0.0.1:65001\"], so that containerd adds ns=<registry>, or add the header X-Dragonfly-Registry = \"https://<registry>\"; for podman and CRI-O, write location = \"127.0.0.1:65001/<registry>\" in registries.conf"
     )]
     NotNamed,
-    #[error("X-Dragonfly-Registry or ns holds no registry: write https://host[:port] or host[:port]")]
+    #[error("X-Dragonfly-Registry or ns is not a registry: write https://host[:port] or host[:port]")]
     Unreadable,
     #[error(
-        "{0} is not dialled on a client's word: configure it as [registry.\"{0}\"], preheat an image of it, or add it to allow below [dial]"
+        "registry {0} is not allowed for callers: configure [registry.\"{0}\"], preheat an image of it, or add it to allow in [dial]"
     )]
     NotAllowed(RegistryName),
 }
 
-impl Access {
-    /// The location that a request means, if it may be dialled. A registry in the path counts where none is named
-    /// beside it.
+/// The registries that may be dialled for a caller.
+pub(crate) struct AllowedRegistries {
+    neighbours: Neighbours,
+    /// Of this peer's own configuration.
+    patterns: Vec<String>,
+}
+
+impl AllowedRegistries {
+    pub(super) fn new(neighbours: Neighbours, patterns: Vec<String>) -> Self {
+        Self { neighbours, patterns }
+    }
+
+    /// Returns the location that a request means, if it may be dialled. `by_path` is the registry in the request's path.
     pub(crate) fn choose(
         &self,
         by_path: Option<RegistryName>,
         repository: Repository,
         query: Option<&str>,
         headers: &HeaderMap,
-    ) -> Result<Allowed, NoRegistry> {
+    ) -> Result<AllowedLocation, RegistryChoiceError> {
         let named = match by_path {
-            Some(registry) => Named::of(registry),
+            Some(registry) => NamedRegistry::without_scheme(registry),
             None => named(query, headers)?,
         };
         let canonical = self.neighbours.registries().canonical(&named.registry);
@@ -91,43 +101,43 @@ impl Access {
         Ok(allowed)
     }
 
-    /// The location under its registry's one name, by the configured scheme, if it may be dialled.
-    pub(crate) fn allow(&self, location: &Location) -> Result<Allowed, NoRegistry> {
+    /// Returns the location under its registry's canonical name and configured scheme, if it may be dialled.
+    pub(crate) fn allow(&self, location: &Location) -> Result<AllowedLocation, RegistryChoiceError> {
         let origin = self.neighbours.registries().canonical_origin(&location.origin);
-        if !self.may_dial(&origin) {
-            return Err(NoRegistry::NotAllowed(origin.registry));
+        if !self.contains(&origin) {
+            return Err(RegistryChoiceError::NotAllowed(origin.registry));
         }
-        Ok(Allowed {
+        Ok(AllowedLocation {
             location: origin.at(location.repository.clone()),
             hides_passwords: false,
         })
     }
 
-    pub(super) fn may_dial(&self, origin: &Origin) -> bool {
-        let allowed = |pattern: &String| oci::is_named_by(&origin.registry, pattern);
-        self.neighbours.may_dial(&origin.registry) || self.limits.allow.iter().any(allowed)
+    pub(super) fn contains(&self, origin: &Origin) -> bool {
+        let matches = |pattern: &String| oci::is_named_by(&origin.registry, pattern);
+        self.neighbours.may_dial(&origin.registry) || self.patterns.iter().any(matches)
     }
 }
 
-/// Whether a request names a registry beside its path.
+/// Returns whether the query or a header names a registry.
 pub(crate) fn is_named(query: Option<&str>, headers: &HeaderMap) -> bool {
-    named(query, headers) != Err(NoRegistry::NotNamed)
+    named(query, headers) != Err(RegistryChoiceError::NotNamed)
 }
 
-/// What a request names, before it is known whether that may be dialled.
-fn named(query: Option<&str>, headers: &HeaderMap) -> Result<Named, NoRegistry> {
+/// Returns the registry that a request names.
+fn named(query: Option<&str>, headers: &HeaderMap) -> Result<NamedRegistry, RegistryChoiceError> {
     if let Some(header) = headers.get(REGISTRY_HEADER) {
-        let text = header.to_str().map_err(|_| NoRegistry::Unreadable)?;
-        return from_header(text.trim()).ok_or(NoRegistry::Unreadable);
+        let text = header.to_str().map_err(|_| RegistryChoiceError::Unreadable)?;
+        return from_header(text.trim()).ok_or(RegistryChoiceError::Unreadable);
     }
     let namespace = query
         .and_then(|query| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == NAMESPACE))
-        .ok_or(NoRegistry::NotNamed)?;
-    let registry = namespace.1.parse().map_err(|_| NoRegistry::Unreadable)?;
-    Ok(Named::of(registry))
+        .ok_or(RegistryChoiceError::NotNamed)?;
+    let registry = namespace.1.parse().map_err(|_| RegistryChoiceError::Unreadable)?;
+    Ok(NamedRegistry::without_scheme(registry))
 }
 
-fn from_header(text: &str) -> Option<Named> {
+fn from_header(text: &str) -> Option<NamedRegistry> {
     let with_scheme = if text.contains("://") {
         text.to_owned()
     } else {
@@ -148,7 +158,7 @@ fn from_header(text: &str) -> Option<Named> {
         .port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     let path = url.path().trim_end_matches('/');
-    Some(Named {
+    Some(NamedRegistry {
         registry: RegistryName::parse(&name, scheme.is_plain()).ok()?,
         scheme: Some(scheme),
         base_path: path.strip_suffix("/v2").unwrap_or(path).parse().ok()?,
@@ -203,12 +213,16 @@ mod tests {
             "",
             "https://",
         ] {
-            assert_eq!(named(None, &headers(bad)), Err(NoRegistry::Unreadable), "{bad}");
+            assert_eq!(
+                named(None, &headers(bad)),
+                Err(RegistryChoiceError::Unreadable),
+                "{bad}"
+            );
         }
-        assert_eq!(named(None, &HeaderMap::new()), Err(NoRegistry::NotNamed));
+        assert_eq!(named(None, &HeaderMap::new()), Err(RegistryChoiceError::NotNamed));
         assert_eq!(
             named(Some("ns=a%2Fb"), &HeaderMap::new()),
-            Err(NoRegistry::Unreadable)
+            Err(RegistryChoiceError::Unreadable)
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The log line of one pull: a warning when it failed, with whose side it was on.
+//! The log line of one pull: a warning with its side if the pull failed.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use oci::Digest;
 use tracing::{info, warn};
 use wire::{PullResult, PullSource};
 
-use super::{Outcome, Source, millis};
+use super::{PullOutcome, PullSource, millis};
 use crate::pulls::harmless;
 use crate::spans::signed;
 
-impl Outcome {
-    pub(super) fn log(&self, result: PullResult, took: Duration, sources: &[PullSource]) {
+impl PullOutcome {
+    pub(super) fn log(&self, result: PullResult, took: Duration, sources: &[PulledFrom]) {
         let method = if self.head_only { "HEAD" } else { "GET" };
-        let image = format!("{}/{}", self.asked.registry, self.asked.repository);
-        let reference = self.asked.reference.as_str();
-        let digest = self.asked.digest.as_ref().map(Digest::as_str);
+        let image = format!("{}/{}", self.target.registry, self.target.repository);
+        let reference = self.target.reference.as_str();
+        let digest = self.target.digest.as_ref().map(Digest::as_str);
         let (access, bytes, result) = (self.access, signed(self.bytes), result.word());
         let (status, duration_ms) = (self.status_code(), millis(took));
         let source = self.source_words(sources);
@@ -57,10 +57,10 @@ impl Outcome {
         let names: Vec<&str> = sources.iter().map(|from| from.source.as_str()).collect();
         match &self.source {
             None => "none".to_owned(),
-            Some(Source::Store) => "store".to_owned(),
-            Some(Source::Registry) => "registry".to_owned(),
-            Some(Source::Fetch(_)) if names.is_empty() => "fetch".to_owned(),
-            Some(Source::Fetch(_)) => names.join(" "),
+            Some(PullSource::Store) => "store".to_owned(),
+            Some(PullSource::Registry) => "registry".to_owned(),
+            Some(PullSource::Fetch(_)) if names.is_empty() => "fetch".to_owned(),
+            Some(PullSource::Fetch(_)) => names.join(" "),
         }
     }
 }

@@ -1,36 +1,37 @@
-//! The lots that a session has taken and not yet settled whole, and how far each of their objects is.
+//! The lots that a session has taken and not completely settled, with the progress of their objects.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use oci::Digest;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 use tracing::debug;
 use wire::{Lot, PlacementProgress, ProgressReport};
 
 use crate::fetch::Following;
 
-/// The lots that this session has taken and not yet settled whole.
+/// Clones share the same lots.
 #[derive(Clone, Default)]
-pub(super) struct Taken(Arc<Mutex<HashMap<i64, TakenLot>>>);
+pub(super) struct TakenLots(Arc<Mutex<HashMap<i64, TakenLot>>>);
 
 struct TakenLot {
     preheat: i64,
-    /// Settles that are still to be acknowledged.
+    /// Settlements that are not acknowledged yet.
     open: usize,
     moving: HashMap<String, Following>,
     task: Option<AbortHandle>,
 }
 
-/// A lot that was taken back: its task, which ends soon, and what it was fetching.
-pub(super) struct Stopped {
+/// A lot that the manager took back: its task, which ends soon, and the objects it was fetching.
+pub(super) struct StoppedLot {
     pub(super) task: AbortHandle,
     pub(super) digests: Vec<Digest>,
 }
 
-impl Taken {
-    /// False for a lot that is being worked on already (the manager hands out again what it is not sure has
-    /// arrived), and for one with nothing to do.
+impl TakenLots {
+    /// Returns false for an empty lot, and for one that is being worked on: the manager hands a lot out again when it is not
+    /// sure that it arrived.
     pub(super) fn begin(&self, lot: &Lot) -> bool {
         let mut lots = self.lock();
         let is_new = !lot.placements.is_empty() && !lots.contains_key(&lot.work);
@@ -69,14 +70,14 @@ impl Taken {
         }
     }
 
-    /// What was being fetched for it then; none for a lot that nobody works on.
-    pub(super) fn withdraw(&self, work: i64) -> Option<Stopped> {
+    /// Removes the lot and stops its task. None if the lot is not being worked on.
+    pub(super) fn withdraw(&self, work: i64) -> Option<StoppedLot> {
         let lot = self.lock().remove(&work)?;
         let task = lot.task?;
         debug!(stoker.work = work, "the manager took this lot back");
         task.abort();
         let following = lot.moving.into_values();
-        Some(Stopped {
+        Some(StoppedLot {
             task,
             digests: following.map(|following| following.digest().clone()).collect(),
         })
@@ -106,7 +107,7 @@ impl Taken {
         self.lock().is_empty()
     }
 
-    /// So that the lot can be stopped when the manager takes it back.
+    /// Keeps the task, to stop the lot when the manager takes it back.
     pub(super) fn runs_as(&self, work: i64, task: AbortHandle) {
         self.with(work, |lot| lot.task = Some(task));
     }
@@ -117,7 +118,7 @@ impl Taken {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, TakenLot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, TakenLot>> {
+        self.0.lock()
     }
 }

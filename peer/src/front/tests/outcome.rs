@@ -1,11 +1,11 @@
-//! What is told of a pull: counts, recent pulls, spans.
+//! What is reported of a pull: counts, recent pulls, spans.
 
 use http::{Method, StatusCode};
 use opentelemetry::trace::SpanKind;
 use opentelemetry_sdk::trace::SpanData;
 use wire::PullResult;
 
-use super::support::{SignIn, World, basic};
+use super::support::{FrontFixture, SignIn, basic};
 use crate::fetch::tests::support::{eventually, seal};
 use crate::recorder::{Trace, attribute, id_of, links};
 
@@ -15,7 +15,7 @@ fn blob(digest: &oci::Digest) -> String {
     format!("/v2/a/blobs/{digest}")
 }
 
-async fn get_within(world: &World, trace: &Trace, path: &str) -> Option<bytes::Bytes> {
+async fn get_within(world: &FrontFixture, trace: &Trace, path: &str) -> Option<bytes::Bytes> {
     let context = trace.context();
     let request = world.request(Method::GET, path);
     world
@@ -35,15 +35,15 @@ fn served(trace: &Trace) -> Option<SpanData> {
     spans.find(|span| span.name == BLOB && span.span_kind == SpanKind::Server)
 }
 
-/// Waits until so many pulls have been told: a body's end reaches the reader first.
-async fn told(world: &World, how_many: usize) -> Vec<(PullResult, u16)> {
+/// Waits until so many pulls were reported: the reader gets the end of a body earlier.
+async fn told(world: &FrontFixture, how_many: usize) -> Vec<(PullResult, u16)> {
     eventually("pulls are told", || world.pulls().len() >= how_many).await;
     world.told()
 }
 
 #[tokio::test]
-async fn each_pull_is_told_and_counted_by_what_became_of_it() {
-    let world = World::new(SignIn::None).await;
+async fn each_pull_is_listed_and_counted_by_its_result() {
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let path = blob(&image.layer);
     world.get(&path, None).await;
@@ -77,8 +77,8 @@ async fn each_pull_is_told_and_counted_by_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn a_recent_pull_says_where_its_bytes_came_from_and_what_went_wrong() {
-    let mut world = World::new(SignIn::None).await;
+async fn a_recent_pull_names_its_sources_and_its_trouble() {
+    let mut world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let seed = world.add_seed().await;
     seal(&seed, &image.layer_bytes).await;
@@ -112,7 +112,7 @@ async fn a_recent_pull_says_where_its_bytes_came_from_and_what_went_wrong() {
 
 #[tokio::test]
 async fn no_secret_gets_into_the_recent_pulls() {
-    let world = World::new(SignIn::Basic).await;
+    let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", "layer of a");
     let ann = basic("ann", "pw-ann");
     for path in [
@@ -131,8 +131,8 @@ async fn no_secret_gets_into_the_recent_pulls() {
 }
 
 #[tokio::test]
-async fn what_names_no_object_is_counted_and_not_remembered() {
-    let world = World::new(SignIn::None).await;
+async fn a_request_without_an_object_is_counted_and_not_listed() {
+    let world = FrontFixture::new(SignIn::None).await;
     let got = world.get("/v2/a/referrers/x", None).await;
     assert_eq!(got.status, StatusCode::NOT_FOUND);
     let refused = "stoker_front_objects_total{result=\"refused\"} 1\n";
@@ -141,8 +141,8 @@ async fn what_names_no_object_is_counted_and_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_reader_that_leaves_is_no_failure_of_ours() {
-    let world = World::new(SignIn::None).await;
+async fn a_reader_that_leaves_is_no_failure() {
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", vec![7; 30_000_000]);
     let response = world
         .request(Method::GET, &blob(&image.layer))
@@ -157,7 +157,7 @@ async fn a_reader_that_leaves_is_no_failure_of_ours() {
 
 #[tokio::test]
 async fn a_pull_has_one_span_to_its_last_byte_and_what_it_starts_is_below_it() {
-    let (world, trace) = (World::new(SignIn::None).await, Trace::begin());
+    let (world, trace) = (FrontFixture::new(SignIn::None).await, Trace::begin());
     let image = world.registry.push("a", "layer of a");
     assert!(get_within(&world, &trace, &blob(&image.layer)).await.is_some());
     let pull = pull_of(&trace).await;
@@ -180,7 +180,7 @@ async fn a_pull_has_one_span_to_its_last_byte_and_what_it_starts_is_below_it() {
 
 #[tokio::test]
 async fn a_pull_from_the_store_is_linked_to_the_span_that_brought_the_object() {
-    let world = World::new(SignIn::None).await;
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", "layer of a");
     let (preheat, pull) = (Trace::begin(), Trace::begin());
     seal(&world.store, &image.layer_bytes).await;
@@ -197,8 +197,8 @@ async fn a_pull_from_the_store_is_linked_to_the_span_that_brought_the_object() {
 }
 
 #[tokio::test]
-async fn whoever_joins_a_fetch_is_linked_to_it() {
-    let world = World::new(SignIn::None).await;
+async fn a_pull_that_joins_a_fetch_is_linked_to_it() {
+    let world = FrontFixture::new(SignIn::None).await;
     let image = world.registry.push("a", vec![9; 2_000_000]);
     let (first, second) = (Trace::begin(), Trace::begin());
     let (path, gate) = (blob(&image.layer), world.registry.holds_bodies());
