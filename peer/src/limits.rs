@@ -11,7 +11,6 @@ mod bucket;
 mod counted;
 mod gate;
 mod paced;
-mod section;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -27,7 +26,6 @@ use wire::Neighbourhood;
 
 pub use bucket::Class;
 pub use paced::Way;
-pub(crate) use section::LimitsSection;
 pub use settings::LimitSettings;
 
 use counted::Counted;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use peer::store_command;
-use peer::{Arguments, Command, Peer, PeerConfig, StoreCommand, StorePlace};
+use peer::{Arguments, Command, Peer, PeerConfig, PeerFlags, StoreCommand, StorePlace};
 use process::Vitals;
 use process::telemetry;
 use tracing::{error, info};
@@ -26,14 +26,14 @@ async fn main() -> ExitCode {
         Err(told) => return help_or_misuse(&told),
     };
     match arguments.command.take() {
-        Some(Command::Store(wanted)) => look_into_the_store(arguments, wanted).await,
-        None => be_a_peer(arguments).await,
+        Some(Command::Store(wanted)) => look_into_the_store(arguments.flags, wanted).await,
+        None => be_a_peer(arguments.flags).await,
     }
 }
 
-async fn be_a_peer(arguments: Arguments) -> ExitCode {
-    let config = match PeerConfig::read(arguments) {
-        Ok(config) => config,
+async fn be_a_peer(flags: PeerFlags) -> ExitCode {
+    let config = match PeerConfig::read(flags) {
+        Ok(read) => read.value,
         Err(faults) => return refuse(USAGE, &faults),
     };
     let telemetry = telemetry::init(&config.telemetry);
@@ -51,8 +51,8 @@ async fn be_a_peer(arguments: Arguments) -> ExitCode {
 }
 
 #[expect(clippy::print_stdout, reason = "what a command is asked for goes to stdout")]
-async fn look_into_the_store(arguments: Arguments, wanted: StoreCommand) -> ExitCode {
-    let place = match StorePlace::read(arguments) {
+async fn look_into_the_store(flags: PeerFlags, wanted: StoreCommand) -> ExitCode {
+    let place = match StorePlace::read(flags) {
         Ok(place) => place,
         Err(faults) => return refuse(USAGE, &faults),
     };

@@ -11,22 +11,13 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use oci::{Credential, DialRules, Digest, Registries, RegistryName, RegistrySettings};
 use serde::{Deserialize, Serialize};
+use settings::OwnRegistry;
 use tracing::warn;
 use uuid::Uuid;
-use wire::{Authorize, Neighbourhood, OfflineAccess, Rate, RegistryDescription, SeedAddress, Welcome};
+use wire::{Authorize, Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress, Welcome};
 
 use crate::limits::Limits;
 pub use surroundings::Surroundings;
-
-/// A registry as the peer's own configuration describes it.
-#[derive(Clone)]
-pub struct OwnRegistry {
-    pub settings: RegistrySettings,
-    pub offline_access: OfflineAccess,
-    pub authorize: Option<Authorize>,
-    /// The most that this peer takes from it.
-    pub bandwidth: Option<Rate>,
-}
 
 /// Shared by everything that looks around; clones see the same.
 #[derive(Clone)]

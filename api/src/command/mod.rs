@@ -128,8 +128,8 @@ impl From<AskError> for Stop {
     }
 }
 
-impl From<process::config::Faults> for Stop {
-    fn from(faults: process::config::Faults) -> Self {
+impl From<settings::Faults> for Stop {
+    fn from(faults: settings::Faults) -> Self {
         Self::usage(faults)
     }
 }

@@ -15,7 +15,7 @@ mod sampling;
 pub use crate::metrics::RouteTemplate;
 pub use edge::edge;
 pub use levels::{BadFilter, Levels};
-pub use options::{OtlpProtocol, TelemetryOptions, TelemetrySection};
+pub use options::{OtlpProtocol, TelemetryOptions};
 
 use std::time::Duration;
 

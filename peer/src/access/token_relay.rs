@@ -28,7 +28,7 @@ use super::questions::patience;
 use super::reach::PROBE_LIMIT;
 use super::refusal::{Refusal, json};
 use super::{Access, Who};
-use crate::clients::client_options;
+use clients::client_options;
 
 const FORM_LIMIT: usize = 64 * 1024;
 const FORM_WAIT: Duration = Duration::from_secs(10);
