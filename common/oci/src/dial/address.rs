@@ -4,14 +4,13 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use ipnet::IpNet;
+
 use crate::text::tame;
 
 /// `127.0.0.0/8`, `::1/128`, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AddressRange {
-    network: IpAddr,
-    prefix: u8,
-}
+pub struct AddressRange(IpNet);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no address and no range of addresses; write for example 127.0.0.0/8 or ::1")]
@@ -19,17 +18,7 @@ pub struct BadRange(String);
 
 impl AddressRange {
     pub(super) fn contains(&self, address: IpAddr) -> bool {
-        match (self.network, address) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let differing = u32::from(network) ^ u32::from(address);
-                differing.leading_zeros() >= u32::from(self.prefix)
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let differing = u128::from(network) ^ u128::from(address);
-                differing.leading_zeros() >= u32::from(self.prefix)
-            }
-            _ => false,
-        }
+        self.0.contains(&address)
     }
 }
 
@@ -37,27 +26,16 @@ impl FromStr for AddressRange {
     type Err = BadRange;
 
     fn from_str(text: &str) -> Result<Self, BadRange> {
-        let bad = || BadRange(tame(text, 60));
-        let (network, prefix) = text
-            .trim()
-            .split_once('/')
-            .map_or((text.trim(), None), |(network, prefix)| (network, Some(prefix)));
-        let network: IpAddr = network.parse().map_err(|_| bad())?;
-        let longest = if network.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(prefix) => prefix.parse().map_err(|_| bad())?,
-            None => longest,
-        };
-        if prefix > longest {
-            return Err(bad());
-        }
-        Ok(Self { network, prefix })
+        let trimmed = text.trim();
+        let one = |_| trimmed.parse().map(|address: IpAddr| address.into());
+        let range = trimmed.parse().or_else(one);
+        range.map(Self).map_err(|_| BadRange(tame(text, 60)))
     }
 }
 
 impl fmt::Display for AddressRange {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}/{}", self.network, self.prefix)
+        self.0.fmt(out)
     }
 }
 
