@@ -91,6 +91,33 @@ pub enum Command {
         stoker-peer store remove sha256:… --data-dir /var/lib/stoker"
     )]
     Store(StoreCommand),
+    /// Show the configuration in force, or check a configuration file.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  \
+        stoker-peer config check /etc/stoker/peer.toml\n  \
+        stoker-peer --config /etc/stoker/peer.toml config show"
+    )]
+    Config(ConfigCommand),
+}
+
+/// What is wanted of the configuration.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Show each value in force and where it comes from: the default, the file, a variable or a flag. Secrets are masked.
+    Show {
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a file: every fault, with its key and its place. Exit code 1 if there is one.
+    Check {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What is wanted of the store.

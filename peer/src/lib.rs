@@ -31,7 +31,7 @@ pub mod source;
 mod spans;
 pub mod store_command;
 
-pub use arguments::{Arguments, Command, PeerArguments, PeerFlags, StoreCommand};
+pub use arguments::{Arguments, Command, ConfigCommand, PeerArguments, PeerFlags, StoreCommand};
 pub use config::{FrontLimits, PeerConfig, PeerSettings, StorePlace, UnprovenRanges};
 pub use joining::{DirectJoining, Joining};
 pub use limits::LimitSettings;

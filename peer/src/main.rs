@@ -1,13 +1,17 @@
 //! `stoker-peer`: one program for seeds (`--seed`) and nodes, and what looks into their stores.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
 use peer::store_command;
-use peer::{Arguments, Command, Peer, PeerConfig, PeerFlags, StoreCommand, StorePlace};
+use peer::{
+    Arguments, Command, ConfigCommand, Peer, PeerArguments, PeerConfig, PeerFlags, StoreCommand, StorePlace,
+};
 use process::Vitals;
 use process::telemetry;
+use settings::{Flags, Given, Report};
 use tracing::{error, info};
 
 /// How long transfers may go on after the signal to stop.
@@ -27,6 +31,7 @@ async fn main() -> ExitCode {
     };
     match arguments.command.take() {
         Some(Command::Store(wanted)) => look_into_the_store(arguments.flags, wanted).await,
+        Some(Command::Config(wanted)) => look_at_the_configuration(arguments.flags, wanted),
         None => be_a_peer(arguments.flags).await,
     }
 }
@@ -65,6 +70,33 @@ async fn look_into_the_store(flags: PeerFlags, wanted: StoreCommand) -> ExitCode
         }
         Err(error) if error.is_about_reaching() => refuse(UNREACHABLE, &error),
         Err(error) => refuse(FAILED, &error),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what a command is asked for goes to stdout")]
+fn look_at_the_configuration(flags: PeerFlags, wanted: ConfigCommand) -> ExitCode {
+    let report = match wanted {
+        ConfigCommand::Show { json } => Report::show(&PeerConfig::read(flags), json),
+        ConfigCommand::Check { file, json } => {
+            let read = PeerConfig::read(only_the_file(file.clone()));
+            Report::check(&file, read, json)
+        }
+    };
+    println!("{}", report.text);
+    if report.is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    }
+}
+
+fn only_the_file(file: PathBuf) -> PeerFlags {
+    Flags {
+        arguments: PeerArguments {
+            config: Some(file),
+            ..PeerArguments::default()
+        },
+        given: Given::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod clusters;
+mod config;
 mod demo;
 mod doctor;
 mod explain;
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Manager(manager::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
+    Config(config::Arguments),
     Preheat(preheat::Arguments),
     Preheats(preheats::Arguments),
     Cancel(cancel::Arguments),
@@ -169,6 +171,7 @@ async fn perform(command: Command) -> Result<(), Stop> {
         Command::Manager(arguments) => manager::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Doctor(arguments) => doctor::run(arguments).await,
+        Command::Config(arguments) => config::run(arguments),
         Command::Preheat(arguments) => preheat::run(arguments).await,
         Command::Preheats(arguments) => preheats::run(arguments).await,
         Command::Cancel(arguments) => cancel::run(arguments).await,

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -382,4 +383,127 @@ fn loopback_is_listed_for_a_laptop_only_and_only_unless_the_file_speaks() {
         told.contains("dial.addresses: ") && told.contains("did you mean `allow`?"),
         "{told}"
     );
+}
+
+/// All keys that a reading knows where one registry is described.
+fn known_keys(read: impl FnOnce(&Section<'_>)) -> BTreeSet<String> {
+    let file = SettingsFile::with("s.toml", "[registry.\"r.lan\"]\n");
+    let reader = Reader::new(&file, Given::default()).expect("TOML");
+    read(&reader.top());
+    reader.known_keys()
+}
+
+#[test]
+fn up_can_set_everything_that_a_peer_can() {
+    // `up` decides these itself: it knows its manager, joins without a token, and its peer is a seed.
+    const OF_UP: [&str; 3] = ["manager", "join_token_file", "seed"];
+    let of_peer = known_keys(|top| drop(peer::PeerConfig::from_section(top)));
+    let of_up = known_keys(|top| drop(ManagerConfig::from_section(top, &Program::UP)));
+    assert!(of_up.contains("peer_cluster"));
+    let missing: Vec<_> = of_peer
+        .difference(&of_up)
+        .filter(|key| !OF_UP.contains(&key.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_peer_beside_the_manager_is_described_in_full() {
+    let file = file(
+        r#"
+        data_dir = "d"
+        zone = "rack-1"
+        name = "here"
+        advertise = "10.0.0.1"
+        peer_cluster = "edge"
+        [limits]
+        incoming = "100MiB/s"
+        [store]
+        quota = "1GiB"
+        [registry."r.lan"]
+        bandwidth = "1MiB/s"
+        "#,
+    );
+    let PeerBeside { settings, cluster } = of_manager(&file).beside;
+    assert_eq!(
+        (settings.zone.as_deref(), settings.name.as_str()),
+        (Some("rack-1"), "here")
+    );
+    assert_eq!(
+        (settings.advertise.as_deref(), cluster.as_str()),
+        (Some("10.0.0.1"), "edge")
+    );
+    assert!(settings.limits.incoming.is_some() && settings.limits.origins.len() == 1);
+    assert_eq!(settings.store.quota, Some(1 << 30));
+}
+
+#[test]
+fn a_time_below_limits_is_still_understood_with_a_warning() {
+    let file = file("data_dir = \"d\"\n[limits]\nabsent_limit = \"10m\"\nincoming = \"1MiB/s\"\n");
+    let read = ManagerConfig::read(Some(&file.path), Given::default(), &Program::UP).expect("understood");
+    assert_eq!(read.value.timeouts.absent_limit, Some(Duration::from_secs(600)));
+    assert_eq!(read.warnings.len(), 1);
+    assert!(read.warnings[0].contains("[timeouts]"), "{:?}", read.warnings);
+}
+
+/// The samples in the pages that people read, each with its page.
+fn samples() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut left = vec![root.join("README.md"), root.join("docs"), root.join("deploy")];
+    let mut samples = Vec::new();
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).expect("a folder");
+            left.extend(entries.map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|ending| ending == "md") {
+            let page = std::fs::read_to_string(&path).expect("text");
+            let blocks = page.split("```toml\n").skip(1);
+            let blocks = blocks.filter_map(|rest| rest.split("```").next());
+            samples.extend(blocks.map(|block| (path.clone(), block.to_owned())));
+        }
+    }
+    samples
+}
+
+/// Of containerd and podman, not ours.
+fn is_of_a_runtime(sample: &str) -> bool {
+    sample.contains("[host.") || sample.contains("[[registry")
+}
+
+/// A sample names files that are not on this machine, and leaves out what flags give.
+fn is_the_samples_fault(fault: &settings::Fault) -> bool {
+    !matches!(fault.kind, FaultKind::UnreadableFile | FaultKind::NotGiven)
+}
+
+fn is_good<T>(read: Result<settings::Read<T>, Faults>) -> bool {
+    match read {
+        Ok(read) => read.warnings.is_empty(),
+        Err(faults) => !faults.iter().any(is_the_samples_fault),
+    }
+}
+
+#[test]
+fn every_sample_of_the_pages_is_read_without_a_fault() {
+    let samples: Vec<_> = samples()
+        .into_iter()
+        .filter(|(_, sample)| !is_of_a_runtime(sample))
+        .collect();
+    assert!(samples.len() > 15, "{} samples", samples.len());
+    for (page, sample) in samples {
+        let file = file(&sample);
+        let of_manager = ManagerConfig::read(Some(&file.path), Given::default(), &Program::UP);
+        let of_peer = peer::PeerConfig::read(settings::Flags {
+            arguments: peer::PeerArguments {
+                config: Some(file.path.clone()),
+                ..peer::PeerArguments::default()
+            },
+            given: Given::default(),
+        });
+        let told = format!("{of_manager:?}");
+        assert!(
+            is_good(of_manager) || is_good(of_peer),
+            "{}: {told}\n{sample}",
+            page.display()
+        );
+    }
 }

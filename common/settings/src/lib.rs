@@ -16,6 +16,7 @@ mod file;
 mod given;
 mod input;
 mod nearest;
+mod raw;
 mod reader;
 pub mod registry;
 mod report;

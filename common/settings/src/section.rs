@@ -1,7 +1,6 @@
 //! One table of a configuration, read key by key.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -16,6 +15,7 @@ use toml::de::{DeTable, DeValue};
 use crate::entry::Entry;
 use crate::fault::{Fault, FaultKind};
 use crate::input::{Input, Notes, joined, numbered};
+use crate::raw::Raw;
 use crate::source::ValueSource;
 use crate::units;
 
@@ -28,13 +28,6 @@ pub struct Section<'r> {
     /// None where the file has no such table.
     table: Option<&'r DeTable<'r>>,
     source: Option<ValueSource>,
-}
-
-/// A value before it is understood.
-enum Raw<'r> {
-    Toml(&'r DeValue<'r>),
-    /// From a flag or a variable.
-    Text(&'r OsStr),
 }
 
 /// Whether `config show` may print the value.
@@ -454,71 +447,5 @@ fn as_table<'r>(value: &'r Spanned<DeValue<'r>>) -> Option<&'r DeTable<'r>> {
     match value.get_ref() {
         DeValue::Table(table) => Some(table),
         _ => None,
-    }
-}
-
-impl Raw<'_> {
-    fn text(&self) -> Option<String> {
-        match self {
-            Self::Toml(DeValue::String(text)) => Some(text.clone().into_owned()),
-            Self::Toml(_) => None,
-            Self::Text(text) => Some(text.to_string_lossy().into_owned()),
-        }
-    }
-
-    fn switch(&self) -> Option<bool> {
-        match self {
-            Self::Toml(DeValue::Boolean(switch)) => Some(*switch),
-            Self::Toml(_) => None,
-            Self::Text(text) => text.to_str()?.parse().ok(),
-        }
-    }
-
-    fn whole(&self) -> Option<i64> {
-        match self {
-            Self::Toml(DeValue::Integer(number)) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
-            Self::Toml(_) => None,
-            Self::Text(text) => text.to_str()?.parse().ok(),
-        }
-    }
-
-    fn count(&self) -> Option<u32> {
-        self.whole()?.try_into().ok()
-    }
-
-    fn number(&self) -> Option<f64> {
-        match self {
-            Self::Toml(DeValue::Float(number)) => number.as_str().parse().ok(),
-            Self::Toml(_) => self
-                .whole()
-                .and_then(|whole| i32::try_from(whole).ok())
-                .map(f64::from),
-            Self::Text(text) => text.to_str()?.parse().ok(),
-        }
-    }
-
-    /// A bare number is seconds.
-    fn time(&self) -> Option<String> {
-        match self {
-            Self::Toml(DeValue::Integer(_)) => self.whole().map(|seconds| seconds.to_string()),
-            _ => self.text(),
-        }
-    }
-
-    fn texts(&self) -> Option<Vec<String>> {
-        match self {
-            Self::Toml(DeValue::Array(values)) => values
-                .iter()
-                .map(|value| Raw::Toml(value.get_ref()).text())
-                .collect(),
-            _ => None,
-        }
-    }
-
-    fn path(&self) -> Option<PathBuf> {
-        match self {
-            Self::Toml(_) => self.text().map(PathBuf::from),
-            Self::Text(text) => Some(PathBuf::from(text)),
-        }
     }
 }
