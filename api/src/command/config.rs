@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    Show(Show),
+    Show(Box<Show>),
     Check(Check),
 }
 
@@ -56,7 +56,7 @@ struct Check {
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Stop> {
     let report = match arguments.command {
-        ConfigCommand::Show(show) => shown(show),
+        ConfigCommand::Show(show) => shown(*show),
         ConfigCommand::Check(Check { file, json }) => {
             let read = ManagerConfig::read(Some(&file), Given::default(), &Program::UP);
             Report::check(&file, read, json)

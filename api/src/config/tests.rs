@@ -408,6 +408,22 @@ fn up_can_set_everything_that_a_peer_can() {
 }
 
 #[test]
+fn the_reference_names_every_key_and_section() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let of_peer = known_keys(|top| drop(peer::PeerConfig::from_section(top)));
+    let of_up = known_keys(|top| drop(ManagerConfig::from_section(top, &Program::UP)));
+    let first = |key: &String| key.split('.').next().unwrap_or_default().to_owned();
+    let names: BTreeSet<String> = of_peer.union(&of_up).map(first).collect();
+    let in_page = |name: &&String| page.contains(&format!("`{name}`")) || page.contains(&format!("[{name}"));
+    let missing: Vec<_> = names.iter().filter(|name| !in_page(name)).collect();
+    assert!(names.len() > 30 && missing.is_empty(), "{missing:?}");
+    let times = of_up.iter().filter_map(|key| key.strip_prefix("timeouts."));
+    let missing: Vec<_> = times.filter(|key| !page.contains(key)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn the_peer_beside_the_manager_is_described_in_full() {
     let file = file(
         r#"

@@ -42,7 +42,9 @@ pub struct Faults(Vec<Fault>);
 impl Faults {
     /// What comes first in the file comes first here; what no file says comes before.
     pub(crate) fn sorted(mut faults: Vec<Fault>) -> Self {
-        faults.sort_by(|one, other| position(one).cmp(&position(other)));
+        faults.sort_by_key(position);
+        // Two readers of one section find the same.
+        faults.dedup();
         Self(faults)
     }
 

@@ -62,7 +62,7 @@ impl Report {
 }
 
 fn listed(values: impl Iterator<Item = Value>) -> String {
-    format!("{:#}", Value::from_iter(values))
+    format!("{:#}", values.collect::<Value>())
 }
 
 fn value_of_entry(entry: &Entry) -> Value {

@@ -24,8 +24,7 @@ fn shown(entries: &[Entry]) -> Vec<String> {
 
 #[test]
 fn every_fault_is_reported_with_its_key_and_place_in_the_order_of_the_file() {
-    let text =
-        "\n  lissen = 'x'\nkeep = 'soon'\n[a]\nswitch = 'yes'\n[b.'x']\ncolour = 1\n[[t]]\n[[t]]\nn = -1\n";
+    let text = "\n  lissen = 'x'\nkeep = 'soon'\n[a]\nswitch = 'yes'\n[b.'x']\ncolour = 1\n[[t]]\n[[t]]\nn = -1\n[[t]]\n";
     let told = faults(text, |top| {
         top.text("listen");
         top.needed("data_dir", top.text("data_dir"));
@@ -37,6 +36,7 @@ fn every_fault_is_reported_with_its_key_and_place_in_the_order_of_the_file() {
         top.tables("t")
             .iter()
             .for_each(|t| assert!(t.count("n").is_none()));
+        top.tables("t")[2].incomplete("m", "is needed");
     });
     assert_eq!(
         told,
@@ -47,6 +47,7 @@ fn every_fault_is_reported_with_its_key_and_place_in_the_order_of_the_file() {
             "a.switch: must be true or false (s.toml:5:10)",
             "b.\"x\".colour: unknown key; known here: key (s.toml:7:1)",
             "t[2].n: must be a whole number, 0 or more (s.toml:10:5)",
+            "t[3].m: is needed (s.toml:11:1)",
         ]
     );
 }
@@ -147,4 +148,13 @@ fn a_part_is_read_whatever_the_rest_holds() {
     let reader = Reader::new(&file, Given::default()).expect("TOML");
     let value = reader.top().text("data_dir");
     assert_eq!(reader.finish_part(value).expect("good").value, "d");
+}
+
+#[test]
+fn a_section_with_two_readers_has_each_fault_once() {
+    let told = faults("limits = 7", |top| {
+        top.table("limits").text("one");
+        top.table("limits").text("other");
+    });
+    assert_eq!(told, ["limits: must be a table (s.toml:1:10)"]);
 }
