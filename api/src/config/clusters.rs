@@ -23,8 +23,8 @@ fn one(section: &Section<'_>) -> ClusterSettings {
         tolerated_absent: section.count("tolerated_absent").unwrap_or_default(),
         referrers,
         limits: ClusterLimits {
-            peer_incoming: section.parsed("peer_incoming"),
-            peer_outgoing: section.parsed("peer_outgoing"),
+            peer_incoming: section.unit("peer_incoming"),
+            peer_outgoing: section.unit("peer_outgoing"),
             origins: budgets(section),
         },
     }
@@ -36,7 +36,7 @@ fn budgets(section: &Section<'_>) -> BTreeMap<RegistryName, Rate> {
     for (registry, origin) in section.named_tables("origin") {
         let name: Result<RegistryName, _> = registry.parse();
         let name = name.map_err(|fault| origin.fault_of_section(fault)).ok();
-        budgets.extend(name.zip(origin.parsed("bandwidth")));
+        budgets.extend(name.zip(origin.unit("bandwidth")));
     }
     budgets
 }

@@ -68,6 +68,10 @@ fn a_good_file_ends_with_0_in_both_programs_and_json_is_a_list() {
             assert_eq!(output.status.code(), Some(0), "{}", told(&output));
         }
     }
+    let (_folder, file) = write("[limits]\nabsent_limit = \"10m\"\n");
+    let output = stoker(&["config", "check", &file]).output().expect("run");
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(told(&output).contains("[timeouts]"), "{}", told(&output));
     let (_folder, file) = write(TEN_FAULTS);
     let output = stoker(&["config", "check", &file, "--json"])
         .output()
@@ -80,7 +84,7 @@ fn a_good_file_ends_with_0_in_both_programs_and_json_is_a_list() {
 
 #[test]
 fn every_value_is_shown_with_its_source_and_no_secret_is() {
-    let text = "admin = \"127.0.0.1:1\"\n[registry.\"r.lan\"]\nusername = \"ann\"\npassword = \"s3cret\"\n";
+    let text = "admin = \"127.0.0.1:1\"\nlimits.incoming = \"1Gbit/s\"\n[registry.\"r.lan\"]\nusername = \"ann\"\npassword = \"s3cret\"\n";
     let (_folder, file) = write(text);
     for (program, arguments) in [
         (
@@ -112,7 +116,8 @@ fn every_value_is_shown_with_its_source_and_no_secret_is() {
             "name = \"from-variable\"  # environment STOKER_NAME".to_owned(),
             format!("admin = \"127.0.0.1:1\"  # {file}:1:9"),
             "yes_kept = \"10m\"  # default".to_owned(),
-            format!("registry.\"r.lan\".password = \"***\"  # {file}:4:12"),
+            format!("limits.incoming = \"125MB/s\"  # {file}:2:19"),
+            format!("registry.\"r.lan\".password = \"***\"  # {file}:5:12"),
         ] {
             assert!(
                 shown.lines().any(|shown| shown == line),

@@ -37,37 +37,41 @@ pub struct Fault {
 
 /// All faults of one configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Faults(Vec<Fault>);
+pub struct Faults {
+    faults: Vec<Fault>,
+    /// What is understood but should be written in another way.
+    pub warnings: Vec<String>,
+}
 
 impl Faults {
     /// What comes first in the file comes first here; what no file says comes before.
-    pub(crate) fn sorted(mut faults: Vec<Fault>) -> Self {
+    pub(crate) fn sorted(mut faults: Vec<Fault>, warnings: Vec<String>) -> Self {
         faults.sort_by_key(position);
         // Two readers of one section find the same.
         faults.dedup();
-        Self(faults)
+        Self { faults, warnings }
     }
 
     pub fn one(fault: Fault) -> Self {
-        Self(vec![fault])
+        Self::sorted(vec![fault], Vec::new())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.0.iter()
+        self.faults.iter()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.faults.is_empty()
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.faults.len()
     }
 
     /// Leaves out faults for which a value was not given: a flag or a variable may give it.
     #[must_use]
     pub fn of_the_file(mut self) -> Self {
-        self.0.retain(|fault| fault.kind != FaultKind::NotGiven);
+        self.faults.retain(|fault| fault.kind != FaultKind::NotGiven);
         self
     }
 }
@@ -92,8 +96,10 @@ impl fmt::Display for Fault {
 
 impl fmt::Display for Faults {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "the configuration has {} fault(s):", self.0.len())?;
-        self.0.iter().try_for_each(|fault| write!(out, "\n  {fault}"))
+        write!(out, "the configuration has {} fault(s):", self.faults.len())?;
+        self.faults
+            .iter()
+            .try_for_each(|fault| write!(out, "\n  {fault}"))
     }
 }
 

@@ -52,7 +52,7 @@ impl SettingsFile {
             text: format!("no TOML: {}", error.message()),
             source: error.span().map(|span| ValueSource::File(self.place(span.start))),
         };
-        Err(Faults::sorted(errors.iter().map(fault).collect()))
+        Err(Faults::sorted(errors.iter().map(fault).collect(), Vec::new()))
     }
 
     /// The line and column of a byte.

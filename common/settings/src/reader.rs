@@ -74,7 +74,7 @@ impl<'f> Reader<'f> {
                 entries,
                 warnings: notes.warnings,
             }),
-            None => Err(Faults::sorted(faults)),
+            None => Err(Faults::sorted(faults, notes.warnings)),
         }
     }
 }

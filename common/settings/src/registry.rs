@@ -42,7 +42,7 @@ fn one(name: &str, section: &Section<'_>) -> Option<OwnRegistry> {
     let settings = settings(name, section);
     let offline_access = section.choice("offline_access");
     let authorize = section.choice("authorize");
-    let bandwidth = section.parsed("bandwidth");
+    let bandwidth = section.unit("bandwidth");
     Some(OwnRegistry {
         settings: settings?,
         offline_access: offline_access.unwrap_or_default(),

@@ -35,16 +35,17 @@ impl Report {
 
     /// Whether the file is good; every fault where it is not. What only a flag or variable may give is not missed.
     pub fn check<T>(file: &Path, read: Result<Read<T>, Faults>, as_json: bool) -> Self {
-        match read.map_err(Faults::of_the_file) {
-            Err(faults) if !faults.is_empty() => Self::faulty(&faults, as_json),
-            _ if as_json => Self::good("[]".to_owned()),
-            Err(_) => Self::good(format!("{}: no faults", file.display())),
-            Ok(read) => {
-                let warnings = read.warnings.iter().map(|warning| format!("warning: {warning}"));
-                let verdict = std::iter::once(format!("{}: no faults", file.display()));
-                Self::good(warnings.chain(verdict).collect::<Vec<_>>().join("\n"))
-            }
+        let warnings = match read.map_err(Faults::of_the_file) {
+            Err(faults) if !faults.is_empty() => return Self::faulty(&faults, as_json),
+            Err(faults) => faults.warnings,
+            Ok(read) => read.warnings,
+        };
+        if as_json {
+            return Self::good("[]".to_owned());
         }
+        let warnings = warnings.iter().map(|warning| format!("warning: {warning}"));
+        let verdict = std::iter::once(format!("{}: no faults", file.display()));
+        Self::good(warnings.chain(verdict).collect::<Vec<_>>().join("\n"))
     }
 
     fn good(text: String) -> Self {

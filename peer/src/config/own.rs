@@ -50,8 +50,8 @@ fn limits(section: &Section<'_>, registries: &[OwnRegistry]) -> LimitSettings {
     let limited = |own: &OwnRegistry| Some((own.settings.name.clone(), own.bandwidth?));
     let origins: BTreeMap<RegistryName, Rate> = registries.iter().filter_map(limited).collect();
     LimitSettings {
-        incoming: section.parsed("incoming"),
-        outgoing: section.parsed("outgoing"),
+        incoming: section.unit("incoming"),
+        outgoing: section.unit("outgoing"),
         origins,
     }
 }

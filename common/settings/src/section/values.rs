@@ -101,6 +101,16 @@ impl<'r> Section<'r> {
         self.check(key, text.parse())
     }
 
+    /// The same of a value that can be written in several ways; it is shown in one.
+    pub fn unit<T>(&self, key: &'static str) -> Option<T>
+    where
+        T: FromStr<Err: Display> + Display,
+    {
+        let value: T = self.parsed(key)?;
+        self.show_as(key, value.to_string());
+        Some(value)
+    }
+
     /// One of the words that `T` is written as.
     pub fn choice<T: DeserializeOwned>(&self, key: &'static str) -> Option<T> {
         let text = self.text(key)?;
