@@ -9,18 +9,19 @@ use anyhow::Context as _;
 use api::tokens::{CallerKey, Lifetime, Scopes, Wish, signing_key};
 use api::{App, AppParts, AuthMode, Authority, Rims};
 use axum::Router;
-use peer::{DirectJoining, Joining, OwnRegistry};
+use futures_util::future::BoxFuture;
 use preheat::{Limits, Parts, Preheater, TracePages, Webhooks};
 use process::admin::{Admin, AdminKey};
 use process::mutual::{Callers, MutualAcceptor, OwnCertificate};
 use process::{Latch, Readiness, Serving, TlsFiles, Vitals, files};
 use queue::{Clock, Database, SystemClock};
 use sea_orm_migration::MigratorTrait as _;
+use settings::OwnRegistry;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
-use wire::{CaFingerprint, ClusterName, RegistryDescription, Role, SecretText};
+use wire::{CaFingerprint, ClusterName, Joined, PublicKey, RegistryDescription, Role, SecretText};
 
-use crate::config::{LimitsSection, ManagerConfig};
+use crate::config::{ManagerConfig, Timeouts};
 use crate::webhooks::Caller;
 
 /// Long enough for what fails at once (a wrong name, no credential) and for small images; Harbor gives up after 30 s,
@@ -123,15 +124,19 @@ impl Manager {
         Ok(format!("https://{address}"))
     }
 
-    /// How a peer of the same process joins: without a token.
-    pub(crate) fn direct_joining(&self, cluster: ClusterName, role: Role) -> Joining {
+    /// Of the authority that signs peers' certificates.
+    pub(crate) fn authority(&self) -> CaFingerprint {
+        self.authority
+    }
+
+    /// Joins a peer of the same process: without a token.
+    pub(crate) fn join_directly(
+        &self,
+        cluster: ClusterName,
+        role: Role,
+    ) -> impl FnOnce(PublicKey) -> BoxFuture<'static, anyhow::Result<Joined>> + Send + use<> {
         let app = self.app.clone();
-        Joining::Direct(DirectJoining {
-            ca: self.authority,
-            join: Box::new(move |key| {
-                Box::pin(async move { Ok(app.join_directly(role, cluster, key).await?) })
-            }),
-        })
+        move |key| Box::pin(async move { Ok(app.join_directly(role, cluster, key).await?) })
     }
 
     /// Serves until the process stops. For a peer of the same process: what the admin port offers of it to those who have
@@ -156,8 +161,8 @@ impl Manager {
 
 async fn preheater(config: &ManagerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Preheater> {
     let dial = oci::Dial::guarded(config.dial.addresses.clone());
-    let registries = peer::guarded_registries(dial, oci::RegistryMetrics::default());
-    let configured = &config.registries.0;
+    let registries = clients::guarded_registries(dial, oci::RegistryMetrics::default());
+    let configured = &config.registries;
     let settings = configured.iter().map(|registry| &registry.settings);
     registries.dial().list_hosts(settings.clone());
     registries.configure(settings.cloned().collect());
@@ -166,7 +171,7 @@ async fn preheater(config: &ManagerConfig, clock: Arc<dyn Clock>) -> anyhow::Res
         registries,
         clock,
         secrets_key: secrets_key(&config.data_dir.join("secrets.key"))?,
-        limits: limits(&config.limits),
+        limits: limits(&config.timeouts),
         descriptions: configured.iter().map(description).collect(),
         dial: config.dial.clone(),
         clusters: config.clusters.clone(),
@@ -214,7 +219,7 @@ fn rims(config: &ManagerConfig, peer_port: u16) -> Rims {
     }
 }
 
-fn limits(section: &LimitsSection) -> Limits {
+fn limits(section: &Timeouts) -> Limits {
     let built_in = Limits::default();
     Limits {
         preheat_limit: section.preheat_limit.unwrap_or(built_in.preheat_limit),

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use oci::Digest;
+use settings::Flags;
 
 /// Caches container images on a node and shares them with the other nodes of its cluster.
 ///
@@ -22,6 +23,16 @@ pub struct Arguments {
     /// Something else than to run the peer.
     #[command(subcommand)]
     pub command: Option<Command>,
+    #[command(flatten)]
+    pub flags: PeerFlags,
+}
+
+/// What the command line and the environment say of the settings.
+pub type PeerFlags = Flags<PeerArguments>;
+
+/// The settings that have a flag.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PeerArguments {
     /// Folder for the peer's key and certificate, its store and what it knows of its surroundings.
     #[arg(long, env = "STOKER_DATA_DIR", global = true)]
     pub data_dir: Option<PathBuf>,
@@ -60,6 +71,7 @@ pub struct Arguments {
     pub admin: Option<String>,
     /// The join token itself; for the environment only, as a flag would stand in the process list.
     #[arg(
+        id = "join_token",
         long = "join-token-from-environment",
         env = "STOKER_JOIN_TOKEN",
         hide = true,
@@ -79,6 +91,33 @@ pub enum Command {
         stoker-peer store remove sha256:… --data-dir /var/lib/stoker"
     )]
     Store(StoreCommand),
+    /// Show the configuration in force, or check a configuration file.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  \
+        stoker-peer config check /etc/stoker/peer.toml\n  \
+        stoker-peer --config /etc/stoker/peer.toml config show"
+    )]
+    Config(ConfigCommand),
+}
+
+/// What is wanted of the configuration.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Show each value in force and where it comes from: the default, the file, a variable or a flag. Secrets are masked.
+    Show {
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a file: every fault, with its key and its place. Exit code 1 if there is one.
+    Check {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What is wanted of the store.

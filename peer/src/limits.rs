@@ -12,7 +12,6 @@ mod bucket;
 mod gate;
 mod metrics;
 mod paced;
-mod section;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -29,7 +28,6 @@ use wire::Neighbourhood;
 
 pub use bucket::Class;
 pub use paced::Way;
-pub(crate) use section::LimitsSection;
 pub use settings::LimitSettings;
 
 use gate::Gate;

@@ -1,13 +1,17 @@
 //! `stoker-peer`: the program of seeds (`--seed`) and nodes, and the commands for their stores.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
 use peer::store_command;
-use peer::{Arguments, Command, Peer, PeerConfig, StoreCommand, StorePlace};
+use peer::{
+    Arguments, Command, ConfigCommand, Peer, PeerArguments, PeerConfig, PeerFlags, StoreCommand, StorePlace,
+};
 use process::Vitals;
 use process::telemetry;
+use settings::{Flags, Given, Report};
 use tracing::{error, info};
 
 /// How long transfers may continue after the signal to stop.
@@ -26,14 +30,15 @@ async fn main() -> ExitCode {
         Err(error) => return print_help_or_error(&error),
     };
     match arguments.command.take() {
-        Some(Command::Store(command)) => run_store_command(arguments, command).await,
-        None => run_peer(arguments).await,
+        Some(Command::Store(wanted)) => look_into_the_store(arguments.flags, wanted).await,
+        Some(Command::Config(wanted)) => look_at_the_configuration(arguments.flags, wanted),
+        None => be_a_peer(arguments.flags).await,
     }
 }
 
-async fn run_peer(arguments: Arguments) -> ExitCode {
-    let config = match PeerConfig::read(arguments) {
-        Ok(config) => config,
+async fn be_a_peer(flags: PeerFlags) -> ExitCode {
+    let config = match PeerConfig::read(flags) {
+        Ok(read) => read.value,
         Err(faults) => return refuse(USAGE, &faults),
     };
     let telemetry = telemetry::init(&config.telemetry);
@@ -50,9 +55,9 @@ async fn run_peer(arguments: Arguments) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the result of a command goes to stdout")]
-async fn run_store_command(arguments: Arguments, command: StoreCommand) -> ExitCode {
-    let place = match StorePlace::read(arguments) {
+#[expect(clippy::print_stdout, reason = "what a command is asked for goes to stdout")]
+async fn look_into_the_store(flags: PeerFlags, wanted: StoreCommand) -> ExitCode {
+    let place = match StorePlace::read(flags) {
         Ok(place) => place,
         Err(faults) => return refuse(USAGE, &faults),
     };
@@ -65,6 +70,33 @@ async fn run_store_command(arguments: Arguments, command: StoreCommand) -> ExitC
         }
         Err(error) if error.is_unreachable() => refuse(UNREACHABLE, &error),
         Err(error) => refuse(FAILED, &error),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what a command is asked for goes to stdout")]
+fn look_at_the_configuration(flags: PeerFlags, wanted: ConfigCommand) -> ExitCode {
+    let report = match wanted {
+        ConfigCommand::Show { json } => Report::show(&PeerConfig::read(flags), json),
+        ConfigCommand::Check { file, json } => {
+            let read = PeerConfig::read(only_the_file(file.clone()));
+            Report::check(&file, read, json)
+        }
+    };
+    println!("{}", report.text);
+    if report.is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    }
+}
+
+fn only_the_file(file: PathBuf) -> PeerFlags {
+    Flags {
+        arguments: PeerArguments {
+            config: Some(file),
+            ..PeerArguments::default()
+        },
+        given: Given::default(),
     }
 }
 

@@ -11,22 +11,13 @@ use std::sync::{Arc, OnceLock};
 use oci::{Credential, DialRules, Digest, Registries, RegistryName, RegistrySettings};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+use settings::OwnRegistry;
 use tracing::warn;
 use uuid::Uuid;
-use wire::{Authorize, Neighbourhood, OfflineAccess, Rate, RegistryDescription, SeedAddress, Welcome};
+use wire::{Authorize, Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress, Welcome};
 
 use crate::limits::Limits;
 pub use surroundings::Surroundings;
-
-/// A registry as the peer's own configuration describes it.
-#[derive(Clone)]
-pub struct OwnRegistry {
-    pub settings: RegistrySettings,
-    pub offline_access: OfflineAccess,
-    pub authorize: Option<Authorize>,
-    /// The limit for this peer's reads from it.
-    pub bandwidth: Option<Rate>,
-}
 
 /// Clones share one state.
 #[derive(Clone)]

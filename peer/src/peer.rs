@@ -17,7 +17,6 @@ use wire::{ManagerClient, Role};
 
 use crate::access::Access;
 use crate::admin;
-use crate::clients::guarded_registries;
 use crate::config::{FrontLimits, PeerConfig};
 use crate::delivery::Delivery;
 use crate::fetch::{Fetches, Sources};
@@ -32,6 +31,7 @@ use crate::orders::{OrdersContext, OwnDescription, follow_orders};
 use crate::records::Records;
 use crate::relay::{self, RelayState};
 use crate::share::{self, ShareState};
+use clients::guarded_registries;
 
 const STORE: &str = "store";
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use clap::Args;
 use process::telemetry;
 use process::{Running, Vitals};
+use settings::Flags;
 use tracing::info;
 
 use super::Stop;
-use crate::config::{Addresses, ManagerConfig, ManagerFlags};
+use crate::config::{AddressFlags, ManagerConfig, ManagerFlags, Program, log_warnings};
 use crate::manager::Manager;
 
 /// How long requests may go on after the signal to stop.
@@ -30,7 +31,7 @@ A configuration file, all of it optional:
   public_url = \"https://stoker.example.com\"
   tls_cert = \"/etc/stoker/cert.pem\"
   tls_key = \"/etc/stoker/key.pem\"
-  [limits]
+  [timeouts]
   absent_limit = \"300s\"
   [registry.\"registry.lan:5000\"]
   plain_http = true
@@ -40,40 +41,19 @@ A configuration file, all of it optional:
   password_file = \"/etc/stoker/harbor-password\"")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    flags: ManagerFlags,
-    /// Where Harbor and people ask. [default: 0.0.0.0:8080]
-    #[arg(long, env = "STOKER_LISTEN", value_name = "HOST:PORT")]
-    listen: Option<String>,
-    /// Where peers call (TLS 1.3 with certificates of this manager's authority). [default: 0.0.0.0:8443]
-    #[arg(long, env = "STOKER_PEER_LISTEN", value_name = "HOST:PORT")]
-    peer_listen: Option<String>,
-    /// Probes and metrics. [default: 127.0.0.1:40902]
-    #[arg(long, env = "STOKER_ADMIN", value_name = "HOST:PORT")]
-    admin: Option<String>,
-    /// The database. [default: sqlite:DIR/stoker.db]
-    #[arg(long, env = "STOKER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    database_url: Option<String>,
+    flags: Flags<ManagerFlags>,
+    #[command(flatten)]
+    addresses: Flags<AddressFlags>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
-    let config = ManagerConfig::read(
-        arguments.flags,
-        Addresses {
-            listen: arguments.listen,
-            peer_listen: arguments.peer_listen,
-            admin: arguments.admin,
-            front: None,
-            share: None,
-            database_url: arguments.database_url,
-            listen_default: "0.0.0.0:8080",
-            peer_listen_default: "0.0.0.0:8443",
-            admin_default: "127.0.0.1:40902",
-            is_laptop: false,
-            service: "stoker-manager",
-        },
-    )?;
+    let flags = arguments.flags;
+    let given = flags.given.and(arguments.addresses.given);
+    let read = ManagerConfig::read(flags.arguments.config.as_deref(), given, &Program::MANAGER)?;
+    let config = read.value;
     let telemetry = telemetry::init(&config.telemetry);
     process::begin();
+    log_warnings(&read.warnings);
     let vitals = telemetry.vitals();
     let ended = until_stopped(Box::pin(start(&config, vitals.clone())), &vitals.running).await;
     telemetry.flush().await;

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod clusters;
+mod config;
 mod demo;
 mod doctor;
 mod explain;
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Manager(manager::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
+    Config(config::Arguments),
     Preheat(preheat::Arguments),
     Preheats(preheats::Arguments),
     Cancel(cancel::Arguments),
@@ -128,8 +130,8 @@ impl From<AskError> for Stop {
     }
 }
 
-impl From<process::config::Faults> for Stop {
-    fn from(faults: process::config::Faults) -> Self {
+impl From<settings::Faults> for Stop {
+    fn from(faults: settings::Faults) -> Self {
         Self::usage(faults)
     }
 }
@@ -169,6 +171,7 @@ async fn perform(command: Command) -> Result<(), Stop> {
         Command::Manager(arguments) => manager::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Doctor(arguments) => doctor::run(arguments).await,
+        Command::Config(arguments) => config::run(arguments),
         Command::Preheat(arguments) => preheat::run(arguments).await,
         Command::Preheats(arguments) => preheats::run(arguments).await,
         Command::Cancel(arguments) => cancel::run(arguments).await,

@@ -165,6 +165,6 @@ fn exit_codes_tell_failures_from_not_having_been_asked() {
     };
     assert_eq!(Stop::from(unreachable).code, NOT_ASKED);
     assert_eq!(Stop::from(AskError::BadServer("h".to_owned())).code, USAGE);
-    assert_eq!(Stop::from(process::config::Faults::default()).code, USAGE);
+    assert_eq!(Stop::from(settings::Faults::default()).code, USAGE);
     assert_eq!(Stop::from(anyhow::anyhow!("no")).code, FAILED);
 }

@@ -1,18 +1,17 @@
 //! `stoker up`: the manager and one peer, seed and node at once, in one process.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use clap::Args;
-use peer::{Joining, LimitSettings, Peer, PeerConfig};
+use peer::{DirectJoining, Joining, Peer, PeerConfig};
 use process::Vitals;
 use process::telemetry::{self, TelemetryOptions};
+use settings::Flags;
 use tracing::info;
 use wire::{ClusterName, Role};
 
 use super::Stop;
 use super::manager::until_stopped;
-use crate::config::{Addresses, ManagerConfig, ManagerFlags};
+use crate::config::{ManagerConfig, ManagerFlags, PeerBeside, Program, log_warnings};
 use crate::manager::Manager;
 
 /// Run everything on one machine: manager, seed and node peer, with an embedded database.
@@ -29,7 +28,14 @@ Then let containerd pull through it, /etc/containerd/certs.d/_default/hosts.toml
   capabilities = [\"pull\", \"resolve\"]")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    flags: ManagerFlags,
+    flags: Flags<ManagerFlags>,
+    #[command(flatten)]
+    addresses: Flags<UpFlags>,
+}
+
+/// The settings that differ from `stoker manager`.
+#[derive(Debug, Args)]
+pub(crate) struct UpFlags {
     /// Where Harbor and people ask. [default: 127.0.0.1:8080]
     #[arg(long, env = "STOKER_LISTEN", value_name = "HOST:PORT")]
     listen: Option<String>,
@@ -48,50 +54,33 @@ pub(crate) struct Arguments {
     /// Host, or host:port, that other peers reach this one at.
     #[arg(long, env = "STOKER_ADVERTISE", value_name = "ADDRESS")]
     advertise: Option<String>,
-    /// The database. [default: sqlite:DIR/stoker.db]
-    #[arg(long, env = "STOKER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    database_url: Option<String>,
+    /// A label for people. [default: the host's name]
+    #[arg(long, env = "STOKER_NAME")]
+    name: Option<String>,
+    /// The cluster of the peer in this process. [default: default]
+    #[arg(long, env = "STOKER_PEER_CLUSTER", value_name = "NAME")]
+    peer_cluster: Option<String>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
-    let config = ManagerConfig::read(
-        arguments.flags,
-        Addresses {
-            listen: arguments.listen,
-            peer_listen: arguments.peer_listen,
-            admin: arguments.admin,
-            front: arguments.front,
-            share: arguments.share,
-            database_url: arguments.database_url,
-            listen_default: "127.0.0.1:8080",
-            peer_listen_default: "127.0.0.1:8443",
-            admin_default: "127.0.0.1:40901",
-            is_laptop: true,
-            service: "stoker",
-        },
-    )?;
+    let flags = arguments.flags;
+    let given = flags.given.and(arguments.addresses.given);
+    let read = ManagerConfig::read(flags.arguments.config.as_deref(), given, &Program::UP)?;
+    let mut config = read.value;
+    let of_peers = peer::share::UNTRACED.map(str::to_owned);
+    config.telemetry.trace_never.extend(of_peers);
     let telemetry = telemetry::init(&config.telemetry);
     process::begin();
+    log_warnings(&read.warnings);
     let vitals = telemetry.vitals();
-    let ended = until_stopped(
-        Box::pin(start(config, arguments.advertise, vitals.clone())),
-        &vitals.running,
-    )
-    .await;
+    let ended = until_stopped(Box::pin(start(config, vitals.clone())), &vitals.running).await;
     telemetry.flush().await;
     Ok(ended?)
 }
 
-async fn start(config: ManagerConfig, advertise: Option<String>, vitals: Vitals) -> anyhow::Result<()> {
+async fn start(config: ManagerConfig, vitals: Vitals) -> anyhow::Result<()> {
     let manager = Manager::build(&config, vitals.clone()).await?;
-    let data_dir = config.data_dir.clone();
-    let config = beside(
-        config,
-        &data_dir,
-        manager.peer_url()?,
-        manager.direct_joining(ClusterName::default(), Role::Seed),
-        advertise,
-    );
+    let config = peer_config(config, &manager)?;
     let peer = Peer::build_beside(config, vitals, manager.registry_metrics())
         .await
         .context("the peer beside the manager")?;
@@ -108,40 +97,36 @@ async fn start(config: ManagerConfig, advertise: Option<String>, vitals: Vitals)
 }
 
 /// One store plays both parts: the seed that preheats fill, and the node that runtimes pull from.
-fn beside(
-    config: ManagerConfig,
-    data_dir: &Path,
-    manager: String,
-    joining: Joining,
-    advertise: Option<String>,
-) -> PeerConfig {
-    PeerConfig {
-        data_dir: data_dir.join("peer"),
-        manager,
-        joining,
+fn peer_config(config: ManagerConfig, manager: &Manager) -> anyhow::Result<PeerConfig> {
+    let PeerBeside { settings, cluster } = config.beside;
+    Ok(PeerConfig {
+        data_dir: config.data_dir.join("peer"),
+        manager: manager.peer_url()?,
+        joining: direct_joining(manager, cluster, Role::Seed),
         role: Some(Role::Seed),
         cluster: None,
-        zone: None,
-        name: host_name(),
-        front: config.beside.front,
-        share: config.beside.share,
-        advertise,
+        zone: settings.zone,
+        name: settings.name,
+        front: settings.front,
+        share: settings.share,
+        advertise: settings.advertise,
         // The manager's admin port shows this process's probes and metrics.
         admin: None,
-        registries: config.registries.0,
-        front_limits: config.beside.front_limits,
+        registries: config.registries,
+        front_limits: settings.front_limits,
         dial: config.dial,
-        store: config.beside.store,
+        store: settings.store,
         // Of the whole process, and set up already.
         telemetry: TelemetryOptions::default(),
-        // What the manager tells all its peers.
-        limits: LimitSettings::default(),
-    }
+        limits: settings.limits,
+    })
 }
 
-fn host_name() -> String {
-    hostname::get()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "stoker".to_owned())
+/// How a peer joins the manager of its own process.
+pub(super) fn direct_joining(manager: &Manager, cluster: ClusterName, role: Role) -> Joining {
+    let join = manager.join_directly(cluster, role);
+    Joining::Direct(DirectJoining {
+        ca: manager.authority(),
+        join: Box::new(join),
+    })
 }

@@ -2,42 +2,41 @@
 
 use std::collections::BTreeMap;
 
+use oci::RegistryName;
 use preheat::{ClusterLimits, ClusterSettings};
-use process::config::Faults;
+use settings::Section;
+use wire::Rate;
 
-use super::section::Section;
-
-pub(super) fn read(top: &mut Section, faults: &mut Faults) -> BTreeMap<String, ClusterSettings> {
-    let sections = top.named_tables("cluster", faults);
+pub(super) fn read(top: &Section<'_>) -> BTreeMap<String, ClusterSettings> {
+    let sections = top.named_tables("cluster");
     sections
         .into_iter()
-        .map(|(name, section)| (name, one(section, faults)))
+        .map(|(name, section)| (name, one(&section)))
         .collect()
 }
 
-fn one(mut section: Section, faults: &mut Faults) -> ClusterSettings {
-    let settings = ClusterSettings {
-        platforms: section.list("platforms", faults),
-        tolerated_absent: section.count("tolerated_absent", faults).unwrap_or_default(),
-        referrers: section.switch("referrers", faults).unwrap_or_default(),
-        limits: limits(&mut section, faults),
-    };
-    section.end(faults);
-    settings
+fn one(section: &Section<'_>) -> ClusterSettings {
+    let referrers = section.switch_or("referrers", false);
+    section.default("tolerated_absent", 0);
+    ClusterSettings {
+        platforms: section.list("platforms"),
+        tolerated_absent: section.count("tolerated_absent").unwrap_or_default(),
+        referrers,
+        limits: ClusterLimits {
+            peer_incoming: section.unit("peer_incoming"),
+            peer_outgoing: section.unit("peer_outgoing"),
+            origins: budgets(section),
+        },
+    }
 }
 
-/// `peer_incoming`, `peer_outgoing`, and `[cluster."name".origin."registry"] bandwidth`.
-fn limits(section: &mut Section, faults: &mut Faults) -> ClusterLimits {
-    let mut limits = ClusterLimits {
-        peer_incoming: section.parsed("peer_incoming", faults),
-        peer_outgoing: section.parsed("peer_outgoing", faults),
-        origins: BTreeMap::new(),
-    };
-    for (registry, mut origin) in section.named_tables("origin", faults) {
-        let name = faults.check(origin.full("").trim_end_matches('.'), registry.parse());
-        let bandwidth = origin.parsed("bandwidth", faults);
-        limits.origins.extend(name.zip(bandwidth));
-        origin.end(faults);
+/// `[cluster."name".origin."registry"] bandwidth`
+fn budgets(section: &Section<'_>) -> BTreeMap<RegistryName, Rate> {
+    let mut budgets = BTreeMap::new();
+    for (registry, origin) in section.named_tables("origin") {
+        let name: Result<RegistryName, _> = registry.parse();
+        let name = name.map_err(|fault| origin.fault_of_section(fault)).ok();
+        budgets.extend(name.zip(origin.unit("bandwidth")));
     }
-    limits
+    budgets
 }

@@ -1,6 +1,9 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use preheat::ClusterLimits;
+use settings::FaultKind;
 
 use super::*;
 
@@ -16,39 +19,26 @@ fn file(text: &str) -> File {
     File { folder, path }
 }
 
-fn flags(config: &Path) -> ManagerFlags {
-    ManagerFlags {
-        config: Some(config.to_owned()),
-        ..ManagerFlags::default()
-    }
+fn read(path: &Path, given: Given, program: &Program) -> Result<ManagerConfig, Faults> {
+    ManagerConfig::read(Some(path), given, program).map(|read| read.value)
 }
 
-fn addresses() -> Addresses {
-    Addresses {
-        listen: None,
-        peer_listen: None,
-        admin: None,
-        front: None,
-        share: None,
-        database_url: None,
-        listen_default: "0.0.0.0:8080",
-        peer_listen_default: "0.0.0.0:8443",
-        admin_default: "127.0.0.1:40902",
-        is_laptop: false,
-        service: "stoker-manager",
-    }
+fn of_manager(file: &File) -> ManagerConfig {
+    read(&file.path, Given::default(), &Program::MANAGER).expect("a good configuration")
+}
+
+fn all_faults(text: &str) -> Faults {
+    let file = file(text);
+    read(&file.path, Given::default(), &Program::MANAGER).expect_err("a faulty configuration")
 }
 
 fn faults_of(text: &str) -> String {
-    let file = file(text);
-    ManagerConfig::read(flags(&file.path), addresses())
-        .expect_err("a faulty configuration")
-        .to_string()
+    all_faults(text).to_string()
 }
 
 #[test]
-fn every_fault_of_a_configuration_is_told_at_once_with_its_key() {
-    let told = faults_of(
+fn every_fault_of_a_configuration_is_reported_at_once_with_its_key() {
+    let faults = all_faults(
         r#"
         listen = "8080"
         auth = "non"
@@ -56,7 +46,7 @@ fn every_fault_of_a_configuration_is_told_at_once_with_its_key() {
         database_url = "oracle://x:s3cret@y"
         tls_cert = "/nowhere/cert.pem"
         lissen = "0.0.0.0:80"
-        [limits]
+        [timeouts]
         preheat_limit = "soon"
         absent_limt = "5m"
         [telemetry]
@@ -77,38 +67,43 @@ fn every_fault_of_a_configuration_is_told_at_once_with_its_key() {
         bandwidth = "1B/s"
         "#,
     );
-    let wanted = [
-        "data_dir: is needed: give --data-dir DIR, or data_dir in the configuration file",
-        "listen: `8080` is no host:port; write for example 0.0.0.0:8080",
-        "auth: must be \"tokens\"",
-        "public_url: `stoker.example.com` is no http or https URL",
-        "database_url: must begin with sqlite:, postgres:// or mysql://",
-        "tls_cert: /nowhere/cert.pem: ",
-        "tls_key: is needed beside tls_cert",
-        "lissen: unknown key; did you mean `listen`?",
-        "limits.preheat_limit: `soon`",
-        "limits.absent_limt: unknown key; did you mean `absent_limit`?",
-        "telemetry.otlp_protocol: must be \"grpc\" or \"http/protobuf\"",
-        "telemetry.sample_ratio: must be a number from 0 to 1",
-        "telemetry.jaeger_ui: `jaeger:16686` is no http or https URL; write for example http://jaeger:16686",
-        "registry.\"registry.lan:5000\".plain-http: unknown key; did you mean `plain_http`?",
-        "registry.\"registry.lan:5000\".insecure_skip_verify: must be true or false",
-        "registry.\"registry.lan:5000\".password: is needed beside username",
-        "registry.\"no name\": ",
-        "cluster.\"edge-7\".platform: unknown key; did you mean `platforms`?",
-        "cluster.\"edge-7\".platforms: \"linux\" is no platform",
-        "cluster.\"edge-7\".tolerated_absent: must be a whole number, 0 or more",
-        "cluster.\"edge-7\".peer_incoming: `fast` is no rate: write for example 100MiB/s",
-        "cluster.\"edge-7\".origin.\"no name\": ",
-        "cluster.\"edge-7\".origin.\"no name\".bandwidth: `1B/s` is too little",
+    let expected = [
+        ("data_dir", FaultKind::NotGiven),
+        ("tls_key", FaultKind::Incomplete),
+        ("listen", FaultKind::BadValue),
+        ("auth", FaultKind::BadValue),
+        ("public_url", FaultKind::BadValue),
+        ("database_url", FaultKind::BadValue),
+        ("tls_cert", FaultKind::UnreadableFile),
+        ("lissen", FaultKind::UnknownKey),
+        ("timeouts.preheat_limit", FaultKind::BadValue),
+        ("timeouts.absent_limt", FaultKind::UnknownKey),
+        ("telemetry.otlp_protocol", FaultKind::BadValue),
+        ("telemetry.sample_ratio", FaultKind::BadValue),
+        ("telemetry.jaeger_ui", FaultKind::BadValue),
+        ("registry.\"registry.lan:5000\".password", FaultKind::Incomplete),
+        ("registry.\"registry.lan:5000\".plain-http", FaultKind::UnknownKey),
+        (
+            "registry.\"registry.lan:5000\".insecure_skip_verify",
+            FaultKind::WrongType,
+        ),
+        ("registry.\"no name\"", FaultKind::BadValue),
+        ("cluster.\"edge-7\".platform", FaultKind::UnknownKey),
+        ("cluster.\"edge-7\".platforms", FaultKind::BadValue),
+        ("cluster.\"edge-7\".tolerated_absent", FaultKind::WrongType),
+        ("cluster.\"edge-7\".peer_incoming", FaultKind::BadValue),
+        ("cluster.\"edge-7\".origin.\"no name\"", FaultKind::BadValue),
+        (
+            "cluster.\"edge-7\".origin.\"no name\".bandwidth",
+            FaultKind::BadValue,
+        ),
     ];
-    for fault in wanted {
-        assert!(
-            told.contains(&format!("\n  {fault}")),
-            "`{fault}` is missing in:\n{told}"
-        );
-    }
-    assert_eq!(told.lines().count(), wanted.len() + 1, "{told}");
+    let found: Vec<_> = faults
+        .iter()
+        .map(|fault| (fault.key.as_str(), fault.kind))
+        .collect();
+    assert_eq!(found, expected);
+    let told = faults.to_string();
     assert!(!told.contains("s3cret"), "{told}");
 }
 
@@ -119,25 +114,22 @@ fn a_flag_wins_over_the_file_and_the_file_over_what_is_built_in() {
         data_dir = "/from/file"
         listen = "127.0.0.1:1"
         admin = "127.0.0.1:2"
-        [limits]
+        [timeouts]
         absent_limit = "10m"
         session_lease = 20
         "#,
     );
-    let given = Addresses {
-        listen: Some("127.0.0.1:3".to_owned()),
-        ..addresses()
-    };
-    let config = ManagerConfig::read(flags(&file.path), given).expect("a good configuration");
+    let given = Given::default().flag("listen", "127.0.0.1:3");
+    let config = read(&file.path, given, &Program::MANAGER).expect("a good configuration");
     assert_eq!(
         (config.listen.as_str(), config.admin.as_str()),
         ("127.0.0.1:3", "127.0.0.1:2")
     );
-    assert_eq!(config.beside.front, "127.0.0.1:65001");
+    assert_eq!(config.beside.settings.front, "127.0.0.1:65001");
     assert_eq!(config.database_url, "sqlite:/from/file/stoker.db");
-    assert_eq!(config.limits.absent_limit, Some(Duration::from_secs(600)));
-    assert_eq!(config.limits.session_lease, Some(Duration::from_secs(20)));
-    assert_eq!(config.limits.preheat_limit, None);
+    assert_eq!(config.timeouts.absent_limit, Some(Duration::from_secs(600)));
+    assert_eq!(config.timeouts.session_lease, Some(Duration::from_secs(20)));
+    assert_eq!(config.timeouts.preheat_limit, None);
     assert_eq!(config.auth, AuthMode::Tokens);
 }
 
@@ -151,7 +143,7 @@ fn preheats_are_traced_whatever_the_ratio_and_polls_are_not() {
         jaeger_ui = "http://jaeger.lan:16686"
         "#,
     );
-    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
+    let config = of_manager(&file);
     let telemetry = &config.telemetry;
     assert_eq!(telemetry.sample_ratio, Some(0.1));
     assert!(telemetry.trace_always.contains(&"POST /oapi/v1/jobs".to_owned()));
@@ -165,11 +157,8 @@ fn preheats_are_traced_whatever_the_ratio_and_polls_are_not() {
     }
     let of_file = config.jaeger_ui.expect("an address");
     assert_eq!(of_file.as_str(), "http://jaeger.lan:16686/");
-    let flags = ManagerFlags {
-        jaeger_ui: Some("https://other.lan".to_owned()),
-        ..flags(&file.path)
-    };
-    let config = ManagerConfig::read(flags, addresses()).expect("a good configuration");
+    let given = Given::default().flag("telemetry.jaeger_ui", "https://other.lan");
+    let config = read(&file.path, given, &Program::MANAGER).expect("a good configuration");
     assert_eq!(
         config.jaeger_ui.expect("an address").as_str(),
         "https://other.lan/"
@@ -191,8 +180,8 @@ fn a_registry_is_described_in_full_and_its_password_is_not_printed() {
         offline_access = "node_credential"
         "#,
     );
-    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
-    let registry = config.registries.0.first().expect("one registry");
+    let config = of_manager(&file);
+    let registry = config.registries.first().expect("one registry");
     assert_eq!(registry.settings.name.as_str(), "registry.lan:5000");
     assert!(registry.settings.plain_http);
     assert_eq!(registry.settings.aliases.len(), 1);
@@ -216,7 +205,7 @@ fn a_cluster_that_is_not_described_has_what_is_built_in() {
         bandwidth = "50MB/s"
         "#,
     );
-    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
+    let config = of_manager(&file);
     let (edge, core) = (&config.clusters["edge-7"], &config.clusters["core"]);
     assert_eq!((edge.platforms.len(), edge.tolerated_absent), (2, 0));
     assert_eq!((core.platforms.len(), core.tolerated_absent), (0, 2));
@@ -238,8 +227,8 @@ fn a_password_may_stand_in_a_file_of_its_own() {
         secret.path.display().to_string()
     );
     let file = file(&text);
-    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
-    let settings = &config.registries.0.first().expect("one registry").settings;
+    let config = of_manager(&file);
+    let settings = &config.registries.first().expect("one registry").settings;
     let oci::Credential::Basic { username, password } = &settings.credential else {
         panic!("no credential was read");
     };
@@ -249,8 +238,8 @@ fn a_password_may_stand_in_a_file_of_its_own() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let missing = flags(Path::new("/nowhere/stoker.toml"));
-    let told = ManagerConfig::read(missing, addresses())
+    let missing = Path::new("/nowhere/stoker.toml");
+    let told = read(missing, Given::default(), &Program::MANAGER)
         .expect_err("no such file")
         .to_string();
     assert!(told.contains("/nowhere/stoker.toml"), "{told}");
@@ -275,7 +264,7 @@ fn triggers_are_read_in_their_order() {
         registry = "*"
         "#,
     );
-    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
+    let config = of_manager(&file);
     let told = format!("{:?}", config.triggers);
     let (first, second) = (told.find("Percent(50)"), told.find("SingleSeedPeer"));
     assert!(first.is_some() && first < second, "{told}");
@@ -322,12 +311,12 @@ fn every_fault_of_a_trigger_is_told_with_its_place() {
 fn webhooks_are_read_with_their_secret_from_a_file() {
     let secret = file("a-long-enough-secret\n");
     let text = format!(
-        "data_dir = \"d\"\n[limits]\nkeep_preheats = \"7d\"\nspot_check_every = \"0\"\n[webhook.\"ci\"]\nurl = \"https://ci.lan/hook\"\n\
+        "data_dir = \"d\"\n[timeouts]\nkeep_preheats = \"7d\"\nspot_check_every = \"0\"\n[webhook.\"ci\"]\nurl = \"https://ci.lan/hook\"\n\
          secret_file = {:?}\nevents = [\"ended\"]\n",
         secret.path.display().to_string()
     );
     let file = file(&text);
-    let config = ManagerConfig::read(flags(&file.path), addresses()).expect("a good configuration");
+    let config = of_manager(&file);
     let hook = config.webhooks.first().expect("one webhook");
     assert_eq!(
         (hook.name.as_str(), hook.url.expose()),
@@ -335,11 +324,11 @@ fn webhooks_are_read_with_their_secret_from_a_file() {
     );
     assert_eq!(hook.secret.expose(), "a-long-enough-secret");
     assert_eq!(hook.events, [preheat::WebhookEvent::Ended]);
-    let keep = config.limits.keep_preheats.expect("a time");
+    let keep = config.timeouts.keep_preheats.expect("a time");
     assert_eq!(keep.as_secs(), 7 * 24 * 3_600);
     assert!(
         config
-            .limits
+            .timeouts
             .spot_check_every
             .is_some_and(|every| every.is_zero())
     );
@@ -354,10 +343,7 @@ fn every_fault_of_a_webhook_is_told_and_its_address_is_not() {
          [webhook.\"b\"]\nsecret = \"inline\"\n",
         secret.path.display().to_string()
     );
-    let file = file(&text);
-    let told = ManagerConfig::read(flags(&file.path), addresses())
-        .expect_err("faults")
-        .to_string();
+    let told = faults_of(&text);
     for part in [
         "webhook.\"a\".url: is no http or https URL",
         "fewer than 16 letters",
@@ -376,11 +362,12 @@ fn every_fault_of_a_webhook_is_told_and_its_address_is_not() {
 fn loopback_is_listed_for_a_laptop_only_and_only_unless_the_file_speaks() {
     let read = |text: &str, is_laptop: bool| {
         let file = file(&format!("data_dir = \"d\"\n{text}"));
-        let given = Addresses {
-            is_laptop,
-            ..addresses()
+        let program = if is_laptop {
+            &Program::UP
+        } else {
+            &Program::MANAGER
         };
-        let config = ManagerConfig::read(flags(&file.path), given).expect("a configuration");
+        let config = read(&file.path, Given::default(), program).expect("a configuration");
         config.dial
     };
     assert_eq!(read("", false), oci::DialRules::default());
@@ -396,4 +383,143 @@ fn loopback_is_listed_for_a_laptop_only_and_only_unless_the_file_speaks() {
         told.contains("dial.addresses: ") && told.contains("did you mean `allow`?"),
         "{told}"
     );
+}
+
+/// All keys that a reading knows where one registry is described.
+fn known_keys(read: impl FnOnce(&Section<'_>)) -> BTreeSet<String> {
+    let file = SettingsFile::with("s.toml", "[registry.\"r.lan\"]\n");
+    let reader = Reader::new(&file, Given::default()).expect("TOML");
+    read(&reader.top());
+    reader.known_keys()
+}
+
+#[test]
+fn up_can_set_everything_that_a_peer_can() {
+    // `up` decides these itself: it knows its manager, joins without a token, and its peer is a seed.
+    const OF_UP: [&str; 3] = ["manager", "join_token_file", "seed"];
+    let of_peer = known_keys(|top| drop(peer::PeerConfig::from_section(top)));
+    let of_up = known_keys(|top| drop(ManagerConfig::from_section(top, &Program::UP)));
+    assert!(of_up.contains("peer_cluster"));
+    let missing: Vec<_> = of_peer
+        .difference(&of_up)
+        .filter(|key| !OF_UP.contains(&key.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_reference_names_every_key_and_section() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let of_peer = known_keys(|top| drop(peer::PeerConfig::from_section(top)));
+    let of_up = known_keys(|top| drop(ManagerConfig::from_section(top, &Program::UP)));
+    let first = |key: &String| key.split('.').next().unwrap_or_default().to_owned();
+    let names: BTreeSet<String> = of_peer.union(&of_up).map(first).collect();
+    let in_page = |name: &&String| page.contains(&format!("`{name}`")) || page.contains(&format!("[{name}"));
+    let missing: Vec<_> = names.iter().filter(|name| !in_page(name)).collect();
+    assert!(names.len() > 30 && missing.is_empty(), "{missing:?}");
+    let times = of_up.iter().filter_map(|key| key.strip_prefix("timeouts."));
+    let missing: Vec<_> = times.filter(|key| !page.contains(key)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_peer_beside_the_manager_is_described_in_full() {
+    let file = file(
+        r#"
+        data_dir = "d"
+        zone = "rack-1"
+        name = "here"
+        advertise = "10.0.0.1"
+        peer_cluster = "edge"
+        [limits]
+        incoming = "100MiB/s"
+        [store]
+        quota = "1GiB"
+        [registry."r.lan"]
+        bandwidth = "1MiB/s"
+        "#,
+    );
+    let PeerBeside { settings, cluster } = of_manager(&file).beside;
+    assert_eq!(
+        (settings.zone.as_deref(), settings.name.as_str()),
+        (Some("rack-1"), "here")
+    );
+    assert_eq!(
+        (settings.advertise.as_deref(), cluster.as_str()),
+        (Some("10.0.0.1"), "edge")
+    );
+    assert!(settings.limits.incoming.is_some() && settings.limits.origins.len() == 1);
+    assert_eq!(settings.store.quota, Some(1 << 30));
+}
+
+#[test]
+fn a_time_below_limits_is_still_understood_with_a_warning() {
+    let file = file("data_dir = \"d\"\n[limits]\nabsent_limit = \"10m\"\nincoming = \"1MiB/s\"\n");
+    let read = ManagerConfig::read(Some(&file.path), Given::default(), &Program::UP).expect("understood");
+    assert_eq!(read.value.timeouts.absent_limit, Some(Duration::from_secs(600)));
+    assert_eq!(read.warnings.len(), 1);
+    assert!(read.warnings[0].contains("[timeouts]"), "{:?}", read.warnings);
+}
+
+/// The samples in the pages that people read, each with its page.
+fn samples() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut left = vec![root.join("README.md"), root.join("docs"), root.join("deploy")];
+    let mut samples = Vec::new();
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).expect("a folder");
+            left.extend(entries.map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|ending| ending == "md") {
+            let page = std::fs::read_to_string(&path).expect("text");
+            let blocks = page.split("```toml\n").skip(1);
+            let blocks = blocks.filter_map(|rest| rest.split("```").next());
+            samples.extend(blocks.map(|block| (path.clone(), block.to_owned())));
+        }
+    }
+    samples
+}
+
+/// Of containerd and podman, not ours.
+fn is_of_a_runtime(sample: &str) -> bool {
+    sample.contains("[host.") || sample.contains("[[registry")
+}
+
+/// A sample names files that are not on this machine, and leaves out what flags give.
+fn is_the_samples_fault(fault: &settings::Fault) -> bool {
+    !matches!(fault.kind, FaultKind::UnreadableFile | FaultKind::NotGiven)
+}
+
+fn is_good<T>(read: Result<settings::Read<T>, Faults>) -> bool {
+    match read {
+        Ok(read) => read.warnings.is_empty(),
+        Err(faults) => !faults.iter().any(is_the_samples_fault),
+    }
+}
+
+#[test]
+fn every_sample_of_the_pages_is_read_without_a_fault() {
+    let samples: Vec<_> = samples()
+        .into_iter()
+        .filter(|(_, sample)| !is_of_a_runtime(sample))
+        .collect();
+    assert!(samples.len() > 15, "{} samples", samples.len());
+    for (page, sample) in samples {
+        let file = file(&sample);
+        let of_manager = ManagerConfig::read(Some(&file.path), Given::default(), &Program::UP);
+        let of_peer = peer::PeerConfig::read(settings::Flags {
+            arguments: peer::PeerArguments {
+                config: Some(file.path.clone()),
+                ..peer::PeerArguments::default()
+            },
+            given: Given::default(),
+        });
+        let told = format!("{of_manager:?}");
+        assert!(
+            is_good(of_manager) || is_good(of_peer),
+            "{}: {told}\n{sample}",
+            page.display()
+        );
+    }
 }

@@ -4,95 +4,88 @@ use std::net::IpAddr;
 
 use api::triggers::{Glob, Rule, Rules, Wish};
 use preheat::{ClusterChoice, PeerChoice, Scope};
-use process::config::Faults;
+use settings::Section;
 
-use super::section::Section;
-
-pub(super) fn read(top: &mut Section, faults: &mut Faults) -> Rules {
-    let sections = top.tables("trigger", faults);
-    Rules::new(
-        sections
-            .into_iter()
-            .filter_map(|section| one(section, faults))
-            .collect(),
-    )
+pub(super) fn read(top: &Section<'_>) -> Rules {
+    Rules::new(top.tables("trigger").iter().filter_map(one).collect())
 }
 
-fn one(mut section: Section, faults: &mut Faults) -> Option<Rule> {
-    let registry = registry(&mut section, faults);
-    let repository = section.parsed("repository", faults);
-    let tag = section.parsed("tag", faults);
-    let scope: Scope = section.parsed("scope", faults).unwrap_or_default();
-    let peers = peers(&mut section, scope, faults);
-    let clusters: Vec<String> = section.list("clusters", faults);
-    let rule = registry.zip(everything()).map(|(registry, everything)| Rule {
-        registry,
+fn one(section: &Section<'_>) -> Option<Rule> {
+    let registry = registry(section);
+    let repository = section.parsed("repository");
+    let tag = section.parsed("tag");
+    let clusters: Vec<String> = section.list("clusters");
+    let wish = Wish {
+        clusters: if clusters.is_empty() {
+            ClusterChoice::All
+        } else {
+            ClusterChoice::Names(clusters)
+        },
+        ..wish(section)
+    };
+    let everything: Glob = "**".parse().ok()?;
+    Some(Rule {
+        registry: registry?,
         repository: repository.unwrap_or_else(|| everything.clone()),
         tag: tag.unwrap_or(everything),
-        wish: Wish {
-            scope,
-            peers,
-            clusters: if clusters.is_empty() {
-                ClusterChoice::All
-            } else {
-                ClusterChoice::Names(clusters)
-            },
-            platforms: section.list("platforms", faults),
-            referrers: section.switch("referrers", faults),
-            priority: section.parsed("priority", faults).unwrap_or_default(),
-        },
-    });
-    section.end(faults);
-    rule
+        wish,
+    })
+}
+
+/// All but the clusters.
+fn wish(section: &Section<'_>) -> Wish {
+    let scope: Scope = section.parsed("scope").unwrap_or_default();
+    Wish {
+        scope,
+        peers: peers(section, scope),
+        clusters: ClusterChoice::All,
+        platforms: section.list("platforms"),
+        referrers: section.switch("referrers"),
+        priority: section.parsed("priority").unwrap_or_default(),
+    }
 }
 
 /// Every rule says whose pushes it means.
-fn registry(section: &mut Section, faults: &mut Faults) -> Option<Glob> {
-    let path = section.full("registry");
-    let Some(text) = section.text("registry", faults) else {
-        faults.add(
-            &path,
+fn registry(section: &Section<'_>) -> Option<Glob> {
+    let registry = section.parsed("registry");
+    if !section.has("registry") {
+        section.incomplete(
+            "registry",
             "is needed, as text: the registry whose pushes are meant, for example \"harbor.example.com\"",
         );
-        return None;
-    };
-    faults.check(&path, text.parse())
-}
-
-fn everything() -> Option<Glob> {
-    "**".parse().ok()
+    }
+    registry
 }
 
 /// `count`, `percent` or `addresses`: one of them, and only where the scope names more than one peer.
-fn peers(section: &mut Section, scope: Scope, faults: &mut Faults) -> PeerChoice {
-    let count = section.count("count", faults).map(PeerChoice::Count);
-    let percent = section.count("percent", faults);
-    let addresses: Vec<IpAddr> = section.list("addresses", faults);
-    if count == Some(PeerChoice::Count(0)) {
-        faults.add(&section.full("count"), "must be 1 or more");
-    }
-    let percent = percent.and_then(|percent| {
-        let good = u8::try_from(percent)
-            .ok()
-            .filter(|percent| (1..=100).contains(percent));
-        if good.is_none() {
-            faults.add(&section.full("percent"), "must be from 1 to 100");
-        }
-        good.map(PeerChoice::Percent)
-    });
+fn peers(section: &Section<'_>, scope: Scope) -> PeerChoice {
+    let addresses: Vec<IpAddr> = section.list("addresses");
     let addresses = (!addresses.is_empty()).then_some(PeerChoice::Addresses(addresses));
-    let mut given: Vec<PeerChoice> = [count, percent, addresses].into_iter().flatten().collect();
+    let choices = [count(section), percent(section), addresses];
+    let mut given: Vec<PeerChoice> = choices.into_iter().flatten().collect();
     if given.len() > 1 {
-        faults.add(
-            &section.full("count"),
-            "only one of count, percent and addresses can be given",
-        );
+        section.fault("count", "only one of count, percent and addresses can be given");
     }
     if !given.is_empty() && scope == Scope::SingleSeedPeer {
-        faults.add(
-            &section.full("scope"),
+        section.fault(
+            "scope",
             "count, percent and addresses narrow \"all_seed_peers\" or \"all_peers\": write one of these",
         );
     }
     given.pop().unwrap_or_default()
+}
+
+fn count(section: &Section<'_>) -> Option<PeerChoice> {
+    let count = section.count("count")?;
+    if count == 0 {
+        section.fault("count", "must be 1 or more");
+    }
+    Some(PeerChoice::Count(count))
+}
+
+fn percent(section: &Section<'_>) -> Option<PeerChoice> {
+    let percent = u8::try_from(section.count("percent")?).ok();
+    let percent = percent.filter(|percent| (1..=100).contains(percent));
+    let percent = section.check("percent", percent.ok_or("must be from 1 to 100"))?;
+    Some(PeerChoice::Percent(percent))
 }

@@ -1,28 +1,27 @@
-//! `[webhook."name"]`: who is told of preheats. The secret stands in a file of its own.
+//! `[webhook."name"]`: where notices of preheats are sent. The secret is in a file of its own.
 
 use preheat::{Webhook, WebhookEvent};
-use process::config::Faults;
+use settings::Section;
 use wire::SecretText;
 
-use super::section::Section;
 use super::web_address;
 
 /// A shorter one could be guessed from one call.
 const SHORTEST_SECRET: usize = 16;
+const EXAMPLE: &str = "https://ci.example.com/hook";
 
-pub(super) fn read(top: &mut Section, faults: &mut Faults) -> Vec<Webhook> {
-    let sections = top.named_tables("webhook", faults);
+pub(super) fn read(top: &Section<'_>) -> Vec<Webhook> {
+    let sections = top.named_tables("webhook");
     sections
         .into_iter()
-        .filter_map(|(name, section)| one(name, section, faults))
+        .filter_map(|(name, section)| one(name, &section))
         .collect()
 }
 
-fn one(name: String, mut section: Section, faults: &mut Faults) -> Option<Webhook> {
-    let url = address(&mut section, faults);
-    let secret = secret(&mut section, faults);
-    let events: Vec<WebhookEvent> = section.list("events", faults);
-    section.end(faults);
+fn one(name: String, section: &Section<'_>) -> Option<Webhook> {
+    let url = address(section);
+    let secret = secret(section);
+    let events: Vec<WebhookEvent> = section.list("events");
     Some(Webhook {
         name,
         url: url?,
@@ -31,37 +30,34 @@ fn one(name: String, mut section: Section, faults: &mut Faults) -> Option<Webhoo
     })
 }
 
-fn address(section: &mut Section, faults: &mut Faults) -> Option<SecretText> {
-    let key = section.full("url");
-    let Some(text) = section.text("url", faults) else {
-        faults.add(
-            &key,
-            "is needed: where to call, for example https://ci.example.com/hook",
+/// The address itself may hold a secret: it is not repeated.
+fn address(section: &Section<'_>) -> Option<SecretText> {
+    let text = section.secret("url");
+    if !section.has("url") {
+        section.incomplete(
+            "url",
+            format_args!("is needed: where to call, for example {EXAMPLE}"),
         );
-        return None;
-    };
-    let Ok(url) = web_address(&text, "https://ci.example.com/hook") else {
-        // The address itself may hold a secret: it is not repeated.
-        let fault = "is no http or https URL; write for example https://ci.example.com/hook";
-        faults.add(&key, fault);
-        return None;
-    };
+    }
+    let url = web_address(&text?, EXAMPLE);
+    let fault = format!("is no http or https URL; write for example {EXAMPLE}");
+    let url = section.check("url", url.map_err(|_| fault))?;
     Some(SecretText::new(url.as_str()))
 }
 
-fn secret(section: &mut Section, faults: &mut Faults) -> Option<SecretText> {
-    let key = section.full("secret_file");
-    let Some(path) = section.text("secret_file", faults) else {
-        faults.add(&key, "is needed: a file with the secret that signs each call");
-        return None;
-    };
-    let read = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"));
-    let text = faults.check(&key, read)?;
-    let secret = text.trim();
-    if secret.len() < SHORTEST_SECRET {
-        let few = format!("{path} holds fewer than {SHORTEST_SECRET} letters; write a longer secret");
-        faults.add(&key, few);
-        return None;
+fn secret(section: &Section<'_>) -> Option<SecretText> {
+    let content = section.file_content("secret_file");
+    if !section.has("secret_file") {
+        section.incomplete(
+            "secret_file",
+            "is needed: a file with the secret that signs each call",
+        );
     }
-    Some(SecretText::new(secret))
+    let content = content?;
+    let secret = content.trim();
+    let few = format!("the file holds fewer than {SHORTEST_SECRET} letters; write a longer secret");
+    let long_enough = Some(secret).filter(|secret| secret.len() >= SHORTEST_SECRET);
+    section
+        .check("secret_file", long_enough.ok_or(few))
+        .map(SecretText::new)
 }

@@ -1,5 +1,6 @@
 //! The program as people run it: exit codes, the demo to its closing table, and `up` from nothing.
 
+mod config;
 mod demo;
 mod doctor;
 mod exit_codes;

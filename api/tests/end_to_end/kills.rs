@@ -31,7 +31,7 @@ struct Stage {
 impl Stage {
     async fn set() -> Self {
         let registry = Registry::plain().await;
-        let config = described(&registry, None) + "[limits]\nsession_lease = \"4s\"\n";
+        let config = described(&registry, None) + "[timeouts]\nsession_lease = \"4s\"\n";
         let manager = ManagerSpec::new().config(&config).start().await;
         let seed = Peer::seed("seed", &manager).await;
         Self {

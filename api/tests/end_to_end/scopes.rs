@@ -149,7 +149,7 @@ async fn a_preheat_without_a_seed_fails_with_that_reason() {
         .await;
     let manager = ManagerSpec::new()
         .config(&described(&registry, None))
-        .config("[limits]\nno_seed_limit = \"3s\"\n")
+        .config("[timeouts]\nno_seed_limit = \"3s\"\n")
         .start()
         .await;
     let poll = crate::preheat(&manager, &Wish::new(registry.manifest_url("library/app", "v1"))).await;

@@ -28,7 +28,7 @@ async fn a_seed_whose_bytes_were_altered_is_shut_out_and_the_preheat_is_told() {
     let registry = Registry::plain().await;
     let image = ImageSpec::new(75).layers([LayerSpec::of(3 << 20)]).build();
     registry.push(&image, "library/app", "v1").await;
-    let checks = "[limits]\nspot_check_every = \"100ms\"\n";
+    let checks = "[timeouts]\nspot_check_every = \"100ms\"\n";
     let manager = ManagerSpec::new()
         .config(&format!("{checks}{}", described(&registry, None)))
         .start()

@@ -1,11 +1,10 @@
 //! What every program of ours needs around its own work: tasks that a shutdown waits for, listeners,
-//! readiness, telemetry, HTTP clients, configuration files, private files.
+//! readiness, telemetry, HTTP clients, private files.
 //!
 //! Non-goals: nothing here knows of images, registries, peers or preheats.
 
 pub mod admin;
 pub mod clock;
-pub mod config;
 pub mod cut;
 pub mod descriptors;
 pub mod files;

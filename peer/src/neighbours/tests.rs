@@ -2,7 +2,7 @@ use oci::{Dial, RegistryMetrics};
 use wire::DialDescription;
 
 use super::*;
-use crate::clients::guarded_registries;
+use clients::guarded_registries;
 
 const NAMED: &str = "127.0.0.1:5000";
 const CONFIGURED: &str = "127.0.0.1:5001";

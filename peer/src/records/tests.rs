@@ -22,7 +22,7 @@ fn world() -> RecordsFixture {
     let store = Store::open(dir.path()).expect("a store");
     let authority = Authority::new();
     let membership = authority.member(Role::Node, "default").membership;
-    let registries = Registries::new(crate::clients::client_factory());
+    let registries = Registries::new(clients::client_factory());
     RecordsFixture {
         records: Records::new(membership, store.clone(), registries),
         store,

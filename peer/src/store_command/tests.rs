@@ -8,8 +8,8 @@ use super::{StoreCommand, StoreCommandError, run};
 use crate::config::{FrontLimits, PeerConfig, StorePlace};
 use crate::fetch::tests::support::{bytes, seal};
 use crate::membership::tests::Authority;
-use crate::neighbours::OwnRegistry;
 use crate::peer::Peer;
+use settings::OwnRegistry;
 
 const ANY_PORT: &str = "127.0.0.1:0";
 

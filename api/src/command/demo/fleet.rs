@@ -8,15 +8,17 @@ use anyhow::{Context as _, ensure};
 use api::AuthMode;
 use api::triggers::Rules;
 use oci::{DialRules, RegistrySettings};
-use peer::{FrontLimits, Joining, LimitSettings, OwnRegistry, Peer, PeerConfig, StoreLimits};
+use peer::{FrontLimits, Joining, LimitSettings, Peer, PeerConfig, PeerSettings, StoreLimits};
 use process::Vitals;
 use process::telemetry::TelemetryOptions;
 use serde_json::json;
+use settings::OwnRegistry;
 use tokio::time::{Instant, sleep};
 use wire::{ClusterName, OfflineAccess, Role, SecretText};
 
 use crate::client::{Api, MadeToken, Peers};
-use crate::config::{LimitsSection, ManagerConfig, PeerSection, Registries, embedded_database, loopback};
+use crate::command::up::direct_joining;
+use crate::config::{ManagerConfig, PeerBeside, Timeouts, embedded_database, loopback};
 use crate::manager::Manager;
 
 const ANY_PORT: &str = "127.0.0.1:0";
@@ -59,7 +61,7 @@ impl Fleet {
         let manager = Manager::build(&config, vitals.clone()).await?;
         let base = format!("http://{}", manager.address()?);
         let for_peers = manager.peer_url()?;
-        let joining = PEERS.map(|(_, role)| manager.direct_joining(ClusterName::default(), role));
+        let joining = PEERS.map(|(_, role)| direct_joining(&manager, ClusterName::default(), role));
         let admin_token = std::fs::read_to_string(config.data_dir.join("admin.token"))
             .context("the manager's first start wrote no admin.token")?;
         manager.spawn(None)?;
@@ -160,19 +162,27 @@ fn manager_config(
         auth: AuthMode::Tokens,
         public_url: None,
         tls: None,
-        limits: LimitsSection::default(),
-        registries: Registries(vec![described]),
+        timeouts: Timeouts::default(),
+        registries: vec![described],
         triggers: Rules::default(),
         dial: loopback_too(),
         clusters: std::collections::BTreeMap::new(),
         webhooks: Vec::new(),
         telemetry: TelemetryOptions::default(),
         jaeger_ui: jaeger_pages.map(url::Url::parse).transpose()?,
-        beside: PeerSection {
-            front: ANY_PORT.to_owned(),
-            share: ANY_PORT.to_owned(),
-            front_limits: FrontLimits::default(),
-            store: StoreLimits::default(),
+        // Peers are started apart.
+        beside: PeerBeside {
+            settings: PeerSettings {
+                zone: None,
+                name: String::new(),
+                front: ANY_PORT.to_owned(),
+                share: ANY_PORT.to_owned(),
+                advertise: None,
+                front_limits: FrontLimits::default(),
+                store: StoreLimits::default(),
+                limits: LimitSettings::default(),
+            },
+            cluster: ClusterName::default(),
         },
     })
 }

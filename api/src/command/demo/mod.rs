@@ -63,6 +63,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     // Bars and logs on one screen are neither; whoever wants the log asks for it.
     options.log_filter.get_or_insert_with(|| "error".to_owned());
     kept_and_dropped(&mut options);
+    options
+        .trace_never
+        .extend(peer::share::UNTRACED.map(str::to_owned));
     let jaeger = match arguments.jaeger {
         Some(jaeger) => jaeger.if_it_answers().await,
         None => None,

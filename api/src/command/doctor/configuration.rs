@@ -3,24 +3,32 @@
 use std::path::Path;
 
 use api::AuthMode;
-use process::config::Faults;
+use settings::{Fault, Faults, Read};
 
 use super::finding::Finding;
 use crate::config::ManagerConfig;
 
 const WHAT: &str = "configuration";
 
-pub(super) fn check(config: &Result<ManagerConfig, Faults>, file: Option<&Path>) -> Vec<Finding> {
-    match config {
-        Ok(config) => good(config, file),
+pub(super) fn check(read: &Result<Read<ManagerConfig>, Faults>, file: Option<&Path>) -> Vec<Finding> {
+    match read {
+        Ok(read) => {
+            let mut findings = good(&read.value, file);
+            findings.extend(read.warnings.iter().map(moved));
+            findings
+        }
         Err(faults) => faults.iter().map(fault).collect(),
     }
 }
 
-fn fault(fault: &str) -> Finding {
+fn moved(warning: &String) -> Finding {
+    Finding::warn(WHAT, warning, "the next version may refuse it")
+}
+
+fn fault(fault: &Fault) -> Finding {
     Finding::fail(
         WHAT,
-        fault,
+        fault.to_string(),
         "mend it in the configuration file, its flag or its variable (stoker manager --help)",
     )
 }
@@ -30,7 +38,7 @@ fn good(config: &ManagerConfig, file: Option<&Path>) -> Vec<Finding> {
         || "no file, only flags and what is built in".to_owned(),
         |file| file.display().to_string(),
     );
-    let (registries, clusters) = (config.registries.0.len(), config.clusters.len());
+    let (registries, clusters) = (config.registries.len(), config.clusters.len());
     let found = format!("{from}: {registries} registries, {clusters} clusters described");
     let mut findings = vec![Finding::ok(WHAT, found)];
     if config.auth == AuthMode::None {
@@ -57,13 +65,13 @@ mod tests {
 
     #[test]
     fn every_fault_is_a_failure_of_its_own() {
-        let mut faults = Faults::default();
-        faults.add("listen", "`x` is no host:port");
-        faults.add("auth", "must be \"tokens\"");
-        let findings = check(&Err(faults), None);
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("stoker.toml");
+        std::fs::write(&file, "data_dir = \"d\"\nlisten = \"x\"\nauth = \"y\"\n").expect("written");
+        let findings = check(&super::super::read(Some(&file)), Some(&file));
         assert_eq!(findings.len(), 2);
         assert!(findings.iter().all(|finding| finding.verdict == Verdict::Fail));
-        assert_eq!(findings[0].found, "listen: `x` is no host:port");
+        assert!(findings[0].found.starts_with("listen: `x`"), "{findings:?}");
     }
 
     #[test]

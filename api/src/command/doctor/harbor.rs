@@ -85,7 +85,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("stoker.toml");
         std::fs::write(&file, format!("data_dir = \"d\"\n{text}")).expect("written");
-        super::super::read(Some(&file)).expect("a good configuration")
+        super::super::read(Some(&file))
+            .expect("a good configuration")
+            .value
     }
 
     #[test]

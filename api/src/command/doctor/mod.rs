@@ -22,13 +22,14 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::future::join_all;
 use reqwest::{Client, Response};
+use settings::Flags;
 use url::Url;
 
 use self::finding::{Finding, any_failed, json, summary};
 use self::ports::Port;
 use super::{FAILED, Stop, output};
 use crate::client::innermost;
-use crate::config::{Addresses, ManagerConfig, ManagerFlags};
+use crate::config::{AddressFlags, ManagerConfig, ManagerFlags, Program};
 
 /// For each single wait.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -47,19 +48,9 @@ Examples:
   stoker doctor --data-dir ./data --manager http://127.0.0.1:8080 --token-file ./data/admin.token --json")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    flags: ManagerFlags,
-    /// As for `stoker manager`. [default: 0.0.0.0:8080]
-    #[arg(long, env = "STOKER_LISTEN", value_name = "HOST:PORT")]
-    listen: Option<String>,
-    /// As for `stoker manager`. [default: 0.0.0.0:8443]
-    #[arg(long, env = "STOKER_PEER_LISTEN", value_name = "HOST:PORT")]
-    peer_listen: Option<String>,
-    /// As for `stoker manager`. [default: 127.0.0.1:40902]
-    #[arg(long, env = "STOKER_ADMIN", value_name = "HOST:PORT")]
-    admin: Option<String>,
-    /// As for `stoker manager`. [default: sqlite:DIR/stoker.db]
-    #[arg(long, env = "STOKER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    database_url: Option<String>,
+    flags: Flags<ManagerFlags>,
+    #[command(flatten)]
+    addresses: Flags<AddressFlags>,
     /// Harbor's address: is it there, and what is to be entered in it?
     #[arg(long, env = "STOKER_HARBOR", value_name = "URL")]
     harbor: Option<Url>,
@@ -95,38 +86,32 @@ async fn examine(arguments: Arguments) -> Result<Vec<Finding>, process::http::Cl
     let curious = process::http::curious_client()?;
     let Arguments {
         flags,
+        addresses,
         harbor,
         manager,
         token_file,
         ..
     } = &arguments;
-    let (file, folder) = (flags.config.clone(), flags.data_dir.clone());
-    let (harbor, manager, token_file) = (harbor.clone(), manager.clone(), token_file.clone());
-    let config = ManagerConfig::read(
-        arguments.flags,
-        addresses(
-            arguments.listen,
-            arguments.peer_listen,
-            arguments.admin,
-            arguments.database_url,
-        ),
-    );
-    let mut findings = configuration::check(&config, file.as_deref());
+    let declared = &flags.arguments;
+    let (file, folder) = (declared.config.clone(), declared.data_dir.clone());
+    let given = flags.given.clone().and(addresses.given.clone());
+    let read = ManagerConfig::read(file.as_deref(), given, &Program::MANAGER);
+    let mut findings = configuration::check(&read, file.as_deref());
+    let config = read.map(|read| read.value).ok();
     match &config {
-        Ok(config) => findings.extend(configured(config, &curious).await),
+        Some(config) => findings.extend(configured(config, &curious).await),
         // What the flags say can be looked at all the same.
-        Err(_) => findings.extend(folder.iter().flat_map(|folder| folder::check(folder))),
+        None => findings.extend(folder.iter().flat_map(|folder| folder::check(folder))),
     }
-    if let Some(url) = &harbor {
+    if let Some(url) = harbor {
         findings.push(harbor::check(url, &curious).await);
         let way = config
             .as_ref()
-            .ok()
             .map(|config| harbor::way_to_us(config, &own_name()));
         findings.extend(way);
     }
-    if let Some(url) = &manager {
-        findings.extend(running::check(url, token_file, &curious).await);
+    if let Some(url) = manager {
+        findings.extend(running::check(url, token_file.clone(), &curious).await);
     }
     Ok(findings)
 }
@@ -144,9 +129,9 @@ async fn configured(config: &ManagerConfig, curious: &Client) -> Vec<Finding> {
 }
 
 async fn all_registries(config: &ManagerConfig) -> Vec<Finding> {
-    let registries = config.registries.0.iter();
+    let registries = config.registries.iter();
     let checks =
-        registries.map(|registry| registries::check(registry.settings.clone(), peer::client_factory()));
+        registries.map(|registry| registries::check(registry.settings.clone(), clients::client_factory()));
     join_all(checks).await.into_iter().flatten().collect()
 }
 
@@ -176,27 +161,6 @@ fn ports_of(config: &ManagerConfig) -> [Port<'_>; 3] {
     ]
 }
 
-fn addresses(
-    listen: Option<String>,
-    peer_listen: Option<String>,
-    admin: Option<String>,
-    database_url: Option<String>,
-) -> Addresses {
-    Addresses {
-        listen,
-        peer_listen,
-        admin,
-        front: None,
-        share: None,
-        database_url,
-        listen_default: "0.0.0.0:8080",
-        peer_listen_default: "0.0.0.0:8443",
-        admin_default: "127.0.0.1:40902",
-        is_laptop: false,
-        service: "stoker-manager",
-    }
-}
-
 fn own_name() -> String {
     let name = hostname::get().ok().and_then(|name| name.into_string().ok());
     name.unwrap_or_else(|| "THIS-MACHINE".to_owned())
@@ -217,10 +181,6 @@ fn date_of(answer: &Response) -> Option<String> {
 
 /// The configuration in a file, as checks are tested with it.
 #[cfg(test)]
-fn read(file: Option<&std::path::Path>) -> Result<ManagerConfig, process::config::Faults> {
-    let flags = ManagerFlags {
-        config: file.map(std::path::Path::to_owned),
-        ..ManagerFlags::default()
-    };
-    ManagerConfig::read(flags, addresses(None, None, None, None))
+fn read(file: Option<&std::path::Path>) -> Result<settings::Read<ManagerConfig>, settings::Faults> {
+    ManagerConfig::read(file, settings::Given::default(), &Program::MANAGER)
 }

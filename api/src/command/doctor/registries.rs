@@ -16,7 +16,7 @@ use super::{LIMIT, cause, certificate, clock, date_of, sign_in};
 pub(super) async fn check(settings: RegistrySettings, factory: Arc<dyn ClientFactory>) -> Vec<Finding> {
     let scheme = if settings.plain_http { "http" } else { "https" };
     let base = format!("{scheme}://{}/v2/", settings.name.api_host());
-    let curious = match curious_client_like(&peer::client_options(&settings.tls())) {
+    let curious = match curious_client_like(&clients::client_options(&settings.tls())) {
         Ok(curious) => curious,
         Err(error) => return vec![unusable(&settings, &error.to_string())],
     };

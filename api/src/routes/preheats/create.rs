@@ -96,7 +96,7 @@ impl CreatePreheat {
         let time_limit = self
             .time_limit
             .as_deref()
-            .map(process::config::duration)
+            .map(settings::units::duration)
             .transpose();
         Ok(PreheatRequest {
             scope: image::scope("scope", self.scope.as_deref().unwrap_or_default())?,

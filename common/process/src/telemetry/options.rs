@@ -1,8 +1,4 @@
-//! How this program logs and where its traces go: the usual variables win over `[telemetry]` in its file.
-
-use serde::Deserialize;
-
-use crate::config::Faults;
+//! How this program logs and where its traces go: what the usual variables of the environment say.
 
 /// How this program logs and where its traces go.
 #[derive(Debug, Clone, Default)]
@@ -71,63 +67,6 @@ impl TelemetryOptions {
     }
 }
 
-/// `[telemetry]` of a configuration file.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TelemetrySection {
-    pub otlp_endpoint: Option<String>,
-    /// `grpc` or `http/protobuf`.
-    pub otlp_protocol: Option<String>,
-    /// As in `RUST_LOG`.
-    pub log: Option<String>,
-    /// `text` or `json`.
-    pub log_format: Option<String>,
-    /// 0 to 1.
-    pub sample_ratio: Option<f64>,
-    pub profiling: bool,
-}
-
-impl TelemetrySection {
-    /// Adds what the variables left open.
-    pub fn add_to(self, options: &mut TelemetryOptions, faults: &mut Faults) {
-        let protocol = self
-            .otlp_protocol
-            .and_then(|text| faults.check("telemetry.otlp_protocol", protocol_named(&text)));
-        let json = self
-            .log_format
-            .and_then(|text| faults.check("telemetry.log_format", is_json(&text)));
-        if options.otlp_endpoint.is_none() && self.otlp_endpoint.is_some() {
-            options.otlp_endpoint = self.otlp_endpoint;
-            options.otlp_protocol = protocol.unwrap_or_default();
-        }
-        if let Some(ratio) = self.sample_ratio
-            && !(0.0..=1.0).contains(&ratio)
-        {
-            faults.add("telemetry.sample_ratio", "must be a number from 0 to 1");
-        }
-        options.log_filter = options.log_filter.take().or(self.log);
-        options.log_json = options.log_json || json.unwrap_or(false);
-        options.sample_ratio = options.sample_ratio.or(self.sample_ratio);
-        options.profiling |= self.profiling;
-    }
-}
-
-fn protocol_named(text: &str) -> Result<OtlpProtocol, &'static str> {
-    match text {
-        "grpc" => Ok(OtlpProtocol::Grpc),
-        "http/protobuf" => Ok(OtlpProtocol::HttpBinary),
-        _ => Err("must be \"grpc\" or \"http/protobuf\""),
-    }
-}
-
-fn is_json(text: &str) -> Result<bool, &'static str> {
-    match text {
-        "json" => Ok(true),
-        "text" => Ok(false),
-        _ => Err("must be \"text\" or \"json\""),
-    }
-}
-
 /// What the standard samplers mean for us: we heed the parent in any case.
 fn ratio(sampler: Option<&str>, argument: Option<&str>) -> Option<f64> {
     match sampler? {
@@ -186,41 +125,9 @@ mod tests {
     }
 
     #[test]
-    fn the_file_adds_what_the_variables_left_open() {
-        let section = |endpoint: &str, ratio| TelemetrySection {
-            otlp_endpoint: Some(endpoint.to_owned()),
-            otlp_protocol: Some("grpc".to_owned()),
-            sample_ratio: Some(ratio),
-            ..TelemetrySection::default()
-        };
-        let mut faults = Faults::default();
-        let mut options = of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://variable:4318")]);
-        section("http://file:4317", 0.5).add_to(&mut options, &mut faults);
-        assert_eq!(options.otlp_endpoint.as_deref(), Some("http://variable:4318"));
-        assert_eq!(
-            (options.otlp_protocol, options.sample_ratio),
-            (OtlpProtocol::HttpBinary, Some(0.5))
-        );
-        let mut options = of(&[]);
-        section("http://file:4317", 0.5).add_to(&mut options, &mut faults);
-        assert_eq!(options.otlp_protocol, OtlpProtocol::Grpc);
-        assert!(faults.none().is_ok());
-        let mut faults = Faults::default();
-        section("http://file:4317", 1.5).add_to(&mut options, &mut faults);
-        assert!(faults.to_string().contains("telemetry.sample_ratio"));
-    }
-
-    #[test]
-    fn profiles_are_off_until_variable_or_file_switch_them_on() {
+    fn profiles_are_off_until_the_variable_switches_them_on() {
         assert!(!of(&[]).profiling);
         assert!(!of(&[("STOKER_PROFILING", "0")]).profiling);
         assert!(of(&[("STOKER_PROFILING", "1")]).profiling);
-        let section = TelemetrySection {
-            profiling: true,
-            ..TelemetrySection::default()
-        };
-        let mut options = of(&[]);
-        section.add_to(&mut options, &mut Faults::default());
-        assert!(options.profiling);
     }
 }

@@ -29,7 +29,6 @@ use uuid::Uuid;
 use wire::{Neighbourhood, OfflineAccess, Pull, PullResult, Role, SeedAddress, TagRecord};
 
 use crate::access::Access;
-use crate::clients::client_factory;
 use crate::config::{FrontLimits, UnprovenRanges};
 use crate::delivery::Delivery;
 use crate::fetch::tests::support::{eventually, shown_to_a_peer, unlimited};
@@ -38,9 +37,11 @@ use crate::front::{FrontState, RangeRules, router};
 use crate::membership::tests::{Authority, JoinedPeer};
 use crate::metrics::PeerMetrics;
 use crate::metrics::tests::scraped;
-use crate::neighbours::{Neighbours, OwnRegistry};
+use crate::neighbours::Neighbours;
 use crate::records::Records;
 use crate::share::ShareState;
+use clients::client_factory;
+use settings::OwnRegistry;
 
 pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";

@@ -262,7 +262,7 @@ impl WorkingPeer {
         let world = FetchFixture::new().await;
         let base = manager.serve().await;
         let http = client(&ClientOptions::default()).expect("a client");
-        let around = oci::Registries::new(crate::clients::client_factory());
+        let around = oci::Registries::new(clients::client_factory());
         let membership = manager.member();
         let records = Records::new(membership.clone(), world.store.clone(), around.clone());
         let orders = OrdersContext {

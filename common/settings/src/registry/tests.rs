@@ -1,27 +1,19 @@
 //! Sections as people write them.
 
-use std::fmt::Write as _;
-
 use oci::{Credential, Secret};
 
-use super::RegistrySection;
-use crate::neighbours::OwnRegistry;
+use super::OwnRegistry;
+use crate::{Faults, Given, Reader, SettingsFile};
 
-fn read(toml: &str) -> Result<OwnRegistry, Vec<(String, String)>> {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), toml).expect("a file");
-    let section: RegistrySection = process::config::read_toml(Some(file.path())).expect("known keys");
-    section.read("r.lan")
+fn read(toml: &str) -> Result<OwnRegistry, Faults> {
+    let file = SettingsFile::with("r.toml", format!("[registry.'r.lan']\n{toml}"));
+    let reader = Reader::new(&file, Given::default())?;
+    let registry = super::read(&reader.top()).pop();
+    reader.finish(registry).map(|read| read.value)
 }
 
 fn faults(toml: &str) -> String {
-    let Err(found) = read(toml) else {
-        panic!("{toml} was taken")
-    };
-    found.into_iter().fold(String::new(), |mut text, (key, fault)| {
-        let _ = writeln!(text, "{key}: {fault}");
-        text
-    })
+    read(toml).map(|_| ()).expect_err(toml).to_string()
 }
 
 struct Folder(tempfile::TempDir);

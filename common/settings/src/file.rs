@@ -1,0 +1,68 @@
+//! A configuration file: its text, and the line and column of each byte.
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use crate::fault::{Fault, FaultKind, Faults};
+use crate::source::{Place, ValueSource};
+
+/// The text of a configuration file; without a file it is empty.
+#[derive(Debug, Default)]
+pub struct SettingsFile {
+    path: PathBuf,
+    text: String,
+}
+
+impl SettingsFile {
+    /// # Errors
+    /// The file cannot be read.
+    pub fn open(path: Option<&Path>) -> Result<Self, Faults> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Self::with(path, text)),
+            Err(error) => Err(Faults::one(Fault {
+                key: "config".to_owned(),
+                kind: FaultKind::UnreadableFile,
+                text: format!("{}: {error}", path.display()),
+                source: None,
+            })),
+        }
+    }
+
+    /// A file with this text, whether it is on the disk or not.
+    pub fn with(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            text: text.into(),
+        }
+    }
+
+    /// Returns the table, or every error of its syntax. They do not repeat the text, which may hold secrets.
+    pub(crate) fn parse(&self) -> Result<DeTable<'_>, Faults> {
+        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        if errors.is_empty() {
+            return Ok(table.into_inner());
+        }
+        let fault = |error: &toml::de::Error| Fault {
+            key: String::new(),
+            kind: FaultKind::Syntax,
+            text: format!("no TOML: {}", error.message()),
+            source: error.span().map(|span| ValueSource::File(self.place(span.start))),
+        };
+        Err(Faults::sorted(errors.iter().map(fault).collect(), Vec::new()))
+    }
+
+    /// The line and column of a byte.
+    pub(crate) fn place(&self, offset: usize) -> Place {
+        let before = self.text.get(..offset).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Place {
+            file: self.path.clone(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The settings that a peer has wherever it runs: as a program of its own, or inside `stoker up`.
+
+use std::collections::BTreeMap;
+
+use oci::RegistryName;
+use settings::{OwnRegistry, Section};
+use store::StoreLimits;
+use wire::Rate;
+
+use super::front::FrontLimits;
+use super::store_limits;
+use crate::limits::LimitSettings;
+
+/// What a peer's owner decides about it, whichever program runs it.
+#[derive(Debug)]
+pub struct PeerSettings {
+    /// The rack or site: peers of one zone take pieces from each other, so that each comes into the zone once.
+    pub zone: Option<String>,
+    /// A label for people.
+    pub name: String,
+    /// Where container runtimes ask.
+    pub front: String,
+    /// Where other peers ask.
+    pub share: String,
+    pub advertise: Option<String>,
+    pub front_limits: FrontLimits,
+    pub store: StoreLimits,
+    pub limits: LimitSettings,
+}
+
+impl PeerSettings {
+    /// Reads the keys at the top of the file, `[store]` and `[limits]`. `share` is the default of that key.
+    pub fn read(top: &Section<'_>, registries: &[OwnRegistry], share: &str) -> Self {
+        let zone = top.text("zone");
+        Self {
+            zone: zone.and_then(|zone| top.check("zone", checked_zone(zone))),
+            name: top.text_or("name", &host_name()),
+            front: top.address_or("front", "127.0.0.1:65001"),
+            share: top.address_or("share", share),
+            advertise: top.text("advertise"),
+            front_limits: FrontLimits::read(top),
+            store: store_limits::read(&top.table("store")),
+            limits: limits(&top.table("limits"), registries),
+        }
+    }
+}
+
+/// Bandwidth. The registries' own sections limit how fast each is read.
+fn limits(section: &Section<'_>, registries: &[OwnRegistry]) -> LimitSettings {
+    let limited = |own: &OwnRegistry| Some((own.settings.name.clone(), own.bandwidth?));
+    let origins: BTreeMap<RegistryName, Rate> = registries.iter().filter_map(limited).collect();
+    LimitSettings {
+        incoming: section.unit("incoming"),
+        outgoing: section.unit("outgoing"),
+        origins,
+    }
+}
+
+/// It goes into a header as it is.
+fn checked_zone(zone: String) -> Result<String, String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._/".contains(letter);
+    if (1..=64).contains(&zone.len()) && zone.chars().all(plain) {
+        Ok(zone)
+    } else {
+        Err(format!(
+            "`{zone}` is no name of a zone: write up to 64 letters, digits, - . _ or /"
+        ))
+    }
+}
+
+fn host_name() -> String {
+    hostname::get()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "peer".to_owned())
+}
