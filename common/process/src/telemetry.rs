@@ -14,7 +14,7 @@ mod sampling;
 pub use crate::levels::{BadFilter, Levels};
 pub use crate::metrics::RouteTemplate;
 pub use edge::edge;
-pub use options::{OtlpProtocol, TelemetryOptions, TelemetrySection};
+pub use options::{OtlpProtocol, TelemetryOptions};
 
 use std::time::Duration;
 
