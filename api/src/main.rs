@@ -1,7 +1,7 @@
 //! `stoker`: parse, run, end with a code that scripts can rely on.
 
+mod cli;
 mod client;
-mod command;
 mod config;
 mod manager;
 mod webhooks;
@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     process::install_tls_provider();
-    match command::parse() {
-        Ok(command) => command::run(command),
+    match cli::parse() {
+        Ok(command) => cli::run(command),
         Err(code) => code,
     }
 }
