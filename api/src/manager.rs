@@ -1,5 +1,7 @@
 //! A manager, put together: built (addresses known, nothing served), then spawned.
 
+mod webhooks;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,8 +22,8 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 use wire::{CaFingerprint, ClusterName, RegistryDescription, Role, SecretText};
 
+use self::webhooks::Caller;
 use crate::config::{LimitsSection, ManagerConfig};
-use crate::webhooks::Caller;
 
 /// Long enough for what fails at once (a wrong name, no credential) and for small images; Harbor gives up after 30 s,
 /// and its workers have other things to do.

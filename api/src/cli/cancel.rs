@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{FAILED, Stop, output};
-use crate::client::{Api, AskError, PreheatView, ServerFlags};
+use crate::cli::client::{Api, AskError, PreheatView, ServerFlags};
 
 /// Cancel preheats that are still open: peers stop within seconds and keep the bytes that they have.
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::output::Table;
 use super::{Stop, output};
-use crate::client::{Api, Clusters, ServerFlags};
+use crate::cli::client::{Api, Clusters, ServerFlags};
 
 /// List the clusters: groups of peers that share.
 #[derive(Debug, Args)]

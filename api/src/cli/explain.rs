@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::output::{Table, printable};
 use super::preheats::{percent, short, to_the_second};
 use super::{Stop, output};
-use crate::client::explained::{Explanation, Finding, Object, Preheat, Pull};
-use crate::client::{Api, ServerFlags, query, understood};
+use crate::cli::client::explained::{Explanation, Finding, Object, Preheat, Pull};
+use crate::cli::client::{Api, ServerFlags, query, understood};
 
 /// Letters of a reason that a table has room for.
 const LONGEST_CELL: usize = 70;
@@ -292,7 +292,7 @@ fn from(pull: &Pull) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::explained::Source;
+    use crate::cli::client::explained::Source;
 
     fn pull(result: &str, sources: &[(&str, Option<&str>, bool)]) -> Pull {
         let source = |(name, peer, registry): &(&str, Option<&str>, bool)| Source {

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::output::Table;
 use super::preheats::{percent, to_the_second};
 use super::{Stop, output};
-use crate::client::explained::{PeerShare, Whereabouts};
-use crate::client::{Api, ServerFlags, query, understood};
+use crate::cli::client::explained::{PeerShare, Whereabouts};
+use crate::cli::client::{Api, ServerFlags, query, understood};
 
 /// Look at one image; keep it, or take it off the peers.
 #[derive(Debug, Args)]

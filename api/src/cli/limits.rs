@@ -6,7 +6,7 @@ use wire::Rate;
 
 use super::output::Table;
 use super::{Stop, output};
-use crate::client::{Api, Limits, LimitsOfCluster, ServerFlags};
+use crate::cli::client::{Api, Limits, LimitsOfCluster, ServerFlags};
 
 /// See and change how many bytes per second the peers of a cluster may move.
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! The command line: one file per command, and what their exit codes mean.
 
 mod cancel;
+mod client;
 mod clusters;
 mod demo;
 mod doctor;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::client::AskError;
+use crate::cli::client::AskError;
 
 /// Preheats container images: they are on the nodes before the first pull, and come from the LAN.
 #[derive(Debug, Parser)]

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::output::Table;
 use super::{Stop, output};
-use crate::client::{Api, PeerView, Peers, RemovedPeer, ServerFlags};
+use crate::cli::client::{Api, PeerView, Peers, RemovedPeer, ServerFlags};
 
 /// List the peers (seeds and nodes that have registered), or remove one.
 #[derive(Debug, Args)]

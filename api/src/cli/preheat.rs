@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{FAILED, NOT_ASKED, Stop, output};
-use crate::client::{Api, AskError, PreheatView, ServerFlags};
+use crate::cli::client::{Api, AskError, PreheatView, ServerFlags};
 
 /// Preheat images: have them fetched before they are needed.
 #[derive(Debug, Args)]

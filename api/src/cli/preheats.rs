@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::output::Table;
 use super::{Stop, output};
-use crate::client::{
+use crate::cli::client::{
     Api, ObjectView, Objects, PlacementView, PreheatView, Preheats, ServerFlags, State, query,
 };
 

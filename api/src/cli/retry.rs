@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Stop;
 use super::cancel::each;
-use crate::client::{Api, ServerFlags};
+use crate::cli::client::{Api, ServerFlags};
 
 /// Try preheats again that failed or were cancelled, under their own ids. Only what is missing is fetched.
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::output::Table;
 use super::{Stop, output};
-use crate::client::{Api, AskError, JoinTokens, MadeJoinToken, MadeToken, ServerFlags, Tokens};
+use crate::cli::client::{Api, AskError, JoinTokens, MadeJoinToken, MadeToken, ServerFlags, Tokens};
 
 /// Make, list and revoke tokens of callers, and tokens that peers join with (needs a token of scope `admin`).
 #[derive(Debug, Args)]

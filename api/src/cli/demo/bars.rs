@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::output;
 use super::registry::SampleRegistry;
-use crate::client::{Api, ObjectView, Objects, PreheatView, State};
+use crate::cli::client::{Api, ObjectView, Objects, PreheatView, State};
 
 const PACE: Duration = Duration::from_millis(200);
 const LINE_PACE: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::output::{self, Table};
 use super::pull::Pull;
 use super::registry::SampleRegistry;
-use crate::client::{ObjectView, PlacementView};
+use crate::cli::client::{ObjectView, PlacementView};
 
 pub(crate) struct Closing<'a> {
     pub(crate) registry: &'a SampleRegistry,

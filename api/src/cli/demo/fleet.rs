@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use wire::{ClusterName, OfflineAccess, Role, SecretText};
 
-use crate::client::{Api, MadeToken, Peers};
+use crate::cli::client::{Api, MadeToken, Peers};
 use crate::config::{LimitsSection, ManagerConfig, PeerSection, Registries, embedded_database, loopback};
 use crate::manager::Manager;
 

@@ -27,7 +27,7 @@ use self::jaeger::Jaeger;
 use self::registry::{REPOSITORY, SampleRegistry, TAG};
 use self::size::Size;
 use super::{Stop, output};
-use crate::client::PreheatView;
+use crate::cli::client::PreheatView;
 use crate::config::kept_and_dropped;
 
 const GRACE: Duration = Duration::from_secs(3);

@@ -27,7 +27,7 @@ use url::Url;
 use self::finding::{Finding, any_failed, json, summary};
 use self::ports::Port;
 use super::{FAILED, Stop, output};
-use crate::client::innermost;
+use crate::cli::client::innermost;
 use crate::config::{Addresses, ManagerConfig, ManagerFlags};
 
 /// For each single wait.

@@ -11,7 +11,7 @@ use url::Url;
 use super::clock::Answered;
 use super::finding::Finding;
 use super::{LIMIT, clock, date_of};
-use crate::client::{Api, AskError, PeerView, Peers, ServerFlags};
+use crate::cli::client::{Api, AskError, PeerView, Peers, ServerFlags};
 
 const WHAT: &str = "manager";
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -20,7 +20,7 @@ use super::instance::{self, Instance, Vendor};
 use super::policy::{self, Trigger};
 use super::their_api::{HarborError, TheirApi};
 use super::{execution, instance::shown};
-use crate::client::{Api, MadeToken, ServerFlags, Tokens};
+use crate::cli::client::{Api, MadeToken, ServerFlags, Tokens};
 
 /// Make the instance and a policy in Harbor, and check what Harbor then says.
 #[derive(Debug, Args)]

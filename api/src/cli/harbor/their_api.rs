@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wire::SecretText;
 
-use crate::client::innermost;
+use crate::cli::client::innermost;
 
 /// Harbor itself waits 30 s for a provider that does not answer.
 const CALL_LIMIT: Duration = Duration::from_secs(45);

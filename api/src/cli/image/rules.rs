@@ -4,10 +4,10 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::cli::client::{Api, ServerFlags};
 use crate::cli::output::Table;
 use crate::cli::preheats::to_the_second;
 use crate::cli::{FAILED, Stop, output};
-use crate::client::{Api, ServerFlags};
 
 const PINS: &str = "/api/v1/images/pins";
 const BLOCKS: &str = "/api/v1/images/blocks";

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::{Stop, output};
 use super::trace_words;
-use crate::client::{Api, AskError, PreheatView, State};
+use crate::cli::client::{Api, AskError, PreheatView, State};
 
 const WATCHED_PACE: Duration = Duration::from_millis(300);
 const PLAIN_PACE: Duration = Duration::from_secs(1);

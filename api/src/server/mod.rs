@@ -1,0 +1,17 @@
+//! The manager's HTTP server: routes, and what they share.
+
+mod app;
+mod attempts;
+mod authority;
+mod endpoint;
+mod extract;
+pub mod openapi;
+mod problem;
+mod router;
+mod routes;
+pub mod tokens;
+pub mod triggers;
+
+pub use app::{App, AppParts, AuthMode, NoMembership, Rims};
+pub use authority::{Authority, NotIssued, ServerCertificate};
+pub use router::{peer_router, router};

@@ -1,0 +1,188 @@
+//! The description of the API, for people and generators. Built from the handlers, committed as
+//! `openapi/stoker.json`, and proven fresh by a test. What peers call is not in it: that is `wire`'s.
+
+use axum::http::header;
+use axum::response::IntoResponse;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{IntoResponses, Modify, OpenApi};
+
+use crate::server::problem::Problem;
+use crate::server::routes::{
+    clusters, explain, harbor::dragonfly_jobs, harbor::dragonfly_preheats, harbor::kraken, hooks, images,
+    join_tokens, notifications, peers, preheats, tokens,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Stoker",
+        description = "Preheats container images: names an image, and its layers are on the peers before anybody pulls. \
+            Problems are RFC 9457 (`application/problem+json`).",
+    ),
+    paths(
+        dragonfly_jobs::healthy::healthy,
+        dragonfly_jobs::create::create,
+        dragonfly_jobs::get::get,
+        dragonfly_preheats::ping::ping,
+        dragonfly_preheats::create::create,
+        dragonfly_preheats::get::get,
+        kraken::health::health,
+        notifications::create::create,
+        hooks::harbor::harbor,
+        preheats::create::create,
+        preheats::list::list,
+        preheats::get::get,
+        preheats::objects::objects,
+        preheats::cancel::cancel,
+        preheats::retry::retry,
+        preheats::events::events,
+        explain::get::get,
+        images::whereabouts::whereabouts,
+        images::rules::create_pin,
+        images::rules::list_pins,
+        images::rules::delete_pin,
+        images::rules::create_removal,
+        images::rules::list_blocks,
+        images::rules::delete_block,
+        peers::list::list,
+        peers::remove::remove,
+        join_tokens::create::create,
+        join_tokens::list::list,
+        join_tokens::revoke::revoke,
+        clusters::list::list,
+        clusters::limits::get,
+        clusters::limits::set,
+        clusters::limits::reset,
+        tokens::create::create,
+        tokens::list::list,
+        tokens::revoke::revoke,
+        serve,
+    ),
+    tags(
+        (name = "preheats", description = "Ask for images, and see how they are doing"),
+        (name = "peers", description = "Who caches and shares, and in which cluster"),
+        (name = "images", description = "Images that stay, go, or are kept off"),
+        (name = "tokens", description = "Who may call (scope `admin`)"),
+        (name = "harbor", description = "What Harbor speaks to its providers, every generation"),
+    ),
+    security(("bearer" = []), ("basic" = [])),
+    modifiers(&TokenSchemes),
+)]
+struct Document;
+
+struct TokenSchemes;
+
+impl Modify for TokenSchemes {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let mut scheme = |name: &str, scheme, description: &str| {
+            let mut http = Http::new(scheme);
+            http.description = Some(description.to_owned());
+            components.add_security_scheme(name, SecurityScheme::Http(http));
+        };
+        scheme(
+            "bearer",
+            HttpAuthScheme::Bearer,
+            "A token from `stoker token create`. Harbor: auth mode OAUTH.",
+        );
+        scheme(
+            "basic",
+            HttpAuthScheme::Basic,
+            "Any user name, and the token as password.",
+        );
+    }
+}
+
+/// The document as it is committed: indented, with a newline at its end.
+pub fn document() -> String {
+    let mut text = Document::openapi().to_pretty_json().unwrap_or_else(|fault| {
+        // A document of our own types always has a JSON form; a test reads it back.
+        format!("{{\"error\": \"{fault}\"}}")
+    });
+    text.push('\n');
+    text
+}
+
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "preheats", operation_id = "openapi",
+    summary = "This description",
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")),
+    security(()),
+)]
+pub(crate) async fn serve() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document())
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers; nobody makes one")]
+pub(crate) enum WrongToken {
+    /// The token that was sent is no good.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Wrong(Problem),
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers; nobody makes one")]
+pub(crate) enum Refusals {
+    /// No good token came with the request.
+    #[response(status = 401, content_type = "application/problem+json")]
+    SignIn(Problem),
+    /// The token lacks the scope that the problem names.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Scope(Problem),
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers; nobody makes one")]
+pub(crate) enum BadBody {
+    /// The body is not JSON.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(Problem),
+    /// The body is larger than 256 KiB.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// The content type is not JSON.
+    #[response(status = 415, content_type = "application/problem+json")]
+    MediaType(Problem),
+    /// Understood, and not possible: the problem names the field and what to write.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(Problem),
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers; nobody makes one")]
+pub(crate) enum BadQuery {
+    /// The query cannot be read.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(Problem),
+    /// A value is out of its range.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(Problem),
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers; nobody makes one")]
+pub(crate) enum Unknown {
+    /// There is no such thing.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers; nobody makes one")]
+pub(crate) enum Conflicts {
+    /// Not as things stand: the problem says how they stand.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(Problem),
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers; nobody makes one")]
+pub(crate) enum Trouble {
+    /// The manager failed; its log has the cause under the problem's trace id.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(Problem),
+    /// Too much to do: try again in a second.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Busy(Problem),
+}

@@ -1,0 +1,136 @@
+//! `POST /oapi/v1/jobs`: Harbor asks for one image tag. It is written down and answered; no registry is asked yet.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use oci::{Credential, ImageReference};
+use preheat::{ClusterChoice, Origin, PeerChoice, PreheatRequest};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use wire::SecretText;
+
+use super::{Job, JobState};
+use crate::server::app::App;
+use crate::server::extract::{Allowed, Body, Instant, ToPreheat};
+use crate::server::openapi::{BadBody, Refusals, Trouble};
+use crate::server::problem::Problem;
+use crate::server::routes::harbor::registry_token;
+use crate::server::routes::harbor::words::only;
+use crate::server::routes::image;
+use crate::server::routes::preheats::choice::Peers;
+
+/// What Harbor sends. All may be missing but `args.url`, and what we do not know is passed over.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct CreateJob {
+    /// `preheat`, if anything.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    args: Option<Args>,
+    /// The clusters that are meant; `null` means every cluster that has a seed.
+    scheduler_cluster_ids: Option<Vec<i64>>,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+pub(crate) struct Args {
+    /// `image`, if anything.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// The manifest's URL.
+    #[schema(example = "https://harbor.example.com/v2/library/nginx/manifests/1.27")]
+    url: Option<String>,
+    /// Of these only `Authorization` is used: the registry is asked with it.
+    #[schema(value_type = Option<HashMap<String, String>>)]
+    headers: Option<HashMap<String, SecretText>>,
+    /// `single_seed_peer` (also when empty), `all_seed_peers` or `all_peers`.
+    scope: Option<String>,
+    /// A user of the registry, instead of `headers`.
+    username: Option<String>,
+    #[schema(value_type = Option<String>)]
+    password: Option<SecretText>,
+    /// `os/architecture[/variant]`; all platforms of the image unless given.
+    #[schema(example = "linux/amd64")]
+    platform: Option<String>,
+    /// Only peers that call in from these addresses.
+    ips: Option<Vec<String>>,
+    /// Only this share of each cluster's peers, rounded up.
+    #[schema(minimum = 0, maximum = 100)]
+    percentage: Option<u8>,
+    /// Only so many peers of each cluster.
+    count: Option<u32>,
+    /// Nanoseconds until it has to have ended; the manager's limit when 0 or left out.
+    timeout: Option<u64>,
+}
+
+#[utoipa::path(
+    post, path = "/oapi/v1/jobs", tag = "harbor", operation_id = "create_job",
+    summary = "Preheat an image, as Harbor asks for it",
+    request_body = CreateJob,
+    responses((status = 200, description = "Written down; poll it", body = Job), BadBody, Refusals, Trouble),
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    allowed: Allowed<ToPreheat>,
+    Body(body): Body<CreateJob>,
+) -> Result<Json<Job>, Problem> {
+    let request = body.parse()?;
+    let id = image::submitted(&app, &allowed.caller, request).await?;
+    let now = Instant::from_ms(app.now_ms());
+    Ok(Json(Job {
+        id,
+        kind: "preheat",
+        created_at: now,
+        updated_at: now,
+        // Harbor takes every answer to a POST for "pending" anyway.
+        state: JobState::Pending,
+        result: None,
+    }))
+}
+
+impl CreateJob {
+    fn parse(self) -> Result<PreheatRequest, Problem> {
+        only("type", self.kind.as_deref(), "preheat")?;
+        let args = self.args.unwrap_or_default();
+        only("args.type", args.kind.as_deref(), "image")?;
+        let url = args.url.as_deref().filter(|url| !url.is_empty()).ok_or_else(|| {
+            Problem::invalid("`args.url` is missing: the URL of the image's manifest is needed.")
+        })?;
+        let image = image::image("args.url", url, ImageReference::from_manifest_url)?;
+        Ok(PreheatRequest {
+            scope: image::scope("args.scope", args.scope.as_deref().unwrap_or_default())?,
+            clusters: match self.scheduler_cluster_ids {
+                Some(ids) if !ids.is_empty() => ClusterChoice::Ids(ids),
+                _ => ClusterChoice::All,
+            },
+            platforms: image::platforms(
+                "args.platform",
+                args.platform.as_deref().filter(|one| !one.is_empty()),
+            )?,
+            peers: args.peers()?,
+            time_limit: args.timeout.filter(|limit| *limit > 0).map(Duration::from_nanos),
+            credential: args.credential()?,
+            ..PreheatRequest::new(image, Origin::Harbor)
+        })
+    }
+}
+
+impl Args {
+    /// What is zero or empty was not asked for.
+    fn peers(&self) -> Result<PeerChoice, Problem> {
+        let peers = Peers {
+            count: self.count.filter(|count| *count > 0),
+            percent: self.percentage.filter(|percent| *percent > 0),
+            addresses: self.ips.clone().filter(|addresses| !addresses.is_empty()),
+        };
+        peers.read()
+    }
+
+    fn credential(&self) -> Result<Option<Credential>, Problem> {
+        if let Some(username) = self.username.as_deref().filter(|name| !name.is_empty()) {
+            let password = self.password.as_ref().map_or("", SecretText::expose);
+            return image::basic("args.username", username, password).map(Some);
+        }
+        registry_token::among("args.headers", self.headers.as_ref())
+    }
+}

@@ -1,0 +1,126 @@
+//! `GET /oapi/v1/jobs/{id}`: Harbor polls every ten seconds, and one poll that fails ends its task for good. So
+//! this reads rows, asks nobody, and lets an ended token in for the jobs that it made.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use preheat::{HarborRow, HarborRows, PreheatState, PreheatView, harbor_rows};
+
+use super::{ClusterResult, GroupState, Job, JobResult, JobState, Task};
+use crate::server::app::App;
+use crate::server::extract::{Instant, Parts, Poller};
+use crate::server::openapi::{Refusals, Trouble, Unknown};
+use crate::server::problem::Problem;
+use crate::server::routes::harbor::words::why_it_failed;
+use crate::server::routes::preheats;
+
+/// Harbor renders a table of them into its log.
+const MOST_ROWS: u64 = 1000;
+
+#[utoipa::path(
+    get, path = "/oapi/v1/jobs/{id}", tag = "harbor", operation_id = "get_job",
+    summary = "How a job is doing, as Harbor polls it",
+    description = "`SUCCESS` means that every object is on disk and proven where the scope says. The token that \
+        asked for the job may poll it for 30 minutes after it was revoked or expired.",
+    params(("id" = i64, Path, description = "The job's id")),
+    responses((status = 200, description = "The job", body = Job), Unknown, Refusals, Trouble),
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    poller: Poller,
+    Parts(id): Parts<i64>,
+) -> Result<Json<Job>, Problem> {
+    let view = preheats::get::seen_by(&app, &poller, id).await?;
+    let rows = match state_of(view.state) {
+        JobState::Pending => None,
+        JobState::Success | JobState::Failure => {
+            Some(harbor_rows(app.preheater(), view.id, MOST_ROWS).await?)
+        }
+    };
+    Ok(Json(job(&view, rows)))
+}
+
+fn job(view: &PreheatView, rows: Option<HarborRows>) -> Job {
+    Job {
+        id: view.id,
+        kind: "preheat",
+        created_at: Instant::from_ms(view.created_ms),
+        updated_at: Instant::from_ms(view.finished_ms.unwrap_or(view.updated_ms)),
+        state: state_of(view.state),
+        result: rows.map(|rows| JobResult {
+            job_states: vec![GroupState {
+                error: error_of(view),
+                results: by_cluster(rows),
+            }],
+        }),
+    }
+}
+
+fn state_of(state: PreheatState) -> JobState {
+    match state {
+        PreheatState::Waiting | PreheatState::Resolving | PreheatState::Placing => JobState::Pending,
+        PreheatState::Succeeded => JobState::Success,
+        PreheatState::Failed | PreheatState::Cancelled => JobState::Failure,
+    }
+}
+
+/// Never empty for a failure: it is all that Harbor shows of one.
+fn error_of(view: &PreheatView) -> String {
+    if state_of(view.state) != JobState::Failure {
+        return String::new();
+    }
+    why_it_failed(view)
+}
+
+fn by_cluster(rows: HarborRows) -> Vec<ClusterResult> {
+    let left_out = rows.left_out;
+    let mut clusters: BTreeMap<i64, ClusterResult> = BTreeMap::new();
+    for row in rows.rows {
+        let cluster = clusters
+            .entry(row.cluster_id)
+            .or_insert_with(|| of_cluster(row.cluster_id));
+        let tasks = if row.ok {
+            &mut cluster.success_tasks
+        } else {
+            &mut cluster.failure_tasks
+        };
+        tasks.push(task(row));
+    }
+    if left_out > 0 {
+        let id = clusters.keys().next_back().copied().unwrap_or_default();
+        clusters
+            .entry(id)
+            .or_insert_with(|| of_cluster(id))
+            .success_tasks
+            .push(more(left_out));
+    }
+    clusters.into_values().collect()
+}
+
+fn of_cluster(id: i64) -> ClusterResult {
+    ClusterResult {
+        scheduler_cluster_id: id,
+        success_tasks: Vec::new(),
+        failure_tasks: Vec::new(),
+    }
+}
+
+fn task(row: HarborRow) -> Task {
+    Task {
+        url: row.url,
+        hostname: row.hostname,
+        ip: row.ip,
+        description: row.description,
+    }
+}
+
+/// The last line of Harbor's table, where there are more rows than it should print.
+fn more(left_out: u64) -> Task {
+    Task {
+        url: format!("... and {left_out} more: GET /api/v1/preheats/ID/objects lists all"),
+        hostname: String::new(),
+        ip: String::new(),
+        description: String::new(),
+    }
+}

@@ -1,0 +1,64 @@
+//! Harbor 2.12 and newer, provider "Dragonfly": health, one job per image tag, polls every ten seconds.
+
+pub(crate) mod create;
+pub(crate) mod get;
+pub(crate) mod healthy;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::server::extract::Instant;
+
+/// The only words that Harbor understands; any other ends its task as failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum JobState {
+    Pending,
+    Success,
+    Failure,
+}
+
+/// A preheat, as Harbor polls it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Job {
+    id: i64,
+    #[serde(rename = "type")]
+    #[schema(example = "preheat")]
+    kind: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Instant,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Instant,
+    state: JobState,
+    /// `null` while the state is `PENDING`.
+    result: Option<JobResult>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobResult {
+    job_states: Vec<GroupState>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GroupState {
+    /// Why the job failed and what to do; the only text that Harbor shows of a failed job.
+    error: String,
+    results: Vec<ClusterResult>,
+}
+
+/// What the peers of one cluster did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ClusterResult {
+    scheduler_cluster_id: i64,
+    success_tasks: Vec<Task>,
+    failure_tasks: Vec<Task>,
+}
+
+/// One object on one peer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Task {
+    url: String,
+    hostname: String,
+    ip: String,
+    description: String,
+}

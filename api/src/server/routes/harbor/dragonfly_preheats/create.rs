@@ -1,0 +1,80 @@
+//! `POST /preheats`: Harbor asks for one image tag. It is written down and answered; no registry is asked yet.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use oci::{Digest, ImageReference};
+use preheat::{Origin, PreheatRequest};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use wire::SecretText;
+
+use super::Accepted;
+use crate::server::app::App;
+use crate::server::extract::{Allowed, Body, ToPreheat};
+use crate::server::openapi::{BadBody, Refusals, Trouble};
+use crate::server::problem::Problem;
+use crate::server::routes::harbor::registry_token;
+use crate::server::routes::harbor::words::only;
+use crate::server::routes::image;
+
+/// What Harbor sends. All may be missing but `url`, and what we do not know is passed over.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct CreatePreheatForHarbor {
+    /// `image`, if anything.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// The manifest's URL.
+    #[schema(example = "https://harbor.example.com/v2/library/nginx/manifests/1.27")]
+    url: Option<String>,
+    /// Of these only `Authorization` is used: the registry is asked with it.
+    #[schema(value_type = Option<HashMap<String, String>>)]
+    headers: Option<HashMap<String, SecretText>>,
+    /// What the tag meant when Harbor looked: this is what is preheated, if it is given.
+    #[schema(example = "sha256:d4c090dd50c1f701e33cbc803ea1352e04f67b2f5c6776ec7826d94003079430")]
+    digest: Option<String>,
+}
+
+#[utoipa::path(
+    post, path = "/preheats", tag = "harbor", operation_id = "create_preheat_for_harbor",
+    summary = "Preheat an image, as Harbor 2.1 to 2.11 asks for it",
+    request_body = CreatePreheatForHarbor,
+    responses((status = 200, description = "Written down; poll it", body = Accepted), BadBody, Refusals, Trouble),
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    allowed: Allowed<ToPreheat>,
+    Body(body): Body<CreatePreheatForHarbor>,
+) -> Result<Json<Accepted>, Problem> {
+    let request = body.parse()?;
+    let id = image::submitted(&app, &allowed.caller, request).await?;
+    Ok(Json(Accepted { id: id.to_string() }))
+}
+
+impl CreatePreheatForHarbor {
+    fn parse(self) -> Result<PreheatRequest, Problem> {
+        only("type", self.kind.as_deref(), "image")?;
+        let url = self.url.as_deref().filter(|url| !url.is_empty()).ok_or_else(|| {
+            Problem::invalid("`url` is missing: the URL of the image's manifest is needed.")
+        })?;
+        let mut image = image::image("url", url, ImageReference::from_manifest_url)?;
+        if let Some(digest) = self.digest.as_deref().filter(|digest| !digest.is_empty()) {
+            pin(&mut image, digest)?;
+        }
+        Ok(PreheatRequest {
+            credential: registry_token::among("headers", self.headers.as_ref())?,
+            ..PreheatRequest::new(image, Origin::Harbor)
+        })
+    }
+}
+
+/// The tag in the URL may have moved on since Harbor looked; another digest in the URL is a contradiction.
+fn pin(image: &mut ImageReference, digest: &str) -> Result<(), Problem> {
+    let digest: Digest = digest
+        .parse()
+        .map_err(|fault| Problem::invalid(format!("`digest`: {fault}.")))?;
+    image
+        .pin(digest)
+        .map_err(|_| Problem::invalid("`url` and `digest` name different digests: one of them is wrong."))
+}

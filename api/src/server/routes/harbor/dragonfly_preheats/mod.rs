@@ -1,0 +1,47 @@
+//! Harbor 2.1 to 2.11, provider "Dragonfly": a ping, one preheat per image tag, polls every ten seconds.
+//!
+//! **Invariant:** only `WAITING`, `RUNNING`, `SUCCESS` and `FAIL` are ever said: with any other word these Harbors
+//! poll on for half an hour. Their ids are texts.
+
+pub(crate) mod create;
+pub(crate) mod get;
+pub(crate) mod ping;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::server::extract::Instant;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum Status {
+    Waiting,
+    Running,
+    Success,
+    Fail,
+}
+
+/// The answer to a POST: only an id.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Accepted {
+    #[serde(rename = "ID")]
+    #[schema(example = "7")]
+    id: String,
+}
+
+/// A preheat, as Harbor polls it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Polled {
+    #[serde(rename = "ID")]
+    #[schema(example = "7")]
+    id: String,
+    #[schema(value_type = String, format = DateTime)]
+    start_time: Instant,
+    /// Until the preheat has ended: when something last changed.
+    #[schema(value_type = String, format = DateTime)]
+    finish_time: Instant,
+    status: Status,
+    /// Why it failed and what to do; Harbor itself does not show it.
+    error_msg: String,
+}

@@ -1,0 +1,16 @@
+//! `GET /_ping`: Harbor asks before each preheat. These Harbors can send no credential, so what lets the preheats in
+//! has to let this in too: a ping that needs nothing would show an instance as healthy whose every job is refused.
+
+use axum::http::StatusCode;
+
+use crate::server::extract::{Allowed, ToPreheat};
+use crate::server::openapi::Refusals;
+
+#[utoipa::path(
+    get, path = "/_ping", tag = "harbor", operation_id = "ping",
+    summary = "Would a preheat be taken? As Harbor 2.1 to 2.11 asks",
+    responses((status = 200, description = "It would"), Refusals),
+)]
+pub(crate) async fn ping(_: Allowed<ToPreheat>) -> StatusCode {
+    StatusCode::OK
+}

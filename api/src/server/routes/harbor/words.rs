@@ -1,0 +1,27 @@
+//! Words that every generation of Harbor sends or is told.
+
+use preheat::PreheatView;
+
+use crate::server::problem::Problem;
+use crate::server::routes::preheats::view::side_advice;
+
+/// A field with one possible value, which may also be missing or empty.
+pub(super) fn only(field: &str, given: Option<&str>, understood: &str) -> Result<(), Problem> {
+    match given {
+        None | Some("") => Ok(()),
+        Some(word) if word == understood => Ok(()),
+        Some(_) => Err(Problem::invalid(format!(
+            "`{field}` is none that is understood here: write \"{understood}\", or leave it out."
+        ))),
+    }
+}
+
+/// Why a preheat failed, on whose side, and which one it was; never empty.
+pub(crate) fn why_it_failed(view: &PreheatView) -> String {
+    let reason = view
+        .reason
+        .as_deref()
+        .unwrap_or("the preheat failed without a reason being recorded");
+    let side = view.side.map_or("", side_advice);
+    format!("{reason}{side} (preheat {} of Stoker)", view.id)
+}

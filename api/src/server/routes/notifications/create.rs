@@ -1,0 +1,51 @@
+//! `POST /registry/notifications`: something was pushed. What is to be preheated is written down before the answer.
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::Value;
+
+use super::{Heard, distribution, kraken};
+use crate::server::app::App;
+use crate::server::extract::{Allowed, Body, ToPreheat};
+use crate::server::openapi::{BadBody, Refusals, Trouble};
+use crate::server::problem::Problem;
+
+#[utoipa::path(
+    post, path = "/registry/notifications", tag = "harbor", operation_id = "notify",
+    summary = "Something was pushed: Harbor's provider \"Kraken\", or a registry's own notifications",
+    description = "Which of the two it is, is told by the envelope: `{\"Events\": [{\"Id\": …}]}` is Kraken's, \
+        `{\"events\": [{\"id\": …}]}` that of distribution (docker-registry). Pushes of a tag lead to a preheat if a \
+        `[[trigger]]` of the configuration names them; Kraken's do anyway. A registry repeats what was not answered \
+        well for ever, so what cannot be used is answered 200, with the reason. The same event leads to one preheat, \
+        however often it is told.",
+    request_body(content = Value, description = "The envelope"),
+    responses(
+        (status = 200, description = "What is to be done is written down", body = Heard),
+        (status = 502, description = "To Kraken only: the preheat failed within a few seconds", body = Problem,
+         content_type = "application/problem+json"),
+        BadBody, Refusals, Trouble,
+    ),
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    allowed: Allowed<ToPreheat>,
+    Body(envelope): Body<Value>,
+) -> Result<Json<Heard>, Problem> {
+    let caller = allowed.caller.token.as_deref();
+    let Value::Object(mut envelope) = envelope else {
+        return Err(neither());
+    };
+    let heard = match (envelope.remove("events"), envelope.remove("Events")) {
+        (Some(Value::Array(events)), _) => distribution::hear(&app, caller, events).await?,
+        (None, Some(Value::Array(events))) => kraken::hear(&app, caller, events).await?,
+        _ => return Err(neither()),
+    };
+    Ok(Json(heard))
+}
+
+fn neither() -> Problem {
+    Problem::invalid(
+        "The body is no envelope of events: `{\"events\": […]}` from a registry or `{\"Events\": […]}` from Harbor's \
+         provider \"Kraken\" is expected. Harbor's webhooks go to /hooks/harbor.",
+    )
+}

@@ -1,0 +1,75 @@
+//! The answer to whoever tells of pushes.
+
+use preheat::{Origin, PreheatId};
+use serde::Serialize;
+use tracing::warn;
+use utoipa::ToSchema;
+
+use crate::server::app::App;
+use crate::server::problem::Problem;
+use crate::server::triggers::{Outcome, Pushed};
+
+/// As many reasons are told; further ones are only counted.
+const MOST_REASONS: usize = 100;
+
+/// What came of what was told.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Heard {
+    /// Preheats that were asked for, now or by the same message before.
+    preheats: Vec<PreheatId>,
+    /// What led to none.
+    passed_over: Vec<PassedOver>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PassedOver {
+    /// Why, and what to do if it was meant to lead to one.
+    why: String,
+}
+
+impl PassedOver {
+    /// No push of a tag: the usual case, and nothing to worry about.
+    pub(crate) fn nothing(app: &App, source: Origin, why: &str) -> Self {
+        app.count(source, Outcome::PassedOver);
+        Self { why: why.to_owned() }
+    }
+
+    pub(crate) fn malformed(app: &App, source: Origin, why: &str) -> Self {
+        app.count(source, Outcome::Malformed);
+        warn!(
+            source = source.word(),
+            reason = why,
+            "an event was told of that cannot be read: {why}"
+        );
+        Self { why: why.to_owned() }
+    }
+}
+
+impl Heard {
+    /// Does what a rule makes of a push, and notes what came of it.
+    pub(crate) async fn act(
+        &mut self,
+        app: &App,
+        caller: Option<&str>,
+        pushed: Pushed,
+    ) -> Result<(), Problem> {
+        let image = pushed.image.to_string();
+        match pushed.act(app, caller).await? {
+            Ok(id) => self.preheat(id),
+            Err(why) => self.nothing(PassedOver {
+                why: format!("{image}: {}", why.words()),
+            }),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn nothing(&mut self, passed_over: PassedOver) {
+        if self.passed_over.len() < MOST_REASONS {
+            self.passed_over.push(passed_over);
+        }
+    }
+
+    pub(crate) fn preheat(&mut self, id: PreheatId) {
+        self.preheats.push(id);
+    }
+}

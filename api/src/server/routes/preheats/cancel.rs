@@ -1,0 +1,43 @@
+//! `POST /api/v1/preheats/{id}/cancel`: ends an open preheat. Its peers stop within seconds and keep what they have.
+
+use axum::Json;
+use axum::extract::State;
+use preheat::CancelError;
+
+use super::owner;
+use super::view::PreheatBody;
+use crate::server::app::App;
+use crate::server::extract::{Allowed, Parts, ToPreheat};
+use crate::server::openapi::{Conflicts, Refusals, Trouble, Unknown};
+use crate::server::problem::{Kind, Problem};
+
+#[utoipa::path(
+    post, path = "/api/v1/preheats/{id}/cancel", tag = "preheats", operation_id = "cancel_preheat",
+    summary = "End an open preheat",
+    description = "The token that asked for the preheat may do this, and every token with scope `admin`. \
+        Peers stop within seconds; the bytes that they have stay for the next time. Other preheats that \
+        shared its work go on by themselves.",
+    params(("id" = i64, Path, description = "The preheat's id")),
+    responses(
+        (status = 200, description = "Cancelled", body = PreheatBody),
+        Unknown, Conflicts, Refusals, Trouble,
+    ),
+)]
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    allowed: Allowed<ToPreheat>,
+    Parts(id): Parts<i64>,
+) -> Result<Json<PreheatBody>, Problem> {
+    owner::changed_by(&app, &allowed.caller, id).await?;
+    let by = owner::said(&allowed.caller);
+    let view = preheat::cancel(app.preheater(), id, &by).await.map_err(refused)?;
+    Ok(Json(view.into()))
+}
+
+fn refused(fault: CancelError) -> Problem {
+    match fault {
+        CancelError::Unknown(_) => super::get::unknown(),
+        CancelError::AlreadyEnded { .. } => Problem::new(Kind::Conflict, format!("{fault}.")),
+        CancelError::Storage(cause) => Problem::storage(&cause),
+    }
+}

@@ -1,0 +1,89 @@
+//! `GET /api/v1/preheats/{id}/events`: how a preheat goes on, as server-sent events (WHATWG HTML, section 9.2).
+//!
+//! **Invariant:** there are never more than [`MOST_WATCHERS`] streams, and none lives longer than [`LONGEST_WATCH`].
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::{Stream, StreamExt, stream};
+use preheat::PreheatView;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::view::PreheatBody;
+use crate::server::app::App;
+use crate::server::extract::{Parts, Poller};
+use crate::server::openapi::{Refusals, Trouble, Unknown};
+use crate::server::problem::Problem;
+
+const MOST_WATCHERS: usize = 256;
+/// Longer than a preheat lasts as a rule; a client connects again by itself.
+const LONGEST_WATCH: Duration = Duration::from_secs(3600);
+/// Proxies close what is silent for a minute.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+
+/// Room for those who watch.
+#[derive(Clone)]
+pub(crate) struct Watchers(Arc<Semaphore>);
+
+impl Default for Watchers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_WATCHERS)))
+    }
+}
+
+impl Watchers {
+    fn one_more(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.0)
+            .try_acquire_owned()
+            .map_err(|_| Problem::busy())
+    }
+}
+
+#[utoipa::path(
+    get, path = "/api/v1/preheats/{id}/events", tag = "preheats", operation_id = "watch_preheat",
+    summary = "How a preheat goes on, as it goes on",
+    description = "Server-sent events: `preheat` with the preheat as JSON, at once and then whenever something has \
+        changed, once a second at most; `end` with the same when it has ended, and the stream with it.",
+    params(("id" = i64, Path, description = "The preheat's id")),
+    responses(
+        (status = 200, description = "Events", body = PreheatBody, content_type = "text/event-stream"),
+        Unknown, Refusals, Trouble,
+    ),
+)]
+pub(crate) async fn events(
+    State(app): State<App>,
+    poller: Poller,
+    Parts(id): Parts<i64>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    super::get::seen_by(&app, &poller, id).await?;
+    let watcher = app.watchers().one_more()?;
+    let news = preheat::watch(app.preheater(), id)
+        .map(move |view| {
+            let _held = &watcher;
+            event(view)
+        })
+        .take_until(tokio::time::sleep(LONGEST_WATCH));
+    Ok(Sse::new(news.flat_map(stream::iter)).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)))
+}
+
+/// The end is an event of its own, so that a client need not know the words of states.
+fn event(view: PreheatView) -> Vec<Result<Event, Infallible>> {
+    let has_ended = view.state.has_ended();
+    let id = view.updated_ms.to_string();
+    let body = PreheatBody::from(view);
+    let made = |name: &str| {
+        let event = Event::default().event(name).id(&id).json_data(&body);
+        event
+            .map_err(|error| tracing::error!(%error, "a preheat has no JSON form"))
+            .ok()
+    };
+    let names: &[&str] = if has_ended {
+        &["preheat", "end"]
+    } else {
+        &["preheat"]
+    };
+    names.iter().filter_map(|name| made(name)).map(Ok).collect()
+}

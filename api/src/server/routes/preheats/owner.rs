@@ -1,0 +1,23 @@
+//! Who may change a preheat: whoever asked for it, and who administers.
+
+use preheat::PreheatView;
+
+use crate::server::app::{App, Caller};
+use crate::server::problem::Problem;
+use crate::server::routes::owner;
+
+/// The preheat, if this caller may change it. Who may not is told the same whether it exists or not.
+pub(super) async fn changed_by(app: &App, caller: &Caller, id: i64) -> Result<PreheatView, Problem> {
+    let view = preheat::get(app.preheater(), id).await?;
+    let made_by = view.as_ref().and_then(|view| view.created_by.as_deref());
+    owner::check(caller, made_by, "preheat")?;
+    view.ok_or_else(super::get::unknown)
+}
+
+/// As it is told in a preheat's reason.
+pub(super) fn said(caller: &Caller) -> String {
+    match &caller.token {
+        Some(token) => format!("token {token}"),
+        None => "a caller".to_owned(),
+    }
+}

@@ -1,0 +1,185 @@
+//! `POST /api/v1/tokens`: the one answer that holds a token.
+
+use std::borrow::Cow;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::{Deserialize, Serialize};
+use tracing::info;
+use utoipa::ToSchema;
+use wire::SecretText;
+
+use crate::server::app::{App, Caller};
+use crate::server::extract::{Allowed, Body, Instant, ToAdminister};
+use crate::server::openapi::{BadBody, Refusals, Trouble};
+use crate::server::problem::{Kind, Problem};
+use crate::server::tokens::{Created, Lifetime, NotCreated, Scope, Scopes, Wish, endpoint_scopes};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateToken {
+    /// `caller` (the default): sent in the `Authorization` header. `endpoint`: stands in the path of a URL, for who
+    /// can send no credential (Harbor up to 2.11, some registries); it may ask for preheats and poll its own.
+    kind: Option<String>,
+    /// A label for people.
+    #[schema(example = "harbor")]
+    name: String,
+    /// Needed for kind `caller`.
+    #[schema(value_type = Vec<Scope>)]
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// How long it is good for: a number and `w`, `d`, `h` or `m`; `365d` unless given.
+    #[schema(example = "365d")]
+    expires: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NewToken {
+    id: String,
+    name: String,
+    #[schema(value_type = Vec<Scope>)]
+    scopes: Scopes,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Instant,
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Instant,
+    /// Not kept anywhere: write it down now.
+    #[schema(value_type = String)]
+    token: SecretText,
+    /// Of kind `endpoint`: what to paste into Harbor or the registry. Only a path where the manager's configuration
+    /// has no `public_url`: put the manager's URL in front.
+    #[schema(value_type = Option<String>, example = "http://stoker.example.com:8080/t/dXNlIHlvdXIgb3duLCB0aGlzIG9uZSBpcyBwdWJsaWM")]
+    endpoint: Option<SecretText>,
+}
+
+/// What is asked for, parsed.
+enum Asked {
+    Caller(Wish),
+    Endpoint { name: String, lifetime: Lifetime },
+}
+
+#[utoipa::path(
+    post, path = "/api/v1/tokens", tag = "tokens", operation_id = "create_token",
+    summary = "Make a token",
+    description = "A token gives only scopes that it allows itself: one with scope `admin` gives `preheat`, `read` and \
+        `admin`, and others only if it has them too. The token of the first start (`admin.token`) has every scope.",
+    request_body = CreateToken,
+    responses((status = 201, description = "The token; it is shown this once", body = NewToken), BadBody, Refusals, Trouble),
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    Allowed { caller, .. }: Allowed<ToAdminister>,
+    Body(body): Body<CreateToken>,
+) -> Result<impl IntoResponse, Problem> {
+    let (preheater, now) = (app.preheater(), app.now_ms());
+    let asked = body.parse()?;
+    if let Some(scope) = caller.scopes.may_not_give(&asked.scopes()) {
+        return Err(not_given(scope));
+    }
+    let (created, endpoint) = match asked {
+        Asked::Caller(wish) => (
+            crate::server::tokens::create(preheater, app.caller_key(), wish, now).await,
+            None,
+        ),
+        Asked::Endpoint { name, lifetime } => (
+            crate::server::tokens::create_endpoint(preheater, name, lifetime, now).await,
+            Some(app.public_url().unwrap_or_default()),
+        ),
+    };
+    let created = created.map_err(not_created)?;
+    said(&caller, &created);
+    let endpoint = endpoint.map(|base| SecretText::new(format!("{base}/t/{}", created.text.expose())));
+    Ok((
+        StatusCode::CREATED,
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(NewToken {
+            endpoint,
+            ..NewToken::from(created)
+        }),
+    ))
+}
+
+impl Asked {
+    fn scopes(&self) -> Cow<'_, Scopes> {
+        match self {
+            Self::Caller(wish) => Cow::Borrowed(&wish.scopes),
+            Self::Endpoint { .. } => Cow::Owned(endpoint_scopes()),
+        }
+    }
+}
+
+/// Who gave what to whom stays in the log.
+fn said(caller: &Caller, created: &Created) {
+    let scopes: Vec<&str> = created.token.scopes.iter().map(Scope::as_str).collect();
+    info!(
+        token.id = created.token.id,
+        token.name = created.token.name,
+        token.scopes = scopes.join(","),
+        made_by = caller.token.as_deref().unwrap_or("a caller without a token"),
+        "token made"
+    );
+}
+
+fn not_given(scope: Scope) -> Problem {
+    Problem::new(
+        Kind::Scope,
+        format!(
+            "A token gives only scopes that it has itself, and this one has no scope `{scope}`: use one that has it, for \
+             example the first token (`admin.token` in the manager's data folder)."
+        ),
+    )
+}
+
+impl CreateToken {
+    fn parse(self) -> Result<Asked, Problem> {
+        let scopes: Result<Vec<Scope>, _> = self.scopes.iter().map(|scope| scope.parse()).collect();
+        let scopes = Scopes::new(scopes.map_err(|fault| Problem::invalid(format!("`scopes`: {fault}.")))?);
+        let lifetime = self.expires.as_deref().map(str::parse::<Lifetime>).transpose();
+        let lifetime = lifetime
+            .map_err(|fault| Problem::invalid(format!("`expires`: {fault}.")))?
+            .unwrap_or_default();
+        let name = self.name;
+        match self.kind.as_deref() {
+            None | Some("caller") => Ok(Asked::Caller(Wish {
+                name,
+                scopes,
+                lifetime,
+            })),
+            Some("endpoint") if scopes.is_empty() || scopes == endpoint_scopes() => {
+                Ok(Asked::Endpoint { name, lifetime })
+            }
+            Some("endpoint") => Err(Problem::invalid(
+                "`scopes`: a token of kind `endpoint` has scope `preheat` and no other: leave `scopes` out.",
+            )),
+            Some(_) => Err(Problem::invalid(
+                "`kind` is none that is understood here: write \"caller\" or \"endpoint\".",
+            )),
+        }
+    }
+}
+
+fn not_created(fault: NotCreated) -> Problem {
+    match fault {
+        NotCreated::Name | NotCreated::NoScope => Problem::invalid(format!("{fault}.")),
+        NotCreated::Storage(cause) => Problem::storage(&cause),
+        NotCreated::NoRandomness => Problem::internal(&fault),
+        NotCreated::Sign(cause) => Problem::internal(&cause),
+    }
+}
+
+impl From<Created> for NewToken {
+    fn from(created: Created) -> Self {
+        let Created { token, text } = created;
+        Self {
+            id: token.id,
+            name: token.name,
+            scopes: token.scopes,
+            created_at: Instant::from_ms(token.created_ms),
+            expires_at: Instant::from_ms(token.expires_ms),
+            token: text,
+            endpoint: None,
+        }
+    }
+}

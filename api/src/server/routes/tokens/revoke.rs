@@ -1,0 +1,29 @@
+//! `DELETE /api/v1/tokens/{id}`: the token opens nothing any more, but for polls of the jobs that it made.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use preheat::tokens::{Standing, revoke as revoke_token, standing};
+
+use crate::server::app::App;
+use crate::server::extract::{Allowed, Parts, ToAdminister};
+use crate::server::openapi::{Refusals, Trouble, Unknown};
+use crate::server::problem::Problem;
+
+#[utoipa::path(
+    delete, path = "/api/v1/tokens/{id}", tag = "tokens", operation_id = "revoke_token",
+    summary = "Revoke a token",
+    description = "For 30 minutes it may still poll the preheats that it asked for: Harbor's running jobs keep the old token.",
+    params(("id" = String, Path, description = "The token's id, as the list has it")),
+    responses((status = 204, description = "Revoked, now or before"), Unknown, Refusals, Trouble),
+)]
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    _: Allowed<ToAdminister>,
+    Parts(id): Parts<String>,
+) -> Result<StatusCode, Problem> {
+    let is_new = revoke_token(app.preheater(), &id).await?;
+    if is_new || standing(app.preheater(), &id).await? != Standing::Unknown {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(Problem::not_found("There is no token with this id."))
+}
