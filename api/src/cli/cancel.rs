@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{FAILED, Stop, output};
+use super::output;
+use super::stop::{FAILED, Stop};
 use crate::cli::client::{Api, AskError, PreheatView, ServerFlags};
 
 /// Cancel preheats that are still open: peers stop within seconds and keep the bytes that they have.

@@ -2,8 +2,9 @@
 
 use clap::Args;
 
+use super::output;
 use super::output::Table;
-use super::{Stop, output};
+use super::stop::Stop;
 use crate::cli::client::{Api, Clusters, ServerFlags};
 
 /// List the clusters: groups of peers that share.

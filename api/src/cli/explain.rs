@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::output::{Table, printable};
-use super::preheats::{percent, short, to_the_second};
-use super::{Stop, output};
+use super::output;
+use super::output::{Table, percent, printable, short, to_the_second};
+use super::stop::Stop;
 use crate::cli::client::explained::{Explanation, Finding, Object, Preheat, Pull};
 use crate::cli::client::{Api, ServerFlags, query, understood};
 

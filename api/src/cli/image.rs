@@ -5,9 +5,9 @@ mod rules;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::output::Table;
-use super::preheats::{percent, to_the_second};
-use super::{Stop, output};
+use super::output;
+use super::output::{Table, percent, to_the_second};
+use super::stop::Stop;
 use crate::cli::client::explained::{PeerShare, Whereabouts};
 use crate::cli::client::{Api, ServerFlags, query, understood};
 

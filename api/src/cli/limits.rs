@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 use oci::RegistryName;
 use wire::Rate;
 
+use super::output;
 use super::output::Table;
-use super::{Stop, output};
+use super::stop::Stop;
 use crate::cli::client::{Api, Limits, LimitsOfCluster, ServerFlags};
 
 /// See and change how many bytes per second the peers of a cluster may move.

@@ -8,7 +8,7 @@ use process::telemetry;
 use process::{Running, Vitals};
 use tracing::info;
 
-use super::Stop;
+use super::stop::Stop;
 use crate::config::{Addresses, ManagerConfig, ManagerFlags};
 use crate::manager::Manager;
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Stop, output};
+use super::output;
+use super::stop::Stop;
 use crate::config::embedded_database;
 
 /// Bring the database's tables to this version.

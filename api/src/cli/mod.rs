@@ -17,17 +17,17 @@ mod peers;
 mod preheat;
 mod preheats;
 mod retry;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod token;
 mod up;
 
-use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::client::AskError;
+use self::stop::{Stop, USAGE};
 
 /// Preheats container images: they are on the nodes before the first pull, and come from the LAN.
 #[derive(Debug, Parser)]
@@ -74,74 +74,6 @@ pub(crate) enum Command {
     Openapi(openapi::Arguments),
 }
 
-/// What a command ends with when it does not end well.
-#[derive(Debug)]
-pub(crate) struct Stop {
-    code: u8,
-    /// Told on stderr; empty when the command has told all.
-    said: String,
-}
-
-/// Something failed.
-const FAILED: u8 = 1;
-/// Nobody could be asked whether it did.
-const NOT_ASKED: u8 = 2;
-/// As in `sysexits.h`: the command line or the configuration is wrong.
-const USAGE: u8 = 64;
-
-impl Stop {
-    pub(crate) fn failed(said: impl Display) -> Self {
-        Self {
-            code: FAILED,
-            said: said.to_string(),
-        }
-    }
-
-    /// The command has told everything already.
-    fn silent(code: u8) -> Self {
-        Self {
-            code,
-            said: String::new(),
-        }
-    }
-
-    pub(crate) fn usage(said: impl Display) -> Self {
-        Self {
-            code: USAGE,
-            said: said.to_string(),
-        }
-    }
-
-    fn not_asked(said: impl Display) -> Self {
-        Self {
-            code: NOT_ASKED,
-            said: said.to_string(),
-        }
-    }
-}
-
-impl From<AskError> for Stop {
-    fn from(error: AskError) -> Self {
-        match error {
-            AskError::BadServer(_) | AskError::TokenFile { .. } => Self::usage(error),
-            _ => Self::not_asked(error),
-        }
-    }
-}
-
-impl From<process::config::Faults> for Stop {
-    fn from(faults: process::config::Faults) -> Self {
-        Self::usage(faults)
-    }
-}
-
-/// With all causes, as only the innermost may say what to do.
-impl From<anyhow::Error> for Stop {
-    fn from(error: anyhow::Error) -> Self {
-        Self::failed(format!("{error:#}"))
-    }
-}
-
 /// The command, or the code to end with after help or a fault was printed.
 pub(crate) fn parse() -> Result<Command, ExitCode> {
     Arguments::try_parse()
@@ -159,9 +91,9 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
 pub(crate) fn run(command: Command) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return end(Err(Stop::failed(format!("the runtime cannot start: {error}")))),
+        Err(error) => return stop::end(Err(Stop::failed(format!("the runtime cannot start: {error}")))),
     };
-    end(runtime.block_on(perform(command)))
+    stop::end(runtime.block_on(perform(command)))
 }
 
 async fn perform(command: Command) -> Result<(), Stop> {
@@ -187,14 +119,4 @@ async fn perform(command: Command) -> Result<(), Stop> {
             Ok(())
         }
     }
-}
-
-fn end(ended: Result<(), Stop>) -> ExitCode {
-    let Err(stop) = ended else {
-        return ExitCode::SUCCESS;
-    };
-    if !stop.said.is_empty() {
-        output::remark(format!("stoker: {}", stop.said));
-    }
-    ExitCode::from(stop.code)
 }

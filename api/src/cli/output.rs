@@ -25,6 +25,24 @@ pub(crate) fn bytes(count: u64) -> String {
     HumanBytes(count).to_string()
 }
 
+/// Enough of a digest to find it again.
+pub(crate) fn short(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect()
+}
+
+pub(crate) fn percent(done: u64, total: u64) -> String {
+    match total {
+        0 => "-".to_owned(),
+        total => format!("{} %", done.min(total).saturating_mul(100) / total),
+    }
+}
+
+/// `2026-11-21T09:38:08.045Z` without what is smaller than a second.
+pub(crate) fn to_the_second(moment: &str) -> String {
+    let second: String = moment.chars().take(19).collect();
+    second.replace('T', " ")
+}
+
 /// Rows under headings, each column as wide as its widest cell.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -84,5 +102,19 @@ mod tests {
         table.row(["1000".to_owned(), "placing".to_owned()]);
         table.row(["2".to_owned(), "a\u{1b}[2Jb".to_owned()]);
         assert_eq!(table.text(), "ID    STATE\n1000  placing\n2     a [2Jb\n");
+    }
+
+    #[test]
+    fn only_what_is_whole_is_a_hundred_percent() {
+        assert_eq!(percent(0, 0), "-");
+        assert_eq!(percent(999, 1_000), "99 %");
+        assert_eq!(percent(1_000, 1_000), "100 %");
+        assert_eq!(percent(5, 4), "100 %");
+    }
+
+    #[test]
+    fn moments_are_shown_to_the_second() {
+        assert_eq!(to_the_second("2026-11-21T09:38:08.045Z"), "2026-11-21 09:38:08");
+        assert_eq!(to_the_second(""), "");
     }
 }

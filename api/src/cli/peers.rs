@@ -2,8 +2,9 @@
 
 use clap::{Args, Subcommand};
 
+use super::output;
 use super::output::Table;
-use super::{Stop, output};
+use super::stop::Stop;
 use crate::cli::client::{Api, PeerView, Peers, RemovedPeer, ServerFlags};
 
 /// List the peers (seeds and nodes that have registered), or remove one.

@@ -5,7 +5,9 @@ mod follow;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{FAILED, NOT_ASKED, Stop, output};
+use self::follow::trace_words;
+use super::output;
+use super::stop::{FAILED, NOT_ASKED, Stop};
 use crate::cli::client::{Api, AskError, PreheatView, ServerFlags};
 
 /// Preheat images: have them fetched before they are needed.
@@ -135,12 +137,6 @@ fn peers(arguments: &Arguments) -> Value {
         (None, None, []) => Value::Null,
         (None, None, addresses) => json!({ "addresses": addresses }),
     }
-}
-
-/// At the end of a line, where there is a trace.
-fn trace_words(preheat: &PreheatView) -> String {
-    let trace = preheat.trace();
-    trace.map_or_else(String::new, |trace| format!("  trace {trace}"))
 }
 
 fn tell(asked: &[PreheatView]) {

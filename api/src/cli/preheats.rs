@@ -2,8 +2,9 @@
 
 use clap::Args;
 
-use super::output::Table;
-use super::{Stop, output};
+use super::output;
+use super::output::{Table, percent, short, to_the_second};
+use super::stop::Stop;
 use crate::cli::client::{
     Api, ObjectView, Objects, PlacementView, PreheatView, Preheats, ServerFlags, State, query,
 };
@@ -198,42 +199,5 @@ fn failures(objects: &[ObjectView]) {
                 object.digest, placement.peer_name
             ));
         }
-    }
-}
-
-/// Enough of a digest to find it again.
-pub(super) fn short(digest: &str) -> String {
-    digest.chars().take("sha256:".len() + 12).collect()
-}
-
-pub(super) fn percent(done: u64, total: u64) -> String {
-    match total {
-        0 => "-".to_owned(),
-        total => format!("{} %", done.min(total).saturating_mul(100) / total),
-    }
-}
-
-/// `2026-11-21T09:38:08.045Z` without what is smaller than a second.
-pub(super) fn to_the_second(moment: &str) -> String {
-    let second: String = moment.chars().take(19).collect();
-    second.replace('T', " ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_whole_is_a_hundred_percent() {
-        assert_eq!(percent(0, 0), "-");
-        assert_eq!(percent(999, 1_000), "99 %");
-        assert_eq!(percent(1_000, 1_000), "100 %");
-        assert_eq!(percent(5, 4), "100 %");
-    }
-
-    #[test]
-    fn moments_are_shown_to_the_second() {
-        assert_eq!(to_the_second("2026-11-21T09:38:08.045Z"), "2026-11-21 09:38:08");
-        assert_eq!(to_the_second(""), "");
     }
 }

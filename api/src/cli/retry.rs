@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Stop;
 use super::cancel::each;
+use super::stop::Stop;
 use crate::cli::client::{Api, ServerFlags};
 
 /// Try preheats again that failed or were cancelled, under their own ids. Only what is missing is fetched.

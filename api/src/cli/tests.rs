@@ -156,15 +156,3 @@ fn several_images_platforms_and_clusters_may_be_named() {
     assert!(parsed("stoker preheats 17").is_ok());
     assert!(parsed("stoker preheats nginx").is_err());
 }
-
-#[test]
-fn exit_codes_tell_failures_from_not_having_been_asked() {
-    let unreachable = AskError::Unreachable {
-        base: "http://h".to_owned(),
-        reason: "refused".to_owned(),
-    };
-    assert_eq!(Stop::from(unreachable).code, NOT_ASKED);
-    assert_eq!(Stop::from(AskError::BadServer("h".to_owned())).code, USAGE);
-    assert_eq!(Stop::from(process::config::Faults::default()).code, USAGE);
-    assert_eq!(Stop::from(anyhow::anyhow!("no")).code, FAILED);
-}

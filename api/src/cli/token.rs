@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 use http::StatusCode;
 use serde_json::json;
 
+use super::output;
 use super::output::Table;
-use super::{Stop, output};
+use super::stop::Stop;
 use crate::cli::client::{Api, AskError, JoinTokens, MadeJoinToken, MadeToken, ServerFlags, Tokens};
 
 /// Make, list and revoke tokens of callers, and tokens that peers join with (needs a token of scope `admin`).

@@ -10,8 +10,8 @@ use process::telemetry::{self, TelemetryOptions};
 use tracing::info;
 use wire::{ClusterName, Role};
 
-use super::Stop;
 use super::manager::until_stopped;
+use super::stop::Stop;
 use crate::config::{Addresses, ManagerConfig, ManagerFlags};
 use crate::manager::Manager;
 

@@ -12,9 +12,9 @@ use wire::{ClusterName, Joined, PeerIdentity, PublicKey, Role, SecretText};
 use crate::server::attempts::Attempts;
 use crate::server::authority::{Authority, NotIssued};
 use crate::server::problem::Problem;
-use crate::server::routes::preheats::events::Watchers;
 use crate::server::tokens::{CallerKey, Scope, Scopes, endpoint_hash, endpoint_scopes};
 use crate::server::triggers::{Outcome, Rules, TriggerMetrics};
+use crate::server::watchers::Watchers;
 
 /// An ended token may poll the preheats that it made for this long: Harbor's jobs last 30 minutes at most.
 const GRACE_MS: i64 = 30 * 60 * 1000;

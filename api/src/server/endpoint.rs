@@ -13,8 +13,6 @@ use axum::http::uri::{PathAndQuery, Uri};
 use tower::util::MapRequest;
 use wire::SecretText;
 
-use crate::server::tokens::ENDPOINT_TOKEN_LENGTH;
-
 /// What stood in the path: shown as if it had been sent in the `Authorization` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InPath(pub(crate) SecretText);
@@ -83,16 +81,9 @@ fn split(path: &str) -> Option<(&str, String)> {
         let behind = behind.trim_start_matches('/');
         let (token, rest) = behind.split_once('/').unwrap_or((behind, ""));
         let is_in_front = before.chars().all(|letter| letter == '/');
-        let found = is_in_front || looks_like_ours(token);
+        let found = is_in_front || spelling::looks_like_ours(token);
         found.then(|| (token, format!("/{}", rest.trim_start_matches('/'))))
     })
-}
-
-fn looks_like_ours(token: &str) -> bool {
-    token.len() == ENDPOINT_TOKEN_LENGTH
-        && token
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 fn is_served(rest: &str) -> bool {

@@ -7,10 +7,12 @@ mod endpoint;
 mod extract;
 pub mod openapi;
 mod problem;
+mod responses;
 mod router;
 mod routes;
 pub mod tokens;
 pub mod triggers;
+mod watchers;
 
 pub use app::{App, AppParts, AuthMode, NoMembership, Rims};
 pub use authority::{Authority, NotIssued, ServerCertificate};

@@ -26,7 +26,8 @@ use self::image::SampleImage;
 use self::jaeger::Jaeger;
 use self::registry::{REPOSITORY, SampleRegistry, TAG};
 use self::size::Size;
-use super::{Stop, output};
+use super::output;
+use super::stop::Stop;
 use crate::cli::client::PreheatView;
 use crate::config::kept_and_dropped;
 

@@ -4,7 +4,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Url;
 
-use super::LIMIT;
+use super::call::LIMIT;
 use super::finding::Finding;
 
 const WHAT: &str = "trace collector";

@@ -12,7 +12,7 @@ use sea_orm_migration::seaql_migrations;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::LIMIT;
+use super::call::LIMIT;
 use super::finding::Finding;
 
 const WHAT: &str = "database";

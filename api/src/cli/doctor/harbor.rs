@@ -4,8 +4,8 @@ use api::AuthMode;
 use reqwest::{Client, StatusCode};
 use url::Url;
 
+use super::call::{LIMIT, cause};
 use super::finding::Finding;
-use super::{LIMIT, cause};
 use crate::config::ManagerConfig;
 
 const WHAT: &str = "Harbor";

@@ -3,6 +3,7 @@
 //! **Invariant:** it changes nothing, every wait in it ends, and a credential goes only where the manager itself would
 //! send it. One file a check; what a check finds is a value, shown at the end.
 
+mod call;
 mod certificate;
 mod clock;
 mod collector;
@@ -17,21 +18,17 @@ mod running;
 mod sign_in;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use futures_util::future::join_all;
-use reqwest::{Client, Response};
+use reqwest::Client;
 use url::Url;
 
 use self::finding::{Finding, any_failed, json, summary};
 use self::ports::Port;
-use super::{FAILED, Stop, output};
-use crate::cli::client::innermost;
+use super::output;
+use super::stop::{FAILED, Stop};
 use crate::config::{Addresses, ManagerConfig, ManagerFlags};
-
-/// For each single wait.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// Look at everything that an installation needs, and say of each what to do.
 #[derive(Debug, Args)]
@@ -200,19 +197,6 @@ fn addresses(
 fn own_name() -> String {
     let name = hostname::get().ok().and_then(|name| name.into_string().ok());
     name.unwrap_or_else(|| "THIS-MACHINE".to_owned())
-}
-
-/// Why a request got no answer, for people.
-fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", LIMIT.as_secs());
-    }
-    innermost(error)
-}
-
-fn date_of(answer: &Response) -> Option<String> {
-    let date = answer.headers().get(http::header::DATE)?;
-    date.to_str().ok().map(str::to_owned)
 }
 
 /// The configuration in a file, as checks are tested with it.

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use reqwest::Client;
 use tokio::net::TcpListener;
 
-use super::LIMIT;
+use super::call::LIMIT;
 use super::finding::Finding;
 
 /// One listening address, and how to know ours there.

@@ -8,10 +8,11 @@ use process::http::curious_client_like;
 use reqwest::tls::TlsInfo;
 use reqwest::{Client, Response, StatusCode};
 
+use super::call::{LIMIT, cause, date_of};
 use super::certificate::{Certificate, Trust};
 use super::clock::Answered;
 use super::finding::Finding;
-use super::{LIMIT, cause, certificate, clock, date_of, sign_in};
+use super::{certificate, clock, sign_in};
 
 pub(super) async fn check(settings: RegistrySettings, factory: Arc<dyn ClientFactory>) -> Vec<Finding> {
     let scheme = if settings.plain_http { "http" } else { "https" };

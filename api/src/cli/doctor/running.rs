@@ -8,9 +8,10 @@ use reqwest::Client;
 use serde::Deserialize;
 use url::Url;
 
+use super::call::{LIMIT, date_of};
+use super::clock;
 use super::clock::Answered;
 use super::finding::Finding;
-use super::{LIMIT, clock, date_of};
 use crate::cli::client::{Api, AskError, PeerView, Peers, ServerFlags};
 
 const WHAT: &str = "manager";

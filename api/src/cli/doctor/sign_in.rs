@@ -6,8 +6,8 @@ use oci::{Credential, RegistrySettings};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use url::Url;
 
+use super::call::{LIMIT, cause};
 use super::finding::Finding;
-use super::{LIMIT, cause};
 
 /// The credential goes to the registry and to a token server that may have it, and nowhere else; the client must be
 /// one that checks certificates as the manager's does.

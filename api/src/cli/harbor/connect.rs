@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 use wire::SecretText;
 
-use super::super::{Stop, output};
+use super::super::output;
+use super::super::stop::Stop;
 use super::address::Endpoint;
 use super::generation::Version;
 use super::instance::{self, Instance, Vendor};

@@ -10,7 +10,7 @@ mod their_api;
 
 use clap::{Args, Subcommand};
 
-use super::Stop;
+use super::stop::Stop;
 
 /// Set a Harbor up so that its preheat policies reach this manager.
 #[derive(Debug, Args)]

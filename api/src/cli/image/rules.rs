@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::client::{Api, ServerFlags};
-use crate::cli::output::Table;
-use crate::cli::preheats::to_the_second;
-use crate::cli::{FAILED, Stop, output};
+use crate::cli::output;
+use crate::cli::output::{Table, to_the_second};
+use crate::cli::stop::{FAILED, Stop};
 
 const PINS: &str = "/api/v1/images/pins";
 const BLOCKS: &str = "/api/v1/images/blocks";

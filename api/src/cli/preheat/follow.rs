@@ -5,8 +5,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep};
 
-use super::super::{Stop, output};
-use super::trace_words;
+use super::super::output;
+use super::super::stop::Stop;
 use crate::cli::client::{Api, AskError, PreheatView, State};
 
 const WATCHED_PACE: Duration = Duration::from_millis(300);
@@ -42,6 +42,12 @@ pub(super) async fn to_the_end(api: &Api, preheats: Vec<PreheatView>) -> Result<
         }
     }
     Ok(any_failed)
+}
+
+/// At the end of a line, where there is a trace.
+pub(super) fn trace_words(preheat: &PreheatView) -> String {
+    let trace = preheat.trace();
+    trace.map_or_else(String::new, |trace| format!("  trace {trace}"))
 }
 
 struct Followed {

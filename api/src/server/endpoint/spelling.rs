@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::looks_like_ours;
+use crate::server::tokens::ENDPOINT_TOKEN_LENGTH;
 
 /// A path that still changes after being decoded so often was made to hide something.
 const MOST_DECODINGS: usize = 8;
@@ -30,6 +30,14 @@ pub(super) fn may_hold_a_token(path: &str) -> bool {
     let is_plain = !segments.iter().any(|segment| *segment == ".." || is_t(segment));
     let holds_names = is_plain && NAMES.iter().any(|names| segments.starts_with(names));
     behind_t || hidden_by_dots(&segments) || (!holds_names && segments.iter().any(|text| holds_ours(text)))
+}
+
+/// Whether a text has the shape of an endpoint's token.
+pub(super) fn looks_like_ours(token: &str) -> bool {
+    token.len() == ENDPOINT_TOKEN_LENGTH
+        && token
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// Decoded until nothing changes; none if that takes too long.

@@ -12,5 +12,6 @@ pub(crate) mod notifications;
 mod owner;
 pub(crate) mod peers;
 pub(crate) mod preheats;
+mod pushed;
 pub(crate) mod sessions;
 pub(crate) mod tokens;

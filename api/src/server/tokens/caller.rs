@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::SecretText;
 
-use super::{KeyError, Lifetime, Scopes};
+use super::key_error::KeyError;
+use super::lifetime::Lifetime;
+use super::scope::Scopes;
 
 const AUDIENCE: &str = "stoker-manager";
 const KEY_BYTES: usize = 32;

@@ -10,8 +10,9 @@ use preheat::tokens::NewToken;
 use sha2::{Digest as _, Sha256};
 use wire::SecretText;
 
-use super::caller::{check_name, token_of};
-use super::{Created, Lifetime, NotCreated, Scope, Scopes, Wish};
+use super::caller::{Created, NotCreated, Wish, check_name, token_of};
+use super::lifetime::Lifetime;
+use super::scope::{Scope, Scopes};
 
 const BYTES: usize = 32;
 /// Of a token as it stands in a path: 32 bytes in base64.

@@ -9,7 +9,7 @@ use preheat::{JoinError, NewJoinToken, NotJoined, Preheater, StorageError};
 use uuid::Uuid;
 use wire::{CaFingerprint, ClusterName, JoinToken, Role, SecretText};
 
-use super::Lifetime;
+use super::lifetime::Lifetime;
 
 const BYTES: usize = 32;
 

@@ -6,6 +6,7 @@
 mod caller;
 mod endpoint;
 mod join;
+mod key_error;
 mod lifetime;
 mod peer;
 mod scope;
@@ -16,22 +17,7 @@ pub(crate) use endpoint::{
     LENGTH as ENDPOINT_TOKEN_LENGTH, hash as endpoint_hash, scopes as endpoint_scopes,
 };
 pub use join::{JoinWish, NoJoinToken, create_join_token};
+pub use key_error::KeyError;
 pub use lifetime::{BadLifetime, Lifetime};
 pub use peer::signing_key;
 pub use scope::{BadScope, Scope, Scopes};
-
-/// A key file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    #[error("{file}: {error}")]
-    File { file: String, error: std::io::Error },
-    #[error(
-        "{file} holds no key of ours: remove it to have a new one made (tokens made with the old one die)"
-    )]
-    NotAKey { file: String },
-    #[error(
-        "{file} holds no authority of ours: put it back from a backup; without it a new one is made once the file is gone, \
-         and every peer has to join anew"
-    )]
-    NotAnAuthority { file: String },
-}

@@ -5,7 +5,7 @@ use std::path::Path;
 use process::files::private_file;
 use wire::SigningKey;
 
-use super::KeyError;
+use super::key_error::KeyError;
 
 /// Reads the key (PKCS#8) in `file`, or makes one there (mode 0600).
 pub fn signing_key(file: &Path) -> Result<SigningKey, KeyError> {

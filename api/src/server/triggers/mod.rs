@@ -5,10 +5,8 @@
 
 mod glob;
 mod metrics;
-mod pushed;
 mod rules;
 
 pub use glob::{BadGlob, Glob};
 pub(crate) use metrics::{Outcome, TriggerMetrics};
-pub(crate) use pushed::{Pushed, delivery_named, delivery_of};
 pub use rules::{Rule, Rules, Wish};

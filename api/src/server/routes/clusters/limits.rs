@@ -11,8 +11,8 @@ use wire::Rate;
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, Parts, ToAdminister, ToRead};
-use crate::server::openapi::{BadBody, Refusals, Trouble, Unknown};
 use crate::server::problem::Problem;
+use crate::server::responses::{BadBody, Refusals, Trouble, Unknown};
 
 /// Bytes per second, as `100MiB/s`, `12MB/s` or `1Gbit/s`; at least `64KiB/s`. What is left out has no limit.
 #[derive(Serialize, Deserialize, ToSchema, Default)]

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, ToRead};
-use crate::server::openapi::{Refusals, Trouble};
 use crate::server::problem::Problem;
+use crate::server::responses::{Refusals, Trouble};
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Clusters {

@@ -9,8 +9,8 @@ use utoipa::IntoParams;
 use super::view::ExplanationBody;
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Question, ToRead};
-use crate::server::openapi::{BadQuery, Refusals, Trouble, Unknown};
 use crate::server::problem::Problem;
+use crate::server::responses::{BadQuery, Refusals, Trouble, Unknown};
 use crate::server::routes::image;
 
 #[derive(Deserialize, IntoParams)]

@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, ToPreheat};
-use crate::server::openapi::{BadBody, Refusals, Trouble};
 use crate::server::problem::Problem;
+use crate::server::responses::{BadBody, Refusals, Trouble};
 use crate::server::routes::notifications::{Heard, PassedOver};
-use crate::server::triggers::{Outcome, Pushed, delivery_of};
+use crate::server::routes::pushed::{Pushed, delivery_of};
+use crate::server::triggers::Outcome;
 
 const SOURCE: Origin = Origin::Webhook;
 /// Harbor tells of one.

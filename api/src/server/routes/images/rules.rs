@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use crate::server::app::{App, Caller};
 use crate::server::extract::{Allowed, Body, Instant, Parts, ToAdminister, ToPreheat, ToRead};
-use crate::server::openapi::{BadBody, Refusals, Trouble, Unknown};
 use crate::server::problem::Problem;
+use crate::server::responses::{BadBody, Refusals, Trouble, Unknown};
 use crate::server::routes::{image, owner};
 use crate::server::tokens::Lifetime;
 

@@ -10,8 +10,8 @@ use wire::Role;
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Instant, Question, ToRead};
-use crate::server::openapi::{BadQuery, Refusals, Trouble, Unknown};
 use crate::server::problem::Problem;
+use crate::server::responses::{BadQuery, Refusals, Trouble, Unknown};
 use crate::server::routes::image;
 
 #[derive(Deserialize, IntoParams)]

@@ -11,8 +11,8 @@ use wire::{ClusterName, Role, SecretText};
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, Instant, ToAdminister};
-use crate::server::openapi::{BadBody, Conflicts, Refusals, Trouble};
 use crate::server::problem::{Kind, Problem};
+use crate::server::responses::{BadBody, Conflicts, Refusals, Trouble};
 use crate::server::tokens::{JoinWish, Lifetime, NoJoinToken, create_join_token};
 
 /// Joins a minute, unless another number is asked for.

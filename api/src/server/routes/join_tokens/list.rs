@@ -9,8 +9,8 @@ use wire::Role;
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Instant, ToAdminister};
-use crate::server::openapi::{Refusals, Trouble};
 use crate::server::problem::Problem;
+use crate::server::responses::{Refusals, Trouble};
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct JoinTokens {

@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Parts, ToAdminister};
-use crate::server::openapi::{Refusals, Trouble, Unknown};
 use crate::server::problem::Problem;
+use crate::server::responses::{Refusals, Trouble, Unknown};
 
 #[utoipa::path(
     delete, path = "/api/v1/join-tokens/{id}", tag = "peers", operation_id = "revoke_join_token",

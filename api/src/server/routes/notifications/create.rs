@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{Heard, distribution, kraken};
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, ToPreheat};
-use crate::server::openapi::{BadBody, Refusals, Trouble};
 use crate::server::problem::Problem;
+use crate::server::responses::{BadBody, Refusals, Trouble};
 
 #[utoipa::path(
     post, path = "/registry/notifications", tag = "harbor", operation_id = "notify",

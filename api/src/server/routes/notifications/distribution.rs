@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Heard, PassedOver};
 use crate::server::app::App;
 use crate::server::problem::Problem;
-use crate::server::triggers::{Pushed, delivery_named};
+use crate::server::routes::pushed::{Pushed, delivery_named};
 
 const SOURCE: Origin = Origin::Notification;
 /// Registries send one at a time.

@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use crate::server::app::App;
 use crate::server::problem::Problem;
-use crate::server::triggers::{Outcome, Pushed};
+use crate::server::routes::pushed::Pushed;
+use crate::server::triggers::Outcome;
 
 /// As many reasons are told; further ones are only counted.
 const MOST_REASONS: usize = 100;

@@ -15,7 +15,8 @@ use crate::server::app::App;
 use crate::server::problem::{Kind, Problem};
 use crate::server::routes::harbor::words::why_it_failed;
 use crate::server::routes::image;
-use crate::server::triggers::{Outcome, Pushed, delivery_named};
+use crate::server::routes::pushed::{Pushed, delivery_named};
+use crate::server::triggers::Outcome;
 
 const SOURCE: Origin = Origin::Kraken;
 const MOST_EVENTS: usize = 100;

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Parts, Question, ToAdminister};
-use crate::server::openapi::{Conflicts, Refusals, Trouble, Unknown};
 use crate::server::problem::{Kind, Problem};
+use crate::server::responses::{Conflicts, Refusals, Trouble, Unknown};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -14,8 +14,8 @@ use super::choice::Peers;
 use super::view::PreheatBody;
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, ToPreheat};
-use crate::server::openapi::{BadBody, Refusals, Trouble};
 use crate::server::problem::Problem;
+use crate::server::responses::{BadBody, Refusals, Trouble};
 use crate::server::routes::image;
 
 const MOST_CLUSTERS: usize = 1000;

@@ -1,46 +1,26 @@
 //! `GET /api/v1/preheats/{id}/events`: how a preheat goes on, as server-sent events (WHATWG HTML, section 9.2).
 //!
-//! **Invariant:** there are never more than [`MOST_WATCHERS`] streams, and none lives longer than [`LONGEST_WATCH`].
+//! **Invariant:** the number of streams is bounded ([`Watchers`](crate::server::watchers)), and none lives longer than
+//! [`LONGEST_WATCH`].
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt, stream};
 use preheat::PreheatView;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::view::PreheatBody;
 use crate::server::app::App;
 use crate::server::extract::{Parts, Poller};
-use crate::server::openapi::{Refusals, Trouble, Unknown};
 use crate::server::problem::Problem;
+use crate::server::responses::{Refusals, Trouble, Unknown};
 
-const MOST_WATCHERS: usize = 256;
 /// Longer than a preheat lasts as a rule; a client connects again by itself.
 const LONGEST_WATCH: Duration = Duration::from_secs(3600);
 /// Proxies close what is silent for a minute.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
-
-/// Room for those who watch.
-#[derive(Clone)]
-pub(crate) struct Watchers(Arc<Semaphore>);
-
-impl Default for Watchers {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_WATCHERS)))
-    }
-}
-
-impl Watchers {
-    fn one_more(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.0)
-            .try_acquire_owned()
-            .map_err(|_| Problem::busy())
-    }
-}
 
 #[utoipa::path(
     get, path = "/api/v1/preheats/{id}/events", tag = "preheats", operation_id = "watch_preheat",

@@ -7,8 +7,8 @@ use preheat::PreheatView;
 use super::view::PreheatBody;
 use crate::server::app::App;
 use crate::server::extract::{Parts, Poller};
-use crate::server::openapi::{Refusals, Trouble, Unknown};
 use crate::server::problem::Problem;
+use crate::server::responses::{Refusals, Trouble, Unknown};
 
 #[utoipa::path(
     get, path = "/api/v1/preheats/{id}", tag = "preheats", operation_id = "get_preheat",

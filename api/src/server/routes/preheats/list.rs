@@ -11,8 +11,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::view::PreheatBody;
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Question, ToRead};
-use crate::server::openapi::{BadQuery, Refusals, Trouble};
 use crate::server::problem::Problem;
+use crate::server::responses::{BadQuery, Refusals, Trouble};
 
 const USUAL: u32 = 50;
 const MOST: u32 = 200;

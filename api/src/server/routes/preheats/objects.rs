@@ -10,8 +10,8 @@ use wire::{ObjectKind, Side};
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Parts, ToRead};
-use crate::server::openapi::{Refusals, Trouble, Unknown};
 use crate::server::problem::Problem;
+use crate::server::responses::{Refusals, Trouble, Unknown};
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Objects {

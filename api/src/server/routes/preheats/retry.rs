@@ -12,8 +12,8 @@ use super::owner;
 use super::view::PreheatBody;
 use crate::server::app::App;
 use crate::server::extract::{Allowed, BodyIfAny, Parts, ToPreheat};
-use crate::server::openapi::{BadBody, Conflicts, Refusals, Trouble, Unknown};
 use crate::server::problem::{Kind, Problem};
+use crate::server::responses::{BadBody, Conflicts, Refusals, Trouble, Unknown};
 
 /// May be left out altogether.
 #[derive(Default, Deserialize, ToSchema)]

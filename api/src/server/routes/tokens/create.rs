@@ -13,8 +13,8 @@ use wire::SecretText;
 
 use crate::server::app::{App, Caller};
 use crate::server::extract::{Allowed, Body, Instant, ToAdminister};
-use crate::server::openapi::{BadBody, Refusals, Trouble};
 use crate::server::problem::{Kind, Problem};
+use crate::server::responses::{BadBody, Refusals, Trouble};
 use crate::server::tokens::{Created, Lifetime, NotCreated, Scope, Scopes, Wish, endpoint_scopes};
 
 #[derive(Deserialize, ToSchema)]

@@ -6,8 +6,8 @@ use preheat::tokens::{Standing, revoke as revoke_token, standing};
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Parts, ToAdminister};
-use crate::server::openapi::{Refusals, Trouble, Unknown};
 use crate::server::problem::Problem;
+use crate::server::responses::{Refusals, Trouble, Unknown};
 
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{id}", tag = "tokens", operation_id = "revoke_token",

@@ -10,8 +10,8 @@ use preheat::{HarborRow, HarborRows, PreheatState, PreheatView, harbor_rows};
 use super::{ClusterResult, GroupState, Job, JobResult, JobState, Task};
 use crate::server::app::App;
 use crate::server::extract::{Instant, Parts, Poller};
-use crate::server::openapi::{Refusals, Trouble, Unknown};
 use crate::server::problem::Problem;
+use crate::server::responses::{Refusals, Trouble, Unknown};
 use crate::server::routes::harbor::words::why_it_failed;
 use crate::server::routes::preheats;
 

@@ -4,7 +4,7 @@
 use axum::http::StatusCode;
 
 use crate::server::extract::Presented;
-use crate::server::openapi::WrongToken;
+use crate::server::responses::WrongToken;
 
 #[utoipa::path(
     get, path = "/healthy", tag = "harbor", operation_id = "healthy",

@@ -7,8 +7,8 @@ use preheat::{PreheatState, PreheatView};
 use super::{Polled, Status};
 use crate::server::app::App;
 use crate::server::extract::{Instant, Parts, Poller};
-use crate::server::openapi::{Refusals, Trouble, Unknown};
 use crate::server::problem::Problem;
+use crate::server::responses::{Refusals, Trouble, Unknown};
 use crate::server::routes::harbor::words::why_it_failed;
 use crate::server::routes::preheats;
 

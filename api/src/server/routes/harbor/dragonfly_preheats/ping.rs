@@ -4,7 +4,7 @@
 use axum::http::StatusCode;
 
 use crate::server::extract::{Allowed, ToPreheat};
-use crate::server::openapi::Refusals;
+use crate::server::responses::Refusals;
 
 #[utoipa::path(
     get, path = "/_ping", tag = "harbor", operation_id = "ping",

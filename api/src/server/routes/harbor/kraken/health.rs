@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 
 use crate::server::extract::{Allowed, ToPreheat};
-use crate::server::openapi::Refusals;
+use crate::server::responses::Refusals;
 
 #[utoipa::path(
     get, path = "/health", tag = "harbor", operation_id = "health",

@@ -8,9 +8,9 @@ use sha2::{Digest as _, Sha256};
 use tracing::{info, warn};
 use wire::TraceContext;
 
-use super::{Outcome, Wish};
 use crate::server::app::App;
 use crate::server::problem::Problem;
+use crate::server::triggers::{Outcome, Wish};
 
 const LONGEST_NAME: usize = 128;
 
