@@ -1,6 +1,7 @@
 //! The manager's front door: what Harbor, people and peers call.
 
 mod server;
+pub mod types;
 
 pub use server::{
     App, AppParts, AuthMode, Authority, NoMembership, NotIssued, Rims, ServerCertificate, openapi,

@@ -1,11 +1,12 @@
 //! `stoker cancel`: ends preheats that are still open.
 
+use api::types::PreheatBody;
 use clap::Args;
 use serde_json::json;
 
 use super::output;
 use super::stop::{FAILED, Stop};
-use crate::cli::client::{Api, AskError, PreheatView, ServerFlags};
+use crate::cli::client::{Api, AskError, ServerFlags};
 
 /// Cancel preheats that are still open: peers stop within seconds and keep the bytes that they have.
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
 /// Does it to each and says how each then stands; a refusal of one does not keep the others.
 pub(super) async fn each(
     ids: &[i64],
-    act: impl AsyncFn(i64) -> Result<PreheatView, AskError>,
+    act: impl AsyncFn(i64) -> Result<PreheatBody, AskError>,
 ) -> Result<(), Stop> {
     let mut any_refused = false;
     for id in ids {

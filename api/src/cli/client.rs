@@ -1,9 +1,6 @@
 //! The command line's side of the native API. Every call has a limit; a refusal becomes a sentence that says what
 //! to do.
 
-pub(crate) mod explained;
-mod views;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,11 +9,6 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wire::SecretText;
-
-pub(crate) use views::{
-    Clusters, JoinTokens, Limits, LimitsOfCluster, MadeJoinToken, MadeToken, ObjectView, Objects, PeerView,
-    Peers, PlacementView, PreheatView, Preheats, RemovedPeer, State, Tokens,
-};
 
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 
@@ -82,9 +74,9 @@ impl AskError {
     }
 }
 
-/// RFC 9457, as much of it as people read.
+/// RFC 9457, as much of it as people read; a proxy may have written it.
 #[derive(Deserialize)]
-struct Problem {
+struct AnyProblem {
     title: Option<String>,
     detail: Option<String>,
 }
@@ -166,7 +158,7 @@ impl Api {
     }
 
     async fn refusal(&self, status: StatusCode, response: Response) -> AskError {
-        let Ok(problem) = response.json::<Problem>().await else {
+        let Ok(problem) = response.json::<AnyProblem>().await else {
             return AskError::NotAManager {
                 base: self.base.clone(),
                 reason: format!("status {status}"),

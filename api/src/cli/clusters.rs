@@ -1,11 +1,12 @@
 //! `stoker clusters`: groups of peers that share.
 
+use api::types::Clusters;
 use clap::Args;
 
 use super::output;
 use super::output::Table;
 use super::stop::Stop;
-use crate::cli::client::{Api, Clusters, ServerFlags};
+use crate::cli::client::{Api, ServerFlags};
 
 /// List the clusters: groups of peers that share.
 #[derive(Debug, Args)]

@@ -1,12 +1,12 @@
 //! `stoker explain`: why an image is on a node, or is not.
 
+use api::types::{ExplainedObjectBody, ExplainedPreheatBody, ExplanationBody, FindingBody, PullBody};
 use clap::Args;
 use serde_json::Value;
 
 use super::output;
 use super::output::{Table, percent, printable, short, to_the_second};
 use super::stop::Stop;
-use crate::cli::client::explained::{Explanation, Finding, Object, Preheat, Pull};
 use crate::cli::client::{Api, ServerFlags, query, understood};
 
 /// Letters of a reason that a table has room for.
@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
         output::say(format!("{answer:#}"));
         return Ok(());
     }
-    let explained: Explanation = understood(answer)?;
+    let explained: ExplanationBody = understood(answer)?;
     answer_first(&explained.findings);
     output::say("");
     head(&explained);
@@ -64,7 +64,7 @@ fn say(key: &str, value: &str) {
     output::say(format!("{key:<9} {}", printable(value)));
 }
 
-fn answer_first(findings: &[Finding]) {
+fn answer_first(findings: &[FindingBody]) {
     let Some((first, others)) = findings.split_first() else {
         return;
     };
@@ -77,7 +77,7 @@ fn answer_first(findings: &[Finding]) {
     }
 }
 
-fn head(explained: &Explanation) {
+fn head(explained: &ExplanationBody) {
     say("image", &explained.image);
     say("node", &node(explained));
     say("registry", &registry(explained));
@@ -96,7 +96,7 @@ fn head(explained: &Explanation) {
     say("there", &there(explained));
 }
 
-fn node(explained: &Explanation) -> String {
+fn node(explained: &ExplanationBody) -> String {
     let node = &explained.node;
     let state = match (node.alive, node.answers) {
         (true, true) => "alive".to_owned(),
@@ -112,7 +112,7 @@ fn node(explained: &Explanation) -> String {
     )
 }
 
-fn registry(explained: &Explanation) -> String {
+fn registry(explained: &ExplanationBody) -> String {
     let registry = &explained.registry;
     match (&registry.text, &explained.reference.now) {
         (None, _) => registry.state.clone(),
@@ -125,7 +125,7 @@ fn registry(explained: &Explanation) -> String {
 }
 
 /// What the reference means to whom, once where all agree.
-fn meanings(explained: &Explanation) -> Vec<(&'static str, &str)> {
+fn meanings(explained: &ExplanationBody) -> Vec<(&'static str, &str)> {
     let reference = &explained.reference;
     let all = [
         ("now", &reference.now),
@@ -146,7 +146,7 @@ fn meanings(explained: &Explanation) -> Vec<(&'static str, &str)> {
     }
 }
 
-fn preheated(preheat: &Preheat) -> String {
+fn preheated(preheat: &ExplainedPreheatBody) -> String {
     let who = preheat.token.as_deref().unwrap_or("somebody");
     let newest = preheat
         .newest
@@ -162,7 +162,7 @@ fn preheated(preheat: &Preheat) -> String {
     )
 }
 
-fn there(explained: &Explanation) -> String {
+fn there(explained: &ExplanationBody) -> String {
     let share = &explained.share;
     if share.objects == 0 {
         return "what the image is made of is not known".to_owned();
@@ -181,7 +181,7 @@ fn there(explained: &Explanation) -> String {
     )
 }
 
-fn objects(objects: &[Object]) {
+fn objects(objects: &[ExplainedObjectBody]) {
     if objects.is_empty() {
         return;
     }
@@ -210,14 +210,14 @@ fn is_long(reason: &str) -> bool {
     reason.chars().count() > LONGEST_CELL
 }
 
-fn why(object: &Object) -> String {
-    let at = object.at.as_deref().map(|at| format!(" ({})", to_the_second(at)));
+fn why(object: &ExplainedObjectBody) -> String {
+    let at = object.at.as_ref().map(|at| format!(" ({})", to_the_second(at)));
     let reason = object.reason.as_deref().unwrap_or_default();
     let reason = if is_long(reason) { "see below" } else { reason };
     format!("{reason}{}", at.unwrap_or_default())
 }
 
-fn pulls(pulls: &[Pull]) {
+fn pulls(pulls: &[PullBody]) {
     output::say("");
     if pulls.is_empty() {
         output::say("No pull of it through this node is remembered.");
@@ -269,7 +269,7 @@ fn what(reference: &str) -> String {
 }
 
 /// Who gave the bytes.
-fn from(pull: &Pull) -> String {
+fn from(pull: &PullBody) -> String {
     if pull.result == "hit" {
         return "store".to_owned();
     }
@@ -277,9 +277,9 @@ fn from(pull: &Pull) -> String {
         .sources
         .iter()
         .map(|source| match &source.peer {
-            _ if source.registry => format!("registry {}", source.name),
+            _ if source.registry => format!("registry {}", source.source),
             Some(peer) => peer.clone(),
-            None => source.name.clone(),
+            None => source.source.clone(),
         })
         .collect();
     if names.is_empty() {
@@ -292,21 +292,24 @@ fn from(pull: &Pull) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::client::explained::Source;
+    use api::types::{SourceBody, Timestamp};
 
-    fn pull(result: &str, sources: &[(&str, Option<&str>, bool)]) -> Pull {
-        let source = |(name, peer, registry): &(&str, Option<&str>, bool)| Source {
-            name: (*name).to_owned(),
+    fn pull(result: &str, sources: &[(&str, Option<&str>, bool)]) -> PullBody {
+        let source = |(name, peer, registry): &(&str, Option<&str>, bool)| SourceBody {
+            source: (*name).to_owned(),
             peer: peer.map(str::to_owned),
             registry: *registry,
+            bytes: 0,
         };
-        Pull {
-            at: String::new(),
+        PullBody {
+            at: Timestamp::from_ms(0),
             reference: String::new(),
+            digest: None,
             kind: String::new(),
             result: result.to_owned(),
             sources: sources.iter().map(source).collect(),
             bytes: 0,
+            took_ms: 0,
             megabytes_per_second: None,
             status: 200,
             trouble: None,

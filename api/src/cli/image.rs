@@ -2,13 +2,13 @@
 
 mod rules;
 
+use api::types::{PeerShareBody, WhereBody};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::output;
 use super::output::{Table, percent, to_the_second};
 use super::stop::Stop;
-use crate::cli::client::explained::{PeerShare, Whereabouts};
 use crate::cli::client::{Api, ServerFlags, query, understood};
 
 /// Look at one image; keep it, or take it off the peers.
@@ -73,7 +73,7 @@ async fn whereabouts(arguments: Where) -> Result<(), Stop> {
     Ok(())
 }
 
-fn tell(found: &Whereabouts) {
+fn tell(found: &WhereBody) {
     let say = |key: &str, value: &str| output::say(format!("{key:<9} {value}"));
     say("image", &found.image);
     let source = match found.preheat {
@@ -108,7 +108,7 @@ fn tell(found: &Whereabouts) {
     }
 }
 
-fn row(found: &Whereabouts, share: &PeerShare) -> [String; 8] {
+fn row(found: &WhereBody, share: &PeerShareBody) -> [String; 8] {
     let state = if share.alive {
         "alive".to_owned()
     } else {
@@ -132,7 +132,7 @@ fn row(found: &Whereabouts, share: &PeerShare) -> [String; 8] {
 }
 
 /// What is on its way, or was.
-fn begun(share: &PeerShare) -> String {
+fn begun(share: &PeerShareBody) -> String {
     match share.objects_begun {
         0 => "-".to_owned(),
         count => format!("{} in {count}", output::bytes(share.bytes_begun)),

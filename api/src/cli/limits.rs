@@ -1,5 +1,6 @@
 //! `stoker limits`: how fast the peers of a cluster may be.
 
+use api::types::{BandwidthLimits, ClusterLimitsBody};
 use clap::{Args, Subcommand};
 use oci::RegistryName;
 use wire::Rate;
@@ -7,7 +8,7 @@ use wire::Rate;
 use super::output;
 use super::output::Table;
 use super::stop::Stop;
-use crate::cli::client::{Api, Limits, LimitsOfCluster, ServerFlags};
+use crate::cli::client::{Api, ServerFlags};
 
 /// See and change how many bytes per second the peers of a cluster may move.
 #[derive(Debug, Args)]
@@ -83,7 +84,7 @@ fn origin(text: &str) -> Result<(RegistryName, Wish), String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
-    let now: LimitsOfCluster = match arguments.wanted {
+    let now: ClusterLimitsBody = match arguments.wanted {
         Wanted::Show { cluster, server } => Api::new(&server)?.get(&path(&cluster)).await?,
         Wanted::Set {
             cluster,
@@ -93,7 +94,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
             server,
         } => {
             let api = Api::new(&server)?;
-            let before: LimitsOfCluster = api.get(&path(&cluster)).await?;
+            let before: ClusterLimitsBody = api.get(&path(&cluster)).await?;
             let wanted = changed(before.limits, peer_incoming, peer_outgoing, origin);
             api.put(&path(&cluster), &wanted).await?
         }
@@ -104,11 +105,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
 }
 
 fn changed(
-    mut limits: Limits,
+    mut limits: BandwidthLimits,
     incoming: Option<Wish>,
     outgoing: Option<Wish>,
     origins: Vec<(RegistryName, Wish)>,
-) -> Limits {
+) -> BandwidthLimits {
     let text = |Wish(rate): Wish| rate.map(|rate| rate.to_string());
     if let Some(wish) = incoming {
         limits.peer_incoming = text(wish);
@@ -130,7 +131,7 @@ fn path(cluster: &str) -> String {
     format!("/api/v1/clusters/{}/limits", cluster.replace('+', "%20"))
 }
 
-fn show(now: &LimitsOfCluster) {
+fn show(now: &ClusterLimitsBody) {
     let source = if now.as_configured {
         "as configured"
     } else {
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_not_named_stays() {
-        let before = Limits {
+        let before = BandwidthLimits {
             peer_incoming: Some("1MiB/s".to_owned()),
             peer_outgoing: Some("2MiB/s".to_owned()),
             origins: [

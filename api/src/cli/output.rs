@@ -4,6 +4,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use api::types::Timestamp;
 use indicatif::HumanBytes;
 
 /// A line of the answer.
@@ -38,8 +39,8 @@ pub(crate) fn percent(done: u64, total: u64) -> String {
 }
 
 /// `2026-11-21T09:38:08.045Z` without what is smaller than a second.
-pub(crate) fn to_the_second(moment: &str) -> String {
-    let second: String = moment.chars().take(19).collect();
+pub(crate) fn to_the_second(moment: &Timestamp) -> String {
+    let second: String = moment.to_string().chars().take(19).collect();
     second.replace('T', " ")
 }
 
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn moments_are_shown_to_the_second() {
-        assert_eq!(to_the_second("2026-11-21T09:38:08.045Z"), "2026-11-21 09:38:08");
-        assert_eq!(to_the_second(""), "");
+        let moment = Timestamp::from_ms(1_795_256_288_045);
+        assert_eq!(to_the_second(&moment), "2026-11-21 10:18:08");
     }
 }

@@ -1,11 +1,13 @@
 //! `stoker peers`: who has registered, and who is shut out.
 
+use api::types::{PeerBody, Peers, RemovedPeer};
 use clap::{Args, Subcommand};
+use uuid::Uuid;
 
 use super::output;
 use super::output::Table;
 use super::stop::Stop;
-use crate::cli::client::{Api, PeerView, Peers, RemovedPeer, ServerFlags};
+use crate::cli::client::{Api, ServerFlags};
 
 /// List the peers (seeds and nodes that have registered), or remove one.
 #[derive(Debug, Args)]
@@ -74,7 +76,7 @@ async fn list(server: &ServerFlags) -> Result<(), Stop> {
             peer.holdings.to_string(),
             output::bytes(peer.held_bytes),
             peer.share_url,
-            peer.id,
+            peer.id.to_string(),
         ]);
     }
     table.say();
@@ -84,8 +86,8 @@ async fn list(server: &ServerFlags) -> Result<(), Stop> {
 
 async fn remove(remove: Remove) -> Result<(), Stop> {
     let api = Api::new(&remove.server)?;
-    let id = if let Ok(id) = remove.peer.parse::<uuid::Uuid>() {
-        id.to_string()
+    let id = if let Ok(id) = remove.peer.parse::<Uuid>() {
+        id
     } else {
         let Peers { peers } = api.get("/api/v1/peers").await?;
         id_of(&remove.peer, &peers).map_err(Stop::usage)?
@@ -103,19 +105,19 @@ async fn remove(remove: Remove) -> Result<(), Stop> {
 }
 
 /// A name is only a label: several peers may have it.
-fn id_of(name: &str, peers: &[PeerView]) -> Result<String, String> {
-    let ids: Vec<&str> = peers
+fn id_of(name: &str, peers: &[PeerBody]) -> Result<Uuid, String> {
+    let ids: Vec<Uuid> = peers
         .iter()
         .filter(|peer| peer.name == name)
-        .map(|peer| peer.id.as_str())
+        .map(|peer| peer.id)
         .collect();
     match ids[..] {
-        [id] => Ok(id.to_owned()),
+        [id] => Ok(id),
         [] => Err(format!("no peer is named `{name}`; see stoker peers")),
         _ => Err(format!(
             "{} peers are named `{name}`: give the id of one, {}",
             ids.len(),
-            ids.join(", ")
+            ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", ")
         )),
     }
 }
@@ -124,14 +126,17 @@ fn id_of(name: &str, peers: &[PeerView]) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn peer(name: &str, id: &str) -> PeerView {
-        PeerView {
-            id: id.to_owned(),
+    fn peer(name: &str, id: u128) -> PeerBody {
+        PeerBody {
+            id: Uuid::from_u128(id),
             name: name.to_owned(),
             cluster: String::new(),
+            cluster_id: 1,
             role: String::new(),
             share_url: String::new(),
             alive: true,
+            last_seen_at: api::types::Timestamp::from_ms(0),
+            software: String::new(),
             holdings: 0,
             held_bytes: 0,
             warning: None,
@@ -140,9 +145,9 @@ mod tests {
 
     #[test]
     fn a_name_that_several_peers_have_removes_none_of_them() {
-        let peers = [peer("a", "1"), peer("b", "2"), peer("b", "3")];
-        assert_eq!(id_of("a", &peers), Ok("1".to_owned()));
-        assert!(id_of("b", &peers).is_err_and(|told| told.contains("2, 3")));
+        let peers = [peer("a", 1), peer("b", 2), peer("b", 3)];
+        assert_eq!(id_of("a", &peers), Ok(peers[0].id));
+        assert!(id_of("b", &peers).is_err_and(|told| told.contains(&peers[2].id.to_string())));
         assert!(id_of("c", &peers).is_err());
     }
 }

@@ -2,13 +2,13 @@
 
 mod follow;
 
+use api::types::{ClusterNameOrId, CreatePreheat, PeerSelection, PreheatBody};
 use clap::Args;
-use serde_json::{Value, json};
 
 use self::follow::trace_words;
 use super::output;
 use super::stop::{FAILED, NOT_ASKED, Stop};
-use crate::cli::client::{Api, AskError, PreheatView, ServerFlags};
+use crate::cli::client::{Api, AskError, ServerFlags};
 
 /// Preheat images: have them fetched before they are needed.
 #[derive(Debug, Args)]
@@ -106,40 +106,37 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     }
 }
 
-async fn ask(api: &Api, image: &str, arguments: &Arguments) -> Result<PreheatView, AskError> {
+async fn ask(api: &Api, image: &str, arguments: &Arguments) -> Result<PreheatBody, AskError> {
     api.post("/api/v1/preheats", &body(image, arguments)).await
 }
 
-fn body(image: &str, arguments: &Arguments) -> Value {
-    let unless_empty = |texts: &[String]| {
-        if texts.is_empty() {
-            Value::Null
-        } else {
-            json!(texts)
-        }
-    };
-    json!({
-        "image": image,
-        "scope": arguments.scope,
-        "clusters": unless_empty(&arguments.clusters),
-        "platforms": unless_empty(&arguments.platforms),
-        "peers": peers(arguments),
-        "priority": arguments.priority,
-        "time_limit": arguments.time_limit,
-        "referrers": arguments.referrers,
-    })
-}
-
-fn peers(arguments: &Arguments) -> Value {
-    match (arguments.count, arguments.percent, arguments.addresses.as_slice()) {
-        (Some(count), ..) => json!({ "count": count }),
-        (_, Some(percent), _) => json!({ "percent": percent }),
-        (None, None, []) => Value::Null,
-        (None, None, addresses) => json!({ "addresses": addresses }),
+fn body(image: &str, arguments: &Arguments) -> CreatePreheat {
+    let unless_empty = |texts: &[String]| (!texts.is_empty()).then(|| texts.to_vec());
+    let clusters = unless_empty(&arguments.clusters);
+    CreatePreheat {
+        image: image.to_owned(),
+        scope: arguments.scope.clone(),
+        clusters: clusters.map(|names| names.into_iter().map(ClusterNameOrId::Name).collect()),
+        platforms: unless_empty(&arguments.platforms),
+        peers: peers(arguments),
+        referrers: arguments.referrers,
+        priority: arguments.priority.clone(),
+        time_limit: arguments.time_limit.clone(),
+        credential: None,
     }
 }
 
-fn tell(asked: &[PreheatView]) {
+fn peers(arguments: &Arguments) -> Option<PeerSelection> {
+    let addresses = &arguments.addresses;
+    let selection = PeerSelection {
+        count: arguments.count,
+        percent: arguments.percent,
+        addresses: (!addresses.is_empty()).then(|| addresses.clone()),
+    };
+    (selection != PeerSelection::default()).then_some(selection)
+}
+
+fn tell(asked: &[PreheatBody]) {
     for preheat in asked {
         output::say(format!(
             "{}  {}  {}{}",

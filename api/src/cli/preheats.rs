@@ -1,13 +1,12 @@
 //! `stoker preheats`: what was asked for and how it goes.
 
+use api::types::{ObjectBody, Objects, PlacementBody, PreheatBody, PreheatState, Preheats};
 use clap::Args;
 
 use super::output;
 use super::output::{Table, percent, short, to_the_second};
 use super::stop::Stop;
-use crate::cli::client::{
-    Api, ObjectView, Objects, PlacementView, PreheatView, Preheats, ServerFlags, State, query,
-};
+use crate::cli::client::{Api, ServerFlags, query};
 
 /// List preheats, newest first, or show one with its objects and where each is.
 #[derive(Debug, Args)]
@@ -110,7 +109,7 @@ fn nothing_found(arguments: &Arguments) -> &'static str {
 }
 
 async fn one(api: &Api, id: i64) -> Result<(), Stop> {
-    let preheat: PreheatView = api.get(&format!("/api/v1/preheats/{id}")).await?;
+    let preheat: PreheatBody = api.get(&format!("/api/v1/preheats/{id}")).await?;
     let Objects { objects } = api.get(&format!("/api/v1/preheats/{id}/objects")).await?;
     head(&preheat);
     if objects.is_empty() {
@@ -130,12 +129,12 @@ async fn one(api: &Api, id: i64) -> Result<(), Stop> {
     Ok(())
 }
 
-fn head(preheat: &PreheatView) {
+fn head(preheat: &PreheatBody) {
     let say = |key: &str, value: &str| output::say(format!("{key:<9} {value}"));
     say("image", &preheat.image);
     say("digest", preheat.digest.as_deref().unwrap_or("not resolved yet"));
     say("state", preheat.state.word());
-    if matches!(preheat.state, State::Failed | State::Cancelled) || preheat.reason.is_some() {
+    if matches!(preheat.state, PreheatState::Failed | PreheatState::Cancelled) || preheat.reason.is_some() {
         say("reason", &preheat.why());
     }
     if let Some(leader) = preheat.follows {
@@ -164,8 +163,9 @@ fn head(preheat: &PreheatView) {
             output::bytes(preheat.bytes_total)
         ),
     );
-    say("asked", &preheat.created_at);
-    say("ended", preheat.finished_at.as_deref().unwrap_or("not yet"));
+    say("asked", &preheat.created_at.to_string());
+    let ended = preheat.finished_at.map(|at| at.to_string());
+    say("ended", ended.as_deref().unwrap_or("not yet"));
     if let Some(trace) = &preheat.trace_id {
         say("trace", trace);
     }
@@ -174,21 +174,21 @@ fn head(preheat: &PreheatView) {
     }
 }
 
-fn placement_row(object: &ObjectView, placement: &PlacementView) -> [String; 9] {
+fn placement_row(object: &ObjectBody, placement: &PlacementBody) -> [String; 9] {
     [
         short(&object.digest),
         object.kind.clone(),
         object.platform.clone().unwrap_or_else(|| "-".to_owned()),
         output::bytes(object.size),
         placement.peer_name.clone(),
-        placement.state.clone(),
+        placement.state.word().to_owned(),
         percent(placement.bytes_done, object.size),
         output::bytes(placement.bytes_from_registry),
         output::bytes(placement.bytes_from_peers),
     ]
 }
 
-fn failures(objects: &[ObjectView]) {
+fn failures(objects: &[ObjectBody]) {
     let placements = objects
         .iter()
         .flat_map(|object| object.placements.iter().map(move |placed| (object, placed)));

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use api::types::{RegistryUser, RetryPreheat};
 use clap::Args;
-use serde_json::{Value, json};
+use wire::SecretText;
 
 use super::cancel::each;
 use super::stop::Stop;
@@ -46,9 +47,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     .await
 }
 
-fn body(arguments: &Arguments) -> Result<Value, Stop> {
+fn body(arguments: &Arguments) -> Result<RetryPreheat, Stop> {
     let (Some(username), Some(file)) = (&arguments.username, &arguments.password_file) else {
-        return Ok(json!({}));
+        return Ok(RetryPreheat::default());
     };
     let password = std::fs::read_to_string(file).map_err(|error| {
         Stop::usage(format!(
@@ -57,5 +58,10 @@ fn body(arguments: &Arguments) -> Result<Value, Stop> {
         ))
     })?;
     let password = password.trim_end_matches(['\r', '\n']);
-    Ok(json!({ "credential": { "username": username, "password": password } }))
+    Ok(RetryPreheat {
+        credential: Some(RegistryUser {
+            username: username.clone(),
+            password: SecretText::new(password),
+        }),
+    })
 }

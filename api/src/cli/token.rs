@@ -1,13 +1,13 @@
 //! `stoker token`: who may ask the manager for what.
 
+use api::types::{CreateJoinToken, CreateToken, JoinTokens, NewJoinToken, NewToken, Timestamp, Tokens};
 use clap::{Args, Subcommand};
 use http::StatusCode;
-use serde_json::json;
 
 use super::output;
 use super::output::Table;
 use super::stop::Stop;
-use crate::cli::client::{Api, AskError, JoinTokens, MadeJoinToken, MadeToken, ServerFlags, Tokens};
+use crate::cli::client::{Api, AskError, ServerFlags};
 
 /// Make, list and revoke tokens of callers, and tokens that peers join with (needs a token of scope `admin`).
 #[derive(Debug, Args)]
@@ -140,18 +140,22 @@ async fn create_for_peers(create: &Create, scope: &str) -> Result<(), Stop> {
         per_minute,
         peer,
     } = &create.joining;
-    let body = json!({
-        "scope": scope, "cluster": cluster, "joins": joins, "per_minute": per_minute, "peer": peer,
-        "expires": create.expires,
-    });
-    let made: MadeJoinToken = api.post("/api/v1/join-tokens", &body).await?;
+    let body = CreateJoinToken {
+        scope: scope.to_owned(),
+        cluster: cluster.clone(),
+        joins: *joins,
+        per_minute: *per_minute,
+        expires: create.expires.clone(),
+        peer: *peer,
+    };
+    let made: NewJoinToken = api.post("/api/v1/join-tokens", &body).await?;
     output::say(made.token.expose());
     output::remark(format!(
         "Join token {} for a {} of cluster {}, good until {}. It is shown only now. On the peer's machine, with the token \
          in the file join.token:\n  stoker-peer --data-dir /var/lib/stoker --manager https://{}:{} --join-token-file \
          join.token",
         made.id,
-        made.scope,
+        made.scope.word(),
         made.cluster,
         made.expires_at,
         host_of(&create.server.server),
@@ -176,8 +180,13 @@ async fn create_for_callers(create: Create) -> Result<(), Stop> {
     let expires = create.expires.as_deref().unwrap_or("365d");
     let api = Api::new(&create.server)?;
     let kind = if create.endpoint { "endpoint" } else { "caller" };
-    let body = json!({"kind": kind, "name": name, "scopes": create.scopes, "expires": expires});
-    let made: MadeToken = api.post("/api/v1/tokens", &body).await?;
+    let body = CreateToken {
+        kind: Some(kind.to_owned()),
+        name: name.clone(),
+        scopes: create.scopes.clone(),
+        expires: Some(expires.to_owned()),
+    };
+    let made: NewToken = api.post("/api/v1/tokens", &body).await?;
     match &made.endpoint {
         Some(endpoint) => output::say(whole_url(&create.server.server, endpoint.expose())),
         None => output::say(made.token.expose()),
@@ -208,8 +217,8 @@ async fn list(list: List) -> Result<(), Stop> {
             token.name,
             token.kind,
             token.scopes.join(","),
-            token.expires_at.unwrap_or_else(nothing),
-            token.revoked_at.unwrap_or_else(nothing),
+            moment(token.expires_at),
+            moment(token.revoked_at),
         ]);
     }
     table.say();
@@ -233,14 +242,14 @@ async fn list_join_tokens(api: &Api) -> Result<(), Stop> {
     for token in join_tokens {
         table.row([
             token.id,
-            token.scope,
+            token.scope.word().to_owned(),
             token.cluster,
             token.joined.to_string(),
             token
                 .joins_left
                 .map_or_else(|| "any number".to_owned(), |left| left.to_string()),
-            token.expires_at,
-            token.revoked_at.unwrap_or_else(nothing),
+            token.expires_at.to_string(),
+            moment(token.revoked_at),
         ]);
     }
     output::say("");
@@ -248,8 +257,8 @@ async fn list_join_tokens(api: &Api) -> Result<(), Stop> {
     Ok(())
 }
 
-fn nothing() -> String {
-    "-".to_owned()
+fn moment(moment: Option<Timestamp>) -> String {
+    moment.map_or_else(|| "-".to_owned(), |moment| moment.to_string())
 }
 
 async fn revoke(revoke: Revoke) -> Result<(), Stop> {

@@ -1,5 +1,6 @@
 //! Live progress of the preheat: a bar for each layer where somebody watches, plain lines elsewhere.
 
+use api::types::{ObjectBody, Objects, PreheatBody, PreheatState};
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
@@ -8,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::output;
 use super::registry::SampleRegistry;
-use crate::cli::client::{Api, ObjectView, Objects, PreheatView, State};
+use crate::cli::client::Api;
 
 const PACE: Duration = Duration::from_millis(200);
 const LINE_PACE: Duration = Duration::from_secs(2);
@@ -19,20 +20,20 @@ pub(crate) async fn until_placed(
     api: &Api,
     id: i64,
     registry: &SampleRegistry,
-) -> anyhow::Result<Vec<ObjectView>> {
+) -> anyhow::Result<Vec<ObjectBody>> {
     let bars = Bars::new(registry);
     let began = Instant::now();
     let mut next_line = began + LINE_PACE;
     loop {
-        let preheat: PreheatView = api.get(&format!("/api/v1/preheats/{id}")).await?;
+        let preheat: PreheatBody = api.get(&format!("/api/v1/preheats/{id}")).await?;
         let Objects { objects } = api.get(&format!("/api/v1/preheats/{id}/objects")).await?;
         bars.show(&objects, registry);
         match preheat.state {
-            State::Succeeded => {
+            PreheatState::Succeeded => {
                 bars.clear();
                 return Ok(objects);
             }
-            State::Failed => {
+            PreheatState::Failed => {
                 bars.clear();
                 bail!("the preheat failed: {}", preheat.why())
             }
@@ -75,7 +76,7 @@ impl Bars {
         Self { all, of_layers }
     }
 
-    fn show(&self, objects: &[ObjectView], registry: &SampleRegistry) {
+    fn show(&self, objects: &[ObjectBody], registry: &SampleRegistry) {
         for (digest, bar) in &self.of_layers {
             let Some(object) = objects.iter().find(|object| &object.digest == digest) else {
                 continue;

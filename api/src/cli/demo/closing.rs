@@ -1,15 +1,15 @@
 //! The closing table: what came from where and how long it took, and what to try next.
 
+use api::types::{ObjectBody, PlacementBody};
 use std::time::Duration;
 
 use super::super::output::{self, Table};
 use super::pull::Pull;
 use super::registry::SampleRegistry;
-use crate::cli::client::{ObjectView, PlacementView};
 
 pub(crate) struct Closing<'a> {
     pub(crate) registry: &'a SampleRegistry,
-    pub(crate) objects: &'a [ObjectView],
+    pub(crate) objects: &'a [ObjectBody],
     pub(crate) pulls: &'a [Pull],
     pub(crate) preheat_took: Duration,
 }
@@ -89,14 +89,14 @@ impl Closing<'_> {
         names
     }
 
-    fn sum(&self, peer: &str, of: impl Fn(&PlacementView) -> u64) -> u64 {
+    fn sum(&self, peer: &str, of: impl Fn(&PlacementBody) -> u64) -> u64 {
         self.placements()
             .filter(|placement| placement.peer_name == peer)
             .map(of)
             .sum()
     }
 
-    fn placements(&self) -> impl Iterator<Item = &PlacementView> {
+    fn placements(&self) -> impl Iterator<Item = &PlacementBody> {
         self.objects.iter().flat_map(|object| &object.placements)
     }
 }

@@ -1,5 +1,6 @@
 //! The installation of the demo: one manager, two seeds, three nodes, each with a folder and ports of its own.
 
+use api::types::{CreateToken, NewToken, Peers};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -11,11 +12,10 @@ use oci::{DialRules, RegistrySettings};
 use peer::{FrontLimits, Joining, LimitSettings, OwnRegistry, Peer, PeerConfig, StoreLimits};
 use process::Vitals;
 use process::telemetry::TelemetryOptions;
-use serde_json::json;
 use tokio::time::{Instant, sleep};
 use wire::{ClusterName, OfflineAccess, Role, SecretText};
 
-use crate::cli::client::{Api, MadeToken, Peers};
+use crate::cli::client::Api;
 use crate::config::{LimitsSection, ManagerConfig, PeerSection, Registries, embedded_database, loopback};
 use crate::manager::Manager;
 
@@ -89,10 +89,15 @@ impl Fleet {
 }
 
 async fn token(admin: &Api, name: &str, scope: &str) -> anyhow::Result<SecretText> {
-    let made: MadeToken = admin
+    let made: NewToken = admin
         .post(
             "/api/v1/tokens",
-            &json!({"name": name, "scopes": [scope], "expires": "1d"}),
+            &CreateToken {
+                kind: None,
+                name: name.to_owned(),
+                scopes: vec![scope.to_owned()],
+                expires: Some("1d".to_owned()),
+            },
         )
         .await?;
     Ok(made.token)

@@ -12,6 +12,7 @@ mod pull;
 mod registry;
 mod size;
 
+use api::types::PreheatBody;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -28,7 +29,6 @@ use self::registry::{REPOSITORY, SampleRegistry, TAG};
 use self::size::Size;
 use super::output;
 use super::stop::Stop;
-use crate::cli::client::PreheatView;
 use crate::config::kept_and_dropped;
 
 const GRACE: Duration = Duration::from_secs(3);
@@ -164,7 +164,7 @@ async fn a_registry(size: Size) -> anyhow::Result<SampleRegistry> {
 
 /// The last of it is sent as the demo ends.
 async fn say_where_the_trace_is(fleet: &Fleet, job: i64) -> anyhow::Result<()> {
-    let preheat: PreheatView = fleet.admin.get(&format!("/api/v1/preheats/{job}")).await?;
+    let preheat: PreheatBody = fleet.admin.get(&format!("/api/v1/preheats/{job}")).await?;
     if let Some(link) = preheat.trace_url {
         output::say(format!(
             "\nThe preheat's trace, from Harbor's POST to every byte:\n  {link}"

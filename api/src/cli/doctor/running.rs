@@ -1,5 +1,6 @@
 //! A manager that runs: its version, whether it takes the token, and which peers it sees.
 
+use api::types::{PeerBody, Peers};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use super::call::{LIMIT, date_of};
 use super::clock;
 use super::clock::Answered;
 use super::finding::Finding;
-use crate::cli::client::{Api, AskError, PeerView, Peers, ServerFlags};
+use crate::cli::client::{Api, AskError, ServerFlags};
 
 const WHAT: &str = "manager";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -93,7 +94,7 @@ struct Cluster {
     nodes: (usize, usize),
 }
 
-fn by_cluster(peers: &[PeerView]) -> Vec<Finding> {
+fn by_cluster(peers: &[PeerBody]) -> Vec<Finding> {
     let mut clusters: BTreeMap<&str, Cluster> = BTreeMap::new();
     for peer in peers {
         let cluster = clusters.entry(&peer.cluster).or_default();

@@ -4,13 +4,13 @@
 //! Run again, it brings what is there up to date and gives Harbor a fresh token. A token that Harbor did not get in
 //! the end is revoked.
 
+use api::types::{CreateToken, NewToken, Tokens};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use process::http::ClientOptions;
 use serde::Deserialize;
-use serde_json::json;
 use wire::SecretText;
 
 use super::super::output;
@@ -21,7 +21,7 @@ use super::instance::{self, Instance, Vendor};
 use super::policy::{self, Trigger};
 use super::their_api::{HarborError, TheirApi};
 use super::{execution, instance::shown};
-use crate::cli::client::{Api, MadeToken, ServerFlags, Tokens};
+use crate::cli::client::{Api, ServerFlags};
 
 /// Make the instance and a policy in Harbor, and check what Harbor then says.
 #[derive(Debug, Args)]
@@ -192,12 +192,14 @@ impl Granted {
         let host = url::Url::parse(&arguments.harbor).ok();
         let host = host.as_ref().and_then(url::Url::host_str).unwrap_or("harbor");
         let name = format!("{} of {host}", arguments.name);
-        let body = if in_path {
-            json!({ "kind": "endpoint", "name": name, "expires": "365d" })
-        } else {
-            json!({ "name": name, "scopes": ["preheat", "read"], "expires": "365d" })
+        let scopes: &[&str] = if in_path { &[] } else { &["preheat", "read"] };
+        let body = CreateToken {
+            kind: in_path.then(|| "endpoint".to_owned()),
+            name: name.clone(),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            expires: Some("365d".to_owned()),
         };
-        let made: MadeToken = manager.post("/api/v1/tokens", &body).await?;
+        let made: NewToken = manager.post("/api/v1/tokens", &body).await?;
         output::say(format!(
             "token     {} ({name}), good until {}",
             made.id, made.expires_at

@@ -1,8 +1,7 @@
 //! `stoker image pin | unpin | pins | remove | unblock | blocks`: images that stay, go, or are kept off.
 
+use api::types::{Blocks, PinImage, Pins, RemovalBody, RemoveImage, RuleBody};
 use clap::Args;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::cli::client::{Api, ServerFlags};
 use crate::cli::output;
@@ -78,42 +77,15 @@ pub(super) struct List {
     server: ServerFlags,
 }
 
-#[derive(Deserialize)]
-struct Rule {
-    id: i64,
-    image: String,
-    objects: u64,
-    created_by: String,
-    created_at: String,
-    until: Option<String>,
-    reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Pins {
-    pins: Vec<Rule>,
-}
-
-#[derive(Deserialize)]
-struct Blocks {
-    blocks: Vec<Rule>,
-}
-
-#[derive(Deserialize)]
-struct Removed {
-    image: String,
-    objects: u64,
-    shared: u64,
-    blocked: bool,
-}
-
 pub(super) async fn pin(arguments: Pin) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
-    let mut wish = json!({"image": arguments.image});
-    add(&mut wish, "for", arguments.lifetime);
-    add(&mut wish, "reason", arguments.reason);
-    let pinned: Rule = api.post(PINS, &wish).await?;
-    let until = pinned.until.as_deref().map_or_else(
+    let body = PinImage {
+        image: arguments.image,
+        lifetime: arguments.lifetime,
+        reason: arguments.reason,
+    };
+    let pinned: RuleBody = api.post(PINS, &body).await?;
+    let until = pinned.until.as_ref().map_or_else(
         || "until it is unpinned".to_owned(),
         |until| format!("until {}", to_the_second(until)),
     );
@@ -126,9 +98,12 @@ pub(super) async fn pin(arguments: Pin) -> Result<(), Stop> {
 
 pub(super) async fn remove(arguments: Remove) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
-    let mut wish = json!({"image": arguments.image, "block": arguments.block});
-    add(&mut wish, "reason", arguments.reason);
-    let removed: Removed = api.post("/api/v1/images/removals", &wish).await?;
+    let body = RemoveImage {
+        image: arguments.image,
+        block: arguments.block,
+        reason: arguments.reason,
+    };
+    let removed: RemovalBody = api.post("/api/v1/images/removals", &body).await?;
     output::say(format!(
         "{}: {} objects go from every peer, {} stay for other images",
         removed.image, removed.objects, removed.shared
@@ -164,7 +139,7 @@ pub(super) async fn blocks(arguments: List) -> Result<(), Stop> {
 }
 
 /// All of this image, however it is written.
-async fn lift(api: &Api, path: &str, rules: Vec<Rule>, image: &str, word: &str) -> Result<(), Stop> {
+async fn lift(api: &Api, path: &str, rules: Vec<RuleBody>, image: &str, word: &str) -> Result<(), Stop> {
     let meant = meant(image);
     let mut any = false;
     for rule in rules
@@ -188,7 +163,7 @@ fn meant(image: &str) -> Option<String> {
     Some(reference.to_string())
 }
 
-fn say(rules: Vec<Rule>, none: &str) {
+fn say(rules: Vec<RuleBody>, none: &str) {
     if rules.is_empty() {
         output::remark(none);
         return;
@@ -200,15 +175,9 @@ fn say(rules: Vec<Rule>, none: &str) {
             rule.objects.to_string(),
             rule.created_by,
             to_the_second(&rule.created_at),
-            rule.until.as_deref().map(to_the_second).unwrap_or_default(),
+            rule.until.as_ref().map(to_the_second).unwrap_or_default(),
             rule.reason.unwrap_or_default(),
         ]);
     }
     table.say();
-}
-
-fn add(wish: &mut Value, key: &str, value: Option<String>) {
-    if let (Some(fields), Some(value)) = (wish.as_object_mut(), value) {
-        fields.insert(key.to_owned(), value.into());
-    }
 }

@@ -1,5 +1,6 @@
 //! Follows preheats to their end: bars where somebody watches, plain lines elsewhere.
 
+use api::types::{PreheatBody, PreheatState};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -7,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::output;
 use super::super::stop::Stop;
-use crate::cli::client::{Api, AskError, PreheatView, State};
+use crate::cli::client::{Api, AskError};
 
 const WATCHED_PACE: Duration = Duration::from_millis(300);
 const PLAIN_PACE: Duration = Duration::from_secs(1);
@@ -16,7 +17,7 @@ const LINE_PACE: Duration = Duration::from_secs(5);
 const ABSENCE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Whether any of them failed. Each ends with one line on stdout.
-pub(super) async fn to_the_end(api: &Api, preheats: Vec<PreheatView>) -> Result<bool, Stop> {
+pub(super) async fn to_the_end(api: &Api, preheats: Vec<PreheatBody>) -> Result<bool, Stop> {
     let display = Display::new();
     let mut open: Vec<Followed> = preheats
         .into_iter()
@@ -45,15 +46,15 @@ pub(super) async fn to_the_end(api: &Api, preheats: Vec<PreheatView>) -> Result<
 }
 
 /// At the end of a line, where there is a trace.
-pub(super) fn trace_words(preheat: &PreheatView) -> String {
+pub(super) fn trace_words(preheat: &PreheatBody) -> String {
     let trace = preheat.trace();
     trace.map_or_else(String::new, |trace| format!("  trace {trace}"))
 }
 
 struct Followed {
-    last: PreheatView,
+    last: PreheatBody,
     bar: ProgressBar,
-    told: Option<(State, Instant)>,
+    told: Option<(PreheatState, Instant)>,
     seen: Instant,
 }
 
@@ -68,7 +69,7 @@ impl Display {
         }
     }
 
-    fn follow(&self, preheat: PreheatView) -> Followed {
+    fn follow(&self, preheat: PreheatBody) -> Followed {
         let bar = match &self.bars {
             Some(bars) => bars.add(
                 ProgressBar::new(0)
@@ -136,7 +137,7 @@ impl Followed {
     fn end(&self, display: &Display) -> bool {
         self.bar.finish_and_clear();
         let preheat = &self.last;
-        if preheat.state != State::Succeeded {
+        if preheat.state != PreheatState::Succeeded {
             display.say(&format!(
                 "{}  {}  {}: {}{}",
                 preheat.id,
@@ -162,10 +163,10 @@ impl Followed {
     }
 }
 
-fn line(preheat: &PreheatView) -> String {
-    let PreheatView { id, image, .. } = preheat;
+fn line(preheat: &PreheatBody) -> String {
+    let PreheatBody { id, image, .. } = preheat;
     match preheat.state {
-        State::Placing => format!(
+        PreheatState::Placing => format!(
             "{id}  placing  {image}: {} of {}, {} of {} placements",
             output::bytes(preheat.bytes_done),
             output::bytes(preheat.bytes_total),

@@ -6,12 +6,10 @@
 mod authorization;
 mod body;
 mod caller;
-mod instant;
 mod path;
 mod peer;
 
 pub(crate) use body::{Body, BodyIfAny};
 pub(crate) use caller::{Allowed, Poller, Presented, ToAdminister, ToPreheat, ToRead};
-pub(crate) use instant::Instant;
 pub(crate) use path::{Parts, Question};
 pub(crate) use peer::{of_own_session, only_peers, only_renewable};

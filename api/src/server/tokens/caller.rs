@@ -13,7 +13,7 @@ use wire::SecretText;
 
 use super::key_error::KeyError;
 use super::lifetime::Lifetime;
-use super::scope::Scopes;
+use crate::types::Scopes;
 
 const AUDIENCE: &str = "stoker-manager";
 const KEY_BYTES: usize = 32;

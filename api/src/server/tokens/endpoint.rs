@@ -12,7 +12,7 @@ use wire::SecretText;
 
 use super::caller::{Created, NotCreated, Wish, check_name, token_of};
 use super::lifetime::Lifetime;
-use super::scope::{Scope, Scopes};
+use crate::types::{Scope, Scopes};
 
 const BYTES: usize = 32;
 /// Of a token as it stands in a path: 32 bytes in base64.

@@ -9,8 +9,8 @@ mod join;
 mod key_error;
 mod lifetime;
 mod peer;
-mod scope;
 
+pub use crate::types::{BadScope, Scope, Scopes};
 pub use caller::{CallerClaims, CallerKey, Created, NotCreated, Token, Wish, create};
 pub use endpoint::create_endpoint;
 pub(crate) use endpoint::{
@@ -20,4 +20,3 @@ pub use join::{JoinWish, NoJoinToken, create_join_token};
 pub use key_error::KeyError;
 pub use lifetime::{BadLifetime, Lifetime};
 pub use peer::signing_key;
-pub use scope::{BadScope, Scope, Scopes};

@@ -5,56 +5,25 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use preheat::{ClusterLimits, LimitsError, LimitsInForce};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use wire::Rate;
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, Parts, ToAdminister, ToRead};
 use crate::server::problem::Problem;
 use crate::server::responses::{BadBody, Refusals, Trouble, Unknown};
-
-/// Bytes per second, as `100MiB/s`, `12MB/s` or `1Gbit/s`; at least `64KiB/s`. What is left out has no limit.
-#[derive(Serialize, Deserialize, ToSchema, Default)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Limits {
-    /// Of each peer, from registries and other peers.
-    #[schema(example = "100MiB/s")]
-    peer_incoming: Option<String>,
-    /// Of each peer, to other peers.
-    #[schema(example = "200MiB/s")]
-    peer_outgoing: Option<String>,
-    /// Of all peers of the cluster together, from this registry.
-    #[schema(example = json!({"registry.example.com": "50MiB/s"}))]
-    origins: BTreeMap<String, String>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct LimitsOfCluster {
-    #[schema(example = "default")]
-    cluster: String,
-    limits: Limits,
-    /// They are those of the configuration; nobody said something else since.
-    as_configured: bool,
-    /// What each of the seeds that are there now may take from a registry: equal shares of the cluster's budget.
-    #[schema(example = json!({"registry.example.com": "25MiB/s"}))]
-    each_seed: BTreeMap<String, String>,
-    /// What each node may, that finds no seed.
-    #[schema(example = json!({"registry.example.com": "3200KiB/s"}))]
-    each_node: BTreeMap<String, String>,
-}
+use crate::types::{BandwidthLimits, ClusterLimitsBody};
 
 #[utoipa::path(
     get, path = "/api/v1/clusters/{name}/limits", tag = "peers", operation_id = "get_limits",
     summary = "How fast the peers of a cluster may be",
     params(("name" = String, Path, description = "The cluster's name")),
-    responses((status = 200, description = "What holds", body = LimitsOfCluster), Unknown, Refusals, Trouble),
+    responses((status = 200, description = "What holds", body = ClusterLimitsBody), Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn get(
     State(app): State<App>,
     _: Allowed<ToRead>,
     Parts(name): Parts<String>,
-) -> Result<Json<LimitsOfCluster>, Problem> {
+) -> Result<Json<ClusterLimitsBody>, Problem> {
     let found = preheat::cluster_limits(app.preheater(), &name).await;
     found.map(|found| Json(view(name, found))).map_err(refused)
 }
@@ -65,15 +34,15 @@ pub(crate) async fn get(
     description = "Holds from now on instead of what is configured. Peers learn it within seconds, also for transfers \
         that run; a peer's own file may hold it lower. What is left out has no limit.",
     params(("name" = String, Path, description = "The cluster's name")),
-    request_body = Limits,
-    responses((status = 200, description = "What holds now", body = LimitsOfCluster), Unknown, BadBody, Refusals, Trouble),
+    request_body = BandwidthLimits,
+    responses((status = 200, description = "What holds now", body = ClusterLimitsBody), Unknown, BadBody, Refusals, Trouble),
 )]
 pub(crate) async fn set(
     State(app): State<App>,
     _: Allowed<ToAdminister>,
     Parts(name): Parts<String>,
-    Body(body): Body<Limits>,
-) -> Result<Json<LimitsOfCluster>, Problem> {
+    Body(body): Body<BandwidthLimits>,
+) -> Result<Json<ClusterLimitsBody>, Problem> {
     let limits = body.parse()?;
     let now = preheat::set_cluster_limits(app.preheater(), &name, Some(limits)).await;
     now.map(|now| Json(view(name, now))).map_err(refused)
@@ -83,18 +52,18 @@ pub(crate) async fn set(
     delete, path = "/api/v1/clusters/{name}/limits", tag = "peers", operation_id = "reset_limits",
     summary = "Let the configuration say again how fast the peers of a cluster may be",
     params(("name" = String, Path, description = "The cluster's name")),
-    responses((status = 200, description = "What holds now", body = LimitsOfCluster), Unknown, Refusals, Trouble),
+    responses((status = 200, description = "What holds now", body = ClusterLimitsBody), Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn reset(
     State(app): State<App>,
     _: Allowed<ToAdminister>,
     Parts(name): Parts<String>,
-) -> Result<Json<LimitsOfCluster>, Problem> {
+) -> Result<Json<ClusterLimitsBody>, Problem> {
     let now = preheat::set_cluster_limits(app.preheater(), &name, None).await;
     now.map(|now| Json(view(name, now))).map_err(refused)
 }
 
-impl Limits {
+impl BandwidthLimits {
     fn parse(self) -> Result<ClusterLimits, Problem> {
         let rate = |field: &str, text: Option<String>| {
             let parsed = text.map(|text| text.parse::<Rate>()).transpose();
@@ -117,7 +86,7 @@ impl Limits {
     }
 }
 
-fn view(cluster: String, found: LimitsInForce) -> LimitsOfCluster {
+fn view(cluster: String, found: LimitsInForce) -> ClusterLimitsBody {
     let LimitsInForce {
         limits,
         as_configured,
@@ -125,7 +94,7 @@ fn view(cluster: String, found: LimitsInForce) -> LimitsOfCluster {
     } = found;
     let text = |rate: Rate| rate.to_string();
     let shares = || told.origins.iter();
-    LimitsOfCluster {
+    ClusterLimitsBody {
         cluster,
         as_configured,
         each_seed: shares()
@@ -134,7 +103,7 @@ fn view(cluster: String, found: LimitsInForce) -> LimitsOfCluster {
         each_node: shares()
             .map(|share| (share.registry.clone(), text(share.each_node)))
             .collect(),
-        limits: Limits {
+        limits: BandwidthLimits {
             peer_incoming: limits.peer_incoming.map(text),
             peer_outgoing: limits.peer_outgoing.map(text),
             origins: limits

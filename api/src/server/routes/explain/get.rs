@@ -6,12 +6,12 @@ use preheat::ExplainError;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::view::ExplanationBody;
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Question, ToRead};
 use crate::server::problem::Problem;
 use crate::server::responses::{BadQuery, Refusals, Trouble, Unknown};
 use crate::server::routes::image;
+use crate::types::ExplanationBody;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -1,9 +1,9 @@
 //! Words that every generation of Harbor sends or is told.
 
 use preheat::PreheatView;
+use wire::Side;
 
 use crate::server::problem::Problem;
-use crate::server::routes::preheats::view::side_advice;
 
 /// A field with one possible value, which may also be missing or empty.
 pub(super) fn only(field: &str, given: Option<&str>, understood: &str) -> Result<(), Problem> {
@@ -24,4 +24,15 @@ pub(crate) fn why_it_failed(view: &PreheatView) -> String {
         .unwrap_or("the preheat failed without a reason being recorded");
     let side = view.side.map_or("", side_advice);
     format!("{reason}{side} (preheat {} of Stoker)", view.id)
+}
+
+/// A clause for the end of a reason, so that the reader knows where to look.
+fn side_advice(side: Side) -> &'static str {
+    match side {
+        Side::Caller => " [side: caller; look at the image's name and the credential that was sent]",
+        Side::Registry => " [side: registry; look at the registry's own log]",
+        Side::Network => " [side: network; look at the way between peer and registry]",
+        Side::Peer => " [side: peer; look at that peer's disk and log]",
+        Side::Manager => " [side: manager; look at the manager's log]",
+    }
 }

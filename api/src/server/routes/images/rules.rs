@@ -3,88 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use preheat::image_rules::{Author, ImageRule, Removed, RuleError, RuleKind, find, lift, list, pin, remove};
+use preheat::image_rules::{Author, RuleError, RuleKind, find, lift, list, pin, remove};
 use preheat::tokens;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::server::app::{App, Caller};
-use crate::server::extract::{Allowed, Body, Instant, Parts, ToAdminister, ToPreheat, ToRead};
+use crate::server::extract::{Allowed, Body, Parts, ToAdminister, ToPreheat, ToRead};
 use crate::server::problem::Problem;
 use crate::server::responses::{BadBody, Refusals, Trouble, Unknown};
 use crate::server::routes::{image, owner};
 use crate::server::tokens::Lifetime;
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PinImage {
-    /// As people write it, or its manifest's URL.
-    #[schema(example = "harbor.example.com/library/nginx:1.27")]
-    image: String,
-    /// How long it stays: a number and `w`, `d`, `h` or `m`; until it is unpinned unless given.
-    #[serde(rename = "for")]
-    #[schema(example = "30d")]
-    lifetime: Option<String>,
-    /// For people.
-    reason: Option<String>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RemoveImage {
-    /// As people write it, or its manifest's URL.
-    #[schema(example = "harbor.example.com/library/nginx:1.27")]
-    image: String,
-    /// Refuse it from now on: preheats of it fail, and peers give it to nobody.
-    #[serde(default)]
-    block: bool,
-    /// For people; who is refused is told.
-    #[schema(example = "CVE-2026-12345")]
-    reason: Option<String>,
-}
-
-/// A pin or a block.
-#[derive(Serialize, ToSchema)]
-#[schema(as = ImageRule)]
-pub(crate) struct RuleBody {
-    id: i64,
-    #[schema(example = "harbor.example.com/library/nginx:1.27")]
-    image: String,
-    /// `null`: of this image only its name is known.
-    digest: Option<String>,
-    objects: u64,
-    /// Name of the token.
-    #[schema(example = "ci")]
-    created_by: String,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Instant,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    until: Option<Instant>,
-    reason: Option<String>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Pins {
-    pins: Vec<RuleBody>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Blocks {
-    blocks: Vec<RuleBody>,
-}
-
-/// What goes.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Removal)]
-pub(crate) struct RemovalBody {
-    image: String,
-    digest: Option<String>,
-    /// Objects that go.
-    objects: u64,
-    /// Objects that stay, for other images need them.
-    shared: u64,
-    blocked: bool,
-}
+use crate::types::{Blocks, PinImage, Pins, RemovalBody, RemoveImage, RuleBody};
 
 #[utoipa::path(
     post, path = "/api/v1/images/pins", tag = "images", operation_id = "pin_image",
@@ -217,32 +145,5 @@ fn not_done(fault: RuleError) -> Problem {
         RuleError::Storage(cause) => Problem::storage(&cause),
         RuleError::NotKnown { .. } | RuleError::Gone => Problem::not_found(format!("{fault}.")),
         RuleError::TooMany(_) | RuleError::TooManyOfOne(_) => Problem::invalid(format!("{fault}.")),
-    }
-}
-
-impl From<ImageRule> for RuleBody {
-    fn from(rule: ImageRule) -> Self {
-        Self {
-            id: rule.id,
-            image: rule.image,
-            digest: rule.digest,
-            objects: rule.objects,
-            created_by: rule.created_by,
-            created_at: Instant::from_ms(rule.created_ms),
-            until: rule.until_ms.map(Instant::from_ms),
-            reason: rule.reason,
-        }
-    }
-}
-
-impl From<Removed> for RemovalBody {
-    fn from(removed: Removed) -> Self {
-        Self {
-            image: removed.image,
-            digest: removed.digest,
-            objects: removed.objects,
-            shared: removed.shared,
-            blocked: removed.blocked,
-        }
     }
 }

@@ -2,17 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use preheat::{PeerShare, WhereError, Whereabouts};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
-use wire::Role;
+use preheat::WhereError;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::server::app::App;
-use crate::server::extract::{Allowed, Instant, Question, ToRead};
+use crate::server::extract::{Allowed, Question, ToRead};
 use crate::server::problem::Problem;
 use crate::server::responses::{BadQuery, Refusals, Trouble, Unknown};
 use crate::server::routes::image;
+use crate::types::WhereBody;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -21,46 +20,6 @@ pub(crate) struct AskedWhere {
     /// As people write it, or its manifest's URL.
     #[param(example = "harbor.example.com/library/nginx:1.27")]
     image: String,
-}
-
-/// Where an image is, by the peers' own last word.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Whereabouts)]
-pub(crate) struct WhereBody {
-    #[schema(example = "harbor.example.com/library/nginx:1.27")]
-    image: String,
-    digest: String,
-    /// The preheat that tells what the image is made of; `null`: the registry did, just now.
-    preheat: Option<i64>,
-    objects: u64,
-    bytes: u64,
-    /// Peers that hold any of it: the largest share first.
-    peers: Vec<PeerShareBody>,
-    /// Live peers that hold nothing of it.
-    peers_without: u64,
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = PeerShare)]
-struct PeerShareBody {
-    id: Uuid,
-    #[schema(example = "seed-1")]
-    name: String,
-    #[schema(example = "default")]
-    cluster: String,
-    /// `seed` or `node`.
-    #[schema(example = "seed")]
-    role: &'static str,
-    alive: bool,
-    #[schema(value_type = String, format = DateTime)]
-    last_seen_at: Instant,
-    objects: u64,
-    bytes: u64,
-    whole: bool,
-    /// Objects that it has a part of, as it says now; 64 live peers are asked at most.
-    objects_begun: u64,
-    /// What it has of those.
-    bytes_begun: u64,
 }
 
 #[utoipa::path(
@@ -81,41 +40,5 @@ pub(crate) async fn whereabouts(
         Ok(found) => Ok(Json(found.into())),
         Err(WhereError::Storage(cause)) => Err(Problem::storage(&cause)),
         Err(fault) => Err(Problem::not_found(format!("{fault}."))),
-    }
-}
-
-impl From<Whereabouts> for WhereBody {
-    fn from(found: Whereabouts) -> Self {
-        Self {
-            image: found.image,
-            digest: found.digest,
-            preheat: found.preheat,
-            objects: found.objects,
-            bytes: found.bytes,
-            peers: found.peers.into_iter().map(PeerShareBody::from).collect(),
-            peers_without: found.without,
-        }
-    }
-}
-
-impl From<PeerShare> for PeerShareBody {
-    fn from(share: PeerShare) -> Self {
-        let peer = share.peer;
-        Self {
-            id: peer.id,
-            name: peer.name,
-            cluster: peer.cluster,
-            role: match peer.role {
-                Role::Seed => "seed",
-                Role::Node => "node",
-            },
-            alive: peer.alive,
-            last_seen_at: Instant::from_ms(peer.last_seen_ms),
-            objects: share.objects,
-            bytes: share.bytes,
-            whole: share.whole,
-            objects_begun: share.begun,
-            bytes_begun: share.begun_bytes,
-        }
     }
 }

@@ -4,56 +4,18 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-use uuid::Uuid;
-use wire::{ClusterName, Role, SecretText};
+use wire::{ClusterName, Role};
 
 use crate::server::app::App;
-use crate::server::extract::{Allowed, Body, Instant, ToAdminister};
+use crate::server::extract::{Allowed, Body, ToAdminister};
 use crate::server::problem::{Kind, Problem};
 use crate::server::responses::{BadBody, Conflicts, Refusals, Trouble};
 use crate::server::tokens::{JoinWish, Lifetime, NoJoinToken, create_join_token};
+use crate::types::{CreateJoinToken, NewJoinToken, Timestamp};
 
 /// Joins a minute, unless another number is asked for.
 const PER_MINUTE: u32 = 600;
 const SEVEN_DAYS: &str = "7d";
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CreateJoinToken {
-    /// `seed` or `node`: what the peers that join with it are.
-    #[schema(example = "node")]
-    scope: String,
-    /// The cluster that they belong to; `default` unless given.
-    #[schema(example = "edge-7")]
-    cluster: Option<String>,
-    /// How many peers may join with it; 0 for as many as like. Unless given: one seed, as many nodes as like.
-    joins: Option<u32>,
-    /// How many may join in a minute; 600 unless given.
-    per_minute: Option<u32>,
-    /// How long it is good for: a number and `w`, `d`, `h` or `m`; `7d` unless given.
-    #[schema(example = "7d")]
-    expires: Option<String>,
-    /// The uuid of a peer that lost its data folder and comes back under it; `joins` is then 1.
-    peer: Option<Uuid>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct NewJoinToken {
-    id: String,
-    #[schema(value_type = String, example = "node")]
-    scope: Role,
-    #[schema(value_type = String)]
-    cluster: ClusterName,
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: Instant,
-    /// Not kept anywhere: write it down now.
-    #[schema(value_type = String)]
-    token: SecretText,
-    /// The port that peers call.
-    peer_port: u16,
-}
 
 #[utoipa::path(
     post, path = "/api/v1/join-tokens", tag = "peers", operation_id = "create_join_token",
@@ -79,7 +41,7 @@ pub(crate) async fn create(
             id: token.id,
             scope,
             cluster,
-            expires_at: Instant::from_ms(expires_ms),
+            expires_at: Timestamp::from_ms(expires_ms),
             peer_port: app.peer_port(),
         }),
     ))

@@ -3,14 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use preheat::RemoveError;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Parts, Question, ToAdminister};
 use crate::server::problem::{Kind, Problem};
 use crate::server::responses::{Conflicts, Refusals, Trouble, Unknown};
+use crate::types::RemovedPeer;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -18,13 +19,6 @@ pub(crate) struct RemoveQuery {
     /// Revoke the join token that it came by too.
     #[serde(default)]
     with_token: bool,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct RemovedPeer {
-    id: Uuid,
-    /// The id of the join token that was revoked.
-    revoked_token: Option<String>,
 }
 
 #[utoipa::path(

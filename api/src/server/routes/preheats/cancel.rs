@@ -5,11 +5,11 @@ use axum::extract::State;
 use preheat::CancelError;
 
 use super::owner;
-use super::view::PreheatBody;
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Parts, ToPreheat};
 use crate::server::problem::{Kind, Problem};
 use crate::server::responses::{Conflicts, Refusals, Trouble, Unknown};
+use crate::types::PreheatBody;
 
 #[utoipa::path(
     post, path = "/api/v1/preheats/{id}/cancel", tag = "preheats", operation_id = "cancel_preheat",

@@ -3,32 +3,13 @@
 use std::net::IpAddr;
 
 use preheat::PeerChoice;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::server::problem::Problem;
+use crate::types::PeerSelection;
 
 const MOST_ADDRESSES: usize = 1000;
 
-/// Narrows `all_seed_peers` and `all_peers`. One of the three.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Peers {
-    /// As many of each cluster.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
-    pub(crate) count: Option<u32>,
-    /// Of each cluster's peers, rounded up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 100)]
-    pub(crate) percent: Option<u8>,
-    /// Those that call in from these addresses.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["10.0.0.7"]))]
-    pub(crate) addresses: Option<Vec<String>>,
-}
-
-impl Peers {
+impl PeerSelection {
     pub(crate) fn read(self) -> Result<PeerChoice, Problem> {
         match (self.count, self.percent, self.addresses) {
             (None, None, None) => Ok(PeerChoice::All),
@@ -40,20 +21,6 @@ impl Peers {
              (`ips` in a job).",
             )),
         }
-    }
-
-    /// As it was asked for; nothing for all.
-    pub(crate) fn shown(choice: PeerChoice) -> Option<Self> {
-        let mut shown = Self::default();
-        match choice {
-            PeerChoice::All => return None,
-            PeerChoice::Count(count) => shown.count = Some(count),
-            PeerChoice::Percent(percent) => shown.percent = Some(percent),
-            PeerChoice::Addresses(addresses) => {
-                shown.addresses = Some(addresses.iter().map(IpAddr::to_string).collect());
-            }
-        }
-        Some(shown)
     }
 }
 
@@ -72,7 +39,9 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<PeerChoice, Problem> {
-        serde_json::from_str::<Peers>(json).expect("the shape").read()
+        serde_json::from_str::<PeerSelection>(json)
+            .expect("the shape")
+            .read()
     }
 
     #[test]

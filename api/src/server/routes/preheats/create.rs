@@ -6,63 +6,15 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use oci::Credential;
 use preheat::{ClusterChoice, Origin, PreheatRequest, Priority};
-use serde::Deserialize;
-use utoipa::ToSchema;
-use wire::SecretText;
 
-use super::choice::Peers;
-use super::view::PreheatBody;
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, ToPreheat};
 use crate::server::problem::Problem;
 use crate::server::responses::{BadBody, Refusals, Trouble};
 use crate::server::routes::image;
+use crate::types::{ClusterNameOrId, CreatePreheat, PeerSelection, PreheatBody, RegistryUser};
 
 const MOST_CLUSTERS: usize = 1000;
-
-/// What to preheat, and where.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CreatePreheat {
-    /// As people write it, or the URL of its manifest. `http://` in front means plain HTTP.
-    #[schema(example = "harbor.example.com/library/nginx:1.27")]
-    image: String,
-    /// `single_seed_peer` (the default), `all_seed_peers` or `all_peers`.
-    #[schema(example = "single_seed_peer")]
-    scope: Option<String>,
-    /// All by name or all by id; every cluster that has a seed unless given.
-    clusters: Option<Vec<Cluster>>,
-    /// `os/architecture[/variant]`; all that the image has unless given.
-    #[schema(example = json!(["linux/amd64"]))]
-    platforms: Option<Vec<String>>,
-    /// Which of the peers that the scope names; all unless given.
-    peers: Option<Peers>,
-    /// What refers to the image comes along: signatures, lists of contents. As the cluster wants it unless given.
-    referrers: Option<bool>,
-    /// `low`, `normal` (the default) or `high`: what goes first when there is much to do.
-    #[schema(example = "normal")]
-    priority: Option<String>,
-    /// It fails unless it has ended after this time, for example `10m`; the manager's own limit unless given.
-    #[schema(example = "10m")]
-    time_limit: Option<String>,
-    credential: Option<RegistryUser>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(untagged, expecting = "a cluster is its name or its id")]
-pub(crate) enum Cluster {
-    Id(i64),
-    Name(String),
-}
-
-/// A user of the registry. Kept encrypted until the preheat ends, and gone then.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RegistryUser {
-    username: String,
-    #[schema(value_type = String, format = Password)]
-    password: SecretText,
-}
 
 #[utoipa::path(
     post, path = "/api/v1/preheats", tag = "preheats", operation_id = "create_preheat",
@@ -102,7 +54,11 @@ impl CreatePreheat {
             scope: image::scope("scope", self.scope.as_deref().unwrap_or_default())?,
             clusters: choice(self.clusters.unwrap_or_default())?,
             platforms: image::platforms("platforms", platforms.iter().map(String::as_str))?,
-            peers: self.peers.map(Peers::read).transpose()?.unwrap_or_default(),
+            peers: self
+                .peers
+                .map(PeerSelection::read)
+                .transpose()?
+                .unwrap_or_default(),
             referrers: self.referrers,
             priority: priority
                 .map_err(|fault| Problem::invalid(format!("`priority`: {fault}.")))?
@@ -120,7 +76,7 @@ impl RegistryUser {
     }
 }
 
-fn choice(clusters: Vec<Cluster>) -> Result<ClusterChoice, Problem> {
+fn choice(clusters: Vec<ClusterNameOrId>) -> Result<ClusterChoice, Problem> {
     if clusters.len() > MOST_CLUSTERS {
         return Err(Problem::invalid(format!(
             "`clusters` has more than {MOST_CLUSTERS} entries."
@@ -129,8 +85,8 @@ fn choice(clusters: Vec<Cluster>) -> Result<ClusterChoice, Problem> {
     let (mut ids, mut names) = (Vec::new(), Vec::new());
     for cluster in clusters {
         match cluster {
-            Cluster::Id(id) => ids.push(id),
-            Cluster::Name(name) => names.push(name),
+            ClusterNameOrId::Id(id) => ids.push(id),
+            ClusterNameOrId::Name(name) => names.push(name),
         }
     }
     match (ids.is_empty(), names.is_empty()) {

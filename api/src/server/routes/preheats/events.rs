@@ -11,11 +11,11 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt, stream};
 use preheat::PreheatView;
 
-use super::view::PreheatBody;
 use crate::server::app::App;
 use crate::server::extract::{Parts, Poller};
 use crate::server::problem::Problem;
 use crate::server::responses::{Refusals, Trouble, Unknown};
+use crate::types::PreheatBody;
 
 /// Longer than a preheat lasts as a rule; a client connects again by itself.
 const LONGEST_WATCH: Duration = Duration::from_secs(3600);

@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use preheat::PreheatView;
 
-use super::view::PreheatBody;
 use crate::server::app::App;
 use crate::server::extract::{Parts, Poller};
 use crate::server::problem::Problem;
 use crate::server::responses::{Refusals, Trouble, Unknown};
+use crate::types::PreheatBody;
 
 #[utoipa::path(
     get, path = "/api/v1/preheats/{id}", tag = "preheats", operation_id = "get_preheat",

@@ -3,16 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use preheat::{ListQuery, Origin, PreheatState};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
-use super::view::PreheatBody;
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Question, ToRead};
 use crate::server::problem::Problem;
 use crate::server::responses::{BadQuery, Refusals, Trouble};
+use crate::types::{PreheatBody, Preheats};
 
 const USUAL: u32 = 50;
 const MOST: u32 = 200;
@@ -52,13 +52,6 @@ pub(crate) struct Page {
     /// Only those asked for at this time or later.
     #[param(format = DateTime)]
     since: Option<String>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Preheats {
-    preheats: Vec<PreheatBody>,
-    /// What to give as `before` for the next page; `null` on the last one.
-    next_before: Option<i64>,
 }
 
 #[utoipa::path(

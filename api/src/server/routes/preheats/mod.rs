@@ -9,4 +9,3 @@ pub(crate) mod list;
 pub(crate) mod objects;
 mod owner;
 pub(crate) mod retry;
-pub(crate) mod view;

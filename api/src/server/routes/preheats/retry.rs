@@ -4,25 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use preheat::RetryError;
-use serde::Deserialize;
-use utoipa::ToSchema;
 
-use super::create::RegistryUser;
 use super::owner;
-use super::view::PreheatBody;
 use crate::server::app::App;
 use crate::server::extract::{Allowed, BodyIfAny, Parts, ToPreheat};
 use crate::server::problem::{Kind, Problem};
 use crate::server::responses::{BadBody, Conflicts, Refusals, Trouble, Unknown};
-
-/// May be left out altogether.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RetryPreheat {
-    /// The one that came with the preheat is gone once it has ended. Without a new one the configured credential of
-    /// the registry is used.
-    credential: Option<RegistryUser>,
-}
+use crate::types::{PreheatBody, RegistryUser, RetryPreheat};
 
 #[utoipa::path(
     post, path = "/api/v1/preheats/{id}/retry", tag = "preheats", operation_id = "retry_preheat",

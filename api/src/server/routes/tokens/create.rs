@@ -6,53 +6,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use serde::{Deserialize, Serialize};
 use tracing::info;
-use utoipa::ToSchema;
 use wire::SecretText;
 
 use crate::server::app::{App, Caller};
-use crate::server::extract::{Allowed, Body, Instant, ToAdminister};
+use crate::server::extract::{Allowed, Body, ToAdminister};
 use crate::server::problem::{Kind, Problem};
 use crate::server::responses::{BadBody, Refusals, Trouble};
 use crate::server::tokens::{Created, Lifetime, NotCreated, Scope, Scopes, Wish, endpoint_scopes};
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CreateToken {
-    /// `caller` (the default): sent in the `Authorization` header. `endpoint`: stands in the path of a URL, for who
-    /// can send no credential (Harbor up to 2.11, some registries); it may ask for preheats and poll its own.
-    kind: Option<String>,
-    /// A label for people.
-    #[schema(example = "harbor")]
-    name: String,
-    /// Needed for kind `caller`.
-    #[schema(value_type = Vec<Scope>)]
-    #[serde(default)]
-    scopes: Vec<String>,
-    /// How long it is good for: a number and `w`, `d`, `h` or `m`; `365d` unless given.
-    #[schema(example = "365d")]
-    expires: Option<String>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct NewToken {
-    id: String,
-    name: String,
-    #[schema(value_type = Vec<Scope>)]
-    scopes: Scopes,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Instant,
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: Instant,
-    /// Not kept anywhere: write it down now.
-    #[schema(value_type = String)]
-    token: SecretText,
-    /// Of kind `endpoint`: what to paste into Harbor or the registry. Only a path where the manager's configuration
-    /// has no `public_url`: put the manager's URL in front.
-    #[schema(value_type = Option<String>, example = "http://stoker.example.com:8080/t/dXNlIHlvdXIgb3duLCB0aGlzIG9uZSBpcyBwdWJsaWM")]
-    endpoint: Option<SecretText>,
-}
+use crate::types::{CreateToken, NewToken, Timestamp};
 
 /// What is asked for, parsed.
 enum Asked {
@@ -176,8 +138,8 @@ impl From<Created> for NewToken {
             id: token.id,
             name: token.name,
             scopes: token.scopes,
-            created_at: Instant::from_ms(token.created_ms),
-            expires_at: Instant::from_ms(token.expires_ms),
+            created_at: Timestamp::from_ms(token.created_ms),
+            expires_at: Timestamp::from_ms(token.expires_ms),
             token: text,
             endpoint: None,
         }

@@ -13,13 +13,13 @@ use wire::SecretText;
 
 use super::{Job, JobState};
 use crate::server::app::App;
-use crate::server::extract::{Allowed, Body, Instant, ToPreheat};
+use crate::server::extract::{Allowed, Body, ToPreheat};
 use crate::server::problem::Problem;
 use crate::server::responses::{BadBody, Refusals, Trouble};
 use crate::server::routes::harbor::registry_token;
 use crate::server::routes::harbor::words::only;
 use crate::server::routes::image;
-use crate::server::routes::preheats::choice::Peers;
+use crate::types::{PeerSelection, Timestamp};
 
 /// What Harbor sends. All may be missing but `args.url`, and what we do not know is passed over.
 #[derive(Deserialize, ToSchema)]
@@ -76,7 +76,7 @@ pub(crate) async fn create(
 ) -> Result<Json<Job>, Problem> {
     let request = body.parse()?;
     let id = image::submitted(&app, &allowed.caller, request).await?;
-    let now = Instant::from_ms(app.now_ms());
+    let now = Timestamp::from_ms(app.now_ms());
     Ok(Json(Job {
         id,
         kind: "preheat",
@@ -118,7 +118,7 @@ impl CreateJob {
 impl Args {
     /// What is zero or empty was not asked for.
     fn peers(&self) -> Result<PeerChoice, Problem> {
-        let peers = Peers {
+        let peers = PeerSelection {
             count: self.count.filter(|count| *count > 0),
             percent: self.percentage.filter(|percent| *percent > 0),
             addresses: self.ips.clone().filter(|addresses| !addresses.is_empty()),

@@ -9,11 +9,12 @@ use preheat::{HarborRow, HarborRows, PreheatState, PreheatView, harbor_rows};
 
 use super::{ClusterResult, GroupState, Job, JobResult, JobState, Task};
 use crate::server::app::App;
-use crate::server::extract::{Instant, Parts, Poller};
+use crate::server::extract::{Parts, Poller};
 use crate::server::problem::Problem;
 use crate::server::responses::{Refusals, Trouble, Unknown};
 use crate::server::routes::harbor::words::why_it_failed;
 use crate::server::routes::preheats;
+use crate::types::Timestamp;
 
 /// Harbor renders a table of them into its log.
 const MOST_ROWS: u64 = 1000;
@@ -45,8 +46,8 @@ fn job(view: &PreheatView, rows: Option<HarborRows>) -> Job {
     Job {
         id: view.id,
         kind: "preheat",
-        created_at: Instant::from_ms(view.created_ms),
-        updated_at: Instant::from_ms(view.finished_ms.unwrap_or(view.updated_ms)),
+        created_at: Timestamp::from_ms(view.created_ms),
+        updated_at: Timestamp::from_ms(view.finished_ms.unwrap_or(view.updated_ms)),
         state: state_of(view.state),
         result: rows.map(|rows| JobResult {
             job_states: vec![GroupState {

@@ -4,10 +4,9 @@ pub(crate) mod create;
 pub(crate) mod get;
 pub(crate) mod healthy;
 
+use crate::types::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use crate::server::extract::Instant;
 
 /// The only words that Harbor understands; any other ends its task as failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,9 +25,9 @@ pub(crate) struct Job {
     #[schema(example = "preheat")]
     kind: &'static str,
     #[schema(value_type = String, format = DateTime)]
-    created_at: Instant,
+    created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
-    updated_at: Instant,
+    updated_at: Timestamp,
     state: JobState,
     /// `null` while the state is `PENDING`.
     result: Option<JobResult>,

@@ -6,11 +6,12 @@ use preheat::{PreheatState, PreheatView};
 
 use super::{Polled, Status};
 use crate::server::app::App;
-use crate::server::extract::{Instant, Parts, Poller};
+use crate::server::extract::{Parts, Poller};
 use crate::server::problem::Problem;
 use crate::server::responses::{Refusals, Trouble, Unknown};
 use crate::server::routes::harbor::words::why_it_failed;
 use crate::server::routes::preheats;
+use crate::types::Timestamp;
 
 #[utoipa::path(
     get, path = "/preheats/{id}", tag = "harbor", operation_id = "get_preheat_for_harbor",
@@ -33,8 +34,8 @@ fn polled(view: &PreheatView) -> Polled {
     let reason = || without_the_marker(&why_it_failed(view));
     Polled {
         id: view.id.to_string(),
-        start_time: Instant::from_ms(view.created_ms),
-        finish_time: Instant::from_ms(view.finished_ms.unwrap_or(view.updated_ms)),
+        start_time: Timestamp::from_ms(view.created_ms),
+        finish_time: Timestamp::from_ms(view.finished_ms.unwrap_or(view.updated_ms)),
         status,
         error_msg: if status == Status::Fail {
             reason()

@@ -7,10 +7,9 @@ pub(crate) mod create;
 pub(crate) mod get;
 pub(crate) mod ping;
 
+use crate::types::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use crate::server::extract::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
@@ -37,10 +36,10 @@ pub(crate) struct Polled {
     #[schema(example = "7")]
     id: String,
     #[schema(value_type = String, format = DateTime)]
-    start_time: Instant,
+    start_time: Timestamp,
     /// Until the preheat has ended: when something last changed.
     #[schema(value_type = String, format = DateTime)]
-    finish_time: Instant,
+    finish_time: Timestamp,
     status: Status,
     /// Why it failed and what to do; Harbor itself does not show it.
     error_msg: String,

@@ -1,210 +1,211 @@
-//! An explanation, as the native API shows it.
+//! An explanation: how an image stands with a node, and why.
 
 use preheat::{
     ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding, ReferenceMeaning,
     RegistryStanding, Share,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use wire::{ObjectKind, PulledFrom, Role, Side};
+use wire::PulledFrom;
 
-use crate::server::extract::Instant;
+use super::timestamp::Timestamp;
+use super::words::{kind_word, role_word, side_word};
 
 /// How an image stands with a node, and why.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Explanation)]
-pub(crate) struct ExplanationBody {
+pub struct ExplanationBody {
     /// In full, as people write it.
     #[schema(example = "harbor.example.com/library/nginx:1.27")]
-    image: String,
+    pub image: String,
     /// The first finding's word: the one that says most.
     #[schema(example = "removed_since")]
-    verdict: &'static str,
+    pub verdict: String,
     /// The first finding's sentence or two.
-    says: String,
+    pub says: String,
     /// What to do about it.
-    to_do: String,
+    pub to_do: String,
     /// All that was found, the most useful first.
-    findings: Vec<FindingBody>,
-    node: NodeBody,
-    registry: RegistryBody,
-    reference: ReferenceBody,
+    pub findings: Vec<FindingBody>,
+    pub node: NodeBody,
+    pub registry: RegistryBody,
+    pub reference: ReferenceBody,
     /// The preheat that this is about; `null`: there never was one.
-    preheat: Option<ExplainedPreheatBody>,
-    share: ShareBody,
+    pub preheat: Option<ExplainedPreheatBody>,
+    pub share: ShareBody,
     /// What the image is made of now; where that is not known, what it was when it was preheated.
-    objects: Vec<ExplainedObjectBody>,
+    pub objects: Vec<ExplainedObjectBody>,
     /// The last pull of each object through this node, newest first, as far as the peer remembers.
-    pulls: Vec<PullBody>,
+    pub pulls: Vec<PullBody>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Finding)]
-struct FindingBody {
+pub struct FindingBody {
     /// `node_down`, `still_running`, `tag_gone`, `tag_moved`, `never_preheated`, `preheat_failed`, `object_failed`,
     /// `removed_since`, `pull_failed`, `pull_refused`, `whole_pulled_from_store`, `whole_pulled_from_peers`,
     /// `whole_pulled_from_registry`, `whole_not_pulled_yet`, `not_in_scope` or `not_known`. There may be more one day.
     #[schema(example = "removed_since")]
-    verdict: &'static str,
-    says: String,
-    to_do: String,
+    pub verdict: String,
+    pub says: String,
+    pub to_do: String,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedNode)]
-struct NodeBody {
-    id: Uuid,
+pub struct NodeBody {
+    pub id: Uuid,
     #[schema(example = "node-1")]
-    name: String,
+    pub name: String,
     #[schema(example = "default")]
-    cluster: String,
+    pub cluster: String,
     /// `seed` or `node`.
     #[schema(example = "node")]
-    role: &'static str,
+    pub role: String,
     /// It has a session that has not run out.
-    alive: bool,
+    pub alive: bool,
     #[schema(value_type = String, format = DateTime)]
-    last_seen_at: Instant,
+    pub last_seen_at: Timestamp,
     /// It was asked and said how the image stands with it. Else what is said of its objects is its last word.
-    answers: bool,
+    pub answers: bool,
     /// Why it gave no answer.
-    silence: Option<String>,
+    pub silence: Option<String>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = RegistryStanding)]
-struct RegistryBody {
+pub struct RegistryBody {
     /// `answers`; `refuses` (it wants another credential); `silent`; `not_asked` (nobody has configured it or preheated
     /// from it). Unless it answers, what the tag means now is not known.
     #[schema(example = "answers")]
-    state: &'static str,
-    text: Option<String>,
+    pub state: String,
+    pub text: Option<String>,
 }
 
 /// What the reference means: now, to the preheat, and to the node.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = ReferenceMeaning)]
-struct ReferenceBody {
-    tag: Option<String>,
+pub struct ReferenceBody {
+    pub tag: Option<String>,
     /// The digest, by the registry's word; `null`: not known.
-    now: Option<String>,
+    pub now: Option<String>,
     /// The digest when the preheat asked.
-    preheated: Option<String>,
+    pub preheated: Option<String>,
     /// What the node takes the tag for.
-    on_node: Option<String>,
+    pub on_node: Option<String>,
     /// After a move: objects of what it means now that the preheat did not bring.
-    objects_moved: Option<u64>,
-    bytes_moved: Option<u64>,
+    pub objects_moved: Option<u64>,
+    pub bytes_moved: Option<u64>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedPreheat)]
-struct ExplainedPreheatBody {
-    id: i64,
+pub struct ExplainedPreheatBody {
+    pub id: i64,
     /// As in `GET /api/v1/preheats/{id}`.
     #[schema(example = "succeeded")]
-    state: &'static str,
+    pub state: String,
     #[schema(example = "all_peers")]
-    scope: String,
-    reason: Option<String>,
-    side: Option<&'static str>,
+    pub scope: String,
+    pub reason: Option<String>,
+    pub side: Option<String>,
     #[schema(value_type = String, format = DateTime)]
-    created_at: Instant,
+    pub created_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
-    finished_at: Option<Instant>,
+    pub finished_at: Option<Timestamp>,
     /// `harbor` or `api`.
     #[schema(example = "harbor")]
-    asked_by: String,
+    pub asked_by: String,
     /// The name of the token that asked.
-    token: Option<String>,
-    trace_id: Option<String>,
+    pub token: Option<String>,
+    pub trace_id: Option<String>,
     /// Where to look at the trace, if the configuration says where Jaeger's pages are.
-    trace_url: Option<String>,
+    pub trace_url: Option<String>,
     /// The newest preheat of this image, where it is another one.
-    newest: Option<i64>,
+    pub newest: Option<i64>,
 }
 
 /// How much of the image is on the node.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Share)]
-struct ShareBody {
-    objects: u64,
-    objects_there: u64,
-    bytes: u64,
-    bytes_there: u64,
-    whole: bool,
+pub struct ShareBody {
+    pub objects: u64,
+    pub objects_there: u64,
+    pub bytes: u64,
+    pub bytes_there: u64,
+    pub whole: bool,
     /// Where not all is there: platforms of which everything is.
-    whole_for: Vec<String>,
+    pub whole_for: Vec<String>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedObject)]
-struct ExplainedObjectBody {
-    digest: String,
+pub struct ExplainedObjectBody {
+    pub digest: String,
     /// `manifest` (an index is one too) or `blob`.
     #[schema(example = "blob")]
-    kind: &'static str,
-    media_type: String,
-    size: u64,
+    pub kind: String,
+    pub media_type: String,
+    pub size: u64,
     #[schema(example = "linux/amd64")]
-    platform: Option<String>,
+    pub platform: Option<String>,
     /// `there`, `waiting`, `failed`, `removed`, `not_placed_here`, `tag_moved` or `never_asked`.
     #[schema(example = "there")]
-    state: &'static str,
+    pub state: String,
     /// Why it is not there.
-    reason: Option<String>,
-    side: Option<&'static str>,
+    pub reason: Option<String>,
+    pub side: Option<String>,
     /// When it was removed.
     #[schema(value_type = Option<String>, format = DateTime)]
-    at: Option<Instant>,
-    bytes_there: u64,
+    pub at: Option<Timestamp>,
+    pub bytes_there: u64,
 }
 
 /// One object that a container runtime asked the node for.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Pull)]
-struct PullBody {
+pub struct PullBody {
     #[schema(value_type = String, format = DateTime)]
-    at: Instant,
+    pub at: Timestamp,
     /// Tag or digest, as it was asked for.
-    reference: String,
-    digest: Option<String>,
+    pub reference: String,
+    pub digest: Option<String>,
     #[schema(example = "blob")]
-    kind: &'static str,
+    pub kind: String,
     /// `hit` (the store had it), `join` (it was on its way already), `miss` (it had to be fetched), `head`, `refused` or
     /// `failed`.
     #[schema(example = "hit")]
-    result: &'static str,
+    pub result: String,
     /// Who gave the bytes; empty when the store had them.
-    sources: Vec<SourceBody>,
+    pub sources: Vec<SourceBody>,
     /// Sent to the runtime.
-    bytes: u64,
-    took_ms: u64,
+    pub bytes: u64,
+    pub took_ms: u64,
     /// 10^6 bytes a second; `null` where it was too quick to tell.
-    megabytes_per_second: Option<f64>,
-    status: u16,
-    trouble: Option<String>,
-    trace_id: Option<String>,
-    trace_url: Option<String>,
+    pub megabytes_per_second: Option<f64>,
+    pub status: u16,
+    pub trouble: Option<String>,
+    pub trace_id: Option<String>,
+    pub trace_url: Option<String>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = PullSource)]
-struct SourceBody {
+pub struct SourceBody {
     /// The registry's name, or host and port of the peer's share.
-    source: String,
+    pub source: String,
     /// The peer's name.
-    peer: Option<String>,
-    registry: bool,
-    bytes: u64,
+    pub peer: Option<String>,
+    pub registry: bool,
+    pub bytes: u64,
 }
 
 impl From<Explanation> for ExplanationBody {
     fn from(explained: Explanation) -> Self {
         let findings: Vec<FindingBody> = explained.findings.into_iter().map(FindingBody::from).collect();
         let (verdict, says, to_do) = findings.first().map_or_else(Default::default, |first| {
-            (first.verdict, first.says.clone(), first.to_do.clone())
+            (first.verdict.clone(), first.says.clone(), first.to_do.clone())
         });
         Self {
             image: explained.image,
@@ -230,7 +231,7 @@ impl From<Explanation> for ExplanationBody {
 impl From<Finding> for FindingBody {
     fn from(finding: Finding) -> Self {
         Self {
-            verdict: finding.verdict.word(),
+            verdict: finding.verdict.word().to_owned(),
             says: finding.says,
             to_do: finding.to_do,
         }
@@ -243,19 +244,12 @@ impl From<ExplainedNode> for NodeBody {
             id: node.id,
             name: node.name,
             cluster: node.cluster,
-            role: role(node.role),
+            role: role_word(node.role),
             alive: node.alive,
-            last_seen_at: Instant::from_ms(node.last_seen_ms),
+            last_seen_at: Timestamp::from_ms(node.last_seen_ms),
             answers: node.silence.is_none(),
             silence: node.silence,
         }
-    }
-}
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Seed => "seed",
-        Role::Node => "node",
     }
 }
 
@@ -267,7 +261,10 @@ impl From<RegistryStanding> for RegistryBody {
             RegistryStanding::Silent { text } => ("silent", Some(text)),
             RegistryStanding::NotAsked { text } => ("not_asked", Some(text)),
         };
-        Self { state, text }
+        Self {
+            state: state.to_owned(),
+            text,
+        }
     }
 }
 
@@ -289,12 +286,12 @@ impl From<ExplainedPreheat> for ExplainedPreheatBody {
     fn from(preheat: ExplainedPreheat) -> Self {
         Self {
             id: preheat.id,
-            state: preheat.state.word(),
+            state: preheat.state.word().to_owned(),
             scope: preheat.scope.to_string(),
             reason: preheat.reason,
-            side: preheat.side.map(Side::word),
-            created_at: Instant::from_ms(preheat.created_ms),
-            finished_at: preheat.finished_ms.map(Instant::from_ms),
+            side: preheat.side.map(side_word),
+            created_at: Timestamp::from_ms(preheat.created_ms),
+            finished_at: preheat.finished_ms.map(Timestamp::from_ms),
             asked_by: preheat.asked_by,
             token: preheat.token,
             trace_id: preheat.trace_id,
@@ -317,25 +314,18 @@ impl From<Share> for ShareBody {
     }
 }
 
-fn kind(kind: ObjectKind) -> &'static str {
-    match kind {
-        ObjectKind::Manifest => "manifest",
-        ObjectKind::Blob => "blob",
-    }
-}
-
 impl From<ExplainedObject> for ExplainedObjectBody {
     fn from(object: ExplainedObject) -> Self {
         Self {
             digest: object.digest,
-            kind: kind(object.kind),
+            kind: kind_word(object.kind),
             media_type: object.media_type,
             size: object.size,
             platform: object.platform,
-            state: object.standing.word(),
+            state: object.standing.word().to_owned(),
             reason: object.reason,
-            side: object.side.map(Side::word),
-            at: object.at_ms.map(Instant::from_ms),
+            side: object.side.map(side_word),
+            at: object.at_ms.map(Timestamp::from_ms),
             bytes_there: object.bytes_there,
         }
     }
@@ -344,11 +334,11 @@ impl From<ExplainedObject> for ExplainedObjectBody {
 impl From<ExplainedPull> for PullBody {
     fn from(pull: ExplainedPull) -> Self {
         Self {
-            at: Instant::from_ms(pull.at_ms),
+            at: Timestamp::from_ms(pull.at_ms),
             reference: pull.reference,
             digest: pull.digest,
-            kind: kind(pull.kind),
-            result: pull.result.word(),
+            kind: kind_word(pull.kind),
+            result: pull.result.word().to_owned(),
             sources: pull.sources.into_iter().map(SourceBody::from).collect(),
             bytes: pull.bytes,
             took_ms: pull.took_ms,

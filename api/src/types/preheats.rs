@@ -1,0 +1,303 @@
+//! Preheats: what a caller asks for, and what the manager answers.
+
+use std::net::IpAddr;
+
+use preheat::{ClusterChoice, PeerChoice, PreheatView};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use wire::SecretText;
+
+use super::known_fields::known_fields_if_any;
+use super::timestamp::Timestamp;
+use super::words::side_word;
+
+/// What to preheat, and where.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreatePreheat {
+    /// As people write it, or the URL of its manifest. `http://` in front means plain HTTP.
+    #[schema(example = "harbor.example.com/library/nginx:1.27")]
+    pub image: String,
+    /// `single_seed_peer` (the default), `all_seed_peers` or `all_peers`.
+    #[schema(example = "single_seed_peer")]
+    pub scope: Option<String>,
+    /// All by name or all by id; every cluster that has a seed unless given.
+    pub clusters: Option<Vec<ClusterNameOrId>>,
+    /// `os/architecture[/variant]`; all that the image has unless given.
+    #[schema(example = json!(["linux/amd64"]))]
+    pub platforms: Option<Vec<String>>,
+    /// Which of the peers that the scope names; all unless given.
+    pub peers: Option<PeerSelection>,
+    /// What refers to the image comes along: signatures, lists of contents. As the cluster wants it unless given.
+    pub referrers: Option<bool>,
+    /// `low`, `normal` (the default) or `high`: what goes first when there is much to do.
+    #[schema(example = "normal")]
+    pub priority: Option<String>,
+    /// It fails unless it has ended after this time, for example `10m`; the manager's own limit unless given.
+    #[schema(example = "10m")]
+    pub time_limit: Option<String>,
+    pub credential: Option<RegistryUser>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "a cluster is its name or its id")]
+#[schema(as = Cluster)]
+pub enum ClusterNameOrId {
+    Id(i64),
+    Name(String),
+}
+
+/// A user of the registry. Kept encrypted until the preheat ends, and gone then.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryUser {
+    pub username: String,
+    #[schema(value_type = String, format = Password)]
+    pub password: SecretText,
+}
+
+/// May be left out altogether.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryPreheat {
+    /// The one that came with the preheat is gone once it has ended. Without a new one the configured credential of
+    /// the registry is used.
+    pub credential: Option<RegistryUser>,
+}
+
+/// Narrows `all_seed_peers` and `all_peers`. One of the three.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PeerSelection {
+    /// As many of each cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub count: Option<u32>,
+    /// Of each cluster's peers, rounded up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100)]
+    pub percent: Option<u8>,
+    /// Those that call in from these addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["10.0.0.7"]))]
+    pub addresses: Option<Vec<String>>,
+}
+
+/// One image, on its way to where its scope says.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PreheatBody {
+    pub id: i64,
+    /// In full, as people write it.
+    #[schema(example = "harbor.example.com/library/nginx:1.27")]
+    pub image: String,
+    #[schema(example = "https://harbor.example.com/v2/library/nginx/manifests/1.27")]
+    pub url: String,
+    #[schema(example = "harbor.example.com")]
+    pub registry: String,
+    #[schema(example = "library/nginx")]
+    pub repository: String,
+    /// The tag or digest that was asked for.
+    #[schema(example = "1.27")]
+    pub reference: String,
+    #[schema(example = "single_seed_peer")]
+    pub scope: String,
+    /// Names or ids, as asked for; empty means every cluster that has a seed.
+    pub clusters: Vec<String>,
+    /// Empty means all that the image has.
+    pub platforms: Vec<String>,
+    pub state: PreheatState,
+    /// Of a failed preheat: what happened and what to do.
+    pub reason: Option<String>,
+    /// Of a failed preheat: whose side it was on.
+    #[schema(example = "registry")]
+    pub side: Option<String>,
+    /// What the reference meant when it was resolved.
+    pub digest: Option<String>,
+    /// Anybody may pull it: the registry gave its manifest to an anonymous caller.
+    pub public: bool,
+    pub objects_total: u64,
+    /// Bytes of the image, each object once.
+    pub image_bytes: u64,
+    /// Bytes over all placements, and how many of them are there.
+    pub bytes_total: u64,
+    pub bytes_done: u64,
+    pub placements: PlacementCounts,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Timestamp>,
+    /// By which Jaeger finds the trace of the request and of all that followed.
+    pub trace_id: Option<String>,
+    /// Where to look at the trace, if the configuration says where Jaeger's pages are.
+    #[schema(example = "http://jaeger:16686/trace/0af7651916cd43dd8448eb211c80319c")]
+    pub trace_url: Option<String>,
+    /// The id of the token that asked for it.
+    pub created_by: Option<String>,
+    /// The door that it came in by: `harbor`, `api`, `kraken`, `notification` or `webhook`.
+    #[schema(example = "harbor")]
+    pub asked_by: String,
+    /// Which of the scope's peers; `null` for all.
+    #[serde(default, deserialize_with = "known_fields_if_any")]
+    pub peers: Option<PeerSelection>,
+    #[schema(example = "normal")]
+    pub priority: String,
+    /// Whether what refers to the image comes along; `null`: as its clusters want it.
+    pub referrers: Option<bool>,
+    /// 1 at first, one more with each retry.
+    pub attempt: u64,
+    /// The preheat that does the work of this one too.
+    pub follows: Option<i64>,
+    /// What to know about it: a layer that was left out, and why.
+    pub notes: Vec<String>,
+}
+
+/// Placements: one object that one peer has to hold.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = Counts)]
+pub struct PlacementCounts {
+    pub total: u64,
+    pub open: u64,
+    pub verified: u64,
+    pub failed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PreheatState {
+    /// Written down; nothing has begun.
+    Waiting,
+    /// The registry is being asked what the image is made of.
+    Resolving,
+    /// Peers are fetching.
+    Placing,
+    /// Every object is on disk and proven, where the scope says.
+    Succeeded,
+    Failed,
+    /// Somebody ended it before its time.
+    Cancelled,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Preheats {
+    pub preheats: Vec<PreheatBody>,
+    /// What to give as `before` for the next page; `null` on the last one.
+    pub next_before: Option<i64>,
+}
+
+impl PeerSelection {
+    /// As it was asked for; nothing for all.
+    fn shown(choice: PeerChoice) -> Option<Self> {
+        let mut shown = Self::default();
+        match choice {
+            PeerChoice::All => return None,
+            PeerChoice::Count(count) => shown.count = Some(count),
+            PeerChoice::Percent(percent) => shown.percent = Some(percent),
+            PeerChoice::Addresses(addresses) => {
+                shown.addresses = Some(addresses.iter().map(IpAddr::to_string).collect());
+            }
+        }
+        Some(shown)
+    }
+}
+
+impl From<preheat::PreheatState> for PreheatState {
+    fn from(state: preheat::PreheatState) -> Self {
+        use preheat::PreheatState as Domain;
+        match state {
+            Domain::Waiting => Self::Waiting,
+            Domain::Resolving => Self::Resolving,
+            Domain::Placing => Self::Placing,
+            Domain::Succeeded => Self::Succeeded,
+            Domain::Failed => Self::Failed,
+            Domain::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<PreheatView> for PreheatBody {
+    fn from(view: PreheatView) -> Self {
+        Self {
+            id: view.id,
+            image: view.image,
+            url: view.url,
+            registry: view.registry,
+            repository: view.repository,
+            reference: view.reference,
+            scope: view.scope.to_string(),
+            clusters: words_of(view.clusters),
+            platforms: view.platforms,
+            state: view.state.into(),
+            reason: view.reason,
+            side: view.side.map(side_word),
+            digest: view.digest,
+            public: view.public,
+            objects_total: view.objects_total,
+            image_bytes: view.image_bytes,
+            bytes_total: view.bytes_total,
+            bytes_done: view.bytes_done,
+            placements: PlacementCounts {
+                total: view.placements_total,
+                open: view.placements_open,
+                verified: view.placements_verified,
+                failed: view.placements_failed,
+            },
+            created_at: Timestamp::from_ms(view.created_ms),
+            updated_at: Timestamp::from_ms(view.updated_ms),
+            finished_at: view.finished_ms.map(Timestamp::from_ms),
+            trace_id: view.trace_id,
+            trace_url: view.trace_url,
+            created_by: view.created_by,
+            asked_by: view.asked_by,
+            peers: PeerSelection::shown(view.peers),
+            priority: view.priority.word().to_owned(),
+            referrers: view.referrers,
+            attempt: view.attempt,
+            follows: view.follows,
+            notes: view.notes,
+        }
+    }
+}
+
+fn words_of(clusters: ClusterChoice) -> Vec<String> {
+    match clusters {
+        ClusterChoice::All => Vec::new(),
+        ClusterChoice::Ids(ids) => ids.iter().map(i64::to_string).collect(),
+        ClusterChoice::Names(names) => names,
+    }
+}
+
+impl PreheatState {
+    /// As it is written in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Resolving => "resolving",
+            Self::Placing => "placing",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl PreheatBody {
+    /// A link to its trace, or its id.
+    pub fn trace(&self) -> Option<&str> {
+        self.trace_url.as_deref().or(self.trace_id.as_deref())
+    }
+
+    /// Why it failed and on whose side, for people.
+    pub fn why(&self) -> String {
+        let reason = self.reason.as_deref().unwrap_or("no reason was given");
+        match &self.side {
+            Some(side) => format!("{reason} [side: {side}]"),
+            None => reason.to_owned(),
+        }
+    }
+}
