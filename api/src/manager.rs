@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use api::tokens::{CallerKey, Lifetime, Scopes, Wish, signing_key};
+use api::tokens::{CallerKey, Lifetime, Scopes, TokenWish, signing_key};
 use api::{App, AppParts, AuthMode, Authority, Rims};
 use axum::Router;
 use peer::{DirectJoining, Joining, OwnRegistry};
@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 use wire::{CaFingerprint, ClusterName, RegistryDescription, Role, SecretText};
 
-use self::webhooks::Caller;
+use self::webhooks::WebhookSender;
 use crate::config::{LimitsSection, ManagerConfig};
 
 /// Long enough for what fails at once (a wrong name, no credential) and for small images; Harbor gives up after 30 s,
@@ -185,7 +185,7 @@ async fn preheater(config: &ManagerConfig, clock: Arc<dyn Clock>) -> anyhow::Res
 fn webhooks(config: &ManagerConfig) -> anyhow::Result<Webhooks> {
     Ok(Webhooks {
         receivers: config.webhooks.clone(),
-        sender: Some(Arc::new(Caller::new()?)),
+        sender: Some(Arc::new(WebhookSender::new()?)),
     })
 }
 
@@ -304,7 +304,7 @@ async fn first_token(
     if preheat::tokens::any_tokens_exist(preheater).await? {
         return Ok(());
     }
-    let wish = Wish {
+    let wish = TokenWish {
         name: "admin".to_owned(),
         scopes: Scopes::all(),
         lifetime: lifetime(10 * 365)?,
@@ -320,7 +320,7 @@ async fn make_token(
     preheater: &Preheater,
     callers: &CallerKey,
     clock: &dyn Clock,
-    wish: Wish,
+    wish: TokenWish,
 ) -> anyhow::Result<SecretText> {
     let created = api::tokens::create(preheater, callers, wish, clock.now_ms()).await?;
     Ok(created.text)

@@ -15,7 +15,7 @@ Exit code 1 when one of them had ended already or is not there.
 
 Example:
   stoker cancel 17 18")]
-pub(crate) struct Arguments {
+pub(crate) struct CancelArguments {
     /// Ids, as `stoker preheats` shows them.
     #[arg(required = true, value_name = "ID")]
     ids: Vec<i64>,
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     server: ServerFlags,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: CancelArguments) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
     each(&arguments.ids, async |id| {
         let path = format!("/api/v1/preheats/{id}/cancel");

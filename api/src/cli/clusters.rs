@@ -13,12 +13,12 @@ use crate::cli::client::{Api, ServerFlags};
 #[command(
     after_help = "A cluster is made with the first join token that names it: stoker token create --scope node --cluster edge-7"
 )]
-pub(crate) struct Arguments {
+pub(crate) struct ClustersArguments {
     #[command(flatten)]
     server: ServerFlags,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: ClustersArguments) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
     let Clusters { clusters } = api.get("/api/v1/clusters").await?;
     if clusters.is_empty() {

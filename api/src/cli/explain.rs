@@ -23,7 +23,7 @@ Examples:
   stoker explain nginx:1.27 --node 0d1c --json
 
 The words and what to do about each: docs/explain.md")]
-pub(crate) struct Arguments {
+pub(crate) struct ExplainArguments {
     /// The image as it is pulled: registry.example.com/app:1.4, nginx, app@sha256:…, or a manifest's URL.
     image: String,
     /// The peer on the node: its name, its id, or the beginning of either.
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     server: ServerFlags,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: ExplainArguments) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
     let path = query(
         "/api/v1/explain",

@@ -13,22 +13,22 @@ use crate::cli::client::{Api, ServerFlags, query, understood};
 
 /// Look at one image; keep it, or take it off the peers.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ImageArguments {
     #[command(subcommand)]
-    command: Command,
+    command: ImageAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum ImageAction {
     Where(Where),
     Pin(rules::Pin),
     Unpin(rules::Unpin),
     /// List the images that are pinned.
-    Pins(rules::List),
-    Remove(rules::Remove),
+    Pins(rules::ListRules),
+    Remove(rules::RemoveImageArguments),
     Unblock(rules::Unblock),
     /// List the images that are blocked.
-    Blocks(rules::List),
+    Blocks(rules::ListRules),
 }
 
 /// List the peers that hold it, and how much of it.
@@ -49,15 +49,15 @@ struct Where {
     server: ServerFlags,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: ImageArguments) -> Result<(), Stop> {
     match arguments.command {
-        Command::Where(arguments) => whereabouts(arguments).await,
-        Command::Pin(arguments) => rules::pin(arguments).await,
-        Command::Unpin(arguments) => rules::unpin(arguments).await,
-        Command::Pins(arguments) => rules::pins(arguments).await,
-        Command::Remove(arguments) => rules::remove(arguments).await,
-        Command::Unblock(arguments) => rules::unblock(arguments).await,
-        Command::Blocks(arguments) => rules::blocks(arguments).await,
+        ImageAction::Where(arguments) => whereabouts(arguments).await,
+        ImageAction::Pin(arguments) => rules::pin(arguments).await,
+        ImageAction::Unpin(arguments) => rules::unpin(arguments).await,
+        ImageAction::Pins(arguments) => rules::pins(arguments).await,
+        ImageAction::Remove(arguments) => rules::remove(arguments).await,
+        ImageAction::Unblock(arguments) => rules::unblock(arguments).await,
+        ImageAction::Blocks(arguments) => rules::blocks(arguments).await,
     }
 }
 

@@ -20,13 +20,13 @@ Examples:
   stoker limits show edge-7
   stoker limits set edge-7 --peer-incoming 50MiB/s --origin registry.example.com=100MiB/s
   stoker limits set edge-7 --peer-incoming none")]
-pub(crate) struct Arguments {
+pub(crate) struct LimitsArguments {
     #[command(subcommand)]
-    wanted: Wanted,
+    wanted: LimitsAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Wanted {
+enum LimitsAction {
     /// What holds, and what each peer has of it.
     Show {
         /// The cluster's name.
@@ -41,13 +41,13 @@ enum Wanted {
         cluster: String,
         /// Of each peer, from registries and other peers: `50MiB/s`, or `none`.
         #[arg(long, value_name = "RATE", value_parser = rate)]
-        peer_incoming: Option<Wish>,
+        peer_incoming: Option<RateChange>,
         /// Of each peer, to other peers.
         #[arg(long, value_name = "RATE", value_parser = rate)]
-        peer_outgoing: Option<Wish>,
+        peer_outgoing: Option<RateChange>,
         /// Of all peers together, from this registry; may be given several times.
         #[arg(long, value_name = "REGISTRY=RATE", value_parser = origin)]
-        origin: Vec<(RegistryName, Wish)>,
+        origin: Vec<(RegistryName, RateChange)>,
         #[command(flatten)]
         server: ServerFlags,
     },
@@ -62,18 +62,18 @@ enum Wanted {
 
 /// A limit, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Wish(Option<Rate>);
+struct RateChange(Option<Rate>);
 
-fn rate(text: &str) -> Result<Wish, String> {
+fn rate(text: &str) -> Result<RateChange, String> {
     if text == "none" {
-        return Ok(Wish(None));
+        return Ok(RateChange(None));
     }
     text.parse()
-        .map(|rate| Wish(Some(rate)))
+        .map(|rate| RateChange(Some(rate)))
         .map_err(|fault: wire::BadRate| fault.to_string())
 }
 
-fn origin(text: &str) -> Result<(RegistryName, Wish), String> {
+fn origin(text: &str) -> Result<(RegistryName, RateChange), String> {
     let (registry, limit) = text
         .split_once('=')
         .ok_or_else(|| format!("`{text}` has no `=`: write for example registry.example.com=50MiB/s"))?;
@@ -83,10 +83,10 @@ fn origin(text: &str) -> Result<(RegistryName, Wish), String> {
     Ok((registry, rate(limit)?))
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: LimitsArguments) -> Result<(), Stop> {
     let now: ClusterLimitsBody = match arguments.wanted {
-        Wanted::Show { cluster, server } => Api::new(&server)?.get(&path(&cluster)).await?,
-        Wanted::Set {
+        LimitsAction::Show { cluster, server } => Api::new(&server)?.get(&path(&cluster)).await?,
+        LimitsAction::Set {
             cluster,
             peer_incoming,
             peer_outgoing,
@@ -98,7 +98,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
             let wanted = changed(before.limits, peer_incoming, peer_outgoing, origin);
             api.put(&path(&cluster), &wanted).await?
         }
-        Wanted::Reset { cluster, server } => Api::new(&server)?.delete_for(&path(&cluster)).await?,
+        LimitsAction::Reset { cluster, server } => Api::new(&server)?.delete_for(&path(&cluster)).await?,
     };
     show(&now);
     Ok(())
@@ -106,11 +106,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
 
 fn changed(
     mut limits: BandwidthLimits,
-    incoming: Option<Wish>,
-    outgoing: Option<Wish>,
-    origins: Vec<(RegistryName, Wish)>,
+    incoming: Option<RateChange>,
+    outgoing: Option<RateChange>,
+    origins: Vec<(RegistryName, RateChange)>,
 ) -> BandwidthLimits {
-    let text = |Wish(rate): Wish| rate.map(|rate| rate.to_string());
+    let text = |RateChange(rate): RateChange| rate.map(|rate| rate.to_string());
     if let Some(wish) = incoming {
         limits.peer_incoming = text(wish);
     }

@@ -38,7 +38,7 @@ A configuration file, all of it optional:
   ca_file = \"/etc/stoker/harbor-ca.pem\"
   username = \"robot$stoker\"
   password_file = \"/etc/stoker/harbor-password\"")]
-pub(crate) struct Arguments {
+pub(crate) struct ManagerArguments {
     #[command(flatten)]
     flags: ManagerFlags,
     /// Where Harbor and people ask. [default: 0.0.0.0:8080]
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     database_url: Option<String>,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: ManagerArguments) -> Result<(), Stop> {
     let config = ManagerConfig::read(
         arguments.flags,
         Addresses {

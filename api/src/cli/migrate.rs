@@ -16,7 +16,7 @@ use crate::config::embedded_database;
 Examples:
   stoker migrate --data-dir /var/lib/stoker
   stoker migrate --database-url sqlite:/var/lib/stoker/stoker.db")]
-pub(crate) struct Arguments {
+pub(crate) struct MigrateArguments {
     /// Folder with the embedded database.
     #[arg(
         long,
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     database_url: Option<String>,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: MigrateArguments) -> Result<(), Stop> {
     let embedded = arguments.data_dir.as_deref().map(embedded_database);
     let Some(url) = arguments.database_url.or(embedded) else {
         return Err(Stop::usage("give --data-dir DIR or --database-url URL"));

@@ -11,7 +11,7 @@ A running manager serves the same at /openapi.json.
 
 Example:
   stoker openapi > stoker.json")]
-pub(crate) struct Arguments {}
+pub(crate) struct OpenapiArguments {}
 
 pub(crate) fn run() {
     output::say(api::openapi::document().trim_end());

@@ -19,21 +19,21 @@ Examples:
   stoker peers remove node-17
   stoker peers remove 4f3c1c2e-7f5b-4c8e-9f0a-0d6f2f1f2a3b --with-token"
 )]
-pub(crate) struct Arguments {
+pub(crate) struct PeersArguments {
     #[command(subcommand)]
-    action: Option<Action>,
+    action: Option<PeersAction>,
     #[command(flatten)]
     server: ServerFlags,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
-    Remove(Remove),
+enum PeersAction {
+    Remove(RemovePeer),
 }
 
 /// Shut a peer out: here at once, at the doors of other peers within seconds.
 #[derive(Debug, Args)]
-struct Remove {
+struct RemovePeer {
     /// Its name or its id, as `stoker peers` shows them.
     peer: String,
     /// Revoke the join token that it came by too.
@@ -43,9 +43,9 @@ struct Remove {
     server: ServerFlags,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: PeersArguments) -> Result<(), Stop> {
     match arguments.action {
-        Some(Action::Remove(remove)) => self::remove(remove).await,
+        Some(PeersAction::Remove(remove)) => self::remove(remove).await,
         None => list(&arguments.server).await,
     }
 }
@@ -84,7 +84,7 @@ async fn list(server: &ServerFlags) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn remove(remove: Remove) -> Result<(), Stop> {
+async fn remove(remove: RemovePeer) -> Result<(), Stop> {
     let api = Api::new(&remove.server)?;
     let id = if let Ok(id) = remove.peer.parse::<Uuid>() {
         id

@@ -26,7 +26,7 @@ Examples:
 
 Scopes: single_seed_peer (each object on one seed of each cluster; the default),
 all_seed_peers (on every seed), all_peers (on every seed and node).")]
-pub(crate) struct Arguments {
+pub(crate) struct PreheatArguments {
     /// Image references: registry.example.com/app:1.4, nginx, app@sha256:…; http:// in front means plain HTTP.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
@@ -80,7 +80,7 @@ pub(crate) struct Arguments {
     wait: bool,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: PreheatArguments) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
     let mut asked = Vec::new();
     let mut not_asked = Vec::new();
@@ -106,11 +106,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     }
 }
 
-async fn ask(api: &Api, image: &str, arguments: &Arguments) -> Result<PreheatBody, AskError> {
+async fn ask(api: &Api, image: &str, arguments: &PreheatArguments) -> Result<PreheatBody, AskError> {
     api.post("/api/v1/preheats", &body(image, arguments)).await
 }
 
-fn body(image: &str, arguments: &Arguments) -> CreatePreheat {
+fn body(image: &str, arguments: &PreheatArguments) -> CreatePreheat {
     let unless_empty = |texts: &[String]| (!texts.is_empty()).then(|| texts.to_vec());
     let clusters = unless_empty(&arguments.clusters);
     CreatePreheat {
@@ -126,7 +126,7 @@ fn body(image: &str, arguments: &Arguments) -> CreatePreheat {
     }
 }
 
-fn peers(arguments: &Arguments) -> Option<PeerSelection> {
+fn peers(arguments: &PreheatArguments) -> Option<PeerSelection> {
     let addresses = &arguments.addresses;
     let selection = PeerSelection {
         count: arguments.count,

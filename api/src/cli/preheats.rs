@@ -16,7 +16,7 @@ Examples:
   stoker preheats --state open
   stoker preheats --state failed,cancelled --image library/nginx --since 2026-11-21T00:00:00Z
   stoker preheats 17")]
-pub(crate) struct Arguments {
+pub(crate) struct PreheatsArguments {
     /// Show this one with its objects and placements.
     id: Option<i64>,
     /// How many to list, 200 at most.
@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     server: ServerFlags,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: PreheatsArguments) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
     match arguments.id {
         Some(id) => one(&api, id).await,
@@ -49,7 +49,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     }
 }
 
-async fn list(api: &Api, arguments: &Arguments) -> Result<(), Stop> {
+async fn list(api: &Api, arguments: &PreheatsArguments) -> Result<(), Stop> {
     let page: Preheats = api.get(&path_of(arguments)).await?;
     if page.preheats.is_empty() {
         output::remark(nothing_found(arguments));
@@ -75,7 +75,7 @@ async fn list(api: &Api, arguments: &Arguments) -> Result<(), Stop> {
     Ok(())
 }
 
-fn path_of(arguments: &Arguments) -> String {
+fn path_of(arguments: &PreheatsArguments) -> String {
     let (limit, before) = (
         arguments.limit.to_string(),
         arguments.before.map(|id| id.to_string()),
@@ -95,7 +95,7 @@ fn path_of(arguments: &Arguments) -> String {
     query("/api/v1/preheats", &given)
 }
 
-fn nothing_found(arguments: &Arguments) -> &'static str {
+fn nothing_found(arguments: &PreheatsArguments) -> &'static str {
     let is_filtered = arguments.state.is_some()
         || arguments.image.is_some()
         || arguments.registry.is_some()

@@ -19,7 +19,7 @@ is configured for the registry, or the one given here.
 Examples:
   stoker retry 17
   stoker retry 17 --username robot --password-file /run/secrets/robot")]
-pub(crate) struct Arguments {
+pub(crate) struct RetryArguments {
     /// Ids, as `stoker preheats` shows them.
     #[arg(required = true, value_name = "ID")]
     ids: Vec<i64>,
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     server: ServerFlags,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: RetryArguments) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
     let body = body(&arguments)?;
     each(&arguments.ids, async |id| {
@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     .await
 }
 
-fn body(arguments: &Arguments) -> Result<RetryPreheat, Stop> {
+fn body(arguments: &RetryArguments) -> Result<RetryPreheat, Stop> {
     let (Some(username), Some(file)) = (&arguments.username, &arguments.password_file) else {
         return Ok(RetryPreheat::default());
     };

@@ -24,15 +24,15 @@ Examples:
 
 A revoked token is refused at once, but for polls of the preheats that it asked for (30 minutes):
 Harbor's running jobs keep the old one.")]
-pub(crate) struct Arguments {
+pub(crate) struct TokenArguments {
     #[command(subcommand)]
-    action: Action,
+    action: TokenAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum TokenAction {
     Create(Create),
-    List(List),
+    List(ListTokens),
     Revoke(Revoke),
 }
 
@@ -82,7 +82,7 @@ struct Joining {
 
 /// List all tokens, without the tokens themselves.
 #[derive(Debug, Args)]
-struct List {
+struct ListTokens {
     #[command(flatten)]
     server: ServerFlags,
 }
@@ -96,11 +96,11 @@ struct Revoke {
     server: ServerFlags,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: TokenArguments) -> Result<(), Stop> {
     match arguments.action {
-        Action::Create(create) => self::create(create).await,
-        Action::List(list) => self::list(list).await,
-        Action::Revoke(revoke) => self::revoke(revoke).await,
+        TokenAction::Create(create) => self::create(create).await,
+        TokenAction::List(list) => self::list(list).await,
+        TokenAction::Revoke(revoke) => self::revoke(revoke).await,
     }
 }
 
@@ -207,7 +207,7 @@ fn whole_url(server: &str, endpoint: &str) -> String {
     }
 }
 
-async fn list(list: List) -> Result<(), Stop> {
+async fn list(list: ListTokens) -> Result<(), Stop> {
     let api = Api::new(&list.server)?;
     let Tokens { tokens } = api.get("/api/v1/tokens").await?;
     let mut table = Table::new(["ID", "NAME", "KIND", "SCOPES", "EXPIRES", "REVOKED"]);

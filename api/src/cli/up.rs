@@ -27,7 +27,7 @@ Examples:
 Then let containerd pull through it, /etc/containerd/certs.d/_default/hosts.toml:
   [host.\"http://127.0.0.1:65001\"]
   capabilities = [\"pull\", \"resolve\"]")]
-pub(crate) struct Arguments {
+pub(crate) struct UpArguments {
     #[command(flatten)]
     flags: ManagerFlags,
     /// Where Harbor and people ask. [default: 127.0.0.1:8080]
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     database_url: Option<String>,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: UpArguments) -> Result<(), Stop> {
     let config = ManagerConfig::read(
         arguments.flags,
         Addresses {

@@ -4,15 +4,15 @@ use futures_util::future::BoxFuture;
 use preheat::{SendWebhook, WebhookCall};
 
 /// Follows no redirect: what is told is for the one who was named.
-pub(crate) struct Caller(reqwest::Client);
+pub(crate) struct WebhookSender(reqwest::Client);
 
-impl Caller {
+impl WebhookSender {
     pub(crate) fn new() -> Result<Self, process::http::ClientError> {
         process::http::client(&process::http::ClientOptions::default()).map(Self)
     }
 }
 
-impl SendWebhook for Caller {
+impl SendWebhook for WebhookSender {
     fn send<'a>(&'a self, call: &'a WebhookCall) -> BoxFuture<'a, Result<u16, String>> {
         let request = self.0.post(call.url.expose());
         let request = call

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::tokens::{CallerKey, Lifetime, Scope, Scopes, Wish, create, create_endpoint};
+use api::tokens::{CallerKey, Lifetime, Scope, Scopes, TokenWish, create, create_endpoint};
 use api::{App, AppParts, AuthMode, Authority, Rims};
 use oci::{Registries, RegistrySettings, TlsOptions};
 use preheat::{Limits, Parts, Preheater, TracePages};
@@ -155,7 +155,7 @@ impl World {
         scopes: impl IntoIterator<Item = Scope>,
         lifetime: Lifetime,
     ) -> Token {
-        let wish = Wish {
+        let wish = TokenWish {
             name: "test".to_owned(),
             scopes: Scopes::new(scopes),
             lifetime,

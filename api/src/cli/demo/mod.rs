@@ -47,7 +47,7 @@ Examples:
   stoker demo --size 1GiB
   stoker demo --jaeger localhost
   RUST_LOG=info stoker demo --keep")]
-pub(crate) struct Arguments {
+pub(crate) struct DemoArguments {
     /// Size of the sample image, all platforms together.
     #[arg(long, default_value = "200MiB", value_name = "SIZE")]
     size: Size,
@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
     jaeger: Option<Jaeger>,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: DemoArguments) -> Result<(), Stop> {
     let mut options = TelemetryOptions::from_environment("stoker");
     // Bars and logs on one screen are neither; whoever wants the log asks for it.
     options.log_filter.get_or_insert_with(|| "error".to_owned());

@@ -42,7 +42,7 @@ Examples:
   stoker doctor --config /etc/stoker/stoker.toml
   stoker doctor --config /etc/stoker/stoker.toml --harbor https://harbor.example.com
   stoker doctor --data-dir ./data --manager http://127.0.0.1:8080 --token-file ./data/admin.token --json")]
-pub(crate) struct Arguments {
+pub(crate) struct DoctorArguments {
     #[command(flatten)]
     flags: ManagerFlags,
     /// As for `stoker manager`. [default: 0.0.0.0:8080]
@@ -71,7 +71,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: DoctorArguments) -> Result<(), Stop> {
     let as_json = arguments.json;
     let findings = examine(arguments).await.map_err(Stop::failed)?;
     if as_json {
@@ -88,9 +88,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn examine(arguments: Arguments) -> Result<Vec<Finding>, process::http::ClientError> {
+async fn examine(arguments: DoctorArguments) -> Result<Vec<Finding>, process::http::ClientError> {
     let curious = process::http::curious_client()?;
-    let Arguments {
+    let DoctorArguments {
         flags,
         harbor,
         manager,

@@ -25,7 +25,7 @@ use crate::cli::client::{Api, ServerFlags};
 
 /// Make the instance and a policy in Harbor, and check what Harbor then says.
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct ConnectArguments {
     /// Address of Harbor's portal.
     #[arg(long, env = "STOKER_HARBOR", value_name = "URL")]
     harbor: String,
@@ -87,7 +87,7 @@ struct SystemInfo {
     harbor_version: String,
 }
 
-pub(super) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(super) async fn run(arguments: ConnectArguments) -> Result<(), Stop> {
     let manager = Api::new(&arguments.server)?;
     let endpoint = Endpoint::choose(arguments.endpoint.as_deref(), &arguments.server.server);
     let endpoint = endpoint.map_err(Stop::usage)?;
@@ -120,7 +120,7 @@ async fn connect(
     version: Version,
     endpoint: &Endpoint,
     token: &Granted,
-    arguments: &Arguments,
+    arguments: &ConnectArguments,
 ) -> Result<(), Stop> {
     let endpoint = if token.in_path {
         endpoint.below(token.text.expose()).map_err(Stop::usage)?
@@ -131,7 +131,7 @@ async fn connect(
         .await
         .map_err(Stop::failed)?;
     let scope = arguments.scope.map(|scope| scope.to_string());
-    let wanted = policy::Wanted {
+    let wanted = policy::WantedPolicy {
         project: &arguments.project,
         name: &arguments.policy,
         provider: instance.id,
@@ -155,9 +155,9 @@ async fn instance_in(
     harbor: &TheirApi,
     endpoint: &Endpoint,
     token: &Granted,
-    arguments: &Arguments,
+    arguments: &ConnectArguments,
 ) -> Result<Instance, instance::InstanceError> {
-    let wanted = instance::Wanted {
+    let wanted = instance::WantedInstance {
         name: &arguments.name,
         vendor: arguments.provider,
         endpoint,
@@ -187,7 +187,7 @@ struct Granted {
 }
 
 impl Granted {
-    async fn make(manager: &Api, arguments: &Arguments, version: Version) -> Result<Self, Stop> {
+    async fn make(manager: &Api, arguments: &ConnectArguments, version: Version) -> Result<Self, Stop> {
         let in_path = !version.sends_credentials();
         let host = url::Url::parse(&arguments.harbor).ok();
         let host = host.as_ref().and_then(url::Url::host_str).unwrap_or("harbor");
@@ -240,7 +240,7 @@ impl Granted {
     }
 }
 
-fn their_api(arguments: &Arguments) -> Result<TheirApi, Stop> {
+fn their_api(arguments: &ConnectArguments) -> Result<TheirApi, Stop> {
     let trust = ClientOptions {
         ca_pem: arguments
             .harbor_ca_file
@@ -270,7 +270,7 @@ fn not_asked(error: HarborError) -> Stop {
     clippy::disallowed_methods,
     reason = "read once, by the command line, which clap cannot do without a flag"
 )]
-fn password(arguments: &Arguments) -> Result<SecretText, Stop> {
+fn password(arguments: &ConnectArguments) -> Result<SecretText, Stop> {
     let text = match &arguments.password_file {
         Some(file) => read(file, "--password-file")?,
         None => std::env::var("STOKER_HARBOR_PASSWORD").unwrap_or_default(),

@@ -15,12 +15,12 @@ const PACE: Duration = Duration::from_secs(2);
 const LAST_LINES: usize = 15;
 
 #[derive(Debug, Clone, Deserialize)]
-struct Task {
+struct ExecutionTask {
     id: i64,
     status: String,
 }
 
-impl Task {
+impl ExecutionTask {
     fn has_ended(&self) -> bool {
         matches!(self.status.as_str(), "Success" | "Error" | "Stopped")
     }
@@ -77,7 +77,7 @@ pub(super) async fn run(
         "Harbor runs execution {execution}; a task takes 10 s at least"
     ));
     let tasks = until_ended(harbor, &execution_path, pace.unwrap_or(PACE)).await?;
-    let failed: Vec<&Task> = tasks.iter().filter(|task| task.status != "Success").collect();
+    let failed: Vec<&ExecutionTask> = tasks.iter().filter(|task| task.status != "Success").collect();
     match failed.first() {
         None => Ok(tasks.len()),
         Some(first) => Err(RunError::Failed {
@@ -89,11 +89,11 @@ pub(super) async fn run(
 }
 
 /// The tasks' own words: the execution's comes up to 30 s later.
-async fn until_ended(harbor: &TheirApi, path: &str, pace: Duration) -> Result<Vec<Task>, RunError> {
+async fn until_ended(harbor: &TheirApi, path: &str, pace: Duration) -> Result<Vec<ExecutionTask>, RunError> {
     let begun = Instant::now();
     while begun.elapsed() < LIMIT {
-        let tasks: Vec<Task> = harbor.get(&format!("{path}/tasks?page_size=100")).await?;
-        if !tasks.is_empty() && tasks.iter().all(Task::has_ended) {
+        let tasks: Vec<ExecutionTask> = harbor.get(&format!("{path}/tasks?page_size=100")).await?;
+        if !tasks.is_empty() && tasks.iter().all(ExecutionTask::has_ended) {
             return Ok(tasks);
         }
         let execution: Execution = harbor.get(path).await?;

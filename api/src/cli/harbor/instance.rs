@@ -29,7 +29,7 @@ impl Vendor {
 }
 
 /// What the instance has to be.
-pub(super) struct Wanted<'a> {
+pub(super) struct WantedInstance<'a> {
     pub(super) name: &'a str,
     pub(super) vendor: Vendor,
     pub(super) endpoint: &'a Endpoint,
@@ -77,7 +77,10 @@ pub(super) enum InstanceError {
 }
 
 /// Makes the instance, or brings the one of that name up to date, and reads it back.
-pub(super) async fn ensure(harbor: &TheirApi, wanted: &Wanted<'_>) -> Result<Instance, InstanceError> {
+pub(super) async fn ensure(
+    harbor: &TheirApi,
+    wanted: &WantedInstance<'_>,
+) -> Result<Instance, InstanceError> {
     let path = format!("{INSTANCES}/{}", part(wanted.name));
     let before: Option<Instance> = harbor.find(&path).await?;
     let body = body(wanted);
@@ -97,7 +100,7 @@ pub(super) async fn ensure(harbor: &TheirApi, wanted: &Wanted<'_>) -> Result<Ins
 }
 
 /// A second instance with the same endpoint is answered with 500 and no word why.
-async fn make(harbor: &TheirApi, wanted: &Wanted<'_>, body: &Value) -> Result<(), InstanceError> {
+async fn make(harbor: &TheirApi, wanted: &WantedInstance<'_>, body: &Value) -> Result<(), InstanceError> {
     let Err(error) = harbor.post(INSTANCES, body).await else {
         return Ok(());
     };
@@ -118,7 +121,7 @@ async fn make(harbor: &TheirApi, wanted: &Wanted<'_>, body: &Value) -> Result<()
     Err(error.into())
 }
 
-fn body(wanted: &Wanted<'_>) -> Value {
+fn body(wanted: &WantedInstance<'_>) -> Value {
     let mut body = json!({
         "name": wanted.name,
         "description": "Stoker",
@@ -134,12 +137,12 @@ fn body(wanted: &Wanted<'_>) -> Value {
     body
 }
 
-fn auth_mode(wanted: &Wanted<'_>) -> &'static str {
+fn auth_mode(wanted: &WantedInstance<'_>) -> &'static str {
     if wanted.token.is_some() { "OAUTH" } else { "NONE" }
 }
 
 /// What is wrong with the instance as Harbor has it now.
-fn kept(wanted: &Wanted<'_>, instance: &Instance) -> Result<(), String> {
+fn kept(wanted: &WantedInstance<'_>, instance: &Instance) -> Result<(), String> {
     let pairs = [
         ("endpoint", wanted.endpoint.as_str(), instance.endpoint.as_str()),
         ("auth_mode", auth_mode(wanted), instance.auth_mode.as_str()),

@@ -19,18 +19,18 @@ Example:
   export STOKER_HARBOR_PASSWORD=…
   stoker harbor connect --harbor https://harbor.example.com --user admin --project library \\
       --endpoint http://stoker.example.com:8080 --token-file /var/lib/stoker/admin.token --run")]
-pub(crate) struct Arguments {
+pub(crate) struct HarborArguments {
     #[command(subcommand)]
-    action: Action,
+    action: HarborAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
-    Connect(Box<connect::Arguments>),
+enum HarborAction {
+    Connect(Box<connect::ConnectArguments>),
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Stop> {
+pub(crate) async fn run(arguments: HarborArguments) -> Result<(), Stop> {
     match arguments.action {
-        Action::Connect(arguments) => connect::run(*arguments).await,
+        HarborAction::Connect(arguments) => connect::run(*arguments).await,
     }
 }

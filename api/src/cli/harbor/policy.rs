@@ -30,7 +30,7 @@ impl std::str::FromStr for Trigger {
 }
 
 /// What the policy has to be.
-pub(super) struct Wanted<'a> {
+pub(super) struct WantedPolicy<'a> {
     pub(super) project: &'a str,
     pub(super) name: &'a str,
     pub(super) provider: i64,
@@ -74,7 +74,7 @@ pub(super) enum PolicyError {
 pub(super) async fn ensure(
     harbor: &TheirApi,
     version: Version,
-    wanted: &Wanted<'_>,
+    wanted: &WantedPolicy<'_>,
 ) -> Result<(), PolicyError> {
     let of_project = format!("/projects/{}", part(wanted.project));
     let project: Option<Project> = harbor.find(&of_project).await?;
@@ -97,7 +97,7 @@ pub(super) async fn ensure(
 }
 
 /// Harbor wants JSON in texts for `filters`, `trigger` and `extra_attrs`.
-fn body(version: Version, wanted: &Wanted<'_>, project: i64) -> Result<Value, PolicyError> {
+fn body(version: Version, wanted: &WantedPolicy<'_>, project: i64) -> Result<Value, PolicyError> {
     let mut body = json!({
         "name": wanted.name,
         "description": "Stoker",
@@ -119,7 +119,7 @@ fn body(version: Version, wanted: &Wanted<'_>, project: i64) -> Result<Value, Po
     Ok(body)
 }
 
-fn filters(wanted: &Wanted<'_>) -> Value {
+fn filters(wanted: &WantedPolicy<'_>) -> Value {
     json!([
         { "type": "repository", "value": wanted.repository },
         { "type": "tag", "value": wanted.tag },
@@ -142,7 +142,7 @@ fn scope_of_2_12(scope: Option<&str>) -> &str {
     }
 }
 
-fn extra_attributes(wanted: &Wanted<'_>) -> Value {
+fn extra_attributes(wanted: &WantedPolicy<'_>) -> Value {
     let mut attributes = json!({ "scope": wanted.scope.unwrap_or("single_seed_peer") });
     if !wanted.clusters.is_empty() {
         attributes["cluster_ids"] = json!(wanted.clusters);
@@ -150,7 +150,7 @@ fn extra_attributes(wanted: &Wanted<'_>) -> Value {
     attributes
 }
 
-fn kept(wanted: &Wanted<'_>, policy: &Policy) -> Result<(), &'static str> {
+fn kept(wanted: &WantedPolicy<'_>, policy: &Policy) -> Result<(), &'static str> {
     if policy.provider_id != wanted.provider {
         return Err("it names another provider");
     }
@@ -168,8 +168,8 @@ fn kept(wanted: &Wanted<'_>, policy: &Policy) -> Result<(), &'static str> {
 mod tests {
     use super::*;
 
-    fn wanted<'a>(scope: Option<&'a str>, clusters: &'a [i64]) -> Wanted<'a> {
-        Wanted {
+    fn wanted<'a>(scope: Option<&'a str>, clusters: &'a [i64]) -> WantedPolicy<'a> {
+        WantedPolicy {
             project: "library",
             name: "stoker",
             provider: 3,

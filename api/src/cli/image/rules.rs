@@ -48,7 +48,7 @@ Blocked: preheats of the image fail, and peers refuse it with 403, whoever asks,
 
 Example:
   stoker image remove harbor.example.com/team/app:1.4 --block --reason CVE-2026-12345")]
-pub(super) struct Remove {
+pub(super) struct RemoveImageArguments {
     /// The image as it is pulled.
     image: String,
     /// Refuse it from now on.
@@ -72,7 +72,7 @@ pub(super) struct Unblock {
 
 /// List what is pinned, or blocked.
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(super) struct ListRules {
     #[command(flatten)]
     server: ServerFlags,
 }
@@ -96,7 +96,7 @@ pub(super) async fn pin(arguments: Pin) -> Result<(), Stop> {
     Ok(())
 }
 
-pub(super) async fn remove(arguments: Remove) -> Result<(), Stop> {
+pub(super) async fn remove(arguments: RemoveImageArguments) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
     let body = RemoveImage {
         image: arguments.image,
@@ -126,13 +126,13 @@ pub(super) async fn unblock(arguments: Unblock) -> Result<(), Stop> {
     lift(&api, BLOCKS, blocks, &arguments.image, "blocked").await
 }
 
-pub(super) async fn pins(arguments: List) -> Result<(), Stop> {
+pub(super) async fn pins(arguments: ListRules) -> Result<(), Stop> {
     let Pins { pins } = Api::new(&arguments.server)?.get(PINS).await?;
     say(pins, "No image is pinned.");
     Ok(())
 }
 
-pub(super) async fn blocks(arguments: List) -> Result<(), Stop> {
+pub(super) async fn blocks(arguments: ListRules) -> Result<(), Stop> {
     let Blocks { blocks } = Api::new(&arguments.server)?.get(BLOCKS).await?;
     say(blocks, "No image is blocked.");
     Ok(())

@@ -98,7 +98,7 @@ fn new_key() -> Vec<u8> {
 
 /// What somebody wants a token for.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct TokenWish {
     pub name: String,
     pub scopes: Scopes,
     pub lifetime: Lifetime,
@@ -140,7 +140,7 @@ pub enum NotCreated {
 pub async fn create(
     preheater: &Preheater,
     key: &CallerKey,
-    wish: Wish,
+    wish: TokenWish,
     now_ms: i64,
 ) -> Result<Created, NotCreated> {
     check_name(&wish.name)?;
@@ -165,7 +165,7 @@ pub(super) fn check_name(name: &str) -> Result<(), NotCreated> {
     if is_good { Ok(()) } else { Err(NotCreated::Name) }
 }
 
-pub(super) fn token_of(wish: Wish, now_ms: i64) -> Token {
+pub(super) fn token_of(wish: TokenWish, now_ms: i64) -> Token {
     // Half a uuid is enough to tell tokens apart, and short enough for people to type.
     let id: String = Uuid::new_v4().simple().to_string().chars().take(16).collect();
     let lifetime_ms = i64::try_from(wish.lifetime.duration().as_millis()).unwrap_or(i64::MAX);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn claims() -> CallerClaims {
-        let wish = Wish {
+        let wish = TokenWish {
             name: "harbor".to_owned(),
             scopes: Scopes::new([crate::server::tokens::Scope::Preheat]),
             lifetime: Lifetime::default(),

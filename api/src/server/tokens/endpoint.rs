@@ -10,7 +10,7 @@ use preheat::tokens::NewToken;
 use sha2::{Digest as _, Sha256};
 use wire::SecretText;
 
-use super::caller::{Created, NotCreated, Wish, check_name, token_of};
+use super::caller::{Created, NotCreated, TokenWish, check_name, token_of};
 use super::lifetime::Lifetime;
 use crate::types::{Scope, Scopes};
 
@@ -34,7 +34,7 @@ pub async fn create_endpoint(
 ) -> Result<Created, NotCreated> {
     check_name(&name)?;
     let text = random_text()?;
-    let wish = Wish {
+    let wish = TokenWish {
         name,
         scopes: scopes(),
         lifetime,

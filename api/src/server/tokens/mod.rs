@@ -11,7 +11,7 @@ mod lifetime;
 mod peer;
 
 pub use crate::types::{BadScope, Scope, Scopes};
-pub use caller::{CallerClaims, CallerKey, Created, NotCreated, Token, Wish, create};
+pub use caller::{CallerClaims, CallerKey, Created, NotCreated, Token, TokenWish, create};
 pub use endpoint::create_endpoint;
 pub(crate) use endpoint::{
     LENGTH as ENDPOINT_TOKEN_LENGTH, hash as endpoint_hash, scopes as endpoint_scopes,

@@ -16,7 +16,7 @@ use crate::types::ExplanationBody;
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Asked {
+pub(crate) struct ExplainQuery {
     /// As people write it, or its manifest's URL.
     #[param(example = "harbor.example.com/library/nginx:1.27")]
     image: String,
@@ -32,7 +32,7 @@ pub(crate) struct Asked {
         the others are not; where the last pull through the node got its bytes, and how fast. It takes up to ten seconds \
         where registry and node are silent. The registry is asked with the credential that is configured for it, and only \
         if it is configured or a preheat has named it.",
-    params(Asked),
+    params(ExplainQuery),
     responses(
         (status = 200, description = "What is known", body = ExplanationBody),
         BadQuery, Unknown, Refusals, Trouble,
@@ -41,7 +41,7 @@ pub(crate) struct Asked {
 pub(crate) async fn get(
     State(app): State<App>,
     _: Allowed<ToRead>,
-    Question(asked): Question<Asked>,
+    Question(asked): Question<ExplainQuery>,
 ) -> Result<Json<ExplanationBody>, Problem> {
     let image = image::image("image", &asked.image, str::parse)?;
     let explained = preheat::explain(app.preheater(), &image, &asked.node).await;

@@ -13,7 +13,7 @@ use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, ToPreheat};
 use crate::server::problem::Problem;
 use crate::server::responses::{BadBody, Refusals, Trouble};
-use crate::server::routes::notifications::{Heard, PassedOver};
+use crate::server::routes::notifications::{PassedOverPush, PushReport};
 use crate::server::routes::pushed::{Pushed, delivery_of};
 use crate::server::triggers::Outcome;
 
@@ -64,22 +64,22 @@ struct Repository {
         `[[trigger]]` of the configuration names the image; every other type is answered 202 and leads to nothing. \
         The same webhook leads to one preheat, however often it is sent.",
     request_body(content = Value, description = "What Harbor sends"),
-    responses((status = 202, description = "What is to be done is written down", body = Heard), BadBody, Refusals, Trouble),
+    responses((status = 202, description = "What is to be done is written down", body = PushReport), BadBody, Refusals, Trouble),
 )]
 pub(crate) async fn harbor(
     State(app): State<App>,
     allowed: Allowed<ToPreheat>,
     Body(body): Body<Value>,
-) -> Result<(StatusCode, Json<Heard>), Problem> {
+) -> Result<(StatusCode, Json<PushReport>), Problem> {
     let read = pushes_in(body).inspect_err(|_| app.count(SOURCE, Outcome::Malformed))?;
-    let mut heard = Heard::default();
+    let mut heard = PushReport::default();
     match read {
         Read::Pushes(pushes) => {
             for pushed in pushes {
                 heard.act(&app, allowed.caller.token.as_deref(), pushed).await?;
             }
         }
-        Read::Nothing(why) => heard.nothing(PassedOver::nothing(&app, SOURCE, why)),
+        Read::Nothing(why) => heard.nothing(PassedOverPush::nothing(&app, SOURCE, why)),
     }
     Ok((StatusCode::ACCEPTED, Json(heard)))
 }

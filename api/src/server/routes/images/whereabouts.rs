@@ -16,7 +16,7 @@ use crate::types::WhereBody;
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct AskedWhere {
+pub(crate) struct WhereQuery {
     /// As people write it, or its manifest's URL.
     #[param(example = "harbor.example.com/library/nginx:1.27")]
     image: String,
@@ -27,13 +27,13 @@ pub(crate) struct AskedWhere {
     summary = "Which peers hold what share of an image",
     description = "What the image is made of is known from its newest preheat; without one the registry is asked. Of \
         nodes only the objects of preheated images are known.",
-    params(AskedWhere),
+    params(WhereQuery),
     responses((status = 200, description = "Who holds it", body = WhereBody), BadQuery, Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn whereabouts(
     State(app): State<App>,
     _: Allowed<ToRead>,
-    Question(asked): Question<AskedWhere>,
+    Question(asked): Question<WhereQuery>,
 ) -> Result<Json<WhereBody>, Problem> {
     let image = image::image("image", &asked.image, str::parse)?;
     match preheat::where_is(app.preheater(), &image).await {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::Value;
 
-use super::{Heard, distribution, kraken};
+use super::{PushReport, distribution, kraken};
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, ToPreheat};
 use crate::server::problem::Problem;
@@ -20,7 +20,7 @@ use crate::server::responses::{BadBody, Refusals, Trouble};
         however often it is told.",
     request_body(content = Value, description = "The envelope"),
     responses(
-        (status = 200, description = "What is to be done is written down", body = Heard),
+        (status = 200, description = "What is to be done is written down", body = PushReport),
         (status = 502, description = "To Kraken only: the preheat failed within a few seconds", body = Problem,
          content_type = "application/problem+json"),
         BadBody, Refusals, Trouble,
@@ -30,7 +30,7 @@ pub(crate) async fn create(
     State(app): State<App>,
     allowed: Allowed<ToPreheat>,
     Body(envelope): Body<Value>,
-) -> Result<Json<Heard>, Problem> {
+) -> Result<Json<PushReport>, Problem> {
     let caller = allowed.caller.token.as_deref();
     let Value::Object(mut envelope) = envelope else {
         return Err(neither());

@@ -6,7 +6,7 @@ use preheat::Origin;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Heard, PassedOver};
+use super::{PassedOverPush, PushReport};
 use crate::server::app::App;
 use crate::server::problem::Problem;
 use crate::server::routes::pushed::{Pushed, delivery_named};
@@ -16,15 +16,15 @@ const SOURCE: Origin = Origin::Notification;
 const MOST_EVENTS: usize = 1000;
 
 #[derive(Deserialize)]
-struct Event {
+struct RegistryEvent {
     id: Option<String>,
     timestamp: Option<String>,
     action: Option<String>,
-    target: Option<Target>,
+    target: Option<RegistryTarget>,
 }
 
 #[derive(Default, Deserialize)]
-struct Target {
+struct RegistryTarget {
     digest: Option<String>,
     url: Option<String>,
     tag: Option<String>,
@@ -40,25 +40,25 @@ enum Meaning {
 
 /// Acts on each event. Storage that fails ends it: the registry tells all of them again, and what has led to a preheat
 /// leads to no second one.
-pub(super) async fn hear(app: &App, caller: Option<&str>, events: Vec<Value>) -> Result<Heard, Problem> {
+pub(super) async fn hear(app: &App, caller: Option<&str>, events: Vec<Value>) -> Result<PushReport, Problem> {
     if events.len() > MOST_EVENTS {
         return Err(Problem::invalid(format!(
             "`events` has more than {MOST_EVENTS} entries: send them in parts."
         )));
     }
-    let mut heard = Heard::default();
+    let mut heard = PushReport::default();
     for event in events {
         match meaning_of(event) {
             Meaning::Pushed(pushed) => heard.act(app, caller, pushed).await?,
-            Meaning::Nothing(why) => heard.nothing(PassedOver::nothing(app, SOURCE, why)),
-            Meaning::Malformed(why) => heard.nothing(PassedOver::malformed(app, SOURCE, &why)),
+            Meaning::Nothing(why) => heard.nothing(PassedOverPush::nothing(app, SOURCE, why)),
+            Meaning::Malformed(why) => heard.nothing(PassedOverPush::malformed(app, SOURCE, &why)),
         }
     }
     Ok(heard)
 }
 
 fn meaning_of(event: Value) -> Meaning {
-    let Ok(event) = serde_json::from_value::<Event>(event) else {
+    let Ok(event) = serde_json::from_value::<RegistryEvent>(event) else {
         return Meaning::Malformed("an event is not made as a registry makes them".to_owned());
     };
     if event.action.as_deref() != Some("push") {

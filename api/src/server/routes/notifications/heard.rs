@@ -15,20 +15,22 @@ const MOST_REASONS: usize = 100;
 
 /// What came of what was told.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(crate) struct Heard {
+#[schema(as = Heard)]
+pub(crate) struct PushReport {
     /// Preheats that were asked for, now or by the same message before.
     preheats: Vec<PreheatId>,
     /// What led to none.
-    passed_over: Vec<PassedOver>,
+    passed_over: Vec<PassedOverPush>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PassedOver {
+#[schema(as = PassedOver)]
+pub(crate) struct PassedOverPush {
     /// Why, and what to do if it was meant to lead to one.
     why: String,
 }
 
-impl PassedOver {
+impl PassedOverPush {
     /// No push of a tag: the usual case, and nothing to worry about.
     pub(crate) fn nothing(app: &App, source: Origin, why: &str) -> Self {
         app.count(source, Outcome::PassedOver);
@@ -46,7 +48,7 @@ impl PassedOver {
     }
 }
 
-impl Heard {
+impl PushReport {
     /// Does what a rule makes of a push, and notes what came of it.
     pub(crate) async fn act(
         &mut self,
@@ -57,14 +59,14 @@ impl Heard {
         let image = pushed.image.to_string();
         match pushed.act(app, caller).await? {
             Ok(id) => self.preheat(id),
-            Err(why) => self.nothing(PassedOver {
+            Err(why) => self.nothing(PassedOverPush {
                 why: format!("{image}: {}", why.words()),
             }),
         }
         Ok(())
     }
 
-    pub(crate) fn nothing(&mut self, passed_over: PassedOver) {
+    pub(crate) fn nothing(&mut self, passed_over: PassedOverPush) {
         if self.passed_over.len() < MOST_REASONS {
             self.passed_over.push(passed_over);
         }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::Heard;
+use super::PushReport;
 use crate::server::app::App;
 use crate::server::problem::{Kind, Problem};
 use crate::server::routes::harbor::words::why_it_failed;
@@ -24,24 +24,24 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Event {
+struct KrakenEvent {
     id: Option<String>,
     time_stamp: Option<String>,
-    target: Option<Target>,
+    target: Option<KrakenTarget>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Target {
+struct KrakenTarget {
     digest: Option<String>,
     url: Option<String>,
     tag: Option<String>,
 }
 
 /// All events are read before the first one is acted on: an envelope is taken whole or not at all.
-pub(super) async fn hear(app: &App, caller: Option<&str>, events: Vec<Value>) -> Result<Heard, Problem> {
+pub(super) async fn hear(app: &App, caller: Option<&str>, events: Vec<Value>) -> Result<PushReport, Problem> {
     let pushed = read(events).inspect_err(|_| app.count(SOURCE, Outcome::Malformed))?;
-    let mut heard = Heard::default();
+    let mut heard = PushReport::default();
     let mut preheats = Vec::new();
     for pushed in pushed {
         let name = pushed.image.to_string();
@@ -84,7 +84,7 @@ fn read(events: Vec<Value>) -> Result<Vec<Pushed>, Problem> {
 }
 
 fn pushed(event: Value) -> Result<Pushed, Problem> {
-    let event: Event = serde_json::from_value(event).map_err(|_| {
+    let event: KrakenEvent = serde_json::from_value(event).map_err(|_| {
         Problem::invalid("`Events` has an entry that is not made as Harbor's provider \"Kraken\" makes them.")
     })?;
     let target = event.target.unwrap_or_default();

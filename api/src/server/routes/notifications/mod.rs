@@ -6,4 +6,4 @@ mod distribution;
 mod heard;
 mod kraken;
 
-pub(super) use heard::{Heard, PassedOver};
+pub(super) use heard::{PassedOverPush, PushReport};

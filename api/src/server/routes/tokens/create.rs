@@ -13,12 +13,12 @@ use crate::server::app::{App, Caller};
 use crate::server::extract::{Allowed, Body, ToAdminister};
 use crate::server::problem::{Kind, Problem};
 use crate::server::responses::{BadBody, Refusals, Trouble};
-use crate::server::tokens::{Created, Lifetime, NotCreated, Scope, Scopes, Wish, endpoint_scopes};
+use crate::server::tokens::{Created, Lifetime, NotCreated, Scope, Scopes, TokenWish, endpoint_scopes};
 use crate::types::{CreateToken, NewToken, Timestamp};
 
 /// What is asked for, parsed.
-enum Asked {
-    Caller(Wish),
+enum TokenRequest {
+    Caller(TokenWish),
     Endpoint { name: String, lifetime: Lifetime },
 }
 
@@ -41,11 +41,11 @@ pub(crate) async fn create(
         return Err(not_given(scope));
     }
     let (created, endpoint) = match asked {
-        Asked::Caller(wish) => (
+        TokenRequest::Caller(wish) => (
             crate::server::tokens::create(preheater, app.caller_key(), wish, now).await,
             None,
         ),
-        Asked::Endpoint { name, lifetime } => (
+        TokenRequest::Endpoint { name, lifetime } => (
             crate::server::tokens::create_endpoint(preheater, name, lifetime, now).await,
             Some(app.public_url().unwrap_or_default()),
         ),
@@ -63,7 +63,7 @@ pub(crate) async fn create(
     ))
 }
 
-impl Asked {
+impl TokenRequest {
     fn scopes(&self) -> Cow<'_, Scopes> {
         match self {
             Self::Caller(wish) => Cow::Borrowed(&wish.scopes),
@@ -95,7 +95,7 @@ fn not_given(scope: Scope) -> Problem {
 }
 
 impl CreateToken {
-    fn parse(self) -> Result<Asked, Problem> {
+    fn parse(self) -> Result<TokenRequest, Problem> {
         let scopes: Result<Vec<Scope>, _> = self.scopes.iter().map(|scope| scope.parse()).collect();
         let scopes = Scopes::new(scopes.map_err(|fault| Problem::invalid(format!("`scopes`: {fault}.")))?);
         let lifetime = self.expires.as_deref().map(str::parse::<Lifetime>).transpose();
@@ -104,13 +104,13 @@ impl CreateToken {
             .unwrap_or_default();
         let name = self.name;
         match self.kind.as_deref() {
-            None | Some("caller") => Ok(Asked::Caller(Wish {
+            None | Some("caller") => Ok(TokenRequest::Caller(TokenWish {
                 name,
                 scopes,
                 lifetime,
             })),
             Some("endpoint") if scopes.is_empty() || scopes == endpoint_scopes() => {
-                Ok(Asked::Endpoint { name, lifetime })
+                Ok(TokenRequest::Endpoint { name, lifetime })
             }
             Some("endpoint") => Err(Problem::invalid(
                 "`scopes`: a token of kind `endpoint` has scope `preheat` and no other: leave `scopes` out.",

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use wire::SecretText;
 
-use super::{Job, JobState};
+use super::{HarborJob, HarborJobState};
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, ToPreheat};
 use crate::server::problem::Problem;
@@ -67,23 +67,23 @@ pub(crate) struct Args {
     post, path = "/oapi/v1/jobs", tag = "harbor", operation_id = "create_job",
     summary = "Preheat an image, as Harbor asks for it",
     request_body = CreateJob,
-    responses((status = 200, description = "Written down; poll it", body = Job), BadBody, Refusals, Trouble),
+    responses((status = 200, description = "Written down; poll it", body = HarborJob), BadBody, Refusals, Trouble),
 )]
 pub(crate) async fn create(
     State(app): State<App>,
     allowed: Allowed<ToPreheat>,
     Body(body): Body<CreateJob>,
-) -> Result<Json<Job>, Problem> {
+) -> Result<Json<HarborJob>, Problem> {
     let request = body.parse()?;
     let id = image::submitted(&app, &allowed.caller, request).await?;
     let now = Timestamp::from_ms(app.now_ms());
-    Ok(Json(Job {
+    Ok(Json(HarborJob {
         id,
         kind: "preheat",
         created_at: now,
         updated_at: now,
         // Harbor takes every answer to a POST for "pending" anyway.
-        state: JobState::Pending,
+        state: HarborJobState::Pending,
         result: None,
     }))
 }

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use preheat::{HarborRow, HarborRows, PreheatState, PreheatView, harbor_rows};
 
-use super::{ClusterResult, GroupState, Job, JobResult, JobState, Task};
+use super::{GroupState, HarborClusterResult, HarborJob, HarborJobResult, HarborJobState, HarborTask};
 use crate::server::app::App;
 use crate::server::extract::{Parts, Poller};
 use crate::server::problem::Problem;
@@ -25,31 +25,31 @@ const MOST_ROWS: u64 = 1000;
     description = "`SUCCESS` means that every object is on disk and proven where the scope says. The token that \
         asked for the job may poll it for 30 minutes after it was revoked or expired.",
     params(("id" = i64, Path, description = "The job's id")),
-    responses((status = 200, description = "The job", body = Job), Unknown, Refusals, Trouble),
+    responses((status = 200, description = "The job", body = HarborJob), Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn get(
     State(app): State<App>,
     poller: Poller,
     Parts(id): Parts<i64>,
-) -> Result<Json<Job>, Problem> {
+) -> Result<Json<HarborJob>, Problem> {
     let view = preheats::get::seen_by(&app, &poller, id).await?;
     let rows = match state_of(view.state) {
-        JobState::Pending => None,
-        JobState::Success | JobState::Failure => {
+        HarborJobState::Pending => None,
+        HarborJobState::Success | HarborJobState::Failure => {
             Some(harbor_rows(app.preheater(), view.id, MOST_ROWS).await?)
         }
     };
     Ok(Json(job(&view, rows)))
 }
 
-fn job(view: &PreheatView, rows: Option<HarborRows>) -> Job {
-    Job {
+fn job(view: &PreheatView, rows: Option<HarborRows>) -> HarborJob {
+    HarborJob {
         id: view.id,
         kind: "preheat",
         created_at: Timestamp::from_ms(view.created_ms),
         updated_at: Timestamp::from_ms(view.finished_ms.unwrap_or(view.updated_ms)),
         state: state_of(view.state),
-        result: rows.map(|rows| JobResult {
+        result: rows.map(|rows| HarborJobResult {
             job_states: vec![GroupState {
                 error: error_of(view),
                 results: by_cluster(rows),
@@ -58,25 +58,25 @@ fn job(view: &PreheatView, rows: Option<HarborRows>) -> Job {
     }
 }
 
-fn state_of(state: PreheatState) -> JobState {
+fn state_of(state: PreheatState) -> HarborJobState {
     match state {
-        PreheatState::Waiting | PreheatState::Resolving | PreheatState::Placing => JobState::Pending,
-        PreheatState::Succeeded => JobState::Success,
-        PreheatState::Failed | PreheatState::Cancelled => JobState::Failure,
+        PreheatState::Waiting | PreheatState::Resolving | PreheatState::Placing => HarborJobState::Pending,
+        PreheatState::Succeeded => HarborJobState::Success,
+        PreheatState::Failed | PreheatState::Cancelled => HarborJobState::Failure,
     }
 }
 
 /// Never empty for a failure: it is all that Harbor shows of one.
 fn error_of(view: &PreheatView) -> String {
-    if state_of(view.state) != JobState::Failure {
+    if state_of(view.state) != HarborJobState::Failure {
         return String::new();
     }
     why_it_failed(view)
 }
 
-fn by_cluster(rows: HarborRows) -> Vec<ClusterResult> {
+fn by_cluster(rows: HarborRows) -> Vec<HarborClusterResult> {
     let left_out = rows.left_out;
-    let mut clusters: BTreeMap<i64, ClusterResult> = BTreeMap::new();
+    let mut clusters: BTreeMap<i64, HarborClusterResult> = BTreeMap::new();
     for row in rows.rows {
         let cluster = clusters
             .entry(row.cluster_id)
@@ -99,16 +99,16 @@ fn by_cluster(rows: HarborRows) -> Vec<ClusterResult> {
     clusters.into_values().collect()
 }
 
-fn of_cluster(id: i64) -> ClusterResult {
-    ClusterResult {
+fn of_cluster(id: i64) -> HarborClusterResult {
+    HarborClusterResult {
         scheduler_cluster_id: id,
         success_tasks: Vec::new(),
         failure_tasks: Vec::new(),
     }
 }
 
-fn task(row: HarborRow) -> Task {
-    Task {
+fn task(row: HarborRow) -> HarborTask {
+    HarborTask {
         url: row.url,
         hostname: row.hostname,
         ip: row.ip,
@@ -117,8 +117,8 @@ fn task(row: HarborRow) -> Task {
 }
 
 /// The last line of Harbor's table, where there are more rows than it should print.
-fn more(left_out: u64) -> Task {
-    Task {
+fn more(left_out: u64) -> HarborTask {
+    HarborTask {
         url: format!("... and {left_out} more: GET /api/v1/preheats/ID/objects lists all"),
         hostname: String::new(),
         ip: String::new(),

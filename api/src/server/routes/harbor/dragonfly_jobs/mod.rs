@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 /// The only words that Harbor understands; any other ends its task as failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
-pub(crate) enum JobState {
+#[schema(as = JobState)]
+pub(crate) enum HarborJobState {
     Pending,
     Success,
     Failure,
@@ -19,7 +20,8 @@ pub(crate) enum JobState {
 
 /// A preheat, as Harbor polls it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Job {
+#[schema(as = Job)]
+pub(crate) struct HarborJob {
     id: i64,
     #[serde(rename = "type")]
     #[schema(example = "preheat")]
@@ -28,13 +30,14 @@ pub(crate) struct Job {
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
-    state: JobState,
+    state: HarborJobState,
     /// `null` while the state is `PENDING`.
-    result: Option<JobResult>,
+    result: Option<HarborJobResult>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct JobResult {
+#[schema(as = JobResult)]
+pub(crate) struct HarborJobResult {
     job_states: Vec<GroupState>,
 }
 
@@ -42,20 +45,22 @@ pub(crate) struct JobResult {
 pub(crate) struct GroupState {
     /// Why the job failed and what to do; the only text that Harbor shows of a failed job.
     error: String,
-    results: Vec<ClusterResult>,
+    results: Vec<HarborClusterResult>,
 }
 
 /// What the peers of one cluster did.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ClusterResult {
+#[schema(as = ClusterResult)]
+pub(crate) struct HarborClusterResult {
     scheduler_cluster_id: i64,
-    success_tasks: Vec<Task>,
-    failure_tasks: Vec<Task>,
+    success_tasks: Vec<HarborTask>,
+    failure_tasks: Vec<HarborTask>,
 }
 
 /// One object on one peer.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Task {
+#[schema(as = Task)]
+pub(crate) struct HarborTask {
     url: String,
     hostname: String,
     ip: String,
