@@ -12,7 +12,7 @@ use sea_orm::{
 use crate::fault::StorageError;
 use crate::limits::milliseconds;
 use crate::preheater::Inner;
-use crate::rows::{VALUES_AT_ONCE, objects, placements, preheats};
+use crate::rows::{VALUES_AT_ONCE, labels, objects, placements, preheats};
 
 /// One round takes no more preheats, and no more placements of them; the next round goes on.
 const PREHEATS_AT_ONCE: u64 = 20;
@@ -60,6 +60,10 @@ async fn forget(txn: &DatabaseTransaction, before: i64) -> Result<usize, DbErr> 
         }
         objects::Entity::delete_many()
             .filter(objects::Column::PreheatId.eq(id))
+            .exec(txn)
+            .await?;
+        labels::Entity::delete_many()
+            .filter(labels::Column::PreheatId.eq(id))
             .exec(txn)
             .await?;
         preheats::Entity::delete_by_id(id).exec(txn).await?;

@@ -9,6 +9,7 @@ use wire::TraceContext;
 
 use crate::fault::StorageError;
 use crate::followers::worker_of;
+use crate::labels::Labels;
 use crate::orders::kind_of;
 use crate::peer_choice::PeerChoice;
 use crate::preheater::{Preheater, read_uuid};
@@ -96,6 +97,7 @@ pub(crate) fn view(row: preheats::Model, pages: &TracePages) -> PreheatView {
             .notes
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default(),
+        labels: Labels::from_json(row.labels.as_deref()),
         registry: row.registry,
         repository: row.repository,
         reference: row.reference,

@@ -37,6 +37,7 @@ mod harbor_rows;
 mod holdings;
 pub mod image_rules;
 mod joining;
+mod labels;
 mod ledger;
 mod limits;
 mod list;
@@ -94,6 +95,7 @@ pub use joining::{
     Applicant, JoinError, JoinTokenView, NewJoinToken, NotJoined, create_join_token, join, join_directly,
     join_tokens, renewed, revoke_join_token,
 };
+pub use labels::{BadLabel, Label, Labels};
 pub use limits::Limits;
 pub use list::{ListQuery, list};
 pub use peer_choice::{BadPeers, PeerChoice};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use oci::{Credential, ImageReference, Platform};
 
+use crate::labels::Labels;
 use crate::peer_choice::PeerChoice;
 use crate::scope::{ClusterChoice, Scope};
 
@@ -26,6 +27,8 @@ pub struct PreheatRequest {
     pub time_limit: Option<Duration>,
     /// Names the message that asked; when it comes again, it is answered with the preheat that it made.
     pub delivery: Option<String>,
+    /// Free key-value pairs, to be shown and filtered by.
+    pub labels: Labels,
     pub asked_by: Origin,
 }
 
@@ -43,6 +46,7 @@ impl PreheatRequest {
             priority: Priority::default(),
             time_limit: None,
             delivery: None,
+            labels: Labels::default(),
             asked_by,
         }
     }

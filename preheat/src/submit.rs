@@ -14,10 +14,11 @@ use uuid::Uuid;
 use wire::TraceContext;
 
 use crate::fault::{StorageError, SubmitError};
+use crate::labels::Labels;
 use crate::limits::milliseconds;
 use crate::preheater::{Inner, MANAGER_LANE, Preheater, group_of};
 use crate::request::{Origin, PreheatRequest};
-use crate::rows::{credentials, preheats};
+use crate::rows::{ROWS_AT_ONCE, credentials, labels, preheats};
 use crate::{clusters, image_rules, views};
 
 /// The kinds of the manager's work.
@@ -81,7 +82,12 @@ async fn write(
         trace: trace.map(|trace| trace.as_str().to_owned()),
         ..NewWork::default()
     };
-    let submission = Submission { row, sealed, work };
+    let submission = Submission {
+        row,
+        sealed,
+        labels: request.labels,
+        work,
+    };
     match inner.submissions.write(&inner.db, submission).await {
         Ok(written) => {
             inner.bell.ring(MANAGER_LANE);
@@ -122,6 +128,7 @@ fn check_registry(inner: &Inner, request: &PreheatRequest) -> Result<(), SubmitE
 pub(crate) struct Submission {
     row: preheats::ActiveModel,
     sealed: Option<SealedCredential>,
+    labels: Labels,
     /// The first of its work, which is told the preheat's id once there is one.
     work: NewWork,
 }
@@ -149,8 +156,14 @@ pub(crate) fn write_all(
 ) -> BoxFuture<'_, Result<Vec<Written>, DbErr>> {
     Box::pin(async move {
         let mut written = Vec::with_capacity(submissions.len());
-        let (mut works, mut secrets) = (Vec::new(), Vec::new());
-        for Submission { row, sealed, work } in submissions {
+        let (mut works, mut secrets, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+        for submission in submissions {
+            let Submission {
+                row,
+                sealed,
+                labels: own,
+                work,
+            } = submission;
             if let Some(id) = delivered_before(txn, &row).await? {
                 written.push(Written { id, is_new: false });
                 continue;
@@ -158,6 +171,7 @@ pub(crate) fn write_all(
             let id = preheats::Entity::insert(row).exec(txn).await?.last_insert_id;
             works.push(of_preheat(id, work));
             secrets.extend(sealed.map(|sealed| sealed.row(id)));
+            labels.extend(label_rows(id, &own));
             written.push(Written { id, is_new: true });
         }
         let now = works.last().map_or(0, |last| last.run_at_ms);
@@ -167,8 +181,25 @@ pub(crate) fn write_all(
                 .exec_without_returning(txn)
                 .await?;
         }
+        write_labels(txn, labels).await?;
         Ok(written)
     })
+}
+
+fn label_rows(preheat: PreheatId, labels: &Labels) -> impl Iterator<Item = labels::ActiveModel> {
+    labels.digests().map(move |label| labels::ActiveModel {
+        label: Set(label),
+        preheat_id: Set(preheat),
+    })
+}
+
+async fn write_labels(txn: &DatabaseTransaction, rows: Vec<labels::ActiveModel>) -> Result<(), DbErr> {
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        labels::Entity::insert_many(rows.to_vec())
+            .exec_without_returning(txn)
+            .await?;
+    }
+    Ok(())
 }
 
 /// The preheat that the same message has made; a message that comes again makes no second one.
@@ -321,5 +352,6 @@ fn new_row(
         notes: Set(None),
         retried_ms: Set(None),
         tells: Set(inner.webhooks.tells()),
+        labels: Set(request.labels.to_json()),
     }
 }

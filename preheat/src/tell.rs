@@ -3,6 +3,7 @@
 //! **Invariant:** what a receiver is to be told is work that commits together with the change; it is sent until the
 //! receiver has taken it, for a day at most, under one delivery id. A manager that dies in between changes nothing.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use serde_json::json;
 use uuid::Uuid;
 use wire::TraceContext;
 
+use crate::labels::Labels;
 use crate::ledger::Effects;
 use crate::limits::milliseconds;
 use crate::preheater::Inner;
@@ -62,6 +64,7 @@ struct ToldPreheat<'a> {
     placements_verified: i64,
     placements_failed: i64,
     trace_id: Option<String>,
+    labels: BTreeMap<String, String>,
 }
 
 /// Puts in what receivers want to hear of, as the preheat stands within this transaction.
@@ -135,6 +138,7 @@ fn told<'a>(delivery: &'a str, row: &'a preheats::Model, event: WebhookEvent, at
             placements_verified: row.placements_verified,
             placements_failed: row.placements_failed,
             trace_id: trace.map(|trace| trace.trace_id().to_owned()),
+            labels: Labels::from_json(row.labels.as_deref()).into_map(),
         },
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::{ObjectKind, Role, Side};
 
+use crate::labels::Labels;
 use crate::peer_choice::PeerChoice;
 use crate::request::Priority;
 use crate::scope::{ClusterChoice, Scope};
@@ -100,6 +101,8 @@ pub struct PreheatView {
     pub follows: Option<i64>,
     /// What readers should know: a layer that was left out, and why.
     pub notes: Vec<String>,
+    /// Its own, also of one that follows.
+    pub labels: Labels,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -4,11 +4,12 @@ mod follow;
 
 use api::types::{ClusterNameOrId, CreatePreheat, PeerSelection, PreheatBody};
 use clap::Args;
+use preheat::{Label, Labels};
 
 use self::follow::trace_words;
 use super::output;
 use super::stop::{FAILED, NOT_ASKED, Stop};
-use crate::cli::client::{Api, AskError, ServerFlags};
+use crate::cli::client::{Api, ServerFlags};
 
 /// Preheat images: have them fetched before they are needed.
 #[derive(Debug, Args)]
@@ -22,6 +23,7 @@ Examples:
   stoker preheat --wait --platform linux/arm64 harbor.example.com/team/app:1.4
   stoker preheat --wait --scope all_peers http://registry.lan:5000/app@sha256:9f86d0…
   stoker preheat --cluster edge-7 --cluster edge-8 registry.example.com/app:2
+  stoker preheat --label team=payments --label stage=prod registry.example.com/app:2
   stoker preheat --scope all_peers --percent 20 --priority high registry.example.com/app:2
 
 Scopes: single_seed_peer (each object on one seed of each cluster; the default),
@@ -75,6 +77,9 @@ pub(crate) struct PreheatArguments {
     /// Signatures and lists of contents that refer to the image come along. [default: as the cluster wants it]
     #[arg(long, env = "STOKER_REFERRERS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     referrers: Option<bool>,
+    /// Label of the preheats, to be shown and filtered by; may be given several times.
+    #[arg(long = "label", env = "STOKER_LABEL", value_name = "KEY=VALUE")]
+    labels: Vec<Label>,
     /// Follow the preheats to their end.
     #[arg(long, env = "STOKER_WAIT")]
     wait: bool,
@@ -82,10 +87,14 @@ pub(crate) struct PreheatArguments {
 
 pub(crate) async fn run(arguments: PreheatArguments) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
+    let labels = Labels::new(arguments.labels.iter().cloned()).map_err(Stop::usage)?;
     let mut asked = Vec::new();
     let mut not_asked = Vec::new();
     for image in &arguments.images {
-        match ask(&api, image, &arguments).await {
+        match api
+            .post("/api/v1/preheats", &body(image, &labels, &arguments))
+            .await
+        {
             Ok(preheat) => asked.push(preheat),
             Err(error) => not_asked.push((image, error)),
         }
@@ -106,11 +115,7 @@ pub(crate) async fn run(arguments: PreheatArguments) -> Result<(), Stop> {
     }
 }
 
-async fn ask(api: &Api, image: &str, arguments: &PreheatArguments) -> Result<PreheatBody, AskError> {
-    api.post("/api/v1/preheats", &body(image, arguments)).await
-}
-
-fn body(image: &str, arguments: &PreheatArguments) -> CreatePreheat {
+fn body(image: &str, labels: &Labels, arguments: &PreheatArguments) -> CreatePreheat {
     let unless_empty = |texts: &[String]| (!texts.is_empty()).then(|| texts.to_vec());
     let clusters = unless_empty(&arguments.clusters);
     CreatePreheat {
@@ -123,6 +128,7 @@ fn body(image: &str, arguments: &PreheatArguments) -> CreatePreheat {
         priority: arguments.priority.clone(),
         time_limit: arguments.time_limit.clone(),
         credential: None,
+        labels: labels.clone().into_map(),
     }
 }
 

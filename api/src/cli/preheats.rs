@@ -1,7 +1,10 @@
 //! `stoker preheats`: what was asked for and how it goes.
 
+use std::collections::BTreeMap;
+
 use api::types::{ObjectBody, Objects, PlacementBody, PreheatBody, PreheatState, Preheats};
 use clap::Args;
+use preheat::Label;
 
 use super::output;
 use super::output::{Table, percent, short, to_the_second};
@@ -15,6 +18,7 @@ Examples:
   stoker preheats
   stoker preheats --state open
   stoker preheats --state failed,cancelled --image library/nginx --since 2026-11-21T00:00:00Z
+  stoker preheats --label team=payments --label stage=prod
   stoker preheats 17")]
 pub(crate) struct PreheatsArguments {
     /// Show this one with its objects and placements.
@@ -34,6 +38,9 @@ pub(crate) struct PreheatsArguments {
     /// Only those asked for at this time or later: 2026-11-21T10:00:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
+    /// Only those with this label; given several times: with all of them.
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    labels: Vec<Label>,
     /// Only those with a smaller id: goes on where the page before ended.
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
@@ -55,9 +62,12 @@ async fn list(api: &Api, arguments: &PreheatsArguments) -> Result<(), Stop> {
         output::remark(nothing_found(arguments));
         return Ok(());
     }
-    let mut table = Table::new(["ID", "STATE", "DONE", "SCOPE", "ASKED", "IMAGE", "TRACE"]);
+    let mut table = Table::new([
+        "ID", "STATE", "DONE", "SCOPE", "ASKED", "IMAGE", "LABELS", "TRACE",
+    ]);
     for preheat in page.preheats {
         let trace = preheat.trace().unwrap_or("-").to_owned();
+        let labels = words_of(&preheat.labels);
         table.row([
             preheat.id.to_string(),
             preheat.state.word().to_owned(),
@@ -65,6 +75,7 @@ async fn list(api: &Api, arguments: &PreheatsArguments) -> Result<(), Stop> {
             preheat.scope,
             to_the_second(&preheat.created_at),
             preheat.image,
+            labels,
             trace,
         ]);
     }
@@ -88,10 +99,12 @@ fn path_of(arguments: &PreheatsArguments) -> String {
         ("registry", arguments.registry.as_ref()),
         ("since", arguments.since.as_ref()),
     ];
-    let given: Vec<(&str, &str)> = all
+    let mut given: Vec<(&str, &str)> = all
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?.as_str())))
         .collect();
+    let labels: Vec<String> = arguments.labels.iter().map(Label::to_string).collect();
+    given.extend(labels.iter().map(|label| ("label", label.as_str())));
     query("/api/v1/preheats", &given)
 }
 
@@ -100,6 +113,7 @@ fn nothing_found(arguments: &PreheatsArguments) -> &'static str {
         || arguments.image.is_some()
         || arguments.registry.is_some()
         || arguments.since.is_some()
+        || !arguments.labels.is_empty()
         || arguments.before.is_some();
     if is_filtered {
         "No preheat is like that."
@@ -146,6 +160,9 @@ fn head(preheat: &PreheatBody) {
     for note in &preheat.notes {
         say("note", note);
     }
+    if !preheat.labels.is_empty() {
+        say("labels", &words_of(&preheat.labels));
+    }
     say("scope", &preheat.scope);
     let counts = &preheat.placements;
     say(
@@ -172,6 +189,14 @@ fn head(preheat: &PreheatBody) {
     if let Some(link) = &preheat.trace_url {
         say("link", link);
     }
+}
+
+fn words_of(labels: &BTreeMap<String, String>) -> String {
+    let words: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    words.join(" ")
 }
 
 fn placement_row(object: &ObjectBody, placement: &PlacementBody) -> [String; 9] {

@@ -115,7 +115,7 @@ fn defaults_are_told_where_people_look_for_them() {
 }
 
 /// What describes one question, and no installation.
-const OF_ONE_QUESTION: [&str; 6] = ["limit", "state", "image", "registry", "since", "before"];
+const OF_ONE_QUESTION: [&str; 7] = ["limit", "state", "image", "registry", "since", "label", "before"];
 
 /// Every flag but those of single questions can be set in the environment.
 #[test]

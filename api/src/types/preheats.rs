@@ -1,5 +1,6 @@
 //! Preheats: what a caller asks for, and what the manager answers.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use preheat::{ClusterChoice, PeerChoice, PreheatView};
@@ -37,6 +38,11 @@ pub struct CreatePreheat {
     #[schema(example = "10m")]
     pub time_limit: Option<String>,
     pub credential: Option<RegistryUser>,
+    /// Free key-value pairs, to be shown and filtered by. At most 32. A key has 1 to 63 of `a-z`, `A-Z`, `0-9`, `.`, `_`,
+    /// `/` and `-`, with a letter or digit at both ends; a value has at most 255 bytes and no control characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(example = json!({"team": "payments"}))]
+    pub labels: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -151,6 +157,10 @@ pub struct PreheatBody {
     pub follows: Option<i64>,
     /// What to know about it: a layer that was left out, and why.
     pub notes: Vec<String>,
+    /// What the caller gave it; a preheat that follows another one keeps its own.
+    #[serde(default)]
+    #[schema(required, example = json!({"team": "payments"}))]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Placements: one object that one peer has to hold.
@@ -256,6 +266,7 @@ impl From<PreheatView> for PreheatBody {
             attempt: view.attempt,
             follows: view.follows,
             notes: view.notes,
+            labels: view.labels.into_map(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod demo;
 mod doctor;
 mod exit_codes;
+mod labels;
 mod own_process;
 mod up;
 

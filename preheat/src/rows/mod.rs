@@ -13,6 +13,7 @@ pub(crate) mod credentials;
 pub(crate) mod holdings;
 pub(crate) mod image_rules;
 pub(crate) mod join_tokens;
+pub(crate) mod labels;
 pub(crate) mod lots;
 pub(crate) mod members;
 pub(crate) mod objects;

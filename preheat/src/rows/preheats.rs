@@ -79,6 +79,8 @@ pub struct Model {
     pub retried_ms: Option<i64>,
     /// JSON of [`crate::webhook::Tells`]: who has to be told of what.
     pub tells: Option<String>,
+    /// JSON of [`crate::Labels`]; none: there are none.
+    pub labels: Option<String>,
 }
 
 impl Model {

@@ -1,10 +1,14 @@
 //! Names in the path and the query. What cannot be read there names nothing: 404 for a path, 400 for a query.
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::request;
+use axum::http::{Uri, request};
 use serde::de::DeserializeOwned;
+use url::form_urlencoded;
 
 use crate::server::problem::{Kind, Problem};
+
+const LABEL: &str = "label";
 
 /// The named parts of the path.
 pub(crate) struct Parts<T>(pub(crate) T);
@@ -27,12 +31,42 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Question<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Problem> {
-        let Query(asked) = Query::from_request_parts(parts, state).await.map_err(|fault| {
-            Problem::new(
-                Kind::Malformed,
-                format!("The query cannot be read. {}", fault.body_text()),
-            )
-        })?;
-        Ok(Self(asked))
+        let asked = Query::from_request_parts(parts, state).await;
+        asked
+            .map(|Query(asked)| Self(asked))
+            .map_err(|fault| unreadable(&fault))
     }
+}
+
+/// The query, read into `T`, but for `label`, which may be given several times.
+pub(crate) struct LabelledQuestion<T> {
+    pub(crate) asked: T,
+    pub(crate) labels: Vec<String>,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for LabelledQuestion<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Problem> {
+        let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        let (labels, others): (Vec<_>, Vec<_>) = pairs.into_owned().partition(|(name, _)| name == LABEL);
+        let others = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(others)
+            .finish();
+        let query: Uri = format!("/?{others}")
+            .parse()
+            .map_err(|_| Problem::new(Kind::Malformed, "The query is too long."))?;
+        let Query(asked) = Query::try_from_uri(&query).map_err(|fault| unreadable(&fault))?;
+        Ok(Self {
+            asked,
+            labels: labels.into_iter().map(|(_, label)| label).collect(),
+        })
+    }
+}
+
+fn unreadable(fault: &QueryRejection) -> Problem {
+    Problem::new(
+        Kind::Malformed,
+        format!("The query cannot be read. {}", fault.body_text()),
+    )
 }

@@ -1,11 +1,11 @@
 //! The words of a request, read into what the domain understands. Both doors, Harbor's and ours, use these.
 
 use oci::{BadReference, Credential, ImageReference, Platform, Secret};
-use preheat::{PreheatId, PreheatRequest, Scope, SubmitError, submit};
+use preheat::{BadLabel, PreheatId, PreheatRequest, Scope, SubmitError, submit};
 use wire::TraceContext;
 
 use crate::server::app::{App, Caller};
-use crate::server::problem::Problem;
+use crate::server::problem::{Kind, Problem};
 
 const MOST_PLATFORMS: usize = 64;
 const LONGEST_SECRET: usize = 16 * 1024;
@@ -46,6 +46,11 @@ pub(super) fn platforms<'a>(
         )));
     }
     Ok(platforms)
+}
+
+/// Names the label, and never its value.
+pub(super) fn bad_label(field: &str, fault: &BadLabel) -> Problem {
+    Problem::new(Kind::Malformed, format!("`{field}`: {fault}."))
 }
 
 /// Has the request written down; what follows goes on in the trace of this call.

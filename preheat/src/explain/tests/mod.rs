@@ -79,6 +79,7 @@ pub(super) fn row() -> preheats::Model {
         notes: None,
         retried_ms: None,
         tells: None,
+        labels: None,
     }
 }
 

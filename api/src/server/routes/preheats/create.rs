@@ -1,11 +1,13 @@
 //! `POST /api/v1/preheats`: asks for one image. It is written down and answered; no registry is asked yet.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use oci::Credential;
-use preheat::{ClusterChoice, Origin, PreheatRequest, Priority};
+use preheat::{ClusterChoice, Label, Labels, Origin, PreheatRequest, Priority};
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, ToPreheat};
@@ -65,6 +67,7 @@ impl CreatePreheat {
                 .unwrap_or_default(),
             time_limit: time_limit.map_err(|fault| Problem::invalid(format!("`time_limit`: {fault}.")))?,
             credential: self.credential.map(RegistryUser::read).transpose()?,
+            labels: labels(self.labels)?,
             ..PreheatRequest::new(image, Origin::Api)
         })
     }
@@ -74,6 +77,15 @@ impl RegistryUser {
     pub(super) fn read(self) -> Result<Credential, Problem> {
         image::basic("credential.username", &self.username, self.password.expose())
     }
+}
+
+fn labels(pairs: BTreeMap<String, String>) -> Result<Labels, Problem> {
+    let read: Result<Vec<Label>, _> = pairs
+        .into_iter()
+        .map(|(key, value)| Label::new(key, value))
+        .collect();
+    read.and_then(Labels::new)
+        .map_err(|fault| image::bad_label("labels", &fault))
 }
 
 fn choice(clusters: Vec<ClusterNameOrId>) -> Result<ClusterChoice, Problem> {

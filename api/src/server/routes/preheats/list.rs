@@ -2,16 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use preheat::{ListQuery, Origin, PreheatState};
+use preheat::{Label, Labels, ListQuery, Origin, PreheatState};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::IntoParams;
 
 use crate::server::app::App;
-use crate::server::extract::{Allowed, Question, ToRead};
-use crate::server::problem::Problem;
+use crate::server::extract::{Allowed, LabelledQuestion, ToRead};
+use crate::server::problem::{Kind, Problem};
 use crate::server::responses::{BadQuery, Refusals, Trouble};
+use crate::server::routes::image;
 use crate::types::{PreheatBody, Preheats};
 
 const USUAL: u32 = 50;
@@ -57,16 +58,24 @@ pub(crate) struct Page {
 #[utoipa::path(
     get, path = "/api/v1/preheats", tag = "preheats", operation_id = "list_preheats",
     summary = "Preheats, newest first",
-    params(Page),
+    params(
+        Page,
+        ("label" = Option<Vec<String>>, Query, example = json!(["team=payments"]),
+         description = "Only those with this label, as `key=value`; given several times: with all of them"),
+    ),
     responses((status = 200, description = "A page of them", body = Preheats), BadQuery, Refusals, Trouble),
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     _: Allowed<ToRead>,
-    Question(page): Question<Page>,
+    LabelledQuestion { asked: page, labels }: LabelledQuestion<Page>,
 ) -> Result<Json<Preheats>, Problem> {
     let limit = page.limit.unwrap_or(USUAL);
-    let views = preheat::list(app.preheater(), page.parse()?).await?;
+    let query = ListQuery {
+        labels: read_labels(&labels)?,
+        ..page.parse()?
+    };
+    let views = preheat::list(app.preheater(), query).await?;
     let is_full = views.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
     let next_before = views.last().filter(|_| is_full).map(|view| view.id);
     Ok(Json(Preheats {
@@ -91,8 +100,20 @@ impl Page {
             asked_by: self.asked_by.map(|word| door(&word)).transpose()?,
             created_by: bounded("created_by", self.created_by)?,
             since_ms: self.since.as_deref().map(moment).transpose()?,
+            labels: Vec::new(),
         })
     }
+}
+
+fn read_labels(texts: &[String]) -> Result<Vec<Label>, Problem> {
+    if texts.len() > Labels::MOST {
+        return Err(Problem::new(
+            Kind::Malformed,
+            format!("`label` is given more than {} times.", Labels::MOST),
+        ));
+    }
+    let read: Result<Vec<Label>, _> = texts.iter().map(|text| text.parse()).collect();
+    read.map_err(|fault| image::bad_label("label", &fault))
 }
 
 fn states(words: &str) -> Result<Vec<PreheatState>, Problem> {
