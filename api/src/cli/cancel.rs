@@ -8,10 +8,10 @@ use super::output;
 use super::stop::{FAILED, Stop};
 use crate::cli::client::{Api, AskError, ServerFlags};
 
-/// Cancel preheats that are still open: peers stop within seconds and keep the bytes that they have.
+/// Cancel open preheats: peers stop within seconds and keep the bytes that they have.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 1 when one of them had ended already or is not there.
+Exit code 1 if one of them has already ended or does not exist.
 
 Example:
   stoker cancel 17 18")]
@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: CancelArguments) -> Result<(), Stop> {
     .await
 }
 
-/// Does it to each and says how each then stands; a refusal of one does not keep the others.
+/// Runs `act` for each id and prints the state after it. A refusal of one does not stop the others.
 pub(super) async fn each(
     ids: &[i64],
     act: impl AsyncFn(i64) -> Result<PreheatBody, AskError>,

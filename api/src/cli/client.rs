@@ -1,5 +1,4 @@
-//! The command line's side of the native API. Every call has a limit; a refusal becomes a sentence that says what
-//! to do.
+//! Client of the native API. Every call has a time limit; a refusal becomes a text that says what to do.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,10 +11,10 @@ use wire::SecretText;
 
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 
-/// Which manager to ask, and as whom.
+/// Which manager to call, and with which token.
 #[derive(Debug, Args)]
 pub(crate) struct ServerFlags {
-    /// URL of the manager.
+    /// URL of the manager's API.
     #[arg(
         long,
         env = "STOKER_SERVER",
@@ -23,12 +22,12 @@ pub(crate) struct ServerFlags {
         default_value = "http://127.0.0.1:8080"
     )]
     pub(crate) server: String,
-    /// File with a token; without it `STOKER_TOKEN`, which holds a token itself.
+    /// File with a token. [default: the token in `STOKER_TOKEN`]
     #[arg(long, env = "STOKER_TOKEN_FILE", value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
 }
 
-/// Calls one manager.
+/// Client of one manager.
 #[derive(Clone)]
 pub(crate) struct Api {
     http: Client,
@@ -44,7 +43,7 @@ pub(crate) enum AskError {
     TokenFile { file: String, error: std::io::Error },
     #[error("an HTTP client cannot be made: {0}")]
     Client(#[from] process::http::ClientError),
-    #[error("no manager answers at {base} ({reason}). Is it running? Another address is given with --server")]
+    #[error("no manager answers at {base}: {reason}; start it, or give another URL with --server")]
     Unreachable { base: String, reason: String },
     #[error(
         "the manager at {base} wants a token and got none. Give --token-file FILE or STOKER_TOKEN; the first \
@@ -62,7 +61,7 @@ pub(crate) enum AskError {
 }
 
 impl AskError {
-    /// Whether the same question may be answered in a while.
+    /// Whether the same request may succeed later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
@@ -125,7 +124,7 @@ impl Api {
             .await
     }
 
-    /// A deletion that is answered by how things stand then.
+    /// Deletes, and returns the state after it.
     pub(crate) async fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
         self.read(self.send(self.request(Method::DELETE, path)).await?)
             .await
@@ -203,7 +202,7 @@ pub(crate) fn query(path: &str, pairs: &[(&str, &str)]) -> String {
     format!("{path}?{}", query.finish())
 }
 
-/// An answer that was taken as it came, read.
+/// Parses a response that was read as JSON.
 pub(crate) fn understood<T: DeserializeOwned>(answer: serde_json::Value) -> Result<T, AskError> {
     serde_json::from_value(answer).map_err(|error| AskError::NotAManager {
         base: "the manager".to_owned(),
@@ -211,7 +210,7 @@ pub(crate) fn understood<T: DeserializeOwned>(answer: serde_json::Value) -> Resu
     })
 }
 
-/// The cause that says most; the outer ones only repeat the URL.
+/// Returns the innermost cause; the outer ones only repeat the URL.
 pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
@@ -230,7 +229,7 @@ fn read_token(path: &std::path::Path) -> Result<SecretText, AskError> {
     }
 }
 
-/// `STOKER_TOKEN` has no flag: a flag would stand in the list of processes.
+/// `STOKER_TOKEN` has no flag: a flag would show in the list of processes.
 #[expect(
     clippy::disallowed_methods,
     reason = "read once, by the command line, which clap cannot do without a flag"

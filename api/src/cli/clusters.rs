@@ -8,10 +8,11 @@ use super::output::Table;
 use super::stop::Stop;
 use crate::cli::client::{Api, ServerFlags};
 
-/// List the clusters: groups of peers that share.
+/// List the clusters: peers that share with each other.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A cluster is made with the first join token that names it: stoker token create --scope node --cluster edge-7"
+    after_help = "The first join token that names a cluster creates it: stoker token create --scope node --cluster \
+        edge-7"
 )]
 pub(crate) struct ClustersArguments {
     #[command(flatten)]
@@ -22,7 +23,7 @@ pub(crate) async fn run(arguments: ClustersArguments) -> Result<(), Stop> {
     let api = Api::new(&arguments.server)?;
     let Clusters { clusters } = api.get("/api/v1/clusters").await?;
     if clusters.is_empty() {
-        output::remark("There is no cluster yet: the first peer that calls in makes one.");
+        output::remark("There is no cluster yet: the first peer that registers creates one.");
         return Ok(());
     }
     let mut table = Table::new(["ID", "NAME", "SEEDS", "NODES"]);

@@ -1,4 +1,4 @@
-//! `stoker explain`: why an image is on a node, or is not.
+//! `stoker explain`: explains why a node has an image or lacks it.
 
 use api::types::{ExplainedObjectBody, ExplainedPreheatBody, ExplanationBody, FindingBody, PullBody};
 use clap::Args;
@@ -12,24 +12,24 @@ use crate::cli::client::{Api, ServerFlags, query, understood};
 /// Letters of a reason that a table has room for.
 const LONGEST_CELL: usize = 70;
 
-/// Say why an image is on a node or not, and what its last pull there did.
+/// Explain why a node has an image or lacks it, and how its last pull went.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It reads what was preheated, asks the registry what the tag means now, and asks the node itself; all of it
-takes ten seconds at most. Nothing is changed. The first line is the answer in one word, for programs too.
+Reads the preheats of the image, asks the registry for the tag's digest, and asks the node. Takes at most ten
+seconds and changes nothing. The first line is the verdict in one word, also for programs.
 
 Examples:
   stoker explain harbor.example.com/team/app:1.4 --node edge-7
   stoker explain nginx:1.27 --node 0d1c --json
 
-The words and what to do about each: docs/explain.md")]
+All verdicts and what to do: docs/explain.md")]
 pub(crate) struct ExplainArguments {
-    /// The image as it is pulled: registry.example.com/app:1.4, nginx, app@sha256:…, or a manifest's URL.
+    /// Image reference: registry.example.com/app:1.4, nginx, app@sha256:…, or the URL of a manifest.
     image: String,
-    /// The peer on the node: its name, its id, or the beginning of either.
+    /// Peer on the node: name, id, or a prefix of either.
     #[arg(long, env = "STOKER_NODE", value_name = "NODE")]
     node: String,
-    /// Print what the manager answered.
+    /// Print the manager's response as JSON.
     #[arg(long, env = "STOKER_JSON")]
     json: bool,
     #[command(flatten)]
@@ -99,12 +99,9 @@ fn head(explained: &ExplanationBody) {
 fn node(explained: &ExplanationBody) -> String {
     let node = &explained.node;
     let state = match (node.alive, node.answers) {
-        (true, true) => "alive".to_owned(),
-        (true, false) => format!(
-            "does not answer, last heard of {}",
-            to_the_second(&node.last_seen_at)
-        ),
-        (false, _) => format!("away since {}", to_the_second(&node.last_seen_at)),
+        (true, true) => "connected".to_owned(),
+        (true, false) => format!("does not reply, last seen {}", to_the_second(&node.last_seen_at)),
+        (false, _) => format!("disconnected since {}", to_the_second(&node.last_seen_at)),
     };
     format!(
         "{} ({} of cluster {}), {state}",

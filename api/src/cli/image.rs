@@ -1,4 +1,4 @@
-//! `stoker image`: what is known of one image, and what holds for it.
+//! `stoker image`: locates, pins, removes and blocks images.
 
 mod rules;
 
@@ -11,7 +11,7 @@ use super::output::{Table, percent, to_the_second};
 use super::stop::Stop;
 use crate::cli::client::{Api, ServerFlags, query, understood};
 
-/// Look at one image; keep it, or take it off the peers.
+/// Locate, pin, remove or block an image.
 #[derive(Debug, Args)]
 pub(crate) struct ImageArguments {
     #[command(subcommand)]
@@ -31,18 +31,18 @@ enum ImageAction {
     Blocks(rules::ListRules),
 }
 
-/// List the peers that hold it, and how much of it.
+/// List the peers that hold an image, and how much of it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What the image is made of is known from its newest preheat; without one the registry is asked. Peers say what they hold
-as it changes; of nodes only the objects of preheated images are written down.
+The objects of the image come from its newest preheat, or from the registry if there is none. Peers report
+what they hold as it changes. For nodes, only objects of preheated images are known.
 
 Example:
   stoker image where harbor.example.com/team/app:1.4")]
 struct Where {
-    /// The image as it is pulled: registry.example.com/app:1.4, nginx, app@sha256:…, or a manifest's URL.
+    /// Image reference: registry.example.com/app:1.4, nginx, app@sha256:…, or the URL of a manifest.
     image: String,
-    /// Print what the manager answered.
+    /// Print the manager's response as JSON.
     #[arg(long, env = "STOKER_JSON")]
     json: bool,
     #[command(flatten)]
@@ -88,7 +88,7 @@ fn tell(found: &WhereBody) {
     output::say("");
     if found.peers.is_empty() {
         output::say(format!(
-            "No peer holds any of it; {} are alive.",
+            "No peer holds any of it; {} are connected.",
             found.peers_without
         ));
         return;
@@ -102,7 +102,7 @@ fn tell(found: &WhereBody) {
     table.say();
     if found.peers_without > 0 {
         output::say(format!(
-            "Living peers with nothing of it: {}",
+            "Connected peers that hold nothing of it: {}",
             found.peers_without
         ));
     }
@@ -110,9 +110,9 @@ fn tell(found: &WhereBody) {
 
 fn row(found: &WhereBody, share: &PeerShareBody) -> [String; 8] {
     let state = if share.alive {
-        "alive".to_owned()
+        "connected".to_owned()
     } else {
-        format!("away since {}", to_the_second(&share.last_seen_at))
+        format!("disconnected since {}", to_the_second(&share.last_seen_at))
     };
     let holds = if share.whole {
         "all of it".to_owned()

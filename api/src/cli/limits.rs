@@ -1,4 +1,4 @@
-//! `stoker limits`: how fast the peers of a cluster may be.
+//! `stoker limits`: bandwidth limits of a cluster.
 
 use api::types::{BandwidthLimits, ClusterLimitsBody};
 use clap::{Args, Subcommand};
@@ -10,11 +10,11 @@ use super::output::Table;
 use super::stop::Stop;
 use crate::cli::client::{Api, ServerFlags};
 
-/// See and change how many bytes per second the peers of a cluster may move.
+/// Show and change the bandwidth limits of a cluster.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is set here holds at once, also for transfers that run, and instead of what the manager's
-configuration says, until `stoker limits reset`. A peer's own file may hold it lower, never higher.
+A limit that is set here replaces the configured one at once, also for running transfers, until
+`stoker limits reset`. A peer's own configuration may set a lower limit, never a higher one.
 
 Examples:
   stoker limits show edge-7
@@ -27,33 +27,33 @@ pub(crate) struct LimitsArguments {
 
 #[derive(Debug, Subcommand)]
 enum LimitsAction {
-    /// What holds, and what each peer has of it.
+    /// Show the limits, and the share of each peer.
     Show {
-        /// The cluster's name.
+        /// Name of the cluster.
         #[arg(default_value = "default")]
         cluster: String,
         #[command(flatten)]
         server: ServerFlags,
     },
-    /// Change what is named; the rest stays.
+    /// Change the given limits; others stay.
     Set {
-        /// The cluster's name.
+        /// Name of the cluster.
         cluster: String,
-        /// Of each peer, from registries and other peers: `50MiB/s`, or `none`.
+        /// Limit of each peer for reading from registries and other peers: `50MiB/s`, or `none`.
         #[arg(long, value_name = "RATE", value_parser = rate)]
         peer_incoming: Option<RateChange>,
-        /// Of each peer, to other peers.
+        /// Limit of each peer for sending to other peers.
         #[arg(long, value_name = "RATE", value_parser = rate)]
         peer_outgoing: Option<RateChange>,
-        /// Of all peers together, from this registry; may be given several times.
+        /// Limit of all peers together for reading from a registry; repeatable.
         #[arg(long, value_name = "REGISTRY=RATE", value_parser = origin)]
         origin: Vec<(RegistryName, RateChange)>,
         #[command(flatten)]
         server: ServerFlags,
     },
-    /// Let the manager's configuration say it again.
+    /// Reset the limits to the configured ones.
     Reset {
-        /// The cluster's name.
+        /// Name of the cluster.
         cluster: String,
         #[command(flatten)]
         server: ServerFlags,

@@ -15,7 +15,7 @@ use crate::manager::Manager;
 /// How long requests may go on after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Run the manager: what Harbor, people and peers ask.
+/// Run the manager: the HTTP API for Harbor and people, and the peer port.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The first start writes a token with every scope to DIR/admin.token.
@@ -41,16 +41,16 @@ A configuration file, all of it optional:
 pub(crate) struct ManagerArguments {
     #[command(flatten)]
     flags: ManagerFlags,
-    /// Where Harbor and people ask. [default: 0.0.0.0:8080]
+    /// Address of the HTTP API. [default: 0.0.0.0:8080]
     #[arg(long, env = "STOKER_LISTEN", value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// Where peers call (TLS 1.3 with certificates of this manager's authority). [default: 0.0.0.0:8443]
+    /// Address of the peer port (TLS 1.3, certificates of this manager's authority). [default: 0.0.0.0:8443]
     #[arg(long, env = "STOKER_PEER_LISTEN", value_name = "HOST:PORT")]
     peer_listen: Option<String>,
-    /// Probes and metrics. [default: 127.0.0.1:40902]
+    /// Address of probes and metrics. [default: 127.0.0.1:40902]
     #[arg(long, env = "STOKER_ADMIN", value_name = "HOST:PORT")]
     admin: Option<String>,
-    /// The database. [default: sqlite:DIR/stoker.db]
+    /// Database URL. [default: sqlite:DIR/stoker.db]
     #[arg(long, env = "STOKER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
 }

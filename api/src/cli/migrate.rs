@@ -8,9 +8,9 @@ use super::output;
 use super::stop::Stop;
 use crate::config::embedded_database;
 
-/// Bring the database's tables to this version.
+/// Migrate the database schema to this version.
 ///
-/// A manager does it by itself when it starts; this is for those who want it as a step of its own.
+/// A manager does so when it starts. Use this command to migrate as a separate step.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,7 @@ pub(crate) struct MigrateArguments {
         required_unless_present = "database_url"
     )]
     data_dir: Option<PathBuf>,
-    /// The database itself: sqlite:PATH.
+    /// Database URL: sqlite:PATH.
     #[arg(long, env = "STOKER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
 }
@@ -41,6 +41,6 @@ pub(crate) async fn run(arguments: MigrateArguments) -> Result<(), Stop> {
             .map_err(|error| Stop::failed(format!("{}: {error}", folder.display())))?;
     }
     crate::manager::open_database(&url).await?;
-    output::say("The database is at this version.");
+    output::say("The database schema is up to date.");
     Ok(())
 }

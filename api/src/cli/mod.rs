@@ -29,7 +29,7 @@ use clap::{Parser, Subcommand};
 
 use self::stop::{Stop, USAGE};
 
-/// Preheats container images: they are on the nodes before the first pull, and come from the LAN.
+/// Preheats container images: nodes have them before the first pull, and read them from their own network.
 #[derive(Debug, Parser)]
 #[command(
     name = "stoker",
@@ -44,9 +44,9 @@ One machine:
 
 Harbor: stoker harbor connect --harbor https://harbor.example.com --project library
 
-Exit codes: 0 done · 1 something failed, the reason is printed · 2 the manager could not be asked ·
-64 wrong use or configuration.
-Every flag has a mirror in the environment: --data-dir is STOKER_DATA_DIR."
+Exit codes: 0 success · 1 failure, with the reason printed · 2 no usable response from the manager ·
+64 wrong arguments or configuration.
+Every flag has an environment variable: --data-dir is STOKER_DATA_DIR."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Openapi(openapi::OpenapiArguments),
 }
 
-/// The command, or the code to end with after help or a fault was printed.
+/// Returns the command, or the exit code after help or an error was printed.
 pub(crate) fn parse() -> Result<Command, ExitCode> {
     Arguments::try_parse()
         .map(|arguments| arguments.command)

@@ -7,7 +7,7 @@ use super::output;
 /// Print the OpenAPI document of the REST API.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A running manager serves the same at /openapi.json.
+A running manager serves it at /openapi.json.
 
 Example:
   stoker openapi > stoker.json")]

@@ -1,23 +1,23 @@
-//! What the command line prints: answers on stdout, remarks on stderr.
+//! Output of the command line: results on stdout, remarks on stderr.
 //!
-//! A reader that goes away early (`stoker preheats | head`) is no fault of ours, so failed writes are dropped.
+//! Failed writes are ignored: a reader may close the pipe early (`stoker preheats | head`).
 
 use std::io::{self, IsTerminal, Write};
 
 use api::types::Timestamp;
 use indicatif::HumanBytes;
 
-/// A line of the answer.
+/// Prints a line to stdout.
 pub(crate) fn say(line: impl AsRef<str>) {
     let _ = writeln!(io::stdout().lock(), "{}", line.as_ref());
 }
 
-/// A remark beside the answer.
+/// Prints a remark to stderr.
 pub(crate) fn remark(line: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
 }
 
-/// Whether somebody watches: bars are drawn only then.
+/// Whether stderr is a terminal: only then bars are drawn.
 pub(crate) fn somebody_watches() -> bool {
     io::stderr().is_terminal()
 }
@@ -86,7 +86,7 @@ fn line(row: &[String], widths: &[usize]) -> String {
     format!("{}\n", line.trim_end())
 }
 
-/// Text from elsewhere must not move the cursor of a terminal.
+/// Replaces control characters, which could move the cursor of a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })

@@ -1,4 +1,4 @@
-//! `stoker peers`: who has registered, and who is shut out.
+//! `stoker peers`: lists and removes peers.
 
 use api::types::{PeerBody, Peers, RemovedPeer};
 use clap::{Args, Subcommand};
@@ -31,12 +31,12 @@ enum PeersAction {
     Remove(RemovePeer),
 }
 
-/// Shut a peer out: here at once, at the doors of other peers within seconds.
+/// Remove a peer: the manager refuses it at once, other peers within seconds.
 #[derive(Debug, Args)]
 struct RemovePeer {
-    /// Its name or its id, as `stoker peers` shows them.
+    /// Name or id of the peer, as `stoker peers` shows them.
     peer: String,
-    /// Revoke the join token that it came by too.
+    /// Also revoke the join token that the peer joined with.
     #[arg(long)]
     with_token: bool,
     #[command(flatten)]
@@ -67,7 +67,7 @@ async fn list(server: &ServerFlags) -> Result<(), Stop> {
         if let Some(warning) = &peer.warning {
             warnings.push(format!("warning: {}: {warning}", peer.name));
         }
-        let state = if peer.alive { "alive" } else { "away" };
+        let state = if peer.alive { "connected" } else { "disconnected" };
         table.row([
             peer.name,
             peer.cluster,
@@ -98,7 +98,7 @@ async fn remove(remove: RemovePeer) -> Result<(), Stop> {
     output::say(format!("Peer {} ({id}) is removed.", remove.peer));
     match removed.revoked_token {
         Some(token) => output::say(format!("Join token {token} is revoked.")),
-        None if with_token => output::remark("It came by no join token that is known: none was revoked."),
+        None if with_token => output::remark("The peer's join token is not known: none was revoked."),
         None => {}
     }
     Ok(())
@@ -115,7 +115,7 @@ fn id_of(name: &str, peers: &[PeerBody]) -> Result<Uuid, String> {
         [id] => Ok(id),
         [] => Err(format!("no peer is named `{name}`; see stoker peers")),
         _ => Err(format!(
-            "{} peers are named `{name}`: give the id of one, {}",
+            "{} peers are named `{name}`: give the id of one: {}",
             ids.len(),
             ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", ")
         )),

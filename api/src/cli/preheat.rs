@@ -1,4 +1,4 @@
-//! `stoker preheat`: asks for images and, with `--wait`, follows them to their end.
+//! `stoker preheat`: creates preheats and, with `--wait`, waits for their end.
 
 mod follow;
 
@@ -11,12 +11,12 @@ use super::output;
 use super::stop::{FAILED, NOT_ASKED, Stop};
 use crate::cli::client::{Api, ServerFlags};
 
-/// Preheat images: have them fetched before they are needed.
+/// Preheat images: peers fetch them before the first pull.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --wait it prints each preheat's id and ends once the manager has written them down.
-With --wait it follows them: exit code 0 when all succeeded, 1 when one failed (the reason is printed),
-2 when the manager could not be asked. Stopping it stops no preheat.
+Without --wait, prints the id of each preheat and ends when the manager has stored them.
+With --wait, waits for their end: exit code 0 if all succeeded, 1 if one failed (the reason is printed),
+2 if the manager gave no usable response. Interrupting the command cancels no preheat.
 
 Examples:
   stoker preheat nginx:1.27
@@ -29,12 +29,12 @@ Examples:
 Scopes: single_seed_peer (each object on one seed of each cluster; the default),
 all_seed_peers (on every seed), all_peers (on every seed and node).")]
 pub(crate) struct PreheatArguments {
-    /// Image references: registry.example.com/app:1.4, nginx, app@sha256:…; http:// in front means plain HTTP.
+    /// Image references: registry.example.com/app:1.4, nginx, app@sha256:…; the prefix http:// means plain HTTP.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
     #[command(flatten)]
     server: ServerFlags,
-    /// Only this platform, os/arch[/variant]; may be given several times. [default: all that the image has]
+    /// Only this platform, os/arch[/variant]; repeatable. [default: all platforms of the image]
     #[arg(
         long = "platform",
         env = "STOKER_PLATFORM",
@@ -45,7 +45,7 @@ pub(crate) struct PreheatArguments {
     /// `single_seed_peer`, `all_seed_peers` or `all_peers`. [default: `single_seed_peer`]
     #[arg(long, env = "STOKER_SCOPE")]
     scope: Option<String>,
-    /// Only this cluster; may be given several times. [default: every cluster that has a seed]
+    /// Only this cluster; repeatable. [default: every cluster that has a seed]
     #[arg(
         long = "cluster",
         env = "STOKER_CLUSTER",
@@ -53,13 +53,13 @@ pub(crate) struct PreheatArguments {
         value_delimiter = ','
     )]
     clusters: Vec<String>,
-    /// As many peers of each cluster, of those that the scope names.
+    /// Number of peers of each cluster, among those of the scope.
     #[arg(long, env = "STOKER_COUNT", group = "peers", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
-    /// This share of each cluster's peers, in percent, rounded up.
+    /// Share of each cluster's peers in percent, rounded up.
     #[arg(long, env = "STOKER_PERCENT", group = "peers", value_parser = clap::value_parser!(u8).range(1..=100))]
     percent: Option<u8>,
-    /// Only the peer that calls in from this address; may be given several times.
+    /// Only the peer that registers from this address; repeatable.
     #[arg(
         long = "address",
         env = "STOKER_ADDRESS",
@@ -68,19 +68,19 @@ pub(crate) struct PreheatArguments {
         value_delimiter = ','
     )]
     addresses: Vec<String>,
-    /// `low`, `normal` or `high`: what goes first when there is much to do. [default: normal]
+    /// Order in the queue: `low`, `normal` or `high`. [default: normal]
     #[arg(long, env = "STOKER_PRIORITY")]
     priority: Option<String>,
-    /// It fails unless it has ended after this time: 90s, 10m. [default: the manager's limit]
+    /// Fail the preheat if it has not ended after this time: 90s, 10m. [default: the manager's limit]
     #[arg(long, env = "STOKER_TIME_LIMIT", value_name = "TIME")]
     time_limit: Option<String>,
-    /// Signatures and lists of contents that refer to the image come along. [default: as the cluster wants it]
+    /// Also preheat signatures and SBOMs that refer to the image. [default: as the cluster is configured]
     #[arg(long, env = "STOKER_REFERRERS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     referrers: Option<bool>,
-    /// Label of the preheats, to be shown and filtered by; may be given several times.
+    /// Label of the preheats, to filter by; repeatable.
     #[arg(long = "label", env = "STOKER_LABEL", value_name = "KEY=VALUE")]
     labels: Vec<Label>,
-    /// Follow the preheats to their end.
+    /// Wait until the preheats have ended.
     #[arg(long, env = "STOKER_WAIT")]
     wait: bool,
 }
@@ -153,6 +153,6 @@ fn tell(asked: &[PreheatBody]) {
         ));
     }
     if let Some(first) = asked.first() {
-        output::remark(format!("See how it goes: stoker preheats {}", first.id));
+        output::remark(format!("Show its progress: stoker preheats {}", first.id));
     }
 }

@@ -1,4 +1,4 @@
-//! `stoker preheats`: what was asked for and how it goes.
+//! `stoker preheats`: lists and shows preheats.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::output::{Table, percent, short, to_the_second};
 use super::stop::Stop;
 use crate::cli::client::{Api, ServerFlags, query};
 
-/// List preheats, newest first, or show one with its objects and where each is.
+/// List preheats, newest first, or show one with its objects and placements.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,27 +21,27 @@ Examples:
   stoker preheats --label team=payments --label stage=prod
   stoker preheats 17")]
 pub(crate) struct PreheatsArguments {
-    /// Show this one with its objects and placements.
+    /// Show the preheat with this id, its objects and placements.
     id: Option<i64>,
-    /// How many to list, 200 at most.
+    /// Number of preheats to list, at most 200.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
-    /// Only in these states: open, waiting, resolving, placing, succeeded, failed, cancelled; with commas between.
+    /// Only in these states, separated by commas: open, waiting, resolving, placing, succeeded, failed, cancelled.
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
-    /// Only images with this in their name.
+    /// Only if the image reference contains this text.
     #[arg(long, value_name = "TEXT")]
     image: Option<String>,
-    /// Only of this registry.
+    /// Only images of this registry.
     #[arg(long, value_name = "HOST")]
     registry: Option<String>,
-    /// Only those asked for at this time or later: 2026-11-21T10:00:00Z.
+    /// Only preheats created at this time or later: 2026-11-21T10:00:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only those with this label; given several times: with all of them.
+    /// Only with this label; repeatable, and all must match.
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<Label>,
-    /// Only those with a smaller id: goes on where the page before ended.
+    /// Only preheats with a smaller id: the next page.
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
     #[command(flatten)]
@@ -81,7 +81,7 @@ async fn list(api: &Api, arguments: &PreheatsArguments) -> Result<(), Stop> {
     }
     table.say();
     if let Some(before) = page.next_before {
-        output::remark(format!("There may be more: the same with --before {before}"));
+        output::remark(format!("There may be more: add --before {before}"));
     }
     Ok(())
 }
@@ -116,9 +116,9 @@ fn nothing_found(arguments: &PreheatsArguments) -> &'static str {
         || !arguments.labels.is_empty()
         || arguments.before.is_some();
     if is_filtered {
-        "No preheat is like that."
+        "No preheat matches."
     } else {
-        "Nothing was preheated yet. Begin with: stoker preheat IMAGE"
+        "There are no preheats yet. Start with: stoker preheat IMAGE"
     }
 }
 
@@ -152,7 +152,7 @@ fn head(preheat: &PreheatBody) {
         say("reason", &preheat.why());
     }
     if let Some(leader) = preheat.follows {
-        say("follows", &format!("{leader}, which does the work of both"));
+        say("follows", &format!("{leader}, whose work this preheat shares"));
     }
     if preheat.attempt > 1 {
         say("attempt", &preheat.attempt.to_string());

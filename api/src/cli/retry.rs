@@ -10,7 +10,7 @@ use super::cancel::each;
 use super::stop::Stop;
 use crate::cli::client::{Api, ServerFlags};
 
-/// Try preheats again that failed or were cancelled, under their own ids. Only what is missing is fetched.
+/// Retry preheats that failed or were cancelled. They keep their ids; peers fetch only what is missing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The credential that came with a preheat (Harbor's, for example) is gone once it has ended. A retry uses the one that

@@ -6,17 +6,17 @@ use std::process::ExitCode;
 use super::client::AskError;
 use super::output;
 
-/// What a command ends with when it does not end well.
+/// How a command fails: exit code and message.
 #[derive(Debug)]
 pub(crate) struct Stop {
     code: u8,
-    /// Told on stderr; empty when the command has told all.
+    /// Printed to stderr; empty if the command has printed everything.
     said: String,
 }
 
 /// Something failed.
 pub(super) const FAILED: u8 = 1;
-/// Nobody could be asked whether it did.
+/// The manager gave no usable response.
 pub(super) const NOT_ASKED: u8 = 2;
 /// As in `sysexits.h`: the command line or the configuration is wrong.
 pub(super) const USAGE: u8 = 64;
@@ -29,7 +29,7 @@ impl Stop {
         }
     }
 
-    /// The command has told everything already.
+    /// The command has printed everything already.
     pub(crate) fn silent(code: u8) -> Self {
         Self {
             code,
@@ -67,7 +67,7 @@ impl From<process::config::Faults> for Stop {
     }
 }
 
-/// With all causes, as only the innermost may say what to do.
+/// With all causes, because only the innermost may say what to do.
 impl From<anyhow::Error> for Stop {
     fn from(error: anyhow::Error) -> Self {
         Self::failed(format!("{error:#}"))

@@ -1,4 +1,4 @@
-//! `stoker token`: who may ask the manager for what.
+//! `stoker token`: creates, lists and revokes tokens.
 
 use api::types::{CreateJoinToken, CreateToken, JoinTokens, NewJoinToken, NewToken, Timestamp, Tokens};
 use clap::{Args, Subcommand};
@@ -9,21 +9,21 @@ use super::output::Table;
 use super::stop::Stop;
 use crate::cli::client::{Api, AskError, ServerFlags};
 
-/// Make, list and revoke tokens of callers, and tokens that peers join with (needs a token of scope `admin`).
+/// Create, list and revoke tokens of callers and join tokens (needs a token with scope `admin`).
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Scopes of callers: preheat (ask for preheats) · read (look) · admin (tokens, and all the rest)
-Scopes of join tokens: node · seed. A peer uses one once; from then on it has a certificate of its own.
+Scopes of callers: preheat (create preheats) · read (read everything) · admin (everything, also tokens)
+Scopes of join tokens: node · seed. A peer uses one once, to get its own certificate.
 
 Examples:
   stoker token create --name harbor --scope preheat --scope read
   stoker token create --scope node --cluster edge-7 > join.token
   stoker token create --scope seed --joins 2 --expires 1d
-  stoker token create --name harbor-2.11 --endpoint     a URL to paste, for who can send no credential
+  stoker token create --name harbor-2.11 --endpoint     a URL with the token in its path
   stoker token revoke 01k9…
 
-A revoked token is refused at once, but for polls of the preheats that it asked for (30 minutes):
-Harbor's running jobs keep the old one.")]
+A revoked token is refused at once. Only polls of the preheats that it created work for 30 more minutes,
+because running jobs of Harbor keep the old token.")]
 pub(crate) struct TokenArguments {
     #[command(subcommand)]
     action: TokenAction,
@@ -36,13 +36,13 @@ enum TokenAction {
     Revoke(Revoke),
 }
 
-/// Make a token; it is printed once and kept nowhere.
+/// Create a token. It is printed once and not stored.
 #[derive(Debug, Args)]
 struct Create {
-    /// What it is for, for people; not of a join token.
+    /// Name of the token, for people; not for join tokens.
     #[arg(long)]
     name: Option<String>,
-    /// preheat, read or admin, several times if need be; or node, or seed: a token that peers join with.
+    /// Scope: preheat, read or admin (repeatable); or node or seed, for a join token.
     #[arg(
         long = "scope",
         required_unless_present = "endpoint",
@@ -50,11 +50,11 @@ struct Create {
         value_name = "SCOPE"
     )]
     scopes: Vec<String>,
-    /// Print a URL with the token in its path: for Harbor up to 2.11, and for registries that can send no
-    /// credential. It may ask for preheats and poll its own.
+    /// Print a URL with the token in its path: for Harbor up to 2.11 and for registries that cannot send a
+    /// credential. It may create preheats and poll its own.
     #[arg(long)]
     endpoint: bool,
-    /// How long it is good for: 12h, 365d. [default: 365d, of a join token 7d]
+    /// Lifetime: 12h, 365d. [default: 365d, for a join token 7d]
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
     #[command(flatten)]
@@ -66,31 +66,31 @@ struct Create {
 /// What only a join token has.
 #[derive(Debug, Args)]
 struct Joining {
-    /// The cluster of the peers that join with it. [default: default]
+    /// Cluster of the peers that join with it. [default: default]
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
-    /// How many peers may join with it; 0 for as many as like. [default: 1 seed, as many nodes as like]
+    /// How many peers may join with it; 0 means no limit. [default: 1 for seeds, no limit for nodes]
     #[arg(long, value_name = "N")]
     joins: Option<u32>,
     /// How many peers may join in a minute. [default: 600]
     #[arg(long, value_name = "N")]
     per_minute: Option<u32>,
-    /// The id of a peer that lost its data folder and comes back under it.
+    /// Id of a peer that lost its data folder and keeps its id.
     #[arg(long, value_name = "ID")]
     peer: Option<uuid::Uuid>,
 }
 
-/// List all tokens, without the tokens themselves.
+/// List the tokens, without their secrets.
 #[derive(Debug, Args)]
 struct ListTokens {
     #[command(flatten)]
     server: ServerFlags,
 }
 
-/// Refuse a token from now on.
+/// Revoke a token.
 #[derive(Debug, Args)]
 struct Revoke {
-    /// As `stoker token list` shows it.
+    /// Id as `stoker token list` shows it.
     id: String,
     #[command(flatten)]
     server: ServerFlags,
@@ -268,7 +268,7 @@ async fn revoke(revoke: Revoke) -> Result<(), Stop> {
         .all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_');
     if !plain || revoke.id.is_empty() {
         return Err(Stop::usage(format!(
-            "`{}` is no token's id; see stoker token list",
+            "`{}` is not the id of a token; see stoker token list",
             revoke.id
         )));
     }

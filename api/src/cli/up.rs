@@ -30,25 +30,25 @@ Then let containerd pull through it, /etc/containerd/certs.d/_default/hosts.toml
 pub(crate) struct UpArguments {
     #[command(flatten)]
     flags: ManagerFlags,
-    /// Where Harbor and people ask. [default: 127.0.0.1:8080]
+    /// Address of the HTTP API. [default: 127.0.0.1:8080]
     #[arg(long, env = "STOKER_LISTEN", value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// Where peers call (TLS 1.3 with certificates of this manager's authority). [default: 127.0.0.1:8443]
+    /// Address of the peer port (TLS 1.3, certificates of this manager's authority). [default: 127.0.0.1:8443]
     #[arg(long, env = "STOKER_PEER_LISTEN", value_name = "HOST:PORT")]
     peer_listen: Option<String>,
-    /// Where container runtimes ask. [default: 127.0.0.1:65001]
+    /// Address of the front, where container runtimes pull. [default: 127.0.0.1:65001]
     #[arg(long, env = "STOKER_FRONT", value_name = "HOST:PORT")]
     front: Option<String>,
-    /// Probes and metrics. [default: 127.0.0.1:40901]
+    /// Address of probes and metrics. [default: 127.0.0.1:40901]
     #[arg(long, env = "STOKER_ADMIN", value_name = "HOST:PORT")]
     admin: Option<String>,
-    /// Where other peers ask, should there be some. [default: 127.0.0.1:65002]
+    /// Address of the share, where other peers read. [default: 127.0.0.1:65002]
     #[arg(long, env = "STOKER_SHARE", value_name = "HOST:PORT")]
     share: Option<String>,
-    /// Host, or host:port, that other peers reach this one at.
+    /// Host or host:port at which other peers reach this one.
     #[arg(long, env = "STOKER_ADVERTISE", value_name = "ADDRESS")]
     advertise: Option<String>,
-    /// The database. [default: sqlite:DIR/stoker.db]
+    /// Database URL. [default: sqlite:DIR/stoker.db]
     #[arg(long, env = "STOKER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
 }

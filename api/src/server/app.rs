@@ -1,4 +1,4 @@
-//! All that a handler may use.
+//! The state that every handler shares.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,19 +16,19 @@ use crate::server::tokens::{CallerKey, Scope, Scopes, endpoint_hash, endpoint_sc
 use crate::server::triggers::{Outcome, Rules, TriggerMetrics};
 use crate::server::watchers::Watchers;
 
-/// An ended token may poll the preheats that it made for this long: Harbor's jobs last 30 minutes at most.
+/// How long an expired or revoked token may poll its preheats: Harbor's jobs last at most 30 minutes.
 const GRACE_MS: i64 = 30 * 60 * 1000;
 
-/// Whether callers have to show a token.
+/// Whether callers must send a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AuthMode {
     #[default]
     Tokens,
-    /// Everybody may do everything. A wrong token is refused all the same.
+    /// Every caller may do everything. A wrong token is still refused.
     None,
 }
 
-/// What an [`App`] is made of.
+/// The parts of an [`App`].
 pub struct AppParts {
     pub preheater: Preheater,
     pub callers: CallerKey,
@@ -38,20 +38,21 @@ pub struct AppParts {
     pub rims: Rims,
 }
 
-/// What the doors for Harbor and registries go by, as the configuration has it.
+/// Configured behaviour of the routes for Harbor and registries.
 #[derive(Debug, Clone, Default)]
 pub struct Rims {
-    /// The URL under which others reach this manager, if it is known.
+    /// URL at which others reach this manager, if configured.
     pub public_url: Option<String>,
-    /// What is preheated when registries tell of pushes.
+    /// Which pushes lead to a preheat.
     pub rules: Rules,
-    /// The port that peers call.
+    /// Port that peers connect to.
     pub peer_port: u16,
-    /// How long a call of Harbor's provider "Kraken", which takes the answer for the end, is kept waiting for it.
+    /// How long a call of Harbor's provider "Kraken" waits for the result, because Harbor takes the response as
+    /// final.
     pub kraken_waits: Duration,
 }
 
-/// All that a handler may use; clones share it.
+/// The state that every handler shares; clones share it.
 #[derive(Clone)]
 pub struct App(Arc<Shared>);
 
@@ -62,7 +63,7 @@ struct Shared {
     attempts: Attempts,
 }
 
-/// A peer could not be given what makes it one.
+/// A peer could not get its certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum NoMembership {
     #[error(transparent)]
@@ -71,10 +72,10 @@ pub enum NoMembership {
     NotIssued(#[from] NotIssued),
 }
 
-/// Who calls, once their token has been checked.
+/// A caller whose token has been checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    /// The token's id; none where no token is needed.
+    /// Id of the token; none if no token is required.
     pub(crate) token: Option<String>,
     pub(crate) scopes: Scopes,
 }
@@ -85,7 +86,7 @@ impl Caller {
     }
 }
 
-/// What a token is worth at this moment.
+/// What a token is valid for now.
 pub(crate) enum Standing {
     Good(Caller),
     /// Expired or revoked not long ago.
@@ -140,7 +141,7 @@ impl App {
         self.0.parts.clock.now_ms()
     }
 
-    /// Of a caller who shows nothing: only where no token is needed.
+    /// The standing of a caller without a token, if none is required.
     pub(crate) fn standing_of_nobody(&self) -> Option<Standing> {
         (self.0.parts.auth == AuthMode::None).then(|| {
             Standing::Good(Caller {
@@ -162,7 +163,7 @@ impl App {
         &self.0.parts.rims.rules
     }
 
-    /// What became of something that a registry told of.
+    /// Counts the outcome of a push event.
     pub(crate) fn count(&self, source: Origin, outcome: Outcome) {
         self.0.triggers.count(source, outcome);
     }
@@ -171,7 +172,7 @@ impl App {
         metrics.register(|registry| self.0.triggers.register(registry));
     }
 
-    /// The peer of the manager's own process joins, without a token.
+    /// Joins the peer of the manager's own process, without a token.
     pub async fn join_directly(
         &self,
         role: Role,
@@ -182,7 +183,7 @@ impl App {
         self.membership(&identity, key).await
     }
 
-    /// What a peer with this identity and key gets: a certificate, and what goes with it.
+    /// Issues the certificate for this identity and key, with what the peer needs besides.
     async fn membership(&self, identity: &PeerIdentity, key: PublicKey) -> Result<Joined, NoMembership> {
         Ok(Joined {
             certificate_pem: self.authority().issue(identity, key, self.now_ms() / 1_000)?,
@@ -200,7 +201,7 @@ impl App {
             .check(token.expose())
             .map_err(|_| Problem::sign_in())?;
         let revoked_ms = match preheat::tokens::standing(self.preheater(), &claims.jti).await? {
-            // Signed with our key and not in our list, so nobody could revoke it.
+            // Signed with our key but not in our list, so it could not be revoked.
             Written::Unknown => return Err(Problem::sign_in()),
             Written::Good => None,
             Written::Revoked { at_ms } => Some(at_ms),
@@ -210,7 +211,7 @@ impl App {
         self.standing_until(ends_ms, claims.jti, claims.scopes)
     }
 
-    /// Of a token that stood in the path.
+    /// The standing of a token from the path of an endpoint.
     pub(crate) async fn standing_of_endpoint(&self, token: &SecretText) -> Result<Standing, Problem> {
         let hash = endpoint_hash(token).ok_or_else(Problem::sign_in)?;
         let endpoint = preheat::tokens::endpoint(self.preheater(), &hash)

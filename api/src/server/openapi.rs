@@ -15,8 +15,8 @@ use crate::server::routes::{
 #[openapi(
     info(
         title = "Stoker",
-        description = "Preheats container images: names an image, and its layers are on the peers before anybody pulls. \
-            Problems are RFC 9457 (`application/problem+json`).",
+        description = "Preheats container images: a request names an image, and peers fetch its layers before the \
+            first pull. Errors are problem documents as in RFC 9457 (`application/problem+json`).",
     ),
     paths(
         dragonfly_jobs::healthy::healthy,
@@ -58,11 +58,11 @@ use crate::server::routes::{
         serve,
     ),
     tags(
-        (name = "preheats", description = "Ask for images, and see how they are doing"),
-        (name = "peers", description = "Who caches and shares, and in which cluster"),
-        (name = "images", description = "Images that stay, go, or are kept off"),
-        (name = "tokens", description = "Who may call (scope `admin`)"),
-        (name = "harbor", description = "What Harbor speaks to its providers, every generation"),
+        (name = "preheats", description = "Create, list and follow preheats"),
+        (name = "peers", description = "Peers, clusters, bandwidth limits and join tokens"),
+        (name = "images", description = "Pin, remove and block images"),
+        (name = "tokens", description = "Tokens of callers (scope `admin`)"),
+        (name = "harbor", description = "The provider APIs that Harbor calls, and push notifications"),
     ),
     security(("bearer" = []), ("basic" = [])),
     modifiers(&TokenSchemes),
@@ -104,7 +104,7 @@ pub fn document() -> String {
 
 #[utoipa::path(
     get, path = "/openapi.json", tag = "preheats", operation_id = "openapi",
-    summary = "This description",
+    summary = "This OpenAPI document",
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")),
     security(()),
 )]

@@ -1,4 +1,4 @@
-//! What a caller is told when something is wrong (RFC 9457), and nothing that they should not be told.
+//! Problem documents (RFC 9457): what a caller learns about an error.
 //!
 //! **Invariant:** no secret and no internal cause is ever in a problem. Causes go to the log, once, here.
 //! Harbor copies the whole body into its own log, so a problem is short and its `detail` is for people.
@@ -25,21 +25,21 @@ const FIELD_NAME: &str = "Harbor's portal gets auth mode BASIC wrong: it sends t
      `password`) as the user, now one and then the other, so it can never work. In Harbor, edit the instance: auth \
      mode OAUTH, with the token. Or set BASIC through Harbor's API: \"auth_info\": {\"stoker\": \"<token>\"}.";
 
-/// A problem as RFC 9457 has it.
+/// A problem document as in RFC 9457.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
-    /// `urn:stoker:problem:…`: the kind, for programs.
+    /// Kind of the problem, for programs: `urn:stoker:problem:…`.
     #[serde(rename = "type")]
     #[schema(value_type = String, example = "urn:stoker:problem:invalid")]
     kind: Kind,
-    #[schema(value_type = String, example = "The request means nothing that can be done")]
+    #[schema(value_type = String, example = "The request is invalid")]
     title: &'static str,
-    /// The HTTP status, once more.
+    /// The HTTP status code.
     #[schema(value_type = u16, example = 422)]
     status: u16,
     /// What happened and what to do.
     detail: String,
-    /// The trace of this request, when something failed on our side.
+    /// Trace of this request, if the manager failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<String>,
 }
@@ -54,7 +54,7 @@ pub(crate) enum Kind {
     SignIn,
     #[serde(rename = "urn:stoker:problem:scope")]
     Scope,
-    /// A peer, or one that would be one, is refused.
+    /// A peer or an applicant is refused.
     #[serde(rename = "urn:stoker:problem:not-admitted")]
     NotAdmitted,
     #[serde(rename = "urn:stoker:problem:no-certificate")]
@@ -76,7 +76,7 @@ pub(crate) enum Kind {
     TooLarge,
     #[serde(rename = "urn:stoker:problem:media-type")]
     MediaType,
-    /// What was asked for was tried, and failed.
+    /// The request was carried out and failed.
     #[serde(rename = "urn:stoker:problem:failed")]
     Failed,
     #[serde(rename = "urn:stoker:problem:busy")]
@@ -89,24 +89,27 @@ impl Kind {
     fn says(self) -> (StatusCode, &'static str) {
         match self {
             Self::Malformed => (StatusCode::BAD_REQUEST, "The request cannot be read"),
-            Self::Invalid => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The request means nothing that can be done",
-            ),
-            Self::SignIn => (StatusCode::UNAUTHORIZED, "A valid token is needed"),
+            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "The request is invalid"),
+            Self::SignIn => (StatusCode::UNAUTHORIZED, "A valid token is required"),
             Self::Scope => (StatusCode::FORBIDDEN, "The token's scopes do not allow this"),
-            Self::NotAdmitted => (StatusCode::FORBIDDEN, "The peer is not let in"),
-            Self::NoCertificate => (StatusCode::UNAUTHORIZED, "A valid peer certificate is needed"),
-            Self::JoinAnew => (StatusCode::UPGRADE_REQUIRED, "Peers join with a join token now"),
+            Self::NotAdmitted => (StatusCode::FORBIDDEN, "The peer is not admitted"),
+            Self::NoCertificate => (StatusCode::UNAUTHORIZED, "A valid peer certificate is required"),
+            Self::JoinAnew => (StatusCode::UPGRADE_REQUIRED, "Peers must join with a join token"),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "Too many attempts"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "There is no such thing here"),
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Not with this method"),
-            Self::Conflict => (StatusCode::CONFLICT, "Not as things stand"),
-            Self::Gone => (StatusCode::GONE, "It has ended"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "Not found"),
+            Self::Method => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The path does not allow this method",
+            ),
+            Self::Conflict => (
+                StatusCode::CONFLICT,
+                "The request conflicts with the current state",
+            ),
+            Self::Gone => (StatusCode::GONE, "The session has ended"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON"),
             Self::Failed => (StatusCode::BAD_GATEWAY, "The preheat failed"),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too much to do right now"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "The manager is busy"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The manager failed"),
         }
     }
@@ -124,17 +127,17 @@ impl Problem {
         }
     }
 
-    /// Understood, and not possible: `detail` names the field and what to write.
+    /// A value is invalid: `detail` names the field and what to write.
     pub(crate) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(Kind::Invalid, detail)
     }
 
-    /// The same words whatever was wrong with the token: they help its owner and nobody else.
+    /// The same text for every fault of a token, so that a stranger learns nothing from it.
     pub(crate) fn sign_in() -> Self {
         Self::new(Kind::SignIn, SIGN_IN)
     }
 
-    /// What Harbor's portal makes of mode BASIC came, with whatever secret.
+    /// The credential that Harbor's portal sends in mode BASIC by mistake.
     pub(crate) fn field_name() -> Self {
         Self::new(Kind::SignIn, FIELD_NAME)
     }
@@ -143,7 +146,7 @@ impl Problem {
         Self::new(
             Kind::Scope,
             format!(
-                "This needs a token with scope `{needed}`: make one with `stoker token create --name NAME --scope {needed}`."
+                "The token needs scope `{needed}`: create one with `stoker token create --name NAME --scope {needed}`."
             ),
         )
     }
@@ -161,14 +164,10 @@ impl Problem {
     }
 
     pub(crate) fn busy() -> Self {
-        Self::new(
-            Kind::Busy,
-            "The manager has too much to do to answer in time: try again in a second.",
-        )
-        .traced()
+        Self::new(Kind::Busy, "The manager is busy: try again in a second.").traced()
     }
 
-    /// Our own failure. The cause goes to the log, under the trace id that the caller is given.
+    /// The manager failed. The cause is logged, under the trace id that the caller gets.
     pub(crate) fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         error!(
             stoker.side = "manager",
@@ -178,7 +177,7 @@ impl Problem {
         Self::failed()
     }
 
-    /// What storage could not do: busy is the caller's to wait for, all else is ours.
+    /// A failure of storage: the caller may retry if it is busy; all else is a failure of the manager.
     pub(crate) fn storage(cause: &StorageError) -> Self {
         match cause {
             StorageError::Busy => Self::busy(),
@@ -186,7 +185,7 @@ impl Problem {
         }
     }
 
-    /// For the layer that catches panics; the panic's own message is in the log by then.
+    /// For the layer that catches panics. The message of the panic is already logged.
     pub(crate) fn from_panic(_payload: Box<dyn Any + Send>) -> Response {
         error!(stoker.side = "manager", "a handler panicked");
         Self::failed().into_response()
@@ -195,7 +194,7 @@ impl Problem {
     fn failed() -> Self {
         Self::new(
             Kind::Internal,
-            "The manager could not do this; its log has the cause. Trying again later may help.",
+            "The manager failed; its log has the cause. Try again later.",
         )
         .traced()
     }

@@ -7,7 +7,7 @@ use crate::server::problem::Problem;
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers; nobody makes one")]
 pub(crate) enum WrongToken {
-    /// The token that was sent is no good.
+    /// The token is not valid.
     #[response(status = 401, content_type = "application/problem+json")]
     Wrong(Problem),
 }
@@ -15,10 +15,10 @@ pub(crate) enum WrongToken {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers; nobody makes one")]
 pub(crate) enum Refusals {
-    /// No good token came with the request.
+    /// The request has no valid token.
     #[response(status = 401, content_type = "application/problem+json")]
     SignIn(Problem),
-    /// The token lacks the scope that the problem names.
+    /// The token does not have the scope that `detail` names.
     #[response(status = 403, content_type = "application/problem+json")]
     Scope(Problem),
 }
@@ -26,7 +26,7 @@ pub(crate) enum Refusals {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers; nobody makes one")]
 pub(crate) enum BadBody {
-    /// The body is not JSON.
+    /// The body is not JSON, or a label is invalid.
     #[response(status = 400, content_type = "application/problem+json")]
     Malformed(Problem),
     /// The body is larger than 256 KiB.
@@ -35,7 +35,7 @@ pub(crate) enum BadBody {
     /// The content type is not JSON.
     #[response(status = 415, content_type = "application/problem+json")]
     MediaType(Problem),
-    /// Understood, and not possible: the problem names the field and what to write.
+    /// A value is invalid. `detail` names the field and what to write.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
 }
@@ -46,7 +46,7 @@ pub(crate) enum BadQuery {
     /// The query cannot be read.
     #[response(status = 400, content_type = "application/problem+json")]
     Malformed(Problem),
-    /// A value is out of its range.
+    /// A value in the query is invalid.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
 }
@@ -54,7 +54,7 @@ pub(crate) enum BadQuery {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers; nobody makes one")]
 pub(crate) enum Unknown {
-    /// There is no such thing.
+    /// Not found.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),
 }
@@ -62,7 +62,7 @@ pub(crate) enum Unknown {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers; nobody makes one")]
 pub(crate) enum Conflicts {
-    /// Not as things stand: the problem says how they stand.
+    /// The request conflicts with the current state; `detail` says how.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(Problem),
 }
@@ -70,10 +70,10 @@ pub(crate) enum Conflicts {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers; nobody makes one")]
 pub(crate) enum Trouble {
-    /// The manager failed; its log has the cause under the problem's trace id.
+    /// The manager failed. Its log holds the cause under `trace_id`.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(Problem),
-    /// Too much to do: try again in a second.
+    /// The manager is busy: try again in a second.
     #[response(status = 503, content_type = "application/problem+json")]
     Busy(Problem),
 }

@@ -1,4 +1,4 @@
-//! Every route and every layer, on one screen.
+//! Lists every route and every layer.
 
 use std::time::Duration;
 

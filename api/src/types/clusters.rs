@@ -15,29 +15,30 @@ pub struct Clusters {
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ClusterBody {
-    /// Never used again. What Harbor's `cluster_ids` name.
+    /// Never reused. Harbor's `cluster_ids` name it.
     #[schema(example = 1)]
     pub id: i64,
     #[schema(example = "default")]
     pub name: String,
-    /// Seeds that are there now.
+    /// Connected seeds.
     pub seeds: u64,
-    /// Nodes that are there now.
+    /// Connected nodes.
     pub nodes: u64,
 }
 
-/// Bytes per second, as `100MiB/s`, `12MB/s` or `1Gbit/s`; at least `64KiB/s`. What is left out has no limit.
+/// Bandwidth limits, such as `100MiB/s`, `12MB/s` or `1Gbit/s`; at least `64KiB/s`. A field that is left out means
+/// no limit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schema(as = Limits)]
 pub struct BandwidthLimits {
-    /// Of each peer, from registries and other peers.
+    /// Limit of each peer for reading from registries and other peers.
     #[schema(example = "100MiB/s")]
     pub peer_incoming: Option<String>,
-    /// Of each peer, to other peers.
+    /// Limit of each peer for sending to other peers.
     #[schema(example = "200MiB/s")]
     pub peer_outgoing: Option<String>,
-    /// Of all peers of the cluster together, from this registry.
+    /// Limit of the whole cluster for reading from a registry, by registry.
     #[schema(example = json!({"registry.example.com": "50MiB/s"}))]
     pub origins: BTreeMap<String, String>,
 }
@@ -49,12 +50,12 @@ pub struct ClusterLimitsBody {
     pub cluster: String,
     #[serde(deserialize_with = "known_fields")]
     pub limits: BandwidthLimits,
-    /// They are those of the configuration; nobody said something else since.
+    /// Whether these are the configured limits.
     pub as_configured: bool,
-    /// What each of the seeds that are there now may take from a registry: equal shares of the cluster's budget.
+    /// What each connected seed may read from a registry: equal shares of the cluster's limit.
     #[schema(example = json!({"registry.example.com": "25MiB/s"}))]
     pub each_seed: BTreeMap<String, String>,
-    /// What each node may, that finds no seed.
+    /// What a node that reaches no seed may read from a registry.
     #[schema(example = json!({"registry.example.com": "3200KiB/s"}))]
     pub each_node: BTreeMap<String, String>,
 }

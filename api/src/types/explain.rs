@@ -12,31 +12,31 @@ use wire::PulledFrom;
 use super::timestamp::Timestamp;
 use super::words::{kind_word, role_word, side_word};
 
-/// How an image stands with a node, and why.
+/// Why a node has an image or lacks it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Explanation)]
 pub struct ExplanationBody {
-    /// In full, as people write it.
+    /// Full image reference.
     #[schema(example = "harbor.example.com/library/nginx:1.27")]
     pub image: String,
-    /// The first finding's word: the one that says most.
+    /// Word of the first finding, which is the most useful one.
     #[schema(example = "removed_since")]
     pub verdict: String,
-    /// The first finding's sentence or two.
+    /// Text of the first finding.
     pub says: String,
     /// What to do about it.
     pub to_do: String,
-    /// All that was found, the most useful first.
+    /// All findings, the most useful first.
     pub findings: Vec<FindingBody>,
     pub node: NodeBody,
     pub registry: RegistryBody,
     pub reference: ReferenceBody,
-    /// The preheat that this is about; `null`: there never was one.
+    /// The preheat that the explanation is about; `null` if there was none.
     pub preheat: Option<ExplainedPreheatBody>,
     pub share: ShareBody,
-    /// What the image is made of now; where that is not known, what it was when it was preheated.
+    /// The image's objects now; if not known, those of the preheat.
     pub objects: Vec<ExplainedObjectBody>,
-    /// The last pull of each object through this node, newest first, as far as the peer remembers.
+    /// Last pull of each object through this node, newest first, as far as the peer remembers.
     pub pulls: Vec<PullBody>,
 }
 
@@ -45,7 +45,8 @@ pub struct ExplanationBody {
 pub struct FindingBody {
     /// `node_down`, `still_running`, `tag_gone`, `tag_moved`, `never_preheated`, `preheat_failed`, `object_failed`,
     /// `removed_since`, `pull_failed`, `pull_refused`, `whole_pulled_from_store`, `whole_pulled_from_peers`,
-    /// `whole_pulled_from_registry`, `whole_not_pulled_yet`, `not_in_scope` or `not_known`. There may be more one day.
+    /// `whole_pulled_from_registry`, `whole_not_pulled_yet`, `not_in_scope` or `not_known`. Later versions may add
+    /// words.
     #[schema(example = "removed_since")]
     pub verdict: String,
     pub says: String,
@@ -63,38 +64,38 @@ pub struct NodeBody {
     /// `seed` or `node`.
     #[schema(example = "node")]
     pub role: String,
-    /// It has a session that has not run out.
+    /// Whether it has a valid session.
     pub alive: bool,
     #[schema(value_type = String, format = DateTime)]
     pub last_seen_at: Timestamp,
-    /// It was asked and said how the image stands with it. Else what is said of its objects is its last word.
+    /// Whether it replied to this question. If not, the state of its objects is what it reported last.
     pub answers: bool,
-    /// Why it gave no answer.
+    /// Why it did not reply.
     pub silence: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = RegistryStanding)]
 pub struct RegistryBody {
-    /// `answers`; `refuses` (it wants another credential); `silent`; `not_asked` (nobody has configured it or preheated
-    /// from it). Unless it answers, what the tag means now is not known.
+    /// `answers`, `refuses` (it refuses the credential), `silent` (no response) or `not_asked` (neither configured
+    /// nor named by a preheat). Unless it answers, the tag's digest is not known.
     #[schema(example = "answers")]
     pub state: String,
     pub text: Option<String>,
 }
 
-/// What the reference means: now, to the preheat, and to the node.
+/// Digest of the reference: now, at the preheat, and at the node.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = ReferenceMeaning)]
 pub struct ReferenceBody {
     pub tag: Option<String>,
-    /// The digest, by the registry's word; `null`: not known.
+    /// Digest at the registry now; `null` if not known.
     pub now: Option<String>,
-    /// The digest when the preheat asked.
+    /// Digest at the time of the preheat.
     pub preheated: Option<String>,
-    /// What the node takes the tag for.
+    /// Digest that the node has for the tag.
     pub on_node: Option<String>,
-    /// After a move: objects of what it means now that the preheat did not bring.
+    /// If the tag has moved: objects of the new digest that the preheat did not bring.
     pub objects_moved: Option<u64>,
     pub bytes_moved: Option<u64>,
 }
@@ -117,16 +118,16 @@ pub struct ExplainedPreheatBody {
     /// `harbor` or `api`.
     #[schema(example = "harbor")]
     pub asked_by: String,
-    /// The name of the token that asked.
+    /// Name of the token that created it.
     pub token: Option<String>,
     pub trace_id: Option<String>,
-    /// Where to look at the trace, if the configuration says where Jaeger's pages are.
+    /// Link to the trace, if the configuration has the URL of Jaeger's UI.
     pub trace_url: Option<String>,
-    /// The newest preheat of this image, where it is another one.
+    /// Id of the newest preheat of this image, if that is another one.
     pub newest: Option<i64>,
 }
 
-/// How much of the image is on the node.
+/// How much of the image the node has.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Share)]
 pub struct ShareBody {
@@ -135,7 +136,7 @@ pub struct ShareBody {
     pub bytes: u64,
     pub bytes_there: u64,
     pub whole: bool,
-    /// Where not all is there: platforms of which everything is.
+    /// If objects are missing: platforms that are complete.
     pub whole_for: Vec<String>,
 }
 
@@ -153,36 +154,36 @@ pub struct ExplainedObjectBody {
     /// `there`, `waiting`, `failed`, `removed`, `not_placed_here`, `tag_moved` or `never_asked`.
     #[schema(example = "there")]
     pub state: String,
-    /// Why it is not there.
+    /// Why the node lacks it.
     pub reason: Option<String>,
     pub side: Option<String>,
-    /// When it was removed.
+    /// Time of the removal.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub at: Option<Timestamp>,
     pub bytes_there: u64,
 }
 
-/// One object that a container runtime asked the node for.
+/// One object that a container runtime pulled through the node.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Pull)]
 pub struct PullBody {
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// Tag or digest, as it was asked for.
+    /// Requested tag or digest.
     pub reference: String,
     pub digest: Option<String>,
     #[schema(example = "blob")]
     pub kind: String,
-    /// `hit` (the store had it), `join` (it was on its way already), `miss` (it had to be fetched), `head`, `refused` or
+    /// `hit` (the store had it), `join` (a fetch was running), `miss` (it was fetched), `head`, `refused` or
     /// `failed`.
     #[schema(example = "hit")]
     pub result: String,
-    /// Who gave the bytes; empty when the store had them.
+    /// Sources of the bytes; empty if the store had them.
     pub sources: Vec<SourceBody>,
-    /// Sent to the runtime.
+    /// Bytes sent to the runtime.
     pub bytes: u64,
     pub took_ms: u64,
-    /// 10^6 bytes a second; `null` where it was too quick to tell.
+    /// Speed in 10^6 bytes per second; `null` if the pull was too short to measure.
     pub megabytes_per_second: Option<f64>,
     pub status: u16,
     pub trouble: Option<String>,
@@ -193,7 +194,7 @@ pub struct PullBody {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = PullSource)]
 pub struct SourceBody {
-    /// The registry's name, or host and port of the peer's share.
+    /// Name of the registry, or host and port of the peer.
     pub source: String,
     /// The peer's name.
     pub peer: Option<String>,

@@ -12,27 +12,27 @@ use super::words::role_word;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PinImage {
-    /// As people write it, or its manifest's URL.
+    /// Image reference, or the URL of its manifest.
     #[schema(example = "harbor.example.com/library/nginx:1.27")]
     pub image: String,
-    /// How long it stays: a number and `w`, `d`, `h` or `m`; until it is unpinned unless given.
+    /// Lifetime of the pin: a number and `w`, `d`, `h` or `m`. Default: until it is unpinned.
     #[serde(rename = "for")]
     #[schema(example = "30d")]
     pub lifetime: Option<String>,
-    /// For people.
+    /// Reason, for people.
     pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveImage {
-    /// As people write it, or its manifest's URL.
+    /// Image reference, or the URL of its manifest.
     #[schema(example = "harbor.example.com/library/nginx:1.27")]
     pub image: String,
-    /// Refuse it from now on: preheats of it fail, and peers give it to nobody.
+    /// Also block it: preheats of it fail, and peers refuse to serve it.
     #[serde(default)]
     pub block: bool,
-    /// For people; who is refused is told.
+    /// Reason, for people; shown to refused callers.
     #[schema(example = "CVE-2026-12345")]
     pub reason: Option<String>,
 }
@@ -44,10 +44,10 @@ pub struct RuleBody {
     pub id: i64,
     #[schema(example = "harbor.example.com/library/nginx:1.27")]
     pub image: String,
-    /// `null`: of this image only its name is known.
+    /// `null` if only the name of the image is known.
     pub digest: Option<String>,
     pub objects: u64,
-    /// Name of the token.
+    /// Name of the token that created it.
     #[schema(example = "ci")]
     pub created_by: String,
     #[schema(value_type = String, format = DateTime)]
@@ -67,15 +67,15 @@ pub struct Blocks {
     pub blocks: Vec<RuleBody>,
 }
 
-/// What goes.
+/// Result of a removal.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Removal)]
 pub struct RemovalBody {
     pub image: String,
     pub digest: Option<String>,
-    /// Objects that go.
+    /// Objects that peers remove.
     pub objects: u64,
-    /// Objects that stay, for other images need them.
+    /// Objects that stay because other images need them.
     pub shared: u64,
     pub blocked: bool,
 }
@@ -107,20 +107,20 @@ impl From<Removed> for RemovalBody {
     }
 }
 
-/// Where an image is, by the peers' own last word.
+/// Which peers hold an image, as they reported last.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Whereabouts)]
 pub struct WhereBody {
     #[schema(example = "harbor.example.com/library/nginx:1.27")]
     pub image: String,
     pub digest: String,
-    /// The preheat that tells what the image is made of; `null`: the registry did, just now.
+    /// Preheat that the list of objects comes from; `null` if the registry was asked.
     pub preheat: Option<i64>,
     pub objects: u64,
     pub bytes: u64,
-    /// Peers that hold any of it: the largest share first.
+    /// Peers that hold any of it, the largest share first.
     pub peers: Vec<PeerShareBody>,
-    /// Live peers that hold nothing of it.
+    /// Number of connected peers that hold nothing of it.
     pub peers_without: u64,
 }
 
@@ -141,11 +141,11 @@ pub struct PeerShareBody {
     pub objects: u64,
     pub bytes: u64,
     pub whole: bool,
-    /// Objects that it has a part of, as it says now; 64 live peers are asked at most.
+    /// Objects that it holds in part, as it reports now. At most 64 connected peers are asked.
     #[serde(default)]
     #[schema(required)]
     pub objects_begun: u64,
-    /// What it has of those.
+    /// Bytes of those objects that it holds.
     #[serde(default)]
     #[schema(required)]
     pub bytes_begun: u64,

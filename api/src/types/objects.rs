@@ -21,13 +21,13 @@ pub struct ObjectBody {
     pub kind: String,
     pub media_type: String,
     pub size: u64,
-    /// Of which platform, where it belongs to one.
+    /// Platform, if it belongs to one.
     #[schema(example = "linux/amd64")]
     pub platform: Option<String>,
     pub placements: Vec<PlacementBody>,
 }
 
-/// One object that one peer has to hold.
+/// One object that one peer must hold.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PlacementBody {
     pub peer_id: Uuid,
@@ -38,7 +38,7 @@ pub struct PlacementBody {
     pub bytes_done: u64,
     pub bytes_from_registry: u64,
     pub bytes_from_peers: u64,
-    /// Of a failed placement: what happened and what to do.
+    /// For a failed placement: what happened and what to do.
     pub reason: Option<String>,
     #[schema(example = "peer")]
     pub side: Option<String>,
@@ -47,7 +47,7 @@ pub struct PlacementBody {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlacementState {
-    /// The peer has not taken it yet, or it waits for the seeds.
+    /// The peer has not taken it yet, or waits for the seeds.
     Waiting,
     Fetching,
     Verified,

@@ -24,25 +24,25 @@ pub struct PeerBody {
     /// `seed` or `node`.
     #[schema(example = "seed")]
     pub role: String,
-    /// Where other peers reach it.
+    /// URL at which other peers reach it.
     #[schema(example = "https://10.0.0.7:65002")]
     pub share_url: String,
-    /// It has a session that has not run out.
+    /// Whether it has a valid session.
     pub alive: bool,
     #[schema(value_type = String, format = DateTime)]
     pub last_seen_at: Timestamp,
     pub software: String,
-    /// Objects that it holds.
+    /// Number of objects that it holds.
     pub holdings: u64,
     pub held_bytes: u64,
-    /// What spot checks found within the last day and did not remove it for.
+    /// Result of a spot check in the last day that did not remove the peer.
     pub warning: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RemovedPeer {
     pub id: Uuid,
-    /// The id of the join token that was revoked.
+    /// Id of the join token that was revoked.
     pub revoked_token: Option<String>,
 }
 

@@ -12,34 +12,34 @@ use super::known_fields::known_fields_if_any;
 use super::timestamp::Timestamp;
 use super::words::side_word;
 
-/// What to preheat, and where.
+/// A request for one preheat.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreatePreheat {
-    /// As people write it, or the URL of its manifest. `http://` in front means plain HTTP.
+    /// Image reference, or the URL of its manifest. The prefix `http://` means plain HTTP.
     #[schema(example = "harbor.example.com/library/nginx:1.27")]
     pub image: String,
     /// `single_seed_peer` (the default), `all_seed_peers` or `all_peers`.
     #[schema(example = "single_seed_peer")]
     pub scope: Option<String>,
-    /// All by name or all by id; every cluster that has a seed unless given.
+    /// Clusters, all by name or all by id. Default: every cluster that has a seed.
     pub clusters: Option<Vec<ClusterNameOrId>>,
-    /// `os/architecture[/variant]`; all that the image has unless given.
+    /// Platforms as `os/architecture[/variant]`. Default: all platforms of the image.
     #[schema(example = json!(["linux/amd64"]))]
     pub platforms: Option<Vec<String>>,
-    /// Which of the peers that the scope names; all unless given.
+    /// Narrows the peers of the scope. Default: all of them.
     pub peers: Option<PeerSelection>,
-    /// What refers to the image comes along: signatures, lists of contents. As the cluster wants it unless given.
+    /// Also preheat the image's referrers, such as signatures and SBOMs. Default: as the cluster is configured.
     pub referrers: Option<bool>,
-    /// `low`, `normal` (the default) or `high`: what goes first when there is much to do.
+    /// `low`, `normal` (the default) or `high`: the order in the queue.
     #[schema(example = "normal")]
     pub priority: Option<String>,
-    /// It fails unless it has ended after this time, for example `10m`; the manager's own limit unless given.
+    /// The preheat fails if it has not ended after this time, for example `10m`. Default: the manager's limit.
     #[schema(example = "10m")]
     pub time_limit: Option<String>,
     pub credential: Option<RegistryUser>,
-    /// Free key-value pairs, to be shown and filtered by. At most 32. A key has 1 to 63 of `a-z`, `A-Z`, `0-9`, `.`, `_`,
-    /// `/` and `-`, with a letter or digit at both ends; a value has at most 255 bytes and no control characters.
+    /// Free key-value pairs, at most 32, to filter by. A key has 1 to 63 of `a-z`, `A-Z`, `0-9`, `.`, `_`, `/` and
+    /// `-`, with a letter or digit at both ends. A value has at most 255 bytes and no control characters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(example = json!({"team": "payments"}))]
     pub labels: BTreeMap<String, String>,
@@ -53,7 +53,7 @@ pub enum ClusterNameOrId {
     Name(String),
 }
 
-/// A user of the registry. Kept encrypted until the preheat ends, and gone then.
+/// A user of the registry. Stored encrypted, and deleted when the preheat ends.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegistryUser {
@@ -62,38 +62,38 @@ pub struct RegistryUser {
     pub password: SecretText,
 }
 
-/// May be left out altogether.
+/// Options of a retry. The body may be left out.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryPreheat {
-    /// The one that came with the preheat is gone once it has ended. Without a new one the configured credential of
-    /// the registry is used.
+    /// New credential for the registry; the first one was deleted when the preheat ended. Default: the configured
+    /// credential of the registry.
     pub credential: Option<RegistryUser>,
 }
 
-/// Narrows `all_seed_peers` and `all_peers`. One of the three.
+/// Selects peers of `all_seed_peers` or `all_peers` by exactly one of the three fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PeerSelection {
-    /// As many of each cluster.
+    /// Number of peers of each cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub count: Option<u32>,
-    /// Of each cluster's peers, rounded up.
+    /// Share of each cluster's peers, rounded up.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 100)]
     pub percent: Option<u8>,
-    /// Those that call in from these addresses.
+    /// Peers that register from these addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>, example = json!(["10.0.0.7"]))]
     pub addresses: Option<Vec<String>>,
 }
 
-/// One image, on its way to where its scope says.
+/// A preheat: one image for the peers of one scope.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PreheatBody {
     pub id: i64,
-    /// In full, as people write it.
+    /// Full image reference.
     #[schema(example = "harbor.example.com/library/nginx:1.27")]
     pub image: String,
     #[schema(example = "https://harbor.example.com/v2/library/nginx/manifests/1.27")]
@@ -102,29 +102,29 @@ pub struct PreheatBody {
     pub registry: String,
     #[schema(example = "library/nginx")]
     pub repository: String,
-    /// The tag or digest that was asked for.
+    /// The requested tag or digest.
     #[schema(example = "1.27")]
     pub reference: String,
     #[schema(example = "single_seed_peer")]
     pub scope: String,
-    /// Names or ids, as asked for; empty means every cluster that has a seed.
+    /// Names or ids, as requested. Empty means every cluster that has a seed.
     pub clusters: Vec<String>,
-    /// Empty means all that the image has.
+    /// Empty means all platforms of the image.
     pub platforms: Vec<String>,
     pub state: PreheatState,
-    /// Of a failed preheat: what happened and what to do.
+    /// For a failed preheat: what happened and what to do.
     pub reason: Option<String>,
-    /// Of a failed preheat: whose side it was on.
+    /// For a failed preheat: whose failure it is.
     #[schema(example = "registry")]
     pub side: Option<String>,
-    /// What the reference meant when it was resolved.
+    /// Digest of the reference when it was resolved.
     pub digest: Option<String>,
-    /// Anybody may pull it: the registry gave its manifest to an anonymous caller.
+    /// Whether the registry gave its manifest to an anonymous caller.
     pub public: bool,
     pub objects_total: u64,
-    /// Bytes of the image, each object once.
+    /// Size of the image; each object counts once.
     pub image_bytes: u64,
-    /// Bytes over all placements, and how many of them are there.
+    /// Bytes of all placements, and those that are done.
     pub bytes_total: u64,
     pub bytes_done: u64,
     pub placements: PlacementCounts,
@@ -134,36 +134,36 @@ pub struct PreheatBody {
     pub updated_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
-    /// By which Jaeger finds the trace of the request and of all that followed.
+    /// Id of the trace of the request and of all work for it.
     pub trace_id: Option<String>,
-    /// Where to look at the trace, if the configuration says where Jaeger's pages are.
+    /// Link to the trace, if the configuration has the URL of Jaeger's UI.
     #[schema(example = "http://jaeger:16686/trace/0af7651916cd43dd8448eb211c80319c")]
     pub trace_url: Option<String>,
-    /// The id of the token that asked for it.
+    /// Id of the token that created it.
     pub created_by: Option<String>,
-    /// The door that it came in by: `harbor`, `api`, `kraken`, `notification` or `webhook`.
+    /// Requester: `harbor`, `api`, `kraken`, `notification` or `webhook`.
     #[schema(example = "harbor")]
     pub asked_by: String,
-    /// Which of the scope's peers; `null` for all.
+    /// Selection among the scope's peers; `null` means all.
     #[serde(default, deserialize_with = "known_fields_if_any")]
     pub peers: Option<PeerSelection>,
     #[schema(example = "normal")]
     pub priority: String,
-    /// Whether what refers to the image comes along; `null`: as its clusters want it.
+    /// Whether referrers are preheated too; `null` means as the clusters are configured.
     pub referrers: Option<bool>,
-    /// 1 at first, one more with each retry.
+    /// 1 for the first attempt, one more for each retry.
     pub attempt: u64,
-    /// The preheat that does the work of this one too.
+    /// Id of the equal preheat that this one follows.
     pub follows: Option<i64>,
-    /// What to know about it: a layer that was left out, and why.
+    /// Remarks, such as a layer that was left out, and why.
     pub notes: Vec<String>,
-    /// What the caller gave it; a preheat that follows another one keeps its own.
+    /// Labels that the caller gave. A preheat that follows another one keeps its own.
     #[serde(default)]
     #[schema(required, example = json!({"team": "payments"}))]
     pub labels: BTreeMap<String, String>,
 }
 
-/// Placements: one object that one peer has to hold.
+/// Numbers of placements by state.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Counts)]
 pub struct PlacementCounts {
@@ -176,23 +176,23 @@ pub struct PlacementCounts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PreheatState {
-    /// Written down; nothing has begun.
+    /// Stored; nothing has begun.
     Waiting,
-    /// The registry is being asked what the image is made of.
+    /// The manager asks the registry for the image's objects.
     Resolving,
     /// Peers are fetching.
     Placing,
-    /// Every object is on disk and proven, where the scope says.
+    /// Every peer of the scope has every object on disk and verified.
     Succeeded,
     Failed,
-    /// Somebody ended it before its time.
+    /// A caller ended it.
     Cancelled,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Preheats {
     pub preheats: Vec<PreheatBody>,
-    /// What to give as `before` for the next page; `null` on the last one.
+    /// Value of `before` for the next page; `null` on the last page.
     pub next_before: Option<i64>,
 }
 

@@ -1,4 +1,4 @@
-//! What a token is good for.
+//! Scopes of tokens: what each allows.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,15 +6,15 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What the bearer of a token may do.
+/// What a token allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Ask for preheats, and read those that this token asked for. What Harbor needs.
+    /// Create preheats, and read those that this token created. Harbor needs it.
     Preheat,
     /// Read all preheats, peers and clusters.
     Read,
-    /// Make tokens with scopes that one has oneself, and revoke tokens; and everything that `preheat` and `read` allow.
+    /// Create tokens with scopes that the token has itself, revoke tokens, and all that `preheat` and `read` allow.
     Admin,
 }
 

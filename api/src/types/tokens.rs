@@ -13,17 +13,17 @@ use super::timestamp::Timestamp;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
-    /// `caller` (the default): sent in the `Authorization` header. `endpoint`: stands in the path of a URL, for who
-    /// can send no credential (Harbor up to 2.11, some registries); it may ask for preheats and poll its own.
+    /// `caller` (the default): sent in the `Authorization` header. `endpoint`: part of a URL's path, for clients
+    /// that cannot send a credential (Harbor up to 2.11, some registries). It may create preheats and poll its own.
     pub kind: Option<String>,
-    /// A label for people.
+    /// Name of the token, for people.
     #[schema(example = "harbor")]
     pub name: String,
-    /// Needed for kind `caller`.
+    /// Required for kind `caller`.
     #[schema(value_type = Vec<Scope>)]
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// How long it is good for: a number and `w`, `d`, `h` or `m`; `365d` unless given.
+    /// Lifetime: a number and `w`, `d`, `h` or `m`. Default: `365d`.
     #[schema(example = "365d")]
     pub expires: Option<String>,
 }
@@ -38,11 +38,11 @@ pub struct NewToken {
     pub created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
-    /// Not kept anywhere: write it down now.
+    /// The token itself. The manager does not store it.
     #[schema(value_type = String)]
     pub token: SecretText,
-    /// Of kind `endpoint`: what to paste into Harbor or the registry. Only a path where the manager's configuration
-    /// has no `public_url`: put the manager's URL in front.
+    /// For kind `endpoint`: the URL to enter in Harbor or the registry. It is only a path if `public_url` is not
+    /// configured; prefix it with the manager's URL.
     #[schema(value_type = Option<String>, example = "http://stoker.example.com:8080/t/dXNlIHlvdXIgb3duLCB0aGlzIG9uZSBpcyBwdWJsaWM")]
     pub endpoint: Option<SecretText>,
 }
@@ -71,20 +71,20 @@ pub struct TokenBody {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateJoinToken {
-    /// `seed` or `node`: what the peers that join with it are.
+    /// Role of the peers that join with it: `seed` or `node`.
     #[schema(example = "node")]
     pub scope: String,
-    /// The cluster that they belong to; `default` unless given.
+    /// Cluster of the peers that join with it. Default: `default`.
     #[schema(example = "edge-7")]
     pub cluster: Option<String>,
-    /// How many peers may join with it; 0 for as many as like. Unless given: one seed, as many nodes as like.
+    /// How many peers may join with it; 0 means no limit. Default: 1 for seeds, no limit for nodes.
     pub joins: Option<u32>,
-    /// How many may join in a minute; 600 unless given.
+    /// How many peers may join in a minute. Default: 600.
     pub per_minute: Option<u32>,
-    /// How long it is good for: a number and `w`, `d`, `h` or `m`; `7d` unless given.
+    /// Lifetime: a number and `w`, `d`, `h` or `m`. Default: `7d`.
     #[schema(example = "7d")]
     pub expires: Option<String>,
-    /// The uuid of a peer that lost its data folder and comes back under it; `joins` is then 1.
+    /// UUID of a peer that lost its data folder and keeps its id. `joins` is then 1.
     pub peer: Option<Uuid>,
 }
 
@@ -97,10 +97,10 @@ pub struct NewJoinToken {
     pub cluster: ClusterName,
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
-    /// Not kept anywhere: write it down now.
+    /// The token itself. The manager does not store it.
     #[schema(value_type = String)]
     pub token: SecretText,
-    /// The port that peers call.
+    /// Port that peers connect to.
     pub peer_port: u16,
 }
 
@@ -116,11 +116,11 @@ pub struct JoinTokenBody {
     #[schema(value_type = String, example = "node")]
     pub scope: Role,
     pub cluster: String,
-    /// Peers that have joined with it.
+    /// Number of peers that have joined with it.
     pub joined: u64,
-    /// Peers that may still join with it; none: as many as like.
+    /// Number of peers that may still join with it; `null` means no limit.
     pub joins_left: Option<u64>,
-    /// Peers that may join in a minute.
+    /// Number of peers that may join in a minute.
     pub per_minute: u64,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,

@@ -1,9 +1,9 @@
 //! Live progress of the preheat: a bar for each layer where somebody watches, plain lines elsewhere.
 
-use api::types::{ObjectBody, Objects, PreheatBody, PreheatState};
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use api::types::{ObjectBody, Objects, PreheatBody, PreheatState};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{Instant, sleep};
 

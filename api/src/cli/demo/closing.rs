@@ -1,11 +1,11 @@
 //! The closing table: what came from where and how long it took, and what to try next.
 
-use api::types::{ObjectBody, PlacementBody};
 use std::time::Duration;
 
 use super::super::output::{self, Table};
 use super::pull::Pull;
 use super::registry::SampleRegistry;
+use api::types::{ObjectBody, PlacementBody};
 
 pub(crate) struct Closing<'a> {
     pub(crate) registry: &'a SampleRegistry,

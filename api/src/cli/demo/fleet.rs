@@ -1,6 +1,5 @@
 //! The installation of the demo: one manager, two seeds, three nodes, each with a folder and ports of its own.
 
-use api::types::{CreateToken, NewToken, Peers};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use api::AuthMode;
 use api::triggers::Rules;
+use api::types::{CreateToken, NewToken, Peers};
 use oci::{DialRules, RegistrySettings};
 use peer::{FrontLimits, Joining, LimitSettings, OwnRegistry, Peer, PeerConfig, StoreLimits};
 use process::Vitals;

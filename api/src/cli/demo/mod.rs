@@ -12,10 +12,10 @@ mod pull;
 mod registry;
 mod size;
 
-use api::types::PreheatBody;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use api::types::PreheatBody;
 use clap::Args;
 use process::Vitals;
 use process::telemetry::{self, TelemetryOptions};
@@ -33,14 +33,14 @@ use crate::config::kept_and_dropped;
 
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Watch the whole story in about a minute, with nothing else installed.
+/// Show everything in about a minute, with nothing else installed.
 ///
-/// A small sample registry, a manager, two seeds and three nodes run in this process, on loopback and in a temporary
-/// folder. The very request that Harbor sends preheats an image; then the registry is switched off, and every node
-/// pulls the image all the same.
+/// A sample registry, a manager, two seeds and three nodes run in this process, on loopback and in a temporary
+/// folder. A request as Harbor sends it preheats an image. Then the registry stops, and every node still pulls the
+/// image.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The temporary folder needs about four times --size; TMPDIR says where it is made.
+The temporary folder needs about four times --size; TMPDIR sets its place.
 
 Examples:
   stoker demo
@@ -48,13 +48,13 @@ Examples:
   stoker demo --jaeger localhost
   RUST_LOG=info stoker demo --keep")]
 pub(crate) struct DemoArguments {
-    /// Size of the sample image, all platforms together.
+    /// Size of the sample image with all its platforms.
     #[arg(long, default_value = "200MiB", value_name = "SIZE")]
     size: Size,
-    /// Keep the folder with what manager and peers have written.
+    /// Keep the temporary folder.
     #[arg(long)]
     keep: bool,
-    /// Send traces to a Jaeger that runs there: host, host:port or URL of its OTLP port (4317 unless told).
+    /// Send traces to this Jaeger: host, host:port or URL of its OTLP port. [default port: 4317]
     #[arg(long, value_name = "ADDR")]
     jaeger: Option<Jaeger>,
 }

@@ -30,13 +30,13 @@ use super::output;
 use super::stop::{FAILED, Stop};
 use crate::config::{Addresses, ManagerConfig, ManagerFlags};
 
-/// Look at everything that an installation needs, and say of each what to do.
+/// Check everything that an installation needs, and say what to do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-One line for each thing that was looked at:
-  ok | warn | FAIL  what: what was found -> what to do
+One line for each check:
+  ok | warn | FAIL  check: result -> what to do
 
-Exit codes: 0 nothing failed · 1 something did.
+Exit codes: 0 no check failed · 1 a check failed.
 
 Examples:
   stoker doctor --config /etc/stoker/stoker.toml
@@ -57,16 +57,16 @@ pub(crate) struct DoctorArguments {
     /// As for `stoker manager`. [default: sqlite:DIR/stoker.db]
     #[arg(long, env = "STOKER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// Harbor's address: is it there, and what is to be entered in it?
+    /// URL of Harbor: check that it answers, and print what to enter there.
     #[arg(long, env = "STOKER_HARBOR", value_name = "URL")]
     harbor: Option<Url>,
-    /// A manager that runs: which peers does it see?
+    /// URL of a running manager: check its version and its peers.
     #[arg(long, env = "STOKER_MANAGER", value_name = "URL")]
     manager: Option<Url>,
-    /// File with a token for that manager, of scope `read`.
+    /// File with a token for that manager, with scope `read`.
     #[arg(long, env = "STOKER_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// For programs.
+    /// Print JSON.
     #[arg(long, env = "STOKER_JSON")]
     json: bool,
 }

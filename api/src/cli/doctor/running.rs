@@ -1,9 +1,9 @@
 //! A manager that runs: its version, whether it takes the token, and which peers it sees.
 
-use api::types::{PeerBody, Peers};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use api::types::{PeerBody, Peers};
 use process::clock::unix_ms;
 use reqwest::Client;
 use serde::Deserialize;
@@ -109,8 +109,8 @@ fn by_cluster(peers: &[PeerBody]) -> Vec<Finding> {
     if clusters.is_empty() {
         return vec![Finding::warn(
             "peers",
-            "none has called in",
-            "make a join token with stoker token create --scope seed, which prints how to start a seed",
+            "none has registered",
+            "create a join token: stoker token create --scope seed; it prints how to start a seed",
         )];
     }
     clusters
@@ -122,7 +122,7 @@ fn by_cluster(peers: &[PeerBody]) -> Vec<Finding> {
 fn peers_of(name: &str, cluster: &Cluster) -> Finding {
     let what = format!("peers of cluster {name}");
     let ((seeds, known_seeds), (nodes, known_nodes)) = (cluster.seeds, cluster.nodes);
-    let found = format!("{seeds} of {known_seeds} seeds and {nodes} of {known_nodes} nodes are alive");
+    let found = format!("{seeds} of {known_seeds} seeds and {nodes} of {known_nodes} nodes are connected");
     if seeds == 0 {
         return Finding::fail(
             what,
@@ -131,7 +131,7 @@ fn peers_of(name: &str, cluster: &Cluster) -> Finding {
         );
     }
     if seeds < known_seeds || nodes < known_nodes {
-        return Finding::warn(what, found, "see who is away: stoker peers");
+        return Finding::warn(what, found, "list them: stoker peers");
     }
     Finding::ok(what, found)
 }

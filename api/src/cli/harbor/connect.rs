@@ -4,10 +4,10 @@
 //! Run again, it brings what is there up to date and gives Harbor a fresh token. A token that Harbor did not get in
 //! the end is revoked.
 
-use api::types::{CreateToken, NewToken, Tokens};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api::types::{CreateToken, NewToken, Tokens};
 use clap::Args;
 use process::http::ClientOptions;
 use serde::Deserialize;
@@ -23,28 +23,28 @@ use super::their_api::{HarborError, TheirApi};
 use super::{execution, instance::shown};
 use crate::cli::client::{Api, ServerFlags};
 
-/// Make the instance and a policy in Harbor, and check what Harbor then says.
+/// Create the instance and a policy in Harbor, and check the result.
 #[derive(Debug, Args)]
 pub(super) struct ConnectArguments {
-    /// Address of Harbor's portal.
+    /// URL of Harbor.
     #[arg(long, env = "STOKER_HARBOR", value_name = "URL")]
     harbor: String,
-    /// A Harbor user who may administer distribution: an administrator, or a robot account.
+    /// Harbor user that may administer distribution: an administrator or a robot account.
     #[arg(long, env = "STOKER_HARBOR_USER", default_value = "admin")]
     user: String,
-    /// File with that user's password; without it `STOKER_HARBOR_PASSWORD`, which holds the password itself.
+    /// File with that user's password. [default: the password in `STOKER_HARBOR_PASSWORD`]
     #[arg(long, env = "STOKER_HARBOR_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// PEM file of authorities that Harbor's certificate is checked against, beside the system's.
+    /// PEM file with more certificate authorities to trust for Harbor.
     #[arg(long, env = "STOKER_HARBOR_CA_FILE", value_name = "FILE")]
     harbor_ca_file: Option<PathBuf>,
-    /// The project whose images are preheated.
+    /// Project whose images are preheated.
     #[arg(long, env = "STOKER_HARBOR_PROJECT")]
     project: String,
-    /// Address at which Harbor's containers reach the manager. [default: --server, unless that is loopback]
+    /// URL at which Harbor's containers reach the manager. [default: --server, unless that is loopback]
     #[arg(long, env = "STOKER_ENDPOINT", value_name = "URL")]
     endpoint: Option<String>,
-    /// Harbor does not check the manager's certificate.
+    /// Let Harbor skip verification of the manager's certificate.
     #[arg(long)]
     harbor_trusts_any_certificate: bool,
     /// Name of the instance in Harbor.
@@ -53,25 +53,25 @@ pub(super) struct ConnectArguments {
     /// Name of the policy in the project.
     #[arg(long, default_value = "stoker")]
     policy: String,
-    /// Harbor's driver; with kraken Harbor's "Success" only says that the manager was told.
+    /// Harbor's driver. With kraken, Harbor's "Success" only means that the manager got the request.
     #[arg(long, value_enum, default_value_t = Vendor::Dragonfly)]
     provider: Vendor,
-    /// When: push, manual, or a schedule of six fields.
+    /// Trigger: push, manual, or a schedule of six fields.
     #[arg(long, default_value = "push", value_name = "WHEN")]
     on: Trigger,
-    /// Repositories below the project, as Harbor's pattern.
+    /// Pattern of repositories in the project, in Harbor's syntax.
     #[arg(long, default_value = "**", value_name = "PATTERN")]
     repository: String,
-    /// Tags, as Harbor's pattern.
+    /// Pattern of tags, in Harbor's syntax.
     #[arg(long, default_value = "**", value_name = "PATTERN")]
     tag: String,
     /// `single_seed_peer`, `all_seed_peers` or `all_peers` (Harbor 2.12 and newer). [default: `single_seed_peer`]
     #[arg(long)]
     scope: Option<preheat::Scope>,
-    /// Only this cluster, by id (Harbor 2.13 and newer); may be given several times.
+    /// Only this cluster, by id (Harbor 2.13 and newer); repeatable.
     #[arg(long = "cluster-id", value_name = "ID")]
     clusters: Vec<i64>,
-    /// Run the policy once and wait for Harbor's verdict.
+    /// Run the policy once and wait for Harbor's result.
     #[arg(long)]
     run: bool,
     /// How often Harbor is asked while it runs.

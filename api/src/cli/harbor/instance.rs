@@ -35,7 +35,7 @@ pub(super) struct WantedInstance<'a> {
     pub(super) endpoint: &'a Endpoint,
     /// Sent as `Authorization: Bearer`; none where the endpoint's path holds it.
     pub(super) token: Option<&'a SecretText>,
-    /// Harbor does not check the manager's certificate.
+    /// Let Harbor skip verification of the manager's certificate.
     pub(super) insecure: bool,
 }
 

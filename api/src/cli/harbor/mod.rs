@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 
 use super::stop::Stop;
 
-/// Set a Harbor up so that its preheat policies reach this manager.
+/// Configure Harbor so that its preheat policies reach this manager.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

@@ -11,66 +11,66 @@ use crate::cli::stop::{FAILED, Stop};
 const PINS: &str = "/api/v1/images/pins";
 const BLOCKS: &str = "/api/v1/images/blocks";
 
-/// Keep an image on the peers that have it: it is not evicted, whatever room is needed.
+/// Pin an image: peers that have it do not evict it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A pin of a tag follows the tag to what it was last preheated as. It fetches nothing: preheat the image first.
+A pin of a tag covers the digest that the tag was last preheated as. A pin fetches nothing: preheat the image first.
 
 Example:
   stoker image pin harbor.example.com/team/app:1.4 --for 30d")]
 pub(super) struct Pin {
-    /// The image as it is pulled.
+    /// Image reference.
     image: String,
-    /// How long it stays: 12h, 30d; until `stoker image unpin` unless given.
+    /// Lifetime of the pin: 12h, 30d. [default: until `stoker image unpin`]
     #[arg(long = "for", value_name = "TIME")]
     lifetime: Option<String>,
-    /// Why, for people.
+    /// Reason, for people.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
     server: ServerFlags,
 }
 
-/// Let an image go when room is needed, as others do.
+/// Unpin an image: peers may evict it again.
 #[derive(Debug, Args)]
 pub(super) struct Unpin {
-    /// The image as `stoker image pins` shows it.
+    /// Image as `stoker image pins` shows it.
     image: String,
     #[command(flatten)]
     server: ServerFlags,
 }
 
-/// Take an image off every peer, also off those that come back later.
+/// Remove an image from all peers, also from those that reconnect later.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Needs a token of scope `admin`. Objects that another known image needs stay.
-Blocked: preheats of the image fail, and peers refuse it with 403, whoever asks, until `stoker image unblock`.
+Needs a token with scope `admin`. Objects that another known image needs stay.
+While an image is blocked, preheats of it fail and peers answer pulls of it with 403, until `stoker image unblock`.
 
 Example:
   stoker image remove harbor.example.com/team/app:1.4 --block --reason CVE-2026-12345")]
 pub(super) struct RemoveImageArguments {
-    /// The image as it is pulled.
+    /// Image reference.
     image: String,
-    /// Refuse it from now on.
+    /// Also block it.
     #[arg(long)]
     block: bool,
-    /// Why, for people; who is refused is told.
+    /// Reason, for people; shown to refused callers.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
     server: ServerFlags,
 }
 
-/// Lift the block of an image (needs a token of scope `admin`).
+/// Unblock an image (needs a token with scope `admin`).
 #[derive(Debug, Args)]
 pub(super) struct Unblock {
-    /// The image as `stoker image blocks` shows it.
+    /// Image as `stoker image blocks` shows it.
     image: String,
     #[command(flatten)]
     server: ServerFlags,
 }
 
-/// List what is pinned, or blocked.
+/// List pins or blocks.
 #[derive(Debug, Args)]
 pub(super) struct ListRules {
     #[command(flatten)]
@@ -105,11 +105,11 @@ pub(super) async fn remove(arguments: RemoveImageArguments) -> Result<(), Stop> 
     };
     let removed: RemovalBody = api.post("/api/v1/images/removals", &body).await?;
     output::say(format!(
-        "{}: {} objects go from every peer, {} stay for other images",
+        "{}: peers remove {} objects; {} stay for other images",
         removed.image, removed.objects, removed.shared
     ));
     if removed.blocked {
-        output::say("It is blocked until `stoker image unblock`.");
+        output::say("The image is blocked until `stoker image unblock`.");
     }
     Ok(())
 }
@@ -147,7 +147,7 @@ async fn lift(api: &Api, path: &str, rules: Vec<RuleBody>, image: &str, word: &s
         .filter(|rule| rule.image == image || meant.as_ref() == Some(&rule.image))
     {
         api.delete(&format!("{path}/{}", rule.id)).await?;
-        output::say(format!("{} is not {word} any more", rule.image));
+        output::say(format!("{} is no longer {word}", rule.image));
         any = true;
     }
     if any {

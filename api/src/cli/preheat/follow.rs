@@ -1,8 +1,8 @@
-//! Follows preheats to their end: bars where somebody watches, plain lines elsewhere.
+//! Waits for the end of preheats: bars on a terminal, plain lines elsewhere.
 
-use api::types::{PreheatBody, PreheatState};
 use std::time::Duration;
 
+use api::types::{PreheatBody, PreheatState};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep};
 
@@ -13,10 +13,10 @@ use crate::cli::client::{Api, AskError};
 const WATCHED_PACE: Duration = Duration::from_millis(300);
 const PLAIN_PACE: Duration = Duration::from_secs(1);
 const LINE_PACE: Duration = Duration::from_secs(5);
-/// A manager may restart while we wait.
+/// The manager may restart meanwhile.
 const ABSENCE_LIMIT: Duration = Duration::from_secs(120);
 
-/// Whether any of them failed. Each ends with one line on stdout.
+/// Returns whether any of them failed. Prints one line for each on stdout.
 pub(super) async fn to_the_end(api: &Api, preheats: Vec<PreheatBody>) -> Result<bool, Stop> {
     let display = Display::new();
     let mut open: Vec<Followed> = preheats
@@ -133,7 +133,7 @@ impl Followed {
         }
     }
 
-    /// Says how it ended; whether it failed.
+    /// Prints how it ended; returns whether it failed.
     fn end(&self, display: &Display) -> bool {
         self.bar.finish_and_clear();
         let preheat = &self.last;

@@ -1,4 +1,4 @@
-//! The words of a request, read into what the domain understands. Both doors, Harbor's and ours, use these.
+//! Parses fields of a request for the native API and for Harbor's APIs alike.
 
 use oci::{BadReference, Credential, ImageReference, Platform, Secret};
 use preheat::{BadLabel, PreheatId, PreheatRequest, Scope, SubmitError, submit};
@@ -10,7 +10,7 @@ use crate::server::problem::{Kind, Problem};
 const MOST_PLATFORMS: usize = 64;
 const LONGEST_SECRET: usize = 16 * 1024;
 
-/// Reads `text` with `read`. A text that may hold a password or a token is not repeated.
+/// Parses an image reference. A text that may hold a password or a token is not repeated.
 pub(super) fn image(
     field: &str,
     text: &str,
@@ -53,7 +53,7 @@ pub(super) fn bad_label(field: &str, fault: &BadLabel) -> Problem {
     Problem::new(Kind::Malformed, format!("`{field}`: {fault}."))
 }
 
-/// Has the request written down; what follows goes on in the trace of this call.
+/// Stores the preheat; its work continues the trace of this request.
 pub(super) async fn submitted(
     app: &App,
     caller: &Caller,

@@ -1,11 +1,11 @@
-//! Who may change what a token made: that token, and who administers.
+//! Only the token that created a thing, or one with scope `admin`, may change it.
 
 use crate::server::app::Caller;
 use crate::server::problem::{Kind, Problem};
 use crate::server::tokens::Scope;
 
-/// Refuses a caller that neither made it nor administers. `made_by` is none for what does not exist, and for what nobody's
-/// token made: a stranger is told the same in all these cases.
+/// Refuses a caller that neither created it nor has scope `admin`. `made_by` is none if it does not exist or no
+/// token created it: the response is the same in all these cases.
 pub(super) fn check(caller: &Caller, made_by: Option<&str>, what: &str) -> Result<(), Problem> {
     let is_own = caller.token.is_some() && caller.token.as_deref() == made_by;
     if is_own || caller.may(Scope::Admin) {
@@ -14,7 +14,7 @@ pub(super) fn check(caller: &Caller, made_by: Option<&str>, what: &str) -> Resul
     Err(Problem::new(
         Kind::Scope,
         format!(
-            "Only the token that made this {what}, or one with scope `admin`, may do this: use one of these."
+            "Only the token that created this {what}, or a token with scope `admin`, may change it: use one of these."
         ),
     ))
 }

@@ -26,7 +26,7 @@ const LONGEST_NAME: usize = 200;
 pub struct CallerClaims {
     /// The token's id: who asked for a preheat, and what is revoked.
     pub jti: String,
-    /// A label for people.
+    /// Name of the token, for people.
     pub name: String,
     pub scopes: Scopes,
     /// Unix seconds.

@@ -1,4 +1,4 @@
-//! `GET`, `PUT` and `DELETE /api/v1/clusters/{name}/limits`: how fast the peers of a cluster may be.
+//! `GET`, `PUT` and `DELETE /api/v1/clusters/{name}/limits`: bandwidth limits of a cluster.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use crate::types::{BandwidthLimits, ClusterLimitsBody};
 
 #[utoipa::path(
     get, path = "/api/v1/clusters/{name}/limits", tag = "peers", operation_id = "get_limits",
-    summary = "How fast the peers of a cluster may be",
+    summary = "Show the bandwidth limits of a cluster",
     params(("name" = String, Path, description = "The cluster's name")),
-    responses((status = 200, description = "What holds", body = ClusterLimitsBody), Unknown, Refusals, Trouble),
+    responses((status = 200, description = "The limits in force", body = ClusterLimitsBody), Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn get(
     State(app): State<App>,
@@ -30,12 +30,12 @@ pub(crate) async fn get(
 
 #[utoipa::path(
     put, path = "/api/v1/clusters/{name}/limits", tag = "peers", operation_id = "set_limits",
-    summary = "Change how fast the peers of a cluster may be",
-    description = "Holds from now on instead of what is configured. Peers learn it within seconds, also for transfers \
-        that run; a peer's own file may hold it lower. What is left out has no limit.",
+    summary = "Set the bandwidth limits of a cluster",
+    description = "Replaces the configured limits. Peers apply it within seconds, also to running transfers. A \
+        peer's own configuration may set a lower limit. A field that is left out means no limit.",
     params(("name" = String, Path, description = "The cluster's name")),
     request_body = BandwidthLimits,
-    responses((status = 200, description = "What holds now", body = ClusterLimitsBody), Unknown, BadBody, Refusals, Trouble),
+    responses((status = 200, description = "The limits in force", body = ClusterLimitsBody), Unknown, BadBody, Refusals, Trouble),
 )]
 pub(crate) async fn set(
     State(app): State<App>,
@@ -50,9 +50,9 @@ pub(crate) async fn set(
 
 #[utoipa::path(
     delete, path = "/api/v1/clusters/{name}/limits", tag = "peers", operation_id = "reset_limits",
-    summary = "Let the configuration say again how fast the peers of a cluster may be",
+    summary = "Reset the bandwidth limits of a cluster to the configured ones",
     params(("name" = String, Path, description = "The cluster's name")),
-    responses((status = 200, description = "What holds now", body = ClusterLimitsBody), Unknown, Refusals, Trouble),
+    responses((status = 200, description = "The limits in force", body = ClusterLimitsBody), Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn reset(
     State(app): State<App>,

@@ -11,8 +11,8 @@ use crate::types::{ClusterBody, Clusters};
 
 #[utoipa::path(
     get, path = "/api/v1/clusters", tag = "peers", operation_id = "list_clusters",
-    summary = "The clusters that peers belong to",
-    responses((status = 200, description = "All of them", body = Clusters), Refusals, Trouble),
+    summary = "List the clusters",
+    responses((status = 200, description = "The whole list", body = Clusters), Refusals, Trouble),
 )]
 pub(crate) async fn list(State(app): State<App>, _: Allowed<ToRead>) -> Result<Json<Clusters>, Problem> {
     let clusters = preheat::clusters(app.preheater()).await?;

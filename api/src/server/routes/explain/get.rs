@@ -17,24 +17,24 @@ use crate::types::ExplanationBody;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ExplainQuery {
-    /// As people write it, or its manifest's URL.
+    /// Image reference, or the URL of its manifest.
     #[param(example = "harbor.example.com/library/nginx:1.27")]
     image: String,
-    /// A peer's name, its id, or the beginning of either, if only one peer is meant by it.
+    /// Name or id of a peer, or a prefix of either that matches one peer only.
     #[param(example = "node-1")]
     node: String,
 }
 
 #[utoipa::path(
     get, path = "/api/v1/explain", tag = "preheats", operation_id = "explain",
-    summary = "Why an image is on a node, or is not",
-    description = "Was it preheated, when and by whom; what does the tag mean now; which objects are on the node, and why \
-        the others are not; where the last pull through the node got its bytes, and how fast. It takes up to ten seconds \
-        where registry and node are silent. The registry is asked with the credential that is configured for it, and only \
-        if it is configured or a preheat has named it.",
+    summary = "Explain why a node has an image or lacks it",
+    description = "Returns when the image was preheated and by which token, what the tag means now, which objects \
+        the node has and why others are missing, and where the last pull through the node read its bytes. Takes up \
+        to ten seconds if the registry or the node does not answer. The manager asks the registry with its \
+        configured credential, and only a registry that is configured or that a preheat has named.",
     params(ExplainQuery),
     responses(
-        (status = 200, description = "What is known", body = ExplanationBody),
+        (status = 200, description = "The explanation", body = ExplanationBody),
         BadQuery, Unknown, Refusals, Trouble,
     ),
 )]

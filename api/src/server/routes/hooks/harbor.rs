@@ -59,12 +59,12 @@ struct Repository {
 
 #[utoipa::path(
     post, path = "/hooks/harbor", tag = "harbor", operation_id = "harbor_webhook",
-    summary = "Something was pushed: a webhook of a Harbor project",
-    description = "Both payload formats, Default and CloudEvents. `PUSH_ARTIFACT` leads to a preheat if a \
-        `[[trigger]]` of the configuration names the image; every other type is answered 202 and leads to nothing. \
-        The same webhook leads to one preheat, however often it is sent.",
-    request_body(content = Value, description = "What Harbor sends"),
-    responses((status = 202, description = "What is to be done is written down", body = PushReport), BadBody, Refusals, Trouble),
+    summary = "Receive a push event from a webhook of a Harbor project",
+    description = "Accepts both payload formats, Default and CloudEvents. `PUSH_ARTIFACT` creates a preheat if a \
+        `[[trigger]]` of the configuration matches the image. Every other type is answered 202 and ignored. A \
+        repeated delivery creates no second preheat.",
+    request_body(content = Value, description = "The webhook's payload"),
+    responses((status = 202, description = "Accepted; any preheats are stored", body = PushReport), BadBody, Refusals, Trouble),
 )]
 pub(crate) async fn harbor(
     State(app): State<App>,

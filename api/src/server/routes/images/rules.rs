@@ -16,9 +16,9 @@ use crate::types::{Blocks, PinImage, Pins, RemovalBody, RemoveImage, RuleBody};
 
 #[utoipa::path(
     post, path = "/api/v1/images/pins", tag = "images", operation_id = "pin_image",
-    summary = "Keep an image on the peers that have it",
-    description = "Its objects are not evicted, whatever room is needed. A pin of a tag follows the tag to what it was \
-        last preheated as. Peers hear of it within seconds.",
+    summary = "Pin an image: peers that have it keep it",
+    description = "Peers do not evict its objects. A pin of a tag always covers the digest that the tag was last \
+        preheated as. Peers apply it within seconds.",
     request_body = PinImage,
     responses((status = 201, description = "Pinned", body = RuleBody), BadBody, Unknown, Refusals, Trouble),
 )]
@@ -41,7 +41,7 @@ pub(crate) async fn create_pin(
 
 #[utoipa::path(
     get, path = "/api/v1/images/pins", tag = "images", operation_id = "list_pins",
-    summary = "Images that are pinned",
+    summary = "List the pinned images",
     responses((status = 200, description = "Newest first", body = Pins), Refusals, Trouble),
 )]
 pub(crate) async fn list_pins(State(app): State<App>, _: Allowed<ToRead>) -> Result<Json<Pins>, Problem> {
@@ -52,8 +52,8 @@ pub(crate) async fn list_pins(State(app): State<App>, _: Allowed<ToRead>) -> Res
 #[utoipa::path(
     delete, path = "/api/v1/images/pins/{id}", tag = "images", operation_id = "unpin_image",
     summary = "Unpin an image",
-    description = "The token that made the pin may do this, and every token with scope `admin`.",
-    params(("id" = i64, Path, description = "The pin's id, as the list has it")),
+    description = "Allowed for the token that made the pin and for tokens with scope `admin`.",
+    params(("id" = i64, Path, description = "Id of the pin, from the list")),
     responses((status = 204, description = "Unpinned"), Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn delete_pin(
@@ -69,11 +69,12 @@ pub(crate) async fn delete_pin(
 
 #[utoipa::path(
     post, path = "/api/v1/images/removals", tag = "images", operation_id = "remove_image",
-    summary = "Take an image off every peer, and keep it off if asked",
-    description = "Its objects go from every peer, but for those that another known image needs; peers that are away do \
-        it when they are back. Blocked: preheats of it fail, and peers refuse it with 403, until the block is lifted.",
+    summary = "Remove an image from all peers, and block it on request",
+    description = "Peers remove its objects, except those that another known image needs. A disconnected peer does \
+        so when it reconnects. While an image is blocked, preheats of it fail and peers answer pulls of it with \
+        403.",
     request_body = RemoveImage,
-    responses((status = 202, description = "Peers hear of it within seconds", body = RemovalBody), BadBody, Unknown,
+    responses((status = 202, description = "Accepted; peers apply it within seconds", body = RemovalBody), BadBody, Unknown,
         Refusals, Trouble),
 )]
 pub(crate) async fn create_removal(
@@ -89,7 +90,7 @@ pub(crate) async fn create_removal(
 
 #[utoipa::path(
     get, path = "/api/v1/images/blocks", tag = "images", operation_id = "list_blocks",
-    summary = "Images that are blocked",
+    summary = "List the blocked images",
     responses((status = 200, description = "Newest first", body = Blocks), Refusals, Trouble),
 )]
 pub(crate) async fn list_blocks(State(app): State<App>, _: Allowed<ToRead>) -> Result<Json<Blocks>, Problem> {
@@ -99,9 +100,9 @@ pub(crate) async fn list_blocks(State(app): State<App>, _: Allowed<ToRead>) -> R
 
 #[utoipa::path(
     delete, path = "/api/v1/images/blocks/{id}", tag = "images", operation_id = "unblock_image",
-    summary = "Lift the block of an image",
-    params(("id" = i64, Path, description = "The block's id, as the list has it")),
-    responses((status = 204, description = "Lifted"), Unknown, Refusals, Trouble),
+    summary = "Unblock an image",
+    params(("id" = i64, Path, description = "Id of the block, from the list")),
+    responses((status = 204, description = "Unblocked"), Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn delete_block(
     State(app): State<App>,

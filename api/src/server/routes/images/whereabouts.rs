@@ -17,18 +17,18 @@ use crate::types::WhereBody;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct WhereQuery {
-    /// As people write it, or its manifest's URL.
+    /// Image reference, or the URL of its manifest.
     #[param(example = "harbor.example.com/library/nginx:1.27")]
     image: String,
 }
 
 #[utoipa::path(
     get, path = "/api/v1/images/where", tag = "peers", operation_id = "where_is_image",
-    summary = "Which peers hold what share of an image",
-    description = "What the image is made of is known from its newest preheat; without one the registry is asked. Of \
-        nodes only the objects of preheated images are known.",
+    summary = "List the peers that hold an image, and how much of it",
+    description = "The objects of the image come from its newest preheat, or from the registry if there is none. \
+        For nodes, only objects of preheated images are known.",
     params(WhereQuery),
-    responses((status = 200, description = "Who holds it", body = WhereBody), BadQuery, Unknown, Refusals, Trouble),
+    responses((status = 200, description = "The peers that hold it", body = WhereBody), BadQuery, Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn whereabouts(
     State(app): State<App>,

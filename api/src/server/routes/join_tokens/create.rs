@@ -19,9 +19,9 @@ const SEVEN_DAYS: &str = "7d";
 
 #[utoipa::path(
     post, path = "/api/v1/join-tokens", tag = "peers", operation_id = "create_join_token",
-    summary = "Make a token that peers join with",
+    summary = "Create a join token",
     request_body = CreateJoinToken,
-    responses((status = 201, description = "The token; it is shown this once", body = NewJoinToken), BadBody, Conflicts, Refusals, Trouble),
+    responses((status = 201, description = "The token; it is shown only in this response", body = NewJoinToken), BadBody, Conflicts, Refusals, Trouble),
 )]
 pub(crate) async fn create(
     State(app): State<App>,

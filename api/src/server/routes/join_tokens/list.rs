@@ -11,8 +11,8 @@ use crate::types::{JoinTokenBody, JoinTokens};
 
 #[utoipa::path(
     get, path = "/api/v1/join-tokens", tag = "peers", operation_id = "list_join_tokens",
-    summary = "The tokens that peers join with",
-    responses((status = 200, description = "All of them", body = JoinTokens), Refusals, Trouble),
+    summary = "List the join tokens",
+    responses((status = 200, description = "The whole list", body = JoinTokens), Refusals, Trouble),
 )]
 pub(crate) async fn list(
     State(app): State<App>,

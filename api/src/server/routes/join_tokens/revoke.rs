@@ -11,9 +11,9 @@ use crate::server::responses::{Refusals, Trouble, Unknown};
 #[utoipa::path(
     delete, path = "/api/v1/join-tokens/{id}", tag = "peers", operation_id = "revoke_join_token",
     summary = "Revoke a join token",
-    description = "Peers that have joined with it stay: remove them with `DELETE /api/v1/peers/{id}`.",
-    params(("id" = String, Path, description = "The token's id, as the list has it")),
-    responses((status = 204, description = "Revoked, now or before"), Unknown, Refusals, Trouble),
+    description = "Peers that joined with it stay. To remove them, use `DELETE /api/v1/peers/{id}`.",
+    params(("id" = String, Path, description = "Id of the token, from the list")),
+    responses((status = 204, description = "Revoked"), Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn revoke(
     State(app): State<App>,

@@ -12,16 +12,16 @@ use crate::server::responses::{BadBody, Refusals, Trouble};
 
 #[utoipa::path(
     post, path = "/registry/notifications", tag = "harbor", operation_id = "notify",
-    summary = "Something was pushed: Harbor's provider \"Kraken\", or a registry's own notifications",
-    description = "Which of the two it is, is told by the envelope: `{\"Events\": [{\"Id\": …}]}` is Kraken's, \
-        `{\"events\": [{\"id\": …}]}` that of distribution (docker-registry). Pushes of a tag lead to a preheat if a \
-        `[[trigger]]` of the configuration names them; Kraken's do anyway. A registry repeats what was not answered \
-        well for ever, so what cannot be used is answered 200, with the reason. The same event leads to one preheat, \
-        however often it is told.",
-    request_body(content = Value, description = "The envelope"),
+    summary = "Receive push events from Harbor's provider \"Kraken\" or from a registry",
+    description = "The envelope tells the two apart: `{\"Events\": [{\"Id\": …}]}` comes from Kraken, \
+        `{\"events\": [{\"id\": …}]}` from distribution (docker-registry). A push of a tag creates a preheat if a \
+        `[[trigger]]` of the configuration matches it; a push from Kraken always does. A registry repeats an event \
+        until it gets a success status, so an event that cannot be used is answered 200 with the reason. A \
+        repeated event creates no second preheat.",
+    request_body(content = Value, description = "The envelope with the events"),
     responses(
-        (status = 200, description = "What is to be done is written down", body = PushReport),
-        (status = 502, description = "To Kraken only: the preheat failed within a few seconds", body = Problem,
+        (status = 200, description = "Accepted; any preheats are stored", body = PushReport),
+        (status = 502, description = "Kraken only: the preheat failed within a few seconds", body = Problem,
          content_type = "application/problem+json"),
         BadBody, Refusals, Trouble,
     ),

@@ -13,20 +13,20 @@ use crate::server::triggers::Outcome;
 /// As many reasons are told; further ones are only counted.
 const MOST_REASONS: usize = 100;
 
-/// What came of what was told.
+/// What the events led to.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = Heard)]
 pub(crate) struct PushReport {
-    /// Preheats that were asked for, now or by the same message before.
+    /// Preheats that these events created, now or on an earlier delivery.
     preheats: Vec<PreheatId>,
-    /// What led to none.
+    /// Events that created no preheat.
     passed_over: Vec<PassedOverPush>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PassedOver)]
 pub(crate) struct PassedOverPush {
-    /// Why, and what to do if it was meant to lead to one.
+    /// Why, and what to do if a preheat was expected.
     why: String,
 }
 

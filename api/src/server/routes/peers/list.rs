@@ -11,8 +11,8 @@ use crate::types::{PeerBody, Peers};
 
 #[utoipa::path(
     get, path = "/api/v1/peers", tag = "peers", operation_id = "list_peers",
-    summary = "The peers that have called in",
-    responses((status = 200, description = "All of them", body = Peers), Refusals, Trouble),
+    summary = "List the peers",
+    responses((status = 200, description = "The whole list", body = Peers), Refusals, Trouble),
 )]
 pub(crate) async fn list(State(app): State<App>, _: Allowed<ToRead>) -> Result<Json<Peers>, Problem> {
     let peers = preheat::peers(app.preheater()).await?;

@@ -16,7 +16,7 @@ use crate::types::RemovedPeer;
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RemoveQuery {
-    /// Revoke the join token that it came by too.
+    /// Also revoke the join token that the peer joined with.
     #[serde(default)]
     with_token: bool,
 }
@@ -24,10 +24,10 @@ pub(crate) struct RemoveQuery {
 #[utoipa::path(
     delete, path = "/api/v1/peers/{id}", tag = "peers", operation_id = "remove_peer",
     summary = "Remove a peer",
-    description = "Its session ends, and its certificate opens nothing any more: at the manager at once, at other peers \
-        within seconds, on open connections too. It comes back only with a new key and a join token.",
-    params(("id" = Uuid, Path, description = "The peer's id, as the list has it"), RemoveQuery),
-    responses((status = 200, description = "Removed, now or before", body = RemovedPeer), Unknown, Conflicts, Refusals, Trouble),
+    description = "Ends its session and refuses its certificate: at the manager at once, at other peers within \
+        seconds, also on open connections. The peer needs a new key and a join token to come back.",
+    params(("id" = Uuid, Path, description = "Id of the peer, from the list"), RemoveQuery),
+    responses((status = 200, description = "Removed", body = RemovedPeer), Unknown, Conflicts, Refusals, Trouble),
 )]
 pub(crate) async fn remove(
     State(app): State<App>,

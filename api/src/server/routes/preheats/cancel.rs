@@ -13,10 +13,9 @@ use crate::types::PreheatBody;
 
 #[utoipa::path(
     post, path = "/api/v1/preheats/{id}/cancel", tag = "preheats", operation_id = "cancel_preheat",
-    summary = "End an open preheat",
-    description = "The token that asked for the preheat may do this, and every token with scope `admin`. \
-        Peers stop within seconds; the bytes that they have stay for the next time. Other preheats that \
-        shared its work go on by themselves.",
+    summary = "Cancel an open preheat",
+    description = "Allowed for the token that created the preheat and for tokens with scope `admin`. Peers stop \
+        within seconds and keep the bytes that they have. Preheats that followed this one continue on their own.",
     params(("id" = i64, Path, description = "The preheat's id")),
     responses(
         (status = 200, description = "Cancelled", body = PreheatBody),

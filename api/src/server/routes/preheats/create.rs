@@ -1,4 +1,4 @@
-//! `POST /api/v1/preheats`: asks for one image. It is written down and answered; no registry is asked yet.
+//! `POST /api/v1/preheats`: stores a preheat and answers. No registry is asked yet.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ const MOST_CLUSTERS: usize = 1000;
     summary = "Preheat an image",
     request_body = CreatePreheat,
     responses(
-        (status = 202, description = "Written down", body = PreheatBody,
-         headers(("location" = String, description = "Where to ask how it is doing"))),
+        (status = 202, description = "Accepted", body = PreheatBody,
+         headers(("location" = String, description = "URL of the preheat"))),
         BadBody, Refusals, Trouble,
     ),
 )]

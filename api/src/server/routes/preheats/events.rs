@@ -24,9 +24,9 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 #[utoipa::path(
     get, path = "/api/v1/preheats/{id}/events", tag = "preheats", operation_id = "watch_preheat",
-    summary = "How a preheat goes on, as it goes on",
-    description = "Server-sent events: `preheat` with the preheat as JSON, at once and then whenever something has \
-        changed, once a second at most; `end` with the same when it has ended, and the stream with it.",
+    summary = "Watch a preheat",
+    description = "Server-sent events. The event `preheat` carries the preheat as JSON: at once, and after each \
+        change, at most once a second. The event `end` carries it when it has ended, and closes the stream.",
     params(("id" = i64, Path, description = "The preheat's id")),
     responses(
         (status = 200, description = "Events", body = PreheatBody, content_type = "text/event-stream"),
@@ -49,7 +49,7 @@ pub(crate) async fn events(
     Ok(Sse::new(news.flat_map(stream::iter)).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)))
 }
 
-/// The end is an event of its own, so that a client need not know the words of states.
+/// The end is an event of its own, so that a client need not know the states.
 fn event(view: PreheatView) -> Vec<Result<Event, Infallible>> {
     let has_ended = view.state.has_ended();
     let id = view.updated_ms.to_string();

@@ -12,8 +12,9 @@ use crate::types::PreheatBody;
 
 #[utoipa::path(
     get, path = "/api/v1/preheats/{id}", tag = "preheats", operation_id = "get_preheat",
-    summary = "How a preheat is doing",
-    description = "The token that asked for the preheat may read it for 30 minutes after it was revoked or expired.",
+    summary = "Show a preheat",
+    description = "The token that created the preheat may read it until 30 minutes after the token expired or was \
+        revoked.",
     params(("id" = i64, Path, description = "The preheat's id")),
     responses((status = 200, description = "The preheat", body = PreheatBody), Unknown, Refusals, Trouble),
 )]
@@ -25,7 +26,7 @@ pub(crate) async fn get(
     Ok(Json(seen_by(&app, &poller, id).await?.into()))
 }
 
-/// The preheat, if this poller may see it. Who may not is told the same whether it exists or not.
+/// Returns the preheat if this caller may see it. Others get the same response whether it exists or not.
 pub(crate) async fn seen_by(app: &App, poller: &Poller, id: i64) -> Result<PreheatView, Problem> {
     let view = preheat::get(app.preheater(), id).await?;
     poller.may_see(view.as_ref().and_then(|view| view.created_by.as_deref()))?;

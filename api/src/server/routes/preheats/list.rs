@@ -31,39 +31,39 @@ const STATES: [PreheatState; 6] = [
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
-    /// From 1 to 200; 50 unless given.
+    /// Page size, from 1 to 200. Default: 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
-    /// Only preheats with a smaller id: the `next_before` of the page before.
+    /// Only preheats with a smaller id: `next_before` of the previous page.
     before: Option<i64>,
-    /// Only in these states, with commas between; `open` for all that have not ended.
+    /// Only in these states, separated by commas. `open` means every state that is not final.
     #[param(example = "failed,cancelled")]
     state: Option<String>,
-    /// Only where the image as people write it has this in it; capitals do not matter.
+    /// Only if the image reference contains this text, ignoring case.
     #[param(example = "library/nginx")]
     image: Option<String>,
-    /// Only of this registry.
+    /// Only images of this registry.
     registry: Option<String>,
-    /// Only of this repository.
+    /// Only images of this repository.
     repository: Option<String>,
-    /// Only those that came in by this door: `harbor`, `api`, `kraken`, `notification` or `webhook`.
+    /// Only preheats from this requester: `harbor`, `api`, `kraken`, `notification` or `webhook`.
     asked_by: Option<String>,
-    /// Only those that the token of this id asked for.
+    /// Only preheats that the token with this id created.
     created_by: Option<String>,
-    /// Only those asked for at this time or later.
+    /// Only preheats created at this time or later.
     #[param(format = DateTime)]
     since: Option<String>,
 }
 
 #[utoipa::path(
     get, path = "/api/v1/preheats", tag = "preheats", operation_id = "list_preheats",
-    summary = "Preheats, newest first",
+    summary = "List preheats, newest first",
     params(
         Page,
         ("label" = Option<Vec<String>>, Query, example = json!(["team=payments"]),
-         description = "Only those with this label, as `key=value`; given several times: with all of them"),
+         description = "Only preheats with this label, as `key=value`. Repeatable; all must match."),
     ),
-    responses((status = 200, description = "A page of them", body = Preheats), BadQuery, Refusals, Trouble),
+    responses((status = 200, description = "A page of preheats", body = Preheats), BadQuery, Refusals, Trouble),
 )]
 pub(crate) async fn list(
     State(app): State<App>,

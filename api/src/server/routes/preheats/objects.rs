@@ -11,7 +11,7 @@ use crate::types::{ObjectBody, Objects};
 
 #[utoipa::path(
     get, path = "/api/v1/preheats/{id}/objects", tag = "preheats", operation_id = "list_objects",
-    summary = "Every object of a preheat, and where it stands on every peer",
+    summary = "List the objects of a preheat, with the state of each on each peer",
     params(("id" = i64, Path, description = "The preheat's id")),
     responses((status = 200, description = "Objects and their placements", body = Objects), Unknown, Refusals, Trouble),
 )]

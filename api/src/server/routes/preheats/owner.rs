@@ -6,7 +6,7 @@ use crate::server::app::{App, Caller};
 use crate::server::problem::Problem;
 use crate::server::routes::owner;
 
-/// The preheat, if this caller may change it. Who may not is told the same whether it exists or not.
+/// Returns the preheat if this caller may change it. Others get the same response whether it exists or not.
 pub(super) async fn changed_by(app: &App, caller: &Caller, id: i64) -> Result<PreheatView, Problem> {
     let view = preheat::get(app.preheater(), id).await?;
     let made_by = view.as_ref().and_then(|view| view.created_by.as_deref());

@@ -14,14 +14,14 @@ use crate::types::{PreheatBody, RegistryUser, RetryPreheat};
 
 #[utoipa::path(
     post, path = "/api/v1/preheats/{id}/retry", tag = "preheats", operation_id = "retry_preheat",
-    summary = "Try a preheat again that failed or was cancelled",
-    description = "The token that asked for the preheat may do this, and every token with scope `admin`. Only \
-        what is missing is fetched. 409 where it is open or succeeded, and where the registry wants a \
-        credential and there is none.",
+    summary = "Retry a preheat that failed or was cancelled",
+    description = "Allowed for the token that created the preheat and for tokens with scope `admin`. Peers fetch \
+        only what is missing. 409 if it is open or has succeeded, or if the registry needs a credential and none \
+        is available.",
     params(("id" = i64, Path, description = "The preheat's id")),
     request_body = Option<RetryPreheat>,
     responses(
-        (status = 202, description = "It is open again", body = PreheatBody),
+        (status = 202, description = "Open again", body = PreheatBody),
         Unknown, Conflicts, BadBody, Refusals, Trouble,
     ),
 )]

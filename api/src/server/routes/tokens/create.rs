@@ -24,11 +24,11 @@ enum TokenRequest {
 
 #[utoipa::path(
     post, path = "/api/v1/tokens", tag = "tokens", operation_id = "create_token",
-    summary = "Make a token",
-    description = "A token gives only scopes that it allows itself: one with scope `admin` gives `preheat`, `read` and \
-        `admin`, and others only if it has them too. The token of the first start (`admin.token`) has every scope.",
+    summary = "Create a token",
+    description = "A token can grant only scopes that it has: scope `admin` grants `preheat`, `read` and `admin`. \
+        The first start of the manager writes a token with every scope to `admin.token`.",
     request_body = CreateToken,
-    responses((status = 201, description = "The token; it is shown this once", body = NewToken), BadBody, Refusals, Trouble),
+    responses((status = 201, description = "The token; it is shown only in this response", body = NewToken), BadBody, Refusals, Trouble),
 )]
 pub(crate) async fn create(
     State(app): State<App>,

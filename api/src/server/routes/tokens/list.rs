@@ -11,8 +11,8 @@ use crate::types::{TokenBody, Tokens};
 
 #[utoipa::path(
     get, path = "/api/v1/tokens", tag = "tokens", operation_id = "list_tokens",
-    summary = "The tokens that were made",
-    responses((status = 200, description = "All of them", body = Tokens), Refusals, Trouble),
+    summary = "List the tokens",
+    responses((status = 200, description = "The whole list", body = Tokens), Refusals, Trouble),
 )]
 pub(crate) async fn list(State(app): State<App>, _: Allowed<ToAdminister>) -> Result<Json<Tokens>, Problem> {
     let tokens = preheat::tokens::list(app.preheater()).await?;

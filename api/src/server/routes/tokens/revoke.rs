@@ -12,9 +12,10 @@ use crate::server::responses::{Refusals, Trouble, Unknown};
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{id}", tag = "tokens", operation_id = "revoke_token",
     summary = "Revoke a token",
-    description = "For 30 minutes it may still poll the preheats that it asked for: Harbor's running jobs keep the old token.",
-    params(("id" = String, Path, description = "The token's id, as the list has it")),
-    responses((status = 204, description = "Revoked, now or before"), Unknown, Refusals, Trouble),
+    description = "It may still poll the preheats that it created for 30 minutes, because running jobs of Harbor \
+        keep the old token.",
+    params(("id" = String, Path, description = "Id of the token, from the list")),
+    responses((status = 204, description = "Revoked"), Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn revoke(
     State(app): State<App>,

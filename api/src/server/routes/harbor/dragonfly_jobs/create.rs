@@ -21,53 +21,53 @@ use crate::server::routes::harbor::words::only;
 use crate::server::routes::image;
 use crate::types::{PeerSelection, Timestamp};
 
-/// What Harbor sends. All may be missing but `args.url`, and what we do not know is passed over.
+/// A job as Harbor requests it. Only `args.url` is required; unknown fields are ignored.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct CreateJob {
-    /// `preheat`, if anything.
+    /// `preheat`, or left out.
     #[serde(rename = "type")]
     kind: Option<String>,
     args: Option<Args>,
-    /// The clusters that are meant; `null` means every cluster that has a seed.
+    /// Ids of clusters; `null` means every cluster that has a seed.
     scheduler_cluster_ids: Option<Vec<i64>>,
 }
 
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct Args {
-    /// `image`, if anything.
+    /// `image`, or left out.
     #[serde(rename = "type")]
     kind: Option<String>,
     /// The manifest's URL.
     #[schema(example = "https://harbor.example.com/v2/library/nginx/manifests/1.27")]
     url: Option<String>,
-    /// Of these only `Authorization` is used: the registry is asked with it.
+    /// Only `Authorization` is used, as the credential for the registry.
     #[schema(value_type = Option<HashMap<String, String>>)]
     headers: Option<HashMap<String, SecretText>>,
     /// `single_seed_peer` (also when empty), `all_seed_peers` or `all_peers`.
     scope: Option<String>,
-    /// A user of the registry, instead of `headers`.
+    /// User of the registry, instead of `headers`.
     username: Option<String>,
     #[schema(value_type = Option<String>)]
     password: Option<SecretText>,
-    /// `os/architecture[/variant]`; all platforms of the image unless given.
+    /// `os/architecture[/variant]`. Default: all platforms of the image.
     #[schema(example = "linux/amd64")]
     platform: Option<String>,
-    /// Only peers that call in from these addresses.
+    /// Only peers that register from these addresses.
     ips: Option<Vec<String>>,
-    /// Only this share of each cluster's peers, rounded up.
+    /// Share of each cluster's peers, rounded up.
     #[schema(minimum = 0, maximum = 100)]
     percentage: Option<u8>,
-    /// Only so many peers of each cluster.
+    /// Number of peers of each cluster.
     count: Option<u32>,
-    /// Nanoseconds until it has to have ended; the manager's limit when 0 or left out.
+    /// Time limit in nanoseconds. Default, also for 0: the manager's limit.
     timeout: Option<u64>,
 }
 
 #[utoipa::path(
     post, path = "/oapi/v1/jobs", tag = "harbor", operation_id = "create_job",
-    summary = "Preheat an image, as Harbor asks for it",
+    summary = "Preheat an image (Harbor 2.12 and newer)",
     request_body = CreateJob,
-    responses((status = 200, description = "Written down; poll it", body = HarborJob), BadBody, Refusals, Trouble),
+    responses((status = 200, description = "Accepted; poll it", body = HarborJob), BadBody, Refusals, Trouble),
 )]
 pub(crate) async fn create(
     State(app): State<App>,

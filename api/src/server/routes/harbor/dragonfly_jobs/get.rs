@@ -21,9 +21,9 @@ const MOST_ROWS: u64 = 1000;
 
 #[utoipa::path(
     get, path = "/oapi/v1/jobs/{id}", tag = "harbor", operation_id = "get_job",
-    summary = "How a job is doing, as Harbor polls it",
-    description = "`SUCCESS` means that every object is on disk and proven where the scope says. The token that \
-        asked for the job may poll it for 30 minutes after it was revoked or expired.",
+    summary = "Poll a job (Harbor 2.12 and newer)",
+    description = "`SUCCESS` means that every peer of the scope has every object on disk and verified. The token \
+        that created the job may poll it until 30 minutes after the token expired or was revoked.",
     params(("id" = i64, Path, description = "The job's id")),
     responses((status = 200, description = "The job", body = HarborJob), Unknown, Refusals, Trouble),
 )]

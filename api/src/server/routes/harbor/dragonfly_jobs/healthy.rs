@@ -8,9 +8,9 @@ use crate::server::responses::WrongToken;
 
 #[utoipa::path(
     get, path = "/healthy", tag = "harbor", operation_id = "healthy",
-    summary = "Is the manager there, and is the token right?",
-    description = "Without a credential: 200. With one: 200 only if it is good.",
-    responses((status = 200, description = "There, and the credential, if one was sent, is good"), WrongToken),
+    summary = "Check the connection and the token (Harbor 2.12 and newer)",
+    description = "Without a credential: 200. With a credential: 200 only if it is valid.",
+    responses((status = 200, description = "The manager runs, and the credential, if one was sent, is valid"), WrongToken),
     security((), ("bearer" = []), ("basic" = [])),
 )]
 pub(crate) async fn healthy(_: Presented) -> StatusCode {

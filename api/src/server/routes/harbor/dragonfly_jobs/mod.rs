@@ -8,7 +8,7 @@ use crate::types::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// The only words that Harbor understands; any other ends its task as failed.
+/// The only words that Harbor knows. Any other word fails its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schema(as = JobState)]
@@ -18,7 +18,7 @@ pub(crate) enum HarborJobState {
     Failure,
 }
 
-/// A preheat, as Harbor polls it.
+/// A preheat in Harbor's format.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Job)]
 pub(crate) struct HarborJob {
@@ -43,12 +43,12 @@ pub(crate) struct HarborJobResult {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct GroupState {
-    /// Why the job failed and what to do; the only text that Harbor shows of a failed job.
+    /// Why the job failed and what to do. Harbor shows only this text of a failed job.
     error: String,
     results: Vec<HarborClusterResult>,
 }
 
-/// What the peers of one cluster did.
+/// Results of the peers of one cluster.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ClusterResult)]
 pub(crate) struct HarborClusterResult {
@@ -57,7 +57,7 @@ pub(crate) struct HarborClusterResult {
     failure_tasks: Vec<HarborTask>,
 }
 
-/// One object on one peer.
+/// One object on one peer, in Harbor's format.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Task)]
 pub(crate) struct HarborTask {

@@ -19,28 +19,28 @@ use crate::server::routes::harbor::registry_token;
 use crate::server::routes::harbor::words::only;
 use crate::server::routes::image;
 
-/// What Harbor sends. All may be missing but `url`, and what we do not know is passed over.
+/// A preheat as Harbor requests it. Only `url` is required; unknown fields are ignored.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct CreatePreheatForHarbor {
-    /// `image`, if anything.
+    /// `image`, or left out.
     #[serde(rename = "type")]
     kind: Option<String>,
     /// The manifest's URL.
     #[schema(example = "https://harbor.example.com/v2/library/nginx/manifests/1.27")]
     url: Option<String>,
-    /// Of these only `Authorization` is used: the registry is asked with it.
+    /// Only `Authorization` is used, as the credential for the registry.
     #[schema(value_type = Option<HashMap<String, String>>)]
     headers: Option<HashMap<String, SecretText>>,
-    /// What the tag meant when Harbor looked: this is what is preheated, if it is given.
+    /// Digest that the tag meant to Harbor. If given, this digest is preheated.
     #[schema(example = "sha256:d4c090dd50c1f701e33cbc803ea1352e04f67b2f5c6776ec7826d94003079430")]
     digest: Option<String>,
 }
 
 #[utoipa::path(
     post, path = "/preheats", tag = "harbor", operation_id = "create_preheat_for_harbor",
-    summary = "Preheat an image, as Harbor 2.1 to 2.11 asks for it",
+    summary = "Preheat an image (Harbor 2.1 to 2.11)",
     request_body = CreatePreheatForHarbor,
-    responses((status = 200, description = "Written down; poll it", body = Accepted), BadBody, Refusals, Trouble),
+    responses((status = 200, description = "Accepted; poll it", body = Accepted), BadBody, Refusals, Trouble),
 )]
 pub(crate) async fn create(
     State(app): State<App>,

@@ -15,9 +15,9 @@ use crate::types::Timestamp;
 
 #[utoipa::path(
     get, path = "/preheats/{id}", tag = "harbor", operation_id = "get_preheat_for_harbor",
-    summary = "How a preheat is doing, as Harbor 2.1 to 2.11 polls it",
-    description = "`SUCCESS` means that every object is on disk and proven where the scope says.",
-    params(("id" = i64, Path, description = "The id that the POST answered with")),
+    summary = "Poll a preheat (Harbor 2.1 to 2.11)",
+    description = "`SUCCESS` means that every peer of the scope has every object on disk and verified.",
+    params(("id" = i64, Path, description = "Id from the response to the POST")),
     responses((status = 200, description = "The preheat", body = Polled), Unknown, Refusals, Trouble),
 )]
 pub(crate) async fn get(

@@ -20,7 +20,7 @@ pub(crate) enum Status {
     Fail,
 }
 
-/// The answer to a POST: only an id.
+/// The response to a POST: only an id.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
     #[serde(rename = "ID")]
@@ -28,7 +28,7 @@ pub(crate) struct Accepted {
     id: String,
 }
 
-/// A preheat, as Harbor polls it.
+/// A preheat in Harbor's format.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Polled {
@@ -37,10 +37,10 @@ pub(crate) struct Polled {
     id: String,
     #[schema(value_type = String, format = DateTime)]
     start_time: Timestamp,
-    /// Until the preheat has ended: when something last changed.
+    /// Time of the last change until the preheat has ended.
     #[schema(value_type = String, format = DateTime)]
     finish_time: Timestamp,
     status: Status,
-    /// Why it failed and what to do; Harbor itself does not show it.
+    /// Why it failed and what to do. Harbor does not show it.
     error_msg: String,
 }

@@ -8,8 +8,8 @@ use crate::server::responses::Refusals;
 
 #[utoipa::path(
     get, path = "/_ping", tag = "harbor", operation_id = "ping",
-    summary = "Would a preheat be taken? As Harbor 2.1 to 2.11 asks",
-    responses((status = 200, description = "It would"), Refusals),
+    summary = "Check the connection (Harbor 2.1 to 2.11)",
+    responses((status = 200, description = "The manager accepts preheats"), Refusals),
 )]
 pub(crate) async fn ping(_: Allowed<ToPreheat>) -> StatusCode {
     StatusCode::OK

@@ -7,8 +7,8 @@ use crate::server::responses::Refusals;
 
 #[utoipa::path(
     get, path = "/health", tag = "harbor", operation_id = "health",
-    summary = "Would a preheat be taken? As Harbor's provider \"Kraken\" asks",
-    responses((status = 200, description = "It would"), Refusals),
+    summary = "Check the connection (Harbor's provider \"Kraken\")",
+    responses((status = 200, description = "The manager accepts preheats"), Refusals),
 )]
 pub(crate) async fn health(_: Allowed<ToPreheat>) -> StatusCode {
     StatusCode::OK
