@@ -1,4 +1,4 @@
-//! A manager, put together: built (addresses known, nothing served), then spawned.
+//! The manager: built first (addresses known, nothing served), then spawned.
 
 mod webhooks;
 
@@ -25,8 +25,8 @@ use wire::{CaFingerprint, ClusterName, RegistryDescription, Role, SecretText};
 use self::webhooks::WebhookSender;
 use crate::config::{LimitsSection, ManagerConfig};
 
-/// Long enough for what fails at once (a wrong name, no credential) and for small images; Harbor gives up after 30 s,
-/// and its workers have other things to do.
+/// Long enough for immediate failures (a wrong name, no credential) and for small images. Harbor gives up after 30
+/// s, and its worker waits meanwhile.
 const KRAKEN_WAITS: Duration = Duration::from_secs(8);
 /// The first token: every scope.
 const ADMIN_TOKEN: &str = "admin.token";
@@ -136,8 +136,8 @@ impl Manager {
         })
     }
 
-    /// Serves until the process stops. For a peer of the same process: what the admin port offers of it to those who have
-    /// the key.
+    /// Serves until the process stops. `beside` holds the routes of a peer in the same process, which the admin port
+    /// offers to callers with the key.
     pub(crate) fn spawn(self, beside: Option<Router>) -> anyhow::Result<()> {
         let Vitals { running, metrics, .. } = &self.vitals;
         let for_peers = api::peer_router(self.app.clone(), metrics);
@@ -202,7 +202,7 @@ pub(crate) async fn open_database(url: &str) -> anyhow::Result<Database> {
 fn acceptor(authority: &Authority, now_unix: i64) -> anyhow::Result<MutualAcceptor> {
     let shown = authority.server_certificate(now_unix)?;
     let own = OwnCertificate::new(&shown.chain_pem, &shown.key)?;
-    // Who joins has no certificate yet; the router sees to it that all others do.
+    // A joining peer has no certificate yet; the router requires one for all other routes.
     Ok(MutualAcceptor::new(authority.ca_pem(), &own, Callers::MayShow)?)
 }
 
@@ -236,7 +236,7 @@ fn limits(section: &LimitsSection) -> Limits {
     }
 }
 
-/// What peers are told of a configured registry: all but its secrets.
+/// What peers receive of a configured registry: everything but its secrets.
 fn description(registry: &OwnRegistry) -> RegistryDescription {
     let settings = &registry.settings;
     RegistryDescription {
@@ -294,7 +294,7 @@ fn make_private(folder: &Path, database_url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Somebody has to be able to make tokens: the first start writes one that may do everything.
+/// The first start writes a token with every scope, with which others are created.
 async fn first_token(
     preheater: &Preheater,
     callers: &CallerKey,

@@ -202,7 +202,7 @@ fn objects(objects: &[ExplainedObjectBody]) {
     }
 }
 
-/// It stands below the table.
+/// Such a reason is printed below the table.
 fn is_long(reason: &str) -> bool {
     reason.chars().count() > LONGEST_CELL
 }
@@ -265,7 +265,7 @@ fn what(reference: &str) -> String {
     }
 }
 
-/// Who gave the bytes.
+/// Names the sources of the bytes.
 fn from(pull: &PullBody) -> String {
     if pull.result == "hit" {
         return "store".to_owned();

@@ -12,7 +12,7 @@ use super::stop::Stop;
 use crate::config::{Addresses, ManagerConfig, ManagerFlags};
 use crate::manager::Manager;
 
-/// How long requests may go on after the signal to stop.
+/// How long requests may run after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Run the manager: the HTTP API for Harbor and people, and the peer port.
@@ -86,7 +86,7 @@ async fn start(config: &ManagerConfig, vitals: Vitals) -> anyhow::Result<()> {
     manager.spawn(None)
 }
 
-/// Starts, runs until a signal asks to stop, and lets what runs finish.
+/// Runs until a signal asks to stop, then drains.
 pub(super) async fn until_stopped(
     start: impl Future<Output = anyhow::Result<()>>,
     running: &Running,
@@ -94,7 +94,7 @@ pub(super) async fn until_stopped(
     let mut stopped = pin!(process::stop_signal());
     tokio::select! {
         biased;
-        // Looked at first, so that a signal is heard from the first moment on.
+        // Polled first, so that no early signal is missed.
         () = stopped.as_mut() => {}
         started = start => {
             started?;

@@ -172,7 +172,7 @@ fn host_of(server: &str) -> String {
         .unwrap_or_else(|| "MANAGER".to_owned())
 }
 
-/// Only the token, or the URL that it stands in, is on stdout, so that it can go into a file.
+/// Prints only the token, or the URL that holds it, on stdout, so that it can go into a file.
 async fn create_for_callers(create: Create) -> Result<(), Stop> {
     let Some(name) = &create.name else {
         return Err(Stop::usage("--name is needed: what is the token for?".to_owned()));

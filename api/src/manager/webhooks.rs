@@ -1,9 +1,9 @@
-//! Calls those who want to hear of preheats.
+//! Sends webhooks to their receivers.
 
 use futures_util::future::BoxFuture;
 use preheat::{SendWebhook, WebhookCall};
 
-/// Follows no redirect: what is told is for the one who was named.
+/// Follows no redirect: only the configured receiver may get the body.
 pub(crate) struct WebhookSender(reqwest::Client);
 
 impl WebhookSender {

@@ -1,13 +1,13 @@
-//! How often an address may knock at the join route: checking a token costs a write.
+//! Limits the attempts of an address at the join route: checking a token costs a write.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 const WINDOW_MS: i64 = 60_000;
-/// Of one address in a minute. A whole site may stand behind one.
+/// Attempts of one address in a minute. A whole site may share one address.
 const AT_MOST: u32 = 600;
-/// Addresses that are remembered; beyond it all begin anew.
+/// Addresses that are remembered; beyond it all counts start again.
 const KEPT: usize = 10_000;
 
 /// Attempts by address, in the present minute.
@@ -15,7 +15,7 @@ const KEPT: usize = 10_000;
 pub(crate) struct Attempts(Mutex<HashMap<IpAddr, (i64, u32)>>);
 
 impl Attempts {
-    /// `false`: this address has knocked too often.
+    /// Returns `false` if this address has made too many attempts.
     pub(crate) fn note(&self, from: IpAddr, now_ms: i64) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KEPT && !known.contains_key(&from) {

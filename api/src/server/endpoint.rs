@@ -1,8 +1,8 @@
-//! Endpoints with a token in their path: `/t/<token>/preheats` is `/preheats`, asked with that token.
+//! Endpoints with a token in their path: `/t/<token>/preheats` is `/preheats`, called with that token.
 //!
-//! **Invariant:** this stands outside of everything that writes down what was asked. Whatever follows `/t/` is taken
-//! out of the path before a span, a log line, a measurement or a route sees it, also when it is no token of ours. A path
-//! that may hold a token in another spelling (`/%74/…`, `/T/…`, `/t%2F…`) is not served and not written down either.
+//! **Invariant:** this layer is outside of everything that records paths. The part behind `/t/` is removed before a
+//! span, a log line, a metric or a route sees the path, even if it is not one of our tokens. A path that may hold a
+//! token in another spelling (`/%74/…`, `/T/…`, `/t%2F…`) is neither served nor recorded.
 
 mod spelling;
 
@@ -13,7 +13,7 @@ use axum::http::uri::{PathAndQuery, Uri};
 use tower::util::MapRequest;
 use wire::SecretText;
 
-/// What stood in the path: shown as if it had been sent in the `Authorization` header.
+/// A token from the path, treated like one in the `Authorization` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InPath(pub(crate) SecretText);
 
@@ -27,10 +27,10 @@ const SERVED: [&str; 7] = [
     "/registry/notifications",
     "/hooks/harbor",
 ];
-/// Anything else below an endpoint; no route is called so, and what was really asked may hold a token.
+/// Replaces any other path below an endpoint, which may hold a token. No route has this path.
 const NOT_SERVED: &str = "/t/_";
 
-/// Puts the taking out of tokens around all of the router's layers.
+/// Wraps the router and all of its layers, so that tokens are removed first.
 pub(crate) fn outside(router: Router) -> Router {
     Router::new().fallback_service(MapRequest::new(router, take_out as fn(Request) -> Request))
 }
@@ -56,7 +56,7 @@ fn take_out(mut request: Request) -> Request {
     with_path(request, &wanted)
 }
 
-/// A request whose path is not to be seen. No route answers it.
+/// Replaces a path that must not be recorded. No route answers it.
 fn hidden(request: Request) -> Request {
     with_path(request, NOT_SERVED)
 }

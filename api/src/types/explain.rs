@@ -1,4 +1,4 @@
-//! An explanation: how an image stands with a node, and why.
+//! An explanation: why a node has an image or lacks it.
 
 use preheat::{
     ExplainedNode, ExplainedObject, ExplainedPreheat, ExplainedPull, Explanation, Finding, ReferenceMeaning,

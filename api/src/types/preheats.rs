@@ -1,4 +1,4 @@
-//! Preheats: what a caller asks for, and what the manager answers.
+//! Preheats: requests of callers and responses of the manager.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -197,7 +197,7 @@ pub struct Preheats {
 }
 
 impl PeerSelection {
-    /// As it was asked for; nothing for all.
+    /// Returns the selection as requested; none for all peers.
     fn shown(choice: PeerChoice) -> Option<Self> {
         let mut shown = Self::default();
         match choice {

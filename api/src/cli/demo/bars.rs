@@ -1,4 +1,4 @@
-//! Live progress of the preheat: a bar for each layer where somebody watches, plain lines elsewhere.
+//! Live progress of the preheat: a bar for each layer on a terminal, plain lines elsewhere.
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ impl Closing<'_> {
         output::say(NEXT);
     }
 
-    /// The promise of the demo: the registry is asked once for a layer, however many peers want it.
+    /// The claim of the demo: the registry serves each layer once, for any number of peers.
     pub(crate) fn most_gets_of_a_layer(&self) -> u64 {
         let layers = self
             .registry

@@ -42,7 +42,7 @@ pub(crate) struct Fleet {
 pub(crate) struct FleetPeer {
     pub(crate) name: &'static str,
     pub(crate) role: Role,
-    /// Where a container runtime asks: `host:port`.
+    /// Address of the front: `host:port`.
     pub(crate) front: String,
     pub(crate) share: String,
 }

@@ -44,7 +44,7 @@ pub(crate) enum Content {
     Layer(Box<SampleLayer>),
 }
 
-/// A tar archive whose bytes are computed when they are asked for.
+/// A tar archive whose bytes are computed when they are read.
 #[derive(Clone)]
 pub(crate) struct SampleLayer {
     header: Bytes,

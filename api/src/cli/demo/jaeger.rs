@@ -64,7 +64,7 @@ impl Jaeger {
         };
     }
 
-    /// Itself, if somebody listens there; else it says so, and the demo goes on without traces.
+    /// Returns itself if the port accepts connections. If not, prints that, and the demo runs without traces.
     pub(crate) async fn if_it_answers(self) -> Option<Self> {
         let address = format!("{}:{}", self.host, self.port);
         let trouble = match timeout(REACH_LIMIT, TcpStream::connect(&address)).await {

@@ -1,6 +1,6 @@
-//! `stoker demo`: the whole story in about a minute, in one process and a folder that is gone afterwards.
+//! `stoker demo`: shows everything in about a minute, in one process and a temporary folder.
 //!
-//! Everything that it claims is checked, and it ends with code 1 if anything did not hold.
+//! Every claim is checked; the exit code is 1 if one does not hold.
 
 mod bars;
 mod closing;
@@ -61,7 +61,7 @@ pub(crate) struct DemoArguments {
 
 pub(crate) async fn run(arguments: DemoArguments) -> Result<(), Stop> {
     let mut options = TelemetryOptions::from_environment("stoker");
-    // Bars and logs on one screen are neither; whoever wants the log asks for it.
+    // Logs would disturb the bars, so only errors are logged by default.
     options.log_filter.get_or_insert_with(|| "error".to_owned());
     kept_and_dropped(&mut options);
     let jaeger = match arguments.jaeger {

@@ -116,7 +116,7 @@ impl SampleRegistry {
             .map_or(0, |count| count.gets.load(Ordering::Relaxed))
     }
 
-    /// Closes the door and cuts whoever is inside. Counts can still be read.
+    /// Stops listening and closes all connections. Counts can still be read.
     pub(crate) async fn stop(&self) {
         self.running.drain(STOP_GRACE).await;
     }
@@ -173,7 +173,7 @@ fn refuse(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// `bytes=5-` and `bytes=5-9`; other forms are not asked for by our own programs.
+/// Parses `bytes=5-` and `bytes=5-9`; our programs send no other forms.
 fn range_within(text: &str, size: u64) -> Option<Range<u64>> {
     let (from, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let from: u64 = from.parse().ok()?;

@@ -1,4 +1,4 @@
-//! A server's certificate: who issued it, when it ends, and whether it is trusted.
+//! A server's certificate: its issuer, its end, and whether it is trusted.
 
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 

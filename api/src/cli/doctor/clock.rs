@@ -9,7 +9,7 @@ const NOTICED_S: i64 = 5;
 /// Tokens carry times, and are refused on a machine whose clock is further off.
 const TOO_MUCH_S: i64 = 60;
 
-/// An answer's `Date`, and when we asked and heard.
+/// The `Date` of a response, and the times of request and response.
 pub(super) struct Answered {
     pub(super) date: Option<String>,
     pub(super) asked_ms: i64,

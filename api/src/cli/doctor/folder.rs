@@ -1,4 +1,4 @@
-//! The data folder: can it be written, has it room, and can nobody else read the keys in it.
+//! The data folder: it must be writable, have room, and hide its keys from other users.
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,7 +1,7 @@
-//! `stoker doctor`: looks at everything that an installation needs, and says of each what to do.
+//! `stoker doctor`: checks everything that an installation needs, and says what to do.
 //!
-//! **Invariant:** it changes nothing, every wait in it ends, and a credential goes only where the manager itself would
-//! send it. One file a check; what a check finds is a value, shown at the end.
+//! **Invariant:** it changes nothing, every wait has a limit, and a credential goes only where the manager would
+//! send it. Each check has its own file and returns findings, which are printed at the end.
 
 mod call;
 mod certificate;
@@ -128,7 +128,7 @@ async fn examine(arguments: DoctorArguments) -> Result<Vec<Finding>, process::ht
     Ok(findings)
 }
 
-/// All that a good configuration names. Registries are asked at the same time.
+/// Checks everything that a valid configuration names; all registries at the same time.
 async fn configured(config: &ManagerConfig, curious: &Client) -> Vec<Finding> {
     let mut findings = folder::check(&config.data_dir);
     findings.extend(database::check(&config.database_url).await);

@@ -70,7 +70,7 @@ impl Port<'_> {
     }
 }
 
-/// Where somebody on this machine asks whoever listens on all addresses.
+/// Address on this machine of a listener on all addresses.
 fn reachable(address: &str) -> String {
     match address.rsplit_once(':') {
         Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),

@@ -34,7 +34,7 @@ pub(super) async fn check(settings: RegistrySettings, factory: Arc<dyn ClientFac
     let mut findings = vec![reached(&settings, answer.status())];
     findings.extend(clock::check(settings.name.as_str(), &heard));
     match trusted(&settings, &answer, &base, factory.as_ref()).await {
-        // A password is not sent to whoever shows a certificate that nobody knows.
+        // A password is not sent to a server with an untrusted certificate.
         Err(finding) => findings.push(finding),
         Ok((finding, client)) => {
             findings.extend(finding);

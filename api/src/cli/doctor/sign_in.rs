@@ -45,7 +45,7 @@ pub(super) async fn check(client: &Client, settings: &RegistrySettings, base: &s
     verdict(what, send(request).await)
 }
 
-/// As the manager asks for a token.
+/// Requests a token as the manager does.
 fn for_token(client: &Client, url: Url, credential: &Credential) -> RequestBuilder {
     match credential {
         Credential::IdentityToken(token) => client.post(url).form(&[

@@ -1,8 +1,7 @@
-//! `stoker harbor connect`: token, instance, ping, policy, and on request a first run; each step is told, and what
-//! Harbor then has is read back.
+//! `stoker harbor connect`: creates token, instance and policy, pings, and runs the policy on request. Each step is
+//! printed and read back from Harbor.
 //!
-//! Run again, it brings what is there up to date and gives Harbor a fresh token. A token that Harbor did not get in
-//! the end is revoked.
+//! A second run updates what exists and gives Harbor a new token. A token that Harbor did not get is revoked.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,7 +73,7 @@ pub(super) struct ConnectArguments {
     /// Run the policy once and wait for Harbor's result.
     #[arg(long)]
     run: bool,
-    /// How often Harbor is asked while it runs.
+    /// Poll interval while Harbor runs.
     #[arg(long, hide = true, value_parser = milliseconds)]
     pace_ms: Option<Duration>,
     #[command(flatten)]
@@ -182,7 +181,7 @@ struct Granted {
     id: String,
     name: String,
     text: SecretText,
-    /// It stands in the endpoint's path: this Harbor sends no credential.
+    /// The token is in the endpoint's path, because this Harbor sends no credential.
     in_path: bool,
 }
 
@@ -212,7 +211,7 @@ impl Granted {
         })
     }
 
-    /// Nobody got it.
+    /// Revokes a token that Harbor did not get.
     async fn take_back(&self, manager: &Api) {
         if manager
             .delete(&format!("/api/v1/tokens/{}", self.id))

@@ -159,7 +159,7 @@ fn kept(wanted: &WantedInstance<'_>, instance: &Instance) -> Result<(), String> 
     }
 }
 
-/// Harbor itself asks the manager now, as it does before each job.
+/// Makes Harbor ping the manager, as it does before each job.
 pub(super) async fn ping(harbor: &TheirApi, instance: &Instance) -> Result<(), InstanceError> {
     let body = json!({ "id": instance.id, "name": instance.name });
     match harbor.post(&format!("{INSTANCES}/ping"), &body).await {

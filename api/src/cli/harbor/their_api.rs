@@ -197,7 +197,7 @@ impl TheirApi {
     }
 }
 
-/// Harbor's own words, or the start of whatever stands there.
+/// Harbor's error text, or the start of its response.
 fn said(body: &[u8]) -> String {
     match serde_json::from_slice::<Errors>(body) {
         Ok(Errors { errors }) => {

@@ -1,7 +1,7 @@
 //! Whether a path may hold an endpoint's token, however it is spelled.
 //!
 //! Proxies decode, fold and shorten paths in their own ways, and people mistype them. What one of them would read as
-//! `/t/<token>` must not be written down, so the question is answered for the path after all of that.
+//! `/t/<token>` must not be recorded, so the decision is about the path after all of that.
 
 use std::borrow::Cow;
 

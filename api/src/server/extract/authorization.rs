@@ -1,5 +1,5 @@
-//! What a caller shows: in the path of an endpoint, or in the `Authorization` header. Parsing only: whether it is
-//! worth anything is decided elsewhere.
+//! Parses the token of a request, from the path of an endpoint or from the `Authorization` header. Other modules
+//! decide whether it is valid.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -9,7 +9,7 @@ use wire::SecretText;
 
 use crate::server::endpoint::InPath;
 
-/// What a caller showed at the door.
+/// What a request holds as a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Shown {
     Nothing,

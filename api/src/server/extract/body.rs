@@ -1,5 +1,5 @@
-//! A JSON body. Faults are told with place and expectation, and without the value that was sent: it may be a
-//! password that stands in the wrong field, and Harbor copies our answers into its log.
+//! A JSON body. An error names the place and what is expected, but not the value that was sent: it may be a password
+//! in the wrong field, and Harbor copies our responses into its log.
 
 use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};

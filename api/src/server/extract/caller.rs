@@ -1,4 +1,4 @@
-//! Who calls, and whether they may.
+//! The caller of a request, and what it may do.
 //!
 //! **Invariant:** a handler that takes [`Allowed`] is never entered by a caller without that scope.
 
@@ -12,7 +12,7 @@ use crate::server::app::{App, Caller, Standing};
 use crate::server::problem::Problem;
 use crate::server::tokens::Scope;
 
-/// What a handler needs, as a type: it stands in the handler's signature.
+/// The scope that a handler requires, as a type in its signature.
 pub(crate) trait Need {
     const SCOPE: Scope;
 }
@@ -33,7 +33,7 @@ impl Need for ToAdminister {
     const SCOPE: Scope = Scope::Admin;
 }
 
-/// A caller who may do this.
+/// A caller with the required scope.
 pub(crate) struct Allowed<N> {
     pub(crate) caller: Caller,
     need: PhantomData<N>,
@@ -54,7 +54,7 @@ impl<N: Need> FromRequestParts<App> for Allowed<N> {
     }
 }
 
-/// Anybody, unless they show something wrong: so that Harbor's "Test connection" tests the token too.
+/// Any caller, unless it sends a wrong token: so Harbor's "Test connection" tests the token too.
 pub(crate) struct Presented;
 
 impl FromRequestParts<App> for Presented {
@@ -71,8 +71,9 @@ impl FromRequestParts<App> for Presented {
     }
 }
 
-/// Somebody who asks how a preheat is doing: a reader, or whoever asked for that very preheat. The latter also
-/// for a while after the token has ended, for Harbor's running jobs keep the old one and die of a single 401.
+/// A caller that polls a preheat: a reader, or the token that created the preheat. The latter may also poll for a
+/// while after it has expired or was revoked, because running jobs of Harbor keep the old token and fail on a single
+/// 401.
 pub(crate) enum Poller {
     Reader,
     /// A good token without scope `read`.
@@ -82,7 +83,7 @@ pub(crate) enum Poller {
 }
 
 impl Poller {
-    /// Whether they may see a preheat that `created_by` asked for; `None` for one that does not exist.
+    /// Whether the caller may see a preheat that `created_by` created; `None` for one that does not exist.
     pub(crate) fn may_see(&self, created_by: Option<&str>) -> Result<(), Problem> {
         match self {
             Self::Reader => Ok(()),

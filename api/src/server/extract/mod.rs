@@ -1,7 +1,7 @@
-//! What handlers take from a request: the caller, the body, names in the path, the query.
+//! Extractors of handlers: the caller, the body, names in the path, the query.
 //!
-//! **Invariant:** whatever is wrong with a request ends as a [`crate::server::problem::Problem`]; the texts never repeat
-//! values of a body, for one of them may be a password in the wrong place.
+//! **Invariant:** every error of a request becomes a [`crate::server::problem::Problem`]. The texts never repeat
+//! values of a body, because one may be a password in the wrong field.
 
 mod authorization;
 mod body;

@@ -1,4 +1,4 @@
-//! Names in the path and the query. What cannot be read there names nothing: 404 for a path, 400 for a query.
+//! Parameters of the path and the query. An unreadable one is 404 in a path and 400 in a query.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query};

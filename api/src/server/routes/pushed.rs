@@ -1,4 +1,4 @@
-//! One push that was told of, and what is done about it.
+//! One push event, and the preheat that it leads to.
 
 use std::fmt::Write as _;
 
@@ -14,12 +14,12 @@ use crate::server::triggers::{Outcome, Wish};
 
 const LONGEST_NAME: usize = 128;
 
-/// An image that somebody says was pushed.
+/// A pushed image, as a message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pushed {
     pub(crate) image: ImageReference,
     pub(crate) source: Origin,
-    /// Names the message, so that it can be told again.
+    /// Names the message, so that a repeated one is recognised.
     pub(crate) delivery: String,
 }
 
@@ -43,7 +43,7 @@ impl NotTaken {
 }
 
 impl Pushed {
-    /// Asks for the preheat that a rule makes of it. Storage that fails is the sender's to try again.
+    /// Creates the preheat of the rule that matches. If storage fails, the sender retries.
     pub(crate) async fn act(
         mut self,
         app: &App,
@@ -51,7 +51,7 @@ impl Pushed {
     ) -> Result<Result<PreheatId, NotTaken>, Problem> {
         let registries = app.preheater().registries();
         if registries.knows(&self.image.registry) {
-            // How it is reached is configured; who tells of a push often sits behind what ends its TLS.
+            // The configuration says how it is reached. The sender is often behind a proxy that terminates TLS.
             self.image.plain_http = false;
         }
         let (source, name) = (self.source, self.image.to_string());
@@ -94,7 +94,7 @@ impl Pushed {
     }
 }
 
-/// Of a message with a name of its own; an odd one is hashed with what else tells it apart.
+/// Returns the delivery of a message with a name; an unusual name is hashed with the other parts.
 pub(crate) fn delivery_named(source: Origin, name: &str, otherwise: &[&str]) -> String {
     let is_plain =
         (8..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
@@ -107,7 +107,7 @@ pub(crate) fn delivery_named(source: Origin, name: &str, otherwise: &[&str]) -> 
     }
 }
 
-/// Of a message that is told apart by these.
+/// Returns the delivery of a message that these parts identify.
 pub(crate) fn delivery_of(source: Origin, parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

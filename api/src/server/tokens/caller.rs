@@ -24,7 +24,7 @@ const LONGEST_NAME: usize = 200;
 /// What a caller's token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerClaims {
-    /// The token's id: who asked for a preheat, and what is revoked.
+    /// Id of the token: it is recorded with preheats, and a revocation names it.
     pub jti: String,
     /// Name of the token, for people.
     pub name: String,
@@ -43,7 +43,7 @@ pub struct CallerKey {
     checks: DecodingKey,
 }
 
-/// A text that no key of ours has signed for us.
+/// A text that is not signed with our key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a token of this manager")]
 pub(crate) struct Refused;
@@ -71,8 +71,8 @@ impl CallerKey {
         encode(&Header::new(Algorithm::HS256), claims, &self.signs).map(SecretText::new)
     }
 
-    /// The claims of a token that this key has signed. Whether it has expired or was revoked is for the caller
-    /// to look at: an ended token is still good for the polls of the jobs that it made.
+    /// Returns the claims of a token that this key has signed. The caller checks expiry and revocation: such a token
+    /// may still poll the jobs that it created.
     pub(crate) fn check(&self, token: &str) -> Result<CallerClaims, Refused> {
         if token.len() > LONGEST_TOKEN {
             return Err(Refused);
@@ -96,7 +96,7 @@ fn new_key() -> Vec<u8> {
     key
 }
 
-/// What somebody wants a token for.
+/// The request for a token of a caller.
 #[derive(Debug, Clone)]
 pub struct TokenWish {
     pub name: String,
@@ -135,8 +135,8 @@ pub enum NotCreated {
     Sign(#[from] jsonwebtoken::errors::Error),
 }
 
-/// Writes a token's record down and signs the token. A token without a record is refused everywhere: nobody
-/// could revoke it.
+/// Stores a token's record and signs the token. A token without a record is refused, because it could not be
+/// revoked.
 pub async fn create(
     preheater: &Preheater,
     key: &CallerKey,

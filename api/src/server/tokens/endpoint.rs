@@ -1,6 +1,7 @@
-//! Tokens that stand in the path of an endpoint, for who can send no credential: Harbor up to 2.11, some registries.
+//! Tokens in the path of an endpoint, for clients that cannot send a credential: Harbor up to 2.11, some registries.
 //!
-//! **Invariant:** only the sha256 of such a token is kept. It may ask for preheats and poll its own; nothing else.
+//! **Invariant:** only the sha256 of such a token is stored. It may create preheats and poll its own, and nothing
+//! else.
 
 use aws_lc_rs::rand::fill;
 use base64::Engine as _;
@@ -15,7 +16,7 @@ use super::lifetime::Lifetime;
 use crate::types::{Scope, Scopes};
 
 const BYTES: usize = 32;
-/// Of a token as it stands in a path: 32 bytes in base64.
+/// Length of a token in a path: 32 bytes in base64.
 pub(crate) const LENGTH: usize = 43;
 /// The longest text that is looked up at all.
 const LONGEST: usize = 256;

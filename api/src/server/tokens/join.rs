@@ -13,7 +13,7 @@ use super::lifetime::Lifetime;
 
 const BYTES: usize = 32;
 
-/// What somebody wants a join token for.
+/// The request for a join token.
 #[derive(Debug, Clone)]
 pub struct JoinWish {
     pub role: Role,

@@ -1,7 +1,7 @@
-//! The tokens that open the manager's door, and those that peers join with.
+//! Tokens of callers, and tokens that peers join with.
 //!
-//! **Invariant:** a token is never stored: its id, name and scopes are, so that it can be listed and revoked; of an
-//! endpoint's token also its hash, by which it is known.
+//! **Invariant:** a token is never stored. Its id, name and scopes are, so that it can be listed and revoked; for an
+//! endpoint's token also its hash.
 
 mod caller;
 mod endpoint;

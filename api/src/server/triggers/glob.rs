@@ -1,4 +1,4 @@
-//! Patterns for names: `*` stands for anything within one part, `**` also across `/`, `?` for one letter.
+//! Patterns for names: `*` matches anything within one part, `**` also across `/`, `?` matches one letter.
 //!
 //! **Invariant:** matching takes at most as many steps as pattern and name have letters, multiplied: no pattern can
 //! be made to run for long.

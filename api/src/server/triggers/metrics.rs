@@ -1,4 +1,4 @@
-//! What became of each thing that registries told of.
+//! Counts the outcomes of push events.
 
 use preheat::Origin;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// A preheat was asked for, now or by the same message before.
+    /// A preheat was created, now or by an earlier delivery.
     Taken,
     NoRule,
     /// Nothing that a preheat is made of: a blob, a deletion, another type of event.

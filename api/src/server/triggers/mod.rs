@@ -1,7 +1,7 @@
-//! What is done when a registry tells of a push: a rule of the configuration makes a preheat of it, or nothing does.
+//! Rules of the configuration that create preheats on push events of registries.
 //!
-//! **Invariant:** a push leads to nothing unless a rule says so (but for Harbor's provider "Kraken", which asks on its
-//! own account); and the same message, told again, leads to no second preheat.
+//! **Invariant:** a push creates a preheat only if a rule matches, except for Harbor's provider "Kraken"; a repeated
+//! message creates no second preheat.
 
 mod glob;
 mod metrics;

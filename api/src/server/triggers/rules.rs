@@ -1,15 +1,15 @@
-//! Rules: which pushes lead to a preheat, and to which one. A rule is a value; looking for one asks nobody.
+//! Rules: which pushes lead to a preheat, and to which one. A rule is a value.
 
 use oci::{ImageReference, Platform, RegistryName};
 use preheat::{ClusterChoice, Origin, PeerChoice, PreheatRequest, Priority, Scope};
 
 use super::Glob;
 
-/// In the order of the configuration: the first one that matches is followed.
+/// Rules in the order of the configuration: the first one that matches applies.
 #[derive(Debug, Clone, Default)]
 pub struct Rules(Vec<Rule>);
 
-/// What a push has to be like, and what to do then.
+/// Which pushes match, and what to preheat then.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// As the message names it, or as the configuration does.
@@ -19,7 +19,7 @@ pub struct Rule {
     pub wish: Wish,
 }
 
-/// What is to be preheated where, but for the image itself.
+/// Options of the preheat, without the image.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
     pub scope: Scope,

@@ -1,4 +1,4 @@
-//! Clusters: groups of peers that share. One is made by its first peer's hello.
+//! Clusters: groups of peers that share. The first peer that registers creates one.
 
 pub(crate) mod limits;
 pub(crate) mod list;

@@ -1,4 +1,4 @@
-//! `GET /api/v1/explain`: reads rows, asks the registry what the reference means now, and asks the node itself.
+//! `GET /api/v1/explain`: reads rows, asks the registry for the reference's digest, and asks the node.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! The registry's own token, as Harbor hands it on: among the headers with which the registry is to be asked.
+//! The registry's token, which Harbor passes in `headers`.
 
 use std::collections::HashMap;
 

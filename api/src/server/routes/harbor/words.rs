@@ -1,4 +1,4 @@
-//! Words that every generation of Harbor sends or is told.
+//! Words that all versions of Harbor send or receive.
 
 use preheat::PreheatView;
 use wire::Side;

@@ -140,7 +140,7 @@ fn pushed(resource: &Resource, repository: &str, kind: &str, named: &str) -> Res
     }))
 }
 
-/// `harbor.example.com/library/nginx:1.27`: of the URL only the host is read, the rest is told beside it.
+/// `harbor.example.com/library/nginx:1.27`: only the host is read from the URL; other fields hold the rest.
 fn image(url: &str, repository: &str, tag: &Tag, digest: &str) -> Result<ImageReference, Problem> {
     let host = url.split('/').next().unwrap_or_default();
     let manifest = format!("https://{host}/v2/{repository}/manifests/{tag}");

@@ -1,4 +1,4 @@
-//! Images, whoever asked for them.
+//! Images: where they are, and the rules for them.
 
 pub(crate) mod rules;
 pub(crate) mod whereabouts;

@@ -124,7 +124,7 @@ async fn lifted(app: &App, kind: RuleKind, id: i64) -> Result<StatusCode, Proble
     Err(Problem::not_found("There is none with this id."))
 }
 
-/// The token's name: ids mean nothing to those who are refused.
+/// The name of the token, because refused callers do not know ids.
 async fn author(app: &App, caller: &Caller, reason: Option<String>) -> Result<Author, Problem> {
     let by = match &caller.token {
         None => "somebody (no token is needed here)".to_owned(),

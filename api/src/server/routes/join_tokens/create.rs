@@ -13,7 +13,7 @@ use crate::server::responses::{BadBody, Conflicts, Refusals, Trouble};
 use crate::server::tokens::{JoinWish, Lifetime, NoJoinToken, create_join_token};
 use crate::types::{CreateJoinToken, NewJoinToken, Timestamp};
 
-/// Joins a minute, unless another number is asked for.
+/// Default number of joins in a minute.
 const PER_MINUTE: u32 = 600;
 const SEVEN_DAYS: &str = "7d";
 

@@ -1,4 +1,4 @@
-//! Join tokens: made, listed, revoked. A token's text is told once, to whoever has it made.
+//! Join tokens: create, list, revoke. Only the response to the creation holds a token's text.
 
 pub(crate) mod create;
 pub(crate) mod list;

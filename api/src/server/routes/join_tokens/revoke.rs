@@ -1,4 +1,4 @@
-//! `DELETE /api/v1/join-tokens/{id}`: nobody joins with it any more. Peers that have joined stay.
+//! `DELETE /api/v1/join-tokens/{id}`: revokes a join token. Peers that have joined stay.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,4 +1,4 @@
-//! `POST /registry/notifications`: something was pushed. What is to be preheated is written down before the answer.
+//! `POST /registry/notifications`: receives push events. Preheats are stored before the response.
 
 use axum::Json;
 use axum::extract::State;

@@ -83,7 +83,7 @@ fn meaning_of(event: Value) -> Meaning {
     }
 }
 
-/// The URL names the manifest by digest; the tag is told beside it.
+/// The URL names the manifest by digest; another field holds the tag.
 fn image(url: &str, tag: &str, digest: Option<&str>) -> Result<ImageReference, String> {
     let mut image = ImageReference::from_manifest_url(url).map_err(|fault| format!("target.url: {fault}"))?;
     let tag: Tag = tag.parse().map_err(|fault| format!("target.tag: {fault}"))?;

@@ -1,4 +1,4 @@
-//! The answer to whoever tells of pushes.
+//! The response to push events.
 
 use preheat::{Origin, PreheatId};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::server::problem::Problem;
 use crate::server::routes::pushed::Pushed;
 use crate::server::triggers::Outcome;
 
-/// As many reasons are told; further ones are only counted.
+/// Maximum number of reasons in a response.
 const MOST_REASONS: usize = 100;
 
 /// What the events led to.
@@ -31,7 +31,7 @@ pub(crate) struct PassedOverPush {
 }
 
 impl PassedOverPush {
-    /// No push of a tag: the usual case, and nothing to worry about.
+    /// Not a push of a tag: the usual case, and no error.
     pub(crate) fn nothing(app: &App, source: Origin, why: &str) -> Self {
         app.count(source, Outcome::PassedOver);
         Self { why: why.to_owned() }
@@ -49,7 +49,7 @@ impl PassedOverPush {
 }
 
 impl PushReport {
-    /// Does what a rule makes of a push, and notes what came of it.
+    /// Creates the preheat of a push if a rule matches, and records the result.
     pub(crate) async fn act(
         &mut self,
         app: &App,

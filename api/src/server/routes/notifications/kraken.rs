@@ -1,6 +1,6 @@
 //! Harbor's provider "Kraken": one event per image tag, with no credential for the registry; the configured one is
-//! used. Harbor takes any good answer for the end of its job and never asks again. So what cannot be done is refused
-//! here, and what fails within a few seconds (a wrong name, no credential) is said here too, where Harbor shows it.
+//! used. Harbor takes any success for the end of its job and does not poll. So an invalid event is refused here, and
+//! a failure within a few seconds (a wrong name, no credential) is returned here, where Harbor shows it.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub(super) async fn hear(app: &App, caller: Option<&str>, events: Vec<Value>) ->
     Ok(heard)
 }
 
-/// Waits for the end of each, but not for long; what goes on then is left to itself.
+/// Waits a short time for the end of each.
 async fn nothing_fails_at_once(app: &App, preheats: &[PreheatId]) -> Result<(), Problem> {
     let until = Instant::now() + app.kraken_waits();
     for id in preheats {

@@ -1,4 +1,4 @@
-//! `GET /api/v1/peers`: every peer that has ever called in, and whether it is there now.
+//! `GET /api/v1/peers`: every peer that has registered, and whether it is connected.
 
 use axum::Json;
 use axum::extract::State;

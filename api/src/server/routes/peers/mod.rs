@@ -1,4 +1,4 @@
-//! The peers that have called in.
+//! Peers: list and remove.
 
 pub(crate) mod list;
 pub(crate) mod remove;

@@ -1,4 +1,4 @@
-//! `GET /api/v1/preheats/{id}/events`: how a preheat goes on, as server-sent events (WHATWG HTML, section 9.2).
+//! `GET /api/v1/preheats/{id}/events`: the progress of a preheat as server-sent events (WHATWG HTML, section 9.2).
 //!
 //! **Invariant:** the number of streams is bounded ([`Watchers`](crate::server::watchers)), and none lives longer than
 //! [`LONGEST_WATCH`].
@@ -19,7 +19,7 @@ use crate::types::PreheatBody;
 
 /// Longer than a preheat lasts as a rule; a client connects again by itself.
 const LONGEST_WATCH: Duration = Duration::from_secs(3600);
-/// Proxies close what is silent for a minute.
+/// Proxies close connections that are idle for a minute.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 #[utoipa::path(

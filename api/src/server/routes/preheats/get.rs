@@ -1,4 +1,4 @@
-//! `GET /api/v1/preheats/{id}`: reads rows, asks nobody.
+//! `GET /api/v1/preheats/{id}`: reads rows only.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! `GET /api/v1/preheats/{id}/objects`: every object of the image, and where it stands on every peer.
+//! `GET /api/v1/preheats/{id}/objects`: every object of the image, with its state on each peer.
 
 use axum::Json;
 use axum::extract::State;

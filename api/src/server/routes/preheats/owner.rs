@@ -1,4 +1,4 @@
-//! Who may change a preheat: whoever asked for it, and who administers.
+//! Only the token that created a preheat, or one with scope `admin`, may change it.
 
 use preheat::PreheatView;
 
@@ -14,7 +14,7 @@ pub(super) async fn changed_by(app: &App, caller: &Caller, id: i64) -> Result<Pr
     view.ok_or_else(super::get::unknown)
 }
 
-/// As it is told in a preheat's reason.
+/// The caller's name in a preheat's reason.
 pub(super) fn said(caller: &Caller) -> String {
     match &caller.token {
         Some(token) => format!("token {token}"),

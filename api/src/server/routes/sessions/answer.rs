@@ -1,4 +1,4 @@
-//! What a peer says to a question of ours. One that nobody waits for any more is dropped.
+//! Receives a peer's reply to a question of the manager. A late reply is dropped.
 
 use axum::extract::State;
 use axum::http::StatusCode;

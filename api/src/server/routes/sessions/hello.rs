@@ -1,5 +1,5 @@
-//! A peer registers. Who it is stands in its certificate; its address is the one that the connection comes from, unless
-//! it advertises another.
+//! Registers a peer. The certificate holds its identity; its address is that of the connection, unless it advertises
+//! another.
 
 use std::net::SocketAddr;
 

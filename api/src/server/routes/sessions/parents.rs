@@ -1,4 +1,4 @@
-//! Who of a peer's cluster holds an object whole.
+//! Returns the peers of a cluster that hold a whole object.
 
 use axum::Json;
 use axum::extract::State;

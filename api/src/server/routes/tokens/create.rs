@@ -16,7 +16,7 @@ use crate::server::responses::{BadBody, Refusals, Trouble};
 use crate::server::tokens::{Created, Lifetime, NotCreated, Scope, Scopes, TokenWish, endpoint_scopes};
 use crate::types::{CreateToken, NewToken, Timestamp};
 
-/// What is asked for, parsed.
+/// A request for a token, parsed.
 enum TokenRequest {
     Caller(TokenWish),
     Endpoint { name: String, lifetime: Lifetime },
@@ -72,7 +72,7 @@ impl TokenRequest {
     }
 }
 
-/// Who gave what to whom stays in the log.
+/// Logs which caller created which token.
 fn said(caller: &Caller, created: &Created) {
     let scopes: Vec<&str> = created.token.scopes.iter().map(Scope::as_str).collect();
     info!(

@@ -1,4 +1,4 @@
-//! Callers' tokens: made, listed, revoked. A token's text is told once, to whoever has it made.
+//! Tokens of callers: create, list, revoke. Only the response to the creation holds a token's text.
 
 pub(crate) mod create;
 pub(crate) mod list;

@@ -1,4 +1,4 @@
-//! `POST /oapi/v1/jobs`: Harbor asks for one image tag. It is written down and answered; no registry is asked yet.
+//! `POST /oapi/v1/jobs`: stores a preheat for Harbor and answers. No registry is asked yet.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -116,7 +116,7 @@ impl CreateJob {
 }
 
 impl Args {
-    /// What is zero or empty was not asked for.
+    /// A zero or empty value counts as left out.
     fn peers(&self) -> Result<PeerChoice, Problem> {
         let peers = PeerSelection {
             count: self.count.filter(|count| *count > 0),

@@ -1,5 +1,5 @@
-//! `GET /oapi/v1/jobs/{id}`: Harbor polls every ten seconds, and one poll that fails ends its task for good. So
-//! this reads rows, asks nobody, and lets an ended token in for the jobs that it made.
+//! `GET /oapi/v1/jobs/{id}`: Harbor polls every ten seconds, and a failed poll ends its task. So this only reads
+//! rows, and accepts an expired or revoked token for the jobs that it created.
 
 use std::collections::BTreeMap;
 

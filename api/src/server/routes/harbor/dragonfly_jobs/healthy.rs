@@ -1,5 +1,5 @@
-//! `GET /healthy`: Harbor asks before each job. A wrong token is refused here too, so that "Test connection"
-//! tests what the jobs will use.
+//! `GET /healthy`: Harbor calls it before each job. A wrong token is refused here too, so that "Test connection"
+//! tests the token of the jobs.
 
 use axum::http::StatusCode;
 

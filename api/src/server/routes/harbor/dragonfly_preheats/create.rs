@@ -1,4 +1,4 @@
-//! `POST /preheats`: Harbor asks for one image tag. It is written down and answered; no registry is asked yet.
+//! `POST /preheats`: stores a preheat for Harbor and answers. No registry is asked yet.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! Harbor 2.1 to 2.11, provider "Dragonfly": a ping, one preheat per image tag, polls every ten seconds.
 //!
-//! **Invariant:** only `WAITING`, `RUNNING`, `SUCCESS` and `FAIL` are ever said: with any other word these Harbors
-//! poll on for half an hour. Their ids are texts.
+//! **Invariant:** the status is only `WAITING`, `RUNNING`, `SUCCESS` or `FAIL`: with any other word these versions
+//! poll for half an hour. Ids are texts.
 
 pub(crate) mod create;
 pub(crate) mod get;

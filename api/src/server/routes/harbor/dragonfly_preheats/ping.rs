@@ -1,5 +1,5 @@
-//! `GET /_ping`: Harbor asks before each preheat. These Harbors can send no credential, so what lets the preheats in
-//! has to let this in too: a ping that needs nothing would show an instance as healthy whose every job is refused.
+//! `GET /_ping`: Harbor calls it before each preheat. It requires the same token as preheats do: a ping without a
+//! token would show an instance as healthy whose every job is refused.
 
 use axum::http::StatusCode;
 

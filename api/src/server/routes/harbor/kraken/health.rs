@@ -1,4 +1,4 @@
-//! `GET /health`: Harbor asks before each image. As with `/_ping`, what a POST would need is needed here too.
+//! `GET /health`: Harbor calls it before each image. Like `/_ping`, it requires the same token as the POST.
 
 use axum::http::StatusCode;
 
