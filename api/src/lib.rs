@@ -4,6 +4,6 @@ mod server;
 pub mod types;
 
 pub use server::{
-    App, AppParts, AuthMode, Authority, NoMembership, NotIssued, Rims, ServerCertificate, openapi,
+    App, AppParts, AuthMode, Authority, NoMembership, NotIssued, RouteSettings, ServerCertificate, openapi,
     peer_router, router, tokens, triggers,
 };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use api::tokens::{CallerKey, Lifetime, Scopes, TokenWish, signing_key};
-use api::{App, AppParts, AuthMode, Authority, Rims};
+use api::{App, AppParts, AuthMode, Authority, RouteSettings};
 use axum::Router;
 use peer::{DirectJoining, Joining, OwnRegistry};
 use preheat::{Limits, Parts, Preheater, TracePages, Webhooks};
@@ -70,7 +70,7 @@ impl Manager {
             authority,
             auth: config.auth,
             clock,
-            rims: rims(config, for_peers.local_addr()?.port()),
+            route_settings: route_settings(config, for_peers.local_addr()?.port()),
         });
         vitals
             .metrics
@@ -206,9 +206,9 @@ fn acceptor(authority: &Authority, now_unix: i64) -> anyhow::Result<MutualAccept
     Ok(MutualAcceptor::new(authority.ca_pem(), &own, Callers::MayShow)?)
 }
 
-fn rims(config: &ManagerConfig, peer_port: u16) -> Rims {
+fn route_settings(config: &ManagerConfig, peer_port: u16) -> RouteSettings {
     let url = config.public_url.as_ref();
-    Rims {
+    RouteSettings {
         public_url: url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
         rules: config.triggers.clone(),
         peer_port,

@@ -35,12 +35,12 @@ pub struct AppParts {
     pub authority: Authority,
     pub auth: AuthMode,
     pub clock: Arc<dyn Clock>,
-    pub rims: Rims,
+    pub route_settings: RouteSettings,
 }
 
 /// Configured behaviour of the routes for Harbor and registries.
 #[derive(Debug, Clone, Default)]
-pub struct Rims {
+pub struct RouteSettings {
     /// URL at which others reach this manager, if configured.
     pub public_url: Option<String>,
     /// Which pushes lead to a preheat.
@@ -126,7 +126,7 @@ impl App {
     }
 
     pub(crate) fn peer_port(&self) -> u16 {
-        self.0.parts.rims.peer_port
+        self.0.parts.route_settings.peer_port
     }
 
     pub(crate) async fn joined(&self, identity: &PeerIdentity, key: PublicKey) -> Result<Joined, Problem> {
@@ -152,15 +152,15 @@ impl App {
     }
 
     pub(crate) fn public_url(&self) -> Option<&str> {
-        self.0.parts.rims.public_url.as_deref()
+        self.0.parts.route_settings.public_url.as_deref()
     }
 
     pub(crate) fn kraken_waits(&self) -> Duration {
-        self.0.parts.rims.kraken_waits
+        self.0.parts.route_settings.kraken_waits
     }
 
     pub(crate) fn rules(&self) -> &Rules {
-        &self.0.parts.rims.rules
+        &self.0.parts.route_settings.rules
     }
 
     /// Counts the outcome of a push event.

@@ -14,6 +14,6 @@ pub mod tokens;
 pub mod triggers;
 mod watchers;
 
-pub use app::{App, AppParts, AuthMode, NoMembership, Rims};
+pub use app::{App, AppParts, AuthMode, NoMembership, RouteSettings};
 pub use authority::{Authority, NotIssued, ServerCertificate};
 pub use router::{peer_router, router};

@@ -11,5 +11,5 @@ mod peer;
 
 pub(crate) use body::{Body, BodyIfAny};
 pub(crate) use caller::{Allowed, Poller, Presented, ToAdminister, ToPreheat, ToRead};
-pub(crate) use path::{LabelledQuestion, Parts, Question};
+pub(crate) use path::{LabelledQuery, Parts, QueryParams};
 pub(crate) use peer::{of_own_session, only_peers, only_renewable};

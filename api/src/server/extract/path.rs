@@ -25,9 +25,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Parts<T
 }
 
 /// The query, read into `T`.
-pub(crate) struct Question<T>(pub(crate) T);
+pub(crate) struct QueryParams<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Question<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Problem> {
@@ -39,12 +39,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Question<T> {
 }
 
 /// The query, read into `T`, but for `label`, which may be given several times.
-pub(crate) struct LabelledQuestion<T> {
+pub(crate) struct LabelledQuery<T> {
     pub(crate) asked: T,
     pub(crate) labels: Vec<String>,
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for LabelledQuestion<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for LabelledQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Problem> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::server::app::App;
-use crate::server::extract::{Allowed, Question, ToRead};
+use crate::server::extract::{Allowed, QueryParams, ToRead};
 use crate::server::problem::Problem;
 use crate::server::responses::{BadQuery, Refusals, Trouble, Unknown};
 use crate::server::routes::image;
@@ -41,7 +41,7 @@ pub(crate) struct ExplainQuery {
 pub(crate) async fn get(
     State(app): State<App>,
     _: Allowed<ToRead>,
-    Question(asked): Question<ExplainQuery>,
+    QueryParams(asked): QueryParams<ExplainQuery>,
 ) -> Result<Json<ExplanationBody>, Problem> {
     let image = image::image("image", &asked.image, str::parse)?;
     let explained = preheat::explain(app.preheater(), &image, &asked.node).await;

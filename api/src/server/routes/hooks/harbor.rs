@@ -72,30 +72,34 @@ pub(crate) async fn harbor(
     Body(body): Body<Value>,
 ) -> Result<(StatusCode, Json<PushReport>), Problem> {
     let read = pushes_in(body).inspect_err(|_| app.count(SOURCE, Outcome::Malformed))?;
-    let mut heard = PushReport::default();
+    let mut report = PushReport::default();
     match read {
-        Read::Pushes(pushes) => {
+        HookEvent::Pushes(pushes) => {
             for pushed in pushes {
-                heard.act(&app, allowed.caller.token.as_deref(), pushed).await?;
+                report.act(&app, allowed.caller.token.as_deref(), pushed).await?;
             }
         }
-        Read::Nothing(why) => heard.nothing(PassedOverPush::nothing(&app, SOURCE, why)),
+        HookEvent::Nothing(why) => report.nothing(PassedOverPush::nothing(&app, SOURCE, why)),
     }
-    Ok((StatusCode::ACCEPTED, Json(heard)))
+    Ok((StatusCode::ACCEPTED, Json(report)))
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Read {
+enum HookEvent {
     Pushes(Vec<Pushed>),
     Nothing(&'static str),
 }
 
-fn pushes_in(body: Value) -> Result<Read, Problem> {
+fn pushes_in(body: Value) -> Result<HookEvent, Problem> {
     let webhook: Webhook = serde_json::from_value(body).map_err(|_| not_harbors())?;
     let (data, named) = match webhook.kind.as_str() {
         "PUSH_ARTIFACT" => (webhook.event_data, webhook.occur_at.to_string()),
         "harbor.artifact.pushed" => (webhook.data, webhook.id.unwrap_or_default()),
-        _ => return Ok(Read::Nothing("not a push: only PUSH_ARTIFACT leads to preheats")),
+        _ => {
+            return Ok(HookEvent::Nothing(
+                "not a push: only PUSH_ARTIFACT leads to preheats",
+            ));
+        }
     };
     let data: EventData = serde_json::from_value(data.unwrap_or_default()).map_err(|_| not_harbors())?;
     if data.resources.len() > MOST_RESOURCES {
@@ -110,9 +114,9 @@ fn pushes_in(body: Value) -> Result<Read, Problem> {
         pushes.extend(pushed(resource, &repository, &webhook.kind, &named)?);
     }
     if pushes.is_empty() {
-        return Ok(Read::Nothing("nothing with a tag was pushed"));
+        return Ok(HookEvent::Nothing("nothing with a tag was pushed"));
     }
-    Ok(Read::Pushes(pushes))
+    Ok(HookEvent::Pushes(pushes))
 }
 
 /// None for what has no tag.

@@ -31,8 +31,8 @@ fn cloud_event(data: &Value) -> Value {
 
 fn pushes(body: Value) -> Vec<Pushed> {
     match pushes_in(body).expect("read") {
-        Read::Pushes(pushes) => pushes,
-        Read::Nothing(why) => panic!("{why}"),
+        HookEvent::Pushes(pushes) => pushes,
+        HookEvent::Nothing(why) => panic!("{why}"),
     }
 }
 
@@ -91,12 +91,12 @@ fn other_events_and_pushes_without_a_tag_lead_to_nothing() {
         "x",
     ] {
         let read = pushes_in(json!({"type": kind, "event_data": {"resources": 7}}));
-        assert!(matches!(read, Ok(Read::Nothing(_))), "{kind}: {read:?}");
+        assert!(matches!(read, Ok(HookEvent::Nothing(_))), "{kind}: {read:?}");
     }
     for tag in [json!(DIGEST), json!(""), json!(null)] {
         let untagged = with(|data| data["resources"][0]["tag"] = tag.clone());
         assert!(
-            matches!(pushes_in(cloud_event(&untagged)), Ok(Read::Nothing(_))),
+            matches!(pushes_in(cloud_event(&untagged)), Ok(HookEvent::Nothing(_))),
             "{tag}"
         );
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::server::app::App;
-use crate::server::extract::{Allowed, Question, ToRead};
+use crate::server::extract::{Allowed, QueryParams, ToRead};
 use crate::server::problem::Problem;
 use crate::server::responses::{BadQuery, Refusals, Trouble, Unknown};
 use crate::server::routes::image;
@@ -33,7 +33,7 @@ pub(crate) struct WhereQuery {
 pub(crate) async fn whereabouts(
     State(app): State<App>,
     _: Allowed<ToRead>,
-    Question(asked): Question<WhereQuery>,
+    QueryParams(asked): QueryParams<WhereQuery>,
 ) -> Result<Json<WhereBody>, Problem> {
     let image = image::image("image", &asked.image, str::parse)?;
     match preheat::where_is(app.preheater(), &image).await {

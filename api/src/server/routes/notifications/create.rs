@@ -35,12 +35,12 @@ pub(crate) async fn create(
     let Value::Object(mut envelope) = envelope else {
         return Err(neither());
     };
-    let heard = match (envelope.remove("events"), envelope.remove("Events")) {
-        (Some(Value::Array(events)), _) => distribution::hear(&app, caller, events).await?,
-        (None, Some(Value::Array(events))) => kraken::hear(&app, caller, events).await?,
+    let report = match (envelope.remove("events"), envelope.remove("Events")) {
+        (Some(Value::Array(events)), _) => distribution::receive(&app, caller, events).await?,
+        (None, Some(Value::Array(events))) => kraken::receive(&app, caller, events).await?,
         _ => return Err(neither()),
     };
-    Ok(Json(heard))
+    Ok(Json(report))
 }
 
 fn neither() -> Problem {

@@ -32,7 +32,7 @@ struct RegistryTarget {
 
 /// What an event means.
 #[derive(Debug, PartialEq, Eq)]
-enum Meaning {
+enum RegistryEventKind {
     Pushed(Pushed),
     Nothing(&'static str),
     Malformed(String),
@@ -40,37 +40,41 @@ enum Meaning {
 
 /// Acts on each event. Storage that fails ends it: the registry tells all of them again, and what has led to a preheat
 /// leads to no second one.
-pub(super) async fn hear(app: &App, caller: Option<&str>, events: Vec<Value>) -> Result<PushReport, Problem> {
+pub(super) async fn receive(
+    app: &App,
+    caller: Option<&str>,
+    events: Vec<Value>,
+) -> Result<PushReport, Problem> {
     if events.len() > MOST_EVENTS {
         return Err(Problem::invalid(format!(
             "`events` has more than {MOST_EVENTS} entries: send them in parts."
         )));
     }
-    let mut heard = PushReport::default();
+    let mut report = PushReport::default();
     for event in events {
         match meaning_of(event) {
-            Meaning::Pushed(pushed) => heard.act(app, caller, pushed).await?,
-            Meaning::Nothing(why) => heard.nothing(PassedOverPush::nothing(app, SOURCE, why)),
-            Meaning::Malformed(why) => heard.nothing(PassedOverPush::malformed(app, SOURCE, &why)),
+            RegistryEventKind::Pushed(pushed) => report.act(app, caller, pushed).await?,
+            RegistryEventKind::Nothing(why) => report.nothing(PassedOverPush::nothing(app, SOURCE, why)),
+            RegistryEventKind::Malformed(why) => report.nothing(PassedOverPush::malformed(app, SOURCE, &why)),
         }
     }
-    Ok(heard)
+    Ok(report)
 }
 
-fn meaning_of(event: Value) -> Meaning {
+fn meaning_of(event: Value) -> RegistryEventKind {
     let Ok(event) = serde_json::from_value::<RegistryEvent>(event) else {
-        return Meaning::Malformed("an event is not made as a registry makes them".to_owned());
+        return RegistryEventKind::Malformed("an event is not made as a registry makes them".to_owned());
     };
     if event.action.as_deref() != Some("push") {
-        return Meaning::Nothing("not a push");
+        return RegistryEventKind::Nothing("not a push");
     }
     let target = event.target.unwrap_or_default();
     let Some(tag) = target.tag.as_deref().filter(|tag| !tag.is_empty()) else {
-        return Meaning::Nothing("not a tag");
+        return RegistryEventKind::Nothing("not a tag");
     };
     let url = target.url.as_deref().unwrap_or_default();
     match image(url, tag, target.digest.as_deref()) {
-        Ok(image) => Meaning::Pushed(Pushed {
+        Ok(image) => RegistryEventKind::Pushed(Pushed {
             delivery: delivery_named(
                 SOURCE,
                 event.id.as_deref().unwrap_or_default(),
@@ -79,7 +83,7 @@ fn meaning_of(event: Value) -> Meaning {
             image,
             source: SOURCE,
         }),
-        Err(why) => Meaning::Malformed(why),
+        Err(why) => RegistryEventKind::Malformed(why),
     }
 }
 
@@ -128,7 +132,7 @@ mod tests {
         })
     }
 
-    fn with(change: impl FnOnce(&mut Value)) -> Meaning {
+    fn with(change: impl FnOnce(&mut Value)) -> RegistryEventKind {
         let mut event = event();
         change(&mut event);
         meaning_of(event)
@@ -136,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_pushed_tag_is_an_image_by_digest_with_its_tag() {
-        let Meaning::Pushed(pushed) = meaning_of(event()) else {
+        let RegistryEventKind::Pushed(pushed) = meaning_of(event()) else {
             panic!("not understood")
         };
         assert_eq!(
@@ -153,19 +157,19 @@ mod tests {
     fn blobs_pulls_and_deletions_are_nothing() {
         assert_eq!(
             with(|event| event["action"] = json!("pull")),
-            Meaning::Nothing("not a push")
+            RegistryEventKind::Nothing("not a push")
         );
         assert_eq!(
             with(|event| event["action"] = json!(null)),
-            Meaning::Nothing("not a push")
+            RegistryEventKind::Nothing("not a push")
         );
         assert_eq!(
             with(|event| event["target"]["tag"] = json!("")),
-            Meaning::Nothing("not a tag")
+            RegistryEventKind::Nothing("not a tag")
         );
         assert_eq!(
             with(|event| event["target"] = json!(null)),
-            Meaning::Nothing("not a tag")
+            RegistryEventKind::Nothing("not a tag")
         );
     }
 
@@ -184,7 +188,7 @@ mod tests {
             with(|event| event["id"] = json!(7)),
             meaning_of(json!("push")),
         ] {
-            assert!(matches!(odd, Meaning::Malformed(_)), "{odd:?}");
+            assert!(matches!(odd, RegistryEventKind::Malformed(_)), "{odd:?}");
         }
     }
 }

@@ -39,22 +39,26 @@ struct KrakenTarget {
 }
 
 /// All events are read before the first one is acted on: an envelope is taken whole or not at all.
-pub(super) async fn hear(app: &App, caller: Option<&str>, events: Vec<Value>) -> Result<PushReport, Problem> {
+pub(super) async fn receive(
+    app: &App,
+    caller: Option<&str>,
+    events: Vec<Value>,
+) -> Result<PushReport, Problem> {
     let pushed = read(events).inspect_err(|_| app.count(SOURCE, Outcome::Malformed))?;
-    let mut heard = PushReport::default();
+    let mut report = PushReport::default();
     let mut preheats = Vec::new();
     for pushed in pushed {
         let name = pushed.image.to_string();
         match pushed.act(app, caller).await? {
             Ok(id) => {
-                heard.preheat(id);
+                report.preheat(id);
                 preheats.push(id);
             }
             Err(why) => return Err(Problem::invalid(format!("{name}: {}.", why.words()))),
         }
     }
     nothing_fails_at_once(app, &preheats).await?;
-    Ok(heard)
+    Ok(report)
 }
 
 /// Waits a short time for the end of each.

@@ -3,7 +3,7 @@
 
 pub(crate) mod create;
 mod distribution;
-mod heard;
 mod kraken;
+mod push_report;
 
-pub(super) use heard::{PassedOverPush, PushReport};
+pub(super) use push_report::{PassedOverPush, PushReport};

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::server::app::App;
-use crate::server::extract::{Allowed, Parts, Question, ToAdminister};
+use crate::server::extract::{Allowed, Parts, QueryParams, ToAdminister};
 use crate::server::problem::{Kind, Problem};
 use crate::server::responses::{Conflicts, Refusals, Trouble, Unknown};
 use crate::types::RemovedPeer;
@@ -33,7 +33,7 @@ pub(crate) async fn remove(
     State(app): State<App>,
     _: Allowed<ToAdminister>,
     Parts(id): Parts<Uuid>,
-    Question(query): Question<RemoveQuery>,
+    QueryParams(query): QueryParams<RemoveQuery>,
 ) -> Result<Json<RemovedPeer>, Problem> {
     let removed = preheat::remove_peer(app.preheater(), id, query.with_token).await;
     let removed = removed.map_err(|fault| match fault {

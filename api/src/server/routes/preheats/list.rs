@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::IntoParams;
 
 use crate::server::app::App;
-use crate::server::extract::{Allowed, LabelledQuestion, ToRead};
+use crate::server::extract::{Allowed, LabelledQuery, ToRead};
 use crate::server::problem::{Kind, Problem};
 use crate::server::responses::{BadQuery, Refusals, Trouble};
 use crate::server::routes::image;
@@ -68,7 +68,7 @@ pub(crate) struct Page {
 pub(crate) async fn list(
     State(app): State<App>,
     _: Allowed<ToRead>,
-    LabelledQuestion { asked: page, labels }: LabelledQuestion<Page>,
+    LabelledQuery { asked: page, labels }: LabelledQuery<Page>,
 ) -> Result<Json<Preheats>, Problem> {
     let limit = page.limit.unwrap_or(USUAL);
     let query = ListQuery {
