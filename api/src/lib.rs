@@ -1,17 +1,9 @@
 //! The manager's front door: what Harbor, people and peers call.
 
-mod app;
-mod attempts;
-mod authority;
-mod endpoint;
-mod extract;
-pub mod openapi;
-mod problem;
-mod router;
-mod routes;
-pub mod tokens;
-pub mod triggers;
+mod server;
+pub mod types;
 
-pub use app::{App, AppParts, AuthMode, NoMembership, Rims};
-pub use authority::{Authority, NotIssued, ServerCertificate};
-pub use router::{peer_router, router};
+pub use server::{
+    App, AppParts, AuthMode, Authority, NoMembership, NotIssued, RouteSettings, ServerCertificate, openapi,
+    peer_router, router, tokens, triggers,
+};

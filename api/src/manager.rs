@@ -1,4 +1,6 @@
-//! A manager, put together: built (addresses known, nothing served), then spawned.
+//! The manager: built first (addresses known, nothing served), then spawned.
+
+mod webhooks;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -6,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use api::tokens::{CallerKey, Lifetime, Scopes, Wish, signing_key};
-use api::{App, AppParts, AuthMode, Authority, Rims};
+use api::tokens::{CallerKey, Lifetime, Scopes, TokenWish, signing_key};
+use api::{App, AppParts, AuthMode, Authority, RouteSettings};
 use axum::Router;
 use futures_util::future::BoxFuture;
 use preheat::{Limits, Parts, Preheater, TracePages, Webhooks};
@@ -21,11 +23,11 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 use wire::{CaFingerprint, ClusterName, Joined, PublicKey, RegistryDescription, Role, SecretText};
 
+use self::webhooks::WebhookSender;
 use crate::config::{ManagerConfig, Timeouts};
-use crate::webhooks::Caller;
 
-/// Long enough for what fails at once (a wrong name, no credential) and for small images; Harbor gives up after 30 s,
-/// and its workers have other things to do.
+/// Long enough for immediate failures (a wrong name, no credential) and for small images. Harbor gives up after 30
+/// s, and its worker waits meanwhile.
 const KRAKEN_WAITS: Duration = Duration::from_secs(8);
 /// The first token: every scope.
 const ADMIN_TOKEN: &str = "admin.token";
@@ -69,7 +71,7 @@ impl Manager {
             authority,
             auth: config.auth,
             clock,
-            rims: rims(config, for_peers.local_addr()?.port()),
+            route_settings: route_settings(config, for_peers.local_addr()?.port()),
         });
         vitals
             .metrics
@@ -139,8 +141,8 @@ impl Manager {
         move |key| Box::pin(async move { Ok(app.join_directly(role, cluster, key).await?) })
     }
 
-    /// Serves until the process stops. For a peer of the same process: what the admin port offers of it to those who have
-    /// the key.
+    /// Serves until the process stops. `beside` holds the routes of a peer in the same process, which the admin port
+    /// offers to callers with the key.
     pub(crate) fn spawn(self, beside: Option<Router>) -> anyhow::Result<()> {
         let Vitals { running, metrics, .. } = &self.vitals;
         let for_peers = api::peer_router(self.app.clone(), metrics);
@@ -188,7 +190,7 @@ async fn preheater(config: &ManagerConfig, clock: Arc<dyn Clock>) -> anyhow::Res
 fn webhooks(config: &ManagerConfig) -> anyhow::Result<Webhooks> {
     Ok(Webhooks {
         receivers: config.webhooks.clone(),
-        sender: Some(Arc::new(Caller::new()?)),
+        sender: Some(Arc::new(WebhookSender::new()?)),
     })
 }
 
@@ -205,13 +207,13 @@ pub(crate) async fn open_database(url: &str) -> anyhow::Result<Database> {
 fn acceptor(authority: &Authority, now_unix: i64) -> anyhow::Result<MutualAcceptor> {
     let shown = authority.server_certificate(now_unix)?;
     let own = OwnCertificate::new(&shown.chain_pem, &shown.key)?;
-    // Who joins has no certificate yet; the router sees to it that all others do.
+    // A joining peer has no certificate yet; the router requires one for all other routes.
     Ok(MutualAcceptor::new(authority.ca_pem(), &own, Callers::MayShow)?)
 }
 
-fn rims(config: &ManagerConfig, peer_port: u16) -> Rims {
+fn route_settings(config: &ManagerConfig, peer_port: u16) -> RouteSettings {
     let url = config.public_url.as_ref();
-    Rims {
+    RouteSettings {
         public_url: url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
         rules: config.triggers.clone(),
         peer_port,
@@ -239,7 +241,7 @@ fn limits(section: &Timeouts) -> Limits {
     }
 }
 
-/// What peers are told of a configured registry: all but its secrets.
+/// What peers receive of a configured registry: everything but its secrets.
 fn description(registry: &OwnRegistry) -> RegistryDescription {
     let settings = &registry.settings;
     RegistryDescription {
@@ -297,7 +299,7 @@ fn make_private(folder: &Path, database_url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Somebody has to be able to make tokens: the first start writes one that may do everything.
+/// The first start writes a token with every scope, with which others are created.
 async fn first_token(
     preheater: &Preheater,
     callers: &CallerKey,
@@ -307,7 +309,7 @@ async fn first_token(
     if preheat::tokens::any_tokens_exist(preheater).await? {
         return Ok(());
     }
-    let wish = Wish {
+    let wish = TokenWish {
         name: "admin".to_owned(),
         scopes: Scopes::all(),
         lifetime: lifetime(10 * 365)?,
@@ -323,7 +325,7 @@ async fn make_token(
     preheater: &Preheater,
     callers: &CallerKey,
     clock: &dyn Clock,
-    wish: Wish,
+    wish: TokenWish,
 ) -> anyhow::Result<SecretText> {
     let created = api::tokens::create(preheater, callers, wish, clock.now_ms()).await?;
     Ok(created.text)

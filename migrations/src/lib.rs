@@ -17,6 +17,7 @@ mod m20261130_000011_joining;
 mod m20261130_000012_seen_registries;
 mod m20261130_000013_removal_reasons;
 mod m20261130_000014_peers_without_certificate;
+mod m20261130_000015_labels;
 mod schema;
 
 /// What runs a [`Migrator`]: `Migrator::up(connection, None)`.
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000012_seen_registries::Migration),
             Box::new(m20261130_000013_removal_reasons::Migration),
             Box::new(m20261130_000014_peers_without_certificate::Migration),
+            Box::new(m20261130_000015_labels::Migration),
         ]
     }
 }

@@ -81,6 +81,7 @@ pub use model::cluster_settings::{ClusterLimits, ClusterSettings};
 pub use model::errors::{
     CancelError, DamagedRow, HelloError, RetryError, SessionError, StorageError, SubmitError,
 };
+pub use model::labels::{BadLabel, Label, Labels};
 pub use model::limits::Limits;
 pub use model::peer_choice::{BadPeers, PeerChoice};
 pub use model::request::{BadPriority, PreheatRequest, Priority, Requester};

@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod doctor;
 mod exit_codes;
+mod labels;
 mod own_process;
 mod up;
 

@@ -160,7 +160,7 @@ fn up_serves_from_nothing_keeps_its_token_and_stops_when_asked() {
 
     until("the peer's hello", || {
         let output = up.client(&data_dir, &["peers"]).output().expect("run");
-        String::from_utf8_lossy(&output.stdout).contains("alive")
+        String::from_utf8_lossy(&output.stdout).contains("  connected")
     });
     let without = stoker(&["peers", "--server", &format!("http://{}", up.listen)])
         .output()

@@ -35,9 +35,8 @@ async fn a_preheat_is_cancelled_found_again_and_tried_again_until_it_is_done() {
     );
     let again = manager.stoker(&["cancel", "1", "99"]).await;
     assert_eq!(again.status.code(), Some(1), "{}", told(&again));
-    assert!(told(&again).contains("nothing to cancel"), "{}", told(&again));
     let none = manager.stoker(&["preheats", "--state", "open"]).await;
-    assert!(told(&none).contains("No preheat is like that"), "{}", told(&none));
+    assert!(none.status.success() && none.stdout.is_empty(), "{}", told(&none));
 
     let _seed = Peer::seed("seed-1", &manager).await;
     let retried = manager.stoker(&["retry", "1"]).await;

@@ -60,7 +60,7 @@ async fn a_seed_whose_bytes_were_altered_is_shut_out_and_the_preheat_is_told() {
     .await;
     let peers = told(&manager.stoker(&["peers"]).await);
     assert_eq!(
-        peers.lines().filter(|line| line.contains("alive")).count(),
+        peers.lines().filter(|line| line.contains("  connected")).count(),
         2,
         "{peers}"
     );

@@ -273,7 +273,7 @@ async fn a_token_that_was_never_written_down_is_refused() {
     world.get("/healthy", &token).await.problem(401);
     // The same key, another database: signed by us and in nobody's list.
     let key = api::tokens::CallerKey::at(&world.folder.path().join("callers.key")).expect("a key");
-    let wish = api::tokens::Wish {
+    let wish = api::tokens::TokenWish {
         name: "stray".to_owned(),
         scopes: api::tokens::Scopes::all(),
         lifetime: Lifetime::default(),

@@ -1,7 +1,7 @@
 //! Endpoints with a token in their path: what they open, what they do not, and that only a hash of them is kept.
 
 use api::AuthMode;
-use api::Rims;
+use api::RouteSettings;
 use api::tokens::Scope;
 use process::metrics::{Format, Metrics};
 use reqwest::Method;
@@ -17,15 +17,15 @@ fn preheat() -> Value {
 
 #[tokio::test]
 async fn an_endpoint_is_made_once_and_its_token_is_listed_nowhere() {
-    let rims = Rims {
+    let route_settings = RouteSettings {
         public_url: Some("https://stoker.example.com/path".to_owned()),
-        ..Rims::default()
+        ..RouteSettings::default()
     };
-    for (rims, base) in [
-        (rims, "https://stoker.example.com/path/t/"),
-        (Rims::default(), "/t/"),
+    for (route_settings, base) in [
+        (route_settings, "https://stoker.example.com/path/t/"),
+        (RouteSettings::default(), "/t/"),
     ] {
-        let world = World::with_rims(AuthMode::Tokens, Vec::new(), rims).await;
+        let world = World::with_route_settings(AuthMode::Tokens, Vec::new(), route_settings).await;
         let admin = world.token([Scope::Admin]).await.text;
         let wish = json!({"kind": "endpoint", "name": "harbor-2.11"});
         let made = world.post("/api/v1/tokens", &admin, &wish).await;
@@ -176,7 +176,7 @@ async fn an_endpoint_expires_as_other_tokens_do() {
 #[tokio::test]
 async fn metrics_and_answers_hold_no_token_of_a_path() {
     let metrics = Metrics::new();
-    let world = World::counted(AuthMode::Tokens, Vec::new(), Rims::default(), &metrics).await;
+    let world = World::counted(AuthMode::Tokens, Vec::new(), RouteSettings::default(), &metrics).await;
     let token = world.endpoint().await.text;
     for path in [
         format!("/t/{token}/_ping"),

@@ -38,10 +38,7 @@ async fn an_image_is_blocked_listed_and_unblocked_by_administrators_only() {
     assert_eq!(blocked["created_at"], "2026-11-21T10:18:08Z");
     let refused = world.post("/api/v1/preheats", &asker, &image("1")).await;
     let told = refused.problem(422);
-    assert!(
-        told.contains("was blocked by") && told.contains("CVE-1"),
-        "{told}"
-    );
+    assert!(told.contains("CVE-1"), "{told}");
     assert_eq!(
         world.post("/api/v1/preheats", &asker, &image("2")).await.status,
         202

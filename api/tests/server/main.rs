@@ -10,6 +10,7 @@ mod harbor;
 mod hostile_node;
 mod images;
 mod joining;
+mod labels;
 mod life;
 mod native;
 mod notifications;

@@ -2,7 +2,7 @@
 
 use api::tokens::Scope;
 use api::triggers::{Rule, Rules, Wish};
-use api::{AuthMode, Rims};
+use api::{AuthMode, RouteSettings};
 use oci::RegistrySettings;
 use preheat::PeerChoice;
 use process::metrics::{Format, Metrics};
@@ -17,9 +17,9 @@ const DOOR: &str = "/registry/notifications";
 const DIGEST: &str = "sha256:fea8895f450959fa676bcc1df0611ea93823a735a01205fd8622846041d0c7cf";
 
 /// Everything of this registry goes to half of all peers.
-pub(crate) fn rims(registry: &str) -> Rims {
+pub(crate) fn route_settings(registry: &str) -> RouteSettings {
     let glob = |text: &str| text.parse().expect(text);
-    Rims {
+    RouteSettings {
         rules: Rules::new(vec![Rule {
             registry: glob(registry),
             repository: glob("**"),
@@ -31,12 +31,12 @@ pub(crate) fn rims(registry: &str) -> Rims {
                 ..Wish::default()
             },
         }]),
-        ..Rims::default()
+        ..RouteSettings::default()
     }
 }
 
 async fn world(registry: &str) -> World {
-    World::with_rims(AuthMode::Tokens, Vec::new(), rims(registry)).await
+    World::with_route_settings(AuthMode::Tokens, Vec::new(), route_settings(registry)).await
 }
 
 /// As docker-registry 2.8 sends a manifest that was pushed under a tag.
@@ -116,11 +116,12 @@ async fn a_rule_says_where_kraken_s_images_go() {
 #[tokio::test]
 async fn what_fails_at_once_is_said_where_harbor_shows_it() {
     let registry = registry::start("nobody").await;
-    let rims = Rims {
+    let route_settings = RouteSettings {
         kraken_waits: std::time::Duration::from_secs(60),
-        ..Rims::default()
+        ..RouteSettings::default()
     };
-    let world = World::with_rims(AuthMode::Tokens, vec![registry.settings.clone()], rims).await;
+    let world =
+        World::with_route_settings(AuthMode::Tokens, vec![registry.settings.clone()], route_settings).await;
     world.start_workers();
     let token = world.token([Scope::Preheat]).await.text;
     let mut connection = RawConnection::to(world.address).await;
@@ -209,7 +210,7 @@ async fn a_push_that_a_rule_names_becomes_one_preheat_however_often_it_is_told()
 #[tokio::test]
 async fn how_a_configured_registry_is_reached_is_not_for_the_message_to_say() {
     let tls = RegistrySettings::new("registry.lan:5000".parse().expect("a name"));
-    let world = World::with_rims(AuthMode::Tokens, vec![tls], rims("*")).await;
+    let world = World::with_route_settings(AuthMode::Tokens, vec![tls], route_settings("*")).await;
     let token = world.token([Scope::Preheat]).await.text;
     let envelope = json!({"events": [manifest("320678d8", "v1")]}).to_string();
     tell(&world, &token, envelope).await;
@@ -238,7 +239,7 @@ async fn without_a_rule_nothing_happens_and_the_answer_says_so() {
 #[tokio::test]
 async fn bad_events_are_told_and_counted_and_do_not_hold_up_the_good_ones() {
     let metrics = Metrics::new();
-    let world = World::counted(AuthMode::Tokens, Vec::new(), rims("*"), &metrics).await;
+    let world = World::counted(AuthMode::Tokens, Vec::new(), route_settings("*"), &metrics).await;
     let token = world.token([Scope::Preheat]).await.text;
     let with = |key: &str, value: Value| {
         let mut event = manifest("320678d8-ca14", "v1");
@@ -309,9 +310,9 @@ async fn what_is_no_envelope_is_a_problem() {
 
 #[tokio::test]
 async fn a_rule_that_names_what_is_not_there_is_refused_in_words() {
-    let mut rims = rims("*");
+    let mut route_settings = route_settings("*");
     let glob = |text: &str| text.parse().expect(text);
-    rims.rules = Rules::new(vec![Rule {
+    route_settings.rules = Rules::new(vec![Rule {
         registry: glob("*"),
         repository: glob("**"),
         tag: glob("*"),
@@ -320,7 +321,7 @@ async fn a_rule_that_names_what_is_not_there_is_refused_in_words() {
             ..Wish::default()
         },
     }]);
-    let world = World::with_rims(AuthMode::Tokens, Vec::new(), rims).await;
+    let world = World::with_route_settings(AuthMode::Tokens, Vec::new(), route_settings).await;
     let token = world.token([Scope::Preheat]).await.text;
     let envelope = json!({"events": [manifest("320678d8-ca14", "v1")]}).to_string();
     let told = tell(&world, &token, envelope).await;

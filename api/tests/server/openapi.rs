@@ -83,7 +83,7 @@ async fn what_is_described_is_there_and_what_peers_call_is_not_described() {
         let expected = if path == "/openapi.json" { 200 } else { 401 };
         assert_eq!(status, expected, "{method} {path}");
     }
-    let routes = include_str!("../../src/router.rs");
+    let routes = include_str!("../../src/server/router.rs");
     let described: BTreeSet<&str> = operations.iter().map(|(_, path, _)| path.as_str()).collect();
     let literal = routes
         .split(".route(")

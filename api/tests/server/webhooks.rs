@@ -4,14 +4,14 @@ use api::AuthMode;
 use api::tokens::Scope;
 use serde_json::{Value, json};
 
-use crate::notifications::rims;
+use crate::notifications::route_settings;
 use crate::raw::{RawConnection, fixture};
 use crate::world::World;
 
 const FORMATS: [&str; 2] = ["default", "cloudevents"];
 
 async fn world() -> World {
-    World::with_rims(AuthMode::Tokens, Vec::new(), rims("10.88.0.2:8080")).await
+    World::with_route_settings(AuthMode::Tokens, Vec::new(), route_settings("10.88.0.2:8080")).await
 }
 
 #[tokio::test]

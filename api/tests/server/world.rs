@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::tokens::{CallerKey, Lifetime, Scope, Scopes, Wish, create, create_endpoint};
-use api::{App, AppParts, AuthMode, Authority, Rims};
+use api::tokens::{CallerKey, Lifetime, Scope, Scopes, TokenWish, create, create_endpoint};
+use api::{App, AppParts, AuthMode, Authority, RouteSettings};
 use oci::{Registries, RegistrySettings, TlsOptions};
 use preheat::{Limits, Parts, Preheater, TracePages};
 use process::Running;
@@ -48,36 +48,47 @@ impl World {
     }
 
     pub(crate) async fn with(auth: AuthMode, registries: Vec<RegistrySettings>) -> Self {
-        Self::with_rims(auth, registries, Rims::default()).await
+        Self::with_route_settings(auth, registries, RouteSettings::default()).await
     }
 
-    pub(crate) async fn with_rims(auth: AuthMode, registries: Vec<RegistrySettings>, rims: Rims) -> Self {
-        Self::counted(auth, registries, rims, &Metrics::new()).await
+    pub(crate) async fn with_route_settings(
+        auth: AuthMode,
+        registries: Vec<RegistrySettings>,
+        route_settings: RouteSettings,
+    ) -> Self {
+        Self::counted(auth, registries, route_settings, &Metrics::new()).await
     }
 
     /// What it counts is counted in `metrics`.
     pub(crate) async fn counted(
         auth: AuthMode,
         registries: Vec<RegistrySettings>,
-        rims: Rims,
+        route_settings: RouteSettings,
         metrics: &Metrics,
     ) -> Self {
-        Self::whole(auth, registries, rims, metrics, Limits::default()).await
+        Self::whole(auth, registries, route_settings, metrics, Limits::default()).await
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
-        let (registries, rims) = (Vec::new(), Rims::default());
-        Self::whole(AuthMode::Tokens, registries, rims, &Metrics::new(), limits).await
+        let (registries, route_settings) = (Vec::new(), RouteSettings::default());
+        Self::whole(
+            AuthMode::Tokens,
+            registries,
+            route_settings,
+            &Metrics::new(),
+            limits,
+        )
+        .await
     }
 
     /// On what lies in this folder.
     pub(crate) async fn in_folder(folder: TempDir, registries: Vec<RegistrySettings>) -> Self {
-        let (rims, limits) = (Rims::default(), Limits::default());
+        let (route_settings, limits) = (RouteSettings::default(), Limits::default());
         Self::on(
             folder,
             AuthMode::Tokens,
             registries,
-            rims,
+            route_settings,
             &Metrics::new(),
             limits,
         )
@@ -87,19 +98,27 @@ impl World {
     async fn whole(
         auth: AuthMode,
         registries: Vec<RegistrySettings>,
-        rims: Rims,
+        route_settings: RouteSettings,
         metrics: &Metrics,
         limits: Limits,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        Box::pin(Self::on(folder, auth, registries, rims, metrics, limits)).await
+        Box::pin(Self::on(
+            folder,
+            auth,
+            registries,
+            route_settings,
+            metrics,
+            limits,
+        ))
+        .await
     }
 
     async fn on(
         folder: TempDir,
         auth: AuthMode,
         registries: Vec<RegistrySettings>,
-        rims: Rims,
+        route_settings: RouteSettings,
         metrics: &Metrics,
         limits: Limits,
     ) -> Self {
@@ -118,7 +137,7 @@ impl World {
             authority,
             auth,
             clock: clock.clone(),
-            rims,
+            route_settings,
         });
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -155,7 +174,7 @@ impl World {
         scopes: impl IntoIterator<Item = Scope>,
         lifetime: Lifetime,
     ) -> Token {
-        let wish = Wish {
+        let wish = TokenWish {
             name: "test".to_owned(),
             scopes: Scopes::new(scopes),
             lifetime,

@@ -72,7 +72,12 @@ async fn write(
         trace: trace.map(|trace| trace.as_str().to_owned()),
         ..NewWork::default()
     };
-    let submission = Submission { row, sealed, work };
+    let submission = Submission {
+        row,
+        sealed,
+        labels: request.labels,
+        work,
+    };
     match inner.submissions.write(&inner.db, submission).await {
         Ok(written) => {
             inner.bell.ring(MANAGER_LANE);
@@ -194,5 +199,6 @@ fn new_row(
         notes: Set(None),
         retried_ms: Set(None),
         tells: Set(inner.webhooks.tells()),
+        labels: Set(request.labels.to_json()),
     }
 }

@@ -11,7 +11,7 @@ use sea_orm::{
 use crate::engine::preheater::Inner;
 use crate::model::errors::StorageError;
 use crate::model::limits::milliseconds;
-use crate::rows::{VALUES_AT_ONCE, objects, placements, preheats};
+use crate::rows::{VALUES_AT_ONCE, labels, objects, placements, preheats};
 
 /// The most preheats, and placements of them, that one round deletes.
 const PREHEATS_AT_ONCE: u64 = 20;
@@ -59,6 +59,10 @@ async fn forget(txn: &DatabaseTransaction, before: i64) -> Result<usize, DbErr> 
         }
         objects::Entity::delete_many()
             .filter(objects::Column::PreheatId.eq(id))
+            .exec(txn)
+            .await?;
+        labels::Entity::delete_many()
+            .filter(labels::Column::PreheatId.eq(id))
             .exec(txn)
             .await?;
         preheats::Entity::delete_by_id(id).exec(txn).await?;

@@ -12,8 +12,9 @@ use uuid::Uuid;
 use super::secret_box::SecretBox;
 use super::work;
 use crate::model::errors::StorageError;
+use crate::model::labels::Labels;
 use crate::model::state::PreheatId;
-use crate::rows::{credentials, preheats};
+use crate::rows::{ROWS_AT_ONCE, credentials, labels, preheats};
 
 /// The preheat that was written for a request.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,7 @@ pub(crate) struct Submitted {
 pub(crate) struct Submission {
     pub(crate) row: preheats::ActiveModel,
     pub(crate) sealed: Option<SealedCredential>,
+    pub(crate) labels: Labels,
     /// Its first work item; the preheat's id is filled in once it is known.
     pub(crate) work: NewWork,
 }
@@ -54,8 +56,14 @@ pub(crate) fn write_all(
 ) -> BoxFuture<'_, Result<Vec<Submitted>, DbErr>> {
     Box::pin(async move {
         let mut written = Vec::with_capacity(submissions.len());
-        let (mut works, mut secrets) = (Vec::new(), Vec::new());
-        for Submission { row, sealed, work } in submissions {
+        let (mut works, mut secrets, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+        for submission in submissions {
+            let Submission {
+                row,
+                sealed,
+                labels: own,
+                work,
+            } = submission;
             if let Some(id) = delivered_before(txn, &row).await? {
                 written.push(Submitted { id, is_new: false });
                 continue;
@@ -63,6 +71,7 @@ pub(crate) fn write_all(
             let id = preheats::Entity::insert(row).exec(txn).await?.last_insert_id;
             works.push(work::of_preheat(id, work));
             secrets.extend(sealed.map(|sealed| sealed.row(id)));
+            labels.extend(label_rows(id, &own));
             written.push(Submitted { id, is_new: true });
         }
         let now = works.last().map_or(0, |last| last.run_at_ms);
@@ -72,8 +81,25 @@ pub(crate) fn write_all(
                 .exec_without_returning(txn)
                 .await?;
         }
+        write_labels(txn, labels).await?;
         Ok(written)
     })
+}
+
+fn label_rows(preheat: PreheatId, labels: &Labels) -> impl Iterator<Item = labels::ActiveModel> {
+    labels.digests().map(move |label| labels::ActiveModel {
+        label: Set(label),
+        preheat_id: Set(preheat),
+    })
+}
+
+async fn write_labels(txn: &DatabaseTransaction, rows: Vec<labels::ActiveModel>) -> Result<(), DbErr> {
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        labels::Entity::insert_many(rows.to_vec())
+            .exec_without_returning(txn)
+            .await?;
+    }
+    Ok(())
 }
 
 /// The preheat that the same message has made; a message that comes again makes no second one.

@@ -66,6 +66,7 @@ pub(crate) fn view(row: preheats::Model, pages: &TracePages) -> Result<PreheatVi
         asked_by: row.requester()?.word().to_owned(),
         peers: row.peer_choice()?,
         notes: row.notes()?,
+        labels: row.labels()?,
         image: row.image,
         reason: row.reason,
         digest: row.digest,

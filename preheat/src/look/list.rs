@@ -1,16 +1,17 @@
 //! Preheats in pages, newest first, as they stand in the database.
 
 use oci::RegistryName;
-use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr, SimpleExpr};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr, SelectStatement, SimpleExpr};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 
 use super::get::view;
 use super::views::PreheatView;
 use crate::engine::preheater::{Inner, Preheater};
 use crate::model::errors::StorageError;
+use crate::model::labels::Label;
 use crate::model::state::PreheatState;
 use crate::rows::damaged::or_skip;
-use crate::rows::preheats;
+use crate::rows::{labels, preheats};
 
 const LISTED_AT_MOST: u64 = 1_000;
 /// Marks letters in a pattern that mean themselves; no database gives it another meaning.
@@ -34,6 +35,8 @@ pub struct ListQuery {
     pub created_by: Option<String>,
     /// Asked for at this time or later.
     pub since_ms: Option<i64>,
+    /// Only those that have each of these.
+    pub labels: Vec<Label>,
 }
 
 /// Bytes here are those of finished placements; [`crate::get()`] counts what moves as well, and shows those of its
@@ -68,6 +71,9 @@ fn filtered(inner: &Inner, query: ListQuery) -> Select<preheats::Entity> {
     for (column, wanted) in equal {
         rows = rows.filter(wanted.map_or_else(anything, |wanted| column.eq(wanted)));
     }
+    for label in &query.labels {
+        rows = rows.filter(Column::Id.in_subquery(labelled(label)));
+    }
     let image = query.image.as_deref().map(has_in_its_name);
     let before = query.before.map(|before| Column::Id.lt(before));
     let since = query.since_ms.map(|since| Column::CreatedMs.gte(since));
@@ -75,6 +81,15 @@ fn filtered(inner: &Inner, query: ListQuery) -> Select<preheats::Entity> {
         .into_iter()
         .flatten()
         .fold(rows, QueryFilter::filter)
+}
+
+/// The ids of the preheats that have this label.
+fn labelled(label: &Label) -> SelectStatement {
+    labels::Entity::find()
+        .select_only()
+        .column(labels::Column::PreheatId)
+        .filter(labels::Column::Label.eq(label.digest()))
+        .into_query()
 }
 
 fn anything() -> SimpleExpr {

@@ -4,6 +4,7 @@ use serde::Serialize;
 use uuid::Uuid;
 use wire::{ObjectKind, Role, Side};
 
+use crate::model::labels::Labels;
 use crate::model::peer_choice::PeerChoice;
 use crate::model::request::Priority;
 use crate::model::scope::{ClusterChoice, Scope};
@@ -59,6 +60,8 @@ pub struct PreheatView {
     pub follows: Option<i64>,
     /// What readers should know: a layer that was left out, and why.
     pub notes: Vec<String>,
+    /// Its own, also of one that follows.
+    pub labels: Labels,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -4,6 +4,7 @@ pub(crate) mod class;
 pub(crate) mod closed;
 pub(crate) mod cluster_settings;
 pub(crate) mod errors;
+pub(crate) mod labels;
 pub(crate) mod limits;
 pub(crate) mod peer_choice;
 pub(crate) mod request;

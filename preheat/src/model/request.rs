@@ -5,6 +5,7 @@ use std::time::Duration;
 use oci::{Credential, ImageReference, Platform};
 use strum::{EnumString, IntoStaticStr};
 
+use crate::model::labels::Labels;
 use super::peer_choice::PeerChoice;
 use super::scope::{ClusterChoice, Scope};
 
@@ -28,6 +29,8 @@ pub struct PreheatRequest {
     /// Names the message that asked; when it comes again, it is answered with the preheat that it made.
     pub delivery: Option<String>,
     pub asked_by: Requester,
+    /// Free key-value pairs, to show and to filter by.
+    pub labels: Labels,
 }
 
 impl PreheatRequest {
@@ -44,6 +47,7 @@ impl PreheatRequest {
             priority: Priority::default(),
             time_limit: None,
             delivery: None,
+            labels: Labels::default(),
             asked_by,
         }
     }

@@ -15,6 +15,7 @@ pub(crate) mod find;
 pub(crate) mod holdings;
 pub(crate) mod image_rules;
 pub(crate) mod join_tokens;
+pub(crate) mod labels;
 pub(crate) mod lots;
 pub(crate) mod members;
 pub(crate) mod objects;

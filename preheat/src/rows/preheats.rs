@@ -9,6 +9,7 @@ use wire::Side;
 
 use super::damaged::RowName;
 use crate::model::errors::DamagedRow;
+use crate::model::labels::Labels;
 use crate::model::peer_choice::PeerChoice;
 use crate::model::request::Requester;
 use crate::model::scope::{ClusterChoice, Scope};
@@ -90,6 +91,8 @@ pub struct Model {
     pub retried_ms: Option<i64>,
     /// JSON of [`crate::model::webhook::WantedNotices`]: its receivers with their events.
     pub tells: Option<String>,
+    /// JSON of [`crate::Labels`]; none: there are none.
+    labels: Option<String>,
 }
 
 impl Model {
@@ -161,6 +164,11 @@ impl Model {
     pub(crate) fn notes(&self) -> Result<Vec<String>, DamagedRow> {
         let notes = self.row().optional_json("notes", self.notes.as_deref())?;
         Ok(notes.unwrap_or_default())
+    }
+
+    pub(crate) fn labels(&self) -> Result<Labels, DamagedRow> {
+        let labels = self.row().optional_json("labels", self.labels.as_deref())?;
+        Ok(Labels::stored(labels.unwrap_or_default()))
     }
 
     pub(crate) fn tells(&self) -> Result<WantedNotices, DamagedRow> {
@@ -235,6 +243,7 @@ impl Model {
             notes: None,
             retried_ms: None,
             tells: None,
+            labels: None,
         }
     }
 }
@@ -257,6 +266,7 @@ mod tests {
             tolerated_absent: Some(junk()),
             notes: Some(junk()),
             tells: Some(junk()),
+            labels: Some(junk()),
             ..Model::example()
         };
         let found = [
@@ -270,6 +280,7 @@ mod tests {
             row.tolerated_absent().err(),
             row.notes().err(),
             row.tells().err(),
+            row.labels().err(),
         ];
         let columns = found.map(|damaged| {
             let damaged = damaged.expect("damaged");
@@ -279,7 +290,7 @@ mod tests {
             );
             damaged.column
         });
-        let all = "scope clusters platforms asked_by state side peer_choice tolerated_absent notes tells";
+        let all = "scope clusters platforms asked_by state side peer_choice tolerated_absent notes tells labels";
         assert_eq!(columns.join(" "), all);
     }
 

@@ -3,6 +3,7 @@
 //! **Invariant:** a notice is work that commits together with the change. It is delivered until the receiver accepts
 //! it, for a day at most, under one delivery id. A restart of the manager changes nothing.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ struct NoticedPreheat<'a> {
     placements_verified: i64,
     placements_failed: i64,
     trace_id: Option<String>,
+    labels: BTreeMap<String, String>,
 }
 
 /// Enqueues the notices of an event, with the preheat as it is within this transaction.
@@ -131,6 +133,7 @@ fn notice<'a>(delivery: &'a str, row: &'a preheats::Model, event: WebhookEvent, 
             placements_verified: row.placements_verified,
             placements_failed: row.placements_failed,
             trace_id: trace.map(|trace| trace.trace_id().to_owned()),
+            labels: or_skip(row.labels()).unwrap_or_default().into_map(),
         },
     }
 }

@@ -19,6 +19,7 @@ mod explaining;
 mod following;
 mod forgetting;
 mod images;
+mod labelling;
 mod listing;
 mod manifests;
 mod metrics;

@@ -1,0 +1,23 @@
+//! What the checks that call something share.
+
+use std::time::Duration;
+
+use reqwest::Response;
+
+use crate::cli::client::innermost;
+
+/// For each single wait.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
+
+/// Why a request got no answer, for people.
+pub(super) fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", LIMIT.as_secs());
+    }
+    innermost(error)
+}
+
+pub(super) fn date_of(answer: &Response) -> Option<String> {
+    let date = answer.headers().get(http::header::DATE)?;
+    date.to_str().ok().map(str::to_owned)
+}

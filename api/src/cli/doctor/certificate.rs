@@ -1,0 +1,121 @@
+//! A server's certificate: its issuer, its end, and whether it is trusted.
+
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::finding::Finding;
+
+const DAY_S: i64 = 86_400;
+const SOON_DAYS: i64 = 14;
+
+/// As much of it as people want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Certificate {
+    issuer: String,
+    ends_unix: i64,
+}
+
+impl Certificate {
+    pub(super) fn read(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        Some(Self {
+            issuer: certificate.issuer().to_string(),
+            ends_unix: certificate.validity().not_after.timestamp(),
+        })
+    }
+
+    fn words(&self, now_unix: i64) -> String {
+        let days = (self.ends_unix - now_unix) / DAY_S;
+        let ends = time::OffsetDateTime::from_unix_timestamp(self.ends_unix)
+            .map_or_else(|_| "?".to_owned(), |ends| ends.date().to_string());
+        format!("issued by {}, ends {ends} (in {days} days)", self.issuer)
+    }
+}
+
+/// Whether the client that will be used takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trust {
+    Trusted,
+    /// The configuration says not to look.
+    NotChecked,
+    /// With the reason.
+    Refused(String),
+}
+
+pub(super) fn check(server: &str, certificate: &Certificate, trust: &Trust, now_unix: i64) -> Finding {
+    let what = format!("certificate of {server}");
+    let found = certificate.words(now_unix);
+    let left = certificate.ends_unix - now_unix;
+    match trust {
+        _ if left <= 0 => Finding::fail(what, format!("it has ended: {found}"), "renew it"),
+        Trust::Refused(reason) => Finding::fail(
+            what,
+            format!("not trusted ({reason}): {found}"),
+            "set ca_file in the registry's section to the PEM file of the authority that issued it, or install that \
+             authority on this machine; peers are given the same file",
+        ),
+        Trust::NotChecked => Finding::warn(
+            what,
+            format!("not checked, anybody may stand between (insecure_skip_verify): {found}"),
+            "set ca_file instead of insecure_skip_verify",
+        ),
+        Trust::Trusted if left < SOON_DAYS * DAY_S => Finding::warn(what, found, "renew it soon"),
+        Trust::Trusted => Finding::ok(what, found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    const NOW: i64 = 1_795_256_288;
+
+    fn certificate(days: i64) -> Certificate {
+        Certificate {
+            issuer: "CN=Lab".to_owned(),
+            ends_unix: NOW + days * DAY_S,
+        }
+    }
+
+    #[test]
+    fn what_is_trusted_and_lasts_is_well() {
+        let finding = check("r.lan", &certificate(90), &Trust::Trusted, NOW);
+        assert_eq!(finding.verdict, Verdict::Ok);
+        assert!(
+            finding.found.contains("CN=Lab") && finding.found.contains("in 90 days"),
+            "{finding:?}"
+        );
+    }
+
+    #[test]
+    fn what_ends_is_told_before_it_has() {
+        let soon = check("r.lan", &certificate(3), &Trust::Trusted, NOW);
+        assert_eq!(soon.verdict, Verdict::Warn);
+        let ended = check(
+            "r.lan",
+            &certificate(-1),
+            &Trust::Refused("expired".to_owned()),
+            NOW,
+        );
+        assert_eq!(
+            (ended.verdict, ended.to_do.as_deref()),
+            (Verdict::Fail, Some("renew it"))
+        );
+    }
+
+    #[test]
+    fn an_unknown_authority_is_a_failure_that_names_the_key_to_set() {
+        let refused = Trust::Refused("unknown issuer".to_owned());
+        let finding = check("r.lan", &certificate(90), &refused, NOW);
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(finding.line().contains("ca_file"), "{finding:?}");
+        let unchecked = check("r.lan", &certificate(90), &Trust::NotChecked, NOW);
+        assert_eq!(unchecked.verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn junk_is_no_certificate() {
+        assert_eq!(Certificate::read(b"junk"), None);
+        assert_eq!(Certificate::read(&[]), None);
+    }
+}

@@ -1,0 +1,230 @@
+//! The project's preheat policy: which images, when, and to which peers.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::generation::{ScopePlace, Version};
+use super::their_api::{HarborError, TheirApi, part};
+
+/// When Harbor applies the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trigger {
+    Manual,
+    /// On each push, and when a scan or a label lets an image through.
+    Push,
+    /// Six fields, seconds first.
+    Cron(String),
+}
+
+impl std::str::FromStr for Trigger {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "manual" => Ok(Self::Manual),
+            "push" => Ok(Self::Push),
+            cron if cron.split_whitespace().count() == 6 => Ok(Self::Cron(cron.to_owned())),
+            _ => Err("write push, manual, or a schedule of six fields such as \"0 0 2 * * *\"".to_owned()),
+        }
+    }
+}
+
+/// What the policy has to be.
+pub(super) struct WantedPolicy<'a> {
+    pub(super) project: &'a str,
+    pub(super) name: &'a str,
+    pub(super) provider: i64,
+    pub(super) repository: &'a str,
+    pub(super) tag: &'a str,
+    pub(super) trigger: &'a Trigger,
+    pub(super) scope: Option<&'a str>,
+    pub(super) clusters: &'a [i64],
+}
+
+#[derive(Debug, Deserialize)]
+struct Project {
+    project_id: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Policy {
+    id: i64,
+    provider_id: i64,
+    #[serde(default)]
+    enabled: bool,
+    #[serde(default)]
+    filters: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PolicyError {
+    #[error("Harbor has no project {0:?}, or the user may not see it")]
+    NoProject(String),
+    #[error(
+        "Harbor did not keep the policy as it was sent: {0}. Look at it in the project's P2P Preheat tab"
+    )]
+    NotKept(&'static str),
+    #[error("Harbor {0} cannot be told {1} by a policy: leave it out")]
+    NotIn(Version, &'static str),
+    #[error(transparent)]
+    Harbor(#[from] HarborError),
+}
+
+/// Makes the policy, or brings the one of that name up to date, and reads it back.
+pub(super) async fn ensure(
+    harbor: &TheirApi,
+    version: Version,
+    wanted: &WantedPolicy<'_>,
+) -> Result<(), PolicyError> {
+    let of_project = format!("/projects/{}", part(wanted.project));
+    let project: Option<Project> = harbor.find(&of_project).await?;
+    let project = project.ok_or_else(|| PolicyError::NoProject(wanted.project.to_owned()))?;
+    let policies = format!("{of_project}/preheat/policies");
+    let path = format!("{policies}/{}", part(wanted.name));
+    let mut body = body(version, wanted, project.project_id)?;
+    let before: Option<Policy> = harbor.find(&path).await?;
+    match before {
+        Some(policy) => {
+            body["id"] = policy.id.into();
+            harbor.put(&path, &body).await?;
+        }
+        None => {
+            harbor.post(&policies, &body).await?;
+        }
+    }
+    let policy: Policy = harbor.get(&path).await?;
+    kept(wanted, &policy).map_err(PolicyError::NotKept)
+}
+
+/// Harbor wants JSON in texts for `filters`, `trigger` and `extra_attrs`.
+fn body(version: Version, wanted: &WantedPolicy<'_>, project: i64) -> Result<Value, PolicyError> {
+    let mut body = json!({
+        "name": wanted.name,
+        "description": "Stoker",
+        "project_id": project,
+        "provider_id": wanted.provider,
+        "filters": filters(wanted).to_string(),
+        "trigger": trigger(wanted.trigger).to_string(),
+        "enabled": true,
+    });
+    match version.scope_place() {
+        ScopePlace::Nowhere if wanted.scope.is_some() => return Err(PolicyError::NotIn(version, "a scope")),
+        ScopePlace::Nowhere | ScopePlace::Column if !wanted.clusters.is_empty() => {
+            return Err(PolicyError::NotIn(version, "clusters"));
+        }
+        ScopePlace::Nowhere => {}
+        ScopePlace::Column => body["scope"] = scope_of_2_12(wanted.scope).into(),
+        ScopePlace::ExtraAttributes => body["extra_attrs"] = extra_attributes(wanted).to_string().into(),
+    }
+    Ok(body)
+}
+
+fn filters(wanted: &WantedPolicy<'_>) -> Value {
+    json!([
+        { "type": "repository", "value": wanted.repository },
+        { "type": "tag", "value": wanted.tag },
+    ])
+}
+
+fn trigger(trigger: &Trigger) -> Value {
+    match trigger {
+        Trigger::Manual => json!({ "type": "manual" }),
+        Trigger::Push => json!({ "type": "event_based" }),
+        Trigger::Cron(cron) => json!({ "type": "scheduled", "trigger_setting": { "cron": cron } }),
+    }
+}
+
+/// 2.12 has a word of its own for one seed.
+fn scope_of_2_12(scope: Option<&str>) -> &str {
+    match scope {
+        Some("single_seed_peer") | None => "single_peer",
+        Some(other) => other,
+    }
+}
+
+fn extra_attributes(wanted: &WantedPolicy<'_>) -> Value {
+    let mut attributes = json!({ "scope": wanted.scope.unwrap_or("single_seed_peer") });
+    if !wanted.clusters.is_empty() {
+        attributes["cluster_ids"] = json!(wanted.clusters);
+    }
+    attributes
+}
+
+fn kept(wanted: &WantedPolicy<'_>, policy: &Policy) -> Result<(), &'static str> {
+    if policy.provider_id != wanted.provider {
+        return Err("it names another provider");
+    }
+    if !policy.enabled {
+        return Err("it is disabled");
+    }
+    let filters: Value = serde_json::from_str(&policy.filters).unwrap_or_default();
+    if filters.as_array().is_none_or(Vec::is_empty) {
+        return Err("it has no filter, and Harbor runs none without one");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted<'a>(scope: Option<&'a str>, clusters: &'a [i64]) -> WantedPolicy<'a> {
+        WantedPolicy {
+            project: "library",
+            name: "stoker",
+            provider: 3,
+            repository: "**",
+            tag: "v*",
+            trigger: &Trigger::Push,
+            scope,
+            clusters,
+        }
+    }
+
+    fn made(version: &str, scope: Option<&str>, clusters: &[i64]) -> Result<Value, PolicyError> {
+        body(Version::parse(version).unwrap(), &wanted(scope, clusters), 7)
+    }
+
+    #[test]
+    fn filters_and_trigger_are_json_in_texts() {
+        let body = made("v2.15.2", None, &[]).unwrap();
+        assert_eq!(
+            body["filters"],
+            r#"[{"type":"repository","value":"**"},{"type":"tag","value":"v*"}]"#
+        );
+        assert_eq!(body["trigger"], r#"{"type":"event_based"}"#);
+        assert_eq!(
+            (&body["project_id"], &body["provider_id"]),
+            (&json!(7), &json!(3))
+        );
+    }
+
+    #[test]
+    fn the_scope_stands_where_each_generation_looks_for_it() {
+        let new = made("v2.13.0", Some("all_peers"), &[1, 2]).unwrap();
+        let attributes: Value = serde_json::from_str(new["extra_attrs"].as_str().unwrap()).unwrap();
+        assert_eq!(attributes, json!({"scope": "all_peers", "cluster_ids": [1, 2]}));
+        assert_eq!(made("v2.12.4", None, &[]).unwrap()["scope"], "single_peer");
+        assert_eq!(
+            made("v2.12.4", Some("all_peers"), &[]).unwrap()["scope"],
+            "all_peers"
+        );
+        assert_eq!(made("v2.8.0", None, &[]).unwrap().get("scope"), None);
+    }
+
+    #[test]
+    fn what_a_harbor_cannot_say_is_refused_and_not_dropped() {
+        assert!(matches!(
+            made("v2.8.0", Some("all_peers"), &[]),
+            Err(PolicyError::NotIn(..))
+        ));
+        assert!(matches!(made("v2.12.4", None, &[1]), Err(PolicyError::NotIn(..))));
+    }
+
+    #[test]
+    fn a_trigger_is_push_manual_or_six_fields() {
+        assert_eq!("push".parse(), Ok(Trigger::Push));
+        assert!("0 0 2 * * *".parse::<Trigger>().is_ok());
+        assert!("0 2 * * *".parse::<Trigger>().unwrap_err().contains("six fields"));
+    }
+}

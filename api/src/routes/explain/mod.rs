@@ -1,4 +1,0 @@
-//! Why an image is on a node, or is not.
-
-pub(crate) mod get;
-mod view;

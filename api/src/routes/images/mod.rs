@@ -1,4 +1,0 @@
-//! Images, whoever asked for them.
-
-pub(crate) mod rules;
-pub(crate) mod whereabouts;

@@ -1,9 +1,0 @@
-//! `/registry/notifications`: Harbor's provider "Kraken" and registries' own notifications meet on one path; their
-//! envelopes differ in the spelling of one key.
-
-pub(crate) mod create;
-mod distribution;
-mod heard;
-mod kraken;
-
-pub(super) use heard::{Heard, PassedOver};

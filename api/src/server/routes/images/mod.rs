@@ -1,0 +1,4 @@
+//! Images: where they are, and the rules for them.
+
+pub(crate) mod rules;
+pub(crate) mod whereabouts;

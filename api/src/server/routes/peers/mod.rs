@@ -1,0 +1,4 @@
+//! Peers: list and remove.
+
+pub(crate) mod list;
+pub(crate) mod remove;

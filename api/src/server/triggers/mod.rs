@@ -1,0 +1,12 @@
+//! Rules of the configuration that create preheats on push events of registries.
+//!
+//! **Invariant:** a push creates a preheat only if a rule matches, except for Harbor's provider "Kraken"; a repeated
+//! message creates no second preheat.
+
+mod glob;
+mod metrics;
+mod rules;
+
+pub use glob::{BadGlob, Glob};
+pub(crate) use metrics::{Outcome, TriggerMetrics};
+pub use rules::{Rule, Rules, Wish};
