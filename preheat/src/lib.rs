@@ -1,16 +1,16 @@
-//! The domain: submit, resolve, plan, place, settle.
+//! Preheats: submit, resolve, plan, place, settle.
 //!
 //! * [`submit()`] writes a preheat and its first work in one transaction.
 //! * The manager's workers ([`Preheater::start_workers`]) resolve the image at its registry and write the plan:
-//!   *lots* of placements, each a piece of queue work in the lane of one peer.
-//! * Peers join once ([`join()`]), call in ([`hello()`]), ask for lots ([`take()`]), say how far they are ([`progress()`]) and what became of each
-//!   placement ([`settle()`]). The settle that closes the last placement ends the preheat.
-//! * [`cancel()`] ends an open one, [`retry()`] tries one again that failed or was cancelled.
-//! * [`get()`], [`list()`], [`watch()`], [`objects()`] and [`harbor_rows()`] read rows and ask nobody.
+//!   *lots* of placements, each a work item in the lane of one peer.
+//! * Peers join once ([`join()`]), register ([`hello()`]), take lots ([`take()`]), report progress ([`progress()`]) and
+//!   settle each placement ([`settle()`]). The settlement of the last placement ends the preheat.
+//! * [`cancel()`] ends an open preheat, [`retry()`] repeats a failed or cancelled one.
+//! * [`get()`], [`list()`], [`watch()`], [`objects()`] and [`harbor_rows()`] only read rows.
 //!
-//! **Invariant:** a preheat ends exactly once, and it succeeds only if every placement of its scope was verified,
-//! but for those of peers that left where the configuration tolerates that.
-//! Each step commits together with the work that follows from it, so that a manager may die anywhere.
+//! **Invariant:** a preheat ends exactly once. It succeeds only if every placement of its scope was verified, except for
+//! those of disconnected peers that the configuration tolerates. Each step commits together with the work that follows
+//! from it, so that a manager may die at any point.
 //!
 //! Non-goals: HTTP, signing of tokens and certificates, bytes of images.
 

@@ -98,7 +98,7 @@ fn every_fault_of_a_configuration_is_told_at_once_with_its_key() {
         "cluster.\"edge-7\".platform: unknown key; did you mean `platforms`?",
         "cluster.\"edge-7\".platforms: \"linux\" is not a platform",
         "cluster.\"edge-7\".tolerated_absent: must be a whole number, 0 or more",
-        "cluster.\"edge-7\".peer_incoming: `fast` is no rate: write for example 100MiB/s",
+        "cluster.\"edge-7\".peer_incoming: `fast` is not a rate: write for example 100MiB/s",
         "cluster.\"edge-7\".origin.\"no name\": ",
         "cluster.\"edge-7\".origin.\"no name\".bandwidth: `1B/s` is too little",
     ];
