@@ -1,4 +1,4 @@
-//! The manager's front door: what Harbor, people and peers call.
+//! The manager: the APIs for Harbor, callers and peers, and the command line.
 
 mod server;
 pub mod types;

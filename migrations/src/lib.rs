@@ -1,7 +1,7 @@
-//! The database schema, one small file a step.
+//! Migrations of the database schema, one small file per step.
 //!
-//! A migration runs while the older program may still serve, so a change first adds (expand), and a later one takes
-//! away (contract). The files never change once they were released: a new step is a new file, listed last.
+//! A migration runs while the older version may still serve: a change first adds (expand), and a later release removes
+//! (contract). Released files never change: a new step is a new file, listed last.
 
 mod m20261121_000001_queue;
 mod m20261121_000002_clusters_and_peers;

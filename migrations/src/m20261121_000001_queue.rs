@@ -1,7 +1,7 @@
-//! Durable work and the holders whose leases keep it.
+//! Work items and their holders with leases.
 //!
-//! Times are integer milliseconds: that means the same on all three databases. There is no foreign key from work to
-//! its holder, because work whose holder vanished has to be found and given back, not to be refused.
+//! Times are integer milliseconds, which are alike on all three databases. There is no foreign key from a work item to
+//! its holder, because items of a vanished holder must be found and returned.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Lots and placements: who has to hold what.
+//! Lots and placements.
 
 use sea_orm_migration::prelude::*;
 

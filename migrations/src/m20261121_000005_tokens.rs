@@ -1,4 +1,4 @@
-//! Callers' tokens by id, so that they can be listed and revoked. The tokens themselves are not kept.
+//! Callers' tokens by id, for listing and revoking. The tokens themselves are not stored.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What a request may say beside image and scope, what became of it, and tokens that stand in a path.
+//! Optional fields and results of requests, and tokens in paths.
 
 use sea_orm_migration::prelude::*;
 
@@ -26,7 +26,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Whatever a row of an older program lacks has a default.
+/// Every new column has a default, for rows of older versions.
 fn columns_of_preheats() -> Vec<ColumnDef> {
     vec![
         text("peer_choice"),
@@ -48,7 +48,7 @@ fn columns_of_preheats() -> Vec<ColumnDef> {
 }
 
 async fn add(manager: &SchemaManager<'_>, table: &'static str, mut column: ColumnDef) -> Result<(), DbErr> {
-    // One a statement: SQLite takes no more.
+    // One column per statement: SQLite's limit.
     let alter = Table::alter().table(table).add_column(&mut column).to_owned();
     manager.alter_table(alter).await
 }

@@ -1,4 +1,4 @@
-//! What the life of a preheat needs: attempts, filters, sharing, and turns among those who ask.
+//! Attempts, filters, sharing and fair queueing of preheats.
 
 use sea_orm_migration::prelude::*;
 

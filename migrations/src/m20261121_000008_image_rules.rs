@@ -1,4 +1,4 @@
-//! What holds for images beside preheats: pinned, blocked, taken off every peer.
+//! Image rules: pins, blocks and recalls.
 
 use sea_orm_migration::prelude::*;
 

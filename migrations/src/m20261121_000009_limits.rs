@@ -1,4 +1,4 @@
-//! How fast the peers of a cluster may be, where somebody said so at run time.
+//! Bandwidth limits of clusters that are set at runtime.
 
 use sea_orm_migration::prelude::*;
 

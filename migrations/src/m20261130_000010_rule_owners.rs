@@ -1,4 +1,4 @@
-//! Whose token made a pin or a block: only its maker and administrators take it away.
+//! The token that created a pin or block: only it and administrators may delete the rule.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! How peers join: join tokens (only the hash of their secrets), the peers that joined, and those that were removed.
+//! Join tokens (only hashes of their secrets), joined peers and removed peers.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! When a preheat last named a registry: what no preheat names any more is forgotten.
+//! When a preheat last named a registry; unused registries are forgotten.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Why the manager removed a peer by itself.
+//! Why the manager removed a peer.
 
 use sea_orm_migration::prelude::*;
 

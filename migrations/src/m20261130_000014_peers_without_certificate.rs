@@ -1,4 +1,4 @@
-//! Peers that said hello before peers had certificates: they come back as new ones, so nobody waits for them.
+//! Removes peers that registered before peers had certificates; they return as new peers.
 
 use sea_orm_migration::prelude::*;
 
@@ -23,7 +23,7 @@ impl MigrationTrait for Migration {
         manager.execute(forgotten).await
     }
 
-    /// There is nothing to take back: a peer that is there says hello again.
+    /// Nothing to restore: such a peer registers again.
     async fn down(&self, _: &SchemaManager) -> Result<(), DbErr> {
         Ok(())
     }

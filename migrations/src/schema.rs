@@ -1,15 +1,15 @@
-//! Shorthand for what every step needs; no step depends on another.
+//! Shorthand for columns of all steps; no step depends on another.
 
 use sea_orm_migration::prelude::*;
 
-/// Text that is bounded, so that every backend can index it.
+/// Bounded text, so that every backend can index it.
 pub(crate) fn short(name: &'static str, length: u32) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     column.string_len(length);
     column
 }
 
-/// A uuid as people write it.
+/// A uuid as text.
 pub(crate) fn uuid(name: &'static str) -> ColumnDef {
     short(name, 36)
 }
@@ -38,7 +38,7 @@ pub(crate) fn number(name: &'static str) -> ColumnDef {
     column
 }
 
-/// An id that the database counts and never gives out twice.
+/// An auto-increment id that is never reused.
 pub(crate) fn counted(name: &'static str) -> ColumnDef {
     let mut column = number(name);
     column.not_null().auto_increment().primary_key();

@@ -1,9 +1,9 @@
-//! The peer: takes images from other peers instead of the registry and gives them to the container runtimes of
-//! its node.
+//! The peer: fetches images from seeds and other peers instead of the registry, and serves them to the container
+//! runtimes of its node.
 //!
-//! **Invariant:** a name in the store is a promise about bytes. Nothing unproven is served as complete.
+//! **Invariant:** an object in the store has the bytes of its digest, and unverified bytes are never served as complete.
 //!
-//! Non-goals: no database, no planning; the manager decides who holds what.
+//! Non-goals: no database, no planning; the manager decides which peer holds what.
 
 mod access;
 mod admin;

@@ -2,16 +2,15 @@
 //!
 //! * [`submit()`] writes a preheat and its first work in one transaction.
 //! * The manager's workers ([`Preheater::start_workers`]) resolve the image at its registry and write the plan:
-//!   *lots* of placements, each a piece of queue work in the lane of one peer.
+//!   *lots* of placements, each a work item in the lane of one peer.
 //! * Peers join once ([`join()`]), register ([`hello()`]), take lots ([`take()`]), report progress ([`progress()`]) and
 //!   settle each placement ([`settle()`]). The settlement that closes the last placement ends the preheat.
 //! * [`cancel()`] ends an open preheat; [`retry()`] starts one again that failed or was cancelled.
 //! * [`get()`], [`list()`], [`watch()`], [`objects()`] and [`harbor_rows()`] only read rows.
 //!
-//! **Invariant:** a preheat ends exactly once. It succeeds only if every placement of its scope was verified, except
-//! those
-//! of peers that left where the configuration tolerates that.
-//! Each step commits together with the work that follows from it, so the manager may stop at any point.
+//! **Invariant:** a preheat ends exactly once. It succeeds only if every placement of its scope was verified, except for
+//! those of disconnected peers that the configuration tolerates. Each step commits together with the work that follows
+//! from it, so that a manager may die at any point.
 //!
 //! **Floors.** A folder uses only folders below it, and no file imports another one in a circle. From top to bottom:
 //!

@@ -29,7 +29,7 @@ async fn a_preheat_opens_no_registry_on_loopback() {
     let reason = poll.errors.join(" ");
     let wanted = format!("[registry.\"{}\"]", registry.host());
     assert!(
-        reason.contains("dialled only if it is listed") && reason.contains(&wanted),
+        reason.contains("must be listed to be dialled") && reason.contains(&wanted),
         "{reason}"
     );
     assert!(registry.requests().await.is_empty(), "nobody knocked");

@@ -1,62 +1,60 @@
-//! What a person can do about a registry that does not give what it was asked for.
+//! The remedy for each [`RegistryError`].
 
 use crate::error::{RegistryError, is_about_certificates, wants_our_certificate};
 
 const OPEN_PROXY: &str =
-    "write the proxy's user name and password into proxy (or proxy_password_file) of this registry";
+    "set the proxy's user name and password in proxy (or proxy_password_file) of this registry";
 
 impl RegistryError {
-    /// What a person can do about it.
+    /// Returns what an operator or caller can do about the error.
     pub fn what_to_do(&self) -> String {
         let advice = match self {
             Self::UnsafeRealm { realm, .. } => return realm.what_to_do(),
             Self::NotAllowed { refused, .. } => return refused.what_to_do(),
             Self::NotFound { .. } => {
-                "check the name and the tag, and that the credential may see the repository"
+                "check repository and tag, and that the credential can see the repository"
             }
             Self::NoCredential { .. } => {
-                "give a credential with the request, or configure one for this registry"
+                "send a credential with the request, or configure one for this registry"
             }
-            Self::WrongCredential { .. } => {
-                "check the user name and password that are used for this registry"
-            }
+            Self::WrongCredential { .. } => "check the user name and password for this registry",
             Self::CredentialEnded { .. } => {
-                "ask again with a fresh credential, or configure a lasting one for this registry"
+                "send a new credential, or configure one for this registry that does not expire"
             }
             Self::Forbidden { .. } => "give this account the right to pull from the repository",
-            Self::TooManyRequests { .. } => "wait, or sign in with an account that has a higher limit",
+            Self::TooManyRequests { .. } => "wait, or use an account with a higher rate limit",
             Self::Unexpected { said, .. } if said.status == 407 => OPEN_PROXY,
             Self::Unreachable { cause, .. } if cause.contains("proxy auth") => OPEN_PROXY,
             Self::Unexpected { said, .. } if said.status == 412 => {
-                "the project's rules in Harbor bar this image: mend its vulnerabilities or sign it, or change the rules"
+                "fix the image's vulnerabilities, sign the image, or change the rules of the Harbor project"
             }
-            Self::ServerError { .. } | Self::Unexpected { .. } => "look at the registry's own log",
+            Self::ServerError { .. } | Self::Unexpected { .. } => "check the registry's log",
             Self::Unreachable { cause, .. } if wants_our_certificate(cause) => {
-                "the registry asks for a certificate: set client_cert_file and client_key_file for it"
+                "set client_cert_file and client_key_file for this registry: it requires a client certificate"
             }
             Self::Unreachable { cause, .. } if is_about_certificates(cause) => {
-                "set ca_file for this registry to the authority that signed its certificate"
+                "set ca_file for this registry to the CA that signed its certificate"
             }
             Self::Unreachable { cause, .. } if cause.contains("corrupt message") => {
-                "the registry seems to speak plain HTTP: set plain_http for it, or write http:// in front"
+                "set plain_http for this registry, or write http:// in front: it seems to speak plain HTTP"
             }
-            Self::Unreachable { .. } => "check the registry's address, and that it can be reached from here",
+            Self::Unreachable { .. } => "check the registry's address and the network to it",
             Self::TimedOut { .. } | Self::CutShort { .. } => {
-                "check the load of the registry and the network on the way to it"
+                "check the load of the registry and the network to it"
             }
             Self::WrongBytes { .. } => "check the registry's storage, or push the image again",
             Self::TooLarge { .. } | Self::BadAnswer { .. } => {
-                "check that this address is a registry's, and push the image again"
+                "check that this address is a registry, and push the image again"
             }
             Self::StorageRefused { .. } => {
-                "check the clocks of the registry and its storage, and the key that the registry signs addresses with"
+                "check the clocks of the registry and its storage, and the key with which the registry signs URLs"
             }
             Self::NoFreeConnection { .. } => {
-                "raise max_connections of this registry, or preheat less at one time"
+                "raise max_connections of this registry, or run fewer preheats at a time"
             }
             Self::NoLookup { .. } => "check docker_config or credential_helper of this registry",
-            Self::BadRedirect { .. } => "check the redirects that the registry's storage is configured for",
-            Self::Setup { .. } => "correct the settings of this registry",
+            Self::BadRedirect { .. } => "check the redirect settings of the registry's storage",
+            Self::Setup { .. } => "fix the settings of this registry",
         };
         advice.to_owned()
     }

@@ -1,8 +1,8 @@
-//! What a registry asks for in `WWW-Authenticate`, and whom a credential may be shown to.
+//! Challenges in `WWW-Authenticate`, and which token servers may receive a credential.
 //!
-//! **Invariant:** a credential goes to a token realm only over HTTPS (or where the registry itself is plain HTTP or
-//! on this machine) and only to a host of the registry's own domain or one that the configuration lists. A registry
-//! cannot name somebody else's server and have our users' passwords sent there.
+//! **Invariant:** a credential goes to a token realm only over HTTPS (or if the registry itself uses plain HTTP or is
+//! on this machine), and only to a host in the registry's own domain or in the configured list. A registry cannot
+//! redirect our users' passwords to a foreign server.
 
 use std::net::IpAddr;
 
@@ -11,11 +11,11 @@ use url::{Host, Url};
 use crate::RegistryName;
 use crate::text::tame;
 
-/// Longer headers are not read: real ones have a few hundred letters.
+/// Longer headers are ignored: real ones have a few hundred characters.
 const HEADER_LIMIT: usize = 8 * 1024;
 const CHALLENGES_LIMIT: usize = 16;
 
-/// One way of signing in that the registry offers.
+/// One way to sign in that a registry offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
     Basic {
@@ -29,7 +29,7 @@ pub enum Challenge {
 }
 
 impl Challenge {
-    /// Harbor names itself: as the service that a token is for, and when it has no token to ask for.
+    /// Whether Harbor sent this challenge: its name is the service of a Bearer and the realm of a Basic challenge.
     pub fn is_of_harbor(&self) -> bool {
         match self {
             Self::Basic { realm } => realm == "harbor",
@@ -38,44 +38,42 @@ impl Challenge {
     }
 }
 
-/// Whether a 401 comes from a Harbor.
+/// Whether a 401 with these headers comes from a Harbor.
 pub(crate) fn is_of_harbor(headers: &http::HeaderMap) -> bool {
     let challenges = headers.get_all(http::header::WWW_AUTHENTICATE);
     let texts = challenges.iter().filter_map(|value| value.to_str().ok());
     texts.flat_map(parse).any(|challenge| challenge.is_of_harbor())
 }
 
-/// Why a token realm is not asked.
+/// Why a token realm gets no request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRealm {
-    #[error("it names {realm:?} as token server, which is no URL")]
+    #[error("its token realm {realm:?} is not a URL")]
     NotAUrl { realm: String },
-    #[error(
-        "it names a token server over plain HTTP ({host}), where the credential could be read on the way"
-    )]
+    #[error("its token server {host} uses plain HTTP, so the credential could be read in transit")]
     PlainHttp { host: String },
-    #[error("it names a token server on another host ({host})")]
+    #[error("its token server {host} is outside the registry's domain")]
     ForeignHost { host: String },
 }
 
 impl BadRealm {
-    /// What a person can do about it.
+    /// Returns what an operator can do about it.
     pub fn what_to_do(&self) -> String {
         match self {
-            Self::NotAUrl { .. } => "mend the token realm in the registry's configuration".into(),
+            Self::NotAUrl { .. } => "fix the token realm in the registry's configuration".into(),
             Self::PlainHttp { .. } => {
-                "serve the token realm over https, or set plain_http for this registry".into()
+                "serve the token realm over HTTPS, or set plain_http for this registry".into()
             }
             Self::ForeignHost { host } => {
                 format!(
-                    "if this host is trusted with the registry's credentials, add {host:?} to its token_realms"
+                    "add {host:?} to the registry's token_realms, if it may receive the registry's credentials"
                 )
             }
         }
     }
 }
 
-/// Every challenge that can be read; what cannot be read is left out.
+/// Returns every readable challenge; skips the rest.
 pub fn parse(header: &str) -> Vec<Challenge> {
     if header.len() > HEADER_LIMIT {
         return Vec::new();
@@ -118,7 +116,7 @@ fn challenge(scheme: &str, parameters: &Parameters<'_>) -> Option<Challenge> {
     None
 }
 
-/// What of the header is not read yet.
+/// The unread rest of a header.
 struct HeaderReader<'header>(&'header str);
 
 impl<'header> HeaderReader<'header> {
@@ -138,7 +136,7 @@ impl<'header> HeaderReader<'header> {
         token
     }
 
-    /// `name=value` pairs, up to the next scheme: a word that no `=` follows.
+    /// Reads `name=value` pairs up to the next scheme, a word without a `=` behind it.
     fn parameters(&mut self) -> Parameters<'header> {
         let mut found = Vec::new();
         loop {
@@ -148,7 +146,7 @@ impl<'header> HeaderReader<'header> {
             self.skip_spaces();
             let Some(behind) = self.0.strip_prefix('=') else {
                 self.0 = before;
-                // A token68 or junk would stop us for ever: leave it out.
+                // A token68 or junk would loop for ever: skip it.
                 if found.is_empty() && name.is_empty() {
                     self.0 = "";
                 }
@@ -186,7 +184,7 @@ impl<'header> HeaderReader<'header> {
     }
 }
 
-/// The URL that a token may be asked for at, if the credential may be shown there.
+/// Returns the token server's URL if it may receive the credential.
 pub fn check_realm(
     realm: &str,
     registry: &RegistryName,
@@ -241,14 +239,14 @@ fn is_own_host(host: &Host<&str>, registry: &RegistryName) -> bool {
     matches!((domain(name), domain(registry.host())), (Some(one), Some(other)) if one == other)
 }
 
-/// The part of a name that one owner has registered, when that can be told without the public suffix list.
-/// In doubt there is none: then only the very same host counts as the registry's own.
+/// Returns the part of a host name that one owner has registered, as far as that is known without the public suffix
+/// list. When in doubt `None`: then only the same host counts as the registry's own.
 fn domain(host: &str) -> Option<&str> {
     let mut dots = host.rmatch_indices('.').map(|(at, _)| at);
     let (top_dot, next_dot) = (dots.next()?, dots.next());
     let top = host.get(top_dot + 1..)?;
     let second = host.get(next_dot.map_or(0, |at| at + 1)..top_dot)?;
-    // co.uk, com.au, ac.jp: a short second part under a country has many owners below it.
+    // co.uk, com.au, ac.jp: names below a short second part of a country domain have many owners.
     let is_shared_by_country = top.len() == 2 && second.len() <= 3;
     let last_two = host.get(next_dot.map_or(0, |at| at + 1)..)?;
     if is_shared_by_country || SHARED_DOMAINS.contains(&last_two) {
@@ -257,7 +255,7 @@ fn domain(host: &str) -> Option<&str> {
     Some(last_two)
 }
 
-/// Domains under which strangers get names of their own.
+/// Domains whose subdomains belong to different owners.
 const SHARED_DOMAINS: [&str; 24] = [
     "amazonaws.com",
     "appspot.com",

@@ -1,6 +1,6 @@
-//! HTTP clients, one for each way in which a request may go out, and made when it is first needed.
+//! HTTP clients, one for each [`DialMode`], built on first use.
 //!
-//! **Invariant:** requests that may go to different places, or with different certificates, share no connections.
+//! **Invariant:** requests with different allowed destinations or different certificates share no connections.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::settings::{ClientFactory, RegistrySettings, TlsOptions};
 
 const KEPT_CLIENTS: usize = 64;
 
-/// The clients of all registries, by their options.
+/// The clients of all registries, keyed by their options.
 pub(crate) struct ClientCache {
     factory: Arc<dyn ClientFactory>,
     made: Mutex<HashMap<TlsOptions, reqwest::Client>>,
@@ -21,18 +21,18 @@ pub(crate) struct ClientCache {
 pub(crate) struct Clients {
     cache: Arc<ClientCache>,
     tls: TlsOptions,
-    /// No more than there are ways.
+    /// Bounded by the number of modes.
     made: Mutex<HashMap<DialMode, reqwest::Client>>,
 }
 
-/// How one request goes out.
+/// How one request is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct DialMode {
-    /// To the registry or its token server, which may see our client certificate; not to where it redirects to.
+    /// Sends our client certificate: to the registry and its token server, never to a redirect target.
     pub(crate) shows_identity: bool,
-    /// Not to addresses inside ([`crate::Dial::outside_only`]).
+    /// Refuses private and special addresses ([`crate::Dial::outside_only`]).
     pub(crate) outside_only: bool,
-    /// Over a connection that is made for it.
+    /// Uses a new connection.
     pub(crate) fresh: bool,
 }
 
@@ -50,7 +50,7 @@ impl ClientCache {
             return Ok(client.clone());
         }
         let client = self.factory.build(tls);
-        let client = client.map_err(|cause| format!("no client can be made for it: {cause}"))?;
+        let client = client.map_err(|cause| format!("cannot build an HTTP client: {cause}"))?;
         if made.len() >= KEPT_CLIENTS {
             made.clear();
         }
@@ -60,7 +60,7 @@ impl ClientCache {
 }
 
 impl Clients {
-    /// Fails if the settings cannot be used, such as a CA file that is none.
+    /// Fails if the settings are unusable, for example a CA file without certificates.
     pub(crate) fn new(cache: Arc<ClientCache>, settings: &RegistrySettings) -> Result<Self, String> {
         let clients = Self {
             cache,

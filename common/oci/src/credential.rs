@@ -1,6 +1,6 @@
-//! What opens a registry, in a type that cannot be printed.
+//! Credentials for registries.
 //!
-//! **Invariant:** no `Debug` and no `Display` here shows a password or a token.
+//! **Invariant:** no `Debug` and no `Display` shows a password or a token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself: for the one place that sends or seals it.
+    /// Returns the text, for the code that sends or seals it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -35,7 +35,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How a caller proves to a registry who they are.
+/// What signs a caller in at a registry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Credential {
     #[default]
@@ -44,11 +44,11 @@ pub enum Credential {
         username: String,
         password: Secret,
     },
-    /// An `Authorization` value that came with a request: used as it is. `Basic …` also does for a token exchange.
+    /// An `Authorization` value from a request, used unchanged. `Basic …` also works for a token exchange.
     Header(Secret),
-    /// What `docker login` keeps instead of a password: good for tokens of the registry's token server, and no more.
+    /// What `docker login` stores instead of a password: valid only for requests to the registry's token server.
     IdentityToken(Secret),
-    /// Looked up when it is needed.
+    /// Looked up on use.
     Kept(KeptCredential),
 }
 
@@ -110,7 +110,7 @@ impl fmt::Debug for KeptCredential {
     }
 }
 
-/// How an identity token is handed from the manager to a seed; no registry is ever sent this.
+/// Marks an identity token on its way from the manager to a seed; never sent to a registry.
 const IDENTITY_SCHEME: &str = "IdentityToken ";
 
 /// The user name that marks the password as an identity token.
@@ -128,7 +128,7 @@ impl Credential {
         }
     }
 
-    /// From an `Authorization` value. `Basic` is decoded, so that a token can be had for it; all else stays as it is.
+    /// Reads an `Authorization` value. `Basic` is decoded, so that it can be exchanged for a token; others stay as is.
     pub fn from_authorization(value: &str) -> Self {
         let trimmed = value.trim();
         if trimmed.is_empty() {
@@ -140,8 +140,8 @@ impl Credential {
         decode_basic(trimmed).unwrap_or_else(|| Self::Header(Secret::new(trimmed)))
     }
 
-    /// As text that [`Credential::from_authorization`] reads back: an `Authorization` value, but of an identity token.
-    /// None of a credential that was not looked up yet: [`Credential::looked_up`] comes first.
+    /// Returns text that [`Credential::from_authorization`] reads back; except for an identity token, an
+    /// `Authorization` value. `None` for a kept credential: call [`Credential::looked_up`] first.
     pub fn authorization(&self) -> Option<Secret> {
         match self {
             Self::Anonymous | Self::Kept(_) => None,
@@ -154,12 +154,12 @@ impl Credential {
         }
     }
 
-    /// Nobody's. Whether a kept one is shows when it is looked up.
+    /// Whether it is anonymous. A kept credential counts as not anonymous until it is looked up.
     pub fn is_anonymous(&self) -> bool {
         matches!(self, Self::Anonymous)
     }
 
-    /// The same, fetched from where it is kept: for this repository, or, without one, for the whole registry.
+    /// Returns the credential itself, or the kept one for this repository (without one: for the whole registry).
     pub async fn looked_up(&self, repository: Option<&Repository>) -> Result<Self, LookupError> {
         match self {
             Self::Kept(kept) => kept.of(repository).await,
@@ -167,14 +167,14 @@ impl Credential {
         }
     }
 
-    /// What HTTP Basic can send.
+    /// Returns the `Authorization` value of user name and password.
     pub(crate) fn basic(&self) -> Option<Secret> {
         matches!(self, Self::Basic { .. })
             .then(|| self.authorization())
             .flatten()
     }
 
-    /// The same credential in a form that a token can be had for, if it has one.
+    /// Returns the credential in a form that can be exchanged for a token, if there is one.
     pub(crate) fn for_exchange(&self) -> Option<Self> {
         match self {
             Self::Header(value) => decode_basic(value.expose()),
@@ -182,7 +182,7 @@ impl Credential {
         }
     }
 
-    /// Tells credentials apart in a cache without keeping them there.
+    /// Returns a cache key that does not contain the credential.
     pub(crate) fn fingerprint(&self) -> Digest {
         let text = self.authorization();
         Digest::of(text.as_ref().map_or("", Secret::expose).as_bytes())
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_basic_stays_as_it_is() {
+    fn a_value_that_is_not_basic_stays_unchanged() {
         for value in ["Bearer a.b.c", "Basic !!!", "Token x"] {
             assert_eq!(
                 Credential::from_authorization(value),

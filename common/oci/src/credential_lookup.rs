@@ -1,8 +1,8 @@
-//! A credential that is kept elsewhere - in docker's `config.json`, or by a helper program - and looked up when a
-//! request needs it: what helpers hand out ends after hours, and files are written anew.
+//! Credentials in docker's `config.json` or with a helper program, looked up when a request needs them: credentials
+//! from helpers expire after hours, and files change.
 //!
-//! **Invariant:** what was looked up is used for [`FRESH`] at most, and not once more after the registry refused it. It is
-//! looked up with the repository in hand: one file may hold a credential for each namespace.
+//! **Invariant:** a looked-up credential is used for at most [`FRESH`], and never again after the registry refused it.
+//! Each lookup is for one repository: a file may hold one credential per namespace.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::lookup_error::LookupError;
 use crate::{RegistryName, Repository};
 
 const FRESH: Duration = Duration::from_secs(300);
-/// For somebody else's lookup, which has limits of its own.
+/// How long to wait for a lookup that another request has started.
 const TURN: Duration = Duration::from_secs(30);
 
 /// Looks up the credential of one registry in one place.
@@ -126,8 +126,8 @@ impl FoundCredentials {
         Ok(file)
     }
 
-    /// The credential of the first source that has one. A helper that fails is an error only where no other source has
-    /// one: files name helpers that are installed elsewhere.
+    /// Returns the credential of the first source that has one. A failing helper is an error only if no other source
+    /// has one: files may name helpers that are not installed here.
     async fn first_of(&mut self, sources: Vec<Source>) -> Result<Credential, LookupError> {
         let mut failed = Vec::new();
         for source in sources {
@@ -162,10 +162,10 @@ impl FoundCredentials {
         Ok(answer)
     }
 
-    /// Helpers that failed where another source did are not run again for each request.
+    /// Remembers helpers that failed while another source succeeded, so that not every request runs them again.
     fn leave_alone(&mut self, failed: Vec<(CredentialHelper, String, LookupError)>) {
         for (helper, server, fault) in failed {
-            tracing::warn!(stoker.side = "caller", %fault, "a credential helper failed; the file's own entry is used");
+            tracing::warn!(stoker.side = "caller", %fault, "credential helper failed, using the file's entry");
             let nothing = (Credential::Anonymous, Instant::now());
             self.answers.insert((helper, server), nothing);
         }

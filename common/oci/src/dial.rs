@@ -1,10 +1,9 @@
-//! Which addresses are dialled. Those outside always. Those of private networks, unless a registry outside that is not
-//! configured leads there ([`Dial::outside_only`]). Those of this machine, of its link and of its cloud's metadata only
-//! if somebody listed them.
+//! Which addresses may be dialled. Public addresses: always. Private networks: unless an unconfigured public registry
+//! leads there ([`Dial::outside_only`]). Loopback, link-local and cloud metadata addresses: only if listed.
 //!
-//! **Invariant:** what is decided on is the address that the connection goes to. Numbers in a URL are looked at before
-//! each request ([`Dial::check`]), names when they are resolved ([`Dial`] is the resolver of our clients), so neither a
-//! redirect, nor a token realm, nor a name that changes its mind leads where it must not.
+//! **Invariant:** the decision is about the address that the connection goes to. An IP address in a URL is checked
+//! before each request ([`Dial::check`]), a name when it is resolved ([`Dial`] is the resolver of our clients). So no
+//! redirect, token realm or changed DNS record leads to a forbidden address.
 //!
 //! Non-goal: which registries a client may name. The front and the manager decide that.
 
@@ -24,23 +23,23 @@ use self::address::{PRIVATE, canonical, is_private};
 pub use self::rules::{DialRules, is_named_by};
 use crate::{RegistrySettings, TlsOptions};
 
-/// The rule of one program. A clone is the same one.
+/// The dial rule of one program. Clones share it.
 #[derive(Clone)]
 pub struct Dial {
     rule: Arc<RwLock<Rule>>,
-    /// For requests that must not end inside.
+    /// For requests that must not reach a private network.
     outside_only: bool,
 }
 
 #[derive(Default)]
 struct Rule {
-    /// Nothing is refused.
+    /// Refuses nothing.
     open: bool,
     addresses: Vec<AddressRange>,
     hosts: Vec<ListedHost>,
 }
 
-/// A host that the configuration names.
+/// A host from the configuration.
 #[derive(Debug, PartialEq, Eq)]
 struct ListedHost {
     host: String,
@@ -50,14 +49,14 @@ struct ListedHost {
 #[derive(Debug, PartialEq, Eq)]
 enum Ports {
     One(u16),
-    /// 80 and 443: a registry that was named without a port.
+    /// 80 and 443, for a registry that is configured without a port.
     Usual,
     All,
 }
 
-/// An address that nobody listed.
+/// An address that is dialled only if listed, and is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{host} is at {address}, {what}, which is dialled only if it is listed")]
+#[error("{host} is at {address}, {what}, which must be listed to be dialled")]
 pub struct NotAllowed {
     host: String,
     address: IpAddr,
@@ -65,11 +64,11 @@ pub struct NotAllowed {
 }
 
 impl NotAllowed {
-    /// What a person can do about it.
+    /// Returns what an operator can do about it.
     pub fn what_to_do(&self) -> String {
         let Self { host, address, .. } = self;
         format!(
-            "if it is meant, write [registry.\"{host}\"], or addresses = [\"{address}\"] below [dial], into the configuration of the manager (its peers learn it) or of this peer"
+            "to allow it, add [registry.\"{host}\"], or addresses = [\"{address}\"] in [dial], to the configuration of the manager (peers receive it) or of this peer"
         )
     }
 
@@ -82,7 +81,7 @@ impl NotAllowed {
 }
 
 impl Dial {
-    /// Refuses nothing: for programs that dial only what their user named.
+    /// Refuses nothing: for programs that dial only what their user names.
     pub fn open() -> Self {
         Self::with(Rule {
             open: true,
@@ -90,7 +89,7 @@ impl Dial {
         })
     }
 
-    /// Inside, only these addresses, and hosts that are listed later.
+    /// Of the special addresses, allows these and those of hosts that are listed later.
     pub fn guarded(addresses: Vec<AddressRange>) -> Self {
         Self::with(Rule {
             addresses,
@@ -105,8 +104,7 @@ impl Dial {
         }
     }
 
-    /// The same rule where private networks are to be listed too: for what a registry names that lies outside and that
-    /// nobody configured.
+    /// The same rule, but private networks must be listed too: for targets that an unconfigured public registry names.
     #[must_use]
     pub fn outside_only(&self) -> Self {
         Self {
@@ -115,7 +113,7 @@ impl Dial {
         }
     }
 
-    /// What resolves the names of a client with these options.
+    /// Returns the resolver for a client with these options.
     #[must_use]
     pub fn for_client(&self, options: &TlsOptions) -> Self {
         if options.outside_only {
@@ -125,19 +123,18 @@ impl Dial {
         }
     }
 
-    /// Replaces the addresses that were listed before.
+    /// Replaces the listed addresses.
     pub fn list_addresses(&self, addresses: Vec<AddressRange>) {
         self.write(|rule| rule.addresses = addresses);
     }
 
-    /// Replaces the hosts that were listed before by those that these settings name. Settings that a request brought
-    /// about are not for this.
+    /// Replaces the listed hosts by those in these settings. Never pass settings that a request created.
     pub fn list_hosts<'all>(&self, settings: impl IntoIterator<Item = &'all RegistrySettings>) {
         let hosts = settings.into_iter().flat_map(hosts_of).collect();
         self.write(|rule| rule.hosts = hosts);
     }
 
-    /// Whether a request may go there, as far as its URL tells; a name is looked at again when it is resolved.
+    /// Checks the URL of a request; a host name is checked again when it is resolved.
     pub async fn check(&self, url: &Url) -> Result<(), NotAllowed> {
         let is_open = self.read().open;
         if is_open || self.lists(url) {
@@ -146,13 +143,13 @@ impl Dial {
         match url.host() {
             Some(Host::Ipv4(address)) => self.allow(address.into(), url),
             Some(Host::Ipv6(address)) => self.allow(address.into(), url),
-            // Its name opens it for the resolver, but this port was not named.
+            // The resolver allows this name, but the port is not listed.
             Some(Host::Domain(name)) if self.lists_name(name) => self.check_behind(name, url).await,
             Some(Host::Domain(_)) | None => Ok(()),
         }
     }
 
-    /// Whether the configuration names this very place.
+    /// Whether the configuration lists this host and port.
     pub(crate) fn lists(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();
@@ -170,7 +167,7 @@ impl Dial {
     }
 
     async fn check_behind(&self, name: &str, url: &Url) -> Result<(), NotAllowed> {
-        // A name that cannot be resolved is the connection's failure to tell.
+        // If the name cannot be resolved, the connection reports it.
         let mut found = tokio::net::lookup_host((name, 0)).await.into_iter().flatten();
         found.try_for_each(|found| self.allow(found.ip(), url))
     }
@@ -186,7 +183,7 @@ impl Dial {
         }
     }
 
-    /// Those of a name's addresses that may be dialled.
+    /// Returns those of a name's addresses that may be dialled.
     fn sieve(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, NotAllowed> {
         let rule = self.read();
         if rule.open || rule.hosts.iter().any(|one| one.is(name)) {
@@ -247,7 +244,7 @@ impl Rule {
 }
 
 impl ListedHost {
-    /// `host` or `host:port`; without a port, `otherwise` are meant.
+    /// Reads `host` or `host:port`; without a port, `otherwise` applies.
     fn new(text: &str, otherwise: Ports) -> Self {
         let parsed = text.rsplit_once(':');
         let with_port = parsed.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
@@ -284,7 +281,7 @@ fn hosts_of(settings: &RegistrySettings) -> Vec<ListedHost> {
     names.chain(realms).chain(proxies).collect()
 }
 
-/// `host` or `host:port` as a person would write it.
+/// Returns `host` or, unless the port is the default, `host:port`.
 pub(crate) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port()

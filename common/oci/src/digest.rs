@@ -1,6 +1,6 @@
-//! The name of bytes: `sha256:` and 64 lower-case hexadecimal digits.
+//! Digests: `sha256:` and 64 lower-case hexadecimal digits.
 //!
-//! **Invariant:** a [`Digest`] is always of that form, so it may stand in a path or a URL as it is.
+//! **Invariant:** a [`Digest`] always has that form, so it is safe in a path or a URL.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,25 +13,25 @@ use crate::text::tame;
 const PREFIX: &str = "sha256:";
 const HEX_LENGTH: usize = 64;
 
-/// A sha256 digest, kept as it is written.
+/// A sha256 digest, stored as its text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(Box<str>);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is no digest: write sha256: and 64 digits from 0-9a-f")]
+#[error("{given:?} is not a digest: write sha256: and 64 digits from 0-9a-f")]
 pub struct BadDigest {
     given: String,
 }
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Hashes these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = DigestHasher::default();
         hasher.update(bytes);
         hasher.finish()
     }
 
-    /// The digest that a finished sha256 computation gave.
+    /// Wraps the result of a SHA-256 computation.
     pub fn from_sha256(hash: [u8; 32]) -> Self {
         Self(format!("{PREFIX}{}", hex::encode(hash)).into())
     }
@@ -41,12 +41,12 @@ impl Digest {
         &self.0
     }
 
-    /// The 64 digits alone.
+    /// Returns the 64 digits without the prefix.
     pub fn hex(&self) -> &str {
         self.0.strip_prefix(PREFIX).unwrap_or(&self.0)
     }
 
-    /// The first twelve hexadecimal digits, for messages whose fields hold the whole.
+    /// Returns the first twelve digits, for messages whose fields hold the whole digest.
     pub fn short(&self) -> &str {
         self.hex().get(..12).unwrap_or_default()
     }
@@ -111,7 +111,7 @@ mod tests {
     const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn the_digest_of_nothing_is_the_known_one() {
+    fn the_digest_of_empty_input_is_the_known_one() {
         assert_eq!(Digest::of(b"").as_str(), EMPTY);
         assert_eq!(Digest::of(b"").hex().len(), 64);
     }
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_of_makes_can_be_read_back(bytes: Vec<u8>) {
+        fn a_computed_digest_parses_to_itself(bytes: Vec<u8>) {
             let digest = Digest::of(&bytes);
             prop_assert_eq!(digest.as_str().parse::<Digest>().unwrap(), digest);
         }

@@ -1,10 +1,10 @@
-//! `config.json` as `docker login`, podman, kubelet and jib write it: which of its entries is for a repository.
+//! Finds the entry for a repository in a `config.json` as `docker login`, podman, kubelet and jib write it.
 //!
-//! A key is a host, with or without a scheme, a port and a path: `r.lan:5000`, `https://r.lan/v1/`, `r.lan/team-a`. A `*`
-//! stands for letters within one label of the host, or for any port. The longest key that matches counts.
+//! A key is a host with an optional scheme, port and path: `r.lan:5000`, `https://r.lan/v1/`, `r.lan/team-a`. A `*`
+//! matches characters within one label of the host, or any port. The longest matching key wins.
 //!
-//! **Invariant:** an entry with a path is used for what lies below that path only, label by label: never the credential of
-//! another namespace. A fault of the file never repeats what is in it.
+//! **Invariant:** an entry with a path is used only for repositories below that path, compared part by part; another
+//! namespace's credential is never used. Errors never repeat the file's content.
 
 mod key;
 
@@ -22,12 +22,12 @@ use crate::helper::CredentialHelper;
 use crate::lookup_error::LookupError;
 use crate::{RegistryName, Repository};
 
-/// Larger files are no such file.
+/// A larger file is not a `config.json`.
 const LIMIT: u64 = 1024 * 1024;
-/// Docker's own name for its registry; helpers know it by this one.
+/// Docker's name for its registry, which credential helpers use.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// The file, read.
+/// The parsed file.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct DockerConfig {
@@ -46,11 +46,11 @@ struct Entry {
     registrytoken: Option<Secret>,
 }
 
-/// A place where the file says that the credential is.
+/// Where the file says that a credential is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Entry(Credential),
-    /// Knows it by the name of this server.
+    /// The helper stores it under this server name.
     Helper {
         helper: CredentialHelper,
         server: String,
@@ -67,13 +67,12 @@ impl DockerConfig {
             return Err(bad(path, "it is larger than 1 MiB"));
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
-        // What serde says could repeat parts of a password.
-        serde_json::from_slice(&bytes)
-            .map_err(|_| bad(path, "it is no JSON of the shape that `docker login` writes"))
+        // serde's error text could repeat parts of a password.
+        serde_json::from_slice(&bytes).map_err(|_| bad(path, "it is not JSON as `docker login` writes it"))
     }
 
-    /// Where the credential for a repository is, best first: the next one counts where the one before knows nothing.
-    /// Without a repository only keys without a path match.
+    /// Returns where the credential for a repository may be, best first: try each until one has a credential.
+    /// Without a repository, only keys without a path match.
     pub(crate) fn sources(
         &self,
         path: &Path,
@@ -108,7 +107,7 @@ impl DockerConfig {
         Ok(ranked.into_iter().map(|(_, source)| source).collect())
     }
 
-    /// Can every entry of this registry be used, whatever its repositories?
+    /// Checks that every entry of this registry is usable, for any repository.
     pub(crate) fn check(&self, path: &Path, registry: &RegistryName) -> Result<(), LookupError> {
         for (_, entry) in matching(&self.auths, registry, |_| true) {
             entry.credential(path)?;
@@ -138,7 +137,7 @@ fn matching<'map, T>(
     ranked.collect()
 }
 
-/// The names that a helper may know a credential by: the path of its key, if that has one, and, less closely, the host.
+/// Returns the names under which a helper may store a credential: the key's path, if any, and with a lower rank the host.
 fn asked(registry: &RegistryName, rank: &Rank, helper: &CredentialHelper) -> Vec<(Order, Source)> {
     let of = |server: String| Source::Helper {
         helper: helper.clone(),
@@ -155,7 +154,7 @@ fn asked(registry: &RegistryName, rank: &Rank, helper: &CredentialHelper) -> Vec
     ]
 }
 
-/// The name that docker gives a registry when it asks a helper.
+/// Returns the server name that docker passes to a credential helper.
 pub(crate) fn server_name(registry: &RegistryName) -> &str {
     if registry.is_docker_hub() {
         DOCKER_HUB
@@ -185,7 +184,7 @@ impl Entry {
         }
         if let Some(auth) = given(&self.auth) {
             let (username, password) =
-                decode(&auth).ok_or_else(|| bad(path, "its auth is no user:password in base64"))?;
+                decode(&auth).ok_or_else(|| bad(path, "its auth is not base64 of user:password"))?;
             return Ok(Credential::from_login(&username, password));
         }
         match (&self.username, given(&self.password)) {
@@ -195,7 +194,7 @@ impl Entry {
     }
 }
 
-/// In either alphabet of base64, padded or not: tools differ.
+/// Decodes either base64 alphabet, padded or not: tools differ.
 fn decode(auth: &Secret) -> Option<(String, Secret)> {
     let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let text = auth.expose().trim();
@@ -207,7 +206,7 @@ fn decode(auth: &Secret) -> Option<(String, Secret)> {
     let decoded = GeneralPurpose::new(alphabet, lenient).decode(text).ok()?;
     let text = String::from_utf8(decoded).ok()?;
     let (username, password) = text.split_once(':')?;
-    // Docker has been known to pad with zero bytes, and `base64` in a shell to take a line's end along.
+    // Docker may pad with zero bytes, and `base64` in a shell may include a line end.
     let password = password.trim_end_matches(['\0', '\r', '\n']);
     Some((username.to_owned(), Secret::new(password)))
 }

@@ -1,7 +1,7 @@
-//! What can go wrong with a registry, in sentences for people.
+//! Failures of requests to a registry.
 //!
-//! **Invariant:** no error holds a credential, a query string or more than [`SAID_LIMIT`] letters of outside text, and
-//! none holds words of another host than the registry's own.
+//! **Invariant:** no error holds a credential, a query string, more than [`SAID_LIMIT`] characters of outside text, or
+//! text from another host than the registry.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -12,16 +12,16 @@ use crate::dial::NotAllowed;
 use crate::text::{SAID_LIMIT, tame};
 use crate::{Digest, LookupError, RegistryName};
 
-/// Whose side a failure lies on.
+/// Whose failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// The request: a wrong name, a credential that does not do.
+    /// The request: a wrong name, or a credential that is not accepted.
     Caller,
     Registry,
     Network,
 }
 
-/// Which object was asked of which registry: `harbor.example.com: manifest 1.27 of library/nginx`.
+/// The requested object and its registry: `harbor.example.com: manifest 1.27 of library/nginx`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestedObject {
     pub registry: RegistryName,
@@ -34,7 +34,7 @@ impl fmt::Display for RequestedObject {
     }
 }
 
-/// A registry's refusal in its own words: status, and the first error of the body. Tamed and bounded.
+/// Status and first error text of a registry's response; sanitized and bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorResponse {
     pub status: u16,
@@ -49,16 +49,16 @@ impl ErrorResponse {
         }
     }
 
-    /// What another host answered where the registry led to. Its words are not for who asked us.
+    /// A response of another host that the registry redirected to. Its text is not passed on.
     pub(crate) fn elsewhere(status: u16, host: &str) -> Self {
-        let words = format!("answered by {}, to which it led", tame(host, 100));
+        let words = format!("from {}, where it redirected", tame(host, 100));
         Self { status, words }
     }
 }
 
 impl fmt::Display for ErrorResponse {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "the registry said {}", self.status)?;
+        write!(out, "HTTP {}", self.status)?;
         if self.words.is_empty() {
             Ok(())
         } else {
@@ -67,7 +67,7 @@ impl fmt::Display for ErrorResponse {
     }
 }
 
-/// `CODE: message` of the first error, or whatever text there is; nothing of HTML pages.
+/// Returns `CODE: message` of the first error, or the plain text; nothing of an HTML page.
 fn first_error(body: &[u8]) -> String {
     let json: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let text_at = |pointer: &str| json.pointer(pointer).and_then(serde_json::Value::as_str);
@@ -83,38 +83,36 @@ fn first_error(body: &[u8]) -> String {
     }
 }
 
-/// Why a registry did not give what it was asked for.
+/// Why a request to a registry failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    #[error("{asked} was not found: {said}")]
+    #[error("{asked} not found: {said}")]
     NotFound {
         asked: RequestedObject,
         said: ErrorResponse,
     },
-    #[error("{asked} needs a credential and none was given: {said}")]
+    #[error("{asked} needs a credential: {said}")]
     NoCredential {
         asked: RequestedObject,
         said: ErrorResponse,
     },
-    #[error("{asked} was refused with this credential: {said}")]
+    #[error("{asked} refused, credential not accepted: {said}")]
     WrongCredential {
         asked: RequestedObject,
         said: ErrorResponse,
     },
-    #[error(
-        "{asked} was refused, credential ended (the one that came with the request is not taken any more): {said}"
-    )]
+    #[error("{asked} refused, the credential of the request has expired: {said}")]
     CredentialEnded {
         asked: RequestedObject,
         said: ErrorResponse,
     },
-    #[error("{asked} is forbidden to this credential: {said}")]
+    #[error("{asked} forbidden for this credential: {said}")]
     Forbidden {
         asked: RequestedObject,
         said: ErrorResponse,
     },
-    #[error("{asked} was put off, too many requests{}: {said}", when(.retry_after.as_ref()))]
+    #[error("{asked} rate-limited{}: {said}", when(.retry_after.as_ref()))]
     TooManyRequests {
         asked: RequestedObject,
         said: ErrorResponse,
@@ -126,26 +124,26 @@ pub enum RegistryError {
         said: ErrorResponse,
         retry_after: Option<Duration>,
     },
-    #[error("{asked} got an unexpected answer: {said}")]
+    #[error("{asked} got an unexpected response: {said}")]
     Unexpected {
         asked: RequestedObject,
         said: ErrorResponse,
     },
-    #[error("{asked} cannot be fetched, the registry cannot be reached: {cause}")]
+    #[error("{asked} not fetched, registry unreachable: {cause}")]
     Unreachable { asked: RequestedObject, cause: String },
-    #[error("{asked} cannot be fetched: no {awaited} within {} s", .limit.as_secs_f32())]
+    #[error("{asked} not fetched: no {awaited} within {} s", .limit.as_secs_f32())]
     TimedOut {
         asked: RequestedObject,
         awaited: &'static str,
         limit: Duration,
     },
-    #[error("{asked} broke off after {received} bytes: {cause}")]
+    #[error("{asked} interrupted after {received} bytes: {cause}")]
     CutShort {
         asked: RequestedObject,
         received: u64,
         cause: String,
     },
-    #[error("{asked} came with other bytes than its digest promises: they are {found}, not {expected}")]
+    #[error("{asked} has wrong bytes: their digest is {found}, not {expected}")]
     WrongBytes {
         asked: RequestedObject,
         expected: Box<Digest>,
@@ -153,52 +151,52 @@ pub enum RegistryError {
     },
     #[error("{asked} is larger than {limit} bytes")]
     TooLarge { asked: RequestedObject, limit: usize },
-    #[error("{asked} got an answer that cannot be used: {what}")]
+    #[error("{asked} got an unusable response: {what}")]
     BadAnswer { asked: RequestedObject, what: String },
-    #[error("{asked} was redirected to {host}, and refused there, also after asking anew, with status {}", .said.status)]
+    #[error("{asked} refused by {host}, where the registry redirected, also on retry: HTTP {}", .said.status)]
     StorageRefused {
         asked: RequestedObject,
         host: String,
         said: ErrorResponse,
     },
-    #[error("{asked} had no turn for {} s: all {limit} connections to the registry were in use", .waited.as_secs_f32())]
+    #[error("{asked} found no free connection in {} s: all {limit} to the registry were in use", .waited.as_secs_f32())]
     NoFreeConnection {
         asked: RequestedObject,
         limit: NonZeroU32,
         waited: Duration,
     },
-    #[error("{asked} cannot be signed in for, its credential cannot be looked up: {cause}")]
+    #[error("{asked} not fetched, credential lookup failed: {cause}")]
     NoLookup {
         asked: RequestedObject,
         cause: LookupError,
     },
-    #[error("{asked} was redirected to where we do not go: {what}")]
+    #[error("{asked} was redirected, but the redirect is not followed: {what}")]
     BadRedirect { asked: RequestedObject, what: String },
-    #[error("{asked} cannot be signed in for: {realm}")]
+    #[error("{asked} not fetched, sign-in refused: {realm}")]
     UnsafeRealm {
         asked: RequestedObject,
         realm: Box<BadRealm>,
     },
-    #[error("{asked} is not asked for: {refused}")]
+    #[error("{asked} not requested: {refused}")]
     NotAllowed {
         asked: RequestedObject,
         refused: Box<NotAllowed>,
-        /// A redirect or a token realm led there, not the registry's own name.
+        /// Whether a redirect or a token realm led there, and not the registry's own name.
         by_registry: bool,
     },
     #[error("{registry}: {cause}")]
     Setup { registry: RegistryName, cause: String },
 }
 
-/// What of `Retry-After` was not waited for.
+/// Describes the `Retry-After` that we did not wait for.
 fn when(retry_after: Option<&Duration>) -> String {
     retry_after.map_or_else(String::new, |wait| {
-        format!(" (to be asked again in {} s)", wait.as_secs_f32())
+        format!(" (retry in {} s)", wait.as_secs_f32())
     })
 }
 
 impl RegistryError {
-    /// Whose side it lies on.
+    /// Returns whose failure it is.
     pub fn side(&self) -> Side {
         match self {
             Self::NotFound { .. }
@@ -216,7 +214,7 @@ impl RegistryError {
         }
     }
 
-    /// Might the same request succeed in a while?
+    /// Whether the same request may succeed later.
     pub fn is_worth_retrying(&self) -> bool {
         match self {
             Self::TooManyRequests { .. }
@@ -232,7 +230,7 @@ impl RegistryError {
         }
     }
 
-    /// The registry gave no answer of its own: not reached, too slow, broken off, a 5xx, or its storage refused us.
+    /// Whether the registry failed to answer: unreachable, too slow, interrupted, a 5xx, or refused by its storage.
     pub fn is_outage(&self) -> bool {
         matches!(
             self,
@@ -245,7 +243,7 @@ impl RegistryError {
         )
     }
 
-    /// How long the registry asked us to wait.
+    /// Returns how long the registry asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooManyRequests { retry_after, .. } | Self::ServerError { retry_after, .. } => *retry_after,
@@ -253,7 +251,7 @@ impl RegistryError {
         }
     }
 
-    /// The status that the registry answered with, if it did.
+    /// Returns the status of the registry's response, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::NotFound { said, .. }
@@ -268,7 +266,7 @@ impl RegistryError {
         }
     }
 
-    /// The same in a word, for spans and counts: one of few, whatever was asked.
+    /// Returns the kind of error, one of a few words for spans and metrics.
     pub fn error_type(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "not_found",
@@ -296,7 +294,7 @@ impl RegistryError {
     }
 }
 
-/// What a server says in the handshake to who shows none, or one that it does not know.
+/// Whether the server rejected the TLS handshake because our client certificate is missing or unknown.
 pub(crate) fn wants_our_certificate(cause: &str) -> bool {
     let cause = cause.to_ascii_lowercase().replace(' ', "");
     ["certificaterequired", "alert:badcertificate", "alert:unknownca"]
@@ -313,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_registry_says_is_tamed_and_bounded() {
+    fn the_text_of_a_registry_is_sanitized_and_bounded() {
         let hostile = format!(
             "{{\"errors\":[{{\"code\":\"X\\u001b[2J\",\"message\":\"{}\"}}]}}",
             "y\\n".repeat(5_000)
@@ -325,15 +323,15 @@ mod tests {
     }
 
     #[test]
-    fn pages_for_browsers_are_left_out() {
+    fn html_pages_are_left_out() {
         assert_eq!(
             ErrorResponse::new(502, b" <html>bad gateway</html>").to_string(),
-            "the registry said 502"
+            "HTTP 502"
         );
     }
 
     #[test]
-    fn plain_text_and_other_shapes_are_repeated() {
+    fn plain_text_and_other_json_shapes_are_read() {
         assert_eq!(ErrorResponse::new(429, b"slow down").words, "slow down");
         assert_eq!(
             ErrorResponse::new(401, br#"{"details":"incorrect username or password"}"#).words,

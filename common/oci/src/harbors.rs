@@ -1,4 +1,4 @@
-//! Registries that have shown themselves to be Harbors: by the names that they give themselves in a 401.
+//! Registries known to be Harbors, by the names in their 401 responses.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use parking_lot::RwLock;
 
 use crate::RegistryName;
 
-/// More than anybody has; whoever invents names fills no memory.
+/// More than anyone has. It bounds the memory that invented names can use.
 const KEPT: usize = 1_024;
 
-/// A clone is the same one.
+/// Clones share the set.
 #[derive(Clone, Default)]
 pub(crate) struct Harbors(Arc<RwLock<HashSet<RegistryName>>>);
 

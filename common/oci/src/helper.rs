@@ -1,7 +1,7 @@
-//! Programs that know credentials: `docker-credential-NAME get`, a server's name on its input, JSON on its output.
+//! Credential helpers: `docker-credential-NAME get` reads a server name from stdin and prints JSON.
 //!
-//! **Invariant:** a helper is run directly, never through a shell; it is not waited for longer than [`WAIT`], not read
-//! further than [`OUTPUT`] bytes, and killed then. Nothing of what it printed stands in an error, but one known phrase.
+//! **Invariant:** a helper runs directly, never through a shell. It is killed after [`WAIT`] or [`OUTPUT`] bytes. No
+//! error contains its output.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -17,10 +17,10 @@ use crate::lookup_error::LookupError;
 
 const WAIT: Duration = Duration::from_secs(15);
 const OUTPUT: u64 = 64 * 1024;
-/// The one thing that every helper says alike.
+/// What every helper prints if it has no credential.
 const UNKNOWN: &[u8] = b"credentials not found";
 
-/// A program that can be asked.
+/// A credential helper program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CredentialHelper {
     program: PathBuf,
@@ -35,7 +35,7 @@ struct HelperOutput {
 }
 
 impl CredentialHelper {
-    /// `ecr-login` for `docker-credential-ecr-login` on the `PATH`, or the path of a program.
+    /// Takes `ecr-login` for `docker-credential-ecr-login` on the `PATH`, or an absolute path.
     pub fn named(name: &str) -> Result<Self, LookupError> {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
         if name.starts_with('/') {
@@ -49,7 +49,7 @@ impl CredentialHelper {
         })
     }
 
-    /// What it knows of a server; nobody's credential when it knows none.
+    /// Returns the helper's credential for a server; anonymous if it has none.
     pub(crate) async fn ask(&self, server: &str) -> Result<Credential, LookupError> {
         self.ask_within(server, WAIT).await
     }
@@ -63,18 +63,18 @@ impl CredentialHelper {
             return if is_unknown {
                 Ok(Credential::Anonymous)
             } else {
-                Err(self.failed("it ended with an error; run it by hand to see which".to_owned()))
+                Err(self.failed("it exited with an error; run it by hand to see which".to_owned()))
             };
         }
         let answer: HelperOutput = serde_json::from_slice(&output)
-            .map_err(|_| self.failed("its answer is no JSON with Username and Secret".to_owned()))?;
+            .map_err(|_| self.failed("its output is not JSON with Username and Secret".to_owned()))?;
         if answer.secret.expose().is_empty() {
             return Ok(Credential::Anonymous);
         }
         Ok(Credential::from_login(&answer.username, answer.secret))
     }
 
-    /// Whether it succeeded, and what it printed. Dropped before its end, it is killed.
+    /// Returns whether it succeeded, and its output. Killed if dropped before its end.
     async fn run(&self, server: &str) -> Result<(bool, Vec<u8>), LookupError> {
         let io = |cause: std::io::Error| self.failed(cause.to_string());
         let mut child = Command::new(&self.program)
@@ -84,7 +84,7 @@ impl CredentialHelper {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|cause| self.failed(format!("it cannot be run: {cause}")))?;
+            .map_err(|cause| self.failed(format!("cannot run it: {cause}")))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let asking = async {
             if let Some(mut input) = input {
@@ -109,7 +109,7 @@ impl CredentialHelper {
     }
 }
 
-/// One byte more than the limit at most: enough to know that there is more.
+/// Reads at most one byte more than the limit, to detect that there is more.
 async fn read_bounded(output: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(output) = output {

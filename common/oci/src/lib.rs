@@ -1,9 +1,9 @@
-//! References, digests, manifests, registry sign-in and byte streams from a registry.
+//! A client for registries: references, digests, manifests, sign-in, and blobs as byte streams.
 //!
-//! **Invariant:** text from outside becomes a [`Digest`], [`Repository`], [`Tag`] or [`RegistryName`] only if it is
-//! harmless in a path, a URL and a log line; whatever a registry sends is bounded and checked before it is believed.
+//! **Invariant:** outside text becomes a [`Digest`], [`Repository`], [`Tag`] or [`RegistryName`] only if it is safe in
+//! a path, a URL and a log line. Everything that a registry sends is bounded, and checked before it is used.
 //!
-//! Non-goals: retrying, caching of objects, deciding which registry may be dialled. Callers do that.
+//! Non-goals: retries, caching of objects, deciding which registry may be dialled. Callers do that.
 
 mod advice;
 mod bad_manifest;
@@ -54,7 +54,7 @@ pub use registry::{
 };
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
 
-/// The manifest types that we ask for, all of them: a registry that keeps another type answers 404.
+/// The manifest types to accept. All are listed, because a registry answers 404 if it has only another type.
 pub const MANIFEST_ACCEPT: [&str; 4] = [
     oci_distribution::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE,
     oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE,

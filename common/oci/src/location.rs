@@ -1,7 +1,7 @@
-//! Where a repository is: scheme, registry, the path above `/v2/`, and the repository's name.
+//! Locations of repositories: scheme, registry, the path above `/v2/`, and the repository's name.
 //!
-//! **Invariant:** a location is whole, and so is its text: [`Location`] reads back as itself, and two locations never
-//! share a text. What is known of an image (a yes, a tag, who may read it, who delivered it) is known of one location.
+//! **Invariant:** the text of a [`Location`] parses to the same location, and two locations never share a text.
+//! Grants, tag meanings and deliveries are facts about one location.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,12 +19,12 @@ pub enum Scheme {
     Http,
 }
 
-/// The path that a registry's `/v2/` is under: empty, or `/registry`. None of its parts is `v2`.
+/// The path above a registry's `/v2/`: empty, or `/registry`. No part of it is `v2`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BasePath(Box<str>);
 
-/// Where a registry's API answers. The same host may serve other registries under other paths, or something else
-/// over plain HTTP.
+/// Where a registry's API is. The same host may serve other registries under other paths, or something else over
+/// plain HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
     pub scheme: Scheme,
@@ -39,10 +39,10 @@ pub struct Location {
     pub repository: Repository,
 }
 
-/// A text that names no location.
+/// A text that is not a location.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{given:?} is no location: write scheme, registry, /v2/ and repository, for example https://harbor.example.com/v2/library/nginx"
+    "{given:?} is not a location: write scheme, registry, /v2/ and repository, for example https://harbor.example.com/v2/library/nginx"
 )]
 pub struct BadLocation {
     given: String,
@@ -98,7 +98,7 @@ pub(crate) fn is_base_path(path: &str) -> bool {
 }
 
 impl Origin {
-    /// A registry as its name alone says: `/v2/` at the root of the host.
+    /// A registry with `/v2/` at the root of its host.
     pub fn of(registry: RegistryName, scheme: Scheme) -> Self {
         Self {
             scheme,
@@ -172,7 +172,7 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self, BadLocation> {
         let bad = || BadLocation::new(text);
-        // No base path has a part `v2`, so the first one ends it.
+        // A base path has no part `v2`, so the first one ends it.
         let (origin, repository) = text.split_once(API).ok_or_else(bad)?;
         Ok(Self {
             origin: origin.parse()?,
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hides_something_is_no_location() {
+    fn ambiguous_text_is_not_a_location() {
         for bad in [
             "",
             "reg.lan/v2/a",
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_v2_in_a_path_is_never_taken_for_another_location() {
+    fn a_repository_part_v2_is_not_read_as_a_base_path() {
         let project: Location = "https://reg.lan/v2/v2/app".parse().expect("a location");
         assert_eq!(project.repository.as_str(), "v2/app");
         assert!("/v2".parse::<BasePath>().is_err());

@@ -6,16 +6,14 @@ use std::path::PathBuf;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    #[error("{} cannot be read: {cause}", .path.display())]
+    #[error("cannot read {}: {cause}", .path.display())]
     Unreadable { path: PathBuf, cause: String },
-    #[error("{} cannot be used: {what}", .path.display())]
+    #[error("cannot use {}: {what}", .path.display())]
     BadFile { path: PathBuf, what: &'static str },
-    #[error(
-        "a credential helper is named by what follows docker-credential-, or by a path that begins with /"
-    )]
+    #[error("not a credential helper: write the part behind docker-credential-, or an absolute path")]
     BadHelper,
-    #[error("the credential helper {} failed: {cause}", .program.display())]
+    #[error("credential helper {} failed: {cause}", .program.display())]
     Helper { program: PathBuf, cause: String },
-    #[error("somebody else's lookup of this credential does not end")]
+    #[error("another lookup of this credential did not finish in time")]
     TooLong,
 }

@@ -1,7 +1,7 @@
-//! Manifests and indexes, Docker's and OCI's, read from a registry's bytes.
+//! Parses manifests and indexes of Docker and OCI.
 //!
-//! **Invariant:** what comes out is bounded in number, each digest is a [`Digest`] and each size a real one; a
-//! document that could be read as two different things is refused (`strict`), before anything of it is believed.
+//! **Invariant:** the result is bounded in number, each digest is a [`Digest`] and no size is negative. A document
+//! that readers could understand in two ways is refused first (`strict`).
 
 use oci_distribution::manifest::{
     IMAGE_CONFIG_MEDIA_TYPE, IMAGE_DOCKER_CONFIG_MEDIA_TYPE, IMAGE_LAYER_NONDISTRIBUTABLE_GZIP_MEDIA_TYPE,
@@ -15,13 +15,13 @@ pub use crate::bad_manifest::{BYTES_LIMIT, BadManifest, ENTRIES_LIMIT};
 use crate::text::tame;
 use crate::{Digest, Platform, strict};
 
-/// What a manifest document says.
+/// A parsed manifest or index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manifest {
     Image {
         config: Descriptor,
         layers: Vec<Descriptor>,
-        /// What it is about: a signature names the image that it signs.
+        /// What it refers to: a signature names the image that it signs.
         subject: Option<Digest>,
     },
     Index {
@@ -35,25 +35,25 @@ pub struct Descriptor {
     pub digest: Digest,
     pub size: u64,
     pub media_type: String,
-    /// Where else a foreign layer is to be had. Never dialled by this crate.
+    /// Where else a foreign layer is available. Never dialled by this crate.
     pub urls: Vec<String>,
 }
 
-/// One manifest of an index, and the machines that it is for.
+/// One manifest of an index, with its platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexEntry {
     pub descriptor: Descriptor,
     pub platform: Option<Platform>,
-    /// The manifest of the same index that this one attests to, as `BuildKit` writes it.
+    /// The manifest of the same index that this one is an attestation for, as `BuildKit` writes it.
     pub attests_to: Option<Digest>,
 }
 
-/// The annotations that tell an attestation, and what it attests to.
+/// The annotations that mark an attestation and name its manifest.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 impl Descriptor {
-    /// None: digest or size are none.
+    /// Returns `None` if digest or size are invalid.
     pub(crate) fn of_entry(entry: &ImageIndexEntry) -> Option<Self> {
         Some(Self {
             digest: entry.digest.parse().ok()?,
@@ -63,7 +63,7 @@ impl Descriptor {
         })
     }
 
-    /// Not kept by registries: its bytes lie under `urls`, and the licence forbids to pass them on.
+    /// Whether registries do not store it: its bytes are at `urls`, and their licence forbids redistribution.
     pub fn is_foreign(&self) -> bool {
         matches!(
             self.media_type.as_str(),
@@ -75,7 +75,7 @@ impl Descriptor {
         )
     }
 
-    /// A config that says which machine the image is for. Charts, models and signatures have others.
+    /// Whether it is a config with a platform. Charts, models and signatures have others.
     pub fn is_image_config(&self) -> bool {
         matches!(
             self.media_type.as_str(),
@@ -83,19 +83,19 @@ impl Descriptor {
         )
     }
 
-    /// Names an index, to be fetched at `/manifests/`.
+    /// Whether it is an index, fetched at `/manifests/`.
     pub fn is_index(&self) -> bool {
         ManifestKind::of(&self.media_type) == Some(ManifestKind::Index)
     }
 
-    /// Names a manifest or an index, to be fetched at `/manifests/`.
+    /// Whether it is a manifest or an index, fetched at `/manifests/`.
     pub fn is_manifest(&self) -> bool {
         ManifestKind::of(&self.media_type).is_some()
     }
 }
 
 impl Manifest {
-    /// Every object that the document names.
+    /// Returns every object that the document names.
     pub fn descriptors(&self) -> Vec<&Descriptor> {
         match self {
             Self::Image { config, layers, .. } => std::iter::once(config).chain(layers).collect(),
@@ -120,7 +120,7 @@ impl ManifestKind {
     }
 }
 
-/// What tells the kinds apart, read before the rest.
+/// The fields that determine the kind, read first.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Outline {
@@ -130,7 +130,7 @@ struct Outline {
     manifests: Option<serde::de::IgnoredAny>,
 }
 
-/// Reads a manifest. `media_type` is what the registry's `Content-Type` said; it may be empty or a general one.
+/// Parses a manifest. `media_type` is the registry's `Content-Type`; it may be empty or a general type.
 pub fn parse(bytes: &[u8], media_type: &str) -> Result<Manifest, BadManifest> {
     if bytes.len() > BYTES_LIMIT {
         return Err(BadManifest::TooLarge { found: bytes.len() });
@@ -146,7 +146,7 @@ pub fn parse(bytes: &[u8], media_type: &str) -> Result<Manifest, BadManifest> {
     }
 }
 
-/// `application/json; charset=utf-8` without what follows the type.
+/// Removes the parameters from a type such as `application/json; charset=utf-8`.
 pub(crate) fn without_parameters(media_type: &str) -> &str {
     media_type.split(';').next().unwrap_or_default().trim()
 }
@@ -177,7 +177,7 @@ fn kind(outline: &Outline, outside: &str) -> Result<ManifestKind, BadManifest> {
             found: tame(inside, 100),
         }),
         (Some(kind), _) | (None, Some(kind)) => Ok(kind),
-        // Old registries send general types for OCI manifests that leave their own out.
+        // Old registries send general types for OCI manifests without a mediaType.
         (None, None) if outline.layers.is_some() || outline.manifests.is_some() => Ok(shape),
         (None, None) => Err(BadManifest::UnknownType {
             found: tame(outside, 100),
@@ -185,7 +185,7 @@ fn kind(outline: &Outline, outside: &str) -> Result<ManifestKind, BadManifest> {
     }
 }
 
-/// The media type of a manifest or index: the one that it names, or the one of OCI that its shape tells.
+/// Returns the media type that a manifest or index names, or OCI's type for its shape.
 pub fn media_type_inside(bytes: &[u8]) -> Result<String, BadManifest> {
     strict::check(bytes, strict::MANIFEST)?;
     let outline: Outline = read(bytes)?;
@@ -197,7 +197,7 @@ pub fn media_type_inside(bytes: &[u8]) -> Result<String, BadManifest> {
     Ok(outline.media_type.unwrap_or_else(|| shape.to_owned()))
 }
 
-/// The platform that an image's config names; none if it names none, or could be read as naming two.
+/// Returns the platform that an image's config names; `None` if it names none or is ambiguous.
 pub fn platform_of_config(config: &[u8]) -> Option<Platform> {
     #[derive(Deserialize)]
     struct Config {
@@ -218,14 +218,14 @@ pub fn platform_of_config(config: &[u8]) -> Option<Platform> {
     text.parse().ok()
 }
 
-/// Reads a document that [`strict::check`] accepted.
+/// Deserializes a document that [`strict::check`] accepted.
 pub(crate) fn read<'bytes, T: Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Result<T, BadManifest> {
     serde_json::from_slice(bytes).map_err(|cause| BadManifest::unreadable(&cause))
 }
 
 fn image(manifest: OciImageManifest) -> Result<Manifest, BadManifest> {
     check_count(manifest.layers.len())?;
-    // One of another algorithm is not ours.
+    // A digest of another algorithm is ignored.
     let subject = manifest.subject.and_then(|subject| subject.digest.parse().ok());
     let layers = manifest.layers.into_iter().enumerate();
     Ok(Manifest::Image {

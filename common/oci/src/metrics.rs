@@ -1,7 +1,7 @@
-//! What is counted about registries: requests, bytes, sign-ins.
+//! Metrics of registries: requests, bytes, sign-ins.
 //!
-//! **Invariant:** labels are few. Hosts come from outside (requests, redirects); after [`KEPT_HOSTS`] of them, new ones
-//! are counted together as `other`.
+//! **Invariant:** the number of labels is bounded. Hosts come from outside (requests, redirects); after
+//! [`KEPT_HOSTS`], new ones are counted as `other`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use strum::{IntoStaticStr, VariantArray};
 
 use crate::RegistryError;
 
-/// Hosts that have a label value of their own.
+/// Hosts with their own label value.
 const KEPT_HOSTS: usize = 64;
 const OTHER: &str = "other";
-/// Seconds; the last but one is the limit of a wait for headers.
+/// Seconds; the last is the time limit for headers.
 const BUCKETS: [f64; 12] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
-/// No answer came.
+/// There was no response.
 const NO_STATUS: &str = "none";
 
-/// Counters of everything that one [`crate::Registries`] asks. A clone is the same ones.
+/// The metrics of one [`crate::Registries`]. Clones share them.
 #[derive(Clone)]
 pub struct RegistryMetrics {
     requests: Family<RequestLabels, Counter>,
@@ -57,14 +57,14 @@ struct SignInLabels {
     outcome: &'static str,
 }
 
-/// How signing in went.
+/// The result of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum SignedIn {
     Ok,
-    /// The credential was not taken.
+    /// The credential was not accepted.
     Refused,
-    /// No answer that says either.
+    /// No response that says either.
     Failed,
 }
 
@@ -93,16 +93,16 @@ impl Default for RegistryMetrics {
 }
 
 impl RegistryMetrics {
-    /// Adds them to what the admin port shows.
+    /// Adds them to the metrics of the admin port.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "stoker_registry_requests",
-            "Requests to registries, token servers and the places that they redirect to; status none: no answer came",
+            "Requests to registries, token servers and redirect targets; status none means no response",
             self.requests.clone(),
         );
         registry.register(
             "stoker_registry_request_duration_seconds",
-            "Time until the headers of a registry's answer, or until there was none",
+            "Time until the headers of a response, or until the request failed",
             self.durations.clone(),
         );
         registry.register(
@@ -112,12 +112,12 @@ impl RegistryMetrics {
         );
         registry.register(
             "stoker_registry_sign_ins",
-            "Requests that had to sign in anew, by how it went; a refusal without any credential is not counted",
+            "Sign-ins by outcome; a refusal of an anonymous request is not counted",
             self.sign_ins.clone(),
         );
     }
 
-    /// A registry that may be asked soon: what could happen with it is counted from 0 on.
+    /// Creates the metrics of a registry at 0, before the first request.
     pub(crate) fn expect(&self, host: &str) {
         let server_address = self.label(host);
         self.bytes_of(&server_address);
@@ -164,7 +164,7 @@ impl RegistryMetrics {
             .inc();
     }
 
-    /// To be kept for as long as a body is read: a look-up for each chunk would cost more than the count.
+    /// Returns the byte counter of a host. Keep it while a body is read: a lookup per chunk would cost more.
     pub(crate) fn bytes_from(&self, host: &str) -> Counter {
         self.bytes_of(&self.label(host))
     }
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_beyond_the_bound_are_counted_together() {
+    fn hosts_beyond_the_bound_share_one_label() {
         let metrics = RegistryMetrics::default();
         for number in 0..KEPT_HOSTS + 10 {
             metrics.signed_in(&format!("host-{number}"), SignedIn::Ok);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_that_was_never_asked_is_counted_from_zero() {
+    fn a_registry_without_requests_is_shown_with_zeros() {
         let metrics = RegistryMetrics::default();
         metrics.expect("registry.example.com");
         let text = shown(&metrics);

@@ -1,7 +1,7 @@
-//! Registry, repository and tag: the three names that an image reference is made of.
+//! Registry, repository and tag: the three names in an image reference.
 //!
-//! **Invariant:** each holds only letters that mean nothing special in a path or a URL, so none can climb out of
-//! a folder, add a query or name another host.
+//! **Invariant:** each contains only characters without a special meaning in a path or a URL, so none can leave a
+//! folder, add a query or name another host.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -16,11 +16,11 @@ const LONGEST_HOST: usize = 253;
 const LONGEST_REPOSITORY: usize = 255;
 const LONGEST_TAG: usize = 128;
 
-/// `host` or `host:port`, made equal: lower case, default port dropped, Docker Hub under one name.
+/// `host` or `host:port`, normalized: lower case, no default port, one name for Docker Hub.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegistryName(Box<str>);
 
-/// `library/nginx`: lower-case components with single slashes between them.
+/// `library/nginx`: lower-case parts joined by single slashes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repository(Box<str>);
 
@@ -28,9 +28,9 @@ pub struct Repository(Box<str>);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(Box<str>);
 
-/// A name that is not one, and what to write instead.
+/// An invalid name, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is no {what}: {advice}")]
+#[error("{given:?} is not a {what}: {advice}")]
 pub struct BadName {
     given: String,
     what: &'static str,
@@ -48,7 +48,7 @@ impl BadName {
 }
 
 impl RegistryName {
-    /// Reads `host[:port]`. Port 80 is the default one only where plain HTTP was asked for.
+    /// Parses `host[:port]`. Port 80 is the default only with plain HTTP.
     pub fn parse(text: &str, plain_http: bool) -> Result<Self, BadName> {
         let lower = text.to_ascii_lowercase();
         let (host, port) = split_port(&lower).map_err(|advice| BadName::new(text, "registry", advice))?;
@@ -70,7 +70,7 @@ impl RegistryName {
         &self.0
     }
 
-    /// The host (and port) that answers the registry API.
+    /// Returns the host (and port) that serves the registry API.
     pub fn api_host(&self) -> &str {
         if self.is_docker_hub() {
             DOCKER_HUB_API
@@ -79,7 +79,7 @@ impl RegistryName {
         }
     }
 
-    /// The name without its port.
+    /// Returns the name without its port.
     pub fn host(&self) -> &str {
         split_port(&self.0).map_or(&self.0, |(host, _)| host)
     }
@@ -88,7 +88,7 @@ impl RegistryName {
         &*self.0 == DOCKER_HUB
     }
 
-    /// On this very machine.
+    /// Whether it is on this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         let host = self.host();
         host == "localhost"
@@ -98,7 +98,7 @@ impl RegistryName {
             || bracketed(host).is_some_and(|address| address.is_loopback())
     }
 
-    /// The same registry, when it slots out that it speaks plain HTTP.
+    /// Returns the same registry with the default port of plain HTTP or HTTPS.
     pub(crate) fn for_scheme(&self, plain_http: bool) -> Self {
         Self::parse(&self.0, plain_http).unwrap_or_else(|_| self.clone())
     }
@@ -128,7 +128,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     if host.starts_with('[') {
         return bracketed(host)
             .map(|_| ())
-            .ok_or("an IPv6 address is written [::1] or [::1]:5000");
+            .ok_or("write an IPv6 address as [::1] or [::1]:5000");
     }
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -141,11 +141,11 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     if host.len() > LONGEST_HOST || !host.split('.').all(is_label) {
         return Err(ADVICE);
     }
-    // 2130706433, 0x7f.1 and 127.1 are other spellings of an address: only the usual one is the same name everywhere.
+    // 2130706433, 0x7f.1 and 127.1 are other spellings of an address, which not every resolver reads alike.
     let last = host.rsplit('.').next().unwrap_or(host);
     let looks_like_a_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
     if looks_like_a_number && host.parse::<Ipv4Addr>().is_err() {
-        return Err("an IPv4 address is written as four numbers, for example 10.0.0.1");
+        return Err("write an IPv4 address as four numbers, for example 10.0.0.1");
     }
     Ok(())
 }
@@ -170,17 +170,17 @@ impl FromStr for Repository {
     fn from_str(text: &str) -> Result<Self, BadName> {
         let refuse = |advice| Err(BadName::new(text, "repository", advice));
         if text.len() > LONGEST_REPOSITORY {
-            return refuse("a repository has 255 letters at most");
+            return refuse("a repository has at most 255 characters");
         }
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return refuse("repositories are written in lower case");
+            return refuse("write repositories in lower case");
         }
         if text.split('/').any(str::is_empty) {
-            return refuse("write its parts with one slash between them, for example library/nginx");
+            return refuse("join its parts with single slashes, for example library/nginx");
         }
         if !text.split('/').all(is_component) {
             return refuse(
-                "its parts are letters and digits, joined by '.', '_', '__' or '-', for example team-a/web.app",
+                "use letters and digits in each part, joined by '.', '_', '__' or '-', for example team-a/web.app",
             );
         }
         Ok(Self(text.into()))
@@ -220,7 +220,7 @@ impl FromStr for Tag {
             return Ok(Self(text.into()));
         }
         let advice =
-            "a tag is up to 128 letters, digits, '_', '.' and '-', and does not begin with '.' or '-'";
+            "a tag has up to 128 letters, digits, '_', '.' and '-', and does not begin with '.' or '-'";
         Err(BadName::new(text, "tag", advice))
     }
 }

@@ -1,4 +1,4 @@
-//! Which machine a manifest is for: `linux/arm64/v8`.
+//! The platform of a manifest: `linux/arm64/v8`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::serde_text::serde_as_text;
 use crate::text::tame;
 
-/// Operating system, architecture and, where it matters, its variant.
+/// Operating system, architecture and optional variant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Platform {
     pub os: String,
@@ -16,14 +16,14 @@ pub struct Platform {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{given:?} is no platform: write os/architecture or os/architecture/variant, for example linux/arm64/v8"
+    "{given:?} is not a platform: write os/architecture or os/architecture/variant, for example linux/arm64/v8"
 )]
 pub struct BadPlatform {
     given: String,
 }
 
 impl Platform {
-    /// As images and people write it; known spellings become the usual ones.
+    /// Normalizes known spellings.
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
         let (architecture, implied) = usual(architecture);
         let variant = variant.filter(|variant| !variant.is_empty()).or(implied);
@@ -34,8 +34,8 @@ impl Platform {
         }
     }
 
-    /// Is `found` what is wanted here? A wish without a variant takes any; `arm64` and `arm64/v8` are one, and so
-    /// are `amd64` and `amd64/v1`, `arm` and `arm/v7`.
+    /// Whether `found` satisfies this platform. Without a variant, any matches. `arm64` equals `arm64/v8`, `amd64`
+    /// equals `amd64/v1`, and `arm` equals `arm/v7`.
     pub fn matches(&self, found: &Platform) -> bool {
         let same_machine = self.os == found.os && self.architecture == found.architecture;
         same_machine && (self.variant.is_none() || self.meant_variant() == found.meant_variant())
@@ -50,7 +50,7 @@ impl Platform {
     }
 }
 
-/// The name that images use for an architecture, and the variant that is in the name.
+/// Returns the usual name of an architecture, and the variant that the given name implies.
 fn usual(architecture: &str) -> (String, Option<&'static str>) {
     let lower = architecture.to_ascii_lowercase();
     let (name, variant) = match lower.as_str() {
@@ -64,7 +64,7 @@ fn usual(architecture: &str) -> (String, Option<&'static str>) {
     (name.to_owned(), variant)
 }
 
-/// `8` is what some builders write for `v8`.
+/// Some builders write `8` for `v8`.
 fn with_letter(architecture: &str, variant: &str) -> String {
     let lower = variant.to_ascii_lowercase();
     match (architecture, lower.as_str()) {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_without_a_variant_takes_any() {
+    fn a_platform_without_a_variant_matches_any() {
         assert!(platform("linux/arm").matches(&platform("linux/arm/v7")));
         assert!(!platform("linux/arm/v6").matches(&platform("linux/arm/v7")));
         assert!(!platform("linux/arm64").matches(&platform("linux/amd64")));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_platform_is_refused() {
+    fn text_that_is_not_a_platform_is_refused() {
         for bad in ["", "linux", "linux/", "/arm64", "linux/a/b/c", "linux/a b"] {
             assert!(bad.parse::<Platform>().is_err(), "{bad}");
         }

@@ -1,7 +1,6 @@
-//! An HTTP proxy that stands between us and a registry.
+//! An HTTP proxy on the way to a registry.
 //!
-//! **Invariant:** what is shown of it (`Debug`, `Display`) has no user name and no password; faults of an address that
-//! cannot be used do not repeat it.
+//! **Invariant:** `Debug` and `Display` show no user name and no password, and errors do not repeat the address.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,23 +17,23 @@ pub struct Proxy {
     full: Secret,
 }
 
-/// Why an address is no proxy's.
+/// Why an address is not usable as a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadProxy {
     #[error(
-        "this is no URL; write http://proxy.example.com:3128, or http://user:password@… for a proxy that asks"
+        "not a URL: write http://proxy.example.com:3128, or http://user:password@… for a proxy with sign-in"
     )]
     NotAUrl,
-    #[error("only http:// and https:// proxies are known")]
+    #[error("not an HTTP proxy: only http:// and https:// are supported")]
     Scheme,
-    #[error("a proxy has no path, query or fragment; write scheme, host and port only")]
+    #[error("a proxy has no path, query or fragment: write scheme, host and port only")]
     Path,
-    #[error("a password belongs to a user name; write http://user@proxy.example.com:3128")]
+    #[error("a password needs a user name: write http://user@proxy.example.com:3128")]
     NoUser,
 }
 
 impl Proxy {
-    /// With the password that was kept elsewhere.
+    /// Adds a password that is stored elsewhere.
     pub fn with_password(&self, password: &Secret) -> Result<Self, BadProxy> {
         let mut url = Url::parse(self.full.expose()).map_err(|_| BadProxy::NotAUrl)?;
         if url.username().is_empty() {
@@ -48,7 +47,7 @@ impl Proxy {
         })
     }
 
-    /// The address with its credential: for the one place that makes clients.
+    /// Returns the address with its credential, for the code that builds clients.
     pub fn expose(&self) -> &str {
         self.full.expose()
     }
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_without_repeating_it() {
+    fn a_bad_proxy_address_is_refused_without_repeating_it() {
         for bad in [
             "proxy.lan:3128",
             "socks5://h:1",

@@ -1,7 +1,6 @@
-//! Which image: as Harbor writes it (a manifest URL) and as people do (`harbor.example.com/library/nginx:1.27`).
+//! Image references: a manifest URL, as Harbor writes it, or `harbor.example.com/library/nginx:1.27`.
 //!
-//! **Invariant:** parsing looks at the text as it stands. Nothing is decoded or normalised on the way, so what was
-//! checked is what is later put into a URL.
+//! **Invariant:** nothing is decoded or normalized during parsing, so the checked text is what is put into a URL.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +13,7 @@ use crate::{
 
 const LONGEST_REFERENCE: usize = 2_048;
 
-/// What stands behind `/manifests/`.
+/// The part behind `/manifests/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TagOrDigest {
     Tag(Tag),
@@ -25,29 +24,29 @@ pub enum TagOrDigest {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageReference {
     pub registry: RegistryName,
-    /// What the registry's `/v2/` lies under: empty, or `/path`.
+    /// The path above the registry's `/v2/`: empty, or `/path`.
     pub base_path: String,
     pub repository: Repository,
-    /// The digest, when both a tag and a digest were given.
+    /// The digest, if both tag and digest are given.
     pub wanted: TagOrDigest,
     pub tag: Option<Tag>,
-    /// Named by an `http://` URL.
+    /// Whether the reference is an `http://` URL.
     pub plain_http: bool,
 }
 
-/// A reference that is none, and what to write.
+/// An invalid reference, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadReference {
     #[error("an image reference is needed, for example harbor.example.com/library/nginx:1.27")]
     Empty,
-    #[error("the image reference is longer than {LONGEST_REFERENCE} letters")]
+    #[error("the image reference is longer than {LONGEST_REFERENCE} characters")]
     TooLong,
-    #[error("{given:?} has {what} in it: write only host, path and tag, for example {EXAMPLE_URL}")]
+    #[error("{given:?} contains {what}: write only host, path and tag, for example {EXAMPLE_URL}")]
     Forbidden { given: String, what: &'static str },
-    #[error("{given:?} is no manifest URL: write {EXAMPLE_URL} (a tag or sha256:… at the end)")]
+    #[error("{given:?} is not a manifest URL: write {EXAMPLE_URL} (with a tag or sha256:… at the end)")]
     NotAManifestUrl { given: String },
     #[error(
-        "the path {given:?} before /v2/ has empty, '.' or '..' parts or odd letters in it: write it like /registry"
+        "the path {given:?} before /v2/ has empty, '.' or '..' parts or invalid characters: write it like /registry"
     )]
     BasePath { given: String },
     #[error("{given:?} has no repository: write {given}/library/nginx:1.27")]
@@ -97,13 +96,13 @@ impl fmt::Display for TagOrDigest {
     }
 }
 
-/// A digest beside a reference that names another one.
+/// A digest that differs from the one in the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("different digests are named: one of them is wrong")]
+#[error("the reference names another digest: correct one of them")]
 pub struct DigestConflict;
 
 impl ImageReference {
-    /// The digest decides from now on; a tag stays beside it.
+    /// Makes this digest decide; the tag is kept.
     pub fn pin(&mut self, digest: Digest) -> Result<(), DigestConflict> {
         if self.wanted.digest().is_some_and(|named| *named != digest) {
             return Err(DigestConflict);
@@ -112,7 +111,7 @@ impl ImageReference {
         Ok(())
     }
 
-    /// Reads only `https?://host[/path]/v2/<repository>/manifests/<tag or digest>`.
+    /// Parses `https?://host[/path]/v2/<repository>/manifests/<tag or digest>` and nothing else.
     pub fn from_manifest_url(text: &str) -> Result<Self, BadReference> {
         check_letters(text)?;
         let not_one = || BadReference::NotAManifestUrl {
@@ -139,7 +138,7 @@ impl ImageReference {
         })
     }
 
-    /// The URL of its manifest. [`ImageReference::from_manifest_url`] reads it back.
+    /// Returns the URL of the manifest. [`ImageReference::from_manifest_url`] parses it.
     pub fn manifest_url(&self) -> String {
         let scheme = if self.plain_http { "http" } else { "https" };
         let Self {
@@ -152,10 +151,10 @@ impl ImageReference {
         format!("{scheme}://{registry}{base_path}/v2/{repository}/manifests/{wanted}")
     }
 
-    /// The repository that the image is in.
+    /// Returns the location of the repository.
     ///
     /// # Errors
-    /// When the path above `/v2/` has a part `v2` itself.
+    /// If the path above `/v2/` itself has a part `v2`.
     pub fn location(&self) -> Result<Location, BadLocation> {
         let origin = Origin {
             scheme: Scheme::of(self.plain_http),
@@ -177,7 +176,7 @@ impl ImageReference {
         };
         let (registry, path) = split_registry(name, has_scheme)?;
         let registry = RegistryName::parse(registry, plain_http)?;
-        // A port belongs to the registry, which is gone from here: the last colon begins the tag.
+        // The registry and its port are already removed, so the last colon begins the tag.
         let (repository, tag) = match path.rsplit_once(':') {
             Some((repository, tag)) => (repository, Some(tag.parse::<Tag>()?)),
             None if digest.is_none() => (path, Some("latest".parse()?)),
@@ -200,7 +199,7 @@ impl ImageReference {
     }
 }
 
-/// The registry's part and the rest. Without a scheme, the first part is a registry only if it looks like one.
+/// Splits the registry from the rest. Without a scheme, the first part is a registry only if it looks like one.
 fn split_registry(name: &str, has_scheme: bool) -> Result<(&str, &str), BadReference> {
     let (first, rest) = name
         .split_once('/')
@@ -214,7 +213,7 @@ fn split_registry(name: &str, has_scheme: bool) -> Result<(&str, &str), BadRefer
     }
 }
 
-/// Docker Hub keeps what has a name of one part under `library/`.
+/// Adds `library/` to a one-part name on Docker Hub.
 fn repository_of(registry: &RegistryName, text: &str) -> Result<Repository, BadName> {
     let repository: Repository = text.parse()?;
     if registry.is_docker_hub() && !text.contains('/') {
@@ -266,7 +265,7 @@ fn check_letters(text: &str) -> Result<(), BadReference> {
     Ok(())
 }
 
-/// `ann:pw@host` in front of the first slash. `host@sha256:…` is no user but a digest in an odd place.
+/// Whether there is a user, as in `ann:pw@host`. `host@sha256:…` is not a user but a misplaced digest.
 fn has_user(authority: &str) -> bool {
     authority
         .split_once('@')
@@ -276,7 +275,7 @@ fn has_user(authority: &str) -> bool {
 impl FromStr for ImageReference {
     type Err = BadReference;
 
-    /// A manifest URL, or what people write. A URL with `/v2/` in it is meant as a manifest URL.
+    /// Parses a manifest URL or the short form. A URL that contains `/v2/` counts as a manifest URL.
     fn from_str(text: &str) -> Result<Self, BadReference> {
         let is_api_url =
             split_scheme(text).is_some_and(|(_, rest)| rest.contains("/v2/") || rest.ends_with("/v2"));
@@ -288,14 +287,14 @@ impl FromStr for ImageReference {
     }
 }
 
-/// Else the first part of a name without a scheme is a folder on Docker Hub.
+/// Whether the first part of a name is a host; otherwise it is a namespace on Docker Hub.
 fn looks_like_a_host(first: &str) -> bool {
     first.contains(['.', ':']) || first == "localhost" || first.starts_with('[')
 }
 
 impl fmt::Display for ImageReference {
-    /// As people write it, in full: `docker.io/library/nginx:1.27@sha256:…`. A registry whose name would be taken for
-    /// a folder on Docker Hub is written with its scheme.
+    /// Writes the full short form: `docker.io/library/nginx:1.27@sha256:…`. A registry whose name looks like a
+    /// namespace on Docker Hub gets its scheme in front.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !looks_like_a_host(self.registry.as_str()) {
             out.write_str(if self.plain_http { "http://" } else { "https://" })?;

@@ -1,7 +1,7 @@
-//! What refers to a manifest: signatures, lists of contents, attestations. Read from a registry's own list, from the
-//! index that stands in for it, and from the tags that cosign pushes.
+//! Referrers of a manifest: signatures, SBOMs, attestations. Read from a registry's referrers API, from the fallback
+//! index, and from the tags that cosign pushes.
 //!
-//! **Invariant:** what comes out is bounded; an entry that cannot be a manifest is counted, not believed.
+//! **Invariant:** the result is bounded; an entry that cannot be a manifest is only counted.
 
 use oci_distribution::manifest::OciImageIndex;
 
@@ -9,19 +9,19 @@ use crate::bad_manifest::BadManifest;
 use crate::manifest::{Descriptor, read};
 use crate::{Digest, Tag, strict};
 
-/// What is taken of a list; the rest is counted.
+/// The entries that are kept of a list; the rest is counted.
 pub const REFERRERS_LIMIT: usize = 100;
 
-/// The manifests that refer to another one, by the registry's word.
+/// The manifests that refer to another one, as the registry says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Referrers {
     pub listed: Vec<Descriptor>,
-    /// Entries that no manifest can be, and those beyond [`REFERRERS_LIMIT`].
+    /// Entries that cannot be manifests, and those beyond [`REFERRERS_LIMIT`].
     pub left_out: usize,
 }
 
 impl Referrers {
-    /// Reads a list that may be longer than an image's index may be.
+    /// Parses a list, which may be longer than the index of an image.
     pub fn parse(bytes: &[u8]) -> Result<Self, BadManifest> {
         let mut all = Self::default();
         all.add(bytes)?;
@@ -46,12 +46,12 @@ impl Referrers {
     }
 }
 
-/// The tag of the index that stands in for the list, at registries that keep none.
+/// Returns the tag of the fallback index at registries without a referrers API.
 pub fn fallback_tag(subject: &Digest) -> Option<Tag> {
     tag(subject, "")
 }
 
-/// The tags under which cosign keeps a signature, attestations and a list of contents.
+/// Returns the tags of cosign's signature, attestations and SBOM.
 pub fn cosign_tags(subject: &Digest) -> Vec<Tag> {
     [".sig", ".att", ".sbom"]
         .iter()
@@ -83,7 +83,7 @@ mod tests {
     const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
     #[test]
-    fn of_ten_thousand_some_are_taken_and_the_rest_is_counted() {
+    fn a_long_list_is_cut_and_the_rest_is_counted() {
         let entries: Vec<Value> = (0..10_000).map(|number| entry(number, MANIFEST)).collect();
         let found = Referrers::parse(&list(&entries)).unwrap();
         assert_eq!(
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_no_manifest_is_left_out() {
+    fn entries_that_cannot_be_manifests_are_left_out() {
         let mut climbing = entry(1, MANIFEST);
         climbing["digest"] = json!("sha256:../../x");
         let mut negative = entry(2, MANIFEST);

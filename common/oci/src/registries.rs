@@ -1,6 +1,6 @@
-//! Every registry that is known, under one name each, with one client for each way of checking certificates.
+//! All known registries, each under one name, with shared HTTP clients.
 //!
-//! Non-goal: whether a registry may be dialled at all. [`Registries::knows`] is there for who decides that.
+//! Non-goal: whether a registry may be dialled. Callers decide that with [`Registries::knows`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::registry::{ConnectionSlots, RegistryParts};
 use crate::settings::{ClientFactory, RegistryLimits, RegistrySettings};
 use crate::{Credential, Location, Origin, Registry, RegistryError, RegistryName, Scheme};
 
-/// Registries that are kept with their tokens and connections; the rest is made anew when it is asked for.
+/// Registries that keep their tokens and connections; others are rebuilt on use.
 const KEPT_REGISTRIES: usize = 256;
 
-/// Settings and one client per registry. A clone is the same one.
+/// Settings and one client per registry. Clones share them.
 #[derive(Clone)]
 pub struct Registries {
     inner: Arc<RegistriesInner>,
@@ -31,11 +31,11 @@ struct RegistriesInner {
     dial: Dial,
     harbors: Harbors,
     known: RwLock<Configured>,
-    /// Of configured registries: no more than the configuration names.
+    /// Bounded by the number of configured registries.
     slots: Mutex<HashMap<RegistryName, ConnectionSlots>>,
 }
 
-/// What one configuration brought, and the registries that were made of it: replaced together.
+/// The current configuration and the registries built from it; replaced together.
 #[derive(Default)]
 struct Configured {
     settings: HashMap<RegistryName, Arc<RegistrySettings>>,
@@ -44,7 +44,7 @@ struct Configured {
 }
 
 impl Registries {
-    /// Whatever their names resolve to is dialled. Programs that dial on somebody's word want [`Self::behind`].
+    /// Dials every address. Programs that dial what others name use [`Self::behind`].
     pub fn new(factory: Arc<dyn ClientFactory>) -> Self {
         Self::with_limits(factory, RegistryLimits::default())
     }
@@ -53,13 +53,12 @@ impl Registries {
         Self::with(factory, limits, RegistryMetrics::default(), Dial::open())
     }
 
-    /// Counted together with others: several parts of one program have one set of counters.
+    /// Shares its metrics with other parts of the program.
     pub fn counted_in(metrics: RegistryMetrics, factory: Arc<dyn ClientFactory>) -> Self {
         Self::with(factory, RegistryLimits::default(), metrics, Dial::open())
     }
 
-    /// Behind a rule about addresses. `factory` has to make clients that resolve names by the same one, as
-    /// [`Dial::for_client`] says.
+    /// Follows a dial rule. `factory` must build clients that resolve names with [`Dial::for_client`] of the same rule.
     pub fn behind(dial: Dial, metrics: RegistryMetrics, factory: Arc<dyn ClientFactory>) -> Self {
         Self::with(factory, RegistryLimits::default(), metrics, dial)
     }
@@ -84,17 +83,17 @@ impl Registries {
         }
     }
 
-    /// What is counted about all of them.
+    /// Returns the metrics of all registries.
     pub fn metrics(&self) -> &RegistryMetrics {
         &self.inner.metrics
     }
 
-    /// Which addresses are dialled.
+    /// Returns the dial rule.
     pub fn dial(&self) -> &Dial {
         &self.inner.dial
     }
 
-    /// Replaces everything that was configured before. Registries that it says nothing new of keep their tokens.
+    /// Replaces the configuration. Registries whose settings did not change keep their tokens.
     pub fn configure(&self, settings: Vec<RegistrySettings>) {
         let mut known = Configured::default();
         for mut one in settings {
@@ -111,18 +110,18 @@ impl Registries {
         *current = known;
     }
 
-    /// Whether it has shown itself to be a Harbor since this program began.
+    /// Whether it was recognized as a Harbor since this program started.
     pub fn is_harbor(&self, name: &RegistryName) -> bool {
         self.inner.harbors.has(self.known().canonical(name))
     }
 
-    /// Is it configured, under this name or another?
+    /// Whether it is configured, under this name or an alias.
     pub fn knows(&self, name: &RegistryName) -> bool {
         let known = self.known();
         known.settings.contains_key(known.canonical(name))
     }
 
-    /// The one name of a registry that has several.
+    /// Returns the main name of a registry.
     pub fn canonical(&self, name: &RegistryName) -> RegistryName {
         self.known().canonical(name).clone()
     }
@@ -135,20 +134,20 @@ impl Registries {
             .map(|settings| RegistrySettings::clone(settings))
     }
 
-    /// The same place under the registry's one name; by plain HTTP where the registry is configured so.
+    /// Returns the origin under the registry's main name, with plain HTTP if the registry is configured so.
     pub fn canonical_origin(&self, origin: &Origin) -> Origin {
         self.known().canonical_origin(origin)
     }
 
-    /// Returns what is configured for a registry, unless it would travel there more openly than configured: a request
-    /// that says `http://` of a registry with TLS must not make us send the registry's password in clear.
+    /// Returns the configured credential of a registry, unless the location says `http://` and the registry is
+    /// configured with TLS: a request must not make us send a password in clear text.
     pub fn configured_credential(&self, location: &Location) -> Option<Credential> {
         let settings = self.settings(location.registry())?;
         let is_downgraded = location.origin.scheme.is_plain() && !settings.plain_http;
         (!is_downgraded && !settings.credential.is_anonymous()).then_some(settings.credential)
     }
 
-    /// The registry behind an origin. One that is not configured is reached as the origin says.
+    /// Returns the registry at an origin. An unconfigured registry is reached as the origin says.
     pub fn registry(&self, origin: &Origin) -> Result<Registry, RegistryError> {
         let known = self.known();
         let origin = known.canonical_origin(origin);
@@ -185,7 +184,7 @@ impl Registries {
         self.inner.known.read()
     }
 
-    /// The same ones for all paths of one registry, also after its settings were read anew.
+    /// Returns the same slots for all base paths of one registry, also after a change of its settings.
     fn slots(&self, settings: &RegistrySettings) -> ConnectionSlots {
         let Some(limit) = settings.max_connections else {
             return ConnectionSlots::default();

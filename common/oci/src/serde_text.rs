@@ -1,8 +1,8 @@
-//! Serde for types that are written as their text: [`std::fmt::Display`] and [`std::str::FromStr`].
+//! Serde for types that are serialized as text by [`std::fmt::Display`] and [`std::str::FromStr`].
 //!
-//! **Invariant:** what is read has been parsed by the type itself, so it keeps the type's promise.
+//! **Invariant:** deserialized values were parsed by the type itself, so they keep its invariant.
 
-/// Implements `Serialize` and `Deserialize` by the type's text.
+/// Implements `Serialize` and `Deserialize` with the type's text.
 macro_rules! serde_as_text {
     ($($name:ident),+) => {$(
         impl serde::Serialize for $name {

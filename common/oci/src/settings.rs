@@ -1,4 +1,4 @@
-//! How one registry is reached, and how the client for it is made.
+//! Settings of one registry, and options of the HTTP client for it.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{Credential, Proxy, RegistryName, Secret};
 
-/// What the configuration says about one registry.
+/// The configuration of one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct RegistrySettings {
     pub name: RegistryName,
@@ -15,31 +15,31 @@ pub struct RegistrySettings {
     pub plain_http: bool,
     #[serde(default)]
     pub insecure_skip_verify: bool,
-    /// PEM of the authorities that its certificate is checked against, beside the system's.
+    /// PEM of additional CAs for its certificate.
     #[serde(default)]
     pub ca_pem: Option<String>,
-    /// Never read from text together with the rest: whoever has it puts it here.
+    /// Never deserialized: set by the code that reads credentials.
     #[serde(skip)]
     pub credential: Credential,
     /// Other names of the same registry.
     #[serde(default)]
     pub aliases: Vec<RegistryName>,
-    /// Hosts, beside the registry's own domain, that may hand out its tokens: `auth.example.net`.
+    /// Hosts outside the registry's own domain that may issue its tokens: `auth.example.net`.
     #[serde(default)]
     pub token_realms: Vec<String>,
-    /// PEM of a certificate and its private key: what we show to a registry that asks for one.
+    /// PEM of the client certificate and its private key, for registries that require one.
     #[serde(skip)]
     pub client_identity: Option<Secret>,
-    /// On the way to it.
+    /// The HTTP proxy on the way to it.
     #[serde(skip)]
     pub proxy: Option<Proxy>,
-    /// Requests on their way at one time, their bodies included; the rest waits for a turn.
+    /// Simultaneous requests, their bodies included; others wait for a slot.
     #[serde(default)]
     pub max_connections: Option<NonZeroU32>,
 }
 
 impl RegistrySettings {
-    /// HTTPS with the system's authorities, no credential.
+    /// HTTPS with the system's CAs and no credential.
     pub fn new(name: RegistryName) -> Self {
         Self {
             name,
@@ -55,7 +55,7 @@ impl RegistrySettings {
         }
     }
 
-    /// What the client for it has to be like.
+    /// Returns the options of the HTTP client.
     pub fn tls(&self) -> TlsOptions {
         TlsOptions {
             ca_pem: self.ca_pem.clone(),
@@ -68,21 +68,21 @@ impl RegistrySettings {
     }
 }
 
-/// What makes one HTTP client differ from another.
+/// The options of an HTTP client.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TlsOptions {
     pub ca_pem: Option<String>,
     pub insecure_skip_verify: bool,
-    /// PEM of a certificate and its private key.
+    /// PEM of the client certificate and its private key.
     pub client_identity: Option<Secret>,
     pub proxy: Option<Proxy>,
     /// Keeps no connection open for a later request.
     pub fresh: bool,
-    /// Goes to no address inside: names are resolved by [`crate::Dial::for_client`].
+    /// Dials public addresses only: names are resolved by [`crate::Dial::for_client`].
     pub outside_only: bool,
 }
 
-/// Makes HTTP clients. They must not follow redirects and must not use a proxy from the environment.
+/// Builds HTTP clients. They must not follow redirects or use a proxy from the environment.
 pub trait ClientFactory: Send + Sync {
     fn build(&self, tls: &TlsOptions) -> Result<reqwest::Client, BuildError>;
 }
@@ -96,7 +96,7 @@ where
     }
 }
 
-/// A client could not be made: nearly always a CA file that is none.
+/// A client could not be built, nearly always because of an invalid CA file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BuildError(String);
@@ -107,18 +107,18 @@ impl BuildError {
     }
 }
 
-/// How long and how much we take from a registry before we call it a failure.
+/// Time and size limits for requests to a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RegistryLimits {
-    /// Until the headers of one answer are there, connecting included.
+    /// For the headers of one response, connecting included.
     pub header_wait: Duration,
-    /// Between two pieces of a body.
+    /// Between two chunks of a body.
     pub chunk_wait: Duration,
-    /// Until a manifest or a token is there as a whole.
+    /// For a whole manifest or token.
     pub document_wait: Duration,
-    /// Until it is this request's turn, where `max_connections` is set.
+    /// For a connection slot, if `max_connections` is set.
     pub connection_wait: Duration,
-    /// The most that one call waits because the registry says `Retry-After`, all its waits together.
+    /// For all `Retry-After` waits of one call together.
     pub retry_wait: Duration,
     pub manifest_bytes: usize,
     pub redirects: usize,

@@ -1,10 +1,10 @@
-//! Refuses JSON documents that two readers could read as two different things.
+//! Refuses JSON documents that two parsers could understand differently.
 //!
-//! Registries written in Go take a key that differs only in case for the same key, and let the last one win. We compare
-//! keys letter by letter. So `{"layers":[a],"Layers":[b]}` is one image to the registry and another one to us.
+//! Registries written in Go treat keys that differ only in case as equal, and the last one wins. We compare keys
+//! exactly. So `{"layers":[a],"Layers":[b]}` would be one image for the registry and another one for us.
 //!
-//! **Invariant:** in a document that [`check`] accepts, no object with fixed fields has a key twice, a key that folds to
-//! a known one and is spelled otherwise, or a list in its place. Maps that are free (annotations, labels) stay free.
+//! **Invariant:** in a document that [`check`] accepts, no object with fixed fields has a duplicate key, a key that
+//! differs from a known one only in case, or a list in its place. Free maps (annotations, labels) are not checked.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,19 +15,19 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use crate::bad_manifest::BadManifest;
 use crate::text::tame;
 
-/// Letters of a key that an error repeats.
+/// Characters of a key that an error repeats.
 const KEY_LIMIT: usize = 60;
 
-/// What is known about a value.
+/// The expected shape of a value.
 #[derive(Clone, Copy)]
 pub(crate) enum Shape {
-    /// Anything: not looked into.
+    /// Any value; not checked.
     Free,
     Object(Fields),
     ListOf(Fields),
 }
 
-/// The keys that an object with fixed fields is known to have, all in ASCII.
+/// The known keys of an object with fixed fields, all in ASCII.
 pub(crate) type Fields = &'static [(&'static str, Shape)];
 
 const PLATFORM: Fields = &[
@@ -50,8 +50,8 @@ const DESCRIPTOR: Fields = &[
     ("platform", Shape::Object(PLATFORM)),
 ];
 
-/// Images, indexes, Docker's schema 2 and list, and artifact manifests, all at once: what tells them apart is a key, and
-/// so must not be ambiguous itself.
+/// Images, indexes, Docker's schema 2 and list, and artifact manifests together: a key distinguishes them, so that key
+/// must not be ambiguous either.
 pub(crate) const MANIFEST: Fields = &[
     ("schemaVersion", Shape::Free),
     ("mediaType", Shape::Free),
@@ -64,10 +64,10 @@ pub(crate) const MANIFEST: Fields = &[
     ("annotations", Shape::Free),
 ];
 
-/// The fields of an image's config that say which machine it is for.
+/// The fields of an image's config that name its platform.
 pub(crate) const IMAGE_CONFIG: Fields = PLATFORM;
 
-/// Reads the document for its keys alone.
+/// Checks the keys of a document.
 pub(crate) fn check(bytes: &[u8], fields: Fields) -> Result<(), BadManifest> {
     let mut fault = None;
     let mut reader = serde_json::Deserializer::from_slice(bytes);
@@ -83,7 +83,7 @@ pub(crate) fn check(bytes: &[u8], fields: Fields) -> Result<(), BadManifest> {
     }
 }
 
-/// A value that has to be of a shape. `fault` keeps what serde's error cannot carry.
+/// Checks a value against a shape. `fault` keeps the error that serde's error type cannot carry.
 struct ShapedValue<'fault> {
     shape: Shape,
     fault: &'fault mut Option<BadManifest>,
@@ -94,7 +94,7 @@ impl<'de> DeserializeSeed<'de> for ShapedValue<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
         match self.shape {
-            // serde_json skips values without recursion, so depth costs nothing here.
+            // serde_json skips values without recursion, so depth is harmless here.
             Shape::Free => reader.deserialize_ignored_any(IgnoredAny).map(drop),
             Shape::Object(_) | Shape::ListOf(_) => reader.deserialize_any(self),
         }
@@ -128,7 +128,7 @@ impl<'de> Visitor<'de> for ShapedValue<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let Shape::ListOf(fields) = self.shape else {
-            // serde would read the items as the object's fields, in the order of our own declaration.
+            // serde would read the items as the object's fields, in the order of our declaration.
             return Err(refuse(self.fault, BadManifest::ListForObject));
         };
         let shape = Shape::Object(fields);
@@ -142,7 +142,7 @@ impl<'de> Visitor<'de> for ShapedValue<'_> {
         Ok(())
     }
 
-    // Whether another kind of value does in this place, its reader says.
+    // The later deserialization checks other kinds of values.
     fn visit_unit<E: Error>(self) -> Result<(), E> {
         Ok(())
     }
@@ -174,7 +174,7 @@ fn refuse<E: Error>(kept: &mut Option<BadManifest>, fault: BadManifest) -> E {
     error
 }
 
-/// The keys that one object has had so far.
+/// The keys seen so far in one object.
 struct Seen {
     fields: Fields,
     known: Vec<bool>,
@@ -190,7 +190,7 @@ impl Seen {
         }
     }
 
-    /// What the value of the next key has to be.
+    /// Returns the expected shape of the next key's value.
     fn shape_of(&mut self, key: String) -> Result<Shape, BadManifest> {
         let at = self.fields.iter().position(|(known, _)| folds_to(&key, known));
         let Some((known, shape, seen)) = at.and_then(|at| {
@@ -219,8 +219,8 @@ fn twice(key: &str) -> BadManifest {
     }
 }
 
-/// Whether Go's encoding/json takes `found` for the ASCII key `known`: the same under Unicode's simple case folding.
-/// Beside the ASCII letters themselves only two letters fold to ASCII ones.
+/// Whether Go's encoding/json treats `found` as the ASCII key `known`: equal under Unicode's simple case folding. Beside
+/// ASCII letters only two characters fold to ASCII.
 fn folds_to(found: &str, known: &str) -> bool {
     let folded = found.chars().map(|letter| match letter {
         '\u{212a}' => 'k',

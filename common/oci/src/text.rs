@@ -1,10 +1,10 @@
-//! Words of others in our own sentences: no control characters, no endless lines.
+//! Sanitizes outside text for logs and errors: no control characters, no endless lines.
 
-/// The most of a registry's words that an error repeats.
+/// Characters of a registry's text that an error repeats.
 pub(crate) const SAID_LIMIT: usize = 300;
 
-/// Outside text for a log line or an error: control and direction characters become spaces, runs of spaces one,
-/// and what is longer than `limit` characters ends in an ellipsis.
+/// Sanitizes outside text for a log line or an error: control and direction characters become spaces, runs of spaces
+/// become one, and text longer than `limit` characters ends in an ellipsis.
 pub(crate) fn tame(text: &str, limit: usize) -> String {
     let mut tamed = String::new();
     let mut length = 0;
@@ -28,7 +28,7 @@ pub(crate) fn tame(text: &str, limit: usize) -> String {
     tamed
 }
 
-/// Characters that move the cursor, hide text or turn its direction round.
+/// Whether a character moves the cursor, hides text or reverses its direction.
 fn is_unprintable(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffd}')
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_cut() {
+    fn long_text_is_truncated() {
         for long in ["x".repeat(10_000), "x ".repeat(10_000), "xy ".repeat(10_000)] {
             assert!(tame(&long, SAID_LIMIT).chars().count() <= SAID_LIMIT + 1);
         }

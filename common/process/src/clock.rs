@@ -1,11 +1,11 @@
-//! The one place that asks the system for the time of day.
+//! Reads the system's time of day; the only code that does.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since 1970; 0 on a machine whose clock lies before that.
+/// Returns milliseconds since 1970; 0 if the machine's clock is before that.
 #[expect(
     clippy::disallowed_methods,
-    reason = "this is the clock that everyone else is handed"
+    reason = "this is the clock that other code receives"
 )]
 pub fn unix_ms() -> i64 {
     SystemTime::now()

@@ -1,6 +1,6 @@
-//! Responses that break off when something comes about that ends the caller's right to read on.
+//! Aborts a response when the caller loses the right to read it.
 //!
-//! **Invariant:** a response that was cut is an error on the wire, never a short body that looks complete.
+//! **Invariant:** an aborted response is an error on the wire, never a short body that looks complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use http::Response;
 use http_body::{Frame, SizeHint};
 
-/// A response whose body breaks off once `ended` has come about: the connection is cut with it.
+/// Aborts the body and its connection once `ended` resolves.
 pub fn cut_when(
     ended: impl Future<Output = ()> + Send + 'static,
     response: Response<Body>,
@@ -24,7 +24,7 @@ struct Cut {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the caller may not read on")]
+#[error("the caller lost access during the response")]
 struct CutOff;
 
 impl HttpBody for Cut {

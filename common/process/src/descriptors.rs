@@ -1,17 +1,17 @@
-//! The number of files and connections that this process may have open.
+//! The limit of open files and connections of this process.
 //!
-//! **Invariant:** connections of clients never take the last descriptors: files, outgoing connections and probes need some.
+//! **Invariant:** client connections never use the last descriptors, which files, outgoing connections and probes need.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
-/// Kept from clients: an eighth of all, within these bounds.
+/// Descriptors that clients cannot use: an eighth of all, within these bounds.
 const RESERVED: std::ops::RangeInclusive<u64> = 32..=1_024;
 /// Below this a busy peer refuses clients.
 const FEW: u64 = 4_096;
 
-/// Raises the soft limit of open files to the hard one. Shells and containers set the soft limit to 1,024 for the sake of
-/// programs that use `select`; this one does not.
+/// Raises the soft limit of open files to the hard one. Shells and containers set the soft limit to 1,024 for programs
+/// that use `select`; this program does not.
 pub fn raise_limit() {
     let now = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -25,21 +25,18 @@ pub fn raise_limit() {
     }
     let limit = limit();
     if limit < FEW {
-        warn!(
-            limit,
-            "few files can be open at a time: raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd)"
-        );
+        warn!(limit, "open file limit is low: raise ulimit -Hn or LimitNOFILE=");
     } else {
         info!(limit, "limit of open files");
     }
 }
 
-/// The soft limit now.
+/// Returns the current soft limit.
 pub fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Descriptors below this number may be connections of clients.
+/// Returns the number below which a descriptor may be a client connection.
 pub(crate) fn for_connections() -> u64 {
     below_reserve(limit())
 }
@@ -53,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_never_get_the_last_descriptors() {
+    fn the_last_descriptors_are_reserved() {
         for (limit, for_clients) in [
             (0, 0),
             (64, 32),

@@ -1,7 +1,7 @@
-//! Files and folders that only their owner may read: keys, tokens, and all data of ours.
+//! Files and folders that only their owner can read: keys, tokens and all other data.
 //!
-//! **Invariant:** what a program of ours writes below its data folder is for its own user alone: layers of private images,
-//! the index and the database say what others may not know.
+//! **Invariant:** only the program's user can read what is below its data folder: layers of private images, the index
+//! and the database are confidential.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -10,25 +10,24 @@ use std::path::Path;
 
 use tracing::{info, warn};
 
-/// Everybody but the owner.
+/// The permission bits of everyone but the owner.
 const OTHERS: u32 = 0o077;
-/// Set on folders that many users share, such as `/tmp`: their mode is not ours to change.
+/// Set on shared folders such as `/tmp`, whose mode must not change.
 const STICKY: u32 = 0o1000;
 
-/// New files and folders of this process are for its own user (umask 077). First thing in a program that keeps data.
+/// Makes new files and folders private to the process's user (umask 077). Call it first in a program that stores data.
 pub fn keep_new_files_private() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
 }
 
-/// Makes a folder that only its owner may enter. One that is there already is closed to others; where that is not possible
-/// the log says so.
+/// Creates a folder that only its owner can enter, or closes an existing one to others. Logs if that is not possible.
 pub fn private_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mode = fs::metadata(folder)?.permissions().mode();
     if mode & STICKY != 0 {
         warn!(
             folder = %folder.display(),
-            "the data folder is one that many users share: choose a folder of its own"
+            "data folder is shared by many users: choose another one"
         );
         return Ok(());
     }
@@ -38,16 +37,15 @@ pub fn private_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes what an older version left open: `path`, and all below it if it is a folder. Symbolic links are left alone, and so
-/// are keys: one that others could read is refused when it is read. What cannot be closed is logged, and does not stop the
-/// program.
+/// Removes the permissions of other users that an older version left on `path` and everything below it. Symbolic links
+/// and keys are skipped: a key that others can read is refused when it is read. Failures are logged only.
 pub fn close_to_others(path: &Path) {
     let mut tally = Tally::default();
     tally.walk(path);
     tally.tell(path);
 }
 
-/// What became of the files and folders of one walk.
+/// Counts the changes and failures of one walk.
 #[derive(Default)]
 struct Tally {
     closed: usize,
@@ -102,16 +100,16 @@ impl Tally {
                 %path,
                 failed = self.failed,
                 first,
-                "other users may read data of this program: chown it to the program's user, or chmod -R go= it"
+                "others can read the data: chown it, or chmod -R go= it"
             );
         }
     }
 }
 
-/// Reads `path`, or makes it (mode 0600, fsynced) from `make` when it is not there.
+/// Reads `path`, or creates it (mode 0600, fsynced) with the bytes from `make`.
 ///
 /// # Errors
-/// Whatever the file system says, and a file that others can read: a key in it may be known to them.
+/// File system errors, and a file that others can read: they may know the key in it.
 pub fn private_file(path: &Path, make: impl FnOnce() -> Vec<u8>) -> io::Result<Vec<u8>> {
     match fs::read(path) {
         Ok(bytes) => refuse_if_shared(path).map(|()| bytes),
@@ -124,7 +122,7 @@ pub fn private_file(path: &Path, make: impl FnOnce() -> Vec<u8>) -> io::Result<V
     }
 }
 
-/// Writes `bytes` under a temporary name and renames, so that a reader finds the whole or nothing.
+/// Writes `bytes` to a temporary file and renames it, so that readers see all or nothing.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     match fs::remove_file(&temporary) {
@@ -154,7 +152,7 @@ fn refuse_if_shared(path: &Path) -> io::Result<()> {
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
         format!(
-            "{} can be read by others (mode {:o}): chmod 600 it, or remove it to have a new one made",
+            "{} is readable by others (mode {:o}): chmod 600 it, or remove it to get a new one",
             path.display(),
             mode & 0o777
         ),

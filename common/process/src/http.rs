@@ -1,5 +1,5 @@
-//! HTTP clients as ours have to be: no proxy from the environment (a peer may itself be the node's proxy),
-//! no redirects by themselves (credentials must not follow one), limits on connecting.
+//! Builds HTTP clients: no proxy from the environment (a peer may itself be the node's proxy), no automatic redirects
+//! (credentials must not follow them), a connect timeout.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use reqwest::{Certificate, Client, ClientBuilder, Identity, Proxy};
 
 pub const USER_AGENT: &str = concat!("stoker/", env!("CARGO_PKG_VERSION"));
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// A kept connection is not used again after this time. Whoever stands on the way forgets idle connections: AWS's ALB and
-/// many servers after 60 s, nginx after 75 s, Azure's load balancer after 240 s, AWS's NLB after 350 s. Ours ends first.
+/// An idle connection is not reused after this time. Servers and load balancers drop idle connections: AWS ALB and many
+/// servers after 60 s, nginx after 75 s, Azure's load balancer after 240 s, AWS NLB after 350 s. Ours ends first.
 const IDLE_LIMIT: Duration = Duration::from_secs(45);
 const _: () = assert!(IDLE_LIMIT.as_secs() < 60);
-/// While an answer takes its time, these keep NATs from forgetting the connection, and tell a dead server after 60 s.
+/// Keeps NATs from dropping a connection during a slow response, and detects a dead server after 60 s.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TRIES: u32 = 3;
 
-/// What makes one client differ from another. `Debug` shows neither key nor proxy: both may hold secrets.
+/// Options of an HTTP client. `Debug` shows neither key nor proxy, which may hold secrets.
 #[derive(Clone, Default)]
 pub struct ClientOptions {
-    /// PEM of authorities that are trusted beside the system's.
+    /// PEM of CAs that are trusted besides the system's.
     pub ca_pem: Option<String>,
     pub insecure_skip_verify: bool,
-    /// PEM of the certificate and the private key that are shown to servers that ask for one.
+    /// PEM of the client certificate and its private key, for servers that require one.
     pub identity_pem: Option<String>,
-    /// URL of an HTTP proxy that all goes through, its user name and password included.
+    /// URL of an HTTP proxy for all requests, with its user name and password.
     pub proxy: Option<String>,
-    /// Each request goes over a connection that is made for it.
+    /// Uses a new connection for each request.
     pub fresh: bool,
 }
 
@@ -47,32 +47,30 @@ impl fmt::Debug for ClientOptions {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("the CA file holds no PEM certificate that can be read")]
+    #[error("the CA file has no readable PEM certificate")]
     NoCertificate,
-    // What the library says about these two could repeat parts of a key or a password.
-    #[error(
-        "the client certificate cannot be used: a PEM certificate and its unencrypted PEM private key are needed"
-    )]
+    // The library's text for these two could repeat parts of a key or a password.
+    #[error("the client certificate is unusable: give a PEM certificate and its unencrypted PEM private key")]
     NoIdentity,
-    #[error("the proxy's URL cannot be used; write http://proxy.example.com:3128")]
+    #[error("the proxy's URL is unusable: write http://proxy.example.com:3128")]
     NoProxy,
-    #[error("an HTTP client cannot be built (are CA certificates installed on this machine?)")]
+    #[error("cannot build an HTTP client: check that CA certificates are installed on this machine")]
     Build(#[source] reqwest::Error),
 }
 
-/// The client that all our traffic goes through.
+/// Builds a client.
 #[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
 pub fn client(options: &ClientOptions) -> Result<Client, ClientError> {
     configured(Client::builder(), options)
 }
 
-/// The same, with names resolved by a rule of the caller's: it decides which addresses are dialled.
+/// Builds a client that resolves names with the caller's resolver, which decides the addresses to dial.
 #[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
 pub fn guarded_client(options: &ClientOptions, names: Arc<dyn Resolve>) -> Result<Client, ClientError> {
     configured(Client::builder().dns_resolver(names), options)
 }
 
-/// The same over TLS that is set up already.
+/// Builds a client with a ready-made TLS configuration.
 #[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
 pub(crate) fn client_over(tls: rustls::ClientConfig) -> Result<Client, ClientError> {
     let builder = Client::builder().tls_backend_preconfigured(tls).https_only(true);
@@ -91,7 +89,7 @@ fn configured(builder: ClientBuilder, options: &ClientOptions) -> Result<Client,
         .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
         .tcp_keepalive_retries(KEEPALIVE_TRIES)
         .tcp_nodelay(true)
-        // HTTP/2 would put every transfer to one host on one connection.
+        // HTTP/2 would put all transfers with one host on one connection.
         .http1_only()
         .tls_danger_accept_invalid_certs(options.insecure_skip_verify);
     if let Some(pem) = &options.ca_pem {
@@ -107,13 +105,13 @@ fn configured(builder: ClientBuilder, options: &ClientOptions) -> Result<Client,
     builder.build().map_err(ClientError::Build)
 }
 
-/// For looking at a server whatever certificate it shows; its answers carry it ([`reqwest::tls::TlsInfo`]). Nothing
-/// secret may be sent with this one.
+/// Builds a client that accepts any certificate, to inspect a server; responses carry the certificate
+/// ([`reqwest::tls::TlsInfo`]). Never send a secret with it.
 pub fn curious_client() -> Result<Client, ClientError> {
     curious_client_like(&ClientOptions::default())
 }
 
-/// The same, on the way and with the certificate of its own that these options say.
+/// The same with the proxy and the client certificate of these options.
 #[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
 pub fn curious_client_like(options: &ClientOptions) -> Result<Client, ClientError> {
     let trusting = ClientOptions {
@@ -124,7 +122,7 @@ pub fn curious_client_like(options: &ClientOptions) -> Result<Client, ClientErro
     configured(Client::builder().tls_info(true), &trusting)
 }
 
-/// Parsed by ourselves: the TLS library takes a file of junk for an empty list.
+/// Parses certificates ourselves, because the TLS library reads a file of junk as an empty list.
 fn certificates(pem: &str) -> Result<Vec<Certificate>, ClientError> {
     use rustls_pki_types::pem::PemObject;
     let certificates: Vec<Certificate> = rustls_pki_types::CertificateDer::pem_slice_iter(pem.as_bytes())

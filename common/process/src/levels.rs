@@ -1,4 +1,4 @@
-//! The level of each module's log lines, changeable while the process runs.
+//! Log levels by module, changeable at runtime.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::reload;
 
 const UNLESS_TOLD: &str = "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn";
-/// A filter is a few words; more is a mistake.
+/// A filter is short; a longer text is a mistake.
 const LONGEST: usize = 4_096;
 
 type Handle = reload::Handle<EnvFilter, Registry>;
@@ -18,11 +18,11 @@ pub struct Levels(Arc<Handle>);
 
 #[derive(Debug, thiserror::Error)]
 pub enum BadFilter {
-    #[error("`{0}` is no filter; write for example info,stoker_peer=debug or peer::fetch=trace,info")]
+    #[error("`{0}` is not a log filter: write for example info,stoker_peer=debug or peer::fetch=trace,info")]
     Unreadable(String),
-    #[error("a filter has {LONGEST} letters at most")]
+    #[error("the log filter is too long: write at most {LONGEST} characters")]
     TooLong,
-    #[error("the logs of this process cannot be changed any more")]
+    #[error("the log levels can no longer be changed: the process is ending")]
     Gone,
 }
 
@@ -35,21 +35,21 @@ pub(crate) fn reloadable(filter: Option<&str>) -> (Levels, reload::Layer<EnvFilt
 }
 
 impl Default for Levels {
-    /// Of no logs: what is set is forgotten.
+    /// Connected to no log: settings have no effect.
     fn default() -> Self {
         reloadable(None).0
     }
 }
 
 impl Levels {
-    /// The filter in force, as `RUST_LOG` would have it.
+    /// Returns the current filter in the syntax of `RUST_LOG`.
     pub fn get(&self) -> String {
         self.0
             .with_current(ToString::to_string)
             .unwrap_or_else(|_| UNLESS_TOLD.to_owned())
     }
 
-    /// From now on; an empty text brings back what is used unless told.
+    /// Sets the filter; an empty text restores the default.
     pub fn set(&self, text: &str) -> Result<(), BadFilter> {
         let text = text.trim();
         if text.len() > LONGEST {

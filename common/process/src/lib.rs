@@ -1,7 +1,7 @@
-//! What every program of ours needs around its own work: tasks that a shutdown waits for, listeners,
-//! readiness, telemetry, HTTP clients, private files.
+//! What every program needs besides its own work: tasks with a graceful shutdown, listeners, readiness, telemetry, HTTP
+//! clients, private files.
 //!
-//! Non-goals: nothing here knows of images, registries, peers or preheats.
+//! Non-goals: nothing here knows about images, registries, peers or preheats.
 
 pub mod admin;
 pub mod clock;
@@ -25,16 +25,16 @@ pub use serve::{
 };
 pub use vitals::Vitals;
 
-/// What a program that runs for long does first, once its log is set up and before it opens anything: its files are its
-/// own, it may open as many as the machine lets it, and SIGHUP does not end it.
+/// Prepares a long-running program: private files, the highest limit of open files, and no exit on SIGHUP. Call it
+/// after the log is set up and before anything is opened.
 pub fn begin() {
     files::keep_new_files_private();
     descriptors::raise_limit();
     survive_hangup();
 }
 
-/// Chooses the TLS provider for the whole process. First thing in every `main` and test harness.
+/// Installs the TLS provider of the process. Call it first in every `main` and test harness.
 pub fn install_tls_provider() {
-    // Fails only when a provider is installed already, which is what we want.
+    // Fails only if a provider is installed already, which is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

@@ -1,9 +1,8 @@
-//! TLS 1.3 in which both sides show certificates of one private authority.
+//! Mutual TLS 1.3 with certificates of one private CA.
 //!
-//! **Invariants:** a server is believed under a fixed name that its certificate carries, never under the host that was
-//! dialled. TLS verifies that the authority signed; whether a certificate holds *now* is for the caller to judge, with
-//! the caller's clock, so that a wrong clock gets a clear answer instead of a broken handshake. No session is resumed: a
-//! resumed one would skip the judgement.
+//! **Invariants:** a server must have a fixed DNS name in its certificate; the dialled host does not matter. TLS verifies
+//! the CA's signature but not the dates: the caller checks these with its own clock, so that a wrong clock gets a clear
+//! error instead of a failed handshake. No session is resumed, because a resumed session would skip that check.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,26 +28,25 @@ use crate::http::{ClientError, client_over};
 
 #[derive(Debug, thiserror::Error)]
 pub enum MutualError {
-    #[error("there is no PEM certificate that can be read")]
+    #[error("no readable PEM certificate")]
     NoCertificate,
-    // What the library says could repeat parts of the key.
-    #[error("the private key cannot be read, or is none of this certificate")]
+    // The library's text could repeat parts of the key.
+    #[error("the private key is unreadable or does not match the certificate")]
     NoKey,
-    #[error("the authority's certificate cannot be used: {0}")]
+    #[error("the CA certificate is unusable: {0}")]
     BadAuthority(String),
-    #[error("`{0}` is no DNS name")]
+    #[error("`{0}` is not a DNS name")]
     BadName(String),
     #[error(transparent)]
     Client(#[from] ClientError),
 }
 
-/// The certificate that a caller has shown, in DER: signed by the authority, and perhaps expired. An extension of each
-/// request.
+/// The DER certificate of a caller: signed by the CA, possibly expired. An extension of each request.
 #[derive(Clone)]
 pub struct ClientCertificate(Arc<[u8]>);
 
 impl ClientCertificate {
-    /// What a test shows.
+    /// For tests.
     pub fn from_der(der: &[u8]) -> Self {
         Self(der.into())
     }
@@ -63,17 +61,17 @@ impl ClientCertificate {
     }
 }
 
-/// A certificate chain and its key, replaced while connections go on. Clones share it.
+/// A certificate chain and its key, replaceable while connections stay open. Clones share it.
 #[derive(Clone)]
 pub struct OwnCertificate(Arc<RwLock<Arc<CertifiedKey>>>);
 
 impl OwnCertificate {
-    /// The key is in PKCS#8.
+    /// Takes the key in PKCS#8.
     pub fn new(chain_pem: &str, key: &[u8]) -> Result<Self, MutualError> {
         Ok(Self(Arc::new(RwLock::new(certified(chain_pem, key)?))))
     }
 
-    /// New connections show this one.
+    /// Replaces the certificate for new connections.
     pub fn replace(&self, chain_pem: &str, key: &[u8]) -> Result<(), MutualError> {
         let certified = certified(chain_pem, key)?;
         *self.0.write() = certified;
@@ -115,7 +113,7 @@ fn certified(chain_pem: &str, key: &[u8]) -> Result<Arc<CertifiedKey>, MutualErr
         .map_err(|_| MutualError::NoKey)
 }
 
-/// The certificates in a PEM text; at least one.
+/// Returns the certificates in a PEM text, at least one.
 pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, MutualError> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     read.ok()
@@ -135,7 +133,7 @@ fn roots(authority: CertificateDer<'static>) -> Result<Arc<RootCertStore>, Mutua
     Ok(Arc::new(roots))
 }
 
-/// Whether a caller may come without a certificate.
+/// Whether a caller needs a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Callers {
     MustShow,
@@ -143,7 +141,7 @@ pub enum Callers {
     MayShow,
 }
 
-/// Accepts connections of callers with certificates of one authority.
+/// Accepts connections of callers with certificates of one CA.
 #[derive(Clone)]
 pub struct MutualAcceptor(TlsAcceptor);
 
@@ -173,7 +171,7 @@ impl MutualAcceptor {
     }
 }
 
-/// Verifies all of a client's certificate but its dates.
+/// Verifies a client's certificate except for its dates.
 #[derive(Debug)]
 struct DatelessVerifier(Arc<dyn ClientCertVerifier>);
 
@@ -224,7 +222,7 @@ impl ClientCertVerifier for DatelessVerifier {
     }
 }
 
-/// Verifies at a moment within the certificate's dates.
+/// Verifies at a time within the certificate's dates.
 fn within_its_dates<T>(now: UnixTime, verify: impl Fn(UnixTime) -> Result<T, Error>) -> Result<T, Error> {
     match verify(now) {
         Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
@@ -237,14 +235,13 @@ fn within_its_dates<T>(now: UnixTime, verify: impl Fn(UnixTime) -> Result<T, Err
     }
 }
 
-/// What a client holds a server's certificate (DER) to, beside the authority's signature and the name. The text of a
-/// refusal is for people.
+/// An additional check of a server's DER certificate, after signature and name. Returns the reason for a refusal.
 pub type Judge = Arc<dyn Fn(&[u8]) -> Result<(), String> + Send + Sync>;
 
-/// Tells whether a certificate (DER) that a server shows is the authority's own.
+/// Whether a DER certificate in a server's chain is the CA's own.
 pub type IsAuthority = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
-/// A client that shows `own` and calls servers whose certificates carry the DNS name `host`, wherever they are.
+/// Builds a client with the certificate `own` for servers whose certificate has the DNS name `host`, at any address.
 pub fn client(
     ca_pem: &str,
     own: &OwnCertificate,
@@ -262,8 +259,7 @@ pub fn client(
     finish(config)
 }
 
-/// A client without a certificate: it believes the authority that `is_authority` recognises in the chain that the server
-/// shows.
+/// Builds a client without a certificate. It trusts the CA that `is_authority` finds in the server's chain.
 pub fn pinned_client(host: &str, is_authority: IsAuthority) -> Result<reqwest::Client, MutualError> {
     let verifier = FixedName {
         anchor: TrustAnchor::Pinned(is_authority),
@@ -285,7 +281,7 @@ fn client_config(
 
 fn finish(mut config: ClientConfig) -> Result<reqwest::Client, MutualError> {
     config.resumption = Resumption::disabled();
-    // The name that was dialled is nobody's business.
+    // SNI would reveal the dialled name.
     config.enable_sni = false;
     Ok(client_over(config)?)
 }
@@ -300,7 +296,7 @@ fn verifier_of(authority: CertificateDer<'static>) -> Result<Arc<WebPkiServerVer
         .map_err(|error| MutualError::BadAuthority(error.to_string()))
 }
 
-/// Whose signature counts.
+/// The CA that a server's certificate must come from.
 enum TrustAnchor {
     Known(Arc<WebPkiServerVerifier>),
     Pinned(IsAuthority),
@@ -324,9 +320,8 @@ impl FixedName {
             TrustAnchor::Known(verifier) => Ok(Arc::clone(verifier)),
             TrustAnchor::Pinned(is_authority) => {
                 let found = chain.iter().find(|certificate| is_authority(certificate));
-                let found = found.ok_or_else(|| {
-                    Error::General("the server's authority is another than the expected one".to_owned())
-                })?;
+                let found = found
+                    .ok_or_else(|| Error::General("the server has another CA than expected".to_owned()))?;
                 verifier_of(found.clone().into_owned()).map_err(|error| Error::General(error.to_string()))
             }
         }
@@ -356,7 +351,7 @@ impl ServerCertVerifier for FixedName {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("only TLS 1.3 is spoken here".to_owned()))
+        Err(Error::General("only TLS 1.3 is supported".to_owned()))
     }
 
     fn verify_tls13_signature(

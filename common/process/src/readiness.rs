@@ -1,12 +1,12 @@
-//! Ready is a latch: ready once every [`Latch`] has been dropped, and not again unready by itself.
+//! Readiness: ready once every [`Latch`] is dropped, and then for good.
 
 use std::sync::{Arc, Weak};
 
-/// Tells whether everything has started.
+/// Whether everything has started.
 #[derive(Clone)]
 pub struct Readiness(Weak<()>);
 
-/// Held by whatever is still starting.
+/// Held by each part that is still starting.
 #[derive(Clone)]
 pub struct Latch {
     _held: Arc<()>,
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ready_once_nobody_holds_a_latch() {
+    fn ready_once_all_latches_are_dropped() {
         let (readiness, first) = readiness();
         let second = first.clone();
         drop(first);

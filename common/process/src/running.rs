@@ -1,6 +1,6 @@
-//! Every task of a process, so that a shutdown can ask them to stop and wait until they have.
+//! Tracks the tasks of a process, so that a shutdown can stop them and wait for them.
 //!
-//! Stopping has two steps: take nothing new and finish what runs; after the grace, be cut.
+//! A shutdown has two steps: start nothing new and finish running work; after the grace period, abort.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, warn};
 
-/// Handle to the tasks of this process; clones share them.
+/// A handle to the tasks of this process; clones share it.
 #[derive(Clone, Default)]
 pub struct Running {
     soft: CancellationToken,
@@ -24,12 +24,12 @@ impl Running {
         Self::default()
     }
 
-    /// Cancelled when nothing new may be taken.
+    /// Returns a token that is cancelled when no new work may start.
     pub fn stopping(&self) -> &CancellationToken {
         &self.soft
     }
 
-    /// Runs `work` in the current span until it ends or the grace of a drain is over.
+    /// Spawns `work` in the current span; it runs until it ends or the grace period of a drain is over.
     pub fn spawn<F>(&self, work: F) -> JoinHandle<Option<F::Output>>
     where
         F: Future + Send + 'static,
@@ -40,7 +40,7 @@ impl Running {
             .spawn(hard.run_until_cancelled_owned(work).instrument(Span::current()))
     }
 
-    /// Asks every task to stop, waits up to `grace`, then cuts what is left.
+    /// Asks every task to stop, waits up to `grace`, then aborts the rest.
     pub async fn drain(&self, grace: Duration) {
         self.soft.cancel();
         self.tasks.close();
@@ -48,7 +48,7 @@ impl Running {
             warn!(
                 tasks = self.tasks.len(),
                 grace_ms = grace.as_millis(),
-                "grace is over, cutting what still runs"
+                "grace period over, aborting remaining tasks"
             );
             self.hard.cancel();
             let _ = tokio::time::timeout(Duration::from_secs(1), self.tasks.wait()).await;
@@ -56,11 +56,11 @@ impl Running {
     }
 }
 
-/// SIGHUP means "read your files again" to daemons, and ends a process that has no handler. From here on it does not; what
-/// has files to read again listens for itself ([`crate::Certificates`]).
+/// Keeps SIGHUP from ending the process. It means "reload files"; code with files to reload listens itself
+/// ([`crate::Certificates`]).
 pub fn survive_hangup() {
     if let Err(error) = signal(SignalKind::hangup()) {
-        warn!(%error, "no handler for SIGHUP can be installed: this signal ends the process");
+        warn!(%error, "cannot handle SIGHUP, it will end the process");
     }
 }
 
@@ -68,7 +68,7 @@ pub fn survive_hangup() {
 pub async fn stop_signal() {
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
-        warn!("no signal handler can be installed: stop this process with SIGKILL");
+        warn!("cannot handle signals: stop the process with SIGKILL");
         return std::future::pending().await;
     };
     tokio::select! {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stuck_task_is_cut_after_the_grace() {
+    async fn a_stuck_task_is_aborted_after_the_grace_period() {
         let running = Running::new();
         let task = running.spawn(std::future::pending::<()>());
         running.drain(Duration::from_millis(20)).await;
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_listens_ends_by_itself_and_nobody_waits_for_the_grace() {
+    async fn a_drain_ends_as_soon_as_all_tasks_have_stopped() {
         let running = Running::new();
         let stopping = running.stopping().clone();
         let task = running.spawn(async move { stopping.cancelled().await });

@@ -1,8 +1,8 @@
 //! Logs on stderr and traces over OTLP.
 //!
-//! **Invariant:** telemetry never stops a program from starting and never makes it wait: spans that cannot be
-//! sent in time are dropped, counted and told once a minute. Without an endpoint nothing is exported, and spans
-//! still carry trace ids, so that logs and answers name them.
+//! **Invariant:** telemetry never prevents a program from starting and never makes it wait: spans that cannot be sent in
+//! time are dropped, counted and logged once a minute. Without an endpoint nothing is exported, but spans still have
+//! trace ids for logs and responses.
 
 mod edge;
 mod log_line;
@@ -37,10 +37,10 @@ use crate::metrics::register_process;
 
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 const EXPORT_LIMIT: Duration = Duration::from_secs(5);
-/// The exporter's own traffic must not make spans.
+/// The exporter's own traffic must not create spans.
 const NOT_TRACED: &str = "info,hyper=off,hyper_util=off,h2=off,tonic=off,reqwest=off,tower=off,opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,sqlx=off,sea_orm=off";
 
-/// Keeps the exporter; flush it before the process ends.
+/// The exporter and log levels; flush it before the process ends.
 pub struct Telemetry {
     provider: SdkTracerProvider,
     losses: Losses,
@@ -62,7 +62,7 @@ pub fn init(options: &TelemetryOptions) -> Telemetry {
     let (levels, log_filter) = crate::levels::reloadable(options.log_filter.as_deref());
     let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        // Lines are read by programs too: no colours between the fields of a span.
+        // No colours: programs read the lines too.
         .with_ansi(false)
         .with_span_events(FmtSpan::NONE);
     let log = if options.log_json {
@@ -75,10 +75,10 @@ pub fn init(options: &TelemetryOptions) -> Telemetry {
             .with_filter(log_filter)
             .boxed()
     };
-    // A second call (tests in one process) keeps the first set-up.
+    // A second call (tests in one process) keeps the first setup.
     let _ = tracing_subscriber::registry().with(log).with(traces).try_init();
     if let Some(error) = trouble {
-        warn!(%error, "traces are not exported: the OTLP exporter cannot be set up");
+        warn!(%error, "traces not exported, OTLP exporter setup failed");
     }
     Telemetry {
         provider,
@@ -89,7 +89,7 @@ pub fn init(options: &TelemetryOptions) -> Telemetry {
 }
 
 impl Telemetry {
-    /// What the parts of the program are handed. Counts from now on what becomes of spans and what the process uses.
+    /// Returns the handles for the parts of the program, and starts the metrics of spans and of the process.
     pub fn vitals(&self) -> Vitals {
         let vitals = Vitals {
             levels: self.levels.clone(),
@@ -103,12 +103,12 @@ impl Telemetry {
         vitals
     }
 
-    /// Sends what is left, for a few seconds at most.
+    /// Sends the remaining spans, for at most a few seconds.
     pub async fn flush(self) {
         let provider = self.provider;
         let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_LIMIT));
         if let Ok(Err(error)) = flushed.await {
-            warn!(%error, "the last spans may be lost");
+            warn!(%error, "last spans not flushed");
         }
     }
 }

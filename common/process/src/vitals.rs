@@ -1,21 +1,21 @@
-//! What every part of a program is handed: its tasks, its metrics, the levels of its logs, and what may be done with it.
+//! The handles that every part of a program receives: tasks, metrics and log levels.
 
 use crate::Running;
 use crate::levels::Levels;
 use crate::metrics::Metrics;
 
-/// Clones share all of it.
+/// Clones share everything.
 #[derive(Clone, Default)]
 pub struct Vitals {
     pub running: Running,
     pub metrics: Metrics,
     pub levels: Levels,
-    /// CPU profiles may be taken over the admin port.
+    /// Whether the admin port serves CPU profiles.
     pub profiling: bool,
 }
 
 impl Vitals {
-    /// The same process, counted apart: for a second program of ours in it.
+    /// Returns the same handles with separate metrics, for a second program in this process.
     #[must_use]
     pub fn counted_apart(&self) -> Self {
         Self {

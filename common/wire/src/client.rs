@@ -1,5 +1,4 @@
-//! The peer's side of the calls. Every call has a limit; none is repeated here: the caller knows what
-//! may be said twice.
+//! The peer's client for the manager. Every call has a time limit and is sent once: the caller decides about retries.
 
 use std::time::Duration;
 
@@ -25,26 +24,25 @@ pub struct ManagerClient {
 
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// Manager away or the way to it broken: try again.
-    #[error("the manager cannot be reached")]
+    /// Retry later.
+    #[error("manager unreachable")]
     Unreachable(#[source] reqwest::Error),
-    /// The session has ended: say hello again.
-    #[error("the manager does not know this session any more")]
+    /// Register again.
+    #[error("the session has ended")]
     SessionEnded,
-    /// This peer's certificate, or its join token, does not do.
+    /// The peer's certificate or join token is not accepted.
     #[error("the manager refused this peer: {0}")]
     Refused(String),
     #[error("the manager is busy: {0}")]
     Busy(String),
-    #[error("what was asked for is gone")]
+    #[error("the requested record is gone")]
     Gone,
-    #[error("the manager answered {status}: {text}")]
+    #[error("unexpected response of the manager (HTTP {status}): {text}")]
     Answered { status: StatusCode, text: String },
 }
 
 impl ManagerClient {
-    /// `base` is the manager's URL as configured; a path in it is kept.
-    /// `http` shows the peer's certificate.
+    /// Takes the configured URL of the manager, whose path is kept, and a client with the peer's certificate.
     pub fn new(http: Client, base: &str) -> Self {
         Self {
             http,
@@ -52,7 +50,7 @@ impl ManagerClient {
         }
     }
 
-    /// A new certificate for the key of the shown one.
+    /// Requests a new certificate for the same key.
     pub async fn renew(&self) -> Result<Joined, CallError> {
         read(accepted(self.request(Method::POST, paths::RENEW, CALL_LIMIT)).await?).await
     }
@@ -93,15 +91,15 @@ impl ManagerClient {
         accepted(request).await.map(drop)
     }
 
-    /// The `Authorization` value of a credential; [`CallError::Gone`] once its preheat has ended.
+    /// Fetches the `Authorization` value of a credential; [`CallError::Gone`] after the end of its preheat.
     pub async fn credential(&self, session: Uuid, credential: &str) -> Result<SecretText, CallError> {
-        // A name may hold a repository, whose slashes would be another path.
+        // The name may contain a repository, whose slashes would change the path.
         let name = utf8_percent_encode(credential, NON_ALPHANUMERIC).to_string();
         self.get(of_session(paths::CREDENTIAL, session).replace("{credential}", &name))
             .await
     }
 
-    /// Peers of this cluster that hold the object whole, at most a few.
+    /// Returns a few peers of this cluster that hold the whole object.
     pub async fn parents(&self, session: Uuid, digest: &str) -> Result<Vec<SeedAddress>, CallError> {
         self.get(of_session(paths::PARENTS, session).replace("{digest}", digest))
             .await
@@ -132,7 +130,7 @@ impl ManagerClient {
     }
 }
 
-/// Joins a manager, by a client that trusts the authority whose fingerprint the join token names.
+/// Joins the cluster with a client that trusts the CA in the join token.
 pub async fn join(http: &Client, base: &str, request: &JoinRequest) -> Result<Joined, CallError> {
     let url = format!("{}{}", base.trim_end_matches('/'), paths::JOIN);
     read(accepted(http.post(url).json(request).timeout(CALL_LIMIT)).await?).await
@@ -159,7 +157,7 @@ async fn accepted(request: RequestBuilder) -> Result<reqwest::Response, CallErro
     }
 }
 
-/// What the manager says to people: the `detail` of its problem, or its whole answer.
+/// Returns the `detail` of the manager's problem, or the whole body.
 async fn words(response: reqwest::Response) -> String {
     #[derive(serde::Deserialize)]
     struct Problem {

@@ -1,4 +1,4 @@
-//! What a peer holds, told in batches; a hash over the list tells whether both sides agree.
+//! Reports of a peer's holdings, in batches; a hash over the list shows whether both sides agree.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -11,13 +11,13 @@ pub struct Holding {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct HoldingsReport {
-    /// First part of the whole list: the manager forgets what it had before.
+    /// Whether this is the first part of the whole list, which replaces the manager's list.
     pub starts_full_list: bool,
     pub gained: Vec<Holding>,
     pub lost: Vec<String>,
 }
 
-/// The same for the same set of digests, in whatever order they come.
+/// Returns a hash of the set of digests, independent of order.
 pub fn holdings_hash<'a>(digests: impl IntoIterator<Item = &'a str>) -> String {
     let mut digests: Vec<&str> = digests.into_iter().collect();
     digests.sort_unstable();

@@ -1,7 +1,7 @@
-//! Who a peer is: what its certificate says, and nothing else.
+//! The identity of a peer, as its certificate says.
 //!
-//! **Invariant:** a certificate names exactly one identity, or it names none. Uuid, cluster and role stand in one URI
-//! (`stoker://<cluster>/<seed|node>/<uuid>`) that has one spelling only.
+//! **Invariant:** a certificate names exactly one identity or none. Uuid, cluster and role are in one URI
+//! (`stoker://<cluster>/<seed|node>/<uuid>`) with only one spelling.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::{PublicKey, Role};
 
-/// The DNS name in every peer's certificate. Peers are called under this name, whatever their address is.
+/// The DNS name in every peer's certificate, used for calls to any address.
 pub const PEER_HOST: &str = "peer.stoker.internal";
 /// The DNS name in the certificate of the manager's peer port.
 pub const MANAGER_HOST: &str = "manager.stoker.internal";
@@ -21,13 +21,13 @@ pub const MANAGER_HOST: &str = "manager.stoker.internal";
 const SCHEME: &str = "stoker://";
 const LONGEST_CLUSTER: usize = 100;
 
-/// The name of a cluster: 1 to 100 letters, digits, `.`, `_` and `-`. None of them is ever escaped in a URI.
+/// The name of a cluster: 1 to 100 letters, digits, `.`, `_` and `-`, which need no escape in a URI.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClusterName(String);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the cluster {given:?} cannot be used: write 1 to 100 letters, digits, '.', '_' and '-'")]
+#[error("{given:?} is not a cluster name: write 1 to 100 letters, digits, '.', '_' and '-'")]
 pub struct BadCluster {
     given: String,
 }
@@ -79,7 +79,7 @@ impl fmt::Display for ClusterName {
     }
 }
 
-/// A peer as its certificate names it.
+/// The identity in a peer's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerIdentity {
     pub peer: Uuid,
@@ -90,25 +90,25 @@ pub struct PeerIdentity {
 /// A certificate that names no peer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoIdentity {
-    #[error("the certificate cannot be read")]
+    #[error("the certificate is unreadable")]
     Unreadable,
-    #[error("the certificate names {0} URIs; a peer's certificate names exactly one")]
+    #[error("the certificate has {0} URIs, but a peer's certificate has exactly one")]
     Uris(usize),
     #[error("the certificate's URI {0:?} names no peer")]
     BadUri(String),
-    #[error("the certificate's key is no ECDSA key on P-256")]
+    #[error("the certificate's key is not an ECDSA P-256 key")]
     OtherKey,
-    #[error("the certificate is for no peer: it lacks the name {PEER_HOST}")]
+    #[error("not a peer's certificate: it lacks the name {PEER_HOST}")]
     NotForPeers,
 }
 
 impl PeerIdentity {
-    /// As it stands in the certificate.
+    /// Returns the URI in the certificate.
     pub fn to_uri(&self) -> String {
         format!("{SCHEME}{}/{}/{}", self.cluster, self.role.word(), self.peer)
     }
 
-    /// Reads what [`PeerIdentity::to_uri`] writes; every other spelling is refused.
+    /// Parses the text of [`PeerIdentity::to_uri`]; refuses every other spelling.
     pub fn from_uri(uri: &str) -> Result<Self, NoIdentity> {
         let bad = || NoIdentity::BadUri(uri.chars().take(200).collect());
         let parts: Vec<&str> = uri.strip_prefix(SCHEME).ok_or_else(bad)?.split('/').collect();
@@ -129,7 +129,7 @@ impl PeerIdentity {
     }
 }
 
-/// What a peer's certificate says.
+/// The content of a peer's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerCertificate {
     pub identity: PeerIdentity,
@@ -138,7 +138,7 @@ pub struct PeerCertificate {
 }
 
 impl PeerCertificate {
-    /// Reads a certificate. Whether our authority signed it is for TLS to verify.
+    /// Parses a certificate. TLS verifies the signature of the CA.
     pub fn read(der: &[u8]) -> Result<Self, NoIdentity> {
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| NoIdentity::Unreadable)?;
         if !rest.is_empty() {
@@ -154,7 +154,7 @@ impl PeerCertificate {
 }
 
 fn identity(certificate: &X509Certificate<'_>) -> Result<PeerIdentity, NoIdentity> {
-    // Also an error when the extension stands there twice.
+    // Also an error if there are two such extensions.
     let names = certificate
         .subject_alternative_name()
         .map_err(|_| NoIdentity::Unreadable)?
@@ -176,20 +176,20 @@ fn identity(certificate: &X509Certificate<'_>) -> Result<PeerIdentity, NoIdentit
     }
 }
 
-/// When a certificate holds, in Unix seconds; both ends belong to it.
+/// The validity of a certificate in Unix seconds, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
     pub not_before: i64,
     pub not_after: i64,
 }
 
-/// What a certificate is worth at a moment.
+/// The state of a certificate at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateStanding {
     /// One of the two clocks is wrong.
     NotYet,
     Valid,
-    /// It opens nothing but the door to a new one.
+    /// Expired; only good for a renewal.
     Renewable,
     Over,
 }
@@ -199,14 +199,14 @@ const DAY: i64 = 24 * HOUR;
 
 impl Validity {
     const LASTS: i64 = 30 * DAY;
-    /// Clocks differ a little.
+    /// Certificates begin earlier, because clocks differ a little.
     pub const BACKDATED: i64 = HOUR;
-    /// An expired certificate is still renewed for as long as this.
+    /// How long after its end a certificate can be renewed.
     pub const RENEWABLE: i64 = 90 * DAY;
     /// How often a peer renews.
     pub const RENEWED_EVERY: i64 = DAY;
 
-    /// Of a certificate that is issued now.
+    /// Returns the validity of a certificate that is issued now.
     pub fn from(now_unix: i64) -> Self {
         Self {
             not_before: now_unix - Self::BACKDATED,
@@ -214,7 +214,7 @@ impl Validity {
         }
     }
 
-    /// How long after its issue a certificate can matter to anybody.
+    /// Returns how long after its issue a certificate can be used or renewed.
     pub const fn longest() -> i64 {
         Self::LASTS + Self::RENEWABLE
     }
@@ -231,13 +231,13 @@ impl Validity {
         }
     }
 
-    /// Whether the peer asks for a new one.
+    /// Whether the peer renews it now.
     pub fn is_due(self, now_unix: i64) -> bool {
         now_unix >= self.not_before + Self::BACKDATED + Self::RENEWED_EVERY
     }
 }
 
-/// When a certificate holds.
+/// Returns the validity of a DER certificate.
 pub fn validity_of(der: &[u8]) -> Result<Validity, NoIdentity> {
     let (_, certificate) = X509Certificate::from_der(der).map_err(|_| NoIdentity::Unreadable)?;
     Ok(validity(&certificate))
@@ -288,7 +288,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_has_a_second_reading(text in "(stoker://)?[a-z./%]{0,12}/(seed|node|root)/[0-9a-fA-F-]{0,40}") {
+        fn an_accepted_uri_has_one_spelling(text in "(stoker://)?[a-z./%]{0,12}/(seed|node|root)/[0-9a-fA-F-]{0,40}") {
             if let Ok(identity) = PeerIdentity::from_uri(&text) {
                 prop_assert_eq!(identity.to_uri(), text);
             }

@@ -1,22 +1,22 @@
-//! What holds for images on every peer beside what is placed: pinned, blocked, taken off. A peer keeps it on its disk.
+//! Rules for images on every peer: pins, blocks, recalls. A peer stores them on disk.
 //!
-//! **Invariant:** a peer that was away learns all of it when it comes back: pins and blocks are told as a whole, and
-//! what was taken off by a number that only grows.
+//! **Invariant:** a peer that was disconnected receives all rules later: pins and blocks are sent as a whole, and recalls
+//! by a number that only grows.
 
 use serde::{Deserialize, Serialize};
 
-/// Images that are pinned or blocked, each.
+/// The limit of pins, and of blocks.
 pub const IMAGE_RULES: usize = 1_000;
-/// Digests of one image in such a rule.
+/// The limit of digests in one rule.
 pub const RULE_DIGESTS: usize = 2_000;
-/// Digests of recalls in one answer; the rest follows with the next.
+/// The limit of recalled digests in one response; the rest follows with the next.
 pub const RECALLED_AT_ONCE: usize = 20_000;
 
-/// What a peer knows of it.
+/// The rules that a peer has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KnownImageRules {
-    /// Of the last [`ImageRules`].
+    /// The version of the last [`ImageRules`].
     pub version: String,
     /// The number of the last [`Recall`] that was carried out.
     pub recalled: i64,
@@ -25,46 +25,46 @@ pub struct KnownImageRules {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImageRules {
-    /// A hash over all of it, the last recall included: a peer that names this version is told nothing new.
+    /// A hash over all rules, the last recall included. A peer with this version is sent nothing.
     pub version: String,
     pub pins: Vec<Pin>,
     pub blocks: Vec<Block>,
-    /// Those that the peer has not carried out, oldest first.
+    /// Recalls that the peer has not carried out, oldest first.
     pub recalls: Vec<Recall>,
 }
 
-/// An image as its rules name it.
+/// The image of a rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuledImage {
     /// For people: `harbor.example.com/library/nginx:1.27`.
     pub image: String,
     pub registry: String,
     pub repository: String,
-    /// Named by it.
+    /// The tag in the rule.
     pub tag: Option<String>,
-    /// Of its manifests and of what else it needs, as far as the manager knows.
+    /// The digests of its manifests and other objects, as far as the manager knows them.
     pub digests: Vec<String>,
 }
 
-/// An image that stays, though nobody uses it.
+/// A pinned image: unused objects of it are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
     #[serde(flatten)]
     pub image: RuledImage,
-    /// None: until somebody takes it away.
+    /// `None`: until the pin is deleted.
     pub until_unix_ms: Option<i64>,
 }
 
-/// An image that is given to nobody. Its digests are those that no other image needs.
+/// A blocked image: peers refuse it. Its digests are those that no other image needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
     #[serde(flatten)]
     pub image: RuledImage,
-    /// For who is refused: who blocked it, when and why.
+    /// The text of the refusal: who blocked it, when and why.
     pub text: String,
 }
 
-/// An image that was taken off every peer, once. Its digests are those that no other image needs.
+/// A one-time removal of an image from every peer. Its digests are those that no other image needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recall {
     pub number: i64,

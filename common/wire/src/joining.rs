@@ -1,4 +1,4 @@
-//! How a peer joins: a join token is used once, and the manager's authority signs a certificate for the peer's key.
+//! Joining: a peer sends its join token and its public key, and the manager's CA signs a certificate for the key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,15 +15,15 @@ const LONGEST_PART: usize = 64;
 /// Of a join token's text.
 const LONGEST_TOKEN: usize = 512;
 
-/// The SHA-256 of the certificate of a manager's authority: what a peer trusts before it has joined.
+/// The SHA-256 of the manager's CA certificate, which a peer trusts before it has joined.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CaFingerprint([u8; 32]);
 
-/// A join token. Its text carries the fingerprint of the manager's authority, so that a peer needs no certificate to
-/// know the manager. Nothing of it is printed.
+/// A join token. Its text contains the fingerprint of the manager's CA, so that a peer can verify the manager without a
+/// CA file. `Debug` shows only its id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JoinToken {
-    /// By which it is listed and revoked.
+    /// The id for listing and revoking.
     pub id: String,
     pub secret: SecretText,
     pub ca: CaFingerprint,
@@ -31,12 +31,12 @@ pub struct JoinToken {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this is no join token: one begins with `stoker-join.`; make one with `stoker token create --scope node`"
+    "not a join token, which begins with `stoker-join.`: make one with `stoker token create --scope node`"
 )]
 pub struct BadJoinToken;
 
 impl CaFingerprint {
-    /// Of a certificate in DER.
+    /// Hashes a DER certificate.
     pub fn of(certificate: &[u8]) -> Self {
         Self(Sha256::digest(certificate).into())
     }
@@ -69,12 +69,12 @@ impl FromStr for CaFingerprint {
 }
 
 impl JoinToken {
-    /// SHA-256 in hex of the secret: what a manager keeps of it.
+    /// Returns the hex SHA-256 of the secret, which the manager stores.
     pub fn secret_hash(&self) -> String {
         CaFingerprint::of(self.secret.expose().as_bytes()).to_string()
     }
 
-    /// What a peer is given.
+    /// Returns the text of the token.
     pub fn text(&self) -> SecretText {
         let Self { id, secret, ca } = self;
         SecretText::new(format!("{START}.{id}.{}.{ca}", secret.expose()))
@@ -111,8 +111,8 @@ impl fmt::Debug for JoinToken {
     }
 }
 
-/// A peer's public key: ECDSA on P-256, as an uncompressed point (base64 in JSON). Whoever shows a certificate for it in
-/// a handshake has proven to have the private half.
+/// A peer's public key: ECDSA P-256, as an uncompressed point (base64 in JSON). A TLS handshake with a certificate for it
+/// proves possession of the private key.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicKey([u8; 65]);
@@ -128,7 +128,7 @@ impl PublicKey {
         &self.0
     }
 
-    /// SHA-256 in hex: by which a manager knows a key again.
+    /// Returns the hex SHA-256, by which the manager recognizes the key.
     pub fn hash(&self) -> String {
         CaFingerprint::of(&self.0).to_string()
     }
@@ -153,11 +153,11 @@ impl TryFrom<String> for PublicKey {
         let bytes = BASE64.decode(text).ok();
         bytes
             .and_then(|bytes| Self::from_point(&bytes))
-            .ok_or("no public key: an uncompressed point of P-256, 65 bytes in base64")
+            .ok_or("not a public key: expected an uncompressed P-256 point, 65 bytes in base64")
     }
 }
 
-/// What a peer sends to join.
+/// The request of a peer to join.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JoinRequest {
     /// [`JoinToken::text`].
@@ -166,12 +166,12 @@ pub struct JoinRequest {
     pub public_key: PublicKey,
     /// A label for people.
     pub name: String,
-    /// What the peer takes for the time: certificates mean nothing to a clock that is wrong.
+    /// The peer's clock, to detect a wrong one, which would reject certificates.
     pub clock_unix_ms: i64,
     pub wire_version: u32,
 }
 
-/// What makes a peer one; it keeps all of this on its disk. Uuid, cluster and role stand in the certificate.
+/// The response to a join or renewal, which the peer stores on disk. Uuid, cluster and role are in the certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joined {
     pub certificate_pem: String,
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_join_token_is_refused() {
+    fn a_text_that_is_not_a_join_token_is_refused() {
         let good = token().text().expose().to_owned();
         for bad in [
             String::new(),

@@ -1,8 +1,8 @@
-//! What the manager and its peers say to each other: serde types, the peer's client for them, and the
-//! few pure functions that both sides must answer alike.
+//! The protocol between manager and peers: serde types, the peer's client, and the few pure functions that both sides
+//! must compute alike.
 //!
-//! Digests, references and URLs travel as text here and are parsed by the side that receives them:
-//! this crate knows none of ours.
+//! Digests, references and URLs are text here and are parsed by the receiver: this crate depends on no other crate of
+//! the workspace.
 
 pub mod between_peers;
 mod client;
@@ -60,13 +60,13 @@ pub use trace::TraceContext;
 /// The version of this protocol. A manager serves peers one version older and one newer.
 pub const VERSION: u32 = 2;
 
-/// Where peers call the manager; every path below is relative to its base URL.
+/// The manager's paths for peers, relative to its base URL.
 pub mod paths {
-    /// All of them, as a route.
+    /// The route of all paths.
     pub const ALL: &str = "/peer/v1/{*rest}";
-    /// POST [`crate::JoinRequest`] -> [`crate::Joined`]: the one path that wants no certificate.
+    /// POST [`crate::JoinRequest`] -> [`crate::Joined`]: the only path without a client certificate.
     pub const JOIN: &str = "/peer/v1/join";
-    /// POST -> [`crate::Joined`]: a new certificate for the key of the shown one.
+    /// POST -> [`crate::Joined`]: a new certificate for the same key.
     pub const RENEW: &str = "/peer/v1/renew";
     /// POST [`crate::Hello`] -> [`crate::Welcome`].
     pub const SESSIONS: &str = "/peer/v1/sessions";
@@ -78,10 +78,10 @@ pub mod paths {
     pub const SETTLE: &str = "/peer/v1/sessions/{session}/settle";
     /// POST [`crate::HoldingsReport`] -> 204.
     pub const HOLDINGS: &str = "/peer/v1/sessions/{session}/holdings";
-    /// GET -> [`crate::SecretText`]: an `Authorization` header value; 404 when it is gone.
+    /// GET -> [`crate::SecretText`]: an `Authorization` header value; 404 if it is gone.
     pub const CREDENTIAL: &str = "/peer/v1/sessions/{session}/credentials/{credential}";
-    /// POST [`crate::Reply`] -> 204: the answer to a [`crate::Question`].
+    /// POST [`crate::Reply`] -> 204: the reply to a [`crate::Question`].
     pub const ANSWERS: &str = "/peer/v1/sessions/{session}/answers/{question}";
-    /// GET -> list of [`crate::SeedAddress`]: who holds this object whole.
+    /// GET -> list of [`crate::SeedAddress`]: peers that hold this object whole.
     pub const PARENTS: &str = "/peer/v1/sessions/{session}/parents/{digest}";
 }

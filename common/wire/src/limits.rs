@@ -1,28 +1,28 @@
-//! How fast the peers of a cluster may be, by the manager's word.
+//! Bandwidth limits for the peers of a cluster, set at the manager.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Rate;
 
-/// None: as fast as it goes.
+/// Bandwidth limits; `None` is unlimited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BandwidthLimits {
-    /// Of each peer, from registries and other peers.
+    /// Each peer's limit from registries and other peers.
     pub peer_incoming: Option<Rate>,
-    /// Of each peer, to other peers.
+    /// Each peer's limit to other peers.
     pub peer_outgoing: Option<Rate>,
-    /// What the whole cluster may take from a registry, divided.
+    /// Each peer's share of the cluster's limit from a registry.
     pub origins: Vec<RegistryShare>,
 }
 
-/// A budget of a cluster, divided among those who fetch from the registry. It holds until another one is told, also
-/// while the manager is away.
+/// A cluster's limit from a registry, divided among its peers. It applies until it is replaced, also while the manager
+/// is down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistryShare {
-    /// The registry's one name.
+    /// The registry's main name.
     pub registry: String,
     pub each_seed: Rate,
-    /// For the node that finds no seed.
+    /// For a node that reaches no seed.
     pub each_node: Rate,
 }

@@ -1,4 +1,4 @@
-//! Work on its way to a peer, and its outcome on the way back.
+//! Lots on their way to a peer, and progress and settlements on the way back.
 
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -8,19 +8,19 @@ use crate::{
     TagMeaning, TraceContext,
 };
 
-/// A peer asks for work in its lane; the manager answers when there is some or the wait is over.
+/// A peer's long poll for lots; the manager responds when there is something or the wait is over.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TakeRequest {
-    /// Lots that the peer has room for.
+    /// The number of lots that the peer has room for.
     pub at_most: u32,
-    /// Milliseconds that the manager may hold the call; it caps this.
+    /// Milliseconds that the manager may hold the call; the manager has its own limit.
     pub wait_ms: u64,
     /// The version of [`Neighbourhood`] that the peer has.
     pub neighbourhood_version: String,
     /// Every lot that the peer still works on.
     #[serde(default)]
     pub working_on: Vec<i64>,
-    /// What the peer knows of pinned, blocked and recalled images; none: it knows nothing of such.
+    /// The image rules that the peer has; `None`: it does not support them.
     #[serde(default)]
     pub images: Option<KnownImageRules>,
     /// The number of the [`RemovalList`] that the peer has.
@@ -31,37 +31,37 @@ pub struct TakeRequest {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TakeResponse {
     pub lots: Vec<Lot>,
-    /// Only when it is not the one that the peer named.
+    /// Only if it differs from the peer's.
     pub neighbourhood: Option<Neighbourhood>,
     #[serde(default)]
     pub questions: Vec<Question>,
-    /// Of `working_on`: lots that are no longer this session's, to be stopped.
+    /// Lots in `working_on` that no longer belong to this session and must be stopped.
     #[serde(default)]
     pub withdrawn: Vec<i64>,
-    /// Only when they are not those that the peer named.
+    /// Only if they differ from the peer's.
     #[serde(default)]
     pub images: Option<ImageRules>,
-    /// Only when it is newer than the one that the peer named.
+    /// Only if it is newer than the peer's.
     #[serde(default)]
     pub removals: Option<Signed<RemovalList>>,
 }
 
-/// All that one peer has to hold for one preheat, claimed as one piece of work.
+/// The placements of one peer and stage in one preheat, claimed as one work item.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Lot {
     pub work: i64,
-    /// Goes back with every settle; a settle with an older one changes nothing.
+    /// Returned with every settlement; a settlement with an older fence has no effect.
     pub fence: i64,
     pub preheat: i64,
     /// For people and spans: `harbor.example.com/library/nginx:1.27`.
     pub image: String,
     pub trace: Option<TraceContext>,
     pub placements: Vec<LotPlacement>,
-    /// What the tag meant when the preheat resolved it; stored with the manifest.
+    /// The tag's meaning when the preheat resolved it; stored with the manifest.
     pub tag: Option<Signed<TagMeaning>>,
-    /// Anybody may read the placements' objects, in this order, at their location.
+    /// Present if the placements' objects, in this order, are public at their location.
     pub public: Option<Signed<PublicObjects>>,
-    /// Names the credential for the registry; fetched over the session, kept in memory only. Seeds only.
+    /// The name of the registry's credential, which is fetched over the session and kept in memory only. Seeds only.
     pub credential: Option<String>,
 }
 
@@ -71,13 +71,13 @@ pub struct LotPlacement {
     pub size: u64,
     pub kind: ObjectKind,
     pub media_type: String,
-    /// Where it is fetched from: `https://harbor.example.com/v2/library/nginx`.
+    /// The location to fetch it from: `https://harbor.example.com/v2/library/nginx`.
     pub location: String,
-    /// `share` URLs of peers that have the object whole, best first.
+    /// `share` URLs of peers that hold the object whole, best first.
     pub parents: Vec<String>,
 }
 
-/// The bytes of every placement that moves, in one call. Also the heartbeat.
+/// The progress of all placements in transfer; also the heartbeat.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ProgressReport {
     pub placements: Vec<PlacementProgress>,
@@ -98,16 +98,16 @@ pub struct PlacementProgress {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ProgressResponse {
     pub lease_ms: u64,
-    /// Of `working_on`: lots that are no longer this session's, to be stopped.
+    /// Lots in `working_on` that no longer belong to this session and must be stopped.
     pub withdrawn: Vec<i64>,
-    /// Only when it is not the one that the peer last got.
+    /// The current version.
     pub neighbourhood_version: String,
-    /// Only when it is newer than the one that the peer named.
+    /// Only if it is newer than the peer's.
     #[serde(default)]
     pub removals: Option<Signed<RemovalList>>,
 }
 
-/// Outcomes, repeated until acknowledged.
+/// Settlements, repeated until acknowledged.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SettleRequest {
     pub settled: Vec<Settlement>,
@@ -124,24 +124,24 @@ pub struct Settlement {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum PlacementOutcome {
-    /// On disk, sha256 proven, fsynced, under its name.
+    /// Sealed: on disk under its digest, verified and fsynced.
     Verified {
         bytes_from_registry: u64,
         bytes_from_peers: u64,
     },
     Failed {
-        /// For people: what happened and what to do.
+        /// What happened and what to do.
         reason: String,
         side: Side,
     },
 }
 
-/// Whose side a failure lies on.
+/// Whose failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Side {
-    /// The request: a wrong name, a credential that does not do.
+    /// The request: a wrong name, or a credential that is not accepted.
     Caller,
     Registry,
     Network,
@@ -165,6 +165,6 @@ impl Side {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct SettleResponse {
-    /// Lots whose fence was older than the manager's: stop working on them.
+    /// Lots with an outdated fence; stop working on them.
     pub stale: Vec<i64>,
 }

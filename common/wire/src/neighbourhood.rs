@@ -1,5 +1,5 @@
-//! What a peer knows of its surroundings: the seeds of its cluster and how each registry is reached.
-//! It keeps this on its disk, so that pulls flow while the manager is away.
+//! A peer's neighbourhood: the seeds of its cluster, and how to reach each registry. A peer stores it on disk, so that
+//! pulls work while the manager is down.
 
 use std::num::NonZeroU32;
 
@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use crate::{BandwidthLimits, Rate};
 
-/// The manager's answer to "who is around me and how are registries reached".
+/// The seeds and registries that a peer may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Neighbourhood {
-    /// A hash over the rest: a peer that names this version is told nothing new.
+    /// A hash over the rest. A peer with this version is sent nothing.
     pub version: String,
-    /// Seeds of the peer's own cluster that have a live session, the peer itself included if it is one.
+    /// Connected seeds of the peer's cluster, the peer itself included if it is one.
     pub seeds: Vec<SeedAddress>,
-    /// The registries that are configured or were named by a preheat: what a front may dial.
+    /// Registries that are configured or named by a preheat, which a front may dial.
     pub registries: Vec<RegistryDescription>,
     #[serde(default)]
     pub dial: DialDescription,
@@ -23,76 +23,75 @@ pub struct Neighbourhood {
     pub limits: BandwidthLimits,
 }
 
-/// What the manager's configuration says about dialling.
+/// The dial rules in the manager's configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DialDescription {
-    /// Addresses of a machine, its link and its cloud that are dialled all the same: `127.0.0.0/8`.
+    /// Special addresses that may be dialled: `127.0.0.0/8`.
     pub addresses: Vec<String>,
-    /// Registries that are dialled though nobody described them: `*.example.com`.
+    /// Registries that may be dialled without being configured: `*.example.com`.
     pub allow: Vec<String>,
 }
 
-/// Where another peer's `share` answers.
+/// The address of another peer's `share`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeedAddress {
     pub peer: Uuid,
     pub name: String,
-    /// Base URL, without a slash at its end: `http://10.0.0.7:65002`.
+    /// Base URL without a trailing slash: `http://10.0.0.7:65002`.
     pub share_url: String,
 }
 
-/// How one registry is reached. Never holds a secret.
+/// How to reach one registry. Never contains a secret.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "switches of a configuration, each with a name of its own"
+    reason = "independent switches of a configuration"
 )]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RegistryDescription {
-    /// `host` or `host:port`, made equal: lower case, default port dropped.
+    /// `host` or `host:port`, normalized: lower case, no default port.
     pub name: String,
     pub plain_http: bool,
     pub insecure_skip_verify: bool,
-    /// PEM of the authorities that this registry's certificate is checked against, beside the system's.
+    /// PEM of additional CAs for the registry's certificate.
     pub ca_pem: Option<String>,
     /// Other names of the same registry.
     pub aliases: Vec<String>,
-    /// Hosts beside the registry's own that may hand out its tokens.
+    /// Other hosts that may issue its tokens.
     pub token_realms: Vec<String>,
-    /// URL of an HTTP proxy on the way to it, without user name and password: a proxy that asks for them stands in the
-    /// peer's own file.
+    /// URL of an HTTP proxy to it, without user name and password. A proxy with sign-in is configured at the peer.
     pub proxy: Option<String>,
-    /// Requests of one peer to it at one time.
+    /// Simultaneous requests of one peer to it.
     pub max_connections: Option<NonZeroU32>,
-    /// The most that one peer takes from it.
+    /// Bandwidth limit of one peer from it.
     pub bandwidth: Option<Rate>,
     pub offline_access: OfflineAccess,
-    /// How a front asks whether a caller may have a manifest; unless given, [`Authorize::ManifestGet`] of a Harbor.
+    /// How a front checks access to a manifest; by default [`Authorize::ManifestGet`] for a Harbor.
     pub authorize: Option<Authorize>,
-    /// It has shown itself to be a Harbor.
+    /// Whether it is known to be a Harbor.
     pub harbor: bool,
-    /// Somebody wrote it into the manager's configuration; else a preheat named it.
+    /// Whether the manager's configuration names it; otherwise a preheat did.
     pub configured: bool,
 }
 
-/// How a front asks a registry whether a caller may have a manifest.
+/// How a front asks a registry whether a caller may read a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Authorize {
-    /// By a GET for each GET, so that the registry's own rules and counts about pulls stay true.
+    /// With a GET for each GET, so that the registry's pull rules and counts stay correct.
     ManifestGet,
-    /// By a HEAD, and not again while its yes is kept.
+    /// With a HEAD, and not again while the grant is kept.
     Head,
 }
 
-/// Who may read a cached private object while its registry is silent.
+/// Who may read a cached private object while its registry is unreachable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OfflineAccess {
-    /// Whoever the registry said yes to before, up to the configured age.
+    /// Callers with an earlier grant, up to the configured age.
     #[default]
     KeptYes,
-    /// Every caller of a node that has a credential of its own configured for the registry.
+    /// Every caller of a node with a configured credential for the registry.
     NodeCredential,
 }

@@ -1,4 +1,4 @@
-//! Objects and tags as messages name them.
+//! Kinds of objects and tag records in messages.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ pub enum ObjectKind {
     Blob,
 }
 
-/// What a tag meant at a moment.
+/// The meaning of a tag at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagRecord {
     /// `https://harbor.example.com/v2/library/nginx`

@@ -1,6 +1,6 @@
-//! How an image stands with a peer at this moment: asked over the peer's long poll, answered by a call of its own.
+//! Questions about the current state of an image on a peer: asked on the peer's long poll, answered by a separate call.
 //!
-//! **Invariant:** asking changes nothing on the peer, and an answer that comes late is for nobody.
+//! **Invariant:** a question changes nothing on the peer, and a late reply is ignored.
 
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -8,29 +8,29 @@ use uuid::Uuid;
 
 use crate::{ObjectKind, TagRecord};
 
-/// Digests in one question: those of an image with many platforms fit.
+/// The limit of digests in one question; enough for an image with many platforms.
 pub const QUESTION_DIGESTS: usize = 2_000;
-/// Pulls in one reply, the newest.
+/// The limit of pulls in one reply; the newest are sent.
 pub const REPLY_PULLS: usize = 200;
 
-/// Bytes that one spot check compares at most: what peers read from each other in one piece.
+/// The limit of bytes in one spot check: one chunk.
 pub const SPOT_CHECK_BYTES: u64 = 1024 * 1024;
 
-/// How does this image stand with you?
+/// A question about an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     pub id: Uuid,
     /// The image's repository: `https://harbor.example.com/v2/library/nginx`.
     pub location: String,
-    /// What does the peer take this tag for?
+    /// The tag whose meaning the peer shall return.
     pub tag: Option<String>,
     pub digests: Vec<String>,
-    /// Instead of all that: does this seed give the bytes that you hold?
+    /// If present, the question is only this spot check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<SpotCheck>,
 }
 
-/// Reads a range of an object from a seed of the cluster, for the question's location, and compares it with the own copy.
+/// Asks the peer to read a range of an object from a seed and to compare it with its own copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpotCheck {
     pub digest: String,
@@ -41,16 +41,16 @@ pub struct SpotCheck {
     pub length: u64,
 }
 
-/// What came of a spot check.
+/// The outcome of a spot check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "compared")]
 pub enum SpotCheckOutcome {
     Equal,
-    /// The seed gave other bytes. The sha256 of the own copy was proven again after that.
+    /// The seed sent other bytes, and the own copy was verified again.
     Different,
-    /// The own copy was damaged. It was removed.
+    /// The own copy was damaged and was removed.
     OwnDamaged,
-    /// The seed gave nothing, or there is no own copy.
+    /// The seed sent nothing, or there is no own copy.
     Nothing {
         why: String,
     },
@@ -58,12 +58,12 @@ pub enum SpotCheckOutcome {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// One for each digest of the question.
+    /// One per digest of the question.
     pub objects: Vec<ObjectStatus>,
     pub tag: Option<TagRecord>,
-    /// Of that repository, newest first.
+    /// Pulls from the repository, newest first.
     pub pulls: Vec<Pull>,
-    /// To a question with a check.
+    /// The outcome, if the question was a spot check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<SpotCheckOutcome>,
 }
@@ -78,52 +78,52 @@ pub struct ObjectStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum StandingState {
-    /// There, whole and proven.
+    /// Held whole and verified.
     Sealed { size: u64 },
-    /// Begun; `bytes` are there.
+    /// Partly held: `bytes` bytes.
     Partial { bytes: u64 },
-    /// It was there. `why`: `asked`, `evicted`, `damaged`, `unused`, `recalled`.
+    /// Removed. `why`: `asked`, `evicted`, `damaged`, `unused`, `recalled`.
     Removed { at_unix_ms: i64, why: String },
-    /// Not there, and nobody remembers that it was.
+    /// Not held, and no removal is recorded.
     Absent,
 }
 
-/// One object that a container runtime asked a peer for.
+/// One request of a container runtime for an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pull {
     pub at_unix_ms: i64,
     pub registry: String,
     pub repository: String,
-    /// Tag or digest, as it was asked for.
+    /// The requested tag or digest.
     pub reference: String,
     pub digest: Option<String>,
     pub kind: ObjectKind,
     pub result: PullResult,
-    /// Who gave the bytes; empty when the store had them.
+    /// The sources of the bytes; empty if the store had them.
     pub sources: Vec<PullSource>,
-    /// Sent to the runtime.
+    /// Bytes sent to the runtime.
     pub bytes: u64,
     pub took_ms: u64,
     pub status: u16,
-    /// What went wrong, for people.
+    /// The error, if any.
     pub trouble: Option<String>,
     pub trace_id: Option<String>,
 }
 
-/// Where a pulled object came from, in one word.
+/// How a pull was served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum PullResult {
     /// The store had it.
     Hit,
-    /// It was on its way already.
+    /// It was already being fetched.
     Join,
-    /// It had to be fetched for this pull.
+    /// It was fetched for this pull.
     Miss,
-    /// Only its headers were asked for.
+    /// Only its headers were requested.
     Head,
-    /// The caller may not have it, or nobody knows it.
+    /// The caller may not read it, or it is unknown.
     Refused,
     Failed,
 }
@@ -147,7 +147,7 @@ impl PullResult {
 pub struct PullSource {
     /// The registry's name, or host and port of the other peer's `share`.
     pub source: String,
-    /// The other peer's name, where it is known.
+    /// The other peer's name, if known.
     pub peer: Option<String>,
     pub is_registry: bool,
     pub bytes: u64,
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_and_a_reply_of_before_spot_checks_are_read() {
+    fn messages_without_spot_checks_are_parsed() {
         let text = r#"{"id":"00000000-0000-0000-0000-000000000000","location":"","tag":null,"digests":[]}"#;
         assert_eq!(
             serde_json::from_str::<Question>(text).expect("read"),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standing_is_one_flat_object() {
+    fn an_object_status_is_one_flat_object() {
         let standing = ObjectStatus {
             digest: "sha256:ab".to_owned(),
             state: StandingState::Sealed { size: 7 },

@@ -1,4 +1,4 @@
-//! Bytes per second, as people write them.
+//! Rates in bytes per second, with units.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 const KIB: u64 = 1 << 10;
-/// What is slower than this would hold a transfer up for longer than runtimes wait.
+/// A lower limit would delay a transfer for longer than runtimes wait.
 const SLOWEST: u64 = 64 * KIB;
 
 const UNITS: [(&str, u64); 12] = [
@@ -24,26 +24,24 @@ const UNITS: [(&str, u64); 12] = [
     ("Mbit", 125_000),
     ("Gbit", 125_000_000),
 ];
-/// The units that a rate is shown in, largest first.
+/// The units for display, largest first.
 const SHOWN: [&str; 6] = ["GiB", "GB", "MiB", "MB", "KiB", "kB"];
 
-/// Bytes per second: at least 64 KiB. Written `100MiB/s`, `1Gbit/s`, or in bytes.
+/// Bytes per second, at least 64 KiB: `100MiB/s`, `1Gbit/s`, or a number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Rate(NonZeroU64);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRate {
-    #[error("`{0}` is no rate: write for example 100MiB/s, 12MB/s or 1Gbit/s")]
+    #[error("`{0}` is not a rate: write for example 100MiB/s, 12MB/s or 1Gbit/s")]
     Unreadable(String),
-    #[error(
-        "`{0}` is too little: 64KiB/s is the least, for transfers that take longer are given up by their readers"
-    )]
+    #[error("`{0}` is too little: write at least 64KiB/s, because runtimes give up on slower transfers")]
     TooLittle(String),
 }
 
 impl Rate {
-    /// At least the slowest that there is.
+    /// Returns this rate, or the slowest one if it is lower.
     pub fn at_least(bytes_per_second: u64) -> Self {
         Self(NonZeroU64::new(bytes_per_second.max(SLOWEST)).unwrap_or(NonZeroU64::MAX))
     }
@@ -52,7 +50,7 @@ impl Rate {
         self.0.get()
     }
 
-    /// One of `shares` equal shares.
+    /// Returns one of `shares` equal shares.
     #[must_use]
     pub fn shared_by(self, shares: u64) -> Self {
         Self::at_least(self.0.get() / shares.max(1))
@@ -126,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_written_as_people_write_them() {
+    fn rates_with_usual_units_are_parsed() {
         assert_eq!(bytes("100MiB/s"), 100 << 20);
         assert_eq!(bytes("100 MiB/s"), 100 << 20);
         assert_eq!(bytes("12MB/s"), 12_000_000);
@@ -158,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_reads_back_as_the_same() {
+    fn a_displayed_rate_parses_to_itself() {
         for (text, shown) in [
             ("100MiB/s", "100MiB/s"),
             ("1Gbit/s", "125MB/s"),
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_never_nothing() {
+    fn a_share_is_never_zero() {
         let rate = Rate::at_least(1 << 20);
         assert_eq!(rate.shared_by(4).bytes_per_second(), 1 << 18);
         assert_eq!(rate.shared_by(0), rate);

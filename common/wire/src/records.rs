@@ -1,8 +1,8 @@
-//! What the manager found out about images and signs for the peers of one cluster: what a tag meant, and which objects
-//! anybody may read. Seeds store these records and pass them on.
+//! Records that the manager signs for the peers of one cluster: tag meanings and public objects. Seeds store and forward
+//! them.
 //!
-//! **Invariant:** a record names its kind, its cluster and its location, so that it counts for nothing else. Only
-//! its signature makes it count: the peer that passed it on is not believed.
+//! **Invariant:** a record names its kind, cluster and location, and is valid for nothing else. Only its signature makes
+//! it valid, not the peer that forwards it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::tree::{Hash, LONGEST_PATH, Tree, root_of};
 use crate::{NotSigned, Record, Signed, TagRecord, VerifyingKey};
 
-/// What a tag meant, for the peers of one cluster.
+/// A tag meaning for the peers of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagMeaning {
     pub cluster: String,
@@ -23,7 +23,7 @@ impl Record for TagMeaning {
     const KIND: &'static str = "tag-v1";
 }
 
-/// Anybody may read these objects at this location: the registry gave the image's manifest to an anonymous caller.
+/// Public objects of a location: the registry delivered the image's manifest to an anonymous caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicObjects {
     pub cluster: String,
@@ -38,7 +38,7 @@ impl Record for PublicObjects {
     const KIND: &'static str = "public-v1";
 }
 
-/// Shows of one object that a [`PublicObjects`] covers it. Its size grows with the logarithm of the image's objects.
+/// Proves that a [`PublicObjects`] covers one object. Its size grows with the logarithm of the number of objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicProof {
     record: Signed<PublicObjects>,
@@ -55,7 +55,7 @@ struct Root(Hash);
 struct Path(Vec<Hash>);
 
 impl PublicObjects {
-    /// `None` if there are no objects.
+    /// Returns `None` if there are no objects.
     pub fn over<'a>(
         cluster: &str,
         location: &str,
@@ -72,7 +72,7 @@ impl PublicObjects {
 }
 
 impl PublicProof {
-    /// One proof for each object, in this order. Empty unless the record covers exactly these objects.
+    /// Returns one proof per object, in this order; empty unless the record covers exactly these objects.
     pub fn each(signed: &Signed<PublicObjects>, record: &PublicObjects, digests: &[&str]) -> Vec<Self> {
         let tree = Tree::over(digests.iter().copied());
         let Some(tree) = tree.filter(|tree| tree.root() == record.root.0) else {
@@ -85,7 +85,7 @@ impl PublicProof {
         (0..digests.len()).map(proof).collect()
     }
 
-    /// The record, if this key signed it and it covers the object.
+    /// Returns the record if this key signed it and it covers the object.
     pub fn verify(&self, key: &VerifyingKey, digest: &str) -> Result<PublicObjects, NotSigned> {
         let record = self.record.verify(key)?;
         let is_covered = root_of(digest, &self.path.0) == Some(record.root.0);
@@ -104,7 +104,7 @@ impl TryFrom<String> for Root {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let mut root = Hash::default();
-        hex::decode_to_slice(text, &mut root).map_err(|_| "no hash: 64 hexadecimal digits")?;
+        hex::decode_to_slice(text, &mut root).map_err(|_| "not a hash: expected 64 hexadecimal digits")?;
         Ok(Self(root))
     }
 }
@@ -122,7 +122,7 @@ impl TryFrom<String> for Path {
         let bytes = BASE64.decode(text).ok();
         let bytes = bytes.filter(|bytes| bytes.len() <= LONGEST_PATH * size_of::<Hash>());
         let (hashes, []) = bytes.as_deref().unwrap_or(&[0]).as_chunks() else {
-            return Err("no path: hashes of 32 bytes in base64");
+            return Err("not a path: expected hashes of 32 bytes in base64");
         };
         Ok(Self(hashes.to_vec()))
     }

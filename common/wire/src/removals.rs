@@ -1,4 +1,4 @@
-//! The list of removed peers. It wins over any certificate, at the manager and at every peer's door.
+//! The list of removed peers. It overrides certificates at the manager and at every peer.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use crate::Record;
 
-/// Peers that a list names at most.
+/// The limit of peers in a list.
 pub const REMOVED_AT_MOST: usize = 20_000;
 
-/// Every removed peer whose certificate could still be shown. A list with a higher number replaces one with a lower.
+/// Every removed peer whose certificate could still be used. A list with a higher number replaces one with a lower.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemovalList {
     pub number: i64,

@@ -1,10 +1,10 @@
-//! A secret on its way: it can be sent, and it cannot be printed.
+//! A secret that can be serialized but not printed.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Text that must not be logged. `Debug` shows that it is there and nothing of it.
+/// Text that must not be logged. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SecretText(String);
@@ -14,7 +14,7 @@ impl SecretText {
         Self(text.into())
     }
 
-    /// The text itself: for the one place that sends it.
+    /// Returns the text, for the code that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,14 +1,14 @@
-//! Which seed an object belongs to: the same answer on every node and on the manager.
+//! Which seed an object belongs to, computed alike on every node and on the manager.
 
 use std::cmp::Reverse;
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-/// The seeds of a cluster in the order in which they are asked for `digest` (rendezvous hashing).
+/// Returns the seeds of a cluster in the order of preference for `digest` (rendezvous hashing).
 ///
-/// The planner places an object on the first ones, and a node looks for it there, so both have to
-/// agree: the answer depends on the three arguments only, not on the order of `seeds`.
+/// The planner places an object on the first ones, and a node looks for it there. So the result depends only on the
+/// cluster, the digest and the set of seeds, not on their order.
 pub fn seeds_in_order<'a, T>(
     cluster: &str,
     digest: &str,
@@ -47,7 +47,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_does_not_depend_on_who_was_listed_first(ids: Vec<u128>, digest: String) {
+        fn the_order_does_not_depend_on_the_input_order(ids: Vec<u128>, digest: String) {
             let seeds: Vec<Uuid> = ids.into_iter().map(Uuid::from_u128).collect();
             let mut reversed = seeds.clone();
             reversed.reverse();

@@ -1,4 +1,4 @@
-//! A peer's life between two hellos. The session carries the lease of all that the peer has taken.
+//! A peer's session: from one hello to the next. It carries the lease of all its lots.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -27,13 +27,13 @@ impl Role {
     }
 }
 
-/// What a peer says when it registers. Its uuid, cluster and role are those of its certificate.
+/// The request that registers a peer. Uuid, cluster and role are in its certificate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Hello {
     pub wire_version: u32,
     /// A label for people.
     pub name: String,
-    /// `host` or `host:port` that other peers reach `share` at; the address the manager sees unless given.
+    /// `host` or `host:port` of `share` for other peers; by default the address that the manager sees.
     pub advertise: Option<String>,
     pub share_port: u16,
     /// Program and version, for people.
@@ -42,16 +42,16 @@ pub struct Hello {
     pub holdings_hash: String,
 }
 
-/// What the manager answers to a hello.
+/// The response to a hello.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Welcome {
     pub wire_version: u32,
     pub session: Uuid,
     pub cluster_id: i64,
-    /// The session ends unless a call comes within this many milliseconds.
+    /// The session ends after this many milliseconds without a call.
     pub lease_ms: u64,
     pub neighbourhood: Neighbourhood,
-    /// The manager's list of this peer's holdings differs: send the full one.
+    /// Whether the manager's list of holdings differs, so that the peer must send the full one.
     pub send_full_holdings: bool,
     pub removals: Signed<RemovalList>,
 }

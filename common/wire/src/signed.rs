@@ -1,7 +1,7 @@
-//! Records that the manager signs and that others only carry: Ed25519 over a record's JSON text.
+//! Signed records of the manager: Ed25519 over the JSON text.
 //!
-//! **Invariant:** a [`Signed`] gives its record only after its signature was verified, and a signature for one kind of
-//! record is none for another.
+//! **Invariant:** a [`Signed`] returns its record only after its signature is verified, and a signature for one kind of
+//! record is invalid for another.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,15 +15,15 @@ use serde::{Deserialize, Serialize};
 
 /// A record that the manager signs.
 pub trait Record: Serialize + DeserializeOwned {
-    /// Names the kind of record; part of what is signed. Never changed once it was released.
+    /// The kind of record, part of the signed bytes. Must not change after a release.
     const KIND: &'static str;
 }
 
-/// A record with its signature. It travels and is stored as it is.
+/// A record with its signature, sent and stored unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Signed<T> {
-    /// The record's JSON text: these very bytes are signed.
+    /// The record's JSON text, whose exact bytes are signed.
     text: String,
     /// Base64.
     signature: String,
@@ -33,24 +33,24 @@ pub struct Signed<T> {
 
 /// A record that this key did not sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the record does not bear the manager's signature")]
+#[error("the record has no valid signature of the manager")]
 pub struct NotSigned;
 
-/// What the manager signs with.
+/// The manager's key for signing.
 pub struct SigningKey(Ed25519KeyPair);
 
-/// What the manager's signatures are verified with; a peer gets it when it joins.
+/// The key for verifying the manager's signatures; a peer receives it when it joins.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct VerifyingKey([u8; 32]);
 
 impl SigningKey {
-    /// `None` unless these bytes are an Ed25519 key in PKCS#8.
+    /// Returns `None` unless these bytes are an Ed25519 key in PKCS#8.
     pub fn from_pkcs8(document: &[u8]) -> Option<Self> {
         Ed25519KeyPair::from_pkcs8(document).ok().map(Self)
     }
 
-    /// A new key in PKCS#8; empty if the operating system has no randomness.
+    /// Returns a new key in PKCS#8; empty if the operating system has no randomness.
     pub fn generate_pkcs8() -> Vec<u8> {
         Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
             .map(|document| document.as_ref().to_vec())
@@ -63,7 +63,7 @@ impl SigningKey {
         VerifyingKey(key)
     }
 
-    /// `None` for a record that has no JSON text: of a map whose keys are not text, for one.
+    /// Returns `None` for a record without a JSON form, such as a map whose keys are not text.
     pub fn sign<T: Record>(&self, record: &T) -> Option<Signed<T>> {
         let text = serde_json::to_string(record).ok()?;
         let signature = self.0.sign(&signed_bytes::<T>(&text));
@@ -76,7 +76,7 @@ impl SigningKey {
 }
 
 impl<T: Record> Signed<T> {
-    /// The record, if this key signed it.
+    /// Returns the record if this key signed it.
     pub fn verify(&self, key: &VerifyingKey) -> Result<T, NotSigned> {
         let signature = BASE64.decode(&self.signature).map_err(|_| NotSigned)?;
         UnparsedPublicKey::new(&ED25519, key.0)
@@ -86,7 +86,7 @@ impl<T: Record> Signed<T> {
     }
 }
 
-/// The kind goes first, and a zero byte ends it: no kind is the beginning of another one.
+/// The kind comes first and ends with a zero byte, so that no kind is a prefix of another.
 fn signed_bytes<T: Record>(text: &str) -> Vec<u8> {
     [b"stoker/", T::KIND.as_bytes(), b"\0", text.as_bytes()].concat()
 }
@@ -114,7 +114,9 @@ impl TryFrom<String> for VerifyingKey {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let bytes = BASE64.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or("no Ed25519 public key: 32 bytes in base64")
+        bytes
+            .map(Self)
+            .ok_or("not an Ed25519 public key: expected 32 bytes in base64")
     }
 }
 
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_signed_is_read_back_wherever_it_was_carried() {
+    fn a_signed_record_survives_serialization() {
         let key = key();
         let signed = key.sign(&One(7)).expect("signed");
         let carried: Signed<One> = carried(&signed);
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_none_is_refused() {
+    fn an_invalid_key_is_refused() {
         assert!(serde_json::from_str::<VerifyingKey>("\"AAAA\"").is_err());
         let key = key().verifying_key();
         let text = serde_json::to_string(&key).expect("text");

@@ -1,4 +1,4 @@
-//! The trace context as text (W3C `traceparent`), so that it can be stored with work and sent with it.
+//! The trace context as text (W3C `traceparent`), to be stored and sent with work.
 
 use std::collections::HashMap;
 
@@ -17,18 +17,18 @@ const HEADER: &str = "traceparent";
 pub struct TraceContext(String);
 
 impl TraceContext {
-    /// Takes a `traceparent` header; anything that is not one is no context.
+    /// Parses a `traceparent` header; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let context = Self(text.to_owned());
         context.extract().has_active_span().then_some(context)
     }
 
-    /// The context of the span that this code runs in; none when nothing is traced.
+    /// Returns the context of the current span; `None` if nothing is traced.
     pub fn current() -> Option<Self> {
         Self::of(&Span::current())
     }
 
-    /// The context of `span`, to be handed to whoever goes on with its work.
+    /// Returns the context of `span`, for the code that continues its work.
     pub fn of(span: &Span) -> Option<Self> {
         let mut headers = HashMap::new();
         TraceContextPropagator::new().inject_context(&span.context(), &mut headers);
@@ -37,11 +37,11 @@ impl TraceContext {
 
     /// Makes `span` a child of this context. Call it before the span is entered.
     pub fn adopt(&self, span: &Span) {
-        // Fails only for a span that has already begun; it then keeps the parent it has.
+        // Fails only for a span that has begun; it then keeps its parent.
         let _ = span.set_parent(self.extract());
     }
 
-    /// Notes on `span` that it has to do with this context, of which it is no child.
+    /// Links `span` to this context without making it a child.
     pub fn link_to(&self, span: &Span) {
         span.add_link(self.extract().span().span_context().clone());
     }
@@ -50,12 +50,12 @@ impl TraceContext {
         &self.0
     }
 
-    /// The 32 hexadecimal digits by which Jaeger finds the trace.
+    /// Returns the trace id, 32 hexadecimal digits.
     pub fn trace_id(&self) -> &str {
         self.0.split('-').nth(1).unwrap_or_default()
     }
 
-    /// Whether its spans are kept: only then does a link to it lead anywhere.
+    /// Whether its spans are recorded; otherwise a link to it is useless.
     pub fn is_sampled(&self) -> bool {
         self.extract().span().span_context().is_sampled()
     }

@@ -1,13 +1,13 @@
-//! One hash over a list of objects, from which each object can be shown to be in the list: a Merkle tree with SHA-256.
+//! A Merkle tree with SHA-256 over a list of objects: proves that an object is in the list.
 //!
-//! **Invariant:** nobody can make a path for an object that was not in the list. The hash of an object and that of a
-//! branch begin with different bytes, so that neither is taken for the other.
+//! **Invariant:** there is no valid path for an object that is not in the list. Hash inputs of objects and branches begin
+//! with different bytes, so that neither can stand for the other.
 
 use sha2::{Digest as _, Sha256};
 
 pub(crate) type Hash = [u8; 32];
 
-/// A longer path is refused before anything is hashed.
+/// Longer paths are refused before hashing.
 pub(crate) const LONGEST_PATH: usize = 32;
 
 const OBJECT: u8 = 0;
@@ -17,7 +17,7 @@ const BRANCH: u8 = 1;
 pub(crate) struct Tree(Vec<Vec<Hash>>);
 
 impl Tree {
-    /// `None` for an empty list.
+    /// Returns `None` for an empty list.
     pub(crate) fn over<'a>(objects: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let mut level: Vec<Hash> = objects.into_iter().map(of_object).collect();
         if level.is_empty() {
@@ -37,7 +37,7 @@ impl Tree {
         top.copied().unwrap_or_default()
     }
 
-    /// What has to be hashed with the object at this place, from the bottom up, to come to the root.
+    /// Returns the hashes that lead from the object at this index to the root, bottom up.
     pub(crate) fn path(&self, mut at: usize) -> Vec<Hash> {
         let mut path = Vec::new();
         for level in &self.0 {
@@ -48,7 +48,7 @@ impl Tree {
     }
 }
 
-/// The root to which this path leads from the object; `None` if the path is too long.
+/// Returns the root that this path leads to from the object; `None` if the path is too long.
 pub(crate) fn root_of(object: &str, path: &[Hash]) -> Option<Hash> {
     let climb = |below: Hash, beside: &Hash| of_branch(&below, beside);
     (path.len() <= LONGEST_PATH).then(|| path.iter().fold(of_object(object), climb))
@@ -62,7 +62,7 @@ fn of_object(object: &str) -> Hash {
         .into()
 }
 
-/// One without a neighbour goes up as it is.
+/// A hash without a neighbour moves up unchanged.
 fn of_pair(pair: &[Hash]) -> Hash {
     match pair {
         [one, other] => of_branch(one, other),
@@ -71,7 +71,7 @@ fn of_pair(pair: &[Hash]) -> Hash {
     }
 }
 
-/// The smaller hash goes first, so that a path need not say which side is which.
+/// The smaller hash goes first, so that a path needs no left and right.
 fn of_branch(one: &Hash, other: &Hash) -> Hash {
     Sha256::new()
         .chain_update([BRANCH])

@@ -1,5 +1,4 @@
-//! A collector that takes OTLP over HTTP, for what a real one cannot be made to do: to be slow, to refuse, and to
-//! show every byte that it was sent.
+//! An OTLP/HTTP collector for what a real one cannot do: be slow, refuse, and show every received byte.
 
 #![expect(
     clippy::disallowed_methods,
@@ -24,9 +23,9 @@ const SLOW: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
-    /// Takes spans and forgets them.
+    /// Accepts and drops spans.
     Takes,
-    /// Takes spans and keeps what came.
+    /// Accepts and keeps spans.
     Keeps,
     /// Answers after its callers have given up.
     Slow,
@@ -34,7 +33,7 @@ pub enum Mood {
     Refuses,
 }
 
-/// A running collector; dropped, nobody answers at its address any more.
+/// A running collector; it stops on drop.
 pub struct Collector {
     address: SocketAddr,
     kept: Arc<Mutex<Vec<Bytes>>>,
@@ -66,7 +65,7 @@ impl Collector {
         format!("http://{}", self.address)
     }
 
-    /// All that came, one body after the other; text in protobuf stands in it as it is.
+    /// Returns all received bodies; text in protobuf is readable in them.
     pub fn bytes(&self) -> Vec<u8> {
         let kept = self.kept.lock();
         kept.concat()

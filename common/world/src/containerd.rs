@@ -1,4 +1,4 @@
-//! A real containerd with folders, socket and registry settings of its own. Needs root, as containerd does.
+//! A real containerd with its own folders, socket and registry settings. Needs root.
 //!
 //! Images are pulled by `ctr`, which in containerd 1.6 speaks HTTP itself, by the same library as the daemon.
 
@@ -15,7 +15,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const PULL_LIMIT: Duration = Duration::from_secs(300);
 const CONTROL_LIMIT: Duration = Duration::from_secs(60);
 
-/// What nobody needs to pull an image; the daemon is up sooner without.
+/// Plugins that pulls do not need; the daemon starts faster without them.
 const LEFT_OUT: [&str; 9] = [
     "io.containerd.grpc.v1.cri",
     "io.containerd.internal.v1.opt",
@@ -160,7 +160,7 @@ impl Containerd {
         }
     }
 
-    /// Forgets an image with all its content and snapshots, so that the next pull really pulls.
+    /// Removes an image with all its content and snapshots, so that the next pull fetches it.
     pub async fn remove(&self, image: &str) {
         run_well(
             control(self.dir.path(), &["images", "remove", "--sync", image]),
@@ -169,7 +169,7 @@ impl Containerd {
         .await;
     }
 
-    /// Forgets everything.
+    /// Removes all images.
     pub async fn remove_all(&self) {
         let images = run_well(
             control(self.dir.path(), &["images", "list", "--quiet"]),
@@ -183,7 +183,7 @@ impl Containerd {
         assert!(left.is_empty(), "containerd still holds {left:?}");
     }
 
-    /// The digests that it holds, each verified by containerd when it came in.
+    /// Returns the digests that it holds, each verified by containerd on arrival.
     pub async fn content(&self) -> Vec<String> {
         let listed = run_well(
             control(self.dir.path(), &["content", "list", "--quiet"]),

@@ -1,4 +1,4 @@
-//! What lies between two programs: passes bytes on, as slowly and as wrongly as it is told to.
+//! A link between two programs that delays and corrupts bytes as configured.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::serving::serve_each;
 /// What it does to bytes on their way back from the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LinkFaults {
-    /// The byte at every so manieth place of a connection is another one.
+    /// Corrupts every n-th byte of a connection.
     pub flip_every: Option<u64>,
     /// Of all connections together.
     pub bytes_per_second: Option<u64>,
@@ -37,7 +37,7 @@ struct LinkState {
 }
 
 impl FaultyLink {
-    /// Listens; whoever comes before [`Self::leads_to`] is sent away.
+    /// Listens; connections before [`Self::leads_to`] are closed.
     pub async fn start(faults: LinkFaults) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -107,7 +107,7 @@ impl LinkState {
                 self.passed.fetch_add(length as u64, Ordering::Relaxed);
             }
         };
-        // A server that is gone ends both ways at once.
+        // If the server closes, both directions end.
         tokio::select! {
             ended = back => ended,
             Err(error) = there => Err(error),

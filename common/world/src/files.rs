@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// A folder that is gone with its value, or one that the test owns.
+/// A folder that is removed on drop, or one that the test owns.
 #[derive(Debug)]
 pub(crate) enum Folder {
     Ours(TempDir),
@@ -42,7 +42,7 @@ pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
         .unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
 }
 
-/// For its owner only, as our programs want their keys.
+/// Writes a file for its owner only, as our programs require for keys.
 pub(crate) fn write_private(path: &Path, content: impl AsRef<[u8]>) {
     use std::os::unix::fs::PermissionsExt as _;
     write(path, content);

@@ -7,7 +7,7 @@ use reqwest::{Certificate, Client};
 
 use crate::Identity;
 
-/// Trusts `ca_pem` and nothing else when it is given.
+/// Trusts only `ca_pem`, if given.
 pub fn client(ca_pem: Option<&str>) -> Client {
     client_as(None, ca_pem)
 }
@@ -39,7 +39,7 @@ pub fn client_as(identity: Option<&Identity>, ca_pem: Option<&str>) -> Client {
     builder.build().expect("an HTTP client")
 }
 
-/// The status of a GET; none when nobody answers.
+/// Returns the status of a GET; `None` without a response.
 pub(crate) async fn status_of(client: &Client, url: &str) -> Option<u16> {
     let answer = client
         .get(url)

@@ -1,11 +1,12 @@
-//! What tests and benchmarks stand on: images made on the spot, a real docker-registry, a real containerd, our own
-//! programs as real processes, and a client that speaks as Harbor does.
+//! Fixtures for tests and benchmarks: generated images, a real docker-registry, a real containerd, our programs as real
+//! processes, and a client that behaves like Harbor.
 //!
-//! **Invariant:** what is started here listens on 127.0.0.1 or in a network namespace of its own, lives in a folder of its own, and is gone when its value
-//! is dropped. A program that is not installed is a failure with a text that says how to install it, never a skip.
+//! **Invariant:** everything that is started here listens on 127.0.0.1 or in its own network namespace, has its own
+//! folder, and is gone when its value is dropped. A program that is not installed is a failure that says how to install
+//! it, never a skip.
 //!
-//! Non-goals: nothing here decides what is right; that is the test's part. Nothing of ours is linked in: a test that
-//! checks our code with our code proves little.
+//! Non-goals: assertions, which belong to the tests. No crate of ours is linked in: a test that checks our code with our
+//! code proves little.
 
 mod clock;
 mod collector;

@@ -1,4 +1,4 @@
-//! nginx over a folder: what a file server can do on this machine, and a registry of files that does nothing but send.
+//! nginx over a folder: the speed of a file server on this machine, and a registry of plain files.
 //!
 //! A registry tree is files under `v2/<repository>/{blobs,manifests}/<digest>`; tags are not served.
 
@@ -223,7 +223,7 @@ impl Nginx {
         self.serve_below("", image, repository);
     }
 
-    /// The same below a path of this host, with a tag: what somebody can do who may upload files there.
+    /// The same below a path of this host, with a tag, like a user who may upload files there.
     pub fn serve_tagged_below(&self, path: &str, image: &Image, repository: &str, tag: &str) {
         self.serve_below(path, image, repository);
         let root = &image.root().digest;
@@ -231,8 +231,8 @@ impl Nginx {
         files::write(&manifests.join(tag), image.bytes(root));
     }
 
-    /// Serves other bytes under the digests of the image's objects, as many as these have: what somebody can do who knows
-    /// an image from the outside, and has a registry.
+    /// Serves other bytes of the same size under the digests of the image's objects, like an attacker with a registry who
+    /// knows only digests and sizes.
     pub fn serve_lies(&self, image: &Image, repository: &str) {
         for object in image.objects() {
             let size = image.bytes(&object.digest).len();
@@ -278,7 +278,7 @@ impl Nginx {
         self.gets().iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// From here on, only later requests are told.
+    /// Forgets all requests so far.
     pub fn forget_requests(&self) {
         files::write(&self.dir.path().join("access.log"), "");
     }

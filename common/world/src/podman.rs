@@ -1,4 +1,4 @@
-//! A real podman, with a storage of its own. It can send neither `ns` nor headers of ours.
+//! A real podman with its own storage. It can send neither `ns` nor custom headers.
 
 use std::path::Path;
 use std::process::Command;

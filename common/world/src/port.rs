@@ -1,8 +1,7 @@
-//! Ports that stay ours.
+//! Reserved ports.
 //!
-//! **Invariant:** as long as a [`Port`] lives, no other test of this machine is handed the same number, so a server can
-//! be stopped and started again on it. The numbers lie below those that the kernel gives to outgoing connections:
-//! one of those could otherwise take the port of a server that is just being restarted.
+//! **Invariant:** while a [`Port`] lives, no other test on this machine gets its number, so a server can be restarted on
+//! it. The numbers are below those for outgoing connections, which could otherwise take the port during a restart.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -28,7 +27,7 @@ impl Port {
         Self::free_at(Ipv4Addr::LOCALHOST)
     }
 
-    /// On another machine nothing is tried: who could have it there has got its number from here.
+    /// Does not try to bind on another machine: all numbers there come from here.
     pub(crate) fn free_at(host: Ipv4Addr) -> Self {
         let folder = std::env::temp_dir().join("stoker-world-ports");
         crate::files::make_dir(&folder);

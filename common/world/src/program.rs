@@ -1,6 +1,6 @@
-//! One program that a test started: awaited with a limit, its log shown when something fails, killed on drop.
+//! One program that a test started: awaited with a limit, killed on drop; failures show its log.
 //!
-//! **Invariant:** only processes that were started here are ever signalled, by their process id.
+//! **Invariant:** only processes that were started here are signalled, by their id.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -124,7 +124,7 @@ impl Program {
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) {
-        // Once it was waited for, its id may be somebody else's.
+        // After the wait, its id may belong to another process.
         if !self.is_running() {
             return;
         }

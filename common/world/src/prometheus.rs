@@ -1,4 +1,4 @@
-//! A real Prometheus that scrapes our admin ports, and `promtool` to judge what they say.
+//! A real Prometheus that scrapes our admin ports, and `promtool` to check their metrics.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -57,7 +57,7 @@ impl Prometheus {
         }
     }
 
-    /// What it answers to an expression now: the series, or why there are none.
+    /// Evaluates an expression: the series, or the error.
     pub async fn query(&self, expression: &str) -> Result<Vec<Value>, String> {
         let mut url = reqwest::Url::parse(&format!("http://{}/api/v1/query", self.port)).expect("a URL");
         url.query_pairs_mut().append_pair("query", expression);
@@ -73,7 +73,7 @@ impl Prometheus {
         Ok(answer["data"]["result"].as_array().cloned().unwrap_or_default())
     }
 
-    /// Waits until every target was scraped `times` times, so that rates have something to stand on.
+    /// Waits until every target was scraped `times` times, so that rates can be computed.
     pub async fn scraped(&self, targets: usize, times: usize, limit: Duration) {
         let expression = format!("count(count_over_time(up[5m]) >= {times})");
         eventually("enough scrapes of every target", limit, async || {

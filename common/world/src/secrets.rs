@@ -1,7 +1,7 @@
-//! Looks for planted secrets where none may be: folders (by the real `grep`), and texts that were received.
+//! Searches for planted secrets in folders (with the real `grep`) and in received texts.
 //!
-//! Each secret is looked for as it is, percent-encoded, in base64 (wherever in a longer text it began), in hex, and as
-//! `user:password` in base64; of a JWT, the signature alone as well.
+//! Searches each secret in plain, percent-encoded, in base64 (at any offset in a longer text), in hex, and as
+//! `user:password` in base64; of a JWT also the signature alone.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// A shorter form would be found in random bytes.
 const SHORTEST: usize = 6;
 
-/// Secrets that a test has planted, in all forms that they could turn up in.
+/// Planted secrets in all forms to search for.
 #[derive(Default)]
 pub struct Planted {
     forms: Vec<Form>,
@@ -30,7 +30,7 @@ struct Form {
     bytes: String,
 }
 
-/// A secret where none may be. It does not show the secret.
+/// A found secret. It does not show the secret itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Which secret, in which form.

@@ -1,5 +1,4 @@
-//! Asks the real `sha256sum` whether a peer's sealed files are what their names say: a check without a line of the
-//! code that is being checked.
+//! Verifies a peer's sealed files with the real `sha256sum`, independent of the code under test.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! A real file system of a few MiB, mounted for one test. Mounting is for root: elsewhere such tests pass unless
-//! `CI=true`, where they fail. A missing program is a failure everywhere.
+//! A real file system of a few MiB, mounted for one test. Mounting needs root: without it such tests pass, but fail with
+//! `CI=true`. A missing program is always a failure.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,7 +46,7 @@ impl SmallDisk {
         &self.mounted
     }
 
-    /// What somebody else puts on the same disk.
+    /// Fills the disk with other data.
     pub fn fill(&self, name: &str, bytes: usize) {
         std::fs::write(self.mounted.join(name), vec![7; bytes]).expect("written");
     }

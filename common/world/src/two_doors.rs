@@ -1,5 +1,5 @@
-//! One address for HTTPS and for plain HTTP, as somebody on the path to a registry can offer it: what begins with a TLS
-//! handshake is passed on to one server, everything else to another one, and is written down.
+//! One address for HTTPS and plain HTTP, like an attacker on the path to a registry: TLS connections are forwarded to one
+//! server; all others are recorded and forwarded to another one.
 
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ impl ListenerPair {
             }
         };
         let back = async { copy(&mut from_server, &mut to_client).await.map(drop) };
-        // A server that is gone ends both ways at once.
+        // If the server closes, both directions end.
         tokio::select! {
             ended = back => ended,
             Err(error) = there => Err(error),

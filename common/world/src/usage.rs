@@ -1,11 +1,11 @@
-//! What a process has used: processor time and memory, as the kernel counts them.
+//! CPU time and memory of a process, as the kernel counts them.
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::files;
 
-/// The kernel tells processor time in hundredths of a second, on every architecture that we build for.
+/// The kernel counts CPU time in hundredths of a second on every architecture that we build for.
 const TICKS_A_SECOND: u32 = 100;
 
 /// Of one process, or of a process and its children.
@@ -15,7 +15,7 @@ pub struct Usage {
     pub processor: Duration,
     /// In RAM now.
     pub resident_bytes: u64,
-    /// The most that it ever had in RAM.
+    /// Peak memory.
     pub peak_bytes: u64,
 }
 

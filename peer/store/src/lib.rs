@@ -1,10 +1,9 @@
-//! Holds objects by digest.
+//! Stores objects by digest.
 //!
-//! **Invariant:** a name in this store is a promise. If `sealed/ab/abcd…` exists, its bytes have that sha256
-//! and were on the disk before they got the name. [`Partial`] and [`Sealed`] are two types; the only way from
-//! one to the other is [`Partial::prove`] and [`Proven::seal`].
+//! **Invariant:** if `sealed/ab/abcd…` exists, its bytes have that sha256 and were on disk before the file got its name.
+//! A [`Partial`] becomes [`Sealed`] only by [`Partial::prove`] and [`Proven::seal`].
 //!
-//! Non-goals: this crate does not know registries to ask, peers or preheats.
+//! Non-goals: registries, peers and preheats.
 
 mod blocking;
 mod catalog;

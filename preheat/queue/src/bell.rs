@@ -1,7 +1,7 @@
-//! Wakes those who wait for work of a lane, within this process.
+//! Wakes waiters for work of a lane within this process.
 //!
-//! The bell is a hint: a lost ring costs one poll interval, never work. Whoever waits listens first, then looks, then
-//! waits; a ring between looking and waiting is therefore heard. Lanes that nobody listens to take no memory.
+//! The bell is a hint: a lost ring costs one poll interval, never work. A waiter first listens, then checks for work,
+//! then waits, so it notices a ring between checking and waiting. Lanes without listeners use no memory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use tokio::sync::watch;
 
 type Lanes = HashMap<String, watch::Sender<()>>;
 
-/// Cheap to clone; all clones ring the same bell.
+/// Cheap to clone; clones share the bell.
 #[derive(Clone, Debug, Default)]
 pub struct Bell {
     lanes: Arc<Mutex<Lanes>>,
 }
 
 impl Bell {
-    /// Call it after the commit: who wakes earlier would look in vain.
+    /// Wakes the listeners of a lane. Call it after the commit, or they find nothing.
     pub fn ring(&self, lane: &str) {
         if let Some(listeners) = self.lanes().get(lane) {
             listeners.send_replace(());
@@ -31,7 +31,7 @@ impl Bell {
         }
     }
 
-    /// Hears every ring from now on.
+    /// Returns a listener for every ring from now on.
     pub fn listen(&self, lane: &str) -> BellListener {
         let ears = self
             .lanes()
@@ -45,7 +45,7 @@ impl Bell {
         }
     }
 
-    /// Waits for the next ring; one that rang before the call is missed, which is what [`Bell::listen`] is for.
+    /// Waits for the next ring. Misses rings before the call; use [`Bell::listen`] to catch them.
     pub async fn wait(&self, lane: &str) {
         self.listen(lane).rung().await;
     }
@@ -55,7 +55,7 @@ impl Bell {
     }
 }
 
-/// Somebody's ear for one lane.
+/// A listener for one lane.
 #[derive(Debug)]
 pub struct BellListener {
     bell: Bell,
@@ -64,7 +64,7 @@ pub struct BellListener {
 }
 
 impl BellListener {
-    /// Returns once the bell has rung since `listen`, or since the last time this returned. Cancelling it is safe.
+    /// Completes once the bell has rung since `listen` or since this last completed. Cancel-safe.
     pub async fn rung(&mut self) {
         if let Some(ears) = &mut self.ears
             && ears.changed().await.is_ok()
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_nobody_listens_to_takes_no_memory() {
+    fn a_lane_without_listeners_uses_no_memory() {
         let bell = Bell::default();
         let (first, second) = (bell.listen("lane"), bell.listen("lane"));
         drop(first);

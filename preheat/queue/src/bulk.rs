@@ -1,4 +1,4 @@
-//! Work that is moved in numbers: parked and let go, moved to another lane, removed with its group, counted.
+//! Bulk operations on work items: unpark, move to another lane, remove a group, count.
 
 use sea_orm::sea_query::{CaseStatement, Expr, SimpleExpr};
 use sea_orm::{
@@ -9,18 +9,18 @@ use crate::passes::{LineKey, passes};
 use crate::rows::work::{Column, Entity, Model, PARKED, WAITING};
 use crate::work::WorkId;
 
-/// Databases bound the number of values in one statement.
+/// Databases limit the number of values in one statement.
 const VALUES_AT_ONCE: usize = 500;
 const CASES_AT_ONCE: usize = 200;
 
-/// WorkFilter work of a group is meant; nothing given means all of it.
+/// Selects work items of a group; without conditions, all of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WorkFilter<'a> {
     pub kind: Option<&'a str>,
     pub lanes: Option<&'a [String]>,
 }
 
-/// Lets parked work go; it stands in line from now on. Returns the lanes whose bell to ring after the commit.
+/// Makes parked work items claimable. Returns the lanes whose bell to ring after the commit.
 pub async fn unpark(
     txn: &impl ConnectionTrait,
     group: &str,
@@ -94,7 +94,7 @@ fn pass_by_id(placed: &[(WorkId, i64)]) -> SimpleExpr {
         .into()
 }
 
-/// Moves waiting work to another lane. `false`: somebody has it, or it is gone.
+/// Moves a waiting work item to another lane. Returns `false` if it is claimed or gone.
 pub async fn move_lane(txn: &impl ConnectionTrait, id: WorkId, lane: &str) -> Result<bool, DbErr> {
     let moved = Entity::update_many()
         .col_expr(Column::Lane, Expr::value(lane))
@@ -105,7 +105,7 @@ pub async fn move_lane(txn: &impl ConnectionTrait, id: WorkId, lane: &str) -> Re
     Ok(moved.rows_affected == 1)
 }
 
-/// Removes all work of a group, also what is running: its settlement will change nothing. Returns how many.
+/// Removes all work items of a group and returns their number. The settlement of a running one will have no effect.
 pub async fn remove_group(txn: &impl ConnectionTrait, group: &str) -> Result<u64, DbErr> {
     let removed = Entity::delete_many()
         .filter(Column::WorkGroup.eq(group))
@@ -114,7 +114,7 @@ pub async fn remove_group(txn: &impl ConnectionTrait, group: &str) -> Result<u64
     Ok(removed.rows_affected)
 }
 
-/// How much work waits in each lane that has some, parked work included.
+/// Returns the number of waiting work items of each non-empty lane, parked ones included.
 pub async fn waiting_by_lane(txn: &impl ConnectionTrait) -> Result<Vec<(String, i64)>, DbErr> {
     Entity::find()
         .select_only()

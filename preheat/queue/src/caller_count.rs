@@ -1,7 +1,7 @@
-//! How many callers have been writing just now.
+//! Counts the callers that wrote recently.
 //!
-//! On a machine with few cores, work that nobody waits for takes its time from callers who do. So workers look here
-//! before they claim, and wait a little while many are asking.
+//! On a machine with few cores, background work slows down waiting callers. So workers check this count before they
+//! claim, and wait briefly while many callers write.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 const WINDOW: Duration = Duration::from_millis(50);
-/// In this window and the one before it: a hundred a second.
+/// In this window and the previous one: a hundred a second.
 const MANY: u32 = 10;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// Nobody gives way for longer than this at a time.
+/// The longest wait of one call.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Counts callers in short windows.
+/// A count of callers in short windows.
 #[derive(Default)]
 pub(crate) struct CallerCount(Mutex<Counted>);
 
@@ -38,7 +38,7 @@ impl CallerCount {
         }
     }
 
-    /// Adds to the window that runs now; how many there were lately.
+    /// Adds to the current window and returns the recent count.
     fn count(&self, more: u32) -> u32 {
         let mut counted = self.0.lock();
         counted.roll(Instant::now());
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn callers_of_long_ago_do_not_count() {
+    fn old_callers_do_not_count() {
         let mut counted = Counted::default();
         let begin = Instant::now();
         counted.roll(begin);
@@ -76,13 +76,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_gives_way_for_ever_and_nobody_at_all_when_few_ask() {
-        let askers = CallerCount::default();
-        askers.another();
-        let quick = tokio::time::timeout(Duration::from_secs(30), askers.give_way()).await;
+    async fn giving_way_is_bounded_and_skipped_when_few_callers_write() {
+        let callers = CallerCount::default();
+        callers.another();
+        let quick = tokio::time::timeout(Duration::from_secs(30), callers.give_way()).await;
         assert!(quick.is_ok());
-        (0..1_000).for_each(|_| askers.another());
-        let patient = tokio::time::timeout(Duration::from_secs(30), askers.give_way()).await;
+        (0..1_000).for_each(|_| callers.another());
+        let patient = tokio::time::timeout(Duration::from_secs(30), callers.give_way()).await;
         assert!(patient.is_ok());
     }
 }

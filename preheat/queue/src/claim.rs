@@ -1,7 +1,7 @@
-//! Gives work to a holder: candidates in order, then one compare-and-swap that runs on all three databases.
+//! Claims work items for a holder: selects candidates in order, then one compare-and-swap that works on all databases.
 //!
-//! **Invariant:** no work is given to two holders. The swap takes only rows that still wait; on a database server the
-//! candidates are locked beside that, and rows that another claimer has locked are passed over.
+//! **Invariant:** no work item has two holders. The swap takes only rows that still wait. On a database server the
+//! candidates are also locked, and rows locked by another claim are skipped.
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType};
 use sea_orm::{
@@ -15,19 +15,19 @@ use crate::rows::{holders, work};
 use crate::work::{Work, WorkId};
 use crate::writer::Urgency;
 
-/// One claim takes no more than this, however much was asked for.
+/// The limit of one claim.
 const MOST_AT_ONCE: usize = 256;
 
-/// Why nothing can be claimed.
+/// Why a claim failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
-    #[error("the lease has ended; whoever claims has to register anew")]
+    #[error("the lease has ended: register the holder again")]
     HolderEnded,
     #[error("the database did not answer: {0}")]
     Database(#[from] DbErr),
 }
 
-/// Work that a holder has, with the fence that settles it.
+/// A claimed work item with its fence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claimed {
     pub id: WorkId,
@@ -36,16 +36,16 @@ pub struct Claimed {
     pub lane: String,
     pub kind: String,
     pub payload: serde_json::Value,
-    /// 1 the first time.
+    /// 1 for the first attempt.
     pub attempt: i32,
     pub created_ms: i64,
     pub trace: Option<String>,
     pub group: Option<String>,
-    /// What the attempt before said.
+    /// The error of the previous attempt.
     pub last_error: Option<String>,
 }
 
-/// Claims due work of a lane, up to `at_most`. Looks first, so that an idle lane costs no write.
+/// Claims up to `at_most` due work items of a lane. Reads first, so that an idle lane costs no write.
 pub async fn claim(
     db: &Database,
     lane: &str,
@@ -67,7 +67,7 @@ pub async fn claim(
     .await
 }
 
-/// The same within the caller's transaction.
+/// Claims within the caller's transaction.
 pub async fn claim_within(
     txn: &impl ConnectionTrait,
     lane: &str,
@@ -133,7 +133,7 @@ async fn swap(txn: &impl ConnectionTrait, candidates: &[WorkId], holder: HolderI
         .map(|_| ())
 }
 
-/// The candidates were waiting a moment ago, so those that carry our name now are the ones that the swap gave us.
+/// Returns the candidates that the swap gave to this holder: they were waiting before, and have its id now.
 async fn claimed(
     txn: &impl ConnectionTrait,
     candidates: &[WorkId],

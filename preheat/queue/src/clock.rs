@@ -1,21 +1,21 @@
-//! Time is handed in: leases, due times and tests all read the same clock.
+//! The clock that leases, due times and tests share.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Says what time it is, in milliseconds since 1970.
+/// Returns the time in milliseconds since 1970.
 pub trait Clock: Send + Sync {
     fn now_ms(&self) -> i64;
 }
 
-/// The machine's own clock.
+/// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the clock that everybody else is handed"
+        reason = "this is the clock that other code receives"
     )]
     fn now_ms(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -23,7 +23,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move.
+/// A clock that moves only when a test advances it.
 #[derive(Debug, Default)]
 pub struct TestClock(AtomicI64);
 

@@ -1,6 +1,6 @@
-//! Opens the database and is the door to it: reads on one pool, writes through the writer.
+//! The database: reads on one pool, writes through the writer.
 //!
-//! **Invariant:** on SQLite an answered write survives a power cut: WAL with `synchronous = FULL`.
+//! **Invariant:** on SQLite a confirmed write survives a power cut: WAL with `synchronous = FULL`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,17 +25,17 @@ const BUSY_LIMIT: Duration = Duration::from_secs(5);
 /// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("the database address must begin with sqlite:, postgres:// or mysql://")]
+    #[error("unknown kind of database: the address must begin with sqlite:, postgres:// or mysql://")]
     UnknownKind,
     #[error(
-        "an in-memory SQLite database would forget everything; write sqlite:PATH, for example sqlite:/var/lib/stoker/stoker.db"
+        "an in-memory SQLite database would lose everything: write sqlite:PATH, for example sqlite:/var/lib/stoker/stoker.db"
     )]
     InMemory,
-    #[error("the database cannot be opened: {0}. Look at the address, and whether this program may use it")]
+    #[error("cannot open the database: {0}; check its address and permissions")]
     Refused(#[from] DbErr),
 }
 
-/// Cheap to clone; all clones share the pools and the writer.
+/// Cheap to clone; clones share the pools and the writer.
 #[derive(Clone)]
 pub struct Database {
     pools: Arc<Pools>,
@@ -43,7 +43,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// `sqlite:PATH` (the file is made when it is missing), `postgres://…` or `mysql://…` (MariaDB too).
+    /// Opens `sqlite:PATH` (creates the file if missing), `postgres://…` or `mysql://…` (also MariaDB).
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         let (to_write, to_read) = match url.split_once(':') {
             Some(("sqlite", path)) if path.contains(":memory:") || path.contains("mode=memory") => {
@@ -55,7 +55,7 @@ impl Database {
             }
             _ => return Err(OpenError::UnknownKind),
         };
-        // The writing connection makes the file and turns WAL on, so it comes first.
+        // The writing connection first: it creates the file and turns WAL on.
         let writes = sea_orm::Database::connect(to_write).await?;
         let reads = sea_orm::Database::connect(to_read).await?;
         let pools = Pools {
@@ -69,18 +69,18 @@ impl Database {
         })
     }
 
-    /// For reading only; on SQLite a write here is refused.
+    /// Returns the pool for reads; on SQLite it refuses writes.
     pub fn reads(&self) -> &DatabaseConnection {
         &self.pools.reads
     }
 
-    /// For migrations, before anything is served. Everything else writes through [`Database::write`].
+    /// Returns the connection for migrations at start. Everything else writes through [`Database::write`].
     pub fn connection_for_migrations(&self) -> &DatabaseConnection {
         &self.pools.writes
     }
 
-    /// Runs `work` in a transaction and answers after its commit. An `Err` of `work` undoes what it did, and only
-    /// that. Once this has been polled the work runs to its end, even if the caller goes away.
+    /// Runs `work` in a transaction and returns after the commit. An `Err` of `work` undoes its own changes only. Once
+    /// polled, the work runs to its end, even if the caller is dropped.
     pub async fn write<T, E, F>(&self, urgency: Urgency, work: F) -> Result<T, WriteError<E>>
     where
         F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
@@ -102,12 +102,12 @@ impl Database {
         answer
     }
 
-    /// Somebody who asked at `began` has heard what came of it.
+    /// Records the duration of a write that a caller began at `began`.
     pub(crate) fn wrote(&self, urgency: Urgency, began: Instant) {
         self.durations.note(urgency, began.elapsed());
     }
 
-    /// What operators see of writes and connections.
+    /// Registers the metrics of writes and connections.
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.durations.register(registry);
         registry.register_collector(Box::new(DatabaseGauges(Arc::downgrade(&self.pools))));
@@ -117,21 +117,21 @@ impl Database {
         self.pools.writer.hand_in_urgent(entry)
     }
 
-    pub(crate) fn another_asker(&self) {
-        self.pools.writer.another_asker();
+    pub(crate) fn another_caller(&self) {
+        self.pools.writer.another_caller();
     }
 
-    /// How many writes wait for their batch.
+    /// Returns how many writes wait for a batch.
     pub fn queued_writes(&self) -> usize {
         self.pools.writer.queued()
     }
 
-    /// Waits while many callers are writing, for half a second at most.
+    /// Waits while many callers write, for at most half a second.
     pub(crate) async fn give_way(&self) {
         self.pools.writer.give_way().await;
     }
 
-    /// Writes what is queued, takes nothing new, and lets the connections go.
+    /// Writes what is queued, accepts nothing new, and closes the connections.
     pub async fn close(&self) -> Result<(), DbErr> {
         self.pools.writer.close().await;
         self.pools.reads.close_by_ref().await?;
@@ -172,10 +172,10 @@ fn sqlite_reads(url: &str) -> ConnectOptions {
     options
 }
 
-/// A cancelled `begin` leaves an open transaction on its connection (sqlx 0.9.0), and what is written there later
-/// would never be seen; so each connection is rolled back before it is handed out.
+/// Rolls each connection back before use: a cancelled `begin` leaves an open transaction (sqlx 0.9.0), and later writes
+/// on it would never be committed.
 fn server_pool(url: &str, connections: u32) -> ConnectOptions {
-    // The drivers know MariaDB by MySQL's name.
+    // The driver uses MySQL's scheme for MariaDB.
     let url = url
         .strip_prefix("mariadb:")
         .map_or_else(|| url.to_owned(), |rest| format!("mysql:{rest}"));

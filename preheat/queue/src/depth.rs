@@ -1,6 +1,6 @@
-//! How much work there is, by kind and state, and how old the oldest of it is.
+//! The number of work items by kind and state, and the age of the oldest.
 //!
-//! Two grouped looks at the whole table: made for a round every few seconds, not for every request.
+//! Two grouped queries over the whole table: suitable every few seconds, not for every request.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Select};
 
@@ -8,24 +8,24 @@ use crate::rows::work::{Column, Entity, PARKED, WAITING};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WorkState {
-    /// To be claimed now, or after a pause.
+    /// Claimable now or after a delay.
     Waiting,
     Running,
     /// Waits for [`crate::unpark`].
     Parked,
 }
 
-/// Work of one kind in one state.
+/// The work items of one kind in one state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Depth {
     pub kind: String,
     pub state: WorkState,
     pub count: i64,
-    /// When the oldest of it was put in.
+    /// When the oldest was enqueued.
     pub oldest_ms: i64,
 }
 
-/// Kinds and states that no work is in are left out.
+/// Returns the depths; leaves out kinds and states without work items.
 pub async fn depths(db: &impl ConnectionTrait) -> Result<Vec<Depth>, DbErr> {
     let moving = grouped().filter(Column::RunAtMs.lt(PARKED));
     let parked = grouped().filter(Column::RunAtMs.gte(PARKED));

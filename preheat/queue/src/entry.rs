@@ -1,7 +1,7 @@
-//! One write that somebody asked for: what to run, what came of it, and whom to tell.
+//! One requested write: what to run, its result, and the channel to its caller.
 //!
-//! An entry does not belong to its asker. Whoever asked may go away (a web server drops the handler of a client that
-//! hung up); the entry runs to its end all the same.
+//! An entry does not belong to its caller. The caller may be dropped (a web server drops the handler of a disconnected
+//! client), but the entry still runs to its end.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -12,29 +12,28 @@ use futures_util::future::BoxFuture;
 use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::sync::oneshot;
 
-/// Why a write was not made.
+/// Why a write failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WriteError<E> {
-    /// The entry itself said no; nothing of it was kept.
+    /// The entry itself refused; its changes were undone.
     #[error("{0}")]
     Refused(E),
     /// The queue is full.
-    #[error("the database has more to write than it can take; try again in a moment")]
+    #[error("the write queue of the database is full: retry later")]
     Busy,
-    /// The entry panicked; nothing of it was kept.
-    #[error("a write went wrong inside the program: {0}")]
+    /// The entry panicked; its changes were undone.
+    #[error("a write failed with a panic: {0}")]
     Panicked(String),
-    /// The database refused the whole batch. When the connection broke during the commit, the write may have been
-    /// made after all.
-    #[error("the database did not take the write: {0}")]
+    /// The whole batch failed. If the connection broke during the commit, the write may have been committed.
+    #[error("the database refused the write: {0}")]
     Database(Arc<DbErr>),
     /// The database was closed.
-    #[error("the database is being closed; nothing more is written")]
+    #[error("the database is closing and accepts no write")]
     Closed,
 }
 
 impl<E> WriteError<E> {
-    /// The same failure for somebody who has other refusals.
+    /// Converts the error type of a refusal.
     pub fn map_refusal<F>(self, map: impl FnOnce(E) -> F) -> WriteError<F> {
         match self {
             Self::Refused(refusal) => WriteError::Refused(map(refusal)),
@@ -46,35 +45,35 @@ impl<E> WriteError<E> {
     }
 }
 
-/// What the writer has to do with an entry's changes.
+/// What the writer does with an entry's changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryOutcome {
     Keep,
     Undo,
 }
 
-/// An entry whose types the writer need not know.
+/// An entry, independent of its types.
 pub(crate) trait Entry: Send {
     fn run<'a>(&'a mut self, txn: &'a DatabaseTransaction) -> BoxFuture<'a, EntryOutcome>;
-    /// Tells the asker, after the batch has ended. A broken batch takes back what had succeeded.
+    /// Sends the result to the caller after the batch. If the batch failed, so did the entry.
     fn answer(self: Box<Self>, batch: Result<(), Arc<DbErr>>);
 }
 
-/// A caller's closure on its way through the writer.
+/// An entry that runs a caller's closure.
 pub(crate) struct ClosureEntry<F, T, E> {
     work: Option<F>,
     outcome: Option<Result<T, WriteError<E>>>,
-    asker: oneshot::Sender<Result<T, WriteError<E>>>,
+    caller: oneshot::Sender<Result<T, WriteError<E>>>,
 }
 
 impl<F, T, E> ClosureEntry<F, T, E> {
     pub(crate) fn new(work: F) -> (Self, oneshot::Receiver<Result<T, WriteError<E>>>) {
-        let (asker, answer) = oneshot::channel();
+        let (caller, answer) = oneshot::channel();
         (
             Self {
                 work: Some(work),
                 outcome: None,
-                asker,
+                caller,
             },
             answer,
         )
@@ -92,7 +91,7 @@ where
             let Some(work) = self.work.take() else {
                 return EntryOutcome::Undo;
             };
-            // The closure is called inside of the future, so that a panic of either is caught.
+            // Called inside the future, to catch a panic of the closure as well.
             let running = AssertUnwindSafe(async move { work(txn).await });
             let outcome = match running.catch_unwind().await {
                 Ok(outcome) => outcome.map_err(WriteError::Refused),
@@ -115,14 +114,14 @@ where
             (Ok(()), None) => Err(WriteError::Closed),
             (Err(error), _) => Err(WriteError::Database(error)),
         };
-        // Nobody there any more: the write was made all the same.
-        self.asker.send(answer).ok();
+        // If the caller is gone, the write stays committed.
+        self.caller.send(answer).ok();
     }
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panic without a text".to_owned())
+        .unwrap_or_else(|| "panic without a message".to_owned())
 }

@@ -1,12 +1,12 @@
-//! Whose turn it is: urgent entries first, and a background one after every eighth of them.
+//! Orders entries: urgent ones first, and one background entry after every eighth.
 //!
-//! The count runs on across batches, so that background work moves even while every batch is full of urgent entries.
+//! The count continues across batches, so that background entries progress even while urgent ones fill every batch.
 
 use tokio::sync::mpsc::Receiver;
 
 const URGENT_IN_A_ROW: u32 = 8;
 
-/// The two queues and the memory of who went last.
+/// The two queues and the count of urgent entries in a row.
 pub(crate) struct EntryQueues<E> {
     urgent: Receiver<E>,
     background: Receiver<E>,
@@ -22,7 +22,7 @@ impl<E> EntryQueues<E> {
         }
     }
 
-    /// Waits for an entry; none means that nobody is left who could ask.
+    /// Waits for an entry; `None` if all senders are gone.
     pub(crate) async fn next(&mut self) -> Option<E> {
         if let Some(entry) = self.queued() {
             return Some(entry);
@@ -35,7 +35,7 @@ impl<E> EntryQueues<E> {
         }
     }
 
-    /// The next entry that is there already.
+    /// Returns the next queued entry without waiting.
     pub(crate) fn queued(&mut self) -> Option<E> {
         if self.urgent_in_a_row >= URGENT_IN_A_ROW
             && let Ok(entry) = self.background.try_recv()
@@ -49,9 +49,9 @@ impl<E> EntryQueues<E> {
         Some(self.took_background(entry))
     }
 
-    /// The next entry that may join a batch for which somebody waits: background entries only when it is their turn,
-    /// so that nobody's answer waits for the program's own business.
-    pub(crate) fn queued_for_an_asker(&mut self) -> Option<E> {
+    /// Returns the next entry that may join a batch with waiting callers. A background entry may join only when it is
+    /// due, so that callers do not wait for background work.
+    pub(crate) fn queued_for_caller(&mut self) -> Option<E> {
         let is_their_turn = self.urgent_in_a_row >= URGENT_IN_A_ROW;
         if !is_their_turn && self.urgent.is_empty() {
             return None;
@@ -59,12 +59,12 @@ impl<E> EntryQueues<E> {
         self.queued()
     }
 
-    /// Whether somebody waits for a batch to begin.
-    pub(crate) fn has_askers(&self) -> bool {
+    /// Whether callers wait for a batch.
+    pub(crate) fn has_callers(&self) -> bool {
         !self.urgent.is_empty()
     }
 
-    /// Takes no new entries; those that are queued still come out.
+    /// Accepts no new entries; queued ones are still returned.
     pub(crate) fn close(&mut self) {
         self.urgent.close();
         self.background.close();
@@ -114,15 +114,15 @@ mod tests {
     }
 
     #[test]
-    fn an_asker_waits_for_no_background_entry_whose_turn_it_is_not() {
+    fn a_caller_does_not_wait_for_background_entries_that_are_not_due() {
         let mut turn = queues_with(2, 2);
-        let joined: Vec<_> = std::iter::from_fn(|| turn.queued_for_an_asker()).collect();
+        let joined: Vec<_> = std::iter::from_fn(|| turn.queued_for_caller()).collect();
         assert_eq!(joined, ["urgent", "urgent"]);
         assert_eq!(order(&mut turn), ["background", "background"]);
     }
 
     #[tokio::test]
-    async fn it_ends_when_nobody_can_ask_any_more() {
+    async fn it_ends_when_all_senders_are_gone() {
         let mut turn = queues_with(1, 1);
         assert!(turn.next().await.is_some());
         assert!(turn.next().await.is_some());

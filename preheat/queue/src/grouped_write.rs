@@ -1,10 +1,10 @@
-//! Like writes of many callers, made as one entry.
+//! Writes similar items of many callers as one entry.
 //!
-//! A statement costs a trip to the database's thread and back, whatever it writes. Callers that arrive while an entry
-//! waits for its batch join it, so that what they have in common is written by one statement.
+//! Each statement costs a round trip to the database's thread. Callers that arrive while an entry waits for its batch
+//! join it, so that one statement writes the items of all.
 //!
-//! **Invariant:** an entry is written whole or not at all, and each of its callers hears the same as with an entry of
-//! their own: `Ok` only after the commit. A caller that goes away changes nothing.
+//! **Invariant:** an entry is written completely or not at all, and each caller gets the same result as with its own
+//! entry: `Ok` only after the commit. A dropped caller changes nothing.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::database::Database;
 use crate::entry::{Entry, EntryOutcome, WriteError, panic_text};
 use crate::writer::{HandInError, Urgency};
 
-/// Callers that may wait for one entry; one more is told that the database is busy.
+/// Callers that may wait for one entry; more get [`WriteError::Busy`].
 const AT_MOST: usize = 1024;
 
-/// Writes all items and gives one result for each, in their order.
+/// Writes all items and returns one result for each, in the same order.
 pub type WriteAll<I, T> = fn(&DatabaseTransaction, Vec<I>) -> BoxFuture<'_, Result<Vec<T>, DbErr>>;
 
 type Answer<T> = Result<T, WriteError<DbErr>>;
 
-/// One kind of write. Clones share the entry that can be joined.
+/// One kind of grouped write. Clones share the joinable entry.
 pub struct GroupedWrite<I, T>(Arc<Shared<I, T>>);
 
 struct Shared<I, T> {
@@ -38,7 +38,7 @@ struct Shared<I, T> {
 
 struct Joined<I, T> {
     item: I,
-    asker: oneshot::Sender<Answer<T>>,
+    caller: oneshot::Sender<Answer<T>>,
 }
 
 impl<I, T> Clone for GroupedWrite<I, T> {
@@ -53,17 +53,17 @@ impl<I: Send + 'static, T: Send + 'static> GroupedWrite<I, T> {
         Self(Arc::new(Shared { work, joined }))
     }
 
-    /// Writes the item, urgently, together with those of others.
+    /// Writes the item as urgent, grouped with those of other callers.
     pub async fn write(&self, db: &Database, item: I) -> Answer<T> {
         let began = Instant::now();
-        let (asker, answer) = oneshot::channel();
-        self.join(db, Joined { item, asker })?;
+        let (caller, answer) = oneshot::channel();
+        self.join(db, Joined { item, caller })?;
         let answer = answer.await.unwrap_or(Err(WriteError::Closed));
         db.wrote(Urgency::Urgent, began);
         answer
     }
 
-    /// Without a pause in between: an item that has joined always has an entry on its way.
+    /// Adds an item without awaiting, so that every joined item has a queued entry.
     fn join(&self, db: &Database, joined: Joined<I, T>) -> Result<(), WriteError<DbErr>> {
         let mut waiting = self.0.joined.lock();
         if waiting.len() >= AT_MOST {
@@ -73,7 +73,7 @@ impl<I: Send + 'static, T: Send + 'static> GroupedWrite<I, T> {
             let entry = Group {
                 shared: Arc::clone(&self.0),
                 results: None,
-                askers: Vec::new(),
+                callers: Vec::new(),
             };
             db.hand_in_urgent(Box::new(entry))
                 .map_err(|refused| match refused {
@@ -81,29 +81,29 @@ impl<I: Send + 'static, T: Send + 'static> GroupedWrite<I, T> {
                     HandInError::Closed => WriteError::Closed,
                 })?;
         } else {
-            db.another_asker();
+            db.another_caller();
         }
         waiting.push(joined);
         Ok(())
     }
 }
 
-/// The entry: whoever has joined by the time it runs.
+/// The entry for all items that have joined when it runs.
 struct Group<I, T> {
     shared: Arc<Shared<I, T>>,
     results: Option<Result<Vec<T>, WriteError<DbErr>>>,
-    askers: Vec<oneshot::Sender<Answer<T>>>,
+    callers: Vec<oneshot::Sender<Answer<T>>>,
 }
 
 impl<I: Send, T: Send> Entry for Group<I, T> {
     fn run<'a>(&'a mut self, txn: &'a DatabaseTransaction) -> BoxFuture<'a, EntryOutcome> {
         Box::pin(async move {
             let joined = std::mem::take(&mut *self.shared.joined.lock());
-            let (items, askers) = joined
+            let (items, callers) = joined
                 .into_iter()
-                .map(|joined| (joined.item, joined.asker))
+                .map(|joined| (joined.item, joined.caller))
                 .unzip();
-            self.askers = askers;
+            self.callers = callers;
             let work = self.shared.work;
             let running = AssertUnwindSafe(async move { work(txn, items).await });
             let results = match running.catch_unwind().await {
@@ -121,32 +121,32 @@ impl<I: Send, T: Send> Entry for Group<I, T> {
     }
 
     fn answer(self: Box<Self>, batch: Result<(), Arc<DbErr>>) {
-        // An entry that never ran, because its batch broke before, still has its callers waiting where they joined.
-        let mut askers = self.askers;
+        // If the batch failed before this entry ran, its callers are still in the joined list.
+        let mut callers = self.callers;
         if self.results.is_none() {
             let joined = std::mem::take(&mut *self.shared.joined.lock());
-            askers.extend(joined.into_iter().map(|joined| joined.asker));
+            callers.extend(joined.into_iter().map(|joined| joined.caller));
         }
         let failure = match (batch, self.results) {
             (Ok(()), Some(Ok(values))) => {
-                return std::iter::zip(askers, values).for_each(|(asker, value)| tell(asker, Ok(value)));
+                return std::iter::zip(callers, values).for_each(|(caller, value)| tell(caller, Ok(value)));
             }
             (_, Some(Err(refusal))) => refusal,
             (Err(error), _) => WriteError::Database(error),
             (Ok(()), None) => WriteError::Closed,
         };
-        for asker in askers {
-            tell(asker, Err(again(&failure)));
+        for caller in callers {
+            tell(caller, Err(again(&failure)));
         }
     }
 }
 
-fn tell<T>(asker: oneshot::Sender<Answer<T>>, answer: Answer<T>) {
+fn tell<T>(caller: oneshot::Sender<Answer<T>>, answer: Answer<T>) {
     // Nobody there any more: the write was made all the same.
-    asker.send(answer).ok();
+    caller.send(answer).ok();
 }
 
-/// The same failure for one more caller.
+/// Returns the same failure for another caller.
 fn again(error: &WriteError<DbErr>) -> WriteError<DbErr> {
     match error {
         WriteError::Refused(error) => WriteError::Database(Arc::new(DbErr::Custom(error.to_string()))),

@@ -1,8 +1,8 @@
-//! Holders and their leases. A holder is a manager process or a peer's session; one row keeps all that it claimed.
+//! Holders and their leases. A holder is a manager process or a peer's session; one row leases all its claims.
 //!
-//! **Invariant:** work is running only while its holder's row exists. Whoever removes the row gives the work back in
-//! the same transaction; what slips through (a claim that commits beside it on a database server) is found by
-//! [`reclaim_expired`].
+//! **Invariant:** a work item is running only while its holder's row exists. Removing the row returns the work items in
+//! the same transaction. [`reclaim_expired`] finds leftovers (a claim that commits at the same time on a database
+//! server).
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query};
 use sea_orm::{
@@ -15,10 +15,10 @@ use crate::rows::{holders, work};
 
 pub type HolderId = Uuid;
 
-/// A sweep takes this many at once, so that it never keeps the writer for long; the next one takes the rest.
+/// Holders per sweep, so that it does not block the writer for long; the next sweep takes the rest.
 const HOLDERS_AT_ONCE: u64 = 200;
 
-/// Makes the holder known; it may claim from now on. `kind` says whom [`grant_all`] means: "manager", "session".
+/// Registers a holder, which may then claim. [`grant_all`] selects by `kind`: "manager", "session".
 pub async fn register_holder(
     txn: &impl ConnectionTrait,
     id: HolderId,
@@ -36,7 +36,7 @@ pub async fn register_holder(
         .map(|_| ())
 }
 
-/// Prolongs the lease. `false`: the holder is gone, and with it all it had claimed.
+/// Renews the lease. Returns `false` if the holder is gone, and its claims with it.
 pub async fn renew(txn: &impl ConnectionTrait, id: HolderId, until_ms: i64) -> Result<bool, DbErr> {
     let renewed = holders::Entity::update_many()
         .col_expr(holders::Column::LeaseUntilMs, Expr::value(until_ms))
@@ -46,7 +46,7 @@ pub async fn renew(txn: &impl ConnectionTrait, id: HolderId, until_ms: i64) -> R
     Ok(renewed.rows_affected == 1)
 }
 
-/// Whether the holder is known. Its lease may have run out: until somebody reclaims it, a renewal saves it.
+/// Whether the holder is registered. Its lease may have expired; until it is reclaimed, it can be renewed.
 pub async fn holder_exists(txn: &impl ConnectionTrait, id: HolderId) -> Result<bool, DbErr> {
     Ok(holders::Entity::find_by_id(id.to_string())
         .one(txn)
@@ -54,15 +54,15 @@ pub async fn holder_exists(txn: &impl ConnectionTrait, id: HolderId) -> Result<b
         .is_some())
 }
 
-/// Removes the holder; its work may be claimed again at once. Returns how much that was.
+/// Removes the holder; its work items become claimable at once. Returns their number.
 pub async fn end_holder(txn: &impl ConnectionTrait, id: HolderId) -> Result<u64, DbErr> {
     let id = id.to_string();
     holders::Entity::delete_by_id(id.clone()).exec(txn).await?;
     give_back(txn, Condition::all().add(work::Column::Holder.eq(id))).await
 }
 
-/// Gives every holder of this kind at least this much time. A manager that starts does so before it reclaims
-/// anything: nobody could renew while it was away.
+/// Extends the lease of every holder of this kind to at least this time. A starting manager calls it before it
+/// reclaims anything, because nobody could renew while it was down.
 pub async fn grant_all(txn: &impl ConnectionTrait, kind: &str, until_ms: i64) -> Result<u64, DbErr> {
     let granted = holders::Entity::update_many()
         .col_expr(holders::Column::LeaseUntilMs, Expr::value(until_ms))
@@ -73,8 +73,8 @@ pub async fn grant_all(txn: &impl ConnectionTrait, kind: &str, until_ms: i64) ->
     Ok(granted.rows_affected)
 }
 
-/// Removes holders whose lease ran out and returns them; their work, and work whose holder is unknown, may be claimed
-/// again at once.
+/// Removes and returns holders with an expired lease. Their work items, and those of unknown holders, become claimable
+/// at once.
 pub async fn reclaim_expired(txn: &impl ConnectionTrait, now_ms: i64) -> Result<Vec<HolderId>, DbErr> {
     let expired = expired(txn, now_ms).await?;
     if !expired.is_empty() {
@@ -88,7 +88,7 @@ pub async fn reclaim_expired(txn: &impl ConnectionTrait, now_ms: i64) -> Result<
     Ok(expired.iter().filter_map(|id| id.parse().ok()).collect())
 }
 
-/// Locked, so that no renewal comes between looking and removing (SQLite, with one writer, needs no lock).
+/// Selects expired holders with a lock, so that no renewal comes between (SQLite has one writer and needs no lock).
 async fn expired(txn: &impl ConnectionTrait, now_ms: i64) -> Result<Vec<String>, DbErr> {
     let rows = holders::Entity::find()
         .filter(holders::Column::LeaseUntilMs.lte(now_ms))
@@ -110,7 +110,7 @@ fn holder_is_unknown() -> Condition {
         .add(work::Column::Holder.not_in_subquery(known))
 }
 
-/// The fence moves on, so that whoever had the work can no longer settle it.
+/// Returns work items to the queue. The fence is raised, so that the former holder cannot settle them.
 async fn give_back(txn: &impl ConnectionTrait, of_whom: Condition) -> Result<u64, DbErr> {
     let given_back = work::Entity::update_many()
         .col_expr(work::Column::State, Expr::value(work::WAITING))

@@ -1,16 +1,16 @@
-//! Durable work with leases, on SQLite, PostgreSQL or MariaDB; has never heard of images.
+//! A durable work queue with leases, on SQLite, PostgreSQL or MariaDB. It knows nothing about images.
 //!
-//! * [`Database`] opens the pools. Reads go to [`Database::reads`]; every write goes through [`Database::write`],
-//!   which commits what has queued up as a group and answers after the commit.
-//! * Work is a row in a *lane*. [`enqueue`] joins the caller's transaction, so that a record and the work it needs
-//!   commit together. [`claim()`] gives work to a *holder*, whose single lease row keeps all that it has claimed.
-//! * Each claim raises the work's *fence*; whoever settles names the fence it was given, and changes nothing when the
-//!   work has meanwhile gone to somebody else.
-//! * Work of one lane is claimed by priority; within one, the keys that it was put in for take turns.
-//! * [`Workers`] perform the work of one lane and [`Bell`] wakes them.
+//! * [`Database`] opens the pools. Reads use [`Database::reads`]; every write goes through [`Database::write`], which
+//!   commits queued writes as a group and returns after the commit.
+//! * A work item is a row in a *lane*. [`enqueue`] joins the caller's transaction, so that a record and its work commit
+//!   together. [`claim()`] gives work items to a *holder*, whose single lease row covers all its claims.
+//! * Each claim raises the *fence* of the work item. A settlement names the fence of its claim, and has no effect if the
+//!   item was meanwhile claimed by another holder.
+//! * Work items of a lane are claimed by priority; within one priority, their fair keys take turns.
+//! * [`Workers`] perform the work of one lane, and [`Bell`] wakes them.
 //!
-//! **Invariant:** a write that was answered is on the disk, and work that was enqueued is performed, settled or given
-//! up by name; it is never lost and never held by two at once.
+//! **Invariant:** a confirmed write is on disk. An enqueued work item is performed, settled or given up with a reason;
+//! it is never lost and never has two holders.
 
 mod backoff;
 mod bell;

@@ -1,7 +1,6 @@
-//! What operators see of the database: how long writes take, how many wait, how busy the connections are.
+//! Metrics of the database: duration of writes, waiting writes, connections.
 //!
-//! **Invariant:** nothing here waits: durations are noted after the fact, and the gauges are read from counters in
-//! memory when somebody scrapes.
+//! **Invariant:** nothing here waits: durations are recorded afterwards, and a scrape reads counters in memory.
 
 use std::fmt;
 use std::sync::Weak;
@@ -18,7 +17,7 @@ use prometheus_client::registry::Registry;
 use crate::pools::Pools;
 use crate::writer::Urgency;
 
-/// Seconds: from a commit without a disk to one that is given up.
+/// Seconds, from a commit in memory to the time limit.
 const BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
 ];
@@ -33,7 +32,7 @@ struct InState {
     state: &'static str,
 }
 
-/// How long askers waited for their commit.
+/// How long callers waited for their commit.
 #[derive(Clone)]
 pub(crate) struct WriteDurations(Family<OfUrgency, Histogram, fn() -> Histogram>);
 
@@ -53,7 +52,7 @@ impl WriteDurations {
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "stoker_database_write_duration_seconds",
-            "Time from asking for a write to its commit",
+            "Time from the request for a write to its commit",
             self.0.clone(),
         );
     }
@@ -67,7 +66,7 @@ fn of(urgency: Urgency) -> OfUrgency {
     OfUrgency { urgency }
 }
 
-/// Reads the open database when somebody scrapes; says nothing once it is gone.
+/// Reads the gauges on scrape; empty once the database is closed.
 pub(crate) struct DatabaseGauges(pub(crate) Weak<Pools>);
 
 impl fmt::Debug for DatabaseGauges {
@@ -91,7 +90,7 @@ impl Collector for DatabaseGauges {
     }
 }
 
-/// Writes a gauge that has no labels.
+/// Encodes a gauge without labels.
 pub fn encode_gauge(
     encoder: &mut DescriptorEncoder,
     name: &str,
@@ -102,7 +101,7 @@ pub fn encode_gauge(
     ConstGauge::new(value).encode(gauge)
 }
 
-/// Writes a gauge with its values of this moment, each under its labels.
+/// Encodes a gauge with its current values, each with its labels.
 pub fn encode_gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
     encoder: &mut DescriptorEncoder,
     name: &str,

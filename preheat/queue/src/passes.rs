@@ -1,11 +1,11 @@
-//! Who goes first among those who want the same lane: start-time fair queueing.
+//! The order of work items in a lane: start-time fair queueing.
 //!
-//! Work of a lane carries a *pass*, and the lowest pass is claimed first. Each piece stands one behind the last piece of
-//! its own key, but never before what the lane has reached. So a key with a thousand pieces and a key with one take
-//! turns, and a key that was away has saved nothing up. Priorities are lines of their own.
+//! Each work item has a *pass*, and the lowest pass is claimed first. An item gets the pass after the last item of its
+//! own key, but never one before the current position of the lane. So a key with a thousand items and a key with one
+//! take turns, and an idle key gains no credit. Each priority has its own order.
 //!
-//! **Invariant:** passes of one key, lane and priority rise in the order in which the work was put in. Parked work has
-//! no place in line until it is let go.
+//! **Invariant:** passes of one key, lane and priority rise in the order of enqueueing. A parked item gets its pass when
+//! it is unparked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +16,10 @@ use sea_orm::{
 
 use crate::rows::work::{Column, Entity, PARKED, RUNNING, WAITING};
 
-/// Questions in one statement: databases bound the parameters of one.
+/// Queries in one statement: databases limit its parameters.
 const QUESTIONS_AT_ONCE: usize = 90;
 
-/// What a place in line depends on.
+/// What a pass depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LineKey<'a> {
     pub(crate) lane: &'a str,
@@ -29,16 +29,16 @@ pub(crate) struct LineKey<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum PassQuery<'a> {
-    /// The next one in line.
+    /// The next item to be claimed.
     LowestWaiting(&'a str, i32),
-    /// How far the line has come, when nobody waits.
+    /// The position of the lane if no item waits.
     HighestRunning(&'a str, i32),
     LastOfKey(&'a str, i32, &'a str),
 }
 
 type FoundPasses<'a> = BTreeMap<PassQuery<'a>, i64>;
 
-/// A pass for each, in their order; by one statement for some thirty lanes.
+/// Returns a pass for each, in the same order; one statement for about thirty lanes.
 pub(crate) async fn passes(txn: &impl ConnectionTrait, stands: &[LineKey<'_>]) -> Result<Vec<i64>, DbErr> {
     let questions: BTreeSet<PassQuery<'_>> = stands.iter().flat_map(questions).collect();
     let questions: Vec<PassQuery<'_>> = questions.into_iter().collect();
@@ -62,7 +62,7 @@ fn questions<'a>(stand: &LineKey<'a>) -> [PassQuery<'a>; 3] {
     ]
 }
 
-/// Decides; the answers are those from before any of them stood there.
+/// Decides the passes from the state before any of these items.
 fn in_line<'a>(stands: &[LineKey<'a>], answers: &FoundPasses<'a>) -> Vec<i64> {
     let mut last_of_key: BTreeMap<LineKey<'a>, i64> = BTreeMap::new();
     let pass = |stand: &LineKey<'a>| {
@@ -96,7 +96,7 @@ async fn ask<'a>(
     Ok(())
 }
 
-/// One look into an index, however long the lane is.
+/// One index lookup, regardless of the lane's length.
 fn scalar(question: &PassQuery<'_>) -> SimpleExpr {
     SimpleExpr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(look(question))))
 }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_take_turns_from_the_place_that_the_lane_has_reached() {
+    fn keys_take_turns_from_the_current_position_of_the_lane() {
         let answers = FoundPasses::from([
             (PassQuery::LowestWaiting(LANE, 0), 501),
             (PassQuery::LastOfKey(LANE, 0, "many"), 1_000),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gains_by_coming_while_everything_is_running() {
+    fn a_new_key_gains_no_advantage_while_all_items_run() {
         let answers = FoundPasses::from([
             (PassQuery::HighestRunning(LANE, 0), 1_000),
             (PassQuery::LastOfKey(LANE, 0, "many"), 1_000),
@@ -163,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_key_stands_behind_itself_and_at_most_its_own_pieces_behind_the_others(
+        fn each_key_gets_consecutive_passes_regardless_of_others(
             keys in proptest::collection::vec(0_usize..4, 1..60),
         ) {
             const NAMES: [&str; 4] = ["a", "b", "c", "d"];

@@ -1,7 +1,7 @@
-//! Performs one claimed piece of work and settles it, whatever comes of it.
+//! Performs one claimed work item and settles it, whatever the result.
 //!
-//! **Invariant:** while its holder lives, claimed work is settled: an answer of the database is waited for as long as
-//! it takes, because nobody else would ever take the work back.
+//! **Invariant:** while the holder lives, a claimed work item gets settled. The settlement is retried until the database
+//! accepts it, because nothing else would return the item.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,39 +19,39 @@ use crate::entry::{WriteError, panic_text};
 use crate::work::{complete, release, retry_later};
 use crate::writer::Urgency;
 
-/// What happens next to work that did not succeed.
+/// What happens next to a work item that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Again after a while, as often as there are attempts.
+    /// Retry with backoff, until the attempts are used up.
     Retry(String),
-    /// The same, but not before this time has passed.
+    /// The same, but not before this delay.
     RetryAfter(String, Duration),
-    /// Nothing failed, it is only too early: again after this time; the attempt does not count.
+    /// Not a failure but too early: retry after this delay; the attempt does not count.
     Later(Duration),
-    /// Again would change nothing.
+    /// A retry would not help.
     GiveUp(String),
 }
 
-/// What is done with the work of a lane.
+/// Performs the work items of a lane.
 #[async_trait]
 pub trait Perform: Send + Sync {
-    /// `Ok`: done. Whoever has results writes them and calls [`complete`] in the same transaction; for all others the
-    /// worker removes the work.
+    /// Performs a work item. To write results, call [`complete`] in the same transaction; otherwise the worker removes
+    /// the item after `Ok`.
     async fn perform(&self, claimed: &Claimed) -> Result<(), Failure>;
 
-    /// The work will not be tried again: write down why, and call [`complete`] in the same transaction. An `Err`
-    /// brings the work back once more, to be given up then.
+    /// Records why a work item is given up; call [`complete`] in the same transaction. After an `Err` this is called
+    /// again later.
     async fn gave_up(&self, claimed: &Claimed, reason: &str) -> Result<(), Failure>;
 }
 
-/// What becomes of the row.
+/// How the row is settled.
 enum Settlement {
     Done,
     Again { run_at_ms: i64, error: String },
     Untried { run_at_ms: i64 },
 }
 
-/// All that performing needs, shared by the performers of a lane.
+/// What the performers of a lane share.
 pub(crate) struct Performer {
     pub(crate) db: Database,
     pub(crate) clock: Arc<dyn Clock>,
@@ -71,11 +71,11 @@ impl Performer {
 
     async fn outcome(&self, claimed: &Claimed) -> Result<(), Failure> {
         if claimed.attempt > self.max_attempts {
-            // Its performers died without a word, or giving up did not work out the last time.
+            // The program died in each attempt, or giving up failed the last time.
             let last = claimed
                 .last_error
                 .as_deref()
-                .unwrap_or("the program ended each time before it was done");
+                .unwrap_or("the program ended in each attempt");
             return Err(Failure::GiveUp(last.to_owned()));
         }
         caught(self.perform.perform(claimed)).await
@@ -103,18 +103,12 @@ impl Performer {
             stoker.work = claimed.id,
             stoker.work_kind = claimed.kind,
             reason,
-            "gave work {} up",
-            claimed.id
+            "work item given up"
         );
         match caught(self.perform.gave_up(claimed, reason)).await {
             Ok(()) => Settlement::Done,
             Err(failure) => {
-                tracing::error!(
-                    stoker.work = claimed.id,
-                    ?failure,
-                    "work {} could not even be given up",
-                    claimed.id
-                );
+                tracing::error!(stoker.work = claimed.id, ?failure, "giving up a work item failed");
                 self.again(claimed, reason.to_owned(), Duration::ZERO)
             }
         }
@@ -128,7 +122,7 @@ impl Performer {
             stoker.work_kind = claimed.kind,
             stoker.attempt = attempt,
             error,
-            "work is retried"
+            "work item will be retried"
         );
         Settlement::Again { run_at_ms, error }
     }
@@ -151,7 +145,7 @@ impl Performer {
             if matches!(error, WriteError::Closed) {
                 return;
             }
-            tracing::warn!(stoker.work = claimed.id, %error, "work {} is not settled yet; trying again", claimed.id);
+            tracing::warn!(stoker.work = claimed.id, %error, "work item not settled, retrying");
             tokio::time::sleep(pauses.drawn(attempt)).await;
         }
     }
@@ -186,13 +180,10 @@ impl Performer {
     }
 }
 
-/// A panic is this work's failure, not the worker's.
+/// Turns a panic into a failure of this work item.
 async fn caught(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(outcome) => outcome,
-        Err(panic) => Err(Failure::Retry(format!(
-            "the program went wrong: {}",
-            panic_text(panic.as_ref())
-        ))),
+        Err(panic) => Err(Failure::Retry(format!("panic: {}", panic_text(panic.as_ref())))),
     }
 }

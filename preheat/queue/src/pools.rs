@@ -11,7 +11,7 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// Idle and used ones, of both pools.
+    /// Returns the idle and the used connections of both pools.
     pub(crate) fn connections(&self) -> (i64, i64) {
         let pools = [counted(&self.reads), counted(&self.writes)];
         let (open, idle) = pools
@@ -21,7 +21,7 @@ impl Pools {
     }
 }
 
-/// A pool's connections: all that are open, and the idle ones among them.
+/// Returns a pool's open connections, and how many of them are idle.
 fn counted(pool: &DatabaseConnection) -> (i64, i64) {
     let (open, idle) = match pool.get_database_backend() {
         DbBackend::Sqlite => of_pool(pool.get_sqlite_connection_pool()),

@@ -1,12 +1,12 @@
-//! The two tables as sea-orm sees them. Nothing of this leaves the crate.
+//! The two tables as sea-orm entities, private to the crate.
 
 #[expect(
     unreachable_pub,
-    reason = "sea-orm's derives need public rows; the module keeps them in"
+    reason = "sea-orm's derives need public rows; the module is private"
 )]
 pub(crate) mod holders;
 #[expect(
     unreachable_pub,
-    reason = "sea-orm's derives need public rows; the module keeps them in"
+    reason = "sea-orm's derives need public rows; the module is private"
 )]
 pub(crate) mod work;

@@ -1,7 +1,7 @@
-//! Work as its owners see it: put in, looked at, settled. All functions join the caller's transaction.
+//! Work items: enqueue, read, settle. All functions join the caller's transaction.
 //!
-//! **Invariant:** a settlement names the holder and the fence that its claim was given; when the work has meanwhile
-//! gone back or to somebody else, it changes nothing and says so.
+//! **Invariant:** a settlement names the holder and fence of its claim. If the work item was meanwhile returned or
+//! claimed by another holder, the settlement has no effect and returns `false`.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -17,25 +17,25 @@ pub type WorkId = i64;
 
 const LONGEST_ERROR: usize = 2000;
 
-/// Rows in one statement: databases bound the parameters of one.
+/// Rows in one statement: databases limit its parameters.
 const ROWS_AT_ONCE: usize = 64;
 
-/// Work to put in.
+/// A work item to enqueue.
 #[derive(Clone, Debug, Default)]
 pub struct NewWork {
     pub lane: String,
     pub kind: String,
-    /// A small value that names things by id; never a secret.
+    /// A small value that refers to records by id; never a secret.
     pub payload: serde_json::Value,
-    /// Not claimed before; [`crate::PARKED`] waits for [`crate::unpark`].
+    /// The earliest time of a claim; [`crate::PARKED`] waits for [`crate::unpark`].
     pub run_at_ms: i64,
     /// Higher goes first.
     pub priority: i32,
     /// The caller's trace context.
     pub trace: Option<String>,
-    /// What belongs together and ends together.
+    /// Work items of a group can be removed together.
     pub group: Option<String>,
-    /// Whose it is: keys of a lane take turns, so that one who puts in much does not keep the others waiting.
+    /// Keys of a lane take turns, so that a caller with many items does not delay the others.
     pub fair_key: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl NewWork {
     }
 }
 
-/// Work as it stands.
+/// A stored work item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Work {
     pub id: WorkId,
@@ -59,7 +59,7 @@ pub struct Work {
     pub is_running: bool,
     pub holder: Option<HolderId>,
     pub fence: i64,
-    /// How often it was claimed.
+    /// Number of claims.
     pub attempt: i32,
     pub priority: i32,
     pub run_at_ms: i64,
@@ -72,7 +72,10 @@ pub struct Work {
 impl Work {
     pub(crate) fn read(row: Model) -> Result<Self, DbErr> {
         let payload = serde_json::from_str(&row.payload).map_err(|error| {
-            DbErr::Type(format!("the payload of work {} cannot be read: {error}", row.id))
+            DbErr::Type(format!(
+                "the payload of work item {} is unreadable: {error}",
+                row.id
+            ))
         })?;
         Ok(Self {
             id: row.id,
@@ -93,14 +96,14 @@ impl Work {
     }
 }
 
-/// Puts work in; it exists once the caller's transaction commits. Ring the lane's bell after that.
+/// Enqueues a work item within the caller's transaction. Ring the lane's bell after the commit.
 pub async fn enqueue(txn: &impl ConnectionTrait, work: &NewWork, now_ms: i64) -> Result<WorkId, DbErr> {
     let pass = passes_of(txn, std::slice::from_ref(work)).await?;
     let row = row(work, pass.first().copied().unwrap_or(PARKED), now_ms);
     Ok(Entity::insert(row).exec(txn).await?.last_insert_id)
 }
 
-/// The same for many, by few statements.
+/// Enqueues many work items with few statements.
 pub async fn enqueue_all(txn: &impl ConnectionTrait, all: &[NewWork], now_ms: i64) -> Result<(), DbErr> {
     let passes = passes_of(txn, all).await?;
     let placed: Vec<(&NewWork, i64)> = std::iter::zip(all, passes).collect();
@@ -111,7 +114,7 @@ pub async fn enqueue_all(txn: &impl ConnectionTrait, all: &[NewWork], now_ms: i6
     Ok(())
 }
 
-/// Parked work stands behind everything until it is let go.
+/// Returns the passes; a parked item is last until it is unparked.
 async fn passes_of(txn: &impl ConnectionTrait, all: &[NewWork]) -> Result<Vec<i64>, DbErr> {
     let is_parked = |work: &NewWork| work.run_at_ms >= PARKED;
     let stands: Vec<LineKey<'_>> = all
@@ -145,7 +148,7 @@ fn row(work: &NewWork, pass: i64, now_ms: i64) -> ActiveModel {
     }
 }
 
-/// Ends the work. `false`: it is no longer ours, and the caller should undo what it did for it.
+/// Completes the work item. Returns `false` if the claim no longer holds; the caller should then undo its changes.
 pub async fn complete(
     txn: &impl ConnectionTrait,
     id: WorkId,
@@ -159,7 +162,7 @@ pub async fn complete(
     Ok(deleted.rows_affected == 1)
 }
 
-/// Gives failed work back, to be claimed again from `run_at_ms` on.
+/// Returns a failed work item to the queue, claimable from `run_at_ms` on.
 pub async fn retry_later(
     txn: &impl ConnectionTrait,
     id: WorkId,
@@ -180,7 +183,7 @@ pub async fn retry_later(
     Ok(given_back.rows_affected == 1)
 }
 
-/// Gives work back that was not tried: the attempt does not count.
+/// Returns a work item that was not attempted; the attempt does not count.
 pub async fn release(
     txn: &impl ConnectionTrait,
     id: WorkId,
@@ -199,14 +202,14 @@ pub async fn release(
     Ok(given_back.rows_affected == 1)
 }
 
-/// Whether the claim still stands. It goes on standing until the caller's transaction ends: the row is locked.
+/// Whether the claim still holds. The row is locked, so it holds until the caller's transaction ends.
 pub async fn holds(
     txn: &impl ConnectionTrait,
     id: WorkId,
     fence: i64,
     holder: HolderId,
 ) -> Result<bool, DbErr> {
-    // SQLite has no row locks and needs none: its writers are one at a time.
+    // SQLite has no row locks and needs none: it has one writer at a time.
     let row = Entity::find()
         .filter(ours(id, fence, holder))
         .lock_exclusive()
@@ -219,7 +222,7 @@ pub async fn work_of(txn: &impl ConnectionTrait, id: WorkId) -> Result<Option<Wo
     Entity::find_by_id(id).one(txn).await?.map(Work::read).transpose()
 }
 
-/// All work of a group, oldest first.
+/// Returns all work items of a group, oldest first.
 pub async fn work_of_group(txn: &impl ConnectionTrait, group: &str) -> Result<Vec<Work>, DbErr> {
     let rows = Entity::find()
         .filter(Column::WorkGroup.eq(group))
@@ -229,7 +232,7 @@ pub async fn work_of_group(txn: &impl ConnectionTrait, group: &str) -> Result<Ve
     rows.into_iter().map(Work::read).collect()
 }
 
-/// All that a holder has claimed and not settled, oldest first.
+/// Returns all unsettled claims of a holder, oldest first.
 pub async fn held_by(txn: &impl ConnectionTrait, holder: HolderId) -> Result<Vec<Work>, DbErr> {
     let rows = Entity::find()
         .filter(Column::Holder.eq(holder.to_string()))

@@ -1,7 +1,7 @@
-//! Runs the work of one lane, several at a time, under a lease of its own.
+//! Performs the work items of one lane, several at a time, under one lease.
 //!
-//! Listen first, look second, poll as the safety net. Draining takes nothing new, lets what runs come to its end, and
-//! after a grace gives the rest back by ending the holder.
+//! Workers listen to the bell, then claim, and poll as a fallback. Draining claims nothing new, waits for running items,
+//! and after the grace period returns the rest by ending the holder.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,21 +22,21 @@ use crate::performer::{Perform, Performer};
 use crate::work::{held_by, release};
 use crate::writer::Urgency;
 
-/// How a lane is worked on.
+/// Settings of the workers of a lane.
 #[derive(Clone, Debug)]
 pub struct WorkersSettings {
     pub lane: String,
-    /// How many pieces of work are performed at a time.
+    /// Work items performed at a time.
     pub performers: usize,
-    /// Work of a process that died comes back after this.
+    /// Work items of a dead process become claimable after this.
     pub lease: Duration,
-    /// How often to look although nobody rang.
+    /// How often to claim without a ring.
     pub poll: Duration,
-    /// How long running work may take to end when draining.
+    /// How long running work items may take to end when draining.
     pub grace: Duration,
     pub max_attempts: i32,
     pub backoff: Backoff,
-    /// The kind that the holder is registered as.
+    /// The kind of the registered holder.
     pub holder_kind: String,
 }
 
@@ -55,7 +55,7 @@ impl WorkersSettings {
     }
 }
 
-/// The workers of one lane. [`Workers::run`] is the task.
+/// The workers of one lane; [`Workers::run`] is their task.
 pub struct Workers {
     settings: WorkersSettings,
     db: Database,
@@ -81,7 +81,7 @@ impl Workers {
         }
     }
 
-    /// Works until the token is cancelled, and then drains.
+    /// Performs work until the token is cancelled, then drains.
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let Some(holder) = self.register(&stop).await else {
@@ -91,8 +91,8 @@ impl Workers {
             tokio::select! {
                 biased;
                 () = shift.work_and_drain(&stop) => {}
-                // Somebody else may have our work by now: what still runs is stopped, its settlement would be void.
-                () = self.keep_lease(holder) => tracing::warn!(%holder, "the lease was lost; starting anew"),
+                // Others may have claimed our items: running ones are stopped, their settlement would have no effect.
+                () = self.keep_lease(holder) => tracing::warn!(%holder, "lease lost, registering again"),
             }
             drop(shift);
             self.end(holder).await;
@@ -112,7 +112,7 @@ impl Workers {
             if matches!(error, WriteError::Closed) {
                 return None;
             }
-            tracing::warn!(%error, "the workers of lane {} cannot start yet", self.settings.lane);
+            tracing::warn!(%error, lane = self.settings.lane, "workers not registered, retrying");
             let pause = self.settings.backoff.drawn(attempt);
             tokio::select! {
                 () = stop.cancelled() => return None,
@@ -122,7 +122,7 @@ impl Workers {
         None
     }
 
-    /// Returns when the lease is gone.
+    /// Completes when the lease is lost.
     async fn keep_lease(&self, holder: HolderId) {
         loop {
             tokio::time::sleep(self.settings.lease / 3).await;
@@ -134,7 +134,7 @@ impl Workers {
             match renewed {
                 Ok(true) => {}
                 Ok(false) | Err(WriteError::Closed) => return,
-                Err(error) => tracing::warn!(%holder, %error, "the lease was not renewed; trying again"),
+                Err(error) => tracing::warn!(%holder, %error, "lease not renewed, retrying"),
             }
         }
     }
@@ -153,23 +153,23 @@ impl Workers {
             Ok(0) => {}
             Ok(given_back) => {
                 self.bell.ring(&self.settings.lane);
-                tracing::info!(%holder, given_back, "gave unfinished work back");
+                tracing::info!(%holder, given_back, "unfinished work items returned");
             }
             Err(error) => {
-                tracing::warn!(%holder, %error, "unfinished work comes back when the lease runs out");
+                tracing::warn!(%holder, %error, "unfinished work items return when the lease expires");
             }
         }
     }
 }
 
-/// What the workers do under one lease.
+/// The workers under one lease.
 struct Shift<'a> {
     workers: &'a Workers,
     holder: HolderId,
     performer: Arc<Performer>,
     running: JoinSet<()>,
     work_of_task: Vec<(Id, i64)>,
-    /// A claim went wrong on its way, so there may be work in our name that nobody performs.
+    /// A claim failed, so work items may be claimed for us that nobody performs.
     is_unsure: bool,
 }
 
@@ -233,7 +233,7 @@ impl<'a> Shift<'a> {
         claimed.unwrap_or_else(|error| {
             let lease_ended = matches!(error, WriteError::Refused(ClaimError::HolderEnded));
             self.is_unsure |= !lease_ended;
-            tracing::warn!(%error, "claiming work of lane {} failed", workers.settings.lane);
+            tracing::warn!(%error, lane = workers.settings.lane, "claim failed");
             Vec::new()
         })
     }
@@ -266,7 +266,7 @@ impl<'a> Shift<'a> {
         }
     }
 
-    /// The answer to a claim can be lost while the claim itself was made.
+    /// Returns claimed items that are not performed: the result of a claim can be lost although it was committed.
     async fn give_strays_back(&self) -> Result<(), WriteError<sea_orm::DbErr>> {
         let (holder, now_ms) = (self.holder, self.workers.clock.now_ms());
         let known: Vec<i64> = self.work_of_task.iter().map(|(_, work)| *work).collect();
@@ -287,13 +287,13 @@ impl<'a> Shift<'a> {
             .await
     }
 
-    /// Lets what runs come to its end, for the length of the grace.
+    /// Waits for running work items during the grace period.
     async fn drain(&mut self) {
         let all_ended = async { while self.running.join_next().await.is_some() {} };
         if timeout(self.workers.settings.grace, all_ended).await.is_err() {
             tracing::warn!(
                 unfinished = self.running.len(),
-                "the grace is over; unfinished work goes back"
+                "grace period over, returning unfinished work items"
             );
             self.running.shutdown().await;
         }

@@ -1,12 +1,12 @@
-//! Commits what has queued up as one group: one sync to the disk for many answers.
+//! Commits queued writes as one group: one sync to disk for many callers.
 //!
-//! On SQLite one task owns the only writing connection. A batch takes what is there, each entry in a savepoint of its
-//! own, and ends when nothing is queued or a limit is reached; nobody waits for company. While it commits, the next
-//! batch gathers. A database server groups commits by itself, so there several tasks commit single entries, which
-//! also keeps row locks short.
+//! On SQLite one task owns the only writing connection. A batch takes the queued entries, each in its own savepoint, and
+//! ends when the queue is empty or a limit is reached; it never waits for more entries. While it commits, the next batch
+//! gathers. A database server groups commits itself, so there several tasks commit single entries, which also keeps row
+//! locks short.
 //!
-//! **Invariant:** an asker hears `Ok` only after the commit that holds its entry. Transactions live in these tasks
-//! alone, so a caller that goes away never cancels one.
+//! **Invariant:** a caller gets `Ok` only after the commit of its entry. Transactions live in these tasks only, so a
+//! dropped caller never cancels one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +24,12 @@ use crate::caller_count::CallerCount;
 use crate::entry::{Entry, EntryOutcome};
 use crate::entry_queues::EntryQueues;
 
-/// Who goes first, and what happens when the queue is full.
+/// The order of entries, and what happens when the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// Somebody waits for the answer: goes first; a full queue says busy at once.
+    /// A caller waits for the result: goes first; with a full queue it fails at once.
     Urgent,
-    /// The program's own business: goes when there is room, but always moves; waits a while for a place.
+    /// Background work: goes when there is room but never starves; waits a while if the queue is full.
     Background,
 }
 
@@ -38,32 +38,32 @@ type Queues = Arc<Mutex<EntryQueues<BoxedEntry>>>;
 
 const QUEUE: usize = 1024;
 const BATCH_ENTRIES: usize = 256;
-/// A batch that has run this long commits, so that its first asker is not kept waiting by those who came later…
+/// A batch that has run this long commits, so that later entries do not delay its first caller…
 const BATCH_TIME: Duration = Duration::from_millis(2);
-/// … unless it is still small: on a machine that is short of time, a sync for each few entries would make it worse.
+/// … unless it is still small: on a slow machine, a sync for every few entries would make it slower.
 const SMALL_BATCH: usize = 64;
-/// One entry that hangs must not stop all the others for ever.
+/// The time limit of one entry, so that a hanging one does not block the others.
 const ENTRY_LIMIT: Duration = Duration::from_secs(10);
 const PLACE_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) const SERVER_WRITERS: u32 = 8;
 
-/// Where entries are handed in.
+/// Accepts entries for the writing tasks.
 pub(crate) struct Writer {
-    askers: CallerCount,
+    callers: CallerCount,
     urgent: mpsc::Sender<BoxedEntry>,
     background: mpsc::Sender<BoxedEntry>,
     closing: CancellationToken,
     finished: CancellationToken,
 }
 
-/// Why an entry found no place.
+/// Why an entry was not queued.
 pub(crate) enum HandInError {
     Full,
     Closed,
 }
 
 impl Writer {
-    /// Starts the tasks. They end when the last handle is gone, after writing what is queued.
+    /// Starts the tasks. They end after the last handle is dropped and the queue is written.
     pub(crate) fn start(connection: &DatabaseConnection) -> Self {
         let (urgent, from_urgent) = mpsc::channel(QUEUE);
         let (background, from_background) = mpsc::channel(QUEUE);
@@ -91,7 +91,7 @@ impl Writer {
         }
         tasks.detach_all();
         Self {
-            askers: CallerCount::default(),
+            callers: CallerCount::default(),
             urgent,
             background,
             closing,
@@ -114,27 +114,26 @@ impl Writer {
         }
     }
 
-    /// At once or not at all.
+    /// Queues the entry at once or fails.
     pub(crate) fn hand_in_urgent(&self, entry: BoxedEntry) -> Result<(), HandInError> {
-        self.another_asker();
+        self.another_caller();
         self.urgent.try_send(entry).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => HandInError::Full,
             mpsc::error::TrySendError::Closed(_) => HandInError::Closed,
         })
     }
 
-    /// Somebody waits for an entry that is on its way already.
-    pub(crate) fn another_asker(&self) {
-        self.askers.another();
+    /// Counts a caller that joins a queued entry.
+    pub(crate) fn another_caller(&self) {
+        self.callers.another();
     }
 
-    /// Waits while many callers are writing, for half a second at most: their answers come before the program's own
-    /// business, which moves all the same.
+    /// Waits while many callers write, for at most half a second: they go before background work.
     pub(crate) async fn give_way(&self) {
-        self.askers.give_way().await;
+        self.callers.give_way().await;
     }
 
-    /// Entries that wait for a batch.
+    /// Returns the number of entries that wait for a batch.
     pub(crate) fn queued(&self) -> usize {
         [&self.urgent, &self.background]
             .map(|queue| queue.max_capacity() - queue.capacity())
@@ -142,18 +141,18 @@ impl Writer {
             .sum()
     }
 
-    /// Takes nothing new and returns once all that was queued is written.
+    /// Accepts no new entries and completes once the queue is written.
     pub(crate) async fn close(&self) {
         self.closing.cancel();
         self.finished.cancelled().await;
     }
 }
 
-/// What decides how long a batch goes on.
-struct Company {
+/// What decides how long a batch takes more entries.
+struct Batch {
     started: Instant,
-    /// Somebody waits for it to be committed.
-    has_askers: bool,
+    /// Whether callers wait for its commit.
+    has_callers: bool,
 }
 
 /// One writing task.
@@ -190,7 +189,7 @@ impl Batches {
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
-            tracing::warn!(%error, entries = entries.len(), "a batch of writes was lost; its askers are told");
+            tracing::warn!(%error, entries = entries.len(), "batch of writes failed");
         }
         let outcome = outcome.map_err(Arc::new);
         for entry in entries {
@@ -209,22 +208,22 @@ impl Batches {
         }
     }
 
-    /// Runs entries until nothing is queued or a limit is reached. Every entry that was taken is in `entries`, so that
-    /// it is answered whatever happens.
+    /// Runs entries until the queue is empty or a limit is reached. Every taken entry is in `entries`, so that it is
+    /// answered in any case.
     async fn run(
         &self,
         txn: &DatabaseTransaction,
         entries: &mut Vec<BoxedEntry>,
     ) -> Result<EntryOutcome, DbErr> {
-        let mut batch = Company {
+        let mut batch = Batch {
             started: Instant::now(),
-            has_askers: false,
+            has_callers: false,
         };
         let mut savepoint = Savepoint::new(txn);
         let mut at = 0;
         while at < entries.len() {
             self.take_another(entries, &mut batch).await;
-            // An entry without company needs no savepoint: the transaction itself is one.
+            // A single entry needs no savepoint: the transaction serves as one.
             let is_alone = entries.len() == 1;
             if !is_alone {
                 savepoint.set().await?;
@@ -242,15 +241,15 @@ impl Batches {
         Ok(EntryOutcome::Keep)
     }
 
-    async fn take_another(&self, entries: &mut Vec<BoxedEntry>, batch: &mut Company) {
+    async fn take_another(&self, entries: &mut Vec<BoxedEntry>, batch: &mut Batch) {
         let may_go_on = entries.len() < SMALL_BATCH || batch.started.elapsed() < BATCH_TIME;
         if entries.len() >= self.at_most || !may_go_on {
             return;
         }
         let mut queues = self.queues.lock().await;
-        batch.has_askers |= queues.has_askers();
-        let another = if batch.has_askers {
-            queues.queued_for_an_asker()
+        batch.has_callers |= queues.has_callers();
+        let another = if batch.has_callers {
+            queues.queued_for_caller()
         } else {
             queues.queued()
         };
@@ -267,11 +266,11 @@ async fn run_within_limit(
     };
     timeout(ENTRY_LIMIT, entry.run(txn))
         .await
-        .map_err(|_| DbErr::Custom("one write took longer than 10 s; its batch was stopped".to_owned()))
+        .map_err(|_| DbErr::Custom("a write took longer than 10 s and its batch was aborted".to_owned()))
 }
 
-/// A write takes SQLite's lock at once: a transaction that reads first and writes later fails as soon as another one
-/// wrote in between, whatever the busy timeout says.
+/// Takes SQLite's write lock at once: a transaction that reads first and writes later fails if another one wrote in
+/// between, regardless of the busy timeout.
 fn options(connection: &DatabaseConnection) -> TransactionOptions {
     let is_sqlite = connection.get_database_backend() == DbBackend::Sqlite;
     TransactionOptions {
@@ -281,7 +280,7 @@ fn options(connection: &DatabaseConnection) -> TransactionOptions {
     }
 }
 
-/// One savepoint that moves along from entry to entry.
+/// One savepoint that is moved from entry to entry.
 struct Savepoint<'a> {
     txn: &'a DatabaseTransaction,
     place: Place,
@@ -305,7 +304,7 @@ impl<'a> Savepoint<'a> {
         let statements = match self.place {
             Place::Nowhere => "SAVEPOINT entry",
             Place::BeforeThisEntry => "",
-            // Both in one go: half the way to the database and back.
+            // One round trip for both.
             Place::BeforeAnEarlierOne => "RELEASE SAVEPOINT entry; SAVEPOINT entry",
         };
         if !statements.is_empty() {
@@ -315,7 +314,7 @@ impl<'a> Savepoint<'a> {
         Ok(())
     }
 
-    /// Takes the entry's changes back. The savepoint stays, and is where the next entry begins.
+    /// Undoes the entry's changes. The savepoint stays and serves the next entry.
     async fn undo(&mut self) -> Result<(), DbErr> {
         self.txn.execute_unprepared("ROLLBACK TO SAVEPOINT entry").await?;
         self.place = Place::BeforeThisEntry;

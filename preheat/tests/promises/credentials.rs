@@ -121,7 +121,7 @@ async fn without_another_one_the_credential_has_ended() {
     assert_eq!(view.side, Some(Side::Caller));
     let reason = view.reason.unwrap();
     assert!(
-        reason.contains("credential ended") && reason.contains("fresh credential"),
+        reason.contains("has expired") && reason.contains("send a new credential"),
         "{reason}"
     );
     assert!(!reason.contains("planted"), "{reason}");

@@ -8,7 +8,7 @@ async fn an_image_that_is_not_there_fails_with_the_registrys_words() {
     let world = World::start().await;
     let reason = world.reason_of_failure("v1").await;
     assert!(
-        reason.contains("404") && reason.contains("MANIFEST_UNKNOWN") && reason.contains("check the name"),
+        reason.contains("404") && reason.contains("MANIFEST_UNKNOWN"),
         "{reason}"
     );
 }
@@ -27,11 +27,7 @@ async fn a_manifest_with_another_digest_is_refused() {
     let id = world.submit(wanted.as_str(), Scope::SingleSeedPeer).await;
     // It might be a broken transfer, so it is tried again: what stands there meanwhile says why.
     let view = world.until(id, |view| view.reason.is_some()).await;
-    assert!(
-        view.reason
-            .unwrap()
-            .contains("other bytes than its digest promises")
-    );
+    assert!(view.reason.unwrap().contains("wrong bytes"));
     assert_eq!(view.objects_total, 0);
 }
 
@@ -184,7 +180,7 @@ async fn a_registry_in_trouble_is_asked_again_and_then_given_up() {
     }
     let reason = world.until_state(id, PreheatState::Failed).await.reason.unwrap();
     assert!(
-        reason.contains("503") && reason.contains("look at the registry's own log"),
+        reason.contains("503") && reason.contains("check the registry's log"),
         "{reason}"
     );
 }

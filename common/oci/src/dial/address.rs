@@ -1,4 +1,4 @@
-//! Addresses that mean this machine, its link or its cloud, and ranges in which some of them are listed.
+//! Special addresses (loopback, link-local, cloud metadata, private networks) and address ranges.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,7 +13,7 @@ use crate::text::tame;
 pub struct AddressRange(IpNet);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no address and no range of addresses; write for example 127.0.0.0/8 or ::1")]
+#[error("{0:?} is not an address or address range: write for example 127.0.0.0/8 or ::1")]
 pub struct BadRange(String);
 
 impl AddressRange {
@@ -38,13 +38,13 @@ impl fmt::Display for AddressRange {
     }
 }
 
-/// IPv4 in the clothes of IPv6 is IPv4: mapped, compatible, and by the well-known prefix of a translator.
+/// Returns the IPv4 address in an IPv6 one that is mapped, compatible or has the well-known NAT64 prefix.
 pub(super) fn canonical(address: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = address else { return address };
     let segments = six.segments();
     let four = match segments {
         [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => last_four(six),
-        // :: and ::1 are their own.
+        // :: and ::1 stay IPv6.
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => last_four(six),
         _ => return address,
     };
@@ -56,7 +56,7 @@ fn last_four(address: Ipv6Addr) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, d)
 }
 
-/// What an address means that is not simply another machine.
+/// Describes an address that is not simply another machine: loopback, link-local, metadata or none.
 pub fn inside(address: IpAddr) -> Option<&'static str> {
     match canonical(address) {
         IpAddr::V4(four) => inside_v4(four),
@@ -75,16 +75,16 @@ pub(super) fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Not an address of the internet.
+/// Whether it is not a public address.
 pub(crate) fn is_inside(address: IpAddr) -> bool {
     is_private(address) || inside(address).is_some()
 }
 
-pub(super) const PRIVATE: &str = "an address of a private network that a registry outside led to";
+pub(super) const PRIVATE: &str = "a private address that a public registry led to";
 const LOOPBACK: &str = "an address of this machine";
 const LINK_LOCAL: &str = "an address of this machine's link";
-const METADATA: &str = "where clouds keep what a machine must not tell";
-const NOBODY: &str = "no machine's address";
+const METADATA: &str = "an address of a cloud's metadata service";
+const NOBODY: &str = "not the address of a machine";
 
 fn inside_v4(address: Ipv4Addr) -> Option<&'static str> {
     match address {
@@ -111,7 +111,7 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
     address.is_private() || (first == 100 && second & 0xc0 == 64)
 }
 
-/// Of AWS, Google, Azure and most others; of Alibaba; Azure's wire server; Oracle's.
+/// AWS, Google, Azure and most others; Alibaba; Azure's wire server; Oracle.
 const METADATA_V4: [[u8; 4]; 4] = [
     [169, 254, 169, 254],
     [100, 100, 100, 200],
@@ -119,7 +119,7 @@ const METADATA_V4: [[u8; 4]; 4] = [
     [192, 0, 0, 192],
 ];
 
-/// Google's, Oracle's, Scaleway's, Linode's.
+/// Google, Oracle, Scaleway, Linode.
 const METADATA_V6: [Ipv6Addr; 4] = [
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
     Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
@@ -127,13 +127,13 @@ const METADATA_V6: [Ipv6Addr; 4] = [
     Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1),
 ];
 
-/// AWS keeps more than the metadata below one prefix: the credentials of pods, its name server, its clock.
+/// AWS also serves pod credentials, DNS and time under one prefix.
 fn is_metadata_v6(address: Ipv6Addr) -> bool {
     matches!(address.segments(), [0xfd00, 0xec2, 0, 0, 0, 0, 0, _]) || METADATA_V6.contains(&address)
 }
 
-/// The IPv4 addresses that packets to an IPv6 address may end at, beside those that [`canonical`] knows: by 6to4, by
-/// Teredo (its server and its client), by ISATAP, by a translator that has a prefix of its own (RFC 8215).
+/// Returns the IPv4 addresses that packets to an IPv6 address may reach, beside those that [`canonical`] knows: by
+/// 6to4, Teredo (server and client), ISATAP, or a translator with a local prefix (RFC 8215).
 fn carried(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let octets = address.octets();
     let at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| octets.get(place).copied().unwrap_or(0)));
@@ -146,7 +146,7 @@ fn carried(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     }
 }
 
-/// The forms of RFC 6052 that fit below a /48. Octet 8 is left out by it, and what follows the address is zero.
+/// Reads the RFC 6052 forms below a /48. They skip octet 8, and zeros follow the address.
 fn translated(octets: &[u8; 16], at: impl Fn([usize; 4]) -> Ipv4Addr) -> Vec<Ipv4Addr> {
     let forms = [
         ([6, 7, 9, 10], 11),
@@ -156,7 +156,7 @@ fn translated(octets: &[u8; 16], at: impl Fn([usize; 4]) -> Ipv4Addr) -> Vec<Ipv
     ];
     let fits = |end: usize| octets.iter().skip(end).all(|octet| *octet == 0);
     let found = forms.into_iter().filter(|(_, end)| fits(*end));
-    // A shorter address in a longer form begins with zero.
+    // A shorter form read as a longer one begins with zero.
     found
         .map(|(places, _)| at(places))
         .filter(|four| four.octets()[0] != 0)

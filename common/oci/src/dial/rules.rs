@@ -1,15 +1,15 @@
-//! What a configuration says about dialling: `[dial]` in the files of manager and peer.
+//! The `[dial]` section in the configuration of manager and peer.
 
 use super::AddressRange;
 use crate::RegistryName;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DialRules {
-    /// Of this machine, its link and its cloud: dialled all the same.
+    /// Special addresses that may be dialled.
     pub addresses: Vec<AddressRange>,
-    /// A preheat may name a registry that is not configured, and opens it.
+    /// Whether a preheat may use, and thereby open, a registry that is not configured.
     pub open_by_preheat: bool,
-    /// Registries that are dialled though they are not configured: `registry.lan:5000`, `*.example.com`.
+    /// Registries that may be dialled without being configured: `registry.lan:5000`, `*.example.com`.
     pub allow: Vec<String>,
 }
 
@@ -24,13 +24,13 @@ impl Default for DialRules {
 }
 
 impl DialRules {
-    /// Whether one of the patterns names this registry.
+    /// Whether a pattern matches this registry.
     pub fn allow(&self, registry: &RegistryName) -> bool {
         self.allow.iter().any(|pattern| is_named_by(registry, pattern))
     }
 }
 
-/// Whether a pattern names this registry: exactly, or as `*.domain` any host below it.
+/// Whether a pattern matches this registry: exactly, or as `*.domain` any host below it.
 pub fn is_named_by(registry: &RegistryName, pattern: &str) -> bool {
     let pattern = pattern.trim().to_ascii_lowercase();
     if let Some(domain) = pattern.strip_prefix("*.") {

@@ -222,7 +222,7 @@ fn a_refusal_says_what_to_write() {
         .expect_err("refused");
     assert_eq!(
         refused.to_string(),
-        "meta.example.com:81 is at 169.254.169.254, where clouds keep what a machine must not tell, which is dialled only if it is listed"
+        "meta.example.com:81 is at 169.254.169.254, an address of a cloud's metadata service, which must be listed to be dialled"
     );
     let advice = refused.what_to_do();
     assert!(advice.contains("[registry.\"meta.example.com:81\"]"), "{advice}");

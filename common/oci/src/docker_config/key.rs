@@ -1,21 +1,21 @@
-//! One key of `config.json`: which registries and repositories it matches, and how closely.
+//! Matches one key of `config.json` with registries and repositories, and ranks the match.
 
 use std::cmp::Reverse;
 
 use super::server_name;
 use crate::{RegistryName, Repository};
 
-/// `https://*.example.com:5000/team-a`, taken apart.
+/// The parts of a key such as `https://*.example.com:5000/team-a`.
 pub(super) struct ConfigKey<'text> {
     text: &'text str,
     plain_http: bool,
     /// With its port.
     host: &'text str,
-    /// Without slashes at its ends.
+    /// Without leading or trailing slashes.
     path: &'text str,
 }
 
-/// What a key is for. Docker asks a helper before its store, and its store before it looks at the file.
+/// What a key names. Docker tries helpers first, then its store, then the file's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum KeyKind {
     Entry,
@@ -23,21 +23,21 @@ pub(super) enum KeyKind {
     Helper,
 }
 
-/// The greatest comes first: the longest path, the host without `*`, then the kind, then what else tells keys apart.
+/// The sort order, greatest first: longest path, host without `*`, kind, then the rest of the rank.
 pub(super) type Order = (usize, bool, KeyKind, Rank);
 
-/// How closely a key matches; the greatest counts.
+/// How closely a key matches; the greatest wins.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    /// How many parts the path has.
+    /// Number of path parts.
     parts: usize,
-    /// No `*` in its host.
+    /// Whether the host has no `*`.
     is_exact: bool,
-    /// How many letters the host has.
+    /// Number of characters in the host, without `*`.
     letters: usize,
-    /// As docker itself would write it.
+    /// Higher if docker itself writes the key this way.
     is_usual: u8,
-    /// Decides where nothing else does, so that the file's order never counts.
+    /// The tie-break, so that the order in the file never matters.
     text: Reverse<String>,
     pub(super) path: String,
 }
@@ -51,7 +51,7 @@ impl<'text> ConfigKey<'text> {
             .unwrap_or(text);
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let path = path.trim_matches('/');
-        // The API's own path is none of an image's.
+        // `/v1` and `/v2` are API paths, not namespaces.
         let (first, behind) = path.split_once('/').unwrap_or((path, ""));
         let path = if matches!(first, "v1" | "v2") {
             behind.trim_matches('/')
@@ -66,7 +66,7 @@ impl<'text> ConfigKey<'text> {
         }
     }
 
-    /// None: it is for another registry.
+    /// Returns `None` if the key is for another registry.
     pub(super) fn rank(&self, registry: &RegistryName) -> Option<Rank> {
         let is_exact = RegistryName::parse(self.host, self.plain_http).is_ok_and(|host| host == *registry);
         if !is_exact && !self.host_matches(registry) {
@@ -84,7 +84,7 @@ impl<'text> ConfigKey<'text> {
         })
     }
 
-    /// Whether the repository lies below its path. Only whole parts count: `team-a` is not above `team-ab/app`.
+    /// Whether the repository is below the key's path. Whole parts are compared: `team-a` does not cover `team-ab/app`.
     pub(super) fn covers(&self, repository: Option<&Repository>) -> bool {
         let mut given = parts(repository.map_or("", Repository::as_str));
         parts(self.path).all(|part| given.next() == Some(part))
@@ -119,7 +119,7 @@ impl<'text> ConfigKey<'text> {
 }
 
 impl Rank {
-    /// The rank of a key that is the host alone.
+    /// Returns the rank of a key without a path.
     pub(super) fn of_host() -> Self {
         Self {
             parts: 0,
@@ -151,7 +151,7 @@ fn with_port(host: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// `*` stands for any letters, none included.
+/// Matches a label; `*` stands for zero or more characters.
 fn label_matches(pattern: &str, label: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
         return pattern == label;

@@ -1,7 +1,7 @@
-//! A blob's bytes as they come, from any offset.
+//! Streams a blob's bytes from any offset.
 //!
-//! **Invariant:** the stream ends without an error only after as many bytes as the registry announced. It says
-//! nothing about which bytes they are: whoever stores them proves the digest.
+//! **Invariant:** the stream ends without an error only after as many bytes as the registry announced. The bytes are
+//! not verified here: the caller checks the digest.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -18,22 +18,22 @@ use super::request::{History, Request};
 use super::response::RegistryResponse;
 use crate::{ContentRange, Credential, Digest, RegistryError, Repository, RequestedObject};
 
-/// The rest of a blob.
+/// The bytes of a blob from an offset on.
 pub struct ByteStream {
-    /// Size of the whole blob, when the registry says it.
+    /// Size of the whole blob, if the registry says it.
     pub total: Option<u64>,
-    /// Where the stream begins: what was asked for.
+    /// The offset at which the stream begins, as requested.
     pub from: u64,
-    /// The registry sent a part (206), and not the whole with its start dropped.
+    /// Whether the registry sent a part (206). Otherwise it sent the whole, and the start was dropped.
     pub is_part: bool,
     pub stream: Pin<Box<dyn Stream<Item = Result<Bytes, RegistryError>> + Send>>,
 }
 
-/// Which bytes of a blob are wanted.
+/// A byte range of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlobPart {
     pub from: u64,
-    /// Behind the last byte; the blob's end unless given.
+    /// One past the last byte; by default the blob's end.
     pub until: Option<u64>,
 }
 
@@ -48,7 +48,7 @@ impl BlobPart {
 }
 
 impl Registry {
-    /// The blob from byte `from` on. A registry that ignores ranges is read from the start, and the start dropped.
+    /// Reads the blob from byte `from` on. If the registry ignores ranges, the start is read and dropped.
     pub async fn blob(
         &self,
         repository: &Repository,
@@ -60,7 +60,7 @@ impl Registry {
             .await
     }
 
-    /// Size of the blob, if the registry tells, once it has said that this credential may have it.
+    /// Checks that the credential may read the blob, and returns its size if the registry says it.
     pub async fn blob_head(
         &self,
         repository: &Repository,
@@ -75,7 +75,7 @@ impl Registry {
         }
     }
 
-    /// A part of the blob. The stream ends with the part, or with the blob if that is shorter.
+    /// Reads a range of the blob. The stream ends with the range, or with the blob if that is shorter.
     pub async fn blob_part(
         &self,
         repository: &Repository,
@@ -139,10 +139,10 @@ impl Registry {
     }
 }
 
-/// What of the body is wanted.
+/// Which bytes of the body to use.
 struct Extent {
     total: Option<u64>,
-    /// Bytes at the start of the body that come before what was asked for.
+    /// Bytes of the body before the requested offset.
     skip: u64,
     /// Bytes of the whole body.
     length: Option<u64>,
@@ -151,7 +151,7 @@ struct Extent {
 fn whole(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Extent, RegistryError> {
     let total = number(headers, &header::CONTENT_LENGTH);
     if total.is_some_and(|total| total < from) {
-        let what = format!("byte {from} was asked for and the whole is shorter");
+        let what = format!("byte {from} was requested, but the whole is shorter");
         return Err(RegistryError::BadAnswer {
             asked: asked.clone(),
             what,
@@ -175,7 +175,7 @@ fn part(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Exten
             length: (range.last - range.first).checked_add(1),
         }),
         _ => {
-            let what = format!("bytes from {from} on were asked for and others were sent");
+            let what = format!("bytes from {from} were requested, but others were sent");
             Err(RegistryError::BadAnswer {
                 asked: asked.clone(),
                 what,
@@ -184,7 +184,7 @@ fn part(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Exten
     }
 }
 
-/// A body on its way.
+/// A body that is being read.
 struct BlobReading {
     answer: RegistryResponse,
     asked: RequestedObject,
@@ -192,7 +192,7 @@ struct BlobReading {
     skip: u64,
     received: u64,
     expected: Option<u64>,
-    /// Bytes of the part that have not come yet.
+    /// Bytes of the range that are still to come.
     left: u64,
 }
 
@@ -203,7 +203,7 @@ impl BlobReading {
         Ok(bytes.map(|bytes| (bytes, self)))
     }
 
-    /// The next bytes that are wanted; none at the honest end.
+    /// Returns the next requested bytes; `None` at the end of the range.
     async fn wanted_bytes(&mut self) -> Result<Option<Bytes>, RegistryError> {
         while self.left > 0 {
             let chunk = timeout(self.limit, self.answer.chunk())
@@ -216,7 +216,7 @@ impl BlobReading {
             if self.expected.is_some_and(|expected| self.received > expected) {
                 return Err(RegistryError::BadAnswer {
                     asked: self.asked.clone(),
-                    what: "it is longer than was said".to_owned(),
+                    what: "it is longer than announced".to_owned(),
                 });
             }
             let mut wanted = self.without_the_start(chunk);
@@ -250,7 +250,7 @@ impl BlobReading {
     fn too_slow(&self) -> RegistryError {
         RegistryError::TimedOut {
             asked: self.asked.clone(),
-            awaited: "further bytes",
+            awaited: "more bytes",
             limit: self.limit,
         }
     }

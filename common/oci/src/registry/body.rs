@@ -1,4 +1,4 @@
-//! Bodies that are wanted as a whole: bounded in size and time.
+//! Reads whole bodies, bounded in size and time.
 
 use bytes::{Bytes, BytesMut};
 use http::header;
@@ -11,7 +11,7 @@ use super::response::RegistryResponse;
 use crate::{RegistryError, RequestedObject};
 
 impl Registry {
-    /// A whole body of `limit` bytes at most.
+    /// Reads a whole body of at most `limit` bytes.
     pub(super) async fn read_whole(
         &self,
         asked: &RequestedObject,

@@ -13,7 +13,7 @@ use crate::metrics::RegistryMetrics;
 use crate::settings::{RegistryLimits, RegistrySettings};
 use crate::{RegistryError, RegistryName, RequestedObject};
 
-/// One registry, its connections and its tokens. A clone is the same one.
+/// One registry with its connections and tokens. Clones share them.
 #[derive(Clone)]
 pub struct Registry {
     pub(super) inner: Arc<RegistryInner>,
@@ -32,7 +32,7 @@ pub(super) struct RegistryInner {
     pub(super) metrics: RegistryMetrics,
 }
 
-/// What a registry shares with others, and across changes of its settings.
+/// What a registry shares with other registries, and keeps when its settings change.
 pub(crate) struct RegistryParts {
     pub(crate) dial: Dial,
     pub(crate) harbors: Harbors,
@@ -52,7 +52,7 @@ impl Registry {
         let base = format!("{scheme}://{}{base_path}/v2/", settings.name.api_host());
         let base = Url::parse(&base).map_err(|cause| RegistryError::Setup {
             registry: settings.name.clone(),
-            cause: format!("its address cannot be used: {cause}"),
+            cause: format!("its address is unusable: {cause}"),
         })?;
         let RegistryParts {
             dial,
@@ -82,7 +82,7 @@ impl Registry {
         &self.inner.settings.name
     }
 
-    /// Where requests go that are not redirected.
+    /// Returns the registry's API host.
     pub(super) fn host(&self) -> &str {
         self.inner.base.host_str().unwrap_or_default()
     }

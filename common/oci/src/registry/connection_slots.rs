@@ -1,7 +1,7 @@
-//! `max_connections`: who may ask a registry now, and who waits for a slot.
+//! `max_connections`: limits the simultaneous requests to a registry.
 //!
-//! **Invariant:** a slot lasts from before the request is sent until its answer's body is read or dropped, wherever a
-//! redirect led it; so no more than the configured number is on its way at one time.
+//! **Invariant:** a slot is held from before a request is sent until the body of its response is read or dropped, also
+//! across redirects. So no more than the configured number of requests run at a time.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use tokio::time::timeout;
 
 use crate::{RegistryError, RequestedObject};
 
-/// The slots of one registry. A clone is the same ones.
+/// The connection slots of one registry. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct ConnectionSlots(Option<(NonZeroU32, Arc<Semaphore>)>);
 
-/// One request's slot; over when it is dropped.
+/// The slot of one request, freed on drop.
 pub(super) struct ConnectionSlot {
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -46,7 +46,7 @@ impl ConnectionSlots {
             return Ok(ConnectionSlot { _permit: None });
         };
         match timeout(wait, Arc::clone(semaphore).acquire_owned()).await {
-            // Nobody closes it.
+            // The semaphore is never closed.
             Ok(permit) => Ok(ConnectionSlot { _permit: permit.ok() }),
             Err(_) => Err(RegistryError::NoFreeConnection {
                 asked: asked.clone(),

@@ -1,8 +1,8 @@
-//! One request and its answer: its slot, its span, the time limit, and what a refusal means.
+//! Sends one request: connection slot, span, time limit, and the error that a refusal means.
 //!
-//! **Invariant:** whatever is asked on behalf of a registry goes through [`Registry::send_once`], which alone knows whether
-//! an answer is the registry's own. What another host says is never repeated in an error. Spans and counts name
-//! hosts and path templates, never a path's variable parts, a query or a credential.
+//! **Invariant:** every request on behalf of a registry goes through [`Registry::send_once`], which alone decides
+//! whether a response is the registry's own. Text of other hosts never appears in an error. Spans and metrics contain
+//! hosts and path templates, but no variable part of a path, query or credential.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -24,12 +24,12 @@ use crate::dial::{NotAllowed, authority, is_inside};
 use crate::text::tame;
 use crate::{ErrorResponse, RegistryError, RequestedObject};
 
-/// The most of a refusal's body that is read for its words.
+/// The bytes of a refusal's body that are read for its error text.
 const REFUSAL_BYTES: usize = 8 * 1024;
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
 
 impl Registry {
-    /// One request without redirects, in a span that ends with the answer's body.
+    /// Sends one request without redirects, in a span that ends with the response's body.
     pub(super) async fn send_once(
         &self,
         request: &Request,
@@ -73,7 +73,7 @@ impl Registry {
     fn whose(&self, request: &Request, url: &Url, response: &Response) -> Responder {
         let RegistryInner { base, dial, .. } = &*self.inner;
         let is_own = url.origin() == base.origin();
-        // A token server speaks for the registry where it is on the same host, or where the configuration names it.
+        // A token server's response counts as the registry's own on the same host, or if the configuration lists it.
         let speaks_for_it = request.kind == "token" && (url.host() == base.host() || dial.lists(url));
         let is_inside = response
             .remote_addr()
@@ -84,12 +84,12 @@ impl Registry {
         }
     }
 
-    /// Whether what an answer names may be inside: the registry is configured, or is inside itself.
+    /// Whether a response may name a private address: if the registry is configured or private itself.
     pub(super) fn may_lead_inside(&self, is_from_inside: bool) -> bool {
         is_from_inside || self.inner.dial.lists(&self.inner.base)
     }
 
-    /// Only the registry itself can say that it is one.
+    /// Notes a Harbor, from responses of the registry itself only.
     fn look_for_harbor(&self, url: &Url, response: &Response) {
         let is_own = url.origin() == self.inner.base.origin();
         if is_own && response.status() == StatusCode::UNAUTHORIZED && is_of_harbor(response.headers()) {
@@ -106,7 +106,7 @@ impl Registry {
     ) -> Result<Response, RegistryError> {
         let limit = request.header_wait.unwrap_or(self.inner.limits.header_wait);
         let asked = || request.asked.clone();
-        // Responder word leads there: a registry's, unless it is the registry itself.
+        // Whether the registry named this URL, by a redirect or a token realm.
         let by_registry = template == REDIRECTED || request.kind == "token";
         let refused = |refused: NotAllowed| RegistryError::NotAllowed {
             asked: asked(),
@@ -123,7 +123,7 @@ impl Registry {
         match timeout(limit, self.send_and_resend(request, way, prepared)).await {
             Err(_) => Err(RegistryError::TimedOut {
                 asked: asked(),
-                awaited: "answer",
+                awaited: "response",
                 limit,
             }),
             Ok(Err(SendError::Setup(cause))) => Err(RegistryError::Setup {
@@ -137,7 +137,7 @@ impl Registry {
         }
     }
 
-    /// The error that a refusing answer means.
+    /// Returns the error for a refusal.
     pub(super) async fn refusal(
         &self,
         request: &Request,
@@ -168,15 +168,15 @@ impl Registry {
     }
 }
 
-/// Why a request brought no answer.
+/// Why a request got no response.
 pub(super) enum SendError {
-    /// There is no client to send it with.
+    /// No HTTP client can be built.
     Setup(String),
     Sending(reqwest::Error),
 }
 
-/// Status and words of an answer that is not what we wanted. A body that does not come is no words, and neither is
-/// what another host says than the registry's own.
+/// Reads status and error text of a refusal. The text is empty if the body does not arrive or another host than the
+/// registry sent it.
 pub(super) async fn error_response(mut response: RegistryResponse) -> ErrorResponse {
     let status = response.status().as_u16();
     if let Some(host) = response.elsewhere() {
@@ -192,7 +192,7 @@ pub(super) async fn error_response(mut response: RegistryResponse) -> ErrorRespo
             }
         }
     };
-    // Nothing is lost when the time is over: what came until then is what the registry said.
+    // On a timeout, the text is what has arrived so far.
     let _ = timeout(REFUSAL_WAIT, read).await;
     ErrorResponse::new(status, &body)
 }
@@ -221,7 +221,7 @@ fn span_of(request: &Request, template: &'static str, url: &Url) -> Span {
     span
 }
 
-/// A 401 is a question, not an error: who cannot answer it says so in an error of its own.
+/// A 401 asks for a sign-in and is no error of the span; a failed sign-in is an error of its own.
 fn record_status(span: &Span, status: StatusCode) {
     span.record("http.response.status_code", i64::from(status.as_u16()));
     let is_error = status.is_client_error() || status.is_server_error();
@@ -230,7 +230,7 @@ fn record_status(span: &Span, status: StatusCode) {
     }
 }
 
-/// The resolver's own refusal, from deep inside of the client's error.
+/// Returns the resolver's refusal from the causes of the client's error.
 fn not_allowed(error: &reqwest::Error) -> Option<NotAllowed> {
     let mut cause = error.source();
     while let Some(deeper) = cause {
@@ -246,7 +246,7 @@ fn unreachable(asked: RequestedObject, cause: &reqwest::Error, limit: Duration) 
     if cause.is_timeout() && !cause.is_connect() {
         return RegistryError::TimedOut {
             asked,
-            awaited: "answer",
+            awaited: "response",
             limit,
         };
     }
@@ -256,7 +256,7 @@ fn unreachable(asked: RequestedObject, cause: &reqwest::Error, limit: Duration) 
     }
 }
 
-/// The last word of a chain of causes, which is the one that tells: "Connection refused". Never the URL.
+/// Returns the innermost cause, such as "Connection refused". Never contains the URL.
 pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(deeper) = cause.and_then(std::error::Error::source) {

@@ -1,7 +1,7 @@
-//! Passes a client's own question on, with the client's own `Authorization` and nothing of ours.
+//! Forwards a client's request with the client's own `Authorization` and no credential of ours.
 //!
-//! **Invariant:** any status is an answer. An error means that the registry is silent (or unusable), never that it
-//! refused.
+//! **Invariant:** any status is a response. An error means that the registry did not answer or is unusable, never that
+//! it refused.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::blob::BlobPart;
 use super::client::Registry;
 use crate::{Digest, RegistryError, Repository, Secret, TagOrDigest};
 
-/// What a client wants to know.
+/// A client's request, to be forwarded.
 #[derive(Debug, Clone)]
 pub struct ForwardedRequest {
     /// `GET` or `HEAD`.
@@ -21,9 +21,9 @@ pub struct ForwardedRequest {
     pub repository: Repository,
     pub kind: ForwardedObject,
     pub authorization: Option<Secret>,
-    /// The client's `Accept` values; none is no `Accept` header for blobs and ours for manifests.
+    /// The client's `Accept` values. If empty: no `Accept` header for blobs, ours for manifests.
     pub accept: Vec<String>,
-    /// Until the headers of the last answer, redirects included.
+    /// Time limit until the headers of the last response, redirects included.
     pub limit: Duration,
 }
 
@@ -35,14 +35,15 @@ pub enum ForwardedObject {
     Blob {
         digest: Digest,
     },
-    /// The first byte of a blob: whether it may be read, and its length, where `HEAD` tells neither.
+    /// The first byte of a blob: shows access and length where `HEAD` does not.
     FirstByte {
         digest: Digest,
     },
 }
 
 impl Registry {
-    /// The registry's answer, whatever it is. Redirects are followed, to other hosts without `Authorization`.
+    /// Returns the registry's response, whatever its status. Redirects to other hosts are followed without
+    /// `Authorization`.
     pub async fn forward(&self, question: ForwardedRequest) -> Result<Response, RegistryError> {
         let ForwardedRequest {
             method,
@@ -53,7 +54,7 @@ impl Registry {
             limit,
         } = question;
         if !matches!(method, Method::GET | Method::HEAD) {
-            let cause = format!("{method} is not passed on, only GET and HEAD");
+            let cause = format!("{method} is not forwarded, only GET and HEAD");
             return Err(RegistryError::Setup {
                 registry: self.name().clone(),
                 cause,
@@ -82,7 +83,7 @@ impl Registry {
         let answer = answer.unwrap_or_else(|_| {
             Err(RegistryError::TimedOut {
                 asked: request.asked,
-                awaited: "answer",
+                awaited: "response",
                 limit,
             })
         })?;

@@ -6,7 +6,7 @@ use crate::manifest::without_parameters;
 use crate::text::tame;
 use crate::{Digest, RegistryError, RequestedObject};
 
-/// A digest of another algorithm says nothing to us.
+/// Returns the sha256 digest of the header; other algorithms are ignored.
 pub(super) fn digest_header(headers: &HeaderMap) -> Option<Digest> {
     headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
 }
@@ -22,16 +22,16 @@ pub(super) fn number(headers: &HeaderMap, name: &header::HeaderName) -> Option<u
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// We ask for bytes as they are. Coded ones would have another digest and other offsets.
+/// Refuses encoded bodies: their bytes have another digest and other offsets.
 pub(super) fn check_coding(headers: &HeaderMap, asked: &RequestedObject) -> Result<(), RegistryError> {
     match headers.get(header::CONTENT_ENCODING) {
         Some(coding) if coding != "identity" => {
-            // The words of an answer may be another host's than the registry's: only ours are repeated.
+            // The header may come from another host than the registry: only known words are repeated.
             let known = ["gzip", "deflate", "br", "zstd", "compress"];
             let known = known.into_iter().find(|known| coding == known);
             Err(RegistryError::BadAnswer {
                 asked: asked.clone(),
-                what: format!("its bytes are coded ({})", known.unwrap_or("in an unknown way")),
+                what: format!("its body is encoded ({})", known.unwrap_or("unknown encoding")),
             })
         }
         _ => Ok(()),

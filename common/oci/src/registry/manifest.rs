@@ -1,6 +1,6 @@
-//! Manifests, whole and checked.
+//! Fetches manifests whole.
 //!
-//! **Invariant:** what [`Registry::manifest`] returns has the digest it says.
+//! **Invariant:** the bytes that [`Registry::manifest`] returns have the returned digest.
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
@@ -10,7 +10,7 @@ use super::headers::{check_coding, digest_header, media_type, number};
 use super::request::{History, Request};
 use crate::{Credential, Digest, MANIFEST_ACCEPT, RegistryError, Repository, TagOrDigest};
 
-/// A manifest as the registry keeps it, byte for byte.
+/// A manifest with the registry's exact bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchedManifest {
     pub bytes: Bytes,
@@ -18,7 +18,7 @@ pub struct FetchedManifest {
     pub media_type: String,
 }
 
-/// What a registry says about a manifest without sending it.
+/// What a registry says about a manifest in response to a HEAD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestHead {
     pub digest: Digest,
@@ -27,7 +27,7 @@ pub struct ManifestHead {
 }
 
 impl Registry {
-    /// The manifest, 4 MiB at most, checked against the digest that was asked for and the one in the answer.
+    /// Fetches a manifest of at most 4 MiB, and verifies it against the requested digest and the one in the headers.
     pub async fn manifest(
         &self,
         repository: &Repository,
@@ -67,7 +67,7 @@ impl Registry {
         })
     }
 
-    /// Digest, type and size of a manifest. A registry that leaves headers out of its answer is asked for the whole.
+    /// Returns digest, type and size of a manifest. If headers are missing, the whole manifest is fetched.
     pub async fn manifest_head(
         &self,
         repository: &Repository,

@@ -1,7 +1,7 @@
-//! Talks to one registry: manifests whole and checked, blobs as they come.
+//! The client of one registry: manifests whole and verified, blobs as streams.
 //!
-//! **Invariant:** what [`Registry::manifest`] returns has the digest it says; [`Registry::blob`] promises nothing
-//! about bytes beyond their number, its caller proves them.
+//! **Invariant:** the manifest that [`Registry::manifest`] returns has its digest. [`Registry::blob`] guarantees only
+//! the number of bytes; its caller verifies them.
 
 mod blob;
 mod body;

@@ -1,7 +1,7 @@
-//! Whether a registry's host answers at all: `GET /v2/` without a credential, over a connection of its own.
+//! Probes whether a registry's host answers: `GET /v2/` without a credential, over a new connection.
 //!
-//! **Invariant:** the path is the host's own, whatever base path a caller named, so no caller chooses an answer. A fault
-//! of this machine, such as too few file descriptors, says nothing about the host.
+//! **Invariant:** the path does not depend on the base path that a caller names, so no caller chooses the response. An
+//! error of this machine, such as too few file descriptors, says nothing about the host.
 
 use std::error::Error as _;
 use std::io;
@@ -14,21 +14,21 @@ use url::Url;
 use super::client::Registry;
 use crate::clients::DialMode;
 
-/// Errors of this machine by number: out of memory, files (of the system, of this process), local ports, buffers.
+/// Error numbers of this machine: out of memory, files (system, process), local ports, buffers.
 const LOCAL_FAULTS: [i32; 5] = [12, 23, 24, 99, 105];
 
-/// What became of a probe.
+/// The result of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
     Answered(StatusCode),
     /// No connection, or no headers in time.
     Nothing,
-    /// This machine could not ask.
+    /// This machine could not send the probe.
     NotAsked,
 }
 
 impl Probe {
-    /// Sends `GET url` without a credential. `client` has to make a connection for each request.
+    /// Sends `GET url` without a credential. `client` must use a new connection for each request.
     pub async fn send(client: &reqwest::Client, url: Url, limit: Duration) -> Self {
         let request = reqwest::Request::new(Method::GET, url);
         match timeout(limit, client.execute(request)).await {
@@ -40,12 +40,12 @@ impl Probe {
 }
 
 impl Registry {
-    /// Scheme, host and port: `https://registry.example.com`.
+    /// Returns scheme, host and port: `https://registry.example.com`.
     pub fn server(&self) -> String {
         self.inner.base.origin().ascii_serialization()
     }
 
-    /// Asks the host whether it answers. Waits for no slot: `max_connections` limits what transfers.
+    /// Probes the host. Needs no connection slot: `max_connections` limits transfers only.
     pub async fn probe(&self, limit: Duration) -> Probe {
         let mut url = self.inner.base.clone();
         url.set_path("/v2/");

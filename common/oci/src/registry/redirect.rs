@@ -1,8 +1,8 @@
-//! Where answers send us on to, and what comes of it there.
+//! Follows redirects.
 //!
-//! **Invariant:** an `Authorization` never goes to another scheme, host or port than the one it was meant for, nor does
-//! our client certificate. What another host says of a request is never taken for the registry's own word on it. A
-//! registry that lies outside and is not configured leads to no address inside, however many redirects it uses.
+//! **Invariant:** neither `Authorization` nor our client certificate goes to another scheme, host or port than the one
+//! it is for. Another host's response is never taken for the registry's own. An unconfigured public registry leads to no
+//! private address, however many redirects it uses.
 
 use http::header;
 use url::Url;
@@ -15,12 +15,12 @@ use crate::challenge::is_loopback;
 use crate::clients::DialMode;
 use crate::{RegistryError, RequestedObject, Secret};
 
-/// How often the registry is asked for another address when the one that it gave does not do.
+/// How often the registry is asked for a new URL if the target refuses the given one.
 const RENEWALS: usize = 2;
 
 impl Registry {
-    /// Sends with exactly this `Authorization`, and follows redirects by hand. An address that was signed for a while
-    /// may have ended on the way there: then the registry is asked for another.
+    /// Sends with exactly this `Authorization` and follows redirects. A signed URL may have expired on arrival; then
+    /// the registry is asked for a new one.
     pub(super) async fn send(
         &self,
         request: &Request,
@@ -45,7 +45,7 @@ impl Registry {
         }
     }
 
-    /// The last answer, and where it came from.
+    /// Returns the last response and its URL.
     async fn follow(
         &self,
         request: &Request,
@@ -78,7 +78,7 @@ impl Registry {
         })
     }
 
-    /// The registry itself may be anywhere, and only it gets to see our certificate.
+    /// The registry itself may have any address, and only it receives our client certificate.
     fn way_to(&self, url: &Url, may_lead_inside: bool) -> DialMode {
         let is_own = url.origin() == self.inner.base.origin();
         DialMode {
@@ -91,12 +91,12 @@ impl Registry {
     fn url_of(&self, request: &Request) -> Result<Url, RegistryError> {
         let unusable = |cause: url::ParseError| RegistryError::Setup {
             registry: self.name().clone(),
-            cause: format!("the address of {} cannot be used: {cause}", request.asked.object),
+            cause: format!("the URL of {} is unusable: {cause}", request.asked.object),
         };
         Url::parse(&format!("{}{}", self.inner.base, request.path)).map_err(unusable)
     }
 
-    /// Where an answer sends us, if it does and we go there.
+    /// Returns the target of a redirect, or the error that it must not be followed.
     fn redirect_of(
         &self,
         asked: &RequestedObject,
@@ -117,23 +117,23 @@ impl Registry {
             .get(header::LOCATION)
             .and_then(|value| value.to_str().ok());
         let Some(next) = location.and_then(|location| from.join(location).ok()) else {
-            return refuse("the redirect names no place");
+            return refuse("it has no usable Location");
         };
         if !matches!(next.scheme(), "http" | "https") || !next.username().is_empty() {
-            return refuse("the redirect names no plain web address");
+            return refuse("its target is not a plain http or https URL");
         }
         if from.scheme() == "https" && next.scheme() == "http" && !self.inner.settings.insecure_skip_verify {
-            return refuse("from https to plain http");
+            return refuse("it goes from https to plain http");
         }
         let is_listed = self.inner.dial.lists(&next);
         if leads_inside(&next) && !is_listed && !self.name().is_loopback() && next.host() != from.host() {
-            return refuse("to an address of this machine or of its link");
+            return refuse("it goes to a loopback or link-local address");
         }
         Ok(Some(next))
     }
 }
 
-/// Addresses that only a server inside could mean: a registry must not make us ask there.
+/// Whether a URL has a loopback or link-local address, which a registry must not make us call.
 fn leads_inside(url: &Url) -> bool {
     let Some(host) = url.host() else { return true };
     let is_link_local = match host {

@@ -1,4 +1,4 @@
-//! Asks a registry for its own list of what refers to a manifest.
+//! The referrers API of a registry.
 
 use http::{HeaderMap, Method, StatusCode, header};
 use oci_distribution::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE;
@@ -10,11 +10,11 @@ use super::request::{History, Request};
 use crate::referrers::Referrers;
 use crate::{Credential, Digest, RegistryError, Repository};
 
-/// Parts of a list that are asked for.
+/// Pages of a list that are read.
 const PAGES: usize = 20;
 
 impl Registry {
-    /// `None`: it keeps no such lists.
+    /// Returns the referrers of a manifest; `None` if the registry has no referrers API.
     pub async fn referrers(
         &self,
         repository: &Repository,
@@ -59,13 +59,13 @@ impl Registry {
             accept: OCI_IMAGE_INDEX_MEDIA_TYPE.to_owned(),
             from: 0,
             until: None,
-            asked: self.asked(format!("list of what refers to {subject} of {repository}")),
+            asked: self.asked(format!("referrers of {subject} of {repository}")),
             header_wait: None,
             history: History::default(),
         }
     }
 
-    /// Where a list goes on: only at the same list of the same registry.
+    /// Returns the path of the next page, if it belongs to the same list of the same registry.
     fn next_page(&self, headers: &HeaderMap, first: &str) -> Option<String> {
         let link = headers.get(header::LINK)?.to_str().ok()?;
         let (target, relation) = link.trim().strip_prefix('<')?.split_once('>')?;
@@ -80,7 +80,8 @@ impl Registry {
     }
 }
 
-/// Pages for browsers too come from registries that know nothing of lists. Who is refused or put off gets an error.
+/// Whether a status means that the registry has no referrers API; it may also send an HTML page. A refusal or rate
+/// limit is an error instead.
 fn keeps_no_lists(status: StatusCode) -> bool {
     !status.is_server_error() && !matches!(status.as_u16(), 401 | 403 | 429) || status.as_u16() == 501
 }

@@ -1,4 +1,4 @@
-//! One request to a registry, and what became of it so far.
+//! One request to a registry and its history.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{RegistryError, Repository, RequestedObject, Secret};
 
-/// Whatever a redirect leads to: its path is not ours to tell.
+/// The template of every redirect target: its path may contain secrets.
 pub(super) const REDIRECTED: &str = "{redirect}";
 
-/// What is asked. Everything here may stand in a span.
+/// One request. Every field may appear in a span.
 pub(super) struct Request {
     pub(super) method: Method,
     /// `manifest`, `blob` or `token`.
@@ -21,17 +21,17 @@ pub(super) struct Request {
     pub(super) repository: Repository,
     pub(super) image: String,
     pub(super) accept: String,
-    /// First byte that is wanted.
+    /// The first requested byte.
     pub(super) from: u64,
-    /// Behind the last byte that is wanted; the end unless given.
+    /// One past the last requested byte; by default the end.
     pub(super) until: Option<u64>,
     pub(super) asked: RequestedObject,
-    /// Until the headers of one answer are here, where the caller says it.
+    /// Time limit for the headers of one response, if the caller sets it.
     pub(super) header_wait: Option<Duration>,
     pub(super) history: History,
 }
 
-/// What became of a request so far.
+/// What happened to a request so far.
 #[derive(Default)]
 pub(super) struct History {
     pub(super) waited: RetryBudget,
@@ -40,7 +40,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// From now on it goes out with an `Authorization` that was fetched for it.
+    /// Notes that the request now carries an `Authorization` that was fetched for it.
     pub(super) fn has_signed_in(&self) {
         self.signed_in.store(true, Ordering::Relaxed);
     }
@@ -49,7 +49,7 @@ impl History {
         self.signed_in.load(Ordering::Relaxed)
     }
 
-    /// How often it had been sent before.
+    /// Counts one more send and returns how many there were before.
     pub(super) fn resent(&self) -> u32 {
         self.sent.fetch_add(1, Ordering::Relaxed)
     }
@@ -63,14 +63,14 @@ impl Request {
             what: what.to_owned(),
         };
         if !self.accept.is_empty() {
-            let accept =
-                HeaderValue::from_str(&self.accept).map_err(|_| unusable("the Accept has odd letters"))?;
+            let accept = HeaderValue::from_str(&self.accept)
+                .map_err(|_| unusable("the Accept value has invalid characters"))?;
             headers.insert(header::ACCEPT, accept);
         }
         if let Some(range) = self.range() {
             headers.insert(
                 header::RANGE,
-                HeaderValue::from_str(&range).map_err(|_| unusable("no range"))?,
+                HeaderValue::from_str(&range).map_err(|_| unusable("the range is invalid"))?,
             );
         }
         if let Some(secret) = authorization {
@@ -88,22 +88,22 @@ impl Request {
     }
 }
 
-/// An `Authorization` value that HTTP libraries do not print either.
+/// Returns an `Authorization` value that HTTP libraries do not print.
 pub(super) fn sensitive(secret: &Secret, asked: &RequestedObject) -> Result<HeaderValue, RegistryError> {
     let mut value = HeaderValue::from_str(secret.expose()).map_err(|_| RegistryError::BadAnswer {
         asked: asked.clone(),
-        what: "the credential has letters that no header may have".into(),
+        what: "the credential has characters that are invalid in a header".into(),
     })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// What one call has waited already.
+/// How long one call has waited already.
 #[derive(Default)]
 pub(super) struct RetryBudget(AtomicU64);
 
 impl RetryBudget {
-    /// Takes `pause` out of what is left of `retry_wait`, if it fits in.
+    /// Takes `pause` from what is left of `retry_wait`, if it fits.
     pub(super) fn allows(&self, pause: Duration, retry_wait: Duration) -> bool {
         let (pause, retry_wait) = (millis(pause), millis(retry_wait));
         let take = |waited: u64| waited.checked_add(pause).filter(|sum| *sum <= retry_wait);
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_waited_is_not_waited_again() {
+    fn time_that_was_waited_reduces_the_budget() {
         let waited = RetryBudget::default();
         let seconds = Duration::from_secs;
         assert!(waited.allows(seconds(6), seconds(10)));

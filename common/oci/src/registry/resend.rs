@@ -1,10 +1,10 @@
-//! Once more on a connection of its own, where a connection broke before the head of an answer came.
+//! Retries once on a new connection if a connection broke before the head of a response.
 //!
-//! Servers, load balancers and NATs close connections that were kept open, and a client learns of it by its next
-//! request. Such a break says nothing about the registry.
+//! Servers, load balancers and NATs close idle connections, and a client notices it with its next request. Such a
+//! break says nothing about the registry.
 //!
-//! **Invariant:** one retry at most, within the same time limit, of requests that change nothing. An error while
-//! connecting and a timeout are no such break: the first would fail again, the second has used the time up.
+//! **Invariant:** at most one retry, within the same time limit, and only of requests that change nothing. An error
+//! while connecting or a timeout is not retried: the first would fail again, the second has used up the time.
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
@@ -33,7 +33,7 @@ impl Registry {
         let first = clients.of(way).map_err(SendError::Setup)?.execute(prepared).await;
         match (first, again) {
             (Err(cause), Some(again)) if broke_before_the_head(&cause) => {
-                tracing::debug!(%cause, "a connection broke; asking once more on a fresh one");
+                tracing::debug!(%cause, "connection broke, retrying on a new one");
                 let resent = u64::from(request.history.resent());
                 Span::current().record("http.request.resend_count", signed(resent));
                 let fresh = clients.of(way.fresh()).map_err(SendError::Setup)?;
@@ -44,13 +44,13 @@ impl Registry {
     }
 }
 
-/// What reads may be sent twice. So may an exchange for a token, also by POST: it changes nothing but that one more
-/// token exists for minutes, and a refresh token that rotates would not survive our second exchange anyway.
+/// Whether a request may be sent twice: reads, and token exchanges, also by POST. The latter only create one more
+/// short-lived token, and a rotating refresh token would not survive our next exchange anyway.
 fn may_be_repeated(method: &Method, kind: &str) -> bool {
     matches!(*method, Method::GET | Method::HEAD) || (kind == "token" && method == Method::POST)
 }
 
-/// Whether a connection broke before the head of an answer came.
+/// Whether a connection broke before the head of a response arrived.
 pub fn broke_before_the_head(error: &reqwest::Error) -> bool {
     if error.is_connect() || error.is_timeout() {
         return false;
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changes_something_is_not_repeated() {
+    fn a_request_that_changes_something_is_not_repeated() {
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             for kind in ["manifest", "blob"] {
                 assert!(!may_be_repeated(&method, kind), "{method} {kind}");

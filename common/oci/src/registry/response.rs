@@ -1,6 +1,6 @@
-//! An answer on its way to us: its span lives as long as its body is read, and each byte is counted.
+//! A response whose span lasts until its body is read, and whose bytes are counted.
 //!
-//! **Invariant:** the size that the span says is what was really read, whether the body ended or was dropped.
+//! **Invariant:** the body size in the span is the number of bytes read, whether the body ended or was dropped.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -13,7 +13,7 @@ use tracing::Span;
 use super::connection_slots::ConnectionSlot;
 use crate::RegistryError;
 
-/// A registry's answer, headers read.
+/// A registry's response after its headers.
 pub(super) struct RegistryResponse {
     response: Response,
     whose: Responder,
@@ -21,20 +21,20 @@ pub(super) struct RegistryResponse {
     _turn: ConnectionSlot,
 }
 
-/// Who gave an answer.
+/// Who sent a response.
 #[derive(Debug)]
 pub(super) struct Responder {
-    /// The host, if it does not speak for the registry.
+    /// The host, if its responses are not the registry's own.
     pub(super) elsewhere: Option<String>,
-    /// By the address that the connection went to.
+    /// Whether the connection went to a private or special address.
     pub(super) is_inside: bool,
 }
 
-/// On a [`Response`] that came from an address inside: what it names may be inside too.
+/// Marks a [`Response`] from a private or special address: what it names may be private too.
 #[derive(Debug, Clone, Copy)]
 pub struct FromInside;
 
-/// On a [`Response`] that another host gave, to which the registry had led: it is not the registry's word.
+/// Marks a [`Response`] of another host that the registry redirected to: it is not the registry's own answer.
 #[derive(Debug, Clone, Copy)]
 pub struct FromElsewhere;
 
@@ -69,7 +69,7 @@ impl RegistryResponse {
         self.response.status()
     }
 
-    /// The host that gave it, if that does not speak for the registry.
+    /// Returns the host, if the response is not the registry's own.
     pub(super) fn elsewhere(&self) -> Option<&str> {
         self.whose.elsewhere.as_deref()
     }
@@ -94,13 +94,13 @@ impl RegistryResponse {
         chunk
     }
 
-    /// The body cannot be used, or not to its end.
+    /// Marks the span: the body is unusable or incomplete.
     pub(super) fn failed(&self, error: &RegistryError) {
         mark_failed(&self.reading.span, error.error_type());
     }
 
-    /// For callers who read it themselves; it is counted all the same. Of a refusal by another host than the registry's
-    /// own they get the status and `Retry-After`, and no words.
+    /// Hands the response to the caller; its bytes are still counted. If another host than the registry refused, only
+    /// the status and `Retry-After` are passed on.
     pub(super) fn into_response(self) -> Response {
         let mut head = http::Response::new(());
         *head.status_mut() = self.status();
@@ -139,12 +139,12 @@ impl Drop for ReceivedBytes {
     }
 }
 
-/// The exporter knows signed numbers only, and writes others as text.
+/// Converts to a signed number: the exporter writes unsigned ones as text.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Says on the span what went wrong, in a word.
+/// Records the kind of error on the span.
 pub(super) fn mark_failed(span: &Span, error_type: &str) {
     span.record("error.type", error_type);
     span.record("otel.status_code", "ERROR");

@@ -1,7 +1,7 @@
-//! `Retry-After`: how long a registry asks us to wait, and whether one call has the time for it.
+//! `Retry-After`: how long a registry asks us to wait, and whether a call may wait that long.
 //!
-//! **Invariant:** one call of ours waits for [`crate::RegistryLimits::retry_wait`] in all and not longer. What does not fit in
-//! goes to the caller as an error that says how long the registry wants us to wait.
+//! **Invariant:** one call waits at most [`crate::RegistryLimits::retry_wait`] in all. A longer wait goes to the caller
+//! as an error with the time that the registry asks for.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use super::response::RegistryResponse;
 use crate::{RegistryError, Secret};
 
 const LONGEST: Duration = Duration::from_secs(3_600);
-/// A registry that says 0 is not asked in a circle.
+/// Prevents a busy loop if a registry says 0.
 const SHORTEST: Duration = Duration::from_millis(200);
 
 impl Registry {
-    /// Sends, and sends again when the registry says when, and that is soon.
+    /// Sends, and retries after `Retry-After` if that is soon enough.
     pub(super) async fn send_patiently(
         &self,
         request: &Request,
@@ -31,13 +31,13 @@ impl Registry {
             let Some(pause) = self.pause_after(request, &answer) else {
                 return Ok(answer);
             };
-            // Its connection is somebody else's meanwhile.
+            // Frees the connection for others during the pause.
             drop(answer);
             sleep(pause).await;
         }
     }
 
-    /// How long to wait before the same is asked again; none when it is not to be.
+    /// Returns how long to wait before a retry; `None` if there is no retry.
     pub(super) fn pause_after(&self, request: &Request, answer: &RegistryResponse) -> Option<Duration> {
         let is_put_off = matches!(
             answer.status(),
@@ -54,7 +54,7 @@ impl Registry {
     }
 }
 
-/// Reads `Retry-After`: seconds, or a date; an hour at most.
+/// Reads `Retry-After`: seconds or a date; at most one hour.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
@@ -64,7 +64,7 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.min(LONGEST))
 }
 
-/// By the registry's own clock, which it sends along: ours may differ.
+/// Uses the registry's clock from its `Date` header, because ours may differ.
 #[expect(
     clippy::disallowed_methods,
     reason = "without the registry's `Date` only the machine's clock is left"
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_an_endless_time_or_for_junk() {
+    fn a_wait_is_bounded_and_junk_is_ignored() {
         assert_eq!(wait("99999999999", None), Some(LONGEST));
         for junk in ["", "soon", "-1", "1.5", "Sat, 99 Nov 2026 12:00:00 GMT"] {
             assert_eq!(wait(junk, None), None, "{junk}");

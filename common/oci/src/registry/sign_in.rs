@@ -1,8 +1,8 @@
-//! Signing in: nothing unasked, then what the registry's challenge wants, once.
+//! Signs in: first without a credential, then once as the registry's challenge asks.
 //!
-//! **Invariant:** one request of a caller leads to at most one token exchange and two tries with the same credential
-//! (one more of each with a kept credential that was looked up anew, and after a `Retry-After`). A ready-made
-//! `Authorization` that the registry refuses is dropped, and the caller counts as anonymous from then on.
+//! **Invariant:** one request of a caller leads to at most one token exchange and two attempts with the same credential
+//! (one more of each with a kept credential that was looked up again, and after a `Retry-After`). If the registry
+//! refuses a ready-made `Authorization`, it is dropped, and the caller then counts as anonymous.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::challenge::{self, Challenge};
 use crate::metrics::SignedIn;
 use crate::{Credential, ErrorResponse, KeptCredential, RegistryError, Secret};
 
-/// A user name and password do not end by themselves; this only bounds how long a copy is kept.
+/// User name and password do not expire; this bounds how long a copy is kept.
 const BASIC_LIFETIME: Duration = Duration::from_secs(3_600);
 
-/// A 401, read.
+/// A parsed 401.
 struct Unauthorized {
     challenges: Vec<Challenge>,
     said: ErrorResponse,
@@ -28,7 +28,7 @@ struct Unauthorized {
 }
 
 impl Registry {
-    /// Sends with what the credential is good for. A 401 never comes back as an answer.
+    /// Sends with the credential. A 401 is always returned as an error.
     pub(super) async fn send_signed(
         &self,
         request: &Request,
@@ -47,7 +47,7 @@ impl Registry {
         else {
             return first;
         };
-        // What a helper hands out ends after hours.
+        // Credentials of helpers expire after hours.
         let newer = look_up(request, kept, Some(&found)).await?;
         if newer == found {
             return first;
@@ -79,8 +79,8 @@ impl Registry {
             .as_ref()
             .filter(|sent| is_bearer(sent) && !refused.offers_bearer())
         {
-            // Harbor answers a token that has ended with a Basic challenge; where a new one is to be had it says only
-            // to who sends none.
+            // Harbor answers an expired token with a Basic challenge. It names the token server only to a request
+            // without a token.
             self.inner.tokens.forget(&key, dead);
             let response = self.send_patiently(request, None).await?;
             if response.status() != StatusCode::UNAUTHORIZED {
@@ -95,7 +95,7 @@ impl Registry {
         result
     }
 
-    /// Answers the challenge, and sends once more with what that brought.
+    /// Answers the challenge and sends once more.
     async fn sign_in(
         &self,
         request: &Request,
@@ -116,7 +116,7 @@ impl Registry {
         Ok(response)
     }
 
-    /// Who has no credential was not refused: it did not sign in.
+    /// Counts the sign-in. An anonymous caller did not sign in, so its refusal is not counted.
     fn count_sign_in(&self, credential: &Credential, result: &Result<RegistryResponse, RegistryError>) {
         let how = result.as_ref().map_or_else(SignedIn::after, |_| SignedIn::Ok);
         let is_nobodys = matches!(
@@ -128,7 +128,7 @@ impl Registry {
         }
     }
 
-    /// A token that somebody made for us and that we cannot renew: used as it is, on the first request.
+    /// Sends a ready-made token, which we cannot renew, with the first request.
     async fn send_ready_made(
         &self,
         request: &Request,
@@ -145,7 +145,7 @@ impl Registry {
             asked: request.asked.clone(),
             said: first.said.clone(),
         };
-        // Harbor answers a dead token with a Basic challenge that leads nowhere; without it, a public project opens.
+        // Harbor answers an expired token with a useless Basic challenge; without the token, a public project opens.
         match Box::pin(self.send_as(request, &Credential::Anonymous)).await {
             Ok(response) if matches!(response.status().as_u16(), 403 | 404) => Err(ended()),
             Err(
@@ -157,7 +157,7 @@ impl Registry {
         }
     }
 
-    /// The `Authorization` that the challenge wants, if we have what it takes.
+    /// Returns the `Authorization` that answers the challenge, if the credential allows it.
     async fn answer_to(
         &self,
         request: &Request,

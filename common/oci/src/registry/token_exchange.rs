@@ -1,9 +1,9 @@
-//! A credential for a token: what the realm of a Bearer challenge is asked for.
+//! Exchanges a credential for a token at the realm of a Bearer challenge.
 //!
-//! **Invariant:** a credential goes to a realm that [`check_realm`] lets it go to, and is not sent on from there. A realm
-//! is at an address inside only where the registry that named it is configured or inside itself. User
-//! name and password go by GET, as docker does it, so that a wrong password counts as one failed try; a server that
-//! knows no GET is posted to. An identity token goes by POST only.
+//! **Invariant:** a credential goes only to a realm that [`check_realm`] allows, and redirects are not followed. A realm
+//! may have a private address only if its registry is configured or private itself. User name and password are sent
+//! by GET, as docker does, so that a wrong password counts as one failed attempt; if the server does not support GET,
+//! by POST. An identity token is sent by POST only.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::clients::DialMode;
 use crate::{Credential, RegistryError, Secret};
 
 const TOKEN_BYTES: usize = 256 * 1024;
-/// The distribution specification's default for a token that does not say.
+/// The distribution specification's default lifetime, in seconds.
 const DEFAULT_LIFETIME: u64 = 60;
 const LONGEST_LIFETIME: u64 = 3_600;
 const CLIENT: (&str, &str) = ("client_id", "stoker");
@@ -32,7 +32,7 @@ struct TokenBody {
     expires_in: Option<u64>,
 }
 
-/// What a token server is asked.
+/// A request to a token server.
 struct TokenRequest<'wish> {
     url: Url,
     service: Option<&'wish str>,
@@ -55,7 +55,7 @@ impl Registry {
             scope,
         } = challenge
         else {
-            return Err(bad_token(request, "no token is asked for"));
+            return Err(bad_token(request, "the challenge asks for no token"));
         };
         let scope = scope
             .clone()
@@ -76,7 +76,7 @@ impl Registry {
         if response.is_redirect() {
             return Err(RegistryError::BadRedirect {
                 asked: exchange.asked,
-                what: "the token server redirects, and credentials are not sent on".to_owned(),
+                what: "the token server redirects, and credentials do not follow redirects".to_owned(),
             });
         }
         if response.status() != StatusCode::OK {
@@ -96,7 +96,7 @@ impl Registry {
         })
     }
 
-    /// By GET, by POST, or by POST because GET is not known there.
+    /// Requests the token by GET or POST; by POST also if the server does not support GET.
     async fn ask_either_way(
         &self,
         request: &Request,
@@ -119,7 +119,7 @@ impl Registry {
         Request {
             method,
             kind: "token",
-            // Whatever its path is: that is the registry's word.
+            // A fixed word: the path comes from the registry.
             template: "/token",
             path: String::new(),
             repository: request.repository.clone(),
@@ -150,7 +150,7 @@ impl Registry {
         self.send_to_realm(exchange, wish, prepared).await
     }
 
-    /// The way of OAuth.
+    /// Requests a token as OAuth 2 does it.
     async fn post_for_token(
         &self,
         request: &Request,
@@ -171,7 +171,7 @@ impl Registry {
         Ok((exchange, response))
     }
 
-    /// Token servers put callers off too.
+    /// Sends, and retries after a pause if the token server rate-limits us.
     async fn send_to_realm(
         &self,
         exchange: &Request,
@@ -181,7 +181,7 @@ impl Registry {
         let mut next = Some(prepared);
         loop {
             let Some(now) = next.take() else {
-                return Err(bad_token(exchange, "it cannot be asked twice"));
+                return Err(bad_token(exchange, "the request cannot be repeated"));
             };
             next = now.try_clone();
             let sent = self.send_once(exchange, exchange.template, &wish.url, (wish.way, now));
@@ -225,15 +225,15 @@ impl TokenRequest<'_> {
 }
 
 fn read_token(exchange: &Request, body: &[u8]) -> Result<Token, RegistryError> {
-    // What serde says about a body could repeat parts of a token.
+    // serde's error text could repeat parts of a token.
     let answer: TokenBody =
-        serde_json::from_slice(body).map_err(|_| bad_token(exchange, "it is no JSON with a token in it"))?;
+        serde_json::from_slice(body).map_err(|_| bad_token(exchange, "it is not JSON with a token"))?;
     let given = [answer.token, answer.access_token].into_iter().flatten();
     let token = given.into_iter().find(|token| !token.expose().is_empty());
-    let token = token.ok_or_else(|| bad_token(exchange, "there is no token in it"))?;
+    let token = token.ok_or_else(|| bad_token(exchange, "it has no token"))?;
     let authorization = Secret::new(format!("Bearer {}", token.expose()));
     sensitive(&authorization, &exchange.asked)
-        .map_err(|_| bad_token(exchange, "its token has letters that no header may have"))?;
+        .map_err(|_| bad_token(exchange, "its token has characters that are invalid in a header"))?;
     let lifetime = answer
         .expires_in
         .unwrap_or(DEFAULT_LIFETIME)

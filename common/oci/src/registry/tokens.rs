@@ -1,7 +1,7 @@
-//! `Authorization` values that a sign-in brought, per repository and credential.
+//! A cache of `Authorization` values from sign-ins, by repository and credential.
 //!
-//! **Invariant:** a value is found again only by the same credential and repository. Whoever needs one that is just
-//! being fetched waits for it, but never longer than the limit it gives.
+//! **Invariant:** a value is returned only for the same credential and repository. A caller that needs a value which is
+//! being fetched waits for it, but not longer than its own limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::{Credential, Digest, RegistryError, Repository, Secret};
 
 const KEPT: usize = 1_024;
-/// A value this close to its end is not used any more.
+/// A value is not used this shortly before its end.
 const MARGIN: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
@@ -33,7 +33,7 @@ struct Slot {
     token: Mutex<Option<Token>>,
 }
 
-/// A value and until when it may be used.
+/// A value and its end.
 #[derive(Clone)]
 pub(super) struct Token {
     pub(super) authorization: Secret,
@@ -68,7 +68,7 @@ impl Tokens {
         slots.get(key)?.good()
     }
 
-    /// A value other than `refused`: one that somebody fetched meanwhile, or what `fetch` brings.
+    /// Returns a value other than `refused`: one that another caller fetched meanwhile, or the result of `fetch`.
     pub(super) async fn renew(
         &self,
         key: &TokenKey,
@@ -77,7 +77,7 @@ impl Tokens {
         fetch: impl Future<Output = Result<Token, RegistryError>>,
     ) -> Result<Secret, RegistryError> {
         let slot = self.slot(key);
-        // After the limit we fetch for ourselves: a second exchange does no harm, an endless queue would.
+        // After the limit we fetch ourselves: a second exchange does no harm, an endless queue would.
         let _turn = timeout(wait, slot.fetching.lock()).await;
         if let Some(good) = slot.good().filter(|good| Some(good) != refused) {
             return Ok(good);
@@ -88,7 +88,7 @@ impl Tokens {
         Ok(authorization)
     }
 
-    /// The registry does not take this one any more.
+    /// Drops a value that the registry refused.
     pub(super) fn forget(&self, key: &TokenKey, refused: &Secret) {
         let slot = self.slot(key);
         let mut token = slot.token.lock();

@@ -24,7 +24,7 @@ async fn a_missing_image_is_named_with_the_registrys_words() {
     let body = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest\u001b[31m unknown"}]}"#;
     let error = refused_with(404, &[], body).await;
     let text = error.to_string();
-    assert!(text.contains("manifest 1 of p/app was not found"), "{text}");
+    assert!(text.contains("manifest 1 of p/app not found"), "{text}");
     assert!(
         text.contains("404 (MANIFEST_UNKNOWN: manifest [31m unknown)"),
         "{text}"

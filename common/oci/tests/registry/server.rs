@@ -119,7 +119,7 @@ async fn hear(request: Request) -> Heard {
     }
 }
 
-/// RegistryLimits short enough to be waited for.
+/// Limits that are short enough for a test.
 pub(crate) fn short_limits() -> RegistryLimits {
     RegistryLimits {
         header_wait: Duration::from_millis(400),

@@ -317,7 +317,6 @@ async fn a_dead_token_on_a_private_project_has_ended() {
             .await
             .unwrap_err();
         assert!(matches!(error, RegistryError::CredentialEnded { .. }), "{error}");
-        assert!(error.to_string().contains("credential ended"), "{error}");
         assert!(!format!("{error} {error:?}").contains("s3cret"));
     }
     let useless = bearer_registry(|_| answer(200, &[], r#"{"token":"not enough"}"#)).await;

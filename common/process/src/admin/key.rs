@@ -1,4 +1,4 @@
-//! The key that opens what changes something: in a file that only the program's user reads, made at first use.
+//! The admin key: required for every change over the admin port, in a private file that is created on first use.
 
 use std::io;
 use std::path::Path;
@@ -19,11 +19,11 @@ const FILE: &str = "admin.key";
 pub struct AdminKey(Arc<str>);
 
 impl AdminKey {
-    /// Reads the key of this data folder, or makes it.
+    /// Reads the key of this data folder, or creates it.
     pub fn open(data_dir: &Path) -> io::Result<Self> {
         let bytes = files::private_file(&data_dir.join(FILE), || {
             let mut random = [0; 32];
-            // Fails only if the operating system has no randomness; the empty key then opens nothing.
+            // Fails only if the operating system has no randomness; an empty key is never accepted.
             match aws_lc_rs::rand::fill(&mut random) {
                 Ok(()) => hex::encode(random).into_bytes(),
                 Err(_) => Vec::new(),
@@ -33,7 +33,7 @@ impl AdminKey {
         Ok(Self(text.trim().into()))
     }
 
-    /// The value of the `Authorization` header that opens the door.
+    /// Returns the `Authorization` header value that carries the key.
     pub fn authorization(&self) -> String {
         format!("Bearer {}", self.0)
     }
@@ -54,7 +54,7 @@ async fn only_with_the_key(State(key): State<AdminKey>, request: Request, next: 
     if authorization.is_some_and(|value| key.opens(value.as_bytes())) {
         return next.run(request).await;
     }
-    let text = "this wants the admin key: -H \"Authorization: Bearer $(cat DATA_DIR/admin.key)\"\n";
+    let text = "admin key required: send -H \"Authorization: Bearer $(cat DATA_DIR/admin.key)\"\n";
     (
         StatusCode::UNAUTHORIZED,
         [(header::WWW_AUTHENTICATE, "Bearer")],

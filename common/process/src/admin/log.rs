@@ -1,4 +1,4 @@
-//! `GET` and `PUT /log`: the filter of the log lines, as `RUST_LOG` has it.
+//! `GET` and `PUT /log`: reads and sets the log filter, in the syntax of `RUST_LOG`.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,14 +10,14 @@ pub(super) async fn get(State(levels): State<Levels>) -> String {
     format!("{}\n", levels.get())
 }
 
-/// The body is the filter; an empty one brings back the usual.
+/// Sets the filter from the body; an empty body restores the default.
 pub(super) async fn put(
     State(levels): State<Levels>,
     wanted: String,
 ) -> Result<String, (StatusCode, String)> {
     levels.set(&wanted).map_err(|error| refused(&error))?;
     let now = levels.get();
-    info!(filter = now, "log levels changed to {now}");
+    info!(filter = now, "log levels changed");
     Ok(format!("{now}\n"))
 }
 

@@ -1,7 +1,7 @@
-//! The admin port: probes, metrics and what an operator changes while the process runs, apart from the data.
+//! The admin port: probes, metrics and runtime settings.
 //!
-//! **Invariant:** reading is open to whoever reaches the port; what changes something, or costs something, wants
-//! the [`AdminKey`], which only a reader of the data folder has.
+//! **Invariant:** everyone who reaches the port may read. Changes and costly requests require the [`AdminKey`], which
+//! only readers of the data folder have.
 
 mod key;
 mod log;
@@ -21,7 +21,7 @@ use crate::{Readiness, Vitals};
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What an admin port shows, and what it may change.
+/// The routes of an admin port and their state.
 pub struct Admin {
     readiness: Readiness,
     vitals: Vitals,
@@ -37,7 +37,7 @@ impl Admin {
         }
     }
 
-    /// Every route; `guarded` are the program's own that want the key.
+    /// Returns all routes; `guarded` are the program's own routes that require the key.
     pub fn router(self, guarded: Router) -> Router {
         let mut own = Router::new()
             .route("/log", get(log::get).put(log::put))
@@ -50,7 +50,7 @@ impl Admin {
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready).with_state(self.readiness))
-            // nydus asks for this one
+            // Nydus calls this route.
             .route("/server/ping", get(|| async { "pong\n" }))
             .route("/metrics", get(metrics_text).with_state(self.vitals.metrics))
             .merge(guarded)

@@ -1,6 +1,6 @@
-//! `GET /debug/pprof/profile?seconds=30`: where this process spends its CPU time, for `go tool pprof` and its like.
+//! `GET /debug/pprof/profile?seconds=30`: a CPU profile of this process, for `go tool pprof` and similar tools.
 //!
-//! Behind a switch: sampling interrupts every thread a hundred times a second while it lasts. One at a time.
+//! Off by default, and one at a time: sampling interrupts every thread a hundred times a second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 const LONGEST: u64 = 300;
-/// Not a round number, so that it does not beat in time with what runs a hundred times a second.
+/// Not 100, so that sampling does not align with timers that fire a hundred times a second.
 const SAMPLES_A_SECOND: i32 = 99;
-/// Where a sample must not be taken: unwinding there may wait for a lock that the interrupted code holds.
+/// Libraries without samples: unwinding there may wait for a lock that the interrupted code holds.
 const NOT_SAMPLED: [&str; 4] = ["libc", "libgcc", "pthread", "vdso"];
 
-/// The one profile that may run.
+/// Lets one profile run at a time.
 #[derive(Clone, Default)]
 pub(super) struct Profiling(Arc<Mutex<()>>);
 

@@ -1,4 +1,4 @@
-//! Label values that come from outside: a metric must not grow with what others invent.
+//! Bounds label values from outside, so that invented names cannot grow a metric.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 const OTHER: &str = "other";
 
-/// Lets the first so many names through; every later one is `other`.
+/// Keeps the first `limit` names; every later one becomes `other`.
 #[derive(Debug)]
 pub struct BoundedLabels {
     limit: usize,
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_beyond_the_bound_share_one() {
+    fn names_beyond_the_bound_share_one_label() {
         let bounded = BoundedLabels::new(2);
         let told: Vec<&str> = ["a", "b", "c", "a", "d"].map(|name| bounded.name(name)).into();
         assert_eq!(told, ["a", "b", "other", "a", "other"]);

@@ -1,8 +1,8 @@
-//! Gauges of what is going on.
+//! Gauges of activities in progress.
 
 use prometheus_client::metrics::gauge::Gauge;
 
-/// Counts up at its beginning and down at its end, however that comes about: a client that leaves drops its handler.
+/// Increments a gauge and decrements it on drop, also if a disconnecting client drops the handler.
 pub struct Counting(Gauge);
 
 impl Counting {

@@ -1,17 +1,17 @@
-//! Exemplars: a trace that shows what a bucket of a histogram is made of.
+//! Exemplars: links from a histogram bucket to an example trace.
 
 use opentelemetry::trace::TraceContextExt;
 use prometheus_client::encoding::EncodeLabelSet;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The one label of our exemplars.
+/// The label of an exemplar.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct TraceLabel {
     pub trace_id: String,
 }
 
-/// The trace of the span that this code runs in, if it is recorded: a trace nobody kept shows nothing.
+/// Returns the trace of the current span, if it is recorded.
 pub fn exemplar() -> Option<TraceLabel> {
     let context = Span::current().context();
     let span = context.span();

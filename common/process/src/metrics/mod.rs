@@ -1,6 +1,6 @@
-//! The metrics of this process, as Prometheus reads them.
+//! The metrics of this process, in the formats of Prometheus.
 //!
-//! **Invariant:** a scrape waits for nothing: what is costly to count is counted when it happens.
+//! **Invariant:** a scrape never waits: costly values are counted when they change.
 
 mod bounded;
 mod counting;
@@ -23,12 +23,12 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Upper ends of the buckets for what takes from a millisecond to minutes, in seconds.
+/// Bucket bounds for durations from a millisecond to minutes, in seconds.
 pub const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0,
 ];
 
-/// Where each part of the program registers what it counts; clones share it.
+/// The registry of metrics of a program; clones share it.
 #[derive(Clone)]
 pub struct Metrics(Arc<MetricsInner>);
 
@@ -37,7 +37,7 @@ struct MetricsInner {
     requests: Requests,
 }
 
-/// The two texts that Prometheus asks for.
+/// The two text formats that Prometheus reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     OpenMetrics,
@@ -65,7 +65,7 @@ impl Metrics {
         add(&mut self.0.registry.lock());
     }
 
-    /// A gauge by its whole name; `help` is a sentence without its full stop.
+    /// Registers a gauge under its full name; `help` has no full stop.
     pub fn gauge(&self, name: &str, help: &str) -> Gauge {
         let gauge = Gauge::default();
         self.register(|registry| registry.register(name, help, gauge.clone()));

@@ -1,7 +1,6 @@
-//! The older text (version 0.0.4), for scrapers that do not ask for OpenMetrics.
+//! The older text format (version 0.0.4), for scrapers that do not request OpenMetrics.
 //!
-//! It differs in that a counter's family carries the `_total` of its samples, and in that it knows no units,
-//! exemplars or end mark.
+//! Differences: a counter's family name includes `_total`, and there are no units, exemplars or end mark.
 
 use std::fmt::Write as _;
 
@@ -32,13 +31,14 @@ fn describe(text: &mut String, help: Option<&str>, name_and_type: &str) {
         kind => ("", kind),
     };
     if let Some((_, help)) = help.and_then(|help| help.split_once(' ')) {
-        // Fails only without memory.
+        // Writing into a String cannot fail.
         let _ = writeln!(text, "# HELP {name}{suffix} {help}");
     }
     let _ = writeln!(text, "# TYPE {name}{suffix} {kind}");
 }
 
-/// `name{labels} value # {trace_id="…"} 0.2` without its end. Label values may hold anything but a bare quote.
+/// Removes the exemplar from `name{labels} value # {trace_id="…"} 0.2`. Label values may contain anything but a bare
+/// quote.
 fn without_exemplar(sample: &str) -> &str {
     let mut quoted = false;
     let mut escaped = false;
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_units_exemplars_and_the_end_mark_are_told_the_old_way() {
+    fn counters_units_exemplars_and_the_end_mark_are_converted() {
         let given = "# HELP pulls Pulls.\n# TYPE pulls counter\n# UNIT pulls things\n\
             pulls_total{of=\"a#\\\"b\"} 3 # {trace_id=\"ab\"} 1.0 1.5\n\
             # HELP age_seconds Age.\n# TYPE age_seconds gauge\nage_seconds 1.5\n# EOF\n";

@@ -1,4 +1,4 @@
-//! Rate, errors and duration of every route, by its template: never by what a client made of it.
+//! Rate, errors and duration of every route, by its template, never by the path that a client sent.
 
 use std::time::Instant;
 
@@ -17,13 +17,13 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::{Counting, SECONDS, TraceLabel, exemplar};
 
-/// The route's template, from a handler that knows it better than the router: put it into the response's extensions.
+/// The template of a route that only the handler knows. The handler puts it into the response's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteTemplate(pub &'static str);
 
 impl RouteTemplate {
     fn rename(self, span: &Span, method: &str) {
-        // Not by the field `otel.name`: of a span that has begun, only the span itself takes another name.
+        // The field `otel.name` has no effect on a span that has begun.
         span.context().span().update_name(format!("{method} {}", self.0));
     }
 }
@@ -63,17 +63,17 @@ impl Requests {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "http_server_request_duration_seconds",
-            "Time from a request's head to the head of its answer",
+            "Time from a request's head to the head of its response",
             self.durations.clone(),
         );
         registry.register(
             "http_server_active_requests",
-            "Requests whose answer has not begun",
+            "Requests whose response has not begun",
             self.active.clone(),
         );
     }
 
-    /// The gauge of one door, there from the start.
+    /// Returns the metrics of one listener and creates its gauge.
     pub(crate) fn at(&self, door: &'static str) -> ListenerMetrics {
         let active = self
             .active
@@ -86,7 +86,7 @@ impl Requests {
     }
 }
 
-/// What [`measure`] counts into.
+/// The metrics of one listener, updated by [`measure`].
 #[derive(Clone)]
 pub(crate) struct ListenerMetrics {
     door: &'static str,
@@ -122,7 +122,7 @@ pub(crate) async fn measure(State(door): State<ListenerMetrics>, request: Reques
     response
 }
 
-/// Methods are made up by clients too.
+/// Returns the method's name, bounded because clients can invent methods.
 fn word_of(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,4 @@
-//! What the kernel says about this process, read when it is asked for, and how late the runtime wakes its tasks.
+//! Kernel metrics of this process, read on scrape, and the wake-up lag of the runtime.
 
 use std::fs;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::Running;
 
 const LAG_EVERY: Duration = Duration::from_secs(1);
 
-/// Kernel ticks in a second: 100 on every Linux that user space can see (`USER_HZ`).
+/// Kernel ticks per second as user space sees them (`USER_HZ`), 100 on every Linux.
 const TICKS: f64 = 100.0;
 
 pub(crate) fn register(metrics: &Metrics, running: &Running) {
@@ -30,7 +30,7 @@ pub(crate) fn register(metrics: &Metrics, running: &Running) {
         registry.register("stoker_build_info", "The version that runs, as a label", version);
         registry.register(
             "stoker_runtime_lag_seconds",
-            "How late the runtime woke a task that wanted to sleep for a second",
+            "Delay with which the runtime woke a task after a sleep of one second",
             lag.clone(),
         );
         registry.register_collector(Box::new(ThisProcess));
@@ -66,18 +66,18 @@ impl Collector for ThisProcess {
         let gauges = [
             (
                 "process_resident_memory_bytes",
-                "Memory of this process that is in RAM.",
+                "Resident memory of this process.",
                 resident_bytes(),
             ),
             ("process_open_fds", "Open file descriptors.", open_descriptors()),
             (
                 "process_max_fds",
-                "File descriptors that may be open.",
+                "Limit of open file descriptors.",
                 most_descriptors(),
             ),
             (
                 "process_start_time_seconds",
-                "When this process began, in Unix time.",
+                "Start time of this process, in Unix time.",
                 started(),
             ),
         ];
@@ -91,7 +91,7 @@ impl Collector for ThisProcess {
     }
 }
 
-/// The fields of `/proc/self/stat` behind the name, which may hold spaces; the first is the third of proc(5).
+/// Reads a field of `/proc/self/stat`, numbered as in proc(5), behind the name, which may contain spaces.
 fn stat(field: usize) -> Option<f64> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
     let (_, behind) = text.rsplit_once(')')?;
@@ -116,7 +116,7 @@ fn resident_bytes() -> Option<f64> {
 }
 
 fn open_descriptors() -> Option<f64> {
-    // One of them is the folder that is read.
+    // One of them is the open folder itself.
     let open = fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1);
     u32::try_from(open).ok().map(f64::from)
 }
@@ -135,7 +135,7 @@ mod tests {
     use crate::metrics::Format;
 
     #[tokio::test]
-    async fn the_kernel_is_asked_when_somebody_scrapes() {
+    async fn a_scrape_reads_the_kernels_values() {
         let (metrics, running) = (Metrics::new(), Running::new());
         register(&metrics, &running);
         let text = metrics.text(Format::Prometheus);

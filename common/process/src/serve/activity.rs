@@ -1,7 +1,7 @@
-//! What happens on one connection, and whether that is enough for it to stay open.
+//! Tracks the activity on one connection and decides whether it stays open.
 //!
-//! **Invariant:** a connection on which the client does nothing is closed: [`verdict`] names a limit for each state that
-//! waits for the client, and none for what waits for us (long polls, event streams, slow registries).
+//! **Invariant:** a connection with an inactive client is closed. [`verdict`] has a limit for each state that waits for
+//! the client, and none for states that wait for us (long polls, event streams, slow registries).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,30 +34,30 @@ impl fmt::Display for Overdue {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Silent => "the client sent nothing",
-            Self::Head => "the client did not finish the head of its request",
-            Self::Idle => "no request for a while",
-            Self::Stalled => "the client takes nothing of the response",
+            Self::Head => "the client did not finish its request head",
+            Self::Idle => "idle for too long",
+            Self::Stalled => "the client reads nothing of the response",
         })
     }
 }
 
-/// What is known of a connection.
+/// The observed state of a connection.
 #[derive(Debug, Clone, Copy)]
 struct Facts {
     opened: Instant,
-    /// The first byte that came since the last request, or since the connection was opened.
+    /// When the first byte arrived since the last request or since the connection was opened.
     head_since: Option<Instant>,
     /// Since when no request is in progress.
     quiet_since: Instant,
     /// Requests whose response is not complete.
     in_progress: usize,
-    /// There was a request.
+    /// Whether there was a request.
     served: bool,
-    /// HTTP/2: bytes between requests are no beginning of a head.
+    /// HTTP/2: bytes between requests do not begin a head.
     multiplexed: bool,
-    /// The first write that could not be done since the last one that could.
+    /// Time of the first blocked write since the last successful one.
     blocked_since: Option<Instant>,
-    /// The longest time for which a part of a response waits for the client to make room for the next.
+    /// Since when the oldest handed-over chunk waits for the client to request the next.
     given_since: Option<Instant>,
 }
 
@@ -66,7 +66,7 @@ enum Verdict {
     LookAgain(Instant),
 }
 
-/// Whether the connection is closed now, or when to look again.
+/// Decides whether to close the connection now, or when to check again.
 fn verdict(facts: &Facts, limits: &ListenerLimits, now: Instant) -> Verdict {
     let stalled = facts.blocked_since.into_iter().chain(facts.given_since).min();
     let deadlines = [
@@ -82,7 +82,7 @@ fn verdict(facts: &Facts, limits: &ListenerLimits, now: Instant) -> Verdict {
     }
 }
 
-/// The deadline of a connection without a request.
+/// Returns the deadline of a connection without a request.
 fn quiet(facts: &Facts, limits: &ListenerLimits) -> (Instant, Overdue) {
     match facts.head_since {
         Some(since) if !(facts.served && facts.multiplexed) => (since + limits.head, Overdue::Head),
@@ -93,12 +93,12 @@ fn quiet(facts: &Facts, limits: &ListenerLimits) -> (Instant, Overdue) {
 
 struct State {
     facts: Facts,
-    /// Responses on their way.
+    /// Responses in progress.
     answers: HashMap<u64, Arc<dyn WatchedResponse>>,
     next: u64,
 }
 
-/// Shared by the connection's socket, its requests and who watches it.
+/// The activity of a connection, shared by its socket, its requests and the watch.
 pub(super) struct ConnectionActivity {
     limits: ListenerLimits,
     state: Mutex<State>,
@@ -146,7 +146,7 @@ impl ConnectionActivity {
         self.state().facts.blocked_since.get_or_insert_with(Instant::now);
     }
 
-    /// A request's head has come.
+    /// Notes that a request's head arrived.
     pub(super) fn begin(self: &Arc<Self>, version: http::Version) -> InProgress {
         let facts = &mut self.state().facts;
         facts.in_progress += 1;
@@ -159,7 +159,7 @@ impl ConnectionActivity {
         }
     }
 
-    /// Ends when the client has done nothing for too long.
+    /// Completes when the client was inactive for too long.
     pub(super) async fn overdue(&self) -> Overdue {
         loop {
             match self.look(Instant::now()) {
@@ -175,7 +175,7 @@ impl ConnectionActivity {
             (state.facts, state.answers.values().cloned().collect::<Vec<_>>())
         };
         if facts.multiplexed {
-            // The other requests of this connection may be well: only the one that stalls loses its response.
+            // Other requests of this connection may be active: only the stalled one loses its response.
             let stalled = |since: Instant| since + self.limits.stalled_reader <= now;
             for answer in &answers {
                 answer.release_if(&stalled);
@@ -188,14 +188,14 @@ impl ConnectionActivity {
     }
 }
 
-/// A request that is being answered; it ends when this is dropped.
+/// A request in progress; it ends when this is dropped.
 pub(super) struct InProgress {
     activity: Arc<ConnectionActivity>,
     answer: Option<u64>,
 }
 
 impl InProgress {
-    /// The response's body, for the watch to see.
+    /// Registers the response's body with the watch.
     pub(super) fn answers_with(&mut self, response: Arc<dyn WatchedResponse>) {
         let mut state = self.activity.state();
         let number = state.next;
@@ -215,7 +215,7 @@ impl Drop for InProgress {
             }
             self.answer.and_then(|number| state.answers.remove(&number))
         };
-        // Outside of the lock: a body that goes may do much.
+        // Outside of the lock: dropping a body may take long.
         drop(forgotten);
     }
 }

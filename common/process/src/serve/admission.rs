@@ -1,6 +1,6 @@
-//! Which connections are taken: counted in all, per address and per client certificate.
+//! Admits connections by three counts: in all, per address and per client certificate.
 //!
-//! **Invariant:** every count is given back when its [`AdmissionSlot`] is dropped, and the map holds no more entries than there are
+//! **Invariant:** dropping an [`AdmissionSlot`] reverts its counts, and the map has no more entries than there are
 //! connections.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::ListenerLimits;
 
-/// Whose connections are counted together.
+/// The client that connections are counted for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum CountedClient {
     Address(IpAddr),
@@ -25,11 +25,11 @@ struct ConnectionCounts {
     of: HashMap<CountedClient, usize>,
 }
 
-/// The counts of one listener; clones share them.
+/// The connection counts of one listener; clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Admission(Arc<Mutex<ConnectionCounts>>);
 
-/// Why a connection is not taken.
+/// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
     Listener,
@@ -41,15 +41,15 @@ pub(super) enum Full {
 impl fmt::Display for Full {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::Listener => "the listener has as many connections as it may have",
-            Self::Address => "the address has as many connections as one may have",
-            Self::Identity => "the certificate has as many connections as one may have",
+            Self::Listener => "connection limit of the listener reached",
+            Self::Address => "connection limit of the address reached",
+            Self::Identity => "connection limit of the certificate reached",
             Self::Descriptors => "too few free descriptors: raise the limit of open files",
         })
     }
 }
 
-/// One connection's place, given back on drop.
+/// One admitted connection; its counts are reverted on drop.
 #[derive(Debug)]
 pub(super) struct AdmissionSlot {
     counts: Arc<Mutex<ConnectionCounts>>,
@@ -57,7 +57,7 @@ pub(super) struct AdmissionSlot {
 }
 
 impl Admission {
-    /// A place for a connection from `address` that has the descriptor `descriptor`.
+    /// Admits a connection from `address` with this descriptor.
     pub(super) fn admit(
         &self,
         address: IpAddr,
@@ -84,7 +84,7 @@ impl Admission {
 }
 
 impl AdmissionSlot {
-    /// ConnectionCounts the connection for the client that its certificate names, too.
+    /// Counts the connection for its client certificate as well.
     pub(super) fn identified(&mut self, identity: Arc<str>, limits: &ListenerLimits) -> Result<(), Full> {
         let client = CountedClient::Identity(identity);
         let mut counts = self.counts.lock();
@@ -124,7 +124,7 @@ impl ConnectionCounts {
     }
 }
 
-/// What an address is counted as; none for loopback. One IPv6 host has a whole /64 to itself.
+/// Returns the address to count by; `None` for loopback. An IPv6 host has a whole /64.
 fn counted(address: IpAddr) -> Option<IpAddr> {
     let address = address.to_canonical();
     if address.is_loopback() {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_cannot_take_all_places_and_gives_its_own_back() {
+    fn one_address_cannot_use_all_slots_and_frees_its_own() {
         let (admission, limits) = (Admission::default(), limits());
         let admit = |text: &str| admission.admit(address(text), 9, &limits);
         let first = admit("10.0.0.1").expect("a place");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn one_certificate_cannot_take_all_places() {
+    fn one_certificate_cannot_use_all_slots() {
         let (admission, limits) = (Admission::default(), limits());
         let mut one = admission.admit(address("10.0.0.1"), 9, &limits).expect("a place");
         let mut other = admission.admit(address("10.0.0.2"), 9, &limits).expect("a place");
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_of_the_reserve_is_not_for_clients() {
+    fn a_reserved_descriptor_is_refused() {
         let (admission, limits) = (Admission::default(), limits());
         assert!(admission.admit(address("127.0.0.1"), 99, &limits).is_ok());
         let refused = admission.admit(address("127.0.0.1"), 100, &limits);

@@ -1,7 +1,7 @@
-//! A server's certificate, read again when its files change and on SIGHUP.
+//! A server's certificate, reloaded when its files change and on SIGHUP.
 //!
-//! **Invariant:** a pair that cannot be used never replaces one that can: the connections go on with the old one, and the
-//! log says what is wrong with the new one.
+//! **Invariant:** an unusable pair never replaces a usable one: the old pair stays in use, and the log says what is wrong
+//! with the new one.
 
 use std::fs;
 use std::path::Path;
@@ -23,28 +23,28 @@ use tracing::{error, info};
 
 use super::{ServeError, TlsFiles};
 
-/// How often the files are compared with what is in use. By content: links that a Kubernetes secret swaps, and copies that
-/// keep their times, count as well.
+/// How often the files are compared with the pair in use. By content, to notice swapped links of Kubernetes secrets and
+/// copies that keep their times.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(30);
 
-/// The bytes of both files, by which a change is known.
+/// The bytes of both files, to detect a change.
 #[derive(Clone, PartialEq, Eq)]
 struct Content {
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
-/// The certificate that new connections get.
+/// The certificate for new connections.
 pub struct Certificates {
     files: TlsFiles,
     look_every: Duration,
     current: RwLock<Arc<CertifiedKey>>,
-    /// What was looked at last, also if it was of no use: it is complained about once.
+    /// The last content read, also if unusable, so that it is logged once.
     seen: Mutex<Content>,
 }
 
 impl Certificates {
-    /// Reads the pair; a broken one is an error here, and only here.
+    /// Reads the pair; an unusable one is an error here, and only logged later.
     pub fn open(files: &TlsFiles) -> Result<Arc<Self>, ServeError> {
         Self::looked_at_every(files, LOOKED_AT_EVERY)
     }
@@ -60,7 +60,7 @@ impl Certificates {
         }))
     }
 
-    /// Accepts TLS connections with the certificate of the moment, and asks for none of the client.
+    /// Returns an acceptor that uses the current certificate and requests none from the client.
     pub fn acceptor(self: &Arc<Self>) -> TlsAcceptor {
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(self) as _;
         let mut config = ServerConfig::builder()
@@ -70,9 +70,9 @@ impl Certificates {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// Looks at the files until the process stops: now and then, and on SIGHUP.
+    /// Checks the files at an interval and on SIGHUP, until the process stops.
     pub async fn follow(self: Arc<Self>, stopping: CancellationToken) {
-        // Without a handler there is the interval.
+        // Without a handler, only the interval applies.
         let mut hangup = signal(SignalKind::hangup()).ok();
         let mut hung_up = async move || match &mut hangup {
             Some(signal) => signal.recv().await,
@@ -81,29 +81,26 @@ impl Certificates {
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
-                _ = hung_up() => info!("SIGHUP: reading the certificate again"),
+                _ = hung_up() => info!("SIGHUP received, reloading the certificate"),
                 () = sleep(self.look_every) => {}
             }
             let this = Arc::clone(&self);
-            // File systems may hang; the connections must not.
+            // A hanging file system must not block connections.
             let _ = tokio::task::spawn_blocking(move || this.look()).await;
         }
     }
 
-    /// Takes a new pair if there is a good one.
+    /// Switches to a new pair if there is a usable one.
     fn look(&self) {
         let file = self.files.certificate.display();
         match self.take_anew() {
             Ok(false) => {}
-            Ok(true) => info!(%file, "new certificate in use"),
-            Err(fault) => error!(
-                error = %fault,
-                "the new certificate cannot be used, the old one stays in use: {fault}"
-            ),
+            Ok(true) => info!(%file, "certificate replaced"),
+            Err(fault) => error!(error = %fault, "new certificate unusable, keeping the old one"),
         }
     }
 
-    /// Whether a new pair was taken.
+    /// Returns whether a new pair is in use.
     fn take_anew(&self) -> Result<bool, ServeError> {
         let content = read(&self.files)?;
         {
@@ -146,7 +143,7 @@ fn read(files: &TlsFiles) -> Result<Content, ServeError> {
         fs::read(file).map_err(|error| {
             fault(
                 file,
-                format!("cannot be read: {error}; check its path and its rights"),
+                format!("cannot be read: {error}; check its path and permissions"),
             )
         })
     };
@@ -159,14 +156,14 @@ fn read(files: &TlsFiles) -> Result<Content, ServeError> {
 fn parse(files: &TlsFiles, content: &Content) -> Result<CertifiedKey, ServeError> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&content.certificate)
         .collect::<Result<_, _>>()
-        .map_err(|error| fault(&files.certificate, format!("no PEM certificates: {error}")))?;
+        .map_err(|error| fault(&files.certificate, format!("not PEM certificates: {error}")))?;
     if chain.is_empty() {
-        return Err(fault(&files.certificate, "no PEM certificates in it".to_owned()));
+        return Err(fault(&files.certificate, "it has no PEM certificate".to_owned()));
     }
     let key = PrivateKeyDer::from_pem_slice(&content.key)
-        .map_err(|error| fault(&files.key, format!("no PEM private key: {error}")))?;
+        .map_err(|error| fault(&files.key, format!("not a PEM private key: {error}")))?;
     CertifiedKey::from_der(chain, key, &provider())
-        .map_err(|error| fault(&files.key, format!("certificate and key do not fit: {error}")))
+        .map_err(|error| fault(&files.key, format!("certificate and key do not match: {error}")))
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -217,7 +214,7 @@ mod tests {
             }
         }
 
-        /// Writes a new pair; its certificate is told.
+        /// Writes a new pair and returns its certificate.
         fn renew(&mut self) -> CertificateDer<'static> {
             let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
             fs::write(&self.files.key, made.signing_key.serialize_pem()).expect("written");
@@ -239,7 +236,7 @@ mod tests {
             address
         }
 
-        /// The certificate that a new connection gets.
+        /// Returns the certificate that a new connection gets.
         async fn shown(&self, address: &str) -> CertificateDer<'static> {
             let config = ClientConfig::builder()
                 .with_root_certificates(self.roots.clone())
@@ -253,7 +250,7 @@ mod tests {
             chain.first().expect("a leaf").clone().into_owned()
         }
 
-        /// Until new connections get this certificate; `nudge` is done before each look.
+        /// Waits until new connections get this certificate; calls `nudge` before each attempt.
         async fn until_shown(&self, address: &str, wanted: &CertificateDer<'_>, nudge: impl Fn()) {
             let shown = timeout(AT_MOST, async {
                 loop {
@@ -295,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_certificate_is_taken_when_the_files_change() {
+    async fn a_new_certificate_is_used_when_the_files_change() {
         let mut fixture = CertificateFixture::new();
         let first = fixture.renew();
         let address = fixture.serve(Duration::from_millis(20)).await;
@@ -305,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hangup_has_the_certificate_read_again_and_ends_nothing() {
+    async fn sighup_reloads_the_certificate_and_ends_nothing() {
         crate::survive_hangup();
         let mut fixture = CertificateFixture::new();
         fixture.renew();

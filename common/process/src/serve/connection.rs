@@ -37,7 +37,7 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// What the connections of one listener share.
+/// What all connections of one listener share.
 pub(super) struct Listener {
     pub(super) router: Router,
     pub(super) limits: ListenerLimits,
@@ -46,7 +46,7 @@ pub(super) struct Listener {
     pub(super) stopping: CancellationToken,
 }
 
-/// What is known of a connection's client.
+/// The client of a connection.
 #[derive(Clone)]
 struct Client {
     from: SocketAddr,
@@ -54,7 +54,7 @@ struct Client {
 }
 
 impl Listener {
-    /// Serves one connection; its place is given back at the end.
+    /// Serves one connection; its slot is freed at the end.
     pub(super) async fn speak_on(
         self: Arc<Self>,
         stream: TcpStream,
@@ -62,7 +62,7 @@ impl Listener {
         mut place: AdmissionSlot,
     ) {
         if let Err(error) = tune(&stream) {
-            debug!(%from, %error, "a socket option cannot be set");
+            debug!(%from, %error, "socket option not set");
         }
         let Some(acceptor) = &self.acceptor else {
             let certificate = None;
@@ -71,7 +71,7 @@ impl Listener {
         let stream = match timeout(self.limits.handshake, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return debug!(%from, %error, "TLS handshake failed"),
-            Err(_) => return debug!(%from, "TLS handshake took too long"),
+            Err(_) => return debug!(%from, "TLS handshake timed out"),
         };
         let certificate = ClientCertificate::shown_on(&stream);
         if let Err(why) = self.count(&mut place, certificate.as_ref()) {
@@ -139,7 +139,7 @@ impl Listener {
 
 fn builder(limits: &ListenerLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // hyper's own limit of the head also runs while a connection is idle, and not before the version is known: see `activity`.
+    // hyper's own head timeout also runs on idle connections, and not before the version is known: see `activity`.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     builder
         .http2()
@@ -151,9 +151,9 @@ fn builder(limits: &ListenerLimits) -> Builder<TokioExecutor> {
 }
 
 fn tune(stream: &TcpStream) -> rustix::io::Result<()> {
-    // Small answers must not wait for the client's acknowledgement of the previous one.
+    // A small response must not wait for the acknowledgement of the previous one.
     set_tcp_nodelay(stream, true)?;
-    // A client that vanished without a word is found, also while nothing is to be sent.
+    // Detects a client that vanished, even while nothing is sent.
     set_socket_keepalive(stream, true)?;
     set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
     set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;

@@ -1,43 +1,43 @@
-//! How long a connection may do nothing, and how many there may be.
+//! Timeouts and connection limits of a listener.
 
 use std::time::Duration;
 
 use crate::descriptors;
 
-/// The limits of one listener. The defaults are for clients that may be slow, but move.
+/// The limits of one listener. The defaults suit slow clients that make progress.
 #[derive(Debug, Clone)]
 pub struct ListenerLimits {
-    /// The TLS handshake.
+    /// For the TLS handshake.
     pub handshake: Duration,
     /// From the connection to its first byte.
     pub first_byte: Duration,
     /// From the first byte of a request to the end of its head.
     pub head: Duration,
-    /// A connection without a request in progress. Longer than clients keep idle connections in their pools (90 s for
-    /// Go and reqwest), so that the client closes first and no request meets a connection that is just being closed.
+    /// For a connection without a request in progress. Longer than clients keep idle connections (90 s for Go and
+    /// reqwest), so that the client closes first and no request hits a closing connection.
     pub idle: Duration,
-    /// Between two pieces of a request's body.
+    /// Between two chunks of a request's body.
     pub body_pause: Duration,
-    /// All waiting for a request's body together may last this long, plus a second for each `body_floor` bytes received.
+    /// For all waiting on a request's body together, plus a second for each `body_floor` bytes received.
     pub body_grace: Duration,
     /// Bytes per second.
     pub body_floor: u64,
-    /// A response from which the client takes nothing. The kernel's buffers make this coarse: a client that takes less
-    /// than about 5 KiB/s can look like one that takes nothing.
+    /// For a response of which the client reads nothing. Kernel buffers make this coarse: a client below about 5 KiB/s
+    /// can look like one that reads nothing.
     pub stalled_reader: Duration,
-    /// HTTP/2: a ping is sent after this much silence, and has to be answered within `ping_answer`.
+    /// HTTP/2: a ping is sent after this idle time, and must be answered within `ping_answer`.
     pub ping_interval: Duration,
     pub ping_answer: Duration,
-    /// HTTP/2: requests at one time on one connection.
+    /// HTTP/2: simultaneous requests on one connection.
     pub streams: u32,
     /// Connections of this listener.
     pub connections: usize,
-    /// Connections of one address (IPv6: of one /64). Loopback is exempt: all of a node's runtimes come from there.
+    /// Connections of one address (IPv6: of one /64). Loopback is exempt, because a node's runtimes use it.
     pub per_address: usize,
     /// Connections of one client certificate.
     pub per_identity: usize,
-    /// A connection whose descriptor has this number or a higher one is closed at once. Descriptors are numbered from
-    /// the lowest free one, so this keeps the numbers above for files, for outgoing connections and for probes.
+    /// A connection with this descriptor number or a higher one is closed at once. The kernel assigns the lowest free
+    /// number, so higher numbers stay free for files, outgoing connections and probes.
     pub descriptors: u64,
 }
 
@@ -57,7 +57,7 @@ impl Default for ListenerLimits {
             ping_answer: Duration::from_secs(20),
             streams: 256,
             connections: 65_536,
-            // One address cannot take all descriptors.
+            // One address cannot use all descriptors.
             per_address: usize::try_from(descriptors / 2).map_or(4_096, |half| half.min(4_096)),
             per_identity: 2_048,
             descriptors,
@@ -66,8 +66,8 @@ impl Default for ListenerLimits {
 }
 
 impl ListenerLimits {
-    /// For the admin listener: few connections, and every descriptor is its own to use, so that probes are answered
-    /// while the other listeners are full.
+    /// Limits of the admin listener: few connections, but no reserved descriptors, so that probes work while other
+    /// listeners are full.
     pub fn for_probes() -> Self {
         Self {
             connections: 256,
@@ -77,7 +77,7 @@ impl ListenerLimits {
         }
     }
 
-    /// How often a connection is looked at, at least.
+    /// Returns the longest interval between two checks of a connection.
     pub(super) fn look_every(&self) -> Duration {
         let shortest = [self.first_byte, self.head, self.idle, self.stalled_reader];
         let shortest = shortest.into_iter().min().unwrap_or(self.head);

@@ -1,7 +1,7 @@
-//! Listeners: accept within limits, speak HTTP/1.1 (or 2 where the client asks for it), close what does nothing, drain.
+//! Listeners: accept within limits, serve HTTP/1.1 (or 2 if the client starts it), close idle connections, drain.
 //!
-//! **Invariant:** a client that does nothing holds nothing for long: each wait for a client has a limit ([`ListenerLimits`]), and
-//! no number of clients takes the descriptors that probes need.
+//! **Invariant:** an inactive client holds no resource for long: each wait for a client has a limit ([`ListenerLimits`]),
+//! and clients can never use the descriptors that probes need.
 
 mod activity;
 mod admission;
@@ -35,14 +35,14 @@ use crate::mutual::{ClientCertificate, MutualAcceptor};
 pub use self::certificates::Certificates;
 pub use self::limits::ListenerLimits;
 
-/// After a failed accept (too many open files): wait, so that the loop does not spin.
+/// The pause after a failed accept (too many open files), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Refused connections are logged once in this time.
+/// The interval for logging refused connections.
 const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    #[error("cannot listen on {address}: {error} (is another program there? choose another address)")]
+    #[error("cannot listen on {address}: {error}; stop the program that uses it, or choose another address")]
     Bind { address: String, error: io::Error },
     #[error("{file}: {reason}")]
     Tls { file: PathBuf, reason: String },
@@ -55,7 +55,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// Names the client that a certificate belongs to: its connections are counted together. None: they are not counted.
+/// Names the client of a certificate, whose connections are counted together. `None`: they are not counted.
 pub type Identify = Arc<dyn Fn(&ClientCertificate) -> Option<Arc<str>> + Send + Sync>;
 
 pub async fn bind(address: &str) -> Result<TcpListener, ServeError> {
@@ -67,8 +67,8 @@ pub async fn bind(address: &str) -> Result<TcpListener, ServeError> {
         })
 }
 
-/// Serves `router` until the process stops, with the default limits; connections are tasks of `running`. Certificates are
-/// read again when their files change.
+/// Serves `router` with the default limits until the process stops; connections are tasks of `running`. Certificates are
+/// reloaded when their files change.
 pub fn serve(
     listener: TcpListener,
     router: Router,
@@ -85,15 +85,15 @@ pub fn serve(
     Ok(())
 }
 
-/// Serves `router` to callers whose certificates the acceptor verifies; each request carries the shown certificate as
-/// [`ClientCertificate`].
+/// Serves `router` to callers whose certificates the acceptor verifies; each request has a [`ClientCertificate`]
+/// extension.
 pub fn serve_mutual(listener: TcpListener, router: Router, running: &Running, acceptor: &MutualAcceptor) {
     Serving::new(listener, router)
         .acceptor(acceptor.tls())
         .spawn(running);
 }
 
-/// A listener with all that can be chosen about it.
+/// A listener and its options.
 pub struct Serving {
     listener: TcpListener,
     router: Router,
@@ -118,14 +118,14 @@ impl Serving {
         Self { limits, ..self }
     }
 
-    /// Plain HTTP unless there is one.
+    /// Serves TLS; without this, plain HTTP.
     #[must_use]
     pub fn acceptor(self, acceptor: TlsAcceptor) -> Self {
         let acceptor = Some(acceptor);
         Self { acceptor, ..self }
     }
 
-    /// Counts connections per client certificate; without this, the certificate itself is what is counted.
+    /// Sets how connections are counted per client; by default per certificate.
     #[must_use]
     pub fn identify(self, identify: Identify) -> Self {
         let identify = Some(identify);
@@ -162,7 +162,7 @@ async fn accept_until_stopped(serving: Serving, running: Running) {
                 Err(why) => refusals.one_more(from, why),
             },
             Err(error) => {
-                warn!(%error, "cannot accept a connection");
+                warn!(%error, "connection not accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -179,7 +179,7 @@ fn admitted(
     admission.admit(from.ip(), descriptor, limits)
 }
 
-/// Connections that were closed at once, logged now and then: a flood of them must not flood the log.
+/// Counts refused connections and logs them at an interval, so that a flood of them does not flood the log.
 #[derive(Default)]
 struct Refusals {
     count: u64,

@@ -1,4 +1,4 @@
-//! A request's body, with limits on how long its client may keep us waiting.
+//! A request's body with limits on how long the client may keep us waiting.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::ListenerLimits;
 
-/// Only waiting for the client counts: a handler may read as slowly as it likes.
+/// The allowed waiting time. Only waiting for the client counts: a handler may read as slowly as it likes.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     pause: Duration,
@@ -24,7 +24,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// How much longer the client may keep us waiting for its next piece.
+    /// Returns how long the client may keep us waiting for its next chunk.
     fn may_wait(&self) -> Duration {
         let earned = Duration::from_secs(self.received / self.floor);
         let left = self.grace.saturating_add(earned).saturating_sub(self.waited);
@@ -33,13 +33,13 @@ impl Pace {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the request's body came too slowly")]
+#[error("the request's body arrived too slowly")]
 struct TooSlow;
 
 pub(super) struct Upload {
     body: Incoming,
     pace: Pace,
-    /// Since when the client keeps us waiting, and the timer for its end.
+    /// The start of the current wait, and the timer for its end.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_drips_ends_and_one_that_moves_does_not() {
+    fn a_dripping_body_is_ended_and_a_moving_one_is_not() {
         let left = |received, waited| pace(received, waited).may_wait().as_secs();
         assert_eq!(left(0, 0), 30, "nothing came: the pause");
         assert_eq!(left(3, 59), 1, "a byte now and then: the grace runs out");

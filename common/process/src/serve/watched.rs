@@ -1,4 +1,4 @@
-//! A connection's stream that notes when bytes come and when none can be sent.
+//! A connection's stream that records when bytes arrive and when writes block.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -1,7 +1,7 @@
-//! A response's body, watched: it is dropped when the client takes nothing of it for too long.
+//! A response's body that is dropped if the client reads nothing of it for too long.
 //!
-//! The body is where a response keeps what it holds (its place among the front's readers, an open file), so it is the body
-//! that must go, also where HTTP/2 keeps the connection.
+//! The body owns the response's resources (a reader slot of the front, an open file). So the body must be dropped, even
+//! if HTTP/2 keeps the connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::activity::{InProgress, WatchedResponse};
 
-/// Both sides of a body: the connection, which reads it, and the watch, which may take it away.
+/// A body shared by the connection that reads it and the watch that may drop it.
 #[derive(Default)]
 struct BodySlot(Mutex<SlotState>);
 
@@ -23,7 +23,7 @@ struct BodySlot(Mutex<SlotState>);
 struct SlotState {
     body: Option<AxumBody>,
     _request: Option<InProgress>,
-    /// When a piece was handed over, as long as the next one was not asked for. None while the client waits for us.
+    /// When the last chunk was handed over, until the next one is requested. `None` while the client waits for us.
     given: Option<Instant>,
 }
 
@@ -49,11 +49,11 @@ impl WatchedResponse for BodySlot {
     }
 }
 
-/// The body that the connection reads.
+/// The connection's side of the body.
 pub(super) struct WatchedBody(Arc<BodySlot>);
 
 #[derive(Debug, thiserror::Error)]
-#[error("the client took nothing of the response for too long")]
+#[error("the client read nothing of the response for too long")]
 struct Released;
 
 impl WatchedBody {

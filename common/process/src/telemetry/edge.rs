@@ -1,5 +1,4 @@
-//! What every door of ours does with a request: gives it an id, a span (child of the caller's `traceparent`) and
-//! counts it.
+//! What every listener does with a request: a request id, a span (child of the caller's `traceparent`) and metrics.
 
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::request_id;
 use crate::metrics::{Metrics, measure};
 
-/// Puts the request id, the server span and the measurements around all routes of one door.
+/// Adds request id, server span and metrics to all routes of one listener.
 pub fn edge<S>(router: Router<S>, door: &'static str, metrics: &Metrics) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -57,7 +56,7 @@ impl<B> MakeSpan<B> for ServerSpan {
             otel.kind = "server",
             otel.status_code = field::Empty,
             http.request.method = %request.method(),
-            // Told with the answer: what is told twice stands there twice.
+            // Recorded with the response; a field that is set twice appears twice.
             http.route = field::Empty,
             http.response.status_code = field::Empty,
             url.path = request.uri().path(),
@@ -71,7 +70,7 @@ impl<B> MakeSpan<B> for ServerSpan {
         let caller = TraceContextPropagator::new()
             .extract_with_context(&opentelemetry::Context::new(), &Headers(request.headers()));
         if caller.span().span_context().is_valid() {
-            // Fails only for a span that was entered already; this one was made a line ago.
+            // Fails only for an entered span; this one is new.
             let _ = span.set_parent(caller);
         }
         span
@@ -81,7 +80,7 @@ impl<B> MakeSpan<B> for ServerSpan {
 impl<B> OnResponse<B> for RecordAnswer {
     fn on_response(self, response: &Response<B>, _took: Duration, span: &Span) {
         let status = response.status();
-        // The exporter knows signed numbers only, and writes others as text.
+        // The exporter writes unsigned numbers as text.
         span.record("http.response.status_code", i64::from(status.as_u16()));
         if status.is_server_error() {
             span.record("otel.status_code", "ERROR")
@@ -90,7 +89,7 @@ impl<B> OnResponse<B> for RecordAnswer {
     }
 }
 
-/// `error.type` of a server span is the status, by the conventions.
+/// Returns `error.type` of a server span: the status, as the conventions say.
 fn error_type(status: StatusCode) -> &'static str {
     match status.as_u16() {
         500 => "500",

@@ -1,4 +1,4 @@
-//! Puts the ids of trace and span at the head of each log line, so that a line leads to its trace.
+//! Puts trace and span ids at the start of each log line.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Formats as `F` does, with `trace_id` and `span_id` first where there are any.
+/// Formats like `F`, with `trace_id` and `span_id` first if there are any.
 pub(crate) struct WithTrace<F>(pub(crate) F);
 
 impl<S, N, F> FormatEvent<S, N> for WithTrace<F>

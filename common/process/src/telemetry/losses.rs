@@ -1,7 +1,7 @@
-//! SpanCounts the spans that reached the collector and those that did not, and tells of the latter once a minute.
+//! Counts exported and lost spans, and logs losses once a minute.
 //!
-//! **Invariant:** the spans that wait are bounded, and whoever ends one never waits: what does not fit is lost
-//! and counted. The library's own queue drops in silence, so ours stands before it and is never larger.
+//! **Invariant:** the number of waiting spans is bounded, and ending a span never waits: a span without room is dropped
+//! and counted. The library's own queue drops silently, so this bound is in front of it and smaller.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,7 +19,7 @@ use tracing::warn;
 use crate::Running;
 use crate::metrics::Metrics;
 
-/// Fewer than the 2,048 of the library's queue, batch under way included.
+/// Fewer than the 2,048 of the library's queue, with the batch in progress.
 const WAITING_AT_MOST: i64 = 2_000;
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -51,12 +51,12 @@ impl Losses {
         metrics.register(|registry| {
             registry.register(
                 "stoker_spans_exported",
-                "Spans that the collector took",
+                "Spans that the collector accepted",
                 self.0.exported.clone(),
             );
             registry.register(
                 "stoker_spans_lost",
-                "Spans that the collector did not get",
+                "Spans that did not reach the collector",
                 self.0.lost.clone(),
             );
         });
@@ -70,7 +70,7 @@ impl Losses {
         self.0.lost.get_or_create(reason).inc_by(count);
     }
 
-    /// Room for one more span, if there is any.
+    /// Reserves room for one more span, if there is any.
     fn take_room(&self) -> bool {
         let waiting = self.0.waiting.fetch_add(1, Ordering::Relaxed);
         if waiting < WAITING_AT_MOST {
@@ -93,7 +93,7 @@ impl Losses {
     }
 }
 
-/// One line a minute, and only when something was lost in it.
+/// Logs losses, at most once a minute.
 pub(super) async fn tell(losses: Losses, running: Running) {
     let now = || (losses.lost(&QUEUE_FULL), losses.lost(&EXPORT_FAILED));
     let mut told = now();
@@ -108,15 +108,14 @@ pub(super) async fn tell(losses: Losses, running: Running) {
             warn!(
                 queue_full = new_full,
                 export_failed = new_failed,
-                "{} spans were lost in the last minute: is the collector up, and fast enough?",
-                new_full + new_failed
+                "spans lost: check that the collector is up and fast enough"
             );
         }
         told = (full, failed);
     }
 }
 
-/// Lets a span into the batches only while there is room.
+/// Passes a span to the batches only while there is room.
 #[derive(Debug)]
 pub(super) struct BoundedProcessor<P> {
     batches: P,
@@ -153,7 +152,7 @@ impl<P: SpanProcessor> SpanProcessor for BoundedProcessor<P> {
     }
 }
 
-/// SpanCounts what becomes of each batch.
+/// Counts exported and failed batches.
 #[derive(Debug)]
 pub(super) struct CountingExporter<E> {
     exporter: E,
@@ -198,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers as the test says, when the test says so.
+    /// Answers when and as the test says.
     #[derive(Debug)]
     struct Collector(Mutex<Receiver<bool>>);
 
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collector_that_hangs_costs_spans_and_no_time_and_no_memory() {
+    fn a_hanging_collector_costs_spans_but_neither_time_nor_memory() {
         let (provider, losses, answers) = traced();
         let tracer = provider.tracer("test");
         for _ in 0..5_000 {
@@ -245,7 +244,7 @@ mod tests {
         let (provider, losses, answers) = traced();
         drop(provider.tracer("test").start("span"));
         answers.send(false).expect("heard");
-        // It says that it could not.
+        // Reports the failure.
         let _ = provider.force_flush();
         assert_eq!((losses.lost(&EXPORT_FAILED), losses.0.exported.get()), (1, 0));
         assert_eq!(losses.0.waiting.load(Ordering::Relaxed), 0);

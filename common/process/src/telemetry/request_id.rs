@@ -1,4 +1,4 @@
-//! `x-request-id`: the caller's if it is one, else a new one; told in the answer and in the span.
+//! `x-request-id`: the caller's if valid, otherwise a new one; returned in the response and recorded in the span.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
@@ -18,7 +18,7 @@ pub(super) async fn give(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// What goes into logs and back to the caller: no spaces, quotes or control letters.
+/// Whether an id is safe for logs and the response: no spaces, quotes or control characters.
 fn is_sane(id: &HeaderValue) -> bool {
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
     (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(is_letter)

@@ -1,6 +1,6 @@
-//! Which traces are recorded: as the parent decided; without a parent by the ratio; what is named as always, always.
+//! Which traces are recorded: as the parent decided; without a parent, by the ratio; spans listed as always, always.
 //!
-//! Where nothing is exported, nothing is begun: spans cost next to nothing then, and still name their traces.
+//! If nothing is exported, no trace is started: spans then cost almost nothing and still have trace ids.
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preheat_is_recorded_whatever_the_ratio_and_the_caller_say() {
+    fn an_always_span_is_recorded_regardless_of_ratio_and_caller() {
         let options = TelemetryOptions {
             sample_ratio: Some(0.0),
             trace_always: vec!["POST /preheats".to_owned()],
@@ -103,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_collector_no_trace_is_begun_but_one_that_others_record_goes_on() {
+    fn without_a_collector_only_traces_of_callers_are_continued() {
         let options = TelemetryOptions::default();
         assert!(!is_kept(&options, None, "GET /else"));
         assert!(is_kept(&options, Some("kept"), "GET /else"));
     }
 
     #[test]
-    fn housekeeping_makes_no_trace_of_its_own() {
+    fn a_never_span_starts_no_trace() {
         let options = TelemetryOptions {
             otlp_endpoint: Some("http://collector:4318".to_owned()),
             trace_never: vec!["GET /poll".to_owned()],

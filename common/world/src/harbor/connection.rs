@@ -57,7 +57,7 @@ impl Connection {
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// Whether the other side has neither closed it nor said something unasked.
+    /// Whether the other side has neither closed it nor sent unexpected bytes.
     pub(super) fn is_open(&self) -> bool {
         let mut byte = [0];
         let nothing_came = self.0.get_ref().try_read(&mut byte);

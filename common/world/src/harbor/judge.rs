@@ -1,6 +1,6 @@
-//! Reads answers as Harbor's Go structures do: a wrong type anywhere fails the job, and so does an unknown word.
+//! Parses responses like Harbor's Go structures: a wrong type or an unknown word fails the job.
 //!
-//! Stricter than Harbor in one point: what Harbor would forgive (no id, no times) is not forgiven.
+//! Stricter than Harbor in one point: a missing id or time is an error.
 
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -65,7 +65,7 @@ struct JobAnswer {
     result: Option<ResultAnswer>,
 }
 
-/// What Go takes for null, it takes for empty.
+/// As in Go, null counts as empty.
 #[derive(Deserialize)]
 struct ResultAnswer {
     #[serde(default)]

@@ -1,7 +1,7 @@
-//! Speaks to a manager byte for byte as Harbor's "Dragonfly" driver (2.12 and later) does, and judges the answers as
-//! Harbor's Go client does: types, words and times.
+//! Calls a manager byte for byte like Harbor's "Dragonfly" driver (2.12 and later), and checks the responses like
+//! Harbor's Go client: types, words and times.
 //!
-//! All requests of one [`Harbor`] go over one keep-alive connection, as long as the manager keeps it.
+//! All requests of one [`Harbor`] use one keep-alive connection, as long as the manager keeps it.
 
 mod connection;
 mod judge;
@@ -19,13 +19,13 @@ pub use judge::{Created, Poll, Row, State};
 
 /// Harbor waits as long for any answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-/// Harbor polls every 10 s; a test has less patience.
+/// Harbor polls every 10 s; tests poll faster.
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
-/// What Harbor's job ends with when it does not like an answer.
+/// The error that ends Harbor's job.
 #[derive(Debug)]
 pub enum HarborError {
-    /// Nobody answered; Harbor's job would end as an error.
+    /// No response; Harbor's job would end with an error.
     Broken(Broken),
     /// Not 2xx (or 208).
     Refused { status: u16, body: String },
@@ -160,12 +160,12 @@ impl Harbor {
         }
     }
 
-    /// Polls until the job has ended; fails as Harbor would, at the first answer that it does not take.
+    /// Polls until the job has ended; fails like Harbor at the first unacceptable response.
     pub async fn until_done(&mut self, id: i64, limit: Duration) -> Poll {
         self.polls(id, limit, false).await
     }
 
-    /// The same behind something that hides that the manager is away: polls that nobody answered are repeated.
+    /// The same, but repeats polls without a response, as behind a proxy that hides a manager restart.
     pub async fn until_done_across_restarts(&mut self, id: i64, limit: Duration) -> Poll {
         self.polls(id, limit, true).await
     }
@@ -230,7 +230,7 @@ impl Harbor {
     pub async fn exchange(&mut self, request: &[u8]) -> Result<Answer, Broken> {
         let repeatable = request.starts_with(b"GET ");
         let both = async {
-            // A kept connection may have been closed meanwhile; like Go, ask once more on a fresh one.
+            // The idle connection may have been closed; like Go, retry once on a new one.
             if let Some(mut kept) = self.connection.take().filter(Connection::is_open) {
                 match kept.exchange(request).await {
                     Err(_) if repeatable => {}

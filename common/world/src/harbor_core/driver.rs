@@ -1,5 +1,4 @@
-//! What Harbor's jobs ask of a provider: health, then a job for each image, then polls until its end. Nothing is tried
-//! twice.
+//! Harbor's calls to a provider: health, then a job for each image, then polls until its end. Nothing is retried.
 
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ pub(super) async fn health(instance: &Instance, generation: Generation) -> Resul
     }
 }
 
-/// Begins an execution with a task for each image, and goes on by itself; its number.
+/// Starts an execution with a task for each image in the background, and returns its number.
 pub(super) fn begin(core: &CoreHandle, instance: Instance, policy: &Value) -> usize {
     let waiting = ExecutedTask {
         status: "Running",

@@ -1,4 +1,4 @@
-//! Provider instances as Harbor keeps them: one endpoint once, a credential that is not always given back.
+//! Provider instances as Harbor stores them: unique endpoints, and credentials that are not always returned.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -46,7 +46,7 @@ pub(super) async fn create(State(core): State<CoreHandle>, Json(mut body): Json<
         .into_response()
 }
 
-/// Without `auth_info` the one that is there stays.
+/// Without `auth_info` the stored one is kept.
 pub(super) async fn update(
     State(core): State<CoreHandle>,
     Path(name): Path<String>,

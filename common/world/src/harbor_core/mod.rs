@@ -1,7 +1,7 @@
 //! A stand-in for Harbor's own API (version 2.0), as far as preheating goes: instances, their ping, policies,
-//! executions and tasks. A real Harbor is a dozen containers; what is kept here is what was seen of real ones.
+//! executions and tasks. A real Harbor is a dozen containers; this one behaves as real ones were observed to.
 //!
-//! What it asks of a provider, it really asks: health, a job for each image, and polls (faster than Harbor's 10 s).
+//! Its calls to a provider are real: health, a job for each image, and polls (faster than Harbor's 10 s).
 
 #![expect(
     clippy::disallowed_methods,
@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 pub use state::HarborCoreSpec;
 use state::{Core, CoreHandle, Generation, refusal};
 
-/// A running stand-in; dropped, nobody answers at its address any more.
+/// A running stand-in; it stops on drop.
 pub struct HarborCore {
     url: String,
     shared: CoreHandle,
@@ -74,7 +74,7 @@ impl HarborCore {
             .map(|policy| policy.0.clone())
     }
 
-    /// The credential that it sends to the provider of that name, if any.
+    /// Returns the credential that it sends to this provider, if any.
     pub fn credential(&self, instance: &str) -> Option<String> {
         let held = self.shared.held();
         let instance = held.instances.get(instance)?;
@@ -122,7 +122,7 @@ fn router(shared: &CoreHandle) -> Router {
     Router::new().nest("/api/v2.0", api).with_state(shared.clone())
 }
 
-/// The version is told to those who signed in, and to nobody else.
+/// Returns the version to signed-in callers only.
 async fn systeminfo(State(core): State<CoreHandle>, headers: HeaderMap) -> Response {
     match (
         headers.contains_key(header::AUTHORIZATION),

@@ -1,4 +1,4 @@
-//! Policies of the one project, and what came of running them.
+//! Policies of the one project, and their executions.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -74,6 +74,7 @@ fn fault(body: &Value) -> Option<&'static str> {
     (body["project_id"].as_i64() != Some(PROJECT_ID)).then_some("project_id: not this project's")
 }
 
+/// Checks the provider's health first, as Harbor does; an unhealthy one gets 500 and no execution.
 pub(super) async fn run(State(core): State<CoreHandle>, Path((_, name)): Path<(String, String)>) -> Response {
     let (policy, instance) = {
         let held = core.held();
@@ -100,7 +101,7 @@ pub(super) async fn run(State(core): State<CoreHandle>, Path((_, name)): Path<(S
 
 type OfExecution = (String, String, usize);
 
-/// Its own word comes up to half a minute after its tasks'; here it stays "Running" for ever.
+/// In Harbor its status lags up to half a minute behind its tasks; here it stays "Running" for ever.
 pub(super) async fn execution(
     State(core): State<CoreHandle>,
     Path((_, _, id)): Path<OfExecution>,

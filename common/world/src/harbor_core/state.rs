@@ -1,4 +1,4 @@
-//! What the stand-in keeps: its version, provider instances, policies and executions.
+//! The state of the stand-in: its version, provider instances, policies and executions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
-/// Who may sign in, what version it is, and which images its one project `library` has.
+/// Its administrator, version, and images of its one project `library`.
 #[derive(Debug, Clone)]
 pub struct HarborCoreSpec {
     /// `v2.15.2`
@@ -95,7 +95,7 @@ impl Instance {
         self.0["endpoint"].as_str().unwrap_or_default()
     }
 
-    /// Up to 2.12 a credential is given back in clear.
+    /// Up to 2.12 a credential is returned in clear text.
     pub(super) fn shown(&self, generation: Generation) -> Value {
         let mut shown = self.0.clone();
         if generation == Generation::ScopesInAttributes {
@@ -105,7 +105,7 @@ impl Instance {
         shown
     }
 
-    /// Up to 2.11 a stored credential is never read back, and every call ends in an error of Harbor's own.
+    /// Up to 2.11 a stored credential is never loaded, so that every call fails inside Harbor.
     pub(super) fn authorization(&self, generation: Generation) -> Result<Option<String>, String> {
         let mode = self.0["auth_mode"].as_str().unwrap_or_default();
         match (mode, generation) {
@@ -146,7 +146,7 @@ impl Core {
 }
 
 impl Core {
-    /// Each generation drops what it does not know.
+    /// Each generation drops unknown fields.
     pub(super) fn kept(&self, mut body: Value) -> Value {
         let unknown: &[&str] = match self.generation {
             Generation::Old => &["scope", "extra_attrs"],
@@ -162,8 +162,7 @@ impl Core {
     }
 }
 
-/// Asks the provider first, as Harbor does; an unhealthy one gets 500 and no execution.
-/// In Harbor's form; from 500 up its own words are kept from the caller.
+/// Returns a refusal in Harbor's form; from 500 up without the message.
 pub(super) fn refusal(status: StatusCode, message: &str) -> Response {
     let message = if status.is_server_error() {
         "internal server error"

@@ -1,5 +1,4 @@
-//! Artifacts of every kind, as registries keep them: charts, modules, models, signatures, layers of other formats.
-//! Small, with real content: a tar is a tar, a zstd frame is one.
+//! Artifacts of every kind: charts, modules, models, signatures, layers of other formats. Small, with valid content.
 
 use std::io::Write as _;
 
@@ -23,14 +22,14 @@ pub struct Part {
     pub is_manifest: bool,
 }
 
-/// A manifest or an index with all that it needs, in an order in which a registry takes it: the root last.
+/// A manifest or an index with its objects, in an order that a registry accepts: the root last.
 #[derive(Debug, Clone)]
 pub struct Artifact {
     parts: Vec<Part>,
 }
 
 impl Part {
-    /// A manifest letter by letter, also one that no honest program writes.
+    /// A manifest with exactly this text, also an invalid one.
     pub fn raw_manifest(media_type: &str, text: &str) -> Self {
         Self::new(media_type, text.as_bytes().to_vec(), true)
     }

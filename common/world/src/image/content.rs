@@ -1,4 +1,4 @@
-//! Bytes that do not compress and are the same for the same seed, made about as fast as memory takes them.
+//! Incompressible bytes, deterministic by seed and generated at memory speed.
 
 use aws_lc_rs::cipher::{AES_128, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;

@@ -1,5 +1,4 @@
-//! One layer: a tar with one file, hashed and written as it is made. Gzip stores it: compressing what does not
-//! compress would only take time.
+//! One layer: a tar with one file, hashed while it is written. Gzip stores it without compression: it would not compress.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -23,7 +22,7 @@ const GZIP_LAST_BLOCK: [u8; 5] = [1, 0, 0, 0xff, 0xff];
 pub struct LayerSpec {
     /// Size of the tar: at least 2,048 and a multiple of 512, else rounded up.
     pub size: u64,
-    /// As most images have it; the blob is then some 0.01 % larger than the tar. Else the blob is the tar.
+    /// Gzipped, as in most images; the blob is then about 0.01 % larger than the tar. Otherwise the blob is the tar.
     pub gzip: bool,
     /// The same bytes in every platform.
     pub shared: bool,

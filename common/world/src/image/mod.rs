@@ -1,5 +1,5 @@
-//! Images made on the spot: real tars, gzipped or plain, with content that does not compress; the same bytes for the
-//! same seed. A container runtime can unpack them; nobody can run them.
+//! Generated images: real tars, gzipped or plain, with incompressible content that depends only on the seed. A container
+//! runtime can unpack but not run them.
 //!
 //! ```no_run
 //! # use world::{ImageSpec, LayerSpec};

@@ -1,6 +1,6 @@
-//! A real Jaeger: spans go in by OTLP, and are read back from its own query API.
+//! A real Jaeger: receives spans over OTLP; tests read them from its query API.
 //!
-//! Its storage is its memory: what it was told is gone with it. `make test-all` puts the program in place.
+//! It stores spans in memory only. `make test-all` installs the program.
 
 mod trace;
 
@@ -69,7 +69,7 @@ impl Jaeger {
         let [grpc, http, query, query_grpc] = std::array::from_fn(|_| Port::free());
         let mut command = Command::new(binary());
         command.arg("--config").arg(config());
-        // Of itself it would tell whoever listens on the usual port.
+        // By default it would send its own traces to the usual port.
         command.env("OTEL_TRACES_SAMPLER", "always_off");
         for (name, port) in [
             ("OTLP_GRPC_PORT", &grpc),
@@ -118,7 +118,7 @@ impl Jaeger {
         self.program.pid()
     }
 
-    /// Takes connections and answers nothing, until [`Jaeger::resume`].
+    /// Accepts connections but sends nothing, until [`Jaeger::resume`].
     pub fn hang(&mut self) {
         self.program.signal(Signal::Freeze);
     }
@@ -132,7 +132,7 @@ impl Jaeger {
         self.program.kill9();
     }
 
-    /// Who has sent spans, sorted.
+    /// Returns the services that have sent spans, sorted.
     pub async fn services(&self) -> Vec<String> {
         let answer = self.get("/api/services").await;
         let names = answer["data"].as_array().cloned().unwrap_or_default();
@@ -163,7 +163,7 @@ impl Jaeger {
         traces.iter().filter_map(Trace::read).collect()
     }
 
-    /// The trace, once `is_whole` says that all has arrived; shows what has arrived if that never happens.
+    /// Waits until `is_whole` accepts the trace and returns it; on a timeout, fails with the received spans.
     pub async fn trace_when(&self, id: &str, is_whole: impl Fn(&Trace) -> bool) -> Trace {
         let shown = std::cell::RefCell::new(String::from("nothing"));
         let look = async || {

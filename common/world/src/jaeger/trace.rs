@@ -1,4 +1,4 @@
-//! A trace as Jaeger tells it: spans with parents, links and tags.
+//! A trace as Jaeger returns it: spans with parents, links and tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -62,7 +62,7 @@ impl Trace {
         self.spans.iter().filter(is_child).collect()
     }
 
-    /// Spans without a parent, or whose parent nobody sent.
+    /// Returns spans without a parent, or whose parent was not sent.
     pub fn roots(&self) -> Vec<&Span> {
         let is_root = |span: &&Span| {
             span.parent
@@ -72,7 +72,7 @@ impl Trace {
         self.spans.iter().filter(is_root).collect()
     }
 
-    /// Spans that say they have a parent, and it is not there.
+    /// Returns spans whose parent is missing.
     pub fn orphans(&self) -> Vec<&Span> {
         let mut roots = self.roots();
         roots.retain(|span| span.parent.is_some());

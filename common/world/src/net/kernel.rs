@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use super::rate::Rate;
 use crate::program::text;
 
-/// A burst of this many bytes goes at once, and so much more may wait.
+/// The size of a burst, and the time that queued bytes may wait.
 const BURST: &str = "256kb";
 const QUEUE: &str = "50ms";
 
@@ -13,7 +13,7 @@ pub(super) fn ip(arguments: &[&str]) {
     well("ip", arguments);
 }
 
-/// What is gone already is no fault: a removal is tried once.
+/// Ignores errors: the thing to remove may be gone already.
 pub(super) fn ip_if_there(arguments: &[&str]) {
     let _ = output("ip", arguments);
 }

@@ -1,10 +1,10 @@
-//! Machines on a wire: network namespaces on one bridge, each with an address, and links that are as fast as they are
-//! told to be. Needs root and the kernel's `tbf`.
+//! Virtual machines on a network: network namespaces on one bridge, with addresses and links of a set rate. Needs root
+//! and the kernel's `tbf`.
 //!
-//! **Invariant:** every namespace, link and bridge made here carries this process's id in its name, and is gone when its
-//! value is dropped; what a process that died has left is swept when the next one begins.
+//! **Invariant:** every namespace, link and bridge has this process's id in its name and is removed when its value is
+//! dropped. The leftovers of dead processes are removed at the next start.
 //!
-//! Non-goals: delay and loss. Programs are put inside with `on(&host)` of their `…Spec`.
+//! Non-goals: delay and loss. Programs run inside with `on(&host)` of their `…Spec`.
 
 mod kernel;
 mod rate;
@@ -28,7 +28,7 @@ use crate::Port;
 const NETWORKS: std::ops::RangeInclusive<u8> = 1..=250;
 const LAST_HOST: u8 = 250;
 
-/// Two networks are not set up at one time: a sweep looks at the names that there are.
+/// Serializes the setup of networks, because a sweep reads the existing names.
 static SETTING_UP: Mutex<()> = Mutex::new(());
 
 /// A wire with machines on it; this process is one of them.
@@ -170,7 +170,7 @@ impl Host {
         shape(Some(&self.0.name), "eth0", rate);
     }
 
-    /// Off the wire: what was under way stands still, as when a cable is pulled.
+    /// Disconnects the machine, as if its cable were pulled.
     pub fn unplug(&self) {
         ip(&["link", "set", &self.0.outer, "down"]);
     }

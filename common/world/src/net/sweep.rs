@@ -1,6 +1,6 @@
-//! Removes what processes left that were killed before they could tidy up.
+//! Removes the leftovers of killed processes.
 //!
-//! **Invariant:** only what carries our prefix and the id of a process that is gone.
+//! **Invariant:** removes only names with our prefix and the id of a process that no longer exists.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The manager's native API and command line, as scripts use them.
+//! The manager's native API and command line.
 
 use std::process::{Command, Output};
 use std::time::Duration;

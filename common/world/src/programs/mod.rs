@@ -1,7 +1,7 @@
-//! Our own programs as real processes, as people start them.
+//! Our programs as real processes.
 //!
-//! The binaries are those beside the running test (`target/<profile>/`): `cargo build --workspace --bins` makes them.
-//! Nothing of the environment reaches them but `PATH`, so that a `STOKER_…` of the developer's shell changes no test.
+//! The binaries are in the folder of the running test (`target/<profile>/`); `cargo build --workspace --bins` builds
+//! them. They get only `PATH` of the environment, so that a `STOKER_…` variable of the developer changes no test.
 
 mod api;
 mod manager;

@@ -1,4 +1,4 @@
-//! What our programs have in common as processes: a data folder and ports that outlive a kill, one log, an admin port.
+//! Common parts of our programs as processes: a data folder and ports that outlive a kill, one log, an admin port.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -108,14 +108,14 @@ impl OurProgram {
         self.start_again().await;
     }
 
-    /// As by a power cut, but for the operating system's caches.
+    /// Kills it, like a power cut but without losing the operating system's caches.
     pub fn kill9(&mut self) {
         if let Some(program) = &mut self.program {
             program.kill9();
         }
     }
 
-    /// SIGTERM; it must end by itself, and well.
+    /// Sends SIGTERM; it must exit with success.
     pub async fn stop(&mut self) {
         let status = self
             .program
@@ -190,8 +190,8 @@ impl OurProgram {
     }
 }
 
-/// The registries of a test are on this machine, where our programs dial only what is listed. A test that is about that
-/// writes `[dial]` itself.
+/// Allows the registries of a test, which are on this machine, where our programs dial only listed addresses. A test of
+/// that rule writes `[dial]` itself.
 fn with_loopback(config: String) -> String {
     if config.contains("[dial]") {
         return config;

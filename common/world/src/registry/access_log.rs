@@ -1,6 +1,6 @@
-//! What the registry was asked, from the access log that it writes when an answer is complete.
+//! The registry's requests, from the access log, which it writes when a response is complete.
 //!
-//! The access log has every request; the registry's JSON log lacks those that it refused.
+//! The access log has every request; the registry's JSON log lacks refused ones.
 
 use super::Registry;
 use crate::program::eventually;
@@ -72,13 +72,13 @@ impl Registry {
             .count()
     }
 
-    /// From here on, only later requests are told.
+    /// Forgets all requests so far.
     pub async fn forget_requests(&mut self) {
         self.settle().await;
         self.forgotten = files::read_text(&self.access_log()).lines().count();
     }
 
-    /// A line is written when the answer is through, which its reader may know a moment earlier.
+    /// Waits for the log: a line is written when the response is complete, shortly after its reader knows.
     async fn settle(&mut self) {
         if !self.is_running() {
             return;

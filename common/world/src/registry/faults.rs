@@ -1,4 +1,4 @@
-//! Faults that a real registry can show: what its disk holds is not what was pushed.
+//! Faults of a real registry's disk: stored bytes that differ from what was pushed.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! A proxy of HTTP and HTTPS that asks for a user name and password, and remembers whom it was asked to reach.
+//! A proxy for HTTP and HTTPS that requires a user name and password and records its requests.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ impl ForwardProxy {
         Self::with(true).await
     }
 
-    /// Anybody may.
+    /// Everyone may pass.
     pub async fn open() -> Self {
         Self::with(false).await
     }

@@ -1,9 +1,9 @@
-//! The registry side of a Harbor, as a client sees it: what was measured of Harbor 2.15, row by row.
+//! The registry side of a Harbor, as measured on Harbor 2.15.
 //!
-//! **Invariant:** what it refuses is refused in Harbor's words, and every request stands in [`HarborEndpoint::requests`].
-//! Two projects differ in nothing but that one is public. Its clock can be put forward.
+//! **Invariant:** refusals have Harbor's text, and [`HarborEndpoint::requests`] has every request. The two projects differ
+//! only in that one is public. Its clock can be moved forward.
 //!
-//! Non-goal: pushing as docker does. Tests put objects in by hand.
+//! Non-goal: pushes as docker does them. Tests add objects directly.
 
 mod answer;
 mod tokens;
@@ -36,7 +36,7 @@ pub struct HarborRequest {
     pub status: u16,
 }
 
-/// A manifest GET that was served: what stands in the project's log as operation pull.
+/// A served manifest GET, which the project's log records as a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HarborPull {
     pub user: String,
@@ -116,7 +116,7 @@ impl HarborEndpoint {
         format!("http://{}/v2/{repository}/manifests/{reference}", self.port)
     }
 
-    /// Anybody may read it, with a token.
+    /// Makes it public: everyone may read it with a token.
     pub fn make_public(&self, project: &str) {
         self.desk.state().public.insert(project.to_owned());
     }
@@ -188,7 +188,7 @@ impl HarborEndpoint {
         self.desk.state().requests.clear();
     }
 
-    /// What Harbor's pull counts, retention and audit log are made of.
+    /// Returns the pulls, from which Harbor makes its counts, retention and audit log.
     pub fn pulls(&self) -> Vec<HarborPull> {
         self.desk.state().pulls.clone()
     }

@@ -1,6 +1,6 @@
-//! A real docker-registry, with and without sign-in and TLS; its data and port outlive a stop.
+//! A real docker-registry, with and without sign-in and TLS; data and port outlive a stop.
 //!
-//! Its log is what tells how often an object was really fetched: [`Registry::gets_of`].
+//! Its log shows how often an object was fetched: [`Registry::gets_of`].
 
 mod access_log;
 mod accounts;
@@ -186,7 +186,7 @@ impl Registry {
         self.program.as_mut().is_some_and(Program::is_running)
     }
 
-    /// Gone at once, as by a power cut; nobody listens on its port.
+    /// Kills it, like a power cut; its port is then closed.
     pub fn stop(&mut self) {
         self.program = None;
     }
@@ -212,7 +212,7 @@ impl Registry {
         self.program = Some(program);
     }
 
-    /// Takes connections and answers nothing, until [`Registry::resume`].
+    /// Accepts connections but sends nothing, until [`Registry::resume`].
     pub fn hang(&mut self) {
         self.program
             .as_mut()

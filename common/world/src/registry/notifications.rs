@@ -1,4 +1,4 @@
-//! A registry that tells of what is pushed to it, as docker-registry does by itself.
+//! Push notifications of a docker-registry.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::Registry;
 use crate::files;
 
 impl Registry {
-    /// From now on it tells `url` of each blob and manifest, and tries for ever. It is started again for that.
+    /// Restarts it so that it notifies `url` of each pushed blob and manifest, with endless retries.
     pub async fn tell(&mut self, url: &str) {
         let file = self.dir.path().join("config.yml");
         let mut config = files::read_text(&file);

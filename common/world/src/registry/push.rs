@@ -1,4 +1,4 @@
-//! Pushes images with skopeo, as people do.
+//! Pushes images with skopeo.
 
 use std::process::Command;
 use std::time::Duration;

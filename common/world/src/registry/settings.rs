@@ -74,7 +74,7 @@ async fn basic(dir: &Path) -> String {
     let mut lines = String::new();
     for (user, password) in [(USER, PASSWORD), OTHER_USER] {
         let mut command = Command::new("htpasswd");
-        // The least cost that there is: a registry checks the password of every single request.
+        // The lowest cost: a registry checks the password with every request.
         command.args(["-n", "-b", "-B", "-C", "4", user, password]);
         lines += &run_well(command, Duration::from_secs(10)).await;
         lines.push('\n');

@@ -21,7 +21,7 @@ pub use spec::BearerSpec;
 use crate::Port;
 use sign::Signer;
 
-/// Somebody asked for a token.
+/// One request for a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
     /// GET or POST.
@@ -55,7 +55,7 @@ impl TokenServerState {
     }
 }
 
-/// Hands out tokens that the registry takes.
+/// Issues tokens that the registry accepts.
 pub struct TokenServer {
     port: Port,
     desk: Arc<TokenServerState>,
@@ -90,7 +90,7 @@ impl TokenServer {
         format!("http://{}/token", self.port)
     }
 
-    /// Nobody listens on its port any more; tokens that it gave stay good.
+    /// Closes its port; issued tokens stay valid.
     pub fn stop(&mut self) {
         let Some((token, thread)) = self.running.take() else {
             return;
@@ -114,7 +114,7 @@ impl TokenServer {
         self.running = Some((token, thread));
     }
 
-    /// Who asked for a token, in order.
+    /// Returns the requests for tokens, in order.
     pub fn exchanges(&self) -> Vec<Exchange> {
         self.desk.exchanges.lock().clone()
     }
@@ -123,7 +123,7 @@ impl TokenServer {
         self.desk.exchanges.lock().clear();
     }
 
-    /// What `docker login` would keep instead of this user's password.
+    /// Returns the identity token that `docker login` would store for this user.
     pub fn identity_token(&self, user: &str) -> String {
         let token = uuid::Uuid::new_v4().to_string();
         let mut identities = self.desk.identities();
@@ -143,7 +143,7 @@ impl TokenServer {
             .sign(super::USER, vec![access], Duration::from_secs(300))
     }
 
-    /// From now on, only who was granted this repository by name may pull from it.
+    /// Makes a repository private: only users with a grant for it may pull.
     pub fn make_private(&self, repository: &str) {
         self.desk.spec().make_private(repository);
     }

@@ -1,4 +1,4 @@
-//! One row for each holder: its lease keeps everything that it has claimed.
+//! One row per holder, with the lease for all its claims.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,10 +1,10 @@
-//! One row for each piece of work that is not done; done work has no row.
+//! One row per open work item; a completed one has no row.
 
 use sea_orm::entity::prelude::*;
 
-/// Nobody has it; it may be claimed from `run_at_ms` on.
+/// Unclaimed; claimable from `run_at_ms` on.
 pub(crate) const WAITING: &str = "waiting";
-/// `holder` has it.
+/// Claimed by `holder`.
 pub(crate) const RUNNING: &str = "running";
 
 /// A due time that never comes: the work item waits until [`crate::unpark`].
@@ -28,9 +28,9 @@ pub struct Model {
     pub trace: Option<String>,
     pub work_group: Option<String>,
     pub last_error: Option<String>,
-    /// Whose it is, among those who take turns.
+    /// The key that takes turns with others.
     pub fair_key: Option<String>,
-    /// Its place in line: the lowest is claimed first.
+    /// The lowest pass is claimed first.
     pub pass: i64,
 }
 

@@ -1,4 +1,4 @@
-//! The table, row by row: who is let in, and what the others get.
+//! Responses of the endpoint: who gets access, and the refusals.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ pub(super) async fn answer(State(desk): State<Arc<HarborEndpointState>>, request
     response
 }
 
-/// GET only, with Basic or nobody. What is not granted is left out of the token.
+/// Issues a token for GET with Basic or anonymously. The token omits scopes that are not granted.
 fn token(desk: &HarborEndpointState, method: &Method, query: &str, headers: &HeaderMap) -> Response {
     if method != Method::GET {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
@@ -107,7 +107,7 @@ fn registry(desk: &HarborEndpointState, method: &Method, path: &str, headers: &H
     }
 }
 
-/// Who reads, or the challenge.
+/// Returns the reader, or the challenge.
 fn reader(
     desk: &HarborEndpointState,
     wanted: Option<&Wanted<'_>>,

@@ -1,10 +1,10 @@
-//! Harbor's tokens: who, for which repository, until when. One for a repository opens its whole project.
+//! Harbor's tokens: user, repository and end. A token for a repository is valid for its whole project.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 
 const LIFETIME: u64 = 1_800;
-/// docker-registry takes a token for this long after its end.
+/// docker-registry accepts a token for this long after its end.
 const LEEWAY: u64 = 60;
 const SERVICE: &str = "harbor-registry";
 

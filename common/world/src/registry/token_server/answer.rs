@@ -14,7 +14,7 @@ use url::form_urlencoded;
 use super::sign::Access;
 use super::{Exchange, TokenServerState};
 
-/// Who says to be whom; whoever shows an identity token has said so before.
+/// Returns the signed-in user; an identity token stands for an earlier sign-in.
 struct Caller {
     user: String,
     password: Option<String>,

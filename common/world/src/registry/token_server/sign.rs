@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::TokenServer;
 use crate::{clock, tls};
 
-/// docker-registry takes a token for this long after its end.
+/// docker-registry accepts a token for this long after its end.
 const LEEWAY: u64 = 60;
 
 #[derive(Serialize)]

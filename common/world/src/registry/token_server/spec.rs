@@ -1,4 +1,4 @@
-//! Who may have which token.
+//! Which user gets which token.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ enum Reach {
     Repositories(Vec<String>),
 }
 
-/// [`USER`] with [`PASSWORD`] may pull and push everything; nobody else anything; tokens are good for five minutes.
+/// Only [`USER`] with [`PASSWORD`] may pull and push; tokens are valid for five minutes.
 impl Default for BearerSpec {
     fn default() -> Self {
         let alice = User {
@@ -43,7 +43,7 @@ impl Default for BearerSpec {
 }
 
 impl BearerSpec {
-    /// Somebody who may pull these repositories.
+    /// Adds a user who may pull these repositories.
     #[must_use]
     pub fn user(mut self, name: &str, password: &str, may_pull: &[&str]) -> Self {
         self.users.push(User {
@@ -54,14 +54,14 @@ impl BearerSpec {
         self
     }
 
-    /// Anybody may pull this one, with an anonymous token.
+    /// Makes a repository public: everyone may pull it with an anonymous token.
     #[must_use]
     pub fn public(mut self, repository: &str) -> Self {
         self.public.push(repository.to_owned());
         self
     }
 
-    /// The registry refuses a token after this (and never later: its own leeway of a minute is taken into account).
+    /// Sets the lifetime of tokens; the registry's leeway of a minute is taken into account.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
