@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
 
 use crate::expiring_map::ExpiringMap;
-use crate::fetch::{Fetches, Found, Object, Wanted};
+use crate::fetch::{Fetches, FetchStart, ReadableObject, FetchSpec};
 use crate::source::{ShareError, Sources};
 use error::LIMIT;
 pub(crate) use error::{DeliveryError, OpenError};
@@ -62,7 +62,7 @@ impl Delivery {
     }
 
     /// Opens the object for callers of the wanted location: sealed and delivered there, or being fetched from there.
-    pub(crate) async fn open(&self, fetches: &Fetches, wanted: Wanted) -> Result<(Object, Found), OpenError> {
+    pub(crate) async fn open(&self, fetches: &Fetches, wanted: FetchSpec) -> Result<(ReadableObject, FetchStart), OpenError> {
         if let Some(held) = self.0.store.sealed(&wanted.digest) {
             self.ensure(&held, &wanted).await?;
             return Ok((ReadableObject::Sealed(held), FetchStart::Held));
@@ -84,7 +84,7 @@ impl Delivery {
     }
 
     /// Returns once the location is known to deliver the object: from a record, from a seed, or by a proof.
-    pub(crate) async fn ensure(&self, held: &Sealed, wanted: &Wanted) -> Result<(), DeliveryError> {
+    pub(crate) async fn ensure(&self, held: &Sealed, wanted: &FetchSpec) -> Result<(), DeliveryError> {
         if self.0.store.has_delivered(&held.digest, &wanted.location) {
             return Ok(());
         }
@@ -95,7 +95,7 @@ impl Delivery {
                     return Ok(());
                 }
                 Err(ShareError::Denied(reason)) => return Err(DeliveryError::Denied(reason)),
-                Err(ShareError::Answered(StatusCode::CONFLICT)) => return Err(different(wanted)),
+                Err(ShareError::UnexpectedStatus(StatusCode::CONFLICT)) => return Err(different(wanted)),
                 Err(error) => {
                     debug!(stoker.digest = %held.digest, because = %error, "seed did not compare the bytes");
                 }
@@ -105,7 +105,7 @@ impl Delivery {
     }
 
     /// Returns once this peer has compared the object with the location's bytes, now or before.
-    pub(crate) async fn prove(&self, held: &Sealed, wanted: &Wanted) -> Result<(), DeliveryError> {
+    pub(crate) async fn prove(&self, held: &Sealed, wanted: &FetchSpec) -> Result<(), DeliveryError> {
         let proving = async {
             let turn = self.turn(&wanted.location, &held.digest);
             let _turn = turn.lock().await;
@@ -124,7 +124,7 @@ impl Delivery {
             .await
     }
 
-    async fn prove_alone(&self, held: &Sealed, wanted: &Wanted) -> Result<(), DeliveryError> {
+    async fn prove_alone(&self, held: &Sealed, wanted: &FetchSpec) -> Result<(), DeliveryError> {
         let (location, digest) = (&wanted.location, &held.digest);
         let pair = (location.clone(), digest.clone());
         if self.0.store.has_delivered(digest, location) {
@@ -157,14 +157,14 @@ impl Delivery {
     }
 }
 
-fn different(wanted: &Wanted) -> DeliveryError {
+fn different(wanted: &FetchSpec) -> DeliveryError {
     DeliveryError::Different {
         location: wanted.location.clone(),
         digest: wanted.digest.clone(),
     }
 }
 
-fn too_slow(wanted: &Wanted) -> DeliveryError {
+fn too_slow(wanted: &FetchSpec) -> DeliveryError {
     DeliveryError::TooSlow {
         location: wanted.location.clone(),
     }

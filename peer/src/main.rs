@@ -30,13 +30,13 @@ async fn main() -> ExitCode {
         Err(error) => return print_help_or_error(&error),
     };
     match arguments.command.take() {
-        Some(Command::Store(wanted)) => look_into_the_store(arguments.flags, wanted).await,
-        Some(Command::Config(wanted)) => look_at_the_configuration(arguments.flags, wanted),
-        None => be_a_peer(arguments.flags).await,
+        Some(Command::Store(command)) => run_store_command(arguments.flags, command).await,
+        Some(Command::Config(command)) => run_config_command(arguments.flags, command),
+        None => run_peer(arguments.flags).await,
     }
 }
 
-async fn be_a_peer(flags: PeerFlags) -> ExitCode {
+async fn run_peer(flags: PeerFlags) -> ExitCode {
     let config = match PeerConfig::read(flags) {
         Ok(read) => read.value,
         Err(faults) => return refuse(USAGE, &faults),
@@ -55,8 +55,8 @@ async fn be_a_peer(flags: PeerFlags) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what a command is asked for goes to stdout")]
-async fn look_into_the_store(flags: PeerFlags, wanted: StoreCommand) -> ExitCode {
+#[expect(clippy::print_stdout, reason = "the result of a command goes to stdout")]
+async fn run_store_command(flags: PeerFlags, command: StoreCommand) -> ExitCode {
     let place = match StorePlace::read(flags) {
         Ok(place) => place,
         Err(faults) => return refuse(USAGE, &faults),
@@ -73,12 +73,12 @@ async fn look_into_the_store(flags: PeerFlags, wanted: StoreCommand) -> ExitCode
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what a command is asked for goes to stdout")]
-fn look_at_the_configuration(flags: PeerFlags, wanted: ConfigCommand) -> ExitCode {
-    let report = match wanted {
+#[expect(clippy::print_stdout, reason = "the result of a command goes to stdout")]
+fn run_config_command(flags: PeerFlags, command: ConfigCommand) -> ExitCode {
+    let report = match command {
         ConfigCommand::Show { json } => Report::show(&PeerConfig::read(flags), json),
         ConfigCommand::Check { file, json } => {
-            let read = PeerConfig::read(only_the_file(file.clone()));
+            let read = PeerConfig::read(file_alone(file.clone()));
             Report::check(&file, read, json)
         }
     };
@@ -90,7 +90,7 @@ fn look_at_the_configuration(flags: PeerFlags, wanted: ConfigCommand) -> ExitCod
     }
 }
 
-fn only_the_file(file: PathBuf) -> PeerFlags {
+fn file_alone(file: PathBuf) -> PeerFlags {
     Flags {
         arguments: PeerArguments {
             config: Some(file),

@@ -158,8 +158,8 @@ impl Membership {
         let now = clock() / 1_000;
         let validity = certificate.validity;
         match validity.standing(now) {
-            Standing::Valid | Standing::Renewable => {}
-            Standing::NotYet => bail!(
+            CertificateStanding::Valid | CertificateStanding::Renewable => {}
+            CertificateStanding::NotYet => bail!(
                 "this peer's certificate is not valid before {}, and this machine's clock says {now} (Unix seconds): set \
                  the clock",
                 validity.not_before
@@ -225,7 +225,7 @@ impl Membership {
             });
         }
         let now = self.now_unix();
-        if validity.standing(now) != Standing::Valid {
+        if validity.standing(now) != CertificateStanding::Valid {
             return Err(CertificateError::NotValidNow {
                 not_before: validity.not_before,
                 not_after: validity.not_after,

@@ -85,7 +85,7 @@ pub use model::limits::Limits;
 pub use model::peer_choice::{BadPeers, PeerChoice};
 pub use model::request::{BadPriority, PreheatRequest, Priority, Requester};
 pub use model::scope::{BadScope, ClusterChoice, Scope};
-pub use model::spot_check::SpotCheckOutcome;
+pub use model::spot_check::SpotCheckVerdict;
 pub use model::state::{PlacementState, PreheatId, PreheatState};
 pub use model::trace_pages::TracePages;
 pub use model::webhook::{BadEvent, SendWebhook, Webhook, WebhookCall, WebhookEvent, Webhooks};

@@ -7,7 +7,7 @@ use preheat::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use wire::PulledFrom;
+use wire::PullSource;
 
 use super::timestamp::Timestamp;
 use super::words::{kind_word, role_word, side_word};

@@ -1,6 +1,6 @@
 //! Images: those that are pinned, removed or blocked, and which peers hold one.
 
-use preheat::image_rules::{ImageRule, Removed};
+use preheat::image_rules::{ImageRule, RemovedImage};
 use preheat::{PeerShare, Whereabouts};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -95,8 +95,8 @@ impl From<ImageRule> for RuleBody {
     }
 }
 
-impl From<Removed> for RemovalBody {
-    fn from(removed: Removed) -> Self {
+impl From<RemovedImage> for RemovalBody {
+    fn from(removed: RemovedImage) -> Self {
         Self {
             image: removed.image,
             digest: removed.digest,

@@ -65,7 +65,7 @@ impl Access {
     }
 
     async fn get_at_registry(&self, caller: &Caller, digest: &Digest) -> Result<GrantedManifest, Refusal> {
-        let kind = QuestionKind::Manifest {
+        let kind = ForwardedObject::Manifest {
             wanted: TagOrDigest::Digest(digest.clone()),
         };
         let kept = self.kept(caller, digest, ObjectKind::Manifest).await;

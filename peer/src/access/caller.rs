@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, Method};
-use oci::{Location, Question, QuestionKind, Secret};
+use oci::{Location, ForwardedRequest, ForwardedObject, Secret};
 
 use super::allowed::AllowedLocation;
 use super::caller_key::{CallerKey, ShownCredential, shown};
@@ -51,11 +51,11 @@ impl Caller {
     pub(crate) fn question(
         &self,
         method: Method,
-        kind: QuestionKind,
+        kind: ForwardedObject,
         accept: Vec<String>,
         limit: Duration,
-    ) -> Question {
-        Question {
+    ) -> ForwardedRequest {
+        ForwardedRequest {
             method,
             repository: self.location().repository.clone(),
             kind,

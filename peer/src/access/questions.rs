@@ -74,7 +74,7 @@ impl Access {
     }
 
     async fn ask_for_manifest(&self, caller: &Caller, digest: &Digest, kept: GrantAge) -> RegistryAnswer {
-        let kind = QuestionKind::Manifest {
+        let kind = ForwardedObject::Manifest {
             wanted: TagOrDigest::Digest(digest.clone()),
         };
         let head = caller.question(Method::HEAD, kind.clone(), Vec::new(), limit(kept));
@@ -97,7 +97,7 @@ impl Access {
     }
 
     async fn ask_for_blob(&self, caller: &Caller, digest: &Digest, kept: GrantAge) -> RegistryAnswer {
-        let kind = QuestionKind::Blob {
+        let kind = ForwardedObject::Blob {
             digest: digest.clone(),
         };
         let head = caller.question(Method::HEAD, kind, Vec::new(), limit(kept));
@@ -135,7 +135,7 @@ impl Access {
         held.or_else(|| self.listings.size_of(location, digest))
     }
 
-    async fn ask(&self, caller: &Caller, question: Question, patience: Duration) -> RegistryAnswer {
+    async fn ask(&self, caller: &Caller, question: ForwardedRequest, patience: Duration) -> RegistryAnswer {
         let reply = self.ask_raw(caller, question, patience).await;
         self.answer_of(caller, reply).await
     }
@@ -164,7 +164,7 @@ impl Access {
     pub(super) async fn ask_raw(
         &self,
         caller: &Caller,
-        question: Question,
+        question: ForwardedRequest,
         patience: Duration,
     ) -> QuestionOutcome {
         let key = question_key(caller, &question);
@@ -229,7 +229,7 @@ fn unreachable(registry: &Registry) -> QuestionOutcome {
     QuestionOutcome::Unreachable
 }
 
-fn question_key(caller: &Caller, question: &Question) -> QuestionKey {
+fn question_key(caller: &Caller, question: &ForwardedRequest) -> QuestionKey {
     let object = match &question.kind {
         ForwardedObject::Manifest { wanted } => format!("manifest {wanted}"),
         ForwardedObject::Blob { digest } | ForwardedObject::FirstByte { digest } => format!("blob {digest}"),

@@ -179,7 +179,7 @@ impl Access {
         method: Method,
         deadline: Instant,
     ) -> Result<reqwest::Response, RegistryAnswer> {
-        let kind = QuestionKind::Manifest {
+        let kind = ForwardedObject::Manifest {
             wanted: TagOrDigest::Tag(question.tag.clone()),
         };
         let (caller, left) = (

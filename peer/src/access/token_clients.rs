@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use process::http::{ClientError, guarded_client};
 
-use crate::clients::client_options;
+use clients::client_options;
 
 /// One client for each way of checking certificates.
 #[derive(Default)]

@@ -28,7 +28,6 @@ use super::reach::PROBE_LIMIT;
 use super::refusal::Refusal;
 use super::response::json_response;
 use super::state::Access;
-use clients::client_options;
 
 const FORM_LIMIT: usize = 64 * 1024;
 const FORM_WAIT: Duration = Duration::from_secs(10);

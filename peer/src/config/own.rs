@@ -48,11 +48,11 @@ impl PeerSettings {
 /// Bandwidth. The registries' own sections limit how fast each is read.
 fn limits(section: &Section<'_>, registries: &[OwnRegistry]) -> LimitSettings {
     let limited = |own: &OwnRegistry| Some((own.settings.name.clone(), own.bandwidth?));
-    let origins: BTreeMap<RegistryName, Rate> = registries.iter().filter_map(limited).collect();
+    let registries: BTreeMap<RegistryName, Rate> = registries.iter().filter_map(limited).collect();
     LimitSettings {
         incoming: section.unit("incoming"),
         outgoing: section.unit("outgoing"),
-        origins,
+        registries,
     }
 }
 

@@ -11,7 +11,7 @@ use store::Sealed;
 use wire::ObjectKind;
 
 use super::error::DeliveryError;
-use crate::fetch::Wanted;
+use crate::fetch::FetchSpec;
 
 pub(super) async fn is_delivered(
     registry: &Registry,
@@ -40,7 +40,7 @@ enum RangeComparison {
 }
 
 /// Reads the whole manifest; `oci` checks its digest.
-async fn has_manifest(registry: &Registry, held: &Sealed, wanted: &Wanted) -> Result<bool, DeliveryError> {
+async fn has_manifest(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Result<bool, DeliveryError> {
     let digest = TagOrDigest::Digest(held.digest.clone());
     let read = registry.manifest(&wanted.location.repository, &digest, &wanted.credential);
     match read.await {
@@ -85,7 +85,7 @@ async fn compare(
     })
 }
 
-async fn has_whole(registry: &Registry, held: &Sealed, wanted: &Wanted) -> Result<bool, DeliveryError> {
+async fn has_whole(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Result<bool, DeliveryError> {
     let repository = &wanted.location.repository;
     let opened = registry.blob(repository, &held.digest, 0, &wanted.credential);
     let mut body = match opened.await {

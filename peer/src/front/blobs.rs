@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use wire::ObjectKind;
 
 use super::objects::disk_refused;
-use super::outcome::{PullOutcome, PullSource};
+use super::outcome::{PullOutcome, ObjectSource};
 use super::range::RequestedPart;
 use super::respond::{ObjectHead, asks_for_the_rest, is_unchanged, unchanged, wanted_part};
 use super::state::Front;
@@ -44,7 +44,7 @@ impl Front {
         let object = self
             .object(caller, digest, ObjectKind::Blob, grant.info.as_ref(), extent)
             .await?;
-        outcome.source = Some(PullSource::of(&object));
+        outcome.source = Some(ObjectSource::of(&object));
         let head = head(digest, object.size());
         if head_only {
             return Ok(head.whole(Body::empty()));
@@ -86,10 +86,10 @@ impl Front {
     /// So a reader of the whole, or of the rest after a broken transfer, never gets wrong bytes that look complete.
     async fn held_back(
         &self,
-        object: Object,
+        object: ReadableObject,
         part: &RequestedPart,
         headers: &HeaderMap,
-    ) -> Result<Object, Refusal> {
+    ) -> Result<ReadableObject, Refusal> {
         if part.is_all_of(object.size()) {
             return Ok(object.held_back());
         }
@@ -124,10 +124,10 @@ impl Front {
         outcome: &mut PullOutcome,
     ) -> Option<u64> {
         if let Some(sealed) = self.store.sealed(digest) {
-            outcome.source = Some(PullSource::Store);
+            outcome.source = Some(ObjectSource::Store);
             return Some(sealed.size);
         }
-        outcome.source = Some(PullSource::Registry);
+        outcome.source = Some(ObjectSource::Registry);
         info.and_then(|info| info.size)
             .or_else(|| self.access.size_of(caller.location(), digest))
     }

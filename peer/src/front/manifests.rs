@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use oci::{Digest, TagOrDigest};
 use wire::ObjectKind;
 
-use super::outcome::{PullOutcome, PullSource};
+use super::outcome::{PullOutcome, ObjectSource};
 use super::range::RequestedPart;
 use super::respond::{ObjectHead, is_unchanged, unchanged, wanted_part};
 use super::state::Front;
@@ -120,7 +120,7 @@ impl Front {
                 Extent::Whole,
             )
             .await?;
-        outcome.source = Some(PullSource::of(&object));
+        outcome.source = Some(ObjectSource::of(&object));
         self.manifest(&object).await
     }
 
@@ -134,10 +134,10 @@ impl Front {
         outcome: &mut PullOutcome,
     ) -> Bytes {
         if self.store.sealed(digest).is_some() {
-            outcome.source = Some(PullSource::Store);
+            outcome.source = Some(ObjectSource::Store);
             return bytes;
         }
-        outcome.source = Some(PullSource::Registry);
+        outcome.source = Some(ObjectSource::Registry);
         let wanted = self.wanted(caller, digest, ObjectKind::Manifest, grant.info.as_ref());
         self.fetches.keep(wanted, bytes.clone());
         self.store.record_delivered(digest, caller.location());
@@ -150,7 +150,7 @@ impl Front {
         if self.store.about(digest).is_some() {
             return None;
         }
-        outcome.source = Some(PullSource::Registry);
+        outcome.source = Some(ObjectSource::Registry);
         let head = ObjectHead {
             digest,
             size: info.size?,

@@ -8,7 +8,7 @@ use wire::{ObjectKind, Side, TraceContext};
 
 use super::state::Front;
 use crate::access::{Caller, ObjectInfo, Refusal};
-use crate::fetch::{Extent, Object, Wanted};
+use crate::fetch::{Extent, ReadableObject, FetchSpec};
 use crate::limits::Class;
 
 impl Front {
@@ -32,7 +32,7 @@ impl Front {
     }
 
     /// Returns a manifest's proven bytes.
-    pub(crate) async fn manifest(&self, object: &Object) -> Result<Bytes, Refusal> {
+    pub(crate) async fn manifest(&self, object: &ReadableObject) -> Result<Bytes, Refusal> {
         let too_large = || {
             let text = format!(
                 "the manifest is too large ({} bytes): at most {BYTES_LIMIT} are allowed",
@@ -65,7 +65,7 @@ impl Front {
         digest: &Digest,
         kind: ObjectKind,
         info: Option<&ObjectInfo>,
-    ) -> Wanted {
+    ) -> FetchSpec {
         let parents = self.neighbours.seeds_in_order(digest);
         FetchSpec {
             digest: digest.clone(),

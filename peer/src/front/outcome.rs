@@ -31,15 +31,15 @@ const LEFT_BEFORE: u16 = 499;
 const READER_LEFT: &str = "reader_left";
 
 /// Where an object came from.
-pub(crate) enum PullSource {
+pub(crate) enum ObjectSource {
     Store,
     /// Its answer to the access question held all that was read.
     Registry,
     Fetch(Following),
 }
 
-impl PullSource {
-    pub(crate) fn of(object: &Object) -> Self {
+impl ObjectSource {
+    pub(crate) fn of(object: &ReadableObject) -> Self {
         match object {
             ReadableObject::Sealed(_) => Self::Store,
             ReadableObject::Fetching(following, _) => Self::Fetch(following.clone()),
@@ -68,7 +68,7 @@ struct PullTrouble {
 pub(crate) struct PullOutcome {
     pub(crate) target: PullTarget,
     pub(crate) access: &'static str,
-    pub(crate) source: Option<PullSource>,
+    pub(crate) source: Option<ObjectSource>,
     /// None before the response.
     status: Option<StatusCode>,
     trouble: Option<PullTrouble>,
@@ -130,7 +130,7 @@ impl PullOutcome {
     }
 
     /// Returns a body of `length` bytes that reports the outcome at its end.
-    pub(crate) fn body(&mut self, status: StatusCode, pieces: Pieces, length: u64) -> Body {
+    pub(crate) fn body(&mut self, status: StatusCode, pieces: ObjectStream, length: u64) -> Body {
         self.handed_on = true;
         let outcome = Self {
             target: std::mem::take(&mut self.target),
@@ -191,11 +191,11 @@ impl PullOutcome {
         }
         match &self.source {
             _ if self.head_only => PullResult::Head,
-            Some(PullSource::Registry) => PullResult::Miss,
-            Some(PullSource::Fetch(following)) => match following.found() {
-                Found::Here => PullResult::Hit,
-                Found::Joined => PullResult::Join,
-                Found::Started => PullResult::Miss,
+            Some(ObjectSource::Registry) => PullResult::Miss,
+            Some(ObjectSource::Fetch(following)) => match following.found() {
+                FetchStart::Held => PullResult::Hit,
+                FetchStart::Joined => PullResult::Join,
+                FetchStart::Started => PullResult::Miss,
             },
             _ => PullResult::Hit,
         }
@@ -206,15 +206,15 @@ impl PullOutcome {
     }
 
     /// Returns the sources of the bytes: none when the object was held.
-    fn sources(&self) -> Vec<PulledFrom> {
+    fn sources(&self) -> Vec<PullSource> {
         let report = match &self.source {
-            Some(PullSource::Fetch(following)) => following.report().unwrap_or_default(),
-            Some(PullSource::Registry) if !self.head_only => return vec![self.registry_alone()],
+            Some(ObjectSource::Fetch(following)) => following.report().unwrap_or_default(),
+            Some(ObjectSource::Registry) if !self.head_only => return vec![self.registry_alone()],
             _ => return Vec::new(),
         };
         let senders = report.sources.into_iter().filter(|source| source.bytes > 0);
         senders
-            .map(|source| PulledFrom {
+            .map(|source| PullSource {
                 peer: self.front.neighbours.name_of(&source.source),
                 source: if source.is_registry {
                     source.source
@@ -228,8 +228,8 @@ impl PullOutcome {
     }
 
     /// The registry sent the bytes with its answer to the access question.
-    fn registry_alone(&self) -> PulledFrom {
-        PulledFrom {
+    fn registry_alone(&self) -> PullSource {
+        PullSource {
             source: self.target.registry.clone(),
             peer: None,
             is_registry: true,
@@ -262,9 +262,9 @@ impl PullOutcome {
     /// Returns the span of the fetch that this pull followed, or of the earlier one that brought the object.
     fn brought_by(&self) -> Option<TraceContext> {
         match self.source.as_ref().filter(|_| !self.head_only)? {
-            PullSource::Registry => None,
-            PullSource::Fetch(following) if following.found() != Found::Here => following.joined(),
-            PullSource::Store | PullSource::Fetch(_) => {
+            ObjectSource::Registry => None,
+            ObjectSource::Fetch(following) if following.found() != FetchStart::Held => following.joined(),
+            ObjectSource::Store | ObjectSource::Fetch(_) => {
                 self.front.store.brought(self.target.digest.as_ref()?)
             }
         }
@@ -275,8 +275,8 @@ impl PullOutcome {
         kind: ObjectKind,
         result: PullResult,
         took: Duration,
-        sources: Vec<PulledFrom>,
-    ) -> Pulled {
+        sources: Vec<PullSource>,
+    ) -> Pull {
         let target = std::mem::take(&mut self.target);
         let (took_ms, now) = (millis(took), (self.front.now)());
         Pull {
@@ -323,7 +323,7 @@ impl PullTrouble {
 }
 
 struct PullBody {
-    pieces: Pieces,
+    pieces: ObjectStream,
     outcome: PullOutcome,
 }
 

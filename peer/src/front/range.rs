@@ -12,12 +12,11 @@ use std::ops::Range;
 
 use oci::RequestedRange;
 
+
 pub(crate) use multipart::Multipart;
 
 /// As many as podman asks for in one request.
 const PARTS_LIMIT: usize = 1_024;
-/// Far longer than any client's header. Longer ones are not parsed.
-const HEADER_LIMIT: usize = 64 * 1024;
 
 /// The part of an object that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +46,13 @@ impl RequestedPart {
 
 /// Returns whether a range is open-ended (`bytes=a-`), as of a client that resumes a broken transfer.
 pub(crate) fn is_open_ended(header: &str) -> bool {
-    let is_open = |bounds: &Bounds| matches!(bounds, Bounds::Open(_));
-    parse(header).is_some_and(|asked| asked.iter().any(is_open))
+    let is_open = |bounds: &RequestedRange| matches!(bounds, RequestedRange::Open(_));
+    RequestedRange::read_all(header).is_some_and(|asked| asked.iter().any(is_open))
 }
 
 /// Parses `bytes=a-b`, `bytes=a-`, `bytes=-n`, or a comma-separated list of them, for an object of `size` bytes.
 pub(crate) fn part(header: Option<&str>, size: u64) -> RequestedPart {
-    let Some(asked) = header.and_then(parse) else {
+    let Some(asked) = header.and_then(RequestedRange::read_all) else {
         return RequestedPart::Whole;
     };
     let within: Vec<Range<u64>> = asked.iter().filter_map(|range| range.within(size)).collect();
@@ -69,60 +68,6 @@ pub(crate) fn part(header: Option<&str>, size: u64) -> RequestedPart {
             RequestedPart::Many(parts)
         }
     }
-}
-
-/// Returns all ranges of a header; none if one is invalid or the unit is not bytes.
-fn parse(header: &str) -> Option<Vec<Bounds>> {
-    if header.len() > HEADER_LIMIT {
-        return None;
-    }
-    let (unit, ranges) = header.split_once('=')?;
-    if !unit.trim().eq_ignore_ascii_case("bytes") {
-        return None;
-    }
-    let is_blank = |character: char| matches!(character, ' ' | '\t');
-    let each = ranges.split(',').map(|range| range.trim_matches(is_blank));
-    // A list may contain empty elements, but not only those.
-    let asked: Option<Vec<Bounds>> = each.filter(|range| !range.is_empty()).map(bounds).collect();
-    asked.filter(|asked| !asked.is_empty())
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bounds {
-    Closed(u64, u64),
-    Open(u64),
-    Suffix(u64),
-}
-
-impl Bounds {
-    /// Returns the range within an object of `size` bytes, unless it is empty.
-    fn within(self, size: u64) -> Option<Range<u64>> {
-        let range = match self {
-            Self::Closed(first, last) => first..last.saturating_add(1).min(size),
-            Self::Open(first) => first..size,
-            Self::Suffix(length) => size.saturating_sub(length)..size,
-        };
-        (range.start < range.end).then_some(range)
-    }
-}
-
-fn bounds(range: &str) -> Option<Bounds> {
-    let (first, last) = range.split_once('-')?;
-    match (first, last) {
-        ("", last) => number(last).map(Bounds::Suffix),
-        (first, "") => number(first).map(Bounds::Open),
-        (first, last) => {
-            let (first, last) = (number(first)?, number(last)?);
-            (first <= last).then_some(Bounds::Closed(first, last))
-        }
-    }
-}
-
-/// Digits only: `+1` and ` 1` are invalid.
-fn number(text: &str) -> Option<u64> {
-    let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    // A number that does not fit lies behind every end.
-    all_digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// Merges overlapping ranges, at the position of the first of them in the header.

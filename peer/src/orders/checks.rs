@@ -20,12 +20,12 @@ use super::context::OrdersContext;
 /// Enough for one chunk on a busy link.
 const READ_LIMIT: Duration = Duration::from_secs(15);
 
-pub(super) async fn compare(orders: &OrdersContext, check: &SpotCheck, location: &str) -> Compared {
+pub(super) async fn compare(orders: &OrdersContext, check: &SpotCheck, location: &str) -> SpotCheckOutcome {
     let compared = compared(orders, check, location).await;
     compared.unwrap_or_else(|why| SpotCheckOutcome::Nothing { why })
 }
 
-async fn compared(orders: &OrdersContext, check: &SpotCheck, location: &str) -> Result<Compared, String> {
+async fn compared(orders: &OrdersContext, check: &SpotCheck, location: &str) -> Result<SpotCheckOutcome, String> {
     let is_it = |seed: &wire::SeedAddress| seed.share_url == check.share_url;
     if !orders.neighbours.seeds().iter().any(is_it) {
         return Err("this peer does not know the seed".to_owned());
@@ -40,7 +40,7 @@ async fn compared(orders: &OrdersContext, check: &SpotCheck, location: &str) -> 
     let given = timeout(READ_LIMIT, reading).await;
     let given = given.map_err(|_| format!("the seed sent nothing within {} s", READ_LIMIT.as_secs()))??;
     if given == Some(read_own(&own, range).await?) {
-        return Ok(Compared::Equal);
+        return Ok(SpotCheckOutcome::Equal);
     }
     if is_sound(&own).await? {
         return Ok(SpotCheckOutcome::Different);

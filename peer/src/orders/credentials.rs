@@ -11,7 +11,7 @@ use uuid::Uuid;
 use wire::{CallError, Lot, Role};
 
 use super::context::OrdersContext;
-use crate::fetch::Wanted;
+use crate::fetch::FetchSpec;
 
 /// The credential that came with the request; read from the manager once, when it is first needed. None: it has ended.
 #[derive(Clone, Default)]
@@ -39,7 +39,7 @@ impl LotCredential {
         orders: &OrdersContext,
         session: Uuid,
         lot: &Lot,
-        wanted: &Wanted,
+        wanted: &FetchSpec,
     ) -> FirstCredential {
         let (Some(id), Role::Seed) = (&lot.credential, orders.me.role) else {
             return FirstCredential::Credential(own(orders, wanted).unwrap_or_default());
@@ -87,7 +87,7 @@ pub(super) async fn configured(
     Some(Credential::from_authorization(header.expose()))
 }
 
-fn own(orders: &OrdersContext, wanted: &Wanted) -> Option<Credential> {
+fn own(orders: &OrdersContext, wanted: &FetchSpec) -> Option<Credential> {
     orders
         .neighbours
         .registries()
@@ -96,7 +96,7 @@ fn own(orders: &OrdersContext, wanted: &Wanted) -> Option<Credential> {
 
 /// Returns whether the location uses plain HTTP although its registry is not configured so. The manager does not know the
 /// seed's scheme, so the seed checks it.
-fn is_downgraded(orders: &OrdersContext, wanted: &Wanted) -> bool {
+fn is_downgraded(orders: &OrdersContext, wanted: &FetchSpec) -> bool {
     let location = &wanted.location;
     let configured = orders.neighbours.registries().settings(location.registry());
     location.origin.scheme.is_plain() && configured.is_some_and(|settings| !settings.plain_http)

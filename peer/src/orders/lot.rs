@@ -14,7 +14,7 @@ use super::context::OrdersContext;
 use super::credentials::{FirstCredential, LotCredential, configured};
 use super::lot_records::LotRecords;
 use super::taken_lots::TakenLots;
-use crate::fetch::{Extent, FetchError, FetchReport, Following, Found, Wanted};
+use crate::fetch::{Extent, FetchError, FetchReport, Following, FetchStart, FetchSpec};
 use crate::limits::Class;
 use crate::spans::{mark_failed, signed};
 
@@ -26,7 +26,7 @@ pub(super) async fn work_on(
     session: Uuid,
     lot: Lot,
     taken: TakenLots,
-    outcomes: mpsc::Sender<Settled>,
+    outcomes: mpsc::Sender<Settlement>,
 ) {
     let span = span_of_lot(&orders, &lot);
     let _counting = orders.metrics.lot_begins();
@@ -51,7 +51,7 @@ pub(super) async fn work_on(
             let placing = place(&orders, session, &lot, order, wanted, &taken, &credential);
             let ended = placing.instrument(span.clone()).await;
             let outcome = span.in_scope(|| outcome(&lot, order, ended));
-            if let (Outcome::Verified { .. }, Some((location, digest))) = (&outcome, object) {
+            if let (PlacementOutcome::Verified { .. }, Some((location, digest))) = (&outcome, object) {
                 records.keep(&orders.records, &location, &digest);
             }
             let settled = Settlement {
@@ -77,8 +77,8 @@ async fn place(
     orders: &OrdersContext,
     session: Uuid,
     lot: &Lot,
-    order: &PlacementOrder,
-    wanted: Result<Wanted, String>,
+    order: &LotPlacement,
+    wanted: Result<FetchSpec, String>,
     taken: &TakenLots,
     credential: &LotCredential,
 ) -> Result<FetchReport, PlacementFailure> {
@@ -93,7 +93,7 @@ async fn place(
 }
 
 /// Returns the outcome for the manager. Records it on the span, and logs a failure.
-fn outcome(lot: &Lot, order: &PlacementOrder, ended: Result<FetchReport, PlacementFailure>) -> Outcome {
+fn outcome(lot: &Lot, order: &LotPlacement, ended: Result<FetchReport, PlacementFailure>) -> PlacementOutcome {
     let span = Span::current();
     match ended {
         Ok(report) => {
@@ -160,8 +160,8 @@ async fn fetch(
     orders: &OrdersContext,
     session: Uuid,
     lot: &Lot,
-    order: &PlacementOrder,
-    mut wanted: Wanted,
+    order: &LotPlacement,
+    mut wanted: FetchSpec,
     taken: &TakenLots,
     credential: &LotCredential,
 ) -> Result<FetchReport, PlacementFailure> {
@@ -200,7 +200,7 @@ async fn fetch(
 }
 
 /// Proves that this location delivers an object that is held because of another one, so that pulls of the image get it.
-async fn delivered(orders: &OrdersContext, wanted: &Wanted) -> Result<(), PlacementFailure> {
+async fn delivered(orders: &OrdersContext, wanted: &FetchSpec) -> Result<(), PlacementFailure> {
     let Some(held) = orders.store.sealed(&wanted.digest) else {
         return Ok(());
     };
@@ -217,7 +217,7 @@ async fn delivered(orders: &OrdersContext, wanted: &Wanted) -> Result<(), Placem
 }
 
 /// Returns the failure. The manager has read the manifest that lists this object, so a 404 means that the registry lost it.
-fn failed(peer: &str, order: &PlacementOrder, wanted: &Wanted, error: &FetchError) -> PlacementFailure {
+fn failed(peer: &str, order: &LotPlacement, wanted: &FetchSpec, error: &FetchError) -> PlacementFailure {
     let word = error.word();
     let (reason, side) = if word == "not_found" {
         let lost = format!(
@@ -233,7 +233,7 @@ fn failed(peer: &str, order: &PlacementOrder, wanted: &Wanted, error: &FetchErro
 }
 
 /// The peer's own configuration does not let preheats open registries.
-fn not_open(peer: &str, wanted: &Wanted) -> PlacementFailure {
+fn not_open(peer: &str, wanted: &FetchSpec) -> PlacementFailure {
     let registry = wanted.location.registry();
     let reason = format!(
         "peer {peer}: registry {registry} is not open to preheats here (open_by_preheat = false): write [registry.\"{registry}\"] into the manager's or the peer's file, or add it to allow in [dial]"
@@ -246,7 +246,7 @@ fn not_open(peer: &str, wanted: &Wanted) -> PlacementFailure {
 }
 
 /// The request's credential has ended, and no configured one opens the registry.
-fn credential_ended(peer: &str, wanted: &Wanted, error: &FetchError) -> PlacementFailure {
+fn credential_ended(peer: &str, wanted: &FetchSpec, error: &FetchError) -> PlacementFailure {
     let registry = wanted.location.registry();
     let reason = format!(
         "peer {peer}: the credential of the request has ended, and none is configured for {registry}: preheat again, or write username and password_file into [registry.\"{registry}\"] of the manager or of the seeds ({error})"
@@ -261,7 +261,7 @@ fn credential_ended(peer: &str, wanted: &Wanted, error: &FetchError) -> Placemen
 async fn follow(
     orders: &OrdersContext,
     work: i64,
-    wanted: Wanted,
+    wanted: FetchSpec,
     taken: &TakenLots,
 ) -> Result<FetchReport, FetchError> {
     let digest = wanted.digest.to_string();
@@ -288,7 +288,7 @@ fn record_how_it_was_found(following: &Following) {
 }
 
 /// Returns the parents that the manager named, then the object's seeds in order.
-fn parents(orders: &OrdersContext, order: &PlacementOrder, digest: &Digest) -> Vec<String> {
+fn parents(orders: &OrdersContext, order: &LotPlacement, digest: &Digest) -> Vec<String> {
     let mut parents = order.parents.clone();
     if orders.me.role == Role::Node {
         for seed in orders.neighbours.seeds_in_order(digest) {
@@ -306,7 +306,7 @@ fn canonical(orders: &OrdersContext, location: Location) -> Location {
     origin.at(location.repository)
 }
 
-fn parse(orders: &OrdersContext, order: &PlacementOrder) -> Result<Wanted, String> {
+fn parse(orders: &OrdersContext, order: &LotPlacement) -> Result<FetchSpec, String> {
     let fault =
         |what: &str, error: &dyn std::fmt::Display| format!("the manager sent an invalid {what}: {error}");
     let location: Location = order

@@ -108,7 +108,7 @@ fn meaning(orders: &OrdersContext, question: &Question, tag: &str) -> Option<Tag
     orders.store.tag(&location.to_string(), tag)
 }
 
-fn pulls(orders: &OrdersContext, question: &Question) -> Vec<Pulled> {
+fn pulls(orders: &OrdersContext, question: &Question) -> Vec<Pull> {
     let Some(location) = canonical_location(orders, &question.location) else {
         return Vec::new();
     };

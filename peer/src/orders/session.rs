@@ -55,7 +55,7 @@ async fn take_work(
     orders: &OrdersContext,
     session: Uuid,
     taken: &TakenLots,
-    outcomes: mpsc::Sender<Settled>,
+    outcomes: mpsc::Sender<Settlement>,
     alive: &watch::Sender<Instant>,
 ) -> &'static str {
     let mut lots = JoinSet::new();
@@ -103,7 +103,7 @@ async fn ask_for_work(
     session: Uuid,
     room: usize,
     taken: &TakenLots,
-) -> Result<TakeAnswer, CallError> {
+) -> Result<TakeResponse, CallError> {
     let request = TakeRequest {
         at_most: u32::try_from(room).unwrap_or(1),
         wait_ms: u64::try_from(POLL_WAIT.as_millis()).unwrap_or(u64::MAX),
@@ -119,7 +119,7 @@ fn start(
     orders: &OrdersContext,
     session: Uuid,
     taken: &TakenLots,
-    outcomes: &mpsc::Sender<Settled>,
+    outcomes: &mpsc::Sender<Settlement>,
     lots: &mut JoinSet<()>,
     lot: Lot,
 ) {
@@ -181,7 +181,7 @@ async fn settle(
     orders: &OrdersContext,
     session: Uuid,
     taken: &TakenLots,
-    mut outcomes: mpsc::Receiver<Settled>,
+    mut outcomes: mpsc::Receiver<Settlement>,
     alive: &watch::Sender<Instant>,
 ) -> &'static str {
     let mut settled = Vec::new();

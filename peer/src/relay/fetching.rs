@@ -10,7 +10,7 @@ use wire::{ObjectKind, Side, TraceContext};
 
 use super::state::RelayState;
 use crate::access::{Caller, Refusal};
-use crate::fetch::{Extent, Found, Object, Wanted};
+use crate::fetch::{Extent, FetchStart, ReadableObject, FetchSpec};
 use crate::limits::Class;
 
 /// The request of another node.
@@ -26,7 +26,7 @@ pub(crate) struct RelayRequest {
 
 impl RelayState {
     /// Returns the object once the registry has granted it to this credential and its location delivers it.
-    pub(super) async fn relayed(&self, request: RelayRequest) -> Result<Object, Refusal> {
+    pub(super) async fn relayed(&self, request: RelayRequest) -> Result<ReadableObject, Refusal> {
         self.unless_blocked(&request.digest)?;
         let credential = request.credential();
         let caller = self.caller_of(&request)?;
@@ -35,10 +35,10 @@ impl RelayState {
         let (object, found) = opened.map_err(|why| Refusal::of_opening(&why, request.kind))?;
         match found {
             // As `share` does: to any peer.
-            Found::Here => {}
+            FetchStart::Held => {}
             // The registry has granted it to this credential.
-            Found::Started => self.access.grant(&caller, &request.digest, request.kind),
-            Found::Joined => self.ensure_grant(&caller, &request, &credential).await?,
+            FetchStart::Started => self.access.grant(&caller, &request.digest, request.kind),
+            FetchStart::Joined => self.ensure_grant(&caller, &request, &credential).await?,
         }
         Ok(object)
     }
@@ -139,8 +139,8 @@ impl RelayRequest {
         value.map(|value| (AUTHORIZATION, value)).into_iter().collect()
     }
 
-    fn wanted(&self, caller: &Caller, credential: Credential) -> Wanted {
-        Wanted {
+    fn wanted(&self, caller: &Caller, credential: Credential) -> FetchSpec {
+        FetchSpec {
             digest: self.digest.clone(),
             kind: self.kind,
             size: None,

@@ -25,7 +25,7 @@ use wire::between_peers::{
     RELAY, SIZE_HEADER,
 };
 
-use crate::fetch::{Extent, Object};
+use crate::fetch::{Extent, ReadableObject};
 use crate::membership::Membership;
 use crate::share::{Outgoing, ShareRefusal, asked_range, object_response, only_peers};
 use fetching::RelayRequest;
@@ -93,8 +93,8 @@ async fn delivery(
 }
 
 /// Returns the chunk hashes of the requested part, so that the caller can verify it.
-async fn hashes_of(object: &Object, headers: &HeaderMap) -> Option<HeaderValue> {
-    let Object::Coming(following, size) = object else {
+async fn hashes_of(object: &ReadableObject, headers: &HeaderMap) -> Option<HeaderValue> {
+    let ReadableObject::Fetching(following, size) = object else {
         return None;
     };
     let part = asked_range(headers, *size).ok()??;

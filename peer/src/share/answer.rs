@@ -12,7 +12,7 @@ use store::About;
 use wire::between_peers::{KIND_HEADER, MEDIA_TYPE_HEADER};
 
 use super::refusal::ShareRefusal;
-use crate::fetch::Object;
+use crate::fetch::ReadableObject;
 use crate::limits::{Class, Limits, Way};
 
 /// Counts and paces the bytes that go to other peers.
@@ -23,7 +23,7 @@ pub(crate) struct Outgoing {
 
 /// Returns the object, or the range of it that the request asks for.
 pub(crate) async fn object_response(
-    object: &Object,
+    object: &ReadableObject,
     about: Option<About>,
     method: &Method,
     headers: &HeaderMap,

@@ -27,7 +27,7 @@ use wire::between_peers::{News, SHARE_URL_HEADER, ZONE_HEADER};
 use super::crowds::CrowdPlace;
 use super::refusal::ShareRefusal;
 use super::state::{ShareState, delivered, location};
-use crate::fetch::Partly;
+use crate::fetch::PartialReader;
 
 /// The longest time between two lines: a reader takes a longer silence for a lost connection.
 const HEARTBEAT: Duration = Duration::from_secs(4);
@@ -56,7 +56,7 @@ pub(super) async fn crowd(
             .map_err(|_| ShareRefusal::Disk)?;
         FeedChunks::All(hashes.listed())
     } else {
-        let partly = state.on_its_way_from(&digest, &location);
+        let partly = state.partial_reader_from(&digest, &location);
         FeedChunks::Coming(partly.ok_or(ShareRefusal::NotHeld)?)
     };
     let zone = headers.get(ZONE_HEADER).and_then(|zone| zone.to_str().ok());

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_RANGE, RANGE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use oci::Digest;
+use oci::{Digest, RequestedRange};
 use store::{CHUNK, Sealed, off_thread, read_at};
 use tracing::{Span, warn};
 use wire::between_peers::{SIZE_HEADER, WAIT_HEADER};
@@ -15,7 +15,7 @@ use wire::between_peers::{SIZE_HEADER, WAIT_HEADER};
 use super::answer::object_response;
 use super::refusal::ShareRefusal;
 use super::state::{ShareState, delivered, location};
-use crate::fetch::{Object, Partly};
+use crate::fetch::{ReadableObject, PartialReader};
 
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -31,7 +31,7 @@ pub(super) async fn object(
         AvailableObject::Whole(sealed)
     } else {
         let location = location(&headers).ok_or(ShareRefusal::NoLocation)?;
-        AvailableObject::Partly(state.on_its_way_from(&digest, &location))
+        AvailableObject::Partly(state.partial_reader_from(&digest, &location))
     };
     respond(&state, available, &method, &headers).await
 }
@@ -46,7 +46,7 @@ pub(super) async fn piece(
     let digest = digest_in(&state, &digest)?;
     let available = match state.store.sealed(&digest) {
         Some(sealed) => AvailableObject::Whole(sealed),
-        None => AvailableObject::Partly(state.on_its_way(&digest)),
+        None => AvailableObject::Partly(state.partial_reader(&digest)),
     };
     respond(&state, available, &method, &headers).await
 }
@@ -77,7 +77,7 @@ async fn respond(
         AvailableObject::Partly(partly) => return part_of(state, partly, headers).await,
     };
     let about = state.store.about(&sealed.digest);
-    object_response(&Object::Here(sealed), about, method, headers, &state.outgoing()).await
+    object_response(&ReadableObject::Sealed(sealed), about, method, headers, &state.outgoing()).await
 }
 
 /// Serves a landed range of an object that is being fetched.

@@ -8,7 +8,7 @@ use wire::between_peers::LOCATION_HEADER;
 
 use super::answer::Outgoing;
 use super::crowds::Crowds;
-use crate::fetch::{Fetches, Partly};
+use crate::fetch::{Fetches, PartialReader};
 use crate::limits::Limits;
 use crate::metrics::PeerMetrics;
 
@@ -48,12 +48,12 @@ impl ShareState {
         }
     }
 
-    pub(super) fn on_its_way(&self, digest: &Digest) -> Option<Partly> {
-        self.fetches.as_ref()?.on_its_way(digest)
+    pub(super) fn partial_reader(&self, digest: &Digest) -> Option<PartialReader> {
+        self.fetches.as_ref()?.partial_reader(digest)
     }
 
-    pub(super) fn on_its_way_from(&self, digest: &Digest, location: &Location) -> Option<Partly> {
-        self.fetches.as_ref()?.on_its_way_from(digest, location)
+    pub(super) fn partial_reader_from(&self, digest: &Digest, location: &Location) -> Option<PartialReader> {
+        self.fetches.as_ref()?.partial_reader_from(digest, location)
     }
 }
 

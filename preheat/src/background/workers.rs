@@ -14,7 +14,7 @@ use crate::engine::preheater::{Inner, Preheater};
 use crate::engine::work::{MANAGER_LANE, WEBHOOK_LANE};
 use crate::model::errors::StorageError;
 use crate::model::limits::milliseconds;
-use crate::model::spot_check::SpotCheckOutcome;
+use crate::model::spot_check::SpotCheckVerdict;
 use crate::peers::sessions::SESSION;
 use crate::resolve::work::ManagerWork;
 use crate::spot_checks::check;
@@ -94,7 +94,7 @@ impl Preheater {
     }
 
     /// One spot check of a seed; a task does this every few seconds. None: there is nothing to check.
-    pub async fn spot_check(&self, draw: Draw) -> Result<Option<SpotCheckOutcome>, StorageError> {
+    pub async fn spot_check(&self, draw: Draw) -> Result<Option<SpotCheckVerdict>, StorageError> {
         check::check_one(&self.inner, draw).await
     }
 

@@ -14,7 +14,7 @@ use super::effects::Ended;
 use crate::model::closed::Closed;
 use crate::model::limits::seconds;
 use crate::model::request::Requester;
-use crate::model::spot_check::SpotCheckOutcome;
+use crate::model::spot_check::SpotCheckVerdict;
 use crate::model::verdict::Verdict;
 
 /// Seconds: a small image on the LAN, up to the limit of a preheat and beyond.
@@ -96,7 +96,7 @@ impl PreheatMetrics {
         for outcome in ["taken", "failed"] {
             drop(self.webhook_calls.get_or_create(&OutcomeLabel { outcome }));
         }
-        for outcome in SpotCheckOutcome::VARIANTS.iter().map(|outcome| outcome.word()) {
+        for outcome in SpotCheckVerdict::VARIANTS.iter().map(|outcome| outcome.word()) {
             drop(self.spot_checks.get_or_create(&OutcomeLabel { outcome }));
         }
         for source in ["registry", "peer"] {
@@ -146,7 +146,7 @@ impl PreheatMetrics {
     }
 
     /// A seed's bytes were compared with another holder's, or could not be.
-    pub(crate) fn checked(&self, checked: SpotCheckOutcome) {
+    pub(crate) fn checked(&self, checked: SpotCheckVerdict) {
         let outcome = checked.word();
         self.spot_checks.get_or_create(&OutcomeLabel { outcome }).inc();
     }

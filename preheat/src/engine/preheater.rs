@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use oci::DialRules;
 use prometheus_client::registry::Registry;
-use queue::{Bell, Clock, Database, Together, Urgency};
+use queue::{Bell, Clock, Database, GroupedWrite, Urgency};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use wire::RegistryDescription;
 
@@ -61,7 +61,7 @@ pub(crate) struct Inner {
     pub(crate) bell: Bell,
     pub(crate) limits: Limits,
     pub(crate) secrets: SecretBox,
-    pub(crate) submissions: Together<Submission, Submitted>,
+    pub(crate) submissions: GroupedWrite<Submission, Submitted>,
     pub(crate) descriptions: Vec<RegistryDescription>,
     pub(crate) dial: DialRules,
     /// Shared with writes, which outlive the borrow of this.
@@ -108,7 +108,7 @@ impl Preheater {
             bell: Bell::default(),
             limits,
             secrets: SecretBox::new(&secrets_key).map_err(BadKey)?,
-            submissions: Together::new(write_all),
+            submissions: GroupedWrite::new(write_all),
             descriptions,
             dial,
             cluster_settings: Arc::new(clusters),

@@ -1,4 +1,4 @@
-//! Which objects of an image other images need.
+//! WorkFilter objects of an image other images need.
 
 use std::collections::HashSet;
 

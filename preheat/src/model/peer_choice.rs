@@ -1,4 +1,4 @@
-//! Which of the peers that a scope names have to hold an image.
+//! WorkFilter of the peers that a scope names have to hold an image.
 
 use std::net::IpAddr;
 

@@ -14,7 +14,7 @@ use super::scope::{ClusterChoice, Scope};
 pub struct PreheatRequest {
     pub image: ImageReference,
     pub scope: Scope,
-    /// Which of the peers that `scope` names.
+    /// WorkFilter of the peers that `scope` names.
     pub peers: PeerChoice,
     pub clusters: ClusterChoice,
     /// Empty: all that the image has.

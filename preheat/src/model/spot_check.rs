@@ -5,7 +5,7 @@ use strum::{IntoStaticStr, VariantArray};
 /// How a spot check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
-pub enum SpotCheckOutcome {
+pub enum SpotCheckVerdict {
     /// The seed gave the right bytes.
     Sound,
     /// No other live peer of the cluster holds the object.
@@ -20,7 +20,7 @@ pub enum SpotCheckOutcome {
     Removed,
 }
 
-impl SpotCheckOutcome {
+impl SpotCheckVerdict {
     pub(crate) fn word(self) -> &'static str {
         self.into()
     }

@@ -9,7 +9,7 @@ use oci::RegistryName;
 use queue::Urgency;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
-use wire::{BandwidthLimits, OriginShare, Rate};
+use wire::{BandwidthLimits, RegistryShare, Rate};
 
 use crate::engine::preheater::{Inner, Preheater};
 use crate::model::cluster_settings::ClusterLimits;
@@ -155,7 +155,7 @@ async fn live(db: &impl ConnectionTrait, cluster: i64, seeds: bool) -> Result<u6
 /// all others.
 fn divided(limits: &ClusterLimits, seeds: u64, nodes: u64) -> BandwidthLimits {
     let nodes = nodes.max(1).checked_next_power_of_two().unwrap_or(nodes);
-    let share = |(registry, budget): (&RegistryName, &Rate)| OriginShare {
+    let share = |(registry, budget): (&RegistryName, &Rate)| RegistryShare {
         registry: registry.to_string(),
         each_seed: budget.shared_by(seeds),
         each_node: budget.shared_by(nodes),

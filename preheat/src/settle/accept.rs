@@ -11,7 +11,7 @@ use queue::{Urgency, complete, holds};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
-use wire::{Outcome, SettleAnswer, SettleRequest, Settled};
+use wire::{PlacementOutcome, SettleResponse, SettleRequest, Settlement};
 
 use super::ledger;
 use super::spans::Spans;
@@ -25,13 +25,13 @@ use crate::rows::placements::{FAILED, OPEN, VERIFIED};
 use crate::rows::{lots, objects, placements, stored_size};
 
 /// The outcomes of one lot: work, fence and what became of which digest.
-type OutcomesByLot = BTreeMap<(i64, i64), Vec<(String, Outcome)>>;
+type OutcomesByLot = BTreeMap<(i64, i64), Vec<(String, PlacementOutcome)>>;
 
 pub async fn settle(
     preheater: &Preheater,
     session: Uuid,
     request: SettleRequest,
-) -> Result<SettleAnswer, SessionError> {
+) -> Result<SettleResponse, SessionError> {
     let inner = &preheater.inner;
     let peer = sessions::live(inner, session).await?;
     let by_lot = by_lot(request.settled);
@@ -44,7 +44,7 @@ pub async fn settle(
         .await?;
     spans.record(&accepted.settled);
     spans.within(|| inner.carry_out(&effects));
-    Ok(SettleAnswer {
+    Ok(SettleResponse {
         stale: accepted.stale,
     })
 }
@@ -67,9 +67,9 @@ async fn settle_lots(step: &mut Step<'_>, session: Uuid, by_lot: OutcomesByLot) 
     Ok(accepted)
 }
 
-fn by_lot(settled: Vec<Settled>) -> OutcomesByLot {
+fn by_lot(settled: Vec<Settlement>) -> OutcomesByLot {
     let mut by_lot = OutcomesByLot::new();
-    for Settled {
+    for Settlement {
         work,
         fence,
         digest,
@@ -86,7 +86,7 @@ async fn settle_lot(
     step: &mut Step<'_>,
     session: Uuid,
     (work, fence): (i64, i64),
-    outcomes: Vec<(String, Outcome)>,
+    outcomes: Vec<(String, PlacementOutcome)>,
     accepted: &mut Accepted,
 ) -> Result<bool, DbErr> {
     let txn = step.txn;
@@ -119,7 +119,7 @@ async fn settle_placement(
     txn: &DatabaseTransaction,
     lot: &lots::Model,
     digest: &str,
-    outcome: Outcome,
+    outcome: PlacementOutcome,
     closed: &mut Closed,
 ) -> Result<(), DbErr> {
     use placements::Column;
@@ -128,7 +128,7 @@ async fn settle_placement(
         .filter(Column::Digest.eq(digest))
         .filter(Column::State.eq(OPEN));
     let update = match &outcome {
-        Outcome::Verified {
+        PlacementOutcome::Verified {
             bytes_from_registry,
             bytes_from_peers,
         } => update
@@ -141,7 +141,7 @@ async fn settle_placement(
                 Column::BytesFromPeers,
                 Expr::value(stored_size(*bytes_from_peers)),
             ),
-        Outcome::Failed { reason, side } => update
+        PlacementOutcome::Failed { reason, side } => update
             .col_expr(Column::State, Expr::value(FAILED))
             .col_expr(Column::Reason, Expr::value(cut(reason)))
             .col_expr(Column::Side, Expr::value(side.word())),
@@ -150,7 +150,7 @@ async fn settle_placement(
         return Ok(());
     }
     match outcome {
-        Outcome::Verified {
+        PlacementOutcome::Verified {
             bytes_from_registry,
             bytes_from_peers,
         } => {
@@ -162,7 +162,7 @@ async fn settle_placement(
             closed.from_registry += bytes_from_registry;
             closed.from_peers += bytes_from_peers;
         }
-        Outcome::Failed { side, .. } => closed.add_failed(1, side),
+        PlacementOutcome::Failed { side, .. } => closed.add_failed(1, side),
     }
     Ok(())
 }

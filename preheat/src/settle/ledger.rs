@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use queue::{Which, unpark};
+use queue::{WorkFilter, unpark};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -43,7 +43,7 @@ pub(crate) async fn close(step: &mut Step<'_>, lot: &lots::Model, closed: Closed
         let group = parked_group_of(lot.preheat_id, lot.cluster_id);
         step.effects
             .lanes
-            .extend(unpark(step.txn, &group, Which::default(), step.now).await?);
+            .extend(unpark(step.txn, &group, WorkFilter::default(), step.now).await?);
     }
     end_if_nothing_is_open(step, lot.preheat_id).await
 }

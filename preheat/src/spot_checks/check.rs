@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySel
 use serde_json::json;
 use tracing::{debug, error, warn};
 use uuid::Uuid;
-use wire::{Compared, Question, SpotCheck};
+use wire::{SpotCheckOutcome, Question, SpotCheck};
 
 use super::decide::{Witness, WitnessReply, checked, next, witnesses_with};
 use super::draw::Draw;
@@ -17,7 +17,7 @@ use super::subject::Subject;
 use crate::engine::preheater::Inner;
 use crate::engine::step::Step;
 use crate::model::errors::StorageError;
-use crate::model::spot_check::SpotCheckOutcome;
+use crate::model::spot_check::SpotCheckVerdict;
 use crate::model::text::short;
 use crate::model::webhook::WebhookEvent;
 use crate::peers::questions::{NoAnswer, ask_within};
@@ -34,19 +34,19 @@ const NOTED_AT_MOST: u64 = 200;
 const NOTES: usize = 50;
 
 /// One check. None: no live seed has verified anything.
-pub(crate) async fn check_one(inner: &Inner, draw: Draw) -> Result<Option<SpotCheckOutcome>, StorageError> {
+pub(crate) async fn check_one(inner: &Inner, draw: Draw) -> Result<Option<SpotCheckVerdict>, StorageError> {
     let Some(subject) = subject::drawn(inner, draw).await? else {
         return Ok(None);
     };
     let replies = ask_witnesses(inner, &subject).await?;
     let checked = match checked(&replies) {
-        SpotCheckOutcome::Removed => shut_out(inner, &subject, &replies).await?,
+        SpotCheckVerdict::Removed => shut_out(inner, &subject, &replies).await?,
         other => other,
     };
     inner.metrics.checked(checked);
     note_damage(inner, &subject, &replies);
     match checked {
-        SpotCheckOutcome::Sound | SpotCheckOutcome::NoWitness | SpotCheckOutcome::Unanswered => {
+        SpotCheckVerdict::Sound | SpotCheckVerdict::NoWitness | SpotCheckVerdict::Unanswered => {
             debug!(
                 stoker.peer = subject.name,
                 stoker.digest = subject.digest,
@@ -54,8 +54,8 @@ pub(crate) async fn check_one(inner: &Inner, draw: Draw) -> Result<Option<SpotCh
                 "spot check"
             );
         }
-        SpotCheckOutcome::Suspected | SpotCheckOutcome::Contradicted => suspect(inner, &subject, &replies),
-        SpotCheckOutcome::Removed => {}
+        SpotCheckVerdict::Suspected | SpotCheckVerdict::Contradicted => suspect(inner, &subject, &replies),
+        SpotCheckVerdict::Removed => {}
     }
     Ok(Some(checked))
 }
@@ -74,7 +74,7 @@ async fn compared_by(
     inner: &Inner,
     subject: &Subject,
     witness: &Witness,
-) -> Result<Option<Compared>, StorageError> {
+) -> Result<Option<SpotCheckOutcome>, StorageError> {
     let question = Question {
         id: Uuid::new_v4(),
         location: subject.location.clone(),
@@ -99,7 +99,7 @@ async fn compared_by(
 
 /// The witness has deleted its copy and will report the lost holding.
 fn note_damage(inner: &Inner, subject: &Subject, replies: &[WitnessReply]) {
-    for witness in witnesses_with(replies, &Compared::OwnDamaged) {
+    for witness in witnesses_with(replies, &SpotCheckOutcome::OwnDamaged) {
         let text = format!(
             "its copy of {} was damaged and was removed",
             short(&subject.digest)
@@ -116,8 +116,8 @@ fn note_damage(inner: &Inner, subject: &Subject, replies: &[WitnessReply]) {
 
 fn suspect(inner: &Inner, subject: &Subject, replies: &[WitnessReply]) {
     let (accusers, clearers) = (
-        names(replies, &Compared::Different),
-        names(replies, &Compared::Equal),
+        names(replies, &SpotCheckOutcome::Different),
+        names(replies, &SpotCheckOutcome::Equal),
     );
     let mut text = format!(
         "{accusers} read other bytes of {} from it than it holds",
@@ -144,8 +144,8 @@ async fn shut_out(
     inner: &Inner,
     subject: &Subject,
     replies: &[WitnessReply],
-) -> Result<SpotCheckOutcome, StorageError> {
-    let accusers = names(replies, &Compared::Different);
+) -> Result<SpotCheckVerdict, StorageError> {
+    let accusers = names(replies, &SpotCheckOutcome::Different);
     let reason = format!(
         "spot check: {accusers} read other bytes of {} from it than they hold",
         short(&subject.digest)
@@ -177,11 +177,11 @@ async fn shut_out(
                 accusers,
                 "seed removed: it sent wrong bytes"
             );
-            Ok(SpotCheckOutcome::Removed)
+            Ok(SpotCheckVerdict::Removed)
         }
         Err(refused) => {
             error!(stoker.peer = subject.name, stoker.peer_id = %seed, stoker.side = "peer", %refused, "seed with wrong bytes was not removed");
-            Ok(SpotCheckOutcome::Suspected)
+            Ok(SpotCheckVerdict::Suspected)
         }
     }
 }
@@ -225,7 +225,7 @@ fn with_note(mut notes: Vec<String>, note: &str) -> String {
     json!(notes).to_string()
 }
 
-fn names(replies: &[WitnessReply], what: &Compared) -> String {
+fn names(replies: &[WitnessReply], what: &SpotCheckOutcome) -> String {
     let names: Vec<&str> = witnesses_with(replies, what)
         .map(|witness| witness.name.as_str())
         .collect();

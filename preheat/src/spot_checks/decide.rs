@@ -4,9 +4,9 @@
 //! tokens: the owner of one node token can make any number of nodes.
 
 use uuid::Uuid;
-use wire::{Compared, SPOT_CHECK_BYTES};
+use wire::{SpotCheckOutcome, SPOT_CHECK_BYTES};
 
-use crate::model::spot_check::SpotCheckOutcome;
+use crate::model::spot_check::SpotCheckVerdict;
 
 /// Witnesses that are asked about one range at most.
 const WITNESSES: usize = 5;
@@ -22,7 +22,7 @@ pub(crate) struct Witness {
 }
 
 /// The reply of a witness; none: it did not reply.
-pub(crate) type WitnessReply = (Witness, Option<Compared>);
+pub(crate) type WitnessReply = (Witness, Option<SpotCheckOutcome>);
 
 /// Seeds first; which of them comes first is drawn.
 pub(crate) fn in_order(mut witnesses: Vec<Witness>, draw: u64) -> Vec<Witness> {
@@ -44,12 +44,12 @@ pub(crate) fn piece(size: u64, draw: u64) -> Option<(u64, u64)> {
 pub(crate) fn next<'a>(witnesses: &'a [Witness], replies: &[WitnessReply]) -> Option<&'a Witness> {
     let is_open = matches!(
         checked(replies),
-        SpotCheckOutcome::NoWitness | SpotCheckOutcome::Unanswered | SpotCheckOutcome::Suspected
+        SpotCheckVerdict::NoWitness | SpotCheckVerdict::Unanswered | SpotCheckVerdict::Suspected
     );
     if !is_open || replies.len() >= WITNESSES {
         return None;
     }
-    let accusers: Vec<&Witness> = witnesses_with(replies, &Compared::Different).collect();
+    let accusers: Vec<&Witness> = witnesses_with(replies, &SpotCheckOutcome::Different).collect();
     witnesses.iter().find(|witness| {
         let is_asked = replies.iter().any(|(asked, _)| asked.peer == witness.peer);
         let adds = accusers.is_empty() || accusers.iter().any(|accuser| are_two(accuser, witness));
@@ -58,26 +58,26 @@ pub(crate) fn next<'a>(witnesses: &'a [Witness], replies: &[WitnessReply]) -> Op
 }
 
 /// Returns the outcome of these replies.
-pub(crate) fn checked(replies: &[WitnessReply]) -> SpotCheckOutcome {
-    let accusers: Vec<&Witness> = witnesses_with(replies, &Compared::Different).collect();
+pub(crate) fn checked(replies: &[WitnessReply]) -> SpotCheckVerdict {
+    let accusers: Vec<&Witness> = witnesses_with(replies, &SpotCheckOutcome::Different).collect();
     let mut pairs = accusers
         .iter()
         .flat_map(|one| accusers.iter().map(move |other| (one, other)));
-    let is_cleared = witnesses_with(replies, &Compared::Equal).next().is_some();
+    let is_cleared = witnesses_with(replies, &SpotCheckOutcome::Equal).next().is_some();
     match (accusers.is_empty(), is_cleared) {
-        (true, true) => SpotCheckOutcome::Sound,
-        (true, false) if replies.is_empty() => SpotCheckOutcome::NoWitness,
-        (true, false) => SpotCheckOutcome::Unanswered,
-        (false, true) => SpotCheckOutcome::Contradicted,
-        (false, false) if pairs.any(|(one, other)| are_two(one, other)) => SpotCheckOutcome::Removed,
-        (false, false) => SpotCheckOutcome::Suspected,
+        (true, true) => SpotCheckVerdict::Sound,
+        (true, false) if replies.is_empty() => SpotCheckVerdict::NoWitness,
+        (true, false) => SpotCheckVerdict::Unanswered,
+        (false, true) => SpotCheckVerdict::Contradicted,
+        (false, false) if pairs.any(|(one, other)| are_two(one, other)) => SpotCheckVerdict::Removed,
+        (false, false) => SpotCheckVerdict::Suspected,
     }
 }
 
 /// Returns the witnesses with this reply.
 pub(crate) fn witnesses_with<'a>(
     replies: &'a [WitnessReply],
-    what: &'a Compared,
+    what: &'a SpotCheckOutcome,
 ) -> impl Iterator<Item = &'a Witness> + use<'a> {
     let is_it = move |(_, answer): &&'a WitnessReply| answer.as_ref() == Some(what);
     replies.iter().filter(is_it).map(|(witness, _)| witness)
@@ -113,37 +113,37 @@ mod tests {
     }
 
     fn different(witness: Witness) -> WitnessReply {
-        (witness, Some(Compared::Different))
+        (witness, Some(SpotCheckOutcome::Different))
     }
 
     fn equal(witness: Witness) -> WitnessReply {
-        (witness, Some(Compared::Equal))
+        (witness, Some(SpotCheckOutcome::Equal))
     }
 
     #[test]
     fn one_witness_never_removes_a_seed() {
         let alone = different(seed(1));
-        assert_eq!(checked(std::slice::from_ref(&alone)), SpotCheckOutcome::Suspected);
+        assert_eq!(checked(std::slice::from_ref(&alone)), SpotCheckVerdict::Suspected);
         // … however often it says so.
-        assert_eq!(checked(&[alone.clone(), alone]), SpotCheckOutcome::Suspected);
+        assert_eq!(checked(&[alone.clone(), alone]), SpotCheckVerdict::Suspected);
     }
 
     #[test]
     fn two_seeds_or_peers_of_different_tokens_count_as_two_and_nodes_of_one_token_do_not() {
         for (one, other, expected) in [
-            (seed(1), seed(2), SpotCheckOutcome::Removed),
-            (node(1, "a"), node(2, "b"), SpotCheckOutcome::Removed),
+            (seed(1), seed(2), SpotCheckVerdict::Removed),
+            (node(1, "a"), node(2, "b"), SpotCheckVerdict::Removed),
             (
                 witness(1, true, Some("s")),
                 node(2, "a"),
-                SpotCheckOutcome::Removed,
+                SpotCheckVerdict::Removed,
             ),
-            (node(1, "a"), node(2, "a"), SpotCheckOutcome::Suspected),
-            (seed(1), node(2, "a"), SpotCheckOutcome::Suspected),
+            (node(1, "a"), node(2, "a"), SpotCheckVerdict::Suspected),
+            (seed(1), node(2, "a"), SpotCheckVerdict::Suspected),
             (
                 witness(1, false, None),
                 witness(2, false, None),
-                SpotCheckOutcome::Suspected,
+                SpotCheckVerdict::Suspected,
             ),
         ] {
             assert_eq!(
@@ -156,21 +156,21 @@ mod tests {
 
     #[test]
     fn a_seed_that_one_witness_clears_stays() {
-        assert_eq!(checked(&[equal(seed(1))]), SpotCheckOutcome::Sound);
+        assert_eq!(checked(&[equal(seed(1))]), SpotCheckVerdict::Sound);
         let both = [different(node(1, "a")), equal(seed(2))];
-        assert_eq!(checked(&both), SpotCheckOutcome::Contradicted);
+        assert_eq!(checked(&both), SpotCheckVerdict::Contradicted);
         assert_eq!(next(&[node(3, "b")], &both), None);
     }
 
     #[test]
     fn who_cannot_compare_is_no_witness() {
-        assert_eq!(checked(&[]), SpotCheckOutcome::NoWitness);
+        assert_eq!(checked(&[]), SpotCheckVerdict::NoWitness);
         let replies = [
             (seed(1), None),
-            (seed(2), Some(Compared::OwnDamaged)),
-            (seed(3), Some(Compared::Nothing { why: String::new() })),
+            (seed(2), Some(SpotCheckOutcome::OwnDamaged)),
+            (seed(3), Some(SpotCheckOutcome::Nothing { why: String::new() })),
         ];
-        assert_eq!(checked(&replies), SpotCheckOutcome::Unanswered);
+        assert_eq!(checked(&replies), SpotCheckVerdict::Unanswered);
         assert_eq!(next(&[seed(1), seed(2), seed(4)], &replies), Some(&seed(4)));
     }
 

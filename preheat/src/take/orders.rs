@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use oci::Location;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
 use wire::{
-    Lot, PlacementOrder, PublicObjects, SeedAddress, Signed, TagMeaning, TagRecord, TraceContext,
+    Lot, LotPlacement, PublicObjects, SeedAddress, Signed, TagMeaning, TagRecord, TraceContext,
     seeds_in_order,
 };
 
@@ -58,7 +58,7 @@ async fn order(
     let holders = holders(inner.reads(), &others, &digests, Some(preheat.id)).await?;
     let cluster = clusters::name_of(inner, lot.cluster_id).await?;
     let carries_root = preheat.digest.as_ref().is_some_and(|root| digests.contains(root));
-    let placements: Vec<PlacementOrder> = open
+    let placements: Vec<LotPlacement> = open
         .into_iter()
         .map(|(class, object)| {
             let parents = parents(&cluster, &object.digest, &others, &holders);
@@ -125,8 +125,8 @@ fn placement(
     class: Class,
     object: objects::Model,
     parents: Vec<String>,
-) -> PlacementOrder {
-    PlacementOrder {
+) -> LotPlacement {
+    LotPlacement {
         kind: class.kind(),
         digest: object.digest,
         size: read_size(object.size),
@@ -155,7 +155,7 @@ fn signed_public(
     cluster: &str,
     preheat: &preheats::Model,
     location: &Location,
-    placements: &[PlacementOrder],
+    placements: &[LotPlacement],
 ) -> Option<Signed<PublicObjects>> {
     let found_ms = preheat.resolved_ms.filter(|_| preheat.public)?;
     let digests = placements.iter().map(|order| order.digest.as_str());

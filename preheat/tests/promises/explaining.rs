@@ -275,7 +275,7 @@ async fn where_counts_what_peers_hold_of_the_newest_preheat() {
 }
 
 #[tokio::test]
-async fn where_tells_what_live_peers_have_begun_and_waits_for_nobody_who_is_silent() {
+async fn where_tells_what_live_peers_have_begun_and_waits_for_nobody_who_is_outage() {
     let limits = Limits {
         answer_wait: Duration::from_secs(3),
         ..Limits::default()

@@ -1,7 +1,7 @@
 //! Seeds whose bytes are not those that others hold.
 
-use preheat::{Draw, PreheatState, Scope, SpotCheckOutcome, WebhookEvent};
-use wire::Compared;
+use preheat::{Draw, PreheatState, Scope, SpotCheckVerdict, WebhookEvent};
+use wire::SpotCheckOutcome;
 
 use crate::rows::{count, execute};
 use crate::support::{Peer, START_MS, World};
@@ -52,7 +52,7 @@ async fn checked_first(world: &World, seeds: &[Peer]) -> Option<uuid::Uuid> {
     None
 }
 
-async fn check(world: &World, draw: Draw) -> Option<SpotCheckOutcome> {
+async fn check(world: &World, draw: Draw) -> Option<SpotCheckVerdict> {
     world.preheater.spot_check(draw).await.unwrap()
 }
 
@@ -72,10 +72,10 @@ async fn a_seed_that_two_others_accuse_is_removed_and_its_preheats_are_told() {
     };
     let checked = tokio::select! {
         checked = check(&world, DRAW) => checked,
-        () = one.compares(Compared::Different) => None,
-        () = other.compares(Compared::Different) => None,
+        () = one.compares(SpotCheckOutcome::Different) => None,
+        () = other.compares(SpotCheckOutcome::Different) => None,
     };
-    assert_eq!(checked, Some(SpotCheckOutcome::Removed));
+    assert_eq!(checked, Some(SpotCheckVerdict::Removed));
     assert!(preheat::is_removed(&world.preheater, liar.id).await.unwrap());
     let listed: Vec<_> = preheat::peers(&world.preheater).await.unwrap();
     assert_eq!(listed.len(), 2);
@@ -99,10 +99,10 @@ async fn a_seed_that_two_others_accuse_is_removed_and_its_preheats_are_told() {
     // Those that are left hold the same: nobody is accused any more.
     let again = tokio::select! {
         checked = check(&world, DRAW) => checked,
-        () = one.compares(Compared::Equal) => None,
-        () = other.compares(Compared::Equal) => None,
+        () = one.compares(SpotCheckOutcome::Equal) => None,
+        () = other.compares(SpotCheckOutcome::Equal) => None,
     };
-    assert_eq!(again, Some(SpotCheckOutcome::Sound));
+    assert_eq!(again, Some(SpotCheckVerdict::Sound));
 }
 
 #[tokio::test]
@@ -111,9 +111,9 @@ async fn one_accuser_removes_nobody_and_is_shown() {
     let (id, seeds) = seeds(&world, 2).await;
     let checked = tokio::select! {
         checked = check(&world, DRAW) => checked,
-        () = seeds[1].compares(Compared::Different) => None,
+        () = seeds[1].compares(SpotCheckOutcome::Different) => None,
     };
-    assert_eq!(checked, Some(SpotCheckOutcome::Suspected));
+    assert_eq!(checked, Some(SpotCheckVerdict::Suspected));
     assert!(!preheat::is_removed(&world.preheater, seeds[0].id).await.unwrap());
     let warning = warning(&world, &seeds[0]).await.expect("a warning");
     assert!(warning.contains(&seeds[1].name), "{warning}");
@@ -132,10 +132,10 @@ async fn an_accuser_whom_another_contradicts_removes_nobody() {
     };
     let checked = tokio::select! {
         checked = check(&world, DRAW) => checked,
-        () = first.compares(Compared::Different) => None,
-        () = second.compares(Compared::Equal) => None,
+        () = first.compares(SpotCheckOutcome::Different) => None,
+        () = second.compares(SpotCheckOutcome::Equal) => None,
     };
-    assert_eq!(checked, Some(SpotCheckOutcome::Contradicted));
+    assert_eq!(checked, Some(SpotCheckVerdict::Contradicted));
     assert!(!preheat::is_removed(&world.preheater, seeds[0].id).await.unwrap());
     let warning = warning(&world, &seeds[0]).await.expect("a warning");
     assert!(
@@ -150,9 +150,9 @@ async fn a_witness_with_a_damaged_copy_accuses_nobody_and_is_shown() {
     let (_, seeds) = seeds(&world, 2).await;
     let checked = tokio::select! {
         checked = check(&world, DRAW) => checked,
-        () = seeds[1].compares(Compared::OwnDamaged) => None,
+        () = seeds[1].compares(SpotCheckOutcome::OwnDamaged) => None,
     };
-    assert_eq!(checked, Some(SpotCheckOutcome::Unanswered));
+    assert_eq!(checked, Some(SpotCheckVerdict::Unanswered));
     assert_eq!(warning(&world, &seeds[0]).await, None);
     let warning = warning(&world, &seeds[1]).await.expect("a warning");
     assert!(warning.contains("damaged"), "{warning}");
@@ -164,7 +164,7 @@ async fn what_nobody_else_holds_is_not_checked() {
     assert_eq!(check(&world, DRAW).await, None, "nothing was verified yet");
     let (_, seeds) = seeds(&world, 2).await;
     seeds[1].holds(&[]).await;
-    assert_eq!(check(&world, DRAW).await, Some(SpotCheckOutcome::NoWitness));
+    assert_eq!(check(&world, DRAW).await, Some(SpotCheckVerdict::NoWitness));
     // A node of another cluster is no witness either.
     let objects = preheat::objects(&world.preheater, 1).await.unwrap();
     let stranger = world
@@ -172,7 +172,7 @@ async fn what_nobody_else_holds_is_not_checked() {
         .await;
     let digests: Vec<&str> = objects.iter().map(|object| object.digest.as_str()).collect();
     stranger.holds(&digests).await;
-    assert_eq!(check(&world, DRAW).await, Some(SpotCheckOutcome::NoWitness));
+    assert_eq!(check(&world, DRAW).await, Some(SpotCheckVerdict::NoWitness));
 }
 
 #[tokio::test]
@@ -186,10 +186,10 @@ async fn a_removal_that_is_refused_is_neither_noted_nor_reported() {
     fill_removal_list(&world).await;
     let checked = tokio::select! {
         checked = check(&world, DRAW) => checked,
-        () = one.compares(Compared::Different) => None,
-        () = other.compares(Compared::Different) => None,
+        () = one.compares(SpotCheckOutcome::Different) => None,
+        () = other.compares(SpotCheckOutcome::Different) => None,
     };
-    assert_eq!(checked, Some(SpotCheckOutcome::Suspected));
+    assert_eq!(checked, Some(SpotCheckVerdict::Suspected));
     assert!(world.view(id).await.notes.is_empty());
     assert_eq!(count(&world, "work WHERE kind = 'tell'").await, 0);
     assert_eq!(receiver.told().len(), 0);

@@ -6,12 +6,12 @@ use oci::Digest;
 use tracing::{info, warn};
 use wire::{PullResult, PullSource};
 
-use super::{PullOutcome, PullSource, millis};
+use super::{PullOutcome, ObjectSource, millis};
 use crate::pulls::harmless;
 use crate::spans::signed;
 
 impl PullOutcome {
-    pub(super) fn log(&self, result: PullResult, took: Duration, sources: &[PulledFrom]) {
+    pub(super) fn log(&self, result: PullResult, took: Duration, sources: &[PullSource]) {
         let method = if self.head_only { "HEAD" } else { "GET" };
         let image = format!("{}/{}", self.target.registry, self.target.repository);
         let reference = self.target.reference.as_str();
@@ -57,10 +57,10 @@ impl PullOutcome {
         let names: Vec<&str> = sources.iter().map(|from| from.source.as_str()).collect();
         match &self.source {
             None => "none".to_owned(),
-            Some(PullSource::Store) => "store".to_owned(),
-            Some(PullSource::Registry) => "registry".to_owned(),
-            Some(PullSource::Fetch(_)) if names.is_empty() => "fetch".to_owned(),
-            Some(PullSource::Fetch(_)) => names.join(" "),
+            Some(ObjectSource::Store) => "store".to_owned(),
+            Some(ObjectSource::Registry) => "registry".to_owned(),
+            Some(ObjectSource::Fetch(_)) if names.is_empty() => "fetch".to_owned(),
+            Some(ObjectSource::Fetch(_)) => names.join(" "),
         }
     }
 }

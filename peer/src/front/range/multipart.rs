@@ -67,7 +67,7 @@ impl Multipart {
     }
 
     /// Returns the body as a stream that opens each part when it is reached.
-    pub(crate) fn body<Opening>(self, open: impl Fn(Range<u64>) -> Opening + Send + 'static) -> Pieces
+    pub(crate) fn body<Opening>(self, open: impl Fn(Range<u64>) -> Opening + Send + 'static) -> ObjectStream
     where
         Opening: Future<Output = std::io::Result<ObjectStream>> + Send + 'static,
     {

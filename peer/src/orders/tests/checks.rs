@@ -19,7 +19,7 @@ async fn both_holding(body: &Bytes) -> (WorkingPeer, Parent) {
     (peer, seed)
 }
 
-async fn compared(peer: &WorkingPeer, seed: &str, digest: &Digest, first: u64) -> Compared {
+async fn compared(peer: &WorkingPeer, seed: &str, digest: &Digest, first: u64) -> SpotCheckOutcome {
     let question = Question {
         id: Uuid::new_v4(),
         location: peer.world.around.location().to_string(),

@@ -36,7 +36,7 @@ fn of_error(error: &RegistryError) -> Meaning {
     let text = format!("{error}; {}", error.what_to_do());
     match error.status() {
         Some(404) => Meaning::Gone(error.to_string()),
-        _ if error.is_silent() => Meaning::Silent(text),
+        _ if error.is_outage() => Meaning::Silent(text),
         _ => Meaning::Refused(text),
     }
 }

@@ -1,4 +1,4 @@
-//! Which peer is meant: by its name, its id, or the beginning of either.
+//! WorkFilter peer is meant: by its name, its id, or the beginning of either.
 
 use sea_orm::{EntityTrait, QueryOrder};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use wire::{PullResult, Pulled};
+use wire::{PullResult, Pull};
 
 use super::facts::ExplainedFacts;
 use super::views::{ExplainedObject, ExplainedPull, Share};
@@ -12,7 +12,7 @@ pub(super) fn last(facts: &ExplainedFacts) -> Vec<ExplainedPull> {
     let Ok(reply) = &facts.reply else {
         return Vec::new();
     };
-    let mut pulls: Vec<&Pulled> = reply
+    let mut pulls: Vec<&Pull> = reply
         .pulls
         .iter()
         .filter(|pulled| is_of_image(facts, pulled))
@@ -32,7 +32,7 @@ pub(super) fn last(facts: &ExplainedFacts) -> Vec<ExplainedPull> {
     pulls.into_iter().map(|pulled| explained(facts, pulled)).collect()
 }
 
-fn is_of_image(facts: &ExplainedFacts, pulled: &Pulled) -> bool {
+fn is_of_image(facts: &ExplainedFacts, pulled: &Pull) -> bool {
     let is_named = Some(&pulled.reference) == facts.tag.as_ref() || pulled.reference == facts.reference;
     let digest = pulled.digest.as_deref().unwrap_or(&pulled.reference);
     let is_needed = facts.needed.iter().any(|object| object.digest == digest);
@@ -41,7 +41,7 @@ fn is_of_image(facts: &ExplainedFacts, pulled: &Pulled) -> bool {
     is_named || is_needed || anything
 }
 
-fn explained(facts: &ExplainedFacts, pulled: &Pulled) -> ExplainedPull {
+fn explained(facts: &ExplainedFacts, pulled: &Pull) -> ExplainedPull {
     ExplainedPull {
         at_ms: pulled.at_unix_ms,
         reference: pulled.reference.clone(),

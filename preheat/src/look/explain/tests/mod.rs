@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 use wire::{
-    ObjectKind, PullResult, Pulled, PulledFrom, Reply, Role, Side, Standing, StandingState, TagRecord,
+    ObjectKind, PullResult, Pull, PullSource, Reply, Role, Side, Standing, StandingState, TagRecord,
 };
 
 use super::conclude::conclude;
@@ -108,7 +108,7 @@ fn preheated() -> Preheated {
     }
 }
 
-fn with_reply(objects: Vec<Standing>, pulls: Vec<Pulled>) -> ExplainedFacts {
+fn with_reply(objects: Vec<Standing>, pulls: Vec<Pull>) -> ExplainedFacts {
     ExplainedFacts {
         reply: Ok(Reply {
             objects,
@@ -126,8 +126,8 @@ fn with_preheat(change: impl FnOnce(&mut Preheated), objects: Vec<Standing>) -> 
     facts
 }
 
-fn pull(reference: &str, result: PullResult, sources: Vec<PulledFrom>) -> Pulled {
-    Pulled {
+fn pull(reference: &str, result: PullResult, sources: Vec<PullSource>) -> Pull {
+    Pull {
         at_unix_ms: NOW - MINUTE,
         registry: "h.lan".to_owned(),
         repository: "team/app".to_owned(),
@@ -144,8 +144,8 @@ fn pull(reference: &str, result: PullResult, sources: Vec<PulledFrom>) -> Pulled
     }
 }
 
-fn from(source: &str, is_registry: bool) -> PulledFrom {
-    PulledFrom {
+fn from(source: &str, is_registry: bool) -> PullSource {
+    PullSource {
         source: source.to_owned(),
         peer: (!is_registry).then(|| source.to_owned()),
         is_registry,
