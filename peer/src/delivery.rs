@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
 
 use crate::expiring_map::ExpiringMap;
-use crate::fetch::{Fetches, FetchStart, ReadableObject, FetchSpec};
+use crate::fetch::{FetchSpec, FetchStart, Fetches, ReadableObject};
 use crate::source::{ShareError, Sources};
 use error::LIMIT;
 pub(crate) use error::{DeliveryError, OpenError};
@@ -62,7 +62,11 @@ impl Delivery {
     }
 
     /// Opens the object for callers of the wanted location: sealed and delivered there, or being fetched from there.
-    pub(crate) async fn open(&self, fetches: &Fetches, wanted: FetchSpec) -> Result<(ReadableObject, FetchStart), OpenError> {
+    pub(crate) async fn open(
+        &self,
+        fetches: &Fetches,
+        wanted: FetchSpec,
+    ) -> Result<(ReadableObject, FetchStart), OpenError> {
         if let Some(held) = self.0.store.sealed(&wanted.digest) {
             self.ensure(&held, &wanted).await?;
             return Ok((ReadableObject::Sealed(held), FetchStart::Held));

@@ -10,6 +10,7 @@ use tracing::info;
 use wire::{ClusterName, Role};
 
 use super::manager::until_stopped;
+use super::stop::Stop;
 use crate::config::{ManagerConfig, ManagerFlags, PeerBeside, Program, log_warnings};
 use crate::manager::Manager;
 

@@ -449,7 +449,7 @@ fn the_peer_beside_the_manager_is_described_in_full() {
         (settings.advertise.as_deref(), cluster.as_str()),
         (Some("10.0.0.1"), "edge")
     );
-    assert!(settings.limits.incoming.is_some() && settings.limits.origins.len() == 1);
+    assert!(settings.limits.incoming.is_some() && settings.limits.registries.len() == 1);
     assert_eq!(settings.store.quota, Some(1 << 30));
 }
 

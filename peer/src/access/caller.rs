@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, Method};
-use oci::{Location, ForwardedRequest, ForwardedObject, Secret};
+use oci::{ForwardedObject, ForwardedRequest, Location, Secret};
 
 use super::allowed::AllowedLocation;
 use super::caller_key::{CallerKey, ShownCredential, shown};

@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn only_errors_without_headers_lead_to_a_probe() {
-        let asked = || oci::Asked {
+        let asked = || oci::RequestedObject {
             registry: "reg.lan".parse().expect("a name"),
             object: "manifest v1 of a".to_owned(),
         };
@@ -358,7 +358,7 @@ mod tests {
             asked: asked(),
             what: "no place".to_owned()
         }));
-        assert!(!has_no_headers(&RegistryError::NoTurn {
+        assert!(!has_no_headers(&RegistryError::NoFreeConnection {
             asked: asked(),
             limit: std::num::NonZeroU32::MIN,
             waited: limit

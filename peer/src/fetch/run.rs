@@ -26,7 +26,7 @@ use super::error::FetchError;
 use super::faults::failed;
 use super::progress::{Body, Remains, Stage};
 use crate::spans::signed;
-use task::{Failure, give_up};
+use task::{FetchFailure, give_up};
 
 pub(super) use task::{FetchContext, FetchTask};
 
@@ -49,8 +49,8 @@ impl FetchTask<'_> {
             self.room.begin(partial.view().landed()).await;
             match self.fill_with_room(&partial).await {
                 Ok(()) => {}
-                Err(Failure::Fetch(error)) => return give_up(error),
-                Err(Failure::Disk(error)) => return self.disk(&error, remains_of(&partial)),
+                Err(FetchFailure::Fetch(error)) => return give_up(error),
+                Err(FetchFailure::Disk(error)) => return self.disk(&error, remains_of(&partial)),
             }
             let file = partial.file();
             match partial.prove().await {
@@ -92,12 +92,12 @@ impl FetchTask<'_> {
     }
 
     /// On a full disk, makes room again as long as bytes land in between.
-    async fn fill_with_room(&mut self, partial: &Partial) -> Result<(), Failure> {
+    async fn fill_with_room(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         let mut landed_before = None;
         loop {
             let error = match self.fill(partial).await {
                 // A store that has refused once has no more room the second time.
-                Err(Failure::Disk(error)) if is_full(&error) => error,
+                Err(FetchFailure::Disk(error)) if is_full(&error) => error,
                 ended => return ended,
             };
             let landed = partial.view().landed();
@@ -106,14 +106,14 @@ impl FetchTask<'_> {
                 .is_some_and(|before| landed <= before)
                 || self.room.disk_was_full(landed, self.size).await.is_err()
             {
-                return Err(Failure::Disk(error));
+                return Err(FetchFailure::Disk(error));
             }
         }
     }
 
     /// Fetches until all bytes are here, right or wrong: parts that readers wait for first, then the rest if it
     /// is needed.
-    async fn fill(&mut self, partial: &Partial) -> Result<(), Failure> {
+    async fn fill(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         while !self.is_complete(partial) {
             if !self.needs.is_whole() || self.is_wanted_elsewhere(partial) {
                 self.fill_parts(partial).await?;
@@ -127,7 +127,7 @@ impl FetchTask<'_> {
     }
 
     /// Fetches until all bytes are here, or a reader waits for a part elsewhere.
-    async fn fill_whole(&mut self, partial: &Partial) -> Result<(), Failure> {
+    async fn fill_whole(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         // A second round for parents that broke off in the middle, as in a restart.
         for _ in 0..2 {
             for parent in self.parents.clone() {
@@ -147,16 +147,16 @@ impl FetchTask<'_> {
             return Ok(());
         }
         if !self.registry_allowed {
-            return Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)));
+            return Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)));
         }
         match self.try_registry(partial).await {
-            Err(Failure::Fetch(_)) if !self.slow.is_empty() => self.try_slow_parents(partial).await,
+            Err(FetchFailure::Fetch(_)) if !self.slow.is_empty() => self.try_slow_parents(partial).await,
             tried => tried,
         }
     }
 
     /// Falls back to slow parents when the registry, for which they were left, gives nothing.
-    async fn try_slow_parents(&mut self, partial: &Partial) -> Result<(), Failure> {
+    async fn try_slow_parents(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         self.registry_allowed = false;
         self.parents = std::mem::take(&mut self.slow);
         for parent in self.parents.clone() {
@@ -165,7 +165,7 @@ impl FetchTask<'_> {
                 return Ok(());
             }
         }
-        Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)))
+        Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)))
     }
 
     async fn seal(&self, proven: Proven) -> Stage {

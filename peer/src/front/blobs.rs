@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use wire::ObjectKind;
 
 use super::objects::disk_refused;
-use super::outcome::{PullOutcome, ObjectSource};
+use super::outcome::{ObjectSource, PullOutcome};
 use super::range::RequestedPart;
 use super::respond::{ObjectHead, asks_for_the_rest, is_unchanged, unchanged, wanted_part};
 use super::state::Front;

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use oci::{Digest, TagOrDigest};
 use wire::ObjectKind;
 
-use super::outcome::{PullOutcome, ObjectSource};
+use super::outcome::{ObjectSource, PullOutcome};
 use super::range::RequestedPart;
 use super::respond::{ObjectHead, is_unchanged, unchanged, wanted_part};
 use super::state::Front;

@@ -8,7 +8,7 @@ use wire::{ObjectKind, Side, TraceContext};
 
 use super::state::Front;
 use crate::access::{Caller, ObjectInfo, Refusal};
-use crate::fetch::{Extent, ReadableObject, FetchSpec};
+use crate::fetch::{Extent, FetchSpec, ReadableObject};
 use crate::limits::Class;
 
 impl Front {

@@ -12,7 +12,6 @@ use std::ops::Range;
 
 use oci::RequestedRange;
 
-
 pub(crate) use multipart::Multipart;
 
 /// As many as podman asks for in one request.

@@ -25,7 +25,11 @@ pub(super) async fn compare(orders: &OrdersContext, check: &SpotCheck, location:
     compared.unwrap_or_else(|why| SpotCheckOutcome::Nothing { why })
 }
 
-async fn compared(orders: &OrdersContext, check: &SpotCheck, location: &str) -> Result<SpotCheckOutcome, String> {
+async fn compared(
+    orders: &OrdersContext,
+    check: &SpotCheck,
+    location: &str,
+) -> Result<SpotCheckOutcome, String> {
     let is_it = |seed: &wire::SeedAddress| seed.share_url == check.share_url;
     if !orders.neighbours.seeds().iter().any(is_it) {
         return Err("this peer does not know the seed".to_owned());

@@ -14,7 +14,7 @@ use super::context::OrdersContext;
 use super::credentials::{FirstCredential, LotCredential, configured};
 use super::lot_records::LotRecords;
 use super::taken_lots::TakenLots;
-use crate::fetch::{Extent, FetchError, FetchReport, Following, FetchStart, FetchSpec};
+use crate::fetch::{Extent, FetchError, FetchReport, FetchSpec, FetchStart, Following};
 use crate::limits::Class;
 use crate::spans::{mark_failed, signed};
 
@@ -93,7 +93,11 @@ async fn place(
 }
 
 /// Returns the outcome for the manager. Records it on the span, and logs a failure.
-fn outcome(lot: &Lot, order: &LotPlacement, ended: Result<FetchReport, PlacementFailure>) -> PlacementOutcome {
+fn outcome(
+    lot: &Lot,
+    order: &LotPlacement,
+    ended: Result<FetchReport, PlacementFailure>,
+) -> PlacementOutcome {
     let span = Span::current();
     match ended {
         Ok(report) => {

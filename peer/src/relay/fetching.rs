@@ -10,7 +10,7 @@ use wire::{ObjectKind, Side, TraceContext};
 
 use super::state::RelayState;
 use crate::access::{Caller, Refusal};
-use crate::fetch::{Extent, FetchStart, ReadableObject, FetchSpec};
+use crate::fetch::{Extent, FetchSpec, FetchStart, ReadableObject};
 use crate::limits::Class;
 
 /// The request of another node.

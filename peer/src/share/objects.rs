@@ -15,7 +15,7 @@ use wire::between_peers::{SIZE_HEADER, WAIT_HEADER};
 use super::answer::object_response;
 use super::refusal::ShareRefusal;
 use super::state::{ShareState, delivered, location};
-use crate::fetch::{ReadableObject, PartialReader};
+use crate::fetch::{PartialReader, ReadableObject};
 
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -77,7 +77,14 @@ async fn respond(
         AvailableObject::Partly(partly) => return part_of(state, partly, headers).await,
     };
     let about = state.store.about(&sealed.digest);
-    object_response(&ReadableObject::Sealed(sealed), about, method, headers, &state.outgoing()).await
+    object_response(
+        &ReadableObject::Sealed(sealed),
+        about,
+        method,
+        headers,
+        &state.outgoing(),
+    )
+    .await
 }
 
 /// Serves a landed range of an object that is being fetched.

@@ -14,7 +14,7 @@ use wire::between_peers::LOCATION_HEADER;
 use wire::{Role, TagRecord};
 
 use super::{ShareState, router};
-use crate::fetch::tests::support::{Parent, World, bytes, seal, unlimited};
+use crate::fetch::tests::support::{FetchFixture, Parent, bytes, seal, unlimited};
 use crate::membership::tests::{Authority, JoinedPeer};
 use crate::metrics::PeerMetrics;
 use crate::source::ShareError;
@@ -231,7 +231,7 @@ async fn peers_understand_each_other() {
 
 #[tokio::test]
 async fn an_unsigned_tag_meaning_is_not_shared() {
-    let world = World::new().await;
+    let world = FetchFixture::new().await;
     let parent = Parent::holding(&world.around, &[]).await;
     parent.store.record_tag(&TagRecord {
         location: nginx().to_string(),

@@ -5,9 +5,9 @@ use std::time::Duration;
 use oci::{Credential, ImageReference, Platform};
 use strum::{EnumString, IntoStaticStr};
 
-use crate::model::labels::Labels;
 use super::peer_choice::PeerChoice;
 use super::scope::{ClusterChoice, Scope};
+use crate::model::labels::Labels;
 
 /// One image to be preheated.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use oci::RegistryName;
 use queue::Urgency;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
-use wire::{BandwidthLimits, RegistryShare, Rate};
+use wire::{BandwidthLimits, Rate, RegistryShare};
 
 use crate::engine::preheater::{Inner, Preheater};
 use crate::model::cluster_settings::ClusterLimits;

@@ -290,7 +290,8 @@ mod tests {
             );
             damaged.column
         });
-        let all = "scope clusters platforms asked_by state side peer_choice tolerated_absent notes tells labels";
+        let all =
+            "scope clusters platforms asked_by state side peer_choice tolerated_absent notes tells labels";
         assert_eq!(columns.join(" "), all);
     }
 

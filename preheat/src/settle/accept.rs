@@ -11,7 +11,7 @@ use queue::{Urgency, complete, holds};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
-use wire::{PlacementOutcome, SettleResponse, SettleRequest, Settlement};
+use wire::{PlacementOutcome, SettleRequest, SettleResponse, Settlement};
 
 use super::ledger;
 use super::spans::Spans;

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySel
 use serde_json::json;
 use tracing::{debug, error, warn};
 use uuid::Uuid;
-use wire::{SpotCheckOutcome, Question, SpotCheck};
+use wire::{Question, SpotCheck, SpotCheckOutcome};
 
 use super::decide::{Witness, WitnessReply, checked, next, witnesses_with};
 use super::draw::Draw;

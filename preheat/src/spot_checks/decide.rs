@@ -4,7 +4,7 @@
 //! tokens: the owner of one node token can make any number of nodes.
 
 use uuid::Uuid;
-use wire::{SpotCheckOutcome, SPOT_CHECK_BYTES};
+use wire::{SPOT_CHECK_BYTES, SpotCheckOutcome};
 
 use crate::model::spot_check::SpotCheckVerdict;
 

@@ -19,7 +19,7 @@ use wire::Side;
 
 use super::choice::Choice;
 use super::source_span::SourceSpan;
-use super::task::{Failure, FetchTask};
+use super::task::{FetchFailure, FetchTask};
 use crate::limits::Way;
 use crate::source::{CrowdFeed, ShareError, SourceError, host_and_port};
 
@@ -145,7 +145,7 @@ impl FetchTask<'_> {
         &mut self,
         mut transfers: ChunkTransfers,
         partial: &Partial,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FetchFailure> {
         debug!(stoker.digest = %self.spec.digest, "taking chunks from several peers");
         if transfers.hashes.is_none() {
             self.lands_unvouched();
@@ -260,7 +260,7 @@ impl FetchTask<'_> {
         transfers: &mut ChunkTransfers,
         response: ChunkResponse,
         partial: &Partial,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FetchFailure> {
         let ChunkResponse {
             chunk,
             from,
@@ -301,7 +301,7 @@ impl FetchTask<'_> {
         bytes: Bytes,
         took: Duration,
         partial: &Partial,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FetchFailure> {
         let length = bytes.len() as u64;
         let expected = transfers.hash_of(chunk);
         let landed = self.land_chunk(chunk, bytes, expected, partial).await;
@@ -331,7 +331,7 @@ impl FetchTask<'_> {
                 self.leave_out(from, fault);
                 Ok(())
             }
-            Err(LandError::Disk(error)) => Err(Failure::Disk(error)),
+            Err(LandError::Disk(error)) => Err(FetchFailure::Disk(error)),
         }
     }
 

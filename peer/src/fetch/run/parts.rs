@@ -16,7 +16,7 @@ use tracing::{Instrument as _, debug};
 use wire::Side;
 
 use super::fetch_source::FetchSource;
-use super::task::{Failure, FetchTask, other_size};
+use super::task::{FetchFailure, FetchTask, other_size};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
 use crate::limits::Class;
 use crate::source::{OpenSource, SourceError};
@@ -38,7 +38,7 @@ struct RunOutcome {
     gave: Vec<(String, bool, u64)>,
     faults: Vec<(String, SourceError)>,
     corrupt: Option<String>,
-    failed: Option<Failure>,
+    failed: Option<FetchFailure>,
     /// The last chunk is here and vouched for.
     last_is_vouched: bool,
     is_done: bool,
@@ -46,7 +46,7 @@ struct RunOutcome {
 
 impl FetchTask<'_> {
     /// Fetches until the whole is needed, or no reader is left.
-    pub(super) async fn fill_parts(&mut self, partial: &Partial) -> Result<(), Failure> {
+    pub(super) async fn fill_parts(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         let size = match self.size {
             Some(size) => size,
             None => self.learn_size().await?,
@@ -77,7 +77,7 @@ impl FetchTask<'_> {
         !self.needs.has_no_readers() && self.size.is_some_and(is_far)
     }
 
-    async fn wait_for_readers(&mut self, partial: &Partial, size: u64) -> Result<(), Failure> {
+    async fn wait_for_readers(&mut self, partial: &Partial, size: u64) -> Result<(), FetchFailure> {
         let last = last_chunk_begins(size) / CHUNK;
         let is_held_back = self.needs.reaches_the_end(size)
             && partial.view().has_chunk(last, size)
@@ -95,7 +95,7 @@ impl FetchTask<'_> {
     }
 
     /// Asks parents, relays and the registry for the size.
-    async fn learn_size(&mut self) -> Result<u64, Failure> {
+    async fn learn_size(&mut self) -> Result<u64, FetchFailure> {
         for parent in self.parents.clone() {
             match self
                 .sources
@@ -123,7 +123,7 @@ impl FetchTask<'_> {
             }
         }
         if !self.registry_allowed {
-            return Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)));
+            return Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)));
         }
         let asking = self.sources.registry_size(&at, self.spec.kind, &self.spec.digest);
         match asking.await {
@@ -136,14 +136,14 @@ impl FetchTask<'_> {
             Err(error) => {
                 self.faults
                     .push((self.spec.location.registry().to_string(), error));
-                Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)))
+                Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)))
             }
         }
     }
 
-    fn take_size(&mut self, size: u64) -> Result<u64, Failure> {
+    fn take_size(&mut self, size: u64) -> Result<u64, FetchFailure> {
         if let Some(expected) = self.size.or(self.spec.size).filter(|expected| *expected != size) {
-            return Err(Failure::Fetch(self.wrong_size(expected, size)));
+            return Err(FetchFailure::Fetch(self.wrong_size(expected, size)));
         }
         self.size = Some(size);
         self.progress.send_modify(|now| now.size = Some(size));
@@ -155,7 +155,12 @@ impl FetchTask<'_> {
         self.faults.push((parent.to_owned(), fault));
     }
 
-    async fn fetch_runs(&mut self, runs: &[Range<u64>], size: u64, partial: &Partial) -> Result<(), Failure> {
+    async fn fetch_runs(
+        &mut self,
+        runs: &[Range<u64>],
+        size: u64,
+        partial: &Partial,
+    ) -> Result<(), FetchFailure> {
         let fetching = runs.iter().map(|run| self.fetch_run(run.clone(), size, partial));
         let fetching = join_all(fetching);
         let outcomes = Self::unless_stopped(&self.stop, &self.spec.digest, fetching).await?;
@@ -175,7 +180,7 @@ impl FetchTask<'_> {
             }
             if !outcome.is_done && self.parents.is_empty() && self.relays.is_empty() && !self.registry_allowed
             {
-                return Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)));
+                return Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)));
             }
         }
         self.progress.send_modify(|now| {
@@ -221,7 +226,7 @@ impl FetchTask<'_> {
         outcome.is_done = at >= run.end;
         if !outcome.is_done && outcome.failed.is_none() && outcome.corrupt.is_none() {
             let faults: Vec<_> = self.faults.iter().chain(&outcome.faults).cloned().collect();
-            outcome.failed = Some(Failure::Fetch(failed(&self.spec.digest, &faults)));
+            outcome.failed = Some(FetchFailure::Fetch(failed(&self.spec.digest, &faults)));
         }
         outcome
     }
@@ -273,7 +278,7 @@ impl FetchTask<'_> {
                     return (number, None);
                 }
                 Err(LandError::Disk(error)) => {
-                    outcome.failed = Some(Failure::Disk(error));
+                    outcome.failed = Some(FetchFailure::Disk(error));
                     return (number, None);
                 }
             }

@@ -11,7 +11,7 @@ use wire::Side;
 use super::chunks::ChunkTransfers;
 use super::pace::Pace;
 use super::source_span::SourceSpan;
-use super::task::{Failure, FetchTask, other_size};
+use super::task::{FetchFailure, FetchTask, other_size};
 use crate::fetch::batches::{Batches, NextBatch};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
 use crate::limits::Way;
@@ -42,11 +42,11 @@ enum SourceEnd {
     /// A reader waits for a part that lies elsewhere.
     Elsewhere,
     /// Not the source's fault.
-    Fatal(Failure),
+    Fatal(FetchFailure),
 }
 
 impl FetchTask<'_> {
-    pub(super) async fn try_parent(&mut self, parent: &str, partial: &Partial) -> Result<(), Failure> {
+    pub(super) async fn try_parent(&mut self, parent: &str, partial: &Partial) -> Result<(), FetchFailure> {
         let before = partial.len();
         let span = SourceSpan::of_parent(parent, before);
         let copying = self.copy_from_parent(parent, partial);
@@ -63,7 +63,7 @@ impl FetchTask<'_> {
     }
 
     /// Reads from a seed that relays the object from the registry.
-    pub(super) async fn try_relay(&mut self, relay: &str, partial: &Partial) -> Result<(), Failure> {
+    pub(super) async fn try_relay(&mut self, relay: &str, partial: &Partial) -> Result<(), FetchFailure> {
         let before = partial.len();
         let span = SourceSpan::of_relay(relay, before);
         let copying = self.copy_from_relay(relay, partial);
@@ -82,7 +82,7 @@ impl FetchTask<'_> {
         left: SourceEnd,
         before: u64,
         partial: &Partial,
-    ) -> Result<Retry, Failure> {
+    ) -> Result<Retry, FetchFailure> {
         let bytes = self.count(peer, false, partial.len() - before);
         let fault = match left {
             SourceEnd::Done => {
@@ -179,7 +179,7 @@ impl FetchTask<'_> {
         self.take(opened, from, flow, partial).await
     }
 
-    pub(super) async fn try_registry(&mut self, partial: &Partial) -> Result<(), Failure> {
+    pub(super) async fn try_registry(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         let registry = self.spec.location.registry().to_string();
         let (mut fruitless, mut tries) = (0, 0);
         while tries < REGISTRY_TRIES_IN_ALL {
@@ -233,7 +233,7 @@ impl FetchTask<'_> {
             let pause = tokio::time::sleep(REGISTRY_PAUSE * 2_u32.pow(fruitless));
             Self::unless_stopped(&self.stop, &self.spec.digest, pause).await?;
         }
-        Err(Failure::Fetch(failed(&self.spec.digest, &self.faults)))
+        Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)))
     }
 
     async fn copy_from_registry(&mut self, partial: &Partial) -> SourceEnd {
@@ -251,7 +251,7 @@ impl FetchTask<'_> {
         if let (Some(claimed), Some(expected)) = (opened.size, self.size)
             && claimed != expected
         {
-            return SourceEnd::Fatal(Failure::Fetch(self.wrong_size(expected, claimed)));
+            return SourceEnd::Fatal(FetchFailure::Fetch(self.wrong_size(expected, claimed)));
         }
         let flow = Flow {
             proof: Proof::None,
@@ -303,7 +303,7 @@ impl FetchTask<'_> {
             match landed {
                 Ok(()) => next = following,
                 Err(LandError::WrongChunk) => return SourceEnd::WrongChunk,
-                Err(LandError::Disk(error)) => return SourceEnd::Fatal(Failure::Disk(error)),
+                Err(LandError::Disk(error)) => return SourceEnd::Fatal(FetchFailure::Disk(error)),
             }
             if self.is_wanted_elsewhere(partial) {
                 return SourceEnd::Elsewhere;

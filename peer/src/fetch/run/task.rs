@@ -61,12 +61,12 @@ pub(in crate::fetch) struct FetchContext {
 }
 
 /// Why a fetch failed.
-pub(super) enum Failure {
+pub(super) enum FetchFailure {
     Disk(io::Error),
     Fetch(FetchError),
 }
 
-impl Failure {
+impl FetchFailure {
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Disk(_) => "disk",
@@ -117,12 +117,12 @@ impl<'a> FetchTask<'a> {
     }
 
     /// Fails early when the object can never fit. Evicts nothing: the size may be a mere claim.
-    pub(super) async fn check_room(&mut self) -> Result<(), Failure> {
+    pub(super) async fn check_room(&mut self) -> Result<(), FetchFailure> {
         if let Some(size) = self.size
             && self.checked != self.size
         {
             let checked = self.store.check_room(&self.spec.digest, size).await;
-            checked.map_err(|none| Failure::Disk(none.into()))?;
+            checked.map_err(|none| FetchFailure::Disk(none.into()))?;
             self.checked = self.size;
         }
         Ok(())
@@ -151,7 +151,7 @@ impl<'a> FetchTask<'a> {
             .send_if_modified(|now| !std::mem::replace(&mut now.has_unvouched, true));
     }
 
-    pub(super) fn stopped(&self) -> Failure {
+    pub(super) fn stopped(&self) -> FetchFailure {
         not_wanted(&self.spec.digest)
     }
 
@@ -160,7 +160,7 @@ impl<'a> FetchTask<'a> {
         stop: &CancellationToken,
         digest: &Digest,
         waited: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, FetchFailure> {
         let ended = stop.run_until_cancelled(waited).await;
         ended.ok_or_else(|| not_wanted(digest))
     }
@@ -240,8 +240,8 @@ impl<'a> FetchTask<'a> {
     }
 }
 
-fn not_wanted(digest: &Digest) -> Failure {
-    Failure::Fetch(FetchError::Stopped {
+fn not_wanted(digest: &Digest) -> FetchFailure {
+    FetchFailure::Fetch(FetchError::Stopped {
         digest: digest.clone(),
     })
 }

@@ -6,7 +6,7 @@ use oci::Digest;
 use tracing::{info, warn};
 use wire::{PullResult, PullSource};
 
-use super::{PullOutcome, ObjectSource, millis};
+use super::{ObjectSource, PullOutcome, millis};
 use crate::pulls::harmless;
 use crate::spans::signed;
 

@@ -22,7 +22,7 @@ async fn private(manager: &FakeManager) -> (WorkingPeer, Lot) {
     (peer, lot)
 }
 
-async fn outcome(peer: &WorkingPeer, lot: Lot) -> Outcome {
+async fn outcome(peer: &WorkingPeer, lot: Lot) -> PlacementOutcome {
     peer.manager.hands_out(lot);
     eventually("settled", || !peer.manager.settled().is_empty()).await;
     peer.manager.settled()[0].outcome.clone()
@@ -66,7 +66,7 @@ async fn without_a_configured_credential_an_ended_one_fails_the_placement() {
         if let Some(kept) = kept {
             manager.keeps_credential("c-1", kept);
         }
-        let Outcome::Failed { reason, side } = outcome(&peer, lot).await else {
+        let PlacementOutcome::Failed { reason, side } = outcome(&peer, lot).await else {
             panic!("a private object was fetched without a credential");
         };
         assert_eq!(side, Side::Caller);

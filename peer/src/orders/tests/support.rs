@@ -250,7 +250,7 @@ async fn answer(
 
 /// A peer that works for a fake manager.
 pub(super) struct WorkingPeer {
-    pub(super) world: World,
+    pub(super) world: FetchFixture,
     pub(super) manager: FakeManager,
     pub(super) pulls: RecentPulls,
     pub(super) metrics: PeerMetrics,

@@ -43,17 +43,17 @@ fn of_error(error: &RegistryError) -> Meaning {
 
 #[cfg(test)]
 mod tests {
-    use oci::{Asked, Said};
+    use oci::{ErrorResponse, RequestedObject};
 
     use super::*;
 
-    fn said(status: u16) -> (Asked, Said) {
-        let asked = Asked {
+    fn said(status: u16) -> (RequestedObject, ErrorResponse) {
+        let asked = RequestedObject {
             registry: "h.example".parse().expect("a name"),
             object: "manifest v1 of a".to_owned(),
         };
         let words = String::new();
-        (asked, Said { status, words })
+        (asked, ErrorResponse { status, words })
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use wire::{PullResult, Pull};
+use wire::{Pull, PullResult};
 
 use super::facts::ExplainedFacts;
 use super::views::{ExplainedObject, ExplainedPull, Share};

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use oci::Credential;
-use preheat::{ClusterChoice, Label, Labels, Requester, PreheatRequest, Priority};
+use preheat::{ClusterChoice, Label, Labels, PreheatRequest, Priority, Requester};
 
 use crate::server::app::App;
 use crate::server::extract::{Allowed, Body, ToPreheat};

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use preheat::{Label, Labels, ListQuery, Requester, PreheatState};
+use preheat::{Label, Labels, ListQuery, PreheatState, Requester};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 use wire::{
-    ObjectKind, PullResult, Pull, PullSource, Reply, Role, Side, Standing, StandingState, TagRecord,
+    ObjectKind, ObjectStatus, Pull, PullResult, PullSource, Reply, Role, Side, StandingState, TagRecord,
 };
 
 use super::conclude::conclude;
@@ -42,12 +42,12 @@ fn manifest_and_layer() -> Vec<ImageObject> {
     ]
 }
 
-fn sealed(digest: &str) -> Standing {
+fn sealed(digest: &str) -> ObjectStatus {
     standing(digest, StandingState::Sealed { size: 1 })
 }
 
-fn standing(digest: &str, state: StandingState) -> Standing {
-    Standing {
+fn standing(digest: &str, state: StandingState) -> ObjectStatus {
+    ObjectStatus {
         digest: digest.to_owned(),
         state,
     }
@@ -108,7 +108,7 @@ fn preheated() -> Preheated {
     }
 }
 
-fn with_reply(objects: Vec<Standing>, pulls: Vec<Pull>) -> ExplainedFacts {
+fn with_reply(objects: Vec<ObjectStatus>, pulls: Vec<Pull>) -> ExplainedFacts {
     ExplainedFacts {
         reply: Ok(Reply {
             objects,
@@ -120,7 +120,7 @@ fn with_reply(objects: Vec<Standing>, pulls: Vec<Pull>) -> ExplainedFacts {
     }
 }
 
-fn with_preheat(change: impl FnOnce(&mut Preheated), objects: Vec<Standing>) -> ExplainedFacts {
+fn with_preheat(change: impl FnOnce(&mut Preheated), objects: Vec<ObjectStatus>) -> ExplainedFacts {
     let mut facts = with_reply(objects, Vec::new());
     change(facts.preheat.as_mut().expect("a preheat"));
     facts
