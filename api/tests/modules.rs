@@ -139,3 +139,20 @@ fn fixture(name: &str) -> std::path::PathBuf {
         .join("tests/modules")
         .join(name)
 }
+
+#[test]
+fn every_file_that_the_architecture_page_names_exists() {
+    let page = std::fs::read_to_string(from_root("ARCHITECTURE.md")).expect("the page");
+    let (_, table) = page.split_once("## Where is ...?").expect("the table");
+    let rows = table
+        .trim_start()
+        .lines()
+        .take_while(|line| line.starts_with('|'));
+    let named: Vec<&str> = rows
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .filter(|word| word.contains('/'))
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    let gone: Vec<_> = named.iter().filter(|file| !from_root(file).exists()).collect();
+    assert!(gone.is_empty(), "{gone:?}");
+}
