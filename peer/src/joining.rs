@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use futures_util::future::BoxFuture;
-use process::mutual::pinned_client;
+use process::mutual::{HandshakeFault, handshake_fault, pinned_client};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 use wire::{
@@ -176,7 +176,8 @@ where
             Ok(joined) => return Ok(joined),
             Err(error) => error,
         };
-        let may_pass = matches!(error, CallError::Unreachable(_) | CallError::Busy(_)) && !is_refusal(&error);
+        let may_pass = matches!(error, CallError::Unreachable(_) | CallError::Busy(_))
+            && handshake_fault(&error).is_none();
         if !may_pass || began.elapsed() > WAIT_FOR_MANAGER {
             return Err(explained(&error));
         }
@@ -185,32 +186,18 @@ where
     }
 }
 
-/// Returns whether another server than the token's manager answered, or one without TLS.
-fn is_refusal(error: &CallError) -> bool {
-    let causes = causes(error);
-    speaks_no_tls(error)
-        || causes.contains("authority is another")
-        || causes.contains("invalid peer certificate")
-}
-
-fn speaks_no_tls(error: &CallError) -> bool {
-    causes(error).contains("corrupt message")
-}
-
 fn explained(error: &CallError) -> anyhow::Error {
-    if speaks_no_tls(error) {
-        return anyhow::anyhow!(
-            "the server does not speak TLS: write the manager's peer port, https://host:8443"
-        );
-    }
-    if is_refusal(error) {
-        return anyhow::anyhow!(
-            "the manager's authority is not the one in the join token ({}): check the manager's address, or create a join \
-             token at this manager",
+    match handshake_fault(error) {
+        Some(HandshakeFault::NoTls) => {
+            anyhow::anyhow!("the server does not speak TLS: write the manager's peer port, https://host:8443")
+        }
+        Some(HandshakeFault::Untrusted) => anyhow::anyhow!(
+            "the server is not the manager of the join token ({}): check the manager's address, or create a join token at \
+             this manager",
             causes(error)
-        );
+        ),
+        None => anyhow::anyhow!(causes(error)),
     }
-    anyhow::anyhow!(causes(error))
 }
 
 /// Returns all causes, outermost first: the outer texts of the library say little.
@@ -257,7 +244,7 @@ mod tests {
         let url = format!("https://{address}");
         let asked = wire::ManagerClient::new(http, &url).renew().await;
         let error = asked.expect_err("no TLS");
-        assert!(is_refusal(&error), "{error:?}");
+        assert_eq!(handshake_fault(&error), Some(HandshakeFault::NoTls), "{error:?}");
         insta::assert_snapshot!(explained(&error), @"the server does not speak TLS: write the manager's peer port, https://host:8443");
         running.stopping().cancel();
     }

@@ -120,12 +120,20 @@ async fn a_peer_that_may_not_join_ends_and_says_what_to_do() {
     let node = token_in("node", manager.join_token("node", "default", None).await);
     for (spec, token, says) in [
         (PeerSpec::seed("second"), &used_up, "used up"),
-        (PeerSpec::node("stranger"), &foreign, "token of another manager"),
-        (PeerSpec::seed("pretender"), &node, "the join token decides"),
+        (
+            PeerSpec::node("stranger"),
+            &foreign,
+            "not the manager of the join token",
+        ),
+        (
+            PeerSpec::seed("pretender"),
+            &node,
+            "--seed differs from this peer's certificate",
+        ),
         (
             PeerSpec::node("astray").cluster("edge"),
             &node,
-            "--cluster edge was given",
+            "--cluster edge differs from this peer's certificate",
         ),
     ] {
         let mut peer = spec.join_token_file(token).build(&manager).await;

@@ -296,6 +296,35 @@ fn verifier_of(authority: CertificateDer<'static>) -> Result<Arc<WebPkiServerVer
         .map_err(|error| MutualError::BadAuthority(error.to_string()))
 }
 
+/// Why a handshake with a server failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeFault {
+    /// The server does not speak TLS.
+    NoTls,
+    /// The server's certificate is not trusted: another CA, another name, expired.
+    Untrusted,
+}
+
+/// Returns the fault of a handshake among the causes of a failed request.
+pub fn handshake_fault(error: &(dyn std::error::Error + 'static)) -> Option<HandshakeFault> {
+    let mut cause = Some(error);
+    while let Some(one) = cause {
+        if let Some(tls) = one.downcast_ref::<Error>() {
+            return match tls {
+                Error::InvalidMessage(_) => Some(HandshakeFault::NoTls),
+                Error::InvalidCertificate(_) => Some(HandshakeFault::Untrusted),
+                _ => None,
+            };
+        }
+        // `source` of an I/O error skips the error that it wraps.
+        let wrapped = one
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        cause = wrapped.map_or_else(|| one.source(), |inner| Some(inner));
+    }
+    None
+}
+
 /// The CA that a server's certificate must come from.
 enum TrustAnchor {
     Known(Arc<WebPkiServerVerifier>),
@@ -320,8 +349,7 @@ impl FixedName {
             TrustAnchor::Known(verifier) => Ok(Arc::clone(verifier)),
             TrustAnchor::Pinned(is_authority) => {
                 let found = chain.iter().find(|certificate| is_authority(certificate));
-                let found = found
-                    .ok_or_else(|| Error::General("the server has another CA than expected".to_owned()))?;
+                let found = found.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
                 verifier_of(found.clone().into_owned()).map_err(|error| Error::General(error.to_string()))
             }
         }
