@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::routing::get;
 use axum::{Extension, Router};
 use process::mutual::{
-    Callers, ClientCertificate, Judge, MutualAcceptor, OwnCertificate, client, pinned_client,
+    Callers, ClientCertificate, HandshakeFault, Judge, MutualAcceptor, OwnCertificate, client,
+    handshake_fault, pinned_client,
 };
 use process::{Running, bind, serve_mutual};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
@@ -120,7 +121,11 @@ async fn an_authority_that_is_not_the_pinned_one_is_not_believed() {
     let server = server(Callers::MayShow).await;
     let bare = pinned_client(SERVER, Arc::new(|_| false)).expect("a client");
     let error = server.told(&bare).await.expect_err("refused");
-    assert!(format!("{error:?}").contains("authority is another"), "{error:?}");
+    assert_eq!(
+        handshake_fault(&error),
+        Some(HandshakeFault::Untrusted),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
