@@ -1,4 +1,4 @@
-//! The command line of `stoker-peer`: what it can be told, and what else it can do than run the peer.
+//! The command line of `stoker-peer`: flags and subcommands.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use settings::Flags;
 
 /// Caches container images on a node and shares them with the other nodes of its cluster.
 ///
-/// A peer calls the manager, never the other way: it needs no port that the manager can reach.
+/// Only the peer opens connections to the manager, so the peer needs no port that the manager can reach.
 #[derive(Parser)]
 #[command(
     name = "stoker-peer",
@@ -16,24 +16,24 @@ use settings::Flags;
     after_help = "Examples:\n  \
     stoker-peer --data-dir /var/lib/stoker --manager https://manager:8443 --join-token-file join.token\n  \
     stoker-peer --data-dir /var/lib/stoker --manager https://manager:8443       (every later start)\n\n\
-    Make a join token with: stoker token create --scope node (or seed) --cluster NAME\n\
+    Create a join token with: stoker token create --scope node (or seed) --cluster NAME\n\
     Then point containerd at http://127.0.0.1:65001 (certs.d/_default/hosts.toml)."
 )]
 pub struct Arguments {
-    /// Something else than to run the peer.
+    /// Without a command, the peer runs.
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
     pub flags: PeerFlags,
 }
 
-/// What the command line and the environment say of the settings.
+/// The settings from the command line and the environment.
 pub type PeerFlags = Flags<PeerArguments>;
 
 /// The settings that have a flag.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PeerArguments {
-    /// Folder for the peer's key and certificate, its store and what it knows of its surroundings.
+    /// Folder for the peer's key, certificate and store.
     #[arg(long, env = "STOKER_DATA_DIR", global = true)]
     pub data_dir: Option<PathBuf>,
     /// URL of the manager's peer port: `https://host:8443`.
@@ -42,34 +42,35 @@ pub struct PeerArguments {
     /// File with a join token; only the first start needs it.
     #[arg(long, env = "STOKER_JOIN_TOKEN_FILE")]
     pub join_token_file: Option<PathBuf>,
-    /// What peers had before join tokens: told what to use instead. Its variable is the command line's now, `stoker`.
+    /// Replaced by `join_token_file`; an error names the replacement. Has no variable: `STOKER_TOKEN_FILE` is the
+    /// `stoker` command's.
     #[arg(long, hide = true)]
     pub token_file: Option<PathBuf>,
-    /// Configuration file (TOML); flags and environment win over it.
+    /// Configuration file (TOML). Flags and environment variables override it.
     #[arg(long, env = "STOKER_CONFIG", global = true)]
     pub config: Option<PathBuf>,
-    /// Make sure to be a seed, which fetches from registries what preheats name: the join token decides.
+    /// Require the role seed: the start fails if the join token gave the peer another role.
     #[arg(long, env = "STOKER_SEED")]
     pub seed: bool,
-    /// Make sure to be in this cluster, the group of peers that share: the join token decides.
+    /// Require this cluster: the start fails if the join token put the peer into another one.
     #[arg(long, env = "STOKER_CLUSTER")]
     pub cluster: Option<String>,
-    /// A label for people. [default: the host's name]
+    /// Name of the peer in logs and lists. [default: the host's name]
     #[arg(long, env = "STOKER_NAME")]
     pub name: Option<String>,
-    /// Where container runtimes ask. [default: 127.0.0.1:65001]
+    /// Listen address for container runtimes. [default: 127.0.0.1:65001]
     #[arg(long, env = "STOKER_FRONT")]
     pub front: Option<String>,
-    /// Where other peers ask. [default: 0.0.0.0:65002]
+    /// Listen address for other peers. [default: 0.0.0.0:65002]
     #[arg(long, env = "STOKER_SHARE")]
     pub share: Option<String>,
-    /// Host, or host:port, that other peers reach this one at. [default: the address that the manager sees]
+    /// Host or host:port at which other peers reach this one. [default: the address that the manager sees]
     #[arg(long, env = "STOKER_ADVERTISE")]
     pub advertise: Option<String>,
-    /// Probes and metrics. [default: 127.0.0.1:40901]
+    /// Listen address for probes and metrics. [default: 127.0.0.1:40901]
     #[arg(long, env = "STOKER_ADMIN", global = true)]
     pub admin: Option<String>,
-    /// The join token itself; for the environment only, as a flag would stand in the process list.
+    /// The join token itself. Set it in the environment only: the process list shows flags.
     #[arg(
         id = "join_token",
         long = "join-token-from-environment",
@@ -80,10 +81,10 @@ pub struct PeerArguments {
     pub join_token: Option<String>,
 }
 
-/// What `stoker-peer` does when it is not to run the peer.
+/// The commands besides running the peer.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Look into the store of this machine's peer, or remove something from it.
+    /// List the objects in the store of this machine's peer, or remove one.
     #[command(
         subcommand,
         after_help = "Examples:\n  \
@@ -101,31 +102,31 @@ pub enum Command {
     Config(ConfigCommand),
 }
 
-/// What is wanted of the configuration.
+/// `stoker-peer config`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ConfigCommand {
-    /// Show each value in force and where it comes from: the default, the file, a variable or a flag. Secrets are masked.
+    /// Show each value in force and its source: default, file, variable or flag. Secrets are masked.
     Show {
-        /// For programs.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Check a file: every fault, with its key and its place. Exit code 1 if there is one.
+    /// Check a file: show every fault with its key and its line. Exit code 1 if there is a fault.
     Check {
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// For programs.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
 }
 
-/// What is wanted of the store.
+/// `stoker-peer store`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum StoreCommand {
-    /// Show every object that is here whole: digest, bytes, kind.
+    /// List all sealed objects: digest, bytes, kind.
     List,
-    /// Remove an object from the store; it is fetched again when somebody wants it.
+    /// Remove an object from the store. The next pull or preheat fetches it again.
     Remove {
         /// The object: sha256: and 64 hexadecimal digits.
         digest: Digest,
@@ -138,9 +139,9 @@ mod tests {
 
     use super::*;
 
-    /// Who has just made a join token has that variable set in the shell.
+    /// `stoker` uses these variables, so they are often set in a shell that starts a peer.
     #[test]
-    fn the_variable_that_the_command_line_wants_stops_no_peer() {
+    fn the_variables_of_the_stoker_command_are_not_read() {
         let command = Arguments::command();
         let mut variables = command.get_arguments().filter_map(clap::Arg::get_env);
         assert!(variables.all(|name| name != "STOKER_TOKEN_FILE" && name != "STOKER_TOKEN"));

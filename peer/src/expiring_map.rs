@@ -1,6 +1,6 @@
 //! A bounded map whose entries end at a time of their own.
 //!
-//! **Invariant:** it never holds more than `bound` entries, and never returns one whose end has come. When it is full,
+//! **Invariant:** it never holds more than `bound` entries, and never returns an expired one. When it is full,
 //! the entry that ends first makes room. Time is handed in: an [`Instant`], or any other number that grows.
 
 use std::collections::{BTreeMap, HashMap};
@@ -47,7 +47,7 @@ impl<K: Eq + Hash + Clone, V: Clone, T: Ord + Copy> ExpiringMap<K, V, T> {
         entries.values.insert(key, (value, end));
     }
 
-    /// Returns the value, unless its end has come.
+    /// Returns the value, unless it has expired.
     pub(crate) fn get(&self, key: &K, now: T) -> Option<V> {
         let entries = self.entries.lock();
         let (value, (end, _)) = entries.values.get(key)?;

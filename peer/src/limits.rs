@@ -45,7 +45,7 @@ struct LimitsInner {
     own: LimitSettings,
     incoming: Gate,
     outgoing: Gate,
-    /// Registries that have, or had, a limit.
+    /// Registries with a limit, now or earlier.
     registries: RwLock<HashMap<RegistryName, Gate>>,
     /// One change at a time.
     in_force: Mutex<LimitSettings>,
@@ -111,7 +111,7 @@ impl Limits {
         self.in_force().clone()
     }
 
-    /// Waits until these bytes may come in.
+    /// Waits until the limits allow these incoming bytes.
     pub async fn incoming(&self, class: Class, bytes: u64) {
         self.0.incoming.pass(class, bytes).await;
     }
@@ -121,7 +121,7 @@ impl Limits {
         self.0.outgoing.pass(Class::Interactive, bytes).await;
     }
 
-    /// Waits until these bytes may come from this registry. They count as incoming too.
+    /// Waits until the limits allow these bytes from this registry. They count as incoming too.
     pub async fn registry(&self, registry: &RegistryName, class: Class, bytes: u64) {
         let gate = self.registries().get(registry).cloned();
         if let Some(gate) = gate {

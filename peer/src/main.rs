@@ -1,4 +1,4 @@
-//! `stoker-peer`: the program of seeds (`--seed`) and nodes, and the commands for their stores.
+//! `stoker-peer`: runs a seed or node peer, and the commands for its store and configuration.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,11 +14,11 @@ use process::telemetry;
 use settings::{Flags, Given, Report};
 use tracing::{error, info};
 
-/// How long transfers may continue after the signal to stop.
+/// Limit for running transfers after the signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
 /// As in `sysexits.h`: the command line or the configuration is wrong.
 const USAGE: u8 = 64;
-/// The peer that must do it does not answer.
+/// The running peer, which has the store open, does not answer.
 const UNREACHABLE: u8 = 2;
 const FAILED: u8 = 1;
 

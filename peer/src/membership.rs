@@ -96,6 +96,31 @@ pub(crate) enum CertificateError {
     NotASeed,
 }
 
+/// Why the stored membership cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StoredMembershipError {
+    #[error(
+        "the certificate in {} does not match the key in {} ({}): remove both, and join again",
+        MEMBERSHIP, KEY, .folder.display()
+    )]
+    OtherKey { folder: PathBuf },
+    #[error(
+        "this peer's certificate is not valid before {not_before}, and this machine's clock says {now} (Unix seconds): \
+         set the clock"
+    )]
+    NotValidYet { not_before: i64, now: i64 },
+    #[error(
+        "this peer's certificate expired at {not_after} and this machine's clock says {now} (Unix seconds), too late to \
+         renew it: check the clock, or remove {} and {} in {} and join again",
+        MEMBERSHIP, KEY, .folder.display()
+    )]
+    Expired {
+        not_after: i64,
+        now: i64,
+        folder: PathBuf,
+    },
+}
+
 /// This peer's key, created when there is none.
 pub(crate) struct OwnKey {
     pkcs8: Vec<u8>,
@@ -152,24 +177,23 @@ impl Membership {
         let certificate = certificate_in(&joined)?;
         ensure!(
             certificate.public_key == key.public,
-            "the certificate in {MEMBERSHIP} does not match the key in {KEY} ({}): remove both, and join again",
-            folder.display()
+            StoredMembershipError::OtherKey {
+                folder: folder.to_owned()
+            }
         );
         let now = clock() / 1_000;
         let validity = certificate.validity;
         match validity.standing(now) {
             CertificateStanding::Valid | CertificateStanding::Renewable => {}
-            CertificateStanding::NotYet => bail!(
-                "this peer's certificate is not valid before {}, and this machine's clock says {now} (Unix seconds): set \
-                 the clock",
-                validity.not_before
-            ),
-            CertificateStanding::Over => bail!(
-                "this peer's certificate expired at {} and this machine's clock says {now} (Unix seconds), too late to \
-                 renew it: check the clock, or remove {MEMBERSHIP} and {KEY} in {} and join again",
-                validity.not_after,
-                folder.display()
-            ),
+            CertificateStanding::NotYet => bail!(StoredMembershipError::NotValidYet {
+                not_before: validity.not_before,
+                now,
+            }),
+            CertificateStanding::Over => bail!(StoredMembershipError::Expired {
+                not_after: validity.not_after,
+                now,
+                folder: folder.to_owned(),
+            }),
         }
         let removals = joined
             .removals

@@ -1,7 +1,7 @@
 //! The peer's work for the manager: sessions, lots, progress, settlements.
 //!
-//! Every request comes from the peer. A session carries the lease of all lots that were taken: when it ends, the open
-//! ones are handed out again after the next hello, and objects that are on disk by then are settled at once.
+//! Every request comes from the peer. A session carries the lease of all lots that were taken: when it ends, the
+//! manager hands open lots out again after the next hello. Objects that are then on disk are settled at once.
 
 mod checks;
 mod context;
@@ -25,7 +25,7 @@ pub(crate) use context::{OrdersContext, OwnDescription};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Between requests of a peer that was removed, or whose certificate is not valid.
+/// Pause between requests of a peer that was removed or has no valid certificate.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Holds one session after another until the process stops. `first_contact` is dropped once the manager has answered or

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use wire::between_peers::{CHUNKS, CROWD, OBJECT, PIECE, PUBLIC, TAGS};
 use wire::{PublicProof, Signed, TagMeaning};
 
-pub(crate) use answer::{Outgoing, asked_range, object_response};
+pub(crate) use answer::{Outgoing, object_response, requested_range};
 pub(crate) use only_peers::only_peers;
 pub(crate) use refusal::ShareRefusal;
 pub use state::ShareState;

@@ -1,6 +1,6 @@
-//! Where bytes come from: other peers' `share`, and registries.
+//! The sources of bytes: other peers' `share`, and registries.
 //!
-//! **Invariant:** nothing is believed here. Readers check what a source sends. Every wait for a source has a limit.
+//! **Invariant:** nothing is trusted here. Readers check all bytes. Every wait for a source has a limit.
 
 mod call;
 mod crowd;

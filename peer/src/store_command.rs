@@ -25,16 +25,16 @@ const KEY_FILE: &str = "admin.key";
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreCommandError {
-    #[error("no store in {}: give --data-dir as the peer has it", .0.display())]
+    #[error("no store in {}: set --data-dir to the peer's data folder", .0.display())]
     NoStore(PathBuf),
     #[error("{0} is not in the store")]
     NotHeld(Digest),
     #[error(
-        "the peer that uses the store does not answer at {admin} ({cause}): give --admin as that peer has it, or stop the peer"
+        "the peer that uses the store does not answer at {admin} ({cause}): set --admin to that peer's admin address, or stop the peer"
     )]
     NoAnswer { admin: String, cause: String },
     #[error(
-        "the peer at {admin} refused the key of this data folder: give --admin as the peer of this folder has it"
+        "the peer at {admin} refused the key of this data folder: set --admin to the admin address of this folder's peer"
     )]
     AnotherPeer { admin: String },
     #[error("the peer at {admin} answered {status}: {text}")]
@@ -48,7 +48,7 @@ pub enum StoreCommandError {
 }
 
 impl StoreCommandError {
-    /// Whether no program that could do it was reached.
+    /// Returns whether the peer that has the store open was not reached.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::NoAnswer { .. } | Self::AnotherPeer { .. })
     }

@@ -1,40 +1,40 @@
-//! What the front may do on a client's word.
+//! Settings of the front: how long grants are kept, which registries callers may name, and when ranges are sent.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use settings::Section;
 
-/// What the front may do on a client's word.
+/// How long grants are kept, which registries callers may name, and when ranges are sent.
 #[derive(Debug, Clone)]
 pub struct FrontLimits {
-    /// A registry's yes is taken for as long as this without asking again.
+    /// How long a grant counts without a question to the registry.
     pub yes_kept: Duration,
-    /// … for as long as this when this one question fails, such as by a 429, 5xx or a storage's refusal …
+    /// How long a grant counts after a failed question: a 429, a 5xx, or a refusal by the storage behind the registry.
     pub yes_kept_on_error: Duration,
-    /// … and for as long as this while the registry's host is unreachable.
+    /// How long a grant counts while the registry's host is unreachable.
     pub yes_kept_offline: Duration,
-    /// How long a record that anybody may read an object is taken without asking again.
+    /// How long the manager's record that an object is public counts without a question.
     pub public_kept: Duration,
-    /// Registries that may be dialled beside those that the manager names: `registry.lan:5000`, `*.example.com`.
+    /// Registries that callers may name, besides those that the manager allows: `registry.lan:5000`, `*.example.com`.
     pub allow: Vec<String>,
-    /// Of an object that somebody reads a range of, the rest is fetched too.
+    /// After a read of a range, the rest of the object is fetched too.
     pub prefetch: bool,
     pub unproven_ranges: UnprovenRanges,
 }
 
-/// What readers get of a range while the whole object is not proven here.
+/// Whether a range is sent before the whole object is proven.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnprovenRanges {
-    /// Its chunks, each checked against the hashes of one seed. Fast; a seed that lies gives wrong bytes.
+    /// Sends each chunk after a check against the hashes of one seed. Fast, but trusts that seed.
     #[default]
     VerifiedBySeed,
-    /// Nothing before the sha256 of the whole object is proven.
+    /// Sends bytes only after the sha256 of the whole object is proven.
     HeldBack,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no rule for ranges: write \"verified-by-seed\" or \"held-back\"")]
+#[error("`{0}` is not a rule for ranges: write \"verified-by-seed\" or \"held-back\"")]
 pub struct BadRangeRule(String);
 
 impl FromStr for UnprovenRanges {

@@ -1,6 +1,9 @@
-//! The peer's configuration: file, environment and flag, rising in rank; every fault is reported at once.
+//! The peer's configuration. An environment variable overrides the file, and a flag overrides both.
+//!
+//! **Invariant:** all faults are reported together.
 
 mod front;
+mod manager_url;
 mod own;
 mod store_limits;
 
@@ -13,35 +16,37 @@ use store::StoreLimits;
 use wire::{ClusterName, JoinToken, Role};
 
 pub use self::front::{FrontLimits, UnprovenRanges};
+use self::manager_url::manager_url;
 pub use self::own::PeerSettings;
 use crate::arguments::PeerFlags;
 use crate::joining::Joining;
 use crate::limits::LimitSettings;
 
-/// Where `share` listens unless the configuration says otherwise.
+/// The default of `share`.
 const SHARE: &str = "0.0.0.0:65002";
+/// The default of `admin`.
 const ADMIN: &str = "127.0.0.1:40901";
 
-/// Everything that a peer is built from; nothing in here is text that still has to be understood.
+/// Everything that a peer is built from, parsed and checked.
 pub struct PeerConfig {
     pub data_dir: PathBuf,
     /// Base URL of the manager's peer port.
     pub manager: String,
-    /// For the first start.
+    /// How the peer joins the manager at its first start.
     pub joining: Joining,
-    /// What the certificate has to say; nothing: whatever it says.
+    /// The role that the certificate must have. None accepts both.
     pub role: Option<Role>,
-    /// What the certificate has to say; nothing: whatever it says.
+    /// The cluster that the certificate must have. None accepts each.
     pub cluster: Option<ClusterName>,
-    /// The rack or site: peers of one zone take pieces from each other, so that each comes into the zone once.
+    /// The rack or site. Peers of one zone exchange chunks, so that each chunk is sent into the zone once.
     pub zone: Option<String>,
     pub name: String,
-    /// Where container runtimes ask.
+    /// Listen address for container runtimes.
     pub front: String,
-    /// Where other peers ask.
+    /// Listen address for other peers.
     pub share: String,
     pub advertise: Option<String>,
-    /// Probes and metrics; none when the program around the peer has an admin port already.
+    /// Listen address for probes and metrics. None inside `stoker up`, which has an admin port of its own.
     pub admin: Option<String>,
     pub registries: Vec<OwnRegistry>,
     pub front_limits: FrontLimits,
@@ -51,14 +56,14 @@ pub struct PeerConfig {
     pub limits: LimitSettings,
 }
 
-/// Where a store lies, and where its peer can be asked while it runs.
+/// The data folder of a store, and the admin address of its peer.
 pub struct StorePlace {
     pub data_dir: PathBuf,
     pub admin: String,
 }
 
 impl StorePlace {
-    /// Reads no more than it needs: a token and a manager are not.
+    /// Reads only these two settings. The token and the manager may be missing.
     pub fn read(flags: PeerFlags) -> Result<Self, Faults> {
         let file = SettingsFile::open(flags.arguments.config.as_deref())?;
         let reader = Reader::new(&file, flags.given)?;
@@ -71,7 +76,7 @@ impl StorePlace {
 }
 
 impl PeerConfig {
-    /// Reads the file that the flags name, and what goes before it.
+    /// Reads the configuration file, the environment and the flags.
     pub fn read(flags: PeerFlags) -> Result<Read<Self>, Faults> {
         let file = SettingsFile::open(flags.arguments.config.as_deref())?;
         let reader = Reader::new(&file, flags.given)?;
@@ -79,12 +84,12 @@ impl PeerConfig {
         reader.finish(config)
     }
 
-    /// Returns nothing only where a fault was noted.
+    /// Returns `None` only after it has noted a fault.
     pub fn from_section(top: &Section<'_>) -> Option<Self> {
         refuse_former(top);
         let data_dir = top.needed("data_dir", top.path("data_dir"));
         let manager = top.needed("manager", top.text("manager"));
-        let manager = manager.and_then(|url| top.check("manager", url_of_manager(&url)));
+        let manager = manager.and_then(|url| top.check("manager", manager_url(&url)));
         let joining = joining(top, data_dir.as_deref());
         let cluster = top.parsed("cluster");
         let registries = settings::registry::read(top);
@@ -125,25 +130,13 @@ fn telemetry(role: Role, top: &Section<'_>) -> TelemetryOptions {
     options
 }
 
-fn url_of_manager(url: &str) -> Result<String, String> {
-    let parsed = url::Url::parse(url)
-        .map_err(|error| format!("`{url}` is no URL ({error}); write https://host:8443"))?;
-    match parsed.scheme() {
-        "https" if parsed.has_host() => Ok(url.to_owned()),
-        "http" => Err(format!(
-            "`{url}` is plain HTTP: peers call the manager's peer port over TLS; write https://host:8443"
-        )),
-        _ => Err(format!("`{url}` is no https URL; write https://host:8443")),
-    }
-}
-
-/// Without a token a peer can start that has joined before; whether it has is found out when it starts.
+/// Reads the join token. It may be missing: the start of the peer checks whether the peer has joined before.
 fn joining(top: &Section<'_>, data_dir: Option<&Path>) -> Option<Joining> {
     let file = top.path("join_token_file");
     let (key, text) = match (top.given_secret("join_token"), file) {
         (Some(itself), _) => ("join_token", itself),
         (None, None) => return Some(Joining::Token(None)),
-        // Once used, the file may go.
+        // The file may be deleted after the first start.
         (None, Some(file)) if !file.exists() && data_dir.is_some_and(crate::membership::is_in) => {
             return Some(Joining::Token(None));
         }
@@ -154,10 +147,10 @@ fn joining(top: &Section<'_>, data_dir: Option<&Path>) -> Option<Joining> {
 }
 
 fn refuse_former(top: &Section<'_>) {
-    const JOIN: &str = "is from before join tokens: make one with `stoker token create --scope node` (or seed) and give \
+    const JOIN: &str = "was replaced by join tokens: create one with `stoker token create --scope node` (or seed), and set \
          --join-token-file, or join_token_file in the configuration file";
-    const CERTIFICATES: &str = "is not needed any more, remove it: peers and the manager show certificates of the manager's \
-         own authority, which the join token names";
+    const CERTIFICATES: &str =
+        "is no longer used, because the manager issues the certificates: remove this key";
     top.refuse_former("token_file", JOIN);
     for key in ["manager_ca_file", "tls_cert", "tls_key"] {
         top.refuse_former(key, CERTIFICATES);
@@ -167,6 +160,7 @@ fn refuse_former(top: &Section<'_>) {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use settings::FaultKind;
 
     use super::*;
     use crate::arguments::Arguments;
@@ -176,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_at_once() {
+    fn all_faults_are_reported_together() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("peer.toml");
         std::fs::write(
@@ -185,35 +179,34 @@ mod tests {
         )
         .expect("written");
         let Err(faults) = PeerConfig::read(flags(&["--config", file.to_str().expect("text")])) else {
-            panic!("a configuration full of faults was taken");
+            panic!("a configuration full of faults was accepted");
         };
-        let told = faults.to_string();
-        for key in [
-            "data_dir: ",
-            "manager: ",
-            "token_file: ",
-            "cluster: ",
-            "join_token_file: ",
-            "yes_kept: ",
-            "tls_cert: ",
-            "yes_kept_on_error: ",
-            "unproven_ranges: ",
-            "limits.incoming: ",
-            "registry.\"no name\"",
-        ] {
-            assert!(told.contains(key), "{key} is missing in {told}");
-        }
+        let mut found: Vec<_> = faults
+            .iter()
+            .map(|fault| (fault.key.as_str(), fault.kind))
+            .collect();
+        found.sort_by_key(|(key, _)| *key);
+        assert_eq!(
+            found,
+            [
+                ("cluster", FaultKind::BadValue),
+                ("data_dir", FaultKind::NotGiven),
+                ("join_token_file", FaultKind::UnreadableFile),
+                ("limits.incoming", FaultKind::BadValue),
+                ("manager", FaultKind::BadValue),
+                ("registry.\"no name\"", FaultKind::BadValue),
+                ("registry.\"no name\".ca_file", FaultKind::UnreadableFile),
+                ("tls_cert", FaultKind::FormerKey),
+                ("token_file", FaultKind::FormerKey),
+                ("unproven_ranges", FaultKind::BadValue),
+                ("yes_kept", FaultKind::BadValue),
+                ("yes_kept_on_error", FaultKind::BadValue),
+            ]
+        );
     }
 
     #[test]
-    fn a_manager_is_never_called_over_plain_http() {
-        let refused = url_of_manager("http://manager:8080").expect_err("refused");
-        assert!(refused.contains("https://host:8443"), "{refused}");
-        assert!(url_of_manager("https://manager:8443").is_ok());
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_file() {
+    fn a_flag_overrides_the_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("peer.toml");
         let token = folder.path().join("token");

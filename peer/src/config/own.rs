@@ -1,4 +1,4 @@
-//! The settings that a peer has wherever it runs: as a program of its own, or inside `stoker up`.
+//! The settings that `stoker-peer` and the peer inside `stoker up` share.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use super::front::FrontLimits;
 use super::store_limits;
 use crate::limits::LimitSettings;
 
-/// What a peer's owner decides about it, whichever program runs it.
+/// The settings of a peer that do not depend on the program that runs it.
 #[derive(Debug)]
 pub struct PeerSettings {
-    /// The rack or site: peers of one zone take pieces from each other, so that each comes into the zone once.
+    /// The rack or site. Peers of one zone exchange chunks, so that each chunk is sent into the zone once.
     pub zone: Option<String>,
-    /// A label for people.
+    /// The name in logs and lists.
     pub name: String,
-    /// Where container runtimes ask.
+    /// Listen address for container runtimes.
     pub front: String,
-    /// Where other peers ask.
+    /// Listen address for other peers.
     pub share: String,
     pub advertise: Option<String>,
     pub front_limits: FrontLimits,
@@ -45,7 +45,7 @@ impl PeerSettings {
     }
 }
 
-/// Bandwidth. The registries' own sections limit how fast each is read.
+/// Reads the bandwidth limits: `[limits]`, and `bandwidth` of each registry.
 fn limits(section: &Section<'_>, registries: &[OwnRegistry]) -> LimitSettings {
     let limited = |own: &OwnRegistry| Some((own.settings.name.clone(), own.bandwidth?));
     let registries: BTreeMap<RegistryName, Rate> = registries.iter().filter_map(limited).collect();
@@ -56,14 +56,14 @@ fn limits(section: &Section<'_>, registries: &[OwnRegistry]) -> LimitSettings {
     }
 }
 
-/// It goes into a header as it is.
+/// Returns the zone, if it can be sent in a header without escapes.
 fn checked_zone(zone: String) -> Result<String, String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._/".contains(letter);
     if (1..=64).contains(&zone.len()) && zone.chars().all(plain) {
         Ok(zone)
     } else {
         Err(format!(
-            "`{zone}` is no name of a zone: write up to 64 letters, digits, - . _ or /"
+            "`{zone}` is not a zone name: write up to 64 letters, digits, - . _ or /"
         ))
     }
 }

@@ -1,9 +1,9 @@
-//! `[store]`: how much of the disk the store may take, and how long it keeps what nobody uses.
+//! `[store]`: how much of the disk the store may use, and how long it keeps unused objects.
 
 use settings::{Section, units};
 use store::{Amount, StoreLimits};
 
-/// Reads `[store]`. Where nothing is written, a little of the disk stays free.
+/// Reads `[store]`. By default, a small part of the disk stays free.
 pub(super) fn read(section: &Section<'_>) -> StoreLimits {
     let built_in = StoreLimits::of_a_good_neighbour();
     section.default("keep_free", "5% or 5 GiB, whichever is less");
@@ -20,7 +20,7 @@ pub(super) fn read(section: &Section<'_>) -> StoreLimits {
     }
 }
 
-/// `5GiB` or `5%`.
+/// Parses `5GiB` or `5%`.
 fn amount(text: &str) -> Result<Amount, String> {
     if text.trim_end().ends_with('%') {
         share(text).map(Amount::Share)
@@ -29,14 +29,14 @@ fn amount(text: &str) -> Result<Amount, String> {
     }
 }
 
-/// From 0 to 1.
+/// Parses a percentage. Returns a share from 0 to 1.
 fn share(text: &str) -> Result<f64, String> {
     let percent = text.trim().strip_suffix('%').map(str::trim_end);
     percent
         .and_then(|percent| percent.parse::<f64>().ok())
         .filter(|percent| (0.0..=100.0).contains(percent))
         .map(|percent| percent / 100.0)
-        .ok_or_else(|| format!("`{text}` is no share of a disk; write for example 80%"))
+        .ok_or_else(|| format!("`{text}` is not a share of a disk: write a percentage, such as 80%"))
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_what_holds() {
+    fn each_key_is_read() {
         let text = "quota = \"200GiB\"\nquota_share = \"80 %\"\nkeep_free = \"5GB\"\nkeep_unused = \"30d\"";
         let limits = read(text).expect("understood");
         assert_eq!(limits.quota, Some(200 << 30));
@@ -69,14 +69,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_written_keeps_a_little_of_the_disk_free() {
+    fn by_default_a_small_part_of_the_disk_stays_free() {
         let limits = read("").expect("nothing is needed");
         assert_eq!(limits, StoreLimits::of_a_good_neighbour());
         assert_eq!(limits.quota_of(1 << 40), None);
     }
 
     #[test]
-    fn what_cannot_be_meant_is_a_fault_of_its_key() {
+    fn a_bad_value_is_a_fault_of_its_key() {
         for (wrong, key, kind) in [
             ("quota = \"much\"", "store.quota", FaultKind::BadValue),
             ("quota = \"-1GiB\"", "store.quota", FaultKind::BadValue),

@@ -1,4 +1,4 @@
-//! Gathers the bytes of a source into batches that are worth a write to the disk.
+//! Gathers the bytes of a source into batches, each large enough for one write to the disk.
 //!
 //! **Invariant:** no batch goes beyond the object's size. With whole chunks, no batch is a part of one.
 
@@ -15,7 +15,7 @@ use crate::source::{SourceError, SourceStream};
 /// The size of a batch, and of the first one: readers wait for that.
 const BATCH: u64 = CHUNK;
 const FIRST_BATCH: u64 = 64 * 1024;
-/// An incomplete batch waits this long for more: readers of a slow source wait no longer.
+/// An incomplete batch waits this long for more, so that readers of a slow source get bytes soon.
 const LINGER: Duration = Duration::from_millis(20);
 /// A source that sends nothing for this long is abandoned.
 const STALL: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 //! its own.
 //!
 //! **Invariant:** as with a fetch on disk, the last chunk is held back until the sha256 of the whole is proven.
-//! The hash continues from what had landed, and the rest is fetched from there.
+//! The hash continues from the landed bytes, and the rest is fetched.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ impl Bypass {
         Err(failed(&self.spec.digest, &faults))
     }
 
-    /// The bytes of `range`: what has landed comes from the file, the rest from a source.
+    /// Streams the bytes of `range`: landed bytes from the file, the rest from a source.
     pub(super) fn read(&self, remains: Remains, range: Range<u64>) -> BypassStream {
         let (out, stream) = mpsc::channel(AHEAD);
         let (bypass, span) = (self.clone(), span_of(&self.spec));
@@ -242,7 +242,7 @@ impl BypassReader<'_> {
                 format!("it has {claimed} bytes instead of {expected}")
             }
             (Some(claimed), _) if claimed < self.remains.landed => {
-                format!("it has {claimed} bytes, and more have come already")
+                format!("it has {claimed} bytes, and more have already landed")
             }
             (Some(claimed), _) => return Some(claimed),
         };

@@ -1,4 +1,4 @@
-//! Why an object was not fetched, and whose side it is on.
+//! Why an object was not fetched, and on which side the failure is.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,13 @@ use wire::Side;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// No source gave all of it.
-    #[error("object {} was not fetched: {said}", .digest.short())]
+    #[error("object {} was not fetched: {reasons}", .digest.short())]
     NoSource {
         digest: Digest,
         side: Side,
         /// The error of the last source as one word.
         word: &'static str,
-        said: String,
+        reasons: String,
     },
     #[error(
         "object {} from {from} has wrong bytes (sha256 {}): check the storage there, or push the image again; nothing was kept",
@@ -85,7 +85,7 @@ mod tests {
                 digest: digest.clone(),
                 side: Side::Caller,
                 word: "404",
-                said: "registry.lan: 404 Not Found; check the name".to_owned(),
+                reasons: "registry.lan: 404 Not Found; check the name".to_owned(),
             },
             FetchError::WrongBytes {
                 digest: digest.clone(),

@@ -27,21 +27,21 @@ pub(super) fn failed(digest: &Digest, faults: &[(String, SourceError)]) -> Fetch
             digest: digest.clone(),
             side: Side::Peer,
             word: "no_source",
-            said: "no peer holds it, and this fetch may not use the registry".to_owned(),
+            reasons: "no peer holds it, and this fetch may not use the registry".to_owned(),
         };
     };
-    let mut said: Vec<String> = Vec::new();
+    let mut reasons: Vec<String> = Vec::new();
     let mut named: Vec<&str> = Vec::new();
     for (source, fault) in faults.iter().rev() {
         if !named.contains(&source.as_str()) {
             named.push(source);
-            said.insert(0, format!("{source}: {fault}"));
+            reasons.insert(0, format!("{source}: {fault}"));
         }
     }
     FetchError::NoSource {
         digest: digest.clone(),
         side: last.side,
         word: last.word,
-        said: said.join("; "),
+        reasons: reasons.join("; "),
     }
 }

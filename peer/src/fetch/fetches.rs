@@ -40,15 +40,15 @@ struct FetchesInner {
     now: Mutex<HashMap<Digest, OngoingFetch>>,
 }
 
-/// A running fetch: what others can see of it, and for whom it was started.
+/// A running fetch: its visible state, and the spec that started it.
 #[derive(Clone)]
 pub(super) struct OngoingFetch {
     pub(super) view: watch::Receiver<Progress>,
     pub(super) starter: Arc<FetchSpec>,
     pub(super) needs: Arc<Needs>,
-    /// All of its bytes come from the starter's location, including what had landed before.
+    /// All of its bytes are from the starter's location, also those that landed in an earlier fetch.
     pub(super) is_pure: bool,
-    /// One clone is the map's, each follower has another.
+    /// The map holds one clone, and each follower another.
     pub(super) followers: Arc<()>,
     pub(super) stop: CancellationToken,
     /// The span of the fetch. `None` when nothing has to be fetched, or nothing is traced.

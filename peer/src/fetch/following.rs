@@ -20,7 +20,7 @@ use super::report::FetchReport;
 use super::spec::{Extent, FetchSpec};
 use store::{ChunkHash, read_some};
 
-/// How often a follower starts or joins a fetch because the one it joined failed for reasons of its starter.
+/// Limit for fetches that a follower joins or starts in turn, when fetches of other callers fail.
 const OWN_ATTEMPTS: u32 = 4;
 
 /// Follows the fetch of one object. Clones follow the same fetch.
@@ -84,7 +84,7 @@ impl Following {
         }
     }
 
-    /// The bytes of `range` as they land. The object's last chunk comes once the whole is proven. When this
+    /// The bytes of `range` as they land. The object's last chunk is sent once the whole is proven. When this
     /// peer's disk fails, the rest is streamed without it.
     ///
     /// Ends early only with an error, or at the object's end.
@@ -143,7 +143,7 @@ impl Following {
         current.ongoing.span.clone().filter(|_| joined)
     }
 
-    /// What each source gave, once the object is proven.
+    /// Returns the bytes of each source, once the object is proven.
     pub fn report(&self) -> Option<FetchReport> {
         match &self.view().borrow().stage {
             Stage::Proven(report) | Stage::Sealed(report) => Some(report.clone()),
@@ -163,7 +163,7 @@ impl Following {
         self.until(proven).await.map_err(|(error, _)| error)
     }
 
-    /// Has the whole object fetched, whatever the spec's extent, and waits until it is proven.
+    /// Fetches the whole object, also if the spec names only parts, and waits until it is proven.
     pub(crate) async fn all_proven(&self) -> Result<(), FetchError> {
         let all = Self {
             spec: Arc::new(FetchSpec {

@@ -1,9 +1,9 @@
-//! What readers need of an object that is being fetched: all of it, or parts.
+//! The parts of an object that readers of a fetch need, or the whole.
 //!
-//! The parts that readers wait for come first, then what preheats need, then what is fetched ahead.
+//! Order: parts that readers wait for, then objects of preheats, then bytes ahead of readers.
 //!
-//! **Invariant:** a part is needed only while its reader exists, and at most [`AHEAD`] further: a range that
-//! its client abandons costs little more than what was read of it.
+//! **Invariant:** a part is needed only while its reader exists, and at most [`AHEAD`] further: few bytes are
+//! fetched for a range that its client abandons.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -27,7 +27,7 @@ impl ReadableObject {
         }
     }
 
-    /// The object for a reader of the whole, or of all that is left: the last chunk comes once the whole is
+    /// Returns the object for a reader of the whole or of its rest, who gets the last chunk once the whole is
     /// proven.
     pub(crate) fn held_back(self) -> Self {
         match self {
@@ -36,7 +36,7 @@ impl ReadableObject {
         }
     }
 
-    /// Has the whole fetched and waits until it is proven.
+    /// Fetches the whole and waits until it is proven.
     pub(crate) async fn proven(&self) -> Result<(), FetchError> {
         match self {
             Self::Sealed(_) => Ok(()),
@@ -44,8 +44,8 @@ impl ReadableObject {
         }
     }
 
-    /// Reads the bytes of `range`. A failure on the way is an error of the stream, so that the transfer is cut
-    /// short. An error of this call is the disk's.
+    /// Reads the bytes of `range`. A later failure is an error of the stream, which cuts the transfer off.
+    /// An error of this call is a disk error.
     pub(crate) async fn read(&self, range: Range<u64>) -> io::Result<ObjectStream> {
         match self {
             Self::Sealed(sealed) => Ok(Box::pin(sealed.read(range).await?)),

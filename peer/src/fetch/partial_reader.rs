@@ -1,7 +1,6 @@
-//! An object that is being fetched, for other peers: the chunks that are here, whether or not the whole is
-//! proven.
+//! Gives other peers the chunks of a running fetch, also before the whole is proven.
 //!
-//! The other peer checks each chunk against a hash that did not come from here.
+//! The other peer checks each chunk against a hash from another peer.
 
 use std::fs::File;
 use std::ops::Range;
@@ -26,7 +25,7 @@ impl Fetches {
             .map(|ongoing| PartialReader(ongoing.view.clone()))
     }
 
-    /// The same, if all bytes of the object come from this location.
+    /// The same, if all bytes of the object are from this location.
     pub(crate) fn partial_reader_from(&self, digest: &Digest, location: &Location) -> Option<PartialReader> {
         let now = self.now();
         let ongoing = now.get(digest).filter(|ongoing| ongoing.reads_from(location))?;

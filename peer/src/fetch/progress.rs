@@ -1,4 +1,4 @@
-//! The visible state of a fetch, and how much of it a reader may have.
+//! The visible state of a fetch, and how much of the object a reader may get.
 
 use std::fs::File;
 use std::io;
@@ -21,16 +21,16 @@ pub(super) struct Progress {
     pub(super) size: Option<u64>,
     /// The frontier: bytes from the start without a gap.
     pub(super) landed: u64,
-    /// What landed last, and where it begins: a reader that keeps pace needs no disk.
+    /// The bytes that landed last, and their offset: a reader at the frontier needs no disk.
     pub(super) recent: Option<(u64, Bytes)>,
-    /// The last chunk is here, and a peer that has proven the whole vouches for it.
+    /// The last chunk has landed, and a peer that has proven the whole vouches for it.
     pub(super) last_is_vouched: bool,
     /// Some bytes have landed, or are about to, for which no peer vouches before the whole is proven.
     pub(super) has_unvouched: bool,
     pub(super) stage: Stage,
 }
 
-/// Where to read the bytes that have landed.
+/// Where the landed bytes are.
 #[derive(Clone)]
 pub(super) enum Body {
     Open(PartialView),
@@ -49,7 +49,7 @@ pub(super) enum Stage {
     Failed(FetchError, Option<Remains>),
 }
 
-/// What a fetch leaves to its readers when the disk fails, so that each can continue by itself.
+/// The state that readers get when the disk fails, so that each can continue alone.
 #[derive(Clone)]
 pub(super) struct Remains {
     pub(super) file: Option<Arc<File>>,
@@ -118,7 +118,7 @@ impl Progress {
 }
 
 impl Stage {
-    /// Whose side a failure is on. A fetch that was stopped has not failed.
+    /// Returns the side of a failure. A stopped fetch has not failed.
     pub(super) fn failed_on(&self) -> Option<Side> {
         match self {
             Self::Failed(FetchError::Stopped { .. }, _) => None,

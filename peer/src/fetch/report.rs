@@ -1,4 +1,4 @@
-//! Where an object's bytes came from.
+//! The sources of an object's bytes.
 
 /// What a successful fetch reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //!
 //! **Invariant:** only bytes whose sha256 is the digest are sealed. A parent's bytes are checked chunk by chunk
 //! against the BLAKE3 hashes of a parent that has proven the whole; wrong chunks never land. If the whole is
-//! wrong all the same, everything is thrown away and its sources are left out.
+//! wrong all the same, all of it is deleted and its sources are excluded.
 
 mod choice;
 mod chunks;
@@ -30,11 +30,11 @@ use task::{FetchFailure, give_up};
 
 pub(super) use task::{FetchContext, FetchTask};
 
-/// How often the object is fetched from its first byte.
+/// Limit for fetches of one object from its first byte.
 const TAKES: u32 = 3;
 
 impl FetchTask<'_> {
-    /// Fetches, proves and seals the object. Returns how it ended; all files are closed then.
+    /// Fetches, proves and seals the object. Closes all files, and returns the final stage.
     pub(super) async fn run(mut self) -> Stage {
         if let Some(stage) = self.run_small().await {
             return stage;
@@ -91,12 +91,12 @@ impl FetchTask<'_> {
         });
     }
 
-    /// On a full disk, makes room again as long as bytes land in between.
+    /// Evicts objects each time the disk is full, as long as bytes land between two times.
     async fn fill_with_room(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         let mut landed_before = None;
         loop {
             let error = match self.fill(partial).await {
-                // A store that has refused once has no more room the second time.
+                // Not for a refusal by the store, which has already tried to evict.
                 Err(FetchFailure::Disk(error)) if is_full(&error) => error,
                 ended => return ended,
             };
@@ -111,8 +111,7 @@ impl FetchTask<'_> {
         }
     }
 
-    /// Fetches until all bytes are here, right or wrong: parts that readers wait for first, then the rest if it
-    /// is needed.
+    /// Fetches all bytes, proven or not: first the parts that readers wait for, then the rest if it is needed.
     async fn fill(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         while !self.is_complete(partial) {
             if !self.needs.is_whole() || self.is_wanted_elsewhere(partial) {
@@ -128,7 +127,7 @@ impl FetchTask<'_> {
 
     /// Fetches until all bytes are here, or a reader waits for a part elsewhere.
     async fn fill_whole(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
-        // A second round for parents that broke off in the middle, as in a restart.
+        // The second round is for parents whose transfer broke off, such as by a restart.
         for _ in 0..2 {
             for parent in self.parents.clone() {
                 if self.is_complete(partial) || self.is_interrupted {
@@ -155,7 +154,7 @@ impl FetchTask<'_> {
         }
     }
 
-    /// Falls back to slow parents when the registry, for which they were left, gives nothing.
+    /// Returns to the parents that were abandoned as slow, because the registry failed too.
     async fn try_slow_parents(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         self.registry_allowed = false;
         self.parents = std::mem::take(&mut self.slow);
@@ -195,12 +194,12 @@ impl FetchTask<'_> {
         }
     }
 
-    /// Leaves out all sources of wrong bytes. Returns `false` when no source is left.
+    /// Excludes all sources of the wrong bytes. Returns `false` when no other source remains.
     fn leave_out_the_used(&mut self, resumed: bool) -> bool {
         let used = std::mem::take(&mut self.used);
         let voucher = self.voucher.take().map(|(voucher, _)| voucher);
         let registry = self.spec.location.registry().to_string();
-        // Together with others it may be innocent: it gets a take of its own.
+        // The registry is excluded only if it sent all bytes of this take: otherwise a peer may have sent the wrong ones.
         let by_registry_alone = !resumed && used == [registry];
         self.registry_allowed = self.registry_allowed && !by_registry_alone;
         self.parents
@@ -225,12 +224,12 @@ impl FetchTask<'_> {
     }
 }
 
-/// The disk itself was full, and the store may find something to evict.
+/// Returns whether the disk itself was full, and not only the store's share of it.
 fn is_full(error: &io::Error) -> bool {
-    let was_asked = error
+    let is_refusal = error
         .get_ref()
         .is_some_and(<dyn std::error::Error + Send + Sync>::is::<NoRoom>);
-    error.kind() == io::ErrorKind::StorageFull && !was_asked
+    error.kind() == io::ErrorKind::StorageFull && !is_refusal
 }
 
 fn remains_of(partial: &Partial) -> Remains {

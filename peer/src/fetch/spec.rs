@@ -1,4 +1,4 @@
-//! What is fetched, and where it may come from.
+//! The object to fetch, and its possible sources.
 
 use oci::{Credential, Digest, Location};
 use wire::{ObjectKind, Side, TraceContext};
@@ -8,7 +8,7 @@ use super::needs::Needs;
 use crate::limits::Class;
 use crate::source::RegistrySource;
 
-/// One object to fetch, and where it may come from.
+/// One object to fetch, and its possible sources.
 #[derive(Debug, Clone)]
 pub struct FetchSpec {
     pub digest: Digest,
@@ -21,7 +21,7 @@ pub struct FetchSpec {
     /// The object's location at the registry.
     pub location: Location,
     pub credential: Credential,
-    /// `share` URLs of peers that may hold the whole object, best first. They are asked before the registry.
+    /// `share` URLs of peers that may hold the whole object, best first. They are tried before the registry.
     pub parents: Vec<String>,
     /// Seeds that relay the object from the registry when no parent holds it, best first.
     pub relays: Vec<String>,

@@ -29,6 +29,8 @@ use crate::spans::{mark_failed, signed};
 const LEFT_BEFORE: u16 = 499;
 
 const READER_LEFT: &str = "reader_left";
+/// The trouble of a pull whose reader closed the connection before its end.
+pub(super) const READER_LEFT_TEXT: &str = "the reader left";
 
 /// Where an object came from.
 pub(crate) enum ObjectSource {
@@ -155,7 +157,7 @@ impl PullOutcome {
         if self.status.is_none() {
             self.left("the reader left before the response");
         } else if self.owed > 0 && self.trouble.is_none() {
-            self.left("the reader left");
+            self.left(READER_LEFT_TEXT);
         }
         let (result, took) = (self.result(), self.began.elapsed());
         let sources = self.sources();

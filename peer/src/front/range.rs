@@ -25,7 +25,7 @@ pub(crate) enum RequestedPart {
     Some(Range<u64>),
     /// Two or more, in the order of the header. None is empty, none overlaps another.
     Many(Vec<Range<u64>>),
-    /// Every range lies behind the end: 416.
+    /// Every range begins after the end: 416.
     None,
 }
 

@@ -121,7 +121,7 @@ impl ObjectHead<'_> {
         )
     }
 
-    /// Returns 416: the range lies behind the end.
+    /// Returns 416: the range begins after the end.
     pub(crate) fn nothing(&self) -> Response {
         let text = format!("the object has {} bytes", self.size);
         let mut response = error_response(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", &text);

@@ -118,7 +118,7 @@ impl<T> Bucket<T> {
         if !self.is_open() {
             return None;
         }
-        let class = self.whose_turn()?;
+        let class = self.next_class()?;
         let (bytes, who) = self.line(class).waiting.pop_front()?;
         self.pay(bytes);
         self.note_passed(class, bytes);
@@ -162,7 +162,7 @@ impl<T> Bucket<T> {
     }
 
     /// The highest waiting class, unless one below it has been passed over for long enough.
-    fn whose_turn(&self) -> Option<Class> {
+    fn next_class(&self) -> Option<Class> {
         let is_owed = |class: &&Class| {
             let line = &self.lines[**class as usize];
             let first = line.waiting.front();

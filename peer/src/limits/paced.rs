@@ -6,7 +6,7 @@ use oci::RegistryName;
 
 use super::{Class, Limits};
 
-/// Where bytes come from or go to.
+/// The direction of bytes, and their source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     FromPeer,

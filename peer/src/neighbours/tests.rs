@@ -21,7 +21,7 @@ fn described(name: &str, configured: bool) -> RegistryDescription {
 }
 
 /// A peer with these rules. It knows one registry from a preheat and one from the manager's configuration.
-fn told(rules: DialRules, dial: DialDescription) -> Neighbours {
+fn neighbours_with(rules: DialRules, dial: DialDescription) -> Neighbours {
     process::install_tls_provider();
     let folder = tempfile::tempdir().expect("a folder");
     let registries = guarded_registries(Dial::guarded(Vec::new()), RegistryMetrics::default());
@@ -48,7 +48,7 @@ async fn is_dialled(neighbours: &Neighbours, host: &str) -> bool {
 
 #[tokio::test]
 async fn a_preheat_opens_a_registry_and_lists_no_address() {
-    let neighbours = told(DialRules::default(), DialDescription::default());
+    let neighbours = neighbours_with(DialRules::default(), DialDescription::default());
     assert!(neighbours.may_dial(&name(NAMED)) && neighbours.may_dial(&name(CONFIGURED)));
     assert!(!is_dialled(&neighbours, NAMED).await);
     assert!(is_dialled(&neighbours, CONFIGURED).await);
@@ -60,7 +60,7 @@ async fn a_node_can_keep_preheats_from_opening_registries() {
         open_by_preheat: false,
         ..DialRules::default()
     };
-    let neighbours = told(closed, DialDescription::default());
+    let neighbours = neighbours_with(closed, DialDescription::default());
     assert!(!neighbours.may_dial(&name(NAMED)));
     assert!(!neighbours.may_preheat_from(&name(NAMED)));
     assert!(neighbours.may_preheat_from(&name(CONFIGURED)));
@@ -77,7 +77,7 @@ async fn the_managers_lists_add_to_the_nodes_lists() {
         addresses: vec!["127.0.0.3".to_owned(), "junk".to_owned()],
         allow: vec!["*.managers.lan".to_owned()],
     };
-    let neighbours = told(own, managers);
+    let neighbours = neighbours_with(own, managers);
     for host in ["127.0.0.2", "127.0.0.3:77"] {
         assert!(is_dialled(&neighbours, host).await, "{host}");
     }
@@ -90,7 +90,7 @@ async fn the_managers_lists_add_to_the_nodes_lists() {
 
 #[tokio::test]
 async fn a_harbor_gets_each_get_unless_configured_otherwise() {
-    let neighbours = told(DialRules::default(), DialDescription::default());
+    let neighbours = neighbours_with(DialRules::default(), DialDescription::default());
     let registry = name(CONFIGURED);
     assert_eq!(neighbours.authorize(&registry, || false), Authorize::Head);
     assert_eq!(neighbours.authorize(&registry, || true), Authorize::ManifestGet);

@@ -1,7 +1,8 @@
 //! Spot checks: reads a range of an object from a seed, as any peer does, and compares it with our copy.
 //!
 //! **Invariant:** `Different` is reported only after the sha256 of our copy was proven again, so that damage on our disk
-//! accuses no seed, and only of a seed that says it holds the whole object: bytes of a running fetch are not proven yet.
+//! is never reported as a seed's fault, and only of a seed that says it holds the whole object: bytes of a running fetch
+//! are not proven yet.
 //! Only seeds of our cluster are read, and at most one chunk.
 
 use std::ops::Range;
@@ -17,7 +18,7 @@ use wire::{SPOT_CHECK_BYTES, SpotCheck, SpotCheckOutcome};
 
 use super::context::OrdersContext;
 
-/// Enough for one chunk on a busy link.
+/// Limit for one chunk on a busy link.
 const READ_LIMIT: Duration = Duration::from_secs(15);
 
 pub(super) async fn compare(orders: &OrdersContext, check: &SpotCheck, location: &str) -> SpotCheckOutcome {

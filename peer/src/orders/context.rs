@@ -1,4 +1,4 @@
-//! What the work for the manager needs.
+//! The shared state of the work for the manager.
 
 use store::Store;
 use wire::{Hello, ManagerClient, Role};
@@ -11,7 +11,7 @@ use crate::neighbours::Neighbours;
 use crate::pulls::RecentPulls;
 use crate::records::Records;
 
-/// What the work for the manager needs.
+/// The shared state of the work for the manager.
 #[derive(Clone)]
 pub(crate) struct OrdersContext {
     pub(crate) manager: ManagerClient,
@@ -37,7 +37,7 @@ pub(crate) struct OwnDescription {
 }
 
 impl OwnDescription {
-    /// Returns the URL of our `share`, with `*` for a host that only its callers know.
+    /// Returns the URL of our `share`. The host is `*` without `advertise`: the address that our requests come from.
     pub(crate) fn share_url(&self) -> String {
         let scheme = "https";
         let bracketed_whole = |host: &str| host.starts_with('[') && host.ends_with(']');

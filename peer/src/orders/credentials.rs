@@ -13,7 +13,7 @@ use wire::{CallError, Lot, Role};
 use super::context::OrdersContext;
 use crate::fetch::FetchSpec;
 
-/// The credential that came with the request; read from the manager once, when it is first needed. None: it has ended.
+/// The credential of the request. It is read from the manager once, when it is first needed. `None` after it has ended.
 #[derive(Clone, Default)]
 pub(super) struct LotCredential(Arc<OnceCell<Option<Credential>>>);
 

@@ -60,14 +60,14 @@ pub(super) async fn work_on(
                 digest: order.digest.clone(),
                 outcome,
             };
-            // Closed only when the session has ended; then the work is no longer ours.
+            // The channel closes only at the end of the session, when the lot is no longer ours.
             let _ = outcomes.send(settled).await;
         }
     });
     placing.instrument(span).await;
 }
 
-/// Returns the lot's objects, which are not evicted while it is worked on.
+/// Returns the lot's objects. They are not evicted while the lot runs.
 fn digests(lot: &Lot) -> Vec<Digest> {
     let orders = lot.placements.iter();
     orders.filter_map(|order| order.digest.parse().ok()).collect()
@@ -125,7 +125,7 @@ fn outcome(
     }
 }
 
-/// Why an object could not be placed: as a text, and as one word.
+/// Why an object could not be placed: text, side, and the word for spans and logs.
 struct PlacementFailure {
     reason: String,
     side: Side,
@@ -203,7 +203,7 @@ async fn fetch(
     }
 }
 
-/// Proves that this location delivers an object that is held because of another one, so that pulls of the image get it.
+/// Proves that this location delivers an object that was fetched from another one, so that pulls of the image get it.
 async fn delivered(orders: &OrdersContext, wanted: &FetchSpec) -> Result<(), PlacementFailure> {
     let Some(held) = orders.store.sealed(&wanted.digest) else {
         return Ok(());
@@ -236,7 +236,7 @@ fn failed(peer: &str, order: &LotPlacement, wanted: &FetchSpec, error: &FetchErr
     PlacementFailure { reason, side, word }
 }
 
-/// The peer's own configuration does not let preheats open registries.
+/// The peer's own configuration does not let preheats use other registries.
 fn not_open(peer: &str, wanted: &FetchSpec) -> PlacementFailure {
     let registry = wanted.location.registry();
     let reason = format!(
@@ -249,7 +249,7 @@ fn not_open(peer: &str, wanted: &FetchSpec) -> PlacementFailure {
     }
 }
 
-/// The request's credential has ended, and no configured one opens the registry.
+/// The request's credential has ended, and the registry accepts no configured one.
 fn credential_ended(peer: &str, wanted: &FetchSpec, error: &FetchError) -> PlacementFailure {
     let registry = wanted.location.registry();
     let reason = format!(

@@ -1,6 +1,6 @@
-//! The records that the manager signed for a lot: what the image's tag meant, and that anybody may read its objects.
+//! The records that the manager signed for a lot: the meaning of the image's tag, and which objects are public.
 //!
-//! **Invariant:** records without the manager's signature are not kept. The lot is worked on all the same.
+//! **Invariant:** records without the manager's signature are not kept. The lot is fetched without them.
 
 use oci::{Digest, Location};
 use tracing::warn;
@@ -30,7 +30,7 @@ impl LotRecords {
         }
     }
 
-    /// Keeps what the records say of this object, which is held now.
+    /// Keeps the records about this object, which is now held.
     pub(super) fn keep(&self, records: &Records, location: &Location, digest: &Digest) {
         if let Some(public) = &self.public {
             logged(&self.image, records.keep_public_of_lot(public, location, digest));
@@ -41,7 +41,7 @@ impl LotRecords {
     }
 }
 
-/// Logs why a record of the manager does not count.
+/// Returns the record, or logs why it is refused.
 fn logged<T>(image: &str, read: Result<T, RecordError>) -> Option<T> {
     if let Err(error) = &read {
         warn!(stoker.side = "manager", stoker.image = image, %error, "record of the manager refused");

@@ -1,6 +1,6 @@
 //! Replies to the manager's questions about images.
 //!
-//! **Invariant:** a reply waits for no other program and changes nothing, except spot checks, which have limits of their own.
+//! **Invariant:** a reply needs no other program and changes nothing. Spot checks are the exception, with their own limits.
 //! A few questions are handled at a time. Beyond [`WAITING`], they are dropped: by then the manager has stopped waiting.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 4;
 /// Questions that are handled or waiting.
 const WAITING: usize = 64;
 
-/// The questions of one session. Dropping it drops the open ones.
+/// The questions of one session. A drop cancels the open ones.
 pub(super) struct QuestionTasks {
     tasks: JoinSet<()>,
     room: Arc<Semaphore>,
@@ -34,7 +34,7 @@ impl QuestionTasks {
         }
     }
 
-    /// Does not wait for the reply.
+    /// Starts the reply and returns at once.
     pub(super) fn take(&mut self, orders: &OrdersContext, session: Uuid, question: Question) {
         while self.tasks.try_join_next().is_some() {}
         if self.tasks.len() >= WAITING {

@@ -1,5 +1,5 @@
-//! One session: takes work, reports progress and holdings, settles. It ends when the manager ends it, or has not answered
-//! for as long as the lease.
+//! One session: takes lots, reports progress and holdings, settles. It ends when the manager ends it, or when the manager
+//! has not answered during the time of the lease.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const LOTS: usize = 16;
 const POLL_WAIT: Duration = Duration::from_secs(15);
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 const SETTLE_AT_MOST: usize = 500;
-/// Outcomes that wait to be settled. When it is full, lots wait too.
+/// The size of the queue of outcomes to settle. Lots wait while the queue is full.
 const OUTCOMES: usize = 2_048;
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -40,13 +40,13 @@ pub(super) async fn hold(
     let (alive, answered) = watch::channel(Instant::now());
     let lease = Duration::from_millis(welcome.lease_ms.max(1_000));
     let stopping = running.stopping();
-    // Dropping the futures drops their lots. Fetches continue, and the next session joins them.
+    // The dropped futures cancel their lots. Fetches continue, and the next session joins them.
     tokio::select! {
         why = take_work(orders, session, &taken, outcomes, &alive) => why,
         why = report_progress(orders, session, &taken, lease, &alive) => why,
         why = settle(orders, session, &taken, settling, &alive) => why,
         () = announce(orders.manager.clone(), session, orders.store.clone(), events, welcome.send_full_holdings) => "the announcements ended",
-        () = lease_runs_out(answered, lease) => "the lease ran out without an answer of the manager",
+        () = lease_runs_out(answered, lease) => "the lease ran out: the manager did not answer",
         () = stopping.cancelled() => "this peer is stopping",
     }
 }

@@ -23,15 +23,15 @@ struct TakenLot {
     task: Option<AbortHandle>,
 }
 
-/// A lot that the manager took back: its task, which ends soon, and the objects it was fetching.
+/// A lot that the manager withdrew: its task, which ends soon, and the objects that it was fetching.
 pub(super) struct StoppedLot {
     pub(super) task: AbortHandle,
     pub(super) digests: Vec<Digest>,
 }
 
 impl TakenLots {
-    /// Returns false for an empty lot, and for one that is being worked on: the manager hands a lot out again when it is not
-    /// sure that it arrived.
+    /// Returns false for an empty lot, and for one that already runs: the manager hands a lot out again when it is not
+    /// sure that the peer received it.
     pub(super) fn begin(&self, lot: &Lot) -> bool {
         let mut lots = self.lock();
         let is_new = !lot.placements.is_empty() && !lots.contains_key(&lot.work);
@@ -70,11 +70,11 @@ impl TakenLots {
         }
     }
 
-    /// Removes the lot and stops its task. None if the lot is not being worked on.
+    /// Removes the lot and stops its task. `None` if the lot does not run.
     pub(super) fn withdraw(&self, work: i64) -> Option<StoppedLot> {
         let lot = self.lock().remove(&work)?;
         let task = lot.task?;
-        debug!(stoker.work = work, "the manager took this lot back");
+        debug!(stoker.work = work, "the manager withdrew this lot");
         task.abort();
         let following = lot.moving.into_values();
         Some(StoppedLot {
@@ -107,7 +107,7 @@ impl TakenLots {
         self.lock().is_empty()
     }
 
-    /// Keeps the task, to stop the lot when the manager takes it back.
+    /// Keeps the task, so that [`Self::withdraw`] can stop it.
     pub(super) fn runs_as(&self, work: i64, task: AbortHandle) {
         self.with(work, |lot| lot.task = Some(task));
     }

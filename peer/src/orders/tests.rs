@@ -1,4 +1,4 @@
-//! Sessions against a manager that says what a test wants.
+//! Sessions with a fake manager that each test controls.
 
 mod cancelling;
 mod checks;

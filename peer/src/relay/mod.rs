@@ -27,7 +27,7 @@ use wire::between_peers::{
 
 use crate::fetch::{Extent, ReadableObject};
 use crate::membership::Membership;
-use crate::share::{Outgoing, ShareRefusal, asked_range, object_response, only_peers};
+use crate::share::{Outgoing, ShareRefusal, object_response, only_peers, requested_range};
 use fetching::RelayRequest;
 pub use state::RelayState;
 
@@ -97,7 +97,7 @@ async fn hashes_of(object: &ReadableObject, headers: &HeaderMap) -> Option<Heade
     let ReadableObject::Fetching(following, size) = object else {
         return None;
     };
-    let part = asked_range(headers, *size).ok()??;
+    let part = requested_range(headers, *size).ok()??;
     let hashes = timeout(HASHES_LIMIT, following.chunk_hashes(part))
         .await
         .ok()?

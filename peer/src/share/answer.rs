@@ -30,7 +30,7 @@ pub(crate) async fn object_response(
     outgoing: &Outgoing,
 ) -> Result<Response, ShareRefusal> {
     let size = object.size();
-    let (status, range) = match asked_range(headers, size)? {
+    let (status, range) = match requested_range(headers, size)? {
         Some(range) => (StatusCode::PARTIAL_CONTENT, range),
         None => (StatusCode::OK, 0..size),
     };
@@ -66,7 +66,7 @@ pub(crate) async fn object_response(
 }
 
 /// Returns the one range that is asked for. Other units and several ranges are ignored, as RFC 9110 allows.
-pub(crate) fn asked_range(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>, ShareRefusal> {
+pub(crate) fn requested_range(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>, ShareRefusal> {
     let asked = headers
         .get(RANGE)
         .and_then(|value| value.to_str().ok())

@@ -1,5 +1,5 @@
-//! One request to another peer's `share`. Its span ends when the body has been read; the trace goes along in a
-//! header.
+//! One request to another peer's `share`. Its span ends when the body has been read. A header carries the
+//! trace.
 //!
 //! **Invariant:** no span contains a query string.
 
@@ -22,7 +22,7 @@ use super::error::ShareError;
 use super::unreachable::UnreachablePeers;
 use crate::spans::{mark_failed, signed};
 
-/// Limit until the headers of the response are here, including the time to connect.
+/// Limit for the headers of the response, including the time to connect.
 pub(super) const HEADERS_LIMIT: Duration = Duration::from_secs(5);
 /// The same for a response that needs a registry.
 const RELAY_LIMIT: Duration = Duration::from_secs(60);
@@ -40,14 +40,14 @@ pub(super) struct Call {
     quick: bool,
 }
 
-/// The peer to ask, and what is known of it.
+/// The peer that gets the request, and what limits requests to it.
 pub(super) struct CallTarget {
     pub(super) share_url: String,
     pub(super) unreachable: UnreachablePeers,
     pub(super) permits: Arc<Semaphore>,
 }
 
-/// A response whose headers are here.
+/// A response whose headers were read.
 pub(super) struct ShareResponse {
     response: Response,
     span: Span,
@@ -55,7 +55,7 @@ pub(super) struct ShareResponse {
 }
 
 impl Call {
-    /// `template` is the path as it stands in the other peer's routes.
+    /// `template` is the path as the other peer's routes declare it.
     pub(super) fn new(
         method: &Method,
         request: RequestBuilder,
@@ -77,7 +77,7 @@ impl Call {
         }
     }
 
-    /// One of very many equal requests: it gets no span of its own. The span of its source covers all of them.
+    /// Sends the request without a span of its own, for very many equal ones. The span of its source covers all.
     pub(super) fn untraced(request: RequestBuilder, peer: CallTarget) -> Self {
         Self {
             request,

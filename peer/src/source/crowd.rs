@@ -1,6 +1,6 @@
 //! Follows a seed's feed of the peers that fetch an object and of the chunks that the seed has.
 //!
-//! **Invariant:** the feed is a seed's word. It is used to choose sources; bytes are always checked.
+//! **Invariant:** the feed is not proven. It is used only to choose sources; bytes are always checked.
 
 use std::time::Duration;
 

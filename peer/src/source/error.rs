@@ -1,4 +1,4 @@
-//! Why a peer or a registry did not give an object.
+//! Why a peer or a registry did not send an object.
 
 use std::time::Duration;
 
@@ -48,14 +48,14 @@ impl ShareError {
     }
 }
 
-/// Why a source did not give the object, or not all of it.
+/// Why a source did not send the whole object.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]
 pub(crate) struct SourceError {
     pub(crate) side: Side,
     /// The kind of error as one word, for spans and logs.
     pub(crate) word: &'static str,
-    /// The same source may succeed in a moment.
+    /// The same source may succeed soon.
     pub(crate) passing: bool,
     pub(crate) text: String,
 }

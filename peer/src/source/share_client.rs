@@ -1,5 +1,5 @@
-//! The client for other peers' `share`. They answer from their store alone, so a response is quick or does not
-//! come.
+//! The client for other peers' `share`. They answer from their store alone, so a response begins at once or
+//! never.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -29,10 +29,10 @@ use super::registry_source::RegistrySource;
 use super::unreachable::UnreachablePeers;
 use crate::neighbours::Surroundings;
 
-/// Requests that go to seeds only: seeds are sent credentials, vouch for chunks, and are believed. Chunks come
-/// from any peer.
+/// Requests that are sent to seeds only, because they carry credentials, or because a seed's response is trusted.
+/// Chunks are read from any peer.
 const FOR_SEEDS: [&str; 7] = [RELAY, DELIVERY, TAGS, PUBLIC, OBJECT, CHUNKS, CROWD];
-/// Limit until a small response is here as a whole.
+/// Limit for a small response as a whole.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// The longest list of chunk hashes: that of an object of 1 TiB.
 const LIST_LIMIT: u64 = 32 * 1024 * 1024;

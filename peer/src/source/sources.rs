@@ -18,9 +18,9 @@ use store::{ChunkHash, ChunkHashes};
 
 pub(crate) type SourceStream = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
 
-/// A source that answered: what it says about the object, and its bytes.
+/// A source that answered: its size, hashes and bytes.
 pub(crate) struct OpenSource {
-    /// `None` when a registry does not say it: the end of the stream is the object's end.
+    /// `None` when a registry does not send it: the stream's end is the object's end.
     pub(crate) size: Option<u64>,
     pub(crate) media_type: Option<String>,
     /// Hashes of the chunks of a part, if a seed sent them.
@@ -34,7 +34,7 @@ pub(crate) struct VouchedSource {
     pub(crate) hashes: ChunkHashes,
 }
 
-/// All that an object can be fetched from.
+/// All possible sources of an object.
 #[derive(Clone)]
 pub struct Sources {
     pub(crate) peers: ShareClient,
@@ -43,7 +43,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// `http` calls other peers. Clients for registries come from [`Surroundings::registries`].
+    /// `http` calls other peers. Clients for registries are in [`Surroundings::registries`].
     pub fn new(http: reqwest::Client, around: impl Surroundings + 'static, limits: Limits) -> Self {
         let around: Arc<dyn Surroundings> = Arc::new(around);
         Self {
@@ -53,7 +53,7 @@ impl Sources {
         }
     }
 
-    /// Sets the client for requests that carry callers' credentials: those go to seeds only.
+    /// Sets the client for requests that carry callers' credentials. They are sent to seeds only.
     #[must_use]
     pub fn calling_seeds_by(self, http: reqwest::Client) -> Self {
         let peers = self.peers.calling_seeds_by(http);

@@ -1,4 +1,4 @@
-//! Remembers peers that did not answer lately, so that no request waits for them twice. A peer that answered
+//! Remembers peers that did not answer recently, so that later requests do not wait for them. A peer that answered
 //! another request meanwhile is only busy: skipping a busy seed would make a second one ask the registry.
 
 use std::collections::HashMap;

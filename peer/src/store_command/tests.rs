@@ -99,8 +99,8 @@ async fn without_a_peer_the_store_is_opened_and_records_the_removal() {
     let (here, digest) = (StoreFixture::holding(&body).await, Digest::of(&body));
     let listed = here.run(StoreCommand::List).await.expect("listed");
     assert_eq!(listed, [format!("{digest} 9 blob")]);
-    let told = here.run(remove(&digest)).await.expect("removed");
-    assert_eq!(told, [format!("removed {digest} (9 bytes, blob)")]);
+    let removed = here.run(remove(&digest)).await.expect("removed");
+    assert!(matches!(removed.as_slice(), [line] if line.contains(digest.as_str())));
     assert!(here.run(StoreCommand::List).await.expect("listed").is_empty());
     let again = here.run(remove(&digest)).await.expect_err("it is gone");
     assert!(matches!(again, StoreCommandError::NotHeld(_)), "{again}");
@@ -109,7 +109,7 @@ async fn without_a_peer_the_store_is_opened_and_records_the_removal() {
 }
 
 #[tokio::test]
-async fn a_running_peer_is_asked_over_its_admin_port() {
+async fn a_running_peer_runs_the_command_over_its_admin_port() {
     let body = bytes(9);
     let (here, digest) = (StoreFixture::holding(&body).await, Digest::of(&body));
     let (store, vitals) = here.peer().await;

@@ -26,7 +26,7 @@ use super::sealed::Sealed;
 /// Unix milliseconds.
 pub type Clock = Box<dyn Fn() -> i64 + Send + Sync>;
 
-/// Table of notes: the location that the bytes of a partial object come from.
+/// Table of notes: the location of the bytes of a partial object.
 pub(super) const PARTIAL_FROM: &str = "partial-from";
 
 /// What happened to the set of sealed objects.

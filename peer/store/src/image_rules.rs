@@ -53,31 +53,31 @@ impl Store {
     }
 
     /// Takes over what the manager says, and carries out what is new of it.
-    pub async fn learn_image_rules(&self, mut said: ImageRules) {
-        let recalls = std::mem::take(&mut said.recalls);
-        match serde_json::to_vec(&said) {
+    pub async fn learn_image_rules(&self, mut rules: ImageRules) {
+        let recalls = std::mem::take(&mut rules.recalls);
+        match serde_json::to_vec(&rules) {
             Ok(bytes) => self.0.index.put_note(NOTES, RULES, &bytes),
             Err(error) => warn!(%error, stoker.side = "peer", "image rules not stored"),
         }
         // Blocks first: what is removed below must not be fetched again.
         self.0
             .rules
-            .set(KnownRules::new(said.clone(), self.0.rules.get().recalled));
+            .set(KnownRules::new(rules.clone(), self.0.rules.get().recalled));
         for recall in recalls {
             if let Err(error) = self.recall(&recall).await {
                 warn!(%error, stoker.side = "peer", stoker.image = recall.image.image, "recall failed; it is repeated with the next rules");
                 // Without this version the manager sends the rules again.
-                said.version = String::new();
+                rules.version = String::new();
                 break;
             }
             self.0
                 .index
                 .put_note(NOTES, RECALLED, &recall.number.to_be_bytes());
-            self.0.rules.set(KnownRules::new(said.clone(), recall.number));
+            self.0.rules.set(KnownRules::new(rules.clone(), recall.number));
         }
         self.0
             .rules
-            .set(KnownRules::new(said, self.0.rules.get().recalled));
+            .set(KnownRules::new(rules, self.0.rules.get().recalled));
     }
 
     async fn recall(&self, recall: &Recall) -> io::Result<()> {

@@ -28,20 +28,20 @@ pub(super) struct KnownRules {
 }
 
 impl KnownRules {
-    pub(super) fn new(said: ImageRules, recalled: i64) -> Self {
+    pub(super) fn new(rules: ImageRules, recalled: i64) -> Self {
         let mut known = Self {
-            version: said.version,
+            version: rules.version,
             recalled,
             ..Self::default()
         };
-        for pin in &said.pins {
+        for pin in &rules.pins {
             for digest in digests(&pin.image.digests) {
                 let until = known.pinned.entry(digest).or_insert(pin.until_unix_ms);
                 // The longer of two pins counts.
                 *until = until.and_then(|one| pin.until_unix_ms.map(|other| one.max(other)));
             }
         }
-        known.blocks = said.blocks.into_iter().map(Arc::new).collect();
+        known.blocks = rules.blocks.into_iter().map(Arc::new).collect();
         for block in &known.blocks {
             let blocked = digests(&block.image.digests).map(|digest| (digest, Arc::clone(block)));
             known.blocked.extend(blocked);
@@ -58,11 +58,11 @@ pub(super) fn digests(texts: &[String]) -> impl Iterator<Item = Digest> {
 impl RulesCell {
     /// Reads the rules that were sent last.
     pub(super) fn open(index: &Index) -> Self {
-        let said = index.get_note(NOTES, RULES);
-        let said = said.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let rules = index.get_note(NOTES, RULES);
+        let rules = rules.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let recalled = index.get_note(NOTES, RECALLED);
         let recalled = recalled.and_then(|bytes| Some(i64::from_be_bytes(bytes.try_into().ok()?)));
-        let known = KnownRules::new(said.unwrap_or_default(), recalled.unwrap_or_default());
+        let known = KnownRules::new(rules.unwrap_or_default(), recalled.unwrap_or_default());
         Self(RwLock::new(Arc::new(known)))
     }
 

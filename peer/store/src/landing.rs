@@ -74,7 +74,7 @@ impl Landing {
         };
         let file = open(layout.partial(digest))?;
         let hash_list = open(layout.partial_chunks(digest))?;
-        state.take_what_is_good(&file, &hash_list)?;
+        state.take_good_chunks(&file, &hash_list)?;
         Ok(Self {
             file: Arc::new(file),
             hash_list,
@@ -205,7 +205,7 @@ impl Landing {
         (state.sha.clone().finish(), hashes)
     }
 
-    /// Writes first and counts last: after an error the hashes are still those of what had landed before.
+    /// Writes first and counts last: after an error the hashes are still those of the bytes that landed before.
     fn land_in_chunk(&self, state: &mut LandingState, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, state.frontier)?;
         let landed = state.frontier + bytes.len() as u64;
@@ -280,7 +280,7 @@ impl LandingState {
     /// Reads the listed chunks and keeps those whose hash matches. Cuts the file after the last one.
     ///
     /// The last chunk is always fetched again, so that a source has something to send.
-    fn take_what_is_good(&mut self, file: &File, hash_list: &File) -> io::Result<()> {
+    fn take_good_chunks(&mut self, file: &File, hash_list: &File) -> io::Result<()> {
         let there = file.metadata()?.len();
         let mut buffer = vec![0; CHUNK_LENGTH];
         let mut listed = NO_HASH;

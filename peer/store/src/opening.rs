@@ -1,4 +1,4 @@
-//! Opens a store: locks its index, then finds out what lies in its folders.
+//! Opens a store: locks its index, then reads its folders.
 
 use std::io;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! A partial object: a file without a name of its own.
 //!
 //! **Invariant:** the only way to a name is [`Partial::prove`] (sha256 over every byte) and [`Proven::seal`]
-//! (fsync, then rename). Bytes are hashed as they pass; chunks that come out of order are hashed when the
+//! (fsync, then rename). Bytes are hashed as they pass; chunks that land out of order are hashed when the
 //! frontier reaches them. After a crash the file is checked against its list of chunk hashes, and good chunks
 //! are kept.
 
@@ -89,7 +89,7 @@ impl Partial {
         self.landing.hash_so_far()
     }
 
-    /// Lands a block at the frontier. After an error, what had landed before is still good.
+    /// Lands a block at the frontier. After an error, the bytes that landed before are still valid.
     pub async fn append(&self, block: Bytes) -> io::Result<()> {
         self.append_at(self.len(), block).await
     }

@@ -10,7 +10,7 @@ use wire::{PublicProof, Signed, TagMeaning, TagRecord, TraceContext};
 use super::handle::{PARTIAL_FROM, Store};
 use super::removals::Removal;
 
-/// Note value for a partial object whose bytes come from several locations. No location has this text.
+/// Note value for a partial object whose bytes are from several locations. No location has this text.
 const MIXED: &[u8] = b"";
 
 impl Store {
@@ -40,8 +40,8 @@ impl Store {
         self.0.index.has_delivered(digest, location)
     }
 
-    /// Records that bytes of this object are about to come from this location. Returns whether all bytes that
-    /// have landed before came from there too. If not, the partial object must not be read as this location's.
+    /// Records that the next bytes of this object are from this location. Returns whether all bytes that
+    /// landed before are from there too. If not, the partial object must not be read as this location's.
     pub fn partial_reads_from(&self, digest: &Digest, location: &Location) -> bool {
         let (name, text) = (digest.as_str(), location.to_string());
         let is_begun = self.0.objects.is_partial(digest);

@@ -10,7 +10,7 @@ pub(super) const SLACK: usize = 200;
 /// Why an object is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RemovalReason {
-    /// A person or a program asked for it.
+    /// A person or a program requested it.
     Asked,
     /// Room was needed for another object.
     Evicted,
@@ -62,7 +62,7 @@ impl Removal {
         }
     }
 
-    /// The time comes first: the index reads the time of thousands at once.
+    /// The time is the first field, so that the index reads thousands of them quickly.
     pub(super) fn to_bytes(self) -> Vec<u8> {
         [&self.at_unix_ms.to_be_bytes(), self.why.word().as_bytes()].concat()
     }

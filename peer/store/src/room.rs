@@ -37,9 +37,9 @@ impl Candidate {
 impl Store {
     /// Promises room for an object of `bytes` bytes. Evicts what was used longest ago if needed.
     ///
-    /// `bytes` has come or is proven; it is never a claim: see [`GrowingRoom`](crate::GrowingRoom). Call it
+    /// `bytes` is received or proven, never a claim: see [`GrowingRoom`](crate::GrowingRoom). Call it
     /// again when a write finds the disk full. The promise lasts until [`Room`] is dropped: after the object
-    /// was sealed or given up.
+    /// was sealed or abandoned.
     pub async fn make_room(&self, digest: &Digest, bytes: u64) -> Result<Room, NoRoom> {
         let keeper = &self.0.room;
         let room = keeper.promise(digest, bytes);

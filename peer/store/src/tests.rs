@@ -36,7 +36,7 @@ fn tag(digest: &Digest, seen_unix_ms: i64) -> TagRecord {
 }
 
 #[tokio::test]
-async fn what_is_sealed_is_there_after_a_restart() {
+async fn sealed_objects_survive_a_restart() {
     let dir = folder();
     let body = bytes(CHUNK + 1);
     let digest = Digest::of(&body);
@@ -175,7 +175,7 @@ async fn a_sealed_file_of_another_size_is_removed() {
 }
 
 #[tokio::test]
-async fn files_that_are_not_ours_are_left_alone() {
+async fn foreign_files_are_not_changed() {
     let dir = folder();
     drop(open(&dir));
     let foreign = dir.path().join("sealed/ab/README");
@@ -401,7 +401,7 @@ async fn the_trace_of_a_fetch_survives_a_restart_and_is_removed_with_the_object(
 }
 
 #[tokio::test]
-async fn totals_follow_what_comes_and_goes() {
+async fn totals_count_sealed_and_removed_objects() {
     let dir = folder();
     let store = open(&dir);
     let (one, other) = (bytes(9), bytes(CHUNK + 5));

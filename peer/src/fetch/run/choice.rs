@@ -1,15 +1,15 @@
-//! Chooses the peer to ask for a chunk: a function of values.
+//! Chooses the peer for each chunk. A pure function.
 //!
-//! Every peer of a crowd ranks the others alike, chunk by chunk (rendezvous hashing). The first in rank takes
-//! the chunk from a seed, all others take it from the first. So a seed sends each chunk about once, and all
-//! peers send about the same amount. No peer waits for one behind itself in rank, so there is no circle of
-//! waits.
+//! All peers of a crowd compute the same ranking for a chunk (rendezvous hashing). The first peer reads the chunk
+//! from a seed, and all others read it from the first. So a seed sends each chunk about once, and all
+//! peers send about the same amount. No peer waits for a peer of lower rank, so peers never
+//! wait in a circle.
 
 use std::collections::{HashMap, HashSet};
 
 use oci::DigestHasher;
 
-/// Faults after which a peer is not asked for this object any more.
+/// Faults after which a peer is no longer used for this object.
 const FAULTS: u32 = 3;
 
 /// What is known of the other peers when a chunk is requested.
@@ -32,7 +32,7 @@ impl<'a> Choice<'a> {
         };
         let rank = |peer: &str| rank(self.object, chunk, peer);
         let mine = rank(self.me);
-        // After a first failure, a peer that certainly has it is asked.
+        // After a failure, a peer is chosen that certainly has the chunk.
         let before_us = self.siblings.iter().filter(fit).filter(|_| tried.is_empty());
         let sibling = before_us
             .map(|peer| (rank(peer), peer))
@@ -76,7 +76,7 @@ mod tests {
     }
 
     /// The peer that each peer asks for a chunk, in a crowd where all know all.
-    fn asked(all: &[String], chunk: u64, faults: &HashMap<String, u32>) -> Vec<String> {
+    fn parents_of(all: &[String], chunk: u64, faults: &HashMap<String, u32>) -> Vec<String> {
         let seeds = ["http://seed:1".to_owned()];
         let ask = |me: &String| {
             let siblings = others(all, me);
@@ -97,10 +97,10 @@ mod tests {
     fn one_peer_takes_a_chunk_from_the_seed_and_all_others_from_that_one() {
         let all = names(8);
         for chunk in 0..50 {
-            let asked = asked(&all, chunk, &HashMap::new());
-            let first = asked.iter().position(|parent| parent == "http://seed:1");
+            let parents = parents_of(&all, chunk, &HashMap::new());
+            let first = parents.iter().position(|parent| parent == "http://seed:1");
             let first = &all[first.expect("one asks the seed")];
-            let from_first = asked.iter().filter(|parent| *parent == first).count();
+            let from_first = parents.iter().filter(|parent| *parent == first).count();
             assert_eq!(from_first, 7, "{chunk}");
         }
     }
@@ -110,8 +110,8 @@ mod tests {
         let all = names(8);
         let firsts: Vec<usize> = (0..800)
             .map(|chunk| {
-                let asked = asked(&all, chunk, &HashMap::new());
-                asked
+                let parents = parents_of(&all, chunk, &HashMap::new());
+                parents
                     .iter()
                     .position(|parent| parent == "http://seed:1")
                     .expect("one")
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_single_peer_asks_the_seed() {
-        assert_eq!(asked(&names(1), 3, &HashMap::new()), ["http://seed:1"]);
+        assert_eq!(parents_of(&names(1), 3, &HashMap::new()), ["http://seed:1"]);
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         let all = names(3);
         let faults: HashMap<String, u32> = all.iter().map(|name| (name.clone(), FAULTS)).collect();
         assert!(
-            asked(&all, 1, &faults)
+            parents_of(&all, 1, &faults)
                 .iter()
                 .all(|parent| parent == "http://seed:1")
         );

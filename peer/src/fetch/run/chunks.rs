@@ -1,8 +1,8 @@
-//! Takes chunks from several peers at the same time, each checked against its hash.
+//! Fetches chunks from several peers at the same time, and checks each against its hash.
 //!
 //! **Invariant:** a chunk is requested only once its hash is known, so a wrong one is found before it lands;
-//! its peer is left out. A slow peer is raced, not waited for. Memory is bounded by the chunks that are
-//! requested at one time.
+//! its peer is excluded. A late chunk is requested from a second peer too. Memory is bounded by the chunks that
+//! are requested at one time.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -37,7 +37,7 @@ const NOT_AGAIN: u32 = u32::MAX / 2;
 const RACES: usize = 2;
 /// Time between two checks for slow peers.
 const TICK: Duration = Duration::from_millis(100);
-/// Nothing has come from any peer for this long: other ways are tried.
+/// After this time without a chunk from any peer, the fetch reads from one source instead.
 const STALL: Duration = Duration::from_secs(10);
 
 /// A chunk from a peer, or an error.
@@ -86,7 +86,7 @@ impl ChunkTransfers {
             tried: HashMap::new(),
             faults: HashMap::new(),
             spans: HashMap::new(),
-            // A guess until the first chunks have come.
+            // An estimate until the first chunks arrive.
             usual_time: Duration::from_millis(500),
             last_came: Instant::now(),
         }
@@ -117,7 +117,7 @@ impl ChunkTransfers {
         (self.usual_time * PATIENCE).clamp(LEAST_PATIENCE, MOST_PATIENCE)
     }
 
-    /// Chunks that one peer has owed for too long.
+    /// Returns chunks whose one request takes too long.
     fn late(&self) -> Vec<u64> {
         let patience = self.patience();
         let is_late = |request: &ChunkRequest| request.peers.len() == 1 && request.since.elapsed() > patience;
@@ -140,7 +140,7 @@ impl ChunkTransfers {
 }
 
 impl FetchTask<'_> {
-    /// Fetches until all is here, or until these peers give nothing more: then other ways are tried.
+    /// Fetches until the object is complete, or these peers send nothing more. The caller then tries one source.
     pub(super) async fn fill_by_chunks(
         &mut self,
         mut transfers: ChunkTransfers,
@@ -175,7 +175,7 @@ impl FetchTask<'_> {
         Ok(())
     }
 
-    /// Requests the next chunks: those that readers wait for, then those after the frontier.
+    /// Requests the next chunks: first those that readers wait for, then those after the frontier.
     fn ask_for_more(&self, transfers: &mut ChunkTransfers, partial: &Partial) {
         let (view, size) = (partial.view(), transfers.size);
         let first = partial.len() / CHUNK;

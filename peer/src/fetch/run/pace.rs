@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The time over which the pace is measured, again and again.
+/// The window over which the rate is measured.
 const WINDOW: Duration = Duration::from_secs(4);
-/// The least bytes in a window. A local network gives more.
+/// The least bytes in a window. A local network delivers more.
 const ENOUGH: u64 = 8 * 1000 * 1000;
 
 pub(super) struct Pace {
@@ -22,7 +22,7 @@ impl Pace {
         }
     }
 
-    /// Adds bytes that have come. At the end of each window, returns whether they were too few.
+    /// Adds received bytes. At the end of each window, returns whether they were too few.
     pub(super) fn is_too_slow(&mut self, bytes: u64) -> bool {
         self.bytes += bytes;
         let passed = self.since.elapsed();

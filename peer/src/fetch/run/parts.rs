@@ -1,8 +1,8 @@
 //! Fetches only the parts that are read.
 //!
-//! **Invariant:** a part is fetched in whole chunks, so at most one chunk at each end of a range is fetched in
-//! vain. Chunks from a peer that vouches are checked. Those from a relay or the registry are proven with the
-//! whole, if it ever gets complete.
+//! **Invariant:** a part is fetched in whole chunks, so less than one chunk at each end of a range is fetched
+//! without need. Chunks from a peer that vouches are checked. Chunks from a relay or the registry are proven only
+//! when the object is complete.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const RUN: u64 = 4;
 const RUNS: usize = 8;
 /// A source that sends nothing for this long is abandoned.
 const STALL: Duration = Duration::from_secs(30);
-/// Without readers for this long, the fetch ends. What is here waits on the disk for the next reader.
+/// A fetch without readers ends after this time. Its bytes stay on the disk for the next reader.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// The result of one run of chunks.
@@ -45,7 +45,7 @@ struct RunOutcome {
 }
 
 impl FetchTask<'_> {
-    /// Fetches until the whole is needed, or no reader is left.
+    /// Fetches until the whole is needed, or the last reader has left.
     pub(super) async fn fill_parts(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         let size = match self.size {
             Some(size) => size,
@@ -128,7 +128,7 @@ impl FetchTask<'_> {
         let asking = self.sources.registry_size(&at, self.spec.kind, &self.spec.digest);
         match asking.await {
             Ok(Some(size)) => self.take_size(size),
-            // The registry does not say it: the end of the stream is the object's end.
+            // The registry does not send the size: the stream's end is the object's end.
             Ok(None) => {
                 self.needs.need_whole(Class::Interactive);
                 Ok(0)
@@ -190,7 +190,7 @@ impl FetchTask<'_> {
         Ok(())
     }
 
-    /// Asks one source after the other for the missing chunks of the run.
+    /// Requests the missing chunks of the run from one source after the other.
     async fn fetch_run(&self, run: Range<u64>, size: u64, partial: &Partial) -> RunOutcome {
         let mut outcome = RunOutcome::default();
         let parents = self.parents.iter().cloned().map(FetchSource::Parent);
@@ -213,7 +213,7 @@ impl FetchTask<'_> {
             at = next;
             match fault {
                 Some(fault) => {
-                    span.left((at * CHUNK).min(size), &fault);
+                    span.abandoned((at * CHUNK).min(size), &fault);
                     debug!(stoker.digest = %self.spec.digest, because = %fault, "part not received, asking another source");
                     outcome.faults.push((from.name(), fault));
                 }

@@ -1,4 +1,4 @@
-//! Fetches a small object: into memory, proven there, and written while its readers already have it.
+//! Fetches a small object into memory, proves it there, and sends it to readers while it is written to the disk.
 //!
 //! **Invariant:** no byte is given out before all of it is proven.
 
@@ -20,8 +20,8 @@ use crate::spans::signed;
 const SMALL: u64 = CHUNK;
 
 impl FetchTask<'_> {
-    /// Returns how the fetch ended. `None` when the object has to be fetched the long way: it is not small, or
-    /// no source gave the right bytes.
+    /// Returns the final stage. `None` when the object must be fetched as a large one: it is not small, or no
+    /// source sent the right bytes.
     pub(super) async fn run_small(&mut self) -> Option<Stage> {
         let hint = self.spec.size.or(self.spec.size_hint)?;
         if hint > SMALL || hint == 0 || self.store.landed(&self.spec.digest).await.is_some() {
@@ -45,7 +45,7 @@ impl FetchTask<'_> {
                 Err(fault) => {
                     let is_over = from.is_registry() && !fault.passing;
                     debug!(stoker.digest = %self.spec.digest, because = %fault, "object not received, asking another source");
-                    span.left(0, &fault);
+                    span.abandoned(0, &fault);
                     self.note_small(&from, name, fault);
                     if is_over {
                         return Some(give_up(failed(&self.spec.digest, &self.faults)));
@@ -56,7 +56,7 @@ impl FetchTask<'_> {
         None
     }
 
-    /// A source that cannot succeed in a moment is not asked again.
+    /// Excludes a source, unless its fault may pass.
     fn note_small(&mut self, from: &FetchSource, name: String, fault: SourceError) {
         if !fault.passing {
             match from {
@@ -68,15 +68,15 @@ impl FetchTask<'_> {
         self.faults.push((name, fault));
     }
 
-    /// All sources in the order in which they are asked. A relay also gives what it holds, so the first seed's
-    /// store is not asked separately before.
+    /// Returns all sources in order. A relay also sends an object that it holds, so the first seed's store is not
+    /// tried separately before.
     fn near_and_far(&self) -> Vec<FetchSource> {
         let first = self.relays.first();
-        let asked_anyway = |parent: &&String| first != Some(*parent);
+        let is_not_first_relay = |parent: &&String| first != Some(*parent);
         let near = self
             .parents
             .iter()
-            .filter(asked_anyway)
+            .filter(is_not_first_relay)
             .cloned()
             .map(FetchSource::Parent);
         let relays = self.relays.iter().cloned().map(FetchSource::Relay);
@@ -109,7 +109,7 @@ impl FetchTask<'_> {
         let mut opened = self.paced(opened, from.way());
         let media_type = opened.media_type.take();
         let bytes = gather(&mut opened).await?;
-        // The long way finds out which source gave wrong bytes.
+        // The fetch as a large object finds out which source sent wrong bytes.
         let proven = ProvenBytes::prove(digest, bytes).map_err(|wrong| SourceError {
             side: if from.is_registry() {
                 Side::Registry
@@ -155,7 +155,7 @@ async fn gather(opened: &mut OpenSource) -> Result<Bytes, SourceError> {
     let too_large = || SourceError {
         side: Side::Registry,
         word: "wrong_size",
-        // The long way takes objects of any size.
+        // The fetch as a large object accepts each size.
         passing: true,
         text: "it is larger than announced".to_owned(),
     };

@@ -1,4 +1,4 @@
-//! The span of one source of a fetch: its name, what it gave, how fast, and why it was left.
+//! The span of one source of a fetch: its name, bytes and rate, and why it was abandoned.
 
 use store::CHUNK;
 use tokio::time::Instant;
@@ -10,9 +10,9 @@ use crate::spans::{mark_failed, signed};
 pub(super) struct SourceSpan {
     span: Span,
     began: Instant,
-    /// The byte from which it was asked.
+    /// The first byte that was requested.
     from: u64,
-    /// Bytes of chunks, wherever they lie.
+    /// Bytes of single chunks, at any offset.
     gave: u64,
 }
 
@@ -61,23 +61,23 @@ impl SourceSpan {
         self.gave += bytes;
     }
 
-    /// Ends the span of a source that gave single chunks.
+    /// Ends the span of a source that sent single chunks.
     pub(super) fn gave_chunks(&self) {
         self.note(self.from + self.gave, "done");
     }
 
-    /// The source gave all that was asked; the object is here up to `at`.
+    /// The source sent all requested bytes, up to `at`.
     pub(super) fn done(&self, at: u64) {
         self.note(at, "done");
     }
 
-    pub(super) fn left(&self, at: u64, fault: &SourceError) {
+    pub(super) fn abandoned(&self, at: u64, fault: &SourceError) {
         self.note(at, fault.word);
         self.span.record("stoker.left.because", fault.text.as_str());
         mark_failed(&self.span, fault.word);
     }
 
-    /// The source was left for a reason that was not its fault.
+    /// The transfer ended for a reason that is not the source's fault.
     pub(super) fn cut(&self, at: u64, why: &'static str) {
         self.note(at, why);
     }

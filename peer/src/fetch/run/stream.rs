@@ -1,4 +1,4 @@
-//! Reads one source as a stream and lands what it sends.
+//! Reads one source as a stream and lands its bytes.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use crate::source::{CrowdFeed, OpenSource, SourceError, host_and_port};
 
 /// An object with no more missing bytes than this comes from one source.
 const GATHERED_FROM: u64 = 4 * CHUNK;
-/// Limit for the hash of a chunk, which comes with its bytes or a moment later.
+/// Limit for the hash of a chunk, which arrives with its bytes or shortly after.
 const HASH_LIMIT: Duration = Duration::from_secs(15);
-/// Requests to the registry in a row that bring no byte.
+/// Successive requests to the registry without a byte.
 const REGISTRY_TRIES: u32 = 3;
 /// Requests to the registry in all, for one object.
 const REGISTRY_TRIES_IN_ALL: u32 = 12;
@@ -37,9 +37,9 @@ enum SourceEnd {
     Done,
     Broke(SourceError),
     WrongChunk,
-    /// Other peers fetch the object too: take chunks from all of them.
+    /// Other peers fetch the object too: fetch chunks from all of them.
     Gather(Box<ChunkTransfers>),
-    /// A reader waits for a part that lies elsewhere.
+    /// A reader waits for a part at another offset.
     Elsewhere,
     /// Not the source's fault.
     Fatal(FetchFailure),
@@ -52,7 +52,7 @@ impl FetchTask<'_> {
         let copying = self.copy_from_parent(parent, partial);
         let left = copying.instrument(span.span()).await;
         let is_slow = matches!(&left, SourceEnd::Broke(fault) if fault.word == "slow");
-        if self.left_peer(parent, &span, left, before, partial).await? == Retry::NextSource {
+        if self.finish_peer(parent, &span, left, before, partial).await? == Retry::NextSource {
             self.parents.retain(|other| other != parent);
             if is_slow {
                 self.relays.retain(|other| other != parent);
@@ -68,14 +68,14 @@ impl FetchTask<'_> {
         let span = SourceSpan::of_relay(relay, before);
         let copying = self.copy_from_relay(relay, partial);
         let left = copying.instrument(span.span()).await;
-        if self.left_peer(relay, &span, left, before, partial).await? == Retry::NextSource {
+        if self.finish_peer(relay, &span, left, before, partial).await? == Retry::NextSource {
             self.relays.retain(|other| other != relay);
         }
         Ok(())
     }
 
-    /// Records how reading from a peer ended. Continues with many peers where others fetch the object too.
-    async fn left_peer(
+    /// Records how reading from a peer ended. Continues with several peers if others fetch the object too.
+    async fn finish_peer(
         &mut self,
         peer: &str,
         span: &SourceSpan,
@@ -92,7 +92,7 @@ impl FetchTask<'_> {
             SourceEnd::Gather(transfers) => {
                 span.cut(partial.len(), "gather");
                 self.fill_by_chunks(*transfers, partial).await?;
-                // If many peers together did not complete it, each is asked by itself.
+                // If several peers together did not complete it, they are read one by one.
                 self.may_gather = false;
                 self.is_interrupted = !self.is_complete(partial);
                 return Ok(Retry::SameSource);
@@ -109,7 +109,7 @@ impl FetchTask<'_> {
             SourceEnd::Broke(error) => error,
             SourceEnd::WrongChunk => self.wrong_chunk_of(peer),
         };
-        span.left(partial.len(), &fault);
+        span.abandoned(partial.len(), &fault);
         info!(
             stoker.digest = %self.spec.digest,
             stoker.source = host_and_port(peer),
@@ -207,7 +207,7 @@ impl FetchTask<'_> {
                     continue;
                 }
             };
-            span.left(partial.len(), &fault);
+            span.abandoned(partial.len(), &fault);
             if fault.word == NO_CONNECTION {
                 tokio::time::sleep(REGISTRY_PAUSE).await;
                 continue;
@@ -352,7 +352,7 @@ impl FetchTask<'_> {
     }
 }
 
-/// The peer is not asked again for this object before the registry was, also not to relay it.
+/// The peer is used again for this object, also as a relay, only after the registry was tried.
 fn too_slow() -> SourceError {
     SourceError {
         side: Side::Network,
@@ -362,7 +362,7 @@ fn too_slow() -> SourceError {
     }
 }
 
-/// Which source comes next.
+/// The next source.
 #[derive(PartialEq, Eq)]
 enum Retry {
     SameSource,

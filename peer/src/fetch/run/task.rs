@@ -1,4 +1,4 @@
-//! The state of one fetch, and what all ways of fetching share.
+//! The state of one fetch. All ways to fetch share it.
 
 use std::io;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ pub(in crate::fetch) struct FetchTask<'a> {
     pub(super) spec: Arc<FetchSpec>,
     pub(super) progress: &'a watch::Sender<Progress>,
     pub(super) needs: Arc<Needs>,
-    /// The object is not needed any more.
+    /// The object is no longer needed.
     pub(super) stop: CancellationToken,
-    /// A reader waits for a part that lies elsewhere.
+    /// A reader waits for a part at another offset.
     pub(super) is_interrupted: bool,
     pub(super) may_gather: bool,
     /// The location that counts as having delivered the object once it is proven.
@@ -38,7 +38,7 @@ pub(in crate::fetch) struct FetchTask<'a> {
     pub(super) checked: Option<u64>,
     pub(super) parents: Vec<String>,
     pub(super) relays: Vec<String>,
-    /// Parents that were left for the registry because they were slow.
+    /// Slow parents that were abandoned for the registry.
     pub(super) slow: Vec<String>,
     pub(super) registry_allowed: bool,
     /// The size that the object must have, by the spec or by the first source.
@@ -116,7 +116,7 @@ impl<'a> FetchTask<'a> {
         }
     }
 
-    /// Fails early when the object can never fit. Evicts nothing: the size may be a mere claim.
+    /// Fails early if the object can never fit. Evicts nothing, because the size may be wrong.
     pub(super) async fn check_room(&mut self) -> Result<(), FetchFailure> {
         if let Some(size) = self.size
             && self.checked != self.size
@@ -141,11 +141,11 @@ impl<'a> FetchTask<'a> {
     }
 
     pub(super) async fn room_for(&self, block: &Bytes) -> io::Result<()> {
-        let made = self.room.bytes_came(block.len() as u64, self.size).await;
+        let made = self.room.bytes_received(block.len() as u64, self.size).await;
         made.map_err(io::Error::from)
     }
 
-    /// Call this before the bytes land: from then on readers of parts wait for the proof of the whole.
+    /// Call this before bytes land that no peer vouches for: from then on, readers of parts wait for the proof.
     pub(super) fn lands_unvouched(&self) {
         self.progress
             .send_if_modified(|now| !std::mem::replace(&mut now.has_unvouched, true));
@@ -197,7 +197,7 @@ impl<'a> FetchTask<'a> {
 
     pub(super) fn wrong_chunk_of(&mut self, parent: &str) -> SourceError {
         self.voucher.take_if(|(voucher, _)| voucher == parent);
-        // What it relays comes without hashes, from the same untrusted peer.
+        // Its relayed bytes have no hashes, and the peer is no longer trusted.
         self.relays.retain(|relay| relay != parent);
         self.metrics.chunk_failed(host_and_port(parent));
         SourceError {

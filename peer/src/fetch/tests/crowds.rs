@@ -83,7 +83,7 @@ async fn nodes_that_fetch_at_once_take_chunks_from_each_other() {
         .sum();
     // Alone, each node would have taken all of it from the seed.
     assert!(by_seed < 3 * body.len() as u64, "{reports:?}");
-    assert!(world.registry.asked().is_empty());
+    assert!(world.registry.requests().is_empty());
     for node in &nodes {
         assert!(node.store.sealed(&digest).is_some());
     }
@@ -103,7 +103,7 @@ async fn chunks_come_from_two_seeds_and_a_corrupt_one_is_left_out() {
     assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));
     let report = following.sealed().await.expect("sealed");
     assert_eq!(report.bytes_from_peers, 20 * CHUNK, "{report:?}");
-    assert!(world.registry.asked().is_empty());
+    assert!(world.registry.requests().is_empty());
 }
 
 async fn read_part(following: &Following, range: Range<u64>) -> Vec<u8> {
@@ -194,7 +194,7 @@ async fn a_seed_that_vouches_gives_the_last_chunk_alone() {
     assert!(world.store.sealed(&digest).is_none());
 }
 
-fn said_to_be_small(world: &FetchFixture, digest: &Digest) -> FetchSpec {
+fn claimed_small(world: &FetchFixture, digest: &Digest) -> FetchSpec {
     FetchSpec {
         size_hint: Some(65_536),
         ..world.wanted(digest)
@@ -206,10 +206,10 @@ async fn a_small_object_is_requested_once_and_sealed() {
     let world = FetchFixture::new().await;
     let body = bytes(65_536);
     let digest = world.registry.serve(&body);
-    let following = world.fetches.join_or_start(said_to_be_small(&world, &digest));
+    let following = world.fetches.join_or_start(claimed_small(&world, &digest));
     assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));
     following.sealed().await.expect("sealed");
-    assert_eq!(world.registry.asked().len(), 1);
+    assert_eq!(world.registry.requests().len(), 1);
     let sealed = world.store.sealed(&digest).expect("held");
     assert_eq!(std::fs::read(sealed.path()).expect("read"), body);
     assert_eq!(sealed.chunk_hashes().expect("hashes").size(), 65_536);
@@ -227,7 +227,7 @@ async fn no_byte_of_a_wrong_small_object_is_given_out() {
             ..super::support::Treat::default()
         },
     );
-    let following = world.fetches.join_or_start(said_to_be_small(&world, &digest));
+    let following = world.fetches.join_or_start(claimed_small(&world, &digest));
     let (got, ended) = read_all(&following).await;
     assert!(got.is_empty() && ended.is_err(), "{ended:?}");
 }
@@ -237,7 +237,7 @@ async fn an_object_larger_than_announced_is_fetched() {
     let world = FetchFixture::new().await;
     let body = bytes(3 * CHUNK + 1);
     let digest = world.registry.serve(&body);
-    let following = world.fetches.join_or_start(said_to_be_small(&world, &digest));
+    let following = world.fetches.join_or_start(claimed_small(&world, &digest));
     assert_eq!(read_all(&following).await, (body.to_vec(), Ok(())));
     following.sealed().await.expect("sealed");
 }

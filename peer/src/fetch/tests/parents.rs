@@ -26,7 +26,7 @@ async fn a_parent_is_asked_before_the_registry() {
         (report.bytes_from_peers, report.bytes_from_registry),
         (2 * CHUNK + 3, 0)
     );
-    assert!(world.registry.asked().is_empty());
+    assert!(world.registry.requests().is_empty());
     let about = world.store.about(&digest).expect("held");
     assert_eq!(about.media_type.as_deref(), Some("application/x"));
 }
@@ -53,7 +53,7 @@ async fn a_corrupting_parent_is_left_out_and_readers_get_the_right_bytes() {
         used,
         [(damaged.url.as_str(), 2 * CHUNK), (sound.url.as_str(), 2 * CHUNK)]
     );
-    assert!(world.registry.asked().is_empty());
+    assert!(world.registry.requests().is_empty());
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn one_fetch_serves_many_readers() {
     }
     followings[0].sealed().await.expect("sealed");
     assert_eq!(read_all(&world.fetch(&digest)).await.0, body);
-    assert_eq!(world.registry.asked().len(), 1);
+    assert_eq!(world.registry.requests().len(), 1);
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ async fn without_parents_and_registry_nothing_is_requested() {
         .await
         .expect_err("no source");
     assert_eq!(error.side(), Side::Peer);
-    assert_eq!(world.registry.asked(), Vec::<RecordedRequest>::new());
+    assert_eq!(world.registry.requests(), Vec::<RecordedRequest>::new());
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn a_manifest_is_kept_with_its_media_type() {
         (about.kind, about.media_type.as_deref()),
         (ObjectKind::Manifest, Some(media_type))
     );
-    assert!(world.registry.asked()[0].path.contains("/manifests/"));
+    assert!(world.registry.requests()[0].path.contains("/manifests/"));
 }
 
 #[tokio::test]
@@ -202,12 +202,15 @@ async fn waiting_for_a_free_connection_is_no_failure() {
     world.around.registries().configure(vec![settings]);
 
     let reading = world.fetch(&first);
-    eventually("the first is on its way", || !world.registry.asked().is_empty()).await;
+    eventually("the first is on its way", || {
+        !world.registry.requests().is_empty()
+    })
+    .await;
     let waiting = world.fetch(&second);
     // Far longer than one wait for a connection, and than three tries take.
     let waited = tokio::time::timeout(Duration::from_secs(3), waiting.sealed()).await;
     assert!(waited.is_err(), "it has no turn, and has not failed either");
-    assert_eq!(world.registry.asked().len(), 1);
+    assert_eq!(world.registry.requests().len(), 1);
     go_on.cancel();
     reading.sealed().await.expect("sealed");
     waiting.sealed().await.expect("sealed");

@@ -154,12 +154,12 @@ impl FaultyRegistry {
         digest
     }
 
-    pub(crate) fn asked(&self) -> Vec<RecordedRequest> {
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
         self.log.lock().clone()
     }
 
     pub(crate) fn ranges(&self) -> Vec<Option<String>> {
-        self.asked().into_iter().map(|asked| asked.range).collect()
+        self.requests().into_iter().map(|asked| asked.range).collect()
     }
 
     async fn answer(&self, path: String, headers: &HeaderMap) -> Response {

@@ -132,7 +132,7 @@ fn too_many_parts_get_the_whole() {
 }
 
 /// What RFC 9110 says, byte by byte.
-fn asked_for(byte: u64, size: u64, bounds: &[RequestedRange]) -> bool {
+fn is_requested(byte: u64, size: u64, bounds: &[RequestedRange]) -> bool {
     bounds.iter().any(|bounds| match *bounds {
         RequestedRange::Closed(first, last) => (first..=last).contains(&byte),
         RequestedRange::Open(first) => byte >= first,
@@ -189,7 +189,7 @@ proptest! {
         };
         for byte in 0..size {
             let times = parts.iter().filter(|range| range.contains(&byte)).count();
-            prop_assert_eq!(times, usize::from(asked_for(byte, size, &bounds)), "byte {}", byte);
+            prop_assert_eq!(times, usize::from(is_requested(byte, size, &bounds)), "byte {}", byte);
         }
         // In the order of the first range that has a byte of it.
         let asked_at = |part: &Range<u64>| bounds.iter().position(|one| {

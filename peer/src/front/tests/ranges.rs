@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 
 use store::{CHUNK, Store};
 
-use super::support::{FrontFixture, Got, SignIn};
+use super::support::{FrontFixture, FrontResponse, SignIn};
 use crate::fetch::tests::support::{bytes, eventually, lies_of, with_byte_changed};
 
 fn layer() -> Bytes {
@@ -18,7 +18,7 @@ fn layer() -> Bytes {
     (0..3_000_000).map(next).collect::<Vec<u8>>().into()
 }
 
-async fn asked(world: &FrontFixture, path: &str, headers: &[(&str, &str)]) -> Got {
+async fn get_with(world: &FrontFixture, path: &str, headers: &[(&str, &str)]) -> FrontResponse {
     let mut request = world.request(Method::GET, path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -27,7 +27,7 @@ async fn asked(world: &FrontFixture, path: &str, headers: &[(&str, &str)]) -> Go
 }
 
 /// The parts of a multipart answer: where each lies, and its bytes.
-fn parts(got: &Got, size: usize) -> Vec<(Range<usize>, Bytes)> {
+fn parts(got: &FrontResponse, size: usize) -> Vec<(Range<usize>, Bytes)> {
     let media_type = got.header("content-type");
     let boundary = media_type
         .strip_prefix("multipart/byteranges; boundary=")
@@ -51,14 +51,14 @@ fn parts(got: &Got, size: usize) -> Vec<(Range<usize>, Bytes)> {
             .expect("a head")
             + 4;
         let head = std::str::from_utf8(&after[..head_length]).expect("text");
-        let told = head
+        let range = head
             .lines()
             .find_map(|line| line.strip_prefix("Content-Range: bytes "))
-            .and_then(|told| told.strip_suffix(&format!("/{size}")))
-            .and_then(|told| told.split_once('-'))
+            .and_then(|range| range.strip_suffix(&format!("/{size}")))
+            .and_then(|range| range.split_once('-'))
             .expect("a Content-Range");
         let number = |text: &str| text.parse::<usize>().expect("a number");
-        let range = number(told.0)..number(told.1) + 1;
+        let range = number(range.0)..number(range.1) + 1;
         let begins = at + delimiter.len() + head_length;
         at = begins + range.len();
         parts.push((range, body.slice(begins..at)));
@@ -80,7 +80,7 @@ async fn many_ranges_come_as_parts_from_the_registry_and_from_the_store() {
         700_000..1_800_001,
     ];
     for from in ["registry", "store"] {
-        let got = asked(&world, &path, &[("range", header)]).await;
+        let got = get_with(&world, &path, &[("range", header)]).await;
         assert_eq!(got.status, StatusCode::PARTIAL_CONTENT, "{from}");
         assert_eq!(got.header("content-range"), "", "{from}");
         assert_eq!(got.header("content-encoding"), "", "{from}");
@@ -104,11 +104,11 @@ async fn one_remaining_range_is_a_plain_206() {
     let image = world.registry.push("a", layer());
     let size = image.layer_bytes.len();
     let path = format!("/v2/a/blobs/{}", image.layer);
-    let got = asked(&world, &path, &[("range", "bytes=0-4,3-9,9000000-")]).await;
+    let got = get_with(&world, &path, &[("range", "bytes=0-4,3-9,9000000-")]).await;
     assert_eq!(got.status, StatusCode::PARTIAL_CONTENT);
     assert_eq!(got.header("content-range"), format!("bytes 0-9/{size}"));
     assert_eq!(got.body.expect("a body"), image.layer_bytes.slice(0..10));
-    let beyond = asked(&world, &path, &[("range", "bytes=9000000-,8000000-8000001")]).await;
+    let beyond = get_with(&world, &path, &[("range", "bytes=9000000-,8000000-8000001")]).await;
     assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
 }
@@ -119,7 +119,7 @@ async fn parts_of_a_wrong_layer_end_as_a_broken_transfer() {
     let image = world.registry.push("a", layer());
     world.registry.serves_wrong_bytes_of(&image.layer);
     let path = format!("/v2/a/blobs/{}", image.layer);
-    let got = asked(&world, &path, &[("range", "bytes=0-9,2999990-")]).await;
+    let got = get_with(&world, &path, &[("range", "bytes=0-9,2999990-")]).await;
     assert_eq!(got.status, StatusCode::PARTIAL_CONTENT);
     assert!(got.body.is_none(), "the end of a wrong layer was given out");
 }
@@ -137,10 +137,10 @@ async fn if_range_of_another_object_gets_the_whole() {
         ("\"other\"", StatusCode::OK),
         ("Sat, 21 Nov 2026 10:00:00 GMT", StatusCode::OK),
     ] {
-        let got = asked(&world, &path, &[("range", "bytes=0-1"), ("if-range", tag)]).await;
+        let got = get_with(&world, &path, &[("range", "bytes=0-1"), ("if-range", tag)]).await;
         assert_eq!(got.status, status, "{tag}");
     }
-    let twice = asked(&world, &path, &[("range", "bytes=0-1"), ("range", "bytes=5-6")]).await;
+    let twice = get_with(&world, &path, &[("range", "bytes=0-1"), ("range", "bytes=5-6")]).await;
     assert_eq!(twice.status, StatusCode::OK);
     let mut request = world.request(Method::HEAD, &path).header("range", "bytes=0-1");
     request = request.header("if-range", &own);
@@ -164,14 +164,14 @@ async fn a_client_with_the_object_gets_304_without_a_fetch() {
             format!("\"x\", W/\"{digest}\""),
             "*".to_owned(),
         ] {
-            let got = asked(&world, &path, &[("if-none-match", &tag), ("range", "bytes=0-1")]).await;
+            let got = get_with(&world, &path, &[("if-none-match", &tag), ("range", "bytes=0-1")]).await;
             assert_eq!(got.status, StatusCode::NOT_MODIFIED, "{path} {tag}");
             assert_eq!(got.header("etag"), format!("\"{digest}\""));
             assert_eq!(got.body.expect("no body"), "");
         }
     }
     assert_eq!(world.registry.count(&format!("GET {blob}")), 0);
-    let got = asked(&world, &blob, &[("if-none-match", "\"x\"")]).await;
+    let got = get_with(&world, &blob, &[("if-none-match", "\"x\"")]).await;
     assert_eq!(got.status, StatusCode::OK);
 }
 
@@ -180,7 +180,7 @@ async fn a_304_needs_a_grant_too() {
     let world = FrontFixture::new(SignIn::Basic).await;
     let image = world.registry.push("a", layer());
     let path = format!("/v2/a/blobs/{}", image.layer);
-    let got = asked(&world, &path, &[("if-none-match", "*")]).await;
+    let got = get_with(&world, &path, &[("if-none-match", "*")]).await;
     assert_eq!(got.status, StatusCode::UNAUTHORIZED);
 }
 
@@ -191,17 +191,17 @@ async fn a_manifest_has_ranges_too() {
     let path = format!("/v2/a/manifests/{}", image.manifest);
     let whole = world.get(&path, None).await.body.expect("a body");
     let size = whole.len();
-    let got = asked(&world, &path, &[("range", "bytes=2-5")]).await;
+    let got = get_with(&world, &path, &[("range", "bytes=2-5")]).await;
     assert_eq!(got.status, StatusCode::PARTIAL_CONTENT);
     assert_eq!(got.header("content-range"), format!("bytes 2-5/{size}"));
     assert_eq!(got.body.expect("a body"), whole.slice(2..6));
-    let many = asked(&world, &path, &[("range", "bytes=7-8,-3")]).await;
+    let many = get_with(&world, &path, &[("range", "bytes=7-8,-3")]).await;
     let expected = [
         (7..9, whole.slice(7..9)),
         (size - 3..size, whole.slice(size - 3..)),
     ];
     assert_eq!(parts(&many, size), expected);
-    let beyond = asked(&world, &path, &[("range", &format!("bytes={size}-"))]).await;
+    let beyond = get_with(&world, &path, &[("range", &format!("bytes={size}-"))]).await;
     assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
 }
@@ -233,7 +233,7 @@ async fn a_range_of_the_whole_object_never_completes_with_wrong_bytes_of_a_seed(
     ];
     for (header, number) in headers.iter().zip(1..) {
         let (path, body) = lied_about(&world, &seed, number).await;
-        let got = asked(&world, &path, &[("range", header)]).await;
+        let got = get_with(&world, &path, &[("range", header)]).await;
         assert!(got.body.is_none(), "{header}: {} with wrong bytes", got.status);
         // The wrong bytes are dropped, and the registry is asked.
         let again = world.get(&path, None).await;
@@ -251,7 +251,7 @@ async fn a_range_of_the_whole_object_completes_with_right_bytes_of_a_seed() {
         lies_of(&seed, &body, &body).await;
         seed.record_delivered(&image.layer, &world.location("a"));
         let path = format!("/v2/a/blobs/{}", image.layer);
-        let got = asked(&world, &path, &[("range", header)]).await;
+        let got = get_with(&world, &path, &[("range", header)]).await;
         assert_eq!(got.status, StatusCode::PARTIAL_CONTENT, "{header}");
         let first = body.len() - got.header("content-length").parse::<usize>().expect("a length");
         assert!(got.body.expect("a body") == body.slice(first..), "{header}");
@@ -268,7 +268,7 @@ async fn with_held_back_ranges_no_wrong_byte_of_a_seed_is_sent() {
     for (range, number) in ranges.into_iter().zip(1..) {
         let (path, body) = lied_about(&world, &seed, number).await;
         let header = format!("bytes={}-{}", range.start, range.end - 1);
-        let got = asked(&world, &path, &[("range", &header)]).await;
+        let got = get_with(&world, &path, &[("range", &header)]).await;
         assert_eq!(got.status, StatusCode::PARTIAL_CONTENT, "{header}");
         let at = |offset: u64| usize::try_from(offset).expect("within the object");
         let right = body.slice(at(range.start)..at(range.end));
@@ -283,7 +283,7 @@ async fn a_range_that_is_held_back_too_long_gets_a_503_with_retry_after() {
     let image = world.registry.push("a", layer());
     let path = format!("/v2/a/blobs/{}", image.layer);
     let held = world.registry.holds_bodies();
-    let got = asked(&world, &path, &[("range", "bytes=5-9")]).await;
+    let got = get_with(&world, &path, &[("range", "bytes=5-9")]).await;
     assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(got.header("retry-after"), "10");
     held.cancel();
@@ -291,7 +291,7 @@ async fn a_range_that_is_held_back_too_long_gets_a_503_with_retry_after() {
         world.store.sealed(&image.layer).is_some()
     })
     .await;
-    let got = asked(&world, &path, &[("range", "bytes=5-9")]).await;
+    let got = get_with(&world, &path, &[("range", "bytes=5-9")]).await;
     assert_eq!(got.body.expect("a body"), image.layer_bytes.slice(5..10));
     assert_eq!(world.registry.count(&format!("GET {path}")), 1);
 }

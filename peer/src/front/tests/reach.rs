@@ -111,7 +111,7 @@ async fn a_registry_that_answers_5xx_to_everything_is_unreachable() {
         world.registry.count("GET /v2/"),
         1 + world.registry.count("GET /v2/a/"),
         "one probe for all: {:?}",
-        world.registry.asked()
+        world.registry.requests()
     );
 }
 

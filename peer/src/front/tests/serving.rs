@@ -28,7 +28,7 @@ async fn other_paths_get_404_so_that_the_runtime_asks_the_registry() {
     }
     let got = world.send(world.request(Method::PUT, "/v2/a/manifests/v1")).await;
     assert_eq!(got.status, StatusCode::METHOD_NOT_ALLOWED);
-    assert!(world.registry.asked().is_empty());
+    assert!(world.registry.requests().is_empty());
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn a_range_is_exactly_those_bytes_from_the_registry_and_from_the_store() {
         world.registry.count(&format!("GET {path}")),
         1,
         "{:?}",
-        world.registry.asked()
+        world.registry.requests()
     );
 }
 

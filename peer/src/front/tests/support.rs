@@ -48,6 +48,9 @@ pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(super) const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
 
 /// Harbor's body for an image with too many vulnerabilities.
+/// The registry's own message in [`BARRED`].
+pub(super) const BAR_MESSAGE: &str =
+    "current image with 3 vulnerabilities cannot be pulled due to configured policy";
 pub(super) const BARRED: &str = r#"{"errors":[{"code":"PROJECTPOLICYVIOLATION","message":"current image with 3 vulnerabilities cannot be pulled due to configured policy"}]}"#;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,7 +99,7 @@ struct Contents {
     tokens: HashMap<String, Option<String>>,
     /// The token that its server issues to every caller.
     gives: Option<serde_json::Value>,
-    asked: Vec<String>,
+    requests: Vec<String>,
     authorizations: Vec<String>,
 }
 
@@ -136,7 +139,7 @@ impl ScriptedRegistry {
             holds: None,
             tokens: HashMap::new(),
             gives: None,
-            asked: Vec::new(),
+            requests: Vec::new(),
             authorizations: Vec::new(),
         })))
     }
@@ -235,13 +238,13 @@ impl ScriptedRegistry {
     }
 
     /// `GET /v2/…` lines so far.
-    pub(super) fn asked(&self) -> Vec<String> {
-        self.lock().asked.clone()
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.lock().requests.clone()
     }
 
     pub(super) fn count(&self, start: &str) -> usize {
         self.lock()
-            .asked
+            .requests
             .iter()
             .filter(|line| line.starts_with(start))
             .count()
@@ -266,7 +269,7 @@ async fn answer(State(registry): State<ScriptedRegistry>, request: Request) -> R
     let fate = registry.fate(&line);
     {
         let mut contents = registry.lock();
-        contents.asked.push(line);
+        contents.requests.push(line);
         contents.authorizations.push(authorization.clone());
     }
     match fate {
@@ -414,14 +417,14 @@ pub(super) struct FrontFixture {
 }
 
 /// A response.
-pub(super) struct Got {
+pub(super) struct FrontResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     /// None if the transfer was cut off.
     pub(super) body: Option<Bytes>,
 }
 
-impl Got {
+impl FrontResponse {
     pub(super) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -516,7 +519,7 @@ impl FrontFixture {
         scraped(&self.state.0.metrics, &self.store)
     }
 
-    pub(super) fn told(&self) -> Vec<(PullResult, u16)> {
+    pub(super) fn results(&self) -> Vec<(PullResult, u16)> {
         let pulls = self.pulls();
         pulls
             .iter()
@@ -632,25 +635,25 @@ impl FrontFixture {
             .header("accept", ACCEPT)
     }
 
-    pub(super) async fn send(&self, request: reqwest::RequestBuilder) -> Got {
+    pub(super) async fn send(&self, request: reqwest::RequestBuilder) -> FrontResponse {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
-        Got {
+        FrontResponse {
             status,
             headers,
             body: response.bytes().await.ok(),
         }
     }
 
-    pub(super) async fn get(&self, path: &str, authorization: Option<&str>) -> Got {
+    pub(super) async fn get(&self, path: &str, authorization: Option<&str>) -> FrontResponse {
         self.ask(Method::GET, path, authorization).await
     }
 
-    pub(super) async fn head(&self, path: &str, authorization: Option<&str>) -> Got {
+    pub(super) async fn head(&self, path: &str, authorization: Option<&str>) -> FrontResponse {
         self.ask(Method::HEAD, path, authorization).await
     }
 
-    async fn ask(&self, method: Method, path: &str, authorization: Option<&str>) -> Got {
+    async fn ask(&self, method: Method, path: &str, authorization: Option<&str>) -> FrontResponse {
         let mut request = self.request(method, path);
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);

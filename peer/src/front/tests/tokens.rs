@@ -36,13 +36,13 @@ async fn a_new_token_finds_the_grants_of_its_account() {
     assert_eq!(world.pull("a", &image, Some(&first)).await, StatusCode::OK);
     let second = world.bearer("a", ANN).await.expect("another token");
     assert_ne!(first, second);
-    let asked = world.registry.asked().len();
+    let asked = world.registry.requests().len();
     assert_eq!(
         world.pull_by_digest("a", &image, Some(&second)).await,
         StatusCode::OK
     );
     assert_eq!(
-        world.registry.asked().len(),
+        world.registry.requests().len(),
         asked,
         "nothing had to be asked again"
     );
@@ -144,7 +144,7 @@ async fn only_token_servers_that_a_challenge_named_are_called() {
         StatusCode::NOT_FOUND,
         "not seen yet"
     );
-    assert!(world.registry.asked().is_empty());
+    assert!(world.registry.requests().is_empty());
     world.registry.push("a", "layer of a");
     world.bearer("a", ANN).await.expect("a token");
     assert_eq!(world.send(ask(&realm)).await.status, StatusCode::OK);
@@ -280,13 +280,13 @@ async fn a_token_for_another_service_stands_for_no_account() {
             .exchange(challenged.challenge(), &form)
             .await
             .expect("a token");
-        let asked = world.registry.asked().len();
+        let asked = world.registry.requests().len();
         assert_eq!(
             world.pull_by_digest("a", &image, Some(&token)).await,
             StatusCode::OK
         );
         assert!(
-            world.registry.asked().len() > asked,
+            world.registry.requests().len() > asked,
             "{services:?}: the registry decides"
         );
     }

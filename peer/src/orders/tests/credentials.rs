@@ -2,6 +2,7 @@ use wire::{Lot, PlacementOutcome, Side};
 
 use super::support::{FakeManager, WorkingPeer};
 use crate::fetch::tests::support::{Treat, bytes, eventually};
+use crate::recorder::{Trace, attribute};
 use oci::Digest;
 
 const GOOD: &str = "Basic bGFzdGluZzpwdw==";
@@ -62,7 +63,8 @@ async fn after_an_ended_credential_the_configured_one_is_used() {
 async fn without_a_configured_credential_an_ended_one_fails_the_placement() {
     for kept in [None, Some("Bearer ended.long.ago")] {
         let manager = FakeManager::default();
-        let (peer, lot) = private(&manager).await;
+        let ((peer, mut lot), trace) = (private(&manager).await, Trace::begin());
+        lot.trace = Some(trace.context());
         if let Some(kept) = kept {
             manager.keeps_credential("c-1", kept);
         }
@@ -70,7 +72,11 @@ async fn without_a_configured_credential_an_ended_one_fails_the_placement() {
             panic!("a private object was fetched without a credential");
         };
         assert_eq!(side, Side::Caller);
-        assert!(reason.contains("credential"), "{reason}");
+        let placement = trace.the("placement").await;
+        assert_eq!(
+            attribute(&placement, "error.type").as_deref(),
+            Some("credential_ended")
+        );
         assert!(!reason.contains("long.ago"), "{reason}");
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct FakeManager(Arc<FakeManagerInner>);
 
 #[derive(Default)]
 struct FakeManagerInner {
-    said: Mutex<ManagerState>,
+    state: Mutex<ManagerState>,
     news: Notify,
 }
 
@@ -57,7 +57,7 @@ struct ManagerState {
 
 impl FakeManager {
     fn lock(&self) -> MutexGuard<'_, ManagerState> {
-        self.0.said.lock()
+        self.0.state.lock()
     }
 
     /// A seed that has joined.
@@ -130,8 +130,9 @@ impl FakeManager {
     }
 
     pub(super) fn lost(&self) -> Vec<String> {
-        let said = self.lock();
-        said.holdings
+        let state = self.lock();
+        state
+            .holdings
             .iter()
             .flat_map(|report| report.lost.clone())
             .collect()
@@ -152,9 +153,9 @@ impl FakeManager {
 }
 
 async fn hello(State(manager): State<FakeManager>, Json(_): Json<Hello>) -> Json<Welcome> {
-    let mut said = manager.lock();
-    said.sessions += 1;
-    said.ended = false;
+    let mut state = manager.lock();
+    state.sessions += 1;
+    state.ended = false;
     Json(Welcome {
         wire_version: wire::VERSION,
         session: Uuid::new_v4(),
@@ -162,11 +163,11 @@ async fn hello(State(manager): State<FakeManager>, Json(_): Json<Hello>) -> Json
         lease_ms: 60_000,
         neighbourhood: Neighbourhood {
             version: "one".to_owned(),
-            registries: said.registries.clone(),
+            registries: state.registries.clone(),
             ..Neighbourhood::default()
         },
         send_full_holdings: false,
-        removals: said.authority.removals(0, &[]),
+        removals: state.authority.removals(0, &[]),
     })
 }
 
@@ -190,17 +191,17 @@ async fn take(
 
 impl FakeManager {
     fn something_for(&self, request: &TakeRequest) -> Result<Option<TakeResponse>, StatusCode> {
-        let mut said = self.lock();
-        if said.ended {
+        let mut state = self.lock();
+        if state.ended {
             return Err(StatusCode::GONE);
         }
-        let lots = said.lots.len().min(request.at_most as usize);
+        let lots = state.lots.len().min(request.at_most as usize);
         let gone = |work: &i64| request.working_on.contains(work);
-        let withdrawn: Vec<i64> = said.withdrawn.extract_if(.., |work| gone(work)).collect();
+        let withdrawn: Vec<i64> = state.withdrawn.extract_if(.., |work| gone(work)).collect();
         let answer = TakeResponse {
-            lots: said.lots.drain(..lots).collect(),
-            neighbourhood: said.around.take(),
-            questions: said.questions.drain(..).collect(),
+            lots: state.lots.drain(..lots).collect(),
+            neighbourhood: state.around.take(),
+            questions: state.questions.drain(..).collect(),
             withdrawn,
             images: None,
             removals: None,
@@ -234,8 +235,8 @@ async fn credential(
     State(manager): State<FakeManager>,
     Path((_, name)): Path<(Uuid, String)>,
 ) -> Result<Json<SecretText>, StatusCode> {
-    let said = manager.lock();
-    let known = said.credentials.get(&name).cloned();
+    let state = manager.lock();
+    let known = state.credentials.get(&name).cloned();
     known.map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 

@@ -142,7 +142,7 @@ async fn a_quota_counts_our_own_objects_only() {
 }
 
 #[tokio::test]
-async fn free_space_is_kept_whoever_fills_the_disk() {
+async fn free_space_is_kept_also_if_other_programs_fill_the_disk() {
     let Some(disk) = SmallDisk::tmpfs(32) else { return };
     let limits = StoreLimits {
         keep_free: vec![Amount::Bytes(8 * CHUNK)],
@@ -157,7 +157,7 @@ async fn free_space_is_kept_whoever_fills_the_disk() {
 }
 
 #[tokio::test]
-async fn pinned_read_and_held_objects_stay_and_nothing_is_evicted_in_vain() {
+async fn pinned_read_and_held_objects_stay_and_eviction_stops_if_it_cannot_help() {
     let dir = folder();
     let fixture = StoreFixture::open(dir.path(), quota(12));
     let objects = fixture.objects(4, 3).await;
@@ -240,22 +240,22 @@ async fn landed_bytes_need_no_second_room() {
 }
 
 #[tokio::test]
-async fn room_grows_with_the_bytes_that_come() {
+async fn room_grows_with_the_received_bytes() {
     let dir = folder();
     let fixture = StoreFixture::open(dir.path(), quota(12));
     // Six bytes are free.
     let objects = fixture.objects(4, 3).await;
     let size = Some(12 * CHUNK - 1);
     let room = GrowingRoom::new(fixture.store.clone(), Digest::of(b"large"));
-    room.bytes_came(3, size).await.expect("room");
+    room.bytes_received(3, size).await.expect("room");
     assert_eq!(
         fixture.holds(&objects),
         [true; 4],
         "what is claimed evicts nothing"
     );
-    room.bytes_came(2 * CHUNK, size).await.expect("room");
+    room.bytes_received(2 * CHUNK, size).await.expect("room");
     assert_eq!(fixture.holds(&objects), [false, true, true, true]);
-    room.bytes_came(3 * CHUNK, size).await.expect("room");
+    room.bytes_received(3 * CHUNK, size).await.expect("room");
     assert_eq!(fixture.holds(&objects), [false, false, true, true]);
     room.begin(0).await;
     drop(
@@ -288,7 +288,7 @@ async fn a_check_for_room_evicts_and_promises_nothing() {
 }
 
 #[tokio::test]
-async fn nothing_is_evicted_in_vain_beside_a_partial_object() {
+async fn no_eviction_without_use_beside_a_partial_object() {
     let dir = folder();
     let fixture = StoreFixture::open(dir.path(), quota(8));
     let objects = fixture.objects(1, 3).await;
