@@ -1,4 +1,4 @@
-//! The manager: built first (addresses known, nothing served), then spawned.
+//! The manager: `build` binds its addresses, `spawn` serves them.
 
 mod webhooks;
 
@@ -26,10 +26,10 @@ use wire::{CaFingerprint, ClusterName, Joined, PublicKey, RegistryDescription, R
 use self::webhooks::WebhookSender;
 use crate::config::{ManagerConfig, Timeouts};
 
-/// Long enough for immediate failures (a wrong name, no credential) and for small images. Harbor gives up after 30
-/// s, and its worker waits meanwhile.
+/// How long a request of Harbor's kraken driver waits for the preheat: enough for immediate failures (a wrong name, no
+/// credential) and small images. Harbor's worker is blocked meanwhile, and Harbor's limit is 30 s.
 const KRAKEN_WAITS: Duration = Duration::from_secs(8);
-/// The first token: every scope.
+/// The file of the first token, which has every scope.
 const ADMIN_TOKEN: &str = "admin.token";
 
 /// All listeners are bound and the database is open; nothing is served yet.
@@ -63,7 +63,7 @@ impl Manager {
         let listener = process::bind(&config.listen).await?;
         let for_peers = process::bind(&config.peer_listen).await?;
         let admin = process::bind(&config.admin).await?;
-        say_who_can_reach_it(config, listener.local_addr()?);
+        log_exposure(config, listener.local_addr()?);
         let fingerprint = authority.fingerprint();
         let app = App::new(AppParts {
             preheater: preheater.clone(),
@@ -94,7 +94,7 @@ impl Manager {
         })
     }
 
-    /// For the peer in the same process.
+    /// Metrics that the peer in the same process shares.
     pub(crate) fn registry_metrics(&self) -> oci::RegistryMetrics {
         self.preheater.registry_metrics().clone()
     }
@@ -107,12 +107,12 @@ impl Manager {
         Ok(self.admin.local_addr()?)
     }
 
-    /// Where peers call.
+    /// The listening address for peers.
     pub(crate) fn peer_address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.for_peers.local_addr()?)
     }
 
-    /// The same as a URL for peers on this machine.
+    /// The URL of that address for peers on this machine.
     pub(crate) fn peer_url(&self) -> anyhow::Result<String> {
         let mut address = self.peer_address()?;
         if address.ip().is_unspecified() {
@@ -126,12 +126,12 @@ impl Manager {
         Ok(format!("https://{address}"))
     }
 
-    /// Of the authority that signs peers' certificates.
+    /// The fingerprint of the authority that signs peers' certificates.
     pub(crate) fn authority(&self) -> CaFingerprint {
         self.authority
     }
 
-    /// Joins a peer of the same process: without a token.
+    /// Joins the peer of the same process, without a token.
     pub(crate) fn join_directly(
         &self,
         cluster: ClusterName,
@@ -141,8 +141,8 @@ impl Manager {
         move |key| Box::pin(async move { Ok(app.join_directly(role, cluster, key).await?) })
     }
 
-    /// Serves until the process stops. `beside` holds the routes of a peer in the same process, which the admin port
-    /// offers to callers with the key.
+    /// Serves until the process stops. `beside` holds the routes of a peer in the same process. The admin port serves
+    /// them to callers with the key.
     pub(crate) fn spawn(self, beside: Option<Router>) -> anyhow::Result<()> {
         let Vitals { running, metrics, .. } = &self.vitals;
         let for_peers = api::peer_router(self.app.clone(), metrics);
@@ -194,16 +194,16 @@ fn webhooks(config: &ManagerConfig) -> anyhow::Result<Webhooks> {
     })
 }
 
-/// Opens the database and brings its tables to this version.
+/// Opens the database and migrates its tables to this version.
 pub(crate) async fn open_database(url: &str) -> anyhow::Result<Database> {
     let database = Database::open(url).await?;
     migrations::Migrator::up(database.connection_for_migrations(), None)
         .await
-        .context("the database's tables cannot be brought to this version")?;
+        .context("the database cannot be migrated to this version")?;
     Ok(database)
 }
 
-/// The peers' port shows a certificate whose key lives as long as this process.
+/// Creates the certificate of the port for peers. Its key exists only in this process.
 fn acceptor(authority: &Authority, now_unix: i64) -> anyhow::Result<MutualAcceptor> {
     let shown = authority.server_certificate(now_unix)?;
     let own = OwnCertificate::new(&shown.chain_pem, &shown.key)?;
@@ -241,7 +241,7 @@ fn limits(section: &Timeouts) -> Limits {
     }
 }
 
-/// What peers receive of a configured registry: everything but its secrets.
+/// Describes a configured registry to peers: everything except its secrets.
 fn description(registry: &OwnRegistry) -> RegistryDescription {
     let settings = &registry.settings;
     RegistryDescription {
@@ -266,7 +266,7 @@ fn description(registry: &OwnRegistry) -> RegistryDescription {
 fn secrets_key(file: &Path) -> anyhow::Result<[u8; 32]> {
     let key = files::private_file(file, || {
         let mut key = vec![0; 32];
-        // Fails only if the operating system has no randomness; the short key is then refused below.
+        // Fails only if the operating system has no randomness. The empty key is refused below.
         if aws_lc_rs::rand::fill(&mut key).is_err() {
             key.clear();
         }
@@ -275,16 +275,16 @@ fn secrets_key(file: &Path) -> anyhow::Result<[u8; 32]> {
     let key = key.with_context(|| format!("the secrets key {}", file.display()))?;
     key.try_into().map_err(|_| {
         anyhow::anyhow!(
-            "{} holds no key of ours: remove it to have a new one made (credentials of open preheats die)",
+            "{} is not a key file: remove it, and the next start creates a new one; credentials of open preheats are lost",
             file.display()
         )
     })
 }
 
-/// The data folder and the embedded database are for this program's user alone, also those of an older version.
+/// Restricts the data folder and the embedded database to this program's user, also those of an older version.
 fn make_private(folder: &Path, database_url: &str) -> anyhow::Result<()> {
     files::private_folder(folder)
-        .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
+        .with_context(|| format!("the data folder {} cannot be created", folder.display()))?;
     let path = database_url.strip_prefix("sqlite:").unwrap_or_default();
     let path = path
         .trim_start_matches("//")
@@ -299,7 +299,7 @@ fn make_private(folder: &Path, database_url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first start writes a token with every scope, with which others are created.
+/// At the first start, writes a token with every scope.
 async fn first_token(
     preheater: &Preheater,
     callers: &CallerKey,
@@ -317,7 +317,7 @@ async fn first_token(
     let token = make_token(preheater, callers, clock, wish).await?;
     let file = folder.join(ADMIN_TOKEN);
     write_token(&file, &token)?;
-    info!(file = %file.display(), "first start: a token with every scope is in {}", file.display());
+    info!(file = %file.display(), "first start: token with every scope written");
     Ok(())
 }
 
@@ -340,17 +340,17 @@ fn write_token(file: &Path, token: &SecretText) -> anyhow::Result<()> {
         .with_context(|| format!("the token file {} cannot be written", file.display()))
 }
 
-fn say_who_can_reach_it(config: &ManagerConfig, address: SocketAddr) {
+fn log_exposure(config: &ManagerConfig, address: SocketAddr) {
     if let Some(url) = &config.public_url {
-        info!(%url, "others reach this manager at {url}");
+        info!(%url, "public URL configured");
     }
     if config.auth == AuthMode::None {
-        warn!(listen.addr = %address, "auth = \"none\": WHOEVER REACHES {address} MAY DO EVERYTHING, without a token");
+        warn!(listen.addr = %address, "auth = \"none\": EVERYONE WHO REACHES {address} MAY DO EVERYTHING");
     }
     if config.tls.is_none() && !address.ip().is_loopback() {
         warn!(
             listen.addr = %address,
-            "serving plain HTTP off loopback: tokens and registry credentials can be read on the way; set tls_cert and tls_key"
+            "serving plain HTTP off loopback: others on the network can read tokens; set tls_cert and tls_key"
         );
     }
 }

@@ -46,8 +46,8 @@ pub(super) async fn each(
                 preheat.state.word(),
                 preheat.image
             )),
-            Err(AskError::Refused { said, .. }) => {
-                output::remark(format!("stoker: {id}: {said}"));
+            Err(AskError::Refused { reason, .. }) => {
+                output::remark(format!("stoker: {id}: {reason}"));
                 any_refused = true;
             }
             Err(error) => return Err(error.into()),

@@ -1,4 +1,4 @@
-//! Client of the native API. Every call has a time limit; a refusal becomes a text that says what to do.
+//! Client of the native API. Every call has a time limit, and every error says what to do.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,26 +37,26 @@ pub(crate) struct Api {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    #[error("--server {0} is no http or https URL; write for example http://127.0.0.1:8080")]
+    #[error("--server {0} is not an http or https URL; write for example http://127.0.0.1:8080")]
     BadServer(String),
     #[error("the token file {file} cannot be read: {error}")]
     TokenFile { file: String, error: std::io::Error },
-    #[error("an HTTP client cannot be made: {0}")]
+    #[error("an HTTP client cannot be built: {0}")]
     Client(#[from] process::http::ClientError),
-    #[error("no manager answers at {base}: {reason}; start it, or give another URL with --server")]
+    #[error("the manager cannot be reached at {base}: {reason}; start it, or give another URL with --server")]
     Unreachable { base: String, reason: String },
     #[error(
-        "the manager at {base} wants a token and got none. Give --token-file FILE or STOKER_TOKEN; the first \
-         start of the manager wrote one with every scope to admin.token in its data folder"
+        "the manager at {base} requires a token: give --token-file FILE or STOKER_TOKEN. The first start of the \
+         manager wrote one with every scope to admin.token in its data folder"
     )]
     NoToken { base: String },
     #[error(
-        "the manager did not take the token: {said}. The first start wrote one with every scope to admin.token"
+        "the manager refused the token: {reason}. The first start wrote one with every scope to admin.token"
     )]
-    Token { said: String },
-    #[error("{said}")]
-    Refused { status: StatusCode, said: String },
-    #[error("{base} answered, but not as a Stoker manager does ({reason}); is --server right?")]
+    Token { reason: String },
+    #[error("{reason}")]
+    Refused { status: StatusCode, reason: String },
+    #[error("{base} does not answer as a Stoker manager does: {reason}; check --server")]
     NotAManager { base: String, reason: String },
 }
 
@@ -73,7 +73,7 @@ impl AskError {
     }
 }
 
-/// RFC 9457, as much of it as people read; a proxy may have written it.
+/// The fields of a problem document (RFC 9457) that are shown. A proxy may have written it.
 #[derive(Deserialize)]
 struct AnyProblem {
     title: Option<String>,
@@ -163,14 +163,14 @@ impl Api {
                 reason: format!("status {status}"),
             };
         };
-        let said = match (problem.title, problem.detail) {
+        let reason = match (problem.title, problem.detail) {
             (Some(title), Some(detail)) => format!("{title}: {detail}"),
-            (Some(said), None) | (None, Some(said)) => said,
+            (Some(text), None) | (None, Some(text)) => text,
             (None, None) => format!("the manager answered {status}"),
         };
         match status {
-            StatusCode::UNAUTHORIZED => AskError::Token { said },
-            _ => AskError::Refused { status, said },
+            StatusCode::UNAUTHORIZED => AskError::Token { reason },
+            _ => AskError::Refused { status, reason },
         }
     }
 
@@ -248,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    /// A manager that gives one answer.
+    /// A manager that gives the same response to every request.
     async fn answering(status: u16, content_type: &'static str, body: String) -> (process::Running, String) {
         process::install_tls_provider();
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
@@ -268,56 +268,60 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_problem_becomes_a_sentence() {
+    async fn a_problem_becomes_its_title_and_detail() {
         let problem = json!({"type": "about:blank", "title": "Not found", "status": 404, "detail": "there is no preheat 7"});
         let (_running, base) = answering(404, "application/problem+json", problem.to_string()).await;
         let error = refusal(&base, None).await;
-        assert_eq!(error.to_string(), "Not found: there is no preheat 7");
         assert!(!error.may_pass());
+        let AskError::Refused { status, reason } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        insta::assert_snapshot!(reason, @"Not found: there is no preheat 7");
     }
 
     #[tokio::test]
-    async fn without_a_token_the_first_one_is_named() {
+    async fn a_missing_token_is_another_error_than_a_refused_one() {
         let (_running, base) = answering(401, "application/problem+json", "{}".to_owned()).await;
-        let told = refusal(&base, None).await.to_string();
+        let missing = refusal(&base, None).await;
+        assert!(matches!(missing, AskError::NoToken { .. }), "{missing:?}");
+        let remedy = missing.to_string();
         assert!(
-            told.contains("admin.token") && told.contains("STOKER_TOKEN"),
-            "{told}"
+            remedy.contains("admin.token") && remedy.contains("STOKER_TOKEN"),
+            "{remedy}"
         );
-        let told = refusal(&base, Some("wr0ng")).await.to_string();
-        assert!(
-            told.contains("did not take the token") && !told.contains("wr0ng"),
-            "{told}"
-        );
+        let refused = refusal(&base, Some("wr0ng")).await;
+        assert!(matches!(refused, AskError::Token { .. }), "{refused:?}");
+        assert!(!refused.to_string().contains("wr0ng"), "{refused}");
     }
 
     #[tokio::test]
-    async fn another_server_is_told_from_a_manager() {
+    async fn another_server_is_not_taken_for_a_manager() {
         let (_running, base) = answering(200, "text/html", "<html>".to_owned()).await;
-        let told = refusal(&base, None).await.to_string();
-        assert!(told.contains("not as a Stoker manager does"), "{told}");
+        let error = refusal(&base, None).await;
+        assert!(matches!(error, AskError::NotAManager { .. }), "{error:?}");
     }
 
     #[tokio::test]
-    async fn a_manager_that_is_away_may_come_back() {
+    async fn an_unreachable_manager_may_answer_later() {
         process::install_tls_provider();
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         drop(listener);
         let error = refusal(&base, None).await;
         assert!(error.may_pass());
-        assert!(error.to_string().contains("--server"), "{error}");
+        assert!(matches!(error, AskError::Unreachable { .. }), "{error:?}");
     }
 
     #[tokio::test]
-    async fn an_answer_is_read() {
+    async fn a_response_is_read() {
         let (_running, base) = answering(200, "application/json", Json(json!([1])).0.to_string()).await;
         let api = Api::at(&base, None).expect("a client");
-        assert_eq!(api.get::<Vec<i64>>("/").await.expect("an answer"), vec![1]);
+        assert_eq!(api.get::<Vec<i64>>("/").await.expect("a response"), vec![1]);
     }
 
     #[test]
-    fn what_people_write_stands_in_a_query_as_it_was_written() {
+    fn a_query_keeps_its_values_unchanged() {
         let path = query("/x", &[("image", "h:5000/a@sha256:1&b=c d")]);
         let url = url::Url::parse(&format!("http://h{path}")).expect("a URL");
         let pairs: Vec<_> = url.query_pairs().into_owned().collect();

@@ -189,7 +189,7 @@ mod tests {
         for wrong in ["a.lan", "a.lan=fast", "=5MB/s", "a b=5MB/s"] {
             assert!(origin(wrong).is_err(), "{wrong}");
         }
-        assert!(rate("1kB/s").is_err_and(|said| said.contains("64KiB/s")));
+        assert!(rate("1kB/s").is_err_and(|error| error.contains("64KiB/s")));
     }
 
     #[test]

@@ -80,9 +80,9 @@ pub(crate) enum Command {
 pub(crate) fn parse() -> Result<Command, ExitCode> {
     Arguments::try_parse()
         .map(|arguments| arguments.command)
-        .map_err(|told| {
-            let _ = told.print();
-            if told.use_stderr() {
+        .map_err(|error| {
+            let _ = error.print();
+            if error.use_stderr() {
                 ExitCode::from(USAGE)
             } else {
                 ExitCode::SUCCESS

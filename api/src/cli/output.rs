@@ -102,11 +102,15 @@ mod tests {
         let mut table = Table::new(["ID", "STATE"]);
         table.row(["1000".to_owned(), "placing".to_owned()]);
         table.row(["2".to_owned(), "a\u{1b}[2Jb".to_owned()]);
-        assert_eq!(table.text(), "ID    STATE\n1000  placing\n2     a [2Jb\n");
+        insta::assert_snapshot!(table.text(), @r"
+        ID    STATE
+        1000  placing
+        2     a [2Jb
+        ");
     }
 
     #[test]
-    fn only_what_is_whole_is_a_hundred_percent() {
+    fn only_a_complete_count_is_a_hundred_percent() {
         assert_eq!(percent(0, 0), "-");
         assert_eq!(percent(999, 1_000), "99 %");
         assert_eq!(percent(1_000, 1_000), "100 %");

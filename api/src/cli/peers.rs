@@ -147,7 +147,7 @@ mod tests {
     fn a_name_that_several_peers_have_removes_none_of_them() {
         let peers = [peer("a", 1), peer("b", 2), peer("b", 3)];
         assert_eq!(id_of("a", &peers), Ok(peers[0].id));
-        assert!(id_of("b", &peers).is_err_and(|told| told.contains(&peers[2].id.to_string())));
+        assert!(id_of("b", &peers).is_err_and(|error| error.contains(&peers[2].id.to_string())));
         assert!(id_of("c", &peers).is_err());
     }
 }

@@ -8,7 +8,7 @@ use preheat::{Label, Labels};
 
 use self::follow::trace_words;
 use super::output;
-use super::stop::{FAILED, NOT_ASKED, Stop};
+use super::stop::{FAILED, NO_RESPONSE, Stop};
 use crate::cli::client::{Api, ServerFlags};
 
 /// Preheat images: peers fetch them before the first pull.
@@ -109,7 +109,7 @@ pub(crate) async fn run(arguments: PreheatArguments) -> Result<(), Stop> {
         false
     };
     match (not_asked.is_empty(), any_failed) {
-        (false, _) => Err(Stop::silent(NOT_ASKED)),
+        (false, _) => Err(Stop::silent(NO_RESPONSE)),
         (true, true) => Err(Stop::silent(FAILED)),
         (true, false) => Ok(()),
     }

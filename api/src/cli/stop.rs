@@ -11,21 +11,21 @@ use super::output;
 pub(crate) struct Stop {
     code: u8,
     /// Printed to stderr; empty if the command has printed everything.
-    said: String,
+    message: String,
 }
 
-/// Something failed.
+/// The command failed.
 pub(super) const FAILED: u8 = 1;
 /// The manager gave no usable response.
-pub(super) const NOT_ASKED: u8 = 2;
+pub(super) const NO_RESPONSE: u8 = 2;
 /// As in `sysexits.h`: the command line or the configuration is wrong.
 pub(super) const USAGE: u8 = 64;
 
 impl Stop {
-    pub(crate) fn failed(said: impl Display) -> Self {
+    pub(crate) fn failed(message: impl Display) -> Self {
         Self {
             code: FAILED,
-            said: said.to_string(),
+            message: message.to_string(),
         }
     }
 
@@ -33,21 +33,21 @@ impl Stop {
     pub(crate) fn silent(code: u8) -> Self {
         Self {
             code,
-            said: String::new(),
+            message: String::new(),
         }
     }
 
-    pub(crate) fn usage(said: impl Display) -> Self {
+    pub(crate) fn usage(message: impl Display) -> Self {
         Self {
             code: USAGE,
-            said: said.to_string(),
+            message: message.to_string(),
         }
     }
 
-    pub(crate) fn not_asked(said: impl Display) -> Self {
+    pub(crate) fn no_response(message: impl Display) -> Self {
         Self {
-            code: NOT_ASKED,
-            said: said.to_string(),
+            code: NO_RESPONSE,
+            message: message.to_string(),
         }
     }
 }
@@ -56,7 +56,7 @@ impl From<AskError> for Stop {
     fn from(error: AskError) -> Self {
         match error {
             AskError::BadServer(_) | AskError::TokenFile { .. } => Self::usage(error),
-            _ => Self::not_asked(error),
+            _ => Self::no_response(error),
         }
     }
 }
@@ -67,7 +67,7 @@ impl From<settings::Faults> for Stop {
     }
 }
 
-/// With all causes, because only the innermost may say what to do.
+/// Prints all causes: only the innermost may say what to do.
 impl From<anyhow::Error> for Stop {
     fn from(error: anyhow::Error) -> Self {
         Self::failed(format!("{error:#}"))
@@ -79,8 +79,8 @@ pub(super) fn end(ended: Result<(), Stop>) -> ExitCode {
     let Err(stop) = ended else {
         return ExitCode::SUCCESS;
     };
-    if !stop.said.is_empty() {
-        output::remark(format!("stoker: {}", stop.said));
+    if !stop.message.is_empty() {
+        output::remark(format!("stoker: {}", stop.message));
     }
     ExitCode::from(stop.code)
 }
@@ -90,12 +90,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_tell_failures_from_not_having_been_asked() {
+    fn a_failure_has_another_exit_code_than_no_response() {
         let unreachable = AskError::Unreachable {
             base: "http://h".to_owned(),
             reason: "refused".to_owned(),
         };
-        assert_eq!(Stop::from(unreachable).code, NOT_ASKED);
+        assert_eq!(Stop::from(unreachable).code, NO_RESPONSE);
         assert_eq!(Stop::from(AskError::BadServer("h".to_owned())).code, USAGE);
         assert_eq!(Stop::from(settings::Faults::default()).code, USAGE);
         assert_eq!(Stop::from(anyhow::anyhow!("no")).code, FAILED);

@@ -1,4 +1,4 @@
-//! The command line as people type it.
+//! The flags, defaults and environment variables of the command line.
 
 use clap::CommandFactory as _;
 
@@ -21,9 +21,9 @@ fn the_command_line_is_sound() {
     Arguments::command().debug_assert();
 }
 
-/// Names that people's scripts rely on.
+/// Flags that scripts use.
 #[test]
-fn every_flag_stands_in_the_help() {
+fn the_help_names_every_flag() {
     let promised: [(&[&str], &[&str]); 12] = [
         (
             &["up"],
@@ -92,14 +92,14 @@ fn every_flag_stands_in_the_help() {
         for flag in flags {
             assert!(
                 help.contains(flag),
-                "{command:?} does not tell of {flag}:\n{help}"
+                "the help of {command:?} lacks {flag}:\n{help}"
             );
         }
     }
 }
 
 #[test]
-fn defaults_are_told_where_people_look_for_them() {
+fn the_help_names_the_defaults() {
     for (command, default) in [
         ("up", "127.0.0.1:8080"),
         ("up", "127.0.0.1:65001"),
@@ -114,12 +114,12 @@ fn defaults_are_told_where_people_look_for_them() {
     }
 }
 
-/// What describes one question, and no installation.
-const OF_ONE_QUESTION: [&str; 7] = ["limit", "state", "image", "registry", "since", "label", "before"];
+/// Flags that describe one request, not an installation.
+const OF_ONE_REQUEST: [&str; 7] = ["limit", "state", "image", "registry", "since", "label", "before"];
 
-/// Every flag but those of single questions can be set in the environment.
+/// Every flag except those of one request can be set in the environment.
 #[test]
-fn the_environment_mirrors_the_flags_that_describe_an_installation() {
+fn every_flag_of_an_installation_has_an_environment_variable() {
     for command in Arguments::command()
         .get_subcommands()
         .filter(|command| command.get_name() != "demo")
@@ -128,12 +128,12 @@ fn the_environment_mirrors_the_flags_that_describe_an_installation() {
             let (Some(flag), false) = (argument.get_long(), argument.get_id() == "help") else {
                 continue;
             };
-            if OF_ONE_QUESTION.contains(&flag) {
+            if OF_ONE_REQUEST.contains(&flag) {
                 continue;
             }
-            let mirror = format!("STOKER_{}", flag.replace('-', "_").to_uppercase());
+            let variable = format!("STOKER_{}", flag.replace('-', "_").to_uppercase());
             let env = argument.get_env().map(|name| name.to_string_lossy().into_owned());
-            assert_eq!(env, Some(mirror), "{} --{flag}", command.get_name());
+            assert_eq!(env, Some(variable), "{} --{flag}", command.get_name());
         }
     }
 }
@@ -144,7 +144,7 @@ fn a_token_has_no_flag() {
 }
 
 #[test]
-fn several_images_platforms_and_clusters_may_be_named() {
+fn images_platforms_and_clusters_may_be_repeated() {
     let line =
         "stoker preheat a:1 b:2 --platform linux/amd64 --platform linux/arm64 --cluster x --cluster y --wait";
     assert!(parsed(line).is_ok());

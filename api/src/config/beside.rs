@@ -1,20 +1,20 @@
-//! What the file says of the peer that `stoker up` runs in its own process. The keys are those of a peer's own file, read
-//! by the peer's own reader. `stoker manager` checks them and ignores them, so that both take the same file.
+//! The settings of the peer that `stoker up` runs in its own process. The keys are those of a peer's file, and the peer's
+//! reader reads them. `stoker manager` checks and ignores them, so that one file works for both.
 //!
-//! This is the one module of the configuration that knows peers.
+//! Only this module of the configuration knows peers.
 
 use peer::PeerSettings;
 use settings::{OwnRegistry, Section};
 use wire::ClusterName;
 
-/// Where `share` listens in `stoker up`.
+/// The default of `share` in `stoker up`.
 const SHARE: &str = "127.0.0.1:65002";
 
-/// The peer beside the manager.
+/// The peer in the manager's process.
 #[derive(Debug)]
 pub(crate) struct PeerBeside {
     pub(crate) settings: PeerSettings,
-    /// `peer_cluster`: in a peer's own file it is `cluster`, which is a table in this one.
+    /// `peer_cluster`. A peer's own file calls it `cluster`, but here `cluster` is a table.
     pub(crate) cluster: ClusterName,
 }
 

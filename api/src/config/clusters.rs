@@ -1,4 +1,4 @@
-//! `[cluster."name"]`: what differs from cluster to cluster.
+//! `[cluster."name"]`: the settings of one cluster.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The manager's configuration: file, environment and flag, rising in rank. It is read once, before anything is
-//! opened or bound, and every fault is reported at once with its key.
+//! The manager's configuration: the environment overrides the file, and flags override both. It is read once, before
+//! anything is opened or bound. All faults are reported together, each with its key.
 
 mod beside;
 mod clusters;
@@ -25,10 +25,10 @@ use tracing::warn;
 
 pub(crate) use self::beside::PeerBeside;
 pub(crate) use self::flags::{AddressFlags, ManagerFlags};
-pub(crate) use self::telemetry::kept_and_dropped;
+pub(crate) use self::telemetry::trace_preheats_not_polls;
 pub(crate) use self::timeouts::Timeouts;
 
-/// Addresses that are listed where nothing else is said: `stoker up` runs on the machine of who tries it out.
+/// The default of `dial.addresses` for `stoker up`, where registries often run on the same machine.
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 /// Everything that a manager, and the peer beside it in `up`, is built from.
@@ -36,40 +36,40 @@ const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 pub(crate) struct ManagerConfig {
     /// Keys, the embedded database and the first token.
     pub(crate) data_dir: PathBuf,
-    /// Where Harbor and people ask: `host:port`.
+    /// Address for Harbor and people: `host:port`.
     pub(crate) listen: String,
-    /// Where peers call: `host:port`.
+    /// Address for peers: `host:port`.
     pub(crate) peer_listen: String,
-    /// Probes and metrics: `host:port`.
+    /// Address for probes and metrics: `host:port`.
     pub(crate) admin: String,
     pub(crate) database_url: String,
-    /// Whether every caller has to show a token.
+    /// Whether every request needs a token.
     pub(crate) auth: AuthMode,
-    /// The URL under which others reach this manager, when it is not `listen`.
+    /// The URL at which others reach this manager, if it is not `listen`.
     pub(crate) public_url: Option<url::Url>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) timeouts: Timeouts,
     pub(crate) registries: Vec<OwnRegistry>,
     pub(crate) dial: DialRules,
-    /// By name; a cluster that is not here has the default.
+    /// By name. A cluster that is not listed has the defaults.
     pub(crate) clusters: BTreeMap<String, ClusterSettings>,
-    /// Where notices of preheats are sent.
+    /// The receivers of notices.
     pub(crate) webhooks: Vec<Webhook>,
-    /// What is preheated when registries tell of pushes.
+    /// What to preheat when a registry reports a push.
     pub(crate) triggers: Rules,
     pub(crate) telemetry: TelemetryOptions,
-    /// Where people look at traces.
+    /// The URL of Jaeger's pages, for links.
     pub(crate) jaeger_ui: Option<url::Url>,
     pub(crate) beside: PeerBeside,
 }
 
-/// In what the programs that read this configuration differ.
+/// The defaults in which the programs that read this configuration differ.
 #[derive(Debug)]
 pub(crate) struct Program {
     listen: &'static str,
     peer_listen: &'static str,
     admin: &'static str,
-    /// Everything runs on one machine, which is tried out: registries on it are dialled unless the file says otherwise.
+    /// Whether loopback registries are allowed by default, as for a trial on one machine.
     is_laptop: bool,
     /// The name of the service in traces.
     service: &'static str,
@@ -95,7 +95,7 @@ impl Program {
 }
 
 impl ManagerConfig {
-    /// Reads the file at `path`, if there is one, and what goes before it.
+    /// Reads the file at `path`, if one is given, and what overrides it.
     pub(crate) fn read(path: Option<&Path>, given: Given, program: &Program) -> Result<Read<Self>, Faults> {
         let file = SettingsFile::open(path)?;
         let reader = Reader::new(&file, given)?;
@@ -103,7 +103,7 @@ impl ManagerConfig {
         reader.finish(config)
     }
 
-    /// Returns nothing only where a fault was noted.
+    /// Returns `None` only if a fault was reported.
     fn from_section(top: &Section<'_>, program: &Program) -> Option<Self> {
         let data_dir = top.needed("data_dir", top.path("data_dir"));
         let database_url = database_url(top, data_dir.as_deref());
@@ -136,7 +136,7 @@ impl ManagerConfig {
     }
 }
 
-/// Logs what should be written in another way.
+/// Logs a warning for each key that has moved.
 pub(crate) fn log_warnings(warnings: &[String]) {
     for warning in warnings {
         warn!(stoker.setting = %warning, "configuration: a key has moved");
@@ -145,11 +145,11 @@ pub(crate) fn log_warnings(warnings: &[String]) {
 
 fn telemetry_options(section: &Section<'_>, service: &str) -> TelemetryOptions {
     let mut options = settings::telemetry::read(section, service);
-    kept_and_dropped(&mut options);
+    trace_preheats_not_polls(&mut options);
     options
 }
 
-/// This machine, by number.
+/// The loopback addresses.
 pub(crate) fn loopback() -> Vec<AddressRange> {
     LOOPBACK.iter().filter_map(|range| range.parse().ok()).collect()
 }
@@ -159,7 +159,7 @@ fn auth(top: &Section<'_>) -> AuthMode {
         "tokens" => Ok(AuthMode::Tokens),
         "none" => Ok(AuthMode::None),
         _ => Err(
-            "must be \"tokens\" (every caller shows one) or \"none\" (whoever reaches the port may do everything)",
+            "must be \"tokens\" (every request needs one) or \"none\" (everyone who reaches the port may do everything)",
         ),
     };
     top.check("auth", mode).unwrap_or_default()
@@ -179,13 +179,13 @@ fn database_url(top: &Section<'_>, data_dir: Option<&Path>) -> Option<String> {
         return Some(embedded);
     };
     if !KNOWN.iter().any(|start| url.starts_with(start)) {
-        // The URL itself may hold a password: it is not repeated.
+        // The URL may hold a password, so the fault does not repeat it.
         top.fault("database_url", "must begin with sqlite:, postgres:// or mysql://");
     }
     Some(url)
 }
 
-/// The database that is used unless one is named: a file in the data folder.
+/// The default database: a file in the data folder.
 pub(crate) fn embedded_database(data_dir: &Path) -> String {
     format!("sqlite:{}", data_dir.join("stoker.db").display())
 }
@@ -194,7 +194,7 @@ fn web_address(text: &str, example: &str) -> Result<url::Url, String> {
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err(format!(
-            "`{text}` is no http or https URL; write for example {example}"
+            "`{text}` is not an http or https URL; write for example {example}"
         )),
     }
 }

@@ -1,10 +1,10 @@
-//! Which traces the manager keeps.
+//! The traces that the manager keeps.
 
 use process::telemetry::TelemetryOptions;
 use wire::paths;
 
-/// Preheats are kept whatever the ratio. What asks again and again, only to hear that nothing is new, is not.
-pub(crate) fn kept_and_dropped(options: &mut TelemetryOptions) {
+/// Always keeps the traces of preheats, and never those of polls.
+pub(crate) fn trace_preheats_not_polls(options: &mut TelemetryOptions) {
     options.trace_always = ["POST /oapi/v1/jobs", "POST /api/v1/preheats"]
         .map(str::to_owned)
         .to_vec();

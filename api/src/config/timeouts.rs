@@ -1,25 +1,25 @@
-//! `[timeouts]`: times of the manager. They were in `[limits]` once, and are still understood there.
+//! `[timeouts]`: times of the manager. Earlier versions had them in `[limits]`, where they still work.
 
 use std::time::Duration;
 
 use settings::Section;
 
-/// What is not given stays as it is built in.
+/// `None` stands for the built-in value.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Timeouts {
-    /// A preheat that has not ended by then fails, naming what is open.
+    /// A preheat that takes longer fails and names its open placements.
     pub(crate) preheat_limit: Option<Duration>,
-    /// A preheat fails if no seed was connected for as long.
+    /// A preheat fails if no seed was connected for this long.
     pub(crate) no_seed_limit: Option<Duration>,
-    /// Placements of a peer that is absent for longer fail as "peer left".
+    /// Placements of a peer that was disconnected for longer fail as "peer left".
     pub(crate) absent_limit: Option<Duration>,
-    /// The work of an absent seed is given to another one after this.
+    /// After this time, the placements of a disconnected seed move to another seed.
     pub(crate) replan_after: Option<Duration>,
-    /// A peer that has not called for as long has lost its session.
+    /// The session of a peer that sent no request for this long ends.
     pub(crate) session_lease: Option<Duration>,
-    /// Preheats that ended longer ago are deleted; 0: they are kept for ever.
+    /// Preheats that ended longer ago are deleted. 0 keeps them for ever.
     pub(crate) keep_preheats: Option<Duration>,
-    /// 0: seeds are not checked.
+    /// The interval of spot checks. 0 turns them off.
     pub(crate) spot_check_every: Option<Duration>,
 }
 
@@ -27,11 +27,11 @@ pub(super) fn read(top: &Section<'_>) -> Timeouts {
     let (former, section) = (top.table("limits"), top.table("timeouts"));
     let built_in = preheat::Limits::default();
     let time = |key, default: Option<Duration>| {
-        let found = former.moved_duration(key, &section);
-        if found.is_none() {
+        let value = former.moved_duration(key, &section);
+        if value.is_none() {
             section.default_duration(key, default.unwrap_or_default());
         }
-        found
+        value
     };
     Timeouts {
         preheat_limit: time("preheat_limit", Some(built_in.preheat_limit)),

@@ -1,4 +1,4 @@
-//! `[[trigger]]`: what is preheated when a registry tells of a push. The first one that matches is followed.
+//! `[[trigger]]`: what to preheat when a registry reports a push. The first trigger that matches applies.
 
 use std::net::IpAddr;
 
@@ -32,7 +32,7 @@ fn one(section: &Section<'_>) -> Option<Rule> {
     })
 }
 
-/// All but the clusters.
+/// Reads everything except the clusters.
 fn wish(section: &Section<'_>) -> Wish {
     let scope: Scope = section.parsed("scope").unwrap_or_default();
     Wish {
@@ -45,19 +45,19 @@ fn wish(section: &Section<'_>) -> Wish {
     }
 }
 
-/// Every rule says whose pushes it means.
+/// Every rule must name its registry.
 fn registry(section: &Section<'_>) -> Option<Glob> {
     let registry = section.parsed("registry");
     if !section.has("registry") {
         section.incomplete(
             "registry",
-            "is needed, as text: the registry whose pushes are meant, for example \"harbor.example.com\"",
+            "is needed: the registry whose pushes match, for example \"harbor.example.com\"",
         );
     }
     registry
 }
 
-/// `count`, `percent` or `addresses`: one of them, and only where the scope names more than one peer.
+/// At most one of `count`, `percent` and `addresses`, and only with a scope of more than one peer.
 fn peers(section: &Section<'_>, scope: Scope) -> PeerChoice {
     let addresses: Vec<IpAddr> = section.list("addresses");
     let addresses = (!addresses.is_empty()).then_some(PeerChoice::Addresses(addresses));
@@ -69,7 +69,7 @@ fn peers(section: &Section<'_>, scope: Scope) -> PeerChoice {
     if !given.is_empty() && scope == Scope::SingleSeedPeer {
         section.fault(
             "scope",
-            "count, percent and addresses narrow \"all_seed_peers\" or \"all_peers\": write one of these",
+            "must be \"all_seed_peers\" or \"all_peers\" with count, percent or addresses",
         );
     }
     given.pop().unwrap_or_default()

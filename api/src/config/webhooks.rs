@@ -1,4 +1,4 @@
-//! `[webhook."name"]`: where notices of preheats are sent. The secret is in a file of its own.
+//! `[webhook."name"]`: the receivers of notices. The secret is in its own file.
 
 use preheat::{Webhook, WebhookEvent};
 use settings::Section;
@@ -6,7 +6,7 @@ use wire::SecretText;
 
 use super::web_address;
 
-/// A shorter one could be guessed from one call.
+/// A shorter secret could be guessed from one signature.
 const SHORTEST_SECRET: usize = 16;
 const EXAMPLE: &str = "https://ci.example.com/hook";
 
@@ -30,17 +30,17 @@ fn one(name: String, section: &Section<'_>) -> Option<Webhook> {
     })
 }
 
-/// The address itself may hold a secret: it is not repeated.
+/// The URL may hold a secret, so the fault does not repeat it.
 fn address(section: &Section<'_>) -> Option<SecretText> {
     let text = section.secret("url");
     if !section.has("url") {
         section.incomplete(
             "url",
-            format_args!("is needed: where to call, for example {EXAMPLE}"),
+            format_args!("is needed: the URL of the receiver, for example {EXAMPLE}"),
         );
     }
     let url = web_address(&text?, EXAMPLE);
-    let fault = format!("is no http or https URL; write for example {EXAMPLE}");
+    let fault = format!("is not an http or https URL; write for example {EXAMPLE}");
     let url = section.check("url", url.map_err(|_| fault))?;
     Some(SecretText::new(url.as_str()))
 }
@@ -50,14 +50,14 @@ fn secret(section: &Section<'_>) -> Option<SecretText> {
     if !section.has("secret_file") {
         section.incomplete(
             "secret_file",
-            "is needed: a file with the secret that signs each call",
+            "is needed: a file with the secret that signs each notice",
         );
     }
     let content = content?;
     let secret = content.trim();
-    let few = format!("the file holds fewer than {SHORTEST_SECRET} letters; write a longer secret");
+    let too_short = format!("the file holds fewer than {SHORTEST_SECRET} letters; write a longer secret");
     let long_enough = Some(secret).filter(|secret| secret.len() >= SHORTEST_SECRET);
     section
-        .check("secret_file", long_enough.ok_or(few))
+        .check("secret_file", long_enough.ok_or(too_short))
         .map(SecretText::new)
 }

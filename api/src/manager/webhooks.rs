@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use preheat::{SendWebhook, WebhookCall};
 
-/// Follows no redirect: only the configured receiver may get the body.
+/// Follows no redirect: only the configured receiver may receive the body.
 pub(crate) struct WebhookSender(reqwest::Client);
 
 impl WebhookSender {
@@ -29,12 +29,12 @@ impl SendWebhook for WebhookSender {
     }
 }
 
-/// Without the address, which may hold a secret.
+/// Returns the cause without the URL, which may hold a secret.
 fn why(error: &reqwest::Error) -> String {
     let what = match (error.is_connect(), error.is_timeout()) {
-        (true, _) => "it cannot be reached",
-        (_, true) => "it did not answer in time",
-        _ => "the call broke off",
+        (true, _) => "the receiver cannot be reached",
+        (_, true) => "the receiver did not answer in time",
+        _ => "the connection broke",
     };
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {

@@ -172,12 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_scope_is_told_the_known_ones() {
-        let error = "root".parse::<Scope>().expect_err("no scope");
-        assert!(error.to_string().contains("preheat, read, admin"), "{error}");
+    fn an_unknown_scope_is_refused_with_the_known_ones() {
+        let error = "root".parse::<Scope>().expect_err("no scope").to_string();
+        for known in ["preheat", "read", "admin"] {
+            assert!(error.contains(known), "{error}");
+        }
         for of_peers in ["peer", "node", "seed"] {
-            let error = of_peers.parse::<Scope>().expect_err("no scope");
-            assert!(error.to_string().contains("--scope node"), "{error}");
+            let error = of_peers.parse::<Scope>().expect_err("no scope").to_string();
+            assert!(error.contains("--scope"), "{error}");
         }
     }
 }

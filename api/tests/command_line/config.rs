@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use super::{stoker, told, unsteered};
+use super::{stoker, transcript, unsteered};
 
 /// Ten faults in keys and sections that both programs have.
 const TEN_FAULTS: &str = r#"
@@ -28,7 +28,7 @@ quota = "much"
 sample_ratio = 7
 "#;
 
-/// The peer's program is built beside ours.
+/// The peer's program is in the same folder as ours.
 fn stoker_peer(arguments: &[&str]) -> Command {
     let ours = Path::new(env!("CARGO_BIN_EXE_stoker"));
     let mut command = Command::new(ours.with_file_name("stoker-peer"));
@@ -44,34 +44,38 @@ fn write(text: &str) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn both_programs_report_the_same_ten_faults_with_equal_texts() {
+fn both_programs_report_the_same_ten_faults() {
     let (_folder, file) = write(TEN_FAULTS);
     let lines = [stoker, stoker_peer].map(|program| {
         let output = program(&["config", "check", &file]).output().expect("run");
-        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(1), "{}", transcript(&output));
         let text = String::from_utf8(output.stdout).expect("text");
         text.lines().map(str::to_owned).collect::<Vec<_>>()
     });
     assert_eq!(lines[0].len(), 10, "{lines:#?}");
     assert_eq!(lines[0], lines[1]);
     let places: BTreeSet<_> = lines[0].iter().filter(|line| line.contains(&file)).collect();
-    assert_eq!(places.len(), 10, "a fault without its place: {lines:#?}");
+    assert_eq!(places.len(), 10, "a fault without file and line: {lines:#?}");
 }
 
 #[test]
-fn a_good_file_ends_with_0_in_both_programs_and_json_is_a_list() {
+fn a_good_file_is_0_in_both_programs_and_json_is_a_list() {
     let (_folder, file) = write("front = \"127.0.0.1:65001\"\n[limits]\nincoming = \"1Gbit/s\"\n");
     for program in [stoker, stoker_peer] {
         for more in [&[][..], &["--json"]] {
             let arguments = [&["config", "check", file.as_str()], more].concat();
             let output = program(&arguments).output().expect("run");
-            assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+            assert_eq!(output.status.code(), Some(0), "{}", transcript(&output));
         }
     }
     let (_folder, file) = write("[limits]\nabsent_limit = \"10m\"\n");
     let output = stoker(&["config", "check", &file]).output().expect("run");
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    assert!(told(&output).contains("[timeouts]"), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", transcript(&output));
+    assert!(
+        transcript(&output).contains("[timeouts]"),
+        "{}",
+        transcript(&output)
+    );
     let (_folder, file) = write(TEN_FAULTS);
     let output = stoker(&["config", "check", &file, "--json"])
         .output()
@@ -83,7 +87,7 @@ fn a_good_file_ends_with_0_in_both_programs_and_json_is_a_list() {
 }
 
 #[test]
-fn every_value_is_shown_with_its_source_and_no_secret_is() {
+fn every_value_except_secrets_is_shown_with_its_source() {
     let text = "admin = \"127.0.0.1:1\"\nlimits.incoming = \"1Gbit/s\"\n[registry.\"r.lan\"]\nusername = \"ann\"\npassword = \"s3cret\"\n";
     let (_folder, file) = write(text);
     for (program, arguments) in [
@@ -109,7 +113,7 @@ fn every_value_is_shown_with_its_source_and_no_secret_is() {
             .env("STOKER_NAME", "from-variable")
             .output()
             .expect("run");
-        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", transcript(&output));
         let shown = String::from_utf8(output.stdout).expect("text");
         for line in [
             "data_dir = \"d\"  # flag --data-dir".to_owned(),

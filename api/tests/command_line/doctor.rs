@@ -1,4 +1,4 @@
-//! `stoker doctor` on real parts: what is well is said to be, and what is not fails with what to do.
+//! `stoker doctor` with real programs: every check passes on a sound installation, and fails with a remedy otherwise.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -6,15 +6,15 @@ use std::process::Output;
 use world::registry::{PASSWORD, SignIn, USER};
 use world::{ManagerSpec, Peer, Registry};
 
-use super::{stoker, told};
+use super::{stoker, transcript};
 
-/// A folder with a configuration, and what the doctor is asked with it.
-struct Patient {
+/// A folder with a configuration for the doctor.
+struct Installation {
     folder: tempfile::TempDir,
     config: String,
 }
 
-impl Patient {
+impl Installation {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = format!("data_dir = \"{}\"\n", folder.path().join("data").display());
@@ -33,7 +33,7 @@ impl Patient {
         self.config += &section;
     }
 
-    fn examined(&self, more: &[&str]) -> Output {
+    fn examine(&self, more: &[&str]) -> Output {
         let file = self.file("stoker.toml", &self.config);
         let any = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
         let peers = ["--peer-listen", "127.0.0.1:0"];
@@ -45,27 +45,51 @@ impl Patient {
             .output()
             .expect("run")
     }
+
+    /// The same as JSON.
+    fn findings(&self, more: &[&str]) -> Findings {
+        let output = self.examine(&[more, &["--json"]].concat());
+        let document = serde_json::from_slice(&output.stdout).expect("JSON");
+        Findings {
+            code: output.status.code(),
+            document,
+            text: transcript(&output),
+        }
+    }
 }
 
 fn credential(password: &str) -> String {
     format!("username = \"{USER}\"\npassword = \"{password}\"")
 }
 
-/// A line that begins so and goes on with all of this.
-fn has(output: &Output, begin: &str, words: &[&str]) {
-    let all = told(output);
-    let found = all
-        .lines()
-        .any(|line| line.starts_with(begin) && words.iter().all(|word| line.contains(word)));
-    assert!(found, "no line `{begin}…{words:?}` in\n{all}");
+struct Findings {
+    code: Option<i32>,
+    document: serde_json::Value,
+    text: String,
+}
+
+impl Findings {
+    /// Checks that one check has this verdict, with these facts in its result or remedy.
+    fn has(&self, verdict: &str, check: &str, facts: &[&str]) {
+        let findings = self.document["findings"].as_array().expect("findings");
+        let found = findings.iter().any(|finding| {
+            let text = format!("{} {}", finding["found"], finding["to_do"]);
+            let has_remedy = finding["to_do"].is_string();
+            finding["verdict"] == verdict
+                && finding["what"] == check
+                && (verdict == "ok" || has_remedy)
+                && facts.iter().all(|fact| text.contains(fact))
+        });
+        assert!(found, "no {verdict} `{check}` with {facts:?} in\n{}", self.text);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_well_is_said_to_be_well() {
+async fn every_check_passes_on_a_sound_installation() {
     let registry = Registry::with(SignIn::Basic, true).await;
-    let mut patient = Patient::new();
-    let ca = patient.file("ca.pem", registry.ca_pem().expect("an authority"));
-    patient.registry(
+    let mut installation = Installation::new();
+    let ca = installation.file("ca.pem", registry.ca_pem().expect("an authority"));
+    installation.registry(
         &registry,
         &format!("ca_file = \"{}\"\n{}", ca.display(), credential(PASSWORD)),
     );
@@ -73,7 +97,7 @@ async fn what_is_well_is_said_to_be_well() {
     let seed = Peer::seed("seed-1", &manager).await;
     let (data_dir, token) = (manager.data_dir(), manager.admin_token_file());
     let admin = manager.admin_url();
-    let output = patient.examined(&[
+    let findings = installation.findings(&[
         "--data-dir",
         path(&data_dir),
         "--listen",
@@ -87,112 +111,95 @@ async fn what_is_well_is_said_to_be_well() {
         "--token-file",
         path(&token),
     ]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(findings.code, Some(0), "{}", findings.text);
     let host = registry.host();
-    has(&output, "ok    configuration: ", &["1 registries"]);
-    has(&output, "ok    data folder: ", &["can be written"]);
-    has(&output, "ok    keys: ", &["readable by their owner alone"]);
-    has(&output, "ok    database: ", &["written and read back"]);
-    has(&output, "ok    port: ", &["a Stoker answers"]);
-    has(&output, "ok    peer port: ", &["a Stoker answers"]);
-    has(&output, "ok    admin port: ", &["a Stoker answers"]);
-    has(&output, &format!("ok    registry {host}: "), &["answers"]);
-    has(
-        &output,
-        &format!("ok    certificate of {host}: "),
-        &["issued by", "the registry's own authority"],
+    findings.has("ok", "configuration", &["1 registries"]);
+    findings.has("ok", "data folder", &[path(&data_dir)]);
+    findings.has("ok", "keys", &[]);
+    findings.has("ok", "database", &[]);
+    findings.has("ok", "port", &["Stoker", &manager.address()]);
+    findings.has("ok", "peer port", &["Stoker"]);
+    findings.has("ok", "admin port", &["Stoker"]);
+    findings.has("ok", &format!("registry {host}"), &[]);
+    findings.has(
+        "ok",
+        &format!("certificate of {host}"),
+        &["the registry's own authority"],
     );
-    has(&output, &format!("ok    clock beside {host}: "), &[]);
-    has(&output, &format!("ok    sign-in to {host}: "), &["is taken"]);
-    has(&output, "ok    trace collector: ", &["none is set"]);
-    has(&output, "ok    manager: version ", &[]);
-    has(&output, "ok    peers of cluster default: ", &["1 of 1 seeds"]);
+    findings.has("ok", &format!("clock, compared with {host}"), &[]);
+    findings.has("ok", &format!("sign-in to {host}"), &["credential"]);
+    findings.has("ok", "trace collector", &[]);
+    findings.has("ok", "manager", &[env!("CARGO_PKG_VERSION")]);
+    findings.has("ok", "peers of cluster default", &["1 of 1"]);
     drop(seed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_well_fails_with_what_to_do() {
+async fn every_fault_is_a_failure_with_a_remedy() {
     let (locked, unknown) = (Registry::basic().await, Registry::tls().await);
-    let mut gone = Registry::plain().await;
-    gone.stop();
-    let mut patient = Patient::new();
-    patient.registry(&locked, &credential("wr0ng-w0rd"));
-    patient.registry(&unknown, &credential(PASSWORD));
-    patient.registry(&gone, "");
+    let mut stopped = Registry::plain().await;
+    stopped.stop();
+    let mut installation = Installation::new();
+    installation.registry(&locked, &credential("wr0ng-w0rd"));
+    installation.registry(&unknown, &credential(PASSWORD));
+    installation.registry(&stopped, "");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    // Another program: it takes connections and says nothing that we know.
+    // Another program: it accepts connections and closes them.
     std::thread::spawn(move || taken.incoming().for_each(drop));
-    let output = patient.examined(&["--listen", &address, "--admin", "127.0.0.1:0"]);
-    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
-    let sign_in = format!("FAIL  sign-in to {}: ", locked.host());
-    has(
-        &output,
-        &sign_in,
-        &["is refused (401", "-> check username and password"],
-    );
-    let certificate = format!("FAIL  certificate of {}: ", unknown.host());
-    has(&output, &certificate, &["not trusted", "-> set ca_file"]);
-    let registry = format!("FAIL  registry {}: ", gone.host());
-    has(
-        &output,
-        &registry,
-        &["cannot be reached", "-> check its name and port"],
-    );
-    has(&output, "FAIL  port: ", &["another program listens", "--listen"]);
-    has(&output, "warn  registry ", &["plain HTTP"]);
-    let all = told(&output);
+    let findings = installation.findings(&["--listen", &address, "--admin", "127.0.0.1:0"]);
+    assert_eq!(findings.code, Some(1), "{}", findings.text);
+    let locked = locked.host();
+    findings.has("fail", &format!("sign-in to {locked}"), &["401", "password"]);
+    let certificate = format!("certificate of {}", unknown.host());
+    findings.has("fail", &certificate, &["ca_file"]);
+    findings.has("fail", &format!("registry {}", stopped.host()), &[]);
+    findings.has("fail", "port", &[&address, "--listen"]);
+    findings.has("warn", &format!("registry {locked}"), &["plain_http"]);
+    let all = findings.text;
     assert!(
         !all.contains("wr0ng") && !all.contains(PASSWORD),
         "a password was printed:\n{all}"
     );
     assert!(
         !all.contains(&format!("sign-in to {}", unknown.host())),
-        "a password went to a server that nobody knows:\n{all}"
+        "a password went to an untrusted server:\n{all}"
     );
     assert!(
-        !patient.folder.path().join("data").exists(),
-        "the doctor made a data folder"
+        !installation.folder.path().join("data").exists(),
+        "the doctor created a data folder"
     );
 }
 
 #[test]
-fn every_fault_of_a_configuration_is_told_and_programs_can_read_it() {
-    let mut patient = Patient::new();
-    patient.config += "lissen = \"x\"\nauth = \"non\"\n";
-    let output = patient.examined(&[]);
-    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
-    has(
-        &output,
-        "FAIL  configuration: ",
-        &["lissen", "did you mean `listen`?", "->"],
+fn every_fault_of_the_configuration_is_a_finding() {
+    let mut installation = Installation::new();
+    installation.config += "lissen = \"x\"\nauth = \"non\"\n";
+    let output = installation.examine(&[]);
+    assert_eq!(output.status.code(), Some(1), "{}", transcript(&output));
+    let lines = transcript(&output);
+    let failures = lines.lines().filter(|line| line.starts_with("FAIL"));
+    assert_eq!(failures.count(), 2, "{lines}");
+    let findings = installation.findings(&[]);
+    assert_eq!(
+        (&findings.document["ok"], findings.code),
+        (&false.into(), Some(1))
     );
-    has(&output, "FAIL  configuration: ", &["auth: must be"]);
-    let output = patient.examined(&["--json"]);
-    let read: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!((&read["ok"], output.status.code()), (&false.into(), Some(1)));
-    let findings = read["findings"].as_array().expect("findings");
-    assert!(
-        findings.iter().any(|finding| finding["verdict"] == "fail"),
-        "{read}"
-    );
+    findings.has("fail", "configuration", &["lissen", "`listen`"]);
+    findings.has("fail", "configuration", &["auth: "]);
 }
 
 #[test]
-fn a_manager_that_is_away_and_a_harbor_that_is_none_are_told() {
-    let patient = Patient::new();
+fn an_unreachable_manager_and_harbor_are_failures() {
+    let installation = Installation::new();
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let away = format!("http://{}", free.local_addr().expect("an address"));
+    let unreachable = format!("http://{}", free.local_addr().expect("an address"));
     drop(free);
-    let output = patient.examined(&["--manager", &away, "--harbor", &away]);
-    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
-    has(&output, "FAIL  manager: ", &["no manager answers", "->"]);
-    has(&output, "FAIL  Harbor: ", &["does not answer", "->"]);
-    has(
-        &output,
-        "warn  Harbor's way to us: ",
-        &["127.0.0.1", "public_url"],
-    );
+    let findings = installation.findings(&["--manager", &unreachable, "--harbor", &unreachable]);
+    assert_eq!(findings.code, Some(1), "{}", findings.text);
+    findings.has("fail", "manager", &[&unreachable, "--manager"]);
+    findings.has("fail", "Harbor", &[&unreachable]);
+    findings.has("warn", "provider in Harbor", &["127.0.0.1", "public_url"]);
 }
 
 fn path(path: &Path) -> &str {

@@ -1,11 +1,11 @@
-//! Labels from the command line to the manager and back.
+//! Labels: from the command line to the manager and back.
 
 use std::process::Output;
 
 use super::up::Up;
-use super::{stoker, told};
+use super::{stoker, transcript};
 
-fn ask(up: &Up, token: &str, arguments: &[&str]) -> Output {
+fn run(up: &Up, token: &str, arguments: &[&str]) -> Output {
     let server = format!("http://{}", up.listen);
     stoker(arguments)
         .args(["--server", &server, "--token-file", token])
@@ -13,36 +13,38 @@ fn ask(up: &Up, token: &str, arguments: &[&str]) -> Output {
         .expect("run")
 }
 
-/// Its answer, once it has succeeded.
-fn answered(up: &Up, token: &str, arguments: &[&str]) -> String {
-    let output = ask(up, token, arguments);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+/// What a successful command printed.
+fn printed_by(up: &Up, token: &str, arguments: &[&str]) -> String {
+    let output = run(up, token, arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", transcript(&output));
     String::from_utf8(output.stdout).expect("text")
 }
 
 #[test]
-fn labels_that_were_given_are_shown_and_found() {
+fn labels_are_shown_and_select_preheats() {
     let folder = tempfile::tempdir().expect("a folder");
     let up = Up::start(folder.path());
     let token = folder.path().join("admin.token");
     let token = token.to_str().expect("a path");
     let image = "127.0.0.1:1/app:1";
     let labels = ["--label", "team=a b", "--label", "example.com/x=1=2"];
-    answered(&up, token, &[&["preheat", image][..], &labels[..]].concat());
-    answered(
+    printed_by(&up, token, &[&["preheat", image][..], &labels[..]].concat());
+    printed_by(
         &up,
         token,
         &["preheat", "127.0.0.1:1/other:1", "--label", "team=b"],
     );
 
-    let shown = answered(&up, token, &["preheats", "1"]);
-    assert!(shown.contains("example.com/x=1=2 team=a b"), "{shown}");
-    let listed = answered(&up, token, &[&["preheats"][..], &labels[..]].concat());
+    let shown = printed_by(&up, token, &["preheats", "1"]);
+    for label in ["example.com/x=1=2", "team=a b"] {
+        assert!(shown.contains(label), "{shown}");
+    }
+    let listed = printed_by(&up, token, &[&["preheats"][..], &labels[..]].concat());
     assert!(
         listed.contains(image) && listed.contains("team=a b") && !listed.contains("other"),
         "{listed}"
     );
-    let none = answered(&up, token, &["preheats", "--label", "team=c"]);
+    let none = printed_by(&up, token, &["preheats", "--label", "team=c"]);
     assert_eq!(none, "");
 }
 
@@ -58,6 +60,6 @@ fn bad_labels_are_wrong_use() {
             .args(["--server", "http://127.0.0.1:1"])
             .output()
             .expect("run");
-        assert_eq!(output.status.code(), Some(64), "{bad:?}: {}", told(&output));
+        assert_eq!(output.status.code(), Some(64), "{bad:?}: {}", transcript(&output));
     }
 }

@@ -1,4 +1,4 @@
-//! The program as people run it: exit codes, the demo to its closing table, and `up` from nothing.
+//! The program `stoker`: exit codes, the demo, the doctor, and `up` with an empty data folder.
 
 mod config;
 mod demo;
@@ -10,14 +10,14 @@ mod up;
 
 use std::process::{Command, Output};
 
-/// `stoker` with nothing of the caller's environment that would steer it.
+/// `stoker` without the environment variables that configure it.
 fn stoker(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stoker"));
     command.args(arguments);
     unsteered(command)
 }
 
-/// The same, by a shell that runs `before` first: `umask 022 &&`. The process stays the same one.
+/// The same, started by a shell that runs `before` first (`umask 022 &&`) and then `exec`.
 fn stoker_after(before: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     let script = format!("{before} exec \"$0\" \"$@\"");
@@ -35,7 +35,8 @@ fn unsteered(mut command: Command) -> Command {
     command
 }
 
-fn told(output: &Output) -> String {
+/// The exit code and everything that was printed.
+fn transcript(output: &Output) -> String {
     format!(
         "exit {:?}\n-- stdout\n{}\n-- stderr\n{}",
         output.status.code(),

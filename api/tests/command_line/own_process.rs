@@ -1,4 +1,4 @@
-//! What the program asks of its machine: files for its own user, descriptors for probes, and no end by SIGHUP.
+//! The process on its machine: file modes, open files, probes under load, and SIGHUP.
 
 use std::fs::{self, Permissions};
 use std::io::{Read as _, Write as _};
@@ -38,7 +38,7 @@ fn open_to_others(folder: &Path) -> Vec<(PathBuf, u32)> {
 }
 
 #[test]
-fn no_file_is_for_other_users_also_after_an_older_version() {
+fn no_file_is_readable_for_other_users_also_after_an_older_version() {
     let folder = tempfile::tempdir().expect("a folder");
     let data_dir = folder.path().join("data");
     let serves = |up: &Up| until("/readyz", || is_served(&up.admin, "/readyz"));
@@ -46,10 +46,7 @@ fn no_file_is_for_other_users_also_after_an_older_version() {
     serves(&up);
     let names = ["stoker.db", "stoker.db-wal", "peer/store/index.redb"];
     for name in names {
-        assert!(
-            data_dir.join(name).exists(),
-            "{name} is not there to be looked at"
-        );
+        assert!(data_dir.join(name).exists(), "{name} does not exist");
     }
     assert_eq!(open_to_others(&data_dir), []);
     assert!(up.stop().success());
@@ -72,27 +69,30 @@ fn no_file_is_for_other_users_also_after_an_older_version() {
 }
 
 #[test]
-fn a_hangup_ends_nothing() {
+fn sighup_does_not_end_the_process() {
     let folder = tempfile::tempdir().expect("a folder");
     let up = Up::start(folder.path());
     for _ in 0..3 {
         up.signal("HUP");
         until("/healthz", || is_served(&up.admin, "/healthz"));
     }
-    assert_eq!(up.stop().code(), Some(0), "it was ended by the signal");
+    assert_eq!(up.stop().code(), Some(0), "SIGHUP ended the process");
 }
 
+/// The name of this limit in `/proc/PID/limits`.
+const OPEN_FILES: &str = "Max open files";
+
 #[test]
-fn as_many_files_are_opened_as_the_machine_allows() {
+fn the_soft_limit_of_open_files_is_raised_to_the_hard_limit() {
     let folder = tempfile::tempdir().expect("a folder");
     let up = Up::start_after("ulimit -Sn 300 && ulimit -Hn 1000 &&", folder.path());
     let limits = fs::read_to_string(format!("/proc/{}/limits", up.pid())).expect("limits");
-    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let line = limits.lines().find(|line| line.starts_with(OPEN_FILES));
     let words: Vec<&str> = line.expect("a limit").split_whitespace().collect();
     assert_eq!(words[3..5], ["1000", "1000"], "{words:?}");
 }
 
-/// Whether the other side has closed it.
+/// Whether the server has closed the connection.
 fn is_closed(stream: &mut TcpStream) -> bool {
     let patience = Some(Duration::from_millis(100));
     stream.set_read_timeout(patience).expect("a limit");
@@ -103,7 +103,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn probes_are_answered_while_connections_have_taken_all_that_they_may() {
+fn probes_are_answered_while_all_connections_are_taken() {
     const MORE_THAN_ALL: usize = 300;
     let folder = tempfile::tempdir().expect("a folder");
     let up = Up::start_after("ulimit -n 256 &&", folder.path());
@@ -112,11 +112,11 @@ fn probes_are_answered_while_connections_have_taken_all_that_they_may() {
     let mut held: Vec<TcpStream> = (0..MORE_THAN_ALL).map(connect).collect();
     assert!(
         held.last_mut().is_some_and(is_closed),
-        "the last one was not refused"
+        "the last connection was not refused"
     );
     assert!(
         held.first_mut().is_some_and(|first| !is_closed(first)),
-        "the first one was refused too"
+        "the first connection was refused"
     );
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert!(is_served(&up.admin, path), "{path} is not answered");

@@ -1,4 +1,4 @@
-//! `stoker up` from nothing: it serves, writes the first token for its owner alone, and stops when asked to.
+//! `stoker up` with an empty data folder: it serves, writes the first token, and stops on SIGTERM.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,8 +7,10 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{stoker, stoker_after, told};
+use super::{stoker, stoker_after, transcript};
 
+/// The log message with the addresses.
+const BUILT: &str = "manager and peer built";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running `stoker up`, killed when the test ends.
@@ -52,14 +54,14 @@ impl Up {
             let mut line = String::new();
             assert!(
                 log.read_line(&mut line).expect("read") > 0,
-                "it ended before it was built:\n{seen}"
+                "the program ended early:\n{seen}"
             );
-            if line.contains("manager and peer built") {
+            if line.contains(BUILT) {
                 break line;
             }
             seen.push_str(&line);
         };
-        // Whoever does not read a pipe stops the one who writes.
+        // A full pipe would block the program.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         let fields: serde_json::Value = serde_json::from_str(&built).expect("JSON");
         let field = |name: &str| {
@@ -90,14 +92,14 @@ impl Up {
     }
 
     pub(super) fn signal(&self, name: &str) {
-        let asked = Command::new("kill")
+        let status = Command::new("kill")
             .args(["-s", name, &self.child.id().to_string()])
             .status()
             .expect("kill");
-        assert!(asked.success());
+        assert!(status.success());
     }
 
-    /// Asks it to stop, as systemd does.
+    /// Stops it by SIGTERM, as systemd does.
     pub(super) fn stop(mut self) -> ExitStatus {
         self.signal("TERM");
         self.child.wait().expect("ended")
@@ -126,13 +128,13 @@ pub(super) fn get(address: &str, path: &str) -> std::io::Result<String> {
 pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < LIMIT, "{what} did not come within {LIMIT:?}");
+        assert!(began.elapsed() < LIMIT, "{what} did not happen within {LIMIT:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 #[test]
-fn up_serves_from_nothing_keeps_its_token_and_stops_when_asked() {
+fn up_creates_its_files_keeps_its_token_and_stops_on_sigterm() {
     let folder = tempfile::tempdir().expect("a folder");
     let data_dir = folder.path().join("data");
     let up = Up::start(&data_dir);
@@ -160,35 +162,41 @@ fn up_serves_from_nothing_keeps_its_token_and_stops_when_asked() {
 
     until("the peer's hello", || {
         let output = up.client(&data_dir, &["peers"]).output().expect("run");
-        String::from_utf8_lossy(&output.stdout).contains("  connected")
+        String::from_utf8_lossy(&output.stdout)
+            .split_whitespace()
+            .any(|word| word == "connected")
     });
     let without = stoker(&["peers", "--server", &format!("http://{}", up.listen)])
         .output()
         .expect("run");
-    assert_eq!(without.status.code(), Some(2), "{}", told(&without));
-    assert!(told(&without).contains("admin.token"), "{}", told(&without));
+    assert_eq!(without.status.code(), Some(2), "{}", transcript(&without));
+    assert!(
+        transcript(&without).contains("admin.token"),
+        "{}",
+        transcript(&without)
+    );
 
     assert_eq!(up.stop().code(), Some(0));
     let again = Up::start(&data_dir);
     assert_eq!(
         std::fs::read_to_string(&token).expect("a token"),
         first,
-        "a second start made a second token"
+        "a second start created a second token"
     );
     assert_eq!(again.stop().code(), Some(0));
 }
 
 #[test]
-fn a_token_is_made_printed_once_listed_and_revoked() {
+fn a_token_is_created_printed_once_listed_and_revoked() {
     let folder = tempfile::tempdir().expect("a folder");
     let up = Up::start(folder.path());
-    let made = [
+    let create = [
         "token", "create", "--name", "ci", "--scope", "preheat", "--scope", "read",
     ];
-    let made = up.client(folder.path(), &made).output().expect("run");
-    assert_eq!(made.status.code(), Some(0), "{}", told(&made));
-    let token = String::from_utf8(made.stdout).expect("text");
-    assert_eq!(token.trim().split('.').count(), 3, "not a token alone: {token}");
+    let create = up.client(folder.path(), &create).output().expect("run");
+    assert_eq!(create.status.code(), Some(0), "{}", transcript(&create));
+    let token = String::from_utf8(create.stdout).expect("text");
+    assert_eq!(token.trim().split('.').count(), 3, "more than a token: {token}");
 
     let list = up
         .client(folder.path(), &["token", "list"])
@@ -215,17 +223,17 @@ fn a_token_is_made_printed_once_listed_and_revoked() {
         .client(folder.path(), &["token", "revoke", id])
         .output()
         .expect("run");
-    assert_eq!(revoked.status.code(), Some(0), "{}", told(&revoked));
+    assert_eq!(revoked.status.code(), Some(0), "{}", transcript(&revoked));
     assert_eq!(with_it(&["preheats"]).status.code(), Some(2));
     let unknown = up
         .client(folder.path(), &["token", "revoke", "no-such-id"])
         .output()
         .expect("run");
-    assert_ne!(unknown.status.code(), Some(0), "{}", told(&unknown));
+    assert_ne!(unknown.status.code(), Some(0), "{}", transcript(&unknown));
 }
 
 #[test]
-fn a_preheat_that_fails_says_why_and_is_1() {
+fn a_failed_preheat_is_1_and_names_the_image() {
     let folder = tempfile::tempdir().expect("a folder");
     let up = Up::start(folder.path());
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -235,22 +243,26 @@ fn a_preheat_that_fails_says_why_and_is_1() {
         .client(folder.path(), &["preheat", &image])
         .output()
         .expect("run");
-    assert_eq!(asked.status.code(), Some(0), "{}", told(&asked));
+    assert_eq!(asked.status.code(), Some(0), "{}", transcript(&asked));
     let waited = up
         .client(folder.path(), &["preheat", "--wait", &image])
         .output()
         .expect("run");
-    assert_eq!(waited.status.code(), Some(1), "{}", told(&waited));
-    assert!(told(&waited).contains("nobody/there"), "{}", told(&waited));
+    assert_eq!(waited.status.code(), Some(1), "{}", transcript(&waited));
+    assert!(
+        transcript(&waited).contains("nobody/there"),
+        "{}",
+        transcript(&waited)
+    );
     let unreadable = up
         .client(folder.path(), &["preheat", "--wait", "NOT AN IMAGE"])
         .output()
         .expect("run");
-    assert_eq!(unreadable.status.code(), Some(2), "{}", told(&unreadable));
+    assert_eq!(unreadable.status.code(), Some(2), "{}", transcript(&unreadable));
 }
 
 #[tokio::test]
-async fn the_store_of_the_peer_inside_is_asked_over_the_admin_port() {
+async fn the_admin_port_lists_the_store_of_the_peer_in_up() {
     process::install_tls_provider();
     let folder = tempfile::tempdir().expect("a folder");
     let data_dir = folder.path().join("data");
@@ -260,6 +272,6 @@ async fn the_store_of_the_peer_inside_is_asked_over_the_admin_port() {
         admin: up.admin.clone(),
     };
     let listed = peer::store_command::run(&place, peer::StoreCommand::List).await;
-    assert_eq!(listed.expect("an answer"), Vec::<String>::new());
+    assert_eq!(listed.expect("a list"), Vec::<String>::new());
     assert!(up.stop().success());
 }

@@ -169,10 +169,9 @@ async fn a_platform_brings_its_attestation_and_one_that_is_not_there_is_named() 
     .await;
     assert_eq!(view["state"], "failed");
     let reason = view["reason"].as_str().unwrap_or_default();
-    assert!(
-        reason.contains("nothing for linux/s390x; it has linux/amd64, linux/arm64"),
-        "{reason}"
-    );
+    for platform in ["linux/s390x", "linux/amd64", "linux/arm64"] {
+        assert!(reason.contains(platform), "{reason}");
+    }
 }
 
 /// What refers to an image: a list of contents by the tag schema, and a signature under cosign's tag.

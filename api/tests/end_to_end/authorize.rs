@@ -1,4 +1,4 @@
-//! Pulls through a peer do not blind a Harbor: it sees each, and whom it bars gets nothing.
+//! Harbor counts each pull through a peer, and a peer does not serve an image that Harbor bars.
 
 use reqwest::{Client, StatusCode};
 use world::harbor::Wish;
@@ -8,6 +8,8 @@ use world::{Image, ImageSpec, Manager, ManagerSpec};
 use crate::{assert_lists, preheat_well};
 
 const REPOSITORY: &str = "p/app";
+/// The log message of a peer for an image that Harbor bars.
+const BARRED: &str = "bars this image";
 
 async fn preheated(seed: u64) -> (HarborEndpoint, Image, Manager) {
     let harbor = HarborEndpoint::start();
@@ -74,8 +76,5 @@ async fn what_a_harbor_bars_is_not_given_from_the_cache() {
         assert_eq!(status, StatusCode::PRECONDITION_FAILED, "{path}");
         assert!(body.contains("PROJECTPOLICYVIOLATION"), "{body}");
     }
-    assert!(
-        manager.log().contains("bars this image"),
-        "the node's own log says so"
-    );
+    assert!(manager.log().contains(BARRED), "the node's own log says so");
 }

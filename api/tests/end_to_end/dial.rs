@@ -28,11 +28,8 @@ async fn a_preheat_opens_no_registry_on_loopback() {
     assert_eq!(poll.state, State::Failure);
     let reason = poll.errors.join(" ");
     let wanted = format!("[registry.\"{}\"]", registry.host());
-    assert!(
-        reason.contains("must be listed to be dialled") && reason.contains(&wanted),
-        "{reason}"
-    );
-    assert!(registry.requests().await.is_empty(), "nobody knocked");
+    assert!(reason.contains(&wanted), "{reason}");
+    assert!(registry.requests().await.is_empty(), "the registry was dialled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

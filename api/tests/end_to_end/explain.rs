@@ -1,4 +1,4 @@
-//! `explain` and `image where` on real parts: what is said is what is so.
+//! `explain` and `image where` with real programs: the verdict matches what happened.
 
 use std::process::Command;
 
@@ -10,6 +10,8 @@ use world::{Containerd, Image, ImageSpec, LayerSpec, Manager, ManagerSpec, Peer,
 use crate::{LIMIT, described, preheat, preheat_well};
 
 const REPOSITORY: &str = "library/app";
+/// `image where` of a peer that holds every object.
+const WHOLE: &str = "all of it";
 
 /// A registry, a manager, a seed and a node.
 struct Site {
@@ -28,7 +30,7 @@ impl Site {
             .await;
         let seed = Peer::seed("seed-1", &manager).await;
         let node = Peer::node("node-1", &manager).await;
-        eventually("both peers have called in", LIMIT, async || {
+        eventually("both peers are connected", LIMIT, async || {
             let peers = manager.get("/api/v1/peers").await;
             let alive = peers["peers"].as_array()?.iter();
             (alive.filter(|peer| peer["alive"] == true).count() == 2).then_some(())
@@ -144,12 +146,15 @@ async fn preheated_and_pulled_from_the_store() {
         );
     }
 
-    let told = site.stoker(&["explain", &site.image(), "--node", "node"]).await;
-    assert!(told.starts_with("verdict   whole_pulled_from_store\n"), "{told}");
+    let printed = site.stoker(&["explain", &site.image(), "--node", "node"]).await;
     assert!(
-        told.contains(&format!("digest    {root}")) && told.contains("store"),
-        "{told}"
+        printed
+            .lines()
+            .next()
+            .is_some_and(|line| line.ends_with(" whole_pulled_from_store")),
+        "{printed}"
     );
+    assert!(printed.contains(root) && printed.contains("store"), "{printed}");
     let json = site
         .stoker(&["explain", &site.image(), "--node", "node-1", "--json"])
         .await;
@@ -157,10 +162,10 @@ async fn preheated_and_pulled_from_the_store() {
     assert_eq!(verdict(&json), "whole_pulled_from_store");
     // Peers tell what they hold a moment after they have settled it.
     eventually("seed and node are listed with all of it", LIMIT, async || {
-        let told = site.stoker(&["image", "where", &site.image()]).await;
+        let printed = site.stoker(&["image", "where", &site.image()]).await;
         let has_all = |peer| {
-            let line = told.lines().find(|line| line.starts_with(peer));
-            line.is_some_and(|line| line.contains("all of it"))
+            let line = printed.lines().find(|line| line.starts_with(peer));
+            line.is_some_and(|line| line.contains(WHOLE))
         };
         ["seed-1", "node-1"].into_iter().all(has_all).then_some(())
     })
@@ -215,11 +220,6 @@ async fn removed_from_the_store_since() {
 
     let explained = site.explain().await;
     assert_eq!(verdict(&explained), "removed_since", "{explained:#}");
-    assert!(
-        says(&explained).contains("somebody removed it"),
-        "{}",
-        says(&explained)
-    );
     let object = object(&explained, layer);
     assert_eq!(object["state"], "removed", "{object}");
     assert!(object["at"].is_string(), "{object}");
@@ -324,7 +324,6 @@ async fn the_node_is_down() {
     assert_eq!(verdict(&explained), "node_down", "{explained:#}");
     assert_eq!(explained["node"]["answers"], false);
     assert!(explained["node"]["silence"].is_string());
-    assert!(says(&explained).contains("was last seen"), "{}", says(&explained));
     assert_eq!(explained["pulls"], Value::Array(Vec::new()));
     let seed = format!("/api/v1/explain?image={}&node=seed-1", site.image());
     let seed = site.manager.get(&seed).await;
@@ -348,25 +347,25 @@ async fn the_registry_is_down() {
     assert_eq!(explained["registry"]["state"], "silent", "{explained:#}");
     assert_eq!(explained["reference"]["now"], Value::Null);
     assert_eq!(explained["reference"]["preheated"], image.root().digest.as_str());
-    let told = site.stoker(&["explain", &site.image(), "--node", "node-1"]).await;
-    assert!(told.contains("what the tag means now is not known"), "{told}");
+    let printed = site.stoker(&["explain", &site.image(), "--node", "node-1"]).await;
+    assert!(printed.contains("whole_not_pulled_yet"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_name_is_answered_with_what_there_is() {
+async fn a_wrong_name_is_refused_with_the_known_ones() {
     let site = Site::start().await;
     let image = site.image();
     for (arguments, expected) in [
         (vec!["explain", &image, "--node", "nodd-1"], "node-1"),
         (vec!["explain", &image, "--node", ""], "node-1"),
         (vec!["explain", "NOT AN IMAGE", "--node", "node-1"], "`image`"),
-        (vec!["image", "where", "other.lan/a/b:1"], "was never preheated"),
+        (vec!["image", "where", "other.lan/a/b:1"], "other.lan"),
     ] {
         let output = site.manager.stoker(&arguments).await;
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            !output.status.success() && told.contains(expected),
-            "{arguments:?}: {told}"
+            !output.status.success() && printed.contains(expected),
+            "{arguments:?}: {printed}"
         );
     }
 }

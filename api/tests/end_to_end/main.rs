@@ -1,4 +1,4 @@
-//! The whole of it on real parts: our programs as processes, a real docker-registry, a real containerd.
+//! Everything end to end with real programs: our programs as processes, a real docker-registry, a real containerd.
 
 mod artifacts;
 mod attacks;
@@ -36,7 +36,7 @@ use std::time::Duration;
 use world::harbor::{Poll, State, Wish};
 use world::{Manager, ManagerSpec, Registry};
 
-/// Long enough for a slow machine; a preheat that needs this long has failed in truth.
+/// Long enough for a slow machine; a preheat that takes longer has failed.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// How peers reach this registry, for a manager's configuration.
@@ -59,22 +59,22 @@ pub(crate) async fn up(registry: &Registry) -> Manager {
         .await
 }
 
-/// Preheats in Harbor's words and waits for the end, whatever it is.
+/// Preheats as Harbor does and waits for the end.
 pub(crate) async fn preheat(manager: &Manager, wish: &Wish) -> Poll {
     let mut harbor = manager.harbor();
     let created = harbor.preheat(wish).await.expect("taken");
     harbor.until_done(created.id, LIMIT).await
 }
 
-/// … and the end has to be a success.
+/// Preheats as Harbor does and checks that it succeeds.
 pub(crate) async fn preheat_well(manager: &Manager, wish: &Wish) -> Poll {
     let poll = preheat(manager, wish).await;
     assert_eq!(poll.state, State::Success, "{:?}", poll.errors);
     poll
 }
 
-/// What a command has printed, and how it ended.
-pub(crate) fn told(output: &Output) -> String {
+/// The exit code and everything that a command printed.
+pub(crate) fn transcript(output: &Output) -> String {
     format!(
         "{:?}: {}{}",
         output.status.code(),
@@ -83,7 +83,7 @@ pub(crate) fn told(output: &Output) -> String {
     )
 }
 
-/// Every digest of the image stands in a row that says "held".
+/// Checks that Harbor's table has a row for every digest of the image.
 pub(crate) fn assert_lists(poll: &Poll, image: &world::Image) {
     let listed = poll.digests();
     for digest in image.digests() {

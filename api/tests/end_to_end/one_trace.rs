@@ -5,6 +5,9 @@ use world::{ImageSpec, ManagerSpec, Peer, Registry, eventually};
 
 use crate::{LIMIT, described};
 
+/// The log message of a peer whose placement failed.
+const FAILED: &str = "placement failed";
+
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,7 +59,7 @@ async fn request_resolve_and_placements_are_one_trace() {
         async || {
             let log = seed.log();
             log.lines()
-                .any(|line| line.contains(TRACE_ID) && line.contains("placement failed"))
+                .any(|line| line.contains(TRACE_ID) && line.contains(FAILED))
                 .then_some(())
         },
     )

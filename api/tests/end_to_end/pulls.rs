@@ -6,6 +6,9 @@ use world::{Containerd, ImageSpec, LayerSpec, ManagerSpec, Peer, Registry};
 
 use crate::{assert_lists, described, preheat_well, up};
 
+/// The log message of a peer that refuses a record.
+const REFUSED_RECORD: &str = "record of a seed refused";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preheated_image_is_pulled_by_tag_and_by_digest_while_the_registry_is_down() {
     let mut registry = Registry::plain().await;
@@ -62,7 +65,7 @@ async fn a_node_pulls_public_images_by_the_records_that_its_seed_carries_while_t
         let pulled = containerd.pull(&name, None).await;
         pulled.unwrap_or_else(|error| panic!("{name}: {error}\n{}", node.log()));
     }
-    assert!(!node.log().contains("record of a seed refused"), "{}", node.log());
+    assert!(!node.log().contains(REFUSED_RECORD), "{}", node.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ impl Site {
 
     /// A plan is made over the peers that have called in.
     async fn everybody_has_called_in(&self) {
-        eventually("every peer has called in", LIMIT, async || {
+        eventually("every peer is connected", LIMIT, async || {
             let peers = self.manager.get("/api/v1/peers").await;
             let alive = peers["peers"].as_array()?.iter();
             (alive.filter(|peer| peer["alive"] == true).count() == 3).then_some(())

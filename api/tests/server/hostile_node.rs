@@ -112,10 +112,7 @@ async fn it_cannot_use_or_take_over_anothers_session() {
     let session = seed.welcome.session;
     let report = wire::ProgressReport::default();
     let stolen = node.manager.progress(session, &report).await;
-    assert!(
-        matches!(&stolen, Err(CallError::Refused(text)) if text.contains("another peer")),
-        "{stolen:?}"
-    );
+    assert!(matches!(stolen, Err(CallError::Refused(_))), "{stolen:?}");
     let held = wire::HoldingsReport {
         starts_full_list: true,
         ..wire::HoldingsReport::default()

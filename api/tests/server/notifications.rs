@@ -229,7 +229,7 @@ async fn without_a_rule_nothing_happens_and_the_answer_says_so() {
         (200, json!([]))
     );
     assert!(
-        told.text.contains("no [[trigger]]") && told.text.contains("library/app:v1"),
+        told.text.contains("[[trigger]]") && told.text.contains("library/app:v1"),
         "{}",
         told.text
     );

@@ -15,7 +15,8 @@ const PACE: Duration = Duration::from_millis(200);
 const LINE_PACE: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// The objects with their placements, once all are placed.
+/// Waits until the preheat succeeds and returns its objects with their placements. Fails if the preheat fails or
+/// takes longer than [`LIMIT`].
 pub(crate) async fn until_placed(
     api: &Api,
     id: i64,
@@ -39,7 +40,7 @@ pub(crate) async fn until_placed(
             }
             _ => ensure!(
                 began.elapsed() < LIMIT,
-                "the preheat has not ended within {LIMIT:?}"
+                "the preheat did not end within {LIMIT:?}"
             ),
         }
         if !output::somebody_watches() && Instant::now() >= next_line {
@@ -88,7 +89,7 @@ impl Bars {
                 .map(|placement| placement.bytes_done)
                 .sum();
             bar.set_length(object.size * copies.max(1));
-            // Peers report every two seconds; what the registry has given out is known at once.
+            // Peers report only every two seconds. The registry's own counter is always current.
             bar.set_position(reported.max(registry.bytes_of(digest)));
         }
     }
@@ -99,7 +100,7 @@ impl Bars {
 }
 
 fn style() -> ProgressStyle {
-    // The template is ours; were it wrong, the plain bar would do.
+    // The template is a constant; a wrong one falls back to the default bar.
     ProgressStyle::with_template("   {msg:20} {wide_bar:.cyan/blue} {bytes:>11}/{total_bytes:<11}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }

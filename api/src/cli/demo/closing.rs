@@ -1,4 +1,4 @@
-//! The closing table: what came from where and how long it took, and what to try next.
+//! The tables at the end of the demo: bytes by source, times, and commands to try next.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl Closing<'_> {
         let given = output::bytes(self.registry.bytes());
         let pulled = output::bytes(self.pulls.iter().map(|pull| pull.bytes).sum());
         output::say(format!(
-            "\nThe registry gave out {given}, then it was gone; the nodes pulled {pulled} without it."
+            "\nThe registry sent {given} and was then stopped. After that, the nodes pulled {pulled}."
         ));
         output::say(format!("All of this took {:.0} s.", took.as_secs_f64()));
         output::say(NEXT);
@@ -54,7 +54,7 @@ impl Closing<'_> {
             ]);
         }
         for pull in self.pulls {
-            // The registry was off: whatever a node got came from the seeds.
+            // The registry had stopped: every byte came from the seeds.
             table.row([
                 pull.node.clone(),
                 output::bytes(0),
@@ -106,12 +106,12 @@ fn seconds(time: Duration) -> String {
 }
 
 const NEXT: &str = "
-(The manager, too, reads the index and the manifests, to know what there is to place.)
+(The manager also reads the index and the manifests, to learn which objects to place.)
 
 What to try next:
-  stoker up --data-dir ./stoker-data        everything for one machine, for real
+  stoker up --data-dir ./stoker-data        manager and peer on one machine, to keep
   export STOKER_TOKEN_FILE=./stoker-data/admin.token
   stoker preheat --wait nginx:1.27          preheat an image of your own
-  stoker preheats                           what was asked for, and where it is
+  stoker preheats                           all preheats and their state
   stoker token create --name harbor --scope preheat      a token for Harbor's provider \"Dragonfly\"
-  stoker --help                             and the rest";
+  stoker --help                             all commands";

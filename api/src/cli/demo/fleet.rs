@@ -1,4 +1,4 @@
-//! The installation of the demo: one manager, two seeds, three nodes, each with a folder and ports of its own.
+//! The demo's processes: one manager, two seeds and three nodes. Each has its own folder and its own ports.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -36,7 +36,7 @@ pub(crate) struct Fleet {
     pub(crate) manager: String,
     /// The API, as the administrator.
     pub(crate) admin: Api,
-    /// What was given to Harbor.
+    /// The token that Harbor uses.
     pub(crate) harbor_token: SecretText,
     pub(crate) peers: Vec<FleetPeer>,
 }
@@ -50,7 +50,7 @@ pub(crate) struct FleetPeer {
 }
 
 impl Fleet {
-    /// Ends once every peer has called in.
+    /// Starts the manager and the peers, and returns when every peer is connected.
     pub(crate) async fn start(
         folder: &Path,
         registry: SocketAddr,
@@ -76,7 +76,7 @@ impl Fleet {
                     .with_context(|| format!("peer {name}"))?,
             );
         }
-        all_have_called_in(&admin).await?;
+        wait_for_all_peers(&admin).await?;
         Ok(Self {
             manager: base,
             admin,
@@ -125,7 +125,7 @@ async fn start_peer(
     })
 }
 
-async fn all_have_called_in(admin: &Api) -> anyhow::Result<()> {
+async fn wait_for_all_peers(admin: &Api) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
         let Peers { peers } = admin.get("/api/v1/peers").await?;
@@ -135,14 +135,14 @@ async fn all_have_called_in(admin: &Api) -> anyhow::Result<()> {
         }
         ensure!(
             began.elapsed() < HELLO_LIMIT,
-            "only {alive} of {} peers have called in",
+            "only {alive} of {} peers are connected",
             PEERS.len()
         );
         sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// The registry is described here, so that every peer knows it from its hello on.
+/// Describes the registry, so that every peer learns of it with its first hello.
 fn manager_config(
     data_dir: &Path,
     registry: SocketAddr,
@@ -175,7 +175,7 @@ fn manager_config(
         webhooks: Vec::new(),
         telemetry: TelemetryOptions::default(),
         jaeger_ui: jaeger_pages.map(url::Url::parse).transpose()?,
-        // Peers are started apart.
+        // Unused: the demo starts its peers itself.
         beside: PeerBeside {
             settings: PeerSettings {
                 zone: None,
@@ -192,7 +192,7 @@ fn manager_config(
     })
 }
 
-/// All of the demo is on this machine.
+/// Allows loopback addresses: the whole demo runs on this machine.
 fn loopback_too() -> DialRules {
     DialRules {
         addresses: loopback(),

@@ -1,4 +1,4 @@
-//! Plays Harbor: the request of its "Dragonfly" provider, byte for byte in shape, and its poll.
+//! Acts as Harbor: sends the same request and the same poll as Harbor's "Dragonfly" provider.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use super::super::output;
 use super::fleet::Fleet;
 use super::registry::{REPOSITORY, SampleRegistry, TAG};
 
-/// As Harbor's own client waits.
+/// The timeout of Harbor's client.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Harbor sends a token of its registry; the sample registry wants none.
+/// Harbor sends a token of its registry; the sample registry does not check it.
 const SHOWN_TOKEN: &str = "Bearer eyJhbGciOiJSUzI1NiJ9.ZGVtbw.ZGVtbw";
 
-/// What Harbor reads of an answer.
+/// The fields that Harbor reads from a response.
 #[derive(Deserialize)]
 struct Job {
     id: i64,
@@ -39,8 +39,8 @@ struct ClusterResult {
     failure_tasks: Option<Vec<serde_json::Value>>,
 }
 
-/// Sends the request and says it; the job's id.
-pub(crate) async fn ask(fleet: &Fleet, registry: &SampleRegistry) -> anyhow::Result<i64> {
+/// Prints and sends the request. Returns the id of the job.
+pub(crate) async fn create_job(fleet: &Fleet, registry: &SampleRegistry) -> anyhow::Result<i64> {
     let body = format!(
         concat!(
             r#"{{"type":"preheat","args":{{"type":"image","url":"http://{address}/v2/{repository}/manifests/{tag}","#,
@@ -65,13 +65,13 @@ pub(crate) async fn ask(fleet: &Fleet, registry: &SampleRegistry) -> anyhow::Res
     output::say(format!("   -> {text}"));
     ensure!(
         job.state == "PENDING",
-        "Harbor expects PENDING and got {}",
+        "the state of the new job is {} instead of PENDING",
         job.state
     );
     Ok(job.id)
 }
 
-/// Harbor's poll once all is placed: its answer must list every object on both seeds.
+/// Polls as Harbor does after all objects are placed. The response must list every object on both seeds.
 pub(crate) async fn poll(fleet: &Fleet, id: i64, objects: usize) -> anyhow::Result<()> {
     let http = process::http::client(&process::http::ClientOptions::default())?;
     let request = http
@@ -86,7 +86,7 @@ pub(crate) async fn poll(fleet: &Fleet, id: i64, objects: usize) -> anyhow::Resu
         .collect();
     ensure!(
         job.state == "SUCCESS",
-        "Harbor would see {}: {}",
+        "the state of the job is {} instead of SUCCESS: {}",
         job.state,
         errors.join("; ")
     );
@@ -103,7 +103,7 @@ pub(crate) async fn poll(fleet: &Fleet, id: i64, objects: usize) -> anyhow::Resu
     ));
     ensure!(
         good == objects * 2 && bad == 0,
-        "Harbor's table has {good} rows; {} were expected",
+        "the job lists {good} succeeded and {bad} failed tasks; expected are {} and 0",
         objects * 2
     );
     Ok(())
@@ -114,13 +114,13 @@ async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<(Job, String
         .timeout(LIMIT)
         .send()
         .await
-        .context("the manager did not answer Harbor")?;
+        .context("the manager cannot be reached")?;
     let status = response.status();
     let text = response.text().await?;
     ensure!(
         status.is_success(),
-        "the manager answered Harbor with {status}: {text}"
+        "the manager refused the request of Harbor: {status}: {text}"
     );
-    let job = serde_json::from_str(&text).context("Harbor could not read the manager's answer")?;
+    let job = serde_json::from_str(&text).context("the manager's response is not what Harbor expects")?;
     Ok((job, text))
 }

@@ -1,7 +1,7 @@
-//! The sample image: two platforms, several layers each, made on the spot.
+//! The sample image: two platforms with several layers each, generated in memory.
 //!
 //! Layers are real tar archives with one file of pseudo-random bytes, so that a container runtime could unpack them.
-//! Their bytes are a function of a name and a position: nothing has to be kept, however large the image is.
+//! Their bytes are computed from a name and a position, so that an image of any size needs no storage.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// Shares of a platform's size that its layers have, largest last, as a base image and what is put on it.
+/// The relative sizes of a platform's layers, largest last.
 const LAYER_SHARES: [u64; 4] = [10, 20, 30, 40];
 pub(crate) const PLATFORMS: [(&str, &str); 2] = [("linux", "amd64"), ("linux", "arm64")];
 
@@ -33,7 +33,7 @@ pub(crate) struct SampleImage {
 pub(crate) struct SampleObject {
     pub(crate) digest: Digest,
     pub(crate) media_type: &'static str,
-    /// For people: `linux/amd64 layer 2`.
+    /// Shown to people: `linux/amd64 layer 2`.
     pub(crate) label: String,
     pub(crate) content: Content,
 }
@@ -53,7 +53,7 @@ pub(crate) struct SampleLayer {
 }
 
 impl SampleImage {
-    /// `size` is that of all layers of all platforms together.
+    /// `size` is the sum of all layers of all platforms.
     pub(crate) fn make(size: u64) -> Self {
         let mut objects = Vec::new();
         let mut entries = Vec::new();
@@ -143,7 +143,7 @@ impl Content {
         }
     }
 
-    /// The bytes of `range`, which must lie within the content; a few MiB at most.
+    /// Returns the bytes of `range`, which must be within the content and at most a few MiB long.
     pub(crate) fn read(&self, range: Range<u64>) -> Bytes {
         match self {
             Self::Document(bytes) => within(bytes, &range),
@@ -158,7 +158,7 @@ impl SampleLayer {
         let mut header = tar::Header::new_ustar();
         header.set_size(noise_size);
         header.set_mode(0o644);
-        // The name is ours and short: it always fits.
+        // The name is short: it always fits.
         let _ = header.set_path(format!("sample/{}.bin", label.replace(['/', ' '], "-")));
         header.set_cksum();
         let mut noise = blake3::Hasher::new_derive_key("stoker demo sample layer");
@@ -183,7 +183,7 @@ impl SampleLayer {
         reader.set_position(from);
         reader.fill(&mut noise);
         bytes.extend(noise);
-        // What is left of the range lies in the empty blocks.
+        // The rest of the range is in the empty blocks at the end.
         bytes.resize(usize::try_from(range.end - range.start).unwrap_or_default(), 0);
         bytes.into()
     }
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn every_object_has_the_digest_it_is_named_by() {
+    fn every_object_matches_its_digest() {
         let image = SampleImage::make(1_000_000);
         assert_eq!(
             image.objects.len(),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_a_part_of_the_whole() {
+    fn a_range_has_the_bytes_of_the_whole_at_that_place() {
         let layer = Content::Layer(Box::new(SampleLayer::new("x", 5_000)));
         let all = whole(&layer);
         for (from, to) in [

@@ -1,4 +1,4 @@
-//! Where the demo's traces go: a Jaeger that runs already.
+//! The Jaeger that receives the demo's traces. It must already run.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const GRPC_PORT: u16 = 4317;
 const HTTP_PORT: u16 = 4318;
 const PAGES_PORT: u16 = 16686;
 
-/// Takes OTLP at one port and shows its pages at another.
+/// The address of a Jaeger: it receives OTLP on `port` and serves its pages on [`PAGES_PORT`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Jaeger {
     scheme: String,
@@ -26,16 +26,15 @@ pub(crate) struct Jaeger {
 impl FromStr for Jaeger {
     type Err = String;
 
-    /// `host`, `host:port` or a URL; OTLP over gRPC at 4317 unless told.
+    /// `host`, `host:port` or a URL; without a port OTLP over gRPC at 4317.
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault =
-            || format!("`{text}` is no address of a Jaeger; write for example localhost or jaeger.lan:4317");
+        let fault = || format!("`{text}` is not an address; write for example localhost or jaeger.lan:4317");
         let url = if text.contains("://") {
             text.to_owned()
         } else {
             format!("http://{text}")
         };
-        // The port that a scheme stands for is no port of OTLP, and Url leaves it out.
+        // `Url` omits the default port of the scheme. That port is never the port of OTLP.
         let url = Url::parse(&url).map_err(|_| fault())?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(fault)?;
         if !matches!(url.scheme(), "http" | "https") || !matches!(url.path(), "" | "/") {
@@ -50,12 +49,12 @@ impl FromStr for Jaeger {
 }
 
 impl Jaeger {
-    /// Its pages, where its own defaults have them.
+    /// The URL of its pages, at Jaeger's default port.
     pub(crate) fn pages(&self) -> String {
         format!("http://{}:{PAGES_PORT}", self.host)
     }
 
-    pub(crate) fn take_traces_of(&self, options: &mut TelemetryOptions) {
+    pub(crate) fn receive_traces(&self, options: &mut TelemetryOptions) {
         options.otlp_endpoint = Some(format!("{}://{}:{}", self.scheme, self.host, self.port));
         options.otlp_protocol = if self.port == HTTP_PORT {
             OtlpProtocol::HttpBinary
@@ -64,17 +63,17 @@ impl Jaeger {
         };
     }
 
-    /// Returns itself if the port accepts connections. If not, prints that, and the demo runs without traces.
-    pub(crate) async fn if_it_answers(self) -> Option<Self> {
+    /// Returns itself if the port accepts connections. Otherwise prints a remark, and the demo runs without traces.
+    pub(crate) async fn if_reachable(self) -> Option<Self> {
         let address = format!("{}:{}", self.host, self.port);
-        let trouble = match timeout(REACH_LIMIT, TcpStream::connect(&address)).await {
+        let cause = match timeout(REACH_LIMIT, TcpStream::connect(&address)).await {
             Ok(Ok(_)) => return Some(self),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", REACH_LIMIT.as_secs()),
         };
         output::remark(format!(
-            "stoker: no Jaeger takes traces at {address} ({trouble}): the demo goes on without. Start one with its OTLP \
-             port {GRPC_PORT} open, or give another address with --jaeger"
+            "stoker: Jaeger cannot be reached at {address}: {cause}. The demo continues without traces. Start Jaeger with \
+             its OTLP port {GRPC_PORT} open, or give another address with --jaeger"
         ));
         None
     }
@@ -87,7 +86,7 @@ mod tests {
     fn endpoint(text: &str) -> (String, OtlpProtocol) {
         let mut options = TelemetryOptions::default();
         let jaeger: Jaeger = text.parse().expect(text);
-        jaeger.take_traces_of(&mut options);
+        jaeger.receive_traces(&mut options);
         (options.otlp_endpoint.expect("an endpoint"), options.otlp_protocol)
     }
 
@@ -108,12 +107,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_jaeger_that_is_not_there_is_left_out() {
+    async fn an_unreachable_jaeger_is_not_used() {
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let jaeger: Jaeger = address.parse().expect("an address");
-        assert_eq!(jaeger.clone().if_it_answers().await, Some(jaeger.clone()));
+        assert_eq!(jaeger.clone().if_reachable().await, Some(jaeger.clone()));
         drop(listener);
-        assert_eq!(jaeger.if_it_answers().await, None);
+        assert_eq!(jaeger.if_reachable().await, None);
     }
 }

@@ -1,6 +1,6 @@
-//! `stoker demo`: shows everything in about a minute, in one process and a temporary folder.
+//! `stoker demo`: shows a preheat and the pulls after it in about a minute, in one process and a temporary folder.
 //!
-//! Every claim is checked; the exit code is 1 if one does not hold.
+//! It checks everything that it prints; the exit code is 1 if a check fails.
 
 mod bars;
 mod closing;
@@ -29,15 +29,14 @@ use self::registry::{REPOSITORY, SampleRegistry, TAG};
 use self::size::Size;
 use super::output;
 use super::stop::Stop;
-use crate::config::kept_and_dropped;
+use crate::config::trace_preheats_not_polls;
 
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Show everything in about a minute, with nothing else installed.
+/// Show a preheat and the pulls after it, in about a minute and with nothing else installed.
 ///
 /// A sample registry, a manager, two seeds and three nodes run in this process, on loopback and in a temporary
-/// folder. A request as Harbor sends it preheats an image. Then the registry stops, and every node still pulls the
-/// image.
+/// folder. A request like Harbor's preheats an image. Then the registry stops, and every node still pulls the image.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The temporary folder needs about four times --size; TMPDIR sets its place.
@@ -63,25 +62,26 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<(), Stop> {
     let mut options = TelemetryOptions::from_environment("stoker");
     // Logs would disturb the bars, so only errors are logged by default.
     options.log_filter.get_or_insert_with(|| "error".to_owned());
-    kept_and_dropped(&mut options);
+    trace_preheats_not_polls(&mut options);
     options
         .trace_never
         .extend(peer::share::UNTRACED.map(str::to_owned));
     let jaeger = match arguments.jaeger {
-        Some(jaeger) => jaeger.if_it_answers().await,
+        Some(jaeger) => jaeger.if_reachable().await,
         None => None,
     };
     if let Some(jaeger) = &jaeger {
-        jaeger.take_traces_of(&mut options);
+        jaeger.receive_traces(&mut options);
     }
     let telemetry = telemetry::init(&options);
     process::begin();
     let folder = tempfile::Builder::new().prefix("stoker-demo-").tempdir();
-    let folder = folder.map_err(|error| Stop::failed(format!("no temporary folder can be made: {error}")))?;
+    let folder =
+        folder.map_err(|error| Stop::failed(format!("a temporary folder cannot be created: {error}")))?;
     let vitals = telemetry.vitals();
     let ended = tokio::select! {
-        ended = story(arguments.size, folder.path(), &vitals, jaeger.as_ref()) => ended,
-        () = process::stop_signal() => Err(anyhow::anyhow!("stopped before the end")),
+        ended = steps(arguments.size, folder.path(), &vitals, jaeger.as_ref()) => ended,
+        () = process::stop_signal() => Err(anyhow::anyhow!("the demo was stopped before its end")),
     };
     vitals.running.drain(GRACE).await;
     if arguments.keep {
@@ -91,14 +91,14 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<(), Stop> {
     Ok(ended?)
 }
 
-async fn story(
+async fn steps(
     size: Size,
     folder: &std::path::Path,
     vitals: &Vitals,
     jaeger: Option<&Jaeger>,
 ) -> anyhow::Result<()> {
     let began = Instant::now();
-    let registry = a_registry(size).await?;
+    let registry = start_registry(size).await?;
     let fleet = Fleet::start(
         folder,
         registry.address(),
@@ -106,23 +106,23 @@ async fn story(
         vitals,
     )
     .await?;
-    say_who_is_there(&fleet);
+    say_the_fleet(&fleet);
 
-    output::say("\n3. Harbor asks for the image. What it sends:");
+    output::say("\n3. Harbor requests a preheat of the image:");
     let preheat_began = Instant::now();
-    let job = harbor::ask(&fleet, &registry).await?;
+    let job = harbor::create_job(&fleet, &registry).await?;
     let objects = bars::until_placed(&fleet.admin, job, &registry).await?;
     let preheat_took = preheat_began.elapsed();
     harbor::poll(&fleet, job, objects.len()).await?;
 
     output::say(
-        "\n4. The registry is switched off. Every node pulls the image through its own peer, as containerd does.",
+        "\n4. The registry is stopped. Every node pulls the image through its own peer, as containerd does.",
     );
     registry.stop().await;
     let pulls = pull::through_each_node(&fleet, &registry, &vitals.running).await?;
     for pull in &pulls {
         output::say(format!(
-            "   {}  {}: {} objects, {} in {:.1} s, every digest right",
+            "   {}  {}: {} objects, {} in {:.1} s, every digest verified",
             pull.node,
             pull.platform,
             pull.objects,
@@ -142,43 +142,41 @@ async fn story(
     }
     ensure!(
         closing.most_gets_of_a_layer() == 1,
-        "a layer was fetched from the registry {} times; once is promised",
+        "a layer was fetched from the registry {} times instead of once",
         closing.most_gets_of_a_layer()
     );
     Ok(())
 }
 
-async fn a_registry(size: Size) -> anyhow::Result<SampleRegistry> {
+async fn start_registry(size: Size) -> anyhow::Result<SampleRegistry> {
     let image = tokio::task::spawn_blocking(move || SampleImage::make(size.bytes()))
         .await
-        .context("the sample image could not be made")?;
+        .context("the sample image could not be generated")?;
     let (bytes, objects) = (output::bytes(image.bytes()), image.objects.len());
     let registry = SampleRegistry::start(image).await?;
     output::say(format!(
-        "1. A registry far away: {}/{REPOSITORY}:{TAG}",
+        "1. A registry with an image: {}/{REPOSITORY}:{TAG}",
         registry.address()
     ));
     output::say(format!(
-        "   {bytes} in {objects} objects, two platforms; the line to it carries {}/s",
-        registry::pace()
+        "   {bytes} in {objects} objects, two platforms; it sends at most {}/s",
+        registry::rate()
     ));
     Ok(registry)
 }
 
-/// The last of it is sent as the demo ends.
+/// Prints the link to the trace. The last spans are sent when the demo ends.
 async fn say_where_the_trace_is(fleet: &Fleet, job: i64) -> anyhow::Result<()> {
     let preheat: PreheatBody = fleet.admin.get(&format!("/api/v1/preheats/{job}")).await?;
     if let Some(link) = preheat.trace_url {
-        output::say(format!(
-            "\nThe preheat's trace, from Harbor's POST to every byte:\n  {link}"
-        ));
+        output::say(format!("\nThe trace of the preheat:\n  {link}"));
     }
     Ok(())
 }
 
-fn say_who_is_there(fleet: &Fleet) {
+fn say_the_fleet(fleet: &Fleet) {
     output::say(format!(
-        "\n2. A manager at {} and five peers that have called in:",
+        "\n2. A manager at {} and five connected peers:",
         fleet.manager
     ));
     for peer in &fleet.peers {

@@ -1,5 +1,5 @@
 //! Pulls the image through each node's peer, in the order of containerd's requests: HEAD of the tag, index,
-//! manifest, then config and layers side by side. Every digest is checked here, not by the peer.
+//! manifest, then config and layers in parallel. This module verifies every digest itself.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::registry::{REPOSITORY, SampleRegistry, TAG};
 const LIMIT: Duration = Duration::from_secs(120);
 const AT_ONCE: usize = 3;
 
-/// What one node got.
+/// What one node pulled.
 pub(crate) struct Pull {
     pub(crate) node: String,
     pub(crate) platform: String,
@@ -61,7 +61,7 @@ struct Runtime {
     architecture: &'static str,
 }
 
-/// All nodes at the same time; they take turns in the platform that they run.
+/// Pulls on all nodes at the same time. The nodes alternate between the platforms.
 pub(crate) async fn through_each_node(
     fleet: &Fleet,
     registry: &SampleRegistry,
@@ -79,10 +79,10 @@ pub(crate) async fn through_each_node(
     }
     let mut pulls = Vec::new();
     for (node, task) in pulling {
-        let pull = task.await?.context("stopped")?;
+        let pull = task.await?.context("a pull was stopped")?;
         pulls.push(Pull {
             node: node.to_owned(),
-            ..pull.with_context(|| format!("{node} could not pull"))?
+            ..pull.with_context(|| format!("the pull of {node} failed"))?
         });
     }
     Ok(pulls)
@@ -121,40 +121,41 @@ impl Runtime {
         })
     }
 
-    /// What the tag means, from the headers alone.
+    /// Resolves the tag by a HEAD request.
     async fn resolve(&self) -> anyhow::Result<Digest> {
-        let head = self.ask(Method::HEAD, &format!("manifests/{TAG}")).await?;
+        let head = self.request(Method::HEAD, &format!("manifests/{TAG}")).await?;
         let named = head
             .headers()
             .get("docker-content-digest")
-            .context("the answer names no digest")?;
+            .context("the response to HEAD has no docker-content-digest")?;
         Ok(named.to_str()?.parse()?)
     }
 
     async fn document(&self, digest: &Digest) -> anyhow::Result<Bytes> {
         let bytes = self
-            .ask(Method::GET, &format!("manifests/{digest}"))
+            .request(Method::GET, &format!("manifests/{digest}"))
             .await?
             .bytes()
             .await?;
         ensure!(
             Digest::of(&bytes) == *digest,
-            "{digest} came with other bytes than its name promises"
+            "the bytes of {digest} do not match this digest"
         );
         Ok(bytes)
     }
 
     async fn blob(&self, blob: Descriptor) -> anyhow::Result<()> {
         let mut body = self
-            .ask(Method::GET, &format!("blobs/{}", blob.digest))
+            .request(Method::GET, &format!("blobs/{}", blob.digest))
             .await?
             .bytes_stream();
         let mut hash = Sha256::new();
         let mut size = 0;
-        while let Some(piece) = body.next().await {
-            let piece = piece.with_context(|| format!("{} broke off after {size} bytes", blob.digest))?;
-            size += piece.len() as u64;
-            hash.update(&piece);
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk
+                .with_context(|| format!("the response for {} ended after {size} bytes", blob.digest))?;
+            size += chunk.len() as u64;
+            hash.update(&chunk);
         }
         ensure!(
             size == blob.size,
@@ -164,13 +165,13 @@ impl Runtime {
         );
         ensure!(
             Digest::from_sha256(hash.finalize().into()) == blob.digest,
-            "{} came with other bytes than its name promises",
+            "the bytes of {} do not match this digest",
             blob.digest
         );
         Ok(())
     }
 
-    async fn ask(&self, method: Method, what: &str) -> anyhow::Result<Response> {
+    async fn request(&self, method: Method, what: &str) -> anyhow::Result<Response> {
         let response = self
             .http
             .request(
@@ -187,7 +188,7 @@ impl Runtime {
         if status.is_success() {
             return Ok(response);
         }
-        let said = response.text().await.unwrap_or_default();
-        bail!("{method} {what} was answered with {status}: {said}")
+        let body = response.text().await.unwrap_or_default();
+        bail!("{method} {what} failed: {status}: {body}")
     }
 }

@@ -1,5 +1,5 @@
-//! A small registry inside the process: serves the sample image, slowly enough to be watched, and counts what it
-//! gives out. It is what a Harbor far away would be.
+//! A small registry in this process. It serves the sample image at a limited rate, so that the progress can be
+//! watched, and counts requests and bytes.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -25,13 +25,13 @@ use super::image::{SampleImage, SampleObject};
 
 pub(crate) const REPOSITORY: &str = "demo/app";
 pub(crate) const TAG: &str = "1.0";
-/// Bytes a second over all connections: a line to a registry far away.
+/// Bytes per second over all connections, as of a remote registry.
 const BYTES_PER_SECOND: u64 = 48 * 1024 * 1024;
-const PIECE: u64 = 128 * 1024;
+const WRITE_SIZE: u64 = 128 * 1024;
 const STOP_GRACE: Duration = Duration::from_millis(100);
 
-/// For people: bytes a second.
-pub(crate) fn pace() -> String {
+/// Returns [`BYTES_PER_SECOND`] as text for people.
+pub(crate) fn rate() -> String {
     output::bytes(BYTES_PER_SECOND)
 }
 
@@ -45,11 +45,11 @@ pub(crate) struct SampleRegistry {
 struct Shelf {
     image: SampleImage,
     counts: HashMap<String, Count>,
-    /// When the line is free for the next piece.
-    line_free: Mutex<Instant>,
+    /// When the next write may begin.
+    next_write: Mutex<Instant>,
 }
 
-/// What was given out of one object.
+/// Requests for one object, and the bytes sent.
 #[derive(Default)]
 struct Count {
     gets: AtomicU64,
@@ -68,7 +68,7 @@ impl SampleRegistry {
         let shelf = Arc::new(Shelf {
             image,
             counts,
-            line_free: Mutex::new(Instant::now()),
+            next_write: Mutex::new(Instant::now()),
         });
         let routes = Router::new()
             .route("/v2/", get(|| async { "{}" }))
@@ -92,7 +92,7 @@ impl SampleRegistry {
         &self.shelf.image
     }
 
-    /// Bytes given out so far.
+    /// Returns the bytes sent so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.shelf
             .counts
@@ -108,7 +108,7 @@ impl SampleRegistry {
             .map_or(0, |count| count.bytes.load(Ordering::Relaxed))
     }
 
-    /// GETs of one object, under its digest or its tag.
+    /// Returns the number of GETs of one object, by digest or tag.
     pub(crate) fn gets_of(&self, digest: &str) -> u64 {
         self.shelf
             .counts
@@ -142,21 +142,21 @@ async fn answer(
         return refuse(StatusCode::NOT_FOUND);
     };
     let size = object.content.size();
-    let asked = headers.get(RANGE).and_then(|range| range.to_str().ok());
-    let Some(range) = asked.map_or(Some(0..size), |range| range_within(range, size)) else {
+    let wanted_range = headers.get(RANGE).and_then(|range| range.to_str().ok());
+    let Some(range) = wanted_range.map_or(Some(0..size), |range| range_within(range, size)) else {
         return refuse(StatusCode::RANGE_NOT_SATISFIABLE);
     };
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        give_out(&shelf, object, range.clone())
+        send(&shelf, object, range.clone())
     };
     let mut response = Response::builder()
         .header(CONTENT_TYPE, object.media_type)
         .header(CONTENT_LENGTH, range.end - range.start)
         .header(ACCEPT_RANGES, "bytes")
         .header("docker-content-digest", object.digest.as_str());
-    if asked.is_some() {
+    if wanted_range.is_some() {
         let last = range.end.saturating_sub(1);
         response = response
             .status(StatusCode::PARTIAL_CONTENT)
@@ -185,7 +185,7 @@ fn range_within(text: &str, size: u64) -> Option<Range<u64>> {
     (from < end).then_some(from..end)
 }
 
-fn give_out(shelf: &Arc<Shelf>, object: &SampleObject, range: Range<u64>) -> Body {
+fn send(shelf: &Arc<Shelf>, object: &SampleObject, range: Range<u64>) -> Body {
     let digest = object.digest.to_string();
     if let Some(count) = shelf.counts.get(&digest) {
         count.gets.fetch_add(1, Ordering::Relaxed);
@@ -198,24 +198,24 @@ fn give_out(shelf: &Arc<Shelf>, object: &SampleObject, range: Range<u64>) -> Bod
             if left.is_empty() {
                 return None;
             }
-            let next = (left.start + PIECE).min(left.end);
-            let piece = content.read(left.start..next);
-            shelf.wait_for_the_line(piece.len() as u64).await;
+            let next = (left.start + WRITE_SIZE).min(left.end);
+            let bytes = content.read(left.start..next);
+            shelf.wait_for_turn(bytes.len() as u64).await;
             if let Some(count) = shelf.counts.get(&digest) {
-                count.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                count.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             }
-            Some((Ok::<Bytes, std::io::Error>(piece), next..left.end))
+            Some((Ok::<Bytes, std::io::Error>(bytes), next..left.end))
         }
     }))
 }
 
 impl Shelf {
-    /// Pieces pass one after another, each taking its time of the line.
-    async fn wait_for_the_line(&self, size: u64) {
-        let mut free = self.line_free.lock().await;
-        let begins = (*free).max(Instant::now());
-        *free = begins + Duration::from_nanos(size.saturating_mul(1_000_000_000) / BYTES_PER_SECOND);
-        drop(free);
+    /// Waits until `size` more bytes fit into the rate. Writes take turns.
+    async fn wait_for_turn(&self, size: u64) {
+        let mut next = self.next_write.lock().await;
+        let begins = (*next).max(Instant::now());
+        *next = begins + Duration::from_nanos(size.saturating_mul(1_000_000_000) / BYTES_PER_SECOND);
+        drop(next);
         sleep_until(begins).await;
     }
 }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_serves_counts_and_stops() {
+    async fn a_registry_serves_counts_and_stops() {
         process::install_tls_provider();
         let registry = SampleRegistry::start(SampleImage::make(100_000))
             .await
@@ -280,7 +280,7 @@ mod tests {
         registry.stop().await;
         assert!(
             http.get(format!("{base}/manifests/{TAG}")).send().await.is_err(),
-            "still there"
+            "the registry answers after its stop"
         );
     }
 }

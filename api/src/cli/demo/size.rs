@@ -1,4 +1,4 @@
-//! Sizes as people write them: `256MiB`, `1GiB`.
+//! Sizes with units: `256MiB`, `1GiB`.
 
 use std::str::FromStr;
 
@@ -11,10 +11,10 @@ const UNITS: [(&str, u64); 7] = [
     ("K", 1 << 10),
     ("B", 1),
 ];
-const LEAST: u64 = 1 << 20;
-const MOST: u64 = 64 << 30;
+const SMALLEST: u64 = 1 << 20;
+const LARGEST: u64 = 64 << 30;
 
-/// Of the sample image.
+/// The size of the sample image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(u64);
 
@@ -37,9 +37,9 @@ impl FromStr for Size {
             .parse::<u64>()
             .ok()
             .and_then(|number| number.checked_mul(unit))
-            .filter(|bytes| (LEAST..=MOST).contains(bytes))
+            .filter(|bytes| (SMALLEST..=LARGEST).contains(bytes))
             .map(Self)
-            .ok_or_else(|| format!("`{text}` is no size from 1MiB to 64GiB; write for example 256MiB"))
+            .ok_or_else(|| format!("`{text}` is not a size from 1MiB to 64GiB; write for example 256MiB"))
     }
 }
 
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_written_as_people_write_them() {
+    fn a_size_may_have_a_unit_and_a_space() {
         assert_eq!("8MiB".parse(), Ok(Size(8 << 20)));
         assert_eq!("1 GiB".parse(), Ok(Size(1 << 30)));
         assert_eq!("2097152".parse(), Ok(Size(2 << 20)));

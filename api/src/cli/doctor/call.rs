@@ -1,4 +1,4 @@
-//! What the checks that call something share.
+//! What the checks that send requests share.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use reqwest::Response;
 
 use crate::cli::client::innermost;
 
-/// For each single wait.
+/// The limit of each wait.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
-/// Why a request got no answer, for people.
+/// Returns why a request failed.
 pub(super) fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer within {} s", LIMIT.as_secs());

@@ -1,4 +1,4 @@
-//! Where traces go: does anybody listen there.
+//! Checks that a program listens at the address of the trace collector.
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -13,25 +13,25 @@ pub(super) async fn check(endpoint: Option<&str>) -> Finding {
     let Some(endpoint) = endpoint else {
         return Finding::ok(
             WHAT,
-            "none is set: no traces are sent (otlp_endpoint in [telemetry])",
+            "none is configured (otlp_endpoint in [telemetry]): no traces are sent",
         );
     };
     let Some(address) = address_of(endpoint) else {
         return Finding::warn(
             WHAT,
-            format!("`{endpoint}` is no URL with a host"),
+            format!("`{endpoint}` is not a URL with a host"),
             "write for example http://jaeger:4317",
         );
     };
-    let trouble = match timeout(LIMIT, TcpStream::connect(&address)).await {
-        Ok(Ok(_)) => return Finding::ok(WHAT, format!("somebody listens at {address}")),
+    let cause = match timeout(LIMIT, TcpStream::connect(&address)).await {
+        Ok(Ok(_)) => return Finding::ok(WHAT, format!("{address} accepts connections")),
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", LIMIT.as_secs()),
     };
     Finding::warn(
         WHAT,
-        format!("nobody takes traces at {address}: {trouble}"),
-        "start it or mend otlp_endpoint; Stoker runs without it, traces are lost meanwhile",
+        format!("{address} cannot be reached: {cause}"),
+        "start it or correct otlp_endpoint; Stoker runs without it, but traces are lost",
     )
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_collector_is_there_or_not_or_not_wanted() {
+    async fn an_unreachable_collector_is_a_warning_and_none_is_fine() {
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         assert_eq!(check(Some(&endpoint)).await.verdict, Verdict::Ok);

@@ -1,7 +1,7 @@
-//! The database: does it open, does it fit this program, and does it take a write.
+//! Checks that the database opens, has tables of this version, and accepts a write.
 //!
-//! The probe is written and read in a transaction that is undone: nothing of it stays, and a manager that runs is not
-//! disturbed.
+//! The probe is written and read in a transaction that is rolled back: it leaves nothing and does not disturb a running
+//! manager.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) async fn check(url: &str) -> Vec<Finding> {
     if let Some(path) = url.strip_prefix("sqlite:").map(path_of)
         && !Path::new(path).exists()
     {
-        let found = format!("{path} is not there yet; the first start makes it");
+        let found = format!("{path} does not exist yet; the first start creates it");
         return vec![Finding::ok(WHAT, found)];
     }
     let database = match timeout(LIMIT, Database::open(url)).await {
@@ -30,9 +30,9 @@ pub(super) async fn check(url: &str) -> Vec<Finding> {
         Err(_) => return vec![unopened(&format!("no answer within {} s", LIMIT.as_secs()))],
     };
     let findings = timeout(LIMIT * 2, opened(&database)).await;
-    // Whatever it says, nothing of ours is in it.
+    // A failure to close loses nothing: nothing was committed.
     let _ = timeout(LIMIT, database.close()).await;
-    findings.unwrap_or_else(|_| vec![unopened("it was opened and does not answer")])
+    findings.unwrap_or_else(|_| vec![unopened("it opened but does not answer")])
 }
 
 fn path_of(rest: &str) -> &str {
@@ -44,7 +44,7 @@ fn unopened(cause: &str) -> Finding {
     Finding::fail(
         WHAT,
         format!("it cannot be used: {cause}"),
-        "look at database_url, whether the server runs and lets this user in, and at the file's owner",
+        "check database_url, that the server runs and accepts this user, and the owner of the file",
     )
 }
 
@@ -80,31 +80,32 @@ fn fit(applied: &[String], known: &[String]) -> Finding {
     if let Some(newer) = applied.iter().find(|step| is_missing(known, step)) {
         return Finding::fail(
             WHAT,
-            format!("a newer Stoker has written it (step {newer})"),
-            "install the version that wrote it, or a newer one; this one must not be started on it",
+            format!("a newer Stoker wrote it (step {newer})"),
+            "install the version that wrote it, or a newer one; do not start this version with it",
         );
     }
     match known.iter().filter(|step| is_missing(applied, step)).count() {
-        0 => Finding::ok(WHAT, "it opens, and its tables are at this version"),
-        _ if applied.is_empty() => {
-            Finding::ok(WHAT, "it opens and has no tables yet; the first start makes them")
-        }
+        0 => Finding::ok(WHAT, "it opens, and its tables have this version"),
+        _ if applied.is_empty() => Finding::ok(
+            WHAT,
+            "it opens and has no tables yet; the first start creates them",
+        ),
         older => Finding::warn(
             WHAT,
             format!("its tables are {older} steps behind this version"),
-            "the manager takes these steps when it starts; to take them now: stoker migrate",
+            "the manager migrates them at its start; to do it now: stoker migrate",
         ),
     }
 }
 
-/// What the entry is undone with once it has worked.
-enum Undone {
-    Worked,
+/// The error with which the probe rolls its transaction back.
+enum Rollback {
+    Succeeded,
     NotFound,
     Database(DbErr),
 }
 
-impl From<DbErr> for Undone {
+impl From<DbErr> for Rollback {
     fn from(error: DbErr) -> Self {
         Self::Database(error)
     }
@@ -116,33 +117,33 @@ async fn probe(database: &Database) -> Finding {
         .write(Urgency::Urgent, move |txn| {
             Box::pin(async move {
                 register_holder(txn, id, "doctor", 0).await?;
-                let undone = if holder_exists(txn, id).await? {
-                    Undone::Worked
+                let rollback = if holder_exists(txn, id).await? {
+                    Rollback::Succeeded
                 } else {
-                    Undone::NotFound
+                    Rollback::NotFound
                 };
-                Err::<(), _>(undone)
+                Err::<(), _>(rollback)
             })
         })
         .await;
     let cause = match written {
-        Err(WriteError::Refused(Undone::Worked)) => {
+        Err(WriteError::Refused(Rollback::Succeeded)) => {
             return Finding::ok(WHAT, "a row was written and read back");
         }
-        Err(WriteError::Refused(Undone::NotFound)) | Ok(()) => {
-            "what was written cannot be read back".to_owned()
+        Err(WriteError::Refused(Rollback::NotFound)) | Ok(()) => {
+            "the row that was written cannot be read back".to_owned()
         }
-        Err(WriteError::Refused(Undone::Database(error))) => error.to_string(),
+        Err(WriteError::Refused(Rollback::Database(error))) => error.to_string(),
         Err(other) => other.map_refusal(|_| "refused").to_string(),
     };
     Finding::fail(
         WHAT,
-        format!("it takes no write: {cause}"),
-        "look for a full disk, a read-only file system, or another program that holds it locked",
+        format!("it accepts no write: {cause}"),
+        "check for a full disk, a read-only file system, or another program that locks it",
     )
 }
 
-/// Only SQLite has one to choose.
+/// Checks the journal of SQLite; other databases have no such setting.
 async fn journal(database: &Database) -> Option<Finding> {
     let reads = database.reads();
     if reads.get_database_backend() != DbBackend::Sqlite {
@@ -155,12 +156,12 @@ async fn journal(database: &Database) -> Option<Finding> {
 
 fn journal_of(mode: &str) -> Finding {
     if mode.eq_ignore_ascii_case("wal") {
-        return Finding::ok(WHAT, "write-ahead log is on");
+        return Finding::ok(WHAT, "the write-ahead log is on");
     }
     Finding::fail(
         WHAT,
-        format!("its journal is {mode}, not a write-ahead log"),
-        "put the data folder on a local disk: network file systems cannot do this",
+        format!("its journal mode is {mode} instead of wal"),
+        "put the data folder on a local disk: network file systems do not support wal",
     )
 }
 
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_a_newer_program_is_a_failure_and_of_an_older_one_is_not() {
+    fn tables_of_a_newer_version_fail_and_of_an_older_one_warn() {
         let known = steps(&["1", "2", "3"]);
         let of = |applied: &[&str]| fit(&steps(applied), &known).verdict;
         assert_eq!(of(&["1", "2", "3"]), Verdict::Ok);
@@ -184,19 +185,19 @@ mod tests {
     }
 
     #[test]
-    fn only_a_write_ahead_log_will_do() {
+    fn a_journal_mode_other_than_wal_fails() {
         assert_eq!(journal_of("wal").verdict, Verdict::Ok);
         assert_eq!(journal_of("delete").verdict, Verdict::Fail);
     }
 
     #[test]
-    fn the_file_is_found_in_the_address() {
+    fn the_path_is_read_from_the_url() {
         let paths = ["/a/b.db", "///a/b.db", "/a/b.db?mode=rwc"].map(path_of);
         assert_eq!(paths, ["/a/b.db", "/a/b.db", "/a/b.db"]);
     }
 
     #[tokio::test]
-    async fn a_database_is_looked_at_and_left_as_it_was() {
+    async fn the_check_does_not_change_the_database() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("stoker.db");
         let url = format!("sqlite:{}", file.display());
@@ -205,7 +206,7 @@ mod tests {
             findings.iter().all(|finding| finding.verdict == Verdict::Ok),
             "{findings:?}"
         );
-        assert!(!file.exists(), "the doctor made a database");
+        assert!(!file.exists(), "the doctor created a database");
         crate::manager::open_database(&url)
             .await
             .expect("migrated")
@@ -218,7 +219,7 @@ mod tests {
             findings.iter().all(|finding| finding.verdict == Verdict::Ok),
             "{findings:?}"
         );
-        std::fs::write(&file, b"this is no database, whatever its name says").expect("written");
+        std::fs::write(&file, b"this is not a database").expect("written");
         let findings = check(&url).await;
         assert_eq!(findings[0].verdict, Verdict::Fail, "{findings:?}");
     }

@@ -1,4 +1,4 @@
-//! What was found, how bad it is, and what to do about it; and how that is shown.
+//! A finding: what was checked, the verdict, the result and what to do. Printed as lines or JSON.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::super::output::printable;
 #[serde(rename_all = "snake_case")]
 pub(super) enum Verdict {
     Ok,
-    /// It works, or may work, and should be looked at.
+    /// It works or may work, but a person should look at it.
     Warn,
     Fail,
 }
@@ -49,7 +49,7 @@ impl Finding {
         }
     }
 
-    /// `FAIL  what: what was found -> what to do`
+    /// Formats `FAIL  what: result -> what to do`.
     pub(super) fn line(&self) -> String {
         let verdict = match self.verdict {
             Verdict::Ok => "ok",
@@ -66,13 +66,13 @@ pub(super) fn any_failed(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.verdict == Verdict::Fail)
 }
 
-/// All of them for programs.
+/// Formats the findings for programs.
 pub(super) fn json(findings: &[Finding]) -> String {
     let document = serde_json::json!({ "ok": !any_failed(findings), "findings": findings });
     format!("{document:#}")
 }
 
-/// The last line for people: how many of each.
+/// Formats the last line: the number of failures and warnings.
 pub(super) fn summary(findings: &[Finding]) -> String {
     let of = |verdict| {
         findings
@@ -81,9 +81,9 @@ pub(super) fn summary(findings: &[Finding]) -> String {
             .count()
     };
     match (of(Verdict::Fail), of(Verdict::Warn)) {
-        (0, 0) => "All is well.".to_owned(),
-        (0, warnings) => format!("Nothing failed; {warnings} to look at."),
-        (failures, warnings) => format!("{failures} failed, {warnings} to look at."),
+        (0, 0) => "No problems found.".to_owned(),
+        (0, warnings) => format!("0 failed, {warnings} warnings."),
+        (failures, warnings) => format!("{failures} failed, {warnings} warnings."),
     }
 }
 
@@ -100,20 +100,17 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_what_was_found_and_what_to_do() {
+    fn a_line_has_verdict_subject_result_and_remedy() {
         let lines: Vec<_> = three().iter().map(Finding::line).collect();
-        assert_eq!(
-            lines,
-            [
-                "ok    data folder: /data, 1 GiB free",
-                "warn  clock: 7 s behind -> set it",
-                "FAIL  registry r.lan: refused [2J -> start it",
-            ]
-        );
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        ok    data folder: /data, 1 GiB free
+        warn  clock: 7 s behind -> set it
+        FAIL  registry r.lan: refused [2J -> start it
+        ");
     }
 
     #[test]
-    fn programs_read_the_same() {
+    fn the_json_has_every_finding_and_the_overall_result() {
         let document: serde_json::Value = serde_json::from_str(&json(&three())).expect("JSON");
         assert_eq!(document["ok"], false);
         let failed = &document["findings"][2];
@@ -127,10 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn the_end_counts_what_is_left_to_do() {
+    fn the_summary_counts_failures_and_warnings() {
         let all = three();
-        assert_eq!(summary(&all), "1 failed, 1 to look at.");
-        assert_eq!(summary(&all[..2]), "Nothing failed; 1 to look at.");
-        assert_eq!(summary(&all[..1]), "All is well.");
+        let summaries = [&all[..], &all[..2], &all[..1]].map(summary);
+        insta::assert_snapshot!(summaries.join("\n"), @r"
+        1 failed, 1 warnings.
+        0 failed, 1 warnings.
+        No problems found.
+        ");
     }
 }

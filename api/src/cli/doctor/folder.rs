@@ -1,4 +1,4 @@
-//! The data folder: it must be writable, have room, and hide its keys from other users.
+//! Checks that the data folder is writable, has free space, and hides its keys from other users.
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,7 +24,7 @@ const TOO_LITTLE: u64 = 64 << 20;
 
 pub(super) fn check(folder: &Path) -> Vec<Finding> {
     if !folder.exists() {
-        return vec![not_there_yet(folder)];
+        return vec![missing(folder)];
     }
     let mut findings = vec![written(folder)];
     findings.extend(room(folder));
@@ -32,28 +32,25 @@ pub(super) fn check(folder: &Path) -> Vec<Finding> {
     findings
 }
 
-/// The first start makes it, if it may.
-fn not_there_yet(folder: &Path) -> Finding {
+/// Checks that the first start can create the folder.
+fn missing(folder: &Path) -> Finding {
     let shown = folder.display();
     let above = folder.ancestors().skip(1).find(|above| above.exists());
     let above = above.map_or_else(|| PathBuf::from("."), Path::to_owned);
     let may = if above.is_dir() {
         access(&above, Access::WRITE_OK).map_err(|error| error.to_string())
     } else {
-        Err("it is no folder".to_owned())
+        Err("not a folder".to_owned())
     };
     match may {
         Ok(()) => Finding::ok(
             WHAT,
-            format!("{shown} is not there yet; the first start makes it"),
+            format!("{shown} does not exist yet; the first start creates it"),
         ),
         Err(error) => Finding::fail(
             WHAT,
-            format!(
-                "{shown} is not there and cannot be made: {}: {error}",
-                above.display()
-            ),
-            format!("make it for the user that Stoker runs as: install -d -m 700 -o USER {shown}"),
+            format!("{shown} cannot be created: {}: {error}", above.display()),
+            format!("create it for the user that runs Stoker: install -d -m 700 -o USER {shown}"),
         ),
     }
 }
@@ -69,7 +66,7 @@ fn written(folder: &Path) -> Finding {
         Err(error) => Finding::fail(
             WHAT,
             format!("{shown} cannot be written: {error}"),
-            "give it to the user that Stoker runs as, or free space on its disk",
+            "change its owner to the user that runs Stoker, or free space on its disk",
         ),
     }
 }
@@ -82,7 +79,7 @@ fn room(folder: &Path) -> Option<Finding> {
 
 fn room_of(free: u64) -> Finding {
     let found = format!("{} free", output::bytes(free));
-    let to_do = "free space on its disk, or move the folder: without room nothing can be written down";
+    let to_do = "free space on its disk, or move the folder: without free space the manager cannot write";
     match free {
         0..TOO_LITTLE => Finding::fail(WHAT, found, to_do),
         TOO_LITTLE..LITTLE => Finding::warn(WHAT, found, to_do),
@@ -91,18 +88,18 @@ fn room_of(free: u64) -> Finding {
 }
 
 fn keys(folder: &Path) -> Vec<Finding> {
-    let there: Vec<(PathBuf, u32)> = KEYS
+    let present: Vec<(PathBuf, u32)> = KEYS
         .iter()
         .map(|name| folder.join(name))
         .filter_map(|path| Some((path.clone(), path.metadata().ok()?.permissions().mode() & 0o777)))
         .collect();
-    let open: Vec<Finding> = there
+    let open: Vec<Finding> = present
         .iter()
         .filter(|(_, mode)| mode & 0o077 != 0)
         .map(|(path, mode)| readable_by_others(path, *mode))
         .collect();
-    if open.is_empty() && !there.is_empty() {
-        let found = format!("{} files, readable by their owner alone", there.len());
+    if open.is_empty() && !present.is_empty() {
+        let found = format!("{} files, readable only by their owner", present.len());
         return vec![Finding::ok("keys", found)];
     }
     open
@@ -112,8 +109,10 @@ fn readable_by_others(path: &Path, mode: u32) -> Finding {
     let shown = path.display();
     Finding::fail(
         "keys",
-        format!("{shown} can be read by others (mode {mode:o})"),
-        format!("chmod 600 {shown}; if others may have read it, remove it and have a new one made"),
+        format!("other users can read {shown} (mode {mode:o})"),
+        format!(
+            "chmod 600 {shown}; if others may have read it, remove it, and the next start creates a new one"
+        ),
     )
 }
 
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_the_first_starts_business() {
+    fn a_missing_folder_is_fine_if_it_can_be_created() {
         let folder = tempfile::tempdir().expect("a folder");
         let findings = check(&folder.path().join("a/b"));
         assert_eq!(verdicts(&findings), [Verdict::Ok], "{findings:?}");
@@ -138,19 +137,19 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_takes_no_file_is_a_failure() {
+    fn a_folder_without_write_access_is_a_failure() {
         let finding = written(Path::new("/proc"));
         assert_eq!(finding.verdict, Verdict::Fail, "{finding:?}");
     }
 
     #[test]
-    fn room_is_warned_of_before_it_is_gone() {
+    fn little_free_space_is_a_warning_before_it_is_a_failure() {
         let verdicts = [1 << 20, 100 << 20, 10 << 30].map(|free| room_of(free).verdict);
         assert_eq!(verdicts, [Verdict::Fail, Verdict::Warn, Verdict::Ok]);
     }
 
     #[test]
-    fn a_key_that_others_can_read_is_named() {
+    fn a_key_that_others_can_read_is_a_failure_with_its_path() {
         let folder = tempfile::tempdir().expect("a folder");
         let set = |name: &str, mode: u32| {
             let path = folder.path().join(name);
@@ -163,6 +162,7 @@ mod tests {
         set("secrets.key", 0o640);
         let findings = keys(folder.path());
         assert_eq!(verdicts(&findings), [Verdict::Fail]);
-        assert!(findings[0].line().contains("chmod 600"), "{findings:?}");
+        let secrets = folder.path().join("secrets.key").display().to_string();
+        assert!(findings[0].found.contains(&secrets), "{findings:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Harbor: does it answer, and what has to be entered there so that it finds this manager.
+//! Checks that Harbor answers, and prints what to enter there so that it reaches this manager.
 
 use api::AuthMode;
 use reqwest::{Client, StatusCode};
@@ -9,7 +9,7 @@ use super::finding::Finding;
 use crate::config::ManagerConfig;
 
 const WHAT: &str = "Harbor";
-const WAY: &str = "Harbor's way to us";
+const PROVIDER: &str = "provider in Harbor";
 
 pub(super) async fn check(url: &Url, curious: &Client) -> Finding {
     let ping = format!("{}/api/v2.0/ping", url.as_str().trim_end_matches('/'));
@@ -17,8 +17,8 @@ pub(super) async fn check(url: &Url, curious: &Client) -> Finding {
         Ok(answer) => answered(url, answer.status()),
         Err(error) => Finding::fail(
             WHAT,
-            format!("{url} does not answer: {}", cause(&error)),
-            "check the address, that Harbor runs, and the firewalls between",
+            format!("{url} cannot be reached: {}", cause(&error)),
+            "check the address, that Harbor runs, and the firewalls",
         ),
     }
 }
@@ -29,13 +29,13 @@ fn answered(url: &Url, status: StatusCode) -> Finding {
     }
     Finding::warn(
         WHAT,
-        format!("{url} answers, but not as Harbor does ({status} at /api/v2.0/ping)"),
+        format!("{url} is not Harbor: /api/v2.0/ping answered {status}"),
         "give the address of Harbor's portal, for example https://harbor.example.com",
     )
 }
 
-/// We cannot try this way ourselves: it is said what to enter.
-pub(super) fn way_to_us(config: &ManagerConfig, host: &str) -> Finding {
+/// Returns what to enter in Harbor. Only Harbor can test that it reaches the manager.
+pub(super) fn provider_to_enter(config: &ManagerConfig, host: &str) -> Finding {
     let token = match config.auth {
         AuthMode::Tokens => {
             "auth mode OAUTH with what `stoker token create --name harbor --scope preheat` prints"
@@ -46,18 +46,18 @@ pub(super) fn way_to_us(config: &ManagerConfig, host: &str) -> Finding {
     let found = format!("add a provider \"Dragonfly\" with endpoint {endpoint} and {token}");
     if is_loopback {
         return Finding::warn(
-            WAY,
+            PROVIDER,
             format!(
-                "the manager listens on {} only, where no other machine reaches it",
+                "the manager listens only on {}, which no other machine reaches",
                 config.listen
             ),
             "listen on 0.0.0.0 (--listen 0.0.0.0:8080), or set public_url to the proxy before it",
         );
     }
-    Finding::ok(WAY, found)
+    Finding::ok(PROVIDER, found)
 }
 
-/// The URL for others, and whether none of them can reach it.
+/// Returns the URL for other machines, and whether it is loopback.
 fn endpoint(config: &ManagerConfig, own_name: &str) -> (String, bool) {
     if let Some(url) = &config.public_url {
         return (url.as_str().trim_end_matches('/').to_owned(), false);
@@ -91,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn harbor_is_told_from_another_server() {
+    fn another_server_than_harbor_is_a_warning() {
         let url: Url = "https://harbor.lan".parse().expect("a URL");
         assert_eq!(answered(&url, StatusCode::OK).verdict, Verdict::Ok);
         assert_eq!(answered(&url, StatusCode::NOT_FOUND).verdict, Verdict::Warn);
     }
 
     #[tokio::test]
-    async fn a_harbor_is_there_or_not() {
+    async fn an_unreachable_harbor_is_a_failure() {
         process::install_tls_provider();
         let curious = process::http::curious_client().expect("a client");
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
@@ -114,18 +114,15 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoint_to_enter_is_one_that_others_reach() {
-        let way = |text: &str| way_to_us(&config(text), "stoker.lan");
-        let everywhere = way("listen = \"0.0.0.0:8080\"");
+    fn the_endpoint_to_enter_is_reachable_for_others() {
+        let provider = |text: &str| provider_to_enter(&config(text), "stoker.lan");
+        let everywhere = provider("listen = \"0.0.0.0:8080\"");
         assert!(
-            everywhere.found.contains("endpoint http://stoker.lan:8080 and"),
+            everywhere.found.contains("http://stoker.lan:8080 "),
             "{everywhere:?}"
         );
-        let public = way("listen = \"127.0.0.1:8080\"\npublic_url = \"https://s.example.com\"");
-        assert!(
-            public.found.contains("endpoint https://s.example.com and"),
-            "{public:?}"
-        );
-        assert_eq!(way("listen = \"127.0.0.1:8080\"").verdict, Verdict::Warn);
+        let public = provider("listen = \"127.0.0.1:8080\"\npublic_url = \"https://s.example.com\"");
+        assert!(public.found.contains("https://s.example.com "), "{public:?}");
+        assert_eq!(provider("listen = \"127.0.0.1:8080\"").verdict, Verdict::Warn);
     }
 }

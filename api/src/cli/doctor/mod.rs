@@ -1,4 +1,4 @@
-//! `stoker doctor`: checks everything that an installation needs, and says what to do.
+//! `stoker doctor`: checks everything that an installation needs, and prints what to do.
 //!
 //! **Invariant:** it changes nothing, every wait has a limit, and a credential goes only where the manager would
 //! send it. Each check has its own file and returns findings, which are printed at the end.
@@ -31,7 +31,7 @@ use super::output;
 use super::stop::{FAILED, Stop};
 use crate::config::{AddressFlags, ManagerConfig, ManagerFlags, Program};
 
-/// Check everything that an installation needs, and say what to do.
+/// Check everything that an installation needs, and print what to do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 One line for each check:
@@ -97,15 +97,15 @@ async fn examine(arguments: DoctorArguments) -> Result<Vec<Finding>, process::ht
     let config = read.map(|read| read.value).ok();
     match &config {
         Some(config) => findings.extend(configured(config, &curious).await),
-        // What the flags say can be looked at all the same.
+        // Without a valid configuration, the folder from the flags can still be checked.
         None => findings.extend(folder.iter().flat_map(|folder| folder::check(folder))),
     }
     if let Some(url) = harbor {
         findings.push(harbor::check(url, &curious).await);
-        let way = config
+        let provider = config
             .as_ref()
-            .map(|config| harbor::way_to_us(config, &own_name()));
-        findings.extend(way);
+            .map(|config| harbor::provider_to_enter(config, &own_name()));
+        findings.extend(provider);
     }
     if let Some(url) = manager {
         findings.extend(running::check(url, token_file.clone(), &curious).await);
@@ -139,21 +139,21 @@ fn ports_of(config: &ManagerConfig) -> [Port<'_>; 3] {
             key: "listen",
             address: &config.listen,
             path: "/openapi.json",
-            says: "\"title\": \"Stoker\"",
+            contains: "\"title\": \"Stoker\"",
         },
         Port {
             what: "peer port",
             key: "peer-listen",
             address: &config.peer_listen,
             path: "/",
-            says: "peers' port",
+            contains: "peers' port",
         },
         Port {
             what: "admin port",
             key: "admin",
             address: &config.admin,
             path: "/server/ping",
-            says: "pong",
+            contains: "pong",
         },
     ]
 }
@@ -163,7 +163,7 @@ fn own_name() -> String {
     name.unwrap_or_else(|| "THIS-MACHINE".to_owned())
 }
 
-/// The configuration in a file, as checks are tested with it.
+/// Reads a configuration file, for tests.
 #[cfg(test)]
 fn read(file: Option<&std::path::Path>) -> Result<settings::Read<ManagerConfig>, settings::Faults> {
     ManagerConfig::read(file, settings::Given::default(), &Program::MANAGER)

@@ -1,4 +1,4 @@
-//! The addresses that a manager listens on: free, or answered by a Stoker already.
+//! Checks that each listening address of a manager is free, or that a Stoker already listens there.
 
 use std::io::ErrorKind;
 
@@ -8,15 +8,15 @@ use tokio::net::TcpListener;
 use super::call::LIMIT;
 use super::finding::Finding;
 
-/// One listening address, and how to know ours there.
+/// One listening address, and how to recognise a Stoker there.
 pub(super) struct Port<'a> {
     pub(super) what: &'static str,
-    /// Its key in the file, and its flag.
+    /// Its key in the file, which is also its flag.
     pub(super) key: &'static str,
     pub(super) address: &'a str,
-    /// A path that a Stoker answers with `says` in it.
+    /// A Stoker's response to this path has `contains` in it.
     pub(super) path: &'static str,
-    pub(super) says: &'static str,
+    pub(super) contains: &'static str,
 }
 
 impl Port<'_> {
@@ -31,13 +31,13 @@ impl Port<'_> {
     async fn taken(&self, curious: &Client) -> Finding {
         let address = self.address;
         if self.is_ours(curious).await {
-            return Finding::ok(self.what, format!("a Stoker answers at {address}"));
+            return Finding::ok(self.what, format!("a Stoker already listens at {address}"));
         }
         Finding::fail(
             self.what,
             format!("another program listens at {address}"),
             format!(
-                "stop it (ss -ltnp shows who it is), or choose another address with --{}",
+                "stop it (ss -ltnp names it), or choose another address with --{}",
                 self.key
             ),
         )
@@ -45,13 +45,13 @@ impl Port<'_> {
 
     fn unbound(&self, error: &std::io::Error) -> Finding {
         let to_do = match error.kind() {
-            ErrorKind::PermissionDenied => "ports below 1024 are for root: choose a higher one",
+            ErrorKind::PermissionDenied => "ports below 1024 need root: choose a higher one",
             ErrorKind::AddrNotAvailable => {
-                "this machine has no such address: write 0.0.0.0 for all that it has"
+                "this machine does not have this address: write 0.0.0.0 for all of its addresses"
             }
             _ => "write an address of this machine, for example 0.0.0.0:8080",
         };
-        let found = format!("{} cannot be listened on: {error}", self.address);
+        let found = format!("cannot listen at {}: {error}", self.address);
         Finding::fail(self.what, found, format!("{to_do} (--{})", self.key))
     }
 
@@ -62,7 +62,7 @@ impl Port<'_> {
             let Ok(answer) = curious.get(url).timeout(LIMIT).send().await else {
                 continue;
             };
-            if answer.text().await.is_ok_and(|text| text.contains(self.says)) {
+            if answer.text().await.is_ok_and(|text| text.contains(self.contains)) {
                 return true;
             }
         }
@@ -70,7 +70,7 @@ impl Port<'_> {
     }
 }
 
-/// Address on this machine of a listener on all addresses.
+/// Replaces the unspecified address by loopback.
 fn reachable(address: &str) -> String {
     match address.rsplit_once(':') {
         Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
@@ -93,19 +93,19 @@ mod tests {
             key: "admin",
             address,
             path: "/server/ping",
-            says: "pong",
+            contains: "pong",
         }
     }
 
     #[tokio::test]
-    async fn a_port_is_free_ours_or_somebody_elses() {
+    async fn a_port_may_be_free_or_ours_but_not_of_another_program() {
         process::install_tls_provider();
         let curious = process::http::curious_client().expect("a client");
         let running = process::Running::new();
-        let serve = async |says: &'static str| {
+        let serve = async |body: &'static str| {
             let listener = process::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address").to_string();
-            let router = Router::new().route("/server/ping", get(move || async move { says }));
+            let router = Router::new().route("/server/ping", get(move || async move { body }));
             process::serve(listener, router, &running, None).expect("served");
             address
         };
@@ -124,17 +124,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_of_another_machine_is_told_from_a_taken_one() {
+    async fn an_address_of_another_machine_is_a_failure() {
         process::install_tls_provider();
         let curious = process::http::curious_client().expect("a client");
         let finding = port("192.0.2.1:8080").check(&curious).await;
         assert_eq!(finding.verdict, Verdict::Fail);
-        assert!(finding.line().contains("no such address"), "{finding:?}");
+        assert!(
+            finding.to_do.is_some_and(|to_do| to_do.contains("0.0.0.0")),
+            "{}",
+            finding.found
+        );
     }
 
     #[test]
-    fn whoever_listens_everywhere_is_asked_on_loopback() {
-        let asked = ["0.0.0.0:8080", "[::]:8080", "10.0.0.7:80"].map(reachable);
-        assert_eq!(asked, ["127.0.0.1:8080", "[::1]:8080", "10.0.0.7:80"]);
+    fn a_listener_on_all_addresses_is_probed_on_loopback() {
+        let probed = ["0.0.0.0:8080", "[::]:8080", "10.0.0.7:80"].map(reachable);
+        assert_eq!(probed, ["127.0.0.1:8080", "[::1]:8080", "10.0.0.7:80"]);
     }
 }

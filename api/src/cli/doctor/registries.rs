@@ -1,4 +1,4 @@
-//! A configured registry: can it be reached, is its certificate trusted, do the clocks agree, is the credential taken.
+//! Checks a configured registry: that it can be reached, its certificate, its clock and the credential for it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use reqwest::{Client, Response, StatusCode};
 
 use super::call::{LIMIT, cause, date_of};
 use super::certificate::{Certificate, Trust};
-use super::clock::Answered;
+use super::clock::DatedResponse;
 use super::finding::Finding;
 use super::{certificate, clock, sign_in};
 
@@ -21,18 +21,18 @@ pub(super) async fn check(settings: RegistrySettings, factory: Arc<dyn ClientFac
         Ok(curious) => curious,
         Err(error) => return vec![unusable(&settings, &error.to_string())],
     };
-    let asked_ms = unix_ms();
+    let sent_ms = unix_ms();
     let answer = match curious.get(&base).timeout(LIMIT).send().await {
         Ok(answer) => answer,
         Err(error) => return vec![unreachable(&settings, &cause(&error))],
     };
-    let heard = Answered {
+    let response = DatedResponse {
         date: date_of(&answer),
-        asked_ms,
-        heard_ms: unix_ms(),
+        sent_ms,
+        received_ms: unix_ms(),
     };
     let mut findings = vec![reached(&settings, answer.status())];
-    findings.extend(clock::check(settings.name.as_str(), &heard));
+    findings.extend(clock::check(settings.name.as_str(), &response));
     match trusted(&settings, &answer, &base, factory.as_ref()).await {
         // A password is not sent to a server with an untrusted certificate.
         Err(finding) => findings.push(finding),
@@ -58,7 +58,7 @@ fn unreachable(settings: &RegistrySettings, cause: &str) -> Finding {
     let to_do = if speaks_no_tls {
         "it seems to speak plain HTTP: set plain_http = true in its section"
     } else {
-        "check its name and port, that it runs, and the firewalls between; peers must reach it too"
+        "check its name and port, that it runs, and the firewalls; peers must reach it too"
     };
     Finding::fail(what(settings), format!("it cannot be reached: {cause}"), to_do)
 }
@@ -71,18 +71,19 @@ fn reached(settings: &RegistrySettings, status: StatusCode) -> Finding {
         }
         StatusCode::BAD_REQUEST if settings.plain_http => Finding::warn(
             what,
-            "it does not like plain HTTP (400)",
-            "it may want TLS: remove plain_http from its section",
+            "it refuses plain HTTP (400)",
+            "it may expect TLS: remove plain_http from its section",
         ),
         other => Finding::warn(
             what,
-            format!("/v2/ is answered with {other}"),
-            "is this a registry? Check its name and port",
+            format!("/v2/ answered {other}"),
+            "check its name and port: this may not be a registry",
         ),
     }
 }
 
-/// The client that checks as the manager's does, and what is to be said about that; or why nothing secret may be sent.
+/// Returns the client that verifies as the manager's does, with a finding about the certificate. Fails if that client
+/// does not trust the server, so that no secret is sent.
 async fn trusted(
     settings: &RegistrySettings,
     answer: &Response,
@@ -101,14 +102,14 @@ async fn trusted(
         Err(error) => Trust::Refused(cause(&error)),
     };
     let is_refused = matches!(trust, Trust::Refused(_));
-    let shown = answer
+    let certificate = answer
         .extensions()
         .get::<TlsInfo>()
         .and_then(TlsInfo::peer_certificate);
-    let finding = match shown.and_then(Certificate::read) {
-        Some(shown) => Some(certificate::check(
+    let finding = match certificate.and_then(Certificate::read) {
+        Some(certificate) => Some(certificate::check(
             settings.name.as_str(),
-            &shown,
+            &certificate,
             &trust,
             unix_ms() / 1_000,
         )),
@@ -124,8 +125,8 @@ async fn trusted(
 fn plain(settings: &RegistrySettings) -> Finding {
     Finding::warn(
         what(settings),
-        "it is asked over plain HTTP: credentials can be read on the way",
-        "serve it with TLS and remove plain_http, unless the network between is your own",
+        "the connection is plain HTTP: others on the network can read credentials",
+        "serve it with TLS and remove plain_http, unless you trust the network",
     )
 }
 
@@ -136,8 +137,8 @@ fn unreadable(settings: &RegistrySettings, trust: &Trust) -> Finding {
     };
     Finding::fail(
         format!("certificate of {}", settings.name),
-        format!("not trusted ({reason}), and it cannot be read"),
-        "have a new certificate issued for it",
+        format!("not trusted ({reason}), and not readable"),
+        "get a new certificate for it",
     )
 }
 
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_a_registry_is_told_from_any_other() {
+    fn a_status_that_no_registry_sends_is_a_warning() {
         let of = |status: u16, plain: bool| {
             reached(&settings(plain), StatusCode::from_u16(status).expect("a status"))
         };
@@ -162,18 +163,23 @@ mod tests {
             assert_eq!(of(status, false).verdict, Verdict::Ok, "{status}");
         }
         assert_eq!(of(404, false).verdict, Verdict::Warn);
-        assert!(of(400, true).line().contains("remove plain_http"));
+        assert!(
+            of(400, true)
+                .to_do
+                .is_some_and(|to_do| to_do.contains("plain_http"))
+        );
     }
 
     #[test]
-    fn a_registry_without_tls_is_not_just_unreachable() {
-        let told = unreachable(
-            &settings(false),
-            "received corrupt message of type InvalidContentType",
-        )
-        .line();
-        assert!(told.contains("plain_http = true"), "{told}");
-        let told = unreachable(&settings(false), "Connection refused").line();
-        assert!(told.contains("firewalls") && told.starts_with("FAIL"), "{told}");
+    fn a_registry_without_tls_gets_its_own_remedy() {
+        let remedy_is_plain_http = |cause: &str| {
+            let finding = unreachable(&settings(false), cause);
+            assert_eq!(finding.verdict, Verdict::Fail);
+            finding.to_do.is_some_and(|to_do| to_do.contains("plain_http"))
+        };
+        assert!(remedy_is_plain_http(
+            "received corrupt message of type InvalidContentType"
+        ));
+        assert!(!remedy_is_plain_http("Connection refused"));
     }
 }

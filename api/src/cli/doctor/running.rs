@@ -1,4 +1,4 @@
-//! A manager that runs: its version, whether it takes the token, and which peers it sees.
+//! Checks a running manager: its version, the token and the connected peers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use url::Url;
 
 use super::call::{LIMIT, date_of};
 use super::clock;
-use super::clock::Answered;
+use super::clock::DatedResponse;
 use super::finding::Finding;
 use crate::cli::client::{Api, AskError, ServerFlags};
 
 const WHAT: &str = "manager";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// As much of the API's description as says what answers.
+/// The fields of the OpenAPI document that identify the server.
 #[derive(Deserialize)]
 struct Description {
     info: Info,
@@ -34,42 +34,42 @@ pub(super) async fn check(url: &Url, token_file: Option<PathBuf>, curious: &Clie
     let mut findings: Vec<Finding> = clock_of(&server, curious).await.into_iter().collect();
     let api = match Api::new(&ServerFlags { server, token_file }) {
         Ok(api) => api,
-        Err(error) => return vec![not_asked(&error)],
+        Err(error) => return vec![request_failed(&error)],
     };
     match api.get::<Description>("/openapi.json").await {
         Ok(Description { info }) => findings.push(version(url, &info.version)),
-        Err(error) => return vec![not_asked(&error)],
+        Err(error) => return vec![request_failed(&error)],
     }
     match api.get::<Peers>("/api/v1/peers").await {
         Ok(Peers { peers }) => findings.extend(by_cluster(&peers)),
-        Err(error) => findings.push(not_asked(&error)),
+        Err(error) => findings.push(request_failed(&error)),
     }
     findings
 }
 
 async fn clock_of(server: &str, curious: &Client) -> Option<Finding> {
-    let asked_ms = unix_ms();
+    let sent_ms = unix_ms();
     let answer = curious
         .get(format!("{server}/healthy"))
         .timeout(LIMIT)
         .send()
         .await
         .ok()?;
-    let heard = Answered {
+    let response = DatedResponse {
         date: date_of(&answer),
-        asked_ms,
-        heard_ms: unix_ms(),
+        sent_ms,
+        received_ms: unix_ms(),
     };
-    clock::check("the manager", &heard)
+    clock::check("the manager", &response)
 }
 
-fn not_asked(error: &AskError) -> Finding {
+fn request_failed(error: &AskError) -> Finding {
     let to_do = match error {
         AskError::NoToken { .. } | AskError::Token { .. } | AskError::TokenFile { .. } => {
             "give --token-file FILE with a token of scope read"
         }
         AskError::Refused { .. } => {
-            "make a token with scope read: stoker token create --name doctor --scope read"
+            "create a token with scope read: stoker token create --name doctor --scope read"
         }
         _ => "start it, or give its address with --manager URL",
     };
@@ -78,16 +78,16 @@ fn not_asked(error: &AskError) -> Finding {
 
 fn version(url: &Url, version: &str) -> Finding {
     if version == VERSION {
-        return Finding::ok(WHAT, format!("version {version} answers at {url}"));
+        return Finding::ok(WHAT, format!("the manager at {url} has version {version}"));
     }
     Finding::warn(
         WHAT,
-        format!("version {version} answers at {url}, and this program is {VERSION}"),
+        format!("the manager at {url} has version {version}, this program has {VERSION}"),
         "use the same version for both",
     )
 }
 
-/// How many seeds and nodes are there, of how many known.
+/// Connected and known peers, by role.
 #[derive(Default)]
 struct Cluster {
     seeds: (usize, usize),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_without_a_seed_fails_and_one_that_lacks_peers_is_looked_at() {
+    fn a_cluster_without_a_seed_fails_and_one_that_lacks_peers_warns() {
         assert_eq!(cluster((2, 2), (5, 5)), Verdict::Ok);
         assert_eq!(cluster((2, 2), (4, 5)), Verdict::Warn);
         assert_eq!(cluster((0, 2), (5, 5)), Verdict::Fail);
@@ -154,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_told() {
+    fn another_version_is_a_warning() {
         let url: Url = "http://m.lan:8080".parse().expect("a URL");
         assert_eq!(version(&url, VERSION).verdict, Verdict::Ok);
         assert_eq!(version(&url, "99.0.0").verdict, Verdict::Warn);
     }
 
     #[tokio::test]
-    async fn a_manager_that_is_not_there_is_a_failure() {
+    async fn an_unreachable_manager_is_a_failure_that_names_the_flag() {
         process::install_tls_provider();
         let listener = process::bind("127.0.0.1:0").await.expect("a port");
         let url: Url = format!("http://{}", listener.local_addr().expect("an address"))
@@ -171,6 +171,6 @@ mod tests {
         let curious = process::http::curious_client().expect("a client");
         let findings = check(&url, None, &curious).await;
         assert_eq!(findings.len(), 1, "{findings:?}");
-        assert!(findings[0].line().contains("--manager URL"), "{findings:?}");
+        assert!(findings[0].line().contains("--manager"), "{findings:?}");
     }
 }

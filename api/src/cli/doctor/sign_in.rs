@@ -1,4 +1,4 @@
-//! Signing in at a registry with the credential that is configured for it: as its challenge wants, and no further.
+//! Signs in at a registry with its configured credential, as its challenge demands, and stops there.
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use oci::challenge::{Challenge, check_realm, parse};
@@ -9,8 +9,8 @@ use url::Url;
 use super::call::{LIMIT, cause};
 use super::finding::Finding;
 
-/// The credential goes to the registry and to a token server that may have it, and nowhere else; the client must be
-/// one that checks certificates as the manager's does.
+/// Sends the credential only to the registry and to an allowed token server. `client` must verify certificates as the
+/// manager's client does.
 pub(super) async fn check(client: &Client, settings: &RegistrySettings, base: &str) -> Finding {
     let what = format!("sign-in to {}", settings.name);
     let answer = match client.get(base).timeout(LIMIT).send().await {
@@ -18,7 +18,7 @@ pub(super) async fn check(client: &Client, settings: &RegistrySettings, base: &s
         Err(error) => return unanswered(what, &cause(&error)),
     };
     if answer.status() != StatusCode::UNAUTHORIZED {
-        return Finding::ok(what, "the registry asks for none before it knows the image");
+        return Finding::ok(what, "the registry demands none at /v2/");
     }
     let credential = match settings.credential.looked_up(None).await {
         Ok(credential) => credential,
@@ -27,7 +27,7 @@ pub(super) async fn check(client: &Client, settings: &RegistrySettings, base: &s
     if credential.is_anonymous() {
         return Finding::ok(
             what,
-            "no credential is configured: requests have to bring their own, as Harbor's do",
+            "no credential is configured: requests must have their own, as Harbor's have",
         );
     }
     let challenges = challenges(&answer);
@@ -57,7 +57,7 @@ fn for_token(client: &Client, url: Url, credential: &Credential) -> RequestBuild
     }
 }
 
-/// An identity token is shown to token servers only.
+/// The headers of a request with this credential. An identity token goes only to token servers.
 fn shown(credential: &Credential) -> HeaderMap {
     let authorization = match credential {
         Credential::IdentityToken(_) => None,
@@ -117,17 +117,19 @@ async fn send(request: RequestBuilder) -> Result<StatusCode, String> {
 
 fn verdict(what: String, answer: Result<StatusCode, String>) -> Finding {
     match answer {
-        Ok(status) if status.is_success() => Finding::ok(what, "the configured credential is taken"),
+        Ok(status) if status.is_success() => {
+            Finding::ok(what, "the registry accepts the configured credential")
+        }
         Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => Finding::fail(
             what,
-            format!("the configured credential is refused ({status})"),
-            "check username and password (or password_file) in the registry's section; of a Harbor robot account, that \
-             it is enabled and has not ended",
+            format!("the registry refuses the configured credential ({status})"),
+            "check username and password (or password_file) in the registry's section; check that a Harbor robot \
+             account is enabled and not expired",
         ),
         Ok(status) => Finding::warn(
             what,
-            format!("the answer to the credential was {status}"),
-            "look at the registry's log; it may be overloaded",
+            format!("the registry answered {status} to the credential"),
+            "check the registry's log; it may be overloaded",
         ),
         Err(cause) => unanswered(what, &cause),
     }
@@ -152,19 +154,19 @@ mod tests {
     }
 
     #[test]
-    fn taken_refused_and_undecided_are_told_apart() {
+    fn accepted_refused_and_undecided_have_their_verdicts() {
         let verdicts = [200, 401, 403, 500].map(|status| of(status).verdict);
         assert_eq!(
             verdicts,
             [Verdict::Ok, Verdict::Fail, Verdict::Fail, Verdict::Warn]
         );
         assert!(of(401).line().contains("password"), "{:?}", of(401));
-        let silent = verdict("sign-in".to_owned(), Err("refused".to_owned()));
-        assert_eq!(silent.verdict, Verdict::Fail);
+        let unanswered = verdict("sign-in".to_owned(), Err("refused".to_owned()));
+        assert_eq!(unanswered.verdict, Verdict::Fail);
     }
 
     #[test]
-    fn an_identity_token_is_posted_and_shown_to_nobody_else() {
+    fn an_identity_token_goes_only_to_the_token_server() {
         let client = process::http::client(&process::http::ClientOptions::default()).expect("a client");
         let url: Url = "https://registry.lan/token".parse().expect("a URL");
         let token = Credential::IdentityToken(oci::Secret::new("t0ken"));
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_server_elsewhere_gets_no_credential() {
+    fn an_unlisted_token_server_gets_no_credential() {
         let settings = RegistrySettings::new("registry.lan".parse().expect("a name"));
         let finding = token_url(&settings, "https://evil.example/token", None).expect_err("refused");
         assert_eq!(finding.verdict, Verdict::Fail);

@@ -1,34 +1,34 @@
-//! The URL under which Harbor reaches the manager. Harbor joins it with its own paths, text to text, so it has to be
-//! just right.
+//! The URL at which Harbor reaches the manager. Harbor appends its own paths to this text, so a wrong form fails only
+//! later, in a job.
 
 use url::{Host, Url};
 
-/// Harbor's column for it.
+/// The length of Harbor's database column.
 const LONGEST: usize = 255;
 
-/// `http://manager.example.com:8080`, or with a path in front of Harbor's own.
+/// `http://manager.example.com:8080`, with or without a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Endpoint(String);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadEndpoint {
     #[error(
-        "{0:?} is no http or https URL; Harbor takes it for healthy without a scheme, and then fails each job"
+        "{0:?} is not an http or https URL: Harbor accepts an endpoint without a scheme, but each job then fails"
     )]
     NoUrl(String),
-    #[error("{0} has a query or a user, which Harbor drops")]
+    #[error("{0} has a query or a user: Harbor drops them; remove them")]
     Extras(String),
     #[error(
-        "{0} is this machine only, where Harbor will not find it; give --endpoint with the address that Harbor \
-         reaches the manager at (or the same again, if Harbor runs on this very machine)"
+        "{0} is a loopback address, which Harbor's containers cannot reach: give --endpoint with the address at which \
+         Harbor reaches the manager (give this one again if Harbor runs on this machine without containers)"
     )]
     Loopback(String),
-    #[error("the endpoint is longer than the {LONGEST} characters that Harbor keeps")]
+    #[error("the endpoint is longer than {LONGEST} characters, the most that Harbor stores")]
     TooLong,
 }
 
 impl Endpoint {
-    /// What was given by hand is taken, loopback too; what was guessed from `--server` is not.
+    /// Returns the given endpoint, or else the URL of `--server`. Only a given one may be a loopback address.
     pub(super) fn choose(given: Option<&str>, server: &str) -> Result<Self, BadEndpoint> {
         let url = Self::parse(given.unwrap_or(server))?;
         if given.is_none() && is_loopback(&url) {
@@ -37,7 +37,7 @@ impl Endpoint {
         Self::of(url.as_str())
     }
 
-    /// The same below a token of its own, for a Harbor that can send none.
+    /// Returns this endpoint with a token in its path, for a Harbor that sends no credential.
     pub(super) fn below(&self, token: &str) -> Result<Self, BadEndpoint> {
         Self::of(&format!("{}/t/{token}", self.0))
     }
@@ -84,14 +84,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_that_harbor_cannot_use_is_refused_before_harbor_is_asked() {
-        let told =
-            |given: Option<&str>, server: &str| Endpoint::choose(given, server).unwrap_err().to_string();
-        assert!(told(None, "http://127.0.0.1:8080").contains("--endpoint"));
-        assert!(told(None, "http://localhost:8080").contains("--endpoint"));
-        assert!(told(Some("manager:8080"), "").contains("no http or https URL"));
-        let secret = told(Some("http://ann:s3cret@manager:8080"), "");
-        assert!(!secret.contains("s3cret") && secret.contains("drops"), "{secret}");
+    fn an_endpoint_that_harbor_cannot_use_is_refused() {
+        let refused = |given: Option<&str>, server: &str| Endpoint::choose(given, server).unwrap_err();
+        for server in ["http://127.0.0.1:8080", "http://localhost:8080"] {
+            assert!(
+                matches!(refused(None, server), BadEndpoint::Loopback(_)),
+                "{server}"
+            );
+        }
+        assert!(matches!(refused(Some("manager:8080"), ""), BadEndpoint::NoUrl(_)));
+        let with_user = refused(Some("http://ann:s3cret@manager:8080"), "");
+        assert!(matches!(with_user, BadEndpoint::Extras(_)), "{with_user:?}");
+        assert!(!with_user.to_string().contains("s3cret"), "{with_user}");
         assert_eq!(
             Endpoint::choose(Some(&format!("http://m/{}", "a".repeat(300))), ""),
             Err(BadEndpoint::TooLong)
@@ -99,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_by_hand_is_taken_without_its_last_slash() {
+    fn an_endpoint_loses_its_last_slash() {
         let endpoint = Endpoint::choose(Some("http://127.0.0.1:8080/"), "http://x").unwrap();
         assert_eq!(endpoint.as_str(), "http://127.0.0.1:8080");
         assert_eq!(

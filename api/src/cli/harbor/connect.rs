@@ -1,5 +1,5 @@
-//! `stoker harbor connect`: creates token, instance and policy, pings, and runs the policy on request. Each step is
-//! printed and read back from Harbor.
+//! `stoker harbor connect`: creates a token, an instance and a policy, lets Harbor ping the manager, and runs the policy
+//! on request. It prints each step, and reads back what it wrote to Harbor.
 //!
 //! A second run updates what exists and gives Harbor a new token. A token that Harbor did not get is revoked.
 
@@ -93,19 +93,17 @@ pub(super) async fn run(arguments: ConnectArguments) -> Result<(), Stop> {
     let harbor = their_api(&arguments)?;
     let version = version(&harbor).await?;
     output::say(format!("harbor    {} is version {version}", arguments.harbor));
-    let token = Granted::make(&manager, &arguments, version).await?;
+    let token = HarborToken::create(&manager, &arguments, version).await?;
     let connected = connect(&harbor, version, &endpoint, &token, &arguments).await;
     if let Err(stop) = connected {
-        token.take_back(&manager).await;
+        token.revoke(&manager).await;
         return Err(stop);
     }
-    token.retire_older(&manager).await?;
+    token.revoke_older(&manager).await?;
     if arguments.run {
         let tasks = execution::run(&harbor, &arguments.project, &arguments.policy, arguments.pace_ms).await;
         let tasks = tasks.map_err(Stop::failed)?;
-        output::say(format!(
-            "run       Harbor says Success to {tasks} of {tasks} tasks"
-        ));
+        output::say(format!("run       {tasks} of {tasks} tasks succeeded in Harbor"));
     } else {
         output::remark(
             "Try it: the same command with --run, or \"Execute\" in the project's P2P Preheat tab.",
@@ -118,7 +116,7 @@ async fn connect(
     harbor: &TheirApi,
     version: Version,
     endpoint: &Endpoint,
-    token: &Granted,
+    token: &HarborToken,
     arguments: &ConnectArguments,
 ) -> Result<(), Stop> {
     let endpoint = if token.in_path {
@@ -153,7 +151,7 @@ async fn connect(
 async fn instance_in(
     harbor: &TheirApi,
     endpoint: &Endpoint,
-    token: &Granted,
+    token: &HarborToken,
     arguments: &ConnectArguments,
 ) -> Result<Instance, instance::InstanceError> {
     let wanted = instance::WantedInstance {
@@ -172,12 +170,12 @@ async fn instance_in(
         instance.auth_mode
     ));
     instance::ping(harbor, &instance).await?;
-    output::say("ping      Harbor reaches the manager, and the manager takes the token");
+    output::say("ping      Harbor reaches the manager, and the manager accepts the token");
     Ok(instance)
 }
 
-/// A token that was made for this Harbor.
-struct Granted {
+/// The token that this run created for Harbor.
+struct HarborToken {
     id: String,
     name: String,
     text: SecretText,
@@ -185,8 +183,8 @@ struct Granted {
     in_path: bool,
 }
 
-impl Granted {
-    async fn make(manager: &Api, arguments: &ConnectArguments, version: Version) -> Result<Self, Stop> {
+impl HarborToken {
+    async fn create(manager: &Api, arguments: &ConnectArguments, version: Version) -> Result<Self, Stop> {
         let in_path = !version.sends_credentials();
         let host = url::Url::parse(&arguments.harbor).ok();
         let host = host.as_ref().and_then(url::Url::host_str).unwrap_or("harbor");
@@ -200,7 +198,7 @@ impl Granted {
         };
         let made: NewToken = manager.post("/api/v1/tokens", &body).await?;
         output::say(format!(
-            "token     {} ({name}), good until {}",
+            "token     {} ({name}), valid until {}",
             made.id, made.expires_at
         ));
         Ok(Self {
@@ -212,28 +210,28 @@ impl Granted {
     }
 
     /// Revokes a token that Harbor did not get.
-    async fn take_back(&self, manager: &Api) {
+    async fn revoke(&self, manager: &Api) {
         if manager
             .delete(&format!("/api/v1/tokens/{}", self.id))
             .await
             .is_err()
         {
             output::remark(format!(
-                "Token {} could not be revoked: stoker token revoke {}",
+                "Token {} could not be revoked. Revoke it: stoker token revoke {}",
                 self.id, self.id
             ));
         }
     }
 
-    /// Harbor's running jobs keep the token that they began with, and may go on polling with it.
-    async fn retire_older(&self, manager: &Api) -> Result<(), Stop> {
+    /// Revokes the tokens of earlier runs.
+    async fn revoke_older(&self, manager: &Api) -> Result<(), Stop> {
         let Tokens { tokens } = manager.get("/api/v1/tokens").await?;
         let older = tokens
             .into_iter()
             .filter(|token| token.name == self.name && token.id != self.id && token.revoked_at.is_none());
         for token in older {
             manager.delete(&format!("/api/v1/tokens/{}", token.id)).await?;
-            output::say(format!("token     {} of an earlier time is revoked", token.id));
+            output::say(format!("token     {} of an earlier run is revoked", token.id));
         }
         Ok(())
     }
@@ -253,18 +251,18 @@ fn their_api(arguments: &ConnectArguments) -> Result<TheirApi, Stop> {
 }
 
 async fn version(harbor: &TheirApi) -> Result<Version, Stop> {
-    let info: SystemInfo = harbor.get("/systeminfo").await.map_err(not_asked)?;
+    let info: SystemInfo = harbor.get("/systeminfo").await.map_err(stop_of)?;
     Version::parse(&info.harbor_version).map_err(Stop::failed)
 }
 
-fn not_asked(error: HarborError) -> Stop {
+fn stop_of(error: HarborError) -> Stop {
     match error {
-        HarborError::Silent { .. } => Stop::not_asked(error),
+        HarborError::Unreachable { .. } => Stop::no_response(error),
         other => Stop::failed(other),
     }
 }
 
-/// `STOKER_HARBOR_PASSWORD` has no flag: a flag would stand in the list of processes.
+/// `STOKER_HARBOR_PASSWORD` has no flag: every user could read a flag in the list of processes.
 #[expect(
     clippy::disallowed_methods,
     reason = "read once, by the command line, which clap cannot do without a flag"
@@ -277,7 +275,7 @@ fn password(arguments: &ConnectArguments) -> Result<SecretText, Stop> {
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
         return Err(Stop::usage(
-            "Harbor wants a password: set STOKER_HARBOR_PASSWORD or give --password-file",
+            "no password for Harbor: set STOKER_HARBOR_PASSWORD or give --password-file",
         ));
     }
     Ok(SecretText::new(text))

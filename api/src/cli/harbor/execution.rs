@@ -1,4 +1,4 @@
-//! One run of the policy, from its start to what Harbor says of each task.
+//! Runs the policy once, and waits for the status of each task in Harbor.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::super::output;
 use super::their_api::{HarborError, TheirApi, part};
 
-/// Harbor gives a task half an hour, and refreshes an execution's own word every 30 s.
+/// Harbor's own limit for a task is 30 minutes, and it updates the status of an execution every 30 s.
 const LIMIT: Duration = Duration::from_secs(33 * 60);
 const PACE: Duration = Duration::from_secs(2);
 const LAST_LINES: usize = 15;
@@ -36,24 +36,24 @@ struct Execution {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RunError {
     #[error(
-        "Harbor started nothing ({0}). It asks the manager first and hides what went wrong; its core log has it. The \
-         policy may also match no image: filters, and the project's own settings on vulnerabilities and signatures, \
-         both count"
+        "Harbor did not start the policy: {0}. The log of Harbor's core has the reason, often that Harbor cannot reach \
+         the manager. Or the policy matches no image: check its filters, and the project's rules for \
+         vulnerabilities and signatures"
     )]
     NotStarted(String),
-    #[error("Harbor does not say which execution it started")]
+    #[error("Harbor started the policy, but its response has no Location with the execution")]
     NoLocation,
-    #[error("{failed} of {all} tasks did not succeed in Harbor; the end of the first one's log:\n{log}")]
+    #[error("{failed} of {all} tasks failed in Harbor; end of the log of the first:\n{log}")]
     Failed { failed: usize, all: usize, log: String },
-    #[error("Harbor ended the execution as {status} ({message}) without a task")]
+    #[error("Harbor ended the execution with status {status} and without a task: {message}")]
     NoTask { status: String, message: String },
-    #[error("Harbor has not ended the execution within 33 minutes")]
+    #[error("the execution in Harbor did not end within 33 minutes")]
     Late,
     #[error(transparent)]
     Harbor(#[from] HarborError),
 }
 
-/// Runs the policy and waits for Harbor's own verdict on every task; the number of tasks.
+/// Runs the policy and waits until every task has ended. Returns the number of tasks.
 pub(super) async fn run(
     harbor: &TheirApi,
     project: &str,
@@ -64,7 +64,7 @@ pub(super) async fn run(
     let stored: serde_json::Value = harbor.get(&policy_path).await?;
     let started = harbor.post(&policy_path, &stored).await;
     let location = started.map_err(|error| match error {
-        HarborError::Refused { said, .. } => RunError::NotStarted(said),
+        HarborError::Refused { reason, .. } => RunError::NotStarted(reason),
         other => other.into(),
     })?;
     let execution = location
@@ -74,7 +74,7 @@ pub(super) async fn run(
         .ok_or(RunError::NoLocation)?;
     let execution_path = format!("{policy_path}/executions/{execution}");
     output::remark(format!(
-        "Harbor runs execution {execution}; a task takes 10 s at least"
+        "Harbor runs execution {execution}; a task takes at least 10 s"
     ));
     let tasks = until_ended(harbor, &execution_path, pace.unwrap_or(PACE)).await?;
     let failed: Vec<&ExecutionTask> = tasks.iter().filter(|task| task.status != "Success").collect();
@@ -88,10 +88,10 @@ pub(super) async fn run(
     }
 }
 
-/// The tasks' own words: the execution's comes up to 30 s later.
+/// Polls the tasks: Harbor updates the status of the execution up to 30 s later.
 async fn until_ended(harbor: &TheirApi, path: &str, pace: Duration) -> Result<Vec<ExecutionTask>, RunError> {
-    let begun = Instant::now();
-    while begun.elapsed() < LIMIT {
+    let began = Instant::now();
+    while began.elapsed() < LIMIT {
         let tasks: Vec<ExecutionTask> = harbor.get(&format!("{path}/tasks?page_size=100")).await?;
         if !tasks.is_empty() && tasks.iter().all(ExecutionTask::has_ended) {
             return Ok(tasks);

@@ -1,4 +1,4 @@
-//! The provider instance: Harbor's entry for this manager. Made or brought up to date, then pinged by Harbor.
+//! The provider instance: Harbor's entry for this manager. Creates or updates it, then lets Harbor ping the manager.
 
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -10,12 +10,12 @@ use super::their_api::{HarborError, TheirApi, part};
 
 const INSTANCES: &str = "/p2p/preheat/instances";
 
-/// Which of Harbor's two drivers speaks to the manager.
+/// Harbor's driver that calls the manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Vendor {
     /// Harbor follows each job to its end.
     Dragonfly,
-    /// Harbor only notifies; its "Success" then says nothing about the nodes.
+    /// Harbor only notifies: its "Success" does not mean that nodes have the image.
     Kraken,
 }
 
@@ -28,12 +28,12 @@ impl Vendor {
     }
 }
 
-/// What the instance has to be.
+/// The instance to create or update.
 pub(super) struct WantedInstance<'a> {
     pub(super) name: &'a str,
     pub(super) vendor: Vendor,
     pub(super) endpoint: &'a Endpoint,
-    /// Sent as `Authorization: Bearer`; none where the endpoint's path holds it.
+    /// Sent as `Authorization: Bearer`. `None` if the token is in the endpoint's path.
     pub(super) token: Option<&'a SecretText>,
     /// Let Harbor skip verification of the manager's certificate.
     pub(super) insecure: bool,
@@ -54,29 +54,29 @@ pub(super) struct Instance {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InstanceError {
     #[error(
-        "Harbor has an instance {name:?} of vendor {vendor}, which cannot be changed: give another --name, or delete \
-         it in Harbor (Administration, Distributions)"
+        "Harbor has an instance {name:?} of vendor {vendor}, and the vendor cannot be changed: give another --name, or \
+         delete the instance in Harbor (Administration, Distributions)"
     )]
     OtherVendor { name: String, vendor: String },
     #[error(
-        "Harbor's instance {other:?} has the endpoint {endpoint} already, and Harbor takes each once: use --name {other}"
+        "Harbor's instance {other:?} already has the endpoint {endpoint}, which must be unique: use --name {other}"
     )]
     SameEndpoint { other: String, endpoint: String },
     #[error(
-        "Harbor did not keep the instance as it was sent: {0}. Look at it in Administration, Distributions"
+        "Harbor did not store the instance as it was sent: {0}; check it in Administration, Distributions"
     )]
-    NotKept(String),
+    NotStored(String),
     #[error(
-        "Harbor cannot use {endpoint} ({said}). It hides the reason; its core log has it. Most often: Harbor's \
-         containers do not reach this address, the certificate is not trusted (--harbor-trusts-any-certificate), or \
-         the manager did not take the token"
+        "Harbor cannot use {endpoint}: {reason}. The log of Harbor's core has the cause. Usual causes: Harbor's \
+         containers cannot reach this address, Harbor does not trust the certificate \
+         (--harbor-trusts-any-certificate), or the manager refused the token"
     )]
-    Ping { endpoint: String, said: String },
+    Ping { endpoint: String, reason: String },
     #[error(transparent)]
     Harbor(#[from] HarborError),
 }
 
-/// Makes the instance, or brings the one of that name up to date, and reads it back.
+/// Creates or updates the instance, and reads it back.
 pub(super) async fn ensure(
     harbor: &TheirApi,
     wanted: &WantedInstance<'_>,
@@ -92,15 +92,15 @@ pub(super) async fn ensure(
             });
         }
         Some(_) => harbor.put(&path, &body).await?,
-        None => make(harbor, wanted, &body).await?,
+        None => create(harbor, wanted, &body).await?,
     }
     let instance: Instance = harbor.get(&path).await?;
-    kept(wanted, &instance).map_err(InstanceError::NotKept)?;
+    check_stored(wanted, &instance).map_err(InstanceError::NotStored)?;
     Ok(instance)
 }
 
-/// A second instance with the same endpoint is answered with 500 and no word why.
-async fn make(harbor: &TheirApi, wanted: &WantedInstance<'_>, body: &Value) -> Result<(), InstanceError> {
+/// Harbor answers a second instance with the same endpoint with 500 and no reason, so this looks for the first one.
+async fn create(harbor: &TheirApi, wanted: &WantedInstance<'_>, body: &Value) -> Result<(), InstanceError> {
     let Err(error) = harbor.post(INSTANCES, body).await else {
         return Ok(());
     };
@@ -141,15 +141,15 @@ fn auth_mode(wanted: &WantedInstance<'_>) -> &'static str {
     if wanted.token.is_some() { "OAUTH" } else { "NONE" }
 }
 
-/// What is wrong with the instance as Harbor has it now.
-fn kept(wanted: &WantedInstance<'_>, instance: &Instance) -> Result<(), String> {
+/// Compares the instance that Harbor stored with the one that was sent.
+fn check_stored(wanted: &WantedInstance<'_>, instance: &Instance) -> Result<(), String> {
     let pairs = [
         ("endpoint", wanted.endpoint.as_str(), instance.endpoint.as_str()),
         ("auth_mode", auth_mode(wanted), instance.auth_mode.as_str()),
     ];
     for (what, sent, has) in pairs {
         if sent != has {
-            return Err(format!("{what} is not what was sent"));
+            return Err(format!("{what} differs"));
         }
     }
     if instance.enabled {
@@ -164,15 +164,15 @@ pub(super) async fn ping(harbor: &TheirApi, instance: &Instance) -> Result<(), I
     let body = json!({ "id": instance.id, "name": instance.name });
     match harbor.post(&format!("{INSTANCES}/ping"), &body).await {
         Ok(_) => Ok(()),
-        Err(HarborError::Refused { said, .. }) => Err(InstanceError::Ping {
+        Err(HarborError::Refused { reason, .. }) => Err(InstanceError::Ping {
             endpoint: shown(&instance.endpoint),
-            said,
+            reason,
         }),
         Err(error) => Err(error.into()),
     }
 }
 
-/// An endpoint without the token in it.
+/// Hides the token in an endpoint.
 pub(super) fn shown(endpoint: &str) -> String {
     match endpoint.split_once("/t/") {
         Some((before, _)) => format!("{before}/t/…"),

@@ -1,4 +1,4 @@
-//! `stoker harbor`: sets a Harbor up through its own documented API.
+//! `stoker harbor`: configures Harbor through its documented API.
 
 mod address;
 mod connect;

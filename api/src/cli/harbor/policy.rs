@@ -10,7 +10,7 @@ use super::their_api::{HarborError, TheirApi, part};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trigger {
     Manual,
-    /// On each push, and when a scan or a label lets an image through.
+    /// On each push, and when a scan or a label makes an image match.
     Push,
     /// Six fields, seconds first.
     Cron(String),
@@ -24,12 +24,15 @@ impl std::str::FromStr for Trigger {
             "manual" => Ok(Self::Manual),
             "push" => Ok(Self::Push),
             cron if cron.split_whitespace().count() == 6 => Ok(Self::Cron(cron.to_owned())),
-            _ => Err("write push, manual, or a schedule of six fields such as \"0 0 2 * * *\"".to_owned()),
+            _ => Err(
+                "is not a trigger: write push, manual, or a schedule of six fields such as \"0 0 2 * * *\""
+                    .to_owned(),
+            ),
         }
     }
 }
 
-/// What the policy has to be.
+/// The policy to create or update.
 pub(super) struct WantedPolicy<'a> {
     pub(super) project: &'a str,
     pub(super) name: &'a str,
@@ -58,19 +61,17 @@ struct Policy {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PolicyError {
-    #[error("Harbor has no project {0:?}, or the user may not see it")]
+    #[error("Harbor has no project {0:?}, or the user may not read it: check --project")]
     NoProject(String),
-    #[error(
-        "Harbor did not keep the policy as it was sent: {0}. Look at it in the project's P2P Preheat tab"
-    )]
-    NotKept(&'static str),
-    #[error("Harbor {0} cannot be told {1} by a policy: leave it out")]
-    NotIn(Version, &'static str),
+    #[error("Harbor did not store the policy as it was sent: {0}; check it in the project's P2P Preheat tab")]
+    NotStored(&'static str),
+    #[error("a policy of Harbor {0} cannot have {1}: leave it out")]
+    Unsupported(Version, &'static str),
     #[error(transparent)]
     Harbor(#[from] HarborError),
 }
 
-/// Makes the policy, or brings the one of that name up to date, and reads it back.
+/// Creates or updates the policy, and reads it back.
 pub(super) async fn ensure(
     harbor: &TheirApi,
     version: Version,
@@ -93,10 +94,10 @@ pub(super) async fn ensure(
         }
     }
     let policy: Policy = harbor.get(&path).await?;
-    kept(wanted, &policy).map_err(PolicyError::NotKept)
+    check_stored(wanted, &policy).map_err(PolicyError::NotStored)
 }
 
-/// Harbor wants JSON in texts for `filters`, `trigger` and `extra_attrs`.
+/// Harbor expects `filters`, `trigger` and `extra_attrs` as strings that hold JSON.
 fn body(version: Version, wanted: &WantedPolicy<'_>, project: i64) -> Result<Value, PolicyError> {
     let mut body = json!({
         "name": wanted.name,
@@ -108,9 +109,11 @@ fn body(version: Version, wanted: &WantedPolicy<'_>, project: i64) -> Result<Val
         "enabled": true,
     });
     match version.scope_place() {
-        ScopePlace::Nowhere if wanted.scope.is_some() => return Err(PolicyError::NotIn(version, "a scope")),
+        ScopePlace::Nowhere if wanted.scope.is_some() => {
+            return Err(PolicyError::Unsupported(version, "a scope"));
+        }
         ScopePlace::Nowhere | ScopePlace::Column if !wanted.clusters.is_empty() => {
-            return Err(PolicyError::NotIn(version, "clusters"));
+            return Err(PolicyError::Unsupported(version, "clusters"));
         }
         ScopePlace::Nowhere => {}
         ScopePlace::Column => body["scope"] = scope_of_2_12(wanted.scope).into(),
@@ -134,7 +137,7 @@ fn trigger(trigger: &Trigger) -> Value {
     }
 }
 
-/// 2.12 has a word of its own for one seed.
+/// 2.12 has another word for a single seed.
 fn scope_of_2_12(scope: Option<&str>) -> &str {
     match scope {
         Some("single_seed_peer") | None => "single_peer",
@@ -150,16 +153,16 @@ fn extra_attributes(wanted: &WantedPolicy<'_>) -> Value {
     attributes
 }
 
-fn kept(wanted: &WantedPolicy<'_>, policy: &Policy) -> Result<(), &'static str> {
+fn check_stored(wanted: &WantedPolicy<'_>, policy: &Policy) -> Result<(), &'static str> {
     if policy.provider_id != wanted.provider {
-        return Err("it names another provider");
+        return Err("it has another provider");
     }
     if !policy.enabled {
         return Err("it is disabled");
     }
     let filters: Value = serde_json::from_str(&policy.filters).unwrap_or_default();
     if filters.as_array().is_none_or(Vec::is_empty) {
-        return Err("it has no filter, and Harbor runs none without one");
+        return Err("it has no filter, without which Harbor never runs it");
     }
     Ok(())
 }
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_and_trigger_are_json_in_texts() {
+    fn filters_and_trigger_are_strings_of_json() {
         let body = made("v2.15.2", None, &[]).unwrap();
         assert_eq!(
             body["filters"],
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scope_stands_where_each_generation_looks_for_it() {
+    fn the_scope_is_where_each_version_reads_it() {
         let new = made("v2.13.0", Some("all_peers"), &[1, 2]).unwrap();
         let attributes: Value = serde_json::from_str(new["extra_attrs"].as_str().unwrap()).unwrap();
         assert_eq!(attributes, json!({"scope": "all_peers", "cluster_ids": [1, 2]}));
@@ -213,18 +216,21 @@ mod tests {
     }
 
     #[test]
-    fn what_a_harbor_cannot_say_is_refused_and_not_dropped() {
+    fn an_option_that_harbor_lacks_is_refused() {
         assert!(matches!(
             made("v2.8.0", Some("all_peers"), &[]),
-            Err(PolicyError::NotIn(..))
+            Err(PolicyError::Unsupported(..))
         ));
-        assert!(matches!(made("v2.12.4", None, &[1]), Err(PolicyError::NotIn(..))));
+        assert!(matches!(
+            made("v2.12.4", None, &[1]),
+            Err(PolicyError::Unsupported(..))
+        ));
     }
 
     #[test]
     fn a_trigger_is_push_manual_or_six_fields() {
         assert_eq!("push".parse(), Ok(Trigger::Push));
         assert!("0 0 2 * * *".parse::<Trigger>().is_ok());
-        assert!("0 2 * * *".parse::<Trigger>().unwrap_err().contains("six fields"));
+        assert!("0 2 * * *".parse::<Trigger>().is_err());
     }
 }

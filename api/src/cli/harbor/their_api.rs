@@ -1,7 +1,6 @@
-//! Harbor's own API, version 2.0, as much of it as connecting needs.
+//! A client of Harbor's API, version 2.0, with the calls that connecting needs.
 //!
-//! Harbor hides the text of every answer from 500 up behind "internal server error"; what it means is said where the
-//! question is known.
+//! For every status of 500 and above, Harbor's text is only "internal server error". The caller adds what it means.
 
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
 pub(super) struct TheirApi {
     http: Client,
-    /// Up to `/api/v2.0`.
+    /// The URL, including `/api/v2.0`.
     base: String,
     user: String,
     password: SecretText,
@@ -28,30 +27,30 @@ pub(super) struct TheirApi {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HarborError {
-    #[error("--harbor {0} is no http or https URL; write for example https://harbor.example.com")]
+    #[error("--harbor {0} is not an http or https URL; write for example https://harbor.example.com")]
     BadAddress(String),
-    #[error("an HTTP client cannot be made: {0}")]
+    #[error("an HTTP client cannot be built: {0}")]
     Client(#[from] process::http::ClientError),
     #[error(
-        "Harbor does not answer at {base}: {reason}. Check the address; for a private CA give --harbor-ca-file"
+        "Harbor cannot be reached at {base}: {reason}; check the address, or give --harbor-ca-file for a private CA"
     )]
-    Silent { base: String, reason: String },
+    Unreachable { base: String, reason: String },
     #[error(
-        "Harbor did not take user {user}: check --user and STOKER_HARBOR_PASSWORD (a robot account does too)"
+        "Harbor refused the password of user {user}: check --user and STOKER_HARBOR_PASSWORD; a robot account works too"
     )]
     SignIn { user: String },
     #[error(
-        "user {user} may not do this in Harbor ({said}). A system administrator may, or a robot account with \
-         system permission for preheat instances and the project's permission for preheat policies"
+        "user {user} may not do this in Harbor: {reason}. Use a system administrator, or a robot account with \
+         the system permission for preheat instances and the project's permission for preheat policies"
     )]
-    Forbidden { user: String, said: String },
-    #[error("Harbor answered {status} to {what}: {said}")]
+    Forbidden { user: String, reason: String },
+    #[error("{what} failed in Harbor: {status}: {reason}")]
     Refused {
         status: StatusCode,
         what: String,
-        said: String,
+        reason: String,
     },
-    #[error("{base} answered {what}, but not as Harbor does: {reason}")]
+    #[error("{base} does not answer {what} as Harbor does: {reason}; check --harbor")]
     NotHarbor {
         base: String,
         what: String,
@@ -68,7 +67,7 @@ impl HarborError {
     }
 }
 
-/// Harbor's form of an error.
+/// The body of Harbor's errors.
 #[derive(Deserialize)]
 struct Errors {
     errors: Vec<OneError>,
@@ -103,7 +102,7 @@ impl TheirApi {
         self.read(path, answer).await
     }
 
-    /// `None`: there is no such thing.
+    /// Returns `None` for 404.
     pub(super) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, HarborError> {
         match self.get(path).await {
             Ok(found) => Ok(Some(found)),
@@ -118,7 +117,7 @@ impl TheirApi {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The `Location` of what was made, if Harbor names one.
+    /// Returns the `Location` header of the response, if there is one.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Option<String>, HarborError> {
         let answer = self.send(Method::POST, path, Some(body)).await?;
         let location = answer.headers().get(header::LOCATION);
@@ -136,7 +135,7 @@ impl TheirApi {
             Some(body) => request.json(body),
             None => request,
         };
-        let answer = request.send().await.map_err(|error| HarborError::Silent {
+        let answer = request.send().await.map_err(|error| HarborError::Unreachable {
             base: self.base.clone(),
             reason: innermost(&error),
         })?;
@@ -152,19 +151,19 @@ impl TheirApi {
             .timeout(CALL_LIMIT)
             .basic_auth(&self.user, Some(self.password.expose()))
             .header(header::ACCEPT, "application/json")
-            // names of digits only are names all the same
+            // Without this, Harbor reads a name of digits as an id.
             .header("X-Is-Resource-Name", "true")
     }
 
     async fn refusal(&self, what: String, answer: Response) -> HarborError {
         let status = answer.status();
         let bytes = self.bytes(&what, answer).await.unwrap_or_default();
-        let said = said(&bytes);
+        let reason = error_text(&bytes);
         let user = self.user.clone();
         match status {
             StatusCode::UNAUTHORIZED => HarborError::SignIn { user },
-            StatusCode::FORBIDDEN => HarborError::Forbidden { user, said },
-            status => HarborError::Refused { status, what, said },
+            StatusCode::FORBIDDEN => HarborError::Forbidden { user, reason },
+            status => HarborError::Refused { status, what, reason },
         }
     }
 
@@ -182,7 +181,7 @@ impl TheirApi {
         {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > LONGEST_ANSWER {
-                return Err(self.not_harbor(what, "the answer is longer than 4 MiB"));
+                return Err(self.not_harbor(what, "the response is longer than 4 MiB"));
             }
         }
         Ok(bytes)
@@ -197,8 +196,8 @@ impl TheirApi {
     }
 }
 
-/// Harbor's error text, or the start of its response.
-fn said(body: &[u8]) -> String {
+/// Returns the messages of Harbor's errors, or the start of the body.
+fn error_text(body: &[u8]) -> String {
     match serde_json::from_slice::<Errors>(body) {
         Ok(Errors { errors }) => {
             let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
@@ -208,7 +207,7 @@ fn said(body: &[u8]) -> String {
     }
 }
 
-/// A name as a part of a path.
+/// Encodes a name as one segment of a path.
 pub(super) fn part(name: &str) -> String {
     url::form_urlencoded::byte_serialize(name.as_bytes())
         .collect::<String>()
@@ -220,14 +219,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn harbors_own_words_are_told() {
+    fn harbors_error_messages_are_read() {
         let body = br#"{"errors":[{"code":"NOT_FOUND","message":"project nope not found"}]}"#;
-        assert_eq!(said(body), "project nope not found");
-        assert_eq!(said(b"<html>"), "<html>");
+        assert_eq!(error_text(body), "project nope not found");
+        assert_eq!(error_text(b"<html>"), "<html>");
     }
 
     #[test]
-    fn a_name_stays_one_part_of_the_path() {
+    fn a_name_stays_one_segment_of_the_path() {
         assert_eq!(part("a/b c"), "a%2Fb%20c");
     }
 }

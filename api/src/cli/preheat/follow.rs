@@ -54,7 +54,7 @@ pub(super) fn trace_words(preheat: &PreheatBody) -> String {
 struct Followed {
     last: PreheatBody,
     bar: ProgressBar,
-    told: Option<(PreheatState, Instant)>,
+    last_shown: Option<(PreheatState, Instant)>,
     seen: Instant,
 }
 
@@ -81,7 +81,7 @@ impl Display {
         Followed {
             last: preheat,
             bar,
-            told: None,
+            last_shown: None,
             seen: Instant::now(),
         }
     }
@@ -125,11 +125,11 @@ impl Followed {
         self.bar.set_length(preheat.bytes_total);
         self.bar.set_position(preheat.bytes_done);
         let is_news = self
-            .told
+            .last_shown
             .is_none_or(|(state, at)| state != preheat.state || at.elapsed() >= LINE_PACE);
         if display.bars.is_none() && is_news && !preheat.state.has_ended() {
             output::remark(line(preheat));
-            self.told = Some((preheat.state, Instant::now()));
+            self.last_shown = Some((preheat.state, Instant::now()));
         }
     }
 

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_apart_from_something_unusable() {
+    fn a_missing_header_differs_from_an_unusable_one() {
         assert_eq!(of(&[]), Shown::Nothing);
         let no_password = format!("Basic {}", STANDARD.encode("alice:"));
         let no_pair = format!("Basic {}", STANDARD.encode("alice"));

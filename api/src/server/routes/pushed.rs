@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_told_apart_by_their_names_or_by_what_they_say() {
+    fn messages_differ_by_id_or_else_by_content() {
         let id = "320678d8-ca14-430f-8bb6-4ca139cd83f7";
         assert_eq!(
             delivery_named(Requester::Notification, id, &["x"]),

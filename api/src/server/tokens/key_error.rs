@@ -1,4 +1,4 @@
-//! What is wrong with a key file.
+//! Errors of key files.
 
 /// A key file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -6,12 +6,12 @@ pub enum KeyError {
     #[error("{file}: {error}")]
     File { file: String, error: std::io::Error },
     #[error(
-        "{file} holds no key of ours: remove it to have a new one made (tokens made with the old one die)"
+        "{file} is not a key file: remove it, and the next start creates a new one; tokens of the old key then fail"
     )]
     NotAKey { file: String },
     #[error(
-        "{file} holds no authority of ours: put it back from a backup; without it a new one is made once the file is gone, \
-         and every peer has to join anew"
+        "{file} is not the file of an authority: restore it from a backup. Or remove it, and the next start creates a new \
+         authority; every peer must then join again"
     )]
     NotAnAuthority { file: String },
 }

@@ -149,10 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_told_how_to_write_one() {
+    fn a_bad_pattern_is_refused_with_an_example() {
         for text in ["", " ", "a b", "a\n", &"x".repeat(256)] {
-            let told = text.parse::<Glob>().expect_err(text).to_string();
-            assert!(told.contains("**"), "{told}");
+            let error = text.parse::<Glob>().expect_err(text).to_string();
+            assert!(error.contains("**"), "{error}");
         }
     }
 

@@ -63,7 +63,7 @@ impl TriggerMetrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "stoker_triggers",
-            "Events that registries and Harbor told of, by what became of them",
+            "Events that registries and Harbor reported, by outcome",
             self.0.clone(),
         );
     }

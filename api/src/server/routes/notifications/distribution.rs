@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_an_image_is_told_apart_from_nothing() {
+    fn an_event_that_cannot_be_an_image_is_not_an_empty_one() {
         let url = |url: &str| json!(url);
         for odd in [
             with(|event| event["target"]["url"] = json!(null)),

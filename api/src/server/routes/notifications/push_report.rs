@@ -39,11 +39,7 @@ impl PassedOverPush {
 
     pub(crate) fn malformed(app: &App, source: Requester, why: &str) -> Self {
         app.count(source, Outcome::Malformed);
-        warn!(
-            source = source.word(),
-            reason = why,
-            "an event was told of that cannot be read: {why}"
-        );
+        warn!(source = source.word(), reason = why, "unreadable event: {why}");
         Self { why: why.to_owned() }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn cancel(
     Parts(id): Parts<i64>,
 ) -> Result<Json<PreheatBody>, Problem> {
     owner::changed_by(&app, &allowed.caller, id).await?;
-    let by = owner::said(&allowed.caller);
+    let by = owner::label_of(&allowed.caller);
     let view = preheat::cancel(app.preheater(), id, &by).await.map_err(refused)?;
     Ok(Json(view.into()))
 }

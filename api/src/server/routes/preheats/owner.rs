@@ -15,7 +15,7 @@ pub(super) async fn changed_by(app: &App, caller: &Caller, id: i64) -> Result<Pr
 }
 
 /// The caller's name in a preheat's reason.
-pub(super) fn said(caller: &Caller) -> String {
+pub(super) fn label_of(caller: &Caller) -> String {
     match &caller.token {
         Some(token) => format!("token {token}"),
         None => "a caller".to_owned(),

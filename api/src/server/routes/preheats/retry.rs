@@ -33,7 +33,7 @@ pub(crate) async fn retry(
 ) -> Result<(StatusCode, Json<PreheatBody>), Problem> {
     let credential = body.credential.map(RegistryUser::read).transpose()?;
     owner::changed_by(&app, &allowed.caller, id).await?;
-    let by = owner::said(&allowed.caller);
+    let by = owner::label_of(&allowed.caller);
     let view = preheat::retry(app.preheater(), id, credential, &by)
         .await
         .map_err(refused)?;

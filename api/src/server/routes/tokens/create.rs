@@ -51,7 +51,7 @@ pub(crate) async fn create(
         ),
     };
     let created = created.map_err(not_created)?;
-    said(&caller, &created);
+    log_created(&caller, &created);
     let endpoint = endpoint.map(|base| SecretText::new(format!("{base}/t/{}", created.text.expose())));
     Ok((
         StatusCode::CREATED,
@@ -73,7 +73,7 @@ impl TokenRequest {
 }
 
 /// Logs which caller created which token.
-fn said(caller: &Caller, created: &Created) {
+fn log_created(caller: &Caller, created: &Created) {
     let scopes: Vec<&str> = created.token.scopes.iter().map(Scope::as_str).collect();
     info!(
         token.id = created.token.id,
