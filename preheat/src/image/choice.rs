@@ -1,4 +1,4 @@
-//! WorkFilter manifests of an index are wanted, by their platforms. Pure.
+//! Chooses the manifests of an index by their platforms. Pure.
 //!
 //! **Invariant:** a platform that a request names is in the image, or the preheat fails and lists the platforms that
 //! are. What names no platform fits all.

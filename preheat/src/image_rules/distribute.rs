@@ -176,7 +176,7 @@ async fn blocks_of(
 
 /// One that is named by its tag is what the tag was last found to mean.
 async fn pin_of(inner: &Inner, row: image_rules::Model) -> Result<Pin, StorageError> {
-    let mut digests = row.list()?;
+    let mut digests = or_skip(row.list()).unwrap_or_default();
     if let Some(newest) = newest(inner, &row).await? {
         let objects = contents::of_preheat(inner, newest).await?;
         digests = objects.into_iter().map(|object| object.digest).collect();

@@ -22,7 +22,7 @@ const LONGEST_REASON: usize = 500;
 /// One token may have a quarter of all pins: only it and administrators can remove them.
 const PINS_OF_ONE: usize = wire::IMAGE_RULES / 4;
 
-/// WorkFilter rule is meant.
+/// The kinds of rules that people make and delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleKind {
     Pin,

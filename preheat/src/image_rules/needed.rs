@@ -1,4 +1,4 @@
-//! WorkFilter objects of an image other images need.
+//! The objects of an image that other images need too.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! WorkFilter peers hold which share of an image: by their holdings, and for partial objects by a question to each.
+//! The peers that hold an image, and how much of it: by their holdings, and for partial objects by a question to each.
 //!
 //! What the image is made of is read from its newest preheat that found it, else asked of the registry. Of nodes only
 //! the objects of preheated images are written down, so an image that was never preheated is found on seeds only.

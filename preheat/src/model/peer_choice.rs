@@ -1,4 +1,4 @@
-//! WorkFilter of the peers that a scope names have to hold an image.
+//! Which of the peers that a scope names have to hold an image.
 
 use std::net::IpAddr;
 

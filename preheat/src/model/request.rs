@@ -14,7 +14,7 @@ use crate::model::labels::Labels;
 pub struct PreheatRequest {
     pub image: ImageReference,
     pub scope: Scope,
-    /// WorkFilter of the peers that `scope` names.
+    /// Which of the peers that `scope` names have to hold the image.
     pub peers: PeerChoice,
     pub clusters: ClusterChoice,
     /// Empty: all that the image has.

@@ -56,7 +56,7 @@ pub(crate) struct WantedHolders {
     pub(crate) root: String,
 }
 
-/// WorkFilter of the peers that a scope names, cluster by cluster.
+/// The chosen ones among the peers that a scope names, cluster by cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Chosen {
     All,

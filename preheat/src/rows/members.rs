@@ -44,3 +44,24 @@ impl Model {
             .read("cluster", self.cluster.as_str(), |name| name.parse().ok())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_typed_column_names_its_damage() {
+        let row = Model {
+            peer_id: "?!".to_owned(),
+            token_id: None,
+            key_hash: String::new(),
+            cluster: "a b".to_owned(),
+            seed: true,
+            joined_ms: 0,
+            renewed_ms: 0,
+        };
+        let damaged = |column, value| Some(DamagedRow::new("members", "?!".to_owned(), column, value));
+        assert_eq!(row.peer().err(), damaged("peer_id", "?!"));
+        assert_eq!(row.cluster().err(), damaged("cluster", "a b"));
+    }
+}

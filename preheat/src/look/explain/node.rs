@@ -1,4 +1,4 @@
-//! WorkFilter peer is meant: by its name, its id, or the beginning of either.
+//! Finds a peer by its name, its id, or the beginning of either.
 
 use sea_orm::{EntityTrait, QueryOrder};
 
