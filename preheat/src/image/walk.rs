@@ -128,7 +128,9 @@ pub(super) async fn below(
             .try_collect()
             .await?;
     }
-    walk.choice.end().map_err(Trouble::of_caller)?;
+    walk.choice
+        .end()
+        .map_err(|missing| Trouble::of_caller(missing.to_string()))?;
     Ok(walk.gathered)
 }
 
