@@ -21,7 +21,7 @@ use crate::model::errors::StorageError;
 use crate::peers::questions::ask;
 use crate::rows::{VALUES_AT_ONCE, holdings};
 
-/// Live peers that are asked what they have begun; of more, those that are listed first.
+/// The number of live peers that are asked about partial objects, in the order of the list.
 const PEERS_ASKED: usize = 64;
 
 /// Where an image is.
@@ -45,7 +45,7 @@ pub struct PeerShare {
     pub objects: u64,
     pub bytes: u64,
     pub whole: bool,
-    /// Objects that it has a part of, and how much of them; known of those peers only that were asked and answered.
+    /// Partial objects and their bytes; 0 for peers that were not asked or did not answer.
     pub begun: u64,
     pub begun_bytes: u64,
 }

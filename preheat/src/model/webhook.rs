@@ -22,7 +22,7 @@ pub enum WebhookEvent {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an event of a preheat; write resolved, ended, retried or doubted")]
+#[error("{0:?} is no event of a preheat: write resolved, ended, retried or doubted")]
 pub struct BadEvent(String);
 
 impl WebhookEvent {

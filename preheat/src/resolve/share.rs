@@ -20,7 +20,7 @@ use crate::rows::{objects, preheats};
 /// Letters of each half.
 const HALF: usize = 32;
 
-/// What is preheated, as the first half of a share key.
+/// The first half of a share key: the image and its wanted parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SharedContent(String);
 

@@ -1,4 +1,4 @@
-//! A group of peers that share. Made by its first peer's hello; its id is never used again.
+//! A cluster: peers that share with each other. The hello of its first peer creates it; ids are never reused.
 
 use sea_orm::entity::prelude::*;
 

@@ -21,11 +21,11 @@ pub struct Model {
     /// Placements that have not settled.
     pub open: i64,
     pub expanded: bool,
-    /// The session that took it last, with the fence it got.
+    /// The session that took it last, and its fence.
     pub session: Option<String>,
     pub fence: Option<i64>,
     pub taken_ms: Option<i64>,
-    /// The peer has shown that the lot reached it.
+    /// The peer has confirmed that it received the lot.
     pub confirmed: bool,
 }
 

@@ -11,7 +11,7 @@ use crate::model::errors::DamagedRow;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub peer_id: String,
-    /// The join token that it came by; none for the peer of the manager's own process.
+    /// The join token that it used; none for the peer of the manager's own process.
     pub token_id: Option<String>,
     /// SHA-256 in hex of its public key.
     pub key_hash: String,

@@ -43,10 +43,7 @@ async fn indexes_nested_too_deep_are_refused() {
         media_type = OCI_INDEX;
     }
     let reason = world.reason_of_failure("v1").await;
-    assert!(
-        reason.contains(" 4 ") && reason.contains(below.0.as_str()),
-        "{reason}"
-    );
+    assert!(reason.contains(" 4 "), "{reason}");
 }
 
 #[tokio::test]
