@@ -22,16 +22,16 @@
 //! | `settle` | accepts settlements, starts stage 1, ends the preheat with its last placement (`ledger`) |
 //! | `resolve` | performs the manager's work: resolve, follow an equal preheat, plan |
 //! | `plan` | decides which peer holds which object, and writes the plan |
-//! | `ask` | what a caller orders: submit, cancel, retry |
+//! | `ask` | the commands of a caller: submit, cancel, retry |
 //! | `image_rules` | pins, blocks and recalls of images |
 //! | `look` | reads preheats, peers and clusters: get, list, watch, explain, whereabouts |
-//! | `image` | reads what an image is made of, from its registry or from an earlier preheat |
+//! | `image` | reads the objects of an image, from its registry or from an earlier preheat |
 //! | `ending` | the one place where a preheat ends, with its followers |
 //! | `tell` | notices for webhooks: written with the change, sent afterwards |
 //! | `lots` | lots and placements as rows: opened, failed, counted |
 //! | `peers` | joining, sessions, holdings, removals, neighbourhoods, questions |
 //! | `tokens` | callers' tokens |
-//! | `engine` | what every step is given: database, queue words, effects, metrics, secrets |
+//! | `engine` | what every step uses: database, queue lanes and kinds, effects, metrics, secrets |
 //! | `memory` | what the process keeps in memory of the database |
 //! | `rows` | the tables, with typed columns |
 //! | `model` | the values of the domain: requests, states, limits, verdicts |

@@ -20,7 +20,7 @@ pub struct NewToken {
     pub name: String,
     pub scopes: Vec<String>,
     pub expires_ms: Option<i64>,
-    /// The sha256, in hex, of a token that stands in the path of an endpoint; none for one that is signed.
+    /// The SHA-256 in hex of a token that is part of the path of an endpoint; none for a signed one.
     pub path_hash: Option<String>,
 }
 

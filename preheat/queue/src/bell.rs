@@ -94,15 +94,12 @@ mod tests {
     use futures_util::FutureExt;
 
     #[test]
-    fn a_ring_between_listening_and_waiting_is_heard() {
+    fn a_ring_between_listening_and_waiting_wakes() {
         let bell = Bell::default();
         let mut listening = bell.listen("lane");
         bell.ring("lane");
         assert!(listening.rung().now_or_never().is_some());
-        assert!(
-            listening.rung().now_or_never().is_none(),
-            "one ring is heard once"
-        );
+        assert!(listening.rung().now_or_never().is_none(), "one ring wakes once");
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn pass_by_id(placed: &[(WorkId, i64)]) -> SimpleExpr {
         .into()
 }
 
-/// Moves a waiting work item to another lane. Returns `false` if it is claimed or gone.
+/// Moves a waiting work item to another lane. Returns `false` if it is claimed or deleted.
 pub async fn move_lane(txn: &impl ConnectionTrait, id: WorkId, lane: &str) -> Result<bool, DbErr> {
     let moved = Entity::update_many()
         .col_expr(Column::Lane, Expr::value(lane))

@@ -142,7 +142,7 @@ impl<I: Send, T: Send> Entry for Group<I, T> {
 }
 
 fn tell<T>(caller: oneshot::Sender<Answer<T>>, answer: Answer<T>) {
-    // Nobody there any more: the write was made all the same.
+    // The caller was dropped; its write stays committed.
     caller.send(answer).ok();
 }
 

@@ -36,7 +36,7 @@ pub async fn register_holder(
         .map(|_| ())
 }
 
-/// Renews the lease. Returns `false` if the holder is gone, and its claims with it.
+/// Renews the lease. Returns `false` if the holder and its claims were removed.
 pub async fn renew(txn: &impl ConnectionTrait, id: HolderId, until_ms: i64) -> Result<bool, DbErr> {
     let renewed = holders::Entity::update_many()
         .col_expr(holders::Column::LeaseUntilMs, Expr::value(until_ms))

@@ -169,7 +169,7 @@ struct Shift<'a> {
     performer: Arc<Performer>,
     running: JoinSet<()>,
     work_of_task: Vec<(Id, i64)>,
-    /// A claim failed, so work items may be claimed for us that nobody performs.
+    /// A claim failed, so work items may be claimed for these workers and not performed.
     is_unsure: bool,
 }
 

@@ -12,15 +12,15 @@ use crate::model::errors::{CancelError, StorageError};
 use crate::model::state::{PreheatId, PreheatState};
 use crate::rows::preheats;
 
-/// What the transaction found.
+/// The result of the transaction.
 enum CancelOutcome {
     Unknown,
     AlreadyEnded(PreheatState),
     Cancelled,
 }
 
-/// Preheats that follow this one go on by themselves. `by` is said to people: a token's name, an address. Answers with
-/// the preheat as it stands then.
+/// Followers of this preheat continue by themselves. `by` is shown to people: the name of a token, an address. Returns
+/// the preheat after the change.
 pub async fn cancel(preheater: &Preheater, id: PreheatId, by: &str) -> Result<PreheatView, CancelError> {
     let (inner, by) = (&preheater.inner, by.to_owned());
     let found = inner

@@ -1,4 +1,4 @@
-//! What a caller orders: submit, cancel, retry.
+//! The commands of a caller: submit, cancel, retry.
 
 pub(crate) mod cancel;
 pub(crate) mod retry;

@@ -24,8 +24,8 @@ use crate::model::webhook::WebhookEvent;
 use crate::rows::{credentials, preheats};
 use crate::tell::notices::notify;
 
-/// A preheat whose request brought a credential needs another one, since that is gone; one that is configured for the
-/// registry does as well. Answers with the preheat as it stands then.
+/// A preheat whose request had a credential needs a new one, or a configured one for the registry: the old one was
+/// deleted. Returns the preheat after the change.
 pub async fn retry(
     preheater: &Preheater,
     id: PreheatId,

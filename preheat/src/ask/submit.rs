@@ -95,7 +95,7 @@ async fn before_us(inner: &Inner, delivery: Option<String>) -> Option<PreheatId>
     of_delivery(inner.reads(), &delivery?).await.ok().flatten()
 }
 
-/// Unless preheats open registries, only those that are configured or allowed are asked.
+/// Returns an error for a registry that is neither configured nor allowed, unless preheats may open registries.
 fn check_registry(inner: &Inner, request: &PreheatRequest) -> Result<(), SubmitError> {
     let name = &request.image.registry;
     let is_open = inner.dial.open_by_preheat || inner.registries.knows(name) || inner.dial.allow(name);

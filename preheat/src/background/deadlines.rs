@@ -85,7 +85,7 @@ async fn overdue(step: &mut Step<'_>) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Returns what an unfinished preheat still lacks.
+/// Names the open placements of an unfinished preheat.
 async fn open_words(txn: &impl ConnectionTrait, preheat: &preheats::Model) -> Result<String, DbErr> {
     let state = match preheat.state() {
         Ok(state) => state,

@@ -29,7 +29,7 @@ pub(crate) async fn sweep(inner: &Inner) -> Result<(), StorageError> {
     let forgotten = inner
         .write(Urgency::Background, move |txn| Box::pin(forget(txn, before)))
         .await?;
-    tracing::debug!(preheats = forgotten, "preheats that ended long ago are forgotten");
+    tracing::debug!(preheats = forgotten, "old preheats deleted");
     Ok(())
 }
 

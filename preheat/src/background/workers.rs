@@ -66,7 +66,7 @@ impl Preheater {
         Background(tasks)
     }
 
-    /// Receivers that do not answer are asked again after ten minutes at most, for a day.
+    /// A notice that is not accepted is sent again after ten minutes at most, for a day.
     fn notice_workers(&self) -> Workers {
         let inner = &self.inner;
         let settings = WorkersSettings {
@@ -105,7 +105,7 @@ impl Preheater {
 }
 
 async fn sweep_until(inner: Arc<Inner>, stop: CancellationToken) {
-    // Nobody could renew while no manager ran, so everybody gets a full lease before any is taken back.
+    // No session could be renewed while no manager ran, so each gets a full lease before any is reclaimed.
     while let Err(error) = grant_leases(&inner).await {
         tracing::warn!(%error, "sessions could not be granted a lease yet");
         if stopped_within(&stop, SWEEP_EVERY).await {
@@ -114,7 +114,7 @@ async fn sweep_until(inner: Arc<Inner>, stop: CancellationToken) {
     }
     while !stopped_within(&stop, SWEEP_EVERY).await {
         if let Err(error) = deadlines::sweep(&inner).await {
-            tracing::warn!(%error, "a round of deadlines failed; the next one follows");
+            tracing::warn!(%error, "check of deadlines failed, the next one follows");
         }
     }
 }
@@ -124,7 +124,7 @@ async fn check_until(inner: Arc<Inner>, every: Duration, stop: CancellationToken
         let checking = check::check_one(&inner, Draw::random());
         match stop.run_until_cancelled(checking).await {
             Some(Err(error)) => {
-                tracing::warn!(%error, "a spot check failed at the database; the next one follows");
+                tracing::warn!(%error, "spot check failed in the database, the next one follows");
             }
             Some(Ok(_)) => {}
             None => return,
@@ -138,7 +138,7 @@ async fn count_until(inner: Arc<Inner>, stop: CancellationToken) {
         match counting::count(&inner).await {
             Ok(()) => is_told = false,
             Err(error) if !is_told => {
-                tracing::warn!(%error, "rows could not be counted; the gauges show what was counted before");
+                tracing::warn!(%error, "rows not counted, gauges keep their last values");
                 is_told = true;
             }
             Err(_) => {}

@@ -25,7 +25,7 @@ use crate::rows::damaged::or_skip;
 use crate::rows::{lots, preheats};
 use crate::tell::notices::notify;
 
-/// Ends a preheat before its placements did: what is open fails with this reason.
+/// Ends a preheat before its placements ended: open ones fail with this reason.
 pub(crate) async fn fail(
     step: &mut Step<'_>,
     preheat: preheats::Model,

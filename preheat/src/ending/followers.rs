@@ -1,4 +1,4 @@
-//! Followers: preheats that wait for the result of an equal one, and what its end means to them.
+//! Followers: preheats that wait for the result of an equal one, their leader.
 //!
 //! **Invariant:** a follower has no work, no objects and no placements of its own. When its leader ends, it ends in
 //! the same transaction or gets work of its own.
@@ -18,7 +18,7 @@ use crate::model::webhook::WebhookEvent;
 use crate::rows::{VALUES_AT_ONCE, objects, placements, preheats};
 use crate::tell::notices::notify;
 
-/// What the end of a leader means to those that follow it.
+/// The effect of the end of a leader on its followers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Following {
     EndsAlike,

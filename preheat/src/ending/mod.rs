@@ -1,4 +1,4 @@
-//! The end of a preheat, and what it means for its followers.
+//! The end of a preheat, and its effect on followers.
 
 pub(crate) mod clear;
 pub(crate) mod end;

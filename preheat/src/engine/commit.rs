@@ -1,4 +1,4 @@
-//! Carries effects out after the commit: bells, metrics, and one log line for each preheat that ended.
+//! Carries out effects after the commit: bells, metrics, and one log line for each preheat that ended.
 
 use wire::TraceContext;
 

@@ -11,10 +11,10 @@ use crate::rows::credentials;
 /// Names what is configured for a registry, or for one of its repositories: `registry:harbor.example.com`,
 /// `registry:harbor.example.com/team-a/app`.
 pub(crate) const CONFIGURED: &str = "registry:";
-/// What the columns that keep names have room for.
+/// The length of the columns that keep names.
 const LONGEST_NAME: usize = 300;
 
-/// With the repository where the credential is looked up by it.
+/// Includes the repository if the credential is looked up by it.
 pub(crate) fn configured_name(
     registry: &RegistryName,
     repository: &Repository,
@@ -37,13 +37,13 @@ pub(crate) fn read_configured(name: &str) -> Option<(RegistryName, Option<Reposi
     Some((registry.parse().ok()?, repository))
 }
 
-/// What is configured for a registry, if that is more than nothing.
+/// Returns the configured credential of a registry, unless it is anonymous.
 pub(crate) fn configured(inner: &Inner, registry: &RegistryName) -> Option<Credential> {
     let credential = inner.registries.settings(registry)?.credential;
     (!credential.is_anonymous()).then_some(credential)
 }
 
-/// The request's own credential, opened.
+/// Returns the request's own credential, decrypted.
 pub(crate) async fn of_preheat(inner: &Inner, name: &str) -> Result<Option<Credential>, StorageError> {
     let Some(row) = credentials::Entity::find_by_id(name).one(inner.reads()).await? else {
         return Ok(None);

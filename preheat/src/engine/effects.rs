@@ -1,10 +1,10 @@
-//! What a transaction leaves to be done after its commit: bells, counts, log lines.
+//! The effects of a transaction that follow its commit: bells, counts, log lines.
 
 use crate::model::closed::{Closed, ClosedByPreheat};
 use crate::model::verdict::Verdict;
 use crate::rows::preheats;
 
-/// What is to be done once the transaction has committed.
+/// Carried out once the transaction has committed.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     /// Lanes whose bell is rung.
@@ -12,7 +12,7 @@ pub(crate) struct Effects {
     pub(crate) ended: Vec<Ended>,
     /// Lots of absent peers that went to other seeds.
     pub(crate) moved: Vec<MovedLot>,
-    /// Placements that have closed, also those that closed because others did.
+    /// Closed placements, also those that closed because others did.
     pub(crate) closed: ClosedByPreheat,
     pub(crate) planning: Planning,
     /// A registry was named for the first time: peers have to learn it.
@@ -28,7 +28,7 @@ impl Effects {
     }
 }
 
-/// A lot whose peer is absent, and whose work went to other seeds.
+/// A lot of an absent peer that other seeds have taken over.
 #[derive(Debug)]
 pub(crate) struct MovedLot {
     pub(crate) preheat: i64,

@@ -1,7 +1,7 @@
 //! Gauges of preheats, work, placements and peers, counted from their rows.
 //!
-//! A task counts every few seconds, by one grouped query for each table; a scrape shows what it counted last and
-//! asks no database. What a scrape shows may so be five seconds old.
+//! A task counts every few seconds, by one grouped query for each table. A scrape shows the last counts and does not
+//! read the database, so its values may be five seconds old.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,7 +15,7 @@ use queue::{WorkState, encode_gauge, encode_gauges};
 use super::work::{PLACE, PLAN, RESOLVE, TELL};
 use crate::model::state::PreheatState;
 
-/// Clusters beyond the first ones that were made are counted together, as `other`.
+/// The oldest clusters have their own labels; all others are counted together, as `other`.
 const NAMED_CLUSTERS: usize = 64;
 
 pub(crate) const KINDS: [&str; 4] = [RESOLVE, PLAN, PLACE, TELL];
@@ -26,7 +26,7 @@ const OPEN_STATES: [PreheatState; 3] = [
     PreheatState::Placing,
 ];
 
-/// What was counted last; a clone shows the same.
+/// The last counts; a clone shows the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gauges(Arc<Mutex<RowCounts>>);
 
@@ -72,7 +72,7 @@ impl Collector for Gauges {
         encode_gauges(
             &mut encoder,
             "stoker_peers",
-            "Peers that have ever called in",
+            "Peers that have ever registered",
             peers,
         )
     }
@@ -110,10 +110,10 @@ impl RowCounts {
             })
         };
         let depths = of(&WORK_STATES).map(|(labels, (count, _))| (labels, count));
-        let help = "Pieces of work by kind: a place is all that one peer has to hold for one preheat";
+        let help = "Work items by kind; a place is all that one peer has to hold for one preheat and stage";
         encode_gauges(encoder, "stoker_queue_depth", help, depths)?;
         let ages = of(&[WorkState::Waiting, WorkState::Running]).map(|(labels, (_, age))| (labels, age));
-        let help = "Age of the oldest piece of work that is not parked";
+        let help = "Age of the oldest work item that is not parked";
         encode_gauges(encoder, "stoker_queue_oldest_age_seconds", help, ages)
     }
 }

@@ -27,7 +27,7 @@ struct RequesterLabel {
     asked_by: &'static str,
 }
 
-/// How something ended; `side` is `none` for what went well.
+/// How something ended; `side` is `none` for a success.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndingLabels {
     outcome: &'static str,
@@ -73,15 +73,15 @@ impl Default for PreheatMetrics {
             webhook_calls: Family::default(),
             spot_checks: Family::default(),
         };
-        metrics.begin_at_nought();
+        metrics.start_at_zero();
         metrics
     }
 }
 
 impl PreheatMetrics {
-    fn begin_at_nought(&self) {
-        for origin in Requester::ALL {
-            drop(self.submitted.get_or_create(&asked_by(origin)));
+    fn start_at_zero(&self) {
+        for requester in Requester::ALL {
+            drop(self.submitted.get_or_create(&asked_by(requester)));
         }
         for (family, good) in [(&self.ended, "succeeded"), (&self.placements_ended, "verified")] {
             let ways = Side::ALL.map(|side| ending("failed", Some(side)));
@@ -108,13 +108,13 @@ impl PreheatMetrics {
         let (submitted, ended) = (self.submitted.clone(), self.ended.clone());
         registry.register(
             "stoker_preheats_submitted",
-            "Preheats that were asked for",
+            "Preheats that were requested",
             submitted,
         );
         registry.register("stoker_preheats_ended", "Preheats that have ended", ended);
         registry.register(
             "stoker_preheat_duration_seconds",
-            "Time from asking for a preheat, or for it again, to its end",
+            "Time from the request of a preheat, or of its retry, to its end",
             self.duration.clone(),
         );
         registry.register(
@@ -129,7 +129,7 @@ impl PreheatMetrics {
         );
         registry.register(
             "stoker_webhook_calls",
-            "Calls to those who want to hear of preheats",
+            "Calls to the receivers of notices",
             self.webhook_calls.clone(),
         );
         registry.register(
@@ -145,14 +145,14 @@ impl PreheatMetrics {
         self.webhook_calls.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
-    /// A seed's bytes were compared with another holder's, or could not be.
+    /// Counts a spot check.
     pub(crate) fn checked(&self, checked: SpotCheckVerdict) {
         let outcome = checked.word();
         self.spot_checks.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
-    pub(crate) fn submitted(&self, origin: Requester) {
-        self.submitted.get_or_create(&asked_by(origin)).inc();
+    pub(crate) fn submitted(&self, requester: Requester) {
+        self.submitted.get_or_create(&asked_by(requester)).inc();
     }
 
     pub(crate) fn ended(&self, Ended { preheat, verdict }: &Ended) {
@@ -190,9 +190,9 @@ fn add(family: &Family<EndingLabels, Counter>, ending: &EndingLabels, more: i64)
         .inc_by(u64::try_from(more).unwrap_or(0));
 }
 
-fn asked_by(origin: Requester) -> RequesterLabel {
+fn asked_by(requester: Requester) -> RequesterLabel {
     RequesterLabel {
-        asked_by: origin.word(),
+        asked_by: requester.word(),
     }
 }
 

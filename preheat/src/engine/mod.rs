@@ -1,4 +1,4 @@
-//! What every step is handed: the database, the queue's words, effects, metrics, secrets.
+//! What every step uses: the database, the queue's lanes and kinds, effects, metrics, secrets.
 
 pub(crate) mod commit;
 pub(crate) mod credentials;

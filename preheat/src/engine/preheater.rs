@@ -28,23 +28,23 @@ use crate::model::limits::Limits;
 use crate::model::trace_pages::TracePages;
 use crate::model::webhook::Webhooks;
 
-/// What a [`Preheater`] is made of.
+/// Everything that a [`Preheater`] needs.
 pub struct Parts {
     pub db: Database,
     pub registries: oci::Registries,
     pub clock: Arc<dyn Clock>,
-    /// Opens the credentials in the database; from a file that only the manager reads.
+    /// Decrypts the credentials in the database; from a file that only the manager reads.
     pub secrets_key: [u8; 32],
     pub limits: Limits,
     /// The configured registries, as peers receive them.
     pub descriptions: Vec<RegistryDescription>,
     pub dial: DialRules,
-    /// By name; a cluster that is not here has the default.
+    /// By name; other clusters have the defaults.
     pub clusters: BTreeMap<String, ClusterSettings>,
     pub trace_pages: TracePages,
     /// The receivers of notices.
     pub webhooks: Webhooks,
-    /// Signs what peers only carry.
+    /// Signs the records that peers pass on.
     pub signing: wire::SigningKey,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Inner {
     pub(crate) submissions: GroupedWrite<Submission, Submitted>,
     pub(crate) descriptions: Vec<RegistryDescription>,
     pub(crate) dial: DialRules,
-    /// Shared with writes, which outlive the borrow of this.
+    /// Shared with writes, which run longer than the borrow of this struct.
     pub(crate) cluster_settings: Arc<SettingsByCluster>,
     pub(crate) trace_pages: TracePages,
     pub(crate) webhooks: Webhooks,
@@ -161,7 +161,7 @@ impl Inner {
         self.clock.now_ms()
     }
 
-    /// Wakes every peer that waits for work, so that it learns now what has changed around it.
+    /// Wakes every peer that waits for work, so that it gets its new neighbourhood now.
     pub(crate) fn surroundings_changed(&self) {
         self.neighbourhoods.forget();
         self.bell.ring_all();

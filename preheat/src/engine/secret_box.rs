@@ -1,14 +1,14 @@
-//! Seals what must not lie in the database as it is: AES-256-GCM, a fresh nonce for each, bound to its name.
+//! Encrypts secrets before they enter the database: AES-256-GCM, a new nonce for each, bound to its name.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 
-/// Whoever has the key opens what was sealed with it. Never printed.
+/// Holds the key that encrypts and decrypts. Never printed.
 pub(crate) struct SecretBox {
     key: RandomizedNonceKey,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("a credential cannot be sealed or opened; was the manager's key file replaced?")]
+#[error("a credential cannot be encrypted or decrypted; check whether the manager's key file was replaced")]
 pub(crate) struct SealBroken;
 
 impl SecretBox {
@@ -18,7 +18,7 @@ impl SecretBox {
             .map_err(|_| SealBroken)
     }
 
-    /// The nonce, then what only the key opens. It opens under this `name` only.
+    /// Returns the nonce, then the ciphertext. It can only be opened under the same `name`.
     pub(crate) fn seal(&self, name: &str, secret: &str) -> Result<Vec<u8>, SealBroken> {
         let mut bytes = secret.as_bytes().to_vec();
         let nonce = self
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_secret_shows_and_no_two_seals_are_alike() {
+    fn a_sealed_secret_is_not_readable_and_no_two_are_equal() {
         let sealing = SecretBox::new(&[7; 32]).unwrap();
         let sealed = sealing.seal("a", "s3cret-s3cret").unwrap();
         assert!(!sealed.windows(6).any(|window| window == b"s3cret"));

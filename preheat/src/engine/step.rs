@@ -1,4 +1,4 @@
-//! One transaction with what belongs to it: its time, and what has to happen after its commit.
+//! One transaction with its time and with the effects that follow its commit.
 //!
 //! **Invariant:** effects are carried out only after the commit. A log line, a metric or a bell before it would report
 //! what may be rolled back.

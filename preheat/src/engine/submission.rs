@@ -1,5 +1,5 @@
-//! A preheat on its way into the database, with its credential and its first work. Those that come in the same moment
-//! are written together.
+//! A preheat that is about to be stored, with its credential and its first work item. Preheats of the same moment are
+//! written together.
 
 use futures_util::future::BoxFuture;
 use queue::{NewWork, enqueue_all};
@@ -24,7 +24,7 @@ pub(crate) struct Submitted {
     pub(crate) is_new: bool,
 }
 
-/// A preheat on its way into the database.
+/// A preheat that is about to be stored.
 pub(crate) struct Submission {
     pub(crate) row: preheats::ActiveModel,
     pub(crate) sealed: Option<SealedCredential>,
@@ -33,7 +33,7 @@ pub(crate) struct Submission {
     pub(crate) work: NewWork,
 }
 
-/// What came with a request for the registry.
+/// The encrypted credential of a request.
 pub(crate) struct SealedCredential {
     pub(crate) name: String,
     sealed: Vec<u8>,
@@ -102,7 +102,7 @@ async fn write_labels(txn: &DatabaseTransaction, rows: Vec<labels::ActiveModel>)
     Ok(())
 }
 
-/// The preheat that the same message has made; a message that comes again makes no second one.
+/// Returns the preheat of the same message, so that a repeated message does not create a second one.
 async fn delivered_before(
     txn: &DatabaseTransaction,
     row: &preheats::ActiveModel,

@@ -1,22 +1,22 @@
-//! WorkFilter manifests of an index are wanted, by their platforms. Pure.
+//! Chooses the manifests of an index by their platforms. Pure.
 //!
 //! **Invariant:** a platform that a request names is in the image, or the preheat fails and lists the platforms that
-//! are. What names no platform fits all.
+//! are. An entry without a platform fits all.
 
 use std::collections::{BTreeSet, HashSet};
 
 use oci::manifest::IndexEntry;
 use oci::{Digest, Platform};
 
-/// Platforms that a refusal lists.
-const TOLD: usize = 40;
+/// The number of platforms that an error lists.
+const LISTED: usize = 40;
 
 /// The platforms that are wanted; empty: all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct WantedPlatforms {
     pub(crate) platforms: Vec<Platform>,
-    /// The request names them, so each of them has to be there; else they are what clusters want of images that have
-    /// them.
+    /// The request names them, so the image has to have each of them. Else clusters want them, and the image may lack
+    /// some.
     pub(crate) named: bool,
 }
 
@@ -34,9 +34,9 @@ impl WantedPlatforms {
 #[derive(Debug)]
 pub(super) struct PlatformChoice<'a> {
     wanted: &'a WantedPlatforms,
-    /// What the image has, for people.
+    /// The platforms of the image, for people.
     there: BTreeSet<String>,
-    /// Those of the wanted ones that something was found for.
+    /// The wanted platforms that the image has.
     met: BTreeSet<&'a Platform>,
     has_something_for_all: bool,
     has_chosen: bool,
@@ -53,8 +53,7 @@ impl<'a> PlatformChoice<'a> {
         }
     }
 
-    /// The entries to be read: those that match, what attests to them, and those that say themselves what they are
-    /// for.
+    /// Returns the entries to read: those that match, their attestations, and those whose manifest names the platform.
     pub(super) fn of_index(&mut self, entries: Vec<IndexEntry>) -> Vec<IndexEntry> {
         if self.wanted.is_everything() {
             return entries;
@@ -109,8 +108,8 @@ impl<'a> PlatformChoice<'a> {
         is_for_one
     }
 
-    /// Returns an error that names the missing platforms.
-    pub(super) fn end(self) -> Result<(), String> {
+    /// Returns an error if a named platform is missing, or if the image has none of the wanted ones.
+    pub(super) fn end(self) -> Result<(), MissingPlatforms> {
         let is_fine = !self.has_chosen
             || (self.there.is_empty() && self.has_something_for_all)
             || (!self.wanted.named && !self.met.is_empty());
@@ -124,20 +123,27 @@ impl<'a> PlatformChoice<'a> {
         if is_fine || missing.is_empty() {
             return Ok(());
         }
-        Err(format!(
-            "the image has nothing for {}; it has {}",
-            missing.join(", "),
-            listed(&self.there)
-        ))
+        Err(MissingPlatforms {
+            missing,
+            there: self.there,
+        })
     }
 }
 
+/// The image lacks wanted platforms.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the image has nothing for {}; it has {}", .missing.join(", "), listed(.there))]
+pub(super) struct MissingPlatforms {
+    missing: Vec<String>,
+    there: BTreeSet<String>,
+}
+
 fn listed(there: &BTreeSet<String>) -> String {
-    let told: Vec<&str> = there.iter().take(TOLD).map(String::as_str).collect();
-    match there.len().checked_sub(TOLD) {
-        _ if told.is_empty() => "nothing that names a platform".to_owned(),
-        None | Some(0) => told.join(", "),
-        Some(more) => format!("{} and {more} more", told.join(", ")),
+    let first: Vec<&str> = there.iter().take(LISTED).map(String::as_str).collect();
+    match there.len().checked_sub(LISTED) {
+        _ if first.is_empty() => "nothing that names a platform".to_owned(),
+        None | Some(0) => first.join(", "),
+        Some(more) => format!("{} and {more} more", first.join(", ")),
     }
 }
 
@@ -185,7 +191,7 @@ mod tests {
     }
 
     /// Returns how many entries are taken, and the final result.
-    fn choose(wanted: &WantedPlatforms, entries: Vec<IndexEntry>) -> (usize, Result<(), String>) {
+    fn choose(wanted: &WantedPlatforms, entries: Vec<IndexEntry>) -> (usize, Result<(), MissingPlatforms>) {
         let mut choice = PlatformChoice::new(wanted);
         let taken = choice.of_index(entries).len();
         (taken, choice.end())
@@ -203,37 +209,33 @@ mod tests {
     }
 
     #[test]
-    fn each_named_platform_has_to_be_there() {
+    fn each_named_platform_has_to_be_in_the_image() {
         let (_, end) = choose(&wanted(&["linux/amd64", "linux/s390x"], true), image());
-        assert_eq!(
-            end.unwrap_err(),
-            "the image has nothing for linux/s390x; it has linux/amd64, linux/arm64/v8, windows/amd64"
-        );
+        insta::assert_snapshot!(end.unwrap_err(), @"the image has nothing for linux/s390x; it has linux/amd64, linux/arm64/v8, windows/amd64");
     }
 
     #[test]
-    fn what_clusters_want_is_taken_where_it_is_there() {
+    fn platforms_that_clusters_want_are_taken_if_the_image_has_them() {
         assert_eq!(
             choose(&wanted(&["linux/amd64", "linux/s390x"], false), image()),
             (2, Ok(()))
         );
         let (_, end) = choose(&wanted(&["linux/s390x"], false), image());
-        assert!(
-            end.unwrap_err()
-                .contains("nothing for linux/s390x; it has linux/amd64")
-        );
+        assert_eq!(end.unwrap_err().missing, ["linux/s390x"]);
     }
 
     #[test]
-    fn an_empty_index_has_nothing_that_was_asked_for() {
+    fn an_empty_index_lacks_the_wanted_platforms() {
         for named in [true, false] {
             let (_, end) = choose(&wanted(&["linux/amd64"], named), Vec::new());
-            assert!(end.unwrap_err().contains("nothing that names a platform"));
+            let missing = end.unwrap_err();
+            assert_eq!(missing.missing, ["linux/amd64"]);
+            assert!(missing.there.is_empty());
         }
     }
 
     #[test]
-    fn what_is_for_no_machine_in_particular_is_for_all() {
+    fn an_entry_without_a_platform_fits_all() {
         let wanted = wanted(&["linux/amd64"], true);
         let mut choice = PlatformChoice::new(&wanted);
         assert_eq!(choice.of_index(vec![entry("chart", None)]).len(), 1);
@@ -247,7 +249,7 @@ mod tests {
             .map(|n| entry(&n.to_string(), Some(&format!("linux/odd{n}"))))
             .collect();
         let (_, end) = choose(&wanted(&["linux/amd64"], true), entries);
-        let text = end.unwrap_err();
-        assert!(text.len() < 1_000 && text.ends_with("and 860 more"), "{text}");
+        let text = end.unwrap_err().to_string();
+        assert!(text.len() < 1_000 && text.contains(" 860 "), "{text}");
     }
 }

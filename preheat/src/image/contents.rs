@@ -1,8 +1,7 @@
-//! What an image is made of: as its newest preheat found it, else as the registry says.
+//! The objects of an image: as its newest preheat found them, else as the registry lists them.
 //!
-//! **Invariant:** a caller who may only read does not make the manager dial a registry that no configuration and no
-//! preheat
-//! has named.
+//! **Invariant:** a caller with only read access cannot make the manager dial a registry that is neither configured nor
+//! named by a preheat.
 
 use std::time::Duration;
 
@@ -78,7 +77,7 @@ pub(crate) async fn made_of(inner: &Inner, image: &ImageReference) -> Result<Mad
     let end = Instant::now() + inner.limits.answer_wait;
     let asked = asked_within(inner, &location, &image.wanted, &[], end).await;
     let (digest, objects) =
-        asked.map_err(|trouble| not_known(format!("the registry does not say: {}", trouble.text)))?;
+        asked.map_err(|trouble| not_known(format!("asking its registry failed: {}", trouble.text)))?;
     Ok(MadeOf {
         digest,
         preheat: None,
@@ -86,10 +85,11 @@ pub(crate) async fn made_of(inner: &Inner, image: &ImageReference) -> Result<Mad
     })
 }
 
-/// Preheats of one image that are looked at, the newest.
+/// The number of newest preheats of an image that are read.
 const LOOKED_AT: u64 = 50;
 
-/// Newest first. `digest`: what the reference means now, so that one that named it by digest counts too.
+/// Returns preheats of the image, newest first. `digest` is the current digest of the reference: preheats that named it
+/// by digest count too.
 pub(crate) async fn of_image(
     inner: &Inner,
     image: &ImageReference,
@@ -124,7 +124,7 @@ pub(crate) async fn of_image(
     Ok(rows.all(inner.reads()).await?)
 }
 
-/// Manifests first, then configs, then layers.
+/// Returns manifests first, then configs, then layers.
 pub(crate) async fn of_preheat(inner: &Inner, preheat: i64) -> Result<Vec<ImageObject>, StorageError> {
     let rows = objects::Entity::find()
         .filter(objects::Column::PreheatId.eq(preheat))
@@ -144,7 +144,7 @@ pub(crate) async fn of_preheat(inner: &Inner, preheat: i64) -> Result<Vec<ImageO
     rows.into_iter().map(object).collect()
 }
 
-/// How the image's registry is reached: as its newest preheat did. None: it may not be dialled.
+/// Returns where to ask for the image: as its newest preheat did. None: the registry may not be dialled.
 pub(crate) async fn location_of(
     inner: &Inner,
     image: &ImageReference,
@@ -176,13 +176,13 @@ pub(crate) async fn location_of(
 
 pub(crate) fn late(location: &Location, limit: Duration) -> String {
     format!(
-        "{} has not answered within {} s",
+        "{} did not answer within {} s",
         location.registry(),
         limit.as_secs_f32()
     )
 }
 
-/// Every object of an image, by the registry's word, if it gives it in time.
+/// Asks the registry for every object of an image, until `end`.
 pub(crate) async fn asked_within(
     inner: &Inner,
     location: &Location,

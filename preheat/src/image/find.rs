@@ -10,11 +10,11 @@ use super::trouble::Trouble;
 use super::walk::{ReadManifest, below};
 use crate::model::limits::Limits;
 
-/// What of an image is wanted.
+/// The wanted parts of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct WantedParts {
     pub(crate) platforms: WantedPlatforms,
-    /// What refers to the image, too.
+    /// Referrers of the image are wanted too.
     pub(crate) referrers: bool,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct FoundImage {
     pub(crate) credential: Option<String>,
 }
 
-/// `public`: whether the image is public, if that is known already.
+/// Reads the image. `public` says whether it is public, if that is known already.
 pub(crate) async fn find(
     reader: &Reader,
     wanted: &TagOrDigest,

@@ -8,17 +8,17 @@ pub(super) fn foreign(manifest: &Digest, layer: &Descriptor) -> String {
     let Descriptor { digest, urls, .. } = layer;
     let hosts: Vec<&str> = urls.iter().take(3).filter_map(|url| host(url)).collect();
     let place = if hosts.is_empty() {
-        "elsewhere".to_owned()
+        "from elsewhere".to_owned()
     } else {
         format!("from {}", hosts.join(", "))
     };
     format!(
-        "left out: layer {digest} of manifest {manifest} is a foreign one, which registries do not keep; \
-         whoever pulls the image gets it {place}"
+        "left out: layer {digest} of manifest {manifest} is a foreign layer, which registries do not keep; \
+         runtimes download it {place}"
     )
 }
 
-/// Nothing of a URL but its host, if that is one.
+/// Returns the host of a URL, without credentials, path and query.
 fn host(url: &str) -> Option<&str> {
     let rest = url.split_once("://")?.1;
     let host = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_foreign_layers_address_only_the_host_is_told() {
+    fn a_note_about_a_foreign_layer_shows_only_the_host_of_its_url() {
         assert_eq!(
             host("https://user:pass@mcr.example.com/a?sig=x"),
             Some("mcr.example.com")

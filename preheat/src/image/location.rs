@@ -20,7 +20,7 @@ pub(crate) fn of_image(inner: &Inner, image: &ImageReference) -> Result<Location
     Ok(canonical(inner, &image.location()?))
 }
 
-/// The same for an image whose registry is known to have been reached by plain HTTP only.
+/// The same location by plain HTTP, for a registry that a preheat reached by plain HTTP.
 pub(crate) fn by_plain_http(location: Location) -> Location {
     let registry: RegistryName = location.registry().clone();
     let origin = Origin {

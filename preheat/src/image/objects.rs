@@ -25,19 +25,19 @@ pub(crate) struct Gathered {
     bytes: u64,
     max_objects: usize,
     notes: Vec<String>,
-    untold: usize,
+    dropped_notes: usize,
 }
 
-/// Notes of one image, and the letters of each.
+/// Limits of the notes of one image: their number, and the letters of each.
 const NOTES: usize = 20;
 const NOTE_LETTERS: usize = 600;
 
 /// The image contradicts itself or is beyond all limits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadImage {
-    #[error("{digest} is said to be {one} bytes long and {other} bytes long")]
+    #[error("{digest} is listed with two sizes, {one} bytes and {other} bytes")]
     ConflictingSizes { digest: Digest, one: u64, other: u64 },
-    #[error("{digest} is named both as a manifest and as a blob")]
+    #[error("{digest} is listed both as a manifest and as a blob")]
     ConflictingKinds { digest: Digest },
     #[error("it has more than {0} objects")]
     TooManyObjects(usize),
@@ -53,11 +53,11 @@ impl Gathered {
             bytes: 0,
             max_objects,
             notes: Vec::new(),
-            untold: 0,
+            dropped_notes: 0,
         }
     }
 
-    /// `false`: it was there already.
+    /// Returns `false` if the object was added before.
     pub(crate) fn add(&mut self, digest: Digest, found: FoundObject) -> Result<bool, BadImage> {
         if let Some(before) = self.objects.get(&digest) {
             if before.size != found.size {
@@ -86,7 +86,7 @@ impl Gathered {
         Ok(true)
     }
 
-    /// All of another one, or nothing of it.
+    /// Adds all objects of another one, or none of them.
     pub(crate) fn take_over(&mut self, other: Self) -> Result<(), BadImage> {
         let Self {
             mut objects,
@@ -108,7 +108,7 @@ impl Gathered {
         Ok(())
     }
 
-    /// Something that readers should know: what was left out, and why.
+    /// Adds a note for readers: what was left out, and why.
     pub(crate) fn note(&mut self, text: &str) {
         if self.notes.iter().any(|note| note == text) {
             return;
@@ -116,12 +116,12 @@ impl Gathered {
         if self.notes.len() < NOTES {
             self.notes.push(text.chars().take(NOTE_LETTERS).collect());
         } else {
-            self.untold += 1;
+            self.dropped_notes += 1;
         }
     }
 
     pub(crate) fn notes(&self) -> Vec<String> {
-        let more = (self.untold > 0).then(|| format!("and {} more of this kind", self.untold));
+        let more = (self.dropped_notes > 0).then(|| format!("and {} more notes", self.dropped_notes));
         self.notes.iter().cloned().chain(more).collect()
     }
 
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_not_taken_in_half() {
+    fn a_set_that_does_not_fit_is_not_added_in_part() {
         let mut gathered = Gathered::new(3);
         gathered.add(Digest::of(b"a"), found(Class::Manifest, 1)).unwrap();
         let mut other = Gathered::new(9);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_are_bounded_and_told_once() {
+    fn notes_are_bounded_and_not_repeated() {
         let mut gathered = Gathered::new(1);
         for n in 0..1_000 {
             gathered.note(&format!("{n} {}", "x".repeat(10_000)));
@@ -208,7 +208,7 @@ mod tests {
         let notes = gathered.notes();
         assert_eq!(notes.len(), NOTES + 1);
         assert!(notes.iter().all(|note| note.len() <= NOTE_LETTERS));
-        assert!(notes.last().unwrap().starts_with("and "));
+        assert!(notes.last().unwrap().contains("981"), "{notes:?}");
     }
 
     #[test]

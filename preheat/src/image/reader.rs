@@ -1,5 +1,5 @@
-//! Reads the manifests of one repository with the credential that works: the request's own, else the configured
-//! one.
+//! Reads the manifests of one repository with the first accepted credential: the request's own, else the
+//! configured one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,9 +21,9 @@ type NamedCredential = (Option<String>, Credential);
 pub(crate) struct Reader {
     registry: Registry,
     repository: Repository,
-    /// In the order in which they are tried; never empty.
+    /// In the order of use; never empty.
     credentials: Vec<NamedCredential>,
-    /// Those before it were refused.
+    /// The index of the credential in use; earlier ones were refused.
     chosen: AtomicUsize,
 }
 
@@ -47,7 +47,7 @@ impl Reader {
             .await
     }
 
-    /// The same with the credential that works.
+    /// The same, with the credential that the registry accepts.
     pub(crate) async fn signed_head(&self, wanted: &TagOrDigest) -> Result<ManifestHead, RegistryError> {
         self.asking(|credential| async move {
             self.registry
@@ -57,7 +57,7 @@ impl Reader {
         .await
     }
 
-    /// The same, anonymously. An answer means that the reference is public.
+    /// The same, anonymously. A response means that the reference is public.
     pub(crate) async fn public_head(&self, wanted: &TagOrDigest) -> Option<ManifestHead> {
         let head = self
             .registry
@@ -78,7 +78,7 @@ impl Reader {
         .await
     }
 
-    /// `None`: there is none.
+    /// Returns none if the registry does not have the manifest.
     pub(crate) async fn manifest_if_there(
         &self,
         wanted: &TagOrDigest,
@@ -90,7 +90,7 @@ impl Reader {
         }
     }
 
-    /// `None`: the registry keeps no lists of what refers to a manifest.
+    /// Returns none if the registry does not support the referrers API.
     pub(crate) async fn referrers(&self, subject: &Digest) -> Result<Option<Referrers>, RegistryError> {
         self.asking(|credential| async move {
             self.registry
@@ -100,13 +100,12 @@ impl Reader {
         .await
     }
 
-    /// A small blob, whole and proven.
+    /// Reads a small blob and verifies its digest.
     pub(crate) async fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Trouble> {
         let Descriptor { digest, size, .. } = descriptor;
         let bad = |cause: String| Trouble::of_image(&format!("config {digest}"), cause);
         let limit = usize::try_from(*size).ok().filter(|size| *size <= BYTES_LIMIT);
-        let limit =
-            limit.ok_or_else(|| bad(format!("it is {size} bytes long; {BYTES_LIMIT} are the most")))?;
+        let limit = limit.ok_or_else(|| bad(format!("it has {size} bytes; the limit is {BYTES_LIMIT}")))?;
         let mut blob =
             self.asking(|credential| async move {
                 self.registry.blob(&self.repository, digest, 0, &credential).await
@@ -123,11 +122,11 @@ impl Reader {
         if Digest::of(&bytes) == *digest {
             Ok(bytes)
         } else {
-            Err(bad("it came with other bytes than its digest promises".to_owned()))
+            Err(bad("its bytes do not match its digest".to_owned()))
         }
     }
 
-    /// With one credential after the other, as long as they are refused.
+    /// Tries one credential after the other while they are refused.
     async fn asking<T, Answer>(&self, ask: impl Fn(Credential) -> Answer) -> Result<T, RegistryError>
     where
         Answer: Future<Output = Result<T, RegistryError>>,
@@ -137,7 +136,7 @@ impl Reader {
             let credential = self.credentials.get(at).map(|(_, credential)| credential);
             match ask(credential.cloned().unwrap_or(Credential::Anonymous)).await {
                 Err(error) if is_refusal(&error) && at + 1 < self.credentials.len() => {
-                    tracing::debug!(%error, "the request's credential was refused; trying the configured one");
+                    tracing::debug!(%error, "request's credential refused, trying the configured one");
                     at += 1;
                     self.chosen.fetch_max(at, Ordering::Relaxed);
                 }
@@ -146,7 +145,7 @@ impl Reader {
         }
     }
 
-    /// What peers fetch the blobs with.
+    /// The name of the credential that peers use for the blobs.
     pub(crate) fn credential_name(&self) -> Option<String> {
         let chosen = self.credentials.get(self.chosen.load(Ordering::Relaxed));
         chosen.and_then(|(name, _)| name.clone())

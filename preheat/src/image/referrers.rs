@@ -15,11 +15,11 @@ use super::trouble::Trouble;
 use super::walk::{ReadManifest, below, read};
 use crate::model::limits::Limits;
 
-/// Manifests of an image that are asked about: its root and the first of its platforms.
+/// The number of manifests of an image whose referrers are read: its root and its first platforms.
 const SUBJECTS: usize = 20;
 const AT_ONCE: usize = 8;
 
-/// Something that refers to a manifest.
+/// A manifest that refers to another one.
 enum Referrer {
     /// The registry's list names it.
     Listed(Descriptor),
@@ -57,7 +57,7 @@ pub(super) async fn add(reader: &Reader, objects: &mut Gathered, limits: &Limits
     Ok(())
 }
 
-/// Notes a permanent failure; returns one that a retry may solve.
+/// Notes a permanent failure; returns a failure that a retry may solve.
 fn note_or_fail(
     objects: &mut Gathered,
     subject: &Digest,
@@ -66,17 +66,14 @@ fn note_or_fail(
     match outcome {
         Err(trouble) if trouble.retry => Err(trouble),
         Err(trouble) => {
-            objects.note(&format!(
-                "left out: something that refers to {subject}: {}",
-                trouble.text
-            ));
+            objects.note(&format!("left out: a referrer of {subject}: {}", trouble.text));
             Ok(())
         }
         Ok(()) => Ok(()),
     }
 }
 
-/// The root first; attestations of the image itself are not asked about.
+/// Returns the manifests whose referrers are read, the root first. Attestations of the image itself are not among them.
 fn subjects(objects: &Gathered) -> Vec<Digest> {
     objects
         .manifests()
@@ -104,14 +101,15 @@ async fn of_subject(reader: &Reader, subject: &Digest) -> Result<SubjectReferrer
     };
     match listed {
         Err(trouble) if trouble.retry => return Err(trouble),
-        Err(trouble) => about
-            .notes
-            .push(format!("what refers to {subject} is not known: {}", trouble.text)),
+        Err(trouble) => about.notes.push(format!(
+            "the referrers of {subject} are unknown: {}",
+            trouble.text
+        )),
         Ok(Referrers { listed, left_out }) => {
             if left_out > 0 {
-                about.notes.push(format!(
-                    "left out: {left_out} entries of what refers to {subject}"
-                ));
+                about
+                    .notes
+                    .push(format!("left out: {left_out} referrers of {subject}"));
             }
             about.referrers.extend(listed.into_iter().map(Referrer::Listed));
         }
@@ -150,7 +148,7 @@ async fn by_tag(
     Ok(listed)
 }
 
-/// Every object of one referrer.
+/// Returns every object of one referrer.
 async fn take(
     reader: &Reader,
     subject: &Digest,
@@ -174,14 +172,14 @@ async fn take(
     below(reader, root, &WantedPlatforms::everything(), limits).await
 }
 
-/// A list may name what refers to something else.
+/// Refuses a listed manifest that does not refer to `subject`.
 fn holds_to(subject: &Digest, referrer: &ReadManifest) -> Result<(), Trouble> {
     match referrer.parsed()? {
-        Manifest::Image { subject: told, .. } if told.as_ref() != Some(subject) => {
-            let told = told.map_or_else(|| "nothing".to_owned(), |other| other.to_string());
+        Manifest::Image { subject: named, .. } if named.as_ref() != Some(subject) => {
+            let named = named.map_or_else(|| "nothing".to_owned(), |other| other.to_string());
             let digest = referrer.digest();
             Err(Trouble::of_caller(format!(
-                "{digest} itself says that it refers to {told}"
+                "{digest} refers to {named}, not to {subject}"
             )))
         }
         _ => Ok(()),

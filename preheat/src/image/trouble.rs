@@ -1,4 +1,4 @@
-//! Why an image could not be resolved, as text for the caller, and whether a retry may help.
+//! Why an image could not be resolved: text for the caller, side, and whether to retry.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::model::errors::StorageError;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
-    /// One word of few, for spans.
+    /// One of few words, for spans.
     pub(crate) kind: &'static str,
     pub(crate) text: String,
     pub(crate) side: Side,
@@ -19,7 +19,7 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    /// The image or the request is at fault: asking again changes nothing.
+    /// The image or the request is at fault; a retry does not help.
     pub(crate) fn of_caller(text: String) -> Self {
         Self {
             kind: "bad_request",
@@ -30,7 +30,7 @@ impl Trouble {
         }
     }
 
-    /// The image that the registry keeps is broken.
+    /// The image in the registry is broken.
     pub(crate) fn of_image(what: &str, cause: impl std::fmt::Display) -> Self {
         let text = format!("{what} cannot be preheated: {cause}; push the image again");
         Self {

@@ -14,7 +14,7 @@ use super::trouble::Trouble;
 use crate::model::class::Class;
 use crate::model::limits::Limits;
 
-/// A manifest that was read, and the machine that it is for.
+/// A manifest that was read, and its platform.
 pub(super) struct ReadManifest {
     pub(super) manifest: FetchedManifest,
     pub(super) media_type: String,
@@ -38,10 +38,10 @@ impl ReadManifest {
         parse(&self.manifest.bytes, &self.media_type).map_err(|cause| bad(self.digest(), cause))
     }
 
-    /// Without what it names.
+    /// Returns the manifest without the objects that it lists.
     pub(super) fn alone(self) -> Gathered {
         let mut gathered = Gathered::new(1);
-        // The first of one always has room.
+        // A limit of one object has room for the first.
         let _ = gathered.add(self.digest().clone(), self.object());
         gathered
     }
@@ -69,7 +69,7 @@ fn media_type(served: &str, listed: &str) -> String {
     known.unwrap_or(served).to_owned()
 }
 
-/// Reads what an index or a list names, and holds it to the size that was named.
+/// Reads a manifest that an index or a list names, and compares its size with the entry.
 pub(super) async fn read(reader: &Reader, entry: IndexEntry) -> Result<ReadManifest, Trouble> {
     let IndexEntry {
         descriptor, platform, ..
@@ -95,7 +95,7 @@ pub(super) async fn read(reader: &Reader, entry: IndexEntry) -> Result<ReadManif
     })
 }
 
-/// Every object below a manifest, itself included.
+/// Returns every object below a manifest, itself included.
 pub(super) async fn below(
     reader: &Reader,
     root: ReadManifest,
@@ -108,18 +108,18 @@ pub(super) async fn below(
         choice: PlatformChoice::new(wanted),
         gathered: Gathered::new(limits.max_objects),
     };
-    let mut asked: HashSet<Digest> = HashSet::from([root.digest().clone()]);
+    let mut seen: HashSet<Digest> = HashSet::from([root.digest().clone()]);
     let mut level = vec![root];
     for depth in 0.. {
         let mut next = Vec::new();
         for read in level {
             next.extend(walk.take_in(read, depth).await?);
         }
-        next.retain(|entry| asked.insert(entry.descriptor.digest.clone()));
+        next.retain(|entry| seen.insert(entry.descriptor.digest.clone()));
         if next.is_empty() {
             break;
         }
-        if asked.len() > limits.max_objects {
+        if seen.len() > limits.max_objects {
             return Err(BadImage::TooManyObjects(limits.max_objects).into());
         }
         level = stream::iter(next)
@@ -128,7 +128,9 @@ pub(super) async fn below(
             .try_collect()
             .await?;
     }
-    walk.choice.end().map_err(Trouble::of_caller)?;
+    walk.choice
+        .end()
+        .map_err(|missing| Trouble::of_caller(missing.to_string()))?;
     Ok(walk.gathered)
 }
 
@@ -140,7 +142,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Takes one manifest's objects in; what comes back has to be read next.
+    /// Adds the objects of one manifest, and returns the entries to read next.
     async fn take_in(&mut self, mut read: ReadManifest, depth: usize) -> Result<Vec<IndexEntry>, Trouble> {
         match read.parsed()? {
             Manifest::Image { config, layers, .. } => {
@@ -164,7 +166,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Reads the platform from the config where no index lists it.
+    /// Reads the platform from the config if no index lists it.
     async fn is_wanted(
         &mut self,
         read: &mut ReadManifest,
@@ -199,7 +201,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// An index may list what is no manifest; the specification wants readers to pass over it.
+    /// Leaves out entries that are no manifests, as the specification demands.
     fn without_odd_ones(
         &mut self,
         index: &Digest,
@@ -246,5 +248,5 @@ fn add_blob(
     Ok(())
 }
 
-/// Manifests that are fetched at the same time.
+/// The number of manifests that are fetched at the same time.
 const AT_ONCE: usize = 8;

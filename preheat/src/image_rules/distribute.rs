@@ -79,7 +79,7 @@ pub(crate) async fn blocked_image(
         .map(|block| block.text.clone()))
 }
 
-/// The same for the digest that its tag led to.
+/// The same for a resolved digest.
 pub(crate) async fn blocked_digest(inner: &Inner, digest: &str) -> Result<Option<String>, StorageError> {
     let current = current(inner).await?;
     let found = current.rules.blocks.iter().find(|block| is_of(block, digest));
@@ -174,9 +174,9 @@ async fn blocks_of(
     Ok(rows.into_iter().map(block).collect())
 }
 
-/// One that is named by its tag is what the tag was last found to mean.
+/// A pin by tag covers the objects of the last known digest of the tag.
 async fn pin_of(inner: &Inner, row: image_rules::Model) -> Result<Pin, StorageError> {
-    let mut digests = row.list()?;
+    let mut digests = or_skip(row.list()).unwrap_or_default();
     if let Some(newest) = newest(inner, &row).await? {
         let objects = contents::of_preheat(inner, newest).await?;
         digests = objects.into_iter().map(|object| object.digest).collect();
@@ -216,7 +216,7 @@ fn ruled(row: image_rules::Model, digests: Vec<String>) -> RuledImage {
     }
 }
 
-/// Those that the peer has not carried out, and whether these are all.
+/// Returns recalls that the peer has not carried out, and whether these are all.
 async fn recalls_after(inner: &Inner, number: i64) -> Result<(Vec<Recall>, bool), StorageError> {
     use image_rules::Column;
     let rows = image_rules::Entity::find()

@@ -1,4 +1,4 @@
-//! Pins, blocks and removals: made, listed and lifted.
+//! Creates, lists and deletes pins, blocks and removals.
 
 use oci::{ImageReference, TagOrDigest};
 use queue::Urgency;
@@ -22,7 +22,7 @@ const LONGEST_REASON: usize = 500;
 /// One token may have a quarter of all pins: only it and administrators can remove them.
 const PINS_OF_ONE: usize = wire::IMAGE_RULES / 4;
 
-/// WorkFilter rule is meant.
+/// The kinds of rules that people make and delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleKind {
     Pin,
@@ -104,7 +104,7 @@ pub async fn remove(
         stoker.digest = root,
         objects = gone.len(),
         blocked = block,
-        "{image} is taken off every peer"
+        "{image} is removed from every peer"
     );
     Ok(RemovedImage {
         image: image.to_string(),
@@ -153,7 +153,7 @@ pub async fn lift(preheater: &Preheater, kind: RuleKind, id: i64) -> Result<bool
     Ok(deleted.rows_affected == 1)
 }
 
-/// What is to be blocked needs no objects: its name and digest do.
+/// A block needs no objects: the name and the digest are enough.
 async fn known_or_named(inner: &Inner, image: &ImageReference, block: bool) -> Result<MadeOf, RuleError> {
     match made_of(inner, image).await {
         Err(WhereError::NotKnown { .. }) if block || image.wanted.digest().is_some() => {
@@ -232,7 +232,7 @@ async fn clear(txn: &DatabaseTransaction, now: i64) -> Result<(), DbErr> {
         .map(drop)
 }
 
-/// Peers keep all of them in memory.
+/// Peers keep all rules in memory, so their number is limited.
 async fn room_for_one(inner: &Inner, kind: &str) -> Result<(), RuleError> {
     let of_kind = image_rules::Entity::find().filter(image_rules::Column::Kind.eq(kind));
     let count = of_kind.count(inner.reads()).await?;

@@ -1,4 +1,4 @@
-//! WorkFilter objects of an image other images need.
+//! The objects of an image that other images need too.
 
 use std::collections::HashSet;
 
@@ -11,8 +11,8 @@ use crate::model::errors::StorageError;
 use crate::model::state::PreheatState;
 use crate::rows::{VALUES_AT_ONCE, image_rules, objects, preheats};
 
-/// Of `digests`, those that belong to an image whose manifest is none of `own`, which was preheated (or is just being)
-/// and has not been taken off since.
+/// Returns the digests that another image needs: its manifest is none of `own`, a preheat of it has not failed, and it
+/// was not removed since.
 pub(super) async fn needed_by_others(
     inner: &Inner,
     digests: &[String],
@@ -35,7 +35,7 @@ pub(super) async fn needed_by_others(
     Ok(needed)
 }
 
-/// Object, manifest of an image that needs it, and when that was last asked for.
+/// Returns each object with the manifest of an image that needs it, and the time of its last preheat.
 async fn needing(inner: &Inner, digests: &[String]) -> Result<Vec<(String, String, i64)>, StorageError> {
     let preheat = objects::Entity::belongs_to(preheats::Entity)
         .from(objects::Column::PreheatId)
@@ -60,7 +60,7 @@ async fn needing(inner: &Inner, digests: &[String]) -> Result<Vec<(String, Strin
     Ok(rows)
 }
 
-/// Manifests of images that were taken off, and when.
+/// Returns the manifests of removed images, and the times of the removals.
 async fn recalled(inner: &Inner) -> Result<Vec<(String, i64)>, StorageError> {
     let rows = image_rules::Entity::find()
         .select_only()

@@ -1,4 +1,4 @@
-//! What leaves this module.
+//! The public types of this module.
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -14,10 +14,10 @@ pub struct ImageRule {
     pub id: i64,
     pub image: String,
     pub digest: Option<String>,
-    /// That the image needed when it was pinned or blocked.
+    /// The number of objects that the image needed when it was pinned or blocked.
     pub objects: u64,
     pub created_by: String,
-    /// The id of its maker's token, if there was one.
+    /// The id of the token that created it; none if no token was needed.
     pub created_by_token: Option<String>,
     pub created_ms: i64,
     pub until_ms: Option<i64>,
@@ -29,22 +29,22 @@ pub struct ImageRule {
 pub struct RemovedImage {
     pub image: String,
     pub digest: Option<String>,
-    /// That go.
+    /// Objects that are removed.
     pub objects: u64,
-    /// That stay, for other images need them.
+    /// Objects that stay, because other images need them.
     pub shared: u64,
     pub blocked: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum RuleError {
-    #[error("what {image} is made of is not known: {why}")]
+    #[error("the objects of {image} are unknown: {why}")]
     NotKnown { image: String, why: String },
-    #[error("there are {0} of them already, which is all that peers are told of: take some away first")]
+    #[error("there are {0} of them already, which is the limit: remove some first")]
     TooMany(usize),
-    #[error("this token has pinned {0} images already, which is all that one token may: unpin some first")]
+    #[error("this token has pinned {0} images, which is the limit of one token: unpin some first")]
     TooManyOfOne(usize),
-    #[error("somebody else has just taken it away")]
+    #[error("another caller has just removed it")]
     Gone,
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -17,7 +17,7 @@ const LISTED_AT_MOST: u64 = 1_000;
 /// Marks letters in a pattern that mean themselves; no database gives it another meaning.
 const ESCAPE: char = '!';
 
-/// WorkFilter preheats; what is left empty leaves nothing out.
+/// A filter for preheats. An empty field filters nothing out.
 #[derive(Debug, Clone, Default)]
 pub struct ListQuery {
     pub limit: u64,

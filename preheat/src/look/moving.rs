@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, Query
 use crate::rows::damaged::or_skip;
 use crate::rows::{lots, progress};
 
-/// What moves for a preheat right now: (peer, digest) -> bytes.
+/// Returns the bytes that peers have fetched for a preheat so far: (peer, digest) -> bytes.
 pub(crate) async fn of_preheat(
     db: &impl ConnectionTrait,
     preheat: i64,

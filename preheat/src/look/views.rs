@@ -1,4 +1,4 @@
-//! What readers get to see: values without rows, references parsed back to text.
+//! The views that callers get, without rows.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -27,9 +27,9 @@ pub struct PreheatView {
     pub state: PreheatState,
     pub reason: Option<String>,
     pub side: Option<Side>,
-    /// What the reference meant.
+    /// The digest of the reference.
     pub digest: Option<String>,
-    /// Anybody may pull it.
+    /// The image is public.
     pub public: bool,
     pub objects_total: u64,
     /// Bytes of the image, each object once.
@@ -58,7 +58,7 @@ pub struct PreheatView {
     pub attempt: u64,
     /// The open preheat that does the work of this one too.
     pub follows: Option<i64>,
-    /// What readers should know: a layer that was left out, and why.
+    /// Notes for readers, such as a layer that was left out, and why.
     pub notes: Vec<String>,
     /// Its own, also of one that follows.
     pub labels: Labels,
@@ -130,6 +130,6 @@ pub struct PeerView {
     /// Objects that it holds, and their bytes.
     pub holdings: u64,
     pub held_bytes: u64,
-    /// What spot checks found within the last day.
+    /// The finding of a spot check within the last day.
     pub warning: Option<String>,
 }

@@ -11,8 +11,8 @@ use crate::model::state::PreheatId;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The preheat as it stands, and then each time that a reader would see something else, up to its end. Nothing at all
-/// for one that is not there. A database that does not answer is asked again a second later.
+/// Yields the preheat now, and again after each visible change, until it ends. Yields nothing for an unknown preheat. If
+/// the database fails, the next read is a second later.
 pub fn watch(preheater: &Preheater, id: PreheatId) -> impl Stream<Item = PreheatView> + Send + use<> {
     let watcher = Watcher {
         preheater: preheater.clone(),
@@ -48,7 +48,7 @@ impl Watcher {
                     return Some(view);
                 }
                 Ok(Some(_)) => {}
-                Err(error) => tracing::debug!(%error, "a watched preheat could not be read; looking again"),
+                Err(error) => tracing::debug!(%error, "watched preheat not read, retrying"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! WorkFilter peers hold which share of an image: by their holdings, and for partial objects by a question to each.
+//! The peers that hold an image, and how much of it: by their holdings, and for partial objects by a question to each.
 //!
 //! What the image is made of is read from its newest preheat that found it, else asked of the registry. Of nodes only
 //! the objects of preheated images are written down, so an image that was never preheated is found on seeds only.
@@ -21,7 +21,7 @@ use crate::model::errors::StorageError;
 use crate::peers::questions::ask;
 use crate::rows::{VALUES_AT_ONCE, holdings};
 
-/// Live peers that are asked what they have begun; of more, those that are listed first.
+/// The number of live peers that are asked about partial objects, in the order of the list.
 const PEERS_ASKED: usize = 64;
 
 /// Where an image is.
@@ -45,7 +45,7 @@ pub struct PeerShare {
     pub objects: u64,
     pub bytes: u64,
     pub whole: bool,
-    /// Objects that it has a part of, and how much of them; known of those peers only that were asked and answered.
+    /// Partial objects and their bytes; 0 for peers that were not asked or did not answer.
     pub begun: u64,
     pub begun_bytes: u64,
 }

@@ -97,7 +97,7 @@ async fn lacking(
         for row in failed {
             let seed = peer_name(txn, &row.peer_id).await?;
             let reason = format!(
-                "seed {seed} did not get it: {}",
+                "seed {seed} could not fetch it: {}",
                 row.reason.as_deref().unwrap_or("no reason given")
             );
             let side = row.side()?.unwrap_or(Side::Manager);

@@ -1,4 +1,4 @@
-//! What spot checks found and did not act on, for people.
+//! Findings of spot checks that were not acted on, for people.
 //!
 //! **Invariant:** bounded; a finding is shown for a day, at the manager that made it.
 

@@ -1,11 +1,11 @@
-//! What peers are sent about pinned and blocked images, as this process last read it.
+//! The pins and blocks that peers are sent, as this process last read them.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use wire::ImageRules;
 
-/// What another manager changed is seen here after this.
+/// Changes of another manager take effect here after this time.
 const KNOWN_FOR_MS: i64 = 5_000;
 
 /// The last answer.

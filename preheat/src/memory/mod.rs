@@ -1,4 +1,4 @@
-//! What the process keeps in memory of the database: read again when it is too old, never the only copy.
+//! Cached rows of the database: read again when they are too old, never the only copy.
 
 pub(crate) mod clusters;
 pub(crate) mod findings;

@@ -1,4 +1,4 @@
-//! What the peers of each cluster were last sent about their surroundings.
+//! The neighbourhood that the peers of each cluster were last sent.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 /// Another manager's revocation is seen here after this.
 const KNOWN_FOR_MS: i64 = 2_000;
 
-/// A token that stands in the path of an endpoint.
+/// A token that is part of the path of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointView {
     pub id: String,

@@ -12,13 +12,13 @@ pub(crate) struct Closed {
     /// In the order of [`Side::ALL`].
     failed: [i64; Side::ALL.len()],
     pub(crate) left: i64,
-    /// Of what was verified.
+    /// Bytes of verified placements.
     pub(crate) bytes: i64,
     pub(crate) from_registry: u64,
     pub(crate) from_peers: u64,
 }
 
-/// What has closed in one transaction, by preheat.
+/// The placements that closed in one transaction, by preheat.
 pub(crate) type ClosedByPreheat = BTreeMap<i64, Closed>;
 
 impl Closed {
@@ -65,7 +65,7 @@ impl Closed {
         self.verified + self.all_failed()
     }
 
-    /// In a word, for a span.
+    /// Returns one word, for a span.
     pub(crate) fn outcome(self) -> &'static str {
         match (self.verified, self.all_failed()) {
             (0, 0) => "nothing",

@@ -6,7 +6,7 @@ use oci::{Platform, RegistryName};
 use serde::{Deserialize, Serialize};
 use wire::Rate;
 
-/// None: as fast as it goes.
+/// None: no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClusterLimits {
@@ -20,7 +20,7 @@ pub struct ClusterLimits {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterSettings {
-    /// Wanted when a request names none; empty: all that the image has.
+    /// The platforms for a request that names none; empty: all platforms of the image.
     pub platforms: Vec<Platform>,
     /// Peers that may leave without failing a preheat that is for every seed or every peer.
     pub tolerated_absent: u32,

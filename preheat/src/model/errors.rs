@@ -11,7 +11,7 @@ use super::state::PreheatState;
 /// The database refused or failed an operation.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
-    #[error("the manager has more to write than it can take; try again in a moment")]
+    #[error("the manager's write queue is full; retry in a moment")]
     Busy,
     #[error("the database failed: {0}")]
     Database(Arc<DbErr>),
@@ -74,7 +74,7 @@ pub enum SubmitError {
     )]
     RegistryNotOpen(oci::RegistryName),
     /// Who blocked it, when and why.
-    #[error("{0}; `stoker image unblock` lifts that")]
+    #[error("{0}; remove the block with `stoker image unblock`")]
     Blocked(String),
     #[error(transparent)]
     BadPeers(#[from] BadPeers),
@@ -86,7 +86,7 @@ pub enum SubmitError {
 pub enum CancelError {
     #[error("there is no preheat {0}")]
     Unknown(i64),
-    #[error("preheat {id} has {} already; there is nothing to cancel", state.word())]
+    #[error("preheat {id} is {} already; there is nothing to cancel", state.word())]
     AlreadyEnded { id: i64, state: PreheatState },
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -97,7 +97,7 @@ pub enum RetryError {
     #[error("there is no preheat {0}")]
     Unknown(i64),
     #[error(
-        "preheat {id} is {}; only one that failed or was cancelled is tried again: ask for the image anew instead",
+        "preheat {id} is {}; only a failed or cancelled preheat can be retried: submit the image again instead",
         state.word()
     )]
     NotFailed { id: i64, state: PreheatState },
@@ -122,7 +122,7 @@ pub enum SessionError {
 pub enum HelloError {
     #[error("the peer speaks version {peer} of the protocol, this manager {manager}; update the older one")]
     Version { peer: u32, manager: u32 },
-    #[error("the peer was removed from this manager: empty its data folder and join anew")]
+    #[error("the peer was removed from this manager: empty its data folder and join again")]
     Removed,
     #[error(
         "{0} peers have a session with this manager, and it takes no more: remove some with `stoker peers remove`"

@@ -11,13 +11,13 @@ use oci::Digest;
 
 const LONGEST_KEY: usize = 63;
 const LONGEST_VALUE: usize = 255;
-/// As many letters of a refused text are repeated.
+/// The number of letters of a refused text that an error repeats.
 const LONGEST_QUOTE: usize = 80;
 
 /// A label that is refused. Its value is never repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadLabel {
-    #[error("there are {0} labels: give {most} at most", most = Labels::MOST)]
+    #[error("there are {0} labels; the limit is {most}", most = Labels::MOST)]
     TooMany(usize),
     #[error("label {key:?} is given twice: give each key once")]
     Twice { key: String },
@@ -50,7 +50,7 @@ impl Label {
         Ok(Self { key, value })
     }
 
-    /// What a row is found by.
+    /// The key by which rows of this label are found.
     pub(crate) fn digest(&self) -> String {
         digest(&self.key, &self.value)
     }
@@ -79,7 +79,7 @@ impl FromStr for Label {
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
-    /// A preheat has no more.
+    /// The limit of one preheat.
     pub const MOST: usize = 32;
 
     pub fn new(labels: impl IntoIterator<Item = Label>) -> Result<Self, BadLabel> {
@@ -100,17 +100,17 @@ impl Labels {
         self.0
     }
 
-    /// As a row keeps them; none for none.
+    /// As a row stores them; none without labels.
     pub(crate) fn to_json(&self) -> Option<String> {
         (!self.0.is_empty()).then(|| serde_json::json!(self.0).to_string())
     }
 
-    /// As a row held them: they were within the bounds when they were stored.
+    /// Labels from a row: they were checked before they were stored.
     pub(crate) fn stored(labels: BTreeMap<String, String>) -> Self {
         Self(labels)
     }
 
-    /// What each is found by.
+    /// The keys by which rows of these labels are found.
     pub(crate) fn digests(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(key, value)| digest(key, value))
     }

@@ -1,8 +1,8 @@
-//! How long and how much: every wait has an end and every count a bound.
+//! Time limits and size limits: every wait has an end and every count a bound.
 
 use std::time::Duration;
 
-/// The domain's limits. The defaults are what an installation runs with.
+/// The limits of the domain. Without configuration, the defaults hold.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// A preheat ends within this; Harbor gives up after 1,801 s.
@@ -19,7 +19,7 @@ pub struct Limits {
     pub take_wait: Duration,
     /// The longest wait for the answer of a peer or a registry to a read-only question.
     pub answer_wait: Duration,
-    /// A lot that its peer has not shown to have received is handed out again after this.
+    /// A lot that its peer has not confirmed is handed out again after this.
     pub redeliver_after: Duration,
     pub max_objects: usize,
     /// Levels of indexes above a manifest.
@@ -64,7 +64,7 @@ impl Default for Limits {
     }
 }
 
-/// However long a caller is willing to wait.
+/// The longest time limit that a caller can set.
 const LONGEST_PREHEAT: Duration = Duration::from_secs(24 * 3_600);
 
 impl Limits {

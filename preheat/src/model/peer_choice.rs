@@ -1,4 +1,4 @@
-//! WorkFilter of the peers that a scope names have to hold an image.
+//! Which of the peers that a scope names have to hold an image.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use super::scope::Scope;
 pub enum PeerChoice {
     #[default]
     All,
-    /// As many of each cluster; all, where it has fewer.
+    /// This number of peers of each cluster; all, if it has fewer.
     Count(u32),
     /// Of each cluster's peers, rounded up; from 1 to 100.
     Percent(u8),
@@ -20,7 +20,7 @@ pub enum PeerChoice {
     Addresses(Vec<IpAddr>),
 }
 
-/// One request names no more addresses.
+/// The number of addresses that one request may name.
 const MOST_ADDRESSES: usize = 1_000;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,16 +30,16 @@ pub enum BadPeers {
          write all_seed_peers or all_peers"
     )]
     Single,
-    #[error("at least one peer has to be chosen: write a count from 1")]
+    #[error("a count of 0 chooses no peer: write a count from 1")]
     NoCount,
-    #[error("{0} is no share of the peers: write a percentage from 1 to 100")]
+    #[error("{0} is not a percentage of peers: write a number from 1 to 100")]
     Percent(u8),
-    #[error("{0} addresses of peers were named: write from 1 to {MOST_ADDRESSES}")]
+    #[error("the request names {0} addresses of peers: name 1 to {MOST_ADDRESSES}")]
     Addresses(usize),
 }
 
 impl PeerChoice {
-    /// Whether it means anything together with this scope.
+    /// Returns an error if the choice is invalid, or does not fit the scope.
     pub(crate) fn check(&self, scope: Scope) -> Result<(), BadPeers> {
         match self {
             Self::All => Ok(()),

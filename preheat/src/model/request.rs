@@ -14,19 +14,19 @@ use crate::model::labels::Labels;
 pub struct PreheatRequest {
     pub image: ImageReference,
     pub scope: Scope,
-    /// WorkFilter of the peers that `scope` names.
+    /// Which of the peers that `scope` names have to hold the image.
     pub peers: PeerChoice,
     pub clusters: ClusterChoice,
     /// Empty: all that the image has.
     pub platforms: Vec<Platform>,
     /// Whether referrers are preheated too: signatures, SBOMs. None: as the clusters are configured.
     pub referrers: Option<bool>,
-    /// For the registry; sealed, and gone when the preheat ends.
+    /// For the registry; stored encrypted, and deleted when the preheat ends.
     pub credential: Option<Credential>,
     pub priority: Priority,
-    /// It fails unless it has ended by then; the configured limit unless given.
+    /// The preheat fails if it has not ended by then. None: the configured limit.
     pub time_limit: Option<Duration>,
-    /// Names the message that asked; when it comes again, it is answered with the preheat that it made.
+    /// The id of the message that requested it. A repeated message gets the same preheat.
     pub delivery: Option<String>,
     pub asked_by: Requester,
     /// Free key-value pairs, to show and to filter by.
@@ -53,7 +53,7 @@ impl PreheatRequest {
     }
 }
 
-/// The requester: which interface a request came through.
+/// The interface that a request came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Requester {
@@ -86,7 +86,7 @@ impl Requester {
     }
 }
 
-/// The order in which waiting preheats are worked on.
+/// Waiting preheats with a higher priority are worked on first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     Low,
@@ -96,7 +96,7 @@ pub enum Priority {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no priority: write low, normal or high")]
+#[error("{0:?} is not a priority; write low, normal or high")]
 pub struct BadPriority(String);
 
 impl Priority {
@@ -147,7 +147,7 @@ mod tests {
             assert_eq!(priority.word().parse(), Ok(priority));
             assert_eq!(Priority::of_rank(priority.rank()), priority);
         }
-        let told = "urgent".parse::<Priority>().unwrap_err().to_string();
-        assert!(told.contains("low, normal or high"), "{told}");
+        let refused = "urgent".parse::<Priority>();
+        assert_eq!(refused, Err(BadPriority("urgent".to_owned())));
     }
 }

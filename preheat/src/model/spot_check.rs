@@ -1,4 +1,4 @@
-//! How a spot check of a seed ends.
+//! The results of spot checks of seeds.
 
 use strum::{IntoStaticStr, VariantArray};
 
@@ -6,7 +6,7 @@ use strum::{IntoStaticStr, VariantArray};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum SpotCheckVerdict {
-    /// The seed gave the right bytes.
+    /// The seed sent the right bytes.
     Sound,
     /// No other live peer of the cluster holds the object.
     NoWitness,

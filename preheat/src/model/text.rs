@@ -1,4 +1,4 @@
-//! Pieces of text that people read.
+//! Helpers for text that people read.
 
 /// Returns the algorithm and the first 12 hex digits of a digest.
 pub(crate) fn short(digest: &str) -> &str {

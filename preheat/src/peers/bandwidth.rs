@@ -1,7 +1,7 @@
 //! Bandwidth limits of the peers of a cluster: the configured ones until they are changed at run time.
 //!
-//! **Invariant:** what the seeds of a cluster may take from a registry together is its budget, however many they are. A
-//! node that finds no seed has a share of the same budget among the nodes.
+//! **Invariant:** all seeds of a cluster together stay within its budget for a registry, however many they are. A node
+//! that finds no seed has a share of the same budget among the nodes.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use wire::{BandwidthLimits, Rate, RegistryShare};
 
 use crate::engine::preheater::{Inner, Preheater};
 use crate::model::cluster_settings::ClusterLimits;
-use crate::model::errors::StorageError;
+use crate::model::errors::{DamagedRow, StorageError};
 use crate::rows::{clusters, peers};
 
 /// The limits of a cluster, and what follows from them now.
@@ -28,13 +28,13 @@ pub struct LimitsInForce {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LimitsError {
-    #[error("there is no cluster {0}: a cluster is made by the first peer that names it")]
+    #[error("there is no cluster {0}; the first peer that names a cluster creates it")]
     UnknownCluster(String),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// What holds for this cluster.
+/// Returns the limits that hold for this cluster.
 pub async fn cluster_limits(preheater: &Preheater, cluster: &str) -> Result<LimitsInForce, LimitsError> {
     let inner = &preheater.inner;
     let row = named(inner, cluster).await?;
@@ -61,7 +61,7 @@ pub async fn set_cluster_limits(
     tracing::info!(
         stoker.cluster = cluster,
         as_configured = written.is_none(),
-        "the limits of the cluster were changed"
+        "cluster limits changed"
     );
     cluster_limits(preheater, cluster).await
 }
@@ -71,7 +71,7 @@ pub(crate) async fn for_peers(inner: &Inner, cluster: i64, seeds: usize) -> Resu
     let Some(row) = clusters::Entity::find_by_id(cluster).one(inner.reads()).await? else {
         return Ok(BandwidthLimits::default());
     };
-    let (limits, _) = limits_of(inner, &row);
+    let (limits, _) = limits_of(inner, &row)?;
     let nodes = if limits.origins.is_empty() {
         0
     } else {
@@ -99,7 +99,7 @@ async fn named(inner: &Inner, cluster: &str) -> Result<clusters::Model, LimitsEr
 }
 
 async fn in_force(inner: &Inner, row: clusters::Model) -> Result<LimitsInForce, DbErr> {
-    let (limits, as_configured) = limits_of(inner, &row);
+    let (limits, as_configured) = limits_of(inner, &row)?;
     let seeds = live(inner.reads(), row.id, true).await?;
     let nodes = live(inner.reads(), row.id, false).await?;
     Ok(LimitsInForce {
@@ -109,17 +109,12 @@ async fn in_force(inner: &Inner, row: clusters::Model) -> Result<LimitsInForce, 
     })
 }
 
-/// And whether they are those of the configuration.
-fn limits_of(inner: &Inner, row: &clusters::Model) -> (ClusterLimits, bool) {
-    let written = row.limits.as_deref().map(serde_json::from_str::<ClusterLimits>);
-    match written {
-        Some(Ok(limits)) => (limits, false),
-        Some(Err(error)) => {
-            tracing::warn!(stoker.cluster = row.name, stoker.side = "manager", %error, "the limits in the database cannot be read; those of the configuration hold");
-            (configured(inner, &row.name), true)
-        }
+/// Returns the limits, and whether they are those of the configuration.
+fn limits_of(inner: &Inner, row: &clusters::Model) -> Result<(ClusterLimits, bool), DamagedRow> {
+    Ok(match row.limits()? {
+        Some(limits) => (limits, false),
         None => (configured(inner, &row.name), true),
-    }
+    })
 }
 
 fn configured(inner: &Inner, cluster: &str) -> ClusterLimits {
@@ -130,7 +125,7 @@ fn configured(inner: &Inner, cluster: &str) -> ClusterLimits {
     canonical(inner, limits)
 }
 
-/// Under the registries' one name each; of two for the same, the lower holds.
+/// Names each registry by its canonical name. Of two limits for the same registry, the lower holds.
 fn canonical(inner: &Inner, limits: ClusterLimits) -> ClusterLimits {
     let mut origins: BTreeMap<RegistryName, Rate> = BTreeMap::new();
     for (registry, rate) in limits.origins {
@@ -151,8 +146,8 @@ async fn live(db: &impl ConnectionTrait, cluster: i64, seeds: bool) -> Result<u6
         .await
 }
 
-/// Equal shares. The number of nodes counts as the next power of two: that one of many comes or goes is no news for
-/// all others.
+/// Equal shares. The number of nodes is rounded up to a power of two, so that one node more or less seldom changes
+/// the shares of all others.
 fn divided(limits: &ClusterLimits, seeds: u64, nodes: u64) -> BandwidthLimits {
     let nodes = nodes.max(1).checked_next_power_of_two().unwrap_or(nodes);
     let share = |(registry, budget): (&RegistryName, &Rate)| RegistryShare {
@@ -206,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_is_read_back() {
+    fn stored_limits_are_read_back() {
         let limits = ClusterLimits {
             peer_incoming: Some(Rate::at_least(1 << 20)),
             ..budget(8)

@@ -105,7 +105,7 @@ async fn of_our_images(txn: &impl ConnectionTrait, gained: &[Holding]) -> Result
     Ok(known.into_iter().collect())
 }
 
-/// The hash over what this peer is known to hold.
+/// Returns the hash over the known holdings of this peer.
 pub(crate) async fn hash_of(inner: &Inner, peer: Uuid) -> Result<String, StorageError> {
     let digests: Vec<String> = holdings::Entity::find()
         .select_only()

@@ -59,7 +59,7 @@ pub struct JoinTokenView {
 #[derive(Debug, Clone)]
 pub struct Applicant {
     pub token_id: String,
-    /// SHA-256 in hex, of what the peer has shown.
+    /// SHA-256 in hex of the secret that the peer sent.
     pub secret_hash: String,
     /// SHA-256 in hex.
     pub key_hash: String,

@@ -1,4 +1,4 @@
-//! Peers: they join, register, say what they hold, answer questions, and are removed.
+//! Peers: they join, register, report holdings, answer questions, and are removed.
 
 pub(crate) mod address;
 pub(crate) mod bandwidth;

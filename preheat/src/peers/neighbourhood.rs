@@ -1,4 +1,4 @@
-//! What a peer is sent about its surroundings: the live seeds of its cluster, and how each registry is reached.
+//! The neighbourhood that a peer is sent: the live seeds of its cluster, and how each registry is reached.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::seeds::live_seeds;
 use super::{bandwidth, seen};
 use crate::engine::preheater::Inner;
 
-/// What another manager changed is seen here after this.
+/// Changes of another manager take effect here after this time.
 const KNOWN_FOR_MS: i64 = 1_000;
 
 pub(crate) async fn current(inner: &Inner, cluster: i64) -> Result<Arc<Neighbourhood>, DbErr> {
@@ -74,14 +74,14 @@ async fn registries(inner: &Inner) -> Result<Vec<RegistryDescription>, DbErr> {
     Ok(all.map(|description| with_harbor(inner, description)).collect())
 }
 
-/// Every peer learns what one of us has seen of a registry.
+/// Every peer learns what a preheat found out about a registry.
 fn with_harbor(inner: &Inner, mut description: RegistryDescription) -> RegistryDescription {
     let name = description.name.parse();
     description.harbor = name.is_ok_and(|name| inner.registries.is_harbor(&name));
     description
 }
 
-/// What was opened before the configuration closed it is not open any more.
+/// A registry that the configuration has closed since is not open any more.
 fn is_open(inner: &Inner, name: &str) -> bool {
     inner.dial.open_by_preheat || name.parse().is_ok_and(|name| inner.dial.allow(&name))
 }

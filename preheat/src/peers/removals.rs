@@ -21,7 +21,7 @@ use crate::model::errors::StorageError;
 use crate::rows::damaged::or_skip;
 use crate::rows::{holdings, join_tokens, members, peers, removals};
 
-/// What another manager changed is seen here after this.
+/// Changes of another manager take effect here after this time.
 const KNOWN_FOR_MS: i64 = 1_000;
 /// After this the list is read again though its number is the same: old entries drop out.
 const READ_AGAIN_MS: i64 = 3_600_000;
@@ -62,7 +62,7 @@ async fn last_number(inner: &Inner) -> Result<i64, DbErr> {
     Ok(last.map_or(0, |row| row.number))
 }
 
-/// Whoever was removed so long ago that no certificate of theirs holds is not named any more.
+/// A removed peer is listed until its last certificate has expired.
 async fn read(inner: &Inner, now: i64) -> Result<SignedRemovals, StorageError> {
     let rows = removals::Entity::find()
         .order_by_desc(removals::Column::Number)
@@ -109,7 +109,7 @@ pub async fn is_removed(preheater: &Preheater, peer: Uuid) -> Result<bool, Stora
     Ok(current(&preheater.inner).await?.list.names(peer))
 }
 
-/// What a removal did.
+/// The result of a removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovedPeer {
     /// The join token that was revoked with the peer.
@@ -148,7 +148,7 @@ pub async fn remove_peer(
     Ok(removed)
 }
 
-/// What follows from a removal that has committed.
+/// Carries out the effects of a committed removal.
 pub(crate) fn follow(inner: &Inner, session: Option<Uuid>) {
     if let Some(session) = session {
         inner.sessions.forget(session);
@@ -158,7 +158,7 @@ pub(crate) fn follow(inner: &Inner, session: Option<Uuid>) {
     inner.surroundings_changed();
 }
 
-/// What was removed, and the session that ended with it.
+/// The removed peer, and the session that ended with it.
 pub(crate) type RemovalOutcome = Result<(RemovedPeer, Option<Uuid>), RemoveError>;
 
 /// `reason`: why, if the manager does it by itself.

@@ -31,7 +31,7 @@ pub(crate) async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr>
     Ok(seen)
 }
 
-/// Remembers that a preheat found an image at this registry. Tells whether that was news.
+/// Records that a preheat found an image at this registry. Returns whether the registry is new.
 pub(crate) async fn saw_registry(
     txn: &impl ConnectionTrait,
     preheat: &preheats::Model,
@@ -60,7 +60,7 @@ pub(crate) async fn saw_registry(
         .map(|_| news.is_some())
 }
 
-/// Forgets what is too old or too much. Looks first, so that having nothing to forget costs no write.
+/// Deletes registries that are too old or too many. Counts first, so that it writes only if it has to.
 pub(crate) async fn sweep(inner: &Inner) -> Result<(), StorageError> {
     let now = inner.now_ms();
     if !is_due(inner.reads(), now).await? {

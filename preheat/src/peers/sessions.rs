@@ -67,7 +67,7 @@ pub(crate) async fn renewed(inner: &Inner, session: Uuid) -> Result<SessionPeer,
     Ok(peer)
 }
 
-/// Writes down that these sessions are over. Their holders are gone already.
+/// Records the end of these sessions. Their holders were removed before.
 pub(crate) async fn ended(txn: &impl ConnectionTrait, sessions: &[Uuid], now: i64) -> Result<(), DbErr> {
     let ids: Vec<String> = sessions.iter().map(Uuid::to_string).collect();
     peers::Entity::update_many()

@@ -16,7 +16,7 @@ use crate::rows::{VALUES_AT_ONCE, peers, preheats};
 /// No live peer of the scope has registered from these addresses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no live peer that {scope} names calls in from {}; look at the list of peers, or name others",
+    "{scope} has no live peer at {}; see `stoker peers`, or name other addresses",
     listed(missing)
 )]
 pub(crate) struct NoPeerAtAddress {

@@ -1,4 +1,4 @@
-//! What follows from the settings of clusters for one preheat: platforms, referrers, tolerance.
+//! The platforms, referrers and tolerance of one preheat, from the settings of its clusters.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -31,7 +31,7 @@ pub(crate) struct LiveCluster {
     pub(crate) nodes: Vec<Uuid>,
 }
 
-/// What one peer gets in one stage.
+/// The objects of one peer in one stage.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PlannedLot {
     pub(crate) cluster: i64,
@@ -47,16 +47,16 @@ pub(crate) enum LotContent {
     Everything,
 }
 
-/// Who has to hold the image in the end.
+/// The peers that have to hold the image in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WantedHolders {
     pub(crate) scope: Scope,
     pub(crate) chosen: Chosen,
-    /// What the choice goes by: the same image, the same peers.
+    /// The key of the choice: the same image goes to the same peers.
     pub(crate) root: String,
 }
 
-/// WorkFilter of the peers that a scope names, cluster by cluster.
+/// The chosen ones among the peers that a scope names, cluster by cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Chosen {
     All,
@@ -65,7 +65,7 @@ pub(crate) enum Chosen {
     Named(BTreeSet<Uuid>),
 }
 
-/// Nobody can fetch: the named clusters have no live seed (none named: no cluster has one).
+/// No seed can fetch: the named clusters have no live seed, or, if none is named, no cluster has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NoSeed {
     pub(crate) clusters: Vec<String>,
@@ -182,7 +182,7 @@ fn everything_for(cluster: i64, peer: Uuid) -> PlannedLot {
     }
 }
 
-/// The seed that an object belongs to, leaving out one that is gone.
+/// Returns the seed of an object, without the seed that left.
 pub(crate) fn next_seed(cluster: &str, digest: &str, seeds: &[Uuid], gone: Option<Uuid>) -> Option<Uuid> {
     let ordered = seeds_in_order(cluster, digest, seeds, |seed| *seed);
     ordered.into_iter().copied().find(|seed| Some(*seed) != gone)

@@ -163,7 +163,7 @@ async fn wants(inner: &Inner, preheat: &preheats::Model) -> Result<WantedParts, 
             tracing::debug!(
                 stoker.preheat = preheat.id,
                 ?platforms,
-                "the request names no platforms; its clusters do"
+                "platforms taken from the settings of the clusters"
             );
             WantedPlatforms {
                 platforms,

@@ -1,4 +1,4 @@
-//! WorkFilter preheats may share their work, and what earlier ones know of an image.
+//! Which preheats may share their work, and what earlier preheats found about an image.
 //!
 //! **Invariant:** only equal preheats share: the same bytes, under the same tag, for the same peers. A registry's
 //! answer to one caller is no grant for another, so each preheat asks for its own reference.
@@ -20,7 +20,7 @@ use crate::rows::{objects, preheats};
 /// Letters of each half.
 const HALF: usize = 32;
 
-/// What is preheated, as the first half of a share key.
+/// The first half of a share key: the image and its wanted parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SharedContent(String);
 

@@ -90,7 +90,7 @@ async fn resolve(inner: &Inner, claimed: &Claimed, preheat: preheats::Model) -> 
     .await
 }
 
-/// What a reference means is blocked, whatever it is called.
+/// The digest of the reference is blocked, by any name.
 async fn unless_blocked(inner: &Inner, asked: Result<Resolution, Trouble>) -> Result<Resolution, Trouble> {
     let answer = asked?;
     match image_rules::blocked_digest(inner, answer.digest()).await? {
@@ -102,7 +102,7 @@ async fn unless_blocked(inner: &Inner, asked: Result<Resolution, Trouble>) -> Re
     }
 }
 
-/// Marks a span as failed, with one word of few.
+/// Marks a span as failed, with one of few words.
 fn failed_with(span: &Span, error_type: &'static str) {
     span.record("error.type", error_type);
     span.record("otel.status_code", "ERROR");
@@ -130,7 +130,7 @@ async fn after(
     ))
 }
 
-/// Writes down what an open preheat waits for.
+/// Stores what an open preheat waits for.
 async fn write_reason(inner: &Inner, preheat: i64, reason: String) -> Result<(), StorageError> {
     let update = preheats::Entity::update_many()
         .col_expr(
@@ -172,7 +172,7 @@ async fn still_ours(txn: &DatabaseTransaction, claimed: &Claimed) -> Result<Opti
     Ok(row.filter(|row| row.finished_ms.is_none()))
 }
 
-/// Writes down what was found, if anything new was, and the plan for it.
+/// Stores new findings, and the plan.
 async fn write(
     inner: &Inner,
     claimed: &Claimed,

@@ -27,7 +27,7 @@ use crate::rows::preheats::Column;
 use crate::rows::{ROWS_AT_ONCE, objects, preheats, stored_size};
 use crate::tell::notices::notify;
 
-/// How soon a preheat without a seed is planned anew.
+/// A preheat without a seed is planned again after this time.
 const LOOK_AGAIN_MS: i64 = 2_000;
 
 pub(super) async fn step(
@@ -59,7 +59,7 @@ pub(super) async fn step(
     }
 }
 
-/// Writes down what is new, and the key by which equal ones find it.
+/// Stores new findings, and the key by which equal preheats find them.
 async fn take(
     txn: &DatabaseTransaction,
     preheat: &mut preheats::Model,
@@ -92,7 +92,7 @@ async fn take(
     update.exec(txn).await.map(drop)
 }
 
-/// What is written down of an image beside its objects.
+/// The columns of an image besides its objects.
 struct ResolvedFacts {
     digest: String,
     media_type: Option<String>,
@@ -129,7 +129,7 @@ impl ResolvedFacts {
     }
 }
 
-/// Copies the objects of an equal preheat. If they are gone meanwhile, the registry is asked again.
+/// Copies the objects of an equal preheat. If they were deleted meanwhile, the registry is asked again.
 async fn copy(
     txn: &DatabaseTransaction,
     preheat: &preheats::Model,

@@ -1,4 +1,4 @@
-//! What a preheat's request brought for the registry, sealed; gone when the preheat ends.
+//! The encrypted credential of a preheat's request; deleted when the preheat ends.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Small reads that many steps share.
+//! Small queries that many steps share.
 
 use std::collections::HashMap;
 
@@ -39,7 +39,7 @@ pub(crate) async fn worker_of(
     preheat: preheats::Model,
 ) -> Result<preheats::Model, DbErr> {
     let mut worker = preheat;
-    // Leaders do not follow; should one do so after all, the chain is short.
+    // Leaders do not follow others. The bound keeps a damaged chain finite.
     for _ in 0..4 {
         let Some(leader) = worker.follows else { break };
         match preheats::Entity::find_by_id(leader).one(db).await? {

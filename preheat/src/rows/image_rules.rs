@@ -19,8 +19,8 @@ pub struct Model {
     pub tag: Option<String>,
     /// Of its manifest, as far as it was known.
     pub digest: Option<String>,
-    /// JSON list: of a recall those that went, else all that the image needs.
-    pub digests: String,
+    /// JSON list: for a recall the objects that were removed, else all objects of the image.
+    digests: String,
     /// For people: the name of the token.
     pub created_by: String,
     /// Id of the token; none for rows of versions that did not keep it, and where no token is needed.
@@ -43,5 +43,31 @@ impl Model {
             id: &self.id,
         };
         row.json("digests", &self.digests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_digests_are_named() {
+        let row = Model {
+            id: 7,
+            kind: "pin".to_owned(),
+            image: String::new(),
+            registry: String::new(),
+            repository: String::new(),
+            tag: None,
+            digest: None,
+            digests: "?!".to_owned(),
+            created_by: String::new(),
+            created_by_token: None,
+            created_ms: 0,
+            until_ms: None,
+            reason: None,
+        };
+        let damaged = DamagedRow::new("image_rules", "7".to_owned(), "digests", "?!");
+        assert_eq!(row.list(), Err(damaged));
     }
 }

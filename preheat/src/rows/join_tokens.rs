@@ -15,7 +15,7 @@ pub struct Model {
     pub secret_hash: String,
     pub seed: bool,
     pub cluster: String,
-    /// How many peers may join with it; none: as many as like.
+    /// How many peers may join with it; none: any number.
     pub joins: Option<i64>,
     pub joined: i64,
     pub per_minute: i64,
@@ -48,5 +48,30 @@ impl Model {
     pub(crate) fn peer(&self) -> Result<Option<Uuid>, DamagedRow> {
         let peer = self.peer_id.as_deref();
         peer.map(|peer| self.row().uuid("peer_id", peer)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_typed_column_names_its_damage() {
+        let row = Model {
+            id: "t".to_owned(),
+            secret_hash: String::new(),
+            seed: true,
+            cluster: "a b".to_owned(),
+            joins: None,
+            joined: 0,
+            per_minute: 1,
+            peer_id: Some("?!".to_owned()),
+            created_ms: 0,
+            expires_ms: 0,
+            revoked_ms: None,
+        };
+        let damaged = |column, value| Some(DamagedRow::new("join_tokens", "t".to_owned(), column, value));
+        assert_eq!(row.cluster().err(), damaged("cluster", "a b"));
+        assert_eq!(row.peer().err(), damaged("peer_id", "?!"));
     }
 }

@@ -1,4 +1,4 @@
-//! One label of one preheat, by the digest of its key and value: what a filter looks up.
+//! One label of one preheat, by the digest of its key and value. Filters look it up.
 
 use sea_orm::entity::prelude::*;
 

@@ -11,7 +11,7 @@ use crate::model::errors::DamagedRow;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub peer_id: String,
-    /// The join token that it came by; none for the peer of the manager's own process.
+    /// The join token that it used; none for the peer of the manager's own process.
     pub token_id: Option<String>,
     /// SHA-256 in hex of its public key.
     pub key_hash: String,
@@ -42,5 +42,26 @@ impl Model {
     pub(crate) fn cluster(&self) -> Result<ClusterName, DamagedRow> {
         self.row()
             .read("cluster", self.cluster.as_str(), |name| name.parse().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_typed_column_names_its_damage() {
+        let row = Model {
+            peer_id: "?!".to_owned(),
+            token_id: None,
+            key_hash: String::new(),
+            cluster: "a b".to_owned(),
+            seed: true,
+            joined_ms: 0,
+            renewed_ms: 0,
+        };
+        let damaged = |column, value| Some(DamagedRow::new("members", "?!".to_owned(), column, value));
+        assert_eq!(row.peer().err(), damaged("peer_id", "?!"));
+        assert_eq!(row.cluster().err(), damaged("cluster", "a b"));
     }
 }

@@ -1,4 +1,4 @@
-//! The tables as sea-orm sees them. Nothing outside this crate sees a row: what leaves is a view.
+//! The tables, as sea-orm entities. Rows do not leave this crate; callers get views.
 //!
 //! Portable types only: integers for times (milliseconds since 1970), text for uuids, digests and JSON,
 //! so that `SQLite`, `PostgreSQL` and `MariaDB` hold the same.
@@ -38,7 +38,7 @@ pub(crate) fn stored_size(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 
-/// The way back of [`stored_size`].
+/// The inverse of [`stored_size`].
 pub(crate) fn read_size(size: i64) -> u64 {
     u64::try_from(size).unwrap_or(0)
 }

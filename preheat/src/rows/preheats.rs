@@ -44,7 +44,7 @@ pub struct Model {
     pub public: bool,
     /// Names the credential that peers fetch; none means anonymous.
     pub credential: Option<String>,
-    /// When the registry answered what the reference means.
+    /// When the registry returned the digest of the reference.
     pub resolved_ms: Option<i64>,
     pub objects_total: i64,
     /// Bytes of the image, each object once.
@@ -64,7 +64,7 @@ pub struct Model {
     pub finished_ms: Option<i64>,
     /// When it fails unless it has ended; none once it has.
     pub deadline_ms: Option<i64>,
-    /// When it fails for want of a seed, and when to look for one again; none unless it waits for one.
+    /// When it fails without a seed, and when to look for a seed again; none unless it waits for one.
     pub no_seed_deadline_ms: Option<i64>,
     pub seed_check_ms: Option<i64>,
     /// JSON of a [`crate::PeerChoice`]; none: all.
@@ -73,19 +73,19 @@ pub struct Model {
     /// As the request states; none: the configured limit.
     pub time_limit_ms: Option<i64>,
     pub referrers: Option<bool>,
-    /// The request brought a credential for the registry, which is gone once the preheat has ended.
+    /// The request had a credential for the registry, which is deleted when the preheat ends.
     pub had_credential: bool,
     /// The id of the message that requested it.
     pub delivery: Option<String>,
-    /// Callers and projects take turns.
+    /// The key by which callers and projects take turns.
     pub fair_key: Option<String>,
-    /// The open preheat that does the work of this one too.
+    /// The leader: an open preheat whose work this one shares.
     pub follows: Option<i64>,
-    /// Equal for those that can share the work; known once the reference is resolved.
+    /// Equal for preheats that can share their work; known once the reference is resolved.
     pub share_key: Option<String>,
     /// 1 at first, one more with each retry.
     pub attempt: i64,
-    /// JSON list of what readers should know: a layer that was left out, and why.
+    /// JSON list of notes for readers, such as a layer that was left out, and why.
     pub notes: Option<String>,
     /// When the present attempt was requested; none for the first one.
     pub retried_ms: Option<i64>,

@@ -1,4 +1,4 @@
-//! The bytes of everything that moves on one peer; overwritten by each report.
+//! The bytes that one peer has fetched of each placement that it works on; overwritten by each report.
 
 use sea_orm::entity::prelude::*;
 use wire::PlacementProgress;
@@ -12,7 +12,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub peer_id: String,
     pub session: String,
-    pub report: String,
+    report: String,
     pub updated_ms: i64,
 }
 
@@ -28,5 +28,22 @@ impl Model {
             id: &self.peer_id,
         };
         row.json("report", &self.report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_report_is_named() {
+        let row = Model {
+            peer_id: "p".to_owned(),
+            session: String::new(),
+            report: "?!".to_owned(),
+            updated_ms: 0,
+        };
+        let damaged = DamagedRow::new("progress", "p".to_owned(), "report", "?!");
+        assert_eq!(row.placements().err(), Some(damaged));
     }
 }

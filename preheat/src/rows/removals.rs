@@ -30,3 +30,20 @@ impl Model {
         row.uuid("peer_id", &self.peer_id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_peer_id_is_named() {
+        let row = Model {
+            number: 7,
+            peer_id: "?!".to_owned(),
+            removed_ms: 0,
+            reason: None,
+        };
+        let damaged = DamagedRow::new("removals", "7".to_owned(), "peer_id", "?!");
+        assert_eq!(row.peer(), Err(damaged));
+    }
+}

@@ -1,4 +1,4 @@
-//! Registries that a preheat named: fronts may dial them.
+//! Registries that a preheat named: the fronts of peers may dial them.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,7 +8,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
     pub plain_http: bool,
-    /// When a preheat last named it; none: before that was written down.
+    /// When a preheat last named it; none for rows of versions that did not record it.
     pub named_ms: Option<i64>,
 }
 

@@ -12,7 +12,7 @@ pub struct Model {
     pub created_ms: i64,
     pub expires_ms: Option<i64>,
     pub revoked_ms: Option<i64>,
-    /// Of a token that stands in a path: its sha256 in hex. None for one that is signed.
+    /// The SHA-256 in hex of a token that is used in a path; none for a signed one.
     pub path_hash: Option<String>,
 }
 

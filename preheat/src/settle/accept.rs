@@ -24,7 +24,7 @@ use crate::peers::sessions;
 use crate::rows::placements::{FAILED, OPEN, VERIFIED};
 use crate::rows::{lots, objects, placements, stored_size};
 
-/// The outcomes of one lot: work, fence and what became of which digest.
+/// The outcomes of one lot: work item, fence, and the outcome of each digest.
 type OutcomesByLot = BTreeMap<(i64, i64), Vec<(String, PlacementOutcome)>>;
 
 pub async fn settle(
@@ -49,11 +49,11 @@ pub async fn settle(
     })
 }
 
-/// What one call changed.
+/// The changes of one call.
 #[derive(Default)]
 struct Accepted {
     stale: Vec<i64>,
-    /// What the call itself closed.
+    /// The placements that the call itself closed.
     settled: ClosedByPreheat,
 }
 

@@ -1,4 +1,4 @@
-//! Results of placements, and what follows from them.
+//! Results of placements, and their effects on lots and preheats.
 
 pub(crate) mod accept;
 pub(crate) mod ledger;

@@ -26,7 +26,7 @@ use crate::rows::placements::VERIFIED;
 use crate::rows::{placements, preheats};
 use crate::tell::notices::notify;
 
-/// A witness reads one piece, and proves its own copy again if the piece differs.
+/// A witness reads one part of the object, and verifies its own copy again if the part differs.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// The most preheats that get a note about a removed seed, newest first.
 const NOTED_AT_MOST: u64 = 200;
@@ -60,7 +60,7 @@ pub(crate) async fn check_one(inner: &Inner, draw: Draw) -> Result<Option<SpotCh
     Ok(Some(checked))
 }
 
-/// Asks one witness after the other until it is clear what follows.
+/// Asks one witness after the other until the verdict is clear.
 async fn ask_witnesses(inner: &Inner, subject: &Subject) -> Result<Vec<WitnessReply>, StorageError> {
     let mut replies = Vec::new();
     while let Some(witness) = next(&subject.witnesses, &replies) {
@@ -108,7 +108,7 @@ fn note_damage(inner: &Inner, subject: &Subject, replies: &[WitnessReply]) {
             stoker.peer = witness.name,
             stoker.digest = subject.digest,
             stoker.side = "peer",
-            "a peer found its copy of an object damaged"
+            "peer removed its damaged copy of an object"
         );
         inner.findings.note(witness.peer, text, inner.now_ms());
     }
@@ -133,7 +133,7 @@ fn suspect(inner: &Inner, subject: &Subject, replies: &[WitnessReply]) {
         stoker.side = "peer",
         accusers,
         clearers,
-        "a spot check of a seed failed and was not confirmed"
+        "failed spot check of a seed was not confirmed"
     );
     inner.findings.note(subject.seed, text, inner.now_ms());
 }

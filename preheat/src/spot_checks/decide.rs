@@ -8,10 +8,10 @@ use wire::{SPOT_CHECK_BYTES, SpotCheckOutcome};
 
 use crate::model::spot_check::SpotCheckVerdict;
 
-/// Witnesses that are asked about one range at most.
+/// The number of witnesses that are asked about one range.
 const WITNESSES: usize = 5;
 
-/// A peer that holds what is checked.
+/// A peer that holds the checked object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Witness {
     pub(crate) peer: Uuid,
@@ -33,10 +33,10 @@ pub(crate) fn in_order(mut witnesses: Vec<Witness>, draw: u64) -> Vec<Witness> {
     witnesses
 }
 
-/// The piece of an object that is compared; none of an empty object.
-pub(crate) fn piece(size: u64, draw: u64) -> Option<(u64, u64)> {
-    let pieces = size.div_ceil(SPOT_CHECK_BYTES);
-    let first = draw.checked_rem(pieces)? * SPOT_CHECK_BYTES;
+/// The part of an object that is compared; none for an empty object.
+pub(crate) fn compared_part(size: u64, draw: u64) -> Option<(u64, u64)> {
+    let parts = size.div_ceil(SPOT_CHECK_BYTES);
+    let first = draw.checked_rem(parts)? * SPOT_CHECK_BYTES;
     Some((first, SPOT_CHECK_BYTES.min(size - first)))
 }
 
@@ -197,18 +197,18 @@ mod tests {
     proptest! {
         #[test]
         fn a_piece_lies_within_the_object(size in 1..(5 * SPOT_CHECK_BYTES), draw: u64) {
-            let (first, length) = piece(size, draw).expect("a piece");
+            let (first, length) = compared_part(size, draw).expect("a part");
             prop_assert!(length > 0 && length <= SPOT_CHECK_BYTES && first + length <= size);
         }
     }
 
     #[test]
     fn an_empty_object_has_no_piece_and_every_piece_of_a_large_one_is_drawn() {
-        assert_eq!(piece(0, 7), None);
+        assert_eq!(compared_part(0, 7), None);
         let size = 2 * SPOT_CHECK_BYTES + 5;
-        let pieces: Vec<_> = (0..3).filter_map(|draw| piece(size, draw)).collect();
+        let parts: Vec<_> = (0..3).filter_map(|draw| compared_part(size, draw)).collect();
         assert_eq!(
-            pieces,
+            parts,
             [
                 (0, SPOT_CHECK_BYTES),
                 (SPOT_CHECK_BYTES, SPOT_CHECK_BYTES),

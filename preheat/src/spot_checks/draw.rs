@@ -1,6 +1,6 @@
-//! What chance decides of a spot check.
+//! The random choices of a spot check.
 
-/// What chance decides.
+/// Random numbers of one spot check.
 #[derive(Debug, Clone, Copy)]
 pub struct Draw {
     pub placement: u64,

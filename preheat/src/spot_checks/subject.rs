@@ -6,7 +6,7 @@
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::decide::{Witness, in_order, piece};
+use super::decide::{Witness, compared_part, in_order};
 use super::draw::Draw;
 use crate::engine::preheater::Inner;
 use crate::image::location;
@@ -19,7 +19,7 @@ const LOOKED_AT: i64 = 20_000;
 /// Holders of one object that are looked at.
 const HOLDERS: u64 = 200;
 
-/// What is checked.
+/// The object, the range and the seed that are checked.
 pub(super) struct Subject {
     pub(super) seed: Uuid,
     pub(super) name: String,
@@ -46,7 +46,7 @@ pub(super) async fn drawn(inner: &Inner, draw: Draw) -> Result<Option<Subject>, 
     let object = objects::Entity::find_by_id(key).one(inner.reads()).await?;
     let preheat = preheats::Entity::find_by_id(placement.preheat_id);
     let preheat = preheat.one(inner.reads()).await?;
-    let range = object.and_then(|object| piece(read_size(object.size), draw.piece));
+    let range = object.and_then(|object| compared_part(read_size(object.size), draw.piece));
     let location = preheat.and_then(|preheat| location::of_preheat(inner, &preheat).ok());
     let (Some((first, length)), Some(location)) = (range, location) else {
         return Ok(None);
@@ -76,7 +76,7 @@ async fn live_seeds(inner: &Inner) -> Result<Vec<peers::Model>, DbErr> {
         .await
 }
 
-/// A drawn one that one of these seeds has verified; around the end it goes on at the beginning.
+/// Returns a random placement that one of these seeds has verified. After the last row it continues at the first.
 async fn placement(
     inner: &Inner,
     seeds: &[peers::Model],

@@ -15,7 +15,7 @@ use crate::rows::{credentials as credential_rows, lots, preheats};
 
 /// An `Authorization` value for a seed that has an open lot of the preheat, or of an image of the registry, in
 /// question;
-/// none when it is gone or was never this seed's business.
+/// none if it was deleted, or if this seed has no lot that needs it.
 pub async fn credential(
     preheater: &Preheater,
     session: Uuid,

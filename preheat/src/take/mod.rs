@@ -1,4 +1,4 @@
-//! What a peer with a session gets: lots, credentials; and its progress.
+//! The calls of a peer with a session: lots, credentials, progress.
 
 pub(crate) mod credential;
 pub(crate) mod hand_out;

@@ -1,4 +1,4 @@
-//! Turns lots into what a peer needs to know to fetch them.
+//! Completes lots with everything that a peer needs to fetch them.
 
 use std::collections::HashMap;
 
@@ -136,7 +136,7 @@ fn placement(
     }
 }
 
-/// What the tag meant, for the peers of this cluster.
+/// The tag meaning, for the peers of this cluster.
 fn signed_tag(
     inner: &Inner,
     cluster: &str,

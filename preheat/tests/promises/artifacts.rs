@@ -86,10 +86,10 @@ async fn each_platform_that_a_request_names_has_to_be_there() {
     .await;
     assert_eq!(view.state, PreheatState::Failed);
     let reason = view.reason.unwrap();
-    assert!(
-        reason.contains("nothing for linux/s390x, windows/amd64; it has linux/amd64, linux/arm64"),
-        "{reason}"
-    );
+    for platform in ["linux/s390x", "windows/amd64", "linux/amd64", "linux/arm64"] {
+        assert!(reason.contains(platform), "{platform}: {reason}");
+    }
+    assert_eq!(view.side, Some(wire::Side::Caller));
     assert!(!reason.contains("unknown"), "{reason}");
 }
 
@@ -119,7 +119,7 @@ async fn the_platform_of_an_image_without_an_index_is_in_its_config() {
     let view = ended(&world, "v1", &["linux/amd64"], None).await;
     let reason = view.reason.unwrap();
     assert!(
-        reason.contains("nothing for linux/amd64; it has linux/arm64/v8"),
+        reason.contains("linux/amd64") && reason.contains("linux/arm64/v8"),
         "{reason}"
     );
     single(
@@ -137,7 +137,7 @@ async fn the_platform_of_an_image_without_an_index_is_in_its_config() {
 }
 
 #[tokio::test]
-async fn a_config_that_lies_about_itself_is_refused() {
+async fn a_config_with_another_digest_is_refused() {
     let world = world_with_seed().await;
     let mut document = manifest(&["a"]);
     let digest = Digest::of(b"what was promised");
@@ -149,15 +149,17 @@ async fn a_config_that_lies_about_itself_is_refused() {
         "",
         br#"{"os":"linux","architecture":"amd64"}"#,
     );
-    let reason = ended(&world, "v1", &["linux/amd64"], None).await.reason.unwrap();
-    assert!(
-        reason.contains("other bytes than its digest promises"),
-        "{reason}"
+    let view = ended(&world, "v1", &["linux/amd64"], None).await;
+    assert_eq!(
+        (view.state, view.side),
+        (PreheatState::Failed, Some(wire::Side::Registry))
     );
+    let reason = view.reason.unwrap();
+    assert!(reason.contains(digest.as_str()), "{reason}");
 }
 
 #[tokio::test]
-async fn foreign_layers_are_left_out_and_said() {
+async fn foreign_layers_are_left_out_and_noted() {
     let world = world_with_seed().await;
     let mut document = manifest(&["a"]);
     let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
@@ -176,14 +178,14 @@ async fn foreign_layers_are_left_out_and_said() {
     };
     let layer = Digest::of(b"windows").to_string();
     assert!(
-        note.contains(&layer) && note.contains("foreign") && note.contains("mcr.example.com"),
+        note.contains(&layer) && note.contains("mcr.example.com"),
         "{note}"
     );
     assert!(!note.contains("secret"), "{note}");
 }
 
 #[tokio::test]
-async fn what_no_manifest_can_be_is_passed_over_in_an_index_and_said() {
+async fn entries_of_an_index_that_are_no_manifest_are_left_out_and_noted() {
     let world = world_with_seed().await;
     let image = world.registry.image(None, &["a"]);
     let odd = (Digest::of(b"x"), 1);
@@ -202,7 +204,7 @@ async fn what_no_manifest_can_be_is_passed_over_in_an_index_and_said() {
 }
 
 #[tokio::test]
-async fn an_index_that_lists_itself_or_what_is_above_it_is_refused() {
+async fn an_index_that_lists_itself_or_an_index_above_it_is_refused() {
     let world = world_with_seed().await;
     // Digests make a true cycle impossible: a registry can only promise one and break it.
     let promised = Digest::of(b"the outer index");
@@ -218,5 +220,5 @@ async fn an_index_that_lists_itself_or_what_is_above_it_is_refused() {
         .answers(promised.as_str(), 200, OCI_INDEX, outer.to_string().as_bytes());
     let id = world.submit("v1", Scope::SingleSeedPeer).await;
     let view = world.until(id, |view| view.reason.is_some()).await;
-    assert!(view.reason.unwrap().contains("wrong bytes"));
+    assert!(view.reason.unwrap().contains(promised.as_str()));
 }

@@ -1,6 +1,6 @@
 //! Rows with a value that no manager writes: an error that names the value, and the other rows are still read.
 
-use preheat::{DamagedRow, ListQuery, PreheatState, Scope, StorageError};
+use preheat::{DamagedRow, LimitsError, ListQuery, PreheatState, Scope, StorageError};
 
 use crate::rows::{execute, number};
 use crate::support::World;
@@ -142,4 +142,23 @@ async fn a_preheat_whose_scope_is_damaged_fails_and_names_the_damage() {
     );
     assert_eq!(number(&world, &named).await, 1);
     assert_eq!(world.view(sound).await.state, PreheatState::Failed);
+}
+
+#[tokio::test]
+async fn damaged_limits_of_a_cluster_are_an_error_until_they_are_set_again() {
+    let world = World::start().await;
+    let seed = world.seed("seed").await;
+    execute(&world, &format!("UPDATE clusters SET limits = '{JUNK}'")).await;
+    let read = preheat::cluster_limits(&world.preheater, "default").await;
+    let Err(LimitsError::Storage(StorageError::Damaged(row))) = read else {
+        panic!("{read:?}")
+    };
+    assert_eq!(
+        (row.table, row.column, row.value.as_str()),
+        ("clusters", "limits", JUNK)
+    );
+    preheat::set_cluster_limits(&world.preheater, "default", None)
+        .await
+        .unwrap();
+    assert!(seed.neighbourhood_version().await.is_ok());
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::support::{OCI_INDEX, OCI_MANIFEST, World, descriptor, index, manifest};
 
 #[tokio::test]
-async fn an_image_that_is_not_there_fails_with_the_registrys_words() {
+async fn a_missing_image_fails_with_the_error_of_the_registry() {
     let world = World::start().await;
     let reason = world.reason_of_failure("v1").await;
     assert!(
@@ -25,9 +25,9 @@ async fn a_manifest_with_another_digest_is_refused() {
     );
     world.seed("seed-1").await;
     let id = world.submit(wanted.as_str(), Scope::SingleSeedPeer).await;
-    // It might be a broken transfer, so it is tried again: what stands there meanwhile says why.
+    // The transfer may have been broken, so it is retried. Meanwhile the preheat shows the reason.
     let view = world.until(id, |view| view.reason.is_some()).await;
-    assert!(view.reason.unwrap().contains("wrong bytes"));
+    assert!(view.reason.unwrap().contains(wanted.as_str()));
     assert_eq!(view.objects_total, 0);
 }
 
@@ -43,7 +43,7 @@ async fn indexes_nested_too_deep_are_refused() {
         media_type = OCI_INDEX;
     }
     let reason = world.reason_of_failure("v1").await;
-    assert!(reason.contains("nested deeper than 4 levels"), "{reason}");
+    assert!(reason.contains(" 4 "), "{reason}");
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn an_image_of_too_many_objects_is_refused() {
     let layers: Vec<&str> = layers.iter().map(String::as_str).collect();
     world.registry.image(Some("v1"), &layers);
     let reason = world.reason_of_failure("v1").await;
-    assert!(reason.contains("more than 10 objects"), "{reason}");
+    assert!(reason.contains(" 10 "), "{reason}");
 }
 
 #[tokio::test]
@@ -85,32 +85,38 @@ async fn one_digest_with_two_sizes_is_refused() {
     document["layers"] = json!([descriptor("x/y", "a", 1), descriptor("x/y", "a", 2)]);
     world.registry.keep(Some("v1"), OCI_MANIFEST, &document);
     let reason = world.reason_of_failure("v1").await;
-    assert!(reason.contains("1 bytes long and 2 bytes long"), "{reason}");
+    assert!(reason.contains(" 1 ") && reason.contains(" 2 "), "{reason}");
 }
 
 #[tokio::test]
 async fn a_manifest_of_another_size_than_its_index_says_is_refused() {
     let world = World::start().await;
     let (digest, size) = world.registry.image(None, &["a"]);
-    let document = index(&[(&(digest, size + 1), OCI_MANIFEST, "amd64")]);
+    let document = index(&[(&(digest.clone(), size + 1), OCI_MANIFEST, "amd64")]);
     world.registry.keep(Some("v1"), OCI_INDEX, &document);
     let reason = world.reason_of_failure("v1").await;
-    assert!(reason.contains("bytes long and"), "{reason}");
+    assert!(
+        reason.contains(digest.as_str()) && reason.contains(&format!(" {size} ")),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
-async fn huge_things_are_refused() {
+async fn huge_manifests_and_images_are_refused() {
     let world = World::start().await;
     world
         .registry
         .answers("v1", 200, OCI_MANIFEST, &vec![b' '; 5 * 1024 * 1024]);
     let reason = world.reason_of_failure("v1").await;
-    assert!(reason.contains("larger than"), "{reason}");
+    assert!(
+        reason.contains(&oci::manifest::BYTES_LIMIT.to_string()),
+        "{reason}"
+    );
     let mut document = manifest(&["a"]);
     document["layers"] = json!([descriptor("x/y", "a", i64::MAX), descriptor("x/y", "b", i64::MAX)]);
     world.registry.keep(Some("v2"), OCI_MANIFEST, &document);
     let reason = world.reason_of_failure("v2").await;
-    assert!(reason.contains("add up to more than"), "{reason}");
+    assert!(reason.contains(&(1_u64 << 44).to_string()), "{reason}");
 }
 
 #[tokio::test]
@@ -161,28 +167,32 @@ async fn documents_that_are_no_image_are_refused() {
 }
 
 #[tokio::test]
-async fn a_registry_in_trouble_is_asked_again_and_then_given_up() {
+async fn a_failing_registry_is_retried_and_then_given_up() {
     let world = World::start().await;
     world.seed("seed-1").await;
     world.registry.answers("v1", 503, "text/plain", b"out of order");
     let id = world.submit("v1", Scope::SingleSeedPeer).await;
     let view = world.until(id, |view| view.reason.is_some()).await;
-    assert!(view.reason.unwrap().contains("attempt 1 of 5"));
-    for attempt in 2..=5 {
-        let reached = format!("attempt {attempt} of 5");
+    assert!(view.reason.unwrap().contains(&attempt(1)));
+    for number in 2..=5 {
+        let reached = attempt(number);
         world
             .until(id, |view| {
-                // When the next one is due is decided after the last one is told.
+                // The time of the next attempt is decided after the last one is reported.
                 world.clock.advance(500);
                 view.state.has_ended() || view.reason.as_ref().is_some_and(|r| r.contains(&reached))
             })
             .await;
     }
-    let reason = world.until_state(id, PreheatState::Failed).await.reason.unwrap();
-    assert!(
-        reason.contains("503") && reason.contains("check the registry's log"),
-        "{reason}"
-    );
+    let view = world.until_state(id, PreheatState::Failed).await;
+    assert_eq!(view.side, Some(wire::Side::Registry));
+    let reason = view.reason.unwrap();
+    assert!(reason.contains("503"), "{reason}");
+}
+
+/// How the reason of an open preheat counts its attempts.
+fn attempt(number: u32) -> String {
+    format!("attempt {number} of 5")
 }
 
 #[tokio::test]

@@ -70,14 +70,8 @@ async fn a_retry_has_the_whole_time_limit_again() {
     world.advance(Duration::from_secs(2)).await;
     let view = world.view(id).await;
     assert_eq!(view.state, PreheatState::Failed);
-    assert!(
-        view.reason
-            .as_deref()
-            .unwrap()
-            .starts_with("not done within 10 s"),
-        "{:?}",
-        view.reason
-    );
+    let reason = view.reason.unwrap();
+    assert!(reason.contains(" 10 s"), "{reason}");
 }
 
 #[tokio::test]
@@ -93,7 +87,16 @@ async fn a_cancelled_preheat_can_be_tried_again_and_an_open_or_good_one_cannot()
     seed.verify_all(&seed.take().await).await;
     assert_eq!(world.view(id).await.state, PreheatState::Succeeded);
     let good = retry(&world, id, None).await.unwrap_err();
-    assert!(good.to_string().contains("is succeeded"), "{good}");
+    assert!(
+        matches!(
+            good,
+            RetryError::NotFailed {
+                state: PreheatState::Succeeded,
+                ..
+            }
+        ),
+        "{good}"
+    );
     assert!(matches!(
         retry(&world, 99, None).await,
         Err(RetryError::Unknown(99))
@@ -101,17 +104,16 @@ async fn a_cancelled_preheat_can_be_tried_again_and_an_open_or_good_one_cannot()
 }
 
 #[tokio::test]
-async fn a_retry_without_any_credential_says_what_is_missing() {
+async fn a_retry_without_any_credential_names_the_registry() {
     let world = World::start().await;
     let seed = world.seed("seed-1").await;
     world.registry.open_only_to("Bearer first");
     world.registry.image(Some("v1"), &["a"]);
     let id = failed_one(&world, &seed, with_credential(&world)).await;
     let refused = retry(&world, id, None).await.unwrap_err();
-    assert!(matches!(refused, RetryError::NoCredential { .. }), "{refused}");
     assert!(
-        refused.to_string().contains(&world.registry.host),
-        "names the registry: {refused}"
+        matches!(&refused, RetryError::NoCredential { registry, .. } if registry == &world.registry.host),
+        "{refused}"
     );
     assert_eq!(
         world.view(id).await.state,

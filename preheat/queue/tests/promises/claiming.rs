@@ -36,7 +36,7 @@ async fn claims_are_never_doubled() {
 }
 
 #[tokio::test]
-async fn priority_goes_first_and_then_what_was_put_in_first() {
+async fn work_is_claimed_by_priority_and_then_by_age() {
     let world = World::new().await;
     for (kind, priority, run_at_ms) in [
         ("first", 0, NOW),
@@ -83,7 +83,7 @@ async fn only_due_work_of_the_lane_is_claimed() {
 }
 
 #[tokio::test]
-async fn who_has_no_live_lease_claims_nothing() {
+async fn a_holder_without_a_live_lease_claims_nothing() {
     let world = World::new().await;
     let id = world.enqueue(work("resolve")).await;
     let expired = world.holder("manager", NOW).await;
@@ -131,7 +131,7 @@ async fn a_settlement_with_an_old_fence_changes_nothing() {
 }
 
 #[tokio::test]
-async fn work_that_is_retried_says_why_and_counts_its_attempts() {
+async fn retried_work_keeps_its_error_and_counts_its_attempts() {
     let world = World::new().await;
     world.enqueue(work("resolve")).await;
     let holder = world.holder("manager", LATER).await;

@@ -39,7 +39,7 @@ async fn unpark(world: &World, kind: Option<&'static str>, lanes: Option<Vec<Str
 }
 
 #[tokio::test]
-async fn parked_work_waits_until_it_is_let_go() {
+async fn parked_work_waits_until_it_is_unparked() {
     let world = World::new().await;
     for (kind, lane, group) in [
         ("place", "a", "preheat:7"),

@@ -18,7 +18,7 @@ fn scrape(world: &World) -> impl Fn() -> String + use<> {
 }
 
 #[tokio::test]
-async fn every_write_is_counted_under_its_urgency_and_every_count_is_there_from_the_start() {
+async fn every_write_is_counted_by_urgency_and_every_count_starts_at_0() {
     let world = World::new().await;
     let scrape = scrape(&world);
     let count = |urgency: &str, count: u32| {
@@ -38,7 +38,7 @@ async fn every_write_is_counted_under_its_urgency_and_every_count_is_there_from_
 }
 
 #[tokio::test]
-async fn writes_that_wait_and_connections_that_are_used_can_be_seen() {
+async fn waiting_writes_and_used_connections_are_shown() {
     let world = World::new().await;
     let scrape = scrape(&world);
     assert!(

@@ -11,8 +11,8 @@ use crate::world::{NOW, World, until, work};
 
 const CALLERS: usize = 40;
 
-/// Puts in one piece of work for each name, and says of each how many came together.
-fn put_in_all(txn: &DatabaseTransaction, names: Vec<String>) -> BoxFuture<'_, Result<Vec<usize>, DbErr>> {
+/// Enqueues one work item for each name, and returns for each the size of its group.
+fn enqueue_all(txn: &DatabaseTransaction, names: Vec<String>) -> BoxFuture<'_, Result<Vec<usize>, DbErr>> {
     Box::pin(async move {
         if names.iter().any(|name| name == "poison") {
             return Err(DbErr::Custom("poison".to_owned()));
@@ -36,9 +36,9 @@ async fn written(world: &World) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn callers_of_one_moment_are_written_by_one_entry_and_each_hears_of_it() {
+async fn callers_of_one_moment_share_one_entry_and_each_gets_its_result() {
     let world = World::new().await;
-    let together = GroupedWrite::new(put_in_all);
+    let together = GroupedWrite::new(enqueue_all);
     let hold = world.hold_writer().await;
     let mut callers = JoinSet::new();
     for n in 0..CALLERS {
@@ -52,7 +52,7 @@ async fn callers_of_one_moment_are_written_by_one_entry_and_each_hears_of_it() {
     while let Some(answer) = callers.join_next().await {
         largest = largest.max(answer.unwrap().unwrap());
     }
-    assert!(largest > 1, "nobody was written together with another");
+    assert!(largest > 1, "each caller was written alone");
     assert_eq!(
         written(&world).await,
         (0..CALLERS).map(|n| n.to_string()).collect()
@@ -60,9 +60,9 @@ async fn callers_of_one_moment_are_written_by_one_entry_and_each_hears_of_it() {
 }
 
 #[tokio::test]
-async fn an_entry_that_fails_is_said_to_fail_to_each_of_its_callers_and_leaves_nothing() {
+async fn a_failed_entry_fails_for_each_of_its_callers_and_leaves_nothing() {
     let world = World::new().await;
-    let together = GroupedWrite::new(put_in_all);
+    let together = GroupedWrite::new(enqueue_all);
     let hold = world.hold_writer().await;
     let mut callers = JoinSet::new();
     for name in ["good", "poison"] {
@@ -80,9 +80,9 @@ async fn an_entry_that_fails_is_said_to_fail_to_each_of_its_callers_and_leaves_n
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_is_written_all_the_same() {
+async fn the_write_of_a_cancelled_caller_is_committed() {
     let world = World::new().await;
-    let together = GroupedWrite::new(put_in_all);
+    let together = GroupedWrite::new(enqueue_all);
     let hold = world.hold_writer().await;
     let mut caller = JoinSet::new();
     let (joined, db) = (together.clone(), world.db.clone());

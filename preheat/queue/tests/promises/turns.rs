@@ -39,7 +39,7 @@ async fn order(world: &World, lane: &str, holder: HolderId, at_most: usize) -> V
 }
 
 #[tokio::test]
-async fn one_who_comes_after_a_thousand_pieces_of_another_is_among_the_next() {
+async fn a_new_caller_is_among_the_next_after_a_thousand_items_of_another() {
     let world = World::new().await;
     put_in(&world, vec![of("policy"); 1_000]).await;
     world.enqueue(of("ana")).await;
@@ -50,7 +50,7 @@ async fn one_who_comes_after_a_thousand_pieces_of_another_is_among_the_next() {
 }
 
 #[tokio::test]
-async fn that_holds_in_the_middle_of_it_too_and_while_everything_runs() {
+async fn a_new_caller_is_among_the_next_while_all_items_run() {
     let world = World::new().await;
     put_in(&world, vec![of("policy"); 200]).await;
     let holder = world.holder("manager", LATER).await;
@@ -68,7 +68,7 @@ async fn that_holds_in_the_middle_of_it_too_and_while_everything_runs() {
     let end = order(&world, LANE, holder, 3).await;
     assert!(
         end.contains(&"policy".to_owned()),
-        "nobody pays for what is done: {end:?}"
+        "finished work delays no caller: {end:?}"
     );
 }
 
@@ -97,7 +97,7 @@ async fn turns_are_taken_within_a_priority() {
 }
 
 #[tokio::test]
-async fn work_that_was_parked_takes_its_turn_from_when_it_is_let_go() {
+async fn parked_work_takes_its_turn_from_when_it_is_unparked() {
     let world = World::new().await;
     let parked = NewWork {
         run_at_ms: PARKED,
@@ -116,10 +116,10 @@ async fn work_that_was_parked_takes_its_turn_from_when_it_is_let_go() {
     world.enqueue(of("ben")).await;
     let holder = world.holder("session", LATER).await;
     let order = order(&world, LANE, holder, 8).await;
-    for (key, pieces) in [("ana", 3), ("ben", 1)] {
+    for (key, count) in [("ana", 3), ("ben", 1)] {
         assert_eq!(
             order.iter().filter(|kind| *kind == key).count(),
-            pieces,
+            count,
             "{order:?}"
         );
     }
@@ -145,7 +145,7 @@ async fn lanes_have_turns_of_their_own() {
     );
 }
 
-/// What it costs to put this in: its statements.
+/// Returns the statements that enqueue these items.
 async fn statements(world: &World, all: Vec<NewWork>) -> Vec<Statement> {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&asked);
@@ -168,7 +168,7 @@ async fn a_place_in_line_costs_one_statement_for_many_callers_in_a_long_lane() {
     put_in(&world, vec![of("policy"); 2_000]).await;
     let callers: Vec<NewWork> = (0..60).map(|n| of(&format!("caller-{n}"))).collect();
     let asked = statements(&world, callers).await;
-    assert_eq!(asked.len(), 2, "one to look, one to put in: {asked:?}");
+    assert_eq!(asked.len(), 2, "one select, one insert: {asked:?}");
     if !world.is_sqlite() {
         return;
     }

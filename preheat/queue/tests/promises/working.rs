@@ -19,7 +19,7 @@ use crate::world::{LANE, NOW, World, until, within_reason, work};
 
 type Deed = Box<dyn Fn() -> Result<(), Failure> + Send>;
 
-/// Does what it was told to, one deed for each attempt, and success when nothing is left.
+/// Follows a script, one step for each attempt, and succeeds when the script is over.
 #[derive(Default)]
 struct Script {
     deeds: Mutex<VecDeque<Deed>>,
@@ -183,7 +183,7 @@ async fn a_ring_wakes_the_workers_before_the_next_poll() {
 }
 
 #[tokio::test]
-async fn a_panic_is_one_works_failure_and_it_is_tried_again() {
+async fn a_panic_fails_one_work_item_which_is_retried() {
     let panic: Deed = Box::new(|| panic!("on purpose"));
     let lane = Lane::start(Script::of(vec![panic]), settings()).await;
     lane.enqueue("resolve").await;
@@ -203,7 +203,7 @@ async fn work_that_keeps_failing_is_given_up_after_its_attempts() {
 }
 
 #[tokio::test]
-async fn what_cannot_succeed_is_given_up_at_once() {
+async fn a_permanent_failure_is_given_up_at_once() {
     let lane = Lane::start(
         Script::of(vec![deed(Failure::GiveUp("not found".to_owned()))]),
         settings(),
@@ -258,7 +258,7 @@ async fn a_registry_that_names_a_time_is_not_asked_before_it() {
 }
 
 #[tokio::test]
-async fn no_more_runs_at_once_than_there_are_performers() {
+async fn no_more_work_runs_at_once_than_there_are_performers() {
     let mut lane = Lane::start(Script::gated(), settings()).await;
     for _ in 0..5 {
         lane.enqueue("gated").await;
@@ -292,7 +292,7 @@ async fn a_lease_is_renewed_while_work_runs() {
 }
 
 #[tokio::test]
-async fn who_lost_the_lease_stops_and_starts_anew() {
+async fn workers_that_lose_their_lease_stop_and_register_again() {
     let lane = Lane::start(Script::gated(), settings()).await;
     let id = lane.enqueue("gated").await;
     until(async || lane.script.started() == 1).await;
@@ -309,7 +309,7 @@ async fn who_lost_the_lease_stops_and_starts_anew() {
 }
 
 #[tokio::test]
-async fn draining_finishes_what_runs_and_takes_nothing_new() {
+async fn draining_finishes_running_work_and_claims_no_more() {
     let mut lane = Lane::start(
         Script::gated(),
         WorkersSettings {
@@ -328,7 +328,7 @@ async fn draining_finishes_what_runs_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn what_does_not_end_within_the_grace_goes_back() {
+async fn work_that_does_not_end_within_the_grace_period_is_returned() {
     let mut lane = Lane::start(
         Script::gated(),
         WorkersSettings {

@@ -17,7 +17,7 @@ enum No {
     Database(#[from] DbErr),
 }
 
-/// Writes the work, and then does as it is told.
+/// Writes the work item, and then ends as given.
 async fn write_and(db: Database, new: NewWork, fate: Fate) -> Result<i64, WriteError<No>> {
     db.write(Urgency::Urgent, move |txn| {
         Box::pin(async move {
@@ -58,7 +58,7 @@ fn of_group(kind: &str) -> NewWork {
 }
 
 #[tokio::test]
-async fn a_failing_entry_does_not_take_its_batch_with_it() {
+async fn a_failed_entry_does_not_fail_its_batch() {
     let world = World::new().await;
     let hold = world.hold_writer().await;
     let mut callers = JoinSet::new();
@@ -91,7 +91,7 @@ async fn a_failing_entry_does_not_take_its_batch_with_it() {
 }
 
 #[tokio::test]
-async fn a_lonely_failure_leaves_nothing_behind() {
+async fn a_failure_in_a_batch_of_one_leaves_nothing() {
     let world = World::new().await;
     for fate in [Fate::Fail, Fate::Panic, Fate::BreakAStatement] {
         assert!(
@@ -108,7 +108,7 @@ async fn a_lonely_failure_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_dropped_askers_write_still_lands() {
+async fn the_write_of_a_dropped_caller_is_committed() {
     let world = World::new().await;
     let hold = world.hold_writer().await;
     let mut caller = JoinSet::new();
@@ -120,7 +120,7 @@ async fn a_dropped_askers_write_still_lands() {
 }
 
 #[tokio::test]
-async fn an_asker_that_goes_away_while_its_entry_runs_does_not_stop_it() {
+async fn a_caller_that_is_dropped_while_its_entry_runs_does_not_stop_it() {
     let world = World::new().await;
     let (started, go) = (
         Arc::new(tokio::sync::Notify::new()),
@@ -179,7 +179,7 @@ async fn urgent_overtakes_background() {
 }
 
 #[tokio::test]
-async fn a_full_queue_says_busy_at_once_and_takes_more_later() {
+async fn a_full_queue_is_busy_at_once_and_accepts_entries_later() {
     let world = World::new().await;
     let hold = world.hold_writer().await;
     let mut callers = JoinSet::new();
@@ -204,7 +204,7 @@ async fn a_full_queue_says_busy_at_once_and_takes_more_later() {
 }
 
 #[tokio::test]
-async fn closing_writes_what_is_queued_and_takes_nothing_more() {
+async fn closing_writes_the_queued_entries_and_accepts_no_more() {
     let mut world = World::new().await;
     let hold = world.hold_writer().await;
     let mut callers = JoinSet::new();
@@ -269,7 +269,7 @@ async fn an_answered_write_is_synced_to_the_disk() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_past_the_writer() {
+async fn every_write_goes_through_the_writer() {
     let world = World::new().await;
     if world.is_sqlite() {
         assert!(
@@ -281,7 +281,7 @@ async fn nothing_is_written_past_the_writer() {
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_work_is_refused_with_words() {
+async fn an_invalid_address_is_refused() {
     let refusals = [
         Database::open("oracle:x").await.err(),
         Database::open("sqlite::memory:").await.err(),

@@ -1,10 +1,10 @@
-//! The facts of one explanation, and what was made of them so far.
+//! The facts of one explanation, and what follows from them so far.
 
 use super::facts::ExplainedFacts;
 use super::pulls::PullsByResult;
 use super::views::{ExplainedObject, ExplainedPull, ObjectStanding, ReferenceMeaning, Share};
 
-/// The facts, and what was made of them so far.
+/// The facts, and what follows from them so far.
 pub(super) struct Case<'a> {
     pub(super) facts: &'a ExplainedFacts,
     pub(super) objects: &'a [ExplainedObject],

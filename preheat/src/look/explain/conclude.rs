@@ -47,7 +47,7 @@ fn with(
     }
 }
 
-/// In the order in which they help.
+/// The most helpful finding comes first.
 fn findings(case: &Case) -> Vec<Finding> {
     let all = [
         say::node_down(case),
@@ -93,7 +93,7 @@ fn tag_moved(case: &Case) -> Option<Finding> {
     (now != before).then(|| say::tag_moved(case, preheat, (before, now)))
 }
 
-/// As a whole: no object of it is to blame. Where the image is whole all the same, it is said last.
+/// The preheat failed, and no object of it did. If the node holds the whole image, this finding comes last.
 fn preheat_failed(case: &Case, at_the_end: bool) -> Option<Finding> {
     let preheat = case.facts.preheat.as_ref()?;
     let has_failed = matches!(preheat.state, PreheatState::Failed | PreheatState::Cancelled);
@@ -158,7 +158,7 @@ fn reference(facts: &ExplainedFacts) -> ReferenceMeaning {
     }
 }
 
-/// Objects that the preheat did not bring, and their bytes; none where it is not known what is needed now.
+/// Objects that the preheat did not place, and their bytes; none if the objects of the current image are unknown.
 fn others(facts: &ExplainedFacts, preheat: &Preheated) -> Option<(u64, u64)> {
     let others: Vec<u64> = facts
         .needed

@@ -1,15 +1,15 @@
-//! Why a question cannot be answered.
+//! Why an image cannot be explained.
 
 use crate::model::errors::StorageError;
 
-/// The question cannot be put.
+/// Why an image cannot be explained on this node.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
-    #[error("no peer has ever called in: start stoker-peer on the node first")]
+    #[error("no peer has registered yet: start stoker-peer on the node first")]
     NoPeers,
-    #[error("there is no peer {wanted}; the nearest are: {}", near.join(", "))]
+    #[error("there is no peer {wanted}; the most similar names are: {}", near.join(", "))]
     UnknownNode { wanted: String, near: Vec<String> },
-    #[error("{wanted} may be any of these peers, write the id of one: {}", found.join(", "))]
+    #[error("several peers match {wanted}; write the id of one: {}", found.join(", "))]
     AmbiguousNode { wanted: String, found: Vec<String> },
     #[error(transparent)]
     Storage(#[from] StorageError),

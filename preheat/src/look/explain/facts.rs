@@ -16,14 +16,14 @@ pub(crate) struct ExplainedFacts {
     /// For people.
     pub(crate) image: String,
     pub(crate) registry: String,
-    /// Tag or digest, as it was asked for.
+    /// Tag or digest, as the caller wrote it.
     pub(crate) reference: String,
-    /// None where a digest was asked for.
+    /// None if the caller named a digest.
     pub(crate) tag: Option<String>,
     pub(crate) node: NodeFacts,
     pub(crate) meaning: Meaning,
     pub(crate) preheat: Option<Preheated>,
-    /// The objects of what the reference means now; where that is not known, of what was preheated.
+    /// The objects of the current image; if they are unknown, those of the preheated image.
     pub(crate) needed: Vec<ImageObject>,
     pub(crate) reply: Result<Reply, String>,
     /// The holdings that the node last reported.
@@ -46,7 +46,7 @@ pub(crate) struct NodeFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Meaning {
     Digest(String),
-    /// The registry answers, and does not know it.
+    /// The registry answers that it does not know the reference.
     Gone(String),
     Refused(String),
     Silent(String),
@@ -62,7 +62,7 @@ impl Meaning {
     }
 }
 
-/// A preheat of the image, as far as this node is concerned.
+/// A preheat of the image, with its placements on this node.
 #[derive(Debug, Clone)]
 pub(crate) struct Preheated {
     pub(crate) id: i64,
@@ -84,9 +84,9 @@ pub(crate) struct Preheated {
     pub(crate) placed: BTreeMap<String, Placed>,
     /// The node has a lot that it has not begun.
     pub(crate) lot_waits: bool,
-    /// It placed anything in the node's cluster.
+    /// It has placements in the node's cluster.
     pub(crate) in_cluster: bool,
-    /// What failed on other peers of the cluster.
+    /// Failures on other peers of the cluster, by digest.
     pub(crate) failed_elsewhere: BTreeMap<String, Failure>,
 }
 

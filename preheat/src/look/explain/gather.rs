@@ -45,7 +45,7 @@ pub(super) async fn gather(
     })
 }
 
-/// What the reference means now, which preheat that is about, and the objects in question.
+/// Returns the current digest of the reference, the preheat that the explanation is about, and the needed objects.
 async fn image_facts(
     inner: &Inner,
     image: &ImageReference,
@@ -62,12 +62,12 @@ async fn image_facts(
     let mut needed = needed(inner, (location.as_ref(), &meaning, end), preheat.as_ref(), &rows).await?;
     let preheated = preheat.as_ref().and_then(|preheat| preheat.digest.as_deref());
     let root = meaning.digest().or(preheated);
-    // People look for what the tag names first.
+    // People look for the manifest of the tag first.
     needed.sort_by_key(|object| Some(object.digest.as_str()) != root);
     Ok((meaning, preheat, needed))
 }
 
-/// Of what the reference means now, if that can be known; else of what was preheated.
+/// Returns the objects of the current image if the registry names them, else those of the preheated image.
 async fn needed(
     inner: &Inner,
     (location, meaning, end): (Option<&Location>, &Meaning, Instant),
@@ -80,10 +80,9 @@ async fn needed(
         let platforms = preheats::platforms(rows, preheat.map(|preheat| preheat.id))?;
         match asked_within(inner, location, &now, &platforms, end).await {
             Ok((_, objects)) => return Ok(objects),
-            Err(trouble) => tracing::debug!(
-                reason = trouble.text,
-                "what the image is made of now is not known"
-            ),
+            Err(trouble) => {
+                tracing::debug!(reason = trouble.text, "objects of the current image are unknown")
+            }
         }
     }
     match preheat {

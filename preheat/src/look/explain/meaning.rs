@@ -1,7 +1,7 @@
-//! What a reference means now, by the registry's own word, and what that is made of.
+//! Asks the registry for the current digest of a reference.
 //!
-//! **Invariant:** a caller with read access only does not make the manager dial a registry that is neither configured
-//! nor named by a preheat.
+//! **Invariant:** a caller with only read access cannot make the manager dial a registry that is neither configured nor
+//! named by a preheat.
 
 use oci::{Location, RegistryError, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
@@ -18,7 +18,7 @@ pub(super) async fn of(
     end: Instant,
 ) -> Meaning {
     let Some(location) = location else {
-        let text = "it is not configured and no preheat has named it, so it was not asked";
+        let text = "the registry is neither configured nor named by a preheat, so it was not asked";
         return Meaning::NotAsked(text.to_owned());
     };
     let reader = match Reader::new(inner, location, None).await {
@@ -47,7 +47,7 @@ mod tests {
 
     use super::*;
 
-    fn said(status: u16) -> (RequestedObject, ErrorResponse) {
+    fn response(status: u16) -> (RequestedObject, ErrorResponse) {
         let asked = RequestedObject {
             registry: "h.example".parse().expect("a name"),
             object: "manifest v1 of a".to_owned(),
@@ -57,8 +57,8 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_that_answers_is_told_from_one_that_does_not() {
-        let (asked, said_404) = said(404);
+    fn a_refusal_and_an_outage_of_a_registry_differ() {
+        let (asked, said_404) = response(404);
         assert!(matches!(
             of_error(&RegistryError::NotFound {
                 asked,
@@ -66,7 +66,7 @@ mod tests {
             }),
             Meaning::Gone(_)
         ));
-        let (asked, said_401) = said(401);
+        let (asked, said_401) = response(401);
         assert!(matches!(
             of_error(&RegistryError::NoCredential {
                 asked,
@@ -74,7 +74,7 @@ mod tests {
             }),
             Meaning::Refused(_)
         ));
-        let (asked, said_503) = said(503);
+        let (asked, said_503) = response(503);
         let down = RegistryError::ServerError {
             asked,
             said: said_503,
@@ -83,9 +83,9 @@ mod tests {
         assert!(matches!(of_error(&down), Meaning::Silent(_)));
         let cause = "refused".to_owned();
         let unreachable = RegistryError::Unreachable {
-            asked: said(0).0,
+            asked: response(0).0,
             cause,
         };
-        assert!(matches!(of_error(&unreachable), Meaning::Silent(text) if text.contains("address")));
+        assert!(matches!(of_error(&unreachable), Meaning::Silent(_)));
     }
 }

@@ -1,4 +1,4 @@
-//! WorkFilter peer is meant: by its name, its id, or the beginning of either.
+//! Finds a peer by its name, its id, or the beginning of either.
 
 use sea_orm::{EntityTrait, QueryOrder};
 
@@ -11,7 +11,7 @@ use crate::rows::peers;
 
 /// Names that an error lists.
 const LISTED: usize = 8;
-/// Letters of a wrong name that are repeated.
+/// Letters of a wrong name that an error repeats.
 const REPEATED: usize = 100;
 
 pub(super) async fn find(inner: &Inner, wanted: &str) -> Result<NodeFacts, ExplainError> {
@@ -67,7 +67,7 @@ fn chosen<'a>(rows: &'a [peers::Model], wanted: &str) -> Result<&'a peers::Model
     })
 }
 
-/// A peer that was set up anew leaves its old self behind under the same name: the one that lives is meant.
+/// A peer that was installed anew leaves a row with its old id under the same name: the connected one is chosen.
 fn only<'a>(found: &[&'a peers::Model]) -> Result<Option<&'a peers::Model>, Vec<String>> {
     let alive: Vec<&&peers::Model> = found.iter().filter(|row| row.session.is_some()).collect();
     match (found, alive.as_slice()) {
@@ -94,7 +94,7 @@ fn repeated(text: &str) -> String {
     text.chars().take(REPEATED).collect()
 }
 
-/// Letters to insert, remove or replace.
+/// The number of letters to insert, remove or replace.
 fn steps_between(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
@@ -134,10 +134,7 @@ mod tests {
     }
 
     fn name(rows: &[peers::Model], wanted: &str) -> String {
-        chosen(rows, wanted).map_or_else(
-            |fault| fault.to_string(),
-            |row| format!("{} {}", row.name, row.id),
-        )
+        chosen(rows, wanted).expect("a peer").name.clone()
     }
 
     #[test]
@@ -147,33 +144,37 @@ mod tests {
             peer("edge-10", 2, true),
             peer("hall", 3 << 120, true),
         ];
-        assert!(name(&rows, "edge-1").starts_with("edge-1 "));
-        assert!(name(&rows, "ha").starts_with("hall "));
-        assert!(name(&rows, "03").starts_with("hall "));
-        assert!(name(&rows, &rows[1].id).starts_with("edge-10 "));
+        assert_eq!(name(&rows, "edge-1"), "edge-1");
+        assert_eq!(name(&rows, "ha"), "hall");
+        assert_eq!(name(&rows, "03"), "hall");
+        assert_eq!(name(&rows, &rows[1].id), "edge-10");
     }
 
     #[test]
     fn a_wrong_name_is_answered_with_the_nearest() {
         let rows = [peer("edge-1", 1, true), peer("hall", 2, true)];
-        let told = name(&rows, "egde-1");
+        for asked in ["egde-1", ""] {
+            let Err(ExplainError::UnknownNode { wanted, near }) = chosen(&rows, asked) else {
+                panic!("{asked:?} is a known node")
+            };
+            assert_eq!(wanted, asked);
+            assert_eq!(near.len(), 2);
+        }
         assert!(
-            told.contains("no peer egde-1") && told.ends_with("edge-1, hall"),
-            "{told}"
+            matches!(chosen(&rows, "egde-1"), Err(ExplainError::UnknownNode { near, .. }) if near == ["edge-1", "hall"])
         );
-        assert!(name(&[], "x").contains("no peer has ever called in"));
-        assert!(name(&rows, "").contains("nearest"));
+        assert!(matches!(chosen(&[], "x"), Err(ExplainError::NoPeers)));
     }
 
     #[test]
-    fn of_two_that_may_be_meant_the_living_one_is() {
+    fn of_two_peers_with_one_name_the_connected_one_is_chosen() {
         let rows = [peer("edge", 1, false), peer("edge", 2, true)];
-        assert_eq!(name(&rows, "edge"), format!("edge {}", rows[1].id));
+        assert_eq!(chosen(&rows, "edge").expect("a peer").id, rows[1].id);
         let rows = [peer("edge-1", 1, true), peer("edge-2", 2, true)];
-        let told = name(&rows, "edge");
-        assert!(
-            told.contains("may be any of these") && told.contains(&rows[0].id),
-            "{told}"
-        );
+        let Err(ExplainError::AmbiguousNode { found, .. }) = chosen(&rows, "edge") else {
+            panic!("one of two was chosen")
+        };
+        assert_eq!(found.len(), 2);
+        assert!(found[0].contains(&rows[0].id), "{found:?}");
     }
 }

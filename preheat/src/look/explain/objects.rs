@@ -1,4 +1,4 @@
-//! The state of each object on the node, and how much of the image that makes.
+//! The state of each object on the node, and the share of the image that the node holds.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,7 +11,7 @@ use crate::image::contents::ImageObject;
 use crate::model::scope::Scope;
 
 /// A peer reports changed holdings within this time, and retries once.
-const NEWS_TAKE_MS: i64 = 10_000;
+const HOLDINGS_DELAY_MS: i64 = 10_000;
 
 /// The state of an object on the node.
 struct SeenObject {
@@ -72,7 +72,7 @@ fn seen(facts: &ExplainedFacts, states: Option<&StatesByDigest>, digest: &str) -
         removed: None,
     };
     let Some(states) = states else {
-        return nothing(facts.held.contains(digest) || had_no_time_to_say(facts, digest));
+        return nothing(facts.held.contains(digest) || had_no_time_to_report(facts, digest));
     };
     match states.get(digest) {
         Some(StandingState::Sealed { .. }) => nothing(true),
@@ -89,12 +89,12 @@ fn seen(facts: &ExplainedFacts, states: Option<&StatesByDigest>, digest: &str) -
 }
 
 /// Returns whether the peer verified the object and disconnected before it reported the holding.
-fn had_no_time_to_say(facts: &ExplainedFacts, digest: &str) -> bool {
+fn had_no_time_to_report(facts: &ExplainedFacts, digest: &str) -> bool {
     let Some(preheat) = &facts.preheat else {
         return false;
     };
     let was_proven = preheat.placed.get(digest) == Some(&Placed::Verified);
-    let spoke_after = |ended| facts.node.last_seen_ms.saturating_sub(ended) > NEWS_TAKE_MS;
+    let spoke_after = |ended| facts.node.last_seen_ms.saturating_sub(ended) > HOLDINGS_DELAY_MS;
     was_proven && !preheat.finished_ms.is_some_and(spoke_after)
 }
 
@@ -133,7 +133,7 @@ fn why(facts: &ExplainedFacts, object: &ImageObject, removal: Option<(i64, Strin
         });
     };
     let placed = placed_in(preheat, &object.digest);
-    // A preheat that began after the removal knows better what became of the object since.
+    // A preheat that began after the removal has the newer result.
     let is_newer = |(at_ms, _): &(i64, String)| *at_ms >= preheat.created_ms || placed.is_none();
     match (removal.filter(is_newer), placed) {
         (Some(removal), _) => Absence::removed(Some(removal)),
@@ -144,7 +144,7 @@ fn why(facts: &ExplainedFacts, object: &ImageObject, removal: Option<(i64, Strin
     }
 }
 
-/// What the preheat wrote down about this object on this node.
+/// Returns the result of the preheat for this object on this node.
 fn placed_in(preheat: &Preheated, digest: &str) -> Option<Placed> {
     if !preheat.objects.contains(digest) {
         return None;
@@ -155,7 +155,7 @@ fn placed_in(preheat: &Preheated, digest: &str) -> Option<Placed> {
     if preheat.lot_waits {
         return Some(Placed::Open);
     }
-    // A peer that left before it began has one row, for everything that it should have got.
+    // A peer that left before it began has one row, which stands for all its placements.
     let failed = preheat
         .placed
         .values()
@@ -200,7 +200,7 @@ fn is_there(object: &ExplainedObject) -> bool {
     object.standing == ObjectStanding::There
 }
 
-/// Platforms of which nothing is missing. What belongs to no platform (the index) belongs to all of them.
+/// Platforms of which no object is missing. An object without a platform (the index) belongs to all of them.
 fn whole_for(objects: &[ExplainedObject]) -> Vec<String> {
     if objects
         .iter()

@@ -30,7 +30,7 @@ pub(super) async fn judged(
     read(inner, row.clone(), newest, node).await.map(Some)
 }
 
-/// One that brings what the reference means now; of those one that was for this node; of those the newest.
+/// Prefers a preheat of the current digest, then one that was for this node, then the newest.
 fn chosen<'a>(
     rows: &'a [preheats::Model],
     now: Option<&str>,
@@ -183,17 +183,17 @@ async fn failed_elsewhere(
         let reason = format!("on {peer}: {}", row.reason.unwrap_or_default());
         Ok((row.digest, Failure { reason, side }))
     };
-    // The oldest row of a digest is the seed's own; what others say of it is that the seed had trouble.
+    // The oldest row of a digest is the seed's own. Later rows only repeat that the seed failed.
     rows.into_iter().map(failure).collect()
 }
 
-/// Those that its request names.
+/// Returns the platforms that the request of this preheat names.
 pub(super) fn platforms(rows: &[preheats::Model], id: Option<i64>) -> Result<Vec<oci::Platform>, DamagedRow> {
     let row = rows.iter().find(|row| Some(row.id) == id);
     row.map_or_else(|| Ok(Vec::new()), preheats::Model::platforms)
 }
 
-/// Digests that may be asked about.
+/// The digests that the node is asked about.
 pub(super) fn digests(objects: &[ImageObject]) -> BTreeSet<String> {
     objects.iter().map(|object| object.digest.clone()).collect()
 }

@@ -10,36 +10,36 @@ use crate::model::scope::Scope;
 pub(super) fn pull_failed(case: &Case) -> Option<Finding> {
     let first = case.sorted.failed.first()?;
     let says = format!(
-        "The last pull through {} failed for {} {}: {}.",
+        "The last pull through {} failed for {}, {}: {}.",
         case.facts.node.name,
         counted(case.sorted.failed.len() as u64, "object"),
         when(first.at_ms, case.facts.now_ms),
         trouble(first)
     );
-    let to_do = "Look at the reason, then pull again: what has arrived is kept. The peer's log has the whole story under \
-                 that pull's trace id.";
+    let to_do = "Follow the reason, then pull again: bytes that have arrived are kept. The peer's log has the details under \
+                 the trace id of that pull.";
     Some(finding(FindingKind::PullFailed, says, to_do))
 }
 
 pub(super) fn pull_refused(case: &Case) -> Option<Finding> {
     let first = case.sorted.refused.first()?;
     let says = format!(
-        "{} refused {} of the last pull {}: {}.",
+        "{} refused {} of the last pull, {}: {}.",
         case.facts.node.name,
         counted(case.sorted.refused.len() as u64, "object"),
         when(first.at_ms, case.facts.now_ms),
         trouble(first)
     );
-    let to_do = "Check the pull secret of the workload: whoever may not pull from the registry may not pull from a peer.";
+    let to_do = "Check the pull secret of the workload: a peer refuses what the registry refuses.";
     Some(finding(FindingKind::PullRefused, says, to_do))
 }
 
 fn trouble(pull: &ExplainedPull) -> String {
     let trouble = pull.trouble.clone();
-    trouble.unwrap_or_else(|| format!("it answered {}", pull.status))
+    trouble.unwrap_or_else(|| format!("the peer answered with status {}", pull.status))
 }
 
-/// Only where all that the node's runtime needs is there.
+/// None if the node's runtime needs an object that is missing.
 pub(super) fn whole(case: &Case) -> Option<Finding> {
     if case.facts.reply.is_err() || !is_enough(case.share, case.objects, case.pulls) {
         return None;
@@ -62,43 +62,43 @@ pub(super) fn whole(case: &Case) -> Option<Finding> {
     )
 }
 
-/// `The image is on node-1 whole: 5 objects, 11.77 MiB`
+/// `node-1 holds the whole image (5 objects, 11.77 MiB)`
 fn there(case: &Case) -> String {
     let share = case.share;
     match share.whole_for.as_slice() {
         [] => format!(
-            "The image is on {} whole ({}, {})",
+            "{} holds the whole image ({}, {})",
             case.facts.node.name,
             counted(share.objects, "object"),
             amount(share.bytes)
         ),
         platforms => format!(
-            "What {} needs of the image is on {} whole",
-            platforms.join(", "),
-            case.facts.node.name
+            "{} holds all that {} needs of the image",
+            case.facts.node.name,
+            platforms.join(", ")
         ),
     }
 }
 
 fn pulled_from_store(case: &Case, stored: &[&ExplainedPull]) -> Finding {
     let says = format!(
-        "{}, and its last pull came from the node's own store: {}.",
+        "{}. The last pull came from its own store: {}.",
         there(case),
         pulled(case, stored)
     );
-    let to_do = "Nothing. If a start was slow all the same, look at what the runtime does after the pull (unpacking).";
+    let to_do = "Nothing. If the start was slow, check what the runtime does after the pull (unpacking).";
     finding(FindingKind::WholePulledFromStore, says, to_do)
 }
 
 fn pulled_from_peers(case: &Case, given: &[&ExplainedPull]) -> Finding {
     let says = format!(
-        "{}. Its last pull took some of it from {}: {}. The next one comes from the store.",
+        "{}. The last pull fetched from {}: {}. The next pull reads from the store.",
         there(case),
         givers(given).join(", "),
         pulled(case, given)
     );
     let to_do = format!(
-        "Nothing, unless the first pull has to be local too: then preheat with {}",
+        "Nothing, unless the first pull has to be local too: then run {}",
         again(case, Scope::AllPeers)
     );
     finding(FindingKind::WholePulledFromPeers, says, to_do)
@@ -106,17 +106,16 @@ fn pulled_from_peers(case: &Case, given: &[&ExplainedPull]) -> Finding {
 
 fn pulled_from_registry(case: &Case, fetched: &[&ExplainedPull]) -> Finding {
     let says = format!(
-        "{}. Its last pull had to go to the registry: {}{}. The next one comes from the store.",
+        "{}. The last pull read from the registry: {}{}. The next pull reads from the store.",
         there(case),
         pulled(case, fetched),
         why_registry(case, fetched)
     );
-    let to_do =
-        "Preheat before the first pull. If that was done, look at the times: the pull may have come first.";
+    let to_do = "Preheat before the first pull. If you did, compare the times: the pull may have come first.";
     finding(FindingKind::WholePulledFromRegistry, says, to_do)
 }
 
-/// The order of things, where a preheat was done.
+/// Whether the pull came before or after the end of the preheat.
 fn why_registry(case: &Case, fetched: &[&ExplainedPull]) -> &'static str {
     let ended = case
         .facts
@@ -125,8 +124,8 @@ fn why_registry(case: &Case, fetched: &[&ExplainedPull]) -> &'static str {
         .and_then(|preheat| preheat.finished_ms);
     let first = fetched.iter().map(|pull| pull.at_ms).min();
     match (ended, first) {
-        (Some(ended), Some(first)) if first < ended => ", before the preheat was done",
-        (Some(_), Some(_)) => ", after the preheat: at that moment neither the store nor a peer had it",
+        (Some(ended), Some(first)) if first < ended => ", before the preheat had ended",
+        (Some(_), Some(_)) => ", after the preheat: neither the store nor a peer held the objects then",
         _ => "",
     }
 }
@@ -147,18 +146,18 @@ fn pulled(case: &Case, pulls: &[&ExplainedPull]) -> String {
 
 fn not_pulled(case: &Case) -> Finding {
     let heads = if case.sorted.heads.is_empty() {
-        "and no pull of it through this node is remembered"
+        "No pull of it through this node is recorded"
     } else {
-        "and the last that a runtime did was to ask for its headers: it has the layers already"
+        "The last request of a runtime was for headers only: the runtime has the layers already"
     };
     let to_do = format!(
-        "Nothing. If a runtime on this node did pull it, it went past the peer: check its mirror for {} (containerd: \
-         hosts.toml).",
+        "Nothing. If a runtime on this node did pull the image, the pull bypassed the peer: check the runtime's mirror for \
+         {} (containerd: hosts.toml).",
         case.facts.registry
     );
     finding(
         FindingKind::WholeNotPulledYet,
-        format!("{}, {heads}.", there(case)),
+        format!("{}. {heads}.", there(case)),
         to_do,
     )
 }

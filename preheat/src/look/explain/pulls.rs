@@ -1,4 +1,4 @@
-//! The last pull of each object of the image through the node, and what they say together.
+//! The last pull of each object of the image through the node.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -7,7 +7,7 @@ use wire::{Pull, PullResult};
 use super::facts::ExplainedFacts;
 use super::views::{ExplainedObject, ExplainedPull, Share};
 
-/// The newest of each object, newest first.
+/// Returns the newest pull of each object, newest first.
 pub(super) fn last(facts: &ExplainedFacts) -> Vec<ExplainedPull> {
     let Ok(reply) = &facts.reply else {
         return Vec::new();
@@ -23,11 +23,11 @@ pub(super) fn last(facts: &ExplainedFacts) -> Vec<ExplainedPull> {
         .filter(|pulled| pulled.result != PullResult::Head)
         .map(|pulled| pulled.reference.as_str())
         .collect();
-    let mut told = HashSet::new();
+    let mut listed = HashSet::new();
     // Runtimes ask for headers first: a HEAD matters only if no GET followed.
     pulls.retain(|pulled| {
-        let is_news = pulled.result != PullResult::Head || !got.contains(pulled.reference.as_str());
-        is_news && told.insert(pulled.reference.as_str())
+        let is_shown = pulled.result != PullResult::Head || !got.contains(pulled.reference.as_str());
+        is_shown && listed.insert(pulled.reference.as_str())
     });
     pulls.into_iter().map(|pulled| explained(facts, pulled)).collect()
 }
@@ -65,7 +65,7 @@ fn explained(facts: &ExplainedFacts, pulled: &Pull) -> ExplainedPull {
 /// Fewer bytes give no useful speed.
 const TOO_LITTLE: u64 = 64 * 1024;
 
-/// Of all of them together, over the time in which any of them ran.
+/// Returns the speed of all pulls together, over the time in which any of them ran.
 pub(super) fn speed_of(pulls: &[&ExplainedPull]) -> Option<f64> {
     let mut times: Vec<(i64, i64)> = pulls
         .iter()
@@ -83,7 +83,7 @@ pub(super) fn speed_of(pulls: &[&ExplainedPull]) -> Option<f64> {
     )
 }
 
-/// Of 10^6 bytes a second.
+/// In 10^6 bytes a second.
 fn speed(bytes: u64, took_ms: u64) -> Option<f64> {
     let bytes = u32::try_from(bytes / 100).ok().filter(|_| bytes >= TOO_LITTLE)?;
     let took_ms = u32::try_from(took_ms).ok().filter(|took_ms| *took_ms > 0)?;
@@ -104,20 +104,20 @@ pub(super) struct PullsByResult<'a> {
 
 impl<'a> PullsByResult<'a> {
     pub(super) fn of(pulls: &'a [ExplainedPull]) -> Self {
-        let mut told = Self::default();
+        let mut by_result = Self::default();
         for pull in pulls {
             let has_registry = pull.sources.iter().any(|source| source.is_registry);
             let pile = match pull.result {
-                PullResult::Failed => &mut told.failed,
-                PullResult::Refused => &mut told.refused,
-                PullResult::Head => &mut told.heads,
-                PullResult::Hit => &mut told.from_store,
-                PullResult::Join | PullResult::Miss if has_registry => &mut told.from_registry,
-                PullResult::Join | PullResult::Miss => &mut told.from_peers,
+                PullResult::Failed => &mut by_result.failed,
+                PullResult::Refused => &mut by_result.refused,
+                PullResult::Head => &mut by_result.heads,
+                PullResult::Hit => &mut by_result.from_store,
+                PullResult::Join | PullResult::Miss if has_registry => &mut by_result.from_registry,
+                PullResult::Join | PullResult::Miss => &mut by_result.from_peers,
             };
             pile.push(pull);
         }
-        told
+        by_result
     }
 }
 
@@ -133,7 +133,7 @@ pub(super) fn givers(pulls: &[&ExplainedPull]) -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// Everything is there, or all that the platforms need that were pulled here.
+/// Returns whether the node holds the whole image, or all objects of the platforms that were pulled here.
 pub(super) fn is_enough(share: &Share, objects: &[ExplainedObject], pulls: &[ExplainedPull]) -> bool {
     let platform_of = |pull: &ExplainedPull| {
         let digest = pull.digest.as_deref().unwrap_or(&pull.reference);

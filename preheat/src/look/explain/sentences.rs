@@ -1,15 +1,15 @@
-//! The texts of findings: the state, then what to do.
+//! The sentences of findings: first the state, then what to do.
 
 use super::case::Case;
 use super::facts::Preheated;
 use super::views::{ExplainedObject, Finding, FindingKind, ObjectStanding};
 use super::words;
-use super::words::{advice, amount, are, counted, when};
+use super::words::{advice, amount, are, counted, were, when};
 use crate::model::scope::Scope;
 use crate::model::state::PreheatState;
 use crate::model::text::short;
 
-/// Objects that a sentence names.
+/// The number of objects that a sentence names.
 const NAMED: usize = 3;
 
 pub(super) fn finding(verdict: FindingKind, says: String, to_do: impl Into<String>) -> Finding {
@@ -25,35 +25,34 @@ pub(super) fn node_down(case: &Case) -> Option<Finding> {
     let node = &case.facts.node;
     let seen = when(node.last_seen_ms, case.facts.now_ms);
     let says = format!(
-        "{} gives no answer: {silence}. It was last seen {seen}. By its last word, {}.",
+        "{} does not answer: {silence}. It was last seen {seen}. Last report: {}.",
         node.name,
         held(case)
     );
     let to_do = format!(
-        "Look at stoker-peer on {} and at the way from there to the manager. Meanwhile its container runtime goes to the \
-         next mirror or to the registry.",
+        "Check that stoker-peer runs on {} and reaches the manager. Until then, the container runtime uses the next mirror \
+         or the registry.",
         node.name
     );
     Some(finding(FindingKind::NodeDown, says, to_do))
 }
 
-/// `all 5 objects are there (11.77 MiB)`
+/// `node-1 holds 3 of 5 objects (3.00 MiB of 11.77 MiB)`
 fn held(case: &Case) -> String {
-    let share = case.share;
+    let (share, node) = (case.share, &case.facts.node.name);
     match (share.objects, share.objects_there) {
-        (0, _) => "what the image is made of is not known".to_owned(),
+        (0, _) => "The objects of the image are unknown".to_owned(),
         (all, there) if all == there => {
             format!(
-                "all {} are there ({})",
+                "{node} holds all {} ({})",
                 counted(all, "object"),
                 amount(share.bytes)
             )
         }
-        (_, 0) => "nothing of the image is there".to_owned(),
+        (_, 0) => format!("{node} holds no object of the image"),
         (all, there) => format!(
-            "{there} of {} {} there ({} of {})",
+            "{node} holds {there} of {} ({} of {})",
             counted(all, "object"),
-            are(there),
             amount(share.bytes_there),
             amount(share.bytes)
         ),
@@ -61,30 +60,28 @@ fn held(case: &Case) -> String {
 }
 
 pub(super) fn still_running(case: &Case, preheat: &Preheated) -> Finding {
-    let reason = preheat
-        .reason
-        .as_ref()
-        .map(|reason| format!(" It says: {reason}."));
+    let reason = preheat.reason.as_ref().map(|reason| format!(": {reason}"));
     let says = format!(
-        "Preheat {} is still {}: on {}, {}.{}",
+        "Preheat {} is still {}{}. {}.",
         preheat.id,
         preheat.state.word(),
-        case.facts.node.name,
-        held(case),
-        reason.unwrap_or_default()
+        reason.unwrap_or_default(),
+        held(case)
     );
-    let to_do = format!("Wait for it, and watch it with: stoker preheats {}", preheat.id);
+    let to_do = format!(
+        "Wait for it to end. Watch it with: stoker preheats {}",
+        preheat.id
+    );
     finding(FindingKind::StillRunning, says, to_do)
 }
 
 pub(super) fn tag_gone(case: &Case, text: &str) -> Finding {
     let says = format!(
-        "The registry does not know {} any more ({text}). On {}, {}.",
+        "The registry does not know {} any more ({text}). {}.",
         case.facts.image,
-        case.facts.node.name,
         held(case)
     );
-    let to_do = "Push it again, or correct the name in what pulls it. Peers keep what they have until it has to make room.";
+    let to_do = "Push the image again, or correct its name where it is used. Peers keep its objects until they need the room.";
     finding(FindingKind::TagGone, says, to_do)
 }
 
@@ -92,41 +89,39 @@ pub(super) fn tag_moved(case: &Case, preheat: &Preheated, (before, now): (&str, 
     let tag = case.facts.tag.as_deref().unwrap_or(&case.facts.reference);
     let others = match case.reference.others {
         Some((objects, bytes)) => format!(
-            "{} of {} of what it means now {} not what was preheated ({})",
+            "{} of {} of the new image {} not preheated ({})",
             objects,
             counted(case.share.objects, "object"),
-            are(objects),
+            were(objects),
             amount(bytes)
         ),
-        None => "how much of it differs is not known".to_owned(),
+        None => "How many objects differ is unknown".to_owned(),
     };
     let says = format!(
-        "The tag {tag} has moved: it meant {} when preheat {} asked, {}, and means {} now. {others}; on {}, {}.",
+        "Tag {tag} has moved. It meant {} when preheat {} was requested, {}. It means {} now. {others}. {}.",
         short(before),
         preheat.id,
         when(preheat.created_ms, case.facts.now_ms),
         short(now),
-        case.facts.node.name,
         held(case)
     );
     let to_do = format!(
-        "Preheat it again: {}. So that a push is followed by a preheat, let Harbor do it (event-based policy), or your \
-         pipeline.",
+        "To preheat after each push, use an event-based policy in Harbor or a step in your pipeline. Preheat this image \
+         again: {}",
         again(case, preheat.scope)
     );
     finding(FindingKind::TagMoved, says, to_do)
 }
 
-/// The command that brings it.
+/// Returns the command that preheats the image.
 pub(super) fn again(case: &Case, scope: Scope) -> String {
     format!("stoker preheat --scope {scope} {}", case.facts.image)
 }
 
 pub(super) fn never_preheated(case: &Case) -> Finding {
     let says = format!(
-        "Nobody has asked to preheat {}. On {}, {}{}.",
+        "{} was never preheated. {}{}.",
         case.facts.image,
-        case.facts.node.name,
         held(case),
         enough(case)
     );
@@ -134,15 +129,15 @@ pub(super) fn never_preheated(case: &Case) -> Finding {
     finding(FindingKind::NeverPreheated, says, to_do)
 }
 
-/// The same, beside what is missing.
+/// The same, after the number of missing objects.
 fn enough_of(case: &Case) -> String {
     match case.share.whole_for.as_slice() {
         [] => String::new(),
-        platforms => format!(" (all that {} needs is)", platforms.join(", ")),
+        platforms => format!(" (none that {} needs)", platforms.join(", ")),
     }
 }
 
-/// Part of an image is all that one platform needs.
+/// Names the platforms that need no missing object.
 fn enough(case: &Case) -> String {
     match case.share.whole_for.as_slice() {
         [] => String::new(),
@@ -151,26 +146,21 @@ fn enough(case: &Case) -> String {
 }
 
 pub(super) fn preheat_failed(case: &Case, preheat: &Preheated) -> Finding {
-    let reason = preheat.reason.as_deref().unwrap_or("no reason was written down");
+    let reason = preheat.reason.as_deref().unwrap_or("no reason is recorded");
     let is_cancelled = preheat.state == PreheatState::Cancelled;
     let says = format!(
-        "Preheat {} {} {}: {reason}{}. On {}, {}.",
+        "Preheat {} {} {}: {reason}{}. {}.",
         preheat.id,
-        if is_cancelled {
-            "was ended by hand"
-        } else {
-            "failed"
-        },
+        if is_cancelled { "was cancelled" } else { "failed" },
         when(
             preheat.finished_ms.unwrap_or(preheat.created_ms),
             case.facts.now_ms
         ),
         side(preheat.side),
-        case.facts.node.name,
         held(case)
     );
     let to_do = if is_cancelled {
-        format!("If it is wanted after all: stoker retry {}", preheat.id)
+        format!("If you still need it: stoker retry {}", preheat.id)
     } else {
         advice(preheat.side).into()
     };
@@ -186,7 +176,7 @@ pub(super) fn object_failed(case: &Case, preheat: &Preheated) -> Finding {
     let failed = case.standing(ObjectStanding::Failed);
     let count = failed.len() as u64;
     let says = format!(
-        "{} of {} {} not on {} because preheat {} could not get {}: {}.",
+        "{} of {} {} missing on {}, because preheat {} could not fetch {}: {}.",
         count,
         counted(case.share.objects, "object"),
         are(count),
@@ -199,7 +189,7 @@ pub(super) fn object_failed(case: &Case, preheat: &Preheated) -> Finding {
     finding(FindingKind::ObjectFailed, says, advice(side))
 }
 
-/// The first few with their reasons.
+/// Names the first few objects, with their reasons.
 fn named(objects: &[&ExplainedObject]) -> String {
     let first = objects.iter().take(NAMED);
     let texts: Vec<String> = first.map(|object| named_object(object)).collect();
@@ -210,7 +200,7 @@ fn named(objects: &[&ExplainedObject]) -> String {
 }
 
 fn named_object(object: &ExplainedObject) -> String {
-    let reason = object.reason.as_deref().unwrap_or("no reason was written down");
+    let reason = object.reason.as_deref().unwrap_or("no reason is recorded");
     let reason = reason.replace(&object.digest, short(&object.digest));
     format!("{}: {reason}{}", short(&object.digest), side(object.side))
 }
@@ -223,12 +213,11 @@ pub(super) fn removed_since(case: &Case) -> Finding {
     let at = moment.map(|at_ms| format!(", {}", when(at_ms, case.facts.now_ms)));
     let why = last.and_then(|object| object.reason.clone()).unwrap_or_default();
     let says = format!(
-        "{} of {} {} on {} and {} not any more{}: {why}.",
+        "{} of {} {} removed from {}{}: {why}.",
         count,
         counted(case.share.objects, "object"),
-        if count == 1 { "was" } else { "were" },
+        were(count),
         case.facts.node.name,
-        are(count),
         at.unwrap_or_default(),
     );
     let to_do = format!(
@@ -239,20 +228,20 @@ pub(super) fn removed_since(case: &Case) -> Finding {
     finding(FindingKind::RemovedSince, says, to_do)
 }
 
-/// The scope of a preheat that brings it here.
+/// Returns the scope of a preheat that reaches this node.
 fn scope_for(case: &Case) -> Scope {
     let preheat = case.facts.preheat.as_ref();
     let for_node = preheat.filter(|preheat| !preheat.placed.is_empty());
     for_node.map_or(Scope::AllPeers, |preheat| preheat.scope)
 }
 
-/// So that it does not happen again.
+/// Returns what prevents the same removal.
 fn before_that(why: &str) -> &'static str {
     if why == words::removal(Some("evicted")) {
         return "Give the store more room. ";
     }
     if why == words::removal(Some("damaged")) {
-        return "Look at the node's disk. ";
+        return "Check the node's disk. ";
     }
     ""
 }
@@ -260,11 +249,12 @@ fn before_that(why: &str) -> &'static str {
 pub(super) fn not_in_scope(case: &Case, preheat: &Preheated) -> Finding {
     let missing = case.standing(ObjectStanding::NotPlacedHere).len() as u64;
     let says = format!(
-        "{} {} of {} {} not here{}; a pull takes {} from {}.",
+        "{} {} of {} {} missing on {}{}; a pull reads {} from {}.",
         scope_sentence(case, preheat),
         missing,
         counted(case.share.objects, "object"),
         are(missing),
+        case.facts.node.name,
         enough_of(case),
         if missing == 1 { "it" } else { "them" },
         if preheat.in_cluster {
@@ -275,7 +265,7 @@ pub(super) fn not_in_scope(case: &Case, preheat: &Preheated) -> Finding {
     );
     let to_do = if preheat.in_cluster {
         format!(
-            "Nothing, unless the image has to be on the node before the first pull: then {}",
+            "Nothing, unless the node needs the image before its first pull: then run {}",
             again(case, Scope::AllPeers)
         )
     } else {
@@ -288,34 +278,30 @@ pub(super) fn not_in_scope(case: &Case, preheat: &Preheated) -> Finding {
 }
 
 pub(super) fn not_known(case: &Case) -> Finding {
-    let says = format!(
-        "On {}, {}. Why that is so is not written down.",
-        case.facts.node.name,
-        held(case)
-    );
+    let says = format!("{}. The reason is not recorded.", held(case));
     let to_do = format!("Preheat it again: {}", again(case, Scope::AllPeers));
     finding(FindingKind::NotKnown, says, to_do)
 }
 
-/// Whom the preheat was for.
+/// Says which peers the preheat was for.
 fn scope_sentence(case: &Case, preheat: &Preheated) -> String {
     let (node, cluster) = (&case.facts.node.name, &case.facts.node.cluster);
     let id = preheat.id;
     if !preheat.in_cluster {
-        return format!("Preheat {id} was not for cluster {cluster}, which {node} is in.");
+        return format!("Preheat {id} was not for cluster {cluster}, the cluster of {node}.");
     }
     match (preheat.scope, case.facts.node.role) {
         (Scope::SingleSeedPeer, wire::Role::Seed) => {
             format!(
-                "Preheat {id} brought each object to one seed of cluster {cluster} (scope single_seed_peer)."
+                "Preheat {id} placed each object on one seed of cluster {cluster} (scope single_seed_peer)."
             )
         }
         (Scope::AllPeers, _) | (Scope::AllSeedPeers, wire::Role::Seed) => {
-            format!("{node} was not there yet when preheat {id} was planned.")
+            format!("{node} was not connected when preheat {id} was planned.")
         }
         (scope, wire::Role::Node) => {
             format!(
-                "Preheat {id} brought the image to the seeds of cluster {cluster} and not to {node} (scope {scope})."
+                "Preheat {id} placed the image on the seeds of cluster {cluster}, not on {node} (scope {scope})."
             )
         }
     }
@@ -326,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_failures_are_told_by_the_first_few() {
+    fn of_many_failures_the_first_three_are_named() {
         let object = |n: usize| ExplainedObject {
             digest: format!("sha256:{n:064}"),
             kind: wire::ObjectKind::Blob,
@@ -341,11 +327,6 @@ mod tests {
         };
         let objects: Vec<_> = (0..5).map(object).collect();
         let text = named(&objects.iter().collect::<Vec<_>>());
-        assert!(
-            text.starts_with("sha256:000000000000: gone [side: registry]; "),
-            "{text}"
-        );
-        assert!(text.ends_with("; and 2 more"), "{text}");
-        assert_eq!(short(&objects[0].digest).len(), 19);
+        insta::assert_snapshot!(text, @"sha256:000000000000: gone [side: registry]; sha256:000000000000: gone [side: registry]; sha256:000000000000: gone [side: registry]; and 2 more");
     }
 }

@@ -8,7 +8,7 @@ use wire::{ObjectKind, PullResult, PullSource, Role, Side};
 use crate::model::scope::Scope;
 use crate::model::state::PreheatState;
 
-/// How an image stands with a node, and why.
+/// Whether a node holds an image, and why not.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
     pub image: String,
@@ -33,11 +33,11 @@ pub struct ExplainedNode {
     /// It has a session.
     pub alive: bool,
     pub last_seen_ms: i64,
-    /// Why it gave no answer; none when it did.
+    /// Why it did not answer; none if it did.
     pub silence: Option<String>,
 }
 
-/// One thing that is so, and what to do about it.
+/// One state, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub verdict: FindingKind,
@@ -63,21 +63,21 @@ pub enum FindingKind {
     PreheatFailed,
     /// Objects could not be fetched.
     ObjectFailed,
-    /// Objects were on the node and are not any more.
+    /// Objects were removed from the node.
     RemovedSince,
     PullFailed,
     PullRefused,
-    /// All there, and the last pull came from the node's own store.
+    /// The node holds all objects; the last pull came from its own store.
     WholePulledFromStore,
-    /// All there; the last pull had to take objects from other peers.
+    /// The node holds all objects; the last pull fetched some from other peers.
     WholePulledFromPeers,
-    /// All there; the last pull had to take objects from the registry.
+    /// The node holds all objects; the last pull fetched some from the registry.
     WholePulledFromRegistry,
-    /// All there, and no pull of it is remembered.
+    /// The node holds all objects; no pull of them is recorded.
     WholeNotPulledYet,
     /// The preheat was not for this node.
     NotInScope,
-    /// Nothing of the above.
+    /// None of the above.
     NotKnown,
 }
 
@@ -92,14 +92,14 @@ impl FindingKind {
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum RegistryStanding {
     Answers,
-    /// It wants a credential that the manager does not have.
+    /// It needs a credential that the manager does not have.
     Refuses {
         text: String,
     },
     Silent {
         text: String,
     },
-    /// It is not one that the manager may ask on a reader's word.
+    /// A caller with only read access cannot make the manager dial it.
     NotAsked {
         text: String,
     },
@@ -113,7 +113,7 @@ pub struct ReferenceMeaning {
     pub now: Option<String>,
     pub preheated: Option<String>,
     pub on_node: Option<String>,
-    /// Objects of what it means now that the preheat did not bring, and their bytes.
+    /// Objects of the current image that the preheat did not place, and their bytes.
     pub others: Option<(u64, u64)>,
 }
 
@@ -129,7 +129,7 @@ pub struct ExplainedPreheat {
     pub finished_ms: Option<i64>,
     /// `harbor` or `api`.
     pub asked_by: String,
-    /// The name of the token that asked.
+    /// The name of the token that requested it.
     pub token: Option<String>,
     pub trace_id: Option<String>,
     pub trace_url: Option<String>,
@@ -145,7 +145,7 @@ pub struct Share {
     pub bytes: u64,
     pub bytes_there: u64,
     pub whole: bool,
-    /// Platforms of which everything is there, while not everything is.
+    /// Platforms of which no object is missing, if others lack some.
     pub whole_for: Vec<String>,
 }
 
@@ -157,12 +157,12 @@ pub struct ExplainedObject {
     pub size: u64,
     pub platform: Option<String>,
     pub standing: ObjectStanding,
-    /// For people: why it is not there.
+    /// For people: why the object is missing.
     pub reason: Option<String>,
     pub side: Option<Side>,
     /// When it was removed.
     pub at_ms: Option<i64>,
-    /// Of one that is on its way.
+    /// Also counts an object that is only partly there.
     pub bytes_there: u64,
 }
 
@@ -178,7 +178,7 @@ pub enum ObjectStanding {
     Removed,
     /// The preheat's scope did not include the node.
     NotPlacedHere,
-    /// It belongs to what the tag means now, and not to what was preheated.
+    /// It belongs to the current image of the tag, and not to the preheated one.
     TagMoved,
     NeverAsked,
 }
@@ -197,11 +197,11 @@ pub struct ExplainedPull {
     pub digest: Option<String>,
     pub kind: ObjectKind,
     pub result: PullResult,
-    /// Empty when the store had it.
+    /// Empty if the store held the object.
     pub sources: Vec<PullSource>,
     pub bytes: u64,
     pub took_ms: u64,
-    /// 10^6 bytes a second; none where it was too quick to tell.
+    /// 10^6 bytes a second; none for objects that are too small to measure.
     pub megabytes_per_second: Option<f64>,
     pub status: u16,
     pub trouble: Option<String>,

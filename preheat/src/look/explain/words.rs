@@ -1,4 +1,4 @@
-//! Small pieces of sentences: moments, amounts, advice.
+//! Parts of sentences: moments, amounts, advice.
 
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -53,32 +53,39 @@ pub(super) fn are(count: u64) -> &'static str {
     if count == 1 { "is" } else { "are" }
 }
 
-/// Why a store let an object go.
+/// `was` or `were`, after a number.
+pub(super) fn were(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
+/// Why a store removed an object.
 pub(super) fn removal(why: Option<&str>) -> String {
     match why {
         Some("asked") => "somebody removed it from the store".to_owned(),
         Some("evicted") => "the store needed room".to_owned(),
-        Some("damaged") => "its bytes on disk were damaged, so it was thrown away".to_owned(),
-        Some("unused") => "nobody had used it for as long as unused objects are kept".to_owned(),
-        Some("recalled") => "its image was taken off every peer (`stoker image remove`)".to_owned(),
+        Some("damaged") => "its bytes on disk were damaged".to_owned(),
+        Some("unused") => "it was unused for longer than the store keeps unused objects".to_owned(),
+        Some("recalled") => "its image was removed from every peer (`stoker image remove`)".to_owned(),
         Some(other) => other.to_owned(),
-        None => "the peer does not remember when or why; its data folder may have been emptied".to_owned(),
+        None => "the peer has no record of it; its data folder may have been emptied".to_owned(),
     }
 }
 
-/// What to do about a failure, by whose side it was on.
+/// What to do about a failure of this side.
 pub(super) fn advice(side: Option<Side>) -> &'static str {
     match side {
         Some(Side::Caller) => {
-            "Check that the credential that was sent may read the whole repository, and push the image again if the \
-             registry has lost part of it. Then preheat it again."
+            "Check that the credential of the request may read the whole repository. If the registry has lost part of the \
+             image, push it again. Then preheat it again."
         }
         Some(Side::Registry) => {
-            "Look at the registry: it does not give what its manifest lists. Push the image again, then preheat it again."
+            "Check the registry: it does not serve what its manifest lists. Push the image again, then preheat it again."
         }
-        Some(Side::Network) => "Look at the way between that peer and the registry, then preheat it again.",
-        Some(Side::Peer) => "Look at that peer's disk and log, then preheat the image again.",
-        Some(Side::Manager) | None => "Look at the manager's log, then preheat the image again.",
+        Some(Side::Network) => {
+            "Check the network between that peer and the registry, then preheat the image again."
+        }
+        Some(Side::Peer) => "Check the disk and the log of that peer, then preheat the image again.",
+        Some(Side::Manager) | None => "Check the manager's log, then preheat the image again.",
     }
 }
 
@@ -87,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_told_with_how_long_ago() {
+    fn a_moment_comes_with_its_age() {
         let at = 1_795_256_288_000;
         assert_eq!(when(at, at + 3_000), "2026-11-21 10:18:08 UTC (3 s ago)");
         assert_eq!(when(at, at + 180_000), "2026-11-21 10:18:08 UTC (3 min ago)");

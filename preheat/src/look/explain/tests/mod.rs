@@ -1,4 +1,4 @@
-//! Each verdict from facts that a test makes up: here are the facts.
+//! Verdicts from facts that a test invents. This file has the facts.
 
 mod pulls;
 mod verdicts;
@@ -157,8 +157,8 @@ fn verdicts(explained: &Explanation) -> Vec<FindingKind> {
     explained.findings.iter().map(|finding| finding.verdict).collect()
 }
 
-/// The verdicts, and the first one's sentences.
-fn told(facts: &ExplainedFacts) -> (Vec<FindingKind>, String) {
+/// Returns the verdicts, and the sentence of the first one.
+fn verdicts_and_text(facts: &ExplainedFacts) -> (Vec<FindingKind>, String) {
     let explained = conclude(facts);
     let first = explained.findings.first().expect("there is always a finding");
     assert!(!first.to_do.is_empty());

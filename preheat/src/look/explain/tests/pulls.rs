@@ -1,17 +1,14 @@
-//! What the last pulls make of it.
+//! Verdicts from the last pulls.
 
 use super::*;
+use crate::look::explain::pulls::speed_of;
 
 #[test]
-fn whole_and_never_asked_for_says_where_to_look() {
+fn a_whole_image_without_pulls_says_what_to_check() {
     let explained = conclude(&facts());
     assert_eq!(verdicts(&explained), [FindingKind::WholeNotPulledYet]);
     assert!(explained.share.whole);
-    assert!(
-        explained.findings[0].to_do.contains("hosts.toml"),
-        "{:?}",
-        explained.findings
-    );
+    insta::assert_snapshot!(explained.findings[0].says, @"node-1 holds the whole image (2 objects, 1.91 MiB). No pull of it through this node is recorded.");
     assert_eq!(explained.registry, RegistryStanding::Answers);
 }
 
@@ -25,10 +22,7 @@ fn pulled_from_the_store() {
     let explained = conclude(&facts);
     assert_eq!(verdicts(&explained), [FindingKind::WholePulledFromStore]);
     let says = &explained.findings[0].says;
-    assert!(
-        says.contains("own store: 2 objects, 3.81 MiB at 40.0 MB/s, 2027-01-15"),
-        "{says}"
-    );
+    insta::assert_snapshot!(says, @"node-1 holds the whole image (2 objects, 1.91 MiB). The last pull came from its own store: 2 objects, 3.81 MiB at 40.0 MB/s, 2027-01-15 07:59:00 UTC (60 s ago).");
     assert_eq!(explained.pulls[0].megabytes_per_second, Some(20.0));
     assert_eq!(
         explained.pulls[0].trace_url.as_deref(),
@@ -42,24 +36,24 @@ fn pulled_from_peers_names_them() {
         pull(ROOT, PullResult::Hit, vec![]),
         pull(LAYER, PullResult::Miss, vec![from("seed-1", false)]),
     ];
-    let (verdicts, says) = told(&with_reply(vec![sealed(ROOT), sealed(LAYER)], pulls));
+    let (verdicts, says) = verdicts_and_text(&with_reply(vec![sealed(ROOT), sealed(LAYER)], pulls));
     assert_eq!(verdicts, [FindingKind::WholePulledFromPeers]);
-    assert!(says.contains("from seed-1: 1 object"), "{says}");
+    insta::assert_snapshot!(says, @"node-1 holds the whole image (2 objects, 1.91 MiB). The last pull fetched from seed-1: 1 object, 1.91 MiB at 20.0 MB/s, 2027-01-15 07:59:00 UTC (60 s ago). The next pull reads from the store.");
 }
 
 #[test]
-fn pulled_from_the_registry_says_what_came_first() {
+fn pulled_from_the_registry_says_whether_the_preheat_had_ended() {
     let mut early = pull(LAYER, PullResult::Miss, vec![from("h.lan", true)]);
     early.at_unix_ms = NOW - 6 * MINUTE;
-    let (verdicts, says) = told(&with_reply(
+    let (verdicts, says) = verdicts_and_text(&with_reply(
         vec![sealed(ROOT), sealed(LAYER)],
         vec![early.clone()],
     ));
     assert_eq!(verdicts, [FindingKind::WholePulledFromRegistry]);
-    assert!(says.contains("before the preheat was done"), "{says}");
+    insta::assert_snapshot!(says, @"node-1 holds the whole image (2 objects, 1.91 MiB). The last pull read from the registry: 1 object, 1.91 MiB at 20.0 MB/s, 2027-01-15 07:54:00 UTC (6 min ago), before the preheat had ended. The next pull reads from the store.");
     early.at_unix_ms = NOW - MINUTE;
-    let (_, says) = told(&with_reply(vec![sealed(ROOT), sealed(LAYER)], vec![early]));
-    assert!(says.contains("neither the store nor a peer had it"), "{says}");
+    let (_, says) = verdicts_and_text(&with_reply(vec![sealed(ROOT), sealed(LAYER)], vec![early]));
+    insta::assert_snapshot!(says, @"node-1 holds the whole image (2 objects, 1.91 MiB). The last pull read from the registry: 1 object, 1.91 MiB at 20.0 MB/s, 2027-01-15 07:59:00 UTC (60 s ago), after the preheat: neither the store nor a peer held the objects then. The next pull reads from the store.");
 }
 
 #[test]
@@ -85,22 +79,23 @@ fn pulls_of_other_images_of_the_repository_are_left_out() {
 #[test]
 fn a_runtime_that_only_asked_for_headers_has_the_image() {
     let head = pull("v1", PullResult::Head, vec![]);
-    let (verdicts, says) = told(&with_reply(vec![sealed(ROOT), sealed(LAYER)], vec![head]));
+    let (verdicts, says) = verdicts_and_text(&with_reply(vec![sealed(ROOT), sealed(LAYER)], vec![head]));
     assert_eq!(verdicts, [FindingKind::WholeNotPulledYet]);
-    assert!(says.contains("ask for its headers"), "{says}");
+    insta::assert_snapshot!(says, @"node-1 holds the whole image (2 objects, 1.91 MiB). The last request of a runtime was for headers only: the runtime has the layers already.");
 }
 
 #[test]
-fn a_pull_that_failed_or_was_refused_comes_before_all_is_well() {
+fn a_failed_or_refused_pull_comes_before_a_whole_image() {
+    const TROUBLE: &str = "no space left on device";
     for (result, verdict) in [
         (PullResult::Failed, FindingKind::PullFailed),
         (PullResult::Refused, FindingKind::PullRefused),
     ] {
         let mut bad = pull(LAYER, result, vec![]);
-        bad.trouble = Some("no space left on device".to_owned());
-        let (verdicts, says) = told(&with_reply(vec![sealed(ROOT), sealed(LAYER)], vec![bad]));
+        bad.trouble = Some(TROUBLE.to_owned());
+        let (verdicts, says) = verdicts_and_text(&with_reply(vec![sealed(ROOT), sealed(LAYER)], vec![bad]));
         assert_eq!(verdicts, [verdict]);
-        assert!(says.contains("no space left"), "{says}");
+        assert!(says.contains(TROUBLE), "{says}");
     }
 }
 
@@ -127,15 +122,11 @@ fn all_that_one_platform_needs_is_enough() {
         [FindingKind::WholePulledFromPeers, FindingKind::NotInScope]
     );
     assert_eq!(explained.share.whole_for, ["linux/amd64"]);
-    assert!(
-        explained.findings[0]
-            .says
-            .starts_with("What linux/amd64 needs of the image is on node-1 whole")
-    );
+    insta::assert_snapshot!(explained.findings[0].says, @"node-1 holds all that linux/amd64 needs of the image. The last pull fetched from seed-1: 1 object, 1.91 MiB at 20.0 MB/s, 2027-01-15 07:59:00 UTC (60 s ago). The next pull reads from the store.");
 }
 
 #[test]
-fn what_another_platform_needs_is_no_comfort() {
+fn the_objects_of_another_platform_are_not_enough() {
     let narrow = |preheat: &mut Preheated| {
         preheat.scope = Scope::SingleSeedPeer;
         preheat.placed.clear();
@@ -149,32 +140,29 @@ fn what_another_platform_needs_is_no_comfort() {
     let preheat = facts.preheat.as_mut().expect("a preheat");
     preheat.objects.insert(OTHER_LAYER.to_owned());
     assert_eq!(
-        told(&facts).0,
+        verdicts_and_text(&facts).0,
         [FindingKind::NotInScope],
         "nobody has pulled it here"
     );
     let reply = facts.reply.as_mut().expect("a reply");
     reply.pulls = vec![pull(OTHER_LAYER, PullResult::Hit, vec![])];
     assert_eq!(
-        told(&facts).0,
+        verdicts_and_text(&facts).0,
         [FindingKind::NotInScope],
         "another platform was pulled"
     );
 }
 
 #[test]
-fn pulls_side_by_side_are_as_fast_as_they_are_together() {
+fn overlapping_pulls_are_counted_over_their_common_time() {
     let side_by_side = |gap: i64| {
         let mut second = pull(LAYER, PullResult::Hit, vec![]);
         second.at_unix_ms += gap;
         let pulls = vec![pull(ROOT, PullResult::Hit, vec![]), second];
-        told(&with_reply(vec![sealed(ROOT), sealed(LAYER)], pulls)).1
+        let explained = conclude(&with_reply(vec![sealed(ROOT), sealed(LAYER)], pulls));
+        speed_of(&explained.pulls.iter().collect::<Vec<_>>())
     };
-    assert!(side_by_side(0).contains("at 40.0 MB/s"), "{}", side_by_side(0));
-    assert!(side_by_side(50).contains("at 26.7 MB/s"), "{}", side_by_side(50));
-    assert!(
-        side_by_side(30_000).contains("at 20.0 MB/s"),
-        "{}",
-        side_by_side(30_000)
-    );
+    assert_eq!(side_by_side(0), Some(40.0));
+    assert_eq!(side_by_side(50), Some(26.7));
+    assert_eq!(side_by_side(30_000), Some(20.0));
 }
