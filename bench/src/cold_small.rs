@@ -111,12 +111,12 @@ pub(crate) async fn one_range() -> Vec<Row> {
     }
     let (sent, first) = (median(&mut sent), median(&mut first));
     #[expect(clippy::cast_precision_loss, reason = "64 KiB and a chunk")]
-    let (asked, allowed) = (SMALL as f64, (SMALL + CHUNK) as f64);
+    let (requested, allowed) = (SMALL as f64, (SMALL + CHUNK) as f64);
     vec![Row {
         scenario: format!("cold-range: one 64 KiB range of 256 MiB, median of {RUNS}"),
         ours: format!("{sent:.0} bytes from the registry"),
-        reference: format!("{asked:.0} bytes asked"),
-        ratio: format!("{:.1}", sent / asked),
+        reference: format!("{requested:.0} bytes requested"),
+        ratio: format!("{:.1}", sent / requested),
         goal: "over-read <= 1 chunk".to_owned(),
         met: sent <= allowed,
         first_byte: format!("{first:.1} ms"),

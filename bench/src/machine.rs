@@ -1,4 +1,4 @@
-//! The machine on which the figures were measured: without it they mean nothing.
+//! Describes the machine on which the figures were measured.
 
 use std::process::Command;
 

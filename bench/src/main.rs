@@ -1,5 +1,5 @@
-//! The benchmarks. Each row stands beside a reference that was measured in the same run on the same machine:
-//! the ratio carries over to another machine, the figures do not.
+//! The benchmarks. Each row has a reference that was measured in the same run on the same machine: ratios can be
+//! compared between machines, absolute figures cannot.
 //!
 //! `make bench` runs all of them on release builds. `bench --only submit` runs one, `--save NAME` keeps the
 //! results.
@@ -58,19 +58,19 @@ enum Scenario {
     Footprint,
     /// The same work with and without traces, and with faulty collectors.
     Tracing,
-    /// 1 GiB that the peer holds, beside nginx.
+    /// 1 GiB that the peer holds, compared with nginx.
     WarmLarge,
-    /// 1 GiB that no peer holds, or only the seed, beside a download.
+    /// 1 GiB that no peer holds, or only the seed, compared with a download.
     ColdLarge,
     /// 4, 8 and 16 nodes that pull the same object at once.
     ColdCrowd,
     /// 8 nodes that pull the same object at once over narrow links.
     ColdCrowdNarrow,
-    /// Small objects that the peer holds, beside nginx.
+    /// Small objects that the peer holds, compared with nginx.
     WarmSmall,
     /// Small objects that no peer holds.
     ColdSmall,
-    /// Ranges of an object that the peer holds, beside nginx.
+    /// Ranges of an object that the peer holds, compared with nginx.
     WarmRanges,
     /// One range of an object that no peer holds.
     ColdRange,

@@ -92,15 +92,21 @@ pub(crate) async fn try_curl(host: Option<&Host>, url: &str, more: &[&str]) -> R
         .output()
         .await
         .map_err(|error| error.to_string())?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let numbers: Vec<f64> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let numbers: Vec<f64> = output_text
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
     match numbers.as_slice() {
         [200.0 | 206.0, bytes, first_byte, seconds] if output.status.success() => Ok(Fetched {
             bytes: *bytes,
             seconds: *seconds,
             first_byte: *first_byte,
         }),
-        _ => Err(format!("{said} {}", String::from_utf8_lossy(&output.stderr))),
+        _ => Err(format!(
+            "{output_text} {}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
     }
 }
 
@@ -172,12 +178,13 @@ pub(crate) async fn wrk(base: &str, script: &Path, lasts: Duration, usage: impl 
         .output()
         .await
         .expect("wrk; install it: make bench-packages");
-    let (after, said) = (usage(), String::from_utf8_lossy(&output.stdout).into_owned());
+    let (after, output_text) = (usage(), String::from_utf8_lossy(&output.stdout).into_owned());
     assert!(
-        !said.contains("Non-2xx") && !said.contains("Socket errors"),
-        "{base}: {said}"
+        !output_text.contains("Non-2xx") && !output_text.contains("Socket errors"),
+        "{base}: {output_text}"
     );
-    let (requests, seconds, bytes) = read_summary(&said).unwrap_or_else(|| panic!("not understood: {said}"));
+    let (requests, seconds, bytes) =
+        read_summary(&output_text).unwrap_or_else(|| panic!("cannot parse the output of wrk: {output_text}"));
     Sample {
         seconds,
         bytes,
@@ -189,8 +196,8 @@ pub(crate) async fn wrk(base: &str, script: &Path, lasts: Duration, usage: impl 
 }
 
 /// `  225443 requests in 8.10s, 13.80GB read`
-fn read_summary(said: &str) -> Option<(f64, f64, f64)> {
-    let line = said.lines().find(|line| line.contains(" requests in "))?;
+fn read_summary(output_text: &str) -> Option<(f64, f64, f64)> {
+    let line = output_text.lines().find(|line| line.contains(" requests in "))?;
     let mut words = line.split_whitespace();
     let requests = words.next()?.parse().ok()?;
     let seconds = words.nth(2)?.trim_end_matches("s,");
@@ -212,8 +219,8 @@ mod tests {
 
     #[test]
     fn the_summary_of_wrk_is_read() {
-        let said = "Running 8s test\n  225443 requests in 8.10s, 13.80GB read\nRequests/sec: 27832\n";
-        let (requests, seconds, bytes) = read_summary(said).expect("understood");
+        let output_text = "Running 8s test\n  225443 requests in 8.10s, 13.80GB read\nRequests/sec: 27832\n";
+        let (requests, seconds, bytes) = read_summary(output_text).expect("a summary");
         assert!((requests - 225_443.0).abs() < 0.5);
         assert!((seconds - 8.1).abs() < 1e-9);
         assert!((bytes / GIB - 13.8).abs() < 1e-9);

@@ -1,5 +1,5 @@
 //! HTTP clients for registries and token servers, one for each way of checking certificates.
-//! `oci` says what a client has to be like, `process` builds it.
+//! `oci` defines what a client needs, `process` builds it.
 //!
 //! **Invariant:** this is the one place that turns a registry's TLS settings into a client.
 

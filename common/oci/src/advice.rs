@@ -23,9 +23,9 @@ impl RegistryError {
             }
             Self::Forbidden { .. } => "give this account the right to pull from the repository",
             Self::TooManyRequests { .. } => "wait, or use an account with a higher rate limit",
-            Self::Unexpected { said, .. } if said.status == 407 => OPEN_PROXY,
+            Self::Unexpected { response, .. } if response.status == 407 => OPEN_PROXY,
             Self::Unreachable { cause, .. } if cause.contains("proxy auth") => OPEN_PROXY,
-            Self::Unexpected { said, .. } if said.status == 412 => {
+            Self::Unexpected { response, .. } if response.status == 412 => {
                 "fix the image's vulnerabilities, sign the image, or change the rules of the Harbor project"
             }
             Self::ServerError { .. } | Self::Unexpected { .. } => "check the registry's log",

@@ -1,4 +1,4 @@
-//! Hostile and honest challenges.
+//! Valid and hostile challenges.
 
 use proptest::prelude::*;
 
@@ -31,7 +31,7 @@ fn harbors_challenge_is_read() {
 }
 
 #[test]
-fn several_challenges_in_one_header_are_told_apart() {
+fn several_challenges_in_one_header_are_separated() {
     let found = parse(
         r#"Basic realm="a, b=\"c\"", Negotiate, bearer Realm = "https://t" , scope="x,y", Digest qop=auth"#,
     );
@@ -72,7 +72,7 @@ fn realm(realm: &str, registry: &str, plain: bool, listed: &[&str]) -> Result<St
 }
 
 #[test]
-fn a_realm_of_the_registrys_own_domain_is_asked() {
+fn a_realm_of_the_registrys_own_domain_is_accepted() {
     for (url, registry, plain) in [
         ("https://auth.docker.io/token", "docker.io", false),
         ("https://gitlab.com/jwt/auth", "registry.gitlab.com", false),
@@ -139,12 +139,12 @@ fn a_credential_does_not_leave_https() {
 
 proptest! {
     #[test]
-    fn parsing_ends_whatever_comes(header in "([a-zA-Z]{1,6}|[ ,=\"\\\\]|\\PC){0,60}") {
+    fn parsing_any_header_ends(header in "([a-zA-Z]{1,6}|[ ,=\"\\\\]|\\PC){0,60}") {
         prop_assert!(parse(&header).len() <= CHALLENGES_LIMIT);
     }
 
     #[test]
-    fn quoted_values_come_back(value in "[ -~]{0,40}") {
+    fn quoted_values_are_read_back(value in "[ -~]{0,40}") {
         let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
         let found = parse(&format!("Bearer realm=\"{quoted}\",service=s"));
         prop_assert_eq!(found, [bearer(&value, Some("s"), None)]);

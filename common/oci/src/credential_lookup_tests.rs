@@ -1,4 +1,4 @@
-//! One file, several namespaces, helpers that fail.
+//! Several namespaces in one file, and helpers that fail.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -29,23 +29,23 @@ impl Folder {
         KeptCredential::in_docker_config(&path, "r.lan".parse().unwrap())
     }
 
-    /// A helper that notes each server that it is asked for, and does this then.
+    /// Writes a helper that records each requested server and then runs these lines.
     fn helper(&self, lines: &str) -> String {
         let path = self.0.path().join("helper");
-        let text = format!("#!/bin/sh\nread server\necho \"$server\" >> \"$0.asked\"\n{lines}\n");
+        let text = format!("#!/bin/sh\nread server\necho \"$server\" >> \"$0.requested\"\n{lines}\n");
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
-    fn asked(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.0.path().join("helper.asked")).unwrap_or_default();
+    fn requested(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.0.path().join("helper.requested")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 }
 
 #[tokio::test]
-async fn each_namespace_has_its_own_credential_also_while_it_is_remembered() {
+async fn each_namespace_has_its_own_credential_also_in_the_cache() {
     let folder = Folder::new();
     let kept = folder.write(
         r#"{"auths":{"r.lan/team-a":{"username":"a","password":"pa"},"r.lan/team-b":{"username":"b","password":"pb"}}}"#,
@@ -68,7 +68,7 @@ async fn each_namespace_has_its_own_credential_also_while_it_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_written_anew_is_read_when_the_old_credential_is_refused() {
+async fn a_changed_file_is_read_when_the_cached_credential_is_refused() {
     let folder = Folder::new();
     let of =
         |password: &str| format!(r#"{{"auths":{{"r.lan":{{"username":"a","password":"{password}"}}}}}}"#);
@@ -79,29 +79,29 @@ async fn a_file_that_was_written_anew_is_read_when_the_old_credential_is_refused
     assert_eq!(
         kept.of(Some(&app)).await.unwrap(),
         basic("a", "old"),
-        "still fresh"
+        "still cached"
     );
     let newer = kept.other_than(Some(&basic("a", "old")), Some(&app)).await;
     assert_eq!(newer.unwrap(), basic("a", "new"));
 }
 
 #[tokio::test]
-async fn a_helper_is_asked_once_for_many_repositories() {
+async fn a_helper_runs_once_for_many_repositories() {
     let folder = Folder::new();
     let helper = folder.helper(r#"echo '{"Username":"h","Secret":"s"}'"#);
     let kept = folder.write(&format!(r#"{{"credHelpers":{{"r.lan":"{helper}"}}}}"#));
     for name in ["team-a/app", "team-b/app"] {
         assert_eq!(kept.of(Some(&repository(name))).await.unwrap(), basic("h", "s"));
     }
-    assert_eq!(folder.asked(), ["r.lan"]);
+    assert_eq!(folder.requested(), ["r.lan"]);
     kept.other_than(Some(&basic("h", "s")), Some(&repository("team-a/app")))
         .await
         .unwrap();
-    assert_eq!(folder.asked(), ["r.lan", "r.lan"]);
+    assert_eq!(folder.requested(), ["r.lan", "r.lan"]);
 }
 
 #[tokio::test]
-async fn a_store_that_fails_gives_way_to_the_files_own_entry_and_is_not_run_for_each_request() {
+async fn the_entry_of_the_file_replaces_a_failing_store_which_runs_once() {
     let folder = Folder::new();
     let helper = folder.helper("exit 1");
     let with = |auths: &str| format!(r#"{{"credsStore":"{helper}","auths":{auths}}}"#);
@@ -112,7 +112,7 @@ async fn a_store_that_fails_gives_way_to_the_files_own_entry_and_is_not_run_for_
             basic("u", "p")
         );
     }
-    assert_eq!(folder.asked().len(), 1);
+    assert_eq!(folder.requested().len(), 1);
     let kept = folder.write(&with(r#"{"r.lan":{}}"#));
     let fault = kept.of(Some(&repository("team-a/app"))).await.unwrap_err();
     assert!(matches!(fault, LookupError::Helper { .. }), "{fault}");

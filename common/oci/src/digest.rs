@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_does_not_depend_on_how_the_bytes_come() {
+    fn the_digest_does_not_depend_on_the_chunks() {
         let mut hasher = DigestHasher::default();
         hasher.update(b"a la");
         let clone = hasher.clone();

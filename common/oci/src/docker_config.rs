@@ -90,7 +90,7 @@ impl DockerConfig {
         let helpers = matching(&self.cred_helpers, registry, fits);
         for (rank, name) in helpers.iter().filter(|(_, name)| !name.is_empty()) {
             let helper = CredentialHelper::named(name)?;
-            ranked.extend(asked(registry, rank, &helper));
+            ranked.extend(requested(registry, rank, &helper));
         }
         let has_helper = helpers
             .iter()
@@ -138,7 +138,7 @@ fn matching<'map, T>(
 }
 
 /// Returns the names under which a helper may store a credential: the key's path, if any, and with a lower rank the host.
-fn asked(registry: &RegistryName, rank: &Rank, helper: &CredentialHelper) -> Vec<(Order, Source)> {
+fn requested(registry: &RegistryName, rank: &Rank, helper: &CredentialHelper) -> Vec<(Order, Source)> {
     let of = |server: String| Source::Helper {
         helper: helper.clone(),
         server,

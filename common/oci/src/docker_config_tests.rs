@@ -1,4 +1,4 @@
-//! Files as docker writes them, and as they are broken.
+//! Files as Docker writes them, and broken files.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn sources(text: &str, registry: &str, repository: Option<&str>) -> Result<Vec<S
     config.sources(file.path(), &registry, repository.as_ref())
 }
 
-/// The first that is found, where no helper is named.
+/// Returns the first credential; panics for a helper.
 fn credential_for(text: &str, registry: &str, repository: Option<&str>) -> Credential {
     match sources(text, registry, repository).unwrap().into_iter().next() {
         None => Credential::Anonymous,
@@ -32,7 +32,7 @@ fn credential(text: &str, registry: &str) -> Credential {
     credential_for(text, registry, Some("team-a/app"))
 }
 
-/// A file with these keys, each with its own text as the user.
+/// Returns a file with these keys; the user name of each entry is its key.
 fn keyed(keys: &[&str]) -> String {
     let entries = keys.iter().map(|key| {
         let entry = serde_json::json!({"username": *key, "password": "pw"});
@@ -41,7 +41,7 @@ fn keyed(keys: &[&str]) -> String {
     serde_json::json!({"auths": entries.collect::<serde_json::Map<_, _>>()}).to_string()
 }
 
-/// The key that counts, for a repository of a registry.
+/// Returns the key whose entry is used for a repository of a registry.
 fn chosen(keys: &[&str], registry: &str, repository: Option<&str>) -> Option<String> {
     match credential_for(&keyed(keys), registry, repository) {
         Credential::Basic { username, .. } => Some(username),
@@ -50,7 +50,7 @@ fn chosen(keys: &[&str], registry: &str, repository: Option<&str>) -> Option<Str
 }
 
 #[test]
-fn the_longest_key_that_matches_counts_and_never_another_namespaces() {
+fn the_longest_matching_key_is_used_and_never_that_of_another_namespace() {
     let keys = [
         "r.lan",
         "r.lan/team-a",
@@ -130,7 +130,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn no_path_opens_a_repository_that_does_not_lie_below_it(
+    fn no_path_opens_a_repository_outside_it(
         path in "[a-c]{1,2}(/[a-c]{1,2}){0,2}", repository in "[a-c]{1,2}(/[a-c]{1,2}){0,2}",
     ) {
         let key = format!("r.lan/{path}");
@@ -186,7 +186,7 @@ fn helper(name: &str, server: &str) -> Source {
 }
 
 #[test]
-fn a_helper_of_the_registry_goes_before_the_one_of_all_and_both_before_the_file() {
+fn the_registrys_helper_precedes_the_store_and_both_precede_the_entry() {
     let text = r#"{"credHelpers":{"r.lan":"one"},"credsStore":"all","auths":{"https://r.lan":{"auth":"YW5uOnA6dw=="}}}"#;
     let of = |registry: &str| sources(text, registry, Some("team-a/app")).unwrap();
     assert_eq!(of("r.lan"), [helper("one", "r.lan"), Source::Entry(ann())]);
@@ -195,7 +195,7 @@ fn a_helper_of_the_registry_goes_before_the_one_of_all_and_both_before_the_file(
 }
 
 #[test]
-fn helpers_of_namespaces_are_asked_for_their_namespace_first() {
+fn helpers_of_namespaces_look_up_their_namespace_first() {
     let text = r#"{
         "credHelpers":{"r.lan/team-a":"one","r.lan/team-b":"two"},"credsStore":"all",
         "auths":{"r.lan/team-b":{"auth":"YW5uOnA6dw=="},"r.lan":{}}
@@ -231,7 +231,7 @@ fn base64_of_every_tool_is_read() {
         )
     };
     let of = |password: &str| Credential::from_login("u", Secret::new(password));
-    assert_eq!(with("dTpwCg=="), of("p"), "a line's end");
+    assert_eq!(with("dTpwCg=="), of("p"), "a line break");
     assert_eq!(with("dTpwP35-"), of("p?~~"), "for URLs");
     assert_eq!(with("dTpwP35+"), of("p?~~"));
     assert_eq!(with("dTpw"), of("p"));
@@ -239,7 +239,7 @@ fn base64_of_every_tool_is_read() {
 }
 
 #[test]
-fn a_broken_file_is_said_to_be_one_and_not_repeated() {
+fn a_broken_file_is_refused_without_repeating_it() {
     let of_ann = |auth: &str| format!(r#"{{"auths":{{"r.lan":{{"auth":"{auth}"}}}}}}"#);
     for text in [
         "s3cret".to_owned(),
@@ -251,10 +251,10 @@ fn a_broken_file_is_said_to_be_one_and_not_repeated() {
         " ".repeat(1_100_000),
     ] {
         let Err(fault) = sources(&text, "r.lan", None) else {
-            panic!("{text} was taken")
+            panic!("{text} was accepted")
         };
         assert!(!format!("{fault} {fault:?}").contains("s3cret"), "{fault}");
     }
-    let gone = DockerConfig::read(Path::new("/no/such/file"));
-    assert!(matches!(gone, Err(LookupError::Unreadable { .. })));
+    let missing = DockerConfig::read(Path::new("/no/such/file"));
+    assert!(matches!(missing, Err(LookupError::Unreadable { .. })));
 }

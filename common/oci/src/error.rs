@@ -1,6 +1,6 @@
 //! Failures of requests to a registry.
 //!
-//! **Invariant:** no error holds a credential, a query string, more than [`SAID_LIMIT`] characters of outside text, or
+//! **Invariant:** no error holds a credential, a query string, more than [`TEXT_LIMIT`] characters of outside text, or
 //! text from another host than the registry.
 
 use std::fmt;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::challenge::BadRealm;
 use crate::dial::NotAllowed;
-use crate::text::{SAID_LIMIT, tame};
+use crate::text::{TEXT_LIMIT, tame};
 use crate::{Digest, LookupError, RegistryName};
 
 /// Whose failure it is.
@@ -76,10 +76,10 @@ fn first_error(body: &[u8]) -> String {
         .or_else(|| text_at("/details"))
         .or_else(|| text_at("/message"));
     match (code, message) {
-        (Some(code), Some(message)) => tame(&format!("{code}: {message}"), SAID_LIMIT),
-        (Some(one), None) | (None, Some(one)) => tame(one, SAID_LIMIT),
+        (Some(code), Some(message)) => tame(&format!("{code}: {message}"), TEXT_LIMIT),
+        (Some(one), None) | (None, Some(one)) => tame(one, TEXT_LIMIT),
         (None, None) if body.trim_ascii_start().starts_with(b"<") => String::new(),
-        (None, None) => tame(&String::from_utf8_lossy(body), SAID_LIMIT),
+        (None, None) => tame(&String::from_utf8_lossy(body), TEXT_LIMIT),
     }
 }
 
@@ -87,99 +87,111 @@ fn first_error(body: &[u8]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    #[error("{asked} not found: {said}")]
+    #[error("{requested} not found: {response}")]
     NotFound {
-        asked: RequestedObject,
-        said: ErrorResponse,
+        requested: RequestedObject,
+        response: ErrorResponse,
     },
-    #[error("{asked} needs a credential: {said}")]
+    #[error("{requested} needs a credential: {response}")]
     NoCredential {
-        asked: RequestedObject,
-        said: ErrorResponse,
+        requested: RequestedObject,
+        response: ErrorResponse,
     },
-    #[error("{asked} refused, credential not accepted: {said}")]
+    #[error("{requested} refused, credential not accepted: {response}")]
     WrongCredential {
-        asked: RequestedObject,
-        said: ErrorResponse,
+        requested: RequestedObject,
+        response: ErrorResponse,
     },
-    #[error("{asked} refused, the credential of the request has expired: {said}")]
+    #[error("{requested} refused, the credential of the request has expired: {response}")]
     CredentialEnded {
-        asked: RequestedObject,
-        said: ErrorResponse,
+        requested: RequestedObject,
+        response: ErrorResponse,
     },
-    #[error("{asked} forbidden for this credential: {said}")]
+    #[error("{requested} forbidden for this credential: {response}")]
     Forbidden {
-        asked: RequestedObject,
-        said: ErrorResponse,
+        requested: RequestedObject,
+        response: ErrorResponse,
     },
-    #[error("{asked} rate-limited{}: {said}", when(.retry_after.as_ref()))]
+    #[error("{requested} rate-limited{}: {response}", when(.retry_after.as_ref()))]
     TooManyRequests {
-        asked: RequestedObject,
-        said: ErrorResponse,
+        requested: RequestedObject,
+        response: ErrorResponse,
         retry_after: Option<Duration>,
     },
-    #[error("{asked} failed{}: {said}", when(.retry_after.as_ref()))]
+    #[error("{requested} failed{}: {response}", when(.retry_after.as_ref()))]
     ServerError {
-        asked: RequestedObject,
-        said: ErrorResponse,
+        requested: RequestedObject,
+        response: ErrorResponse,
         retry_after: Option<Duration>,
     },
-    #[error("{asked} got an unexpected response: {said}")]
+    #[error("{requested} got an unexpected response: {response}")]
     Unexpected {
-        asked: RequestedObject,
-        said: ErrorResponse,
+        requested: RequestedObject,
+        response: ErrorResponse,
     },
-    #[error("{asked} not fetched, registry unreachable: {cause}")]
-    Unreachable { asked: RequestedObject, cause: String },
-    #[error("{asked} not fetched: no {awaited} within {} s", .limit.as_secs_f32())]
+    #[error("{requested} not fetched, registry unreachable: {cause}")]
+    Unreachable {
+        requested: RequestedObject,
+        cause: String,
+    },
+    #[error("{requested} not fetched: no {awaited} within {} s", .limit.as_secs_f32())]
     TimedOut {
-        asked: RequestedObject,
+        requested: RequestedObject,
         awaited: &'static str,
         limit: Duration,
     },
-    #[error("{asked} interrupted after {received} bytes: {cause}")]
+    #[error("{requested} interrupted after {received} bytes: {cause}")]
     CutShort {
-        asked: RequestedObject,
+        requested: RequestedObject,
         received: u64,
         cause: String,
     },
-    #[error("{asked} has wrong bytes: their digest is {found}, not {expected}")]
+    #[error("{requested} has wrong bytes: their digest is {found}, not {expected}")]
     WrongBytes {
-        asked: RequestedObject,
+        requested: RequestedObject,
         expected: Box<Digest>,
         found: Box<Digest>,
     },
-    #[error("{asked} is larger than {limit} bytes")]
-    TooLarge { asked: RequestedObject, limit: usize },
-    #[error("{asked} got an unusable response: {what}")]
-    BadAnswer { asked: RequestedObject, what: String },
-    #[error("{asked} refused by {host}, where the registry redirected, also on retry: HTTP {}", .said.status)]
-    StorageRefused {
-        asked: RequestedObject,
-        host: String,
-        said: ErrorResponse,
+    #[error("{requested} is larger than {limit} bytes")]
+    TooLarge {
+        requested: RequestedObject,
+        limit: usize,
     },
-    #[error("{asked} found no free connection in {} s: all {limit} to the registry were in use", .waited.as_secs_f32())]
+    #[error("{requested} got an unusable response: {what}")]
+    BadAnswer {
+        requested: RequestedObject,
+        what: String,
+    },
+    #[error("{requested} refused by {host}, where the registry redirected, also on retry: HTTP {}", .response.status)]
+    StorageRefused {
+        requested: RequestedObject,
+        host: String,
+        response: ErrorResponse,
+    },
+    #[error("{requested} found no free connection in {} s: all {limit} to the registry were in use", .waited.as_secs_f32())]
     NoFreeConnection {
-        asked: RequestedObject,
+        requested: RequestedObject,
         limit: NonZeroU32,
         waited: Duration,
     },
-    #[error("{asked} not fetched, credential lookup failed: {cause}")]
+    #[error("{requested} not fetched, credential lookup failed: {cause}")]
     NoLookup {
-        asked: RequestedObject,
+        requested: RequestedObject,
         cause: LookupError,
     },
-    #[error("{asked} was redirected, but the redirect is not followed: {what}")]
-    BadRedirect { asked: RequestedObject, what: String },
-    #[error("{asked} not fetched, sign-in refused: {realm}")]
+    #[error("{requested} was redirected, but the redirect is not followed: {what}")]
+    BadRedirect {
+        requested: RequestedObject,
+        what: String,
+    },
+    #[error("{requested} not fetched, sign-in refused: {realm}")]
     UnsafeRealm {
-        asked: RequestedObject,
+        requested: RequestedObject,
         realm: Box<BadRealm>,
     },
-    #[error("{asked} not requested: {refused}")]
+    #[error("{requested} not requested: {refused}")]
     NotAllowed {
-        asked: RequestedObject,
+        requested: RequestedObject,
         refused: Box<NotAllowed>,
         /// Whether a redirect or a token realm led there, and not the registry's own name.
         by_registry: bool,
@@ -254,14 +266,14 @@ impl RegistryError {
     /// Returns the status of the registry's response, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::NotFound { said, .. }
-            | Self::NoCredential { said, .. }
-            | Self::WrongCredential { said, .. }
-            | Self::CredentialEnded { said, .. }
-            | Self::Forbidden { said, .. }
-            | Self::TooManyRequests { said, .. }
-            | Self::ServerError { said, .. }
-            | Self::Unexpected { said, .. } => Some(said.status),
+            Self::NotFound { response, .. }
+            | Self::NoCredential { response, .. }
+            | Self::WrongCredential { response, .. }
+            | Self::CredentialEnded { response, .. }
+            | Self::Forbidden { response, .. }
+            | Self::TooManyRequests { response, .. }
+            | Self::ServerError { response, .. }
+            | Self::Unexpected { response, .. } => Some(response.status),
             _ => None,
         }
     }
@@ -316,10 +328,10 @@ mod tests {
             "{{\"errors\":[{{\"code\":\"X\\u001b[2J\",\"message\":\"{}\"}}]}}",
             "y\\n".repeat(5_000)
         );
-        let said = ErrorResponse::new(500, hostile.as_bytes());
-        assert!(said.words.starts_with("X [2J: y y"), "{said}");
-        assert!(said.words.chars().count() <= SAID_LIMIT + 1);
-        assert!(!said.words.contains(char::is_control));
+        let response = ErrorResponse::new(500, hostile.as_bytes());
+        assert!(response.words.starts_with("X [2J: y y"), "{response}");
+        assert!(response.words.chars().count() <= TEXT_LIMIT + 1);
+        assert!(!response.words.contains(char::is_control));
     }
 
     #[test]

@@ -56,8 +56,7 @@ impl CredentialHelper {
 
     async fn ask_within(&self, server: &str, wait: Duration) -> Result<Credential, LookupError> {
         let ran = timeout(wait, self.run(server)).await;
-        let (succeeded, output) =
-            ran.map_err(|_| self.failed(format!("no answer within {} s", wait.as_secs())))??;
+        let (succeeded, output) = ran.map_err(|_| self.timed_out(wait))??;
         if !succeeded {
             let is_unknown = output.windows(UNKNOWN.len()).any(|window| window == UNKNOWN);
             return if is_unknown {
@@ -86,19 +85,26 @@ impl CredentialHelper {
             .spawn()
             .map_err(|cause| self.failed(format!("cannot run it: {cause}")))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
-        let asking = async {
+        let writing = async {
             if let Some(mut input) = input {
                 // A helper that does not read its input may still answer.
                 let _ = input.write_all(format!("{server}\n").as_bytes()).await;
             }
         };
-        let ((), read) = tokio::join!(asking, read_bounded(output));
+        let ((), read) = tokio::join!(writing, read_bounded(output));
         let output = read.map_err(io)?;
         if output.len() as u64 > OUTPUT {
             return Err(self.failed(format!("it printed more than {OUTPUT} bytes")));
         }
         let status = child.wait().await.map_err(io)?;
         Ok((status.success(), output))
+    }
+
+    fn timed_out(&self, limit: Duration) -> LookupError {
+        LookupError::HelperTimeout {
+            program: self.program.clone(),
+            limit_s: limit.as_secs(),
+        }
     }
 
     fn failed(&self, cause: String) -> LookupError {

@@ -14,6 +14,8 @@ pub enum LookupError {
     BadHelper,
     #[error("credential helper {} failed: {cause}", .program.display())]
     Helper { program: PathBuf, cause: String },
+    #[error("credential helper {} failed: no answer within {limit_s} s", .program.display())]
+    HelperTimeout { program: PathBuf, limit_s: u64 },
     #[error("another lookup of this credential did not finish in time")]
     TooLong,
 }

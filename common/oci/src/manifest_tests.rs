@@ -1,4 +1,4 @@
-//! What documents are taken and which are refused.
+//! Which documents are accepted and which are refused.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ fn an_index_lists_platforms() {
 }
 
 #[test]
-fn an_attestation_says_which_manifest_it_is_for() {
+fn an_attestation_names_its_manifest() {
     let mut entry = object(OCI_IMAGE_MEDIA_TYPE, 9);
     entry["platform"] = json!({"os": "unknown", "architecture": "unknown"});
     entry["annotations"] =
@@ -69,8 +69,8 @@ fn an_attestation_says_which_manifest_it_is_for() {
     let Manifest::Index { entries } = read(&document, OCI_IMAGE_INDEX_MEDIA_TYPE).unwrap() else {
         panic!("no index")
     };
-    let told: Vec<bool> = entries.iter().map(|entry| entry.attests_to.is_some()).collect();
-    assert_eq!(told, [true, false]);
+    let attests: Vec<bool> = entries.iter().map(|entry| entry.attests_to.is_some()).collect();
+    assert_eq!(attests, [true, false]);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_platform_of_an_index_is_read_as_builders_spell_it() {
 }
 
 #[test]
-fn what_an_artifact_is_about_is_told_and_its_type_and_embedded_config_disturb_nobody() {
+fn an_artifact_has_its_subject_and_an_embedded_config() {
     let mut document = image_of(&[object("application/spdx+json", 7)]);
     document["artifactType"] = "application/spdx+json".into();
     document["config"] = json!({
@@ -103,7 +103,7 @@ fn what_an_artifact_is_about_is_told_and_its_type_and_embedded_config_disturb_no
 }
 
 #[test]
-fn foreign_layers_are_told() {
+fn foreign_layers_are_marked() {
     let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
     let manifest = read(&image_of(&[object(foreign, 1)]), "").unwrap();
     let flags: Vec<bool> = manifest
@@ -156,7 +156,7 @@ fn wrong_sizes_digests_and_counts_are_refused() {
 }
 
 #[test]
-fn what_is_no_manifest_is_said_to_be_none() {
+fn a_document_that_is_not_a_manifest_is_refused() {
     assert!(matches!(
         parse(b"<html>", ""),
         Err(BadManifest::Unreadable { .. })
@@ -173,15 +173,18 @@ fn what_is_no_manifest_is_said_to_be_none() {
 
 #[test]
 fn a_value_of_a_wrong_type_is_not_repeated() {
-    let told = parse(br#"{"schemaVersion":"s3cret","layers":[]}"#, "").unwrap_err();
-    assert!(matches!(told, BadManifest::Unreadable { .. }), "{told}");
-    assert!(!told.to_string().contains("s3cret"), "{told}");
+    let wrong_type = parse(br#"{"schemaVersion":"s3cret","layers":[]}"#, "").unwrap_err();
+    assert!(
+        matches!(wrong_type, BadManifest::Unreadable { .. }),
+        "{wrong_type}"
+    );
+    assert!(!wrong_type.to_string().contains("s3cret"), "{wrong_type}");
     let missing = parse(br#"{"schemaVersion":2,"layers":[]}"#, "").unwrap_err();
     assert!(missing.to_string().contains("config"), "{missing}");
 }
 
 #[test]
-fn a_manifest_tells_its_type_unless_it_tells_two() {
+fn a_manifest_has_one_media_type_or_is_refused() {
     let inside = |text: &str| media_type_inside(text.as_bytes());
     assert_eq!(inside(r#"{"mediaType":"x/y","layers":[]}"#).unwrap(), "x/y");
     assert_eq!(inside(r#"{"manifests":[]}"#).unwrap(), OCI_IMAGE_INDEX_MEDIA_TYPE);
@@ -190,7 +193,7 @@ fn a_manifest_tells_its_type_unless_it_tells_two() {
 }
 
 #[test]
-fn a_config_says_its_platform_or_nothing() {
+fn a_config_has_one_platform_or_none() {
     let platform = |text: &str| platform_of_config(text.as_bytes()).map(|platform| platform.to_string());
     assert_eq!(
         platform(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).as_deref(),

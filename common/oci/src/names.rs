@@ -15,6 +15,7 @@ const DOCKER_HUB_API: &str = "registry-1.docker.io";
 const LONGEST_HOST: usize = 253;
 const LONGEST_REPOSITORY: usize = 255;
 const LONGEST_TAG: usize = 128;
+const LOWER_CASE: &str = "write repositories in lower case";
 
 /// `host` or `host:port`, normalized: lower case, no default port, one name for Docker Hub.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,7 +174,7 @@ impl FromStr for Repository {
             return refuse("a repository has at most 255 characters");
         }
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return refuse("write repositories in lower case");
+            return refuse(LOWER_CASE);
         }
         if text.split('/').any(str::is_empty) {
             return refuse("join its parts with single slashes, for example library/nginx");
@@ -213,10 +214,10 @@ impl FromStr for Tag {
     fn from_str(text: &str) -> Result<Self, BadName> {
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         let starts_well = text.bytes().next().is_some_and(is_word);
-        let goes_on_well = text
+        let continues_well = text
             .bytes()
             .all(|byte| is_word(byte) || byte == b'.' || byte == b'-');
-        if starts_well && goes_on_well && text.len() <= LONGEST_TAG {
+        if starts_well && continues_well && text.len() <= LONGEST_TAG {
             return Ok(Self(text.into()));
         }
         let advice =

@@ -1,4 +1,4 @@
-//! Which names are taken, made equal, and refused.
+//! Which names are accepted, normalized and refused.
 
 use proptest::prelude::*;
 
@@ -93,9 +93,12 @@ fn repositories_follow_the_distribution_grammar() {
 }
 
 #[test]
-fn a_refusal_says_what_to_write() {
-    let said = "library/Nginx".parse::<Repository>().unwrap_err().to_string();
-    assert!(said.contains("lower case"), "{said}");
+fn an_upper_case_repository_is_refused_with_advice() {
+    let error = "library/Nginx".parse::<Repository>().unwrap_err();
+    assert_eq!(
+        (error.given.as_str(), error.advice),
+        ("library/Nginx", LOWER_CASE)
+    );
 }
 
 #[test]

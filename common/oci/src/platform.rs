@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spellings_of_builders_and_machines_are_understood() {
+    fn the_spellings_of_builders_and_machines_are_read() {
         for (wanted, found) in [
             ("linux/arm/v7", "linux/arm"),
             ("linux/arm", "linux/armhf"),

@@ -99,12 +99,15 @@ mod tests {
     }
 
     #[test]
-    fn a_password_from_a_file_is_put_in() {
+    fn a_password_from_a_file_is_added() {
         let proxy: Proxy = "http://ann@proxy.lan:3128".parse().unwrap();
         let full = proxy.with_password(&Secret::new("p@ss/word")).unwrap();
         assert_eq!(full.expose(), "http://ann:p%40ss%2Fword@proxy.lan:3128/");
-        let nobodys: Proxy = "http://proxy.lan".parse().unwrap();
-        assert_eq!(nobodys.with_password(&Secret::new("x")), Err(BadProxy::NoUser));
+        let without_user: Proxy = "http://proxy.lan".parse().unwrap();
+        assert_eq!(
+            without_user.with_password(&Secret::new("x")),
+            Err(BadProxy::NoUser)
+        );
     }
 
     #[test]

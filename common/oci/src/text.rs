@@ -1,7 +1,7 @@
 //! Sanitizes outside text for logs and errors: no control characters, no endless lines.
 
 /// Characters of a registry's text that an error repeats.
-pub(crate) const SAID_LIMIT: usize = 300;
+pub(crate) const TEXT_LIMIT: usize = 300;
 
 /// Sanitizes outside text for a log line or an error: control and direction characters become spaces, runs of spaces
 /// become one, and text longer than `limit` characters ends in an ellipsis.
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn long_text_is_truncated() {
         for long in ["x".repeat(10_000), "x ".repeat(10_000), "xy ".repeat(10_000)] {
-            assert!(tame(&long, SAID_LIMIT).chars().count() <= SAID_LIMIT + 1);
+            assert!(tame(&long, TEXT_LIMIT).chars().count() <= TEXT_LIMIT + 1);
         }
     }
 }

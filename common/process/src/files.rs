@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_private_file_is_made_once_and_is_private() {
+    fn a_private_file_is_created_once_with_mode_600() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("key");
         assert_eq!(private_file(&path, || b"first".to_vec()).expect("made"), b"first");
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_version_left_open_is_closed() {
+    fn files_that_an_older_version_left_open_are_closed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         fs::create_dir_all(path("store/sealed/ab")).expect("made");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_data_folder_is_made_private_and_one_that_many_share_is_left_alone() {
+    fn a_data_folder_becomes_private_but_a_shared_one_is_not_changed() {
         let folder = tempfile::tempdir().expect("a folder");
         let (made, open, shared) = (
             folder.path().join("a/b"),
@@ -236,6 +236,7 @@ mod tests {
         fs::write(&path, b"known").expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("opened up");
         let error = private_file(&path, Vec::new).expect_err("refused");
-        assert!(error.to_string().contains("chmod 600"), "{error}");
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{error}");
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }
 }

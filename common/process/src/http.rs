@@ -143,7 +143,7 @@ fn certificates(pem: &str) -> Result<Vec<Certificate>, ClientError> {
 mod tests {
     use super::*;
 
-    /// Answers every request, and says on how many connections they came.
+    /// Sends two requests to a server, and returns how many connections they used.
     async fn connections_of_two_requests(options: &ClientOptions) -> usize {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -204,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_is_none_is_refused_without_repeating_it() {
+    fn an_invalid_proxy_is_refused_without_repeating_it() {
         let options = ClientOptions {
             proxy: Some("http://ann:s3cret@[".to_owned()),
             ..ClientOptions::default()
         };
-        let error = client(&options).expect_err("no address");
+        let error = client(&options).expect_err("an invalid URL");
         assert!(matches!(error, ClientError::NoProxy));
         assert!(!format!("{error} {error:?} {options:?}").contains("s3cret"));
     }

@@ -96,7 +96,7 @@ mod tests {
         let task = running.spawn(async move { stopping.cancelled().await });
         let drained =
             tokio::time::timeout(Duration::from_secs(60), running.drain(Duration::from_secs(3_600))).await;
-        assert!(drained.is_ok(), "the drain waited for the grace");
+        assert!(drained.is_ok(), "the drain waited for the whole grace period");
         assert_eq!(task.await.expect("not panicked"), Some(()));
     }
 }

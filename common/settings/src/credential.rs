@@ -1,9 +1,10 @@
-//! The keys of a registry's section that say how we sign in: one way at most.
+//! The keys of a registry's section for the sign-in. At most one way to sign in may be set.
 
 use oci::{Credential, CredentialHelper, KeptCredential, RegistryName, Secret};
 
 use crate::section::Section;
 
+/// The ways to sign in: the name of each, and its keys.
 const WAYS: [(&str, &[&str]); 4] = [
     ("username", &["username", "password", "password_file"]),
     ("identity_token_file", &["identity_token_file"]),
@@ -11,7 +12,7 @@ const WAYS: [(&str, &[&str]); 4] = [
     ("credential_helper", &["credential_helper"]),
 ];
 
-/// Reads how we sign in at `registry`; without any of the keys it is anonymous.
+/// Reads the credential for `registry`; anonymous if no key is set.
 pub(crate) fn read(registry: Option<&RegistryName>, section: &Section<'_>) -> Credential {
     only_one_way(section);
     let basic = basic(section);
@@ -31,8 +32,8 @@ fn basic(section: &Section<'_>) -> Option<Credential> {
     let password = section.secret("password").or(from_file);
     let has_password = section.has("password") || section.has("password_file");
     match (section.has("username"), has_password) {
-        (true, false) => section.incomplete("password", "is needed beside username (or password_file)"),
-        (false, true) => section.incomplete("username", "is needed beside password"),
+        (true, false) => section.incomplete("password", "missing: username needs it (or password_file)"),
+        (false, true) => section.incomplete("username", "missing: password needs it"),
         _ => {}
     }
     Some(Credential::Basic {
@@ -41,7 +42,7 @@ fn basic(section: &Section<'_>) -> Option<Credential> {
     })
 }
 
-/// What is looked up when it is needed. That it can be is checked now.
+/// Returns a credential that is looked up at each use. A broken file is reported now.
 fn kept(registry: Option<&RegistryName>, section: &Section<'_>) -> Option<KeptCredential> {
     let config = section.path("docker_config");
     let helper = section.text("credential_helper");
@@ -64,7 +65,7 @@ fn only_one_way(section: &Section<'_>) {
     if let (Some((first, _)), Some((second, _))) = (given.next(), given.next()) {
         section.fault(
             second,
-            format_args!("does not go together with {first}: choose one"),
+            format_args!("conflicts with {first}: set only one of them"),
         );
     }
 }

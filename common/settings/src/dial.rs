@@ -1,10 +1,10 @@
-//! `[dial]`: which registries a preheat may open, and which addresses are dialled. Both programs have this section.
+//! `[dial]`: which registries a preheat may use, and which addresses may be dialled. Both programs have this section.
 
 use oci::{AddressRange, DialRules};
 
 use crate::section::Section;
 
-/// Reads `[dial]`. `addresses` are those that are listed where the section lists none itself.
+/// Reads `[dial]`. `addresses` is the default of the key with this name.
 pub fn read(top: &Section<'_>, addresses: Vec<AddressRange>) -> DialRules {
     let section = top.table("dial");
     let listed = section.list("addresses");

@@ -1,4 +1,4 @@
-//! One value in force, as `config show` prints it.
+//! One effective value, as `config show` prints it.
 
 use std::fmt;
 
@@ -9,23 +9,23 @@ use crate::source::ValueSource;
 /// Shown instead of a secret.
 const MASK: &str = "***";
 
-/// One value in force and where it comes from. A secret is never in here.
+/// One effective value and its source. It never holds a secret.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// Dotted and in full.
+    /// The full dotted name.
     pub key: String,
     pub value: Value,
     pub source: ValueSource,
 }
 
 impl Entry {
-    /// The value that is shown for a secret.
+    /// Returns the value that is shown for a secret.
     pub(crate) fn masked() -> Value {
         Value::from(MASK)
     }
 }
 
-/// `key = value  # where it comes from`
+/// `key = value  # source`
 impl fmt::Display for Entry {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} = {}  # {}", self.key, self.value, self.source)

@@ -1,37 +1,37 @@
-//! What is wrong with a configuration.
+//! The faults of a configuration.
 
 use std::fmt;
 
 use crate::source::ValueSource;
 
-/// What kind of fault it is; tests and programs decide by this and never by the text.
+/// The kind of a fault. Tests and programs decide by the kind, never by the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// The file is no TOML.
+    /// The file is not valid TOML.
     Syntax,
     UnknownKey,
     /// The key is from an older version.
     FormerKey,
-    /// The value is of another type than the key's.
+    /// The value does not have the type of the key.
     WrongType,
     BadValue,
     /// The value names a file that cannot be read.
     UnreadableFile,
-    /// A value is needed that a flag may give too.
+    /// A required value is missing. A flag can set it too.
     NotGiven,
-    /// Another key of the same section needs this one.
+    /// The key is missing, and another key of the same section needs it.
     Incomplete,
 }
 
-/// One fault, with its key and where its value comes from.
+/// One fault, with its key and the source of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Dotted and in full: `registry."r.lan".proxy`.
+    /// The full dotted name: `registry."r.lan".proxy`.
     pub key: String,
     pub kind: FaultKind,
     pub text: String,
-    /// None where there is no value.
+    /// `None` if there is no value.
     pub source: Option<ValueSource>,
 }
 
@@ -39,15 +39,15 @@ pub struct Fault {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
     faults: Vec<Fault>,
-    /// What is understood but should be written in another way.
+    /// Settings that are accepted but should be written in another way.
     pub warnings: Vec<String>,
 }
 
 impl Faults {
-    /// What comes first in the file comes first here; what no file says comes before.
+    /// Sorts faults by their position in the file; faults without a position come first.
     pub(crate) fn sorted(mut faults: Vec<Fault>, warnings: Vec<String>) -> Self {
         faults.sort_by_key(position);
-        // Two readers of one section find the same.
+        // A section that is read twice notes its faults twice.
         faults.dedup();
         Self { faults, warnings }
     }
@@ -68,7 +68,7 @@ impl Faults {
         self.faults.len()
     }
 
-    /// Leaves out faults for which a value was not given: a flag or a variable may give it.
+    /// Removes the faults of missing values that a flag or a variable can set.
     #[must_use]
     pub fn of_the_file(mut self) -> Self {
         self.faults.retain(|fault| fault.kind != FaultKind::NotGiven);

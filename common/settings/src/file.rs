@@ -1,4 +1,4 @@
-//! A configuration file: its text, and the line and column of each byte.
+//! A configuration file: its text, and the position of each value in it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use crate::fault::{Fault, FaultKind, Faults};
 use crate::source::{Place, ValueSource};
 
-/// The text of a configuration file; without a file it is empty.
+/// The text of a configuration file; empty if there is no file.
 #[derive(Debug, Default)]
 pub struct SettingsFile {
     path: PathBuf,
@@ -32,7 +32,7 @@ impl SettingsFile {
         }
     }
 
-    /// A file with this text, whether it is on the disk or not.
+    /// Makes a file of this text. It need not exist on the disk.
     pub fn with(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
         Self {
             path: path.into(),
@@ -40,7 +40,7 @@ impl SettingsFile {
         }
     }
 
-    /// Returns the table, or every error of its syntax. They do not repeat the text, which may hold secrets.
+    /// Returns the table, or every syntax error. The errors do not repeat the text, which may hold secrets.
     pub(crate) fn parse(&self) -> Result<DeTable<'_>, Faults> {
         let (table, errors) = DeTable::parse_recoverable(&self.text);
         if errors.is_empty() {
@@ -49,13 +49,13 @@ impl SettingsFile {
         let fault = |error: &toml::de::Error| Fault {
             key: String::new(),
             kind: FaultKind::Syntax,
-            text: format!("no TOML: {}", error.message()),
+            text: format!("not valid TOML: {}", error.message()),
             source: error.span().map(|span| ValueSource::File(self.place(span.start))),
         };
         Err(Faults::sorted(errors.iter().map(fault).collect(), Vec::new()))
     }
 
-    /// The line and column of a byte.
+    /// Returns the line and column of a byte.
     pub(crate) fn place(&self, offset: usize) -> Place {
         let before = self.text.get(..offset).unwrap_or(&self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

@@ -1,4 +1,4 @@
-//! What flags and environment variables give. It wins over the file.
+//! The settings that flags and environment variables set. They win over the file.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -8,11 +8,11 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::source::ValueSource;
 
-/// Values of settings by their full key, each with the flag or variable that gives it.
+/// Values by the full name of their key, each with the flag or variable that sets it.
 #[derive(Debug, Clone, Default)]
 pub struct Given(BTreeMap<String, GivenValue>);
 
-/// Not printed: it may be a secret.
+/// `Debug` shows the source only: the text may be a secret.
 #[derive(Clone)]
 struct GivenValue {
     text: OsString,
@@ -26,7 +26,7 @@ impl std::fmt::Debug for GivenValue {
 }
 
 impl Given {
-    /// Adds a value as a flag gives it.
+    /// Adds a value as if a flag had set it.
     #[must_use]
     pub fn flag(mut self, key: &str, text: impl Into<OsString>) -> Self {
         let source = ValueSource::Flag(format!("--{}", key.replace('_', "-")));
@@ -34,7 +34,7 @@ impl Given {
         self
     }
 
-    /// Both; what `other` gives wins.
+    /// Merges both; the values of `other` win.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
@@ -50,7 +50,7 @@ impl Given {
         Some((&value.text, &value.source))
     }
 
-    /// Of the arguments that `T` declares: those that the command line or the environment gives.
+    /// Collects the arguments of `T` that the command line or the environment sets.
     fn by<T: Args>(matches: &ArgMatches) -> Self {
         let declared = T::augment_args(Command::new("declared"));
         let mut given = Self::default();
@@ -73,8 +73,8 @@ impl Given {
     }
 }
 
-/// Arguments of a command line that are settings, and what of them was given. The id of each argument is the full key
-/// of its setting.
+/// Command-line arguments that are settings, and which of them are set. The id of each argument is the full key of its
+/// setting.
 #[derive(Debug, Clone, Default)]
 pub struct Flags<T> {
     pub arguments: T,
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_given_is_given_with_its_flag() {
+    fn only_arguments_that_are_set_are_collected_with_their_flag() {
         let line = ["p", "--jaeger-ui", "http://j", "--seed", "--other", "o"];
         let program = Program::parse_from(line);
         let given = &program.flags.given;

@@ -1,4 +1,4 @@
-//! What sections read from, and what they note while they read.
+//! The input of one reading, and the notes that its sections make.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use crate::given::Given;
 use crate::nearest::nearest;
 use crate::source::ValueSource;
 
-/// A file, what goes before it, and the notes of one reading.
+/// A file, the flags and variables that win over it, and the notes of one reading.
 pub(crate) struct Input<'f> {
     pub(crate) file: &'f SettingsFile,
     pub(crate) table: DeTable<'f>,
@@ -26,31 +26,31 @@ pub(crate) struct Notes {
     pub(crate) faults: Vec<Fault>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) warnings: Vec<String>,
-    /// The keys of each table that was read.
+    /// The keys that each table may have, by the path of the table.
     known: BTreeMap<String, KnownKeys>,
 }
 
 #[derive(Default)]
 struct KnownKeys {
     current: BTreeSet<&'static str>,
-    /// Understood, but never suggested.
+    /// Keys of older versions: not unknown, but never suggested.
     former: BTreeSet<&'static str>,
 }
 
 impl Notes {
-    pub(crate) fn opened(&mut self, path: &str) {
+    pub(crate) fn add_table(&mut self, path: &str) {
         self.known.entry(path.to_owned()).or_default();
     }
 
-    pub(crate) fn knows(&mut self, path: &str, key: &'static str) {
+    pub(crate) fn add_key(&mut self, path: &str, key: &'static str) {
         self.known.entry(path.to_owned()).or_default().current.insert(key);
     }
 
-    pub(crate) fn knows_former(&mut self, path: &str, key: &'static str) {
+    pub(crate) fn add_former_key(&mut self, path: &str, key: &'static str) {
         self.known.entry(path.to_owned()).or_default().former.insert(key);
     }
 
-    /// All keys that are understood, in full; former ones are not among them.
+    /// Returns the full names of all current keys.
     pub(crate) fn known_keys(&self) -> BTreeSet<String> {
         let in_table = |(path, keys): (&String, &KnownKeys)| {
             let full: Vec<String> = keys.current.iter().map(|key| joined(path, key)).collect();
@@ -65,7 +65,7 @@ impl Input<'_> {
         ValueSource::File(self.file.place(span.start))
     }
 
-    /// A fault for each key of the file that nothing has read.
+    /// Returns a fault for each key of the file that no section knows.
     pub(crate) fn unknown_keys(&self) -> Vec<Fault> {
         let mut found = Vec::new();
         self.unknown_keys_below("", &self.table, &mut found);
@@ -84,7 +84,7 @@ impl Input<'_> {
                     text: format!("unknown key; {}", known.suggestion(name)),
                     source: Some(self.source(&key.span())),
                 }),
-                // A table whose keys are names is not read itself.
+                // The table of `[key."name"]`: its keys are names, and each of its tables is checked by itself.
                 None => self.unknown_keys_in(&joined(path, &format!("\"{name}\"")), value.get_ref(), found),
                 Some(_) => self.unknown_keys_in(&joined(path, name), value.get_ref(), found),
             }
@@ -113,13 +113,13 @@ impl KnownKeys {
         let known: Vec<&str> = self.current.iter().copied().collect();
         match nearest(key, &known) {
             Some(known) => format!("did you mean `{known}`?"),
-            None if known.is_empty() => "no key is known here".to_owned(),
-            None => format!("known here: {}", known.join(", ")),
+            None if known.is_empty() => "no keys are valid here".to_owned(),
+            None => format!("valid keys: {}", known.join(", ")),
         }
     }
 }
 
-/// The full key of `key` in the table at `path`.
+/// Returns the full name of `key` in the table at `path`.
 pub(crate) fn joined(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
@@ -128,7 +128,7 @@ pub(crate) fn joined(path: &str, key: &str) -> String {
     }
 }
 
-/// The path of one table of `[[path]]`; people count from 1.
+/// Returns the path of one table of `[[path]]`; it counts from 1.
 pub(crate) fn numbered(path: &str, at: usize) -> String {
     format!("{path}[{}]", at + 1)
 }

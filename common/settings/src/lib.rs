@@ -1,12 +1,12 @@
-//! One reader of configuration for every program: file, environment and flags, rising in rank.
+//! Reads the configuration of every program. A flag wins over an environment variable, and a variable over the file.
 //!
-//! **Invariant:** a configuration is either read whole or refused with all its faults at once. Each fault names its
-//! key and where its value comes from, no fault repeats a secret, and no key of a file is ignored.
+//! **Invariant:** a configuration is either accepted as a whole or refused with all its faults at once. Each fault names
+//! its key and the source of its value. No fault repeats a secret. No key of a file is ignored.
 //!
-//! The reader ([`Reader`], [`Section`]) knows no setting of ours. Above it are the sections that both programs share:
-//! [`registry`], [`dial`] and [`telemetry`].
+//! [`Reader`] and [`Section`] are generic: they know no particular setting. [`registry`], [`dial`] and [`telemetry`] read
+//! the sections that both programs share.
 //!
-//! Non-goals: changing a configuration file; reading one again while the program runs.
+//! Non-goals: changing a configuration file; reading it again while the program runs.
 
 mod credential;
 pub mod dial;

@@ -1,8 +1,8 @@
-//! "Did you mean": the known word that an unknown one is nearest to.
+//! Suggestions for typing errors: the known word that is nearest to an unknown one.
 
 use strsim::levenshtein;
 
-/// Returns the known word that is nearest, if it is near enough to have been meant.
+/// Returns the nearest known word, if few letters differ.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let steps = known
         .iter()
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_typing_error_finds_the_word_that_was_meant() {
+    fn a_typing_error_gets_the_nearest_word_suggested() {
         let known = ["listen", "plain_http", "data_dir"];
         assert_eq!(nearest("lissen", &known), Some("listen"));
         assert_eq!(nearest("plain-http", &known), Some("plain_http"));

@@ -1,11 +1,11 @@
-//! A value as the file, a flag or a variable has it, before its type is known.
+//! A value from the file, a flag or a variable, before it is parsed.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-/// A value before it is understood.
+/// A value before it is parsed. Each method returns `None` if the type does not fit.
 pub(crate) enum Raw<'r> {
     Toml(&'r DeValue<'r>),
     /// From a flag or a variable.
@@ -52,7 +52,7 @@ impl Raw<'_> {
         }
     }
 
-    /// A bare number is seconds.
+    /// Returns the text of a duration; a bare number is seconds.
     pub(crate) fn time(&self) -> Option<String> {
         match self {
             Self::Toml(DeValue::Integer(_)) => self.whole().map(|seconds| seconds.to_string()),

@@ -9,21 +9,21 @@ use crate::given::Given;
 use crate::input::{Input, Notes};
 use crate::section::Section;
 
-/// One reading. It notes every fault, and every value in force.
+/// One reading of a configuration. It notes every fault and every effective value.
 pub struct Reader<'f>(Input<'f>);
 
-/// A configuration that was read, and what `config show` prints of it.
+/// A configuration without faults, and its values as `config show` prints them.
 #[derive(Debug)]
 pub struct Read<T> {
     pub value: T,
     pub entries: Vec<Entry>,
-    /// What is understood but should be written in another way.
+    /// Settings that are accepted but should be written in another way.
     pub warnings: Vec<String>,
 }
 
 impl<'f> Reader<'f> {
     /// # Errors
-    /// The file is no TOML.
+    /// The file is not valid TOML.
     pub fn new(file: &'f SettingsFile, given: Given) -> Result<Self, Faults> {
         Ok(Self(Input {
             table: file.parse()?,
@@ -33,27 +33,27 @@ impl<'f> Reader<'f> {
         }))
     }
 
-    /// The top of the file.
+    /// Returns the top-level table.
     pub fn top(&self) -> Section<'_> {
         Section::top(&self.0)
     }
 
-    /// The full names of all keys that were read so far, whether they are in the file or not.
+    /// Returns the full names of all keys that were read so far, whether the file has them or not.
     pub fn known_keys(&self) -> BTreeSet<String> {
         self.0.notes.borrow().known_keys()
     }
 
-    /// Ends the reading of a whole configuration: keys of the file that nothing has read are unknown. Without a fault
-    /// there is a value.
+    /// Ends the reading of a whole configuration. A key of the file that no section knows is a fault. `value` must be
+    /// `Some` if there is no fault.
     ///
     /// # Errors
-    /// All faults, those in the file in its order.
+    /// All faults. Faults in the file are in its order.
     pub fn finish<T>(self, value: Option<T>) -> Result<Read<T>, Faults> {
         let unknown = self.0.unknown_keys();
         self.finish_with(value, unknown)
     }
 
-    /// Ends the reading of a few keys: the others are not looked at.
+    /// Ends the reading of some keys. Other keys of the file are not checked.
     ///
     /// # Errors
     /// All faults of these keys.

@@ -1,4 +1,4 @@
-//! `[registry."host:port"]`: one registry as its owner describes it. Both programs have this section.
+//! `[registry."host:port"]`: the settings of one registry. Both programs have this section.
 //!
 //! **Invariant:** no fault repeats a secret.
 
@@ -16,18 +16,18 @@ pub struct OwnRegistry {
     pub settings: RegistrySettings,
     pub offline_access: OfflineAccess,
     pub authorize: Option<Authorize>,
-    /// The most that one peer takes from it.
+    /// The highest rate at which one peer reads from it.
     pub bandwidth: Option<Rate>,
 }
 
-/// The name alone: the settings hold a credential.
+/// Shows only the name: the settings hold a credential.
 impl std::fmt::Debug for OwnRegistry {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.settings.name.fmt(out)
     }
 }
 
-/// Reads all registries that the file describes.
+/// Reads all registries in the file.
 pub fn read(top: &Section<'_>) -> Vec<OwnRegistry> {
     let sections = top.named_tables("registry");
     sections
@@ -51,7 +51,7 @@ fn one(name: &str, section: &Section<'_>) -> Option<OwnRegistry> {
     })
 }
 
-/// Every key is read, also where the name is none: all faults are reported at once.
+/// Reads every key even if the name is invalid, so that all faults are reported at once.
 fn settings(name: Option<RegistryName>, section: &Section<'_>) -> Option<RegistrySettings> {
     let plain_http = section.switch_or("plain_http", false);
     let insecure_skip_verify = section.switch_or("insecure_skip_verify", false);
@@ -82,14 +82,14 @@ fn max_connections(section: &Section<'_>) -> Option<NonZeroU32> {
     section.check("max_connections", limit.ok_or(fault))
 }
 
-/// Certificate and key as one PEM.
+/// Returns certificate and key as one PEM text.
 fn identity(section: &Section<'_>) -> Option<Secret> {
     let (certificate_key, key_key) = ("client_cert_file", "client_key_file");
     let certificate = section.file_content(certificate_key);
     let key = section.file_content(key_key);
     match (section.has(certificate_key), section.has(key_key)) {
-        (true, false) => section.incomplete(key_key, "is needed beside client_cert_file"),
-        (false, true) => section.incomplete(certificate_key, "is needed beside client_key_file"),
+        (true, false) => section.incomplete(key_key, "missing: client_cert_file needs it"),
+        (false, true) => section.incomplete(certificate_key, "missing: client_key_file needs it"),
         _ => {}
     }
     Some(Secret::new(format!("{}\n{}", certificate?, key?)))
@@ -100,7 +100,7 @@ fn proxy(section: &Section<'_>) -> Option<Proxy> {
     // The URL may hold a password.
     let Some(url) = section.secret("proxy") else {
         if password.is_some() && !section.has("proxy") {
-            section.incomplete("proxy", "is needed beside proxy_password_file");
+            section.incomplete("proxy", "missing: proxy_password_file needs it");
         }
         return None;
     };

@@ -1,4 +1,4 @@
-//! What `config show` and `config check` print, in both programs alike.
+//! The output of `config show` and `config check`, the same in both programs.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The values in force, each with where it comes from; or every fault.
+    /// Lists the effective values, each with its source; or every fault.
     pub fn show<T>(read: &Result<Read<T>, Faults>, as_json: bool) -> Self {
         match read {
             Ok(read) if as_json => Self::good(listed(read.entries.iter().map(value_of_entry))),
@@ -33,7 +33,7 @@ impl Report {
         }
     }
 
-    /// Whether the file is good; every fault where it is not. What only a flag or variable may give is not missed.
+    /// Checks a file and lists its faults. A missing value that a flag or variable can set is not a fault of the file.
     pub fn check<T>(file: &Path, read: Result<Read<T>, Faults>, as_json: bool) -> Self {
         let warnings = match read.map_err(Faults::of_the_file) {
             Err(faults) if !faults.is_empty() => return Self::faulty(&faults, as_json),

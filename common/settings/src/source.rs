@@ -1,4 +1,4 @@
-//! Where the value of a setting comes from.
+//! The source of a setting: the default, the file, a variable or a flag.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ pub struct Place {
     pub column: usize,
 }
 
-/// Rising in rank.
+/// Where a value comes from. A later variant wins over an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ValueSource {
     Default,
     File(Place),
     /// The environment variable with this name.
     Variable(String),
-    /// `--listen`
+    /// The flag with this name: `--listen`.
     Flag(String),
 }
 

@@ -1,5 +1,5 @@
 //! `[telemetry]`: where logs and traces go. Both programs have this section. The usual variables (`OTEL_*`, `RUST_LOG`)
-//! win over it, and one of them that is not understood is passed over: other programs read them too.
+//! win over it. An invalid variable is ignored, because other programs read these variables too.
 
 use process::telemetry::{OtlpProtocol, TelemetryOptions};
 
@@ -12,7 +12,7 @@ const LOG_FORMAT: &str = "log_format";
 const SAMPLE_RATIO: &str = "sample_ratio";
 const PROFILING: &str = "profiling";
 
-/// What a file says, understood.
+/// The options of the file, parsed.
 #[derive(Default)]
 struct FileOptions {
     otlp_endpoint: Option<String>,
@@ -23,7 +23,7 @@ struct FileOptions {
     profiling: bool,
 }
 
-/// Reads the section and adds what the variables of the environment left open.
+/// Reads the environment variables, and the section for the options that no variable sets.
 pub fn read(section: &Section<'_>, service: &str) -> TelemetryOptions {
     let file = read_file(section);
     let options = TelemetryOptions::from_environment(service);
@@ -66,7 +66,7 @@ fn merged(mut options: TelemetryOptions, file: FileOptions) -> TelemetryOptions 
     options
 }
 
-/// Shows what the variables decide.
+/// Shows the values that come from variables.
 fn show(options: &TelemetryOptions, section: &Section<'_>) {
     if let Some(endpoint) = &options.otlp_endpoint {
         let protocol = match options.otlp_protocol {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_adds_what_the_variables_left_open() {
+    fn the_file_sets_what_no_variable_sets() {
         let variables = TelemetryOptions {
             otlp_endpoint: Some("http://variable:4318".to_owned()),
             ..TelemetryOptions::default()

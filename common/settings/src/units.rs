@@ -1,34 +1,34 @@
-//! Times and amounts of bytes: how they are written and how they are shown.
+//! Durations and sizes in bytes: how they are parsed and shown.
 
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
-/// `90s`, `10m`, `36h`, `365d`, `250ms`, `1h 30m`; a bare number is seconds.
+/// Parses `90s`, `10m`, `36h`, `365d`, `250ms` or `1h 30m`; a bare number is seconds.
 ///
 /// # Errors
-/// The text is no such time.
+/// The text is not a duration.
 pub fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
     humantime::parse_duration(text)
-        .map_err(|_| format!("`{text}` is no duration; write for example 90s, 10m, 36h or 365d"))
+        .map_err(|_| format!("`{text}` is not a duration: write for example 90s, 10m, 36h or 365d"))
 }
 
-/// The same time as text that [`duration`] reads.
+/// Returns the text of a duration, as [`duration`] parses it.
 pub fn shown_duration(time: Duration) -> String {
     humantime::format_duration(time).to_string()
 }
 
-/// `200GiB`, `500GB`, `1TiB`; a bare number is bytes.
+/// Parses `200GiB`, `500GB` or `1TiB`; a bare number is bytes.
 ///
 /// # Errors
-/// The text is no such amount.
+/// The text is not a size.
 pub fn bytes(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no amount of bytes; write for example 200GiB, 500GB or 1TiB");
+    let wrong = || format!("`{text}` is not a size in bytes: write for example 200GiB, 500GB or 1TiB");
     let ByteSize(bytes) = text.trim().parse().map_err(|_| wrong())?;
-    // What is too large to count ends here.
+    // The parser returns this for sizes that do not fit.
     if bytes == u64::MAX {
         Err(wrong())
     } else {
@@ -36,7 +36,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
-/// The same amount as text that [`bytes`] reads: `200.0 GiB`, or in bytes where that would round.
+/// Returns the text of a size, as [`bytes`] parses it: `200.0 GiB`, or plain bytes if that would round.
 pub fn shown_bytes(amount: u64) -> String {
     let short = ByteSize(amount).to_string();
     if bytes(&short) == Ok(amount) {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_written_as_people_write_them() {
+    fn durations_are_parsed_in_all_usual_spellings() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("365d"), Ok(Duration::from_secs(365 * 86_400)));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_written_as_people_write_them() {
+    fn sizes_are_parsed_in_all_usual_spellings() {
         for (text, amount) in [
             ("200GiB", 200 << 30),
             ("5 GB", 5_000_000_000),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_reads_back_as_the_same() {
+    fn a_shown_value_parses_to_the_same_value() {
         for amount in [0, 1, 1_023, 858_993_459, 5_000_000_000, 200 << 30, 3 << 50] {
             assert_eq!(bytes(&shown_bytes(amount)), Ok(amount));
         }

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_read_as_it_is_written() {
+    fn a_hash_parses_to_itself() {
         let hash = [0xa7; HASH_LENGTH];
         assert_eq!(read_hash(&hex::encode(hash)), Some(hash));
         for bad in ["", "a7", &"zz".repeat(HASH_LENGTH), &"a7".repeat(HASH_LENGTH + 1)] {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_is_read_as_it_is_written() {
+    fn a_kind_parses_to_itself() {
         for kind in [ObjectKind::Manifest, ObjectKind::Blob] {
             assert_eq!(ObjectKind::of_word(Some(kind.word())), kind);
         }

@@ -35,7 +35,7 @@ pub enum CallError {
     Refused(String),
     #[error("the manager is busy: {0}")]
     Busy(String),
-    #[error("the requested record is gone")]
+    #[error("the requested record no longer exists")]
     Gone,
     #[error("unexpected response of the manager (HTTP {status}): {text}")]
     Answered { status: StatusCode, text: String },

@@ -1,4 +1,4 @@
-//! The identity of a peer, as its certificate says.
+//! The identity of a peer, as its certificate states it.
 //!
 //! **Invariant:** a certificate names exactly one identity or none. Uuid, cluster and role are in one URI
 //! (`stoker://<cluster>/<seed|node>/<uuid>`) with only one spelling.

@@ -78,7 +78,7 @@ pub mod paths {
     pub const SETTLE: &str = "/peer/v1/sessions/{session}/settle";
     /// POST [`crate::HoldingsReport`] -> 204.
     pub const HOLDINGS: &str = "/peer/v1/sessions/{session}/holdings";
-    /// GET -> [`crate::SecretText`]: an `Authorization` header value; 404 if it is gone.
+    /// GET -> [`crate::SecretText`]: an `Authorization` header value; 404 if it no longer exists.
     pub const CREDENTIAL: &str = "/peer/v1/sessions/{session}/credentials/{credential}";
     /// POST [`crate::Reply`] -> 204: the reply to a [`crate::Question`].
     pub const ANSWERS: &str = "/peer/v1/sessions/{session}/answers/{question}";

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_not_the_signed_one_has_no_proofs() {
+    fn an_unsigned_list_has_no_proofs() {
         let (key, digests) = (key(), digests(3));
         let names: Vec<&str> = digests.iter().map(String::as_str).collect();
         let record = PublicObjects::over("default", HERE, names[..2].iter().copied(), 7).expect("objects");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_any_other_length_is_refused() {
+    fn a_path_of_the_wrong_length_is_refused() {
         for bytes in [31, 33, 32 * (LONGEST_PATH + 1)] {
             let text = BASE64.encode(vec![0; bytes]);
             assert!(Path::try_from(text).is_err(), "{bytes}");
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_one_kind_is_none_of_the_other() {
+    fn a_record_of_one_kind_is_not_accepted_as_another() {
         let key = key();
         let tag = TagMeaning {
             cluster: "default".to_owned(),

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_traceparent_is_a_context() {
+    fn only_a_valid_traceparent_is_accepted() {
         let given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let context = TraceContext::parse(given).expect("a context");
         assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");

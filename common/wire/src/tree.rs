@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_is_no_object_and_a_long_path_is_refused() {
+    fn a_branch_is_not_accepted_as_an_object_and_a_long_path_is_refused() {
         let names = names(4);
         let tree = tree(&names);
         let branch = tree.0[1][0];
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_nothing_has_no_root() {
+    fn an_empty_list_has_no_root() {
         assert!(Tree::over([]).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! An OTLP/HTTP collector for what a real one cannot do: be slow, refuse, and show every received byte.
+//! An OTLP/HTTP collector that can be slow, refuse, and return every received byte.
 
 #![expect(
     clippy::disallowed_methods,
@@ -27,7 +27,7 @@ pub enum Mood {
     Takes,
     /// Accepts and keeps spans.
     Keeps,
-    /// Answers after its callers have given up.
+    /// Responds after its callers have timed out.
     Slow,
     /// 503 to everything.
     Refuses,

@@ -34,7 +34,7 @@ pub struct Containerd {
     dir: TempDir,
 }
 
-/// A pull that went well.
+/// A successful pull.
 #[derive(Debug)]
 pub struct PullReport {
     pub took: Duration,
@@ -42,7 +42,7 @@ pub struct PullReport {
     pub output: String,
 }
 
-/// What of an image is pulled.
+/// Which parts of an image are pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
     /// This machine's platform, unpacked into a snapshot.
@@ -77,7 +77,7 @@ impl Containerd {
         Self { program, dir }
     }
 
-    /// Pulls from `registry` go to `front` first, and to the registry itself for what the front does not give.
+    /// Pulls from `registry` go to `front` first, and to the registry for what the front does not serve.
     pub fn mirror(&self, registry: &Registry, front_url: &str) {
         let settings = format!(
             "server = \"{url}\"\n{trust}[host.\"{front_url}\"]\n  capabilities = [\"pull\", \"resolve\"]\n",
@@ -105,7 +105,7 @@ impl Containerd {
         self.hosts_toml(&registry.host(), &settings);
     }
 
-    /// Any settings for images of `registry` (`127.0.0.1:5000`, `_default`).
+    /// Writes these settings for images of `registry` (`127.0.0.1:5000`, `_default`).
     pub fn hosts_toml(&self, registry: &str, settings: &str) {
         let folder = self.dir.path().join("certs.d").join(registry);
         files::make_dir(&folder);

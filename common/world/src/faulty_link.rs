@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::serving::serve_each;
 
-/// What it does to bytes on their way back from the server.
+/// What it does to the bytes from the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LinkFaults {
     /// Corrupts every n-th byte of a connection.
@@ -73,12 +73,12 @@ impl FaultyLink {
         self.address.to_string()
     }
 
-    /// Bytes that came back from the server so far.
+    /// Returns the number of bytes from the server so far.
     pub fn passed(&self) -> u64 {
         self.shared.passed.load(Ordering::Relaxed)
     }
 
-    /// Bytes that are not what the server sent.
+    /// Returns the number of corrupted bytes.
     pub fn flipped(&self) -> u64 {
         self.shared.flipped.load(Ordering::Relaxed)
     }

@@ -29,17 +29,15 @@ pub(crate) fn temporary(what: &str) -> TempDir {
     tempfile::Builder::new()
         .prefix(&format!("world-{what}-"))
         .tempdir()
-        .unwrap_or_else(|error| panic!("no folder for {what}: {error}"))
+        .unwrap_or_else(|error| panic!("cannot create a folder for {what}: {error}"))
 }
 
 pub(crate) fn make_dir(path: &Path) {
-    std::fs::create_dir_all(path)
-        .unwrap_or_else(|error| panic!("{} cannot be made: {error}", path.display()));
+    std::fs::create_dir_all(path).unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()));
 }
 
 pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
-    std::fs::write(path, content)
-        .unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
+    std::fs::write(path, content).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
 }
 
 /// Writes a file for its owner only, as our programs require for keys.
@@ -47,12 +45,11 @@ pub(crate) fn write_private(path: &Path, content: impl AsRef<[u8]>) {
     use std::os::unix::fs::PermissionsExt as _;
     write(path, content);
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-        .unwrap_or_else(|error| panic!("{} cannot be closed to others: {error}", path.display()));
+        .unwrap_or_else(|error| panic!("cannot set the mode of {}: {error}", path.display()));
 }
 
 pub(crate) fn read_text(path: &Path) -> String {
-    let bytes =
-        std::fs::read(path).unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -61,10 +58,10 @@ pub(crate) fn appending(path: &Path) -> std::fs::File {
         .create(true)
         .append(true)
         .open(path)
-        .unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()))
+        .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()))
 }
 
-/// The last lines of a log, for the text of a failure.
+/// Returns the last lines of a log, for the message of a failure.
 pub(crate) fn tail(path: &Path, lines: usize) -> String {
     let Ok(bytes) = std::fs::read(path) else {
         return String::new();

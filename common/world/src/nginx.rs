@@ -256,7 +256,7 @@ impl Nginx {
             let (from, to) = (image.path(&object.digest), self.place(path, repository, object));
             if std::fs::hard_link(&from, &to).is_err() {
                 std::fs::copy(&from, &to)
-                    .unwrap_or_else(|error| panic!("{} cannot be copied: {error}", from.display()));
+                    .unwrap_or_else(|error| panic!("cannot copy {}: {error}", from.display()));
             }
         }
     }

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_port_is_handed_out_twice() {
+    fn no_port_is_assigned_twice() {
         let ports: Vec<Port> = (0..50).map(|_| Port::free()).collect();
         let mut numbers: Vec<u16> = ports.iter().map(Port::number).collect();
         numbers.sort_unstable();

@@ -60,26 +60,26 @@ impl Program {
         self.child.id()
     }
 
-    /// Whether it has not ended yet.
+    /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         self.ended().is_none()
     }
 
-    /// How it ended, once it has.
+    /// Returns its exit status if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child
             .try_wait()
-            .unwrap_or_else(|error| panic!("{}: its end is unknown: {error}", self.name))
+            .unwrap_or_else(|error| panic!("cannot get the exit status of {}: {error}", self.name))
     }
 
-    /// `kill -9`, and waits until it is gone.
+    /// Sends SIGKILL and waits until it has ended.
     pub fn kill9(&mut self) {
         // An error means that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// SIGTERM, and waits until it has ended by itself.
+    /// Sends SIGTERM and waits until it has ended.
     pub async fn stop(&mut self, limit: Duration) -> ExitStatus {
         self.signal(Signal::Terminate);
         self.wait(limit).await
@@ -102,7 +102,7 @@ impl Program {
         }
     }
 
-    /// Waits until `probe` says yes; shows the log if the program ends or the time is up before.
+    /// Waits until `probe` returns true; fails with the log if the program ends or the time is over first.
     pub(crate) async fn wait_until(&mut self, limit: Duration, mut probe: impl AsyncFnMut() -> bool) {
         let deadline = Instant::now() + limit;
         while !timeout(Duration::from_secs(5), probe()).await.unwrap_or(false) {
@@ -134,14 +134,14 @@ impl Program {
             .status();
         assert!(
             status.is_ok_and(|status| status.success()),
-            "{} could not be signalled",
+            "cannot send a signal to {}",
             self.name
         );
     }
 
     fn shown_log(&self) -> String {
         format!(
-            "--- the end of {} ---\n{}\n---",
+            "--- last lines of {} ---\n{}\n---",
             self.log.display(),
             files::tail(&self.log, LINES_SHOWN)
         )
@@ -151,7 +151,7 @@ impl Program {
 impl Drop for Program {
     #[expect(
         clippy::print_stderr,
-        reason = "the log of a failed test is shown with it: its folder is about to go"
+        reason = "the log of a failed test is shown with it: its folder is removed with it"
     )]
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -175,7 +175,7 @@ pub(crate) async fn run(command: Command, limit: Duration) -> Output {
     }
 }
 
-/// Runs a program that must succeed; its stdout.
+/// Runs a program that must succeed, and returns its stdout.
 pub(crate) async fn run_well(command: Command, limit: Duration) -> String {
     let shown = format!("{command:?}");
     let output = run(command, limit).await;
@@ -195,20 +195,20 @@ fn cannot_start(command: &Command, error: &std::io::Error) -> ! {
     let program = command.get_program().display();
     match error.kind() {
         std::io::ErrorKind::NotFound => {
-            panic!("{program} is not on this machine; install it: make test-packages")
+            panic!("{program} is not installed; install it: make test-packages")
         }
-        _ => panic!("{program} cannot be started: {error}"),
+        _ => panic!("cannot start {program}: {error}"),
     }
 }
 
-/// Polls until `probe` gives a value; fails after `limit`, saying what was awaited.
+/// Polls until `probe` returns a value; fails after `limit` and names what was awaited.
 pub async fn eventually<T>(what: &str, limit: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(value) = probe().await {
             return value;
         }
-        assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
+        assert!(Instant::now() < deadline, "timed out after {limit:?}: {what}");
         sleep(LOOK_AGAIN).await;
     }
 }
@@ -219,12 +219,12 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "install it: make test-packages")]
-    async fn a_missing_program_says_how_to_install_it() {
+    async fn a_missing_program_panics_with_the_install_command() {
         run(Command::new("no-such-program-anywhere"), Duration::from_secs(5)).await;
     }
 
     #[tokio::test]
-    async fn a_program_is_gone_when_its_value_is() {
+    async fn dropping_the_value_ends_the_program() {
         let folder = files::temporary("program");
         let mut sleeper = Command::new("sleep");
         sleeper.arg("1000");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_is_told_to_stop_ends_by_that_signal() {
+    async fn a_stopped_program_ends_by_that_signal() {
         use std::os::unix::process::ExitStatusExt as _;
         let folder = files::temporary("program");
         let mut sleeper = Command::new("sleep");

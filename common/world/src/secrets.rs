@@ -15,7 +15,7 @@ use crate::files;
 use crate::program::{run, text};
 
 const LIMIT: Duration = Duration::from_secs(120);
-/// A shorter form would be found in random bytes.
+/// A shorter form could occur in random bytes.
 const SHORTEST: usize = 6;
 
 /// Planted secrets in all forms to search for.
@@ -25,7 +25,7 @@ pub struct Planted {
 }
 
 struct Form {
-    /// Which secret in which form, for people.
+    /// The name of the secret and its form.
     what: String,
     bytes: String,
 }
@@ -77,7 +77,7 @@ impl Planted {
     fn add(&mut self, name: &str, form: &str, bytes: String) {
         assert!(
             bytes.len() >= SHORTEST,
-            "{name} is too short to be looked for {form}"
+            "{name} is too short to be searched {form}"
         );
         assert!(!bytes.contains('\n'), "{name} has more than one line");
         let known = self.forms.iter().any(|other| other.bytes == bytes);
@@ -89,7 +89,7 @@ impl Planted {
         }
     }
 
-    /// Looks through every file below these folders (or these files), databases and their logs included.
+    /// Searches every file below these folders (or these files), databases and their logs included.
     pub async fn found_in_files<P: AsRef<Path>>(&self, places: impl IntoIterator<Item = P>) -> Vec<Finding> {
         let folder = files::temporary("secrets");
         let patterns = folder.path().join("patterns");
@@ -108,13 +108,13 @@ impl Planted {
         for place in places {
             assert!(
                 place.as_ref().exists(),
-                "{} is not there: nothing was looked at",
+                "{} does not exist, so nothing was searched",
                 place.as_ref().display()
             );
             command.arg(place.as_ref());
         }
         let output = run(command, LIMIT).await;
-        // 0: found, 1: not found, 2: a file could not be read (a database's -shm, or a file that went meanwhile).
+        // 0: found, 1: not found, 2: a file could not be read (a database's -shm, or a file that was removed meanwhile).
         assert!(
             output.status.code().is_some(),
             "grep was killed: {}",
@@ -123,7 +123,7 @@ impl Planted {
         self.told(&String::from_utf8_lossy(&output.stdout))
     }
 
-    /// Lines of grep: file name, NUL, what was found.
+    /// Parses the lines of grep: file name, NUL, match.
     fn told(&self, lines: &str) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (place, found) in lines.lines().filter_map(|line| line.split_once('\0')) {
@@ -140,7 +140,7 @@ impl Planted {
         findings
     }
 
-    /// Looks through a text that was received: an answer of the API, a document.
+    /// Searches a received text: a response of the API, a document.
     pub fn found_in_text(&self, name: &str, text: &str) -> Vec<Finding> {
         let found = self.forms.iter().filter(|form| text.contains(&form.bytes));
         found
@@ -151,7 +151,7 @@ impl Planted {
             .collect()
     }
 
-    /// Fails, naming secret and place, if any is found.
+    /// Fails if a secret is found, and names the secret and the file.
     pub async fn assert_nowhere<P: AsRef<Path>>(
         &self,
         places: impl IntoIterator<Item = P>,
@@ -164,12 +164,12 @@ impl Planted {
                 .iter()
                 .flat_map(|(name, text)| self.found_in_text(name, text)),
         );
-        assert!(findings.is_empty(), "secrets where none may be: {findings:#?}");
+        assert!(findings.is_empty(), "secrets found: {findings:#?}");
     }
 }
 
-/// The characters of the base64 of anything that contains `secret`: one form for each of the three places in a group
-/// of three bytes where it can begin, without the characters that its neighbours have a part in; both alphabets.
+/// Returns the base64 forms of `secret` inside a longer text, in both alphabets: one for each offset in a group of three
+/// bytes, without the characters that also depend on the bytes before or after it.
 fn base64_forms(secret: &str) -> Vec<String> {
     let mut forms = Vec::new();
     for before in 0..3 {
@@ -245,15 +245,15 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_a_text_is_found_and_not_shown() {
+    fn a_secret_in_a_text_is_found_but_not_shown() {
         let findings = planted().found_in_text("the answer", "…pass/wörd+1…");
         assert_eq!(findings.len(), 1);
         assert!(!format!("{findings:?}").contains("pass/"));
     }
 
     #[tokio::test]
-    #[should_panic(expected = "nothing was looked at")]
-    async fn a_place_that_is_not_there_is_no_proof() {
+    #[should_panic(expected = "/nowhere/at/all does not exist")]
+    async fn a_missing_folder_is_not_accepted_as_proof() {
         planted()
             .assert_nowhere([Path::new("/nowhere/at/all")], &[])
             .await;

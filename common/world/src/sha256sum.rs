@@ -9,22 +9,22 @@ use crate::program::{run, text};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Where a peer with this data folder has an object that it holds.
+/// Returns the file of an object in the store of a peer with this data folder.
 pub fn sealed_path(data_dir: &Path, digest: &str) -> PathBuf {
     let hex = digest
         .strip_prefix("sha256:")
-        .unwrap_or_else(|| panic!("`{digest}` is no digest"));
+        .unwrap_or_else(|| panic!("`{digest}` is not a digest"));
     data_dir.join("store/sealed").join(&hex[..2]).join(hex)
 }
 
 /// Fails unless the peer holds all of these objects, each with the right bytes.
 pub async fn assert_seed_holds<D: AsRef<str>>(data_dir: &Path, digests: impl IntoIterator<Item = D>) {
     if let Err(wrong) = seed_holds(data_dir, digests).await {
-        panic!("{} does not hold what it should:\n{wrong}", data_dir.display());
+        panic!("objects in {} are missing or wrong:\n{wrong}", data_dir.display());
     }
 }
 
-/// Whether the peer holds all of these objects; else what `sha256sum` says.
+/// Checks that the peer holds all of these objects; the error is the output of `sha256sum`.
 pub async fn seed_holds<D: AsRef<str>>(
     data_dir: &Path,
     digests: impl IntoIterator<Item = D>,
@@ -38,7 +38,7 @@ pub async fn seed_holds<D: AsRef<str>>(
         )
     };
     let list: Vec<String> = digests.into_iter().map(line).collect();
-    assert!(!list.is_empty(), "no object was named: that would always hold");
+    assert!(!list.is_empty(), "no objects were given, so nothing was checked");
     let folder = files::temporary("sums");
     let sums = folder.path().join("sums");
     files::write(&sums, list.concat());
@@ -52,7 +52,7 @@ pub async fn seed_holds<D: AsRef<str>>(
     }
 }
 
-/// The objects that a peer says it holds, by the names of its files.
+/// Returns the objects of a peer, by the names of its files.
 pub fn sealed_digests(data_dir: &Path) -> Vec<String> {
     let shelves = std::fs::read_dir(data_dir.join("store/sealed"))
         .into_iter()
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn right_bytes_are_right() {
+    async fn correct_bytes_pass() {
         let data = store_with_an_empty_object();
         assert_seed_holds(data.path(), [EMPTY]).await;
         assert_eq!(sealed_digests(data.path()), [EMPTY]);

@@ -12,13 +12,13 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// In memory: as large as told, to the page.
+    /// In memory, with this size rounded to pages.
     pub fn tmpfs(mib: u64) -> Option<Self> {
         let size = format!("size={mib}m");
         Self::mount(|_, at| run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", at]))
     }
 
-    /// In a file: with journal, inodes and blocks of its own.
+    /// In a file, with its own journal, inodes and blocks.
     pub fn ext4(mib: u64) -> Option<Self> {
         Self::mount(|dir, at| {
             let image = dir.join("disk");
@@ -37,7 +37,7 @@ impl SmallDisk {
         let is_needed = std::env::var_os("CI").is_some_and(|value| value == "true");
         assert!(
             is_mounted || !is_needed,
-            "a file system cannot be mounted, and CI=true wants it"
+            "cannot mount a file system, which CI=true requires"
         );
         is_mounted.then_some(Self { mounted, _dir: dir })
     }
@@ -61,7 +61,7 @@ impl Drop for SmallDisk {
 
 fn run(program: &str, arguments: &[&str]) -> bool {
     let ended = Command::new(program).args(arguments).output();
-    let ended = ended
-        .unwrap_or_else(|error| panic!("{program} cannot be run ({error}); install it: make test-packages"));
+    let ended =
+        ended.unwrap_or_else(|error| panic!("cannot run {program}: {error}; install it: make test-packages"));
     ended.status.success()
 }

@@ -21,26 +21,26 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key");
-        Self(CertifiedIssuer::self_signed(params, key).expect("a certificate of one's own"))
+        Self(CertifiedIssuer::self_signed(params, key).expect("a self-signed certificate"))
     }
 
     pub fn ca_pem(&self) -> String {
         self.0.pem()
     }
 
-    /// For a server on this machine.
+    /// Makes a certificate for a server on this machine.
     pub fn identity(&self) -> Identity {
         self.issue("localhost", ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    /// For somebody who calls a server.
+    /// Makes a certificate for a client.
     pub fn client_identity(&self) -> Identity {
         self.issue("somebody", ExtendedKeyUsagePurpose::ClientAuth)
     }
 
     fn issue(&self, name: &str, purpose: ExtendedKeyUsagePurpose) -> Identity {
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let mut params = CertificateParams::new(names).expect("names that a certificate can carry");
+        let mut params = CertificateParams::new(names).expect("valid names");
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![purpose];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -53,11 +53,11 @@ impl Authority {
     }
 }
 
-/// A key with a certificate that it has signed itself: for the token server.
+/// Makes a key with a self-signed certificate, for the token server.
 pub(crate) fn self_signed(name: &str) -> (Certificate, KeyPair) {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     let key = KeyPair::generate().expect("a key");
-    let certificate = params.self_signed(&key).expect("a certificate of one's own");
+    let certificate = params.self_signed(&key).expect("a self-signed certificate");
     (certificate, key)
 }

@@ -8,19 +8,19 @@ use crate::files;
 /// The kernel counts CPU time in hundredths of a second on every architecture that we build for.
 const TICKS_A_SECOND: u32 = 100;
 
-/// Of one process, or of a process and its children.
+/// The usage of one process, or of a process and its children.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// In user mode and in the kernel, of all threads.
+    /// CPU time of all threads, in user mode and in the kernel.
     pub processor: Duration,
-    /// In RAM now.
+    /// Resident memory now.
     pub resident_bytes: u64,
     /// Peak memory.
     pub peak_bytes: u64,
 }
 
 impl Usage {
-    /// Of the process with this id, which must be there.
+    /// Returns the usage of a running process.
     pub fn of(pid: u32) -> Self {
         let stat = files::read_text(&entry(pid, "stat"));
         let status = files::read_text(&entry(pid, "status"));
@@ -31,14 +31,14 @@ impl Usage {
         }
     }
 
-    /// Of the process and those that it has started.
+    /// Returns the usage of a process and its children.
     pub fn of_family(pid: u32) -> Self {
         let children = files::read_text(&entry(pid, &format!("task/{pid}/children")));
         let pids = children.split_whitespace().filter_map(|child| child.parse().ok());
         pids.map(Self::of).fold(Self::of(pid), Self::plus)
     }
 
-    /// The peak of a process begins anew here. Only for children of ours.
+    /// Resets the peak memory of a child process.
     pub fn forget_peak(pid: u32) {
         files::write(&entry(pid, "clear_refs"), "5");
     }

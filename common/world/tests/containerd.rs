@@ -47,14 +47,14 @@ async fn all_platforms_are_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_basic_and_bearer_are_spoken() {
+async fn tls_basic_and_bearer_are_supported() {
     let bearer = SignIn::Bearer(BearerSpec::default());
     for registry in [
         Registry::tls().await,
         Registry::basic().await,
         Registry::with(bearer, false).await,
     ] {
-        let asks_for_password = registry.is_plain_http();
+        let needs_password = registry.is_plain_http();
         let (registry, _image, name) = registry_with(registry, 4).await;
         let containerd = Containerd::start().await;
         containerd.direct(&registry);
@@ -63,7 +63,7 @@ async fn tls_basic_and_bearer_are_spoken() {
             .await
             .expect("pulled");
         containerd.remove_all().await;
-        if asks_for_password {
+        if needs_password {
             let refused = containerd
                 .pull(&name, Some((USER, "wrong")))
                 .await
@@ -74,7 +74,7 @@ async fn tls_basic_and_bearer_are_spoken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mirror_is_asked_first_and_alone_if_wanted() {
+async fn a_mirror_is_used_first_or_alone() {
     let (mut registry, _image, name) = registry_with(Registry::plain().await, 5).await;
     let mirror = Registry::plain().await;
     let containerd = Containerd::start().await;
@@ -82,7 +82,7 @@ async fn a_mirror_is_asked_first_and_alone_if_wanted() {
     containerd
         .pull(&name, None)
         .await
-        .expect("the registry has what the mirror has not");
+        .expect("the registry serves what the mirror lacks");
     containerd.remove_all().await;
     containerd.mirror_only(&registry, &mirror.url());
     registry.forget_requests().await;

@@ -1,4 +1,4 @@
-//! The raw client: one connection for everything, and a judge that Harbor's would agree with.
+//! The raw client: one connection for all requests, and the same checks as Harbor's client.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -12,21 +12,21 @@ const PENDING: &str = r#"{"id":7,"created_at":"2026-01-01T00:00:00Z","updated_at
 const SUCCESS: &str = r#"{"id":7,"created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:09Z","state":"SUCCESS","result":{"job_states":[]}}"#;
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A manager that gives these answers, one list per connection; tells what it was sent.
+/// A manager that sends these responses, one list per connection, and returns the requests.
 fn manager(connections: Vec<Vec<String>>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let thread = std::thread::spawn(move || {
-        let mut asked = Vec::new();
+        let mut requests = Vec::new();
         for answers in connections {
             let (stream, _) = listener.accept().expect("a connection");
             let mut stream = BufReader::new(stream);
             for answer in answers {
-                asked.push(request(&mut stream));
+                requests.push(request(&mut stream));
                 stream.get_mut().write_all(answer.as_bytes()).expect("written");
             }
         }
-        asked
+        requests
     });
     (address, thread)
 }
@@ -61,7 +61,7 @@ fn chunked(body: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_carries_request_and_polls() {
     let healthy = "HTTP/1.1 204 No Content\r\n\r\n".to_owned();
-    let (address, asked) = manager(vec![vec![
+    let (address, requests) = manager(vec![vec![
         healthy,
         sized(PENDING),
         chunked(PENDING),
@@ -72,19 +72,22 @@ async fn one_connection_carries_request_and_polls() {
     let created = harbor
         .preheat(&Wish::new("http://r/v2/a/manifests/v1").jwt("a.b.c"))
         .await
-        .expect("taken");
+        .expect("accepted");
     let done = harbor.until_done(created.id, LIMIT).await;
     assert_eq!(done.state, State::Success);
-    let asked = asked.join().expect("the manager");
-    assert!(asked[0].starts_with("GET /healthy HTTP/1.1\r\nHost: "));
-    assert!(asked[1].starts_with("POST /oapi/v1/jobs HTTP/1.1\r\n") && asked[1].contains("\"Bearer a.b.c\""));
-    assert!(asked[3].starts_with("GET /oapi/v1/jobs/7 HTTP/1.1\r\n"));
+    let requests = requests.join().expect("the manager");
+    assert!(requests[0].starts_with("GET /healthy HTTP/1.1\r\nHost: "));
+    assert!(
+        requests[1].starts_with("POST /oapi/v1/jobs HTTP/1.1\r\n")
+            && requests[1].contains("\"Bearer a.b.c\"")
+    );
+    assert!(requests[3].starts_with("GET /oapi/v1/jobs/7 HTTP/1.1\r\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poll_loop_survives_a_restart_if_told_to() {
+async fn a_poll_loop_can_survive_a_restart() {
     // The second connection ends without an answer.
-    let (address, asked) = manager(vec![
+    let (address, requests) = manager(vec![
         vec![sized(PENDING)],
         vec![],
         vec![sized(PENDING), sized(SUCCESS)],
@@ -94,21 +97,21 @@ async fn a_poll_loop_survives_a_restart_if_told_to() {
         harbor.until_done_across_restarts(7, LIMIT).await.state,
         State::Success
     );
-    assert_eq!(asked.join().expect("the manager").len(), 3);
+    assert_eq!(requests.join().expect("the manager").len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_harbor_does_not_take_is_an_error() {
+async fn a_response_that_harbor_rejects_is_an_error() {
     let refused = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno".to_owned();
     let already = format!(
         "HTTP/1.1 208 Already Reported\r\ncontent-length: {}\r\n\r\n{PENDING}",
         PENDING.len()
     );
     let unknown = sized(&PENDING.replace("PENDING", "RUNNING"));
-    let (address, _asked) = manager(vec![vec![refused, already, unknown]]);
+    let (address, _requests) = manager(vec![vec![refused, already, unknown]]);
     let mut harbor = Harbor::oauth(&address, "stub-token");
     for expected in [401, 208] {
-        let error = harbor.poll(7).await.expect_err("not taken");
+        let error = harbor.poll(7).await.expect_err("refused");
         assert!(
             matches!(error, HarborError::Refused { status, .. } if status == expected),
             "{error}"

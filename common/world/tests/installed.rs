@@ -1,9 +1,9 @@
-//! What the tests start is what `make test-packages` installs.
+//! `make test-packages` installs every program that the tests start.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// What precedes the name of a program that is started.
+/// The code before the name of a program that is started.
 const STARTS: [&str; 6] = [
     "Command::new(\"",
     ".command(\"",
@@ -12,15 +12,15 @@ const STARTS: [&str; 6] = [
     "well(\"",
     "output(\"",
 ];
-/// Parts of every Debian system that no package list can lack.
+/// Parts of every Debian system.
 const ESSENTIAL: [&str; 5] = ["/bin/sh", "sh", "grep", "sha256sum", "sleep"];
 /// Installed by `make test-all`, for the observed tests only.
 const OBSERVED: [&str; 1] = ["prometheus"];
-/// Missing on purpose: a test starts it to see the error.
+/// Missing on purpose: a test checks the error.
 const ABSENT: [&str; 1] = ["no-such-program-anywhere"];
 
 #[test]
-fn every_program_that_a_test_starts_is_installed_before() {
+fn every_program_that_a_test_starts_is_in_the_package_list() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut started = BTreeSet::new();
     for file in rust_files(&root) {
@@ -35,17 +35,17 @@ fn every_program_that_a_test_starts_is_installed_before() {
         .chain(OBSERVED)
         .chain(ABSENT)
         .collect();
-    let lacking: Vec<_> = started
+    let missing: Vec<_> = started
         .iter()
         .filter(|program| !installed.contains(program.as_str()))
         .collect();
     assert!(
-        lacking.is_empty(),
-        "tests start {lacking:?}: add each to ci/test-packages, with its package"
+        missing.is_empty(),
+        "tests start {missing:?}: add each to ci/test-packages, with its package"
     );
 }
 
-/// The words of `programs="…"`.
+/// Returns the words of `programs="…"`.
 fn listed(script: &str) -> impl Iterator<Item = &str> {
     let (_, from) = script.split_once("\nprograms=\"").expect("a list of programs");
     from.split('"').next().unwrap_or_default().split_whitespace()
@@ -59,7 +59,7 @@ fn programs(source: &str) -> Vec<String> {
         .collect()
 }
 
-/// Folders without tests of ours; benchmarks have `ci/bench-packages`. This file's texts are no programs either.
+/// Folders without tests of ours; benchmarks have `ci/bench-packages`. This file only names programs.
 fn is_searched(path: &Path) -> bool {
     let name = path
         .file_name()

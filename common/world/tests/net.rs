@@ -8,7 +8,7 @@ use world::{ImageSpec, Manager, ManagerSpec, Net, NginxSpec, Peer, PeerSpec, Rat
 
 const MIB: usize = 1 << 20;
 
-/// Seconds that `curl` on that machine took, and what it got.
+/// Returns the seconds that `curl` took on that machine, and the body.
 fn curl(host: &world::Host, url: &str) -> (f64, Vec<u8>) {
     let begin = Instant::now();
     let output = host.command("curl").args(["-sS", "--fail", url]).output();
@@ -22,7 +22,7 @@ fn curl(host: &world::Host, url: &str) -> (f64, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn machines_hear_each_other_and_are_gone_when_dropped() {
+async fn machines_reach_each_other_and_are_removed_on_drop() {
     let net = Net::new();
     let (one, other) = (net.host(), net.host());
     let nginx = NginxSpec::new(Mover::Sendfile).on(&one).start().await;
@@ -45,14 +45,14 @@ async fn machines_hear_each_other_and_are_gone_when_dropped() {
 }
 
 #[tokio::test]
-async fn a_link_is_as_fast_as_told() {
+async fn a_link_has_the_configured_rate() {
     let net = Net::new();
     let (server, client) = (net.host_at(Rate::megabytes(10)), net.host());
     let nginx = NginxSpec::new(Mover::ReadWrite).on(&server).start().await;
     std::fs::write(nginx.root().join("much"), vec![7; 4 * MIB]).expect("written");
     let (took, got) = curl(&client, &format!("{}/much", nginx.url()));
     assert_eq!(got.len(), 4 * MIB);
-    // A quarter of a megabyte goes at once. Slower than told is a busy machine's right.
+    // A burst of a quarter of a megabyte has no limit. A busy machine may be slower than the rate.
     assert!(took > 0.36, "{took} s for 4 MiB at 10 MB/s");
 }
 

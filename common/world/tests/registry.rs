@@ -1,4 +1,4 @@
-//! Each kind of registry answers as its callers will find it.
+//! Each kind of registry behaves as its callers expect.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn every_object_is_there(registry: &Registry, image: &Image) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pushed_image_is_there_with_every_object() {
+async fn a_pushed_image_has_every_object() {
     let registry = Registry::plain().await;
     for image in [
         two_platforms(1).build(),
@@ -69,7 +69,7 @@ async fn a_pushed_image_is_there_with_every_object() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_counts_gets_that_were_answered() {
+async fn the_log_counts_successful_gets() {
     let mut registry = Registry::plain().await;
     let image = ImageSpec::small(4).build();
     registry.push(&image, "library/app", "v1").await;
@@ -84,7 +84,7 @@ async fn the_log_counts_gets_that_were_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_and_port_outlive_a_stop() {
+async fn data_and_port_survive_a_stop() {
     let mut registry = Registry::plain().await;
     let image = ImageSpec::small(5).build();
     registry.push(&image, "library/app", "v1").await;
@@ -94,7 +94,7 @@ async fn data_and_port_outlive_a_stop() {
         .get(registry.url())
         .send()
         .await
-        .expect_err("nobody listens");
+        .expect_err("the port is closed");
     assert!(refused.is_connect());
     registry.start().await;
     every_object_is_there(&registry, &image).await;
@@ -117,7 +117,7 @@ async fn a_hanging_registry_answers_again_when_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lost_and_corrupt_blobs_show() {
+async fn lost_and_corrupt_blobs_are_visible() {
     let registry = Registry::plain().await;
     let image = ImageSpec::small(6).build();
     registry.push(&image, "library/app", "v1").await;
@@ -136,7 +136,7 @@ async fn lost_and_corrupt_blobs_show() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn basic_wants_the_right_password() {
+async fn basic_requires_the_right_password() {
     let registry = Registry::basic().await;
     let image = ImageSpec::small(7).build();
     registry.push(&image, "library/app", "v1").await;
@@ -165,7 +165,7 @@ async fn basic_wants_the_right_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_is_trusted_by_its_own_authority_only() {
+async fn tls_is_trusted_only_with_its_own_ca() {
     let registry = Registry::tls().await;
     let image = ImageSpec::small(8).build();
     registry.push(&image, "library/app", "v1").await;
@@ -183,7 +183,7 @@ fn bearer() -> BearerSpec {
         .public("library/open")
 }
 
-/// A token from the token server, asked for by GET.
+/// Requests a token from the token server by GET.
 async fn token(registry: &Registry, user: Option<(&str, &str)>, repository: &str) -> (u16, String) {
     let scope = format!("repository:{repository}:pull");
     let url = format!(
@@ -200,7 +200,7 @@ async fn token(registry: &Registry, user: Option<(&str, &str)>, repository: &str
     (status, body["token"].as_str().unwrap_or_default().to_owned())
 }
 
-/// What the registry says to a manifest GET with this token.
+/// Returns the status of a manifest GET with this token.
 async fn with_token(registry: &Registry, token: &str, repository: &str) -> u16 {
     get(
         registry,
@@ -212,7 +212,7 @@ async fn with_token(registry: &Registry, token: &str, repository: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bearer_opens_to_each_what_is_theirs() {
+async fn bearer_opens_to_each_account_its_repositories() {
     let registry = Registry::bearer(bearer()).await;
     let image = ImageSpec::small(9).build();
     for repository in ["library/app", "library/open", "library/other"] {
@@ -259,7 +259,7 @@ async fn a_ready_made_token_opens_its_repository_without_an_exchange() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_server_stops_alone() {
+async fn the_token_server_stops_independently() {
     let mut registry = Registry::bearer(bearer()).await;
     registry
         .push(&ImageSpec::small(11).build(), "library/open", "v1")
@@ -273,7 +273,7 @@ async fn the_token_server_stops_alone() {
             .get(&realm)
             .send()
             .await
-            .expect_err("nobody listens")
+            .expect_err("the port is closed")
             .is_connect()
     );
     assert_eq!(with_token(&registry, &kept, "library/open").await, 200);
@@ -282,7 +282,7 @@ async fn the_token_server_stops_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registry_that_asks_for_certificates_answers_nobody_without_one() {
+async fn mutual_tls_refuses_a_client_without_a_certificate() {
     let registry = Registry::mutual_tls().await;
     registry
         .push(&ImageSpec::small(9).build(), "library/app", "v1")

@@ -350,16 +350,16 @@ mod tests {
         };
         let limit = Duration::from_secs(1);
         assert!(has_no_headers(&RegistryError::TimedOut {
-            asked: asked(),
+            requested: asked(),
             awaited: "answer",
             limit
         }));
         assert!(!has_no_headers(&RegistryError::BadRedirect {
-            asked: asked(),
+            requested: asked(),
             what: "no place".to_owned()
         }));
         assert!(!has_no_headers(&RegistryError::NoFreeConnection {
-            asked: asked(),
+            requested: asked(),
             limit: std::num::NonZeroU32::MIN,
             waited: limit
         }));

@@ -8,12 +8,12 @@ fn settings(name: &str) -> RegistrySettings {
     RegistrySettings::new(name.parse().expect("a registry"))
 }
 
-async fn goes(dial: &Dial, text: &str) -> bool {
+async fn is_allowed(dial: &Dial, text: &str) -> bool {
     dial.check(&url(text)).await.is_ok()
 }
 
 #[tokio::test]
-async fn addresses_inside_are_not_dialled() {
+async fn special_addresses_are_not_dialled() {
     let dial = Dial::guarded(Vec::new());
     for inside in [
         "http://127.0.0.1:5000/v2/",
@@ -35,7 +35,7 @@ async fn addresses_inside_are_not_dialled() {
         "http://[::ffff:127.0.0.1]/",
         "http://[::127.0.0.1]/",
         "http://[64:ff9b::169.254.169.254]/",
-        // Metadata and its like of Azure, Oracle, AWS, Google, Scaleway, Linode.
+        // Metadata and similar services of Azure, Oracle, AWS, Google, Scaleway, Linode.
         "http://168.63.129.16/",
         "http://192.0.0.192/opc/v1/",
         "http://[fd00:ec2::23]/v1/credentials",
@@ -43,7 +43,7 @@ async fn addresses_inside_are_not_dialled() {
         "http://[fd00:c1::a9fe:a9fe]/",
         "http://[fd00:42::42]/",
         "http://[fd00:a9fe:a9fe::1]/",
-        // 6to4, Teredo (server, client), ISATAP, translators with a prefix of their own.
+        // 6to4, Teredo (server, client), ISATAP, and NAT64 with a local prefix.
         "http://[2002:7f00:1::]/",
         "http://[2002:a9fe:a9fe::1]/",
         "http://[2002:a83f:8110::1]/",
@@ -57,7 +57,7 @@ async fn addresses_inside_are_not_dialled() {
         "http://[64:ff9b:1:a9:fe:a9fe::]/",
         "http://[64:ff9b:1:0:a9:fea9:fe00:0]/",
     ] {
-        assert!(!goes(&dial, inside).await, "{inside}");
+        assert!(!is_allowed(&dial, inside).await, "{inside}");
     }
 }
 
@@ -79,12 +79,12 @@ async fn other_machines_are_dialled() {
         "https://[64:ff9b:1::93.184.215.14]/",
         "https://[2001:db8::5efe:93.184.215.14]/",
     ] {
-        assert!(goes(&dial, outside).await, "{outside}");
+        assert!(is_allowed(&dial, outside).await, "{outside}");
     }
 }
 
 #[tokio::test]
-async fn who_leads_from_outside_leads_to_no_private_network() {
+async fn a_public_registry_leads_to_no_private_network() {
     let dial = Dial::guarded(Vec::new()).outside_only();
     for inside in [
         "http://10.0.0.7/",
@@ -100,19 +100,19 @@ async fn who_leads_from_outside_leads_to_no_private_network() {
         "http://127.0.0.1/",
         "http://169.254.169.254/",
     ] {
-        assert!(!goes(&dial, inside).await, "{inside}");
+        assert!(!is_allowed(&dial, inside).await, "{inside}");
     }
     for outside in [
         "http://93.184.215.14/",
         "http://[2606:2800:21f::1]/",
         "http://100.128.0.1/",
     ] {
-        assert!(goes(&dial, outside).await, "{outside}");
+        assert!(is_allowed(&dial, outside).await, "{outside}");
     }
 }
 
 #[tokio::test]
-async fn a_private_address_that_is_listed_may_be_led_to() {
+async fn a_listed_private_address_is_allowed_as_a_target() {
     let dial = Dial::guarded(vec!["10.1.0.0/16".parse().expect("a range")]);
     dial.list_hosts(&[settings("10.2.0.1:9000"), settings("storage.lan")]);
     let dial = dial.outside_only();
@@ -121,14 +121,14 @@ async fn a_private_address_that_is_listed_may_be_led_to() {
         "http://10.2.0.1:9000/",
         "https://storage.lan/",
     ] {
-        assert!(goes(&dial, listed).await, "{listed}");
+        assert!(is_allowed(&dial, listed).await, "{listed}");
     }
-    assert!(!goes(&dial, "http://10.2.0.1:9001/").await);
-    assert!(!goes(&dial, "http://10.3.0.1/").await);
+    assert!(!is_allowed(&dial, "http://10.2.0.1:9001/").await);
+    assert!(!is_allowed(&dial, "http://10.3.0.1/").await);
 }
 
 #[test]
-fn a_name_that_is_led_to_is_judged_by_what_it_resolves_to() {
+fn a_target_name_is_judged_by_its_addresses() {
     let dial = Dial::guarded(Vec::new());
     dial.list_hosts(&[settings("storage.lan")]);
     let found = ["10.0.0.7:0", "93.184.215.14:0"].map(|one| one.parse().expect("an address"));
@@ -143,11 +143,7 @@ fn a_name_that_is_led_to_is_judged_by_what_it_resolves_to() {
     let refused = outside
         .sieve("evil.example.com", vec![found[0]])
         .expect_err("inside");
-    assert!(
-        refused.what_to_do().contains("addresses = [\"10.0.0.7\"]"),
-        "{}",
-        refused.what_to_do()
-    );
+    assert_eq!(refused.address, found[0].ip());
     assert!(outside.sieve("storage.lan", vec![found[0]]).is_ok());
     let anywhere = dial.for_client(&TlsOptions::default());
     assert!(anywhere.sieve("harbor.lan", vec![found[0]]).is_ok());
@@ -157,21 +153,21 @@ fn a_name_that_is_led_to_is_judged_by_what_it_resolves_to() {
 async fn listed_addresses_are_dialled_and_no_others() {
     let ranges = ["127.0.0.0/16", "::1"].map(|range| range.parse().expect("a range"));
     let dial = Dial::guarded(ranges.to_vec());
-    assert!(goes(&dial, "http://127.0.3.4:5000/").await);
-    assert!(goes(&dial, "http://[::ffff:127.0.0.1]/").await);
-    assert!(goes(&dial, "http://[::1]:1/").await);
-    assert!(!goes(&dial, "http://127.1.0.1/").await);
-    assert!(!goes(&dial, "http://169.254.169.254/").await);
+    assert!(is_allowed(&dial, "http://127.0.3.4:5000/").await);
+    assert!(is_allowed(&dial, "http://[::ffff:127.0.0.1]/").await);
+    assert!(is_allowed(&dial, "http://[::1]:1/").await);
+    assert!(!is_allowed(&dial, "http://127.1.0.1/").await);
+    assert!(!is_allowed(&dial, "http://169.254.169.254/").await);
 }
 
 #[tokio::test]
 async fn a_configured_registry_is_listed_with_its_port_only() {
     let dial = Dial::guarded(Vec::new());
     dial.list_hosts(&[settings("127.0.0.1:5000"), settings("localhost:5001")]);
-    assert!(goes(&dial, "http://127.0.0.1:5000/v2/").await);
-    assert!(!goes(&dial, "http://127.0.0.1:6379/").await);
-    assert!(goes(&dial, "http://localhost:5001/").await);
-    assert!(!goes(&dial, "http://localhost:6379/").await);
+    assert!(is_allowed(&dial, "http://127.0.0.1:5000/v2/").await);
+    assert!(!is_allowed(&dial, "http://127.0.0.1:6379/").await);
+    assert!(is_allowed(&dial, "http://localhost:5001/").await);
+    assert!(!is_allowed(&dial, "http://localhost:6379/").await);
 }
 
 #[tokio::test]
@@ -187,15 +183,15 @@ async fn aliases_and_token_realms_are_listed_too() {
         "http://127.0.0.3:77/token",
         "http://127.0.0.4:99/",
     ] {
-        assert!(goes(&dial, listed).await, "{listed}");
+        assert!(is_allowed(&dial, listed).await, "{listed}");
     }
     for not_listed in ["http://127.0.0.2:5000/", "http://127.0.0.4/"] {
-        assert!(!goes(&dial, not_listed).await, "{not_listed}");
+        assert!(!is_allowed(&dial, not_listed).await, "{not_listed}");
     }
 }
 
 #[tokio::test]
-async fn a_name_is_judged_by_what_it_resolves_to() {
+async fn a_name_is_judged_by_its_addresses() {
     let dial = Dial::guarded(Vec::new());
     let inside = dial.resolve("localhost".parse().expect("a name")).await;
     let refused = inside.err().expect("refused");
@@ -220,13 +216,14 @@ fn a_refusal_says_what_to_write() {
     let refused = dial
         .allow(address, &url("http://meta.example.com:81/x?secret"))
         .expect_err("refused");
-    assert_eq!(
-        refused.to_string(),
-        "meta.example.com:81 is at 169.254.169.254, an address of a cloud's metadata service, which must be listed to be dialled"
+    insta::assert_snapshot!(
+        refused,
+        @"meta.example.com:81 is at 169.254.169.254, an address of a cloud's metadata service, which must be listed to be dialled"
     );
-    let advice = refused.what_to_do();
-    assert!(advice.contains("[registry.\"meta.example.com:81\"]"), "{advice}");
-    assert!(advice.contains("addresses = [\"169.254.169.254\"]"), "{advice}");
+    insta::assert_snapshot!(
+        refused.what_to_do(),
+        @r#"to allow it, add [registry."meta.example.com:81"], or addresses = ["169.254.169.254"] in [dial], to the configuration of the manager (peers receive it) or of this peer"#
+    );
 }
 
 #[test]
@@ -248,5 +245,5 @@ fn a_range_is_read_or_refused() {
 
 #[tokio::test]
 async fn an_open_rule_refuses_nothing() {
-    assert!(goes(&Dial::open(), "http://127.0.0.1:5000/").await);
+    assert!(is_allowed(&Dial::open(), "http://127.0.0.1:5000/").await);
 }

@@ -86,20 +86,20 @@ impl Registry {
         let from = wanted.from;
         let request = self.blob_request(Method::GET, repository, digest, wanted);
         let answer = self.send_signed(&request, credential).await?;
-        let asked = request.asked.clone();
+        let requested = request.requested.clone();
         let is_part = answer.status() == StatusCode::PARTIAL_CONTENT;
         let extent = match answer.status() {
-            StatusCode::OK => whole(answer.headers(), from, &asked),
-            StatusCode::PARTIAL_CONTENT if !wanted.is_whole() => part(answer.headers(), from, &asked),
+            StatusCode::OK => whole(answer.headers(), from, &requested),
+            StatusCode::PARTIAL_CONTENT if !wanted.is_whole() => part(answer.headers(), from, &requested),
             _ => return Err(self.refusal(&request, answer, !credential.is_anonymous()).await),
         };
         let extent = extent
-            .and_then(|extent| check_coding(answer.headers(), &asked).map(|()| extent))
+            .and_then(|extent| check_coding(answer.headers(), &requested).map(|()| extent))
             .inspect_err(|error| answer.failed(error))?;
         let limit = self.inner.limits.chunk_wait;
         let reading = BlobReading {
             answer,
-            asked,
+            requested,
             limit,
             skip: extent.skip,
             received: 0,
@@ -132,7 +132,7 @@ impl Registry {
             accept: String::new(),
             from: part.from,
             until: part.until,
-            asked: self.asked(format!("blob {digest} of {repository}")),
+            requested: self.requested(format!("blob {digest} of {repository}")),
             header_wait: None,
             history: History::default(),
         }
@@ -148,12 +148,12 @@ struct Extent {
     length: Option<u64>,
 }
 
-fn whole(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Extent, RegistryError> {
+fn whole(headers: &HeaderMap, from: u64, requested: &RequestedObject) -> Result<Extent, RegistryError> {
     let total = number(headers, &header::CONTENT_LENGTH);
     if total.is_some_and(|total| total < from) {
         let what = format!("byte {from} was requested, but the whole is shorter");
         return Err(RegistryError::BadAnswer {
-            asked: asked.clone(),
+            requested: requested.clone(),
             what,
         });
     }
@@ -164,7 +164,7 @@ fn whole(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Exte
     })
 }
 
-fn part(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Extent, RegistryError> {
+fn part(headers: &HeaderMap, from: u64, requested: &RequestedObject) -> Result<Extent, RegistryError> {
     let value = headers
         .get(header::CONTENT_RANGE)
         .and_then(|value| value.to_str().ok());
@@ -177,7 +177,7 @@ fn part(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Exten
         _ => {
             let what = format!("bytes from {from} were requested, but others were sent");
             Err(RegistryError::BadAnswer {
-                asked: asked.clone(),
+                requested: requested.clone(),
                 what,
             })
         }
@@ -187,7 +187,7 @@ fn part(headers: &HeaderMap, from: u64, asked: &RequestedObject) -> Result<Exten
 /// A body that is being read.
 struct BlobReading {
     answer: RegistryResponse,
-    asked: RequestedObject,
+    requested: RequestedObject,
     limit: Duration,
     skip: u64,
     received: u64,
@@ -209,13 +209,14 @@ impl BlobReading {
             let chunk = timeout(self.limit, self.answer.chunk())
                 .await
                 .map_err(|_| self.too_slow())?;
-            let Some(chunk) = chunk.map_err(|cause| cut_short(&self.asked, self.received, &cause))? else {
+            let Some(chunk) = chunk.map_err(|cause| cut_short(&self.requested, self.received, &cause))?
+            else {
                 return self.end();
             };
             self.received += chunk.len() as u64;
             if self.expected.is_some_and(|expected| self.received > expected) {
                 return Err(RegistryError::BadAnswer {
-                    asked: self.asked.clone(),
+                    requested: self.requested.clone(),
                     what: "it is longer than announced".to_owned(),
                 });
             }
@@ -239,7 +240,7 @@ impl BlobReading {
         let is_short = self.expected.is_some_and(|expected| self.received < expected) || self.skip > 0;
         if is_short {
             return Err(RegistryError::CutShort {
-                asked: self.asked.clone(),
+                requested: self.requested.clone(),
                 received: self.received,
                 cause: "the body ended before its announced length".to_owned(),
             });
@@ -249,7 +250,7 @@ impl BlobReading {
 
     fn too_slow(&self) -> RegistryError {
         RegistryError::TimedOut {
-            asked: self.asked.clone(),
+            requested: self.requested.clone(),
             awaited: "more bytes",
             limit: self.limit,
         }

@@ -14,22 +14,22 @@ impl Registry {
     /// Reads a whole body of at most `limit` bytes.
     pub(super) async fn read_whole(
         &self,
-        asked: &RequestedObject,
+        requested: &RequestedObject,
         mut answer: RegistryResponse,
         limit: usize,
     ) -> Result<Bytes, RegistryError> {
-        let read = self.read_to_the_end(asked, &mut answer, limit).await;
+        let read = self.read_to_the_end(requested, &mut answer, limit).await;
         read.inspect_err(|error| answer.failed(error))
     }
 
     async fn read_to_the_end(
         &self,
-        asked: &RequestedObject,
+        requested: &RequestedObject,
         answer: &mut RegistryResponse,
         limit: usize,
     ) -> Result<Bytes, RegistryError> {
         let too_large = || RegistryError::TooLarge {
-            asked: asked.clone(),
+            requested: requested.clone(),
             limit,
         };
         let announced = number(answer.headers(), &header::CONTENT_LENGTH);
@@ -44,11 +44,11 @@ impl Registry {
             let chunk = tokio::time::timeout_at(until, answer.chunk())
                 .await
                 .map_err(|_| RegistryError::TimedOut {
-                    asked: asked.clone(),
+                    requested: requested.clone(),
                     awaited: "end of the body",
                     limit: wait,
                 })?;
-            match chunk.map_err(|cause| cut_short(asked, bytes.len() as u64, &cause))? {
+            match chunk.map_err(|cause| cut_short(requested, bytes.len() as u64, &cause))? {
                 Some(chunk) if bytes.len() + chunk.len() > limit => return Err(too_large()),
                 Some(chunk) => bytes.extend_from_slice(&chunk),
                 None => return Ok(bytes.freeze()),
@@ -57,9 +57,9 @@ impl Registry {
     }
 }
 
-pub(super) fn cut_short(asked: &RequestedObject, received: u64, cause: &reqwest::Error) -> RegistryError {
+pub(super) fn cut_short(requested: &RequestedObject, received: u64, cause: &reqwest::Error) -> RegistryError {
     RegistryError::CutShort {
-        asked: asked.clone(),
+        requested: requested.clone(),
         received,
         cause: innermost(cause),
     }

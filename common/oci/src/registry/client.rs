@@ -87,7 +87,7 @@ impl Registry {
         self.inner.base.host_str().unwrap_or_default()
     }
 
-    pub(super) fn asked(&self, object: String) -> RequestedObject {
+    pub(super) fn requested(&self, object: String) -> RequestedObject {
         RequestedObject {
             registry: self.name().clone(),
             object,

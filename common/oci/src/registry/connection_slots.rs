@@ -39,7 +39,7 @@ impl ConnectionSlots {
 
     pub(super) async fn next(
         &self,
-        asked: &RequestedObject,
+        requested: &RequestedObject,
         wait: Duration,
     ) -> Result<ConnectionSlot, RegistryError> {
         let Some((limit, semaphore)) = &self.0 else {
@@ -49,7 +49,7 @@ impl ConnectionSlots {
             // The semaphore is never closed.
             Ok(permit) => Ok(ConnectionSlot { _permit: permit.ok() }),
             Err(_) => Err(RegistryError::NoFreeConnection {
-                asked: asked.clone(),
+                requested: requested.clone(),
                 limit: *limit,
                 waited: wait,
             }),

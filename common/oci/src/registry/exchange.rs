@@ -40,7 +40,7 @@ impl Registry {
         let slot = self
             .inner
             .slots
-            .next(&request.asked, self.inner.limits.connection_wait)
+            .next(&request.requested, self.inner.limits.connection_wait)
             .await?;
         let span = span_of(request, template, url);
         let began = Instant::now();
@@ -105,11 +105,11 @@ impl Registry {
         (way, prepared): (DialMode, reqwest::Request),
     ) -> Result<Response, RegistryError> {
         let limit = request.header_wait.unwrap_or(self.inner.limits.header_wait);
-        let asked = || request.asked.clone();
+        let requested = || request.requested.clone();
         // Whether the registry named this URL, by a redirect or a token realm.
         let by_registry = template == REDIRECTED || request.kind == "token";
         let refused = |refused: NotAllowed| RegistryError::NotAllowed {
-            asked: asked(),
+            requested: requested(),
             refused: Box::new(refused.of(url)),
             by_registry,
         };
@@ -122,7 +122,7 @@ impl Registry {
         checked.map_err(refused)?;
         match timeout(limit, self.send_and_resend(request, way, prepared)).await {
             Err(_) => Err(RegistryError::TimedOut {
-                asked: asked(),
+                requested: requested(),
                 awaited: "response",
                 limit,
             }),
@@ -131,7 +131,7 @@ impl Registry {
                 cause,
             }),
             Ok(Err(SendError::Sending(cause))) => {
-                Err(not_allowed(&cause).map_or_else(|| unreachable(asked(), &cause, limit), refused))
+                Err(not_allowed(&cause).map_or_else(|| unreachable(requested(), &cause, limit), refused))
             }
             Ok(Ok(response)) => Ok(response),
         }
@@ -146,24 +146,24 @@ impl Registry {
     ) -> RegistryError {
         let retry_after = retry_after(response.headers());
         let status = response.status();
-        let said = error_response(response).await;
-        let asked = request.asked.clone();
+        let response = error_response(response).await;
+        let requested = request.requested.clone();
         match status {
-            StatusCode::NOT_FOUND => RegistryError::NotFound { asked, said },
-            StatusCode::UNAUTHORIZED if signed => RegistryError::WrongCredential { asked, said },
-            StatusCode::UNAUTHORIZED => RegistryError::NoCredential { asked, said },
-            StatusCode::FORBIDDEN => RegistryError::Forbidden { asked, said },
+            StatusCode::NOT_FOUND => RegistryError::NotFound { requested, response },
+            StatusCode::UNAUTHORIZED if signed => RegistryError::WrongCredential { requested, response },
+            StatusCode::UNAUTHORIZED => RegistryError::NoCredential { requested, response },
+            StatusCode::FORBIDDEN => RegistryError::Forbidden { requested, response },
             StatusCode::TOO_MANY_REQUESTS => RegistryError::TooManyRequests {
-                asked,
-                said,
+                requested,
+                response,
                 retry_after,
             },
             _ if status.is_server_error() => RegistryError::ServerError {
-                asked,
-                said,
+                requested,
+                response,
                 retry_after,
             },
-            _ => RegistryError::Unexpected { asked, said },
+            _ => RegistryError::Unexpected { requested, response },
         }
     }
 }
@@ -242,16 +242,16 @@ fn not_allowed(error: &reqwest::Error) -> Option<NotAllowed> {
     None
 }
 
-fn unreachable(asked: RequestedObject, cause: &reqwest::Error, limit: Duration) -> RegistryError {
+fn unreachable(requested: RequestedObject, cause: &reqwest::Error, limit: Duration) -> RegistryError {
     if cause.is_timeout() && !cause.is_connect() {
         return RegistryError::TimedOut {
-            asked,
+            requested,
             awaited: "response",
             limit,
         };
     }
     RegistryError::Unreachable {
-        asked,
+        requested,
         cause: innermost(cause),
     }
 }

@@ -82,7 +82,7 @@ impl Registry {
         let answer = timeout(limit, self.send(&request, authorization.as_ref())).await;
         let answer = answer.unwrap_or_else(|_| {
             Err(RegistryError::TimedOut {
-                asked: request.asked,
+                requested: request.requested,
                 awaited: "response",
                 limit,
             })

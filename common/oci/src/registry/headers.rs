@@ -23,14 +23,14 @@ pub(super) fn number(headers: &HeaderMap, name: &header::HeaderName) -> Option<u
 }
 
 /// Refuses encoded bodies: their bytes have another digest and other offsets.
-pub(super) fn check_coding(headers: &HeaderMap, asked: &RequestedObject) -> Result<(), RegistryError> {
+pub(super) fn check_coding(headers: &HeaderMap, requested: &RequestedObject) -> Result<(), RegistryError> {
     match headers.get(header::CONTENT_ENCODING) {
         Some(coding) if coding != "identity" => {
             // The header may come from another host than the registry: only known words are repeated.
             let known = ["gzip", "deflate", "br", "zstd", "compress"];
             let known = known.into_iter().find(|known| coding == known);
             Err(RegistryError::BadAnswer {
-                asked: asked.clone(),
+                requested: requested.clone(),
                 what: format!("its body is encoded ({})", known.unwrap_or("unknown encoding")),
             })
         }

@@ -40,9 +40,9 @@ impl Registry {
             return Err(self.refusal(&request, response, !credential.is_anonymous()).await);
         }
         let headers = response.headers().clone();
-        check_coding(&headers, &request.asked)?;
+        check_coding(&headers, &request.requested)?;
         let bytes = self
-            .read_whole(&request.asked, response, self.inner.limits.manifest_bytes)
+            .read_whole(&request.requested, response, self.inner.limits.manifest_bytes)
             .await?;
         let digest = Digest::of(&bytes);
         let promised = wanted
@@ -54,7 +54,7 @@ impl Registry {
             if expected != digest {
                 let (expected, found) = (Box::new(expected), Box::new(digest));
                 return Err(RegistryError::WrongBytes {
-                    asked: request.asked,
+                    requested: request.requested,
                     expected,
                     found,
                 });
@@ -82,7 +82,7 @@ impl Registry {
                 if let Some(expected) = wanted.digest().filter(|expected| **expected != digest) {
                     let (expected, found) = (Box::new(expected.clone()), Box::new(digest));
                     return Err(RegistryError::WrongBytes {
-                        asked: request.asked,
+                        requested: request.requested,
                         expected,
                         found,
                     });
@@ -122,7 +122,7 @@ impl Registry {
             accept: MANIFEST_ACCEPT.join(", "),
             from: 0,
             until: None,
-            asked: self.asked(format!("manifest {wanted} of {repository}")),
+            requested: self.requested(format!("manifest {wanted} of {repository}")),
             header_wait: None,
             history: History::default(),
         }

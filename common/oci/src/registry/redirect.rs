@@ -35,9 +35,9 @@ impl Registry {
             }
             if renewals >= RENEWALS {
                 let error = RegistryError::StorageRefused {
-                    asked: request.asked.clone(),
+                    requested: request.requested.clone(),
                     host: place.host_str().unwrap_or_default().to_owned(),
-                    said: error_response(answer).await,
+                    response: error_response(answer).await,
                 };
                 return Err(error);
             }
@@ -62,7 +62,7 @@ impl Registry {
             let way = self.way_to(&url, may_lead_inside);
             let answer = self.send_once(request, template, &url, (way, prepared)).await?;
             may_lead_inside = may_lead_inside && self.may_lead_inside(answer.is_from_inside());
-            let next = self.redirect_of(&request.asked, &url, &answer);
+            let next = self.redirect_of(&request.requested, &url, &answer);
             let Some(next) = next.inspect_err(|error| answer.failed(error))? else {
                 return Ok((answer, url));
             };
@@ -73,7 +73,7 @@ impl Registry {
         }
         let what = format!("more than {} redirects", self.inner.limits.redirects);
         Err(RegistryError::BadRedirect {
-            asked: request.asked.clone(),
+            requested: request.requested.clone(),
             what,
         })
     }
@@ -91,7 +91,7 @@ impl Registry {
     fn url_of(&self, request: &Request) -> Result<Url, RegistryError> {
         let unusable = |cause: url::ParseError| RegistryError::Setup {
             registry: self.name().clone(),
-            cause: format!("the URL of {} is unusable: {cause}", request.asked.object),
+            cause: format!("the URL of {} is unusable: {cause}", request.requested.object),
         };
         Url::parse(&format!("{}{}", self.inner.base, request.path)).map_err(unusable)
     }
@@ -99,7 +99,7 @@ impl Registry {
     /// Returns the target of a redirect, or the error that it must not be followed.
     fn redirect_of(
         &self,
-        asked: &RequestedObject,
+        requested: &RequestedObject,
         from: &Url,
         response: &RegistryResponse,
     ) -> Result<Option<Url>, RegistryError> {
@@ -108,7 +108,7 @@ impl Registry {
         }
         let refuse = |what: &str| {
             Err(RegistryError::BadRedirect {
-                asked: asked.clone(),
+                requested: requested.clone(),
                 what: what.to_owned(),
             })
         };

@@ -35,9 +35,9 @@ impl Registry {
             }
             let next = self.next_page(answer.headers(), &first);
             let limit = self.inner.limits.manifest_bytes;
-            let bytes = self.read_whole(&request.asked, answer, limit).await?;
+            let bytes = self.read_whole(&request.requested, answer, limit).await?;
             all.add(&bytes).map_err(|cause| RegistryError::BadAnswer {
-                asked: request.asked,
+                requested: request.requested,
                 what: cause.to_string(),
             })?;
             match next {
@@ -59,7 +59,7 @@ impl Registry {
             accept: OCI_IMAGE_INDEX_MEDIA_TYPE.to_owned(),
             from: 0,
             until: None,
-            asked: self.asked(format!("referrers of {subject} of {repository}")),
+            requested: self.requested(format!("referrers of {subject} of {repository}")),
             header_wait: None,
             history: History::default(),
         }

@@ -25,7 +25,7 @@ pub(super) struct Request {
     pub(super) from: u64,
     /// One past the last requested byte; by default the end.
     pub(super) until: Option<u64>,
-    pub(super) asked: RequestedObject,
+    pub(super) requested: RequestedObject,
     /// Time limit for the headers of one response, if the caller sets it.
     pub(super) header_wait: Option<Duration>,
     pub(super) history: History,
@@ -59,7 +59,7 @@ impl Request {
     pub(super) fn headers(&self, authorization: Option<&Secret>) -> Result<HeaderMap, RegistryError> {
         let mut headers = HeaderMap::new();
         let unusable = |what: &str| RegistryError::BadAnswer {
-            asked: self.asked.clone(),
+            requested: self.requested.clone(),
             what: what.to_owned(),
         };
         if !self.accept.is_empty() {
@@ -74,7 +74,7 @@ impl Request {
             );
         }
         if let Some(secret) = authorization {
-            headers.insert(header::AUTHORIZATION, sensitive(secret, &self.asked)?);
+            headers.insert(header::AUTHORIZATION, sensitive(secret, &self.requested)?);
         }
         Ok(headers)
     }
@@ -89,9 +89,9 @@ impl Request {
 }
 
 /// Returns an `Authorization` value that HTTP libraries do not print.
-pub(super) fn sensitive(secret: &Secret, asked: &RequestedObject) -> Result<HeaderValue, RegistryError> {
+pub(super) fn sensitive(secret: &Secret, requested: &RequestedObject) -> Result<HeaderValue, RegistryError> {
     let mut value = HeaderValue::from_str(secret.expose()).map_err(|_| RegistryError::BadAnswer {
-        asked: asked.clone(),
+        requested: requested.clone(),
         what: "the credential has characters that are invalid in a header".into(),
     })?;
     value.set_sensitive(true);

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_break_is_told_from_other_faults() {
+    fn a_broken_connection_is_not_mistaken_for_other_failures() {
         assert!(is_broken(&ErrorKind::ConnectionReset.into()));
         assert!(is_broken(&ErrorKind::UnexpectedEof.into()));
         assert!(!is_broken(&ErrorKind::TimedOut.into()));

@@ -23,7 +23,7 @@ const BASIC_LIFETIME: Duration = Duration::from_secs(3_600);
 /// A parsed 401.
 struct Unauthorized {
     challenges: Vec<Challenge>,
-    said: ErrorResponse,
+    response: ErrorResponse,
     is_from_inside: bool,
 }
 
@@ -105,7 +105,7 @@ impl Registry {
         refused: Unauthorized,
     ) -> Result<RegistryResponse, RegistryError> {
         let Some(authorization) = self.answer_to(request, credential, key, sent, &refused).await? else {
-            return Err(refusal_of(request, credential, refused.said));
+            return Err(refusal_of(request, credential, refused.response));
         };
         request.history.has_signed_in();
         let response = self.send_patiently(request, Some(&authorization)).await?;
@@ -142,8 +142,8 @@ impl Registry {
         let first = Unauthorized::read(response).await;
         self.inner.metrics.signed_in(self.host(), SignedIn::Refused);
         let ended = || RegistryError::CredentialEnded {
-            asked: request.asked.clone(),
-            said: first.said.clone(),
+            requested: request.requested.clone(),
+            response: first.response.clone(),
         };
         // Harbor answers an expired token with a useless Basic challenge; without the token, a public project opens.
         match Box::pin(self.send_as(request, &Credential::Anonymous)).await {
@@ -200,7 +200,7 @@ async fn look_up(
 ) -> Result<Credential, RegistryError> {
     let found = kept.other_than(refused, Some(&request.repository)).await;
     found.map_err(|cause| RegistryError::NoLookup {
-        asked: request.asked.clone(),
+        requested: request.requested.clone(),
         cause,
     })
 }
@@ -224,15 +224,15 @@ impl Unauthorized {
         Self {
             challenges,
             is_from_inside: response.is_from_inside(),
-            said: error_response(response).await,
+            response: error_response(response).await,
         }
     }
 }
 
-fn refusal_of(request: &Request, credential: &Credential, said: ErrorResponse) -> RegistryError {
-    let asked = request.asked.clone();
+fn refusal_of(request: &Request, credential: &Credential, response: ErrorResponse) -> RegistryError {
+    let requested = request.requested.clone();
     if credential.is_anonymous() {
-        return RegistryError::NoCredential { asked, said };
+        return RegistryError::NoCredential { requested, response };
     }
-    RegistryError::WrongCredential { asked, said }
+    RegistryError::WrongCredential { requested, response }
 }

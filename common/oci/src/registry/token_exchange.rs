@@ -75,7 +75,7 @@ impl Registry {
         let (exchange, response) = self.ask_either_way(request, &wish).await?;
         if response.is_redirect() {
             return Err(RegistryError::BadRedirect {
-                asked: exchange.asked,
+                requested: exchange.requested,
                 what: "the token server redirects, and credentials do not follow redirects".to_owned(),
             });
         }
@@ -83,7 +83,9 @@ impl Registry {
             let is_signed = !credential.is_anonymous();
             return Err(self.refusal(&exchange, response, is_signed).await);
         }
-        let body = self.read_whole(&exchange.asked, response, TOKEN_BYTES).await?;
+        let body = self
+            .read_whole(&exchange.requested, response, TOKEN_BYTES)
+            .await?;
         read_token(&exchange, &body)
     }
 
@@ -91,7 +93,7 @@ impl Registry {
         let settings = &self.inner.settings;
         let checked = check_realm(realm, &settings.name, settings.plain_http, &settings.token_realms);
         checked.map_err(|realm| RegistryError::UnsafeRealm {
-            asked: request.asked.clone(),
+            requested: request.requested.clone(),
             realm: Box::new(realm),
         })
     }
@@ -127,7 +129,7 @@ impl Registry {
             accept: String::new(),
             from: 0,
             until: None,
-            asked: self.asked(format!("token for {} from {host}", request.repository)),
+            requested: self.requested(format!("token for {} from {host}", request.repository)),
             header_wait: None,
             history: History::default(),
         }
@@ -142,7 +144,7 @@ impl Registry {
         url.query_pairs_mut().extend_pairs(wish.pairs());
         let mut prepared = reqwest::Request::new(Method::GET, url);
         if let Some(authorization) = wish.credential.basic() {
-            let authorization = sensitive(&authorization, &exchange.asked)?;
+            let authorization = sensitive(&authorization, &exchange.requested)?;
             prepared
                 .headers_mut()
                 .insert(header::AUTHORIZATION, authorization);
@@ -232,7 +234,7 @@ fn read_token(exchange: &Request, body: &[u8]) -> Result<Token, RegistryError> {
     let token = given.into_iter().find(|token| !token.expose().is_empty());
     let token = token.ok_or_else(|| bad_token(exchange, "it has no token"))?;
     let authorization = Secret::new(format!("Bearer {}", token.expose()));
-    sensitive(&authorization, &exchange.asked)
+    sensitive(&authorization, &exchange.requested)
         .map_err(|_| bad_token(exchange, "its token has characters that are invalid in a header"))?;
     let lifetime = answer
         .expires_in
@@ -243,7 +245,7 @@ fn read_token(exchange: &Request, body: &[u8]) -> Result<Token, RegistryError> {
 
 fn bad_token(exchange: &Request, what: &str) -> RegistryError {
     RegistryError::BadAnswer {
-        asked: exchange.asked.clone(),
+        requested: exchange.requested.clone(),
         what: what.to_owned(),
     }
 }

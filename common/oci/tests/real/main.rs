@@ -1,4 +1,4 @@
-//! Each way of signing in, with the client that our programs use, against a real docker-registry.
+//! Each way to sign in, with the client of the programs, against a real docker-registry.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ async fn pushed(registry: &Registry) -> Image {
     image
 }
 
-/// As the manager's and the peers' programs make it.
+/// Builds the client as the manager and the peers do.
 fn client(tls: &TlsOptions) -> Result<reqwest::Client, BuildError> {
     let options = process::http::ClientOptions {
         fresh: tls.fresh,
@@ -43,7 +43,7 @@ fn settings(registry: &Registry) -> RegistrySettings {
     }
 }
 
-/// Pulls the image, byte for byte, with what is configured.
+/// Pulls the image with these settings, and compares every byte.
 async fn pull(settings: RegistrySettings, image: &Image) -> Result<(), RegistryError> {
     let credential = settings.credential.clone();
     let name = settings.name.clone();
@@ -93,14 +93,14 @@ fn is_refused(pulled: &Result<(), RegistryError>) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_has_to_sign_in() {
+async fn an_open_registry_needs_no_credential() {
     let registry = Registry::plain().await;
     let image = pushed(&registry).await;
     pull(settings(&registry), &image).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn user_and_password_by_basic_and_over_tls_of_an_own_authority() {
+async fn user_and_password_by_basic_with_and_without_tls() {
     for tls in [false, true] {
         let registry = Registry::with(SignIn::Basic, tls).await;
         let image = pushed(&registry).await;
@@ -141,7 +141,7 @@ async fn an_identity_token_for_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ready_made_token_as_it_is() {
+async fn a_ready_made_token_unchanged() {
     let registry = Registry::bearer(BearerSpec::default()).await;
     let image = pushed(&registry).await;
     let jwt = registry.token_server().jwt_for(USER, REPOSITORY);
@@ -152,7 +152,7 @@ async fn a_ready_made_token_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobodys_token_for_a_public_repository() {
+async fn an_anonymous_token_for_a_public_repository() {
     let registry = Registry::bearer(BearerSpec::default().public(REPOSITORY)).await;
     let image = pushed(&registry).await;
     pull(settings(&registry), &image).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_client_certificate() {
         ..settings(&registry)
     };
     pull(with_it, &image).await.unwrap();
-    assert!(says_what_is_missing(&registry, &image).await);
+    assert!(advises_a_certificate(&registry, &image).await);
     let stranger = world::Authority::new("another authority").client_identity();
     let identity = Secret::new(format!("{}\n{}", stranger.certificate_pem, stranger.key_pem));
     let strange = RegistrySettings {
@@ -179,9 +179,9 @@ async fn a_client_certificate() {
     assert!(pull(strange, &image).await.is_err());
 }
 
-/// In TLS 1.3 the registry's refusal comes after the handshake, and now and then the connection is gone before it could
-/// be read: then only that is known.
-async fn says_what_is_missing(registry: &Registry, image: &Image) -> bool {
+/// In TLS 1.3 the refusal comes after the handshake. Sometimes the connection closes before it is read, so this tries
+/// several times.
+async fn advises_a_certificate(registry: &Registry, image: &Image) -> bool {
     for _ in 0..20 {
         let without = pull(settings(registry), image).await;
         let error = without.expect_err("no certificate was shown");
@@ -194,7 +194,7 @@ async fn says_what_is_missing(registry: &Registry, image: &Image) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_docker_login_wrote() {
+async fn the_file_that_docker_login_writes() {
     let registry = Registry::basic().await;
     let image = pushed(&registry).await;
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -207,7 +207,7 @@ async fn what_docker_login_wrote() {
         .unwrap();
 }
 
-/// A helper that hands out what stands in a file beside it, and notes that it was asked.
+/// A helper that prints the file beside it, and records each call.
 fn helper(folder: &std::path::Path) -> CredentialHelper {
     let path = folder.join("docker-credential-test");
     let lines = "#!/bin/sh\nread server\necho \"$1 $server\" >> \"$0.asked\"\ncat \"$0.answer\"\n";
@@ -217,33 +217,33 @@ fn helper(folder: &std::path::Path) -> CredentialHelper {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_helper_says_and_what_it_says_later() {
+async fn a_helper_runs_again_after_a_refusal() {
     let registry = Registry::basic().await;
     let image = pushed(&registry).await;
     let folder = tempfile::tempdir().unwrap();
-    let says = |password: &str| {
+    let set_answer = |password: &str| {
         let answer = format!(r#"{{"ServerURL":"x","Username":"{USER}","Secret":"{password}"}}"#);
         std::fs::write(folder.path().join("docker-credential-test.answer"), answer).unwrap();
     };
-    let asked = || std::fs::read_to_string(folder.path().join("docker-credential-test.asked")).unwrap();
+    let calls = || std::fs::read_to_string(folder.path().join("docker-credential-test.asked")).unwrap();
     let kept = KeptCredential::by_helper(helper(folder.path()), name(&registry));
     let settings = signed_in(&registry, Credential::Kept(kept));
-    says("what-has-ended");
+    set_answer("expired");
     assert!(is_refused(&pull(settings.clone(), &image).await));
-    says(PASSWORD);
+    set_answer(PASSWORD);
     pull(settings.clone(), &image).await.unwrap();
-    let asked_until_now = asked();
+    let first_calls = calls();
     assert!(
-        asked_until_now
+        first_calls
             .lines()
             .all(|line| line == format!("get {}", registry.host()))
     );
     pull(settings, &image).await.unwrap();
-    assert_eq!(asked(), asked_until_now, "what is good is not asked for again");
+    assert_eq!(calls(), first_calls, "a valid credential is not looked up again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn through_a_proxy_that_asks_for_a_password() {
+async fn through_a_proxy_with_a_password() {
     for tls in [false, true] {
         let proxy = ForwardProxy::start().await;
         let registry = Registry::with(SignIn::Basic, tls).await;
@@ -255,7 +255,7 @@ async fn through_a_proxy_that_asks_for_a_password() {
         pull(through(proxy.url_with_account()), &image).await.unwrap();
         let heads = proxy.heads();
         assert!(!heads.is_empty() && heads.iter().all(|head| head.contains(&registry.host())));
-        // Only what goes through in the clear carries the registry's credential past the proxy.
+        // The proxy sees the registry's credential only without TLS.
         let shows_credential = heads
             .iter()
             .any(|head| head.to_lowercase().contains("\r\nauthorization:"));
@@ -267,14 +267,14 @@ async fn through_a_proxy_that_asks_for_a_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn docker_hub_is_asked_at_its_own_address_whatever_it_is_called() {
+async fn each_name_of_docker_hub_leads_to_its_api_host() {
     let proxy = ForwardProxy::start().await;
     for name in ["docker.io", "index.docker.io", "registry-1.docker.io"] {
         let image: oci::ImageReference = format!("{name}/nginx:1.27").parse().unwrap();
         assert_eq!(image.repository.as_str(), "library/nginx");
         let registries = Registries::new(Arc::new(client));
         registries.configure(vec![RegistrySettings {
-            // Without its password: it refuses, and nothing leaves this machine.
+            // Without its password the proxy refuses, so nothing leaves this machine.
             proxy: Some(proxy.url().parse().unwrap()),
             ..RegistrySettings::new(name.parse().unwrap())
         }]);

@@ -1,4 +1,4 @@
-//! Bodies that are cut, wrong, too long, in another place or from another offset.
+//! Response bodies that are short, wrong, too long, redirected, or start at another offset.
 
 use futures_util::TryStreamExt as _;
 use oci::{BlobPart, ByteStream, Credential, Digest, RegistryError, RegistryLimits, TagOrDigest};
@@ -16,7 +16,7 @@ async fn read(stream: ByteStream) -> Result<String, RegistryError> {
 }
 
 #[tokio::test]
-async fn a_manifest_comes_with_its_digest_and_type() {
+async fn a_manifest_has_its_digest_and_type() {
     let server = Server::start(|_| manifest()).await;
     let found = server
         .registry()
@@ -28,7 +28,7 @@ async fn a_manifest_comes_with_its_digest_and_type() {
         (MANIFEST, OCI_MANIFEST)
     );
     assert_eq!(found.digest, Digest::of(MANIFEST));
-    let accept = server.heard()[0].accept.clone().unwrap();
+    let accept = server.requests()[0].accept.clone().unwrap();
     assert!(
         oci::MANIFEST_ACCEPT
             .iter()
@@ -37,7 +37,7 @@ async fn a_manifest_comes_with_its_digest_and_type() {
 }
 
 #[tokio::test]
-async fn a_manifest_of_other_bytes_is_refused() {
+async fn a_manifest_with_another_digest_is_refused() {
     let server = Server::start(|_| answer(200, &[("content-type", OCI_MANIFEST)], MANIFEST)).await;
     let wanted = TagOrDigest::Digest(Digest::of(b"something else"));
     let error = server
@@ -79,7 +79,7 @@ async fn an_oversized_manifest_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_cut_body_is_never_a_whole_one() {
+async fn an_interrupted_body_never_looks_complete() {
     let server =
         Server::start(|_| answer(200, &[("content-length", "10")], broken_body("01234", false))).await;
     let registry = server.registry();
@@ -105,7 +105,7 @@ async fn a_cut_body_is_never_a_whole_one() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_coming_is_not_waited_for() {
+async fn a_stalled_body_times_out() {
     let server =
         Server::start(|_| answer(200, &[("content-length", "10")], broken_body("01234", true))).await;
     let patient_with_headers = RegistryLimits {
@@ -126,9 +126,9 @@ async fn a_body_that_stops_coming_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_blob_goes_on_where_it_was_broken_off() {
-    let server = Server::start(|heard| {
-        assert_eq!(heard.range.as_deref(), Some("bytes=4-"));
+async fn an_interrupted_blob_resumes_at_its_offset() {
+    let server = Server::start(|request| {
+        assert_eq!(request.range.as_deref(), Some("bytes=4-"));
         answer(206, &[("content-range", "bytes 4-9/10")], &BLOB[4..])
     })
     .await;
@@ -154,7 +154,7 @@ async fn a_registry_that_ignores_ranges_is_read_from_the_start() {
 }
 
 #[tokio::test]
-async fn another_range_than_the_one_asked_for_is_refused() {
+async fn another_range_than_the_requested_one_is_refused() {
     for range in ["bytes 3-9/10", "bytes 4-12/10", "bytes 4-3/10", "junk"] {
         let server = Server::start(move |_| answer(206, &[("content-range", range)], BLOB)).await;
         let result = server
@@ -180,7 +180,7 @@ async fn a_part_that_is_shorter_than_announced_is_cut_short() {
 }
 
 #[tokio::test]
-async fn coded_bytes_are_refused() {
+async fn a_content_coding_is_refused() {
     let server = Server::start(|_| answer(200, &[("content-encoding", "gzip")], BLOB)).await;
     let result = server
         .registry()
@@ -192,10 +192,10 @@ async fn coded_bytes_are_refused() {
 #[tokio::test]
 async fn a_redirect_to_another_host_goes_without_the_credential() {
     let storage = Server::start(|_| answer(200, &[], BLOB)).await;
-    let place = format!("http://localhost:{}/bucket?signature=x", storage.address.port());
-    let server = Server::start(move |heard| match heard.authorization {
+    let target = format!("http://localhost:{}/bucket?signature=x", storage.address.port());
+    let server = Server::start(move |request| match request.authorization {
         None => answer(401, &[("www-authenticate", "Basic realm=r")], ""),
-        Some(_) if heard.path == "/same" => answer(307, &[("location", &place)], ""),
+        Some(_) if request.path == "/same" => answer(307, &[("location", &target)], ""),
         Some(_) => answer(307, &[("location", "/same")], ""),
     })
     .await;
@@ -205,11 +205,11 @@ async fn a_redirect_to_another_host_goes_without_the_credential() {
         .await
         .unwrap();
     assert_eq!(read(blob).await.unwrap(), BLOB);
-    assert!(server.heard().last().unwrap().authorization.is_some());
-    let asked = storage.heard();
-    assert_eq!(asked.len(), 1);
+    assert!(server.requests().last().unwrap().authorization.is_some());
+    let requests = storage.requests();
+    assert_eq!(requests.len(), 1);
     assert_eq!(
-        (&asked[0].authorization, asked[0].query.as_str()),
+        (&requests[0].authorization, requests[0].query.as_str()),
         (&None, "signature=x")
     );
 }
@@ -217,7 +217,7 @@ async fn a_redirect_to_another_host_goes_without_the_credential() {
 #[tokio::test]
 async fn a_head_without_headers_or_not_allowed_becomes_a_get() {
     for status in [200, 405] {
-        let server = Server::start(move |heard| match heard.method.as_str() {
+        let server = Server::start(move |request| match request.method.as_str() {
             "HEAD" => answer(status, &[], ""),
             _ => manifest(),
         })
@@ -231,7 +231,7 @@ async fn a_head_without_headers_or_not_allowed_becomes_a_get() {
             (head.digest, head.size),
             (Digest::of(MANIFEST), Some(MANIFEST.len() as u64))
         );
-        assert_eq!(server.heard().len(), 2);
+        assert_eq!(server.requests().len(), 2);
     }
 }
 
@@ -248,13 +248,13 @@ async fn a_head_with_headers_is_enough() {
         (Digest::of(MANIFEST), OCI_MANIFEST)
     );
     assert_eq!(head.size, Some(MANIFEST.len() as u64));
-    assert_eq!(server.heard().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_part_is_asked_for_by_its_first_and_last_byte() {
+async fn a_part_is_requested_by_its_first_and_last_byte() {
     for ignores_ranges in [false, true] {
-        let server = Server::start(move |heard| match (&heard.range, ignores_ranges) {
+        let server = Server::start(move |request| match (&request.range, ignores_ranges) {
             (Some(range), false) => {
                 assert_eq!(range, "bytes=2-4");
                 answer(206, &[("content-range", "bytes 2-4/10")], &BLOB.as_bytes()[2..5])
@@ -277,8 +277,8 @@ async fn a_part_is_asked_for_by_its_first_and_last_byte() {
 }
 
 #[tokio::test]
-async fn whether_a_blob_may_be_had_is_asked_without_its_bytes() {
-    let server = Server::start(|heard| match heard.method.as_str() {
+async fn access_to_a_blob_is_checked_without_its_bytes() {
+    let server = Server::start(|request| match request.method.as_str() {
         "HEAD" => answer(200, &[("content-length", "10")], ""),
         _ => answer(500, &[], ""),
     })
@@ -291,6 +291,6 @@ async fn whether_a_blob_may_be_had_is_asked_without_its_bytes() {
         .unwrap();
     assert_eq!(size, Some(10));
     let server = Server::start(|_| answer(404, &[], "")).await;
-    let gone = server.registry().blob_head(&repository(), &digest, &ann()).await;
-    assert!(gone.is_err());
+    let missing = server.registry().blob_head(&repository(), &digest, &ann()).await;
+    assert!(missing.is_err());
 }

@@ -1,4 +1,4 @@
-//! What is counted about each registry, and what never stands in a label.
+//! The metrics of each registry, and what their labels must not contain.
 
 use std::sync::Arc;
 
@@ -24,25 +24,26 @@ fn registries(server: &Server) -> Registries {
     registries
 }
 
-/// Lines of one metric that are not 0, without `server_address`.
+/// Returns the lines of one metric that are not 0, without `server_address`.
 fn counted(text: &str, name: &str) -> Vec<String> {
-    let ours = text
+    let lines = text
         .lines()
         .filter(|line| line.starts_with(name) && !line.ends_with(" 0"));
-    ours.map(|line| {
-        line.replace("server_address=\"127.0.0.1\",", "")
-            .replace(name, "")
-    })
-    .collect()
+    lines
+        .map(|line| {
+            line.replace("server_address=\"127.0.0.1\",", "")
+                .replace(name, "")
+        })
+        .collect()
 }
 
-/// Takes `Bearer good` only, and gives it to ann.
+/// A registry that accepts only `Bearer good`, a token for the account ann.
 async fn with_tokens() -> Server {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    Server::on(listener, address, move |heard| {
-        let is_ann = heard.authorization.as_deref() == Some(crate::server::ANN);
-        match (heard.path.as_str(), heard.authorization.as_deref()) {
+    Server::on(listener, address, move |request| {
+        let is_ann = request.authorization.as_deref() == Some(crate::server::ANN);
+        match (request.path.as_str(), request.authorization.as_deref()) {
             ("/token", _) if is_ann => answer(200, &[], r#"{"token":"good"}"#),
             ("/token", _) => answer(401, &[], ""),
             (path, Some("Bearer good")) if path.contains("/blobs/") => answer(200, &[], LAYER),
@@ -105,9 +106,9 @@ async fn only_a_credential_can_be_refused() {
     let registry = registries
         .registry(&oci::Origin::of(server.name().clone(), oci::Scheme::Https))
         .unwrap();
-    let nobody = Credential::Anonymous;
+    let anonymous = Credential::Anonymous;
     registry
-        .manifest(&repository(), &tag("1"), &nobody)
+        .manifest(&repository(), &tag("1"), &anonymous)
         .await
         .unwrap_err();
     assert_eq!(
@@ -130,7 +131,7 @@ async fn only_a_credential_can_be_refused() {
 }
 
 #[tokio::test]
-async fn no_answer_is_counted_as_such() {
+async fn a_request_without_a_response_is_counted() {
     let server = Server::start(|_| answer(200, &[], "")).await;
     let registries = registries(&server);
     let name = server.name();

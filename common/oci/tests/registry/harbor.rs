@@ -1,4 +1,4 @@
-//! What Harbor's registry side answers, row by row: each is met as it has to be.
+//! Each response of Harbor's registry API, and how the client handles it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::server::{OCI_MANIFEST, reach, tag};
 
 const LAYER: &[u8] = b"these are the bytes of a layer";
 
-struct World {
+struct HarborFixture {
     harbor: HarborEndpoint,
     registry: Registry,
     layer: Digest,
@@ -22,7 +22,7 @@ fn app() -> Repository {
     "p/app".parse().unwrap()
 }
 
-impl World {
+impl HarborFixture {
     fn private() -> Self {
         let harbor = HarborEndpoint::start();
         let mut layer = String::new();
@@ -42,9 +42,9 @@ impl World {
     }
 
     fn public() -> Self {
-        let world = Self::private();
-        world.harbor.make_public("p");
-        world
+        let fixture = Self::private();
+        fixture.harbor.make_public("p");
+        fixture
     }
 
     async fn manifest(&self, credential: &Credential) -> Result<FetchedManifest, RegistryError> {
@@ -57,19 +57,19 @@ impl World {
         Ok(pieces.concat())
     }
 
-    /// `(path, status, scheme of what was shown)` of every request since the last time.
-    fn story(&self) -> Vec<(String, u16, String)> {
+    /// Returns `(path, status, authorization scheme)` of every request since the last call.
+    fn request_log(&self) -> Vec<(String, u16, String)> {
         let scheme = |one: &HarborRequest| {
             let shown = one.authorization.clone().unwrap_or_default();
             shown.split(' ').next().unwrap_or_default().to_owned()
         };
         let short = |one: HarborRequest| (one.path.clone(), one.status, scheme(&one));
-        let story = self.harbor.requests().into_iter().map(short).collect();
+        let log = self.harbor.requests().into_iter().map(short).collect();
         self.harbor.forget_requests();
-        story
+        log
     }
 
-    fn preheats_token(&self) -> Credential {
+    fn preheat_token(&self) -> Credential {
         Credential::from_authorization(&self.harbor.preheat_authorization("p/app"))
     }
 }
@@ -82,7 +82,7 @@ fn alice() -> Credential {
     }
 }
 
-fn step(path: &str, status: u16, shown: &str) -> (String, u16, String) {
+fn logged(path: &str, status: u16, shown: &str) -> (String, u16, String) {
     (path.to_owned(), status, shown.to_owned())
 }
 
@@ -91,197 +91,207 @@ const TOKEN: &str = "/service/token";
 
 #[tokio::test]
 async fn a_private_project_is_opened_by_the_bearer_challenge() {
-    let world = World::private();
-    world.manifest(&alice()).await.unwrap();
+    let fixture = HarborFixture::private();
+    fixture.manifest(&alice()).await.unwrap();
     let expected = [
-        step(MANIFEST, 401, ""),
-        step(TOKEN, 200, "Basic"),
-        step(MANIFEST, 200, "Bearer"),
+        logged(MANIFEST, 401, ""),
+        logged(TOKEN, 200, "Basic"),
+        logged(MANIFEST, 200, "Bearer"),
     ];
-    assert_eq!(world.story(), expected);
-    let nobody = world.manifest(&Credential::Anonymous).await.unwrap_err();
-    assert!(matches!(nobody, RegistryError::NoCredential { .. }), "{nobody}");
+    assert_eq!(fixture.request_log(), expected);
+    let anonymous = fixture.manifest(&Credential::Anonymous).await.unwrap_err();
+    assert!(
+        matches!(anonymous, RegistryError::NoCredential { .. }),
+        "{anonymous}"
+    );
 }
 
 #[tokio::test]
-async fn a_public_project_wants_a_token_too_and_nobodys_does() {
-    let world = World::public();
-    world.manifest(&Credential::Anonymous).await.unwrap();
+async fn a_public_project_needs_a_token_and_an_anonymous_one_is_enough() {
+    let fixture = HarborFixture::public();
+    fixture.manifest(&Credential::Anonymous).await.unwrap();
     let expected = [
-        step(MANIFEST, 401, ""),
-        step(TOKEN, 200, ""),
-        step(MANIFEST, 200, "Bearer"),
+        logged(MANIFEST, 401, ""),
+        logged(TOKEN, 200, ""),
+        logged(MANIFEST, 200, "Bearer"),
     ];
-    assert_eq!(world.story(), expected);
+    assert_eq!(fixture.request_log(), expected);
 }
 
 #[tokio::test]
-async fn a_dead_token_on_a_private_project_is_told_to_have_ended() {
-    let world = World::private();
+async fn an_expired_token_on_a_private_project_is_reported_as_expired() {
+    let fixture = HarborFixture::private();
     let dead = Credential::from_authorization("Bearer eyJ.dead.s3cret");
-    let error = world.manifest(&dead).await.unwrap_err();
+    let error = fixture.manifest(&dead).await.unwrap_err();
     assert!(matches!(error, RegistryError::CredentialEnded { .. }), "{error}");
     assert!(!format!("{error} {error:?}").contains("s3cret"));
-    let story = world.story();
+    let log = fixture.request_log();
     assert_eq!(
-        story[0],
-        step(MANIFEST, 401, "Bearer"),
-        "Harbor says Basic to this"
+        log[0],
+        logged(MANIFEST, 401, "Bearer"),
+        "Harbor answers this with a Basic challenge"
     );
-    assert_eq!(story[1], step(MANIFEST, 401, ""), "asked again as nobody");
+    assert_eq!(log[1], logged(MANIFEST, 401, ""), "retried without a credential");
 }
 
 #[tokio::test]
-async fn a_bad_token_on_a_public_project_is_nobodys() {
-    let world = World::public();
+async fn a_bad_token_on_a_public_project_counts_as_anonymous() {
+    let fixture = HarborFixture::public();
     let dead = Credential::from_authorization("Bearer eyJ.dead.token");
-    world.manifest(&dead).await.unwrap();
-    assert_eq!(world.story(), [step(MANIFEST, 200, "Bearer")]);
+    fixture.manifest(&dead).await.unwrap();
+    assert_eq!(fixture.request_log(), [logged(MANIFEST, 200, "Bearer")]);
 }
 
 #[tokio::test]
-async fn our_own_token_that_ends_early_is_replaced_by_way_of_the_bearer_challenge() {
-    let world = World::private();
-    world.manifest(&alice()).await.unwrap();
-    world.story();
+async fn our_token_that_expires_early_is_replaced_after_the_bearer_challenge() {
+    let fixture = HarborFixture::private();
+    fixture.manifest(&alice()).await.unwrap();
+    fixture.request_log();
     // As after a restart of Harbor with other keys, or a clock that jumps: our copy still looks good to us.
-    world.harbor.time_passes(Duration::from_secs(1_861));
-    world.manifest(&alice()).await.unwrap();
+    fixture.harbor.time_passes(Duration::from_secs(1_861));
+    fixture.manifest(&alice()).await.unwrap();
     let expected = [
-        step(MANIFEST, 401, "Bearer"),
-        step(MANIFEST, 401, ""),
-        step(TOKEN, 200, "Basic"),
-        step(MANIFEST, 200, "Bearer"),
+        logged(MANIFEST, 401, "Bearer"),
+        logged(MANIFEST, 401, ""),
+        logged(TOKEN, 200, "Basic"),
+        logged(MANIFEST, 200, "Bearer"),
     ];
-    assert_eq!(world.story(), expected);
+    assert_eq!(fixture.request_log(), expected);
 }
 
 #[tokio::test]
-async fn nobodys_token_that_has_ended_is_nobodys_still() {
-    let world = World::public();
-    world.manifest(&Credential::Anonymous).await.unwrap();
-    world.story();
-    world.harbor.time_passes(Duration::from_secs(1_861));
-    world.manifest(&Credential::Anonymous).await.unwrap();
-    assert_eq!(world.story(), [step(MANIFEST, 200, "Bearer")]);
+async fn an_expired_anonymous_token_still_counts_as_anonymous() {
+    let fixture = HarborFixture::public();
+    fixture.manifest(&Credential::Anonymous).await.unwrap();
+    fixture.request_log();
+    fixture.harbor.time_passes(Duration::from_secs(1_861));
+    fixture.manifest(&Credential::Anonymous).await.unwrap();
+    assert_eq!(fixture.request_log(), [logged(MANIFEST, 200, "Bearer")]);
 }
 
 #[tokio::test]
-async fn a_preheats_token_is_taken_until_a_minute_after_its_end() {
-    let world = World::private();
-    let token = world.preheats_token();
-    world.manifest(&token).await.unwrap();
-    world.harbor.time_passes(Duration::from_secs(1_800 + 55));
-    world.manifest(&token).await.unwrap();
-    world.harbor.time_passes(Duration::from_secs(11));
-    let error = world.manifest(&token).await.unwrap_err();
+async fn a_preheat_token_is_accepted_until_a_minute_after_its_expiry() {
+    let fixture = HarborFixture::private();
+    let token = fixture.preheat_token();
+    fixture.manifest(&token).await.unwrap();
+    fixture.harbor.time_passes(Duration::from_secs(1_800 + 55));
+    fixture.manifest(&token).await.unwrap();
+    fixture.harbor.time_passes(Duration::from_secs(11));
+    let error = fixture.manifest(&token).await.unwrap_err();
     assert!(matches!(error, RegistryError::CredentialEnded { .. }), "{error}");
-    // What callers do then: the configured credential, on the same registry.
-    world.manifest(&alice()).await.unwrap();
+    // Callers then use the configured credential on the same registry.
+    fixture.manifest(&alice()).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_preheats_token_reads_its_whole_project_and_no_other() {
-    let world = World::private();
-    let token = world.preheats_token();
+async fn a_preheat_token_reads_its_project_and_no_other() {
+    let fixture = HarborFixture::private();
+    let token = fixture.preheat_token();
     let other: Repository = "p/other".parse().unwrap();
-    world.registry.manifest(&other, &tag("v1"), &token).await.unwrap();
-    world
+    fixture
+        .registry
+        .manifest(&other, &tag("v1"), &token)
+        .await
+        .unwrap();
+    fixture
         .harbor
         .put_manifest("q/app", "v1", OCI_MANIFEST, br#"{"schemaVersion":2}"#);
     let foreign: Repository = "q/app".parse().unwrap();
-    let refused = world.registry.manifest(&foreign, &tag("v1"), &token).await;
+    let refused = fixture.registry.manifest(&foreign, &tag("v1"), &token).await;
     assert!(refused.is_err());
 }
 
 #[tokio::test]
-async fn every_type_of_manifest_is_asked_for_so_none_is_missing_for_want_of_an_accept() {
+async fn the_accept_header_names_every_type_of_manifest() {
     for media_type in oci::MANIFEST_ACCEPT {
-        let world = World::private();
-        world
+        let fixture = HarborFixture::private();
+        fixture
             .harbor
             .put_manifest("p/app", "v1", media_type, br#"{"schemaVersion":2}"#);
-        let found = world.manifest(&alice()).await.unwrap();
+        let found = fixture.manifest(&alice()).await.unwrap();
         assert_eq!(found.media_type, media_type);
     }
-    let world = World::private();
-    world
+    let fixture = HarborFixture::private();
+    fixture
         .harbor
         .put_manifest("p/app", "v1", "application/of.another+json", b"{}");
-    let error = world.manifest(&alice()).await.unwrap_err();
+    let error = fixture.manifest(&alice()).await.unwrap_err();
     assert!(matches!(error, RegistryError::NotFound { .. }), "{error}");
-    assert!(error.to_string().contains("accept header"), "{error}");
 }
 
 #[tokio::test]
-async fn an_account_is_served_directly_when_it_is_shown_unasked() {
-    let world = World::private();
+async fn basic_is_accepted_without_a_challenge() {
+    let fixture = HarborFixture::private();
     let shown = Credential::Header(alice().authorization().unwrap());
-    world.manifest(&shown).await.unwrap();
-    assert_eq!(world.story(), [step(MANIFEST, 200, "Basic")]);
+    fixture.manifest(&shown).await.unwrap();
+    assert_eq!(fixture.request_log(), [logged(MANIFEST, 200, "Basic")]);
 }
 
 #[tokio::test]
 async fn a_lost_blob_is_the_registrys_404() {
-    let world = World::private();
-    world.harbor.lose("p/app", world.layer.as_str());
-    let error = world.blob(0, &alice()).await.unwrap_err();
+    let fixture = HarborFixture::private();
+    fixture.harbor.lose("p/app", fixture.layer.as_str());
+    let error = fixture.blob(0, &alice()).await.unwrap_err();
     assert!(matches!(error, RegistryError::NotFound { .. }), "{error}");
     assert!(error.to_string().contains("BLOB_UNKNOWN"), "{error}");
 }
 
 #[tokio::test]
-async fn the_cookie_that_every_answer_sets_is_not_sent_back() {
-    let world = World::private();
-    world.manifest(&alice()).await.unwrap();
-    world.blob(0, &alice()).await.unwrap();
-    let requests = world.harbor.requests();
+async fn the_cookie_of_a_response_is_not_sent_back() {
+    let fixture = HarborFixture::private();
+    fixture.manifest(&alice()).await.unwrap();
+    fixture.blob(0, &alice()).await.unwrap();
+    let requests = fixture.harbor.requests();
     assert!(requests.len() >= 4);
     assert!(requests.iter().all(|one| one.cookie.is_none()), "{requests:?}");
 }
 
 #[tokio::test]
-async fn a_blob_goes_on_at_its_byte_after_the_token_ended_in_mid_transfer() {
-    let world = World::private();
-    let first = world.blob(0, &alice()).await.unwrap();
-    world.harbor.time_passes(Duration::from_secs(1_861));
-    world.story();
-    let rest = world.blob(6, &alice()).await.unwrap();
+async fn a_blob_resumes_after_its_token_expired_during_the_transfer() {
+    let fixture = HarborFixture::private();
+    let first = fixture.blob(0, &alice()).await.unwrap();
+    fixture.harbor.time_passes(Duration::from_secs(1_861));
+    fixture.request_log();
+    let rest = fixture.blob(6, &alice()).await.unwrap();
     assert_eq!(rest, first[6..]);
-    let ranges: Vec<_> = world.harbor.requests().into_iter().map(|one| one.range).collect();
+    let ranges: Vec<_> = fixture
+        .harbor
+        .requests()
+        .into_iter()
+        .map(|one| one.range)
+        .collect();
     let range = Some("bytes=6-".to_owned());
     assert_eq!(ranges, [range.clone(), range.clone(), None, range]);
 }
 
 #[tokio::test]
-async fn a_manifest_get_is_a_pull_and_a_head_is_none() {
-    let world = World::private();
-    let token = world.preheats_token();
-    world
+async fn a_manifest_get_counts_as_a_pull_and_a_head_does_not() {
+    let fixture = HarborFixture::private();
+    let token = fixture.preheat_token();
+    fixture
         .registry
         .manifest_head(&app(), &tag("v1"), &token)
         .await
         .unwrap();
-    assert_eq!(world.harbor.pulls(), []);
-    world.manifest(&token).await.unwrap();
+    assert_eq!(fixture.harbor.pulls(), []);
+    fixture.manifest(&token).await.unwrap();
     let pull = HarborPull {
         user: "distributor".to_owned(),
         repository: "p/app".to_owned(),
     };
-    assert_eq!(world.harbor.pulls(), [pull]);
+    assert_eq!(fixture.harbor.pulls(), [pull]);
 }
 
 #[tokio::test]
-async fn an_image_below_the_projects_bar_is_refused_in_harbors_words() {
-    let world = World::private();
-    world.harbor.bar("p/app");
-    let error = world.manifest(&alice()).await.unwrap_err();
+async fn an_image_that_violates_the_projects_policy_is_refused() {
+    let fixture = HarborFixture::private();
+    fixture.harbor.bar("p/app");
+    let error = fixture.manifest(&alice()).await.unwrap_err();
     assert_eq!(error.status(), Some(412), "{error}");
     assert!(error.to_string().contains("PROJECTPOLICYVIOLATION"), "{error}");
-    assert!(
-        error.what_to_do().contains("Harbor project"),
-        "{}",
-        error.what_to_do()
+    insta::assert_snapshot!(
+        error.what_to_do(),
+        @"fix the image's vulnerabilities, sign the image, or change the rules of the Harbor project"
     );
     assert!(!error.is_worth_retrying() && !error.is_outage());
 }

@@ -1,4 +1,4 @@
-//! The client against a server that misbehaves in every way that a real registry cannot be made to.
+//! The client against a test server, which misbehaves in ways that a real registry does not.
 
 #![expect(
     clippy::disallowed_methods,

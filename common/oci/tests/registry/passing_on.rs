@@ -1,4 +1,4 @@
-//! A client's own question: its own `Authorization` or none, any status an answer.
+//! Forwarded requests: with the client's `Authorization` or none; any status is a response.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use oci::{Digest, ForwardedObject, ForwardedRequest, Probe, RegistryError, Regis
 
 use crate::server::{Server, answer, manifest, reach, repository, tag};
 
-fn question(wanted: &str) -> ForwardedRequest {
+fn forwarded(wanted: &str) -> ForwardedRequest {
     ForwardedRequest {
         method: http::Method::GET,
         repository: repository(),
@@ -18,39 +18,42 @@ fn question(wanted: &str) -> ForwardedRequest {
 }
 
 #[tokio::test]
-async fn any_status_is_an_answer_and_no_sign_in_follows() {
+async fn any_status_is_a_response_and_no_sign_in_follows() {
     let server = Server::start(|_| answer(401, &[("www-authenticate", "Basic realm=r")], "")).await;
-    let response = server.registry().forward(question("1")).await.unwrap();
+    let response = server.registry().forward(forwarded("1")).await.unwrap();
     assert_eq!(response.status(), 401);
     assert!(response.headers().contains_key("www-authenticate"));
-    let heard = server.heard();
-    assert_eq!((heard.len(), heard[0].accept.as_deref()), (1, Some("a/b, */*")));
+    let requests = server.requests();
+    assert_eq!(
+        (requests.len(), requests[0].accept.as_deref()),
+        (1, Some("a/b, */*"))
+    );
 }
 
 #[tokio::test]
-async fn the_clients_own_authorization_is_passed_on_but_not_to_storage() {
+async fn the_clients_authorization_is_forwarded_but_not_to_storage() {
     let storage = Server::start(|_| answer(200, &[], "bytes")).await;
-    let place = format!("http://localhost:{}/bucket", storage.address.port());
-    let server = Server::start(move |_| answer(302, &[("location", &place)], "")).await;
+    let target = format!("http://localhost:{}/bucket", storage.address.port());
+    let server = Server::start(move |_| answer(302, &[("location", &target)], "")).await;
     let kind = ForwardedObject::Blob {
         digest: Digest::of(b"bytes"),
     };
-    let asked = ForwardedRequest {
+    let request = ForwardedRequest {
         kind,
         authorization: Some(Secret::new("Bearer mine")),
-        ..question("1")
+        ..forwarded("1")
     };
-    assert_eq!(server.registry().forward(asked).await.unwrap().status(), 200);
-    assert_eq!(server.heard()[0].authorization.as_deref(), Some("Bearer mine"));
-    assert_eq!(storage.heard()[0].authorization, None);
+    assert_eq!(server.registry().forward(request).await.unwrap().status(), 200);
+    assert_eq!(server.requests()[0].authorization.as_deref(), Some("Bearer mine"));
+    assert_eq!(storage.requests()[0].authorization, None);
 }
 
 #[tokio::test]
-async fn silence_is_an_error_within_the_limit() {
+async fn a_missing_response_times_out() {
     let server = Server::start(|_| manifest()).await;
     let short = ForwardedRequest {
         limit: Duration::from_millis(300),
-        ..question("hang")
+        ..forwarded("hang")
     };
     let error = server.registry().forward(short).await.unwrap_err();
     assert!(
@@ -60,32 +63,32 @@ async fn silence_is_an_error_within_the_limit() {
 }
 
 #[tokio::test]
-async fn only_reading_is_passed_on() {
+async fn only_reads_are_forwarded() {
     let server = Server::start(|_| manifest()).await;
     let delete = ForwardedRequest {
         method: http::Method::DELETE,
-        ..question("1")
+        ..forwarded("1")
     };
     assert!(server.registry().forward(delete).await.is_err());
-    assert!(server.heard().is_empty());
+    assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
-async fn one_byte_is_asked_for_as_a_range() {
+async fn the_first_byte_is_requested_as_a_range() {
     let server = Server::start(|_| answer(206, &[("content-range", "bytes 0-0/5")], "b")).await;
-    let asked = ForwardedRequest {
+    let request = ForwardedRequest {
         kind: ForwardedObject::FirstByte {
             digest: Digest::of(b"bytes"),
         },
         accept: vec![],
-        ..question("1")
+        ..forwarded("1")
     };
-    assert_eq!(server.registry().forward(asked).await.unwrap().status(), 206);
-    assert_eq!(server.heard()[0].range.as_deref(), Some("bytes=0-0"));
+    assert_eq!(server.registry().forward(request).await.unwrap().status(), 206);
+    assert_eq!(server.requests()[0].range.as_deref(), Some("bytes=0-0"));
 }
 
 #[tokio::test]
-async fn a_probe_tells_an_answer_from_no_answer() {
+async fn a_probe_distinguishes_a_response_from_none() {
     let server = Server::start(|_| answer(502, &[], "")).await;
     let limit = Duration::from_secs(20);
     let registry = server.registry();
@@ -93,15 +96,18 @@ async fn a_probe_tells_an_answer_from_no_answer() {
         registry.probe(limit).await,
         Probe::Answered(http::StatusCode::BAD_GATEWAY)
     );
-    let heard = server.heard();
-    assert_eq!((heard[0].path.as_str(), &heard[0].authorization), ("/v2/", &None));
+    let requests = server.requests();
+    assert_eq!(
+        (requests[0].path.as_str(), &requests[0].authorization),
+        ("/v2/", &None)
+    );
     assert_eq!(registry.server(), format!("http://{}", server.address));
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = free.local_addr().unwrap();
+    let closed_port = free.local_addr().unwrap();
     drop(free);
     let settings = RegistrySettings {
         plain_http: true,
-        ..RegistrySettings::new(nobody.to_string().parse().unwrap())
+        ..RegistrySettings::new(closed_port.to_string().parse().unwrap())
     };
     assert_eq!(reach(settings).probe(limit).await, Probe::Nothing);
 }

@@ -1,11 +1,11 @@
-//! Registries that keep lists of what refers to a manifest, well or badly.
+//! Lists of referrers: good ones and bad ones.
 
 use axum::response::Response;
 use oci::referrers::Referrers;
 use oci::{Credential, Digest, RegistryError};
 use serde_json::json;
 
-use crate::server::{Heard, Server, ann, answer, repository};
+use crate::server::{RecordedRequest, Server, ann, answer, repository};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -14,7 +14,7 @@ fn subject() -> Digest {
     Digest::of(b"the image")
 }
 
-/// A list of one entry, named by a number.
+/// Returns a list of one entry; the number decides its digest.
 fn page(number: usize) -> String {
     let digest = Digest::of(&number.to_be_bytes());
     json!({"schemaVersion": 2, "manifests": [{"mediaType": MANIFEST, "digest": digest, "size": 5}]})
@@ -30,20 +30,20 @@ fn listed(body: &str, link: Option<&str>) -> Response {
     response
 }
 
-async fn asked(
-    registry: impl Fn(&Heard) -> Response + Clone + Send + Sync + 'static,
-) -> (Result<Option<Referrers>, RegistryError>, Vec<Heard>) {
+async fn referrers_from(
+    registry: impl Fn(&RecordedRequest) -> Response + Clone + Send + Sync + 'static,
+) -> (Result<Option<Referrers>, RegistryError>, Vec<RecordedRequest>) {
     let server = Server::start(registry).await;
     let found = server
         .registry()
         .referrers(&repository(), &subject(), &Credential::Anonymous)
         .await;
-    (found, server.heard())
+    (found, server.requests())
 }
 
 #[tokio::test]
-async fn a_list_in_parts_is_read_to_its_end() {
-    let (found, heard) = asked(|heard| match heard.query.as_str() {
+async fn a_list_of_several_pages_is_read_to_its_end() {
+    let (found, requests) = referrers_from(|request| match request.query.as_str() {
         "" => listed(
             &page(0),
             Some(
@@ -57,23 +57,23 @@ async fn a_list_in_parts_is_read_to_its_end() {
     })
     .await;
     assert_eq!(found.unwrap().unwrap().listed.len(), 3);
-    let paths: Vec<String> = heard.into_iter().map(|one| one.path).collect();
+    let paths: Vec<String> = requests.into_iter().map(|one| one.path).collect();
     assert_eq!(paths, vec![format!("/v2/p/app/referrers/{}", subject()); 3]);
 }
 
 #[tokio::test]
-async fn a_list_without_end_is_read_for_a_while() {
-    let (found, heard) = asked(|heard| {
-        let next = heard.query.trim_start_matches("n=").parse().unwrap_or(0) + 1;
+async fn an_endless_list_is_read_up_to_a_limit() {
+    let (found, requests) = referrers_from(|request| {
+        let next = request.query.trim_start_matches("n=").parse().unwrap_or(0) + 1;
         listed(&page(next), Some(&format!("<?n={next}>; rel=\"next\"")))
     })
     .await;
-    assert_eq!(found.unwrap().unwrap().listed.len(), heard.len());
-    assert!(heard.len() <= 20, "{}", heard.len());
+    assert_eq!(found.unwrap().unwrap().listed.len(), requests.len());
+    assert!(requests.len() <= 20, "{}", requests.len());
 }
 
 #[tokio::test]
-async fn a_list_that_goes_on_elsewhere_ends_there() {
+async fn a_next_page_on_another_host_is_not_read() {
     for link in [
         "<http://169.254.169.254/latest?x=1>; rel=\"next\"",
         "<https://127.0.0.1:1/v2/p/app/referrers/x?n=1>; rel=\"next\"",
@@ -81,9 +81,9 @@ async fn a_list_that_goes_on_elsewhere_ends_there() {
         "</admin?delete=all>; rel=\"next\"",
         "<not a link",
     ] {
-        let (found, heard) = asked(move |_| listed(&page(0), Some(link))).await;
+        let (found, requests) = referrers_from(move |_| listed(&page(0), Some(link))).await;
         assert_eq!(
-            (found.unwrap().unwrap().listed.len(), heard.len()),
+            (found.unwrap().unwrap().listed.len(), requests.len()),
             (1, 1),
             "{link}"
         );
@@ -91,23 +91,23 @@ async fn a_list_that_goes_on_elsewhere_ends_there() {
 }
 
 #[tokio::test]
-async fn who_keeps_no_lists_is_told_from_who_refuses() {
+async fn a_registry_without_lists_is_not_mistaken_for_a_refusal() {
     for status in [400, 404, 405, 406, 501] {
-        let (found, _) = asked(move |_| answer(status, &[], "404 page not found")).await;
+        let (found, _) = referrers_from(move |_| answer(status, &[], "404 page not found")).await;
         assert_eq!(found.unwrap(), None, "{status}");
     }
-    let (found, _) = asked(|_| answer(200, &[("content-type", "text/html")], "<html>")).await;
+    let (found, _) = referrers_from(|_| answer(200, &[("content-type", "text/html")], "<html>")).await;
     assert_eq!(found.unwrap(), None, "a page for browsers");
     for status in [401, 403, 500] {
-        let (found, _) = asked(move |_| answer(status, &[], "")).await;
+        let (found, _) = referrers_from(move |_| answer(status, &[], "")).await;
         assert!(found.is_err(), "{status}");
     }
 }
 
 #[tokio::test]
-async fn a_list_that_is_none_or_too_large_is_an_error() {
+async fn an_invalid_or_too_large_list_is_an_error() {
     for body in ["[".repeat(900), "{\"manifests\":7}".to_owned(), "x".repeat(2_000)] {
-        let (found, _) = asked(move |_| listed(&body, None)).await;
+        let (found, _) = referrers_from(move |_| listed(&body, None)).await;
         let error = found.unwrap_err();
         assert!(
             !error.is_worth_retrying() && error.to_string().len() < 600,
@@ -118,7 +118,7 @@ async fn a_list_that_is_none_or_too_large_is_an_error() {
 
 #[tokio::test]
 async fn the_credential_that_reads_the_image_reads_the_list() {
-    let server = Server::start(|heard| match &heard.authorization {
+    let server = Server::start(|request| match &request.authorization {
         None => answer(401, &[("www-authenticate", "Basic realm=\"r\"")], ""),
         Some(_) => listed(&page(0), None),
     })

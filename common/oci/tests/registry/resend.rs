@@ -1,4 +1,4 @@
-//! Connections that break before an answer's head: once is nobody's trouble, twice is the network's.
+//! Connections that break before the head of a response: the request is sent once more, then it is a network failure.
 
 use std::sync::Arc;
 
@@ -13,59 +13,64 @@ use tokio::task::JoinSet;
 
 use crate::server::{ann, reach, reach_within, repository, short_limits, tag};
 
-/// What becomes of one request.
+/// What the server does with one request.
 #[derive(Debug, Clone)]
-enum Fate {
-    Answered(String),
-    /// The connection ends after this.
-    Cut(String),
-    /// The connection ends in good order, without an answer.
+enum ServerAction {
+    Respond(String),
+    /// Sends this and closes the connection.
+    CutAfter(String),
+    /// Closes the connection in good order, without a response.
     Closed,
-    /// The connection is reset.
+    /// Resets the connection.
     Reset,
-    /// Nothing comes.
-    Held,
+    /// Sends nothing.
+    Hang,
 }
 
-/// A server of raw sockets. It knows its requests by number, each with the number of its connection.
-struct Sockets {
+/// A server of raw sockets. It records the first line of each request, with the number of its connection.
+struct RawServer {
     registry: Registry,
-    heard: Arc<Mutex<Vec<(usize, String)>>>,
+    requests: Arc<Mutex<Vec<(usize, String)>>>,
     _serving: JoinSet<()>,
 }
 
-impl Sockets {
-    async fn start(fate: impl Fn(usize, &str) -> Fate + Send + Sync + 'static) -> Self {
+impl RawServer {
+    async fn start(action: impl Fn(usize, &str) -> ServerAction + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let settings = RegistrySettings {
             plain_http: true,
             ..RegistrySettings::new(listener.local_addr().unwrap().to_string().parse().unwrap())
         };
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let (seen, fate) = (Arc::clone(&heard), Arc::new(fate));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (seen, action) = (Arc::clone(&requests), Arc::new(action));
         let mut serving = JoinSet::new();
         serving.spawn(async move {
-            let mut speaking = JoinSet::new();
+            let mut connections = JoinSet::new();
             for connection in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
-                speaking.spawn(speak(stream, connection, Arc::clone(&seen), Arc::clone(&fate)));
+                connections.spawn(serve_connection(
+                    stream,
+                    connection,
+                    Arc::clone(&seen),
+                    Arc::clone(&action),
+                ));
             }
         });
         Self {
             registry: reach(settings.clone()),
-            heard,
+            requests,
             _serving: serving,
         }
     }
 
-    fn heard(&self) -> Vec<(usize, String)> {
-        self.heard.lock().clone()
+    fn requests(&self) -> Vec<(usize, String)> {
+        self.requests.lock().clone()
     }
 
-    /// The connections of all requests whose first line holds this.
+    /// Returns the connections of all requests whose first line contains `part`.
     fn connections(&self, part: &str) -> Vec<usize> {
-        let heard = self.heard();
-        let chosen = heard.iter().filter(|(_, line)| line.contains(part));
+        let requests = self.requests();
+        let chosen = requests.iter().filter(|(_, line)| line.contains(part));
         chosen.map(|(connection, _)| *connection).collect()
     }
 
@@ -76,11 +81,11 @@ impl Sockets {
     }
 }
 
-async fn speak<F: Fn(usize, &str) -> Fate>(
+async fn serve_connection<F: Fn(usize, &str) -> ServerAction>(
     mut stream: TcpStream,
     connection: usize,
     seen: Arc<Mutex<Vec<(usize, String)>>>,
-    fate: Arc<F>,
+    action: Arc<F>,
 ) {
     let mut buffer = [0; 8192];
     loop {
@@ -99,16 +104,16 @@ async fn speak<F: Fn(usize, &str) -> Fate>(
             seen.push((connection, line.clone()));
             seen.len() - 1
         };
-        match fate(number, &line) {
-            // What was sent is not read: the kernel answers the end of such a connection with a reset.
-            Fate::Reset => return,
-            Fate::Closed => return drop(stream.read(&mut buffer).await),
-            Fate::Held => std::future::pending().await,
-            Fate::Cut(start) => {
+        match action(number, &line) {
+            // The request is not read, so the kernel resets the connection.
+            ServerAction::Reset => return,
+            ServerAction::Closed => return drop(stream.read(&mut buffer).await),
+            ServerAction::Hang => std::future::pending().await,
+            ServerAction::CutAfter(start) => {
                 let _ = stream.read(&mut buffer).await;
                 return stream.write_all(start.as_bytes()).await.unwrap();
             }
-            Fate::Answered(answer) => {
+            ServerAction::Respond(answer) => {
                 let _ = stream.read(&mut buffer).await;
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
@@ -116,14 +121,14 @@ async fn speak<F: Fn(usize, &str) -> Fate>(
     }
 }
 
-fn answered(status: &str, headers: &str, body: &str) -> Fate {
+fn answered(status: &str, headers: &str, body: &str) -> ServerAction {
     let length = body.len();
-    Fate::Answered(format!(
+    ServerAction::Respond(format!(
         "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
     ))
 }
 
-fn manifest() -> Fate {
+fn manifest() -> ServerAction {
     let body = String::from_utf8(crate::server::MANIFEST.to_vec()).unwrap();
     answered(
         "200 OK",
@@ -133,32 +138,39 @@ fn manifest() -> Fate {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_breaks_is_replaced_and_nobody_notices() {
-    for broken in [Fate::Closed, Fate::Reset] {
-        let fate = broken.clone();
+async fn a_broken_kept_connection_is_replaced_without_an_error() {
+    for broken in [ServerAction::Closed, ServerAction::Reset] {
+        let action = broken.clone();
         let server =
-            Sockets::start(move |number, _| if number == 1 { fate.clone() } else { manifest() }).await;
+            RawServer::start(move |number, _| if number == 1 { action.clone() } else { manifest() }).await;
         server.pull("1").await.unwrap();
         server
             .pull("2")
             .await
             .unwrap_or_else(|error| panic!("{broken:?}: {error}"));
         let [first, second] = server.connections("manifests/2")[..] else {
-            panic!("{broken:?}: {:?}", server.heard())
+            panic!("{broken:?}: {:?}", server.requests())
         };
         assert_ne!(first, second, "{broken:?}");
     }
 }
 
 #[tokio::test]
-async fn a_head_and_a_callers_own_question_are_asked_once_more_too() {
-    let server = Sockets::start(|number, _| if number % 2 == 0 { Fate::Reset } else { manifest() }).await;
+async fn a_head_and_a_forwarded_request_are_sent_again_too() {
+    let server = RawServer::start(|number, _| {
+        if number % 2 == 0 {
+            ServerAction::Reset
+        } else {
+            manifest()
+        }
+    })
+    .await;
     server
         .registry
         .blob_head(&repository(), &Digest::of(b"x"), &Credential::Anonymous)
         .await
         .unwrap();
-    let question = ForwardedRequest {
+    let forwarded = ForwardedRequest {
         method: http::Method::GET,
         repository: repository(),
         kind: ForwardedObject::Manifest { wanted: tag("1") },
@@ -166,7 +178,7 @@ async fn a_head_and_a_callers_own_question_are_asked_once_more_too() {
         accept: vec![],
         limit: std::time::Duration::from_secs(20),
     };
-    assert_eq!(server.registry.forward(question).await.unwrap().status(), 200);
+    assert_eq!(server.registry.forward(forwarded).await.unwrap().status(), 200);
     assert_eq!(
         (
             server.connections("HEAD ").len(),
@@ -177,44 +189,44 @@ async fn a_head_and_a_callers_own_question_are_asked_once_more_too() {
 }
 
 #[tokio::test]
-async fn connections_that_always_break_are_the_networks_fault_after_two_tries() {
-    for broken in [Fate::Closed, Fate::Reset] {
-        let fate = broken.clone();
-        let server = Sockets::start(move |_, _| fate.clone()).await;
+async fn connections_that_always_break_are_a_network_failure_after_two_tries() {
+    for broken in [ServerAction::Closed, ServerAction::Reset] {
+        let action = broken.clone();
+        let server = RawServer::start(move |_, _| action.clone()).await;
         let error = server.pull("1").await.unwrap_err();
         assert!(
             matches!(error, RegistryError::Unreachable { .. }),
             "{broken:?}: {error}"
         );
         assert_eq!(error.side(), Side::Network);
-        assert_eq!(server.heard().len(), 2, "{broken:?}");
+        assert_eq!(server.requests().len(), 2, "{broken:?}");
     }
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_once_more_by_get_and_by_post() {
+async fn a_token_request_is_sent_again_by_get_and_by_post() {
     for (credential, method) in [
         (ann(), "GET /token"),
         (Credential::IdentityToken(Secret::new("refresh")), "POST /token"),
     ] {
         let broken = Mutex::new(false);
-        let server = Sockets::start(move |_, line| {
+        let server = RawServer::start(move |_, line| {
             if line.contains("/token") {
                 let was_broken = std::mem::replace(&mut *broken.lock(), true);
                 return if was_broken {
                     answered("200 OK", "", r#"{"token":"good","expires_in":300}"#)
                 } else {
-                    Fate::Reset
+                    ServerAction::Reset
                 };
             }
             manifest()
         })
         .await;
-        // Only a refusal makes it sign in.
+        // The client signs in only after a refusal.
         let realm = server.registry.name().to_string();
         let refusing = {
             let answered_once = Mutex::new(0);
-            Sockets::start(move |_, line| {
+            RawServer::start(move |_, line| {
                 let mut times = answered_once.lock();
                 *times += 1;
                 match *times {
@@ -224,7 +236,7 @@ async fn a_token_is_asked_for_once_more_by_get_and_by_post() {
                         "",
                     ),
                     _ if line.contains("manifests") => manifest(),
-                    _ => Fate::Closed,
+                    _ => ServerAction::Closed,
                 }
             })
             .await
@@ -238,26 +250,26 @@ async fn a_token_is_asked_for_once_more_by_get_and_by_post() {
             server.connections(method).len(),
             2,
             "{method}: {:?}",
-            server.heard()
+            server.requests()
         );
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_in_its_body_is_not_asked_for_again() {
-    let server = Sockets::start(|number, _| match number {
-        0 => Fate::Cut("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"half\":".to_owned()),
+async fn a_response_that_breaks_in_its_body_is_not_requested_again() {
+    let server = RawServer::start(|number, _| match number {
+        0 => ServerAction::CutAfter("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"half\":".to_owned()),
         _ => manifest(),
     })
     .await;
     let error = server.pull("1").await.unwrap_err();
     assert!(matches!(error, RegistryError::CutShort { .. }), "{error}");
-    assert_eq!(server.heard().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_server_that_holds_its_answer_back_is_asked_once() {
-    let server = Sockets::start(|_, _| Fate::Held).await;
+async fn a_server_that_hangs_gets_one_request() {
+    let server = RawServer::start(|_, _| ServerAction::Hang).await;
     let settings = RegistrySettings {
         plain_http: true,
         ..RegistrySettings::new(server.registry.name().clone())
@@ -268,5 +280,5 @@ async fn a_server_that_holds_its_answer_back_is_asked_once() {
         .await
         .unwrap_err();
     assert!(matches!(error, RegistryError::TimedOut { .. }), "{error}");
-    assert_eq!(server.heard().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }

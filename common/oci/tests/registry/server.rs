@@ -1,4 +1,4 @@
-//! A registry of one closure, that remembers what it was asked.
+//! A registry whose responses come from a closure. It records its requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 pub(crate) const MANIFEST: &[u8] = br#"{"schemaVersion":2}"#;
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// What one request said.
+/// One request, as the server received it.
 #[derive(Debug, Clone)]
-pub(crate) struct Heard {
+pub(crate) struct RecordedRequest {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: String,
@@ -32,12 +32,14 @@ pub(crate) struct Heard {
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    requests: Arc<Mutex<Vec<RecordedRequest>>>,
     _serving: JoinSet<()>,
 }
 
 impl Server {
-    pub(crate) async fn start(answer: impl Fn(&Heard) -> Response + Clone + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        answer: impl Fn(&RecordedRequest) -> Response + Clone + Send + Sync + 'static,
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         Self::on(listener, address, answer)
@@ -46,18 +48,18 @@ impl Server {
     pub(crate) fn on<L>(
         listener: L,
         address: SocketAddr,
-        answer: impl Fn(&Heard) -> Response + Clone + Send + Sync + 'static,
+        answer: impl Fn(&RecordedRequest) -> Response + Clone + Send + Sync + 'static,
     ) -> Self
     where
         L: axum::serve::Listener,
         L::Addr: std::fmt::Debug,
     {
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&heard);
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
         let router = axum::Router::new().fallback(move |request: Request| {
             let (seen, answer) = (Arc::clone(&seen), answer.clone());
             async move {
-                let one = hear(request).await;
+                let one = record(request).await;
                 seen.lock().push(one.clone());
                 if one.path.contains("hang") {
                     std::future::pending::<()>().await;
@@ -69,19 +71,19 @@ impl Server {
         serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             address,
-            heard,
+            requests,
             _serving: serving,
         }
     }
 
-    pub(crate) fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().clone()
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
+        self.requests.lock().clone()
     }
 
-    /// `(method, path, authorization)` of every request so far.
-    pub(crate) fn story(&self) -> Vec<(String, String, String)> {
-        let short = |one: Heard| (one.method, one.path, one.authorization.unwrap_or_default());
-        self.heard().into_iter().map(short).collect()
+    /// Returns `(method, path, authorization)` of every request so far.
+    pub(crate) fn request_log(&self) -> Vec<(String, String, String)> {
+        let short = |one: RecordedRequest| (one.method, one.path, one.authorization.unwrap_or_default());
+        self.requests().into_iter().map(short).collect()
     }
 
     pub(crate) fn name(&self) -> RegistryName {
@@ -100,7 +102,7 @@ impl Server {
     }
 }
 
-async fn hear(request: Request) -> Heard {
+async fn record(request: Request) -> RecordedRequest {
     let (parts, body) = request.into_parts();
     let header = |name: &str| {
         parts
@@ -108,7 +110,7 @@ async fn hear(request: Request) -> Heard {
             .get(name)
             .map(|value| value.to_str().unwrap().to_owned())
     };
-    Heard {
+    RecordedRequest {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -145,7 +147,7 @@ pub(crate) fn client(tls: &TlsOptions) -> Result<reqwest::Client, BuildError> {
     builder.build().map_err(BuildError::new)
 }
 
-/// With the real limits: for tests that must not fail on a busy machine.
+/// Uses the real limits, for tests that must not fail on a busy machine.
 pub(crate) fn reach(settings: RegistrySettings) -> Registry {
     reach_within(
         settings,
@@ -199,7 +201,7 @@ pub(crate) fn manifest() -> Response {
     )
 }
 
-/// Some bytes, and then the connection breaks (or, with `hang`, nothing more comes).
+/// A body that sends some bytes and then breaks the connection; with `hang`, it sends nothing more.
 pub(crate) fn broken_body(first: &'static str, hang: bool) -> Body {
     let start = futures_util::stream::iter([Ok(Bytes::from_static(first.as_bytes()))]);
     if hang {
@@ -207,7 +209,7 @@ pub(crate) fn broken_body(first: &'static str, hang: bool) -> Body {
             start.chain(futures_util::stream::pending::<Result<Bytes, std::io::Error>>()),
         );
     }
-    // The pause lets the bytes leave before the connection is dropped.
+    // The pause lets the bytes be sent before the connection is dropped.
     let fault = futures_util::stream::once(async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         Err(std::io::Error::other("broken on purpose"))

@@ -1,15 +1,15 @@
-//! Challenges, token exchanges and credentials that end.
+//! Challenges, token exchanges and expired credentials.
 
 use axum::response::Response;
 use oci::{Credential, RegistryError, RegistrySettings, Secret};
 use tokio::task::JoinSet;
 
-use crate::server::{ANN, Heard, Server, ann, answer, manifest, reach, repository, tag};
+use crate::server::{ANN, RecordedRequest, Server, ann, answer, manifest, reach, repository, tag};
 
-/// A challenge whose realm is on the host that was asked.
-fn challenge(heard_host: &str) -> Response {
+/// A challenge whose realm is on this host.
+fn challenge(host: &str) -> Response {
     let value =
-        format!("Bearer realm=\"http://{heard_host}/token\",service=\"s 1\",scope=\"repository:p/app:pull\"");
+        format!("Bearer realm=\"http://{host}/token\",service=\"s 1\",scope=\"repository:p/app:pull\"");
     answer(
         401,
         &[("www-authenticate", &value)],
@@ -19,15 +19,17 @@ fn challenge(heard_host: &str) -> Response {
 
 const BASIC: &[(&str, &str)] = &[("www-authenticate", "Basic realm=\"harbor\"")];
 
-/// A registry whose `/token` answers by `token` and whose rest wants `Bearer good`.
-async fn bearer_registry(token: impl Fn(&Heard) -> Response + Clone + Send + Sync + 'static) -> Server {
+/// A registry that answers `/token` with `token`, and requires `Bearer good` for everything else.
+async fn bearer_registry(
+    token: impl Fn(&RecordedRequest) -> Response + Clone + Send + Sync + 'static,
+) -> Server {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    Server::on(listener, address, move |heard| {
-        match heard.authorization.as_deref() {
-            _ if heard.path == "/token" => token(heard),
+    Server::on(listener, address, move |request| {
+        match request.authorization.as_deref() {
+            _ if request.path == "/token" => token(request),
             Some("Bearer good") => manifest(),
-            // Harbor, after a token that it does not know.
+            // Harbor answers this to an unknown token.
             Some(header) if header.starts_with("Bearer") => answer(401, BASIC, "UNAUTHORIZED"),
             _ => challenge(&address.to_string()),
         }
@@ -38,37 +40,37 @@ fn good_token() -> Response {
     answer(200, &[], r#"{"token":"good","expires_in":300}"#)
 }
 
-fn for_ann(heard: &Heard) -> Response {
-    if heard.authorization.as_deref() == Some(ANN) {
+fn for_ann(request: &RecordedRequest) -> Response {
+    if request.authorization.as_deref() == Some(ANN) {
         good_token()
     } else {
         answer(401, &[], "who are you")
     }
 }
 
-fn tokens_asked(server: &Server) -> usize {
+fn token_requests(server: &Server) -> usize {
     server
-        .heard()
+        .requests()
         .iter()
-        .filter(|heard| heard.path == "/token")
+        .filter(|request| request.path == "/token")
         .count()
 }
 
 #[tokio::test]
-async fn a_token_is_had_for_user_and_password_and_kept() {
+async fn a_token_for_user_and_password_is_kept() {
     let server = bearer_registry(for_ann).await;
     let registry = server.registry();
     for _ in 0..3 {
         registry.manifest(&repository(), &tag("1"), &ann()).await.unwrap();
     }
     let exchange = server
-        .heard()
+        .requests()
         .into_iter()
-        .find(|heard| heard.path == "/token")
+        .find(|request| request.path == "/token")
         .unwrap();
     assert_eq!(exchange.query, "service=s+1&scope=repository%3Ap%2Fapp%3Apull");
     let sent: Vec<String> = server
-        .story()
+        .request_log()
         .into_iter()
         .map(|(_, _, authorization)| authorization)
         .collect();
@@ -95,7 +97,7 @@ async fn a_token_is_not_used_for_another_credential_or_repository() {
         .manifest(&"p/other".parse().unwrap(), &tag("1"), &ann())
         .await
         .unwrap();
-    assert_eq!(tokens_asked(&server), 3);
+    assert_eq!(token_requests(&server), 3);
 }
 
 #[tokio::test]
@@ -113,13 +115,13 @@ async fn callers_at_the_same_time_share_one_exchange() {
         });
     }
     assert!(callers.join_all().await.into_iter().all(|result| result.is_ok()));
-    assert_eq!(tokens_asked(&server), 1);
+    assert_eq!(token_requests(&server), 1);
 }
 
 #[tokio::test]
-async fn a_public_project_wants_an_anonymous_token() {
-    let server = bearer_registry(|heard| {
-        assert_eq!(heard.authorization, None);
+async fn a_public_project_needs_an_anonymous_token() {
+    let server = bearer_registry(|request| {
+        assert_eq!(request.authorization, None);
         good_token()
     })
     .await;
@@ -131,9 +133,9 @@ async fn a_public_project_wants_an_anonymous_token() {
 }
 
 #[tokio::test]
-async fn a_token_server_that_knows_only_post_is_posted_to() {
+async fn a_token_server_without_get_gets_a_post() {
     for status in [404, 405] {
-        let server = bearer_registry(move |heard| match heard.method.as_str() {
+        let server = bearer_registry(move |request| match request.method.as_str() {
             "POST" => answer(200, &[], r#"{"access_token":"good"}"#),
             _ => answer(status, &[], ""),
         })
@@ -144,9 +146,9 @@ async fn a_token_server_that_knows_only_post_is_posted_to() {
             .await
             .unwrap();
         let post = server
-            .heard()
+            .requests()
             .into_iter()
-            .find(|heard| heard.method == "POST")
+            .find(|request| request.method == "POST")
             .unwrap();
         for part in [
             "grant_type=password",
@@ -171,8 +173,8 @@ async fn a_token_that_the_registry_forgot_is_renewed_once() {
     let count = std::sync::Arc::clone(&revoked);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let forgetful = Server::on(listener, address, move |heard| {
-        if heard.path == "/token" {
+    let forgetful = Server::on(listener, address, move |request| {
+        if request.path == "/token" {
             let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             return answer(
                 200,
@@ -181,8 +183,12 @@ async fn a_token_that_the_registry_forgot_is_renewed_once() {
             );
         }
         // Each token is good for the tag of its own number.
-        let good = heard.path.rsplit('/').next().map(|tag| format!("Bearer t{tag}"));
-        if heard.authorization == good {
+        let good = request
+            .path
+            .rsplit('/')
+            .next()
+            .map(|tag| format!("Bearer t{tag}"));
+        if request.authorization == good {
             manifest()
         } else {
             challenge(&address.to_string())
@@ -208,15 +214,17 @@ async fn a_token_server_that_refuses_is_a_wrong_credential() {
         .manifest(&repository(), &tag("1"), &ann())
         .await
         .unwrap_err();
-    assert!(matches!(error, RegistryError::WrongCredential { .. }), "{error}");
-    assert!(
-        error.to_string().contains("token for p/app from 127.0.0.1"),
-        "{error}"
+    let RegistryError::WrongCredential { response, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        response.words, "incorrect username or password",
+        "not of the token server"
     );
 }
 
 #[tokio::test]
-async fn a_token_server_that_is_down_is_a_silent_registry() {
+async fn a_token_server_that_is_down_is_an_outage() {
     let server = bearer_registry(|_| answer(503, &[], "")).await;
     let error = server
         .registry()
@@ -227,7 +235,7 @@ async fn a_token_server_that_is_down_is_a_silent_registry() {
 }
 
 #[tokio::test]
-async fn a_token_answer_that_cannot_be_used_is_said_to_be_one() {
+async fn an_unusable_token_response_is_refused() {
     for body in ["", "{}", "<html>", r#"{"token":""}"#, "{\"token\":\"a\\nb\"}"] {
         let server = bearer_registry(move |_| answer(200, &[], body)).await;
         let error = server
@@ -246,7 +254,7 @@ async fn a_token_answer_that_cannot_be_used_is_said_to_be_one() {
 async fn no_credential_goes_to_a_foreign_realm() {
     let thief = Server::start(|_| good_token()).await;
     let realm = format!("Bearer realm=\"http://localhost:{}/token\"", thief.address.port());
-    let server = Server::start(move |heard| match heard.authorization.as_deref() {
+    let server = Server::start(move |request| match request.authorization.as_deref() {
         Some("Bearer good") => manifest(),
         _ => answer(401, &[("www-authenticate", &realm)], ""),
     })
@@ -260,7 +268,7 @@ async fn no_credential_goes_to_a_foreign_realm() {
         assert!(matches!(error, RegistryError::UnsafeRealm { .. }), "{error}");
         assert!(error.what_to_do().contains("token_realms"));
     }
-    assert!(thief.heard().is_empty());
+    assert!(thief.requests().is_empty());
 
     let settings = RegistrySettings {
         token_realms: vec!["localhost".into()],
@@ -273,7 +281,7 @@ async fn no_credential_goes_to_a_foreign_realm() {
 }
 
 #[tokio::test]
-async fn a_ready_made_token_is_used_at_once_and_as_it_is() {
+async fn a_ready_made_token_is_used_at_once_and_unchanged() {
     let server = bearer_registry(|_| good_token()).await;
     let ready_made = Credential::from_authorization("Bearer good");
     server
@@ -286,11 +294,11 @@ async fn a_ready_made_token_is_used_at_once_and_as_it_is() {
         "/v2/p/app/manifests/1".to_owned(),
         "Bearer good".to_owned(),
     )];
-    assert_eq!(server.story(), once);
+    assert_eq!(server.request_log(), once);
 }
 
 #[tokio::test]
-async fn a_dead_token_still_opens_a_public_project() {
+async fn an_expired_token_still_opens_a_public_project() {
     let server = bearer_registry(|_| good_token()).await;
     let dead = Credential::from_authorization("Bearer dead");
     server
@@ -299,7 +307,7 @@ async fn a_dead_token_still_opens_a_public_project() {
         .await
         .unwrap();
     let sent: Vec<String> = server
-        .story()
+        .request_log()
         .into_iter()
         .map(|(_, _, authorization)| authorization)
         .collect();
@@ -307,7 +315,7 @@ async fn a_dead_token_still_opens_a_public_project() {
 }
 
 #[tokio::test]
-async fn a_dead_token_on_a_private_project_has_ended() {
+async fn an_expired_token_on_a_private_project_is_reported_as_expired() {
     for refusal in [401, 403] {
         let server = bearer_registry(move |_| answer(refusal, &[], "")).await;
         let dead = Credential::from_authorization("Bearer dead-s3cret");
@@ -331,7 +339,7 @@ async fn a_dead_token_on_a_private_project_has_ended() {
 
 #[tokio::test]
 async fn basic_from_a_request_is_served_directly_or_exchanged() {
-    let direct = Server::start(|heard| match heard.authorization.as_deref() {
+    let direct = Server::start(|request| match request.authorization.as_deref() {
         Some(ANN) => manifest(),
         _ => answer(401, BASIC, ""),
     })
@@ -342,7 +350,7 @@ async fn basic_from_a_request_is_served_directly_or_exchanged() {
         .manifest(&repository(), &tag("1"), &header)
         .await
         .unwrap();
-    assert_eq!(direct.heard().len(), 1);
+    assert_eq!(direct.requests().len(), 1);
 
     let exchanged = bearer_registry(for_ann).await;
     exchanged
@@ -350,12 +358,12 @@ async fn basic_from_a_request_is_served_directly_or_exchanged() {
         .manifest(&repository(), &tag("1"), &header)
         .await
         .unwrap();
-    assert_eq!(tokens_asked(&exchanged), 1);
+    assert_eq!(token_requests(&exchanged), 1);
 }
 
 #[tokio::test]
 async fn a_pull_shows_the_credential_of_its_own_namespace() {
-    let server = Server::start(|heard| match heard.authorization.as_deref() {
+    let server = Server::start(|request| match request.authorization.as_deref() {
         None => answer(401, &[("www-authenticate", "Basic realm=r")], ""),
         Some(_) => manifest(),
     })
@@ -371,9 +379,11 @@ async fn a_pull_shows_the_credential_of_its_own_namespace() {
     for (name, shown) in [("team-b/app", "Basic YjpwYg=="), ("team-a/app", "Basic YTpwYQ==")] {
         let repository = name.parse().unwrap();
         registry.manifest(&repository, &tag("1"), &kept).await.unwrap();
-        let heard = server.heard();
-        let of_it = heard.iter().filter(|heard| heard.path.contains(name));
-        let values: Vec<&str> = of_it.filter_map(|heard| heard.authorization.as_deref()).collect();
+        let requests = server.requests();
+        let of_it = requests.iter().filter(|request| request.path.contains(name));
+        let values: Vec<&str> = of_it
+            .filter_map(|request| request.authorization.as_deref())
+            .collect();
         assert_eq!(values, [shown], "{name}");
     }
     let error = registry
@@ -384,7 +394,7 @@ async fn a_pull_shows_the_credential_of_its_own_namespace() {
         error,
         oci::RegistryError::WrongCredential { .. } | oci::RegistryError::NoCredential { .. }
     ));
-    let heard = server.heard();
-    let of_it = heard.iter().filter(|heard| heard.path.contains("team-c"));
-    assert!(of_it.into_iter().all(|heard| heard.authorization.is_none()));
+    let requests = server.requests();
+    let of_it = requests.iter().filter(|request| request.path.contains("team-c"));
+    assert!(of_it.into_iter().all(|request| request.authorization.is_none()));
 }

@@ -1,4 +1,4 @@
-//! What a trace shows of each request, and what it must not show.
+//! The spans of each request: what they show and what they must not show.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +15,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
 use crate::server::{Server, ann, answer, broken_body, manifest, repository, tag};
 
-/// Keeps what would be exported.
+/// Keeps the spans instead of exporting them.
 #[derive(Debug, Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<SpanData>>>);
 
@@ -26,7 +26,7 @@ impl SpanExporter for Recorder {
     }
 }
 
-/// One for the whole process: a subscriber of one thread is overlooked by spans that other tests have met before.
+/// One for the whole process: spans that other tests have created before ignore the subscriber of one thread.
 fn recorder() -> &'static Recorder {
     static RECORDER: OnceLock<Recorder> = OnceLock::new();
     RECORDER.get_or_init(|| {
@@ -42,7 +42,7 @@ fn recorder() -> &'static Recorder {
     })
 }
 
-/// The spans that `work` made, in the order in which they ended.
+/// Returns the spans of `work`, in the order in which they ended.
 async fn spans_of(work: impl Future<Output = ()>) -> Vec<SpanData> {
     let recorder = recorder();
     let root = tracing::info_span!("test");
@@ -53,7 +53,7 @@ async fn spans_of(work: impl Future<Output = ()>) -> Vec<SpanData> {
     ours.filter(|span| span.name != "test").cloned().collect()
 }
 
-/// Status, name and a few attributes in one line: what a person reads in a trace.
+/// Returns status, name and a few attributes in one line.
 fn line(span: &SpanData) -> String {
     let shown = [
         "http.response.status_code",
@@ -71,7 +71,7 @@ fn line(span: &SpanData) -> String {
 
 fn attribute(span: &SpanData, key: &str) -> Option<String> {
     let found = span.attributes.iter().find(|one| one.key.as_str() == key)?;
-    // Numbers that are sent as text cannot be searched as numbers.
+    // A number that is sent as text cannot be searched as a number.
     let is_text = matches!(found.value, opentelemetry::Value::String(_));
     let is_number = found.value.as_str().parse::<i64>().is_ok();
     assert!(
@@ -87,12 +87,12 @@ fn lines(spans: &[SpanData]) -> Vec<String> {
 
 const LAYER: &[u8] = b"these are the bytes of a layer";
 
-/// Wants a token for everything, and keeps its blobs elsewhere.
-async fn careful_registry() -> Server {
+/// A registry that requires a token, and redirects to storage for blobs.
+async fn token_registry() -> Server {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    Server::on(listener, address, move |heard| {
-        match (heard.path.as_str(), &heard.authorization) {
+    Server::on(listener, address, move |request| {
+        match (request.path.as_str(), &request.authorization) {
             ("/token", _) => answer(200, &[], r#"{"token":"t0ken-s3cret"}"#),
             ("/cdn", _) => answer(200, &[], LAYER),
             (_, None) => {
@@ -110,7 +110,7 @@ async fn careful_registry() -> Server {
 
 #[tokio::test]
 async fn a_manifest_that_needs_a_sign_in_shows_each_request_of_it() {
-    let server = careful_registry().await;
+    let server = token_registry().await;
     let registry = server.registry();
     let spans = spans_of(async {
         registry.manifest(&repository(), &tag("1"), &ann()).await.unwrap();
@@ -141,8 +141,8 @@ async fn a_manifest_that_needs_a_sign_in_shows_each_request_of_it() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_a_span_of_its_own_that_lives_until_the_last_byte() {
-    let server = careful_registry().await;
+async fn a_redirect_has_its_own_span_until_the_last_byte() {
+    let server = token_registry().await;
     let registry = server.registry();
     let spans = spans_of(async {
         let digest = Digest::of(LAYER);
@@ -167,7 +167,7 @@ async fn a_redirect_is_a_span_of_its_own_that_lives_until_the_last_byte() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_left_early_says_how_much_of_it_came() {
+async fn the_span_of_an_abandoned_body_has_the_received_size() {
     let server = Server::start(|_| answer(200, &[], broken_body("12345", true))).await;
     let registry = server.registry();
     let spans = spans_of(async {
@@ -186,27 +186,27 @@ async fn a_body_that_is_left_early_says_how_much_of_it_came() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_is_a_word_on_the_span() {
-    let server = Server::start(|heard| match heard.path.as_str() {
+async fn a_failure_is_an_error_type_on_the_span() {
+    let server = Server::start(|request| match request.path.as_str() {
         path if path.ends_with("missing") => answer(404, &[], ""),
         path if path.contains("/blobs/") => answer(200, &[], broken_body("12345", false)),
         _ => answer(200, &[], vec![b' '; 2_000]),
     })
     .await;
     let registry = server.registry();
-    let nobody = Credential::Anonymous;
+    let anonymous = Credential::Anonymous;
     let spans = spans_of(async {
         let repository = repository();
         registry
-            .manifest(&repository, &tag("missing"), &nobody)
+            .manifest(&repository, &tag("missing"), &anonymous)
             .await
             .unwrap_err();
         registry
-            .manifest(&repository, &tag("large"), &nobody)
+            .manifest(&repository, &tag("large"), &anonymous)
             .await
             .unwrap_err();
         let digest = Digest::of(LAYER);
-        let blob = registry.blob(&repository, &digest, 0, &nobody).await.unwrap();
+        let blob = registry.blob(&repository, &digest, 0, &anonymous).await.unwrap();
         blob.stream.try_collect::<Vec<_>>().await.unwrap_err();
     })
     .await;
@@ -221,13 +221,13 @@ async fn what_goes_wrong_is_a_word_on_the_span() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_not_there_is_a_span_with_a_word() {
+async fn an_unreachable_registry_is_an_error_type_on_the_span() {
     let gone = Server::start(|_| answer(200, &[], "")).await.settings();
     let registry = crate::server::reach(gone);
     let spans = spans_of(async {
-        let nobody = Credential::Anonymous;
+        let anonymous = Credential::Anonymous;
         registry
-            .manifest(&repository(), &tag("1"), &nobody)
+            .manifest(&repository(), &tag("1"), &anonymous)
             .await
             .unwrap_err();
     })
@@ -240,7 +240,7 @@ async fn a_registry_that_is_not_there_is_a_span_with_a_word() {
 
 #[tokio::test]
 async fn no_span_holds_a_credential_or_a_query() {
-    let server = careful_registry().await;
+    let server = token_registry().await;
     let registry = server.registry();
     let spans = spans_of(async {
         let digest = Digest::of(LAYER);
@@ -251,7 +251,7 @@ async fn no_span_holds_a_credential_or_a_query() {
             .manifest_head(&repository(), &tag("1"), &ready_made)
             .await
             .unwrap();
-        let question = ForwardedRequest {
+        let forwarded = ForwardedRequest {
             method: http::Method::GET,
             repository: repository(),
             kind: ForwardedObject::Blob { digest },
@@ -259,7 +259,7 @@ async fn no_span_holds_a_credential_or_a_query() {
             accept: Vec::new(),
             limit: std::time::Duration::from_secs(20),
         };
-        let answer = registry.forward(question).await.unwrap();
+        let answer = registry.forward(forwarded).await.unwrap();
         assert_eq!(answer.bytes().await.unwrap(), LAYER);
     })
     .await;

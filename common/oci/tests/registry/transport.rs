@@ -1,4 +1,4 @@
-//! Plain HTTP, a certificate of an own authority, no check at all; and which registry a name means.
+//! Plain HTTP, TLS with a private CA or without verification; and which registry a name refers to.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::server::{Heard, Server, answer, client, manifest, reach, repository, tag};
+use crate::server::{RecordedRequest, Server, answer, client, manifest, reach, repository, tag};
 
 struct TlsListener {
     listener: TcpListener,
@@ -25,7 +25,7 @@ impl axum::serve::Listener for TlsListener {
             let Ok((stream, address)) = self.listener.accept().await else {
                 continue;
             };
-            // A client that does not trust us hangs up during the handshake.
+            // A client that does not trust the CA closes the connection during the handshake.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, address);
             }
@@ -37,7 +37,7 @@ impl axum::serve::Listener for TlsListener {
     }
 }
 
-/// A registry with a certificate of its own authority, and that authority's PEM.
+/// Returns a registry with a certificate of a private CA, and the CA's PEM.
 async fn tls_registry() -> (Server, String) {
     let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -83,17 +83,17 @@ async fn a_certificate_of_the_configured_authority_is_trusted() {
 }
 
 #[tokio::test]
-async fn an_unknown_authority_is_refused_with_what_to_do() {
+async fn an_unknown_authority_is_refused_with_advice() {
     let (server, _) = tls_registry().await;
     let error = pull(RegistrySettings::new(server.name())).await.unwrap_err();
     assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
     assert!(error.what_to_do().contains("ca_file"), "{error}");
     assert!(!error.is_worth_retrying());
-    assert!(server.heard().is_empty());
+    assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
-async fn checking_can_be_switched_off_for_one_registry() {
+async fn verification_can_be_disabled_for_one_registry() {
     let (server, _) = tls_registry().await;
     pull(RegistrySettings {
         insecure_skip_verify: true,
@@ -104,7 +104,7 @@ async fn checking_can_be_switched_off_for_one_registry() {
 }
 
 #[tokio::test]
-async fn a_plain_registry_is_not_reached_by_https_unasked() {
+async fn plain_http_needs_its_setting() {
     let server = Server::start(|_| manifest()).await;
     let error = pull(RegistrySettings::new(server.name())).await.unwrap_err();
     assert!(
@@ -116,7 +116,7 @@ async fn a_plain_registry_is_not_reached_by_https_unasked() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_certificate_is_a_fault_of_the_settings() {
+async fn an_invalid_ca_file_is_a_fault_of_the_settings() {
     let registries = Registries::new(Arc::new(client));
     let name: RegistryName = "h.lan".parse().unwrap();
     let ca_pem = Some("-----BEGIN CERTIFICATE-----\njunk\n-----END CERTIFICATE-----\n".to_owned());
@@ -141,7 +141,7 @@ async fn harbors_url_leads_to_the_registry_below_its_path() {
         .manifest(&image.repository, &image.wanted, &Credential::Anonymous)
         .await
         .unwrap();
-    assert_eq!(server.heard()[0].path, "/path/v2/p/app/manifests/1");
+    assert_eq!(server.requests()[0].path, "/path/v2/p/app/manifests/1");
 }
 
 #[test]
@@ -168,11 +168,11 @@ fn a_registry_is_known_under_all_its_names() {
 }
 
 #[tokio::test]
-async fn settings_that_say_nothing_new_keep_their_tokens() {
+async fn unchanged_settings_keep_their_tokens() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::on(listener, address, move |heard: &Heard| {
-        match (heard.path.as_str(), heard.authorization.as_deref()) {
+    let server = Server::on(listener, address, move |request: &RecordedRequest| {
+        match (request.path.as_str(), request.authorization.as_deref()) {
             ("/token", _) => answer(200, &[], r#"{"token":"good","expires_in":300}"#),
             (_, Some("Bearer good")) => manifest(),
             _ => {
@@ -190,8 +190,8 @@ async fn settings_that_say_nothing_new_keep_their_tokens() {
             .manifest(&repository(), &tag("1"), &Credential::Anonymous)
             .await
             .unwrap();
-        let heard = server.heard();
-        heard.iter().filter(|heard| heard.path == "/token").count()
+        let requests = server.requests();
+        requests.iter().filter(|request| request.path == "/token").count()
     };
     let changed = RegistrySettings {
         token_realms: vec!["auth.lan".into()],

@@ -14,13 +14,19 @@ use oci::{
 };
 use tokio::task::JoinSet;
 
-use crate::server::{ANN, Heard, Server, ann, answer, client, manifest, reach_within, repository, tag};
+use crate::server::{
+    ANN, RecordedRequest, Server, ann, answer, client, manifest, reach_within, repository, tag,
+};
 
-/// Puts its first `times` callers off, in this way.
-async fn put_off(times: usize, status: u16, headers: &'static [(&'static str, &'static str)]) -> Server {
-    let asked = Arc::new(AtomicUsize::new(0));
-    Server::start(move |_: &Heard| {
-        if asked.fetch_add(1, Ordering::SeqCst) < times {
+/// A registry that refuses its first `times` requests with this response.
+async fn rate_limiting(
+    times: usize,
+    status: u16,
+    headers: &'static [(&'static str, &'static str)],
+) -> Server {
+    let count = Arc::new(AtomicUsize::new(0));
+    Server::start(move |_: &RecordedRequest| {
+        if count.fetch_add(1, Ordering::SeqCst) < times {
             answer(status, headers, "slow down")
         } else {
             manifest()
@@ -29,7 +35,7 @@ async fn put_off(times: usize, status: u16, headers: &'static [(&'static str, &'
     .await
 }
 
-fn patient_for(server: &Server, retry_wait: Duration) -> Registry {
+fn registry_waiting(server: &Server, retry_wait: Duration) -> Registry {
     let limits = RegistryLimits {
         retry_wait,
         ..RegistryLimits::default()
@@ -45,66 +51,70 @@ const BY_DATE: &[(&str, &str)] = &[
 const LATER: &[(&str, &str)] = &[("retry-after", "30")];
 
 #[tokio::test]
-async fn a_registry_that_says_when_is_asked_again_then() {
+async fn a_request_is_retried_after_the_time_that_the_registry_names() {
     for (status, headers) in [(429, SOON), (503, SOON), (429, BY_DATE)] {
-        let server = put_off(2, status, headers).await;
-        let registry = patient_for(&server, Duration::from_secs(10));
+        let server = rate_limiting(2, status, headers).await;
+        let registry = registry_waiting(&server, Duration::from_secs(10));
         registry
             .manifest(&repository(), &tag("1"), &Credential::Anonymous)
             .await
             .unwrap();
-        assert_eq!(server.heard().len(), 3, "{status} {headers:?}");
+        assert_eq!(server.requests().len(), 3, "{status} {headers:?}");
     }
 }
 
 #[tokio::test]
-async fn what_takes_too_long_to_wait_for_goes_to_the_caller_with_the_time() {
+async fn a_wait_that_is_too_long_is_an_error_with_its_time() {
     for status in [429, 503] {
-        let server = put_off(9, status, LATER).await;
-        let registry = patient_for(&server, Duration::from_secs(10));
+        let server = rate_limiting(9, status, LATER).await;
+        let registry = registry_waiting(&server, Duration::from_secs(10));
         let error = registry
             .manifest(&repository(), &tag("1"), &Credential::Anonymous)
             .await
             .unwrap_err();
         assert_eq!(error.retry_after(), Some(Duration::from_secs(30)), "{error}");
         assert!(error.is_worth_retrying());
-        assert_eq!(server.heard().len(), 1);
+        assert_eq!(server.requests().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn one_call_does_not_wait_for_ever_bit_by_bit() {
-    let server = put_off(usize::MAX, 429, SOON).await;
-    let registry = patient_for(&server, Duration::from_millis(2_500));
+async fn all_waits_of_one_call_together_are_bounded() {
+    let server = rate_limiting(usize::MAX, 429, SOON).await;
+    let registry = registry_waiting(&server, Duration::from_millis(2_500));
     let error = registry
         .manifest(&repository(), &tag("1"), &Credential::Anonymous)
         .await
         .unwrap_err();
     assert!(matches!(error, RegistryError::TooManyRequests { .. }), "{error}");
-    assert_eq!(server.heard().len(), 3, "the first, and two waits that fit in");
+    assert_eq!(
+        server.requests().len(),
+        3,
+        "one request, and two retries within the limit"
+    );
 }
 
 #[tokio::test]
-async fn who_says_nothing_of_when_is_not_waited_for() {
+async fn a_refusal_without_a_time_is_not_retried() {
     for headers in [&[] as &[(&str, &str)], &[("retry-after", "junk")]] {
-        let server = put_off(1, 429, headers).await;
-        let registry = patient_for(&server, Duration::from_secs(10));
-        let asked = registry
+        let server = rate_limiting(1, 429, headers).await;
+        let registry = registry_waiting(&server, Duration::from_secs(10));
+        let result = registry
             .manifest(&repository(), &tag("1"), &Credential::Anonymous)
             .await;
-        assert!(matches!(asked, Err(RegistryError::TooManyRequests { .. })));
-        assert_eq!(server.heard().len(), 1);
+        assert!(matches!(result, Err(RegistryError::TooManyRequests { .. })));
+        assert_eq!(server.requests().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_token_server_that_says_when_is_asked_again_then() {
-    let asked = Arc::new(AtomicUsize::new(0));
+async fn a_token_request_is_retried_after_the_time_that_the_server_names() {
+    let count = Arc::new(AtomicUsize::new(0));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::on(listener, address, move |heard: &Heard| {
-        match (heard.path.as_str(), heard.authorization.as_deref()) {
-            ("/token", Some(ANN)) if asked.fetch_add(1, Ordering::SeqCst) == 0 => answer(429, SOON, ""),
+    let server = Server::on(listener, address, move |request: &RecordedRequest| {
+        match (request.path.as_str(), request.authorization.as_deref()) {
+            ("/token", Some(ANN)) if count.fetch_add(1, Ordering::SeqCst) == 0 => answer(429, SOON, ""),
             ("/token", Some(ANN)) => answer(200, &[], r#"{"token":"good"}"#),
             (_, Some("Bearer good")) => manifest(),
             _ => {
@@ -113,11 +123,11 @@ async fn a_token_server_that_says_when_is_asked_again_then() {
             }
         }
     });
-    let registry = patient_for(&server, Duration::from_secs(10));
+    let registry = registry_waiting(&server, Duration::from_secs(10));
     registry.manifest(&repository(), &tag("1"), &ann()).await.unwrap();
 }
 
-/// Counts bodies that are on their way.
+/// Counts the bodies in progress.
 #[derive(Clone, Default)]
 struct Counter {
     now: Arc<AtomicUsize>,
@@ -133,7 +143,7 @@ impl Drop for Counted {
 }
 
 impl Counter {
-    /// A body of two pieces with a pause between them.
+    /// Returns a body of two chunks with a pause between them.
     fn slow_body(&self) -> Response {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
@@ -164,7 +174,7 @@ async fn read(registry: &Registry) -> Result<usize, RegistryError> {
 }
 
 #[tokio::test]
-async fn no_more_than_the_configured_number_is_on_its_way_at_one_time() {
+async fn simultaneous_connections_are_limited_to_the_configured_number() {
     let counter = Counter::default();
     let counting = counter.clone();
     let server = Server::start(move |_| counting.slow_body()).await;
@@ -172,7 +182,7 @@ async fn no_more_than_the_configured_number_is_on_its_way_at_one_time() {
     registries.configure(vec![at_most(&server, 2)]);
     let mut readers = JoinSet::new();
     for number in 0..10 {
-        // All paths of one registry share its turns, also when the settings are read anew meanwhile.
+        // All paths of one registry share its connections, also across a reload of the settings.
         let base_path = if number % 2 == 0 { "" } else { "/mirror" };
         let origin = Origin {
             base_path: base_path.parse().unwrap(),
@@ -189,7 +199,7 @@ async fn no_more_than_the_configured_number_is_on_its_way_at_one_time() {
 }
 
 #[tokio::test]
-async fn a_turn_is_held_until_the_body_ends_and_a_reader_that_leaves_gives_it_back() {
+async fn a_connection_slot_is_held_until_the_body_ends_or_is_dropped() {
     let server = Server::start(|_| answer(200, &[], "0123456789")).await;
     let limits = RegistryLimits {
         connection_wait: Duration::from_millis(400),
@@ -209,17 +219,17 @@ async fn a_turn_is_held_until_the_body_ends_and_a_reader_that_leaves_gives_it_ba
 }
 
 #[tokio::test]
-async fn signing_in_redirects_and_waiting_need_no_second_turn() {
+async fn sign_in_redirects_and_waits_need_no_second_slot() {
     let storage = Server::start(|_| answer(200, &[], "0123456789")).await;
-    let place = format!("http://localhost:{}/bucket", storage.address.port());
+    let target = format!("http://localhost:{}/bucket", storage.address.port());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let put_off = Arc::new(AtomicUsize::new(0));
-    let server = Server::on(listener, address, move |heard: &Heard| {
-        match (heard.path.as_str(), heard.authorization.as_deref()) {
+    let refused = Arc::new(AtomicUsize::new(0));
+    let server = Server::on(listener, address, move |request: &RecordedRequest| {
+        match (request.path.as_str(), request.authorization.as_deref()) {
             ("/token", _) => answer(200, &[], r#"{"token":"good"}"#),
-            (_, Some("Bearer good")) if put_off.fetch_add(1, Ordering::SeqCst) == 0 => answer(503, SOON, ""),
-            (_, Some("Bearer good")) => answer(307, &[("location", &place)], ""),
+            (_, Some("Bearer good")) if refused.fetch_add(1, Ordering::SeqCst) == 0 => answer(503, SOON, ""),
+            (_, Some("Bearer good")) => answer(307, &[("location", &target)], ""),
             _ => {
                 let realm = format!("Bearer realm=\"http://{address}/token\"");
                 answer(401, &[("www-authenticate", &realm)], "")

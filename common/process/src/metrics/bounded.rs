@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn names_beyond_the_bound_share_one_label() {
         let bounded = BoundedLabels::new(2);
-        let told: Vec<&str> = ["a", "b", "c", "a", "d"].map(|name| bounded.name(name)).into();
-        assert_eq!(told, ["a", "b", "other", "a", "other"]);
+        let labels: Vec<&str> = ["a", "b", "c", "a", "d"].map(|name| bounded.name(name)).into();
+        assert_eq!(labels, ["a", "b", "other", "a", "other"]);
     }
 }

@@ -261,7 +261,7 @@ mod tests {
                     sleep(Duration::from_millis(20)).await;
                 }
             });
-            assert!(shown.await.is_ok(), "the new certificate is not taken");
+            assert!(shown.await.is_ok(), "the new certificate is not used");
         }
     }
 
@@ -281,13 +281,13 @@ mod tests {
             .limits(limits)
             .acceptor(certificates.acceptor())
             .spawn(&fixture.running);
-        let mut silent = TcpStream::connect(address).await.expect("connected");
+        let mut stalled = TcpStream::connect(address).await.expect("connected");
         let mut all = Vec::new();
-        let closed = timeout(AT_MOST, silent.read_to_end(&mut all)).await;
+        let closed = timeout(AT_MOST, stalled.read_to_end(&mut all)).await;
         assert!(closed.is_ok(), "still open after {AT_MOST:?}");
     }
 
-    fn hang_up() {
+    fn send_sighup() {
         kill_process(getpid(), Signal::HUP).expect("sent");
     }
 
@@ -302,17 +302,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sighup_reloads_the_certificate_and_ends_nothing() {
+    async fn sighup_reloads_the_certificate_and_does_not_end_the_process() {
         crate::survive_hangup();
         let mut fixture = CertificateFixture::new();
         fixture.renew();
         let address = fixture.serve(NEVER).await;
         let second = fixture.renew();
-        fixture.until_shown(&address, &second, hang_up).await;
+        fixture.until_shown(&address, &second, send_sighup).await;
     }
 
     #[test]
-    fn a_pair_that_cannot_be_used_leaves_the_old_one_in_use() {
+    fn an_invalid_pair_leaves_the_old_one_in_use() {
         let mut fixture = CertificateFixture::new();
         fixture.renew();
         let certificates = Certificates::open(&fixture.files).expect("a good pair");
@@ -326,9 +326,9 @@ mod tests {
             (&fixture.files.certificate, Vec::new()),
         ] {
             fs::write(file, bytes).expect("written");
-            certificates.take_anew().expect_err("a broken pair was taken");
+            certificates.take_anew().expect_err("a broken pair was accepted");
             assert!(Arc::ptr_eq(&in_use(), &old));
-            assert!(matches!(certificates.take_anew(), Ok(false)), "told twice");
+            assert!(matches!(certificates.take_anew(), Ok(false)), "reported twice");
         }
         fs::remove_file(&fixture.files.certificate).expect("removed");
         let fault = certificates.take_anew().expect_err("no file");

@@ -112,11 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn a_dripping_body_is_ended_and_a_moving_one_is_not() {
+    fn a_body_below_the_floor_rate_is_ended_and_a_steady_one_is_not() {
         let left = |received, waited| pace(received, waited).may_wait().as_secs();
-        assert_eq!(left(0, 0), 30, "nothing came: the pause");
-        assert_eq!(left(3, 59), 1, "a byte now and then: the grace runs out");
+        assert_eq!(left(0, 0), 30, "nothing received: the pause limits");
+        assert_eq!(left(3, 59), 1, "a few bytes: the grace period limits");
         assert_eq!(left(3, 61), 0);
-        assert_eq!(left(1_024 * 1_000, 1_000), 30, "a KiB each second goes on");
+        assert_eq!(left(1_024 * 1_000, 1_000), 30, "a KiB per second continues");
     }
 }

@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers when and as the test says.
+    /// Answers when the test sends a value: true accepts, false refuses.
     #[derive(Debug)]
     struct Collector(Mutex<Receiver<bool>>);
 
@@ -212,9 +212,9 @@ mod tests {
     }
 
     fn traced() -> (SdkTracerProvider, Losses, Sender<bool>) {
-        let (answers, heard) = channel();
+        let (answers, receiver) = channel();
         let losses = Losses::default();
-        let counting = CountingExporter::new(Collector(Mutex::new(heard)), losses.clone());
+        let counting = CountingExporter::new(Collector(Mutex::new(receiver)), losses.clone());
         let batches = BatchSpanProcessor::builder(counting).build();
         let provider = SdkTracerProvider::builder()
             .with_span_processor(BoundedProcessor::new(batches, losses.clone()))
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hanging_collector_costs_spans_but_neither_time_nor_memory() {
+    fn a_hanging_collector_loses_spans_but_blocks_nothing() {
         let (provider, losses, answers) = traced();
         let tracer = provider.tracer("test");
         for _ in 0..5_000 {
@@ -232,7 +232,7 @@ mod tests {
         let waiting = u64::try_from(WAITING_AT_MOST).expect("small");
         assert_eq!(losses.lost(&QUEUE_FULL), 5_000 - waiting);
         for _ in 0..10 {
-            answers.send(true).expect("heard");
+            answers.send(true).expect("received");
         }
         provider.force_flush().expect("flushed");
         assert_eq!(losses.0.exported.get(), waiting);
@@ -240,10 +240,10 @@ mod tests {
     }
 
     #[test]
-    fn a_collector_that_refuses_is_counted() {
+    fn spans_that_the_collector_refuses_are_counted() {
         let (provider, losses, answers) = traced();
         drop(provider.tracer("test").start("span"));
-        answers.send(false).expect("heard");
+        answers.send(false).expect("received");
         // Reports the failure.
         let _ = provider.force_flush();
         assert_eq!((losses.lost(&EXPORT_FAILED), losses.0.exported.get()), (1, 0));

@@ -1,23 +1,23 @@
-//! How this program logs and where its traces go: what the usual variables of the environment say.
+//! Options for logs and traces, as the usual environment variables set them.
 
-/// How this program logs and where its traces go.
+/// Options for logs and traces.
 #[derive(Debug, Clone, Default)]
 pub struct TelemetryOptions {
-    /// `stoker-manager`, `stoker-seed`, `stoker-peer`.
+    /// The service name in traces: `stoker-manager`, `stoker-seed` or `stoker-peer`.
     pub service: String,
-    /// As in `RUST_LOG`; `info` unless given.
+    /// The log filter, as in `RUST_LOG`; `None` means `info`.
     pub log_filter: Option<String>,
     pub log_json: bool,
     /// Base URL of an OTLP collector: `http://jaeger:4317` (gRPC) or `http://jaeger:4318` (HTTP).
     pub otlp_endpoint: Option<String>,
     pub otlp_protocol: OtlpProtocol,
-    /// The share of traces without a parent that is recorded, 0 to 1; all unless given.
+    /// The share of traces without a parent that is recorded, 0 to 1; `None` means all.
     pub sample_ratio: Option<f64>,
-    /// Server spans that are recorded whatever the ratio, and whatever the caller's own trace does.
+    /// Server spans that are always recorded, regardless of the ratio and of the caller's trace.
     pub trace_always: Vec<String>,
-    /// Server spans that are housekeeping: never recorded when they have no parent.
+    /// Housekeeping spans: not recorded without a parent.
     pub trace_never: Vec<String>,
-    /// CPU profiles may be taken over the admin port.
+    /// Whether CPU profiles are available over the admin port.
     pub profiling: bool,
 }
 
@@ -29,7 +29,7 @@ pub enum OtlpProtocol {
 }
 
 impl TelemetryOptions {
-    /// The usual variables: `RUST_LOG`, `STOKER_LOG_FORMAT=json`, `OTEL_*`.
+    /// Reads the usual variables: `RUST_LOG`, `STOKER_LOG_FORMAT=json`, `OTEL_*`.
     #[expect(
         clippy::disallowed_methods,
         reason = "the standard names of OpenTelemetry are environment variables"
@@ -67,7 +67,7 @@ impl TelemetryOptions {
     }
 }
 
-/// What the standard samplers mean for us: we heed the parent in any case.
+/// Returns the ratio of a standard sampler. The parent's decision is respected in any case.
 fn ratio(sampler: Option<&str>, argument: Option<&str>) -> Option<f64> {
     match sampler? {
         "always_off" | "parentbased_always_off" => Some(0.0),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variables_of_opentelemetry_are_understood() {
+    fn the_variables_of_opentelemetry_are_read() {
         let options = of(&[
             (
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_that_is_none_is_not_taken() {
+    fn an_invalid_ratio_is_ignored() {
         assert_eq!(ratio(Some("traceidratio"), Some("2")), None);
         assert_eq!(ratio(Some("always_off"), None), Some(0.0));
         assert_eq!(ratio(None, Some("0.5")), None);

@@ -1,4 +1,4 @@
-//! One table of a configuration, read key by key.
+//! One table of a configuration. It is read key by key.
 
 mod notes;
 mod values;
@@ -13,7 +13,7 @@ use crate::input::{Input, Notes, joined, numbered};
 use crate::raw::Raw;
 use crate::source::ValueSource;
 
-/// A table of the file, with what flags and variables give for its keys.
+/// A table of the file, with the flags and variables that set its keys.
 #[derive(Clone)]
 pub struct Section<'r> {
     input: &'r Input<'r>,
@@ -35,7 +35,7 @@ impl<'r> Section<'r> {
         table: Option<&'r DeTable<'r>>,
         source: Option<ValueSource>,
     ) -> Self {
-        input.notes.borrow_mut().opened(&path);
+        input.notes.borrow_mut().add_table(&path);
         Self {
             input,
             path,
@@ -44,20 +44,20 @@ impl<'r> Section<'r> {
         }
     }
 
-    /// The full name of a key, as faults name it.
+    /// Returns the full name of a key, as faults show it.
     pub fn full(&self, key: &str) -> String {
         joined(&self.path, key)
     }
 
-    /// Whether the key is set anywhere.
+    /// Whether a flag, a variable or the file sets the key.
     pub fn has(&self, key: &str) -> bool {
         self.find(key).is_some()
     }
 
-    /// The table `[key]`; an empty one when there is none.
+    /// Returns the table `[key]`; an empty one if the file does not have it.
     #[must_use]
     pub fn table(&self, key: &'static str) -> Self {
-        self.know(key);
+        self.add_key(key);
         let found = self.in_file(key);
         let table = found.and_then(as_table);
         if found.is_some() && table.is_none() {
@@ -67,9 +67,9 @@ impl<'r> Section<'r> {
         Self::at(self.input, self.full(key), table, source)
     }
 
-    /// The tables `[key."name"]`, by name.
+    /// Returns the tables `[key."name"]`, each with its name.
     pub fn named_tables(&self, key: &'static str) -> Vec<(String, Self)> {
-        self.know(key);
+        self.add_key(key);
         let path = self.full(key);
         match self.in_file(key).map(Spanned::get_ref) {
             None => Vec::new(),
@@ -104,9 +104,9 @@ impl<'r> Section<'r> {
         Some((name.get_ref().clone().into_owned(), section))
     }
 
-    /// The tables `[[key]]`, in their order.
+    /// Returns the tables `[[key]]`, in the order of the file.
     pub fn tables(&self, key: &'static str) -> Vec<Self> {
-        self.know(key);
+        self.add_key(key);
         let Some(value) = self.in_file(key) else {
             return Vec::new();
         };
@@ -119,7 +119,7 @@ impl<'r> Section<'r> {
             _ => None,
         };
         tables.unwrap_or_else(|| {
-            self.wrong_type(key, "tables: write [[…]] with this name");
+            self.wrong_type(key, &format!("tables, each under [[{key}]]"));
             Vec::new()
         })
     }
@@ -142,13 +142,13 @@ impl<'r> Section<'r> {
         self.table?.get(key)
     }
 
-    /// Where the value of a key comes from, if it is set.
+    /// Returns where the value of a key comes from; `None` if it is not set.
     pub fn source_of(&self, key: &str) -> Option<ValueSource> {
         self.find(key).map(|(_, source)| source)
     }
 
-    fn know(&self, key: &'static str) {
-        self.notes(|notes| notes.knows(&self.path, key));
+    fn add_key(&self, key: &'static str) {
+        self.notes(|notes| notes.add_key(&self.path, key));
     }
 
     fn notes(&self, change: impl FnOnce(&mut Notes)) {

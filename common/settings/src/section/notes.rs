@@ -1,4 +1,4 @@
-//! What a section notes while it is read: faults, former keys, and what `config show` prints.
+//! The notes that a section makes while it is read: faults, former keys, and the values that `config show` prints.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -13,37 +13,37 @@ use crate::source::ValueSource;
 use crate::units;
 
 impl Section<'_> {
-    /// Refuses a key of an older version and says what to do instead.
+    /// Refuses a key of an older version, with advice on what replaces it.
     pub fn refuse_former(&self, key: &'static str, advice: &str) {
-        self.input.notes.borrow_mut().knows_former(&self.path, key);
+        self.input.notes.borrow_mut().add_former_key(&self.path, key);
         if let Some(source) = self.source_of(key) {
             self.note(self.full(key), FaultKind::FormerKey, advice, Some(source));
         }
     }
 
-    /// A time that moved to another section. Where only the former place has it, it is taken with a warning.
+    /// Reads a duration that moved to another section. If only the former section sets it, it is accepted with a warning.
     pub fn moved_duration(&self, key: &'static str, to: &Self) -> Option<Duration> {
-        self.input.notes.borrow_mut().knows_former(&self.path, key);
+        self.input.notes.borrow_mut().add_former_key(&self.path, key);
         let Some(source) = self.source_of(key) else {
             return to.duration(key);
         };
-        let place = format!("moved to [{}]", to.path);
+        let moved = format!("moved to [{}]", to.path);
         if to.has(key) {
-            to.know(key);
-            let text = format!("{place}, which has it too: remove it here");
+            to.add_key(key);
+            let text = format!("{moved}, which sets it too: remove this line");
             self.note(self.full(key), FaultKind::FormerKey, text, Some(source));
             return None;
         }
-        to.know(key);
-        let warning = format!("{}: {place}: move the line there ({source})", self.full(key));
+        to.add_key(key);
+        let warning = format!("{}: {moved}: move the line there ({source})", self.full(key));
         self.input.notes.borrow_mut().warnings.push(warning);
-        let text = self.raw(key, "a time such as \"300s\"", Raw::time)?;
+        let text = self.raw(key, "a duration such as \"300s\"", Raw::time)?;
         let time = self.check(key, units::duration(&text))?;
         to.show(key, units::shown_duration(time).into(), source);
         Some(time)
     }
 
-    /// The value, or its fault under `key`.
+    /// Returns the value; notes an error as a fault of `key`.
     pub fn check<T, E: Display>(&self, key: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|fault| self.fault(key, fault)).ok()
     }
@@ -58,6 +58,7 @@ impl Section<'_> {
         self.note(self.path.clone(), FaultKind::BadValue, text, self.source.clone());
     }
 
+    /// Notes that the file that `key` names cannot be read.
     pub fn unreadable(&self, key: &str, text: impl Display) {
         self.note(
             self.full(key),
@@ -72,11 +73,11 @@ impl Section<'_> {
         self.note(self.full(key), FaultKind::Incomplete, text, self.source.clone());
     }
 
-    /// The value; a fault where neither a flag, nor a variable, nor the file gives it.
+    /// Returns the value; notes a fault if neither a flag, nor a variable, nor the file sets it.
     pub fn needed<T>(&self, key: &str, value: Option<T>) -> Option<T> {
         if value.is_none() && self.source_of(key).is_none() {
             let flag = key.replace('_', "-");
-            let text = format!("is needed: give --{flag}, or {key} in the configuration file");
+            let text = format!("missing: give --{flag}, or set {key} in the configuration file");
             self.note(self.full(key), FaultKind::NotGiven, text, None);
         }
         value
@@ -105,24 +106,24 @@ impl Section<'_> {
         }
     }
 
-    /// The same of a time.
+    /// Shows the default duration of a key that is not set.
     pub fn default_duration(&self, key: &str, time: Duration) {
         self.default(key, units::shown_duration(time));
     }
 
-    /// Shows a value that a variable gives which no argument declares.
+    /// Shows a value from an environment variable that is not the variable of a flag.
     pub fn shown_from_variable(&self, key: &str, value: impl Into<Value>, variable: &str) {
         self.show(key, value.into(), ValueSource::Variable(variable.to_owned()));
     }
 
-    /// Shows the value of a key that is set in another spelling.
+    /// Shows this value for a key that is set, instead of its spelling in the source.
     pub fn show_as(&self, key: &str, value: impl Into<Value>) {
         if let Some(source) = self.source_of(key) {
             self.show(key, value.into(), source);
         }
     }
 
-    /// Shows that the key is set, and not what it holds.
+    /// Shows that the key is set, without its value.
     pub fn mask(&self, key: &str) {
         self.show_as(key, Entry::masked());
     }

@@ -1,4 +1,6 @@
-//! The value of a key, by its type.
+//! Reads the value of a key by its type.
+//!
+//! Each method returns `None` if the key is not set, or if its value is bad. A bad value is noted as a fault.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -23,7 +25,7 @@ enum Shown {
 
 impl<'r> Section<'r> {
     pub fn text(&self, key: &'static str) -> Option<String> {
-        self.take(key, "text in quotes", Shown::Plain, Raw::text)
+        self.take(key, "a quoted string", Shown::Plain, Raw::text)
     }
 
     pub fn text_or(&self, key: &'static str, default: &str) -> String {
@@ -32,23 +34,23 @@ impl<'r> Section<'r> {
         found.unwrap_or_else(|| default.to_owned())
     }
 
-    /// `host:port`
+    /// Reads `host:port`.
     pub fn address_or(&self, key: &'static str, default: &str) -> String {
         let address = self.text_or(key, default);
         let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
         if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-            let text = format!("`{address}` is no host:port; write for example {default}");
+            let text = format!("`{address}` is not host:port: write for example {default}");
             self.fault(key, text);
         }
         address
     }
 
-    /// Text that is never shown.
+    /// Reads a string that is never shown.
     pub fn secret(&self, key: &'static str) -> Option<String> {
-        self.take(key, "text in quotes", Shown::Masked, Raw::text)
+        self.take(key, "a quoted string", Shown::Masked, Raw::text)
     }
 
-    /// A secret that only a flag or variable may give.
+    /// Reads a secret that only a flag or variable may set, never the file.
     pub fn given_secret(&self, key: &str) -> Option<String> {
         let (text, source) = self.input.given.get(&self.full(key))?;
         self.show(key, Entry::masked(), source.clone());
@@ -56,16 +58,16 @@ impl<'r> Section<'r> {
     }
 
     pub fn path(&self, key: &'static str) -> Option<PathBuf> {
-        self.take(key, "text in quotes", Shown::Plain, Raw::path)
+        self.take(key, "a quoted string", Shown::Plain, Raw::path)
     }
 
-    /// The content of the file that the key names.
+    /// Reads the file that the key names, and returns its content.
     pub fn file_content(&self, key: &'static str) -> Option<String> {
         let path = self.path(key)?;
         self.readable(key, &path)
     }
 
-    /// The content of a file; a fault of `key` if it cannot be read.
+    /// Returns the content of a file. A file that cannot be read is a fault of `key`.
     pub fn readable(&self, key: &str, path: &Path) -> Option<String> {
         let read = std::fs::read_to_string(path);
         read.map_err(|error| self.unreadable(key, format_args!("{}: {error}", path.display())))
@@ -82,17 +84,17 @@ impl<'r> Section<'r> {
         found.unwrap_or(default)
     }
 
-    /// A whole number, 0 or more.
+    /// Reads a whole number, 0 or more.
     pub fn count(&self, key: &'static str) -> Option<u32> {
         self.take(key, "a whole number, 0 or more", Shown::Plain, Raw::count)
     }
 
-    /// With a fraction or without.
+    /// Reads a number, with or without a fraction.
     pub fn number(&self, key: &'static str) -> Option<f64> {
         self.take(key, "a number", Shown::Plain, Raw::number)
     }
 
-    /// Text that `T` can read.
+    /// Reads a string and parses it as `T`.
     pub fn parsed<T>(&self, key: &'static str) -> Option<T>
     where
         T: FromStr<Err: Display>,
@@ -101,7 +103,7 @@ impl<'r> Section<'r> {
         self.check(key, text.parse())
     }
 
-    /// The same of a value that can be written in several ways; it is shown in one.
+    /// Like [`Self::parsed`], for values with several spellings. `config show` prints the normal spelling.
     pub fn unit<T>(&self, key: &'static str) -> Option<T>
     where
         T: FromStr<Err: Display> + Display,
@@ -111,15 +113,15 @@ impl<'r> Section<'r> {
         Some(value)
     }
 
-    /// One of the words that `T` is written as.
+    /// Reads one of the words that `T` deserializes from.
     pub fn choice<T: DeserializeOwned>(&self, key: &'static str) -> Option<T> {
         let text = self.text(key)?;
         self.check(key, serde_json::from_value(Value::String(text)))
     }
 
-    /// A time: `90s`, or a whole number of seconds.
+    /// Reads a duration: `90s`, or a whole number of seconds.
     pub fn duration(&self, key: &'static str) -> Option<Duration> {
-        let text = self.take(key, "a time such as \"300s\"", Shown::Plain, Raw::time)?;
+        let text = self.take(key, "a duration such as \"300s\"", Shown::Plain, Raw::time)?;
         let time = self.check(key, units::duration(&text))?;
         self.show_as(key, units::shown_duration(time));
         Some(time)
@@ -131,7 +133,7 @@ impl<'r> Section<'r> {
         found.unwrap_or(default)
     }
 
-    /// An amount of bytes: `200GiB`.
+    /// Reads a size in bytes: `200GiB`.
     pub fn bytes(&self, key: &'static str) -> Option<u64> {
         let text = self.text(key)?;
         let bytes = self.check(key, units::bytes(&text))?;
@@ -143,7 +145,7 @@ impl<'r> Section<'r> {
     where
         T: FromStr<Err: Display>,
     {
-        let texts = self.take(key, "a list of texts", Shown::Plain, Raw::texts);
+        let texts = self.take(key, "a list of quoted strings", Shown::Plain, Raw::texts);
         let texts = texts.unwrap_or_default().into_iter();
         texts.filter_map(|text| self.check(key, text.parse())).collect()
     }
@@ -155,7 +157,7 @@ impl<'r> Section<'r> {
         shown: Shown,
         read: impl FnOnce(&Raw<'r>) -> Option<T>,
     ) -> Option<T> {
-        self.know(key);
+        self.add_key(key);
         let value = self.raw(key, expected, read)?;
         let entry = match shown {
             Shown::Plain => serde_json::to_value(&value).unwrap_or_default(),

@@ -17,7 +17,7 @@ use connection::Connection;
 pub use connection::{Answer, Broken};
 pub use judge::{Created, Poll, Row, State};
 
-/// Harbor waits as long for any answer.
+/// Harbor's time limit for a response.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Harbor polls every 10 s; tests poll faster.
 const POLL_EVERY: Duration = Duration::from_millis(100);
@@ -37,19 +37,19 @@ impl std::fmt::Display for HarborError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Broken(broken) => write!(out, "{broken}"),
-            Self::Refused { status, body } => write!(out, "answered {status}: {body}"),
-            Self::Misread(why) => write!(out, "Harbor cannot read the answer: {why}"),
+            Self::Refused { status, body } => write!(out, "response {status}: {body}"),
+            Self::Misread(why) => write!(out, "Harbor cannot read the response: {why}"),
         }
     }
 }
 
 impl std::error::Error for HarborError {}
 
-/// What Harbor asks for.
+/// A preheat request of Harbor.
 #[derive(Debug, Clone)]
 pub struct Wish {
     url: String,
-    /// The registry token that comes along.
+    /// The registry token in the request.
     jwt: Option<String>,
     scope: String,
     clusters: Option<Vec<u64>>,
@@ -100,7 +100,7 @@ impl Wish {
     }
 }
 
-/// A Harbor of which only the preheat driver is there.
+/// Harbor's preheat driver, without the rest of Harbor.
 pub struct Harbor {
     /// `host:port`
     address: String,

@@ -1,4 +1,4 @@
-//! A stand-in for Harbor's own API (version 2.0), as far as preheating goes: instances, their ping, policies,
+//! A stand-in for Harbor's own API (version 2.0), for preheating: instances, their ping, policies,
 //! executions and tasks. A real Harbor is a dozen containers; this one behaves as real ones were observed to.
 //!
 //! Its calls to a provider are real: health, a job for each image, and polls (faster than Harbor's 10 s).

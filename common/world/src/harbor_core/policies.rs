@@ -59,7 +59,7 @@ pub(super) async fn one(State(core): State<CoreHandle>, Path((_, name)): Path<(S
     }
 }
 
-/// What Harbor wants to be JSON in a text.
+/// Checks the fields that Harbor requires as JSON in a string.
 fn fault(body: &Value) -> Option<&'static str> {
     let in_text = |key: &str| {
         let text = body[key].as_str()?;
@@ -101,7 +101,7 @@ pub(super) async fn run(State(core): State<CoreHandle>, Path((_, name)): Path<(S
 
 type OfExecution = (String, String, usize);
 
-/// In Harbor its status lags up to half a minute behind its tasks; here it stays "Running" for ever.
+/// In Harbor its status lags up to half a minute behind its tasks; here it always stays "Running".
 pub(super) async fn execution(
     State(core): State<CoreHandle>,
     Path((_, _, id)): Path<OfExecution>,

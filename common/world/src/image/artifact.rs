@@ -146,7 +146,7 @@ pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
         header.set_mode(0o644);
         header.set_mtime(1_700_000_000);
         tar.append_data(&mut header, name, *bytes)
-            .unwrap_or_else(|error| panic!("{name} does not fit in a tar: {error}"));
+            .unwrap_or_else(|error| panic!("cannot add {name} to the tar: {error}"));
     }
     tar.into_inner().expect("a tar in memory")
 }

@@ -177,7 +177,7 @@ fn write_layers(dir: &Path, spec: &ImageSpec, platform: &str) -> Vec<Layer> {
             .into_iter()
             .map(|thread| thread.join().expect("a layer's thread"));
         written
-            .map(|layer| layer.unwrap_or_else(|error| panic!("no layer could be written: {error}")))
+            .map(|layer| layer.unwrap_or_else(|error| panic!("cannot write a layer: {error}")))
             .collect()
     })
 }

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn every_object_is_what_its_digest_and_size_say() {
+    fn every_object_matches_its_digest_and_size() {
         let image = two_platforms(1);
         for object in image.objects() {
             let bytes = image.bytes(&object.digest);

@@ -174,7 +174,7 @@ impl Jaeger {
         };
         let waited =
             tokio::time::timeout(ARRIVAL_LIMIT, eventually("the trace", ARRIVAL_LIMIT * 2, look)).await;
-        waited.unwrap_or_else(|_| panic!("trace {id} is not whole; Jaeger has:\n{}", shown.borrow()))
+        waited.unwrap_or_else(|_| panic!("trace {id} is incomplete; Jaeger has:\n{}", shown.borrow()))
     }
 
     async fn get(&self, path: &str) -> Value {

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn parents_links_and_tags_are_read_apart() {
+    fn parents_links_and_tags_are_read() {
         let trace = Trace::read(&answer()).expect("a trace");
         let child = trace.named("child")[0];
         assert_eq!(child.parent.as_deref(), Some("a"));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_whose_parent_never_came_is_an_orphan() {
+    fn a_span_without_its_parent_is_an_orphan() {
         let trace = Trace::read(&answer()).expect("a trace");
         let orphans: Vec<_> = trace.orphans().iter().map(|span| span.name.as_str()).collect();
         assert_eq!(orphans, ["lost"]);

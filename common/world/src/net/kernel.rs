@@ -1,4 +1,4 @@
-//! `ip` and `tc`, run to their end. They take milliseconds.
+//! Runs `ip` and `tc` and waits for their end; each takes milliseconds.
 
 use std::process::{Command, Output};
 
@@ -13,12 +13,12 @@ pub(super) fn ip(arguments: &[&str]) {
     well("ip", arguments);
 }
 
-/// Ignores errors: the thing to remove may be gone already.
+/// Ignores errors: the object may already be removed.
 pub(super) fn ip_if_there(arguments: &[&str]) {
     let _ = output("ip", arguments);
 }
 
-/// What `ip` lists; nothing where there is no such thing.
+/// Returns the list that `ip` prints; empty if it fails.
 pub(super) fn list(arguments: &[&str]) -> String {
     text(&output("ip", arguments).stdout)
 }
@@ -43,7 +43,6 @@ fn well(program: &str, arguments: &[&str]) {
 
 fn output(program: &str, arguments: &[&str]) -> Output {
     let output = Command::new(program).args(arguments).output();
-    output.unwrap_or_else(|error| {
-        panic!("{program} cannot be run ({error}); install iproute2: make test-packages")
-    })
+    output
+        .unwrap_or_else(|error| panic!("cannot run {program}: {error}; install iproute2: make test-packages"))
 }

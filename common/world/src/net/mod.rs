@@ -85,7 +85,10 @@ impl Net {
     pub fn host(&self) -> Host {
         let bridge = &self.0;
         let last = bridge.next.fetch_add(1, Ordering::Relaxed);
-        assert!(last <= LAST_HOST, "a network of {LAST_HOST} machines is full");
+        assert!(
+            last <= LAST_HOST,
+            "the network has no free address: its limit is {LAST_HOST} machines"
+        );
         let stem = format!("{PREFIX}{}x{}h{last}", std::process::id(), bridge.number);
         let namespace = Namespace {
             outer: format!("{PREFIX}{:x}{:02x}{last:02x}", std::process::id(), bridge.number),

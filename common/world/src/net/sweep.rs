@@ -8,7 +8,7 @@ use super::kernel::{ip_if_there, list};
 
 pub(super) const PREFIX: &str = "skw";
 
-/// Namespaces go with the links inside of them; bridges by themselves.
+/// Removing a namespace removes its links; bridges are removed one by one.
 pub(super) fn left_by_the_dead() {
     for name in names(&list(&["netns", "list"])) {
         ip_if_there(&["netns", "del", name]);
@@ -23,7 +23,7 @@ fn names(listing: &str) -> impl Iterator<Item = &str> {
     first_words.filter(|name| owner(name).is_some_and(|pid| !is_alive(pid)))
 }
 
-/// `skw4711b3`, `skw4711x3h2`: 4711.
+/// Returns the process id in a name: 4711 for `skw4711b3` and `skw4711x3h2`.
 fn owner(name: &str) -> Option<u32> {
     let rest = name.strip_prefix(PREFIX)?;
     let end = rest.find(|letter: char| !letter.is_ascii_digit())?;
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_ours_have_an_owner() {
+    fn only_our_names_have_an_owner() {
         assert_eq!(owner("skw4711b3"), Some(4711));
         assert_eq!(owner("skw4711x3h2"), Some(4711));
         assert_eq!(owner("docker0"), None);
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_living_process_has_made_stays() {
+    fn networks_of_a_living_process_are_kept() {
         let ours = format!("skw{}b7\n", std::process::id());
         assert_eq!(names(&ours).count(), 0);
         // No process has an id this high.

@@ -63,7 +63,7 @@ impl Manager {
         let made = self.post("/api/v1/join-tokens", &body).await;
         made["token"]
             .as_str()
-            .unwrap_or_else(|| panic!("no join token for a {scope}: {made}"))
+            .unwrap_or_else(|| panic!("the response has no join token for a {scope}: {made}"))
             .to_owned()
     }
 
@@ -73,7 +73,7 @@ impl Manager {
         let made = self.post("/api/v1/tokens", &body).await;
         made["token"]
             .as_str()
-            .unwrap_or_else(|| panic!("no token for {name}"))
+            .unwrap_or_else(|| panic!("the response has no token for {name}"))
             .to_owned()
     }
 }
@@ -86,6 +86,6 @@ async fn answer(path: &str, request: reqwest::RequestBuilder) -> Value {
         .text()
         .await
         .unwrap_or_else(|error| panic!("{path}: {error:?}"));
-    assert!(status.is_success(), "{path} answered {status}: {text}");
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path} answered no JSON ({error}): {text}"))
+    assert!(status.is_success(), "{path} returned {status}: {text}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path} did not return JSON ({error}): {text}"))
 }

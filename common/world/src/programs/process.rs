@@ -1,4 +1,4 @@
-//! Common parts of our programs as processes: a data folder and ports that outlive a kill, one log, an admin port.
+//! Common parts of our programs as processes: a data folder and ports that survive a kill, one log, an admin port.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// One of our programs: running, killed or stopped.
 pub struct OurProgram {
-    // Before the folder: dropped in this order, so that nobody writes into a folder that is being removed.
+    // Declared before the folder, so that the program ends before its folder is removed.
     program: Option<Program>,
     name: String,
     binary: PathBuf,
@@ -26,20 +26,20 @@ pub struct OurProgram {
     host: Option<Host>,
 }
 
-/// What a test may set of any of our programs.
+/// Settings of a program that a test may choose.
 #[derive(Default)]
 pub(super) struct Settings {
-    /// A folder that outlives the program's value.
+    /// A folder that is kept after the program's value is dropped.
     pub(super) folder: Option<PathBuf>,
     pub(super) config: String,
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(String, String)>,
-    /// The machine that it runs on: this one unless told.
+    /// The machine that it runs on; `None` is this one.
     pub(super) host: Option<Host>,
 }
 
 impl OurProgram {
-    /// Nothing is started yet. `arguments` come before those of the settings.
+    /// Prepares the program without starting it. `arguments` come before those of the settings.
     pub(super) fn new(name: &str, binary_name: &str, arguments: Vec<String>, settings: Settings) -> Self {
         let folder = settings.folder.map_or_else(|| Folder::new(name), Folder::Given);
         files::make_dir(folder.path());
@@ -72,7 +72,7 @@ impl OurProgram {
 
     /// Starts it without waiting until it is ready.
     pub fn launch(&mut self) {
-        assert!(!self.is_running(), "{} runs already", self.name);
+        assert!(!self.is_running(), "{} is already running", self.name);
         let mut command = command_on(self.host.as_ref(), &self.binary.to_string_lossy());
         command.args(&self.arguments).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -82,7 +82,7 @@ impl OurProgram {
         self.program = Some(Program::start(&self.name, command, &self.log_file(), None));
     }
 
-    /// Waits until its admin port says that it is ready; shows its log if that fails.
+    /// Waits until its admin port reports ready; shows its log if that fails.
     pub async fn wait_ready(&mut self) {
         let url = format!("{}/readyz", self.admin_url());
         let http = self.http.clone();
@@ -108,7 +108,7 @@ impl OurProgram {
         self.start_again().await;
     }
 
-    /// Kills it, like a power cut but without losing the operating system's caches.
+    /// Kills it, like a power failure that keeps the caches of the operating system.
     pub fn kill9(&mut self) {
         if let Some(program) = &mut self.program {
             program.kill9();
@@ -125,13 +125,13 @@ impl OurProgram {
             .await;
         assert!(
             status.success(),
-            "{} did not end well: {status}\n{}",
+            "{} ended with an error: {status}\n{}",
             self.name,
             self.log()
         );
     }
 
-    /// Waits until it ends by itself: after a fault in its configuration, for one.
+    /// Waits until it ends by itself, for example after a fault in its configuration.
     pub async fn wait_end(&mut self, limit: Duration) -> std::process::ExitStatus {
         self.program
             .as_mut()
@@ -144,7 +144,7 @@ impl OurProgram {
         self.program.as_mut().is_some_and(Program::is_running)
     }
 
-    /// Of the running process.
+    /// Returns the id of the running process.
     pub fn pid(&self) -> u32 {
         self.program.as_ref().expect("a started program").pid()
     }
@@ -157,7 +157,7 @@ impl OurProgram {
         self.folder.path().join("data")
     }
 
-    /// Everything that it has written, over all its starts.
+    /// Returns its whole log, over all starts.
     pub fn log(&self) -> String {
         files::read_text(&self.log_file())
     }
@@ -166,7 +166,7 @@ impl OurProgram {
         self.folder.path().join("log")
     }
 
-    /// Read at the next start.
+    /// Takes effect at the next start.
     pub fn config_file(&self) -> PathBuf {
         self.folder.path().join("config.toml")
     }
@@ -175,12 +175,12 @@ impl OurProgram {
         format!("http://{}", self.admin)
     }
 
-    /// Memory that it has in RAM now, in bytes.
+    /// Returns its resident memory in bytes.
     pub fn resident_bytes(&self) -> u64 {
         self.usage().resident_bytes
     }
 
-    /// What it has used of this machine since its start.
+    /// Returns CPU time and memory since its start.
     pub fn usage(&self) -> Usage {
         Usage::of(self.pid())
     }
@@ -190,8 +190,8 @@ impl OurProgram {
     }
 }
 
-/// Allows the registries of a test, which are on this machine, where our programs dial only listed addresses. A test of
-/// that rule writes `[dial]` itself.
+/// Lists the addresses of this machine, so that the program may dial the registries of a test. A test of that rule writes
+/// `[dial]` itself.
 fn with_loopback(config: String) -> String {
     if config.contains("[dial]") {
         return config;
@@ -199,7 +199,7 @@ fn with_loopback(config: String) -> String {
     config + "\n[dial]\naddresses = [\"127.0.0.0/8\", \"::1/128\"]\n"
 }
 
-/// The program of this name that was built with the running test.
+/// Returns the path of the program with this name, built with the running test.
 pub fn binary(name: &str) -> PathBuf {
     let running = std::env::current_exe().expect("the path of this program");
     // target/<profile>/deps/test-0123 for tests, target/<profile>/bench for programs.
@@ -209,7 +209,7 @@ pub fn binary(name: &str) -> PathBuf {
         .find(|path| path.is_file());
     found.unwrap_or_else(|| {
         panic!(
-            "{name} was not built beside {}; run first: cargo build --workspace --bins",
+            "{name} is not built (searched beside {}); run first: cargo build --workspace --bins",
             running.display()
         )
     })
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "run first: cargo build --workspace --bins")]
-    fn a_program_that_was_not_built_says_what_to_do() {
+    fn a_program_that_was_not_built_panics_with_the_build_command() {
         binary("no-program-of-ours");
     }
 }

@@ -57,7 +57,8 @@ impl Registry {
         self.settle().await;
         let log = files::read_text(&self.access_log());
         let lines = log.lines().skip(self.forgotten);
-        let requests = lines.map(|line| parse(line).unwrap_or_else(|| panic!("not understood: {line}")));
+        let requests =
+            lines.map(|line| parse(line).unwrap_or_else(|| panic!("cannot parse the log line: {line}")));
         requests
             .filter(|request| !request.uri.starts_with(MARK))
             .collect()
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_the_access_log_is_understood() {
+    fn a_line_of_the_access_log_is_parsed() {
         let line = r#"127.0.0.1 - - [21/Nov/2026:12:48:02 +0000] "GET /v2/a/blobs/sha256:ab?ns=x HTTP/1.1" 206 92 "" "curl/7.88.1""#;
         let request = parse(line).expect("a request");
         assert_eq!((request.status, request.bytes), (206, 92));
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_get_fetched_nothing() {
+    fn a_refused_get_is_not_counted() {
         let line =
             r#"127.0.0.1 - - [21/Nov/2026:12:48:02 +0000] "GET /v2/a/manifests/v1 HTTP/1.1" 401 87 "" "x""#;
         assert!(!parse(line).expect("a request").is_get_of("v1"));

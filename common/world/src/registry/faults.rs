@@ -8,7 +8,7 @@ impl Registry {
     /// The blob is listed by its manifests, but gone: 404.
     pub fn lose(&self, digest: &str) {
         let path = self.stored(digest);
-        std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{digest} cannot be lost: {error}"));
+        std::fs::remove_file(&path).unwrap_or_else(|error| panic!("cannot remove blob {digest}: {error}"));
     }
 
     /// One byte in the middle is another; the length is the same.
@@ -27,7 +27,7 @@ impl Registry {
     fn change(&self, digest: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let path = self.stored(digest);
         let mut bytes =
-            std::fs::read(&path).unwrap_or_else(|error| panic!("{digest} was not pushed: {error}"));
+            std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read blob {digest}: {error}"));
         change(&mut bytes);
         crate::files::write(&path, bytes);
     }

@@ -15,7 +15,7 @@ use crate::serving::serve_each;
 /// The head of one request, at most.
 const HEAD_LIMIT: u64 = 64 * 1024;
 
-/// Runs until it is dropped. It alone knows the names that end in `.invalid`: they are this machine's.
+/// Runs until it is dropped. It resolves names that end in `.invalid` to this machine; nothing else does.
 pub struct ForwardProxy {
     address: std::net::SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -54,12 +54,12 @@ impl ForwardProxy {
         format!("http://{}", self.address)
     }
 
-    /// With them.
+    /// With user name and password.
     pub fn url_with_account(&self) -> String {
         format!("http://{USER}:{PASSWORD}@{}", self.address)
     }
 
-    /// The head of every request, as it came.
+    /// Returns the head of every request as received.
     pub fn heads(&self) -> Vec<String> {
         self.heads.lock().clone()
     }
@@ -111,7 +111,7 @@ async fn head(client: &mut BufReader<TcpStream>) -> std::io::Result<String> {
     Ok(head)
 }
 
-/// As the server wants it: its own path, nothing of the proxy's, and one request a connection.
+/// Rewrites the head for the server: only the path, no proxy headers, one request per connection.
 fn forwarded(head: &str, url: &url::Url) -> String {
     let path = &url[url::Position::BeforePath..];
     let first = head.lines().next().unwrap_or_default();

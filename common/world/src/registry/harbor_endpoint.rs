@@ -23,7 +23,7 @@ use super::{PASSWORD, USER, token_server};
 use crate::image::Kind;
 use crate::{Image, Port};
 
-/// One request as it came, and the status that it got.
+/// One request and the status of its response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HarborRequest {
     pub method: String,
@@ -56,7 +56,7 @@ pub(crate) struct HarborContents {
     blobs: HashMap<String, Vec<u8>>,
     /// Repositories whose images are too vulnerable to be pulled.
     barred: HashSet<String>,
-    /// How far its clock is ahead.
+    /// How far its clock is moved forward.
     ahead: Duration,
     requests: Vec<HarborRequest>,
     pulls: Vec<HarborPull>,
@@ -111,17 +111,17 @@ impl HarborEndpoint {
         self.port.to_string()
     }
 
-    /// As Harbor names an image in a preheat.
+    /// Returns the URL with which Harbor names an image.
     pub fn manifest_url(&self, repository: &str, reference: &str) -> String {
         format!("http://{}/v2/{repository}/manifests/{reference}", self.port)
     }
 
-    /// Makes it public: everyone may read it with a token.
+    /// Makes a project public: everyone may read it with a token.
     pub fn make_public(&self, project: &str) {
         self.desk.state().public.insert(project.to_owned());
     }
 
-    /// Puts one manifest in; its digest.
+    /// Adds a manifest and returns its digest.
     pub fn put_manifest(&self, repository: &str, tag: &str, media_type: &str, bytes: &[u8]) -> String {
         let digest = digest_of(bytes);
         let mut state = self.desk.state();
@@ -135,7 +135,7 @@ impl HarborEndpoint {
         digest
     }
 
-    /// Puts one blob in; its digest.
+    /// Adds a blob and returns its digest.
     pub fn put_blob(&self, repository: &str, bytes: &[u8]) -> String {
         let digest = digest_of(bytes);
         let name = format!("{repository}@{digest}");
@@ -143,7 +143,7 @@ impl HarborEndpoint {
         digest
     }
 
-    /// Puts a whole image in.
+    /// Adds a whole image.
     pub fn put(&self, image: &Image, repository: &str, tag: &str) {
         for object in image.objects() {
             let bytes = image.bytes(&object.digest);
@@ -159,22 +159,22 @@ impl HarborEndpoint {
         }
     }
 
-    /// The blob is listed by its manifests, but gone.
+    /// Removes a blob that manifests still list.
     pub fn lose(&self, repository: &str, digest: &str) {
         self.desk.state().blobs.remove(&format!("{repository}@{digest}"));
     }
 
-    /// From now on the images of this repository are too vulnerable for the project's rule: 412.
+    /// Makes the images of this repository violate the project's policy: their pulls get 412.
     pub fn bar(&self, repository: &str) {
         self.desk.state().barred.insert(repository.to_owned());
     }
 
-    /// Puts its clock forward.
+    /// Moves its clock forward.
     pub fn time_passes(&self, by: Duration) {
         self.desk.state().ahead += by;
     }
 
-    /// The `Authorization` that Harbor puts into a preheat of this repository: good for 30 minutes.
+    /// Returns the `Authorization` of a preheat of this repository; valid for 30 minutes.
     pub fn preheat_authorization(&self, repository: &str) -> String {
         let now = self.desk.now();
         format!("Bearer {}", self.desk.signer.sign("distributor", repository, now))
@@ -203,7 +203,7 @@ impl Drop for HarborEndpoint {
     fn drop(&mut self) {
         if let Some((token, thread)) = self.running.take() {
             token.cancel();
-            // A panic of the thread was shown by itself.
+            // The thread has already printed its panic.
             let _ = thread.join();
         }
     }

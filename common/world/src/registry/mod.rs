@@ -1,4 +1,4 @@
-//! A real docker-registry, with and without sign-in and TLS; data and port outlive a stop.
+//! A real docker-registry, with and without sign-in and TLS; data and port survive a stop.
 //!
 //! Its log shows how often an object was fetched: [`Registry::gets_of`].
 
@@ -43,9 +43,9 @@ pub enum SignIn {
     Bearer(BearerSpec),
 }
 
-/// A docker-registry of a test's own.
+/// A docker-registry for one test.
 pub struct Registry {
-    // Before the folder: dropped in this order, so that nobody writes into a folder that is being removed.
+    // Declared before the folder, so that the program ends before its folder is removed.
     program: Option<Program>,
     dir: TempDir,
     port: Port,
@@ -55,7 +55,7 @@ pub struct Registry {
     token_server: Option<TokenServer>,
     host: Option<Host>,
     client: Client,
-    /// Lines of the log that were there when it was last forgotten.
+    /// The number of log lines at the last call of `forget_requests`.
     forgotten: usize,
 }
 
@@ -64,7 +64,7 @@ impl Registry {
         Self::with(SignIn::Nobody, false).await
     }
 
-    /// On a machine of its own.
+    /// Runs on its own machine.
     pub async fn plain_on(host: &Host) -> Self {
         Self::build(SignIn::Nobody, None, None, Some(host.clone())).await
     }
@@ -73,7 +73,7 @@ impl Registry {
         Self::with(SignIn::Basic, false).await
     }
 
-    /// HTTPS, signed by an authority of its own.
+    /// HTTPS with a certificate of its own CA.
     pub async fn tls() -> Self {
         Self::with(SignIn::Nobody, true).await
     }
@@ -82,7 +82,7 @@ impl Registry {
         Self::with(SignIn::Bearer(spec), false).await
     }
 
-    /// HTTPS, and callers have to show a certificate: [`Registry::client_identity`].
+    /// HTTPS that requires a client certificate: [`Registry::client_identity`].
     pub async fn mutual_tls() -> Self {
         let authority = Authority::new("the registry's own authority");
         let client = authority.client_identity();
@@ -138,21 +138,19 @@ impl Registry {
         format!("{scheme}://{}", self.port)
     }
 
-    /// What Harbor would name this image.
+    /// Returns the URL with which Harbor names this image.
     pub fn manifest_url(&self, repository: &str, reference: &str) -> String {
         format!("{}/v2/{repository}/manifests/{reference}", self.url())
     }
 
-    /// Of the authority that signed its certificate; none without TLS.
+    /// Returns the PEM of its CA; `None` without TLS.
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
     }
 
     /// Only with [`Registry::mutual_tls`].
     pub fn client_identity(&self) -> &Identity {
-        self.client_identity
-            .as_ref()
-            .expect("a registry that asks for certificates")
+        self.client_identity.as_ref().expect("a registry with mutual TLS")
     }
 
     pub fn is_plain_http(&self) -> bool {
@@ -177,7 +175,7 @@ impl Registry {
         &self.client
     }
 
-    /// What it has used of this machine.
+    /// Returns its CPU time and memory.
     pub fn usage(&self) -> Usage {
         Usage::of(self.program.as_ref().expect("a running registry").pid())
     }
@@ -186,12 +184,12 @@ impl Registry {
         self.program.as_mut().is_some_and(Program::is_running)
     }
 
-    /// Kills it, like a power cut; its port is then closed.
+    /// Kills it, like a power failure; its port is then closed.
     pub fn stop(&mut self) {
         self.program = None;
     }
 
-    /// Runs again, on the same port with the same data.
+    /// Starts it again, on the same port with the same data.
     pub async fn start(&mut self) {
         if self.is_running() {
             return;

@@ -61,7 +61,7 @@ fn directory(image: &Image) -> TempDir {
             Kind::Config | Kind::Layer => hex.to_owned(),
         };
         let link = std::fs::hard_link(image.path(&object.digest), folder.path().join(name));
-        link.unwrap_or_else(|error| panic!("{} cannot be linked: {error}", object.digest));
+        link.unwrap_or_else(|error| panic!("cannot link {}: {error}", object.digest));
     }
     folder
 }

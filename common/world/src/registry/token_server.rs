@@ -1,5 +1,5 @@
-//! The token server of a registry with Bearer sign-in: GET with Basic or nobody, POST with a form, as the
-//! distribution specification has it. It runs on a thread of its own and can be stopped apart from the registry.
+//! The token server of a registry with Bearer sign-in: GET with Basic or anonymously, POST with a form, as the
+//! distribution specification describes it. It runs on a thread of its own and can be stopped apart from the registry.
 
 mod answer;
 mod sign;

@@ -7,7 +7,7 @@ use super::Registry;
 use crate::image::artifact::{Artifact, Part};
 
 impl Registry {
-    /// Every part of it, and the root under this tag. Only where nobody signs in, or with a token.
+    /// Pushes every part, and the root under this tag. The registry must be open, or a token is needed.
     pub async fn push_artifact(&self, artifact: &Artifact, repository: &str, tag: &str) {
         for part in artifact.parts() {
             if part.is_manifest {
@@ -19,7 +19,7 @@ impl Registry {
         self.put_manifest(artifact.root(), repository, tag).await;
     }
 
-    /// One manifest alone: the registry has what it needs.
+    /// Pushes only a manifest; the registry must have its blobs.
     pub async fn put_manifest(&self, part: &Part, repository: &str, reference: &str) {
         let url = self.manifest_url(repository, reference);
         let request = self.client().put(url).header(CONTENT_TYPE, &part.media_type);
@@ -33,7 +33,7 @@ impl Registry {
             .post(format!("{}/v2/{repository}/blobs/uploads/", self.url()));
         let begin = self.signed(begin, repository);
         let answer = begin.send().await.expect("an upload begins");
-        let place = answer.headers().get(LOCATION).expect("a place for the upload");
+        let place = answer.headers().get(LOCATION).expect("a URL for the upload");
         let mut url: url::Url = place.to_str().expect("text").parse().expect("a URL");
         url.query_pairs_mut().append_pair("digest", &part.digest);
         let request = self

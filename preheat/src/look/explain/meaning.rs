@@ -61,29 +61,29 @@ mod tests {
         let (asked, said_404) = response(404);
         assert!(matches!(
             of_error(&RegistryError::NotFound {
-                asked,
-                said: said_404
+                requested: asked,
+                response: said_404
             }),
             Meaning::Gone(_)
         ));
         let (asked, said_401) = response(401);
         assert!(matches!(
             of_error(&RegistryError::NoCredential {
-                asked,
-                said: said_401
+                requested: asked,
+                response: said_401
             }),
             Meaning::Refused(_)
         ));
         let (asked, said_503) = response(503);
         let down = RegistryError::ServerError {
-            asked,
-            said: said_503,
+            requested: asked,
+            response: said_503,
             retry_after: None,
         };
         assert!(matches!(of_error(&down), Meaning::Silent(_)));
         let cause = "refused".to_owned();
         let unreachable = RegistryError::Unreachable {
-            asked: response(0).0,
+            requested: response(0).0,
             cause,
         };
         assert!(matches!(of_error(&unreachable), Meaning::Silent(_)));

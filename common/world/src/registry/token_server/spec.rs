@@ -1,10 +1,10 @@
-//! Which user gets which token.
+//! Users and the repositories that their tokens open.
 
 use std::time::Duration;
 
 use super::super::accounts::{PASSWORD, USER};
 
-/// Users, what they may read, what anybody may read, and how long a token is good.
+/// Users, their repositories, public repositories, and the lifetime of tokens.
 #[derive(Debug, Clone)]
 pub struct BearerSpec {
     users: Vec<User>,
@@ -21,7 +21,7 @@ struct User {
 
 #[derive(Debug, Clone)]
 enum Reach {
-    /// And may write.
+    /// Whether the user may push too.
     Everything,
     Repositories(Vec<String>),
 }
@@ -82,7 +82,7 @@ impl BearerSpec {
             .any(|user| user.name == name && user.password == password)
     }
 
-    /// Those of the asked actions that are granted.
+    /// Returns the requested actions that are granted.
     pub(super) fn granted(&self, user: Option<&str>, repository: &str, asked: &[&str]) -> Vec<String> {
         let user = user.and_then(|name| self.users.iter().find(|user| user.name == name));
         let (pull, rest) = match user.map(|user| &user.may_read) {
