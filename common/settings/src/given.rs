@@ -52,7 +52,7 @@ impl Given {
 
     /// Collects the arguments of `T` that the command line or the environment sets.
     fn by<T: Args>(matches: &ArgMatches) -> Self {
-        let declared = T::augment_args(Command::new("declared"));
+        let declared = T::augment_args(Command::default());
         let mut given = Self::default();
         for argument in declared.get_arguments() {
             let id = argument.get_id().as_str();
