@@ -81,7 +81,7 @@ async fn needed(
         match asked_within(inner, location, &now, &platforms, end).await {
             Ok((_, objects)) => return Ok(objects),
             Err(trouble) => {
-                tracing::debug!(reason = trouble.text, "objects of the current image are unknown")
+                tracing::debug!(reason = trouble.text, "objects of the current image are unknown");
             }
         }
     }
