@@ -69,7 +69,7 @@ impl ShareClient {
         }
     }
 
-    /// Sets the client for requests in [`FOR_SEEDS`].
+    /// Sets the client for requests in `FOR_SEEDS`.
     #[must_use]
     pub fn calling_seeds_by(self, seeds: reqwest::Client) -> Self {
         Self { seeds, ..self }
