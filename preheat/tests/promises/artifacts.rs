@@ -86,9 +86,7 @@ async fn each_platform_that_a_request_names_has_to_be_there() {
     .await;
     assert_eq!(view.state, PreheatState::Failed);
     let reason = view.reason.unwrap();
-    for platform in ["linux/s390x", "windows/amd64", "linux/amd64", "linux/arm64"] {
-        assert!(reason.contains(platform), "{platform}: {reason}");
-    }
+    insta::assert_snapshot!(world.without_host(&reason), @"the image has nothing for linux/s390x, windows/amd64; it has linux/amd64, linux/arm64");
     assert_eq!(view.side, Some(wire::Side::Caller));
     assert!(!reason.contains("unknown"), "{reason}");
 }
@@ -118,10 +116,7 @@ async fn the_platform_of_an_image_without_an_index_is_in_its_config() {
     assert_eq!((view.state, view.objects_total), (PreheatState::Placing, 3));
     let view = ended(&world, "v1", &["linux/amd64"], None).await;
     let reason = view.reason.unwrap();
-    assert!(
-        reason.contains("linux/amd64") && reason.contains("linux/arm64/v8"),
-        "{reason}"
-    );
+    insta::assert_snapshot!(world.without_host(&reason), @"the image has nothing for linux/amd64; it has linux/arm64/v8");
     single(
         &world,
         "chart",
@@ -155,7 +150,7 @@ async fn a_config_with_another_digest_is_refused() {
         (PreheatState::Failed, Some(wire::Side::Registry))
     );
     let reason = view.reason.unwrap();
-    assert!(reason.contains(digest.as_str()), "{reason}");
+    insta::assert_snapshot!(world.without_host(&reason), @"config sha256:647d8685d767a6200661cc0b1a22666387867a62050a512a2183b450e3088416 cannot be preheated: its bytes do not match its digest; push the image again");
 }
 
 #[tokio::test]

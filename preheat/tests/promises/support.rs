@@ -173,6 +173,11 @@ impl World {
         view.reason.unwrap()
     }
 
+    /// A text without the registry's address, whose port changes.
+    pub(crate) fn without_host(&self, text: &str) -> String {
+        text.replace(&self.registry.host, "REGISTRY")
+    }
+
     pub(crate) async fn advance(&self, by: Duration) {
         self.clock.advance(i64::try_from(by.as_millis()).unwrap());
         self.preheater.sweep().await.unwrap();
