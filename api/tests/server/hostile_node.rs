@@ -112,7 +112,10 @@ async fn it_cannot_use_or_take_over_anothers_session() {
     let session = seed.welcome.session;
     let report = wire::ProgressReport::default();
     let stolen = node.manager.progress(session, &report).await;
-    assert!(matches!(stolen, Err(CallError::Refused(_))), "{stolen:?}");
+    let Err(CallError::Refused(text)) = stolen else {
+        panic!("{stolen:?}");
+    };
+    insta::assert_snapshot!(text, @"This session is another peer's.");
     let held = wire::HoldingsReport {
         starts_full_list: true,
         ..wire::HoldingsReport::default()

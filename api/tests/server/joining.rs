@@ -39,7 +39,7 @@ async fn a_token_admits_as_many_as_it_says_and_the_same_key_is_the_same_peer() {
     let second = Member::with(&world, &token, &Key::new()).await.identity();
     assert_ne!(first.peer, second.peer);
     let used_up = join(&world, &request(&world, &token, &Key::new())).await;
-    assert!(matches!(used_up, Err(CallError::Refused(_))), "{used_up:?}");
+    insta::assert_snapshot!(refused(used_up), @"The join token is used up: all of its 2 joins are done; make another one with `stoker token create --scope node`.");
     let admin = world.token([Scope::Admin]).await.text;
     let listed = world.get("/api/v1/join-tokens", &admin).await.json();
     let listed = &listed["join_tokens"][0];
@@ -66,7 +66,7 @@ async fn tokens_that_ended_or_are_of_another_manager_say_what_to_do() {
     for (token, says) in [
         (&revoked, "revoked"),
         (&expired, "expired"),
-        (&wrong_secret, "no such"),
+        (&wrong_secret, "no such join token"),
     ] {
         let told = refused(join(&world, &request(&world, token, &Key::new())).await);
         assert!(told.contains(says) && told.contains("token create"), "{told}");
@@ -87,7 +87,7 @@ async fn tokens_that_ended_or_are_of_another_manager_say_what_to_do() {
             .json(&asked),
     )
     .await;
-    assert!(answer.problem(403).contains("manager"));
+    insta::assert_snapshot!(answer.problem(403), @"The join token is of another manager: make one here with `stoker token create --scope node`.");
     Member::with(&world, &believing, &Key::new()).await;
 }
 
@@ -112,7 +112,7 @@ async fn a_peer_comes_back_under_its_uuid_only_by_a_token_that_names_it() {
     let (_, token) = world.join_token_for(&body).await;
     assert_eq!(Member::with(&world, &token, &Key::new()).await.identity(), lost);
     let used_up = join(&world, &request(&world, &token, &Key::new())).await;
-    assert!(matches!(used_up, Err(CallError::Refused(_))), "{used_up:?}");
+    insta::assert_snapshot!(refused(used_up), @"The join token is used up: all of its 1 joins are done; make another one with `stoker token create --scope seed`.");
 }
 
 #[tokio::test]
@@ -142,15 +142,15 @@ async fn joins_and_clusters_and_live_peers_are_bounded() {
     let admin = world.token([Scope::Admin]).await.text;
     let body = json!({"scope": "node", "cluster": "one-too-many"});
     let full = world.post("/api/v1/join-tokens", &admin, &body).await;
-    assert!(full.problem(409).contains('2'));
+    insta::assert_snapshot!(full.problem(409), @"this manager has 2 clusters and takes no more: join one of them (see `stoker clusters`).");
 
     first.hello("first").await;
     first.hello("first again").await;
     let refused = second.manager.hello(&hello_of("second")).await;
-    assert!(
-        matches!(&refused, Err(CallError::Answered { text, .. }) if !text.is_empty()),
-        "{refused:?}"
-    );
+    let Err(CallError::Answered { text, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    insta::assert_snapshot!(text, @"1 peers have a session with this manager, and it takes no more: remove some with `stoker peers remove`.");
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn invalid_requests_for_join_tokens_are_422() {
     }
     let of_peers = json!({"name": "peers", "scopes": ["peer"]});
     let told = world.post("/api/v1/tokens", &admin, &of_peers).await.problem(422);
-    assert!(told.contains("--scope"), "{told}");
+    insta::assert_snapshot!(told, @r#"`scopes`: "peer" is no scope of a caller: peers join with a token of their own, `stoker token create --scope node` or `--scope seed`."#);
 }
 
 #[tokio::test]
@@ -303,7 +303,7 @@ async fn a_certificate_is_renewed_for_its_key_until_90_days_after_its_end() {
     world.clock.advance(121 * DAY_MS);
     let over = renewed.manager.renew().await;
     assert!(
-        matches!(&over, Err(CallError::Refused(text)) if text.contains("join")),
+        matches!(&over, Err(CallError::Refused(text)) if text.contains("join anew")),
         "{over:?}"
     );
 }
