@@ -307,14 +307,19 @@ pub enum HandshakeFault {
 
 /// Returns the fault of a handshake among the causes of a failed request.
 pub fn handshake_fault(error: &(dyn std::error::Error + 'static)) -> Option<HandshakeFault> {
+    match tls_error(error)? {
+        Error::InvalidMessage(_) => Some(HandshakeFault::NoTls),
+        Error::InvalidCertificate(_) => Some(HandshakeFault::Untrusted),
+        _ => None,
+    }
+}
+
+/// Returns the TLS library's error among the causes of a failed request.
+pub fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
     let mut cause = Some(error);
     while let Some(one) = cause {
-        if let Some(tls) = one.downcast_ref::<Error>() {
-            return match tls {
-                Error::InvalidMessage(_) => Some(HandshakeFault::NoTls),
-                Error::InvalidCertificate(_) => Some(HandshakeFault::Untrusted),
-                _ => None,
-            };
+        if let Some(tls) = one.downcast_ref() {
+            return Some(tls);
         }
         // `source` of an I/O error skips the error that it wraps.
         let wrapped = one
