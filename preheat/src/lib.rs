@@ -12,29 +12,8 @@
 //! those of disconnected peers that the configuration tolerates. Each step commits together with the work that follows
 //! from it, so that a manager may die at any point.
 //!
-//! **Floors.** A folder uses only folders below it, and no file imports another one in a circle. From top to bottom:
-//!
-//! | folder | what it does |
-//! |---|---|
-//! | `background` | what the manager does by itself: workers, deadlines, absent peers, forgetting, counting |
-//! | `spot_checks` | compares what seeds send with what other peers hold |
-//! | `take` | hands lots and credentials to peers, takes their progress |
-//! | `settle` | accepts settlements, starts stage 1, ends the preheat with its last placement (`ledger`) |
-//! | `resolve` | performs the manager's work: resolve, follow an equal preheat, plan |
-//! | `plan` | decides which peer holds which object, and writes the plan |
-//! | `ask` | the commands of a caller: submit, cancel, retry |
-//! | `image_rules` | pins, blocks and recalls of images |
-//! | `look` | reads preheats, peers and clusters: get, list, watch, explain, whereabouts |
-//! | `image` | reads the objects of an image, from its registry or from an earlier preheat |
-//! | `ending` | the one place where a preheat ends, with its followers |
-//! | `tell` | notices for webhooks: written with the change, sent afterwards |
-//! | `lots` | lots and placements as rows: opened, failed, counted |
-//! | `peers` | joining, sessions, holdings, removals, neighbourhoods, questions |
-//! | `tokens` | callers' tokens |
-//! | `engine` | what every step uses: database, queue lanes and kinds, effects, metrics, secrets |
-//! | `memory` | what the process keeps in memory of the database |
-//! | `rows` | the tables, with typed columns |
-//! | `model` | the values of the domain: requests, states, limits, verdicts |
+//! **Floors.** A folder uses only folders below it. ARCHITECTURE.md draws them from top to bottom and says what each one
+//! does; `api/tests/modules.rs` compares the drawing with the code.
 //!
 //! Non-goals: HTTP, signing of tokens and certificates, bytes of images.
 

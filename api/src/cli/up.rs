@@ -116,7 +116,7 @@ fn peer_config(config: ManagerConfig, manager: &Manager) -> anyhow::Result<PeerC
         front_limits: settings.front_limits,
         dial: config.dial,
         store: settings.store,
-        // Of the whole process, and set up already.
+        // The process has set up its telemetry already.
         telemetry: TelemetryOptions::default(),
         limits: settings.limits,
     })
