@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::{Method, StatusCode, header};
 
 use super::client::Registry;
-use super::headers::{check_coding, digest_header, media_type, number};
+use super::coding::{BadBody, ManifestBody};
+use super::headers::{digest_header, may_be_about_head, media_type, number};
 use super::request::{History, Request};
-use crate::{Credential, Digest, MANIFEST_ACCEPT, RegistryError, Repository, TagOrDigest};
+use crate::{Credential, Digest, MANIFEST_ACCEPT, RegistryError, Repository, RequestedObject, TagOrDigest};
 
 /// A manifest with the registry's exact bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,26 +41,17 @@ impl Registry {
             return Err(self.refusal(&request, response, !credential.is_anonymous()).await);
         }
         let headers = response.headers().clone();
-        check_coding(&headers, &request.requested)?;
-        let bytes = self
-            .read_whole(&request.requested, response, self.inner.limits.manifest_bytes)
-            .await?;
-        let digest = Digest::of(&bytes);
-        let promised = wanted
-            .digest()
-            .cloned()
-            .into_iter()
-            .chain(digest_header(&headers));
-        for expected in promised {
-            if expected != digest {
-                let (expected, found) = (Box::new(expected), Box::new(digest));
-                return Err(RegistryError::WrongBytes {
-                    requested: request.requested,
-                    expected,
-                    found,
-                });
-            }
-        }
+        let limit = self.inner.limits.manifest_bytes;
+        let bytes = self.read_whole(&request.requested, response, limit).await?;
+        let promised = wanted.digest().cloned().into_iter();
+        let promised: Vec<Digest> = promised.chain(digest_header(&headers)).collect();
+        let body = ManifestBody {
+            bytes,
+            headers: &headers,
+            limit,
+        };
+        let verified = body.verified(&promised);
+        let (bytes, digest) = verified.map_err(|bad| bad_body(request.requested, bad))?;
         Ok(FetchedManifest {
             bytes,
             digest,
@@ -93,7 +85,8 @@ impl Registry {
                     size: number(headers, &header::CONTENT_LENGTH),
                 })
             }
-            (StatusCode::OK | StatusCode::METHOD_NOT_ALLOWED, ..) => {
+            // Some servers and proxies know no HEAD, or answer it with 403 or 404.
+            (status, ..) if status == StatusCode::OK || may_be_about_head(status) => {
                 let whole = self.manifest(repository, wanted, credential).await?;
                 let size = u64::try_from(whole.bytes.len()).ok();
                 Ok(ManifestHead {
@@ -131,5 +124,19 @@ impl Registry {
     fn image(&self, repository: &Repository, wanted: &TagOrDigest) -> String {
         let joint = if wanted.digest().is_some() { '@' } else { ':' };
         format!("{}/{repository}{joint}{wanted}", self.name())
+    }
+}
+
+fn bad_body(requested: RequestedObject, bad: BadBody) -> RegistryError {
+    match bad {
+        BadBody::OtherDigest { expected, found } => RegistryError::WrongBytes {
+            requested,
+            expected: Box::new(expected),
+            found: Box::new(found),
+        },
+        BadBody::Encoded(coding) => RegistryError::BadAnswer {
+            requested,
+            what: format!("its body is encoded ({coding})"),
+        },
     }
 }
