@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use rustls::{CertificateError, OtherError};
 use rustls::pki_types::UnixTime;
+use rustls::{CertificateError, OtherError};
 
 use crate::text::tame;
 
@@ -66,9 +66,8 @@ impl CertificateFault {
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 Self::NotForServers
             }
-            CertificateError::Other(OtherError(inner)) => {
-                Self::of_webpki(inner.downcast_ref()).unwrap_or_else(|| Self::Unusable(tame(&inner.to_string(), 100)))
-            }
+            CertificateError::Other(OtherError(inner)) => Self::of_webpki(inner.downcast_ref())
+                .unwrap_or_else(|| Self::Unusable(tame(&inner.to_string(), 100))),
             other => Self::Unusable(tame(&format!("{other:?}"), 100)),
         }
     }
@@ -167,10 +166,15 @@ mod tests {
 
     #[test]
     fn the_names_of_a_certificate_are_sanitized_and_few() {
-        let presented: Vec<String> = (0..9).map(|at| format!("DnsName(\"{at}.lan\u{1b}[2J\")")).collect();
+        let presented: Vec<String> = (0..9)
+            .map(|at| format!("DnsName(\"{at}.lan\u{1b}[2J\")"))
+            .collect();
         let shown = names(&presented);
         assert_eq!(shown.len(), NAMES_SHOWN + 1);
-        assert!(shown.iter().all(|name| !name.contains(char::is_control)), "{shown:?}");
+        assert!(
+            shown.iter().all(|name| !name.contains(char::is_control)),
+            "{shown:?}"
+        );
         assert_eq!(names(&["IpAddress(10.0.0.1)".to_owned()]), ["10.0.0.1"]);
     }
 
@@ -179,8 +183,14 @@ mod tests {
         let wrapped = |error| CertificateError::Other(OtherError(Arc::new(error)));
         let of = |error| CertificateFault::of(&wrapped(error));
         assert_eq!(of(webpki::Error::CaUsedAsEndEntity), CertificateFault::Authority);
-        assert_eq!(of(webpki::Error::UnsupportedCertVersion), CertificateFault::NoNames);
-        assert!(matches!(of(webpki::Error::BadDerTime), CertificateFault::Unusable(_)));
+        assert_eq!(
+            of(webpki::Error::UnsupportedCertVersion),
+            CertificateFault::NoNames
+        );
+        assert!(matches!(
+            of(webpki::Error::BadDerTime),
+            CertificateFault::Unusable(_)
+        ));
     }
 
     #[test]
