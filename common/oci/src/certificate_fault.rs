@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use rustls::{CertificateError, OtherError};
 use rustls::pki_types::UnixTime;
+use rustls::{CertificateError, OtherError};
 
 use crate::text::tame;
 
@@ -66,9 +66,8 @@ impl CertificateFault {
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 Self::NotForServers
             }
-            CertificateError::Other(OtherError(inner)) => {
-                Self::of_webpki(inner.downcast_ref()).unwrap_or_else(|| Self::Unusable(tame(&inner.to_string(), 100)))
-            }
+            CertificateError::Other(OtherError(inner)) => Self::of_webpki(inner.downcast_ref())
+                .unwrap_or_else(|| Self::Unusable(tame(&inner.to_string(), 100))),
             other => Self::Unusable(tame(&format!("{other:?}"), 100)),
         }
     }
@@ -116,7 +115,7 @@ impl fmt::Display for CertificateFault {
             Self::NotYetValid(Some(day)) => write!(out, "certificate not valid before {day}"),
             Self::NotYetValid(None) => out.write_str("certificate not valid yet"),
             Self::OtherName(names) if names.is_empty() => out.write_str("certificate is for another name"),
-            Self::OtherName(names) => write!(out, "certificate is for {}", names.join(", ")),
+            Self::OtherName(names) => write!(out, "certificate is for other names ({})", names.join(", ")),
             Self::NoNames => out.write_str("certificate has no subjectAltName"),
             Self::UnknownIssuer => out.write_str("certificate is of an unknown CA"),
             Self::OtherIssuer => out.write_str("certificate is not signed by the trusted CA of that name"),
@@ -167,10 +166,15 @@ mod tests {
 
     #[test]
     fn the_names_of_a_certificate_are_sanitized_and_few() {
-        let presented: Vec<String> = (0..9).map(|at| format!("DnsName(\"{at}.lan\u{1b}[2J\")")).collect();
+        let presented: Vec<String> = (0..9)
+            .map(|at| format!("DnsName(\"{at}.lan\u{1b}[2J\")"))
+            .collect();
         let shown = names(&presented);
         assert_eq!(shown.len(), NAMES_SHOWN + 1);
-        assert!(shown.iter().all(|name| !name.contains(char::is_control)), "{shown:?}");
+        assert!(
+            shown.iter().all(|name| !name.contains(char::is_control)),
+            "{shown:?}"
+        );
         assert_eq!(names(&["IpAddress(10.0.0.1)".to_owned()]), ["10.0.0.1"]);
     }
 
@@ -179,8 +183,14 @@ mod tests {
         let wrapped = |error| CertificateError::Other(OtherError(Arc::new(error)));
         let of = |error| CertificateFault::of(&wrapped(error));
         assert_eq!(of(webpki::Error::CaUsedAsEndEntity), CertificateFault::Authority);
-        assert_eq!(of(webpki::Error::UnsupportedCertVersion), CertificateFault::NoNames);
-        assert!(matches!(of(webpki::Error::BadDerTime), CertificateFault::Unusable(_)));
+        assert_eq!(
+            of(webpki::Error::UnsupportedCertVersion),
+            CertificateFault::NoNames
+        );
+        assert!(matches!(
+            of(webpki::Error::BadDerTime),
+            CertificateFault::Unusable(_)
+        ));
     }
 
     #[test]
@@ -201,6 +211,17 @@ mod tests {
             .iter()
             .map(|fault| format!("{fault}; {}", fault.what_to_do()))
             .collect();
-        insta::assert_snapshot!(texts.join("\n"), @"");
+        insta::assert_snapshot!(texts.join("\n"), @r"
+        certificate expired on 2026-11-30; renew the certificate, or correct the clock of this machine
+        certificate not valid before 2026-11-30; correct the clock of this machine, or issue the certificate again
+        certificate is for other names (a.lan, 10.0.0.1); use one of these names for the server, or issue a certificate with this name as subjectAltName
+        certificate has no subjectAltName; issue a certificate with the server's name as subjectAltName; a common name is not enough
+        certificate is of an unknown CA; put the CA that issued it, or this certificate itself, into ca_file of this registry
+        certificate is not signed by the trusted CA of that name; put the present certificate of the CA into ca_file of this registry
+        certificate is a CA's and not trusted itself; put this certificate itself into ca_file of this registry, or issue one with CA:FALSE
+        certificate is signed with SHA-1; issue a certificate that is signed with SHA-256
+        certificate is not for servers; issue a certificate with extended key usage serverAuth
+        certificate is unusable (BadEncoding); issue a new certificate for the server
+        ");
     }
 }

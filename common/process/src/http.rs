@@ -179,7 +179,10 @@ mod tests {
             ca_pem: Some("junk".to_owned()),
             ..ClientOptions::default()
         };
-        assert!(matches!(client(&options), Err(ClientError::Trust(TrustError::NoCertificate))));
+        assert!(matches!(
+            client(&options),
+            Err(ClientError::Trust(TrustError::NoCertificate))
+        ));
     }
 
     #[test]

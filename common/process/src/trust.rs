@@ -160,7 +160,10 @@ fn usable_at(der: &[u8], now: UnixTime) -> Result<(), CertificateError> {
         time_of(validity.not_after.timestamp()),
     );
     if now < not_before {
-        return Err(CertificateError::NotValidYetContext { time: now, not_before });
+        return Err(CertificateError::NotValidYetContext {
+            time: now,
+            not_before,
+        });
     }
     if now > not_after {
         return Err(CertificateError::ExpiredContext { time: now, not_after });

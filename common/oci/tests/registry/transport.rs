@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use oci::{CertificateFault, ConnectFault, Credential, ImageReference, Registries, RegistryError, RegistryName, RegistrySettings};
+use oci::{
+    CertificateFault, ConnectFault, Credential, ImageReference, Registries, RegistryError, RegistryName,
+    RegistrySettings,
+};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -148,9 +151,15 @@ async fn each_refusal_of_a_certificate_has_its_own_fault() {
         fault(&server, &own).await
     };
     let expired = refusal(&|params| params.not_after = rcgen::date_time_ymd(2001, 2, 3)).await;
-    assert_eq!(expired, Some(CertificateFault::Expired(Some("2001-02-03".to_owned()))));
+    assert_eq!(
+        expired,
+        Some(CertificateFault::Expired(Some("2001-02-03".to_owned())))
+    );
     let early = refusal(&|params| params.not_before = rcgen::date_time_ymd(2999, 1, 2)).await;
-    assert_eq!(early, Some(CertificateFault::NotYetValid(Some("2999-01-02".to_owned()))));
+    assert_eq!(
+        early,
+        Some(CertificateFault::NotYetValid(Some("2999-01-02".to_owned())))
+    );
     let nameless = refusal(&|params| params.subject_alt_names.clear()).await;
     assert_eq!(nameless, Some(CertificateFault::NoNames));
     let other = refusal(&|params| {
@@ -163,8 +172,20 @@ async fn each_refusal_of_a_certificate_has_its_own_fault() {
     });
     assert_eq!(purpose.await, Some(CertificateFault::NotForServers));
     let (server, _) = tls_registry().await;
-    let (_, foreign) = self_signed(&params()).await;
-    assert_eq!(fault(&server, &foreign).await, Some(CertificateFault::UnknownIssuer));
+    let mut foreign = params();
+    let (_, namesake) = self_signed(&foreign).await;
+    assert_eq!(
+        fault(&server, &namesake).await,
+        Some(CertificateFault::OtherIssuer)
+    );
+    foreign
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "other");
+    let (_, foreign) = self_signed(&foreign).await;
+    assert_eq!(
+        fault(&server, &foreign).await,
+        Some(CertificateFault::UnknownIssuer)
+    );
 }
 
 #[tokio::test]

@@ -153,10 +153,7 @@ fn dates_names_and_purpose_are_checked_of_a_certificate_in_the_file_too() {
             verdict(&|wanted| wanted.purposes = vec![ExtendedKeyUsagePurpose::ClientAuth]),
             Err(CertificateError::InvalidPurposeContext { .. })
         ));
-        for purpose in [
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::Any,
-        ] {
+        for purpose in [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::Any] {
             assert_eq!(verdict(&|wanted| wanted.purposes = vec![purpose.clone()]), Ok(()));
         }
     }
@@ -169,13 +166,18 @@ fn a_bundle_keeps_its_certificates_and_nothing_else() {
         Wanted::new(IsCa::NoCa).self_signed(),
     );
     let key = KeyPair::generate().expect("a key").serialize_pem();
-    let locked = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    let locked =
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
     let junk = "-----BEGIN CERTIFICATE-----\njunk\n-----END CERTIFICATE-----\n";
     let bundle = format!(
         "# Ours\n{}{key}\nsubject=CN = x\n{junk}{locked}{}",
         first.pem, second.pem
     );
-    for text in [bundle.clone(), bundle.replace('\n', "\r\n"), bundle.trim_end().to_owned()] {
+    for text in [
+        bundle.clone(),
+        bundle.replace('\n', "\r\n"),
+        bundle.trim_end().to_owned(),
+    ] {
         let latin = [b"# \xe9\n", text.as_bytes()].concat();
         let read = TrustedCertificates::read(&latin).expect("certificates");
         assert_eq!(read.0, [first.der.clone(), second.der.clone()]);

@@ -83,7 +83,8 @@ impl<'r> Section<'r> {
         let pem = read.map_err(|error| self.unreadable(key, format_args!("{}: {error}", path.display())));
         let certificates = TrustedCertificates::read(&pem.ok()?);
         let fault = format!("{} has no certificate in PEM", path.display());
-        self.check(key, certificates.ok_or(fault)).map(|found| found.to_pem())
+        self.check(key, certificates.ok_or(fault))
+            .map(|found| found.to_pem())
     }
 
     pub fn switch(&self, key: &'static str) -> Option<bool> {
