@@ -35,6 +35,7 @@ impl RegistryError {
             Self::TooLarge { .. } | Self::BadAnswer { .. } => {
                 "check that this address is a registry, and push the image again"
             }
+            Self::UnknownAlgorithm { .. } => "push the image with sha256 or sha512 digests",
             Self::StorageRefused { .. } => {
                 "check the clocks of the registry and its storage, and the key with which the registry signs URLs"
             }

@@ -162,6 +162,11 @@ pub enum RegistryError {
         requested: RequestedObject,
         what: String,
     },
+    #[error("{requested} cannot be verified: the digest algorithm {algorithm} is not supported")]
+    UnknownAlgorithm {
+        requested: RequestedObject,
+        algorithm: String,
+    },
     #[error("{requested} refused by {host}, where the registry redirected, also on retry: HTTP {}", .response.status)]
     StorageRefused {
         requested: RequestedObject,
@@ -303,6 +308,7 @@ impl RegistryError {
             Self::WrongBytes { .. } => "wrong_bytes",
             Self::TooLarge { .. } => "too_large",
             Self::BadAnswer { .. } => "bad_answer",
+            Self::UnknownAlgorithm { .. } => "unknown_algorithm",
             Self::BadRedirect { .. } => "bad_redirect",
             Self::StorageRefused { .. } => "storage_refused",
             Self::NoFreeConnection { .. } => "no_turn",

@@ -40,7 +40,7 @@ pub use certificate_fault::CertificateFault;
 pub use connect_fault::ConnectFault;
 pub use credential::{Credential, KeptCredential, Secret};
 pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, inside as special_address, is_named_by};
-pub use digest::{BadDigest, Digest, DigestHasher};
+pub use digest::{BadDigest, Digest, DigestAlgorithm, DigestHasher};
 pub use error::{ErrorResponse, RegistryError, RequestedObject, Side};
 pub use helper::CredentialHelper;
 pub use location::{BadLocation, BasePath, Location, Origin, Scheme};
