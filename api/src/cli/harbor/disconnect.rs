@@ -1,7 +1,7 @@
 //! `stoker harbor disconnect`: deletes the policies and the instance that `connect` created, and revokes the tokens.
 //!
-//! **Invariant:** policies of other names are only deleted on request. Nothing changes if Harbor would refuse the end of
-//! it. A further run finds nothing and succeeds.
+//! **Invariant:** only an instance that `connect` or `import` wrote is deleted, and policies of other names only on
+//! request. Nothing changes if others are in the way. A further run finds nothing and succeeds.
 
 use clap::Args;
 
@@ -37,38 +37,35 @@ pub(super) async fn run(arguments: DisconnectArguments) -> Result<(), Stop> {
     let manager = Api::new(&arguments.server)?;
     let harbor = site.api()?;
     let instance = instance::find(&harbor, &site.name).await.map_err(stop_of)?;
+    if let Some(other) = instance.as_ref().filter(|instance| !instance.is_of_stoker()) {
+        return Err(Stop::failed(format!(
+            "nothing was changed: instance {:?} was not written by stoker harbor connect; delete it in Harbor \
+             (Administration, Distributions)",
+            other.name
+        )));
+    }
     let policies = match &instance {
         Some(instance) => policies_of(&harbor, instance, &arguments).await?,
         None => Vec::new(),
     };
     let tokens = token::live(&manager, site).await?;
-    let deleted = if *dry_run {
-        "would be deleted"
-    } else {
-        "is deleted"
-    };
-    let revoked = if *dry_run {
-        "would be revoked"
-    } else {
-        "is revoked"
-    };
     for policy in &policies {
         if !dry_run {
             policy.delete(&harbor).await.map_err(stop_of)?;
         }
-        output::say(format!("policy    {} {deleted}", policy.title()));
+        say_gone("policy", &policy.title(), "deleted", *dry_run);
     }
     if let Some(instance) = &instance {
         if !dry_run {
             instance::delete(&harbor, &instance.name).await.map_err(stop_of)?;
         }
-        output::say(format!("instance  {} {deleted}", instance.name));
+        say_gone("instance", &instance.name, "deleted", *dry_run);
     }
     for token in &tokens {
         if !dry_run {
             token::revoke(&manager, &token.id).await?;
         }
-        output::say(format!("token     {} {revoked}", token.id));
+        say_gone("token", &token.id, "revoked", *dry_run);
     }
     if instance.is_none() && tokens.is_empty() {
         output::say(format!(
@@ -77,6 +74,11 @@ pub(super) async fn run(arguments: DisconnectArguments) -> Result<(), Stop> {
         ));
     }
     Ok(())
+}
+
+fn say_gone(what: &str, name: &str, verb: &str, dry_run: bool) {
+    let is = if dry_run { "would be" } else { "is" };
+    output::say(format!("{what:<10}{name} {is} {verb}"));
 }
 
 /// Returns the policies to delete. Fails if others use the instance: Harbor would refuse to delete it.

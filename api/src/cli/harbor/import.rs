@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::super::output::{self, Table};
 use super::super::stop::{FAILED, Stop};
+use super::generation::Version;
 use super::instance::{self, Instance, Vendor, shown};
 use super::policy::{self, StoredPolicy};
 use super::provider::{Provider, ProviderFlags};
@@ -68,6 +69,15 @@ async fn import(harbor: &TheirApi, arguments: &ImportArguments) -> Result<(), St
         output::remark("Nothing was changed. Point these policies at Stoker: the same command with --apply.");
         return Ok(());
     }
+    apply(harbor, version, &found, arguments).await
+}
+
+async fn apply(
+    harbor: &TheirApi,
+    version: Version,
+    found: &Found,
+    arguments: &ImportArguments,
+) -> Result<(), Stop> {
     let manager = arguments.provider_flags.manager()?;
     let endpoint = arguments.provider_flags.endpoint()?;
     refuse_existing(&arguments.save)?;
@@ -195,33 +205,39 @@ async fn undo(harbor: &TheirApi, file: &Path, arguments: &ImportArguments) -> Re
     let before = Undo::read(file).map_err(Stop::usage)?;
     before.check(&arguments.site.harbor).map_err(Stop::usage)?;
     let instances = instance::list(harbor).await.map_err(stop_of)?;
-    let mut skipped = 0;
+    let mut all_done = true;
     for moved in &before.policies {
-        let title = format!("{}/{}", moved.project, moved.policy);
-        match step(harbor, &before, moved, &instances).await? {
-            Step::Done => output::say(format!("policy    {title} uses {} already", moved.instance)),
-            Step::Restore(_) if arguments.dry_run => {
-                output::say(format!("policy    {title} would use {} again", moved.instance));
-            }
-            Step::Restore(policy) => {
-                let restored = policy.point_at(harbor, moved.instance_id).await;
-                restored
-                    .map_err(|error| Stop::failed(format!("policy {title} was not restored: {error}")))?;
-                output::say(format!("policy    {title} uses {} again", moved.instance));
-            }
-            Step::Skip(reason) => {
-                skipped += 1;
-                output::say(format!("policy    {title} left as it is: {reason}"));
-            }
-        }
+        let step = step(harbor, &before, moved, &instances).await?;
+        all_done &= restore(harbor, moved, step, arguments.dry_run).await?;
     }
-    if skipped > 0 {
+    if !all_done {
         return Err(Stop::silent(FAILED));
     }
     if !arguments.dry_run {
         output::remark("Stoker's instance is still in Harbor. Delete it: stoker harbor disconnect");
     }
     Ok(())
+}
+
+/// Returns whether the policy has its earlier instance, or would have.
+async fn restore(harbor: &TheirApi, moved: &MovedPolicy, step: Step, dry_run: bool) -> Result<bool, Stop> {
+    let (title, instance) = (moved.title(), &moved.instance);
+    match step {
+        Step::Done => output::say(format!("policy    {title} uses {instance} already")),
+        Step::Restore(_) if dry_run => {
+            output::say(format!("policy    {title} would use {instance} again"));
+        }
+        Step::Restore(policy) => {
+            let restored = policy.point_at(harbor, moved.instance_id).await;
+            restored.map_err(|error| Stop::failed(format!("policy {title} was not restored: {error}")))?;
+            output::say(format!("policy    {title} uses {instance} again"));
+        }
+        Step::Skip(reason) => {
+            output::say(format!("policy    {title} left as it is: {reason}"));
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn step(

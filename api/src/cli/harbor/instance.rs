@@ -90,6 +90,13 @@ pub(super) enum InstanceError {
     Harbor(#[from] HarborError),
 }
 
+impl InstanceError {
+    /// Whether Harbor may have stored the instance although no response came.
+    pub(super) fn may_be_stored(&self) -> bool {
+        matches!(self, Self::Harbor(HarborError::Unreachable { .. }))
+    }
+}
+
 /// Returns every instance of Harbor.
 pub(super) async fn list(harbor: &TheirApi) -> Result<Vec<Instance>, HarborError> {
     harbor.pages(INSTANCES).await
@@ -133,12 +140,12 @@ pub(super) async fn check_before(
     }
 }
 
-/// Creates or updates the instance, and reads it back. Before an update, Harbor pings the new endpoint.
+/// Creates or updates the instance. Before an update, Harbor pings the new endpoint.
 pub(super) async fn store(
     harbor: &TheirApi,
     wanted: &WantedInstance<'_>,
     before: Option<&Instance>,
-) -> Result<Instance, InstanceError> {
+) -> Result<(), InstanceError> {
     let mut body = body(wanted);
     if let Some(before) = before {
         ping_as(harbor, wanted.endpoint.as_str(), &body).await?;
@@ -151,6 +158,14 @@ pub(super) async fn store(
     } else {
         harbor.post(INSTANCES, &body).await?;
     }
+    Ok(())
+}
+
+/// Returns the instance as Harbor stored it.
+pub(super) async fn read_back(
+    harbor: &TheirApi,
+    wanted: &WantedInstance<'_>,
+) -> Result<Instance, InstanceError> {
     let instance: Instance = harbor.get(&path_of(wanted.name)).await?;
     check_stored(wanted, &instance).map_err(InstanceError::NotStored)?;
     Ok(instance)

@@ -68,28 +68,6 @@ impl Provider<'_> {
     pub(super) async fn ensure(&self, manager: &Api, endpoint: &Endpoint) -> Result<Instance, Stop> {
         let before = self.before(endpoint).await?;
         let token = HarborToken::create(manager, self.site, self.version).await?;
-        let stored = match self.store(endpoint, &token, before.as_ref()).await {
-            Ok(stored) => stored,
-            Err(stop) => {
-                token.revoke(manager).await;
-                return Err(stop);
-            }
-        };
-        token.revoke_older(manager, self.site).await?;
-        if before.is_none() {
-            let pinged = instance::ping(self.harbor, &stored).await;
-            pinged.map_err(Stop::failed)?;
-        }
-        output::say("ping      Harbor reaches the manager, and the manager accepts the token");
-        Ok(stored)
-    }
-
-    async fn store(
-        &self,
-        endpoint: &Endpoint,
-        token: &HarborToken,
-        before: Option<&Instance>,
-    ) -> Result<Instance, Stop> {
         let endpoint = if token.in_path {
             endpoint.below(token.text.expose()).map_err(Stop::usage)?
         } else {
@@ -102,15 +80,31 @@ impl Provider<'_> {
             token: (!token.in_path).then_some(&token.text),
             insecure: self.flags.harbor_trusts_any_certificate,
         };
-        let stored = instance::store(self.harbor, &wanted, before).await;
+        if let Err(error) = instance::store(self.harbor, &wanted, before.as_ref()).await {
+            if !error.may_be_stored() {
+                token.revoke(manager).await;
+            }
+            return Err(Stop::failed(error));
+        }
+        let stored = instance::read_back(self.harbor, &wanted).await;
         let stored = stored.map_err(Stop::failed)?;
-        output::say(format!(
-            "instance  {} at {} ({}, {})",
-            stored.name,
-            shown(&stored.endpoint),
-            stored.vendor,
-            stored.auth_mode
-        ));
+        say(&stored);
+        token.revoke_older(manager, self.site).await?;
+        if before.is_none() {
+            let pinged = instance::ping(self.harbor, &stored).await;
+            pinged.map_err(Stop::failed)?;
+        }
+        output::say("ping      Harbor reaches the manager, and the manager accepts the token");
         Ok(stored)
     }
+}
+
+fn say(instance: &Instance) {
+    output::say(format!(
+        "instance  {} at {} ({}, {})",
+        instance.name,
+        shown(&instance.endpoint),
+        instance.vendor,
+        instance.auth_mode
+    ));
 }

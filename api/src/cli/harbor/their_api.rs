@@ -161,7 +161,7 @@ impl TheirApi {
         };
         let answer = request.send().await.map_err(|error| HarborError::Unreachable {
             base: self.base.clone(),
-            reason: innermost(&error),
+            reason: oci::ConnectFault::of(&error).to_string(),
         })?;
         if answer.status().is_success() {
             return Ok(answer);

@@ -30,6 +30,13 @@ pub(super) struct MovedPolicy {
     pub(super) instance: String,
 }
 
+impl MovedPolicy {
+    /// `library/nightly`
+    pub(super) fn title(&self) -> String {
+        format!("{}/{}", self.project, self.policy)
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UndoError {
     #[error("{file} cannot be written: {error}; nothing was imported")]
