@@ -4,6 +4,7 @@
 //! that the tag leads to. The last meaning is given for an unreachable host; for a failed or slow question only if the
 //! caller has a fresh grant or the image is public. It always carries a `Warning`.
 
+use axum::body::Bytes;
 use http::{Method, StatusCode};
 use oci::{Digest, ForwardedObject, Tag, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
@@ -149,6 +150,26 @@ impl Access {
         }
         // The registry does not send the digest, or does not know HEAD: hash the manifest.
         self.read_whole(question, deadline).await
+    }
+
+    /// Returns the manifest that the registry sends for the tag, if it has this digest.
+    pub(crate) async fn bytes_of_tag(
+        &self,
+        caller: &Caller,
+        tag: &Tag,
+        accept: Vec<String>,
+        digest: &Digest,
+    ) -> Option<Bytes> {
+        let question = TagQuestion {
+            caller: caller.clone(),
+            tag: tag.clone(),
+            accept,
+            by_get: true,
+            has_kept_meaning: false,
+        };
+        let read = self.read_whole(&question, Instant::now() + LIMIT).await;
+        let resolved = read.ok().filter(|resolved| resolved.digest == *digest)?;
+        resolved.bytes
     }
 
     async fn read_whole(&self, question: &TagQuestion, deadline: Instant) -> TagAnswer {
