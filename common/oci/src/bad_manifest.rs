@@ -13,7 +13,7 @@ pub const ENTRIES_LIMIT: usize = 1_000;
 pub enum BadManifest {
     #[error("it has {found} bytes; the limit is {BYTES_LIMIT}")]
     TooLarge { found: usize },
-    #[error("it has schema 1, which registries no longer serve: push the image again with a current client")]
+    #[error("it has schema 1, which runtimes no longer pull")]
     SchemaOne,
     #[error("its type {found:?} is neither an image manifest nor an index")]
     UnknownType { found: String },
@@ -35,8 +35,49 @@ pub enum BadManifest {
     Unreadable { cause: String },
     #[error("it lists {found} objects; the limit is {ENTRIES_LIMIT}")]
     TooMany { found: usize },
-    #[error("object {number} of its list is invalid: {cause}")]
-    BadEntry { number: usize, cause: String },
+}
+
+/// Why an entry of a manifest or index names no object that can be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EntryFault {
+    #[error("its digest is of {algorithm}, which is not supported")]
+    Algorithm { algorithm: String },
+    #[error("its digest is invalid")]
+    BadDigest,
+    #[error("it has no digest")]
+    NoDigest,
+    #[error("it has no size")]
+    NoSize,
+    #[error("its size is not a whole number")]
+    BadSize,
+    #[error("its urls are not a list of texts")]
+    BadUrls,
+}
+
+impl EntryFault {
+    /// Describes a text that is no supported digest. Only a known word of it is repeated.
+    pub(crate) fn of_digest(text: &str) -> Self {
+        if text.is_empty() {
+            return Self::NoDigest;
+        }
+        let Some((algorithm, encoded)) = text.split_once(':') else {
+            return Self::BadDigest;
+        };
+        let is_word =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+._-".contains(&byte);
+        let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"=_-".contains(&byte);
+        let is_other = (1..=32).contains(&algorithm.len())
+            && algorithm.bytes().all(is_word)
+            && !encoded.is_empty()
+            && encoded.bytes().all(is_encoded)
+            && algorithm != "sha256";
+        if is_other {
+            return Self::Algorithm {
+                algorithm: algorithm.to_owned(),
+            };
+        }
+        Self::BadDigest
+    }
 }
 
 impl BadManifest {
