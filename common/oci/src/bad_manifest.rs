@@ -3,6 +3,7 @@
 //! **Invariant:** no error repeats a value of the document: it may come from another host than the registry's.
 
 use crate::text::tame;
+use crate::{BadDigest, Digest};
 
 /// The limit for one manifest. The distribution specification asks registries to accept 4 MiB.
 pub const BYTES_LIMIT: usize = 4 * 1024 * 1024;
@@ -55,28 +56,15 @@ pub enum EntryFault {
 }
 
 impl EntryFault {
-    /// Describes a text that is no supported digest. Only a known word of it is repeated.
+    /// Describes a text that is no supported digest. Only the name of its algorithm is repeated.
     pub(crate) fn of_digest(text: &str) -> Self {
         if text.is_empty() {
             return Self::NoDigest;
         }
-        let Some((algorithm, encoded)) = text.split_once(':') else {
-            return Self::BadDigest;
-        };
-        let is_word =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+._-".contains(&byte);
-        let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"=_-".contains(&byte);
-        let is_other = (1..=32).contains(&algorithm.len())
-            && algorithm.bytes().all(is_word)
-            && !encoded.is_empty()
-            && encoded.bytes().all(is_encoded)
-            && algorithm != "sha256";
-        if is_other {
-            return Self::Algorithm {
-                algorithm: algorithm.to_owned(),
-            };
+        match text.parse::<Digest>() {
+            Err(BadDigest::UnknownAlgorithm { algorithm }) => Self::Algorithm { algorithm },
+            _ => Self::BadDigest,
         }
-        Self::BadDigest
     }
 }
 

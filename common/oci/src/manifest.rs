@@ -108,8 +108,8 @@ impl Descriptor {
         let urls = entry.urls()?;
         let descriptor = Self::of_entry(entry)?;
         // Go programs write a missing size as 0.
-        let is_sha256 = descriptor.digest.as_str().starts_with("sha256:");
-        if descriptor.size == 0 && is_sha256 && descriptor.digest != Digest::of(b"") {
+        let is_empty = descriptor.digest.of_same_algorithm(b"") == descriptor.digest;
+        if descriptor.size == 0 && !is_empty {
             return Err(EntryFault::NoSize);
         }
         Ok(Self { urls, ..descriptor })
@@ -383,7 +383,7 @@ fn embedded(data: Option<&str>, digest: &Digest, size: u64) -> Option<Bytes> {
     // A longer text cannot be of this size.
     let is_short = data.len() as u64 <= size.div_ceil(3) * 4;
     let bytes = BASE64_STANDARD.decode(is_short.then_some(data)?).ok()?;
-    (bytes.len() as u64 == size && Digest::of(&bytes) == *digest).then(|| bytes.into())
+    (bytes.len() as u64 == size && digest.of_same_algorithm(&bytes) == *digest).then(|| bytes.into())
 }
 
 #[cfg(test)]

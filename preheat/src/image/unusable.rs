@@ -20,7 +20,7 @@ pub(super) fn needed(
     let name = name_of(kind, entry);
     let what = platform.map_or_else(|| name.clone(), |platform| format!("{platform} ({name})"));
     let rebuild = match entry.fault {
-        EntryFault::Algorithm { .. } => "build the image with sha256 digests",
+        EntryFault::Algorithm { .. } => "build the image with sha256 or sha512 digests",
         _ => "build and push the image again",
     };
     let or = platform.map_or_else(String::new, |_| format!(", or {LEAVE_OUT}"));
