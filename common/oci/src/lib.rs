@@ -16,6 +16,7 @@ mod credential_lookup;
 mod dial;
 mod digest;
 mod docker_config;
+mod entry;
 mod error;
 mod harbors;
 mod helper;
@@ -60,9 +61,10 @@ pub use registry::{
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
 
 /// The manifest types to accept. All are listed, because a registry answers 404 if it has only another type.
-pub const MANIFEST_ACCEPT: [&str; 4] = [
+pub const MANIFEST_ACCEPT: [&str; 5] = [
     oci_distribution::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE,
     oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE,
     oci_distribution::manifest::IMAGE_MANIFEST_LIST_MEDIA_TYPE,
     oci_distribution::manifest::IMAGE_MANIFEST_MEDIA_TYPE,
+    manifest::ARTIFACT_MEDIA_TYPE,
 ];

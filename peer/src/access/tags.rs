@@ -5,6 +5,7 @@
 //! caller has a fresh grant or the image is public. It always carries a `Warning`. The digest has the algorithm that the
 //! registry names; if that cannot be verified, the tag is refused.
 
+use axum::body::Bytes;
 use http::{Method, StatusCode};
 use oci::{Digest, DigestAlgorithm, ForwardedObject, Tag, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
@@ -153,6 +154,26 @@ impl Access {
         }
         // The registry does not send the digest, or does not know HEAD: hash the manifest.
         self.read_whole(question, deadline).await
+    }
+
+    /// Returns the manifest that the registry sends for the tag, if it has this digest.
+    pub(crate) async fn bytes_of_tag(
+        &self,
+        caller: &Caller,
+        tag: &Tag,
+        accept: Vec<String>,
+        digest: &Digest,
+    ) -> Option<Bytes> {
+        let question = TagQuestion {
+            caller: caller.clone(),
+            tag: tag.clone(),
+            accept,
+            by_get: true,
+            has_kept_meaning: false,
+        };
+        let read = self.read_whole(&question, Instant::now() + LIMIT).await;
+        let resolved = read.ok().filter(|resolved| resolved.digest == *digest)?;
+        resolved.bytes
     }
 
     async fn read_whole(&self, question: &TagQuestion, deadline: Instant) -> TagAnswer {
