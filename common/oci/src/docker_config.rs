@@ -14,7 +14,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use self::key::{ConfigKey, KeyKind, Order, Rank};
 use crate::credential::{Credential, Secret};
@@ -24,6 +24,7 @@ use crate::{RegistryName, Repository};
 
 /// A larger file is not a `config.json`.
 const LIMIT: u64 = 1024 * 1024;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Docker's name for its registry, which credential helpers use.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
@@ -31,9 +32,21 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct DockerConfig {
-    auths: HashMap<String, Entry>,
-    cred_helpers: HashMap<String, String>,
+    #[serde(deserialize_with = "null_as_default")]
+    auths: HashMap<String, Option<Entry>>,
+    #[serde(deserialize_with = "null_as_default")]
+    cred_helpers: HashMap<String, Option<String>>,
+    #[serde(deserialize_with = "null_as_default")]
     creds_store: String,
+}
+
+/// Go's tools write an empty list as `null`.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Default, Deserialize)]
@@ -68,7 +81,8 @@ impl DockerConfig {
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
         // serde's error text could repeat parts of a password.
-        serde_json::from_slice(&bytes).map_err(|_| bad(path, "it is not JSON as `docker login` writes it"))
+        let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+        serde_json::from_slice(text).map_err(|_| bad(path, "it is not JSON as `docker login` writes it"))
     }
 
     /// Returns where the credential for a repository may be, best first: try each until one has a credential.
@@ -125,14 +139,14 @@ impl DockerConfig {
 }
 
 fn matching<'map, T>(
-    map: &'map HashMap<String, T>,
+    map: &'map HashMap<String, Option<T>>,
     registry: &RegistryName,
     fits: impl Fn(&ConfigKey<'_>) -> bool,
 ) -> Vec<(Rank, &'map T)> {
     let ranked = map.iter().filter_map(|(text, value)| {
         let key = ConfigKey::of(text);
         let rank = key.rank(registry).filter(|_| fits(&key))?;
-        Some((rank, value))
+        Some((rank, value.as_ref()?))
     });
     ranked.collect()
 }

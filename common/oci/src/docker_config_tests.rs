@@ -158,7 +158,13 @@ fn an_entry_is_found_under_every_name_that_docker_gives_it() {
         assert_eq!(credential(&text, "r.lan"), ann(), "{key}");
         assert_eq!(credential(&text, "else.lan"), Credential::Anonymous, "{key}");
     }
-    for key in ["https://index.docker.io/v1/", "docker.io", "registry-1.docker.io"] {
+    for key in [
+        "https://index.docker.io/v1/",
+        "docker.io",
+        "registry-1.docker.io",
+        "registry.hub.docker.com",
+        "https://hub.docker.com",
+    ] {
         let text = format!(r#"{{"auths":{{"{key}":{{"auth":"YW5uOnA6dw=="}}}}}}"#);
         assert_eq!(credential(&text, "docker.io"), ann(), "{key}");
     }
@@ -220,6 +226,20 @@ fn helpers_of_namespaces_look_up_their_namespace_first() {
     );
     assert_eq!(of(Some("team-c/app")), [helper("all", "r.lan")]);
     assert_eq!(of(None), [helper("all", "r.lan")]);
+}
+
+#[test]
+fn nulls_of_gos_tools_count_as_left_out() {
+    let entry = r#""r.lan":{"auth":"YW5uOnA6dw==","identitytoken":null}"#;
+    for text in [
+        format!(r#"{{"auths":{{{entry},"s.lan":null}},"credHelpers":null,"credsStore":null}}"#),
+        format!(r#"{{"auths":{{{entry}}},"credHelpers":{{"r.lan":null}}}}"#),
+        format!("\u{feff}{{\"auths\":{{{entry}}}}}"),
+    ] {
+        assert_eq!(credential(&text, "r.lan"), ann(), "{text}");
+        assert_eq!(credential(&text, "s.lan"), Credential::Anonymous, "{text}");
+    }
+    assert_eq!(credential(r#"{"auths":null}"#, "r.lan"), Credential::Anonymous);
 }
 
 #[test]
