@@ -29,6 +29,9 @@ impl RegistryError {
                 "fix the image's vulnerabilities, sign the image, or change the rules of the Harbor project"
             }
             Self::ServerError { .. } | Self::Unexpected { .. } => "check the registry's log",
+            Self::SpeaksHttps { .. } => {
+                "remove plain_http of this registry (or write https://), and set ca_file to the CA of its certificate"
+            }
             Self::Unreachable { cause, .. } if wants_our_certificate(cause) => {
                 "set client_cert_file and client_key_file for this registry: it requires a client certificate"
             }
@@ -45,6 +48,9 @@ impl RegistryError {
             Self::WrongBytes { .. } => "check the registry's storage, or push the image again",
             Self::TooLarge { .. } | Self::BadAnswer { .. } => {
                 "check that this address is a registry, and push the image again"
+            }
+            Self::BadToken { .. } => {
+                "check the token realm that the registry names, and the token server's log"
             }
             Self::StorageRefused { .. } => {
                 "check the clocks of the registry and its storage, and the key with which the registry signs URLs"

@@ -33,6 +33,7 @@ mod serde_text;
 mod settings;
 mod strict;
 mod text;
+mod token_answer;
 
 pub use credential::{Credential, KeptCredential, Secret};
 pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, inside as special_address, is_named_by};
@@ -53,6 +54,7 @@ pub use registry::{
     ManifestHead, Probe, Registry, broke_before_the_head, retry_after,
 };
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
+pub use token_answer::{BadTokenAnswer, TokenAnswer};
 
 /// The manifest types to accept. All are listed, because a registry answers 404 if it has only another type.
 pub const MANIFEST_ACCEPT: [&str; 4] = [

@@ -11,8 +11,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::response::Response;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
-use oci::{Probe, broke_before_the_head, retry_after};
-use serde::Deserialize;
+use oci::{Probe, TokenAnswer, broke_before_the_head, retry_after};
 use tokio::time::timeout;
 use tracing::{info, warn};
 use wire::Side;
@@ -47,14 +46,6 @@ enum TokenOutcome {
     Answered(TokenResponse),
     Failed(Failure),
     Unreachable,
-}
-
-#[derive(Deserialize)]
-struct TokenBody {
-    token: Option<String>,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    expires_in: Option<u64>,
 }
 
 /// A token request as the caller sent it.
@@ -261,16 +252,17 @@ impl Access {
     }
 
     fn keep_accounts(&self, issuer: &Issuer, account: CallerKey, body: &[u8]) {
-        let Ok(tokens) = serde_json::from_slice::<TokenBody>(body) else {
+        let Ok(issued) = TokenAnswer::parse(body) else {
             return;
         };
-        let lifetime = tokens.expires_in.map(Duration::from_secs);
-        for token in [tokens.token, tokens.access_token].into_iter().flatten() {
-            let token = self.keyring.issued(self.keyring.token(&token), issuer);
-            self.accounts.remember(token, account, lifetime);
+        for token in &issued.tokens {
+            let token = self.keyring.issued(self.keyring.token(token.expose()), issuer);
+            self.accounts.remember(token, account, issued.lifetime);
         }
-        if let Some(token) = tokens.refresh_token {
-            let token = self.keyring.issued(self.keyring.refresh_token(&token), issuer);
+        if let Some(token) = &issued.refresh_token {
+            let token = self
+                .keyring
+                .issued(self.keyring.refresh_token(token.expose()), issuer);
             self.accounts.remember(token, account, Some(Duration::MAX));
         }
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::response::Response;
 use oci::{Credential, ImageReference, Registries, RegistryError, RegistryName, RegistrySettings};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
@@ -39,6 +40,15 @@ impl axum::serve::Listener for TlsListener {
 
 /// Returns a registry with a certificate of a private CA, and the CA's PEM.
 async fn tls_registry() -> (Server, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    tls_server(listener, |_| manifest())
+}
+
+/// Returns a server with a certificate of a private CA for loopback, and the CA's PEM.
+pub(crate) fn tls_server(
+    listener: TcpListener,
+    answer: impl Fn(&RecordedRequest) -> Response + Clone + Send + Sync + 'static,
+) -> (Server, String) {
     let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let authority_key = rcgen::KeyPair::generate().unwrap();
@@ -55,13 +65,10 @@ async fn tls_registry() -> (Server, String) {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    (
-        Server::on(TlsListener { listener, acceptor }, address, |_| manifest()),
-        authority_pem,
-    )
+    let server = Server::on(TlsListener { listener, acceptor }, address, answer);
+    (server, authority_pem)
 }
 
 async fn pull(settings: RegistrySettings) -> Result<(), RegistryError> {
