@@ -15,10 +15,10 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::credential::{Credential, CredentialLookup, KeptCredential};
-use crate::docker_config::{DockerConfig, Source, server_name};
+use crate::docker_config::{DockerConfig, KeyedRegistry, Source, server_name};
 use crate::helper::CredentialHelper;
 use crate::lookup_error::LookupError;
-use crate::{RegistryName, Repository};
+use crate::{RegistryName, Repository, Scheme};
 
 const FRESH: Duration = Duration::from_secs(300);
 /// How long the refusal of a credential counts that was looked up again. A registry that always refuses does not make
@@ -63,15 +63,15 @@ enum Standing {
 
 #[derive(Debug)]
 enum CredentialPlace {
-    DockerConfig(PathBuf),
+    DockerConfig(PathBuf, Scheme),
     Helper(CredentialHelper),
 }
 
 impl KeptCredential {
     /// In a file as `docker login` writes it, or with the helper that this file names.
-    pub fn in_docker_config(path: &Path, registry: RegistryName) -> Self {
+    pub fn in_docker_config(path: &Path, registry: RegistryName, scheme: Scheme) -> Self {
         Self::new(Lookup::at(
-            CredentialPlace::DockerConfig(path.to_owned()),
+            CredentialPlace::DockerConfig(path.to_owned(), scheme),
             registry,
         ))
     }
@@ -107,8 +107,9 @@ impl Lookup {
                 helper: helper.clone(),
                 server: server_name(&self.registry).to_owned(),
             }],
-            CredentialPlace::DockerConfig(path) => {
-                found.file_at(path)?.sources(path, &self.registry, repository)?
+            CredentialPlace::DockerConfig(path, scheme) => {
+                let registry = KeyedRegistry::new(&self.registry, *scheme);
+                found.file_at(path)?.sources(path, &registry, repository)?
             }
         };
         found.first_of(sources).await
@@ -122,7 +123,10 @@ impl CredentialLookup for Lookup {
 
     fn check(&self) -> Result<(), LookupError> {
         match &self.place {
-            CredentialPlace::DockerConfig(path) => DockerConfig::read(path)?.check(path, &self.registry),
+            CredentialPlace::DockerConfig(path, scheme) => {
+                let registry = KeyedRegistry::new(&self.registry, *scheme);
+                DockerConfig::read(path)?.check(path, &registry)
+            }
             CredentialPlace::Helper(_) => Ok(()),
         }
     }

@@ -26,7 +26,7 @@ impl Folder {
     fn write(&self, config: &str) -> KeptCredential {
         let path = self.0.path().join("config.json");
         std::fs::write(&path, config).unwrap();
-        KeptCredential::in_docker_config(&path, "r.lan".parse().unwrap())
+        KeptCredential::in_docker_config(&path, "r.lan".parse().unwrap(), Scheme::Https)
     }
 
     /// Writes a helper that records each requested server and then runs these lines.

@@ -20,7 +20,7 @@ use self::key::{ConfigKey, KeyKind, Order, Rank};
 use crate::credential::{Credential, Secret};
 use crate::helper::CredentialHelper;
 use crate::lookup_error::LookupError;
-use crate::{RegistryName, Repository};
+use crate::{RegistryName, Repository, Scheme};
 
 /// A larger file is not a `config.json`.
 const LIMIT: u64 = 1024 * 1024;
@@ -70,6 +70,22 @@ pub(crate) enum Source {
     },
 }
 
+/// The registry to which a key is compared. Its scheme decides which port a key may leave out.
+pub(crate) struct KeyedRegistry {
+    name: RegistryName,
+    plain_http: bool,
+}
+
+impl KeyedRegistry {
+    pub(crate) fn new(name: &RegistryName, scheme: Scheme) -> Self {
+        let plain_http = scheme.is_plain();
+        Self {
+            name: name.for_scheme(plain_http),
+            plain_http,
+        }
+    }
+}
+
 impl DockerConfig {
     pub(crate) fn read(path: &Path) -> Result<Self, LookupError> {
         let unreadable = |cause: std::io::Error| LookupError::Unreadable {
@@ -90,7 +106,7 @@ impl DockerConfig {
     pub(crate) fn sources(
         &self,
         path: &Path,
-        registry: &RegistryName,
+        registry: &KeyedRegistry,
         repository: Option<&Repository>,
     ) -> Result<Vec<Source>, LookupError> {
         let fits = |key: &ConfigKey<'_>| key.covers(repository);
@@ -104,14 +120,14 @@ impl DockerConfig {
         let helpers = matching(&self.cred_helpers, registry, fits);
         for (rank, name) in helpers.iter().filter(|(_, name)| !name.is_empty()) {
             let helper = CredentialHelper::named(name)?;
-            ranked.extend(requested(registry, rank, &helper));
+            ranked.extend(requested(&registry.name, rank, &helper));
         }
         let has_helper = helpers
             .iter()
             .any(|(rank, name)| rank.is_of_host() && !name.is_empty());
         if !self.creds_store.is_empty() && !has_helper {
             let helper = CredentialHelper::named(&self.creds_store)?;
-            let server = server_name(registry).to_owned();
+            let server = server_name(&registry.name).to_owned();
             ranked.push((
                 Rank::of_host().order(KeyKind::Store),
                 Source::Helper { helper, server },
@@ -122,7 +138,7 @@ impl DockerConfig {
     }
 
     /// Checks that every entry of this registry is usable, for any repository.
-    pub(crate) fn check(&self, path: &Path, registry: &RegistryName) -> Result<(), LookupError> {
+    pub(crate) fn check(&self, path: &Path, registry: &KeyedRegistry) -> Result<(), LookupError> {
         for (_, entry) in matching(&self.auths, registry, |_| true) {
             entry.credential(path)?;
         }
@@ -140,7 +156,7 @@ impl DockerConfig {
 
 fn matching<'map, T>(
     map: &'map HashMap<String, Option<T>>,
-    registry: &RegistryName,
+    registry: &KeyedRegistry,
     fits: impl Fn(&ConfigKey<'_>) -> bool,
 ) -> Vec<(Rank, &'map T)> {
     let ranked = map.iter().filter_map(|(text, value)| {

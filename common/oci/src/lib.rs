@@ -51,7 +51,7 @@ pub use reference::{BadReference, DigestConflict, ImageReference, TagOrDigest};
 pub use registries::Registries;
 pub use registry::{
     BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere, FromInside,
-    ManifestHead, Probe, Registry, broke_before_the_head, retry_after,
+    ManifestHead, Probe, Registry, broke_before_the_head, is_moved_to_https, retry_after,
 };
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
 pub use token_answer::{BadTokenAnswer, TokenAnswer};

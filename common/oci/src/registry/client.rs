@@ -131,7 +131,7 @@ impl Registry {
 }
 
 /// Whether a redirect only changes HTTP to HTTPS, and perhaps the port.
-pub(super) fn is_moved_to_https(from: &Url, to: &Url) -> bool {
+pub fn is_moved_to_https(from: &Url, to: &Url) -> bool {
     let same = (from.host(), from.path(), from.query()) == (to.host(), to.path(), to.query());
     same && from.scheme() == "http"
         && to.scheme() == "https"

@@ -434,7 +434,11 @@ async fn a_pull_shows_the_credential_of_its_own_namespace() {
         r#"{{"auths":{{"{host}/team-a":{{"username":"a","password":"pa"}},"{host}/team-b":{{"username":"b","password":"pb"}}}}}}"#
     );
     std::fs::write(file.path(), text).unwrap();
-    let kept = Credential::Kept(oci::KeptCredential::in_docker_config(file.path(), host));
+    let kept = Credential::Kept(oci::KeptCredential::in_docker_config(
+        file.path(),
+        host,
+        oci::Scheme::Http,
+    ));
     let registry = server.registry();
     for (name, shown) in [("team-b/app", "Basic YjpwYg=="), ("team-a/app", "Basic YTpwYQ==")] {
         let repository = name.parse().unwrap();
