@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::response::Response;
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use http::{Method, StatusCode};
-use oci::{Probe, TokenAnswer, broke_before_the_head, retry_after};
+use oci::{Probe, TokenAnswer, broke_before_the_head, is_moved_to_https, retry_after};
 use tokio::time::timeout;
 use tracing::{info, warn};
 use wire::Side;
@@ -201,9 +203,22 @@ impl Access {
     }
 
     async fn send(&self, known: &KnownRealm, request: &TokenRequest) -> Result<TokenResponse, String> {
+        let sent = self.send_to(known, &known.url, request).await?;
+        match sent.moved_from(&known.url) {
+            Some(url) => self.send_to(known, &url, request).await,
+            None => Ok(sent),
+        }
+    }
+
+    async fn send_to(
+        &self,
+        known: &KnownRealm,
+        realm: &url::Url,
+        request: &TokenRequest,
+    ) -> Result<TokenResponse, String> {
         let options = self.options_for(known);
         let dial = self.neighbours.registries().dial().for_client(&options);
-        let mut url = known.url.clone();
+        let mut url = realm.clone();
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
@@ -328,6 +343,18 @@ impl KnownRealm {
 }
 
 impl TokenResponse {
+    /// Returns where a token server on plain HTTP redirected, if that is HTTPS on the same host and path.
+    fn moved_from(&self, realm: &url::Url) -> Option<url::Url> {
+        let location = self
+            .headers
+            .get(LOCATION)
+            .filter(|_| self.status.is_redirection())?;
+        let mut to = realm.join(location.to_str().ok()?).ok()?;
+        // The query is added to each request anew.
+        to.set_query(realm.query());
+        is_moved_to_https(realm, &to).then_some(to)
+    }
+
     fn failure(&self, server: &str) -> Failure {
         let status = self.status;
         Failure {
