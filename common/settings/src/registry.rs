@@ -4,7 +4,7 @@
 
 use std::num::NonZeroU32;
 
-use oci::{Proxy, RegistryName, RegistrySettings, Secret};
+use oci::{Proxy, RegistryName, RegistrySettings, Scheme, Secret};
 use wire::{Authorize, OfflineAccess, Rate};
 
 use crate::credential;
@@ -30,10 +30,20 @@ impl std::fmt::Debug for OwnRegistry {
 /// Reads all registries in the file.
 pub fn read(top: &Section<'_>) -> Vec<OwnRegistry> {
     let sections = top.named_tables("registry");
-    sections
-        .iter()
-        .filter_map(|(name, section)| one(name, section))
-        .collect()
+    let mut read: Vec<OwnRegistry> = Vec::new();
+    for (name, section) in &sections {
+        let Some(registry) = one(name, section) else {
+            continue;
+        };
+        let name = &registry.settings.name;
+        if read.iter().any(|other| other.settings.name == *name) {
+            section.fault_of_section(format_args!(
+                "is the registry {name} a second time, under another name: keep one section"
+            ));
+        }
+        read.push(registry);
+    }
+    read
 }
 
 fn one(name: &str, section: &Section<'_>) -> Option<OwnRegistry> {
@@ -61,7 +71,7 @@ fn settings(name: Option<RegistryName>, section: &Section<'_>) -> Option<Registr
     let max_connections = max_connections(section);
     let aliases = section.list("aliases");
     let token_realms = section.list("token_realms");
-    let credential = credential::read(name.as_ref(), section);
+    let credential = credential::read(name.as_ref(), Scheme::of(plain_http), section);
     Some(RegistrySettings {
         name: name?,
         plain_http,

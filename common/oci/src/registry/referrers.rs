@@ -76,7 +76,7 @@ impl Registry {
         if !relation.contains("next") {
             return None;
         }
-        let here: Url = self.inner.base.join(first).ok()?;
+        let here: Url = self.base().join(first).ok()?;
         let there = here.join(target).ok()?;
         let same_list = there.origin() == here.origin() && there.path() == here.path();
         let query = there.query().filter(|_| same_list)?;

@@ -53,6 +53,19 @@ fn an_empty_section_means_https_and_no_credential() {
 }
 
 #[test]
+fn a_registry_has_one_section_under_all_its_names() {
+    for (one, other) in [("docker.io", "registry.hub.docker.com"), ("r.lan", "R.lan:443")] {
+        let text = format!("[registry.'{one}']\n[registry.'{other}']\n");
+        let file = SettingsFile::with("r.toml", text);
+        let reader = Reader::new(&file, Given::default()).expect("sections");
+        let registries = super::read(&reader.top());
+        let faults = reader.finish(Some(registries)).map(|_| ()).expect_err(other);
+        let kinds: Vec<FaultKind> = faults.iter().map(|fault| fault.kind).collect();
+        assert_eq!(kinds, [FaultKind::BadValue], "{faults:?}");
+    }
+}
+
+#[test]
 fn every_way_of_signing_in_can_be_configured() {
     let folder = Folder::new();
     let password = folder.file("password", " s3cret\n");
