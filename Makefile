@@ -8,6 +8,7 @@ help:
 	@echo "make test-later     run the quick tests with the clock a year ahead"
 	@echo "make test-fresh     run make demo and make test on a fresh Debian in a folder (as root, half an hour)"
 	@echo "make test-all       run all tests, also those with a real Jaeger and a real Prometheus (needs Go)"
+	@echo "make test-matrix    run every cell of the matrix of registry behaviours (an hour)"
 	@echo "make check          check format, lints, documentation and dependencies"
 	@echo "make bench          run the benchmarks (release build), each next to its reference"
 	@echo "make generate       write openapi/stoker.json again"
@@ -36,6 +37,10 @@ test-observed:
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked -p api --test observed -- --ignored
 
+test-matrix:
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace --test matrix -- --ignored --nocapture --test-threads 1
+
 check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
@@ -53,4 +58,4 @@ bench: bench-packages
 bench-packages: test-packages
 	./ci/bench-packages
 
-.PHONY: help demo test test-later test-fresh test-all test-observed test-packages check generate bench bench-packages
+.PHONY: help demo test test-later test-fresh test-all test-observed test-matrix test-packages check generate bench bench-packages
