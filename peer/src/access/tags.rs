@@ -4,7 +4,7 @@
 //! that the tag leads to. The last meaning is given for an unreachable host; for a failed or slow question only if the
 //! caller has a fresh grant or the image is public. It always carries a `Warning`.
 
-use http::{Method, StatusCode};
+use http::Method;
 use oci::{Digest, ForwardedObject, Tag, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
 use wire::{ObjectKind, TagRecord};
@@ -14,7 +14,7 @@ use super::authorize::GrantedManifest;
 use super::caller::Caller;
 use super::decision::GrantAge;
 use super::failure::Failure;
-use super::questions::{LIMIT, QuestionOutcome, gather, patience};
+use super::questions::{QuestionOutcome, gather, may_be_about_head, patience, unless_failed, verified};
 use super::refusal::Refusal;
 use super::running_questions::{ResolvedTag, TagAnswer};
 use super::state::Access;
@@ -69,7 +69,8 @@ impl Access {
     /// Asks the registry and keeps what it answers, also when the caller no longer waits.
     pub(super) async fn resolve_tag(&self, question: &TagQuestion) -> TagAnswer {
         let TagQuestion { caller, tag, .. } = question;
-        let answer = self.ask_registry(question, Instant::now() + LIMIT).await;
+        let limit = self.limit(caller, GrantAge::None);
+        let answer = self.ask_registry(question, Instant::now() + limit).await;
         match &answer {
             Ok(resolved) => {
                 if question.by_get {
@@ -133,8 +134,11 @@ impl Access {
         if question.by_get {
             return self.read_whole(question, deadline).await;
         }
-        let head = self.send_question(question, Method::HEAD, deadline).await?;
-        match self.read_answer(&question.caller, head).await {
+        let head = match self.send_question(question, Method::HEAD, deadline).await {
+            Ok(response) => self.read_answer(&question.caller, response).await,
+            Err(answer) => answer,
+        };
+        let head = match head {
             RegistryAnswer::Granted(info) => {
                 if let Some(digest) = info.digest.clone() {
                     return Ok(ResolvedTag {
@@ -143,12 +147,14 @@ impl Access {
                         bytes: None,
                     });
                 }
+                None
             }
-            RegistryAnswer::Refused(StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) => {}
+            answer if may_be_about_head(&answer) => Some(answer),
             answer => return Err(answer),
-        }
-        // The registry does not send the digest, or does not know HEAD: hash the manifest.
-        self.read_whole(question, deadline).await
+        };
+        // The registry does not send the digest, or refuses HEAD: hash the manifest.
+        let whole = self.read_whole(question, deadline).await;
+        whole.map_err(|answer| unless_failed(answer, head))
     }
 
     async fn read_whole(&self, question: &TagQuestion, deadline: Instant) -> TagAnswer {
@@ -156,15 +162,24 @@ impl Access {
         if !whole.status().is_success() {
             return Err(self.read_answer(&question.caller, whole).await);
         }
-        let info = ObjectInfo::from(whole.headers());
+        let headers = whole.headers().clone();
+        let info = ObjectInfo::from(&headers);
         let bytes = timeout_at(deadline, gather(whole)).await.ok().flatten();
         let bytes = bytes.ok_or_else(|| {
             RegistryAnswer::Failed(Failure::of_network(
                 "the manifest was cut off, too slow or too large: pull again, or read the registry's log",
             ))
         })?;
+        // Of an encoded manifest, only its digest tells what is inside.
+        let plain = verified(bytes.clone(), &headers, &[])
+            .or_else(|| verified(bytes, &headers, std::slice::from_ref(info.digest.as_ref()?)));
+        let (bytes, digest) = plain.ok_or_else(|| {
+            RegistryAnswer::Failed(Failure::of_registry(
+                "the registry sent an encoded manifest without its digest: turn off the compression there",
+            ))
+        })?;
         Ok(ResolvedTag {
-            digest: Digest::of(&bytes),
+            digest,
             info: ObjectInfo {
                 size: Some(bytes.len() as u64),
                 ..info

@@ -1,6 +1,7 @@
 //! One registry with its connections, tokens and limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
@@ -76,6 +77,12 @@ impl Registry {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Returns how long to wait for the headers of one response.
+    pub fn header_wait(&self) -> Duration {
+        let usual = self.inner.limits.header_wait;
+        self.inner.settings.header_wait.unwrap_or(usual)
     }
 
     pub fn name(&self) -> &RegistryName {

@@ -198,11 +198,8 @@ impl FaultyRegistry {
             return (StatusCode::UNAUTHORIZED, challenge).into_response();
         }
         let first = range.and_then(|range| {
-            range
-                .strip_prefix("bytes=")?
-                .strip_suffix('-')?
-                .parse::<u64>()
-                .ok()
+            let (first, _) = range.strip_prefix("bytes=")?.split_once('-')?;
+            first.parse::<u64>().ok()
         });
         send(&treat, first, cut)
     }
