@@ -134,7 +134,7 @@ impl Access {
 
     /// Returns the size of the held object, or the one in a manifest of this location.
     fn known_size(&self, location: &Location, digest: &Digest) -> Option<u64> {
-        if *digest == Digest::of(b"") {
+        if *digest == digest.of_same_algorithm(b"") {
             return Some(0);
         }
         let held = self.store.sealed(digest).map(|sealed| sealed.size);
@@ -302,9 +302,8 @@ pub(super) async fn proven(digest: &Digest, response: reqwest::Response) -> (Opt
     let headers = response.headers().clone();
     let info = ObjectInfo::from(&headers);
     let bytes = timeout(BODY_LIMIT, gather(response)).await.ok().flatten();
-    let hashed = bytes.as_deref().map(Digest::of);
-    let bytes = bytes.and_then(|bytes| verified(bytes, &headers, std::slice::from_ref(digest)));
-    let bytes = bytes.map(|(bytes, _)| bytes);
+    let hashed = bytes.as_deref().map(|bytes| digest.of_same_algorithm(bytes));
+    let bytes = bytes.and_then(|bytes| verified(bytes, &headers, Some(digest)));
     // A body that was cut off is not wrong: the fetch will prove the bytes.
     if bytes.is_some() || (hashed.is_none() && info.digest.as_ref() == Some(digest)) {
         return (bytes, RegistryAnswer::Granted(info));
@@ -320,14 +319,14 @@ pub(super) async fn proven(digest: &Digest, response: reqwest::Response) -> (Opt
     (None, RegistryAnswer::Failed(failure))
 }
 
-/// Returns a manifest's bytes and digest, unless they have another digest than promised, or are encoded and none is promised.
-pub(super) fn verified(bytes: Bytes, headers: &HeaderMap, promised: &[Digest]) -> Option<(Bytes, Digest)> {
+/// Returns a manifest's bytes, unless they have another digest than promised, or are encoded and none is promised.
+pub(super) fn verified(bytes: Bytes, headers: &HeaderMap, promised: Option<&Digest>) -> Option<Bytes> {
     let body = ManifestBody {
         bytes,
         headers,
         limit: BYTES_LIMIT,
     };
-    body.verified(promised).ok()
+    body.verified(promised.map_or(&[], std::slice::from_ref)).ok()
 }
 
 /// Returns a manifest's bytes, unless they are too many or are cut off.
@@ -350,7 +349,7 @@ mod tests {
         ObjectInfo {
             size,
             media_type: Some(media_type.to_owned()),
-            digest: None,
+            ..ObjectInfo::default()
         }
     }
 

@@ -2,10 +2,11 @@
 //!
 //! **Invariant:** every request for a tag asks the registry. Its answer to this caller is also the grant for the manifest
 //! that the tag leads to. The last meaning is given for an unreachable host; for a failed or slow question only if the
-//! caller has a fresh grant or the image is public. It always carries a `Warning`.
+//! caller has a fresh grant or the image is public. It always carries a `Warning`. The digest has the algorithm that the
+//! registry names; if that cannot be verified, the tag is refused.
 
 use http::Method;
-use oci::{Digest, ForwardedObject, Tag, TagOrDigest};
+use oci::{Digest, DigestAlgorithm, ForwardedObject, Tag, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
 use wire::{ObjectKind, TagRecord};
 
@@ -140,6 +141,9 @@ impl Access {
         };
         let head = match head {
             RegistryAnswer::Granted(info) => {
+                if let Some(algorithm) = info.unknown_algorithm {
+                    return Err(RegistryAnswer::UnknownAlgorithm(algorithm));
+                }
                 if let Some(digest) = info.digest.clone() {
                     return Ok(ResolvedTag {
                         digest,
@@ -164,6 +168,9 @@ impl Access {
         }
         let headers = whole.headers().clone();
         let info = ObjectInfo::from(&headers);
+        if let Some(algorithm) = info.unknown_algorithm {
+            return Err(RegistryAnswer::UnknownAlgorithm(algorithm));
+        }
         let bytes = timeout_at(deadline, gather(whole)).await.ok().flatten();
         let bytes = bytes.ok_or_else(|| {
             RegistryAnswer::Failed(Failure::of_network(
@@ -171,15 +178,20 @@ impl Access {
             ))
         })?;
         // Of an encoded manifest, only its digest tells what is inside.
-        let plain = verified(bytes.clone(), &headers, &[])
-            .or_else(|| verified(bytes, &headers, std::slice::from_ref(info.digest.as_ref()?)));
-        let (bytes, digest) = plain.ok_or_else(|| {
+        let plain = verified(bytes.clone(), &headers, None)
+            .or_else(|| verified(bytes, &headers, info.digest.as_ref()));
+        let bytes = plain.ok_or_else(|| {
             RegistryAnswer::Failed(Failure::of_registry(
                 "the registry sent an encoded manifest without its digest: turn off the compression there",
             ))
         })?;
+        // By the registry's algorithm: it does not know the manifest by another digest.
+        let algorithm = info
+            .digest
+            .as_ref()
+            .map_or(DigestAlgorithm::Sha256, Digest::algorithm);
         Ok(ResolvedTag {
-            digest,
+            digest: algorithm.digest(&bytes),
             info: ObjectInfo {
                 size: Some(bytes.len() as u64),
                 ..info

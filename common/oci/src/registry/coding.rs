@@ -33,27 +33,25 @@ pub enum BadBody {
 }
 
 impl ManifestBody<'_> {
-    /// Returns the bytes and their digest. Each digest of `promised` must be theirs.
-    pub fn verified(self, promised: &[Digest]) -> Result<(Bytes, Digest), BadBody> {
+    /// Returns the bytes. Each digest of `promised` is theirs, by its own algorithm.
+    pub fn verified(self, promised: &[Digest]) -> Result<Bytes, BadBody> {
         let coding = self.coding();
-        let found = Digest::of(&self.bytes);
-        let Some(other) = promised.iter().find(|expected| **expected != found) else {
-            return match coding {
-                // Nobody says what the digest is, so the label is all there is.
-                Some(coding) if promised.is_empty() => Err(BadBody::Encoded(coding)),
-                _ => Ok((self.bytes, found)),
-            };
-        };
-        let expected = other.clone();
-        match coding {
-            Some("gzip") => match decoded(&self.bytes, self.limit) {
-                Some(bytes) if promised.iter().all(|promised| *promised == Digest::of(&bytes)) => {
-                    Ok((bytes, expected))
-                }
-                _ => Err(BadBody::Encoded("gzip")),
-            },
-            Some(coding) => Err(BadBody::Encoded(coding)),
-            None => Err(BadBody::OtherDigest { expected, found }),
+        let have_all = |bytes: &[u8]| promised.iter().all(|one| one.of_same_algorithm(bytes) == *one);
+        let other = promised
+            .iter()
+            .find(|one| one.of_same_algorithm(&self.bytes) != **one);
+        match (other, coding) {
+            // Without a digest, the label is all that is known.
+            (None, Some(coding)) if promised.is_empty() => Err(BadBody::Encoded(coding)),
+            (None, _) => Ok(self.bytes),
+            (Some(_), Some("gzip")) => decoded(&self.bytes, self.limit)
+                .filter(|bytes| have_all(bytes))
+                .ok_or(BadBody::Encoded("gzip")),
+            (Some(_), Some(coding)) => Err(BadBody::Encoded(coding)),
+            (Some(expected), None) => Err(BadBody::OtherDigest {
+                expected: expected.clone(),
+                found: expected.of_same_algorithm(&self.bytes),
+            }),
         }
     }
 
@@ -115,10 +113,7 @@ mod tests {
             headers: &headers,
             limit: 1_000,
         };
-        body.verified(promised).map(|(bytes, digest)| {
-            assert_eq!(digest, Digest::of(&bytes));
-            bytes
-        })
+        body.verified(promised)
     }
 
     #[test]
