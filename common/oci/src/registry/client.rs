@@ -1,6 +1,7 @@
 //! One registry with its connections, tokens and limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use url::Url;
@@ -80,6 +81,12 @@ impl Registry {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Returns how long to wait for the headers of one response.
+    pub fn header_wait(&self) -> Duration {
+        let usual = self.inner.limits.header_wait;
+        self.inner.settings.header_wait.unwrap_or(usual)
     }
 
     pub fn name(&self) -> &RegistryName {

@@ -105,7 +105,7 @@ impl Registry {
         url: &Url,
         (way, prepared): (DialMode, reqwest::Request),
     ) -> Result<Response, RegistryError> {
-        let limit = request.header_wait.unwrap_or(self.inner.limits.header_wait);
+        let limit = request.header_wait.unwrap_or_else(|| self.header_wait());
         let requested = || request.requested.clone();
         // Whether the registry named this URL, by a redirect or a token realm.
         let by_registry = template == REDIRECTED || request.kind == "token";

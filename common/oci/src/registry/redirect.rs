@@ -89,7 +89,10 @@ impl Registry {
         match error {
             RegistryError::Unreachable { requested, cause } if is_moved => {
                 self.moves_back();
-                if matches!(cause, ConnectFault::Certificate(_) | ConnectFault::NeedsOurCertificate) {
+                if matches!(
+                    cause,
+                    ConnectFault::Certificate(_) | ConnectFault::NeedsOurCertificate
+                ) {
                     return RegistryError::SpeaksHttps { requested, cause };
                 }
                 RegistryError::Unreachable { requested, cause }

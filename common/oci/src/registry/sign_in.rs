@@ -235,7 +235,7 @@ impl Registry {
         sent: Option<&Secret>,
         refused: &Unauthorized,
     ) -> Result<Option<Secret>, RegistryError> {
-        let wait = self.inner.limits.header_wait;
+        let wait = self.header_wait();
         let bearer = refused
             .challenges
             .iter()
