@@ -18,6 +18,8 @@ use super::issuer::Issuer;
 use super::notes::Notes;
 
 pub(crate) const TOKEN_PATH: &str = "/stoker/token";
+/// The service in our own challenge. Registries name others.
+pub(crate) const OWN_SERVICE: &str = "stoker";
 /// The most registries whose challenges are kept.
 const KEPT: usize = 1_000;
 
@@ -42,6 +44,12 @@ pub(crate) struct ReceivedChallenge<'answer> {
     pub(crate) headers: &'answer HeaderMap,
     /// It came from a private address.
     pub(crate) is_inside: bool,
+}
+
+/// How a registry wants callers to sign in.
+pub(crate) enum RegistrySignIn {
+    Basic,
+    Bearer(KnownRealm),
 }
 
 /// The token server that one registry named.
@@ -136,6 +144,14 @@ impl ChallengeRelay {
     pub(crate) fn realm_of(&self, origin: &Origin, registries: &Registries) -> Option<KnownRealm> {
         let last = self.last().get(&origin.to_string())?.clone();
         known_realm(last, origin, registries)
+    }
+
+    /// Returns how this registry wanted callers to sign in last.
+    pub(crate) fn sign_in(&self, origin: &Origin, registries: &Registries) -> Option<RegistrySignIn> {
+        let last = self.last().get(&origin.to_string())?.clone();
+        let has_basic = last.basic.is_some();
+        let bearer = known_realm(last, origin, registries).map(RegistrySignIn::Bearer);
+        bearer.or_else(|| has_basic.then_some(RegistrySignIn::Basic))
     }
 
     /// Returns the issuer of this registry's tokens.
@@ -234,7 +250,7 @@ fn error_of(header: &str) -> Option<&'static str> {
         .find(|word| header.contains(word))
 }
 
-/// Returns the challenge for the caller, who reached us at `us`. The token path names the registry, because two registries
+/// Returns the challenge for the caller, who reached us at the base URL `us`. The token path names the registry, because two registries
 /// may name one token server.
 fn rewritten(challenge: &Challenge, origin: &Origin, error: Option<&str>, us: &str) -> Option<HeaderValue> {
     let mut text = match challenge {
@@ -246,8 +262,7 @@ fn rewritten(challenge: &Challenge, origin: &Origin, error: Option<&str>, us: &s
         } => {
             let origin = origin.to_string();
             let [realm, origin] = [realm, &origin].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
-            let mut text =
-                format!("Bearer realm=\"http://{us}{TOKEN_PATH}?registry={origin}&realm={realm}\"");
+            let mut text = format!("Bearer realm=\"{us}{TOKEN_PATH}?registry={origin}&realm={realm}\"");
             for (name, value) in [("service", service), ("scope", scope)] {
                 if let Some(value) = value {
                     text.extend([",", name, "=", &quoted(value)]);
@@ -259,6 +274,14 @@ fn rewritten(challenge: &Challenge, origin: &Origin, error: Option<&str>, us: &s
     if let (Challenge::Bearer { .. }, Some(error)) = (challenge, error) {
         text.extend([",error=", &quoted(error)]);
     }
+    HeaderValue::from_str(&text).ok()
+}
+
+/// Returns the challenge of `/v2/`: our own token path, which finds the registry in the scope of the token request.
+/// `named` is the query for a registry that the request names.
+pub(crate) fn own_challenge(us: &str, named: Option<String>) -> Option<HeaderValue> {
+    let query = named.map(|named| format!("?{named}")).unwrap_or_default();
+    let text = format!("Bearer realm=\"{us}{TOKEN_PATH}{query}\",service=\"{OWN_SERVICE}\"");
     HeaderValue::from_str(&text).ok()
 }
 
@@ -310,7 +333,7 @@ mod tests {
             &origin(),
             &registries(),
             &outside(&challenge_headers(&[BEARER])),
-            "127.0.0.1:65001",
+            "http://127.0.0.1:65001",
         );
         assert_eq!(
             passed,

@@ -233,6 +233,8 @@ fn question_key(caller: &Caller, question: &ForwardedRequest) -> QuestionKey {
     let object = match &question.kind {
         ForwardedObject::Manifest { wanted } => format!("manifest {wanted}"),
         ForwardedObject::Blob { digest } | ForwardedObject::FirstByte { digest } => format!("blob {digest}"),
+        ForwardedObject::Version => "version".to_owned(),
+        ForwardedObject::List { list, query } => format!("{list} {query}"),
     };
     (caller.shown_to_registry, caller.location().clone(), object)
 }
@@ -322,7 +324,7 @@ mod tests {
         ObjectInfo {
             size,
             media_type: Some(media_type.to_owned()),
-            digest: None,
+            ..ObjectInfo::default()
         }
     }
 
