@@ -358,15 +358,15 @@ mod tests {
             known.may_be_inside
         };
         let headers = challenge_headers(&[BEARER]);
-        relay.pass(&origin(), &registries, &outside(&headers), "us");
+        relay.pass(&origin(), &registries, &outside(&headers), "http://us");
         assert!(!known(&relay));
         let inside = ReceivedChallenge {
             headers: &headers,
             is_inside: true,
         };
-        relay.pass(&origin(), &registries, &inside, "us");
+        relay.pass(&origin(), &registries, &inside, "http://us");
         assert!(known(&relay));
-        relay.pass(&origin(), &registries, &outside(&headers), "us");
+        relay.pass(&origin(), &registries, &outside(&headers), "http://us");
         assert!(!known(&relay), "as it is now");
         registries.configure(vec![oci::RegistrySettings::new(origin().registry)]);
         assert!(known(&relay));
@@ -380,7 +380,7 @@ mod tests {
             &origin(),
             &registries(),
             &outside(&challenge_headers(&[BEARER])),
-            "us",
+            "http://us",
         );
         let (realm, other) = ("https://auth.example.com/token", "https://evil.example.com");
         let other: Origin = other.parse().expect("an origin");
@@ -390,7 +390,7 @@ mod tests {
             &other,
             &registries(),
             &outside(&challenge_headers(&[its_own])),
-            "us",
+            "http://us",
         );
         assert!(relay.realm(realm, &other, &registries()).is_none());
         let theirs = relay.realm("https://evil.example.com/token", &other, &registries());
@@ -407,7 +407,7 @@ mod tests {
             &origin(),
             &registries(),
             &outside(&challenge_headers(&[r#"Basic realm="a \"b\"""#])),
-            "us",
+            "http://us",
         );
         assert_eq!(passed, [r#"Basic realm="a \"b\"""#]);
     }
@@ -422,7 +422,7 @@ mod tests {
                     &origin(),
                     &registries(),
                     &outside(&challenge_headers(&[foreign])),
-                    "us"
+                    "http://us"
                 )
                 .is_empty()
         );
@@ -446,11 +446,11 @@ mod tests {
             &origin(),
             &registries(),
             &outside(&challenge_headers(&[BEARER])),
-            "us",
+            "http://us",
         );
         let relay = ChallengeRelay::open(notes);
         let at = |origin: Origin| origin.at("c/d".parse().expect("a repository"));
-        let repeated = relay.repeat(&at(origin()), "us");
+        let repeated = relay.repeat(&at(origin()), "http://us");
         assert_eq!(
             repeated,
             [
@@ -462,7 +462,7 @@ mod tests {
             ..origin()
         };
         assert!(!relay.is_known(&other));
-        assert!(relay.repeat(&at(other), "us").is_empty());
+        assert!(relay.repeat(&at(other), "http://us").is_empty());
     }
 
     proptest! {
@@ -473,7 +473,7 @@ mod tests {
                 service: Some(service.clone()),
                 scope: Some(scope.clone()),
             };
-            if let Some(value) = rewritten(&challenge, &origin(), None, "us:1") {
+            if let Some(value) = rewritten(&challenge, &origin(), None, "http://us:1") {
                 let text = value.to_str().unwrap_or_default().to_owned();
                 if let [Challenge::Bearer { realm, service: read, scope: read_scope }] = parse(&text).as_slice() {
                     prop_assert!(realm.starts_with("http://us:1/stoker/token?registry=https%3A%2F%2Freg%2Eexample%2Ecom&realm=https%3A"));
@@ -491,7 +491,7 @@ mod tests {
             if let Ok(value) = HeaderValue::from_str(&header) {
                 let mut headers = HeaderMap::new();
                 headers.append(header::WWW_AUTHENTICATE, value);
-                relay.pass(&origin(), &registries(), &outside(&headers), "us");
+                relay.pass(&origin(), &registries(), &outside(&headers), "http://us");
             }
         }
     }
