@@ -83,7 +83,7 @@ fn a_refusal_says_what_to_write() {
     .map(refusal);
     insta::assert_snapshot!(refusals.join("\n"), @r#"
     an image reference is needed, for example harbor.example.com/library/nginx:1.27
-    "https://h.lan/v2/a/blobs/1" is not a manifest URL: write https://harbor.example.com/v2/library/nginx/manifests/1.27 (with a tag or sha256:… at the end)
+    "https://h.lan/v2/a/blobs/1" is not a manifest URL: write https://harbor.example.com/v2/library/nginx/manifests/1.27 (with a tag or a digest at the end)
     "h.lan" has no repository: write h.lan/library/nginx:1.27
     "Upper/case" is not a repository: write repositories in lower case
     "h.lan/a b" contains a space or control character: write only host, path and tag, for example https://harbor.example.com/v2/library/nginx/manifests/1.27

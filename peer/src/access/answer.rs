@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, WARNING};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use oci::{Digest, FromInside};
+use oci::{BadDigest, Digest, FromInside};
 
 use super::bars::Bar;
 use super::decision::AnswerKind;
@@ -16,10 +16,12 @@ const WARNINGS_LIMIT: usize = 4_096;
 pub(crate) struct ObjectInfo {
     pub(crate) size: Option<u64>,
     pub(crate) media_type: Option<String>,
-    /// `Docker-Content-Digest`, unless it is of an algorithm that is not served here.
+    /// `Docker-Content-Digest`.
     pub(super) digest: Option<Digest>,
     /// `Warning` values for people (code 299).
     pub(super) warnings: Vec<HeaderValue>,
+    /// The algorithm of a `Docker-Content-Digest` that cannot be verified.
+    pub(super) unknown_algorithm: Option<String>,
 }
 
 /// The caller may read the object.
@@ -89,6 +91,8 @@ pub(crate) enum RegistryAnswer {
         is_inside: bool,
     },
     Refused(StatusCode),
+    /// The registry names a digest of this algorithm, which cannot be verified.
+    UnknownAlgorithm(String),
     /// 412: a rule of the registry bars this image.
     Barred(Bar),
     /// This question got no answer; the host is reachable.
@@ -113,7 +117,7 @@ impl RegistryAnswer {
         match self {
             Self::Granted(_) => AnswerKind::Granted,
             Self::Challenge { .. } => AnswerKind::Challenge,
-            Self::Refused(_) | Self::Barred(_) => AnswerKind::Refused,
+            Self::Refused(_) | Self::Barred(_) | Self::UnknownAlgorithm(_) => AnswerKind::Refused,
             Self::Failed(_) => AnswerKind::Failed,
             Self::Unreachable => AnswerKind::Unreachable,
         }
@@ -123,13 +127,18 @@ impl RegistryAnswer {
 impl From<&HeaderMap> for ObjectInfo {
     fn from(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let digest = text("docker-content-digest").map(str::parse);
         Self {
             // Servers that do not know the length write 0.
             size: text(CONTENT_LENGTH.as_str())
                 .and_then(|length| length.parse().ok())
                 .filter(|size| *size > 0),
             media_type: text(CONTENT_TYPE.as_str()).map(str::to_owned),
-            digest: text("docker-content-digest").and_then(|digest| digest.parse().ok()),
+            unknown_algorithm: match &digest {
+                Some(Err(BadDigest::UnknownAlgorithm { algorithm })) => Some(algorithm.clone()),
+                _ => None,
+            },
+            digest: digest.and_then(Result::ok),
             warnings: warnings(headers),
         }
     }

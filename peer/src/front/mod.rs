@@ -136,7 +136,7 @@ impl Front {
             return Err(Refusal::unavailable(text));
         };
         outcome.hold(room);
-        let requested = readable(&request.method, requested)?;
+        let requested = readable(request, requested)?;
         let headers = &request.headers;
         let allowed = self
             .access
@@ -178,9 +178,12 @@ fn requested_path(request: &Parts) -> Option<RequestedPath> {
 }
 
 /// Returns the requested object, if the method and the path are ones that this peer serves.
-fn readable(method: &Method, requested: Option<ObjectPath>) -> Result<ObjectPath, Refusal> {
-    if_it_reads(method)?;
-    requested.ok_or_else(|| Refusal::not_found("UNSUPPORTED", NOT_SERVED))
+fn readable(request: &Parts, requested: Option<ObjectPath>) -> Result<ObjectPath, Refusal> {
+    if_it_reads(&request.method)?;
+    requested.ok_or_else(|| match path::unknown_algorithm(request.uri.path()) {
+        Some(algorithm) => Refusal::unknown_algorithm(&algorithm),
+        None => Refusal::not_found("UNSUPPORTED", NOT_SERVED),
+    })
 }
 
 fn if_it_reads(method: &Method) -> Result<(), Refusal> {
