@@ -21,6 +21,7 @@ mod plain_client;
 mod private;
 mod pulls;
 mod ranges;
+mod registry_clients;
 mod relay;
 mod retrying;
 mod scopes;

@@ -20,6 +20,7 @@ mod entry;
 mod error;
 mod harbors;
 mod helper;
+mod lists;
 mod location;
 mod lookup_error;
 pub mod manifest;
@@ -45,6 +46,7 @@ pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, inside as sp
 pub use digest::{BadDigest, Digest, DigestAlgorithm, DigestHasher};
 pub use error::{ErrorResponse, RegistryError, RequestedObject, Side};
 pub use helper::CredentialHelper;
+pub use lists::{BadSubject, RequestedList, SubjectDigest};
 pub use location::{BadLocation, BasePath, Location, Origin, Scheme};
 pub use lookup_error::LookupError;
 pub use metrics::RegistryMetrics;

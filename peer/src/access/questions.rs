@@ -239,6 +239,8 @@ fn question_key(caller: &Caller, question: &ForwardedRequest) -> QuestionKey {
     let object = match &question.kind {
         ForwardedObject::Manifest { wanted } => format!("manifest {wanted}"),
         ForwardedObject::Blob { digest } | ForwardedObject::FirstByte { digest } => format!("blob {digest}"),
+        ForwardedObject::Version => "version".to_owned(),
+        ForwardedObject::List { list, query } => format!("{list} {query}"),
     };
     (caller.shown_to_registry, caller.location().clone(), object)
 }

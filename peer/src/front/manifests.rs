@@ -18,9 +18,9 @@ use crate::fetch::Extent;
 
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// Marks a tag's last meaning (RFC 7234, 5.5.1).
+/// Marks a tag's last meaning. The distribution specification allows only code 299 and agent `-`.
 const STALE: HeaderValue = HeaderValue::from_static(
-    "110 - \"the registry gave no answer; this is the last known meaning of the tag\"",
+    "299 - \"the registry gave no answer; this is the last known meaning of the tag\"",
 );
 
 impl Front {
@@ -36,11 +36,13 @@ impl Front {
             .granted_manifest(caller, wanted, headers, head_only, outcome)
             .await?;
         let is_stale = granted.is_stale;
+        let info = granted.grant.info.as_ref();
+        let warnings = info.map(|info| info.warnings().to_vec()).unwrap_or_default();
         let mut response = self
             .manifest_response(caller, (wanted, granted), headers, head_only, outcome)
             .await?;
-        if is_stale {
-            response.headers_mut().insert(WARNING, STALE);
+        for warning in warnings.into_iter().chain(is_stale.then_some(STALE)) {
+            response.headers_mut().append(WARNING, warning);
         }
         Ok(response)
     }
