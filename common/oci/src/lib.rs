@@ -53,6 +53,7 @@ pub use registry::{
     ManifestHead, Probe, Registry, broke_before_the_head, retry_after,
 };
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
+pub use text::with_short_digests;
 
 /// The manifest types to accept. All are listed, because a registry answers 404 if it has only another type.
 pub const MANIFEST_ACCEPT: [&str; 4] = [
