@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::challenge::BadRealm;
 use crate::dial::NotAllowed;
 use crate::text::{TEXT_LIMIT, tame, with_short_digests, without_middle};
-use crate::{Digest, LookupError, RegistryName};
+use crate::{ConnectFault, Digest, LookupError, RegistryName};
 
 /// Whose failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,8 +23,8 @@ pub enum Side {
 }
 
 /// Letters of the registry's name and the object together, of which the registry's name takes at most the first number.
-const LONGEST_NAMES: usize = 66;
-const LONGEST_REGISTRY: usize = 28;
+const LONGEST_NAMES: usize = 64;
+const LONGEST_REGISTRY: usize = 24;
 /// Letters of the name of a registry's storage.
 const LONGEST_HOST: usize = 18;
 
@@ -39,9 +39,18 @@ impl fmt::Display for RequestedObject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let registry = without_middle(self.registry.as_str(), LONGEST_REGISTRY);
         let left = LONGEST_NAMES.saturating_sub(registry.chars().count());
-        let object = without_middle(&with_short_digests(&self.object), left);
-        write!(out, "{registry}: {object}")
+        write!(out, "{registry}: {}", object_within(left, &self.object))
     }
+}
+
+/// Shortens `manifest v1 of library/nginx`, the repository first.
+fn object_within(limit: usize, object: &str) -> String {
+    let object = with_short_digests(object);
+    let Some((what, repository)) = object.rsplit_once(" of ") else {
+        return without_middle(&object, limit);
+    };
+    let left = limit.saturating_sub(what.chars().count() + " of ".len());
+    without_middle(&format!("{what} of {}", without_middle(repository, left)), limit)
 }
 
 /// Status and first error text of a registry's response; sanitized and bounded.
@@ -139,10 +148,10 @@ pub enum RegistryError {
         requested: RequestedObject,
         response: ErrorResponse,
     },
-    #[error("{requested} not fetched, unreachable: {cause}")]
+    #[error("{requested} not fetched, {}", unreached(.cause))]
     Unreachable {
         requested: RequestedObject,
-        cause: String,
+        cause: ConnectFault,
     },
     #[error("{requested} not fetched: no {awaited} within {} s", .limit.as_secs_f32())]
     TimedOut {
@@ -171,6 +180,11 @@ pub enum RegistryError {
     BadAnswer {
         requested: RequestedObject,
         what: String,
+    },
+    #[error("{requested} cannot be verified: {algorithm} is not supported")]
+    UnknownAlgorithm {
+        requested: RequestedObject,
+        algorithm: String,
     },
     #[error("{requested} refused by its storage {}: HTTP {}", without_middle(.host, LONGEST_HOST), .response.status)]
     StorageRefused {
@@ -217,6 +231,14 @@ fn when(retry_after: Option<&Duration>) -> String {
     })
 }
 
+/// A bad certificate is a matter of the registry, not of the network.
+fn unreached(cause: &ConnectFault) -> String {
+    match cause {
+        ConnectFault::Certificate(fault) => format!("registry's {fault}"),
+        other => format!("registry unreachable: {other}"),
+    }
+}
+
 impl RegistryError {
     /// Returns whose failure it is.
     pub fn side(&self) -> Side {
@@ -247,7 +269,7 @@ impl RegistryError {
             | Self::NoFreeConnection { .. }
             | Self::NoLookup { .. }
             | Self::WrongBytes { .. } => true,
-            Self::Unreachable { cause, .. } => !is_about_certificates(cause) && !wants_our_certificate(cause),
+            Self::Unreachable { cause, .. } => cause.may_pass(),
             _ => false,
         }
     }
@@ -305,6 +327,7 @@ impl RegistryError {
             Self::WrongBytes { .. } => "wrong_bytes",
             Self::TooLarge { .. } => "too_large",
             Self::BadAnswer { .. } => "bad_answer",
+            Self::UnknownAlgorithm { .. } => "unknown_algorithm",
             Self::BadRedirect { .. } => "bad_redirect",
             Self::StorageRefused { .. } => "storage_refused",
             Self::NoFreeConnection { .. } => "no_turn",
@@ -314,18 +337,6 @@ impl RegistryError {
             Self::Setup { .. } => "setup",
         }
     }
-}
-
-/// Whether the server rejected the TLS handshake because our client certificate is missing or unknown.
-pub(crate) fn wants_our_certificate(cause: &str) -> bool {
-    let cause = cause.to_ascii_lowercase().replace(' ', "");
-    ["certificaterequired", "alert:badcertificate", "alert:unknownca"]
-        .iter()
-        .any(|alert| cause.contains(alert))
-}
-
-pub(crate) fn is_about_certificates(cause: &str) -> bool {
-    cause.contains("certificate")
 }
 
 #[cfg(test)]
@@ -401,7 +412,7 @@ mod tests {
             },
             RegistryError::Unreachable {
                 requested: requested(),
-                cause: cause(),
+                cause: ConnectFault::Other(cause()),
             },
             RegistryError::TimedOut {
                 requested: requested(),
@@ -425,6 +436,10 @@ mod tests {
             RegistryError::BadAnswer {
                 requested: requested(),
                 what: "no digest".to_owned(),
+            },
+            RegistryError::UnknownAlgorithm {
+                requested: requested(),
+                algorithm: "blake3".to_owned(),
             },
             RegistryError::StorageRefused {
                 requested: requested(),
@@ -467,10 +482,10 @@ mod tests {
     fn usual_names_are_whole() {
         let (_, digest) = long_names();
         let requested = RequestedObject {
-            registry: "harbor.example.com:5000".parse().expect("a name"),
+            registry: "harbor.example.com".parse().expect("a name"),
             object: format!("manifest {digest} of library/nginx"),
         };
-        insta::assert_snapshot!(requested, @"harbor.example.com:5000: manifest sha256:e28d98ac666a of library/nginx");
+        insta::assert_snapshot!(requested, @"harbor.example.com: manifest sha256:e28d98ac666a of library/nginx");
     }
 
     #[test]

@@ -7,8 +7,10 @@
 
 mod advice;
 mod bad_manifest;
+mod certificate_fault;
 pub mod challenge;
 mod clients;
+mod connect_fault;
 mod credential;
 mod credential_lookup;
 mod dial;
@@ -34,9 +36,11 @@ mod settings;
 mod strict;
 mod text;
 
+pub use certificate_fault::CertificateFault;
+pub use connect_fault::ConnectFault;
 pub use credential::{Credential, KeptCredential, Secret};
 pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, inside as special_address, is_named_by};
-pub use digest::{BadDigest, Digest, DigestHasher};
+pub use digest::{BadDigest, Digest, DigestAlgorithm, DigestHasher};
 pub use error::{ErrorResponse, RegistryError, RequestedObject, Side};
 pub use helper::CredentialHelper;
 pub use location::{BadLocation, BasePath, Location, Origin, Scheme};

@@ -43,13 +43,18 @@ pub(crate) fn without_middle(name: &str, limit: usize) -> String {
 
 /// Cuts each digest down to its first twelve digits.
 pub fn with_short_digests(text: &str) -> String {
-    const PREFIX: &str = "sha256:";
+    /// `sha256:` and `sha512:` have the same length.
+    const LENGTH: usize = "sha256:".len();
     let mut short = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find(PREFIX) {
-        let (before, digest) = rest.split_at(at + PREFIX.len());
+    while let Some(at) = ["sha256:", "sha512:"]
+        .iter()
+        .filter_map(|name| rest.find(name))
+        .min()
+    {
+        let (before, digest) = rest.split_at(at + LENGTH);
         let digits = digest.bytes().take_while(u8::is_ascii_hexdigit).count();
-        let shown = if digits == 64 { 12 } else { digits };
+        let shown = if matches!(digits, 64 | 128) { 12 } else { digits };
         short.push_str(before);
         short.push_str(digest.get(..shown).unwrap_or_default());
         rest = digest.get(digits..).unwrap_or_default();
@@ -91,6 +96,10 @@ mod tests {
         assert_eq!(
             with_short_digests(&format!("blob sha256:{digest} of a, sha256:12 and sha256:é")),
             "blob sha256:8e61fd6d786a of a, sha256:12 and sha256:é"
+        );
+        assert_eq!(
+            with_short_digests(&format!("sha512:{digest}{digest}, sha256:{digest}")),
+            "sha512:8e61fd6d786a, sha256:8e61fd6d786a"
         );
     }
 

@@ -4,11 +4,11 @@ use http::{HeaderMap, header};
 
 use crate::manifest::without_parameters;
 use crate::text::tame;
-use crate::{Digest, RegistryError, RequestedObject};
+use crate::{BadDigest, Digest, RegistryError, RequestedObject};
 
-/// Returns the sha256 digest of the header; other algorithms are ignored.
-pub(super) fn digest_header(headers: &HeaderMap) -> Option<Digest> {
-    headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
+/// Returns the digest that the response names, or why it cannot be used.
+pub(super) fn digest_header(headers: &HeaderMap) -> Option<Result<Digest, BadDigest>> {
+    Some(headers.get("docker-content-digest")?.to_str().ok()?.parse())
 }
 
 pub(super) fn media_type(headers: &HeaderMap) -> String {

@@ -1,14 +1,17 @@
 //! Fetches manifests whole.
 //!
-//! **Invariant:** the bytes that [`Registry::manifest`] returns have the returned digest.
+//! **Invariant:** the bytes that [`Registry::manifest`] returns have the returned digest. It is the requested one, or the one
+//! that the registry names for the tag; only where the registry names none, it is their sha256.
 
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use super::client::Registry;
 use super::headers::{check_coding, digest_header, media_type, number};
 use super::request::{History, Request};
-use crate::{Credential, Digest, MANIFEST_ACCEPT, RegistryError, Repository, TagOrDigest};
+use crate::{
+    BadDigest, Credential, Digest, MANIFEST_ACCEPT, RegistryError, Repository, RequestedObject, TagOrDigest,
+};
 
 /// A manifest with the registry's exact bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,25 +47,14 @@ impl Registry {
         let bytes = self
             .read_whole(&request.requested, response, self.inner.limits.manifest_bytes)
             .await?;
-        let digest = Digest::of(&bytes);
-        let promised = wanted
-            .digest()
-            .cloned()
-            .into_iter()
-            .chain(digest_header(&headers));
-        for expected in promised {
-            if expected != digest {
-                let (expected, found) = (Box::new(expected), Box::new(digest));
-                return Err(RegistryError::WrongBytes {
-                    requested: request.requested,
-                    expected,
-                    found,
-                });
-            }
+        let named = named_digest(wanted, &headers, &request.requested)?;
+        let promised = wanted.digest().cloned().or_else(|| named.clone());
+        for expected in promised.iter().chain(&named) {
+            check_same(expected, &expected.of_same_algorithm(&bytes), &request.requested)?;
         }
         Ok(FetchedManifest {
+            digest: promised.unwrap_or_else(|| Digest::of(&bytes)),
             bytes,
-            digest,
             media_type: media_type(&headers),
         })
     }
@@ -77,15 +69,15 @@ impl Registry {
         let request = self.manifest_request(Method::HEAD, repository, wanted);
         let response = self.send_signed(&request, credential).await?;
         let headers = response.headers();
-        match (response.status(), digest_header(headers), media_type(headers)) {
-            (StatusCode::OK, Some(digest), media_type) if !media_type.is_empty() => {
-                if let Some(expected) = wanted.digest().filter(|expected| **expected != digest) {
-                    let (expected, found) = (Box::new(expected.clone()), Box::new(digest));
-                    return Err(RegistryError::WrongBytes {
-                        requested: request.requested,
-                        expected,
-                        found,
-                    });
+        let named = match response.status() {
+            StatusCode::OK => named_digest(wanted, headers, &request.requested)?,
+            _ => None,
+        };
+        match (response.status(), named, media_type(headers)) {
+            (StatusCode::OK, Some(named), media_type) if !media_type.is_empty() => {
+                let digest = wanted.digest().unwrap_or(&named).clone();
+                if digest.algorithm() == named.algorithm() {
+                    check_same(&digest, &named, &request.requested)?;
                 }
                 Ok(ManifestHead {
                     digest,
@@ -132,4 +124,34 @@ impl Registry {
         let joint = if wanted.digest().is_some() { '@' } else { ':' };
         format!("{}/{repository}{joint}{wanted}", self.name())
     }
+}
+
+/// Returns the digest that the response names. A tag whose digest cannot be verified is refused, because under another digest
+/// nobody would find the image.
+fn named_digest(
+    wanted: &TagOrDigest,
+    headers: &HeaderMap,
+    requested: &RequestedObject,
+) -> Result<Option<Digest>, RegistryError> {
+    match digest_header(headers) {
+        Some(Ok(digest)) => Ok(Some(digest)),
+        Some(Err(BadDigest::UnknownAlgorithm { algorithm })) if wanted.tag().is_some() => {
+            Err(RegistryError::UnknownAlgorithm {
+                requested: requested.clone(),
+                algorithm,
+            })
+        }
+        _ => Ok(None),
+    }
+}
+
+fn check_same(expected: &Digest, found: &Digest, requested: &RequestedObject) -> Result<(), RegistryError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(RegistryError::WrongBytes {
+        requested: requested.clone(),
+        expected: Box::new(expected.clone()),
+        found: Box::new(found.clone()),
+    })
 }
