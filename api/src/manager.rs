@@ -216,6 +216,7 @@ fn route_settings(config: &ManagerConfig, peer_port: u16) -> RouteSettings {
     RouteSettings {
         public_url: url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
         rules: config.triggers.clone(),
+        hooks: config.hooks.clone(),
         peer_port,
         kraken_waits: KRAKEN_WAITS,
     }

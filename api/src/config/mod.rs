@@ -4,6 +4,7 @@
 mod beside;
 mod clusters;
 mod flags;
+mod hooks;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use api::AuthMode;
-use api::triggers::Rules;
+use api::triggers::{Hooks, Rules};
 use oci::{AddressRange, DialRules};
 use preheat::{ClusterSettings, Webhook};
 use process::TlsFiles;
@@ -57,6 +58,8 @@ pub(crate) struct ManagerConfig {
     pub(crate) webhooks: Vec<Webhook>,
     /// What to preheat when a registry reports a push.
     pub(crate) triggers: Rules,
+    /// Settings of webhooks of registries.
+    pub(crate) hooks: Hooks,
     pub(crate) telemetry: TelemetryOptions,
     /// The URL of Jaeger's pages, for links.
     pub(crate) jaeger_ui: Option<url::Url>,
@@ -126,6 +129,7 @@ impl ManagerConfig {
             clusters: clusters::read(top),
             webhooks: webhooks::read(top),
             triggers: triggers::read(top),
+            hooks: hooks::read(top),
             telemetry: telemetry_options(&telemetry, program.service),
             jaeger_ui: jaeger_ui
                 .and_then(|url| telemetry.check("jaeger_ui", web_address(&url, "http://jaeger:16686"))),

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use api::triggers::HookKind;
 use preheat::ClusterLimits;
 use settings::FaultKind;
 
@@ -353,6 +354,51 @@ fn every_fault_of_a_webhook_is_reported_without_its_url() {
         assert!(kinds_of(&faults).contains(&expected), "{expected:?}: {faults:#?}");
     }
     assert!(!faults.to_string().contains("token-in-it"), "{faults}");
+    drop(secret.folder);
+}
+
+#[test]
+fn hooks_are_read_with_their_secret_from_a_file() {
+    let secret = file("a-long-enough-secret\n");
+    let text = format!(
+        "data_dir = \"d\"\n[hooks.github]\nsecret_file = {:?}\n[hooks.nexus]\nregistry = \"docker.nexus.lan\"\npath = \"a\"\n",
+        secret.path.display().to_string()
+    );
+    let file = file(&text);
+    let hooks = of_manager(&file).hooks;
+    let github = hooks.get(&HookKind::GitHub).expect("settings");
+    let read = github.secret.as_ref().map(|secret| secret.expose());
+    assert_eq!(read, Some("a-long-enough-secret"));
+    let nexus = hooks.get(&HookKind::Nexus).expect("settings");
+    let registry = nexus.registry.as_ref().map(ToString::to_string);
+    assert_eq!(
+        (registry.as_deref(), nexus.path.as_deref()),
+        (Some("docker.nexus.lan"), Some("a"))
+    );
+    assert!(!format!("{hooks:?}").contains("long-enough"));
+    drop(secret.folder);
+}
+
+#[test]
+fn every_fault_of_a_hook_is_reported_with_its_key() {
+    let secret = file("short");
+    let text = format!(
+        "data_dir = \"d\"\n[hooks.github]\nsecret_file = {path:?}\nregistry = \"no name\"\npath = \"x\"\n\
+         [hooks.quay]\nsecret_file = {path:?}\n[hooks.zot]\nsecret = \"inline\"\n[hooks.bitbucket]\nregistry = \"r.lan\"\n",
+        path = secret.path.display().to_string()
+    );
+    let faults = all_faults(&text);
+    for expected in [
+        ("hooks.\"github\".secret_file", FaultKind::BadValue),
+        ("hooks.\"github\".registry", FaultKind::BadValue),
+        ("hooks.\"github\".path", FaultKind::BadValue),
+        ("hooks.\"quay\".secret_file", FaultKind::BadValue),
+        ("hooks.\"zot\".registry", FaultKind::Incomplete),
+        ("hooks.\"zot\".secret", FaultKind::UnknownKey),
+        ("hooks.\"bitbucket\"", FaultKind::BadValue),
+    ] {
+        assert!(kinds_of(&faults).contains(&expected), "{expected:?}: {faults:#?}");
+    }
     drop(secret.folder);
 }
 

@@ -53,11 +53,16 @@ fn secret(section: &Section<'_>) -> Option<SecretText> {
             "is needed: a file with the secret that signs each notice",
         );
     }
-    let content = content?;
+    section.check("secret_file", long_enough(&content?))
+}
+
+/// Returns the secret without the white space around it.
+pub(super) fn long_enough(content: &str) -> Result<SecretText, String> {
     let secret = content.trim();
-    let too_short = format!("the file holds fewer than {SHORTEST_SECRET} letters; write a longer secret");
-    let long_enough = Some(secret).filter(|secret| secret.len() >= SHORTEST_SECRET);
-    section
-        .check("secret_file", long_enough.ok_or(too_short))
-        .map(SecretText::new)
+    if secret.len() < SHORTEST_SECRET {
+        return Err(format!(
+            "the file holds fewer than {SHORTEST_SECRET} letters; write a longer secret"
+        ));
+    }
+    Ok(SecretText::new(secret))
 }

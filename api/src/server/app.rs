@@ -13,7 +13,7 @@ use crate::server::attempts::Attempts;
 use crate::server::authority::{Authority, NotIssued};
 use crate::server::problem::Problem;
 use crate::server::tokens::{CallerKey, Scope, Scopes, endpoint_hash, endpoint_scopes};
-use crate::server::triggers::{Outcome, Rules, TriggerMetrics};
+use crate::server::triggers::{HookKind, HookSettings, Hooks, Outcome, Rules, TriggerMetrics};
 use crate::server::watchers::Watchers;
 
 /// How long an expired or revoked token may poll its preheats: Harbor's jobs last at most 30 minutes.
@@ -45,6 +45,8 @@ pub struct RouteSettings {
     pub public_url: Option<String>,
     /// Which pushes lead to a preheat.
     pub rules: Rules,
+    /// Settings of webhooks of registries.
+    pub hooks: Hooks,
     /// Port that peers connect to.
     pub peer_port: u16,
     /// How long a call of Harbor's provider "Kraken" waits for the result, because Harbor takes the response as
@@ -161,6 +163,11 @@ impl App {
 
     pub(crate) fn rules(&self) -> &Rules {
         &self.0.parts.route_settings.rules
+    }
+
+    pub(crate) fn hook(&self, kind: HookKind) -> HookSettings {
+        let hooks = &self.0.parts.route_settings.hooks;
+        hooks.get(&kind).cloned().unwrap_or_default()
     }
 
     /// Counts the outcome of a push event.

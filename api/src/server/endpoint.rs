@@ -25,7 +25,7 @@ const SERVED: [&str; 7] = [
     "/oapi/v1/jobs",
     "/health",
     "/registry/notifications",
-    "/hooks/harbor",
+    "/hooks",
 ];
 /// Replaces any other path below an endpoint, which may hold a token. No route has this path.
 const NOT_SERVED: &str = "/t/_";

@@ -27,7 +27,7 @@ use crate::server::routes::{
         dragonfly_preheats::get::get,
         kraken::health::health,
         notifications::create::create,
-        hooks::harbor::harbor,
+        hooks::receive::receive,
         preheats::create::create,
         preheats::list::list,
         preheats::get::get,

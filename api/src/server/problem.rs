@@ -142,6 +142,10 @@ impl Problem {
         Self::new(Kind::SignIn, FIELD_NAME)
     }
 
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(crate) fn scope(needed: impl Display) -> Self {
         Self::new(
             Kind::Scope,

@@ -47,7 +47,7 @@ pub fn router(app: App, metrics: &Metrics) -> Router {
         // what Harbor's provider "Kraken" speaks, and registries that tell of pushes
         .route("/health", get(harbor::kraken::health::health))
         .route("/registry/notifications", post(notifications::create::create))
-        .route("/hooks/harbor", post(hooks::harbor::harbor))
+        .route("/hooks/{kind}", post(hooks::receive::receive))
         // our own
         .route(
             "/api/v1/preheats",

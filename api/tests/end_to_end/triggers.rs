@@ -73,6 +73,23 @@ async fn what_is_pushed_to_a_real_registry_is_preheated_tag_by_tag() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_push_to_a_real_registry_with_relative_urls_is_preheated() {
+    let mut registry = Registry::plain().await;
+    registry.use_relative_urls().await;
+    let manager = up_with_a_rule(&registry).await;
+    let endpoint = manager.new_endpoint().await;
+    registry
+        .tell(&format!("{}{endpoint}/registry/notifications", manager.url()))
+        .await;
+    let image = ImageSpec::small(78).build();
+    registry.push(&image, "library/app", "v1").await;
+    let preheats = succeeded(&manager, 1).await;
+    let named = format!("{}/library/app:v1@{}", registry.host(), image.root().digest);
+    assert_eq!(preheats[0]["image"], named);
+    assert_seed_holds(&manager.peer_data_dir(), image.digests()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_pushed_while_the_manager_is_away_is_preheated_when_it_is_back() {
     let mut registry = Registry::plain().await;
     let mut manager = up_with_a_rule(&registry).await;

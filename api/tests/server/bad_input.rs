@@ -264,3 +264,50 @@ async fn a_peer_that_says_nonsense_is_told_so() {
         .await
         .problem(422);
 }
+
+/// Row by row: what is wrong with a field of Harbor's request is said with the field's name.
+#[tokio::test]
+async fn a_value_of_the_wrong_type_or_range_is_named_by_its_field() {
+    let world = World::start().await;
+    let token = world.token([Scope::Preheat, Scope::Admin]).await.text;
+    for (field, value) in [
+        ("percentage", json!(300)),
+        ("percentage", json!(-1)),
+        ("count", json!(-1)),
+        ("count", json!("three")),
+        ("headers", json!(["Authorization"])),
+        ("headers", json!({"Authorization": ["a", "b"]})),
+        ("ips", json!("10.0.0.1")),
+        ("ips", json!([1])),
+    ] {
+        let mut args = json!({"type": "image", "url": URL});
+        args[field] = value.clone();
+        let body = json!({"type": "preheat", "args": args});
+        let answer = world.post("/oapi/v1/jobs", &token, &body).await;
+        let detail = answer.problem(422);
+        assert!(
+            detail.contains(&format!("`args.{field}")),
+            "{field} {value}: {detail}"
+        );
+    }
+    for (path, body, field) in [
+        ("/api/v1/preheats", json!({"image": 7}), "`image`"),
+        (
+            "/api/v1/preheats",
+            json!({"image": "h.lan/a:1", "priority": 3}),
+            "`priority`",
+        ),
+        (
+            "/api/v1/preheats",
+            json!({"image": "h.lan/a:1", "platforms": ["linux/amd64", 7]}),
+            "`platforms[1]`",
+        ),
+        ("/preheats", json!({"type": "image", "url": 7}), "`url`"),
+        ("/api/v1/tokens", json!({"name": 7}), "`name`"),
+        ("/api/v1/join-tokens", json!({"scope": 7}), "`scope`"),
+    ] {
+        let detail = world.post(path, &token, &body).await.problem(422);
+        assert!(detail.contains(field), "{path} {body}: {detail}");
+    }
+    assert_eq!(world.stored().await, 0);
+}

@@ -164,8 +164,8 @@ async fn what_kraken_cannot_have_is_refused_in_words_and_nothing_of_it_is_taken(
             422,
             "a user name or password",
         ),
-        (event(json!("x")), 422, "Kraken"),
-        (json!({"Events": [{"Target": good}, 7]}), 422, "Kraken"),
+        (event(json!("x")), 422, "`Events[].Target`"),
+        (json!({"Events": [{"Target": good}, 7]}), 422, "`Events[]`"),
         (json!({"Events": {}}), 422, "envelope"),
     ];
     for (body, status, told) in cases {

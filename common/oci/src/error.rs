@@ -1,7 +1,8 @@
 //! Failures of requests to a registry.
 //!
 //! **Invariant:** no error holds a credential, a query string, more than [`TEXT_LIMIT`] characters of outside text, or
-//! text from another host than the registry.
+//! text from another host than the registry. The first sentence (all but the registry's own words) has at most 120
+//! letters, so that Harbor's tables show it: long names lose their middle, and a digest is its first 12 digits.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use crate::challenge::BadRealm;
 use crate::dial::NotAllowed;
-use crate::text::{TEXT_LIMIT, tame};
+use crate::text::{TEXT_LIMIT, tame, with_short_digests, without_middle};
 use crate::{BadTokenAnswer, ConnectFault, Digest, LookupError, RegistryName};
 
 /// Whose failure it is.
@@ -21,6 +22,12 @@ pub enum Side {
     Network,
 }
 
+/// Letters of the registry's name and the object together, of which the registry's name takes at most the first number.
+const LONGEST_NAMES: usize = 64;
+const LONGEST_REGISTRY: usize = 24;
+/// Letters of the name of a registry's storage.
+const LONGEST_HOST: usize = 18;
+
 /// The requested object and its registry: `harbor.example.com: manifest 1.27 of library/nginx`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestedObject {
@@ -30,8 +37,20 @@ pub struct RequestedObject {
 
 impl fmt::Display for RequestedObject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.registry, self.object)
+        let registry = without_middle(self.registry.as_str(), LONGEST_REGISTRY);
+        let left = LONGEST_NAMES.saturating_sub(registry.chars().count());
+        write!(out, "{registry}: {}", object_within(left, &self.object))
     }
+}
+
+/// Shortens `manifest v1 of library/nginx`, the repository first.
+fn object_within(limit: usize, object: &str) -> String {
+    let object = with_short_digests(object);
+    let Some((what, repository)) = object.rsplit_once(" of ") else {
+        return without_middle(&object, limit);
+    };
+    let left = limit.saturating_sub(what.chars().count() + " of ".len());
+    without_middle(&format!("{what} of {}", without_middle(repository, left)), limit)
 }
 
 /// Status and first error text of a registry's response; sanitized and bounded.
@@ -105,7 +124,7 @@ pub enum RegistryError {
         requested: RequestedObject,
         response: ErrorResponse,
     },
-    #[error("{requested} refused, the credential of the request has expired: {response}")]
+    #[error("{requested} refused, its credential has expired: {response}")]
     CredentialEnded {
         requested: RequestedObject,
         response: ErrorResponse,
@@ -155,7 +174,7 @@ pub enum RegistryError {
         received: u64,
         cause: String,
     },
-    #[error("{requested} has wrong bytes: their digest is {found}, not {expected}")]
+    #[error("{requested} has wrong bytes: {}, not {}", .found.short(), .expected.short())]
     WrongBytes {
         requested: RequestedObject,
         expected: Box<Digest>,
@@ -171,7 +190,7 @@ pub enum RegistryError {
         requested: RequestedObject,
         what: String,
     },
-    #[error("{requested} cannot be verified: the digest algorithm {algorithm} is not supported")]
+    #[error("{requested} cannot be verified: {algorithm} is not supported")]
     UnknownAlgorithm {
         requested: RequestedObject,
         algorithm: String,
@@ -181,13 +200,13 @@ pub enum RegistryError {
         requested: RequestedObject,
         cause: BadTokenAnswer,
     },
-    #[error("{requested} refused by {host}, where the registry redirected, also on retry: HTTP {}", .response.status)]
+    #[error("{requested} refused by its storage {}: HTTP {}", without_middle(.host, LONGEST_HOST), .response.status)]
     StorageRefused {
         requested: RequestedObject,
         host: String,
         response: ErrorResponse,
     },
-    #[error("{requested} found no free connection in {} s: all {limit} to the registry were in use", .waited.as_secs_f32())]
+    #[error("{requested} found no free connection of {limit} in {} s", .waited.as_secs_f32())]
     NoFreeConnection {
         requested: RequestedObject,
         limit: NonZeroU32,
@@ -351,6 +370,139 @@ mod tests {
         assert!(response.words.starts_with("X [2J: y y"), "{response}");
         assert!(response.words.chars().count() <= TEXT_LIMIT + 1);
         assert!(!response.words.contains(char::is_control));
+    }
+
+    fn long_names() -> (RequestedObject, Digest) {
+        let digest = Digest::of(b"a layer");
+        let label = "a".repeat(29);
+        let registry = format!("{label}.{label}");
+        let object = format!("manifest {digest} of {}", "team/".repeat(39) + "nginx");
+        let requested = RequestedObject {
+            registry: registry.parse().expect("a name"),
+            object,
+        };
+        (requested, digest)
+    }
+
+    /// One error of each kind, with long names.
+    fn one_of_each() -> Vec<RegistryError> {
+        let (requested, digest) = long_names();
+        let requested = || requested.clone();
+        let response = |status| ErrorResponse::new(status, b"");
+        let retry_after = Some(Duration::from_secs(60));
+        let cause = || "connection refused".to_owned();
+        let host = "b".repeat(60);
+        vec![
+            RegistryError::NotFound {
+                requested: requested(),
+                response: response(404),
+            },
+            RegistryError::NoCredential {
+                requested: requested(),
+                response: response(401),
+            },
+            RegistryError::WrongCredential {
+                requested: requested(),
+                response: response(401),
+            },
+            RegistryError::CredentialEnded {
+                requested: requested(),
+                response: response(401),
+            },
+            RegistryError::Forbidden {
+                requested: requested(),
+                response: response(403),
+            },
+            RegistryError::TooManyRequests {
+                requested: requested(),
+                response: response(429),
+                retry_after,
+            },
+            RegistryError::ServerError {
+                requested: requested(),
+                response: response(503),
+                retry_after,
+            },
+            RegistryError::Unexpected {
+                requested: requested(),
+                response: response(418),
+            },
+            RegistryError::Unreachable {
+                requested: requested(),
+                cause: ConnectFault::Other(cause()),
+            },
+            RegistryError::TimedOut {
+                requested: requested(),
+                awaited: "response",
+                limit: Duration::from_secs(30),
+            },
+            RegistryError::CutShort {
+                requested: requested(),
+                received: 123_456_789,
+                cause: "end of body".to_owned(),
+            },
+            RegistryError::WrongBytes {
+                requested: requested(),
+                expected: Box::new(digest),
+                found: Box::new(Digest::of(b"other")),
+            },
+            RegistryError::TooLarge {
+                requested: requested(),
+                limit: 4 * 1024 * 1024,
+            },
+            RegistryError::BadAnswer {
+                requested: requested(),
+                what: "no digest".to_owned(),
+            },
+            RegistryError::UnknownAlgorithm {
+                requested: requested(),
+                algorithm: "blake3".to_owned(),
+            },
+            RegistryError::StorageRefused {
+                requested: requested(),
+                host,
+                response: response(403),
+            },
+            RegistryError::NoFreeConnection {
+                requested: requested(),
+                limit: NonZeroU32::MIN,
+                waited: Duration::from_secs(20),
+            },
+            RegistryError::NoLookup {
+                requested: requested(),
+                cause: LookupError::TooLong,
+            },
+        ]
+    }
+
+    #[test]
+    fn the_first_sentence_of_each_kind_fits_harbors_table_and_names_things_once() {
+        for error in one_of_each() {
+            let text = format!("{error}; {}", error.what_to_do());
+            let (first, advice) = text.split_once("; ").expect("what to do");
+            assert!(first.chars().count() <= 120, "{}: {first}", first.chars().count());
+            assert!(!advice.is_empty());
+            let (requested, digest) = long_names();
+            for name in ["aaaa…aaaa", digest.short(), "nginx"] {
+                let times = text.matches(name).count();
+                let is_wrong_bytes = matches!(error, RegistryError::WrongBytes { .. });
+                assert!(times <= 1 || is_wrong_bytes, "{name}: {text}");
+            }
+            assert!(
+                !text.contains(requested.registry.as_str()) && !text.contains(digest.as_str()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn usual_names_are_whole() {
+        let (_, digest) = long_names();
+        let requested = RequestedObject {
+            registry: "harbor.example.com".parse().expect("a name"),
+            object: format!("manifest {digest} of library/nginx"),
+        };
+        insta::assert_snapshot!(requested, @"harbor.example.com: manifest sha256:e28d98ac666a of library/nginx");
     }
 
     #[test]

@@ -62,6 +62,7 @@ pub use registry::{
     may_be_about_head, retry_after,
 };
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
+pub use text::with_short_digests;
 pub use token_answer::{BadTokenAnswer, TokenAnswer};
 
 /// The manifest types to accept. All are listed, because a registry answers 404 if it has only another type.

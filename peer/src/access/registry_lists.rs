@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use wire::{ObjectKind, Side};
 
 use super::caller::Caller;
-use super::questions::{LIMIT, QuestionOutcome, patience};
+use super::decision::GrantAge;
+use super::questions::{QuestionOutcome, patience};
 use super::refusal::Refusal;
 use super::state::Access;
 
@@ -37,7 +38,7 @@ impl Access {
     ) -> Result<ListAnswer, Refusal> {
         let what = list.to_string();
         let kind = ForwardedObject::List { list, query };
-        let question = caller.question(Method::GET, kind, Vec::new(), LIMIT);
+        let question = caller.question(Method::GET, kind, Vec::new(), self.limit(caller, GrantAge::None));
         match self.ask_raw(caller, question, patience(false)).await {
             QuestionOutcome::Answered(response) if is_passed(&response) => {
                 read(response).await.map_err(|why| unusable(caller, &what, why))

@@ -177,7 +177,9 @@ impl Access {
             by_get: true,
             has_kept_meaning: false,
         };
-        let read = self.read_whole(&question, Instant::now() + LIMIT).await;
+        let read = self
+            .read_whole(&question, Instant::now() + self.limit(caller, GrantAge::None))
+            .await;
         let resolved = read.ok().filter(|resolved| resolved.digest == *digest)?;
         resolved.bytes
     }

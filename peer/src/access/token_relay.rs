@@ -45,8 +45,6 @@ enum TokenOutcome {
     Unreachable,
 }
 
-}
-
 impl Access {
     pub(crate) async fn token(&self, request: axum::extract::Request) -> Result<Response, Refusal> {
         let mut request = TokenRequest::read(request, &self.keyring).await?;

@@ -1,5 +1,8 @@
 //! The verdict over a preheat, computed from its counts.
 
+use std::fmt::Write as _;
+
+use oci::with_short_digests;
 use wire::Side;
 
 use super::state::PreheatState;
@@ -85,17 +88,44 @@ pub(crate) fn verdict(
     if verified > 0 && verified + tolerated == total && first_failed.iter().all(is_excused) {
         return Verdict::Succeeded;
     }
-    let named: Vec<String> = first_failed
-        .iter()
-        .take(NAMED_FAILURES)
-        .map(|failed| format!("{} on {}: {}", short(&failed.digest), failed.peer, failed.reason))
-        .collect();
-    let failed = total - verified;
-    let reason = format!("{failed} of {total} placements failed: {}", named.join("; "));
+    let reason = reason(total - verified, total, first_failed);
     let side = first_failed.first().map_or(Side::Manager, |failed| failed.side);
     Verdict::Failed {
         reason: cut(&reason),
         side,
+    }
+}
+
+/// The first failure's own reason stands in front, because Harbor's tables show only the first 120 letters.
+fn reason(failed: i64, total: i64, first_failed: &[FailedPlacement]) -> String {
+    let count = format!("{failed} of {total} placements failed");
+    let Some((first, others)) = first_failed.split_first() else {
+        return count;
+    };
+    let why = own_reason(first);
+    let mut reason = format!("{why}; {count}, {}", place(first, &why));
+    for other in others.iter().take(NAMED_FAILURES - 1) {
+        let why = own_reason(other);
+        // Writing into a String cannot fail.
+        let _ = write!(reason, "; {}: {why}", place(other, &why));
+    }
+    reason
+}
+
+/// The reason without the peer that it begins with, and with short digests.
+fn own_reason(failed: &FailedPlacement) -> String {
+    let peer = format!("peer {}: ", failed.peer);
+    let reason = failed.reason.strip_prefix(&peer).unwrap_or(&failed.reason);
+    with_short_digests(reason)
+}
+
+/// Object and peer; the object only if its reason does not name it.
+fn place(failed: &FailedPlacement, why: &str) -> String {
+    let digest = short(&failed.digest);
+    if why.contains(digest) {
+        format!("on {}", failed.peer)
+    } else {
+        format!("{digest} on {}", failed.peer)
     }
 }
 
@@ -177,7 +207,23 @@ mod tests {
         let Verdict::Failed { reason, side } = verdict(counts(9, 4, 0), &[], &all) else {
             panic!("not failed")
         };
-        insta::assert_snapshot!(reason, @"5 of 9 placements failed: sha256:000000000000 on seed-0: disk full; sha256:000000000000 on seed-1: disk full; sha256:000000000000 on seed-2: disk full");
+        insta::assert_snapshot!(reason, @"disk full; 5 of 9 placements failed, sha256:000000000000 on seed-0; sha256:000000000000 on seed-1: disk full; sha256:000000000000 on seed-2: disk full");
         assert_eq!(side, Side::Peer);
+    }
+
+    #[test]
+    fn a_failure_names_peer_and_digest_once_and_its_reason_first() {
+        let digest = format!("sha256:{}", "8e61fd6d".repeat(8));
+        let told = FailedPlacement {
+            reason: format!(
+                "peer seed-0: r.lan: blob {digest} of team/app not found: HTTP 404; push the image again"
+            ),
+            digest,
+            ..failed(0)
+        };
+        let Verdict::Failed { reason, .. } = verdict(counts(9, 8, 0), &[], &[told]) else {
+            panic!("not failed")
+        };
+        insta::assert_snapshot!(reason, @"r.lan: blob sha256:8e61fd6d8e61 of team/app not found: HTTP 404; push the image again; 1 of 9 placements failed, on seed-0");
     }
 }

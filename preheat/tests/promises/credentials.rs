@@ -120,6 +120,6 @@ async fn an_expired_credential_without_another_one_fails_on_the_callers_side() {
     let view = world.until_state(id, PreheatState::Failed).await;
     assert_eq!(view.side, Some(Side::Caller));
     let reason = view.reason.unwrap();
-    insta::assert_snapshot!(world.without_host(&reason), @"REGISTRY: manifest v1 of team/app refused, the credential of the request has expired: HTTP 401 ({}); send a new credential, or configure one for this registry that does not expire");
+    insta::assert_snapshot!(world.without_host(&reason), @"REGISTRY: manifest v1 of team/app refused, its credential has expired: HTTP 401 ({}); send a new credential, or configure one for this registry that does not expire");
     assert!(!reason.contains("planted"), "{reason}");
 }

@@ -78,7 +78,7 @@ async fn an_absent_peer_fails_its_placements() {
     let view = world.view(id).await;
     assert_eq!((view.state, view.side), (PreheatState::Failed, Some(Side::Peer)));
     let reason = view.reason.unwrap();
-    insta::assert_snapshot!(reason, @"3 of 6 placements failed: sha256:eee90f18866f on node-1: peer left: node-1 has not called in for 300 s; start it again or preheat anew (none of its 3 objects was begun)");
+    insta::assert_snapshot!(reason, @"peer left: node-1 has not called in for 300 s; start it again or preheat anew (none of its 3 objects was begun); 3 of 6 placements failed, sha256:eee90f18866f on node-1");
     assert_eq!((view.placements_verified, view.placements_failed), (3, 3));
 }
 

@@ -106,7 +106,7 @@ async fn a_preheat_with_a_failed_placement_never_succeeds() {
     let view = world.view(id).await;
     assert_eq!(view.state, PreheatState::Failed);
     let reason = view.reason.unwrap();
-    insta::assert_snapshot!(reason, @"1 of 3 placements failed: sha256:ca978112ca1b on seed-1: the registry said 404");
+    insta::assert_snapshot!(reason, @"the registry said 404; 1 of 3 placements failed, sha256:ca978112ca1b on seed-1");
     let rows = preheat::harbor_rows(&world.preheater, id, 2).await.unwrap();
     assert_eq!((rows.rows.len(), rows.left_out), (2, 1));
     assert!(!rows.rows[0].ok && rows.rows[1].ok);

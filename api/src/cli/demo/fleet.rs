@@ -170,6 +170,7 @@ fn manager_config(
         timeouts: Timeouts::default(),
         registries: vec![described],
         triggers: Rules::default(),
+        hooks: api::triggers::Hooks::new(),
         dial: loopback_too(),
         clusters: std::collections::BTreeMap::new(),
         webhooks: Vec::new(),

@@ -109,6 +109,11 @@ impl FromRequestParts<App> for Poller {
     }
 }
 
+/// Whether the request holds something as a token, valid or not.
+pub(crate) fn shows_token(parts: &Parts) -> bool {
+    shown(parts) != Shown::Nothing
+}
+
 async fn standing(parts: &Parts, app: &App) -> Result<Standing, Problem> {
     match shown(parts) {
         Shown::Token(token) => app.standing_of(&token).await,

@@ -9,7 +9,7 @@ mod caller;
 mod path;
 mod peer;
 
-pub(crate) use body::{Body, BodyIfAny};
-pub(crate) use caller::{Allowed, Poller, Presented, ToAdminister, ToPreheat, ToRead};
+pub(crate) use body::{Body, BodyIfAny, from_json, from_part, json_bytes};
+pub(crate) use caller::{Allowed, Poller, Presented, ToAdminister, ToPreheat, ToRead, shows_token};
 pub(crate) use path::{LabelledQuery, Parts, QueryParams};
 pub(crate) use peer::{of_own_session, only_peers, only_renewable};

@@ -19,8 +19,9 @@ const LONGEST_NAME: usize = 128;
 pub(crate) struct Pushed {
     pub(crate) image: ImageReference,
     pub(crate) source: Requester,
-    /// Names the message, so that a repeated one is recognised.
-    pub(crate) delivery: String,
+    /// Names the message, so that a repeated one is recognised; `None` if nothing in the message tells a repeated one
+    /// from the next push.
+    pub(crate) delivery: Option<String>,
 }
 
 /// A push that led to no preheat.

@@ -62,6 +62,12 @@ impl Glob {
         at.last().copied().unwrap_or(false)
     }
 
+    /// Whether the pattern consists of stars. For a tag, which has no `/`, one star matches every tag.
+    pub(super) fn is_stars_only(&self) -> bool {
+        let is_star = |piece: &Piece| matches!(piece, Piece::Within | Piece::Across);
+        self.pieces.iter().all(is_star)
+    }
+
     /// A star may stand for nothing.
     fn skip_empty(&self, at: &mut [bool]) {
         for (position, piece) in self.pieces.iter().enumerate() {
@@ -146,6 +152,13 @@ mod tests {
         ] {
             assert!(!matches(pattern, name), "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn a_pattern_of_stars_is_known() {
+        let is_stars_only = |pattern: &str| pattern.parse::<Glob>().expect(pattern).is_stars_only();
+        assert!(["*", "**", "***"].into_iter().all(is_stars_only));
+        assert!(!["v*", "?", "*.*", "latest"].into_iter().any(is_stars_only));
     }
 
     #[test]

@@ -4,9 +4,12 @@
 //! message creates no second preheat.
 
 mod glob;
+mod hooks;
 mod metrics;
 mod rules;
 
 pub use glob::{BadGlob, Glob};
+pub(crate) use hooks::{HookHash, HookProof};
+pub use hooks::{HookKind, HookSettings, Hooks, UnknownHook};
 pub(crate) use metrics::{Outcome, TriggerMetrics};
 pub use rules::{Rule, Rules, Wish};

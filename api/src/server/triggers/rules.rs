@@ -47,15 +47,25 @@ impl Rule {
         let names = [&image.registry, configured_as];
         names.iter().any(|name| self.registry.matches(name.as_str()))
             && self.repository.matches(image.repository.as_str())
-            && image
-                .tag
-                .as_ref()
-                .is_some_and(|tag| self.tag.matches(tag.as_str()))
+            && self.matches_tag(image)
+    }
+
+    /// A push without a tag matches a rule for all tags.
+    fn matches_tag(&self, image: &ImageReference) -> bool {
+        match &image.tag {
+            Some(tag) => self.tag.matches(tag.as_str()),
+            None => self.tag.is_stars_only(),
+        }
     }
 }
 
 impl Wish {
-    pub(crate) fn of(&self, image: ImageReference, asked_by: Requester, delivery: String) -> PreheatRequest {
+    pub(crate) fn of(
+        &self,
+        image: ImageReference,
+        asked_by: Requester,
+        delivery: Option<String>,
+    ) -> PreheatRequest {
         PreheatRequest {
             scope: self.scope,
             peers: self.peers.clone(),
@@ -63,7 +73,7 @@ impl Wish {
             platforms: self.platforms.clone(),
             referrers: self.referrers,
             priority: self.priority,
-            delivery: Some(delivery),
+            delivery,
             ..PreheatRequest::new(image, asked_by)
         }
     }
@@ -112,12 +122,16 @@ mod tests {
             ("other.lan/team/nginx:1", None),
             // named by an alias
             ("10.0.0.1:5000/team/app:v1", Some(Scope::AllPeers)),
-            // the tag counts beside a digest, and without a tag there is no push of one
+            // the tag counts beside a digest; a push without a tag matches a rule for all tags
             (
                 &format!("registry.lan/team/app:v1@{digest}"),
                 Some(Scope::AllPeers),
             ),
             (&format!("registry.lan/team/app@{digest}"), None),
+            (
+                &format!("other.lan/library/nginx@{digest}"),
+                Some(Scope::SingleSeedPeer),
+            ),
         ] {
             assert_eq!(scope_for(&rules, image), scope, "{image}");
         }

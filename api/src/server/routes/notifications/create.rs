@@ -36,7 +36,7 @@ pub(crate) async fn create(
         return Err(neither());
     };
     let report = match (envelope.remove("events"), envelope.remove("Events")) {
-        (Some(Value::Array(events)), _) => distribution::receive(&app, caller, events).await?,
+        (Some(Value::Array(events)), _) => distribution::receive(&app, caller, events, None).await?,
         (None, Some(Value::Array(events))) => kraken::receive(&app, caller, events).await?,
         _ => return Err(neither()),
     };

@@ -1,13 +1,14 @@
 //! Notifications of distribution (docker-registry): one event for each blob and manifest that is pushed, pulled or
 //! deleted. Only a manifest that is pushed under a tag is an image.
 
-use oci::{Digest, ImageReference, Tag};
+use oci::{Digest, ImageReference, RegistryName, Tag};
 use preheat::Requester;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{PassedOverPush, PushReport};
 use crate::server::app::App;
+use crate::server::extract::from_part;
 use crate::server::problem::Problem;
 use crate::server::routes::pushed::{Pushed, delivery_named};
 
@@ -21,6 +22,13 @@ struct RegistryEvent {
     timestamp: Option<String>,
     action: Option<String>,
     target: Option<RegistryTarget>,
+    request: Option<PushRequest>,
+}
+
+/// The request that pushed the image.
+#[derive(Default, Deserialize)]
+struct PushRequest {
+    host: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -39,11 +47,12 @@ enum RegistryEventKind {
 }
 
 /// Acts on each event. Storage that fails ends it: the registry tells all of them again, and what has led to a preheat
-/// leads to no second one.
-pub(super) async fn receive(
+/// leads to no second one. `registry` replaces the host of the messages.
+pub(in crate::server::routes) async fn receive(
     app: &App,
     caller: Option<&str>,
     events: Vec<Value>,
+    registry: Option<&RegistryName>,
 ) -> Result<PushReport, Problem> {
     if events.len() > MOST_EVENTS {
         return Err(Problem::invalid(format!(
@@ -52,7 +61,7 @@ pub(super) async fn receive(
     }
     let mut report = PushReport::default();
     for event in events {
-        match meaning_of(event) {
+        match meaning_of(event, registry) {
             RegistryEventKind::Pushed(pushed) => report.act(app, caller, pushed).await?,
             RegistryEventKind::Nothing(why) => report.nothing(PassedOverPush::nothing(app, SOURCE, why)),
             RegistryEventKind::Malformed(why) => report.nothing(PassedOverPush::malformed(app, SOURCE, &why)),
@@ -61,9 +70,10 @@ pub(super) async fn receive(
     Ok(report)
 }
 
-fn meaning_of(event: Value) -> RegistryEventKind {
-    let Ok(event) = serde_json::from_value::<RegistryEvent>(event) else {
-        return RegistryEventKind::Malformed("an event is not made as a registry makes them".to_owned());
+fn meaning_of(event: Value, registry: Option<&RegistryName>) -> RegistryEventKind {
+    let event: RegistryEvent = match from_part("events[]", event) {
+        Ok(event) => event,
+        Err(problem) => return RegistryEventKind::Malformed(problem.detail().to_owned()),
     };
     if event.action.as_deref() != Some("push") {
         return RegistryEventKind::Nothing("not a push");
@@ -72,19 +82,48 @@ fn meaning_of(event: Value) -> RegistryEventKind {
     let Some(tag) = target.tag.as_deref().filter(|tag| !tag.is_empty()) else {
         return RegistryEventKind::Nothing("not a tag");
     };
-    let url = target.url.as_deref().unwrap_or_default();
-    match image(url, tag, target.digest.as_deref()) {
-        Ok(image) => RegistryEventKind::Pushed(Pushed {
-            delivery: delivery_named(
+    let host = event.request.and_then(|request| request.host);
+    let host = registry.map(ToString::to_string).or(host);
+    let named = absolute(target.url.unwrap_or_default(), host)
+        .and_then(|url| image(&url, tag, target.digest.as_deref()).map(|image| (url, image)));
+    match named {
+        Ok((url, image)) => RegistryEventKind::Pushed(Pushed {
+            delivery: Some(delivery_named(
                 SOURCE,
                 event.id.as_deref().unwrap_or_default(),
-                &[event.timestamp.as_deref().unwrap_or_default(), url, tag],
-            ),
-            image,
+                &[event.timestamp.as_deref().unwrap_or_default(), &url, tag],
+            )),
+            image: at(image, registry),
             source: SOURCE,
         }),
         Err(why) => RegistryEventKind::Malformed(why),
     }
+}
+
+/// A configured registry replaces the one of the message.
+fn at(image: ImageReference, registry: Option<&RegistryName>) -> ImageReference {
+    match registry {
+        Some(registry) => ImageReference {
+            registry: registry.clone(),
+            plain_http: false,
+            ..image
+        },
+        None => image,
+    }
+}
+
+/// Adds the host that the pusher named to the relative URL of a registry with `http.relativeurls`. Such a URL has no
+/// scheme either; for a configured registry, the configuration decides it.
+fn absolute(url: String, host: Option<String>) -> Result<String, String> {
+    if !url.starts_with('/') || url.starts_with("//") {
+        return Ok(url);
+    }
+    let host = host.filter(|host| !host.is_empty()).ok_or(
+        "target.url is relative and request.host is missing: set http.host, or http.relativeurls: false, in the \
+         registry's configuration",
+    )?;
+    let host: RegistryName = host.parse().map_err(|fault| format!("request.host: {fault}"))?;
+    Ok(format!("https://{host}{url}"))
 }
 
 /// The URL names the manifest by digest; another field holds the tag.
@@ -135,12 +174,12 @@ mod tests {
     fn with(change: impl FnOnce(&mut Value)) -> RegistryEventKind {
         let mut event = event();
         change(&mut event);
-        meaning_of(event)
+        meaning_of(event, None)
     }
 
     #[test]
     fn a_pushed_tag_is_an_image_by_digest_with_its_tag() {
-        let RegistryEventKind::Pushed(pushed) = meaning_of(event()) else {
+        let RegistryEventKind::Pushed(pushed) = meaning_of(event(), None) else {
             panic!("not understood")
         };
         assert_eq!(
@@ -149,8 +188,35 @@ mod tests {
         );
         assert_eq!(
             pushed.delivery,
-            "notification:320678d8-ca14-430f-8bb6-4ca139cd83f7"
+            Some("notification:320678d8-ca14-430f-8bb6-4ca139cd83f7".to_owned())
         );
+    }
+
+    #[test]
+    fn a_relative_url_gets_the_host_of_the_pushing_request() {
+        let relative = |event: &mut Value| {
+            event["target"]["url"] = json!(format!("/v2/library/app/manifests/{DIGEST}"));
+        };
+        let RegistryEventKind::Pushed(pushed) = with(relative) else {
+            panic!("not understood")
+        };
+        assert_eq!(
+            pushed.image.to_string(),
+            format!("127.0.0.1:5000/library/app:v1@{DIGEST}")
+        );
+        for host in [
+            json!(null),
+            json!(""),
+            json!("a b"),
+            json!("ann:pw@h"),
+            json!("h/v2/x"),
+        ] {
+            let odd = with(|event| {
+                relative(event);
+                event["request"]["host"] = host.clone();
+            });
+            assert!(matches!(odd, RegistryEventKind::Malformed(_)), "{host}: {odd:?}");
+        }
     }
 
     #[test]
@@ -186,7 +252,7 @@ mod tests {
             with(|event| event["target"]["digest"] = json!(format!("sha256:{}", "0".repeat(64)))),
             with(|event| event["target"] = json!([])),
             with(|event| event["id"] = json!(7)),
-            meaning_of(json!("push")),
+            meaning_of(json!("push"), None),
         ] {
             assert!(matches!(odd, RegistryEventKind::Malformed(_)), "{odd:?}");
         }

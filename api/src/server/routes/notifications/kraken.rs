@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::PushReport;
 use crate::server::app::App;
+use crate::server::extract::from_part;
 use crate::server::problem::{Kind, Problem};
 use crate::server::routes::harbor::words::why_it_failed;
 use crate::server::routes::image;
@@ -88,9 +89,7 @@ fn read(events: Vec<Value>) -> Result<Vec<Pushed>, Problem> {
 }
 
 fn pushed(event: Value) -> Result<Pushed, Problem> {
-    let event: KrakenEvent = serde_json::from_value(event).map_err(|_| {
-        Problem::invalid("`Events` has an entry that is not made as Harbor's provider \"Kraken\" makes them.")
-    })?;
+    let event: KrakenEvent = from_part("Events[]", event)?;
     let target = event.target.unwrap_or_default();
     let url = target
         .url
@@ -116,7 +115,11 @@ fn pushed(event: Value) -> Result<Pushed, Problem> {
     }
     let parts = [event.time_stamp.as_deref().unwrap_or_default(), url];
     Ok(Pushed {
-        delivery: delivery_named(SOURCE, event.id.as_deref().unwrap_or_default(), &parts),
+        delivery: Some(delivery_named(
+            SOURCE,
+            event.id.as_deref().unwrap_or_default(),
+            &parts,
+        )),
         image,
         source: SOURCE,
     })

@@ -6,4 +6,5 @@ mod distribution;
 mod kraken;
 mod push_report;
 
+pub(super) use distribution::receive as receive_events;
 pub(super) use push_report::{PassedOverPush, PushReport};
