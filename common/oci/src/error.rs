@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::challenge::BadRealm;
 use crate::dial::NotAllowed;
 use crate::text::{TEXT_LIMIT, tame};
-use crate::{Digest, LookupError, RegistryName};
+use crate::{ConnectFault, Digest, LookupError, RegistryName};
 
 /// Whose failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,10 +129,10 @@ pub enum RegistryError {
         requested: RequestedObject,
         response: ErrorResponse,
     },
-    #[error("{requested} not fetched, registry unreachable: {cause}")]
+    #[error("{requested} not fetched, {}", unreached(.cause))]
     Unreachable {
         requested: RequestedObject,
-        cause: String,
+        cause: ConnectFault,
     },
     #[error("{requested} not fetched: no {awaited} within {} s", .limit.as_secs_f32())]
     TimedOut {
@@ -212,6 +212,14 @@ fn when(retry_after: Option<&Duration>) -> String {
     })
 }
 
+/// A bad certificate is a matter of the registry, not of the network.
+fn unreached(cause: &ConnectFault) -> String {
+    match cause {
+        ConnectFault::Certificate(fault) => format!("registry's {fault}"),
+        other => format!("registry unreachable: {other}"),
+    }
+}
+
 impl RegistryError {
     /// Returns whose failure it is.
     pub fn side(&self) -> Side {
@@ -242,7 +250,7 @@ impl RegistryError {
             | Self::NoFreeConnection { .. }
             | Self::NoLookup { .. }
             | Self::WrongBytes { .. } => true,
-            Self::Unreachable { cause, .. } => !is_about_certificates(cause) && !wants_our_certificate(cause),
+            Self::Unreachable { cause, .. } => cause.may_pass(),
             _ => false,
         }
     }
@@ -310,18 +318,6 @@ impl RegistryError {
             Self::Setup { .. } => "setup",
         }
     }
-}
-
-/// Whether the server rejected the TLS handshake because our client certificate is missing or unknown.
-pub(crate) fn wants_our_certificate(cause: &str) -> bool {
-    let cause = cause.to_ascii_lowercase().replace(' ', "");
-    ["certificaterequired", "alert:badcertificate", "alert:unknownca"]
-        .iter()
-        .any(|alert| cause.contains(alert))
-}
-
-pub(crate) fn is_about_certificates(cause: &str) -> bool {
-    cause.contains("certificate")
 }
 
 #[cfg(test)]

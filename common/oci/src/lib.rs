@@ -7,8 +7,10 @@
 
 mod advice;
 mod bad_manifest;
+mod certificate_fault;
 pub mod challenge;
 mod clients;
+mod connect_fault;
 mod credential;
 mod credential_lookup;
 mod dial;
@@ -34,6 +36,8 @@ mod settings;
 mod strict;
 mod text;
 
+pub use certificate_fault::CertificateFault;
+pub use connect_fault::ConnectFault;
 pub use credential::{Credential, KeptCredential, Secret};
 pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, inside as special_address, is_named_by};
 pub use digest::{BadDigest, Digest, DigestAlgorithm, DigestHasher};
@@ -49,8 +53,9 @@ pub use ranges::{ContentRange, RequestedRange};
 pub use reference::{BadReference, DigestConflict, ImageReference, TagOrDigest};
 pub use registries::Registries;
 pub use registry::{
-    BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere, FromInside,
-    ManifestHead, Probe, Registry, broke_before_the_head, retry_after,
+    BadBody, BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere,
+    FromInside, ManifestBody, ManifestHead, Probe, Registry, broke_before_the_head, may_be_about_head,
+    retry_after,
 };
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
 
