@@ -13,11 +13,11 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 use world::harbor::{State as PreheatState, Wish};
 use world::image::artifact::{Artifact, Part, gzip, image_config, sha512_of, tar};
-use world::sha256sum::assert_seed_holds;
+use world::sha256sum::{assert_seed_holds, seed_holds};
 use world::{Manager, ManagerSpec, Peer, Registry};
 
 use crate::plain_client::PlainClient;
-use crate::{described, preheat, preheat_well, up};
+use crate::{LIMIT, described, preheat, preheat_well, up};
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const DIGEST: &str = "docker-content-digest";
@@ -50,19 +50,21 @@ struct Shelf {
     root: String,
     /// What it says that the tag's digest is.
     named: String,
+    knows_head: bool,
 }
 
 impl SmallRegistry {
     async fn start(artifact: &Artifact) -> Self {
-        Self::start_naming(artifact, &artifact.root().digest).await
+        Self::of(artifact, &artifact.root().digest, true).await
     }
 
-    async fn start_naming(artifact: &Artifact, named: &str) -> Self {
+    async fn of(artifact: &Artifact, named: &str, knows_head: bool) -> Self {
         let objects = artifact.parts().iter();
         let shelf = Shelf {
             objects: Arc::new(objects.map(|part| (part.digest.clone(), part.clone())).collect()),
             root: artifact.root().digest.clone(),
             named: named.to_owned(),
+            knows_head,
         };
         let routes = axum::Router::new()
             .route("/v2/", get(async || "{}"))
@@ -100,6 +102,9 @@ async fn send(
     method: Method,
     Path((_, wanted)): Path<(String, String)>,
 ) -> Response {
+    if method == Method::HEAD && !shelf.knows_head {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
     let (digest, named) = match wanted.as_str() {
         "v1" => (&shelf.root, &shelf.named),
         digest => (&digest.to_owned(), &digest.to_owned()),
@@ -145,6 +150,14 @@ async fn assert_serves(client: &PlainClient, artifact: &Artifact) {
     }
 }
 
+/// A node seals an object after its readers have it.
+async fn eventually_holds(node: &Peer, image: &Artifact) {
+    world::eventually("the node holds the image", LIMIT, async || {
+        seed_holds(&node.data_dir(), image.digests()).await.ok()
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sha512_layers_on_a_real_registry_are_preheated_and_served_while_it_is_down() {
     let mut registry = Registry::plain().await;
@@ -162,7 +175,7 @@ async fn sha512_layers_on_a_real_registry_are_preheated_and_served_while_it_is_d
     assert_seed_holds(&seed.data_dir(), image.digests()).await;
     registry.stop();
     assert_serves(&PlainClient::new(&node.front_url(), &registry), &image).await;
-    assert_seed_holds(&node.data_dir(), image.digests()).await;
+    eventually_holds(&node, &image).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,16 +194,18 @@ async fn an_image_of_sha512_digests_alone_is_pulled_by_tag_and_by_digest_from_a_
     let client = PlainClient::of_host(&node.front_url(), &registry.host);
     registry.stop().await;
     assert_serves(&client, &image).await;
-    assert_seed_holds(&node.data_dir(), image.digests()).await;
+    eventually_holds(&node, &image).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cold_pull_answers_with_the_registrys_sha512_digest() {
     let image = Artifact::all_sha512(image_config("linux/amd64", &[]), layers());
-    let registry = SmallRegistry::start(&image).await;
-    let manager = ManagerSpec::new().config(&registry.config()).start_up().await;
-    let client = PlainClient::of_host(&manager.front_url(), &registry.host);
-    assert_serves(&client, &image).await;
+    for knows_head in [true, false] {
+        let registry = SmallRegistry::of(&image, &image.root().digest, knows_head).await;
+        let manager = ManagerSpec::new().config(&registry.config()).start_up().await;
+        let client = PlainClient::of_host(&manager.front_url(), &registry.host);
+        assert_serves(&client, &image).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,21 +239,23 @@ async fn a_wrong_sha512_layer_fails_the_preheat_and_is_never_served_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_digest_that_cannot_be_verified_is_refused_and_never_renamed() {
     let image = Artifact::all_sha512(image_config("linux/amd64", &[]), layers());
-    let registry = SmallRegistry::start_naming(&image, &format!("blake3:{}", "0".repeat(64))).await;
-    let manager = ManagerSpec::new().config(&registry.config()).start_up().await;
-    let poll = preheat(&manager, &registry.wish("v1")).await;
-    assert_eq!(poll.state, PreheatState::Failure);
-    let errors = format!("{:?}", poll.errors);
-    assert!(
-        errors.contains("digest algorithm blake3 is not supported"),
-        "{errors}"
-    );
-    let client = PlainClient::of_host(&manager.front_url(), &registry.host);
-    for path in ["manifests/v1", "manifests/blake3:00", "blobs/blake3:00"] {
-        let refused = client.ask(&format!("{REPOSITORY}/{path}"), None).await;
-        assert_eq!(refused.status(), StatusCode::NOT_FOUND, "{path}");
-        let text = refused.text().await.expect("text");
-        assert!(text.contains("UNSUPPORTED") && text.contains("blake3"), "{text}");
+    for knows_head in [true, false] {
+        let registry = SmallRegistry::of(&image, "blake3:00", knows_head).await;
+        let manager = ManagerSpec::new().config(&registry.config()).start_up().await;
+        let poll = preheat(&manager, &registry.wish("v1")).await;
+        assert_eq!(poll.state, PreheatState::Failure);
+        let errors = format!("{:?}", poll.errors);
+        assert!(
+            errors.contains("digest algorithm blake3 is not supported"),
+            "{errors}"
+        );
+        let client = PlainClient::of_host(&manager.front_url(), &registry.host);
+        for path in ["manifests/v1", "manifests/blake3:00", "blobs/blake3:00"] {
+            let refused = client.ask(&format!("{REPOSITORY}/{path}"), None).await;
+            assert_eq!(refused.status(), StatusCode::NOT_FOUND, "{path}");
+            let text = refused.text().await.expect("text");
+            assert!(text.contains("UNSUPPORTED") && text.contains("blake3"), "{text}");
+        }
     }
 }
 

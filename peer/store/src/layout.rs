@@ -82,7 +82,7 @@ impl Layout {
 fn file_name(digest: &Digest) -> Cow<'_, str> {
     match digest.algorithm() {
         DigestAlgorithm::Sha256 => digest.hex().into(),
-        other => format!("{}-{}", other.name(), digest.hex()).into(),
+        other @ DigestAlgorithm::Sha512 => format!("{}-{}", other.name(), digest.hex()).into(),
     }
 }
 

@@ -5,6 +5,7 @@
     reason = "tests build their own client; process is above this crate"
 )]
 
+mod algorithms;
 mod bodies;
 mod counts;
 mod dial;
