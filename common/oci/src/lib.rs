@@ -54,8 +54,9 @@ pub use ranges::{ContentRange, RequestedRange};
 pub use reference::{BadReference, DigestConflict, ImageReference, TagOrDigest};
 pub use registries::Registries;
 pub use registry::{
-    BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere, FromInside,
-    ManifestHead, Probe, Registry, broke_before_the_head, retry_after,
+    BadBody, BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere,
+    FromInside, ManifestBody, ManifestHead, Probe, Registry, broke_before_the_head, may_be_about_head,
+    retry_after,
 };
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::Resolve;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Identity, Proxy};
 
@@ -95,6 +96,7 @@ fn checking(builder: ClientBuilder, options: &ClientOptions) -> Result<ClientBui
 fn configured(builder: ClientBuilder, options: &ClientOptions) -> Result<Client, ClientError> {
     let mut builder = builder
         .user_agent(USER_AGENT)
+        .default_headers(unencoded())
         .no_proxy()
         .redirect(Policy::none())
         .connect_timeout(CONNECT_LIMIT)
@@ -110,6 +112,12 @@ fn configured(builder: ClientBuilder, options: &ClientOptions) -> Result<Client,
         builder = builder.proxy(Proxy::all(url).map_err(|_| ClientError::NoProxy)?);
     }
     builder.build().map_err(ClientError::Build)
+}
+
+/// Asks for bodies as they are: digests and byte ranges are those of the plain bytes, and without this header HTTP lets a
+/// server choose any coding.
+fn unencoded() -> HeaderMap {
+    HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))])
 }
 
 /// Builds a client that accepts any certificate, to inspect a server; responses carry the certificate

@@ -26,6 +26,7 @@ pub(crate) struct RecordedRequest {
     pub(crate) query: String,
     pub(crate) authorization: Option<String>,
     pub(crate) accept: Option<String>,
+    pub(crate) accept_encoding: Option<String>,
     pub(crate) range: Option<String>,
     pub(crate) body: String,
 }
@@ -116,6 +117,7 @@ async fn record(request: Request) -> RecordedRequest {
         query: parts.uri.query().unwrap_or_default().to_owned(),
         authorization: header("authorization"),
         accept: header("accept"),
+        accept_encoding: header("accept-encoding"),
         range: header("range"),
         body: String::from_utf8(to_bytes(body, 1 << 20).await.unwrap().to_vec()).unwrap(),
     }

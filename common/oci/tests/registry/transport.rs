@@ -172,7 +172,16 @@ async fn each_refusal_of_a_certificate_has_its_own_fault() {
     });
     assert_eq!(purpose.await, Some(CertificateFault::NotForServers));
     let (server, _) = tls_registry().await;
-    let (_, foreign) = self_signed(&params()).await;
+    let mut foreign = params();
+    let (_, namesake) = self_signed(&foreign).await;
+    assert_eq!(
+        fault(&server, &namesake).await,
+        Some(CertificateFault::OtherIssuer)
+    );
+    foreign
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "other");
+    let (_, foreign) = self_signed(&foreign).await;
     assert_eq!(
         fault(&server, &foreign).await,
         Some(CertificateFault::UnknownIssuer)
