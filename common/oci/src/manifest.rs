@@ -219,13 +219,13 @@ pub fn parse(bytes: &[u8], media_type: &str) -> Result<Manifest, BadManifest> {
                 subject,
                 ..
             } = read(bytes)?;
-            image(config, layers, subject)
+            image(config, &layers, subject)
         }
         ManifestKind::Artifact => {
             let Document { blobs, subject, .. } = read(bytes)?;
-            image(None, blobs, subject)
+            image(None, &blobs, subject)
         }
-        ManifestKind::Index => index(read::<Document>(bytes)?.manifests),
+        ManifestKind::Index => index(&read::<Document>(bytes)?.manifests),
     }
 }
 
@@ -318,7 +318,7 @@ pub(crate) fn read<'bytes, T: Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Resul
 
 fn image(
     config: Option<RawEntry>,
-    layers: RawEntries,
+    layers: &RawEntries,
     subject: Option<RawEntry>,
 ) -> Result<Manifest, BadManifest> {
     check_count(layers.count)?;
@@ -341,7 +341,7 @@ fn image(
     })
 }
 
-fn index(manifests: RawEntries) -> Result<Manifest, BadManifest> {
+fn index(manifests: &RawEntries) -> Result<Manifest, BadManifest> {
     check_count(manifests.count)?;
     let (mut entries, mut unusable) = (Vec::new(), Vec::new());
     for (at, entry) in manifests.kept.iter().enumerate() {

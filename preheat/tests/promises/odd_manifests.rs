@@ -73,14 +73,16 @@ async fn an_unusable_entry_matters_only_if_its_platform_is_wanted() {
     mixed(&world);
     let view = ended(&world, "v1", &["linux/amd64"], None).await;
     assert_eq!((view.state, view.objects_total), (PreheatState::Placing, 4));
-    insta::assert_snapshot!(view.notes.join("\n"), @"");
+    assert!(view.notes.is_empty(), "{:?}", view.notes);
     for platforms in [vec![], vec!["linux/s390x"]] {
         let view = ended(&world, "v1", &platforms, None).await;
         assert_eq!(
             (view.state, view.side),
             (PreheatState::Failed, Some(wire::Side::Registry))
         );
-        insta::allow_duplicates!(insta::assert_snapshot!(view.reason.unwrap(), @""));
+        insta::allow_duplicates!(
+            insta::assert_snapshot!(view.reason.unwrap(), @"linux/s390x (entry 2) of 6adb89cc5d9b cannot be fetched: its digest is of blake3, which is not supported; build the image with sha256 or sha512 digests, or preheat only the other platforms (--platform, platforms)")
+        );
     }
 }
 
@@ -91,7 +93,7 @@ async fn an_unusable_layer_is_named() {
     document["layers"][1]["digest"] = json!("blake3:abcdef");
     world.registry.keep(Some("v1"), OCI_MANIFEST, &document);
     let view = ended(&world, "v1", &[], None).await;
-    insta::assert_snapshot!(view.reason.unwrap(), @"");
+    insta::assert_snapshot!(view.reason.unwrap(), @"layer 2 of 1c64f2751090 cannot be fetched: its digest is of blake3, which is not supported; build the image with sha256 or sha512 digests");
 }
 
 #[tokio::test]
@@ -109,7 +111,7 @@ async fn an_index_whose_registry_lacks_a_platform_names_the_platform() {
         (view.state, view.side),
         (PreheatState::Failed, Some(wire::Side::Registry))
     );
-    insta::assert_snapshot!(world.without_host(&view.reason.unwrap()), @"");
+    insta::assert_snapshot!(world.without_host(&view.reason.unwrap()), @"REGISTRY lacks linux/arm64 of team/app, which the index lists (404 for b7af86434200); preheat only the other platforms (--platform, platforms)");
 }
 
 #[tokio::test]
@@ -216,12 +218,9 @@ async fn referrers_that_fail_for_good_do_not_fail_the_image() {
         .until(id, |view| {
             // The time of the next attempt is decided after the last one is reported.
             world.clock.advance(500);
-            view.state == PreheatState::Placing || view.state.has_ended()
+            view.objects_total > 0 || view.state.has_ended()
         })
         .await;
-    assert_eq!(
-        (view.state, view.objects_total, view.notes.len()),
-        (PreheatState::Placing, 3, 1)
-    );
+    assert_eq!((view.objects_total, view.notes.len()), (3, 1), "{view:?}");
     assert!(view.notes[0].contains("503"), "{:?}", view.notes);
 }
