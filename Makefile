@@ -7,7 +7,9 @@ help:
 	@echo "make test           install what the tests need (Debian packages, as root) and run the tests"
 	@echo "make test-later     run the quick tests with the clock a year ahead"
 	@echo "make test-fresh     run make demo and make test on a fresh Debian in a folder (as root, half an hour)"
-	@echo "make test-all       run all tests, also those with a real Jaeger and a real Prometheus (needs Go)"
+	@echo "make test-all       run all tests, also those with Jaeger, Prometheus and more clients (needs Go)"
+	@echo "make test-clients   run the OCI conformance suite, crane, oras and regctl through a peer (needs Go)"
+	@echo "make test-matrix    run every cell of the matrix of registry behaviours (an hour)"
 	@echo "make check          check format, lints, documentation and dependencies"
 	@echo "make bench          run the benchmarks (release build), each next to its reference"
 	@echo "make generate       write openapi/stoker.json again"
@@ -29,12 +31,21 @@ test-fresh:
 test-packages:
 	./ci/test-packages
 
-test-all: test test-observed
+test-all: test test-observed test-clients
 
 test-observed:
 	./ci/test-all-packages
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked -p api --test observed -- --ignored
+
+test-matrix:
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace --test matrix -- --ignored --nocapture --test-threads 1
+
+test-clients: test-packages
+	./ci/registry-clients
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace --test end_to_end registry_clients -- --ignored
 
 check:
 	$(CARGO) fmt --all --check
@@ -53,4 +64,4 @@ bench: bench-packages
 bench-packages: test-packages
 	./ci/bench-packages
 
-.PHONY: help demo test test-later test-fresh test-all test-observed test-packages check generate bench bench-packages
+.PHONY: help demo test test-later test-fresh test-all test-observed test-clients test-matrix test-packages check generate bench bench-packages

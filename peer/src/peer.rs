@@ -66,6 +66,7 @@ impl Peer {
         let membership = membership(&mut config).await?;
         let shared = SharedParts::open(&config, membership, &vitals, counted)?;
         let doors = Doors::bind(&config).await?;
+        config.front_limits.address.listen_at(doors.front.local_addr()?);
 
         let (access, delivery) = (shared.access(config.front_limits.clone()), shared.delivery());
         let front_state = shared.front(&access, &delivery, RangeRules::of(&config.front_limits));

@@ -1,15 +1,16 @@
-//! Three real clients (containerd, podman, a lazy loader over plain HTTP) pull through a node while what stands behind
+//! podman and skopeo sign in at a front. And three real clients (containerd, podman, a lazy loader over plain HTTP) pull through a node while what stands behind
 //! the node breaks: every digest is right. containerd and podman check each themselves.
 
 use futures_util::future::join_all;
 use world::harbor::Wish;
+use world::registry::{BearerSpec, PASSWORD, USER};
 use world::{
     Containerd, FaultyLink, Image, ImageSpec, LayerSpec, LinkFaults, Manager, ManagerSpec, Peer, PeerSpec,
-    Podman, Registry, eventually,
+    Podman, Registry, RegistryClients, eventually,
 };
 
 use crate::plain_client::PlainClient;
-use crate::{LIMIT, described, preheat_well};
+use crate::{LIMIT, described, preheat_well, up};
 
 /// The repository of each client: an image of its own, so that none is warm for the next.
 const CLIENTS: [&str; 3] = ["containerd", "podman", "plain"];
@@ -194,4 +195,60 @@ fn kill9(pid: u32) {
         .args(["-9", &pid.to_string()])
         .status();
     assert!(killed.is_ok_and(|status| status.success()), "no process {pid}");
+}
+
+/// Returns the host and port of a front, and the path that names the registry behind it.
+pub(crate) fn front_of(manager: &Manager, registry: &Registry) -> (String, String) {
+    let front = manager.front_url();
+    let front = front.trim_start_matches("http://").to_owned();
+    (front, registry.host().replace(':', "__"))
+}
+
+/// Returns the name of an image of this registry, as a client without a mirror's settings writes it.
+pub(crate) fn through(manager: &Manager, registry: &Registry, image: &str) -> String {
+    let (front, path) = front_of(manager, registry);
+    format!("{front}/{path}/{image}")
+}
+
+async fn pulls(clients: &RegistryClients, name: &str) -> [Result<String, String>; 2] {
+    [clients.skopeo_copy(name).await, clients.podman_pull(name).await]
+}
+
+/// podman, skopeo and CRI-O send no credential unless `/v2/` asks for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn podman_and_skopeo_pull_a_private_image_with_the_credential_for_the_front() {
+    for registry in [
+        Registry::basic().await,
+        Registry::bearer(BearerSpec::default()).await,
+    ] {
+        let image = ImageSpec::small(86).build();
+        registry.push(&image, "team/app", "v1").await;
+        let manager = up(&registry).await;
+        let name = through(&manager, &registry, "team/app:v1");
+        let front = name.split('/').next().expect("a host");
+        let right = RegistryClients::signed_in(front, USER, PASSWORD);
+        for pulled in pulls(&right, &name).await {
+            pulled.expect("pulled with the right credential");
+        }
+        for other in [
+            RegistryClients::new(),
+            RegistryClients::signed_in(front, USER, "not-the-password"),
+        ] {
+            for refused in pulls(&other, &name).await {
+                refused.expect_err("refused");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn podman_and_skopeo_pull_a_public_image_without_a_credential() {
+    let registry = Registry::plain().await;
+    let image = ImageSpec::small(87).build();
+    registry.push(&image, "team/app", "v1").await;
+    let manager = up(&registry).await;
+    let name = through(&manager, &registry, "team/app:v1");
+    for pulled in pulls(&RegistryClients::new(), &name).await {
+        pulled.expect("pulled");
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::Resolve;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Identity, Proxy};
 
@@ -95,6 +96,7 @@ fn checking(builder: ClientBuilder, options: &ClientOptions) -> Result<ClientBui
 fn configured(builder: ClientBuilder, options: &ClientOptions) -> Result<Client, ClientError> {
     let mut builder = builder
         .user_agent(USER_AGENT)
+        .default_headers(unencoded())
         .no_proxy()
         .redirect(Policy::none())
         .connect_timeout(CONNECT_LIMIT)
@@ -110,6 +112,12 @@ fn configured(builder: ClientBuilder, options: &ClientOptions) -> Result<Client,
         builder = builder.proxy(Proxy::all(url).map_err(|_| ClientError::NoProxy)?);
     }
     builder.build().map_err(ClientError::Build)
+}
+
+/// Asks for bodies as they are: digests and byte ranges are those of the plain bytes, and without this header HTTP lets a
+/// server choose any coding.
+fn unencoded() -> HeaderMap {
+    HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))])
 }
 
 /// Builds a client that accepts any certificate, to inspect a server; responses carry the certificate
@@ -162,6 +170,27 @@ mod tests {
             answer.bytes().await.expect("a body");
         }
         counted.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn bodies_are_requested_unencoded() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut buffer = vec![0; 4096];
+            let length = stream.read(&mut buffer).await.expect("a request");
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.expect("written");
+            String::from_utf8_lossy(&buffer[..length]).to_ascii_lowercase()
+        };
+        let client = client(&ClientOptions::default()).expect("a client");
+        let (request, answer) = tokio::join!(serving, client.get(&url).send());
+        answer.expect("an answer");
+        assert!(request.contains("\r\naccept-encoding: identity\r\n"), "{request}");
     }
 
     #[tokio::test]

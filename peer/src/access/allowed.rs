@@ -3,13 +3,16 @@
 //! **Invariant:** only [`AllowedRegistries`] makes an [`AllowedLocation`]: its registry is configured, was named by a
 //! preheat, or matches an `allow` list. No caller can make this peer dial another registry.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use oci::{BasePath, Location, Origin, RegistryName, Repository, Scheme};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::neighbours::Neighbours;
 
 pub(crate) const REGISTRY_HEADER: &str = "x-dragonfly-registry";
+/// What `ns` decided, in responses of the distribution specification. Read in requests too.
+pub(crate) const NAMESPACE_HEADER: &str = "oci-namespace";
 const NAMESPACE: &str = "ns";
 
 /// A registry as a caller wrote it, before any check.
@@ -88,17 +91,40 @@ impl AllowedRegistries {
             Some(registry) => NamedRegistry::without_scheme(registry),
             None => named(query, headers)?,
         };
-        let canonical = self.neighbours.registries().canonical(&named.registry);
-        let seen_plain = named.scheme.is_none() && self.neighbours.seen_by_plain_http_only(&canonical);
-        let scheme = named.scheme.unwrap_or(Scheme::of(seen_plain));
-        let origin = Origin {
-            scheme,
-            registry: named.registry,
-            base_path: named.base_path,
-        };
+        let (origin, seen_plain) = self.origin(named);
         let mut allowed = self.allow(&origin.at(repository))?;
         allowed.hides_passwords = seen_plain;
         Ok(allowed)
+    }
+
+    /// Returns the query that names the registry of this request to our token path, if it may be dialled.
+    pub(crate) fn token_query(&self, query: Option<&str>, headers: &HeaderMap) -> Option<String> {
+        let named = named(query, headers).ok()?;
+        let (has_scheme, registry) = (named.scheme.is_some(), named.registry.to_string());
+        let origin = self
+            .neighbours
+            .registries()
+            .canonical_origin(&self.origin(named).0);
+        // Without a scheme, each use decides it anew, and whether a password may be sent.
+        let (key, value) = if has_scheme {
+            ("registry", origin.to_string())
+        } else {
+            (NAMESPACE, registry)
+        };
+        let encoded = utf8_percent_encode(&value, NON_ALPHANUMERIC);
+        self.contains(&origin).then(|| format!("{key}={encoded}"))
+    }
+
+    /// Returns the origin, and whether only a preheat has named its plain HTTP.
+    fn origin(&self, named: NamedRegistry) -> (Origin, bool) {
+        let canonical = self.neighbours.registries().canonical(&named.registry);
+        let seen_plain = named.scheme.is_none() && self.neighbours.seen_by_plain_http_only(&canonical);
+        let origin = Origin {
+            scheme: named.scheme.unwrap_or(Scheme::of(seen_plain)),
+            registry: named.registry,
+            base_path: named.base_path,
+        };
+        (origin, seen_plain)
     }
 
     /// Returns the location under its registry's canonical name and configured scheme, if it may be dialled.
@@ -130,11 +156,29 @@ fn named(query: Option<&str>, headers: &HeaderMap) -> Result<NamedRegistry, Regi
         let text = header.to_str().map_err(|_| RegistryChoiceError::Unreadable)?;
         return from_header(text.trim()).ok_or(RegistryChoiceError::Unreadable);
     }
-    let namespace = query
-        .and_then(|query| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == NAMESPACE))
-        .ok_or(RegistryChoiceError::NotNamed)?;
-    let registry = namespace.1.parse().map_err(|_| RegistryChoiceError::Unreadable)?;
+    let namespace = namespace(query, headers).ok_or(RegistryChoiceError::NotNamed)?;
+    let registry = namespace.parse().map_err(|_| RegistryChoiceError::Unreadable)?;
     Ok(NamedRegistry::without_scheme(registry))
+}
+
+/// Returns the registry in `ns`, or in the header that the specification names for it.
+fn namespace(query: Option<&str>, headers: &HeaderMap) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    if let Some((_, value)) = pairs.find(|(key, _)| key == NAMESPACE) {
+        return Some(value.into_owned());
+    }
+    let header = headers.get(NAMESPACE_HEADER)?;
+    Some(String::from_utf8_lossy(header.as_bytes()).trim().to_owned())
+}
+
+/// Returns the `ns` that decided the registry of a request, for the response's `OCI-Namespace`.
+pub(crate) fn used_namespace(query: Option<&str>, headers: &HeaderMap) -> Option<HeaderValue> {
+    if headers.contains_key(REGISTRY_HEADER) {
+        return None;
+    }
+    let namespace = namespace(query, headers)?;
+    namespace.parse::<RegistryName>().ok()?;
+    HeaderValue::from_str(&namespace).ok()
 }
 
 fn from_header(text: &str) -> Option<NamedRegistry> {

@@ -1,12 +1,15 @@
 //! What a registry answered about an object, and what that means for access.
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, WARNING};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use oci::{BadDigest, Digest, FromInside};
 
 use super::bars::Bar;
 use super::decision::AnswerKind;
 use super::failure::Failure;
+
+/// What the specification allows for all warnings of a response.
+const WARNINGS_LIMIT: usize = 4_096;
 
 /// What a registry's response says about an object.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +18,8 @@ pub(crate) struct ObjectInfo {
     pub(crate) media_type: Option<String>,
     /// `Docker-Content-Digest`.
     pub(super) digest: Option<Digest>,
+    /// `Warning` values for people (code 299).
+    pub(super) warnings: Vec<HeaderValue>,
     /// The algorithm of a `Docker-Content-Digest` that cannot be verified.
     pub(super) unknown_algorithm: Option<String>,
 }
@@ -134,11 +139,28 @@ impl From<&HeaderMap> for ObjectInfo {
                 _ => None,
             },
             digest: digest.and_then(Result::ok),
+            warnings: warnings(headers),
         }
     }
 }
 
+/// Returns the warnings that the distribution specification allows.
+fn warnings(headers: &HeaderMap) -> Vec<HeaderValue> {
+    let mut left = WARNINGS_LIMIT;
+    let fits = |value: &&HeaderValue| {
+        let is_allowed = value.as_bytes().starts_with(b"299 - ") && value.len() <= left;
+        left -= if is_allowed { value.len() } else { 0 };
+        is_allowed
+    };
+    headers.get_all(WARNING).iter().filter(fits).cloned().collect()
+}
+
 impl ObjectInfo {
+    /// Returns the registry's warnings, which go to the caller.
+    pub(crate) fn warnings(&self) -> &[HeaderValue] {
+        &self.warnings
+    }
+
     /// Reads the response to a request for a blob's first byte: `Content-Range` ends with the blob's size.
     pub(super) fn of_first_byte(response: &reqwest::Response) -> Self {
         let whole = Self::from(response.headers());

@@ -4,17 +4,14 @@
 
 use std::time::Duration;
 
-use http::header::HOST;
-use http::uri::Authority;
-use http::{HeaderMap, Method};
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderMap, HeaderValue, Method};
 use oci::{ForwardedObject, ForwardedRequest, Location, Secret};
 
 use super::allowed::AllowedLocation;
-use super::caller_key::{CallerKey, ShownCredential, shown};
+use super::caller_key::{CallerKey, ShownCredential, local_token, shown};
 use super::grants::CallerLocation;
 use super::state::Access;
-
-const DEFAULT_FRONT: &str = "127.0.0.1:65001";
 
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -28,7 +25,7 @@ pub(crate) struct Caller {
     pub(super) showed_a_credential: bool,
     /// The caller sent a token that this peer made while the token server was unreachable.
     pub(super) showed_local_token: bool,
-    /// The host and port at which the caller reached us.
+    /// The base URL at which the caller reaches us.
     pub(crate) front_address: String,
 }
 
@@ -66,14 +63,6 @@ impl Caller {
     }
 }
 
-/// Returns the host and port at which the caller reached us.
-fn front_address(headers: &HeaderMap) -> String {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    host.and_then(|host| host.parse::<Authority>().ok())
-        .filter(|host| !host.as_str().contains('@'))
-        .map_or_else(|| DEFAULT_FRONT.to_owned(), |host| host.to_string())
-}
-
 impl Access {
     /// Returns the account of a token that this location's registry accepts.
     fn owner(&self, token: CallerKey, location: &Location) -> Option<CallerKey> {
@@ -86,7 +75,7 @@ impl Access {
     /// Returns the caller in the request's headers.
     pub(crate) fn caller(&self, allowed: AllowedLocation, headers: &HeaderMap) -> Caller {
         let anonymous = self.keyring.anonymous();
-        let (shown, authorization) = shown(headers, &self.keyring);
+        let (shown, authorization) = self.shown_at(allowed.location(), headers);
         let authorization = authorization.filter(|_| !allowed.hides_passwords());
         let showed_local_token = matches!(shown, ShownCredential::LocalToken(_));
         let (key, shown_to_registry, showed_a_credential) = match shown {
@@ -109,7 +98,26 @@ impl Access {
             authorization,
             showed_a_credential,
             showed_local_token,
-            front_address: front_address(headers),
+            front_address: self.front_address(headers),
         }
+    }
+
+    /// Returns the credential in the headers. A token that carries a credential for this registry counts as that credential.
+    fn shown_at(&self, location: &Location, headers: &HeaderMap) -> (ShownCredential, Option<Secret>) {
+        let opened = local_token(headers).and_then(|token| {
+            self.sealed_credentials
+                .open(token, &location.origin, (self.now)())
+        });
+        let carried = opened.and_then(|carried| HeaderValue::from_str(carried.expose()).ok());
+        match carried {
+            Some(carried) => shown(&HeaderMap::from_iter([(AUTHORIZATION, carried)]), &self.keyring),
+            None => shown(headers, &self.keyring),
+        }
+    }
+
+    /// Returns the base URL at which the sender of this request reaches us.
+    pub(crate) fn front_address(&self, headers: &HeaderMap) -> String {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        self.limits.address.base_url(host)
     }
 }

@@ -14,6 +14,8 @@ use super::issuer::Issuer;
 
 /// The prefix of this peer's own tokens, which are never sent to a registry.
 pub(crate) const LOCAL_TOKEN_PREFIX: &str = "stoker-local.";
+/// What a caller without a credential gets from our own token path. It counts as no credential.
+pub(crate) const ANONYMOUS_TOKEN: &str = "stoker-local.anonymous";
 
 /// A caller, by HMAC.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -108,7 +110,7 @@ pub(crate) fn shown(headers: &HeaderMap, keyring: &Keyring) -> (ShownCredential,
     };
     // Bytes that are not text are a credential too, never the anonymous caller.
     let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
-    if text.is_empty() {
+    if is_empty_credential(&text) {
         return (ShownCredential::Nothing, None);
     }
     if let Credential::Basic { username, password } = Credential::from_authorization(&text) {
@@ -126,6 +128,32 @@ pub(crate) fn shown(headers: &HeaderMap, keyring: &Keyring) -> (ShownCredential,
         return (ShownCredential::LocalToken(key), None);
     }
     (ShownCredential::Token(key), Some(Secret::new(text)))
+}
+
+/// Returns whether the value holds no credential: skopeo answers a `Basic` challenge with `Basic Og==`, an empty user name
+/// and password, if it has none.
+fn is_empty_credential(text: &str) -> bool {
+    let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let is = |wanted: &str| scheme.eq_ignore_ascii_case(wanted);
+    match rest.trim() {
+        "" => text.is_empty() || is("basic") || is("bearer"),
+        "Og==" | "Og" => is("basic"),
+        ANONYMOUS_TOKEN => is("bearer"),
+        _ => false,
+    }
+}
+
+/// Returns whether the request shows a credential, an anonymous token included: its sender has seen our challenge.
+pub(crate) fn has_authorization(headers: &HeaderMap) -> bool {
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
+    let value = headers.get(AUTHORIZATION).map(text);
+    value.is_some_and(|text| bearer(&text) == Some(ANONYMOUS_TOKEN) || !is_empty_credential(&text))
+}
+
+/// Returns the token of a `Bearer` value that begins as tokens of our own do.
+pub(crate) fn local_token(headers: &HeaderMap) -> Option<&str> {
+    let token = bearer(headers.get(AUTHORIZATION)?.to_str().ok()?.trim())?;
+    token.starts_with(LOCAL_TOKEN_PREFIX).then_some(token)
 }
 
 fn bearer(text: &str) -> Option<&str> {
@@ -160,6 +188,25 @@ mod tests {
         let (shown, to_pass_on) = shown(&with("Bearer stoker-local.abc"), &keyring);
         assert!(matches!(shown, ShownCredential::LocalToken(_)));
         assert!(to_pass_on.is_none());
+    }
+
+    #[test]
+    fn an_empty_credential_is_none_and_is_not_passed_on() {
+        let keyring = Keyring::new(&[7; 32]);
+        let anonymous = format!("bearer  {ANONYMOUS_TOKEN}");
+        let empty = ["", " ", "Basic Og==", "basic  Og", "Basic", "Bearer ", &anonymous];
+        for value in empty {
+            let (shown, to_pass_on) = shown(&with(value), &keyring);
+            assert!(matches!(shown, ShownCredential::Nothing), "{value}");
+            assert!(to_pass_on.is_none(), "{value}");
+        }
+        for value in ["Basic OnB3", "Basic YW5uOg==", "Bearer Og==", "Token Og=="] {
+            let (shown, to_pass_on) = shown(&with(value), &keyring);
+            assert!(!matches!(shown, ShownCredential::Nothing), "{value}");
+            assert!(to_pass_on.is_some(), "{value}");
+        }
+        assert!(!has_authorization(&with("Basic Og==")));
+        assert!(has_authorization(&with(&anonymous)));
     }
 
     #[test]

@@ -18,6 +18,8 @@ use super::issuer::Issuer;
 use super::notes::Notes;
 
 pub(crate) const TOKEN_PATH: &str = "/stoker/token";
+/// The service in our own challenge. Registries name others.
+pub(crate) const OWN_SERVICE: &str = "stoker";
 /// The most registries whose challenges are kept.
 const KEPT: usize = 1_000;
 
@@ -42,6 +44,12 @@ pub(crate) struct ReceivedChallenge<'answer> {
     pub(crate) headers: &'answer HeaderMap,
     /// It came from a private address.
     pub(crate) is_inside: bool,
+}
+
+/// How a registry wants callers to sign in.
+pub(crate) enum RegistrySignIn {
+    Basic,
+    Bearer(KnownRealm),
 }
 
 /// The token server that one registry named.
@@ -138,6 +146,14 @@ impl ChallengeRelay {
         known_realm(last, origin, registries)
     }
 
+    /// Returns how this registry wanted callers to sign in last.
+    pub(crate) fn sign_in(&self, origin: &Origin, registries: &Registries) -> Option<RegistrySignIn> {
+        let last = self.last().get(&origin.to_string())?.clone();
+        let has_basic = last.basic.is_some();
+        let bearer = known_realm(last, origin, registries).map(RegistrySignIn::Bearer);
+        bearer.or_else(|| has_basic.then_some(RegistrySignIn::Basic))
+    }
+
     /// Returns the issuer of this registry's tokens.
     pub(crate) fn issuer(&self, origin: &Origin, registries: &Registries) -> Option<Issuer> {
         self.realm_of(origin, registries).map(|known| known.issuer)
@@ -147,7 +163,7 @@ impl ChallengeRelay {
     pub(crate) fn named_by(&self, realm: &Url) -> Vec<Origin> {
         let names_it = |last: &LastChallenge| {
             let named = last.bearer.as_ref().map(|bearer| Url::parse(&bearer.realm));
-            named.is_some_and(|named| named.as_ref() == Ok(realm))
+            named.is_some_and(|named| named.is_ok_and(|named| is_same_server(&named, realm)))
         };
         let last = self.last();
         let naming = last.iter().filter(|(_, last)| names_it(last));
@@ -207,6 +223,13 @@ fn known_realm(last: LastChallenge, origin: &Origin, registries: &Registries) ->
     })
 }
 
+/// Returns whether a named realm is this one. A realm that is named with `http` may be asked over HTTPS (`check_realm`).
+fn is_same_server(named: &Url, asked: &Url) -> bool {
+    let is_upgraded = named.scheme() == "http" && asked.scheme() == "https";
+    let same_path = (named.host(), named.path()) == (asked.host(), asked.path());
+    named == asked || (is_upgraded && same_path)
+}
+
 /// Returns whether the challenge's token server may get credentials.
 fn may_be_passed(challenge: &Challenge, origin: &Origin, registries: &Registries) -> bool {
     match challenge {
@@ -234,7 +257,7 @@ fn error_of(header: &str) -> Option<&'static str> {
         .find(|word| header.contains(word))
 }
 
-/// Returns the challenge for the caller, who reached us at `us`. The token path names the registry, because two registries
+/// Returns the challenge for the caller, who reached us at the base URL `us`. The token path names the registry, because two registries
 /// may name one token server.
 fn rewritten(challenge: &Challenge, origin: &Origin, error: Option<&str>, us: &str) -> Option<HeaderValue> {
     let mut text = match challenge {
@@ -246,8 +269,7 @@ fn rewritten(challenge: &Challenge, origin: &Origin, error: Option<&str>, us: &s
         } => {
             let origin = origin.to_string();
             let [realm, origin] = [realm, &origin].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
-            let mut text =
-                format!("Bearer realm=\"http://{us}{TOKEN_PATH}?registry={origin}&realm={realm}\"");
+            let mut text = format!("Bearer realm=\"{us}{TOKEN_PATH}?registry={origin}&realm={realm}\"");
             for (name, value) in [("service", service), ("scope", scope)] {
                 if let Some(value) = value {
                     text.extend([",", name, "=", &quoted(value)]);
@@ -259,6 +281,14 @@ fn rewritten(challenge: &Challenge, origin: &Origin, error: Option<&str>, us: &s
     if let (Challenge::Bearer { .. }, Some(error)) = (challenge, error) {
         text.extend([",error=", &quoted(error)]);
     }
+    HeaderValue::from_str(&text).ok()
+}
+
+/// Returns the challenge of `/v2/`: our own token path, which finds the registry in the scope of the token request.
+/// `named` is the query for a registry that the request names.
+pub(crate) fn own_challenge(us: &str, named: Option<String>) -> Option<HeaderValue> {
+    let query = named.map(|named| format!("?{named}")).unwrap_or_default();
+    let text = format!("Bearer realm=\"{us}{TOKEN_PATH}{query}\",service=\"{OWN_SERVICE}\"");
     HeaderValue::from_str(&text).ok()
 }
 
@@ -310,7 +340,7 @@ mod tests {
             &origin(),
             &registries(),
             &outside(&challenge_headers(&[BEARER])),
-            "127.0.0.1:65001",
+            "http://127.0.0.1:65001",
         );
         assert_eq!(
             passed,
@@ -335,15 +365,15 @@ mod tests {
             known.may_be_inside
         };
         let headers = challenge_headers(&[BEARER]);
-        relay.pass(&origin(), &registries, &outside(&headers), "us");
+        relay.pass(&origin(), &registries, &outside(&headers), "http://us");
         assert!(!known(&relay));
         let inside = ReceivedChallenge {
             headers: &headers,
             is_inside: true,
         };
-        relay.pass(&origin(), &registries, &inside, "us");
+        relay.pass(&origin(), &registries, &inside, "http://us");
         assert!(known(&relay));
-        relay.pass(&origin(), &registries, &outside(&headers), "us");
+        relay.pass(&origin(), &registries, &outside(&headers), "http://us");
         assert!(!known(&relay), "as it is now");
         registries.configure(vec![oci::RegistrySettings::new(origin().registry)]);
         assert!(known(&relay));
@@ -357,7 +387,7 @@ mod tests {
             &origin(),
             &registries(),
             &outside(&challenge_headers(&[BEARER])),
-            "us",
+            "http://us",
         );
         let (realm, other) = ("https://auth.example.com/token", "https://evil.example.com");
         let other: Origin = other.parse().expect("an origin");
@@ -367,7 +397,7 @@ mod tests {
             &other,
             &registries(),
             &outside(&challenge_headers(&[its_own])),
-            "us",
+            "http://us",
         );
         assert!(relay.realm(realm, &other, &registries()).is_none());
         let theirs = relay.realm("https://evil.example.com/token", &other, &registries());
@@ -384,7 +414,7 @@ mod tests {
             &origin(),
             &registries(),
             &outside(&challenge_headers(&[r#"Basic realm="a \"b\"""#])),
-            "us",
+            "http://us",
         );
         assert_eq!(passed, [r#"Basic realm="a \"b\"""#]);
     }
@@ -399,7 +429,7 @@ mod tests {
                     &origin(),
                     &registries(),
                     &outside(&challenge_headers(&[foreign])),
-                    "us"
+                    "http://us"
                 )
                 .is_empty()
         );
@@ -423,11 +453,11 @@ mod tests {
             &origin(),
             &registries(),
             &outside(&challenge_headers(&[BEARER])),
-            "us",
+            "http://us",
         );
         let relay = ChallengeRelay::open(notes);
         let at = |origin: Origin| origin.at("c/d".parse().expect("a repository"));
-        let repeated = relay.repeat(&at(origin()), "us");
+        let repeated = relay.repeat(&at(origin()), "http://us");
         assert_eq!(
             repeated,
             [
@@ -439,7 +469,7 @@ mod tests {
             ..origin()
         };
         assert!(!relay.is_known(&other));
-        assert!(relay.repeat(&at(other), "us").is_empty());
+        assert!(relay.repeat(&at(other), "http://us").is_empty());
     }
 
     proptest! {
@@ -450,7 +480,7 @@ mod tests {
                 service: Some(service.clone()),
                 scope: Some(scope.clone()),
             };
-            if let Some(value) = rewritten(&challenge, &origin(), None, "us:1") {
+            if let Some(value) = rewritten(&challenge, &origin(), None, "http://us:1") {
                 let text = value.to_str().unwrap_or_default().to_owned();
                 if let [Challenge::Bearer { realm, service: read, scope: read_scope }] = parse(&text).as_slice() {
                     prop_assert!(realm.starts_with("http://us:1/stoker/token?registry=https%3A%2F%2Freg%2Eexample%2Ecom&realm=https%3A"));
@@ -468,7 +498,7 @@ mod tests {
             if let Ok(value) = HeaderValue::from_str(&header) {
                 let mut headers = HeaderMap::new();
                 headers.append(header::WWW_AUTHENTICATE, value);
-                relay.pass(&origin(), &registries(), &outside(&headers), "us");
+                relay.pass(&origin(), &registries(), &outside(&headers), "http://us");
             }
         }
     }

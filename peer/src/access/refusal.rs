@@ -4,7 +4,7 @@
 //! once, and [`super::failure`] repeats it from memory. Our own limits are a 503.
 
 use axum::response::Response;
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use wire::{ObjectKind, Side};
 
@@ -150,6 +150,10 @@ impl Refusal {
         match self {
             Self::Challenge(challenges) => {
                 let mut response = error_response(status, "UNAUTHORIZED", &text);
+                // The realm is for this caller: no cache may give it to others.
+                response
+                    .headers_mut()
+                    .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 for challenge in challenges {
                     response.headers_mut().append(WWW_AUTHENTICATE, challenge);
                 }

@@ -18,6 +18,7 @@ use super::notes::StoreNotes;
 use super::reach::Reach;
 use super::registry_refusals::RegistryRefusals;
 use super::running_questions::RunningQuestions;
+use super::sealed_credentials::SealedCredentials;
 use super::token_clients::TokenClients;
 use crate::config::FrontLimits;
 use crate::expiring_map::ExpiringMap;
@@ -43,6 +44,7 @@ pub(crate) struct AccessState {
     pub(super) now: Box<dyn Fn() -> i64 + Send + Sync>,
     pub(super) keyring: Keyring,
     pub(super) accounts: Accounts,
+    pub(super) sealed_credentials: SealedCredentials,
     pub(super) allowed: AllowedRegistries,
     pub(super) grants: Grants,
     pub(super) bars: Bars,
@@ -82,6 +84,7 @@ impl Access {
             allowed: AllowedRegistries::new(neighbours.clone(), limits.allow.clone()),
             keyring: Keyring::new(&secret),
             accounts: Accounts::default(),
+            sealed_credentials: SealedCredentials::new(&secret),
             reach: Reach::new(tokio::time::Instant::now),
             rate_limited: RateLimited::default(),
             refusals: RegistryRefusals::default(),

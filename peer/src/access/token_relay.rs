@@ -4,18 +4,15 @@
 //! **Invariant:** only token servers that an allowed registry named in a challenge are called. A token's account counts only
 //! at that registry. The response is passed on byte for byte. Of tokens and passwords, only HMACs are kept.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::response::Response;
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Method, StatusCode};
-use oci::{Probe, broke_before_the_head, retry_after};
-use serde::Deserialize;
+use oci::{Probe, TokenAnswer, broke_before_the_head, is_moved_to_https, retry_after};
 use tokio::time::timeout;
 use tracing::{info, warn};
-use wire::Side;
 
 use super::accounts::LOCAL_LIFETIME;
 use super::caller::Caller;
@@ -28,9 +25,8 @@ use super::reach::PROBE_LIMIT;
 use super::refusal::Refusal;
 use super::response::json_response;
 use super::state::Access;
+use super::token_request::{TokenRequest, refuse};
 
-const FORM_LIMIT: usize = 64 * 1024;
-const FORM_WAIT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: usize = 1024 * 1024;
 /// How long the token server may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -49,70 +45,42 @@ enum TokenOutcome {
     Unreachable,
 }
 
-#[derive(Deserialize)]
-struct TokenBody {
-    token: Option<String>,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    expires_in: Option<u64>,
-}
-
-/// A token request as the caller sent it.
-struct TokenRequest {
-    method: Method,
-    /// Without our own `registry` and `realm`.
-    query: Vec<(String, String)>,
-    headers: HeaderMap,
-    form: Bytes,
 }
 
 impl Access {
     pub(crate) async fn token(&self, request: axum::extract::Request) -> Result<Response, Refusal> {
-        let (parts, body) = request.into_parts();
-        let form = match parts.method {
-            Method::GET => Bytes::new(),
-            Method::POST => read_form(body).await?,
-            _ => {
-                return Err(refuse(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "UNSUPPORTED",
-                    "the method is not allowed: use GET or POST",
-                ));
-            }
-        };
-        let mut query: Vec<(String, String)> =
-            url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-                .into_owned()
-                .collect();
-        let known = self.known_realm(&mut query).ok_or_else(|| {
+        let mut request = TokenRequest::read(request, &self.keyring).await?;
+        if !request.names("realm") {
+            return self.token_by_scope(request).await;
+        }
+        let known = self.known_realm(&mut request).ok_or_else(|| {
             refuse(
                 StatusCode::NOT_FOUND,
                 "DENIED",
                 "the token server is unknown: no allowed registry named it in its last challenge",
             )
         })?;
-        let request = TokenRequest {
-            method: parts.method,
-            query,
-            headers: parts.headers,
-            form,
-        };
-        let account = self.account(&known, &request);
-        let has_grant = self.may_have_local(account, &known);
-        match self.relay(&known, &request, has_grant).await {
-            TokenOutcome::Answered(response) => Ok(self.pass_on(&known, &request, account, response)),
+        self.exchange(&known, &request).await
+    }
+
+    /// Relays the request to this token server.
+    pub(super) async fn exchange(
+        &self,
+        known: &KnownRealm,
+        request: &TokenRequest,
+    ) -> Result<Response, Refusal> {
+        let account = self.account(known, request);
+        let has_grant = self.may_have_local(account, known);
+        match self.relay(known, request, has_grant).await {
+            TokenOutcome::Answered(response) => Ok(self.pass_on(known, request, account, response)),
             TokenOutcome::Failed(failure) => Err(Refusal::Failed(failure)),
-            TokenOutcome::Unreachable => self.local(&known, account),
+            TokenOutcome::Unreachable => self.local(known, account),
         }
     }
 
     /// Returns the token server in the request's query, if the registry in it named that server. Removes both from the query.
-    fn known_realm(&self, query: &mut Vec<(String, String)>) -> Option<KnownRealm> {
-        let mut take = |wanted: &str| {
-            let at = query.iter().position(|(name, _)| name == wanted)?;
-            Some(query.remove(at).1)
-        };
-        let (registry, realm) = (take("registry")?, take("realm")?);
+    fn known_realm(&self, request: &mut TokenRequest) -> Option<KnownRealm> {
+        let (registry, realm) = (request.take("registry")?, request.take("realm")?);
         let origin = registry.parse().ok()?;
         let known = self
             .challenges
@@ -122,7 +90,7 @@ impl Access {
 
     /// Returns the account that signs in: by password, by refresh token, or the anonymous caller.
     fn account(&self, known: &KnownRealm, request: &TokenRequest) -> CallerKey {
-        let form: HashMap<String, String> = url::form_urlencoded::parse(&request.form).into_owned().collect();
+        let form = request.form_fields();
         let field = |name: &str| form.get(name).filter(|value| !value.is_empty());
         if let (Some(username), Some(password)) = (form.get("username"), field("password")) {
             return self.keyring.account(username, password);
@@ -210,12 +178,22 @@ impl Access {
     }
 
     async fn send(&self, known: &KnownRealm, request: &TokenRequest) -> Result<TokenResponse, String> {
+        let sent = self.send_to(known, &known.url, request).await?;
+        match sent.moved_from(&known.url) {
+            Some(url) => self.send_to(known, &url, request).await,
+            None => Ok(sent),
+        }
+    }
+
+    async fn send_to(
+        &self,
+        known: &KnownRealm,
+        realm: &url::Url,
+        request: &TokenRequest,
+    ) -> Result<TokenResponse, String> {
         let options = self.options_for(known);
         let dial = self.neighbours.registries().dial().for_client(&options);
-        let mut url = known.url.clone();
-        if !request.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&request.query);
-        }
+        let url = realm.clone();
         dial.check(&url).await.map_err(|refused| refused.to_string())?;
         let client = |options| {
             let client = self.token_clients.get(&options, &dial);
@@ -261,16 +239,17 @@ impl Access {
     }
 
     fn keep_accounts(&self, issuer: &Issuer, account: CallerKey, body: &[u8]) {
-        let Ok(tokens) = serde_json::from_slice::<TokenBody>(body) else {
+        let Ok(issued) = TokenAnswer::parse(body) else {
             return;
         };
-        let lifetime = tokens.expires_in.map(Duration::from_secs);
-        for token in [tokens.token, tokens.access_token].into_iter().flatten() {
-            let token = self.keyring.issued(self.keyring.token(&token), issuer);
-            self.accounts.remember(token, account, lifetime);
+        for token in &issued.tokens {
+            let token = self.keyring.issued(self.keyring.token(token.expose()), issuer);
+            self.accounts.remember(token, account, issued.lifetime);
         }
-        if let Some(token) = tokens.refresh_token {
-            let token = self.keyring.issued(self.keyring.refresh_token(&token), issuer);
+        if let Some(token) = &issued.refresh_token {
+            let token = self
+                .keyring
+                .issued(self.keyring.refresh_token(token.expose()), issuer);
             self.accounts.remember(token, account, Some(Duration::MAX));
         }
     }
@@ -292,18 +271,19 @@ impl Access {
         }
         let token = self.accounts.local_token(account, &known.issuer, &self.keyring);
         info!("token server unreachable, issued a token of this peer");
-        let lifetime = LOCAL_LIFETIME.as_secs();
-        let body = serde_json::json!({ "token": token, "access_token": token, "expires_in": lifetime });
-        let mut response = json_response(StatusCode::OK, body.to_string());
-        response
-            .headers_mut()
-            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+        Ok(own_token(&token, LOCAL_LIFETIME))
     }
 }
 
-fn refuse(status: StatusCode, code: &'static str, text: &str) -> Refusal {
-    Refusal::Status(status, code, text.to_owned(), Side::Caller)
+/// Returns the response with a token of our own.
+pub(super) fn own_token(token: &str, lifetime: Duration) -> Response {
+    let lifetime = lifetime.as_secs();
+    let body = serde_json::json!({ "token": token, "access_token": token, "expires_in": lifetime });
+    let mut response = json_response(StatusCode::OK, body.to_string());
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn unreachable(server: &str) -> TokenOutcome {
@@ -336,6 +316,18 @@ impl KnownRealm {
 }
 
 impl TokenResponse {
+    /// Returns where a token server on plain HTTP redirected, if that is HTTPS on the same host and path.
+    fn moved_from(&self, realm: &url::Url) -> Option<url::Url> {
+        let location = self
+            .headers
+            .get(LOCATION)
+            .filter(|_| self.status.is_redirection())?;
+        let mut to = realm.join(location.to_str().ok()?).ok()?;
+        // The query is added to each request anew.
+        to.set_query(realm.query());
+        is_moved_to_https(realm, &to).then_some(to)
+    }
+
     fn failure(&self, server: &str) -> Failure {
         let status = self.status;
         Failure {
@@ -344,60 +336,6 @@ impl TokenResponse {
             ..Failure::of_registry(format!("token server {server} answered {}", status.as_u16()))
         }
     }
-}
-
-impl TokenRequest {
-    /// Returns whether the token is for the service that the registry named.
-    fn is_for(&self, issuer: &Issuer) -> bool {
-        let form = url::form_urlencoded::parse(&self.form).into_owned();
-        let sent = self.query.iter().cloned().chain(form);
-        // Clients send an empty service where none was named.
-        let services: Vec<String> = sent
-            .filter(|(name, value)| name == "service" && !value.is_empty())
-            .map(|(_, value)| value)
-            .collect();
-        match issuer.service.as_deref().filter(|service| !service.is_empty()) {
-            Some(wanted) => !services.is_empty() && services.iter().all(|service| service == wanted),
-            None => services.is_empty(),
-        }
-    }
-
-    /// Returns the request for the token server, with only these headers of the caller.
-    fn request(&self, url: url::Url) -> reqwest::Request {
-        let mut request = reqwest::Request::new(self.method.clone(), url);
-        for name in [ACCEPT, AUTHORIZATION, CONTENT_TYPE] {
-            let value = self.headers.get(&name);
-            if let Some(value) = value.filter(|_| !is_local(&self.headers, &name)) {
-                let mut value = value.clone();
-                value.set_sensitive(name == AUTHORIZATION);
-                request.headers_mut().insert(name, value);
-            }
-        }
-        if self.method == Method::POST {
-            *request.body_mut() = Some(self.form.clone().into());
-        }
-        request
-    }
-}
-
-/// Returns whether the header holds a token of our own, which is never sent.
-fn is_local(headers: &HeaderMap, name: &http::HeaderName) -> bool {
-    let text = |value: &HeaderValue| {
-        String::from_utf8_lossy(value.as_bytes()).contains(super::caller_key::LOCAL_TOKEN_PREFIX)
-    };
-    *name == AUTHORIZATION && headers.get(name).is_some_and(text)
-}
-
-async fn read_form(body: Body) -> Result<Bytes, Refusal> {
-    let read = timeout(FORM_WAIT, to_bytes(body, FORM_LIMIT)).await;
-    let bad = || {
-        refuse(
-            StatusCode::BAD_REQUEST,
-            "UNSUPPORTED",
-            "the form could not be read (too long, too slow or cut off): send it again",
-        )
-    };
-    read.map_err(|_| bad())?.map_err(|_| bad())
 }
 
 async fn read_answer(mut response: reqwest::Response) -> Result<TokenResponse, String> {

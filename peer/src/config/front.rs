@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use settings::Section;
 
+use super::front_address::FrontAddress;
+
 /// How long grants are kept, which registries callers may name, and when ranges are sent.
 #[derive(Debug, Clone)]
 pub struct FrontLimits {
@@ -21,6 +23,8 @@ pub struct FrontLimits {
     /// After a read of a range, the rest of the object is fetched too.
     pub prefetch: bool,
     pub unproven_ranges: UnprovenRanges,
+    /// Where runtimes reach the front.
+    pub address: FrontAddress,
 }
 
 /// Whether a range is sent before the whole object is proven.
@@ -59,6 +63,7 @@ impl Default for FrontLimits {
             allow: Vec::new(),
             prefetch: false,
             unproven_ranges: UnprovenRanges::default(),
+            address: FrontAddress::default(),
         }
     }
 }
@@ -76,6 +81,7 @@ impl FrontLimits {
             allow: top.list("allow"),
             prefetch: top.switch_or("prefetch", default.prefetch),
             unproven_ranges: top.parsed("unproven_ranges").unwrap_or_default(),
+            address: FrontAddress::new(top.parsed("front_url")),
         }
     }
 }

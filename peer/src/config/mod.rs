@@ -3,6 +3,7 @@
 //! **Invariant:** all faults are reported together.
 
 mod front;
+mod front_address;
 mod manager_url;
 mod own;
 mod store_limits;

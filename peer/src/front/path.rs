@@ -1,4 +1,4 @@
-//! Parses the path of a request: the object, its repository, and the registry for clients that can name it nowhere else
+//! Parses the path of a request: the object or list, its repository, and the registry for clients that can name it nowhere else
 //! (podman, CRI-O).
 //!
 //! **Invariant:** the result consists of checked types; no later code reads the path's text.
@@ -6,9 +6,28 @@
 use std::fmt;
 use std::str::FromStr;
 
-use oci::{BadDigest, Digest, RegistryName, Repository, TagOrDigest};
+use oci::{BadDigest, Digest, RegistryName, Repository, RequestedList, TagOrDigest};
 use percent_encoding::percent_decode_str;
 use wire::ObjectKind;
+
+use crate::access::registry_prefix;
+
+/// What a path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RequestedPath {
+    Object(ObjectPath),
+    List(ListPath),
+}
+
+/// The list that a path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListPath {
+    /// If the path begins with one.
+    pub(crate) registry: Option<RegistryName>,
+    pub(crate) repository: Repository,
+    /// None: the subject of the referrers is not a digest.
+    pub(crate) list: Option<RequestedList>,
+}
 
 /// The object that a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,13 +70,14 @@ impl fmt::Display for RequestedObject {
     }
 }
 
-/// Parses `/v2/<repository>/manifests/<tag or digest>` and `/v2/<repository>/blobs/<digest>`.
-pub(crate) fn parse(path: &str) -> Option<ObjectPath> {
+/// Parses `/v2/<repository>/manifests/<tag or digest>`, `/v2/<repository>/blobs/<digest>`, `/v2/<repository>/tags/list` and
+/// `/v2/<repository>/referrers/<digest>`.
+pub(crate) fn parse(path: &str) -> Option<RequestedPath> {
     read(path, false)
 }
 
 /// Parses `/v2/<registry>/<repository>/…`, and paths without a registry as [`parse`] does.
-pub(crate) fn parse_with_registry(path: &str) -> Option<ObjectPath> {
+pub(crate) fn parse_with_registry(path: &str) -> Option<RequestedPath> {
     read(path, true)
 }
 
@@ -72,39 +92,42 @@ pub(crate) fn unknown_algorithm(path: &str) -> Option<String> {
     }
 }
 
-fn read(path: &str, may_name_registry: bool) -> Option<ObjectPath> {
+enum Named {
+    Object(RequestedObject),
+    List(Option<RequestedList>),
+}
+
+fn read(path: &str, may_name_registry: bool) -> Option<RequestedPath> {
     let decoded = percent_decode_str(path).decode_utf8().ok()?;
     let rest = decoded.strip_prefix("/v2/")?;
     // From the end: a repository may contain `manifests`.
     let (rest, name) = rest.rsplit_once('/')?;
     let (repository, kind) = rest.rsplit_once('/')?;
-    let object = match kind {
-        "manifests" => RequestedObject::Manifest(tag_or_digest(name)?),
-        "blobs" => RequestedObject::Blob(name.parse().ok()?),
+    let named = match kind {
+        "manifests" => Named::Object(RequestedObject::Manifest(tag_or_digest(name)?)),
+        "blobs" => Named::Object(RequestedObject::Blob(name.parse().ok()?)),
+        "tags" if name == "list" => Named::List(Some(RequestedList::Tags)),
+        "referrers" => Named::List(name.parse().ok().map(RequestedList::Referrers)),
         _ => return None,
     };
-    let prefix = repository.split_once('/').filter(|_| may_name_registry);
-    let prefix = prefix.and_then(|(first, rest)| Some((host(first)?, rest)));
+    let prefix = may_name_registry.then(|| registry_prefix(repository)).flatten();
     let (registry, repository) = match prefix {
         Some((registry, rest)) => (Some(registry), rest),
         None => (None, repository),
     };
-    Some(ObjectPath {
-        registry,
-        repository: repository.parse().ok()?,
-        object,
+    let repository = repository.parse().ok()?;
+    Some(match named {
+        Named::Object(object) => RequestedPath::Object(ObjectPath {
+            registry,
+            repository,
+            object,
+        }),
+        Named::List(list) => RequestedPath::List(ListPath {
+            registry,
+            repository,
+            list,
+        }),
     })
-}
-
-/// Returns the host if the first component is one, as in image references: `a.lan/b`, `a:5000/b` and `localhost/b` begin
-/// with a host, `a/b` does not. podman's `location` cannot contain a colon: `a__5000/b`.
-fn host(first: &str) -> Option<RegistryName> {
-    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    if let Some((host, port)) = first.split_once("__").filter(|(_, port)| is_port(port)) {
-        return format!("{host}:{port}").parse().ok();
-    }
-    let reads = first.contains(['.', ':']) || first == "localhost";
-    first.parse().ok().filter(|_| reads)
 }
 
 fn tag_or_digest(text: &str) -> Option<TagOrDigest> {
@@ -120,6 +143,38 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn parse(path: &str) -> Option<ObjectPath> {
+        object(super::parse(path)?)
+    }
+
+    fn parse_with_registry(path: &str) -> Option<ObjectPath> {
+        object(super::parse_with_registry(path)?)
+    }
+
+    fn object(path: RequestedPath) -> Option<ObjectPath> {
+        match path {
+            RequestedPath::Object(object) => Some(object),
+            RequestedPath::List(_) => None,
+        }
+    }
+
+    #[test]
+    fn lists_are_distinguished_from_objects() {
+        let list = |path: &str| match super::parse_with_registry(path) {
+            Some(RequestedPath::List(list)) => list,
+            other => panic!("{path} is {other:?}"),
+        };
+        let tags = list("/v2/127.0.0.1__5000/lib/app/tags/list");
+        assert_eq!(tags.list, Some(RequestedList::Tags));
+        assert_eq!(tags.registry.expect("a registry").as_str(), "127.0.0.1:5000");
+        assert_eq!(tags.repository.as_str(), "lib/app");
+        let referrers = list(&format!("/v2/tags/referrers/{DIGEST}"));
+        assert!(matches!(referrers.list, Some(RequestedList::Referrers(_))));
+        assert_eq!(list("/v2/a/referrers/x").list, None);
+        let sha512 = format!("sha512:{}", "0".repeat(128));
+        assert!(list(&format!("/v2/a/referrers/{sha512}")).list.is_some());
+    }
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 

@@ -21,11 +21,15 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 /// Returns the response to `/v2/`: this is a registry of API version 2.
 pub(crate) fn version_two() -> Response {
     let mut response = json_response(StatusCode::OK, "{}".to_owned());
+    name_the_version(&mut response);
+    response
+}
+
+pub(crate) fn name_the_version(response: &mut Response) {
     response.headers_mut().insert(
         "docker-distribution-api-version",
         HeaderValue::from_static("registry/2.0"),
     );
-    response
 }
 
 /// Returns the part of an object that a request gets: the whole one if `If-Range` holds anything but this object's own tag

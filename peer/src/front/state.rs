@@ -16,6 +16,8 @@ use crate::pulls::RecentPulls;
 
 /// Requests that are answered at one time. Runtimes take the others to the registry at once.
 const AT_ONCE: usize = 1_024;
+/// Lists that are read at one time. Each is in memory.
+const LISTS_AT_ONCE: usize = 64;
 /// As long as a location has to prove that it delivers an object.
 const PROOF_LIMIT: Duration = Duration::from_secs(50);
 
@@ -34,6 +36,7 @@ pub(super) struct Front {
     pub(super) ranges: RangeRules,
     pub(super) now: Box<dyn Fn() -> i64 + Send + Sync>,
     pub(super) room: Arc<Semaphore>,
+    pub(super) room_for_lists: Semaphore,
 }
 
 /// What readers of ranges get before the object is proven, and what is fetched for them.
@@ -70,6 +73,7 @@ impl FrontState {
             access,
             delivery,
             room: Arc::new(Semaphore::new(AT_ONCE)),
+            room_for_lists: Semaphore::new(LISTS_AT_ONCE),
             now: Box::new(now),
             metrics: fetches.metrics().clone(),
             pulls: RecentPulls::default(),

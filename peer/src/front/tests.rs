@@ -2,8 +2,10 @@
 
 mod access;
 mod authorize;
+mod clients;
 mod fuzz;
 mod hostile_seed;
+mod lists;
 mod outcome;
 mod ranges;
 mod reach;

@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use http::Method;
+use oci_distribution::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE;
 use reqwest::Response;
 use tokio::time::timeout;
 
 use super::blob::BlobPart;
 use super::client::Registry;
-use crate::{Digest, RegistryError, Repository, Secret, TagOrDigest};
+use super::request::{History, Request};
+use crate::{Digest, RegistryError, Repository, RequestedList, Secret, TagOrDigest};
 
 /// A client's request, to be forwarded.
 #[derive(Debug, Clone)]
@@ -38,6 +40,13 @@ pub enum ForwardedObject {
     /// The first byte of a blob: shows access and length where `HEAD` does not.
     FirstByte {
         digest: Digest,
+    },
+    /// `GET /v2/`: shows how callers sign in.
+    Version,
+    /// A list, with the query of the client's request (encoded, may be empty).
+    List {
+        list: RequestedList,
+        query: String,
     },
 }
 
@@ -74,6 +83,8 @@ impl Registry {
                     until: Some(1),
                 },
             ),
+            ForwardedObject::Version => self.version_request(method, &repository),
+            ForwardedObject::List { list, query } => self.list_request(method, &repository, list, query),
         };
         request.header_wait = Some(limit);
         if !accept.is_empty() {
@@ -88,5 +99,43 @@ impl Registry {
             })
         })?;
         Ok(answer.into_response())
+    }
+
+    fn version_request(&self, method: Method, repository: &Repository) -> Request {
+        Request {
+            kind: "version",
+            template: "/v2/",
+            path: String::new(),
+            requested: self.requested("version of the API".to_owned()),
+            ..self.list_request(method, repository, &RequestedList::Tags, "")
+        }
+    }
+
+    fn list_request(
+        &self,
+        method: Method,
+        repository: &Repository,
+        list: &RequestedList,
+        query: &str,
+    ) -> Request {
+        let joint = if query.is_empty() { "" } else { "?" };
+        let accept = match list {
+            RequestedList::Tags => "application/json",
+            RequestedList::Referrers(_) => OCI_IMAGE_INDEX_MEDIA_TYPE,
+        };
+        Request {
+            method,
+            kind: "list",
+            template: list.template(),
+            path: format!("{repository}/{}{joint}{query}", list.path()),
+            repository: repository.clone(),
+            image: format!("{}/{repository}", self.name()),
+            accept: accept.to_owned(),
+            from: 0,
+            until: None,
+            requested: self.requested(format!("{list} of {repository}")),
+            header_wait: None,
+            history: History::default(),
+        }
     }
 }

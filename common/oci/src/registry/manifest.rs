@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 
 use super::client::Registry;
-use super::headers::{check_coding, digest_header, media_type, number};
+use super::coding::{BadBody, ManifestBody};
+use super::headers::{digest_header, may_be_about_head, media_type, number};
 use super::request::{History, Request};
 use crate::{
     BadDigest, Credential, Digest, MANIFEST_ACCEPT, RegistryError, Repository, RequestedObject, TagOrDigest,
@@ -43,15 +44,18 @@ impl Registry {
             return Err(self.refusal(&request, response, !credential.is_anonymous()).await);
         }
         let headers = response.headers().clone();
-        check_coding(&headers, &request.requested)?;
-        let bytes = self
-            .read_whole(&request.requested, response, self.inner.limits.manifest_bytes)
-            .await?;
+        let limit = self.inner.limits.manifest_bytes;
+        let bytes = self.read_whole(&request.requested, response, limit).await?;
         let named = named_digest(wanted, &headers, &request.requested)?;
-        let promised = wanted.digest().cloned().or_else(|| named.clone());
-        for expected in promised.iter().chain(&named) {
-            check_same(expected, &expected.of_same_algorithm(&bytes), &request.requested)?;
-        }
+        let promised: Vec<Digest> = wanted.digest().cloned().into_iter().chain(named).collect();
+        let body = ManifestBody {
+            bytes,
+            headers: &headers,
+            limit,
+        };
+        let verified = body.verified(&promised);
+        let bytes = verified.map_err(|bad| bad_body(request.requested, bad))?;
+        let promised = promised.into_iter().next();
         Ok(FetchedManifest {
             digest: promised.unwrap_or_else(|| Digest::of(&bytes)),
             bytes,
@@ -85,7 +89,8 @@ impl Registry {
                     size: number(headers, &header::CONTENT_LENGTH),
                 })
             }
-            (StatusCode::OK | StatusCode::METHOD_NOT_ALLOWED, ..) => {
+            // Some servers and proxies know no HEAD, or answer it with 403 or 404.
+            (status, ..) if status == StatusCode::OK || may_be_about_head(status) => {
                 let whole = self.manifest(repository, wanted, credential).await?;
                 let size = u64::try_from(whole.bytes.len()).ok();
                 Ok(ManifestHead {
@@ -123,6 +128,20 @@ impl Registry {
     fn image(&self, repository: &Repository, wanted: &TagOrDigest) -> String {
         let joint = if wanted.digest().is_some() { '@' } else { ':' };
         format!("{}/{repository}{joint}{wanted}", self.name())
+    }
+}
+
+fn bad_body(requested: RequestedObject, bad: BadBody) -> RegistryError {
+    match bad {
+        BadBody::OtherDigest { expected, found } => RegistryError::WrongBytes {
+            requested,
+            expected: Box::new(expected),
+            found: Box::new(found),
+        },
+        BadBody::Encoded(coding) => RegistryError::BadAnswer {
+            requested,
+            what: format!("its body is encoded ({coding})"),
+        },
     }
 }
 

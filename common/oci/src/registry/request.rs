@@ -13,7 +13,7 @@ pub(super) const REDIRECTED: &str = "{redirect}";
 /// One request. Every field may appear in a span.
 pub(super) struct Request {
     pub(super) method: Method,
-    /// `manifest`, `blob` or `token`.
+    /// `manifest`, `blob`, `list`, `version` or `token`.
     pub(super) kind: &'static str,
     pub(super) template: &'static str,
     /// Behind `/v2/`.

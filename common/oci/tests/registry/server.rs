@@ -116,6 +116,7 @@ async fn record(request: Request) -> RecordedRequest {
         query: parts.uri.query().unwrap_or_default().to_owned(),
         authorization: header("authorization"),
         accept: header("accept"),
+        accept_encoding: header("accept-encoding"),
         range: header("range"),
         body: String::from_utf8(to_bytes(body, 1 << 20).await.unwrap().to_vec()).unwrap(),
     }

@@ -193,20 +193,7 @@ impl Jaeger {
 
 /// The program that `ci/test-all-packages` has built.
 fn binary() -> PathBuf {
-    let folder = std::env::var_os("STOKER_TOOLS").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| cache().join("stoker-tools"));
-    let program = folder.join("jaeger");
-    assert!(
-        program.is_file(),
-        "{} is not there; put it there: make test-all",
-        program.display()
-    );
-    program
-}
-
-fn cache() -> PathBuf {
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
-    std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from)
+    crate::tools::built("jaeger", "make test-all")
 }
 
 fn config() -> PathBuf {

@@ -29,6 +29,7 @@ pub use token_server::{BearerSpec, Exchange, TokenServer};
 use crate::http::status_of;
 use crate::net::{Host, command_on, port_on};
 use crate::program::Signal;
+use crate::registry_clients::distribution_3;
 use crate::{Authority, Identity, Port, Program, Usage, files};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -57,11 +58,21 @@ pub struct Registry {
     client: Client,
     /// The number of log lines at the last call of `forget_requests`.
     forgotten: usize,
+    is_distribution_3: bool,
 }
 
 impl Registry {
     pub async fn plain() -> Self {
         Self::with(SignIn::Nobody, false).await
+    }
+
+    /// Docker distribution 3, which `make test-clients` builds.
+    pub async fn distribution_3() -> Self {
+        let mut registry = Self::plain().await;
+        registry.stop();
+        registry.is_distribution_3 = true;
+        registry.start().await;
+        registry
     }
 
     /// Runs on its own machine.
@@ -121,6 +132,7 @@ impl Registry {
             token_server,
             host,
             forgotten: 0,
+            is_distribution_3: false,
         };
         registry.start().await;
         registry.forget_requests().await;
@@ -194,7 +206,11 @@ impl Registry {
         if self.is_running() {
             return;
         }
-        let mut command = command_on(self.host.as_ref(), "docker-registry");
+        let mut command = if self.is_distribution_3 {
+            std::process::Command::new(distribution_3())
+        } else {
+            command_on(self.host.as_ref(), "docker-registry")
+        };
         command
             .arg("serve")
             .arg(self.dir.path().join("config.yml"))

@@ -134,7 +134,7 @@ async fn no_secret_gets_into_the_recent_pulls() {
 #[tokio::test]
 async fn a_request_without_an_object_is_counted_and_not_listed() {
     let world = FrontFixture::new(SignIn::None).await;
-    let got = world.get("/v2/a/referrers/x", None).await;
+    let got = world.get("/v2/a/uploads/x", None).await;
     assert_eq!(got.status, StatusCode::NOT_FOUND);
     let refused = "stoker_front_objects_total{result=\"refused\"} 1\n";
     eventually("counted", || world.counted().contains(refused)).await;

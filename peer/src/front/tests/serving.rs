@@ -5,17 +5,26 @@ use super::support::{FrontFixture, INDEX, SignIn, basic};
 #[tokio::test]
 async fn the_root_says_version_two() {
     let world = FrontFixture::new(SignIn::None).await;
-    let got = world.get("/v2/", None).await;
+    let got = world.get("/v2/", Some("Bearer any")).await;
     assert_eq!(got.status, StatusCode::OK);
+    assert_eq!(got.header("docker-distribution-api-version"), "registry/2.0");
     assert_eq!(got.body.expect("a body"), "{}");
+}
+
+#[tokio::test]
+async fn a_probe_needs_no_credential() {
+    let world = FrontFixture::new(SignIn::Bearer).await;
+    let got = world.get("/healthz", None).await;
+    assert_eq!(got.status, StatusCode::OK);
+    assert!(world.registry.requests().is_empty());
 }
 
 #[tokio::test]
 async fn other_paths_get_404_so_that_the_runtime_asks_the_registry() {
     let world = FrontFixture::new(SignIn::None).await;
     for path in [
-        "/v2/a/referrers/x",
-        "/v2/a/tags/list",
+        "/v2/_catalog",
+        "/v2/a/tags/v1",
         "/v1/_ping",
         "/",
         "/v2/a/blobs/uploads/",

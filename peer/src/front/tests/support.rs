@@ -97,6 +97,8 @@ struct Contents {
     /// Bodies of GETs wait for this.
     holds: Option<CancellationToken>,
     tokens: HashMap<String, Option<String>>,
+    /// `Warning` of each object.
+    warns: Option<String>,
     /// The token that its server issues to every caller.
     gives: Option<serde_json::Value>,
     requests: Vec<String>,
@@ -138,6 +140,7 @@ impl ScriptedRegistry {
             fates: Vec::new(),
             holds: None,
             tokens: HashMap::new(),
+            warns: None,
             gives: None,
             requests: Vec::new(),
             authorizations: Vec::new(),
@@ -194,6 +197,11 @@ impl ScriptedRegistry {
     /// From now on its token server issues this token to every caller.
     pub(super) fn gives(&self, answer: serde_json::Value) {
         self.lock().gives = Some(answer);
+    }
+
+    /// From now on each object comes with this `Warning`.
+    pub(super) fn warns(&self, warning: &str) {
+        self.lock().warns = Some(warning.to_owned());
     }
 
     /// Sets whether GETs of manifests are refused as by a rule of a Harbor project.
@@ -391,7 +399,12 @@ fn found(contents: &Contents, repository: &str, kind: &str, name: &str, head: bo
             Ok::<_, std::io::Error>(Bytes::from(sent))
         })),
     };
-    Some((headers, body).into_response())
+    let mut response = (headers, body).into_response();
+    if let Some(warning) = &contents.warns {
+        let warning = warning.parse().expect("a header");
+        response.headers_mut().insert("warning", warning);
+    }
+    Some(response)
 }
 
 /// A front, its registry, and a clock that only the test advances.
@@ -633,6 +646,16 @@ impl FrontFixture {
             .request(method, format!("http://{}{path}", self.front))
             .query(&[("ns", registry)])
             .header("accept", ACCEPT)
+    }
+
+    /// A request that names no registry beside its path.
+    pub(super) fn bare(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("http://{}{path}", self.front))
+    }
+
+    /// Returns the registry's name as podman writes it in a path.
+    pub(super) fn in_path(registry: &str) -> String {
+        registry.replace(':', "__")
     }
 
     pub(super) async fn send(&self, request: reqwest::RequestBuilder) -> FrontResponse {

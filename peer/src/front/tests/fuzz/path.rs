@@ -1,16 +1,17 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use oci::TagOrDigest;
+use oci::RequestedList;
 
 use super::{Fuzzing, Tried};
-use crate::front::path::{ObjectPath, RequestedObject, parse, parse_with_registry};
+use crate::front::path::{RequestedObject, RequestedPath, parse, parse_with_registry};
 
-const SAMPLES: [&str; 7] = [
+const SAMPLES: [&str; 8] = [
     "/v2/library/nginx/manifests/1.27",
     "/v2/a/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "/v2/a/b/c/manifests/sha256%3Ae3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "/v2/v2/manifests/blobs/manifests/x",
     "/v2/a/tags/list",
+    "/v2/a/referrers/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "/v2/docker.io/library/nginx/manifests/1.27",
     "/v2/[::1]:5000/a/manifests/v1",
 ];
@@ -56,8 +57,12 @@ fn no_path_leaves_its_repository() {
     }
 }
 
-fn check(asked: &ObjectPath) -> u64 {
-    let repository = asked.repository.as_str();
+fn check(asked: &RequestedPath) -> u64 {
+    let (registry, repository) = match asked {
+        RequestedPath::Object(object) => (&object.registry, &object.repository),
+        RequestedPath::List(list) => (&list.registry, &list.repository),
+    };
+    let repository = repository.as_str();
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte);
     assert!(
         repository.bytes().all(plain) && repository.len() <= 255,
@@ -69,16 +74,15 @@ fn check(asked: &ObjectPath) -> u64 {
             .any(|part| part.is_empty() || part.starts_with('.')),
         "{repository:?}"
     );
-    let (kind, name) = match &asked.object {
-        RequestedObject::Manifest(wanted) => ("manifests", wanted.to_string()),
-        RequestedObject::Blob(digest) => ("blobs", digest.to_string()),
+    let Some((kind, name)) = end_of(asked) else {
+        return 1;
     };
-    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte);
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:+=".contains(&byte);
     assert!(
         name.bytes().all(safe) && name != "." && name != ".." && !name.is_empty(),
         "{name:?}"
     );
-    let (written, again) = match &asked.registry {
+    let (written, again) = match registry {
         None => {
             let written = format!("/v2/{repository}/{kind}/{name}");
             let again = parse(&written);
@@ -92,17 +96,28 @@ fn check(asked: &ObjectPath) -> u64 {
     };
     assert_eq!(again.as_ref(), Some(asked), "{written}");
     let mut way = DefaultHasher::new();
-    let by_digest = matches!(
-        asked.object,
-        RequestedObject::Blob(_) | RequestedObject::Manifest(TagOrDigest::Digest(_))
-    );
+    let by_digest = name.contains(':');
     (
         kind,
         by_digest,
-        asked.registry.is_some(),
+        registry.is_some(),
         repository.split('/').count().min(6),
         name.len().ilog2(),
     )
         .hash(&mut way);
     way.finish()
+}
+
+/// Returns the last two parts of the path; none for referrers of something that is no digest.
+fn end_of(asked: &RequestedPath) -> Option<(&'static str, String)> {
+    match asked {
+        RequestedPath::Object(object) => Some(match &object.object {
+            RequestedObject::Manifest(wanted) => ("manifests", wanted.to_string()),
+            RequestedObject::Blob(digest) => ("blobs", digest.to_string()),
+        }),
+        RequestedPath::List(list) => Some(match list.list.as_ref()? {
+            RequestedList::Tags => ("tags", "list".to_owned()),
+            RequestedList::Referrers(subject) => ("referrers", subject.to_string()),
+        }),
+    }
 }
