@@ -225,8 +225,8 @@ async fn a_connect_that_fails_leaves_the_working_connection() {
     let before = (site.harbor.instance("stoker"), site.harbor.credential("stoker"));
     let nowhere = site.connect_at("http://127.0.0.1:9", PASSWORD, &[]).await;
     assert_eq!(nowhere.status.code(), Some(1), "{}", transcript(&nowhere));
-    let clusters = site.connect(PASSWORD, &["--name", "a b"]).await;
-    assert_eq!(clusters.status.code(), Some(64), "{}", transcript(&clusters));
+    let bad_name = site.connect(PASSWORD, &["--name", "a b"]).await;
+    assert_eq!(bad_name.status.code(), Some(64), "{}", transcript(&bad_name));
     let after = (site.harbor.instance("stoker"), site.harbor.credential("stoker"));
     assert_eq!((after, site.tokens().await), (before, 1));
     let status = site.run("status", &[]).await;

@@ -11,7 +11,7 @@ use crate::text::tame;
 
 const NAMES_SHOWN: usize = 3;
 const NAME_LIMIT: usize = 60;
-/// The first bytes of the object identifiers of signatures with SHA-1 and MD5, without their tag.
+/// Object identifiers of signatures with SHA-1 and MD5, without their tag and length.
 const RSA_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05];
 const RSA_MD5: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x04];
 const ECDSA_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01];
@@ -148,10 +148,12 @@ fn names(presented: &[String]) -> Vec<String> {
     names
 }
 
+/// Returns the hash function of a signature algorithm: an object identifier with tag, length and parameters.
 fn hash_of(algorithm: &[u8]) -> Option<&'static str> {
-    if algorithm.starts_with(RSA_SHA1) || algorithm.starts_with(ECDSA_SHA1) {
+    let identifier = algorithm.get(2..).unwrap_or_default();
+    if identifier.starts_with(RSA_SHA1) || identifier.starts_with(ECDSA_SHA1) {
         Some("SHA-1")
-    } else if algorithm.starts_with(RSA_MD5) {
+    } else if identifier.starts_with(RSA_MD5) {
         Some("MD5")
     } else {
         None
@@ -191,6 +193,18 @@ mod tests {
             of(webpki::Error::BadDerTime),
             CertificateFault::Unusable(_)
         ));
+    }
+
+    #[test]
+    fn an_old_signature_is_named() {
+        let rsa_with = |last: u8| [&[0x06, 0x09][..], &RSA_SHA1[..8], &[last, 0x05, 0x00]].concat();
+        let ecdsa = [&[0x06, 0x07][..], ECDSA_SHA1].concat();
+        assert_eq!(hash_of(&rsa_with(0x05)), Some("SHA-1"));
+        assert_eq!(hash_of(&rsa_with(0x04)), Some("MD5"));
+        assert_eq!(hash_of(&ecdsa), Some("SHA-1"));
+        for other in [&rsa_with(0x0b)[..], &[], &[0x06]] {
+            assert_eq!(hash_of(other), None);
+        }
     }
 
     #[test]
