@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::challenge::BadRealm;
 use crate::dial::NotAllowed;
 use crate::text::{TEXT_LIMIT, tame};
-use crate::{BadTokenAnswer, Digest, LookupError, RegistryName};
+use crate::{BadTokenAnswer, ConnectFault, Digest, LookupError, RegistryName};
 
 /// Whose failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -132,16 +132,16 @@ pub enum RegistryError {
         requested: RequestedObject,
         response: ErrorResponse,
     },
-    #[error("{requested} not fetched, registry unreachable: {cause}")]
+    #[error("{requested} not fetched, {}", unreached(.cause))]
     Unreachable {
         requested: RequestedObject,
-        cause: String,
+        cause: ConnectFault,
     },
     /// It is configured or named with plain HTTP, and redirects to HTTPS.
     #[error("{requested} not fetched, registry redirects to https: {cause}")]
     SpeaksHttps {
         requested: RequestedObject,
-        cause: String,
+        cause: ConnectFault,
     },
     #[error("{requested} not fetched: no {awaited} within {} s", .limit.as_secs_f32())]
     TimedOut {
@@ -175,6 +175,11 @@ pub enum RegistryError {
     BadToken {
         requested: RequestedObject,
         cause: BadTokenAnswer,
+    },
+    #[error("{requested} cannot be verified: the digest algorithm {algorithm} is not supported")]
+    UnknownAlgorithm {
+        requested: RequestedObject,
+        algorithm: String,
     },
     #[error("{requested} refused by {host}, where the registry redirected, also on retry: HTTP {}", .response.status)]
     StorageRefused {
@@ -221,6 +226,14 @@ fn when(retry_after: Option<&Duration>) -> String {
     })
 }
 
+/// A bad certificate is a matter of the registry, not of the network.
+fn unreached(cause: &ConnectFault) -> String {
+    match cause {
+        ConnectFault::Certificate(fault) => format!("registry's {fault}"),
+        other => format!("registry unreachable: {other}"),
+    }
+}
+
 impl RegistryError {
     /// Returns whose failure it is.
     pub fn side(&self) -> Side {
@@ -252,7 +265,7 @@ impl RegistryError {
             | Self::NoFreeConnection { .. }
             | Self::NoLookup { .. }
             | Self::WrongBytes { .. } => true,
-            Self::Unreachable { cause, .. } => !is_about_certificates(cause) && !wants_our_certificate(cause),
+            Self::Unreachable { cause, .. } => cause.may_pass(),
             _ => false,
         }
     }
@@ -312,6 +325,7 @@ impl RegistryError {
             Self::TooLarge { .. } => "too_large",
             Self::BadAnswer { .. } => "bad_answer",
             Self::BadToken { .. } => "bad_token",
+            Self::UnknownAlgorithm { .. } => "unknown_algorithm",
             Self::BadRedirect { .. } => "bad_redirect",
             Self::StorageRefused { .. } => "storage_refused",
             Self::NoFreeConnection { .. } => "no_turn",
@@ -321,18 +335,6 @@ impl RegistryError {
             Self::Setup { .. } => "setup",
         }
     }
-}
-
-/// Whether the server rejected the TLS handshake because our client certificate is missing or unknown.
-pub(crate) fn wants_our_certificate(cause: &str) -> bool {
-    let cause = cause.to_ascii_lowercase().replace(' ', "");
-    ["certificaterequired", "alert:badcertificate", "alert:unknownca"]
-        .iter()
-        .any(|alert| cause.contains(alert))
-}
-
-pub(crate) fn is_about_certificates(cause: &str) -> bool {
-    cause.contains("certificate")
 }
 
 #[cfg(test)]

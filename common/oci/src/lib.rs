@@ -7,8 +7,10 @@
 
 mod advice;
 mod bad_manifest;
+mod certificate_fault;
 pub mod challenge;
 mod clients;
+mod connect_fault;
 mod credential;
 mod credential_lookup;
 mod dial;
@@ -35,9 +37,11 @@ mod strict;
 mod text;
 mod token_answer;
 
+pub use certificate_fault::CertificateFault;
+pub use connect_fault::ConnectFault;
 pub use credential::{Credential, KeptCredential, Secret};
 pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, inside as special_address, is_named_by};
-pub use digest::{BadDigest, Digest, DigestHasher};
+pub use digest::{BadDigest, Digest, DigestAlgorithm, DigestHasher};
 pub use error::{ErrorResponse, RegistryError, RequestedObject, Side};
 pub use helper::CredentialHelper;
 pub use location::{BadLocation, BasePath, Location, Origin, Scheme};
@@ -50,8 +54,9 @@ pub use ranges::{ContentRange, RequestedRange};
 pub use reference::{BadReference, DigestConflict, ImageReference, TagOrDigest};
 pub use registries::Registries;
 pub use registry::{
-    BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere, FromInside,
-    ManifestHead, Probe, Registry, broke_before_the_head, is_moved_to_https, retry_after,
+    BadBody, BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere,
+    FromInside, ManifestBody, ManifestHead, Probe, Registry, broke_before_the_head, is_moved_to_https,
+    may_be_about_head, retry_after,
 };
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
 pub use token_answer::{BadTokenAnswer, TokenAnswer};

@@ -46,21 +46,25 @@ impl Referrers {
     }
 }
 
+/// The digits of a digest in a fallback tag, by the distribution specification: a tag has at most 128 characters.
+const FALLBACK_DIGITS: usize = 64;
+
 /// Returns the tag of the fallback index at registries without a referrers API.
 pub fn fallback_tag(subject: &Digest) -> Option<Tag> {
-    tag(subject, "")
+    let digits = subject.hex().get(..FALLBACK_DIGITS)?;
+    format!("{}-{digits}", subject.algorithm().name()).parse().ok()
 }
 
-/// Returns the tags of cosign's signature, attestations and SBOM.
+/// Returns the tags of cosign's signature, attestations and SBOM. There are none for a sha512 digest, which is longer than a
+/// tag.
 pub fn cosign_tags(subject: &Digest) -> Vec<Tag> {
     [".sig", ".att", ".sbom"]
         .iter()
-        .filter_map(|ending| tag(subject, ending))
+        .filter_map(|ending| {
+            let tag = format!("{}-{}{ending}", subject.algorithm().name(), subject.hex());
+            tag.parse().ok()
+        })
         .collect()
-}
-
-fn tag(subject: &Digest, ending: &str) -> Option<Tag> {
-    format!("sha256-{}{ending}", subject.hex()).parse().ok()
 }
 
 #[cfg(test)]
@@ -68,6 +72,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::DigestAlgorithm;
 
     fn entry(number: usize, media_type: &str) -> Value {
         let digest = Digest::of(number.to_string().as_bytes());
@@ -124,5 +129,9 @@ mod tests {
                 format!("{name}.sbom")
             ]
         );
+        let longer = DigestAlgorithm::Sha512.digest(b"x");
+        let name = format!("sha512-{}", &longer.hex()[..64]);
+        assert_eq!(fallback_tag(&longer).unwrap().to_string(), name);
+        assert_eq!(cosign_tags(&longer), []);
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! **Invariant:** every request for a tag asks the registry. Its answer to this caller is also the grant for the manifest
 //! that the tag leads to. The last meaning is given for an unreachable host; for a failed or slow question only if the
-//! caller has a fresh grant or the image is public. It always carries a `Warning`.
+//! caller has a fresh grant or the image is public. It always carries a `Warning`. The digest has the algorithm that the
+//! registry names; if that cannot be verified, the tag is refused.
 
 use http::{Method, StatusCode};
-use oci::{Digest, ForwardedObject, Tag, TagOrDigest};
+use oci::{Digest, DigestAlgorithm, ForwardedObject, Tag, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
 use wire::{ObjectKind, TagRecord};
 
@@ -136,6 +137,9 @@ impl Access {
         let head = self.send_question(question, Method::HEAD, deadline).await?;
         match self.read_answer(&question.caller, head).await {
             RegistryAnswer::Granted(info) => {
+                if let Some(algorithm) = info.unknown_algorithm {
+                    return Err(RegistryAnswer::UnknownAlgorithm(algorithm));
+                }
                 if let Some(digest) = info.digest.clone() {
                     return Ok(ResolvedTag {
                         digest,
@@ -157,14 +161,22 @@ impl Access {
             return Err(self.read_answer(&question.caller, whole).await);
         }
         let info = ObjectInfo::from(whole.headers());
+        if let Some(algorithm) = info.unknown_algorithm {
+            return Err(RegistryAnswer::UnknownAlgorithm(algorithm));
+        }
         let bytes = timeout_at(deadline, gather(whole)).await.ok().flatten();
         let bytes = bytes.ok_or_else(|| {
             RegistryAnswer::Failed(Failure::of_network(
                 "the manifest was cut off, too slow or too large: pull again, or read the registry's log",
             ))
         })?;
+        // By the registry's algorithm: it does not know the manifest by another digest.
+        let algorithm = info
+            .digest
+            .as_ref()
+            .map_or(DigestAlgorithm::Sha256, Digest::algorithm);
         Ok(ResolvedTag {
-            digest: Digest::of(&bytes),
+            digest: algorithm.digest(&bytes),
             info: ObjectInfo {
                 size: Some(bytes.len() as u64),
                 ..info

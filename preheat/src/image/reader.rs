@@ -119,7 +119,7 @@ impl Reader {
             }
             bytes.extend_from_slice(&chunk);
         }
-        if Digest::of(&bytes) == *digest {
+        if digest.of_same_algorithm(&bytes) == *digest {
             Ok(bytes)
         } else {
             Err(bad("its bytes do not match its digest".to_owned()))

@@ -6,6 +6,7 @@
 mod blob;
 mod body;
 mod client;
+mod coding;
 mod connection_slots;
 mod exchange;
 mod forward;
@@ -25,8 +26,10 @@ mod tokens;
 pub use blob::{BlobPart, ByteStream};
 pub(crate) use client::RegistryParts;
 pub use client::{Registry, is_moved_to_https};
+pub use coding::{BadBody, ManifestBody};
 pub(crate) use connection_slots::ConnectionSlots;
 pub use forward::{ForwardedObject, ForwardedRequest};
+pub use headers::may_be_about_head;
 pub use manifest::{FetchedManifest, ManifestHead};
 pub use probe::Probe;
 pub use resend::broke_before_the_head;

@@ -13,8 +13,7 @@ use super::request::{REDIRECTED, Request};
 use super::response::RegistryResponse;
 use crate::challenge::is_loopback;
 use crate::clients::DialMode;
-use crate::error::{is_about_certificates, wants_our_certificate};
-use crate::{RegistryError, RequestedObject, Secret};
+use crate::{ConnectFault, RegistryError, RequestedObject, Secret};
 
 /// How often the registry is asked for a new URL if the target refuses the given one.
 const RENEWALS: usize = 2;
@@ -90,10 +89,12 @@ impl Registry {
         match error {
             RegistryError::Unreachable { requested, cause } if is_moved => {
                 self.moves_back();
-                if is_about_certificates(&cause) || wants_our_certificate(&cause) {
-                    return RegistryError::SpeaksHttps { requested, cause };
+                match cause {
+                    ConnectFault::Certificate(_)
+                    | ConnectFault::NeedsOurCertificate
+                    | ConnectFault::OtherTls => RegistryError::SpeaksHttps { requested, cause },
+                    cause => RegistryError::Unreachable { requested, cause },
                 }
-                RegistryError::Unreachable { requested, cause }
             }
             other => other,
         }
