@@ -237,14 +237,14 @@ impl Access {
     }
 
     fn keep_accounts(&self, issuer: &Issuer, account: CallerKey, body: &[u8]) {
-        let Ok(issued) = TokenAnswer::parse(body) else {
+        let Ok(answer) = TokenAnswer::parse(body) else {
             return;
         };
-        for token in &issued.tokens {
+        for token in &answer.tokens {
             let token = self.keyring.issued(self.keyring.token(token.expose()), issuer);
-            self.accounts.remember(token, account, issued.lifetime);
+            self.accounts.remember(token, account, answer.lifetime);
         }
-        if let Some(token) = &issued.refresh_token {
+        if let Some(token) = &answer.refresh_token {
             let token = self
                 .keyring
                 .issued(self.keyring.refresh_token(token.expose()), issuer);

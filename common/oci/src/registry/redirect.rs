@@ -89,13 +89,12 @@ impl Registry {
         match error {
             RegistryError::Unreachable { requested, cause } if is_moved => {
                 self.moves_back();
-                if matches!(
-                    cause,
-                    ConnectFault::Certificate(_) | ConnectFault::NeedsOurCertificate
-                ) {
-                    return RegistryError::SpeaksHttps { requested, cause };
+                match cause {
+                    ConnectFault::Certificate(_)
+                    | ConnectFault::NeedsOurCertificate
+                    | ConnectFault::OtherTls => RegistryError::SpeaksHttps { requested, cause },
+                    cause => RegistryError::Unreachable { requested, cause },
                 }
-                RegistryError::Unreachable { requested, cause }
             }
             other => other,
         }

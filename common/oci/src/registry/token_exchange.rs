@@ -17,7 +17,7 @@ use super::response::RegistryResponse;
 use super::tokens::{Renewal, Token};
 use crate::challenge::{BadRealm, Challenge, check_realm};
 use crate::clients::DialMode;
-use crate::{BadTokenAnswer, Credential, RegistryError, Secret, TokenAnswer};
+use crate::{BadTokenAnswer, ConnectFault, Credential, RegistryError, Secret, TokenAnswer};
 
 const TOKEN_BYTES: usize = 256 * 1024;
 /// The distribution specification's default lifetime. Docker uses no token for a shorter time either; a registry that
@@ -275,7 +275,11 @@ fn moved_to_https(from: &Url, response: &RegistryResponse) -> Option<Url> {
 fn over_https_only(request: &Request, realm: &str, asked: &Url, error: RegistryError) -> RegistryError {
     let found_none = matches!(
         error,
-        RegistryError::Unreachable { .. } | RegistryError::NotFound { .. } | RegistryError::BadToken { .. }
+        RegistryError::Unreachable {
+            cause: ConnectFault::NoTls | ConnectFault::Other(_),
+            ..
+        } | RegistryError::NotFound { .. }
+            | RegistryError::BadToken { .. }
     );
     let was_plain = Url::parse(realm).is_ok_and(|realm| realm.scheme() == "http");
     if !found_none || !was_plain || asked.scheme() == "http" {

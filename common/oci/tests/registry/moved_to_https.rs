@@ -5,7 +5,7 @@ use oci::{Credential, RegistryError, RegistrySettings, Secret};
 use tokio::net::TcpListener;
 
 use crate::server::{ANN, RecordedRequest, Server, ann, answer, manifest, reach, repository, tag};
-use crate::transport::tls_server;
+use crate::transport::tls_server_on;
 
 fn redirect(to: &str, request: &RecordedRequest) -> Response {
     let query = if request.query.is_empty() { "" } else { "?" };
@@ -24,7 +24,7 @@ fn issue(request: &RecordedRequest) -> Response {
 
 /// A private registry over HTTPS whose realm is at this origin, and its CA.
 fn private(listener: TcpListener, realm: String) -> (Server, String) {
-    tls_server(listener, move |request: &RecordedRequest| {
+    tls_server_on(listener, move |request: &RecordedRequest| {
         match request.authorization.as_deref() {
             _ if request.path == "/token" => issue(request),
             Some("Bearer good") => manifest(),
@@ -90,7 +90,7 @@ async fn a_callers_token_follows_the_registry_to_https_on_the_same_host_only() {
 async fn storage_over_https_on_the_same_host_gets_no_credential() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let https = format!("https://{}", listener.local_addr().unwrap());
-    let (storage, authority) = tls_server(listener, |_| manifest());
+    let (storage, authority) = tls_server_on(listener, |_| manifest());
     for location in ["/v2/p/app/manifests/1?signature=x", "/bucket/1", "/"] {
         let target = format!("{https}{location}");
         let plain = Server::start(move |request| match request.authorization {

@@ -123,13 +123,12 @@ async fn with_tokens(
             return answer(200, &[], format!(r#"{{"token":"t{number}","expires_in":300}}"#));
         }
         let shown = request.authorization.as_deref();
-        match shown.and_then(|shown| shown.strip_prefix("Bearer t")?.parse().ok()) {
-            Some(number) => accepts(number).map_or_else(refusal, |()| manifest()),
-            None => {
-                let realm = format!("Bearer realm=\"http://{address}/token\",service=\"s\"");
-                answer(401, &[("www-authenticate", &realm)], "")
-            }
+        let number = shown.and_then(|shown| shown.strip_prefix("Bearer t")?.parse().ok());
+        if let Some(number) = number {
+            return accepts(number).map_or_else(refusal, |()| manifest());
         }
+        let realm = format!("Bearer realm=\"http://{address}/token\",service=\"s\"");
+        answer(401, &[("www-authenticate", &realm)], "")
     });
     (server, issued)
 }

@@ -44,11 +44,11 @@ impl axum::serve::Listener for TlsListener {
 /// Returns a registry with a certificate of a private CA, and the CA's PEM.
 async fn tls_registry() -> (Server, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    tls_server(listener, |_| manifest())
+    tls_server_on(listener, |_| manifest())
 }
 
 /// Returns a server with a certificate of a private CA for loopback, and the CA's PEM.
-pub(crate) fn tls_server(
+pub(crate) fn tls_server_on(
     listener: TcpListener,
     answer: impl Fn(&RecordedRequest) -> Response + Clone + Send + Sync + 'static,
 ) -> (Server, String) {
@@ -59,25 +59,29 @@ pub(crate) fn tls_server(
     let issuer = rcgen::Issuer::new(authority, authority_key);
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = params().signed_by(&key, &issuer).unwrap();
-    (serve_tls(listener, &certificate, &key, answer), authority_pem)
+    (
+        with_certificate(listener, &certificate, &key, answer),
+        authority_pem,
+    )
 }
 
 /// Returns a registry with a self-signed certificate, and its PEM.
 async fn self_signed(params: &rcgen::CertificateParams) -> (Server, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    (
-        serve_tls(listener, &certificate, &key, |_| manifest()),
-        certificate.pem(),
-    )
+    (tls_server(&certificate, &key).await, certificate.pem())
 }
 
 fn params() -> rcgen::CertificateParams {
     rcgen::CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).unwrap()
 }
 
-fn serve_tls(
+async fn tls_server(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    with_certificate(listener, certificate, key, |_| manifest())
+}
+
+fn with_certificate(
     listener: TcpListener,
     certificate: &rcgen::Certificate,
     key: &rcgen::KeyPair,
