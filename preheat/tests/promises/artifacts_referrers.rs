@@ -151,7 +151,7 @@ async fn ten_thousand_referrers_and_huge_annotations_do_not_stop_a_preheat() {
     list(&world, &image, &[huge]);
     let view = ended(&world, "v2", &[], Some(true)).await;
     assert_eq!((view.state, view.objects_total), (PreheatState::Placing, 3));
-    insta::assert_snapshot!(world.without_host(&view.notes[0]), @"the referrers of sha256:b7af86434200451cfd462a30bb901af7cd024e2974e38d3f98e4684bbdca91ab are unknown: REGISTRY: referrers of sha256:b7af86434200451cfd462a30bb901af7cd024e2974e38d3f98e4684bbdca91ab of team/app is larger than 4194304 bytes; check that this address is a registry, and push the image again");
+    insta::assert_snapshot!(world.without_host(&view.notes[0]), @"the referrers of sha256:b7af86434200451cfd462a30bb901af7cd024e2974e38d3f98e4684bbdca91ab are unknown: REGISTRY: referrers of sha256:b7af86434200 of team/app is larger than 4194304 bytes; check that this address is a registry, and push the image again");
 }
 
 #[tokio::test]
