@@ -58,6 +58,7 @@ impl Digest {
     }
 
     /// Returns the digest that these bytes have by the algorithm of this one.
+    #[must_use]
     pub fn of_same_algorithm(&self, bytes: &[u8]) -> Self {
         self.algorithm().digest(bytes)
     }
