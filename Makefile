@@ -9,6 +9,7 @@ help:
 	@echo "make test-fresh     run make demo and make test on a fresh Debian in a folder (as root, half an hour)"
 	@echo "make test-all       run all tests, also those with Jaeger, Prometheus and more clients (needs Go)"
 	@echo "make test-clients   run the OCI conformance suite, crane, oras and regctl through a peer (needs Go)"
+	@echo "make test-matrix    run every cell of the matrix of registry behaviours (an hour)"
 	@echo "make check          check format, lints, documentation and dependencies"
 	@echo "make bench          run the benchmarks (release build), each next to its reference"
 	@echo "make generate       write openapi/stoker.json again"
@@ -37,6 +38,10 @@ test-observed:
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked -p api --test observed -- --ignored
 
+test-matrix:
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace --test matrix -- --ignored --nocapture --test-threads 1
+
 test-clients: test-packages
 	./ci/registry-clients
 	$(CARGO) build --locked --workspace --bins
@@ -59,4 +64,4 @@ bench: bench-packages
 bench-packages: test-packages
 	./ci/bench-packages
 
-.PHONY: help demo test test-later test-fresh test-all test-observed test-clients test-packages check generate bench bench-packages
+.PHONY: help demo test test-later test-fresh test-all test-observed test-clients test-matrix test-packages check generate bench bench-packages

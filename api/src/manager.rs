@@ -254,6 +254,9 @@ fn description(registry: &OwnRegistry) -> RegistryDescription {
         // Without its password.
         proxy: settings.proxy.as_ref().map(ToString::to_string),
         max_connections: settings.max_connections,
+        header_wait_ms: settings
+            .header_wait
+            .and_then(|wait| wait.as_millis().try_into().ok()),
         bandwidth: registry.bandwidth,
         offline_access: registry.offline_access,
         authorize: registry.authorize,

@@ -17,6 +17,7 @@ mod keep;
 mod needs;
 mod object;
 mod partial_reader;
+mod patience;
 mod progress;
 mod report;
 mod run;

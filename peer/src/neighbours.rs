@@ -7,6 +7,7 @@ mod surroundings;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use oci::{Credential, DialRules, Digest, Registries, RegistryName, RegistrySettings};
 use parking_lot::RwLock;
@@ -290,6 +291,7 @@ fn settings_of(description: &RegistryDescription) -> Option<RegistrySettings> {
         token_realms: description.token_realms.clone(),
         proxy: description.proxy.as_ref().and_then(|proxy| proxy.parse().ok()),
         max_connections: description.max_connections,
+        header_wait: description.header_wait_ms.map(Duration::from_millis),
         ..RegistrySettings::new(description.name.parse().ok()?)
     })
 }

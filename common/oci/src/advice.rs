@@ -27,6 +27,9 @@ impl RegistryError {
                 "fix the image's vulnerabilities, sign the image, or change the rules of the Harbor project"
             }
             Self::ServerError { .. } | Self::Unexpected { .. } => "check the registry's log",
+            Self::SpeaksHttps { .. } => {
+                "remove plain_http of this registry (or write https://), and set ca_file to the CA of its certificate"
+            }
             Self::Unreachable { cause, .. } => cause.what_to_do(),
             Self::TimedOut { .. } | Self::CutShort { .. } => {
                 "check the load of the registry and the network to it"
@@ -36,6 +39,9 @@ impl RegistryError {
                 "check that this address is a registry, and push the image again"
             }
             Self::UnknownAlgorithm { .. } => "push the image with sha256 or sha512 digests",
+            Self::BadToken { .. } => {
+                "check the token realm that the registry names, and the token server's log"
+            }
             Self::StorageRefused { .. } => {
                 "check the clocks of the registry and its storage, and the key with which the registry signs URLs"
             }

@@ -115,7 +115,7 @@ impl fmt::Display for CertificateFault {
             Self::NotYetValid(Some(day)) => write!(out, "certificate not valid before {day}"),
             Self::NotYetValid(None) => out.write_str("certificate not valid yet"),
             Self::OtherName(names) if names.is_empty() => out.write_str("certificate is for another name"),
-            Self::OtherName(names) => write!(out, "certificate is for {}", names.join(", ")),
+            Self::OtherName(names) => write!(out, "certificate is for other names ({})", names.join(", ")),
             Self::NoNames => out.write_str("certificate has no subjectAltName"),
             Self::UnknownIssuer => out.write_str("certificate is of an unknown CA"),
             Self::OtherIssuer => out.write_str("certificate is not signed by the trusted CA of that name"),
@@ -211,6 +211,17 @@ mod tests {
             .iter()
             .map(|fault| format!("{fault}; {}", fault.what_to_do()))
             .collect();
-        insta::assert_snapshot!(texts.join("\n"), @"");
+        insta::assert_snapshot!(texts.join("\n"), @r"
+        certificate expired on 2026-11-30; renew the certificate, or correct the clock of this machine
+        certificate not valid before 2026-11-30; correct the clock of this machine, or issue the certificate again
+        certificate is for other names (a.lan, 10.0.0.1); use one of these names for the server, or issue a certificate with this name as subjectAltName
+        certificate has no subjectAltName; issue a certificate with the server's name as subjectAltName; a common name is not enough
+        certificate is of an unknown CA; put the CA that issued it, or this certificate itself, into ca_file of this registry
+        certificate is not signed by the trusted CA of that name; put the present certificate of the CA into ca_file of this registry
+        certificate is a CA's and not trusted itself; put this certificate itself into ca_file of this registry, or issue one with CA:FALSE
+        certificate is signed with SHA-1; issue a certificate that is signed with SHA-256
+        certificate is not for servers; issue a certificate with extended key usage serverAuth
+        certificate is unusable (BadEncoding); issue a new certificate for the server
+        ");
     }
 }

@@ -1,7 +1,7 @@
 //! Challenges in `WWW-Authenticate`, and which token servers may receive a credential.
 //!
 //! **Invariant:** a credential goes to a token realm only over HTTPS (or if the registry itself uses plain HTTP or is
-//! on this machine), and only to a host in the registry's own domain or in the configured list. A registry cannot
+//! on this machine; a realm that a registry on HTTPS names with `http` is asked over HTTPS), and only to a host in the registry's own domain or in the configured list. A registry cannot
 //! redirect our users' passwords to a foreign server.
 
 use std::net::IpAddr;
@@ -206,9 +206,21 @@ pub fn check_realm(
     }
     let both_are_local = registry.is_loopback() && is_loopback(&host);
     if url.scheme() == "http" && !registry_is_plain_http && !both_are_local {
-        return Err(BadRealm::PlainHttp { host: host_text });
+        return over_https(&url, registry).ok_or(BadRealm::PlainHttp { host: host_text });
     }
     Ok(url)
+}
+
+/// Returns where the same token server is over HTTPS. Registries behind a proxy that ends TLS often name their realm
+/// with `http` and the port behind the proxy.
+fn over_https(realm: &Url, registry: &RegistryName) -> Option<Url> {
+    let mut url = realm.clone();
+    url.set_scheme("https").ok()?;
+    if realm.host_str() == Some(registry.host()) {
+        url.set_port(registry.port()).ok()?;
+        return Some(url);
+    }
+    realm.port().is_none().then_some(url)
 }
 
 pub(crate) fn is_loopback(host: &Host<&str>) -> bool {

@@ -118,8 +118,37 @@ fn a_realm_elsewhere_is_refused() {
 
 #[test]
 fn a_credential_does_not_leave_https() {
-    let refused = realm("http://harbor.lan/t", "harbor.lan", false, &[]);
-    assert!(matches!(refused, Err(BadRealm::PlainHttp { .. })));
+    for (named, registry, asked) in [
+        ("http://harbor.lan/t", "harbor.lan", "https://harbor.lan/t"),
+        ("http://harbor.lan:80/t", "harbor.lan", "https://harbor.lan/t"),
+        ("http://harbor.lan:8080/t", "harbor.lan", "https://harbor.lan/t"),
+        (
+            "http://harbor.lan/t",
+            "harbor.lan:8443",
+            "https://harbor.lan:8443/t",
+        ),
+        ("http://10.0.0.1/t", "10.0.0.1:5000", "https://10.0.0.1:5000/t"),
+        (
+            "http://auth.example.com/t",
+            "r.example.com:5000",
+            "https://auth.example.com/t",
+        ),
+    ] {
+        assert_eq!(
+            realm(named, registry, false, &[]).as_deref(),
+            Ok(asked),
+            "{named}"
+        );
+    }
+    for (named, registry, listed) in [
+        ("http://auth.example.com:5001/t", "r.example.com", ""),
+        ("http://auth.lan:5001/t", "r.lan", "auth.lan"),
+    ] {
+        let refused = realm(named, registry, false, &[listed]);
+        assert!(matches!(refused, Err(BadRealm::PlainHttp { .. })), "{named}");
+    }
+    let foreign = realm("http://evil.example/t", "harbor.lan", false, &[]);
+    assert!(matches!(foreign, Err(BadRealm::ForeignHost { .. })));
     for odd in [
         "",
         "harbor",

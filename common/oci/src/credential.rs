@@ -69,6 +69,10 @@ pub(crate) trait CredentialLookup: Send + Sync {
         refused: Option<&'all Credential>,
         repository: Option<&'all Repository>,
     ) -> BoxFuture<'all, Result<Credential, LookupError>>;
+
+    /// Notes that the registry refused a credential that was just looked up again: for a while, its refusal starts no
+    /// other lookup.
+    fn is_refused<'all>(&'all self, credential: &'all Credential) -> BoxFuture<'all, ()>;
 }
 
 impl KeptCredential {
@@ -93,6 +97,11 @@ impl KeptCredential {
         repository: Option<&Repository>,
     ) -> Result<Credential, LookupError> {
         self.0.look_up(refused, repository).await
+    }
+
+    /// Notes that the registry refused this newer one too.
+    pub(crate) async fn is_refused(&self, credential: &Credential) {
+        self.0.is_refused(credential).await;
     }
 }
 

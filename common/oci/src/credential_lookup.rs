@@ -1,8 +1,9 @@
 //! Credentials in docker's `config.json` or with a helper program, looked up when a request needs them: credentials
 //! from helpers expire after hours, and files change.
 //!
-//! **Invariant:** a looked-up credential is used for at most [`FRESH`], and never again after the registry refused it.
-//! Each lookup is for one repository: a file may hold one credential per namespace.
+//! **Invariant:** a looked-up credential is used for at most [`FRESH`]. If the registry refuses it, it is looked up again;
+//! if the registry refuses the result too, or the result is the same, no refusal runs the helper for [`STANDS`]. Each
+//! lookup is for one repository: a file may hold one credential per namespace.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,12 +15,17 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::credential::{Credential, CredentialLookup, KeptCredential};
-use crate::docker_config::{DockerConfig, Source, server_name};
+use crate::docker_config::{DockerConfig, KeyedRegistry, Source, server_name};
 use crate::helper::CredentialHelper;
 use crate::lookup_error::LookupError;
-use crate::{RegistryName, Repository};
+use crate::{RegistryName, Repository, Scheme};
 
 const FRESH: Duration = Duration::from_secs(300);
+/// How long the refusal of a credential counts that was looked up again. A registry that always refuses does not make
+/// every request run a helper.
+const STANDS: Duration = Duration::from_secs(30);
+/// How long a failure of a helper is repeated without running it.
+const FAILED: Duration = Duration::from_secs(3);
 /// How long to wait for a lookup that another request has started.
 const TURN: Duration = Duration::from_secs(30);
 
@@ -35,20 +41,37 @@ struct Lookup {
 #[derive(Default)]
 struct FoundCredentials {
     file: Option<(Arc<DockerConfig>, Instant)>,
-    answers: HashMap<(CredentialHelper, String), (Credential, Instant)>,
+    answers: HashMap<(CredentialHelper, String), HelperAnswer>,
+}
+
+/// What a helper answered.
+struct HelperAnswer {
+    result: Result<Credential, LookupError>,
+    since: Instant,
+    standing: Standing,
+}
+
+/// What the registry says about a helper's credential.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    NotRefused,
+    /// The helper runs again.
+    Refused,
+    /// Refused although it was looked up again.
+    RefusedSince(Instant),
 }
 
 #[derive(Debug)]
 enum CredentialPlace {
-    DockerConfig(PathBuf),
+    DockerConfig(PathBuf, Scheme),
     Helper(CredentialHelper),
 }
 
 impl KeptCredential {
     /// In a file as `docker login` writes it, or with the helper that this file names.
-    pub fn in_docker_config(path: &Path, registry: RegistryName) -> Self {
+    pub fn in_docker_config(path: &Path, registry: RegistryName, scheme: Scheme) -> Self {
         Self::new(Lookup::at(
-            CredentialPlace::DockerConfig(path.to_owned()),
+            CredentialPlace::DockerConfig(path.to_owned(), scheme),
             registry,
         ))
     }
@@ -77,15 +100,16 @@ impl Lookup {
             .map_err(|_| LookupError::TooLong)?;
         if let Some(refused) = refused {
             found.file = None;
-            found.answers.retain(|_, (answer, _)| answer != refused);
+            found.refuse(refused);
         }
         let sources = match &self.place {
             CredentialPlace::Helper(helper) => vec![Source::Helper {
                 helper: helper.clone(),
                 server: server_name(&self.registry).to_owned(),
             }],
-            CredentialPlace::DockerConfig(path) => {
-                found.file_at(path)?.sources(path, &self.registry, repository)?
+            CredentialPlace::DockerConfig(path, scheme) => {
+                let registry = KeyedRegistry::new(&self.registry, *scheme);
+                found.file_at(path)?.sources(path, &registry, repository)?
             }
         };
         found.first_of(sources).await
@@ -99,7 +123,10 @@ impl CredentialLookup for Lookup {
 
     fn check(&self) -> Result<(), LookupError> {
         match &self.place {
-            CredentialPlace::DockerConfig(path) => DockerConfig::read(path)?.check(path, &self.registry),
+            CredentialPlace::DockerConfig(path, scheme) => {
+                let registry = KeyedRegistry::new(&self.registry, *scheme);
+                DockerConfig::read(path)?.check(path, &registry)
+            }
             CredentialPlace::Helper(_) => Ok(()),
         }
     }
@@ -110,6 +137,43 @@ impl CredentialLookup for Lookup {
         repository: Option<&'all Repository>,
     ) -> BoxFuture<'all, Result<Credential, LookupError>> {
         Box::pin(self.credential(refused, repository))
+    }
+
+    fn is_refused<'all>(&'all self, credential: &'all Credential) -> BoxFuture<'all, ()> {
+        Box::pin(async move {
+            // A lookup that takes longer belongs to another request, which will find out for itself.
+            if let Ok(mut found) = timeout(TURN, self.found.lock()).await {
+                found.counts(credential);
+            }
+        })
+    }
+}
+
+impl HelperAnswer {
+    fn new(result: Result<Credential, LookupError>, standing: Standing) -> Self {
+        Self {
+            result,
+            since: Instant::now(),
+            standing,
+        }
+    }
+
+    fn is(&self, credential: &Credential) -> bool {
+        self.result.as_ref() == Ok(credential)
+    }
+
+    fn is_usable(&self) -> bool {
+        let limit = if self.result.is_ok() { FRESH } else { FAILED };
+        self.since.elapsed() < limit && self.standing != Standing::Refused
+    }
+}
+
+impl Standing {
+    fn after_refusal(self) -> Self {
+        match self {
+            Self::RefusedSince(since) if since.elapsed() < STANDS => self,
+            _ => Self::Refused,
+        }
     }
 }
 
@@ -122,8 +186,22 @@ impl FoundCredentials {
         }
         let file = Arc::new(DockerConfig::read(path)?);
         self.file = Some((Arc::clone(&file), Instant::now()));
-        self.answers.retain(|_, (_, since)| since.elapsed() < FRESH);
+        self.answers.retain(|_, answer| answer.since.elapsed() < FRESH);
         Ok(file)
+    }
+
+    /// Makes the helper run again that answered this credential, unless its refusal counts.
+    fn refuse(&mut self, refused: &Credential) {
+        for answer in self.answers.values_mut().filter(|answer| answer.is(refused)) {
+            answer.standing = answer.standing.after_refusal();
+        }
+    }
+
+    /// Makes the refusal of this credential count.
+    fn counts(&mut self, refused: &Credential) {
+        for answer in self.answers.values_mut().filter(|answer| answer.is(refused)) {
+            answer.standing = Standing::RefusedSince(Instant::now());
+        }
     }
 
     /// Returns the credential of the first source that has one. A failing helper is an error only if no other source
@@ -152,21 +230,28 @@ impl FoundCredentials {
 
     async fn ask(&mut self, helper: &CredentialHelper, server: &str) -> Result<Credential, LookupError> {
         let key = (helper.clone(), server.to_owned());
-        if let Some((answer, since)) = self.answers.get(&key)
-            && since.elapsed() < FRESH
-        {
-            return Ok(answer.clone());
+        let known = self.answers.get(&key);
+        if let Some(known) = known.filter(|known| known.is_usable()) {
+            return known.result.clone();
         }
-        let answer = helper.ask(server).await?;
-        self.answers.insert(key, (answer.clone(), Instant::now()));
-        Ok(answer)
+        let result = helper.ask(server).await;
+        let is_same =
+            known.is_some_and(|known| known.standing == Standing::Refused && known.result == result);
+        let standing = if is_same {
+            Standing::RefusedSince(Instant::now())
+        } else {
+            Standing::NotRefused
+        };
+        self.answers
+            .insert(key, HelperAnswer::new(result.clone(), standing));
+        result
     }
 
     /// Remembers helpers that failed while another source succeeded, so that not every request runs them again.
     fn leave_alone(&mut self, failed: Vec<(CredentialHelper, String, LookupError)>) {
         for (helper, server, fault) in failed {
             tracing::warn!(stoker.side = "caller", %fault, "credential helper failed, using the file's entry");
-            let nothing = (Credential::Anonymous, Instant::now());
+            let nothing = HelperAnswer::new(Ok(Credential::Anonymous), Standing::NotRefused);
             self.answers.insert((helper, server), nothing);
         }
     }

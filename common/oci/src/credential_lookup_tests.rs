@@ -26,7 +26,7 @@ impl Folder {
     fn write(&self, config: &str) -> KeptCredential {
         let path = self.0.path().join("config.json");
         std::fs::write(&path, config).unwrap();
-        KeptCredential::in_docker_config(&path, "r.lan".parse().unwrap())
+        KeptCredential::in_docker_config(&path, "r.lan".parse().unwrap(), Scheme::Https)
     }
 
     /// Writes a helper that records each requested server and then runs these lines.
@@ -116,4 +116,74 @@ async fn the_entry_of_the_file_replaces_a_failing_store_which_runs_once() {
     let kept = folder.write(&with(r#"{"r.lan":{}}"#));
     let fault = kept.of(Some(&repository("team-a/app"))).await.unwrap_err();
     assert!(matches!(fault, LookupError::Helper { .. }), "{fault}");
+}
+
+/// Runs `count` requests whose credential the registry always refuses.
+async fn refused_requests(kept: &KeptCredential, app: &Repository, count: usize) {
+    for _ in 0..count {
+        let shown = kept.of(Some(app)).await.unwrap();
+        let newer = kept.other_than(Some(&shown), Some(app)).await.unwrap();
+        if newer != shown {
+            kept.is_refused(&newer).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_always_refuses_does_not_run_the_helper_for_each_request() {
+    let app = repository("team-a/app");
+    for lines in [
+        // The same credential each time, another one each time, and none.
+        r#"echo '{"Username":"h","Secret":"s"}'"#,
+        r#"echo '{"Username":"h","Secret":"'$(wc -l < "$0.requested")'"}'"#,
+        "echo credentials not found; exit 1",
+    ] {
+        let folder = Folder::new();
+        let kept = folder.write(&format!(
+            r#"{{"credHelpers":{{"r.lan":"{}"}}}}"#,
+            folder.helper(lines)
+        ));
+        refused_requests(&kept, &app, 5).await;
+        assert_eq!(folder.requested().len(), 2, "{lines}");
+    }
+}
+
+#[test]
+fn a_refusal_that_counts_does_so_for_a_while() {
+    let now = Instant::now();
+    let just_now = Standing::RefusedSince(now);
+    assert!(just_now.after_refusal() == just_now);
+    let Some(earlier) = now.checked_sub(STANDS) else {
+        panic!("the machine started less than {STANDS:?} ago")
+    };
+    assert!(Standing::RefusedSince(earlier).after_refusal() == Standing::Refused);
+    assert!(Standing::NotRefused.after_refusal() == Standing::Refused);
+}
+
+#[tokio::test]
+async fn a_credential_that_the_registry_accepted_is_renewed_as_often_as_it_ends() {
+    let folder = Folder::new();
+    let helper = folder.helper(r#"echo '{"Username":"h","Secret":"'$(wc -l < "$0.requested")'"}'"#);
+    let kept = folder.write(&format!(r#"{{"credHelpers":{{"r.lan":"{helper}"}}}}"#));
+    let app = repository("team-a/app");
+    let mut shown = kept.of(Some(&app)).await.unwrap();
+    for _ in 0..4 {
+        let newer = kept.other_than(Some(&shown), Some(&app)).await.unwrap();
+        assert_ne!(newer, shown);
+        // A request that was under way with the old one.
+        assert_eq!(kept.other_than(Some(&shown), Some(&app)).await.unwrap(), newer);
+        shown = newer;
+    }
+    assert_eq!(folder.requested().len(), 5);
+}
+
+#[tokio::test]
+async fn a_helper_that_fails_is_not_run_for_each_request() {
+    let folder = Folder::new();
+    let kept = folder.write(&format!(r#"{{"credsStore":"{}"}}"#, folder.helper("exit 1")));
+    for _ in 0..3 {
+        let fault = kept.of(Some(&repository("team-a/app"))).await.unwrap_err();
+        assert!(matches!(fault, LookupError::Helper { .. }), "{fault}");
+    }
+    assert_eq!(folder.requested().len(), 1);
 }

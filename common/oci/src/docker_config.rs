@@ -14,16 +14,17 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use self::key::{ConfigKey, KeyKind, Order, Rank};
 use crate::credential::{Credential, Secret};
 use crate::helper::CredentialHelper;
 use crate::lookup_error::LookupError;
-use crate::{RegistryName, Repository};
+use crate::{RegistryName, Repository, Scheme};
 
 /// A larger file is not a `config.json`.
 const LIMIT: u64 = 1024 * 1024;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Docker's name for its registry, which credential helpers use.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
@@ -31,9 +32,21 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct DockerConfig {
-    auths: HashMap<String, Entry>,
-    cred_helpers: HashMap<String, String>,
+    #[serde(deserialize_with = "null_as_default")]
+    auths: HashMap<String, Option<Entry>>,
+    #[serde(deserialize_with = "null_as_default")]
+    cred_helpers: HashMap<String, Option<String>>,
+    #[serde(deserialize_with = "null_as_default")]
     creds_store: String,
+}
+
+/// Go's tools write an empty list as `null`.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Default, Deserialize)]
@@ -57,6 +70,22 @@ pub(crate) enum Source {
     },
 }
 
+/// The registry to which a key is compared. Its scheme decides which port a key may leave out.
+pub(crate) struct KeyedRegistry {
+    name: RegistryName,
+    plain_http: bool,
+}
+
+impl KeyedRegistry {
+    pub(crate) fn new(name: &RegistryName, scheme: Scheme) -> Self {
+        let plain_http = scheme.is_plain();
+        Self {
+            name: name.for_scheme(plain_http),
+            plain_http,
+        }
+    }
+}
+
 impl DockerConfig {
     pub(crate) fn read(path: &Path) -> Result<Self, LookupError> {
         let unreadable = |cause: std::io::Error| LookupError::Unreadable {
@@ -68,7 +97,8 @@ impl DockerConfig {
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
         // serde's error text could repeat parts of a password.
-        serde_json::from_slice(&bytes).map_err(|_| bad(path, "it is not JSON as `docker login` writes it"))
+        let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+        serde_json::from_slice(text).map_err(|_| bad(path, "it is not JSON as `docker login` writes it"))
     }
 
     /// Returns where the credential for a repository may be, best first: try each until one has a credential.
@@ -76,7 +106,7 @@ impl DockerConfig {
     pub(crate) fn sources(
         &self,
         path: &Path,
-        registry: &RegistryName,
+        registry: &KeyedRegistry,
         repository: Option<&Repository>,
     ) -> Result<Vec<Source>, LookupError> {
         let fits = |key: &ConfigKey<'_>| key.covers(repository);
@@ -90,14 +120,14 @@ impl DockerConfig {
         let helpers = matching(&self.cred_helpers, registry, fits);
         for (rank, name) in helpers.iter().filter(|(_, name)| !name.is_empty()) {
             let helper = CredentialHelper::named(name)?;
-            ranked.extend(requested(registry, rank, &helper));
+            ranked.extend(requested(&registry.name, rank, &helper));
         }
         let has_helper = helpers
             .iter()
             .any(|(rank, name)| rank.is_of_host() && !name.is_empty());
         if !self.creds_store.is_empty() && !has_helper {
             let helper = CredentialHelper::named(&self.creds_store)?;
-            let server = server_name(registry).to_owned();
+            let server = server_name(&registry.name).to_owned();
             ranked.push((
                 Rank::of_host().order(KeyKind::Store),
                 Source::Helper { helper, server },
@@ -108,7 +138,7 @@ impl DockerConfig {
     }
 
     /// Checks that every entry of this registry is usable, for any repository.
-    pub(crate) fn check(&self, path: &Path, registry: &RegistryName) -> Result<(), LookupError> {
+    pub(crate) fn check(&self, path: &Path, registry: &KeyedRegistry) -> Result<(), LookupError> {
         for (_, entry) in matching(&self.auths, registry, |_| true) {
             entry.credential(path)?;
         }
@@ -125,14 +155,14 @@ impl DockerConfig {
 }
 
 fn matching<'map, T>(
-    map: &'map HashMap<String, T>,
-    registry: &RegistryName,
+    map: &'map HashMap<String, Option<T>>,
+    registry: &KeyedRegistry,
     fits: impl Fn(&ConfigKey<'_>) -> bool,
 ) -> Vec<(Rank, &'map T)> {
     let ranked = map.iter().filter_map(|(text, value)| {
         let key = ConfigKey::of(text);
         let rank = key.rank(registry).filter(|_| fits(&key))?;
-        Some((rank, value))
+        Some((rank, value.as_ref()?))
     });
     ranked.collect()
 }

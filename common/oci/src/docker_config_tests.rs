@@ -10,10 +10,12 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 
 fn sources(text: &str, registry: &str, repository: Option<&str>) -> Result<Vec<Source>, LookupError> {
     let file = file(text);
-    let (registry, repository) = (
-        registry.parse().unwrap(),
-        repository.map(|one| one.parse().unwrap()),
-    );
+    let (registry, scheme) = match registry.strip_prefix("http://") {
+        Some(plain) => (plain, Scheme::Http),
+        None => (registry, Scheme::Https),
+    };
+    let registry = KeyedRegistry::new(&registry.parse().unwrap(), scheme);
+    let repository = repository.map(|one| one.parse().unwrap());
     let config = DockerConfig::read(file.path())?;
     config.check(file.path(), &registry)?;
     config.sources(file.path(), &registry, repository.as_ref())
@@ -103,6 +105,12 @@ fn keys_of_all_spellings_match_what_they_mean_and_nothing_else() {
         ),
         ("*.0.0.1:*", "127.0.0.1:5000"),
         ("127.*.0.1:*/team-a", "127.0.0.1"),
+        ("r.lan:80", "http://r.lan"),
+        ("r.lan", "http://r.lan:80"),
+        ("http://r.lan:80/v2/", "http://r.lan"),
+        ("https://r.lan", "http://r.lan"),
+        ("*.lan:80", "http://r.lan"),
+        ("*.lan", "http://r.lan:80"),
     ] {
         let found = chosen(&[key], registry, repository);
         assert_eq!(found.as_deref(), Some(key), "{registry}");
@@ -117,6 +125,8 @@ fn keys_of_all_spellings_match_what_they_mean_and_nothing_else() {
         ("r.lan/team-a/app/more", "r.lan"),
         ("r.lan/TEAM-A", "r.lan"),
         ("r.lan?team-a", "r.lan"),
+        ("r.lan:80", "r.lan"),
+        ("r.lan:443", "http://r.lan"),
         ("", "r.lan"),
     ] {
         assert_eq!(chosen(&[key], registry, repository), None, "{key} {registry}");
@@ -158,7 +168,13 @@ fn an_entry_is_found_under_every_name_that_docker_gives_it() {
         assert_eq!(credential(&text, "r.lan"), ann(), "{key}");
         assert_eq!(credential(&text, "else.lan"), Credential::Anonymous, "{key}");
     }
-    for key in ["https://index.docker.io/v1/", "docker.io", "registry-1.docker.io"] {
+    for key in [
+        "https://index.docker.io/v1/",
+        "docker.io",
+        "registry-1.docker.io",
+        "registry.hub.docker.com",
+        "https://hub.docker.com",
+    ] {
         let text = format!(r#"{{"auths":{{"{key}":{{"auth":"YW5uOnA6dw=="}}}}}}"#);
         assert_eq!(credential(&text, "docker.io"), ann(), "{key}");
     }
@@ -220,6 +236,20 @@ fn helpers_of_namespaces_look_up_their_namespace_first() {
     );
     assert_eq!(of(Some("team-c/app")), [helper("all", "r.lan")]);
     assert_eq!(of(None), [helper("all", "r.lan")]);
+}
+
+#[test]
+fn nulls_of_gos_tools_count_as_left_out() {
+    let entry = r#""r.lan":{"auth":"YW5uOnA6dw==","identitytoken":null}"#;
+    for text in [
+        format!(r#"{{"auths":{{{entry},"s.lan":null}},"credHelpers":null,"credsStore":null}}"#),
+        format!(r#"{{"auths":{{{entry}}},"credHelpers":{{"r.lan":null}}}}"#),
+        format!("\u{feff}{{\"auths\":{{{entry}}}}}"),
+    ] {
+        assert_eq!(credential(&text, "r.lan"), ann(), "{text}");
+        assert_eq!(credential(&text, "s.lan"), Credential::Anonymous, "{text}");
+    }
+    assert_eq!(credential(r#"{"auths":null}"#, "r.lan"), Credential::Anonymous);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::challenge::BadRealm;
 use crate::dial::NotAllowed;
 use crate::text::{TEXT_LIMIT, tame};
-use crate::{ConnectFault, Digest, LookupError, RegistryName};
+use crate::{BadTokenAnswer, ConnectFault, Digest, LookupError, RegistryName};
 
 /// Whose failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,7 +74,10 @@ fn first_error(body: &[u8]) -> String {
     let code = text_at("/errors/0/code");
     let message = text_at("/errors/0/message")
         .or_else(|| text_at("/details"))
-        .or_else(|| text_at("/message"));
+        .or_else(|| text_at("/message"))
+        // OAuth 2.
+        .or_else(|| text_at("/error_description"))
+        .or_else(|| text_at("/error"));
     match (code, message) {
         (Some(code), Some(message)) => tame(&format!("{code}: {message}"), TEXT_LIMIT),
         (Some(one), None) | (None, Some(one)) => tame(one, TEXT_LIMIT),
@@ -134,6 +137,12 @@ pub enum RegistryError {
         requested: RequestedObject,
         cause: ConnectFault,
     },
+    /// It is configured or named with plain HTTP, and redirects to HTTPS.
+    #[error("{requested} not fetched, registry redirects to https: {}", unreached(.cause))]
+    SpeaksHttps {
+        requested: RequestedObject,
+        cause: ConnectFault,
+    },
     #[error("{requested} not fetched: no {awaited} within {} s", .limit.as_secs_f32())]
     TimedOut {
         requested: RequestedObject,
@@ -166,6 +175,11 @@ pub enum RegistryError {
     UnknownAlgorithm {
         requested: RequestedObject,
         algorithm: String,
+    },
+    #[error("{requested} not issued: {cause}")]
+    BadToken {
+        requested: RequestedObject,
+        cause: BadTokenAnswer,
     },
     #[error("{requested} refused by {host}, where the registry redirected, also on retry: HTTP {}", .response.status)]
     StorageRefused {
@@ -233,6 +247,7 @@ impl RegistryError {
                 by_registry: false, ..
             }
             | Self::NoLookup { .. }
+            | Self::SpeaksHttps { .. }
             | Self::Setup { .. } => Side::Caller,
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::CutShort { .. } => Side::Network,
             _ => Side::Registry,
@@ -303,12 +318,14 @@ impl RegistryError {
             Self::ServerError { .. } => "server_error",
             Self::Unexpected { .. } => "unexpected_answer",
             Self::Unreachable { .. } => "unreachable",
+            Self::SpeaksHttps { .. } => "speaks_https",
             Self::TimedOut { .. } => "timeout",
             Self::CutShort { .. } => "cut_short",
             Self::WrongBytes { .. } => "wrong_bytes",
             Self::TooLarge { .. } => "too_large",
             Self::BadAnswer { .. } => "bad_answer",
             Self::UnknownAlgorithm { .. } => "unknown_algorithm",
+            Self::BadToken { .. } => "bad_token",
             Self::BadRedirect { .. } => "bad_redirect",
             Self::StorageRefused { .. } => "storage_refused",
             Self::NoFreeConnection { .. } => "no_turn",
@@ -351,5 +368,7 @@ mod tests {
             ErrorResponse::new(401, br#"{"details":"incorrect username or password"}"#).words,
             "incorrect username or password"
         );
+        let oauth = br#"{"error":"invalid_grant","error_description":"token expired"}"#;
+        assert_eq!(ErrorResponse::new(400, oauth).words, "token expired");
     }
 }

@@ -16,6 +16,7 @@ mod credential_lookup;
 mod dial;
 mod digest;
 mod docker_config;
+mod entry;
 mod error;
 mod harbors;
 mod helper;
@@ -36,6 +37,7 @@ mod serde_text;
 mod settings;
 mod strict;
 mod text;
+mod token_answer;
 
 pub use certificate_fault::CertificateFault;
 pub use connect_fault::ConnectFault;
@@ -56,15 +58,17 @@ pub use reference::{BadReference, DigestConflict, ImageReference, TagOrDigest};
 pub use registries::Registries;
 pub use registry::{
     BadBody, BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere,
-    FromInside, ManifestBody, ManifestHead, Probe, Registry, broke_before_the_head, may_be_about_head,
-    retry_after,
+    FromInside, ManifestBody, ManifestHead, Probe, Registry, broke_before_the_head, is_moved_to_https,
+    may_be_about_head, retry_after,
 };
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
+pub use token_answer::{BadTokenAnswer, TokenAnswer};
 
 /// The manifest types to accept. All are listed, because a registry answers 404 if it has only another type.
-pub const MANIFEST_ACCEPT: [&str; 4] = [
+pub const MANIFEST_ACCEPT: [&str; 5] = [
     oci_distribution::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE,
     oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE,
     oci_distribution::manifest::IMAGE_MANIFEST_LIST_MEDIA_TYPE,
     oci_distribution::manifest::IMAGE_MANIFEST_MEDIA_TYPE,
+    manifest::ARTIFACT_MEDIA_TYPE,
 ];

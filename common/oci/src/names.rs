@@ -12,6 +12,14 @@ use crate::text::tame;
 
 const DOCKER_HUB: &str = "docker.io";
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
+/// Other names of Docker Hub: of its API, of its first registry, and of its web page, under which people write images.
+const DOCKER_HUB_ALIASES: [&str; 5] = [
+    DOCKER_HUB_API,
+    "index.docker.io",
+    "registry.docker.io",
+    "registry.hub.docker.com",
+    "hub.docker.com",
+];
 const LONGEST_HOST: usize = 253;
 const LONGEST_REPOSITORY: usize = 255;
 const LONGEST_TAG: usize = 128;
@@ -59,7 +67,7 @@ impl RegistryName {
             Some(port) if port != default_port => format!("{host}:{port}"),
             _ => host.to_owned(),
         };
-        let is_docker_hub = matches!(name.as_str(), DOCKER_HUB | DOCKER_HUB_API | "index.docker.io");
+        let is_docker_hub = DOCKER_HUB_ALIASES.contains(&name.as_str());
         Ok(Self(if is_docker_hub {
             DOCKER_HUB.into()
         } else {
@@ -83,6 +91,11 @@ impl RegistryName {
     /// Returns the name without its port.
     pub fn host(&self) -> &str {
         split_port(&self.0).map_or(&self.0, |(host, _)| host)
+    }
+
+    /// Returns the port, if it is not the default.
+    pub(crate) fn port(&self) -> Option<u16> {
+        split_port(&self.0).ok()?.1
     }
 
     pub fn is_docker_hub(&self) -> bool {

@@ -90,7 +90,7 @@ fn a_refusal_says_what_to_write() {
     "https://h.lan/v2/a/manifests/1?x=y" contains a query or fragment: write only host, path and tag, for example https://harbor.example.com/v2/library/nginx/manifests/1.27
     "https://ann:pw@h.lan/v2/a/manifests/1" contains a user name or password: write only host, path and tag, for example https://harbor.example.com/v2/library/nginx/manifests/1.27
     "ftp://h.lan/a:1" contains a scheme that is neither https:// nor http://: write only host, path and tag, for example https://harbor.example.com/v2/library/nginx/manifests/1.27
-    "sha512:00" is not a digest: write sha256: and 64 digits from 0-9a-f
+    "sha512:00" is not a digest: write sha256: and 64 digits from 0-9a-f, or sha512: and 128 of them
     "#);
 }
 

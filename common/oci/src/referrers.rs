@@ -3,9 +3,10 @@
 //!
 //! **Invariant:** the result is bounded; an entry that cannot be a manifest is only counted.
 
-use oci_distribution::manifest::OciImageIndex;
+use serde::Deserialize;
 
 use crate::bad_manifest::BadManifest;
+use crate::entry::RawEntries;
 use crate::manifest::{Descriptor, read};
 use crate::{Digest, Tag, strict};
 
@@ -20,6 +21,13 @@ pub struct Referrers {
     pub left_out: usize,
 }
 
+/// The list as registries send it. Go programs write an empty one as null.
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    manifests: RawEntries,
+}
+
 impl Referrers {
     /// Parses a list, which may be longer than the index of an image.
     pub fn parse(bytes: &[u8]) -> Result<Self, BadManifest> {
@@ -30,14 +38,13 @@ impl Referrers {
 
     pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<(), BadManifest> {
         strict::check(bytes, strict::MANIFEST)?;
-        let index: OciImageIndex = read(bytes)?;
-        for entry in index.manifests {
-            let descriptor = Descriptor::of_entry(&entry).filter(Descriptor::is_manifest);
-            match descriptor {
-                Some(descriptor) if self.listed.len() < REFERRERS_LIMIT => self.listed.push(descriptor),
-                _ => self.left_out += 1,
-            }
-        }
+        let RawEntries { kept, count } = read::<List>(bytes)?.manifests;
+        let manifests = kept.iter().filter_map(|entry| Descriptor::of_entry(entry).ok());
+        let room = REFERRERS_LIMIT.saturating_sub(self.listed.len());
+        let before = self.listed.len();
+        self.listed
+            .extend(manifests.filter(Descriptor::is_manifest).take(room));
+        self.left_out += count.saturating_sub(self.listed.len() - before);
         Ok(())
     }
 
@@ -113,6 +120,18 @@ mod tests {
         let found = found.unwrap();
         assert_eq!((found.listed.len(), found.left_out), (1, 3));
         assert!(Referrers::parse(b"<html>").is_err());
+    }
+
+    #[test]
+    fn an_empty_list_may_be_null() {
+        for list in [json!(null), json!([])] {
+            let document = json!({"schemaVersion": 2, "manifests": list}).to_string();
+            assert_eq!(
+                Referrers::parse(document.as_bytes()).unwrap(),
+                Referrers::default()
+            );
+        }
+        assert_eq!(Referrers::parse(b"{}").unwrap(), Referrers::default());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
@@ -132,6 +133,14 @@ impl Registries {
             .settings
             .get(known.canonical(name))
             .map(|settings| RegistrySettings::clone(settings))
+    }
+
+    /// Returns how long to wait for the headers of a response of this registry.
+    pub fn header_wait(&self, name: &RegistryName) -> Duration {
+        let known = self.known();
+        let settings = known.settings.get(known.canonical(name));
+        let configured = settings.and_then(|settings| settings.header_wait);
+        configured.unwrap_or(self.inner.limits.header_wait)
     }
 
     /// Returns the origin under the registry's main name, with plain HTTP if the registry is configured so.

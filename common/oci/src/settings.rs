@@ -36,6 +36,9 @@ pub struct RegistrySettings {
     /// Simultaneous requests, their bodies included; others wait for a slot.
     #[serde(default)]
     pub max_connections: Option<NonZeroU32>,
+    /// How long to wait for the headers of one response, if not the usual time.
+    #[serde(default)]
+    pub header_wait: Option<Duration>,
 }
 
 impl RegistrySettings {
@@ -52,6 +55,7 @@ impl RegistrySettings {
             client_identity: None,
             proxy: None,
             max_connections: None,
+            header_wait: None,
         }
     }
 

@@ -173,6 +173,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn bodies_are_requested_unencoded() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut buffer = vec![0; 4096];
+            let length = stream.read(&mut buffer).await.expect("a request");
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.expect("written");
+            String::from_utf8_lossy(&buffer[..length]).to_ascii_lowercase()
+        };
+        let client = client(&ClientOptions::default()).expect("a client");
+        let (request, answer) = tokio::join!(serving, client.get(&url).send());
+        answer.expect("an answer");
+        assert!(request.contains("\r\naccept-encoding: identity\r\n"), "{request}");
+    }
+
+    #[tokio::test]
     async fn a_fresh_client_makes_a_connection_for_each_request() {
         let fresh = ClientOptions {
             fresh: true,

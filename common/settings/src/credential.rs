@@ -1,6 +1,6 @@
 //! The keys of a registry's section for the sign-in. At most one way to sign in may be set.
 
-use oci::{Credential, CredentialHelper, KeptCredential, RegistryName, Secret};
+use oci::{Credential, CredentialHelper, KeptCredential, RegistryName, Scheme, Secret};
 
 use crate::section::Section;
 
@@ -13,11 +13,11 @@ const WAYS: [(&str, &[&str]); 4] = [
 ];
 
 /// Reads the credential for `registry`; anonymous if no key is set.
-pub(crate) fn read(registry: Option<&RegistryName>, section: &Section<'_>) -> Credential {
+pub(crate) fn read(registry: Option<&RegistryName>, scheme: Scheme, section: &Section<'_>) -> Credential {
     only_one_way(section);
     let basic = basic(section);
     let identity_token = section.file_content("identity_token_file");
-    let kept = kept(registry, section);
+    let kept = kept(registry, scheme, section);
     if let Some(token) = identity_token {
         return Credential::IdentityToken(Secret::new(token.trim()));
     }
@@ -43,14 +43,14 @@ fn basic(section: &Section<'_>) -> Option<Credential> {
 }
 
 /// Returns a credential that is looked up at each use. A broken file is reported now.
-fn kept(registry: Option<&RegistryName>, section: &Section<'_>) -> Option<KeptCredential> {
+fn kept(registry: Option<&RegistryName>, scheme: Scheme, section: &Section<'_>) -> Option<KeptCredential> {
     let config = section.path("docker_config");
     let helper = section.text("credential_helper");
     let helper =
         helper.and_then(|helper| section.check("credential_helper", CredentialHelper::named(&helper)));
     let registry = registry?.clone();
     if let Some(path) = config {
-        let kept = KeptCredential::in_docker_config(&path, registry);
+        let kept = KeptCredential::in_docker_config(&path, registry, scheme);
         if let Err(fault) = kept.check() {
             section.unreadable("docker_config", fault);
         }

@@ -3,12 +3,16 @@
 //! **Invariant:** no fault repeats a secret.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
-use oci::{Proxy, RegistryName, RegistrySettings, Secret};
+use oci::{Proxy, RegistryName, RegistrySettings, Scheme, Secret};
 use wire::{Authorize, OfflineAccess, Rate};
 
 use crate::credential;
 use crate::section::Section;
+
+/// A preheat ends after 28 minutes.
+const LONGEST_HEADER_WAIT: Duration = Duration::from_secs(20 * 60);
 
 /// A registry as the configuration describes it.
 #[derive(Clone)]
@@ -30,10 +34,20 @@ impl std::fmt::Debug for OwnRegistry {
 /// Reads all registries in the file.
 pub fn read(top: &Section<'_>) -> Vec<OwnRegistry> {
     let sections = top.named_tables("registry");
-    sections
-        .iter()
-        .filter_map(|(name, section)| one(name, section))
-        .collect()
+    let mut read: Vec<OwnRegistry> = Vec::new();
+    for (name, section) in &sections {
+        let Some(registry) = one(name, section) else {
+            continue;
+        };
+        let name = &registry.settings.name;
+        if read.iter().any(|other| other.settings.name == *name) {
+            section.fault_of_section(format_args!(
+                "is the registry {name} a second time, under another name: keep one section"
+            ));
+        }
+        read.push(registry);
+    }
+    read
 }
 
 fn one(name: &str, section: &Section<'_>) -> Option<OwnRegistry> {
@@ -59,9 +73,10 @@ fn settings(name: Option<RegistryName>, section: &Section<'_>) -> Option<Registr
     let client_identity = identity(section);
     let proxy = proxy(section);
     let max_connections = max_connections(section);
+    let header_wait = header_wait(section);
     let aliases = section.list("aliases");
     let token_realms = section.list("token_realms");
-    let credential = credential::read(name.as_ref(), section);
+    let credential = credential::read(name.as_ref(), Scheme::of(plain_http), section);
     Some(RegistrySettings {
         name: name?,
         plain_http,
@@ -73,6 +88,7 @@ fn settings(name: Option<RegistryName>, section: &Section<'_>) -> Option<Registr
         client_identity,
         proxy,
         max_connections,
+        header_wait,
     })
 }
 
@@ -80,6 +96,15 @@ fn max_connections(section: &Section<'_>) -> Option<NonZeroU32> {
     let limit = NonZeroU32::new(section.count("max_connections")?);
     let fault = "must be 1 or more; leave it out for no limit";
     section.check("max_connections", limit.ok_or(fault))
+}
+
+fn header_wait(section: &Section<'_>) -> Option<Duration> {
+    let wait = section.duration("header_wait")?;
+    let is_sensible = (Duration::from_secs(1)..=LONGEST_HEADER_WAIT).contains(&wait);
+    section.check(
+        "header_wait",
+        is_sensible.then_some(wait).ok_or("must be from 1s to 20m"),
+    )
 }
 
 /// Returns certificate and key as one PEM text.

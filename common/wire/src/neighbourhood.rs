@@ -64,6 +64,8 @@ pub struct RegistryDescription {
     pub proxy: Option<String>,
     /// Simultaneous requests of one peer to it.
     pub max_connections: Option<NonZeroU32>,
+    /// How long to wait for the headers of one response, in milliseconds.
+    pub header_wait_ms: Option<u64>,
     /// Bandwidth limit of one peer from it.
     pub bandwidth: Option<Rate>,
     pub offline_access: OfflineAccess,

@@ -12,7 +12,7 @@ use wire::{Authorize, ObjectKind};
 use super::answer::{Grant, GrantBasis, RegistryAnswer};
 use super::caller::Caller;
 use super::decision::{GrantAge, Verdict, judge};
-use super::questions::{QuestionOutcome, limit, patience, proven};
+use super::questions::{QuestionOutcome, patience, proven};
 use super::refusal::Refusal;
 use super::state::Access;
 
@@ -69,7 +69,7 @@ impl Access {
             wanted: TagOrDigest::Digest(digest.clone()),
         };
         let kept = self.kept(caller, digest, ObjectKind::Manifest).await;
-        let question = caller.question(Method::GET, kind, Vec::new(), limit(kept));
+        let question = caller.question(Method::GET, kind, Vec::new(), self.limit(caller, kept));
         let reply = self
             .ask_raw(caller, question, patience(kept != GrantAge::None))
             .await;

@@ -163,7 +163,7 @@ impl ChallengeRelay {
     pub(crate) fn named_by(&self, realm: &Url) -> Vec<Origin> {
         let names_it = |last: &LastChallenge| {
             let named = last.bearer.as_ref().map(|bearer| Url::parse(&bearer.realm));
-            named.is_some_and(|named| named.as_ref() == Ok(realm))
+            named.is_some_and(|named| named.is_ok_and(|named| is_same_server(&named, realm)))
         };
         let last = self.last();
         let naming = last.iter().filter(|(_, last)| names_it(last));
@@ -221,6 +221,13 @@ fn known_realm(last: LastChallenge, origin: &Origin, registries: &Registries) ->
         },
         url,
     })
+}
+
+/// Returns whether a named realm is this one. A realm that is named with `http` may be asked over HTTPS (`check_realm`).
+fn is_same_server(named: &Url, asked: &Url) -> bool {
+    let is_upgraded = named.scheme() == "http" && asked.scheme() == "https";
+    let same_path = (named.host(), named.path()) == (asked.host(), asked.path());
+    named == asked || (is_upgraded && same_path)
 }
 
 /// Returns whether the challenge's token server may get credentials.

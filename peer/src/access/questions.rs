@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use oci::manifest::BYTES_LIMIT;
-use oci::{Digest, ForwardedObject, ForwardedRequest, Location, Registry, RegistryError, TagOrDigest};
+use oci::{
+    Digest, ForwardedObject, ForwardedRequest, Location, ManifestBody, Registry, RegistryError, TagOrDigest,
+};
 use tokio::time::timeout;
 use tracing::warn;
 use wire::ObjectKind;
@@ -21,8 +23,8 @@ use super::failure::{Failure, QuestionKey, is_rate_limit, is_trouble};
 use super::reach::PROBE_LIMIT;
 use super::state::Access;
 
-/// For one question.
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
+/// For one question, unless the registry's headers may take longer.
+const LIMIT: Duration = Duration::from_secs(60);
 /// For one question, where a kept grant counts if it fails.
 const LIMIT_WITH_GRANT: Duration = Duration::from_secs(10);
 /// After this the host is probed while the question runs, if something kept counts for an unreachable host.
@@ -40,15 +42,6 @@ pub(super) enum QuestionOutcome {
     Unreachable,
 }
 
-/// Returns the time limit of a question.
-pub(super) fn limit(kept: GrantAge) -> Duration {
-    match kept {
-        GrantAge::Recent | GrantAge::Fresh => LIMIT_WITH_GRANT,
-        // An older grant counts only for an unreachable host.
-        GrantAge::Stale | GrantAge::None => LIMIT,
-    }
-}
-
 /// Returns how long a question runs before its host is probed.
 pub(super) fn patience(has_something_kept: bool) -> Duration {
     if has_something_kept {
@@ -59,6 +52,18 @@ pub(super) fn patience(has_something_kept: bool) -> Duration {
 }
 
 impl Access {
+    /// Returns the time limit of a question.
+    pub(super) fn limit(&self, caller: &Caller, kept: GrantAge) -> Duration {
+        match kept {
+            GrantAge::Recent | GrantAge::Fresh => LIMIT_WITH_GRANT,
+            // An older grant counts only for an unreachable host.
+            GrantAge::Stale | GrantAge::None => {
+                let registries = self.neighbours.registries();
+                LIMIT.max(registries.header_wait(caller.location().registry()))
+            }
+        }
+    }
+
     /// Returns the registry's answer about this object.
     pub(super) async fn ask_for(
         &self,
@@ -77,15 +82,15 @@ impl Access {
         let kind = ForwardedObject::Manifest {
             wanted: TagOrDigest::Digest(digest.clone()),
         };
-        let head = caller.question(Method::HEAD, kind.clone(), Vec::new(), limit(kept));
-        match self.ask(caller, head, patience(kept != GrantAge::None)).await {
-            RegistryAnswer::Granted(info) if info.digest.as_ref() != Some(digest) => {}
-            RegistryAnswer::Refused(status) if knows_no_head(status) => {}
+        let head = caller.question(Method::HEAD, kind.clone(), Vec::new(), self.limit(caller, kept));
+        let head = match self.ask(caller, head, patience(kept != GrantAge::None)).await {
+            RegistryAnswer::Granted(info) if info.digest.as_ref() != Some(digest) => None,
+            answer if may_be_about_head(&answer) => Some(answer),
             answer => return answer,
-        }
+        };
         // The headers do not name this digest: hash the bytes.
-        let whole = caller.question(Method::GET, kind, Vec::new(), limit(kept));
-        match self
+        let whole = caller.question(Method::GET, kind, Vec::new(), self.limit(caller, kept));
+        let answer = match self
             .ask_raw(caller, whole, patience(kept != GrantAge::None))
             .await
         {
@@ -93,26 +98,26 @@ impl Access {
                 proven(digest, response).await.1
             }
             reply => self.answer_of(caller, reply).await,
-        }
+        };
+        unless_failed(answer, head)
     }
 
     async fn ask_for_blob(&self, caller: &Caller, digest: &Digest, kept: GrantAge) -> RegistryAnswer {
         let kind = ForwardedObject::Blob {
             digest: digest.clone(),
         };
-        let head = caller.question(Method::HEAD, kind, Vec::new(), limit(kept));
+        let head = caller.question(Method::HEAD, kind, Vec::new(), self.limit(caller, kept));
         let known = self.known_size(caller.location(), digest);
-        match self.ask(caller, head, patience(kept != GrantAge::None)).await {
-            RegistryAnswer::Granted(info) if !is_blob(&info, known) => {}
-            RegistryAnswer::Refused(status) if knows_no_head(status) || is_refusal_of_head(status) => {}
-            RegistryAnswer::Failed(failure) if failure.by_storage => {}
+        let head = match self.ask(caller, head, patience(kept != GrantAge::None)).await {
+            RegistryAnswer::Granted(info) if !is_blob(&info, known) => None,
+            answer if may_be_about_head(&answer) => Some(answer),
             answer => return answer,
-        }
+        };
         let kind = ForwardedObject::FirstByte {
             digest: digest.clone(),
         };
-        let byte = caller.question(Method::GET, kind, Vec::new(), limit(kept));
-        match self.ask_raw(caller, byte, patience(kept != GrantAge::None)).await {
+        let byte = caller.question(Method::GET, kind, Vec::new(), self.limit(caller, kept));
+        let answer = match self.ask_raw(caller, byte, patience(kept != GrantAge::None)).await {
             QuestionOutcome::Answered(response) if response.status().is_success() => {
                 of_first_byte(&response, known)
             }
@@ -123,7 +128,8 @@ impl Access {
                 RegistryAnswer::Granted(ObjectInfo::default())
             }
             reply => self.answer_of(caller, reply).await,
-        }
+        };
+        unless_failed(answer, head)
     }
 
     /// Returns the size of the held object, or the one in a manifest of this location.
@@ -247,16 +253,26 @@ fn has_no_headers(error: &RegistryError) -> bool {
     )
 }
 
-fn knows_no_head(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
-    )
+/// Returns whether a GET may be answered otherwise than this HEAD: some registries, proxies and storages refuse or do not
+/// know a HEAD of what they send to a GET.
+pub(super) fn may_be_about_head(answer: &RegistryAnswer) -> bool {
+    match answer {
+        RegistryAnswer::Refused(status) => oci::may_be_about_head(*status),
+        RegistryAnswer::Failed(failure) => failure.by_storage,
+        _ => false,
+    }
 }
 
-/// Some proxies and storages refuse a HEAD of an object that they send to a GET.
-fn is_refusal_of_head(status: StatusCode) -> bool {
-    matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
+/// Returns the answer to a GET, or that to the HEAD before it if the GET got none: then the registry's refusal counts, and no
+/// kept grant.
+pub(super) fn unless_failed(answer: RegistryAnswer, head: Option<RegistryAnswer>) -> RegistryAnswer {
+    match (answer, head) {
+        (
+            RegistryAnswer::Failed(_) | RegistryAnswer::Unreachable,
+            Some(refused @ RegistryAnswer::Refused(_)),
+        ) => refused,
+        (answer, _) => answer,
+    }
 }
 
 /// Returns whether the headers of a 200 are those of the blob.
@@ -285,10 +301,11 @@ fn of_first_byte(response: &reqwest::Response, known: Option<u64>) -> RegistryAn
 
 /// Returns a manifest's bytes if they have the digest, and the answer.
 pub(super) async fn proven(digest: &Digest, response: reqwest::Response) -> (Option<Bytes>, RegistryAnswer) {
-    let info = ObjectInfo::from(response.headers());
+    let headers = response.headers().clone();
+    let info = ObjectInfo::from(&headers);
     let bytes = timeout(BODY_LIMIT, gather(response)).await.ok().flatten();
     let hashed = bytes.as_deref().map(|bytes| digest.of_same_algorithm(bytes));
-    let bytes = bytes.filter(|_| hashed.as_ref() == Some(digest));
+    let bytes = bytes.and_then(|bytes| verified(bytes, &headers, Some(digest)));
     // A body that was cut off is not wrong: the fetch will prove the bytes.
     if bytes.is_some() || (hashed.is_none() && info.digest.as_ref() == Some(digest)) {
         return (bytes, RegistryAnswer::Granted(info));
@@ -302,6 +319,16 @@ pub(super) async fn proven(digest: &Digest, response: reqwest::Response) -> (Opt
         ),
     };
     (None, RegistryAnswer::Failed(failure))
+}
+
+/// Returns a manifest's bytes, unless they have another digest than promised, or are encoded and none is promised.
+pub(super) fn verified(bytes: Bytes, headers: &HeaderMap, promised: Option<&Digest>) -> Option<Bytes> {
+    let body = ManifestBody {
+        bytes,
+        headers,
+        limit: BYTES_LIMIT,
+    };
+    body.verified(promised.map_or(&[], std::slice::from_ref)).ok()
 }
 
 /// Returns a manifest's bytes, unless they are too many or are cut off.
@@ -342,6 +369,19 @@ mod tests {
         assert!(!is_blob(&info(None, bytes), None));
         assert!(!is_blob(&info(Some(5), "Text/HTML; charset=utf-8"), None));
         assert!(is_blob(&info(None, bytes), Some(0)));
+    }
+
+    #[test]
+    fn a_refused_head_counts_if_the_get_gets_no_answer() {
+        let failed = || RegistryAnswer::Failed(Failure::of_network("broke off"));
+        let refused = || Some(RegistryAnswer::Refused(StatusCode::FORBIDDEN));
+        for answer in [failed(), RegistryAnswer::Unreachable] {
+            let answer = unless_failed(answer, refused());
+            assert!(matches!(answer, RegistryAnswer::Refused(StatusCode::FORBIDDEN)));
+        }
+        let granted = unless_failed(RegistryAnswer::Granted(info(None, "")), refused());
+        assert!(matches!(granted, RegistryAnswer::Granted(_)));
+        assert!(matches!(unless_failed(failed(), None), RegistryAnswer::Failed(_)));
     }
 
     #[test]

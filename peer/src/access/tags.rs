@@ -5,7 +5,8 @@
 //! caller has a fresh grant or the image is public. It always carries a `Warning`. The digest has the algorithm that the
 //! registry names; if that cannot be verified, the tag is refused.
 
-use http::{Method, StatusCode};
+use axum::body::Bytes;
+use http::Method;
 use oci::{Digest, DigestAlgorithm, ForwardedObject, Tag, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
 use wire::{ObjectKind, TagRecord};
@@ -15,7 +16,7 @@ use super::authorize::GrantedManifest;
 use super::caller::Caller;
 use super::decision::GrantAge;
 use super::failure::Failure;
-use super::questions::{LIMIT, QuestionOutcome, gather, patience};
+use super::questions::{QuestionOutcome, gather, may_be_about_head, patience, unless_failed, verified};
 use super::refusal::Refusal;
 use super::running_questions::{ResolvedTag, TagAnswer};
 use super::state::Access;
@@ -70,7 +71,8 @@ impl Access {
     /// Asks the registry and keeps what it answers, also when the caller no longer waits.
     pub(super) async fn resolve_tag(&self, question: &TagQuestion) -> TagAnswer {
         let TagQuestion { caller, tag, .. } = question;
-        let answer = self.ask_registry(question, Instant::now() + LIMIT).await;
+        let limit = self.limit(caller, GrantAge::None);
+        let answer = self.ask_registry(question, Instant::now() + limit).await;
         match &answer {
             Ok(resolved) => {
                 if question.by_get {
@@ -134,8 +136,11 @@ impl Access {
         if question.by_get {
             return self.read_whole(question, deadline).await;
         }
-        let head = self.send_question(question, Method::HEAD, deadline).await?;
-        match self.read_answer(&question.caller, head).await {
+        let head = match self.send_question(question, Method::HEAD, deadline).await {
+            Ok(response) => self.read_answer(&question.caller, response).await,
+            Err(answer) => answer,
+        };
+        let head = match head {
             RegistryAnswer::Granted(info) => {
                 if let Some(algorithm) = info.unknown_algorithm {
                     return Err(RegistryAnswer::UnknownAlgorithm(algorithm));
@@ -147,12 +152,34 @@ impl Access {
                         bytes: None,
                     });
                 }
+                None
             }
-            RegistryAnswer::Refused(StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) => {}
+            answer if may_be_about_head(&answer) => Some(answer),
             answer => return Err(answer),
-        }
-        // The registry does not send the digest, or does not know HEAD: hash the manifest.
-        self.read_whole(question, deadline).await
+        };
+        // The registry does not send the digest, or refuses HEAD: hash the manifest.
+        let whole = self.read_whole(question, deadline).await;
+        whole.map_err(|answer| unless_failed(answer, head))
+    }
+
+    /// Returns the manifest that the registry sends for the tag, if it has this digest.
+    pub(crate) async fn bytes_of_tag(
+        &self,
+        caller: &Caller,
+        tag: &Tag,
+        accept: Vec<String>,
+        digest: &Digest,
+    ) -> Option<Bytes> {
+        let question = TagQuestion {
+            caller: caller.clone(),
+            tag: tag.clone(),
+            accept,
+            by_get: true,
+            has_kept_meaning: false,
+        };
+        let read = self.read_whole(&question, Instant::now() + LIMIT).await;
+        let resolved = read.ok().filter(|resolved| resolved.digest == *digest)?;
+        resolved.bytes
     }
 
     async fn read_whole(&self, question: &TagQuestion, deadline: Instant) -> TagAnswer {
@@ -160,7 +187,8 @@ impl Access {
         if !whole.status().is_success() {
             return Err(self.read_answer(&question.caller, whole).await);
         }
-        let info = ObjectInfo::from(whole.headers());
+        let headers = whole.headers().clone();
+        let info = ObjectInfo::from(&headers);
         if let Some(algorithm) = info.unknown_algorithm {
             return Err(RegistryAnswer::UnknownAlgorithm(algorithm));
         }
@@ -168,6 +196,14 @@ impl Access {
         let bytes = bytes.ok_or_else(|| {
             RegistryAnswer::Failed(Failure::of_network(
                 "the manifest was cut off, too slow or too large: pull again, or read the registry's log",
+            ))
+        })?;
+        // Of an encoded manifest, only its digest tells what is inside.
+        let plain = verified(bytes.clone(), &headers, None)
+            .or_else(|| verified(bytes, &headers, info.digest.as_ref()));
+        let bytes = plain.ok_or_else(|| {
+            RegistryAnswer::Failed(Failure::of_registry(
+                "the registry sent an encoded manifest without its digest: turn off the compression there",
             ))
         })?;
         // By the registry's algorithm: it does not know the manifest by another digest.

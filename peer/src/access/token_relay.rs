@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Method, StatusCode};
-use oci::{Probe, broke_before_the_head, retry_after};
-use serde::Deserialize;
+use oci::{Probe, TokenAnswer, broke_before_the_head, is_moved_to_https, retry_after};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -46,12 +45,6 @@ enum TokenOutcome {
     Unreachable,
 }
 
-#[derive(Deserialize)]
-struct TokenBody {
-    token: Option<String>,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    expires_in: Option<u64>,
 }
 
 impl Access {
@@ -185,9 +178,22 @@ impl Access {
     }
 
     async fn send(&self, known: &KnownRealm, request: &TokenRequest) -> Result<TokenResponse, String> {
+        let sent = self.send_to(known, &known.url, request).await?;
+        match sent.moved_from(&known.url) {
+            Some(url) => self.send_to(known, &url, request).await,
+            None => Ok(sent),
+        }
+    }
+
+    async fn send_to(
+        &self,
+        known: &KnownRealm,
+        realm: &url::Url,
+        request: &TokenRequest,
+    ) -> Result<TokenResponse, String> {
         let options = self.options_for(known);
         let dial = self.neighbours.registries().dial().for_client(&options);
-        let url = known.url.clone();
+        let url = realm.clone();
         dial.check(&url).await.map_err(|refused| refused.to_string())?;
         let client = |options| {
             let client = self.token_clients.get(&options, &dial);
@@ -233,16 +239,17 @@ impl Access {
     }
 
     fn keep_accounts(&self, issuer: &Issuer, account: CallerKey, body: &[u8]) {
-        let Ok(tokens) = serde_json::from_slice::<TokenBody>(body) else {
+        let Ok(issued) = TokenAnswer::parse(body) else {
             return;
         };
-        let lifetime = tokens.expires_in.map(Duration::from_secs);
-        for token in [tokens.token, tokens.access_token].into_iter().flatten() {
-            let token = self.keyring.issued(self.keyring.token(&token), issuer);
-            self.accounts.remember(token, account, lifetime);
+        for token in &issued.tokens {
+            let token = self.keyring.issued(self.keyring.token(token.expose()), issuer);
+            self.accounts.remember(token, account, issued.lifetime);
         }
-        if let Some(token) = tokens.refresh_token {
-            let token = self.keyring.issued(self.keyring.refresh_token(&token), issuer);
+        if let Some(token) = &issued.refresh_token {
+            let token = self
+                .keyring
+                .issued(self.keyring.refresh_token(token.expose()), issuer);
             self.accounts.remember(token, account, Some(Duration::MAX));
         }
     }
@@ -309,6 +316,18 @@ impl KnownRealm {
 }
 
 impl TokenResponse {
+    /// Returns where a token server on plain HTTP redirected, if that is HTTPS on the same host and path.
+    fn moved_from(&self, realm: &url::Url) -> Option<url::Url> {
+        let location = self
+            .headers
+            .get(LOCATION)
+            .filter(|_| self.status.is_redirection())?;
+        let mut to = realm.join(location.to_str().ok()?).ok()?;
+        // The query is added to each request anew.
+        to.set_query(realm.query());
+        is_moved_to_https(realm, &to).then_some(to)
+    }
+
     fn failure(&self, server: &str) -> Failure {
         let status = self.status;
         Failure {

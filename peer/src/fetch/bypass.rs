@@ -6,25 +6,25 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use oci::{Digest, DigestHasher};
 use store::{last_chunk_begins, read_some};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{Span, field, info_span};
 
 use super::error::FetchError;
-use super::faults::{OPEN_LIMIT, failed, took_too_long};
+use super::faults::{cut_short, failed, note_fault, took_too_long};
 use super::fetches::Fetches;
+use super::patience::{NextTry, Patience};
 use super::progress::Remains;
 use super::spec::FetchSpec;
-use crate::source::{OpenSource, SourceError};
+use crate::source::{OpenSource, RestOf, SourceError};
 use crate::spans::mark_failed;
 
-/// Requests to the registry for one reader.
-const REGISTRY_TRIES: usize = 3;
 /// Reads that may wait for a slow reader.
 const AHEAD: usize = 8;
 
@@ -65,18 +65,24 @@ impl Bypass {
     /// The size by the first source that answers.
     pub(super) async fn size(&self) -> Result<u64, FetchError> {
         let mut faults = Vec::new();
+        let mut patience = self.patience();
         for source in self.sources() {
-            match self.open(source.as_deref(), 0).await {
+            let fault = match self.open(source.as_deref(), (0, None)).await {
                 Ok(OpenSource { size: Some(size), .. }) => return Ok(size),
-                Ok(_) => {}
-                Err(fault) => faults.push((self.name(source.as_deref()), fault)),
+                Ok(_) => no_size(),
+                Err(fault) => fault,
+            };
+            let next = next_try(&mut patience, source.as_deref(), &fault, 0);
+            note_fault(&mut faults, self.name(source.as_deref()), fault);
+            if !waits(next).await {
+                break;
             }
         }
         Err(failed(&self.spec.digest, &faults))
     }
 
     /// Streams the bytes of `range`: landed bytes from the file, the rest from a source.
-    pub(super) fn read(&self, remains: Remains, range: Range<u64>) -> BypassStream {
+    pub(super) fn read(&self, remains: Remains, range: Range<u64>, told: Option<u64>) -> BypassStream {
         let (out, stream) = mpsc::channel(AHEAD);
         let (bypass, span) = (self.clone(), span_of(&self.spec));
         let work = async move {
@@ -84,6 +90,7 @@ impl Bypass {
                 bypass: &bypass,
                 remains,
                 range,
+                told,
                 out: &out,
                 held: BytesMut::new(),
             }
@@ -104,19 +111,26 @@ impl Bypass {
         stream
     }
 
-    /// The parents, each once, then the registry (`None`) a few times.
+    /// The parents, each once, then the registry (`None`) as long as there is patience with it.
     fn sources(&self) -> impl Iterator<Item = Option<String>> + use<> {
-        let tries = if self.spec.registry_allowed {
-            REGISTRY_TRIES
-        } else {
-            0
-        };
+        let tries = if self.spec.registry_allowed { usize::MAX } else { 0 };
         let registry = std::iter::repeat_n(None, tries);
         self.spec.parents.clone().into_iter().map(Some).chain(registry)
     }
 
-    async fn open(&self, parent: Option<&str>, from: u64) -> Result<OpenSource, SourceError> {
+    fn patience(&self) -> Patience {
+        let limits = self.fetches.sources().limits.current();
+        let is_limited = limits.slow_down(self.spec.location.registry());
+        Patience::begin(Instant::now(), is_limited)
+    }
+
+    async fn open(
+        &self,
+        parent: Option<&str>,
+        (from, size): (u64, Option<u64>),
+    ) -> Result<OpenSource, SourceError> {
         let (sources, spec) = (self.fetches.sources(), &self.spec);
+        let limit = sources.open_limit(&spec.location);
         let opening = async {
             match parent {
                 Some(url) => sources
@@ -124,19 +138,50 @@ impl Bypass {
                     .await
                     .map(|vouched| vouched.opened),
                 None => {
+                    let rest = RestOf { from, size };
                     sources
-                        .registry(&spec.registry_source(), spec.kind, &spec.digest, from)
+                        .registry(&spec.registry_source(), spec.kind, &spec.digest, rest)
                         .await
                 }
             }
         };
-        timeout(OPEN_LIMIT, opening)
+        timeout(limit, opening)
             .await
-            .unwrap_or_else(|_| Err(took_too_long()))
+            .unwrap_or_else(|_| Err(took_too_long(limit)))
     }
 
     fn name(&self, parent: Option<&str>) -> String {
         parent.map_or_else(|| self.spec.location.registry().to_string(), str::to_owned)
+    }
+}
+
+/// Returns what follows a try. Of the other sources, each is asked once.
+fn next_try(patience: &mut Patience, parent: Option<&str>, fault: &SourceError, bytes: u64) -> NextTry {
+    if parent.is_some() {
+        return NextTry::After(Duration::ZERO);
+    }
+    patience.after(bytes, fault.passing, Instant::now())
+}
+
+/// Waits for the next try. Returns `false` if there is none.
+async fn waits(next: NextTry) -> bool {
+    let NextTry::After(pause) = next else {
+        return false;
+    };
+    sleep(pause).await;
+    true
+}
+
+fn no_size() -> SourceError {
+    wrong_size("it did not send the size".to_owned())
+}
+
+fn wrong_size(text: String) -> SourceError {
+    SourceError {
+        side: wire::Side::Registry,
+        word: "wrong_size",
+        passing: false,
+        text,
     }
 }
 
@@ -160,6 +205,8 @@ struct BypassReader<'a> {
     bypass: &'a Bypass,
     remains: Remains,
     range: Range<u64>,
+    /// The size that the reader was told.
+    told: Option<u64>,
     out: &'a mpsc::Sender<Result<Option<Bytes>, FetchError>>,
     /// Bytes of the last chunk, from a source.
     held: BytesMut,
@@ -182,18 +229,25 @@ impl BypassReader<'_> {
         let mut at = self.remains.landed;
         let mut faults = Vec::new();
         let mut freed = free;
+        let mut patience = self.bypass.patience();
+        let mut known = None;
         for source in self.bypass.sources() {
             let name = self.bypass.name(source.as_deref());
-            let mut opened = match self.bypass.open(source.as_deref(), at).await {
-                Ok(opened) => opened,
+            let before = at;
+            let opened = self.bypass.open(source.as_deref(), (at, known)).await;
+            let sized = opened.and_then(|opened| Ok((self.size_of(&opened)?, opened)));
+            let (size, mut opened) = match sized {
+                Ok(sized) => sized,
                 Err(fault) => {
-                    faults.push((name, fault));
+                    let next = next_try(&mut patience, source.as_deref(), &fault, 0);
+                    note_fault(&mut faults, name, fault);
+                    if !waits(next).await {
+                        break;
+                    }
                     continue;
                 }
             };
-            let Some(size) = self.size_of(&opened, &name, &mut faults) else {
-                continue;
-            };
+            known = Some(size);
             let last = last_chunk_begins(size);
             // While the size was unknown, any chunk could be the last and was held back.
             let landed = self.remains.landed.min(last);
@@ -201,6 +255,7 @@ impl BypassReader<'_> {
                 self.send_from_file(freed..landed).await?;
                 freed = landed;
             }
+            let mut broke = None;
             while at < size {
                 match opened.stream.next().await {
                     Some(Ok(bytes)) => {
@@ -213,7 +268,7 @@ impl BypassReader<'_> {
                         at += bytes.len() as u64;
                     }
                     Some(Err(fault)) => {
-                        faults.push((name, fault));
+                        broke = Some(fault);
                         break;
                     }
                     None => break,
@@ -225,37 +280,28 @@ impl BypassReader<'_> {
             if at == size {
                 return self.finish(hash.finish(), last, size).await;
             }
+            let fault = broke.unwrap_or_else(cut_short);
+            let next = next_try(&mut patience, source.as_deref(), &fault, at - before);
+            note_fault(&mut faults, name, fault);
+            if !waits(next).await {
+                break;
+            }
         }
         Err(failed(&self.bypass.spec.digest, &faults).into())
     }
 
-    fn size_of(
-        &self,
-        opened: &OpenSource,
-        name: &str,
-        faults: &mut Vec<(String, SourceError)>,
-    ) -> Option<u64> {
-        let claimed = opened.size.or(self.bypass.spec.size);
-        let fault = match (claimed, self.bypass.spec.size) {
-            (None, _) => "it did not send the size".to_owned(),
-            (Some(claimed), Some(expected)) if claimed != expected => {
-                format!("it has {claimed} bytes instead of {expected}")
-            }
-            (Some(claimed), _) if claimed < self.remains.landed => {
-                format!("it has {claimed} bytes, and more have already landed")
-            }
-            (Some(claimed), _) => return Some(claimed),
-        };
-        faults.push((
-            name.to_owned(),
-            SourceError {
-                side: wire::Side::Registry,
-                word: "wrong_size",
-                passing: false,
-                text: fault,
-            },
-        ));
-        None
+    fn size_of(&self, opened: &OpenSource) -> Result<u64, SourceError> {
+        let expected = self.told.or(self.bypass.spec.size);
+        match (opened.size.or(self.bypass.spec.size), expected) {
+            (None, _) => Err(no_size()),
+            (Some(claimed), Some(expected)) if claimed != expected => Err(wrong_size(format!(
+                "it has {claimed} bytes instead of {expected}"
+            ))),
+            (Some(claimed), _) if claimed < self.remains.landed => Err(wrong_size(format!(
+                "it has {claimed} bytes, and more have already landed"
+            ))),
+            (Some(claimed), _) => Ok(claimed),
+        }
     }
 
     /// Sends the bytes before the last chunk and keeps the rest.

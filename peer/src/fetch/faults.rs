@@ -8,15 +8,27 @@ use wire::Side;
 use super::error::FetchError;
 use crate::source::SourceError;
 
-/// Limit until a source is open: sign-in, redirects and headers, each with a limit of its own.
-pub(super) const OPEN_LIMIT: Duration = Duration::from_secs(90);
+/// Notes the latest fault of a source, which replaces its earlier one: a source may break off any number of times.
+pub(super) fn note_fault(faults: &mut Vec<(String, SourceError)>, source: String, fault: SourceError) {
+    faults.retain(|(other, _)| *other != source);
+    faults.push((source, fault));
+}
 
-pub(super) fn took_too_long() -> SourceError {
+pub(super) fn took_too_long(limit: Duration) -> SourceError {
     SourceError {
         side: Side::Network,
         word: "timeout",
         passing: true,
-        text: format!("it did not answer within {} s", OPEN_LIMIT.as_secs()),
+        text: format!("it did not answer within {} s", limit.as_secs()),
+    }
+}
+
+pub(super) fn cut_short() -> SourceError {
+    SourceError {
+        side: Side::Network,
+        word: "cut_short",
+        passing: true,
+        text: "it ended too early".to_owned(),
     }
 }
 

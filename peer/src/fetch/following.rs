@@ -9,7 +9,7 @@ use futures_util::stream::{self, Stream};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tracing::warn;
-use wire::TraceContext;
+use wire::{ObjectKind, Side, TraceContext};
 
 use super::bypass::{Bypass, BypassStream};
 use super::error::FetchError;
@@ -18,7 +18,7 @@ use super::needs::Demand;
 use super::progress::{Body, Progress, Remains, Stage};
 use super::report::FetchReport;
 use super::spec::{Extent, FetchSpec};
-use store::{ChunkHash, read_some};
+use store::{ChunkHash, last_chunk_begins, read_some};
 
 /// Limit for fetches that a follower joins or starts in turn, when fetches of other callers fail.
 const OWN_ATTEMPTS: u32 = 4;
@@ -74,9 +74,12 @@ impl Following {
         }
     }
 
-    /// The object's size, once a source has confirmed it.
+    /// The object's size, once a source has confirmed it, or once a source has answered without a size: then the size that
+    /// this caller's manifest or registry names. [`Self::read_sized`] holds the object to it.
     pub async fn size(&self) -> Result<u64, FetchError> {
-        match self.until(|progress| progress.size).await {
+        let hint = self.spec.size_hint.filter(|_| self.spec.kind == ObjectKind::Blob);
+        let known = |progress: &Progress| progress.size.or(hint.filter(|_| progress.is_open));
+        match self.until(known).await {
             Ok(size) if self.reads_here() => Ok(size),
             Ok(_) => Err(self.stopped()),
             Err((FetchError::Disk { .. }, Some(_))) => self.bypass().size().await,
@@ -89,12 +92,31 @@ impl Following {
     ///
     /// Ends early only with an error, or at the object's end.
     pub fn read(&self, range: Range<u64>) -> impl Stream<Item = Result<Bytes, FetchError>> + Send + use<> {
+        self.read_as(range, None)
+    }
+
+    /// The same for a reader that was told the size. Before the object turns out to have another one, the reader does not
+    /// get what it would take for the last chunk; then it gets an error.
+    pub(super) fn read_sized(
+        &self,
+        range: Range<u64>,
+        told: u64,
+    ) -> impl Stream<Item = Result<Bytes, FetchError>> + Send + use<> {
+        self.read_as(range, Some(told))
+    }
+
+    fn read_as(
+        &self,
+        range: Range<u64>,
+        told: Option<u64>,
+    ) -> impl Stream<Item = Result<Bytes, FetchError>> + Send + use<> {
         let reader = FetchReader {
             following: self.clone(),
             view: self.view(),
             demand: self.demand(),
             at: range.start,
             end: range.end,
+            told,
             take: None,
             file: None,
             bypass: None,
@@ -255,6 +277,8 @@ struct FetchReader {
     demand: Demand,
     at: u64,
     end: u64,
+    /// The size that it was told.
+    told: Option<u64>,
     /// The take that its bytes so far belong to.
     take: Option<u32>,
     file: Option<(u32, Arc<File>)>,
@@ -282,6 +306,7 @@ impl FetchReader {
             }
             let gives_vouched = reads_part && !self.following.needs_proof;
             let readable = progress.readable_from(self.at, gives_vouched);
+            let readable = readable.min(self.end_while_unsized(&progress)?);
             if readable > self.at {
                 if let Some(bytes) = self.read(&progress, readable).await? {
                     return Ok(Some(bytes));
@@ -293,6 +318,26 @@ impl FetchReader {
                 Stage::Failed(error, remains) => self.continue_elsewhere(error, remains)?,
                 Stage::Running => self.view.changed().await.map_err(|_| self.following.stopped())?,
             }
+        }
+    }
+
+    /// Returns the end of what may be read while no source has confirmed the size that the reader was told.
+    fn end_while_unsized(&self, progress: &Progress) -> Result<u64, FetchError> {
+        match (self.told, progress.size) {
+            (Some(told), Some(size)) if told != size => Err(self.other_size(told, size)),
+            (Some(told), None) => Ok(last_chunk_begins(told)),
+            _ => Ok(u64::MAX),
+        }
+    }
+
+    fn other_size(&self, told: u64, size: u64) -> FetchError {
+        let spec = &self.following.spec;
+        FetchError::WrongSize {
+            digest: spec.digest.clone(),
+            expected: told,
+            claimed: size,
+            from: spec.location.registry().to_string(),
+            side: Side::Registry,
         }
     }
 
@@ -341,7 +386,11 @@ impl FetchReader {
                 %error,
                 "disk failed, reader continues without it"
             );
-            self.bypass = Some(self.following.bypass().read(remains, self.at..self.end));
+            self.bypass = Some(
+                self.following
+                    .bypass()
+                    .read(remains, self.at..self.end, self.told),
+            );
             return Ok(());
         }
         // Bytes of two fetches are never mixed.

@@ -49,8 +49,10 @@ impl ReadableObject {
     pub(crate) async fn read(&self, range: Range<u64>) -> io::Result<ObjectStream> {
         match self {
             Self::Sealed(sealed) => Ok(Box::pin(sealed.read(range).await?)),
-            Self::Fetching(following, _) => Ok(Box::pin(
-                following.read(range).map(|bytes| bytes.map_err(io::Error::other)),
+            Self::Fetching(following, size) => Ok(Box::pin(
+                following
+                    .read_sized(range, *size)
+                    .map(|bytes| bytes.map_err(io::Error::other)),
             )),
         }
     }

@@ -19,6 +19,8 @@ pub(super) struct Progress {
     pub(super) body: Option<Body>,
     /// The size, once a source has confirmed it.
     pub(super) size: Option<u64>,
+    /// A source has answered, so the object is available, whether or not the source sent the size.
+    pub(super) is_open: bool,
     /// The frontier: bytes from the start without a gap.
     pub(super) landed: u64,
     /// The bytes that landed last, and their offset: a reader at the frontier needs no disk.
@@ -73,6 +75,7 @@ impl Progress {
         Self {
             take: 0,
             size: Some(sealed.size),
+            is_open: true,
             landed: sealed.size,
             recent: None,
             last_is_vouched: true,

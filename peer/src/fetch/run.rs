@@ -87,6 +87,7 @@ impl FetchTask<'_> {
             now.last_is_vouched = false;
             now.has_unvouched = !partial.view().hashes_from(0).is_empty();
             now.size = None;
+            now.is_open = false;
             now.landed = partial.len();
         });
     }

@@ -10,7 +10,7 @@ use oci::Digest;
 use tokio::time::timeout;
 use wire::ObjectKind;
 
-use super::objects::disk_refused;
+use super::objects::{begun, disk_refused};
 use super::outcome::{ObjectSource, PullOutcome};
 use super::range::RequestedPart;
 use super::respond::{ObjectHead, asks_for_the_rest, is_unchanged, unchanged, wanted_part};
@@ -58,6 +58,7 @@ impl Front {
                     .read(0..object.size())
                     .await
                     .map_err(|error| disk_refused(&error))?;
+                let pieces = begun(&object, pieces).await?;
                 Ok(head.whole(outcome.body(StatusCode::OK, pieces, object.size())))
             }
             RequestedPart::Some(range) => {
@@ -65,6 +66,7 @@ impl Front {
                     .read(range.clone())
                     .await
                     .map_err(|error| disk_refused(&error))?;
+                let pieces = begun(&object, pieces).await?;
                 let length = range.end.saturating_sub(range.start);
                 let body = outcome.body(StatusCode::PARTIAL_CONTENT, pieces, length);
                 Ok(head.part(&range, body))

@@ -1,15 +1,21 @@
 //! Opens an object for a caller who may read it: from the store, or by following its fetch.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::stream::{self, StreamExt as _};
 use oci::manifest::BYTES_LIMIT;
 use oci::{Credential, Digest};
+use tokio::time::timeout;
 use wire::{ObjectKind, Side, TraceContext};
 
 use super::state::Front;
 use crate::access::{Caller, ObjectInfo, Refusal};
-use crate::fetch::{Extent, FetchSpec, ReadableObject};
+use crate::fetch::{Extent, FetchSpec, ObjectStream, ReadableObject};
 use crate::limits::Class;
+
+/// For the first bytes after a source has answered. Runtimes wait 30 s or longer for a response.
+const FIRST_BYTES_LIMIT: Duration = Duration::from_secs(25);
 
 impl Front {
     /// Returns the object once it is available and its size is known.
@@ -50,10 +56,7 @@ impl Front {
             .map_err(|error| disk_refused(&error))?;
         let mut bytes = Vec::with_capacity(size);
         while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| match error.get_ref().and_then(|it| it.downcast_ref()) {
-                Some(error) => Refusal::of_fetch(error, ObjectKind::Manifest),
-                None => Refusal::unavailable(error.to_string()),
-            })?;
+            let piece = piece.map_err(|error| read_refused(&error, ObjectKind::Manifest))?;
             bytes.extend_from_slice(&piece);
         }
         Ok(bytes.into())
@@ -99,6 +102,35 @@ impl Front {
         registries
             .configured_credential(caller.location())
             .unwrap_or_default()
+    }
+}
+
+/// Returns the stream once its first bytes are there, so that a source without bytes leads to a status, and the runtime asks
+/// elsewhere. A fetch that has other bytes is waited for.
+pub(super) async fn begun(
+    object: &ReadableObject,
+    mut pieces: ObjectStream,
+) -> Result<ObjectStream, Refusal> {
+    let ReadableObject::Fetching(following, _) = object else {
+        return Ok(pieces);
+    };
+    match timeout(FIRST_BYTES_LIMIT, pieces.next()).await {
+        Ok(Some(Ok(first))) => Ok(Box::pin(stream::iter([Ok(first)]).chain(pieces))),
+        Ok(Some(Err(error))) => Err(read_refused(&error, ObjectKind::Blob)),
+        Ok(None) => Ok(pieces),
+        Err(_) if following.progress() > 0 => Ok(pieces),
+        Err(_) => Err(Refusal::unreachable(format!(
+            "no byte of the blob came in {} s: pull again, or check the registry's storage",
+            FIRST_BYTES_LIMIT.as_secs()
+        ))),
+    }
+}
+
+/// A read failed before its first byte was sent.
+fn read_refused(error: &std::io::Error, kind: ObjectKind) -> Refusal {
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(error) => Refusal::of_fetch(error, kind),
+        None => Refusal::unavailable(error.to_string()),
     }
 }
 

@@ -47,6 +47,11 @@ impl LimitSettings {
         }
     }
 
+    /// Whether reads from this registry may be slow on purpose.
+    pub(crate) fn slow_down(&self, registry: &RegistryName) -> bool {
+        self.incoming.is_some() || self.registries.contains_key(registry)
+    }
+
     /// The lower of both, limit by limit.
     #[must_use]
     pub(super) fn lower_of(&self, other: &Self) -> Self {

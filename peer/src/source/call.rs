@@ -88,11 +88,11 @@ impl Call {
         }
     }
 
-    /// Allows the time that a seed may wait for the registry.
+    /// Allows the time that a seed may wait for the registry, which may take `header_wait` for the headers.
     #[must_use]
-    pub(super) fn patient(self) -> Self {
+    pub(super) fn patient(self, header_wait: Duration) -> Self {
         Self {
-            limit: RELAY_LIMIT,
+            limit: RELAY_LIMIT.max(header_wait * 2),
             quick: false,
             ..self
         }

@@ -221,7 +221,12 @@ impl ShareClient {
                 };
                 with_credential(request, &credential)
             });
-        Ok(call.patient())
+        Ok(call.patient(self.header_wait(at)))
+    }
+
+    fn header_wait(&self, at: &RegistrySource) -> Duration {
+        let registries = self.around.registries();
+        registries.header_wait(at.location.registry())
     }
 
     /// The BLAKE3 hash of every chunk, from a peer that has proven the whole.
@@ -285,7 +290,7 @@ impl ShareClient {
             let request = request.header(KIND_HEADER, kind.word());
             with_credential(request, &credential)
         });
-        call.patient().send().await.map(drop)
+        call.patient(self.header_wait(at)).send().await.map(drop)
     }
 
     fn call(&self, share_url: &str, template: &'static str, digest: Option<&Digest>) -> Call {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
@@ -10,13 +11,16 @@ use oci::{BlobPart, Digest, Location, Registry, TagOrDigest};
 use wire::ObjectKind;
 
 use super::error::{ShareError, SourceError};
-use super::registry_source::RegistrySource;
+use super::registry_source::{RegistrySource, RestOf};
 use super::share_client::{ShareClient, SharedObject};
 use crate::limits::Limits;
 use crate::neighbours::Surroundings;
 use store::{ChunkHash, ChunkHashes};
 
 pub(crate) type SourceStream = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
+
+/// Limit until a source is open: sign-in, redirects and headers, each with a limit of its own.
+pub(crate) const OPEN_LIMIT: Duration = Duration::from_secs(90);
 
 /// A source that answered: its size, hashes and bytes.
 pub(crate) struct OpenSource {
@@ -58,6 +62,12 @@ impl Sources {
     pub fn calling_seeds_by(self, http: reqwest::Client) -> Self {
         let peers = self.peers.calling_seeds_by(http);
         Self { peers, ..self }
+    }
+
+    /// Limit until the registry is open, also through a seed.
+    pub(crate) fn open_limit(&self, location: &Location) -> Duration {
+        let header_wait = self.around.registries().header_wait(location.registry());
+        OPEN_LIMIT.max(header_wait * 3)
     }
 
     /// The client for other peers' `share`.
@@ -176,7 +186,7 @@ impl Sources {
         part: Range<u64>,
     ) -> Result<OpenSource, SourceError> {
         if kind == ObjectKind::Manifest {
-            return self.registry(at, kind, digest, part.start).await;
+            return self.registry(at, kind, digest, part.start.into()).await;
         }
         let range = BlobPart {
             from: part.start,
@@ -198,13 +208,13 @@ impl Sources {
         Ok(registries.registry(&at.location.origin)?)
     }
 
-    /// Opens the registry at `from`.
+    /// Opens the rest of the object at the registry.
     pub(crate) async fn registry(
         &self,
         at: &RegistrySource,
         kind: ObjectKind,
         digest: &Digest,
-        from: u64,
+        rest: RestOf,
     ) -> Result<OpenSource, SourceError> {
         let registry = self.registry_client(at)?;
         match kind {
@@ -213,7 +223,7 @@ impl Sources {
                 let manifest = registry
                     .manifest(&at.location.repository, &by_digest, &at.credential)
                     .await?;
-                let skipped = usize::try_from(from)
+                let skipped = usize::try_from(rest.from)
                     .unwrap_or(usize::MAX)
                     .min(manifest.bytes.len());
                 let rest = manifest.bytes.slice(skipped..);
@@ -226,7 +236,7 @@ impl Sources {
             }
             ObjectKind::Blob => {
                 let blob = registry
-                    .blob(&at.location.repository, digest, from, &at.credential)
+                    .blob_part(&at.location.repository, digest, rest.range(), &at.credential)
                     .await?;
                 Ok(OpenSource {
                     size: blob.total,

@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_credential_that_is_looked_up_is_named_with_its_repository() {
         let registry: RegistryName = "h.example:5000".parse().expect("a registry");
-        let kept = oci::KeptCredential::in_docker_config("/x".as_ref(), registry);
+        let kept = oci::KeptCredential::in_docker_config("/x".as_ref(), registry, oci::Scheme::Https);
         let kept = Credential::Kept(kept);
         let (name, repository) = name_for(&kept, "team-b/app");
         assert_eq!(name, "registry:h.example:5000/team-b/app");
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn no_name_is_longer_than_its_column_and_none_is_read_as_another() {
         let registry: RegistryName = "h.example:5000".parse().expect("a registry");
-        let kept = oci::KeptCredential::in_docker_config("/x".as_ref(), registry);
+        let kept = oci::KeptCredential::in_docker_config("/x".as_ref(), registry, oci::Scheme::Https);
         let deep = "a/".repeat(126) + "a";
         assert!(name_for(&Credential::Kept(kept), &deep).0.len() <= LONGEST_NAME);
         for junk in [

@@ -75,16 +75,71 @@ fn not_taken(fault: SubmitError) -> Problem {
     }
 }
 
-/// A user of the registry.
+/// A user of the registry. `field` names the user name; the password stands beside it.
 pub(super) fn basic(field: &str, username: &str, password: &str) -> Result<Credential, Problem> {
-    let is_plain = |text: &str| text.len() <= LONGEST_SECRET && !text.chars().any(char::is_control);
-    if username.is_empty() || username.contains(':') || !is_plain(username) || !is_plain(password) {
-        return Err(Problem::invalid(format!(
-            "`{field}` and its password cannot be sent to a registry: a name without `:`, and no control characters."
-        )));
+    let refuse = |field: &str, what: &str| Err(Problem::invalid(format!("`{field}` {what}.")));
+    if username.is_empty() || username.len() > LONGEST_SECRET {
+        return refuse(field, "must have 1 to 16384 bytes");
+    }
+    if username.contains(':') || username.chars().any(char::is_control) {
+        return refuse(field, "must have no `:`, line break or other control character");
+    }
+    let field = field.replace("username", "password");
+    if password.len() > LONGEST_SECRET {
+        return refuse(&field, "must have at most 16384 bytes");
+    }
+    // A key file as password (user `_json_key`) has many lines; base64 carries them.
+    if password
+        .chars()
+        .any(|letter| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t'))
+    {
+        return refuse(
+            &field,
+            "must have no control characters other than line breaks and tabs",
+        );
     }
     Ok(Credential::Basic {
         username: username.to_owned(),
         password: Secret::new(password),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(username: &str, password: &str) -> Option<String> {
+        let refused = basic("args.username", username, password).err()?;
+        let document = serde_json::to_value(refused).expect("a document");
+        Some(document["detail"].as_str()?.to_owned())
+    }
+
+    #[test]
+    fn a_key_file_of_many_lines_is_a_password() {
+        let key = "{\r\n\t\"private_key\": \"-----BEGIN-----\\nabc\\n\",\n  \"x\": \"ü\"\n}\n";
+        let Ok(Credential::Basic { username, password }) = basic("args.username", "_json_key", key) else {
+            panic!("refused")
+        };
+        assert_eq!((username.as_str(), password.expose()), ("_json_key", key));
+        assert_eq!(refused("ann", ""), None);
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_and_never_its_value() {
+        let long = "s3cret".repeat(3_000);
+        for (username, password, field) in [
+            ("", "s3cret", "`args.username`"),
+            ("s3cret:x", "pw", "`args.username`"),
+            ("s3cret\n", "pw", "`args.username`"),
+            ("s3cret\t", "pw", "`args.username`"),
+            (&long, "pw", "`args.username`"),
+            ("ann", "s3cret\0", "`args.password`"),
+            ("ann", "s3cret\u{1b}[2J", "`args.password`"),
+            ("ann", "s3cret\u{85}", "`args.password`"),
+            ("ann", &long, "`args.password`"),
+        ] {
+            let text = refused(username, password).expect("refused");
+            assert!(text.contains(field) && !text.contains("s3cret"), "{text}");
+        }
+    }
 }

@@ -2,13 +2,13 @@
 
 use std::cmp::Reverse;
 
-use super::server_name;
+use super::{KeyedRegistry, server_name};
 use crate::{RegistryName, Repository};
 
 /// The parts of a key such as `https://*.example.com:5000/team-a`.
 pub(super) struct ConfigKey<'text> {
     text: &'text str,
-    plain_http: bool,
+    has_http: bool,
     /// With its port.
     host: &'text str,
     /// Without leading or trailing slashes.
@@ -44,7 +44,7 @@ pub(super) struct Rank {
 
 impl<'text> ConfigKey<'text> {
     pub(super) fn of(text: &'text str) -> Self {
-        let plain_http = text.starts_with("http://");
+        let has_http = text.starts_with("http://");
         let rest = text
             .strip_prefix("https://")
             .or_else(|| text.strip_prefix("http://"))
@@ -60,16 +60,18 @@ impl<'text> ConfigKey<'text> {
         };
         Self {
             text,
-            plain_http,
+            has_http,
             host,
             path,
         }
     }
 
     /// Returns `None` if the key is for another registry.
-    pub(super) fn rank(&self, registry: &RegistryName) -> Option<Rank> {
-        let is_exact = RegistryName::parse(self.host, self.plain_http).is_ok_and(|host| host == *registry);
-        if !is_exact && !self.host_matches(registry) {
+    pub(super) fn rank(&self, registry: &KeyedRegistry) -> Option<Rank> {
+        let uses_http = self.has_http || registry.plain_http;
+        let registry = &registry.name;
+        let is_exact = RegistryName::parse(self.host, uses_http).is_ok_and(|host| host == *registry);
+        if !is_exact && !self.host_matches(registry, uses_http) {
             return None;
         }
         let usual = [registry.as_str(), server_name(registry)];
@@ -90,18 +92,20 @@ impl<'text> ConfigKey<'text> {
         parts(self.path).all(|part| given.next() == Some(part))
     }
 
-    fn host_matches(&self, registry: &RegistryName) -> bool {
+    fn host_matches(&self, registry: &RegistryName, uses_http: bool) -> bool {
         if !self.host.contains('*') {
             return false;
         }
         let names = [registry.as_str(), registry.api_host()];
-        names.into_iter().any(|name| self.pattern_matches(name))
+        names
+            .into_iter()
+            .any(|name| self.pattern_matches(name, uses_http))
     }
 
-    fn pattern_matches(&self, name: &str) -> bool {
+    fn pattern_matches(&self, name: &str, uses_http: bool) -> bool {
         let (pattern, port) = with_port(self.host);
         let (host, found_port) = with_port(name);
-        let default_port = if self.plain_http { "80" } else { "443" };
+        let default_port = if uses_http { "80" } else { "443" };
         let port = port.filter(|port| *port != default_port);
         if port != Some("*") && port != found_port {
             return false;

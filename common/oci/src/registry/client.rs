@@ -1,7 +1,9 @@
 //! One registry with its connections, tokens and limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use url::Url;
 
 use super::connection_slots::ConnectionSlots;
@@ -21,8 +23,10 @@ pub struct Registry {
 
 pub(super) struct RegistryInner {
     pub(super) settings: RegistrySettings,
-    /// Ends with `/v2/`.
+    /// As configured or named. Ends with `/v2/`.
     pub(super) base: Url,
+    /// The same over HTTPS, once a registry on plain HTTP has redirected there.
+    pub(super) moved: Mutex<Option<Url>>,
     pub(super) clients: Clients,
     pub(super) dial: Dial,
     pub(super) harbors: Harbors,
@@ -64,6 +68,7 @@ impl Registry {
         let inner = RegistryInner {
             settings,
             base,
+            moved: Mutex::default(),
             clients,
             dial,
             harbors,
@@ -78,8 +83,45 @@ impl Registry {
         })
     }
 
+    /// Returns how long to wait for the headers of one response.
+    pub fn header_wait(&self) -> Duration {
+        let usual = self.inner.limits.header_wait;
+        self.inner.settings.header_wait.unwrap_or(usual)
+    }
+
     pub fn name(&self) -> &RegistryName {
         &self.inner.settings.name
+    }
+
+    /// Returns the URL to which requests go.
+    pub(super) fn base(&self) -> Url {
+        let moved = self.inner.moved.lock();
+        moved.as_ref().unwrap_or(&self.inner.base).clone()
+    }
+
+    /// Whether a URL is the registry's own: of its origin, or of the one over HTTPS to which it moved.
+    pub(super) fn is_own(&self, url: &Url) -> bool {
+        let moved = self.inner.moved.lock();
+        let origins = [Some(&self.inner.base), moved.as_ref()].into_iter().flatten();
+        origins.into_iter().any(|own| own.origin() == url.origin())
+    }
+
+    /// Notes that the registry redirected a request to HTTPS on the same host and path: later requests go there at
+    /// once. Returns whether it did.
+    pub(super) fn moves_to_https(&self, from: &Url, to: &Url) -> bool {
+        let moves = from.origin() == self.inner.base.origin() && is_moved_to_https(from, to);
+        if moves {
+            let mut base = to.clone();
+            base.set_path(self.inner.base.path());
+            base.set_query(None);
+            *self.inner.moved.lock() = Some(base);
+        }
+        moves
+    }
+
+    /// Starts at the configured URL again.
+    pub(super) fn moves_back(&self) {
+        *self.inner.moved.lock() = None;
     }
 
     /// Returns the registry's API host.
@@ -93,4 +135,13 @@ impl Registry {
             object,
         }
     }
+}
+
+/// Whether a redirect only changes HTTP to HTTPS, and perhaps the port.
+pub fn is_moved_to_https(from: &Url, to: &Url) -> bool {
+    let same = (from.host(), from.path(), from.query()) == (to.host(), to.path(), to.query());
+    same && from.scheme() == "http"
+        && to.scheme() == "https"
+        && to.username().is_empty()
+        && to.password().is_none()
 }

@@ -71,7 +71,7 @@ impl Registry {
 
     fn whose(&self, request: &Request, url: &Url, response: &Response) -> Responder {
         let RegistryInner { base, dial, .. } = &*self.inner;
-        let is_own = url.origin() == base.origin();
+        let is_own = self.is_own(url);
         // A token server's response counts as the registry's own on the same host, or if the configuration lists it.
         let speaks_for_it = request.kind == "token" && (url.host() == base.host() || dial.lists(url));
         let is_inside = response
@@ -90,8 +90,10 @@ impl Registry {
 
     /// Notes a Harbor, from responses of the registry itself only.
     fn look_for_harbor(&self, url: &Url, response: &Response) {
-        let is_own = url.origin() == self.inner.base.origin();
-        if is_own && response.status() == StatusCode::UNAUTHORIZED && is_of_harbor(response.headers()) {
+        if self.is_own(url)
+            && response.status() == StatusCode::UNAUTHORIZED
+            && is_of_harbor(response.headers())
+        {
             self.inner.harbors.add(self.name());
         }
     }
@@ -103,7 +105,7 @@ impl Registry {
         url: &Url,
         (way, prepared): (DialMode, reqwest::Request),
     ) -> Result<Response, RegistryError> {
-        let limit = request.header_wait.unwrap_or(self.inner.limits.header_wait);
+        let limit = request.header_wait.unwrap_or_else(|| self.header_wait());
         let requested = || request.requested.clone();
         // Whether the registry named this URL, by a redirect or a token realm.
         let by_registry = template == REDIRECTED || request.kind == "token";

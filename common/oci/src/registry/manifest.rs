@@ -54,9 +54,10 @@ impl Registry {
             limit,
         };
         let verified = body.verified(&promised);
-        let (bytes, digest) = verified.map_err(|bad| bad_body(request.requested, bad))?;
+        let bytes = verified.map_err(|bad| bad_body(request.requested, bad))?;
+        let promised = promised.into_iter().next();
         Ok(FetchedManifest {
-            digest,
+            digest: promised.unwrap_or_else(|| Digest::of(&bytes)),
             bytes,
             media_type: media_type(&headers),
         })
@@ -130,6 +131,20 @@ impl Registry {
     }
 }
 
+fn bad_body(requested: RequestedObject, bad: BadBody) -> RegistryError {
+    match bad {
+        BadBody::OtherDigest { expected, found } => RegistryError::WrongBytes {
+            requested,
+            expected: Box::new(expected),
+            found: Box::new(found),
+        },
+        BadBody::Encoded(coding) => RegistryError::BadAnswer {
+            requested,
+            what: format!("its body is encoded ({coding})"),
+        },
+    }
+}
+
 /// Returns the digest that the response names. A tag whose digest cannot be verified is refused, because under another digest
 /// nobody would find the image.
 fn named_digest(
@@ -158,18 +173,4 @@ fn check_same(expected: &Digest, found: &Digest, requested: &RequestedObject) ->
         expected: Box::new(expected.clone()),
         found: Box::new(found.clone()),
     })
-}
-
-fn bad_body(requested: RequestedObject, bad: BadBody) -> RegistryError {
-    match bad {
-        BadBody::OtherDigest { expected, found } => RegistryError::WrongBytes {
-            requested,
-            expected: Box::new(expected),
-            found: Box::new(found),
-        },
-        BadBody::Encoded(coding) => RegistryError::BadAnswer {
-            requested,
-            what: format!("its body is encoded ({coding})"),
-        },
-    }
 }

@@ -24,8 +24,8 @@ mod token_exchange;
 mod tokens;
 
 pub use blob::{BlobPart, ByteStream};
-pub use client::Registry;
 pub(crate) use client::RegistryParts;
+pub use client::{Registry, is_moved_to_https};
 pub use coding::{BadBody, ManifestBody};
 pub(crate) use connection_slots::ConnectionSlots;
 pub use forward::{ForwardedObject, ForwardedRequest};

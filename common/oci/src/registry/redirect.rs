@@ -1,7 +1,7 @@
 //! Follows redirects.
 //!
 //! **Invariant:** neither `Authorization` nor our client certificate goes to another scheme, host or port than the one
-//! it is for. Another host's response is never taken for the registry's own. An unconfigured public registry leads to no
+//! it is for, except from plain HTTP to HTTPS on the same host and path: the registry itself, moved. Another host's response is never taken for the registry's own. An unconfigured public registry leads to no
 //! private address, however many redirects it uses.
 
 use http::header;
@@ -13,7 +13,7 @@ use super::request::{REDIRECTED, Request};
 use super::response::RegistryResponse;
 use crate::challenge::is_loopback;
 use crate::clients::DialMode;
-use crate::{RegistryError, RequestedObject, Secret};
+use crate::{ConnectFault, RegistryError, RequestedObject, Secret};
 
 /// How often the registry is asked for a new URL if the target refuses the given one.
 const RENEWALS: usize = 2;
@@ -29,8 +29,7 @@ impl Registry {
         let mut renewals = 0;
         loop {
             let (answer, place) = self.follow(request, authorization).await?;
-            let is_elsewhere = place.origin() != self.inner.base.origin();
-            if !is_elsewhere || !matches!(answer.status().as_u16(), 400 | 401 | 403) {
+            if self.is_own(&place) || !matches!(answer.status().as_u16(), 400 | 401 | 403) {
                 return Ok(answer);
             }
             if renewals >= RENEWALS {
@@ -60,12 +59,17 @@ impl Registry {
             let mut prepared = reqwest::Request::new(request.method.clone(), url.clone());
             *prepared.headers_mut() = headers;
             let way = self.way_to(&url, may_lead_inside);
-            let answer = self.send_once(request, template, &url, (way, prepared)).await?;
+            let sent = self.send_once(request, template, &url, (way, prepared)).await;
+            let answer = sent.map_err(|error| self.after_move(&url, error))?;
             may_lead_inside = may_lead_inside && self.may_lead_inside(answer.is_from_inside());
             let next = self.redirect_of(&request.requested, &url, &answer);
             let Some(next) = next.inspect_err(|error| answer.failed(error))? else {
                 return Ok((answer, url));
             };
+            if self.moves_to_https(&url, &next) {
+                url = next;
+                continue;
+            }
             if next.origin() != url.origin() {
                 authorization = None;
             }
@@ -78,9 +82,28 @@ impl Registry {
         })
     }
 
+    /// Returns the error for a registry on plain HTTP that moved to HTTPS and cannot be reached there. The next request
+    /// starts at the configured URL again.
+    fn after_move(&self, url: &Url, error: RegistryError) -> RegistryError {
+        let is_moved = url.origin() != self.inner.base.origin() && self.is_own(url);
+        match error {
+            RegistryError::Unreachable { requested, cause } if is_moved => {
+                self.moves_back();
+                if matches!(
+                    cause,
+                    ConnectFault::Certificate(_) | ConnectFault::NeedsOurCertificate
+                ) {
+                    return RegistryError::SpeaksHttps { requested, cause };
+                }
+                RegistryError::Unreachable { requested, cause }
+            }
+            other => other,
+        }
+    }
+
     /// The registry itself may have any address, and only it receives our client certificate.
     fn way_to(&self, url: &Url, may_lead_inside: bool) -> DialMode {
-        let is_own = url.origin() == self.inner.base.origin();
+        let is_own = self.is_own(url);
         DialMode {
             shows_identity: is_own,
             outside_only: !is_own && !may_lead_inside,
@@ -93,7 +116,7 @@ impl Registry {
             registry: self.name().clone(),
             cause: format!("the URL of {} is unusable: {cause}", request.requested.object),
         };
-        Url::parse(&format!("{}{}", self.inner.base, request.path)).map_err(unusable)
+        Url::parse(&format!("{}{}", self.base(), request.path)).map_err(unusable)
     }
 
     /// Returns the target of a redirect, or the error that it must not be followed.

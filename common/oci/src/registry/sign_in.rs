@@ -1,8 +1,10 @@
 //! Signs in: first without a credential, then once as the registry's challenge asks.
 //!
 //! **Invariant:** one request of a caller leads to at most one token exchange and two attempts with the same credential
-//! (one more of each with a kept credential that was looked up again, and after a `Retry-After`). If the registry
-//! refuses a ready-made `Authorization`, it is dropped, and the caller then counts as anonymous.
+//! (one more of each with a kept credential that was looked up again, and after a `Retry-After`). A kept credential and
+//! a kept token of ours are renewed once if the registry refuses them with 400, 401 or 403: registries differ in what
+//! they answer to an expired one. If the registry refuses a ready-made `Authorization`, it is dropped, and the caller
+//! then counts as anonymous.
 
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use super::client::Registry;
 use super::exchange::error_response;
 use super::request::Request;
 use super::response::RegistryResponse;
-use super::tokens::{Token, TokenKey};
+use super::tokens::{Renewal, Token, TokenKey};
 use crate::challenge::{self, Challenge};
 use crate::metrics::SignedIn;
 use crate::{Credential, ErrorResponse, KeptCredential, RegistryError, Secret};
@@ -37,22 +39,43 @@ impl Registry {
         let Credential::Kept(kept) = credential else {
             return Box::pin(self.send_as(request, credential)).await;
         };
-        let found = look_up(request, kept, None).await?;
-        let first = Box::pin(self.send_as(request, &found)).await;
-        let Err(
-            RegistryError::NoCredential { .. }
-            | RegistryError::WrongCredential { .. }
-            | RegistryError::CredentialEnded { .. },
-        ) = first
-        else {
-            return first;
+        let found = match look_up(request, kept, None).await {
+            Ok(found) => found,
+            Err(fault) => return Box::pin(self.send_without(request, fault)).await,
         };
+        let first = Box::pin(self.send_as(request, &found)).await;
+        if !is_refused(&first) {
+            return first;
+        }
         // Credentials of helpers expire after hours.
         let newer = look_up(request, kept, Some(&found)).await?;
         if newer == found {
             return first;
         }
-        Box::pin(self.send_as(request, &newer)).await
+        // It may hold the only connection.
+        drop(first);
+        let second = Box::pin(self.send_as(request, &newer)).await;
+        if is_refused(&second) {
+            kept.is_refused(&newer).await;
+        }
+        second
+    }
+
+    /// Sends without a credential after a failed lookup, which counts only if the object is not public.
+    async fn send_without(
+        &self,
+        request: &Request,
+        fault: RegistryError,
+    ) -> Result<RegistryResponse, RegistryError> {
+        let result = self.send_as(request, &Credential::Anonymous).await;
+        // Registries hide what an anonymous caller may not read.
+        let is_hidden = result
+            .as_ref()
+            .is_ok_and(|response| response.status() == StatusCode::NOT_FOUND);
+        if is_hidden || is_refused(&result) {
+            return Err(fault);
+        }
+        result
     }
 
     async fn send_as(
@@ -69,10 +92,19 @@ impl Registry {
         } else {
             None
         };
-        let mut sent = self.inner.tokens.current(&key).or(ready_made);
+        let kept = self.inner.tokens.current(&key);
+        let mut sent = kept.clone().or(ready_made);
         let response = self.send_patiently(request, sent.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+            let refused = kept.filter(|_| may_mean_expired(&response));
+            return match refused.zip(self.inner.tokens.renewal(&key)) {
+                Some((refused, renewal)) => {
+                    drop(response);
+                    self.send_with_new_token(request, &exchangeable, &key, &refused, renewal)
+                        .await
+                }
+                None => Ok(response),
+            };
         }
         let mut refused = Unauthorized::read(response).await;
         if let Some(dead) = sent
@@ -107,11 +139,48 @@ impl Registry {
         let Some(authorization) = self.answer_to(request, credential, key, sent, &refused).await? else {
             return Err(refusal_of(request, credential, refused.response));
         };
+        self.send_with(request, credential, key, &authorization).await
+    }
+
+    /// Exchanges the credential for another token than the refused one, and sends once more.
+    async fn send_with_new_token(
+        &self,
+        request: &Request,
+        credential: &Credential,
+        key: &TokenKey,
+        refused: &Secret,
+        renewal: Renewal,
+    ) -> Result<RegistryResponse, RegistryError> {
+        let tokens = &self.inner.tokens;
+        let fetch = self.token(request, credential, renewal);
+        let renewed = tokens.renew(key, Some(refused), self.inner.limits.header_wait, fetch);
+        let result = match renewed.await {
+            Ok(authorization) => self.send_with(request, credential, key, &authorization).await,
+            Err(error) => {
+                tokens.forget(key, refused);
+                Err(error)
+            }
+        };
+        self.count_sign_in(credential, &result);
+        result
+    }
+
+    /// Sends with a new `Authorization`.
+    async fn send_with(
+        &self,
+        request: &Request,
+        credential: &Credential,
+        key: &TokenKey,
+        authorization: &Secret,
+    ) -> Result<RegistryResponse, RegistryError> {
         request.history.has_signed_in();
-        let response = self.send_patiently(request, Some(&authorization)).await?;
+        let response = self.send_patiently(request, Some(authorization)).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            self.inner.tokens.forget(key, &authorization);
+            self.inner.tokens.forget(key, authorization);
             return Err(refusal_of(request, credential, error_response(response).await));
+        }
+        if may_mean_expired(&response) {
+            self.inner.tokens.refused(key);
         }
         Ok(response)
     }
@@ -166,14 +235,17 @@ impl Registry {
         sent: Option<&Secret>,
         refused: &Unauthorized,
     ) -> Result<Option<Secret>, RegistryError> {
-        let wait = self.inner.limits.header_wait;
+        let wait = self.header_wait();
         let bearer = refused
             .challenges
             .iter()
             .find(|one| matches!(one, Challenge::Bearer { .. }));
         if let Some(bearer) = bearer {
-            let may_lead_inside = self.may_lead_inside(refused.is_from_inside);
-            let fetch = self.token(request, credential, bearer, may_lead_inside);
+            let renewal = Renewal {
+                challenge: bearer.clone(),
+                may_lead_inside: self.may_lead_inside(refused.is_from_inside),
+            };
+            let fetch = self.token(request, credential, renewal);
             return self.inner.tokens.renew(key, sent, wait, fetch).await.map(Some);
         }
         let wants_basic = refused
@@ -203,6 +275,26 @@ async fn look_up(
         requested: request.requested.clone(),
         cause,
     })
+}
+
+/// Whether the registry itself answered with a status that some registries give to an expired credential.
+fn may_mean_expired(response: &RegistryResponse) -> bool {
+    matches!(response.status().as_u16(), 400 | 403) && response.elsewhere().is_none()
+}
+
+/// Whether the registry or its token server refused the credential.
+fn is_refused(result: &Result<RegistryResponse, RegistryError>) -> bool {
+    match result {
+        Ok(response) => may_mean_expired(response),
+        Err(RegistryError::Unexpected { response, .. }) => response.status == 400,
+        Err(error) => matches!(
+            error,
+            RegistryError::NoCredential { .. }
+                | RegistryError::WrongCredential { .. }
+                | RegistryError::CredentialEnded { .. }
+                | RegistryError::Forbidden { .. }
+        ),
+    }
 }
 
 fn is_bearer(authorization: &Secret) -> bool {

@@ -1,36 +1,30 @@
 //! Exchanges a credential for a token at the realm of a Bearer challenge.
 //!
-//! **Invariant:** a credential goes only to a realm that [`check_realm`] allows, and redirects are not followed. A realm
-//! may have a private address only if its registry is configured or private itself. User name and password are sent
+//! **Invariant:** a credential goes only to a realm that [`check_realm`] allows. The only redirect that is followed leads
+//! from HTTP to HTTPS on the same host and path. A realm may have a private address only if its registry is configured or private itself. User name and password are sent
 //! by GET, as docker does, so that a wrong password counts as one failed attempt; if the server does not support GET,
 //! by POST. An identity token is sent by POST only.
 
 use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode, header};
-use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::client::Registry;
+use super::client::{Registry, is_moved_to_https};
+use super::exchange::error_response;
 use super::request::{History, Request, sensitive};
 use super::response::RegistryResponse;
-use super::tokens::Token;
-use crate::challenge::{Challenge, check_realm};
+use super::tokens::{Renewal, Token};
+use crate::challenge::{BadRealm, Challenge, check_realm};
 use crate::clients::DialMode;
-use crate::{Credential, RegistryError, Secret};
+use crate::{BadTokenAnswer, Credential, RegistryError, Secret, TokenAnswer};
 
 const TOKEN_BYTES: usize = 256 * 1024;
-/// The distribution specification's default lifetime, in seconds.
-const DEFAULT_LIFETIME: u64 = 60;
-const LONGEST_LIFETIME: u64 = 3_600;
+/// The distribution specification's default lifetime. Docker uses no token for a shorter time either; a registry that
+/// refuses it earlier gets a new one.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
+const LONGEST_LIFETIME: Duration = Duration::from_secs(3_600);
 const CLIENT: (&str, &str) = ("client_id", "stoker");
-
-#[derive(Deserialize)]
-struct TokenBody {
-    token: Option<Secret>,
-    access_token: Option<Secret>,
-    expires_in: Option<u64>,
-}
 
 /// A request to a token server.
 struct TokenRequest<'wish> {
@@ -42,51 +36,75 @@ struct TokenRequest<'wish> {
 }
 
 impl Registry {
+    /// Exchanges the credential at the realm of the challenge.
     pub(super) async fn token(
         &self,
         request: &Request,
         credential: &Credential,
-        challenge: &Challenge,
-        may_lead_inside: bool,
+        renewal: Renewal,
     ) -> Result<Token, RegistryError> {
         let Challenge::Bearer {
             realm,
             service,
             scope,
-        } = challenge
+        } = &renewal.challenge
         else {
-            return Err(bad_token(request, "the challenge asks for no token"));
+            return Err(unusable(request, "the challenge asks for no token"));
         };
         let scope = scope
             .clone()
             .unwrap_or_else(|| format!("repository:{}:pull", request.repository));
         let url = self.realm(request, realm)?;
-        let is_own = url.origin() == self.inner.base.origin();
+        let is_own = self.is_own(&url);
         let wish = TokenRequest {
             url,
             service: service.as_deref(),
             scope: &scope,
             credential,
             way: DialMode {
-                outside_only: !is_own && !may_lead_inside,
+                outside_only: !is_own && !renewal.may_lead_inside,
                 ..DialMode::to_registry()
             },
         };
-        let (exchange, response) = self.ask_either_way(request, &wish).await?;
+        let issued = self.exchange(request, &wish).await;
+        let token = issued.map_err(|error| over_https_only(request, realm, &wish.url, error))?;
+        Ok(token.renewed_by(renewal))
+    }
+
+    async fn exchange(&self, request: &Request, wish: &TokenRequest<'_>) -> Result<Token, RegistryError> {
+        let (exchange, response) = self.ask_either_way(request, wish).await?;
+        if let Some(url) = moved_to_https(&wish.url, &response) {
+            drop(response);
+            let (exchange, response) = self.ask_either_way(request, &wish.at(url)).await?;
+            return self.issued(&exchange, response, wish.credential).await;
+        }
+        self.issued(&exchange, response, wish.credential).await
+    }
+
+    async fn issued(
+        &self,
+        exchange: &Request,
+        response: RegistryResponse,
+        credential: &Credential,
+    ) -> Result<Token, RegistryError> {
+        let requested = exchange.requested.clone();
         if response.is_redirect() {
             return Err(RegistryError::BadRedirect {
-                requested: exchange.requested,
+                requested,
                 what: "the token server redirects, and credentials do not follow redirects".to_owned(),
             });
         }
-        if response.status() != StatusCode::OK {
-            let is_signed = !credential.is_anonymous();
-            return Err(self.refusal(&exchange, response, is_signed).await);
+        let is_signed = !credential.is_anonymous();
+        // OAuth 2 servers answer 400 `invalid_grant` to a wrong password or an expired identity token.
+        if response.status() == StatusCode::BAD_REQUEST && is_signed {
+            let response = error_response(response).await;
+            return Err(RegistryError::WrongCredential { requested, response });
         }
-        let body = self
-            .read_whole(&exchange.requested, response, TOKEN_BYTES)
-            .await?;
-        read_token(&exchange, &body)
+        if !response.status().is_success() {
+            return Err(self.refusal(exchange, response, is_signed).await);
+        }
+        let body = self.read_whole(&requested, response, TOKEN_BYTES).await?;
+        read_token(exchange, &body)
     }
 
     fn realm(&self, request: &Request, realm: &str) -> Result<Url, RegistryError> {
@@ -160,8 +178,10 @@ impl Registry {
         mut form: Vec<(&str, &str)>,
     ) -> Result<(Request, RegistryResponse), RegistryError> {
         let exchange = self.token_request(Method::POST, request, &wish.url);
-        form.extend(wish.pairs());
-        form.push(CLIENT);
+        // OAuth 2 allows each parameter once: several scopes are one parameter, joined by spaces.
+        let scope = wish.scopes().collect::<Vec<_>>().join(" ");
+        form.extend(wish.service_pair());
+        form.extend([("scope", scope.as_str()), CLIENT]);
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
@@ -183,7 +203,7 @@ impl Registry {
         let mut next = Some(prepared);
         loop {
             let Some(now) = next.take() else {
-                return Err(bad_token(exchange, "the request cannot be repeated"));
+                return Err(unusable(exchange, "the request cannot be repeated"));
             };
             next = now.try_clone();
             let sent = self.send_once(exchange, exchange.template, &wish.url, (wish.way, now));
@@ -197,11 +217,24 @@ impl Registry {
     }
 }
 
-impl TokenRequest<'_> {
+impl<'wish> TokenRequest<'wish> {
+    /// The same request to another URL.
+    fn at(&self, url: Url) -> TokenRequest<'wish> {
+        TokenRequest { url, ..*self }
+    }
+
+    fn service_pair(&self) -> Option<(&str, &str)> {
+        self.service.map(|service| ("service", service))
+    }
+
+    fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scope.split_whitespace()
+    }
+
+    /// Returns the query of a GET, where docker writes a parameter for each scope.
     fn pairs(&self) -> Vec<(&str, &str)> {
-        let service = self.service.map(|service| ("service", service));
-        let scopes = self.scope.split_whitespace().map(|scope| ("scope", scope));
-        service.into_iter().chain(scopes).collect()
+        let scopes = self.scopes().map(|scope| ("scope", scope));
+        self.service_pair().into_iter().chain(scopes).collect()
     }
 
     fn oauth_only(&self) -> Option<Vec<(&str, &str)>> {
@@ -226,26 +259,57 @@ impl TokenRequest<'_> {
     }
 }
 
-fn read_token(exchange: &Request, body: &[u8]) -> Result<Token, RegistryError> {
-    // serde's error text could repeat parts of a token.
-    let answer: TokenBody =
-        serde_json::from_slice(body).map_err(|_| bad_token(exchange, "it is not JSON with a token"))?;
-    let given = [answer.token, answer.access_token].into_iter().flatten();
-    let token = given.into_iter().find(|token| !token.expose().is_empty());
-    let token = token.ok_or_else(|| bad_token(exchange, "it has no token"))?;
-    let authorization = Secret::new(format!("Bearer {}", token.expose()));
-    sensitive(&authorization, &exchange.requested)
-        .map_err(|_| bad_token(exchange, "its token has characters that are invalid in a header"))?;
-    let lifetime = answer
-        .expires_in
-        .unwrap_or(DEFAULT_LIFETIME)
-        .min(LONGEST_LIFETIME);
-    Ok(Token::new(authorization, Duration::from_secs(lifetime)))
+/// Returns the HTTPS URL to which a token server on plain HTTP redirected, if it is the same path of the same host.
+fn moved_to_https(from: &Url, response: &RegistryResponse) -> Option<Url> {
+    if !response.is_redirect() {
+        return None;
+    }
+    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    let mut to = from.join(location).ok()?;
+    // The query is added to each request anew.
+    to.set_query(from.query());
+    is_moved_to_https(from, &to).then_some(to)
 }
 
-fn bad_token(exchange: &Request, what: &str) -> RegistryError {
-    RegistryError::BadAnswer {
+/// Returns the error that a realm is on plain HTTP, if an exchange over HTTPS instead found no token server.
+fn over_https_only(request: &Request, realm: &str, asked: &Url, error: RegistryError) -> RegistryError {
+    let found_none = matches!(
+        error,
+        RegistryError::Unreachable { .. } | RegistryError::NotFound { .. } | RegistryError::BadToken { .. }
+    );
+    let was_plain = Url::parse(realm).is_ok_and(|realm| realm.scheme() == "http");
+    if !found_none || !was_plain || asked.scheme() == "http" {
+        return error;
+    }
+    let host = asked.host_str().unwrap_or_default().to_owned();
+    RegistryError::UnsafeRealm {
+        requested: request.requested.clone(),
+        realm: Box::new(BadRealm::PlainHttp { host }),
+    }
+}
+
+fn read_token(exchange: &Request, body: &[u8]) -> Result<Token, RegistryError> {
+    let answer = TokenAnswer::parse(body).map_err(|cause| bad_token(exchange, cause))?;
+    let token = answer.tokens.first();
+    let token = token.ok_or_else(|| bad_token(exchange, BadTokenAnswer::NoToken))?;
+    let authorization = Secret::new(format!("Bearer {}", token.expose()));
+    let lifetime = answer.lifetime.unwrap_or(SHORTEST_LIFETIME);
+    Ok(Token::new(
+        authorization,
+        lifetime.clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME),
+    ))
+}
+
+fn bad_token(exchange: &Request, cause: BadTokenAnswer) -> RegistryError {
+    RegistryError::BadToken {
         requested: exchange.requested.clone(),
+        cause,
+    }
+}
+
+fn unusable(request: &Request, what: &str) -> RegistryError {
+    RegistryError::BadAnswer {
+        requested: request.requested.clone(),
         what: what.to_owned(),
     }
 }

@@ -1,7 +1,8 @@
 //! A cache of `Authorization` values from sign-ins, by repository and credential.
 //!
 //! **Invariant:** a value is returned only for the same credential and repository. A caller that needs a value which is
-//! being fetched waits for it, but not longer than its own limit.
+//! being fetched waits for it, but not longer than its own limit. A value that was refused right after it was fetched is
+//! not renewed for [`STANDS`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,11 +11,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
+use crate::challenge::Challenge;
 use crate::{Credential, Digest, RegistryError, Repository, Secret};
 
 const KEPT: usize = 1_024;
 /// A value is not used this shortly before its end.
 const MARGIN: Duration = Duration::from_secs(5);
+/// How long a 400 or 403 to a new token counts, so that a registry which always refuses costs no exchange per request.
+const STANDS: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 pub(super) struct Tokens {
@@ -31,6 +35,7 @@ pub(super) struct TokenKey {
 struct Slot {
     fetching: tokio::sync::Mutex<()>,
     token: Mutex<Option<Token>>,
+    refused_since: Mutex<Option<Instant>>,
 }
 
 /// A value and its end.
@@ -38,6 +43,14 @@ struct Slot {
 pub(super) struct Token {
     pub(super) authorization: Secret,
     pub(super) good_until: Instant,
+    renewal: Option<Renewal>,
+}
+
+/// How to get another token without asking the registry for its challenge again.
+#[derive(Clone)]
+pub(super) struct Renewal {
+    pub(super) challenge: Challenge,
+    pub(super) may_lead_inside: bool,
 }
 
 impl Token {
@@ -45,6 +58,14 @@ impl Token {
         Self {
             authorization,
             good_until: Instant::now() + lifetime.saturating_sub(MARGIN),
+            renewal: None,
+        }
+    }
+
+    pub(super) fn renewed_by(self, renewal: Renewal) -> Self {
+        Self {
+            renewal: Some(renewal),
+            ..self
         }
     }
 
@@ -86,6 +107,21 @@ impl Tokens {
         let authorization = token.authorization.clone();
         *slot.token.lock() = Some(token);
         Ok(authorization)
+    }
+
+    /// Returns how to replace a kept token that the registry refused; `None` if the refusal counts.
+    pub(super) fn renewal(&self, key: &TokenKey) -> Option<Renewal> {
+        let slot = Arc::clone(self.slots.lock().get(key)?);
+        let refused_since = *slot.refused_since.lock();
+        if refused_since.is_some_and(|since| since.elapsed() < STANDS) {
+            return None;
+        }
+        slot.token.lock().as_ref()?.renewal.clone()
+    }
+
+    /// Notes that the registry refused a new token.
+    pub(super) fn refused(&self, key: &TokenKey) {
+        *self.slot(key).refused_since.lock() = Some(Instant::now());
     }
 
     /// Drops a value that the registry refused.

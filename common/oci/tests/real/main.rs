@@ -201,7 +201,7 @@ async fn the_file_that_docker_login_writes() {
     let auth = alice().authorization().unwrap().expose().replace("Basic ", "");
     let text = format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, registry.host());
     std::fs::write(file.path(), text).unwrap();
-    let kept = KeptCredential::in_docker_config(file.path(), name(&registry));
+    let kept = KeptCredential::in_docker_config(file.path(), name(&registry), oci::Scheme::Http);
     pull(signed_in(&registry, Credential::Kept(kept)), &image)
         .await
         .unwrap();

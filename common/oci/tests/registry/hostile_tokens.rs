@@ -87,10 +87,7 @@ async fn invalid_json_is_not_repeated() {
     ] {
         let server = with_tokens(move |_| answer(200, &[], body)).await;
         let error = failed_pull(&server, RegistryLimits::default()).await;
-        assert!(
-            matches!(error, RegistryError::BadAnswer { .. }),
-            "{body}: {error}"
-        );
+        assert!(matches!(error, RegistryError::BadToken { .. }), "{body}: {error}");
     }
 }
 

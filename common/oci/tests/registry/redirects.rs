@@ -252,6 +252,10 @@ async fn a_content_coding_of_another_host_is_not_repeated() {
     let storage = Server::start(|_| answer(200, &[("content-encoding", "s3cret")], BLOB)).await;
     let target = format!("http://localhost:{}/inside", storage.address.port());
     let server = Server::start(move |_| answer(307, &[("location", &target)], "")).await;
-    let error = read(&server.registry(), 0).await.unwrap_err();
+    let registry = server.registry();
+    let error = registry
+        .manifest(&repository(), &crate::server::tag("1"), &ann())
+        .await
+        .unwrap_err();
     assert!(!error.to_string().contains("s3cret"), "{error}");
 }

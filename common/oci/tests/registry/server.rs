@@ -26,7 +26,6 @@ pub(crate) struct RecordedRequest {
     pub(crate) query: String,
     pub(crate) authorization: Option<String>,
     pub(crate) accept: Option<String>,
-    pub(crate) accept_encoding: Option<String>,
     pub(crate) range: Option<String>,
     pub(crate) body: String,
 }

@@ -162,6 +162,69 @@ async fn a_token_server_without_get_gets_a_post() {
     }
 }
 
+/// Returns the request for a token after a challenge with this scope.
+async fn exchange_for_scope(scope: &str, credential: &Credential) -> RecordedRequest {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let challenge = format!("Bearer realm=\"http://{address}/token\",service=\"s\",scope=\"{scope}\"");
+    let server = Server::on(listener, address, move |request: &RecordedRequest| match request
+        .authorization
+        .as_deref()
+    {
+        _ if request.path == "/token" => good_token(),
+        Some("Bearer good") => manifest(),
+        _ => answer(401, &[("www-authenticate", &challenge)], ""),
+    });
+    let registry = server.registry();
+    registry
+        .manifest(&repository(), &tag("1"), credential)
+        .await
+        .unwrap();
+    let mut requests = server.requests().into_iter();
+    requests.find(|request| request.path == "/token").unwrap()
+}
+
+#[tokio::test]
+async fn several_scopes_are_one_parameter_of_a_form_and_one_each_of_a_query() {
+    let scope = "repository:p/app:pull repository:p/base:pull";
+    let token = Credential::IdentityToken(Secret::new("idt"));
+    let form = exchange_for_scope(scope, &token).await;
+    let fields: Vec<(String, String)> = url::form_urlencoded::parse(form.body.as_bytes())
+        .into_owned()
+        .collect();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        fields,
+        [
+            pair("grant_type", "refresh_token"),
+            pair("refresh_token", "idt"),
+            pair("service", "s"),
+            pair("scope", scope),
+            pair("client_id", "stoker"),
+        ]
+    );
+    let query = exchange_for_scope(scope, &ann()).await.query;
+    assert_eq!(
+        query,
+        "service=s&scope=repository%3Ap%2Fapp%3Apull&scope=repository%3Ap%2Fbase%3Apull"
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_kept_whatever_its_lifetime_says() {
+    for expires_in in [
+        "\"300\"", "299.5", "-1", "0", "1", "null", "\"soon\"", "1e3", "1e999",
+    ] {
+        let body = format!(r#"{{"token":"","access_token":"good","expires_in":{expires_in}}}"#);
+        let server = bearer_registry(move |_| answer(200, &[], body.clone())).await;
+        let registry = server.registry();
+        for _ in 0..3 {
+            registry.manifest(&repository(), &tag("1"), &ann()).await.unwrap();
+        }
+        assert_eq!(token_requests(&server), 1, "{expires_in}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_that_the_registry_forgot_is_renewed_once() {
     let server = bearer_registry(|_| good_token()).await;
@@ -243,10 +306,7 @@ async fn an_unusable_token_response_is_refused() {
             .manifest(&repository(), &tag("1"), &ann())
             .await
             .unwrap_err();
-        assert!(
-            matches!(error, RegistryError::BadAnswer { .. }),
-            "{body}: {error}"
-        );
+        assert!(matches!(error, RegistryError::BadToken { .. }), "{body}: {error}");
     }
 }
 
@@ -374,7 +434,11 @@ async fn a_pull_shows_the_credential_of_its_own_namespace() {
         r#"{{"auths":{{"{host}/team-a":{{"username":"a","password":"pa"}},"{host}/team-b":{{"username":"b","password":"pb"}}}}}}"#
     );
     std::fs::write(file.path(), text).unwrap();
-    let kept = Credential::Kept(oci::KeptCredential::in_docker_config(file.path(), host));
+    let kept = Credential::Kept(oci::KeptCredential::in_docker_config(
+        file.path(),
+        host,
+        oci::Scheme::Http,
+    ));
     let registry = server.registry();
     for (name, shown) in [("team-b/app", "Basic YjpwYg=="), ("team-a/app", "Basic YTpwYQ==")] {
         let repository = name.parse().unwrap();

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::response::Response;
 use oci::{
     CertificateFault, ConnectFault, Credential, ImageReference, Registries, RegistryError, RegistryName,
     RegistrySettings,
@@ -42,6 +43,15 @@ impl axum::serve::Listener for TlsListener {
 
 /// Returns a registry with a certificate of a private CA, and the CA's PEM.
 async fn tls_registry() -> (Server, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    tls_server(listener, |_| manifest())
+}
+
+/// Returns a server with a certificate of a private CA for loopback, and the CA's PEM.
+pub(crate) fn tls_server(
+    listener: TcpListener,
+    answer: impl Fn(&RecordedRequest) -> Response + Clone + Send + Sync + 'static,
+) -> (Server, String) {
     let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let authority_key = rcgen::KeyPair::generate().unwrap();
@@ -49,21 +59,30 @@ async fn tls_registry() -> (Server, String) {
     let issuer = rcgen::Issuer::new(authority, authority_key);
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = params().signed_by(&key, &issuer).unwrap();
-    (tls_server(&certificate, &key).await, authority_pem)
+    (serve_tls(listener, &certificate, &key, answer), authority_pem)
 }
 
 /// Returns a registry with a self-signed certificate, and its PEM.
 async fn self_signed(params: &rcgen::CertificateParams) -> (Server, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
-    (tls_server(&certificate, &key).await, certificate.pem())
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    (
+        serve_tls(listener, &certificate, &key, |_| manifest()),
+        certificate.pem(),
+    )
 }
 
 fn params() -> rcgen::CertificateParams {
     rcgen::CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).unwrap()
 }
 
-async fn tls_server(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> Server {
+fn serve_tls(
+    listener: TcpListener,
+    certificate: &rcgen::Certificate,
+    key: &rcgen::KeyPair,
+    answer: impl Fn(&RecordedRequest) -> Response + Clone + Send + Sync + 'static,
+) -> Server {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -72,10 +91,9 @@ async fn tls_server(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> S
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    Server::on(TlsListener { listener, acceptor }, address, |_| manifest())
+    Server::on(TlsListener { listener, acceptor }, address, answer)
 }
 
 async fn pull(settings: RegistrySettings) -> Result<(), RegistryError> {
@@ -172,7 +190,16 @@ async fn each_refusal_of_a_certificate_has_its_own_fault() {
     });
     assert_eq!(purpose.await, Some(CertificateFault::NotForServers));
     let (server, _) = tls_registry().await;
-    let (_, foreign) = self_signed(&params()).await;
+    let mut foreign = params();
+    let (_, namesake) = self_signed(&foreign).await;
+    assert_eq!(
+        fault(&server, &namesake).await,
+        Some(CertificateFault::OtherIssuer)
+    );
+    foreign
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "other");
+    let (_, foreign) = self_signed(&foreign).await;
     assert_eq!(
         fault(&server, &foreign).await,
         Some(CertificateFault::UnknownIssuer)

@@ -53,6 +53,19 @@ fn an_empty_section_means_https_and_no_credential() {
 }
 
 #[test]
+fn a_registry_has_one_section_under_all_its_names() {
+    for (one, other) in [("docker.io", "registry.hub.docker.com"), ("r.lan", "R.lan:443")] {
+        let text = format!("[registry.'{one}']\n[registry.'{other}']\n");
+        let file = SettingsFile::with("r.toml", text);
+        let reader = Reader::new(&file, Given::default()).expect("sections");
+        let registries = super::read(&reader.top());
+        let faults = reader.finish(Some(registries)).map(|_| ()).expect_err(other);
+        let kinds: Vec<FaultKind> = faults.iter().map(|fault| fault.kind).collect();
+        assert_eq!(kinds, [FaultKind::BadValue], "{faults:?}");
+    }
+}
+
+#[test]
 fn every_way_of_signing_in_can_be_configured() {
     let folder = Folder::new();
     let password = folder.file("password", " s3cret\n");
@@ -83,13 +96,14 @@ fn connections_can_use_a_proxy_and_a_certificate_and_be_limited() {
     let (certificate, key) = (folder.file("cert", "C"), folder.file("key", "K"));
     let password = folder.file("password", "s3cret\n");
     let settings = read(&format!(
-        "client_cert_file = '{certificate}'\nclient_key_file = '{key}'\nmax_connections = 3\n\
+        "client_cert_file = '{certificate}'\nclient_key_file = '{key}'\nmax_connections = 3\nheader_wait = '2m'\n\
          proxy = 'http://ann@proxy.lan:3128'\nproxy_password_file = '{password}'"
     ))
     .expect("fine")
     .settings;
     assert_eq!(settings.client_identity, Some(Secret::new("C\nK")));
     assert_eq!(settings.max_connections.map(std::num::NonZero::get), Some(3));
+    assert_eq!(settings.header_wait, Some(std::time::Duration::from_secs(120)));
     let proxy = settings.proxy.clone().expect("a proxy");
     assert_eq!(proxy.expose(), "http://ann:s3cret@proxy.lan:3128/");
     assert!(!format!("{settings:?}").contains("s3cret"));
@@ -116,7 +130,7 @@ fn a_ca_file_is_read_without_the_keys_in_it() {
 fn every_fault_is_reported_with_its_key() {
     let faults = faults(
         "ca_file = '/no/such/ca'\nclient_cert_file = '/no/such/cert'\nproxy = 'socks5://s3cret@h'\n\
-         max_connections = 0\naliases = ['no name']\nusername = 'ann'\nidentity_token_file = '/no/such/token'",
+         max_connections = 0\nheader_wait = '1h'\naliases = ['no name']\nusername = 'ann'\nidentity_token_file = '/no/such/token'",
     );
     assert_eq!(
         kinds(&faults),
@@ -128,6 +142,7 @@ fn every_fault_is_reported_with_its_key() {
             ("identity_token_file", FaultKind::BadValue),
             ("identity_token_file", FaultKind::UnreadableFile),
             ("max_connections", FaultKind::BadValue),
+            ("header_wait", FaultKind::BadValue),
             ("password", FaultKind::Incomplete),
             ("proxy", FaultKind::BadValue),
         ]

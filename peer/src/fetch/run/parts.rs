@@ -7,17 +7,18 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use store::{CHUNK, ChunkHash, LandError, Partial, last_chunk_begins};
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument as _, debug};
-use wire::Side;
 
 use super::fetch_source::FetchSource;
+use super::stream::next_try;
 use super::task::{FetchFailure, FetchTask, other_size};
-use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
+use crate::fetch::faults::{cut_short, failed, note_fault, took_too_long};
+use crate::fetch::patience::NextTry;
 use crate::limits::Class;
 use crate::source::{OpenSource, SourceError};
 
@@ -42,6 +43,40 @@ struct RunOutcome {
     /// The last chunk is here and vouched for.
     last_is_vouched: bool,
     is_done: bool,
+}
+
+/// A part while it is read: whole chunks land, and the bytes of the next chunk wait here.
+struct PartReading {
+    /// Where the next chunk begins.
+    at: u64,
+    end: u64,
+    /// Bytes from `at` on.
+    unread: BytesMut,
+}
+
+impl PartReading {
+    fn is_done(&self) -> bool {
+        self.at >= self.end
+    }
+
+    /// The first byte that is still to come.
+    fn reached(&self) -> u64 {
+        self.at + self.unread.len() as u64
+    }
+
+    /// Reads up to the end of the next chunk. Bytes that came before a fault are kept.
+    async fn next_chunk(&mut self, opened: &mut OpenSource) -> Result<Bytes, SourceError> {
+        let length = usize::try_from(CHUNK.min(self.end - self.at)).unwrap_or(usize::MAX);
+        while self.unread.len() < length {
+            match timeout(STALL, opened.stream.next()).await {
+                Ok(Some(Ok(bytes))) => self.unread.extend_from_slice(&bytes),
+                Ok(Some(Err(fault))) => return Err(fault),
+                Ok(None) => return Err(cut_short()),
+                Err(_) => return Err(took_too_long(STALL)),
+            }
+        }
+        Ok(self.unread.split_to(length).freeze())
+    }
 }
 
 impl FetchTask<'_> {
@@ -125,19 +160,31 @@ impl FetchTask<'_> {
         if !self.registry_allowed {
             return Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)));
         }
-        let asking = self.sources.registry_size(&at, self.spec.kind, &self.spec.digest);
-        match asking.await {
-            Ok(Some(size)) => self.take_size(size),
+        match self.registry_size().await? {
+            Some(size) => self.take_size(size),
             // The registry does not send the size: the stream's end is the object's end.
-            Ok(None) => {
+            None => {
                 self.needs.need_whole(Class::Interactive);
                 Ok(0)
             }
-            Err(error) => {
-                self.faults
-                    .push((self.spec.location.registry().to_string(), error));
-                Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)))
-            }
+        }
+    }
+
+    /// Asks the registry for the size, again if the request breaks off.
+    async fn registry_size(&mut self) -> Result<Option<u64>, FetchFailure> {
+        let (at, mut patience) = (self.spec.registry_source(), self.patience());
+        loop {
+            let asking = self.sources.registry_size(&at, self.spec.kind, &self.spec.digest);
+            let fault = match Self::unless_stopped(&self.stop, &self.spec.digest, asking).await? {
+                Ok(size) => return Ok(size),
+                Err(fault) => fault,
+            };
+            let next = next_try(&mut patience, &fault, 0);
+            note_fault(&mut self.faults, self.spec.location.registry().to_string(), fault);
+            let NextTry::After(pause) = next else {
+                return Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)));
+            };
+            Self::unless_stopped(&self.stop, &self.spec.digest, sleep(pause)).await?;
         }
     }
 
@@ -169,7 +216,9 @@ impl FetchTask<'_> {
             for (source, is_registry, bytes) in outcome.gave {
                 self.count(&source, is_registry, bytes);
             }
-            self.faults.extend(outcome.faults);
+            for (source, fault) in outcome.faults {
+                note_fault(&mut self.faults, source, fault);
+            }
             if let Some(parent) = outcome.corrupt {
                 let fault = self.wrong_chunk_of(&parent);
                 self.parent_is_out(&parent, fault);
@@ -198,68 +247,97 @@ impl FetchTask<'_> {
         let registry = self
             .registry_allowed
             .then(|| FetchSource::Registry(self.spec.location.registry().clone()));
-        let mut at = run.start;
+        let mut part = PartReading {
+            at: run.start * CHUNK,
+            end: (run.end * CHUNK).min(size),
+            unread: BytesMut::new(),
+        };
         for from in parents.chain(relays).chain(registry) {
             if outcome.corrupt == Some(from.name()) {
                 continue;
             }
-            let span = from.span(at * CHUNK);
-            let part = at * CHUNK..(run.end * CHUNK).min(size);
-            let taking = self.take_part(&from, part, size, partial, &mut outcome);
-            let (next, fault) = taking.instrument(span.span()).await;
-            outcome
-                .gave
-                .push((from.name(), from.is_registry(), (next - at) * CHUNK));
-            at = next;
-            match fault {
-                Some(fault) => {
-                    span.abandoned((at * CHUNK).min(size), &fault);
-                    debug!(stoker.digest = %self.spec.digest, because = %fault, "part not received, asking another source");
-                    outcome.faults.push((from.name(), fault));
-                }
-                None => span.done((at * CHUNK).min(size)),
-            }
-            if at >= run.end || outcome.failed.is_some() {
+            self.read_from(&from, &mut part, size, partial, &mut outcome)
+                .await;
+            if part.is_done() || outcome.failed.is_some() {
                 break;
             }
         }
-        outcome.is_done = at >= run.end;
+        outcome.is_done = part.is_done();
         if !outcome.is_done && outcome.failed.is_none() && outcome.corrupt.is_none() {
-            let faults: Vec<_> = self.faults.iter().chain(&outcome.faults).cloned().collect();
+            let mut faults = self.faults.clone();
+            for (source, fault) in outcome.faults.iter().cloned() {
+                note_fault(&mut faults, source, fault);
+            }
             outcome.failed = Some(FetchFailure::Fetch(failed(&self.spec.digest, &faults)));
         }
         outcome
     }
 
-    /// Reads a part from one source. Returns the first chunk that did not land, and why.
-    async fn take_part(
+    /// Reads a part from one source. A registry is asked again for the rest, as for a whole object.
+    async fn read_from(
         &self,
         from: &FetchSource,
-        part: Range<u64>,
+        part: &mut PartReading,
         size: u64,
         partial: &Partial,
         outcome: &mut RunOutcome,
-    ) -> (u64, Option<SourceError>) {
-        let mut at = part.start;
-        let mut opened = match timeout(OPEN_LIMIT, self.open_part(from, part.clone(), size)).await {
+    ) {
+        let mut patience = self.patience();
+        // Bytes of two sources are never mixed in a chunk.
+        part.unread.clear();
+        loop {
+            let (landed, reached) = (part.at, part.reached());
+            let span = from.span(part.at);
+            let taking = self.take_part(from, part, size, partial, outcome);
+            let fault = taking.instrument(span.span()).await;
+            outcome
+                .gave
+                .push((from.name(), from.is_registry(), part.at - landed));
+            let Some(fault) = fault else {
+                span.done(part.at);
+                return;
+            };
+            span.abandoned(part.at, &fault);
+            let next = if from.is_registry() && !self.is_abandoned() {
+                next_try(&mut patience, &fault, part.reached() - reached)
+            } else {
+                NextTry::Hopeless
+            };
+            debug!(stoker.digest = %self.spec.digest, because = %fault, next = ?next, "part broke off");
+            note_fault(&mut outcome.faults, from.name(), fault);
+            let NextTry::After(pause) = next else { return };
+            sleep(pause).await;
+        }
+    }
+
+    /// Whether all readers of parts have left.
+    fn is_abandoned(&self) -> bool {
+        self.needs.has_no_readers() && !self.needs.is_whole()
+    }
+
+    /// Reads the rest of a part from one source, and lands its chunks. Returns why it did not come to the end.
+    async fn take_part(
+        &self,
+        from: &FetchSource,
+        part: &mut PartReading,
+        size: u64,
+        partial: &Partial,
+        outcome: &mut RunOutcome,
+    ) -> Option<SourceError> {
+        let begins = part.reached();
+        let limit = self.sources.open_limit(&self.spec.location);
+        let mut opened = match timeout(limit, self.open_part(from, begins..part.end, size)).await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(fault)) => return (at / CHUNK, Some(fault)),
-            Err(_) => return (at / CHUNK, Some(took_too_long())),
+            Ok(Err(fault)) => return Some(fault),
+            Err(_) => return Some(took_too_long(limit)),
         };
-        let mut unread = BytesMut::new();
-        while at < part.end {
-            let length = usize::try_from(CHUNK.min(part.end - at)).unwrap_or(usize::MAX);
-            while unread.len() < length {
-                match timeout(STALL, opened.stream.next()).await {
-                    Ok(Some(Ok(bytes))) => unread.extend_from_slice(&bytes),
-                    Ok(Some(Err(fault))) => return (at / CHUNK, Some(fault)),
-                    Ok(None) => return (at / CHUNK, Some(cut_short())),
-                    Err(_) => return (at / CHUNK, Some(took_too_long())),
-                }
-            }
-            let chunk = unread.split_to(length).freeze();
-            let number = at / CHUNK;
-            let listed = usize::try_from(number - part.start / CHUNK).ok();
+        while !part.is_done() {
+            let chunk = match part.next_chunk(&mut opened).await {
+                Ok(chunk) => chunk,
+                Err(fault) => return Some(fault),
+            };
+            let (number, length) = (part.at / CHUNK, chunk.len() as u64);
+            let listed = usize::try_from(number - begins / CHUNK).ok();
             let listed = listed.and_then(|at| opened.hashes.get(at).copied());
             if !from.is_parent() {
                 self.lands_unvouched();
@@ -267,23 +345,23 @@ impl FetchTask<'_> {
             let expected = self.expected(from, number).or(listed);
             match self.land_chunk(number, chunk, expected, partial).await {
                 Ok(()) => {
-                    self.metrics.received(from.is_registry(), length as u64);
-                    at += length as u64;
+                    self.metrics.received(from.is_registry(), length);
+                    part.at += length;
                     let is_vouched = from.is_parent() && expected.is_some();
-                    outcome.last_is_vouched |= is_vouched && at >= size;
+                    outcome.last_is_vouched |= is_vouched && part.at >= size;
                     self.progress.send_modify(|now| now.landed = partial.len());
                 }
                 Err(LandError::WrongChunk) => {
                     outcome.corrupt = Some(from.name());
-                    return (number, None);
+                    return None;
                 }
                 Err(LandError::Disk(error)) => {
                     outcome.failed = Some(FetchFailure::Disk(error));
-                    return (number, None);
+                    return None;
                 }
             }
         }
-        (part.end.div_ceil(CHUNK), None)
+        None
     }
 
     async fn open_part(
@@ -339,15 +417,6 @@ fn runs_of(mut chunks: Vec<u64>) -> Vec<Range<u64>> {
     }
     runs.truncate(RUNS);
     runs
-}
-
-fn cut_short() -> SourceError {
-    SourceError {
-        side: Side::Network,
-        word: "cut_short",
-        passing: true,
-        text: "it ended too early".to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use wire::Side;
 
 use super::fetch_source::FetchSource;
 use super::task::{FetchTask, give_up, other_size};
-use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
+use crate::fetch::faults::{failed, took_too_long};
 use crate::fetch::progress::{Body, Remains, Stage};
 use crate::source::{OpenSource, SourceError};
 use crate::spans::signed;
@@ -27,11 +27,12 @@ impl FetchTask<'_> {
         if hint > SMALL || hint == 0 || self.store.landed(&self.spec.digest).await.is_some() {
             return None;
         }
+        let limit = self.sources.open_limit(&self.spec.location);
         for from in self.near_and_far() {
             let (name, span) = (from.name(), from.span(0));
-            let taking = timeout(OPEN_LIMIT, self.take_all(&from)).instrument(span.span());
+            let taking = timeout(limit, self.take_all(&from)).instrument(span.span());
             let taken = self.stop.run_until_cancelled(taking).await?;
-            let taken = taken.unwrap_or_else(|_| Err(took_too_long()));
+            let taken = taken.unwrap_or_else(|_| Err(took_too_long(limit)));
             match taken {
                 Ok((proven, media_type)) => {
                     let size = proven.bytes().len() as u64;
@@ -99,7 +100,7 @@ impl FetchTask<'_> {
         let opened = match from {
             FetchSource::Parent(url) => self.sources.whole(url, digest, &self.spec.location).await?,
             FetchSource::Relay(url) => self.sources.relay(url, &at, kind, digest, 0).await?,
-            FetchSource::Registry(_) => self.sources.registry(&at, kind, digest, 0).await?,
+            FetchSource::Registry(_) => self.sources.registry(&at, kind, digest, 0.into()).await?,
         };
         if let (Some(claimed), Some(expected)) = (opened.size, self.spec.size)
             && claimed != expected

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use store::{CHUNK, ChunkHash, ChunkHashes, LandError, Partial};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, debug, info};
 use wire::Side;
 
@@ -13,23 +13,20 @@ use super::pace::Pace;
 use super::source_span::SourceSpan;
 use super::task::{FetchFailure, FetchTask, other_size};
 use crate::fetch::batches::{Batches, NextBatch};
-use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
+use crate::fetch::faults::{failed, note_fault, took_too_long};
+use crate::fetch::patience::{NextTry, Patience};
 use crate::limits::Way;
-use crate::source::{CrowdFeed, OpenSource, SourceError, host_and_port};
+use crate::source::{CrowdFeed, OPEN_LIMIT, OpenSource, RestOf, SourceError, host_and_port};
 
 /// An object with no more missing bytes than this comes from one source.
 const GATHERED_FROM: u64 = 4 * CHUNK;
 /// Limit for the hash of a chunk, which arrives with its bytes or shortly after.
 const HASH_LIMIT: Duration = Duration::from_secs(15);
-/// Successive requests to the registry without a byte.
-const REGISTRY_TRIES: u32 = 3;
-/// Requests to the registry in all, for one object.
-const REGISTRY_TRIES_IN_ALL: u32 = 12;
 /// All `max_connections` of the registry are in use. That does not count as a try: the time limit of the lot or
 /// of the reader ends the wait.
 const NO_CONNECTION: &str = "no_turn";
-/// The first pause between two requests to the registry. It doubles each time.
-const REGISTRY_PAUSE: Duration = Duration::from_millis(250);
+/// The pause before the next request for a connection.
+const CONNECTION_PAUSE: Duration = Duration::from_millis(250);
 
 /// How reading from a source ended.
 enum SourceEnd {
@@ -138,7 +135,7 @@ impl FetchTask<'_> {
         let vouched = match Self::unless_stopped(&self.stop, &self.spec.digest, opening).await {
             Ok(Ok(Ok(vouched))) => vouched,
             Ok(Ok(Err(error))) => return SourceEnd::Broke(error),
-            Ok(Err(_)) => return SourceEnd::Broke(took_too_long()),
+            Ok(Err(_)) => return SourceEnd::Broke(took_too_long(OPEN_LIMIT)),
             Err(stopped) => return SourceEnd::Fatal(stopped),
         };
         if let Some(expected) = self.size
@@ -160,11 +157,12 @@ impl FetchTask<'_> {
         let (kind, digest) = (self.spec.kind, &self.spec.digest);
         let from = chunk_begins(partial.len());
         let opening = self.sources.relay(relay, &at, kind, digest, from);
-        let opening = timeout(OPEN_LIMIT, opening);
+        let limit = self.sources.open_limit(&self.spec.location);
+        let opening = timeout(limit, opening);
         let opened = match Self::unless_stopped(&self.stop, digest, opening).await {
             Ok(Ok(Ok(opened))) => opened,
             Ok(Ok(Err(error))) => return SourceEnd::Broke(error),
-            Ok(Err(_)) => return SourceEnd::Broke(took_too_long()),
+            Ok(Err(_)) => return SourceEnd::Broke(took_too_long(limit)),
             Err(stopped) => return SourceEnd::Fatal(stopped),
         };
         if let (Some(claimed), Some(expected)) = (opened.size, self.size)
@@ -181,8 +179,8 @@ impl FetchTask<'_> {
 
     pub(super) async fn try_registry(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         let registry = self.spec.location.registry().to_string();
-        let (mut fruitless, mut tries) = (0, 0);
-        while tries < REGISTRY_TRIES_IN_ALL {
+        let mut patience = self.patience();
+        loop {
             let before = partial.len();
             let span = SourceSpan::of_registry(&registry, before);
             let left = self.copy_from_registry(partial).instrument(span.span()).await;
@@ -202,19 +200,11 @@ impl FetchTask<'_> {
                     self.is_interrupted = true;
                     return Ok(());
                 }
-                SourceEnd::WrongChunk | SourceEnd::Gather(_) => {
-                    tries += 1;
-                    continue;
-                }
+                // A registry sends no hashes and knows no other peers.
+                SourceEnd::WrongChunk | SourceEnd::Gather(_) => break,
             };
             span.abandoned(partial.len(), &fault);
-            if fault.word == NO_CONNECTION {
-                tokio::time::sleep(REGISTRY_PAUSE).await;
-                continue;
-            }
-            tries += 1;
-            fruitless = if bytes > 0 { 0 } else { fruitless + 1 };
-            let hopeless = !fault.passing || fruitless >= REGISTRY_TRIES;
+            let next = next_try(&mut patience, &fault, bytes);
             debug!(
                 stoker.digest = %self.spec.digest,
                 stoker.source = registry,
@@ -223,29 +213,31 @@ impl FetchTask<'_> {
                 stoker.side = fault.side.word(),
                 stoker.bytes = bytes,
                 because = %fault,
-                is_asked_again = !hopeless,
+                next = ?next,
                 "registry transfer broke off"
             );
-            self.faults.push((registry.clone(), fault));
-            if hopeless {
-                break;
-            }
-            let pause = tokio::time::sleep(REGISTRY_PAUSE * 2_u32.pow(fruitless));
-            Self::unless_stopped(&self.stop, &self.spec.digest, pause).await?;
+            note_fault(&mut self.faults, registry.clone(), fault);
+            let NextTry::After(pause) = next else { break };
+            Self::unless_stopped(&self.stop, &self.spec.digest, tokio::time::sleep(pause)).await?;
         }
         Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)))
     }
 
     async fn copy_from_registry(&mut self, partial: &Partial) -> SourceEnd {
         let (at_registry, from) = (self.spec.registry_source(), partial.len());
+        let rest = RestOf {
+            from,
+            size: self.size,
+        };
         let opening = self
             .sources
-            .registry(&at_registry, self.spec.kind, &self.spec.digest, from);
-        let opening = timeout(OPEN_LIMIT, opening);
+            .registry(&at_registry, self.spec.kind, &self.spec.digest, rest);
+        let limit = self.sources.open_limit(&self.spec.location);
+        let opening = timeout(limit, opening);
         let opened = match Self::unless_stopped(&self.stop, &self.spec.digest, opening).await {
             Ok(Ok(Ok(opened))) => opened,
             Ok(Ok(Err(error))) => return SourceEnd::Broke(error),
-            Ok(Err(_)) => return SourceEnd::Broke(took_too_long()),
+            Ok(Err(_)) => return SourceEnd::Broke(took_too_long(limit)),
             Err(stopped) => return SourceEnd::Fatal(stopped),
         };
         if let (Some(claimed), Some(expected)) = (opened.size, self.size)
@@ -348,7 +340,10 @@ impl FetchTask<'_> {
             self.media_type.clone_from(&opened.media_type);
         }
         let size = self.size;
-        self.progress.send_modify(|now| now.size = size);
+        self.progress.send_modify(|now| {
+            now.size = size;
+            now.is_open = true;
+        });
     }
 }
 
@@ -360,6 +355,14 @@ fn too_slow() -> SourceError {
         passing: false,
         text: "it sent less than 2 MB/s".to_owned(),
     }
+}
+
+/// Returns what follows a try at the registry. A wait for a free connection is no try.
+pub(super) fn next_try(patience: &mut Patience, fault: &SourceError, bytes: u64) -> NextTry {
+    if fault.word == NO_CONNECTION {
+        return NextTry::After(CONNECTION_PAUSE);
+    }
+    patience.after(bytes, fault.passing, Instant::now())
 }
 
 /// The next source.

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use oci::{Digest, Location};
 use store::{ChunkHash, ChunkHashes, GrowingRoom, LandError, Partial, Store};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use wire::{Side, TraceContext};
 
 use crate::fetch::error::FetchError;
 use crate::fetch::needs::Needs;
+use crate::fetch::patience::Patience;
 use crate::fetch::progress::{Progress, Remains, Stage};
 use crate::fetch::report::FetchReport;
 use crate::fetch::spec::FetchSpec;
@@ -167,6 +169,13 @@ impl<'a> FetchTask<'a> {
 
     pub(super) fn is_complete(&self, partial: &Partial) -> bool {
         self.size == Some(partial.len())
+    }
+
+    /// Patience with the registry, for one object or one part of it.
+    pub(super) fn patience(&self) -> Patience {
+        let limits = self.sources.limits.current();
+        let is_limited = limits.slow_down(self.spec.location.registry());
+        Patience::begin(Instant::now(), is_limited)
     }
 
     /// Called before the object gets its name: a reader that finds it need not ask its location again.

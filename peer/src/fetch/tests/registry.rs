@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use oci::{Digest, RegistrySettings};
 use store::CHUNK;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use super::support::{
     FetchFixture, Reading, RecordedRequest, Treat, bytes, eventually, read_all, read_what_comes,
     with_byte_changed,
 };
-use crate::fetch::FetchError;
+use crate::fetch::{Extent, FetchError, FetchSpec};
 use crate::neighbours::Surroundings as _;
 
 #[tokio::test]
@@ -74,7 +74,106 @@ async fn a_fetch_continues_at_the_byte_where_the_registry_broke_off() {
     let ranges = world.registry.ranges();
     assert_eq!(ranges.len(), 3, "{ranges:?}");
     assert_eq!(ranges[0], None);
-    assert!(ranges[1..].iter().all(Option::is_some), "{ranges:?}");
+    // In the closed form, which every registry knows.
+    let closed = format!("-{}", 3 * CHUNK - 1);
+    let is_closed = |range: &Option<String>| range.as_ref().is_some_and(|range| range.ends_with(&closed));
+    assert!(ranges[1..].iter().all(is_closed), "{ranges:?}");
+}
+
+#[tokio::test]
+async fn an_object_arrives_however_often_it_breaks_off() {
+    let world = FetchFixture::new().await;
+    let body = bytes(15 * 300_000);
+    let digest = Digest::of(&body);
+    let treat = Treat {
+        bytes: body.clone(),
+        cuts: (1..15).map(|part| part * 300_000).collect(),
+        ..Treat::default()
+    };
+    world.registry.put(&digest, treat);
+    let (got, ended) = read_all(&world.fetch(&digest)).await;
+    assert_eq!((got, ended), (body.to_vec(), Ok(())));
+    assert_eq!(world.registry.requests().len(), 15);
+}
+
+#[tokio::test]
+async fn a_part_that_breaks_off_within_a_chunk_is_resumed_there() {
+    let world = FetchFixture::new().await;
+    let size = 9 * CHUNK;
+    let body = bytes(size);
+    let digest = Digest::of(&body);
+    let wanted = FetchSpec {
+        extent: Extent::Parts,
+        ..world.wanted(&digest)
+    };
+    let part = 5 * CHUNK..5 * CHUNK + 10;
+    let treat = Treat {
+        bytes: body.clone(),
+        // The first one is for the HEAD.
+        cuts: [size, part.start + 400_000, part.start + 900_000].into(),
+        ..Treat::default()
+    };
+    world.registry.put(&digest, treat);
+    let following = world.fetches.join_or_start(wanted);
+    let read: Vec<_> = following.read(part.clone()).try_collect().await.expect("read");
+    let (start, end) = (part.start as usize, part.end as usize);
+    assert_eq!(read.concat(), body.slice(start..end));
+    let resumed = format!("bytes={}-", part.start + 400_000);
+    let ranges = world.registry.ranges();
+    let is_resumed = |range: &Option<String>| range.as_ref().is_some_and(|range| range.starts_with(&resumed));
+    assert!(ranges.iter().any(is_resumed), "{ranges:?}");
+}
+
+/// A registry that sends no length, and waits before the third chunk.
+fn without_length(world: &FetchFixture, body: &bytes::Bytes) -> (Digest, CancellationToken) {
+    let (digest, goes_on) = (Digest::of(body), CancellationToken::new());
+    let treat = Treat {
+        bytes: body.clone(),
+        has_no_length: true,
+        hold: Some((2 * CHUNK, goes_on.clone())),
+        ..Treat::default()
+    };
+    world.registry.put(&digest, treat);
+    (digest, goes_on)
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_has_the_size_that_its_manifest_names() {
+    let world = FetchFixture::new().await;
+    let body = bytes(4 * CHUNK + 5);
+    let size = body.len() as u64;
+    let (digest, goes_on) = without_length(&world, &body);
+    let wanted = FetchSpec {
+        size_hint: Some(size),
+        ..world.wanted(&digest)
+    };
+    let following = world.fetches.join_or_start(wanted);
+    assert_eq!(following.size().await, Ok(size), "while the registry still waits");
+    goes_on.cancel();
+    let read: Vec<_> = following
+        .read_sized(0..size, size)
+        .try_collect()
+        .await
+        .expect("read");
+    assert_eq!(read.concat(), body);
+}
+
+#[tokio::test]
+async fn an_object_with_another_size_than_its_manifest_names_is_never_complete() {
+    let body = bytes(4 * CHUNK + 5);
+    for told in [3 * CHUNK, body.len() as u64 + CHUNK] {
+        let world = FetchFixture::new().await;
+        let (digest, goes_on) = without_length(&world, &body);
+        let wanted = FetchSpec {
+            size_hint: Some(told),
+            ..world.wanted(&digest)
+        };
+        let following = world.fetches.join_or_start(wanted);
+        assert_eq!(following.size().await, Ok(told));
+        goes_on.cancel();
+        let read: Result<Vec<_>, _> = following.read_sized(0..told, told).try_collect().await;
+        assert_eq!(read.expect_err("another size").word(), "wrong_size");
+    }
 }
 
 #[tokio::test]

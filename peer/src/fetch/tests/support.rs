@@ -117,6 +117,8 @@ pub(crate) struct Treat {
     /// Offsets where transfers break off, one for each GET; with `always_cut` the first one counts for all.
     pub(crate) cuts: VecDeque<u64>,
     pub(crate) always_cut: bool,
+    /// Sends neither a length nor a total.
+    pub(crate) has_no_length: bool,
     /// Sends up to this offset, then waits.
     pub(crate) hold: Option<(u64, CancellationToken)>,
     /// The only `Authorization` that is accepted; others get 401 after `refusal_waits_for`.
@@ -198,11 +200,8 @@ impl FaultyRegistry {
             return (StatusCode::UNAUTHORIZED, challenge).into_response();
         }
         let first = range.and_then(|range| {
-            range
-                .strip_prefix("bytes=")?
-                .strip_suffix('-')?
-                .parse::<u64>()
-                .ok()
+            let (first, _) = range.strip_prefix("bytes=")?.split_once('-')?;
+            first.parse::<u64>().ok()
         });
         send(&treat, first, cut)
     }
@@ -239,7 +238,9 @@ fn send(treat: &Treat, first: Option<u64>, cut: Option<u64>) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     let claimed = treat.claims.unwrap_or(size);
-    headers.insert(CONTENT_LENGTH, (claimed - from).into());
+    if !treat.has_no_length {
+        headers.insert(CONTENT_LENGTH, (claimed - from).into());
+    }
     let media_type = treat.media_type.unwrap_or("application/octet-stream");
     headers.insert(CONTENT_TYPE, media_type.parse().expect("a header"));
     if first.is_some() {
