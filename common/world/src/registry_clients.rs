@@ -27,7 +27,7 @@ impl RegistryClients {
         let clients = Self {
             dir: files::temporary("clients"),
         };
-        clients.store(json!({}));
+        clients.store(&json!({}));
         clients
     }
 
@@ -35,11 +35,11 @@ impl RegistryClients {
     pub fn signed_in(host: &str, user: &str, password: &str) -> Self {
         let clients = Self::new();
         let auth = STANDARD.encode(format!("{user}:{password}"));
-        clients.store(json!({ host: { "auth": auth } }));
+        clients.store(&json!({ host: { "auth": auth } }));
         clients
     }
 
-    fn store(&self, auths: serde_json::Value) {
+    fn store(&self, auths: &serde_json::Value) {
         let text = json!({ "auths": auths }).to_string();
         let docker = self.path().join(".docker");
         std::fs::create_dir_all(&docker).expect("a folder");
