@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
@@ -15,6 +16,9 @@ use super::share_client::{ShareClient, SharedObject};
 use crate::limits::Limits;
 use crate::neighbours::Surroundings;
 use store::{ChunkHash, ChunkHashes};
+
+/// How long one call waits for its turn at a registry that refuses by count. Its fetch asks again.
+const TURN_WAIT: Duration = Duration::from_secs(30);
 
 pub(crate) type SourceStream = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
 
@@ -194,8 +198,11 @@ impl Sources {
     }
 
     fn registry_client(&self, at: &RegistrySource) -> Result<Registry, SourceError> {
-        let registries = self.around.registries();
-        Ok(registries.registry(&at.location.origin)?)
+        let registry = self.around.registries().registry(&at.location.origin)?;
+        if at.may_wait {
+            return Ok(registry.with_patience(TURN_WAIT));
+        }
+        Ok(registry)
     }
 
     /// Opens the registry at `from`.

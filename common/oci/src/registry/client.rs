@@ -1,11 +1,13 @@
 //! One registry with its connections, tokens and limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
 use super::connection_slots::ConnectionSlots;
 use super::tokens::Tokens;
+use super::widths::Widths;
 use crate::clients::Clients;
 use crate::dial::Dial;
 use crate::harbors::Harbors;
@@ -17,6 +19,8 @@ use crate::{RegistryError, RegistryName, RequestedObject};
 #[derive(Clone)]
 pub struct Registry {
     pub(super) inner: Arc<RegistryInner>,
+    /// How long one call may wait while the registry refuses by count.
+    pub(super) patience: Option<Duration>,
 }
 
 pub(super) struct RegistryInner {
@@ -28,6 +32,7 @@ pub(super) struct RegistryInner {
     pub(super) harbors: Harbors,
     pub(super) limits: RegistryLimits,
     pub(super) slots: ConnectionSlots,
+    pub(super) widths: Widths,
     pub(super) tokens: Tokens,
     pub(super) metrics: RegistryMetrics,
 }
@@ -38,6 +43,7 @@ pub(crate) struct RegistryParts {
     pub(crate) harbors: Harbors,
     pub(crate) limits: RegistryLimits,
     pub(crate) slots: ConnectionSlots,
+    pub(crate) widths: Widths,
     pub(crate) metrics: RegistryMetrics,
 }
 
@@ -59,6 +65,7 @@ impl Registry {
             harbors,
             limits,
             slots,
+            widths,
             metrics,
         } = parts;
         let inner = RegistryInner {
@@ -69,13 +76,25 @@ impl Registry {
             harbors,
             limits,
             slots,
+            widths,
             tokens: Tokens::default(),
             metrics,
         };
         inner.metrics.expect(inner.base.host_str().unwrap_or_default());
         Ok(Self {
             inner: Arc::new(inner),
+            patience: None,
         })
+    }
+
+    /// Returns the same registry for work that may wait: where the registry refuses by count, one call waits up to
+    /// `patience` for its turn. Without this, a refusal is the result at once.
+    #[must_use]
+    pub fn with_patience(&self, patience: Duration) -> Self {
+        Self {
+            patience: Some(patience),
+            ..self.clone()
+        }
     }
 
     pub fn name(&self) -> &RegistryName {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use store::{CHUNK, ChunkHash, ChunkHashes, LandError, Partial};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, debug, info};
 use wire::Side;
 
@@ -12,6 +12,7 @@ use super::chunks::ChunkTransfers;
 use super::pace::Pace;
 use super::source_span::SourceSpan;
 use super::task::{FetchFailure, FetchTask, other_size};
+use super::turns::Turns;
 use crate::fetch::batches::{Batches, NextBatch};
 use crate::fetch::faults::{OPEN_LIMIT, failed, took_too_long};
 use crate::limits::Way;
@@ -25,9 +26,6 @@ const HASH_LIMIT: Duration = Duration::from_secs(15);
 const REGISTRY_TRIES: u32 = 3;
 /// Requests to the registry in all, for one object.
 const REGISTRY_TRIES_IN_ALL: u32 = 12;
-/// All `max_connections` of the registry are in use. That does not count as a try: the time limit of the lot or
-/// of the reader ends the wait.
-const NO_CONNECTION: &str = "no_turn";
 /// The first pause between two requests to the registry. It doubles each time.
 const REGISTRY_PAUSE: Duration = Duration::from_millis(250);
 
@@ -182,6 +180,7 @@ impl FetchTask<'_> {
     pub(super) async fn try_registry(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         let registry = self.spec.location.registry().to_string();
         let (mut fruitless, mut tries) = (0, 0);
+        let mut turns = Turns::default();
         while tries < REGISTRY_TRIES_IN_ALL {
             let before = partial.len();
             let span = SourceSpan::of_registry(&registry, before);
@@ -208,7 +207,8 @@ impl FetchTask<'_> {
                 }
             };
             span.abandoned(partial.len(), &fault);
-            if fault.word == NO_CONNECTION {
+            turns.landed(bytes);
+            if turns.waits_on(&fault, Instant::now()) {
                 tokio::time::sleep(REGISTRY_PAUSE).await;
                 continue;
             }
