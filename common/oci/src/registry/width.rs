@@ -93,8 +93,9 @@ impl Width {
         self.paused_until = self.paused_until.min(now);
         if was_probe {
             self.is_probing = false;
-            self.quiet = (self.quiet / 2).max(FIRST_QUIET);
-            self.probe_at = now + self.quiet;
+            // There is room: the next one is tried at once.
+            self.quiet = FIRST_QUIET;
+            self.probe_at = now;
             self.limit = self.limit.filter(|limit| *limit < WIDEST);
         }
     }
@@ -107,7 +108,9 @@ impl Width {
             (Some(_), false) => self.quiet,
             (None, _) => FIRST_QUIET,
         };
-        let allowed = others.max(1);
+        // A refused probe says only that one more is too many. Those that ended just now were served.
+        let before = self.limit.filter(|_| was_probe).map(|limit| limit - 1);
+        let allowed = before.unwrap_or(others + self.resting(now)).max(1);
         self.limit = Some(self.limit.map_or(allowed, |limit| limit.min(allowed)));
         self.probe_at = now + spread(self.quiet, refusal.chance) + self.quiet / 2;
         let asked = refusal.retry_after.unwrap_or_default();
@@ -122,6 +125,10 @@ impl Width {
 
     /// A request ended, with a body or without.
     pub(super) fn ended(&mut self, now: Moment, served_for: Option<Duration>, was_probe: bool) {
+        if was_probe && self.is_probing {
+            // The registry said neither.
+            self.limit = self.limit.map(|limit| (limit - 1).max(1));
+        }
         self.leave(now, was_probe);
         if let (Some(_), Some(took)) = (self.limit, served_for) {
             let rest = (took / RESTS).clamp(SHORTEST_REST, LONGEST_REST);
@@ -157,9 +164,12 @@ impl Width {
     }
 
     fn busy(&self, now: Moment) -> u32 {
+        self.in_flight.saturating_add(self.resting(now))
+    }
+
+    fn resting(&self, now: Moment) -> u32 {
         let resting = self.resting.iter().filter(|free| **free > now).count();
-        self.in_flight
-            .saturating_add(u32::try_from(resting).unwrap_or(u32::MAX))
+        u32::try_from(resting).unwrap_or(u32::MAX)
     }
 
     /// Returns how many others are in flight.
